@@ -1,0 +1,52 @@
+//! What a device must supply: memory here, kernels in [`ops`](crate::ops).
+
+use std::fmt::Debug;
+
+use crate::ops;
+use crate::{Element, Result};
+
+/// A device's memory and identity. Cloning a device is cheap: it is a handle.
+///
+/// Buffers are reference-counted: cloning one shares it, and a kernel that writes in place copies a shared one first.
+pub trait Device: Clone + Debug + Send + Sync + 'static {
+    /// The number type of host-side values.
+    type Elem: Element;
+    /// A buffer of numbers.
+    type Floats: Clone + Debug + Send + Sync;
+    /// A buffer of `u32`: labels, positions, counts.
+    type Ints: Clone + Debug + Send + Sync;
+
+    /// The device in words, as messages and `info` give it.
+    fn describe(&self) -> String;
+    /// A buffer that holds a copy of `values`.
+    fn upload(&self, values: &[Self::Elem]) -> Result<Self::Floats>;
+    /// The buffer's values, once all work on it is done.
+    fn download(&self, buffer: &Self::Floats) -> Result<Vec<Self::Elem>>;
+    /// A buffer of `len` times `value`.
+    fn filled(&self, len: usize, value: Self::Elem) -> Result<Self::Floats>;
+    /// A buffer that holds a copy of `values`.
+    fn upload_ints(&self, values: &[u32]) -> Result<Self::Ints>;
+    /// The buffer's values, once all work on it is done.
+    fn download_ints(&self, buffer: &Self::Ints) -> Result<Vec<u32>>;
+    /// Waits until all work given to the device so far is done, and reports what went wrong in it.
+    fn synchronize(&self) -> Result<()>;
+}
+
+/// A device with every kernel of [`ops`]. A kernel missing on one device is a compile error.
+pub trait Backend:
+    Device
+    + ops::activation::Kernels
+    + ops::batch_norm::Kernels
+    + ops::conv2d::Kernels
+    + ops::cross_entropy::Kernels
+    + ops::dropout::Kernels
+    + ops::elementwise::Kernels
+    + ops::linear::Kernels
+    + ops::local2d::Kernels
+    + ops::lrn::Kernels
+    + ops::pool::Kernels
+    + ops::reduce::Kernels
+    + ops::sample::Kernels
+    + ops::update::Kernels
+{
+}

@@ -1,0 +1,24 @@
+//! todo
+#![allow(unused_variables)]
+
+use crate::ops::conv2d::Geometry;
+use crate::ops::local2d::Kernels;
+use crate::{Cpu, Device, Element, Result};
+
+impl<E: Element> Kernels for Cpu<E> {
+    fn local2d(
+        &self,
+        g: &Geometry,
+        x: &Self::Floats,
+        w: &Self::Floats,
+        b: Option<&Self::Floats>,
+    ) -> Result<Self::Floats> {
+        todo!()
+    }
+    fn local2d_dx(&self, g: &Geometry, w: &Self::Floats, dy: &Self::Floats) -> Result<Self::Floats> {
+        todo!()
+    }
+    fn local2d_dw(&self, g: &Geometry, x: &Self::Floats, dy: &Self::Floats) -> Result<Self::Floats> {
+        todo!()
+    }
+}

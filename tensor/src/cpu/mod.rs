@@ -1,0 +1,123 @@
+//! The CPU backend: rayon threads, the `gemm` crate, NHWC loops that the compiler vectorises along channels.
+//!
+//! Work is cut into pieces that follow from shapes alone, and sums are taken in an order that does too: results do not
+//! depend on the number of threads.
+
+mod activation;
+mod batch_norm;
+mod buffer;
+mod conv2d;
+mod cross_entropy;
+mod dropout;
+mod elementwise;
+mod linear;
+mod local2d;
+mod lrn;
+mod pool;
+mod reduce;
+mod sample;
+mod update;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{Backend, Device, Element, Error, Result};
+pub use buffer::Buffer;
+use buffer::Pool;
+
+/// The CPU, computing in `E` on a pool of threads of its own.
+#[derive(Clone)]
+pub struct Cpu<E: Element> {
+    shared: Arc<Shared<E>>,
+}
+
+struct Shared<E> {
+    threads: rayon::ThreadPool,
+    floats: Arc<Pool<E>>,
+    ints: Arc<Pool<u32>>,
+}
+
+impl<E: Element> Cpu<E> {
+    /// A backend on `threads` threads.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for 0 threads, [`Error::Device`] if the system refuses them.
+    pub fn new(threads: usize) -> Result<Self> {
+        if threads == 0 {
+            return Err(Error::argument("cpu", "the number of threads must be at least 1, got 0"));
+        }
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("kernel-{i}"))
+            .build()
+            .map_err(|e| Error::Device {
+                device: "cpu".into(),
+                what: format!("cannot start {threads} threads: {e}"),
+            })?;
+        Ok(Self { shared: Arc::new(Shared { threads: pool, floats: Arc::default(), ints: Arc::default() }) })
+    }
+
+    /// The number of threads.
+    pub fn threads(&self) -> usize {
+        self.shared.threads.current_num_threads()
+    }
+
+    /// Runs `work` on the backend's threads: rayon's parallel loops inside use them and no others.
+    pub(crate) fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.shared.threads.install(work)
+    }
+
+    /// A buffer to be written in full: its content is arbitrary.
+    pub(crate) fn take(&self, len: usize) -> Buffer<E> {
+        self.shared.floats.take(len)
+    }
+
+    /// A buffer to be written in full: its content is arbitrary.
+    pub(crate) fn take_ints(&self, len: usize) -> Buffer<u32> {
+        self.shared.ints.take(len)
+    }
+}
+
+impl<E: Element> fmt::Debug for Cpu<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cpu<{}>({} threads)", E::NAME, self.threads())
+    }
+}
+
+impl<E: Element> Device for Cpu<E> {
+    type Elem = E;
+    type Floats = Buffer<E>;
+    type Ints = Buffer<u32>;
+
+    fn describe(&self) -> String {
+        format!("CPU, {}, {} threads", E::NAME, self.threads())
+    }
+
+    fn upload(&self, values: &[E]) -> Result<Buffer<E>> {
+        Ok(self.shared.floats.copy_of(values))
+    }
+
+    fn download(&self, buffer: &Buffer<E>) -> Result<Vec<E>> {
+        Ok(buffer.as_slice().to_vec())
+    }
+
+    fn filled(&self, len: usize, value: E) -> Result<Buffer<E>> {
+        let mut buffer = self.take(len);
+        buffer.make_mut().fill(value);
+        Ok(buffer)
+    }
+
+    fn upload_ints(&self, values: &[u32]) -> Result<Buffer<u32>> {
+        Ok(self.shared.ints.copy_of(values))
+    }
+
+    fn download_ints(&self, buffer: &Buffer<u32>) -> Result<Vec<u32>> {
+        Ok(buffer.as_slice().to_vec())
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl<E: Element> Backend for Cpu<E> {}

@@ -1,0 +1,135 @@
+//! Replacing a file so that a crash leaves the old one or the new one, never a mix.
+//!
+//! The contract: after [`replace`] returns `Ok`, the new content survives power loss. If it fails, or the process is
+//! killed at any point, the file under its name is what it was before; what was half written is a temporary file
+//! beside it, which the next [`sweep`] of the folder removes.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::{ffi::OsStr, io};
+
+use crate::Error;
+
+/// What temporary files' names start with.
+const PREFIX: &str = ".alexnet-tmp-";
+
+/// Writes a new file in `path`'s folder with `write`, makes it durable, and gives it `path`'s name.
+///
+/// `write` gets the name of an empty temporary file to fill and must have closed it when it returns.
+///
+/// # Errors
+/// `write`'s own error, or [`Error::File`] that names `path` and the step; the temporary file is removed.
+pub fn replace<E: From<Error>>(path: &Path, write: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
+    let fail = |what| move |source| Error::File { path: path.to_path_buf(), what, source };
+    let folder = folder_of(path);
+    let temporary = tempfile::Builder::new()
+        .prefix(PREFIX)
+        .tempfile_in(folder)
+        .map_err(fail("cannot create a file in this folder; choose another, or free space"))?
+        .into_temp_path();
+    write(&temporary)?;
+    set_permissions(path, &temporary).map_err(fail("cannot set permissions; nothing was replaced"))?;
+    File::open(&temporary)
+        .and_then(|file| file.sync_all())
+        .map_err(fail("cannot make the new content durable; the old file is kept"))?;
+    temporary
+        .persist(path)
+        .map_err(|e| fail("cannot give the new file its name; the old file is kept, choose another folder")(e.error))?;
+    sync_folder(folder).map_err(fail("saved, but its durability is unconfirmed: the folder could not be synced"))?;
+    Ok(())
+}
+
+/// Removes temporary files that earlier, interrupted writers left in `folder`.
+///
+/// Call it only while holding whatever keeps other writers out of the folder.
+pub fn sweep(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut removed = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) && entry.file_type()?.is_file() {
+            fs::remove_file(entry.path())?;
+            removed.push(entry.path());
+        }
+    }
+    Ok(removed)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str() != OsStr::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Temporary files are private; the result gets the old file's permissions, or what a newly made file would.
+#[cfg(unix)]
+fn set_permissions(path: &Path, temporary: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = fs::metadata(path).map(|m| m.permissions().mode() & 0o777).unwrap_or(0o644);
+    fs::set_permissions(temporary, fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn set_permissions(_: &Path, _: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Makes a rename in `folder` durable. Systems without syncable folders have nothing to do.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    File::open(folder)?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(text: &'static str) -> impl FnOnce(&Path) -> Result<(), Error> {
+        move |path| {
+            fs::write(path, text).expect("temporary file is writable");
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn replaces_and_leaves_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.h5");
+        replace(&path, write("old")).unwrap();
+        replace(&path, write("new")).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failed_write_keeps_the_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.h5");
+        replace(&path, write("old")).unwrap();
+        let failed = replace(&path, |temporary| {
+            fs::write(temporary, "half").unwrap();
+            Err(Error::argument("test", "fails"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn sweep_removes_only_temporaries() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(".alexnet-tmp-x"), "half").unwrap();
+        fs::write(folder.path().join("keep"), "whole").unwrap();
+        assert_eq!(sweep(folder.path()).unwrap().len(), 1);
+        assert!(folder.path().join("keep").exists());
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let error = replace(Path::new("/no/such/folder/a.h5"), write("x")).unwrap_err();
+        assert!(error.to_string().starts_with("/no/such/folder/a.h5: "), "{error}");
+    }
+}

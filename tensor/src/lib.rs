@@ -1,0 +1,25 @@
+//! Tensors and the kernels of convolutional networks, forward and backward.
+//!
+//! A [`Tensor`] lives on a [`Backend`]: [`Cpu<f32>`](Cpu) for work, `Cpu<f64>` where gradients are checked. Every
+//! operation is a file in [`ops`]: its settings, its shape rule, what a backend must supply for it, and the
+//! methods of `Tensor` that use it. Pictures are laid out NHWC; convolution weights are
+//! `[out, kernel height, kernel width, in / groups]`; matrices of weights are `[out, in]`.
+//!
+//! Nothing here knows about layers, gradients graphs or files: an operation's backward is a function like its forward.
+#![warn(missing_docs)]
+
+mod backend;
+pub mod cpu;
+mod element;
+mod error;
+pub mod file;
+pub mod ops;
+pub mod random;
+mod tensor;
+
+pub use backend::{Backend, Device};
+pub use cpu::Cpu;
+pub use element::Element;
+pub use error::{Error, Result};
+pub use ndarray;
+pub use tensor::{Ints, Tensor};

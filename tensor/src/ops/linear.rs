@@ -1,0 +1,84 @@
+//! Matrix product with bias: the fully connected layer.
+
+use crate::{Backend, Device, Error, Result, Tensor};
+
+/// Rows, columns and the summed length of a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Product {
+    /// Rows of the result.
+    pub m: usize,
+    /// Columns of the result.
+    pub n: usize,
+    /// Terms of each sum.
+    pub k: usize,
+    /// The left factor is stored `[k, m]`.
+    pub transpose_a: bool,
+    /// The right factor is stored `[n, k]`.
+    pub transpose_b: bool,
+}
+
+/// What a backend supplies.
+pub trait Kernels: Device {
+    /// c[m,n] = a b, with a bias `[n]` added to each row, then ReLU if asked.
+    fn matmul(
+        &self,
+        p: &Product,
+        a: &Self::Floats,
+        b: &Self::Floats,
+        bias: Option<&Self::Floats>,
+        relu: bool,
+    ) -> Result<Self::Floats>;
+}
+
+impl<B: Backend> Tensor<B> {
+    /// The product of two matrices, each of which may be stored transposed.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless both are matrices whose inner lengths agree.
+    pub fn matmul(&self, transpose_a: bool, other: &Self, transpose_b: bool) -> Result<Self> {
+        self.product("matmul", transpose_a, other, transpose_b, None, false)
+    }
+
+    /// x W^T + b: rows `[n, in]`, weights `[out, in]`, bias `[out]`, giving `[n, out]`; then ReLU if asked.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where they do not fit.
+    pub fn linear(&self, w: &Self, b: Option<&Self>, relu: bool) -> Result<Self> {
+        self.product("linear", false, w, true, b, relu)
+    }
+
+    /// The gradient of [`linear`](Self::linear) for its input: dy W. `self` is dy.
+    pub fn linear_dx(&self, w: &Self) -> Result<Self> {
+        self.product("linear backward", false, w, false, None, false)
+    }
+
+    /// The gradient of [`linear`](Self::linear) for its weights: dy^T x. `self` is dy; the bias gradient is its
+    /// [`sum_rows`](Self::sum_rows).
+    pub fn linear_dw(&self, x: &Self) -> Result<Self> {
+        self.product("linear backward", true, x, false, None, false)
+    }
+
+    fn product(
+        &self,
+        op: &'static str,
+        transpose_a: bool,
+        other: &Self,
+        transpose_b: bool,
+        bias: Option<&Self>,
+        relu: bool,
+    ) -> Result<Self> {
+        let [a0, a1] = self.dims2(op)?;
+        let [b0, b1] = other.dims2(op)?;
+        let (m, k) = if transpose_a { (a1, a0) } else { (a0, a1) };
+        let (n, inner) = if transpose_b { (b0, b1) } else { (b1, b0) };
+        if inner != k {
+            return Err(Error::shape(op, format!("an inner length of {k}"), other.shape()));
+        }
+        if let Some(bias) = bias.filter(|b| b.shape() != [n]) {
+            return Err(Error::shape(op, format!("a bias [{n}]"), bias.shape()));
+        }
+        let p = Product { m, n, k, transpose_a, transpose_b };
+        let c = self.device().matmul(&p, &self.data, &other.data, bias.map(|b| &b.data), relu)?;
+        Ok(Self::from_parts(self.device().clone(), vec![m, n], c))
+    }
+}

@@ -1,0 +1,78 @@
+//! Locally connected layer: a convolution whose every position has kernels of its own (cuda-convnet's `local`).
+
+use super::conv2d::{Conv2d, Geometry};
+use crate::{Backend, Device, Error, Result, Tensor};
+
+/// What a backend supplies. Weights are `[oh * ow, out, kh, kw, in / groups]`; there is no fused ReLU.
+pub trait Kernels: Device {
+    /// y[n,oh,ow,o] = b[oh,ow,o] + sum over kh, kw, c of x * w[oh,ow].
+    fn local2d(
+        &self,
+        g: &Geometry,
+        x: &Self::Floats,
+        w: &Self::Floats,
+        b: Option<&Self::Floats>,
+    ) -> Result<Self::Floats>;
+    /// dx from dy.
+    fn local2d_dx(&self, g: &Geometry, w: &Self::Floats, dy: &Self::Floats) -> Result<Self::Floats>;
+    /// dw from dy.
+    fn local2d_dw(&self, g: &Geometry, x: &Self::Floats, dy: &Self::Floats) -> Result<Self::Floats>;
+}
+
+/// Checks weights `[oh * ow, out, kh, kw, in / groups]` against an input.
+///
+/// # Errors
+/// [`Error::Shape`] or [`Error::Argument`], as for a convolution.
+pub fn geometry(spec: &Conv2d, x: &[usize], w: &[usize]) -> Result<Geometry> {
+    let [positions, kernel @ ..] = w else {
+        return Err(Error::shape("local2d", "weights [oh * ow, out, kh, kw, in / groups]", w));
+    };
+    let g = spec.geometry(x, kernel)?;
+    if *positions != g.output[0] * g.output[1] {
+        let expected = format!("weights for {} x {} positions", g.output[0], g.output[1]);
+        return Err(Error::shape("local2d", expected, w));
+    }
+    Ok(g)
+}
+
+impl<B: Backend> Tensor<B> {
+    /// Applies weights `[oh * ow, out, kh, kw, c / groups]` and a bias `[oh, ow, out]` to `[n, h, w, c]`. `spec.relu` is
+    /// not looked at.
+    ///
+    /// # Errors
+    /// As [`geometry`]; [`Error::Shape`] for a bias of another shape.
+    pub fn local2d(&self, spec: &Conv2d, w: &Self, b: Option<&Self>) -> Result<Self> {
+        let g = geometry(spec, self.shape(), w.shape())?;
+        if let Some(b) = b.filter(|b| b.shape() != g.output) {
+            return Err(Error::shape("local2d", format!("a bias {:?}", g.output), b.shape()));
+        }
+        let y = self.device().local2d(&g, &self.data, &w.data, b.map(|b| &b.data))?;
+        let [oh, ow, out] = g.output;
+        Ok(Self::from_parts(self.device().clone(), vec![g.n, oh, ow, out], y))
+    }
+
+    /// The gradient of [`local2d`](Self::local2d) for its input; `self` is the output's.
+    pub fn local2d_dx(&self, spec: &Conv2d, x_shape: &[usize], w: &Self) -> Result<Self> {
+        let g = geometry(spec, x_shape, w.shape())?;
+        self.check_local_output(&g)?;
+        let dx = self.device().local2d_dx(&g, &w.data, &self.data)?;
+        Ok(Self::from_parts(self.device().clone(), x_shape.to_vec(), dx))
+    }
+
+    /// The gradient of [`local2d`](Self::local2d) for its weights; `self` is the output's. The bias gradient is the
+    /// sum over pictures.
+    pub fn local2d_dw(&self, spec: &Conv2d, x: &Self, w_shape: &[usize]) -> Result<Self> {
+        let g = geometry(spec, x.shape(), w_shape)?;
+        self.check_local_output(&g)?;
+        let dw = self.device().local2d_dw(&g, &x.data, &self.data)?;
+        Ok(Self::from_parts(self.device().clone(), w_shape.to_vec(), dw))
+    }
+
+    fn check_local_output(&self, g: &Geometry) -> Result<()> {
+        let [oh, ow, out] = g.output;
+        if self.shape() == [g.n, oh, ow, out] {
+            return Ok(());
+        }
+        Err(Error::shape("local2d backward", format!("a gradient {:?}", [g.n, oh, ow, out]), self.shape()))
+    }
+}

@@ -1,0 +1,29 @@
+//! The operations: one file each, forward and backward together.
+//!
+//! A file holds the operation's settings, its shape rule, the trait `Kernels` that a backend implements in the file of
+//! the same name, and the methods of [`Tensor`](crate::Tensor) that check shapes and call it. Gradients are named `d`
+//! and the name of what they belong to.
+
+pub mod activation;
+pub mod batch_norm;
+pub mod conv2d;
+pub mod cross_entropy;
+pub mod dropout;
+pub mod elementwise;
+pub mod linear;
+pub mod local2d;
+pub mod lrn;
+pub mod pool;
+pub mod reduce;
+pub mod sample;
+pub mod update;
+mod window;
+
+pub use activation::Activation;
+pub use batch_norm::BatchStatistics;
+pub use conv2d::Conv2d;
+pub use dropout::{Dropout, DropoutScale};
+pub use lrn::{AlphaRule, Lrn, Region};
+pub use pool::{Pool2d, PoolKind};
+pub use update::{AdamStep, SgdStep};
+pub use window::{Edge, Padding};

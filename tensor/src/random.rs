@@ -1,0 +1,158 @@
+//! Philox 4x32-10, a counter-based generator (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as
+//! 1, 2, 3", SC 2011). A value follows from seed, purpose, step and index alone, so it is the same on every backend
+//! and for any number of threads, and nothing needs to be saved to go on where one was.
+
+const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+
+/// The ten rounds: four random words from a 128-bit counter under a 64-bit key.
+#[inline]
+pub fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+    for round in 0..10 {
+        if round > 0 {
+            key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
+        }
+        let a = u64::from(MULTIPLIERS[0]) * u64::from(counter[0]);
+        let b = u64::from(MULTIPLIERS[1]) * u64::from(counter[2]);
+        counter = [(b >> 32) as u32 ^ counter[1] ^ key[0], b as u32, (a >> 32) as u32 ^ counter[3] ^ key[1], a as u32];
+    }
+    counter
+}
+
+/// One sequence of random values: all draws for one purpose at one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// The run's seed.
+    pub seed: u64,
+    /// What the draws are for, e.g. [`purpose::DROPOUT`] plus the layer's number; at most 2^32 sequences a step.
+    pub purpose: u32,
+    /// The training step, epoch or sample that the draws belong to.
+    pub step: u64,
+}
+
+/// First numbers of the ranges that keep draws for different purposes apart.
+pub mod purpose {
+    /// Initial weights, plus the parameter's number.
+    pub const INIT: u32 = 0x1000_0000;
+    /// Dropout masks, plus the layer's number.
+    pub const DROPOUT: u32 = 0x2000_0000;
+    /// The order of samples in an epoch.
+    pub const SHUFFLE: u32 = 0x3000_0000;
+    /// Crop, mirror and colour of one sample.
+    pub const AUGMENT: u32 = 0x4000_0000;
+    /// Anything a user of the crate draws.
+    pub const USER: u32 = 0x8000_0000;
+}
+
+impl Stream {
+    /// The stream of `purpose` at `step` under `seed`.
+    pub fn new(seed: u64, purpose: u32, step: u64) -> Self {
+        Self { seed, purpose, step }
+    }
+
+    /// Words `4 * block .. 4 * block + 4` of the sequence.
+    #[inline]
+    pub fn block(&self, block: u32) -> [u32; 4] {
+        philox(
+            [block, self.purpose, self.step as u32, (self.step >> 32) as u32],
+            [self.seed as u32, (self.seed >> 32) as u32],
+        )
+    }
+
+    /// Word `index` of the sequence, for `index` below 2^34.
+    #[inline]
+    pub fn word(&self, index: u64) -> u32 {
+        self.block((index / 4) as u32)[(index % 4) as usize]
+    }
+
+    /// A value in [0, 1) with 24 random bits.
+    #[inline]
+    pub fn uniform(&self, index: u64) -> f32 {
+        to_uniform(self.word(index))
+    }
+
+    /// A whole number in `0..n`, each as likely to within `n / 2^32`; `n` must not be 0.
+    #[inline]
+    pub fn below(&self, index: u64, n: u32) -> u32 {
+        ((u64::from(self.word(index)) * u64::from(n)) >> 32) as u32
+    }
+
+    /// A value of the standard normal distribution (Box and Muller's transform of a pair of words).
+    #[inline]
+    pub fn normal(&self, index: u64) -> f64 {
+        let words = self.block((index / 4) as u32);
+        let pair = if index % 4 < 2 { [words[0], words[1]] } else { [words[2], words[3]] };
+        let both = to_normals(pair);
+        both[(index % 2) as usize]
+    }
+
+    /// A random order of `0..n` (Fisher and Yates).
+    pub fn permutation(&self, n: u32) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..n).collect();
+        for i in (1..n).rev() {
+            order.swap(i as usize, self.below(u64::from(i), i + 1) as usize);
+        }
+        order
+    }
+}
+
+/// A random word as a value in [0, 1) with 24 bits, exact in `f32`.
+#[inline]
+pub fn to_uniform(word: u32) -> f32 {
+    (word >> 8) as f32 * (1.0 / 16_777_216.0)
+}
+
+/// Two random words as two independent standard normal values, within +-6.7.
+#[inline]
+pub fn to_normals(words: [u32; 2]) -> [f64; 2] {
+    // Half a step up: never the logarithm of zero.
+    let u = (f64::from(words[0]) + 0.5) / 4_294_967_296.0;
+    let angle = std::f64::consts::TAU * f64::from(words[1]) / 4_294_967_296.0;
+    let radius = (-2.0 * u.ln()).sqrt();
+    [radius * angle.cos(), radius * angle.sin()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Known answers of the authors' Random123 library.
+    #[test]
+    fn known_answers() {
+        assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
+        assert_eq!(philox([!0; 4], [!0; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
+        assert_eq!(
+            philox([0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344], [0xa409_3822, 0x299f_31d0]),
+            [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
+        );
+    }
+
+    #[test]
+    fn normals_have_mean_0_and_deviation_1() {
+        let stream = Stream::new(7, purpose::USER, 3);
+        let n = 200_000;
+        let values: Vec<f64> = (0..n).map(|i| stream.normal(i)).collect();
+        let mean = values.iter().sum::<f64>() / n as f64;
+        let variance = values.iter().map(|v| v * v).sum::<f64>() / n as f64;
+        assert!(mean.abs() < 0.01, "mean {mean}");
+        assert!((variance - 1.0).abs() < 0.01, "variance {variance}");
+    }
+
+    #[test]
+    fn a_permutation_holds_each_number_once() {
+        let mut order = Stream::new(1, purpose::SHUFFLE, 0).permutation(1000);
+        assert_ne!(order, (0..1000).collect::<Vec<_>>());
+        order.sort_unstable();
+        assert_eq!(order, (0..1000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn draws_differ_by_seed_purpose_step_and_index() {
+        let base = Stream::new(1, 2, 3);
+        let others = [Stream::new(2, 2, 3), Stream::new(1, 3, 3), Stream::new(1, 2, 4), Stream::new(1 << 40, 2, 3)];
+        for other in others {
+            assert_ne!(base.block(0), other.block(0));
+        }
+        assert_ne!(base.block(0), base.block(1));
+    }
+}

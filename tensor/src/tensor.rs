@@ -1,0 +1,167 @@
+//! A shape over a device's buffer.
+
+use ndarray::{ArrayD, ArrayViewD, IxDyn};
+
+use crate::{Backend, Device, Error, Result};
+
+/// Numbers in row-major order on a device. Cloning shares the buffer; writing in place copies a shared one first.
+#[derive(Clone, Debug)]
+pub struct Tensor<B: Backend> {
+    device: B,
+    shape: Vec<usize>,
+    pub(crate) data: B::Floats,
+}
+
+impl<B: Backend> Tensor<B> {
+    /// A tensor with the array's shape and values.
+    pub fn from_array<'a>(device: &B, array: impl Into<ArrayViewD<'a, B::Elem>>) -> Result<Self> {
+        let array = array.into();
+        let contiguous = array.as_standard_layout();
+        let values = contiguous.as_slice().expect("standard layout is contiguous");
+        Self::from_slice(device, array.shape(), values)
+    }
+
+    /// A tensor of `shape` with `values` in row-major order.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if there are not as many values as `shape` holds.
+    pub fn from_slice(device: &B, shape: &[usize], values: &[B::Elem]) -> Result<Self> {
+        if element_count("tensor", shape)? != values.len() {
+            return Err(Error::shape("tensor", format!("a shape of {} values", values.len()), shape));
+        }
+        Ok(Self::from_parts(device.clone(), shape.to_vec(), device.upload(values)?))
+    }
+
+    /// A tensor of `shape` filled with `value`.
+    pub fn full(device: &B, shape: &[usize], value: f64) -> Result<Self> {
+        let data = device.filled(element_count("tensor", shape)?, crate::Element::of(value))?;
+        Ok(Self::from_parts(device.clone(), shape.to_vec(), data))
+    }
+
+    /// A tensor of `shape` filled with zeros.
+    pub fn zeros(device: &B, shape: &[usize]) -> Result<Self> {
+        Self::full(device, shape, 0.0)
+    }
+
+    pub(crate) fn from_parts(device: B, shape: Vec<usize>, data: B::Floats) -> Self {
+        Self { device, shape, data }
+    }
+
+    /// A tensor of the same device and shape over another buffer.
+    pub(crate) fn with_data(&self, data: B::Floats) -> Self {
+        Self::from_parts(self.device.clone(), self.shape.clone(), data)
+    }
+
+    /// The device that the numbers are on.
+    pub fn device(&self) -> &B {
+        &self.device
+    }
+
+    /// Lengths of the axes, outermost first.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The number of values.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The same values under another shape; nothing is moved.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the new shape holds another number of values.
+    pub fn reshape(mut self, shape: &[usize]) -> Result<Self> {
+        if element_count("reshape", shape)? != self.len() {
+            return Err(Error::shape("reshape", format!("a shape of {} values", self.len()), shape));
+        }
+        self.shape = shape.to_vec();
+        Ok(self)
+    }
+
+    /// The values, row-major.
+    pub fn to_vec(&self) -> Result<Vec<B::Elem>> {
+        self.device.download(&self.data)
+    }
+
+    /// The values as an array.
+    pub fn to_array(&self) -> Result<ArrayD<B::Elem>> {
+        let values = self.to_vec()?;
+        ArrayD::from_shape_vec(IxDyn(&self.shape), values)
+            .map_err(|_| Error::shape("to_array", "a buffer as long as the shape says", &self.shape))
+    }
+
+    /// The only value of a tensor of one.
+    pub fn scalar(&self) -> Result<f64> {
+        match self.to_vec()?.as_slice() {
+            [value] => Ok(crate::Element::f64(*value)),
+            _ => Err(Error::shape("scalar", "one value", &self.shape)),
+        }
+    }
+
+    /// Four axes, or an error that names the operation.
+    pub(crate) fn dims4(&self, op: &'static str) -> Result<[usize; 4]> {
+        self.shape.as_slice().try_into().map_err(|_| Error::shape(op, "4 axes (NHWC)", &self.shape))
+    }
+
+    /// Two axes, or an error that names the operation.
+    pub(crate) fn dims2(&self, op: &'static str) -> Result<[usize; 2]> {
+        self.shape.as_slice().try_into().map_err(|_| Error::shape(op, "2 axes", &self.shape))
+    }
+
+    /// Fails unless `other` has this tensor's shape.
+    pub(crate) fn same_shape(&self, op: &'static str, other: &Self) -> Result<()> {
+        if self.shape == other.shape {
+            return Ok(());
+        }
+        Err(Error::shape(op, format!("shape {:?}", self.shape), &other.shape))
+    }
+}
+
+/// Whole numbers on a device: labels, positions of maxima.
+#[derive(Clone, Debug)]
+pub struct Ints<B: Backend> {
+    device: B,
+    len: usize,
+    pub(crate) data: B::Ints,
+}
+
+impl<B: Backend> Ints<B> {
+    /// The values, uploaded.
+    pub fn from_slice(device: &B, values: &[u32]) -> Result<Self> {
+        Ok(Self { device: device.clone(), len: values.len(), data: device.upload_ints(values)? })
+    }
+
+    pub(crate) fn from_parts(device: B, len: usize, data: B::Ints) -> Self {
+        Self { device, len, data }
+    }
+
+    /// The number of values.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The values.
+    pub fn to_vec(&self) -> Result<Vec<u32>> {
+        self.device.download_ints(&self.data)
+    }
+}
+
+/// The product of the axes, checked: a shape from a file may claim anything.
+pub(crate) fn element_count(op: &'static str, shape: &[usize]) -> Result<usize> {
+    shape
+        .iter()
+        .try_fold(1usize, |n, &axis| n.checked_mul(axis))
+        .filter(|&n| n <= isize::MAX as usize / 8)
+        .ok_or_else(|| Error::shape(op, "a number of values that fits in memory", shape))
+}
