@@ -1,0 +1,153 @@
+//! What can go wrong in this crate.
+
+use std::path::PathBuf;
+
+/// The result of an operation of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Each variant says what it concerns, what was expected, what came and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An operation on tensors failed: shapes that do not fit, settings out of range, memory, the device.
+    #[error(transparent)]
+    Tensor(#[from] tensor::Error),
+    /// The tape was used in a way that it cannot follow.
+    #[error("{op}: {what}")]
+    Tape {
+        /// The operation on the tape.
+        op: &'static str,
+        /// What was expected, what came, and what to do.
+        what: String,
+    },
+    /// A gradient check could not be made.
+    #[error("gradient check: {what}")]
+    GradientCheck {
+        /// What was expected and what came.
+        what: String,
+    },
+    /// A layer of a network failed.
+    #[error("layer {layer:?}: {source}")]
+    Layer {
+        /// The layer's name.
+        layer: String,
+        /// What went wrong in it.
+        #[source]
+        source: Box<Error>,
+    },
+    /// A model's text is not a network.
+    #[error("{origin}: {}{what}", layer_prefix(.layer.as_deref()))]
+    Model {
+        /// The preset, or the file that the text came from.
+        origin: String,
+        /// The layer at fault, where there is one.
+        layer: Option<String>,
+        /// What was expected, what came, and what to do.
+        what: String,
+    },
+    /// There is no preset of this name.
+    #[error("no network {name:?}: it is neither a file nor one of {}{}", known.join(", "), suggestion(near))]
+    UnknownModel {
+        /// The name that came.
+        name: String,
+        /// Those presets with similar names, the nearest first.
+        near: Vec<String>,
+        /// All presets.
+        known: Vec<String>,
+    },
+    /// Parameters and the network they are meant for do not fit.
+    #[error("{}", parameters_message(origin, missing, extra, mismatched))]
+    Parameters {
+        /// Where the parameters came from.
+        origin: String,
+        /// Parameters of the network that did not come.
+        missing: Vec<String>,
+        /// Parameters that came and that the network does not have.
+        extra: Vec<String>,
+        /// Parameters that came in another shape: name, shape of the network's, shape that came.
+        mismatched: Vec<(String, Vec<usize>, Vec<usize>)>,
+    },
+    /// A file of weights cannot be used.
+    #[error("{}: {what}", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What was expected, what came, and what to do.
+        what: String,
+    },
+    /// The system refused to read or write a file.
+    #[error("{}: {what}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    pub(crate) fn tape(op: &'static str, what: impl Into<String>) -> Self {
+        Self::Tape { op, what: what.into() }
+    }
+}
+
+fn layer_prefix(layer: Option<&str>) -> String {
+    layer.map(|name| format!("layer {name:?}: ")).unwrap_or_default()
+}
+
+fn suggestion(near: &[String]) -> String {
+    near.first().map(|name| format!("; did you mean {name:?}?")).unwrap_or_default()
+}
+
+/// One line: at most eight names of a kind, so that the weights of another network do not fill the screen.
+fn parameters_message(
+    origin: &str,
+    missing: &[String],
+    extra: &[String],
+    mismatched: &[(String, Vec<usize>, Vec<usize>)],
+) -> String {
+    let mismatched: Vec<String> =
+        mismatched.iter().map(|(name, want, got)| format!("{name} is {got:?} and not {want:?}")).collect();
+    let lists = [("missing", missing), ("not in the network", extra), ("of another shape", &mismatched)];
+    let parts: Vec<String> =
+        lists.iter().filter(|(_, names)| !names.is_empty()).map(|(kind, names)| list(kind, names)).collect();
+    format!("{origin}: weights of another network: {}", parts.join("; "))
+}
+
+fn list(kind: &str, names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let rest = names.len().saturating_sub(SHOWN);
+    let shown = names[..names.len() - rest].join(", ");
+    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    format!("{} {kind}: {shown}{more}", names.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_listed_by_kind_and_long_lists_cut() {
+        let extra = (0..10).map(|i| format!("p{i}")).collect();
+        let mismatched = vec![("fc8.weight".to_string(), vec![10, 4096], vec![1000, 4096])];
+        let error = Error::Parameters { origin: "w.h5".into(), missing: vec!["conv1.bias".into()], extra, mismatched };
+        assert_eq!(
+            error.to_string(),
+            "w.h5: weights of another network: 1 missing: conv1.bias; \
+             10 not in the network: p0, p1, p2, p3, p4, p5, p6, p7 and 2 more; \
+             1 of another shape: fc8.weight is [1000, 4096] and not [10, 4096]"
+        );
+    }
+
+    #[test]
+    fn an_unknown_preset_names_the_nearest() {
+        let error =
+            Error::UnknownModel { name: "papr".into(), near: vec!["paper".into()], known: vec!["paper".into(), "source".into()] };
+        assert_eq!(
+            error.to_string(),
+            "no network \"papr\": it is neither a file nor one of paper, source; did you mean \"paper\"?"
+        );
+    }
+}

@@ -1,0 +1,88 @@
+//! Networks as text: layers, their settings and what their input looks like.
+//!
+//! A [`Model`] is read from TOML, either a preset that is built in or a file. Reading is strict: an unknown kind or
+//! key, a setting out of range or layers that do not fit each other are errors that name the file and the layer.
+
+mod input;
+mod layer;
+mod parameter;
+mod parse;
+mod preset;
+mod reader;
+mod shape;
+mod write;
+
+pub use input::{ChannelOrder, Input, Mean};
+pub use layer::{BatchNorm, Conv, Learned, LayerKind, LayerSpec, Linear, Pad, Pool, Units};
+pub use parameter::{Layout, Parameter, ParameterSpec};
+pub use shape::LayerShape;
+
+use crate::{Error, Result};
+
+/// A network as text has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// A short name.
+    pub name: String,
+    /// What the network is and where its choices come from, in a few sentences.
+    pub about: String,
+    /// What pictures must be turned into before the first layer sees them.
+    pub input: Input,
+    /// The number of classes; what `units = "classes"` stands for.
+    pub classes: usize,
+    /// The layers in order.
+    pub layers: Vec<LayerSpec>,
+    /// Defaults for a training run, by section: `optim`, `data`, `run`. Their keys are the trainer's.
+    pub train: toml::Table,
+}
+
+impl Model {
+    /// Sets the number of classes: the last layer's outputs.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for 0 or more than a million classes, or if the network's output does not follow `classes`.
+    pub fn set_classes(&mut self, classes: usize) -> Result<()> {
+        let mut changed = self.clone();
+        changed.classes = classes;
+        changed.check()?;
+        *self = changed;
+        Ok(())
+    }
+
+    /// Sets the probability of all dropout layers.
+    ///
+    /// # Errors
+    /// [`Error::Model`] unless p is in `[0, 1)`, or if the network has no dropout and p is not 0.
+    pub fn set_dropout(&mut self, p: f64) -> Result<()> {
+        if !(0.0..1.0).contains(&p) {
+            return Err(self.error(None, format!("dropout must be at least 0 and below 1, got {p}")));
+        }
+        let mut found = false;
+        for layer in &mut self.layers {
+            if let LayerKind::Dropout(dropout) = &mut layer.kind {
+                dropout.p = p;
+                found = true;
+            }
+        }
+        if !found && p != 0.0 {
+            return Err(self.error(None, "it has no dropout layer whose probability could be set".into()));
+        }
+        Ok(())
+    }
+
+    /// The layer of this name and its place.
+    ///
+    /// # Errors
+    /// [`Error::Model`] that lists the layers if there is none.
+    pub fn find_layer(&self, name: &str) -> Result<usize> {
+        self.layers.iter().position(|layer| layer.name == name).ok_or_else(|| {
+            let names: Vec<&str> = self.layers.iter().map(|layer| layer.name.as_str()).collect();
+            let near = reader::suggestion(name, &names);
+            self.error(None, format!("no layer {name:?}{near}; there are {}", names.join(", ")))
+        })
+    }
+
+    pub(crate) fn error(&self, layer: Option<&str>, what: String) -> Error {
+        Error::Model { origin: self.name.clone(), layer: layer.map(str::to_owned), what }
+    }
+}

@@ -1,0 +1,72 @@
+//! What a network learns: names, shapes, layouts.
+
+use tensor::{Backend, Tensor};
+
+use crate::init::Init;
+
+/// One parameter of a network, without its values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParameterSpec {
+    /// The layer's name and `.weight`, `.bias`, `.running_mean` or `.running_var`.
+    pub name: String,
+    /// The name in files for other programs, for instance `features.0.weight`; else the same as `name`.
+    pub export: String,
+    /// Lengths of the axes, in the layout's order.
+    pub shape: Vec<usize>,
+    /// What the axes are.
+    pub layout: Layout,
+    /// The first values.
+    pub init: Init,
+    /// Inputs that an output sums, and outputs that an input goes into; for a bias, those of its layer.
+    pub fans: [usize; 2],
+    /// Multiplies the learning rate.
+    pub rate: f64,
+    /// Multiplies the weight decay.
+    pub decay: f64,
+    /// Whether gradient descent changes it; a batch norm's running statistics are stored but not trained.
+    pub trained: bool,
+}
+
+impl ParameterSpec {
+    /// The number of values.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are no values; never so for a checked model's parameters.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What a parameter's axes are; says how it must be permuted for other programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// `[c]`, or a local layer's bias `[oh, ow, out]`.
+    Vector,
+    /// `[out, kernel height, kernel width, in / groups]`.
+    Conv,
+    /// `[out, in]`.
+    Linear,
+    /// `[out, in]` of a linear layer on a flattened map: `in` runs over height, width, channels, channels innermost
+    /// (PyTorch and Caffe flatten channels outermost).
+    LinearAfterFlatten {
+        /// Height of the map.
+        height: usize,
+        /// Width of the map.
+        width: usize,
+        /// Channels of the map.
+        channels: usize,
+    },
+    /// `[oh * ow, out, kernel height, kernel width, in / groups]`.
+    Local,
+}
+
+/// One parameter of a network and its values.
+#[derive(Clone, Debug)]
+pub struct Parameter<B: Backend> {
+    /// What it is.
+    pub spec: ParameterSpec,
+    /// Its values.
+    pub value: Tensor<B>,
+}

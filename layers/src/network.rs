@@ -1,0 +1,1 @@
+//! A model with parameters, ready to run.

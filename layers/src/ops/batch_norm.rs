@@ -1,0 +1,87 @@
+//! Batch normalisation over all axes but the last.
+
+use tensor::ops::BatchStatistics;
+use tensor::{Backend, Tensor};
+
+use crate::Result;
+use crate::tape::{Backward, Sink, Tape, Var};
+
+const X: usize = 0;
+const GAMMA: usize = 1;
+const BETA: usize = 2;
+
+/// x itself: its statistics depend on it too.
+struct Saved<B: Backend> {
+    x: Tensor<B>,
+    gamma: Tensor<B>,
+    statistics: BatchStatistics<B>,
+    epsilon: f64,
+}
+
+/// As [`Saved`], but the statistics are constants.
+struct SavedGiven<B: Backend>(Saved<B>);
+
+impl<B: Backend> Tape<B> {
+    /// Normalises each channel (the last axis) by its mean and variance in `x`, then scales by `gamma` and shifts by
+    /// `beta`, both `[c]`. Also returns the statistics (the variance divides by the count), for running averages.
+    pub fn batch_norm(
+        &mut self,
+        x: &Var<B>,
+        gamma: &Var<B>,
+        beta: &Var<B>,
+        epsilon: f64,
+    ) -> Result<(Var<B>, BatchStatistics<B>)> {
+        let statistics = x.value().batch_statistics()?;
+        let y = x.value().batch_norm(&statistics, gamma.value(), beta.value(), epsilon)?;
+        let saved = || Saved::new(x, gamma, &statistics, epsilon);
+        Ok((self.record("batch_norm", &[x, gamma, beta], y, saved)?, statistics))
+    }
+
+    /// As [`batch_norm`](Self::batch_norm) with given statistics, as at test; they get no gradient.
+    pub fn batch_norm_with(
+        &mut self,
+        x: &Var<B>,
+        gamma: &Var<B>,
+        beta: &Var<B>,
+        statistics: &BatchStatistics<B>,
+        epsilon: f64,
+    ) -> Result<Var<B>> {
+        let y = x.value().batch_norm(statistics, gamma.value(), beta.value(), epsilon)?;
+        let saved = || SavedGiven(Saved::new(x, gamma, statistics, epsilon));
+        self.record("batch_norm_with", &[x, gamma, beta], y, saved)
+    }
+}
+
+impl<B: Backend> Saved<B> {
+    fn new(x: &Var<B>, gamma: &Var<B>, statistics: &BatchStatistics<B>, epsilon: f64) -> Self {
+        Self { x: x.value().clone(), gamma: gamma.value().clone(), statistics: statistics.clone(), epsilon }
+    }
+}
+
+impl<B: Backend> Backward<B> for Saved<B> {
+    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
+        // One kernel gives all three: dx needs the sums that are dgamma and dbeta.
+        let (dx, dgamma, dbeta) = dy.batch_norm_backward(&self.x, &self.statistics, &self.gamma, self.epsilon)?;
+        sink.add(X, || Ok(dx))?;
+        sink.add(GAMMA, || Ok(dgamma))?;
+        sink.add(BETA, || Ok(dbeta))
+    }
+}
+
+impl<B: Backend> Backward<B> for SavedGiven<B> {
+    /// dx = gamma dy / sqrt(variance + epsilon), itself a normalisation, with mean and shift 0; dgamma = sum of
+    /// dy xhat; dbeta = sum of dy.
+    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
+        let Saved { x, gamma, statistics, epsilon } = self.0;
+        let zeros = Tensor::zeros(dy.device(), gamma.shape())?;
+        sink.add(X, || {
+            let centred = BatchStatistics { mean: zeros.clone(), variance: statistics.variance.clone() };
+            dy.batch_norm(&centred, &gamma, &zeros, epsilon)
+        })?;
+        sink.add(GAMMA, || {
+            let ones = Tensor::full(dy.device(), gamma.shape(), 1.0)?;
+            dy.multiply(&x.batch_norm(&statistics, &ones, &zeros, epsilon)?)?.sum_rows()
+        })?;
+        sink.add(BETA, || dy.sum_rows())
+    }
+}

@@ -1,0 +1,68 @@
+//! Sums, differences, products and scaling, value by value.
+
+use tensor::{Backend, Tensor};
+
+use crate::Result;
+use crate::tape::{Backward, Sink, Tape, Var};
+
+/// The factor of b in a sum with a.
+struct SavedSum {
+    factor: f64,
+}
+
+/// The factor.
+struct SavedScale {
+    factor: f64,
+}
+
+/// Both factors: each is the other's gradient.
+struct SavedProduct<B: Backend> {
+    a: Tensor<B>,
+    b: Tensor<B>,
+}
+
+impl<B: Backend> Tape<B> {
+    /// a + b, of one shape.
+    pub fn add(&mut self, a: &Var<B>, b: &Var<B>) -> Result<Var<B>> {
+        let y = a.value().add(b.value())?;
+        self.record("add", &[a, b], y, || SavedSum { factor: 1.0 })
+    }
+
+    /// a - b, of one shape.
+    pub fn subtract(&mut self, a: &Var<B>, b: &Var<B>) -> Result<Var<B>> {
+        let y = a.value().subtract(b.value())?;
+        self.record("subtract", &[a, b], y, || SavedSum { factor: -1.0 })
+    }
+
+    /// a times b, value by value, of one shape.
+    pub fn multiply(&mut self, a: &Var<B>, b: &Var<B>) -> Result<Var<B>> {
+        let y = a.value().multiply(b.value())?;
+        self.record("multiply", &[a, b], y, || SavedProduct { a: a.value().clone(), b: b.value().clone() })
+    }
+
+    /// The values times `factor`.
+    pub fn scale(&mut self, x: &Var<B>, factor: f64) -> Result<Var<B>> {
+        let y = x.value().scale(factor)?;
+        self.record("scale", &[x], y, || SavedScale { factor })
+    }
+}
+
+impl<B: Backend> Backward<B> for SavedSum {
+    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
+        sink.add(1, || if self.factor == 1.0 { Ok(dy.clone()) } else { dy.scale(self.factor) })?;
+        sink.add(0, || Ok(dy))
+    }
+}
+
+impl<B: Backend> Backward<B> for SavedScale {
+    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
+        sink.add(0, || dy.scale(self.factor))
+    }
+}
+
+impl<B: Backend> Backward<B> for SavedProduct<B> {
+    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
+        sink.add(0, || dy.multiply(&self.b))?;
+        sink.add(1, || dy.multiply(&self.a))
+    }
+}

@@ -1,0 +1,28 @@
+//! The product of two matrices.
+
+use tensor::{Backend, Tensor};
+
+use crate::Result;
+use crate::tape::{Backward, Sink, Tape, Var};
+
+/// Both factors.
+struct Saved<B: Backend> {
+    a: Tensor<B>,
+    b: Tensor<B>,
+}
+
+impl<B: Backend> Tape<B> {
+    /// a b: `[m, k]` times `[k, n]` gives `[m, n]`.
+    pub fn matmul(&mut self, a: &Var<B>, b: &Var<B>) -> Result<Var<B>> {
+        let y = a.value().matmul(false, b.value(), false)?;
+        self.record("matmul", &[a, b], y, || Saved { a: a.value().clone(), b: b.value().clone() })
+    }
+}
+
+impl<B: Backend> Backward<B> for Saved<B> {
+    /// da = dy b^T, db = a^T dy.
+    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
+        sink.add(0, || dy.matmul(false, &self.b, true))?;
+        sink.add(1, || self.a.matmul(true, &dy, false))
+    }
+}

@@ -1,0 +1,257 @@
+//! The tape: what was computed, in order, with what its gradients need.
+//!
+//! There is one autodiff. Each operation on a [`Tape`] computes its value at once and appends a record: the operation's
+//! saved values and the places of its inputs. [`Tape::backward`] walks the records in reverse and consumes each, so
+//! saved values are freed as it goes. Records point backwards only: there are no reference cycles.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tensor::{Backend, Tensor};
+
+use crate::{Error, Result};
+
+/// A value that was computed on a tape, or a constant. Cloning is cheap: the buffer is shared.
+#[derive(Clone, Debug)]
+pub struct Var<B: Backend> {
+    value: Tensor<B>,
+    /// None: no gradient flows through this value.
+    node: Option<Node>,
+}
+
+/// A place on a tape.
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    tape: u64,
+    index: usize,
+}
+
+impl<B: Backend> Var<B> {
+    /// A value without a gradient: pictures, targets, frozen weights. It can be used on any tape.
+    pub fn constant(value: Tensor<B>) -> Self {
+        Self { value, node: None }
+    }
+
+    /// The value.
+    pub fn value(&self) -> &Tensor<B> {
+        &self.value
+    }
+
+    /// The value, without a copy.
+    pub fn into_value(self) -> Tensor<B> {
+        self.value
+    }
+
+    /// Lengths of the value's axes, outermost first.
+    pub fn shape(&self) -> &[usize] {
+        self.value.shape()
+    }
+
+    /// Whether backward will compute a gradient for this value: it is a parameter or was computed from one.
+    pub fn wants_gradient(&self) -> bool {
+        self.node.is_some()
+    }
+}
+
+/// What an operation keeps of its forward pass, and its backward pass.
+pub trait Backward<B: Backend>: Send {
+    /// Hands the gradients of the inputs to `sink`, given that of the output, which has the output's shape.
+    ///
+    /// # Errors
+    /// Those of the kernels.
+    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()>;
+}
+
+/// Where an operation's backward puts the gradients of its inputs, numbered as they were given to [`Tape::record`].
+pub struct Sink<'a, B: Backend> {
+    inputs: &'a [Option<usize>],
+    gradients: &'a mut [Option<Tensor<B>>],
+    at_loss: bool,
+}
+
+impl<B: Backend> Sink<'_, B> {
+    /// Whether anyone wants the gradient of this input.
+    pub fn wants(&self, input: usize) -> bool {
+        self.inputs.get(input).is_some_and(Option::is_some)
+    }
+
+    /// Adds to the gradient of an input. `gradient` is computed only if someone wants it.
+    ///
+    /// # Errors
+    /// Those of `gradient`; [`tensor::Error::Shape`] if an earlier gradient of the same value has another shape.
+    pub fn add(&mut self, input: usize, gradient: impl FnOnce() -> tensor::Result<Tensor<B>>) -> Result<()> {
+        let Some(&Some(index)) = self.inputs.get(input) else { return Ok(()) };
+        let gradient = gradient()?;
+        match &mut self.gradients[index] {
+            Some(sum) => sum.add_scaled(1.0, &gradient)?,
+            empty => *empty = Some(gradient),
+        }
+        Ok(())
+    }
+
+    /// The number in a gradient of one value. For the loss itself it is 1, known without waiting for the device.
+    ///
+    /// # Errors
+    /// [`tensor::Error::Shape`] for more values; those of the device.
+    pub fn factor(&self, dy: &Tensor<B>) -> Result<f64> {
+        if self.at_loss {
+            return Ok(1.0);
+        }
+        Ok(dy.scalar()?)
+    }
+}
+
+/// One record. A leaf (a parameter) has no operation.
+struct Record<B: Backend> {
+    operation: Option<Box<dyn Backward<B>>>,
+    inputs: Vec<Option<usize>>,
+}
+
+/// The record of a computation. The operations are methods, a file each in [`ops`](crate::ops).
+pub struct Tape<B: Backend> {
+    id: u64,
+    recording: bool,
+    records: Vec<Record<B>>,
+}
+
+impl<B: Backend> Default for Tape<B> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<B: Backend> Tape<B> {
+    /// An empty tape.
+    pub fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), recording: true, records: Vec::new() }
+    }
+
+    /// A tape that records nothing: the same operations, but intermediate values are freed as soon as the caller drops
+    /// them, and there is no backward.
+    pub fn inference() -> Self {
+        Self { recording: false, ..Self::new() }
+    }
+
+    /// Whether operations are recorded.
+    pub fn is_recording(&self) -> bool {
+        self.recording
+    }
+
+    /// The number of records: parameters and operations through which a gradient flows.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether nothing is recorded.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// A leaf whose gradient is wanted.
+    pub fn parameter(&mut self, value: Tensor<B>) -> Var<B> {
+        if !self.recording {
+            return Var::constant(value);
+        }
+        self.push(Record { operation: None, inputs: Vec::new() }, value)
+    }
+
+    /// Appends an operation: `value` was computed from `inputs`, and `saved` makes what backward needs. This is how an
+    /// operation of one's own is added.
+    ///
+    /// Nothing is recorded and `saved` is not called if no input wants a gradient.
+    ///
+    /// # Errors
+    /// [`Error::Tape`] for an input that was computed on another tape.
+    pub fn record<S: Backward<B> + 'static>(
+        &mut self,
+        op: &'static str,
+        inputs: &[&Var<B>],
+        value: Tensor<B>,
+        saved: impl FnOnce() -> S,
+    ) -> Result<Var<B>> {
+        let inputs: Vec<Option<usize>> = inputs.iter().map(|var| self.index(op, var)).collect::<Result<_>>()?;
+        if !self.recording || inputs.iter().all(Option::is_none) {
+            return Ok(Var::constant(value));
+        }
+        Ok(self.push(Record { operation: Some(Box::new(saved())), inputs }, value))
+    }
+
+    /// The gradients of `loss`, a single value, for all parameters that it depends on.
+    ///
+    /// The tape is consumed and its saved values are freed on the way. Gradients that lead to no parameter (such as
+    /// that of the pictures) are not computed.
+    ///
+    /// # Errors
+    /// [`Error::Tape`] for a loss of more than one value, one from another tape, or one that depends on no parameter;
+    /// those of the kernels.
+    pub fn backward(mut self, loss: &Var<B>) -> Result<Gradients<B>> {
+        if loss.value.len() != 1 {
+            let what = format!("the loss must be one value, got shape {:?}; take its sum or mean", loss.shape());
+            return Err(Error::tape("backward", what));
+        }
+        let last = self.loss_index(loss)?;
+        let mut gradients: Vec<Option<Tensor<B>>> = vec![None; self.records.len()];
+        gradients[last] = Some(Tensor::full(loss.value.device(), loss.shape(), 1.0)?);
+        while let Some(record) = self.records.pop() {
+            let index = self.records.len();
+            let Some(operation) = record.operation else { continue };
+            let Some(dy) = gradients[index].take() else { continue };
+            let at_loss = index == last;
+            operation
+                .backward(dy, &mut Sink { inputs: &record.inputs, gradients: &mut gradients[..index], at_loss })?;
+        }
+        Ok(Gradients { tape: self.id, leaves: gradients })
+    }
+
+    fn loss_index(&self, loss: &Var<B>) -> Result<usize> {
+        if !self.recording {
+            return Err(Error::tape("backward", "this tape is for inference and recorded nothing; use Tape::new()"));
+        }
+        let none = "the loss depends on no parameter of this tape; make one with Tape::parameter";
+        self.index("backward", loss)?.ok_or_else(|| Error::tape("backward", none))
+    }
+
+    /// Where `var` stands on this tape; None for a constant.
+    fn index(&self, op: &'static str, var: &Var<B>) -> Result<Option<usize>> {
+        match var.node {
+            None => Ok(None),
+            Some(node) if node.tape == self.id => Ok(Some(node.index)),
+            Some(_) => Err(Error::tape(
+                op,
+                format!(
+                    "a value of shape {:?} was computed on another tape; give its value with Var::constant, or \
+                     compute everything on one tape",
+                    var.shape()
+                ),
+            )),
+        }
+    }
+
+    fn push(&mut self, record: Record<B>, value: Tensor<B>) -> Var<B> {
+        let node = Node { tape: self.id, index: self.records.len() };
+        self.records.push(record);
+        Var { value, node: Some(node) }
+    }
+}
+
+/// What [`Tape::backward`] found: the gradients of a tape's parameters.
+#[derive(Debug)]
+pub struct Gradients<B: Backend> {
+    tape: u64,
+    leaves: Vec<Option<Tensor<B>>>,
+}
+
+impl<B: Backend> Gradients<B> {
+    /// The gradient for a parameter, of its shape. None for one that the loss does not depend on, for anything that is
+    /// not a parameter, and for values of other tapes.
+    pub fn get(&self, parameter: &Var<B>) -> Option<&Tensor<B>> {
+        let node = parameter.node.filter(|node| node.tape == self.tape)?;
+        self.leaves.get(node.index)?.as_ref()
+    }
+
+    /// As [`get`](Self::get), and gives the gradient away: a second call returns None.
+    pub fn take(&mut self, parameter: &Var<B>) -> Option<Tensor<B>> {
+        let node = parameter.node.filter(|node| node.tape == self.tape)?;
+        self.leaves.get_mut(node.index)?.take()
+    }
+}
