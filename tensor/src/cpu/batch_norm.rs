@@ -1,35 +1,118 @@
-//! todo
-#![allow(unused_variables)]
+//! Batch normalisation over rows of `c` channels.
 
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::reduce::{rows_per_job, sum_rows_by};
 use crate::ops::batch_norm::Kernels;
+use crate::ops::reduce::Kernels as _;
 use crate::{Cpu, Device, Element, Result};
 
 impl<E: Element> Kernels for Cpu<E> {
+    /// Two passes: the mean first, then the squares of what is left, so a large mean costs no digits.
     fn batch_statistics(&self, rows: usize, c: usize, x: &Self::Floats) -> Result<(Self::Floats, Self::Floats)> {
-        todo!()
+        let count = E::of(rows as f64);
+        let mut mean = self.sum_rows(rows, c, x)?;
+        mean.make_mut().iter_mut().for_each(|m| *m = *m / count);
+        let mut variance = self.take(c);
+        let (x, means, out) = (x.as_slice(), mean.as_slice(), variance.make_mut());
+        let add = |row: usize, columns: Range<usize>, sums: &mut [E]| {
+            let x = &x[row * c..][columns.clone()];
+            for ((sum, &x), &mean) in sums.iter_mut().zip(x).zip(&means[columns]) {
+                let left = x - mean;
+                *sum += left * left;
+            }
+        };
+        self.install(|| sum_rows_by(rows, out, &add));
+        out.iter_mut().for_each(|v| *v = *v / count);
+        Ok((mean, variance))
     }
+
     fn batch_norm(
         &self,
         rows: usize,
         c: usize,
         x: &Self::Floats,
-        statistics: (&Self::Floats, &Self::Floats),
+        (mean, variance): (&Self::Floats, &Self::Floats),
         gamma: &Self::Floats,
         beta: &Self::Floats,
         epsilon: f64,
     ) -> Result<Self::Floats> {
-        todo!()
+        let mut result = self.take(rows * c);
+        let (y, x, mean, beta) = (result.make_mut(), x.as_slice(), mean.as_slice(), beta.as_slice());
+        let inverse = inverse_deviation(variance.as_slice(), epsilon);
+        let scale: Vec<E> = gamma.as_slice().iter().zip(&inverse).map(|(&g, &i)| g * i).collect();
+        let job = rows_per_job(c) * c;
+        self.install(|| {
+            y.par_chunks_mut(job).zip(x.par_chunks(job)).for_each(|(y, x)| {
+                for (y, x) in y.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
+                    let channels = mean.iter().zip(&scale).zip(beta);
+                    for ((y, &x), ((&mean, &scale), &beta)) in y.iter_mut().zip(x).zip(channels) {
+                        *y = (x - mean) * scale + beta;
+                    }
+                }
+            });
+        });
+        Ok(result)
     }
+
+    /// With xhat = (x - mean) / deviation: dbeta = sum dy, dgamma = sum dy xhat, and
+    /// dx = gamma / deviation * (dy - dbeta / rows - xhat dgamma / rows).
     fn batch_norm_backward(
         &self,
         rows: usize,
         c: usize,
         x: &Self::Floats,
-        statistics: (&Self::Floats, &Self::Floats),
+        (mean, variance): (&Self::Floats, &Self::Floats),
         gamma: &Self::Floats,
         dy: &Self::Floats,
         epsilon: f64,
     ) -> Result<(Self::Floats, Self::Floats, Self::Floats)> {
-        todo!()
+        let inverse = inverse_deviation(variance.as_slice(), epsilon);
+        let dbeta = self.sum_rows(rows, c, dy)?;
+        let (x, dy, mean) = (x.as_slice(), dy.as_slice(), mean.as_slice());
+        let dgamma = self.gamma_gradient(rows, x, dy, mean, &inverse);
+
+        // dx = a dy - b (x - mean) - d, with a, b, d by channel.
+        let count = E::of(rows as f64);
+        let a: Vec<E> = gamma.as_slice().iter().zip(&inverse).map(|(&g, &i)| g * i).collect();
+        let b: Vec<E> = a.iter().zip(&inverse).zip(dgamma.as_slice()).map(|((&a, &i), &g)| a * i * g / count).collect();
+        let d: Vec<E> = a.iter().zip(dbeta.as_slice()).map(|(&a, &s)| a * s / count).collect();
+        let mut result = self.take(rows * c);
+        let (dx, job) = (result.make_mut(), rows_per_job(c) * c);
+        self.install(|| {
+            dx.par_chunks_mut(job).zip(x.par_chunks(job)).zip(dy.par_chunks(job)).for_each(|((dx, x), dy)| {
+                for ((dx, x), dy) in dx.chunks_exact_mut(c).zip(x.chunks_exact(c)).zip(dy.chunks_exact(c)) {
+                    let channels = a.iter().zip(&b).zip(&d).zip(mean);
+                    let values = dx.iter_mut().zip(x).zip(dy);
+                    for (((dx, &x), &dy), (((&a, &b), &d), &mean)) in values.zip(channels) {
+                        *dx = a * dy - b * (x - mean) - d;
+                    }
+                }
+            });
+        });
+        Ok((result, dgamma, dbeta))
     }
+}
+
+impl<E: Element> Cpu<E> {
+    fn gamma_gradient(&self, rows: usize, x: &[E], dy: &[E], mean: &[E], inverse: &[E]) -> <Self as Device>::Floats {
+        let c = mean.len();
+        let mut dgamma = self.take(c);
+        let out = dgamma.make_mut();
+        let add = |row: usize, columns: Range<usize>, sums: &mut [E]| {
+            let (x, dy) = (&x[row * c..][columns.clone()], &dy[row * c..][columns.clone()]);
+            for (((sum, &x), &dy), &mean) in sums.iter_mut().zip(x).zip(dy).zip(&mean[columns]) {
+                *sum += dy * (x - mean);
+            }
+        };
+        self.install(|| sum_rows_by(rows, out, &add));
+        out.iter_mut().zip(inverse).for_each(|(sum, &inverse)| *sum *= inverse);
+        dgamma
+    }
+}
+
+fn inverse_deviation<E: Element>(variance: &[E], epsilon: f64) -> Vec<E> {
+    variance.iter().map(|&v| (v + E::of(epsilon)).sqrt().recip()).collect()
 }

@@ -1,16 +1,43 @@
-//! todo
-#![allow(unused_variables)]
+//! Softmax and cross-entropy by rows of logits.
 
+use rayon::prelude::*;
+
+use super::reduce::{rows_per_job, sum_slice};
 use crate::ops::cross_entropy::Kernels;
-use crate::{Cpu, Device, Element, Result};
+use crate::{Cpu, Element, Error, Result};
 
 impl<E: Element> Kernels for Cpu<E> {
     fn softmax(&self, rows: usize, c: usize, logits: &Self::Floats) -> Result<Self::Floats> {
-        todo!()
+        let mut result = self.take(rows * c);
+        let (y, x, job) = (result.make_mut(), logits.as_slice(), (rows_per_job(c) * c).max(1));
+        self.install(|| {
+            y.par_chunks_mut(job).zip(x.par_chunks(job)).for_each(|(y, x)| {
+                for (y, x) in y.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
+                    softmax_row(x, E::one(), y);
+                }
+            });
+        });
+        Ok(result)
     }
+
     fn cross_entropy(&self, rows: usize, c: usize, logits: &Self::Floats, labels: &Self::Ints) -> Result<Self::Floats> {
-        todo!()
+        let (x, labels) = (logits.as_slice(), labels.as_slice());
+        check_labels("cross-entropy", labels, c)?;
+        let mut result = self.take(rows);
+        let (losses, job) = (result.make_mut(), rows_per_job(c));
+        self.install(|| {
+            let rows = losses.par_chunks_mut(job).zip(labels.par_chunks(job)).zip(x.par_chunks(job * c));
+            rows.for_each(|((losses, labels), x)| {
+                let mut powers = vec![E::zero(); c];
+                for ((loss, &label), x) in losses.iter_mut().zip(labels).zip(x.chunks_exact(c)) {
+                    let max = exponentials(x, &mut powers);
+                    *loss = sum_slice(&powers).ln() + (max - x[label as usize]);
+                }
+            });
+        });
+        Ok(result)
     }
+
     fn cross_entropy_dx(
         &self,
         rows: usize,
@@ -19,9 +46,75 @@ impl<E: Element> Kernels for Cpu<E> {
         labels: &Self::Ints,
         factor: f64,
     ) -> Result<Self::Floats> {
-        todo!()
+        let (x, labels, factor) = (logits.as_slice(), labels.as_slice(), E::of(factor));
+        check_labels("cross-entropy backward", labels, c)?;
+        let mut result = self.take(rows * c);
+        let (dx, job) = (result.make_mut(), rows_per_job(c));
+        self.install(|| {
+            let rows = dx.par_chunks_mut(job * c).zip(labels.par_chunks(job)).zip(x.par_chunks(job * c));
+            rows.for_each(|((dx, labels), x)| {
+                for ((dx, &label), x) in dx.chunks_exact_mut(c).zip(labels).zip(x.chunks_exact(c)) {
+                    softmax_row(x, factor, dx);
+                    dx[label as usize] -= factor;
+                }
+            });
+        });
+        Ok(result)
     }
+
     fn label_rank(&self, rows: usize, c: usize, logits: &Self::Floats, labels: &Self::Ints) -> Result<Self::Ints> {
-        todo!()
+        let (x, labels) = (logits.as_slice(), labels.as_slice());
+        check_labels("label rank", labels, c)?;
+        let mut result = self.take_ints(rows);
+        let (ranks, job) = (result.make_mut(), rows_per_job(c));
+        self.install(|| {
+            let rows = ranks.par_chunks_mut(job).zip(labels.par_chunks(job)).zip(x.par_chunks(job * c));
+            rows.for_each(|((ranks, labels), x)| {
+                for ((rank, &label), x) in ranks.iter_mut().zip(labels).zip(x.chunks_exact(c)) {
+                    *rank = rank_of(x, label as usize);
+                }
+            });
+        });
+        Ok(result)
     }
+}
+
+/// Fails if a label is not a class: the loops index by it.
+fn check_labels(op: &'static str, labels: &[u32], c: usize) -> Result<()> {
+    match labels.iter().enumerate().find(|&(_, &label)| label as usize >= c) {
+        Some((row, label)) => {
+            let what = format!("labels must be below the {c} classes, got label {label} in row {row}");
+            Err(Error::argument(op, what))
+        }
+        None => Ok(()),
+    }
+}
+
+/// e^(x - max) into `powers`; returns max. None overflows and one is 1, so their sum is never 0.
+fn exponentials<E: Element>(x: &[E], powers: &mut [E]) -> E {
+    // `>` passes over NaN, which then spreads through its own power.
+    let max = x.iter().fold(E::neg_infinity(), |max, &v| if v > max { v } else { max });
+    for (power, &v) in powers.iter_mut().zip(x) {
+        *power = (v - max).exp();
+    }
+    max
+}
+
+fn softmax_row<E: Element>(x: &[E], factor: E, y: &mut [E]) {
+    exponentials(x, y);
+    let sum = sum_slice(y);
+    for y in y.iter_mut() {
+        *y = *y / sum * factor;
+    }
+}
+
+/// How many classes come before `label`: a larger logit, or an equal one of a lower class. NaN is above all numbers.
+fn rank_of<E: Element>(x: &[E], label: usize) -> u32 {
+    let (own, mut before) = (x[label], 0);
+    for (class, &v) in x.iter().enumerate() {
+        let equal = v == own || (v.is_nan() && own.is_nan());
+        let above = v > own || (v.is_nan() && !own.is_nan());
+        before += u32::from(above || (equal && class < label));
+    }
+    before
 }

@@ -1,20 +1,148 @@
-//! todo
-#![allow(unused_variables)]
+//! Sums and maxima, and the ordered sums that other kernels share.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
 
 use crate::ops::reduce::Kernels;
 use crate::{Cpu, Device, Element, Result};
 
+/// Values that one job works on: enough to outweigh handing it to a thread, few enough to stay in the cache.
+pub(super) const JOB: usize = 16_384;
+/// Values added in one pass of `sum_slice`: longer slices are halved, so the error grows with the logarithm.
+const LEAF: usize = 512;
+/// Rows added one after the other by `sum_rows_by`.
+const LEAF_ROWS: usize = 64;
+/// Columns that one job of `sum_rows_by` adds up.
+const COLUMNS: usize = 1024;
+
+/// Rows of `c` values for one job.
+pub(super) fn rows_per_job(c: usize) -> usize {
+    (JOB / c.max(1)).max(1)
+}
+
+/// The sum by halves down to `LEAF` values, those in 16 interleaved sums.
+pub(super) fn sum_slice<E: Element>(x: &[E]) -> E {
+    if x.len() > LEAF {
+        let (a, b) = x.split_at((x.len() / 2).next_multiple_of(LEAF));
+        return sum_slice(a) + sum_slice(b);
+    }
+    let mut lanes = [E::zero(); 16];
+    let (whole, rest) = x.as_chunks::<16>();
+    for chunk in whole {
+        for (lane, &v) in lanes.iter_mut().zip(chunk) {
+            *lane += v;
+        }
+    }
+    for (lane, &v) in lanes.iter_mut().zip(rest) {
+        *lane += v;
+    }
+    for half in [8, 4, 2, 1] {
+        for i in 0..half {
+            lanes[i] = lanes[i] + lanes[i + half];
+        }
+    }
+    lanes[0]
+}
+
+/// Sums over rows, by column: `add(row, columns, sums)` adds a row's terms of some columns to their sums.
+///
+/// The rows are halved down to `LEAF_ROWS`, so the order follows from their number alone. Call inside `install`.
+pub(super) fn sum_rows_by<E, F>(rows: usize, sums: &mut [E], add: &F)
+where
+    E: Element,
+    F: Fn(usize, Range<usize>, &mut [E]) + Sync,
+{
+    sums.par_chunks_mut(COLUMNS).enumerate().for_each(|(i, sums)| {
+        let columns = i * COLUMNS..i * COLUMNS + sums.len();
+        sum_range(0..rows, columns, sums, add);
+    });
+}
+
+fn sum_range<E, F>(rows: Range<usize>, columns: Range<usize>, sums: &mut [E], add: &F)
+where
+    E: Element,
+    F: Fn(usize, Range<usize>, &mut [E]) + Sync,
+{
+    if rows.len() <= LEAF_ROWS {
+        sums.fill(E::zero());
+        rows.for_each(|row| add(row, columns.clone(), sums));
+        return;
+    }
+    let middle = rows.start + rows.len().div_ceil(2).next_multiple_of(LEAF_ROWS);
+    let mut others = vec![E::zero(); sums.len()];
+    let values = rows.len() * columns.len();
+    let first = || sum_range(rows.start..middle, columns.clone(), sums, add);
+    let second = || sum_range(middle..rows.end, columns.clone(), &mut others, add);
+    if values > JOB {
+        rayon::join(first, second);
+    } else {
+        // In place: the tree is the same, only the threads are not worth it.
+        let (mut first, mut second) = (first, second);
+        first();
+        second();
+    }
+    for (sum, &other) in sums.iter_mut().zip(&others) {
+        *sum += other;
+    }
+}
+
+/// The largest value and its place: of equals the first; NaN is larger than all.
+fn largest<E: Element>(row: &[E]) -> (E, u32) {
+    let mut best = (E::nan(), 0);
+    for (i, &v) in row.iter().enumerate() {
+        if v.is_nan() {
+            return (v, i as u32);
+        }
+        if i == 0 || v > best.0 {
+            best = (v, i as u32);
+        }
+    }
+    best
+}
+
 impl<E: Element> Kernels for Cpu<E> {
     fn sum(&self, len: usize, x: &Self::Floats) -> Result<Self::Floats> {
-        todo!()
+        let x = &x.as_slice()[..len];
+        let parts: Vec<E> = self.install(|| x.par_chunks(JOB).map(sum_slice).collect());
+        self.filled(1, sum_slice(&parts))
     }
+
     fn sum_rows(&self, rows: usize, c: usize, x: &Self::Floats) -> Result<Self::Floats> {
-        todo!()
+        if c == 1 {
+            return self.sum(rows, x);
+        }
+        let mut sums = self.take(c);
+        let (x, out) = (x.as_slice(), sums.make_mut());
+        let add = |row: usize, columns: Range<usize>, sums: &mut [E]| {
+            let row = &x[row * c..][columns];
+            for (sum, &v) in sums.iter_mut().zip(row) {
+                *sum += v;
+            }
+        };
+        self.install(|| sum_rows_by(rows, out, &add));
+        Ok(sums)
     }
+
     fn max_columns(&self, rows: usize, c: usize, x: &Self::Floats) -> Result<(Self::Floats, Self::Ints)> {
-        todo!()
+        let (mut values, mut places) = (self.take(rows), self.take_ints(rows));
+        let (value, place, x) = (values.make_mut(), places.make_mut(), x.as_slice());
+        let job = rows_per_job(c);
+        self.install(|| {
+            let outputs = value.par_chunks_mut(job).zip(place.par_chunks_mut(job));
+            outputs.zip(x.par_chunks(job * c)).for_each(|((value, place), x)| {
+                for ((value, place), row) in value.iter_mut().zip(place).zip(x.chunks_exact(c)) {
+                    (*value, *place) = largest(row);
+                }
+            });
+        });
+        Ok((values, places))
     }
+
     fn all_finite(&self, len: usize, x: &Self::Floats) -> Result<Self::Ints> {
-        todo!()
+        let x = &x.as_slice()[..len];
+        let finite = |part: &[E]| part.iter().fold(true, |all, v| all & v.is_finite());
+        let all = self.install(|| x.par_chunks(JOB).all(finite));
+        self.upload_ints(&[u32::from(all)])
     }
 }
