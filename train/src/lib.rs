@@ -1,1 +1,26 @@
-//! todo
+//! Training, from a pack of pictures to a tested network, without losing work.
+//!
+//! A [`Run`](run::Run) is a folder: its configuration (`run.toml`), its network (`model.toml`), a log of one line a
+//! step (`log.jsonl`), one of validations (`validation.jsonl`) and checkpoints. [`step`](step::step) is section 5 of
+//! the paper; [`Trainer`](trainer::Trainer) is the loop around it. A run killed anywhere and resumed equals the run
+//! never killed, bit for bit on the CPU.
+#![warn(missing_docs)]
+
+pub mod checkpoint;
+pub mod config;
+mod diagnose;
+mod error;
+pub mod evaluate;
+pub mod input;
+pub mod load;
+pub mod log;
+pub mod pictures;
+pub mod predict;
+pub mod run;
+pub mod step;
+pub mod stop;
+pub mod trainer;
+
+pub use config::Config;
+pub use error::{Error, Result};
+pub use stop::Stop;

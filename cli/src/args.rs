@@ -1,0 +1,232 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// AlexNet (Krizhevsky, Sutskever, Hinton, 2012): pack pictures, train, evaluate, and see what was learned.
+#[derive(Debug, Parser)]
+#[command(name = "alexnet", version, max_term_width = 100)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Draw pictures of ten kinds, pack them, train a small network on the CPU, evaluate it and show what it learned.
+    Demo(Demo),
+    /// Pack a folder of class folders into one memory-mapped data set.
+    Pack(Pack),
+    /// Train a network on a pack.
+    Train(Box<Train>),
+    /// Test a network on a pack: loss, top-1 and top-5 error.
+    Eval(Eval),
+    /// Name what pictures show.
+    Predict(Predict),
+    /// Show a network's layers, output shapes, parameters, multiply-accumulates and memory.
+    Summary(Summary),
+    /// Convert weights between our HDF5 (.h5) and safetensors (.safetensors), both ways.
+    Convert(Convert),
+    /// Show what a pack, run or weights file holds; without a path, devices and features.
+    Info(Info),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Demo {
+    /// Folder to write pictures, packs, the run and the report to
+    #[arg(long, value_name = "DIR", default_value = "alexnet-demo")]
+    pub out: PathBuf,
+    /// Decides the pictures and the network's beginning
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Threads to compute with [default: all]
+    #[arg(long, value_parser = threads)]
+    pub threads: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Storage {
+    /// Pixels as they are: 196,608 bytes a picture of 256 x 256, nothing to decode when training
+    Raw,
+    /// JPEG of quality 95: about a tenth of the bytes
+    Jpeg,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Pack {
+    /// Folder of class folders of pictures
+    pub source: PathBuf,
+    /// Folder to make
+    pub out: PathBuf,
+    /// Shorter side to resize to, and side of the centre square that is kept
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub size: u32,
+    /// How pictures are stored
+    #[arg(long, value_enum, default_value_t = Storage::Raw)]
+    pub storage: Storage,
+    /// Threads to decode and resize with [default: all]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub jobs: Option<usize>,
+    /// How many pictures may be unreadable; they are listed in OUT/bad.csv
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub max_bad: usize,
+    /// Pack whose classes this one must have, in the same order (for validation and test sets)
+    #[arg(long, value_name = "PACK")]
+    pub classes_of: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_long_help = after_train())]
+pub struct Train {
+    /// Pack to train on
+    #[arg(long, value_name = "PACK")]
+    pub data: Option<PathBuf>,
+    /// Pack to validate on after each epoch
+    #[arg(long, value_name = "PACK")]
+    pub val: Option<PathBuf>,
+    /// Network: a preset's name or a TOML file [default: paper]
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    pub model: Option<String>,
+    /// Folder of the run [default: runs/MODEL-N]
+    #[arg(long, value_name = "RUN")]
+    pub out: Option<PathBuf>,
+    /// Passes over the pack
+    #[arg(long, value_name = "N", conflicts_with = "steps")]
+    pub epochs: Option<u64>,
+    /// Steps, in place of epochs
+    #[arg(long, value_name = "N")]
+    pub steps: Option<u64>,
+    /// Pictures a step [default: the network's, else 128]
+    #[arg(long, value_name = "N")]
+    pub batch: Option<usize>,
+    /// Decides initial weights, order, augmentation and dropout [default: 1]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Threads to compute with [default: all]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub threads: Option<usize>,
+    /// Where to compute: auto or cpu [default: auto]
+    #[arg(long, value_name = "D")]
+    pub device: Option<String>,
+    /// Weights to begin with
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// Settings in a file of the form of run.toml
+    #[arg(long, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+    /// Any setting of run.toml, e.g. optim.rate=0.001 (--help lists them); may be given again
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Go on with the run in --out where its newest checkpoint is
+    #[arg(long, requires = "out")]
+    pub resume: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Where {
+    /// Threads to compute with [default: all]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub threads: Option<usize>,
+    /// Where to compute: auto or cpu
+    #[arg(long, value_name = "D", default_value = "auto")]
+    pub device: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Trained {
+    /// Weights: a file, a checkpoint, or a run's folder (its newest checkpoint)
+    #[arg(long, value_name = "FILE|RUN")]
+    pub weights: PathBuf,
+    /// The network, for a weights file that does not name it
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    pub model: Option<String>,
+    /// Crops a picture: 1 (centre) or 10 (corners, centre, their mirrors; softmax averaged)
+    #[arg(long, default_value = "1", value_parser = ["1", "10"])]
+    pub crops: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub place: Where,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Eval {
+    /// Pack to test on
+    #[arg(long, value_name = "PACK")]
+    pub data: PathBuf,
+    /// Pictures at a time
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = batch)]
+    pub batch: usize,
+    #[command(flatten)]
+    pub trained: Trained,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Predict {
+    /// Pictures of any size and type
+    #[arg(value_name = "IMAGE", required = true)]
+    pub images: Vec<PathBuf>,
+    /// Classes to name
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = batch)]
+    pub top: usize,
+    #[command(flatten)]
+    pub trained: Trained,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SummaryStyle {
+    /// All there is to say, a layer a line
+    Table,
+    /// As Keras' model.summary() prints it
+    Keras,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Summary {
+    /// A preset's name or a TOML file
+    pub model: String,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t = SummaryStyle::Table)]
+    pub style: SummaryStyle,
+    /// Pictures a step, for the memory
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = batch)]
+    pub batch: usize,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Convert {
+    /// Weights to read: .h5 (a checkpoint too) or .safetensors; told by content
+    pub input: PathBuf,
+    /// File to write: .h5 or .safetensors
+    pub output: PathBuf,
+    /// The network, for a weights file that does not name it
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    pub model: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Info {
+    /// A pack's folder, a run's folder, or a weights file
+    pub path: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| (1..=1024).contains(n)).ok_or_else(|| "expected a number in 1..=1024".to_string())
+}
+
+fn batch(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| (1..=1 << 20).contains(n)).ok_or_else(|| "expected a number of at least 1".to_string())
+}
+
+fn after_train() -> String {
+    let mut text = String::from("Settings for --set and --config (in run.toml as [section] name = value):\n");
+    for (key, what) in train::config::keys::KEYS {
+        text.push_str(&format!("  {key:<24} {what}\n"));
+    }
+    text
+}

@@ -1,0 +1,29 @@
+//! The commands: each turns its arguments into calls of the libraries and prints what they return.
+
+mod convert;
+mod demo;
+mod device;
+mod eval;
+mod info;
+mod pack;
+mod predict;
+mod summary;
+mod train;
+mod trained;
+
+use crate::args::Command;
+use crate::failure::Result;
+
+/// Runs one command to its end.
+pub fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Pack(args) => pack::run(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Summary(args) => summary::run(&args),
+        Command::Convert(args) => convert::run(&args),
+        Command::Info(args) => info::run(&args),
+    }
+}

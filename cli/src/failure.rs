@@ -1,0 +1,66 @@
+//! How a command ends when it does not end well: one message, one exit code.
+
+use std::io;
+use std::process::ExitCode;
+
+/// Why a command ended.
+#[derive(Debug)]
+pub enum Failure {
+    /// The command line asks for what there is not: exit code 2.
+    Usage(String),
+    /// Something went wrong: exit code 1.
+    Failed(String),
+    /// A signal asked for an end and the work is safe: 128 plus the signal's number.
+    Stopped { signal: usize, message: String },
+    /// Nobody reads standard output any more: a quiet end.
+    Closed,
+}
+
+/// The result of a command.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+impl Failure {
+    /// Prints the message and gives the exit code.
+    pub fn report(self) -> ExitCode {
+        let (message, code) = match self {
+            Self::Usage(message) => (format!("error: {message}"), 2),
+            Self::Failed(message) => (format!("error: {message}"), 1),
+            Self::Stopped { signal, message } => (message, 128u8.wrapping_add(signal as u8)),
+            Self::Closed => return ExitCode::SUCCESS,
+        };
+        // Standard error may be closed as well: then there is nobody to tell.
+        let _ = io::Write::write_all(&mut io::stderr(), format!("{message}\n").as_bytes());
+        ExitCode::from(code)
+    }
+}
+
+impl From<train::Error> for Failure {
+    fn from(error: train::Error) -> Self {
+        let message = error.to_string();
+        match error {
+            train::Error::Setting { .. } | train::Error::Resume { .. } => Self::Usage(message),
+            train::Error::Stopped { signal, .. } => Self::Stopped { signal, message },
+            train::Error::Data(error) => error.into(),
+            train::Error::Layers(error) => error.into(),
+            _ => Self::Failed(message),
+        }
+    }
+}
+
+impl From<data::Error> for Failure {
+    fn from(error: data::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<layers::Error> for Failure {
+    fn from(error: layers::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<tensor::Error> for Failure {
+    fn from(error: tensor::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}

@@ -1,0 +1,257 @@
+//! Everything a run needs to go on as if it had never ended.
+//!
+//! A checkpoint is a weights file of [`layers::weights`], so that every command that takes weights takes a checkpoint,
+//! with a group `training` beside the parameters: `state` (position, seed, configuration, schedule; TOML text) and
+//! `optimizer/` (a dataset a tensor). Each carries a CRC-32C.
+
+use std::path::Path;
+
+use data::Pack;
+use layers::weights::{Weights, hdf5_file};
+use layers::Network;
+use ndarray::ArrayD;
+use optim::{Adam, Optimizer, Rule, Schedule, ScheduleRule, ScheduleState, Sgd, State};
+use serde::{Deserialize, Serialize};
+use tensor::{Backend, Tensor};
+
+use crate::config::{OptimConfig, OptimKind, ScheduleKind};
+use crate::evaluate::Evaluation;
+use crate::input::PackMeans;
+use crate::log::ValidationLine;
+use crate::step::Outcome;
+use crate::trainer::Packs;
+use crate::{Config, Error, Result};
+
+/// Version of the `training` group that this writes; it reads all up to it.
+pub const VERSION: u32 = 1;
+
+/// Where a run is, and the sums of its current epoch.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Steps done.
+    pub step: u64,
+    /// Epochs done.
+    pub epoch: u64,
+    /// Batches of the current epoch done.
+    pub batch: usize,
+    /// Steps done at the last validation.
+    pub validated_step: u64,
+    /// Sum of the epoch's losses, each times its pictures.
+    pub loss_sum: f64,
+    /// Pictures of the epoch whose label was not the first guess.
+    pub wrong: u64,
+    /// Pictures of the epoch.
+    pub images: u64,
+}
+
+impl Position {
+    /// Takes a step into account.
+    pub fn add(&mut self, outcome: Outcome, images: usize) {
+        self.step += 1;
+        self.batch += 1;
+        self.loss_sum += outcome.loss * images as f64;
+        self.wrong += outcome.wrong as u64;
+        self.images += images as u64;
+    }
+
+    /// The epoch's line of the log.
+    pub fn validation_line(&self, result: &Evaluation) -> ValidationLine {
+        let n = self.images.max(1) as f64;
+        ValidationLine {
+            step: self.step,
+            epoch: self.epoch + 1,
+            train_loss: self.loss_sum / n,
+            train_top1_error: self.wrong as f64 / n,
+            loss: result.loss,
+            top1_error: result.top1_error,
+            top5_error: result.top5_error,
+        }
+    }
+
+    /// Begins the next epoch.
+    pub fn next_epoch(&mut self) {
+        let validated_step = self.validated_step;
+        *self = Self { step: self.step, epoch: self.epoch + 1, validated_step, ..Self::default() };
+    }
+}
+
+/// The `state` of the `training` group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunState {
+    /// [`VERSION`] of the writer.
+    pub version: u32,
+    /// Fingerprint of the training pack.
+    pub train_fingerprint: String,
+    /// Fingerprint of the validation pack, or nothing.
+    pub val_fingerprint: String,
+    /// Steps that the optimizer has made.
+    pub optimizer_steps: u64,
+    /// Where the run is.
+    pub position: Position,
+    /// What the schedule has learned.
+    pub schedule: ScheduleState,
+    /// The configuration.
+    pub config: Config,
+}
+
+/// A run at one point of time, on the host.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// Parameters, network, classes and means.
+    pub weights: Weights,
+    /// The rest but for the optimizer's tensors.
+    pub state: RunState,
+    /// The optimizer's tensors by name.
+    pub optimizer: Vec<(String, ArrayD<f32>)>,
+}
+
+impl Checkpoint {
+    /// Writes the file so that a crash leaves the old one or the new one.
+    ///
+    /// # Errors
+    /// As [`tensor::file::replace`]: the old file is kept.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let text = toml::to_string(&self.state).map_err(|e| Error::file(path, format!("cannot be written: {e}")))?;
+        let extra = hdf5_file::Extra { state: text, tensors: self.optimizer.clone() };
+        Ok(hdf5_file::save_with(path, &self.weights, Some(&extra))?)
+    }
+
+    /// Reads a checkpoint, checking every checksum.
+    ///
+    /// # Errors
+    /// [`Error::File`] or [`Error::Layers`] that names the file and what is wrong with it.
+    pub fn load(path: &Path) -> Result<Self> {
+        let (weights, extra) = hdf5_file::load_with(path)?;
+        let extra = extra.ok_or_else(|| Error::file(path, "holds weights but no training state: not a checkpoint"))?;
+        let state: RunState = toml::from_str(&extra.state)
+            .map_err(|e| Error::file(path, format!("its training state is not readable: {}", e.message())))?;
+        if state.version > VERSION {
+            let what = format!("written by version {}, this reads up to {VERSION}", state.version);
+            return Err(Error::file(path, what));
+        }
+        Ok(Self { weights, state, optimizer: extra.tensors })
+    }
+
+    /// Takes a run's state off its device.
+    pub fn of<B: Backend<Elem = f32>>(
+        network: &Network<B>,
+        optimizer: &Optimizer<B>,
+        state: RunState,
+        packs: &Packs,
+        means: &PackMeans,
+    ) -> Result<Self> {
+        let mut tensors = Vec::new();
+        for parameter in network.parameters() {
+            tensors.push((parameter.spec.name.clone(), parameter.value.to_array()?));
+        }
+        let mut slots = Vec::new();
+        for (name, tensor) in optimizer.state()?.tensors {
+            slots.push((name, tensor.to_array()?));
+        }
+        let weights = Weights {
+            model: Some(network.model().clone()),
+            tensors,
+            classes: packs.train.classes().to_vec(),
+            mean_image: means.image.clone(),
+            mean_rgb: means.rgb,
+        };
+        Ok(Self { weights, state, optimizer: slots })
+    }
+
+    /// Puts a run back where it was.
+    pub fn restore<B: Backend<Elem = f32>>(
+        self,
+        network: &mut Network<B>,
+        optimizer: &mut Optimizer<B>,
+        schedule: &mut Schedule,
+    ) -> Result<Position> {
+        network.set_parameters("the checkpoint", &self.weights.tensors)?;
+        let device = network.device().clone();
+        let mut tensors = Vec::new();
+        for (name, values) in &self.optimizer {
+            tensors.push((name.clone(), Tensor::from_array(&device, values.view())?));
+        }
+        optimizer.load_state(State { steps: self.state.optimizer_steps, tensors })?;
+        schedule.load_state(self.state.schedule)?;
+        Ok(self.state.position)
+    }
+
+    /// Fails unless the packs are those that the run began with.
+    ///
+    /// # Errors
+    /// [`Error::Resume`] with both fingerprints.
+    pub fn check_packs(&self, run: &Path, packs: &Packs) -> Result<()> {
+        let now = [packs.train.fingerprint(), packs.val.as_deref().map_or("", Pack::fingerprint)];
+        let before = [self.state.train_fingerprint.as_str(), self.state.val_fingerprint.as_str()];
+        let differences: Vec<String> = ["--data", "--val"]
+            .iter()
+            .zip(before.iter().zip(now))
+            .filter(|(_, (before, now))| *before != now)
+            .map(|(flag, (before, now))| format!("{flag} was a pack of fingerprint {before:?}, now {now:?}"))
+            .collect();
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Resume { run: run.to_path_buf(), differences })
+    }
+}
+
+/// Sets all parameters of a network but those of the layers in `fresh`, which stay as initialised.
+///
+/// # Errors
+/// [`Error::Layers`] that lists what is missing, extra or of another shape; [`Error::Setting`] for a layer in `fresh`
+/// that the network does not have.
+pub fn begin_with<B: Backend<Elem = f32>>(
+    network: &mut Network<B>,
+    weights: &[(String, ArrayD<f32>)],
+    fresh: &[String],
+    path: &Path,
+) -> Result<()> {
+    for layer in fresh {
+        network.model().find_layer(layer).map_err(|e| Error::setting("model.fresh", e.to_string()))?;
+    }
+    let of_fresh = |name: &str| fresh.iter().any(|layer| name.strip_prefix(layer).is_some_and(|r| r.starts_with('.')));
+    let mut tensors: Vec<(String, ArrayD<f32>)> =
+        weights.iter().filter(|(name, _)| !of_fresh(name)).cloned().collect();
+    for parameter in network.parameters() {
+        if of_fresh(&parameter.spec.name) {
+            tensors.push((parameter.spec.name.clone(), parameter.value.to_array()?));
+        }
+    }
+    Ok(network.set_parameters(&path.display().to_string(), &tensors)?)
+}
+
+/// The optimizer of a configuration, without state.
+pub fn optimizer<B: Backend>(config: &OptimConfig) -> Result<Optimizer<B>> {
+    let rule: Rule = match config.kind {
+        OptimKind::Sgd => {
+            Sgd { momentum: config.momentum, decay: config.decay, nesterov: config.nesterov }.into()
+        }
+        OptimKind::Adam => Adam {
+            beta1: config.beta1,
+            beta2: config.beta2,
+            epsilon: config.epsilon,
+            decay: config.decay,
+            epsilon_hat: config.epsilon_hat,
+        }
+        .into(),
+    };
+    Ok(Optimizer::new(rule)?)
+}
+
+/// The schedule of a configuration, that has seen nothing yet.
+pub fn schedule(config: &OptimConfig) -> Result<Schedule> {
+    let factor = config.factor;
+    Ok(Schedule::new(match config.schedule {
+        ScheduleKind::Constant => ScheduleRule::Constant,
+        ScheduleKind::Steps => ScheduleRule::Steps { drop_epochs: config.drop_epochs.clone(), factor },
+        ScheduleKind::Exponential => ScheduleRule::Exponential { gamma: factor.powf(1.0 / config.period) },
+        ScheduleKind::Plateau => ScheduleRule::Plateau {
+            factor,
+            patience: config.patience,
+            threshold: config.threshold,
+            times: config.times,
+        },
+    })?)
+}
+

@@ -1,0 +1,126 @@
+//! Names of settings: what there is, and what was probably meant.
+
+use toml::{Table, Value};
+
+use crate::{Error, Result};
+
+/// Every setting, as `section.name`, with what it is.
+pub const KEYS: &[(&str, &str)] = &[
+    ("model.name", "a preset's name or a TOML file"),
+    ("model.dropout", "probability of every dropout layer, in [0, 1)"),
+    ("model.weights", "a file of weights to begin with"),
+    ("model.fresh", "layers initialised anew although the weights hold them"),
+    ("data.train", "the pack to train on"),
+    ("data.val", "the pack to validate on"),
+    ("data.augment", "false: centre crop, no mirror, no colour"),
+    ("data.crop", "random or centre"),
+    ("data.mirror", "mirror half of the pictures"),
+    ("data.colour", "none, paper or source"),
+    ("data.colour_deviation", "standard deviation of the colour factors"),
+    ("data.shuffle", "a new order each epoch"),
+    ("optim.kind", "sgd or adam"),
+    ("optim.rate", "learning rate to begin with"),
+    ("optim.momentum", "sgd: momentum, in [0, 1)"),
+    ("optim.decay", "weight decay"),
+    ("optim.nesterov", "sgd: Nesterov's form"),
+    ("optim.beta1", "adam: decay of the first moment"),
+    ("optim.beta2", "adam: decay of the second moment"),
+    ("optim.epsilon", "adam: added to the root"),
+    ("optim.epsilon_hat", "adam: epsilon before the bias correction, as Keras"),
+    ("optim.schedule", "constant, steps, exponential or plateau"),
+    ("optim.factor", "what the rate is multiplied by at a drop"),
+    ("optim.drop_epochs", "steps: epochs after which the rate drops"),
+    ("optim.period", "exponential: epochs for one factor"),
+    ("optim.patience", "plateau: epochs without improvement before a drop"),
+    ("optim.threshold", "plateau: improvement of the error that counts"),
+    ("optim.times", "plateau: number of drops"),
+    ("run.epochs", "passes over the training pictures"),
+    ("run.steps", "steps, in place of epochs"),
+    ("run.batch", "pictures a step"),
+    ("run.seed", "decides weights, order, augmentation and dropout"),
+    ("run.threads", "threads for kernels and for loading"),
+    ("run.device", "auto or cpu"),
+    ("run.checkpoint_steps", "also save every so many steps; 0: only after epochs"),
+    ("run.keep", "checkpoints kept, beside the best"),
+];
+
+/// Turns `section.name=value` into a table; the value is TOML, or else taken as text.
+///
+/// # Errors
+/// [`Error::Setting`] for a missing `=` or an unknown name, with the nearest names.
+pub fn parse_setting(setting: &str) -> Result<Table> {
+    let (key, text) = setting
+        .split_once('=')
+        .ok_or_else(|| Error::setting(setting, "expected KEY=VALUE, e.g. optim.rate=0.01"))?;
+    let key = key.trim();
+    known(key)?;
+    let text = text.trim();
+    let value = format!("v = {text}")
+        .parse::<Table>()
+        .ok()
+        .and_then(|mut t| t.remove("v"))
+        .unwrap_or_else(|| Value::String(text.to_string()));
+    Ok(single(key, value))
+}
+
+/// A table that holds one setting.
+pub fn single(key: &str, value: Value) -> Table {
+    let (section, name) = key.split_once('.').unwrap_or(("", key));
+    let mut inner = Table::new();
+    inner.insert(name.to_string(), value);
+    let mut outer = Table::new();
+    outer.insert(section.to_string(), Value::Table(inner));
+    outer
+}
+
+/// Fails on a name that is no setting.
+pub fn check(table: &Table) -> Result<()> {
+    for (section, value) in table {
+        let Value::Table(inner) = value else {
+            return Err(unknown(section));
+        };
+        for name in inner.keys() {
+            known(&format!("{section}.{name}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Each setting that differs between two runs: name, value here, value there.
+pub fn differences(a: &Table, b: &Table) -> Vec<(&'static str, String, String)> {
+    let value = |table: &Table, key: &str| {
+        let (section, name) = key.split_once('.')?;
+        table.get(section)?.get(name).cloned()
+    };
+    let show = |v: Option<Value>| v.map_or("unset".to_string(), |v| v.to_string());
+    KEYS.iter()
+        .map(|(key, _)| (*key, value(a, key), value(b, key)))
+        .filter(|(_, x, y)| x != y)
+        .map(|(key, x, y)| (key, show(x), show(y)))
+        .collect()
+}
+
+fn known(key: &str) -> Result<()> {
+    if KEYS.iter().any(|(k, _)| *k == key) { Ok(()) } else { Err(unknown(key)) }
+}
+
+fn unknown(key: &str) -> Error {
+    let near = nearest(key, KEYS.iter().map(|(k, _)| *k));
+    let what = match near.as_slice() {
+        [] => "unknown setting; `alexnet train --help` lists them".to_string(),
+        near => format!("unknown setting; near ones: {}", near.join(", ")),
+    };
+    Error::setting(key, what)
+}
+
+/// Up to three of `candidates` that `name` may be a misspelling of, the nearest first.
+pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let last = |key: &str| key.rsplit('.').next().unwrap_or(key).to_string();
+    let score = |candidate: &str| {
+        let whole = strsim::jaro_winkler(name, candidate);
+        whole.max(strsim::normalized_damerau_levenshtein(&last(name), &last(candidate)))
+    };
+    let mut scored: Vec<(f64, &str)> = candidates.map(|c| (score(c), c)).filter(|(s, _)| *s > 0.7).collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+    scored.into_iter().take(3).map(|(_, c)| c).collect()
+}

@@ -1,0 +1,59 @@
+//! Ranges of settings.
+
+use super::{Config, DataConfig, OptimConfig, RunConfig};
+use crate::{Error, Result};
+
+/// Fails with the setting's name, its range and what came.
+fn require(ok: bool, key: &str, range: &str, came: impl std::fmt::Display) -> Result<()> {
+    if ok { Ok(()) } else { Err(Error::setting(key, format!("must be {range}, got {came}"))) }
+}
+
+impl Config {
+    /// Checks every value against its range.
+    pub(super) fn validate(&self) -> Result<()> {
+        if let Some(p) = self.model.dropout {
+            require((0.0..1.0).contains(&p), "model.dropout", "in [0, 1)", p)?;
+        }
+        self.data.validate()?;
+        self.optim.validate()?;
+        self.run.validate()
+    }
+}
+
+impl DataConfig {
+    fn validate(&self) -> Result<()> {
+        let d = self.colour_deviation;
+        require(d >= 0.0 && d.is_finite(), "data.colour_deviation", "at least 0", d)
+    }
+}
+
+impl OptimConfig {
+    fn validate(&self) -> Result<()> {
+        let unit = |v: f64| (0.0..1.0).contains(&v);
+        let not_negative = |v: f64| v >= 0.0 && v.is_finite();
+        require(not_negative(self.rate), "optim.rate", "a number of at least 0", self.rate)?;
+        require(not_negative(self.decay), "optim.decay", "a number of at least 0", self.decay)?;
+        require(unit(self.momentum), "optim.momentum", "in [0, 1)", self.momentum)?;
+        require(unit(self.beta1), "optim.beta1", "in [0, 1)", self.beta1)?;
+        require(unit(self.beta2), "optim.beta2", "in [0, 1)", self.beta2)?;
+        require(self.epsilon > 0.0 && self.epsilon.is_finite(), "optim.epsilon", "above 0", self.epsilon)?;
+        require(self.factor > 0.0 && self.factor <= 1.0, "optim.factor", "in (0, 1]", self.factor)?;
+        require(self.period > 0.0 && self.period.is_finite(), "optim.period", "above 0", self.period)?;
+        require(not_negative(self.threshold), "optim.threshold", "at least 0", self.threshold)?;
+        require(self.patience > 0, "optim.patience", "at least 1", self.patience)?;
+        let rising = self.drop_epochs.windows(2).all(|w| w[0] < w[1]) && self.drop_epochs.iter().all(|e| *e > 0.0);
+        require(rising, "optim.drop_epochs", "rising numbers above 0", format!("{:?}", self.drop_epochs))
+    }
+}
+
+impl RunConfig {
+    fn validate(&self) -> Result<()> {
+        require(self.batch > 0, "run.batch", "at least 1", self.batch)?;
+        require((1..=1024).contains(&self.threads), "run.threads", "in 1..=1024", self.threads)?;
+        require(self.epochs > 0, "run.epochs", "at least 1", self.epochs)?;
+        require(self.steps != Some(0), "run.steps", "at least 1", 0)?;
+        // TOML's integers are signed: a larger seed could not be written to run.toml.
+        require(i64::try_from(self.seed).is_ok(), "run.seed", "below 2^63", self.seed)?;
+        require(self.keep > 0, "run.keep", "at least 1", self.keep)
+    }
+}

@@ -1,0 +1,32 @@
+//! Where a run went wrong.
+
+use layers::Network;
+use tensor::{Backend, Tensor};
+
+use crate::Result;
+
+/// The first place, in order of the network, that holds a value which is not finite.
+pub(crate) fn first_not_finite<B: Backend>(network: &Network<B>, images: Tensor<B>) -> Result<String> {
+    if !images.all_finite()? {
+        return Ok("the pictures".into());
+    }
+    if let Some(name) = parameter_not_finite(network)? {
+        return Ok(format!("parameter {name}"));
+    }
+    for layer in &network.model().layers {
+        if !network.activations(images.clone(), &layer.name)?.all_finite()? {
+            return Ok(format!("the output of layer {}", layer.name));
+        }
+    }
+    Ok("the loss".into())
+}
+
+/// The first parameter that holds a value which is not finite.
+pub(crate) fn parameter_not_finite<B: Backend>(network: &Network<B>) -> Result<Option<String>> {
+    for parameter in network.parameters() {
+        if !parameter.value.all_finite()? {
+            return Ok(Some(parameter.spec.name.clone()));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,83 @@
+//! What can go wrong in a run.
+
+use std::path::PathBuf;
+
+/// The result of anything in this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Each variant names the file, setting, layer or step, and says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting that does not exist, or a value outside its range: the user's to mend.
+    #[error("{key}: {what}")]
+    Setting {
+        /// The setting, as in `run.toml`.
+        key: String,
+        /// What is expected, what came.
+        what: String,
+    },
+    /// A file that cannot be read or written, or does not hold what it should.
+    #[error("{}: {what}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was expected, what came, what to do.
+        what: String,
+    },
+    /// A resumed run that would not go on as it began.
+    #[error("{}: cannot be resumed with other settings: {}", run.display(), differences.join("; "))]
+    Resume {
+        /// The run's folder.
+        run: PathBuf,
+        /// Each setting with the run's value and the one that came.
+        differences: Vec<String>,
+    },
+    /// The loss is not a number any more.
+    #[error(
+        "step {step}: the loss is {loss}, first seen in {place}; stopped before the update, {kept}. \
+         A lower optim.rate usually helps"
+    )]
+    Diverged {
+        /// The step, from 1.
+        step: u64,
+        /// NaN or an infinity.
+        loss: f64,
+        /// The parameter or layer that holds the first value that is not finite.
+        place: String,
+        /// What there is to go on from.
+        kept: String,
+    },
+    /// A signal asked for an end; the work is saved if there was any.
+    #[error("stopped by signal {signal}{}", saved.as_ref().map(|p| format!(", saved in {}", p.display())).unwrap_or_default())]
+    Stopped {
+        /// The signal's number.
+        signal: usize,
+        /// The checkpoint written on the way out.
+        saved: Option<PathBuf>,
+    },
+    /// A kernel refused.
+    #[error(transparent)]
+    Tensor(#[from] tensor::Error),
+    /// A network or its weights.
+    #[error(transparent)]
+    Layers(#[from] layers::Error),
+    /// A pack or a picture.
+    #[error(transparent)]
+    Data(#[from] data::Error),
+    /// An optimizer's settings.
+    #[error(transparent)]
+    Optim(#[from] optim::Error),
+}
+
+impl Error {
+    /// A setting's error.
+    pub fn setting(key: impl Into<String>, what: impl Into<String>) -> Self {
+        Self::Setting { key: key.into(), what: what.into() }
+    }
+
+    /// A file's error.
+    pub fn file(path: impl Into<PathBuf>, what: impl ToString) -> Self {
+        Self::File { path: path.into(), what: what.to_string() }
+    }
+}

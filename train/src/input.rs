@@ -1,0 +1,107 @@
+//! From what a network's file says of its input to what the loader does to pixels.
+
+use data::{Augment, Colour as ColourNoise, ColourRule, Pack};
+use layers::model::{ChannelOrder, Input, Mean, Model};
+use ndarray::Array3;
+
+use crate::config::{Colour, Crop, DataConfig};
+use crate::{Error, Result};
+
+/// Means that come from the pack a network was trained on: pixels of 0 to 255, RGB.
+#[derive(Clone, Debug, Default)]
+pub struct PackMeans {
+    /// By colour.
+    pub rgb: Option<[f32; 3]>,
+    /// By place and colour, HWC.
+    pub image: Option<Array3<f32>>,
+}
+
+impl PackMeans {
+    /// The means of a pack.
+    pub fn of(pack: &Pack) -> Self {
+        let statistics = pack.statistics();
+        Self { rgb: Some(statistics.mean_rgb), image: Some(statistics.mean_image.clone()) }
+    }
+}
+
+/// What the loader does to pixels of stored squares of `size`: `(pixel * scale - mean) / deviation`.
+///
+/// # Errors
+/// [`Error::Setting`] if the crop does not fit the pictures, or a mean that the network needs is not at hand.
+pub fn pixels(input: &Input, means: &PackMeans, size: usize) -> Result<data::Input> {
+    if input.crop == 0 || input.crop > size {
+        let what = format!("the network takes crops of {}, the pictures are {size} x {size}; pack with a larger --size", input.crop);
+        return Err(Error::setting("input.crop", what));
+    }
+    let missing = |what: &str| {
+        let hint = "it comes with a run's checkpoints and HDF5 weights";
+        Error::setting("input.mean", format!("the network needs the {what} of the pack it was trained on; {hint}"))
+    };
+    let mean = match &input.mean {
+        Mean::None => data::Mean::None,
+        Mean::Rgb(rgb) => data::Mean::Rgb(rgb.map(|v| v as f32)),
+        Mean::PackRgb => {
+            let rgb = means.rgb.ok_or_else(|| missing("mean colour"))?;
+            data::Mean::Rgb(rgb.map(|v| (f64::from(v) * input.scale) as f32))
+        }
+        Mean::PackImage => {
+            let image = means.image.as_ref().ok_or_else(|| missing("mean image"))?;
+            if image.dim() != (size, size, 3) {
+                let what = format!("the mean image is {:?}, the pictures are {size} x {size}; pack with --size {}", image.dim(), image.dim().0);
+                return Err(Error::setting("input.mean", what));
+            }
+            data::Mean::Image(image.mapv(|v| (f64::from(v) * input.scale) as f32))
+        }
+    };
+    Ok(data::Input {
+        crop: input.crop,
+        bgr: input.channels == ChannelOrder::Bgr,
+        scale: input.scale as f32,
+        mean,
+        deviation: input.deviation.map(|d| d.map(|v| v as f32)),
+    })
+}
+
+/// How training pictures are varied.
+pub fn augment(config: &DataConfig) -> Option<Augment> {
+    let rule = match config.colour {
+        Colour::None => None,
+        Colour::Paper => Some(ColourRule::Paper),
+        Colour::Source => Some(ColourRule::Source),
+    };
+    config.augment.then(|| Augment {
+        random_crop: config.crop == Crop::Random,
+        mirror: config.mirror,
+        colour: rule.map(|rule| ColourNoise { rule, deviation: config.colour_deviation as f32 }),
+    })
+}
+
+/// Gives a network the pack's classes and picture size.
+///
+/// # Errors
+/// [`Error::Layers`] if the network cannot have that many classes.
+pub fn fit_to_pack(model: &mut Model, pack: &Pack) -> Result<()> {
+    model.set_classes(pack.classes().len())?;
+    model.input.size = pack.size();
+    Ok(())
+}
+
+/// Fails unless `found` equals `expected`, in the same order.
+///
+/// # Errors
+/// [`Error::Setting`] with `flag` and the first difference.
+pub fn check_classes(flag: &str, expected: &[String], found: &[String]) -> Result<()> {
+    if expected == found {
+        return Ok(());
+    }
+    let at = expected.iter().zip(found).position(|(a, b)| a != b).unwrap_or(expected.len().min(found.len()));
+    let show = |names: &[String]| names.get(at).map_or("none".to_string(), |n| format!("{n:?}"));
+    let what = format!(
+        "its {} classes are not the {} of the training: class {at} is {}, expected {}",
+        found.len(),
+        expected.len(),
+        show(found),
+        show(expected)
+    );
+    Err(Error::setting(flag, what))
+}

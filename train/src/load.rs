@@ -1,0 +1,80 @@
+//! Finding weights: in a file, a checkpoint, or a run's newest checkpoint.
+
+use std::path::{Path, PathBuf};
+
+use layers::weights::Weights;
+use layers::{Model, Network};
+use tensor::Backend;
+
+use crate::checkpoint::Checkpoint;
+use crate::input::PackMeans;
+use crate::{Error, Result, run};
+
+/// Weights and the file they came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The file.
+    pub path: PathBuf,
+    /// Parameters, network, classes and means.
+    pub weights: Weights,
+}
+
+/// Loads weights from a file or from a run's folder; `model` says what they are for where the file does not.
+/// `warn` is told of checkpoints that had to be passed over.
+///
+/// # Errors
+/// [`Error::File`] or [`Error::Layers`] that names the file and what is wrong with it.
+pub fn weights(path: &Path, model: Option<&Model>, warn: &mut dyn FnMut(String)) -> Result<Loaded> {
+    if path.is_dir() {
+        let (path, checkpoint) = newest_checkpoint(path, warn)?
+            .ok_or_else(|| Error::file(path, "holds no checkpoint yet: train further, or name a weights file"))?;
+        return Ok(Loaded { path, weights: checkpoint.weights });
+    }
+    let mut weights = match model {
+        Some(model) => Weights::load_for(path, model)?,
+        None => Weights::load(path)?,
+    };
+    if weights.model.is_none() {
+        weights.model = model.cloned();
+    }
+    Ok(Loaded { path: path.to_path_buf(), weights })
+}
+
+/// The newest checkpoint of a run that can be read; broken ones are told to `warn` and passed over.
+///
+/// # Errors
+/// [`Error::File`] if `folder` is no run, or there are checkpoints and none can be read.
+pub fn newest_checkpoint(folder: &Path, warn: &mut dyn FnMut(String)) -> Result<Option<(PathBuf, Checkpoint)>> {
+    if !folder.join("run.toml").is_file() {
+        return Err(Error::file(folder, "is a folder but not a run (no run.toml)"));
+    }
+    let mut last = None;
+    for (_, path) in run::checkpoints(folder).into_iter().rev() {
+        match Checkpoint::load(&path) {
+            Ok(checkpoint) => return Ok(Some((path, checkpoint))),
+            Err(error) => {
+                warn(format!("{error}; trying the checkpoint before it"));
+                last = Some(error);
+            }
+        }
+    }
+    last.map_or(Ok(None), Err)
+}
+
+impl Loaded {
+    /// The network with these weights.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the file does not say which network it is for.
+    pub fn network<B: Backend<Elem = f32>>(&self, device: &B) -> Result<Network<B>> {
+        let model = self.weights.model.as_ref().ok_or_else(|| {
+            Error::file(&self.path, "does not say which network it is for; name it with --model")
+        })?;
+        Ok(Network::with_parameters(device, model, &self.path.display().to_string(), &self.weights.tensors)?)
+    }
+
+    /// The means of the pack that the weights were trained on, where the file has them.
+    pub fn means(&self) -> PackMeans {
+        PackMeans { rgb: self.weights.mean_rgb, image: self.weights.mean_image.clone() }
+    }
+}

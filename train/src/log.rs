@@ -1,0 +1,110 @@
+//! Logs of one JSON object a line, appended as they happen.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// A line of `log.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepLine {
+    /// Steps done, from 1.
+    pub step: u64,
+    /// The epoch, from 0.
+    pub epoch: u64,
+    /// Mean cross-entropy of the batch in nats, before the update.
+    pub loss: f64,
+    /// Fraction of the batch whose label was not the first guess.
+    pub top1_error: f64,
+    /// The learning rate.
+    pub rate: f64,
+    /// Pictures a second of this step, loading included.
+    pub images_per_s: f64,
+}
+
+/// A line of `validation.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ValidationLine {
+    /// Steps done.
+    pub step: u64,
+    /// Epochs done.
+    pub epoch: u64,
+    /// Mean training loss of the epoch.
+    pub train_loss: f64,
+    /// Mean training top-1 error of the epoch, with augmentation and dropout.
+    pub train_top1_error: f64,
+    /// Mean cross-entropy over the validation pack, one crop.
+    pub loss: f64,
+    /// Top-1 error, as a fraction.
+    pub top1_error: f64,
+    /// Top-5 error, as a fraction.
+    pub top5_error: f64,
+}
+
+/// A log that is written to.
+#[derive(Debug)]
+pub struct Log {
+    path: PathBuf,
+    file: File,
+    failed: bool,
+}
+
+impl Log {
+    /// Opens a log to append to, first dropping lines after `last_step`: a run resumed from a checkpoint writes
+    /// them again.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be read or written.
+    pub fn open(path: &Path, last_step: u64) -> Result<Self> {
+        drop_after(path, last_step)?;
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .map_err(|e| Error::file(path, format!("cannot be written: {e}")))?;
+        Ok(Self { path: path.to_path_buf(), file, failed: false })
+    }
+
+    /// Appends a line. A log that cannot be written does not end the run: the first failure is returned as words
+    /// for the user, later ones are passed over.
+    pub fn append(&mut self, line: &impl Serialize) -> Option<String> {
+        let mut text = serde_json::to_string(line).unwrap_or_default();
+        text.push('\n');
+        match self.file.write_all(text.as_bytes()) {
+            Err(e) if !self.failed => {
+                self.failed = true;
+                Some(format!("{}: cannot be written: {e}; training goes on without the missing lines", self.path.display()))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Reads a log's lines; one cut short by a crash is passed over.
+pub fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>> {
+    let text = fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
+    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
+#[derive(Deserialize)]
+struct Numbered {
+    step: u64,
+}
+
+fn drop_after(path: &Path, last_step: u64) -> Result<()> {
+    let Ok(text) = fs::read_to_string(path) else { return Ok(()) };
+    let keep = |line: &&str| serde_json::from_str::<Numbered>(line).is_ok_and(|n| n.step <= last_step);
+    let mut kept: String = text.lines().filter(keep).collect::<Vec<_>>().join("\n");
+    if !kept.is_empty() {
+        kept.push('\n');
+    }
+    if kept == text {
+        return Ok(());
+    }
+    tensor::file::replace(path, |temporary| {
+        fs::write(temporary, &kept).map_err(|e| Error::file(path, format!("cannot be written: {e}")))
+    })
+}

@@ -1,0 +1,168 @@
+//! A run's folder: what is in it, who may write to it, and which checkpoint is the newest whole one.
+//!
+//! `run.toml` (configuration), `model.toml` (network), `log.jsonl` (a line a step), `validation.jsonl` (a line a
+//! validation), `checkpoints/step-NNNNNNNNN.h5`, `best.toml` (which checkpoint validated best) and `lock`.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+use layers::Model;
+use serde::{Deserialize, Serialize};
+
+use crate::{Config, Error, Result};
+
+/// A run's folder, held against other processes while this value lives.
+#[derive(Debug)]
+pub struct Run {
+    folder: PathBuf,
+    _lock: File,
+}
+
+/// The checkpoint with the lowest validation error so far.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Its step.
+    pub step: u64,
+    /// Its top-1 error on the validation pack, as a fraction.
+    pub top1_error: f64,
+}
+
+impl Run {
+    /// Makes a new run's folder and writes its configuration and network.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the folder holds a run already, another process holds it, or it cannot be written.
+    pub fn create(folder: &Path, config: &Config, model: &Model) -> Result<Self> {
+        let checkpoints = folder.join("checkpoints");
+        fs::create_dir_all(&checkpoints)
+            .map_err(|e| Error::file(folder, format!("cannot make the run's folder: {e}; choose another --out")))?;
+        let run = Self::locked(folder)?;
+        if folder.join("run.toml").exists() {
+            return Err(Error::file(folder, "holds a run already; go on with --resume, or choose another --out"));
+        }
+        write_text(&folder.join("model.toml"), &model.to_toml())?;
+        // Last: a folder with run.toml is a whole run.
+        write_text(&folder.join("run.toml"), &config.to_toml())?;
+        Ok(run)
+    }
+
+    /// Opens an existing run to go on with it; removes what an interrupted save left.
+    ///
+    /// # Errors
+    /// [`Error::File`] if there is no run, or another process holds it.
+    pub fn open(folder: &Path) -> Result<Self> {
+        if !folder.join("run.toml").is_file() {
+            return Err(Error::file(folder, "holds no run to resume (no run.toml); start one without --resume"));
+        }
+        Self::locked(folder)
+    }
+
+    fn locked(folder: &Path) -> Result<Self> {
+        let path = folder.join("lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|e| Error::file(&path, format!("cannot write in the run's folder: {e}; choose another --out")))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::file(folder, "another process is training in this folder; wait, or choose another --out"));
+            }
+            Err(TryLockError::Error(e)) => return Err(Error::file(&path, format!("cannot lock the run's folder: {e}"))),
+        }
+        for swept in [folder.to_path_buf(), folder.join("checkpoints")] {
+            if swept.is_dir() {
+                tensor::file::sweep(&swept).map_err(|e| Error::file(&swept, format!("cannot be tidied: {e}")))?;
+            }
+        }
+        Ok(Self { folder: folder.to_path_buf(), _lock: lock })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The run's configuration.
+    pub fn config(&self) -> Result<Config> {
+        let path = self.folder.join("run.toml");
+        Config::parse(&path.display().to_string(), &read_text(&path)?)
+    }
+
+    /// Writes the configuration, which a resumed run may have lengthened.
+    pub fn set_config(&self, config: &Config) -> Result<()> {
+        write_text(&self.folder.join("run.toml"), &config.to_toml())
+    }
+
+    /// The run's network.
+    pub fn model(&self) -> Result<Model> {
+        model(&self.folder)
+    }
+
+    /// The name of the checkpoint after `step` steps.
+    pub fn checkpoint_path(&self, step: u64) -> PathBuf {
+        self.folder.join("checkpoints").join(format!("step-{step:09}.h5"))
+    }
+
+    /// Which checkpoint validated best.
+    pub fn best(&self) -> Option<Best> {
+        best(&self.folder)
+    }
+
+    /// Notes which checkpoint validated best.
+    pub fn set_best(&self, best: &Best) -> Result<()> {
+        write_text(&self.folder.join("best.toml"), &toml::to_string(best).unwrap_or_default())
+    }
+
+    /// Removes all but the newest `keep` checkpoints and the best.
+    pub fn prune(&self, keep: usize) -> Result<()> {
+        let all = checkpoints(&self.folder);
+        let best = self.best().map(|b| b.step);
+        let old = all.len().saturating_sub(keep);
+        for (step, path) in &all[..old] {
+            if Some(*step) != best {
+                fs::remove_file(path).map_err(|e| Error::file(path, format!("an old checkpoint cannot be removed: {e}")))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The network of the run in `folder`.
+pub fn model(folder: &Path) -> Result<Model> {
+    let path = folder.join("model.toml");
+    Ok(Model::parse(&read_text(&path)?, &path.display().to_string())?)
+}
+
+/// Which checkpoint of the run in `folder` validated best.
+pub fn best(folder: &Path) -> Option<Best> {
+    toml::from_str(&fs::read_to_string(folder.join("best.toml")).ok()?).ok()
+}
+
+/// The checkpoints in a run's folder with their steps, oldest first.
+pub fn checkpoints(folder: &Path) -> Vec<(u64, PathBuf)> {
+    let mut found: Vec<(u64, PathBuf)> = fs::read_dir(folder.join("checkpoints"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let step = name.strip_prefix("step-")?.strip_suffix(".h5")?.parse().ok()?;
+            Some((step, entry.path()))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))
+}
+
+fn write_text(path: &Path, text: &str) -> Result<()> {
+    tensor::file::replace(path, |temporary| {
+        fs::write(temporary, text).map_err(|e| Error::file(path, format!("cannot be written: {e}")))
+    })
+}

@@ -1,0 +1,332 @@
+//! The loop around [`step`](crate::step::step): epochs, validation, schedule, log and checkpoints.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use data::{Batch, Loader, LoaderOptions, Pack, Views};
+use layers::model::LayerKind;
+use layers::{Model, Network};
+use optim::{Optimizer, Schedule};
+use tensor::Backend;
+
+use crate::checkpoint::{self, Checkpoint, Position, RunState};
+use crate::evaluate::{self, evaluate};
+use crate::input::{self, PackMeans};
+use crate::log::{Log, StepLine, ValidationLine};
+use crate::run::{Best, Run};
+use crate::{Config, Error, Result, Stop, diagnose};
+
+/// What happened, for whoever watches.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A step is done.
+    Step(&'a StepLine),
+    /// So many validation pictures are done.
+    Validating(usize),
+    /// An epoch was validated.
+    Validated(&'a ValidationLine),
+    /// A checkpoint was written.
+    Saved(&'a Path),
+    /// Something that the user should know and that does not end the run.
+    Note(String),
+}
+
+/// The pictures of a run.
+#[derive(Clone, Debug)]
+pub struct Packs {
+    /// To train on.
+    pub train: Arc<Pack>,
+    /// To validate on.
+    pub val: Option<Arc<Pack>>,
+}
+
+/// A run in progress.
+pub struct Trainer<B: Backend<Elem = f32>> {
+    run: Run,
+    config: Config,
+    network: Network<B>,
+    optimizer: Optimizer<B>,
+    schedule: Schedule,
+    packs: Packs,
+    means: PackMeans,
+    loader: Loader,
+    validation: Option<evaluate::Options>,
+    position: Position,
+    log: Log,
+    validation_log: Log,
+}
+
+impl<B: Backend<Elem = f32>> Trainer<B> {
+    /// Sets everything up: from `checkpoint` if there is one, else from the beginning.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where configuration, network and packs do not fit; errors of the parts.
+    pub fn new(run: Run, device: &B, model: &Model, packs: Packs, from: Option<Checkpoint>) -> Result<Self> {
+        let config = run.config()?;
+        let pixels = Self::check(&config, model, &packs)?;
+        let means = PackMeans::of(&packs.train);
+        let loader = Loader::new(Arc::clone(&packs.train), pixels.clone(), loader_options(&config, model))?;
+        let validation = packs.val.as_ref().map(|_| validation_options(&config, pixels));
+        let mut network = Network::new(device, model, config.run.seed)?;
+        let mut optimizer = checkpoint::optimizer(&config.optim)?;
+        let mut schedule = checkpoint::schedule(&config.optim)?;
+        let position = match from {
+            Some(saved) => saved.restore(&mut network, &mut optimizer, &mut schedule)?,
+            None => {
+                begin_with_weights(&config, &mut network)?;
+                Position::default()
+            }
+        };
+        let log = Log::open(&run.folder().join("log.jsonl"), position.step)?;
+        let validation_log = Log::open(&run.folder().join("validation.jsonl"), position.validated_step)?;
+        Ok(Self {
+            run,
+            config,
+            network,
+            optimizer,
+            schedule,
+            packs,
+            means,
+            loader,
+            validation,
+            position,
+            log,
+            validation_log,
+        })
+    }
+
+    /// Checks that a configuration, a network and packs fit each other, before anything is written.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] that names the setting at fault.
+    pub fn check(config: &Config, model: &Model, packs: &Packs) -> Result<data::Input> {
+        if config.run.batch > packs.train.len() {
+            let what = format!("must be at most the {} pictures of the pack, got {}", packs.train.len(), config.run.batch);
+            return Err(Error::setting("run.batch", what));
+        }
+        if let Some(val) = &packs.val {
+            input::check_classes("--val", packs.train.classes(), val.classes())?;
+            if val.size() != packs.train.size() {
+                let what = format!("its pictures have {} pixels a side, those of --data {}", val.size(), packs.train.size());
+                return Err(Error::setting("--val", what));
+            }
+        }
+        input::pixels(&model.input, &PackMeans::of(&packs.train), packs.train.size())
+    }
+
+    /// Steps of the whole run.
+    pub fn total_steps(&self) -> u64 {
+        self.config.run.steps.unwrap_or(self.config.run.epochs * self.loader.batches_per_epoch() as u64)
+    }
+
+    /// Steps done.
+    pub fn steps_done(&self) -> u64 {
+        self.position.step
+    }
+
+    /// The network as trained so far.
+    pub fn network(&self) -> &Network<B> {
+        &self.network
+    }
+
+    /// The run's folder.
+    pub fn folder(&self) -> &Path {
+        self.run.folder()
+    }
+
+    /// Trains to the end of the run and saves. A save that fails on the way is told and passed over; the last one
+    /// must succeed.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] after a signal, with the checkpoint saved; [`Error::Diverged`] with the last good checkpoint
+    /// untouched; errors of the parts.
+    pub fn train(&mut self, stop: &Stop, watch: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        self.note_schedule_without_validation(watch);
+        loop {
+            self.epoch(stop, watch)?;
+            if self.position.batch == self.loader.batches_per_epoch() {
+                match self.end_epoch(stop, watch) {
+                    Err(Error::Stopped { signal, .. }) => return self.save_and_stop(signal, watch),
+                    other => other?,
+                }
+            }
+            if self.position.step >= self.total_steps() {
+                return self.save(watch).map(|_| ());
+            }
+            self.save_on_the_way(watch)?;
+        }
+    }
+
+    /// The steps that the current epoch still has.
+    fn epoch(&mut self, stop: &Stop, watch: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        if self.position.step >= self.total_steps() {
+            return Ok(());
+        }
+        let batches = self.loader.batches(self.position.epoch, self.position.batch);
+        let mut begun = Instant::now();
+        for batch in batches {
+            if let Some(signal) = stop.requested() {
+                return self.save_and_stop(signal, watch);
+            }
+            let line = self.one_step(&batch?, begun)?;
+            begun = Instant::now();
+            if let Some(note) = self.log.append(&line) {
+                watch(Event::Note(note));
+            }
+            watch(Event::Step(&line));
+            if self.position.step >= self.total_steps() {
+                break;
+            }
+            let every = self.config.run.checkpoint_steps;
+            if every > 0 && self.position.step.is_multiple_of(every) {
+                self.save_on_the_way(watch)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn one_step(&mut self, batch: &Batch, begun: Instant) -> Result<StepLine> {
+        let epochs = self.position.epoch as f64 + self.position.batch as f64 / self.loader.batches_per_epoch() as f64;
+        let rate = self.schedule.rate(self.config.optim.rate, epochs);
+        let outcome = crate::step::step(
+            &mut self.network,
+            &mut self.optimizer,
+            batch,
+            self.config.run.seed,
+            self.position.step,
+            rate,
+        )
+        .map_err(|e| self.name_what_is_kept(e))?;
+        let images = batch.labels.len();
+        let line = StepLine {
+            step: self.position.step + 1,
+            epoch: self.position.epoch,
+            loss: outcome.loss,
+            top1_error: outcome.wrong as f64 / images.max(1) as f64,
+            rate,
+            images_per_s: images as f64 / begun.elapsed().as_secs_f64().max(1e-9),
+        };
+        self.position.add(outcome, images);
+        Ok(line)
+    }
+
+    /// Validates, tells the schedule, and moves on to the next epoch.
+    fn end_epoch(&mut self, stop: &Stop, watch: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        if let (Some(val), Some(options)) = (&self.packs.val, &self.validation) {
+            let result =
+                evaluate(&self.network, val, options, stop, |done| watch(Event::Validating(done)))?;
+            let line = self.position.validation_line(&result);
+            self.schedule.observe(result.top1_error);
+            if let Some(note) = self.validation_log.append(&line) {
+                watch(Event::Note(note));
+            }
+            watch(Event::Validated(&line));
+            self.position.validated_step = self.position.step;
+            self.keep_if_best(line.top1_error, watch);
+        }
+        self.position.next_epoch();
+        Ok(())
+    }
+
+    fn keep_if_best(&mut self, top1_error: f64, watch: &mut dyn FnMut(Event<'_>)) {
+        if self.run.best().is_some_and(|best| best.top1_error <= top1_error && best.step != self.position.step) {
+            return;
+        }
+        let best = Best { step: self.position.step, top1_error };
+        if let Err(error) = self.run.set_best(&best) {
+            watch(Event::Note(format!("{error}; training goes on")));
+        }
+    }
+
+    fn save(&mut self, watch: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
+        let path = self.run.checkpoint_path(self.position.step);
+        if let Some(name) = diagnose::parameter_not_finite(&self.network)? {
+            let error = Error::Diverged {
+                step: self.position.step,
+                loss: f64::NAN,
+                place: format!("parameter {name}"),
+                kept: String::new(),
+            };
+            return Err(self.name_what_is_kept(error));
+        }
+        Checkpoint::of(&self.network, &self.optimizer, self.state(), &self.packs, &self.means)?.save(&path)?;
+        if let Err(error) = self.run.prune(self.config.run.keep) {
+            watch(Event::Note(format!("{error}; training goes on")));
+        }
+        watch(Event::Saved(&path));
+        Ok(path)
+    }
+
+    /// Saves; a full disk is told and does not end the run, broken weights do.
+    fn save_on_the_way(&mut self, watch: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        match self.save(watch) {
+            Err(error @ Error::Diverged { .. }) => Err(error),
+            Err(error) => {
+                watch(Event::Note(format!("{error}; training goes on")));
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+        }
+    }
+
+    fn state(&self) -> RunState {
+        RunState {
+            version: checkpoint::VERSION,
+            train_fingerprint: self.packs.train.fingerprint().to_string(),
+            val_fingerprint: self.packs.val.as_deref().map_or("", Pack::fingerprint).to_string(),
+            optimizer_steps: self.optimizer.steps(),
+            position: self.position.clone(),
+            schedule: self.schedule.state().clone(),
+            config: self.config.clone(),
+        }
+    }
+
+    fn save_and_stop(&mut self, signal: usize, watch: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let saved = Some(self.save(watch)?);
+        Err(Error::Stopped { signal, saved })
+    }
+
+    /// A diverged run's message says what there is to go on from.
+    fn name_what_is_kept(&self, error: Error) -> Error {
+        let Error::Diverged { step, loss, place, .. } = error else { return error };
+        let kept = match crate::run::checkpoints(self.run.folder()).last() {
+            Some((_, path)) => format!("the last good checkpoint is {}", path.display()),
+            None => "there is no checkpoint yet".to_string(),
+        };
+        Error::Diverged { step, loss, place, kept }
+    }
+
+    fn note_schedule_without_validation(&self, watch: &mut dyn FnMut(Event<'_>)) {
+        if self.packs.val.is_none() && self.config.optim.schedule == crate::config::ScheduleKind::Plateau {
+            let note = "optim.schedule is plateau, which needs --val; without it the rate stays as it is".to_string();
+            watch(Event::Note(note));
+        }
+    }
+}
+
+fn loader_options(config: &Config, model: &Model) -> LoaderOptions {
+    let batch_norm = model.layers.iter().any(|layer| matches!(layer.kind, LayerKind::BatchNorm { .. }));
+    LoaderOptions {
+        batch: config.run.batch,
+        seed: config.run.seed,
+        shuffle: config.data.shuffle,
+        // A last batch of one picture has no variance to normalise by.
+        drop_last: batch_norm,
+        threads: config.run.threads,
+        augment: input::augment(&config.data),
+        views: Views::Centre,
+        ..LoaderOptions::default()
+    }
+}
+
+fn validation_options(config: &Config, input: data::Input) -> evaluate::Options {
+    evaluate::Options { input, views: Views::Centre, batch: config.run.batch, threads: config.run.threads }
+}
+
+/// Loads `model.weights`, all but the layers in `model.fresh`.
+fn begin_with_weights<B: Backend<Elem = f32>>(config: &Config, network: &mut Network<B>) -> Result<()> {
+    let Some(path) = &config.model.weights else { return Ok(()) };
+    let loaded = crate::load::weights(path, Some(network.model()), &mut |_| {})?;
+    checkpoint::begin_with(network, &loaded.weights.tensors, &config.model.fresh, path)
+}
