@@ -1,0 +1,87 @@
+//! What can go wrong in this crate.
+
+/// The result of an operation of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Each variant names the setting or the parameter, says what was expected and what came.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting is outside its range.
+    #[error("{setting} must be {range}, got {got}")]
+    Setting {
+        /// The setting's name, as a run's configuration gives it; for a parameter's multiplier, with its name.
+        setting: String,
+        /// The allowed range in words.
+        range: &'static str,
+        /// What came.
+        got: String,
+    },
+    /// A parameter's value, gradient and remembered state are not of one shape.
+    #[error("parameter `{parameter}` has shape {expected:?}, but its {what} has shape {got:?}")]
+    Shape {
+        /// The parameter.
+        parameter: String,
+        /// What differs: the gradient, or a tensor of the optimizer's state.
+        what: String,
+        /// The parameter's shape.
+        expected: Vec<usize>,
+        /// The other's shape.
+        got: Vec<usize>,
+    },
+    /// One step was given the same parameter twice.
+    #[error("parameter `{parameter}` is given twice in one step; names must be unique")]
+    Duplicate {
+        /// The parameter.
+        parameter: String,
+    },
+    /// State to resume from does not belong to this optimizer or schedule.
+    #[error("optimizer state `{tensor}`: {what}")]
+    State {
+        /// The tensor or field.
+        tensor: String,
+        /// What was expected, what came and what to do.
+        what: String,
+    },
+    /// The device failed while a parameter was updated.
+    #[error("parameter `{parameter}`: {source}")]
+    Tensor {
+        /// The parameter, or the tensor of state.
+        parameter: String,
+        /// The operation that failed.
+        source: tensor::Error,
+    },
+}
+
+impl Error {
+    pub(crate) fn state(tensor: impl Into<String>, what: impl Into<String>) -> Self {
+        Self::State { tensor: tensor.into(), what: what.into() }
+    }
+}
+
+/// A range of numbers that a setting may take.
+#[derive(Clone, Copy)]
+pub(crate) enum Range {
+    /// At least 0.
+    NonNegative,
+    /// Above 0.
+    Positive,
+    /// At least 0, below 1.
+    Fraction,
+    /// Above 0, at most 1.
+    Factor,
+}
+
+/// Fails unless `value` is finite and in `range`.
+pub(crate) fn check(setting: &str, range: Range, value: f64) -> Result<()> {
+    let (fits, range) = match range {
+        Range::NonNegative => (value >= 0.0, "a finite number of at least 0"),
+        Range::Positive => (value > 0.0, "a finite number above 0"),
+        Range::Fraction => ((0.0..1.0).contains(&value), "at least 0 and below 1"),
+        Range::Factor => (value > 0.0 && value <= 1.0, "above 0 and at most 1"),
+    };
+    if fits && value.is_finite() {
+        return Ok(());
+    }
+    Err(Error::Setting { setting: setting.into(), range, got: value.to_string() })
+}

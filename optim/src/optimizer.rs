@@ -1,0 +1,251 @@
+//! Steps on named parameters, and what is remembered between them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tensor::ops::{AdamStep, SgdStep};
+use tensor::{Backend, Tensor};
+
+use crate::error::{Range, check};
+use crate::{Adam, Error, Result, Rule, Sgd};
+
+/// A parameter to be updated in place.
+#[derive(Debug)]
+pub struct Update<'a, B: Backend> {
+    /// Unique among the parameters; what the state is kept under.
+    pub name: &'a str,
+    /// The parameter.
+    pub value: &'a mut Tensor<B>,
+    /// The gradient of the mean loss for it.
+    pub gradient: &'a Tensor<B>,
+    /// Multiplies the learning rate, at least 0. With 0 the parameter is frozen: it and its state are left alone.
+    pub rate: f64,
+    /// Multiplies the weight decay, at least 0.
+    pub decay: f64,
+}
+
+/// What an optimizer remembers, for a checkpoint.
+#[derive(Clone, Debug)]
+pub struct State<B: Backend> {
+    /// Steps taken so far.
+    pub steps: u64,
+    /// Tensors by name, in order of the names. Under SGD `momentum/NAME` for each parameter that had a step, under Adam
+    /// `adam.m/NAME`, `adam.v/NAME` and `adam.t/NAME` (shape `[1]`: the parameter's own number of steps).
+    pub tensors: Vec<(String, Tensor<B>)>,
+}
+
+/// Prefixes of the names of state.
+const MOMENTUM: &str = "momentum/";
+const ADAM: [&str; 3] = ["adam.m/", "adam.v/", "adam.t/"];
+/// Adam's count is stored as a number of the tensors' type, f32 at least; beyond this its bias correction is 1.
+const MAX_STORED_COUNT: u64 = 1 << 24;
+
+#[derive(Clone, Debug)]
+enum Slot<B: Backend> {
+    Velocity(Tensor<B>),
+    Moments { m: Tensor<B>, v: Tensor<B>, t: u64 },
+}
+
+/// A rule and what it remembers of each parameter. The memory is made at a parameter's first step.
+#[derive(Clone, Debug)]
+pub struct Optimizer<B: Backend> {
+    rule: Rule,
+    steps: u64,
+    slots: BTreeMap<String, Slot<B>>,
+}
+
+impl<B: Backend> Optimizer<B> {
+    /// An optimizer that has taken no step.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a setting outside its range.
+    pub fn new(rule: impl Into<Rule>) -> Result<Self> {
+        let rule = rule.into();
+        rule.validate()?;
+        Ok(Self { rule, steps: 0, slots: BTreeMap::new() })
+    }
+
+    /// The rule.
+    pub fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// Steps taken so far.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Takes one step at learning rate `rate` on each parameter given. A parameter left out stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a rate or multiplier that is negative or not finite, [`Error::Shape`] where a gradient or
+    /// the remembered state is of another shape, [`Error::Duplicate`] for a name that comes twice: all found before
+    /// anything is changed. [`Error::Tensor`] if the device fails, in which case some parameters have had their step.
+    pub fn step(&mut self, rate: f64, updates: Vec<Update<'_, B>>) -> Result<()> {
+        check("rate", Range::NonNegative, rate)?;
+        let mut names = BTreeSet::new();
+        for update in &updates {
+            self.check(update)?;
+            if !names.insert(update.name) {
+                return Err(Error::Duplicate { parameter: update.name.into() });
+            }
+        }
+        self.steps += 1;
+        for update in updates.into_iter().filter(|u| u.rate > 0.0) {
+            let name = update.name;
+            self.apply(rate, update).map_err(|source| Error::Tensor { parameter: name.into(), source })?;
+        }
+        Ok(())
+    }
+
+    fn check(&self, update: &Update<'_, B>) -> Result<()> {
+        check(&format!("the rate multiplier of `{}`", update.name), Range::NonNegative, update.rate)?;
+        check(&format!("the decay multiplier of `{}`", update.name), Range::NonNegative, update.decay)?;
+        let expected = update.value.shape();
+        let fits = |what: &str, t: &Tensor<B>| match t.shape() == expected {
+            true => Ok(()),
+            false => Err(Error::Shape {
+                parameter: update.name.into(),
+                what: what.into(),
+                expected: expected.to_vec(),
+                got: t.shape().to_vec(),
+            }),
+        };
+        fits("gradient", update.gradient)?;
+        match self.slots.get(update.name) {
+            Some(Slot::Velocity(v)) => fits("remembered momentum", v),
+            Some(Slot::Moments { m, v, .. }) => fits("remembered adam.m", m).and(fits("remembered adam.v", v)),
+            None => Ok(()),
+        }
+    }
+
+    fn apply(&mut self, rate: f64, update: Update<'_, B>) -> tensor::Result<()> {
+        if !self.slots.contains_key(update.name) {
+            let slot = new_slot(&self.rule, update.value)?;
+            self.slots.insert(update.name.into(), slot);
+        }
+        match (&self.rule, self.slots.get_mut(update.name)) {
+            (Rule::Sgd(rule), Some(Slot::Velocity(v))) => sgd_step(rule, rate, v, update),
+            (Rule::Adam(rule), Some(Slot::Moments { m, v, t })) => {
+                *t += 1;
+                adam_step(rule, rate, *t, m, v, update)
+            }
+            _ => unreachable!("slots are made and loaded by the rule"),
+        }
+    }
+
+    /// What is remembered. The tensors share memory with the optimizer's until its next step.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if the device cannot hold Adam's counts.
+    pub fn state(&self) -> Result<State<B>> {
+        let mut tensors = BTreeMap::new();
+        for (name, slot) in &self.slots {
+            match slot {
+                Slot::Velocity(v) => {
+                    tensors.insert(format!("{MOMENTUM}{name}"), v.clone());
+                }
+                Slot::Moments { m, v, t } => {
+                    let count = (*t).min(MAX_STORED_COUNT) as f64;
+                    let count = Tensor::full(m.device(), &[1], count)
+                        .map_err(|source| Error::Tensor { parameter: name.clone(), source })?;
+                    for (prefix, tensor) in ADAM.iter().zip([m.clone(), v.clone(), count]) {
+                        tensors.insert(format!("{prefix}{name}"), tensor);
+                    }
+                }
+            }
+        }
+        Ok(State { steps: self.steps, tensors: tensors.into_iter().collect() })
+    }
+
+    /// Replaces what is remembered by an earlier [`state`](Self::state) of an optimizer with the same kind of rule.
+    /// Continuing from it gives the same bits as never having stopped.
+    ///
+    /// # Errors
+    /// [`Error::State`] for a tensor that this rule does not keep, that comes twice, or that lacks its companions;
+    /// nothing is changed then. Shapes are checked against the parameters at the next step.
+    pub fn load_state(&mut self, state: State<B>) -> Result<()> {
+        let mut tensors = BTreeMap::new();
+        for (name, tensor) in state.tensors {
+            if tensors.insert(name.clone(), tensor).is_some() {
+                return Err(Error::state(name, "comes twice; the checkpoint is damaged"));
+            }
+        }
+        let slots = match self.rule {
+            Rule::Sgd(_) => velocities(tensors)?,
+            Rule::Adam(_) => moments(tensors)?,
+        };
+        (self.steps, self.slots) = (state.steps, slots);
+        Ok(())
+    }
+}
+
+fn new_slot<B: Backend>(rule: &Rule, value: &Tensor<B>) -> tensor::Result<Slot<B>> {
+    let zeros = || Tensor::zeros(value.device(), value.shape());
+    Ok(match rule {
+        Rule::Sgd(_) => Slot::Velocity(zeros()?),
+        Rule::Adam(_) => Slot::Moments { m: zeros()?, v: zeros()?, t: 0 },
+    })
+}
+
+fn sgd_step<B: Backend>(rule: &Sgd, rate: f64, v: &mut Tensor<B>, u: Update<'_, B>) -> tensor::Result<()> {
+    let Sgd { momentum, decay, nesterov } = *rule;
+    let step = SgdStep { rate: rate * u.rate, momentum, decay: decay * u.decay, nesterov };
+    u.value.sgd_step(&step, v, u.gradient)
+}
+
+fn adam_step<B: Backend>(
+    rule: &Adam,
+    rate: f64,
+    t: u64,
+    m: &mut Tensor<B>,
+    v: &mut Tensor<B>,
+    u: Update<'_, B>,
+) -> tensor::Result<()> {
+    let Adam { beta1, beta2, epsilon, decay, epsilon_hat } = *rule;
+    let (rate, decay) = (rate * u.rate, decay * u.decay);
+    let step = AdamStep { rate, beta1, beta2, epsilon, decay, step: t, epsilon_hat };
+    u.value.adam_step(&step, m, v, u.gradient)
+}
+
+type Tensors<B> = BTreeMap<String, Tensor<B>>;
+type Slots<B> = BTreeMap<String, Slot<B>>;
+
+fn velocities<B: Backend>(tensors: Tensors<B>) -> Result<Slots<B>> {
+    let slot = |(name, v): (String, Tensor<B>)| match name.strip_prefix(MOMENTUM) {
+        Some(parameter) => Ok((parameter.to_string(), Slot::Velocity(v))),
+        None => Err(foreign(name, "sgd", MOMENTUM)),
+    };
+    tensors.into_iter().map(slot).collect()
+}
+
+fn moments<B: Backend>(mut tensors: Tensors<B>) -> Result<Slots<B>> {
+    let mut slots = BTreeMap::new();
+    while let Some(first) = tensors.keys().next().cloned() {
+        let Some(parameter) = ADAM.iter().find_map(|prefix| first.strip_prefix(prefix)) else {
+            return Err(foreign(first, "adam", "adam.m/, adam.v/ or adam.t/"));
+        };
+        let mut take = |prefix: &str| {
+            let name = format!("{prefix}{parameter}");
+            let missing = || Error::state(&name, "missing, though others of its parameter are there");
+            tensors.remove(&name).ok_or_else(missing)
+        };
+        let (m, v, t) = (take(ADAM[0])?, take(ADAM[1])?, take(ADAM[2])?);
+        slots.insert(parameter.to_string(), Slot::Moments { m, v, t: count(parameter, &t)? });
+    }
+    Ok(slots)
+}
+
+fn count<B: Backend>(parameter: &str, t: &Tensor<B>) -> Result<u64> {
+    let name = format!("{}{parameter}", ADAM[2]);
+    let value = t.scalar().map_err(|source| Error::Tensor { parameter: name.clone(), source })?;
+    if (1.0..=MAX_STORED_COUNT as f64).contains(&value) && value.fract() == 0.0 {
+        return Ok(value as u64);
+    }
+    Err(Error::state(name, format!("expected a whole number from 1 to {MAX_STORED_COUNT}, got {value}")))
+}
+
+fn foreign(name: String, kind: &str, expected: &str) -> Error {
+    let what =
+        format!("optimizer `{kind}` keeps only tensors named {expected}...; resume with the optimizer that wrote it");
+    Error::state(name, what)
+}

@@ -1,0 +1,183 @@
+//! Rates over epochs, and what validation errors do to them.
+
+use alexnet_optim::{Observed, Schedule, ScheduleRule, ScheduleState};
+use proptest::prelude::*;
+
+#[track_caller]
+fn table(rule: ScheduleRule, base: f64, expected: &[(f64, f64)]) {
+    let schedule = Schedule::new(rule).unwrap();
+    for &(epoch, rate) in expected {
+        let got = schedule.rate(base, epoch);
+        assert!((got - rate).abs() <= 1e-12 * rate.abs(), "epoch {epoch}: got {got}, expected {rate}");
+    }
+}
+
+#[test]
+fn constant() {
+    table(ScheduleRule::Constant, 0.01, &[(0.0, 0.01), (0.5, 0.01), (1e6, 0.01)]);
+}
+
+/// The authors' run #145.
+#[test]
+fn steps() {
+    let rule = ScheduleRule::Steps { drop_epochs: vec![25.0, 51.0, 79.0], factor: 0.1 };
+    let rates = [(0.0, 0.01), (24.999, 0.01), (25.0, 1e-3), (50.9, 1e-3), (51.0, 1e-4), (79.0, 1e-5), (1e3, 1e-5)];
+    table(rule.clone(), 0.01, &rates);
+    let exact = Schedule::new(rule).unwrap();
+    assert_eq!([25.0, 51.0, 79.0].map(|e| exact.rate(0.01, e)), [1e-3, 1e-4, 1e-5], "dividing by 10 leaves no dust");
+}
+
+#[test]
+fn exponential() {
+    let rates = [(0.0, 0.1), (1.0, 0.09), (2.0, 0.081), (0.5, 0.1 * 0.9f64.sqrt())];
+    table(ScheduleRule::Exponential { gamma: 0.9 }, 0.1, &rates);
+}
+
+#[test]
+fn polynomial() {
+    let linear = ScheduleRule::Polynomial { epochs: 10.0, power: 1.0, end: 0.1 };
+    table(linear, 1.0, &[(0.0, 1.0), (5.0, 0.55), (10.0, 0.1), (20.0, 0.1)]);
+    let square = ScheduleRule::Polynomial { epochs: 10.0, power: 2.0, end: 0.0 };
+    table(square, 0.5, &[(0.0, 0.5), (5.0, 0.125), (10.0, 0.0), (11.0, 0.0)]);
+}
+
+fn plateau(patience: u32, threshold: f64, times: u32) -> Schedule {
+    Schedule::new(ScheduleRule::Plateau { factor: 0.1, patience, threshold, times }).unwrap()
+}
+
+/// Feeds errors; gives what each did and the rate after it.
+fn watch(schedule: &mut Schedule, errors: &[f64]) -> Vec<(Observed, f64)> {
+    errors.iter().map(|&e| (schedule.observe(e), schedule.rate(0.01, 0.0))).collect()
+}
+
+#[test]
+fn plateau_divides_three_times_and_then_says_stop() {
+    use Observed::{Dropped, Finished, Improved, Stale};
+    let mut schedule = plateau(2, 0.0, 3);
+    let errors = [0.9, 0.8, 0.8, 0.7, 0.7, 0.75, 0.7, 0.6, 0.6, 0.6, 0.6, 0.65, 0.61, 0.6];
+    let rates = [
+        (Improved, 0.01),
+        (Improved, 0.01),
+        (Stale, 0.01),
+        (Improved, 0.01),
+        (Stale, 0.01),
+        (Dropped, 1e-3),
+        (Stale, 1e-3),
+        (Improved, 1e-3),
+        (Stale, 1e-3),
+        (Dropped, 1e-4),
+        (Stale, 1e-4),
+        (Dropped, 1e-5),
+        (Stale, 1e-5),
+        (Finished, 1e-5),
+    ];
+    assert_eq!(watch(&mut schedule, &errors), rates);
+    assert!(schedule.finished());
+    assert_eq!(schedule.observe(0.1), Improved);
+    assert!(schedule.finished(), "once over, it stays over");
+}
+
+#[test]
+fn plateau_wants_more_than_the_threshold() {
+    use Observed::{Dropped, Improved, Stale};
+    let mut schedule = plateau(3, 0.01, 3);
+    let seen = watch(&mut schedule, &[0.5, 0.495, 0.491, 0.48, 0.475, 0.472, 0.4701]);
+    let seen: Vec<_> = seen.into_iter().map(|(observed, _)| observed).collect();
+    assert_eq!(seen, [Improved, Stale, Stale, Improved, Stale, Stale, Dropped]);
+}
+
+#[test]
+fn plateau_takes_nan_for_no_improvement() {
+    use Observed::{Dropped, Finished, Improved, Stale};
+    let mut schedule = plateau(2, 0.0, 1);
+    let seen: Vec<_> = [f64::NAN, f64::INFINITY, 0.5, f64::NAN, f64::NAN].map(|e| schedule.observe(e)).into();
+    assert_eq!(seen, [Stale, Dropped, Improved, Stale, Finished]);
+}
+
+#[test]
+fn other_schedules_ignore_errors() {
+    let mut schedule = Schedule::new(ScheduleRule::Constant).unwrap();
+    assert_eq!(schedule.observe(0.5), Observed::Ignored);
+    assert!(!schedule.finished());
+    assert_eq!(schedule.state(), &ScheduleState::default());
+}
+
+proptest! {
+    #[test]
+    fn a_resumed_schedule_goes_on_the_same(
+        errors in proptest::collection::vec(0.0..1.0, 0..40),
+        stop in 0usize..40,
+        patience in 1u32..4,
+        times in 0u32..4,
+    ) {
+        let stop = stop.min(errors.len());
+        let mut whole = plateau(patience, 0.01, times);
+        let seen = watch(&mut whole, &errors);
+
+        let mut first = plateau(patience, 0.01, times);
+        watch(&mut first, &errors[..stop]);
+        let text = toml::to_string(first.state()).unwrap();
+        let json = serde_json::to_string(first.state()).unwrap();
+        let state: ScheduleState = toml::from_str(&text).unwrap();
+        prop_assert_eq!(&state, first.state());
+        prop_assert_eq!(&serde_json::from_str::<ScheduleState>(&json).unwrap(), first.state());
+
+        let mut second = plateau(patience, 0.01, times);
+        second.load_state(state).unwrap();
+        prop_assert_eq!(&watch(&mut second, &errors[stop..]), &seen[stop..]);
+        prop_assert_eq!(second, whole);
+    }
+
+    /// The rate never rises, never goes below base * factor^times and ends there exactly when training may stop.
+    #[test]
+    fn plateau_only_falls(errors in proptest::collection::vec(0.0..1.0, 0..80), patience in 1u32..4) {
+        let mut schedule = plateau(patience, 0.0, 3);
+        let mut last = f64::INFINITY;
+        for (_, rate) in watch(&mut schedule, &errors) {
+            prop_assert!(rate <= last && rate >= 1e-5);
+            last = rate;
+        }
+        prop_assert!(!schedule.finished() || last == 1e-5);
+    }
+}
+
+#[track_caller]
+fn refused(rule: ScheduleRule, expected: &str) {
+    let error = Schedule::new(rule).unwrap_err();
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn settings_out_of_range() {
+    let steps = |drop_epochs: &[f64], factor| ScheduleRule::Steps { drop_epochs: drop_epochs.to_vec(), factor };
+    refused(steps(&[1.0], 0.0), "factor must be above 0 and at most 1, got 0");
+    refused(steps(&[1.0], 2.0), "factor must be above 0 and at most 1, got 2");
+    refused(steps(&[-1.0], 0.1), "drop_epochs must be a finite number of at least 0, got -1");
+    refused(steps(&[5.0, 5.0], 0.1), "drop_epochs must be rising, got [5.0, 5.0]");
+    refused(steps(&[f64::NAN], 0.1), "drop_epochs must be a finite number of at least 0, got NaN");
+    refused(ScheduleRule::Exponential { gamma: -0.5 }, "gamma must be above 0 and at most 1, got -0.5");
+    let polynomial = |epochs, power, end| ScheduleRule::Polynomial { epochs, power, end };
+    refused(polynomial(0.0, 1.0, 0.0), "epochs must be a finite number above 0, got 0");
+    refused(polynomial(1.0, f64::NAN, 0.0), "power must be a finite number above 0, got NaN");
+    refused(polynomial(1.0, 1.0, 1.5), "end must be at least 0 and at most 1, got 1.5");
+    let plateau = |patience, threshold| ScheduleRule::Plateau { factor: 0.1, patience, threshold, times: 3 };
+    refused(plateau(0, 0.0), "patience must be at least 1, got 0");
+    refused(plateau(1, -1.0), "threshold must be a finite number of at least 0, got -1");
+}
+
+#[test]
+fn state_of_another_schedule_is_refused() {
+    let state = ScheduleState { drops: 2, ..ScheduleState::default() };
+    let error = plateau(1, 0.0, 1).load_state(state.clone()).unwrap_err();
+    assert!(error.to_string().contains("at most 1 in this schedule, got 2"), "{error}");
+    assert!(Schedule::new(ScheduleRule::Constant).unwrap().load_state(state).is_err());
+}
+
+#[test]
+fn rules_are_text() {
+    let rule: ScheduleRule = toml::from_str("schedule = \"plateau\"\npatience = 2").unwrap();
+    assert_eq!(rule, ScheduleRule::Plateau { factor: 0.1, patience: 2, threshold: 0.0, times: 3 });
+    let rule: ScheduleRule = toml::from_str("schedule = \"steps\"\ndrop_epochs = [25.0, 51.0]").unwrap();
+    assert_eq!(rule, ScheduleRule::Steps { drop_epochs: vec![25.0, 51.0], factor: 0.1 });
+    assert!(toml::from_str::<ScheduleRule>("schedule = \"steps\"\nstep = 1").is_err());
+}
