@@ -199,12 +199,12 @@ impl Windows {
 /// sum_i = terms_i + terms_(i + step) + ... to the end of the margin; blocks of sums stay in registers.
 fn sum_shifted<E: Element>(terms: &[E], step: usize, sums: &mut [E]) {
     const BLOCK: usize = 16;
-    let margin = terms.len() - sums.len();
+    let neighbours = (terms.len() - sums.len()) / step + 1;
     let (blocks, rest) = sums.as_chunks_mut::<BLOCK>();
     for (i, block) in blocks.iter_mut().enumerate() {
         let mut sum = [E::zero(); BLOCK];
-        for shift in (0..=margin).step_by(step) {
-            for (sum, &term) in sum.iter_mut().zip(&terms[i * BLOCK + shift..][..BLOCK]) {
+        for j in 0..neighbours {
+            for (sum, &term) in sum.iter_mut().zip(&terms[i * BLOCK + j * step..][..BLOCK]) {
                 *sum += term;
             }
         }
@@ -212,6 +212,6 @@ fn sum_shifted<E: Element>(terms: &[E], step: usize, sums: &mut [E]) {
     }
     let done = blocks.len() * BLOCK;
     for (i, sum) in rest.iter_mut().enumerate() {
-        *sum = (0..=margin).step_by(step).map(|shift| terms[done + i + shift]).sum();
+        *sum = (0..neighbours).map(|j| terms[done + i + j * step]).sum();
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn sum_slice<E: Element>(x: &[E]) -> E {
     }
     for half in [8, 4, 2, 1] {
         for i in 0..half {
-            lanes[i] = lanes[i] + lanes[i + half];
+            lanes[i] += lanes[i + half];
         }
     }
     lanes[0]
