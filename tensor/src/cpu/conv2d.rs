@@ -1,9 +1,47 @@
-//! todo
-#![allow(unused_variables)]
+//! Convolution as products of matrices: windows are laid out as rows (im2col) for a piece of the output at a time, so
+//! that the piece stays in cache, and multiplied with the kernels, group by group.
 
-use crate::ops::conv2d::Geometry;
-use crate::ops::conv2d::Kernels;
-use crate::{Cpu, Device, Element, Result};
+use std::ops::Range;
+
+use gemm::Parallelism;
+use rayon::prelude::*;
+
+use super::matrix::{Matrix, MatrixMut, finish_rows, product};
+use super::patch::{columns, is_pointwise, scatter};
+use crate::ops::conv2d::{Geometry, Kernels};
+use crate::{Cpu, Element, Result};
+
+/// Values of one column buffer, at most, unless [`MIN_ROWS`] need more: 2 MiB in `f32`.
+const COLUMN_VALUES: usize = 1 << 19;
+/// Fewer windows than this at a time do not pay for reading the kernels.
+const MIN_ROWS: usize = 64;
+/// The output is cut into at least this many pieces, if they keep [`MIN_ROWS`]: work for that many threads.
+const MIN_PIECES: usize = 32;
+/// Values of all partial sums of dw, at most: 64 MiB in `f32`.
+const PARTIAL_VALUES: usize = 1 << 24;
+
+/// Windows that are worked on at a time, of `rows`. Follows from the shapes alone.
+fn piece_rows(g: &Geometry, rows: usize) -> usize {
+    let fit = COLUMN_VALUES / g.patch().max(1);
+    fit.min(rows.div_ceil(MIN_PIECES)).max(MIN_ROWS).min(rows.max(1))
+}
+
+/// Values of a column buffer for `rows` windows.
+fn buffer_len(g: &Geometry, rows: usize) -> usize {
+    if is_pointwise(g) { 0 } else { rows * g.patch() }
+}
+
+/// The kernels of one group: `[out / groups, patch]`.
+fn kernels<'a, E>(g: &Geometry, w: &'a [E], group: usize) -> Matrix<'a, E> {
+    let (out, patch) = (g.output[2] / g.groups, g.patch());
+    Matrix::new(&w[group * out * patch..(group + 1) * out * patch], out, patch, patch)
+}
+
+/// One group's channels of `rows` of the output or its gradient: `[rows, out / groups]`.
+fn outputs<'a, E>(g: &Geometry, y: &'a [E], group: usize, rows: Range<usize>) -> Matrix<'a, E> {
+    let (all, out) = (g.output[2], g.output[2] / g.groups);
+    Matrix::new(&y[rows.start * all + group * out..rows.end * all], rows.len(), out, all)
+}
 
 impl<E: Element> Kernels for Cpu<E> {
     fn conv2d(
@@ -14,12 +52,125 @@ impl<E: Element> Kernels for Cpu<E> {
         b: Option<&Self::Floats>,
         relu: bool,
     ) -> Result<Self::Floats> {
-        todo!()
+        let (x, w, b) = (x.as_slice(), w.as_slice(), b.map(|b| b.as_slice()));
+        let out = g.output[2];
+        let rows = g.n * g.output[0] * g.output[1];
+        let mut y = self.take(rows * out);
+        if rows * out == 0 {
+            return Ok(y);
+        }
+        let piece = piece_rows(g, rows);
+        self.install(|| {
+            y.make_mut().par_chunks_mut(piece * out).enumerate().for_each_init(
+                || self.take(buffer_len(g, piece)),
+                |buffer, (i, y)| {
+                    let rows = i * piece..i * piece + y.len() / out;
+                    let og = out / g.groups;
+                    for group in 0..g.groups {
+                        let windows = columns(g, x, group, rows.clone(), buffer.make_mut());
+                        let y = MatrixMut::new(&mut y[group * og..], rows.len(), og, out);
+                        product(y, false, windows, kernels(g, w, group).t(), Parallelism::None);
+                    }
+                    finish_rows(y, b, relu);
+                },
+            );
+        });
+        Ok(y)
     }
+
     fn conv2d_dx(&self, g: &Geometry, w: &Self::Floats, dy: &Self::Floats) -> Result<Self::Floats> {
-        todo!()
+        let (w, dy) = (w.as_slice(), dy.as_slice());
+        let [h, width, c] = g.input;
+        let mut dx = self.take(g.n * h * width * c);
+        if g.n * h * width * c == 0 {
+            return Ok(dx);
+        }
+        let piece = piece_rows(g, g.output[0] * g.output[1]);
+        self.install(|| {
+            dx.make_mut().par_chunks_mut(h * width * c).enumerate().for_each_init(
+                || self.take(buffer_len(g, piece)),
+                |buffer, (n, dx)| picture_dx(g, w, dy, n, dx, piece, buffer.make_mut()),
+            );
+        });
+        Ok(dx)
     }
+
     fn conv2d_dw(&self, g: &Geometry, x: &Self::Floats, dy: &Self::Floats) -> Result<Self::Floats> {
-        todo!()
+        let (x, dy) = (x.as_slice(), dy.as_slice());
+        let len = g.output[2] * g.patch();
+        let mut dw = self.take(len);
+        if len == 0 {
+            return Ok(dw);
+        }
+        let rows = g.n * g.output[0] * g.output[1];
+        let piece = piece_rows(g, rows);
+        let pieces = rows.div_ceil(piece);
+        let parts = (PARTIAL_VALUES / len).clamp(4, 16).min(pieces).max(1);
+        // Each part sums its own pieces in order; the parts are then added in order.
+        let mut partial = self.take(parts * len);
+        self.install(|| {
+            partial.make_mut().par_chunks_mut(len).enumerate().for_each(|(part, dw)| {
+                let mut buffer = self.take(buffer_len(g, piece));
+                dw.fill(E::zero());
+                for i in pieces * part / parts..pieces * (part + 1) / parts {
+                    let rows = i * piece..((i + 1) * piece).min(rows);
+                    add_dw(g, x, dy, rows, dw, buffer.make_mut());
+                }
+            });
+            add_parts(partial.as_slice(), dw.make_mut());
+        });
+        Ok(dw)
     }
+}
+
+/// dx of picture `n`: columns of gradients are added up where their windows lie.
+fn picture_dx<E: Element>(g: &Geometry, w: &[E], dy: &[E], n: usize, dx: &mut [E], piece: usize, buffer: &mut [E]) {
+    let ([oh, ow, _], c, patch) = (g.output, g.input[2], g.patch());
+    if is_pointwise(g) {
+        for group in 0..g.groups {
+            let dy = outputs(g, dy, group, n * oh * ow..(n + 1) * oh * ow);
+            let dx = MatrixMut::new(&mut dx[group * patch..], oh * ow, patch, c);
+            product(dx, false, dy, kernels(g, w, group), Parallelism::None);
+        }
+        return;
+    }
+    dx.fill(E::zero());
+    for start in (0..oh * ow).step_by(piece) {
+        let rows = start..(start + piece).min(oh * ow);
+        for group in 0..g.groups {
+            let dy = outputs(g, dy, group, n * oh * ow + rows.start..n * oh * ow + rows.end);
+            let columns = MatrixMut::new(&mut *buffer, rows.len(), patch, patch);
+            product(columns, false, dy, kernels(g, w, group), Parallelism::None);
+            for (row, window) in rows.clone().zip(buffer.chunks_exact(patch.max(1))) {
+                scatter(g, dx, group, [row / ow, row % ow], window);
+            }
+        }
+    }
+}
+
+/// dw += what `rows` of the output contribute.
+fn add_dw<E: Element>(g: &Geometry, x: &[E], dy: &[E], rows: Range<usize>, dw: &mut [E], buffer: &mut [E]) {
+    let (og, patch) = (g.output[2] / g.groups, g.patch());
+    for group in 0..g.groups {
+        let windows = columns(g, x, group, rows.clone(), buffer);
+        let dy = outputs(g, dy, group, rows.clone());
+        let dw = MatrixMut::new(&mut dw[group * og * patch..], og, patch, patch);
+        product(dw, true, dy.t(), windows, Parallelism::None);
+    }
+}
+
+/// total = the sum of `parts`, each as long as it, in their order.
+fn add_parts<E: Element>(parts: &[E], total: &mut [E]) {
+    const CHUNK: usize = 4096;
+    let len = total.len();
+    total.par_chunks_mut(CHUNK).enumerate().for_each(|(i, total)| {
+        for (part, values) in parts.chunks_exact(len).enumerate() {
+            let values = &values[i * CHUNK..i * CHUNK + total.len()];
+            if part == 0 {
+                total.copy_from_slice(values);
+            } else {
+                total.iter_mut().zip(values).for_each(|(t, &v)| *t += v);
+            }
+        }
+    });
 }

@@ -1,9 +1,16 @@
-//! todo
-#![allow(unused_variables)]
+//! Products of matrices, with the bias and the ReLU of a fully connected layer.
 
-use crate::ops::linear::Kernels;
-use crate::ops::linear::Product;
-use crate::{Cpu, Device, Element, Result};
+use gemm::Parallelism;
+use rayon::prelude::*;
+
+use super::matrix::{Matrix, MatrixMut, TRANSPOSE_ROWS, finish_rows, product, transpose};
+use crate::ops::linear::{Kernels, Product};
+use crate::{Cpu, Element, Result};
+
+/// Up to this many rows, x W^T is computed as (W x^T)^T.
+const FEW_ROWS: usize = 256;
+/// Outputs, i.e. rows of W, that one thread works on at a time then.
+const OUTPUTS: usize = 256;
 
 impl<E: Element> Kernels for Cpu<E> {
     fn matmul(
@@ -14,6 +21,41 @@ impl<E: Element> Kernels for Cpu<E> {
         bias: Option<&Self::Floats>,
         relu: bool,
     ) -> Result<Self::Floats> {
-        todo!()
+        let (a, b, bias) = (a.as_slice(), b.as_slice(), bias.map(|b| b.as_slice()));
+        let mut c = self.take(p.m * p.n);
+        if p.m * p.n == 0 {
+            return Ok(c);
+        }
+        if !p.transpose_a && p.transpose_b && p.m <= FEW_ROWS {
+            self.install(|| self.few_rows(p, a, b, bias, relu, c.make_mut()));
+            return Ok(c);
+        }
+        self.install(|| {
+            let a = if p.transpose_a { Matrix::new(a, p.k, p.m, p.m).t() } else { Matrix::new(a, p.m, p.k, p.k) };
+            let b = if p.transpose_b { Matrix::new(b, p.n, p.k, p.k).t() } else { Matrix::new(b, p.k, p.n, p.n) };
+            product(MatrixMut::new(c.make_mut(), p.m, p.n, p.n), false, a, b, Parallelism::Rayon(self.threads()));
+            if bias.is_some() || relu {
+                c.make_mut().par_chunks_mut(TRANSPOSE_ROWS * p.n).for_each(|c| finish_rows(c, bias, relu));
+            }
+        });
+        Ok(c)
+    }
+}
+
+impl<E: Element> Cpu<E> {
+    /// c = x W^T for few rows x `[m, k]` and weights `[n, k]`, as (W x^T)^T in blocks of outputs. The product then reads
+    /// the weights once, in the order in which they lie, instead of gathering columns that are k values apart: 5 times
+    /// as fast for 128 x 4096 x 9216.
+    fn few_rows(&self, p: &Product, x: &[E], w: &[E], bias: Option<&[E]>, relu: bool, c: &mut [E]) {
+        let mut columns = self.take(x.len());
+        transpose(x, p.m, p.k, columns.make_mut(), |_| {});
+        let columns = Matrix::new(columns.as_slice(), p.k, p.m, p.m);
+        let mut by_output = self.take(p.n * p.m);
+        by_output.make_mut().par_chunks_mut(OUTPUTS * p.m).enumerate().for_each(|(i, c)| {
+            let outputs = c.len() / p.m;
+            let w = Matrix::new(&w[i * OUTPUTS * p.k..], outputs, p.k, p.k);
+            product(MatrixMut::new(c, outputs, p.m, p.m), false, w, columns, Parallelism::None);
+        });
+        transpose(by_output.as_slice(), p.n, p.m, c, |rows| finish_rows(rows, bias, relu));
     }
 }

@@ -13,6 +13,8 @@ mod elementwise;
 mod linear;
 mod local2d;
 mod lrn;
+mod matrix;
+mod patch;
 mod pool;
 mod reduce;
 mod sample;

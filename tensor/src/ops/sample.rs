@@ -19,7 +19,7 @@ impl<B: Backend> Tensor<B> {
         Ok(Self::from_parts(device.clone(), shape.to_vec(), data))
     }
 
-    /// Values evenly distributed in `[low, high)`.
+    /// Values evenly distributed in `[low, high)`, rounded to the element type.
     pub fn uniform(device: &B, shape: &[usize], low: f64, high: f64, stream: Stream) -> Result<Self> {
         let data = device.sample_uniform(element_count("uniform", shape)?, low, high, stream)?;
         Ok(Self::from_parts(device.clone(), shape.to_vec(), data))
