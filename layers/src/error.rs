@@ -143,8 +143,11 @@ mod tests {
 
     #[test]
     fn an_unknown_preset_names_the_nearest() {
-        let error =
-            Error::UnknownModel { name: "papr".into(), near: vec!["paper".into()], known: vec!["paper".into(), "source".into()] };
+        let error = Error::UnknownModel {
+            name: "papr".into(),
+            near: vec!["paper".into()],
+            known: vec!["paper".into(), "source".into()],
+        };
         assert_eq!(
             error.to_string(),
             "no network \"papr\": it is neither a file nor one of paper, source; did you mean \"paper\"?"

@@ -3,8 +3,8 @@
 use tensor::ops::Activation;
 use tensor::{Backend, Tensor};
 
-use crate::tape::{Backward, Sink, Tape, Var};
 use crate::Result;
+use crate::tape::{Backward, Sink, Tape, Var};
 
 /// The output: all three gradients follow from it.
 struct Saved<B: Backend> {
@@ -23,5 +23,24 @@ impl<B: Backend> Tape<B> {
 impl<B: Backend> Backward<B> for Saved<B> {
     fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
         sink.add(0, || dy.activation_dx(self.f, &self.y))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ops::testing::{check, distinct};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn gradients(shape in prop::collection::vec(1usize..5, 1..4), seed: u64) {
+            for f in [Activation::Relu, Activation::Tanh, Activation::Logistic] {
+                check(&[("x", distinct(&shape, seed))], |tape, p| tape.activation(&p[0], f))?;
+            }
+        }
     }
 }

@@ -85,3 +85,49 @@ impl<B: Backend> Backward<B> for SavedGiven<B> {
         sink.add(BETA, || dy.sum_rows())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tensor::ndarray::ArrayD;
+
+    use super::*;
+    use crate::gradient_check::Device;
+    use crate::ops::testing::{check, normal};
+
+    fn parameters(shape: &[usize], c: usize, seed: u64) -> [(&'static str, ArrayD<f64>); 3] {
+        let vector = |i| normal(&[c], seed.wrapping_add(i));
+        [("x", normal(shape, seed)), ("gamma", vector(1)), ("beta", vector(2))]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn gradients(n in 3usize..6, side in 1usize..4, c in 1usize..5, rows: bool, seed: u64) {
+            let shape = if rows { vec![n, c] } else { vec![n, side, side, c] };
+            check(&parameters(&shape, c, seed), |tape, p| Ok(tape.batch_norm(&p[0], &p[1], &p[2], 1e-2)?.0))?;
+        }
+
+        #[test]
+        fn gradients_with_given_statistics(n in 1usize..4, side in 1usize..4, c in 1usize..5, seed: u64) {
+            let device = Device::new(1).unwrap();
+            let mean = Tensor::from_array(&device, &normal(&[c], seed ^ 3)).unwrap();
+            let variance = Tensor::from_array(&device, &normal(&[c], seed ^ 4).mapv(|v| v * v)).unwrap();
+            let statistics = BatchStatistics { mean, variance };
+            check(&parameters(&[n, side, side, c], c, seed), |tape, p| {
+                tape.batch_norm_with(&p[0], &p[1], &p[2], &statistics, 1e-2)
+            })?;
+        }
+    }
+
+    #[test]
+    fn the_statistics_returned_are_those_of_x() {
+        let device = Device::new(1).unwrap();
+        let x = Tensor::from_slice(&device, &[4, 1], &[1.0, 3.0, 5.0, 7.0]).unwrap();
+        let one = Var::constant(Tensor::full(&device, &[1], 1.0).unwrap());
+        let (y, statistics) = Tape::new().batch_norm(&Var::constant(x), &one, &one, 0.0).unwrap();
+        assert_eq!((statistics.mean.scalar().unwrap(), statistics.variance.scalar().unwrap()), (4.0, 5.0));
+        assert!((y.value().mean().unwrap().scalar().unwrap() - 1.0).abs() < 1e-12);
+    }
+}

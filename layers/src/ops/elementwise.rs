@@ -66,3 +66,27 @@ impl<B: Backend> Backward<B> for SavedProduct<B> {
         sink.add(1, || dy.multiply(&self.a))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::ops::testing::{check, normal};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn gradients(shape in prop::collection::vec(1usize..5, 1..4), factor in -3.0f64..3.0, seed: u64) {
+            let both = [("a", normal(&shape, seed)), ("b", normal(&shape, seed.wrapping_add(1)))];
+            check(&both, |tape, p| tape.add(&p[0], &p[1]))?;
+            check(&both, |tape, p| tape.subtract(&p[0], &p[1]))?;
+            check(&both, |tape, p| tape.multiply(&p[0], &p[1]))?;
+            check(&both[..1], |tape, p| tape.scale(&p[0], factor))?;
+            // Both inputs the same.
+            check(&both[..1], |tape, p| tape.add(&p[0], &p[0]))?;
+            check(&both[..1], |tape, p| tape.subtract(&p[0], &p[0]))?;
+            check(&both[..1], |tape, p| tape.multiply(&p[0], &p[0]))?;
+        }
+    }
+}

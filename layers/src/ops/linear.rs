@@ -39,3 +39,24 @@ impl<B: Backend> Backward<B> for Saved<B> {
         sink.add(X, || dy.linear_dx(&w))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::ops::testing::{check, off_grid, quarters};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn gradients(n in 1usize..5, inner in 1usize..6, out in 1usize..6, relu: bool, seed: u64) {
+            let x = quarters(&[n, inner], seed);
+            let w = quarters(&[out, inner], seed.wrapping_add(1));
+            let b = off_grid(&[out], seed.wrapping_add(2));
+            let parameters = [("x", x), ("w", w), ("b", b)];
+            check(&parameters, |tape, p| tape.linear(&p[0], &p[1], Some(&p[2]), relu))?;
+            check(&parameters[..2], |tape, p| tape.linear(&p[0], &p[1], None, false))?;
+        }
+    }
+}

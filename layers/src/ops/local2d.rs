@@ -46,3 +46,41 @@ impl<B: Backend> Backward<B> for Saved<B> {
         sink.add(X, || dy.local2d_dx(&spec, x.shape(), &w))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tensor::ops::Padding;
+
+    use super::*;
+    use crate::ops::testing::{check, off_grid, quarters};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn gradients(
+            n in 1usize..3,
+            room in [0usize..4, 0usize..4],
+            kernel in [1usize..4, 1usize..4],
+            stride in [1usize..3, 1usize..3],
+            channels in [1usize..3, 1usize..3],
+            groups in 1usize..3,
+            pads in [0usize..3, 0usize..3, 0usize..3, 0usize..3],
+            relu: bool,
+            seed: u64,
+        ) {
+            let [top, bottom, left, right] = pads;
+            let spec = Conv2d { stride, padding: Padding { top, bottom, left, right }, groups, relu };
+            let [inner, out] = channels;
+            let x = quarters(&[n, kernel[0] + room[0], kernel[1] + room[1], inner * groups], seed);
+            let [oh, ow, _] = spec.geometry(x.shape(), &[out * groups, kernel[0], kernel[1], inner]).unwrap().output;
+            let w = quarters(&[oh * ow, out * groups, kernel[0], kernel[1], inner], seed.wrapping_add(1));
+            let b = off_grid(&[oh, ow, out * groups], seed.wrapping_add(2));
+            let parameters = [("x", x), ("w", w), ("b", b)];
+            check(&parameters, |tape, p| tape.local2d(&p[0], &p[1], Some(&p[2]), &spec))?;
+            let linear = Conv2d { relu: false, ..spec };
+            check(&parameters[..2], |tape, p| tape.local2d(&p[0], &p[1], None, &linear))?;
+        }
+    }
+}

@@ -26,3 +26,39 @@ impl<B: Backend> Backward<B> for Saved<B> {
         sink.add(0, || dy.lrn_dx(&self.spec, &self.x, &self.base))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tensor::ops::{AlphaRule, Region};
+
+    use super::*;
+    use crate::ops::testing::{check, normal};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn gradients(
+            shape in [1usize..3, 1usize..5, 1usize..5, 1usize..9],
+            size in 1usize..7,
+            alpha in 0.0f64..1.0,
+            beta in 0.1f64..1.5,
+            k in 0.5f64..3.0,
+            within: bool,
+            mean: bool,
+            seed: u64,
+        ) {
+            let region = if within { Region::WithinMap } else { Region::AcrossChannels };
+            let alpha_rule = if mean { AlphaRule::Mean } else { AlphaRule::Sum };
+            let spec = Lrn { size, alpha, beta, k, region, alpha_rule };
+            check(&[("x", normal(&shape, seed))], |tape, p| tape.lrn(&p[0], &spec))?;
+        }
+    }
+
+    #[test]
+    fn gradients_of_the_papers_constants() {
+        // Activations of some hundreds, where the normalisation bites.
+        check(&[("x", normal(&[2, 3, 3, 16], 1) * 100.0)], |tape, p| tape.lrn(&p[0], &Lrn::paper())).unwrap();
+    }
+}

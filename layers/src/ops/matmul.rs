@@ -26,3 +26,20 @@ impl<B: Backend> Backward<B> for Saved<B> {
         sink.add(1, || self.a.matmul(true, &dy, false))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::ops::testing::{check, normal};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn gradients(m in 1usize..6, k in 1usize..6, n in 1usize..6, seed: u64) {
+            let both = [("a", normal(&[m, k], seed)), ("b", normal(&[k, n], seed.wrapping_add(1)))];
+            check(&both, |tape, p| tape.matmul(&p[0], &p[1]))?;
+        }
+    }
+}

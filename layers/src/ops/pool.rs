@@ -26,3 +26,45 @@ impl<B: Backend> Backward<B> for Saved<B> {
         sink.add(0, || dy.pool_dx(&self.spec, &self.x_shape, self.positions.as_ref()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tensor::ops::{Edge, Padding, PoolKind};
+
+    use super::*;
+    use crate::ops::testing::{check, distinct};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn gradients(
+            n in 1usize..3,
+            c in 1usize..4,
+            room in [0usize..6, 0usize..6],
+            kernel in [1usize..5, 1usize..5],
+            stride in [1usize..5, 1usize..5],
+            pads in [0usize..4, 0usize..4, 0usize..4, 0usize..4],
+            ceil: bool,
+            seed: u64,
+        ) {
+            // Padding must be smaller than the kernel.
+            let [top, bottom] = [pads[0], pads[1]].map(|p| p % kernel[0]);
+            let [left, right] = [pads[2], pads[3]].map(|p| p % kernel[1]);
+            let edge = if ceil { Edge::Ceil } else { Edge::Floor };
+            let x = distinct(&[n, kernel[0] + room[0], kernel[1] + room[1], c], seed);
+            for kind in [PoolKind::Max, PoolKind::Average, PoolKind::AverageWithPadding] {
+                let spec = Pool2d { kind, kernel, stride, padding: Padding { top, bottom, left, right }, edge };
+                check(&[("x", x.clone())], |tape, p| tape.pool(&p[0], &spec))?;
+            }
+        }
+    }
+
+    #[test]
+    fn overlapping_windows_of_the_paper() {
+        // 13 x 13 to 6 x 6: a value can be the maximum of four windows.
+        let spec = Pool2d::new(PoolKind::Max, 3, 2);
+        check(&[("x", distinct(&[2, 13, 13, 2], 1))], |tape, p| tape.pool(&p[0], &spec)).unwrap();
+    }
+}

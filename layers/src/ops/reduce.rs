@@ -32,3 +32,25 @@ impl<B: Backend> Backward<B> for Saved {
         sink.add(0, || Tensor::full(dy.device(), &self.x_shape, value))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::gradient_check::GradientCheck;
+    use crate::ops::testing::{TOLERANCE, check, normal};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn gradients(shape in prop::collection::vec(1usize..5, 1..4), seed: u64) {
+            let x = [("x", normal(&shape, seed))];
+            // With a factor after it, and as the loss itself, whose gradient is known to be 1.
+            check(&x, |tape, p| tape.sum(&p[0]))?;
+            check(&x, |tape, p| tape.mean(&p[0]))?;
+            let report = GradientCheck::default().run(&x, |tape, p| tape.mean(&p[0]));
+            report.and_then(|report| report.within(TOLERANCE)).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        }
+    }
+}

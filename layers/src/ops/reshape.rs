@@ -31,3 +31,36 @@ impl<B: Backend> Backward<B> for Saved {
         sink.add(0, || dy.reshape(&self.x_shape))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::gradient_check::Device;
+    use crate::ops::testing::{check, normal};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        #[test]
+        fn gradients(shape in [1usize..4, 1usize..4, 1usize..4, 1usize..4], seed: u64) {
+            let [n, h, w, c] = shape;
+            let x = [("x", normal(&shape, seed))];
+            check(&x, |tape, p| tape.reshape(&p[0], &[h * w, n * c]))?;
+            check(&x, |tape, p| {
+                let rows = tape.flatten(&p[0])?;
+                assert_eq!(rows.shape(), [n, h * w * c]);
+                Ok(rows)
+            })?;
+        }
+    }
+
+    #[test]
+    fn a_shape_of_another_size_is_refused() {
+        let device = Device::new(1).unwrap();
+        let x = Var::constant(Tensor::zeros(&device, &[2, 3]).unwrap());
+        let error = Tape::new().reshape(&x, &[4, 2]).unwrap_err();
+        assert!(error.to_string().contains("6 values"), "{error}");
+    }
+}
