@@ -1,0 +1,141 @@
+//! The demo's data set: pictures of ten kinds, drawn and written as folders of JPEG files like anyone's photographs.
+//!
+//! Every picture follows from the seed, its class and its number alone, so the set does not depend on the number of
+//! threads. Position, scale, rotation, colours, lighting, clutter and noise are all drawn at random: a pixel by itself
+//! says almost nothing about the kind, which is what makes the set hard for a linear classifier.
+
+mod canvas;
+mod dice;
+mod kinds;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use image::RgbImage;
+use image::codecs::jpeg::JpegEncoder;
+use rayon::prelude::*;
+use tensor::random::{Stream, purpose};
+
+use dice::Dice;
+pub use kinds::Kind;
+
+/// The side of the demo's pictures: crops of 32 leave room to move.
+pub const SIZE: u32 = 40;
+/// JPEG quality of the files.
+const QUALITY: u8 = 90;
+/// The largest side that [`draw_dataset`] draws.
+const MAX_SIZE: u32 = 1024;
+
+/// Why the data set could not be drawn.
+#[derive(Debug, thiserror::Error)]
+pub enum DrawError {
+    /// The side of the pictures is out of range.
+    #[error("size {size}: pictures are drawn with sides of 8 to {MAX_SIZE} pixels; choose one of these")]
+    Size {
+        /// The side asked for.
+        size: u32,
+    },
+    /// There is something where the pictures are to go.
+    #[error("{}: exists already; remove it or choose another folder, so that old and new pictures do not mix", .0.display())]
+    Occupied(PathBuf),
+    /// A file or folder could not be written.
+    #[error("{}: cannot write: {source}; check the folder's permissions and free space", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+/// What [`draw_dataset`] wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drawn {
+    /// The folder of class folders to train on.
+    pub train: PathBuf,
+    /// The folder of class folders to validate on.
+    pub val: PathBuf,
+    /// Pictures in both.
+    pub pictures: usize,
+}
+
+/// The two parts of the data set; the number keeps their random draws apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// To learn from.
+    Train = 0,
+    /// To measure with.
+    Val = 1,
+}
+
+/// Draws `size` x `size` pictures of each [`Kind`] into `folder/train/<kind>/NNNN.jpg` and `folder/val/<kind>/NNNN.jpg`.
+///
+/// # Errors
+/// A size outside 8 to 1024, a `train` or `val` already in `folder`, or a failed write.
+pub fn draw_dataset(
+    folder: &Path,
+    seed: u64,
+    per_class_train: usize,
+    per_class_val: usize,
+    size: u32,
+) -> Result<Drawn, DrawError> {
+    if !(8..=MAX_SIZE).contains(&size) {
+        return Err(DrawError::Size { size });
+    }
+    let parts = [(Split::Train, "train", per_class_train), (Split::Val, "val", per_class_val)];
+    for (_, name, _) in parts {
+        let path = folder.join(name);
+        if path.exists() {
+            return Err(DrawError::Occupied(path));
+        }
+    }
+    for (split, name, count) in parts {
+        for kind in Kind::ALL {
+            draw_class(&folder.join(name).join(kind.name()), seed, split, kind, count, size)?;
+        }
+    }
+    Ok(Drawn {
+        train: folder.join("train"),
+        val: folder.join("val"),
+        pictures: (per_class_train + per_class_val) * Kind::ALL.len(),
+    })
+}
+
+fn draw_class(
+    folder: &Path,
+    seed: u64,
+    split: Split,
+    kind: Kind,
+    count: usize,
+    size: u32,
+) -> Result<(), DrawError> {
+    let write = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source| DrawError::Write { path, source }
+    };
+    fs::create_dir_all(folder).map_err(write(folder))?;
+    (0..count).into_par_iter().try_for_each(|number| {
+        let path = folder.join(format!("{number:04}.jpg"));
+        let bytes = encode(&picture(seed, split, kind, number as u64, size)).map_err(write(&path))?;
+        fs::write(&path, bytes).map_err(write(&path))
+    })
+}
+
+/// Picture `number` of one kind, `size` x `size`.
+pub fn picture(seed: u64, split: Split, kind: Kind, number: u64, size: u32) -> RgbImage {
+    let sequence = purpose::USER + 16 * split as u32 + kind as u32;
+    let mut dice = Dice::new(Stream::new(seed, sequence, number));
+    canvas::draw(kind, &mut dice, size)
+}
+
+fn encode(picture: &RgbImage) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    picture.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, QUALITY)).map_err(|error| match error {
+        image::ImageError::IoError(error) => error,
+        other => std::io::Error::other(other),
+    })?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests;

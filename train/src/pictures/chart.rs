@@ -1,0 +1,195 @@
+//! Line charts: a loss or an error against steps.
+
+mod axis;
+
+use image::{Rgb, RgbImage};
+
+use super::paint::{self, Area, GREY, INK, WHITE, area};
+use super::text::{self, Style};
+use axis::Axis;
+
+const WIDTH: i64 = 960;
+const HEIGHT: i64 = 600;
+/// Left of the plot: the y axis' name and its ticks.
+const LEFT: i64 = 100;
+const RIGHT: i64 = 36;
+const BOTTOM: i64 = 76;
+/// From the top: the title, and a line of the legend.
+const TITLE: i64 = 60;
+const LEGEND: i64 = 26;
+/// Lines of the legend at most; series beyond them are drawn without a name.
+const MAX_LEGEND: i64 = 4;
+/// Half a curve's width in pixels.
+const HALF_WIDTH: f64 = 1.2;
+/// A series with so few points has each of them marked.
+const FEW: usize = 32;
+const MARK: f64 = 3.8;
+
+const GRID: Rgb<u8> = Rgb([229, 231, 235]);
+/// Told apart by the colour-blind too, and by their brightness in print (after Okabe and Ito).
+const COLOURS: [Rgb<u8>; 7] = [
+    Rgb([0, 100, 170]),
+    Rgb([220, 90, 10]),
+    Rgb([0, 145, 105]),
+    Rgb([190, 90, 150]),
+    Rgb([215, 150, 0]),
+    Rgb([80, 175, 225]),
+    Rgb([60, 60, 60]),
+];
+
+/// One line of a chart.
+#[derive(Clone, Debug)]
+pub struct Series {
+    /// What the legend calls it.
+    pub name: String,
+    /// (x, y) in the order in which they are joined. Where one is NaN or infinite the line has a gap.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// Draws a line chart of 960 x 600 pixels with ticks, a grid and, for more than one series, a legend.
+///
+/// An axis begins at 0 if the values are positive and reach down to less than a third of their largest.
+pub fn curve(series: &[Series], x_label: &str, y_label: &str, title: &str) -> RgbImage {
+    let mut picture = RgbImage::from_pixel(WIDTH as u32, HEIGHT as u32, WHITE);
+    let legend = Legend::new(series);
+    let top = TITLE + legend.lines * LEGEND;
+    let plot = area(LEFT, top, WIDTH - LEFT - RIGHT, HEIGHT - BOTTOM - top);
+    let drawable = || series.iter().flat_map(|one| &one.points).copied().filter(|point| is_drawable(*point));
+    let x_axis = Axis::tight(drawable().map(|(x, _)| x), 8);
+    let y_axis = Axis::round(drawable().map(|(_, y)| y), 6);
+
+    let heading = Style::large(INK).bold();
+    text::draw(&mut picture, LEFT, 22, &heading.fit(title, plot.width), heading);
+    draw_axes(&mut picture, plot, &x_axis, &y_axis);
+    draw_labels(&mut picture, plot, x_label, y_label);
+    for (one, colour) in series.iter().zip(COLOURS.iter().cycle()) {
+        let place = |point: (f64, f64)| {
+            is_drawable(point).then(|| {
+                let x = plot.x as f64 + x_axis.share(point.0) * (plot.width - 1) as f64;
+                (x, plot.y as f64 + (1.0 - y_axis.share(point.1)) * (plot.height - 1) as f64)
+            })
+        };
+        let points: Vec<_> = one.points.iter().copied().map(place).collect();
+        draw_series(&mut picture, &points, *colour);
+    }
+    legend.draw(&mut picture);
+    picture
+}
+
+/// Values beyond any loss are left out with the infinite ones, so that no difference overflows.
+fn is_drawable((x, y): (f64, f64)) -> bool {
+    x.abs() < 1e100 && y.abs() < 1e100
+}
+
+fn draw_axes(picture: &mut RgbImage, plot: Area, x_axis: &Axis, y_axis: &Axis) {
+    let style = Style::small(GREY);
+    for (value, label) in y_axis.ticks() {
+        let y = plot.y + ((1.0 - y_axis.share(value)) * (plot.height - 1) as f64).round() as i64;
+        paint::fill(picture, area(plot.x, y, plot.width, 1), GRID);
+        text::draw(picture, plot.x - 10 - style.width(&label), y - style.height() / 2, &label, style);
+    }
+    let floor = plot.y + plot.height;
+    for (value, label) in x_axis.ticks() {
+        let x = plot.x + (x_axis.share(value) * (plot.width - 1) as f64).round() as i64;
+        paint::fill(picture, area(x, floor, 1, 5), GREY);
+        text::draw(picture, x - style.width(&label) / 2, floor + 10, &label, style);
+    }
+    paint::fill(picture, area(plot.x, floor, plot.width, 1), GREY);
+}
+
+fn draw_labels(picture: &mut RgbImage, plot: Area, x_label: &str, y_label: &str) {
+    let style = Style::small(INK);
+    let x_label = style.fit(x_label, plot.width);
+    text::draw(picture, plot.x + (plot.width - style.width(&x_label)) / 2, HEIGHT - 34, &x_label, style);
+    let y_label = style.fit(y_label, plot.height);
+    let below = plot.y + (plot.height + style.width(&y_label)) / 2;
+    text::draw_upwards(picture, 16, below, &y_label, style);
+}
+
+/// Joins neighbouring points; None is a gap.
+fn draw_series(picture: &mut RgbImage, points: &[Option<(f64, f64)>], colour: Rgb<u8>) {
+    let mut cover = Cover { shares: vec![0; (WIDTH * HEIGHT) as usize] };
+    for (number, point) in points.iter().enumerate() {
+        let Some(point) = *point else { continue };
+        let before = number.checked_sub(1).and_then(|before| points[before]);
+        let alone = before.is_none() && points.get(number + 1).copied().flatten().is_none();
+        cover.line(before.unwrap_or(point), point, HALF_WIDTH);
+        if alone || points.len() <= FEW {
+            cover.line(point, point, MARK);
+        }
+    }
+    cover.blend(picture, colour);
+}
+
+/// How much of each pixel one series covers: collected first, so that joints are not painted twice.
+struct Cover {
+    shares: Vec<u8>,
+}
+
+impl Cover {
+    /// Covers what lies within `half_width` of the segment between two points.
+    fn line(&mut self, (x0, y0): (f64, f64), (x1, y1): (f64, f64), half_width: f64) {
+        let reach = half_width + 1.0;
+        let bounds = |a: f64, b: f64, side: i64| {
+            ((a.min(b) - reach).floor() as i64).max(0)..((a.max(b) + reach).ceil() as i64 + 1).min(side)
+        };
+        let (dx, dy) = (x1 - x0, y1 - y0);
+        let squared = (dx * dx + dy * dy).max(1e-12);
+        for y in bounds(y0, y1, HEIGHT) {
+            for x in bounds(x0, x1, WIDTH) {
+                let (px, py) = (x as f64 - x0, y as f64 - y0);
+                let along = ((px * dx + py * dy) / squared).clamp(0.0, 1.0);
+                let distance = (px - along * dx).hypot(py - along * dy);
+                let share = ((half_width + 0.5 - distance).clamp(0.0, 1.0) * 255.0).round() as u8;
+                let old = &mut self.shares[(y * WIDTH + x) as usize];
+                *old = share.max(*old);
+            }
+        }
+    }
+
+    fn blend(&self, picture: &mut RgbImage, colour: Rgb<u8>) {
+        for (place, share) in (0..).zip(&self.shares).filter(|(_, share)| **share > 0) {
+            paint::blend(picture, place % WIDTH, place / WIDTH, colour, *share);
+        }
+    }
+}
+
+/// Names of the series under the title; none where there is but one.
+struct Legend {
+    /// Left end, line and name.
+    entries: Vec<(i64, i64, String)>,
+    lines: i64,
+}
+
+impl Legend {
+    fn new(series: &[Series]) -> Self {
+        let mut entries = Vec::new();
+        if series.len() < 2 {
+            return Self { entries, lines: 0 };
+        }
+        let style = Style::small(INK);
+        let (mut x, mut line) = (LEFT, 0);
+        for one in series {
+            let name = style.fit(&one.name, 300);
+            let width = 34 + style.width(&name) + 28;
+            if x > LEFT && x + width > WIDTH - RIGHT {
+                (x, line) = (LEFT, line + 1);
+            }
+            if line == MAX_LEGEND {
+                break;
+            }
+            entries.push((x, line, name));
+            x += width;
+        }
+        Self { lines: (line + 1).min(MAX_LEGEND), entries }
+    }
+
+    fn draw(&self, picture: &mut RgbImage) {
+        let style = Style::small(INK);
+        for ((x, line, name), colour) in self.entries.iter().zip(COLOURS.iter().cycle()) {
+            let y = TITLE - 6 + line * LEGEND;
+            paint::fill(picture, area(*x, y + style.height() / 2 - 1, 24, 3), *colour);
+            text::draw(picture, x + 34, y, name, style);
+        }
+    }
+}

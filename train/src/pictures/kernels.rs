@@ -1,0 +1,128 @@
+//! The first layer's kernels as one picture (paper, Fig. 3).
+
+use image::{Rgb, RgbImage};
+use ndarray::{ArrayD, ArrayView3, Axis, Ix4};
+use tensor::{Error, Result};
+
+use super::paint::{self, area};
+
+/// Between the kernels: darker than most of what they hold, so that each stands by itself.
+const SEPARATOR: Rgb<u8> = Rgb([24, 24, 24]);
+/// A weight that is not a number, in a colour that no eye misses.
+const INVALID: Rgb<u8> = Rgb([255, 0, 255]);
+/// The picture's sides stay under this; the scale gives way.
+const MAX_SIDE: usize = 8192;
+
+/// Draws the kernels of `weights` [out, kh, kw, channels], each weight as a square of `scale` x `scale` pixels.
+///
+/// Each kernel by itself is stretched from its smallest weight (black) to its largest (white), as in the paper. Three
+/// channels are taken as red, green and blue; any other number is shown as its mean, in grey. 96 kernels make six rows
+/// of 16, other numbers a grid of similar shape without holes where there is one. Infinite weights and NaN are magenta.
+///
+/// # Errors
+/// [`Error::Shape`] if `weights` has not four axes, has an empty one, or is too large to draw.
+pub fn kernels(weights: &ArrayD<f32>, scale: u32) -> Result<RgbImage> {
+    let wrong = |expected: &str| Error::Shape {
+        op: "picture of kernels",
+        expected: expected.to_owned(),
+        got: weights.shape().to_vec(),
+    };
+    let weights = weights
+        .view()
+        .into_dimensionality::<Ix4>()
+        .map_err(|_| wrong("weights of a convolution [out, height, width, channels]"))?;
+    let (out, height, width, channels) = weights.dim();
+    if out * height * width * channels == 0 {
+        return Err(wrong("at least one kernel, row, column and channel"));
+    }
+    let columns = columns(out);
+    let rows = out.div_ceil(columns);
+    let grid = Grid::new([rows, columns], [height, width], scale as usize)
+        .ok_or_else(|| wrong("kernels that fit into a picture of 8192 x 8192 pixels"))?;
+    let mut picture = RgbImage::from_pixel(grid.side(1), grid.side(0), SEPARATOR);
+    for (number, kernel) in weights.axis_iter(Axis(0)).enumerate() {
+        grid.draw(&mut picture, [number / columns, number % columns], kernel);
+    }
+    Ok(picture)
+}
+
+/// Kernels a row: a divisor of `out` that makes the grid about 2.7 times as wide as high, as the paper's 16 x 6 is.
+fn columns(out: usize) -> usize {
+    let ideal = (out as f64 * 16.0 / 6.0).sqrt();
+    let off = |columns: usize| (columns as f64 / ideal).ln().abs();
+    let divisor = (1..=out).filter(|columns| out.is_multiple_of(*columns)).min_by(|a, b| off(*a).total_cmp(&off(*b)));
+    match divisor {
+        Some(columns) if off(columns) < 0.8 => columns,
+        _ => (ideal.round() as usize).clamp(1, out),
+    }
+}
+
+/// Where kernels lie in the picture.
+struct Grid {
+    /// Rows and columns of kernels.
+    cells: [usize; 2],
+    /// Height and width of a kernel in weights.
+    kernel: [usize; 2],
+    scale: usize,
+    gap: usize,
+}
+
+impl Grid {
+    /// None if even a scale of 1 makes the picture too large.
+    fn new(cells: [usize; 2], kernel: [usize; 2], scale: usize) -> Option<Self> {
+        (1..=scale.clamp(1, MAX_SIDE)).rev().map(|scale| Self { cells, kernel, scale, gap: (scale / 3).max(1) }).find(
+            |grid| {
+                (0..2).all(|axis| {
+                    let cell = grid.kernel[axis].checked_mul(grid.scale).and_then(|side| side.checked_add(grid.gap));
+                    cell.and_then(|cell| cell.checked_mul(cells[axis])).is_some_and(|side| side + grid.gap <= MAX_SIDE)
+                })
+            },
+        )
+    }
+
+    /// The picture's height (axis 0) or width (1).
+    fn side(&self, axis: usize) -> u32 {
+        (self.cells[axis] * self.step(axis) + self.gap) as u32
+    }
+
+    /// From one kernel to the next.
+    fn step(&self, axis: usize) -> usize {
+        self.kernel[axis] * self.scale + self.gap
+    }
+
+    fn draw(&self, picture: &mut RgbImage, cell: [usize; 2], kernel: ArrayView3<f32>) {
+        let colour = colours(kernel);
+        let start = [0, 1].map(|axis| self.gap + cell[axis] * self.step(axis));
+        for (row, column) in (0..self.kernel[0]).flat_map(|row| (0..self.kernel[1]).map(move |column| (row, column))) {
+            let (x, y) = (start[1] + column * self.scale, start[0] + row * self.scale);
+            let square = area(x as i64, y as i64, self.scale as i64, self.scale as i64);
+            paint::fill(picture, square, colour(row, column));
+        }
+    }
+}
+
+/// The colour of each place of a kernel [kh, kw, channels].
+fn colours(kernel: ArrayView3<f32>) -> impl Fn(usize, usize) -> Rgb<u8> {
+    let shown = match kernel.dim().2 {
+        3 => kernel.to_owned(),
+        channels => kernel.sum_axis(Axis(2)).insert_axis(Axis(2)) / channels as f32,
+    };
+    let finite = || shown.iter().copied().filter(|value| value.is_finite());
+    let (low, high) = (finite().fold(f32::INFINITY, f32::min), finite().fold(f32::NEG_INFINITY, f32::max));
+    // Halves, since the difference of two finite values may not be finite.
+    let range = high / 2.0 - low / 2.0;
+    move |row, column| {
+        let values: Vec<f32> = (0..shown.dim().2).map(|channel| shown[[row, column, channel]]).collect();
+        if !values.iter().all(|value| value.is_finite()) {
+            return INVALID;
+        }
+        let level = |value: f32| match range > 0.0 {
+            true => ((value / 2.0 - low / 2.0) / range * 255.0).round() as u8,
+            false => 128,
+        };
+        match values[..] {
+            [red, green, blue] => Rgb([level(red), level(green), level(blue)]),
+            _ => Rgb([level(values[0]); 3]),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Pictures of what a network has learnt and how: its first kernels, its predictions, and curves of a run.
+
+mod chart;
+mod kernels;
+mod paint;
+mod predictions;
+mod text;
+
+use std::path::Path;
+
+use image::{ImageFormat, RgbImage};
+use tensor::{Error, Result};
+
+pub use chart::{Series, curve};
+pub use kernels::kernels;
+pub use predictions::{PredictionRow, predictions};
+
+/// Writes `picture` as PNG to `path`, whatever the name ends in; an old file is replaced whole or not at all.
+///
+/// # Errors
+/// [`Error::File`] with the path where it cannot be written or the picture has no pixels.
+pub fn save_png(picture: &RgbImage, path: &Path) -> Result<()> {
+    tensor::file::replace(path, |temporary| {
+        picture.save_with_format(temporary, ImageFormat::Png).map_err(|error| Error::File {
+            path: path.to_path_buf(),
+            what: "cannot write this picture; nothing was replaced",
+            source: match error {
+                image::ImageError::IoError(error) => error,
+                other => std::io::Error::other(other),
+            },
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests;

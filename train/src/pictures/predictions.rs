@@ -1,0 +1,124 @@
+//! Pictures with their most probable labels as bars (paper, Fig. 4, left).
+
+use image::imageops::{self, FilterType};
+use image::{Rgb, RgbImage};
+
+use super::paint::{self, Area, GREY, INK, WHITE, area};
+use super::text::{self, Style};
+
+/// Side of the square that a picture is fitted into, and width of everything beneath it.
+const SIDE: i64 = 232;
+/// Height of the strip with the correct label.
+const STRIP: i64 = 32;
+/// Height of a bar, and from one bar to the next.
+const BAR: i64 = 24;
+const BAR_STEP: i64 = 28;
+/// Between the strip and the first bar.
+const GAP: i64 = 6;
+/// Around and between the cells.
+const MARGIN: i64 = 24;
+/// Labels shown of each picture.
+const LABELS: usize = 5;
+/// Pictures shown at most, which keeps the picture under 60 million pixels.
+const MAX_ROWS: usize = 480;
+
+const BEHIND: Rgb<u8> = Rgb([238, 240, 243]);
+const TRACK: Rgb<u8> = Rgb([243, 245, 248]);
+const RIGHT: Rgb<u8> = Rgb([247, 164, 150]);
+const WRONG: Rgb<u8> = Rgb([164, 203, 238]);
+
+/// One picture and what the network says it shows.
+#[derive(Clone, Debug)]
+pub struct PredictionRow {
+    /// The picture, of any size.
+    pub picture: RgbImage,
+    /// The correct label; empty if it is unknown.
+    pub truth: String,
+    /// Labels with their probabilities, the most probable first.
+    pub top: Vec<(String, f32)>,
+}
+
+/// Draws each picture, its correct label beneath, and bars for its (at most five) most probable labels; the correct
+/// one's bar has another colour and a bold label.
+///
+/// Eight pictures make two rows of four, as in the paper. Labels that are too long are cut and end in "...";
+/// at most 480 pictures are drawn.
+pub fn predictions(rows: &[PredictionRow]) -> RgbImage {
+    let rows = &rows[..rows.len().min(MAX_ROWS)];
+    let labels = rows.iter().map(|row| row.top.len().min(LABELS)).max().unwrap_or(0) as i64;
+    let columns = columns(rows.len()) as i64;
+    let cell = [SIDE, SIDE + STRIP + GAP + labels * BAR_STEP];
+    let lines = (rows.len() as i64 + columns - 1) / columns;
+    let width = MARGIN + columns * (cell[0] + MARGIN);
+    let height = if rows.is_empty() { 2 * MARGIN + STRIP } else { MARGIN + lines * (cell[1] + MARGIN) };
+    let mut picture = RgbImage::from_pixel(width as u32, height as u32, WHITE);
+    if rows.is_empty() {
+        text::draw(&mut picture, MARGIN, MARGIN + 6, "no pictures", Style::large(GREY));
+    }
+    for (number, row) in (0..).zip(rows) {
+        let x = MARGIN + number % columns * (cell[0] + MARGIN);
+        let y = MARGIN + number / columns * (cell[1] + MARGIN);
+        draw_cell(&mut picture, x, y, row);
+    }
+    picture
+}
+
+/// Cells side by side: four as in the paper, more when there are many.
+fn columns(cells: usize) -> usize {
+    match cells {
+        0..=4 => cells.max(1),
+        5 | 9 | 10 => 5,
+        6..=8 => 4,
+        _ => 6,
+    }
+}
+
+fn draw_cell(page: &mut RgbImage, x: i64, y: i64, row: &PredictionRow) {
+    draw_picture(page, area(x, y, SIDE, SIDE), &row.picture);
+    let bold = Style::large(INK).bold();
+    let truth = bold.fit(&row.truth, SIDE - 8);
+    let middle = y + SIDE + (STRIP - bold.height()) / 2;
+    text::draw(page, x + (SIDE - bold.width(&truth)) / 2, middle, &truth, bold);
+    for (place, (label, probability)) in (0..).zip(row.top.iter().take(LABELS)) {
+        let bar = area(x, y + SIDE + STRIP + GAP + place * BAR_STEP, SIDE, BAR);
+        draw_bar(page, bar, label, *probability, *label == row.truth);
+    }
+}
+
+/// Fits `picture` into `place`, its proportions kept.
+fn draw_picture(page: &mut RgbImage, place: Area, picture: &RgbImage) {
+    paint::fill(page, place, BEHIND);
+    let (width, height) = (i64::from(picture.width()), i64::from(picture.height()));
+    let longer = width.max(height);
+    if width == 0 || height == 0 {
+        return;
+    }
+    let fit = |side: i64| ((side * SIDE + longer / 2) / longer).clamp(1, SIDE);
+    let (width, height) = (fit(width), fit(height));
+    let scaled = imageops::resize(picture, width as u32, height as u32, FilterType::CatmullRom);
+    imageops::replace(page, &scaled, place.x + (SIDE - width) / 2, place.y + (SIDE - height) / 2);
+}
+
+fn draw_bar(page: &mut RgbImage, bar: Area, label: &str, probability: f32, right: bool) {
+    let share = if probability.is_nan() { 0.0 } else { probability.clamp(0.0, 1.0) };
+    let length = (share * bar.width as f32).round() as i64;
+    paint::fill(page, bar, TRACK);
+    paint::fill(page, area(bar.x, bar.y, length, bar.height), if right { RIGHT } else { WRONG });
+    let (plain, note) = (Style::large(INK), Style::small(INK));
+    let style = if right { plain.bold() } else { plain };
+    let percent = percent(probability);
+    let percent_width = note.width(&percent);
+    let label = style.fit(label, bar.width - percent_width - 18);
+    text::draw(page, bar.x + 6, bar.y + (bar.height - style.height()) / 2, &label, style);
+    let end = bar.x + bar.width - 6 - percent_width;
+    text::draw(page, end, bar.y + (bar.height - note.height()) / 2, &percent, note);
+}
+
+fn percent(probability: f32) -> String {
+    match probability * 100.0 {
+        value if !value.is_finite() => "NaN".to_owned(),
+        // One decimal only where it tells something.
+        value if value.abs() < 9.95 => format!("{value:.1}%"),
+        value => format!("{:.0}%", value.min(9999.0)),
+    }
+}

@@ -1,0 +1,218 @@
+use image::Rgb;
+use ndarray::ArrayD;
+
+use super::*;
+
+fn weights(shape: [usize; 4], values: impl Fn(usize) -> f32) -> ArrayD<f32> {
+    let count = shape.iter().product();
+    ArrayD::from_shape_vec(shape.to_vec(), (0..count).map(values).collect()).unwrap()
+}
+
+fn counts(picture: &RgbImage, colour: Rgb<u8>) -> usize {
+    picture.pixels().filter(|pixel| **pixel == colour).count()
+}
+
+#[test]
+fn kernels_of_the_paper_make_six_rows_of_16() {
+    let picture = kernels(&weights([96, 11, 11, 3], |i| (i % 17) as f32), 6).unwrap();
+    assert_eq!(picture.dimensions(), (16 * (66 + 2) + 2, 6 * (66 + 2) + 2));
+}
+
+#[test]
+fn each_kernel_is_stretched_by_itself() {
+    // Two kernels of 1 x 2 in colour; the second one a hundred times as large and shifted.
+    let values = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, -100.0, 0.0, 100.0, 200.0, 300.0, 400.0];
+    let picture = kernels(&weights([2, 1, 2, 3], |i| values[i]), 3).unwrap();
+    // A gap of one pixel, then squares of 3 x 3; beside each other.
+    assert_eq!(picture.dimensions(), (15, 5));
+    for start in [1, 8] {
+        assert_eq!(*picture.get_pixel(start, 1), Rgb([0, 51, 102]));
+        assert_eq!(*picture.get_pixel(start + 2, 3), Rgb([0, 51, 102]));
+        assert_eq!(*picture.get_pixel(start + 3, 1), Rgb([153, 204, 255]));
+    }
+    assert_eq!(picture.get_pixel(0, 0), picture.get_pixel(7, 2));
+}
+
+#[test]
+fn kernels_with_other_channels_are_grey() {
+    let one = kernels(&weights([1, 1, 3, 1], |i| i as f32), 1).unwrap();
+    let levels: Vec<_> = (1..4).map(|x| *one.get_pixel(x, 1)).collect();
+    assert_eq!(levels, [Rgb([0; 3]), Rgb([128; 3]), Rgb([255; 3])]);
+    // The mean over four channels: 1.5 and 5.5.
+    let four = kernels(&weights([1, 1, 2, 4], |i| i as f32), 1).unwrap();
+    assert_eq!([*four.get_pixel(1, 1), *four.get_pixel(2, 1)], [Rgb([0; 3]), Rgb([255; 3])]);
+}
+
+#[test]
+fn odd_kernels_are_drawn_too() {
+    let grey = kernels(&weights([1, 1, 1, 3], |_| 7.0), 4).unwrap();
+    assert_eq!(*grey.get_pixel(2, 2), Rgb([128; 3]));
+    let magenta = Rgb([255, 0, 255]);
+    let broken = kernels(&weights([1, 1, 3, 1], |i| [f32::NAN, 1.0, 2.0][i]), 1).unwrap();
+    assert_eq!([1, 2, 3].map(|x| *broken.get_pixel(x, 1)), [magenta, Rgb([0; 3]), Rgb([255; 3])]);
+    let lost = kernels(&weights([2, 2, 2, 3], |_| f32::INFINITY), 1).unwrap();
+    assert_eq!(counts(&lost, magenta), 8);
+    let huge = kernels(&weights([1, 1, 3, 1], |i| [f32::MIN, 0.0, f32::MAX][i]), 1).unwrap();
+    assert_eq!(*huge.get_pixel(2, 1), Rgb([128; 3]));
+}
+
+#[test]
+fn the_scale_gives_way_to_the_limit() {
+    for scale in [0, u32::MAX] {
+        let picture = kernels(&weights([97, 5, 7, 3], |i| i as f32), scale).unwrap();
+        assert!(picture.width() <= 8192 && picture.height() <= 8192, "{scale}: {:?}", picture.dimensions());
+    }
+}
+
+#[test]
+fn what_is_no_kernel_is_refused() {
+    for shape in [vec![10, 20], vec![0, 3, 3, 3], vec![4, 3, 3, 0]] {
+        let error = kernels(&ArrayD::zeros(shape.clone()), 2).unwrap_err();
+        assert!(error.to_string().contains(&format!("{shape:?}")), "{error}");
+    }
+    assert!(kernels(&ArrayD::zeros(vec![1, 1, 9000, 1]), 2).is_err());
+}
+
+fn row(truth: &str, top: &[(&str, f32)]) -> PredictionRow {
+    PredictionRow {
+        picture: RgbImage::from_pixel(10, 10, Rgb([10, 200, 30])),
+        truth: truth.into(),
+        top: top.iter().map(|(label, p)| ((*label).to_string(), *p)).collect(),
+    }
+}
+
+const RIGHT: Rgb<u8> = Rgb([247, 164, 150]);
+const WRONG: Rgb<u8> = Rgb([164, 203, 238]);
+
+#[test]
+fn predictions_show_picture_and_bars() {
+    let page = predictions(&[row("cat", &[("dog", 0.5), ("cat", 0.25), ("owl", 0.0)])]);
+    assert_eq!(page.width(), 232 + 2 * 24);
+    assert_eq!(*page.get_pixel(24 + 100, 24 + 100), Rgb([10, 200, 30]));
+    // The first rows of pixels of a bar hold no text: its length is the probability's share of 232.
+    let bars = 24 + 232 + 32 + 6;
+    let length =
+        |bar: u32, colour| (24..24 + 232).filter(|x| *page.get_pixel(*x, bars + bar * 28 + 1) == colour).count();
+    assert_eq!([length(0, WRONG), length(0, RIGHT)], [116, 0]);
+    assert_eq!([length(1, WRONG), length(1, RIGHT)], [0, 58]);
+    assert_eq!([length(2, WRONG), length(2, RIGHT)], [0, 0]);
+}
+
+#[test]
+fn eight_predictions_make_two_rows_of_four() {
+    let one = row("a", &[("a", 1.0), ("b", 0.0), ("c", 0.0), ("d", 0.0), ("e", 0.0), ("f", 0.0)]);
+    let page = predictions(&vec![one; 8]);
+    assert_eq!(page.dimensions(), (24 + 4 * 256, 24 + 2 * (232 + 32 + 6 + 5 * 28 + 24)));
+    assert!(counts(&page, RIGHT) > 8 * 232 * 20 && counts(&page, WRONG) == 0);
+}
+
+#[test]
+fn odd_predictions_do_not_panic() {
+    assert!(predictions(&[]).width() > 0);
+    let long = "a very long label that no bar can hold in full, ".repeat(40);
+    let labels = [long.as_str(), "größte Übergröße", "猫\n\u{301}\u{202e}", "", "x"];
+    for probability in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -3.0, 1e30, 0.5] {
+        let top: Vec<(&str, f32)> = labels.iter().map(|label| (*label, probability)).collect();
+        for (width, height) in [(0, 0), (0, 5), (1, 5000), (3000, 2), (300, 200)] {
+            for truth in labels {
+                let mut one = row(truth, &top);
+                one.picture = RgbImage::new(width, height);
+                let page = predictions(&[one, row("none", &[])]);
+                assert_eq!(page.dimensions(), (24 + 2 * 256, 24 + 232 + 32 + 6 + 5 * 28 + 24));
+            }
+        }
+    }
+}
+
+#[test]
+fn long_labels_end_before_the_percentage() {
+    let ink = |label: &str| {
+        let page = predictions(&[row("other", &[(label, 0.0)])]);
+        let dark = |x: &u32| (294..318).any(|y| page.get_pixel(*x, y).0[0] < 120);
+        (24..256).filter(dark).collect::<Vec<_>>()
+    };
+    let short = ink("i");
+    let long = ink(&"i".repeat(300));
+    // The gap before "0.0%" stays free, and the percentage stays where it is.
+    assert!((218..222).all(|x| !long.contains(&x)), "{long:?}");
+    assert_eq!(short.last(), long.last());
+}
+
+fn series(name: &str, points: &[(f64, f64)]) -> Series {
+    Series { name: name.into(), points: points.to_vec() }
+}
+
+const BLUE: Rgb<u8> = Rgb([0, 100, 170]);
+const ORANGE: Rgb<u8> = Rgb([220, 90, 10]);
+
+#[test]
+fn a_curve_passes_through_its_points() {
+    let chart = curve(&[series("loss", &[(0.0, 0.0), (50.0, 1.0), (100.0, 0.0)])], "step", "loss", "title");
+    assert_eq!(chart.dimensions(), (960, 600));
+    // The plot spans x 100..924, y 60..524; its corners and the middle of its top are the three points.
+    for (x, y) in [(101, 522), (511, 61), (922, 522)] {
+        assert_eq!(*chart.get_pixel(x, y), BLUE, "{x} {y}");
+    }
+    assert_eq!(*chart.get_pixel(511, 300), Rgb([255; 3]));
+}
+
+#[test]
+fn series_have_colours_and_a_legend() {
+    let both = [series("a", &[(0.0, 1.0), (1.0, 2.0)]), series("b", &[(0.0, 2.0), (1.0, 1.0)])];
+    let chart = curve(&both, "", "", "");
+    assert!(counts(&chart, BLUE) > 500 && counts(&chart, ORANGE) > 500);
+    let legend = image::imageops::crop_imm(&chart, 0, 50, 960, 30).to_image();
+    assert!(counts(&legend, BLUE) >= 72 && counts(&legend, ORANGE) >= 72);
+}
+
+#[test]
+fn a_gap_is_left_where_a_value_is_not_finite() {
+    let points: Vec<(f64, f64)> =
+        (0..101).map(|i| (f64::from(i), if (40..60).contains(&i) { f64::NAN } else { 1.0 })).collect();
+    let chart = curve(&[series("x", &points)], "x", "y", "t");
+    let drawn: Vec<u32> = (100..924).filter(|x| (60..524).any(|y| *chart.get_pixel(*x, y) == BLUE)).collect();
+    assert!(drawn.iter().any(|x| *x < 400) && drawn.iter().any(|x| *x > 620));
+    assert!(drawn.iter().all(|x| !(440..580).contains(x)), "{drawn:?}");
+}
+
+#[test]
+fn odd_curves_do_not_panic() {
+    let odd: [&[(f64, f64)]; 11] = [
+        &[],
+        &[(0.0, 0.0)],
+        &[(5.0, -3.0)],
+        &[(f64::NAN, 1.0), (1.0, f64::INFINITY)],
+        &[(1.0, 1.0), (1.0, 1.0)],
+        &[(1e16, 1e16), (1e16 + 2.0, 1e16 + 2.0)],
+        &[(-1e99, -1e99), (1e99, 1e99)],
+        &[(f64::MIN, f64::MAX), (f64::MAX, f64::MIN)],
+        &[(1e-310, 1e-310), (0.0, 5e-324)],
+        &[(0.0, 1e-320), (1.0, 1e-320)],
+        &[(0.0, 1e-5), (1e9, 123_456_789.0)],
+    ];
+    let long = "名前 ".repeat(500);
+    for points in odd {
+        for label in ["", "ä\t", long.as_str()] {
+            let many = vec![series(label, points); 30];
+            assert_eq!(curve(&many, label, label, label).dimensions(), (960, 600));
+            assert_eq!(curve(&many[..1], label, label, label).dimensions(), (960, 600));
+        }
+    }
+    assert_eq!(curve(&[], "", "", "").dimensions(), (960, 600));
+}
+
+#[test]
+fn save_png_replaces_whole_files_and_names_the_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("picture.png");
+    let picture = RgbImage::from_fn(5, 4, |x, y| Rgb([x as u8, y as u8, 9]));
+    save_png(&RgbImage::new(2, 2), &path).unwrap();
+    save_png(&picture, &path).unwrap();
+    assert_eq!(image::open(&path).unwrap().to_rgb8(), picture);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    let error = save_png(&RgbImage::new(0, 0), &path).unwrap_err();
+    assert!(error.to_string().contains("picture.png"), "{error}");
+    assert_eq!(image::open(&path).unwrap().to_rgb8(), picture);
+    let missing = folder.path().join("none").join("a.png");
+    assert!(save_png(&picture, &missing).unwrap_err().to_string().contains("none"));
+}

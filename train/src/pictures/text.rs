@@ -1,0 +1,96 @@
+//! Text from glyphs that were rasterised beforehand (Noto Sans Mono): Latin letters with their accents.
+//!
+//! Every character is as wide as any other, so lengths are counted, not measured. A character that the font lacks
+//! shows as its replacement sign, so that a label is never silently shorter than it is.
+
+use image::{Rgb, RgbImage};
+use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
+
+use super::paint::blend;
+
+/// Size, weight and colour of text.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    size: RasterHeight,
+    weight: FontWeight,
+    colour: Rgb<u8>,
+}
+
+impl Style {
+    /// Text for ticks and notes.
+    pub const fn small(colour: Rgb<u8>) -> Self {
+        Self { size: RasterHeight::Size16, weight: FontWeight::Regular, colour }
+    }
+
+    /// Text for labels.
+    pub const fn large(colour: Rgb<u8>) -> Self {
+        Self { size: RasterHeight::Size20, weight: FontWeight::Regular, colour }
+    }
+
+    /// The same in bold.
+    pub const fn bold(self) -> Self {
+        Self { weight: FontWeight::Bold, ..self }
+    }
+
+    /// The height of a line in pixels.
+    pub fn height(self) -> i64 {
+        self.size.val() as i64
+    }
+
+    /// The width of one character in pixels.
+    fn advance(self) -> i64 {
+        get_raster_width(self.weight, self.size) as i64
+    }
+
+    /// The width of `text` in pixels.
+    pub fn width(self, text: &str) -> i64 {
+        printable(text).count() as i64 * self.advance()
+    }
+
+    /// `text` as it is if it fits into `width` pixels, or else its start and "...".
+    pub fn fit(self, text: &str, width: i64) -> String {
+        let room = (width / self.advance()).max(0) as usize;
+        if printable(text).count() <= room {
+            return text.to_owned();
+        }
+        let dots = room.min(3);
+        printable(text).take(room - dots).chain(std::iter::repeat_n('.', dots)).collect()
+    }
+}
+
+/// The characters to draw: what would break a line is a space, and what has no width of its own is left out.
+fn printable(text: &str) -> impl Iterator<Item = char> {
+    text.chars().filter(|c| !is_mark(*c)).map(|c| if c.is_control() || c.is_whitespace() { ' ' } else { c })
+}
+
+/// Accents that follow their letter, joiners and direction marks.
+fn is_mark(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
+}
+
+/// Draws `text` with its left upper corner at (x, y).
+pub fn draw(picture: &mut RgbImage, x: i64, y: i64, text: &str, style: Style) {
+    glyphs(text, style, |across, down, share| blend(picture, x + across, y + down, style.colour, share));
+}
+
+/// Draws `text` turned to read from below; (x, y) is the left lower corner of the column it makes.
+pub fn draw_upwards(picture: &mut RgbImage, x: i64, y: i64, text: &str, style: Style) {
+    glyphs(text, style, |across, down, share| blend(picture, x + down, y - across, style.colour, share));
+}
+
+/// Calls `dot(across, down, share)` for every pixel that `text` covers.
+fn glyphs(text: &str, style: Style, mut dot: impl FnMut(i64, i64, u8)) {
+    for (number, c) in printable(text).enumerate() {
+        let glyph = get_raster(c, style.weight, style.size)
+            .or_else(|| get_raster('\u{fffd}', style.weight, style.size))
+            .or_else(|| get_raster('?', style.weight, style.size));
+        let start = number as i64 * style.advance();
+        for (down, row) in glyph.iter().flat_map(|glyph| glyph.rows()).enumerate() {
+            for (across, &share) in row.iter().enumerate() {
+                if share > 0 {
+                    dot(start + across as i64, down as i64, share);
+                }
+            }
+        }
+    }
+}
