@@ -73,7 +73,13 @@ impl Init {
     ///
     /// # Errors
     /// Those of [`Tensor::normal`]: a shape of too many values, or no memory.
-    pub fn tensor<B: Backend>(self, device: &B, shape: &[usize], fans: [usize; 2], stream: Stream) -> Result<Tensor<B>> {
+    pub fn tensor<B: Backend>(
+        self,
+        device: &B,
+        shape: &[usize],
+        fans: [usize; 2],
+        stream: Stream,
+    ) -> Result<Tensor<B>> {
         Ok(match self.resolve(fans) {
             Self::Constant(value) => Tensor::full(device, shape, value)?,
             Self::Normal { mean, std } => Tensor::normal(device, shape, mean, std, stream)?,

@@ -13,4 +13,7 @@ mod tape;
 pub mod weights;
 
 pub use error::{Error, Result};
+pub use init::Init;
+pub use model::{LayerKind, LayerSpec, Layout, Model, Parameter, ParameterSpec};
+pub use network::{Mode, Network, Pass};
 pub use tape::{Backward, Gradients, Sink, Tape, Var};

@@ -13,7 +13,7 @@ mod shape;
 mod write;
 
 pub use input::{ChannelOrder, Input, Mean};
-pub use layer::{BatchNorm, Conv, Learned, LayerKind, LayerSpec, Linear, Pad, Pool, Units};
+pub use layer::{BatchNorm, Conv, LayerKind, LayerSpec, Learned, Linear, Pad, Pool, Units};
 pub use parameter::{Layout, Parameter, ParameterSpec};
 pub use shape::LayerShape;
 
@@ -40,8 +40,11 @@ impl Model {
     /// Sets the number of classes: the last layer's outputs.
     ///
     /// # Errors
-    /// [`Error::Model`] for 0 or more than a million classes, or if the network's output does not follow `classes`.
+    /// [`Error::Model`] for 0 or more than 2^20 classes, or if the network's output does not follow `classes`.
     pub fn set_classes(&mut self, classes: usize) -> Result<()> {
+        if !(1..=reader::MOST).contains(&classes) {
+            return Err(self.error(None, format!("classes must be from 1 to {}, got {classes}", reader::MOST)));
+        }
         let mut changed = self.clone();
         changed.classes = classes;
         changed.check()?;

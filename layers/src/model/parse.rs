@@ -4,7 +4,9 @@ use tensor::ops::{Activation, AlphaRule, Dropout, DropoutScale, Edge, Lrn, Paddi
 use toml::{Table, Value};
 
 use super::reader::{MOST, Reader, as_count, suggestion};
-use super::{BatchNorm, ChannelOrder, Conv, Input, Learned, LayerKind, LayerSpec, Linear, Mean, Model, Pad, Pool, Units};
+use super::{
+    BatchNorm, ChannelOrder, Conv, Input, LayerKind, LayerSpec, Learned, Linear, Mean, Model, Pad, Pool, Units,
+};
 use crate::init::Init;
 use crate::{Error, Result};
 
@@ -127,7 +129,8 @@ fn parse_layer(table: &Table, index: usize, origin: &str) -> Result<LayerSpec> {
         let near = suggestion(kind, LayerKind::NAMES);
         return Err(at(format!("unknown kind {kind:?}{near}; the kinds are {}", LayerKind::NAMES.join(", "))));
     };
-    let keys: Vec<&str> = ["name", "kind", "export"].iter().chain(own_keys.iter().copied().flatten()).copied().collect();
+    let keys: Vec<&str> =
+        ["name", "kind", "export"].iter().chain(own_keys.iter().copied().flatten()).copied().collect();
     let layer = Reader::new(table, origin, Some(name), "", &keys)?;
     let export = layer.text("export")?;
     if export.is_some_and(|export| !is_name(export, "_-./")) {
@@ -175,7 +178,9 @@ fn parse_kind(kind: &str, layer: &Reader) -> Result<LayerKind> {
 
 fn parse_conv(layer: &Reader) -> Result<Conv> {
     Ok(Conv {
-        filters: layer.count("filters", 1)?.ok_or_else(|| layer.expected("filters", "the number of output channels"))?,
+        filters: layer
+            .count("filters", 1)?
+            .ok_or_else(|| layer.expected("filters", "the number of output channels"))?,
         kernel: layer.pair("kernel")?.ok_or_else(|| layer.expected("kernel", "its height and width in pixels"))?,
         stride: layer.pair("stride")?.unwrap_or([1, 1]),
         padding: parse_padding(layer)?,
@@ -218,7 +223,8 @@ fn parse_learned(layer: &Reader) -> Result<Learned> {
         Some(Value::Boolean(false)) => None,
         Some(Value::Table(_)) => Some(parse_init(layer, "bias")?),
         Some(_) => {
-            let value = layer.number("bias", "or a table like { kind = \"uniform\", ... }, or false for none", |_| true)?;
+            let value =
+                layer.number("bias", "or a table like { kind = \"uniform\", ... }, or false for none", |_| true)?;
             value.map(Init::Constant)
         }
     };

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::parameter::{Layout, ParameterSpec};
-use super::{BatchNorm, Conv, Learned, LayerKind, LayerSpec, Linear, Model, Units};
+use super::{BatchNorm, Conv, LayerKind, LayerSpec, Learned, Linear, Model, Units};
 use crate::Result;
 use crate::init::Init;
 
@@ -122,7 +122,9 @@ impl Model {
             }
             LayerKind::Lrn(_) => as_map(flow).map(|_| (same(), vec![], 0)),
             LayerKind::BatchNorm(norm) => Ok((same(), batch_norm(layer, norm, flow)?, 0)),
-            LayerKind::Flatten => Ok((Flow { shape: vec![flow.shape.iter().product()], map: flattened(flow) }, vec![], 0)),
+            LayerKind::Flatten => {
+                Ok((Flow { shape: vec![flow.shape.iter().product()], map: flattened(flow) }, vec![], 0))
+            }
             LayerKind::Activation(_) | LayerKind::Dropout(_) | LayerKind::Softmax => Ok((same(), vec![], 0)),
         }
     }

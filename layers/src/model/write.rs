@@ -6,7 +6,7 @@ use tensor::ops::PoolKind;
 use toml::{Table, Value};
 
 use super::parse::{ALPHA_RULES, CHANNEL_ORDERS, DROPOUT_SCALES, EDGES, REGIONS};
-use super::{Conv, Input, Learned, LayerKind, LayerSpec, Mean, Model, Pad, Pool, Units};
+use super::{Conv, Input, LayerKind, LayerSpec, Learned, Mean, Model, Pad, Pool, Units};
 use crate::init::Init;
 
 impl Model {

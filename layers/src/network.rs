@@ -1,1 +1,0 @@
-//! A model with parameters, ready to run.

@@ -1,0 +1,95 @@
+//! From a model's layers to operations on a tape: settings resolved, ReLU fused.
+
+use tensor::ops::{Activation, Conv2d, Dropout, Lrn, Pool2d};
+
+use crate::Result;
+use crate::model::{LayerKind, Model};
+
+/// One operation on a tape.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Step {
+    pub operation: Operation,
+    /// The layer's number: its name is in messages, its number in dropout's stream.
+    pub layer: usize,
+    /// The number of the layer's first parameter.
+    pub parameter: usize,
+    /// Whether a second parameter, the bias, follows.
+    pub bias: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Operation {
+    Conv(Conv2d),
+    Local(Conv2d),
+    Linear { relu: bool },
+    Activation(Activation),
+    Lrn(Lrn),
+    Pool(Pool2d),
+    Dropout(Dropout),
+    BatchNorm { epsilon: f64, momentum: f64 },
+    Flatten,
+}
+
+/// The operations of a model's first `upto` layers. A ReLU among them right after a convolution or a linear layer is
+/// one with it; softmax is left to whoever wants probabilities.
+pub(super) fn steps(model: &Model, upto: usize) -> Result<Vec<Step>> {
+    let mut steps: Vec<Step> = Vec::with_capacity(upto);
+    let mut parameter = 0;
+    for (i, (layer, shape)) in model.layers.iter().zip(model.shapes()?).enumerate().take(upto) {
+        let map = [shape.input.first().copied().unwrap_or(1), shape.input.get(1).copied().unwrap_or(1)];
+        let operation = match &layer.kind {
+            LayerKind::Conv(conv) => Operation::Conv(conv.operation(map)),
+            LayerKind::Local(conv) => Operation::Local(conv.operation(map)),
+            LayerKind::Linear(_) => Operation::Linear { relu: false },
+            LayerKind::Activation(Activation::Relu) if fuse(steps.last_mut()) => continue,
+            LayerKind::Activation(f) => Operation::Activation(*f),
+            LayerKind::Lrn(lrn) => Operation::Lrn(*lrn),
+            LayerKind::Pool(pool) => Operation::Pool(pool.operation(map)),
+            LayerKind::Dropout(dropout) => Operation::Dropout(*dropout),
+            LayerKind::BatchNorm(norm) => Operation::BatchNorm { epsilon: norm.epsilon, momentum: norm.momentum },
+            LayerKind::Flatten => Operation::Flatten,
+            LayerKind::Softmax => continue,
+        };
+        let bias = shape.parameters.len() == 2;
+        steps.push(Step { operation, layer: i, parameter, bias });
+        parameter += shape.parameters.len();
+    }
+    Ok(steps)
+}
+
+/// Makes the last operation apply a ReLU, if it can and does not yet.
+fn fuse(last: Option<&mut Step>) -> bool {
+    let relu = match last.map(|step| &mut step.operation) {
+        Some(Operation::Conv(spec)) => &mut spec.relu,
+        Some(Operation::Linear { relu }) => relu,
+        _ => return false,
+    };
+    !std::mem::replace(relu, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relu_is_one_with_the_convolution_before_it() {
+        let model = Model::preset("paper").unwrap();
+        let all = steps(&model, model.layers.len()).unwrap();
+        assert!(matches!(all[0].operation, Operation::Conv(Conv2d { relu: true, groups: 1, .. })));
+        assert!(matches!(all[1].operation, Operation::Lrn(_)));
+        assert!(!all.iter().any(|step| matches!(step.operation, Operation::Activation(_))));
+        // 5 convolutions, 3 linear layers, 2 norms, 3 pools, 2 dropouts.
+        assert_eq!(all.len(), 15);
+        assert_eq!(all.last().unwrap().parameter, 14);
+        let first = steps(&model, 1).unwrap();
+        assert!(matches!(first[0].operation, Operation::Conv(Conv2d { relu: false, .. })));
+    }
+
+    #[test]
+    fn a_relu_after_a_pool_stays() {
+        let model = Model::preset("source").unwrap();
+        let all = steps(&model, model.layers.len()).unwrap();
+        assert!(matches!(all[3].operation, Operation::Activation(Activation::Relu)));
+        assert!(matches!(all[0].operation, Operation::Conv(Conv2d { relu: false, .. })));
+    }
+}

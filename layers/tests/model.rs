@@ -1,0 +1,367 @@
+//! Networks as text: the presets in numbers, what is refused and how.
+
+use alexnet_layers::model::{ChannelOrder, LayerShape, Mean};
+use alexnet_layers::{Error, LayerKind, Layout, Model};
+use proptest::prelude::*;
+use tensor::ops::{DropoutScale, Edge};
+
+fn shapes(name: &str) -> Vec<LayerShape> {
+    Model::preset(name).unwrap().shapes().unwrap()
+}
+
+fn parameters(name: &str) -> u64 {
+    shapes(name).iter().map(LayerShape::parameter_count).sum()
+}
+
+/// Layers with parameters: name, output, values.
+fn learned(name: &str) -> Vec<(String, Vec<usize>, u64)> {
+    let with_parameters = shapes(name).into_iter().filter(|shape| shape.parameter_count() > 0);
+    with_parameters.map(|s| (s.name.clone(), s.output.clone(), s.parameter_count())).collect()
+}
+
+fn row(name: &str, output: &[usize], parameters: u64) -> (String, Vec<usize>, u64) {
+    (name.into(), output.to_vec(), parameters)
+}
+
+#[test]
+fn presets_have_their_parameter_counts() {
+    for name in ["paper", "source", "caffe"] {
+        assert_eq!(parameters(name), 60_965_224, "{name}");
+    }
+    assert_eq!(parameters("one-weird-trick"), 61_100_840);
+    assert_eq!(parameters("keras"), 62_378_344);
+    // conv1..3: 32 * 76, 32 * 801, 64 * 801; fc10: 10 * (4 * 4 * 64 + 1).
+    for name in ["cifar-relu", "cifar-tanh", "cifar-18pct"] {
+        assert_eq!(parameters(name), 2_432 + 25_632 + 51_264 + 10_250, "{name}");
+    }
+    // conv1, conv2: 64 * 76, 64 * 1601; local3, local4: 36 * 64 * 577, 36 * 32 * 577; fc10: 10 * (36 * 32 + 1).
+    assert_eq!(parameters("cifar-11pct"), 4_864 + 102_464 + 1_329_408 + 664_704 + 11_530);
+    assert_eq!(parameters("linear"), 30_730);
+}
+
+#[test]
+fn the_paper_layer_by_layer() {
+    let expected = [
+        row("conv1", &[55, 55, 96], 34_944),
+        row("conv2", &[27, 27, 256], 307_456),
+        row("conv3", &[13, 13, 384], 885_120),
+        row("conv4", &[13, 13, 384], 663_936),
+        row("conv5", &[13, 13, 256], 442_624),
+        row("fc6", &[4096], 37_752_832),
+        row("fc7", &[4096], 16_781_312),
+        row("fc8", &[1000], 4_097_000),
+    ];
+    for name in ["paper", "source", "caffe"] {
+        assert_eq!(learned(name), expected, "{name}");
+        let macs: Vec<u64> = shapes(name).iter().map(|s| s.macs).filter(|&n| n > 0).collect();
+        assert_eq!(macs.iter().sum::<u64>(), 724_406_816, "{name}");
+        assert_eq!(macs[..5], [105_415_200, 223_948_800, 149_520_384, 112_140_288, 74_760_192], "{name}");
+    }
+}
+
+#[test]
+fn keras_and_torchvision_layer_by_layer() {
+    let keras = [
+        row("conv1", &[56, 56, 96], 34_944),
+        row("conv2", &[27, 27, 256], 614_656),
+        row("conv3", &[13, 13, 384], 885_120),
+        row("conv4", &[13, 13, 384], 1_327_488),
+        row("conv5", &[13, 13, 256], 884_992),
+        row("fc6", &[4096], 37_752_832),
+        row("fc7", &[4096], 16_781_312),
+        row("fc8", &[1000], 4_097_000),
+    ];
+    assert_eq!(learned("keras"), keras);
+    let torchvision = [
+        row("conv1", &[55, 55, 64], 23_296),
+        row("conv2", &[27, 27, 192], 307_392),
+        row("conv3", &[13, 13, 384], 663_936),
+        row("conv4", &[13, 13, 256], 884_992),
+        row("conv5", &[13, 13, 256], 590_080),
+        row("fc6", &[4096], 37_752_832),
+        row("fc7", &[4096], 16_781_312),
+        row("fc8", &[1000], 4_097_000),
+    ];
+    assert_eq!(learned("one-weird-trick"), torchvision);
+}
+
+#[test]
+fn torchvisions_names_and_layouts() {
+    let parameters = Model::preset("one-weird-trick").unwrap().parameters().unwrap();
+    let names: Vec<&str> = parameters.iter().map(|p| p.export.as_str()).collect();
+    let layers = ["features.0", "features.3", "features.6", "features.8", "features.10"];
+    let layers = layers.iter().chain(&["classifier.1", "classifier.4", "classifier.6"]);
+    let expected: Vec<String> = layers.flat_map(|l| [format!("{l}.weight"), format!("{l}.bias")]).collect();
+    assert_eq!(names, expected);
+    let weight = |name: &str| parameters.iter().find(|p| p.name == name).unwrap();
+    assert_eq!(weight("conv2.weight").shape, [192, 5, 5, 64]);
+    assert_eq!(weight("conv2.weight").layout, Layout::Conv);
+    let after_flatten = Layout::LinearAfterFlatten { height: 6, width: 6, channels: 256 };
+    assert_eq!(weight("fc6.weight").layout, after_flatten);
+    assert_eq!(weight("fc7.weight").layout, Layout::Linear);
+    // Flattened by a layer of its own, with dropout in between.
+    let keras = Model::preset("keras").unwrap().parameters().unwrap();
+    assert_eq!(keras.iter().find(|p| p.name == "fc6.weight").unwrap().layout, after_flatten);
+    let local = Model::preset("cifar-11pct").unwrap().parameters().unwrap();
+    let local3: Vec<_> = local.iter().filter(|p| p.name.starts_with("local3")).collect();
+    assert_eq!((local3[0].shape.as_slice(), local3[0].layout), (&[36, 64, 3, 3, 64][..], Layout::Local));
+    assert_eq!((local3[1].shape.as_slice(), local3[1].layout), (&[6, 6, 64][..], Layout::Vector));
+}
+
+#[test]
+fn presets_state_their_input_and_multipliers() {
+    let input = |name: &str| Model::preset(name).unwrap().input;
+    let paper = input("paper");
+    assert_eq!((paper.size, paper.crop, paper.channels, paper.mean), (256, 224, ChannelOrder::Rgb, Mean::PackImage));
+    let caffe = input("caffe");
+    assert_eq!((caffe.crop, caffe.channels, caffe.mean, caffe.scale), (227, ChannelOrder::Bgr, Mean::PackImage, 1.0));
+    let torch = input("one-weird-trick");
+    assert_eq!((torch.mean, torch.deviation), (Mean::Rgb([0.485, 0.456, 0.406]), Some([0.229, 0.224, 0.225])));
+    assert_eq!(torch.scale, 1.0 / 255.0);
+    assert_eq!((input("cifar-11pct").size, input("cifar-11pct").crop), (32, 24));
+
+    let multipliers = |name: &str, parameter: &str| {
+        let all = Model::preset(name).unwrap().parameters().unwrap();
+        all.iter().find(|p| p.name == parameter).map(|p| (p.rate, p.decay)).unwrap()
+    };
+    assert_eq!(multipliers("paper", "conv1.bias"), (1.0, 1.0));
+    for name in ["source", "caffe"] {
+        assert_eq!(multipliers(name, "conv1.bias"), (2.0, 0.0));
+        assert_eq!(multipliers(name, "fc8.weight"), (1.0, 1.0));
+    }
+    assert_eq!(multipliers("cifar-18pct", "fc10.weight"), (1.0, 250.0));
+    assert_eq!(multipliers("cifar-11pct", "conv2.weight"), (1.0, 0.0));
+    for name in Model::presets() {
+        let model = Model::preset(name).unwrap();
+        assert_eq!(model.name, *name);
+        assert!(!model.about.is_empty() && model.layers.last().unwrap().kind == LayerKind::Softmax, "{name}");
+        assert!(["optim", "data", "run"].iter().all(|section| model.train.contains_key(*section)), "{name}");
+    }
+}
+
+#[test]
+fn text_and_back_is_the_same_network() {
+    for name in Model::presets() {
+        let model = Model::preset(name).unwrap();
+        let text = model.to_toml();
+        assert_eq!(Model::parse(&text, "again").unwrap(), model, "{text}");
+    }
+    let every_kind = r#"
+        name = "odd \"names\"\n"
+        about = "x"
+        classes = 4
+        input = { size = 40, crop = 20, channels = "bgr", scale = 0.5, mean = [1, 2.5, 3], deviation = [1, 1e-3, 2] }
+        layer = [
+            { name = "a", kind = "conv", filters = 4, kernel = [3, 5], stride = [1, 2], padding = [0, 1, 2, 3], groups = 1,
+              init = { kind = "he-normal" }, bias = { kind = "uniform", low = -1, high = 1e-30 }, weight_rate = 0.1,
+              export = "body.0" },
+            { name = "b", kind = "batch-norm", epsilon = 1e-3, momentum = 0.01, rate = 2, decay = 0 },
+            { name = "c", kind = "logistic" },
+            { name = "d", kind = "average-pool", kernel = 3, stride = 2, padding = 1, edge = "ceil", count_padding = true },
+            { name = "e", kind = "local", filters = 2, kernel = 2, padding = "same", bias = false },
+            { name = "f", kind = "lrn", region = "within-map", alpha_rule = "mean", size = 3 },
+            { name = "g", kind = "dropout", p = 0.25, scale = "at-test" },
+            { name = "h", kind = "flatten" },
+            { name = "i", kind = "linear", units = 7, init = { kind = "constant", value = -0.0 } },
+            { name = "j", kind = "tanh" },
+            { name = "k", kind = "linear", units = "classes", bias = { kind = "normal", std = 2, mean = 1 } },
+        ]
+        train = { optim = { rate = 0.1, drop_epochs = [1, 2.5] } }
+    "#;
+    let model = Model::parse(every_kind, "test").unwrap();
+    assert_eq!(Model::parse(&model.to_toml(), "again").unwrap(), model, "{}", model.to_toml());
+}
+
+#[test]
+fn silence_means_the_documented_default() {
+    let text = r#"
+        classes = 2
+        input.crop = 8
+        layer = [
+            { name = "conv", kind = "conv", filters = 2, kernel = 3 },
+            { name = "pool", kind = "max-pool", kernel = 2 },
+            { name = "drop", kind = "dropout" },
+            { name = "fc", kind = "linear", units = "classes" },
+        ]
+    "#;
+    let model = Model::parse(text, "file.toml").unwrap();
+    assert_eq!((model.name.as_str(), model.input.size, model.input.scale), ("file.toml", 8, 1.0));
+    let LayerKind::Pool(pool) = &model.layers[1].kind else { panic!() };
+    assert_eq!((pool.stride, pool.edge), ([2, 2], Edge::Floor));
+    let LayerKind::Dropout(dropout) = &model.layers[2].kind else { panic!() };
+    assert_eq!((dropout.p, dropout.scale), (0.5, DropoutScale::InTraining));
+}
+
+/// A file whose one convolution has these settings.
+fn file(layer: &str) -> String {
+    format!(
+        "classes = 2\n[input]\ncrop = 8\n[[layer]]\n{layer}\n[[layer]]\nname = \"fc\"\nkind = \"linear\"\nunits = \"classes\"\n"
+    )
+}
+
+#[test]
+fn refusals_name_file_layer_and_what_was_meant() {
+    let conv = "name = \"c1\"\nkind = \"conv\"\nfilters = 4\nkernel = 3\n";
+    let cases: &[(String, &[&str])] = &[
+        (file("name = \"c1\"\nkind = \"convv\""), &["f.toml", "\"c1\"", "\"convv\"", "did you mean \"conv\""]),
+        (file(&format!("{conv}pading = 1")), &["f.toml", "\"c1\"", "\"pading\"", "did you mean \"padding\""]),
+        (file("name = \"c1\"\nkind = \"conv\"\nfiltres = 4"), &["\"filtres\"", "did you mean \"filters\""]),
+        (file("name = \"c1\"\nkind = \"conv\"\nfilters = 4"), &["\"c1\"", "\"kernel\" is missing"]),
+        (file(&format!("{conv}stride = 0")), &["\"c1\"", "\"stride\"", "from 1 to", "got 0"]),
+        (file(&format!("{conv}groups = 2")), &["\"c1\"", "groups", "got 2"]),
+        (file(&format!("{conv}init = {{ kind = \"norml\" }}")), &["\"c1\"", "init", "did you mean \"normal\""]),
+        (file(&format!("{conv}init = {{ kind = \"normal\", std = -1 }}")), &["\"std\"", "at least 0", "got -1"]),
+        (file(&format!("{conv}bias = nan")), &["\"bias\"", "got nan"]),
+        (file(&format!("{conv}weight_decay = -0.1")), &["\"weight_decay\"", "at least 0"]),
+        (file("name = \"c1\"\nkind = \"conv\"\nfilters = 4\nkernel = 9"), &["\"c1\"", "kernel of 9", "input of 8"]),
+        (file("name = \"c1\"\nkind = \"dropout\"\np = 1.0"), &["\"c1\"", "\"p\"", "below 1", "got 1.0"]),
+        (
+            file("name = \"c1\"\nkind = \"max-pool\"\nkernel = 2\nedge = \"cell\""),
+            &["\"edge\"", "did you mean \"ceil\""],
+        ),
+        (file("name = \"c1\"\nkind = \"max-pool\"\nkernel = 2\npadding = 2"), &["\"c1\"", "padding", "smaller"]),
+        (file("name = \"fc\"\nkind = \"relu\""), &["\"fc\"", "another layer has this name"]),
+        (file("name = \"c1\"\nkind = \"softmax\""), &["\"c1\"", "last"]),
+        (file("name = \"a.b\"\nkind = \"relu\""), &["#1", "\"name\""]),
+        (file("name = \"c1\"\nkind = \"lrn\"\nk = 0"), &["\"c1\"", "\"k\"", "above 0"]),
+        ("classes = 2\n[input]\ncrop = 8\nsize = 4".into(), &["[input]", "crop", "8 and 4"]),
+        ("classes = 2".into(), &["f.toml", "\"input\" is missing"]),
+        ("classes = 2\n[input]\ncrop = 8".into(), &["\"layer\" is missing"]),
+        ("layer = []\n[input]\ncrop = 8".into(), &["no layers"]),
+        ("a = [1,\n2\nb".into(), &["f.toml", "line 3", "not TOML"]),
+        (file("name = \"c1\"\nkind = \"relu\"").replace("classes = 2", "classes = 0"), &["\"classes\"", "got 0"]),
+        (file("name = \"c1\"\nkind = \"relu\"").replace("\"classes\"", "7"), &["\"fc\"", "2 values", "[7]"]),
+        (format!("{}[train.optin]\n", file("name = \"c1\"\nkind = \"relu\"")), &["[train]", "did you mean \"optim\""]),
+    ];
+    for (text, expected) in cases {
+        let error = Model::parse(text, "f.toml").expect_err(text);
+        assert!(matches!(error, Error::Model { .. }));
+        let message = error.to_string();
+        assert!(message.lines().count() == 1, "{message}");
+        for part in *expected {
+            assert!(message.contains(part), "{part:?} in {message:?}");
+        }
+    }
+}
+
+#[test]
+fn absurd_sizes_are_refused() {
+    let cases = [
+        "name = \"c1\"\nkind = \"conv\"\nfilters = 1048576\nkernel = [1048576, 1048576]\npadding = [1048576, 1048576, 1048576, 1048576]",
+        "name = \"c1\"\nkind = \"local\"\nfilters = 1048576\nkernel = 1\npadding = 1048576",
+        "name = \"c1\"\nkind = \"conv\"\nfilters = 18446744073709551615\nkernel = 1",
+        "name = \"c1\"\nkind = \"conv\"\nfilters = 9223372036854775807\nkernel = 1",
+        "name = \"c1\"\nkind = \"conv\"\nfilters = -1\nkernel = 1",
+        "name = \"c1\"\nkind = \"linear\"\nunits = 1048577",
+    ];
+    for layer in cases {
+        let message = Model::parse(&file(layer), "f.toml").expect_err(layer).to_string();
+        assert!(message.contains("f.toml"), "{message}");
+    }
+}
+
+#[test]
+fn classes_and_dropout_can_be_set() {
+    let mut model = Model::preset("paper").unwrap();
+    model.set_classes(10).unwrap();
+    assert_eq!(model.shapes().unwrap().last().unwrap().output, [10]);
+    assert!(model.set_classes(0).is_err());
+    assert_eq!(model.classes, 10);
+    model.set_dropout(0.25).unwrap();
+    let dropped = model.layers.iter().filter(|l| matches!(&l.kind, LayerKind::Dropout(d) if d.p == 0.25)).count();
+    assert_eq!(dropped, 2);
+    assert!(model.set_dropout(1.0).is_err() && model.set_dropout(f64::NAN).is_err());
+    let mut plain = Model::preset("linear").unwrap();
+    assert!(plain.set_dropout(0.5).unwrap_err().to_string().contains("no dropout"));
+    plain.set_dropout(0.0).unwrap();
+    let error = model.find_layer("cov1").unwrap_err().to_string();
+    assert!(error.contains("did you mean \"conv1\""), "{error}");
+}
+
+#[test]
+fn names_and_paths() {
+    let error = Model::load("papr").unwrap_err();
+    assert!(matches!(&error, Error::UnknownModel { near, .. } if near[0] == "paper"), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("small.toml");
+    std::fs::write(&path, Model::preset_text("linear").unwrap()).unwrap();
+    assert_eq!(Model::load(path.to_str().unwrap()).unwrap(), Model::preset("linear").unwrap());
+    std::fs::write(&path, [0xff, 0xfe, 0]).unwrap();
+    let error = Model::load(path.to_str().unwrap()).unwrap_err().to_string();
+    assert!(error.contains("small.toml") && error.contains("not text"), "{error}");
+    let error = Model::load(folder.path().join("none.toml").to_str().unwrap()).unwrap_err();
+    assert!(matches!(error, Error::File { .. }), "{error}");
+}
+
+/// Pieces of model files, to be put together at random.
+fn garbage() -> impl Strategy<Value = String> {
+    let value = prop_oneof![
+        any::<i64>().prop_map(|n| n.to_string()),
+        any::<f64>().prop_map(|n| format!("{n:?}").to_lowercase()),
+        (0usize..40).prop_map(|n| n.to_string()),
+        Just("1048576".to_string()),
+        prop::collection::vec(0i64..2_000_000, 0..5).prop_map(|v| format!("{v:?}")),
+        "[a-z-]{0,12}".prop_map(|s| format!("{s:?}")),
+        prop::sample::select(vec!["\"same\"", "\"classes\"", "true", "false", "{ kind = \"normal\", std = 1 }"])
+            .prop_map(str::to_owned),
+    ];
+    let keys = [
+        "filters",
+        "kernel",
+        "stride",
+        "padding",
+        "groups",
+        "units",
+        "init",
+        "bias",
+        "size",
+        "alpha",
+        "beta",
+        "k",
+        "region",
+        "edge",
+        "p",
+        "scale",
+        "epsilon",
+        "momentum",
+        "export",
+        "count_padding",
+        "weight_rate",
+    ];
+    let setting = (prop::sample::select(keys.to_vec()), value.clone()).prop_map(|(k, v)| format!("{k} = {v}\n"));
+    let layer = (prop::sample::select(LayerKind::NAMES.to_vec()), prop::collection::btree_set(setting, 0..5), 0..99u32);
+    let layer = layer.prop_map(|(kind, settings, n)| {
+        let settings: String = settings.into_iter().collect();
+        format!("[[layer]]\nname = \"l{n}\"\nkind = \"{kind}\"\n{settings}")
+    });
+    (1usize..2_000_000, value, prop::collection::vec(layer, 0..6))
+        .prop_map(|(crop, classes, layers)| format!("classes = {classes}\n[input]\ncrop = {crop}\n{}", layers.concat()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn any_text_is_a_network_or_an_error(text in ".{0,300}") {
+        let _ = Model::parse(&text, "f.toml");
+    }
+
+    #[test]
+    fn any_settings_are_a_network_or_an_error_in_one_line(text in garbage()) {
+        match Model::parse(&text, "f.toml") {
+            Ok(model) => prop_assert_eq!(Model::parse(&model.to_toml(), "f.toml").unwrap(), model),
+            Err(error) => prop_assert!(error.to_string().starts_with("f.toml: "), "{}", error),
+        }
+    }
+
+    /// A preset's text with one byte changed: parsed or refused, never a panic.
+    #[test]
+    fn a_preset_with_a_slip_is_a_network_or_an_error(name in prop::sample::select(Model::presets().to_vec()), at in any::<prop::sample::Index>(), byte in 32u8..127) {
+        let mut text = Model::preset_text(name).unwrap().as_bytes().to_vec();
+        let at = at.index(text.len());
+        text[at] = byte;
+        if let Ok(model) = Model::parse(&String::from_utf8(text).unwrap(), "f.toml") {
+            prop_assert!(model.shapes().is_ok());
+        }
+    }
+}
