@@ -1,0 +1,44 @@
+//! Our HDF5 files of weights, which checkpoints are too. h5py and the HDF5 tools open them.
+//!
+//! | where | what |
+//! |---|---|
+//! | attribute `format` | `alexnet weights` |
+//! | attribute `version` | u32, [`VERSION`] |
+//! | attributes `model`, `model_crc32c` | the network's TOML; absent where unknown |
+//! | group `parameters` | an f32 dataset a parameter, in our names and layouts (channels last) |
+//! | dataset `classes` | names in order, fixed-length UTF-8; absent where unknown |
+//! | dataset `mean_image` | `[height, width, 3]`, RGB, 0 to 255; absent where unknown |
+//! | dataset `mean_rgb` | `[3]`, 0 to 255; absent where unknown |
+//! | group `training` | only in checkpoints: dataset `state` (a text) and group `optimizer` (f32 datasets) |
+//!
+//! Every dataset is one contiguous block with an attribute `crc32c` (u32): the CRC-32C of its bytes (little-endian), for
+//! text of each string's bytes followed by a zero. The file's own structure is written in HDF5's format of version 1.10,
+//! in which it carries checksums too, without times: the same weights give the same bytes.
+
+mod read;
+mod text;
+mod write;
+
+use ndarray::ArrayD;
+
+pub use read::load_with;
+pub use write::save_with;
+
+/// Version of the format that this writes; it reads all up to it.
+pub const VERSION: u32 = 1;
+
+/// What every HDF5 file begins with.
+pub(super) const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
+
+const FORMAT: &str = "alexnet weights";
+const CRC: &str = "crc32c";
+const MODEL_CRC: &str = "model_crc32c";
+
+/// What a checkpoint holds beside the weights.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Extra {
+    /// A text: where the run is. At most 64 KiB.
+    pub state: String,
+    /// The optimizer's tensors by name; a name's slashes are groups in the file.
+    pub tensors: Vec<(String, ArrayD<f32>)>,
+}

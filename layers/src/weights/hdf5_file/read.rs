@@ -1,0 +1,228 @@
+//! Reading our HDF5 files: everything is checked against the file's length before it is allocated.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use hdf5::types::{FloatSize, TypeDescriptor};
+use hdf5::{Container, Dataset, File, Group, IndexType, IterationOrder, LinkType};
+use ndarray::{ArrayD, IxDyn};
+
+use super::text::{self, Said};
+use super::{CRC, Extra, FORMAT, MODEL_CRC, SIGNATURE, VERSION};
+use crate::Result;
+use crate::model::Model;
+use crate::weights::{Weights, byte_count, check_version, crc_of, refused, unreadable};
+
+/// Groups within groups at most: `optimizer/adam.m/conv1.weight`.
+const DEEPEST: usize = 4;
+
+/// Loads our HDF5, and what makes a checkpoint of it if it has that.
+///
+/// # Errors
+/// As [`Weights::load`].
+pub fn load_with(path: &Path) -> Result<(Weights, Option<Extra>)> {
+    let length = check_length(path)?;
+    hdf5::silence_errors(true);
+    let file = File::open(path).map_err(|e| refused(path, format!("HDF5 cannot open it, it is damaged: {e}")))?;
+    check_format(path, &file)?;
+    let mut reader = Reader { length, taken: Vec::new() };
+    let damaged = |what| refused(path, what);
+    let model = match attribute(&file, "model") {
+        Some(text) => Some(Model::parse(&model_text(&file, text).map_err(damaged)?, &path.display().to_string())?),
+        None => None,
+    };
+    let (mut weights, extra) = reader.read(&file).map_err(damaged)?;
+    weights.model = model;
+    weights.fit(&path.display().to_string())?;
+    Ok((weights, extra))
+}
+
+/// Compares the file's length with what its first block says, since the library's words for that help nobody.
+fn check_length(path: &Path) -> Result<u64> {
+    let file = fs::File::open(path).map_err(unreadable(path))?;
+    let length = file.metadata().map_err(unreadable(path))?.len();
+    let mut block = Vec::with_capacity(56);
+    file.take(56).read_to_end(&mut block).map_err(unreadable(path))?;
+    let truncated = |needed: u64| refused(path, format!("truncated: need {needed} bytes, have {length}"));
+    let Some(version) = block.get(8).filter(|_| block.starts_with(&SIGNATURE)) else { return Err(truncated(48)) };
+    // Where the block has the width of offsets, and the end of the file (HDF5 file format, section II.A).
+    let (width, end) = match version {
+        0 => (13, 40),
+        1 => (13, 44),
+        2 | 3 => (9, 28),
+        v => {
+            return Err(refused(
+                path,
+                format!("HDF5 of an unknown version {v}; it is damaged, or newer than this reads"),
+            ));
+        }
+    };
+    let Some(bytes) = block.get(end..end + 8) else { return Err(truncated(end as u64 + 8)) };
+    if block[width] != 8 {
+        return Err(refused(path, "HDF5 with other than 8-byte offsets; weights of ours have those"));
+    }
+    let needed = bytes.iter().rev().fold(0u64, |n, &byte| n << 8 | u64::from(byte));
+    match length {
+        l if l < needed => Err(truncated(needed)),
+        l if l > needed => Err(refused(path, format!("{} bytes follow its end; it is damaged", l - needed))),
+        _ => Ok(length),
+    }
+}
+
+fn check_format(path: &Path, file: &File) -> Result<()> {
+    let format = attribute(file, "format").and_then(|a| text::read_text(&a).ok());
+    if format.as_deref() != Some(FORMAT) {
+        let keras = ["keras_version", "layer_names", "model_config"].iter().any(|name| attribute(file, name).is_some());
+        let hint = if keras || file.link_exists("model_weights") { "; it looks like Keras'" } else { "" };
+        let what = format!("HDF5, but not weights of ours (its attribute \"format\" is not {FORMAT:?}){hint}");
+        return Err(refused(path, what));
+    }
+    match attribute(file, "version").map(|a| a.read_scalar::<u32>()) {
+        Some(Ok(version)) => check_version(path, version, VERSION),
+        _ => Err(refused(path, "its attribute \"version\" is missing or not a number; it is damaged")),
+    }
+}
+
+fn model_text(file: &File, attribute_: Container) -> Said<String> {
+    let text = text::read_text(&attribute_).map_err(|e| format!("attribute model: {e}"))?;
+    match attribute(file, MODEL_CRC).map(|a| a.read_scalar::<u32>()) {
+        Some(Ok(crc)) => check_crc("model", text::crc_of(&[&text]), crc)?,
+        _ => return Err(format!("attribute {MODEL_CRC} is missing or not a number; the file is damaged")),
+    }
+    Ok(text)
+}
+
+/// An attribute, if there is one.
+fn attribute(group: &Group, name: &str) -> Option<Container> {
+    group.attr(name).ok().map(|attribute| (*attribute).clone())
+}
+
+fn check_crc(name: &str, got: u32, stored: u32) -> Said<()> {
+    if got == stored {
+        return Ok(());
+    }
+    Err(format!("checksum of {name} is {got:08x}, stored is {stored:08x}; the file is damaged, use another copy"))
+}
+
+/// A file's length, and which of its bytes datasets have taken.
+struct Reader {
+    length: u64,
+    taken: Vec<(u64, u64, String)>,
+}
+
+impl Reader {
+    fn read(&mut self, file: &File) -> Said<(Weights, Option<Extra>)> {
+        let parameters = file.group("parameters").map_err(|e| format!("group parameters: {e}"))?;
+        let tensors = self.tensors(&parameters, "")?;
+        let classes = if file.link_exists("classes") { self.classes(file)? } else { Vec::new() };
+        let mean_image = match file.link_exists("mean_image") {
+            true => Some(self.mean_image(file)?),
+            false => None,
+        };
+        let mean_rgb = if file.link_exists("mean_rgb") { Some(self.mean_rgb(file)?) } else { None };
+        let extra = if file.link_exists("training") { Some(self.extra(file)?) } else { None };
+        Ok((Weights { model: None, tensors, classes, mean_image, mean_rgb }, extra))
+    }
+
+    fn extra(&mut self, file: &File) -> Said<Extra> {
+        let training = file.group("training").map_err(|e| format!("group training: {e}"))?;
+        let dataset = open(&training, "state")?;
+        let bytes = text::stored_length(&dataset).map_err(|e| format!("state: {e}"))? as u64;
+        self.place("state", &dataset, bytes)?;
+        let state = text::read_text(&dataset).map_err(|e| format!("state: {e}"))?;
+        check_crc("state", text::crc_of(&[&state]), stored_crc("state", &dataset)?)?;
+        let optimizer = training.group("optimizer").map_err(|e| format!("group optimizer: {e}"))?;
+        Ok(Extra { state, tensors: self.tensors(&optimizer, "")? })
+    }
+
+    /// All datasets of a group and of groups in it.
+    fn tensors(&mut self, group: &Group, prefix: &str) -> Said<Vec<(String, ArrayD<f32>)>> {
+        if prefix.split('/').count() > DEEPEST {
+            return Err(format!("group {prefix} is nested too deep"));
+        }
+        let links = group
+            .links(IndexType::Name, IterationOrder::Increasing)
+            .map_err(|e| format!("group {:?} cannot be listed: {e}", group.name()))?;
+        let mut tensors = Vec::with_capacity(links.len());
+        for (link, info) in links {
+            let name = format!("{prefix}{link}");
+            if info.link_type != LinkType::Hard {
+                return Err(format!("{name} is a link to elsewhere; expected a dataset"));
+            }
+            match group.group(&link) {
+                Ok(inner) => tensors.extend(self.tensors(&inner, &format!("{name}/"))?),
+                Err(_) => {
+                    let values = self.tensor(&name, &open(group, &link)?)?;
+                    tensors.push((name, values));
+                }
+            }
+        }
+        Ok(tensors)
+    }
+
+    fn tensor(&mut self, name: &str, dataset: &Dataset) -> Said<ArrayD<f32>> {
+        let kind = dataset.dtype().and_then(|t| t.to_descriptor()).map_err(|e| format!("{name}: {e}"))?;
+        if kind != TypeDescriptor::Float(FloatSize::U4) {
+            return Err(format!("{name}: expected f32 values, got {kind}"));
+        }
+        self.place(name, dataset, 4)?;
+        let values: Vec<f32> = dataset.read_raw().map_err(|e| format!("{name} cannot be read: {e}"))?;
+        check_crc(name, crc_of(&values), stored_crc(name, dataset)?)?;
+        ArrayD::from_shape_vec(IxDyn(&dataset.shape()), values).map_err(|e| format!("{name}: {e}"))
+    }
+
+    /// Checks that a dataset of items of `size` bytes is one block within the file that no other dataset has.
+    fn place(&mut self, name: &str, dataset: &Dataset, size: u64) -> Said<()> {
+        let space = dataset.space().map_err(|e| format!("{name}: {e}"))?;
+        let shape: Vec<u64> = space.shape().iter().map(|&axis| axis as u64).collect();
+        let needed = byte_count(&shape, size).filter(|_| space.is_simple());
+        let Some(needed) = needed else { return Err(format!("{name}: shape {shape:?} does not fit in memory")) };
+        let stored = dataset.storage_size();
+        let Some(start) = dataset.offset().filter(|_| stored == needed) else {
+            let what = "expected one contiguous block, uncompressed";
+            return Err(format!("{name}: {what}, of {needed} bytes for shape {shape:?}; {stored} bytes are stored"));
+        };
+        let Some(end) = start.checked_add(needed).filter(|&end| end <= self.length) else {
+            return Err(format!("{name}: its {needed} bytes from {start} leave the file of {} bytes", self.length));
+        };
+        if let Some((.., other)) = self.taken.iter().find(|(s, e, _)| start < *e && *s < end) {
+            return Err(format!("{name} and {other} overlap"));
+        }
+        self.taken.push((start, end, name.into()));
+        Ok(())
+    }
+
+    fn classes(&mut self, file: &File) -> Said<Vec<String>> {
+        let dataset = open(file, "classes")?;
+        let length = text::stored_length(&dataset).map_err(|e| format!("classes: {e}"))?;
+        self.place("classes", &dataset, length as u64)?;
+        let classes = text::read_list(&dataset).map_err(|e| format!("classes: {e}"))?;
+        check_crc("classes", text::crc_of(&classes), stored_crc("classes", &dataset)?)?;
+        Ok(classes)
+    }
+
+    fn mean_image(&mut self, file: &File) -> Said<ndarray::Array3<f32>> {
+        let image = self.tensor("mean_image", &open(file, "mean_image")?)?;
+        let got = image.shape().to_vec();
+        match image.into_dimensionality() {
+            Ok(image) if got[2] == 3 => Ok(image),
+            _ => Err(format!("mean_image: expected shape [height, width, 3], got {got:?}")),
+        }
+    }
+
+    fn mean_rgb(&mut self, file: &File) -> Said<[f32; 3]> {
+        let rgb = self.tensor("mean_rgb", &open(file, "mean_rgb")?)?;
+        let got = rgb.shape().to_vec();
+        rgb.into_raw_vec_and_offset().0.try_into().map_err(|_| format!("mean_rgb: expected shape [3], got {got:?}"))
+    }
+}
+
+fn open(group: &Group, name: &str) -> Said<Dataset> {
+    group.dataset(name).map_err(|e| format!("dataset {name} cannot be opened: {e}"))
+}
+
+fn stored_crc(name: &str, dataset: &Dataset) -> Said<u32> {
+    let crc = dataset.attr(CRC).and_then(|attribute| attribute.read_scalar());
+    crc.map_err(|_| format!("{name}: its checksum (attribute {CRC}) is missing; the file is damaged"))
+}

@@ -1,0 +1,106 @@
+//! Writing our HDF5 files.
+
+use std::path::Path;
+
+use hdf5::{File, Group};
+use ndarray::{ArrayViewD, arr1};
+
+use super::text::{self, Said};
+use super::{Extra, FORMAT, MODEL_CRC, VERSION};
+use crate::Result;
+use crate::weights::{Weights, crc_of, refused};
+
+/// Saves weights as our HDF5, with what makes a checkpoint of them if there is any.
+///
+/// # Errors
+/// As [`Weights::save`].
+pub fn save_with(path: &Path, weights: &Weights, extra: Option<&Extra>) -> Result<()> {
+    if let Some(model) = &weights.model {
+        weights.check(model, &path.display().to_string())?;
+    }
+    tensor::file::replace(path, |temporary| {
+        hdf5::silence_errors(true);
+        write(temporary, weights, extra).map_err(|what| refused(path, format!("cannot be written: {what}")))
+    })
+}
+
+impl From<hdf5::Error> for Failure {
+    fn from(error: hdf5::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// What went wrong, in words.
+struct Failure(String);
+
+fn write(path: &Path, weights: &Weights, extra: Option<&Extra>) -> Said<()> {
+    fill(path, weights, extra).map_err(|Failure(what)| what)
+}
+
+fn fill(path: &Path, weights: &Weights, extra: Option<&Extra>) -> std::result::Result<(), Failure> {
+    let file = File::with_options().with_fapl(|plist| plist.libver_v110()).create(path)?;
+    text::write_attribute(&file, "format", FORMAT)?;
+    file.new_attr::<u32>().create("version")?.write_scalar(&VERSION)?;
+    if let Some(model) = &weights.model {
+        let text = model.to_toml();
+        text::write_attribute(&file, "model", &text)?;
+        file.new_attr::<u32>().create(MODEL_CRC)?.write_scalar(&text::crc_of(&[text]))?;
+    }
+    write_tensors(&new_group(&file, "parameters")?, weights.tensors.iter().map(|(n, t)| (n.as_str(), t.view())))?;
+    if !weights.classes.is_empty() {
+        text::write_list(&file, "classes", &weights.classes)?;
+    }
+    if let Some(image) = &weights.mean_image {
+        write_tensor(&file, "mean_image", image.view().into_dyn())?;
+    }
+    if let Some(rgb) = &weights.mean_rgb {
+        write_tensor(&file, "mean_rgb", arr1(rgb).view().into_dyn())?;
+    }
+    if let Some(extra) = extra {
+        let training = new_group(&file, "training")?;
+        text::write_scalar(&training, "state", &extra.state)?;
+        let optimizer = new_group(&training, "optimizer")?;
+        write_tensors(&optimizer, extra.tensors.iter().map(|(n, t)| (n.as_str(), t.view())))?;
+    }
+    // Closing writes too, and cannot say what failed: let it have nothing left to do.
+    file.flush()?;
+    Ok(file.close()?)
+}
+
+fn new_group(parent: &Group, name: &str) -> Said<Group> {
+    let builder = parent.create_group_builder().obj_track_times(false);
+    builder.create(name).map_err(|e| format!("group {name}: {e}"))
+}
+
+fn write_tensors<'a>(group: &Group, tensors: impl Iterator<Item = (&'a str, ArrayViewD<'a, f32>)>) -> Said<()> {
+    for (name, values) in tensors {
+        let parts: Vec<&str> = name.split('/').collect();
+        if parts.iter().any(|part| part.is_empty() || *part == "." || *part == ".." || part.contains('\0')) {
+            return Err(format!("tensor {name:?} has a name that HDF5 cannot hold"));
+        }
+        let mut parent = group.clone();
+        for part in &parts[..parts.len() - 1] {
+            parent = if parent.link_exists(part) {
+                parent.group(part).map_err(|e| format!("group {part}: {e}"))?
+            } else {
+                new_group(&parent, part)?
+            };
+        }
+        write_tensor(&parent, parts[parts.len() - 1], values)?;
+    }
+    Ok(())
+}
+
+fn write_tensor(group: &Group, name: &str, values: ArrayViewD<'_, f32>) -> Said<()> {
+    let contiguous = values.as_standard_layout();
+    let crc = crc_of(contiguous.as_slice().ok_or_else(|| format!("{name}: not in row-major order"))?);
+    let builder = group.new_dataset_builder().obj_track_times(false).no_chunk();
+    let dataset = builder.with_data(contiguous.view()).create(name).map_err(|e| format!("dataset {name}: {e}"))?;
+    text::write_crc(&dataset, crc).map_err(|e| format!("dataset {name}: {e}"))
+}

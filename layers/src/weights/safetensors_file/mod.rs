@@ -1,0 +1,43 @@
+//! safetensors: ours, which PyTorch's tools load, and other programs'.
+//!
+//! Tensors are written under the names that the network exports (torchvision's for `one-weird-trick`, else ours:
+//! `conv1.weight`) and in PyTorch's layouts (convolutions OIHW, the first linear layer's inputs in order of channel,
+//! row, column), in the network's order. `alexnet.mean_image` (`[3, height, width]`) and `alexnet.mean_rgb` (`[3]`), RGB, 0 to
+//! 255, are there where known; PyTorch loads such a file with `load_state_dict(..., strict=False)`.
+//!
+//! The metadata, always in this order:
+//!
+//! | key | what |
+//! |---|---|
+//! | `format` | `pt`, which PyTorch's tools ask for |
+//! | `alexnet.format` | `weights` |
+//! | `alexnet.version` | [`VERSION`] |
+//! | `alexnet.model` | the network's TOML |
+//! | `alexnet.classes` | a JSON list of names; absent where unknown |
+//! | `alexnet.crc32c` | a JSON object: of each tensor, and of the two texts before, the CRC-32C of its bytes in hexadecimal |
+//!
+//! A program that changes tensors and copies the metadata must leave `alexnet.crc32c` out.
+//!
+//! Reading converts f64, f16 and bf16 to f32, and checks the header as strictly as safetensors' own library does
+//! (no gaps, no overlaps, nothing after the last tensor), and for duplicate names.
+
+mod convert;
+mod header;
+mod read;
+mod write;
+
+pub(super) use header::Entry;
+pub(super) use read::load;
+pub(super) use write::save;
+
+/// Version of the metadata that this writes; it reads all up to it.
+pub const VERSION: u32 = 1;
+
+const FORMAT_KEY: &str = "alexnet.format";
+const VERSION_KEY: &str = "alexnet.version";
+const MODEL_KEY: &str = "alexnet.model";
+const CLASSES_KEY: &str = "alexnet.classes";
+const CRC_KEY: &str = "alexnet.crc32c";
+const FORMAT: &str = "weights";
+const MEAN_IMAGE: &str = "alexnet.mean_image";
+const MEAN_RGB: &str = "alexnet.mean_rgb";

@@ -1,0 +1,181 @@
+//! Reading safetensors.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use ndarray::{ArrayD, Axis, Ix3, IxDyn};
+
+use super::convert;
+use super::header::{self, Entry, Header, LONGEST};
+use super::{CLASSES_KEY, CRC_KEY, FORMAT, FORMAT_KEY, MEAN_IMAGE, MEAN_RGB, MODEL_KEY, VERSION, VERSION_KEY};
+use crate::Result;
+use crate::model::Model;
+use crate::weights::{Weights, check_version, foreign, layout, refused, unreadable};
+
+/// Checksums by name, where the file has them.
+type Checksums = BTreeMap<String, u32>;
+
+/// Loads a file: for `model`, else for the network that it says or that its names are those of.
+pub(in crate::weights) fn load(path: &Path, model: Option<&Model>) -> Result<Weights> {
+    let mut file = File::open(path).map_err(unreadable(path))?;
+    let (Header { metadata, mut entries }, start) = read_header(path, &mut file)?;
+    let ours = match metadata.get(FORMAT_KEY) {
+        Some(_) => Some(Description::parse(path, &metadata, &entries)?),
+        None => None,
+    };
+    let mut source = Source { path, file, start, checksums: Checksums::new() };
+    let (mut mean_image, mut mean_rgb, mut classes) = (None, None, Vec::new());
+    let mut own_model = None;
+    if let Some(ours) = ours {
+        source.checksums = ours.checksums;
+        (own_model, classes) = (Some(ours.model), ours.classes);
+        mean_image = take(&mut entries, MEAN_IMAGE).map(|entry| source.mean_image(&entry)).transpose()?;
+        mean_rgb = take(&mut entries, MEAN_RGB).map(|entry| source.mean_rgb(&entry)).transpose()?;
+    }
+    entries.retain(|entry| !foreign::is_ignored(&entry.name));
+    // The file's own network says how its tensors are laid out, also where they are wanted for another.
+    let model = match own_model.or_else(|| model.cloned()) {
+        Some(model) => model,
+        None => foreign::recognise(path, &entries)?,
+    };
+    let specs = model.parameters()?;
+    let mut tensors = Vec::with_capacity(specs.len());
+    for (spec, entry) in specs.iter().zip(foreign::assign(path, &specs, &entries)?) {
+        let values = layout::from_pytorch(spec, source.tensor(entry)?);
+        tensors.push((spec.name.clone(), values.map_err(|e| refused(path, format!("{}: {e}", entry.name)))?));
+    }
+    Ok(Weights { model: Some(model), tensors, classes, mean_image, mean_rgb })
+}
+
+fn take(entries: &mut Vec<Entry>, name: &str) -> Option<Entry> {
+    let place = entries.iter().position(|entry| entry.name == name)?;
+    Some(entries.remove(place))
+}
+
+/// The header, and where the tensors begin.
+fn read_header(path: &Path, file: &mut File) -> Result<(Header, u64)> {
+    let have = file.metadata().map_err(unreadable(path))?.len();
+    if have < 8 {
+        return Err(refused(path, format!("truncated: need at least 8 bytes, have {have}")));
+    }
+    let mut length = [0; 8];
+    file.read_exact(&mut length).map_err(unreadable(path))?;
+    let length = u64::from_le_bytes(length);
+    if length > LONGEST {
+        return Err(refused(
+            path,
+            format!("its header claims {length} bytes; at most {LONGEST} are read, it is damaged"),
+        ));
+    }
+    let start = 8 + length;
+    if start > have {
+        return Err(refused(path, format!("truncated: need {start} bytes for its header, have {have}")));
+    }
+    let mut json = vec![0; length as usize];
+    file.read_exact(&mut json).map_err(unreadable(path))?;
+    let header = header::parse(&json, have - start).map_err(|what| refused(path, what))?;
+    Ok((header, start))
+}
+
+/// What the metadata of a file of ours says.
+struct Description {
+    model: Model,
+    classes: Vec<String>,
+    checksums: Checksums,
+}
+
+impl Description {
+    fn parse(path: &Path, metadata: &BTreeMap<String, String>, entries: &[Entry]) -> Result<Self> {
+        let wrong = |key: &str, what: String| refused(path, format!("metadata {key:?}: {what}"));
+        let text = |key: &str| metadata.get(key).ok_or_else(|| wrong(key, "missing; the file is damaged".into()));
+        let format = text(FORMAT_KEY)?;
+        if format != FORMAT {
+            return Err(wrong(FORMAT_KEY, format!("expected {FORMAT:?}, got {format:?}")));
+        }
+        let version = text(VERSION_KEY)?;
+        let number = version.parse().map_err(|_| wrong(VERSION_KEY, format!("expected a number, got {version:?}")))?;
+        check_version(path, number, VERSION)?;
+        let checksums = match metadata.get(CRC_KEY) {
+            Some(json) => checksums(json).map_err(|what| wrong(CRC_KEY, what))?,
+            None => Checksums::new(),
+        };
+        let verify = |key: &str, text: &str| match checksums.get(key) {
+            Some(&crc) => check_crc(key, crc32c::crc32c(text.as_bytes()), crc).map_err(|what| refused(path, what)),
+            None => Ok(()),
+        };
+        let model = text(MODEL_KEY)?;
+        verify(MODEL_KEY, model)?;
+        let mut described: BTreeSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+        described.insert(MODEL_KEY);
+        let classes = match metadata.get(CLASSES_KEY) {
+            Some(json) => {
+                verify(CLASSES_KEY, json)?;
+                described.insert(CLASSES_KEY);
+                serde_json::from_str(json).map_err(|e| wrong(CLASSES_KEY, format!("expected a list of names: {e}")))?
+            }
+            None => Vec::new(),
+        };
+        if !checksums.is_empty() && !described.iter().copied().eq(checksums.keys().map(String::as_str)) {
+            return Err(wrong(CRC_KEY, "does not name what the file holds; the file is damaged".into()));
+        }
+        Ok(Self { model: Model::parse(model, &path.display().to_string())?, classes, checksums })
+    }
+}
+
+fn checksums(json: &str) -> std::result::Result<Checksums, String> {
+    let texts: BTreeMap<String, String> = serde_json::from_str(json).map_err(|e| e.to_string())?;
+    let number = |(name, text): (String, String)| match u32::from_str_radix(&text, 16) {
+        Ok(crc) => Ok((name, crc)),
+        Err(_) => Err(format!("expected 8 hexadecimal digits for {name}, got {text:?}")),
+    };
+    texts.into_iter().map(number).collect()
+}
+
+fn check_crc(name: &str, got: u32, stored: u32) -> std::result::Result<(), String> {
+    if got == stored {
+        return Ok(());
+    }
+    Err(format!("checksum of {name} is {got:08x}, stored is {stored:08x}; the file is damaged, use another copy"))
+}
+
+/// Where tensors are read from. All offsets have been compared with the file's length.
+struct Source<'a> {
+    path: &'a Path,
+    file: File,
+    start: u64,
+    checksums: Checksums,
+}
+
+impl Source<'_> {
+    /// A tensor's values, as laid out in the file.
+    fn tensor(&mut self, entry: &Entry) -> Result<ArrayD<f32>> {
+        let [from, to] = entry.bytes;
+        let mut bytes = vec![0; (to - from) as usize];
+        self.file.seek(SeekFrom::Start(self.start + from)).map_err(unreadable(self.path))?;
+        self.file.read_exact(&mut bytes).map_err(unreadable(self.path))?;
+        if let Some(&stored) = self.checksums.get(&entry.name) {
+            check_crc(&entry.name, crc32c::crc32c(&bytes), stored).map_err(|what| refused(self.path, what))?;
+        }
+        let Entry { name, shape, dtype, .. } = entry;
+        let values = convert::to_f32(dtype, &bytes)
+            .ok_or_else(|| refused(self.path, format!("{name}: expected F32, F64, F16 or BF16, got {dtype}")))?;
+        ArrayD::from_shape_vec(IxDyn(shape), values).map_err(|e| refused(self.path, format!("{name}: {e}")))
+    }
+
+    fn mean_image(&mut self, entry: &Entry) -> Result<ndarray::Array3<f32>> {
+        let got = &entry.shape;
+        let image = self.tensor(entry)?.into_dimensionality::<Ix3>().ok().filter(|image| image.len_of(Axis(0)) == 3);
+        let image = image.ok_or_else(|| {
+            refused(self.path, format!("{MEAN_IMAGE}: expected shape [3, height, width], got {got:?}"))
+        })?;
+        Ok(image.permuted_axes([1, 2, 0]).as_standard_layout().into_owned())
+    }
+
+    fn mean_rgb(&mut self, entry: &Entry) -> Result<[f32; 3]> {
+        let wrong = |_| refused(self.path, format!("{MEAN_RGB}: expected shape [3], got {:?}", entry.shape));
+        let (values, _) = self.tensor(entry)?.into_raw_vec_and_offset();
+        values.try_into().map_err(wrong)
+    }
+}
