@@ -205,6 +205,7 @@ fn refusals_name_file_layer_and_what_was_meant() {
     let cases: &[(String, &[&str])] = &[
         (file("name = \"c1\"\nkind = \"convv\""), &["f.toml", "\"c1\"", "\"convv\"", "did you mean \"conv\""]),
         (file(&format!("{conv}pading = 1")), &["f.toml", "\"c1\"", "\"pading\"", "did you mean \"padding\""]),
+        (file("name = \"c1\"\nkind = \"max\""), &["\"c1\"", "did you mean \"max-pool\""]),
         (file("name = \"c1\"\nkind = \"conv\"\nfiltres = 4"), &["\"filtres\"", "did you mean \"filters\""]),
         (file("name = \"c1\"\nkind = \"conv\"\nfilters = 4"), &["\"c1\"", "\"kernel\" is missing"]),
         (file(&format!("{conv}stride = 0")), &["\"c1\"", "\"stride\"", "from 1 to", "got 0"]),

@@ -161,11 +161,13 @@ pub(super) fn nearest(word: &str, known: &[&str]) -> Vec<String> {
     const NEAR: f64 = 0.5;
     // The measure's time grows with the product of the lengths: a file may hold a key of any length.
     let word: String = word.chars().take(64).collect::<String>().to_lowercase();
-    let mut scored: Vec<(f64, &str)> = known
-        .iter()
-        .map(|name| (strsim::normalized_damerau_levenshtein(&word, name), *name))
-        .filter(|(score, _)| *score >= NEAR)
-        .collect();
+    // A beginning counts as near: "max" for "max-pool".
+    let score = |name: &str| {
+        let begun = word.len() > 1 && name.starts_with(&word);
+        if begun { 1.0 } else { strsim::normalized_damerau_levenshtein(&word, name) }
+    };
+    let mut scored: Vec<(f64, &str)> =
+        known.iter().map(|name| (score(name), *name)).filter(|(score, _)| *score >= NEAR).collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
     scored.into_iter().map(|(_, name)| name.to_owned()).collect()
 }
