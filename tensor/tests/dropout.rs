@@ -58,6 +58,13 @@ fn long_masks_follow_from_the_stream_and_p_of_them_are_zero() {
 }
 
 #[test]
+fn a_draw_equal_to_p_is_kept() {
+    let stream = Stream::new(1, purpose::DROPOUT, 1);
+    let spec = Dropout { p: f64::from(stream.uniform(6)), scale: DropoutScale::AtTest };
+    assert_eq!(run(cpu32(), &spec, stream, &[3.0; 7])[6], 3.0);
+}
+
+#[test]
 fn masks_differ_by_step_and_layer() {
     let spec = Dropout { p: 0.5, scale: DropoutScale::InTraining };
     let mask = |layer, step| run(cpu64(), &spec, Stream::new(1, purpose::DROPOUT + layer, step), &[1.0; 200]);

@@ -80,6 +80,11 @@ fn single_precision_keeps_its_digits_over_a_million_values() {
 }
 
 #[test]
+fn mean_divides_by_the_count() {
+    assert_eq!(tensor64(&[2, 2], &[1.0, 2.0, 3.0, 6.0]).mean().unwrap().scalar().unwrap(), 3.0);
+}
+
+#[test]
 fn an_infinite_or_nan_value_is_found_wherever_it_is() {
     let len = 40_000;
     let finite = vec![f64::from(f32::MAX); len];
