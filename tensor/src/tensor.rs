@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
-use crate::{Backend, Device, Error, Result};
+use crate::{Backend, Error, Result};
 
 /// Numbers in row-major order on a device. Cloning shares the buffer; writing in place copies a shared one first.
 #[derive(Clone, Debug)]

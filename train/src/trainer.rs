@@ -15,7 +15,7 @@ use crate::evaluate::{self, evaluate};
 use crate::input::{self, PackMeans};
 use crate::log::{Log, StepLine, ValidationLine};
 use crate::run::{Best, Run};
-use crate::{Config, Error, Result, Stop, diagnose};
+use crate::{Config, Error, Result, Stop, diagnose, load};
 
 /// What happened, for whoever watches.
 #[derive(Debug)]
@@ -128,6 +128,11 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
     /// The network as trained so far.
     pub fn network(&self) -> &Network<B> {
         &self.network
+    }
+
+    /// The means of the training pack.
+    pub fn means(&self) -> &PackMeans {
+        &self.means
     }
 
     /// The run's folder.
@@ -327,6 +332,8 @@ fn validation_options(config: &Config, input: data::Input) -> evaluate::Options 
 /// Loads `model.weights`, all but the layers in `model.fresh`.
 fn begin_with_weights<B: Backend<Elem = f32>>(config: &Config, network: &mut Network<B>) -> Result<()> {
     let Some(path) = &config.model.weights else { return Ok(()) };
-    let loaded = crate::load::weights(path, Some(network.model()), &mut |_| {})?;
+    // A file that does not say what it is for is taken to be for this network.
+    let loaded = load::weights(path, None, &mut |_| {})
+        .or_else(|_| load::weights(path, Some(network.model()), &mut |_| {}))?;
     checkpoint::begin_with(network, &loaded.weights.tensors, &config.model.fresh, path)
 }

@@ -51,7 +51,7 @@ impl Lrn {
         match (self.alpha_rule, self.region) {
             (AlphaRule::Sum, _) => self.alpha,
             (AlphaRule::Mean, Region::AcrossChannels) => self.alpha / self.size as f64,
-            (AlphaRule::Mean, Region::WithinMap) => self.alpha / (self.size * self.size) as f64,
+            (AlphaRule::Mean, Region::WithinMap) => self.alpha / (self.size as f64).powi(2),
         }
     }
 

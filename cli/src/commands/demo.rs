@@ -1,0 +1,191 @@
+//! `alexnet demo`: from drawing pictures to showing what a network learned of them, by the commands' own code.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use data::{Pack, Views};
+use image::RgbImage;
+use layers::Model;
+use tensor::Cpu;
+use toml::Value;
+use train::config::keys;
+use train::evaluate::{self, Evaluation};
+use train::log::{self, StepLine};
+use train::pictures::{self, PredictionRow, Series};
+use train::predict::predict;
+use train::trainer::Trainer;
+use train::{Config, Stop, input};
+
+use super::pack::{self, Job};
+use super::{device, train as train_command};
+use crate::args::{Demo, Storage};
+use crate::console::{note, percent, print, table};
+use crate::demo::{MODEL, draw};
+use crate::failure::{Failure, Result};
+use crate::signals::stop_on_signals;
+
+/// Drawn pictures of each kind: to train on, to test on.
+const TRAIN_PER_CLASS: usize = 400;
+const VAL_PER_CLASS: usize = 100;
+
+pub fn run(args: &Demo) -> Result<()> {
+    let begun = Instant::now();
+    let stop = stop_on_signals()?;
+    let out = &args.out;
+    make_empty(out)?;
+    let threads = args.threads.unwrap_or_else(device::all_threads);
+
+    note("1/5 drawing pictures of ten kinds");
+    let pictures = out.join("pictures");
+    draw::draw_dataset(&pictures, args.seed, TRAIN_PER_CLASS, VAL_PER_CLASS, draw::SIZE)
+        .map_err(|e| Failure::Failed(e.to_string()))?;
+
+    note("2/5 packing them");
+    let packs = [pack_demo(args, threads, &pictures, "train", &stop)?, pack_demo(args, threads, &pictures, "val", &stop)?];
+
+    note("3/5 training a linear classifier on pixels, to compare with");
+    let linear = train_one(args, threads, "linear", Model::load("linear")?, &packs, &stop)?;
+    note("4/5 training a small AlexNet");
+    let model = Model::parse(MODEL, "demo")?;
+    fs::write(out.join("model.toml"), MODEL).map_err(|e| failed(&out.join("model.toml"), &e))?;
+    let network = train_one(args, threads, "network", model, &packs, &stop)?;
+
+    note("5/5 testing both and drawing what was learned");
+    let val = Arc::new(Pack::open(&packs[1])?);
+    let rows = [
+        ("linear classifier, 1 crop", test(&linear, &val, Views::Centre, threads, &stop)?),
+        ("small AlexNet, 1 crop", test(&network, &val, Views::Centre, threads, &stop)?),
+        ("small AlexNet, 10 crops", test(&network, &val, Views::Ten, threads, &stop)?),
+    ];
+    let drawn = draw_report(out, &network, &val)?;
+    print(&report(&rows))?;
+    note(&closing(out, &drawn, begun));
+    Ok(())
+}
+
+fn make_empty(out: &Path) -> Result<()> {
+    let filled = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
+    if filled {
+        return Err(Failure::Failed(format!("{}: is not empty; remove it, or choose another --out", out.display())));
+    }
+    fs::create_dir_all(out).map_err(|e| failed(out, &e))
+}
+
+fn pack_demo(args: &Demo, threads: usize, pictures: &Path, part: &str, stop: &Stop) -> Result<PathBuf> {
+    let out = args.out.join(format!("{part}.pack"));
+    let job = Job {
+        source: pictures.join(part),
+        out: out.clone(),
+        size: draw::SIZE,
+        storage: Storage::Raw,
+        jobs: threads,
+        max_bad: 0,
+        classes_of: (part == "val").then(|| args.out.join("train.pack")),
+    };
+    pack::pack(&job, stop)?;
+    Ok(out)
+}
+
+fn train_one(
+    args: &Demo,
+    threads: usize,
+    name: &str,
+    model: Model,
+    packs: &[PathBuf; 2],
+    stop: &Stop,
+) -> Result<Trainer<Cpu<f32>>> {
+    let text = |path: &Path| Value::String(path.display().to_string());
+    let number = |n: u64| Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
+    let settings = [
+        keys::single("data.train", text(&packs[0])),
+        keys::single("data.val", text(&packs[1])),
+        keys::single("run.threads", number(threads as u64)),
+        keys::single("run.seed", number(args.seed)),
+    ];
+    let mut layers = vec![(model.name.clone(), model.train.clone())];
+    layers.extend(settings.map(|table| ("demo".to_string(), table)));
+    let config = Config::from_layers(&layers)?;
+    let mut trainer = train_command::begin(&config, model, Some(&args.out.join(name)))?;
+    train_command::train(&mut trainer, stop)?;
+    Ok(trainer)
+}
+
+fn test(
+    trainer: &Trainer<Cpu<f32>>,
+    val: &Arc<Pack>,
+    views: Views,
+    threads: usize,
+    stop: &Stop,
+) -> Result<Evaluation> {
+    let input = input::pixels(&trainer.network().model().input, trainer.means(), val.size())?;
+    let options = evaluate::Options { input, views, batch: 128, threads };
+    Ok(evaluate::evaluate(trainer.network(), val, &options, stop, |_| ())?)
+}
+
+fn report(rows: &[(&str, Evaluation)]) -> String {
+    let mut lines = vec![["", "loss", "top-1 error", "top-5 error"].map(String::from).to_vec()];
+    for (name, result) in rows {
+        lines.push(vec![
+            (*name).to_string(),
+            format!("{:.3}", result.loss),
+            percent(result.top1_error),
+            percent(result.top5_error),
+        ]);
+    }
+    table(&lines)
+}
+
+/// Writes the pictures of the report and names them.
+fn draw_report(out: &Path, trainer: &Trainer<Cpu<f32>>, val: &Pack) -> Result<Vec<PathBuf>> {
+    let names = ["kernels.png", "predictions.png", "loss.png"].map(|name| out.join(name));
+    let first = trainer.network().parameters().iter().find(|p| p.value.shape().len() == 4);
+    if let Some(kernels) = first {
+        pictures::save_png(&pictures::kernels(&kernels.value.to_array()?, 8), &names[0])?;
+    }
+    pictures::save_png(&pictures::predictions(&prediction_rows(trainer, val)?), &names[1])?;
+    let lines: Vec<StepLine> = log::read(&trainer.folder().join("log.jsonl"))?;
+    let points = lines.iter().map(|line| (line.step as f64, line.loss)).collect();
+    let series = [Series { name: "training loss".into(), points }];
+    pictures::save_png(&pictures::curve(&series, "step", "loss", "small AlexNet"), &names[2])?;
+    Ok(names.to_vec())
+}
+
+/// The first test picture of each class and what the network makes of it.
+fn prediction_rows(trainer: &Trainer<Cpu<f32>>, val: &Pack) -> Result<Vec<PredictionRow>> {
+    let network = trainer.network();
+    let size = val.size();
+    let input = input::pixels(&network.model().input, trainer.means(), size)?;
+    let first_of = |class: usize| (0..val.len()).find(|&i| val.label(i) as usize == class);
+    let mut rows = Vec::new();
+    for index in (0..val.classes().len()).filter_map(first_of) {
+        let square = val.pixels(index)?;
+        let guesses = predict(network, val.classes(), &input, Views::Centre, size, &square, 5)?;
+        let picture = RgbImage::from_raw(size as u32, size as u32, square.to_vec())
+            .ok_or_else(|| Failure::Failed("a stored picture has another size than its pack".into()))?;
+        let truth = val.classes()[val.label(index) as usize].clone();
+        rows.push(PredictionRow { picture, truth, top: guesses.into_iter().map(|g| (g.name, g.probability)).collect() });
+    }
+    Ok(rows)
+}
+
+fn closing(out: &Path, drawn: &[PathBuf], begun: Instant) -> String {
+    let list: Vec<String> = drawn.iter().map(|path| format!("  {}", path.display())).collect();
+    let dir = out.display();
+    format!(
+        "in {:.0} s. Look at\n{}\nThe same by hand:\n  \
+         alexnet pack {dir}/pictures/train TRAIN --size {size}\n  \
+         alexnet pack {dir}/pictures/val VAL --size {size} --classes-of TRAIN\n  \
+         alexnet train --data TRAIN --val VAL --model {dir}/model.toml --out RUN\n  \
+         alexnet eval --data VAL --weights RUN --crops 10\n  \
+         alexnet predict --weights RUN {dir}/pictures/val/*/0000.jpg",
+        begun.elapsed().as_secs_f64(),
+        list.join("\n"),
+        size = draw::SIZE,
+    )
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Failed(format!("{}: {error}", path.display()))
+}

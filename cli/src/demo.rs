@@ -1,0 +1,6 @@
+//! The data and the network of `alexnet demo`.
+
+pub mod draw;
+
+/// The demo's network, in the form of the presets.
+pub const MODEL: &str = include_str!("demo/model.toml");

@@ -1,0 +1,111 @@
+//! Settings: where they come from, what is refused.
+
+use alexnet_train::config::keys::{KEYS, parse_setting};
+use alexnet_train::config::{Config, OptimKind, parse_table};
+use proptest::prelude::*;
+use std::path::Path;
+
+fn layer(text: &str) -> (String, toml::Table) {
+    ("test".to_string(), parse_table("test", text).unwrap())
+}
+
+fn full() -> Config {
+    let mut config = Config::default();
+    config.model.dropout = Some(0.25);
+    config.model.weights = Some("w.h5".into());
+    config.data.val = Some("val".into());
+    config.run.steps = Some(7);
+    config
+}
+
+/// The table of keys and the structs cannot drift apart.
+#[test]
+fn keys_are_those_of_the_config() {
+    let table = full().to_table();
+    let mut names: Vec<String> = Vec::new();
+    for (section, value) in &table {
+        names.extend(value.as_table().unwrap().keys().map(|name| format!("{section}.{name}")));
+    }
+    names.sort();
+    let mut keys: Vec<String> = KEYS.iter().map(|(key, _)| key.to_string()).collect();
+    keys.sort();
+    assert_eq!(names, keys);
+}
+
+#[test]
+fn run_toml_round_trips() {
+    let config = full();
+    assert_eq!(Config::parse("run.toml", &config.to_toml()).unwrap(), config);
+}
+
+#[test]
+fn later_layers_win() {
+    let layers = [layer("[optim]\nrate = 0.5\nmomentum = 0.1"), layer("[optim]\nrate = 0.25\nkind = 'adam'")];
+    let config = Config::from_layers(&layers).unwrap();
+    assert_eq!((config.optim.rate, config.optim.momentum, config.optim.kind), (0.25, 0.1, OptimKind::Adam));
+}
+
+#[test]
+fn settings_are_toml_or_text() {
+    let set = |text: &str| Config::from_layers(&[("--set".into(), parse_setting(text).unwrap())]);
+    assert_eq!(set("optim.kind=adam").unwrap().optim.kind, OptimKind::Adam);
+    assert_eq!(set("optim.drop_epochs=[25, 51, 79]").unwrap().optim.drop_epochs, [25.0, 51.0, 79.0]);
+    assert!(!set("data.augment = false").unwrap().data.augment);
+    assert_eq!(set("data.train=a pack").unwrap().data.train, Path::new("a pack"));
+    let error = set("optim.rate=fast").unwrap_err().to_string();
+    assert!(error.contains("fast") || error.contains("expected"), "{error}");
+}
+
+#[test]
+fn unknown_keys_name_near_ones() {
+    for (wrong, near) in [("optim.rat", "optim.rate"), ("run.sed", "run.seed"), ("rate", "optim.rate")] {
+        let error = parse_setting(&format!("{wrong}=1")).unwrap_err().to_string();
+        assert!(error.contains(wrong) && error.contains(near), "{error}");
+    }
+    let error = Config::from_layers(&[layer("[optim]\nmomentun = 0.9")]).unwrap_err().to_string();
+    assert!(error.contains("test") && error.contains("optim.momentum"), "{error}");
+}
+
+#[test]
+fn values_out_of_range_name_setting_and_range() {
+    for (setting, words) in [
+        ("run.batch=0", "at least 1"),
+        ("run.threads=0", "1..=1024"),
+        ("optim.rate=-0.1", "at least 0"),
+        ("optim.rate=nan", "at least 0"),
+        ("optim.momentum=1", "[0, 1)"),
+        ("model.dropout=1.0", "[0, 1)"),
+        ("optim.drop_epochs=[3, 2]", "rising"),
+        ("run.steps=0", "at least 1"),
+    ] {
+        let error = Config::from_layers(&[("--set".into(), parse_setting(setting).unwrap())]).unwrap_err().to_string();
+        let key = setting.split('=').next().unwrap();
+        assert!(error.contains(key) && error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn a_resumed_run_may_be_longer_but_not_other() {
+    let before = Config::default();
+    let mut longer = before.clone();
+    longer.run.epochs = 200;
+    longer.run.threads = 7;
+    longer.can_continue(&before, Path::new("run")).unwrap();
+    let mut other = before.clone();
+    other.run.batch = 64;
+    other.run.seed = 9;
+    let error = other.can_continue(&before, Path::new("run")).unwrap_err().to_string();
+    assert!(error.contains("run.batch was 128, now 64") && error.contains("run.seed was 1, now 9"), "{error}");
+}
+
+proptest! {
+    /// Whatever comes after --set, the answer is a setting or an error that repeats it.
+    #[test]
+    fn any_setting_is_taken_or_refused(key in "[a-z_.]{0,20}", value in ".{0,20}") {
+        let text = format!("{key}={value}");
+        match parse_setting(&text) {
+            Ok(table) => { let _ = Config::from_layers(&[("--set".into(), table)]); }
+            Err(error) => prop_assert!(error.to_string().contains(key.as_str())),
+        }
+    }
+}
