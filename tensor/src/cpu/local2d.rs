@@ -3,7 +3,7 @@
 use gemm::Parallelism;
 use rayon::prelude::*;
 
-use super::matrix::{Matrix, MatrixMut, product};
+use super::matrix::{Matrix, MatrixMut, finish_rows, product};
 use super::patch::{gather, scatter};
 use crate::ops::conv2d::Geometry;
 use crate::ops::local2d::Kernels;
@@ -68,7 +68,7 @@ impl<E: Element> Kernels for Cpu<E> {
                     product(y, false, windows, kernels(g, w, position, group).t(), Parallelism::None);
                 }
             }
-            super::matrix::finish_rows(y, b, false);
+            finish_rows(y, b, false);
         };
         self.install(|| {
             let x = x.as_slice().par_chunks(at_once * x_len);

@@ -24,8 +24,8 @@ impl Span {
     }
 }
 
-/// The runs of a window: calls `run(start in the picture, start in the patch, length)` for each stretch of values that is
-/// contiguous in both. Returns whether the window lies wholly inside the picture.
+/// Calls `run(start in the picture, start in the patch, length)` for each stretch of a window's values that is
+/// contiguous in both and lies inside the picture.
 fn runs(g: &Geometry, group: usize, at: [usize; 2], mut run: impl FnMut(usize, usize, usize)) {
     let (rows, columns) = (Span::new(g, 0, at[0]), Span::new(g, 1, at[1]));
     let [_, width, c] = g.input;
@@ -68,23 +68,26 @@ pub(super) fn is_pointwise(g: &Geometry) -> bool {
     g.kernel == [1, 1] && g.stride == [1, 1] && g.padding == Default::default()
 }
 
-/// Windows `rows` (counted over all pictures, rows and columns) as a matrix `[rows, kh * kw * c / groups]`, written to
-/// `buffer` unless it lies in x already.
+/// Windows `rows` (counted over all pictures, rows and columns) as a matrix `[rows, width]`, written to `buffer` unless
+/// it lies in x already. `width` is the patch, kh * kw * c / groups, or more: then zeros follow it.
 pub(super) fn columns<'a, E: Element>(
     g: &Geometry,
     x: &'a [E],
     group: usize,
     rows: Range<usize>,
+    width: usize,
     buffer: &'a mut [E],
 ) -> Matrix<'a, E> {
     let ([h, w, c], [oh, ow, _], patch) = (g.input, g.output, g.patch());
     if is_pointwise(g) {
         return Matrix::new(&x[rows.start * c + group * patch..rows.end * c], rows.len(), patch, c);
     }
-    for (row, window) in rows.clone().zip(buffer.chunks_exact_mut(patch.max(1))) {
+    for (row, window) in rows.clone().zip(buffer.chunks_exact_mut(width.max(1))) {
         let picture = row / (oh * ow) * (h * w * c);
         let at = [row / ow % oh, row % ow];
+        let (window, rest) = window.split_at_mut(patch);
         gather(g, &x[picture..picture + h * w * c], group, at, window);
+        rest.fill(E::zero());
     }
-    Matrix::new(buffer, rows.len(), patch, patch)
+    Matrix::new(buffer, rows.len(), width, width)
 }

@@ -1,6 +1,7 @@
 //! 2-D convolution (cross-correlation, as every framework has it) with groups.
 
 use super::{Edge, Padding, window::output_length};
+use crate::tensor::element_count;
 use crate::{Backend, Device, Error, Result, Tensor};
 
 /// How a convolution walks over its input.
@@ -68,6 +69,7 @@ impl Conv2d {
         let p = self.padding;
         let oh = output_length(OP, h, [p.top, p.bottom], kh, self.stride[0], Edge::Floor)?;
         let ow = output_length(OP, width, [p.left, p.right], kw, self.stride[1], Edge::Floor)?;
+        element_count(OP, &[n, oh, ow, out])?;
         Ok(Geometry {
             n,
             input: [h, width, c],

@@ -12,7 +12,8 @@ pub struct SgdStep {
     pub momentum: f64,
     /// Weight decay.
     pub decay: f64,
-    /// Nesterov's form: w <- w + momentum v - decay rate w - rate g with the new v.
+    /// Nesterov's form: w <- w + momentum v - decay rate w - rate g with the new v and, in the decay, the old w.
+    /// Keras' form, and PyTorch's while the rate is constant (its velocity is multiplied by the rate only when used).
     pub nesterov: bool,
 }
 

@@ -26,7 +26,8 @@ impl Padding {
     pub fn same(input: [usize; 2], kernel: [usize; 2], stride: [usize; 2]) -> Self {
         let total = |axis: usize| {
             let output = input[axis].div_ceil(stride[axis].max(1));
-            (output.saturating_sub(1) * stride[axis] + kernel[axis]).saturating_sub(input[axis])
+            let reach = output.saturating_sub(1).saturating_mul(stride[axis]).saturating_add(kernel[axis]);
+            reach.saturating_sub(input[axis])
         };
         let (v, h) = (total(0), total(1));
         Self { top: v / 2, bottom: v - v / 2, left: h / 2, right: h - h / 2 }
@@ -47,7 +48,7 @@ pub enum Edge {
 /// The number of windows along one axis.
 ///
 /// # Errors
-/// [`Error::Argument`] for a kernel or stride of 0, or a kernel larger than the padded input.
+/// [`Error::Argument`] for a kernel or stride of 0, a kernel larger than the padded input, or lengths past counting.
 pub fn output_length(
     op: &'static str,
     input: usize,
@@ -59,7 +60,10 @@ pub fn output_length(
     if kernel == 0 || stride == 0 {
         return Err(Error::argument(op, format!("kernel and stride must be at least 1, got {kernel} and {stride}")));
     }
-    let padded = input + pads[0] + pads[1];
+    let padded = input.checked_add(pads[0]).and_then(|n| n.checked_add(pads[1]));
+    let padded = padded.filter(|&n| n <= isize::MAX as usize).ok_or_else(|| {
+        Error::argument(op, format!("padding must leave a length that can be counted, got {pads:?} around {input}"))
+    })?;
     if input == 0 || padded < kernel {
         return Err(Error::argument(
             op,
@@ -71,7 +75,86 @@ pub fn output_length(
         Edge::Floor => room / stride + 1,
         Edge::Ceil => {
             let n = room.div_ceil(stride) + 1;
-            if (n - 1) * stride >= input + pads[0] { n - 1 } else { n }
+            if (n - 1).saturating_mul(stride) >= input + pads[0] { n - 1 } else { n }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn same_padding_of_known_layers() {
+        // The seed's first layer: 224, kernel 11, stride 4.
+        let p = Padding::same([224, 224], [11, 11], [4, 4]);
+        assert_eq!(p, Padding { top: 3, bottom: 4, left: 3, right: 4 });
+        assert_eq!(output_length("conv2d", 224, [3, 4], 11, 4, Edge::Floor).expect("fits"), 56);
+        assert_eq!(Padding::same([27, 13], [5, 3], [1, 1]), Padding { top: 2, bottom: 2, left: 1, right: 1 });
+        assert_eq!(Padding::same([8, 7], [1, 2], [2, 2]), Padding { top: 0, bottom: 0, left: 0, right: 1 });
+        assert_eq!(Padding::same([5, 5], [1, 1], [7, 1]), Padding::all(0), "stride past the kernel: none needed");
+    }
+
+    #[test]
+    fn lengths_of_known_layers() {
+        let length = |input, pads, kernel, stride, edge| output_length("t", input, pads, kernel, stride, edge).ok();
+        assert_eq!(length(224, [0, 3], 11, 4, Edge::Floor), Some(55), "the authors' zeros on one side");
+        assert_eq!(length(227, [0, 0], 11, 4, Edge::Floor), Some(55));
+        assert_eq!(length(224, [2, 2], 11, 4, Edge::Floor), Some(55), "torchvision");
+        assert_eq!(length(55, [0, 0], 3, 2, Edge::Floor), Some(27));
+        // cuda-convnet's 32x32 networks: 3/2 pooling gives 16, 8, 4.
+        assert_eq!([32, 16, 8].map(|n| length(n, [0, 0], 3, 2, Edge::Ceil)), [Some(16), Some(8), Some(4)]);
+        assert_eq!(length(4, [0, 0], 1, 3, Edge::Ceil), Some(2));
+        assert_eq!(length(3, [0, 0], 1, 4, Edge::Ceil), Some(1), "a window past the edge holds nothing");
+    }
+
+    #[test]
+    fn impossible_windows_are_refused_by_name() {
+        let message = |input, pads, kernel, stride| {
+            output_length("pool", input, pads, kernel, stride, Edge::Floor).expect_err("impossible").to_string()
+        };
+        assert_eq!(message(5, [0, 0], 0, 1), "pool: kernel and stride must be at least 1, got 0 and 1");
+        assert_eq!(message(5, [0, 0], 3, 0), "pool: kernel and stride must be at least 1, got 3 and 0");
+        assert_eq!(message(5, [1, 0], 7, 1), "pool: a kernel of 7 does not fit an input of 5 padded to 6");
+        assert!(message(0, [3, 3], 3, 1).contains("an input of 0"));
+        assert!(message(5, [usize::MAX, 1], 3, 1).contains("can be counted"));
+    }
+
+    /// Caffe's PoolingLayer: ceil, then a last window that starts in the far padding is dropped.
+    fn caffe(input: usize, pad: usize, kernel: usize, stride: usize) -> usize {
+        let pooled = ((input + 2 * pad - kernel) as f64 / stride as f64).ceil() as usize + 1;
+        if pad > 0 && (pooled - 1) * stride >= input + pad { pooled - 1 } else { pooled }
+    }
+
+    proptest! {
+        #[test]
+        fn ceil_is_caffes_rule(input in 1usize..60, kernel in 1usize..12, stride in 1usize..12, pad in 0usize..6) {
+            let (stride, pad) = (stride.min(kernel), pad.min(kernel - 1));
+            prop_assume!(input + 2 * pad >= kernel);
+            let n = output_length("pool", input, [pad, pad], kernel, stride, Edge::Ceil).expect("fits");
+            prop_assert_eq!(n, caffe(input, pad, kernel, stride));
+            prop_assert!((n - 1) * stride < input + pad, "the last window starts inside");
+            prop_assert!((n - 1) * stride + kernel > pad, "the first window reaches the picture");
+        }
+
+        #[test]
+        fn floor_counts_the_windows_inside(input in 1usize..40, before in 0usize..6, after in 0usize..6,
+                                           kernel in 1usize..12, stride in 1usize..12) {
+            prop_assume!(input + before + after >= kernel);
+            let n = output_length("conv2d", input, [before, after], kernel, stride, Edge::Floor).expect("fits");
+            let inside = (0..).step_by(stride).take_while(|start| start + kernel <= input + before + after);
+            prop_assert_eq!(n, inside.count());
+        }
+
+        #[test]
+        fn same_keeps_the_length_over_the_stride(input in 1usize..60, kernel in 1usize..12, stride in 1usize..12) {
+            let p = Padding::same([input, 1], [kernel, 1], [stride, 1]);
+            prop_assert!(p.bottom - p.top <= 1);
+            prop_assume!(input + p.top + p.bottom >= kernel);
+            let n = output_length("conv2d", input, [p.top, p.bottom], kernel, stride, Edge::Floor).expect("fits");
+            prop_assert_eq!(n, input.div_ceil(stride));
+        }
+    }
 }
