@@ -1,4 +1,25 @@
-//! Automatic differentiation, layers, networks as text and their weights.
+//! Automatic differentiation on a tape, the layers of AlexNet and its kin, networks as text, and their weights in files.
+//!
+//! - [`Tape`] computes and records, [`Tape::backward`] gives [`Gradients`]. The operations are in [`ops`], a file each.
+//! - [`gradient_check`] compares gradients with finite differences, for whoever adds an operation.
+//! - [`Model`] is a network as TOML: a preset or a file. [`Network`] is a model with parameters on a device.
+//! - [`summary`] prints a model's layers.
+//! - `weights`, behind the default feature of that name, reads and writes parameters as HDF5 and safetensors.
+//!
+//! Pictures are laid out NHWC, weights as in [`tensor`]. The crate is for any [`tensor::Backend`].
+//!
+//! ```
+//! use alexnet_layers::Tape;
+//! use tensor::{Cpu, Tensor};
+//!
+//! let mut tape = Tape::new();
+//! let x = tape.parameter(Tensor::from_slice(&Cpu::<f64>::new(1)?, &[3], &[1.0, 2.0, 3.0])?);
+//! let square = tape.multiply(&x, &x)?;
+//! let loss = tape.sum(&square)?;
+//! let gradients = tape.backward(&loss)?;
+//! assert_eq!(gradients.get(&x).unwrap().to_vec()?, [2.0, 4.0, 6.0]);
+//! # Ok::<(), alexnet_layers::Error>(())
+//! ```
 #![warn(missing_docs)]
 
 mod error;
@@ -17,3 +38,8 @@ pub use init::Init;
 pub use model::{LayerKind, LayerSpec, Layout, Model, Parameter, ParameterSpec};
 pub use network::{Mode, Network, Pass};
 pub use tape::{Backward, Gradients, Sink, Tape, Var};
+
+/// The README's programs, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -137,7 +137,7 @@ fn gradients_of_a_small_network_from_the_loss_to_the_first_weights() {
         ("conv2.weight", normal(&[6, 3, 3, 2], 0.3, 3)),
         ("norm.gamma", normal(&[6], 1.0, 4)),
         ("norm.beta", normal(&[6], 1.0, 5)),
-        ("fc1.weight", normal(&[8, 24], 0.3, 6)),
+        ("fc1.weight", normal(&[8, 54], 0.3, 6)),
         ("fc1.bias", normal(&[8], 0.3, 7)),
         ("fc2.weight", normal(&[5, 8], 0.3, 8)),
         ("fc2.bias", normal(&[5], 0.3, 9)),
