@@ -8,7 +8,8 @@ Read by:   ../full_size.rs
 Weights and pictures are not in the file: both sides draw them from the same counter-based generator (philox.py,
 tensor::random), in this project's layouts, and they are the same to the bit. Parameter i of a network, in the order
 conv1.weight, conv1.bias, conv2.weight, ..., is uniform within +-2 / 2^(log2(inputs of an output) div 2) if a weight
-and within +-1/16 if a bias; pictures are uniform within +-RANGE. Logits are computed in float64.
+and within +-1/16 if a bias; pictures are uniform within +-1 or, where pixels are not scaled, +-128. Logits are computed
+in float64.
 """
 
 import os
@@ -30,8 +31,8 @@ SEED = 2012
 logits = {}
 
 
-def pictures(bound):
-    return uniform((PICTURES, 224, 224, 3), bound, SEED, USER)
+def pictures(bound, side=224):
+    return uniform((PICTURES, side, side, 3), bound, SEED, USER)
 
 
 class Weights:
@@ -105,6 +106,21 @@ class Paper(torch.nn.Module):
         return self.fc8(x)
 
 
+class Caffe(Paper):
+    """Caffe's bvlc_alexnet (models/bvlc_alexnet/deploy.prototxt): 227 x 227 pixels, k = 1, alpha on the mean, pooling
+    that rounds up, dropout that does nothing at test."""
+
+    def forward(self, x):
+        norm = lambda x: F.local_response_norm(x, 5, alpha=1e-4, beta=0.75, k=1.0)
+        pool = lambda x: F.max_pool2d(x, 3, 2, ceil_mode=True)
+        x = pool(norm(self.conv1(x).relu()))
+        x = pool(norm(self.conv2(x).relu()))
+        x = self.conv3(x).relu()
+        x = self.conv4(x).relu()
+        x = pool(self.conv5(x).relu()).flatten(1)
+        return self.fc8(self.fc7(self.fc6(x).relu()).relu())
+
+
 def seed_network():
     """The network of the Keras notebook that this project grew from, up to the logits."""
     layers = keras.layers
@@ -128,11 +144,11 @@ def seed_network():
     ])
 
 
-def from_torch(name, network, map, bound):
+def from_torch(name, network, bound, side=224):
     network = network.double().eval()
-    Weights().network(network, map)
+    Weights().network(network, (256, 6, 6))
     with torch.no_grad():
-        put(name, network(torch.from_numpy(pictures(bound)).double().permute(0, 3, 1, 2)).numpy())
+        put(name, network(torch.from_numpy(pictures(bound, side)).double().permute(0, 3, 1, 2)).numpy())
 
 
 def from_keras(name, network, bound):
@@ -158,8 +174,9 @@ def put(name, values):
 
 torch.set_num_threads(2)
 keras.config.set_floatx("float64")
-from_torch("one-weird-trick", torchvision.models.alexnet(), (256, 6, 6), 1.0)
-from_torch("paper", Paper(), (256, 6, 6), 128.0)
+from_torch("one-weird-trick", torchvision.models.alexnet(), 1.0)
+from_torch("paper", Paper(), 128.0)
+from_torch("caffe", Caffe(), 128.0, side=227)
 from_keras("keras", seed_network(), 1.0)
 
 versions = (

@@ -259,6 +259,35 @@ def cross_entropy(case, rows, classes, scale):
 cross_entropy("cross-entropy", 5, 7, 2.0)
 cross_entropy("cross-entropy-large", 4, 6, 200.0)
 
+# A whole network: dropout at test, a batch norm's running statistics, the flatten. Masks of dropout differ by library, so
+# in training only the statistics, which are taken before it, are comparable.
+
+
+def network(x):
+    norm, fc = torch.nn.BatchNorm2d(3, eps=1e-3, momentum=0.2), torch.nn.Linear(12, 5)
+    for value in (norm.weight, norm.bias, norm.running_mean, fc.weight, fc.bias):
+        value.data = torch.tensor(draw(*value.shape))
+    norm.running_var.data = torch.tensor(np.abs(draw(3)) + np.float32(0.5))
+    before = {f"norm.{name}": value.numpy().copy() for name, value in norm.state_dict().items()}
+    before.pop("norm.num_batches_tracked")
+    norm, fc, x = norm.double(), fc.double(), torch.tensor(x).double()
+
+    def forward(factor):
+        rows = norm(channels_first(x)).permute(0, 2, 3, 1).flatten(1)
+        return fc(factor * F.dropout(rows, 0.4, training=False)).detach().numpy()
+
+    norm.eval()
+    # The paper's dropout keeps values as they are in training, and scales them at test.
+    outputs = {"y": forward(1.0), "y_at_test": forward(0.6)}
+    norm.train()
+    forward(1.0)
+    after = {"running_mean": norm.running_mean.numpy(), "running_var": norm.running_var.numpy()}
+    parameters = {"fc.weight": fc.weight.detach().float().numpy(), "fc.bias": fc.bias.detach().float().numpy()}
+    put("network", x=x.float().numpy(), **before, **parameters, **outputs, **after)
+
+
+network(draw(4, 2, 2, 3, scale=2.0, shift=1.0))
+
 versions = f"PyTorch {torch.__version__.split('+')[0]}, TensorFlow {tf.__version__}, NumPy {np.__version__}"
 target = Path(__file__).with_name("layers.safetensors")
 save_file(tensors, target, {"made_with": f"{versions}, by layers/tests/golden/make.py"})
