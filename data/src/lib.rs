@@ -1,1 +1,52 @@
-//! todo
+//! Folders of photographs to memory-mapped packs, and packs to batches for training convolutional networks.
+//!
+//! [`pack`](fn@pack) decodes the pictures of a folder of class folders once, makes squares of them as the paper does
+//! (Krizhevsky, Sutskever, Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012, section 2)
+//! and stores them in a few large HDF5 files, with their mean and their colour components. [`Pack`] maps those files.
+//! [`Loader`] makes batches of floats from it on several threads: random crops, mirrors and colour noise in training,
+//! the centre or ten crops in a test.
+//!
+//! Everything is deterministic: the bytes of a pack whatever the number of threads, and the batches whatever the number
+//! of threads or the place to begin at. Nothing that comes from outside is trusted: see [`BadPicture`] for pictures and
+//! [`Pack::open`] for packs.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use alexnet_data::{Augment, Input, Loader, LoaderOptions, Mean, Pack, PackOptions, pack};
+//!
+//! # fn main() -> alexnet_data::Result<()> {
+//! pack(&PackOptions::new("photographs/train", "train.pack"), |_| ())?;
+//! let pack = Arc::new(Pack::open("train.pack")?);
+//! let mean = Mean::Image(pack.statistics().mean_image.clone());
+//! let input = Input { crop: 224, bgr: false, scale: 1.0, mean, deviation: None };
+//! let augment = Some(Augment { random_crop: true, mirror: true, colour: None });
+//! let loader = Loader::new(pack, input, LoaderOptions { shuffle: true, augment, ..LoaderOptions::default() })?;
+//! for batch in loader.batches(0, 0) {
+//!     let batch = batch?;
+//!     println!("{:?} {:?}", batch.images.shape(), batch.labels);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+#![warn(missing_docs)]
+
+mod error;
+mod format;
+mod hdf;
+mod loader;
+mod pack;
+mod picture;
+mod reader;
+mod source;
+mod statistics;
+
+pub use error::{BadPicture, Error, Result};
+pub use format::Storage;
+pub use loader::{Augment, Batch, Batches, Colour, ColourRule, Input, Loader, LoaderOptions, Mean, Views, views};
+pub use ndarray;
+pub use pack::{PackOptions, PackReport, Progress, Refused, pack};
+pub use picture::{DecodeOptions, Picture, decode_picture, read_picture, read_square, resize_and_crop};
+pub use reader::Pack;
+#[cfg(unix)]
+pub use reader::exit_on_cut_file;
+pub use statistics::Statistics;

@@ -1,0 +1,53 @@
+//! Draws a few pictures of two kinds, packs them, and loads two batches as a training would.
+//!
+//! `cargo run -p alexnet-data --example pack_and_load`
+
+use std::path::Path;
+use std::sync::Arc;
+
+use alexnet_data::{Augment, Colour, ColourRule, Input, Loader, LoaderOptions, Mean, Pack, PackOptions, pack};
+use image::{Rgb, RgbImage};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let folder = tempfile::tempdir()?;
+    let source = folder.path().join("pictures");
+    for (class, vertical) in [("columns", true), ("rows", false)] {
+        draw(&source.join(class), vertical)?;
+    }
+
+    let out = folder.path().join("pictures.pack");
+    let report = pack(&PackOptions { size: 64, ..PackOptions::new(&source, &out) }, |_| ())?;
+    println!("{} pictures of {} classes, {} bytes", report.pictures, report.classes, report.bytes);
+
+    let pack = Arc::new(Pack::open(&out)?);
+    let statistics = pack.statistics();
+    println!("mean colour {:?}, colour eigenvalues {:?}", statistics.mean_rgb, statistics.eigenvalues);
+
+    // Pixels minus the mean image, as in the paper.
+    let mean = Mean::Image(statistics.mean_image.clone());
+    let input = Input { crop: 56, bgr: false, scale: 1.0, mean, deviation: None };
+    let colour = Some(Colour { rule: ColourRule::Source, deviation: 0.1 });
+    let augment = Some(Augment { random_crop: true, mirror: true, colour });
+    let options = LoaderOptions { batch: 8, seed: 1, shuffle: true, augment, ..LoaderOptions::default() };
+    let loader = Loader::new(pack, input, options)?;
+    for batch in loader.batches(0, 0).take(2) {
+        let batch = batch?;
+        let mean = batch.images.mean().unwrap_or(0.0);
+        println!("images {:?} of mean {mean:.2}, labels {:?}", batch.images.shape(), batch.labels);
+    }
+    Ok(())
+}
+
+/// Twelve pictures of stripes.
+fn draw(folder: &Path, vertical: bool) -> Result<(), Box<dyn std::error::Error>> {
+    std::fs::create_dir_all(folder)?;
+    for number in 0..12u32 {
+        let picture = RgbImage::from_fn(120, 90 + number, |x, y| {
+            let along = if vertical { x } else { y };
+            let light = if (along / (4 + number)).is_multiple_of(2) { 220 } else { 40 };
+            Rgb([light, (light / 2).wrapping_add(number as u8 * 9), 255 - light])
+        });
+        picture.save(folder.join(format!("{number:02}.jpg")))?;
+    }
+    Ok(())
+}

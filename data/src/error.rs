@@ -1,0 +1,226 @@
+//! What can go wrong in this crate.
+
+use std::path::{Path, PathBuf};
+
+/// The result of packing, reading or loading.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Each variant names the file, option or record, what was expected, what came, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An option is outside its range.
+    #[error("{option}: expected {expected}, got {got}")]
+    Option {
+        /// The option.
+        option: &'static str,
+        /// Its range.
+        expected: String,
+        /// What was given.
+        got: String,
+    },
+    /// A folder of pictures is not what it should be.
+    #[error("{}: {what}", path.display())]
+    Source {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        what: String,
+    },
+    /// The system refused to read or write a file.
+    #[error("{}: {what}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was being done, and what state it leaves.
+        what: &'static str,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A picture cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Picture {
+        /// The picture's file.
+        path: PathBuf,
+        /// Why.
+        reason: BadPicture,
+    },
+    /// More pictures were bad than allowed; all are listed.
+    #[error(
+        "{bad} of {total} pictures cannot be used, {allowed} are allowed; all are listed in {}, the first is {first}; \
+         repair or remove them, or allow more",
+        list.display()
+    )]
+    TooManyBad {
+        /// Pictures refused.
+        bad: usize,
+        /// Pictures in the source.
+        total: usize,
+        /// Pictures that may be refused.
+        allowed: usize,
+        /// The CSV file that lists them with reasons.
+        list: PathBuf,
+        /// The first of them, with its reason.
+        first: String,
+    },
+    /// Another process packs into the same folder.
+    #[error("{}: another process is packing into this folder; wait for it to end or choose another folder", path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder holds (part of) a pack of something else.
+    #[error("{}: holds {found}, expected {expected}; choose another folder, or delete what is in this one", path.display())]
+    OtherPack {
+        /// The folder or shard.
+        path: PathBuf,
+        /// What this run would write.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// Packing was asked to stop; finished shards are kept.
+    #[error("{}: stopped after {done} of {total} pictures; run the same command again to go on", path.display())]
+    Cancelled {
+        /// The pack's folder.
+        path: PathBuf,
+        /// Pictures done.
+        done: usize,
+        /// Pictures in all.
+        total: usize,
+    },
+    /// A pack's content contradicts itself.
+    #[error("{}: {what}; pack the pictures again", path.display())]
+    Pack {
+        /// The pack's file.
+        path: PathBuf,
+        /// The record or field, what was expected and what came.
+        what: String,
+    },
+    /// A file of a pack is shorter than it must be.
+    #[error("{}: truncated: need {need} bytes, have {have}; copy it again, or pack the pictures again", path.display())]
+    Truncated {
+        /// The pack's file.
+        path: PathBuf,
+        /// Its full length.
+        need: u64,
+        /// Its length now.
+        have: u64,
+    },
+    /// A pack of a newer program.
+    #[error("{}: written as format version {found}, this program reads up to {supported}; update the program", path.display())]
+    Version {
+        /// The pack's file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The newest version that can be read.
+        supported: u32,
+    },
+    /// Bytes differ from what was written.
+    #[error("{}: checksum of {what} is {found:08x}, expected {expected:08x}: damaged; copy it again, or pack the pictures again", path.display())]
+    Checksum {
+        /// The pack's file.
+        path: PathBuf,
+        /// The part: the header, or a record with its source name.
+        what: String,
+        /// The checksum that was written.
+        expected: u32,
+        /// The checksum of what is there.
+        found: u32,
+    },
+    /// The HDF5 library refused.
+    #[error("{}: {what}: {source}", path.display())]
+    Hdf5 {
+        /// The file.
+        path: PathBuf,
+        /// What was being done.
+        what: &'static str,
+        /// The library's reason.
+        source: hdf5::Error,
+    },
+    /// A thread that loads or packs panicked: a fault of the program.
+    #[error("a worker thread failed: {what}")]
+    Worker {
+        /// The panic's message.
+        what: String,
+    },
+    /// A file could not be written safely.
+    #[error(transparent)]
+    Write(#[from] tensor::Error),
+}
+
+impl Error {
+    pub(crate) fn option(option: &'static str, expected: impl Into<String>, got: impl ToString) -> Self {
+        Self::Option { option, expected: expected.into(), got: got.to_string() }
+    }
+
+    pub(crate) fn source(path: &Path, what: impl Into<String>) -> Self {
+        Self::Source { path: path.to_path_buf(), what: what.into() }
+    }
+
+    pub(crate) fn io(path: &Path, what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { path: path.to_path_buf(), what, source }
+    }
+
+    pub(crate) fn hdf5(path: &Path, what: &'static str) -> impl Fn(hdf5::Error) -> Self {
+        move |source| Self::Hdf5 { path: path.to_path_buf(), what, source }
+    }
+
+    pub(crate) fn pack(path: &Path, what: impl Into<String>) -> Self {
+        Self::Pack { path: path.to_path_buf(), what: what.into() }
+    }
+}
+
+/// Why a picture is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadPicture {
+    /// A file of no bytes.
+    #[error("empty file")]
+    Empty,
+    /// The file cannot be read at all.
+    #[error("cannot be read: {0}")]
+    Unreadable(std::io::Error),
+    /// The content is no picture: text, a web page, anything else.
+    #[error("not a picture: {0}")]
+    NotAPicture(String),
+    /// A picture of a kind that this crate does not decode.
+    #[error("unsupported format: {0}")]
+    Unsupported(String),
+    /// The header claims more pixels than the limit.
+    #[error("{width} x {height} pixels are over the limit of {limit} pixels")]
+    TooLarge {
+        /// Pixels a row.
+        width: u64,
+        /// Rows.
+        height: u64,
+        /// The limit on their product.
+        limit: u64,
+    },
+    /// The header claims no pixels.
+    #[error("a size of {width} x {height} pixels")]
+    ZeroSize {
+        /// Pixels a row.
+        width: u64,
+        /// Rows.
+        height: u64,
+    },
+    /// A JPEG of suspiciously many scans: each costs a pass over the picture.
+    #[error("{scans} scans, at most {limit} are read")]
+    TooManyScans {
+        /// Scans found.
+        scans: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The file ends before the picture does.
+    #[error("cut short: {0}")]
+    CutShort(String),
+    /// The content breaks its format's rules.
+    #[error("damaged: {0}")]
+    Damaged(String),
+    /// The decoder failed on it: a fault of the decoder.
+    #[error("the decoder failed: {0}")]
+    DecoderPanic(String),
+}

@@ -1,0 +1,159 @@
+//! From a pack to batches of floats, ready for a network.
+//!
+//! The order of an epoch follows from (seed, epoch), and what is drawn for a picture from (seed, epoch, index in the
+//! pack): the same for any number of threads and any batch size, and for an epoch begun in the middle.
+
+mod augment;
+mod batches;
+mod input;
+mod order;
+mod view;
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::Pack;
+use crate::error::{Error, Result};
+use view::Normalise;
+
+pub use augment::{Augment, Colour, ColourRule};
+pub use batches::{Batch, Batches};
+pub use input::{Input, Mean, Views};
+pub use view::views;
+
+/// How batches are made.
+#[derive(Clone, Debug)]
+pub struct LoaderOptions {
+    /// Pictures a batch, at least 1. The last batch of an epoch may be shorter.
+    pub batch: usize,
+    /// Seed of the order and of all draws.
+    pub seed: u64,
+    /// A new random order each epoch; otherwise that of the pack.
+    pub shuffle: bool,
+    /// Leave out a last batch that would be short.
+    pub drop_last: bool,
+    /// Threads, at least 1.
+    pub threads: usize,
+    /// About how many bytes of batches are made ahead; at least one batch is.
+    pub prefetch_bytes: usize,
+    /// How pictures are varied, for training.
+    pub augment: Option<Augment>,
+    /// What is cut from a picture without [`Augment::random_crop`].
+    pub views: Views,
+}
+
+impl Default for LoaderOptions {
+    /// Batches of 128 (paper, section 5) in the pack's order, one centre crop each, on all cores, 512 MiB ahead.
+    fn default() -> Self {
+        Self {
+            batch: 128,
+            seed: 0,
+            shuffle: false,
+            drop_last: false,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            prefetch_bytes: 512 << 20,
+            augment: None,
+            views: Views::Centre,
+        }
+    }
+}
+
+/// Makes batches of a pack.
+#[derive(Debug)]
+pub struct Loader {
+    work: Arc<Work>,
+}
+
+/// What the threads share.
+#[derive(Debug)]
+struct Work {
+    pack: Arc<Pack>,
+    normalise: Normalise,
+    options: LoaderOptions,
+    /// By draw of a standard normal, the shift of R, G and B (0 to 255).
+    colour: [[f32; 3]; 3],
+    pool: ThreadPool,
+}
+
+impl Loader {
+    /// A loader of `pack` for networks that expect `input`.
+    ///
+    /// # Errors
+    /// [`Error::Option`] if an option is out of range or the crop or mean image does not fit the pictures.
+    pub fn new(pack: Arc<Pack>, input: Input, options: LoaderOptions) -> Result<Self> {
+        let at_least_1 = |name, value| match value {
+            0 => Err(Error::option(name, "at least 1", value)),
+            _ => Ok(()),
+        };
+        at_least_1("batch", options.batch)?;
+        at_least_1("threads", options.threads)?;
+        if options.views == Views::Ten && options.augment.is_some() {
+            return Err(Error::option("views", "one crop where pictures are augmented", "ten"));
+        }
+        if u32::try_from(pack.len()).is_err() {
+            return Err(Error::option("pack", "at most 2^32 - 1 pictures", pack.len()));
+        }
+        let colour = match options.augment.as_ref().and_then(|a| a.colour.as_ref()) {
+            Some(colour) => colour.shifts(pack.statistics())?,
+            None => [[0.0; 3]; 3],
+        };
+        let normalise = Normalise::new(&input, pack.size())?;
+        let pool = ThreadPoolBuilder::new().num_threads(options.threads).thread_name(|i| format!("load-{i}")).build();
+        let pool = pool.map_err(|e| Error::Worker { what: format!("no threads to load with: {e}") })?;
+        Ok(Self { work: Arc::new(Work { pack, normalise, options, colour, pool }) })
+    }
+
+    /// The pack.
+    pub fn pack(&self) -> &Arc<Pack> {
+        &self.work.pack
+    }
+
+    /// Batches in an epoch.
+    pub fn batches_per_epoch(&self) -> usize {
+        let (pictures, batch) = (self.work.pack.len(), self.work.options.batch);
+        if self.work.options.drop_last { pictures / batch } else { pictures.div_ceil(batch) }
+    }
+
+    /// The batches of epoch `epoch` from number `first_batch` on, made ahead on other threads. Dropping the iterator
+    /// ends that.
+    pub fn batches(&self, epoch: u64, first_batch: usize) -> Batches {
+        let work = Arc::clone(&self.work);
+        let order = order::Order::new(&work.options, work.pack.len(), epoch);
+        let picture = work.options.views.count() * work.normalise.values() * size_of::<f32>();
+        let bytes = work.options.batch.min(work.pack.len()).saturating_mul(picture);
+        let ahead = (work.options.prefetch_bytes / bytes.max(1)).max(1);
+        let make = move |number: usize, buffer: Vec<f32>| work.batch(order.batch(number), epoch, buffer);
+        Batches::begin(first_batch..self.batches_per_epoch(), ahead, make)
+    }
+}
+
+impl Work {
+    /// Makes one batch of the pictures `indices`, in `buffer` if it is large enough.
+    fn batch(&self, indices: Vec<u64>, epoch: u64, mut buffer: Vec<f32>) -> Result<Batch> {
+        indices.iter().for_each(|&index| self.pack.prefetch(index as usize));
+        let (views, values) = (self.options.views.count(), self.normalise.values());
+        buffer.resize(indices.len() * views * values, 0.0);
+        self.pool.install(|| {
+            let places = buffer.par_chunks_exact_mut(views * values);
+            indices.par_iter().zip(places).try_for_each(|(&index, place)| self.picture(index, epoch, place))
+        })?;
+        let labels = indices.iter().map(|&index| self.pack.label(index as usize)).collect();
+        let crop = self.normalise.crop();
+        Batch::new([indices.len() * views, crop, crop, 3], buffer, labels, indices)
+    }
+
+    fn picture(&self, index: u64, epoch: u64, place: &mut [f32]) -> Result<()> {
+        let pixels = self.pack.pixels(index as usize)?;
+        match &self.options.augment {
+            Some(augment) => {
+                let margin = self.pack.size() - self.normalise.crop();
+                let draw = augment.draw(self.options.seed, epoch, index, margin, &self.colour);
+                self.normalise.apply(&pixels, &draw, place);
+            }
+            None => self.normalise.all_views(&pixels, self.options.views, place),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! From a folder of pictures to a pack.
+//!
+//! Pictures are decoded, resized and cropped on `jobs` threads and written in the source's order, so the bytes of a
+//! pack do not depend on the number of threads. A shard appears under its name when it is complete and durable; the
+//! table `pack.h5`, without which a pack cannot be opened, comes last. A run that was stopped anywhere goes on with
+//! the first shard that is missing, and ends with the same bytes.
+
+mod bad;
+mod encode;
+mod options;
+mod pipeline;
+mod plan;
+mod shard;
+mod table;
+
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::format::TABLE;
+use crate::source::{Folder, Source};
+use crate::statistics::Sums;
+use encode::encode;
+use pipeline::{Ordered, in_order};
+use plan::Plan;
+use shard::{Shard, ShardWriter};
+
+pub use bad::Refused;
+pub use options::{PackOptions, PackReport, Progress};
+
+/// What keeps a second packer out; it stays behind, empty.
+const LOCK: &str = ".lock";
+
+/// Packs a folder of class folders. `progress` is called on this thread after every picture.
+///
+/// Bad pictures are skipped and listed in `bad.csv` in the pack's folder. A pack that is already complete is left as it is.
+///
+/// # Errors
+/// [`Error::Option`] and [`Error::Source`] before anything is written; [`Error::Locked`] if another process packs into
+/// the folder; [`Error::OtherPack`] if it holds something else; [`Error::TooManyBad`] at the end; [`Error::Cancelled`];
+/// [`Error::Io`], [`Error::Hdf5`] or [`Error::Write`] if writing fails. Finished shards are kept in all cases.
+pub fn pack(options: &PackOptions, mut progress: impl FnMut(Progress)) -> Result<PackReport> {
+    options.check()?;
+    let source = Folder::scan(&options.source, options.classes.as_deref())?;
+    fs::create_dir_all(&options.out).map_err(Error::io(&options.out, "cannot make this folder"))?;
+    let _lock = lock(&options.out)?;
+    tensor::file::sweep(&options.out).map_err(Error::io(&options.out, "cannot clear what an earlier run left"))?;
+    let plan = Plan::new(&source, options);
+    if options.out.join(TABLE).exists() {
+        return finished(&plan, options);
+    }
+    let mut shards = plan.finished_shards()?;
+    let resumed = shards.iter().flatten().count();
+    write_missing(&plan, &source, options, &mut shards, &mut progress)?;
+    let shards: Vec<Shard> = shards.into_iter().flatten().collect();
+    finish(&plan, &source, options, &shards, resumed)
+}
+
+/// Packs the shards that `shards` lacks.
+fn write_missing(
+    plan: &Plan,
+    source: &Folder,
+    options: &PackOptions,
+    shards: &mut [Option<Shard>],
+    progress: &mut impl FnMut(Progress),
+) -> Result<()> {
+    let todo: Vec<usize> = (0..plan.shards()).filter(|&s| shards[s].is_none()).collect();
+    let indices: Vec<usize> = todo.iter().flat_map(|&s| plan.range(s)).collect();
+    let mut state = Progress { done: source.len() - indices.len(), total: source.len(), bytes: 0 };
+    progress(state);
+    let work = |ticket: usize| encode(source, indices[ticket], options);
+    in_order(indices.len(), options.jobs, work, |results: &mut Ordered<'_, _>| {
+        for &number in &todo {
+            let path = plan.path(number);
+            let mut packed = None;
+            tensor::file::replace(&path, |temporary| {
+                let mut writer = ShardWriter::create(plan, number, temporary)?;
+                for index in plan.range(number) {
+                    if options.is_cancelled() {
+                        let (done, total) = (state.done, state.total);
+                        return Err(Error::Cancelled { path: options.out.clone(), done, total });
+                    }
+                    let result = results.next()?;
+                    state.bytes += writer.push(source, index, result)?;
+                    state.done += 1;
+                    progress(state);
+                }
+                packed = Some(writer.finish()?);
+                Ok::<(), Error>(())
+            })?;
+            shards[number] = packed;
+        }
+        Ok(())
+    })
+}
+
+/// Lists the bad, and completes the pack if they are not too many.
+fn finish(plan: &Plan, source: &Folder, options: &PackOptions, shards: &[Shard], resumed: usize) -> Result<PackReport> {
+    let refused: Vec<Refused> = shards.iter().flat_map(|s| s.refused.iter().cloned()).collect();
+    let list = bad::write(&options.out, &refused)?;
+    if let Some(first) = refused.first().filter(|_| refused.len() > options.max_bad) {
+        return Err(Error::TooManyBad {
+            bad: refused.len(),
+            total: source.len(),
+            allowed: options.max_bad,
+            list,
+            first: format!("{}: {}", first.name, first.reason),
+        });
+    }
+    let mut sums = Sums::new(options.size);
+    shards.iter().for_each(|shard| sums.merge(&shard.sums));
+    if sums.pictures == 0 {
+        return Err(Error::source(&options.source, format!("none of its {} files is a picture", source.len())));
+    }
+    let fingerprint = table::write(plan, source.classes(), shards, &sums.finish(options.size))?;
+    Ok(PackReport {
+        pictures: sums.pictures as usize,
+        classes: source.classes().len(),
+        shards: shards.len(),
+        resumed_shards: resumed,
+        bytes: shards.iter().map(|s| s.length).sum(),
+        refused,
+        fingerprint,
+    })
+}
+
+/// The report of a pack that was complete before.
+fn finished(plan: &Plan, options: &PackOptions) -> Result<PackReport> {
+    table::check_same(plan)?;
+    let pack = crate::Pack::open(&options.out)?;
+    let shards = plan.finished_shards()?;
+    let shards: Vec<Shard> = shards.into_iter().flatten().collect();
+    Ok(PackReport {
+        pictures: pack.len(),
+        classes: pack.classes().len(),
+        shards: shards.len(),
+        resumed_shards: shards.len(),
+        bytes: shards.iter().map(|s| s.length).sum(),
+        refused: shards.into_iter().flat_map(|s| s.refused).collect(),
+        fingerprint: pack.fingerprint().to_string(),
+    })
+}
+
+/// Keeps other packers out of the folder for as long as the file is held.
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(LOCK);
+    let open = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = open.map_err(Error::io(folder, "cannot make a file in this folder; choose another"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Locked { path: folder.to_path_buf() }),
+        Err(TryLockError::Error(e)) => Err(Error::io(&path, "cannot be locked; choose a folder on another disk")(e)),
+    }
+}

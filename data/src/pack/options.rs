@@ -1,0 +1,121 @@
+//! What to pack and what came of it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::bad::Refused;
+use crate::error::{Error, Result};
+use crate::format::Storage;
+use crate::picture::{self, DecodeOptions};
+
+/// What to pack, and how.
+#[derive(Clone, Debug)]
+pub struct PackOptions {
+    /// Folder of class folders of pictures.
+    pub source: PathBuf,
+    /// Folder of the pack; made if it is missing.
+    pub out: PathBuf,
+    /// Side of the stored squares: the shorter side is resized to it, the centre kept. 1 to 4096.
+    pub size: usize,
+    /// How pictures are stored.
+    pub storage: Storage,
+    /// Threads that decode and resize, at least 1.
+    pub jobs: usize,
+    /// How many pictures may be bad.
+    pub max_bad: usize,
+    /// About how many bytes a shard holds.
+    pub shard_bytes: u64,
+    /// The classes in order, if they are given: those of the training pack when packing for validation. A class folder
+    /// that is not among them is an error; one of them without a folder is not.
+    pub classes: Option<Vec<String>>,
+    /// What is accepted as a picture.
+    pub decode: DecodeOptions,
+    /// Set to stop after the picture at hand.
+    pub cancel: Option<Arc<AtomicBool>>,
+}
+
+impl PackOptions {
+    /// The paper's squares of 256, raw, in shards of 1 GiB, on all cores, no bad picture allowed.
+    pub fn new(source: impl Into<PathBuf>, out: impl Into<PathBuf>) -> Self {
+        Self {
+            source: source.into(),
+            out: out.into(),
+            size: 256,
+            storage: Storage::Raw,
+            jobs: std::thread::available_parallelism().map_or(1, usize::from),
+            max_bad: 0,
+            shard_bytes: 1 << 30,
+            classes: None,
+            decode: DecodeOptions::default(),
+            cancel: None,
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        picture::check_square(self.size)?;
+        if self.jobs == 0 {
+            return Err(Error::option("jobs", "at least 1", 0));
+        }
+        if self.shard_bytes == 0 {
+            return Err(Error::option("shard_bytes", "at least 1", 0));
+        }
+        if let Storage::Jpeg { quality: quality @ (0 | 101..) } = self.storage {
+            return Err(Error::option("storage", "a JPEG quality of 1 to 100", quality));
+        }
+        if self.classes.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Error::option("classes", "at least one class", "none"));
+        }
+        self.check_out()
+    }
+
+    /// A pack inside the source would be taken for a class by the next run.
+    fn check_out(&self) -> Result<()> {
+        let source = self.source.canonicalize().map_err(Error::io(&self.source, "cannot be read"))?;
+        let out = std::path::absolute(&self.out).map_err(Error::io(&self.out, "is no usable path"))?;
+        let existing = out.ancestors().find_map(|folder| folder.canonicalize().ok());
+        if existing.is_some_and(|folder| folder.starts_with(&source)) {
+            let expected = format!("a folder outside of the source {}", show(&self.source));
+            return Err(Error::option("out", expected, show(&self.out)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancel.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+}
+
+fn show(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// How far packing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Pictures done, bad ones and those of earlier runs included.
+    pub done: usize,
+    /// Pictures in the source.
+    pub total: usize,
+    /// Bytes of pictures that this run has written.
+    pub bytes: u64,
+}
+
+/// What came of packing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackReport {
+    /// Pictures in the pack.
+    pub pictures: usize,
+    /// Classes in its table.
+    pub classes: usize,
+    /// Its shards.
+    pub shards: usize,
+    /// Shards that an earlier run had finished.
+    pub resumed_shards: usize,
+    /// Bytes of all shards.
+    pub bytes: u64,
+    /// The pictures that were left out.
+    pub refused: Vec<Refused>,
+    /// The pack's fingerprint.
+    pub fingerprint: String,
+}

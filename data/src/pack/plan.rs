@@ -1,0 +1,107 @@
+//! Which pictures go into which shard, and what of it is there already.
+
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::options::PackOptions;
+use super::shard::Shard;
+use crate::error::{Error, Result};
+use crate::format::{Storage, shard_name, shard_number};
+use crate::source::Source;
+
+/// Bounds what is held in memory for a shard's tables.
+const MAX_RECORDS: usize = 1 << 20;
+/// What a picture is taken to shrink to as JPEG, to plan shards before anything is encoded.
+const JPEG_FACTOR: u64 = 8;
+
+/// Follows from the source and the options alone.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub folder: PathBuf,
+    pub size: usize,
+    pub storage: Storage,
+    /// Fingerprint of the source.
+    pub source: String,
+    /// All else that the bytes of a shard depend on, in words.
+    pub settings: String,
+    /// Files of the source, bad ones included.
+    pub records: usize,
+    per_shard: usize,
+}
+
+impl Plan {
+    pub fn new(source: &impl Source, options: &PackOptions) -> Self {
+        let raw = (options.size * options.size * 3) as u64;
+        let bytes = match options.storage {
+            Storage::Raw => raw,
+            Storage::Jpeg { .. } => raw.div_ceil(JPEG_FACTOR),
+        };
+        let per_shard = usize::try_from(options.shard_bytes / bytes).unwrap_or(MAX_RECORDS).clamp(1, MAX_RECORDS);
+        let turned = if options.decode.apply_orientation { ", turned by EXIF" } else { "" };
+        let (size, storage, limits) = (options.size, options.storage, &options.decode);
+        let limits = format!("up to {} pixels and {} scans", limits.max_pixels, limits.max_scans);
+        let settings = format!("size {size}, {storage}, {per_shard} files a shard, {limits}{turned}");
+        Self {
+            folder: options.out.clone(),
+            size: options.size,
+            storage: options.storage,
+            source: source.fingerprint().to_string(),
+            settings,
+            records: source.len(),
+            per_shard,
+        }
+    }
+
+    pub fn shards(&self) -> usize {
+        self.records.div_ceil(self.per_shard)
+    }
+
+    /// The files of a shard.
+    pub fn range(&self, shard: usize) -> Range<usize> {
+        shard * self.per_shard..((shard + 1) * self.per_shard).min(self.records)
+    }
+
+    pub fn path(&self, shard: usize) -> PathBuf {
+        self.folder.join(shard_name(shard))
+    }
+
+    /// Fails unless `path` was written for this source with these settings.
+    pub fn check_same(&self, path: &Path, source: &str, settings: &str) -> Result<()> {
+        let other = |expected: String, found: String| Error::OtherPack { path: path.to_path_buf(), expected, found };
+        if source != self.source {
+            let expected = format!("the source with fingerprint {}", self.source);
+            return Err(other(expected, format!("pictures of another or changed source, fingerprint {source}")));
+        }
+        if settings != self.settings {
+            return Err(other(format!("pictures with {}", self.settings), format!("pictures with {settings}")));
+        }
+        Ok(())
+    }
+
+    /// The shards that an earlier run finished, by number. One that is damaged counts as missing.
+    pub fn finished_shards(&self) -> Result<Vec<Option<Shard>>> {
+        self.check_no_more()?;
+        let load = |number| match Shard::load(self, number) {
+            Ok(shard) => Ok(shard),
+            Err(Error::Truncated { .. } | Error::Checksum { .. }) => Ok(None),
+            Err(error) => Err(error),
+        };
+        (0..self.shards()).map(load).collect()
+    }
+
+    /// Shards beyond the plan are of another source.
+    fn check_no_more(&self) -> Result<()> {
+        let fail = || Error::io(&self.folder, "cannot be listed");
+        for entry in fs::read_dir(&self.folder).map_err(fail())? {
+            let name = entry.map_err(fail())?.file_name();
+            let number = name.to_str().and_then(shard_number);
+            if number.is_some_and(|number| number >= self.shards()) {
+                let expected = format!("{} shards", self.shards());
+                let found = format!("{}, of another source", name.to_string_lossy());
+                return Err(Error::OtherPack { path: self.folder.clone(), expected, found });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,205 @@
+//! Writing one shard, and reading back what an earlier run wrote.
+//!
+//! The pictures are streamed to the place where HDF5 will want them, by ordinary writes: memory stays flat, and a full
+//! disk is an ordinary error. When their number is known, the library writes the same file without the pictures, a
+//! sparse one of a few pages, and what it wrote around them is copied.
+
+use std::fs::File;
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::bad::Refused;
+use super::encode::Encoded;
+use super::plan::Plan;
+use crate::error::{BadPicture, Error, Result};
+use crate::format::{BLOCK, Block, Role, Storage, content_checksum};
+use crate::hdf;
+use crate::source::{Names, Source};
+use crate::statistics::Sums;
+
+/// What is known of a finished shard.
+#[derive(Debug)]
+pub(super) struct Shard {
+    pub labels: Vec<u32>,
+    pub checksums: Vec<u32>,
+    pub refused: Vec<Refused>,
+    pub sums: Sums,
+    /// Bytes of the file.
+    pub length: u64,
+    /// Checksum of all but the pictures.
+    pub content: u32,
+}
+
+/// Fills one shard.
+pub(super) struct ShardWriter<'a> {
+    plan: &'a Plan,
+    number: usize,
+    /// The shard's name, for messages.
+    path: PathBuf,
+    file: BufWriter<File>,
+    /// Where the pictures begin.
+    start: u64,
+    /// Where each picture begins, from `start`.
+    offsets: Vec<u64>,
+    names: Names,
+    shard: Shard,
+}
+
+const WRITING: &str = "cannot be written; finished shards are kept: free space, then run the same command again";
+
+impl<'a> ShardWriter<'a> {
+    /// Begins shard `number` in the empty file `temporary`.
+    pub fn create(plan: &'a Plan, number: usize, temporary: &Path) -> Result<Self> {
+        let path = plan.path(number);
+        let shard = Shard::empty(plan);
+        let open = File::options().write(true).open(temporary).map_err(Error::io(&path, WRITING))?;
+        let file = BufWriter::with_capacity(1 << 20, open);
+        let mut writer = Self { plan, number, path, file, start: 0, offsets: vec![0], names: Names::default(), shard };
+        // The place does not depend on the number of pictures: all else comes after them.
+        writer.start = writer.skeleton(1)?.1.ok_or_else(|| Error::pack(&writer.path, "HDF5 reserves no space"))?;
+        let start = writer.start;
+        writer.file.seek(SeekFrom::Start(start)).map_err(Error::io(&writer.path, WRITING))?;
+        Ok(writer)
+    }
+
+    /// Adds a picture or the reason why there is none. Returns the bytes written.
+    pub fn push(&mut self, source: &impl Source, index: usize, result: Result<Encoded, BadPicture>) -> Result<u64> {
+        let picture = match result {
+            Ok(picture) => picture,
+            Err(reason) => {
+                let name = String::from_utf8_lossy(source.name(index)).into_owned();
+                self.shard.refused.push(Refused { name, reason: reason.to_string() });
+                return Ok(0);
+            }
+        };
+        self.file.write_all(&picture.stored).map_err(Error::io(&self.path, WRITING))?;
+        self.offsets.push(self.bytes() + picture.stored.len() as u64);
+        self.names.push(source.name(index));
+        self.shard.labels.push(source.label(index));
+        self.shard.checksums.push(picture.checksum);
+        self.shard.sums.add(picture.pixels(), &picture.products);
+        Ok(picture.stored.len() as u64)
+    }
+
+    /// Writes everything around the pictures.
+    pub fn finish(mut self) -> Result<Shard> {
+        let count = match self.plan.storage {
+            Storage::Raw => self.shard.labels.len(),
+            Storage::Jpeg { .. } => self.bytes() as usize,
+        };
+        let (skeleton, start) = self.skeleton(count)?;
+        let images = start.map_or(0..0, |start| start..start + self.bytes());
+        if start.is_some_and(|start| start != self.start) {
+            return Err(Error::pack(&self.path, "this HDF5 library lays files out in an unexpected way"));
+        }
+        let fail = || Error::io(&self.path, WRITING);
+        let mut file = File::open(&skeleton).map_err(fail())?;
+        self.shard.length = file.metadata().map_err(fail())?.len();
+        let (mut head, mut tail) = (Vec::new(), Vec::new());
+        let before = if images.is_empty() { self.shard.length } else { images.start };
+        (&mut file).take(before).read_to_end(&mut head).map_err(fail())?;
+        file.seek(SeekFrom::Start(images.end.max(before))).map_err(fail())?;
+        file.read_to_end(&mut tail).map_err(fail())?;
+
+        let around = [head.as_slice(), &tail].concat();
+        self.shard.content = content_checksum(&around, &(0..0));
+        let block = Block { role: Role::Shard, length: self.shard.length, images, content: self.shard.content };
+        head[..BLOCK].copy_from_slice(&block.encode());
+        let end = block.images.end.max(before);
+        let write = |out: &mut BufWriter<File>| {
+            out.seek(SeekFrom::Start(0))?;
+            out.write_all(&head)?;
+            out.seek(SeekFrom::Start(end))?;
+            out.write_all(&tail)?;
+            out.flush()
+        };
+        write(&mut self.file).map_err(fail())?;
+        Ok(self.shard)
+    }
+
+    /// Bytes of pictures so far.
+    fn bytes(&self) -> u64 {
+        self.offsets.last().copied().unwrap_or(0)
+    }
+
+    /// The shard as HDF5 writes it, its pictures a hole, and where they belong. `count` is of pictures or of bytes.
+    fn skeleton(&self, count: usize) -> Result<(tempfile::TempPath, Option<u64>)> {
+        let temporary = tempfile::Builder::new().prefix(".alexnet-tmp-").tempfile_in(&self.plan.folder);
+        let temporary = temporary.map_err(Error::io(&self.path, WRITING))?.into_temp_path();
+        let file = hdf::create(&temporary)?;
+        let size = self.plan.size;
+        let shape: &[usize] = match self.plan.storage {
+            Storage::Raw => &[count, size, size, 3],
+            Storage::Jpeg { .. } => &[count],
+        };
+        // First, so that its place does not depend on what else there is.
+        let start = hdf::reserve(&temporary, &file, "images", shape)?;
+        self.write_tables(&temporary, &file).and_then(|()| file.close().map_err(Error::hdf5(&self.path, WRITING)))?;
+        Ok((temporary, start))
+    }
+
+    fn write_tables(&self, path: &Path, file: &hdf5::File) -> Result<()> {
+        let (n, size) = (self.shard.labels.len(), self.plan.size);
+        if let Storage::Jpeg { .. } = self.plan.storage {
+            hdf::put(path, file, "offsets", &[n + 1], &self.offsets)?;
+        }
+        hdf::put(path, file, "labels", &[n], &self.shard.labels)?;
+        hdf::put(path, file, "crc32c", &[n], &self.shard.checksums)?;
+        hdf::put(path, file, "names", &[self.names.bytes().len()], self.names.bytes())?;
+        hdf::put(path, file, "name_offsets", &[n + 1], &self.names.offsets())?;
+        hdf::put(path, file, "place_sums", &[size, size, 3], &self.shard.sums.places)?;
+        hdf::put_attribute(path, file, "product_sums", &[6], &self.shard.sums.products)?;
+        let refused: Vec<[&str; 2]> = self.shard.refused.iter().map(|r| [r.name.as_str(), r.reason.as_str()]).collect();
+        let refused = serde_json::to_vec(&refused).map_err(|e| Error::pack(path, e.to_string()))?;
+        hdf::put(path, file, "bad", &[refused.len()], &refused)?;
+        hdf::put_number(path, file, "shard", self.number as u64)?;
+        hdf::put_text(path, file, "source", &self.plan.source)?;
+        hdf::put_text(path, file, "settings", &self.plan.settings)
+    }
+}
+
+impl Shard {
+    fn empty(plan: &Plan) -> Self {
+        let (labels, checksums, refused) = (Vec::new(), Vec::new(), Vec::new());
+        Self { labels, checksums, refused, sums: Sums::new(plan.size), length: 0, content: 0 }
+    }
+
+    /// What an earlier run wrote as shard `number`; `None` if it did not.
+    ///
+    /// # Errors
+    /// [`Error::OtherPack`] if it is of another source or other settings; the errors of a damaged file.
+    pub fn load(plan: &Plan, number: usize) -> Result<Option<Self>> {
+        let path = &plan.path(number);
+        if !path.try_exists().map_err(Error::io(path, "cannot be read"))? {
+            return Ok(None);
+        }
+        let (block, _map) = crate::reader::open_checked(path, Role::Shard)?;
+        let file = hdf::open(path)?;
+        let (source, settings) = (hdf::get_text(path, &file, "source")?, hdf::get_text(path, &file, "settings")?);
+        plan.check_same(path, &source, &settings)?;
+        let labels: Vec<u32> = hdf::get_all(path, &file, "labels")?;
+        let bad: Vec<u8> = hdf::get_all(path, &file, "bad")?;
+        let bad: Vec<[String; 2]> =
+            serde_json::from_slice(&bad).map_err(|e| Error::pack(path, format!("dataset \"bad\": {e}")))?;
+        let found: u64 = hdf::get_number(path, &file, "shard")?;
+        let records = plan.range(number).len();
+        if found != number as u64 || labels.len() + bad.len() != records {
+            let what =
+                format!("is shard {found} of {} files, expected shard {number} of {records}", labels.len() + bad.len());
+            return Err(Error::pack(path, what));
+        }
+        let sums = Sums {
+            pictures: labels.len() as u64,
+            places: hdf::get(path, &file, "place_sums", &[plan.size, plan.size, 3])?,
+            products: hdf::get_attribute(path, &file, "product_sums")?,
+        };
+        Ok(Some(Self {
+            checksums: hdf::get(path, &file, "crc32c", &[labels.len()])?,
+            labels,
+            refused: bad.into_iter().map(|[name, reason]| Refused { name, reason }).collect(),
+            sums,
+            length: block.length,
+            content: block.content,
+        }))
+    }
+}

@@ -1,0 +1,91 @@
+//! `pack.h5`: classes, statistics and the list of shards. A pack is complete when it is there.
+
+use std::fs;
+
+use sha2::{Digest, Sha256};
+
+use super::plan::Plan;
+use super::shard::Shard;
+use crate::error::{Error, Result};
+use crate::format::{BLOCK, Block, Role, Storage, TABLE, content_checksum};
+use crate::hdf;
+use crate::source::hex;
+use crate::statistics::Statistics;
+
+/// Writes the table and returns the pack's fingerprint.
+pub(super) fn write(plan: &Plan, classes: &[String], shards: &[Shard], statistics: &Statistics) -> Result<String> {
+    let path = plan.folder.join(TABLE);
+    let fingerprint = fingerprint(plan, classes, shards);
+    let temporary = tempfile::Builder::new().prefix(".alexnet-tmp-").tempfile_in(&plan.folder);
+    let temporary = temporary.map_err(Error::io(&path, "cannot be written"))?.into_temp_path();
+    let file = hdf::create(&temporary)?;
+    fill(&temporary, &file, plan, classes, shards, statistics, &fingerprint)?;
+    file.close().map_err(Error::hdf5(&path, "cannot be written"))?;
+
+    let mut bytes = fs::read(&temporary).map_err(Error::io(&path, "cannot be written"))?;
+    let content = content_checksum(&bytes, &(0..0));
+    let block = Block { role: Role::Table, length: bytes.len() as u64, images: 0..0, content };
+    bytes[..BLOCK].copy_from_slice(&block.encode());
+    tensor::file::replace(&path, |new| fs::write(new, &bytes).map_err(Error::io(&path, "cannot be written")))?;
+    Ok(fingerprint)
+}
+
+fn fill(
+    path: &std::path::Path,
+    file: &hdf5::File,
+    plan: &Plan,
+    classes: &[String],
+    shards: &[Shard],
+    statistics: &Statistics,
+    fingerprint: &str,
+) -> Result<()> {
+    let json = serde_json::to_vec(classes).map_err(|e| Error::pack(path, e.to_string()))?;
+    hdf::put(path, file, "classes", &[json.len()], &json)?;
+    let mean: Vec<f32> = statistics.mean_image.iter().copied().collect();
+    hdf::put(path, file, "mean_image", &[plan.size, plan.size, 3], &mean)?;
+    let counts: Vec<u64> = shards.iter().map(|s| s.labels.len() as u64).collect();
+    hdf::put(path, file, "shard_pictures", &[shards.len()], &counts)?;
+    let contents: Vec<u32> = shards.iter().map(|s| s.content).collect();
+    hdf::put(path, file, "shard_crc32c", &[shards.len()], &contents)?;
+
+    hdf::put_attribute(path, file, "mean_rgb", &[3], &statistics.mean_rgb)?;
+    hdf::put_attribute(path, file, "covariance", &[3, 3], statistics.covariance.as_flattened())?;
+    hdf::put_attribute(path, file, "eigenvalues", &[3], &statistics.eigenvalues)?;
+    hdf::put_attribute(path, file, "eigenvectors", &[3, 3], statistics.eigenvectors.as_flattened())?;
+    hdf::put_number(path, file, "pictures", statistics.pictures)?;
+    hdf::put_number(path, file, "size", plan.size as u64)?;
+    let quality = match plan.storage {
+        Storage::Raw => 0,
+        Storage::Jpeg { quality } => quality,
+    };
+    hdf::put_number(path, file, "jpeg_quality", quality)?;
+    hdf::put_text(path, file, "fingerprint", fingerprint)?;
+    hdf::put_text(path, file, "source", &plan.source)?;
+    hdf::put_text(path, file, "settings", &plan.settings)
+}
+
+/// Identifies what a training sees: classes, labels, and every picture's bytes in order.
+fn fingerprint(plan: &Plan, classes: &[String], shards: &[Shard]) -> String {
+    let mut digest = Sha256::new();
+    digest.update((plan.size as u64).to_le_bytes());
+    for class in classes {
+        digest.update((class.len() as u64).to_le_bytes());
+        digest.update(class);
+    }
+    for shard in shards {
+        for (label, checksum) in shard.labels.iter().zip(&shard.checksums) {
+            digest.update(label.to_le_bytes());
+            digest.update(checksum.to_le_bytes());
+        }
+    }
+    hex(&digest.finalize()[..16])
+}
+
+/// Fails unless the complete pack in the plan's folder is what the plan would make.
+pub(super) fn check_same(plan: &Plan) -> Result<()> {
+    let path = plan.folder.join(TABLE);
+    let _ = crate::reader::open_checked(&path, Role::Table)?;
+    let file = hdf::open(&path)?;
+    let (source, settings) = (hdf::get_text(&path, &file, "source")?, hdf::get_text(&path, &file, "settings")?);
+    plan.check_same(&path, &source, &settings)
+}

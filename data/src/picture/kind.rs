@@ -1,0 +1,84 @@
+//! What a file is, by its first bytes.
+
+use image::ImageFormat;
+
+use crate::error::BadPicture;
+
+pub(super) enum Kind {
+    Jpeg,
+    Other(ImageFormat),
+}
+
+/// Formats that people meet and this crate does not decode: where the mark stands, the mark, the name.
+const UNSUPPORTED: [(usize, &[u8], &str); 12] = [
+    (4, b"ftypavif", "AVIF"),
+    (4, b"ftypavis", "AVIF"),
+    (4, b"ftyphei", "HEIC"),
+    (4, b"ftypmif1", "HEIF"),
+    (0, b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
+    (0, b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (0, b"8BPS", "Photoshop"),
+    (0, b"%PDF", "PDF"),
+    (0, b"PK\x03\x04", "ZIP archive"),
+    (0, b"\x1f\x8b", "gzip archive"),
+    (0, b"Rar!", "RAR archive"),
+];
+
+pub(super) fn of(bytes: &[u8]) -> Result<Kind, BadPicture> {
+    if bytes.is_empty() {
+        return Err(BadPicture::Empty);
+    }
+    if bytes.starts_with(b"\xff\xd8") {
+        return Ok(Kind::Jpeg);
+    }
+    for (at, mark, name) in UNSUPPORTED {
+        if bytes.get(at..).is_some_and(|rest| rest.starts_with(mark)) {
+            return Err(BadPicture::Unsupported(name.into()));
+        }
+    }
+    use ImageFormat::{Bmp, Gif, Jpeg, Png, Pnm, Tiff, WebP};
+    match image::guess_format(bytes) {
+        Ok(format @ (Bmp | Gif | Png | Pnm | Tiff | WebP)) => Ok(Kind::Other(format)),
+        Ok(Jpeg) => Ok(Kind::Jpeg),
+        Ok(format) => Err(BadPicture::Unsupported(format!("{format:?}"))),
+        Err(_) => Err(BadPicture::NotAPicture(describe(bytes))),
+    }
+}
+
+fn describe(bytes: &[u8]) -> String {
+    let start = &bytes[..bytes.len().min(512)];
+    let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start();
+    if text.starts_with(b"<") {
+        return "a web page or XML".into();
+    }
+    let printable = |&b: &u8| b >= b' ' && b != 0x7f || matches!(b, b'\n' | b'\r' | b'\t');
+    if start.iter().all(printable) && std::str::from_utf8(&start[..start.len().saturating_sub(3)]).is_ok() {
+        return "a text file".into();
+    }
+    if start.iter().all(|&b| b == 0) {
+        return "nothing but zeros".into();
+    }
+    let first: Vec<String> = start.iter().take(4).map(|b| format!("{b:02x}")).collect();
+    format!("unknown content that begins with {}", first.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(bytes: &[u8]) -> String {
+        of(bytes).err().map_or_else(String::new, |e| e.to_string())
+    }
+
+    #[test]
+    fn content_that_is_no_picture_is_named() {
+        assert_eq!(refusal(b""), "empty file");
+        assert_eq!(refusal(b"\n <!DOCTYPE html><html>"), "not a picture: a web page or XML");
+        assert_eq!(refusal("caf\u{e9} is text\n".as_bytes()), "not a picture: a text file");
+        assert_eq!(refusal(&[0; 64]), "not a picture: nothing but zeros");
+        assert_eq!(refusal(b"\x00\x00\x00\x1cftypavif...."), "unsupported format: AVIF");
+        assert_eq!(refusal(b"\x00\x01\xff\xd8"), "not a picture: unknown content that begins with 00 01 ff d8");
+        assert_eq!(refusal(b"\x00\x00\x01\x00\x01\x00"), "unsupported format: Ico");
+    }
+}

@@ -1,0 +1,160 @@
+//! Reading pictures: any file in, 8-bit RGB pixels out, or a reason why not.
+//!
+//! Rules, the same for every format:
+//! - The content decides the type, never the name.
+//! - The header's size is checked before anything is allocated; a zero size or too many pixels is refused.
+//! - Half a picture is an error: a file that ends before its last pixel is refused. A JPEG that lacks nothing but its
+//!   end marker has all pixels, and is accepted. So is anything after the end.
+//! - Grey is copied to three channels, palettes are expanded, alpha is dropped (as Pillow's `convert("RGB")` does), of
+//!   16 bits the high byte is kept. An animation gives its first frame.
+//! - CMYK: `R = (255 - C)(255 - K) / 255`. With an Adobe marker the values are stored inverted and are turned back
+//!   first; without one they are taken as they stand. YCCK is always Adobe's.
+//! - Colour profiles are ignored. So is the EXIF orientation, as in 2012, unless [`DecodeOptions`] asks for it.
+//! - A panic of a decoder is caught and refuses the picture.
+
+mod guard;
+mod jpeg;
+mod kind;
+mod markers;
+mod other;
+mod resize;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use crate::error::{BadPicture, Error, Result};
+use image::metadata::Orientation;
+use kind::Kind;
+
+pub(crate) use guard::message as panic_message;
+pub(crate) use resize::check as check_square;
+pub use resize::resize_and_crop;
+
+/// Larger files are refused unread: none of 64 megapixels needs so much.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+
+/// A picture in memory: 8-bit RGB, rows from the top.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    width: usize,
+    height: usize,
+    pixels: Vec<u8>,
+}
+
+impl Picture {
+    /// A picture of `width` x `height` from its bytes, three a pixel; `None` if their number does not fit or is zero.
+    pub fn new(width: usize, height: usize, pixels: Vec<u8>) -> Option<Self> {
+        let expected = width.checked_mul(height)?.checked_mul(3)?;
+        (expected > 0 && expected == pixels.len()).then_some(Self { width, height, pixels })
+    }
+
+    /// Pixels a row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Rows.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// `height * width * 3` bytes: R, G, B of each pixel, rows from the top.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    /// The bytes of [`Picture::pixels`], without a copy.
+    pub fn into_pixels(self) -> Vec<u8> {
+        self.pixels
+    }
+}
+
+/// What is accepted and how it is turned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecodeOptions {
+    /// The most pixels a header may claim.
+    pub max_pixels: u64,
+    /// The most scans a JPEG may have.
+    pub max_scans: usize,
+    /// Turn the picture as its EXIF orientation says. The paper's data was made without.
+    pub apply_orientation: bool,
+}
+
+impl Default for DecodeOptions {
+    fn default() -> Self {
+        Self { max_pixels: 64_000_000, max_scans: 100, apply_orientation: false }
+    }
+}
+
+/// Reads a picture from a file.
+///
+/// # Errors
+/// [`Error::Picture`] that names the file and says why.
+pub fn read_picture(path: &Path, options: &DecodeOptions) -> Result<Picture> {
+    read_bytes(path)
+        .and_then(|bytes| decode_picture(bytes, options))
+        .map_err(|reason| Error::Picture { path: path.to_path_buf(), reason })
+}
+
+/// Reads a picture from the bytes of a file.
+///
+/// # Errors
+/// The reason why it is refused.
+pub fn decode_picture(bytes: Vec<u8>, options: &DecodeOptions) -> Result<Picture, BadPicture> {
+    let (picture, orientation) = match kind::of(&bytes)? {
+        Kind::Jpeg => jpeg::decode(bytes, options)?,
+        Kind::Other(format) => other::decode(&bytes, format, options)?,
+    };
+    match orientation {
+        Orientation::NoTransforms => Ok(picture),
+        turned => turn(picture, turned),
+    }
+}
+
+/// Reads a picture and makes a square of it: the shorter side resized to `size`, the centre kept (paper, section 2).
+/// Returns `size * size * 3` bytes.
+///
+/// # Errors
+/// [`Error::Picture`] that names the file, [`Error::Option`] for a size of zero.
+pub fn read_square(path: &Path, size: usize) -> Result<Vec<u8>> {
+    let picture = read_picture(path, &DecodeOptions::default())?;
+    Ok(resize_and_crop(&picture, size)?.into_pixels())
+}
+
+/// The content of a regular file of bounded length.
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, BadPicture> {
+    // A named pipe would block for ever when opened, so look first.
+    let metadata = std::fs::metadata(path).map_err(BadPicture::Unreadable)?;
+    if !metadata.is_file() {
+        return Err(BadPicture::NotAPicture("not a regular file".into()));
+    }
+    if metadata.len() > MAX_FILE_BYTES {
+        return Err(BadPicture::NotAPicture(format!("{} bytes, at most {MAX_FILE_BYTES} are read", metadata.len())));
+    }
+    let file = File::open(path).map_err(BadPicture::Unreadable)?;
+    let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
+    file.take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(BadPicture::Unreadable)?;
+    Ok(bytes)
+}
+
+/// Refuses sizes that cannot be or must not be decoded.
+fn check_size(width: u64, height: u64, limit: u64) -> Result<(), BadPicture> {
+    if width == 0 || height == 0 {
+        return Err(BadPicture::ZeroSize { width, height });
+    }
+    match width.checked_mul(height) {
+        Some(pixels) if pixels <= limit => Ok(()),
+        _ => Err(BadPicture::TooLarge { width, height, limit }),
+    }
+}
+
+fn turn(picture: Picture, orientation: Orientation) -> Result<Picture, BadPicture> {
+    let wrong = || BadPicture::Damaged("its size does not fit its pixels".into());
+    let (width, height) = (picture.width as u32, picture.height as u32);
+    let image = image::RgbImage::from_raw(width, height, picture.pixels).ok_or_else(wrong)?;
+    let mut image = image::DynamicImage::ImageRgb8(image);
+    image.apply_orientation(orientation);
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    Picture::new(width, height, image.into_rgb8().into_raw()).ok_or_else(wrong)
+}

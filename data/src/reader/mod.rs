@@ -1,0 +1,211 @@
+//! Reading packs, memory-mapped.
+//!
+//! Everything but the pictures is checked when a pack is opened; each picture when it is first read. Before a record
+//! is read, the file's length is asked of the system, so a pack that is cut while it is open is an error. Should it be
+//! cut in the instant between, the system stops the process with SIGBUS: [`exit_on_cut_file`] makes that a message.
+
+mod open;
+mod shard;
+#[cfg(unix)]
+mod sigbus;
+
+use std::borrow::Cow;
+use std::fmt::{Debug, Formatter};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::format::Storage;
+use crate::picture::{DecodeOptions, decode_picture};
+use crate::statistics::Statistics;
+use shard::Shard;
+
+pub(crate) use open::open_checked;
+#[cfg(unix)]
+pub use sigbus::exit_on_cut_file;
+
+/// An open pack. Cheap to share between threads.
+pub struct Pack {
+    path: PathBuf,
+    size: usize,
+    storage: Storage,
+    classes: Vec<String>,
+    statistics: Statistics,
+    fingerprint: String,
+    shards: Vec<Shard>,
+    /// The number of pictures before each shard.
+    starts: Vec<usize>,
+    len: usize,
+}
+
+impl Pack {
+    /// Opens the pack in a folder. All of it but the pictures is checked.
+    ///
+    /// # Errors
+    /// [`Error::Source`] if there is no complete pack; [`Error::Truncated`], [`Error::Version`], [`Error::Checksum`]
+    /// and [`Error::Pack`] if a file is not as it was written.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        open::open(path.as_ref())
+    }
+
+    /// The pack's folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Number of pictures.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no pictures; a pack always has some.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Side of the square pictures.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// How the pictures are stored.
+    pub fn storage(&self) -> Storage {
+        self.storage
+    }
+
+    /// Names of the classes; labels are indices into them.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// Means and colour components of all pictures.
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// Identifies classes, labels and pictures: 32 hexadecimal digits, the same for any copy of the pack.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Number of shards.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// How many pictures each class has.
+    pub fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes.len()];
+        for label in self.shards.iter().flat_map(|shard| &shard.labels) {
+            counts[*label as usize] += 1;
+        }
+        counts
+    }
+
+    /// The label of picture `index`.
+    ///
+    /// # Panics
+    /// If `index` is not below [`Pack::len`].
+    pub fn label(&self, index: usize) -> u32 {
+        let (shard, record) = self.locate(index);
+        shard.labels[record]
+    }
+
+    /// The name of picture `index`'s file within its source.
+    ///
+    /// # Panics
+    /// If `index` is not below [`Pack::len`].
+    pub fn name(&self, index: usize) -> String {
+        let (shard, record) = self.locate(index);
+        shard.name(record)
+    }
+
+    /// The stored bytes of picture `index`: its pixels, or a JPEG. Their checksum is compared when they are first read.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] if the file was cut since it was opened, [`Error::Checksum`] naming the record and its
+    /// source if the bytes changed.
+    ///
+    /// # Panics
+    /// If `index` is not below [`Pack::len`].
+    pub fn stored(&self, index: usize) -> Result<&[u8]> {
+        let (shard, record) = self.locate(index);
+        shard.read(record, index, true)
+    }
+
+    /// The pixels of picture `index`: `size * size * 3` bytes, RGB, rows from the top. Borrowed from the mapped file
+    /// where they are stored as they are.
+    ///
+    /// # Errors
+    /// As [`Pack::stored`], and [`Error::Pack`] if a stored JPEG is not one of the right size.
+    ///
+    /// # Panics
+    /// If `index` is not below [`Pack::len`].
+    pub fn pixels(&self, index: usize) -> Result<Cow<'_, [u8]>> {
+        let stored = self.stored(index)?;
+        if self.storage == Storage::Raw {
+            return Ok(Cow::Borrowed(stored));
+        }
+        let wrong = |what: String| {
+            let (shard, record) = self.locate(index);
+            Error::pack(&shard.path, format!("record {index} ({}): {what}", shard.name(record)))
+        };
+        let options = DecodeOptions { max_pixels: (self.size * self.size) as u64, ..DecodeOptions::default() };
+        let picture = decode_picture(stored.to_vec(), &options).map_err(|e| wrong(e.to_string()))?;
+        match (picture.width(), picture.height()) {
+            (w, h) if w == self.size && h == self.size => Ok(Cow::Owned(picture.into_pixels())),
+            (w, h) => Err(wrong(format!("expected {0} x {0} pixels, found {w} x {h}", self.size))),
+        }
+    }
+
+    /// Compares the checksums of all pictures, on all of rayon's threads.
+    ///
+    /// # Errors
+    /// The error of the first picture that is not as it was written.
+    pub fn verify(&self) -> Result<()> {
+        self.verify_with(|_| ())
+    }
+
+    /// [`Pack::verify`], telling `progress` how many pictures are done.
+    ///
+    /// # Errors
+    /// As [`Pack::verify`].
+    pub fn verify_with(&self, progress: impl Fn(usize) + Sync) -> Result<()> {
+        let done = AtomicUsize::new(0);
+        let check = |index: usize| {
+            let (shard, record) = self.locate(index);
+            let error = shard.read(record, index, false).err();
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+            error
+        };
+        let failed = (0..self.len).into_par_iter().filter_map(|index| check(index).map(|error| (index, error)));
+        match failed.min_by_key(|(index, _)| *index) {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells the system that picture `index` will be read soon.
+    pub(crate) fn prefetch(&self, index: usize) {
+        let (shard, record) = self.locate(index);
+        shard.prefetch(record);
+    }
+
+    fn locate(&self, index: usize) -> (&Shard, usize) {
+        assert!(index < self.len, "picture {index} of a pack of {}", self.len);
+        let shard = self.starts.partition_point(|&start| start <= index) - 1;
+        (&self.shards[shard], index - self.starts[shard])
+    }
+}
+
+impl Debug for Pack {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pack")
+            .field("path", &self.path)
+            .field("len", &self.len)
+            .field("size", &self.size)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,232 @@
+//! Mean colour, mean picture and the principal components of colour (paper, section 4.1).
+
+use ndarray::Array3;
+
+/// What is known of all pictures of a pack, on the scale of 0 to 255. Bad pictures do not count.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statistics {
+    /// Pictures counted.
+    pub pictures: u64,
+    /// Mean of all pixels: R, G, B.
+    pub mean_rgb: [f32; 3],
+    /// Mean of all pictures at each place, `[size, size, 3]`.
+    pub mean_image: Array3<f32>,
+    /// Covariance of the colours of all pixels: `E[xy] - E[x]E[y]`.
+    pub covariance: [[f64; 3]; 3],
+    /// Eigenvalues of the covariance, the largest first.
+    pub eigenvalues: [f32; 3],
+    /// `eigenvectors[k]` is the unit vector (R, G, B) of eigenvalue `k`; its largest part is positive.
+    pub eigenvectors: [[f32; 3]; 3],
+}
+
+/// Exact sums over pictures: whole numbers, so that neither order nor interruption changes a bit of the result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sums {
+    pub pictures: u64,
+    /// Of each byte of a picture.
+    pub places: Vec<u64>,
+    /// RR, RG, RB, GG, GB, BB over all pixels.
+    pub products: [u64; 6],
+}
+
+impl Sums {
+    pub fn new(size: usize) -> Self {
+        Self { pictures: 0, places: vec![0; size * size * 3], products: [0; 6] }
+    }
+
+    /// Adds a picture with the products of its colours.
+    pub fn add(&mut self, pixels: &[u8], products: &[u64; 6]) {
+        self.pictures += 1;
+        for (sum, &value) in self.places.iter_mut().zip(pixels) {
+            *sum += u64::from(value);
+        }
+        for (sum, value) in self.products.iter_mut().zip(products) {
+            *sum += value;
+        }
+    }
+
+    pub fn merge(&mut self, other: &Self) {
+        self.pictures += other.pictures;
+        for (sum, value) in self.places.iter_mut().zip(&other.places) {
+            *sum += value;
+        }
+        for (sum, value) in self.products.iter_mut().zip(&other.products) {
+            *sum += value;
+        }
+    }
+
+    /// What the sums say; `size` is the side of a picture. At least one picture must have been added.
+    pub fn finish(&self, size: usize) -> Statistics {
+        let pictures = self.pictures as f64;
+        let mean_image = Array3::from_shape_fn((size, size, 3), |(y, x, c)| {
+            (self.places[(y * size + x) * 3 + c] as f64 / pictures) as f32
+        });
+        let mut colours = [0u64; 3];
+        for pixel in self.places.chunks_exact(3) {
+            for (sum, value) in colours.iter_mut().zip(pixel) {
+                *sum += value;
+            }
+        }
+        let n = u128::from(self.pictures) * (size * size) as u128;
+        let covariance = self.covariance(colours, n);
+        let (eigenvalues, eigenvectors) = symmetric_eigen(covariance);
+        Statistics {
+            pictures: self.pictures,
+            mean_rgb: colours.map(|sum| (sum as f64 / n as f64) as f32),
+            mean_image,
+            covariance,
+            eigenvalues: eigenvalues.map(|v| v as f32),
+            eigenvectors: eigenvectors.map(|row| row.map(|v| v as f32)),
+        }
+    }
+
+    fn covariance(&self, colours: [u64; 3], n: u128) -> [[f64; 3]; 3] {
+        let [rr, rg, rb, gg, gb, bb] = self.products.map(u128::from);
+        let products = [[rr, rg, rb], [rg, gg, gb], [rb, gb, bb]];
+        let mut covariance = [[0.0; 3]; 3];
+        for (i, row) in covariance.iter_mut().enumerate() {
+            for (j, value) in row.iter_mut().enumerate() {
+                // In whole numbers up to the one division: nothing cancels.
+                let scaled = (products[i][j] * n) as i128 - (u128::from(colours[i]) * u128::from(colours[j])) as i128;
+                *value = scaled as f64 / (n as f64 * n as f64);
+            }
+        }
+        covariance
+    }
+}
+
+/// RR, RG, RB, GG, GB, BB summed over the pixels of one picture.
+pub(crate) fn products(pixels: &[u8]) -> [u64; 6] {
+    let mut total = [0u64; 6];
+    // 65,025 * 2^14 pixels fit 32 bits, which vectorise better.
+    for block in pixels.chunks(3 << 14) {
+        let mut sums = [0u32; 6];
+        for pixel in block.chunks_exact(3) {
+            let [r, g, b] = [u32::from(pixel[0]), u32::from(pixel[1]), u32::from(pixel[2])];
+            for (sum, product) in sums.iter_mut().zip([r * r, r * g, r * b, g * g, g * b, b * b]) {
+                *sum += product;
+            }
+        }
+        for (sum, value) in total.iter_mut().zip(sums) {
+            *sum += u64::from(value);
+        }
+    }
+    total
+}
+
+/// Eigenvalues of a symmetric matrix, the largest first, and their unit vectors as rows (Jacobi's rotations).
+fn symmetric_eigen(mut a: [[f64; 3]; 3]) -> ([f64; 3], [[f64; 3]; 3]) {
+    // Rows become the eigenvectors.
+    let mut vectors = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+    for _sweep in 0..32 {
+        for (p, q) in [(0, 1), (0, 2), (1, 2)] {
+            if a[p][q] == 0.0 {
+                continue;
+            }
+            let theta = (a[q][q] - a[p][p]) / (2.0 * a[p][q]);
+            let t = theta.signum() / (theta.abs() + (theta * theta + 1.0).sqrt());
+            let cos = 1.0 / (t * t + 1.0).sqrt();
+            rotate(&mut a, &mut vectors, (p, q), (cos, t * cos));
+        }
+    }
+    let mut order = [0, 1, 2];
+    order.sort_by(|&i, &j| a[j][j].total_cmp(&a[i][i]));
+    let upright = |v: [f64; 3]| {
+        let largest = v.into_iter().fold(0.0, |m: f64, x| if x.abs() > m.abs() { x } else { m });
+        v.map(|x| x * largest.signum())
+    };
+    // A covariance has no negative eigenvalues; rounding may leave one just below zero.
+    (order.map(|i| a[i][i].max(0.0)), order.map(|i| upright(vectors[i])))
+}
+
+fn rotate(a: &mut [[f64; 3]; 3], vectors: &mut [[f64; 3]; 3], (p, q): (usize, usize), (cos, sin): (f64, f64)) {
+    for row in a.iter_mut() {
+        (row[p], row[q]) = (cos * row[p] - sin * row[q], sin * row[p] + cos * row[q]);
+    }
+    for matrix in [a, vectors] {
+        for k in 0..3 {
+            (matrix[p][k], matrix[q][k]) =
+                (cos * matrix[p][k] - sin * matrix[q][k], sin * matrix[p][k] + cos * matrix[q][k]);
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn eigenvectors_diagonalise(m in prop::array::uniform6(-100.0..100.0f64)) {
+            let [a, b, c, d, e, f] = m;
+            // L * L^T is a covariance.
+            let l = [[a, 0.0, 0.0], [b, c, 0.0], [d, e, f]];
+            let mut s = [[0.0; 3]; 3];
+            for i in 0..3 {
+                for j in 0..3 {
+                    s[i][j] = (0..3).map(|k| l[i][k] * l[j][k]).sum();
+                }
+            }
+            let (values, vectors) = symmetric_eigen(s);
+            let scale = 1.0 + values[0];
+            prop_assert!(values[0] >= values[1] && values[1] >= values[2] && values[2] >= 0.0);
+            for k in 0..3 {
+                for i in 0..3 {
+                    let product: f64 = (0..3).map(|j| s[i][j] * vectors[k][j]).sum();
+                    prop_assert!((product - values[k] * vectors[k][i]).abs() < 1e-9 * scale);
+                    let dot: f64 = (0..3).map(|j| vectors[k][j] * vectors[i][j]).sum();
+                    prop_assert!((dot - f64::from(u8::from(i == k))).abs() < 1e-9);
+                }
+            }
+        }
+
+        #[test]
+        fn sums_are_those_of_a_plain_computation(
+            pictures in prop::collection::vec(prop::collection::vec(any::<u8>(), 27), 1..5)
+        ) {
+            let mut sums = Sums::new(3);
+            for picture in &pictures {
+                sums.add(picture, &products(picture));
+            }
+            let statistics = sums.finish(3);
+            let pixels: Vec<[f64; 3]> = pictures
+                .iter()
+                .flat_map(|p| p.chunks_exact(3).map(|c| [c[0], c[1], c[2]].map(f64::from)))
+                .collect();
+            let n = pixels.len() as f64;
+            let mean = |i: usize| pixels.iter().map(|p| p[i]).sum::<f64>() / n;
+            for i in 0..3 {
+                prop_assert!((f64::from(statistics.mean_rgb[i]) - mean(i)).abs() < 1e-4);
+                for j in 0..3 {
+                    let plain = pixels.iter().map(|p| (p[i] - mean(i)) * (p[j] - mean(j))).sum::<f64>() / n;
+                    prop_assert!((statistics.covariance[i][j] - plain).abs() < 1e-7 * (1.0 + plain.abs()));
+                }
+            }
+            for (place, &value) in statistics.mean_image.iter().enumerate() {
+                let plain = pictures.iter().map(|p| f64::from(p[place])).sum::<f64>() / pictures.len() as f64;
+                prop_assert!((f64::from(value) - plain).abs() < 1e-4);
+            }
+        }
+    }
+
+    /// Statistics like those of photographs.
+    pub(crate) fn example() -> Statistics {
+        let mut sums = Sums::new(8);
+        let picture: Vec<u8> = (0..192u32).map(|i| ((i / 3 * 37 % 200) + i * i * 13 % 56) as u8).collect();
+        sums.add(&picture, &products(&picture));
+        sums.finish(8)
+    }
+
+    #[test]
+    fn grey_pictures_vary_along_grey_only() {
+        let mut sums = Sums::new(2);
+        let picture = [0, 0, 0, 80, 80, 80, 160, 160, 160, 240, 240, 240];
+        sums.add(&picture, &products(&picture));
+        let statistics = sums.finish(2);
+        assert!((statistics.eigenvalues[0] - 3.0 * 8000.0).abs() < 0.01, "{:?}", statistics.eigenvalues);
+        assert!(statistics.eigenvalues[1].abs() < 1e-3);
+        assert!(statistics.eigenvectors[0].iter().all(|v| (v - 3f32.sqrt().recip()).abs() < 1e-6));
+    }
+}
