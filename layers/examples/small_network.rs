@@ -23,8 +23,8 @@ pub fn main() -> Result<()> {
         let (x, labels) = pictures(32, step);
         let mut tape = Tape::new();
         let p = weights.clone().map(|w| tape.parameter(w));
-        let maps = tape.conv2d(&Var::constant(Tensor::from_slice(&cpu, &[32, 8, 8, 1], &x)?), &p[0], Some(&p[1]), &conv)?;
-        let pooled = tape.pool(&maps, &Pool2d::new(PoolKind::Max, 2, 2))?;
+        let map = tape.conv2d(&Var::constant(Tensor::from_slice(&cpu, &[32, 8, 8, 1], &x)?), &p[0], Some(&p[1]), &conv)?;
+        let pooled = tape.pool(&map, &Pool2d::new(PoolKind::Max, 2, 2))?;
         let rows = tape.flatten(&pooled)?;
         let logits = tape.linear(&rows, &p[2], Some(&p[3]), false)?;
         let loss = tape.cross_entropy(&logits, &Ints::from_slice(&cpu, &labels)?)?;
