@@ -37,7 +37,7 @@ const MODEL_CRC: &str = "model_crc32c";
 /// What a checkpoint holds beside the weights.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Extra {
-    /// A text: where the run is. At most 64 KiB.
+    /// A text: where the run is. At most 60,000 bytes.
     pub state: String,
     /// The optimizer's tensors by name; a name's slashes are groups in the file.
     pub tensors: Vec<(String, ArrayD<f32>)>,

@@ -176,7 +176,7 @@ impl Reader {
     fn place(&mut self, name: &str, dataset: &Dataset, size: u64) -> Said<()> {
         let space = dataset.space().map_err(|e| format!("{name}: {e}"))?;
         let shape: Vec<u64> = space.shape().iter().map(|&axis| axis as u64).collect();
-        let needed = byte_count(&shape, size).filter(|_| space.is_simple());
+        let needed = byte_count(&shape, size).filter(|_| !space.is_null());
         let Some(needed) = needed else { return Err(format!("{name}: shape {shape:?} does not fit in memory")) };
         let stored = dataset.storage_size();
         let Some(start) = dataset.offset().filter(|_| stored == needed) else {

@@ -7,8 +7,8 @@ use hdf5::{Attribute, Container, Dataset, Group};
 
 use super::CRC;
 
-/// The longest text, bytes.
-pub(super) const LONGEST_TEXT: usize = 1 << 16;
+/// The longest text, bytes. Attributes from 64 KiB on move to a heap, as too many links would (`write.rs`).
+pub(super) const LONGEST_TEXT: usize = 60_000;
 /// The longest string of a list, bytes.
 pub(super) const LONGEST_NAME: usize = 1 << 10;
 

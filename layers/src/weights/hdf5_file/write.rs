@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use hdf5::plist::group_create::LinkPhaseChange;
 use hdf5::{File, Group};
 use ndarray::{ArrayViewD, arr1};
 
@@ -44,7 +45,10 @@ fn write(path: &Path, weights: &Weights, extra: Option<&Extra>) -> Said<()> {
 }
 
 fn fill(path: &Path, weights: &Weights, extra: Option<&Extra>) -> std::result::Result<(), Failure> {
-    let file = File::with_options().with_fapl(|plist| plist.libver_v110()).create(path)?;
+    let file = File::with_options()
+        .with_fapl(|plist| plist.libver_v110())
+        .with_fcpl(|plist| plist.obj_track_times(false))
+        .create(path)?;
     text::write_attribute(&file, "format", FORMAT)?;
     file.new_attr::<u32>().create("version")?.write_scalar(&VERSION)?;
     if let Some(model) = &weights.model {
@@ -73,8 +77,11 @@ fn fill(path: &Path, weights: &Weights, extra: Option<&Extra>) -> std::result::R
     Ok(file.close()?)
 }
 
+/// A group whose links stay in its header however many there are: beyond a few HDF5 would move them to a heap, and its
+/// library (1.10.8) crashes where that heap is damaged.
 fn new_group(parent: &Group, name: &str) -> Said<Group> {
-    let builder = parent.create_group_builder().obj_track_times(false);
+    let compact = LinkPhaseChange { max_compact: 65_535, min_dense: 0 };
+    let builder = parent.create_group_builder().with_gcpl(|p| p.obj_track_times(false).link_phase_change(compact));
     builder.create(name).map_err(|e| format!("group {name}: {e}"))
 }
 

@@ -1,0 +1,163 @@
+//! Headers and structures that are well-formed but wrong.
+
+use std::fs;
+use std::path::Path;
+
+use alexnet_layers::weights::Weights;
+use hdf5::types::FixedAscii;
+use proptest::prelude::*;
+
+use crate::{SMALL, model, place, refusal, weights};
+
+/// Writes a safetensors file of a header and zeros.
+fn write(path: &Path, json: &str, data: usize) {
+    let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(json.as_bytes());
+    bytes.resize(bytes.len() + data, 0);
+    fs::write(path, bytes).unwrap();
+}
+
+fn tensor(name: &str, from: u64, to: u64) -> String {
+    format!("\"{name}\":{{\"dtype\":\"U8\",\"shape\":[{}],\"data_offsets\":[{from},{to}]}}", to - from)
+}
+
+#[test]
+fn safetensors_layouts() {
+    let (_folder, path) = place("a.safetensors");
+    let (a, b) = (tensor("a", 0, 8), tensor("b", 8, 16));
+    let cases = [
+        (format!("{{{a},{}}}", tensor("b", 4, 16)), "b at byte 4 overlaps the one before it, which ends at 8"),
+        (format!("{{{a},{}}}", tensor("b", 9, 16)), "b at byte 9 leaves a gap before it, which ends at 8"),
+        (format!("{{{a},{}}}", tensor("b", 8, 17)), "truncated: need 17 bytes of tensors, have 16"),
+        (format!("{{{a},{}}}", tensor("b", 8, 15)), "1 bytes follow the last tensor"),
+        (format!("{{{a},{a}}}"), "\"a\" comes twice"),
+        (format!("{{{a},{b},{b}}}"), "\"b\" comes twice"),
+        (format!("{{{a},{b},\"__metadata__\":{{\"k\":\"1\",\"k\":\"2\"}}}}"), "metadata \"k\" comes twice"),
+        (format!("{{{a},{b},\"__metadata__\":{{\"k\":1}}}}"), "its header is not that of safetensors"),
+        (format!("{{{a}"), "its header is not that of safetensors"),
+        (format!("{{{},{b}}}", a.replace("U8", "Q7")), "a: unknown type \"Q7\""),
+        (format!("{{{},{b}}}", a.replace("[0,8]", "[8,0]")), "its place is 8 to 0"),
+        (format!("{{{},{b}}}", a.replace("shape", "shapes")), "its header is not that of safetensors"),
+    ];
+    for (json, expected) in cases {
+        write(&path, &json, 16);
+        let message = refusal(&path);
+        assert!(message.contains(expected), "{json}: {message}");
+    }
+}
+
+/// Changes the metadata of a file of ours.
+fn edited(path: &Path, from: &str, to: &str) {
+    let bytes = fs::read(path).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let json = std::str::from_utf8(&bytes[8..8 + length]).unwrap();
+    assert!(json.contains(from), "{json}");
+    let json = json.replacen(from, to, 1);
+    let mut edited = (json.len() as u64).to_le_bytes().to_vec();
+    edited.extend(json.as_bytes());
+    edited.extend(&bytes[8 + length..]);
+    fs::write(path, edited).unwrap();
+}
+
+#[test]
+fn safetensors_metadata() {
+    let (_folder, path) = place("a.safetensors");
+    let cases = [
+        (
+            "\"alexnet.version\":\"1\"",
+            "\"alexnet.version\":\"2\"",
+            "written by version 2 of the format, this reads up to 1",
+        ),
+        ("\"alexnet.version\":\"1\"", "\"alexnet.version\":\"x\"", "expected a number"),
+        ("\"alexnet.version\":\"1\"", "\"alexnet.version\":\"0\"", "its format version is 0"),
+        ("alexnet.version", "alexnet.versiom", "\"alexnet.version\": missing"),
+        ("\"alexnet.format\":\"weights\"", "\"alexnet.format\":\"other\"", "expected \"weights\", got \"other\""),
+        ("alexnet.model\":\"name", "alexnet.model\":\"nome", "checksum of alexnet.model"),
+        ("[\\\"class", "[\\\"klass", "checksum of alexnet.classes"),
+        ("\\\"fc8.bias\\\"", "\\\"fc9.bias\\\"", "does not name what the file holds"),
+    ];
+    for (from, to, expected) in cases {
+        weights(&model(SMALL), 1).save(&path).unwrap();
+        edited(&path, from, to);
+        let message = refusal(&path);
+        assert!(message.contains(expected), "{message}");
+    }
+    let original = weights(&model(SMALL), 1);
+    original.save(&path).unwrap();
+    edited(&path, "alexnet.crc32c", "alexnet.dropped");
+    crate::assert_same(&Weights::load(&path).unwrap(), &original);
+}
+
+/// A file of ours as another program would change it.
+fn h5_edited(path: &Path, edit: impl FnOnce(&hdf5::File) -> hdf5::Result<()>) -> String {
+    weights(&model(SMALL), 2).save(path).unwrap();
+    let file = hdf5::File::open_rw(path).unwrap();
+    edit(&file).unwrap();
+    file.close().unwrap();
+    refusal(path)
+}
+
+#[track_caller]
+fn has(message: String, expected: &str) {
+    assert!(message.contains(expected), "{message}");
+}
+
+#[test]
+fn hdf5_structure() {
+    let (_folder, path) = place("a.h5");
+    let version = |n: u32| move |file: &hdf5::File| file.attr("version")?.write_scalar(&n);
+    has(h5_edited(&path, version(2)), "written by version 2 of the format, this reads up to 1; update alexnet");
+    has(h5_edited(&path, version(0)), "its format version is 0");
+    has(h5_edited(&path, |f| f.delete_attr("version")), "\"version\" is missing");
+    has(h5_edited(&path, |f| f.delete_attr("format")), "not weights of ours");
+    has(h5_edited(&path, |f| f.delete_attr("model_crc32c")), "model_crc32c is missing");
+    has(h5_edited(&path, |f| f.unlink("parameters")), "group parameters");
+    has(h5_edited(&path, |f| f.dataset("parameters/fc8.bias")?.delete_attr("crc32c")), "fc8.bias: its checksum");
+    has(h5_edited(&path, |f| f.group("parameters")?.unlink("fc8.bias")), "1 missing: fc8.bias");
+    let renamed = |f: &hdf5::File| f.group("parameters")?.relink("fc8.bias", "fc9.bias");
+    has(h5_edited(&path, renamed), "1 missing: fc8.bias; 1 not in the network: fc9.bias");
+    let linked = |f: &hdf5::File| f.group("parameters")?.link_soft("/parameters/fc8.bias", "again");
+    has(h5_edited(&path, linked), "again is a link to elsewhere");
+    let twice = |f: &hdf5::File| f.link_hard("/parameters/fc8.bias", "/parameters/again");
+    has(h5_edited(&path, twice), "fc8.bias and again overlap");
+    let wide = |f: &hdf5::File| f.new_dataset_builder().with_data(&[1.0f64]).create("parameters/w").map(|_| ());
+    has(h5_edited(&path, wide), "w: expected f32 values, got ");
+}
+
+#[test]
+fn hdf5_shapes_without_storage_are_not_allocated() {
+    let (_folder, path) = place("a.h5");
+    for shape in [vec![1 << 40], vec![1 << 30, 1 << 29], vec![3]] {
+        let unwritten =
+            |f: &hdf5::File| f.new_dataset::<f32>().no_chunk().shape(shape.clone()).create("parameters/w").map(|_| ());
+        let (allocated, message) = crate::allocator::allocated_by(|| h5_edited(&path, unwritten));
+        assert!(message.contains("does not fit in memory") || message.contains("0 bytes are stored"), "{message}");
+        assert!(allocated < 1 << 20, "{allocated} bytes");
+    }
+    let chunked = |f: &hdf5::File| f.new_dataset::<f32>().chunk(4).shape(8).create("parameters/w").map(|_| ());
+    has(h5_edited(&path, chunked), "w: expected one contiguous block");
+}
+
+#[test]
+fn another_programs_hdf5() {
+    let (_folder, path) = place("a.h5");
+    let file = hdf5::File::create(&path).unwrap();
+    file.create_group("model_weights").unwrap();
+    let version: FixedAscii<8> = FixedAscii::from_ascii("3.15").unwrap();
+    file.new_attr::<FixedAscii<8>>().create("keras_version").unwrap().write_scalar(&version).unwrap();
+    file.close().unwrap();
+    has(
+        refusal(&path),
+        "not weights of ours (its attribute \"format\" is not \"alexnet weights\"); it looks like Keras'",
+    );
+}
+
+proptest! {
+    /// Whatever stands where the header should be.
+    #[test]
+    fn any_header(json in ".{0,80}", data in 0..64usize) {
+        let (_folder, path) = place("a.safetensors");
+        write(&path, &format!("{{{json}"), data);
+        refusal(&path);
+    }
+}
