@@ -23,3 +23,8 @@ pub use element::Element;
 pub use error::{Error, Result};
 pub use ndarray;
 pub use tensor::{Ints, Tensor};
+
+/// The README's program, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

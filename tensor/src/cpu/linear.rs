@@ -8,7 +8,7 @@ use crate::ops::linear::{Kernels, Product};
 use crate::{Cpu, Element, Result};
 
 /// Up to this many rows, x W^T is computed as (W x^T)^T.
-const FEW_ROWS: usize = 256;
+const FEW_ROWS: usize = 512;
 /// Outputs, i.e. rows of W, that one thread works on at a time then.
 const OUTPUTS: usize = 256;
 
@@ -44,8 +44,8 @@ impl<E: Element> Kernels for Cpu<E> {
 
 impl<E: Element> Cpu<E> {
     /// c = x W^T for few rows x `[m, k]` and weights `[n, k]`, as (W x^T)^T in blocks of outputs. The product then reads
-    /// the weights once, in the order in which they lie, instead of gathering columns that are k values apart: 5 times
-    /// as fast for 128 x 4096 x 9216.
+    /// the weights once, in the order in which they lie, instead of gathering columns that are k values apart: twice
+    /// as fast for 128 rows of 9216 values and 4096 outputs, 6 times for 32.
     fn few_rows(&self, p: &Product, x: &[E], w: &[E], bias: Option<&[E]>, relu: bool, c: &mut [E]) {
         let mut columns = self.take(x.len());
         transpose(x, p.m, p.k, columns.make_mut(), |_| {});

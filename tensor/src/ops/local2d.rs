@@ -5,7 +5,7 @@ use crate::{Backend, Device, Error, Result, Tensor};
 
 /// What a backend supplies. Weights are `[oh * ow, out, kh, kw, in / groups]`; there is no fused ReLU.
 pub trait Kernels: Device {
-    /// y[n,oh,ow,o] = b[oh,ow,o] + sum over kh, kw, c of x * w[oh,ow].
+    /// `y[n,oh,ow,o] = b[oh,ow,o] +` the sum over kh, kw, c of `x * w[oh,ow]`.
     fn local2d(
         &self,
         g: &Geometry,
