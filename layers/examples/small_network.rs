@@ -1,6 +1,6 @@
 //! Defines, differentiates and trains a small network on generated pictures: a row or a column of light in noise.
 use alexnet_layers::{Result, Tape, Var};
-use tensor::ops::{Conv2d, Padding, Pool2d, PoolKind};
+use tensor::ops::{Conv2d, Pool2d, PoolKind};
 use tensor::random::{Stream, purpose};
 use tensor::{Cpu, Ints, Tensor};
 
@@ -16,14 +16,14 @@ fn pictures(n: usize, step: u64) -> (Vec<f32>, Vec<u32>) {
 pub fn main() -> Result<()> {
     let cpu = Cpu::new(1)?;
     let init = |i, shape: &[usize]| Tensor::normal(&cpu, shape, 0.0, 0.1, Stream::new(1, purpose::INIT + i, 0));
-    let mut weights = [init(0, &[8, 3, 3, 1])?, init(1, &[8])?, init(2, &[2, 8 * 4 * 4])?, init(3, &[2])?];
+    let mut weights = [init(0, &[8, 3, 3, 1])?, init(1, &[8])?, init(2, &[2, 8 * 3 * 3])?, init(3, &[2])?];
     let mut losses = Vec::new();
     for step in 0..200 {
         let (pixels, labels) = pictures(32, step);
         let mut tape = Tape::new();
         let p = weights.clone().map(|w| tape.parameter(w));
         let x = Var::constant(Tensor::from_slice(&cpu, &[32, 8, 8, 1], &pixels)?);
-        let maps = tape.conv2d(&x, &p[0], Some(&p[1]), &Conv2d { padding: Padding::all(1), relu: true, ..Default::default() })?;
+        let maps = tape.conv2d(&x, &p[0], Some(&p[1]), &Conv2d { relu: true, ..Default::default() })?;
         let pooled = tape.pool(&maps, &Pool2d::new(PoolKind::Max, 2, 2))?;
         let rows = tape.flatten(&pooled)?;
         let logits = tape.linear(&rows, &p[2], Some(&p[3]), false)?;
