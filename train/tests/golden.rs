@@ -130,7 +130,7 @@ fn keras_adam() -> Adam {
 }
 
 fn follow_in_f64(name: &str, rule: impl Into<Rule>) {
-    follow::<f64>(name, rule, 1e-11, |network, optimizer, _, (images, labels), rate| {
+    follow::<f64>(name, rule, 1e-12, |network, optimizer, _, (images, labels), rate| {
         any_step(network, optimizer, &images, &labels, rate)
     });
 }
@@ -138,7 +138,7 @@ fn follow_in_f64(name: &str, rule: impl Into<Rule>) {
 fn follow_through_the_crate(name: &str, rule: impl Into<Rule>) {
     follow::<f32>(name, rule, 1e-5, |network, optimizer, i, (images, labels), rate| {
         let indices = (0..labels.len() as u64).collect();
-        let batch = Batch { images: images.mapv(|v| v as f32), labels, indices };
+        let batch = Batch::of(images.mapv(|v| v as f32), labels, indices);
         step(network, optimizer, &batch, 1, i as u64, rate).unwrap().loss
     });
 }

@@ -23,6 +23,12 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// A batch of pictures that come from no pack, one view of each. `images` is `[n, crop, crop, 3]`; there are n labels
+    /// and n indices.
+    pub fn of(images: Array4<f32>, labels: Vec<u32>, indices: Vec<u64>) -> Self {
+        Self { images, labels, indices, used: None }
+    }
+
     pub(super) fn new(shape: [usize; 4], values: Vec<f32>, labels: Vec<u32>, indices: Vec<u64>) -> Result<Self> {
         let images = Array4::from_shape_vec(Ix4(shape[0], shape[1], shape[2], shape[3]), values)
             .map_err(|e| Error::option("batch", format!("{shape:?}"), e))?;
