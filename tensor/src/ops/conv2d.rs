@@ -84,7 +84,7 @@ impl Conv2d {
 
 /// What a backend supplies. Buffers have the sizes that the geometry says.
 pub trait Kernels: Device {
-    /// y[n,oh,ow,o] = b[o] + sum over kh, kw, c of x * w; then ReLU if asked.
+    /// `y[n,oh,ow,o] = b[o] +` the sum over kh, kw, c of `x * w`; then ReLU if asked.
     fn conv2d(
         &self,
         g: &Geometry,

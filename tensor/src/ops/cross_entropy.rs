@@ -6,7 +6,7 @@ use crate::{Backend, Device, Error, Ints, Result, Tensor};
 pub trait Kernels: Device {
     /// e^(x - max) / sum, by row.
     fn softmax(&self, rows: usize, c: usize, logits: &Self::Floats) -> Result<Self::Floats>;
-    /// log sum e^x - x[label], by row.
+    /// `log sum e^x - x[label]`, by row.
     fn cross_entropy(&self, rows: usize, c: usize, logits: &Self::Floats, labels: &Self::Ints) -> Result<Self::Floats>;
     /// (softmax - one-hot label) * factor.
     fn cross_entropy_dx(

@@ -19,7 +19,7 @@ pub struct Product {
 
 /// What a backend supplies.
 pub trait Kernels: Device {
-    /// c[m,n] = a b, with a bias `[n]` added to each row, then ReLU if asked.
+    /// `c[m,n] = a b`, with a bias `[n]` added to each row, then ReLU if asked.
     fn matmul(
         &self,
         p: &Product,
