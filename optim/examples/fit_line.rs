@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut slope = Tensor::zeros(&cpu, &[1])?;
     let mut offset = Tensor::zeros(&cpu, &[1])?;
     let mut optimizer = Optimizer::new(Sgd { decay: 0.0, ..Sgd::default() })?;
-    let mut schedule = Schedule::new(ScheduleRule::Plateau { factor: 0.1, patience: 5, threshold: 1e-9, times: 3 })?;
+    let mut schedule = Schedule::new(ScheduleRule::Plateau { factor: 0.1, patience: 40, threshold: 1e-9, times: 3 })?;
 
     for epoch in 0..1000u32 {
         let (a, b) = (slope.scalar()?, offset.scalar()?);

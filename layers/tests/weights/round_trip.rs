@@ -1,6 +1,7 @@
 //! What is saved comes back.
 
 use std::fs;
+use std::path::Path;
 
 use alexnet_layers::weights::{Weights, hdf5_file};
 use alexnet_layers::{Error, Model};
@@ -264,4 +265,21 @@ fn safetensors_metadata_keeps_its_order() {
     assert_eq!(Model::parse(&texts["alexnet.model"], "file").unwrap(), model(SMALL));
     original.save(&path).unwrap();
     assert!(fs::read(&path).unwrap() == bytes, "the same weights give the same bytes");
+}
+
+/// Files that the first version of the formats wrote; they are never made anew. Their values count from 1.
+#[test]
+fn files_of_version_1_load() {
+    for name in ["version_1.h5", "version_1.safetensors"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+        let loaded = Weights::load(&path).unwrap();
+        assert_eq!(loaded.model, Some(model(SMALL)));
+        let values = loaded.tensors.iter().flat_map(|(_, tensor)| tensor);
+        assert!(values.zip(1u16..).all(|(value, n)| *value == f32::from(n)));
+        assert_eq!(loaded.tensors.len(), 14);
+        assert_eq!(
+            (loaded.classes, loaded.mean_rgb),
+            (["a", "b", "c"].map(String::from).into(), Some([1.0, 2.0, 3.0]))
+        );
+    }
 }

@@ -42,3 +42,25 @@ pub struct Extra {
     /// The optimizer's tensors by name; a name's slashes are groups in the file.
     pub tensors: Vec<(String, ArrayD<f32>)>,
 }
+
+/// HDF5's words on one line, shortened to the system's reason where there is one.
+fn tidy(words: &str) -> String {
+    let reason = words.split_once("error message = '").and_then(|(_, rest)| rest.split_once('\''));
+    match reason {
+        Some((reason, _)) => reason.into(),
+        None => words.split_whitespace().collect::<Vec<_>>().join(" "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tidy;
+
+    #[test]
+    fn a_full_disk_is_said_plainly() {
+        let words = "H5Fflush(): unable to flush: file write failed: time = Mon\n, errno = 28, error message = \
+                     'No space left on device', buf = 0x55";
+        assert_eq!(tidy(words), "No space left on device");
+        assert_eq!(tidy("H5Fopen(): bad\n, block"), "H5Fopen(): bad , block");
+    }
+}

@@ -9,7 +9,7 @@ use hdf5::{Container, Dataset, File, Group, IndexType, IterationOrder, LinkType}
 use ndarray::{ArrayD, IxDyn};
 
 use super::text::{self, Said};
-use super::{CRC, Extra, FORMAT, MODEL_CRC, SIGNATURE, VERSION};
+use super::{CRC, Extra, FORMAT, MODEL_CRC, SIGNATURE, VERSION, tidy};
 use crate::Result;
 use crate::model::Model;
 use crate::weights::{Weights, byte_count, check_version, crc_of, refused, unreadable};
@@ -24,10 +24,10 @@ const DEEPEST: usize = 4;
 pub fn load_with(path: &Path) -> Result<(Weights, Option<Extra>)> {
     let length = check_length(path)?;
     hdf5::silence_errors(true);
-    let file = File::open(path).map_err(|e| refused(path, format!("HDF5 cannot open it, it is damaged: {e}")))?;
+    let file = File::open(path).map_err(|e| refused(path, format!("HDF5 cannot open it: {}", tidy(&e.to_string()))))?;
     check_format(path, &file)?;
     let mut reader = Reader { length, taken: Vec::new() };
-    let damaged = |what| refused(path, what);
+    let damaged = |what: String| refused(path, tidy(&what));
     let model = match attribute(&file, "model") {
         Some(text) => Some(Model::parse(&model_text(&file, text).map_err(damaged)?, &path.display().to_string())?),
         None => None,

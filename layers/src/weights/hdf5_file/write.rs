@@ -7,7 +7,7 @@ use hdf5::{File, Group};
 use ndarray::{ArrayViewD, arr1};
 
 use super::text::{self, Said};
-use super::{Extra, FORMAT, MODEL_CRC, VERSION};
+use super::{Extra, FORMAT, MODEL_CRC, VERSION, tidy};
 use crate::Result;
 use crate::weights::{Weights, crc_of, refused};
 
@@ -21,7 +21,7 @@ pub fn save_with(path: &Path, weights: &Weights, extra: Option<&Extra>) -> Resul
     }
     tensor::file::replace(path, |temporary| {
         hdf5::silence_errors(true);
-        write(temporary, weights, extra).map_err(|what| refused(path, format!("cannot be written: {what}")))
+        write(temporary, weights, extra).map_err(|what| refused(path, format!("cannot be written: {}", tidy(&what))))
     })
 }
 

@@ -16,7 +16,8 @@
 //! | `alexnet.classes` | a JSON list of names; absent where unknown |
 //! | `alexnet.crc32c` | a JSON object: of each tensor, and of the two texts before, the CRC-32C of its bytes in hexadecimal |
 //!
-//! A program that changes tensors and copies the metadata must leave `alexnet.crc32c` out.
+//! A file with `alexnet.format` must have all keys but the classes. A program that changes tensors leaves the keys of ours out;
+//! the file is then loaded for a network that is named ([`Weights::load_for`](super::Weights::load_for)).
 //!
 //! Reading converts f64, f16 and bf16 to f32, and checks the header as strictly as safetensors' own library does
 //! (no gaps, no overlaps, nothing after the last tensor), and for duplicate names.

@@ -97,10 +97,7 @@ impl Description {
         let version = text(VERSION_KEY)?;
         let number = version.parse().map_err(|_| wrong(VERSION_KEY, format!("expected a number, got {version:?}")))?;
         check_version(path, number, VERSION)?;
-        let checksums = match metadata.get(CRC_KEY) {
-            Some(json) => checksums(json).map_err(|what| wrong(CRC_KEY, what))?,
-            None => Checksums::new(),
-        };
+        let checksums = checksums(text(CRC_KEY)?).map_err(|what| wrong(CRC_KEY, what))?;
         let verify = |key: &str, text: &str| match checksums.get(key) {
             Some(&crc) => check_crc(key, crc32c::crc32c(text.as_bytes()), crc).map_err(|what| refused(path, what)),
             None => Ok(()),
@@ -117,7 +114,7 @@ impl Description {
             }
             None => Vec::new(),
         };
-        if !checksums.is_empty() && !described.iter().copied().eq(checksums.keys().map(String::as_str)) {
+        if !described.iter().copied().eq(checksums.keys().map(String::as_str)) {
             return Err(wrong(CRC_KEY, "does not name what the file holds; the file is damaged".into()));
         }
         Ok(Self { model: Model::parse(model, &path.display().to_string())?, classes, checksums })
