@@ -1,4 +1,4 @@
-//! Convolutions and locally connected layers as plain loops, and shapes to try them on.
+//! Convolutions and locally connected layers as plain loops, shapes to try them on, and how near f32 must come.
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use alexnet_tensor::ops::{Conv2d, Padding};
@@ -61,6 +61,19 @@ impl Case {
 
 fn grid([a, b, c, d]: [usize; 4]) -> impl Iterator<Item = (usize, usize, usize, usize)> {
     (0..a * b * c * d).map(move |i| (i / (b * c * d), i / (c * d) % b, i / d % c, i % d))
+}
+
+pub fn absolute(values: &[f64]) -> Vec<f64> {
+    values.iter().map(|v| v.abs()).collect()
+}
+
+/// Fails where an f32 sum is further from the exact one than 3e-6 of what its terms' absolute values add up to:
+/// terms may cancel, so the sum itself is no measure.
+pub fn assert_rounded(got: &[f64], exact: &[f64], absolute_sums: &[f64]) {
+    assert!(got.len() == exact.len() && got.len() == absolute_sums.len());
+    for (i, ((g, e), sum)) in got.iter().zip(exact).zip(absolute_sums).enumerate() {
+        assert!((g - e).abs() <= 3e-6 * sum, "value {i}: got {g:e}, exact {e:e}, absolute values add up to {sum:e}");
+    }
 }
 
 pub fn len(shape: &[usize]) -> usize {
