@@ -130,14 +130,14 @@ pub enum Error {
         found: u32,
     },
     /// The HDF5 library refused.
-    #[error("{}: {what}: {source}", path.display())]
+    #[error("{}: {what}: {reason}", path.display())]
     Hdf5 {
         /// The file.
         path: PathBuf,
         /// What was being done.
         what: &'static str,
         /// The library's reason.
-        source: hdf5::Error,
+        reason: String,
     },
     /// A thread that loads or packs panicked: a fault of the program.
     #[error("a worker thread failed: {what}")]
@@ -163,8 +163,17 @@ impl Error {
         move |source| Self::Io { path: path.to_path_buf(), what, source }
     }
 
+    /// What the HDF5 library says; where the system refused, what the system says.
     pub(crate) fn hdf5(path: &Path, what: &'static str) -> impl Fn(hdf5::Error) -> Self {
-        move |source| Self::Hdf5 { path: path.to_path_buf(), what, source }
+        move |error| {
+            let reason = error.to_string().replace('\n', " ");
+            let after = reason.split_once("errno = ").map(|(_, after)| after);
+            let code = after.and_then(|after| after.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
+            match code {
+                Some(code) => Self::io(path, what)(std::io::Error::from_raw_os_error(code)),
+                None => Self::Hdf5 { path: path.to_path_buf(), what, reason },
+            }
+        }
     }
 
     pub(crate) fn pack(path: &Path, what: impl Into<String>) -> Self {

@@ -13,7 +13,7 @@ use super::encode::Encoded;
 use super::plan::Plan;
 use crate::error::{BadPicture, Error, Result};
 use crate::format::{BLOCK, Block, Role, Storage, content_checksum};
-use crate::hdf;
+use crate::hdf::{Reader, WRITING, Writer};
 use crate::source::{Names, Source};
 use crate::statistics::Sums;
 
@@ -44,8 +44,6 @@ pub(super) struct ShardWriter<'a> {
     names: Names,
     shard: Shard,
 }
-
-const WRITING: &str = "cannot be written; finished shards are kept: free space, then run the same command again";
 
 impl<'a> ShardWriter<'a> {
     /// Begins shard `number` in the empty file `temporary`.
@@ -126,35 +124,36 @@ impl<'a> ShardWriter<'a> {
     fn skeleton(&self, count: usize) -> Result<(tempfile::TempPath, Option<u64>)> {
         let temporary = tempfile::Builder::new().prefix(".alexnet-tmp-").tempfile_in(&self.plan.folder);
         let temporary = temporary.map_err(Error::io(&self.path, WRITING))?.into_temp_path();
-        let file = hdf::create(&temporary)?;
+        let file = Writer::create(&temporary, &self.path)?;
         let size = self.plan.size;
         let shape: &[usize] = match self.plan.storage {
             Storage::Raw => &[count, size, size, 3],
             Storage::Jpeg { .. } => &[count],
         };
         // First, so that its place does not depend on what else there is.
-        let start = hdf::reserve(&temporary, &file, "images", shape)?;
-        self.write_tables(&temporary, &file).and_then(|()| file.close().map_err(Error::hdf5(&self.path, WRITING)))?;
+        let start = file.reserve("images", shape)?;
+        self.write_tables(&file)?;
+        file.close()?;
         Ok((temporary, start))
     }
 
-    fn write_tables(&self, path: &Path, file: &hdf5::File) -> Result<()> {
+    fn write_tables(&self, file: &Writer) -> Result<()> {
         let (n, size) = (self.shard.labels.len(), self.plan.size);
         if let Storage::Jpeg { .. } = self.plan.storage {
-            hdf::put(path, file, "offsets", &[n + 1], &self.offsets)?;
+            file.put("offsets", &[n + 1], &self.offsets)?;
         }
-        hdf::put(path, file, "labels", &[n], &self.shard.labels)?;
-        hdf::put(path, file, "crc32c", &[n], &self.shard.checksums)?;
-        hdf::put(path, file, "names", &[self.names.bytes().len()], self.names.bytes())?;
-        hdf::put(path, file, "name_offsets", &[n + 1], &self.names.offsets())?;
-        hdf::put(path, file, "place_sums", &[size, size, 3], &self.shard.sums.places)?;
-        hdf::put_attribute(path, file, "product_sums", &[6], &self.shard.sums.products)?;
+        file.put("labels", &[n], &self.shard.labels)?;
+        file.put("crc32c", &[n], &self.shard.checksums)?;
+        file.put("names", &[self.names.bytes().len()], self.names.bytes())?;
+        file.put("name_offsets", &[n + 1], &self.names.offsets())?;
+        file.put("place_sums", &[size, size, 3], &self.shard.sums.places)?;
+        file.put_attribute("product_sums", &[6], &self.shard.sums.products)?;
         let refused: Vec<[&str; 2]> = self.shard.refused.iter().map(|r| [r.name.as_str(), r.reason.as_str()]).collect();
-        let refused = serde_json::to_vec(&refused).map_err(|e| Error::pack(path, e.to_string()))?;
-        hdf::put(path, file, "bad", &[refused.len()], &refused)?;
-        hdf::put_number(path, file, "shard", self.number as u64)?;
-        hdf::put_text(path, file, "source", &self.plan.source)?;
-        hdf::put_text(path, file, "settings", &self.plan.settings)
+        let refused = serde_json::to_vec(&refused).map_err(|e| Error::pack(&self.path, e.to_string()))?;
+        file.put("bad", &[refused.len()], &refused)?;
+        file.put_number("shard", self.number as u64)?;
+        file.put_text("source", &self.plan.source)?;
+        file.put_text("settings", &self.plan.settings)
     }
 }
 
@@ -174,14 +173,14 @@ impl Shard {
             return Ok(None);
         }
         let (block, _map) = crate::reader::open_checked(path, Role::Shard)?;
-        let file = hdf::open(path)?;
-        let (source, settings) = (hdf::get_text(path, &file, "source")?, hdf::get_text(path, &file, "settings")?);
+        let file = Reader::open(path)?;
+        let (source, settings) = (file.get_text("source")?, file.get_text("settings")?);
         plan.check_same(path, &source, &settings)?;
-        let labels: Vec<u32> = hdf::get_all(path, &file, "labels")?;
-        let bad: Vec<u8> = hdf::get_all(path, &file, "bad")?;
+        let labels: Vec<u32> = file.get_all("labels")?;
+        let bad: Vec<u8> = file.get_all("bad")?;
         let bad: Vec<[String; 2]> =
             serde_json::from_slice(&bad).map_err(|e| Error::pack(path, format!("dataset \"bad\": {e}")))?;
-        let found: u64 = hdf::get_number(path, &file, "shard")?;
+        let found: u64 = file.get_number("shard")?;
         let records = plan.range(number).len();
         if found != number as u64 || labels.len() + bad.len() != records {
             let what =
@@ -190,11 +189,11 @@ impl Shard {
         }
         let sums = Sums {
             pictures: labels.len() as u64,
-            places: hdf::get(path, &file, "place_sums", &[plan.size, plan.size, 3])?,
-            products: hdf::get_attribute(path, &file, "product_sums")?,
+            places: file.get("place_sums", &[plan.size, plan.size, 3])?,
+            products: file.get_attribute("product_sums")?,
         };
         Ok(Some(Self {
-            checksums: hdf::get(path, &file, "crc32c", &[labels.len()])?,
+            checksums: file.get("crc32c", &[labels.len()])?,
             labels,
             refused: bad.into_iter().map(|[name, reason]| Refused { name, reason }).collect(),
             sums,

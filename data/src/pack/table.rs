@@ -8,7 +8,7 @@ use super::plan::Plan;
 use super::shard::Shard;
 use crate::error::{Error, Result};
 use crate::format::{BLOCK, Block, Role, Storage, TABLE, content_checksum};
-use crate::hdf;
+use crate::hdf::{Reader, WRITING, Writer};
 use crate::source::hex;
 use crate::statistics::Statistics;
 
@@ -17,51 +17,43 @@ pub(super) fn write(plan: &Plan, classes: &[String], shards: &[Shard], statistic
     let path = plan.folder.join(TABLE);
     let fingerprint = fingerprint(plan, classes, shards);
     let temporary = tempfile::Builder::new().prefix(".alexnet-tmp-").tempfile_in(&plan.folder);
-    let temporary = temporary.map_err(Error::io(&path, "cannot be written"))?.into_temp_path();
-    let file = hdf::create(&temporary)?;
-    fill(&temporary, &file, plan, classes, shards, statistics, &fingerprint)?;
-    file.close().map_err(Error::hdf5(&path, "cannot be written"))?;
+    let temporary = temporary.map_err(Error::io(&path, WRITING))?.into_temp_path();
+    let file = Writer::create(&temporary, &path)?;
+    fill(&file, plan, classes, shards, statistics)?;
+    file.put_text("fingerprint", &fingerprint)?;
+    file.close()?;
 
-    let mut bytes = fs::read(&temporary).map_err(Error::io(&path, "cannot be written"))?;
+    let mut bytes = fs::read(&temporary).map_err(Error::io(&path, WRITING))?;
     let content = content_checksum(&bytes, &(0..0));
     let block = Block { role: Role::Table, length: bytes.len() as u64, images: 0..0, content };
     bytes[..BLOCK].copy_from_slice(&block.encode());
-    tensor::file::replace(&path, |new| fs::write(new, &bytes).map_err(Error::io(&path, "cannot be written")))?;
+    tensor::file::replace(&path, |new| fs::write(new, &bytes).map_err(Error::io(&path, WRITING)))?;
     Ok(fingerprint)
 }
 
-fn fill(
-    path: &std::path::Path,
-    file: &hdf5::File,
-    plan: &Plan,
-    classes: &[String],
-    shards: &[Shard],
-    statistics: &Statistics,
-    fingerprint: &str,
-) -> Result<()> {
-    let json = serde_json::to_vec(classes).map_err(|e| Error::pack(path, e.to_string()))?;
-    hdf::put(path, file, "classes", &[json.len()], &json)?;
+fn fill(file: &Writer, plan: &Plan, classes: &[String], shards: &[Shard], statistics: &Statistics) -> Result<()> {
+    let json = serde_json::to_vec(classes).map_err(|e| Error::pack(&plan.folder.join(TABLE), e.to_string()))?;
+    file.put("classes", &[json.len()], &json)?;
     let mean: Vec<f32> = statistics.mean_image.iter().copied().collect();
-    hdf::put(path, file, "mean_image", &[plan.size, plan.size, 3], &mean)?;
+    file.put("mean_image", &[plan.size, plan.size, 3], &mean)?;
     let counts: Vec<u64> = shards.iter().map(|s| s.labels.len() as u64).collect();
-    hdf::put(path, file, "shard_pictures", &[shards.len()], &counts)?;
+    file.put("shard_pictures", &[shards.len()], &counts)?;
     let contents: Vec<u32> = shards.iter().map(|s| s.content).collect();
-    hdf::put(path, file, "shard_crc32c", &[shards.len()], &contents)?;
+    file.put("shard_crc32c", &[shards.len()], &contents)?;
 
-    hdf::put_attribute(path, file, "mean_rgb", &[3], &statistics.mean_rgb)?;
-    hdf::put_attribute(path, file, "covariance", &[3, 3], statistics.covariance.as_flattened())?;
-    hdf::put_attribute(path, file, "eigenvalues", &[3], &statistics.eigenvalues)?;
-    hdf::put_attribute(path, file, "eigenvectors", &[3, 3], statistics.eigenvectors.as_flattened())?;
-    hdf::put_number(path, file, "pictures", statistics.pictures)?;
-    hdf::put_number(path, file, "size", plan.size as u64)?;
+    file.put_attribute("mean_rgb", &[3], &statistics.mean_rgb)?;
+    file.put_attribute("covariance", &[3, 3], statistics.covariance.as_flattened())?;
+    file.put_attribute("eigenvalues", &[3], &statistics.eigenvalues)?;
+    file.put_attribute("eigenvectors", &[3, 3], statistics.eigenvectors.as_flattened())?;
+    file.put_number("pictures", statistics.pictures)?;
+    file.put_number("size", plan.size as u64)?;
     let quality = match plan.storage {
         Storage::Raw => 0,
         Storage::Jpeg { quality } => quality,
     };
-    hdf::put_number(path, file, "jpeg_quality", quality)?;
-    hdf::put_text(path, file, "fingerprint", fingerprint)?;
-    hdf::put_text(path, file, "source", &plan.source)?;
-    hdf::put_text(path, file, "settings", &plan.settings)
+    file.put_number("jpeg_quality", quality)?;
+    file.put_text("source", &plan.source)?;
+    file.put_text("settings", &plan.settings)
 }
 
 /// Identifies what a training sees: classes, labels, and every picture's bytes in order.
@@ -85,7 +77,7 @@ fn fingerprint(plan: &Plan, classes: &[String], shards: &[Shard]) -> String {
 pub(super) fn check_same(plan: &Plan) -> Result<()> {
     let path = plan.folder.join(TABLE);
     let _ = crate::reader::open_checked(&path, Role::Table)?;
-    let file = hdf::open(&path)?;
-    let (source, settings) = (hdf::get_text(&path, &file, "source")?, hdf::get_text(&path, &file, "settings")?);
+    let file = Reader::open(&path)?;
+    let (source, settings) = (file.get_text("source")?, file.get_text("settings")?);
     plan.check_same(&path, &source, &settings)
 }

@@ -193,10 +193,11 @@ impl Walk {
 }
 
 impl Markers {
-    /// Refuses a file whose scans leave out a colour, or begin coefficients that no later scan completes: it was cut
-    /// between scans, and its end marker put back.
+    /// Refuses a file whose scans do not bring every coefficient of every colour to its last bit: it was cut between
+    /// scans, and perhaps its end marker put back. The standard would allow it, for previews; no encoder of
+    /// photographs does it.
     pub(super) fn check_complete(&self) -> Result<(), BadPicture> {
-        let unfinished = |c: &&Component| c.missing[0] < 0 || c.missing.iter().any(|&bits| bits > 0);
+        let unfinished = |c: &&Component| c.missing.iter().any(|&bits| bits != 0);
         match self.components.iter().filter(unfinished).count() {
             0 => Ok(()),
             n => Err(BadPicture::CutShort(format!("scans of {n} of {} colours are missing", self.components.len()))),

@@ -11,7 +11,7 @@ use super::Pack;
 use super::shard::{Offsets, Shard};
 use crate::error::{Error, Result};
 use crate::format::{BLOCK, Block, Role, Storage, TABLE, shard_name};
-use crate::hdf;
+use crate::hdf::Reader;
 use crate::picture::check_square;
 use crate::statistics::Statistics;
 
@@ -41,26 +41,26 @@ pub(super) fn open(path: &Path) -> Result<Pack> {
     let table_path = &folder.join(TABLE);
     check_exists(folder, table_path)?;
     open_checked(table_path, Role::Table)?;
-    let table = hdf::open(table_path)?;
-    let size: u64 = hdf::get_number(table_path, &table, "size")?;
+    let table = Reader::open(table_path)?;
+    let size: u64 = table.get_number("size")?;
     let size = usize::try_from(size).unwrap_or(0);
     check_square(size).map_err(|e| Error::pack(table_path, e.to_string()))?;
-    let storage = match hdf::get_number::<u8>(table_path, &table, "jpeg_quality")? {
+    let storage = match table.get_number::<u8>("jpeg_quality")? {
         0 => Storage::Raw,
         quality => Storage::Jpeg { quality },
     };
-    let classes: Vec<u8> = hdf::get_all(table_path, &table, "classes")?;
+    let classes: Vec<u8> = table.get_all("classes")?;
     let classes: Vec<String> =
         serde_json::from_slice(&classes).map_err(|e| Error::pack(table_path, format!("dataset \"classes\": {e}")))?;
-    let counts: Vec<u64> = hdf::get_all(table_path, &table, "shard_pictures")?;
-    let contents: Vec<u32> = hdf::get(table_path, &table, "shard_crc32c", &[counts.len()])?;
+    let counts: Vec<u64> = table.get_all("shard_pictures")?;
+    let contents: Vec<u32> = table.get("shard_crc32c", &[counts.len()])?;
     let mut pack = Pack {
         path: folder.to_path_buf(),
         size,
         storage,
         classes,
         statistics: statistics(table_path, &table, size)?,
-        fingerprint: hdf::get_text(table_path, &table, "fingerprint")?,
+        fingerprint: table.get_text("fingerprint")?,
         shards: Vec::new(),
         starts: Vec::new(),
         len: 0,
@@ -94,18 +94,18 @@ fn check_exists(folder: &Path, table: &Path) -> Result<()> {
     Err(Error::source(folder, what))
 }
 
-fn statistics(path: &Path, table: &hdf5::File, size: usize) -> Result<Statistics> {
-    let mean_image: Vec<f32> = hdf::get(path, table, "mean_image", &[size, size, 3])?;
+fn statistics(path: &Path, table: &Reader, size: usize) -> Result<Statistics> {
+    let mean_image: Vec<f32> = table.get("mean_image", &[size, size, 3])?;
     let rows = |m: [f32; 9]| [[m[0], m[1], m[2]], [m[3], m[4], m[5]], [m[6], m[7], m[8]]];
-    let m: [f64; 9] = hdf::get_attribute(path, table, "covariance")?;
+    let m: [f64; 9] = table.get_attribute("covariance")?;
     Ok(Statistics {
-        pictures: hdf::get_number(path, table, "pictures")?,
-        mean_rgb: hdf::get_attribute(path, table, "mean_rgb")?,
+        pictures: table.get_number("pictures")?,
+        mean_rgb: table.get_attribute("mean_rgb")?,
         mean_image: Array3::from_shape_vec((size, size, 3), mean_image)
             .map_err(|e| Error::pack(path, e.to_string()))?,
         covariance: [[m[0], m[1], m[2]], [m[3], m[4], m[5]], [m[6], m[7], m[8]]],
-        eigenvalues: hdf::get_attribute(path, table, "eigenvalues")?,
-        eigenvectors: rows(hdf::get_attribute(path, table, "eigenvectors")?),
+        eigenvalues: table.get_attribute("eigenvalues")?,
+        eigenvectors: rows(table.get_attribute("eigenvectors")?),
     })
 }
 
@@ -115,14 +115,14 @@ fn shard(pack: &Pack, number: usize, count: u64, content: u32) -> Result<Shard> 
     if block.content != content {
         return Err(Error::pack(path, "is a shard of another pack"));
     }
-    let hdf = hdf::open(path)?;
-    let labels: Vec<u32> = hdf::get_all(path, &hdf, "labels")?;
+    let hdf = Reader::open(path)?;
+    let labels: Vec<u32> = hdf.get_all("labels")?;
     let n = labels.len();
     if n as u64 != count {
         return Err(Error::pack(path, format!("expected {count} pictures, found {n}")));
     }
-    let names: Vec<u8> = hdf::get_all(path, &hdf, "names")?;
-    let name_offsets: Vec<u64> = hdf::get(path, &hdf, "name_offsets", &[n + 1])?;
+    let names: Vec<u8> = hdf.get_all("names")?;
+    let name_offsets: Vec<u64> = hdf.get("name_offsets", &[n + 1])?;
     check_offsets(path, "name_offsets", &name_offsets, names.len() as u64)?;
     if let Some(record) = labels.iter().position(|&label| label as usize >= pack.classes.len()) {
         let (from, to) = (name_offsets[record] as usize, name_offsets[record + 1] as usize);
@@ -132,15 +132,15 @@ fn shard(pack: &Pack, number: usize, count: u64, content: u32) -> Result<Shard> 
     }
     let offsets = offsets(pack, path, &hdf, &block, n)?;
     let checked = (0..n.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
-    let checksums = hdf::get(path, &hdf, "crc32c", &[n])?;
+    let checksums = hdf.get("crc32c", &[n])?;
     #[cfg(unix)]
     super::sigbus::watch(path, &map);
     Ok(Shard { path: path.clone(), file, map, offsets, labels, checksums, names: (names, name_offsets), checked })
 }
 
 /// Where the pictures lie; HDF5's word for it must be the block's.
-fn offsets(pack: &Pack, path: &Path, hdf: &hdf5::File, block: &Block, n: usize) -> Result<Offsets> {
-    let images = hdf::dataset(path, hdf, "images")?;
+fn offsets(pack: &Pack, path: &Path, hdf: &Reader, block: &Block, n: usize) -> Result<Offsets> {
+    let images = hdf.dataset("images")?;
     let bytes = block.images.end - block.images.start;
     let found = images.offset().unwrap_or(0);
     if found != block.images.start && bytes > 0 {
@@ -161,7 +161,7 @@ fn offsets(pack: &Pack, path: &Path, hdf: &hdf5::File, block: &Block, n: usize) 
     match pack.storage {
         Storage::Raw => Ok(Offsets::Even { start, bytes: pack.size * pack.size * 3 }),
         Storage::Jpeg { .. } => {
-            let offsets: Vec<u64> = hdf::get(path, hdf, "offsets", &[n + 1])?;
+            let offsets: Vec<u64> = hdf.get("offsets", &[n + 1])?;
             check_offsets(path, "offsets", &offsets, bytes)?;
             Ok(Offsets::Listed { start, offsets })
         }

@@ -1,0 +1,88 @@
+//! Pictures and packs for tests.
+#![allow(dead_code, reason = "each test file uses some of it")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use alexnet_data::{Pack, PackOptions, PackReport, pack};
+use image::{Rgb, RgbImage};
+use tempfile::TempDir;
+
+/// A picture with slopes, an edge and some noise, different for each `seed`.
+pub fn picture(width: u32, height: u32, seed: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| {
+        let noise =
+            (x.wrapping_mul(7919) ^ y.wrapping_mul(104_729) ^ seed.wrapping_mul(31)).wrapping_mul(2_654_435_761);
+        let edge = if (x + y + seed).is_multiple_of(23) { 60 } else { 0 };
+        let value = |slope: u32| ((x * slope / 3 + y * 2 + seed * 17 + edge) % 224 + (noise >> 28)) as u8;
+        Rgb([value(2), value(5), value(1) / 2])
+    })
+}
+
+/// A folder with a folder for each class, of so many pictures each: PNG and JPEG of several sizes.
+pub fn draw_source(root: &Path, classes: &[(&str, usize)]) {
+    for (c, (class, count)) in classes.iter().enumerate() {
+        let folder = root.join(class);
+        fs::create_dir_all(&folder).unwrap();
+        for i in 0..*count {
+            let (i, c) = (i as u32, c as u32);
+            let suffix = if i.is_multiple_of(3) { "png" } else { "jpg" };
+            picture(40 + i * 7 % 31, 36 + i * 5 % 17, i * 10 + c)
+                .save(folder.join(format!("{i:03}.{suffix}")))
+                .unwrap();
+        }
+    }
+}
+
+/// A source of 23 pictures in three classes, and room for packs.
+pub struct Setting {
+    folder: TempDir,
+}
+
+impl Setting {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        draw_source(&folder.path().join("source"), &[("ant", 9), ("bee", 6), ("cow", 8)]);
+        Self { folder }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn source(&self) -> PathBuf {
+        self.path("source")
+    }
+
+    /// Squares of 32, five to a shard.
+    pub fn options(&self, out: &str) -> PackOptions {
+        PackOptions {
+            size: 32,
+            jobs: 2,
+            shard_bytes: 5 * 32 * 32 * 3,
+            ..PackOptions::new(self.source(), self.path(out))
+        }
+    }
+
+    pub fn pack(&self, out: &str) -> PackReport {
+        pack(&self.options(out), |_| ()).unwrap()
+    }
+
+    pub fn open(&self, out: &str) -> Arc<Pack> {
+        Arc::new(Pack::open(self.path(out)).unwrap())
+    }
+}
+
+/// The bytes of all files of a folder but hidden ones, by name.
+pub fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name().into_string().unwrap(), entry.path()))
+        .filter(|(name, _)| !name.starts_with('.'))
+        .map(|(name, path)| (name, fs::read(path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}

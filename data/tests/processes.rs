@@ -1,0 +1,130 @@
+//! What only another process can show: it is this test itself, started again with a task.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::env;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use alexnet_data::{Pack, PackOptions, exit_on_cut_file, pack};
+use common::{Setting, contents};
+
+const TASK: &str = "ALEXNET_DATA_TEST_TASK";
+const FOLDER: &str = "ALEXNET_DATA_TEST_FOLDER";
+
+/// Runs a task in another process, given a folder.
+fn child(task: &str, folder: &Path) -> Command {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", "the_task", "--nocapture"]).env(TASK, task).env(FOLDER, folder);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+fn options(folder: &Path) -> PackOptions {
+    let (source, out) = (folder.join("source"), folder.join("out"));
+    PackOptions { size: 32, jobs: 2, shard_bytes: 5 * 32 * 32 * 3, ..PackOptions::new(source, out) }
+}
+
+/// Does nothing unless started by one of the tests below.
+#[test]
+fn the_task() {
+    let Ok(task) = env::var(TASK) else { return };
+    let folder = PathBuf::from(env::var_os(FOLDER).unwrap());
+    match task.as_str() {
+        "cut" => {
+            exit_on_cut_file();
+            let pack = Pack::open(folder.join("out")).unwrap();
+            let pixels = pack.stored(8).unwrap();
+            let shard = File::options().write(true).open(folder.join("out/shard-00001.h5")).unwrap();
+            shard.set_len(100).unwrap();
+            // Where no check can come between: the bytes are held already.
+            println!("{}", pixels.iter().map(|&v| u64::from(v)).sum::<u64>());
+        }
+        "slowly" => {
+            let _ = pack(&options(&folder), |_| std::thread::sleep(Duration::from_millis(5)));
+        }
+        "pack" => {
+            if let Err(error) = pack(&options(&folder), |_| ()) {
+                eprintln!("failed: {error}");
+                std::process::exit(3);
+            }
+        }
+        other => panic!("no task {other}"),
+    }
+}
+
+#[test]
+fn a_file_cut_in_the_instant_it_is_read_is_a_message() {
+    let setting = Setting::new();
+    setting.pack("out");
+    let output = child("cut", &setting.path("")).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("out/shard-00001.h5: cut short while it was being read; copy it again"), "{text}");
+}
+
+#[test]
+fn a_killed_packer_goes_on_to_the_same_bytes() {
+    let setting = Setting::new();
+    setting.pack("unbroken");
+    for wait in [20, 60, 90] {
+        let mut packer = child("slowly", &setting.path("")).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(wait));
+        packer.kill().unwrap();
+        packer.wait().unwrap();
+    }
+    setting.pack("out");
+    assert!(contents(&setting.path("out")) == contents(&setting.path("unbroken")));
+}
+
+#[test]
+fn two_packers_do_not_share_a_folder() {
+    let setting = Setting::new();
+    let mut first = child("slowly", &setting.path("")).spawn().unwrap();
+    let begun = std::time::Instant::now();
+    while !setting.path("out/shard-00000.h5").exists() && begun.elapsed().as_secs() < 10 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let second = child("pack", &setting.path("")).output().unwrap();
+    let text = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(3), "{text}");
+    assert!(text.contains("another process is packing into this folder"), "{text}");
+    first.wait().unwrap();
+    assert_eq!(Pack::open(setting.path("out")).unwrap().len(), 23);
+}
+
+/// On a file system of 60 KB, in a name space of its own; skipped where the system does not allow that.
+#[test]
+fn a_full_disk_is_an_error_and_keeps_what_is_finished() {
+    let setting = Setting::new();
+    let out = setting.path("out");
+    fs::create_dir(&out).unwrap();
+    let test = env::current_exe().unwrap();
+    let script = "mount -t tmpfs -o size=${SIZE}k none \"$OUT\" || exit 77
+        \"$TEST\" --exact the_task --nocapture; code=$?; ls -A \"$OUT\" >&2; exit $code";
+    for size in [20, 60, 100, 140, 180] {
+        let run = Command::new("unshare")
+            .args(["-rm", "sh", "-c", script])
+            .env("OUT", &out)
+            .env("TEST", &test)
+            .env("SIZE", size.to_string())
+            .env(TASK, "pack")
+            .env(FOLDER, setting.path(""))
+            .output();
+        let Ok(output) = run else { return };
+        let text = String::from_utf8_lossy(&output.stderr);
+        match output.status.code() {
+            Some(3) => {
+                assert!(text.contains("No space left on device"), "{size} KB: {text}");
+                assert!(!text.contains("alexnet-tmp"), "{size} KB: {text}");
+                assert!(text.contains("shard-00000.h5") || size < 100, "{size} KB: {text}");
+            }
+            // Not allowed here.
+            Some(1 | 77) => return,
+            code => panic!("{size} KB: code {code:?}: {text}"),
+        }
+    }
+}
