@@ -144,9 +144,9 @@ fn rotate(a: &mut [[f64; 3]; 3], vectors: &mut [[f64; 3]; 3], (p, q): (usize, us
         (row[p], row[q]) = (cos * row[p] - sin * row[q], sin * row[p] + cos * row[q]);
     }
     for matrix in [a, vectors] {
-        for k in 0..3 {
-            (matrix[p][k], matrix[q][k]) =
-                (cos * matrix[p][k] - sin * matrix[q][k], sin * matrix[p][k] + cos * matrix[q][k]);
+        let (above, below) = matrix.split_at_mut(q);
+        for (x, y) in above[p].iter_mut().zip(&mut below[0]) {
+            (*x, *y) = (cos * *x - sin * *y, sin * *x + cos * *y);
         }
     }
 }

@@ -33,6 +33,9 @@ const LOCK: &str = ".lock";
 
 /// Packs a folder of class folders. `progress` is called on this thread after every picture.
 ///
+/// Classes are numbered in the order of their folders' names; the files at any depth below one are its pictures. Links are
+/// followed, names that begin with a dot are skipped. An empty class, a single one, and a link in a circle are errors.
+///
 /// Bad pictures are skipped and listed in `bad.csv` in the pack's folder. A pack that is already complete is left as it is.
 ///
 /// # Errors

@@ -1,16 +1,5 @@
 //! Reading pictures: any file in, 8-bit RGB pixels out, or a reason why not.
-//!
-//! Rules, the same for every format:
-//! - The content decides the type, never the name.
-//! - The header's size is checked before anything is allocated; a zero size or too many pixels is refused.
-//! - Half a picture is an error: a file that ends before its last pixel is refused. A JPEG that lacks nothing but its
-//!   end marker has all pixels, and is accepted. So is anything after the end.
-//! - Grey is copied to three channels, palettes are expanded, alpha is dropped (as Pillow's `convert("RGB")` does), of
-//!   16 bits the high byte is kept. An animation gives its first frame.
-//! - CMYK: `R = (255 - C)(255 - K) / 255`. With an Adobe marker the values are stored inverted and are turned back
-//!   first; without one they are taken as they stand. YCCK is always Adobe's.
-//! - Colour profiles are ignored. So is the EXIF orientation, as in 2012, unless [`DecodeOptions`] asks for it.
-//! - A panic of a decoder is caught and refuses the picture.
+//! See [`Picture`] for the rules.
 
 mod guard;
 mod jpeg;
@@ -35,6 +24,18 @@ pub use resize::resize_and_crop;
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// A picture in memory: 8-bit RGB, rows from the top.
+///
+/// Rules, the same for every format:
+/// - The content decides the type, never the name.
+/// - The header's size is checked before anything is allocated; a zero size or too many pixels is refused.
+/// - Half a picture is an error: a file that ends before its last pixel is refused. A JPEG that lacks nothing but its
+///   end marker has all pixels, and is accepted. So is anything after the end.
+/// - Grey is copied to three channels, palettes are expanded, alpha is dropped (as Pillow's `convert("RGB")` does), of
+///   16 bits the high byte is kept. An animation gives its first frame.
+/// - CMYK: `R = (255 - C)(255 - K) / 255`. With an Adobe marker the values are stored inverted and are turned back
+///   first; without one they are taken as they stand. YCCK is always Adobe's.
+/// - Colour profiles are ignored. So is the EXIF orientation, as in 2012, unless [`DecodeOptions`] asks for it.
+/// - A panic of a decoder is caught and refuses the picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     width: usize,
