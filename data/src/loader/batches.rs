@@ -3,13 +3,43 @@
 use std::fmt::{Debug, Formatter};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use ndarray::{Array4, Ix4};
 
 use crate::error::{Error, Result};
 use crate::picture::panic_message;
+
+/// Memory of batches that were dropped: fresh memory costs a page fault every 4 KB.
+#[derive(Debug, Default)]
+pub(super) struct Spare(Mutex<Vec<Vec<f32>>>);
+
+/// The most buffers that are kept.
+const MAX_SPARE: usize = 4;
+
+impl Spare {
+    /// A buffer of `n` values, whatever they are.
+    pub fn take(&self, n: usize) -> Vec<f32> {
+        let buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match buffer {
+            Some(mut buffer) if buffer.capacity() >= n => {
+                buffer.resize(n, 0.0);
+                buffer
+            }
+            // Not by resizing: this way the system hands out zeros as the threads touch them.
+            _ => vec![0.0; n],
+        }
+    }
+
+    fn put(&self, buffer: Vec<f32>) {
+        let mut buffers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if buffers.len() < MAX_SPARE {
+            buffers.push(buffer);
+        }
+    }
+}
 
 /// Some pictures, ready for a network. Its memory is used again for a later batch when it is dropped.
 pub struct Batch {
@@ -19,20 +49,27 @@ pub struct Batch {
     pub labels: Vec<u32>,
     /// Where each picture stands in the pack.
     pub indices: Vec<u64>,
-    used: Option<Sender<Vec<f32>>>,
+    spare: Option<Arc<Spare>>,
 }
 
 impl Batch {
     /// A batch of pictures that come from no pack, one view of each. `images` is `[n, crop, crop, 3]`; there are n labels
     /// and n indices.
     pub fn of(images: Array4<f32>, labels: Vec<u32>, indices: Vec<u64>) -> Self {
-        Self { images, labels, indices, used: None }
+        Self { images, labels, indices, spare: None }
     }
 
-    pub(super) fn new(shape: [usize; 4], values: Vec<f32>, labels: Vec<u32>, indices: Vec<u64>) -> Result<Self> {
+    /// Of values that `spare` gave, and gets back.
+    pub(super) fn new(
+        shape: [usize; 4],
+        values: Vec<f32>,
+        labels: Vec<u32>,
+        indices: Vec<u64>,
+        spare: &Arc<Spare>,
+    ) -> Result<Self> {
         let images = Array4::from_shape_vec(Ix4(shape[0], shape[1], shape[2], shape[3]), values)
             .map_err(|e| Error::option("batch", format!("{shape:?}"), e))?;
-        Ok(Self { images, labels, indices, used: None })
+        Ok(Self { images, labels, indices, spare: Some(Arc::clone(spare)) })
     }
 
     /// The images, to keep. An empty array stays.
@@ -50,10 +87,8 @@ impl Debug for Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        if let Some(used) = self.used.take() {
-            let (values, _) = std::mem::take(&mut self.images).into_raw_vec_and_offset();
-            // Nobody waits for it when the last batch is made.
-            let _ = used.send(values);
+        if let Some(spare) = self.spare.take() {
+            spare.put(std::mem::take(&mut self.images).into_raw_vec_and_offset().0);
         }
     }
 }
@@ -61,7 +96,6 @@ impl Drop for Batch {
 /// Batches in order. The first error is the last item.
 pub struct Batches {
     made: Option<Receiver<Result<Batch>>>,
-    used: Sender<Vec<f32>>,
     left: usize,
     thread: Option<JoinHandle<()>>,
 }
@@ -70,15 +104,14 @@ impl Batches {
     /// Calls `make` with the numbers in turn, at most `ahead` results ahead of the one that is taken.
     pub(super) fn begin<F>(numbers: Range<usize>, ahead: usize, make: F) -> Self
     where
-        F: Fn(usize, Vec<f32>) -> Result<Batch> + Send + 'static,
+        F: Fn(usize) -> Result<Batch> + Send + 'static,
     {
-        let (used, buffers) = channel();
         // One is in the making beside those that wait.
         let (sender, made) = sync_channel(ahead - 1);
         let left = numbers.len();
         let thread = std::thread::Builder::new().name("load".into());
-        let thread = thread.spawn(move || produce(numbers, &make, &sender, &buffers)).ok();
-        Self { made: Some(made), used, left, thread }
+        let thread = thread.spawn(move || produce(numbers, &make, &sender)).ok();
+        Self { made: Some(made), left, thread }
     }
 
     fn end(&mut self) {
@@ -91,13 +124,12 @@ impl Batches {
     }
 }
 
-fn produce<F>(numbers: Range<usize>, make: &F, made: &SyncSender<Result<Batch>>, buffers: &Receiver<Vec<f32>>)
+fn produce<F>(numbers: Range<usize>, make: &F, made: &SyncSender<Result<Batch>>)
 where
-    F: Fn(usize, Vec<f32>) -> Result<Batch>,
+    F: Fn(usize) -> Result<Batch>,
 {
     for number in numbers {
-        let buffer = buffers.try_recv().unwrap_or_default();
-        let batch = catch_unwind(AssertUnwindSafe(|| make(number, buffer)));
+        let batch = catch_unwind(AssertUnwindSafe(|| make(number)));
         let batch = batch.unwrap_or_else(|panic| Err(Error::Worker { what: panic_message(panic.as_ref()) }));
         let failed = batch.is_err();
         if made.send(batch).is_err() || failed {
@@ -116,10 +148,9 @@ impl Iterator for Batches {
         self.left -= 1;
         let next = self.made.as_ref().and_then(|made| made.recv().ok());
         let gone = || Err(Error::Worker { what: "the thread that makes batches is gone".into() });
-        let mut next = next.unwrap_or_else(gone);
-        match &mut next {
-            Ok(batch) => batch.used = Some(self.used.clone()),
-            Err(_) => self.end(),
+        let next = next.unwrap_or_else(gone);
+        if next.is_err() {
+            self.end();
         }
         Some(next)
     }
@@ -145,17 +176,17 @@ impl Drop for Batches {
 mod tests {
     use super::*;
 
-    fn batch(number: usize, mut buffer: Vec<f32>) -> Result<Batch> {
-        buffer.resize(12, number as f32);
+    fn batch(number: usize, spare: &Arc<Spare>) -> Result<Batch> {
+        let mut buffer = spare.take(12);
         buffer.fill(number as f32);
-        Batch::new([1, 2, 2, 3], buffer, vec![number as u32], vec![number as u64])
+        Batch::new([1, 2, 2, 3], buffer, vec![number as u32], vec![number as u64], spare)
     }
 
     #[test]
     fn a_panicking_worker_is_an_error_and_the_end() {
-        let make = |number, buffer| {
+        let make = |number| {
             assert!(number != 2, "injected");
-            batch(number, buffer)
+            batch(number, &Arc::default())
         };
         let results: Vec<_> = Batches::begin(0..10, 3, make).collect();
         assert_eq!(results.len(), 3);
@@ -165,14 +196,15 @@ mod tests {
 
     #[test]
     fn dropping_the_iterator_ends_the_thread() {
-        let mut batches = Batches::begin(0..1_000_000_000, 2, batch);
+        let mut batches = Batches::begin(0..1_000_000_000, 2, |number| batch(number, &Arc::default()));
         assert_eq!(batches.next().unwrap().unwrap().labels, [0]);
         drop(batches);
     }
 
     #[test]
     fn buffers_are_used_again() {
-        let mut batches = Batches::begin(0..20, 1, batch);
+        let spare = Arc::default();
+        let mut batches = Batches::begin(0..20, 1, move |number| batch(number, &spare));
         let mut seen = std::collections::BTreeSet::new();
         for number in 0..20 {
             let batch = batches.next().unwrap().unwrap();
@@ -185,7 +217,7 @@ mod tests {
 
     #[test]
     fn images_can_be_kept() {
-        let mut batches = Batches::begin(0..2, 1, batch);
+        let mut batches = Batches::begin(0..2, 1, |number| batch(number, &Arc::default()));
         let images = batches.next().unwrap().unwrap().take_images();
         assert_eq!(images.shape(), [1, 2, 2, 3]);
     }

@@ -16,6 +16,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::Pack;
 use crate::error::{Error, Result};
+use batches::Spare;
 use view::Normalise;
 
 pub use augment::{Augment, Colour, ColourRule};
@@ -75,6 +76,7 @@ struct Work {
     /// By draw of a standard normal, the shift of R, G and B (0 to 255).
     colour: [[f32; 3]; 3],
     pool: ThreadPool,
+    spare: Arc<Spare>,
 }
 
 impl Loader {
@@ -102,7 +104,7 @@ impl Loader {
         let normalise = Normalise::new(&input, pack.size())?;
         let pool = ThreadPoolBuilder::new().num_threads(options.threads).thread_name(|i| format!("load-{i}")).build();
         let pool = pool.map_err(|e| Error::Worker { what: format!("no threads to load with: {e}") })?;
-        Ok(Self { work: Arc::new(Work { pack, normalise, options, colour, pool }) })
+        Ok(Self { work: Arc::new(Work { pack, normalise, options, colour, pool, spare: Arc::default() }) })
     }
 
     /// The pack.
@@ -124,24 +126,24 @@ impl Loader {
         let picture = work.options.views.count() * work.normalise.values() * size_of::<f32>();
         let bytes = work.options.batch.min(work.pack.len()).saturating_mul(picture);
         let ahead = (work.options.prefetch_bytes / bytes.max(1)).max(1);
-        let make = move |number: usize, buffer: Vec<f32>| work.batch(order.batch(number), epoch, buffer);
+        let make = move |number: usize| work.batch(order.batch(number), epoch);
         Batches::begin(first_batch..self.batches_per_epoch(), ahead, make)
     }
 }
 
 impl Work {
-    /// Makes one batch of the pictures `indices`, in `buffer` if it is large enough.
-    fn batch(&self, indices: Vec<u64>, epoch: u64, mut buffer: Vec<f32>) -> Result<Batch> {
+    /// Makes one batch of the pictures `indices`.
+    fn batch(&self, indices: Vec<u64>, epoch: u64) -> Result<Batch> {
         indices.iter().for_each(|&index| self.pack.prefetch(index as usize));
         let (views, values) = (self.options.views.count(), self.normalise.values());
-        buffer.resize(indices.len() * views * values, 0.0);
+        let mut buffer = self.spare.take(indices.len() * views * values);
         self.pool.install(|| {
             let places = buffer.par_chunks_exact_mut(views * values);
             indices.par_iter().zip(places).try_for_each(|(&index, place)| self.picture(index, epoch, place))
         })?;
         let labels = indices.iter().map(|&index| self.pack.label(index as usize)).collect();
         let crop = self.normalise.crop();
-        Batch::new([indices.len() * views, crop, crop, 3], buffer, labels, indices)
+        Batch::new([indices.len() * views, crop, crop, 3], buffer, labels, indices, &self.spare)
     }
 
     fn picture(&self, index: u64, epoch: u64, place: &mut [f32]) -> Result<()> {
