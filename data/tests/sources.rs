@@ -1,4 +1,5 @@
 //! Folders of class folders, and what can be wrong with them.
+#![cfg(unix)]
 
 mod common;
 
