@@ -101,14 +101,7 @@ pub fn draw_dataset(
     })
 }
 
-fn draw_class(
-    folder: &Path,
-    seed: u64,
-    split: Split,
-    kind: Kind,
-    count: usize,
-    size: u32,
-) -> Result<(), DrawError> {
+fn draw_class(folder: &Path, seed: u64, split: Split, kind: Kind, count: usize, size: u32) -> Result<(), DrawError> {
     let write = |path: &Path| {
         let path = path.to_path_buf();
         move |source| DrawError::Write { path, source }

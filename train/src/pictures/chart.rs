@@ -24,6 +24,9 @@ const HALF_WIDTH: f64 = 1.2;
 /// A series with so few points has each of them marked.
 const FEW: usize = 32;
 const MARK: f64 = 3.8;
+/// A series with more points than this is drawn pale, with means of neighbours over it: at most this many of them.
+const MANY: usize = 400;
+const MEANS: usize = 120;
 
 const GRID: Rgb<u8> = Rgb([229, 231, 235]);
 /// Told apart by the colour-blind too, and by their brightness in print (after Okabe and Ito).
@@ -48,7 +51,8 @@ pub struct Series {
 
 /// Draws a line chart of 960 x 600 pixels with ticks, a grid and, for more than one series, a legend.
 ///
-/// An axis begins at 0 if the values are positive and reach down to less than a third of their largest.
+/// An axis begins at 0 if the values are positive and reach down to less than a third of their largest. A series of
+/// more than 400 points is pale, with a line through means of consecutive points over it; a note says of how many.
 pub fn curve(series: &[Series], x_label: &str, y_label: &str, title: &str) -> RgbImage {
     let mut picture = RgbImage::from_pixel(WIDTH as u32, HEIGHT as u32, WHITE);
     let legend = Legend::new(series);
@@ -72,6 +76,7 @@ pub fn curve(series: &[Series], x_label: &str, y_label: &str, title: &str) -> Rg
         let points: Vec<_> = one.points.iter().copied().map(place).collect();
         draw_series(&mut picture, &points, *colour);
     }
+    draw_note(&mut picture, plot, series, heading.width(title));
     legend.draw(&mut picture);
     picture
 }
@@ -106,19 +111,58 @@ fn draw_labels(picture: &mut RgbImage, plot: Area, x_label: &str, y_label: &str)
     text::draw_upwards(picture, 16, below, &y_label, style);
 }
 
-/// Joins neighbouring points; None is a gap.
+/// Draws one series; None is a gap.
 fn draw_series(picture: &mut RgbImage, points: &[Option<(f64, f64)>], colour: Rgb<u8>) {
+    if points.len() > MANY {
+        join(picture, points, pale(colour), HALF_WIDTH / 2.0);
+        join(picture, &means(points), colour, HALF_WIDTH * 1.3);
+    } else {
+        join(picture, points, colour, HALF_WIDTH);
+    }
+}
+
+/// Joins neighbouring points, and marks those that have no neighbour or are few.
+fn join(picture: &mut RgbImage, points: &[Option<(f64, f64)>], colour: Rgb<u8>, half_width: f64) {
     let mut cover = Cover { shares: vec![0; (WIDTH * HEIGHT) as usize] };
     for (number, point) in points.iter().enumerate() {
         let Some(point) = *point else { continue };
         let before = number.checked_sub(1).and_then(|before| points[before]);
         let alone = before.is_none() && points.get(number + 1).copied().flatten().is_none();
-        cover.line(before.unwrap_or(point), point, HALF_WIDTH);
+        cover.line(before.unwrap_or(point), point, half_width);
         if alone || points.len() <= FEW {
             cover.line(point, point, MARK);
         }
     }
     cover.blend(picture, colour);
+}
+
+/// Points that make one mean of a series with `points` points.
+fn together(points: usize) -> usize {
+    points.div_ceil(MEANS)
+}
+
+/// Means of as many neighbours as [`together`] says, those of them that are drawable.
+fn means(points: &[Option<(f64, f64)>]) -> Vec<Option<(f64, f64)>> {
+    let mean = |part: &[Option<(f64, f64)>]| {
+        let count = part.iter().flatten().count() as f64;
+        let sum = part.iter().flatten().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
+        (count > 0.0).then(|| (sum.0 / count, sum.1 / count))
+    };
+    points.chunks(together(points.len())).map(mean).collect()
+}
+
+fn pale(colour: Rgb<u8>) -> Rgb<u8> {
+    Rgb(colour.0.map(|value| 255 - (255 - value) / 3))
+}
+
+/// Says what the dark lines over pale ones are, right of a title that leaves room.
+fn draw_note(picture: &mut RgbImage, plot: Area, series: &[Series], title: i64) {
+    let Some(many) = series.iter().map(|one| one.points.len()).filter(|points| *points > MANY).max() else { return };
+    let style = Style::small(GREY);
+    let note = format!("dark: means of {} points", together(many));
+    if title + style.width(&note) + 20 <= plot.width {
+        text::draw(picture, plot.x + plot.width - style.width(&note), 24, &note, style);
+    }
 }
 
 /// How much of each pixel one series covers: collected first, so that joints are not painted twice.

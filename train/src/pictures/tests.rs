@@ -176,8 +176,21 @@ fn a_gap_is_left_where_a_value_is_not_finite() {
 }
 
 #[test]
+fn many_points_are_pale_with_their_means_over_them() {
+    // Up and down between 0 and 1: the means are all 0.5.
+    let points: Vec<(f64, f64)> = (0..2400).map(|i| (f64::from(i), f64::from(i % 2))).collect();
+    let chart = curve(&[series("x", &points)], "x", "y", "t");
+    let middle = 60 + 464 / 2;
+    assert!((150..900).all(|x| *chart.get_pixel(x, middle) == BLUE));
+    let is_pale = |x, y| (170..230).contains(&chart.get_pixel(x, y).0[0]);
+    assert!((150..900).all(|x| is_pale(x, 100) && is_pale(x, 450)));
+}
+
+#[test]
 fn odd_curves_do_not_panic() {
-    let odd: [&[(f64, f64)]; 11] = [
+    let endless = vec![(f64::NAN, 0.0); 1000];
+    let odd: [&[(f64, f64)]; 12] = [
+        &endless,
         &[],
         &[(0.0, 0.0)],
         &[(5.0, -3.0)],

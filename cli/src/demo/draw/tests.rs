@@ -142,3 +142,10 @@ fn a_folder_that_cannot_be_made_is_named() {
     let error = draw_dataset(&file, 1, 1, 1, 16).unwrap_err();
     assert!(error.to_string().starts_with(&file.display().to_string()), "{error}");
 }
+
+#[test]
+fn the_network_takes_these_pictures() {
+    let model = layers::Model::parse(include_str!("../model.toml"), "model.toml").unwrap();
+    assert_eq!((model.input.size, model.classes), (SIZE as usize, Kind::ALL.len()));
+    assert_eq!(model.parameters().unwrap()[0].shape, [48, 7, 7, 3]);
+}
