@@ -50,6 +50,11 @@ impl Bar {
         Self(bar)
     }
 
+    /// How many there are, once it is known.
+    pub fn set_len(&self, len: u64) {
+        self.0.set_length(len);
+    }
+
     /// So many are done.
     pub fn set(&self, done: u64) {
         self.0.set_position(done);

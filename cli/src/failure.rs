@@ -49,13 +49,15 @@ impl From<train::Error> for Failure {
 
 impl From<data::Error> for Failure {
     fn from(error: data::Error) -> Self {
-        Self::Failed(error.to_string())
+        let message = error.to_string();
+        if matches!(error, data::Error::Option { .. }) { Self::Usage(message) } else { Self::Failed(message) }
     }
 }
 
 impl From<layers::Error> for Failure {
     fn from(error: layers::Error) -> Self {
-        Self::Failed(error.to_string())
+        let message = error.to_string();
+        if matches!(error, layers::Error::UnknownModel { .. }) { Self::Usage(message) } else { Self::Failed(message) }
     }
 }
 

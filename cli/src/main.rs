@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    data::exit_on_cut_file();
     let args = args::Args::parse();
     match commands::run(args.command) {
         Ok(()) => ExitCode::SUCCESS,

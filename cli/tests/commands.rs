@@ -10,7 +10,8 @@ use support::World;
 #[test]
 fn pack_train_eval_predict() {
     let world = World::trained();
-    let eval: Value = serde_json::from_str(&world.ok(&["eval", "--data", "val.pack", "--weights", "run", "--json"])).unwrap();
+    let eval: Value =
+        serde_json::from_str(&world.ok(&["eval", "--data", "val.pack", "--weights", "run", "--json"])).unwrap();
     assert_eq!((&eval["images"], &eval["crops"]), (&Value::from(6), &Value::from(1)));
     for key in ["loss", "top1_error", "top5_error"] {
         assert!(eval[key].is_f64(), "{key}");
@@ -70,8 +71,23 @@ fn a_run_is_lengthened_by_resuming() {
 fn settings_reach_the_run() {
     let world = World::packed();
     world.ok(&[
-        "train", "--data", "train.pack", "--model", "tiny.toml", "--out", "run", "--steps", "1", "--batch", "6",
-        "--set", "optim.kind=adam", "--set", "optim.rate=0.002", "--set", "data.augment=false",
+        "train",
+        "--data",
+        "train.pack",
+        "--model",
+        "tiny.toml",
+        "--out",
+        "run",
+        "--steps",
+        "1",
+        "--batch",
+        "6",
+        "--set",
+        "optim.kind=adam",
+        "--set",
+        "optim.rate=0.002",
+        "--set",
+        "data.augment=false",
     ]);
     let text = fs::read_to_string(world.path("run/run.toml")).unwrap();
     for line in ["kind = \"adam\"", "rate = 0.002", "augment = false", "steps = 1", "batch = 6"] {

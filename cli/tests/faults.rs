@@ -78,10 +78,8 @@ fn an_empty_class_and_an_unknown_class_are_named() {
     let args = ["pack", "val", "b.pack", "--size", "10", "--classes-of", "train.pack"];
     assert!(world.fails(1, &args).contains("green"));
     world.ok(&["pack", "val", "c.pack", "--size", "10"]);
-    let message = world.fails(
-        2,
-        &["train", "--data", "train.pack", "--val", "c.pack", "--model", "tiny.toml", "--out", "r"],
-    );
+    let message =
+        world.fails(2, &["train", "--data", "train.pack", "--val", "c.pack", "--model", "tiny.toml", "--out", "r"]);
     assert!(message.contains("--val") && message.contains("green"), "{message}");
 }
 

@@ -7,8 +7,8 @@
 use std::path::Path;
 
 use data::Pack;
-use layers::weights::{Weights, hdf5_file};
 use layers::Network;
+use layers::weights::{Weights, hdf5_file};
 use ndarray::ArrayD;
 use optim::{Adam, Optimizer, Rule, Schedule, ScheduleRule, ScheduleState, Sgd, State};
 use serde::{Deserialize, Serialize};
@@ -211,8 +211,7 @@ pub fn begin_with<B: Backend<Elem = f32>>(
         network.model().find_layer(layer).map_err(|e| Error::setting("model.fresh", e.to_string()))?;
     }
     let of_fresh = |name: &str| fresh.iter().any(|layer| name.strip_prefix(layer).is_some_and(|r| r.starts_with('.')));
-    let mut tensors: Vec<(String, ArrayD<f32>)> =
-        weights.iter().filter(|(name, _)| !of_fresh(name)).cloned().collect();
+    let mut tensors: Vec<(String, ArrayD<f32>)> = weights.iter().filter(|(name, _)| !of_fresh(name)).cloned().collect();
     for parameter in network.parameters() {
         if of_fresh(&parameter.spec.name) {
             tensors.push((parameter.spec.name.clone(), parameter.value.to_array()?));
@@ -224,9 +223,7 @@ pub fn begin_with<B: Backend<Elem = f32>>(
 /// The optimizer of a configuration, without state.
 pub fn optimizer<B: Backend>(config: &OptimConfig) -> Result<Optimizer<B>> {
     let rule: Rule = match config.kind {
-        OptimKind::Sgd => {
-            Sgd { momentum: config.momentum, decay: config.decay, nesterov: config.nesterov }.into()
-        }
+        OptimKind::Sgd => Sgd { momentum: config.momentum, decay: config.decay, nesterov: config.nesterov }.into(),
         OptimKind::Adam => Adam {
             beta1: config.beta1,
             beta2: config.beta2,
@@ -254,4 +251,3 @@ pub fn schedule(config: &OptimConfig) -> Result<Schedule> {
         },
     })?)
 }
-

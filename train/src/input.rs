@@ -30,7 +30,10 @@ impl PackMeans {
 /// [`Error::Setting`] if the crop does not fit the pictures, or a mean that the network needs is not at hand.
 pub fn pixels(input: &Input, means: &PackMeans, size: usize) -> Result<data::Input> {
     if input.crop == 0 || input.crop > size {
-        let what = format!("the network takes crops of {}, the pictures are {size} x {size}; pack with a larger --size", input.crop);
+        let what = format!(
+            "the network takes crops of {}, the pictures are {size} x {size}; pack with a larger --size",
+            input.crop
+        );
         return Err(Error::setting("input.crop", what));
     }
     let missing = |what: &str| {
@@ -47,7 +50,11 @@ pub fn pixels(input: &Input, means: &PackMeans, size: usize) -> Result<data::Inp
         Mean::PackImage => {
             let image = means.image.as_ref().ok_or_else(|| missing("mean image"))?;
             if image.dim() != (size, size, 3) {
-                let what = format!("the mean image is {:?}, the pictures are {size} x {size}; pack with --size {}", image.dim(), image.dim().0);
+                let what = format!(
+                    "the mean image is {:?}, the pictures are {size} x {size}; pack with --size {}",
+                    image.dim(),
+                    image.dim().0
+                );
                 return Err(Error::setting("input.mean", what));
             }
             data::Mean::Image(image.mapv(|v| (f64::from(v) * input.scale) as f32))

@@ -67,9 +67,11 @@ impl Loaded {
     /// # Errors
     /// [`Error::File`] if the file does not say which network it is for.
     pub fn network<B: Backend<Elem = f32>>(&self, device: &B) -> Result<Network<B>> {
-        let model = self.weights.model.as_ref().ok_or_else(|| {
-            Error::file(&self.path, "does not say which network it is for; name it with --model")
-        })?;
+        let model = self
+            .weights
+            .model
+            .as_ref()
+            .ok_or_else(|| Error::file(&self.path, "does not say which network it is for; name it with --model"))?;
         Ok(Network::with_parameters(device, model, &self.path.display().to_string(), &self.weights.tensors)?)
     }
 

@@ -76,7 +76,10 @@ impl Log {
         match self.file.write_all(text.as_bytes()) {
             Err(e) if !self.failed => {
                 self.failed = true;
-                Some(format!("{}: cannot be written: {e}; training goes on without the missing lines", self.path.display()))
+                Some(format!(
+                    "{}: cannot be written: {e}; training goes on without the missing lines",
+                    self.path.display()
+                ))
             }
             _ => None,
         }

@@ -59,18 +59,21 @@ impl Run {
 
     fn locked(folder: &Path) -> Result<Self> {
         let path = folder.join("lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|e| Error::file(&path, format!("cannot write in the run's folder: {e}; choose another --out")))?;
+        let lock =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|e| {
+                Error::file(&path, format!("cannot write in the run's folder: {e}; choose another --out"))
+            })?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(Error::file(folder, "another process is training in this folder; wait, or choose another --out"));
+                return Err(Error::file(
+                    folder,
+                    "another process is training in this folder; wait, or choose another --out",
+                ));
             }
-            Err(TryLockError::Error(e)) => return Err(Error::file(&path, format!("cannot lock the run's folder: {e}"))),
+            Err(TryLockError::Error(e)) => {
+                return Err(Error::file(&path, format!("cannot lock the run's folder: {e}")));
+            }
         }
         for swept in [folder.to_path_buf(), folder.join("checkpoints")] {
             if swept.is_dir() {
@@ -123,7 +126,8 @@ impl Run {
         let old = all.len().saturating_sub(keep);
         for (step, path) in &all[..old] {
             if Some(*step) != best {
-                fs::remove_file(path).map_err(|e| Error::file(path, format!("an old checkpoint cannot be removed: {e}")))?;
+                fs::remove_file(path)
+                    .map_err(|e| Error::file(path, format!("an old checkpoint cannot be removed: {e}")))?;
             }
         }
         Ok(())

@@ -56,13 +56,7 @@ pub fn step<B: Backend<Elem = f32>>(
         .filter_map(|(parameter, gradient)| {
             let gradient = gradient.as_ref()?;
             let spec = &parameter.spec;
-            Some(Update {
-                name: &spec.name,
-                value: &mut parameter.value,
-                gradient,
-                rate: spec.rate,
-                decay: spec.decay,
-            })
+            Some(Update { name: &spec.name, value: &mut parameter.value, gradient, rate: spec.rate, decay: spec.decay })
         })
         .collect();
     optimizer.step(rate, updates)?;

@@ -102,13 +102,15 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
     /// [`Error::Setting`] that names the setting at fault.
     pub fn check(config: &Config, model: &Model, packs: &Packs) -> Result<data::Input> {
         if config.run.batch > packs.train.len() {
-            let what = format!("must be at most the {} pictures of the pack, got {}", packs.train.len(), config.run.batch);
+            let what =
+                format!("must be at most the {} pictures of the pack, got {}", packs.train.len(), config.run.batch);
             return Err(Error::setting("run.batch", what));
         }
         if let Some(val) = &packs.val {
             input::check_classes("--val", packs.train.classes(), val.classes())?;
             if val.size() != packs.train.size() {
-                let what = format!("its pictures have {} pixels a side, those of --data {}", val.size(), packs.train.size());
+                let what =
+                    format!("its pictures have {} pixels a side, those of --data {}", val.size(), packs.train.size());
                 return Err(Error::setting("--val", what));
             }
         }
@@ -219,8 +221,7 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
     /// Validates, tells the schedule, and moves on to the next epoch.
     fn end_epoch(&mut self, stop: &Stop, watch: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         if let (Some(val), Some(options)) = (&self.packs.val, &self.validation) {
-            let result =
-                evaluate(&self.network, val, options, stop, |done| watch(Event::Validating(done)))?;
+            let result = evaluate(&self.network, val, options, stop, |done| watch(Event::Validating(done)))?;
             let line = self.position.validation_line(&result);
             self.schedule.observe(result.top1_error);
             if let Some(note) = self.validation_log.append(&line) {
@@ -333,7 +334,7 @@ fn validation_options(config: &Config, input: data::Input) -> evaluate::Options 
 fn begin_with_weights<B: Backend<Elem = f32>>(config: &Config, network: &mut Network<B>) -> Result<()> {
     let Some(path) = &config.model.weights else { return Ok(()) };
     // A file that does not say what it is for is taken to be for this network.
-    let loaded = load::weights(path, None, &mut |_| {})
-        .or_else(|_| load::weights(path, Some(network.model()), &mut |_| {}))?;
+    let loaded =
+        load::weights(path, None, &mut |_| {}).or_else(|_| load::weights(path, Some(network.model()), &mut |_| {}))?;
     checkpoint::begin_with(network, &loaded.weights.tensors, &config.model.fresh, path)
 }

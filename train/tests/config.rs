@@ -109,3 +109,14 @@ proptest! {
         }
     }
 }
+
+/// What the presets say of training is made of settings that there are, in their ranges.
+#[test]
+fn every_presets_defaults_are_settings() {
+    for name in layers::Model::presets() {
+        let model = layers::Model::preset(name).unwrap();
+        let config = Config::from_layers(&[(name.to_string(), model.train.clone())]).unwrap();
+        alexnet_train::checkpoint::schedule(&config.optim).unwrap();
+        alexnet_train::checkpoint::optimizer::<tensor::Cpu<f32>>(&config.optim).unwrap();
+    }
+}

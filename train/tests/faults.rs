@@ -16,7 +16,7 @@ use tensor::Cpu;
 fn a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_checkpoint() {
     let world = World::new();
     let mut trainer = world.start("run", "");
-    train_until(&mut trainer, 4).unwrap_err();
+    train_until(&mut trainer, 6).unwrap_err();
     drop(trainer);
     let (_, path) = run::checkpoints(&world.path("run")).pop().unwrap();
     let good = fs::read(&path).unwrap();
@@ -29,8 +29,8 @@ fn a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_checkpoint() {
     let message = error.to_string();
     assert!(matches!(error, Error::Diverged { .. }), "{message}");
     assert!(message.contains("parameter ") || message.contains("layer "), "{message}");
-    assert!(message.contains("step-000000004.h5"), "{message}");
-    assert_eq!(fs::read(&path).unwrap(), good);
+    assert!(message.contains("step-000000006.h5"), "{message}");
+    assert!(fs::read(&path).unwrap() == good, "the checkpoint was written again");
 }
 
 #[test]
@@ -100,7 +100,8 @@ fn weights_of_another_network_list_what_differs() {
     let text = support::MODEL.replace("units = 16", "units = 20").replace("fc3", "fc9");
     let model = layers::Model::parse(&text, "other").unwrap();
     let loaded = load::weights(&world.path("run"), None, &mut |_| {}).unwrap();
-    let network = layers::Network::with_parameters(&Cpu::<f32>::new(1).unwrap(), &model, "run", &loaded.weights.tensors);
+    let network =
+        layers::Network::with_parameters(&Cpu::<f32>::new(1).unwrap(), &model, "run", &loaded.weights.tensors);
     let error = network.unwrap_err().to_string();
     for words in ["fc9.weight", "fc3.weight", "fc2.weight"] {
         assert!(error.contains(words), "{error}");
@@ -118,6 +119,6 @@ fn fresh_layers_are_initialised_anew() {
     let tuned = world.start("tuned", &more);
     let (a, b) = (support::bits(&trainer), support::bits(&tuned));
     for ((name, a), (_, b)) in a.iter().zip(&b) {
-        assert_eq!(a == b, name != "fc3.weight", "{name}");
+        assert_eq!(a == b, !name.starts_with("fc3."), "{name}");
     }
 }

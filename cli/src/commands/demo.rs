@@ -43,7 +43,8 @@ pub fn run(args: &Demo) -> Result<()> {
         .map_err(|e| Failure::Failed(e.to_string()))?;
 
     note("2/5 packing them");
-    let packs = [pack_demo(args, threads, &pictures, "train", &stop)?, pack_demo(args, threads, &pictures, "val", &stop)?];
+    let packs =
+        [pack_demo(args, threads, &pictures, "train", &stop)?, pack_demo(args, threads, &pictures, "val", &stop)?];
 
     note("3/5 training a linear classifier on pixels, to compare with");
     let linear = train_one(args, threads, "linear", Model::load("linear")?, &packs, &stop)?;
@@ -112,13 +113,7 @@ fn train_one(
     Ok(trainer)
 }
 
-fn test(
-    trainer: &Trainer<Cpu<f32>>,
-    val: &Arc<Pack>,
-    views: Views,
-    threads: usize,
-    stop: &Stop,
-) -> Result<Evaluation> {
+fn test(trainer: &Trainer<Cpu<f32>>, val: &Arc<Pack>, views: Views, threads: usize, stop: &Stop) -> Result<Evaluation> {
     let input = input::pixels(&trainer.network().model().input, trainer.means(), val.size())?;
     let options = evaluate::Options { input, views, batch: 128, threads };
     Ok(evaluate::evaluate(trainer.network(), val, &options, stop, |_| ())?)
@@ -142,7 +137,7 @@ fn draw_report(out: &Path, trainer: &Trainer<Cpu<f32>>, val: &Pack) -> Result<Ve
     let names = ["kernels.png", "predictions.png", "loss.png"].map(|name| out.join(name));
     let first = trainer.network().parameters().iter().find(|p| p.value.shape().len() == 4);
     if let Some(kernels) = first {
-        pictures::save_png(&pictures::kernels(&kernels.value.to_array()?, 8), &names[0])?;
+        pictures::save_png(&pictures::kernels(&kernels.value.to_array()?, 12)?, &names[0])?;
     }
     pictures::save_png(&pictures::predictions(&prediction_rows(trainer, val)?), &names[1])?;
     let lines: Vec<StepLine> = log::read(&trainer.folder().join("log.jsonl"))?;
@@ -165,7 +160,11 @@ fn prediction_rows(trainer: &Trainer<Cpu<f32>>, val: &Pack) -> Result<Vec<Predic
         let picture = RgbImage::from_raw(size as u32, size as u32, square.to_vec())
             .ok_or_else(|| Failure::Failed("a stored picture has another size than its pack".into()))?;
         let truth = val.classes()[val.label(index) as usize].clone();
-        rows.push(PredictionRow { picture, truth, top: guesses.into_iter().map(|g| (g.name, g.probability)).collect() });
+        rows.push(PredictionRow {
+            picture,
+            truth,
+            top: guesses.into_iter().map(|g| (g.name, g.probability)).collect(),
+        });
     }
     Ok(rows)
 }

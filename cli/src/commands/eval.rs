@@ -16,12 +16,8 @@ pub fn run(args: &Eval) -> Result<()> {
     let pack = Arc::new(Pack::open(&args.data)?);
     let ready = trained::load(&args.trained)?;
     ready.check_classes(pack.classes())?;
-    let options = Options {
-        input: ready.input(pack.size())?,
-        views: ready.views,
-        batch: args.batch,
-        threads: ready.threads,
-    };
+    let options =
+        Options { input: ready.input(pack.size())?, views: ready.views, batch: args.batch, threads: ready.threads };
     let bar = Bar::new("eval", "images", pack.len() as u64);
     let result = evaluate(&ready.network, &pack, &options, &stop, |done| bar.set_with_rate(done as u64, "images"));
     bar.finish();

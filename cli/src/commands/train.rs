@@ -86,11 +86,11 @@ fn resume(args: &Train) -> Result<Trainer<Cpu<f32>>> {
     let run = Run::open(folder)?;
     let before = run.config()?;
     let mut layers = vec![(folder.join("run.toml").display().to_string(), before.to_table())];
-    layers.extend(given(args)?);
-    let mut config = Config::from_layers(&layers)?;
     if args.epochs.is_some() {
-        config.run.steps = None;
+        forget_steps(&mut layers[0].1);
     }
+    layers.extend(given(args)?);
+    let config = Config::from_layers(&layers)?;
     config.can_continue(&before, folder)?;
     let model = run.model()?;
     let packs = open_packs(&config)?;
@@ -137,11 +137,21 @@ fn given(args: &Train) -> Result<Vec<(String, Table)>> {
             .map_err(|e| Failure::Usage(format!("--config: {origin}: cannot be read: {e}")))?;
         layers.push((origin.clone(), parse_table(&origin, &text)?));
     }
+    if args.epochs.is_some() {
+        layers.iter_mut().for_each(|(_, table)| forget_steps(table));
+    }
     layers.extend(flags(args)?.into_iter().map(|(flag, table)| (flag.to_string(), table)));
     for setting in &args.set {
         layers.push(("--set".to_string(), keys::parse_setting(setting)?));
     }
     Ok(layers)
+}
+
+/// `--epochs` takes the place of steps that the configuration asks for.
+fn forget_steps(table: &mut Table) {
+    if let Some(Value::Table(run)) = table.get_mut("run") {
+        run.remove("steps");
+    }
 }
 
 fn flags(args: &Train) -> Result<Vec<(&'static str, Table)>> {

@@ -49,9 +49,8 @@ pub const KEYS: &[(&str, &str)] = &[
 /// # Errors
 /// [`Error::Setting`] for a missing `=` or an unknown name, with the nearest names.
 pub fn parse_setting(setting: &str) -> Result<Table> {
-    let (key, text) = setting
-        .split_once('=')
-        .ok_or_else(|| Error::setting(setting, "expected KEY=VALUE, e.g. optim.rate=0.01"))?;
+    let (key, text) =
+        setting.split_once('=').ok_or_else(|| Error::setting(setting, "expected KEY=VALUE, e.g. optim.rate=0.01"))?;
     let key = key.trim();
     known(key)?;
     let text = text.trim();

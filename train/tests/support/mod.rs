@@ -102,7 +102,11 @@ impl World {
 
     /// A run's configuration: [`SETTINGS`] and `more`.
     pub fn config(&self, more: &str) -> Config {
-        let paths = format!("[data]\ntrain = '{}'\nval = '{}'", self.path("train.pack").display(), self.path("val.pack").display());
+        let paths = format!(
+            "[data]\ntrain = '{}'\nval = '{}'",
+            self.path("train.pack").display(),
+            self.path("val.pack").display()
+        );
         let layer = |text: &str| ("test".to_string(), text.parse().unwrap());
         Config::from_layers(&[layer(SETTINGS), layer(&paths), layer(more)]).unwrap()
     }

@@ -1,0 +1,145 @@
+//! `alexnet info`.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use train::checkpoint::Checkpoint;
+use train::{load, run as run_folder};
+
+use super::device;
+use crate::args::Info;
+use crate::console::{note, percent, print, print_json, table};
+use crate::failure::{Failure, Result};
+
+pub fn run(args: &Info) -> Result<()> {
+    let (text, json) = match args.path.as_deref() {
+        None => machine(),
+        Some(path) if path.join("pack.h5").is_file() => pack(path)?,
+        Some(path) if path.join("run.toml").is_file() => run_of(path)?,
+        Some(path) if path.is_dir() => {
+            let what = "is neither a pack (no pack.h5) nor a run (no run.toml)";
+            return Err(Failure::Failed(format!("{}: {what}", path.display())));
+        }
+        Some(path) => weights(path)?,
+    };
+    if args.json { print_json(&json) } else { print(&text) }
+}
+
+fn row(name: &str, value: impl ToString) -> Vec<String> {
+    vec![name.to_string(), value.to_string()]
+}
+
+/// Names on the left, values on the right of a gap.
+fn lines(rows: &[Vec<String>]) -> String {
+    let width = rows.iter().map(|r| r[0].chars().count()).max().unwrap_or(0);
+    rows.iter().map(|r| format!("{:<width$}  {}", r[0], r[1])).collect::<Vec<_>>().join("\n")
+}
+
+fn machine() -> (String, Value) {
+    let threads = device::all_threads();
+    let hdf5 = if cfg!(feature = "hdf5-static") { "built in" } else { "the system's" };
+    let version = env!("CARGO_PKG_VERSION");
+    let rows = [
+        row("alexnet", version),
+        row("devices", format!("cpu: CPU, f32, {threads} threads")),
+        row("HDF5", hdf5),
+        row("networks", layers::Model::presets().join(", ")),
+    ];
+    let json = json!({
+        "version": version,
+        "devices": [{ "name": "cpu", "threads": threads }],
+        "hdf5": hdf5,
+        "networks": layers::Model::presets(),
+    });
+    (lines(&rows), json)
+}
+
+fn pack(path: &Path) -> Result<(String, Value)> {
+    let pack = data::Pack::open(path)?;
+    let statistics = pack.statistics();
+    let counts = pack.class_counts();
+    let rows = [
+        row("pack", path.display()),
+        row("pictures", format!("{} of {} x {} pixels", pack.len(), pack.size(), pack.size())),
+        row("storage", format!("{}, {} shards", pack.storage(), pack.shards())),
+        row("fingerprint", pack.fingerprint()),
+        row("mean colour", format!("{:.2?}", statistics.mean_rgb)),
+        row("colour deviations", format!("{:.2?}", statistics.eigenvalues.map(|v| f64::from(v).sqrt()))),
+        row("classes", pack.classes().len()),
+    ];
+    let classes: Vec<Vec<String>> =
+        pack.classes().iter().zip(&counts).map(|(name, count)| row(&format!("  {name}"), count)).collect();
+    let json = json!({
+        "kind": "pack",
+        "images": pack.len(),
+        "size": pack.size(),
+        "storage": pack.storage().to_string(),
+        "shards": pack.shards(),
+        "fingerprint": pack.fingerprint(),
+        "mean_rgb": statistics.mean_rgb,
+        "eigenvalues": statistics.eigenvalues,
+        "eigenvectors": statistics.eigenvectors,
+        "classes": pack.classes().iter().zip(&counts)
+            .map(|(name, count)| json!({ "name": name, "images": count })).collect::<Vec<_>>(),
+    });
+    Ok((format!("{}\n{}", lines(&rows), table(&classes)), json))
+}
+
+fn run_of(path: &Path) -> Result<(String, Value)> {
+    let model = run_folder::model(path)?;
+    let checkpoints = run_folder::checkpoints(path);
+    let best = run_folder::best(path);
+    let newest = load::newest_checkpoint(path, &mut |warning| note(&format!("note: {warning}")))?;
+    let best_text = best
+        .as_ref()
+        .map_or("not validated".to_string(), |b| format!("step {}, top-1 error {}", b.step, percent(b.top1_error)));
+    let position = newest.as_ref().map(|(_, c)| c.state.position.clone()).unwrap_or_default();
+    let rows = [
+        row("run", path.display()),
+        row("network", format!("{}, {} classes", model.name, model.classes)),
+        row("done", format!("{} steps, {} epochs", position.step, position.epoch)),
+        row("best", best_text),
+        row("checkpoints", checkpoints.len()),
+        row("newest", newest.as_ref().map_or("none".to_string(), |(path, _)| path.display().to_string())),
+    ];
+    let json = json!({
+        "kind": "run",
+        "network": model.name,
+        "classes": model.classes,
+        "steps": position.step,
+        "epochs": position.epoch,
+        "best": best,
+        "checkpoints": checkpoints.iter().map(|(_, path)| path.display().to_string()).collect::<Vec<_>>(),
+    });
+    Ok((lines(&rows), json))
+}
+
+fn weights(path: &Path) -> Result<(String, Value)> {
+    let loaded = load::weights(path, None, &mut |_| {})?;
+    let weights = &loaded.weights;
+    let network = weights.model.as_ref().map_or("unknown", |m| m.name.as_str());
+    let values: usize = weights.tensors.iter().map(|(_, t)| t.len()).sum();
+    let step = Checkpoint::load(path).ok().map(|c| c.state.position.step);
+    let has = |there: bool| if there { "yes" } else { "no" };
+    let mut rows = vec![
+        row("weights", path.display()),
+        row("network", network),
+        row("parameters", values),
+        row("class names", weights.classes.len()),
+        row("mean image", has(weights.mean_image.is_some())),
+    ];
+    rows.extend(step.map(|step| row("checkpoint", format!("after {step} steps"))));
+    let tensors: Vec<Vec<String>> =
+        weights.tensors.iter().map(|(name, t)| row(&format!("  {name}"), format!("{:?}", t.shape()))).collect();
+    let json = json!({
+        "kind": "weights",
+        "network": network,
+        "parameters": values,
+        "classes": weights.classes,
+        "mean_image": weights.mean_image.is_some(),
+        "step": step,
+        "tensors": weights.tensors.iter()
+            .map(|(name, t)| json!({ "name": name, "shape": t.shape() })).collect::<Vec<_>>(),
+    });
+    Ok((format!("{}\n{}", lines(&rows), table(&tensors)), json))
+}
