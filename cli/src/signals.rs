@@ -7,6 +7,14 @@ use train::Stop;
 
 use crate::failure::{Failure, Result};
 
+/// Turns writing past the file size limit from a death by signal into an error that names the file.
+#[cfg(unix)]
+pub fn survive_file_size_limit() -> Result<()> {
+    signal_hook::flag::register(libc::SIGXFSZ, Arc::default())
+        .map_err(|e| Failure::Failed(format!("cannot listen for signals: {e}")))?;
+    Ok(())
+}
+
 /// A flag that SIGINT and SIGTERM raise with their number.
 pub fn stop_on_signals() -> Result<Stop> {
     let stop = Stop::default();

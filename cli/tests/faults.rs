@@ -152,3 +152,22 @@ fn an_output_folder_that_cannot_be_made_fails_first() {
     let message = world.fails(1, &["train", "--data", "train.pack", "--model", "tiny.toml", "--out", "file/run"]);
     assert!(message.contains("file/run") && message.contains("--out"), "{message}");
 }
+
+/// A disk that is full, or a file size limit: the message names the file, the last checkpoint is kept.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_size_limit_is_an_error_and_keeps_what_is_there() {
+    let world = World::trained();
+    let newest = world.path("run/checkpoints/step-000000006.h5");
+    let before = fs::read(&newest).unwrap();
+    let train = format!("{} train --out run --resume --epochs 4", env!("CARGO_BIN_EXE_alexnet"));
+    let script = format!("ulimit -f 4; exec {train}");
+    let output = std::process::Command::new("bash").args(["-c", &script]).current_dir(world.path("")).output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("checkpoints/step-"), "{message}");
+    assert!(fs::read(&newest).unwrap() == before, "the old checkpoint was touched");
+    let names = fs::read_dir(world.path("run/checkpoints")).unwrap().map(|e| e.unwrap().file_name());
+    assert!(names.map(|n| n.into_string().unwrap()).all(|n| n.starts_with("step-")), "a temporary is left");
+    world.ok(&["train", "--out", "run", "--resume"]);
+}

@@ -1,4 +1,4 @@
-//! What a device must supply: memory here, kernels in [`ops`](crate::ops).
+//! What a device must supply: memory here, kernels in [`ops`].
 
 use std::fmt::Debug;
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use data::{Batch, Loader, LoaderOptions, Pack, Views};
 use layers::model::LayerKind;
@@ -55,7 +55,17 @@ pub struct Trainer<B: Backend<Elem = f32>> {
     position: Position,
     log: Log,
     validation_log: Log,
+    last_save: Option<LastSave>,
 }
+
+/// When the last checkpoint was written, and how long that took.
+struct LastSave {
+    at: Instant,
+    took: Duration,
+}
+
+/// Epochs shorter than this many saves do not each end in one: saving takes at most a twentieth of the time.
+const SAVES_APART: u32 = 20;
 
 impl<B: Backend<Elem = f32>> Trainer<B> {
     /// Sets everything up: from `checkpoint` if there is one, else from the beginning.
@@ -93,6 +103,7 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
             position,
             log,
             validation_log,
+            last_save: None,
         })
     }
 
@@ -161,8 +172,16 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
             if self.position.step >= self.total_steps() {
                 return self.save(watch).map(|_| ());
             }
-            self.save_on_the_way(watch)?;
+            if self.save_is_due() {
+                self.save_on_the_way(watch)?;
+            }
         }
+    }
+
+    /// Whether an epoch's end is to be saved: if it is the best so far, or saves are not too close.
+    fn save_is_due(&self) -> bool {
+        let best = self.run.best().is_some_and(|best| best.step == self.position.step);
+        best || self.last_save.as_ref().is_none_or(|last| last.at.elapsed() >= last.took * SAVES_APART)
     }
 
     /// The steps that the current epoch still has.
@@ -246,6 +265,7 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
     }
 
     fn save(&mut self, watch: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
+        let begun = Instant::now();
         let path = self.run.checkpoint_path(self.position.step);
         if let Some(name) = diagnose::parameter_not_finite(&self.network)? {
             let error = Error::Diverged {
@@ -260,6 +280,7 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
         if let Err(error) = self.run.prune(self.config.run.keep) {
             watch(Event::Note(format!("{error}; training goes on")));
         }
+        self.last_save = Some(LastSave { at: Instant::now(), took: begun.elapsed() });
         watch(Event::Saved(&path));
         Ok(path)
     }

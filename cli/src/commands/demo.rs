@@ -10,7 +10,7 @@ use image::RgbImage;
 use layers::Model;
 use tensor::Cpu;
 use toml::Value;
-use train::config::keys;
+use train::config::{keys, merge};
 use train::evaluate::{self, Evaluation};
 use train::log::{self, StepLine};
 use train::pictures::{self, PredictionRow, Series};
@@ -29,6 +29,8 @@ use crate::signals::stop_on_signals;
 /// Drawn pictures of each kind: to train on, to test on.
 const TRAIN_PER_CLASS: usize = 400;
 const VAL_PER_CLASS: usize = 100;
+/// The linear classifier learns no more after this many epochs.
+const LINEAR_EPOCHS: i64 = 10;
 
 pub fn run(args: &Demo) -> Result<()> {
     let begun = Instant::now();
@@ -47,7 +49,9 @@ pub fn run(args: &Demo) -> Result<()> {
         [pack_demo(args, threads, &pictures, "train", &stop)?, pack_demo(args, threads, &pictures, "val", &stop)?];
 
     note("3/5 training a linear classifier on pixels, to compare with");
-    let linear = train_one(args, threads, "linear", Model::load("linear")?, &packs, &stop)?;
+    let mut linear = Model::preset("linear")?;
+    merge(&mut linear.train, &keys::single("run.epochs", Value::Integer(LINEAR_EPOCHS)));
+    let linear = train_one(args, threads, "linear", linear, &packs, &stop)?;
     note("4/5 training a small AlexNet");
     let model = Model::parse(MODEL, "demo")?;
     fs::write(out.join("model.toml"), MODEL).map_err(|e| failed(&out.join("model.toml"), &e))?;

@@ -16,6 +16,8 @@ use crate::failure::Result;
 
 /// Runs one command to its end.
 pub fn run(command: Command) -> Result<()> {
+    #[cfg(unix)]
+    crate::signals::survive_file_size_limit()?;
     match command {
         Command::Demo(args) => demo::run(&args),
         Command::Pack(args) => pack::run(&args),

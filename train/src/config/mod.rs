@@ -212,7 +212,7 @@ pub struct RunConfig {
     pub threads: usize,
     /// Where to compute.
     pub device: String,
-    /// Also save every so many steps, beside the end of each epoch; 0: not.
+    /// Also save every so many steps, beside the ends of epochs (those that are best or not too close); 0: not.
     pub checkpoint_steps: u64,
     /// Checkpoints kept, beside the best.
     pub keep: usize,
