@@ -24,3 +24,8 @@ pub mod trainer;
 pub use config::Config;
 pub use error::{Error, Result};
 pub use stop::Stop;
+
+/// The README's code, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
