@@ -1,0 +1,61 @@
+"""Runs ours and PyTorch alternately on the same work and prints a table of medians: compare.py [ROUNDS] [SECONDS].
+
+PyTorch runs with malloc told to keep its memory, without which page faults on fresh activations cost it a third.
+Build ours first: cargo build --release -p alexnet-benches --example speed
+"""
+import datetime
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent.parent / "target"))
+OURS = TARGET / "release" / "examples" / "speed"
+KEEP_MEMORY = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "17179869184",
+    "MALLOC_TOP_PAD_": "67108864",
+}
+WORK = [
+    ("paper", "train", 128), ("paper", "train", 32), ("one-weird-trick", "train", 128),
+    ("paper", "predict", 1), ("paper", "predict", 32), ("paper", "predict", 128),
+    ("one-weird-trick", "predict", 1), ("one-weird-trick", "predict", 32), ("one-weird-trick", "predict", 128),
+]
+THREADS = len(os.sched_getaffinity(0))
+
+
+def measure(command, model, work, batch, seconds, **env):
+    args = [*map(str, command), model, work, str(batch), str(THREADS), str(seconds)]
+    done = subprocess.run(args, env={**os.environ, **env}, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def cpu():
+    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def main():
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 10
+    import torch
+
+    print(f"{datetime.date.today()}, {cpu()}, {THREADS} threads, f32, PyTorch {torch.__version__}, {rounds} rounds\n")
+    print("| work | batch | ours, images/s | PyTorch, images/s | ratio | ours, MiB | PyTorch, MiB |")
+    print("|---|---|---|---|---|---|---|")
+    for model, work, batch in WORK:
+        ours, theirs = [], []
+        for _ in range(rounds):
+            ours.append(measure([OURS], model, work, batch, seconds))
+            theirs.append(measure([sys.executable, HERE / "torch_speed.py"], model, work, batch, seconds, **KEEP_MEMORY))
+        a, b = (statistics.median(r["images_per_s"] for r in runs) for runs in (ours, theirs))
+        m, n = (max(r["peak_mib"] for r in runs) for runs in (ours, theirs))
+        print(f"| {work}, `{model}` | {batch} | {a:.1f} | {b:.1f} | {a / b:.2f} | {m} | {n} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
