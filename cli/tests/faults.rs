@@ -108,6 +108,10 @@ fn weights_of_another_network_are_refused() {
     fs::write(world.path("other.toml"), other).unwrap();
     let message = world.fails(1, &["convert", "run/checkpoints/step-000000006.h5", "a.h5", "--model", "other.toml"]);
     assert!(message.contains("fc7.weight") && message.contains("fc1.weight"), "{message}");
+    let args = ["train", "--data", "train.pack", "--model", "other.toml", "--weights", "run", "--out", "tuned"];
+    let message = world.fails(1, &args);
+    assert!(message.contains("fc7.weight") && message.contains("fc1.weight"), "{message}");
+    assert!(!world.path("tuned").exists(), "a folder is left");
 }
 
 #[test]

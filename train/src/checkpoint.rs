@@ -7,23 +7,26 @@
 use std::path::Path;
 
 use data::Pack;
-use layers::Network;
 use layers::weights::{Weights, hdf5_file};
+use layers::{Model, Network};
 use ndarray::ArrayD;
 use optim::{Adam, Optimizer, Rule, Schedule, ScheduleRule, ScheduleState, Sgd, State};
 use serde::{Deserialize, Serialize};
 use tensor::{Backend, Tensor};
 
-use crate::config::{OptimConfig, OptimKind, ScheduleKind};
+use crate::config::{ModelConfig, OptimConfig, OptimKind, ScheduleKind};
 use crate::evaluate::Evaluation;
 use crate::input::PackMeans;
 use crate::log::ValidationLine;
 use crate::step::Outcome;
 use crate::trainer::Packs;
-use crate::{Config, Error, Result};
+use crate::{Config, Error, Result, load};
 
 /// Version of the `training` group that this writes; it reads all up to it.
 pub const VERSION: u32 = 1;
+
+/// Values by name, on the host.
+pub type Tensors = Vec<(String, ArrayD<f32>)>;
 
 /// Where a run is, and the sums of its current epoch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -102,7 +105,7 @@ pub struct Checkpoint {
     /// The rest but for the optimizer's tensors.
     pub state: RunState,
     /// The optimizer's tensors by name.
-    pub optimizer: Vec<(String, ArrayD<f32>)>,
+    pub optimizer: Tensors,
 }
 
 impl Checkpoint {
@@ -196,28 +199,43 @@ impl Checkpoint {
     }
 }
 
-/// Sets all parameters of a network but those of the layers in `fresh`, which stay as initialised.
+/// What `model.weights` holds for a network, without the layers in `model.fresh`; nothing if a run begins without.
 ///
 /// # Errors
 /// [`Error::Layers`] that lists what is missing, extra or of another shape; [`Error::Setting`] for a layer in `fresh`
 /// that the network does not have.
-pub fn begin_with<B: Backend<Elem = f32>>(
+pub fn starting_weights(config: &ModelConfig, model: &Model) -> Result<Option<Tensors>> {
+    for layer in &config.fresh {
+        model.find_layer(layer).map_err(|e| Error::setting("model.fresh", e.to_string()))?;
+    }
+    let Some(path) = &config.weights else { return Ok(None) };
+    // A file that does not say what it is for is taken to be for this network.
+    let loaded = load::weights(path, None, &mut |_| {}).or_else(|_| load::weights(path, Some(model), &mut |_| {}))?;
+    let mut tensors = loaded.weights.tensors;
+    tensors.retain(|(name, _)| !is_fresh(config, name));
+    let mut whole = Weights { model: Some(model.clone()), tensors: tensors.clone(), ..loaded.weights };
+    for spec in model.parameters()?.into_iter().filter(|spec| is_fresh(config, &spec.name)) {
+        whole.tensors.push((spec.name, ArrayD::zeros(spec.shape)));
+    }
+    whole.fit(&loaded.path.display().to_string())?;
+    Ok(Some(tensors))
+}
+
+/// Sets the parameters that [`starting_weights`] gives; the others stay as initialised.
+pub(crate) fn begin_with<B: Backend<Elem = f32>>(
     network: &mut Network<B>,
-    weights: &[(String, ArrayD<f32>)],
-    fresh: &[String],
-    path: &Path,
+    config: &ModelConfig,
+    mut tensors: Tensors,
 ) -> Result<()> {
-    for layer in fresh {
-        network.model().find_layer(layer).map_err(|e| Error::setting("model.fresh", e.to_string()))?;
+    for parameter in network.parameters().iter().filter(|p| is_fresh(config, &p.spec.name)) {
+        tensors.push((parameter.spec.name.clone(), parameter.value.to_array()?));
     }
-    let of_fresh = |name: &str| fresh.iter().any(|layer| name.strip_prefix(layer).is_some_and(|r| r.starts_with('.')));
-    let mut tensors: Vec<(String, ArrayD<f32>)> = weights.iter().filter(|(name, _)| !of_fresh(name)).cloned().collect();
-    for parameter in network.parameters() {
-        if of_fresh(&parameter.spec.name) {
-            tensors.push((parameter.spec.name.clone(), parameter.value.to_array()?));
-        }
-    }
-    Ok(network.set_parameters(&path.display().to_string(), &tensors)?)
+    Ok(network.set_parameters("model.weights", &tensors)?)
+}
+
+/// Whether a parameter belongs to a layer in `model.fresh`.
+fn is_fresh(config: &ModelConfig, name: &str) -> bool {
+    config.fresh.iter().any(|layer| name.strip_prefix(layer.as_str()).is_some_and(|rest| rest.starts_with('.')))
 }
 
 /// The optimizer of a configuration, without state.

@@ -15,7 +15,7 @@ use crate::evaluate::{self, evaluate};
 use crate::input::{self, PackMeans};
 use crate::log::{Log, StepLine, ValidationLine};
 use crate::run::{Best, Run};
-use crate::{Config, Error, Result, Stop, diagnose, load};
+use crate::{Config, Error, Result, Stop, diagnose};
 
 /// What happened, for whoever watches.
 #[derive(Debug)]
@@ -84,7 +84,9 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
         let position = match from {
             Some(saved) => saved.restore(&mut network, &mut optimizer, &mut schedule)?,
             None => {
-                begin_with_weights(&config, &mut network)?;
+                if let Some(weights) = checkpoint::starting_weights(&config.model, model)? {
+                    checkpoint::begin_with(&mut network, &config.model, weights)?;
+                }
                 Position::default()
             }
         };
@@ -349,13 +351,4 @@ fn loader_options(config: &Config, model: &Model) -> LoaderOptions {
 
 fn validation_options(config: &Config, input: data::Input) -> evaluate::Options {
     evaluate::Options { input, views: Views::Centre, batch: config.run.batch, threads: config.run.threads }
-}
-
-/// Loads `model.weights`, all but the layers in `model.fresh`.
-fn begin_with_weights<B: Backend<Elem = f32>>(config: &Config, network: &mut Network<B>) -> Result<()> {
-    let Some(path) = &config.model.weights else { return Ok(()) };
-    // A file that does not say what it is for is taken to be for this network.
-    let loaded =
-        load::weights(path, None, &mut |_| {}).or_else(|_| load::weights(path, Some(network.model()), &mut |_| {}))?;
-    checkpoint::begin_with(network, &loaded.weights.tensors, &config.model.fresh, path)
 }

@@ -10,7 +10,7 @@ use toml::{Table, Value};
 use train::config::{keys, parse_table};
 use train::run::Run;
 use train::trainer::{Event, Packs, Trainer};
-use train::{Config, Stop, input, load};
+use train::{Config, Stop, checkpoint, input, load};
 
 use super::device;
 use crate::args::Train;
@@ -77,6 +77,7 @@ pub fn begin(config: &Config, mut model: Model, out: Option<&Path>) -> Result<Tr
     let folder = out.map_or_else(|| next_folder(&model.name), Path::to_path_buf);
     // Everything that can be refused is, before the folder is made.
     Trainer::<Cpu<f32>>::check(config, &model, &packs)?;
+    checkpoint::starting_weights(&config.model, &model)?;
     let run = Run::create(&folder, config, &model)?;
     Ok(Trainer::new(run, &cpu, &model, packs, None)?)
 }
