@@ -3,6 +3,7 @@
 //! A [`Model`] is read from TOML, either a preset that is built in or a file. Reading is strict: an unknown kind or
 //! key, a setting out of range or layers that do not fit each other are errors that name the file and the layer.
 
+mod compare;
 mod input;
 mod layer;
 mod parameter;
@@ -12,6 +13,7 @@ mod reader;
 mod shape;
 mod write;
 
+pub(crate) use compare::compare;
 pub use input::{ChannelOrder, Input, Mean};
 pub use layer::{BatchNorm, Conv, LayerKind, LayerSpec, Learned, Linear, Pad, Pool, Units};
 pub use parameter::{Layout, Parameter, ParameterSpec};

@@ -6,8 +6,8 @@ use ndarray::ArrayD;
 use tensor::{Backend, Element, Tensor};
 
 use super::Network;
-use crate::model::{Model, Parameter, ParameterSpec};
-use crate::{Error, Result};
+use crate::Result;
+use crate::model::{Model, Parameter, ParameterSpec, compare};
 
 impl<B: Backend> Network<B> {
     /// The network of a model with these parameters, by our names and in our layouts, in any order.
@@ -48,27 +48,10 @@ fn matched<'s, 'v>(
     origin: &str,
     values: &'v [(String, ArrayD<f32>)],
 ) -> Result<Vec<&'v ArrayD<f32>>> {
-    let mut left: HashMap<&str, &ArrayD<f32>> = HashMap::with_capacity(values.len());
-    let mut extra: Vec<String> = Vec::new();
-    for (name, value) in values {
-        if left.insert(name, value).is_some() {
-            extra.push(format!("{name} (given twice)"));
-        }
-    }
-    let (mut missing, mut mismatched, mut found) = (Vec::new(), Vec::new(), Vec::new());
-    for spec in specs {
-        match left.remove(spec.name.as_str()) {
-            None => missing.push(spec.name.clone()),
-            Some(value) if value.shape() != spec.shape => {
-                mismatched.push((spec.name.clone(), spec.shape.clone(), value.shape().to_vec()));
-            }
-            Some(value) => found.push(value),
-        }
-    }
-    // In the order they came, not the map's.
-    extra.extend(values.iter().filter(|(name, _)| left.remove(name.as_str()).is_some()).map(|(name, _)| name.clone()));
-    if missing.is_empty() && extra.is_empty() && mismatched.is_empty() {
-        return Ok(found);
-    }
-    Err(Error::Parameters { origin: origin.into(), missing, extra, mismatched })
+    let specs: Vec<&ParameterSpec> = specs.collect();
+    let wanted: Vec<_> = specs.iter().map(|spec| (spec.name.as_str(), spec.shape.clone())).collect();
+    compare(origin, &wanted, values.iter().map(|(name, value)| (name.as_str(), value.shape())))?;
+    let by_name: HashMap<&str, &ArrayD<f32>> = values.iter().map(|(name, value)| (name.as_str(), value)).collect();
+    // Compared just now: each name is there.
+    Ok(specs.iter().filter_map(|spec| by_name.get(spec.name.as_str()).copied()).collect())
 }

@@ -62,7 +62,7 @@ pub(super) fn assign<'a>(path: &Path, specs: &[ParameterSpec], entries: &'a [Ent
     let wanted: Vec<(&str, Vec<usize>)> =
         names.iter().zip(specs).map(|(name, spec)| (name.as_str(), layout::pytorch_shape(spec))).collect();
     let came = entries.iter().map(|entry| (entry.name.as_str(), entry.shape.as_slice()));
-    super::compare(&path.display().to_string(), &wanted, came)?;
+    crate::model::compare(&path.display().to_string(), &wanted, came)?;
     let find = |name: &String| entries.iter().find(|entry| entry.name == *name);
     let found: Option<Vec<&Entry>> = names.iter().map(find).collect();
     found.ok_or_else(|| Error::Weights { path: path.into(), what: "a tensor that was there is missing".into() })

@@ -118,31 +118,8 @@ impl Weights {
         let came = self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape()));
         let specs = model.parameters()?;
         let wanted: Vec<_> = specs.iter().map(|spec| (spec.name.as_str(), spec.shape.clone())).collect();
-        compare(origin, &wanted, came)
+        crate::model::compare(origin, &wanted, came)
     }
-}
-
-/// Fails unless what came has the names and shapes wanted, each once.
-fn compare<'a>(
-    origin: &str,
-    wanted: &[(&str, Vec<usize>)],
-    came: impl Iterator<Item = (&'a str, &'a [usize])>,
-) -> Result<()> {
-    let mut left: BTreeMap<&str, &[usize]> = wanted.iter().map(|(name, shape)| (*name, shape.as_slice())).collect();
-    let (mut extra, mut mismatched) = (Vec::new(), Vec::new());
-    for (name, shape) in came {
-        match left.remove(name) {
-            Some(want) if want == shape => {}
-            Some(want) => mismatched.push((name.to_string(), want.to_vec(), shape.to_vec())),
-            None => extra.push(name.to_string()),
-        }
-    }
-    let missing: Vec<String> =
-        wanted.iter().filter(|(name, _)| left.contains_key(name)).map(|(name, _)| name.to_string()).collect();
-    if missing.is_empty() && extra.is_empty() && mismatched.is_empty() {
-        return Ok(());
-    }
-    Err(Error::Parameters { origin: origin.into(), missing, extra, mismatched })
 }
 
 fn kind_of(path: &Path) -> Result<Kind> {
