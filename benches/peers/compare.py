@@ -1,6 +1,6 @@
 """Runs ours and PyTorch alternately on the same work and prints a table of medians: compare.py [ROUNDS] [SECONDS].
 
-PyTorch runs with malloc told to keep its memory, without which page faults on fresh activations cost it a third.
+PyTorch runs with malloc told to keep its memory, so that fresh activations do not cost it page faults.
 Build ours first: cargo build --release -p alexnet-benches --example speed
 """
 import datetime

@@ -43,7 +43,7 @@ pub const PAPER_CONVS: [ConvShape; 5] = [
 mod tests {
     use super::PAPER_CONVS;
 
-    /// PAPER: 105.4, 223.9, 149.5, 112.1 and 74.8 million.
+    /// In millions: 105.4, 223.9, 149.5, 112.1 and 74.8.
     #[test]
     fn macs_are_the_papers() {
         let macs: Vec<u64> =

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Free buffers by length. Fresh large memory costs page faults (a third of a training step), so nothing
+/// Free buffers by length. Fresh large memory costs page faults at every use, so nothing
 /// of the lengths a network uses is given back to the system while the pool lives.
 pub(crate) struct Pool<T> {
     free: Mutex<HashMap<usize, Vec<Vec<T>>>>,
