@@ -8,6 +8,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::{ffi::OsStr, io};
 
+use tempfile::TempPath;
+
 use crate::Error;
 
 /// What temporary files' names start with.
@@ -20,6 +22,41 @@ const PREFIX: &str = ".alexnet-tmp-";
 /// # Errors
 /// `write`'s own error, or [`Error::File`] that names `path` and the step; the temporary file is removed.
 pub fn replace<E: From<Error>>(path: &Path, write: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
+    replace_on(&System, path, write)
+}
+
+/// What the safety of a replacement rests on; tests record it and let the power fail.
+trait Disk {
+    /// Makes a file's content durable.
+    fn sync_file(&self, path: &Path) -> io::Result<()>;
+    /// Gives the temporary file the name `to`.
+    fn rename(&self, temporary: TempPath, to: &Path) -> io::Result<()>;
+    /// Makes renames in a folder durable.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+}
+
+/// The operating system's disk.
+struct System;
+
+impl Disk for System {
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn rename(&self, temporary: TempPath, to: &Path) -> io::Result<()> {
+        temporary.persist(to).map_err(|e| e.error)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        sync_folder(folder)
+    }
+}
+
+fn replace_on<E: From<Error>>(
+    disk: &impl Disk,
+    path: &Path,
+    write: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
     let fail = |what| move |source| Error::File { path: path.to_path_buf(), what, source };
     let folder = folder_of(path);
     let temporary = tempfile::Builder::new()
@@ -29,13 +66,11 @@ pub fn replace<E: From<Error>>(path: &Path, write: impl FnOnce(&Path) -> Result<
         .into_temp_path();
     write(&temporary)?;
     set_permissions(path, &temporary).map_err(fail("cannot set permissions; nothing was replaced"))?;
-    File::open(&temporary)
-        .and_then(|file| file.sync_all())
-        .map_err(fail("cannot make the new content durable; the old file is kept"))?;
-    temporary
-        .persist(path)
-        .map_err(|e| fail("cannot give the new file its name; the old file is kept, choose another folder")(e.error))?;
-    sync_folder(folder).map_err(fail("saved, but its durability is unconfirmed: the folder could not be synced"))?;
+    disk.sync_file(&temporary).map_err(fail("cannot make the new content durable; the old file is kept"))?;
+    disk.rename(temporary, path)
+        .map_err(fail("cannot give the new file its name; the old file is kept, choose another folder"))?;
+    disk.sync_folder(folder)
+        .map_err(fail("saved, but its durability is unconfirmed: the folder could not be synced"))?;
     Ok(())
 }
 
@@ -86,6 +121,8 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::{Stream, purpose};
+    use std::cell::RefCell;
 
     fn write(text: &'static str) -> impl FnOnce(&Path) -> Result<(), Error> {
         move |path| {
@@ -131,5 +168,75 @@ mod tests {
     fn a_missing_folder_is_named() {
         let error = replace(Path::new("/no/such/folder/a.h5"), write("x")).unwrap_err();
         assert!(error.to_string().starts_with("/no/such/folder/a.h5: "), "{error}");
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Call {
+        Write,
+        SyncFile,
+        Rename,
+        SyncFolder,
+    }
+
+    /// The system's disk, which also notes the order of calls.
+    #[derive(Default)]
+    struct Recorded(RefCell<Vec<Call>>);
+
+    impl Disk for Recorded {
+        fn sync_file(&self, path: &Path) -> io::Result<()> {
+            self.0.borrow_mut().push(Call::SyncFile);
+            System.sync_file(path)
+        }
+
+        fn rename(&self, temporary: TempPath, to: &Path) -> io::Result<()> {
+            self.0.borrow_mut().push(Call::Rename);
+            System.rename(temporary, to)
+        }
+
+        fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+            self.0.borrow_mut().push(Call::SyncFolder);
+            System.sync_folder(folder)
+        }
+    }
+
+    /// What is on the disk when power fails after these calls: of what was not yet synced, chance decides what is
+    /// kept, lost, or, of content, kept in part.
+    fn after_power_loss(calls: &[Call], chance: Stream) -> &'static str {
+        let at = |call| calls.iter().position(|c| *c == call);
+        let synced = |what, by| at(what).zip(at(by)).is_some_and(|(what, by)| by > what);
+        let content = match chance.below(0, 3) {
+            _ if synced(Call::Write, Call::SyncFile) => "new",
+            0 => "new",
+            1 => "",
+            _ => "n\0w",
+        };
+        let renamed = match at(Call::Rename) {
+            None => false,
+            Some(_) => synced(Call::Rename, Call::SyncFolder) || chance.below(1, 2) == 0,
+        };
+        if renamed { content } else { "old" }
+    }
+
+    /// A disk that reorders and drops whatever was not synced leaves the old file or the new one, and the new one
+    /// once `replace` has returned.
+    #[test]
+    fn power_loss_leaves_old_or_new() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.h5");
+        let disk = Recorded::default();
+        replace_on(&disk, &path, |temporary| {
+            disk.0.borrow_mut().push(Call::Write);
+            write("new")(temporary)
+        })
+        .unwrap();
+        let calls = disk.0.into_inner();
+        assert_eq!(calls.len(), 4, "{calls:?}");
+        for seed in 0..1000 {
+            for lost_after in 0..=calls.len() {
+                let found = after_power_loss(&calls[..lost_after], Stream::new(seed, purpose::USER, lost_after as u64));
+                assert!(found == "old" || found == "new", "after {:?}: {found:?}", &calls[..lost_after]);
+                assert!(lost_after < calls.len() || found == "new", "lost although replace had returned");
+            }
+        }
     }
 }

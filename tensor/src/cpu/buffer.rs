@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Free buffers by length. Fresh large memory costs page faults at every use, so nothing
-/// of the lengths a network uses is given back to the system while the pool lives.
+/// Free buffers by length. Fresh large memory costs page faults at every use, so nothing of the lengths a network uses
+/// is given back to the system while the pool lives.
 pub(crate) struct Pool<T> {
     free: Mutex<HashMap<usize, Vec<Vec<T>>>>,
 }
