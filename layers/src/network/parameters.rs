@@ -13,7 +13,7 @@ impl<B: Backend> Network<B> {
     /// The network of a model with these parameters, by our names and in our layouts, in any order.
     ///
     /// # Errors
-    /// [`Error::Parameters`] that lists all that are missing, extra or of another shape; `origin` says where they came
+    /// [`Error::Parameters`](crate::Error::Parameters) that lists all that are missing, extra or of another shape; `origin` says where they came
     /// from. Those of [`new`](Self::new).
     pub fn with_parameters(device: &B, model: &Model, origin: &str, values: &[(String, ArrayD<f32>)]) -> Result<Self> {
         let specs = model.parameters()?;
