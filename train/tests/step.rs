@@ -1,0 +1,54 @@
+//! One step: the multipliers of rate and decay that a network's file gives reach its parameters.
+
+use alexnet_train::step::step;
+use data::Batch;
+use layers::{Model, Network};
+use ndarray::Array4;
+use optim::{Optimizer, Sgd};
+use tensor::Cpu;
+
+const MODEL: &str = r#"
+name = "one"
+about = "One layer."
+classes = 3
+[input]
+size = 2
+crop = 2
+[[layer]]
+name = "fc1"
+kind = "linear"
+units = "classes"
+init = { kind = "normal", std = 0.5 }
+"#;
+
+/// How far one step of rate 0.1 and this decay moves the weights of a network whose layer has `more` settings.
+fn moved(more: &str, decay: f64) -> Vec<f32> {
+    let model = Model::parse(&MODEL.replace("std = 0.5 }", &format!("std = 0.5 }}\n{more}")), "one").unwrap();
+    let mut network = Network::new(&Cpu::<f32>::new(1).unwrap(), &model, 1).unwrap();
+    let mut optimizer = Optimizer::new(Sgd { momentum: 0.9, decay, nesterov: false }).unwrap();
+    let images = Array4::from_shape_fn((2, 2, 2, 3), |(n, y, x, c)| (n * 7 + y * 5 + x * 3 + c) as f32 * 0.1 - 0.5);
+    let batch = Batch::of(images, vec![0, 2], vec![0, 1]);
+    let before = network.parameters()[0].value.to_vec().unwrap();
+    step(&mut network, &mut optimizer, &batch, 1, 0, 0.1).unwrap();
+    let after = network.parameters()[0].value.to_vec().unwrap();
+    after.iter().zip(&before).map(|(a, b)| a - b).collect()
+}
+
+fn assert_near(a: &[f32], b: &[f32]) {
+    assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5), "{a:?} is not {b:?}");
+}
+
+#[test]
+fn twice_the_rate_moves_twice_as_far() {
+    let (once, twice) = (moved("", 0.0), moved("weight_rate = 2.0", 0.0));
+    assert!(once.iter().any(|d| d.abs() > 1e-3), "nothing moved: {once:?}");
+    assert_near(&twice, &once.iter().map(|d| 2.0 * d).collect::<Vec<_>>());
+}
+
+#[test]
+fn no_decay_on_a_layer_is_no_decay() {
+    assert_near(&moved("weight_decay = 0.0", 0.5), &moved("", 0.0));
+    let (half, whole) = (moved("weight_decay = 0.5", 0.5), moved("", 0.25));
+    assert_near(&half, &whole);
+    assert!(half.iter().zip(moved("", 0.0)).any(|(a, b)| (a - b).abs() > 1e-3));
+}
