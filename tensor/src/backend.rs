@@ -28,8 +28,35 @@ pub trait Device: Clone + Debug + Send + Sync + 'static {
     fn upload_ints(&self, values: &[u32]) -> Result<Self::Ints>;
     /// The buffer's values, once all work on it is done.
     fn download_ints(&self, buffer: &Self::Ints) -> Result<Vec<u32>>;
+    /// The numbers in the type that flows between layers, where that is not the type of weights: a step's input.
+    fn to_activations(&self, buffer: &Self::Floats) -> Result<Self::Floats> {
+        Ok(buffer.clone())
+    }
+    /// A buffer that holds a copy of `bytes`, four a word, the first in the lowest bits; the last word is filled up with
+    /// zeros.
+    fn upload_bytes(&self, bytes: &[u8]) -> Result<Self::Ints> {
+        let word = |b: &[u8]| b.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte));
+        self.upload_ints(&bytes.chunks(4).map(word).collect::<Vec<_>>())
+    }
+    /// Whether kernels are queued and done later, so that asking for a value waits for all work before it.
+    fn is_asynchronous(&self) -> bool {
+        false
+    }
+    /// The memory that buffers are taken from, where the device tells.
+    fn memory(&self) -> Option<Memory> {
+        None
+    }
     /// Waits until all work given to the device so far is done, and reports what went wrong in it.
     fn synchronize(&self) -> Result<()>;
+}
+
+/// A device's memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// All there is.
+    pub total: u64,
+    /// What nobody uses.
+    pub free: u64,
 }
 
 /// A device with every kernel of [`ops`]. A kernel missing on one device is a compile error.

@@ -13,14 +13,18 @@ pub mod cpu;
 mod element;
 mod error;
 pub mod file;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 pub mod ops;
 pub mod random;
 mod tensor;
 
-pub use backend::{Backend, Device};
+pub use backend::{Backend, Device, Memory};
 pub use cpu::Cpu;
 pub use element::Element;
 pub use error::{Error, Result};
+#[cfg(feature = "gpu")]
+pub use gpu::Gpu;
 pub use ndarray;
 pub use tensor::{Ints, Tensor};
 

@@ -84,6 +84,12 @@ impl<B: Backend> Tensor<B> {
         Ok(self)
     }
 
+    /// The same values in the type that flows between layers on this device: `bf16` on a GPU told to use it, else as
+    /// they are.
+    pub fn to_activations(&self) -> Result<Self> {
+        Ok(self.with_data(self.device.to_activations(&self.data)?))
+    }
+
     /// The values, row-major.
     pub fn to_vec(&self) -> Result<Vec<B::Elem>> {
         self.device.download(&self.data)

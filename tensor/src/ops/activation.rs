@@ -3,7 +3,7 @@
 use crate::{Backend, Device, Result, Tensor};
 
 /// A function applied to each value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Activation {
     /// max(0, x) (paper, section 3.1).
     Relu,

@@ -5,7 +5,7 @@ use crate::tensor::element_count;
 use crate::{Backend, Device, Error, Result, Tensor};
 
 /// How a convolution walks over its input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Conv2d {
     /// Steps between windows: rows, columns.
     pub stride: [usize; 2],
@@ -24,7 +24,7 @@ impl Default for Conv2d {
 }
 
 /// All lengths of one convolution, checked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Geometry {
     /// Pictures.
     pub n: usize,

@@ -4,7 +4,7 @@ use crate::random::Stream;
 use crate::{Backend, Device, Error, Result, Tensor};
 
 /// Where the scale goes that keeps the expected output the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DropoutScale {
     /// Kept values are as they are in training; at test all are multiplied by 1 - p (the paper).
     AtTest,

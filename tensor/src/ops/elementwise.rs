@@ -3,7 +3,7 @@
 use crate::{Backend, Device, Result, Tensor};
 
 /// An operation on two values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Binary {
     /// a + b.
     Add,

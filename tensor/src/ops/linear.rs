@@ -3,7 +3,7 @@
 use crate::{Backend, Device, Error, Result, Tensor};
 
 /// Rows, columns and the summed length of a product.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Product {
     /// Rows of the result.
     pub m: usize,
@@ -15,6 +15,8 @@ pub struct Product {
     pub transpose_a: bool,
     /// The right factor is stored `[n, k]`.
     pub transpose_b: bool,
+    /// The result is a gradient of weights, which stays in full precision where activations do not.
+    pub weights: bool,
 }
 
 /// What a backend supplies.
@@ -77,7 +79,8 @@ impl<B: Backend> Tensor<B> {
         if let Some(bias) = bias.filter(|b| b.shape() != [n]) {
             return Err(Error::shape(op, format!("a bias [{n}]"), bias.shape()));
         }
-        let p = Product { m, n, k, transpose_a, transpose_b };
+        // Only the gradient of weights sums over the rows of its left factor.
+        let p = Product { m, n, k, transpose_a, transpose_b, weights: transpose_a };
         let c = self.device().matmul(&p, &self.data, &other.data, bias.map(|b| &b.data), relu)?;
         Ok(Self::from_parts(self.device().clone(), vec![m, n], c))
     }

@@ -3,7 +3,7 @@
 use crate::{Backend, Device, Error, Result, Tensor};
 
 /// The neighbours that a value is divided by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Region {
     /// `size` adjacent channels at the same place.
     AcrossChannels,
@@ -12,7 +12,7 @@ pub enum Region {
 }
 
 /// What alpha multiplies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AlphaRule {
     /// The sum of squares, as the paper's formula has it.
     Sum,

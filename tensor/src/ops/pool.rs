@@ -4,7 +4,7 @@ use super::{Edge, Padding, window::output_length};
 use crate::{Backend, Device, Error, Ints, Result, Tensor};
 
 /// What becomes of a window's values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PoolKind {
     /// The largest; the first of equals in row order takes the gradient. NaN wins.
     Max,
@@ -15,7 +15,7 @@ pub enum PoolKind {
 }
 
 /// How a pooling walks over its input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Pool2d {
     /// What becomes of a window.
     pub kind: PoolKind,
@@ -30,7 +30,7 @@ pub struct Pool2d {
 }
 
 /// All lengths of one pooling, checked. Each window holds at least one value of the picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Geometry {
     /// Pictures.
     pub n: usize,

@@ -3,7 +3,7 @@
 use crate::{Error, Result};
 
 /// Zeros (for pooling: nothing) around a picture, which may differ by side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Padding {
     /// Rows above.
     pub top: usize,
@@ -35,7 +35,7 @@ impl Padding {
 }
 
 /// Where the last window may stand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Edge {
     /// Only windows that lie inside the padded picture (PyTorch's and Keras' default).
     #[default]

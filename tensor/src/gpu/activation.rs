@@ -1,0 +1,76 @@
+//! ReLU, tanh and the logistic function: one pass, vectors as wide as the device moves.
+
+use cubecl::prelude::*;
+
+use super::precision::dispatch;
+use super::{Buffer, Gpu};
+use crate::Result;
+use crate::ops::activation::{Activation, Kernels};
+
+#[cube(launch)]
+fn activation_kernel<F: Float, N: Size>(
+    x: &Array<Vector<F, N>>,
+    y: &mut Array<Vector<F, N>>,
+    #[comptime] f: Activation,
+) {
+    if ABSOLUTE_POS < y.len() {
+        let x = Vector::<f32, N>::cast_from(x[ABSOLUTE_POS]);
+        let zero = Vector::new(0.0f32);
+        let one = Vector::new(1.0f32);
+        let result = match comptime!(f) {
+            // Not max(x, 0), which would lose NaN.
+            Activation::Relu => select_many(x.less_than(zero), zero, x),
+            Activation::Tanh => Vector::tanh(x),
+            Activation::Logistic => one / (one + Vector::exp(zero - x)),
+        };
+        y[ABSOLUTE_POS] = Vector::cast_from(result);
+    }
+}
+
+#[cube(launch)]
+fn activation_dx_kernel<F: Float, N: Size>(
+    y: &Array<Vector<F, N>>,
+    dy: &Array<Vector<F, N>>,
+    dx: &mut Array<Vector<F, N>>,
+    #[comptime] f: Activation,
+) {
+    if ABSOLUTE_POS < dx.len() {
+        let y = Vector::<f32, N>::cast_from(y[ABSOLUTE_POS]);
+        let dy = Vector::<f32, N>::cast_from(dy[ABSOLUTE_POS]);
+        let zero = Vector::new(0.0f32);
+        let one = Vector::new(1.0f32);
+        let result = match comptime!(f) {
+            Activation::Relu => select_many(y.greater_than(zero), dy, zero),
+            Activation::Tanh => dy * (one - y * y),
+            Activation::Logistic => dy * y * (one - y),
+        };
+        dx[ABSOLUTE_POS] = Vector::cast_from(result);
+    }
+}
+
+impl<R: Runtime> Kernels for Gpu<R> {
+    fn activation(&self, f: Activation, len: usize, x: &Buffer) -> Result<Buffer> {
+        let y = self.empty(x.dtype(), len);
+        if len > 0 {
+            let width = self.vector_width(x.dtype(), &[len]);
+            let (count, dim) = self.cover(len / width);
+            dispatch!(x.dtype(), F => {
+                activation_kernel::launch::<F, R>(self.client(), count, dim, width, x.arg(), y.arg(), f);
+            });
+        }
+        Ok(y)
+    }
+
+    fn activation_dx(&self, f: Activation, len: usize, y: &Buffer, dy: &Buffer) -> Result<Buffer> {
+        let (y, dy) = self.in_one_format(y, dy);
+        let dx = self.empty(dy.dtype(), len);
+        if len > 0 {
+            let width = self.vector_width(dy.dtype(), &[len]);
+            let (count, dim) = self.cover(len / width);
+            dispatch!(dy.dtype(), F => {
+                activation_dx_kernel::launch::<F, R>(self.client(), count, dim, width, y.arg(), dy.arg(), dx.arg(), f);
+            });
+        }
+        Ok(dx)
+    }
+}

@@ -1,0 +1,22 @@
+//! Sizes of launches.
+
+use cubecl::prelude::*;
+
+use super::{Dtype, Gpu};
+
+/// Units of a cube in kernels that work value by value.
+pub(crate) const UNITS: u32 = 256;
+
+impl<R: Runtime> Gpu<R> {
+    /// The widest vector that a device moves in one instruction and that divides each of `lens`.
+    pub(crate) fn vector_width(&self, dtype: Dtype, lens: &[usize]) -> usize {
+        let fits = |w: &usize| lens.iter().all(|len| len.is_multiple_of(*w));
+        self.client().io_optimized_vector_sizes(dtype.bytes()).filter(fits).max().unwrap_or(1)
+    }
+
+    /// Cubes for `count` units of work, one a unit: kernels ask for `ABSOLUTE_POS` and return past the end.
+    pub(crate) fn cover(&self, count: usize) -> (CubeCount, CubeDim) {
+        let dim = CubeDim::new_1d(UNITS);
+        (cubecl::calculate_cube_count_elemwise(self.client(), count, dim), dim)
+    }
+}

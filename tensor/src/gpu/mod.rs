@@ -1,0 +1,179 @@
+//! GPU backends over CubeCL: one set of kernels for CUDA and for wgpu (Vulkan, Metal, DirectX 12).
+//!
+//! Kernels follow the CPU's, file by file. None uses atomics on floating-point numbers, and sums are taken in an order
+//! that follows from shapes alone: the same device and input give the same bits.
+//!
+//! Weights, gradients of weights, statistics and losses are `f32`. What flows between layers is `f32` or, with
+//! [`Precision::Bf16`], `bf16`, which has the exponents of `f32` and so needs no scaling of the loss. Kernels compute
+//! in `f32` whatever they read and write; only the factors of matrix products are rounded to the precision chosen.
+
+mod activation;
+mod batch_norm;
+mod buffer;
+mod cast;
+mod conv2d;
+mod cross_entropy;
+mod dropout;
+mod elementwise;
+mod launch;
+mod linear;
+mod local2d;
+mod lrn;
+mod pool;
+mod precision;
+mod reduce;
+pub mod runtime;
+mod sample;
+mod update;
+
+use std::fmt;
+use std::sync::Arc;
+
+use cubecl::client::ComputeClient;
+use cubecl::future::block_on;
+use cubecl::prelude::*;
+use cubecl::server::{Handle, IoError, ServerError};
+
+use crate::{Backend, Device, Error, Result};
+pub use buffer::{Buffer, IntBuffer};
+pub use cubecl;
+pub use precision::{Dtype, Precision};
+
+/// A GPU of runtime `R`.
+pub struct Gpu<R: Runtime> {
+    shared: Arc<Shared<R>>,
+}
+
+struct Shared<R: Runtime> {
+    client: ComputeClient<R>,
+    name: String,
+    precision: Precision,
+}
+
+impl<R: Runtime> Clone for Gpu<R> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<R: Runtime> fmt::Debug for Gpu<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gpu({}, {})", self.shared.name, self.shared.precision)
+    }
+}
+
+impl<R: Runtime> Gpu<R> {
+    /// A backend on a device that is known to be there: see [`runtime`] for finding one. `name` is what messages call
+    /// it.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device cannot compute in `precision`.
+    pub fn new(client: ComputeClient<R>, name: impl Into<String>, precision: Precision) -> Result<Self> {
+        let name = name.into();
+        precision.check(client.properties()).map_err(|what| Error::Device { device: name.clone(), what })?;
+        Ok(Self { shared: Arc::new(Shared { client, name, precision }) })
+    }
+
+    /// How it computes.
+    pub fn precision(&self) -> Precision {
+        self.shared.precision
+    }
+
+    pub(crate) fn client(&self) -> &ComputeClient<R> {
+        &self.shared.client
+    }
+
+    /// The type of what flows between layers.
+    pub(crate) fn activation_dtype(&self) -> Dtype {
+        self.shared.precision.activations()
+    }
+
+    /// A buffer to be written in full: its content is arbitrary.
+    pub(crate) fn empty(&self, dtype: Dtype, len: usize) -> Buffer {
+        // A buffer of no bytes cannot be bound.
+        Buffer::new(self.client().empty((len * dtype.bytes()).max(4)), len, dtype)
+    }
+
+    /// A buffer to be written in full: its content is arbitrary.
+    pub(crate) fn empty_ints(&self, len: usize) -> IntBuffer {
+        IntBuffer::new(self.client().empty((len * 4).max(4)), len)
+    }
+
+    fn create(&self, bytes: &[u8]) -> Handle {
+        self.client().create_from_slice(if bytes.is_empty() { &[0; 4] } else { bytes })
+    }
+
+    /// The bytes of a buffer, once all work on it is done.
+    fn read(&self, handle: Handle) -> Result<cubecl::bytes::Bytes> {
+        // After a failed launch some runtimes read stale memory without a word: ask for errors first.
+        self.synchronize()?;
+        self.client().read_one(handle).map_err(|e| self.failure(e))
+    }
+
+    /// What went wrong on the device, without the runtime's backtraces.
+    fn failure(&self, error: ServerError) -> Error {
+        let device = self.shared.name.clone();
+        match too_big(&error) {
+            Some(needed) => Error::Memory { device, needed },
+            None => {
+                let text = error.to_string();
+                let what = text.lines().filter(|l| !l.trim().is_empty()).take(4).collect::<Vec<_>>().join(" ");
+                Error::Device { device, what: format!("the device failed: {what}") }
+            }
+        }
+    }
+}
+
+/// The size of the allocation that was refused, if that is what happened.
+fn too_big(error: &ServerError) -> Option<u64> {
+    match error {
+        ServerError::Io(IoError::BufferTooBig { size, .. }) => Some(*size),
+        ServerError::ServerUnhealthy { errors, .. } => errors.iter().find_map(too_big),
+        _ => None,
+    }
+}
+
+impl<R: Runtime> Device for Gpu<R> {
+    type Elem = f32;
+    type Floats = Buffer;
+    type Ints = IntBuffer;
+
+    fn describe(&self) -> String {
+        format!("{}, {}", self.shared.name, self.shared.precision)
+    }
+
+    fn upload(&self, values: &[f32]) -> Result<Buffer> {
+        Ok(Buffer::new(self.create(bytemuck::cast_slice(values)), values.len(), Dtype::F32))
+    }
+
+    fn download(&self, buffer: &Buffer) -> Result<Vec<f32>> {
+        let buffer = self.to_f32(buffer);
+        let bytes = self.read(buffer.handle())?;
+        Ok(bytes.chunks_exact(4).take(buffer.len()).map(|b| f32::from_ne_bytes([b[0], b[1], b[2], b[3]])).collect())
+    }
+
+    fn filled(&self, len: usize, value: f32) -> Result<Buffer> {
+        let buffer = self.empty(Dtype::F32, len);
+        self.fill(&buffer, value);
+        Ok(buffer)
+    }
+
+    fn upload_ints(&self, values: &[u32]) -> Result<IntBuffer> {
+        Ok(IntBuffer::new(self.create(bytemuck::cast_slice(values)), values.len()))
+    }
+
+    fn download_ints(&self, buffer: &IntBuffer) -> Result<Vec<u32>> {
+        let bytes = self.read(buffer.handle())?;
+        Ok(bytes.chunks_exact(4).take(buffer.len()).map(|b| u32::from_ne_bytes([b[0], b[1], b[2], b[3]])).collect())
+    }
+
+    fn to_activations(&self, buffer: &Buffer) -> Result<Buffer> {
+        Ok(self.cast(buffer, self.activation_dtype()))
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        block_on(self.client().sync()).map_err(|e| self.failure(e))
+    }
+}
+
+impl<R: Runtime> Backend for Gpu<R> {}

@@ -1,0 +1,32 @@
+//! ReLU, tanh and the logistic function.
+
+use alexnet_tensor::ops::Activation;
+
+use crate::compare::{assert_near, exact, flowing, host};
+use crate::devices::Tested;
+use crate::support::values;
+
+const ALL: [Activation; 3] = [Activation::Relu, Activation::Tanh, Activation::Logistic];
+/// Lengths that are and are not whole vectors, of one launch's cube and more; none at all.
+const LENGTHS: [usize; 6] = [0, 1, 7, 256, 1000, 70_001];
+
+pub fn forward<B: Tested>(device: &B) {
+    for (f, len) in ALL.into_iter().flat_map(|f| LENGTHS.map(|len| (f, len))) {
+        let x = values(len as u64, len);
+        let y = host(&flowing(device, &[len], &x).activation(f).expect("a launch"));
+        let expected = exact(&[len], &x).activation(f).expect("the CPU").to_vec().expect("values");
+        assert_near(&y, &expected, |_| 1.0, device.values());
+    }
+    let special = flowing(device, &[4], &[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0]);
+    let y = host(&special.activation(Activation::Relu).expect("a launch"));
+    assert!(y[0].is_nan() && y[1] == f64::INFINITY && y[2] == 0.0 && y[3] == 0.0, "ReLU gives {y:?}");
+}
+
+pub fn backward<B: Tested>(device: &B) {
+    for (f, len) in ALL.into_iter().flat_map(|f| LENGTHS.map(|len| (f, len))) {
+        let (y, dy) = (values(len as u64, len), values(9, len));
+        let dx = host(&flowing(device, &[len], &dy).activation_dx(f, &flowing(device, &[len], &y)).expect("a launch"));
+        let expected = exact(&[len], &dy).activation_dx(f, &exact(&[len], &y)).expect("the CPU");
+        assert_near(&dx, &expected.to_vec().expect("values"), |_| 10.0, device.values());
+    }
+}

@@ -1,0 +1,70 @@
+//! The backends under test.
+
+use std::sync::LazyLock;
+
+use alexnet_tensor::{Backend, Cpu};
+
+/// A backend with what its number formats can reach, relative to what a sum's terms add up to in absolute value.
+pub trait Tested: Backend<Elem = f32> {
+    /// Where values are moved, scaled, added or passed through a function.
+    fn values(&self) -> f64;
+    /// In matrix products and convolutions.
+    fn products(&self) -> f64;
+}
+
+impl Tested for Cpu<f32> {
+    fn values(&self) -> f64 {
+        1e-6
+    }
+    fn products(&self) -> f64 {
+        3e-6
+    }
+}
+
+#[cfg(feature = "gpu")]
+impl<R: alexnet_tensor::gpu::cubecl::Runtime> Tested for alexnet_tensor::Gpu<R> {
+    fn values(&self) -> f64 {
+        match self.precision() {
+            alexnet_tensor::gpu::Precision::Bf16 => 1e-2,
+            _ => 1e-6,
+        }
+    }
+    fn products(&self) -> f64 {
+        match self.precision() {
+            alexnet_tensor::gpu::Precision::F32 => 3e-6,
+            alexnet_tensor::gpu::Precision::Tf32 => 2e-3,
+            alexnet_tensor::gpu::Precision::Bf16 => 1.5e-2,
+        }
+    }
+}
+
+pub fn cpu() -> &'static Cpu<f32> {
+    crate::support::cpu32()
+}
+
+/// The device of `ALEXNET_TEST_WGPU` (`wgpu:N` as in `alexnet info`), by default Vulkan in software.
+#[cfg(feature = "wgpu")]
+pub fn wgpu() -> &'static alexnet_tensor::Gpu<alexnet_tensor::gpu::cubecl::wgpu::WgpuRuntime> {
+    use alexnet_tensor::gpu::{Precision, runtime};
+    static DEVICE: LazyLock<alexnet_tensor::Gpu<alexnet_tensor::gpu::cubecl::wgpu::WgpuRuntime>> =
+        LazyLock::new(|| {
+            let opened = match std::env::var("ALEXNET_TEST_WGPU") {
+                Ok(number) => runtime::wgpu::open(number.parse().expect("a device's number"), Precision::F32),
+                Err(_) => runtime::wgpu::open_software(Precision::F32),
+            };
+            opened.expect("a device of wgpu: Debian's package mesa-vulkan-drivers has one in software")
+        });
+    &DEVICE
+}
+
+/// The first NVIDIA GPU in each precision.
+#[cfg(feature = "cuda")]
+pub fn cuda() -> &'static [alexnet_tensor::Gpu<alexnet_tensor::gpu::cubecl::cuda::CudaRuntime>] {
+    use alexnet_tensor::gpu::{Precision, runtime};
+    static DEVICES: LazyLock<Vec<alexnet_tensor::Gpu<alexnet_tensor::gpu::cubecl::cuda::CudaRuntime>>> =
+        LazyLock::new(|| {
+            let open = |precision| runtime::cuda::open(0, precision).expect("an NVIDIA GPU");
+            [Precision::F32, Precision::Tf32, Precision::Bf16].map(open).to_vec()
+        });
+    &DEVICES
+}

@@ -1,0 +1,54 @@
+//! One suite for every backend: each kernel against the same one in double precision on the CPU, which its own tests
+//! hold against plain loops and finite differences.
+//!
+//! `cargo test --features vulkan` (or `wgpu`) runs it on the device that `ALEXNET_TEST_WGPU` names, by default Vulkan in
+//! software; `--features cuda -- --include-ignored cuda` on the first NVIDIA GPU. With `ALEXNET_TEST_FULL=1` shapes are
+//! those of the paper's network.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod activation;
+mod compare;
+mod devices;
+
+/// Instantiates each check for each backend of this build.
+macro_rules! suite {
+    ($($module:ident { $($check:ident),* $(,)? })*) => {
+        mod cpu {
+            $(mod $module { $(
+                #[test]
+                fn $check() {
+                    crate::$module::$check(crate::devices::cpu());
+                }
+            )* })*
+        }
+
+        #[cfg(feature = "wgpu")]
+        mod wgpu {
+            $(mod $module { $(
+                #[test]
+                fn $check() {
+                    crate::$module::$check(crate::devices::wgpu());
+                }
+            )* })*
+        }
+
+        #[cfg(feature = "cuda")]
+        mod cuda {
+            $(mod $module { $(
+                #[test]
+                #[ignore = "needs an NVIDIA GPU"]
+                fn $check() {
+                    for device in crate::devices::cuda() {
+                        crate::$module::$check(device);
+                    }
+                }
+            )* })*
+        }
+    };
+}
+
+suite! {
+    activation { forward, backward }
+}
