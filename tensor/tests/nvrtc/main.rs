@@ -1,0 +1,71 @@
+//! Compiles the CUDA kernels of every operation for an H100 or H200, on a machine without a GPU.
+//!
+//! Ordinary launches go to a [`runtime`] whose [`server`] makes CUDA C++ of each new kernel with CubeCL's own compiler
+//! and checks block, grid and shared memory against the device's limits; [`nvrtc`] makes machine code of it. Nothing
+//! runs: whether results are right is for the conformance suite.
+//!
+//! `eval "$(.ci/nvrtc)"` installs the compiler; then `cargo test --features nvrtc --test nvrtc`. With
+//! `ALEXNET_DUMP_CUDA=FOLDER` each source and a table of registers and spills is written to the folder.
+
+mod exercise;
+mod nvrtc;
+mod report;
+mod runtime;
+mod server;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use alexnet_tensor::gpu::Precision;
+use alexnet_tensor::{Device, Gpu};
+use cubecl::Runtime;
+use rayon::prelude::*;
+
+use crate::runtime::{CompileRuntime, NoDevice};
+
+/// Kernels that all operations in all precisions make. To be changed with them.
+const KERNELS: usize = 15;
+/// 32-bit registers of a multiprocessor, which a block must fit.
+const REGISTERS: u32 = 65_536;
+
+type Compiled = Gpu<CompileRuntime>;
+type Section = (&'static str, fn(&Compiled) -> alexnet_tensor::Result<()>);
+
+macro_rules! sections {
+    ($($name:ident),* $(,)?) => { &[$((stringify!($name), exercise::$name::<Compiled>)),*] };
+}
+
+const SECTIONS: &[Section] = sections![activation];
+
+#[test]
+fn every_kernel_compiles_for_compute_capability_9() {
+    let mut failures = Vec::new();
+    for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
+        let device = Gpu::new(CompileRuntime::client(&NoDevice), "sm_90a", precision).expect("all precisions");
+        for (name, section) in SECTIONS {
+            // So that one failure does not hide those after it.
+            match catch_unwind(AssertUnwindSafe(|| section(&device))) {
+                Ok(Ok(())) => {}
+                Ok(Err(e)) => failures.push(format!("{name}, {precision}: {e}")),
+                Err(_) => failures.push(format!("{name}, {precision}: a panic, printed above")),
+            }
+        }
+        device.synchronize().expect("all launches are done");
+    }
+    let launches = server::take_launches();
+    failures.extend(launches.failures);
+
+    let compiled: Vec<_> = launches.sources.par_iter().map(nvrtc::compile).collect();
+    report::write(&launches.sources, &compiled);
+    for (source, result) in launches.sources.iter().zip(&compiled) {
+        match result {
+            Err(what) => failures.push(format!("{}: {what}", source.name)),
+            Ok(usage) if usage.registers * source.units > REGISTERS => {
+                let registers = usage.registers;
+                failures.push(format!("{}: {registers} registers for each of {} threads", source.name, source.units));
+            }
+            Ok(_) => {}
+        }
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+    assert_eq!(compiled.len(), KERNELS, "kernels compiled; where one was added or removed, change the number here");
+}
