@@ -7,7 +7,9 @@
 //! `eval "$(.ci/nvrtc)"` installs the compiler; then `cargo test --features nvrtc --test nvrtc`. With
 //! `ALEXNET_DUMP_CUDA=FOLDER` each source and a table of registers and spills is written to the folder.
 
+mod coverage;
 mod exercise;
+mod faults;
 mod nvrtc;
 mod report;
 mod runtime;
@@ -20,7 +22,9 @@ use alexnet_tensor::{Device, Gpu};
 use cubecl::Runtime;
 use rayon::prelude::*;
 
+use crate::nvrtc::Usage;
 use crate::runtime::{CompileRuntime, NoDevice};
+use crate::server::{Launches, Source};
 
 /// Kernels that all operations in all precisions make. To be changed with them.
 const KERNELS: usize = 15;
@@ -34,13 +38,40 @@ macro_rules! sections {
     ($($name:ident),* $(,)?) => { &[$((stringify!($name), exercise::$name::<Compiled>)),*] };
 }
 
-const SECTIONS: &[Section] = sections![activation];
+const SECTIONS: &[Section] = sections![
+    activation,
+    batch_norm,
+    conv2d,
+    cross_entropy,
+    dropout,
+    elementwise,
+    linear,
+    local2d,
+    lrn,
+    pool,
+    reduce,
+    sample,
+    update,
+];
+
+/// Why a kernel does not fit the device, or does not compile.
+fn failure(source: &Source, compiled: &Result<Usage, String>) -> Option<String> {
+    let what = match compiled {
+        Err(what) => what.clone(),
+        Ok(usage) if usage.registers * source.units > REGISTERS => {
+            format!("{} registers for each of {} threads", usage.registers, source.units)
+        }
+        Ok(_) => return None,
+    };
+    Some(format!("{}: {what}", source.name))
+}
 
 #[test]
 fn every_kernel_compiles_for_compute_capability_9() {
+    let client = CompileRuntime::client(&NoDevice(0));
     let mut failures = Vec::new();
     for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
-        let device = Gpu::new(CompileRuntime::client(&NoDevice), "sm_90a", precision).expect("all precisions");
+        let device = Gpu::new(client.clone(), "sm_90a", precision).expect("all precisions");
         for (name, section) in SECTIONS {
             // So that one failure does not hide those after it.
             match catch_unwind(AssertUnwindSafe(|| section(&device))) {
@@ -51,21 +82,14 @@ fn every_kernel_compiles_for_compute_capability_9() {
         }
         device.synchronize().expect("all launches are done");
     }
-    let launches = server::take_launches();
-    failures.extend(launches.failures);
-
-    let compiled: Vec<_> = launches.sources.par_iter().map(nvrtc::compile).collect();
-    report::write(&launches.sources, &compiled);
-    for (source, result) in launches.sources.iter().zip(&compiled) {
-        match result {
-            Err(what) => failures.push(format!("{}: {what}", source.name)),
-            Ok(usage) if usage.registers * source.units > REGISTERS => {
-                let registers = usage.registers;
-                failures.push(format!("{}: {registers} registers for each of {} threads", source.name, source.units));
-            }
-            Ok(_) => {}
-        }
-    }
+    let Launches { sources, failures: refused } = std::mem::take(&mut *client.info().lock().expect("no panic"));
+    failures.extend(refused);
+    let compiled: Vec<_> = sources.par_iter().map(nvrtc::compile).collect();
+    report::write(&sources, &compiled);
+    failures.extend(sources.iter().zip(&compiled).filter_map(|(source, result)| failure(source, result)));
+    let (missing, functions) = coverage::missing(&sources);
+    assert!(functions > 0, "the sources are not where they were");
+    failures.extend(missing.iter().map(|f| format!("{f}: no operation here launches it")));
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
     assert_eq!(compiled.len(), KERNELS, "kernels compiled; where one was added or removed, change the number here");
 }

@@ -18,22 +18,23 @@ use cubecl_cpp::shared::{
     CompilationOptions, CppSupportedFeatures, register_mma_features, register_supported_types, register_wmma_features,
 };
 
-use crate::server::CompileServer;
+use crate::server::{CompileServer, Shared};
 
 /// Compiles what is launched and runs nothing.
 #[derive(Clone, Debug)]
 pub struct CompileRuntime;
 
+/// A server of its own for each number.
 #[derive(Clone, Debug, Default)]
-pub struct NoDevice;
+pub struct NoDevice(pub u16);
 
 impl Device for NoDevice {
-    fn from_id(_: DeviceId) -> Self {
-        Self
+    fn from_id(id: DeviceId) -> Self {
+        Self(id.index_id)
     }
 
     fn to_id(&self) -> DeviceId {
-        DeviceId { type_id: 0, index_id: 0 }
+        DeviceId { type_id: 0, index_id: self.0 }
     }
 }
 
@@ -66,8 +67,8 @@ impl Runtime for CompileRuntime {
         CudaRuntime::target_properties()
     }
 
-    fn enumerate_devices(_: u16, (): &()) -> Vec<DeviceId> {
-        vec![NoDevice.to_id()]
+    fn enumerate_devices(_: u16, _: &Shared) -> Vec<DeviceId> {
+        vec![NoDevice::default().to_id()]
     }
 }
 

@@ -31,6 +31,7 @@ type Resource = <Storage as cubecl_runtime::storage::ComputeStorage>::Resource;
 type Task = Box<dyn CubeTask<<CudaRuntime as Runtime>::Compiler>>;
 
 /// A kernel as CUDA C++.
+#[derive(Debug)]
 pub struct Source {
     /// The Rust type of the kernel: its module, name and type parameters.
     pub name: String,
@@ -41,8 +42,8 @@ pub struct Source {
     pub shared: usize,
 }
 
-/// What was launched by all tests of the process.
-#[derive(Default)]
+/// What was launched on a device.
+#[derive(Debug, Default)]
 pub struct Launches {
     /// Each kernel once.
     pub sources: Vec<Source>,
@@ -50,12 +51,8 @@ pub struct Launches {
     pub failures: Vec<String>,
 }
 
-static LAUNCHES: Mutex<Launches> = Mutex::new(Launches { sources: Vec::new(), failures: Vec::new() });
-
-/// What was launched since the last call.
-pub fn take_launches() -> Launches {
-    std::mem::take(&mut LAUNCHES.lock().expect("no panic under the lock"))
-}
+/// The client's `info()`, filled on the server's thread.
+pub type Shared = Arc<Mutex<Launches>>;
 
 #[derive(Debug)]
 pub struct CompileServer {
@@ -107,7 +104,7 @@ impl DeviceService for CompileServer {
     fn init(_: DeviceId) -> Self {
         let properties = properties();
         let policy = Policy::new(properties.memory.alignment as usize);
-        let utilities = ServerUtilities::new(properties, Arc::new(ServerLogger::default()), (), policy);
+        let utilities = ServerUtilities::new(properties, Arc::new(ServerLogger::default()), Shared::default(), policy);
         Self { utilities: Arc::new(utilities), known: HashSet::new() }
     }
 
@@ -122,7 +119,7 @@ impl ServerCommunication for CompileServer {
 
 impl ComputeServer for CompileServer {
     type Kernel = Task;
-    type Info = ();
+    type Info = Shared;
     type MemoryLayoutPolicy = Policy;
     type Storage = Storage;
 
@@ -137,7 +134,7 @@ impl ComputeServer for CompileServer {
         let bindings = arguments.buffers.len() + arguments.tensor_maps.len();
         // A panic in a kernel's expansion would end here in silence.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.checked_source(&kernel, &count, bindings, mode)));
-        let mut launches = LAUNCHES.lock().expect("no panic under the lock");
+        let mut launches = self.utilities.info.lock().expect("no panic under the lock");
         match outcome.unwrap_or_else(|panic| Err(message(panic))) {
             Ok(source) => launches.sources.extend(source),
             Err(what) => launches.failures.push(format!("{}: {what}", kernel.name())),

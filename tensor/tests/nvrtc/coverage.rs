@@ -1,0 +1,35 @@
+//! Which kernels there are, from the sources.
+
+use std::path::{Path, PathBuf};
+
+use crate::server::Source;
+
+/// The functions marked `#[cube(launch...)]` under `tensor/src/gpu` of which no kernel was made, and the number of all.
+pub fn missing(sources: &[Source]) -> (Vec<String>, usize) {
+    let mut files = Vec::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/gpu"), &mut files);
+    let texts = files.iter().map(|file| std::fs::read_to_string(file).expect("a source file"));
+    let functions: Vec<String> = texts.flat_map(|text| launched(&text)).collect();
+    let made = |f: &String| sources.iter().any(|source| source.name.contains(&format!("::{f}::")));
+    (functions.iter().filter(|f| !made(f)).cloned().collect(), functions.len())
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("the folder of the sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// The name after each mark.
+fn launched(text: &str) -> Vec<String> {
+    let name = |after: &str| {
+        let rest = &after[after.find("fn ")? + 3..];
+        rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().map(String::from)
+    };
+    text.split("#[cube(launch").skip(1).filter_map(name).collect()
+}

@@ -1,0 +1,29 @@
+//! Every operation with the shapes and settings of the built-in networks.
+
+mod products;
+mod values;
+
+use alexnet_tensor::{Backend, Ints, Tensor};
+
+pub use products::{conv2d, linear, local2d};
+pub use values::{activation, batch_norm, cross_entropy, dropout, elementwise, lrn, pool, reduce, sample, update};
+
+type Result = alexnet_tensor::Result<()>;
+
+/// Pictures of a step in training, and of a prediction.
+const BATCHES: [usize; 3] = [128, 1024, 1];
+const BATCH: usize = BATCHES[0];
+
+/// Numbers in single precision everywhere: weights and what belongs to them.
+fn weights<B: Backend<Elem = f32>>(device: &B, shape: &[usize]) -> Tensor<B> {
+    Tensor::zeros(device, shape).expect("a buffer")
+}
+
+/// Activations and their gradients.
+fn flowing<B: Backend<Elem = f32>>(device: &B, shape: &[usize]) -> Tensor<B> {
+    weights(device, shape).to_activations().expect("a cast")
+}
+
+fn ints<B: Backend>(device: &B, len: usize) -> Ints<B> {
+    Ints::from_slice(device, &vec![0; len]).expect("an upload")
+}

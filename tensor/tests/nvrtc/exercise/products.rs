@@ -1,0 +1,129 @@
+//! Convolutions and products of matrices.
+
+use alexnet_tensor::Backend;
+use alexnet_tensor::ops::{Conv2d, Padding};
+
+use super::{BATCH, BATCHES, Result, flowing, weights};
+
+/// A convolutional layer with square input and kernels.
+struct Layer {
+    input: usize,
+    channels: usize,
+    filters: usize,
+    kernel: usize,
+    stride: usize,
+    padding: Padding,
+    groups: usize,
+}
+
+/// Input length and channels, filters, kernel; groups. The output is as long as the input.
+const fn layer(input: usize, channels: usize, filters: usize, kernel: usize, groups: usize) -> Layer {
+    let p = kernel / 2;
+    let padding = Padding { top: p, bottom: p, left: p, right: p };
+    Layer { input, channels, filters, kernel, stride: 1, padding, groups }
+}
+
+/// The first layer of the networks for 224 pixels: input length, filters, zeros before and after.
+const fn first(input: usize, filters: usize, before: usize, after: usize) -> Layer {
+    let padding = Padding { top: before, bottom: after, left: before, right: after };
+    Layer { input, channels: 3, filters, kernel: 11, stride: 4, padding, groups: 1 }
+}
+
+const LAYERS: &[Layer] = &[
+    // paper, source, caffe, keras, one-weird-trick.
+    first(224, 96, 0, 3),
+    first(227, 96, 0, 0),
+    first(224, 96, 3, 4),
+    first(224, 64, 2, 2),
+    // paper, source, caffe.
+    layer(27, 96, 256, 5, 2),
+    layer(13, 256, 384, 3, 1),
+    layer(13, 384, 384, 3, 2),
+    layer(13, 384, 256, 3, 2),
+    // keras.
+    layer(27, 96, 256, 5, 1),
+    layer(13, 384, 384, 3, 1),
+    layer(13, 384, 256, 3, 1),
+    // one-weird-trick.
+    layer(27, 64, 192, 5, 1),
+    layer(13, 192, 384, 3, 1),
+    layer(13, 256, 256, 3, 1),
+    // cifar-*.
+    layer(32, 3, 32, 5, 1),
+    layer(16, 32, 32, 5, 1),
+    layer(8, 32, 64, 5, 1),
+    layer(24, 3, 64, 5, 1),
+    layer(12, 64, 64, 5, 1),
+];
+
+impl Layer {
+    fn spec(&self, relu: bool) -> Conv2d {
+        Conv2d { stride: [self.stride; 2], padding: self.padding, groups: self.groups, relu }
+    }
+
+    fn input(&self, batch: usize) -> [usize; 4] {
+        [batch, self.input, self.input, self.channels]
+    }
+
+    fn kernels(&self) -> [usize; 4] {
+        [self.filters, self.kernel, self.kernel, self.channels / self.groups]
+    }
+}
+
+pub fn conv2d<B: Backend<Elem = f32>>(device: &B) -> Result {
+    for (layer, batch) in LAYERS.iter().flat_map(|layer| BATCHES.map(|batch| (layer, batch))) {
+        let (w, b) = (weights(device, &layer.kernels()), weights(device, &[layer.filters]));
+        let x = flowing(device, &layer.input(batch));
+        x.conv2d(&layer.spec(true), &w, Some(&b))?;
+        x.conv2d(&layer.spec(false), &w, None)?;
+        let dy = x.conv2d(&layer.spec(false), &w, Some(&b))?;
+        dy.conv2d_dx(&layer.spec(false), x.shape(), &w)?;
+        dy.conv2d_dw(&layer.spec(false), &x, w.shape())?;
+        dy.sum_rows()?;
+    }
+    // Pictures that were not rounded.
+    let first = &LAYERS[0];
+    let (x, w) = (weights(device, &first.input(BATCH)), weights(device, &first.kernels()));
+    let dy = x.conv2d(&first.spec(true), &w, None)?;
+    dy.conv2d_dw(&first.spec(true), &x, w.shape())?;
+    Ok(())
+}
+
+/// cifar-11pct's.
+pub fn local2d<B: Backend<Elem = f32>>(device: &B) -> Result {
+    for layer in [layer(6, 64, 64, 3, 1), layer(6, 64, 32, 3, 1), layer(6, 64, 64, 3, 2)] {
+        let places = [layer.input * layer.input];
+        let w = weights(device, &[&places[..], &layer.kernels()].concat());
+        let b = weights(device, &[layer.input, layer.input, layer.filters]);
+        let x = flowing(device, &layer.input(BATCH));
+        x.local2d(&layer.spec(false), &w, None)?;
+        let dy = x.local2d(&layer.spec(false), &w, Some(&b))?;
+        dy.local2d_dx(&layer.spec(false), x.shape(), &w)?;
+        dy.local2d_dw(&layer.spec(false), &x, w.shape())?;
+        dy.sum_first()?;
+    }
+    Ok(())
+}
+
+/// In, out.
+const LINEAR: [[usize; 2]; 7] =
+    [[9216, 4096], [4096, 4096], [4096, 1000], [1024, 10], [1152, 10], [3072, 10], [4096, 37]];
+
+pub fn linear<B: Backend<Elem = f32>>(device: &B) -> Result {
+    for ([inputs, outputs], batch) in LINEAR.into_iter().flat_map(|sizes| BATCHES.map(|batch| (sizes, batch))) {
+        let (w, b) = (weights(device, &[outputs, inputs]), weights(device, &[outputs]));
+        let x = flowing(device, &[batch, inputs]);
+        x.linear(&w, Some(&b), true)?;
+        let dy = x.linear(&w, Some(&b), false)?;
+        x.linear(&w, None, false)?;
+        dy.linear_dx(&w)?;
+        dy.linear_dw(&x)?;
+        dy.sum_rows()?;
+    }
+    let (a, b) = (flowing(device, &[BATCH, BATCH]), weights(device, &[BATCH, BATCH]));
+    for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
+        a.matmul(ta, &a, tb)?;
+        b.matmul(ta, &b, tb)?;
+    }
+    Ok(())
+}

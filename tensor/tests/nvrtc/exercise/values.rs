@@ -1,0 +1,165 @@
+//! Everything but products.
+
+use alexnet_tensor::ops::{
+    Activation, AdamStep, AlphaRule, BatchStatistics, Dropout, DropoutScale, Edge, Lrn, Padding, Pool2d, PoolKind,
+    Region, SgdStep,
+};
+use alexnet_tensor::random::{Stream, purpose};
+use alexnet_tensor::{Backend, Tensor};
+
+use super::{BATCH, Result, flowing, ints, weights};
+
+/// Outputs of layers: of the networks for 224 pixels, of those for 32, of fully connected ones, and of an odd one, for
+/// which there are no vectors.
+const MAPS: [[usize; 4]; 8] = [
+    [BATCH, 55, 55, 96],
+    [BATCH, 56, 56, 96],
+    [BATCH, 55, 55, 64],
+    [BATCH, 27, 27, 256],
+    [BATCH, 13, 13, 256],
+    [BATCH, 32, 32, 32],
+    [BATCH, 12, 12, 64],
+    [BATCH, 7, 7, 37],
+];
+const ROWS: [[usize; 2]; 4] = [[BATCH, 4096], [BATCH, 1000], [BATCH, 10], [BATCH, 37]];
+
+pub fn activation<B: Backend<Elem = f32>>(device: &B) -> Result {
+    for x in MAPS.map(|shape| flowing(device, &shape)) {
+        for f in [Activation::Relu, Activation::Tanh, Activation::Logistic] {
+            x.activation(f)?.activation_dx(f, &x)?;
+        }
+    }
+    flowing(device, &ROWS[1]).to_vec()?;
+    Ok(())
+}
+
+pub fn elementwise<B: Backend<Elem = f32>>(device: &B) -> Result {
+    for shape in [MAPS[0], MAPS[7]] {
+        for mut x in [flowing(device, &shape), weights(device, &shape)] {
+            let y = x.add(&x)?.subtract(&x)?.multiply(&x)?.affine(2.0, 1.0)?.scale(0.5)?;
+            x.add_scaled(0.5, &y)?;
+            let shared = x.clone();
+            x.add_scaled(0.5, &shared)?;
+        }
+        flowing(device, &shape).add(&weights(device, &shape))?;
+        weights(device, &shape).add_scaled(0.5, &flowing(device, &shape))?;
+    }
+    Ok(())
+}
+
+pub fn lrn<B: Backend<Elem = f32>>(device: &B) -> Result {
+    let (region, alpha_rule) = (Region::WithinMap, AlphaRule::Mean);
+    let specs = [
+        Lrn::paper(),
+        // caffe.
+        Lrn { k: 1.0, alpha_rule, ..Lrn::paper() },
+        // cifar-11pct.
+        Lrn { size: 9, alpha: 1e-3, beta: 0.75, k: 1.0, region: Region::AcrossChannels, alpha_rule },
+        // source's norm2b.
+        Lrn { size: 5, alpha: 1e-3, beta: 0.75, k: 1.0, region, alpha_rule },
+        // cifar-18pct.
+        Lrn { size: 3, alpha: 5e-5, beta: 0.75, k: 1.0, region, alpha_rule },
+        // Another exponent, for which there is no shortcut.
+        Lrn { beta: 0.6, ..Lrn::paper() },
+        Lrn { size: 4, beta: 0.5, region, ..Lrn::paper() },
+    ];
+    for x in MAPS.map(|shape| flowing(device, &shape)) {
+        for spec in &specs {
+            let (y, base) = x.lrn(spec)?;
+            y.lrn_dx(spec, &x, &base)?;
+        }
+    }
+    Ok(())
+}
+
+pub fn pool<B: Backend<Elem = f32>>(device: &B) -> Result {
+    let kinds = [PoolKind::Max, PoolKind::Average, PoolKind::AverageWithPadding];
+    let sizes = [(3, 2), (2, 2), (5, 1)];
+    for x in MAPS.map(|shape| flowing(device, &shape)) {
+        for (kind, (kernel, stride)) in kinds.into_iter().flat_map(|kind| sizes.map(|size| (kind, size))) {
+            for (padding, edge) in [(0, Edge::Floor), (0, Edge::Ceil), (1, Edge::Floor)] {
+                let padding = Padding::all(padding);
+                let spec = Pool2d { padding, edge, ..Pool2d::new(kind, kernel, stride) };
+                let (y, places) = x.pool(&spec)?;
+                y.pool_dx(&spec, x.shape(), places.as_ref())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub fn dropout<B: Backend<Elem = f32>>(device: &B) -> Result {
+    let stream = Stream::new(1, purpose::USER, 0);
+    for x in ROWS.map(|shape| flowing(device, &shape)) {
+        for scale in [DropoutScale::AtTest, DropoutScale::InTraining] {
+            x.dropout(&Dropout { p: 0.5, scale }, stream)?;
+        }
+    }
+    flowing(device, &MAPS[4]).dropout(&Dropout { p: 0.1, scale: DropoutScale::InTraining }, stream)?;
+    Ok(())
+}
+
+pub fn batch_norm<B: Backend<Elem = f32>>(device: &B) -> Result {
+    let shapes = MAPS.iter().map(|s| &s[..]).chain(ROWS.iter().map(|s| &s[..]));
+    for x in shapes.map(|shape| flowing(device, shape)) {
+        let c = x.shape()[x.shape().len() - 1];
+        let (gamma, beta) = (weights(device, &[c]), weights(device, &[c]));
+        let statistics: BatchStatistics<B> = x.batch_statistics()?;
+        let y = x.batch_norm(&statistics, &gamma, &beta, 1e-5)?;
+        y.batch_norm_backward(&x, &statistics, &gamma, 1e-5)?;
+    }
+    Ok(())
+}
+
+pub fn cross_entropy<B: Backend<Elem = f32>>(device: &B) -> Result {
+    let labels = ints(device, BATCH);
+    for logits in ROWS.map(|shape| flowing(device, &shape)) {
+        logits.softmax()?.to_vec()?;
+        logits.cross_entropy(&labels)?.mean()?.scalar()?;
+        logits.cross_entropy_dx(&labels, 1.0 / BATCH as f64)?;
+        logits.label_rank(&labels)?.to_vec()?;
+    }
+    Ok(())
+}
+
+pub fn reduce<B: Backend<Elem = f32>>(device: &B) -> Result {
+    for shape in MAPS {
+        for x in [flowing(device, &shape), weights(device, &shape)] {
+            x.sum()?.to_vec()?;
+            x.mean()?;
+            x.sum_rows()?;
+            x.sum_first()?;
+            x.max_columns()?;
+            x.all_finite()?;
+        }
+    }
+    for x in ROWS.map(|shape| flowing(device, &shape)) {
+        x.sum_rows()?;
+        x.max_columns()?.1.to_vec()?;
+    }
+    Ok(())
+}
+
+pub fn sample<B: Backend<Elem = f32>>(device: &B) -> Result {
+    let stream = Stream::new(1, purpose::USER, 0);
+    for shape in [&[4096, 9216][..], &[96, 11, 11, 3], &[37]] {
+        Tensor::normal(device, shape, 0.0, 0.01, stream)?;
+        Tensor::uniform(device, shape, -1.0, 1.0, stream)?;
+    }
+    Ok(())
+}
+
+pub fn update<B: Backend<Elem = f32>>(device: &B) -> Result {
+    for shape in [&[4096, 9216][..], &[96, 11, 11, 3], &[37]] {
+        let (mut w, mut m, mut v, g) =
+            (weights(device, shape), weights(device, shape), weights(device, shape), weights(device, shape));
+        for nesterov in [false, true] {
+            w.sgd_step(&SgdStep { rate: 0.01, momentum: 0.9, decay: 5e-4, nesterov }, &mut v, &g)?;
+        }
+        for epsilon_hat in [false, true] {
+            let (rate, beta1, beta2, epsilon, decay, step) = (1e-3, 0.9, 0.999, 1e-7, 5e-4, 1);
+            w.adam_step(&AdamStep { rate, beta1, beta2, epsilon, decay, step, epsilon_hat }, &mut m, &mut v, &g)?;
+        }
+    }
+    Ok(())
+}
