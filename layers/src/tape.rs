@@ -4,6 +4,7 @@
 //! saved values and the places of its inputs. [`Tape::backward`] walks the records in reverse and consumes each, so
 //! saved values are freed as it goes. Records point backwards only: there are no reference cycles.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tensor::{Backend, Tensor};
@@ -104,6 +105,7 @@ impl<B: Backend> Sink<'_, B> {
 struct Record<B: Backend> {
     operation: Option<Box<dyn Backward<B>>>,
     inputs: Vec<Option<usize>>,
+    place: Arc<str>,
 }
 
 /// The record of a computation. The operations are methods, a file each in [`ops`](crate::ops).
@@ -111,6 +113,8 @@ pub struct Tape<B: Backend> {
     id: u64,
     recording: bool,
     records: Vec<Record<B>>,
+    /// What the operations that come are for.
+    place: Arc<str>,
 }
 
 impl<B: Backend> Default for Tape<B> {
@@ -123,7 +127,7 @@ impl<B: Backend> Tape<B> {
     /// An empty tape.
     pub fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), recording: true, records: Vec::new() }
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), recording: true, records: Vec::new(), place: "".into() }
     }
 
     /// A tape that records nothing: the same operations, but intermediate values are freed as soon as the caller drops
@@ -147,12 +151,19 @@ impl<B: Backend> Tape<B> {
         self.records.is_empty()
     }
 
+    /// Tells `device` ([`tensor::Device::mark`]) and the tape what the operations that come are for: a layer's name, or
+    /// nothing. Their backward is marked the same, and its errors name the place.
+    pub fn mark(&mut self, device: &B, place: &str) {
+        device.mark(place);
+        self.place = place.into();
+    }
+
     /// A leaf whose gradient is wanted.
     pub fn parameter(&mut self, value: Tensor<B>) -> Var<B> {
         if !self.recording {
             return Var::constant(value);
         }
-        self.push(Record { operation: None, inputs: Vec::new() }, value)
+        self.push(None, Vec::new(), value)
     }
 
     /// Appends an operation: `value` was computed from `inputs`, and `saved` makes what backward needs. This is how an
@@ -173,7 +184,7 @@ impl<B: Backend> Tape<B> {
         if !self.recording || inputs.iter().all(Option::is_none) {
             return Ok(Var::constant(value));
         }
-        Ok(self.push(Record { operation: Some(Box::new(saved())), inputs }, value))
+        Ok(self.push(Some(Box::new(saved())), inputs, value))
     }
 
     /// The gradients of `loss`, a single value, for all parameters that it depends on.
@@ -197,8 +208,12 @@ impl<B: Backend> Tape<B> {
             let Some(operation) = record.operation else { continue };
             let Some(dy) = gradients[index].take() else { continue };
             let at_loss = index == last;
-            operation
-                .backward(dy, &mut Sink { inputs: &record.inputs, gradients: &mut gradients[..index], at_loss })?;
+            let device = dy.device().clone();
+            device.mark(&record.place);
+            let mut sink = Sink { inputs: &record.inputs, gradients: &mut gradients[..index], at_loss };
+            let done = operation.backward(dy, &mut sink);
+            device.mark("");
+            done.map_err(|e| at(&record.place, e))?;
         }
         Ok(Gradients { tape: self.id, leaves: gradients })
     }
@@ -227,11 +242,21 @@ impl<B: Backend> Tape<B> {
         }
     }
 
-    fn push(&mut self, record: Record<B>, value: Tensor<B>) -> Var<B> {
+    fn push(
+        &mut self,
+        operation: Option<Box<dyn Backward<B>>>,
+        inputs: Vec<Option<usize>>,
+        value: Tensor<B>,
+    ) -> Var<B> {
         let node = Node { tape: self.id, index: self.records.len() };
-        self.records.push(record);
+        self.records.push(Record { operation, inputs, place: Arc::clone(&self.place) });
         Var { value, node: Some(node) }
     }
+}
+
+/// An error with the layer that it arose in, where that is known.
+fn at(place: &str, error: Error) -> Error {
+    if place.is_empty() { error } else { Error::Layer { layer: place.into(), source: Box::new(error) } }
 }
 
 /// What [`Tape::backward`] found: the gradients of a tape's parameters.

@@ -38,6 +38,13 @@ pub trait Device: Clone + Debug + Send + Sync + 'static {
         let word = |b: &[u8]| b.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte));
         self.upload_ints(&bytes.chunks(4).map(word).collect::<Vec<_>>())
     }
+    /// Bytes of the buffer's numbers.
+    fn bytes(&self, buffer: &Self::Floats) -> u64;
+    /// Bytes of the buffer's numbers.
+    fn int_bytes(&self, buffer: &Self::Ints) -> u64;
+    /// Tells what the work given to the device from now on is for: a layer's name, or nothing. For tools that measure or
+    /// name it; results do not depend on it.
+    fn mark(&self, _place: &str) {}
     /// Whether kernels are queued and done later, so that asking for a value waits for all work before it.
     fn is_asynchronous(&self) -> bool {
         false

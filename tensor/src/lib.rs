@@ -18,6 +18,7 @@ pub mod gpu;
 pub mod ops;
 pub mod random;
 mod tensor;
+pub mod timed;
 
 pub use backend::{Backend, Device, Memory};
 pub use cpu::Cpu;
@@ -27,6 +28,7 @@ pub use error::{Error, Result};
 pub use gpu::Gpu;
 pub use ndarray;
 pub use tensor::{Ints, Tensor};
+pub use timed::Timed;
 
 /// The README's program, run as a test.
 #[cfg(doctest)]

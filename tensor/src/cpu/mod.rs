@@ -117,6 +117,14 @@ impl<E: Element> Device for Cpu<E> {
         Ok(buffer.as_slice().to_vec())
     }
 
+    fn bytes(&self, buffer: &Buffer<E>) -> u64 {
+        size_of_val(buffer.as_slice()) as u64
+    }
+
+    fn int_bytes(&self, buffer: &Buffer<u32>) -> u64 {
+        size_of_val(buffer.as_slice()) as u64
+    }
+
     fn synchronize(&self) -> Result<()> {
         Ok(())
     }

@@ -171,6 +171,14 @@ impl<R: Runtime> Device for Gpu<R> {
         Ok(self.cast(buffer, self.activation_dtype()))
     }
 
+    fn bytes(&self, buffer: &Buffer) -> u64 {
+        (buffer.len() * buffer.dtype().bytes()) as u64
+    }
+
+    fn int_bytes(&self, buffer: &IntBuffer) -> u64 {
+        (buffer.len() * size_of::<u32>()) as u64
+    }
+
     fn synchronize(&self) -> Result<()> {
         block_on(self.client().sync()).map_err(|e| self.failure(e))
     }

@@ -1,0 +1,279 @@
+//! Each kernel, handed on. What a backend does in one call must not fall apart into several here, so kernels that have
+//! a default are handed on as well.
+
+use super::Timed;
+use crate::ops::{self, *};
+use crate::random::Stream;
+use crate::{Backend, Device, Result};
+
+type Floats<B> = <B as Device>::Floats;
+type Ints<B> = <B as Device>::Ints;
+
+impl<B: Backend> Timed<B> {
+    fn size(&self, operands: &[&Floats<B>]) -> u64 {
+        operands.iter().map(|x| self.inner.bytes(x)).sum()
+    }
+
+    /// A kernel bound by memory that gives one buffer.
+    fn moves(
+        &self,
+        kernel: &'static str,
+        read: &[&Floats<B>],
+        run: impl FnMut() -> Result<Floats<B>>,
+    ) -> Result<Floats<B>> {
+        self.call(kernel, 0.0, self.size(read), B::bytes, run)
+    }
+}
+
+fn floats2<B: Backend>(device: &B, (a, b): &(Floats<B>, Floats<B>)) -> u64 {
+    device.bytes(a) + device.bytes(b)
+}
+
+fn floats_and_ints<B: Backend>(device: &B, (a, b): &(Floats<B>, Ints<B>)) -> u64 {
+    device.bytes(a) + device.int_bytes(b)
+}
+
+impl<B: Backend> activation::Kernels for Timed<B> {
+    fn activation(&self, f: Activation, len: usize, x: &Floats<B>) -> Result<Floats<B>> {
+        self.moves("activation", &[x], || self.inner.activation(f, len, x))
+    }
+
+    fn activation_dx(&self, f: Activation, len: usize, y: &Floats<B>, dy: &Floats<B>) -> Result<Floats<B>> {
+        self.moves("activation dx", &[y, dy], || self.inner.activation_dx(f, len, y, dy))
+    }
+}
+
+impl<B: Backend> batch_norm::Kernels for Timed<B> {
+    fn batch_statistics(&self, rows: usize, c: usize, x: &Floats<B>) -> Result<(Floats<B>, Floats<B>)> {
+        let run = || self.inner.batch_statistics(rows, c, x);
+        self.call("batch statistics", 0.0, self.size(&[x]), floats2::<B>, run)
+    }
+
+    fn batch_norm(
+        &self,
+        rows: usize,
+        c: usize,
+        x: &Floats<B>,
+        statistics: (&Floats<B>, &Floats<B>),
+        gamma: &Floats<B>,
+        beta: &Floats<B>,
+        epsilon: f64,
+    ) -> Result<Floats<B>> {
+        self.moves("batch norm", &[x], || self.inner.batch_norm(rows, c, x, statistics, gamma, beta, epsilon))
+    }
+
+    fn batch_norm_backward(
+        &self,
+        rows: usize,
+        c: usize,
+        x: &Floats<B>,
+        statistics: (&Floats<B>, &Floats<B>),
+        gamma: &Floats<B>,
+        dy: &Floats<B>,
+        epsilon: f64,
+    ) -> Result<(Floats<B>, Floats<B>, Floats<B>)> {
+        let run = || self.inner.batch_norm_backward(rows, c, x, statistics, gamma, dy, epsilon);
+        self.call("batch norm backward", 0.0, self.size(&[x, dy]), |device, (dx, _, _)| device.bytes(dx), run)
+    }
+}
+
+/// A multiplication and an addition for each weight and each place that it is used at.
+fn convolution_flops(g: &ops::conv2d::Geometry) -> f64 {
+    2.0 * g.patch() as f64 * (g.n * g.output.iter().product::<usize>()) as f64
+}
+
+impl<B: Backend> ops::conv2d::Kernels for Timed<B> {
+    fn conv2d(
+        &self,
+        g: &ops::conv2d::Geometry,
+        x: &Floats<B>,
+        w: &Floats<B>,
+        b: Option<&Floats<B>>,
+        relu: bool,
+    ) -> Result<Floats<B>> {
+        let run = || self.inner.conv2d(g, x, w, b, relu);
+        self.call("conv2d", convolution_flops(g), self.size(&[x, w]), B::bytes, run)
+    }
+
+    fn conv2d_dx(&self, g: &ops::conv2d::Geometry, w: &Floats<B>, dy: &Floats<B>) -> Result<Floats<B>> {
+        let run = || self.inner.conv2d_dx(g, w, dy);
+        self.call("conv2d dx", convolution_flops(g), self.size(&[w, dy]), B::bytes, run)
+    }
+
+    fn conv2d_dw(&self, g: &ops::conv2d::Geometry, x: &Floats<B>, dy: &Floats<B>) -> Result<Floats<B>> {
+        let run = || self.inner.conv2d_dw(g, x, dy);
+        self.call("conv2d dw", convolution_flops(g), self.size(&[x, dy]), B::bytes, run)
+    }
+}
+
+impl<B: Backend> cross_entropy::Kernels for Timed<B> {
+    fn softmax(&self, rows: usize, c: usize, logits: &Floats<B>) -> Result<Floats<B>> {
+        self.moves("softmax", &[logits], || self.inner.softmax(rows, c, logits))
+    }
+
+    fn cross_entropy(&self, rows: usize, c: usize, logits: &Floats<B>, labels: &Ints<B>) -> Result<Floats<B>> {
+        self.moves("cross-entropy", &[logits], || self.inner.cross_entropy(rows, c, logits, labels))
+    }
+
+    fn cross_entropy_dx(
+        &self,
+        rows: usize,
+        c: usize,
+        logits: &Floats<B>,
+        labels: &Ints<B>,
+        factor: f64,
+    ) -> Result<Floats<B>> {
+        self.moves("cross-entropy dx", &[logits], || self.inner.cross_entropy_dx(rows, c, logits, labels, factor))
+    }
+
+    fn label_rank(&self, rows: usize, c: usize, logits: &Floats<B>, labels: &Ints<B>) -> Result<Ints<B>> {
+        let run = || self.inner.label_rank(rows, c, logits, labels);
+        self.call("label rank", 0.0, self.size(&[logits]), B::int_bytes, run)
+    }
+}
+
+impl<B: Backend> dropout::Kernels for Timed<B> {
+    fn dropout(&self, len: usize, x: &Floats<B>, p: f32, factor: f64, stream: Stream) -> Result<Floats<B>> {
+        self.moves("dropout", &[x], || self.inner.dropout(len, x, p, factor, stream))
+    }
+}
+
+impl<B: Backend> elementwise::Kernels for Timed<B> {
+    fn binary(&self, op: elementwise::Binary, len: usize, a: &Floats<B>, b: &Floats<B>) -> Result<Floats<B>> {
+        self.moves("binary", &[a, b], || self.inner.binary(op, len, a, b))
+    }
+
+    fn add_scaled(&self, len: usize, y: &mut Floats<B>, factor: f64, x: &Floats<B>) -> Result<()> {
+        let (read, written) = (self.size(&[y, x]), self.size(&[y]));
+        self.call("add scaled", 0.0, read, |_, ()| written, || self.inner.add_scaled(len, y, factor, x))
+    }
+
+    fn affine(&self, len: usize, x: &Floats<B>, factor: f64, shift: f64) -> Result<Floats<B>> {
+        self.moves("affine", &[x], || self.inner.affine(len, x, factor, shift))
+    }
+}
+
+impl<B: Backend> linear::Kernels for Timed<B> {
+    fn matmul(
+        &self,
+        p: &linear::Product,
+        a: &Floats<B>,
+        b: &Floats<B>,
+        bias: Option<&Floats<B>>,
+        relu: bool,
+    ) -> Result<Floats<B>> {
+        let kernel = match (p.weights, p.transpose_b) {
+            (true, _) => "linear dw",
+            (false, true) => "linear",
+            (false, false) => "linear dx",
+        };
+        let flops = 2.0 * p.m as f64 * p.n as f64 * p.k as f64;
+        self.call(kernel, flops, self.size(&[a, b]), B::bytes, || self.inner.matmul(p, a, b, bias, relu))
+    }
+}
+
+impl<B: Backend> local2d::Kernels for Timed<B> {
+    fn local2d(
+        &self,
+        g: &ops::conv2d::Geometry,
+        x: &Floats<B>,
+        w: &Floats<B>,
+        b: Option<&Floats<B>>,
+    ) -> Result<Floats<B>> {
+        self.call("local2d", convolution_flops(g), self.size(&[x, w]), B::bytes, || self.inner.local2d(g, x, w, b))
+    }
+
+    fn local2d_dx(&self, g: &ops::conv2d::Geometry, w: &Floats<B>, dy: &Floats<B>) -> Result<Floats<B>> {
+        let run = || self.inner.local2d_dx(g, w, dy);
+        self.call("local2d dx", convolution_flops(g), self.size(&[w, dy]), B::bytes, run)
+    }
+
+    fn local2d_dw(&self, g: &ops::conv2d::Geometry, x: &Floats<B>, dy: &Floats<B>) -> Result<Floats<B>> {
+        let run = || self.inner.local2d_dw(g, x, dy);
+        self.call("local2d dw", convolution_flops(g), self.size(&[x, dy]), B::bytes, run)
+    }
+}
+
+impl<B: Backend> lrn::Kernels for Timed<B> {
+    fn lrn(&self, spec: &Lrn, shape: [usize; 4], x: &Floats<B>) -> Result<(Floats<B>, Floats<B>)> {
+        self.call("lrn", 0.0, self.size(&[x]), floats2::<B>, || self.inner.lrn(spec, shape, x))
+    }
+
+    fn lrn_dx(
+        &self,
+        spec: &Lrn,
+        shape: [usize; 4],
+        x: &Floats<B>,
+        base: &Floats<B>,
+        dy: &Floats<B>,
+    ) -> Result<Floats<B>> {
+        self.moves("lrn dx", &[x, base, dy], || self.inner.lrn_dx(spec, shape, x, base, dy))
+    }
+}
+
+impl<B: Backend> pool::Kernels for Timed<B> {
+    fn max_pool(&self, g: &pool::Geometry, x: &Floats<B>) -> Result<(Floats<B>, Ints<B>)> {
+        self.call("max pool", 0.0, self.size(&[x]), floats_and_ints::<B>, || self.inner.max_pool(g, x))
+    }
+
+    fn max_pool_dx(&self, g: &pool::Geometry, positions: &Ints<B>, dy: &Floats<B>) -> Result<Floats<B>> {
+        let read = self.size(&[dy]) + self.inner.int_bytes(positions);
+        self.call("max pool dx", 0.0, read, B::bytes, || self.inner.max_pool_dx(g, positions, dy))
+    }
+
+    fn average_pool(&self, g: &pool::Geometry, x: &Floats<B>) -> Result<Floats<B>> {
+        self.moves("average pool", &[x], || self.inner.average_pool(g, x))
+    }
+
+    fn average_pool_dx(&self, g: &pool::Geometry, dy: &Floats<B>) -> Result<Floats<B>> {
+        self.moves("average pool dx", &[dy], || self.inner.average_pool_dx(g, dy))
+    }
+}
+
+impl<B: Backend> reduce::Kernels for Timed<B> {
+    fn sum(&self, len: usize, x: &Floats<B>) -> Result<Floats<B>> {
+        self.moves("sum", &[x], || self.inner.sum(len, x))
+    }
+
+    fn sum_rows(&self, rows: usize, c: usize, x: &Floats<B>) -> Result<Floats<B>> {
+        self.moves("sum rows", &[x], || self.inner.sum_rows(rows, c, x))
+    }
+
+    fn max_columns(&self, rows: usize, c: usize, x: &Floats<B>) -> Result<(Floats<B>, Ints<B>)> {
+        self.call("max columns", 0.0, self.size(&[x]), floats_and_ints::<B>, || self.inner.max_columns(rows, c, x))
+    }
+
+    fn all_finite(&self, len: usize, x: &Floats<B>) -> Result<Ints<B>> {
+        self.call("all finite", 0.0, self.size(&[x]), B::int_bytes, || self.inner.all_finite(len, x))
+    }
+}
+
+impl<B: Backend> sample::Kernels for Timed<B> {
+    fn sample_normal(&self, len: usize, mean: f64, deviation: f64, stream: Stream) -> Result<Floats<B>> {
+        self.moves("sample normal", &[], || self.inner.sample_normal(len, mean, deviation, stream))
+    }
+
+    fn sample_uniform(&self, len: usize, low: f64, high: f64, stream: Stream) -> Result<Floats<B>> {
+        self.moves("sample uniform", &[], || self.inner.sample_uniform(len, low, high, stream))
+    }
+}
+
+impl<B: Backend> update::Kernels for Timed<B> {
+    fn sgd_step(&self, len: usize, s: &SgdStep, w: &mut Floats<B>, v: &mut Floats<B>, g: &Floats<B>) -> Result<()> {
+        let (read, written) = (self.size(&[w, v, g]), self.size(&[w, v]));
+        self.call("sgd", 0.0, read, |_, ()| written, || self.inner.sgd_step(len, s, w, v, g))
+    }
+
+    fn adam_step(
+        &self,
+        len: usize,
+        s: &AdamStep,
+        w: &mut Floats<B>,
+        m: &mut Floats<B>,
+        v: &mut Floats<B>,
+        g: &Floats<B>,
+    ) -> Result<()> {
+        let (read, written) = (self.size(&[w, m, v, g]), self.size(&[w, m, v]));
+        self.call("adam", 0.0, read, |_, ()| written, || self.inner.adam_step(len, s, w, m, v, g))
+    }
+}

@@ -1,0 +1,79 @@
+//! The backend that times another's kernels gives the same values, and tells what was called, for what, and how much.
+
+use std::time::Duration;
+
+use alexnet_tensor::ops::{Conv2d, Pool2d, PoolKind, SgdStep};
+use alexnet_tensor::{Cpu, Device, Ints, Tensor, Timed};
+
+fn cpu() -> Cpu<f32> {
+    Cpu::new(1).expect("a thread")
+}
+
+fn ramp<B: alexnet_tensor::Backend<Elem = f32>>(device: &B, shape: &[usize]) -> Tensor<B> {
+    let values: Vec<f32> = (0..shape.iter().product()).map(|i: usize| (i % 17) as f32 - 8.0).collect();
+    Tensor::from_slice(device, shape, &values).expect("as many values as the shape holds")
+}
+
+#[test]
+fn calls_are_named_counted_and_timed() {
+    let timed = Timed::new(cpu());
+    let (x, w) = (ramp(&timed, &[2, 5, 6, 4]), ramp(&timed, &[6, 3, 3, 2]));
+    let spec = Conv2d { groups: 2, ..Conv2d::default() };
+    timed.begin(Duration::ZERO);
+    timed.mark("conv1");
+    let y = x.conv2d(&spec, &w, None).expect("a convolution");
+    timed.mark("pool1");
+    y.pool(&Pool2d::new(PoolKind::Max, 3, 2)).expect("a pooling");
+    timed.mark("");
+    let calls = timed.end();
+    let told: Vec<_> = calls.iter().map(|c| (&*c.place, c.kernel, c.flops, c.bytes)).collect();
+    // 2 x 3 x 4 places, 6 kernels of 3 x 3 x 2; x, w and y have 240, 108 and 144 numbers; 2 x 1 x 1 x 6 maxima.
+    let conv = ("conv1", "conv2d", 2.0 * 144.0 * 18.0, 4 * (240 + 108 + 144));
+    assert_eq!(told, [conv, ("pool1", "max pool", 0.0, 4 * (144 + 2 * 12))]);
+    assert!(calls.iter().all(|c| c.seconds > 0.0 && c.seconds < 10.0));
+
+    y.scale(2.0).expect("a product");
+    assert_eq!(timed.end(), [], "nothing is timed after the end");
+    let plain = ramp(&cpu(), &[2, 5, 6, 4]).conv2d(&spec, &ramp(&cpu(), &[6, 3, 3, 2]), None).expect("a convolution");
+    assert_eq!(y.to_vec().expect("values"), plain.to_vec().expect("values"));
+}
+
+#[test]
+fn each_kind_of_product_has_its_name() {
+    let timed = Timed::new(cpu());
+    let (x, w) = (ramp(&timed, &[3, 5]), ramp(&timed, &[7, 5]));
+    timed.begin(Duration::ZERO);
+    let y = x.linear(&w, None, true).expect("a product");
+    y.linear_dx(&w).expect("a product");
+    y.linear_dw(&x).expect("a product");
+    let calls = timed.end();
+    assert_eq!(calls.iter().map(|c| c.kernel).collect::<Vec<_>>(), ["linear", "linear dx", "linear dw"]);
+    assert!(calls.iter().all(|c| c.flops == 2.0 * 3.0 * 5.0 * 7.0));
+    assert!(calls.iter().all(|c| c.bytes == 4 * (15 + 35 + 21)));
+}
+
+#[test]
+fn updates_in_place_count_reads_and_writes() {
+    let timed = Timed::new(cpu());
+    let [mut w, mut v, g] = [0; 3].map(|_| ramp(&timed, &[100]));
+    timed.begin(Duration::ZERO);
+    let step = SgdStep { rate: 0.1, momentum: 0.9, decay: 0.0, nesterov: false };
+    w.sgd_step(&step, &mut v, &g).expect("a step");
+    Ints::from_slice(&timed, &[1, 2, 3]).expect("an upload");
+    let calls = timed.end();
+    let told: Vec<_> = calls.iter().map(|c| (c.kernel, c.bytes)).collect();
+    assert_eq!(told, [("sgd", 5 * 400), ("upload", 12)]);
+}
+
+#[test]
+fn a_budget_repeats_a_call() {
+    let timed = Timed::new(cpu());
+    let mut y = Tensor::zeros(&timed, &[4]).expect("zeros");
+    let one = Tensor::full(&timed, &[4], 1.0).expect("ones");
+    timed.begin(Duration::from_millis(20));
+    y.add_scaled(1.0, &one).expect("a sum");
+    assert_eq!(timed.end().len(), 1);
+    // Once to warm up, then at most 200 times.
+    let times = y.to_vec().expect("values")[0];
+    assert!((3.0..=201.0).contains(&times), "{times} times");
+}
