@@ -78,6 +78,7 @@ pub trait Backend:
     + ops::linear::Kernels
     + ops::local2d::Kernels
     + ops::lrn::Kernels
+    + ops::lrn_pool::Kernels
     + ops::pool::Kernels
     + ops::reduce::Kernels
     + ops::sample::Kernels

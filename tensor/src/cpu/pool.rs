@@ -102,7 +102,7 @@ impl Lengths {
 
 /// The part of window `i` along `axis` that lies inside the picture.
 fn inside(g: &Geometry, axis: usize, i: usize) -> Range<usize> {
-    let before = if axis == 0 { g.spec.padding.top } else { g.spec.padding.left };
+    let before = g.before(axis);
     let start = i * g.spec.stride[axis];
     start.saturating_sub(before)..(start + g.spec.kernel[axis] - before).min(g.input[axis])
 }
@@ -112,9 +112,7 @@ fn divisor(g: &Geometry, axis: usize, i: usize) -> usize {
     if g.spec.kind != PoolKind::AverageWithPadding {
         return inside(g, axis, i).len();
     }
-    let p = g.spec.padding;
-    let padding = if axis == 0 { p.top + p.bottom } else { p.left + p.right };
-    g.spec.kernel[axis].min(g.input[axis] + padding - i * g.spec.stride[axis])
+    g.spec.kernel[axis].min(g.before(axis) + g.input[axis] + g.after(axis) - i * g.spec.stride[axis])
 }
 
 /// The reciprocal of the number of values that window (oy, ox) counts.

@@ -3,6 +3,7 @@
 use cubecl::prelude::*;
 
 use super::{Dtype, Gpu};
+use crate::{Error, Result};
 
 /// Units of a cube in kernels that work value by value.
 pub(crate) const UNITS: u32 = 256;
@@ -18,5 +19,14 @@ impl<R: Runtime> Gpu<R> {
     pub(crate) fn cover(&self, count: usize) -> (CubeCount, CubeDim) {
         let dim = CubeDim::new_1d(UNITS);
         (cubecl::calculate_cube_count_elemwise(self.client(), count, dim), dim)
+    }
+
+    /// Fails for a buffer of `len` values that kernels, whose indices have 32 bits, could not reach to its end.
+    pub(crate) fn addressable(&self, op: &'static str, len: usize) -> Result<()> {
+        if u32::try_from(len).is_ok() {
+            return Ok(());
+        }
+        let what = format!("{len} values in one tensor, and kernels reach {}; use a smaller batch", u32::MAX);
+        Err(Error::argument(op, what))
     }
 }

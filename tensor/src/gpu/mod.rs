@@ -19,6 +19,8 @@ mod launch;
 mod linear;
 mod local2d;
 mod lrn;
+mod lrn_map;
+mod lrn_pool;
 mod pool;
 mod precision;
 mod reduce;

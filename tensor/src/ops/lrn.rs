@@ -55,7 +55,7 @@ impl Lrn {
         }
     }
 
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         if self.size == 0 || !(self.k > 0.0 && self.alpha >= 0.0 && self.beta.is_finite()) {
             let what = format!("size must be at least 1, k above 0, alpha at least 0, beta finite; got {self:?}");
             return Err(Error::argument("lrn", what));

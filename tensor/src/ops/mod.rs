@@ -13,6 +13,7 @@ pub mod elementwise;
 pub mod linear;
 pub mod local2d;
 pub mod lrn;
+pub mod lrn_pool;
 pub mod pool;
 pub mod reduce;
 pub mod sample;

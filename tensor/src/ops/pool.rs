@@ -69,6 +69,28 @@ impl Pool2d {
     }
 }
 
+impl Geometry {
+    /// `[n, h, w, c]` of the input.
+    pub fn x_shape(&self) -> [usize; 4] {
+        [self.n, self.input[0], self.input[1], self.channels]
+    }
+
+    /// `[n, oh, ow, c]` of the output.
+    pub fn y_shape(&self) -> [usize; 4] {
+        [self.n, self.output[0], self.output[1], self.channels]
+    }
+
+    /// Places before the picture, along the rows' axis (0) or the columns' (1).
+    pub(crate) fn before(&self, axis: usize) -> usize {
+        [self.spec.padding.top, self.spec.padding.left][axis]
+    }
+
+    /// Places after the picture.
+    pub(crate) fn after(&self, axis: usize) -> usize {
+        [self.spec.padding.bottom, self.spec.padding.right][axis]
+    }
+}
+
 /// What a backend supplies.
 pub trait Kernels: Device {
     /// The maxima and, for each, its flat position in its picture's `[h, w]`.
@@ -89,7 +111,7 @@ impl<B: Backend> Tensor<B> {
     /// As [`Pool2d::geometry`].
     pub fn pool(&self, spec: &Pool2d) -> Result<(Self, Option<Ints<B>>)> {
         let g = spec.geometry(self.shape())?;
-        let shape = vec![g.n, g.output[0], g.output[1], g.channels];
+        let shape = g.y_shape().to_vec();
         let device = self.device().clone();
         if spec.kind == PoolKind::Max {
             let (y, positions) = device.max_pool(&g, &self.data)?;
@@ -106,9 +128,8 @@ impl<B: Backend> Tensor<B> {
     /// [`Error::Shape`] unless dy has the output's shape; [`Error::Argument`] for a max-pooling without positions.
     pub fn pool_dx(&self, spec: &Pool2d, x_shape: &[usize], positions: Option<&Ints<B>>) -> Result<Self> {
         let g = spec.geometry(x_shape)?;
-        let expected = [g.n, g.output[0], g.output[1], g.channels];
-        if self.shape() != expected {
-            return Err(Error::shape("pool backward", format!("a gradient {expected:?}"), self.shape()));
+        if self.shape() != g.y_shape() {
+            return Err(Error::shape("pool backward", format!("a gradient {:?}", g.y_shape()), self.shape()));
         }
         let dx = match (spec.kind, positions) {
             (PoolKind::Max, Some(positions)) if positions.len() == self.len() => {

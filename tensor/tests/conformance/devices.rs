@@ -38,6 +38,11 @@ impl<R: alexnet_tensor::gpu::cubecl::Runtime> Tested for alexnet_tensor::Gpu<R> 
     }
 }
 
+/// Whether shapes are to be those of the paper's network.
+pub fn full() -> bool {
+    std::env::var("ALEXNET_TEST_FULL").is_ok_and(|v| v == "1")
+}
+
 pub fn cpu() -> &'static Cpu<f32> {
     crate::support::cpu32()
 }

@@ -9,8 +9,12 @@
 mod support;
 
 mod activation;
+mod batch_norm;
 mod compare;
 mod devices;
+mod lrn;
+mod lrn_pool;
+mod pool;
 
 /// Instantiates each check for each backend of this build.
 macro_rules! suite {
@@ -51,4 +55,8 @@ macro_rules! suite {
 
 suite! {
     activation { forward, backward }
+    batch_norm { statistics, a_large_mean_keeps_the_variance, forward, backward, the_same_bits_again }
+    lrn { across_channels, within_a_map, long_windows_and_rows, any_power, nothing, the_same_bits_again }
+    lrn_pool { forward, backward, two_operations_give_the_same, the_same_bits_again }
+    pool { maxima_and_positions, the_first_of_equals_and_nan, averages, gradients, nothing, the_same_bits_again }
 }

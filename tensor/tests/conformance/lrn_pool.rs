@@ -1,0 +1,95 @@
+//! Local response normalisation and max-pooling in one.
+
+use alexnet_tensor::Ints;
+use alexnet_tensor::ops::lrn_pool::Kept;
+use alexnet_tensor::ops::{Lrn, Region};
+use proptest::prelude::*;
+
+use super::lrn::scales;
+use super::pool::{Case, cases, chosen};
+use crate::compare::{assert_near, exact, flowing, host};
+use crate::devices::Tested;
+use crate::support::{cpu64, values};
+
+fn each(check: impl Fn(&Case, &Lrn, u64)) {
+    let spec = |size| Lrn { size, alpha: 0.3, k: 1.5, ..Lrn::paper() };
+    for (i, case) in chosen().iter().enumerate() {
+        check(case, &spec(1 + i % 9), i as u64);
+        check(case, &Lrn::paper(), i as u64);
+    }
+    let wide = Case { x: [1, 5, 5, 1100], ..chosen()[0].clone() };
+    check(&wide, &spec(5), 1);
+    check(&chosen()[0], &Lrn { region: Region::WithinMap, ..spec(3) }, 1);
+    check(&chosen()[5], &spec(30), 1);
+    proptest!(ProptestConfig::with_cases(32), |(case in cases(), size in 1usize..10, seed: u64)| {
+        check(&case, &spec(size), seed);
+    });
+}
+
+/// Positions are exact where no other value of the window is within rounding of the maximum.
+pub fn forward<B: Tested>(device: &B) {
+    each(|case, spec, seed| {
+        let len = case.x.iter().product();
+        let x = values(seed, len);
+        let (y, kept) = flowing(device, &case.x, &x).lrn_max_pool(spec, &case.spec).expect("a launch");
+        let (expected, _) = exact(&case.x, &x).lrn_max_pool(spec, &case.spec).expect("the CPU");
+        assert_eq!(y.shape(), expected.shape());
+        let expected = expected.to_vec().expect("values");
+        let tolerance = 3.0 * device.values();
+        // No value is larger than 2, nor the factor than k^-0.75.
+        let scale = 2.0 * spec.k.powf(-0.75);
+        assert_near(&host(&y), &expected, |_| scale, tolerance);
+        let normal = exact(&case.x, &x).lrn(spec).expect("the CPU").0.to_vec().expect("values");
+        let (c, outputs) = (case.x[3], case.y()[1..].iter().product::<usize>());
+        for (i, position) in kept.positions.to_vec().expect("a download").into_iter().enumerate() {
+            let picture = i / outputs * case.x[1] * case.x[2];
+            let found = normal[(picture + position as usize) * c + i % c];
+            assert!((found - expected[i]).abs() <= 2.0 * tolerance * scale, "{case:?}: {found} at {position}");
+        }
+    });
+}
+
+pub fn backward<B: Tested>(device: &B) {
+    each(|case, spec, seed| {
+        let (x, dy) = (values(seed, case.x.iter().product()), values(seed ^ 1, case.y().iter().product()));
+        let on_x = flowing(device, &case.x, &x);
+        let (_, kept) = on_x.lrn_max_pool(spec, &case.spec).expect("a launch");
+        let dx = flowing(device, &case.y(), &dy).lrn_max_pool_dx(spec, &case.spec, &on_x, &kept).expect("a launch");
+
+        // The device's own maxima: near ties are no error.
+        let positions = Ints::from_slice(cpu64(), &kept.positions.to_vec().expect("a download")).expect("an upload");
+        let dnormal = |dy: &[f64]| {
+            let dnormal = exact(&case.y(), dy).pool_dx(&case.spec, &case.x, Some(&positions)).expect("the CPU");
+            dnormal.to_vec().expect("values")
+        };
+        let x64 = exact(&case.x, &x);
+        let kept = Kept { base: Some(x64.lrn(spec).expect("the CPU").1), positions: positions.clone() };
+        let expected = exact(&case.y(), &dy).lrn_max_pool_dx(spec, &case.spec, &x64, &kept).expect("the CPU");
+        let absolute: Vec<f64> = dy.iter().map(|v| v.abs()).collect();
+        let [_, _, scale] = scales(spec, case.x, &x, &dnormal(&absolute));
+        assert_near(&host(&dx), &expected.to_vec().expect("values"), |i| scale[i], 4.0 * device.values());
+    });
+}
+
+pub fn two_operations_give_the_same<B: Tested>(device: &B) {
+    each(|case, spec, seed| {
+        let x = flowing(device, &case.x, &values(seed, case.x.iter().product()));
+        let (y, _) = x.lrn_max_pool(spec, &case.spec).expect("a launch");
+        let (normal, _) = x.lrn(spec).expect("a launch");
+        let (expected, _) = normal.pool(&case.spec).expect("a launch");
+        let expected = host(&expected);
+        assert_near(&host(&y), &expected, |i| expected[i].abs(), device.values());
+    });
+}
+
+pub fn the_same_bits_again<B: Tested>(device: &B) {
+    let (case, spec) = (&chosen()[5], Lrn::paper());
+    let run = || {
+        let x = flowing(device, &case.x, &values(1, case.x.iter().product()));
+        let (y, kept) = x.lrn_max_pool(&spec, &case.spec).expect("a launch");
+        let dy = flowing(device, &case.y(), &values(2, case.y().iter().product()));
+        let dx = dy.lrn_max_pool_dx(&spec, &case.spec, &x, &kept).expect("a launch");
+        ([y, dx].map(|t| t.to_vec().expect("a download")), kept.positions.to_vec().expect("a download"))
+    };
+    assert_eq!(run(), run());
+}
