@@ -27,7 +27,7 @@ pub(super) fn compiled(g: &Geometry, width: usize) -> Geometry {
 }
 
 /// Whether windows along an axis overhang the picture.
-fn overhangs(g: &Geometry, axis: usize) -> bool {
+pub(super) fn overhangs(g: &Geometry, axis: usize) -> bool {
     let last = (g.output[axis] - 1) * g.spec.stride[axis] + g.spec.kernel[axis];
     g.before(axis) > 0 || last > g.before(axis) + g.input[axis]
 }

@@ -211,6 +211,35 @@ impl<B: Backend> lrn::Kernels for Timed<B> {
     }
 }
 
+impl<B: Backend> lrn_pool::Kernels for Timed<B> {
+    fn lrn_max_pool(
+        &self,
+        lrn: &Lrn,
+        g: &pool::Geometry,
+        x: &Floats<B>,
+    ) -> Result<lrn_pool::Forward<Floats<B>, Ints<B>>> {
+        let written = |device: &B, (y, positions, base): &lrn_pool::Forward<_, _>| {
+            device.bytes(y) + device.int_bytes(positions) + base.as_ref().map_or(0, |base| device.bytes(base))
+        };
+        self.call("lrn + max pool", 0.0, self.size(&[x]), written, || self.inner.lrn_max_pool(lrn, g, x))
+    }
+
+    fn lrn_max_pool_dx(
+        &self,
+        lrn: &Lrn,
+        g: &pool::Geometry,
+        x: &Floats<B>,
+        base: Option<&Floats<B>>,
+        positions: &Ints<B>,
+        dy: &Floats<B>,
+    ) -> Result<Floats<B>> {
+        let read =
+            self.size(&[x, dy]) + base.map_or(0, |base| self.inner.bytes(base)) + self.inner.int_bytes(positions);
+        let run = || self.inner.lrn_max_pool_dx(lrn, g, x, base, positions, dy);
+        self.call("lrn + max pool dx", 0.0, read, B::bytes, run)
+    }
+}
+
 impl<B: Backend> pool::Kernels for Timed<B> {
     fn max_pool(&self, g: &pool::Geometry, x: &Floats<B>) -> Result<(Floats<B>, Ints<B>)> {
         self.call("max pool", 0.0, self.size(&[x]), floats_and_ints::<B>, || self.inner.max_pool(g, x))

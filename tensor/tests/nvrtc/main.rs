@@ -48,6 +48,7 @@ const SECTIONS: &[Section] = sections![
     linear,
     local2d,
     lrn,
+    lrn_pool,
     pool,
     reduce,
     sample,

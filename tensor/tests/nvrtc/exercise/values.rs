@@ -63,7 +63,7 @@ pub fn lrn<B: Backend<Elem = f32>>(device: &B) -> Result {
         Lrn { beta: 0.6, ..Lrn::paper() },
         Lrn { size: 4, beta: 0.5, region, ..Lrn::paper() },
     ];
-    for x in MAPS.map(|shape| flowing(device, &shape)) {
+    for x in [MAPS[0], MAPS[3], MAPS[5], MAPS[7]].map(|shape| flowing(device, &shape)) {
         for spec in &specs {
             let (y, base) = x.lrn(spec)?;
             y.lrn_dx(spec, &x, &base)?;
@@ -73,17 +73,40 @@ pub fn lrn<B: Backend<Elem = f32>>(device: &B) -> Result {
 }
 
 pub fn pool<B: Backend<Elem = f32>>(device: &B) -> Result {
-    let kinds = [PoolKind::Max, PoolKind::Average, PoolKind::AverageWithPadding];
-    let sizes = [(3, 2), (2, 2), (5, 1)];
+    let overlapping = |kind| Pool2d::new(kind, 3, 2);
     for x in MAPS.map(|shape| flowing(device, &shape)) {
-        for (kind, (kernel, stride)) in kinds.into_iter().flat_map(|kind| sizes.map(|size| (kind, size))) {
-            for (padding, edge) in [(0, Edge::Floor), (0, Edge::Ceil), (1, Edge::Floor)] {
-                let padding = Padding::all(padding);
-                let spec = Pool2d { padding, edge, ..Pool2d::new(kind, kernel, stride) };
-                let (y, places) = x.pool(&spec)?;
-                y.pool_dx(&spec, x.shape(), places.as_ref())?;
-            }
+        pooled(&x, &overlapping(PoolKind::Max))?;
+    }
+    // Kernels are compiled for a geometry: each kind and size with two of them.
+    for x in [MAPS[5], MAPS[7]].map(|shape| flowing(device, &shape)) {
+        for kind in [PoolKind::Max, PoolKind::Average, PoolKind::AverageWithPadding] {
+            pooled(&x, &Pool2d { edge: Edge::Ceil, ..overlapping(kind) })?;
+            pooled(&x, &Pool2d { padding: Padding::all(1), ..overlapping(kind) })?;
+            pooled(&x, &Pool2d::new(kind, 2, 2))?;
+            pooled(&x, &Pool2d::new(kind, 5, 1))?;
         }
+    }
+    Ok(())
+}
+
+fn pooled<B: Backend<Elem = f32>>(x: &Tensor<B>, spec: &Pool2d) -> Result {
+    let (y, places) = x.pool(spec)?;
+    y.pool_dx(spec, x.shape(), places.as_ref())?;
+    Ok(())
+}
+
+pub fn lrn_pool<B: Backend<Elem = f32>>(device: &B) -> Result {
+    let overlapping = Pool2d::new(PoolKind::Max, 3, 2);
+    let others = [Pool2d { edge: Edge::Ceil, ..overlapping }, Pool2d::new(PoolKind::Max, 2, 2)];
+    for x in MAPS.map(|shape| flowing(device, &shape)) {
+        let (y, kept) = x.lrn_max_pool(&Lrn::paper(), &overlapping)?;
+        y.lrn_max_pool_dx(&Lrn::paper(), &overlapping, &x, &kept)?;
+    }
+    let x = flowing(device, &MAPS[5]);
+    for (pool, beta) in others.into_iter().zip([0.75, 0.6]) {
+        let lrn = Lrn { size: 4, beta, ..Lrn::paper() };
+        let (y, kept) = x.lrn_max_pool(&lrn, &pool)?;
+        y.lrn_max_pool_dx(&lrn, &pool, &x, &kept)?;
     }
     Ok(())
 }
