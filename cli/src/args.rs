@@ -30,6 +30,9 @@ pub enum Command {
     Convert(Convert),
     /// Show what a pack, run or weights file holds; without a path, devices and features.
     Info(Info),
+    /// Measure how fast a network trains and predicts, and from where that comes.
+    #[command(subcommand)]
+    Bench(Bench),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -213,6 +216,63 @@ pub struct Info {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Training steps a second, on noise that stays on the device or on a pack.
+    Train(BenchTrain),
+    /// Predictions a second, on noise that stays on the device.
+    Predict(BenchSpeed),
+    /// A training step by layer: the time of each kernel, and its share of what the device can do.
+    Layers(BenchLayers),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct BenchTrain {
+    #[command(flatten)]
+    pub speed: BenchSpeed,
+    /// Pack to train on, loaded as `train` does; tells whether the loader or the device is the limit
+    #[arg(long, value_name = "PACK")]
+    pub data: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct BenchSpeed {
+    #[command(flatten)]
+    pub common: BenchCommon,
+    /// Pictures a step; several sizes are measured one after the other
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [128], value_parser = batch)]
+    pub batch: Vec<usize>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct BenchLayers {
+    #[command(flatten)]
+    pub common: BenchCommon,
+    /// Pictures a step
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = batch)]
+    pub batch: usize,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct BenchCommon {
+    /// A preset's name or a TOML file
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// Seconds a measurement, after a few steps to warm up; at least three steps are measured
+    #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = seconds)]
+    pub seconds: f64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub place: Where,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let within = |s: &f64| (0.0..=3600.0).contains(s);
+    text.parse().ok().filter(within).ok_or_else(|| "expected a number of seconds in 0..=3600".to_string())
 }
 
 fn threads(text: &str) -> Result<usize, String> {

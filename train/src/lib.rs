@@ -6,6 +6,7 @@
 //! never killed, bit for bit on the CPU.
 #![warn(missing_docs)]
 
+pub mod bench;
 pub mod checkpoint;
 pub mod config;
 mod diagnose;

@@ -334,7 +334,7 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
     }
 }
 
-fn loader_options(config: &Config, model: &Model) -> LoaderOptions {
+pub(crate) fn loader_options(config: &Config, model: &Model) -> LoaderOptions {
     let batch_norm = model.layers.iter().any(|layer| matches!(layer.kind, LayerKind::BatchNorm { .. }));
     LoaderOptions {
         batch: config.run.batch,

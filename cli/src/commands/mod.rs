@@ -1,5 +1,6 @@
 //! The commands: each turns its arguments into calls of the libraries and prints what they return.
 
+mod bench;
 mod convert;
 mod demo;
 mod device;
@@ -27,5 +28,6 @@ pub fn run(command: Command) -> Result<()> {
         Command::Summary(args) => summary::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Info(args) => info::run(&args),
+        Command::Bench(args) => bench::run(&args),
     }
 }

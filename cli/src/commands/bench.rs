@@ -1,0 +1,177 @@
+//! `alexnet bench`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use data::Pack;
+use layers::Model;
+use serde::Serialize;
+use tensor::Backend;
+use toml::Value;
+use train::Config;
+use train::bench::{self, Bound, Fed, Layers, Limit, Speed};
+use train::config::keys;
+
+use super::{device, train as train_command};
+use crate::args::{Bench, BenchCommon, BenchLayers, BenchSpeed};
+use crate::console::{percent, print, print_json, table};
+use crate::failure::Result;
+
+pub fn run(args: &Bench) -> Result<()> {
+    let common = match args {
+        Bench::Train(args) => &args.speed.common,
+        Bench::Predict(args) => &args.common,
+        Bench::Layers(args) => &args.common,
+    };
+    let threads = common.place.threads.unwrap_or_else(device::all_threads);
+    let device = device::open(&common.place.device, threads)?;
+    run_on(&device, args, threads)
+}
+
+fn run_on<B: Backend<Elem = f32>>(device: &B, args: &Bench, threads: usize) -> Result<()> {
+    match args {
+        Bench::Train(args) => match &args.data {
+            Some(pack) => fed(device, &args.speed, pack, threads),
+            None => speed("train", device, &args.speed, threads, bench::train),
+        },
+        Bench::Predict(args) => speed("predict", device, args, threads, bench::predict),
+        Bench::Layers(args) => layers(device, args, threads),
+    }
+}
+
+/// What was measured of what, as `--json` gives it.
+#[derive(Serialize)]
+struct Measured<'a, T> {
+    work: &'static str,
+    model: &'a str,
+    device: String,
+    #[serde(flatten)]
+    result: T,
+}
+
+/// The network, and its own settings with this batch.
+fn configure(common: &BenchCommon, batch: usize, threads: usize) -> Result<(Model, Config)> {
+    let number = |n: usize| Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
+    let settings = [
+        ("MODEL", "model.name", Value::String(common.model.clone())),
+        ("--batch", "run.batch", number(batch)),
+        ("--threads", "run.threads", number(threads)),
+    ];
+    train_command::configure(&settings.map(|(flag, key, value)| (flag.to_string(), keys::single(key, value))))
+}
+
+/// Measures each batch size, and prints all.
+fn each_batch<B: Backend, T: Serialize>(
+    work: &'static str,
+    device: &B,
+    args: &BenchSpeed,
+    threads: usize,
+    measure: impl Fn(&Model, &Config) -> Result<T>,
+    header: &[&str],
+    row: impl Fn(&T) -> Vec<String>,
+) -> Result<()> {
+    let mut rows = Vec::new();
+    for &batch in &args.batch {
+        let (model, config) = configure(&args.common, batch, threads)?;
+        let result = measure(&model, &config)?;
+        rows.push(Measured { work, model: &args.common.model, device: device.describe(), result });
+    }
+    if args.common.json {
+        return print_json(&rows);
+    }
+    let mut lines = vec![header.iter().map(|h| (*h).to_string()).collect()];
+    lines.extend(rows.iter().map(|measured| row(&measured.result)));
+    print(&format!("{work}, {}, {}\n{}", args.common.model, device.describe(), table(&lines)))
+}
+
+fn speed<B: Backend<Elem = f32>>(
+    work: &'static str,
+    device: &B,
+    args: &BenchSpeed,
+    threads: usize,
+    measure: fn(&B, &Model, &Config, f64) -> train::Result<Speed>,
+) -> Result<()> {
+    let measure = |model: &Model, config: &Config| Ok(measure(device, model, config, args.common.seconds)?);
+    let mib = |mib: Option<u64>| mib.map_or("?".to_string(), |mib| mib.to_string());
+    let row = |s: &Speed| {
+        let numbers = [s.batch.to_string(), format!("{:.1}", s.images_per_s), milliseconds(s.step_s)];
+        numbers.into_iter().chain([s.steps.to_string(), mib(s.peak_mib), mib(s.device_mib)]).collect()
+    };
+    let header = ["batch", "images/s", "step, ms", "steps", "process, MiB", "device, MiB"];
+    each_batch(work, device, args, threads, measure, &header, row)
+}
+
+fn fed<B: Backend<Elem = f32>>(device: &B, args: &BenchSpeed, pack: &Path, threads: usize) -> Result<()> {
+    let pack = Arc::new(Pack::open(pack)?);
+    let measure = |model: &Model, config: &Config| Ok(bench::fed(device, model, config, &pack, args.common.seconds)?);
+    let row = |f: &Fed| {
+        let rates = [f.images_per_s, f.synthetic_images_per_s, f.loader_images_per_s].map(|r| format!("{r:.1}"));
+        let limit = match f.limit {
+            Limit::Loader => "loader",
+            Limit::Device => "device",
+        };
+        [f.batch.to_string()].into_iter().chain(rates).chain([limit.to_string(), percent(f.share)]).collect()
+    };
+    let header = ["batch", "images/s", "without loading", "loader alone", "limit", "reached of it"];
+    each_batch("train from a pack", device, args, threads, measure, &header, row)
+}
+
+fn layers<B: Backend<Elem = f32>>(device: &B, args: &BenchLayers, threads: usize) -> Result<()> {
+    let (model, config) = configure(&args.common, args.batch, threads)?;
+    let result = bench::layers(device, &model, &config, args.common.seconds)?;
+    let measured = Measured { work: "layers", model: &args.common.model, device: device.describe(), result };
+    if args.common.json {
+        return print_json(&measured);
+    }
+    let head = format!("{}, batch {}, {}", measured.model, args.batch, measured.device);
+    print(&format!("{head}\n{}\n{}", layer_table(&measured.result), sums(&measured.result)))
+}
+
+fn layer_table(layers: &Layers) -> String {
+    let width = layers.rows.iter().map(|row| row.layer.chars().count()).max().unwrap_or(0);
+    let header = ["kernel", "calls", "ms", "GFLOP", "MB", "GFLOP/s", "GB/s", "bound", "of it"];
+    let mut lines = vec![header.map(String::from).to_vec()];
+    let or_blank = |there: bool, text: String| if there { text } else { String::new() };
+    for row in &layers.rows {
+        let product = row.flops > 0.0;
+        lines.push(vec![
+            format!("{:<width$}  {}", row.layer, row.kernel),
+            row.calls.to_string(),
+            milliseconds(row.seconds),
+            or_blank(product, format!("{:.2}", row.flops / 1e9)),
+            format!("{:.2}", row.bytes as f64 / 1e6),
+            or_blank(product, format!("{:.0}", row.flops / row.seconds / 1e9)),
+            format!("{:.1}", row.bytes as f64 / row.seconds / 1e9),
+            match row.bound {
+                Bound::Matrix => "matrix",
+                Bound::Copy => "copy",
+                Bound::Launch => "launch",
+            }
+            .to_string(),
+            or_blank(row.bound != Bound::Launch, format!("{:.0} %", row.share * 100.0)),
+        ]);
+    }
+    table(&lines)
+}
+
+fn sums(layers: &Layers) -> String {
+    let ceilings = &layers.ceilings;
+    format!(
+        "whole step {} ms ({:.1} images/s); rows {} ms in {} calls; gap {}\n\
+         bounds: matrix {:.0} GFLOP/s ({rows} x {rows}), copy {:.1} GB/s ({:.0} MB), launch {:.1} us",
+        milliseconds(layers.step_s),
+        layers.batch as f64 / layers.step_s,
+        milliseconds(layers.listed_s),
+        layers.calls,
+        percent(layers.gap),
+        ceilings.matrix_flops_per_s / 1e9,
+        ceilings.copy_bytes_per_s / 1e9,
+        ceilings.copy_len as f64 * 8.0 / 1e6,
+        ceilings.launch_s * 1e6,
+        rows = ceilings.matrix_rows,
+    )
+}
+
+fn milliseconds(seconds: f64) -> String {
+    format!("{:.3}", seconds * 1e3)
+}

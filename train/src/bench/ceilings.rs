@@ -1,0 +1,96 @@
+//! What a device does at best, measured: the ceilings of its roofline.
+
+use std::time::Instant;
+
+use serde::Serialize;
+use tensor::{Backend, Tensor};
+
+use crate::Result;
+
+/// The ceilings of a roofline.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Ceilings {
+    /// Of the product of two large squares in the type that flows between layers, in multiplications and additions a
+    /// second.
+    pub matrix_flops_per_s: f64,
+    /// Rows of those squares.
+    pub matrix_rows: usize,
+    /// Of a large elementwise pass: bytes read and written a second.
+    pub copy_bytes_per_s: f64,
+    /// Numbers in that pass.
+    pub copy_len: usize,
+    /// What giving the device the smallest piece of work takes: no kernel shows less.
+    pub launch_s: f64,
+}
+
+/// Sizes double while a call takes less than this and they are not at their largest.
+const LONG_ENOUGH: f64 = 0.03;
+const SQUARES: [usize; 5] = [512, 1024, 2048, 4096, 8192];
+const LENGTHS: [usize; 4] = [1 << 20, 1 << 22, 1 << 24, 1 << 26];
+
+/// Measures them in about a second, or in what the smallest sizes take.
+///
+/// # Errors
+/// Those of the device at the smallest sizes; a larger one that it refuses is passed over.
+pub fn ceilings<B: Backend<Elem = f32>>(device: &B) -> Result<Ceilings> {
+    let matrix = largest(device, &SQUARES, |rows| {
+        let [a, b] = [1.0, 0.5].map(|v| Tensor::full(device, &[rows, rows], v)?.to_activations());
+        let (a, b) = (a?, b?);
+        Ok(move || a.matmul(false, &b, true).map(|_| ()))
+    })?;
+    let copy = largest(device, &LENGTHS, |len| {
+        let x = Tensor::full(device, &[len], 1.0)?;
+        Ok(move || x.scale(1.5).map(|_| ()))
+    })?;
+    let one = Tensor::full(device, &[1], 1.0)?;
+    let launch_s = best_of(device, 100, || one.scale(1.5).map(|_| ()))?;
+    Ok(Ceilings {
+        matrix_flops_per_s: 2.0 * (matrix.0 as f64).powi(3) / matrix.1,
+        matrix_rows: matrix.0,
+        copy_bytes_per_s: (2 * size_of::<f32>() * copy.0) as f64 / copy.1,
+        copy_len: copy.0,
+        launch_s,
+    })
+}
+
+/// The largest size tried, and the seconds of a call.
+fn largest<B: Backend, F: FnMut() -> tensor::Result<()>>(
+    device: &B,
+    sizes: &[usize],
+    prepare: impl Fn(usize) -> tensor::Result<F>,
+) -> Result<(usize, f64)> {
+    let mut found = None;
+    for &size in sizes {
+        let seconds = prepare(size).and_then(|mut call| {
+            call()?;
+            let once = best_of(device, 1, &mut call)?;
+            let repeats = (0.1 / once.max(1e-9)) as u32;
+            best_of(device, repeats.clamp(1, 50), call)
+        });
+        match seconds {
+            Ok(seconds) => found = Some((size, seconds)),
+            Err(_) if found.is_some() => break,
+            Err(error) => return Err(error.into()),
+        }
+        if found.is_some_and(|(_, seconds)| seconds > LONG_ENOUGH) {
+            break;
+        }
+    }
+    // There is at least one size, and a failure of the first has returned.
+    Ok(found.unwrap_or((1, f64::INFINITY)))
+}
+
+/// Seconds of a call: the best of three rows of `repeats` calls, waiting for the device only at their ends.
+fn best_of<B: Backend>(device: &B, repeats: u32, mut call: impl FnMut() -> tensor::Result<()>) -> tensor::Result<f64> {
+    let mut best = f64::INFINITY;
+    for _ in 0..3 {
+        device.synchronize()?;
+        let at = Instant::now();
+        for _ in 0..repeats {
+            call()?;
+        }
+        device.synchronize()?;
+        best = best.min(at.elapsed().as_secs_f64() / f64::from(repeats));
+    }
+    Ok(best)
+}

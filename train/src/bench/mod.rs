@@ -1,0 +1,15 @@
+//! Measuring: pictures a second of a network on a device, from where that comes by layer, and what bounds it.
+//!
+//! Steps are those of training itself. A device that queues its work is waited for only at the ends of a stretch of
+//! steps, so that what is measured is the device's rate and not that of asking it.
+
+mod ceilings;
+mod layers;
+mod pack;
+mod speed;
+mod work;
+
+pub use ceilings::{Ceilings, ceilings};
+pub use layers::{Bound, Layers, Row, layers};
+pub use pack::{Fed, Limit, fed};
+pub use speed::{Speed, predict, train};

@@ -1,0 +1,107 @@
+//! Training fed from a pack, and what bounds it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use data::{Loader, Pack};
+use layers::{Model, Network};
+use serde::Serialize;
+use tensor::Backend;
+
+use super::speed;
+use crate::config::Config;
+use crate::input::{self, PackMeans};
+use crate::trainer::loader_options;
+use crate::{Error, Result, checkpoint, step};
+
+/// What keeps training from being faster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Limit {
+    /// Making batches of the pack.
+    Loader,
+    /// The network on its device.
+    Device,
+}
+
+/// Training on a pack beside its two halves; pictures a second.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Fed {
+    /// Pictures a step.
+    pub batch: usize,
+    /// As training does it: from the pack through the loader to the device.
+    pub images_per_s: f64,
+    /// Steps measured.
+    pub steps: usize,
+    /// With pictures that stay on the device.
+    pub synthetic_images_per_s: f64,
+    /// The loader alone.
+    pub loader_images_per_s: f64,
+    /// The slower of the two.
+    pub limit: Limit,
+    /// What is reached of the slower one's rate.
+    pub share: f64,
+}
+
+/// Trains on a pack for about `seconds`, after its halves for as long each.
+///
+/// # Errors
+/// [`Error::Setting`] for a pack of fewer pictures than a batch, or that does not fit the network.
+pub fn fed<B: Backend<Elem = f32>>(
+    device: &B,
+    model: &Model,
+    config: &Config,
+    pack: &Arc<Pack>,
+    seconds: f64,
+) -> Result<Fed> {
+    let batch = config.run.batch;
+    if batch > pack.len() {
+        let what = format!("must be at most the {} pictures of the pack, got {batch}", pack.len());
+        return Err(Error::setting("run.batch", what));
+    }
+    let mut model = model.clone();
+    input::fit_to_pack(&mut model, pack)?;
+    let pixels = input::pixels(&model.input, &PackMeans::of(pack), pack.size())?;
+    let loader = Loader::new(Arc::clone(pack), pixels, loader_options(config, &model))?;
+    let loader_images_per_s = run(&loader, seconds, |_, _| Ok(()))?.0;
+    let synthetic_images_per_s = speed::train(device, &model, config, seconds)?.images_per_s;
+
+    let mut network = Network::new(device, &model, config.run.seed)?;
+    let mut optimizer = checkpoint::optimizer(&config.optim)?;
+    let (images_per_s, steps) = run(&loader, seconds, |batch, number| {
+        step::step(&mut network, &mut optimizer, batch, config.run.seed, number, RATE).map(|_| ())
+    })?;
+    let (slower, limit) = match loader_images_per_s < synthetic_images_per_s {
+        true => (loader_images_per_s, Limit::Loader),
+        false => (synthetic_images_per_s, Limit::Device),
+    };
+    let share = images_per_s / slower;
+    Ok(Fed { batch, images_per_s, steps, synthetic_images_per_s, loader_images_per_s, limit, share })
+}
+
+const RATE: f64 = 1e-6;
+/// Steps that are not measured: kernels are compiled, memory is made, and batches lie ready.
+const WARM_UP: usize = 3;
+
+/// Pictures a second, epoch after epoch, and steps.
+fn run(loader: &Loader, seconds: f64, mut step: impl FnMut(&data::Batch, u64) -> Result<()>) -> Result<(f64, usize)> {
+    let (mut steps, mut images, mut begun) = (0, 0, Instant::now());
+    let mut epoch = 0;
+    loop {
+        for batch in loader.batches(epoch, 0) {
+            let batch = batch?;
+            step(&batch, steps as u64)?;
+            steps += 1;
+            if steps <= WARM_UP {
+                begun = Instant::now();
+                continue;
+            }
+            images += batch.labels.len();
+            let elapsed = begun.elapsed().as_secs_f64();
+            if elapsed >= seconds {
+                return Ok((images as f64 / elapsed, steps - WARM_UP));
+            }
+        }
+        epoch += 1;
+    }
+}

@@ -1,0 +1,126 @@
+//! Pictures a second.
+
+use std::time::Instant;
+
+use layers::Model;
+use serde::Serialize;
+use tensor::Backend;
+
+use super::work::Work;
+use crate::Result;
+use crate::config::Config;
+
+/// What was measured of one batch size.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Speed {
+    /// Pictures a step.
+    pub batch: usize,
+    /// By the median step.
+    pub images_per_s: f64,
+    /// Seconds of the median step; on a device that queues its work, of the median stretch by its steps.
+    pub step_s: f64,
+    /// Steps measured.
+    pub steps: usize,
+    /// The most memory that the process has held so far, in MiB, where the system tells.
+    pub peak_mib: Option<u64>,
+    /// Memory of the device in use at the end, by whomever, in MiB, where it tells.
+    pub device_mib: Option<u64>,
+}
+
+/// Training steps on pictures of noise that stay on the device: forward, loss, backward, update.
+///
+/// # Errors
+/// Those of the network and the device, among them too little memory.
+pub fn train<B: Backend<Elem = f32>>(device: &B, model: &Model, config: &Config, seconds: f64) -> Result<Speed> {
+    let mut work = Work::new(device, model, config)?;
+    speed(device, config.run.batch, seconds, || work.train())
+}
+
+/// Logits of pictures of noise that stay on the device.
+///
+/// # Errors
+/// As [`train`].
+pub fn predict<B: Backend<Elem = f32>>(device: &B, model: &Model, config: &Config, seconds: f64) -> Result<Speed> {
+    let work = Work::new(device, model, config)?;
+    speed(device, config.run.batch, seconds, || work.predict())
+}
+
+fn speed<B: Backend>(device: &B, batch: usize, seconds: f64, step: impl FnMut() -> Result<()>) -> Result<Speed> {
+    let (step_s, steps) = median_step(device, seconds, step)?;
+    let used = device.memory().map(|memory| memory.total.saturating_sub(memory.free) >> 20);
+    Ok(Speed { batch, images_per_s: batch as f64 / step_s, step_s, steps, peak_mib: peak_mib(), device_mib: used })
+}
+
+/// Steps before any is measured: kernels are compiled and memory is made.
+const WARM_UP: usize = 2;
+/// Stretches that the time is divided into where a device queues its work.
+const STRETCHES: usize = 8;
+/// The most steps that are queued at once.
+const MAX_QUEUED: usize = 64;
+
+/// Seconds a step for about `seconds`, and the number of steps measured: at least three stretches.
+pub(super) fn median_step<B: Backend>(
+    device: &B,
+    seconds: f64,
+    mut step: impl FnMut() -> Result<()>,
+) -> Result<(f64, usize)> {
+    let mut stretch = |steps: usize| -> Result<f64> {
+        let at = Instant::now();
+        for _ in 0..steps {
+            step()?;
+        }
+        device.synchronize()?;
+        Ok(at.elapsed().as_secs_f64() / steps as f64)
+    };
+    stretch(WARM_UP)?;
+    let length = match device.is_asynchronous() {
+        true => (seconds / STRETCHES as f64 / stretch(1)?.max(1e-9)) as usize,
+        false => 1,
+    };
+    let length = length.clamp(1, MAX_QUEUED);
+    let (mut times, begun) = (Vec::new(), Instant::now());
+    while times.len() < 3 || begun.elapsed().as_secs_f64() < seconds {
+        times.push(stretch(length)?);
+    }
+    times.sort_by(f64::total_cmp);
+    Ok((times[times.len() / 2], times.len() * length))
+}
+
+/// The most memory the process has held, in MiB.
+fn peak_mib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? / 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tensor::Cpu;
+
+    use super::*;
+
+    #[test]
+    fn the_median_step_is_measured_after_the_first() {
+        let cpu = Cpu::<f32>::new(1).unwrap();
+        let mut calls = 0;
+        let step = || {
+            calls += 1;
+            // The first two are slow, and so is one in three of the others.
+            std::thread::sleep(Duration::from_millis(if calls <= 2 || calls % 3 == 0 { 40 } else { 4 }));
+            Ok(())
+        };
+        let (median, steps) = median_step(&cpu, 0.2, step).unwrap();
+        assert!((0.004..0.03).contains(&median), "{median}");
+        assert!(steps >= 3);
+        assert_eq!(calls, steps + 2);
+    }
+
+    #[test]
+    fn an_error_ends_it() {
+        let cpu = Cpu::<f32>::new(1).unwrap();
+        let refuse = || Err(crate::Error::setting("run.batch", "no"));
+        assert!(median_step(&cpu, 10.0, refuse).is_err());
+    }
+}
