@@ -1,7 +1,7 @@
 """Runs ours and PyTorch alternately on the same work and prints a table of medians: compare.py [ROUNDS] [SECONDS].
 
 PyTorch runs with malloc told to keep its memory, so that fresh activations do not cost it page faults.
-Build ours first: cargo build --release -p alexnet-benches --example speed
+Build ours first: cargo build --release
 """
 import datetime
 import json
@@ -14,7 +14,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent.parent / "target"))
-OURS = TARGET / "release" / "examples" / "speed"
+OURS = TARGET / "release" / "alexnet"
 KEEP_MEMORY = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": "17179869184",
@@ -28,10 +28,18 @@ WORK = [
 THREADS = len(os.sched_getaffinity(0))
 
 
-def measure(command, model, work, batch, seconds, **env):
-    args = [*map(str, command), model, work, str(batch), str(THREADS), str(seconds)]
-    done = subprocess.run(args, env={**os.environ, **env}, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+def measure(command, **env):
+    done = subprocess.run([*map(str, command)], env={**os.environ, **env}, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def ours(model, work, batch, seconds):
+    flags = ["--batch", batch, "--threads", THREADS, "--seconds", seconds, "--device", "cpu", "--json"]
+    return measure([OURS, "bench", work, model, *flags])[0]
+
+
+def theirs(model, work, batch, seconds):
+    return measure([sys.executable, HERE / "torch_speed.py", model, work, batch, THREADS, seconds], **KEEP_MEMORY)
 
 
 def cpu():
@@ -48,12 +56,9 @@ def main():
     print("| work | batch | ours, images/s | PyTorch, images/s | ratio | ours, MiB | PyTorch, MiB |")
     print("|---|---|---|---|---|---|---|")
     for model, work, batch in WORK:
-        ours, theirs = [], []
-        for _ in range(rounds):
-            ours.append(measure([OURS], model, work, batch, seconds))
-            theirs.append(measure([sys.executable, HERE / "torch_speed.py"], model, work, batch, seconds, **KEEP_MEMORY))
-        a, b = (statistics.median(r["images_per_s"] for r in runs) for runs in (ours, theirs))
-        m, n = (max(r["peak_mib"] for r in runs) for runs in (ours, theirs))
+        both = [(ours(model, work, batch, seconds), theirs(model, work, batch, seconds)) for _ in range(rounds)]
+        a, b = (statistics.median(r["images_per_s"] for r in runs) for runs in zip(*both))
+        m, n = (max(r["peak_mib"] for r in runs) for runs in zip(*both))
         print(f"| {work}, `{model}` | {batch} | {a:.1f} | {b:.1f} | {a / b:.2f} | {m} | {n} |", flush=True)
 
 

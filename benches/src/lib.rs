@@ -1,4 +1,10 @@
-//! Speed: `cargo bench` runs what is in `benches/`, `RESULTS.md` keeps what was measured.
+//! Speed: what measures it, and `RESULTS.md`, which keeps what was measured.
+//!
+//! - `alexnet bench train|predict|layers MODEL` measures a network on any device: pictures a second, and a training step
+//!   kernel by kernel beside what the device can do. The rest is built on it.
+//! - `peers/compare.py` runs it and PyTorch alternately on the CPU.
+//! - `gpu.sh` does so on an NVIDIA GPU and tests the kernels there; `build-gpu.sh` builds all that it needs.
+//! - `cargo bench -p alexnet-benches` follows kernels and networks on the CPU from change to change.
 //!
 //! Here are the shapes that the benches share.
 

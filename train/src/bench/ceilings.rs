@@ -23,22 +23,22 @@ pub struct Ceilings {
     pub launch_s: f64,
 }
 
-/// Sizes double while a call takes less than this and they are not at their largest.
+/// A size is large enough if a call takes so many seconds, or all that there are.
 const LONG_ENOUGH: f64 = 0.03;
 const SQUARES: [usize; 5] = [512, 1024, 2048, 4096, 8192];
 const LENGTHS: [usize; 4] = [1 << 20, 1 << 22, 1 << 24, 1 << 26];
 
-/// Measures them in about a second, or in what the smallest sizes take.
+/// Measures them, each in about `seconds`, or in what the smallest sizes take.
 ///
 /// # Errors
 /// Those of the device at the smallest sizes; a larger one that it refuses is passed over.
-pub fn ceilings<B: Backend<Elem = f32>>(device: &B) -> Result<Ceilings> {
-    let matrix = largest(device, &SQUARES, |rows| {
+pub fn ceilings<B: Backend<Elem = f32>>(device: &B, seconds: f64) -> Result<Ceilings> {
+    let matrix = largest(device, seconds, &SQUARES, |rows| {
         let [a, b] = [1.0, 0.5].map(|v| Tensor::full(device, &[rows, rows], v)?.to_activations());
         let (a, b) = (a?, b?);
         Ok(move || a.matmul(false, &b, true).map(|_| ()))
     })?;
-    let copy = largest(device, &LENGTHS, |len| {
+    let copy = largest(device, seconds, &LENGTHS, |len| {
         let x = Tensor::full(device, &[len], 1.0)?;
         Ok(move || x.scale(1.5).map(|_| ()))
     })?;
@@ -56,23 +56,24 @@ pub fn ceilings<B: Backend<Elem = f32>>(device: &B) -> Result<Ceilings> {
 /// The largest size tried, and the seconds of a call.
 fn largest<B: Backend, F: FnMut() -> tensor::Result<()>>(
     device: &B,
+    seconds: f64,
     sizes: &[usize],
     prepare: impl Fn(usize) -> tensor::Result<F>,
 ) -> Result<(usize, f64)> {
     let mut found = None;
     for &size in sizes {
-        let seconds = prepare(size).and_then(|mut call| {
+        let taken = prepare(size).and_then(|mut call| {
             call()?;
             let once = best_of(device, 1, &mut call)?;
-            let repeats = (0.1 / once.max(1e-9)) as u32;
+            let repeats = (seconds.min(0.1) / once.max(1e-9)) as u32;
             best_of(device, repeats.clamp(1, 50), call)
         });
-        match seconds {
-            Ok(seconds) => found = Some((size, seconds)),
+        match taken {
+            Ok(taken) => found = Some((size, taken)),
             Err(_) if found.is_some() => break,
             Err(error) => return Err(error.into()),
         }
-        if found.is_some_and(|(_, seconds)| seconds > LONG_ENOUGH) {
+        if found.is_some_and(|(_, taken)| taken > LONG_ENOUGH.min(seconds)) {
             break;
         }
     }

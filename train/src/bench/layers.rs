@@ -73,7 +73,7 @@ pub struct Layers {
 /// # Errors
 /// Those of the network and the device.
 pub fn layers<B: Backend<Elem = f32>>(device: &B, model: &Model, config: &Config, seconds: f64) -> Result<Layers> {
-    let ceilings = ceilings(device)?;
+    let ceilings = ceilings(device, seconds)?;
     let (step_s, _) = {
         let mut work = Work::new(device, model, config)?;
         median_step(device, seconds, || work.train())?
