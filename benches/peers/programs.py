@@ -78,21 +78,24 @@ class Session:
         self.batches = [int(b) for b in args.batches.split(",")]
         self.peer, self.scratch, self._write = peer, scratch, write
         self.begun = time.monotonic()
-        self.facts, self.notes, self.drawn = {}, [], None
+        self.facts, self.notes, self.drawn = {}, {}, None
         self.results = {"ours": [], "theirs": [], "layers": [], "fed": []}
 
     def left(self):
         return self.minutes * 60 - (time.monotonic() - self.begun)
 
     def note(self, name, why):
-        self.notes.append(f"{name}: {why}")
-        print(f"   {name}: {why}", file=sys.stderr, flush=True)
+        """Keeps why a part failed or was left out; what fails for the same reason is told together."""
+        why = str(why)
+        if why not in self.notes:
+            print(f"   {name}: {why}", file=sys.stderr, flush=True)
+        self.notes.setdefault(why, []).append(name)
 
     def time_for(self, seconds, name):
         """Whether so much time is left; else it is noted that `name` was left out."""
         if self.left() >= seconds:
             return True
-        self.note(name, "left out, the time is up")
+        self.note(name, "left out for want of time")
         return False
 
     def part(self, name, work):

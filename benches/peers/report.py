@@ -116,7 +116,8 @@ def write(session):
         lines += layers(found)
     lines += losses(results)
     if session.notes:
-        lines += ["Failed or left out:", "", *(f"- {note}" for note in session.notes), ""]
+        lines += ["Failed or left out:", ""]
+        lines += [f"- {why}: {'; '.join(names)}" for why, names in session.notes.items()] + [""]
     (session.out / "gpu.md").write_text("\n".join(lines))
     facts = {"facts": session.facts, "notes": session.notes, **results}
     (session.out / "gpu.json").write_text(json.dumps(facts, indent=1))
