@@ -48,7 +48,8 @@ class Peer:
             line = ""
         if not line:
             self.end()
-            raise Failed("it ended without an answer; see peer.log")
+            words = (self.out / "peer.log").read_text(errors="replace").strip().splitlines()[-1:]
+            raise Failed(f"it ended without an answer: {''.join(words)[:300]} (see peer.log)")
         answer = json.loads(line)
         if "error" in answer:
             raise Failed(answer["error"])
