@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use crate::ops;
+use crate::plan::{Plan, Rules};
 use crate::{Element, Result};
 
 /// A device's memory and identity. Cloning a device is cheap: it is a handle.
@@ -28,6 +29,16 @@ pub trait Device: Clone + Debug + Send + Sync + 'static {
     fn upload_ints(&self, values: &[u32]) -> Result<Self::Ints>;
     /// The buffer's values, once all work on it is done.
     fn download_ints(&self, buffer: &Self::Ints) -> Result<Vec<u32>>;
+    /// The values of several buffers at once: the device is waited for once.
+    #[allow(clippy::type_complexity)]
+    fn download_all(
+        &self,
+        floats: &[&Self::Floats],
+        ints: &[&Self::Ints],
+    ) -> Result<(Vec<Vec<Self::Elem>>, Vec<Vec<u32>>)> {
+        let floats = floats.iter().map(|buffer| self.download(buffer)).collect::<Result<_>>()?;
+        Ok((floats, ints.iter().map(|buffer| self.download_ints(buffer)).collect::<Result<_>>()?))
+    }
     /// The numbers in the type that flows between layers, where that is not the type of weights: a step's input.
     fn to_activations(&self, buffer: &Self::Floats) -> Result<Self::Floats> {
         Ok(buffer.clone())
@@ -53,6 +64,10 @@ pub trait Device: Clone + Debug + Send + Sync + 'static {
     fn memory(&self) -> Option<Memory> {
         None
     }
+    /// A backend that takes as much memory as this device would for the same work, and does none of it.
+    fn plan(&self) -> Plan {
+        Plan::new(Rules::default())
+    }
     /// Waits until all work given to the device so far is done, and reports what went wrong in it.
     fn synchronize(&self) -> Result<()>;
 }
@@ -64,6 +79,8 @@ pub struct Memory {
     pub total: u64,
     /// What nobody uses.
     pub free: u64,
+    /// Whether it is the machine's own, which the rest of the program needs too.
+    pub is_host: bool,
 }
 
 /// A device with every kernel of [`ops`]. A kernel missing on one device is a compile error.
@@ -72,6 +89,7 @@ pub trait Backend:
     + ops::activation::Kernels
     + ops::batch_norm::Kernels
     + ops::conv2d::Kernels
+    + ops::count::Kernels
     + ops::cross_entropy::Kernels
     + ops::dropout::Kernels
     + ops::elementwise::Kernels

@@ -16,6 +16,7 @@ pub mod file;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod ops;
+pub mod plan;
 pub mod random;
 mod tensor;
 pub mod timed;
@@ -27,7 +28,7 @@ pub use error::{Error, Result};
 #[cfg(feature = "gpu")]
 pub use gpu::Gpu;
 pub use ndarray;
-pub use tensor::{Ints, Tensor};
+pub use tensor::{Ints, Tensor, read_all};
 pub use timed::Timed;
 
 /// The README's program, run as a test.

@@ -147,6 +147,11 @@ impl<B: Backend> Ints<B> {
         Self { device, len, data }
     }
 
+    /// The device that the numbers are on.
+    pub fn device(&self) -> &B {
+        &self.device
+    }
+
     /// The number of values.
     pub fn len(&self) -> usize {
         self.len
@@ -161,6 +166,16 @@ impl<B: Backend> Ints<B> {
     pub fn to_vec(&self) -> Result<Vec<u32>> {
         self.device.download_ints(&self.data)
     }
+}
+
+/// The values of several tensors and of several [`Ints`], all of one device, which is waited for once.
+#[allow(clippy::type_complexity)]
+pub fn read_all<B: Backend>(floats: &[&Tensor<B>], ints: &[&Ints<B>]) -> Result<(Vec<Vec<B::Elem>>, Vec<Vec<u32>>)> {
+    let Some(device) = floats.first().map(|t| t.device()).or(ints.first().map(|i| i.device())) else {
+        return Ok((Vec::new(), Vec::new()));
+    };
+    let floats: Vec<&B::Floats> = floats.iter().map(|t| &t.data).collect();
+    device.download_all(&floats, &ints.iter().map(|i| &i.data).collect::<Vec<_>>())
 }
 
 /// The product of the axes, checked: a shape from a file may claim anything.

@@ -13,7 +13,6 @@ mod elementwise;
 mod linear;
 mod local2d;
 mod lrn;
-mod lrn_pool;
 mod matmul;
 mod pool;
 mod reduce;

@@ -30,8 +30,8 @@ impl<E: Element> Kernels for Cpu<E> {
 type Floats<E> = <Cpu<E> as Device>::Floats;
 
 fn map<E: Element>(cpu: &Cpu<E>, len: usize, x: &Floats<E>, f: impl Fn(E) -> E + Sync) -> Result<Floats<E>> {
-    let mut result = cpu.take(len);
-    let (y, x) = (result.make_mut(), x.as_slice());
+    let mut result = cpu.take(len)?;
+    let (y, x) = (result.make_mut()?, x.as_slice());
     cpu.install(|| {
         y.par_chunks_mut(JOB).zip(x.par_chunks(JOB)).for_each(|(y, x)| {
             for (y, &x) in y.iter_mut().zip(x) {
@@ -49,8 +49,8 @@ fn map2<E: Element>(
     b: &Floats<E>,
     f: impl Fn(E, E) -> E + Sync,
 ) -> Result<Floats<E>> {
-    let mut result = cpu.take(len);
-    let (y, a, b) = (result.make_mut(), a.as_slice(), b.as_slice());
+    let mut result = cpu.take(len)?;
+    let (y, a, b) = (result.make_mut()?, a.as_slice(), b.as_slice());
     cpu.install(|| {
         y.par_chunks_mut(JOB).zip(a.par_chunks(JOB)).zip(b.par_chunks(JOB)).for_each(|((y, a), b)| {
             for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {

@@ -14,9 +14,9 @@ impl<E: Element> Kernels for Cpu<E> {
     fn batch_statistics(&self, rows: usize, c: usize, x: &Self::Floats) -> Result<(Self::Floats, Self::Floats)> {
         let count = E::of(rows as f64);
         let mut mean = self.sum_rows(rows, c, x)?;
-        mean.make_mut().iter_mut().for_each(|m| *m = *m / count);
-        let mut variance = self.take(c);
-        let (x, means, out) = (x.as_slice(), mean.as_slice(), variance.make_mut());
+        mean.make_mut()?.iter_mut().for_each(|m| *m = *m / count);
+        let mut variance = self.take(c)?;
+        let (x, means, out) = (x.as_slice(), mean.as_slice(), variance.make_mut()?);
         let add = |row: usize, columns: Range<usize>, sums: &mut [E]| {
             let x = &x[row * c..][columns.clone()];
             for ((sum, &x), &mean) in sums.iter_mut().zip(x).zip(&means[columns]) {
@@ -39,8 +39,8 @@ impl<E: Element> Kernels for Cpu<E> {
         beta: &Self::Floats,
         epsilon: f64,
     ) -> Result<Self::Floats> {
-        let mut result = self.take(rows * c);
-        let (y, x, mean, beta) = (result.make_mut(), x.as_slice(), mean.as_slice(), beta.as_slice());
+        let mut result = self.take(rows * c)?;
+        let (y, x, mean, beta) = (result.make_mut()?, x.as_slice(), mean.as_slice(), beta.as_slice());
         let inverse = inverse_deviation(variance.as_slice(), epsilon);
         let scale: Vec<E> = gamma.as_slice().iter().zip(&inverse).map(|(&g, &i)| g * i).collect();
         let job = rows_per_job(c) * c;
@@ -72,15 +72,15 @@ impl<E: Element> Kernels for Cpu<E> {
         let inverse = inverse_deviation(variance.as_slice(), epsilon);
         let dbeta = self.sum_rows(rows, c, dy)?;
         let (x, dy, mean) = (x.as_slice(), dy.as_slice(), mean.as_slice());
-        let dgamma = self.gamma_gradient(rows, x, dy, mean, &inverse);
+        let dgamma = self.gamma_gradient(rows, x, dy, mean, &inverse)?;
 
         // dx = a dy - b (x - mean) - d, with a, b, d by channel.
         let count = E::of(rows as f64);
         let a: Vec<E> = gamma.as_slice().iter().zip(&inverse).map(|(&g, &i)| g * i).collect();
         let b: Vec<E> = a.iter().zip(&inverse).zip(dgamma.as_slice()).map(|((&a, &i), &g)| a * i * g / count).collect();
         let d: Vec<E> = a.iter().zip(dbeta.as_slice()).map(|(&a, &s)| a * s / count).collect();
-        let mut result = self.take(rows * c);
-        let (dx, job) = (result.make_mut(), rows_per_job(c) * c);
+        let mut result = self.take(rows * c)?;
+        let (dx, job) = (result.make_mut()?, rows_per_job(c) * c);
         self.install(|| {
             dx.par_chunks_mut(job).zip(x.par_chunks(job)).zip(dy.par_chunks(job)).for_each(|((dx, x), dy)| {
                 for ((dx, x), dy) in dx.chunks_exact_mut(c).zip(x.chunks_exact(c)).zip(dy.chunks_exact(c)) {
@@ -97,10 +97,17 @@ impl<E: Element> Kernels for Cpu<E> {
 }
 
 impl<E: Element> Cpu<E> {
-    fn gamma_gradient(&self, rows: usize, x: &[E], dy: &[E], mean: &[E], inverse: &[E]) -> <Self as Device>::Floats {
+    fn gamma_gradient(
+        &self,
+        rows: usize,
+        x: &[E],
+        dy: &[E],
+        mean: &[E],
+        inverse: &[E],
+    ) -> Result<<Self as Device>::Floats> {
         let c = mean.len();
-        let mut dgamma = self.take(c);
-        let out = dgamma.make_mut();
+        let mut dgamma = self.take(c)?;
+        let out = dgamma.make_mut()?;
         let add = |row: usize, columns: Range<usize>, sums: &mut [E]| {
             let (x, dy) = (&x[row * c..][columns.clone()], &dy[row * c..][columns.clone()]);
             for (((sum, &x), &dy), &mean) in sums.iter_mut().zip(x).zip(dy).zip(&mean[columns]) {
@@ -109,7 +116,7 @@ impl<E: Element> Cpu<E> {
         };
         self.install(|| sum_rows_by(rows, out, &add));
         out.iter_mut().zip(inverse).for_each(|(sum, &inverse)| *sum *= inverse);
-        dgamma
+        Ok(dgamma)
     }
 }
 

@@ -2,39 +2,78 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytemuck::Pod;
+
+use crate::{Error, Result};
 
 /// Free buffers by length. Fresh large memory costs page faults at every use, so nothing of the lengths a network uses
-/// is given back to the system while the pool lives.
+/// is given back to the system while the pool lives, unless the system has no more.
 pub(crate) struct Pool<T> {
     free: Mutex<HashMap<usize, Vec<Vec<T>>>>,
+    /// Values in all buffers, held and free.
+    values: AtomicUsize,
 }
 
 impl<T> Default for Pool<T> {
     fn default() -> Self {
-        Self { free: Mutex::new(HashMap::new()) }
+        Self { free: Mutex::new(HashMap::new()), values: AtomicUsize::new(0) }
     }
 }
 
 /// Buffers shorter than this are left to the allocator.
-const POOLED_FROM: usize = 4096;
+pub(crate) const POOLED_FROM: usize = 4096;
 
-impl<T: Copy + Default> Pool<T> {
+impl<T: Pod> Pool<T> {
     /// A buffer of `len` values whose content is whatever it held before, or zeros.
-    pub fn take(self: &Arc<Self>, len: usize) -> Buffer<T> {
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if the system refuses the memory.
+    pub fn take(self: &Arc<Self>, len: usize) -> Result<Buffer<T>> {
         let kept = if len < POOLED_FROM { None } else { self.lock().get_mut(&len).and_then(Vec::pop) };
-        let values = kept.unwrap_or_else(|| vec![T::default(); len]);
-        Buffer { inner: Arc::new(Inner { values, pool: Arc::clone(self) }) }
+        let values = match kept {
+            Some(values) => values,
+            None => self.fresh(len)?,
+        };
+        Ok(Buffer { inner: Arc::new(Inner { values, pool: Arc::clone(self) }) })
     }
 
     /// A copy of `values`.
-    pub fn copy_of(self: &Arc<Self>, values: &[T]) -> Buffer<T> {
-        let mut buffer = self.take(values.len());
-        buffer.make_mut().copy_from_slice(values);
-        buffer
+    pub fn copy_of(self: &Arc<Self>, values: &[T]) -> Result<Buffer<T>> {
+        let mut buffer = self.take(values.len())?;
+        buffer.make_mut()?.copy_from_slice(values);
+        Ok(buffer)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<usize, Vec<Vec<T>>>> {
+    /// Bytes of all buffers, of those in use and of those kept for later.
+    pub fn bytes(&self) -> u64 {
+        (self.values.load(Ordering::Relaxed) * size_of::<T>()) as u64
+    }
+
+    /// Zeros from the system, which makes pages of them as they are first written. What lies unused is given back if
+    /// there is no more.
+    fn fresh(&self, len: usize) -> Result<Vec<T>> {
+        let refused = || Error::Memory { device: "cpu".into(), needed: len as u64 * size_of::<T>() as u64 };
+        let zeros = || bytemuck::allocation::try_zeroed_vec(len);
+        let values = zeros().or_else(|()| {
+            self.give_back();
+            zeros().map_err(|()| refused())
+        })?;
+        self.values.fetch_add(len, Ordering::Relaxed);
+        Ok(values)
+    }
+
+    fn give_back(&self) {
+        let free = std::mem::take(&mut *self.lock());
+        let values = free.iter().map(|(len, buffers)| len * buffers.len()).sum();
+        self.values.fetch_sub(values, Ordering::Relaxed);
+    }
+}
+
+impl<T> Pool<T> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<usize, Vec<Vec<T>>>> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -46,11 +85,12 @@ struct Inner<T> {
 
 impl<T> Drop for Inner<T> {
     fn drop(&mut self) {
-        if self.values.len() >= POOLED_FROM {
-            let values = std::mem::take(&mut self.values);
-            let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
-            free.entry(values.len()).or_default().push(values);
+        let values = std::mem::take(&mut self.values);
+        if values.len() < POOLED_FROM {
+            self.pool.values.fetch_sub(values.len(), Ordering::Relaxed);
+            return;
         }
+        self.pool.lock().entry(values.len()).or_default().push(values);
     }
 }
 
@@ -71,20 +111,32 @@ impl<T> fmt::Debug for Buffer<T> {
     }
 }
 
-impl<T: Copy + Default> Buffer<T> {
+impl<T: Pod> Buffer<T> {
     /// The values.
     pub fn as_slice(&self) -> &[T] {
         &self.inner.values
     }
 
+    /// A copy of the values for whoever leaves the device.
+    pub(crate) fn to_vec(&self) -> Result<Vec<T>> {
+        let mut copy = Vec::new();
+        let needed = size_of_val(self.as_slice()) as u64;
+        copy.try_reserve_exact(self.as_slice().len()).map_err(|_| Error::Memory { device: "cpu".into(), needed })?;
+        copy.extend_from_slice(self.as_slice());
+        Ok(copy)
+    }
+
     /// The values to write; a shared buffer is copied first, so no other holder sees the change.
-    pub fn make_mut(&mut self) -> &mut [T] {
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if there is none for the copy.
+    pub fn make_mut(&mut self) -> Result<&mut [T]> {
         if Arc::get_mut(&mut self.inner).is_none() {
-            let copy = self.inner.pool.copy_of(&self.inner.values);
+            let copy = self.inner.pool.copy_of(&self.inner.values)?;
             *self = copy;
         }
         match Arc::get_mut(&mut self.inner) {
-            Some(inner) => &mut inner.values,
+            Some(inner) => Ok(&mut inner.values),
             None => unreachable!("a buffer just made has one holder"),
         }
     }

@@ -49,6 +49,33 @@ fn outputs<'a, E>(g: &Geometry, y: &'a [E], group: usize, rows: Range<usize>) ->
     Matrix::new(&y[rows.start * all + group * out..rows.end * all], rows.len(), out, all)
 }
 
+/// Parts of the sum over windows that is dw, for `pieces` of them.
+fn parts(g: &Geometry, pieces: usize) -> usize {
+    (PARTIAL_VALUES / (g.output[2] * padded_patch(g)).max(1)).clamp(4, 16).min(pieces).max(1)
+}
+
+/// Buffers beside the output that the forward takes on `threads` threads: the columns of a piece each.
+pub(super) fn workspace(g: &Geometry, threads: usize) -> Vec<usize> {
+    let rows = g.n * g.output[0] * g.output[1];
+    let piece = piece_rows(g, rows);
+    vec![buffer_len(g, piece); threads.min(rows.div_ceil(piece))]
+}
+
+/// As [`workspace`], for dx.
+pub(super) fn dx_workspace(g: &Geometry, threads: usize) -> Vec<usize> {
+    let piece = piece_rows(g, g.output[0] * g.output[1]);
+    vec![buffer_len(g, piece); threads.min(g.n)]
+}
+
+/// As [`workspace`], for dw: the partial sums, and the columns of a piece each.
+pub(super) fn dw_workspace(g: &Geometry, threads: usize) -> Vec<usize> {
+    let (rows, width) = (g.n * g.output[0] * g.output[1], padded_patch(g));
+    let piece = piece_rows(g, rows);
+    let parts = parts(g, rows.div_ceil(piece));
+    let columns = if is_pointwise(g) { 0 } else { piece * width };
+    std::iter::once(parts * g.output[2] * width).chain(vec![columns; threads.min(parts)]).collect()
+}
+
 impl<E: Element> Kernels for Cpu<E> {
     fn conv2d(
         &self,
@@ -61,70 +88,72 @@ impl<E: Element> Kernels for Cpu<E> {
         let (x, w, b) = (x.as_slice(), w.as_slice(), b.map(|b| b.as_slice()));
         let out = g.output[2];
         let rows = g.n * g.output[0] * g.output[1];
-        let mut y = self.take(rows * out);
+        let mut y = self.take(rows * out)?;
         if rows * out == 0 {
             return Ok(y);
         }
         let piece = piece_rows(g, rows);
         self.install(|| {
-            y.make_mut().par_chunks_mut(piece * out).enumerate().for_each_init(
-                || self.take(buffer_len(g, piece)),
-                |buffer, (i, y)| {
-                    let rows = i * piece..i * piece + y.len() / out;
-                    let og = out / g.groups;
-                    for group in 0..g.groups {
-                        let windows = columns(g, x, group, rows.clone(), g.patch(), buffer.make_mut());
-                        let y = MatrixMut::new(&mut y[group * og..], rows.len(), og, out);
-                        product(y, false, windows, kernels(g, w, group).t(), Parallelism::None);
-                    }
-                    finish_rows(y, b, relu);
-                },
-            );
-        });
+            y.make_mut()?.par_chunks_mut(piece * out).enumerate().try_for_each(|(i, y)| {
+                let mut buffer = self.take(buffer_len(g, piece))?;
+                let rows = i * piece..i * piece + y.len() / out;
+                let og = out / g.groups;
+                for group in 0..g.groups {
+                    let windows = columns(g, x, group, rows.clone(), g.patch(), buffer.make_mut()?);
+                    let y = MatrixMut::new(&mut y[group * og..], rows.len(), og, out);
+                    product(y, false, windows, kernels(g, w, group).t(), Parallelism::None);
+                }
+                finish_rows(y, b, relu);
+                Ok(())
+            })
+        })?;
         Ok(y)
     }
 
     fn conv2d_dx(&self, g: &Geometry, w: &Self::Floats, dy: &Self::Floats) -> Result<Self::Floats> {
         let (w, dy) = (w.as_slice(), dy.as_slice());
         let [h, width, c] = g.input;
-        let mut dx = self.take(g.n * h * width * c);
+        let mut dx = self.take(g.n * h * width * c)?;
         if g.n * h * width * c == 0 {
             return Ok(dx);
         }
         let piece = piece_rows(g, g.output[0] * g.output[1]);
         self.install(|| {
-            dx.make_mut().par_chunks_mut(h * width * c).enumerate().for_each_init(
-                || self.take(buffer_len(g, piece)),
-                |buffer, (n, dx)| picture_dx(g, w, dy, n, dx, piece, buffer.make_mut()),
-            );
-        });
+            dx.make_mut()?.par_chunks_mut(h * width * c).enumerate().try_for_each(|(n, dx)| {
+                let mut buffer = self.take(buffer_len(g, piece))?;
+                picture_dx(g, w, dy, n, dx, piece, buffer.make_mut()?);
+                Ok(())
+            })
+        })?;
         Ok(dx)
     }
 
     fn conv2d_dw(&self, g: &Geometry, x: &Self::Floats, dy: &Self::Floats) -> Result<Self::Floats> {
         let (x, dy) = (x.as_slice(), dy.as_slice());
         let (out, patch, width) = (g.output[2], g.patch(), padded_patch(g));
-        let mut dw = self.take(out * patch);
+        let mut dw = self.take(out * patch)?;
         if out * patch == 0 {
             return Ok(dw);
         }
         let rows = g.n * g.output[0] * g.output[1];
         let piece = piece_rows(g, rows);
         let pieces = rows.div_ceil(piece);
-        let parts = (PARTIAL_VALUES / (out * width)).clamp(4, 16).min(pieces).max(1);
+        let parts = parts(g, pieces);
         // Each part sums its own pieces in order; the parts are then added in order.
-        let mut partial = self.take(parts * out * width);
+        let mut partial = self.take(parts * out * width)?;
         self.install(|| {
-            partial.make_mut().par_chunks_mut(out * width).enumerate().for_each(|(part, dw)| {
-                let mut buffer = self.take(if is_pointwise(g) { 0 } else { piece * width });
+            partial.make_mut()?.par_chunks_mut(out * width).enumerate().try_for_each(|(part, dw)| {
+                let mut buffer = self.take(if is_pointwise(g) { 0 } else { piece * width })?;
                 dw.fill(E::zero());
                 for i in pieces * part / parts..pieces * (part + 1) / parts {
                     let rows = i * piece..((i + 1) * piece).min(rows);
-                    add_dw(g, x, dy, rows, dw, buffer.make_mut());
+                    add_dw(g, x, dy, rows, dw, buffer.make_mut()?);
                 }
-            });
-            add_parts(partial.as_slice(), width, dw.make_mut(), patch);
-        });
+                Ok(())
+            })?;
+            add_parts(partial.as_slice(), width, dw.make_mut()?, patch);
+            Ok(())
+        })?;
         Ok(dw)
     }
 }

@@ -8,8 +8,8 @@ use crate::{Cpu, Element, Error, Result};
 
 impl<E: Element> Kernels for Cpu<E> {
     fn softmax(&self, rows: usize, c: usize, logits: &Self::Floats) -> Result<Self::Floats> {
-        let mut result = self.take(rows * c);
-        let (y, x, job) = (result.make_mut(), logits.as_slice(), (rows_per_job(c) * c).max(1));
+        let mut result = self.take(rows * c)?;
+        let (y, x, job) = (result.make_mut()?, logits.as_slice(), (rows_per_job(c) * c).max(1));
         self.install(|| {
             y.par_chunks_mut(job).zip(x.par_chunks(job)).for_each(|(y, x)| {
                 for (y, x) in y.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
@@ -23,8 +23,8 @@ impl<E: Element> Kernels for Cpu<E> {
     fn cross_entropy(&self, rows: usize, c: usize, logits: &Self::Floats, labels: &Self::Ints) -> Result<Self::Floats> {
         let (x, labels) = (logits.as_slice(), labels.as_slice());
         check_labels("cross-entropy", labels, c)?;
-        let mut result = self.take(rows);
-        let (losses, job) = (result.make_mut(), rows_per_job(c));
+        let mut result = self.take(rows)?;
+        let (losses, job) = (result.make_mut()?, rows_per_job(c));
         self.install(|| {
             let rows = losses.par_chunks_mut(job).zip(labels.par_chunks(job)).zip(x.par_chunks(job * c));
             rows.for_each(|((losses, labels), x)| {
@@ -48,8 +48,8 @@ impl<E: Element> Kernels for Cpu<E> {
     ) -> Result<Self::Floats> {
         let (x, labels, factor) = (logits.as_slice(), labels.as_slice(), E::of(factor));
         check_labels("cross-entropy backward", labels, c)?;
-        let mut result = self.take(rows * c);
-        let (dx, job) = (result.make_mut(), rows_per_job(c));
+        let mut result = self.take(rows * c)?;
+        let (dx, job) = (result.make_mut()?, rows_per_job(c));
         self.install(|| {
             let rows = dx.par_chunks_mut(job * c).zip(labels.par_chunks(job)).zip(x.par_chunks(job * c));
             rows.for_each(|((dx, labels), x)| {
@@ -65,8 +65,8 @@ impl<E: Element> Kernels for Cpu<E> {
     fn label_rank(&self, rows: usize, c: usize, logits: &Self::Floats, labels: &Self::Ints) -> Result<Self::Ints> {
         let (x, labels) = (logits.as_slice(), labels.as_slice());
         check_labels("label rank", labels, c)?;
-        let mut result = self.take_ints(rows);
-        let (ranks, job) = (result.make_mut(), rows_per_job(c));
+        let mut result = self.take_ints(rows)?;
+        let (ranks, job) = (result.make_mut()?, rows_per_job(c));
         self.install(|| {
             let rows = ranks.par_chunks_mut(job).zip(labels.par_chunks(job)).zip(x.par_chunks(job * c));
             rows.for_each(|((ranks, labels), x)| {

@@ -13,8 +13,8 @@ const _: () = assert!(JOB.is_multiple_of(WORDS), "a job starts at a call of the 
 
 impl<E: Element> Kernels for Cpu<E> {
     fn dropout(&self, len: usize, x: &Self::Floats, p: f32, factor: f64, stream: Stream) -> Result<Self::Floats> {
-        let mut result = self.take(len);
-        let (y, x, factor) = (result.make_mut(), x.as_slice(), E::of(factor));
+        let mut result = self.take(len)?;
+        let (y, x, factor) = (result.make_mut()?, x.as_slice(), E::of(factor));
         self.install(|| {
             y.par_chunks_mut(JOB).zip(x.par_chunks(JOB)).enumerate().for_each(|(job, (y, x))| {
                 let first = job * (JOB / WORDS);

@@ -44,6 +44,17 @@ fn place(g: &Geometry, position: usize, group: usize) -> usize {
     position * g.output[2] + group * (g.output[2] / g.groups)
 }
 
+/// Buffers beside the output that the forward and dx take on `threads` threads: windows at one position each.
+pub(super) fn workspace(g: &Geometry, threads: usize) -> Vec<usize> {
+    let at_once = pictures(g);
+    vec![at_once * g.patch(); threads.min(g.n.div_ceil(at_once))]
+}
+
+/// As [`workspace`], for dw.
+pub(super) fn dw_workspace(g: &Geometry, threads: usize) -> Vec<usize> {
+    vec![g.n * g.patch(); threads.min(g.output[0] * g.output[1])]
+}
+
 impl<E: Element> Kernels for Cpu<E> {
     fn local2d(
         &self,
@@ -54,81 +65,82 @@ impl<E: Element> Kernels for Cpu<E> {
     ) -> Result<Self::Floats> {
         let (w, b, at_once) = (w.as_slice(), b.map(|b| b.as_slice()), pictures(g));
         let (x_len, y_len) = (picture_len(g), output_len(g));
-        let mut y = self.take(g.n * y_len);
+        let mut y = self.take(g.n * y_len)?;
         if g.n * y_len == 0 {
             return Ok(y);
         }
-        let work = |x: &[E], y: &mut [E]| {
-            let mut buffer = self.take(at_once * g.patch());
+        let work = |x: &[E], y: &mut [E]| -> Result<()> {
+            let mut buffer = self.take(at_once * g.patch())?;
             let (n, og) = (y.len() / y_len, g.output[2] / g.groups);
             for position in 0..g.output[0] * g.output[1] {
                 for group in 0..g.groups {
-                    let windows = windows(g, x, group, position, buffer.make_mut());
+                    let windows = windows(g, x, group, position, buffer.make_mut()?);
                     let y = MatrixMut::new(&mut y[place(g, position, group)..], n, og, y_len);
                     product(y, false, windows, kernels(g, w, position, group).t(), Parallelism::None);
                 }
             }
             finish_rows(y, b, false);
+            Ok(())
         };
         self.install(|| {
             let x = x.as_slice().par_chunks(at_once * x_len);
-            x.zip(y.make_mut().par_chunks_mut(at_once * y_len)).for_each(|(x, y)| work(x, y));
-        });
+            x.zip(y.make_mut()?.par_chunks_mut(at_once * y_len)).try_for_each(|(x, y)| work(x, y))
+        })?;
         Ok(y)
     }
 
     fn local2d_dx(&self, g: &Geometry, w: &Self::Floats, dy: &Self::Floats) -> Result<Self::Floats> {
         let (w, at_once, patch) = (w.as_slice(), pictures(g), g.patch());
         let (x_len, y_len) = (picture_len(g), output_len(g));
-        let mut dx = self.take(g.n * x_len);
+        let mut dx = self.take(g.n * x_len)?;
         if g.n * x_len == 0 {
             return Ok(dx);
         }
-        let work = |dx: &mut [E], dy: &[E]| {
-            let mut buffer = self.take(at_once * patch);
+        let work = |dx: &mut [E], dy: &[E]| -> Result<()> {
+            let mut buffer = self.take(at_once * patch)?;
             let (n, og) = (dx.len() / x_len, g.output[2] / g.groups);
             dx.fill(E::zero());
             for position in 0..g.output[0] * g.output[1] {
                 let at = [position / g.output[1], position % g.output[1]];
                 for group in 0..g.groups {
                     let dy = Matrix::new(&dy[place(g, position, group)..], n, og, y_len);
-                    let columns = MatrixMut::new(buffer.make_mut(), n, patch, patch);
+                    let columns = MatrixMut::new(buffer.make_mut()?, n, patch, patch);
                     product(columns, false, dy, kernels(g, w, position, group), Parallelism::None);
                     for (picture, window) in dx.chunks_exact_mut(x_len).zip(buffer.as_slice().chunks_exact(patch)) {
                         scatter(g, picture, group, at, window);
                     }
                 }
             }
+            Ok(())
         };
         self.install(|| {
             let dy = dy.as_slice().par_chunks(at_once * y_len);
-            dx.make_mut().par_chunks_mut(at_once * x_len).zip(dy).for_each(|(dx, dy)| work(dx, dy));
-        });
+            dx.make_mut()?.par_chunks_mut(at_once * x_len).zip(dy).try_for_each(|(dx, dy)| work(dx, dy))
+        })?;
         Ok(dx)
     }
 
     fn local2d_dw(&self, g: &Geometry, x: &Self::Floats, dy: &Self::Floats) -> Result<Self::Floats> {
         let (x, dy, patch) = (x.as_slice(), dy.as_slice(), g.patch());
         let (og, y_len) = (g.output[2] / g.groups, output_len(g));
-        let mut dw = self.take(y_len * patch);
+        let mut dw = self.take(y_len * patch)?;
         if y_len * patch == 0 {
             return Ok(dw);
         }
         // One position's kernels at a time: no two tasks write the same weights, so no partial sums are needed.
         self.install(|| {
-            dw.make_mut().par_chunks_mut(g.output[2] * patch).enumerate().for_each_init(
-                || self.take(g.n * patch),
-                |buffer, (position, dw)| {
-                    for (group, dw) in dw.chunks_exact_mut(og * patch).enumerate() {
-                        let windows = windows(g, x, group, position, buffer.make_mut());
-                        let dy = if g.n == 0 { dy } else { &dy[place(g, position, group)..] };
-                        let dy = Matrix::new(dy, g.n, og, y_len);
-                        let dw = MatrixMut::new(dw, og, patch, patch);
-                        product(dw, false, dy.t(), windows, Parallelism::None);
-                    }
-                },
-            );
-        });
+            dw.make_mut()?.par_chunks_mut(g.output[2] * patch).enumerate().try_for_each(|(position, dw)| {
+                let mut buffer = self.take(g.n * patch)?;
+                for (group, dw) in dw.chunks_exact_mut(og * patch).enumerate() {
+                    let windows = windows(g, x, group, position, buffer.make_mut()?);
+                    let dy = if g.n == 0 { dy } else { &dy[place(g, position, group)..] };
+                    let dy = Matrix::new(dy, g.n, og, y_len);
+                    let dw = MatrixMut::new(dw, og, patch, patch);
+                    product(dw, false, dy.t(), windows, Parallelism::None);
+                }
+                Ok(())
+            })
+        })?;
         Ok(dw)
     }
 }

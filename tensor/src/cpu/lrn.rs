@@ -13,13 +13,21 @@ use crate::{Cpu, Device, Element, Result};
 
 type Floats<E> = <Cpu<E> as Device>::Floats;
 
+/// Buffers beside the outputs: the sums along rows, within a map.
+pub(super) fn workspace(spec: &Lrn, shape: [usize; 4]) -> Vec<usize> {
+    match spec.region {
+        Region::AcrossChannels => Vec::new(),
+        Region::WithinMap => vec![shape.iter().product()],
+    }
+}
+
 impl<E: Element> Kernels for Cpu<E> {
     fn lrn(&self, spec: &Lrn, shape: [usize; 4], x: &Self::Floats) -> Result<(Self::Floats, Self::Floats)> {
         if spec.beta == 0.75 {
-            return Ok(self.lrn_forward(spec, shape, x.as_slice(), inverse_three_quarters));
+            return self.lrn_forward(spec, shape, x.as_slice(), inverse_three_quarters);
         }
         let minus_beta = E::of(-spec.beta);
-        Ok(self.lrn_forward(spec, shape, x.as_slice(), |base: E| base.powf(minus_beta)))
+        self.lrn_forward(spec, shape, x.as_slice(), |base: E| base.powf(minus_beta))
     }
 
     fn lrn_dx(
@@ -32,10 +40,10 @@ impl<E: Element> Kernels for Cpu<E> {
     ) -> Result<Self::Floats> {
         let operands = [x.as_slice(), base.as_slice(), dy.as_slice()];
         if spec.beta == 0.75 {
-            return Ok(self.lrn_backward(spec, shape, operands, inverse_three_quarters));
+            return self.lrn_backward(spec, shape, operands, inverse_three_quarters);
         }
         let minus_beta = E::of(-spec.beta);
-        Ok(self.lrn_backward(spec, shape, operands, |base: E| base.powf(minus_beta)))
+        self.lrn_backward(spec, shape, operands, |base: E| base.powf(minus_beta))
     }
 }
 
@@ -47,7 +55,7 @@ fn inverse_three_quarters<E: Element>(base: E) -> E {
 }
 
 impl<E: Element> Cpu<E> {
-    fn lrn_forward<P>(&self, spec: &Lrn, shape: [usize; 4], x: &[E], power: P) -> (Floats<E>, Floats<E>)
+    fn lrn_forward<P>(&self, spec: &Lrn, shape: [usize; 4], x: &[E], power: P) -> Result<(Floats<E>, Floats<E>)>
     where
         P: Fn(E) -> E + Sync,
     {
@@ -64,15 +72,15 @@ impl<E: Element> Cpu<E> {
                 *y = x * power(*base);
             }
         };
-        let (mut y, mut base) = (self.take(x.len()), self.take(x.len()));
+        let (mut y, mut base) = (self.take(x.len())?, self.take(x.len())?);
         let windows = Windows::of(spec, shape);
-        self.sum_windows(&windows, squares, finish, y.make_mut(), Some(base.make_mut()));
-        (y, base)
+        self.sum_windows(&windows, squares, finish, y.make_mut()?, Some(base.make_mut()?))?;
+        Ok((y, base))
     }
 
     /// With t_j = dy_j x_j base_j^(-beta - 1): dx_i = dy_i base_i^-beta - 2 alpha beta x_i sum of t_j over the
     /// mirrored window, which holds each j whose own window holds i.
-    fn lrn_backward<P>(&self, spec: &Lrn, shape: [usize; 4], [x, base, dy]: [&[E]; 3], power: P) -> Floats<E>
+    fn lrn_backward<P>(&self, spec: &Lrn, shape: [usize; 4], [x, base, dy]: [&[E]; 3], power: P) -> Result<Floats<E>>
     where
         P: Fn(E) -> E + Sync,
     {
@@ -89,15 +97,22 @@ impl<E: Element> Cpu<E> {
                 *dx -= factor * x * sum;
             }
         };
-        let mut dx = self.take(x.len());
+        let mut dx = self.take(x.len())?;
         let windows = Windows::of(spec, shape).mirrored();
-        self.sum_windows(&windows, start, finish, dx.make_mut(), None);
-        dx
+        self.sum_windows(&windows, start, finish, dx.make_mut()?, None)?;
+        Ok(dx)
     }
 
     /// For each row: `start(place, out, terms)` makes the terms, `finish(place, out, sums)` uses their windows' sums,
     /// which are left in `kept` where that is wanted.
-    fn sum_windows<S, F>(&self, windows: &Windows, start: S, finish: F, out: &mut [E], kept: Option<&mut [E]>)
+    fn sum_windows<S, F>(
+        &self,
+        windows: &Windows,
+        start: S,
+        finish: F,
+        out: &mut [E],
+        kept: Option<&mut [E]>,
+    ) -> Result<()>
     where
         S: Fn(usize, &mut [E], &mut [E]) + Sync,
         F: Fn(usize, &mut [E], &mut [E]) + Sync,
@@ -110,10 +125,10 @@ impl<E: Element> Cpu<E> {
             Some(kept) => kept.chunks_mut(job).map(Some).collect(),
             None => (0..rows.div_ceil(rows_a_job)).map(|_| None).collect(),
         };
-        let mut along = windows.maps.map(|_| self.take(out.len()));
+        let mut along = windows.maps.map(|_| self.take(out.len())).transpose()?;
         self.install(|| {
             if let Some(along) = &mut along {
-                let jobs = out.par_chunks_mut(job).zip(along.make_mut().par_chunks_mut(job)).enumerate();
+                let jobs = out.par_chunks_mut(job).zip(along.make_mut()?.par_chunks_mut(job)).enumerate();
                 jobs.for_each(|(i, (out, along))| {
                     let mut terms = vec![E::zero(); windows.margined()];
                     for (r, (out, along)) in out.chunks_exact_mut(len).zip(along.chunks_exact_mut(len)).enumerate() {
@@ -139,7 +154,8 @@ impl<E: Element> Cpu<E> {
                     finish(at, out, sums);
                 }
             });
-        });
+            Ok(())
+        })
     }
 }
 

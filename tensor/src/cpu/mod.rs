@@ -7,6 +7,7 @@ mod activation;
 mod batch_norm;
 mod buffer;
 mod conv2d;
+mod count;
 mod cross_entropy;
 mod dropout;
 mod elementwise;
@@ -15,7 +16,9 @@ mod local2d;
 mod lrn;
 mod lrn_pool;
 mod matrix;
+mod memory;
 mod patch;
+mod plan;
 mod pool;
 mod reduce;
 mod sample;
@@ -24,7 +27,8 @@ mod update;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Backend, Device, Element, Error, Result};
+use crate::plan::Plan;
+use crate::{Backend, Device, Element, Error, Memory, Result};
 pub use buffer::Buffer;
 use buffer::Pool;
 
@@ -65,18 +69,23 @@ impl<E: Element> Cpu<E> {
         self.shared.threads.current_num_threads()
     }
 
+    /// Bytes of all buffers, of those in use and of those kept for the next of the same length.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.shared.floats.bytes() + self.shared.ints.bytes()
+    }
+
     /// Runs `work` on the backend's threads: rayon's parallel loops inside use them and no others.
     pub(crate) fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         self.shared.threads.install(work)
     }
 
     /// A buffer to be written in full: its content is arbitrary.
-    pub(crate) fn take(&self, len: usize) -> Buffer<E> {
+    pub(crate) fn take(&self, len: usize) -> Result<Buffer<E>> {
         self.shared.floats.take(len)
     }
 
     /// A buffer to be written in full: its content is arbitrary.
-    pub(crate) fn take_ints(&self, len: usize) -> Buffer<u32> {
+    pub(crate) fn take_ints(&self, len: usize) -> Result<Buffer<u32>> {
         self.shared.ints.take(len)
     }
 }
@@ -97,25 +106,33 @@ impl<E: Element> Device for Cpu<E> {
     }
 
     fn upload(&self, values: &[E]) -> Result<Buffer<E>> {
-        Ok(self.shared.floats.copy_of(values))
+        self.shared.floats.copy_of(values)
     }
 
     fn download(&self, buffer: &Buffer<E>) -> Result<Vec<E>> {
-        Ok(buffer.as_slice().to_vec())
+        buffer.to_vec()
     }
 
     fn filled(&self, len: usize, value: E) -> Result<Buffer<E>> {
-        let mut buffer = self.take(len);
-        buffer.make_mut().fill(value);
+        let mut buffer = self.take(len)?;
+        buffer.make_mut()?.fill(value);
         Ok(buffer)
     }
 
     fn upload_ints(&self, values: &[u32]) -> Result<Buffer<u32>> {
-        Ok(self.shared.ints.copy_of(values))
+        self.shared.ints.copy_of(values)
     }
 
     fn download_ints(&self, buffer: &Buffer<u32>) -> Result<Vec<u32>> {
-        Ok(buffer.as_slice().to_vec())
+        buffer.to_vec()
+    }
+
+    fn memory(&self) -> Option<Memory> {
+        memory::of_the_system()
+    }
+
+    fn plan(&self) -> Plan {
+        plan::plan::<E>(self.threads())
     }
 
     fn bytes(&self, buffer: &Buffer<E>) -> u64 {

@@ -16,8 +16,8 @@ impl<E: Element> Kernels for Cpu<E> {
             let what = format!("max-pooling numbers the places of a picture with 32 bits, got {:?}", g.input);
             return Err(Error::argument("pool", what));
         }
-        let (mut maxima, mut positions) = (self.take(lengths.outputs), self.take_ints(lengths.outputs));
-        let (y, place, x) = (maxima.make_mut(), positions.make_mut(), x.as_slice());
+        let (mut maxima, mut positions) = (self.take(lengths.outputs)?, self.take_ints(lengths.outputs)?);
+        let (y, place, x) = (maxima.make_mut()?, positions.make_mut()?, x.as_slice());
         let row = lengths.output_row.max(1);
         self.install(|| {
             y.par_chunks_mut(row).zip(place.par_chunks_mut(row)).enumerate().for_each(|(i, (y, place))| {
@@ -29,8 +29,8 @@ impl<E: Element> Kernels for Cpu<E> {
 
     fn max_pool_dx(&self, g: &Geometry, positions: &Self::Ints, dy: &Self::Floats) -> Result<Self::Floats> {
         let (lengths, c) = (Lengths::of(g), g.channels.max(1));
-        let mut result = self.take(g.n * lengths.picture);
-        let (dx, positions, dy) = (result.make_mut(), positions.as_slice(), dy.as_slice());
+        let mut result = self.take(g.n * lengths.picture)?;
+        let (dx, positions, dy) = (result.make_mut()?, positions.as_slice(), dy.as_slice());
         let outside = AtomicBool::new(false);
         let (picture, outputs) = (lengths.picture.max(1), lengths.output_picture.max(1));
         self.install(|| {
@@ -56,8 +56,8 @@ impl<E: Element> Kernels for Cpu<E> {
 
     fn average_pool(&self, g: &Geometry, x: &Self::Floats) -> Result<Self::Floats> {
         let lengths = Lengths::of(g);
-        let mut result = self.take(lengths.outputs);
-        let (y, x) = (result.make_mut(), x.as_slice());
+        let mut result = self.take(lengths.outputs)?;
+        let (y, x) = (result.make_mut()?, x.as_slice());
         self.install(|| {
             y.par_chunks_mut(lengths.output_row.max(1)).enumerate().for_each(|(i, y)| {
                 average_row(g, &x[i / g.output[0] * lengths.picture..][..lengths.picture], i % g.output[0], y);
@@ -68,8 +68,8 @@ impl<E: Element> Kernels for Cpu<E> {
 
     fn average_pool_dx(&self, g: &Geometry, dy: &Self::Floats) -> Result<Self::Floats> {
         let lengths = Lengths::of(g);
-        let mut result = self.take(g.n * lengths.picture);
-        let (dx, dy) = (result.make_mut(), dy.as_slice());
+        let mut result = self.take(g.n * lengths.picture)?;
+        let (dx, dy) = (result.make_mut()?, dy.as_slice());
         let (picture, outputs) = (lengths.picture.max(1), lengths.output_picture.max(1));
         self.install(|| {
             dx.par_chunks_mut(picture).zip(dy.par_chunks(outputs)).for_each(|(dx, dy)| {

@@ -112,8 +112,8 @@ impl<E: Element> Kernels for Cpu<E> {
         if c == 1 {
             return self.sum(rows, x);
         }
-        let mut sums = self.take(c);
-        let (x, out) = (x.as_slice(), sums.make_mut());
+        let mut sums = self.take(c)?;
+        let (x, out) = (x.as_slice(), sums.make_mut()?);
         let add = |row: usize, columns: Range<usize>, sums: &mut [E]| {
             let row = &x[row * c..][columns];
             for (sum, &v) in sums.iter_mut().zip(row) {
@@ -125,8 +125,8 @@ impl<E: Element> Kernels for Cpu<E> {
     }
 
     fn max_columns(&self, rows: usize, c: usize, x: &Self::Floats) -> Result<(Self::Floats, Self::Ints)> {
-        let (mut values, mut places) = (self.take(rows), self.take_ints(rows));
-        let (value, place, x) = (values.make_mut(), places.make_mut(), x.as_slice());
+        let (mut values, mut places) = (self.take(rows)?, self.take_ints(rows)?);
+        let (value, place, x) = (values.make_mut()?, places.make_mut()?, x.as_slice());
         let job = rows_per_job(c);
         self.install(|| {
             let outputs = value.par_chunks_mut(job).zip(place.par_chunks_mut(job));

@@ -17,7 +17,7 @@ impl<E: Element> Kernels for Cpu<E> {
     ) -> Result<()> {
         let (momentum, rate, shrink) = (E::of(s.momentum), E::of(s.rate), E::of(s.decay * s.rate));
         let nesterov = s.nesterov;
-        let (w, v, g) = (&mut w.make_mut()[..len], &mut v.make_mut()[..len], &g.as_slice()[..len]);
+        let (w, v, g) = (&mut w.make_mut()?[..len], &mut v.make_mut()?[..len], &g.as_slice()[..len]);
         let step = |w: &mut [E], v: &mut [E], g: &[E]| {
             for ((w, v), &g) in w.iter_mut().zip(v).zip(g) {
                 let fall = shrink * *w + rate * g;
@@ -42,8 +42,8 @@ impl<E: Element> Kernels for Cpu<E> {
         g: &Self::Floats,
     ) -> Result<()> {
         let step = adam(s);
-        let (w, m) = (&mut w.make_mut()[..len], &mut m.make_mut()[..len]);
-        let (v, g) = (&mut v.make_mut()[..len], &g.as_slice()[..len]);
+        let (w, m) = (&mut w.make_mut()?[..len], &mut m.make_mut()?[..len]);
+        let (v, g) = (&mut v.make_mut()?[..len], &g.as_slice()[..len]);
         self.install(|| {
             let state = m.par_chunks_mut(CHUNK).zip(v.par_chunks_mut(CHUNK));
             let weights = w.par_chunks_mut(CHUNK).zip(g.par_chunks(CHUNK));

@@ -12,6 +12,7 @@ mod batch_norm;
 mod buffer;
 mod cast;
 mod conv2d;
+mod count;
 mod cross_entropy;
 mod dropout;
 mod elementwise;
@@ -105,11 +106,15 @@ impl<R: Runtime> Gpu<R> {
         self.client().create_from_slice(if bytes.is_empty() { &[0; 4] } else { bytes })
     }
 
-    /// The bytes of a buffer, once all work on it is done.
-    fn read(&self, handle: Handle) -> Result<cubecl::bytes::Bytes> {
+    /// The words of buffers, once all work on them is done: the device is waited for once.
+    fn read(&self, buffers: &[(Handle, usize)]) -> Result<Vec<Vec<u32>>> {
         // After a failed launch some runtimes read stale memory without a word: ask for errors first.
         self.synchronize()?;
-        self.client().read_one(handle).map_err(|e| self.failure(e))
+        let handles = buffers.iter().map(|(handle, _)| handle.clone()).collect();
+        let bytes = block_on(self.client().read_async(handles)).map_err(|e| self.failure(e))?;
+        let words =
+            |bytes: &[u8], len| bytes.as_chunks::<4>().0.iter().take(len).map(|&b| u32::from_ne_bytes(b)).collect();
+        Ok(bytes.iter().zip(buffers).map(|(bytes, (_, len))| words(bytes, *len)).collect())
     }
 
     /// What went wrong on the device, without the runtime's backtraces.
@@ -149,9 +154,8 @@ impl<R: Runtime> Device for Gpu<R> {
     }
 
     fn download(&self, buffer: &Buffer) -> Result<Vec<f32>> {
-        let buffer = self.to_f32(buffer);
-        let bytes = self.read(buffer.handle())?;
-        Ok(bytes.chunks_exact(4).take(buffer.len()).map(|b| f32::from_ne_bytes([b[0], b[1], b[2], b[3]])).collect())
+        let (mut floats, _) = self.download_all(&[buffer], &[])?;
+        Ok(floats.pop().unwrap_or_default())
     }
 
     fn filled(&self, len: usize, value: f32) -> Result<Buffer> {
@@ -165,8 +169,22 @@ impl<R: Runtime> Device for Gpu<R> {
     }
 
     fn download_ints(&self, buffer: &IntBuffer) -> Result<Vec<u32>> {
-        let bytes = self.read(buffer.handle())?;
-        Ok(bytes.chunks_exact(4).take(buffer.len()).map(|b| u32::from_ne_bytes([b[0], b[1], b[2], b[3]])).collect())
+        let (_, mut ints) = self.download_all(&[], &[buffer])?;
+        Ok(ints.pop().unwrap_or_default())
+    }
+
+    fn download_all(&self, floats: &[&Buffer], ints: &[&IntBuffer]) -> Result<(Vec<Vec<f32>>, Vec<Vec<u32>>)> {
+        let floats: Vec<Buffer> = floats.iter().map(|buffer| self.to_f32(buffer)).collect();
+        let mut words = floats.iter().map(|b| (b.handle(), b.len())).collect::<Vec<_>>();
+        words.extend(ints.iter().map(|b| (b.handle(), b.len())));
+        let mut floats_read = self.read(&words)?;
+        let ints_read = floats_read.split_off(floats.len());
+        let floats_read = floats_read.into_iter().map(|words| words.into_iter().map(f32::from_bits).collect());
+        Ok((floats_read.collect(), ints_read))
+    }
+
+    fn is_asynchronous(&self) -> bool {
+        true
     }
 
     fn to_activations(&self, buffer: &Buffer) -> Result<Buffer> {

@@ -54,8 +54,13 @@ impl<B: Backend> Tensor<B> {
 
     /// Whether no value is NaN or infinite.
     pub fn all_finite(&self) -> Result<bool> {
+        Ok(self.all_finite_flag()?.to_vec()?.first() == Some(&1))
+    }
+
+    /// As [`all_finite`](Self::all_finite): 1 or 0 that stays on the device.
+    pub fn all_finite_flag(&self) -> Result<Ints<B>> {
         let flag = self.device().all_finite(self.len(), &self.data)?;
-        Ok(self.device().download_ints(&flag)?.first() == Some(&1))
+        Ok(Ints::from_parts(self.device().clone(), 1, flag))
     }
 
     fn last_axis(&self) -> Result<usize> {

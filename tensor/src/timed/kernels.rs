@@ -132,6 +132,13 @@ impl<B: Backend> cross_entropy::Kernels for Timed<B> {
     }
 }
 
+impl<B: Backend> count::Kernels for Timed<B> {
+    fn count_at_least(&self, len: usize, x: &Ints<B>, least: u32) -> Result<Ints<B>> {
+        let run = || self.inner.count_at_least(len, x, least);
+        self.call("count", 0.0, self.inner.int_bytes(x), B::int_bytes, run)
+    }
+}
+
 impl<B: Backend> dropout::Kernels for Timed<B> {
     fn dropout(&self, len: usize, x: &Floats<B>, p: f32, factor: f64, stream: Stream) -> Result<Floats<B>> {
         self.moves("dropout", &[x], || self.inner.dropout(len, x, p, factor, stream))

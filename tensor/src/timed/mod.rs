@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::plan::Plan;
 use crate::{Backend, Device, Memory, Result};
 
 /// One call of a kernel.
@@ -164,6 +165,11 @@ impl<B: Backend> Device for Timed<B> {
         self.call("download", 0.0, self.inner.int_bytes(buffer), |_, _| 0, || self.inner.download_ints(buffer))
     }
 
+    fn download_all(&self, floats: &[&B::Floats], ints: &[&B::Ints]) -> Result<(Vec<Vec<B::Elem>>, Vec<Vec<u32>>)> {
+        let read = floats.iter().map(|x| self.inner.bytes(x)).chain(ints.iter().map(|x| self.inner.int_bytes(x))).sum();
+        self.call("download", 0.0, read, |_, _| 0, || self.inner.download_all(floats, ints))
+    }
+
     fn to_activations(&self, buffer: &B::Floats) -> Result<B::Floats> {
         self.call("cast", 0.0, self.inner.bytes(buffer), B::bytes, || self.inner.to_activations(buffer))
     }
@@ -194,6 +200,10 @@ impl<B: Backend> Device for Timed<B> {
 
     fn memory(&self) -> Option<Memory> {
         self.inner.memory()
+    }
+
+    fn plan(&self) -> Plan {
+        self.inner.plan()
     }
 
     fn synchronize(&self) -> Result<()> {

@@ -11,6 +11,7 @@ mod support;
 mod activation;
 mod batch_norm;
 mod compare;
+mod count;
 mod devices;
 mod lrn;
 mod lrn_pool;
@@ -56,6 +57,7 @@ macro_rules! suite {
 suite! {
     activation { forward, backward }
     batch_norm { statistics, a_large_mean_keeps_the_variance, forward, backward, the_same_bits_again }
+    count { at_least, reading_at_once }
     lrn { across_channels, within_a_map, long_windows_and_rows, any_power, nothing, the_same_bits_again }
     lrn_pool { forward, backward, two_operations_give_the_same, the_same_bits_again }
     pool { maxima_and_positions, the_first_of_equals_and_nan, averages, gradients, nothing, the_same_bits_again }

@@ -1,0 +1,34 @@
+//! The CPU's memory, for plans: its pool, and what its kernels take beside their outputs.
+
+use super::buffer::POOLED_FROM;
+use super::{conv2d, linear, local2d, lrn};
+use crate::Element;
+use crate::plan::{Kernel, Needs, Plan, Rules, SameLength};
+
+pub(super) fn plan<E: Element>(threads: usize) -> Plan {
+    let bytes = size_of::<E>();
+    Plan::new(Rules {
+        number: bytes,
+        activation: bytes,
+        arena: Box::new(SameLength::new(POOLED_FROM)),
+        kernels: Box::new(Beside { threads }),
+    })
+}
+
+struct Beside {
+    threads: usize,
+}
+
+impl Needs for Beside {
+    fn workspace(&self, kernel: &Kernel<'_>) -> Vec<usize> {
+        match *kernel {
+            Kernel::Conv2d(g) => conv2d::workspace(g, self.threads),
+            Kernel::Conv2dDx(g) => conv2d::dx_workspace(g, self.threads),
+            Kernel::Conv2dDw(g) => conv2d::dw_workspace(g, self.threads),
+            Kernel::Local2d(g) | Kernel::Local2dDx(g) => local2d::workspace(g, self.threads),
+            Kernel::Local2dDw(g) => local2d::dw_workspace(g, self.threads),
+            Kernel::Matmul(p) => linear::workspace(p),
+            Kernel::Lrn(spec, shape) | Kernel::LrnDx(spec, shape) => lrn::workspace(spec, shape),
+        }
+    }
+}
