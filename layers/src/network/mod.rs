@@ -168,6 +168,7 @@ impl<B: Backend> Run<'_, B> {
             }
             Operation::Activation(f) => self.tape.activation(x, *f),
             Operation::Lrn(spec) => self.tape.lrn(x, spec),
+            Operation::LrnMaxPool(lrn, pool) => self.tape.lrn_max_pool(x, lrn, pool),
             Operation::Pool(spec) => self.tape.pool(x, spec),
             Operation::Dropout(spec) => match self.mode {
                 Mode::Train { seed, step: number } if spec.p > 0.0 => {

@@ -1,6 +1,6 @@
-//! From a model's layers to operations on a tape: settings resolved, ReLU fused.
+//! From a model's layers to operations on a tape: settings resolved, what can be one operation fused.
 
-use tensor::ops::{Activation, Conv2d, Dropout, Lrn, Pool2d};
+use tensor::ops::{Activation, Conv2d, Dropout, Lrn, Pool2d, PoolKind};
 
 use crate::Result;
 use crate::model::{LayerKind, Model};
@@ -24,6 +24,7 @@ pub(super) enum Operation {
     Linear { relu: bool },
     Activation(Activation),
     Lrn(Lrn),
+    LrnMaxPool(Lrn, Pool2d),
     Pool(Pool2d),
     Dropout(Dropout),
     BatchNorm { epsilon: f64, momentum: f64 },
@@ -31,7 +32,8 @@ pub(super) enum Operation {
 }
 
 /// The operations of a model's first `upto` layers. A ReLU among them right after a convolution or a linear layer is
-/// one with it; softmax is left to whoever wants probabilities.
+/// one with it, and so is a max-pooling with the local response normalisation right before; softmax is left to whoever
+/// wants probabilities.
 pub(super) fn steps(model: &Model, upto: usize) -> Result<Vec<Step>> {
     let mut steps: Vec<Step> = Vec::with_capacity(upto);
     let mut parameter = 0;
@@ -41,9 +43,10 @@ pub(super) fn steps(model: &Model, upto: usize) -> Result<Vec<Step>> {
             LayerKind::Conv(conv) => Operation::Conv(conv.operation(map)),
             LayerKind::Local(conv) => Operation::Local(conv.operation(map)),
             LayerKind::Linear(_) => Operation::Linear { relu: false },
-            LayerKind::Activation(Activation::Relu) if fuse(steps.last_mut()) => continue,
+            LayerKind::Activation(Activation::Relu) if fuse_relu(steps.last_mut()) => continue,
             LayerKind::Activation(f) => Operation::Activation(*f),
             LayerKind::Lrn(lrn) => Operation::Lrn(*lrn),
+            LayerKind::Pool(pool) if fuse_pool(steps.last_mut(), pool.operation(map)) => continue,
             LayerKind::Pool(pool) => Operation::Pool(pool.operation(map)),
             LayerKind::Dropout(dropout) => Operation::Dropout(*dropout),
             LayerKind::BatchNorm(norm) => Operation::BatchNorm { epsilon: norm.epsilon, momentum: norm.momentum },
@@ -58,13 +61,23 @@ pub(super) fn steps(model: &Model, upto: usize) -> Result<Vec<Step>> {
 }
 
 /// Makes the last operation apply a ReLU, if it can and does not yet.
-fn fuse(last: Option<&mut Step>) -> bool {
+fn fuse_relu(last: Option<&mut Step>) -> bool {
     let relu = match last.map(|step| &mut step.operation) {
         Some(Operation::Conv(spec)) => &mut spec.relu,
         Some(Operation::Linear { relu }) => relu,
         _ => return false,
     };
     !std::mem::replace(relu, true)
+}
+
+/// Makes a last operation that normalises locally apply a max-pooling as well.
+fn fuse_pool(last: Option<&mut Step>, pool: Pool2d) -> bool {
+    let Some(Step { operation, .. }) = last else { return false };
+    match *operation {
+        Operation::Lrn(lrn) if pool.kind == PoolKind::Max => *operation = Operation::LrnMaxPool(lrn, pool),
+        _ => return false,
+    }
+    true
 }
 
 #[cfg(test)]
@@ -76,20 +89,33 @@ mod tests {
         let model = Model::preset("paper").unwrap();
         let all = steps(&model, model.layers.len()).unwrap();
         assert!(matches!(all[0].operation, Operation::Conv(Conv2d { relu: true, groups: 1, .. })));
-        assert!(matches!(all[1].operation, Operation::Lrn(_)));
         assert!(!all.iter().any(|step| matches!(step.operation, Operation::Activation(_))));
-        // 5 convolutions, 3 linear layers, 2 norms, 3 pools, 2 dropouts.
-        assert_eq!(all.len(), 15);
+        // 5 convolutions, 3 linear layers, 2 norms with pools and 1 pool without, 2 dropouts.
+        assert_eq!(all.len(), 13);
         assert_eq!(all.last().unwrap().parameter, 14);
         let first = steps(&model, 1).unwrap();
         assert!(matches!(first[0].operation, Operation::Conv(Conv2d { relu: false, .. })));
     }
 
     #[test]
+    fn a_max_pooling_is_one_with_the_normalisation_before_it() {
+        let model = Model::preset("paper").unwrap();
+        let all = steps(&model, model.layers.len()).unwrap();
+        let fused = |step: &&Step| matches!(step.operation, Operation::LrnMaxPool(lrn, _) if lrn == Lrn::paper());
+        let layers: Vec<_> = all.iter().filter(fused).map(|step| model.layers[step.layer].name.as_str()).collect();
+        assert_eq!(layers, ["norm1", "norm2"]);
+        assert!(!all.iter().any(|step| matches!(step.operation, Operation::Lrn(_))));
+        // Where only the normalisation is asked for.
+        let upto = model.find_layer("norm1").unwrap() + 1;
+        assert!(matches!(steps(&model, upto).unwrap()[1].operation, Operation::Lrn(_)));
+    }
+
+    #[test]
     fn a_relu_after_a_pool_stays() {
         let model = Model::preset("source").unwrap();
         let all = steps(&model, model.layers.len()).unwrap();
-        assert!(matches!(all[3].operation, Operation::Activation(Activation::Relu)));
+        assert!(matches!(all[1].operation, Operation::LrnMaxPool(..)));
+        assert!(matches!(all[2].operation, Operation::Activation(Activation::Relu)));
         assert!(matches!(all[0].operation, Operation::Conv(Conv2d { relu: false, .. })));
     }
 }

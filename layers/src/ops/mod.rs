@@ -13,6 +13,7 @@ mod elementwise;
 mod linear;
 mod local2d;
 mod lrn;
+mod lrn_pool;
 mod matmul;
 mod pool;
 mod reduce;

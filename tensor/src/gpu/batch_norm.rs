@@ -226,7 +226,7 @@ fn merge_kernel<N: Size>(
 
 #[cube]
 fn inverse_deviation<N: Size>(variance: Vector<f32, N>, epsilon: f32) -> Vector<f32, N> {
-    Vector::new(1.0f32) / Vector::sqrt(variance + Vector::new(epsilon))
+    Vector::inverse_sqrt(variance + Vector::new(epsilon))
 }
 
 #[cube(launch)]

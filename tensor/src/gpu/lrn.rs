@@ -68,14 +68,20 @@ impl Row {
     }
 }
 
-/// base^-beta.
+/// base^-beta and base^-1.
 #[cube]
-pub(super) fn power<N: Size>(base: Vector<f32, N>, beta: f32, #[comptime] roots: bool) -> Vector<f32, N> {
+pub(super) fn powers<N: Size>(
+    base: Vector<f32, N>,
+    beta: f32,
+    #[comptime] roots: bool,
+) -> (Vector<f32, N>, Vector<f32, N>) {
     if comptime!(roots) {
+        // Two instructions for the inverse roots; a square root and a division, rounded exactly, are some 10 each.
         let root = Vector::inverse_sqrt(base);
-        root * Vector::sqrt(root)
+        let inverse = root * root;
+        (inverse * Vector::inverse_sqrt(root), inverse)
     } else {
-        Vector::powf(base, Vector::new(-beta))
+        (Vector::powf(base, Vector::new(-beta)), Vector::new(1.0f32) / base)
     }
 }
 
@@ -176,7 +182,8 @@ fn across_kernel<F: Float, N: Size>(
     if ABSOLUTE_POS < y.len() {
         let value = Vector::<f32, N>::cast_from(x[ABSOLUTE_POS]);
         let around = base_across(x, ABSOLUTE_POS, constants, row);
-        y[ABSOLUTE_POS] = Vector::cast_from(value * power(around, constants.beta, row.roots));
+        let (power, _) = powers(around, constants.beta, row.roots);
+        y[ABSOLUTE_POS] = Vector::cast_from(value * power);
         base[ABSOLUTE_POS] = Vector::cast_from(around);
     }
 }
@@ -197,8 +204,9 @@ fn across_dx_kernel<F: Float, N: Size>(
     if ABSOLUTE_POS < dx.len() {
         value = Vector::cast_from(x[ABSOLUTE_POS]);
         let around = Vector::<f32, N>::cast_from(base[ABSOLUTE_POS]);
-        scaled = Vector::<f32, N>::cast_from(dy[ABSOLUTE_POS]) * power(around, constants.beta, row.roots);
-        term = scaled * value / around;
+        let (power, inverse) = powers(around, constants.beta, row.roots);
+        scaled = Vector::<f32, N>::cast_from(dy[ABSOLUTE_POS]) * power;
+        term = scaled * value * inverse;
     }
     let sum = sum_shared(term, row, units);
     if ABSOLUTE_POS < dx.len() {

@@ -3,7 +3,7 @@
 
 use cubecl::prelude::*;
 
-use super::lrn::{Constants, ConstantsExpand, constants, gradient, power};
+use super::lrn::{Constants, ConstantsExpand, constants, gradient, powers};
 use super::precision::dispatch;
 use super::{Buffer, Dtype, Gpu};
 use crate::ops::lrn::{Lrn, Region};
@@ -84,7 +84,8 @@ fn map_kernel<F: Float, N: Size>(
         let value = Vector::<f32, N>::cast_from(x[ABSOLUTE_POS]);
         let sum = window_sum(x, ABSOLUTE_POS, map, true);
         let around = Vector::new(constants.k) + Vector::new(constants.alpha) * sum;
-        y[ABSOLUTE_POS] = Vector::cast_from(value * power(around, constants.beta, map.roots));
+        let (power, _) = powers(around, constants.beta, map.roots);
+        y[ABSOLUTE_POS] = Vector::cast_from(value * power);
         base[ABSOLUTE_POS] = Vector::cast_from(around);
     }
 }
@@ -101,8 +102,9 @@ fn terms_kernel<F: Float, N: Size>(
 ) {
     if ABSOLUTE_POS < terms.len() {
         let around = Vector::<f32, N>::cast_from(base[ABSOLUTE_POS]);
-        let scaled = Vector::<f32, N>::cast_from(dy[ABSOLUTE_POS]) * power(around, beta, roots);
-        terms[ABSOLUTE_POS] = scaled * Vector::cast_from(x[ABSOLUTE_POS]) / around;
+        let (power, inverse) = powers(around, beta, roots);
+        let scaled = Vector::<f32, N>::cast_from(dy[ABSOLUTE_POS]) * power;
+        terms[ABSOLUTE_POS] = scaled * Vector::cast_from(x[ABSOLUTE_POS]) * inverse;
     }
 }
 
@@ -118,7 +120,8 @@ fn map_dx_kernel<F: Float, N: Size>(
 ) {
     if ABSOLUTE_POS < dx.len() {
         let around = Vector::<f32, N>::cast_from(base[ABSOLUTE_POS]);
-        let scaled = Vector::<f32, N>::cast_from(dy[ABSOLUTE_POS]) * power(around, constants.beta, map.roots);
+        let (power, _) = powers(around, constants.beta, map.roots);
+        let scaled = Vector::<f32, N>::cast_from(dy[ABSOLUTE_POS]) * power;
         let value = Vector::<f32, N>::cast_from(x[ABSOLUTE_POS]);
         let sum = window_sum(terms, ABSOLUTE_POS, map, false);
         dx[ABSOLUTE_POS] = Vector::cast_from(gradient(scaled, value, sum, constants));

@@ -6,7 +6,7 @@
 
 use cubecl::prelude::*;
 
-use super::lrn::{Constants, ConstantsExpand, Row, base_across, constants, gradient, power, sum_shared};
+use super::lrn::{Constants, ConstantsExpand, Row, base_across, constants, gradient, powers, sum_shared};
 use super::pool::{compiled, first_inside, gather, in_picture, overhangs, place, take_larger, unrolled};
 use super::precision::dispatch;
 use super::{Buffer, Dtype, Gpu, IntBuffer};
@@ -77,7 +77,8 @@ fn lrn_max_pool_kernel<F: Float, N: Size>(
                             let here = places + px - comptime!(g.before(1));
                             let at = (picture + here) * g.channels + unit.vector;
                             let base = base_across(x, at, constants, row);
-                            let value = Vector::<f32, N>::cast_from(x[at]) * power(base, constants.beta, row.roots);
+                            let (power, _) = powers(base, constants.beta, row.roots);
+                            let value = Vector::<f32, N>::cast_from(x[at]) * power;
                             take_larger::<N>(&mut row_best, &mut row_from, value, Vector::new(here as u32));
                         }
                     }
@@ -110,8 +111,9 @@ fn lrn_max_pool_dx_kernel<F: Float, N: Size>(
     if ABSOLUTE_POS < dx.len() {
         value = Vector::cast_from(x[ABSOLUTE_POS]);
         let base = base_across(x, ABSOLUTE_POS, constants, row);
-        scaled = gather(positions, dy, ABSOLUTE_POS, g) * power(base, constants.beta, row.roots);
-        term = scaled * value / base;
+        let (power, inverse) = powers(base, constants.beta, row.roots);
+        scaled = gather(positions, dy, ABSOLUTE_POS, g) * power;
+        term = scaled * value * inverse;
     }
     let sum = sum_shared(term, comptime!(row.mirrored()), units);
     if ABSOLUTE_POS < dx.len() {

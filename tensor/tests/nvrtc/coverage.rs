@@ -25,11 +25,12 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The name after each mark.
+/// The name after each mark, without those of unit tests.
 fn launched(text: &str) -> Vec<String> {
     let name = |after: &str| {
         let rest = &after[after.find("fn ")? + 3..];
         rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().map(String::from)
     };
+    let text = text.split("mod tests {").next().unwrap_or("");
     text.split("#[cube(launch").skip(1).filter_map(name).collect()
 }

@@ -30,6 +30,9 @@ use crate::server::{Launches, Source};
 const KERNELS: usize = 15;
 /// 32-bit registers of a multiprocessor, which a block must fit.
 const REGISTERS: u32 = 65_536;
+/// Bytes a thread may keep in memory for want of registers: the assembler does so with a few to run more threads at
+/// once, but more of it makes a kernel slow.
+const SPILLED: u32 = 64;
 
 type Compiled = Gpu<CompileRuntime>;
 type Section = (&'static str, fn(&Compiled) -> alexnet_tensor::Result<()>);
@@ -61,6 +64,9 @@ fn failure(source: &Source, compiled: &Result<Usage, String>) -> Option<String> 
         Err(what) => what.clone(),
         Ok(usage) if usage.registers * source.units > REGISTERS => {
             format!("{} registers for each of {} threads", usage.registers, source.units)
+        }
+        Ok(usage) if usage.stack > SPILLED => {
+            format!("{} bytes of a thread's values are in memory, {} of them spilled", usage.stack, usage.spilled)
         }
         Ok(_) => return None,
     };
