@@ -8,7 +8,7 @@ use cubecl::prelude::*;
 
 use super::launch::UNITS;
 use super::precision::dispatch;
-use super::{Buffer, Dtype, Gpu};
+use super::{Buffer, Gpu};
 use crate::Result;
 use crate::ops::lrn::{Kernels, Lrn, Region};
 

@@ -3,7 +3,7 @@
 
 use cubecl::prelude::*;
 
-use super::lrn::{Constants, ConstantsExpand, constants, gradient, powers};
+use super::lrn::{Constants, constants, gradient, powers};
 use super::precision::dispatch;
 use super::{Buffer, Dtype, Gpu};
 use crate::ops::lrn::{Lrn, Region};

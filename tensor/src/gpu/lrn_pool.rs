@@ -6,7 +6,7 @@
 
 use cubecl::prelude::*;
 
-use super::lrn::{Constants, ConstantsExpand, Row, base_across, constants, gradient, powers, sum_shared};
+use super::lrn::{Constants, Row, base_across, constants, gradient, powers, sum_shared};
 use super::pool::{compiled, first_inside, gather, in_picture, overhangs, place, take_larger, unrolled};
 use super::precision::dispatch;
 use super::{Buffer, Dtype, Gpu, IntBuffer};
@@ -48,6 +48,7 @@ fn lrn_max_pool_kernel<F: Float, N: Size>(
         let first_column = first_inside(unit.column, g, 1usize);
         let picture = unit.picture * comptime!(g.input[0] * g.input[1]);
         let lowest = Vector::<f32, N>::new(lowest);
+        let short = comptime!(unrolled(&g));
         let mut row_best = lowest;
         let mut row_from = Vector::<u32, N>::new(0u32);
         let first_window = unit.row * comptime!(strip(&g));
@@ -57,12 +58,10 @@ fn lrn_max_pool_kernel<F: Float, N: Size>(
             let mut best = lowest;
             let mut from = Vector::<u32, N>::new(first as u32);
             let mut start = 0usize;
-            if comptime!(carries(&g)) {
-                if window > first_window {
-                    best = row_best;
-                    from = row_from;
-                    start = 1usize;
-                }
+            if comptime!(carries(&g)) && window > first_window {
+                best = row_best;
+                from = row_from;
+                start = 1usize;
             }
             for ky in start..comptime!(g.spec.kernel[0]) {
                 let py = window * comptime!(g.spec.stride[0]) + ky;
@@ -70,7 +69,7 @@ fn lrn_max_pool_kernel<F: Float, N: Size>(
                     let places = (py - comptime!(g.before(0))) * comptime!(g.input[1]);
                     row_best = lowest;
                     row_from = Vector::new((places + first_column) as u32);
-                    #[unroll(unrolled(&g))]
+                    #[unroll(short)]
                     for kx in 0..comptime!(g.spec.kernel[1]) {
                         let px = unit.column * comptime!(g.spec.stride[1]) + kx;
                         if in_picture(px, g, 1usize) {

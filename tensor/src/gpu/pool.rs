@@ -108,12 +108,13 @@ fn max_pool_kernel<F: Float, N: Size>(
         let mut best = Vector::<f32, N>::new(lowest);
         let mut from = Vector::<u32, N>::new(first as u32);
         let start = to.picture * comptime!(g.input[0] * g.input[1]);
-        #[unroll(unrolled(&g))]
+        let short = comptime!(unrolled(&g));
+        #[unroll(short)]
         for ky in 0..comptime!(g.spec.kernel[0]) {
             let py = to.row * comptime!(g.spec.stride[0]) + ky;
             if in_picture(py, g, 0usize) {
                 let row = (py - comptime!(g.before(0))) * comptime!(g.input[1]);
-                #[unroll(unrolled(&g))]
+                #[unroll(short)]
                 for kx in 0..comptime!(g.spec.kernel[1]) {
                     let px = to.column * comptime!(g.spec.stride[1]) + kx;
                     if in_picture(px, g, 1usize) {
@@ -143,12 +144,13 @@ pub(super) fn gather<F: Float, N: Size>(
     let py = from.row + comptime!(g.before(0));
     let px = from.column + comptime!(g.before(1));
     let mut sum = Vector::<f32, N>::new(0.0f32);
-    #[unroll(unrolled(&g))]
+    let short = comptime!(unrolled(&g));
+    #[unroll(short)]
     for j in 0..comptime!(holders(&g, 0)) {
         let oy = py / comptime!(g.spec.stride[0]) + j;
         if holds(oy, above, py, g, 0usize) {
             let row = (from.picture * comptime!(g.output[0]) + oy - above) * comptime!(g.output[1]);
-            #[unroll(unrolled(&g))]
+            #[unroll(short)]
             for i in 0..comptime!(holders(&g, 1)) {
                 let ox = px / comptime!(g.spec.stride[1]) + i;
                 if holds(ox, left, px, g, 1usize) {
@@ -213,12 +215,13 @@ fn average_pool_kernel<F: Float, N: Size>(
         let to = place(ABSOLUTE_POS, g.output, g.channels);
         let mut sum = Vector::<f32, N>::new(0.0f32);
         let start = to.picture * comptime!(g.input[0] * g.input[1]);
-        #[unroll(unrolled(&g))]
+        let short = comptime!(unrolled(&g));
+        #[unroll(short)]
         for ky in 0..comptime!(g.spec.kernel[0]) {
             let py = to.row * comptime!(g.spec.stride[0]) + ky;
             if in_picture(py, g, 0usize) {
                 let row = start + (py - comptime!(g.before(0))) * comptime!(g.input[1]);
-                #[unroll(unrolled(&g))]
+                #[unroll(short)]
                 for kx in 0..comptime!(g.spec.kernel[1]) {
                     let px = to.column * comptime!(g.spec.stride[1]) + kx;
                     if in_picture(px, g, 1usize) {
@@ -245,12 +248,13 @@ fn average_pool_dx_kernel<F: Float, N: Size>(
         let py = from.row + comptime!(g.before(0));
         let px = from.column + comptime!(g.before(1));
         let mut sum = Vector::<f32, N>::new(0.0f32);
-        #[unroll(unrolled(&g))]
+        let short = comptime!(unrolled(&g));
+        #[unroll(short)]
         for j in 0..comptime!(holders(&g, 0)) {
             let oy = py / comptime!(g.spec.stride[0]) + j;
             if holds(oy, above, py, g, 0usize) {
                 let row = (from.picture * comptime!(g.output[0]) + oy - above) * comptime!(g.output[1]);
-                #[unroll(unrolled(&g))]
+                #[unroll(short)]
                 for i in 0..comptime!(holders(&g, 1)) {
                     let ox = px / comptime!(g.spec.stride[1]) + i;
                     if holds(ox, left, px, g, 1usize) {
