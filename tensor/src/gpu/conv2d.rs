@@ -1,17 +1,155 @@
+//! Convolution as products over windows that are read where they lie (implicit GEMM), one product a group.
+
 use cubecl::prelude::*;
 
-use super::{Buffer, Gpu, IntBuffer};
+use super::matrix::tile::Extent;
+use super::matrix::view::{Along, Kind, Lengths};
+use super::matrix::{Bias, Factor, Job, Output};
+use super::{Buffer, Dtype, Gpu};
 use crate::Result;
 use crate::ops::conv2d::{Geometry, Kernels};
 
+/// Output channels of a group.
+pub(crate) fn group_outputs(g: &Geometry) -> usize {
+    g.output[2] / g.groups
+}
+
+/// Windows of the input, at the output's `pixels`: `[n * pixels, patch]`.
+pub(crate) fn windows(g: &Geometry, pixels: [usize; 2]) -> Lengths {
+    let [h, w, c] = g.input;
+    Lengths {
+        by_group: c / g.groups,
+        pixels,
+        channels: c / g.groups,
+        kernel_width: g.kernel[1],
+        picture: h * w * c,
+        line: w * c,
+        column: c,
+        step: g.stride,
+        origin: [-(g.padding.top as isize), -(g.padding.left as isize)],
+        source: [h, w],
+        ..Lengths::default()
+    }
+}
+
+/// The places of the output's gradient that each of the input's `pixels` went into:
+/// `[n * pixels, kernel height, kernel width, outputs of a group]`.
+pub(crate) fn windows_of_gradient(g: &Geometry, pixels: [usize; 2]) -> Lengths {
+    let [oh, ow, out] = g.output;
+    Lengths {
+        by_group: group_outputs(g),
+        pixels,
+        channels: group_outputs(g),
+        kernel_width: g.kernel[1],
+        picture: oh * ow * out,
+        line: ow * out,
+        column: out,
+        origin: [g.padding.top as isize, g.padding.left as isize],
+        backwards: true,
+        source: [oh, ow],
+        stride: g.stride,
+        ..Lengths::default()
+    }
+}
+
+/// How [`windows_of_gradient`] are read.
+pub(crate) fn gradient_kind(g: &Geometry) -> Kind {
+    Kind::Window { strided: g.stride != [1, 1] }
+}
+
+/// y from x and w.
+pub(crate) fn forward<'a>(
+    dtype: Dtype,
+    g: &Geometry,
+    x: &'a Buffer,
+    w: &'a Buffer,
+    b: Option<&'a Buffer>,
+    relu: bool,
+) -> Job<'a> {
+    let [oh, ow, out] = g.output;
+    let (og, patch) = (group_outputs(g), g.patch());
+    let weights = Lengths { by_group: og * patch, row_stride: patch, depth_stride: 1, ..Lengths::default() };
+    Job {
+        op: "conv2d",
+        extent: Extent { m: g.n * oh * ow, n: og, k: patch, batches: g.groups },
+        groups: g.groups,
+        across: 1,
+        a: Factor {
+            buffer: x,
+            kind: Kind::Window { strided: false },
+            along: Along::Depth,
+            lengths: windows(g, [oh, ow]),
+        },
+        b: Factor { buffer: w, kind: Kind::Matrix, along: Along::Depth, lengths: weights },
+        output: Output { dtype, len: g.n * oh * ow * out, row_stride: out, by_position: 0, by_group: og },
+        bias: b.map(|buffer| Bias { buffer, by_position: 0, by_group: og }),
+        relu,
+    }
+}
+
+/// dx from w and dy.
+pub(crate) fn of_input<'a>(dtype: Dtype, g: &Geometry, w: &'a Buffer, dy: &'a Buffer) -> Job<'a> {
+    let ([h, width, c], [kh, kw]) = (g.input, g.kernel);
+    let (og, cg, patch) = (group_outputs(g), c / g.groups, g.patch());
+    let weights = Lengths {
+        by_group: og * patch,
+        depth_stride: patch,
+        tap_stride: cg,
+        channels: og,
+        kernel_width: kw,
+        ..Lengths::default()
+    };
+    Job {
+        op: "conv2d backward",
+        extent: Extent { m: g.n * h * width, n: cg, k: kh * kw * og, batches: g.groups },
+        groups: g.groups,
+        across: 1,
+        a: Factor {
+            buffer: dy,
+            kind: gradient_kind(g),
+            along: Along::Depth,
+            lengths: windows_of_gradient(g, [h, width]),
+        },
+        b: Factor { buffer: w, kind: Kind::Taps, along: Along::Rows, lengths: weights },
+        output: Output { dtype, len: g.n * h * width * c, row_stride: c, by_position: 0, by_group: cg },
+        bias: None,
+        relu: false,
+    }
+}
+
+/// dw from x and dy.
+pub(crate) fn of_weights<'a>(g: &Geometry, x: &'a Buffer, dy: &'a Buffer) -> Job<'a> {
+    let [oh, ow, out] = g.output;
+    let (og, patch) = (group_outputs(g), g.patch());
+    let gradient = Lengths { by_group: og, row_stride: 1, depth_stride: out, ..Lengths::default() };
+    Job {
+        op: "conv2d backward",
+        extent: Extent { m: og, n: patch, k: g.n * oh * ow, batches: g.groups },
+        groups: g.groups,
+        across: 1,
+        a: Factor { buffer: dy, kind: Kind::Matrix, along: Along::Rows, lengths: gradient },
+        b: Factor {
+            buffer: x,
+            kind: Kind::Window { strided: false },
+            along: Along::Rows,
+            lengths: windows(g, [oh, ow]),
+        },
+        output: Output { dtype: Dtype::F32, len: out * patch, row_stride: patch, by_position: 0, by_group: og * patch },
+        bias: None,
+        relu: false,
+    }
+}
+
 impl<R: Runtime> Kernels for Gpu<R> {
     fn conv2d(&self, g: &Geometry, x: &Buffer, w: &Buffer, b: Option<&Buffer>, relu: bool) -> Result<Buffer> {
-        unimplemented!()
+        self.product(&forward(self.activation_dtype(), g, x, w, b, relu))
     }
+
     fn conv2d_dx(&self, g: &Geometry, w: &Buffer, dy: &Buffer) -> Result<Buffer> {
-        unimplemented!()
+        self.product(&of_input(self.activation_dtype(), g, w, dy))
     }
+
     fn conv2d_dw(&self, g: &Geometry, x: &Buffer, dy: &Buffer) -> Result<Buffer> {
-        unimplemented!()
+        self.product(&of_weights(g, x, dy))
     }
 }

@@ -1,11 +1,45 @@
+//! Products of matrices, with the bias and the ReLU of a fully connected layer.
+
 use cubecl::prelude::*;
 
-use super::{Buffer, Gpu, IntBuffer};
+use super::matrix::tile::Extent;
+use super::matrix::view::{Along, Kind, Lengths};
+use super::matrix::{Bias, Factor, Job, Output};
+use super::{Buffer, Dtype, Gpu};
 use crate::Result;
 use crate::ops::linear::{Kernels, Product};
 
+/// A matrix stored `[rows, depth]`, or `[depth, rows]` if `by_depth`.
+fn matrix(buffer: &Buffer, rows: usize, depth: usize, by_depth: bool) -> Factor<'_> {
+    let (along, row_stride, depth_stride) = if by_depth { (Along::Rows, 1, rows) } else { (Along::Depth, depth, 1) };
+    Factor { buffer, kind: Kind::Matrix, along, lengths: Lengths { row_stride, depth_stride, ..Lengths::default() } }
+}
+
+/// `c = a b` as one product.
+pub(crate) fn job<'a>(
+    dtype: Dtype,
+    p: &Product,
+    a: &'a Buffer,
+    b: &'a Buffer,
+    bias: Option<&'a Buffer>,
+    relu: bool,
+) -> Job<'a> {
+    let dtype = if p.weights { Dtype::F32 } else { dtype };
+    Job {
+        op: "matmul",
+        extent: Extent { m: p.m, n: p.n, k: p.k, batches: 1 },
+        groups: 1,
+        across: 1,
+        a: matrix(a, p.m, p.k, p.transpose_a),
+        b: matrix(b, p.n, p.k, !p.transpose_b),
+        output: Output { dtype, len: p.m * p.n, row_stride: p.n, by_position: 0, by_group: 0 },
+        bias: bias.map(|buffer| Bias { buffer, by_position: 0, by_group: 0 }),
+        relu,
+    }
+}
+
 impl<R: Runtime> Kernels for Gpu<R> {
     fn matmul(&self, p: &Product, a: &Buffer, b: &Buffer, bias: Option<&Buffer>, relu: bool) -> Result<Buffer> {
-        unimplemented!()
+        self.product(&job(self.activation_dtype(), p, a, b, bias, relu))
     }
 }

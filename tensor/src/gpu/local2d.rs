@@ -1,18 +1,119 @@
+//! Locally connected layers: a product for each position and group.
+
 use cubecl::prelude::*;
 
-use super::{Buffer, Gpu, IntBuffer};
+use super::conv2d::{gradient_kind, group_outputs, windows, windows_of_gradient};
+use super::matrix::tile::Extent;
+use super::matrix::view::{Along, Kind, Lengths};
+use super::matrix::{Bias, Factor, Job, Output};
+use super::{Buffer, Dtype, Gpu};
 use crate::Result;
 use crate::ops::conv2d::Geometry;
 use crate::ops::local2d::Kernels;
 
+/// The batch has the positions; rows are pictures.
+const PICTURES: [usize; 2] = [1, 1];
+
+/// y from x and w.
+pub(crate) fn forward<'a>(dtype: Dtype, g: &Geometry, x: &'a Buffer, w: &'a Buffer, b: Option<&'a Buffer>) -> Job<'a> {
+    let [oh, ow, out] = g.output;
+    let (og, patch) = (group_outputs(g), g.patch());
+    let weights = Lengths {
+        by_position: out * patch,
+        by_group: og * patch,
+        row_stride: patch,
+        depth_stride: 1,
+        ..Lengths::default()
+    };
+    Job {
+        op: "local2d",
+        extent: Extent { m: g.n, n: og, k: patch, batches: oh * ow * g.groups },
+        groups: g.groups,
+        across: ow,
+        a: Factor {
+            buffer: x,
+            kind: Kind::Window { strided: false },
+            along: Along::Depth,
+            lengths: windows(g, PICTURES),
+        },
+        b: Factor { buffer: w, kind: Kind::Matrix, along: Along::Depth, lengths: weights },
+        output: Output { dtype, len: g.n * oh * ow * out, row_stride: oh * ow * out, by_position: out, by_group: og },
+        bias: b.map(|buffer| Bias { buffer, by_position: out, by_group: og }),
+        relu: false,
+    }
+}
+
+/// dx from w and dy.
+pub(crate) fn of_input<'a>(dtype: Dtype, g: &Geometry, w: &'a Buffer, dy: &'a Buffer) -> Job<'a> {
+    let ([h, width, c], [kh, kw], [_, ow, out]) = (g.input, g.kernel, g.output);
+    let (og, cg, patch) = (group_outputs(g), c / g.groups, g.patch());
+    // A position of the input and a place in the kernel give a position of the output, whose kernels count.
+    let weights = Lengths {
+        by_group: og * patch,
+        depth_stride: patch,
+        tap_stride: cg,
+        line: ow * out * patch,
+        column: out * patch,
+        ..windows_of_gradient(g, PICTURES)
+    };
+    Job {
+        op: "local2d backward",
+        extent: Extent { m: g.n, n: cg, k: kh * kw * og, batches: h * width * g.groups },
+        groups: g.groups,
+        across: width,
+        a: Factor {
+            buffer: dy,
+            kind: gradient_kind(g),
+            along: Along::Depth,
+            lengths: windows_of_gradient(g, PICTURES),
+        },
+        b: Factor { buffer: w, kind: Kind::LocalTaps, along: Along::Rows, lengths: weights },
+        output: Output { dtype, len: g.n * h * width * c, row_stride: h * width * c, by_position: c, by_group: cg },
+        bias: None,
+        relu: false,
+    }
+}
+
+/// dw from x and dy.
+pub(crate) fn of_weights<'a>(g: &Geometry, x: &'a Buffer, dy: &'a Buffer) -> Job<'a> {
+    let [oh, ow, out] = g.output;
+    let (og, patch) = (group_outputs(g), g.patch());
+    let gradient =
+        Lengths { by_position: out, by_group: og, row_stride: 1, depth_stride: oh * ow * out, ..Lengths::default() };
+    Job {
+        op: "local2d backward",
+        extent: Extent { m: og, n: patch, k: g.n, batches: oh * ow * g.groups },
+        groups: g.groups,
+        across: ow,
+        a: Factor { buffer: dy, kind: Kind::Matrix, along: Along::Rows, lengths: gradient },
+        b: Factor {
+            buffer: x,
+            kind: Kind::Window { strided: false },
+            along: Along::Rows,
+            lengths: windows(g, PICTURES),
+        },
+        output: Output {
+            dtype: Dtype::F32,
+            len: oh * ow * out * patch,
+            row_stride: patch,
+            by_position: out * patch,
+            by_group: og * patch,
+        },
+        bias: None,
+        relu: false,
+    }
+}
+
 impl<R: Runtime> Kernels for Gpu<R> {
     fn local2d(&self, g: &Geometry, x: &Buffer, w: &Buffer, b: Option<&Buffer>) -> Result<Buffer> {
-        unimplemented!()
+        self.product(&forward(self.activation_dtype(), g, x, w, b))
     }
+
     fn local2d_dx(&self, g: &Geometry, w: &Buffer, dy: &Buffer) -> Result<Buffer> {
-        unimplemented!()
+        self.product(&of_input(self.activation_dtype(), g, w, dy))
     }
+
     fn local2d_dw(&self, g: &Geometry, x: &Buffer, dy: &Buffer) -> Result<Buffer> {
-        unimplemented!()
+        self.product(&of_weights(g, x, dy))
     }
 }

@@ -22,6 +22,7 @@ mod local2d;
 mod lrn;
 mod lrn_map;
 mod lrn_pool;
+mod matrix;
 mod pool;
 mod precision;
 mod reduce;

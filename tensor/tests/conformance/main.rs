@@ -5,14 +5,19 @@
 //! software; `--features cuda -- --include-ignored cuda` on the first NVIDIA GPU. With `ALEXNET_TEST_FULL=1` shapes are
 //! those of the paper's network.
 
+#[path = "../common/mod.rs"]
+mod common;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod activation;
 mod batch_norm;
 mod compare;
+mod conv2d;
 mod count;
 mod devices;
+mod linear;
+mod local2d;
 mod lrn;
 mod lrn_pool;
 mod pool;
@@ -57,7 +62,10 @@ macro_rules! suite {
 suite! {
     activation { forward, backward }
     batch_norm { statistics, a_large_mean_keeps_the_variance, forward, backward, the_same_bits_again }
+    conv2d { any_shape, channels, many_pixels, no_pictures, same_bits, of_the_paper }
     count { at_least, reading_at_once }
+    linear { transposes, layers, not_a_number, same_bits, of_the_paper }
+    local2d { any_shape, channels, no_pictures, same_bits }
     lrn { across_channels, within_a_map, long_windows_and_rows, any_power, nothing, the_same_bits_again }
     lrn_pool { forward, backward, two_operations_give_the_same, the_same_bits_again }
     pool { maxima_and_positions, the_first_of_equals_and_nan, averages, gradients, nothing, the_same_bits_again }

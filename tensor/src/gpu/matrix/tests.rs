@@ -1,0 +1,112 @@
+//! Tiles do not change a bit of the result, nor does the code around matrix units, which runs here with loops in their
+//! place. That the result is right is the conformance suite's to check.
+
+use cubecl::wgpu::WgpuRuntime;
+
+use super::tile::{Engine, Tile, tiles};
+use super::{Job, Rounding};
+use crate::Device;
+use crate::gpu::{Buffer, Dtype, Gpu, Precision, conv2d, linear, local2d, runtime};
+use crate::ops::Padding;
+use crate::ops::conv2d::Geometry;
+use crate::ops::linear::Product;
+use crate::random::{Stream, purpose};
+
+type Software = Gpu<WgpuRuntime>;
+
+fn device() -> Software {
+    runtime::wgpu::open_software(Precision::F32).expect("Debian's package mesa-vulkan-drivers has a device in software")
+}
+
+fn drawn(gpu: &Software, seed: u64, len: usize) -> Buffer {
+    let stream = Stream::new(seed, purpose::USER, 0);
+    let values: Vec<f32> = (0..len as u64).map(|i| 2.0 * stream.uniform(i) - 1.0).collect();
+    gpu.upload(&values).expect("an upload")
+}
+
+fn bits(gpu: &Software, buffer: &Buffer) -> Vec<u32> {
+    gpu.download(buffer).expect("a download").into_iter().map(f32::to_bits).collect()
+}
+
+/// Tiles of loops in place of fragments, with planes as large as this device's: one fragment a plane, several, depths of
+/// both kinds, and a cube with few units for its lines.
+fn looped(gpu: &Software) -> Vec<Tile> {
+    let plane = gpu.client().properties().hardware.plane_size_max;
+    let tile = |m, n, k, planes, depth| Tile::fragments(m, n, k, planes, depth, plane, Engine::Loops);
+    vec![
+        tile(32, 32, 8, [2, 2], 8),
+        tile(32, 32, 16, [2, 1], 16),
+        tile(32, 64, 8, [1, 4], 8),
+        tile(16, 16, 8, [1, 1], 8),
+    ]
+}
+
+/// Every way that fits the device; at least `least`.
+fn all_tiles(gpu: &Software, least: usize) -> Vec<Tile> {
+    let hardware = &gpu.client().properties().hardware;
+    let mut all = tiles(hardware, 4, None);
+    all.extend(looped(gpu).into_iter().filter(|t| t.fits(hardware, 4)));
+    assert!(all.len() >= least, "{all:?}");
+    all
+}
+
+fn check(gpu: &Software, job: &Job) {
+    let all = all_tiles(gpu, 9);
+    let rounding = Rounding::of(Precision::F32);
+    let expected = bits(gpu, &gpu.product_by(job, all[0], rounding));
+    assert!(expected.iter().any(|&b| b != 0), "{}: a launch failed", job.op);
+    for &tile in &all[1..] {
+        let got = bits(gpu, &gpu.product_by(job, tile, rounding));
+        let different = got.iter().zip(&expected).filter(|(g, e)| g != e).count();
+        assert!(different == 0, "{}, {:?}, {tile:?}: {different} of {} values differ", job.op, job.extent, got.len());
+    }
+}
+
+#[test]
+fn tiles_do_not_change_the_bits_of_matrices() {
+    let gpu = device();
+    for [m, n, k] in [[70, 36, 40], [33, 130, 7], [20, 24, 1100]] {
+        let (a, b, bias) = (drawn(&gpu, 1, m * k), drawn(&gpu, 2, k * n), drawn(&gpu, 3, n));
+        for (transpose_a, transpose_b) in [(false, true), (true, false)] {
+            let p = Product { m, n, k, transpose_a, transpose_b, weights: false };
+            check(&gpu, &linear::job(Dtype::F32, &p, &a, &b, Some(&bias), true));
+        }
+    }
+}
+
+/// Channels that are whole vectors and others, with strides and without.
+fn geometries() -> [Geometry; 3] {
+    let padding = Padding { top: 1, bottom: 2, left: 0, right: 1 };
+    let plain =
+        Geometry { n: 3, input: [7, 9, 16], output: [8, 8, 24], kernel: [3, 3], stride: [1, 1], padding, groups: 2 };
+    let strided = Geometry { output: [4, 3, 24], stride: [2, 3], ..plain };
+    let scalar = Geometry { input: [7, 9, 3], output: [4, 3, 5], groups: 1, ..strided };
+    [plain, strided, scalar]
+}
+
+#[test]
+fn tiles_do_not_change_the_bits_of_convolutions() {
+    let gpu = device();
+    for g in &geometries() {
+        let len = |side: [usize; 3]| g.n * side.iter().product::<usize>();
+        let (x, dy) = (drawn(&gpu, 1, len(g.input)), drawn(&gpu, 2, len(g.output)));
+        let (w, b) = (drawn(&gpu, 3, g.output[2] * g.patch()), drawn(&gpu, 4, g.output[2]));
+        check(&gpu, &conv2d::forward(Dtype::F32, g, &x, &w, Some(&b), true));
+        check(&gpu, &conv2d::of_input(Dtype::F32, g, &w, &dy));
+        check(&gpu, &conv2d::of_weights(g, &x, &dy));
+    }
+}
+
+#[test]
+fn tiles_do_not_change_the_bits_of_local_layers() {
+    let gpu = device();
+    for g in &geometries() {
+        let len = |side: [usize; 3]| g.n * side.iter().product::<usize>();
+        let (x, dy) = (drawn(&gpu, 1, len(g.input)), drawn(&gpu, 2, len(g.output)));
+        let places = g.output.iter().product::<usize>();
+        let (w, b) = (drawn(&gpu, 3, places * g.patch()), drawn(&gpu, 4, places));
+        check(&gpu, &local2d::forward(Dtype::F32, g, &x, &w, Some(&b)));
+        check(&gpu, &local2d::of_input(Dtype::F32, g, &w, &dy));
+        check(&gpu, &local2d::of_weights(g, &x, &dy));
+    }
+}
