@@ -2,8 +2,8 @@
 //! 1, 2, 3", SC 2011). A value follows from seed, purpose, step and index alone, so it is the same on every backend
 //! and for any number of threads, and nothing needs to be saved to go on where one was.
 
-const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
-const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+pub(crate) const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+pub(crate) const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
 /// The ten rounds: four random words from a 128-bit counter under a 64-bit key.
 #[inline]

@@ -1,12 +1,67 @@
+//! Dropout: the mask follows from the stream, four values from each call of the generator.
+
 use cubecl::prelude::*;
 
-use super::{Buffer, Gpu, IntBuffer};
+use super::philox::{Words, words};
+use super::precision::dispatch;
+use super::{Buffer, Gpu};
 use crate::Result;
 use crate::ops::dropout::Kernels;
 use crate::random::Stream;
 
+/// Words of one call of the generator.
+const WORDS: usize = 4;
+
+/// A unit makes whole calls of the generator: of one vector's values, or one call for several shorter vectors.
+#[cube(launch)]
+fn dropout_kernel<F: Float, N: Size>(
+    x: &Array<Vector<F, N>>,
+    y: &mut Array<Vector<F, N>>,
+    p: f32,
+    factor: f32,
+    stream: Words,
+    #[comptime] calls: usize,
+    #[comptime] vectors: usize,
+) {
+    let mut random = Sequence::<u32>::new();
+    #[unroll]
+    for call in 0..calls {
+        let words = stream.block((ABSOLUTE_POS * calls + call) as u32);
+        #[unroll]
+        for k in 0..WORDS {
+            random.push(words[k]);
+        }
+    }
+    #[unroll]
+    for part in 0..vectors {
+        let i = ABSOLUTE_POS * vectors + part;
+        if i < y.len() {
+            let mut values = Vector::<f32, N>::cast_from(x[i]);
+            #[unroll]
+            for lane in 0..N::value() {
+                // As `to_uniform` does: exact, so the mask is the host's.
+                let uniform = f32::cast_from(random[part * N::value() + lane] >> 8) * (1.0 / 16_777_216.0);
+                values[lane] = select(uniform >= p, values[lane] * factor, 0.0f32);
+            }
+            y[i] = Vector::cast_from(values);
+        }
+    }
+}
+
 impl<R: Runtime> Kernels for Gpu<R> {
     fn dropout(&self, len: usize, x: &Buffer, p: f32, factor: f64, stream: Stream) -> Result<Buffer> {
-        unimplemented!()
+        self.addressable("dropout", len)?;
+        let y = self.empty(x.dtype(), len);
+        if len > 0 {
+            let width = self.vector_width(x.dtype(), &[len]);
+            let (calls, vectors) = ((width / WORDS).max(1), (WORDS / width).max(1));
+            let (count, dim) = self.cover(len.div_ceil(width * vectors));
+            let (factor, stream) = (factor as f32, words(stream));
+            dispatch!(x.dtype(), F => {
+                let (client, x, y) = (self.client(), x.arg(), y.arg());
+                dropout_kernel::launch::<F, R>(client, count, dim, width, x, y, p, factor, stream, calls, vectors);
+            });
+        }
+        Ok(y)
     }
 }

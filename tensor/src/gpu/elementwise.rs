@@ -1,17 +1,89 @@
+//! Sums, products and scaling, value by value: one pass, vectors as wide as the device moves.
+
 use cubecl::prelude::*;
 
-use super::{Buffer, Gpu, IntBuffer};
+use super::precision::dispatch;
+use super::{Buffer, Dtype, Gpu};
 use crate::Result;
 use crate::ops::elementwise::{Binary, Kernels};
 
+#[cube(launch)]
+fn binary_kernel<F: Float, N: Size>(
+    a: &Array<Vector<F, N>>,
+    b: &Array<Vector<F, N>>,
+    c: &mut Array<Vector<F, N>>,
+    #[comptime] op: Binary,
+) {
+    if ABSOLUTE_POS < c.len() {
+        let a = Vector::<f32, N>::cast_from(a[ABSOLUTE_POS]);
+        let b = Vector::<f32, N>::cast_from(b[ABSOLUTE_POS]);
+        let result = match comptime!(op) {
+            Binary::Add => a + b,
+            Binary::Subtract => a - b,
+            Binary::Multiply => a * b,
+        };
+        c[ABSOLUTE_POS] = Vector::cast_from(result);
+    }
+}
+
+/// x is read in its own format, so that nothing is rounded before the sum.
+#[cube(launch)]
+fn add_scaled_kernel<Y: Float, X: Float, N: Size>(y: &mut Array<Vector<Y, N>>, factor: f32, x: &Array<Vector<X, N>>) {
+    if ABSOLUTE_POS < y.len() {
+        let x = Vector::<f32, N>::cast_from(x[ABSOLUTE_POS]);
+        let sum = Vector::<f32, N>::cast_from(y[ABSOLUTE_POS]) + Vector::new(factor) * x;
+        y[ABSOLUTE_POS] = Vector::cast_from(sum);
+    }
+}
+
+#[cube(launch)]
+fn affine_kernel<F: Float, N: Size>(x: &Array<Vector<F, N>>, factor: f32, shift: f32, y: &mut Array<Vector<F, N>>) {
+    if ABSOLUTE_POS < y.len() {
+        let x = Vector::<f32, N>::cast_from(x[ABSOLUTE_POS]);
+        y[ABSOLUTE_POS] = Vector::cast_from(Vector::new(factor) * x + Vector::new(shift));
+    }
+}
+
 impl<R: Runtime> Kernels for Gpu<R> {
     fn binary(&self, op: Binary, len: usize, a: &Buffer, b: &Buffer) -> Result<Buffer> {
-        unimplemented!()
+        self.addressable("elementwise", len)?;
+        let (a, b) = self.in_one_format(a, b);
+        let c = self.empty(a.dtype(), len);
+        if len > 0 {
+            let width = self.vector_width(a.dtype(), &[len]);
+            let (count, dim) = self.cover(len / width);
+            dispatch!(a.dtype(), F => {
+                binary_kernel::launch::<F, R>(self.client(), count, dim, width, a.arg(), b.arg(), c.arg(), op);
+            });
+        }
+        Ok(c)
     }
+
     fn add_scaled(&self, len: usize, y: &mut Buffer, factor: f64, x: &Buffer) -> Result<()> {
-        unimplemented!()
+        self.addressable("add_scaled", len)?;
+        self.own(y);
+        if len > 0 {
+            // The width that suits the wider of two formats.
+            let dtype = if y.dtype() == x.dtype() { x.dtype() } else { Dtype::F32 };
+            let width = self.vector_width(dtype, &[len]);
+            let ((count, dim), factor) = (self.cover(len / width), factor as f32);
+            dispatch!(y.dtype(), Y => dispatch!(x.dtype(), X => {
+                add_scaled_kernel::launch::<Y, X, R>(self.client(), count, dim, width, y.arg(), factor, x.arg());
+            }));
+        }
+        Ok(())
     }
+
     fn affine(&self, len: usize, x: &Buffer, factor: f64, shift: f64) -> Result<Buffer> {
-        unimplemented!()
+        self.addressable("affine", len)?;
+        let y = self.empty(x.dtype(), len);
+        if len > 0 {
+            let width = self.vector_width(x.dtype(), &[len]);
+            let ((count, dim), factor, shift) = (self.cover(len / width), factor as f32, shift as f32);
+            dispatch!(x.dtype(), F => {
+                affine_kernel::launch::<F, R>(self.client(), count, dim, width, x.arg(), factor, shift, y.arg());
+            });
+        }
+        Ok(y)
     }
 }

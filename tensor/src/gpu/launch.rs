@@ -7,6 +7,8 @@ use crate::{Error, Result};
 
 /// Units of a cube in kernels that work value by value.
 pub(crate) const UNITS: u32 = 256;
+/// Values that 32 bits count, less what the last step of a loop goes too far.
+const REACH: usize = u32::MAX as usize - (1 << 24);
 
 impl<R: Runtime> Gpu<R> {
     /// The widest vector that a device moves in one instruction and that divides each of `lens`.
@@ -21,12 +23,19 @@ impl<R: Runtime> Gpu<R> {
         (cubecl::calculate_cube_count_elemwise(self.client(), count, dim), dim)
     }
 
-    /// Fails for a buffer of `len` values that kernels, whose indices have 32 bits, could not reach to its end.
+    /// At least `count` cubes of `units` units, over several axes where one does not hold them: kernels return where
+    /// `CUBE_POS` is not below `count`.
+    pub(crate) fn cubes(&self, count: usize, units: u32) -> (CubeCount, CubeDim) {
+        let dim = CubeDim::new_1d(units);
+        (cubecl::calculate_cube_count_elemwise(self.client(), count * units as usize, dim), dim)
+    }
+
+    /// Fails for a buffer of `len` values that kernels, whose indices have 32 bits, could not step past the end of.
     pub(crate) fn addressable(&self, op: &'static str, len: usize) -> Result<()> {
-        if u32::try_from(len).is_ok() {
+        if len <= REACH {
             return Ok(());
         }
-        let what = format!("{len} values in one tensor, and kernels reach {}; use a smaller batch", u32::MAX);
+        let what = format!("one tensor has {len} values, and kernels reach {REACH}; use a smaller batch");
         Err(Error::argument(op, what))
     }
 }

@@ -27,5 +27,5 @@ pub use conv2d::Conv2d;
 pub use dropout::{Dropout, DropoutScale};
 pub use lrn::{AlphaRule, Lrn, Region};
 pub use pool::{Pool2d, PoolKind};
-pub use update::{AdamStep, SgdStep};
+pub use update::{AdamStep, AdamUpdate, SgdStep, SgdUpdate};
 pub use window::{Edge, Padding};

@@ -39,44 +39,118 @@ pub struct AdamStep {
     pub epsilon_hat: bool,
 }
 
-/// What a backend supplies. The weights are written in place.
+/// The factors of [`AdamStep`]'s formulas, with the corrections for bias taken out of the loop over the weights:
+/// w <- w - rate m / (scale sqrt(v) + epsilon).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct AdamFactors {
+    pub beta1: f64,
+    pub rest1: f64,
+    pub beta2: f64,
+    pub rest2: f64,
+    pub decay: f64,
+    pub rate: f64,
+    pub scale: f64,
+    pub epsilon: f64,
+}
+
+impl AdamStep {
+    /// Worked out in double precision.
+    pub(crate) fn factors(&self) -> AdamFactors {
+        let &Self { rate, beta1, beta2, epsilon, decay, step, epsilon_hat } = self;
+        let (correct1, correct2) = (1.0 - beta1.powf(step as f64), (1.0 - beta2.powf(step as f64)).sqrt());
+        // rate mhat / (sqrt(vhat) + e) = rate / correct1 * m / (sqrt(v) / correct2 + e); with epsilon hat it is
+        // rate * correct2 / correct1 * m / (sqrt(v) + e).
+        let (rate, scale) =
+            if epsilon_hat { (rate * correct2 / correct1, 1.0) } else { (rate / correct1, 1.0 / correct2) };
+        AdamFactors { beta1, rest1: 1.0 - beta1, beta2, rest2: 1.0 - beta2, decay, rate, scale, epsilon }
+    }
+}
+
+/// A parameter and what a step of gradient descent reads and writes with it, all of one shape.
+#[derive(Debug)]
+pub struct SgdUpdate<'a, T> {
+    /// The step.
+    pub step: SgdStep,
+    /// The weights.
+    pub w: &'a mut T,
+    /// Their velocity.
+    pub v: &'a mut T,
+    /// Their gradient.
+    pub g: &'a T,
+}
+
+/// A parameter and what a step of Adam reads and writes with it, all of one shape.
+#[derive(Debug)]
+pub struct AdamUpdate<'a, T> {
+    /// The step.
+    pub step: AdamStep,
+    /// The weights.
+    pub w: &'a mut T,
+    /// The mean of gradients.
+    pub m: &'a mut T,
+    /// The mean of squared gradients.
+    pub v: &'a mut T,
+    /// The gradient.
+    pub g: &'a T,
+}
+
+/// What a backend supplies. The weights are written in place. A list is one piece of work: a network has large
+/// parameters and many small ones.
 pub trait Kernels: Device {
-    /// Updates w and v.
-    fn sgd_step(
-        &self,
-        len: usize,
-        s: &SgdStep,
-        w: &mut Self::Floats,
-        v: &mut Self::Floats,
-        g: &Self::Floats,
-    ) -> Result<()>;
-    /// Updates w, m and v.
-    fn adam_step(
-        &self,
-        len: usize,
-        s: &AdamStep,
-        w: &mut Self::Floats,
-        m: &mut Self::Floats,
-        v: &mut Self::Floats,
-        g: &Self::Floats,
-    ) -> Result<()>;
+    /// Updates each w and v.
+    fn sgd_steps(&self, updates: &mut [SgdUpdate<'_, Self::Floats>]) -> Result<()>;
+    /// Updates each w, m and v.
+    fn adam_steps(&self, updates: &mut [AdamUpdate<'_, Self::Floats>]) -> Result<()>;
 }
 
 impl<B: Backend> Tensor<B> {
     /// One step on the weights `self` with velocity `v` and gradient `g`, all of one shape.
     pub fn sgd_step(&mut self, s: &SgdStep, v: &mut Self, g: &Self) -> Result<()> {
-        self.same_shape("sgd", v)?;
-        self.same_shape("sgd", g)?;
-        let (device, len) = (self.device().clone(), self.len());
-        device.sgd_step(len, s, &mut self.data, &mut v.data, &g.data)
+        Self::sgd_steps(vec![SgdUpdate { step: *s, w: self, v, g }])
+    }
+
+    /// One step on each of several parameters of one device, together: on a GPU in one launch.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape), with nothing changed, where the tensors of an update differ in shape.
+    pub fn sgd_steps(updates: Vec<SgdUpdate<'_, Self>>) -> Result<()> {
+        for u in &updates {
+            u.w.same_shape("sgd", u.v)?;
+            u.w.same_shape("sgd", u.g)?;
+        }
+        let Some(device) = updates.first().map(|u| u.w.device().clone()) else { return Ok(()) };
+        let buffers = updates.into_iter().map(|SgdUpdate { step, w, v, g }| SgdUpdate {
+            step,
+            w: &mut w.data,
+            v: &mut v.data,
+            g: &g.data,
+        });
+        device.sgd_steps(&mut buffers.collect::<Vec<_>>())
     }
 
     /// One step on the weights `self` with moments `m`, `v` and gradient `g`, all of one shape.
     pub fn adam_step(&mut self, s: &AdamStep, m: &mut Self, v: &mut Self, g: &Self) -> Result<()> {
-        self.same_shape("adam", m)?;
-        self.same_shape("adam", v)?;
-        self.same_shape("adam", g)?;
-        let (device, len) = (self.device().clone(), self.len());
-        device.adam_step(len, s, &mut self.data, &mut m.data, &mut v.data, &g.data)
+        Self::adam_steps(vec![AdamUpdate { step: *s, w: self, m, v, g }])
+    }
+
+    /// One step on each of several parameters of one device, together: on a GPU in one launch.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape), with nothing changed, where the tensors of an update differ in shape.
+    pub fn adam_steps(updates: Vec<AdamUpdate<'_, Self>>) -> Result<()> {
+        for u in &updates {
+            u.w.same_shape("adam", u.m)?;
+            u.w.same_shape("adam", u.v)?;
+            u.w.same_shape("adam", u.g)?;
+        }
+        let Some(device) = updates.first().map(|u| u.w.device().clone()) else { return Ok(()) };
+        let buffers = updates.into_iter().map(|AdamUpdate { step, w, m, v, g }| AdamUpdate {
+            step,
+            w: &mut w.data,
+            m: &mut m.data,
+            v: &mut v.data,
+            g: &g.data,
+        });
+        device.adam_steps(&mut buffers.collect::<Vec<_>>())
     }
 }

@@ -9,7 +9,7 @@ use crate::ops::linear::Product;
 use crate::ops::lrn::Lrn;
 use crate::ops::lrn_pool::{Forward, in_turn, in_turn_dx};
 use crate::ops::pool::Geometry as PoolGeometry;
-use crate::ops::update::{AdamStep, SgdStep};
+use crate::ops::update::{AdamUpdate, SgdUpdate};
 use crate::ops::{
     activation, batch_norm, conv2d, count, cross_entropy, dropout, elementwise, linear, local2d, lrn, lrn_pool, pool,
     reduce, sample, update,
@@ -249,22 +249,12 @@ impl sample::Kernels for Plan {
 }
 
 impl update::Kernels for Plan {
-    fn sgd_step(&self, _: usize, _: &SgdStep, w: &mut Buffer, v: &mut Buffer, _: &Buffer) -> Result<()> {
-        self.own(w)?;
-        self.own(v)
+    fn sgd_steps(&self, updates: &mut [SgdUpdate<'_, Buffer>]) -> Result<()> {
+        updates.iter_mut().try_for_each(|u| self.own(u.w).and_then(|()| self.own(u.v)))
     }
 
-    fn adam_step(
-        &self,
-        _: usize,
-        _: &AdamStep,
-        w: &mut Buffer,
-        m: &mut Buffer,
-        v: &mut Buffer,
-        _: &Buffer,
-    ) -> Result<()> {
-        self.own(w)?;
-        self.own(m)?;
-        self.own(v)
+    fn adam_steps(&self, updates: &mut [AdamUpdate<'_, Buffer>]) -> Result<()> {
+        let own = |u: &mut AdamUpdate<'_, Buffer>| self.own(u.w).and(self.own(u.m)).and(self.own(u.v));
+        updates.iter_mut().try_for_each(own)
     }
 }

@@ -295,21 +295,20 @@ impl<B: Backend> sample::Kernels for Timed<B> {
 }
 
 impl<B: Backend> update::Kernels for Timed<B> {
-    fn sgd_step(&self, len: usize, s: &SgdStep, w: &mut Floats<B>, v: &mut Floats<B>, g: &Floats<B>) -> Result<()> {
-        let (read, written) = (self.size(&[w, v, g]), self.size(&[w, v]));
-        self.call("sgd", 0.0, read, |_, ()| written, || self.inner.sgd_step(len, s, w, v, g))
+    fn sgd_steps(&self, updates: &mut [SgdUpdate<'_, Floats<B>>]) -> Result<()> {
+        let size = |u: &SgdUpdate<'_, Floats<B>>| (self.size(&[u.w, u.v, u.g]), self.size(&[u.w, u.v]));
+        let (read, written) = total(updates.iter().map(size));
+        self.call("sgd", 0.0, read, |_, ()| written, || self.inner.sgd_steps(updates))
     }
 
-    fn adam_step(
-        &self,
-        len: usize,
-        s: &AdamStep,
-        w: &mut Floats<B>,
-        m: &mut Floats<B>,
-        v: &mut Floats<B>,
-        g: &Floats<B>,
-    ) -> Result<()> {
-        let (read, written) = (self.size(&[w, m, v, g]), self.size(&[w, m, v]));
-        self.call("adam", 0.0, read, |_, ()| written, || self.inner.adam_step(len, s, w, m, v, g))
+    fn adam_steps(&self, updates: &mut [AdamUpdate<'_, Floats<B>>]) -> Result<()> {
+        let size = |u: &AdamUpdate<'_, Floats<B>>| (self.size(&[u.w, u.m, u.v, u.g]), self.size(&[u.w, u.m, u.v]));
+        let (read, written) = total(updates.iter().map(size));
+        self.call("adam", 0.0, read, |_, ()| written, || self.inner.adam_steps(updates))
     }
+}
+
+/// Bytes read and written by all.
+fn total(sizes: impl Iterator<Item = (u64, u64)>) -> (u64, u64) {
+    sizes.fold((0, 0), |(read, written), (r, w)| (read + r, written + w))
 }

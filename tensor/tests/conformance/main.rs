@@ -15,12 +15,18 @@ mod batch_norm;
 mod compare;
 mod conv2d;
 mod count;
+mod cross_entropy;
 mod devices;
+mod dropout;
+mod elementwise;
 mod linear;
 mod local2d;
 mod lrn;
 mod lrn_pool;
 mod pool;
+mod reduce;
+mod sample;
+mod update;
 
 /// Instantiates each check for each backend of this build.
 macro_rules! suite {
@@ -64,9 +70,15 @@ suite! {
     batch_norm { statistics, a_large_mean_keeps_the_variance, forward, backward, the_same_bits_again }
     conv2d { any_shape, channels, many_pixels, no_pictures, same_bits, of_the_paper }
     count { at_least, reading_at_once }
+    cross_entropy { softmax, loss, gradient, rank, special_values, bits_repeat }
+    dropout { masks_are_the_hosts, known_answers, bf16_or_not_the_mask_is_the_same }
+    elementwise { binary, add_scaled, affine, in_place_means_owned }
     linear { transposes, layers, not_a_number, same_bits, of_the_paper }
     local2d { any_shape, channels, no_pictures, same_bits }
     lrn { across_channels, within_a_map, long_windows_and_rows, any_power, nothing, the_same_bits_again }
     lrn_pool { forward, backward, two_operations_give_the_same, the_same_bits_again }
     pool { maxima_and_positions, the_first_of_equals_and_nan, averages, gradients, nothing, the_same_bits_again }
+    reduce { sum, sum_rows, sum_first, max_columns, all_finite, bits_repeat }
+    sample { values_are_the_hosts }
+    update { sgd, adam, a_list_is_its_single_steps, shared_tensors_are_left_alone }
 }

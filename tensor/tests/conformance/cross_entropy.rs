@@ -1,0 +1,114 @@
+//! Softmax and cross-entropy.
+
+use alexnet_tensor::{Cpu, Ints, Tensor};
+
+use crate::compare::{assert_near, exact, flowing, host, ints_on};
+use crate::devices::Tested;
+use crate::support::{cpu64, values};
+
+/// Rows and classes: one of either; fewer than the units of a cube and more; many rows.
+const SHAPES: [[usize; 2]; 10] =
+    [[0, 3], [1, 1], [5, 1], [3, 2], [7, 10], [4, 31], [128, 1000], [2, 10_007], [3, 256], [70_001, 3]];
+
+/// Logits and labels, the first and the last class among them.
+fn case([n, c]: [usize; 2]) -> (Vec<f64>, Vec<u32>) {
+    let x = values((n + c) as u64, n * c).iter().map(|v| 4.0 * v).collect();
+    let label = |row: usize| [0, c - 1, row * 31 % c][row % 3] as u32;
+    (x, (0..n).map(label).collect())
+}
+
+/// Logits as the device rounds them, so that what follows is compared alone.
+fn rounded<B: Tested>(x: &Tensor<B>) -> Tensor<Cpu<f64>> {
+    exact(x.shape(), &host(x))
+}
+
+fn labels64(labels: &[u32]) -> Ints<Cpu<f64>> {
+    ints_on(cpu64(), labels)
+}
+
+pub fn softmax<B: Tested>(device: &B) {
+    for shape in SHAPES {
+        let x = flowing(device, &shape, &case(shape).0);
+        let expected = rounded(&x).softmax().expect("the CPU").to_vec().expect("values");
+        assert_near(&host(&x.softmax().expect("a launch")), &expected, |_| 1.0, device.values());
+    }
+}
+
+pub fn loss<B: Tested>(device: &B) {
+    for shape in SHAPES {
+        let (x, labels) = case(shape);
+        let x = flowing(device, &shape, &x);
+        let expected = rounded(&x).cross_entropy(&labels64(&labels)).expect("the CPU").to_vec().expect("values");
+        let losses = host(&x.cross_entropy(&ints_on(device, &labels)).expect("a launch"));
+        // Single precision in every mode.
+        assert_near(&losses, &expected, |_| 20.0, 1e-6);
+    }
+}
+
+pub fn gradient<B: Tested>(device: &B) {
+    for shape in SHAPES {
+        let ((x, labels), factor) = (case(shape), 1.0 / shape[0].max(1) as f64);
+        let x = flowing(device, &shape, &x);
+        let dx = rounded(&x).cross_entropy_dx(&labels64(&labels), factor).expect("the CPU");
+        let got = host(&x.cross_entropy_dx(&ints_on(device, &labels), factor).expect("a launch"));
+        assert_near(&got, &dx.to_vec().expect("values"), |_| factor, 2.0 * device.values());
+    }
+}
+
+pub fn rank<B: Tested>(device: &B) {
+    for [n, c] in SHAPES {
+        let (x, labels) = case([n, c]);
+        // Few different values, exact in every format: ties.
+        let x: Vec<f64> = x.iter().map(|v| (v * 2.0).round() / 2.0).collect();
+        check_ranks(device, [n, c], &x, &labels);
+    }
+    let (nan, inf) = (f64::NAN, f64::INFINITY);
+    for label in 0..5 {
+        check_ranks(device, [1, 5], &[nan, inf, nan, -inf, 0.0], &[label]);
+        check_ranks(device, [1, 5], &[0.0, -0.0, 0.0, -0.0, -1.0], &[label]);
+    }
+}
+
+fn check_ranks<B: Tested>(device: &B, shape: [usize; 2], x: &[f64], labels: &[u32]) {
+    let got = flowing(device, &shape, x).label_rank(&ints_on(device, labels)).expect("a launch");
+    let expected = exact(&shape, x).label_rank(&labels64(labels)).expect("the CPU");
+    assert_eq!(got.to_vec().expect("values"), expected.to_vec().expect("values"), "{shape:?}");
+}
+
+/// Logits far from 0 neither overflow nor vanish; NaN and infinity spread over their row and no further.
+pub fn special_values<B: Tested>(device: &B) {
+    let (nan, inf) = (f64::NAN, f64::INFINITY);
+    let x = [[1e30, -1e30, 0.0], [3.0, nan, 1.0], [-inf, 2.0, 2.0], [inf, 0.0, 0.0], [-inf, -inf, -inf]];
+    let labels = [0, 0, 2, 1, 0];
+    let (x, on_host) = (flowing(device, &[5, 3], x.as_flattened()), labels64(&labels));
+    let labels = ints_on(device, &labels);
+    let exact = rounded(&x);
+    let pairs = [
+        (x.softmax(), exact.softmax()),
+        (x.cross_entropy(&labels), exact.cross_entropy(&on_host)),
+        (x.cross_entropy_dx(&labels, 0.5), exact.cross_entropy_dx(&on_host, 0.5)),
+    ];
+    for (got, expected) in pairs {
+        let (got, expected) = (host(&got.expect("a launch")), expected.expect("the CPU").to_vec().expect("values"));
+        for (i, (g, e)) in got.iter().zip(&expected).enumerate() {
+            let near = (g - e).abs() <= device.values() || g == e || (g.is_nan() && e.is_nan());
+            assert!(near, "value {i} of {got:?} should be {e}");
+        }
+    }
+}
+
+pub fn bits_repeat<B: Tested>(device: &B) {
+    let (x, labels) = case([64, 1000]);
+    let (x, labels) = (flowing(device, &[64, 1000], &x), ints_on(device, &labels));
+    let bits = || {
+        let (loss, dx) = (x.cross_entropy(&labels), x.cross_entropy_dx(&labels, 0.25));
+        [loss, dx].map(|t| {
+            let values = t.expect("a launch").to_vec().expect("values");
+            values.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        })
+    };
+    let first = bits();
+    for _ in 0..3 {
+        assert_eq!(bits(), first);
+    }
+}

@@ -1,0 +1,65 @@
+//! Sums, products and scaling.
+
+use crate::compare::{assert_near, exact, flowing, host, on};
+use crate::devices::Tested;
+use crate::support::values;
+
+/// Lengths that are and are not whole vectors, of one launch's cube and more; none at all.
+const LENGTHS: [usize; 7] = [0, 1, 2, 7, 256, 1000, 70_001];
+
+pub fn binary<B: Tested>(device: &B) {
+    for len in LENGTHS {
+        let (a, b) = (values(1, len), values(2, len));
+        let (x, y) = (flowing(device, &[len], &a), flowing(device, &[len], &b));
+        let (ex, ey) = (exact(&[len], &a), exact(&[len], &b));
+        let scale = |i: usize| a[i].abs() + b[i].abs() + (a[i] * b[i]).abs();
+        let results = [(x.add(&y), ex.add(&ey)), (x.subtract(&y), ex.subtract(&ey)), (x.multiply(&y), ex.multiply(&ey))];
+        for (got, expected) in results {
+            let expected = expected.expect("the CPU").to_vec().expect("values");
+            assert_near(&host(&got.expect("a launch")), &expected, scale, 2.0 * device.values());
+        }
+        // Weights with what flows between layers: no more is lost than the latter's rounding.
+        let mixed = host(&on(device, &[len], &a).add(&y).expect("a launch"));
+        assert_near(&mixed, &ex.add(&ey).expect("the CPU").to_vec().expect("values"), scale, device.values());
+    }
+}
+
+pub fn add_scaled<B: Tested>(device: &B) {
+    for len in LENGTHS {
+        let (a, b) = (values(3, len), values(4, len));
+        let mut expected = exact(&[len], &a);
+        expected.add_scaled(-0.3, &exact(&[len], &b)).expect("the CPU");
+        let expected = expected.to_vec().expect("values");
+        let x = [flowing(device, &[len], &b), on(device, &[len], &b)];
+        for mut y in [flowing(device, &[len], &a), on(device, &[len], &a)] {
+            for (x, times) in x.iter().zip([1.0, 2.0]) {
+                y.add_scaled(-0.3, x).expect("a launch");
+                let expected: Vec<f64> = expected.iter().zip(&a).map(|(e, a)| a + times * (e - a)).collect();
+                assert_near(&host(&y), &expected, |i| a[i].abs() + b[i].abs(), 3.0 * device.values());
+            }
+        }
+    }
+}
+
+pub fn affine<B: Tested>(device: &B) {
+    for len in LENGTHS {
+        let x = values(5, len);
+        let y = host(&flowing(device, &[len], &x).affine(1.7, -0.9).expect("a launch"));
+        let expected = exact(&[len], &x).affine(1.7, -0.9).expect("the CPU").to_vec().expect("values");
+        assert_near(&y, &expected, |i| 1.7 * x[i].abs() + 0.9, device.values());
+    }
+    let special = flowing(device, &[3], &[f64::NAN, f64::INFINITY, f64::NEG_INFINITY]);
+    let y = host(&special.scale(-2.0).expect("a launch"));
+    assert!(y[0].is_nan() && y[1] == f64::NEG_INFINITY && y[2] == f64::INFINITY, "scaled: {y:?}");
+}
+
+/// Other holders of the memory that is written in place do not see it.
+pub fn in_place_means_owned<B: Tested>(device: &B) {
+    let x = values(6, 1000);
+    let before = flowing(device, &[1000], &x);
+    let mut after = before.clone();
+    let unchanged = host(&before);
+    after.add_scaled(1.0, &before).expect("a launch");
+    assert_eq!(host(&before), unchanged);
+    assert_ne!(host(&after), unchanged);
+}

@@ -1,0 +1,119 @@
+//! Optimizer steps, one parameter at a time and all at once. Everything is single precision in every mode.
+
+use alexnet_tensor::ops::{AdamStep, AdamUpdate, SgdStep, SgdUpdate};
+use alexnet_tensor::{Backend, Tensor};
+
+use crate::compare::{assert_near, exact, host, on};
+use crate::devices::Tested;
+use crate::support::values;
+
+const LENGTHS: [usize; 7] = [0, 1, 2, 7, 1000, 16_386, 50_021];
+const STEPS: u64 = 3;
+const TOLERANCE: f64 = 1e-6;
+
+fn sgd_settings() -> [SgdStep; 3] {
+    let base = SgdStep { rate: 0.1, momentum: 0.9, decay: 5e-4, nesterov: false };
+    [base, SgdStep { nesterov: true, ..base }, SgdStep { momentum: 0.0, decay: 0.0, ..base }]
+}
+
+fn adam_settings() -> [AdamStep; 2] {
+    let base =
+        AdamStep { rate: 0.01, beta1: 0.9, beta2: 0.99, epsilon: 1e-3, decay: 0.01, step: 1, epsilon_hat: false };
+    [base, AdamStep { epsilon_hat: true, decay: 0.0, ..base }]
+}
+
+/// Weights and state after some steps.
+fn run_sgd<B: Backend>(s: SgdStep, mut w: Tensor<B>, g: impl Fn(u64) -> Tensor<B>) -> [Tensor<B>; 2] {
+    let mut v = Tensor::zeros(w.device(), w.shape()).expect("zeros");
+    for t in 1..=STEPS {
+        w.sgd_step(&s, &mut v, &g(t)).expect("a step");
+    }
+    [w, v]
+}
+
+fn run_adam<B: Backend>(s: AdamStep, mut w: Tensor<B>, g: impl Fn(u64) -> Tensor<B>) -> [Tensor<B>; 3] {
+    let [mut m, mut v] = [(); 2].map(|()| Tensor::zeros(w.device(), w.shape()).expect("zeros"));
+    for step in 1..=STEPS {
+        w.adam_step(&AdamStep { step, ..s }, &mut m, &mut v, &g(step)).expect("a step");
+    }
+    [w, m, v]
+}
+
+pub fn sgd<B: Tested>(device: &B) {
+    for (s, len) in sgd_settings().into_iter().flat_map(|s| LENGTHS.map(|len| (s, len))) {
+        let (w, g) = (values(1, len), |t| values(10 + t, len));
+        let got = run_sgd(s, on(device, &[len], &w), |t| on(device, &[len], &g(t)));
+        let expected = run_sgd(s, exact(&[len], &w), |t| exact(&[len], &g(t)));
+        for (got, expected) in got.iter().zip(&expected) {
+            assert_near(&host(got), &expected.to_vec().expect("values"), |_| 4.0, TOLERANCE);
+        }
+    }
+}
+
+pub fn adam<B: Tested>(device: &B) {
+    for (s, len) in adam_settings().into_iter().flat_map(|s| LENGTHS.map(|len| (s, len))) {
+        let (w, g) = (values(2, len), |t| values(20 + t, len));
+        let got = run_adam(s, on(device, &[len], &w), |t| on(device, &[len], &g(t)));
+        let expected = run_adam(s, exact(&[len], &w), |t| exact(&[len], &g(t)));
+        for (got, expected) in got.iter().zip(&expected) {
+            assert_near(&host(got), &expected.to_vec().expect("values"), |_| 4.0, TOLERANCE);
+        }
+    }
+}
+
+/// Lengths of one network: of every width of vectors, less and more than a cube's chunk, and more parameters than
+/// some devices bind at once.
+fn network() -> Vec<usize> {
+    let few = [5000, 1, 96, 10, 0, 4096, 4099, 34_848, 3, 16_384];
+    few.into_iter().chain((1..60).map(|i| i * 4)).collect()
+}
+
+fn bits<B: Tested>(tensors: &[Tensor<B>]) -> Vec<Vec<u32>> {
+    let bits = |t: &Tensor<B>| t.to_vec().expect("values").into_iter().map(f32::to_bits).collect();
+    tensors.iter().map(bits).collect()
+}
+
+/// Bit for bit, each parameter with settings of its own.
+pub fn a_list_is_its_single_steps<B: Tested>(device: &B) {
+    let lens = network();
+    let draw = |seed: u64| -> Vec<Tensor<B>> {
+        lens.iter().enumerate().map(|(i, &len)| on(device, &[len], &values(seed + i as u64, len))).collect()
+    };
+    let sgd = |i: usize| SgdStep { rate: 0.01 * (i + 1) as f64, ..sgd_settings()[i % 3] };
+    let adam = |i: usize| AdamStep { rate: 0.01 * (i + 1) as f64, step: 1 + i as u64, ..adam_settings()[i % 2] };
+    let (w, m, g) = (draw(100), draw(300), draw(500));
+    let v: Vec<_> = draw(700).iter().map(|v| v.multiply(v).expect("a launch")).collect();
+
+    let (mut single_w, mut single_m) = (w.clone(), m.clone());
+    for (i, (w, m)) in single_w.iter_mut().zip(&mut single_m).enumerate() {
+        w.sgd_step(&sgd(i), m, &g[i]).expect("a step");
+    }
+    let (mut list_w, mut list_m) = (w.clone(), m.clone());
+    let all = list_w.iter_mut().zip(&mut list_m).zip(&g).enumerate();
+    let updates = all.map(|(i, ((w, v), g))| SgdUpdate { step: sgd(i), w, v, g }).collect();
+    Tensor::sgd_steps(updates).expect("a step");
+    assert_eq!((bits(&list_w), bits(&list_m)), (bits(&single_w), bits(&single_m)));
+    assert!(lens.iter().enumerate().all(|(i, &len)| len == 0 || bits(&list_w[i..=i]) != bits(&w[i..=i])));
+
+    let (mut single_w, mut single_m, mut single_v) = (w.clone(), m.clone(), v.clone());
+    for (i, ((w, m), v)) in single_w.iter_mut().zip(&mut single_m).zip(&mut single_v).enumerate() {
+        w.adam_step(&adam(i), m, v, &g[i]).expect("a step");
+    }
+    let (mut list_w, mut list_m, mut list_v) = (w.clone(), m.clone(), v.clone());
+    let all = list_w.iter_mut().zip(&mut list_m).zip(&mut list_v).zip(&g).enumerate();
+    let updates = all.map(|(i, (((w, m), v), g))| AdamUpdate { step: adam(i), w, m, v, g }).collect();
+    Tensor::adam_steps(updates).expect("a step");
+    assert_eq!((bits(&list_w), bits(&list_m), bits(&list_v)), (bits(&single_w), bits(&single_m), bits(&single_v)));
+    Tensor::<B>::sgd_steps(Vec::new()).expect("nothing to do");
+}
+
+/// A checkpoint that is being written shares the memory: it does not see the step.
+pub fn shared_tensors_are_left_alone<B: Tested>(device: &B) {
+    let (mut w, g) = (on(device, &[100], &values(1, 100)), on(device, &[100], &values(2, 100)));
+    let mut v = Tensor::zeros(device, &[100]).expect("zeros");
+    let kept = [w.clone(), v.clone()];
+    let before = bits(&kept);
+    w.sgd_step(&sgd_settings()[0], &mut v, &g).expect("a step");
+    assert_eq!(bits(&kept), before);
+    assert!(bits(&[w])[0] != before[0] && bits(&[v])[0] != before[1]);
+}
