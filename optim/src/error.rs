@@ -43,7 +43,13 @@ pub enum Error {
         /// What was expected, what came and what to do.
         what: String,
     },
-    /// The device failed while a parameter was updated.
+    /// The device failed in a step, which some parameters have had and others not.
+    #[error("the device failed in a step; go on from the last checkpoint: {source}")]
+    Step {
+        /// The operation that failed.
+        source: tensor::Error,
+    },
+    /// The device cannot hold a tensor of state.
     #[error("parameter `{parameter}`: {source}")]
     Tensor {
         /// The parameter, or the tensor of state.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tensor::ops::{AdamStep, SgdStep};
+use tensor::ops::{AdamStep, AdamUpdate, SgdStep, SgdUpdate};
 use tensor::{Backend, Tensor};
 
 use crate::error::{Range, check};
@@ -79,7 +79,8 @@ impl<B: Backend> Optimizer<B> {
     /// # Errors
     /// [`Error::Setting`] for a rate or multiplier that is negative or not finite, [`Error::Shape`] where a gradient or
     /// the remembered state is of another shape, [`Error::Duplicate`] for a name that comes twice: all found before
-    /// anything is changed. [`Error::Tensor`] if the device fails, in which case some parameters have had their step.
+    /// anything is changed. [`Error::Tensor`] if the device cannot hold a parameter's state. [`Error::Step`] if it
+    /// fails in the step, in which case some parameters have had theirs.
     pub fn step(&mut self, rate: f64, updates: Vec<Update<'_, B>>) -> Result<()> {
         check("rate", Range::NonNegative, rate)?;
         let mut names = BTreeSet::new();
@@ -90,11 +91,12 @@ impl<B: Backend> Optimizer<B> {
             }
         }
         self.steps += 1;
+        let mut moving = BTreeMap::new();
         for update in updates.into_iter().filter(|u| u.rate > 0.0) {
-            let name = update.name;
-            self.apply(rate, update).map_err(|source| Error::Tensor { parameter: name.into(), source })?;
+            self.make_slot(&update).map_err(|source| Error::Tensor { parameter: update.name.into(), source })?;
+            moving.insert(update.name, update);
         }
-        Ok(())
+        self.apply(rate, moving).map_err(|source| Error::Step { source })
     }
 
     fn check(&self, update: &Update<'_, B>) -> Result<()> {
@@ -118,19 +120,30 @@ impl<B: Backend> Optimizer<B> {
         }
     }
 
-    fn apply(&mut self, rate: f64, update: Update<'_, B>) -> tensor::Result<()> {
+    fn make_slot(&mut self, update: &Update<'_, B>) -> tensor::Result<()> {
         if !self.slots.contains_key(update.name) {
             let slot = new_slot(&self.rule, update.value)?;
             self.slots.insert(update.name.into(), slot);
         }
-        match (&self.rule, self.slots.get_mut(update.name)) {
-            (Rule::Sgd(rule), Some(Slot::Velocity(v))) => sgd_step(rule, rate, v, update),
-            (Rule::Adam(rule), Some(Slot::Moments { m, v, t })) => {
-                *t += 1;
-                adam_step(rule, rate, *t, m, v, update)
+        Ok(())
+    }
+
+    /// All parameters in one call, which is one launch on a GPU.
+    fn apply(&mut self, rate: f64, mut updates: BTreeMap<&str, Update<'_, B>>) -> tensor::Result<()> {
+        let (mut sgd, mut adam) = (Vec::new(), Vec::new());
+        for (name, slot) in &mut self.slots {
+            let Some(update) = updates.remove(name.as_str()) else { continue };
+            match (&self.rule, slot) {
+                (Rule::Sgd(rule), Slot::Velocity(v)) => sgd.push(sgd_update(rule, rate, v, update)),
+                (Rule::Adam(rule), Slot::Moments { m, v, t }) => {
+                    *t += 1;
+                    adam.push(adam_update(rule, rate, *t, m, v, update));
+                }
+                _ => unreachable!("slots are made and loaded by the rule"),
             }
-            _ => unreachable!("slots are made and loaded by the rule"),
         }
+        Tensor::sgd_steps(sgd)?;
+        Tensor::adam_steps(adam)
     }
 
     /// What is remembered. The tensors share memory with the optimizer's until its next step.
@@ -187,24 +200,29 @@ fn new_slot<B: Backend>(rule: &Rule, value: &Tensor<B>) -> tensor::Result<Slot<B
     })
 }
 
-fn sgd_step<B: Backend>(rule: &Sgd, rate: f64, v: &mut Tensor<B>, u: Update<'_, B>) -> tensor::Result<()> {
+fn sgd_update<'a, B: Backend>(
+    rule: &Sgd,
+    rate: f64,
+    v: &'a mut Tensor<B>,
+    u: Update<'a, B>,
+) -> SgdUpdate<'a, Tensor<B>> {
     let Sgd { momentum, decay, nesterov } = *rule;
     let step = SgdStep { rate: rate * u.rate, momentum, decay: decay * u.decay, nesterov };
-    u.value.sgd_step(&step, v, u.gradient)
+    SgdUpdate { step, w: u.value, v, g: u.gradient }
 }
 
-fn adam_step<B: Backend>(
+fn adam_update<'a, B: Backend>(
     rule: &Adam,
     rate: f64,
     t: u64,
-    m: &mut Tensor<B>,
-    v: &mut Tensor<B>,
-    u: Update<'_, B>,
-) -> tensor::Result<()> {
+    m: &'a mut Tensor<B>,
+    v: &'a mut Tensor<B>,
+    u: Update<'a, B>,
+) -> AdamUpdate<'a, Tensor<B>> {
     let Adam { beta1, beta2, epsilon, decay, epsilon_hat } = *rule;
     let (rate, decay) = (rate * u.rate, decay * u.decay);
     let step = AdamStep { rate, beta1, beta2, epsilon, decay, step: t, epsilon_hat };
-    u.value.adam_step(&step, m, v, u.gradient)
+    AdamUpdate { step, w: u.value, m, v, g: u.gradient }
 }
 
 type Tensors<B> = BTreeMap<String, Tensor<B>>;
