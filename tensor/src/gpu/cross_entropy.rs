@@ -118,7 +118,7 @@ impl<R: Runtime> Kernels for Gpu<R> {
         let y = self.empty(logits.dtype(), rows * c);
         if rows * c > 0 {
             let units = row_units(c);
-            let (count, dim) = self.cubes(rows, units);
+            let (count, dim) = self.spread(rows, units);
             dispatch!(logits.dtype(), F => {
                 let (client, x, y) = (self.client(), logits.arg(), y.arg());
                 softmax_kernel::launch::<F, R>(client, count, dim, x, y, rows, c, units as usize);
@@ -132,7 +132,7 @@ impl<R: Runtime> Kernels for Gpu<R> {
         let losses = self.empty(Dtype::F32, rows);
         if rows > 0 {
             let units = row_units(c);
-            let (count, dim) = self.cubes(rows, units);
+            let (count, dim) = self.spread(rows, units);
             dispatch!(logits.dtype(), F => {
                 let (client, x, losses) = (self.client(), logits.arg(), losses.arg());
                 loss_kernel::launch::<F, R>(client, count, dim, x, labels.arg(), losses, c, units as usize);
@@ -153,7 +153,7 @@ impl<R: Runtime> Kernels for Gpu<R> {
         let dx = self.empty(logits.dtype(), rows * c);
         if rows > 0 {
             let (units, factor) = (row_units(c), factor as f32);
-            let (count, dim) = self.cubes(rows, units);
+            let (count, dim) = self.spread(rows, units);
             dispatch!(logits.dtype(), F => {
                 let (client, x, dx) = (self.client(), logits.arg(), dx.arg());
                 dx_kernel::launch::<F, R>(client, count, dim, x, labels.arg(), factor, dx, c, units as usize);
@@ -167,7 +167,7 @@ impl<R: Runtime> Kernels for Gpu<R> {
         let ranks = self.empty_ints(rows);
         if rows > 0 {
             let units = row_units(c);
-            let (count, dim) = self.cubes(rows, units);
+            let (count, dim) = self.spread(rows, units);
             dispatch!(logits.dtype(), F => {
                 let (client, x, ranks) = (self.client(), logits.arg(), ranks.arg());
                 label_rank_kernel::launch::<F, R>(client, count, dim, x, labels.arg(), ranks, c, units as usize);

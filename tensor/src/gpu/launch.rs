@@ -25,7 +25,7 @@ impl<R: Runtime> Gpu<R> {
 
     /// At least `count` cubes of `units` units, over several axes where one does not hold them: kernels return where
     /// `CUBE_POS` is not below `count`.
-    pub(crate) fn cubes(&self, count: usize, units: u32) -> (CubeCount, CubeDim) {
+    pub(crate) fn spread(&self, count: usize, units: u32) -> (CubeCount, CubeDim) {
         let dim = CubeDim::new_1d(units);
         (cubecl::calculate_cube_count_elemwise(self.client(), count * units as usize, dim), dim)
     }

@@ -173,7 +173,7 @@ impl<R: Runtime> Gpu<R> {
     fn sum_rows_parts(&self, rows: usize, c: usize, x: &Buffer, parts: usize, tile: usize) -> Buffer {
         let (width, sums) = (self.vector_width(x.dtype(), &[c]), self.empty(Dtype::F32, parts * c));
         let columns = c / width;
-        let (count, dim) = self.cubes(parts * columns.div_ceil(tile), UNITS);
+        let (count, dim) = self.spread(parts * columns.div_ceil(tile), UNITS);
         dispatch!(x.dtype(), F => {
             let (client, x, sums) = (self.client(), x.arg(), sums.arg());
             sum_rows_kernel::launch::<F, R>(client, count, dim, width, x, sums, rows, columns, parts, tile);
@@ -223,7 +223,7 @@ impl<R: Runtime> Kernels for Gpu<R> {
         let (values, places) = (self.empty(x.dtype(), rows), self.empty_ints(rows));
         if rows > 0 {
             let units = row_units(c);
-            let (count, dim) = self.cubes(rows, units);
+            let (count, dim) = self.spread(rows, units);
             dispatch!(x.dtype(), F => {
                 let (client, x, y, places) = (self.client(), x.arg(), values.arg(), places.arg());
                 max_columns_kernel::launch::<F, R>(client, count, dim, x, y, places, c, units as usize);

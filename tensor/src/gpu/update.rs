@@ -150,7 +150,7 @@ impl<R: Runtime> Kernels for Gpu<R> {
         let slopes: Vec<Buffer> = u.iter().map(|u| self.to_f32(u.g)).collect();
         let lens: Vec<usize> = u.iter().map(|u| u.w.len()).collect();
         for (tensors, width, cubes) in self.launches(&lens, 3) {
-            let (count, dim) = self.cubes(cubes, UNITS);
+            let (count, dim) = self.spread(cubes, UNITS);
             let factors = tensors.iter().map(|&t| {
                 let s = &u[t].step;
                 let [momentum, rate, shrink] = [s.momentum, s.rate, s.decay * s.rate].map(|v| v as f32);
@@ -175,7 +175,7 @@ impl<R: Runtime> Kernels for Gpu<R> {
         let slopes: Vec<Buffer> = u.iter().map(|u| self.to_f32(u.g)).collect();
         let lens: Vec<usize> = u.iter().map(|u| u.w.len()).collect();
         for (tensors, width, cubes) in self.launches(&lens, 4) {
-            let (count, dim) = self.cubes(cubes, UNITS);
+            let (count, dim) = self.spread(cubes, UNITS);
             let factors = tensors.iter().map(|&t| {
                 let f = u[t].step.factors();
                 let [rest1, rest2] = [f.rest1, f.rest2].map(|v| v as f32);

@@ -22,9 +22,8 @@ pub fn masks_are_the_hosts<B: Tested>(device: &B) {
             // No value is 0, so a 0 was dropped.
             let x: Vec<f64> = values(seed, len).iter().map(|v| v.abs() + 0.1).collect();
             let y = host(&flowing(device, &[len], &x).dropout(&spec(p), stream).expect("a launch"));
-            let expected: Vec<f64> = (0..len)
-                .map(|i| if stream.uniform(i as u64) >= p as f32 { x[i] / (1.0 - p) } else { 0.0 })
-                .collect();
+            let expected: Vec<f64> =
+                (0..len).map(|i| if stream.uniform(i as u64) >= p as f32 { x[i] / (1.0 - p) } else { 0.0 }).collect();
             let mask = |v: &[f64]| v.iter().map(|&v| v == 0.0).collect::<Vec<_>>();
             assert_eq!(mask(&y), mask(&expected), "len {len} p {p}");
             assert_near(&y, &expected, |i| expected[i], 2.0 * device.values());

@@ -13,7 +13,8 @@ pub fn binary<B: Tested>(device: &B) {
         let (x, y) = (flowing(device, &[len], &a), flowing(device, &[len], &b));
         let (ex, ey) = (exact(&[len], &a), exact(&[len], &b));
         let scale = |i: usize| a[i].abs() + b[i].abs() + (a[i] * b[i]).abs();
-        let results = [(x.add(&y), ex.add(&ey)), (x.subtract(&y), ex.subtract(&ey)), (x.multiply(&y), ex.multiply(&ey))];
+        let results =
+            [(x.add(&y), ex.add(&ey)), (x.subtract(&y), ex.subtract(&ey)), (x.multiply(&y), ex.multiply(&ey))];
         for (got, expected) in results {
             let expected = expected.expect("the CPU").to_vec().expect("values");
             assert_near(&host(&got.expect("a launch")), &expected, scale, 2.0 * device.values());
