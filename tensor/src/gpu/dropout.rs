@@ -32,15 +32,17 @@ fn dropout_kernel<F: Float, N: Size>(
             random.push(words[k]);
         }
     }
+    let width = N::value();
     #[unroll]
     for part in 0..vectors {
         let i = ABSOLUTE_POS * vectors + part;
         if i < y.len() {
             let mut values = Vector::<f32, N>::cast_from(x[i]);
             #[unroll]
-            for lane in 0..N::value() {
+            for lane in 0..width {
                 // As `to_uniform` does: exact, so the mask is the host's.
-                let uniform = f32::cast_from(random[part * N::value() + lane] >> 8) * (1.0 / 16_777_216.0);
+                let word = random[comptime!(part * width + lane)];
+                let uniform = f32::cast_from(word >> 8) * (1.0 / 16_777_216.0);
                 values[lane] = select(uniform >= p, values[lane] * factor, 0.0f32);
             }
             y[i] = Vector::cast_from(values);
