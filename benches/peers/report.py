@@ -32,8 +32,9 @@ def conformance(results):
     if not found:
         return ["Conformance: no result.", ""]
     shapes = "full AlexNet shapes" if found["full"] else "small shapes"
-    line = f"Conformance ({shapes}): {found['passed']} passed, {found['failed']} failed"
-    return [line + (": " + ", ".join(f"`{name}`" for name in found["names"]) if found["names"] else "") + ".", ""]
+    line = f"Conformance ({shapes}): {found['passed']} passed, {len(found['failed'])} failed"
+    line += ": " + ", ".join(f"`{name}`" for name in found["failed"]) if found["failed"] else ""
+    return [line + ("." if found["whole"] else "; it did not end."), ""]
 
 
 def speeds(results):
@@ -56,7 +57,9 @@ def speeds(results):
             number(ratio, 2), number(mine and mine["device_mib"]), number(best and best["device_mib"]),
         ])
     header = ["network", "precision", "batch", "ours", *WAYS, "ours / best", "ours, MiB", "best, MiB"]
-    return ["Training on noise that stays on the device, images/s:", "", *table(header, rows)]
+    return [
+        "Training on noise that stays on the device, images/s. Memory: ours is what the device has in use beyond what it had "
+        "before, the driver's own included; PyTorch's what its allocator reserved.", "", *table(header, rows)]
 
 
 def fed(results):

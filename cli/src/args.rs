@@ -14,7 +14,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Draw pictures of ten kinds, pack them, train a small network on the CPU, evaluate it and show what it learned.
+    /// Draw pictures of ten kinds, pack them, train a small network, evaluate it and show what it learned.
     Demo(Demo),
     /// Pack a folder of class folders into one memory-mapped data set.
     Pack(Pack),
@@ -43,9 +43,8 @@ pub struct Demo {
     /// Decides the pictures and the network's beginning
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Threads to compute with [default: all]
-    #[arg(long, value_parser = threads)]
-    pub threads: Option<usize>,
+    #[command(flatten)]
+    pub place: Where,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -106,12 +105,15 @@ pub struct Train {
     /// Decides initial weights, order, augmentation and dropout [default: 1]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Threads to compute with [default: all]
+    /// The CPU's threads, to compute and to load pictures [default: all]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
-    /// Where to compute: auto or cpu [default: auto]
+    /// Where to compute: auto (a GPU if there is one), cpu, cuda[:N] or wgpu[:N] [default: auto]
     #[arg(long, value_name = "D")]
     pub device: Option<String>,
+    /// Number format of layers' outputs and of products; weights are always f32 [default: f32]
+    #[arg(long, value_name = "P", value_parser = PRECISIONS)]
+    pub precision: Option<String>,
     /// Weights to begin with
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
@@ -128,12 +130,15 @@ pub struct Train {
 
 #[derive(Debug, ClapArgs)]
 pub struct Where {
-    /// Threads to compute with [default: all]
+    /// The CPU's threads, to compute and to load pictures [default: all]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
-    /// Where to compute: auto or cpu
+    /// Where to compute: auto (a GPU if there is one), cpu, cuda[:N] or wgpu[:N]
     #[arg(long, value_name = "D", default_value = "auto")]
     pub device: String,
+    /// Number format of layers' outputs and of products; weights are always f32
+    #[arg(long, value_name = "P", default_value = "f32", value_parser = PRECISIONS)]
+    pub precision: String,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -274,6 +279,7 @@ fn seconds(text: &str) -> Result<f64, String> {
     let within = |s: &f64| (0.0..=3600.0).contains(s);
     text.parse().ok().filter(within).ok_or_else(|| "expected a number of seconds in 0..=3600".to_string())
 }
+const PRECISIONS: [&str; 3] = ["f32", "tf32", "bf16"];
 
 fn threads(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| (1..=1024).contains(n)).ok_or_else(|| "expected a number in 1..=1024".to_string())

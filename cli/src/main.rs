@@ -12,10 +12,22 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    #[cfg(all(feature = "wgpu", target_os = "linux"))]
+    quiet_device_selection();
     data::exit_on_cut_file();
     let args = args::Args::parse();
     match commands::run(args.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
+    }
+}
+
+/// Mesa's layer that sorts devices asks the session for them, and where there is none says so as an error, each time.
+#[cfg(all(feature = "wgpu", target_os = "linux"))]
+fn quiet_device_selection() {
+    let unset = |name: &str| std::env::var_os(name).is_none();
+    if unset("XDG_RUNTIME_DIR") && unset("MESA_VK_DEVICE_SELECT") {
+        // SAFETY: this is the only thread yet.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
 }

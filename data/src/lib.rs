@@ -42,7 +42,10 @@ mod statistics;
 
 pub use error::{BadPicture, Error, Result};
 pub use format::Storage;
-pub use loader::{Augment, Batch, Batches, Colour, ColourRule, Input, Loader, LoaderOptions, Mean, Views, views};
+pub use loader::{
+    Augment, Batch, Batches, Colour, ColourRule, Input, Loader, LoaderOptions, Mean, Preparation, RawBatch, Views,
+    views,
+};
 pub use ndarray;
 pub use pack::{PackOptions, PackReport, Progress, Refused, pack};
 pub use picture::{DecodeOptions, Picture, decode_picture, read_picture, read_square, resize_and_crop};
@@ -50,3 +53,4 @@ pub use reader::Pack;
 #[cfg(unix)]
 pub use reader::exit_on_cut_file;
 pub use statistics::Statistics;
+pub use tensor;

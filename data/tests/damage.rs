@@ -181,6 +181,9 @@ fn a_changed_picture_is_named_by_record_and_source() {
     let results: Vec<_> = loader.batches(0, 0).collect();
     assert_eq!(results.len(), 2);
     assert!(results[1].as_ref().unwrap_err().to_string().contains(expected));
+    let results: Vec<_> = loader.raw_batches(0, 0).collect();
+    assert_eq!(results.len(), 2);
+    assert!(results[1].as_ref().unwrap_err().to_string().contains(expected));
 }
 
 #[test]

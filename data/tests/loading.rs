@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use alexnet_data::ndarray::{Array3, Array4, Axis, s};
 use alexnet_data::{
-    Augment, Batch, Colour, ColourRule, Error, Input, Loader, LoaderOptions, Mean, Pack, PackOptions, Storage, Views,
-    pack, views,
+    Augment, Batch, Colour, ColourRule, Error, Input, Loader, LoaderOptions, Mean, Pack, PackOptions, RawBatch,
+    Storage, Views, pack, views,
 };
 use common::Setting;
 use proptest::prelude::*;
+use tensor::ops::Pictures;
+use tensor::{Cpu, Tensor};
 
 fn input(crop: usize) -> Input {
     Input { crop, bgr: false, scale: 1.0, mean: Mean::None, deviation: None }
@@ -231,11 +233,82 @@ fn a_jpeg_pack_loads_too() {
     }
 }
 
+/// What the CPU's kernel makes of a raw batch.
+fn prepared(loader: &Loader, batch: &RawBatch) -> Vec<f32> {
+    let cpu = Cpu::<f32>::new(2).unwrap();
+    let preparation = loader.preparation();
+    let mean = preparation.mean_image.as_ref().map(|mean| Tensor::from_array(&cpu, mean.view().into_dyn()).unwrap());
+    let pictures = Pictures::upload(&cpu, batch.size, &batch.pixels).unwrap();
+    pictures.prepare(&preparation.prepare, mean.as_ref(), &batch.views).unwrap().to_vec().unwrap()
+}
+
+/// Fails unless the raw batches of an epoch, prepared, are its batches, bit for bit.
+fn assert_raw_is_the_same(loader: &Loader, epoch: u64, first: usize) -> Result<(), TestCaseError> {
+    let (batches, raw) = (loader.batches(epoch, first), loader.raw_batches(epoch, first));
+    let (batches, raw): (Vec<_>, Vec<_>) = (batches.map(Result::unwrap).collect(), raw.map(Result::unwrap).collect());
+    prop_assert_eq!(batches.len(), raw.len());
+    for (batch, raw) in batches.iter().zip(&raw) {
+        prop_assert_eq!((&batch.labels, &batch.indices), (&raw.labels, &raw.indices));
+        let found = prepared(loader, raw);
+        prop_assert_eq!(batch.images.len(), found.len());
+        prop_assert!(batch.images.iter().zip(&found).all(|(a, b)| a.to_bits() == b.to_bits()), "other bits");
+        for (place, &index) in raw.indices.iter().enumerate() {
+            let bytes = raw.size * raw.size * 3;
+            let stored = loader.pack().pixels(index as usize).unwrap();
+            prop_assert!(raw.pixels[place * bytes..(place + 1) * bytes] == *stored);
+        }
+    }
+    Ok(())
+}
+
+/// A pack of raw pictures and one of JPEGs.
+fn both_packs() -> [Arc<Pack>; 2] {
+    let setting = Setting::new();
+    setting.pack("raw");
+    pack(&PackOptions { storage: Storage::JPEG, ..setting.options("jpeg") }, |_| ()).unwrap();
+    [setting.open("raw"), setting.open("jpeg")]
+}
+
+#[test]
+fn raw_batches_prepared_are_the_batches_bit_for_bit() {
+    let packs = both_packs();
+    let colour = prop::option::of((any::<bool>(), 0.0..0.5f32).prop_map(|(paper, deviation)| Colour {
+        rule: if paper { ColourRule::Paper } else { ColourRule::Source },
+        deviation,
+    }));
+    let augment =
+        prop::option::of((any::<bool>(), any::<bool>(), colour).prop_map(|(random_crop, mirror, colour)| Augment {
+            random_crop,
+            mirror,
+            colour,
+        }));
+    let input =
+        (1..=32usize, any::<bool>(), 0.001..2.0f32, 0..3usize, prop::option::of(prop::array::uniform3(0.1..3.0f32)));
+    let place = (1..25usize, any::<u64>(), any::<bool>(), 0..3u64, 0..2usize, any::<bool>());
+    let config =
+        ProptestConfig { cases: 48, rng_seed: proptest::test_runner::RngSeed::Fixed(1), ..ProptestConfig::default() };
+    proptest!(config, |(augment in augment, input in input, place in place, jpeg: bool)| {
+        let pack = &packs[usize::from(jpeg)];
+        let (crop, bgr, scale, mean, deviation) = input;
+        let mean = match mean {
+            0 => Mean::None,
+            1 => Mean::Rgb(pack.statistics().mean_rgb),
+            _ => Mean::Image(pack.statistics().mean_image.clone()),
+        };
+        let (batch, seed, shuffle, epoch, first, ten) = place;
+        let views = if ten && augment.is_none() { Views::Ten } else { Views::Centre };
+        let options = LoaderOptions { batch, seed, shuffle, augment, views, threads: 2, ..LoaderOptions::default() };
+        let loader = Loader::new(Arc::clone(pack), Input { crop, bgr, scale, mean, deviation }, options).unwrap();
+        assert_raw_is_the_same(&loader, epoch, first)?;
+    });
+}
+
 #[test]
 fn dropping_batches_early_is_quiet() {
     let loader = Loader::new(packed(), input(16), training(2, 2)).unwrap();
     for taken in 0..4 {
         assert_eq!(loader.batches(0, 0).take(taken).filter(|b| b.is_ok()).count(), taken);
+        assert_eq!(loader.raw_batches(0, 0).take(taken).filter(|b| b.is_ok()).count(), taken);
     }
 }
 

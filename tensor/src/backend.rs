@@ -98,6 +98,7 @@ pub trait Backend:
     + ops::lrn::Kernels
     + ops::lrn_pool::Kernels
     + ops::pool::Kernels
+    + ops::prepare::Kernels
     + ops::reduce::Kernels
     + ops::sample::Kernels
     + ops::update::Kernels

@@ -8,6 +8,7 @@ use ndarray::Array2;
 use serde::Serialize;
 use tensor::{Backend, Tensor};
 
+use crate::feed::{Feed, Preparer};
 use crate::{Error, Result, Stop};
 
 /// What a test showed. Errors are fractions of the pictures.
@@ -56,10 +57,12 @@ pub fn evaluate<B: Backend<Elem = f32>>(
     }
     let mut sums = Sums::default();
     let loader = Loader::new(Arc::clone(pack), options.input.clone(), loader_options(options))?;
-    for batch in loader.batches(0, 0) {
+    let preparer = Preparer::new(network.device(), loader.preparation())?;
+    for batch in Feed::new(network.device(), &loader, 0, 0) {
         stop.check()?;
         let batch = batch?;
-        let probabilities = probabilities(network, batch.images.view(), options.views)?;
+        let images = preparer.images(&batch.pictures, &batch.views)?;
+        let probabilities = probabilities(network, images, options.views)?;
         for (row, &label) in probabilities.rows().into_iter().zip(&batch.labels) {
             sums.add(row.as_slice().unwrap_or(&[]), label as usize);
         }
@@ -72,10 +75,10 @@ pub fn evaluate<B: Backend<Elem = f32>>(
 /// are consecutive rows of `images`.
 pub fn probabilities<B: Backend<Elem = f32>>(
     network: &Network<B>,
-    images: ndarray::ArrayView4<'_, f32>,
+    images: Tensor<B>,
     views: Views,
 ) -> Result<Array2<f32>> {
-    let softmax = network.predict(Tensor::from_array(network.device(), images.into_dyn())?)?.softmax()?;
+    let softmax = network.predict(images)?.softmax()?;
     let [rows, classes] = [softmax.shape()[0], softmax.shape()[1]];
     let values = softmax.to_vec()?;
     let views = views.count();

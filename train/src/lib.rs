@@ -12,6 +12,7 @@ pub mod config;
 mod diagnose;
 mod error;
 pub mod evaluate;
+pub mod feed;
 pub mod input;
 pub mod load;
 pub mod log;

@@ -3,10 +3,12 @@
 use layers::Network;
 use serde::Serialize;
 use tensor::Backend;
+use tensor::ops::Pictures;
 
-use crate::Result;
 use crate::evaluate::probabilities;
-use data::Views;
+use crate::feed::Preparer;
+use crate::{Error, Result};
+use data::{Preparation, Views};
 
 /// One class of a prediction.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -31,8 +33,13 @@ pub fn predict<B: Backend<Elem = f32>>(
     picture: &[u8],
     top: usize,
 ) -> Result<Vec<Guess>> {
-    let images = data::views(picture, size, input, views)?;
-    let probabilities = probabilities(network, images.view(), views)?;
+    let preparation = Preparation::new(input, size)?;
+    let pictures = Pictures::upload(network.device(), size, picture)?;
+    if pictures.len() != 1 {
+        return Err(Error::setting("picture", format!("expected one of {size} x {size}, got {}", pictures.len())));
+    }
+    let images = Preparer::new(network.device(), &preparation)?.images(&pictures, &preparation.views(views, 0))?;
+    let probabilities = probabilities(network, images, views)?;
     let mut order: Vec<usize> = (0..probabilities.ncols()).collect();
     let row = probabilities.row(0);
     order.sort_by(|&a, &b| row[b].total_cmp(&row[a]).then(a.cmp(&b)));

@@ -1,6 +1,5 @@
 //! One training step: section 5 of the paper.
 
-use data::Batch;
 use layers::{Mode, Network, Tape};
 use optim::{Optimizer, Update};
 use tensor::{Backend, Ints, Tensor};
@@ -16,21 +15,22 @@ pub struct Outcome {
     pub wrong: usize,
 }
 
-/// Forward, loss, backward, update. `step` counts from 0 and keys the dropout masks.
+/// Forward, loss, backward, update. `images` are a network's input, [`Preparer`](crate::feed::Preparer) makes them;
+/// `step` counts from 0 and keys the dropout masks.
 ///
 /// # Errors
 /// [`Error::Diverged`] before anything is changed if the loss is not finite; errors of the parts.
 pub fn step<B: Backend<Elem = f32>>(
     network: &mut Network<B>,
     optimizer: &mut Optimizer<B>,
-    batch: &Batch,
+    images: Tensor<B>,
+    labels: &[u32],
     seed: u64,
     step: u64,
     rate: f64,
 ) -> Result<Outcome> {
     let device = network.device().clone();
-    let images = Tensor::from_array(&device, batch.images.view().into_dyn())?;
-    let labels = Ints::from_slice(&device, &batch.labels)?;
+    let labels = Ints::from_slice(&device, labels)?;
 
     let mut tape = Tape::new();
     let pass = network.forward(&mut tape, images.clone(), Mode::Train { seed, step })?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use data::{Batch, Loader, LoaderOptions, Pack, Views};
+use data::{Loader, LoaderOptions, Pack, Views};
 use layers::model::LayerKind;
 use layers::{Model, Network};
 use optim::{Optimizer, Schedule};
@@ -12,6 +12,7 @@ use tensor::Backend;
 
 use crate::checkpoint::{self, Checkpoint, Position, RunState};
 use crate::evaluate::{self, evaluate};
+use crate::feed::{Fed, Feed, Preparer};
 use crate::input::{self, PackMeans};
 use crate::log::{Log, StepLine, ValidationLine};
 use crate::run::{Best, Run};
@@ -51,6 +52,7 @@ pub struct Trainer<B: Backend<Elem = f32>> {
     packs: Packs,
     means: PackMeans,
     loader: Loader,
+    preparer: Preparer<B>,
     validation: Option<evaluate::Options>,
     position: Position,
     log: Log,
@@ -77,6 +79,7 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
         let pixels = Self::check(&config, model, &packs)?;
         let means = PackMeans::of(&packs.train);
         let loader = Loader::new(Arc::clone(&packs.train), pixels.clone(), loader_options(&config, model))?;
+        let preparer = Preparer::new(device, loader.preparation())?;
         let validation = packs.val.as_ref().map(|_| validation_options(&config, pixels));
         let mut network = Network::new(device, model, config.run.seed)?;
         let mut optimizer = checkpoint::optimizer(&config.optim)?;
@@ -101,6 +104,7 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
             packs,
             means,
             loader,
+            preparer,
             validation,
             position,
             log,
@@ -191,7 +195,7 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
         if self.position.step >= self.total_steps() {
             return Ok(());
         }
-        let batches = self.loader.batches(self.position.epoch, self.position.batch);
+        let batches = Feed::new(self.network.device(), &self.loader, self.position.epoch, self.position.batch);
         let mut begun = Instant::now();
         for batch in batches {
             if let Some(signal) = stop.requested() {
@@ -214,13 +218,14 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
         Ok(())
     }
 
-    fn one_step(&mut self, batch: &Batch, begun: Instant) -> Result<StepLine> {
+    fn one_step(&mut self, batch: &Fed<B>, begun: Instant) -> Result<StepLine> {
         let epochs = self.position.epoch as f64 + self.position.batch as f64 / self.loader.batches_per_epoch() as f64;
         let rate = self.schedule.rate(self.config.optim.rate, epochs);
         let outcome = crate::step::step(
             &mut self.network,
             &mut self.optimizer,
-            batch,
+            self.preparer.images(&batch.pictures, &batch.views)?,
+            &batch.labels,
             self.config.run.seed,
             self.position.step,
             rate,

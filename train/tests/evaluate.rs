@@ -7,6 +7,7 @@ use alexnet_train::input::{PackMeans, pixels};
 use alexnet_train::{Error, Stop};
 use data::Views;
 use support::{World, train_until};
+use tensor::Tensor;
 
 fn options(world: &World, views: Views, batch: usize) -> Options {
     let input = pixels(&world.model().input, &PackMeans::of(&world.packs.train), 10).unwrap();
@@ -39,8 +40,9 @@ fn ten_crops_average_the_softmax() {
     let input = options(&world, Views::Ten, 1).input;
     let square = val.pixels(0).unwrap();
     let ten = data::views(&square, 10, &input, Views::Ten).unwrap();
-    let averaged = probabilities(trainer.network(), ten.view(), Views::Ten).unwrap();
-    let each = probabilities(trainer.network(), ten.view(), Views::Centre).unwrap();
+    let ten = Tensor::from_array(trainer.network().device(), ten.view().into_dyn()).unwrap();
+    let averaged = probabilities(trainer.network(), ten.clone(), Views::Ten).unwrap();
+    let each = probabilities(trainer.network(), ten, Views::Centre).unwrap();
     assert_eq!((averaged.dim(), each.dim()), ((1, 3), (10, 3)));
     for class in 0..3 {
         let mean: f32 = each.column(class).sum() / 10.0;

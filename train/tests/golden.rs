@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use alexnet_train::step::step;
-use data::Batch;
 use layers::model::Model;
 use layers::{Mode, Network, Tape};
 use ndarray::{Array4, ArrayD, Axis, Ix4, IxDyn, Slice};
@@ -137,9 +136,8 @@ fn follow_in_f64(name: &str, rule: impl Into<Rule>) {
 
 fn follow_through_the_crate(name: &str, rule: impl Into<Rule>) {
     follow::<f32>(name, rule, 1e-5, |network, optimizer, i, (images, labels), rate| {
-        let indices = (0..labels.len() as u64).collect();
-        let batch = Batch::of(images.mapv(|v| v as f32), labels, indices);
-        step(network, optimizer, &batch, 1, i as u64, rate).unwrap().loss
+        let images = Tensor::from_array(network.device(), images.mapv(|v| v as f32).view().into_dyn()).unwrap();
+        step(network, optimizer, images, &labels, 1, i as u64, rate).unwrap().loss
     });
 }
 

@@ -1,11 +1,10 @@
 //! One step: the multipliers of rate and decay that a network's file gives reach its parameters.
 
 use alexnet_train::step::step;
-use data::Batch;
 use layers::{Model, Network};
 use ndarray::Array4;
 use optim::{Optimizer, Sgd};
-use tensor::Cpu;
+use tensor::{Cpu, Tensor};
 
 const MODEL: &str = r#"
 name = "one"
@@ -27,9 +26,9 @@ fn moved(more: &str, decay: f64) -> Vec<f32> {
     let mut network = Network::new(&Cpu::<f32>::new(1).unwrap(), &model, 1).unwrap();
     let mut optimizer = Optimizer::new(Sgd { momentum: 0.9, decay, nesterov: false }).unwrap();
     let images = Array4::from_shape_fn((2, 2, 2, 3), |(n, y, x, c)| (n * 7 + y * 5 + x * 3 + c) as f32 * 0.1 - 0.5);
-    let batch = Batch::of(images, vec![0, 2], vec![0, 1]);
+    let images = Tensor::from_array(network.device(), images.view().into_dyn()).unwrap();
     let before = network.parameters()[0].value.to_vec().unwrap();
-    step(&mut network, &mut optimizer, &batch, 1, 0, 0.1).unwrap();
+    step(&mut network, &mut optimizer, images, &[0, 2], 1, 0, 0.1).unwrap();
     let after = network.parameters()[0].value.to_vec().unwrap();
     after.iter().zip(&before).map(|(a, b)| a - b).collect()
 }

@@ -12,7 +12,8 @@ use train::Config;
 use train::bench::{self, Bound, Fed, Layers, Limit, Speed};
 use train::config::keys;
 
-use super::{device, train as train_command};
+use super::device::{self, Work};
+use super::train as train_command;
 use crate::args::{Bench, BenchCommon, BenchLayers, BenchSpeed};
 use crate::console::{percent, print, print_json, table};
 use crate::failure::Result;
@@ -24,18 +25,27 @@ pub fn run(args: &Bench) -> Result<()> {
         Bench::Layers(args) => &args.common,
     };
     let threads = common.place.threads.unwrap_or_else(device::all_threads);
-    let device = device::open(&common.place.device, threads)?;
-    run_on(&device, args, threads)
+    device::open(&common.place.device, &common.place.precision, threads)?.run(Measure { args, threads })
 }
 
-fn run_on<B: Backend<Elem = f32>>(device: &B, args: &Bench, threads: usize) -> Result<()> {
-    match args {
-        Bench::Train(args) => match &args.data {
-            Some(pack) => fed(device, &args.speed, pack, threads),
-            None => speed("train", device, &args.speed, threads, bench::train),
-        },
-        Bench::Predict(args) => speed("predict", device, args, threads, bench::predict),
-        Bench::Layers(args) => layers(device, args, threads),
+struct Measure<'a> {
+    args: &'a Bench,
+    threads: usize,
+}
+
+impl Work for Measure<'_> {
+    type Output = ();
+
+    fn run<B: Backend<Elem = f32>>(self, device: B) -> Result<()> {
+        let Self { args, threads } = self;
+        match args {
+            Bench::Train(args) => match &args.data {
+                Some(pack) => fed(&device, &args.speed, pack, threads),
+                None => speed("train", &device, &args.speed, threads, bench::train),
+            },
+            Bench::Predict(args) => speed("predict", &device, args, threads, bench::predict),
+            Bench::Layers(args) => layers(&device, args, threads),
+        }
     }
 }
 

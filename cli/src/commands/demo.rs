@@ -8,7 +8,7 @@ use std::time::Instant;
 use data::{Pack, Views};
 use image::RgbImage;
 use layers::Model;
-use tensor::Cpu;
+use tensor::Backend;
 use toml::Value;
 use train::config::{keys, merge};
 use train::evaluate::{self, Evaluation};
@@ -18,8 +18,9 @@ use train::predict::predict;
 use train::trainer::Trainer;
 use train::{Config, Stop, input};
 
+use super::device::{self, Work};
 use super::pack::{self, Job};
-use super::{device, train as train_command};
+use super::train::{self as train_command, Start};
 use crate::args::{Demo, Storage};
 use crate::console::{note, percent, print, table};
 use crate::demo::{MODEL, draw};
@@ -35,47 +36,96 @@ const LINEAR_EPOCHS: i64 = 10;
 pub fn run(args: &Demo) -> Result<()> {
     let begun = Instant::now();
     let stop = stop_on_signals()?;
-    let out = &args.out;
-    make_empty(out)?;
-    let threads = args.threads.unwrap_or_else(device::all_threads);
-
-    note("1/5 drawing pictures of ten kinds");
-    let pictures = out.join("pictures");
-    draw::draw_dataset(&pictures, args.seed, TRAIN_PER_CLASS, VAL_PER_CLASS, draw::SIZE)
-        .map_err(|e| Failure::Failed(e.to_string()))?;
-
-    note("2/5 packing them");
-    let packs =
-        [pack_demo(args, threads, &pictures, "train", &stop)?, pack_demo(args, threads, &pictures, "val", &stop)?];
-
-    note("3/5 training a linear classifier on pixels, to compare with");
-    let mut linear = Model::preset("linear")?;
-    merge(&mut linear.train, &keys::single("run.epochs", Value::Integer(LINEAR_EPOCHS)));
-    let linear = train_one(args, threads, "linear", linear, &packs, &stop)?;
-    note("4/5 training a small AlexNet");
-    let model = Model::parse(MODEL, "demo")?;
-    fs::write(out.join("model.toml"), MODEL).map_err(|e| failed(&out.join("model.toml"), &e))?;
-    let network = train_one(args, threads, "network", model, &packs, &stop)?;
-
-    note("5/5 testing both and drawing what was learned");
-    let val = Arc::new(Pack::open(&packs[1])?);
-    let rows = [
-        ("linear classifier, 1 crop", test(&linear, &val, Views::Centre, threads, &stop)?),
-        ("small AlexNet, 1 crop", test(&network, &val, Views::Centre, threads, &stop)?),
-        ("small AlexNet, 10 crops", test(&network, &val, Views::Ten, threads, &stop)?),
-    ];
-    let drawn = draw_report(out, &network, &val)?;
-    print(&report(&rows))?;
-    note(&closing(out, &drawn, begun));
+    check_empty(&args.out)?;
+    let threads = args.place.threads.unwrap_or_else(device::all_threads);
+    let opened = device::open(&args.place.device, &args.place.precision, threads)?;
+    let name = opened.name.clone();
+    fs::create_dir_all(&args.out).map_err(|e| failed(&args.out, &e))?;
+    let drawn = opened.run(Whole { args, threads, device: name, stop })?;
+    note(&closing(&args.out, &drawn, begun));
     Ok(())
 }
 
-fn make_empty(out: &Path) -> Result<()> {
+/// All of the demo: it gives the pictures drawn of what was learned.
+struct Whole<'a> {
+    args: &'a Demo,
+    threads: usize,
+    device: String,
+    stop: Stop,
+}
+
+impl Work for Whole<'_> {
+    type Output = Vec<PathBuf>;
+
+    fn run<B: Backend<Elem = f32>>(self, device: B) -> Result<Vec<PathBuf>> {
+        let Self { args, threads, stop, .. } = &self;
+        let (out, threads) = (&args.out, *threads);
+
+        note("1/5 drawing pictures of ten kinds");
+        let pictures = out.join("pictures");
+        draw::draw_dataset(&pictures, args.seed, TRAIN_PER_CLASS, VAL_PER_CLASS, draw::SIZE)
+            .map_err(|e| Failure::Failed(e.to_string()))?;
+
+        note("2/5 packing them");
+        let packs =
+            [pack_demo(args, threads, &pictures, "train", stop)?, pack_demo(args, threads, &pictures, "val", stop)?];
+
+        note("3/5 training a linear classifier on pixels, to compare with");
+        let mut linear = Model::preset("linear")?;
+        merge(&mut linear.train, &keys::single("run.epochs", Value::Integer(LINEAR_EPOCHS)));
+        let linear = self.train(&device, "linear", linear, &packs)?;
+        note("4/5 training a small AlexNet");
+        let model = Model::parse(MODEL, "demo")?;
+        fs::write(out.join("model.toml"), MODEL).map_err(|e| failed(&out.join("model.toml"), &e))?;
+        let network = self.train(&device, "network", model, &packs)?;
+
+        note("5/5 testing both and drawing what was learned");
+        let val = Arc::new(Pack::open(&packs[1])?);
+        let rows = [
+            ("linear classifier, 1 crop", test(&linear, &val, Views::Centre, threads, stop)?),
+            ("small AlexNet, 1 crop", test(&network, &val, Views::Centre, threads, stop)?),
+            ("small AlexNet, 10 crops", test(&network, &val, Views::Ten, threads, stop)?),
+        ];
+        let drawn = draw_report(out, &network, &val)?;
+        print(&report(&rows))?;
+        Ok(drawn)
+    }
+}
+
+impl Whole<'_> {
+    fn train<B: Backend<Elem = f32>>(
+        &self,
+        device: &B,
+        name: &str,
+        model: Model,
+        packs: &[PathBuf; 2],
+    ) -> Result<Trainer<B>> {
+        let Self { args, threads, stop, .. } = self;
+        let text = |path: &Path| Value::String(path.display().to_string());
+        let number = |n: u64| Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
+        let settings = [
+            keys::single("data.train", text(&packs[0])),
+            keys::single("data.val", text(&packs[1])),
+            keys::single("run.threads", number(*threads as u64)),
+            keys::single("run.seed", number(args.seed)),
+            keys::single("run.device", Value::String(self.device.clone())),
+            keys::single("run.precision", Value::String(args.place.precision.clone())),
+        ];
+        let mut layers = vec![(model.name.clone(), model.train.clone())];
+        layers.extend(settings.map(|table| ("demo".to_string(), table)));
+        let config = Config::from_layers(&layers)?;
+        let mut trainer = Start::prepare(config, model, Some(&args.out.join(name)))?.begin(device)?;
+        train_command::train(&mut trainer, stop)?;
+        Ok(trainer)
+    }
+}
+
+fn check_empty(out: &Path) -> Result<()> {
     let filled = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
     if filled {
         return Err(Failure::Failed(format!("{}: is not empty; remove it, or choose another --out", out.display())));
     }
-    fs::create_dir_all(out).map_err(|e| failed(out, &e))
+    Ok(())
 }
 
 fn pack_demo(args: &Demo, threads: usize, pictures: &Path, part: &str, stop: &Stop) -> Result<PathBuf> {
@@ -93,31 +143,13 @@ fn pack_demo(args: &Demo, threads: usize, pictures: &Path, part: &str, stop: &St
     Ok(out)
 }
 
-fn train_one(
-    args: &Demo,
+fn test<B: Backend<Elem = f32>>(
+    trainer: &Trainer<B>,
+    val: &Arc<Pack>,
+    views: Views,
     threads: usize,
-    name: &str,
-    model: Model,
-    packs: &[PathBuf; 2],
     stop: &Stop,
-) -> Result<Trainer<Cpu<f32>>> {
-    let text = |path: &Path| Value::String(path.display().to_string());
-    let number = |n: u64| Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
-    let settings = [
-        keys::single("data.train", text(&packs[0])),
-        keys::single("data.val", text(&packs[1])),
-        keys::single("run.threads", number(threads as u64)),
-        keys::single("run.seed", number(args.seed)),
-    ];
-    let mut layers = vec![(model.name.clone(), model.train.clone())];
-    layers.extend(settings.map(|table| ("demo".to_string(), table)));
-    let config = Config::from_layers(&layers)?;
-    let mut trainer = train_command::begin(&config, model, Some(&args.out.join(name)))?;
-    train_command::train(&mut trainer, stop)?;
-    Ok(trainer)
-}
-
-fn test(trainer: &Trainer<Cpu<f32>>, val: &Arc<Pack>, views: Views, threads: usize, stop: &Stop) -> Result<Evaluation> {
+) -> Result<Evaluation> {
     let input = input::pixels(&trainer.network().model().input, trainer.means(), val.size())?;
     let options = evaluate::Options { input, views, batch: 128, threads };
     Ok(evaluate::evaluate(trainer.network(), val, &options, stop, |_| ())?)
@@ -137,7 +169,7 @@ fn report(rows: &[(&str, Evaluation)]) -> String {
 }
 
 /// Writes the pictures of the report and names them.
-fn draw_report(out: &Path, trainer: &Trainer<Cpu<f32>>, val: &Pack) -> Result<Vec<PathBuf>> {
+fn draw_report<B: Backend<Elem = f32>>(out: &Path, trainer: &Trainer<B>, val: &Pack) -> Result<Vec<PathBuf>> {
     let names = ["kernels.png", "predictions.png", "loss.png"].map(|name| out.join(name));
     let first = trainer.network().parameters().iter().find(|p| p.value.shape().len() == 4);
     if let Some(kernels) = first {
@@ -152,7 +184,7 @@ fn draw_report(out: &Path, trainer: &Trainer<Cpu<f32>>, val: &Pack) -> Result<Ve
 }
 
 /// The first test picture of each class and what the network makes of it.
-fn prediction_rows(trainer: &Trainer<Cpu<f32>>, val: &Pack) -> Result<Vec<PredictionRow>> {
+fn prediction_rows<B: Backend<Elem = f32>>(trainer: &Trainer<B>, val: &Pack) -> Result<Vec<PredictionRow>> {
     let network = trainer.network();
     let size = val.size();
     let input = input::pixels(&network.model().input, trainer.means(), size)?;

@@ -1,7 +1,12 @@
 //! Choosing where to compute.
 
-use tensor::Cpu;
+use std::str::FromStr;
 
+#[cfg(feature = "gpu")]
+use tensor::gpu::{Precision, runtime};
+use tensor::{Backend, Cpu};
+
+use crate::console::note;
 use crate::failure::{Failure, Result};
 
 /// All threads of the machine.
@@ -9,13 +14,191 @@ pub fn all_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get())
 }
 
-/// The device of `--device`: this build computes on the CPU.
+/// Work that can be done on any device: written once, compiled for each.
+pub trait Work {
+    /// What comes out of it.
+    type Output;
+    /// Does it.
+    fn run<B: Backend<Elem = f32>>(self, device: B) -> Result<Self::Output>;
+}
+
+/// A device, opened.
+pub struct Opened {
+    device: Device,
+    /// What `--device` would name it by.
+    pub name: String,
+}
+
+enum Device {
+    Cpu(Cpu<f32>),
+    #[cfg(feature = "cuda")]
+    Cuda(tensor::Gpu<tensor::gpu::cubecl::cuda::CudaRuntime>),
+    #[cfg(feature = "wgpu")]
+    Wgpu(tensor::Gpu<tensor::gpu::cubecl::wgpu::WgpuRuntime>),
+}
+
+impl Opened {
+    /// Does `work` on the device.
+    pub fn run<W: Work>(self, work: W) -> Result<W::Output> {
+        match self.device {
+            Device::Cpu(device) => work.run(device),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(device) => work.run(device),
+            #[cfg(feature = "wgpu")]
+            Device::Wgpu(device) => work.run(device),
+        }
+    }
+}
+
+/// A value of `--device`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    Auto,
+    Cpu,
+    Cuda(usize),
+    Wgpu(usize),
+}
+
+impl FromStr for Choice {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (name, number) = match text.split_once(':') {
+            Some((name, number)) => (name, Some(number)),
+            None => (text, None),
+        };
+        // Digits only: `parse` also takes a sign.
+        let digits = |n: &str| n.bytes().all(|b| b.is_ascii_digit()).then(|| n.parse::<u16>().ok()).flatten();
+        match (name, number.map_or(Some(0), digits)) {
+            ("auto", _) if number.is_none() => Ok(Self::Auto),
+            ("cpu", _) if number.is_none() => Ok(Self::Cpu),
+            ("cuda", Some(n)) => Ok(Self::Cuda(n.into())),
+            ("wgpu", Some(n)) => Ok(Self::Wgpu(n.into())),
+            _ => {
+                let what = "expected auto, cpu, cuda, wgpu, or one of several as cuda:1, wgpu:1 (see alexnet info)";
+                Err(Failure::Usage(format!("--device: {what}, got {text:?}")))
+            }
+        }
+    }
+}
+
+/// The ways to GPUs, and whether this build has them.
+pub const WAYS: [(&str, bool); 2] = [("cuda", cfg!(feature = "cuda")), ("wgpu", cfg!(feature = "wgpu"))];
+
+/// Opens the device that `--device` and `--precision` ask for. A GPU, and what `auto` chose, are said on standard error.
+/// `threads` are the CPU's.
 ///
 /// # Errors
-/// [`Failure::Usage`] for another name.
-pub fn open(name: &str, threads: usize) -> Result<Cpu<f32>> {
-    match name {
-        "auto" | "cpu" => Ok(Cpu::new(threads)?),
-        other => Err(Failure::Usage(format!("--device: this build computes on auto or cpu, got {other:?}"))),
+/// [`Failure::Usage`] for what this build or the CPU cannot do, [`Failure::Failed`] for a device that is not there.
+pub fn open(name: &str, precision: &str, threads: usize) -> Result<Opened> {
+    match name.parse()? {
+        Choice::Auto => auto(precision, threads),
+        Choice::Cpu => cpu(precision, threads, ""),
+        Choice::Cuda(number) => cuda(number, precision, &[]),
+        Choice::Wgpu(number) => wgpu(number, precision, &[]),
+    }
+}
+
+/// The first CUDA device, else the first GPU of wgpu, else the CPU.
+fn auto(precision: &str, threads: usize) -> Result<Opened> {
+    let mut reasons: Vec<String> = Vec::new();
+    #[cfg(feature = "cuda")]
+    match runtime::cuda::devices() {
+        Ok(_) => return cuda(0, precision, &reasons),
+        Err(missing) => reasons.push(missing.what),
+    }
+    #[cfg(feature = "wgpu")]
+    match runtime::wgpu::devices() {
+        Ok(found) => match found.iter().find(|f| f.kind != runtime::Kind::Software) {
+            Some(gpu) => return wgpu(gpu.number, precision, &reasons),
+            None => reasons.push("wgpu has no GPU, only devices in software".into()),
+        },
+        Err(missing) => reasons.push(missing.what),
+    }
+    let lacks: Vec<&str> = WAYS.iter().filter(|(_, there)| !there).map(|(name, _)| *name).collect();
+    if !lacks.is_empty() {
+        reasons.push(format!("this build has no {}", lacks.join(" and no ")));
+    }
+    let why = reasons.join("; ");
+    let opened = cpu(precision, threads, &format!(", and --device auto chose it: {why}"))?;
+    note(&format!("device: cpu, {}: {why}", count_threads(threads)));
+    Ok(opened)
+}
+
+/// A number of threads in words.
+pub fn count_threads(threads: usize) -> String {
+    format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
+}
+
+fn cpu(precision: &str, threads: usize, why: &str) -> Result<Opened> {
+    if precision != "f32" {
+        return Err(Failure::Usage(format!("--precision {precision}: the CPU computes in f32{why}")));
+    }
+    Ok(Opened { device: Device::Cpu(Cpu::new(threads)?), name: "cpu".into() })
+}
+
+#[cfg(feature = "cuda")]
+fn cuda(number: usize, precision: &str, why: &[String]) -> Result<Opened> {
+    let device = runtime::cuda::open(number, parse(precision)?)?;
+    say(&device, why);
+    Ok(Opened { device: Device::Cuda(device), name: format!("cuda:{number}") })
+}
+
+#[cfg(feature = "wgpu")]
+fn wgpu(number: usize, precision: &str, why: &[String]) -> Result<Opened> {
+    let device = runtime::wgpu::open(number, parse(precision)?)?;
+    say(&device, why);
+    Ok(Opened { device: Device::Wgpu(device), name: format!("wgpu:{number}") })
+}
+
+#[cfg(feature = "gpu")]
+fn say(device: &impl tensor::Device, why: &[String]) {
+    let why = if why.is_empty() { String::new() } else { format!(": {}", why.join("; ")) };
+    note(&format!("device: {}{why}", device.describe()));
+}
+
+#[cfg(feature = "gpu")]
+fn parse(precision: &str) -> Result<Precision> {
+    precision.parse().map_err(|what| Failure::Usage(format!("--precision: {what}")))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda(_: usize, _: &str, _: &[String]) -> Result<Opened> {
+    Err(not_built("cuda", "cuda"))
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn wgpu(_: usize, _: &str, _: &[String]) -> Result<Opened> {
+    Err(not_built("wgpu", "vulkan (on a Mac: wgpu)"))
+}
+
+#[cfg(not(all(feature = "cuda", feature = "wgpu")))]
+fn not_built(name: &str, feature: &str) -> Failure {
+    Failure::Usage(format!("--device {name}: this build has no {name}; build with --features {feature}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_devices() {
+        for (text, choice) in [
+            ("auto", Choice::Auto),
+            ("cpu", Choice::Cpu),
+            ("cuda", Choice::Cuda(0)),
+            ("cuda:7", Choice::Cuda(7)),
+            ("wgpu", Choice::Wgpu(0)),
+            ("wgpu:12", Choice::Wgpu(12)),
+        ] {
+            assert_eq!(text.parse::<Choice>().unwrap(), choice);
+        }
+        for text in ["", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:+1", "wgpu:99999", "cpu:0", "auto:1", "cuda:1:2"] {
+            let message = match text.parse::<Choice>() {
+                Err(Failure::Usage(message)) => message,
+                other => panic!("{text}: {other:?}"),
+            };
+            assert!(message.contains("--device") && message.contains(&format!("{text:?}")), "{message}");
+        }
     }
 }

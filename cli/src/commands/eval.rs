@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use data::Pack;
+use tensor::Backend;
+use train::Stop;
 use train::evaluate::{Evaluation, Options, evaluate};
 
-use super::trained;
+use super::device::Work;
+use super::trained::{self, Ready};
 use crate::args::Eval;
 use crate::console::{Bar, percent, print, print_json};
 use crate::failure::Result;
@@ -14,15 +17,33 @@ use crate::signals::stop_on_signals;
 pub fn run(args: &Eval) -> Result<()> {
     let stop = stop_on_signals()?;
     let pack = Arc::new(Pack::open(&args.data)?);
-    let ready = trained::load(&args.trained)?;
-    ready.check_classes(pack.classes())?;
-    let options =
-        Options { input: ready.input(pack.size())?, views: ready.views, batch: args.batch, threads: ready.threads };
-    let bar = Bar::new("eval", "images", pack.len() as u64);
-    let result = evaluate(&ready.network, &pack, &options, &stop, |done| bar.set_with_rate(done as u64, "images"));
-    bar.finish();
-    let result = result?;
+    let (ready, opened) = trained::load(&args.trained)?;
+    let result = opened.run(Test { args, pack, ready, stop })?;
     if args.trained.json { print_json(&result) } else { print(&lines(&result)) }
+}
+
+struct Test<'a> {
+    args: &'a Eval,
+    pack: Arc<Pack>,
+    ready: Ready,
+    stop: Stop,
+}
+
+impl Work for Test<'_> {
+    type Output = Evaluation;
+
+    fn run<B: Backend<Elem = f32>>(self, device: B) -> Result<Evaluation> {
+        let Self { args, pack, ready, stop } = self;
+        let (views, threads) = (ready.views, ready.threads);
+        let trained = ready.on(&device)?;
+        trained.check_classes(pack.classes())?;
+        let options = Options { input: trained.input(pack.size())?, views, batch: args.batch, threads };
+        let bar = Bar::new("eval", "images", pack.len() as u64);
+        let result =
+            evaluate(&trained.network, &pack, &options, &stop, |done| bar.set_with_rate(done as u64, "images"));
+        bar.finish();
+        Ok(result?)
+    }
 }
 
 fn lines(result: &Evaluation) -> String {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use train::checkpoint::Checkpoint;
 use train::{load, run as run_folder};
 
-use super::device;
+use super::devices;
 use crate::args::Info;
 use crate::console::{note, percent, print, print_json, table};
 use crate::failure::{Failure, Result};
@@ -36,18 +36,17 @@ fn lines(rows: &[Vec<String>]) -> String {
 }
 
 fn machine() -> (String, Value) {
-    let threads = device::all_threads();
+    let devices = devices::all();
     let hdf5 = if cfg!(feature = "hdf5-static") { "built in" } else { "the system's" };
     let version = env!("CARGO_PKG_VERSION");
-    let rows = [
-        row("alexnet", version),
-        row("devices", format!("cpu: CPU, f32, {threads} threads")),
-        row("HDF5", hdf5),
-        row("networks", layers::Model::presets().join(", ")),
-    ];
+    let mut rows = vec![row("alexnet", version)];
+    let titles = std::iter::once("devices").chain(std::iter::repeat(""));
+    rows.extend(titles.zip(&devices.lines).map(|(title, line)| row(title, line)));
+    rows.push(row("HDF5", hdf5));
+    rows.push(row("networks", layers::Model::presets().join(", ")));
     let json = json!({
         "version": version,
-        "devices": [{ "name": "cpu", "threads": threads }],
+        "devices": devices.values,
         "hdf5": hdf5,
         "networks": layers::Model::presets(),
     });

@@ -4,6 +4,7 @@ mod bench;
 mod convert;
 mod demo;
 mod device;
+mod devices;
 mod eval;
 mod info;
 mod pack;

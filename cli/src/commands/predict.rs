@@ -1,9 +1,11 @@
 //! `alexnet predict`.
 
 use serde::Serialize;
+use tensor::Backend;
 use train::predict::{Guess, predict};
 
-use super::trained;
+use super::device::Work;
+use super::trained::{self, Ready};
 use crate::args::Predict;
 use crate::console::{note, print, print_json, table};
 use crate::failure::{Failure, Result};
@@ -15,23 +17,8 @@ struct Prediction {
 }
 
 pub fn run(args: &Predict) -> Result<()> {
-    let ready = trained::load(&args.trained)?;
-    let size = ready.network.model().input.size;
-    let input = ready.input(size)?;
-    let (mut predictions, mut unreadable) = (Vec::new(), 0);
-    for path in &args.images {
-        let file = path.display().to_string();
-        match data::read_square(path, size) {
-            Ok(square) => {
-                let top = predict(&ready.network, &ready.classes, &input, ready.views, size, &square, args.top)?;
-                predictions.push(Prediction { file, top });
-            }
-            Err(error) => {
-                unreadable += 1;
-                note(&format!("error: {error}"));
-            }
-        }
-    }
+    let (ready, opened) = trained::load(&args.trained)?;
+    let predictions = opened.run(Look { args, ready })?;
     if args.trained.json {
         print_json(&predictions)?;
     } else {
@@ -39,9 +26,38 @@ pub fn run(args: &Predict) -> Result<()> {
             print(&lines(prediction))?;
         }
     }
-    match unreadable {
+    match args.images.len() - predictions.len() {
         0 => Ok(()),
         n => Err(Failure::Failed(format!("{n} of {} pictures could not be read", args.images.len()))),
+    }
+}
+
+struct Look<'a> {
+    args: &'a Predict,
+    ready: Ready,
+}
+
+impl Work for Look<'_> {
+    type Output = Vec<Prediction>;
+
+    /// What the pictures show; of those that cannot be read an error is printed.
+    fn run<B: Backend<Elem = f32>>(self, device: B) -> Result<Vec<Prediction>> {
+        let Self { args, ready } = self;
+        let views = ready.views;
+        let trained = ready.on(&device)?;
+        let size = trained.network.model().input.size;
+        let input = trained.input(size)?;
+        let mut predictions = Vec::new();
+        for path in &args.images {
+            match data::read_square(path, size) {
+                Ok(square) => {
+                    let top = predict(&trained.network, &trained.classes, &input, views, size, &square, args.top)?;
+                    predictions.push(Prediction { file: path.display().to_string(), top });
+                }
+                Err(error) => note(&format!("error: {error}")),
+            }
+        }
+        Ok(predictions)
     }
 }
 

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use data::Pack;
 use layers::Model;
-use tensor::Cpu;
+use tensor::{Backend, Cpu};
 use toml::{Table, Value};
-use train::config::{keys, parse_table};
+use train::checkpoint::{self, Checkpoint};
+use train::config::{RunConfig, keys, parse_table};
 use train::run::Run;
 use train::trainer::{Event, Packs, Trainer};
-use train::{Config, Stop, checkpoint, input, load};
+use train::{Config, Stop, input, load};
 
-use super::device;
+use super::device::{self, Work};
 use crate::args::Train;
 use crate::console::{Bar, note, percent};
 use crate::failure::{Failure, Result};
@@ -20,12 +21,11 @@ use crate::signals::stop_on_signals;
 
 pub fn run(args: &Train) -> Result<()> {
     let stop = stop_on_signals()?;
-    let mut trainer = if args.resume { resume(args)? } else { start(args)? };
-    train(&mut trainer, &stop)
+    if args.resume { resume(args, stop) } else { start(args, stop) }
 }
 
 /// Trains with a bar and a line an epoch.
-pub fn train(trainer: &mut Trainer<Cpu<f32>>, stop: &Stop) -> Result<()> {
+pub fn train<B: Backend<Elem = f32>>(trainer: &mut Trainer<B>, stop: &Stop) -> Result<()> {
     let bar = Bar::new("train", "steps", trainer.total_steps());
     bar.begin_at(trainer.steps_done());
     let outcome = trainer.train(stop, &mut |event| show(&bar, event));
@@ -57,32 +57,62 @@ fn show(bar: &Bar, event: Event<'_>) {
     }
 }
 
-fn start(args: &Train) -> Result<Trainer<Cpu<f32>>> {
+fn start(args: &Train, stop: Stop) -> Result<()> {
     let layers = given(args)?;
     let (model, config) = configure(&layers)?;
     if config.data.train.as_os_str().is_empty() {
         return Err(Failure::Usage("--data PACK is needed: the pack to train on".into()));
     }
-    begin(&config, model, args.out.as_deref())
+    let mut start = Start::prepare(config, model, args.out.as_deref())?;
+    let run = &mut start.config.run;
+    let opened = device::open(&run.device, &run.precision, run.threads)?;
+    run.device.clone_from(&opened.name);
+    opened.run(Begin { start, stop })
 }
 
-/// Begins a new run in `out`, or in the next free folder under `runs`.
-pub fn begin(config: &Config, mut model: Model, out: Option<&Path>) -> Result<Trainer<Cpu<f32>>> {
-    let cpu = device::open(&config.run.device, config.run.threads)?;
-    let packs = open_packs(config)?;
-    input::fit_to_pack(&mut model, &packs.train)?;
-    if let Some(p) = config.model.dropout {
-        model.set_dropout(p)?;
+/// A run that can begin: what can be refused without its device was.
+pub struct Start {
+    config: Config,
+    model: Model,
+    packs: Packs,
+    folder: PathBuf,
+}
+
+impl Start {
+    /// A new run in `out`, or in the next free folder under `runs`. Nothing is written yet.
+    pub fn prepare(config: Config, mut model: Model, out: Option<&Path>) -> Result<Self> {
+        let packs = open_packs(&config)?;
+        input::fit_to_pack(&mut model, &packs.train)?;
+        if let Some(p) = config.model.dropout {
+            model.set_dropout(p)?;
+        }
+        let folder = out.map_or_else(|| next_folder(&model.name), Path::to_path_buf);
+        Trainer::<Cpu<f32>>::check(&config, &model, &packs)?;
+        checkpoint::starting_weights(&config.model, &model)?;
+        Ok(Self { config, model, packs, folder })
     }
-    let folder = out.map_or_else(|| next_folder(&model.name), Path::to_path_buf);
-    // Everything that can be refused is, before the folder is made.
-    Trainer::<Cpu<f32>>::check(config, &model, &packs)?;
-    checkpoint::starting_weights(&config.model, &model)?;
-    let run = Run::create(&folder, config, &model)?;
-    Ok(Trainer::new(run, &cpu, &model, packs, None)?)
+
+    /// Makes the run's folder.
+    pub fn begin<B: Backend<Elem = f32>>(self, device: &B) -> Result<Trainer<B>> {
+        let run = Run::create(&self.folder, &self.config, &self.model)?;
+        Ok(Trainer::new(run, device, &self.model, self.packs, None)?)
+    }
 }
 
-fn resume(args: &Train) -> Result<Trainer<Cpu<f32>>> {
+struct Begin {
+    start: Start,
+    stop: Stop,
+}
+
+impl Work for Begin {
+    type Output = ();
+
+    fn run<B: Backend<Elem = f32>>(self, device: B) -> Result<()> {
+        train(&mut self.start.begin(&device)?, &self.stop)
+    }
+}
+
+fn resume(args: &Train, stop: Stop) -> Result<()> {
     let folder = args.out.as_deref().unwrap_or(Path::new("."));
     let run = Run::open(folder)?;
     let before = run.config()?;
@@ -91,23 +121,55 @@ fn resume(args: &Train) -> Result<Trainer<Cpu<f32>>> {
         forget_steps(&mut layers[0].1);
     }
     layers.extend(given(args)?);
-    let config = Config::from_layers(&layers)?;
+    let mut config = Config::from_layers(&layers)?;
     config.can_continue(&before, folder)?;
     let model = run.model()?;
     let packs = open_packs(&config)?;
     let checkpoint = load::newest_checkpoint(folder, &mut |warning| note(&format!("note: {warning}")))?;
+    if let Some((_, checkpoint)) = &checkpoint {
+        checkpoint.check_packs(folder, &packs)?;
+    }
+    let opened = device::open(&config.run.device, &config.run.precision, config.run.threads)?;
+    config.run.device.clone_from(&opened.name);
     match &checkpoint {
-        Some((path, checkpoint)) => {
-            checkpoint.check_packs(folder, &packs)?;
-            note(&format!("going on from {}", path.display()));
-        }
+        Some((path, _)) => note(&format!("going on from {}", path.display())),
         None => note("no checkpoint was saved yet: starting from the beginning"),
     }
+    note_change(&before.run, &config.run);
     if config != before {
         run.set_config(&config)?;
     }
-    let cpu = device::open(&config.run.device, config.run.threads)?;
-    Ok(Trainer::new(run, &cpu, &model, packs, checkpoint.map(|(_, checkpoint)| checkpoint))?)
+    opened.run(Resume { run, model, packs, checkpoint: checkpoint.map(|(_, checkpoint)| checkpoint), stop })
+}
+
+/// Says where a run leaves the device that it has been on: from there on it rounds otherwise.
+fn note_change(before: &RunConfig, now: &RunConfig) {
+    let place = |run: &RunConfig| match run.device.as_str() {
+        // Runs of before there were other devices.
+        "auto" => format!("cpu, {}", run.precision),
+        device => format!("{device}, {}", run.precision),
+    };
+    let [was, is] = [place(before), place(now)];
+    if was != is {
+        note(&format!("note: this run was on {was} until now and goes on on {is}, which rounds otherwise"));
+    }
+}
+
+struct Resume {
+    run: Run,
+    model: Model,
+    packs: Packs,
+    checkpoint: Option<Checkpoint>,
+    stop: Stop,
+}
+
+impl Work for Resume {
+    type Output = ();
+
+    fn run<B: Backend<Elem = f32>>(self, device: B) -> Result<()> {
+        let mut trainer = Trainer::new(self.run, &device, &self.model, self.packs, self.checkpoint)?;
+        train(&mut trainer, &self.stop)
+    }
 }
 
 fn open_packs(config: &Config) -> Result<Packs> {
@@ -169,6 +231,7 @@ fn flags(args: &Train) -> Result<Vec<(&'static str, Table)>> {
     add("--seed", "run.seed", args.seed.map(number));
     add("--threads", "run.threads", args.threads.map(|n| number(n as u64)));
     add("--device", "run.device", args.device.clone().map(Value::String));
+    add("--precision", "run.precision", args.precision.clone().map(Value::String));
     Ok(tables)
 }
 

@@ -1,42 +1,50 @@
 //! A trained network, as `eval` and `predict` take it.
 
+use data::Views;
 use layers::Network;
-use tensor::Cpu;
+use tensor::Backend;
 use train::input::{self, PackMeans};
-use train::load;
+use train::load::{self, Loaded};
 
-use super::device;
-use crate::args::Trained;
+use super::device::{self, Opened};
+use crate::args;
 use crate::console::note;
 use crate::failure::{Failure, Result};
-use data::Views;
 
-/// A network with what it expects of pictures.
+/// Weights that `--weights` names, and where and how to use them.
 pub struct Ready {
-    pub network: Network<Cpu<f32>>,
-    /// Names of the classes; empty where the weights come without.
-    pub classes: Vec<String>,
-    pub means: PackMeans,
+    loaded: Loaded,
     pub views: Views,
     pub threads: usize,
 }
 
-/// Loads what `--weights` names.
-pub fn load(args: &Trained) -> Result<Ready> {
+/// A network with what it expects of pictures.
+pub struct Trained<B: Backend> {
+    pub network: Network<B>,
+    /// Names of the classes; empty where the weights come without.
+    pub classes: Vec<String>,
+    means: PackMeans,
+}
+
+/// Loads what `--weights` names, then opens the device.
+pub fn load(args: &args::Trained) -> Result<(Ready, Opened)> {
     let model = args.model.as_deref().map(layers::Model::load).transpose()?;
     let loaded = load::weights(&args.weights, model.as_ref(), &mut |warning| note(&format!("note: {warning}")))?;
     let threads = args.place.threads.unwrap_or_else(device::all_threads);
-    let cpu = device::open(&args.place.device, threads)?;
-    Ok(Ready {
-        network: loaded.network(&cpu)?,
-        means: loaded.means(),
-        classes: loaded.weights.classes,
-        views: if args.crops == "10" { Views::Ten } else { Views::Centre },
-        threads,
-    })
+    let views = if args.crops == "10" { Views::Ten } else { Views::Centre };
+    let opened = device::open(&args.place.device, &args.place.precision, threads)?;
+    Ok((Ready { loaded, views, threads }, opened))
 }
 
 impl Ready {
+    /// The network on a device.
+    pub fn on<B: Backend<Elem = f32>>(self, device: &B) -> Result<Trained<B>> {
+        let network = self.loaded.network(device)?;
+        Ok(Trained { network, means: self.loaded.means(), classes: self.loaded.weights.classes })
+    }
+}
+
+impl<B: Backend> Trained<B> {
     /// What the loader does to pixels of stored squares of `size`.
     pub fn input(&self, size: usize) -> Result<data::Input> {
         Ok(input::pixels(&self.network.model().input, &self.means, size)?)

@@ -1,5 +1,6 @@
 //! How training pictures are varied (paper, section 4.1).
 
+use tensor::ops::View;
 use tensor::random::{Stream, purpose, to_normals};
 
 use crate::error::{Error, Result};
@@ -39,28 +40,6 @@ pub enum ColourRule {
     Source,
 }
 
-/// What is drawn for one picture.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Draw {
-    /// Columns left of the crop.
-    pub left: usize,
-    /// Rows above the crop.
-    pub top: usize,
-    /// Whether left and right are exchanged, after cropping.
-    pub mirror: bool,
-    /// Added to R, G and B, on the scale of 0 to 255.
-    pub shift: [f32; 3],
-    /// What the mean-free values are multiplied by.
-    pub damping: f32,
-}
-
-impl Draw {
-    /// A crop as it is.
-    pub fn crop(left: usize, top: usize, mirror: bool) -> Self {
-        Self { left, top, mirror, shift: [0.0; 3], damping: 1.0 }
-    }
-}
-
 impl Colour {
     /// By component, what a standard normal draw of 1 adds to R, G and B.
     pub(super) fn shifts(&self, statistics: &Statistics) -> Result<[[f32; 3]; 3]> {
@@ -80,17 +59,18 @@ impl Colour {
 }
 
 impl Augment {
-    /// What is drawn for picture `index` of a pack in `epoch`. `margin` is by how much a picture is larger than a crop.
-    pub(super) fn draw(&self, seed: u64, epoch: u64, index: u64, margin: usize, colour: &[[f32; 3]; 3]) -> Draw {
+    /// What is drawn for picture `index` of a pack in `epoch`, as a view of picture 0. `margin` is by how much a picture
+    /// is larger than a crop.
+    pub(super) fn draw(&self, seed: u64, epoch: u64, index: u64, margin: usize, colour: &[[f32; 3]; 3]) -> View {
         // Epoch and index have 32 bits each.
         let stream = Stream::new(seed, purpose::AUGMENT, epoch << 32 | index & 0xffff_ffff);
-        let below = |word: u32, n: usize| ((u64::from(word) * n as u64) >> 32) as usize;
+        let below = |word: u32, n: usize| ((u64::from(word) * n as u64) >> 32) as u32;
         let [left, top, mirror, _] = stream.block(0);
         let (left, top) = match self.random_crop {
             true => (below(left, margin + 1), below(top, margin + 1)),
-            false => (margin / 2, margin / 2),
+            false => ((margin / 2) as u32, (margin / 2) as u32),
         };
-        let mut draw = Draw::crop(left, top, self.mirror && mirror >> 31 == 1);
+        let mut draw = View::crop(0, left, top, self.mirror && mirror >> 31 == 1);
         if let Some(noise) = &self.colour {
             let [a, b, c, d] = stream.block(1);
             let ([x, y], [z, _]) = (to_normals([a, b]), to_normals([c, d]));
@@ -111,7 +91,7 @@ impl Augment {
 mod tests {
     use super::*;
 
-    fn draws(augment: &Augment, colour: &[[f32; 3]; 3], margin: usize, n: u64) -> Vec<Draw> {
+    fn draws(augment: &Augment, colour: &[[f32; 3]; 3], margin: usize, n: u64) -> Vec<View> {
         (0..n).map(|index| augment.draw(11, 3, index, margin, colour)).collect()
     }
 
@@ -120,7 +100,7 @@ mod tests {
         let augment = Augment { random_crop: true, mirror: true, colour: None };
         let draws = draws(&augment, &[[0.0; 3]; 3], 4, 50_000);
         let mut places = [[0u32; 5]; 5];
-        draws.iter().for_each(|d| places[d.top][d.left] += 1);
+        draws.iter().for_each(|d| places[d.top as usize][d.left as usize] += 1);
         // 2000 each, standard deviation 44.
         assert!(places.iter().flatten().all(|&n| n.abs_diff(2000) < 220), "{places:?}");
         let mirrored = draws.iter().filter(|d| d.mirror).count();
@@ -132,7 +112,7 @@ mod tests {
     #[test]
     fn without_random_crop_the_centre_is_taken() {
         let augment = Augment { random_crop: false, mirror: false, colour: None };
-        assert!(draws(&augment, &[[0.0; 3]; 3], 5, 100).iter().all(|d| *d == Draw::crop(2, 2, false)));
+        assert!(draws(&augment, &[[0.0; 3]; 3], 5, 100).iter().all(|d| *d == View::crop(0, 2, 2, false)));
     }
 
     #[test]

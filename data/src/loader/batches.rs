@@ -8,32 +8,39 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use ndarray::{Array4, Ix4};
+use tensor::ops::View;
 
 use crate::error::{Error, Result};
 use crate::picture::panic_message;
 
 /// Memory of batches that were dropped: fresh memory costs a page fault every 4 KB.
-#[derive(Debug, Default)]
-pub(super) struct Spare(Mutex<Vec<Vec<f32>>>);
+#[derive(Debug)]
+pub(super) struct Spare<T>(Mutex<Vec<Vec<T>>>);
 
 /// The most buffers that are kept.
 const MAX_SPARE: usize = 4;
 
-impl Spare {
+impl<T> Default for Spare<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: Copy + Default> Spare<T> {
     /// A buffer of `n` values, whatever they are.
-    pub fn take(&self, n: usize) -> Vec<f32> {
+    pub fn take(&self, n: usize) -> Vec<T> {
         let buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         match buffer {
             Some(mut buffer) if buffer.capacity() >= n => {
-                buffer.resize(n, 0.0);
+                buffer.resize(n, T::default());
                 buffer
             }
             // Not by resizing: this way the system hands out zeros as the threads touch them.
-            _ => vec![0.0; n],
+            _ => vec![T::default(); n],
         }
     }
 
-    fn put(&self, buffer: Vec<f32>) {
+    fn put(&self, buffer: Vec<T>) {
         let mut buffers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if buffers.len() < MAX_SPARE {
             buffers.push(buffer);
@@ -49,7 +56,7 @@ pub struct Batch {
     pub labels: Vec<u32>,
     /// Where each picture stands in the pack.
     pub indices: Vec<u64>,
-    spare: Option<Arc<Spare>>,
+    spare: Option<Arc<Spare<f32>>>,
 }
 
 impl Batch {
@@ -65,7 +72,7 @@ impl Batch {
         values: Vec<f32>,
         labels: Vec<u32>,
         indices: Vec<u64>,
-        spare: &Arc<Spare>,
+        spare: &Arc<Spare<f32>>,
     ) -> Result<Self> {
         let images = Array4::from_shape_vec(Ix4(shape[0], shape[1], shape[2], shape[3]), values)
             .map_err(|e| Error::option("batch", format!("{shape:?}"), e))?;
@@ -93,18 +100,48 @@ impl Drop for Batch {
     }
 }
 
+/// Some pictures as they are stored, and what is to be cut from them: what a device needs to make the network's input
+/// itself, with [`Pictures::prepare`](tensor::ops::Pictures::prepare). Its memory is used again for a later batch when
+/// it is dropped.
+pub struct RawBatch {
+    /// Side of the pictures.
+    pub size: usize,
+    /// `[n, size, size, 3]`: rows from the top, colours R, G, B.
+    pub pixels: Vec<u8>,
+    /// The rows of the network's input, those of a picture one after another. `picture` is the place in this batch.
+    pub views: Vec<View>,
+    /// The label of each picture, `n` of them.
+    pub labels: Vec<u32>,
+    /// Where each picture stands in the pack.
+    pub indices: Vec<u64>,
+    pub(super) spare: Arc<Spare<u8>>,
+}
+
+impl Debug for RawBatch {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let shape = [self.labels.len(), self.size, self.size, 3];
+        f.debug_struct("RawBatch").field("pixels", &shape).field("labels", &self.labels).finish_non_exhaustive()
+    }
+}
+
+impl Drop for RawBatch {
+    fn drop(&mut self) {
+        self.spare.put(std::mem::take(&mut self.pixels));
+    }
+}
+
 /// Batches in order. The first error is the last item.
-pub struct Batches {
-    made: Option<Receiver<Result<Batch>>>,
+pub struct Batches<T = Batch> {
+    made: Option<Receiver<Result<T>>>,
     left: usize,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Batches {
+impl<T: Send + 'static> Batches<T> {
     /// Calls `make` with the numbers in turn, at most `ahead` results ahead of the one that is taken.
     pub(super) fn begin<F>(numbers: Range<usize>, ahead: usize, make: F) -> Self
     where
-        F: Fn(usize) -> Result<Batch> + Send + 'static,
+        F: Fn(usize) -> Result<T> + Send + 'static,
     {
         // One is in the making beside those that wait.
         let (sender, made) = sync_channel(ahead - 1);
@@ -113,7 +150,9 @@ impl Batches {
         let thread = thread.spawn(move || produce(numbers, &make, &sender)).ok();
         Self { made: Some(made), left, thread }
     }
+}
 
+impl<T> Batches<T> {
     fn end(&mut self) {
         self.left = 0;
         // Whoever waits to hand over a batch is told that nobody takes it.
@@ -124,9 +163,9 @@ impl Batches {
     }
 }
 
-fn produce<F>(numbers: Range<usize>, make: &F, made: &SyncSender<Result<Batch>>)
+fn produce<T, F>(numbers: Range<usize>, make: &F, made: &SyncSender<Result<T>>)
 where
-    F: Fn(usize) -> Result<Batch>,
+    F: Fn(usize) -> Result<T>,
 {
     for number in numbers {
         let batch = catch_unwind(AssertUnwindSafe(|| make(number)));
@@ -138,8 +177,8 @@ where
     }
 }
 
-impl Iterator for Batches {
-    type Item = Result<Batch>;
+impl<T> Iterator for Batches<T> {
+    type Item = Result<T>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.left == 0 {
@@ -160,13 +199,13 @@ impl Iterator for Batches {
     }
 }
 
-impl Debug for Batches {
+impl<T> Debug for Batches<T> {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Batches").field("left", &self.left).finish_non_exhaustive()
     }
 }
 
-impl Drop for Batches {
+impl<T> Drop for Batches<T> {
     fn drop(&mut self) {
         self.end();
     }
@@ -176,7 +215,7 @@ impl Drop for Batches {
 mod tests {
     use super::*;
 
-    fn batch(number: usize, spare: &Arc<Spare>) -> Result<Batch> {
+    fn batch(number: usize, spare: &Arc<Spare<f32>>) -> Result<Batch> {
         let mut buffer = spare.take(12);
         buffer.fill(number as f32);
         Batch::new([1, 2, 2, 3], buffer, vec![number as u32], vec![number as u64], spare)

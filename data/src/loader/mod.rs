@@ -17,12 +17,12 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use crate::Pack;
 use crate::error::{Error, Result};
 use batches::Spare;
-use view::Normalise;
+use tensor::ops::View;
 
 pub use augment::{Augment, Colour, ColourRule};
-pub use batches::{Batch, Batches};
+pub use batches::{Batch, Batches, RawBatch};
 pub use input::{Input, Mean, Views};
-pub use view::views;
+pub use view::{Preparation, views};
 
 /// How batches are made.
 #[derive(Clone, Debug)]
@@ -71,12 +71,13 @@ pub struct Loader {
 #[derive(Debug)]
 struct Work {
     pack: Arc<Pack>,
-    normalise: Normalise,
+    preparation: Preparation,
     options: LoaderOptions,
     /// By draw of a standard normal, the shift of R, G and B (0 to 255).
     colour: [[f32; 3]; 3],
     pool: ThreadPool,
-    spare: Arc<Spare>,
+    spare: Arc<Spare<f32>>,
+    spare_bytes: Arc<Spare<u8>>,
 }
 
 impl Loader {
@@ -101,10 +102,11 @@ impl Loader {
             Some(colour) => colour.shifts(pack.statistics())?,
             None => [[0.0; 3]; 3],
         };
-        let normalise = Normalise::new(&input, pack.size())?;
+        let preparation = Preparation::new(&input, pack.size())?;
         let pool = ThreadPoolBuilder::new().num_threads(options.threads).thread_name(|i| format!("load-{i}")).build();
         let pool = pool.map_err(|e| Error::Worker { what: format!("no threads to load with: {e}") })?;
-        Ok(Self { work: Arc::new(Work { pack, normalise, options, colour, pool, spare: Arc::default() }) })
+        let (spare, spare_bytes) = (Arc::default(), Arc::default());
+        Ok(Self { work: Arc::new(Work { pack, preparation, options, colour, pool, spare, spare_bytes }) })
     }
 
     /// The pack.
@@ -118,44 +120,100 @@ impl Loader {
         if self.work.options.drop_last { pictures / batch } else { pictures.div_ceil(batch) }
     }
 
+    /// What turns a [`RawBatch`] into the network's input.
+    pub fn preparation(&self) -> &Preparation {
+        &self.work.preparation
+    }
+
     /// The batches of epoch `epoch` from number `first_batch` on, made ahead on other threads. Dropping the iterator
     /// ends that.
     pub fn batches(&self, epoch: u64, first_batch: usize) -> Batches {
+        let picture = self.work.options.views.count() * self.work.preparation.values() * size_of::<f32>();
+        self.begin(epoch, first_batch, picture, Work::batch)
+    }
+
+    /// The same pictures, draws and order as [`batches`](Self::batches), for devices that cut, vary and normalise
+    /// pictures themselves: a batch holds what is stored, and a list of what is to be cut from it.
+    pub fn raw_batches(&self, epoch: u64, first_batch: usize) -> Batches<RawBatch> {
+        self.begin(epoch, first_batch, self.work.picture_bytes(), Work::raw_batch)
+    }
+
+    /// `picture`: bytes that a picture takes in a batch.
+    fn begin<T: Send + 'static>(
+        &self,
+        epoch: u64,
+        first_batch: usize,
+        picture: usize,
+        make: fn(&Work, Vec<u64>, u64) -> Result<T>,
+    ) -> Batches<T> {
         let work = Arc::clone(&self.work);
         let order = order::Order::new(&work.options, work.pack.len(), epoch);
-        let picture = work.options.views.count() * work.normalise.values() * size_of::<f32>();
         let bytes = work.options.batch.min(work.pack.len()).saturating_mul(picture);
         let ahead = (work.options.prefetch_bytes / bytes.max(1)).max(1);
-        let make = move |number: usize| work.batch(order.batch(number), epoch);
+        let make = move |number: usize| make(&work, order.batch(number), epoch);
         Batches::begin(first_batch..self.batches_per_epoch(), ahead, make)
     }
 }
 
 impl Work {
-    /// Makes one batch of the pictures `indices`.
-    fn batch(&self, indices: Vec<u64>, epoch: u64) -> Result<Batch> {
-        indices.iter().for_each(|&index| self.pack.prefetch(index as usize));
-        let (views, values) = (self.options.views.count(), self.normalise.values());
-        let mut buffer = self.spare.take(indices.len() * views * values);
-        self.pool.install(|| {
-            let places = buffer.par_chunks_exact_mut(views * values);
-            indices.par_iter().zip(places).try_for_each(|(&index, place)| self.picture(index, epoch, place))
-        })?;
-        let labels = indices.iter().map(|&index| self.pack.label(index as usize)).collect();
-        let crop = self.normalise.crop();
-        Batch::new([indices.len() * views, crop, crop, 3], buffer, labels, indices, &self.spare)
+    fn picture_bytes(&self) -> usize {
+        self.pack.size() * self.pack.size() * 3
     }
 
-    fn picture(&self, index: u64, epoch: u64, place: &mut [f32]) -> Result<()> {
-        let pixels = self.pack.pixels(index as usize)?;
+    /// Makes one batch of the pictures `indices`.
+    fn batch(&self, indices: Vec<u64>, epoch: u64) -> Result<Batch> {
+        let (views, values) = (self.options.views.count(), self.preparation.values());
+        let mut buffer = self.spare.take(indices.len() * views * values);
+        self.each(&indices, &mut buffer, |index, place| {
+            let pixels = self.pack.pixels(index as usize)?;
+            self.preparation.apply(&pixels, &self.views(0, index, epoch), place);
+            Ok(())
+        })?;
+        let crop = self.preparation.prepare.crop;
+        let shape = [indices.len() * views, crop, crop, 3];
+        Batch::new(shape, buffer, self.labels(&indices), indices, &self.spare)
+    }
+
+    /// The same as they are stored.
+    fn raw_batch(&self, indices: Vec<u64>, epoch: u64) -> Result<RawBatch> {
+        let mut pixels = self.spare_bytes.take(indices.len() * self.picture_bytes());
+        self.each(&indices, &mut pixels, |index, place| {
+            place.copy_from_slice(&self.pack.pixels(index as usize)?);
+            Ok(())
+        })?;
+        let views = (0..).zip(&indices).flat_map(|(place, &index)| self.views(place, index, epoch)).collect();
+        let (size, labels, spare) = (self.pack.size(), self.labels(&indices), Arc::clone(&self.spare_bytes));
+        Ok(RawBatch { size, pixels, views, labels, indices, spare })
+    }
+
+    /// Fills the part of `buffer` that belongs to each picture, on all threads.
+    fn each<T: Send>(
+        &self,
+        indices: &[u64],
+        buffer: &mut [T],
+        fill: impl Fn(u64, &mut [T]) -> Result<()> + Sync,
+    ) -> Result<()> {
+        indices.iter().for_each(|&index| self.pack.prefetch(index as usize));
+        let part = (buffer.len() / indices.len().max(1)).max(1);
+        self.pool.install(|| {
+            let places = buffer.par_chunks_exact_mut(part);
+            indices.par_iter().zip(places).try_for_each(|(&index, place)| fill(index, place))
+        })
+    }
+
+    /// What is cut from picture `index` of the pack, which stands at `place` in its batch.
+    fn views(&self, place: u32, index: u64, epoch: u64) -> Vec<View> {
         match &self.options.augment {
             Some(augment) => {
-                let margin = self.pack.size() - self.normalise.crop();
+                let margin = self.preparation.margin();
                 let draw = augment.draw(self.options.seed, epoch, index, margin, &self.colour);
-                self.normalise.apply(&pixels, &draw, place);
+                vec![View { picture: place, ..draw }]
             }
-            None => self.normalise.all_views(&pixels, self.options.views, place),
+            None => self.preparation.views(self.options.views, place),
         }
-        Ok(())
+    }
+
+    fn labels(&self, indices: &[u64]) -> Vec<u32> {
+        indices.iter().map(|&index| self.pack.label(index as usize)).collect()
     }
 }

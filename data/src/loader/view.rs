@@ -1,26 +1,30 @@
 //! From stored bytes to the floats of a crop, in one pass.
 
-use ndarray::Array4;
+use ndarray::{Array3, Array4};
+use tensor::ops::prepare::Layout;
+use tensor::ops::{Prepare, View};
 
-use super::augment::Draw;
 use super::input::{Input, Mean, Views};
 use crate::error::{Error, Result};
 
-/// [`Input`] made ready: the value of a pixel is `damping * (pixel * factor + shift * factor - mean)`, where `factor` is
-/// `scale / deviation` and `mean` is already divided.
-#[derive(Debug)]
-pub(super) struct Normalise {
-    size: usize,
-    crop: usize,
-    bgr: bool,
-    factor: [f32; 3],
-    /// By row of the stored picture; `None` if the mean is of colours.
-    mean_image: Option<Vec<f32>>,
-    mean_rgb: [f32; 3],
+/// [`Input`] made ready, for this crate's batches and for [`Pictures::prepare`](tensor::ops::Pictures::prepare) on any
+/// device: the value of a pixel is `((pixel + shift) * factor - mean) * damping`, where shift and damping are the
+/// view's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preparation {
+    /// Side of the stored pictures.
+    pub size: usize,
+    /// `factor` is scale / deviation; `mean` is that of colours, divided by the deviation.
+    pub prepare: Prepare,
+    /// The mean image `[size, size, 3]`, divided by the deviation, if the input has one.
+    pub mean_image: Option<Array3<f32>>,
 }
 
-impl Normalise {
+impl Preparation {
     /// For stored pictures of `size` x `size`.
+    ///
+    /// # Errors
+    /// [`Error::Option`] if the crop or mean image does not fit the pictures, or scale or deviation is not finite or 0.
     pub fn new(input: &Input, size: usize) -> Result<Self> {
         if input.crop == 0 || input.crop > size {
             return Err(Error::option("crop", format!("1 to {size}, the pictures' size"), input.crop));
@@ -31,12 +35,13 @@ impl Normalise {
             let got = format!("scale {} and deviation {deviation:?}", input.scale);
             return Err(Error::option("input", "a scale and a deviation that are finite and not zero", got));
         }
-        let (mut mean_image, mut mean_rgb) = (None, [0.0; 3]);
+        let (mut mean_image, mut mean) = (None, [0.0; 3]);
         match &input.mean {
             Mean::None => {}
-            Mean::Rgb(mean) => mean_rgb = std::array::from_fn(|c| mean[c] / deviation[c]),
+            Mean::Rgb(rgb) => mean = std::array::from_fn(|c| rgb[c] / deviation[c]),
             Mean::Image(image) if image.dim() == (size, size, 3) => {
-                mean_image = Some(image.iter().enumerate().map(|(i, v)| v / deviation[i % 3]).collect());
+                let divided = Array3::from_shape_fn(image.dim(), |at| image[at] / deviation[at.2]);
+                mean_image = Some(divided);
             }
             Mean::Image(image) => {
                 let expected = format!("{size} x {size} x 3, the pictures' size");
@@ -44,75 +49,41 @@ impl Normalise {
             }
         }
         let factor = deviation.map(|d| input.scale / d);
-        Ok(Self { size, crop: input.crop, bgr: input.bgr, factor, mean_image, mean_rgb })
+        let prepare = Prepare { crop: input.crop, bgr: input.bgr, factor, mean };
+        Ok(Self { size, prepare, mean_image })
     }
 
-    pub fn crop(&self) -> usize {
-        self.crop
+    /// What `views` cuts from picture `picture`.
+    pub fn views(&self, views: Views, picture: u32) -> Vec<View> {
+        let margin = (self.size - self.prepare.crop) as u32;
+        let (end, centre) = (margin, margin / 2);
+        let places = [(0, 0), (end, 0), (0, end), (end, end), (centre, centre)];
+        match views {
+            Views::Centre => vec![View::crop(picture, centre, centre, false)],
+            Views::Ten => [false, true]
+                .into_iter()
+                .flat_map(|mirror| places.map(|(left, top)| View::crop(picture, left, top, mirror)))
+                .collect(),
+        }
+    }
+
+    /// By how much a picture is larger than a crop.
+    pub(super) fn margin(&self) -> usize {
+        self.size - self.prepare.crop
     }
 
     /// Values of a crop.
-    pub fn values(&self) -> usize {
-        self.crop * self.crop * 3
+    pub(super) fn values(&self) -> usize {
+        self.prepare.crop * self.prepare.crop * 3
     }
 
-    /// Fills `out` with each view in turn.
-    pub fn all_views(&self, pixels: &[u8], views: Views, out: &mut [f32]) {
-        let margin = self.size - self.crop;
-        let (end, centre) = (margin, margin / 2);
-        let places = [(0, 0), (end, 0), (0, end), (end, end), (centre, centre)];
-        let draws = match views {
-            Views::Centre => vec![Draw::crop(centre, centre, false)],
-            Views::Ten => [false, true]
-                .into_iter()
-                .flat_map(|mirror| places.map(|(left, top)| Draw::crop(left, top, mirror)))
-                .collect(),
-        };
-        for (draw, out) in draws.iter().zip(out.chunks_exact_mut(self.values())) {
-            self.apply(pixels, draw, out);
+    /// Fills `out` with each view of a picture in turn.
+    pub(super) fn apply(&self, pixels: &[u8], views: &[View], out: &mut [f32]) {
+        let layout = Layout { size: self.size, crop: self.prepare.crop, bgr: self.prepare.bgr };
+        let mean = self.mean_image.as_ref().and_then(|mean| mean.as_slice());
+        for (view, out) in views.iter().zip(out.chunks_exact_mut(self.values())) {
+            self.prepare.cut(self.size, view).write(layout, pixels, mean, out);
         }
-    }
-
-    /// Fills `out` with one crop.
-    pub fn apply(&self, pixels: &[u8], draw: &Draw, out: &mut [f32]) {
-        let width = 3 * self.crop;
-        // By value of a row, so that the inner loop knows nothing of colours.
-        let colours = |f: &dyn Fn(usize) -> f32| (0..width).map(|i| f(i % 3)).collect::<Vec<f32>>();
-        let factor = colours(&|c| self.factor[c] * draw.damping);
-        let offset = colours(&|c| (draw.shift[c] * self.factor[c] - self.mean_rgb[c]) * draw.damping);
-        let mut values = vec![0.0; width];
-        for (row, out) in out.chunks_exact_mut(width).enumerate() {
-            let start = 3 * ((draw.top + row) * self.size + draw.left);
-            let target = if draw.mirror || self.bgr { &mut values[..] } else { &mut *out };
-            let row = pixels[start..start + width].iter().zip(&factor).zip(&offset);
-            match &self.mean_image {
-                Some(mean) => {
-                    let mean = &mean[start..start + width];
-                    for ((value, ((&pixel, factor), offset)), mean) in target.iter_mut().zip(row).zip(mean) {
-                        *value = f32::from(pixel) * factor + (offset - mean * draw.damping);
-                    }
-                }
-                None => {
-                    for (value, ((&pixel, factor), offset)) in target.iter_mut().zip(row) {
-                        *value = f32::from(pixel) * factor + offset;
-                    }
-                }
-            }
-            match (draw.mirror, self.bgr) {
-                (false, false) => {}
-                (false, true) => exchange(values.chunks_exact(3), out, [2, 1, 0]),
-                (true, false) => exchange(values.chunks_exact(3).rev(), out, [0, 1, 2]),
-                (true, true) => exchange(values.chunks_exact(3).rev(), out, [2, 1, 0]),
-            }
-        }
-    }
-}
-
-fn exchange<'a>(from: impl Iterator<Item = &'a [f32]>, to: &mut [f32], order: [usize; 3]) {
-    for (to, from) in to.chunks_exact_mut(3).zip(from) {
-        to[0] = from[order[0]];
-        to[1] = from[order[1]];
-        to[2] = from[order[2]];
     }
 }
 
@@ -122,12 +93,12 @@ fn exchange<'a>(from: impl Iterator<Item = &'a [f32]>, to: &mut [f32], order: [u
 /// # Errors
 /// [`Error::Option`] if the picture is not of that size or the crop or mean image does not fit it.
 pub fn views(picture: &[u8], size: usize, input: &Input, views: Views) -> Result<Array4<f32>> {
-    let normalise = Normalise::new(input, size)?;
+    let preparation = Preparation::new(input, size)?;
     if Some(picture.len()) != size.checked_mul(size).and_then(|n| n.checked_mul(3)) {
         return Err(Error::option("picture", format!("{size} x {size} x 3 bytes"), format!("{} bytes", picture.len())));
     }
-    let mut values = vec![0.0; views.count() * normalise.values()];
-    normalise.all_views(picture, views, &mut values);
+    let mut values = vec![0.0; views.count() * preparation.values()];
+    preparation.apply(picture, &preparation.views(views, 0), &mut values);
     Array4::from_shape_vec((views.count(), input.crop, input.crop, 3), values)
         .map_err(|e| Error::option("crop", "a crop that fits", e))
 }

@@ -20,6 +20,7 @@ mod memory;
 mod patch;
 mod plan;
 mod pool;
+mod prepare;
 mod reduce;
 mod sample;
 mod update;
@@ -121,6 +122,19 @@ impl<E: Element> Device for Cpu<E> {
 
     fn upload_ints(&self, values: &[u32]) -> Result<Buffer<u32>> {
         self.shared.ints.copy_of(values)
+    }
+
+    fn upload_bytes(&self, bytes: &[u8]) -> Result<Buffer<u32>> {
+        let mut buffer = self.take_ints(bytes.len().div_ceil(4))?;
+        let words = buffer.make_mut()?;
+        if let Some(last) = words.last_mut() {
+            *last = 0;
+        }
+        bytemuck::cast_slice_mut(words)[..bytes.len()].copy_from_slice(bytes);
+        if cfg!(target_endian = "big") {
+            words.iter_mut().for_each(|word| *word = word.swap_bytes());
+        }
+        Ok(buffer)
     }
 
     fn download_ints(&self, buffer: &Buffer<u32>) -> Result<Vec<u32>> {

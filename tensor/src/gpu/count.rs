@@ -32,7 +32,7 @@ fn count_kernel(x: &Array<u32>, count: &mut Array<u32>, least: u32) {
 impl<R: Runtime> Kernels for Gpu<R> {
     fn count_at_least(&self, len: usize, x: &IntBuffer, least: u32) -> Result<IntBuffer> {
         if len == 0 {
-            return Ok(IntBuffer::new(self.create(bytemuck::bytes_of(&0u32)), 1));
+            return Ok(IntBuffer::new(self.create(bytemuck::bytes_of(&0u32))?, 1));
         }
         let count = self.empty_ints(1);
         let (cubes, dim) = (CubeCount::new_single(), CubeDim::new_1d(UNITS));

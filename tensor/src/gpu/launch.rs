@@ -2,13 +2,15 @@
 
 use cubecl::prelude::*;
 
-use super::{Dtype, Gpu};
+use super::{Dtype, Gpu, fault};
 use crate::{Error, Result};
+
+/// The most numbers of a buffer, and units of a launch. Kernels count with 32 bits, CubeCL's default, and wrap around in
+/// silence past them; the last step of a loop, and a grid of more than one dimension, go a little further.
+pub(crate) const MAX_LEN: usize = u32::MAX as usize - (1 << 24);
 
 /// Units of a cube in kernels that work value by value.
 pub(crate) const UNITS: u32 = 256;
-/// Values that 32 bits count, less what the last step of a loop goes too far.
-const REACH: usize = u32::MAX as usize - (1 << 24);
 
 impl<R: Runtime> Gpu<R> {
     /// The widest vector that a device moves in one instruction and that divides each of `lens`.
@@ -20,6 +22,11 @@ impl<R: Runtime> Gpu<R> {
     /// Cubes for `count` units of work, one a unit: kernels ask for `ABSOLUTE_POS` and return past the end.
     pub(crate) fn cover(&self, count: usize) -> (CubeCount, CubeDim) {
         let dim = CubeDim::new_1d(UNITS);
+        if count > MAX_LEN {
+            let what = format!("a launch of {count} units is more than the {MAX_LEN} that kernels can count");
+            fault::refuse(Error::Device { device: self.name().to_string(), what });
+            return (CubeCount::Static(0, 0, 0), dim);
+        }
         (cubecl::calculate_cube_count_elemwise(self.client(), count, dim), dim)
     }
 
@@ -32,10 +39,10 @@ impl<R: Runtime> Gpu<R> {
 
     /// Fails for a buffer of `len` values that kernels, whose indices have 32 bits, could not step past the end of.
     pub(crate) fn addressable(&self, op: &'static str, len: usize) -> Result<()> {
-        if len <= REACH {
+        if len <= MAX_LEN {
             return Ok(());
         }
-        let what = format!("one tensor has {len} values, and kernels reach {REACH}; use a smaller batch");
+        let what = format!("one tensor has {len} values, and kernels reach {MAX_LEN}; use a smaller batch");
         Err(Error::argument(op, what))
     }
 }

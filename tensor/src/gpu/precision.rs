@@ -28,19 +28,17 @@ impl Precision {
         }
     }
 
-    /// What the device lacks for this precision.
-    pub(crate) fn check(self, device: &DeviceProperties) -> std::result::Result<(), String> {
-        let storage = match self {
-            Self::F32 => return Ok(()),
-            Self::Tf32 => ElemType::Float(FloatKind::TF32),
-            Self::Bf16 => ElemType::Float(FloatKind::BF16),
+    /// How a device can compute. `f32` needs nothing; the others need matrix units for them, and `bf16` buffers of it.
+    pub(crate) fn supported(device: &DeviceProperties) -> Vec<Self> {
+        let fragments = |kind| {
+            let kind = StorageType::Scalar(ElemType::Float(kind));
+            device.features.matmul.cmma.iter().any(|c| c.a_type == kind)
         };
-        let fragments = device.features.matmul.cmma.iter().any(|c| c.a_type == StorageType::Scalar(storage));
-        let stored = self == Self::Tf32 || device.supports_type(storage);
-        if fragments && stored {
-            return Ok(());
-        }
-        Err(format!("it has no matrix units for {self}; use --precision f32"))
+        let bf16 = fragments(FloatKind::BF16) && device.supports_type(ElemType::Float(FloatKind::BF16));
+        [(Self::F32, true), (Self::Tf32, fragments(FloatKind::TF32)), (Self::Bf16, bf16)]
+            .into_iter()
+            .filter_map(|(precision, there)| there.then_some(precision))
+            .collect()
     }
 }
 

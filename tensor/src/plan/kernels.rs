@@ -9,10 +9,11 @@ use crate::ops::linear::Product;
 use crate::ops::lrn::Lrn;
 use crate::ops::lrn_pool::{Forward, in_turn, in_turn_dx};
 use crate::ops::pool::Geometry as PoolGeometry;
+use crate::ops::prepare::{Cut, Layout};
 use crate::ops::update::{AdamUpdate, SgdUpdate};
 use crate::ops::{
     activation, batch_norm, conv2d, count, cross_entropy, dropout, elementwise, linear, local2d, lrn, lrn_pool, pool,
-    reduce, sample, update,
+    prepare, reduce, sample, update,
 };
 use crate::random::Stream;
 
@@ -235,6 +236,12 @@ impl reduce::Kernels for Plan {
 
     fn all_finite(&self, _: usize, _: &Buffer) -> Result<Buffer> {
         self.ints(1)
+    }
+}
+
+impl prepare::Kernels for Plan {
+    fn prepare(&self, layout: Layout, cuts: &[Cut], _: &Buffer, _: Option<&Buffer>) -> Result<Buffer> {
+        self.activations(cuts.len() * layout.view())
     }
 }
 

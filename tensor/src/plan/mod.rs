@@ -294,6 +294,10 @@ impl Device for Plan {
         self.activations(buffer.held.block.len)
     }
 
+    fn upload_bytes(&self, bytes: &[u8]) -> Result<Buffer> {
+        self.ints(bytes.len().div_ceil(4))
+    }
+
     fn bytes(&self, buffer: &Buffer) -> u64 {
         buffer.held.block.size()
     }

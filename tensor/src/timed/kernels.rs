@@ -266,6 +266,24 @@ impl<B: Backend> pool::Kernels for Timed<B> {
     }
 }
 
+impl<B: Backend> prepare::Kernels for Timed<B> {
+    fn upload_pictures(&self, bytes: &[u8]) -> Result<Ints<B>> {
+        self.call("upload pictures", 0.0, 0, B::int_bytes, || self.inner.upload_pictures(bytes))
+    }
+
+    fn prepare(
+        &self,
+        layout: prepare::Layout,
+        cuts: &[prepare::Cut],
+        pictures: &Ints<B>,
+        mean: Option<&Floats<B>>,
+    ) -> Result<Floats<B>> {
+        // Every view reads its crop of a picture; the mean image is shared.
+        let read = (cuts.len() * layout.view()) as u64 + mean.map_or(0, |mean| self.inner.bytes(mean));
+        self.call("prepare", 0.0, read, B::bytes, || self.inner.prepare(layout, cuts, pictures, mean))
+    }
+}
+
 impl<B: Backend> reduce::Kernels for Timed<B> {
     fn sum(&self, len: usize, x: &Floats<B>) -> Result<Floats<B>> {
         self.moves("sum", &[x], || self.inner.sum(len, x))

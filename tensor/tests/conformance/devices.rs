@@ -1,5 +1,6 @@
 //! The backends under test.
 
+#[cfg(feature = "gpu")]
 use std::sync::LazyLock;
 
 use alexnet_tensor::{Backend, Cpu};

@@ -24,6 +24,7 @@ mod local2d;
 mod lrn;
 mod lrn_pool;
 mod pool;
+mod prepare;
 mod reduce;
 mod sample;
 mod update;
@@ -81,4 +82,5 @@ suite! {
     reduce { sum, sum_rows, sum_first, max_columns, all_finite, bits_repeat }
     sample { values_are_the_hosts }
     update { sgd, adam, a_list_is_its_single_steps, shared_tensors_are_left_alone }
+    prepare { forward, ten_views_of_one_picture, nothing, uploads_ahead }
 }

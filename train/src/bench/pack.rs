@@ -10,6 +10,7 @@ use tensor::Backend;
 
 use super::speed;
 use crate::config::Config;
+use crate::feed::{Feed, Preparer};
 use crate::input::{self, PackMeans};
 use crate::trainer::loader_options;
 use crate::{Error, Result, checkpoint, step};
@@ -63,13 +64,18 @@ pub fn fed<B: Backend<Elem = f32>>(
     input::fit_to_pack(&mut model, pack)?;
     let pixels = input::pixels(&model.input, &PackMeans::of(pack), pack.size())?;
     let loader = Loader::new(Arc::clone(pack), pixels, loader_options(config, &model))?;
-    let loader_images_per_s = run(&loader, seconds, |_, _| Ok(()))?.0;
+    let raw = |epoch| loader.raw_batches(epoch, 0).map(|batch| Ok(batch?));
+    let loader_images_per_s = run(raw, seconds, |batch, _| Ok(batch.labels.len()))?.0;
     let synthetic_images_per_s = speed::train(device, &model, config, seconds)?.images_per_s;
 
     let mut network = Network::new(device, &model, config.run.seed)?;
     let mut optimizer = checkpoint::optimizer(&config.optim)?;
-    let (images_per_s, steps) = run(&loader, seconds, |batch, number| {
-        step::step(&mut network, &mut optimizer, batch, config.run.seed, number, RATE).map(|_| ())
+    let preparer = Preparer::new(device, loader.preparation())?;
+    let feed = |epoch| Feed::new(device, &loader, epoch, 0);
+    let (images_per_s, steps) = run(feed, seconds, |batch, number| {
+        let images = preparer.images(&batch.pictures, &batch.views)?;
+        step::step(&mut network, &mut optimizer, images, &batch.labels, config.run.seed, number, RATE)?;
+        Ok(batch.labels.len())
     })?;
     let (slower, limit) = match loader_images_per_s < synthetic_images_per_s {
         true => (loader_images_per_s, Limit::Loader),
@@ -83,25 +89,24 @@ const RATE: f64 = 1e-6;
 /// Steps that are not measured: kernels are compiled, memory is made, and batches lie ready.
 const WARM_UP: usize = 3;
 
-/// Pictures a second, epoch after epoch, and steps.
-fn run(loader: &Loader, seconds: f64, mut step: impl FnMut(&data::Batch, u64) -> Result<()>) -> Result<(f64, usize)> {
+/// Pictures a second, epoch after epoch, and steps; `step` says how many pictures it took.
+fn run<I: Iterator<Item = Result<T>>, T>(
+    epoch: impl Fn(u64) -> I,
+    seconds: f64,
+    mut step: impl FnMut(T, u64) -> Result<usize>,
+) -> Result<(f64, usize)> {
     let (mut steps, mut images, mut begun) = (0, 0, Instant::now());
-    let mut epoch = 0;
-    loop {
-        for batch in loader.batches(epoch, 0) {
-            let batch = batch?;
-            step(&batch, steps as u64)?;
-            steps += 1;
-            if steps <= WARM_UP {
-                begun = Instant::now();
-                continue;
-            }
-            images += batch.labels.len();
-            let elapsed = begun.elapsed().as_secs_f64();
-            if elapsed >= seconds {
-                return Ok((images as f64 / elapsed, steps - WARM_UP));
-            }
+    for batch in (0..).flat_map(epoch) {
+        let taken = step(batch?, steps as u64)?;
+        steps += 1;
+        if steps <= WARM_UP {
+            begun = Instant::now();
+            continue;
         }
-        epoch += 1;
+        images += taken;
+        if begun.elapsed().as_secs_f64() >= seconds {
+            break;
+        }
     }
+    Ok((images as f64 / begun.elapsed().as_secs_f64(), steps - WARM_UP))
 }

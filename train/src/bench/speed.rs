@@ -23,7 +23,7 @@ pub struct Speed {
     pub steps: usize,
     /// The most memory that the process has held so far, in MiB, where the system tells.
     pub peak_mib: Option<u64>,
-    /// Memory of the device in use at the end, by whomever, in MiB, where it tells.
+    /// Memory of a device with its own in use at the end, by whomever, in MiB, where it tells.
     pub device_mib: Option<u64>,
 }
 
@@ -47,7 +47,8 @@ pub fn predict<B: Backend<Elem = f32>>(device: &B, model: &Model, config: &Confi
 
 fn speed<B: Backend>(device: &B, batch: usize, seconds: f64, step: impl FnMut() -> Result<()>) -> Result<Speed> {
     let (step_s, steps) = median_step(device, seconds, step)?;
-    let used = device.memory().map(|memory| memory.total.saturating_sub(memory.free) >> 20);
+    let memory = device.memory().filter(|memory| !memory.is_host);
+    let used = memory.map(|memory| memory.total.saturating_sub(memory.free) >> 20);
     Ok(Speed { batch, images_per_s: batch as f64 / step_s, step_s, steps, peak_mib: peak_mib(), device_mib: used })
 }
 

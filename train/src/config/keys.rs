@@ -39,7 +39,8 @@ pub const KEYS: &[(&str, &str)] = &[
     ("run.batch", "pictures a step"),
     ("run.seed", "decides weights, order, augmentation and dropout"),
     ("run.threads", "threads for kernels and for loading"),
-    ("run.device", "auto or cpu"),
+    ("run.device", "auto, cpu, cuda[:N] or wgpu[:N]"),
+    ("run.precision", "f32, tf32 or bf16"),
     ("run.checkpoint_steps", "also save every so many steps; 0: only after epochs"),
     ("run.keep", "checkpoints kept, beside the best"),
 ];

@@ -210,8 +210,10 @@ pub struct RunConfig {
     pub seed: u64,
     /// Threads for kernels, and as many for loading; 0 is not allowed.
     pub threads: usize,
-    /// Where to compute.
+    /// Where to compute: as `--device` takes it; a run's own file has what `auto` chose.
     pub device: String,
+    /// Number format of layers' outputs and of products: f32, tf32 or bf16.
+    pub precision: String,
     /// Also save every so many steps, beside the ends of epochs (those that are best or not too close); 0: not.
     pub checkpoint_steps: u64,
     /// Checkpoints kept, beside the best.
@@ -227,6 +229,7 @@ impl Default for RunConfig {
             seed: 1,
             threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
             device: "auto".into(),
+            precision: "f32".into(),
             checkpoint_steps: 0,
             keep: 2,
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Config, keys};
 use crate::{Error, Result};
 
-/// Settings that change how long or where a run computes, not what. Packs may have moved: their fingerprints are
+/// Settings that change how long, where or how finely a run computes, not what. Packs may have moved: their fingerprints are
 /// compared instead.
 const FREE: &[&str] = &[
     "data.train",
@@ -15,6 +15,7 @@ const FREE: &[&str] = &[
     "run.steps",
     "run.threads",
     "run.device",
+    "run.precision",
     "run.checkpoint_steps",
     "run.keep",
 ];

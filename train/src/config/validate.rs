@@ -50,6 +50,8 @@ impl RunConfig {
     fn validate(&self) -> Result<()> {
         require(self.batch > 0, "run.batch", "at least 1", self.batch)?;
         require((1..=1024).contains(&self.threads), "run.threads", "in 1..=1024", self.threads)?;
+        let precision = self.precision.as_str();
+        require(["f32", "tf32", "bf16"].contains(&precision), "run.precision", "f32, tf32 or bf16", precision)?;
         require(self.epochs > 0, "run.epochs", "at least 1", self.epochs)?;
         require(self.steps != Some(0), "run.steps", "at least 1", 0)?;
         // TOML's integers are signed: a larger seed could not be written to run.toml.

@@ -7,7 +7,7 @@ use alexnet_tensor::{Backend, Ints, Tensor};
 
 pub use products::{conv2d, linear, local2d};
 pub use values::{
-    activation, batch_norm, cross_entropy, dropout, elementwise, lrn, lrn_pool, pool, reduce, sample, update,
+    activation, batch_norm, cross_entropy, dropout, elementwise, lrn, lrn_pool, pool, prepare, reduce, sample, update,
 };
 
 type Result = alexnet_tensor::Result<()>;

@@ -1,8 +1,8 @@
 //! Everything but products.
 
 use alexnet_tensor::ops::{
-    Activation, AdamStep, AlphaRule, BatchStatistics, Dropout, DropoutScale, Edge, Lrn, Padding, Pool2d, PoolKind,
-    Region, SgdStep,
+    Activation, AdamStep, AdamUpdate, AlphaRule, BatchStatistics, Dropout, DropoutScale, Edge, Lrn, Padding, Pictures,
+    Pool2d, PoolKind, Prepare, Region, SgdStep, SgdUpdate, View,
 };
 use alexnet_tensor::random::{Stream, purpose};
 use alexnet_tensor::{Backend, Tensor};
@@ -111,6 +111,20 @@ pub fn lrn_pool<B: Backend<Elem = f32>>(device: &B) -> Result {
     Ok(())
 }
 
+pub fn prepare<B: Backend<Elem = f32>>(device: &B) -> Result {
+    // Crops of 227 leave no vectors.
+    for (size, crop) in [(256, 224), (256, 227), (40, 32)] {
+        let pictures = Pictures::upload(device, size, &vec![0; BATCH * size * size * 3])?;
+        let views: Vec<View> = (0..BATCH as u32).map(|picture| View::crop(picture, 0, 0, false)).collect();
+        let mean = weights(device, &[size, size, 3]);
+        for (bgr, mean) in [(false, None), (false, Some(&mean)), (true, None), (true, Some(&mean))] {
+            let spec = Prepare { crop, bgr, factor: [1.0; 3], mean: [0.0; 3] };
+            pictures.prepare(&spec, mean, &views)?;
+        }
+    }
+    Ok(())
+}
+
 pub fn dropout<B: Backend<Elem = f32>>(device: &B) -> Result {
     let stream = Stream::new(1, purpose::USER, 0);
     for x in ROWS.map(|shape| flowing(device, &shape)) {
@@ -173,16 +187,18 @@ pub fn sample<B: Backend<Elem = f32>>(device: &B) -> Result {
 }
 
 pub fn update<B: Backend<Elem = f32>>(device: &B) -> Result {
-    for shape in [&[4096, 9216][..], &[96, 11, 11, 3], &[37]] {
-        let (mut w, mut m, mut v, g) =
-            (weights(device, shape), weights(device, shape), weights(device, shape), weights(device, shape));
-        for nesterov in [false, true] {
-            w.sgd_step(&SgdStep { rate: 0.01, momentum: 0.9, decay: 5e-4, nesterov }, &mut v, &g)?;
-        }
-        for epsilon_hat in [false, true] {
-            let (rate, beta1, beta2, epsilon, decay, step) = (1e-3, 0.9, 0.999, 1e-7, 5e-4, 1);
-            w.adam_step(&AdamStep { rate, beta1, beta2, epsilon, decay, step, epsilon_hat }, &mut m, &mut v, &g)?;
-        }
+    // Kernels are compiled for a number of parameters: one, and those of the networks, and as many as one launch takes.
+    // A length of 37 has no vectors.
+    for (count, len) in [(1, 96), (1, 37), (10, 96), (16, 96), (32, 96)] {
+        let draw = || (0..count).map(|_| weights(device, &[len])).collect::<Vec<_>>();
+        let (mut w, mut m, mut v, g) = (draw(), draw(), draw(), draw());
+        let step = SgdStep { rate: 0.01, momentum: 0.9, decay: 5e-4, nesterov: false };
+        let all = w.iter_mut().zip(&mut v).zip(&g);
+        Tensor::sgd_steps(all.map(|((w, v), g)| SgdUpdate { step, w, v, g }).collect())?;
+        let (rate, beta1, beta2, epsilon, decay) = (1e-3, 0.9, 0.999, 1e-7, 5e-4);
+        let step = AdamStep { rate, beta1, beta2, epsilon, decay, step: 1, epsilon_hat: false };
+        let all = w.iter_mut().zip(&mut m).zip(&mut v).zip(&g);
+        Tensor::adam_steps(all.map(|(((w, m), v), g)| AdamUpdate { step, w, m, v, g }).collect())?;
     }
     Ok(())
 }

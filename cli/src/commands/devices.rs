@@ -1,0 +1,97 @@
+//! What there is to compute on, for `alexnet info`.
+
+use serde_json::{Value, json};
+
+use super::device::{WAYS, all_threads, count_threads};
+
+/// A line and a JSON object for each device.
+#[derive(Default)]
+pub struct Devices {
+    /// For people; also what this build does not have.
+    pub lines: Vec<String>,
+    /// For programs.
+    pub values: Vec<Value>,
+}
+
+/// The CPU and each GPU, opened to see what it can do.
+pub fn all() -> Devices {
+    let mut devices = Devices::default();
+    let threads = all_threads();
+    devices.lines.push(format!("cpu ({}): f32", count_threads(threads)));
+    devices.values.push(json!({ "name": "cpu", "threads": threads, "precisions": ["f32"] }));
+    #[cfg(feature = "gpu")]
+    devices.add_gpus();
+    for (name, _) in WAYS.iter().filter(|(_, there)| !there) {
+        devices.lines.push(format!("{name}: not in this build"));
+    }
+    devices
+}
+
+#[cfg(feature = "gpu")]
+mod gpus {
+    use serde_json::json;
+    use tensor::gpu::Precision;
+    use tensor::gpu::runtime::{self, Found, Support};
+
+    use super::Devices;
+
+    impl Devices {
+        pub(super) fn add_gpus(&mut self) {
+            for survey in runtime::devices() {
+                match survey.found {
+                    Ok(found) => found.iter().for_each(|device| self.add(device, device.support())),
+                    Err(missing) => {
+                        self.lines.push(format!("{}: {missing}", survey.api));
+                        self.values.push(json!({ "name": survey.api.to_string(), "missing": missing.to_string() }));
+                    }
+                }
+            }
+        }
+
+        fn add(&mut self, device: &Found, support: tensor::Result<Support>) {
+            let mut line = format!("{device} ({}; {}): ", device.kind, device.driver);
+            let mut json = json!({
+                "name": device.name(),
+                "model": device.model,
+                "kind": device.kind.to_string(),
+                "driver": device.driver,
+                "memory": device.memory,
+            });
+            match support {
+                Ok(support) => {
+                    let precisions: Vec<String> = support.precisions.iter().map(Precision::to_string).collect();
+                    let free = support.memory.map(|m| m.free);
+                    let units = if support.matrix_units { "with" } else { "no" };
+                    line += &format!(
+                        "{}; {}, {units} matrix units; buffers up to {}",
+                        memory(device.memory, free),
+                        precisions.join(", "),
+                        gib(support.largest_buffer)
+                    );
+                    json["free_memory"] = free.into();
+                    json["precisions"] = precisions.into();
+                    json["matrix_units"] = support.matrix_units.into();
+                    json["largest_buffer"] = support.largest_buffer.into();
+                }
+                Err(error) => {
+                    line += &error.to_string();
+                    json["error"] = error.to_string().into();
+                }
+            }
+            self.lines.push(line);
+            self.values.push(json);
+        }
+    }
+
+    fn memory(total: Option<u64>, free: Option<u64>) -> String {
+        match (total, free) {
+            (Some(total), Some(free)) => format!("{} of {} free", gib(free), gib(total)),
+            (Some(total), None) => gib(total),
+            _ => "memory not told".into(),
+        }
+    }
+
+    fn gib(bytes: u64) -> String {
+        format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
+    }
+}

@@ -1,0 +1,192 @@
+//! `--device` and `--precision`: what this machine and this build have is used and said, what they lack is an error that
+//! says what to do.
+
+mod support;
+
+use serde_json::Value;
+use support::World;
+
+const TRAIN: [&str; 5] = ["train", "--data", "train.pack", "--model", "tiny.toml"];
+
+fn train<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&TRAIN[..], more].concat()
+}
+
+#[test]
+fn auto_says_what_it_chose_and_why() {
+    let world = World::packed();
+    let output = world.run(&train(&["--out", "run", "--threads", "2"]));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{message}");
+    let line = message.lines().find(|line| line.starts_with("device: ")).unwrap();
+    let run: toml::Table = std::fs::read_to_string(world.path("run/run.toml")).unwrap().parse().unwrap();
+    let device = run["run"]["device"].as_str().unwrap();
+    assert!(line.starts_with(&format!("device: {device}")), "{line}, but run.toml has {device}");
+    assert_eq!(run["run"]["precision"].as_str(), Some("f32"));
+    if device == "cpu" {
+        assert!(line.starts_with("device: cpu, 2 threads: "), "{line}");
+        for (name, there) in [("cuda", cfg!(feature = "cuda")), ("wgpu", cfg!(feature = "wgpu"))] {
+            assert_eq!(line.contains(&format!("no {name}")), !there, "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_device_asked_for_by_name_needs_no_reason() {
+    let world = World::packed();
+    let output = world.run(&train(&["--out", "run", "--device", "cpu"]));
+    assert!(!String::from_utf8(output.stderr).unwrap().contains("device: "));
+}
+
+#[test]
+fn no_such_device_or_precision_is_a_usage_error() {
+    let world = World::trained();
+    for (args, words) in [
+        (train(&["--device", "gpu"]), &["--device", "\"gpu\"", "cuda:1"][..]),
+        (train(&["--device", "cuda:x"]), &["--device", "\"cuda:x\""]),
+        (train(&["--device", "cpu:1"]), &["--device", "\"cpu:1\""]),
+        (train(&["--device", "cpu", "--precision", "bf16"]), &["--precision bf16", "CPU computes in f32"]),
+        (train(&["--device", "cpu", "--precision", "tf32"]), &["--precision tf32", "CPU computes in f32"]),
+        (train(&["--precision", "f16"]), &["--precision", "f32, tf32, bf16"]),
+        (train(&["--set", "run.precision=f64"]), &["run.precision", "f32, tf32 or bf16", "f64"]),
+        (
+            vec!["eval", "--data", "val.pack", "--weights", "run", "--device", "cpu", "--precision", "bf16"],
+            &["--precision bf16"],
+        ),
+        (vec!["predict", "--weights", "run", "--device", "tpu", "val/red/0.png"], &["--device", "\"tpu\""]),
+        (vec!["demo", "--out", "demo", "--device", "cpu", "--precision", "tf32"], &["--precision tf32"]),
+    ] {
+        let message = world.fails(2, &args);
+        for word in words {
+            assert!(message.contains(word), "{word}: {message}");
+        }
+    }
+    assert!(!world.path("runs").exists() && !world.path("demo").exists(), "a folder is left");
+}
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn a_build_without_cuda_names_the_feature() {
+    let world = World::packed();
+    let message = world.fails(2, &train(&["--device", "cuda:1"]));
+    assert!(message.contains("--device cuda") && message.contains("--features cuda"), "{message}");
+}
+
+#[cfg(not(feature = "wgpu"))]
+#[test]
+fn a_build_without_wgpu_names_the_feature() {
+    let world = World::packed();
+    let message = world.fails(2, &train(&["--device", "wgpu"]));
+    assert!(message.contains("--device wgpu") && message.contains("--features vulkan"), "{message}");
+}
+
+#[test]
+fn info_lists_the_cpu_and_what_the_build_lacks() {
+    let world = World::new();
+    let text = world.ok(&["info"]);
+    assert!(text.lines().any(|line| line.starts_with("devices   cpu (") && line.ends_with("): f32")), "{text}");
+    for (name, there) in [("cuda", cfg!(feature = "cuda")), ("wgpu", cfg!(feature = "wgpu"))] {
+        assert_eq!(text.contains(&format!("{name}: not in this build")), !there, "{text}");
+    }
+    let json: Value = serde_json::from_str(&world.ok(&["info", "--json"])).unwrap();
+    let cpu = &json["devices"][0];
+    assert_eq!((&cpu["name"], &cpu["precisions"]), (&Value::from("cpu"), &Value::from(vec!["f32"])));
+}
+
+/// A machine without a driver, or without that many devices.
+#[cfg(feature = "cuda")]
+mod cuda {
+    use super::*;
+
+    fn missing(world: &World) -> Option<String> {
+        let json: Value = serde_json::from_str(&world.ok(&["info", "--json"])).unwrap();
+        let devices = json["devices"].as_array().unwrap();
+        Some(devices.iter().find(|d| d["name"] == "cuda")?["missing"].as_str().unwrap().to_string())
+    }
+
+    #[test]
+    fn what_is_missing_is_said_with_what_to_do() {
+        let world = World::trained();
+        let missing = missing(&world);
+        for args in [
+            train(&["--device", "cuda:7", "--precision", "bf16"]),
+            vec!["eval", "--data", "val.pack", "--weights", "run", "--device", "cuda:7"],
+            vec!["predict", "--weights", "run", "--device", "cuda:7", "val/red/0.png"],
+            vec!["demo", "--out", "demo", "--device", "cuda:7"],
+        ] {
+            let message = world.fails(1, &args);
+            assert!(message.starts_with("error: cuda:7: ") && message.lines().count() == 1, "{message}");
+            assert!(message.contains(missing.as_deref().unwrap_or("there is no such device")), "{message}");
+        }
+        assert!(!world.path("runs").exists() && !world.path("demo").exists(), "a folder is left");
+    }
+
+    #[test]
+    fn without_a_driver_auto_goes_on_and_says_so() {
+        let world = World::packed();
+        let Some(missing) = missing(&world) else { return };
+        let output = world.run(&train(&["--out", "run"]));
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{message}");
+        let what = missing.split(':').next().unwrap();
+        assert!(message.lines().any(|line| line.starts_with("device: ") && line.contains(what)), "{message}");
+    }
+}
+
+/// On Vulkan in software.
+#[cfg(feature = "wgpu")]
+mod wgpu {
+    use super::*;
+
+    /// The list entry of the first device in software.
+    fn software(world: &World) -> Value {
+        let json: Value = serde_json::from_str(&world.ok(&["info", "--json"])).unwrap();
+        let devices = json["devices"].as_array().unwrap().clone();
+        let found = devices.into_iter().find(|d| d["kind"] == "software");
+        found.expect("Vulkan in software: Debian's package mesa-vulkan-drivers")
+    }
+
+    fn name(world: &World) -> String {
+        software(world)["name"].as_str().unwrap().to_string()
+    }
+
+    #[test]
+    fn info_tells_memory_and_what_is_supported() {
+        let world = World::new();
+        let device = software(&world);
+        assert_eq!(device["precisions"], Value::from(vec!["f32"]));
+        assert_eq!(device["matrix_units"], Value::from(false));
+        assert!(device["largest_buffer"].as_u64().unwrap() >= 128 << 20, "{device}");
+        let text = world.ok(&["info"]);
+        let line = text.lines().find(|line| line.contains(device["model"].as_str().unwrap())).unwrap();
+        assert!(line.contains("software") && line.contains("f32, no matrix units"), "{line}");
+    }
+
+    #[test]
+    fn a_number_out_of_range_lists_what_is_there() {
+        let world = World::packed();
+        let message = world.fails(1, &train(&["--device", "wgpu:99"]));
+        let list = format!("{} ", name(&world));
+        assert!(message.contains("wgpu:99: there is no such device") && message.contains(&list), "{message}");
+        assert!(!world.path("runs").exists(), "a folder is left");
+    }
+
+    #[test]
+    fn a_precision_that_the_device_lacks_is_refused() {
+        let world = World::packed();
+        for precision in ["tf32", "bf16"] {
+            let message = world.fails(1, &train(&["--device", &name(&world), "--precision", precision]));
+            assert!(message.contains(precision) && message.contains("it computes in f32"), "{message}");
+        }
+        assert!(!world.path("runs").exists(), "a folder is left");
+    }
+
+    #[test]
+    fn nothing_is_written_beside_the_run() {
+        let world = World::packed();
+        let before = world.files();
+        let _ = world.run(&train(&["--out", "run", "--device", &name(&world)]));
+        let after: Vec<_> = world.files().into_iter().filter(|f| f != "run").collect();
+        assert_eq!(before, after);
+    }
+}

@@ -1,0 +1,110 @@
+//! What goes wrong on a device is an error that names it, and the next piece of work succeeds: on Vulkan in software.
+
+use cubecl::wgpu::WgpuRuntime;
+
+use super::{Buffer, Dtype, Gpu, MAX_LEN, Precision, runtime};
+use crate::ops::activation::{Activation, Kernels as _};
+use crate::{Device as _, Error};
+
+fn gpu() -> Gpu<WgpuRuntime> {
+    runtime::wgpu::open_software(Precision::F32).expect("Vulkan in software: Debian's package mesa-vulkan-drivers")
+}
+
+/// A kernel runs and its result comes back.
+fn works(gpu: &Gpu<WgpuRuntime>) {
+    let x = gpu.upload(&[-1.5, 0.0, 2.5]).unwrap();
+    let y = gpu.activation(Activation::Relu, 3, &x).unwrap();
+    assert_eq!(gpu.download(&y).unwrap(), [0.0, 0.0, 2.5]);
+}
+
+fn device_error(error: Error) -> String {
+    match error {
+        Error::Device { device, what } => {
+            assert!(device.starts_with("wgpu:"), "{device}");
+            what
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn more_numbers_than_kernels_count_are_refused() {
+    let gpu = gpu();
+    for len in [MAX_LEN + 1, 1 << 32, (1 << 32) + 5, usize::MAX / 2] {
+        let what = device_error(gpu.filled(len, 1.0).unwrap_err());
+        assert!(what.contains(&format!("{len} numbers")) && what.contains("smaller batch"), "{what}");
+    }
+    works(&gpu);
+}
+
+#[test]
+fn a_buffer_past_the_devices_largest_is_refused() {
+    let gpu = gpu();
+    let most = gpu.support().largest_buffer as usize;
+    let what = device_error(gpu.filled(most / 4 + 1, 1.0).unwrap_err());
+    assert!(what.contains(&format!("{most} that it gives")), "{what}");
+    works(&gpu);
+}
+
+/// Kernels' own buffers are asked for in the middle of work: the refusal waits for whoever asks for a result, and no
+/// kernel runs on memory that is not there.
+#[test]
+fn a_refused_result_is_an_error_when_it_is_asked_for() {
+    let gpu = gpu();
+    for len in [1 << 33, gpu.support().largest_buffer as usize / 4 + 1] {
+        let x = gpu.empty(Dtype::F32, len);
+        let y = gpu.activation(Activation::Tanh, len, &x).unwrap();
+        let what = device_error(gpu.download(&y).unwrap_err());
+        assert!(what.contains("smaller batch"), "{what}");
+        drop((x, y));
+        works(&gpu);
+    }
+}
+
+/// The device's thread panics where memory is short: no word of it is lost, none is printed.
+#[test]
+fn memory_short_on_the_devices_thread_is_an_error() {
+    let gpu = gpu();
+    let needed = gpu.support().largest_buffer * 2;
+    let x = Buffer::new(gpu.client().empty(needed as usize), 8, Dtype::F32);
+    let y = gpu.activation(Activation::Relu, 8, &x).unwrap();
+    match gpu.download(&y).unwrap_err() {
+        Error::Memory { device, needed: told } => assert!(device.starts_with("wgpu:") && told == needed),
+        other => panic!("{other}"),
+    }
+    works(&gpu);
+}
+
+#[test]
+fn another_thread_is_not_told() {
+    let gpu = gpu();
+    let x = gpu.empty(Dtype::F32, 1 << 33);
+    std::thread::scope(|scope| scope.spawn(|| works(&gpu)).join().unwrap());
+    assert!(gpu.synchronize().is_err());
+    drop(x);
+    assert!(gpu.synchronize().is_ok());
+}
+
+#[test]
+fn a_precision_that_is_not_there_is_refused() {
+    for precision in [Precision::Tf32, Precision::Bf16] {
+        let what = device_error(runtime::wgpu::open_software(precision).unwrap_err());
+        assert!(what.contains(&precision.to_string()) && what.ends_with("it computes in f32"), "{what}");
+    }
+    works(&gpu());
+}
+
+#[test]
+fn devices_say_what_they_are() {
+    let found = runtime::wgpu::devices().unwrap();
+    let software = found.iter().find(|f| f.kind == runtime::Kind::Software).unwrap();
+    assert_eq!(software.name(), format!("wgpu:{}", software.number));
+    assert!(gpu().describe().starts_with(&software.to_string()), "{}", gpu().describe());
+    let support = gpu().support();
+    assert_eq!((support.precisions, support.matrix_units), (vec![Precision::F32], false));
+    if let Some(memory) = gpu().memory() {
+        assert!(memory.free > 0 && memory.free <= memory.total && Some(memory.total) == software.memory);
+    }
+    let what = device_error(runtime::wgpu::open(found.len(), Precision::F32).unwrap_err());
+    assert!(what.contains(&found[0].to_string()), "{what}");
+}

@@ -1,0 +1,197 @@
+//! From stored pictures to a network's input: crop, mirror, colour, mean and scale in one pass (paper, sections 2 and
+//! 4.1).
+
+use crate::tensor::element_count;
+use crate::{Backend, Device, Error, Result, Tensor};
+
+const OP: &str = "prepare";
+
+/// What is done to every pixel of every picture: `(pixel + shift) * factor - mean`, times the view's damping. Colours
+/// are R, G, B, pixels 0 to 255.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prepare {
+    /// Side of the crops.
+    pub crop: usize,
+    /// Blue, green, red in the output.
+    pub bgr: bool,
+    /// What a colour is multiplied by: scale / deviation.
+    pub factor: [f32; 3],
+    /// What is subtracted from a colour after that: mean / deviation.
+    pub mean: [f32; 3],
+}
+
+/// What is cut from a picture, and how it is varied.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct View {
+    /// Which picture.
+    pub picture: u32,
+    /// Rows above the crop.
+    pub top: u32,
+    /// Columns left of the crop.
+    pub left: u32,
+    /// Whether left and right are exchanged, after cropping.
+    pub mirror: bool,
+    /// Added to R, G and B, on the scale of 0 to 255.
+    pub shift: [f32; 3],
+    /// What the values are multiplied by at the end.
+    pub damping: f32,
+}
+
+impl Prepare {
+    /// What is done to the pixels of `view` of pictures of `size` x `size`.
+    pub fn cut(&self, size: usize, view: &View) -> Cut {
+        let offset = |c: usize| (view.shift[c] * self.factor[c] - self.mean[c]) * view.damping;
+        Cut {
+            start: 3 * (view.top as usize * size + view.left as usize),
+            picture: view.picture as usize,
+            mirror: view.mirror,
+            factor: self.factor.map(|factor| factor * view.damping),
+            offset: std::array::from_fn(offset),
+            damping: view.damping,
+        }
+    }
+}
+
+impl View {
+    /// A crop of picture `picture` as it is.
+    pub fn crop(picture: u32, left: u32, top: u32, mirror: bool) -> Self {
+        Self { picture, top, left, mirror, shift: [0.0; 3], damping: 1.0 }
+    }
+}
+
+/// What a backend is told of one view: the value of a pixel is `pixel * factor + offset`, or with a mean image
+/// `pixel * factor + (offset - mean * damping)`, in this order. [`Pictures::prepare`] gives backends only what lies
+/// within the pictures.
+#[derive(Clone, Copy, Debug)]
+pub struct Cut {
+    /// Where the crop's first byte stands in its picture.
+    pub start: usize,
+    /// Which picture.
+    pub picture: usize,
+    /// Whether left and right are exchanged.
+    pub mirror: bool,
+    /// By R, G, B.
+    pub factor: [f32; 3],
+    /// By R, G, B.
+    pub offset: [f32; 3],
+    /// What the mean image is multiplied by.
+    pub damping: f32,
+}
+
+/// Sides and the order of colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Layout {
+    /// Side of the pictures.
+    pub size: usize,
+    /// Side of the crops.
+    pub crop: usize,
+    /// Blue, green, red in the output.
+    pub bgr: bool,
+}
+
+impl Layout {
+    /// Bytes of a picture.
+    pub fn picture(&self) -> usize {
+        self.size * self.size * 3
+    }
+
+    /// Values of a view.
+    pub fn view(&self) -> usize {
+        self.crop * self.crop * 3
+    }
+}
+
+/// What a backend supplies.
+pub trait Kernels: Device {
+    /// As [`Device::upload_bytes`], for pictures that only [`prepare`](Self::prepare) reads: where the device can, the
+    /// copy runs beside the work that is queued. Meant to be called on a thread that is ahead of the one that computes.
+    fn upload_pictures(&self, bytes: &[u8]) -> Result<Self::Ints> {
+        self.upload_bytes(bytes)
+    }
+
+    /// `[cuts, crop, crop, 3]` in the type that flows between layers.
+    fn prepare(
+        &self,
+        layout: Layout,
+        cuts: &[Cut],
+        pictures: &Self::Ints,
+        mean: Option<&Self::Floats>,
+    ) -> Result<Self::Floats>;
+}
+
+/// Squares of bytes on a device: `[count, size, size, 3]`, rows from the top, colours R, G, B. Cloning shares.
+#[derive(Clone, Debug)]
+pub struct Pictures<B: Backend> {
+    device: B,
+    count: usize,
+    size: usize,
+    data: B::Ints,
+}
+
+impl<B: Backend> Pictures<B> {
+    /// Pictures of `size` x `size`, one after another in `bytes`. From a thread of its own this overlaps with the
+    /// device's work.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if `bytes` are no whole pictures.
+    pub fn upload(device: &B, size: usize, bytes: &[u8]) -> Result<Self> {
+        let picture = element_count(OP, &[size, size, 3])?;
+        if picture == 0 || !bytes.len().is_multiple_of(picture) {
+            let what = format!("expected whole pictures of {size} x {size} x 3 bytes, got {} bytes", bytes.len());
+            return Err(Error::argument(OP, what));
+        }
+        let data = device.upload_pictures(bytes)?;
+        Ok(Self { device: device.clone(), count: bytes.len() / picture, size, data })
+    }
+
+    /// The number of pictures.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are no pictures.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Side of the pictures.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The views of these pictures as a network takes them, `[views, crop, crop, 3]` in the type that flows between
+    /// layers: value by value `((pixel + shift) * factor - mean) * damping`. To the mean of the colour comes, with
+    /// `mean_image` `[size, size, 3]`, that of the place in the stored picture: it is cropped and mirrored with it.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] if a view is of no picture or does not lie within it; [`Error::Shape`] if the mean image is
+    /// not of the pictures' size.
+    pub fn prepare(&self, spec: &Prepare, mean_image: Option<&Tensor<B>>, views: &[View]) -> Result<Tensor<B>> {
+        let Prepare { crop, bgr, .. } = *spec;
+        if crop == 0 || crop > self.size {
+            return Err(Error::argument(OP, format!("the crop must be 1 to {}, got {crop}", self.size)));
+        }
+        if let Some(mean) = mean_image
+            && mean.shape() != [self.size, self.size, 3]
+        {
+            return Err(Error::shape(OP, format!("a mean image of {0} x {0} x 3", self.size), mean.shape()));
+        }
+        let layout = Layout { size: self.size, crop, bgr };
+        let cuts = views.iter().map(|view| self.cut(spec, view)).collect::<Result<Vec<_>>>()?;
+        let shape = [views.len(), crop, crop, 3];
+        element_count(OP, &shape)?;
+        let data = self.device.prepare(layout, &cuts, &self.data, mean_image.map(|mean| &mean.data))?;
+        Ok(Tensor::from_parts(self.device.clone(), shape.to_vec(), data))
+    }
+
+    fn cut(&self, spec: &Prepare, view: &View) -> Result<Cut> {
+        let (top, left, picture) = (view.top as usize, view.left as usize, view.picture as usize);
+        let margin = self.size - spec.crop;
+        if picture >= self.count || top > margin || left > margin {
+            let pictures = format!("{} pictures of {1} x {1}", self.count, self.size);
+            let what = format!("expected a crop of {} within {pictures}, got {view:?}", spec.crop);
+            return Err(Error::argument(OP, what));
+        }
+        Ok(spec.cut(self.size, view))
+    }
+}
