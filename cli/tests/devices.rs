@@ -189,4 +189,134 @@ mod wgpu {
         let after: Vec<_> = world.files().into_iter().filter(|f| f != "run").collect();
         assert_eq!(before, after);
     }
+
+    /// The paper's kinds of layers on 8 x 8 crops, without dropout's luck: few pictures, no wide margins.
+    const SMALL: &str = r#"
+name = "small"
+about = "The paper's kinds of layers on small pictures."
+classes = 2
+[input]
+size = 10
+crop = 8
+mean = "pack-rgb"
+scale = 0.01
+[[layer]]
+name = "conv1"
+kind = "conv"
+filters = 6
+kernel = 3
+padding = 1
+init = { kind = "normal", std = 0.2 }
+[[layer]]
+name = "relu1"
+kind = "relu"
+[[layer]]
+name = "norm1"
+kind = "lrn"
+size = 5
+alpha = 1e-4
+beta = 0.75
+k = 2.0
+region = "across-channels"
+alpha_rule = "sum"
+[[layer]]
+name = "pool1"
+kind = "max-pool"
+kernel = 3
+stride = 2
+[[layer]]
+name = "conv2"
+kind = "conv"
+filters = 4
+kernel = 3
+groups = 2
+init = { kind = "normal", std = 0.2 }
+[[layer]]
+name = "relu2"
+kind = "relu"
+[[layer]]
+name = "drop"
+kind = "dropout"
+p = 0.5
+[[layer]]
+name = "fc"
+kind = "linear"
+units = "classes"
+init = { kind = "normal", std = 0.1 }
+[train.run]
+epochs = 3
+batch = 4
+threads = 1
+"#;
+
+    fn near(a: &Value, b: &Value, what: &str) {
+        let [a, b] = [a, b].map(|v| v.as_f64().unwrap());
+        assert!((a - b).abs() <= 1e-4 * (1.0 + b.abs()), "{what}: {a}, the CPU has {b}");
+    }
+
+    #[test]
+    fn training_testing_and_predicting_are_the_cpus_to_rounding() {
+        let world = World::packed();
+        std::fs::write(world.path("small.toml"), SMALL).unwrap();
+        let gpu = name(&world);
+        for (device, out) in [("cpu", "on-cpu"), (&gpu, "on-gpu")] {
+            let args =
+                ["train", "--data", "train.pack", "--val", "val.pack", "--model", "small.toml", "--device", device];
+            world.ok(&[&args[..], &["--out", out]].concat());
+        }
+        let lines = |run: &str| -> Vec<Value> {
+            let log = std::fs::read_to_string(world.path(run).join("log.jsonl")).unwrap();
+            log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        };
+        let (cpu, on_gpu) = (lines("on-cpu"), lines("on-gpu"));
+        assert_eq!((cpu.len(), on_gpu.len()), (9, 9));
+        for (i, (a, b)) in on_gpu.iter().zip(&cpu).enumerate() {
+            near(&a["loss"], &b["loss"], &format!("step {i}"));
+        }
+        assert!(cpu[0]["loss"] != cpu[8]["loss"]);
+        let eval = |device: &str| -> Value {
+            let args =
+                ["eval", "--data", "val.pack", "--weights", "on-cpu", "--json", "--crops", "10", "--device", device];
+            serde_json::from_str(&world.ok(&args)).unwrap()
+        };
+        near(&eval(&gpu)["loss"], &eval("cpu")["loss"], "eval");
+        let predict = |device: &str| -> Value {
+            let args = ["predict", "--weights", "on-gpu", "val/red/0.png", "--json", "--device", device];
+            serde_json::from_str(&world.ok(&args)).unwrap()
+        };
+        let (a, b) = (predict(&gpu), predict("cpu"));
+        for guess in 0..2 {
+            near(&a[0]["top"][guess]["probability"], &b[0]["top"][guess]["probability"], "predict");
+        }
+    }
+
+    #[test]
+    fn a_run_goes_on_where_it_was_and_elsewhere_when_asked() {
+        let world = World::packed();
+        let gpu = name(&world);
+        world.ok(&train(&["--out", "run", "--device", &gpu]));
+        let resume = |more: &[&str]| {
+            let output = world.run(&[&["train", "--out", "run", "--resume"], more].concat());
+            let message = String::from_utf8(output.stderr).unwrap();
+            assert!(output.status.success(), "{message}");
+            message
+        };
+        let message = resume(&["--epochs", "3"]);
+        assert!(message.contains(&format!("device: {gpu} ")) && !message.contains("rounds otherwise"), "{message}");
+        let message = resume(&["--epochs", "4", "--device", "cpu"]);
+        assert!(message.contains(&format!("was on {gpu}, f32 until now and goes on on cpu, f32")), "{message}");
+        assert!(!resume(&["--epochs", "5"]).contains("rounds otherwise"));
+    }
+
+    /// More pictures a step than a buffer of the device holds: one error, nothing half trained.
+    #[test]
+    fn what_the_device_does_not_hold_is_an_error() {
+        let world = World::packed();
+        let wide = SMALL.replace("filters = 4\n", "filters = 1300000\n");
+        std::fs::write(world.path("wide.toml"), wide).unwrap();
+        let args = ["train", "--data", "train.pack", "--model", "wide.toml", "--out", "run", "--device", &name(&world)];
+        let message = world.fails(1, &args);
+        let line = message.lines().find(|line| line.starts_with("error: ")).unwrap();
+        assert!(line.contains(&name(&world)) && line.contains("bytes"), "{message}");
+    }
 }

@@ -48,10 +48,14 @@ pub struct Position {
 }
 
 impl Position {
-    /// Takes a step into account.
-    pub fn add(&mut self, outcome: Outcome, images: usize) {
+    /// A step was done.
+    pub fn advance(&mut self) {
         self.step += 1;
         self.batch += 1;
+    }
+
+    /// Takes what a step showed into account.
+    pub fn add(&mut self, outcome: Outcome, images: usize) {
         self.loss_sum += outcome.loss * images as f64;
         self.wrong += outcome.wrong as u64;
         self.images += images as u64;

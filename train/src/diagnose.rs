@@ -1,7 +1,7 @@
 //! Where a run went wrong.
 
-use layers::Network;
-use tensor::{Backend, Tensor};
+use layers::{Network, Parameter};
+use tensor::{Backend, Tensor, read_all};
 
 use crate::Result;
 
@@ -23,10 +23,9 @@ pub(crate) fn first_not_finite<B: Backend>(network: &Network<B>, images: Tensor<
 
 /// The first parameter that holds a value which is not finite.
 pub(crate) fn parameter_not_finite<B: Backend>(network: &Network<B>) -> Result<Option<String>> {
-    for parameter in network.parameters() {
-        if !parameter.value.all_finite()? {
-            return Ok(Some(parameter.spec.name.clone()));
-        }
-    }
-    Ok(None)
+    let flag = |parameter: &Parameter<B>| parameter.value.all_finite_flag();
+    let flags = network.parameters().iter().map(flag).collect::<tensor::Result<Vec<_>>>()?;
+    let (_, flags) = read_all::<B>(&[], &flags.iter().collect::<Vec<_>>())?;
+    let broken = flags.iter().position(|flag| flag != &[1]);
+    Ok(broken.map(|number| network.parameters()[number].spec.name.clone()))
 }

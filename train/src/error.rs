@@ -35,7 +35,7 @@ pub enum Error {
     },
     /// The loss is not a number any more.
     #[error(
-        "step {step}: the loss is {loss}, first seen in {place}; stopped before the update, {kept}. \
+        "step {step}: the loss is {loss}, first seen in {place}; stopped {stopped}, {kept}. \
          A lower optim.rate usually helps"
     )]
     Diverged {
@@ -45,6 +45,8 @@ pub enum Error {
         loss: f64,
         /// The parameter or layer that holds the first value that is not finite.
         place: String,
+        /// When this was noticed.
+        stopped: String,
         /// What there is to go on from.
         kept: String,
     },
@@ -74,6 +76,11 @@ impl Error {
     /// A setting's error.
     pub fn setting(key: impl Into<String>, what: impl Into<String>) -> Self {
         Self::Setting { key: key.into(), what: what.into() }
+    }
+
+    /// A loss that is not finite; what is kept is for the caller to say, who knows the run.
+    pub(crate) fn diverged(step: u64, loss: f64, place: String, stopped: impl Into<String>) -> Self {
+        Self::Diverged { step, loss, place, stopped: stopped.into(), kept: String::new() }
     }
 
     /// A file's error.

@@ -16,6 +16,8 @@ pub mod feed;
 pub mod input;
 pub mod load;
 pub mod log;
+pub mod memory;
+mod metrics;
 pub mod pictures;
 pub mod predict;
 pub mod run;
@@ -25,6 +27,7 @@ pub mod trainer;
 
 pub use config::Config;
 pub use error::{Error, Result};
+pub use metrics::Reading;
 pub use stop::Stop;
 
 /// The README's code, compiled.

@@ -1,8 +1,8 @@
 //! One training step: section 5 of the paper.
 
-use layers::{Mode, Network, Tape};
+use layers::{Mode, Network, Pass, Tape, Var};
 use optim::{Optimizer, Update};
-use tensor::{Backend, Ints, Tensor};
+use tensor::{Backend, Ints, Tensor, read_all};
 
 use crate::{Error, Result, diagnose};
 
@@ -13,6 +13,26 @@ pub struct Outcome {
     pub loss: f64,
     /// Pictures whose label was not the first guess.
     pub wrong: usize,
+}
+
+/// An [`Outcome`] that is still on the device.
+#[derive(Clone, Debug)]
+pub struct Shown<B: Backend> {
+    loss: Tensor<B>,
+    wrong: Ints<B>,
+}
+
+impl<B: Backend> Shown<B> {
+    /// What several steps showed: the device is waited for once.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn read(steps: &[&Self]) -> Result<Vec<Outcome>> {
+        let (losses, wrong): (Vec<_>, Vec<_>) = steps.iter().map(|shown| (&shown.loss, &shown.wrong)).unzip();
+        let (losses, wrong) = read_all(&losses, &wrong)?;
+        let pairs = losses.into_iter().flatten().zip(wrong.into_iter().flatten());
+        Ok(pairs.map(|(loss, wrong)| Outcome { loss: tensor::Element::f64(loss), wrong: wrong as usize }).collect())
+    }
 }
 
 /// Forward, loss, backward, update. `images` are a network's input, [`Preparer`](crate::feed::Preparer) makes them;
@@ -29,43 +49,82 @@ pub fn step<B: Backend<Elem = f32>>(
     step: u64,
     rate: f64,
 ) -> Result<Outcome> {
-    let device = network.device().clone();
-    let labels = Ints::from_slice(&device, labels)?;
-
-    let mut tape = Tape::new();
-    let pass = network.forward(&mut tape, images.clone(), Mode::Train { seed, step })?;
-    let loss = tape.cross_entropy(&pass.logits, &labels)?;
-    let outcome = Outcome { loss: loss.value().scalar()?, wrong: wrong(pass.logits.value(), &labels)? };
-    if !outcome.loss.is_finite() {
-        let place = diagnose::first_not_finite(network, images)?;
-        return Err(Error::Diverged { step: step + 1, loss: outcome.loss, place, kept: String::new() });
-    }
-    let mut gradients = tape.backward(&loss)?;
-
-    let mut taken = Vec::with_capacity(pass.parameters.len());
-    for variable in &pass.parameters {
-        taken.push(variable.as_ref().and_then(|v| gradients.take(v)));
-    }
-    let statistics = pass.statistics;
-    drop((pass.logits, pass.parameters, gradients));
-
-    let updates = network
-        .parameters_mut()
-        .iter_mut()
-        .zip(&taken)
-        .filter_map(|(parameter, gradient)| {
-            let gradient = gradient.as_ref()?;
-            let spec = &parameter.spec;
-            Some(Update { name: &spec.name, value: &mut parameter.value, gradient, rate: spec.rate, decay: spec.decay })
-        })
-        .collect();
-    optimizer.step(rate, updates)?;
-    for (index, value) in statistics {
-        network.parameters_mut()[index].value = value;
-    }
+    let forward = Forward::new(network, images.clone(), labels, Mode::Train { seed, step })?;
+    let outcome = match Shown::read(&[&forward.shown])?.pop() {
+        Some(outcome) if outcome.loss.is_finite() => outcome,
+        other => {
+            let loss = other.map_or(f64::NAN, |outcome| outcome.loss);
+            let place = diagnose::first_not_finite(network, images)?;
+            return Err(Error::diverged(step + 1, loss, place, "before the update"));
+        }
+    };
+    drop(images);
+    forward.update(network, optimizer, rate)?;
     Ok(outcome)
 }
 
-fn wrong<B: Backend>(logits: &Tensor<B>, labels: &Ints<B>) -> Result<usize> {
-    Ok(logits.label_rank(labels)?.to_vec()?.into_iter().filter(|&rank| rank > 0).count())
+/// As [`step`], without waiting for the device: whether the loss is finite is not known when the update is made.
+///
+/// # Errors
+/// Those of the parts.
+pub fn step_unread<B: Backend<Elem = f32>>(
+    network: &mut Network<B>,
+    optimizer: &mut Optimizer<B>,
+    images: Tensor<B>,
+    labels: &[u32],
+    seed: u64,
+    step: u64,
+    rate: f64,
+) -> Result<Shown<B>> {
+    let forward = Forward::new(network, images, labels, Mode::Train { seed, step })?;
+    let shown = forward.shown.clone();
+    forward.update(network, optimizer, rate)?;
+    Ok(shown)
+}
+
+/// A step up to its loss.
+struct Forward<B: Backend> {
+    tape: Tape<B>,
+    pass: Pass<B>,
+    loss: Var<B>,
+    shown: Shown<B>,
+}
+
+impl<B: Backend<Elem = f32>> Forward<B> {
+    fn new(network: &Network<B>, images: Tensor<B>, labels: &[u32], mode: Mode) -> Result<Self> {
+        let labels = Ints::from_slice(network.device(), labels)?;
+        let mut tape = Tape::new();
+        let pass = network.forward(&mut tape, images, mode)?;
+        let loss = tape.cross_entropy(&pass.logits, &labels)?;
+        let wrong = pass.logits.value().label_rank(&labels)?.count_at_least(1)?;
+        let shown = Shown { loss: loss.value().clone(), wrong };
+        Ok(Self { tape, pass, loss, shown })
+    }
+
+    fn update(self, network: &mut Network<B>, optimizer: &mut Optimizer<B>, rate: f64) -> Result<()> {
+        let Self { tape, pass, loss, .. } = self;
+        let mut gradients = tape.backward(&loss)?;
+        let mut taken = Vec::with_capacity(pass.parameters.len());
+        for variable in &pass.parameters {
+            taken.push(variable.as_ref().and_then(|v| gradients.take(v)));
+        }
+        let statistics = pass.statistics;
+        drop((pass.logits, pass.parameters, gradients));
+
+        let updates = network
+            .parameters_mut()
+            .iter_mut()
+            .zip(&taken)
+            .filter_map(|(parameter, gradient)| {
+                let (gradient, spec) = (gradient.as_ref()?, &parameter.spec);
+                let (name, value) = (&spec.name, &mut parameter.value);
+                Some(Update { name, value, gradient, rate: spec.rate, decay: spec.decay })
+            })
+            .collect();
+        optimizer.step(rate, updates)?;
+        for (index, value) in statistics {
+            network.parameters_mut()[index].value = value;
+        }
+        Ok(())
+    }
 }

@@ -15,8 +15,9 @@ use crate::evaluate::{self, evaluate};
 use crate::feed::{Fed, Feed, Preparer};
 use crate::input::{self, PackMeans};
 use crate::log::{Log, StepLine, ValidationLine};
+use crate::metrics::{Done, Metrics, Numbers, Reading};
 use crate::run::{Best, Run};
-use crate::{Config, Error, Result, Stop, diagnose};
+use crate::{Config, Error, Result, Stop, diagnose, memory};
 
 /// What happened, for whoever watches.
 #[derive(Debug)]
@@ -55,6 +56,7 @@ pub struct Trainer<B: Backend<Elem = f32>> {
     preparer: Preparer<B>,
     validation: Option<evaluate::Options>,
     position: Position,
+    metrics: Metrics<B>,
     log: Log,
     validation_log: Log,
     last_save: Option<LastSave>,
@@ -77,6 +79,7 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
     pub fn new(run: Run, device: &B, model: &Model, packs: Packs, from: Option<Checkpoint>) -> Result<Self> {
         let config = run.config()?;
         let pixels = Self::check(&config, model, &packs)?;
+        Self::check_memory(device, &config, model, &packs)?;
         let means = PackMeans::of(&packs.train);
         let loader = Loader::new(Arc::clone(&packs.train), pixels.clone(), loader_options(&config, model))?;
         let preparer = Preparer::new(device, loader.preparation())?;
@@ -107,6 +110,7 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
             preparer,
             validation,
             position,
+            metrics: Metrics::new(Reading::of(device)),
             log,
             validation_log,
             last_save: None,
@@ -132,6 +136,21 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
             }
         }
         input::pixels(&model.input, &PackMeans::of(&packs.train), packs.train.size())
+    }
+
+    /// Sets when the numbers of steps are read; [`Reading::of`] the device is how it begins.
+    pub fn set_reading(&mut self, reading: Reading) {
+        self.metrics.reading = reading;
+    }
+
+    /// Checks that batches fit into the device's memory, before anything is written.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] with what is needed and free, and the largest batch that fits.
+    pub fn check_memory(device: &B, config: &Config, model: &Model, packs: &Packs) -> Result<()> {
+        let evaluation = packs.val.as_ref().map(|val| (val.len(), Views::Centre));
+        let work = memory::Work { model, training: Some((packs.train.len(), config)), evaluation };
+        memory::check(device, &work, config.run.batch)
     }
 
     /// Steps of the whole run.
@@ -196,17 +215,17 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
             return Ok(());
         }
         let batches = Feed::new(self.network.device(), &self.loader, self.position.epoch, self.position.batch);
-        let mut begun = Instant::now();
+        self.metrics.begin();
         for batch in batches {
             if let Some(signal) = stop.requested() {
                 return self.save_and_stop(signal, watch);
             }
-            let line = self.one_step(&batch?, begun)?;
-            begun = Instant::now();
-            if let Some(note) = self.log.append(&line) {
-                watch(Event::Note(note));
+            let done = batch.and_then(|batch| self.one_step(&batch));
+            // What is known of the steps before is told in any case.
+            if done.is_err() || self.metrics.are_due() {
+                self.tell_metrics(watch)?;
             }
-            watch(Event::Step(&line));
+            done?;
             if self.position.step >= self.total_steps() {
                 break;
             }
@@ -215,33 +234,55 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
                 self.save_on_the_way(watch)?;
             }
         }
+        self.tell_metrics(watch)
+    }
+
+    fn one_step(&mut self, batch: &Fed<B>) -> Result<()> {
+        let epochs = self.position.epoch as f64 + self.position.batch as f64 / self.loader.batches_per_epoch() as f64;
+        let rate = self.schedule.rate(self.config.optim.rate, epochs);
+        let images = self.preparer.images(&batch.pictures, &batch.views)?;
+        let (network, optimizer) = (&mut self.network, &mut self.optimizer);
+        let (seed, step) = (self.config.run.seed, self.position.step);
+        let shown = match self.metrics.reading {
+            Reading::EachStep => {
+                let outcome = crate::step::step(network, optimizer, images, &batch.labels, seed, step, rate);
+                Numbers::Read(outcome.map_err(|e| self.name_what_is_kept(e))?)
+            }
+            Reading::Together { .. } => {
+                let labels = &batch.labels;
+                Numbers::Unread(crate::step::step_unread(network, optimizer, images, labels, seed, step, rate)?)
+            }
+        };
+        self.position.advance();
+        let (step, epoch, images) = (self.position.step, self.position.epoch, batch.labels.len());
+        self.metrics.add(Done { step, epoch, rate, images, shown });
         Ok(())
     }
 
-    fn one_step(&mut self, batch: &Fed<B>, begun: Instant) -> Result<StepLine> {
-        let epochs = self.position.epoch as f64 + self.position.batch as f64 / self.loader.batches_per_epoch() as f64;
-        let rate = self.schedule.rate(self.config.optim.rate, epochs);
-        let outcome = crate::step::step(
-            &mut self.network,
-            &mut self.optimizer,
-            self.preparer.images(&batch.pictures, &batch.views)?,
-            &batch.labels,
-            self.config.run.seed,
-            self.position.step,
-            rate,
-        )
-        .map_err(|e| self.name_what_is_kept(e))?;
-        let images = batch.labels.len();
-        let line = StepLine {
-            step: self.position.step + 1,
-            epoch: self.position.epoch,
-            loss: outcome.loss,
-            top1_error: outcome.wrong as f64 / images.max(1) as f64,
-            rate,
-            images_per_s: images as f64 / begun.elapsed().as_secs_f64().max(1e-9),
+    /// Tells what the steps since the last time showed: the log, the epoch's sums, whoever watches.
+    fn tell_metrics(&mut self, watch: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        for told in self.metrics.read()? {
+            if !told.outcome.loss.is_finite() {
+                return Err(self.diverged_before(told.line.step, told.outcome.loss)?);
+            }
+            self.position.add(told.outcome, told.images);
+            if let Some(note) = self.log.append(&told.line) {
+                watch(Event::Note(note));
+            }
+            watch(Event::Step(&told.line));
+        }
+        Ok(())
+    }
+
+    /// A loss was not finite at `step`, and updates have been made since.
+    fn diverged_before(&self, step: u64, loss: f64) -> Result<Error> {
+        let now = self.position.step;
+        let place = match diagnose::parameter_not_finite(&self.network)? {
+            Some(name) => format!("parameter {name} as step {now} left it"),
+            None => "the loss".to_string(),
         };
-        self.position.add(outcome, images);
-        Ok(line)
+        let stopped = format!("after step {now}, when the numbers of the last steps were read");
+        Ok(self.name_what_is_kept(Error::diverged(step, loss, place, stopped)))
     }
 
     /// Validates, tells the schedule, and moves on to the next epoch.
@@ -272,15 +313,13 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
     }
 
     fn save(&mut self, watch: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
+        // A loss that is not finite must be known before anything takes the place of the last good checkpoint.
+        self.tell_metrics(watch)?;
         let begun = Instant::now();
         let path = self.run.checkpoint_path(self.position.step);
         if let Some(name) = diagnose::parameter_not_finite(&self.network)? {
-            let error = Error::Diverged {
-                step: self.position.step,
-                loss: f64::NAN,
-                place: format!("parameter {name}"),
-                kept: String::new(),
-            };
+            let place = format!("parameter {name}");
+            let error = Error::diverged(self.position.step, f64::NAN, place, "before saving");
             return Err(self.name_what_is_kept(error));
         }
         Checkpoint::of(&self.network, &self.optimizer, self.state(), &self.packs, &self.means)?.save(&path)?;
@@ -323,12 +362,12 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
 
     /// A diverged run's message says what there is to go on from.
     fn name_what_is_kept(&self, error: Error) -> Error {
-        let Error::Diverged { step, loss, place, .. } = error else { return error };
+        let Error::Diverged { step, loss, place, stopped, .. } = error else { return error };
         let kept = match crate::run::checkpoints(self.run.folder()).last() {
             Some((_, path)) => format!("the last good checkpoint is {}", path.display()),
             None => "there is no checkpoint yet".to_string(),
         };
-        Error::Diverged { step, loss, place, kept }
+        Error::Diverged { step, loss, place, stopped, kept }
     }
 
     fn note_schedule_without_validation(&self, watch: &mut dyn FnMut(Event<'_>)) {

@@ -135,6 +135,13 @@ impl<R: Runtime> Gpu<R> {
     }
 }
 
+impl<R: Runtime> Gpu<R> {
+    /// Whether the two are one kernel for what flows between layers.
+    pub(super) fn fuses(&self, lrn: &Lrn, g: &Geometry) -> bool {
+        self.lrn_pool_plan(lrn, g, self.activation_dtype()).is_some()
+    }
+}
+
 impl<R: Runtime> Kernels for Gpu<R> {
     fn lrn_max_pool(&self, lrn: &Lrn, g: &Geometry, x: &Buffer) -> Result<Forward<Buffer, IntBuffer>> {
         let [inputs, len] = self.pool_lens(g)?;

@@ -26,6 +26,7 @@ mod lrn_map;
 mod lrn_pool;
 mod matrix;
 mod philox;
+mod plan;
 mod pool;
 mod precision;
 mod prepare;
@@ -342,6 +343,10 @@ impl<R: Runtime> Device for Gpu<R> {
 
     fn int_bytes(&self, buffer: &IntBuffer) -> u64 {
         (buffer.len() * size_of::<u32>()) as u64
+    }
+
+    fn plan(&self) -> crate::plan::Plan {
+        self.memory_plan()
     }
 
     fn synchronize(&self) -> Result<()> {

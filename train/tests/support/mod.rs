@@ -9,7 +9,7 @@ use alexnet_train::trainer::{Event, Packs, Trainer};
 use alexnet_train::{Config, Result, Stop, input, load};
 use data::Pack;
 use layers::Model;
-use tensor::Cpu;
+use tensor::{Backend, Cpu};
 
 /// Dropout, LRN, overlapping pooling and groups on 8 x 8 crops: all that must be the same after a resume.
 pub const MODEL: &str = r#"
@@ -119,23 +119,31 @@ impl World {
 
     /// Begins a run in a folder of this name.
     pub fn start(&self, name: &str, more: &str) -> Trainer<Cpu<f32>> {
-        let config = self.config(more);
-        let run = Run::create(&self.path(name), &config, &self.model()).unwrap();
-        let cpu = Cpu::new(config.run.threads).unwrap();
-        Trainer::new(run, &cpu, &self.model(), self.packs.clone(), None).unwrap()
+        self.start_on(&Cpu::new(self.config(more).run.threads).unwrap(), name, more)
+    }
+
+    /// The same on another device.
+    pub fn start_on<B: Backend<Elem = f32>>(&self, device: &B, name: &str, more: &str) -> Trainer<B> {
+        let run = Run::create(&self.path(name), &self.config(more), &self.model()).unwrap();
+        Trainer::new(run, device, &self.model(), self.packs.clone(), None).unwrap()
     }
 
     /// Goes on with the run in a folder of this name, on `threads` threads.
     pub fn resume(&self, name: &str, threads: usize) -> Trainer<Cpu<f32>> {
+        self.resume_on(&Cpu::new(threads).unwrap(), name)
+    }
+
+    /// The same on another device.
+    pub fn resume_on<B: Backend<Elem = f32>>(&self, device: &B, name: &str) -> Trainer<B> {
         let run = Run::open(&self.path(name)).unwrap();
         let model = run.model().unwrap();
         let from = load::newest_checkpoint(&self.path(name), &mut |_| {}).unwrap().map(|(_, checkpoint)| checkpoint);
-        Trainer::new(run, &Cpu::new(threads).unwrap(), &model, self.packs.clone(), from).unwrap()
+        Trainer::new(run, device, &model, self.packs.clone(), from).unwrap()
     }
 }
 
 /// Trains until `steps` are done in all, then as if a signal came.
-pub fn train_until(trainer: &mut Trainer<Cpu<f32>>, steps: u64) -> Result<()> {
+pub fn train_until<B: Backend<Elem = f32>>(trainer: &mut Trainer<B>, steps: u64) -> Result<()> {
     let stop = Stop::default();
     let flag = stop.clone();
     trainer.train(&stop, &mut |event| {
@@ -146,7 +154,7 @@ pub fn train_until(trainer: &mut Trainer<Cpu<f32>>, steps: u64) -> Result<()> {
 }
 
 /// All parameters' bits.
-pub fn bits(trainer: &Trainer<Cpu<f32>>) -> Vec<(String, Vec<u32>)> {
+pub fn bits<B: Backend<Elem = f32>>(trainer: &Trainer<B>) -> Vec<(String, Vec<u32>)> {
     let of = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect();
     trainer.network().parameters().iter().map(|p| (p.spec.name.clone(), of(p.value.to_vec().unwrap()))).collect()
 }

@@ -1,0 +1,191 @@
+//! Whether a batch fits into a device's memory, known before the first step.
+//!
+//! The step itself, and the evaluation, are run on [`tensor::plan`]'s backend, which takes memory as the device's allocator
+//! does and computes nothing. On the CPU the rest of the program is added: the loader's batches and, when a checkpoint is
+//! written, a second copy of all that is saved.
+
+use data::{LoaderOptions, Views};
+use layers::{Model, Network};
+use optim::Optimizer;
+use tensor::{Backend, Memory, Tensor};
+
+use crate::config::Config;
+use crate::step::step_unread;
+use crate::{Error, Result, checkpoint};
+
+/// Beside what is planned, a share of it, for gaps that the order of allocations leaves and for what the plan does not
+/// see, such as the kernels themselves: a 16th.
+const ALLOWANCE: u64 = 16;
+/// Beside that on the CPU, for the program itself.
+const PROGRAM: u64 = 128 << 20;
+/// Raw batches on the device at once: one in use, one that waits, one on its way.
+const FED: usize = 3;
+
+/// What is run: the lengths that its memory follows from.
+#[derive(Clone, Copy, Debug)]
+pub struct Work<'a> {
+    /// The network.
+    pub model: &'a Model,
+    /// Pictures to train on, with the settings of the run; none to evaluate only.
+    pub training: Option<(usize, &'a Config)>,
+    /// Pictures to evaluate on, if any, and their views.
+    pub evaluation: Option<(usize, Views)>,
+}
+
+/// Fails if `work` with batches of `batch` does not fit into the free memory that the device tells, or needs a buffer
+/// larger than it gives.
+///
+/// # Errors
+/// [`Error::Setting`] that names `--batch`, the bytes needed and free, and the largest batch that fits. Errors of the
+/// network.
+pub fn check<B: Backend<Elem = f32>>(device: &B, work: &Work<'_>, batch: usize) -> Result<()> {
+    check_with(device, device.memory(), work, batch)
+}
+
+/// As [`check`], with this much memory.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_with<B: Backend<Elem = f32>>(
+    device: &B,
+    memory: Option<Memory>,
+    work: &Work<'_>,
+    batch: usize,
+) -> Result<()> {
+    let free = memory.map_or(u64::MAX, |memory| memory.free);
+    let is_host = memory.is_some_and(|memory| memory.is_host);
+    let need = |batch| need(device, is_host, work, batch);
+    let needed = match need(batch)? {
+        Need::Bytes(bytes) if bytes <= free => return Ok(()),
+        Need::Bytes(bytes) => format!("needs {} of memory", human(bytes)),
+        Need::Refused(bytes) => format!("needs {} in one piece, more than the device gives", human(bytes)),
+    };
+    // More pictures never need less but for roundings: what is found fits, and nearly none larger does.
+    let (mut fits, mut too_many) = (0, batch);
+    while too_many - fits > 1 {
+        let middle = fits + (too_many - fits) / 2;
+        match need(middle)? {
+            Need::Bytes(bytes) if bytes <= free => fits = middle,
+            _ => too_many = middle,
+        }
+    }
+    let free = memory.map_or_else(String::new, |memory| format!("; {} are free", human(memory.free)));
+    let advice = match fits {
+        0 => "not even a batch of 1 fits".to_string(),
+        fits => format!("the largest batch that fits is {fits}"),
+    };
+    let what = format!("a batch of {batch} {needed} on {}{free}; {advice}", device.describe());
+    Err(Error::setting("--batch", what))
+}
+
+/// What a batch asks of a device.
+enum Need {
+    Bytes(u64),
+    /// A single buffer of so many bytes is more than the device can give.
+    Refused(u64),
+}
+
+fn need<B: Backend<Elem = f32>>(device: &B, is_host: bool, work: &Work<'_>, batch: usize) -> Result<Need> {
+    let plan = device.plan();
+    match rehearse(&plan, work, batch) {
+        Ok(kept) => {
+            let (peak, kept) = (plan.peak(), kept.iter().map(|tensor| 4 * tensor.len() as u64).sum::<u64>());
+            let beside = if is_host { loaded(work, batch) + kept + PROGRAM } else { 0 };
+            Ok(Need::Bytes(peak + peak / ALLOWANCE + beside))
+        }
+        Err(error) => refused(&error).map(Need::Refused).ok_or(error),
+    }
+}
+
+/// The bytes of the allocation that a device cannot make, if that is the error.
+fn refused(error: &Error) -> Option<u64> {
+    match error {
+        Error::Tensor(error) => of_tensor(error),
+        Error::Layers(error) => of_layers(error),
+        Error::Optim(optim::Error::Tensor { source, .. }) => of_tensor(source),
+        _ => None,
+    }
+}
+
+fn of_layers(error: &layers::Error) -> Option<u64> {
+    match error {
+        layers::Error::Tensor(error) => of_tensor(error),
+        layers::Error::Layer { source, .. } => of_layers(source),
+        _ => None,
+    }
+}
+
+fn of_tensor(error: &tensor::Error) -> Option<u64> {
+    match error {
+        tensor::Error::Memory { needed, .. } => Some(*needed),
+        _ => None,
+    }
+}
+
+/// Does with pictures of nothing but zeros all that takes memory in an epoch and its evaluation: two steps, since the
+/// optimizer's memory is made in the first, and steps of all lengths of batches, since allocators may keep memory by
+/// length. Returns what a checkpoint would copy. On [`Device::plan`](tensor::Device::plan) it computes nothing.
+///
+/// # Errors
+/// Those of the parts.
+pub fn rehearse<B: Backend<Elem = f32>>(device: &B, work: &Work<'_>, batch: usize) -> Result<Vec<Tensor<B>>> {
+    let mut network = Network::new(device, work.model, 0)?;
+    let size = work.model.input.size;
+    let _mean_image = Tensor::zeros(device, &[size, size, 3])?;
+    let mut remembered = Vec::new();
+    if let Some((pictures, config)) = work.training {
+        let mut optimizer = checkpoint::optimizer(&config.optim)?;
+        for batch in batches(pictures, batch).into_iter().chain([batch.min(pictures)]) {
+            train(&mut network, &mut optimizer, batch)?;
+        }
+        remembered = optimizer.state()?.tensors;
+    }
+    if let Some((pictures, views)) = work.evaluation {
+        for batch in batches(pictures, batch) {
+            let (_raw, images) = feed(&network, batch, views.count())?;
+            network.predict(images)?.softmax()?;
+        }
+    }
+    let parameters = network.parameters().iter().map(|parameter| parameter.value.clone());
+    Ok(parameters.chain(remembered.into_iter().map(|(_, tensor)| tensor)).collect())
+}
+
+/// The lengths of batches of an epoch: the whole ones' and the last one's.
+fn batches(pictures: usize, batch: usize) -> Vec<usize> {
+    let batch = batch.min(pictures);
+    let last = pictures % batch.max(1);
+    [batch, last].into_iter().filter(|&n| n > 0).collect()
+}
+
+fn train<B: Backend<Elem = f32>>(network: &mut Network<B>, optimizer: &mut Optimizer<B>, batch: usize) -> Result<()> {
+    let (_raw, images) = feed(network, batch, 1)?;
+    step_unread(network, optimizer, images, &vec![0; batch], 0, 0, 0.0).map(|_| ())
+}
+
+/// The stored bytes of the batches that are on the device at once, and one batch as the network's input.
+fn feed<B: Backend>(network: &Network<B>, batch: usize, views: usize) -> Result<(Vec<Tensor<B>>, Tensor<B>)> {
+    let (device, size, crop) = (network.device(), network.model().input.size, network.model().input.crop);
+    let words = (batch * size * size * 3).div_ceil(4);
+    let raw = (0..FED).map(|_| Tensor::zeros(device, &[words])).collect::<tensor::Result<_>>()?;
+    Ok((raw, Tensor::zeros(device, &[batch * views, crop, crop, 3])?.to_activations()?))
+}
+
+/// Bytes of the batches that a loader holds: those made ahead, one in the making, one on its way to the device.
+fn loaded(work: &Work<'_>, batch: usize) -> u64 {
+    let pictures = work.training.map(|(pictures, _)| pictures).into_iter().chain(work.evaluation.map(|e| e.0));
+    let batch = batch.min(pictures.max().unwrap_or(batch)) as u64;
+    let picture = (work.model.input.size.pow(2) * 3) as u64;
+    let ahead = LoaderOptions::default().prefetch_bytes as u64;
+    ahead.max(batch * picture) + 2 * batch * picture
+}
+
+/// Bytes in the unit that gives one to three digits before the point.
+fn human(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    let (mut value, mut unit) = (bytes as f64 / 1024.0, 0);
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}

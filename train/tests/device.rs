@@ -1,0 +1,215 @@
+//! Training on each device of this build: it follows the CPU, gives the same bits each time, and goes on after a stop as
+//! if there had been none.
+
+mod support;
+
+use alexnet_train::Error;
+use alexnet_train::step::{Outcome, Shown, step, step_unread};
+use layers::{Model, Network};
+use optim::{Optimizer, Sgd};
+use support::{World, bits, train_until};
+use tensor::random::{Stream, purpose};
+use tensor::{Backend, Cpu, Tensor};
+
+const STEPS: u64 = 20;
+const BATCH: usize = 6;
+const CLASSES: usize = 4;
+
+/// The paper's network with a 16th of the channels, on pictures as small as its five stages allow.
+fn small() -> Model {
+    let mut text = Model::preset("paper").unwrap().to_toml();
+    for (paper, small) in [
+        ("crop = 224", "crop = 95"),
+        ("filters = 96", "filters = 6"),
+        ("filters = 256", "filters = 16"),
+        ("filters = 384", "filters = 24"),
+        ("units = 4096", "units = 30"),
+        ("classes = 1000", "classes = 4"),
+        // With so few terms to a sum, as in the paper signals would fade.
+        ("std = 0.01", "std = 0.1"),
+    ] {
+        text = text.replace(paper, small);
+    }
+    Model::parse(&text, "small").unwrap()
+}
+
+/// Noise around a value that depends on the class; the same pictures every fourth step.
+fn batch(number: u64, crop: usize) -> (Vec<f32>, Vec<u32>) {
+    let stream = Stream::new(3, purpose::USER, number % 4);
+    let labels: Vec<u32> = (0..BATCH).map(|i| ((i as u64 + number) % CLASSES as u64) as u32).collect();
+    let picture = crop * crop * 3;
+    let pixel = |i: usize| 0.5 * labels[i / picture] as f32 - 0.75 + stream.uniform(i as u64) - 0.5;
+    ((0..BATCH * picture).map(pixel).collect(), labels)
+}
+
+/// What each step showed, and all weights at the end.
+#[derive(Debug, PartialEq)]
+struct Run {
+    outcomes: Vec<Outcome>,
+    weights: Vec<(String, Vec<f32>)>,
+}
+
+fn train<B: Backend<Elem = f32>>(device: &B, each_step: bool) -> Run {
+    let model = small();
+    let mut network = Network::new(device, &model, 1).unwrap();
+    let mut optimizer = Optimizer::new(Sgd { momentum: 0.9, decay: 5e-4, nesterov: false }).unwrap();
+    let (mut outcomes, mut unread) = (Vec::new(), Vec::new());
+    for number in 0..STEPS {
+        let (images, labels) = batch(number, model.input.crop);
+        let shape = [BATCH, model.input.crop, model.input.crop, 3];
+        let images = Tensor::from_slice(device, &shape, &images).unwrap().to_activations().unwrap();
+        if each_step {
+            outcomes.push(step(&mut network, &mut optimizer, images, &labels, 1, number, 0.002).unwrap());
+        } else {
+            unread.push(step_unread(&mut network, &mut optimizer, images, &labels, 1, number, 0.002).unwrap());
+        }
+    }
+    outcomes.extend(Shown::read(&unread.iter().collect::<Vec<_>>()).unwrap());
+    let host = |p: &layers::Parameter<B>| (p.spec.name.clone(), p.value.to_vec().unwrap());
+    Run { outcomes, weights: network.parameters().iter().map(host).collect() }
+}
+
+fn follows_the_cpu<B: Backend<Elem = f32>>(device: &B, tolerance: f64) {
+    let (found, expected) = (train(device, true), train(&Cpu::<f32>::new(2).unwrap(), true));
+    for (number, (found, expected)) in found.outcomes.iter().zip(&expected.outcomes).enumerate() {
+        let near = (found.loss - expected.loss).abs() <= tolerance * expected.loss;
+        assert!(near, "step {number}: loss {} where the CPU has {}", found.loss, expected.loss);
+    }
+    let (first, last) = (expected.outcomes[0].loss, expected.outcomes[STEPS as usize - 1].loss);
+    assert!(last < 0.97 * first, "nothing is learned: {first} to {last}");
+    for ((name, found), (_, expected)) in found.weights.iter().zip(&expected.weights) {
+        let length = expected.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+        let pairs = found.iter().zip(expected);
+        let distance = pairs.map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum::<f64>().sqrt();
+        assert!(distance <= tolerance * length, "{name}: off by {:e} of its length", distance / length);
+    }
+}
+
+/// Nor does it matter whether the numbers are read at each step or at the end.
+fn gives_the_same_bits_again<B: Backend<Elem = f32>>(device: &B) {
+    let once = train(device, true);
+    assert_eq!(once, train(device, true));
+    assert_eq!(once, train(device, false));
+}
+
+fn goes_on_after_a_stop<B: Backend<Elem = f32>>(device: &B) {
+    let world = World::new();
+    let mut whole = world.start_on(device, "whole", "");
+    train_until(&mut whole, u64::MAX).unwrap();
+    for stop_at in [3, 8] {
+        let name = format!("stopped-{stop_at}");
+        let mut trainer = world.start_on(device, &name, "");
+        assert!(matches!(train_until(&mut trainer, stop_at), Err(Error::Stopped { signal: 2, saved: Some(_) })));
+        drop(trainer);
+        let mut trainer = world.resume_on(device, &name);
+        train_until(&mut trainer, u64::MAX).unwrap();
+        assert_eq!(bits(&trainer), bits(&whole), "stopped at {stop_at}");
+    }
+}
+
+mod cpu {
+    use super::*;
+
+    #[test]
+    fn gives_the_same_bits_again() {
+        super::gives_the_same_bits_again(&Cpu::<f32>::new(2).unwrap());
+    }
+
+    /// The harness itself: three threads sum as two do.
+    #[test]
+    fn follows_the_cpu() {
+        super::follows_the_cpu(&Cpu::<f32>::new(3).unwrap(), 0.0);
+    }
+}
+
+#[cfg(feature = "wgpu")]
+mod wgpu {
+    use std::sync::LazyLock;
+
+    use alexnet_train::Config;
+    use alexnet_train::memory::{Work, check_with, rehearse};
+    use data::Views;
+    use tensor::Device;
+    use tensor::gpu::cubecl::wgpu::WgpuRuntime;
+    use tensor::gpu::{Gpu, Precision, runtime};
+
+    use super::*;
+
+    /// Vulkan in software.
+    fn device() -> &'static Gpu<WgpuRuntime> {
+        static DEVICE: LazyLock<Gpu<WgpuRuntime>> =
+            LazyLock::new(|| runtime::wgpu::open_software(Precision::F32).unwrap());
+        &DEVICE
+    }
+
+    #[test]
+    fn follows_the_cpu() {
+        super::follows_the_cpu(device(), 1e-4);
+    }
+
+    #[test]
+    fn gives_the_same_bits_again() {
+        super::gives_the_same_bits_again(device());
+    }
+
+    #[test]
+    fn goes_on_after_a_stop() {
+        super::goes_on_after_a_stop(device());
+    }
+
+    #[test]
+    fn a_buffer_that_the_device_cannot_give_is_refused() {
+        let (model, config) = (small(), Config::default());
+        let evaluation = Some((100, Views::Centre));
+        let work = Work { model: &model, training: Some((10_000_000, &config)), evaluation };
+        let message = check_with(device(), None, &work, 10_000_000).unwrap_err().to_string();
+        assert!(message.contains("in one piece, more than the device gives on wgpu"), "{message}");
+        let largest: usize = message.rsplit(' ').next().unwrap().parse().unwrap();
+        check_with(device(), None, &work, largest).unwrap();
+        check_with(device(), None, &work, largest + 1).unwrap_err();
+    }
+
+    /// In a queue of its own, whose memory is counted by itself.
+    #[test]
+    fn the_plan_is_what_the_device_takes() {
+        let (model, config) = (small(), Config::default());
+        let work = Work { model: &model, training: Some((22, &config)), evaluation: Some((5, Views::Ten)) };
+        let plan = device().plan();
+        rehearse(&plan, &work, 8).unwrap();
+        let taken = std::thread::spawn(move || {
+            let (model, config) = (small(), Config::default());
+            let work = Work { model: &model, training: Some((22, &config)), evaluation: Some((5, Views::Ten)) };
+            let before = device().reserved_bytes().unwrap();
+            rehearse(device(), &work, 8).unwrap();
+            device().synchronize().unwrap();
+            device().reserved_bytes().unwrap() - before
+        });
+        let (planned, taken) = (plan.peak() as f64, taken.join().unwrap() as f64);
+        assert!((0.95..=1.05).contains(&(planned / taken)), "{planned} bytes planned, {taken} taken");
+    }
+}
+
+#[cfg(feature = "cuda")]
+mod cuda {
+    use tensor::gpu::{Precision, runtime};
+
+    #[test]
+    #[ignore = "needs an NVIDIA GPU"]
+    fn follows_the_cpu() {
+        super::follows_the_cpu(&runtime::cuda::open(0, Precision::F32).unwrap(), 1e-4);
+    }
+
+    #[test]
+    #[ignore = "needs an NVIDIA GPU"]
+    fn gives_the_same_bits_again() {
+        for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
+            super::gives_the_same_bits_again(&runtime::cuda::open(0, precision).unwrap());
+        }
+    }
+
+    #[test]
+    #[ignore = "needs an NVIDIA GPU"]
+    fn goes_on_after_a_stop() {
+        super::goes_on_after_a_stop(&runtime::cuda::open(0, Precision::Bf16).unwrap());
+    }
+}

@@ -1,0 +1,195 @@
+//! What a batch needs is known before the first step, and what does not fit is refused in one line.
+
+mod support;
+
+use alexnet_train::config::OptimKind;
+use alexnet_train::memory::{Work, check_with, rehearse};
+use alexnet_train::{Config, Error};
+use data::Views;
+use layers::Model;
+use support::World;
+use tensor::{Cpu, Device, Memory};
+
+/// Each kind of layer that has memory of its own to speak of.
+const MODEL: &str = r#"
+name = "wide"
+about = "Large enough for its buffers to come from the pool."
+classes = 10
+[input]
+size = 36
+crop = 32
+[[layer]]
+name = "conv1"
+kind = "conv"
+filters = 32
+kernel = 5
+padding = 2
+[[layer]]
+name = "relu1"
+kind = "relu"
+[[layer]]
+name = "norm1"
+kind = "lrn"
+size = 5
+alpha = 1e-4
+beta = 0.75
+k = 2.0
+[[layer]]
+name = "pool1"
+kind = "max-pool"
+kernel = 3
+stride = 2
+[[layer]]
+name = "conv2"
+kind = "conv"
+filters = 64
+kernel = 3
+padding = 1
+groups = 2
+[[layer]]
+name = "bn2"
+kind = "batch-norm"
+[[layer]]
+name = "relu2"
+kind = "relu"
+[[layer]]
+name = "norm2"
+kind = "lrn"
+size = 3
+alpha = 1e-3
+beta = 0.5
+k = 1.0
+region = "within-map"
+[[layer]]
+name = "pool2"
+kind = "average-pool"
+kernel = 3
+stride = 2
+[[layer]]
+name = "local3"
+kind = "local"
+filters = 16
+kernel = 3
+[[layer]]
+name = "tanh3"
+kind = "tanh"
+[[layer]]
+name = "fc4"
+kind = "linear"
+units = 200
+[[layer]]
+name = "relu4"
+kind = "relu"
+[[layer]]
+name = "drop4"
+kind = "dropout"
+p = 0.5
+[[layer]]
+name = "fc5"
+kind = "linear"
+units = "classes"
+"#;
+
+fn model() -> Model {
+    Model::parse(MODEL, "wide").unwrap()
+}
+
+fn config(kind: OptimKind) -> Config {
+    let mut config = Config::default();
+    config.optim.kind = kind;
+    config
+}
+
+fn gib(free: u64) -> Option<Memory> {
+    Some(Memory { total: 64 << 30, free: free << 30, is_host: false })
+}
+
+#[test]
+fn the_plan_is_what_the_pool_takes() {
+    let model = model();
+    for (kind, pictures, batch) in [(OptimKind::Sgd, 12, 5), (OptimKind::Adam, 16, 8)] {
+        let config = config(kind);
+        let work = Work { model: &model, training: Some((pictures, &config)), evaluation: Some((7, Views::Ten)) };
+        let cpu = Cpu::<f32>::new(1).unwrap();
+        let plan = cpu.plan();
+        rehearse(&plan, &work, batch).unwrap();
+        rehearse(&cpu, &work, batch).unwrap();
+        let (planned, real) = (plan.peak() as f64, cpu.allocated_bytes() as f64);
+        // The pool's figure is that after the end: short buffers, which it does not keep, are in the plan only.
+        assert!(planned >= real && planned <= 1.02 * real, "{kind:?}: {planned} bytes planned, {real} taken");
+
+        // On more threads which of them need a buffer at the same time is chance; the plan is the most.
+        let cpu = Cpu::<f32>::new(3).unwrap();
+        let plan = cpu.plan();
+        rehearse(&plan, &work, batch).unwrap();
+        rehearse(&cpu, &work, batch).unwrap();
+        assert!(plan.peak() >= cpu.allocated_bytes());
+    }
+}
+
+#[test]
+fn more_pictures_need_more() {
+    let (model, config) = (model(), config(OptimKind::Sgd));
+    let cpu = Cpu::<f32>::new(2).unwrap();
+    let peak = |batch| {
+        let plan = cpu.plan();
+        let work = Work { model: &model, training: Some((100_000, &config)), evaluation: None };
+        rehearse(&plan, &work, batch).unwrap();
+        plan.peak()
+    };
+    let (one, ten) = (peak(1000), peak(10_000));
+    assert!(ten > 8 * one && ten < 11 * one, "{one}, {ten}");
+}
+
+#[test]
+fn a_batch_that_does_not_fit_is_refused_with_the_largest_that_does() {
+    let (model, config) = (model(), config(OptimKind::Sgd));
+    let cpu = Cpu::<f32>::new(2).unwrap();
+    let work =
+        Work { model: &model, training: Some((1_000_000, &config)), evaluation: Some((1_000_000, Views::Centre)) };
+    let error = check_with(&cpu, gib(4), &work, 1_000_000).unwrap_err();
+    let message = error.to_string();
+    assert!(matches!(error, Error::Setting { .. }) && !message.contains('\n'), "{message}");
+    assert!(message.starts_with("--batch: a batch of 1000000 needs "), "{message}");
+    assert!(message.contains("GiB of memory on CPU, f32, 2 threads; 4.0 GiB are free"), "{message}");
+    let largest: usize = message.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!((1000..100_000).contains(&largest), "{message}");
+    check_with(&cpu, gib(4), &work, largest).unwrap();
+    check_with(&cpu, gib(4), &work, largest + largest / 50).unwrap_err();
+    check_with(&cpu, None, &work, 1_000_000).unwrap();
+
+    // With the program beside it, less is left for the batch.
+    let host = Some(Memory { is_host: true, ..gib(4).unwrap() });
+    check_with(&cpu, host, &work, largest).unwrap_err();
+    let message = check_with(&cpu, gib(0), &work, 128).unwrap_err().to_string();
+    assert!(message.ends_with("not even a batch of 1 fits"), "{message}");
+}
+
+#[test]
+fn what_is_only_evaluated_needs_less() {
+    let (model, config) = (model(), config(OptimKind::Adam));
+    let cpu = Cpu::<f32>::new(2).unwrap();
+    let evaluation = Some((1_000_000, Views::Centre));
+    let both = Work { model: &model, training: Some((1_000_000, &config)), evaluation };
+    let largest = |work: &Work<'_>| -> usize {
+        let message = check_with(&cpu, gib(2), work, 1_000_000).unwrap_err().to_string();
+        message.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let (trained, tested) = (largest(&both), largest(&Work { training: None, ..both }));
+    assert!(tested > trained, "{tested}, {trained}");
+}
+
+/// The machine at hand has room for a tiny network, and none for more pictures than it has bytes.
+#[test]
+fn the_machines_own_memory_is_looked_at() {
+    let world = World::new();
+    drop(world.start("run", ""));
+    let cpu = Cpu::<f32>::new(1).unwrap();
+    if cpu.memory().is_none() {
+        return;
+    }
+    let (model, config) = (model(), config(OptimKind::Sgd));
+    let work = Work { model: &model, training: Some((50_000_000, &config)), evaluation: None };
+    let message = alexnet_train::memory::check(&cpu, &work, 50_000_000).unwrap_err().to_string();
+    assert!(message.contains("the largest batch that fits is "), "{message}");
+}
