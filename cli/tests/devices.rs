@@ -259,7 +259,7 @@ threads = 1
         let world = World::packed();
         std::fs::write(world.path("small.toml"), SMALL).unwrap();
         let gpu = name(&world);
-        for (device, out) in [("cpu", "on-cpu"), (&gpu, "on-gpu")] {
+        for (device, out) in [("cpu", "on-cpu"), (gpu.as_str(), "on-gpu")] {
             let args =
                 ["train", "--data", "train.pack", "--val", "val.pack", "--model", "small.toml", "--device", device];
             world.ok(&[&args[..], &["--out", out]].concat());
@@ -296,7 +296,7 @@ threads = 1
         let gpu = name(&world);
         world.ok(&train(&["--out", "run", "--device", &gpu]));
         let resume = |more: &[&str]| {
-            let output = world.run(&[&["train", "--out", "run", "--resume"], more].concat());
+            let output = world.run(&[&["train", "--out", "run", "--resume"][..], more].concat());
             let message = String::from_utf8(output.stderr).unwrap();
             assert!(output.status.success(), "{message}");
             message
@@ -308,15 +308,17 @@ threads = 1
         assert!(!resume(&["--epochs", "5"]).contains("rounds otherwise"));
     }
 
-    /// More pictures a step than a buffer of the device holds: one error, nothing half trained.
+    /// Weights larger than the device's largest buffer: one error, and no folder.
     #[test]
     fn what_the_device_does_not_hold_is_an_error() {
         let world = World::packed();
         let wide = SMALL.replace("filters = 4\n", "filters = 1300000\n");
         std::fs::write(world.path("wide.toml"), wide).unwrap();
-        let args = ["train", "--data", "train.pack", "--model", "wide.toml", "--out", "run", "--device", &name(&world)];
-        let message = world.fails(1, &args);
+        let gpu = name(&world);
+        let args = ["train", "--data", "train.pack", "--model", "wide.toml", "--out", "run", "--device", &gpu];
+        let message = world.fails(2, &args);
         let line = message.lines().find(|line| line.starts_with("error: ")).unwrap();
-        assert!(line.contains(&name(&world)) && line.contains("bytes"), "{message}");
+        assert!(line.contains("--batch") && line.contains(&gpu), "{message}");
+        assert!(!world.path("run").exists(), "a folder is left");
     }
 }

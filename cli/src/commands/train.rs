@@ -92,8 +92,9 @@ impl Start {
         Ok(Self { config, model, packs, folder })
     }
 
-    /// Makes the run's folder.
+    /// Makes the run's folder, unless the device has no memory for the run.
     pub fn begin<B: Backend<Elem = f32>>(self, device: &B) -> Result<Trainer<B>> {
+        Trainer::check_memory(device, &self.config, &self.model, &self.packs)?;
         let run = Run::create(&self.folder, &self.config, &self.model)?;
         Ok(Trainer::new(run, device, &self.model, self.packs, None)?)
     }

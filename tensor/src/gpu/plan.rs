@@ -9,7 +9,7 @@ use cubecl_runtime::logging::ServerLogger;
 use cubecl_runtime::memory_management::{MemoryConfiguration, MemoryManagement, MemoryManagementOptions};
 use cubecl_runtime::storage::{ComputeStorage, StorageHandle, StorageId, StorageUtilization};
 
-use super::{Dtype, Gpu};
+use super::{Dtype, Gpu, fault};
 use crate::ops::lrn::Lrn;
 use crate::ops::pool;
 use crate::plan::{Arena, Block, Kernel, Needs, Plan, Rules};
@@ -21,7 +21,7 @@ impl<R: Runtime> Gpu<R> {
     /// # Errors
     /// [`Error::Device`] if the device does not answer.
     pub fn reserved_bytes(&self) -> Result<u64> {
-        Ok(self.client().memory_usage().map_err(|e| self.failure(e))?.bytes_reserved)
+        Ok(self.outcome(fault::quietly(|| self.client().memory_usage()))?.bytes_reserved)
     }
 
     pub(super) fn memory_plan(&self) -> Plan {
