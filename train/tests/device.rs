@@ -120,6 +120,11 @@ mod cpu {
     fn follows_the_cpu() {
         super::follows_the_cpu(&Cpu::<f32>::new(3).unwrap(), 0.0);
     }
+
+    #[test]
+    fn goes_on_after_a_stop() {
+        super::goes_on_after_a_stop(&Cpu::<f32>::new(2).unwrap());
+    }
 }
 
 #[cfg(feature = "wgpu")]
