@@ -108,7 +108,7 @@ pub struct Train {
     /// The CPU's threads, to compute and to load pictures [default: all]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
-    /// Where to compute: auto (a GPU if there is one), cpu, cuda[:N] or wgpu[:N] [default: auto]
+    /// Where to compute: auto (a GPU if there is one), cpu, `cuda[:N]` or `wgpu[:N]` [default: auto]
     #[arg(long, value_name = "D")]
     pub device: Option<String>,
     /// Number format of layers' outputs and of products; weights are always f32 [default: f32]
@@ -133,7 +133,7 @@ pub struct Where {
     /// The CPU's threads, to compute and to load pictures [default: all]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
-    /// Where to compute: auto (a GPU if there is one), cpu, cuda[:N] or wgpu[:N]
+    /// Where to compute: auto (a GPU if there is one), cpu, `cuda[:N]` or `wgpu[:N]`
     #[arg(long, value_name = "D", default_value = "auto")]
     pub device: String,
     /// Number format of layers' outputs and of products; weights are always f32

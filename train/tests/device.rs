@@ -59,9 +59,9 @@ fn train<B: Backend<Elem = f32>>(device: &B, each_step: bool) -> Run {
         let shape = [BATCH, model.input.crop, model.input.crop, 3];
         let images = Tensor::from_slice(device, &shape, &images).unwrap().to_activations().unwrap();
         if each_step {
-            outcomes.push(step(&mut network, &mut optimizer, images, &labels, 1, number, 0.002).unwrap());
+            outcomes.push(step(&mut network, &mut optimizer, images, &labels, 1, number, 0.01).unwrap());
         } else {
-            unread.push(step_unread(&mut network, &mut optimizer, images, &labels, 1, number, 0.002).unwrap());
+            unread.push(step_unread(&mut network, &mut optimizer, images, &labels, 1, number, 0.01).unwrap());
         }
     }
     outcomes.extend(Shown::read(&unread.iter().collect::<Vec<_>>()).unwrap());
@@ -75,7 +75,9 @@ fn follows_the_cpu<B: Backend<Elem = f32>>(device: &B, tolerance: f64) {
         let near = (found.loss - expected.loss).abs() <= tolerance * expected.loss;
         assert!(near, "step {number}: loss {} where the CPU has {}", found.loss, expected.loss);
     }
-    let (first, last) = (expected.outcomes[0].loss, expected.outcomes[STEPS as usize - 1].loss);
+    // The same four batches at the beginning and at the end.
+    let sum = |outcomes: &[Outcome]| outcomes.iter().map(|o| o.loss).sum::<f64>();
+    let (first, last) = (sum(&expected.outcomes[..4]), sum(&expected.outcomes[STEPS as usize - 4..]));
     assert!(last < 0.97 * first, "nothing is learned: {first} to {last}");
     for ((name, found), (_, expected)) in found.weights.iter().zip(&expected.weights) {
         let length = expected.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
