@@ -13,7 +13,8 @@ use crate::ops::cross_entropy::Kernels;
 /// never 0; NaN is no maximum, and spreads through its own power.
 #[cube]
 fn max_and_sum<F: Float>(x: &Array<F>, start: usize, c: usize, #[comptime] units: usize) -> (f32, f32) {
-    let mut largest = f32::NEG_INFINITY.runtime();
+    // Not minus infinity, which is no literal in CUDA: a row of nothing else gives NaN either way.
+    let mut largest = f32::MIN.runtime();
     let mut i = UNIT_POS as usize;
     while i < c {
         let value = f32::cast_from(x[start + i]);
@@ -55,10 +56,11 @@ fn loss_kernel<F: Float>(
     let start = CUBE_POS * c;
     let (largest, sum) = max_and_sum::<F>(x, start, c, units);
     if UNIT_POS == 0 && CUBE_POS < losses.len() {
-        let label = labels[CUBE_POS] as usize;
-        let own = f32::cast_from(x[start + min(label, c - 1)]);
+        let label = labels[CUBE_POS];
+        let own = f32::cast_from(x[start + min(label as usize, c - 1)]);
         let loss = f32::ln(sum) + (largest - own);
-        losses[CUBE_POS] = select(label < c, loss, f32::reinterpret(0x7fc0_0000u32));
+        let nan = label | 0x7fc0_0000u32;
+        losses[CUBE_POS] = select((label as usize) < c, loss, f32::reinterpret(nan));
     }
 }
 
