@@ -312,7 +312,7 @@ threads = 1
     #[test]
     fn what_the_device_does_not_hold_is_an_error() {
         let world = World::packed();
-        let wide = SMALL.replace("filters = 4\n", "filters = 1300000\n");
+        let wide = SMALL.replace("filters = 4\n", "filters = 1048576\n");
         std::fs::write(world.path("wide.toml"), wide).unwrap();
         let gpu = name(&world);
         let args = ["train", "--data", "train.pack", "--model", "wide.toml", "--out", "run", "--device", &gpu];
