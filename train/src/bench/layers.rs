@@ -75,11 +75,11 @@ pub struct Layers {
 pub fn layers<B: Backend<Elem = f32>>(device: &B, model: &Model, config: &Config, seconds: f64) -> Result<Layers> {
     let ceilings = ceilings(device, seconds)?;
     let (step_s, _) = {
-        let mut work = Work::new(device, model, config)?;
+        let mut work = Work::training(device, model, config)?;
         median_step(device, seconds, || work.train())?
     };
     let timed = Timed::new(device.clone());
-    let mut work = Work::new(&timed, model, config)?;
+    let mut work = Work::training(&timed, model, config)?;
     // The first step makes the optimizer's memory; the second shows how many calls there are.
     work.train()?;
     timed.begin(Duration::ZERO);

@@ -13,3 +13,6 @@ pub use ceilings::{Ceilings, ceilings};
 pub use layers::{Bound, Layers, Row, layers};
 pub use pack::{Fed, Limit, fed};
 pub use speed::{Speed, predict, train};
+
+/// The learning rate: so small that a network which learns noise stays where it is.
+const RATE: f64 = 1e-6;

@@ -8,12 +8,14 @@ use layers::{Model, Network};
 use serde::Serialize;
 use tensor::Backend;
 
-use super::speed;
+use super::{RATE, speed};
 use crate::config::Config;
-use crate::feed::{Feed, Preparer};
+use crate::feed::{self, Feed, Preparer};
 use crate::input::{self, PackMeans};
+use crate::metrics::Reading;
+use crate::step::{Shown, step, step_unread};
 use crate::trainer::loader_options;
-use crate::{Error, Result, checkpoint, step};
+use crate::{Error, Result, checkpoint};
 
 /// What keeps training from being faster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -65,18 +67,30 @@ pub fn fed<B: Backend<Elem = f32>>(
     let pixels = input::pixels(&model.input, &PackMeans::of(pack), pack.size())?;
     let loader = Loader::new(Arc::clone(pack), pixels, loader_options(config, &model))?;
     let raw = |epoch| loader.raw_batches(epoch, 0).map(|batch| Ok(batch?));
-    let loader_images_per_s = run(raw, seconds, |batch, _| Ok(batch.labels.len()))?.0;
+    let loader_images_per_s = run(raw, seconds, |batch, _| Ok(batch.labels.len()), || Ok(()))?.0;
     let synthetic_images_per_s = speed::train(device, &model, config, seconds)?.images_per_s;
 
     let mut network = Network::new(device, &model, config.run.seed)?;
     let mut optimizer = checkpoint::optimizer(&config.optim)?;
     let preparer = Preparer::new(device, loader.preparation())?;
     let feed = |epoch| Feed::new(device, &loader, epoch, 0);
-    let (images_per_s, steps) = run(feed, seconds, |batch, number| {
+    let (reading, mut unread) = (Reading::of(device), Vec::new());
+    let train = |batch: feed::Fed<B>, number| {
         let images = preparer.images(&batch.pictures, &batch.views)?;
-        step::step(&mut network, &mut optimizer, images, &batch.labels, config.run.seed, number, RATE)?;
-        Ok(batch.labels.len())
-    })?;
+        let (network, optimizer, labels, seed) = (&mut network, &mut optimizer, &batch.labels, config.run.seed);
+        match reading {
+            Reading::EachStep => step(network, optimizer, images, labels, seed, number, RATE).map(|_| ())?,
+            Reading::Together { steps, .. } => {
+                unread.push(step_unread(network, optimizer, images, labels, seed, number, RATE)?);
+                if unread.len() >= steps {
+                    Shown::read(&unread.iter().collect::<Vec<_>>())?;
+                    unread.clear();
+                }
+            }
+        }
+        Ok(labels.len())
+    };
+    let (images_per_s, steps) = run(feed, seconds, train, || Ok(device.synchronize()?))?;
     let (slower, limit) = match loader_images_per_s < synthetic_images_per_s {
         true => (loader_images_per_s, Limit::Loader),
         false => (synthetic_images_per_s, Limit::Device),
@@ -85,21 +99,23 @@ pub fn fed<B: Backend<Elem = f32>>(
     Ok(Fed { batch, images_per_s, steps, synthetic_images_per_s, loader_images_per_s, limit, share })
 }
 
-const RATE: f64 = 1e-6;
 /// Steps that are not measured: kernels are compiled, memory is made, and batches lie ready.
 const WARM_UP: usize = 3;
 
-/// Pictures a second, epoch after epoch, and steps; `step` says how many pictures it took.
+/// Pictures a second, epoch after epoch, and steps. `step` says how many pictures it took, `finish` waits for what it
+/// began.
 fn run<I: Iterator<Item = Result<T>>, T>(
     epoch: impl Fn(u64) -> I,
     seconds: f64,
     mut step: impl FnMut(T, u64) -> Result<usize>,
+    finish: impl Fn() -> Result<()>,
 ) -> Result<(f64, usize)> {
     let (mut steps, mut images, mut begun) = (0, 0, Instant::now());
     for batch in (0..).flat_map(epoch) {
         let taken = step(batch?, steps as u64)?;
         steps += 1;
         if steps <= WARM_UP {
+            finish()?;
             begun = Instant::now();
             continue;
         }
@@ -108,5 +124,6 @@ fn run<I: Iterator<Item = Result<T>>, T>(
             break;
         }
     }
+    finish()?;
     Ok((images as f64 / begun.elapsed().as_secs_f64(), steps - WARM_UP))
 }

@@ -30,9 +30,10 @@ pub struct Speed {
 /// Training steps on pictures of noise that stay on the device: forward, loss, backward, update.
 ///
 /// # Errors
-/// Those of the network and the device, among them too little memory.
+/// [`Error::Setting`](crate::Error::Setting) for a batch that does not fit a device's own memory; errors of the network and
+/// the device.
 pub fn train<B: Backend<Elem = f32>>(device: &B, model: &Model, config: &Config, seconds: f64) -> Result<Speed> {
-    let mut work = Work::new(device, model, config)?;
+    let mut work = Work::training(device, model, config)?;
     speed(device, config.run.batch, seconds, || work.train())
 }
 
@@ -41,7 +42,7 @@ pub fn train<B: Backend<Elem = f32>>(device: &B, model: &Model, config: &Config,
 /// # Errors
 /// As [`train`].
 pub fn predict<B: Backend<Elem = f32>>(device: &B, model: &Model, config: &Config, seconds: f64) -> Result<Speed> {
-    let work = Work::new(device, model, config)?;
+    let work = Work::predicting(device, model, config)?;
     speed(device, config.run.batch, seconds, || work.predict())
 }
 

@@ -1,49 +1,65 @@
 //! One network with pictures of noise on its device, to be run again and again.
 
+use data::Views;
 use layers::{Model, Network};
 use optim::Optimizer;
 use tensor::random::{Stream, purpose};
 use tensor::{Backend, Tensor};
 
+use super::RATE;
 use crate::config::Config;
 use crate::step::step_unread;
-use crate::{Result, checkpoint};
-
-/// So small that a network which learns noise stays where it is.
-const RATE: f64 = 1e-6;
+use crate::{Result, checkpoint, memory};
 
 pub(super) struct Work<B: Backend<Elem = f32>> {
     network: Network<B>,
     optimizer: Optimizer<B>,
     images: Tensor<B>,
     labels: Vec<u32>,
+    seed: u64,
     steps: u64,
 }
 
 impl<B: Backend<Elem = f32>> Work<B> {
-    /// Batch and optimizer are the configuration's.
-    pub fn new(device: &B, model: &Model, config: &Config) -> Result<Self> {
-        let (batch, crop) = (config.run.batch, model.input.crop);
-        let stream = Stream::new(config.run.seed, purpose::USER, 0);
+    /// To train; batch and optimizer are the configuration's.
+    pub fn training(device: &B, model: &Model, config: &Config) -> Result<Self> {
+        let training = Some((config.run.batch, config));
+        Self::new(device, config, memory::Work { model, training, evaluation: None })
+    }
+
+    /// To predict.
+    pub fn predicting(device: &B, model: &Model, config: &Config) -> Result<Self> {
+        let evaluation = Some((config.run.batch, Views::Centre));
+        Self::new(device, config, memory::Work { model, training: None, evaluation })
+    }
+
+    fn new(device: &B, config: &Config, work: memory::Work<'_>) -> Result<Self> {
+        let (model, batch, seed) = (work.model, config.run.batch, config.run.seed);
+        // On the host that check also counts loading and checkpoints, of which there are none.
+        if !device.memory().is_some_and(|memory| memory.is_host) {
+            memory::check(device, &work, batch)?;
+        }
+        let shape = [batch, model.input.crop, model.input.crop, 3];
+        let images = Tensor::normal(device, &shape, 0.0, 1.0, Stream::new(seed, purpose::USER, 0))?;
         Ok(Self {
-            network: Network::new(device, model, config.run.seed)?,
+            network: Network::new(device, model, seed)?,
             optimizer: checkpoint::optimizer(&config.optim)?,
-            images: Tensor::normal(device, &[batch, crop, crop, 3], 0.0, 1.0, stream)?.to_activations()?,
+            images: images.to_activations()?,
             labels: (0..batch).map(|i| (i % model.classes) as u32).collect(),
+            seed,
             steps: 0,
         })
     }
 
-    /// Forward, loss, backward, update; nothing is read back.
+    /// A training step; what it shows is not read.
     pub fn train(&mut self) -> Result<()> {
-        let (network, images, number) = (&mut self.network, self.images.clone(), self.steps);
-        self.steps += 1;
-        step_unread(network, &mut self.optimizer, images, &self.labels, 1, number, RATE).map(|_| ())
+        let Self { network, optimizer, images, labels, seed, steps } = self;
+        *steps += 1;
+        step_unread(network, optimizer, images.clone(), labels, *seed, *steps, RATE).map(|_| ())
     }
 
-    /// The logits, not read back.
+    /// The logits, which are not read.
     pub fn predict(&self) -> Result<()> {
-        self.network.predict(self.images.clone())?;
-        Ok(())
+        Ok(self.network.predict(self.images.clone()).map(|_| ())?)
     }
 }
