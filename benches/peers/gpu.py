@@ -84,11 +84,11 @@ def conformance(session):
 def ours(session, model, precision, batches):
     """Rows of `bench train`; one batch by one where one of them fails."""
     before = session.device_used()
-    command = ["bench", "train", model, "--precision", precision, "--seconds", session.seconds, "--json"]
-    measure = lambda sizes: json.loads(session.alexnet(
-        *command, "--device", session.device, "--batch", ",".join(map(str, sizes)), limit=150))
+    sizes = ",".join(map(str, batches))
     try:
-        rows = measure(batches)
+        rows = session.alexnet_json(
+            "bench", "train", model, "--precision", precision, "--device", session.device, "--batch", sizes, "--seconds",
+            session.seconds, limit=150)
     except Failed as error:
         if len(batches) == 1:
             session.note(f"ours, {model}, {precision}, batch {batches[0]}", error)
@@ -150,10 +150,10 @@ def layers(session):
         if not session.time_for(20, name):
             continue
         try:
-            text = session.alexnet(
+            found = session.alexnet_json(
                 "bench", "layers", model, "--precision", precision, "--device", session.device, "--batch",
-                session.layers_batch, "--seconds", 2 * session.seconds, "--json", limit=120)
-            found = {**json.loads(text), "precision": precision}
+                session.layers_batch, "--seconds", 2 * session.seconds, limit=120)
+            found["precision"] = precision
         except Failed as error:
             session.note(name, error)
             continue
@@ -187,10 +187,10 @@ def from_pack(session):
             if not session.time_for(15, name):
                 continue
             try:
-                text = session.alexnet(
+                rows = session.alexnet_json(
                     "bench", "train", "paper", "--data", pack, "--precision", precision, "--device", session.device,
-                    "--batch", batch, "--seconds", 2 * session.seconds, "--json", limit=120)
-                session.results["fed"].append({**json.loads(text)[0], "precision": precision})
+                    "--batch", batch, "--seconds", 2 * session.seconds, limit=120)
+                session.results["fed"].append({**rows[0], "precision": precision})
             except Failed as error:
                 session.note(name, error)
 

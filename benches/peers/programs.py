@@ -135,6 +135,13 @@ class Session:
     def alexnet(self, *arguments, limit):
         return self.run([self.bin / "alexnet", *arguments], limit)
 
+    def alexnet_json(self, *arguments, limit):
+        text = self.alexnet(*arguments, "--json", limit=limit)
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise Failed(f"alexnet {arguments[0]} printed no JSON: {text[:100]!r}") from None
+
     def device_used(self):
         """MiB of the GPU that others use now."""
         try:

@@ -89,11 +89,12 @@ def layers(found):
             "launch" if launch else "matrix" if by_flops > by_bytes else "copy",
             "" if launch else f"{100 * max(by_flops, by_bytes) / row['seconds']:.0f} %",
         ])
-    least = lambda key, name: number(mine[key] / 1e12, 2) + (f" (PyTorch {number(peer[key] / 1e12, 2)})" if key in peer else "")
+    in_tera = lambda rates, key: number(rates[key] / 1e12, 2)
+    bound = lambda key: in_tera(mine, key) + (f" (PyTorch {in_tera(peer, key)})" if key in peer else "")
     lines = [
         f"`{found['model']}`, {found['precision']}, batch {found['batch']}: a step takes {found['step_s'] * 1e3:.2f} ms, its "
         f"kernels {found['listed_s'] * 1e3:.2f} ms in {found['calls']} calls: gap {100 * found['gap']:.1f} %. Measured bounds: "
-        f"matrix product {least('matrix_flops_per_s', 'matrix')} TFLOP/s, copy {least('copy_bytes_per_s', 'copy')} TB/s, launch "
+        f"matrix product {bound('matrix_flops_per_s')} TFLOP/s, copy {bound('copy_bytes_per_s')} TB/s, launch "
         f"{mine['launch_s'] * 1e6:.0f} us.", ""]
     return lines + table(["layer", "kernel", "calls", "ms", "TFLOP/s", "GB/s", "bound", "of it"], rows)
 
@@ -120,7 +121,7 @@ def write(session):
     lines += losses(results)
     if session.notes:
         lines += ["Failed or left out:", ""]
-        lines += [f"- {why}: {'; '.join(names)}" for why, names in session.notes.items()] + [""]
+        lines += [f"- {'; '.join(names)}: {why}" for why, names in session.notes.items()] + [""]
     (session.out / "gpu.md").write_text("\n".join(lines))
     facts = {"facts": session.facts, "notes": session.notes, **results}
     (session.out / "gpu.json").write_text(json.dumps(facts, indent=1))
