@@ -75,7 +75,7 @@ pub fn fed<B: Backend<Elem = f32>>(
     let preparer = Preparer::new(device, loader.preparation())?;
     let feed = |epoch| Feed::new(device, &loader, epoch, 0);
     let (reading, mut unread) = (Reading::of(device), Vec::new());
-    let train = |batch: feed::Fed<B>, number| {
+    let train = |batch: feed::Fed<B>, number: u64| -> Result<usize> {
         let images = preparer.images(&batch.pictures, &batch.views)?;
         let (network, optimizer, labels, seed) = (&mut network, &mut optimizer, &batch.labels, config.run.seed);
         match reading {
