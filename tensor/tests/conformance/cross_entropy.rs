@@ -97,6 +97,22 @@ pub fn special_values<B: Tested>(device: &B) {
     }
 }
 
+/// A label that is no class is an error, or where the device does not look at labels first a loss that is no number:
+/// never another row's logit. It is no hit.
+pub fn labels_beyond_the_classes<B: Tested>(device: &B) {
+    let x = flowing(device, &[3, 4], &values(1, 12));
+    for label in [4, 5, u32::MAX] {
+        let labels = ints_on(device, &[1, label, 3]);
+        if let Ok(losses) = x.cross_entropy(&labels) {
+            let losses = host(&losses);
+            assert!(losses[0].is_finite() && losses[1].is_nan() && losses[2].is_finite(), "{label}: {losses:?}");
+        }
+        if let Ok(ranks) = x.label_rank(&labels) {
+            assert_eq!(ranks.to_vec().expect("values")[1], 4, "{label}");
+        }
+    }
+}
+
 pub fn bits_repeat<B: Tested>(device: &B) {
     let (x, labels) = case([64, 1000]);
     let (x, labels) = (flowing(device, &[64, 1000], &x), ints_on(device, &labels));

@@ -71,7 +71,7 @@ suite! {
     batch_norm { statistics, a_large_mean_keeps_the_variance, forward, backward, the_same_bits_again }
     conv2d { any_shape, channels, many_pixels, no_pictures, same_bits, of_the_paper }
     count { at_least, reading_at_once }
-    cross_entropy { softmax, loss, gradient, rank, special_values, bits_repeat }
+    cross_entropy { softmax, loss, gradient, rank, special_values, labels_beyond_the_classes, bits_repeat }
     dropout { masks_are_the_hosts, known_answers, bf16_or_not_the_mask_is_the_same }
     elementwise { binary, add_scaled, affine, in_place_means_owned }
     linear { transposes, layers, not_a_number, same_bits, of_the_paper }
