@@ -7,7 +7,7 @@
 use cubecl::prelude::*;
 
 use super::lrn::{Constants, Row, base_across, constants, gradient, powers, sum_shared};
-use super::pool::{compiled, first_inside, gather, in_picture, overhangs, place, take_larger, unrolled};
+use super::pool::{compiled, first_inside, from_padded, gather, in_picture, overhangs, place, take_larger, unrolled};
 use super::precision::dispatch;
 use super::{Buffer, Dtype, Gpu, IntBuffer};
 use crate::Result;
@@ -66,14 +66,14 @@ fn lrn_max_pool_kernel<F: Float, N: Size>(
             for ky in start..comptime!(g.spec.kernel[0]) {
                 let py = window * comptime!(g.spec.stride[0]) + ky;
                 if in_picture(py, g, 0usize) {
-                    let places = (py - comptime!(g.before(0))) * comptime!(g.input[1]);
+                    let places = from_padded(py, g, 0usize) * comptime!(g.input[1]);
                     row_best = lowest;
                     row_from = Vector::new((places + first_column) as u32);
                     #[unroll(short)]
                     for kx in 0..comptime!(g.spec.kernel[1]) {
                         let px = unit.column * comptime!(g.spec.stride[1]) + kx;
                         if in_picture(px, g, 1usize) {
-                            let here = places + px - comptime!(g.before(1));
+                            let here = places + from_padded(px, g, 1usize);
                             let at = (picture + here) * g.channels + unit.vector;
                             let base = base_across(x, at, constants, row);
                             let (power, _) = powers(base, constants.beta, row.roots);

@@ -74,6 +74,17 @@ pub(super) fn in_picture(padded: usize, #[comptime] g: Geometry, #[comptime] axi
     }
 }
 
+/// A place in the picture, counted from the start of the leading padding, as counted from the picture's. Saturating:
+/// constants are worked out while a kernel is expanded, also behind a condition that is false.
+#[cube]
+pub(super) fn from_padded(padded: usize, #[comptime] g: Geometry, #[comptime] axis: usize) -> usize {
+    if comptime!(g.before(axis) == 0) {
+        padded
+    } else {
+        max(padded, comptime!(g.before(axis))) - comptime!(g.before(axis))
+    }
+}
+
 /// The first place in the picture of window `i`.
 #[cube]
 pub(super) fn first_inside(i: usize, #[comptime] g: Geometry, #[comptime] axis: usize) -> usize {
@@ -113,12 +124,12 @@ fn max_pool_kernel<F: Float, N: Size>(
         for ky in 0..comptime!(g.spec.kernel[0]) {
             let py = to.row * comptime!(g.spec.stride[0]) + ky;
             if in_picture(py, g, 0usize) {
-                let row = (py - comptime!(g.before(0))) * comptime!(g.input[1]);
+                let row = from_padded(py, g, 0usize) * comptime!(g.input[1]);
                 #[unroll(short)]
                 for kx in 0..comptime!(g.spec.kernel[1]) {
                     let px = to.column * comptime!(g.spec.stride[1]) + kx;
                     if in_picture(px, g, 1usize) {
-                        let at = row + px - comptime!(g.before(1));
+                        let at = row + from_padded(px, g, 1usize);
                         let value = Vector::cast_from(x[(start + at) * g.channels + to.vector]);
                         take_larger::<N>(&mut best, &mut from, value, Vector::new(at as u32));
                     }
@@ -220,12 +231,12 @@ fn average_pool_kernel<F: Float, N: Size>(
         for ky in 0..comptime!(g.spec.kernel[0]) {
             let py = to.row * comptime!(g.spec.stride[0]) + ky;
             if in_picture(py, g, 0usize) {
-                let row = start + (py - comptime!(g.before(0))) * comptime!(g.input[1]);
+                let row = start + from_padded(py, g, 0usize) * comptime!(g.input[1]);
                 #[unroll(short)]
                 for kx in 0..comptime!(g.spec.kernel[1]) {
                     let px = to.column * comptime!(g.spec.stride[1]) + kx;
                     if in_picture(px, g, 1usize) {
-                        let at = row + px - comptime!(g.before(1));
+                        let at = row + from_padded(px, g, 1usize);
                         sum += Vector::cast_from(x[at * g.channels + to.vector]);
                     }
                 }
