@@ -14,6 +14,17 @@ pub(crate) fn group_outputs(g: &Geometry) -> usize {
     g.output[2] / g.groups
 }
 
+/// Lengths of the products: for y, for dx, for dw.
+pub(crate) fn extents(g: &Geometry) -> [Extent; 3] {
+    let ([h, w, c], [oh, ow, _], [kh, kw]) = (g.input, g.output, g.kernel);
+    let (og, batches) = (group_outputs(g), g.groups);
+    [
+        Extent { m: g.n * oh * ow, n: og, k: g.patch(), batches },
+        Extent { m: g.n * h * w, n: c / g.groups, k: kh * kw * og, batches },
+        Extent { m: og, n: g.patch(), k: g.n * oh * ow, batches },
+    ]
+}
+
 /// Windows of the input, at the output's `pixels`: `[n * pixels, patch]`.
 pub(crate) fn windows(g: &Geometry, pixels: [usize; 2]) -> Lengths {
     let [h, w, c] = g.input;
@@ -71,7 +82,7 @@ pub(crate) fn forward<'a>(
     let weights = Lengths { by_group: og * patch, row_stride: patch, depth_stride: 1, ..Lengths::default() };
     Job {
         op: "conv2d",
-        extent: Extent { m: g.n * oh * ow, n: og, k: patch, batches: g.groups },
+        extent: extents(g)[0],
         groups: g.groups,
         across: 1,
         a: Factor {
@@ -89,7 +100,7 @@ pub(crate) fn forward<'a>(
 
 /// dx from w and dy.
 pub(crate) fn of_input<'a>(dtype: Dtype, g: &Geometry, w: &'a Buffer, dy: &'a Buffer) -> Job<'a> {
-    let ([h, width, c], [kh, kw]) = (g.input, g.kernel);
+    let ([h, width, c], kw) = (g.input, g.kernel[1]);
     let (og, cg, patch) = (group_outputs(g), c / g.groups, g.patch());
     let weights = Lengths {
         by_group: og * patch,
@@ -101,7 +112,7 @@ pub(crate) fn of_input<'a>(dtype: Dtype, g: &Geometry, w: &'a Buffer, dy: &'a Bu
     };
     Job {
         op: "conv2d backward",
-        extent: Extent { m: g.n * h * width, n: cg, k: kh * kw * og, batches: g.groups },
+        extent: extents(g)[1],
         groups: g.groups,
         across: 1,
         a: Factor {
@@ -124,7 +135,7 @@ pub(crate) fn of_weights<'a>(g: &Geometry, x: &'a Buffer, dy: &'a Buffer) -> Job
     let gradient = Lengths { by_group: og, row_stride: 1, depth_stride: out, ..Lengths::default() };
     Job {
         op: "conv2d backward",
-        extent: Extent { m: og, n: patch, k: g.n * oh * ow, batches: g.groups },
+        extent: extents(g)[2],
         groups: g.groups,
         across: 1,
         a: Factor { buffer: dy, kind: Kind::Matrix, along: Along::Rows, lengths: gradient },

@@ -15,6 +15,11 @@ fn matrix(buffer: &Buffer, rows: usize, depth: usize, by_depth: bool) -> Factor<
     Factor { buffer, kind: Kind::Matrix, along, lengths: Lengths { row_stride, depth_stride, ..Lengths::default() } }
 }
 
+/// The product's lengths.
+pub(crate) fn extent(p: &Product) -> Extent {
+    Extent { m: p.m, n: p.n, k: p.k, batches: 1 }
+}
+
 /// `c = a b` as one product.
 pub(crate) fn job<'a>(
     dtype: Dtype,
@@ -27,7 +32,7 @@ pub(crate) fn job<'a>(
     let dtype = if p.weights { Dtype::F32 } else { dtype };
     Job {
         op: "matmul",
-        extent: Extent { m: p.m, n: p.n, k: p.k, batches: 1 },
+        extent: extent(p),
         groups: 1,
         across: 1,
         a: matrix(a, p.m, p.k, p.transpose_a),

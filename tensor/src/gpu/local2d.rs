@@ -11,6 +11,17 @@ use crate::Result;
 use crate::ops::conv2d::Geometry;
 use crate::ops::local2d::Kernels;
 
+/// Lengths of the products: for y, for dx, for dw. One for each place of the output, or of the input for dx.
+pub(crate) fn extents(g: &Geometry) -> [Extent; 3] {
+    let ([h, w, c], [oh, ow, _], [kh, kw]) = (g.input, g.output, g.kernel);
+    let (og, batches) = (group_outputs(g), oh * ow * g.groups);
+    [
+        Extent { m: g.n, n: og, k: g.patch(), batches },
+        Extent { m: g.n, n: c / g.groups, k: kh * kw * og, batches: h * w * g.groups },
+        Extent { m: og, n: g.patch(), k: g.n, batches },
+    ]
+}
+
 /// The batch has the positions; rows are pictures.
 const PICTURES: [usize; 2] = [1, 1];
 
@@ -27,7 +38,7 @@ pub(crate) fn forward<'a>(dtype: Dtype, g: &Geometry, x: &'a Buffer, w: &'a Buff
     };
     Job {
         op: "local2d",
-        extent: Extent { m: g.n, n: og, k: patch, batches: oh * ow * g.groups },
+        extent: extents(g)[0],
         groups: g.groups,
         across: ow,
         a: Factor {
@@ -45,7 +56,7 @@ pub(crate) fn forward<'a>(dtype: Dtype, g: &Geometry, x: &'a Buffer, w: &'a Buff
 
 /// dx from w and dy.
 pub(crate) fn of_input<'a>(dtype: Dtype, g: &Geometry, w: &'a Buffer, dy: &'a Buffer) -> Job<'a> {
-    let ([h, width, c], [kh, kw], [_, ow, out]) = (g.input, g.kernel, g.output);
+    let ([h, width, c], [_, ow, out]) = (g.input, g.output);
     let (og, cg, patch) = (group_outputs(g), c / g.groups, g.patch());
     // A position of the input and a place in the kernel give a position of the output, whose kernels count.
     let weights = Lengths {
@@ -58,7 +69,7 @@ pub(crate) fn of_input<'a>(dtype: Dtype, g: &Geometry, w: &'a Buffer, dy: &'a Bu
     };
     Job {
         op: "local2d backward",
-        extent: Extent { m: g.n, n: cg, k: kh * kw * og, batches: h * width * g.groups },
+        extent: extents(g)[1],
         groups: g.groups,
         across: width,
         a: Factor {
@@ -82,7 +93,7 @@ pub(crate) fn of_weights<'a>(g: &Geometry, x: &'a Buffer, dy: &'a Buffer) -> Job
         Lengths { by_position: out, by_group: og, row_stride: 1, depth_stride: oh * ow * out, ..Lengths::default() };
     Job {
         op: "local2d backward",
-        extent: Extent { m: og, n: patch, k: g.n, batches: oh * ow * g.groups },
+        extent: extents(g)[2],
         groups: g.groups,
         across: ow,
         a: Factor { buffer: dy, kind: Kind::Matrix, along: Along::Rows, lengths: gradient },

@@ -8,7 +8,7 @@ use cubecl::prelude::*;
 
 use super::launch::UNITS;
 use super::precision::dispatch;
-use super::{Buffer, Gpu};
+use super::{Buffer, Dtype, Gpu};
 use crate::Result;
 use crate::ops::lrn::{Kernels, Lrn, Region};
 
@@ -242,8 +242,7 @@ impl<R: Runtime> Kernels for Gpu<R> {
         let (x, base) = (self.cast(x, dtype), self.cast(base, dtype));
         let dx = self.empty(dtype, len);
         let width = self.vector_width(dtype, &[shape[3]]);
-        let row = Row::of(spec, shape[3], width).map(Row::mirrored);
-        match row.and_then(|row| Some((row, row.units()?))) {
+        match self.rows_of_gradient(spec, shape[3], dtype) {
             _ if len == 0 => {}
             Some((row, units)) => {
                 let dim = CubeDim::new_1d(units as u32);
@@ -263,6 +262,20 @@ impl<R: Runtime> Kernels for Gpu<R> {
 }
 
 impl<R: Runtime> Gpu<R> {
+    /// How the gradient is computed row by row, and the units of a cube; none where terms are laid out in memory first.
+    fn rows_of_gradient(&self, spec: &Lrn, channels: usize, dtype: Dtype) -> Option<(Row, usize)> {
+        let row = Row::of(spec, channels, self.vector_width(dtype, &[channels]))?.mirrored();
+        Some((row, row.units()?))
+    }
+
+    /// Values of `f32` that the gradient takes beside its operands and its result.
+    pub(super) fn lrn_dx_workspace(&self, spec: &Lrn, shape: [usize; 4]) -> usize {
+        match self.rows_of_gradient(spec, shape[3], self.activation_dtype()) {
+            Some(_) => 0,
+            None => shape.iter().product(),
+        }
+    }
+
     /// The number of values, if kernels can count them.
     fn lrn_len(&self, shape: [usize; 4]) -> Result<usize> {
         let len = shape.iter().product();

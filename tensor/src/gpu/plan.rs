@@ -9,7 +9,9 @@ use cubecl_runtime::logging::ServerLogger;
 use cubecl_runtime::memory_management::{MemoryConfiguration, MemoryManagement, MemoryManagementOptions};
 use cubecl_runtime::storage::{ComputeStorage, StorageHandle, StorageId, StorageUtilization};
 
-use super::{Dtype, Gpu, fault};
+use super::launch::MAX_LEN;
+use super::matrix::workspace_len;
+use super::{Dtype, Gpu, conv2d, fault, linear, local2d};
 use crate::ops::lrn::Lrn;
 use crate::ops::pool;
 use crate::plan::{Arena, Block, Kernel, Needs, Plan, Rules};
@@ -40,8 +42,18 @@ impl<R: Runtime> Gpu<R> {
 
 impl<R: Runtime> Needs for Gpu<R> {
     fn workspace(&self, kernel: &Kernel<'_>) -> Vec<usize> {
-        let _ = kernel;
-        Vec::new()
+        let extent = match *kernel {
+            Kernel::Conv2d(g) => conv2d::extents(g)[0],
+            Kernel::Conv2dDx(g) => conv2d::extents(g)[1],
+            Kernel::Conv2dDw(g) => conv2d::extents(g)[2],
+            Kernel::Local2d(g) => local2d::extents(g)[0],
+            Kernel::Local2dDx(g) => local2d::extents(g)[1],
+            Kernel::Local2dDw(g) => local2d::extents(g)[2],
+            Kernel::Matmul(p) => linear::extent(p),
+            Kernel::Lrn(..) => return Vec::new(),
+            Kernel::LrnDx(spec, shape) => return vec![self.lrn_dx_workspace(spec, shape)],
+        };
+        vec![workspace_len(&extent, extent.m * extent.n * extent.batches)]
     }
 
     fn fuses_lrn_pool(&self, lrn: &Lrn, g: &pool::Geometry) -> bool {
@@ -78,10 +90,10 @@ struct Pools {
 impl Arena for Pools {
     fn take(&mut self, block: &Block) -> Result<Box<dyn Any + Send + Sync>> {
         let needed = block.size().max(4);
-        match self.pools.reserve(needed) {
-            Ok(handle) => Ok(Box::new(handle)),
-            Err(_) => Err(Error::Memory { device: self.device.clone(), needed }),
-        }
+        // What kernels do not reach is as good as not there.
+        let reserved = if block.len <= MAX_LEN { self.pools.reserve(needed).ok() } else { None };
+        let refused = || Error::Memory { device: self.device.clone(), needed };
+        reserved.map(|handle| Box::new(handle) as Box<dyn Any + Send + Sync>).ok_or_else(refused)
     }
 
     /// Memory is free for others when its handle is dropped.
