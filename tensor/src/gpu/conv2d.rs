@@ -2,6 +2,7 @@
 
 use cubecl::prelude::*;
 
+use super::fold::Folded;
 use super::matrix::tile::Extent;
 use super::matrix::view::{Along, Kind, Lengths};
 use super::matrix::{Bias, Factor, Job, Output};
@@ -153,7 +154,14 @@ pub(crate) fn of_weights<'a>(g: &Geometry, x: &'a Buffer, dy: &'a Buffer) -> Job
 
 impl<R: Runtime> Kernels for Gpu<R> {
     fn conv2d(&self, g: &Geometry, x: &Buffer, w: &Buffer, b: Option<&Buffer>, relu: bool) -> Result<Buffer> {
-        self.product(&forward(self.activation_dtype(), g, x, w, b, relu))
+        let dtype = self.activation_dtype();
+        match Folded::of(g) {
+            Some(f) => {
+                let (x, w) = (self.fold_input(&f, x)?, self.fold_weights(&f, w));
+                self.product(&forward(dtype, &f.geometry, &x, &w, b, relu))
+            }
+            None => self.product(&forward(dtype, g, x, w, b, relu)),
+        }
     }
 
     fn conv2d_dx(&self, g: &Geometry, w: &Buffer, dy: &Buffer) -> Result<Buffer> {
@@ -161,6 +169,13 @@ impl<R: Runtime> Kernels for Gpu<R> {
     }
 
     fn conv2d_dw(&self, g: &Geometry, x: &Buffer, dy: &Buffer) -> Result<Buffer> {
-        self.product(&of_weights(g, x, dy))
+        match Folded::of(g) {
+            Some(f) => {
+                let x = self.fold_input(&f, x)?;
+                let dw = self.product(&of_weights(&f.geometry, &x, dy))?;
+                Ok(self.unfold_weights(&f, &dw))
+            }
+            None => self.product(&of_weights(g, x, dy)),
+        }
     }
 }

@@ -18,6 +18,7 @@ mod cube;
 mod dropout;
 mod elementwise;
 mod fault;
+mod fold;
 mod launch;
 mod linear;
 mod local2d;
