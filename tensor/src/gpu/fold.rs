@@ -118,12 +118,20 @@ impl Folded {
     }
 
     /// Values of the folded input and weights.
-    pub(crate) fn lens(&self) -> [usize; 2] {
+    fn lens(&self) -> [usize; 2] {
         [self.input.len(self.geometry.n), self.kernels.len(self.geometry.output[2])]
     }
 }
 
 impl<R: Runtime> Gpu<R> {
+    /// Lengths, as of `f32`, of the folded input and weights of a convolution that is computed so.
+    pub(crate) fn fold_workspace(&self, g: &Geometry) -> Vec<usize> {
+        let Some(f) = Folded::of(g) else { return Vec::new() };
+        let [input, weights] = f.lens();
+        let bytes = [input * self.activation_dtype().bytes(), weights * Dtype::F32.bytes()];
+        bytes.map(|bytes| bytes.div_ceil(Dtype::F32.bytes())).to_vec()
+    }
+
     /// The input of the folded convolution.
     pub(crate) fn fold_input(&self, f: &Folded, x: &Buffer) -> Result<Buffer> {
         self.addressable("conv2d", f.lens()[0])?;

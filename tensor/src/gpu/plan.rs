@@ -9,9 +9,12 @@ use cubecl_runtime::logging::ServerLogger;
 use cubecl_runtime::memory_management::{MemoryConfiguration, MemoryManagement, MemoryManagementOptions};
 use cubecl_runtime::storage::{ComputeStorage, StorageHandle, StorageId, StorageUtilization};
 
+use super::fold::Folded;
 use super::launch::MAX_LEN;
+use super::matrix::tile::Extent;
 use super::matrix::workspace_len;
 use super::{Dtype, Gpu, conv2d, fault, linear, local2d};
+use crate::ops::conv2d::Geometry;
 use crate::ops::lrn::Lrn;
 use crate::ops::pool;
 use crate::plan::{Arena, Block, Kernel, Needs, Plan, Rules};
@@ -40,12 +43,27 @@ impl<R: Runtime> Gpu<R> {
     }
 }
 
+/// Values of the partial sums of a product.
+fn parts(extent: &Extent) -> usize {
+    workspace_len(extent, extent.m * extent.n * extent.batches)
+}
+
+impl<R: Runtime> Gpu<R> {
+    /// What the product of a convolution takes that may be folded: for y (0) or dw (2).
+    fn folding_workspace(&self, g: &Geometry, which: usize) -> Vec<usize> {
+        let folded = Folded::of(g).map_or(*g, |f| f.geometry);
+        let mut lens = self.fold_workspace(g);
+        lens.push(parts(&conv2d::extents(&folded)[which]));
+        lens
+    }
+}
+
 impl<R: Runtime> Needs for Gpu<R> {
     fn workspace(&self, kernel: &Kernel<'_>) -> Vec<usize> {
         let extent = match *kernel {
-            Kernel::Conv2d(g) => conv2d::extents(g)[0],
+            Kernel::Conv2d(g) => return self.folding_workspace(g, 0),
+            Kernel::Conv2dDw(g) => return self.folding_workspace(g, 2),
             Kernel::Conv2dDx(g) => conv2d::extents(g)[1],
-            Kernel::Conv2dDw(g) => conv2d::extents(g)[2],
             Kernel::Local2d(g) => local2d::extents(g)[0],
             Kernel::Local2dDx(g) => local2d::extents(g)[1],
             Kernel::Local2dDw(g) => local2d::extents(g)[2],
@@ -53,7 +71,7 @@ impl<R: Runtime> Needs for Gpu<R> {
             Kernel::Lrn(..) => return Vec::new(),
             Kernel::LrnDx(spec, shape) => return vec![self.lrn_dx_workspace(spec, shape)],
         };
-        vec![workspace_len(&extent, extent.m * extent.n * extent.batches)]
+        vec![parts(&extent)]
     }
 
     fn fuses_lrn_pool(&self, lrn: &Lrn, g: &pool::Geometry) -> bool {
