@@ -11,9 +11,10 @@ use cubecl::prelude::*;
 use cubecl::server::{ComputeServer, CopyDescriptor, Handle};
 use cubecl::stream_id::StreamId;
 
+use super::fault::{self, Fault};
 use super::precision::dispatch;
 use super::{Buffer, Gpu, IntBuffer};
-use crate::{Error, Result};
+use crate::Result;
 
 /// The queue of uploads. Threads are numbered from 0.
 const UPLOADS: StreamId = StreamId { value: u64::MAX };
@@ -22,7 +23,11 @@ impl<R: Runtime> Gpu<R> {
     /// A buffer in the queue of uploads, whose copy may still be under way: what reads it must be followed by
     /// [`hold_until`](Self::hold_until).
     pub(crate) fn upload_beside(&self, bytes: &[u8]) -> Result<IntBuffer> {
+        if let Some(Fault::Panic(message)) = UPLOADS.executes(fault::take) {
+            return Err(self.panicked(&message));
+        }
         let words = bytes.len().div_ceil(4).max(1);
+        self.size(words, 4)?;
         let mut staged = self.staging(4 * words);
         staged[..bytes.len()].copy_from_slice(bytes);
         staged[bytes.len()..].fill(0);
@@ -38,9 +43,12 @@ impl<R: Runtime> Gpu<R> {
             server.initialize_memory(memory, size, UPLOADS);
             server.write(vec![(copy, staged)], UPLOADS);
         });
-        // The server's thread panics where it cannot have the memory.
-        written.map_err(|_| Error::Memory { device: self.name().to_string(), needed: size })?;
-        Ok(IntBuffer::new(handle, bytes.len().div_ceil(4)))
+        match (written, fault::take()) {
+            (Ok(()), None) => Ok(IntBuffer::new(handle, bytes.len().div_ceil(4))),
+            (_, Some(Fault::Panic(message))) => Err(self.panicked(&message)),
+            (_, Some(Fault::Refused(error))) => Err(error),
+            (Err(_), None) => Err(self.failed("its thread does not answer")),
+        }
     }
 
     /// Memory that the device reads by itself, where there is such.
