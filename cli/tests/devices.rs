@@ -312,7 +312,11 @@ threads = 1
     #[test]
     fn what_the_device_does_not_hold_is_an_error() {
         let world = World::packed();
-        let wide = SMALL.replace("filters = 4\n", "filters = 1048576\n");
+        let largest = software(&world)["largest_buffer"].as_u64().unwrap();
+        // The second convolution has 9 / 2 * filters * filters weights of 4 bytes.
+        let filters = 2 * ((largest as f64 / 18.0).sqrt() as u64 / 2 + 1);
+        let wide = SMALL.replace("filters = 6\n", &format!("filters = {filters}\n"));
+        let wide = wide.replace("filters = 4\n", &format!("filters = {filters}\n"));
         std::fs::write(world.path("wide.toml"), wide).unwrap();
         let gpu = name(&world);
         let args = ["train", "--data", "train.pack", "--model", "wide.toml", "--out", "run", "--device", &gpu];

@@ -9,6 +9,7 @@
 
 mod activation;
 mod batch_norm;
+mod batch_sums;
 mod buffer;
 mod cast;
 mod conv2d;
@@ -40,7 +41,7 @@ mod update;
 mod upload;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use cubecl::client::ComputeClient;
 use cubecl::device::Device as _;
@@ -55,6 +56,8 @@ pub use buffer::{Buffer, IntBuffer};
 pub use cubecl;
 use fault::Fault;
 use launch::MAX_LEN;
+use matrix::tune::Tuner;
+pub use matrix::tune::Tuning;
 pub use precision::{Dtype, Precision};
 
 /// What to do about a buffer that is too large.
@@ -72,6 +75,7 @@ struct Shared<R: Runtime> {
     precision: Precision,
     precisions: Vec<Precision>,
     memory: Option<MemoryProbe>,
+    tuner: OnceLock<Tuner>,
 }
 
 /// Asks a driver for a device's memory.
@@ -135,6 +139,7 @@ impl<R: Runtime> Gpu<R> {
                 precision,
                 precisions,
                 memory,
+                tuner: OnceLock::new(),
             }),
         })
     }

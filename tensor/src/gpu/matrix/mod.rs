@@ -13,6 +13,7 @@ mod kernel;
 mod reduce;
 mod stage;
 pub(crate) mod tile;
+pub(crate) mod tune;
 mod units;
 pub(crate) mod view;
 
@@ -32,6 +33,9 @@ use view::{Along, Kind, Lengths, Operand};
 /// Vectors of the result have at most this many values: a plane's are then whole cache lines, and shared memory is read
 /// in 16 bytes.
 const OUT_WIDTH: usize = 4;
+
+/// Values that a unit can load for a stage, where a factor is not loaded in vectors, without running out of registers.
+const SINGLES: u32 = 32;
 
 /// One factor of a product.
 #[derive(Clone, Copy)]
@@ -74,7 +78,7 @@ pub(crate) struct Job<'a> {
 }
 
 /// How the factors are rounded before they are multiplied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Rounding {
     stage: FloatKind,
     /// Depth of the fragments, where matrix units are used.
@@ -112,13 +116,28 @@ impl<R: Runtime> Gpu<R> {
     pub(crate) fn product(&self, job: &Job) -> Result<Buffer> {
         check(job)?;
         let rounding = Rounding::of(self.precision());
-        let device = &self.client().properties().hardware;
-        let tiles = tile::tiles(device, rounding.bytes(), rounding.fragments);
-        let tile = tile::choose(&job.extent, device, &tiles).ok_or_else(|| Error::Device {
-            device: self.shared.name.clone(),
-            what: "it has too little shared memory for products of matrices; use another device".into(),
-        })?;
+        let tiles = self.tiles(job, rounding)?;
+        let tile = if job.output.len == 0 { tiles[0] } else { self.fastest(job, rounding, &tiles)? };
         Ok(self.product_by(job, tile, rounding))
+    }
+
+    /// The tiles for a job, first what should be fastest.
+    fn tiles(&self, job: &Job, rounding: Rounding) -> Result<Vec<Tile>> {
+        let device = &self.client().properties().hardware;
+        let mut tiles = tile::tiles(device, rounding.bytes(), rounding.fragments);
+        let e = &job.extent;
+        let single = |tile: &Tile| {
+            self.operand(&job.a, e.m, e.k, tile).width == 1 || self.operand(&job.b, e.n, e.k, tile).width == 1
+        };
+        tiles.retain(|t| rounding.fragments.is_none() || (t.m + t.n) * t.k / t.cube() <= SINGLES || !single(t));
+        if tiles.is_empty() {
+            return Err(Error::Device {
+                device: self.shared.name.clone(),
+                what: "it has too little shared memory for products of matrices; use another device".into(),
+            });
+        }
+        tile::rank(e, device, &mut tiles);
+        Ok(tiles)
     }
 
     /// The same with a given tile.

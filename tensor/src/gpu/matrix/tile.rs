@@ -1,5 +1,7 @@
 //! How a product is cut into pieces, and which way is taken.
 
+use std::fmt;
+
 use cubecl::ir::HardwareProperties;
 
 use super::view::{Along, Operand};
@@ -120,13 +122,23 @@ impl Tile {
     }
 }
 
+impl fmt::Display for Tile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}x{} by ", self.m, self.n, self.k)?;
+        match self.inner {
+            Inner::Units { m, n } => write!(f, "{m}x{n} a unit"),
+            Inner::Fragments { m, n, engine, .. } => write!(f, "{m}x{n} planes of {engine:?}"),
+        }
+    }
+}
+
 /// Values that keep lines of shared memory apart: 16 bytes, so that vectors stay aligned.
 pub(crate) const fn pad(stage: u32) -> u32 {
     16 / stage
 }
 
 /// Tiles of register sums.
-const UNITS: [Tile; 5] = [
+pub(crate) const UNITS: [Tile; 5] = [
     Tile::units(128, 128, 8, [8, 8]),
     Tile::units(128, 64, 8, [8, 4]),
     Tile::units(64, 128, 8, [4, 8]),
@@ -185,8 +197,8 @@ impl Extent {
     }
 }
 
-/// The tile that should be fastest, by how full it leaves the device and how much it loads.
-pub(crate) fn choose(extent: &Extent, device: &HardwareProperties, tiles: &[Tile]) -> Option<Tile> {
+/// Puts first what should be fastest, by how full it leaves the device and how much it loads.
+pub(crate) fn rank(extent: &Extent, device: &HardwareProperties, tiles: &mut [Tile]) {
     let processors = device.num_streaming_multiprocessors.unwrap_or(16) as usize;
     let time = |tile: &Tile| {
         let [m, n] = extent.tiles(tile);
@@ -194,7 +206,7 @@ pub(crate) fn choose(extent: &Extent, device: &HardwareProperties, tiles: &[Tile
         let rounds = cubes.div_ceil(processors) as f64;
         rounds * f64::from(tile.m * tile.n) / tile.efficiency()
     };
-    tiles.iter().copied().min_by(|a, b| time(a).total_cmp(&time(b)))
+    tiles.sort_by(|a, b| time(a).total_cmp(&time(b)));
 }
 
 /// How an operand's part of a tile is staged by a cube.

@@ -24,7 +24,7 @@ pub fn open(number: usize, precision: Precision) -> Result<Gpu<CudaRuntime>> {
         lacks: if is_before_ampere(number) { vec![Precision::Tf32, Precision::Bf16] } else { Vec::new() },
         memory: Some(Box::new(move || memory(number, is_host))),
     };
-    connect(&CudaDevice::new(number), identity, precision)
+    connect(&found, &CudaDevice::new(number), identity, precision)
 }
 
 /// The devices, or why there are none.

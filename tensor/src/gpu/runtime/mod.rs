@@ -11,8 +11,9 @@ use std::fmt;
 use cubecl::device::{Device as _, DeviceId};
 use cubecl::prelude::Runtime;
 
-use super::{Gpu, Identity, Precision, fault};
+use super::{Gpu, Identity, Precision, Tuning, fault};
 use crate::{Device, Error, Memory, Result};
+pub(crate) use settings::cache_folder;
 
 /// A way to GPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,11 +195,18 @@ fn pick(api: Api, number: usize, found: std::result::Result<Vec<Found>, Missing>
 }
 
 /// Makes CubeCL's client of a device that is there, which panics where the driver does not do what it says.
-fn connect<R: Runtime>(device: &R::Device, identity: Identity, precision: Precision) -> Result<Gpu<R>> {
+fn connect<R: Runtime>(found: &Found, device: &R::Device, identity: Identity, precision: Precision) -> Result<Gpu<R>> {
     settings::settle();
     fault::watch();
     match fault::quietly(|| R::client(device)) {
-        Some(client) => Gpu::identified(device, client, identity, precision),
+        Some(client) => {
+            let gpu = Gpu::identified(device, client, identity, precision)?;
+            // What computes in software is there for tests.
+            if found.kind != Kind::Software {
+                gpu.tune(Tuning::of_user(format!("{}, {}", found.model, found.driver)));
+            }
+            Ok(gpu)
+        }
         None => {
             let DeviceId { type_id, index_id } = device.to_id();
             let why = fault::take_of_device(type_id, index_id).map_or("unknown".into(), |text| fault::in_short(&text));

@@ -8,7 +8,8 @@ use cubecl::config::cache::CacheConfig;
 use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 
 /// Settles them, unless the program that uses this crate has: CubeCL would look for `cubecl.toml` in the working folder
-/// and those above, and write what it tuned under the nearest `target`. Its `CUBECL_` variables keep their meaning.
+/// and those above, and write what it tuned under the nearest `target`. Its `CUBECL_` variables keep their meaning. It
+/// could keep compiled kernels too, but by a key in which neither the device nor the kernel's source has a part.
 pub(crate) fn settle() {
     let mut settings = CubeClRuntimeConfig::storage().lock();
     if settings.is_none() {
@@ -19,7 +20,7 @@ pub(crate) fn settle() {
 }
 
 /// Where this user's programs keep what they can find out again.
-fn cache_folder() -> PathBuf {
+pub(crate) fn cache_folder() -> PathBuf {
     let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let base = if cfg!(windows) {
         variable("LOCALAPPDATA")

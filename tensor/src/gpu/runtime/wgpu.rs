@@ -24,7 +24,7 @@ pub fn open(number: usize, precision: Precision) -> Result<Gpu<WgpuRuntime>> {
         lacks: Vec::new(),
         memory: Some(Box::new(move || memory(&adapter, is_host))),
     };
-    connect(&device, identity, precision)
+    connect(&found, &device, identity, precision)
 }
 
 /// Opens Vulkan in software (Mesa's lavapipe), which computes on the CPU: for tests.
