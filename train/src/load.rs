@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use data::Views;
 use layers::weights::Weights;
 use layers::{Model, Network};
 use tensor::Backend;
 
 use crate::checkpoint::Checkpoint;
 use crate::input::PackMeans;
+use crate::memory::{self, Work};
 use crate::{Error, Result, run};
 
 /// Weights and the file they came from.
@@ -67,12 +69,29 @@ impl Loaded {
     /// # Errors
     /// [`Error::File`] if the file does not say which network it is for.
     pub fn network<B: Backend<Elem = f32>>(&self, device: &B) -> Result<Network<B>> {
-        let model = self
-            .weights
-            .model
-            .as_ref()
-            .ok_or_else(|| Error::file(&self.path, "does not say which network it is for; name it with --model"))?;
+        let model = self.model()?;
         Ok(Network::with_parameters(device, model, &self.path.display().to_string(), &self.weights.tensors)?)
+    }
+
+    /// Fails, before the weights are brought there, unless `device` has the memory to test so many pictures.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] with what is needed and free, and the largest batch that fits; [`Error::File`] as
+    /// [`network`](Self::network).
+    pub fn check_memory<B: Backend<Elem = f32>>(
+        &self,
+        device: &B,
+        pictures: usize,
+        views: Views,
+        batch: usize,
+    ) -> Result<()> {
+        let work = Work { model: self.model()?, training: None, evaluation: Some((pictures, views)) };
+        memory::check(device, &work, batch)
+    }
+
+    fn model(&self) -> Result<&Model> {
+        let missing = || Error::file(&self.path, "does not say which network it is for; name it with --model");
+        self.weights.model.as_ref().ok_or_else(missing)
     }
 
     /// The means of the pack that the weights were trained on, where the file has them.

@@ -3,10 +3,12 @@
 mod support;
 
 use alexnet_train::config::OptimKind;
+use alexnet_train::load::Loaded;
 use alexnet_train::memory::{Work, check_with, rehearse};
 use alexnet_train::{Config, Error};
 use data::Views;
 use layers::Model;
+use layers::weights::Weights;
 use support::World;
 use tensor::{Cpu, Device, Memory};
 
@@ -198,4 +200,17 @@ fn the_machines_own_memory_is_looked_at() {
     let work = Work { model: &model, training: Some((50_000_000, &config)), evaluation: None };
     let message = alexnet_train::memory::check(&cpu, &work, 50_000_000).unwrap_err().to_string();
     assert!(message.contains("the largest batch that fits is "), "{message}");
+}
+
+#[test]
+fn weights_know_what_testing_them_takes() {
+    let cpu = Cpu::<f32>::new(1).unwrap();
+    if cpu.memory().is_none() {
+        return;
+    }
+    let nothing = Weights { model: Some(model()), tensors: vec![], classes: vec![], mean_image: None, mean_rgb: None };
+    let loaded = Loaded { path: "weights.h5".into(), weights: nothing };
+    loaded.check_memory(&cpu, 1_000_000, Views::Centre, 1).unwrap();
+    let message = loaded.check_memory(&cpu, 50_000_000, Views::Centre, 50_000_000).unwrap_err().to_string();
+    assert!(message.starts_with("--batch") && message.contains("the largest batch that fits is"), "{message}");
 }

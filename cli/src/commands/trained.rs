@@ -37,6 +37,11 @@ pub fn load(args: &args::Trained) -> Result<(Ready, Opened)> {
 }
 
 impl Ready {
+    /// Fails unless the device has the memory to test so many pictures.
+    pub fn check_memory<B: Backend<Elem = f32>>(&self, device: &B, pictures: usize, batch: usize) -> Result<()> {
+        Ok(self.loaded.check_memory(device, pictures, self.views, batch)?)
+    }
+
     /// The network on a device.
     pub fn on<B: Backend<Elem = f32>>(self, device: &B) -> Result<Trained<B>> {
         let network = self.loaded.network(device)?;

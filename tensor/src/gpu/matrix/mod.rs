@@ -34,8 +34,13 @@ use view::{Along, Kind, Lengths, Operand};
 /// in 16 bytes.
 const OUT_WIDTH: usize = 4;
 
-/// Values that a unit can load for a stage, where a factor is not loaded in vectors, without running out of registers.
+/// Where a factor is not loaded in vectors, values that a unit can load for a stage, and values of a tile, without running
+/// out of registers.
 const SINGLES: u32 = 32;
+const SINGLES_TILE: u32 = 128 * 128;
+
+/// Values of the widest vector of a factor: 16 bytes of `bf16`.
+const WIDEST: u32 = 8;
 
 /// One factor of a product.
 #[derive(Clone, Copy)]
@@ -127,9 +132,11 @@ impl<R: Runtime> Gpu<R> {
         let mut tiles = tile::tiles(device, rounding.bytes(), rounding.fragments);
         let e = &job.extent;
         let single = |tile: &Tile| {
-            self.operand(&job.a, e.m, e.k, tile).width == 1 || self.operand(&job.b, e.n, e.k, tile).width == 1
+            let width = |factor, rows| self.operand(factor, rows, e.k, tile.widest()).width;
+            width(&job.a, e.m) == 1 || width(&job.b, e.n) == 1
         };
-        tiles.retain(|t| rounding.fragments.is_none() || (t.m + t.n) * t.k / t.cube() <= SINGLES || !single(t));
+        let large = |t: &Tile| (t.m + t.n) * t.k / t.cube() > SINGLES || t.m * t.n > SINGLES_TILE;
+        tiles.retain(|tile| rounding.fragments.is_none() || !large(tile) || !single(tile));
         if tiles.is_empty() {
             return Err(Error::Device {
                 device: self.shared.name.clone(),
@@ -158,16 +165,15 @@ impl<R: Runtime> Gpu<R> {
 
     fn launch(&self, job: &Job, tile: Tile, rounding: Rounding, bias: Option<&Bias>, relu: bool, c: &Buffer) {
         let extent = &job.extent;
-        let operand = |f: &Factor, rows| self.operand(f, rows, extent.k, &tile);
+        let operand = |f: &Factor, rows| self.operand(f, rows, extent.k, tile.widest());
         let (a, b) = (operand(&job.a, extent.m), operand(&job.b, extent.n));
         let out = &job.output;
-        let widths = [extent.n, out.row_stride, out.by_position, out.by_group];
         let run = match tile.inner {
             Inner::Units { .. } if b.along == Along::Rows => b.width as usize,
             Inner::Units { .. } => 1,
             Inner::Fragments { .. } => OUT_WIDTH,
         };
-        let width = if self.vector_width(Dtype::F32, &widths).min(run) == OUT_WIDTH { OUT_WIDTH } else { 1 };
+        let width = if self.output_width(job).min(run) == OUT_WIDTH { OUT_WIDTH } else { 1 };
         let stage = |operand, rows| Staging::new(operand, rows, tile.k, tile.cube(), rounding.bytes());
         let plan = Plan { tile, a: stage(a, tile.m), b: stage(b, tile.n), width: width as u32 };
         let (splits, split_len) = extent.splits();
@@ -222,8 +228,14 @@ impl<R: Runtime> Gpu<R> {
         }
     }
 
-    /// What the kernel's compiler is told of a factor: vectors as wide as its lengths allow.
-    fn operand(&self, factor: &Factor, rows: usize, depth: usize, tile: &Tile) -> Operand {
+    /// Values of a vector of the result.
+    fn output_width(&self, job: &Job) -> usize {
+        let out = &job.output;
+        self.vector_width(Dtype::F32, &[job.extent.n, out.row_stride, out.by_position, out.by_group])
+    }
+
+    /// What the kernel's compiler is told of a factor: vectors as wide as its lengths allow, up to `widest` values.
+    fn operand(&self, factor: &Factor, rows: usize, depth: usize, widest: u32) -> Operand {
         let l = &factor.lengths;
         let (length, across) = match (factor.kind, factor.along) {
             (Kind::Window { .. }, _) => (l.channels, 0),
@@ -231,12 +243,8 @@ impl<R: Runtime> Gpu<R> {
             (_, Along::Rows) => (rows, l.depth_stride),
         };
         let lens = [length, across, l.by_position, l.by_group, l.tap_stride, l.picture, l.line, l.column];
-        let most = match tile.inner {
-            Inner::Units { m, n } => m.min(n),
-            Inner::Fragments { .. } => 8,
-        };
         // A value can be read of a buffer of none, a vector not.
-        let most = if factor.buffer.len() == 0 { 1 } else { most };
+        let most = if factor.buffer.len() == 0 { 1 } else { widest };
         let width = match self.vector_width(factor.buffer.dtype(), &lens).min(most as usize) {
             // Not worth kernels of their own.
             2 | 3 => 1,

@@ -66,6 +66,14 @@ impl Tile {
         Self { m, n, k, inner: Inner::Fragments { m: planes[0], n: planes[1], k: depth, plane, engine } }
     }
 
+    /// Values of the widest vectors that a factor is loaded in.
+    pub fn widest(&self) -> u32 {
+        match self.inner {
+            Inner::Units { m, n } => m.min(n),
+            Inner::Fragments { .. } => super::WIDEST,
+        }
+    }
+
     /// Units of a cube.
     pub fn cube(&self) -> u32 {
         match self.inner {

@@ -12,8 +12,8 @@ use cubecl::cache::{Cache, CacheOption};
 use cubecl::prelude::*;
 
 use super::tile::{Extent, Tile};
-use super::view::{Along, Kind};
-use super::{Job, Rounding};
+use super::view::Operand;
+use super::{Factor, Job, Rounding, WIDEST};
 use crate::gpu::{Dtype, Gpu, fault};
 use crate::{Device, Result};
 
@@ -45,25 +45,24 @@ impl Tuning {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Shape {
     extent: Extent,
-    factors: [(Kind, Along, Dtype); 2],
+    factors: [(Operand, Dtype); 2],
     result: Dtype,
+    /// Values of a vector of the result.
+    width: usize,
     bias: bool,
     rounding: Rounding,
-}
-
-impl Shape {
-    fn of(job: &Job, rounding: Rounding) -> Self {
-        let factors = [job.a, job.b].map(|f| (f.kind, f.along, f.buffer.dtype()));
-        Self { extent: job.extent, factors, result: job.output.dtype, bias: job.bias.is_some(), rounding }
-    }
 }
 
 /// The line of the file.
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Extent { m, n, k, batches } = self.extent;
+        write!(f, "{batches} x {m} x {n} x {k} of ")?;
+        for (Operand { kind, along, width }, dtype) in self.factors {
+            write!(f, "{kind:?} {along:?} {dtype:?} by {width}, ")?;
+        }
         let bias = if self.bias { "bias" } else { "no bias" };
-        write!(f, "{batches} x {m} x {n} x {k}, {:?}, {:?}, {bias}, {:?}", self.factors, self.result, self.rounding)
+        write!(f, "{:?} by {}, {bias}, {:?}", self.result, self.width, self.rounding)
     }
 }
 
@@ -130,13 +129,26 @@ impl<R: Runtime> Gpu<R> {
         self.shared.tuner.get_or_init(|| Tuner::new(tuning));
     }
 
+    fn shape(&self, job: &Job, rounding: Rounding) -> Shape {
+        let Job { extent, a, b, output, .. } = job;
+        let factor = |f: &Factor, rows| (self.operand(f, rows, extent.k, WIDEST), f.buffer.dtype());
+        Shape {
+            extent: *extent,
+            factors: [factor(a, extent.m), factor(b, extent.n)],
+            result: output.dtype,
+            width: self.output_width(job),
+            bias: job.bias.is_some(),
+            rounding,
+        }
+    }
+
     /// Of `tiles`, the first of which should be fastest, the one that is.
     pub(super) fn fastest(&self, job: &Job, rounding: Rounding, tiles: &[Tile]) -> Result<Tile> {
         let Extent { m, n, k, batches } = job.extent;
         let work = [m, n, k, batches].iter().map(|&len| len as f64).product::<f64>();
         match self.shared.tuner.get() {
             Some(tuner) if work >= tuner.tuning.least && tiles.len() > 1 => tuner.tile(
-                Shape::of(job, rounding),
+                self.shape(job, rounding),
                 tiles,
                 |tile| self.measure(job, tile, rounding),
                 // What failed before must not be taken for a tile's failure.
@@ -169,11 +181,13 @@ mod tests {
     use super::*;
     use crate::gpu::Precision;
     use crate::gpu::matrix::tile::UNITS;
+    use crate::gpu::matrix::view::{Along, Kind};
 
     fn shape(m: usize) -> Shape {
-        let factor = (Kind::Matrix, Along::Depth, Dtype::F32);
+        let factor = (Operand { kind: Kind::Matrix, along: Along::Depth, width: 4 }, Dtype::F32);
         let extent = Extent { m, n: 8, k: 8, batches: 1 };
-        Shape { extent, factors: [factor; 2], result: Dtype::F32, bias: true, rounding: Rounding::of(Precision::F32) }
+        let rounding = Rounding::of(Precision::F32);
+        Shape { extent, factors: [factor; 2], result: Dtype::F32, width: 4, bias: true, rounding }
     }
 
     fn tuner(folder: &Path) -> Tuner {
