@@ -27,7 +27,7 @@ use crate::runtime::{CompileRuntime, NoDevice};
 use crate::server::{Launches, Source};
 
 /// Kernels that all operations in all precisions make. To be changed with them.
-const KERNELS: usize = 619;
+const KERNELS: usize = 803;
 /// 32-bit registers of a multiprocessor, which a block must fit.
 const REGISTERS: u32 = 65_536;
 /// Bytes a thread may keep in memory for want of registers: the assembler does so with a few to run more threads at

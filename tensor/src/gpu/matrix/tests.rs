@@ -6,7 +6,7 @@ use cubecl::wgpu::WgpuRuntime;
 use super::tile::{Engine, Tile, tiles};
 use super::{Job, Rounding};
 use crate::Device;
-use crate::gpu::{Buffer, Dtype, Gpu, Precision, conv2d, linear, local2d, runtime};
+use crate::gpu::{Buffer, Dtype, Gpu, Precision, Tuning, conv2d, linear, local2d, runtime};
 use crate::ops::Padding;
 use crate::ops::conv2d::Geometry;
 use crate::ops::linear::Product;
@@ -109,4 +109,21 @@ fn tiles_do_not_change_the_bits_of_local_layers() {
         check(&gpu, &local2d::of_input(Dtype::F32, g, &w, &dy));
         check(&gpu, &local2d::of_weights(g, &x, &dy));
     }
+}
+
+#[test]
+fn measured_tiles_are_kept_and_do_not_change_the_bits() {
+    let (plain, tuned) = (device(), device());
+    let folder = tempfile::tempdir().expect("a folder");
+    tuned.tune(Tuning { folder: folder.path().into(), device: "software".into(), least: 0.0 });
+    let [m, n, k] = [70, 36, 40];
+    let p = Product { m, n, k, transpose_a: false, transpose_b: true, weights: false };
+    let result = |gpu: &Software| {
+        let (a, b) = (drawn(gpu, 1, m * k), drawn(gpu, 2, k * n));
+        let c = gpu.product(&linear::job(Dtype::F32, &p, &a, &b, None, false)).expect("a product");
+        bits(gpu, &c)
+    };
+    assert_eq!(result(&tuned), result(&plain));
+    let kept = std::fs::read_dir(folder.path()).expect("the folder").count();
+    assert_eq!(kept, 1, "nothing was kept");
 }
