@@ -16,7 +16,7 @@ pub struct Args {
 pub enum Command {
     /// Draw pictures of ten kinds, pack them, train a small network, evaluate it and show what it learned.
     Demo(Demo),
-    /// Pack a folder of class folders into one memory-mapped data set.
+    /// Pack pictures, as folders, archives or data files, into one memory-mapped data set; or check a pack.
     Pack(Pack),
     /// Train a network on a pack.
     Train(Box<Train>),
@@ -30,6 +30,8 @@ pub enum Command {
     Convert(Convert),
     /// Show what a pack, run or weights file holds; without a path, devices and features.
     Info(Info),
+    /// Draw some pictures of a pack with their labels, as stored and as training varies them.
+    Show(Show),
     /// Measure how fast a network trains and predicts, and from where that comes.
     #[command(subcommand)]
     Bench(Bench),
@@ -51,22 +53,43 @@ pub struct Demo {
 pub enum Storage {
     /// Pixels as they are: 196,608 bytes a picture of 256 x 256, nothing to decode when training
     Raw,
-    /// JPEG of quality 95: about a tenth of the bytes
+    /// JPEG of --quality: about a tenth of the bytes; a JPEG of the right size is kept as it is
     Jpeg,
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct Pack {
-    /// Folder of class folders of pictures
-    pub source: PathBuf,
+    /// Pictures: a folder of class folders, ILSVRC's tars, CIFAR, MNIST, HDF5 and more (--from lists them)
+    #[arg(required_unless_present = "verify")]
+    pub source: Option<PathBuf>,
     /// Folder to make
-    pub out: PathBuf,
+    #[arg(required_unless_present = "verify")]
+    pub out: Option<PathBuf>,
+    /// What the source is [default: found by its content]
+    #[arg(long, value_name = "KIND", value_enum)]
+    pub from: Option<From>,
+    /// Labels of pictures that come without: a CSV of files and labels, a list in the order of the pictures' names, or
+    /// ILSVRC's development kit (a folder or its .tar.gz)
+    #[arg(long, value_name = "PATH")]
+    pub labels: Option<PathBuf>,
+    /// Which part of a folder of CIFAR or MNIST
+    #[arg(long, value_enum, default_value_t = Split::Train)]
+    pub split: Split,
+    /// Names of classes that the source only numbers, one a line
+    #[arg(long, value_name = "FILE")]
+    pub class_names: Option<PathBuf>,
     /// Shorter side to resize to, and side of the centre square that is kept
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub size: u32,
     /// How pictures are stored
     #[arg(long, value_enum, default_value_t = Storage::Raw)]
     pub storage: Storage,
+    /// Quality of stored JPEGs, 1 to 100 [default: 95]
+    #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub quality: Option<u8>,
+    /// Turn pictures as their EXIF orientation says; the data of 2012 was made without
+    #[arg(long)]
+    pub exif_orientation: bool,
     /// Threads to decode and resize with [default: all]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub jobs: Option<usize>,
@@ -74,8 +97,39 @@ pub struct Pack {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_bad: usize,
     /// Pack whose classes this one must have, in the same order (for validation and test sets)
-    #[arg(long, value_name = "PACK")]
+    #[arg(long, value_name = "PACK", conflicts_with = "class_names")]
     pub classes_of: Option<PathBuf>,
+    /// Compare all checksums of a pack, and pack nothing
+    #[arg(long, value_name = "PACK", conflicts_with_all = ["source", "out"])]
+    pub verify: Option<PathBuf>,
+}
+
+/// What a source is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum From {
+    /// A folder of class folders
+    Folders,
+    /// A tar of class tars (ILSVRC2012_img_train.tar), or a folder of <wnid>.tar
+    ClassTars,
+    /// A tar of class folders; with --labels, of pictures (ILSVRC2012_img_val.tar)
+    Tar,
+    /// A folder of pictures with --labels, or with a .csv of labels in it
+    Labelled,
+    /// A tar, or a folder of tars, of pictures each with its .cls
+    Webdataset,
+    /// CIFAR-10 or CIFAR-100 in their binary form, a folder or a file
+    Cifar,
+    /// Files of MNIST's form, a folder or a file, compressed by gzip or not
+    Idx,
+    /// An HDF5 file of `images` and `labels`
+    Hdf5,
+}
+
+/// Part of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Split {
+    Train,
+    Test,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -221,6 +275,28 @@ pub struct Info {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Show {
+    /// Pack to look into
+    #[arg(value_name = "PACK")]
+    pub pack: PathBuf,
+    /// PNG to write
+    #[arg(long, value_name = "FILE", default_value = "grid.png")]
+    pub out: PathBuf,
+    /// Pictures to draw, from all of the pack
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub pictures: u32,
+    /// How often each is varied
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=16))]
+    pub variants: u32,
+    /// Side of the crops [default: seven eighths of the pictures', as the paper's 224 of 256]
+    #[arg(long, value_name = "PIXELS")]
+    pub crop: Option<usize>,
+    /// Decides which pictures and what is drawn for them
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
 }
 
 #[derive(Debug, Subcommand)]

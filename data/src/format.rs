@@ -29,6 +29,11 @@ pub(crate) fn shard_number(name: &str) -> Option<usize> {
     name.strip_prefix("shard-")?.strip_suffix(".h5")?.parse().ok()
 }
 
+/// Whether a file begins as those of a pack do.
+pub(crate) fn is_pack_file(start: &[u8]) -> bool {
+    start.starts_with(MAGIC)
+}
+
 /// Which of a pack's files it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {

@@ -1,6 +1,7 @@
-//! Folders of photographs to memory-mapped packs, and packs to batches for training convolutional networks.
+//! ImageNet, folders of photographs and the usual sets of small pictures to memory-mapped packs, and packs to batches for
+//! training convolutional networks.
 //!
-//! [`pack`](fn@pack) decodes the pictures of a folder of class folders once, makes squares of them as the paper does
+//! [`pack`](fn@pack) decodes the pictures of a source once (class folders, ILSVRC's tars and more: see [`SourceKind`]), makes squares of them as the paper does
 //! (Krizhevsky, Sutskever, Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012, section 2)
 //! and stores them in a few large HDF5 files, with their mean and their colour components. [`Pack`] maps those files.
 //! [`Loader`] makes batches of floats from it on several threads: random crops, mirrors and colour noise in training,
@@ -33,6 +34,7 @@
 mod error;
 mod format;
 mod hdf;
+pub mod ilsvrc2012;
 mod loader;
 mod pack;
 mod picture;
@@ -52,5 +54,6 @@ pub use picture::{DecodeOptions, Picture, decode_picture, read_picture, read_squ
 pub use reader::Pack;
 #[cfg(unix)]
 pub use reader::exit_on_cut_file;
+pub use source::{SourceKind, Split};
 pub use statistics::Statistics;
 pub use tensor;

@@ -13,6 +13,7 @@ use alexnet_data::{Pack, PackOptions, exit_on_cut_file, pack};
 use common::{Setting, contents};
 
 const TASK: &str = "ALEXNET_DATA_TEST_TASK";
+const POINT: &str = "ALEXNET_DATA_TEST_POINT";
 const FOLDER: &str = "ALEXNET_DATA_TEST_FOLDER";
 
 /// Runs a task in another process, given a folder.
@@ -42,6 +43,16 @@ fn the_task() {
             shard.set_len(100).unwrap();
             // Where no check can come between: the bytes are held already.
             println!("{}", pixels.iter().map(|&v| u64::from(v)).sum::<u64>());
+        }
+        // Kills itself in the instant in which so many pictures are done.
+        "die" => {
+            let at: usize = env::var(POINT).unwrap().parse().unwrap();
+            let _ = pack(&options(&folder), |progress| {
+                if progress.done == at {
+                    // SAFETY: kill and getpid take no pointers.
+                    unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+                }
+            });
         }
         "slowly" => {
             let _ = pack(&options(&folder), |_| std::thread::sleep(Duration::from_millis(5)));
@@ -76,6 +87,65 @@ fn a_killed_packer_goes_on_to_the_same_bytes() {
         packer.kill().unwrap();
         packer.wait().unwrap();
     }
+    setting.pack("out");
+    assert!(contents(&setting.path("out")) == contents(&setting.path("unbroken")));
+}
+
+#[test]
+fn a_packer_killed_at_any_picture_goes_on_to_the_same_bytes() {
+    let setting = Setting::new();
+    setting.pack("unbroken");
+    let unbroken = contents(&setting.path("unbroken"));
+    // In the middle of each shard, at both ends of some, and, once all is packed, not at all.
+    for at in [1, 5, 6, 10, 13, 19, 22, 23, 24] {
+        let died = child("die", &setting.path("")).env(POINT, at.to_string()).output().unwrap();
+        assert_eq!(died.status.success(), at > 23, "{at}");
+        let finished = contents(&setting.path("out"));
+        assert!(finished.iter().all(|file| unbroken.contains(file)), "killed at {at}: something is half written");
+        assert!(
+            at == 23 || finished.len() == if at > 23 { unbroken.len() } else { (at - 1) / 5 },
+            "{at}: {}",
+            finished.len()
+        );
+    }
+    assert!(contents(&setting.path("out")) == unbroken);
+}
+
+/// The limit on the size of a file stands for a full disk where none can be mounted; it names itself.
+#[test]
+fn a_file_that_cannot_grow_is_an_error_and_keeps_what_is_finished() {
+    let setting = Setting::new();
+    let test = env::current_exe().unwrap();
+    // In blocks of 512 bytes; the program survives the signal as the command does.
+    let script = "trap '' XFSZ; ulimit -f $BLOCKS; exec \"$TEST\" --exact the_task --nocapture";
+    let mut refused = 0;
+    for blocks in [8, 20, 40, 60, 80, 110] {
+        let run = Command::new("sh")
+            .args(["-c", script])
+            .env("BLOCKS", blocks.to_string())
+            .env("TEST", &test)
+            .env(TASK, "pack")
+            .env(FOLDER, setting.path(""))
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&run.stderr);
+        match run.status.code() {
+            Some(0) => {}
+            Some(3) => {
+                refused += 1;
+                assert!(
+                    text.contains("finished shards are kept: free space, then run the same command again"),
+                    "{text}"
+                );
+                assert!(text.contains("File too large"), "{blocks} blocks: {text}");
+            }
+            code => panic!("{blocks} blocks: {code:?}: {text}"),
+        }
+        let left = fs::read_dir(setting.path("out")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        assert!(left.filter(|name| name.contains("alexnet-tmp")).count() == 0, "{blocks} blocks");
+    }
+    assert!(refused > 0, "nothing was refused");
+    setting.pack("unbroken");
     setting.pack("out");
     assert!(contents(&setting.path("out")) == contents(&setting.path("unbroken")));
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use data::{Pack, Views};
+use data::{Pack, PackOptions, Views};
 use image::RgbImage;
 use layers::Model;
 use tensor::Backend;
@@ -19,9 +19,9 @@ use train::trainer::Trainer;
 use train::{Config, Stop, input};
 
 use super::device::{self, Work};
-use super::pack::{self, Job};
+use super::pack;
 use super::train::{self as train_command, Start};
-use crate::args::{Demo, Storage};
+use crate::args::Demo;
 use crate::console::{note, percent, print, table};
 use crate::demo::{MODEL, draw};
 use crate::failure::{Failure, Result};
@@ -130,16 +130,15 @@ fn check_empty(out: &Path) -> Result<()> {
 
 fn pack_demo(args: &Demo, threads: usize, pictures: &Path, part: &str, stop: &Stop) -> Result<PathBuf> {
     let out = args.out.join(format!("{part}.pack"));
-    let job = Job {
-        source: pictures.join(part),
-        out: out.clone(),
-        size: draw::SIZE,
-        storage: Storage::Raw,
+    let train = args.out.join("train.pack");
+    let classes = (part == "val").then(|| data::Pack::open(train)).transpose()?;
+    let options = PackOptions {
+        size: draw::SIZE as usize,
         jobs: threads,
-        max_bad: 0,
-        classes_of: (part == "val").then(|| args.out.join("train.pack")),
+        classes: classes.map(|pack| pack.classes().to_vec()),
+        ..PackOptions::new(pictures.join(part), &out)
     };
-    pack::pack(&job, stop)?;
+    pack::pack(options, stop)?;
     Ok(out)
 }
 

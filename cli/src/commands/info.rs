@@ -57,29 +57,39 @@ fn pack(path: &Path) -> Result<(String, Value)> {
     let pack = data::Pack::open(path)?;
     let statistics = pack.statistics();
     let counts = pack.class_counts();
+    let fewest = counts.iter().min().copied().unwrap_or(0);
+    let most = counts.iter().max().copied().unwrap_or(0);
     let rows = [
         row("pack", path.display()),
         row("pictures", format!("{} of {} x {} pixels", pack.len(), pack.size(), pack.size())),
         row("storage", format!("{}, {} shards", pack.storage(), pack.shards())),
         row("fingerprint", pack.fingerprint()),
+        row("bytes", format!("{:.1} MB", pack.bytes() as f64 / 1e6)),
         row("mean colour", format!("{:.2?}", statistics.mean_rgb)),
         row("colour deviations", format!("{:.2?}", statistics.eigenvalues.map(|v| f64::from(v).sqrt()))),
-        row("classes", pack.classes().len()),
+        row("colour directions", format!("{:.3?}", statistics.eigenvectors)),
+        row("classes", format!("{}, of {fewest} to {most} pictures", pack.classes().len())),
     ];
+    let title = |class: &str| match data::ilsvrc2012::words(class) {
+        Some(_) => format!("  {class} {}", data::ilsvrc2012::short_name(class)),
+        None => format!("  {class}"),
+    };
     let classes: Vec<Vec<String>> =
-        pack.classes().iter().zip(&counts).map(|(name, count)| row(&format!("  {name}"), count)).collect();
+        pack.classes().iter().zip(&counts).map(|(class, count)| row(&title(class), count)).collect();
     let json = json!({
         "kind": "pack",
         "images": pack.len(),
         "size": pack.size(),
         "storage": pack.storage().to_string(),
         "shards": pack.shards(),
+        "bytes": pack.bytes(),
         "fingerprint": pack.fingerprint(),
         "mean_rgb": statistics.mean_rgb,
+        "covariance": statistics.covariance,
         "eigenvalues": statistics.eigenvalues,
         "eigenvectors": statistics.eigenvectors,
         "classes": pack.classes().iter().zip(&counts)
-            .map(|(name, count)| json!({ "name": name, "images": count })).collect::<Vec<_>>(),
+            .map(|(name, count)| json!({ "name": name, "words": data::ilsvrc2012::words(name), "images": count })).collect::<Vec<_>>(),
     });
     Ok((format!("{}\n{}", lines(&rows), table(&classes)), json))
 }

@@ -9,6 +9,7 @@ mod eval;
 mod info;
 mod pack;
 mod predict;
+mod show;
 mod summary;
 mod train;
 mod trained;
@@ -29,6 +30,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Summary(args) => summary::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Info(args) => info::run(&args),
+        Command::Show(args) => show::run(&args),
         Command::Bench(args) => bench::run(&args),
     }
 }

@@ -1,62 +1,91 @@
 //! `alexnet pack`.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use data::{PackOptions, PackReport};
+use data::{DecodeOptions, PackOptions, PackReport, SourceKind};
 use train::Stop;
 
 use super::device;
-use crate::args::{Pack, Storage};
-use crate::console::{Bar, note};
+use crate::args::{From, Pack, Split, Storage};
+use crate::console::{Bar, note, print};
 use crate::failure::{Failure, Result};
 use crate::signals::stop_on_signals;
 
-/// What to pack, and how.
-pub struct Job {
-    pub source: PathBuf,
-    pub out: PathBuf,
-    pub size: u32,
-    pub storage: Storage,
-    pub jobs: usize,
-    pub max_bad: usize,
-    pub classes_of: Option<PathBuf>,
-}
+/// Bad or damaged pictures that are named; of more, the number is.
+const NAMED: usize = 20;
 
 pub fn run(args: &Pack) -> Result<()> {
-    let job = Job {
-        source: args.source.clone(),
-        out: args.out.clone(),
-        size: args.size,
-        storage: args.storage,
-        jobs: args.jobs.unwrap_or_else(device::all_threads),
-        max_bad: args.max_bad,
-        classes_of: args.classes_of.clone(),
-    };
-    let report = pack(&job, &stop_on_signals()?)?;
-    note(&summary(&job, &report));
+    if let Some(pack) = &args.verify {
+        return verify(pack);
+    }
+    let options = options(args)?;
+    let out = options.out.clone();
+    let report = pack(options, &stop_on_signals()?)?;
+    report.notes.iter().for_each(|text| note(&format!("note: {text}")));
+    note(&summary(&out, &report));
     Ok(())
 }
 
-/// Packs with a bar; a signal ends it between two pictures, and what is finished stays for the next call.
-pub fn pack(job: &Job, stop: &Stop) -> Result<PackReport> {
-    let classes = job.classes_of.as_deref().map(data::Pack::open).transpose()?;
-    let cancel = Arc::new(AtomicBool::new(false));
-    let options = PackOptions {
-        size: job.size as usize,
-        storage: match job.storage {
-            Storage::Raw => data::Storage::Raw,
-            Storage::Jpeg => data::Storage::JPEG,
-        },
-        jobs: job.jobs,
-        max_bad: job.max_bad,
-        classes: classes.map(|pack| pack.classes().to_vec()),
-        cancel: Some(Arc::clone(&cancel)),
-        ..PackOptions::new(&job.source, &job.out)
+fn options(args: &Pack) -> Result<PackOptions> {
+    // The parser asks for both where nothing is to be verified.
+    let (Some(source), Some(out)) = (&args.source, &args.out) else {
+        return Err(Failure::Usage("expected a source and a folder to make".into()));
     };
+    let storage = match (args.storage, args.quality) {
+        (Storage::Raw, None) => data::Storage::Raw,
+        (Storage::Raw, Some(_)) => return Err(Failure::Usage("--quality: expected with --storage jpeg".into())),
+        (Storage::Jpeg, None) => data::Storage::JPEG,
+        (Storage::Jpeg, Some(quality)) => data::Storage::Jpeg { quality },
+    };
+    let classes = args.classes_of.as_deref().map(data::Pack::open).transpose()?;
+    Ok(PackOptions {
+        from: args.from.map(kind),
+        labels: args.labels.clone(),
+        split: match args.split {
+            Split::Train => data::Split::Train,
+            Split::Test => data::Split::Test,
+        },
+        class_names: args.class_names.as_deref().map(class_names).transpose()?,
+        size: args.size as usize,
+        storage,
+        jobs: args.jobs.unwrap_or_else(device::all_threads),
+        max_bad: args.max_bad,
+        classes: classes.map(|pack| pack.classes().to_vec()),
+        decode: DecodeOptions { apply_orientation: args.exif_orientation, ..DecodeOptions::default() },
+        ..PackOptions::new(source, out)
+    })
+}
+
+fn kind(from: From) -> SourceKind {
+    match from {
+        From::Folders => SourceKind::Folders,
+        From::ClassTars => SourceKind::ClassTars,
+        From::Tar => SourceKind::Tar,
+        From::Labelled => SourceKind::Labelled,
+        From::Webdataset => SourceKind::WebDataset,
+        From::Cifar => SourceKind::Cifar,
+        From::Idx => SourceKind::Idx,
+        From::Hdf5 => SourceKind::Hdf5,
+    }
+}
+
+/// The lines of a file that are not empty.
+fn class_names(path: &Path) -> Result<Vec<String>> {
+    let text = fs::read_to_string(path)
+        .map_err(|e| Failure::Failed(format!("{}: cannot be read as names of classes: {e}", path.display())))?;
+    let names = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    Ok(names.map(str::to_string).collect())
+}
+
+/// Packs with a bar; a signal ends it between two pictures, and what is finished stays for the next call.
+pub fn pack(options: PackOptions, stop: &Stop) -> Result<PackReport> {
+    let cancel = Arc::new(AtomicBool::new(false));
+    let options = PackOptions { cancel: Some(Arc::clone(&cancel)), ..options };
     let bar = Bar::new("pack", "pictures", 0);
     let done = AtomicBool::new(false);
     let packed = thread::scope(|scope| {
@@ -74,7 +103,21 @@ pub fn pack(job: &Job, stop: &Stop) -> Result<PackReport> {
             let message = format!("stopped by signal {signal}; the same command goes on where this ended");
             Err(Failure::Stopped { signal, message })
         }
+        (Err(error @ data::Error::TooManyBad { .. }), _) => {
+            name_bad(&error);
+            Err(error.into())
+        }
         (packed, _) => Ok(packed?),
+    }
+}
+
+/// Names the first of the pictures that are too many.
+fn name_bad(error: &data::Error) {
+    let data::Error::TooManyBad { list, bad, .. } = error else { return };
+    let text = fs::read_to_string(list).unwrap_or_default();
+    text.lines().skip(1).take(NAMED).for_each(|line| note(&format!("bad: {line}")));
+    if *bad > NAMED {
+        note(&format!("bad: and {} more", bad - NAMED));
     }
 }
 
@@ -88,17 +131,37 @@ fn pass_on(stop: &Stop, cancel: &AtomicBool, done: &AtomicBool) {
     }
 }
 
-fn summary(job: &Job, report: &PackReport) -> String {
+fn summary(out: &Path, report: &PackReport) -> String {
     let refused = match report.refused.len() {
         0 => String::new(),
-        n => format!("; {n} unreadable, listed in {}", job.out.join("bad.csv").display()),
+        n => format!("; {n} unreadable, listed in {}", out.join("bad.csv").display()),
     };
     format!(
         "{}: {} pictures of {} classes in {} shards, {:.1} MB{refused}",
-        job.out.display(),
+        out.display(),
         report.pictures,
         report.classes,
         report.shards,
         report.bytes as f64 / 1e6
     )
+}
+
+/// Compares every checksum, and names what is damaged.
+fn verify(path: &Path) -> Result<()> {
+    let pack = data::Pack::open(path)?;
+    let bar = Bar::new("verify", "pictures", pack.len() as u64);
+    let damaged = pack.damaged(|done| bar.set_with_rate(done as u64, "pictures"));
+    bar.finish();
+    let shown = path.display();
+    if damaged.is_empty() {
+        return print(&format!(
+            "{shown}: {} pictures in {} shards, all as they were written",
+            pack.len(),
+            pack.shards()
+        ));
+    }
+    damaged.iter().take(NAMED).for_each(|(_, error)| note(&format!("{error}")));
+    let more = if damaged.len() > NAMED { format!(" ({NAMED} of them above)") } else { String::new() };
+    let what = format!("{shown}: {} of {} pictures are damaged{more}", damaged.len(), pack.len());
+    Err(Failure::Failed(format!("{what}; copy the pack again, or pack the pictures again")))
 }

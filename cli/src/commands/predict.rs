@@ -62,6 +62,10 @@ impl Work for Look<'_> {
 }
 
 fn lines(prediction: &Prediction) -> String {
-    let row = |g: &Guess| vec![format!("  {}", g.name), format!("{:.2} %", g.probability * 100.0)];
+    let name = |g: &Guess| match data::ilsvrc2012::words(&g.name) {
+        Some(_) => format!("  {} ({})", data::ilsvrc2012::short_name(&g.name), g.name),
+        None => format!("  {}", g.name),
+    };
+    let row = |g: &Guess| vec![name(g), format!("{:.2} %", g.probability * 100.0)];
     format!("{}\n{}", prediction.file, table(&prediction.top.iter().map(row).collect::<Vec<_>>()))
 }

@@ -6,8 +6,8 @@ use image::codecs::jpeg::JpegEncoder;
 use super::options::PackOptions;
 use crate::error::BadPicture;
 use crate::format::Storage;
-use crate::picture::{decode_picture, resize_and_crop};
-use crate::source::Source;
+use crate::picture::{Picture, decode_picture, keepable_jpeg, resize_and_crop};
+use crate::source::{Content, Source};
 use crate::statistics::products;
 
 /// A picture ready to be stored.
@@ -27,16 +27,40 @@ impl Encoded {
     }
 }
 
-pub(super) fn encode(source: &impl Source, index: usize, options: &PackOptions) -> Result<Encoded, BadPicture> {
-    let picture = decode_picture(source.read(index)?, &options.decode)?;
-    let square = resize_and_crop(&picture, options.size).map_err(|e| BadPicture::Damaged(e.to_string()))?;
-    let pixels = square.into_pixels();
+pub(super) fn encode(source: &Source, index: usize, options: &PackOptions) -> Result<Encoded, BadPicture> {
+    let (picture, original) = match source.read(index)? {
+        Content::File(bytes) => {
+            let original = original(&bytes, options);
+            (decode_picture(bytes, &options.decode)?, original)
+        }
+        Content::Pixels(picture) => (picture, None),
+    };
+    let pixels = square(picture, options.size)?;
     let products = products(&pixels);
     let (stored, pixels) = match options.storage {
         Storage::Raw => (pixels, None),
-        Storage::Jpeg { quality } => (to_jpeg(&pixels, options.size, quality)?, Some(pixels)),
+        Storage::Jpeg { quality } => match original {
+            Some(original) => (original, Some(pixels)),
+            None => (to_jpeg(&pixels, options.size, quality)?, Some(pixels)),
+        },
     };
     Ok(Encoded { checksum: crc32c::crc32c(&stored), stored, pixels, products })
+}
+
+/// The file itself, where it is a JPEG of the right size that needs no other change: encoding again would only lose.
+fn original(bytes: &[u8], options: &PackOptions) -> Option<Vec<u8>> {
+    match options.storage {
+        Storage::Raw => None,
+        Storage::Jpeg { .. } => keepable_jpeg(bytes, options.size, &options.decode).map(<[u8]>::to_vec),
+    }
+}
+
+fn square(picture: Picture, size: usize) -> Result<Vec<u8>, BadPicture> {
+    if picture.width() == size && picture.height() == size {
+        return Ok(picture.into_pixels());
+    }
+    let square = resize_and_crop(&picture, size).map_err(|e| BadPicture::Damaged(e.to_string()))?;
+    Ok(square.into_pixels())
 }
 
 fn to_jpeg(pixels: &[u8], size: usize, quality: u8) -> Result<Vec<u8>, BadPicture> {

@@ -1,4 +1,4 @@
-//! From a folder of pictures to a pack.
+//! From a source of pictures to a pack.
 //!
 //! Pictures are decoded, resized and cropped on `jobs` threads and written in the source's order, so the bytes of a
 //! pack do not depend on the number of threads. A shard appears under its name when it is complete and durable; the
@@ -18,7 +18,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::format::TABLE;
-use crate::source::{Folder, Source};
+use crate::source::Source;
 use crate::statistics::Sums;
 use encode::encode;
 use pipeline::{Ordered, in_order};
@@ -31,10 +31,12 @@ pub use options::{PackOptions, PackReport, Progress};
 /// What keeps a second packer out; it stays behind, empty.
 const LOCK: &str = ".lock";
 
-/// Packs a folder of class folders. `progress` is called on this thread after every picture.
+/// Packs a source of pictures: see [`SourceKind`](crate::SourceKind) for what it can be. `progress` is called on this thread
+/// after every picture.
 ///
-/// Classes are numbered in the order of their folders' names; the files at any depth below one are its pictures. Links are
-/// followed, names that begin with a dot are skipped. An empty class, a single one, and a link in a circle are errors.
+/// Classes are numbered in the order of their names. Of class folders, the files at any depth below one are its pictures;
+/// links are followed, names that begin with a dot are skipped. An empty class, a single one, and a link in a circle are
+/// errors.
 ///
 /// Bad pictures are skipped and listed in `bad.csv` in the pack's folder. A pack that is already complete is left as it is.
 ///
@@ -44,13 +46,13 @@ const LOCK: &str = ".lock";
 /// [`Error::Io`], [`Error::Hdf5`] or [`Error::Write`] if writing fails. Finished shards are kept in all cases.
 pub fn pack(options: &PackOptions, mut progress: impl FnMut(Progress)) -> Result<PackReport> {
     options.check()?;
-    let source = Folder::scan(&options.source, options.classes.as_deref())?;
+    let source = Source::open(&options.source, &options.reading())?;
     fs::create_dir_all(&options.out).map_err(Error::io(&options.out, "cannot make this folder"))?;
     let _lock = lock(&options.out)?;
     tensor::file::sweep(&options.out).map_err(Error::io(&options.out, "cannot clear what an earlier run left"))?;
-    let plan = Plan::new(&source, options);
+    let plan = Plan::new(source.catalogue(), options);
     if options.out.join(TABLE).exists() {
-        return finished(&plan, options);
+        return finished(&plan, &source, options);
     }
     let mut shards = plan.finished_shards()?;
     let resumed = shards.iter().flatten().count();
@@ -62,14 +64,15 @@ pub fn pack(options: &PackOptions, mut progress: impl FnMut(Progress)) -> Result
 /// Packs the shards that `shards` lacks.
 fn write_missing(
     plan: &Plan,
-    source: &Folder,
+    source: &Source,
     options: &PackOptions,
     shards: &mut [Option<Shard>],
     progress: &mut impl FnMut(Progress),
 ) -> Result<()> {
     let todo: Vec<usize> = (0..plan.shards()).filter(|&s| shards[s].is_none()).collect();
     let indices: Vec<usize> = todo.iter().flat_map(|&s| plan.range(s)).collect();
-    let mut state = Progress { done: source.len() - indices.len(), total: source.len(), bytes: 0 };
+    let total = source.catalogue().len();
+    let mut state = Progress { done: total - indices.len(), total, bytes: 0 };
     progress(state);
     let work = |ticket: usize| encode(source, indices[ticket], options);
     in_order(indices.len(), options.jobs, work, |results: &mut Ordered<'_, _>| {
@@ -84,7 +87,7 @@ fn write_missing(
                         return Err(Error::Cancelled { path: options.out.clone(), done, total });
                     }
                     let result = results.next()?;
-                    state.bytes += writer.push(source, index, result)?;
+                    state.bytes += writer.push(source.catalogue(), index, result)?;
                     state.done += 1;
                     progress(state);
                 }
@@ -98,13 +101,14 @@ fn write_missing(
 }
 
 /// Lists the bad, and completes the pack if they are not too many.
-fn finish(plan: &Plan, source: &Folder, options: &PackOptions, shards: &[Shard], resumed: usize) -> Result<PackReport> {
+fn finish(plan: &Plan, source: &Source, options: &PackOptions, shards: &[Shard], resumed: usize) -> Result<PackReport> {
+    let catalogue = source.catalogue();
     let refused: Vec<Refused> = shards.iter().flat_map(|s| s.refused.iter().cloned()).collect();
     let list = bad::write(&options.out, &refused)?;
     if let Some(first) = refused.first().filter(|_| refused.len() > options.max_bad) {
         return Err(Error::TooManyBad {
             bad: refused.len(),
-            total: source.len(),
+            total: catalogue.len(),
             allowed: options.max_bad,
             list,
             first: format!("{}: {}", first.name, first.reason),
@@ -113,22 +117,23 @@ fn finish(plan: &Plan, source: &Folder, options: &PackOptions, shards: &[Shard],
     let mut sums = Sums::new(options.size);
     shards.iter().for_each(|shard| sums.merge(&shard.sums));
     if sums.pictures == 0 {
-        return Err(Error::source(&options.source, format!("none of its {} files is a picture", source.len())));
+        return Err(Error::source(&options.source, format!("none of its {} files is a picture", catalogue.len())));
     }
-    let fingerprint = table::write(plan, source.classes(), shards, &sums.finish(options.size))?;
+    let fingerprint = table::write(plan, catalogue.classes(), shards, &sums.finish(options.size))?;
     Ok(PackReport {
         pictures: sums.pictures as usize,
-        classes: source.classes().len(),
+        classes: catalogue.classes().len(),
         shards: shards.len(),
         resumed_shards: resumed,
         bytes: shards.iter().map(|s| s.length).sum(),
         refused,
         fingerprint,
+        notes: notes(source, options),
     })
 }
 
 /// The report of a pack that was complete before.
-fn finished(plan: &Plan, options: &PackOptions) -> Result<PackReport> {
+fn finished(plan: &Plan, source: &Source, options: &PackOptions) -> Result<PackReport> {
     table::check_same(plan)?;
     let pack = crate::Pack::open(&options.out)?;
     let shards = plan.finished_shards()?;
@@ -141,7 +146,20 @@ fn finished(plan: &Plan, options: &PackOptions) -> Result<PackReport> {
         bytes: shards.iter().map(|s| s.length).sum(),
         refused: shards.into_iter().flat_map(|s| s.refused).collect(),
         fingerprint: pack.fingerprint().to_string(),
+        notes: notes(source, options),
     })
+}
+
+/// What the user should know of the source.
+fn notes(source: &Source, options: &PackOptions) -> Vec<String> {
+    let mut notes = source.notes().to_vec();
+    if let Some(side) = source.side().filter(|&side| side != options.size) {
+        notes.push(format!(
+            "the pictures are {side} x {side}, stored as {0} x {0}; a size of {side} keeps them",
+            options.size
+        ));
+    }
+    notes
 }
 
 /// Keeps other packers out of the folder for as long as the file is held.

@@ -8,12 +8,22 @@ use super::bad::Refused;
 use crate::error::{Error, Result};
 use crate::format::Storage;
 use crate::picture::{self, DecodeOptions};
+use crate::source::{Reading, SourceKind, Split};
 
 /// What to pack, and how.
 #[derive(Clone, Debug)]
 pub struct PackOptions {
-    /// Folder of class folders of pictures.
+    /// A folder or an archive of pictures: see [`SourceKind`].
     pub source: PathBuf,
+    /// What the source is; found by its content if it is not given.
+    pub from: Option<SourceKind>,
+    /// Labels of pictures that come without: a CSV of files and labels, a list in the order of the pictures' names, or the
+    /// development kit of ILSVRC (a folder, its `.tar.gz`, or the ground truth with `meta.mat` beside it).
+    pub labels: Option<PathBuf>,
+    /// Which part of a source that holds two.
+    pub split: Split,
+    /// Names for classes that the source only numbers.
+    pub class_names: Option<Vec<String>>,
     /// Folder of the pack; made if it is missing.
     pub out: PathBuf,
     /// Side of the stored squares: the shorter side is resized to it, the centre kept. 1 to 4096.
@@ -40,6 +50,10 @@ impl PackOptions {
     pub fn new(source: impl Into<PathBuf>, out: impl Into<PathBuf>) -> Self {
         Self {
             source: source.into(),
+            from: None,
+            labels: None,
+            split: Split::Train,
+            class_names: None,
             out: out.into(),
             size: 256,
             storage: Storage::Raw,
@@ -67,6 +81,16 @@ impl PackOptions {
             return Err(Error::option("classes", "at least one class", "none"));
         }
         self.check_out()
+    }
+
+    pub(super) fn reading(&self) -> Reading<'_> {
+        Reading {
+            from: self.from,
+            labels: self.labels.as_deref(),
+            split: self.split,
+            classes: self.classes.as_deref(),
+            class_names: self.class_names.as_deref(),
+        }
     }
 
     /// A pack inside the source would be taken for a class by the next run.
@@ -118,4 +142,6 @@ pub struct PackReport {
     pub refused: Vec<Refused>,
     /// The pack's fingerprint.
     pub fingerprint: String,
+    /// What the user should know of the source, a sentence each.
+    pub notes: Vec<String>,
 }

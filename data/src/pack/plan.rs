@@ -8,7 +8,7 @@ use super::options::PackOptions;
 use super::shard::Shard;
 use crate::error::{Error, Result};
 use crate::format::{Storage, shard_name, shard_number};
-use crate::source::Source;
+use crate::source::Catalogue;
 
 /// Bounds what is held in memory for a shard's tables.
 const MAX_RECORDS: usize = 1 << 20;
@@ -31,7 +31,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub fn new(source: &impl Source, options: &PackOptions) -> Self {
+    pub fn new(source: &Catalogue, options: &PackOptions) -> Self {
         let raw = (options.size * options.size * 3) as u64;
         let bytes = match options.storage {
             Storage::Raw => raw,

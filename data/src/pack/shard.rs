@@ -14,7 +14,7 @@ use super::plan::Plan;
 use crate::error::{BadPicture, Error, Result};
 use crate::format::{BLOCK, Block, Role, Storage, content_checksum};
 use crate::hdf::{Reader, WRITING, Writer};
-use crate::source::{Names, Source};
+use crate::source::{Catalogue, Names};
 use crate::statistics::Sums;
 
 /// What is known of a finished shard.
@@ -61,7 +61,7 @@ impl<'a> ShardWriter<'a> {
     }
 
     /// Adds a picture or the reason why there is none. Returns the bytes written.
-    pub fn push(&mut self, source: &impl Source, index: usize, result: Result<Encoded, BadPicture>) -> Result<u64> {
+    pub fn push(&mut self, source: &Catalogue, index: usize, result: Result<Encoded, BadPicture>) -> Result<u64> {
         let picture = match result {
             Ok(picture) => picture,
             Err(reason) => {

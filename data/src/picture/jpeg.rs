@@ -36,6 +36,20 @@ pub(super) fn decode(mut data: Vec<u8>, options: &DecodeOptions) -> Result<(Pict
     Ok((picture, orientation.unwrap_or(Orientation::NoTransforms)))
 }
 
+/// The JPEG that `data` begins with, without what follows its end, if a pack of JPEGs of `size` can hold it as it is:
+/// in colours that every decoder knows, with an end marker, and not to be turned. It is not decoded here.
+pub(crate) fn keepable<'a>(data: &'a [u8], size: usize, options: &DecodeOptions) -> Option<&'a [u8]> {
+    if !data.starts_with(b"\xff\xd8") {
+        return None;
+    }
+    let markers = walk(data).ok()?;
+    let fits = markers.width == size as u64 && markers.height == size as u64;
+    let plain = matches!(markers.colour, Colour::Grey | Colour::YCbCr);
+    let turned = options.apply_orientation && markers.exif.is_some();
+    let end = data.get(markers.end..)?.iter().position(|&b| b == 0xd9)? + markers.end + 1;
+    (fits && plain && !turned).then(|| &data[..end])
+}
+
 /// Writes into the header what libjpeg would conclude from it, in the one form that the decoder understands.
 fn state_colour(data: &mut [u8], markers: &Markers) {
     let ids = match markers.colour {

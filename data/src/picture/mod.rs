@@ -17,11 +17,12 @@ use image::metadata::Orientation;
 use kind::Kind;
 
 pub(crate) use guard::message as panic_message;
+pub(crate) use jpeg::keepable as keepable_jpeg;
 pub(crate) use resize::check as check_square;
 pub use resize::resize_and_crop;
 
 /// Larger files are refused unread: none of 64 megapixels needs so much.
-const MAX_FILE_BYTES: u64 = 1 << 30;
+pub(crate) const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// A picture in memory: 8-bit RGB, rows from the top.
 ///

@@ -95,6 +95,11 @@ impl Pack {
         self.shards.len()
     }
 
+    /// Bytes of all shards.
+    pub fn bytes(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.map.len() as u64).sum()
+    }
+
     /// How many pictures each class has.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes.len()];
@@ -173,18 +178,23 @@ impl Pack {
     /// # Errors
     /// As [`Pack::verify`].
     pub fn verify_with(&self, progress: impl Fn(usize) + Sync) -> Result<()> {
+        match self.damaged(progress).into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// The pictures that are not as they were written, in order, with what is wrong; found on all of rayon's threads.
+    /// `progress` is told how many pictures are done.
+    pub fn damaged(&self, progress: impl Fn(usize) + Sync) -> Vec<(usize, Error)> {
         let done = AtomicUsize::new(0);
         let check = |index: usize| {
             let (shard, record) = self.locate(index);
             let error = shard.read(record, index, false).err();
             progress(done.fetch_add(1, Ordering::Relaxed) + 1);
-            error
+            error.map(|error| (index, error))
         };
-        let failed = (0..self.len).into_par_iter().filter_map(|index| check(index).map(|error| (index, error)));
-        match failed.min_by_key(|(index, _)| *index) {
-            Some((_, error)) => Err(error),
-            None => Ok(()),
-        }
+        (0..self.len).into_par_iter().filter_map(check).collect()
     }
 
     /// Tells the system that picture `index` will be read soon.

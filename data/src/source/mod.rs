@@ -1,53 +1,203 @@
-//! Where pictures come from.
+//! Where pictures come from: each kind of source is a file here.
+//!
+//! A source is a [`Catalogue`], the labelled names of its pictures in a fixed order, and [`Pictures`], which reads one of
+//! them by its place, from any thread. Nothing is unpacked to disk: what lies in an archive is read where it lies.
 
+mod archive;
+mod catalogue;
+mod cifar;
+mod class_tars;
+mod detect;
 mod folder;
+mod hdf5_file;
+mod idx;
+mod labelled;
+mod labels;
+mod tar_file;
+mod webdataset;
 
-use crate::error::BadPicture;
-pub(crate) use folder::{Folder, hex};
+use std::path::{Path, PathBuf};
 
-/// A labelled set of picture files in a fixed order.
-///
-/// Reading is by index, from any thread: a source on disk is read in place, never unpacked.
-pub(crate) trait Source: Sync {
-    /// Names of the classes; a label is an index into them.
-    fn classes(&self) -> &[String];
-    /// Pictures, bad ones included.
-    fn len(&self) -> usize;
-    /// The name of picture `index` within the source, parts separated by `/`.
-    fn name(&self, index: usize) -> &[u8];
-    /// The label of picture `index`.
-    fn label(&self, index: usize) -> u32;
-    /// The bytes of picture `index`'s file.
-    fn read(&self, index: usize) -> Result<Vec<u8>, BadPicture>;
-    /// Identifies classes, names, labels and lengths: 32 hexadecimal digits.
-    fn fingerprint(&self) -> &str;
+use crate::error::{BadPicture, Error, Result};
+use crate::picture::Picture;
+pub(crate) use catalogue::{Catalogue, Names, hex};
+
+/// What a source is. Found by content where it is not given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SourceKind {
+    /// A folder of class folders.
+    Folders,
+    /// A tar of class tars, as ILSVRC's training set, or a folder of them, as ImageNet's releases of 2009 and 2011.
+    ClassTars,
+    /// A tar of class folders; with labels, a tar of pictures, as ILSVRC's validation set.
+    Tar,
+    /// A folder of pictures with labels in a file.
+    Labelled,
+    /// A tar, or a folder of them, of pictures each with its `.cls`.
+    WebDataset,
+    /// CIFAR-10 or CIFAR-100 in their binary form.
+    Cifar,
+    /// MNIST's files, as they are or compressed by gzip.
+    Idx,
+    /// An HDF5 file of `images` and `labels`.
+    Hdf5,
 }
 
-/// Names back to back in one allocation: a source may have tens of millions.
-#[derive(Debug, Default)]
-pub(crate) struct Names {
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
+impl SourceKind {
+    /// All kinds with the names they have on a command line.
+    pub const ALL: [(Self, &'static str); 8] = [
+        (Self::Folders, "folders"),
+        (Self::ClassTars, "class-tars"),
+        (Self::Tar, "tar"),
+        (Self::Labelled, "labelled"),
+        (Self::WebDataset, "webdataset"),
+        (Self::Cifar, "cifar"),
+        (Self::Idx, "idx"),
+        (Self::Hdf5, "hdf5"),
+    ];
 }
 
-impl Names {
-    pub fn push(&mut self, name: &[u8]) {
-        self.bytes.extend_from_slice(name);
-        self.ends.push(self.bytes.len());
+/// Which part of a source that holds two: CIFAR's and MNIST's folders.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Split {
+    /// The training set.
+    #[default]
+    Train,
+    /// The test set.
+    Test,
+}
+
+/// How a source is to be read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reading<'a> {
+    pub from: Option<SourceKind>,
+    /// Where labels lie that are not in the source.
+    pub labels: Option<&'a Path>,
+    pub split: Split,
+    /// The classes in order, if they are given.
+    pub classes: Option<&'a [String]>,
+    /// Names for classes that the source only numbers.
+    pub class_names: Option<&'a [String]>,
+}
+
+/// What a source gives for one picture.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// The bytes of a picture file.
+    File(Vec<u8>),
+    /// Pixels that need no decoding.
+    Pixels(Picture),
+}
+
+/// Reads the pictures of a catalogue.
+pub(crate) trait Pictures: Send + Sync {
+    /// Picture `index` of `catalogue`.
+    fn read(&self, catalogue: &Catalogue, index: usize) -> Result<Content, BadPicture>;
+}
+
+/// A labelled set of pictures in a fixed order.
+pub(crate) struct Source {
+    catalogue: Catalogue,
+    pictures: Box<dyn Pictures>,
+    /// What the user should know, a sentence each.
+    notes: Vec<String>,
+    /// Side of all pictures, where they are square and the source says so.
+    side: Option<usize>,
+}
+
+impl Source {
+    /// Finds out what `path` is and lists its pictures.
+    pub fn open(path: &Path, reading: &Reading) -> Result<Self> {
+        let kind = match reading.from {
+            Some(kind) => kind,
+            None => detect::kind(path, reading.labels.is_some())?,
+        };
+        let takes_labels = matches!(kind, SourceKind::Labelled | SourceKind::Tar);
+        if let Some(labels) = reading.labels.filter(|_| !takes_labels) {
+            let expected = "a source without labels of its own: a folder or a tar of pictures";
+            return Err(Error::option("labels", expected, labels.display()));
+        }
+        match kind {
+            SourceKind::Folders => folder::open(path, reading),
+            SourceKind::ClassTars => class_tars::open(path, reading),
+            SourceKind::Tar => tar_file::open(path, reading),
+            SourceKind::Labelled => labelled::open(path, reading),
+            SourceKind::WebDataset => webdataset::open(path, reading),
+            SourceKind::Cifar => cifar::open(path, reading),
+            SourceKind::Idx => idx::open(path, reading),
+            SourceKind::Hdf5 => hdf5_file::open(path, reading),
+        }
     }
 
-    pub fn get(&self, index: usize) -> &[u8] {
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.bytes[start..self.ends[index]]
+    fn new(catalogue: Catalogue, pictures: impl Pictures + 'static) -> Self {
+        Self { catalogue, pictures: Box::new(pictures), notes: Vec::new(), side: None }
     }
 
-    /// All names back to back.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    fn with_notes(mut self, notes: Vec<String>) -> Self {
+        self.notes.extend(notes);
+        self
     }
 
-    /// Where each name begins in [`Names::bytes`], and where the last ends.
-    pub fn offsets(&self) -> Vec<u64> {
-        std::iter::once(0).chain(self.ends.iter().map(|&end| end as u64)).collect()
+    fn with_side(self, side: usize) -> Self {
+        Self { side: Some(side), ..self }
     }
+
+    /// The labelled names.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// Reads picture `index`.
+    pub fn read(&self, index: usize) -> Result<Content, BadPicture> {
+        self.pictures.read(&self.catalogue, index)
+    }
+
+    /// What the user should know.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Side of all pictures, where it is known.
+    pub fn side(&self) -> Option<usize> {
+        self.side
+    }
+}
+
+/// What a folder holds, sorted by name, hidden names left out. No metadata: a link to nowhere.
+fn list(folder: &Path) -> Result<Vec<(std::ffi::OsString, Option<std::fs::Metadata>)>> {
+    let fail = || Error::io(folder, "cannot be listed");
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(fail())? {
+        let entry = entry.map_err(fail())?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            entries.push((entry.file_name(), std::fs::metadata(entry.path()).ok()));
+        }
+    }
+    entries.sort_unstable_by(|a, b| a.0.as_encoded_bytes().cmp(b.0.as_encoded_bytes()));
+    Ok(entries)
+}
+
+/// The files of a folder whose names `wanted` accepts, sorted.
+fn files_of(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+    let is_file = |m: &Option<std::fs::Metadata>| m.as_ref().is_none_or(|m| !m.is_dir());
+    let listed = list(folder)?.into_iter().filter(|(_, metadata)| is_file(metadata));
+    Ok(listed.filter(|(name, _)| name.to_str().is_some_and(&wanted)).map(|(name, _)| folder.join(name)).collect())
+}
+
+/// The last part of a path, for names of pictures and messages.
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// A path within a source from its bytes.
+#[cfg(unix)]
+fn from_bytes(name: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    PathBuf::from(std::ffi::OsStr::from_bytes(name))
+}
+
+#[cfg(not(unix))]
+fn from_bytes(name: &[u8]) -> PathBuf {
+    PathBuf::from(String::from_utf8_lossy(name).as_ref())
 }

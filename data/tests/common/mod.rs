@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use alexnet_data::{Pack, PackOptions, PackReport, pack};
+use alexnet_data::{Pack, PackOptions, PackReport, pack, read_square};
 use image::{Rgb, RgbImage};
 use tempfile::TempDir;
 
@@ -72,6 +72,67 @@ impl Setting {
     pub fn open(&self, out: &str) -> Arc<Pack> {
         Arc::new(Pack::open(self.path(out)).unwrap())
     }
+}
+
+/// The content of a file.
+pub type Bytes = Vec<u8>;
+
+/// A picture as a JPEG file.
+pub fn jpeg(width: u32, height: u32, seed: u32) -> Bytes {
+    let mut bytes = Vec::new();
+    let encoder = jpeg_encoder::Encoder::new(&mut bytes, 85);
+    let colour = jpeg_encoder::ColorType::Rgb;
+    encoder.encode(picture(width, height, seed).as_raw(), width as u16, height as u16, colour).unwrap();
+    bytes
+}
+
+/// A tar of files.
+pub fn tar_of(members: &[(String, Bytes)]) -> Bytes {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, bytes) in members {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, name, bytes.as_slice()).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+/// Packs `source`, found by content, and opens the pack.
+pub fn packed(setting: &Setting, source: &Path) -> Pack {
+    packed_with(setting, source, |options| options)
+}
+
+/// The same with other options.
+pub fn packed_with(setting: &Setting, source: &Path, set: impl Fn(PackOptions) -> PackOptions) -> Pack {
+    let out = setting.path(&format!("{}.pack", source.file_name().unwrap().to_string_lossy()));
+    let _ = fs::remove_dir_all(&out);
+    let options = set(PackOptions { size: 32, jobs: 2, ..PackOptions::new(source, &out) });
+    pack(&options, |_| ()).unwrap();
+    let pack = Pack::open(&out).unwrap();
+    pack.verify().unwrap();
+    pack
+}
+
+/// The message with which packing `source` fails.
+pub fn failure(setting: &Setting, source: &Path, set: impl Fn(PackOptions) -> PackOptions) -> String {
+    let options = set(PackOptions { size: 32, ..PackOptions::new(source, setting.path("failed.pack")) });
+    pack(&options, |_| ()).unwrap_err().to_string()
+}
+
+/// The square of a picture file's bytes.
+pub fn square(setting: &Setting, bytes: &[u8]) -> Vec<u8> {
+    let path = setting.path("one.picture");
+    fs::write(&path, bytes).unwrap();
+    read_square(&path, 32).unwrap()
+}
+
+/// Writes a file and the folders it lies in.
+pub fn write(setting: &Setting, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = setting.path(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, bytes).unwrap();
+    path
 }
 
 /// The bytes of all files of a folder but hidden ones, by name.

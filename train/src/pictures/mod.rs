@@ -1,9 +1,11 @@
-//! Pictures of what a network has learnt and how: its first kernels, its predictions, and curves of a run.
+//! Pictures of what a network is shown, what it has learnt and how: samples of a pack, first kernels, predictions, and
+//! curves of a run.
 
 mod chart;
 mod kernels;
 mod paint;
 mod predictions;
+mod samples;
 mod text;
 
 use std::path::Path;
@@ -14,6 +16,7 @@ use tensor::{Error, Result};
 pub use chart::{Series, curve};
 pub use kernels::kernels;
 pub use predictions::{PredictionRow, predictions};
+pub use samples::{Sample, samples};
 
 /// Writes `picture` as PNG to `path`, whatever the name ends in; an old file is replaced whole or not at all.
 ///

@@ -1,0 +1,69 @@
+//! `alexnet show`.
+
+use std::sync::Arc;
+
+use data::{Augment, Colour, ColourRule, Input, Loader, LoaderOptions, Mean, Pack, ilsvrc2012};
+use image::RgbImage;
+use train::pictures::{Sample, samples, save_png};
+
+use crate::args::Show;
+use crate::console::print;
+use crate::failure::{Failure, Result};
+
+/// The paper's deviation of colour noise.
+const COLOUR: f32 = 0.1;
+
+pub fn run(args: &Show) -> Result<()> {
+    let pack = Arc::new(Pack::open(&args.pack)?);
+    // The paper cuts 224 of 256.
+    let crop = args.crop.unwrap_or((pack.size() * 7 / 8).max(1));
+    let loader = loader(&pack, crop, args.seed)?;
+    let chosen = chosen(pack.len(), args.pictures as usize, args.seed);
+    let drawn: Vec<Sample> =
+        chosen.iter().map(|&index| sample(&loader, index, args.variants)).collect::<Result<_>>()?;
+    save_png(&samples(&drawn), &args.out)?;
+    let varied = match args.variants {
+        0 => String::new(),
+        n => format!(", each as stored and {n} times as training varies it (crop {crop}, mirror, colour)"),
+    };
+    print(&format!("{}: {} of {} pictures{varied}", args.out.display(), drawn.len(), pack.len()))
+}
+
+/// Makes batches of one picture, varied as the paper does, in the pack's order.
+fn loader(pack: &Arc<Pack>, crop: usize, seed: u64) -> Result<Loader> {
+    let input = Input { crop, bgr: false, scale: 1.0, mean: Mean::None, deviation: None };
+    let colour = Some(Colour { rule: ColourRule::Paper, deviation: COLOUR });
+    let augment = Some(Augment { random_crop: true, mirror: true, colour });
+    let options = LoaderOptions { batch: 1, seed, threads: 1, prefetch_bytes: 1, augment, ..LoaderOptions::default() };
+    Ok(Loader::new(Arc::clone(pack), input, options)?)
+}
+
+/// Pictures from all of the pack: one of each of `count` equal parts, the same place in each.
+fn chosen(len: usize, count: usize, seed: u64) -> Vec<usize> {
+    let count = count.min(len);
+    let offset = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    let start = |part: usize| (part as u128 * len as u128 / count as u128) as usize;
+    (0..count).map(|part| start(part) + offset as usize % (start(part + 1) - start(part))).collect()
+}
+
+fn sample(loader: &Loader, index: usize, variants: u32) -> Result<Sample> {
+    let pack = loader.pack();
+    let size = pack.size() as u32;
+    let wrong = || Failure::Failed(format!("picture {index}: its size does not fit its pixels"));
+    let stored = RgbImage::from_raw(size, size, pack.pixels(index)?.into_owned()).ok_or_else(wrong)?;
+    let mut varied = Vec::new();
+    for epoch in 0..u64::from(variants) {
+        let batch = loader.batches(epoch, index).next().ok_or_else(wrong)??;
+        let crop = batch.images.shape()[1] as u32;
+        let pixels = batch.images.iter().map(|&v| v.round().clamp(0.0, 255.0) as u8).collect();
+        varied.push(RgbImage::from_raw(crop, crop, pixels).ok_or_else(wrong)?);
+    }
+    let label = pack.label(index);
+    let class = &pack.classes()[label as usize];
+    Ok(Sample {
+        label: format!("{} ({label})", ilsvrc2012::short_name(class)),
+        note: format!("{index}: {}", pack.name(index)),
+        stored,
+        varied,
+    })
+}

@@ -1,0 +1,88 @@
+//! What is done with packs: made from archives, checked, shown.
+
+mod support;
+
+use std::fs;
+
+use support::World;
+
+/// A tar of the training pictures' folder.
+fn tar(world: &World) {
+    let folders = ["blue", "red"].map(|class| format!("train/{class}"));
+    let mut command = std::process::Command::new("tar");
+    command.args(["-cf", "train.tar"]).args(folders).current_dir(world.path(""));
+    assert!(command.status().unwrap().success());
+}
+
+#[test]
+fn a_tar_packs_as_its_folder_does() {
+    let world = World::packed();
+    tar(&world);
+    world.ok(&["pack", "train.tar", "tar.pack", "--size", "10"]);
+    let info = |pack: &str| {
+        let text = world.ok(&["info", pack]);
+        text.lines().find(|line| line.starts_with("fingerprint")).unwrap().to_string()
+    };
+    assert_eq!(info("tar.pack"), info("train.pack"));
+    let message = world.fails(1, &["pack", "train.tar", "x.pack", "--from", "cifar"]);
+    assert!(message.contains("train.tar: "), "{message}");
+    let message = world.fails(2, &["pack", "train.tar", "x.pack", "--quality", "80"]);
+    assert!(message.contains("--quality: expected with --storage jpeg"), "{message}");
+    world.ok(&["pack", "train.tar", "jpeg.pack", "--size", "10", "--storage", "jpeg", "--quality", "80"]);
+    assert!(world.ok(&["info", "jpeg.pack"]).contains("jpeg of quality 80"));
+    // Labels that lie beside.
+    let list: String = ["blue", "red"].iter().flat_map(|c| (0..6).map(move |i| format!("{c}/{i}.png {c}\n"))).collect();
+    fs::write(world.path("labels.txt"), list).unwrap();
+    world.ok(&["pack", "train", "labelled.pack", "--size", "10", "--labels", "labels.txt"]);
+    assert_eq!(info("labelled.pack"), info("train.pack"));
+    assert!(!world.path("x.pack/pack.h5").exists());
+    let message = world.fails(2, &["pack", "train"]);
+    assert!(message.contains("<OUT>"), "{message}");
+}
+
+#[test]
+fn verify_names_what_is_damaged() {
+    let world = World::packed();
+    let said = world.ok(&["pack", "--verify", "train.pack"]);
+    assert_eq!(said.trim(), "train.pack: 12 pictures in 1 shards, all as they were written");
+    let shard = world.path("train.pack/shard-00000.h5");
+    let mut bytes = fs::read(&shard).unwrap();
+    let start = u64::from_le_bytes(bytes[32..40].try_into().unwrap()) as usize;
+    bytes[start + 5] ^= 1;
+    bytes[start + 3 * 300 + 5] ^= 1;
+    fs::write(&shard, bytes).unwrap();
+    let message = world.fails(1, &["pack", "--verify", "train.pack"]);
+    assert!(message.contains("record 0 (blue/0.png)") && message.contains("record 3 (blue/3.png)"), "{message}");
+    assert!(message.contains("error: train.pack: 2 of 12 pictures are damaged; copy the pack again"), "{message}");
+    world.fails(2, &["pack", "--verify", "train.pack", "more"]);
+}
+
+#[test]
+fn show_draws_a_grid() {
+    let world = World::packed();
+    let said = world.ok(&["show", "train.pack", "--out", "grid.png", "--pictures", "4"]);
+    assert_eq!(
+        said.trim(),
+        "grid.png: 4 of 12 pictures, each as stored and 3 times as training varies it (crop 8, mirror, colour)"
+    );
+    let grid = image::open(world.path("grid.png")).unwrap().into_rgb8();
+    assert!(grid.width() > 640 && grid.height() > 300, "{:?}", grid.dimensions());
+    let has = |wanted: fn(&[u8; 3]) -> bool| grid.pixels().filter(|p| wanted(&p.0)).count() > 10_000;
+    assert!(has(|p| p[2] > 150 && p[0] < 60) && has(|p| p[0] > 150 && p[2] < 80), "both classes are there");
+    let first = fs::read(world.path("grid.png")).unwrap();
+    world.ok(&["show", "train.pack", "--out", "grid.png", "--pictures", "4"]);
+    assert!(fs::read(world.path("grid.png")).unwrap() == first);
+    let message = world.fails(2, &["show", "train.pack", "--crop", "11"]);
+    assert!(message.contains("crop: expected 1 to 10"), "{message}");
+}
+
+#[test]
+fn bad_pictures_are_named_at_the_end() {
+    let world = World::new();
+    fs::write(world.path("train/red/page.jpg"), "<html>").unwrap();
+    fs::write(world.path("train/blue/empty.jpg"), "").unwrap();
+    let message = world.fails(1, &["pack", "train", "train.pack", "--size", "10"]);
+    let bad = message.lines().filter(|line| line.starts_with("bad: ")).collect::<Vec<_>>();
+    assert_eq!(bad, ["bad: blue/empty.jpg,empty file", "bad: red/page.jpg,not a picture: a web page or XML"]);
+    assert!(message.contains("2 of 14 pictures cannot be used, 0 are allowed"), "{message}");
+}

@@ -1,0 +1,45 @@
+//! The classes of ILSVRC 2012 by name: packs have wnids for classes, people do not read those.
+
+use std::sync::LazyLock;
+
+/// A line a class: its wnid, a space, its words. Lines of comment first.
+const TEXT: &str = include_str!("ilsvrc2012.txt");
+
+static CLASSES: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
+    TEXT.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' ')).collect()
+});
+
+/// All 1000 classes in their order, which is that of their wnids: wnid and words, such as `n01440764` and
+/// `tench, Tinca tinca`. Torchvision, Keras and the paper's network number them so, from 0.
+pub fn classes() -> &'static [(&'static str, &'static str)] {
+    &CLASSES
+}
+
+/// The words of a wnid, if it is one of the 1000.
+///
+/// ```
+/// assert_eq!(alexnet_data::ilsvrc2012::words("n01440764"), Some("tench, Tinca tinca"));
+/// ```
+pub fn words(wnid: &str) -> Option<&'static str> {
+    CLASSES.binary_search_by_key(&wnid, |(wnid, _)| wnid).ok().map(|at| CLASSES[at].1)
+}
+
+/// The name of a class for people: its first word where it is a wnid of the 1000, else its own name.
+pub fn short_name(class: &str) -> &str {
+    words(class).map_or(class, |words| words.split(',').next().unwrap_or(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_a_thousand_in_order() {
+        assert_eq!(classes().len(), 1000);
+        assert!(classes().windows(2).all(|pair| pair[0].0 < pair[1].0));
+        let is_wnid = |wnid: &str| wnid.len() == 9 && wnid.starts_with('n') && wnid[1..].parse::<u32>().is_ok();
+        assert!(classes().iter().all(|(wnid, words)| is_wnid(wnid) && !words.is_empty()));
+        assert_eq!(classes()[999], ("n15075141", "toilet tissue, toilet paper, bathroom tissue"));
+        assert_eq!((words("n00000000"), short_name("n01443537"), short_name("ant")), (None, "goldfish", "ant"));
+    }
+}

@@ -1,0 +1,184 @@
+//! The labelled names of a source's pictures.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+
+/// Beyond this a label is taken for a mistake.
+const MAX_CLASSES: u64 = 1 << 20;
+
+/// Names and labels of pictures in a fixed order: about 20 bytes a picture, and its name.
+#[derive(Debug)]
+pub(crate) struct Catalogue {
+    classes: Vec<String>,
+    names: Names,
+    labels: Vec<u32>,
+    fingerprint: String,
+}
+
+impl Catalogue {
+    /// Names of the classes; a label is an index into them.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// Pictures, bad ones included.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// The name of picture `index` within the source, parts separated by `/`.
+    pub fn name(&self, index: usize) -> &[u8] {
+        self.names.get(index)
+    }
+
+    /// The label of picture `index`.
+    pub fn label(&self, index: usize) -> u32 {
+        self.labels[index]
+    }
+
+    /// Identifies classes, names, labels and lengths: 32 hexadecimal digits.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+}
+
+/// A catalogue in the making.
+pub(super) struct Lister {
+    classes: Vec<String>,
+    names: Names,
+    labels: Vec<u32>,
+    digest: Sha256,
+}
+
+impl Lister {
+    pub fn new(classes: Vec<String>) -> Self {
+        let mut digest = Sha256::new();
+        for class in &classes {
+            feed(&mut digest, class.as_bytes());
+        }
+        Self { classes, names: Names::default(), labels: Vec::new(), digest }
+    }
+
+    /// Adds a picture; `length` is of its file, or anything else that tells it from another of the same name.
+    pub fn push(&mut self, name: &[u8], length: u64, label: u32) {
+        feed(&mut self.digest, name);
+        self.digest.update(length.to_le_bytes());
+        self.digest.update(label.to_le_bytes());
+        self.names.push(name);
+        self.labels.push(label);
+    }
+
+    pub fn finish(self) -> Catalogue {
+        let fingerprint = hex(&self.digest.finalize()[..16]);
+        Catalogue { classes: self.classes, names: self.names, labels: self.labels, fingerprint }
+    }
+}
+
+/// Length first, so that no two lists of parts give the same bytes.
+fn feed(digest: &mut Sha256, part: &[u8]) {
+    digest.update((part.len() as u64).to_le_bytes());
+    digest.update(part);
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The numbers of classes that are known by name.
+pub(super) struct Numbers {
+    pub classes: Vec<String>,
+    by_name: HashMap<String, u32>,
+}
+
+impl Numbers {
+    /// The classes `table`, in its order.
+    pub fn of(table: Vec<String>) -> Self {
+        let by_name = (0..).zip(&table).map(|(label, name)| (name.clone(), label)).collect();
+        Self { classes: table, by_name }
+    }
+
+    /// The classes `table`, known by the labels `by_name`, each an index into them.
+    pub fn by<'a>(table: Vec<String>, by_name: impl Iterator<Item = (&'a str, u32)>) -> Self {
+        let by_name = by_name.map(|(name, label)| (name.to_string(), label)).collect();
+        Self { classes: table, by_name }
+    }
+
+    /// Of the classes that were `found` (sorted, each once) in the source `root`: their order, or that of a given table.
+    pub fn new(root: &Path, found: Vec<String>, table: Option<&[String]>) -> Result<Self> {
+        match (table, found.as_slice()) {
+            (Some(table), _) => Ok(Self::of(table.to_vec())),
+            (None, [only]) => {
+                Err(Error::source(root, format!("holds one class only, {only:?}; expected at least two")))
+            }
+            (None, _) => Ok(Self::of(found)),
+        }
+    }
+
+    /// The label of a class; an error if the given table lacks it.
+    pub fn label(&self, root: &Path, class: &str) -> Result<u32> {
+        self.get(class).ok_or_else(|| {
+            let what = format!("the class {class:?} is not among the given classes; remove or rename it");
+            Error::source(root, what)
+        })
+    }
+
+    pub fn get(&self, class: &str) -> Option<u32> {
+        self.by_name.get(class).copied()
+    }
+}
+
+/// The classes of a source that only numbers them, from 0 to `largest`. `own` are the names that it brings.
+pub(super) fn numbered(
+    path: &Path,
+    largest: u64,
+    own: Option<Vec<String>>,
+    reading: &super::Reading,
+) -> Result<Vec<String>> {
+    if largest >= MAX_CLASSES {
+        return Err(Error::source(path, format!("the label {largest}; expected 0 to {}", MAX_CLASSES - 1)));
+    }
+    let given = reading.classes.or(reading.class_names).map(<[String]>::to_vec);
+    match given.or(own) {
+        Some(names) if largest < names.len() as u64 => Ok(names),
+        Some(names) => {
+            let what =
+                format!("the label {largest}, with names for {} classes (0 to {})", names.len(), names.len() - 1);
+            Err(Error::source(path, what))
+        }
+        None if largest == 0 => Err(Error::source(path, "holds one class only, 0; expected at least two")),
+        None => Ok((0..=largest).map(|label| label.to_string()).collect()),
+    }
+}
+
+/// Names back to back in one allocation: a source may have tens of millions.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Names {
+    pub fn push(&mut self, name: &[u8]) {
+        self.bytes.extend_from_slice(name);
+        self.ends.push(self.bytes.len());
+    }
+
+    pub fn get(&self, index: usize) -> &[u8] {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start..self.ends[index]]
+    }
+
+    /// All names back to back.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Where each name begins in [`Names::bytes`], and where the last ends.
+    pub fn offsets(&self) -> Vec<u64> {
+        std::iter::once(0).chain(self.ends.iter().map(|&end| end as u64)).collect()
+    }
+}

@@ -1,0 +1,202 @@
+//! IDX, the form of MNIST and Fashion-MNIST: a file of pictures and one of labels, as they are or compressed by gzip.
+//!
+//! A header of two zeros, the type of the values (8: u8), the number of axes, the length of each as a big-endian u32; then
+//! the values. Pictures are `[n, rows, columns]`, or `[n, rows, columns, 3]`; labels `[n]`. The labels of `train-images-...`
+//! are in `train-labels-...` beside it; a folder's training set is `train-*`, its test set `t10k-*` or `test-*`.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use super::archive::Container;
+use super::catalogue::{Lister, numbered};
+use super::{Catalogue, Content, Pictures, Reading, Source, Split, file_name, files_of};
+use crate::error::{BadPicture, Error, Result};
+use crate::picture::Picture;
+
+/// What is unpacked is held in memory; larger sets must be uncompressed files, which are read in place.
+const MAX_UNPACKED: u64 = 1 << 30;
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// The values of a file, in memory where it was compressed.
+enum Values {
+    Plain { file: Container, header: u64 },
+    Unpacked(Vec<u8>),
+}
+
+struct Idx {
+    values: Values,
+    shape: Vec<u64>,
+}
+
+/// Whether bytes begin as an IDX file of `axes` does.
+pub(super) fn is_idx(start: &[u8]) -> bool {
+    matches!(start, [0, 0, 8, 1 | 3 | 4, ..])
+}
+
+/// The first bytes of a file, unpacked where it is compressed.
+pub(super) fn start(path: &Path) -> Result<Vec<u8>> {
+    let mut start = Vec::new();
+    let mut file = reader(path)?;
+    // What is no gzip after all is no IDX either.
+    let _ = file.by_ref().take(64).read_to_end(&mut start);
+    Ok(start)
+}
+
+/// Whether it is the name of a file of pictures.
+pub(super) fn is_name(name: &str) -> bool {
+    name.contains("images") && (name.contains("idx3") || name.contains("idx4"))
+}
+
+fn reader(path: &Path) -> Result<Box<dyn Read>> {
+    let fail = || Error::io(path, "cannot be read");
+    let mut file = BufReader::new(File::open(path).map_err(fail())?);
+    let compressed = std::io::BufRead::fill_buf(&mut file).map_err(fail())?.starts_with(&GZIP);
+    Ok(if compressed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
+}
+
+impl Idx {
+    fn open(path: &Path) -> Result<Self> {
+        let wrong = |what: String| Error::source(path, what);
+        let mut reader = reader(path)?;
+        let mut magic = [0; 4];
+        let cut = |e: std::io::Error| wrong(format!("cut short or damaged: {e}; copy it again"));
+        reader.read_exact(&mut magic).map_err(cut)?;
+        if !is_idx(&magic) {
+            return Err(wrong(format!("begins with {magic:02x?}; expected an IDX file of bytes (00 00 08)")));
+        }
+        let mut shape = vec![0; magic[3].into()];
+        for axis in &mut shape {
+            let mut length = [0; 4];
+            reader.read_exact(&mut length).map_err(cut)?;
+            *axis = u64::from(u32::from_be_bytes(length));
+        }
+        let expected = shape.iter().try_fold(1u64, |n, &axis| n.checked_mul(axis));
+        let expected = expected.ok_or_else(|| wrong(format!("the impossible shape {shape:?}")))?;
+        let header = 4 + 4 * shape.len() as u64;
+        let file = Container::open(path)?;
+        let values = if file.start(0)?.starts_with(&GZIP) {
+            Values::Unpacked(unpack(path, reader, expected)?)
+        } else {
+            let found = file.length - header.min(file.length);
+            if found != expected {
+                return Err(wrong(format!(
+                    "{found} bytes for the shape {shape:?}, expected {expected}; copy it again"
+                )));
+            }
+            Values::Plain { file, header }
+        };
+        Ok(Self { values, shape })
+    }
+
+    /// `length` values from `offset` on.
+    fn get(&self, offset: u64, length: u64) -> Result<Vec<u8>, BadPicture> {
+        match &self.values {
+            Values::Plain { file, header } => file.picture(header + offset, length),
+            Values::Unpacked(bytes) => Ok(bytes[offset as usize..(offset + length) as usize].to_vec()),
+        }
+    }
+}
+
+/// All that is compressed after the header: `expected` bytes, no more and no fewer.
+fn unpack(path: &Path, reader: impl Read, expected: u64) -> Result<Vec<u8>> {
+    if expected > MAX_UNPACKED {
+        let what = format!("{expected} bytes when unpacked, at most {MAX_UNPACKED} are; unpack it first (gunzip)");
+        return Err(Error::source(path, what));
+    }
+    let mut bytes = Vec::new();
+    let wrong = |what: String| Error::source(path, format!("{what}; copy it again"));
+    reader.take(expected + 1).read_to_end(&mut bytes).map_err(|e| wrong(format!("cut short or damaged: {e}")))?;
+    match bytes.len() as u64 {
+        n if n == expected => Ok(bytes),
+        n => Err(wrong(format!(
+            "unpacks to {} bytes than the {expected} of its header",
+            if n > expected { "more" } else { "fewer" }
+        ))),
+    }
+}
+
+/// Pictures of one size.
+struct Squares {
+    idx: Idx,
+    height: usize,
+    width: usize,
+    channels: usize,
+}
+
+impl Pictures for Squares {
+    fn read(&self, _: &Catalogue, index: usize) -> Result<Content, BadPicture> {
+        let length = (self.height * self.width * self.channels) as u64;
+        let values = self.idx.get(index as u64 * length, length)?;
+        let pixels = if self.channels == 1 { values.iter().flat_map(|&v| [v; 3]).collect() } else { values };
+        let wrong = || BadPicture::ZeroSize { width: self.width as u64, height: self.height as u64 };
+        Picture::new(self.width, self.height, pixels).map(Content::Pixels).ok_or_else(wrong)
+    }
+}
+
+pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
+    let pictures = pictures_file(path, reading.split)?;
+    let labels_path = labels_file(&pictures)?;
+    let idx = Idx::open(&pictures)?;
+    let (n, height, width, channels) = match *idx.shape.as_slice() {
+        [n, height, width] => (n, height, width, 1),
+        [n, height, width, 3] => (n, height, width, 3),
+        ref shape => {
+            let what = format!("the shape {shape:?}; expected [n, rows, columns] or [n, rows, columns, 3]");
+            return Err(Error::source(&pictures, what));
+        }
+    };
+    let labels = Idx::open(&labels_path)?;
+    if labels.shape != [n] || n == 0 {
+        let what = format!("the shape {:?}; expected [{n}], a label for each picture", labels.shape);
+        return Err(Error::source(&labels_path, what));
+    }
+    let labels = labels.get(0, n).map_err(|e| Error::source(&labels_path, e.to_string()))?;
+    let squares = Squares { idx, height: height as usize, width: width as usize, channels };
+    let largest = labels.iter().copied().max().unwrap_or(0);
+    let mut lister = Lister::new(numbered(path, largest.into(), None, reading)?);
+    let name = file_name(&pictures);
+    for (index, &label) in labels.iter().enumerate() {
+        let content =
+            squares.idx.get(index as u64 * height * width * channels as u64, height * width * channels as u64);
+        let content = content.map_err(|e| Error::source(&pictures, e.to_string()))?;
+        lister.push(format!("{name}/{index:05}").as_bytes(), crc32c::crc32c(&content).into(), label.into());
+    }
+    let side = (height == width).then_some(squares.width);
+    let source = Source::new(lister.finish(), squares);
+    Ok(match side {
+        Some(side) => source.with_side(side),
+        None => source,
+    })
+}
+
+fn pictures_file(path: &Path, split: Split) -> Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    let starts: &[&str] = match split {
+        Split::Train => &["train"],
+        Split::Test => &["t10k", "test"],
+    };
+    let files = files_of(path, |name| is_name(name) && starts.iter().any(|start| name.starts_with(start)))?;
+    // The same set twice: as it is, and compressed.
+    let plain = files.iter().find(|file| !file_name(file).ends_with(".gz"));
+    plain
+        .or(files.first())
+        .cloned()
+        .ok_or_else(|| Error::source(path, format!("holds no {}-images-idx3-ubyte, with or without .gz", starts[0])))
+}
+
+/// The file of labels beside one of pictures; either may be compressed.
+fn labels_file(pictures: &Path) -> Result<PathBuf> {
+    let name = file_name(pictures);
+    let bare = name.strip_suffix(".gz").unwrap_or(&name);
+    let wanted = bare.replacen("images", "labels", 1).replacen("idx3", "idx1", 1).replacen("idx4", "idx1", 1);
+    let candidates = [wanted.clone(), format!("{wanted}.gz")].map(|name| pictures.with_file_name(name));
+    let found = candidates.into_iter().find(|path| wanted != bare && path.exists());
+    found.ok_or_else(|| {
+        Error::source(pictures, format!("expected its labels beside it in {wanted}, with or without .gz"))
+    })
+}

@@ -1,0 +1,182 @@
+//! The development kits of ILSVRC 2010 to 2012: the ground truth of the validation pictures, a line each, in ILSVRC's own
+//! numbers from 1 on, and what wnids they stand for.
+//!
+//! That is said by `meta.mat`, or by a text: `map_clsloc.txt` (`n02119789 1 kit_fox` a line), or `synsets.txt` (a wnid a
+//! line, in the order of the numbers). A list that is sorted by wnid is not in that order, and is refused.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use super::matlab::{self, Value};
+use crate::error::{Error, Result};
+
+/// The largest file that is read of a kit.
+const MAX_BYTES: u64 = 64 << 20;
+const TEXTS: [&str; 2] = ["map_clsloc.txt", "synsets.txt"];
+
+/// The files of a kit that matter, by the last part of their names.
+type Kit = BTreeMap<String, Vec<u8>>;
+
+/// The classes, sorted by wnid, and the wnid of each picture; `None` if `path` is no development kit.
+pub(super) fn read(path: &Path) -> Result<Option<(Vec<String>, Vec<String>)>> {
+    let is_truth = path.file_name().is_some_and(|name| is_truth(&name.to_string_lossy()));
+    let kit = if path.is_dir() {
+        folder(path)?
+    } else if is_truth {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut kit = folder(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
+        kit.retain(|other, _| !self::is_truth(other));
+        kit.insert(name, bounded(path)?);
+        kit
+    } else if starts_with_gzip(path)? {
+        archive(path)?
+    } else {
+        return Ok(None);
+    };
+    let truth = kit.iter().find(|(name, _)| self::is_truth(name));
+    let Some((name, truth)) = truth else {
+        return Err(Error::source(path, "holds no ILSVRC..._validation_ground_truth.txt"));
+    };
+    let wnids = numbers(path, &kit)?;
+    let mut labels = Vec::new();
+    for (line, text) in String::from_utf8_lossy(truth).lines().enumerate() {
+        let number = text.trim().parse::<u32>().ok();
+        let wnid = number.and_then(|number| wnids.get(&number)).ok_or_else(|| {
+            let what = format!("{name}: line {}: {:?} is not among the {} classes", line + 1, text.trim(), wnids.len());
+            Error::source(path, what)
+        })?;
+        labels.push(wnid.clone());
+    }
+    let mut classes: Vec<String> = wnids.into_values().collect();
+    classes.sort_unstable();
+    classes.dedup();
+    Ok(Some((classes, labels)))
+}
+
+/// The ground truth of the validation pictures; that of the test is never published with a kit.
+fn is_truth(name: &str) -> bool {
+    name.ends_with("_ground_truth.txt")
+}
+
+fn is_wanted(name: &str) -> bool {
+    name == "meta.mat" || TEXTS.contains(&name) || name.ends_with("validation_ground_truth.txt")
+}
+
+/// A kit that is unpacked: its `data` folder, or the folder above it.
+fn folder(path: &Path) -> Result<Kit> {
+    let mut kit = Kit::new();
+    for folder in [path.to_path_buf(), path.join("data")] {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        let files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+        for file in files {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if is_wanted(&name) {
+                kit.insert(name, bounded(&file)?);
+            }
+        }
+    }
+    Ok(kit)
+}
+
+fn bounded(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(Error::io(path, "cannot be opened"))?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(path, "cannot be read"))?;
+    match bytes.len() as u64 > MAX_BYTES {
+        true => Err(Error::source(path, format!("is larger than {MAX_BYTES} bytes"))),
+        false => Ok(bytes),
+    }
+}
+
+fn starts_with_gzip(path: &Path) -> Result<bool> {
+    let mut start = Vec::new();
+    let file = File::open(path).map_err(Error::io(path, "cannot be opened"))?;
+    file.take(2).read_to_end(&mut start).map_err(Error::io(path, "cannot be read"))?;
+    Ok(start == [0x1f, 0x8b])
+}
+
+/// A kit as it is distributed.
+fn archive(path: &Path) -> Result<Kit> {
+    let damaged = |e: std::io::Error| Error::source(path, format!("cut short or damaged: {e}; copy it again"));
+    let file = File::open(path).map_err(Error::io(path, "cannot be opened"))?;
+    let mut archive = tar::Archive::new(MultiGzDecoder::new(file));
+    let mut kit = Kit::new();
+    for entry in archive.entries().map_err(damaged)? {
+        let mut entry = entry.map_err(damaged)?;
+        let name = String::from_utf8_lossy(&entry.path_bytes()).rsplit('/').next().unwrap_or_default().to_string();
+        if !is_wanted(&name) || !entry.header().entry_type().is_file() {
+            continue;
+        }
+        if entry.size() > MAX_BYTES {
+            return Err(Error::source(path, format!("member {name:?} is larger than {MAX_BYTES} bytes")));
+        }
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).map_err(damaged)?;
+        kit.insert(name, bytes);
+    }
+    Ok(kit)
+}
+
+/// The wnid of each of ILSVRC's numbers.
+fn numbers(path: &Path, kit: &Kit) -> Result<HashMap<u32, String>> {
+    let found = if let Some(meta) = kit.get("meta.mat") {
+        from_meta(meta).map_err(|what| Error::source(path, format!("meta.mat: {what}")))?
+    } else if let Some((name, text)) = TEXTS.iter().find_map(|name| Some((name, kit.get(*name)?))) {
+        from_text(&String::from_utf8_lossy(text)).map_err(|what| Error::source(path, format!("{name}: {what}")))?
+    } else {
+        let what =
+            "expected meta.mat (or map_clsloc.txt, or synsets.txt in ILSVRC's order) of the development kit beside it";
+        return Err(Error::source(path, what));
+    };
+    match found.is_empty() {
+        true => Err(Error::source(path, "its table of synsets is empty")),
+        false => Ok(found),
+    }
+}
+
+/// The leaves of `synsets`, the classes of the challenge: those without children.
+fn from_meta(bytes: &[u8]) -> std::result::Result<HashMap<u32, String>, String> {
+    let variables = matlab::read(bytes)?;
+    let synsets = variables.into_iter().find(|(name, _)| name == "synsets").map(|(_, value)| value);
+    let Some(Value::Struct { fields, values }) = synsets else {
+        return Err("holds no struct \"synsets\"".into());
+    };
+    let column = |wanted: &dyn Fn(&str) -> bool| fields.iter().position(|field| wanted(field));
+    let id = column(&|f| f.ends_with("_ID")).ok_or("\"synsets\" has no field ILSVRC..._ID")?;
+    let wnid = column(&|f| f == "WNID").ok_or("\"synsets\" has no field WNID")?;
+    let children = column(&|f| f == "num_children");
+    let mut found = HashMap::new();
+    for (number, row) in values.chunks_exact(fields.len()).enumerate() {
+        let Some(Value::Number(id)) = row.get(id) else { return Err(format!("synset {number} has no number")) };
+        let Some(Value::Text(wnid)) = row.get(wnid) else { return Err(format!("synset {number} has no WNID")) };
+        let inner = children.and_then(|at| row.get(at)).is_some_and(|c| !matches!(c, Value::Number(n) if *n == 0.0));
+        if !inner && *id >= 1.0 && *id <= f64::from(u32::MAX) {
+            found.insert(*id as u32, wnid.trim().to_string());
+        }
+    }
+    Ok(found)
+}
+
+fn from_text(text: &str) -> std::result::Result<HashMap<u32, String>, String> {
+    let mut found = HashMap::new();
+    let mut wnids = Vec::new();
+    let mut numbered = true;
+    for (line, text) in (1..).zip(text.lines().map(str::trim).filter(|text| !text.is_empty())) {
+        let mut words = text.split_whitespace();
+        let wnid = words.next().unwrap_or_default().to_string();
+        let number = words.next().and_then(|word| word.parse().ok());
+        numbered &= number.is_some();
+        wnids.push(wnid.clone());
+        found.insert(number.unwrap_or(line), wnid);
+    }
+    if !numbered && wnids.len() > 2 && wnids.is_sorted() {
+        let what =
+            "is sorted by wnid, which is not the order of ILSVRC's numbers; give the kit's meta.mat or map_clsloc.txt";
+        return Err(what.into());
+    }
+    Ok(found)
+}

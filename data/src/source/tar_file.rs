@@ -1,0 +1,100 @@
+//! One tar of pictures: with labels, pictures as they come (`ILSVRC2012_img_val.tar`); without, class folders.
+//!
+//! A class folder is where paths begin to differ: `photos/train/ant/1.jpg` and `photos/train/bee/2.jpg` are of the classes
+//! `ant` and `bee`. Files beside the class folders are ignored. Pictures are in the order of their names' bytes.
+
+use std::path::Path;
+
+use super::archive::{Container, Member, Places, members};
+use super::catalogue::{Lister, Numbers};
+use super::labels::LabelFile;
+use super::{Reading, Source};
+use crate::error::{Error, Result};
+
+pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
+    let file = Container::open(path)?;
+    let mut members = members(&file, 0..file.length, "")?;
+    if members.is_empty() {
+        return Err(Error::source(path, "holds no pictures"));
+    }
+    members.sort_by(|a, b| a.name.cmp(&b.name));
+    match reading.labels {
+        Some(labels) => labelled(path, &members, labels, reading),
+        None => class_folders(path, &members, reading),
+    }
+}
+
+fn labelled(path: &Path, members: &[Member], labels: &Path, reading: &Reading) -> Result<Source> {
+    let names: Vec<&[u8]> = members.iter().map(|m| m.name.as_slice()).collect();
+    let labelled = LabelFile::read(labels)?.apply(path, &names, reading)?;
+    let mut lister = Lister::new(labelled.classes);
+    let mut places = Places::default();
+    places.begin(path);
+    for (member, label) in members.iter().zip(labelled.labels) {
+        if let Some(label) = label {
+            lister.push(&member.name, member.length, label);
+            places.push(member);
+        }
+    }
+    Ok(Source::new(lister.finish(), places.ready()?).with_notes(labelled.notes))
+}
+
+fn class_folders(path: &Path, members: &[Member], reading: &Reading) -> Result<Source> {
+    let root = root(members);
+    let mut found: Vec<String> = Vec::new();
+    let mut pictures = Vec::new();
+    for member in members {
+        if let Some(class) = class_of(path, member, root)? {
+            if found.last().is_none_or(|last| last != class) {
+                found.push(class.to_string());
+            }
+            pictures.push((member, class));
+        }
+    }
+    if pictures.is_empty() {
+        let what = "holds no class folders; for pictures that have their labels elsewhere, give them (--labels)";
+        return Err(Error::source(path, what));
+    }
+    found.sort_unstable();
+    found.dedup();
+    let numbers = Numbers::new(path, found, reading.classes)?;
+    let mut lister = Lister::new(numbers.classes.clone());
+    let mut places = Places::default();
+    places.begin(path);
+    for &(member, class) in &pictures {
+        lister.push(&member.name[root.len()..], member.length, numbers.label(path, class)?);
+        places.push(member);
+    }
+    let beside = members.len() - pictures.len();
+    let notes = (beside > 0).then(|| format!("{beside} files beside the class folders are ignored"));
+    Ok(Source::new(lister.finish(), places.ready()?).with_notes(notes.into_iter().collect()))
+}
+
+/// The folder of the class folders, with its `/`: down from the top as long as there is one folder only, and more below
+/// it.
+fn root(members: &[Member]) -> &[u8] {
+    let mut root: &[u8] = b"";
+    loop {
+        let inside = || members.iter().filter_map(|m| m.name.strip_prefix(root));
+        let folder = |below: &[u8]| below.iter().position(|&b| b == b'/');
+        let mut folders = inside().filter_map(|below| Some(&below[..=folder(below)?]));
+        let Some(first) = folders.next() else { return root };
+        let only = folders.all(|other| other == first);
+        let deeper = inside().filter_map(|below| below.strip_prefix(first)).any(|below| folder(below).is_some());
+        let Some(one) = members
+            .iter()
+            .find(|m| only && deeper && m.name[..].strip_prefix(root).is_some_and(|b| b.starts_with(first)))
+        else {
+            return root;
+        };
+        root = &one.name[..root.len() + first.len()];
+    }
+}
+
+/// The class of a member: the folder it lies in below `root`. `None` of a file beside the class folders.
+fn class_of<'a>(path: &Path, member: &'a Member, root: &[u8]) -> Result<Option<&'a str>> {
+    let Some(below) = member.name.strip_prefix(root) else { return Ok(None) };
+    let Some(end) = below.iter().position(|&b| b == b'/') else { return Ok(None) };
+    let wrong = |_| Error::source(path, format!("member {:?}: its folder's name is not UTF-8", member.shown()));
+    std::str::from_utf8(&below[..end]).map(Some).map_err(wrong)
+}

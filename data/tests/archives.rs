@@ -1,0 +1,186 @@
+//! Tars as ImageNet and others are distributed, but small: whole, cut and changed.
+
+mod common;
+
+use std::io::Write;
+
+use alexnet_data::{Pack, PackOptions, pack};
+use common::{Bytes, Setting, failure, jpeg, packed, packed_with, square, tar_of, write};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+/// Class, name and pixels of every picture.
+fn all(pack: &Pack) -> Vec<(String, String, Vec<u8>)> {
+    let class = |i: usize| pack.classes()[pack.label(i) as usize].clone();
+    (0..pack.len()).map(|i| (class(i), pack.name(i), pack.pixels(i).unwrap().into_owned())).collect()
+}
+
+/// Three classes of ILSVRC: names and bytes of their pictures, not in order.
+fn ilsvrc() -> Vec<(&'static str, Vec<(String, Bytes)>)> {
+    let wnids = [("n02119789", 3), ("n01440764", 4), ("n02100735", 2)];
+    let pictures = |c: u32, wnid: &str, n: u32| {
+        (0..n).rev().map(|i| (format!("{wnid}_{i}.JPEG"), jpeg(40 + i * 3, 50 + c, i * 10 + c))).collect()
+    };
+    (0..).zip(wnids).map(|(c, (wnid, n))| (wnid, pictures(c, wnid, n))).collect()
+}
+
+/// As `ILSVRC2012_img_train.tar`.
+fn train_tar() -> Bytes {
+    let tars: Vec<(String, Bytes)> =
+        ilsvrc().iter().map(|(wnid, pictures)| (format!("{wnid}.tar"), tar_of(pictures))).collect();
+    tar_of(&tars)
+}
+
+#[test]
+fn a_tar_of_class_tars_is_read_in_place() {
+    let setting = Setting::new();
+    let tar = write(&setting, "ILSVRC2012_img_train.tar", &train_tar());
+    let pack = packed(&setting, &tar);
+    assert_eq!(pack.classes(), ["n01440764", "n02100735", "n02119789"]);
+    assert_eq!(pack.class_counts(), [4, 2, 3]);
+    let found = all(&pack);
+    assert_eq!(found[0].1, "n01440764/n01440764_0.JPEG");
+    assert!(found.is_sorted_by_key(|(_, name, _)| name.clone()));
+    for (wnid, pictures) in ilsvrc() {
+        for (name, bytes) in pictures {
+            let (class, _, pixels) = found.iter().find(|(_, n, _)| *n == format!("{wnid}/{name}")).unwrap();
+            assert_eq!((class.as_str(), pixels), (wnid, &square(&setting, &bytes)));
+        }
+    }
+    // The same as class folders, and as a folder of class tars, is the same pack.
+    for (wnid, pictures) in ilsvrc() {
+        write(&setting, &format!("tars/{wnid}.tar"), &tar_of(&pictures));
+        for (name, bytes) in pictures {
+            write(&setting, &format!("folders/{wnid}/{name}"), &bytes);
+        }
+    }
+    for other in ["tars", "folders"] {
+        let other = packed(&setting, &setting.path(other));
+        assert_eq!((other.fingerprint(), all(&other)), (pack.fingerprint(), all(&pack)));
+    }
+}
+
+#[test]
+fn a_tar_of_class_folders_is_a_source() {
+    let setting = Setting::new();
+    let mut members = vec![("./photos/README".to_string(), b"about".to_vec())];
+    for (wnid, pictures) in ilsvrc() {
+        members.extend(pictures.into_iter().map(|(name, bytes)| (format!("./photos/{wnid}/{name}"), bytes)));
+    }
+    let options = PackOptions {
+        size: 32,
+        ..PackOptions::new(write(&setting, "photos.tar", &tar_of(&members)), setting.path("p"))
+    };
+    assert_eq!(pack(&options, |_| ()).unwrap().notes, ["1 files beside the class folders are ignored"]);
+    let pack = packed(&setting, &setting.path("photos.tar"));
+    assert_eq!((pack.class_counts(), pack.name(0).as_str()), (vec![4, 2, 3], "n01440764/n01440764_0.JPEG"));
+    let error = failure(&setting, &write(&setting, "flat.tar", &tar_of(&ilsvrc()[0].1)), |o| o);
+    assert!(
+        error.contains("flat.tar: holds no class folders; for pictures that have their labels elsewhere"),
+        "{error}"
+    );
+    // A validation set that lacks some classes, by the training's table.
+    let classes: Vec<String> = ["n00000001", "n01440764", "n02100735", "n02119789"].map(String::from).to_vec();
+    let table = |o| PackOptions { classes: Some(classes.clone()), ..o };
+    let pack = packed_with(&setting, &setting.path("photos.tar"), table);
+    assert_eq!(pack.class_counts(), [0, 4, 2, 3]);
+}
+
+#[test]
+fn damaged_tars_are_named_with_member_and_offset() {
+    let setting = Setting::new();
+    let whole = train_tar();
+    let fails = |bytes: &[u8]| failure(&setting, &write(&setting, "train.tar", bytes), |o| o);
+    // Cut within a class tar, between members, and before the end mark.
+    let error = fails(&whole[..6000]);
+    assert!(error.contains("train.tar: cut short: member \"n02119789.tar\" at offset 512 has "), "{error}");
+    let second = whole.windows(9).position(|w| w == b"n01440764").unwrap();
+    let error = fails(&whole[..second]);
+    assert!(
+        error.contains(&format!("cut short at offset {second}, after member \"n02119789.tar\": no end mark")),
+        "{error}"
+    );
+    let error = fails(&whole[..whole.len() - 1024]);
+    assert!(error.contains("no end mark; copy it again"), "{error}");
+    // A changed header, of a class and of a picture.
+    let mut bytes = whole.clone();
+    bytes[second + 3] ^= 1;
+    let error = fails(&bytes);
+    assert!(error.contains("damaged near offset 0, after member \"n02119789.tar\": "), "{error}");
+    let mut bytes = whole.clone();
+    bytes[512 + 130] ^= 7;
+    let error = fails(&bytes);
+    assert!(error.contains("class tar \"n02119789\": no tar begins at offset 512"), "{error}");
+    assert!(fails(&[]).contains("train.tar: is empty"));
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(&whole).unwrap();
+    let error = fails(&gzip.finish().unwrap());
+    assert!(error.contains("is compressed by gzip, which cannot be read in place; unpack it first"), "{error}");
+    // A picture that is damaged is bad, the archive is not.
+    let mut bytes = whole.clone();
+    let frame = bytes.windows(4).position(|w| w == [0xff, 0xc0, 0, 17]).unwrap();
+    bytes[frame + 5] = 0;
+    bytes[frame + 6] = 0;
+    let error = fails(&bytes);
+    assert!(
+        error.contains("1 of 9 pictures cannot be used") && error.contains("n02119789/n02119789_2.JPEG"),
+        "{error}"
+    );
+}
+
+#[test]
+fn webdatasets_have_a_class_beside_each_picture() {
+    let setting = Setting::new();
+    let sample = |i: u32, class: &str| {
+        let members =
+            [(format!("a/{i:04}.jpg"), jpeg(40, 40 + i, i)), (format!("a/{i:04}.cls"), class.as_bytes().to_vec())];
+        [members.to_vec(), vec![(format!("a/{i:04}.json"), b"{}".to_vec())]].concat()
+    };
+    let tar = |range: std::ops::Range<u32>| {
+        tar_of(&range.flat_map(|i| sample(i, &format!("{}\n", i % 3))).collect::<Vec<_>>())
+    };
+    write(&setting, "wds/train-000000.tar", &tar(0..5));
+    write(&setting, "wds/train-000001.tar", &tar(5..8));
+    let pack = packed(&setting, &setting.path("wds"));
+    assert_eq!((pack.len(), pack.classes()), (8, ["0", "1", "2"].map(String::from).as_slice()));
+    assert_eq!((pack.name(5).as_str(), pack.label(5)), ("train-000001.tar/a/0005.jpg", 2));
+    assert_eq!(pack.pixels(6).unwrap(), square(&setting, &jpeg(40, 46, 6)));
+    let names = Some(["ant", "bee", "cow"].map(String::from).to_vec());
+    let one = packed_with(&setting, &setting.path("wds/train-000000.tar"), |o| PackOptions {
+        class_names: names.clone(),
+        ..o
+    });
+    assert_eq!((one.len(), one.classes()[2].as_str()), (5, "cow"));
+    let words = tar_of(&[sample(0, "dog"), sample(1, "cat")].concat());
+    assert_eq!(packed(&setting, &write(&setting, "words.tar", &words)).classes(), ["cat", "dog"]);
+
+    let few = Some(["ant", "bee"].map(String::from).to_vec());
+    let error = failure(&setting, &setting.path("wds"), |o| PackOptions { class_names: few.clone(), ..o });
+    assert!(error.contains("the label 2, with names for 2 classes (0 to 1)"), "{error}");
+    let lacking = tar_of(&[sample(0, "1"), sample(1, "2")[..1].to_vec()].concat());
+    let error = failure(&setting, &write(&setting, "lacking.tar", &lacking), |o| o);
+    assert!(error.contains("lacking.tar: sample \"a/0001\" has no .cls beside its picture"), "{error}");
+    write(&setting, "wds/val-000000.tar", &tar(0..2));
+    let error = failure(&setting, &setting.path("wds"), |o| o);
+    assert!(error.contains("holds several series of tars (train-.tar, val-.tar); expected one to a folder"), "{error}");
+}
+
+#[test]
+fn what_is_no_source_is_named() {
+    let setting = Setting::new();
+    let fails = |name: &str, bytes: &[u8]| failure(&setting, &write(&setting, name, bytes), |o| o);
+    assert!(
+        fails("notes.txt", b"some text")
+            .contains("notes.txt: is no source that is known by its content; expected a folder")
+    );
+    assert!(fails("a.zip", b"PK\x03\x04....").contains("is a ZIP archive; unpack it first (unzip)"));
+    write(&setting, "all/ILSVRC2012_img_train.tar", &train_tar());
+    write(&setting, "all/ILSVRC2012_img_val.tar", &tar_of(&ilsvrc()[1].1));
+    let error = failure(&setting, &setting.path("all"), |o| o);
+    assert!(error.contains("holds archives of whole sets; give one of them, such as "), "{error}");
+    let error = failure(&setting, &setting.path("all/ILSVRC2012_img_val.tar"), |o| o);
+    assert!(
+        error.contains("holds no class folders; for pictures that have their labels elsewhere, give them"),
+        "{error}"
+    );
+}
