@@ -109,7 +109,7 @@ pub struct Pack {
 pub enum From {
     /// A folder of class folders
     Folders,
-    /// A tar of class tars (ILSVRC2012_img_train.tar), or a folder of <wnid>.tar
+    /// A tar of class tars (ILSVRC2012_img_train.tar), or a folder of `WNID.tar`
     ClassTars,
     /// A tar of class folders; with --labels, of pictures (ILSVRC2012_img_val.tar)
     Tar,
