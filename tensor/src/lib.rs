@@ -22,7 +22,7 @@ mod tensor;
 pub mod timed;
 
 pub use backend::{Backend, Device, Memory};
-pub use cpu::Cpu;
+pub use cpu::{Algorithms, Cpu};
 pub use element::Element;
 pub use error::{Error, Result};
 #[cfg(feature = "gpu")]

@@ -4,7 +4,7 @@ mod common;
 mod support;
 
 use alexnet_tensor::ops::{Conv2d, Padding};
-use alexnet_tensor::{Cpu, Element, Tensor};
+use alexnet_tensor::{Algorithms, Cpu, Element, Tensor};
 use common::{Case, absolute, assert_rounded, cases, len};
 use proptest::prelude::*;
 use support::*;
@@ -87,10 +87,51 @@ proptest! {
     }
 }
 
+/// The largest error of y, dx and dw, as a share of the largest of what their terms' absolute values add up to.
+fn largest_error(got: &[Tensor<Cpu<f32>>; 3], case: &Case, v: &Values) -> f64 {
+    let magnitude = Values { x: absolute(&v.x), w: absolute(&v.w), b: absolute(&v.b), dy: absolute(&v.dy) };
+    let (exact, sums) = (reference(case, v), reference(case, &magnitude));
+    let error = |i: usize| {
+        let largest = sums[i].iter().fold(0.0f64, |m, v| m.max(*v));
+        host(&got[i]).iter().zip(&exact[i]).fold(0.0f64, |m, (g, e)| m.max((g - e).abs() / largest))
+    };
+    (0..3).map(error).fold(0.0, f64::max)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(6))]
+
+    /// Shapes that fast algorithms take: an error of 1e-5 at most, and of 1e-6 where they are turned off.
+    #[test]
+    fn fast_and_exact_algorithms_match_plain_loops(
+        five: bool, n in 12usize..14, room in [0usize..6, 0usize..6], depth in [1usize..3, 1usize..3],
+        groups in 1usize..3, pads in [0usize..3, 0usize..3, 0usize..3, 0usize..3], relu: bool, seed: u64,
+    ) {
+        let (side, [top, bottom, left, right]) = (if five { 5 } else { 3 }, pads);
+        let padding = Padding { top, bottom, left, right };
+        let [inner, outer] = depth.map(|d| 16 * d);
+        let x = [n, side + 4 + room[0], side + 4 + room[1], groups * inner];
+        let spec = Conv2d { padding, groups, relu, ..Conv2d::default() };
+        let case = Case { spec, x, w: [groups * outer, side, side, inner] };
+        let v = Values::new(&case, seed);
+        for (algorithms, most) in [(Algorithms::Fast, 1e-5), (Algorithms::Exact, 1e-6)] {
+            let cpu = Cpu::with_algorithms(2, algorithms).expect("threads");
+            let error = largest_error(&run(&cpu, &case, &v), &case, &v);
+            prop_assert!(error <= most, "{algorithms:?}: {error:e} of {case:?}");
+        }
+    }
+}
+
 /// Large enough for many pieces and for all partial sums of dw; pieces end in the middle of a row.
 fn large() -> Case {
     let spec = Conv2d { stride: [1, 1], padding: Padding::all(2), groups: 2, relu: true };
     Case { spec, x: [5, 23, 21, 14], w: [22, 5, 5, 7] }
+}
+
+/// A shape that fast algorithms take, of several blocks.
+fn winograd() -> Case {
+    let spec = Conv2d { padding: Padding::all(1), groups: 2, relu: true, ..Conv2d::default() };
+    Case { spec, x: [160, 13, 13, 32], w: [64, 3, 3, 16] }
 }
 
 #[test]
@@ -103,9 +144,11 @@ fn many_pieces_match_plain_loops() {
 
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
-    for case in
-        [large(), Case { x: [40, 13, 13, 48], w: [64, 1, 1, 24], spec: Conv2d { groups: 2, ..Conv2d::default() } }]
-    {
+    for case in [
+        large(),
+        winograd(),
+        Case { x: [40, 13, 13, 48], w: [64, 1, 1, 24], spec: Conv2d { groups: 2, ..Conv2d::default() } },
+    ] {
         let v = Values::new(&case, 9);
         let download = |t: &Tensor<Cpu<f32>>| t.to_vec().expect("a download");
         let download64 = |t: &Tensor<Cpu<f64>>| t.to_vec().expect("a download");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use data::Pack;
 use layers::Model;
 use serde::Serialize;
-use tensor::Backend;
+use tensor::{Algorithms, Backend};
 use toml::Value;
 use train::Config;
 use train::bench::{self, Bound, Fed, Layers, Limit, Speed};
@@ -25,7 +25,8 @@ pub fn run(args: &Bench) -> Result<()> {
         Bench::Layers(args) => &args.common,
     };
     let threads = common.place.threads.unwrap_or_else(device::all_threads);
-    device::open(&common.place.device, &common.place.precision, threads)?.run(Measure { args, threads })
+    device::open(&common.place.device, &common.place.precision, threads, Algorithms::default())?
+        .run(Measure { args, threads })
 }
 
 struct Measure<'a> {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use data::{Pack, PackOptions, Views};
 use image::RgbImage;
 use layers::Model;
-use tensor::Backend;
+use tensor::{Algorithms, Backend};
 use toml::Value;
 use train::config::{keys, merge};
 use train::evaluate::{self, Evaluation};
@@ -38,7 +38,7 @@ pub fn run(args: &Demo) -> Result<()> {
     let stop = stop_on_signals()?;
     check_empty(&args.out)?;
     let threads = args.place.threads.unwrap_or_else(device::all_threads);
-    let opened = device::open(&args.place.device, &args.place.precision, threads)?;
+    let opened = device::open(&args.place.device, &args.place.precision, threads, Algorithms::default())?;
     let name = opened.name.clone();
     fs::create_dir_all(&args.out).map_err(|e| failed(&args.out, &e))?;
     let drawn = opened.run(Whole { args, threads, device: name, stop })?;

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 #[cfg(feature = "gpu")]
 use tensor::gpu::{Precision, runtime};
-use tensor::{Backend, Cpu};
+use tensor::{Algorithms, Backend, Cpu};
 
 use crate::console::note;
 use crate::failure::{Failure, Result};
@@ -86,21 +86,21 @@ impl FromStr for Choice {
 pub const WAYS: [(&str, bool); 2] = [("cuda", cfg!(feature = "cuda")), ("wgpu", cfg!(feature = "wgpu"))];
 
 /// Opens the device that `--device` and `--precision` ask for. A GPU, and what `auto` chose, are said on standard error.
-/// `threads` are the CPU's.
+/// `threads` and `algorithms` are the CPU's.
 ///
 /// # Errors
 /// [`Failure::Usage`] for what this build or the CPU cannot do, [`Failure::Failed`] for a device that is not there.
-pub fn open(name: &str, precision: &str, threads: usize) -> Result<Opened> {
+pub fn open(name: &str, precision: &str, threads: usize, algorithms: Algorithms) -> Result<Opened> {
     match name.parse()? {
-        Choice::Auto => auto(precision, threads),
-        Choice::Cpu => cpu(precision, threads, ""),
+        Choice::Auto => auto(precision, threads, algorithms),
+        Choice::Cpu => cpu(precision, threads, algorithms, ""),
         Choice::Cuda(number) => cuda(number, precision, &[]),
         Choice::Wgpu(number) => wgpu(number, precision, &[]),
     }
 }
 
 /// The first CUDA device, else the first GPU of wgpu, else the CPU.
-fn auto(precision: &str, threads: usize) -> Result<Opened> {
+fn auto(precision: &str, threads: usize, algorithms: Algorithms) -> Result<Opened> {
     let mut reasons: Vec<String> = Vec::new();
     #[cfg(feature = "cuda")]
     match runtime::cuda::devices() {
@@ -120,7 +120,7 @@ fn auto(precision: &str, threads: usize) -> Result<Opened> {
         reasons.push(format!("this build has no {}", lacks.join(" and no ")));
     }
     let why = reasons.join("; ");
-    let opened = cpu(precision, threads, &format!(", and --device auto chose it: {why}"))?;
+    let opened = cpu(precision, threads, algorithms, &format!(", and --device auto chose it: {why}"))?;
     note(&format!("device: cpu, {}: {why}", count_threads(threads)));
     Ok(opened)
 }
@@ -130,11 +130,11 @@ pub fn count_threads(threads: usize) -> String {
     format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
 }
 
-fn cpu(precision: &str, threads: usize, why: &str) -> Result<Opened> {
+fn cpu(precision: &str, threads: usize, algorithms: Algorithms, why: &str) -> Result<Opened> {
     if precision != "f32" {
         return Err(Failure::Usage(format!("--precision {precision}: the CPU computes in f32{why}")));
     }
-    Ok(Opened { device: Device::Cpu(Cpu::new(threads)?), name: "cpu".into() })
+    Ok(Opened { device: Device::Cpu(Cpu::with_algorithms(threads, algorithms)?), name: "cpu".into() })
 }
 
 #[cfg(feature = "cuda")]

@@ -64,8 +64,9 @@ fn start(args: &Train, stop: Stop) -> Result<()> {
         return Err(Failure::Usage("--data PACK is needed: the pack to train on".into()));
     }
     let mut start = Start::prepare(config, model, args.out.as_deref())?;
+    let algorithms = start.config.tensor.algorithms.into();
     let run = &mut start.config.run;
-    let opened = device::open(&run.device, &run.precision, run.threads)?;
+    let opened = device::open(&run.device, &run.precision, run.threads, algorithms)?;
     run.device.clone_from(&opened.name);
     opened.run(Begin { start, stop })
 }
@@ -130,7 +131,8 @@ fn resume(args: &Train, stop: Stop) -> Result<()> {
     if let Some((_, checkpoint)) = &checkpoint {
         checkpoint.check_packs(folder, &packs)?;
     }
-    let opened = device::open(&config.run.device, &config.run.precision, config.run.threads)?;
+    let run_now = &config.run;
+    let opened = device::open(&run_now.device, &run_now.precision, run_now.threads, config.tensor.algorithms.into())?;
     config.run.device.clone_from(&opened.name);
     match &checkpoint {
         Some((path, _)) => note(&format!("going on from {}", path.display())),

@@ -2,7 +2,7 @@
 
 use data::Views;
 use layers::Network;
-use tensor::Backend;
+use tensor::{Algorithms, Backend};
 use train::input::{self, PackMeans};
 use train::load::{self, Loaded};
 
@@ -32,7 +32,7 @@ pub fn load(args: &args::Trained) -> Result<(Ready, Opened)> {
     let loaded = load::weights(&args.weights, model.as_ref(), &mut |warning| note(&format!("note: {warning}")))?;
     let threads = args.place.threads.unwrap_or_else(device::all_threads);
     let views = if args.crops == "10" { Views::Ten } else { Views::Centre };
-    let opened = device::open(&args.place.device, &args.place.precision, threads)?;
+    let opened = device::open(&args.place.device, &args.place.precision, threads, Algorithms::default())?;
     Ok((Ready { loaded, views, threads }, opened))
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -37,7 +38,7 @@ impl<T: Pod> Pool<T> {
             Some(values) => values,
             None => self.fresh(len)?,
         };
-        Ok(Buffer { inner: Arc::new(Inner { values, pool: Arc::clone(self) }) })
+        Ok(Buffer { inner: Arc::new(Inner { values, len, pool: Arc::clone(self) }) })
     }
 
     /// A copy of `values`.
@@ -56,11 +57,12 @@ impl<T: Pod> Pool<T> {
     /// there is no more.
     fn fresh(&self, len: usize) -> Result<Vec<T>> {
         let refused = || Error::Memory { device: "cpu".into(), needed: len as u64 * size_of::<T>() as u64 };
-        let zeros = || bytemuck::allocation::try_zeroed_vec(len);
+        let zeros = || bytemuck::allocation::try_zeroed_vec(len + const { LINE / size_of::<T>() });
         let values = zeros().or_else(|()| {
             self.give_back();
             zeros().map_err(|()| refused())
         })?;
+        prefer_huge_pages(&values);
         self.values.fetch_add(len, Ordering::Relaxed);
         Ok(values)
     }
@@ -79,18 +81,48 @@ impl<T> Pool<T> {
 }
 
 struct Inner<T> {
+    /// With room for `len` values from the first that begins a cache line.
     values: Vec<T>,
+    len: usize,
     pool: Arc<Pool<T>>,
+}
+
+impl<T> Inner<T> {
+    /// Where the buffer's values are: vectors that straddle two lines cost two accesses.
+    fn range(&self) -> Range<usize> {
+        let start = self.values.as_ptr().align_offset(LINE).min(self.values.len() - self.len);
+        start..start + self.len
+    }
+}
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// Asks the system for pages of 2 MiB where a buffer is large: kernels walk over many places of it at a time, more than
+/// the processor remembers small pages for.
+fn prefer_huge_pages<T>(values: &[T]) {
+    #[cfg(target_os = "linux")]
+    {
+        const HUGE: usize = 2 << 20;
+        let (start, len) = (values.as_ptr() as usize, size_of_val(values));
+        let (first, last) = (start.next_multiple_of(HUGE), (start + len) / HUGE * HUGE);
+        if first < last {
+            // SAFETY: the range lies within the slice; the advice changes no content. Where it is refused nothing is lost.
+            unsafe { libc::madvise(first as *mut libc::c_void, last - first, libc::MADV_HUGEPAGE) };
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = values;
 }
 
 impl<T> Drop for Inner<T> {
     fn drop(&mut self) {
         let values = std::mem::take(&mut self.values);
-        if values.len() < POOLED_FROM {
-            self.pool.values.fetch_sub(values.len(), Ordering::Relaxed);
+        if self.len < POOLED_FROM {
+            self.pool.values.fetch_sub(self.len, Ordering::Relaxed);
             return;
         }
-        self.pool.lock().entry(values.len()).or_default().push(values);
+        self.pool.lock().entry(self.len).or_default().push(values);
     }
 }
 
@@ -107,14 +139,14 @@ impl<T> Clone for Buffer<T> {
 
 impl<T> fmt::Debug for Buffer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Buffer({} values)", self.inner.values.len())
+        write!(f, "Buffer({} values)", self.inner.len)
     }
 }
 
 impl<T: Pod> Buffer<T> {
     /// The values.
     pub fn as_slice(&self) -> &[T] {
-        &self.inner.values
+        &self.inner.values[self.inner.range()]
     }
 
     /// A copy of the values for whoever leaves the device.
@@ -132,11 +164,14 @@ impl<T: Pod> Buffer<T> {
     /// [`Error::Memory`] if there is none for the copy.
     pub fn make_mut(&mut self) -> Result<&mut [T]> {
         if Arc::get_mut(&mut self.inner).is_none() {
-            let copy = self.inner.pool.copy_of(&self.inner.values)?;
+            let copy = self.inner.pool.copy_of(self.as_slice())?;
             *self = copy;
         }
         match Arc::get_mut(&mut self.inner) {
-            Some(inner) => Ok(&mut inner.values),
+            Some(inner) => {
+                let range = inner.range();
+                Ok(&mut inner.values[range])
+            }
             None => unreachable!("a buffer just made has one holder"),
         }
     }

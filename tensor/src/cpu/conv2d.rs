@@ -3,11 +3,13 @@
 
 use std::ops::Range;
 
+use bytemuck::{cast_slice, cast_slice_mut};
 use gemm::Parallelism;
 use rayon::prelude::*;
 
 use super::matrix::{Matrix, MatrixMut, finish_rows, product};
 use super::patch::{columns, is_pointwise, scatter};
+use super::winograd::{Operands, Tiles};
 use crate::ops::conv2d::{Geometry, Kernels};
 use crate::{Cpu, Element, Result};
 
@@ -54,21 +56,31 @@ fn parts(g: &Geometry, pieces: usize) -> usize {
     (PARTIAL_VALUES / (g.output[2] * padded_patch(g)).max(1)).clamp(4, 16).min(pieces).max(1)
 }
 
-/// Buffers beside the output that the forward takes on `threads` threads: the columns of a piece each.
-pub(super) fn workspace(g: &Geometry, threads: usize) -> Vec<usize> {
+/// Buffers beside the output that the forward takes on `threads` threads: the columns of a piece each. `fast` says whether
+/// fast algorithms are allowed.
+pub(super) fn workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usize> {
+    if let Some(tiles) = Tiles::forward(g).filter(|_| fast) {
+        return tiles.workspace().to_vec();
+    }
     let rows = g.n * g.output[0] * g.output[1];
     let piece = piece_rows(g, rows);
     vec![buffer_len(g, piece); threads.min(rows.div_ceil(piece))]
 }
 
 /// As [`workspace`], for dx.
-pub(super) fn dx_workspace(g: &Geometry, threads: usize) -> Vec<usize> {
+pub(super) fn dx_workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usize> {
+    if let Some(tiles) = Tiles::backward(g).filter(|_| fast) {
+        return tiles.workspace().to_vec();
+    }
     let piece = piece_rows(g, g.output[0] * g.output[1]);
     vec![buffer_len(g, piece); threads.min(g.n)]
 }
 
 /// As [`workspace`], for dw: the partial sums, and the columns of a piece each.
-pub(super) fn dw_workspace(g: &Geometry, threads: usize) -> Vec<usize> {
+pub(super) fn dw_workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usize> {
+    if let Some(tiles) = Tiles::weights(g).filter(|_| fast) {
+        return tiles.workspace().to_vec();
+    }
     let (rows, width) = (g.n * g.output[0] * g.output[1], padded_patch(g));
     let piece = piece_rows(g, rows);
     let parts = parts(g, rows.div_ceil(piece));
@@ -90,6 +102,13 @@ impl<E: Element> Kernels for Cpu<E> {
         let rows = g.n * g.output[0] * g.output[1];
         let mut y = self.take(rows * out)?;
         if rows * out == 0 {
+            return Ok(y);
+        }
+        if let (Some(cpu), Some(tiles)) = (self.fast(), Tiles::forward(g)) {
+            let bias = b.map(|b| cast_slice(b));
+            let operands = Operands { x: cast_slice(x), w: cast_slice(w), bias, relu, turned: false };
+            let all = cast_slice_mut(y.make_mut()?);
+            self.install(|| tiles.run(cpu, &operands, all))?;
             return Ok(y);
         }
         let piece = piece_rows(g, rows);
@@ -117,6 +136,12 @@ impl<E: Element> Kernels for Cpu<E> {
         if g.n * h * width * c == 0 {
             return Ok(dx);
         }
+        if let (Some(cpu), Some(tiles)) = (self.fast(), Tiles::backward(g)) {
+            let operands = Operands { x: cast_slice(dy), w: cast_slice(w), bias: None, relu: false, turned: true };
+            let all = cast_slice_mut(dx.make_mut()?);
+            self.install(|| tiles.run(cpu, &operands, all))?;
+            return Ok(dx);
+        }
         let piece = piece_rows(g, g.output[0] * g.output[1]);
         self.install(|| {
             dx.make_mut()?.par_chunks_mut(h * width * c).enumerate().try_for_each(|(n, dx)| {
@@ -133,6 +158,11 @@ impl<E: Element> Kernels for Cpu<E> {
         let (out, patch, width) = (g.output[2], g.patch(), padded_patch(g));
         let mut dw = self.take(out * patch)?;
         if out * patch == 0 {
+            return Ok(dw);
+        }
+        if let (Some(cpu), Some(tiles)) = (self.fast(), Tiles::weights(g)) {
+            let all = cast_slice_mut(dw.make_mut()?);
+            self.install(|| tiles.weights_gradient(cpu, cast_slice(x), cast_slice(dy), all))?;
             return Ok(dw);
         }
         let rows = g.n * g.output[0] * g.output[1];

@@ -5,8 +5,10 @@
 
 use std::ops::Range;
 
+use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
+use super::lrn_rows::Rows;
 use super::reduce::rows_per_job;
 use crate::ops::lrn::{Kernels, Lrn, Region};
 use crate::{Cpu, Device, Element, Result};
@@ -23,6 +25,9 @@ pub(super) fn workspace(spec: &Lrn, shape: [usize; 4]) -> Vec<usize> {
 
 impl<E: Element> Kernels for Cpu<E> {
     fn lrn(&self, spec: &Lrn, shape: [usize; 4], x: &Self::Floats) -> Result<(Self::Floats, Self::Floats)> {
+        if let Some(rows) = self.single().and_then(|_| Rows::of(spec, shape[3])) {
+            return self.normalise_rows(rows, shape[3], x.as_slice());
+        }
         if spec.beta == 0.75 {
             return self.lrn_forward(spec, shape, x.as_slice(), inverse_three_quarters);
         }
@@ -39,6 +44,9 @@ impl<E: Element> Kernels for Cpu<E> {
         dy: &Self::Floats,
     ) -> Result<Self::Floats> {
         let operands = [x.as_slice(), base.as_slice(), dy.as_slice()];
+        if let Some(rows) = self.single().and_then(|_| Rows::of(spec, shape[3])) {
+            return self.rows_dx(rows, shape[3], operands);
+        }
         if spec.beta == 0.75 {
             return self.lrn_backward(spec, shape, operands, inverse_three_quarters);
         }
@@ -55,6 +63,35 @@ fn inverse_three_quarters<E: Element>(base: E) -> E {
 }
 
 impl<E: Element> Cpu<E> {
+    /// Rows of `c` values in single precision, which E is.
+    fn normalise_rows(&self, rows: Rows, c: usize, x: &[E]) -> Result<(Floats<E>, Floats<E>)> {
+        let (mut y, mut base) = (self.take(x.len())?, self.take(x.len())?);
+        let x: &[f32] = cast_slice(x);
+        let (outs, bases) = (cast_slice_mut::<E, f32>(y.make_mut()?), cast_slice_mut::<E, f32>(base.make_mut()?));
+        let job = rows_per_job(c) * c;
+        self.install(|| {
+            let jobs = outs.par_chunks_mut(job).zip(bases.par_chunks_mut(job)).zip(x.par_chunks(job));
+            jobs.for_each(|((y, base), x)| rows.forward(x, y, Some(base)));
+        });
+        Ok((y, base))
+    }
+
+    /// dx of [`normalise_rows`](Self::normalise_rows).
+    fn rows_dx(&self, rows: Rows, c: usize, operands: [&[E]; 3]) -> Result<Floats<E>> {
+        let [x, base, dy]: [&[f32]; 3] = operands.map(|of| cast_slice(of));
+        let mut dx = self.take(x.len())?;
+        let out = cast_slice_mut::<E, f32>(dx.make_mut()?);
+        let job = rows_per_job(c) * c;
+        self.install(|| {
+            let jobs = out.par_chunks_mut(job).enumerate();
+            jobs.for_each(|(i, dx)| {
+                let all = i * job..i * job + dx.len();
+                rows.backward(&x[all.clone()], Some(&base[all.clone()]), &dy[all], dx);
+            });
+        });
+        Ok(dx)
+    }
+
     fn lrn_forward<P>(&self, spec: &Lrn, shape: [usize; 4], x: &[E], power: P) -> Result<(Floats<E>, Floats<E>)>
     where
         P: Fn(E) -> E + Sync,

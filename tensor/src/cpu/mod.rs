@@ -15,6 +15,7 @@ mod linear;
 mod local2d;
 mod lrn;
 mod lrn_pool;
+mod lrn_rows;
 mod matrix;
 mod memory;
 mod patch;
@@ -23,7 +24,10 @@ mod pool;
 mod prepare;
 mod reduce;
 mod sample;
+mod simd;
+mod tile;
 mod update;
+mod winograd;
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,8 +43,20 @@ pub struct Cpu<E: Element> {
     shared: Arc<Shared<E>>,
 }
 
+/// Which algorithms convolutions may use in single precision; double precision is always exact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Algorithms {
+    /// Those with fewer multiplications, too, where they pay: Winograd's for 3x3 and 5x5 kernels, whose errors are up to
+    /// 1e-5 of what the terms' absolute values add up to.
+    #[default]
+    Fast,
+    /// Plain sums of products only.
+    Exact,
+}
+
 struct Shared<E> {
     threads: rayon::ThreadPool,
+    algorithms: Algorithms,
     floats: Arc<Pool<E>>,
     ints: Arc<Pool<u32>>,
 }
@@ -51,6 +67,14 @@ impl<E: Element> Cpu<E> {
     /// # Errors
     /// [`Error::Argument`] for 0 threads, [`Error::Device`] if the system refuses them.
     pub fn new(threads: usize) -> Result<Self> {
+        Self::with_algorithms(threads, Algorithms::default())
+    }
+
+    /// A backend on `threads` threads that uses these algorithms.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_algorithms(threads: usize, algorithms: Algorithms) -> Result<Self> {
         if threads == 0 {
             return Err(Error::argument("cpu", "the number of threads must be at least 1, got 0"));
         }
@@ -62,7 +86,9 @@ impl<E: Element> Cpu<E> {
                 device: "cpu".into(),
                 what: format!("cannot start {threads} threads: {e}"),
             })?;
-        Ok(Self { shared: Arc::new(Shared { threads: pool, floats: Arc::default(), ints: Arc::default() }) })
+        Ok(Self {
+            shared: Arc::new(Shared { threads: pool, algorithms, floats: Arc::default(), ints: Arc::default() }),
+        })
     }
 
     /// The number of threads.
@@ -73,6 +99,16 @@ impl<E: Element> Cpu<E> {
     /// Bytes of all buffers, of those in use and of those kept for the next of the same length.
     pub fn allocated_bytes(&self) -> u64 {
         self.shared.floats.bytes() + self.shared.ints.bytes()
+    }
+
+    /// This backend where it computes in single precision and may use fast algorithms.
+    pub(crate) fn fast(&self) -> Option<&Cpu<f32>> {
+        self.single().filter(|cpu| cpu.shared.algorithms == Algorithms::Fast)
+    }
+
+    /// This backend where it computes in single precision.
+    pub(crate) fn single(&self) -> Option<&Cpu<f32>> {
+        (self as &dyn std::any::Any).downcast_ref()
     }
 
     /// Runs `work` on the backend's threads: rayon's parallel loops inside use them and no others.
@@ -146,7 +182,7 @@ impl<E: Element> Device for Cpu<E> {
     }
 
     fn plan(&self) -> Plan {
-        plan::plan::<E>(self.threads())
+        plan::plan::<E>(self.threads(), self.fast().is_some())
     }
 
     fn bytes(&self, buffer: &Buffer<E>) -> u64 {

@@ -43,6 +43,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("run.precision", "f32, tf32 or bf16"),
     ("run.checkpoint_steps", "also save every so many steps; 0: only after epochs"),
     ("run.keep", "checkpoints kept, beside the best"),
+    ("tensor.algorithms", "on the CPU, fast (Winograd's too) or exact"),
 ];
 
 /// Turns `section.name=value` into a table; the value is TOML, or else taken as text.

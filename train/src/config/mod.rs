@@ -26,6 +26,8 @@ pub struct Config {
     pub optim: OptimConfig,
     /// Length, seed and machine.
     pub run: RunConfig,
+    /// How kernels compute.
+    pub tensor: TensorConfig,
 }
 
 /// The network.
@@ -234,6 +236,34 @@ impl Default for RunConfig {
             keep: 2,
         }
     }
+}
+
+/// Which algorithms the CPU's convolutions may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AlgorithmsKind {
+    /// Winograd's too, where they are faster.
+    #[default]
+    Fast,
+    /// Sums of products only.
+    Exact,
+}
+
+impl From<AlgorithmsKind> for tensor::Algorithms {
+    fn from(kind: AlgorithmsKind) -> Self {
+        match kind {
+            AlgorithmsKind::Fast => Self::Fast,
+            AlgorithmsKind::Exact => Self::Exact,
+        }
+    }
+}
+
+/// How kernels compute.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TensorConfig {
+    /// On the CPU: `fast`, or `exact`, which rounds less and takes up to twice as long.
+    pub algorithms: AlgorithmsKind,
 }
 
 impl Config {

@@ -18,6 +18,7 @@ const FREE: &[&str] = &[
     "run.precision",
     "run.checkpoint_steps",
     "run.keep",
+    "tensor.algorithms",
 ];
 
 impl Config {

@@ -1,0 +1,311 @@
+//! Outputs, and gradients of inputs.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::transform::{POINTS, TILE, input, kernel, output};
+use super::{Kernel, Layout, Parts, Tiles};
+use crate::cpu::simd::{LANES, Vector, Work, dispatch};
+use crate::cpu::tile::{COLUMNS, Strided, Target, product};
+use crate::{Cpu, Result};
+
+/// Tiles that one task transforms.
+const TASK: usize = 6;
+/// Points this far ahead are asked for before they are written: the processor does not foresee as many streams.
+pub(super) const AHEAD: usize = 2 * LANES;
+/// Channels, on either side, of the kernels that one task transforms.
+const CHANNELS: usize = LANES;
+
+/// What a convolution reads.
+#[derive(Clone, Copy)]
+pub(in crate::cpu) struct Operands<'a> {
+    pub x: &'a [f32],
+    pub w: &'a [f32],
+    pub bias: Option<&'a [f32]>,
+    pub relu: bool,
+    /// Whether x is dy, of a convolution with these weights, and y its dx.
+    pub turned: bool,
+}
+
+impl Tiles {
+    /// Buffers that [`run`](Self::run) and [`weights_gradient`](Self::weights_gradient) take.
+    pub fn workspace(&self) -> [usize; 3] {
+        let [inner, outer] = self.group();
+        let block = |channels| self.groups * Layout::new(self.block, channels).group;
+        [self.groups * TILE * inner * outer, block(inner), block(outer)]
+    }
+
+    /// y from x, written in full.
+    pub fn run(&self, cpu: &Cpu<f32>, operands: &Operands<'_>, y: &mut [f32]) -> Result<()> {
+        let [kernels, points, products] = self.workspace();
+        let (mut kernels, mut points, mut products) = (cpu.take(kernels)?, cpu.take(points)?, cpu.take(products)?);
+        self.transform_kernels(operands, kernels.make_mut()?);
+        let (kernels, points, products) = (kernels.as_slice(), points.make_mut()?, products.make_mut()?);
+        for start in (0..self.tiles()).step_by(self.block) {
+            let block = start..(start + self.block).min(self.tiles());
+            self.transform_inputs(operands.x, block.clone(), points);
+            self.multiply(block.len(), points, kernels, products);
+            self.transform_outputs(operands, block, products, y);
+        }
+        Ok(())
+    }
+
+    /// Transformed kernels: `[group][point][panel of outputs][in][COLUMNS]`, the last panel as wide as what is left.
+    fn transform_kernels(&self, operands: &Operands<'_>, kernels: &mut [f32]) {
+        let [inner, outer] = self.group();
+        let per_group = [inner / CHANNELS, outer / CHANNELS];
+        let kernels = &Parts::new(kernels);
+        (0..self.groups * per_group[0] * per_group[1]).into_par_iter().for_each(|task| {
+            let (group, rest) = (task / (per_group[0] * per_group[1]), task % (per_group[0] * per_group[1]));
+            let from = [rest % per_group[0] * CHANNELS, rest / per_group[0] * CHANNELS];
+            let work = TransformKernels { tiles: self, operands, group, from, kernels };
+            dispatch(self.level, work);
+        });
+    }
+
+    /// A block's tiles as points, in the [`Layout`] of the whole block.
+    pub(super) fn transform_inputs(&self, x: &[f32], block: Range<usize>, points: &mut [f32]) {
+        assert!(x.len() >= self.n * self.input.iter().product::<usize>(), "all pictures");
+        let (points, layout) = (&Parts::new(points), Layout::new(self.block, self.group()[0]));
+        tasks(&block).for_each(|tiles| {
+            dispatch(self.level, TransformInputs { tiles: self, x, first: block.start, range: tiles, layout, points });
+        });
+    }
+
+    /// products = points times kernels, point by point.
+    fn multiply(&self, tiles: usize, points: &[f32], kernels: &[f32], products: &mut [f32]) {
+        let [inner, outer] = self.group();
+        let [from, to] = self.group().map(|channels| Layout::new(self.block, channels));
+        let products = &Parts::new(products);
+        (0..self.groups * TILE).into_par_iter().for_each(|task| {
+            let (group, point) = (task / TILE, task % TILE);
+            let a = Strided { data: &points[from.at(group, point, 0)..], row: from.row, column: 1 };
+            let kernels = &kernels[task * inner * outer..][..inner * outer];
+            // SAFETY: this point's products belong to this task.
+            let out = unsafe { products.part(to.at(group, point, 0), tiles * to.row) };
+            for first in (0..outer).step_by(COLUMNS) {
+                let n = COLUMNS.min(outer - first);
+                let b = Strided { data: &kernels[first * inner..], row: n, column: 1 };
+                let out = &mut out[first..];
+                let c = Target { data: out.as_mut_ptr(), len: out.len(), row: to.row };
+                // SAFETY: as above.
+                unsafe { product(self.level, [tiles, n, inner], a, b, c, false) };
+            }
+        });
+    }
+
+    /// A block's tiles of y from their points.
+    fn transform_outputs(&self, operands: &Operands<'_>, block: Range<usize>, products: &[f32], y: &mut [f32]) {
+        assert!(y.len() >= self.n * self.output.iter().product::<usize>(), "all pictures");
+        let (y, layout) = (&Parts::new(y), Layout::new(self.block, self.group()[1]));
+        tasks(&block).for_each(|tiles| {
+            let work =
+                TransformOutputs { tiles: self, operands, first: block.start, range: tiles, layout, products, y };
+            dispatch(self.level, work);
+        });
+    }
+}
+
+/// The tiles of a block, some for each task.
+pub(super) fn tasks(block: &Range<usize>) -> impl IndexedParallelIterator<Item = Range<usize>> {
+    let block = block.clone();
+    (0..block.len().div_ceil(TASK)).into_par_iter().map(move |task| {
+        let first = block.start + task * TASK;
+        first..(first + TASK).min(block.end)
+    })
+}
+
+/// G w Gt of [`CHANNELS`] x [`CHANNELS`] kernels.
+struct TransformKernels<'a> {
+    tiles: &'a Tiles,
+    operands: &'a Operands<'a>,
+    group: usize,
+    /// The first input and output channel within the group.
+    from: [usize; 2],
+    kernels: &'a Parts<'a>,
+}
+
+impl Work for TransformKernels<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        match self.tiles.kernel {
+            Kernel::Three => self.of_side::<V, 3, 9>(),
+            Kernel::Five => self.of_side::<V, 5, 25>(),
+        }
+    }
+}
+
+impl TransformKernels<'_> {
+    #[inline(always)]
+    fn of_side<V: Vector, const R: usize, const AREA: usize>(&self) {
+        let Self { tiles, group, from, .. } = *self;
+        let [inner, outer] = tiles.group();
+        let mut kernels = [[[0.0f32; CHANNELS]; CHANNELS]; AREA];
+        self.gather(&mut kernels);
+        let panel = from[1] / COLUMNS * COLUMNS;
+        let width = COLUMNS.min(outer - panel);
+        for i in 0..CHANNELS {
+            let rows: [[V; R]; R] = std::array::from_fn(|y| std::array::from_fn(|x| V::of(&kernels[y * R + x][i])));
+            let half: [[V; POINTS]; R] = rows.map(kernel::<V, R>);
+            for q in 0..POINTS {
+                let column = kernel::<V, R>(std::array::from_fn(|y| half[y][q]));
+                for (p, value) in column.into_iter().enumerate() {
+                    let point = (group * TILE + p * POINTS + q) * inner * outer;
+                    let at = point + panel * inner + (from[0] + i) * width + from[1] - panel;
+                    // SAFETY: these channels' kernels belong to this task.
+                    value.put(unsafe { self.kernels.part(at, LANES) });
+                }
+            }
+        }
+    }
+
+    /// `[place][in][out]` from weights that lie `[out][place][in]` as the forward has them.
+    #[inline(always)]
+    fn gather<const AREA: usize>(&self, kernels: &mut [[[f32; CHANNELS]; CHANNELS]; AREA]) {
+        let Self { tiles, operands, group, from, .. } = *self;
+        let [inner, outer] = tiles.group();
+        if operands.turned {
+            let w = &operands.w[group * outer * inner * AREA..];
+            for (place, kernels) in kernels.iter_mut().enumerate() {
+                for (i, kernels) in kernels.iter_mut().enumerate() {
+                    let at = ((from[0] + i) * AREA + AREA - 1 - place) * outer + from[1];
+                    kernels.copy_from_slice(&w[at..at + CHANNELS]);
+                }
+            }
+        } else {
+            let w = &operands.w[group * outer * inner * AREA..];
+            for o in 0..CHANNELS {
+                for (place, kernels) in kernels.iter_mut().enumerate() {
+                    let w = &w[((from[1] + o) * AREA + place) * inner + from[0]..][..CHANNELS];
+                    for (kernels, &w) in kernels.iter_mut().zip(w) {
+                        kernels[o] = w;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Bt x B of the tiles of one task.
+struct TransformInputs<'a> {
+    tiles: &'a Tiles,
+    x: &'a [f32],
+    /// The block's first tile.
+    first: usize,
+    range: Range<usize>,
+    layout: Layout,
+    points: &'a Parts<'a>,
+}
+
+/// Where nothing is to be read.
+const OUTSIDE: usize = usize::MAX;
+
+impl Tiles {
+    /// Where in x the first channel of each of a tile's inputs is, or [`OUTSIDE`].
+    #[inline(always)]
+    fn places(&self, tile: usize) -> [[usize; POINTS]; POINTS] {
+        let ([h, width, c], [picture, top, left]) = (self.input, self.place(tile));
+        std::array::from_fn(|i| {
+            let y = (top + i).checked_sub(self.pads[0]).filter(|&y| y < h);
+            std::array::from_fn(|j| {
+                let x = (left + j).checked_sub(self.pads[1]).filter(|&x| x < width);
+                y.zip(x).map_or(OUTSIDE, |(y, x)| ((picture * h + y) * width + x) * c)
+            })
+        })
+    }
+}
+
+impl Work for TransformInputs<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { tiles, x, first, range, layout, points } = self;
+        let (inner, c) = (tiles.group()[0], tiles.input[2]);
+        for tile in range {
+            let places = tiles.places(tile);
+            for channel in (0..c).step_by(LANES) {
+                let at = layout.at(channel / inner, 0, tile - first) + channel % inner;
+                let mut half = [[V::splat(0.0); POINTS]; POINTS];
+                for point in 0..TILE {
+                    V::prefetch(points.near(at + point * layout.point + AHEAD));
+                }
+                for (places, half) in places.iter().zip(&mut half) {
+                    *half = input(places.map(|place| match place {
+                        OUTSIDE => V::splat(0.0),
+                        // SAFETY: a place in a picture and a vector of its channels; all pictures are in x, as
+                        // `transform_inputs` asserted.
+                        place => unsafe { V::load(x.as_ptr().add(place + channel)) },
+                    }));
+                }
+                for q in 0..POINTS {
+                    let column = input(std::array::from_fn(|p| half[p][q]));
+                    for (p, value) in column.into_iter().enumerate() {
+                        // SAFETY: this tile's points belong to this task.
+                        value.put(unsafe { points.part(at + (p * POINTS + q) * layout.point, LANES) });
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// At p A of the tiles of one task; bias and ReLU on the way.
+struct TransformOutputs<'a> {
+    tiles: &'a Tiles,
+    operands: &'a Operands<'a>,
+    /// The block's first tile.
+    first: usize,
+    range: Range<usize>,
+    layout: Layout,
+    products: &'a [f32],
+    y: &'a Parts<'a>,
+}
+
+impl Work for TransformOutputs<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        match self.tiles.kernel {
+            Kernel::Three => self.tiles_of::<V, 5>(),
+            Kernel::Five => self.tiles_of::<V, 3>(),
+        }
+    }
+}
+
+impl TransformOutputs<'_> {
+    #[inline(always)]
+    fn tiles_of<V: Vector, const M: usize>(&self) {
+        let Self { tiles, operands, first, layout, products, y, .. } = self;
+        let ([oh, ow, out], outer) = (tiles.output, tiles.group()[1]);
+        for tile in self.range.clone() {
+            let [picture, top, left] = tiles.place(tile);
+            let [rows, columns] = [M.min(oh - top), M.min(ow - left)];
+            for channel in (0..out).step_by(LANES) {
+                let at = layout.at(channel / outer, 0, tile - first) + channel % outer;
+                let mut half = [[V::splat(0.0); M]; POINTS];
+                for (p, half) in half.iter_mut().enumerate() {
+                    let row = |q| V::of(&products[at + (p * POINTS + q) * layout.point..]);
+                    *half = output::<V, M>(std::array::from_fn(row));
+                }
+                let bias = operands.bias.map_or(V::splat(0.0), |bias| V::of(&bias[channel..]));
+                for j in 0..M {
+                    let column = output::<V, M>(std::array::from_fn(|p| half[p][j]));
+                    for (i, value) in column.into_iter().enumerate() {
+                        if i < rows && j < columns {
+                            let value = value.add(bias);
+                            let value = if operands.relu { value.relu() } else { value };
+                            let place = ((picture * oh + top + i) * ow + left + j) * out + channel;
+                            // SAFETY: this tile's outputs belong to this task.
+                            value.put(unsafe { y.part(place, LANES) });
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

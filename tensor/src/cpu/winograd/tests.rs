@@ -1,0 +1,111 @@
+//! Every level of vectors against plain sums in double precision.
+
+use super::*;
+use crate::Cpu;
+use crate::cpu::simd::levels;
+use crate::ops::Padding;
+use crate::ops::conv2d::Kernels;
+use crate::random::{Stream, purpose};
+use crate::{Device, ops::Conv2d};
+
+fn values(seed: u64, len: usize) -> Vec<f32> {
+    let stream = Stream::new(seed, purpose::USER, 0);
+    (0..len as u64).map(|i| 2.0 * stream.uniform(i) - 1.0).collect()
+}
+
+fn len(shape: [usize; 3], n: usize) -> usize {
+    n * shape.iter().product::<usize>()
+}
+
+/// Fails where the values are further from the exact ones than 1e-5, together and each by the largest.
+fn assert_near(what: &str, got: &[f32], exact: &[f64]) {
+    let square = |of: &dyn Fn(usize) -> f64| (0..exact.len()).map(|i| of(i).powi(2)).sum::<f64>().sqrt();
+    let error = square(&|i| f64::from(got[i]) - exact[i]) / square(&|i| exact[i]);
+    assert!(error < 1e-5, "{what}: relative error {error:e}");
+    let largest = exact.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+    for (i, (&g, e)) in got.iter().zip(exact).enumerate() {
+        assert!((f64::from(g) - e).abs() < 3e-5 * largest, "{what}: value {i} is {g}, exact {e}");
+    }
+}
+
+struct Case {
+    g: Geometry,
+    x: Vec<f32>,
+    w: Vec<f32>,
+    b: Vec<f32>,
+    dy: Vec<f32>,
+}
+
+impl Case {
+    fn new(side: usize, n: usize, sides: [usize; 2], channels: [usize; 2], groups: usize, padding: Padding) -> Self {
+        let spec = Conv2d { padding, groups, ..Conv2d::default() };
+        let shape = [n, sides[0], sides[1], channels[0]];
+        let g = spec.geometry(&shape, &[channels[1], side, side, channels[0] / groups]).expect("a geometry");
+        let (x, dy) = (values(1, len(g.input, n)), values(2, len(g.output, n)));
+        Self { g, x, w: values(3, channels[1] * g.patch()), b: values(4, channels[1]), dy }
+    }
+
+    /// y, dx and dw in double precision.
+    fn exact(&self) -> [Vec<f64>; 3] {
+        let cpu = Cpu::<f64>::new(1).expect("a thread");
+        let upload = |v: &[f32]| cpu.upload(&v.iter().map(|&v| f64::from(v)).collect::<Vec<_>>()).expect("memory");
+        let (x, w, b, dy) = (upload(&self.x), upload(&self.w), upload(&self.b), upload(&self.dy));
+        let y = cpu.conv2d(&self.g, &x, &w, Some(&b), true).expect("y");
+        let (dx, dw) = (cpu.conv2d_dx(&self.g, &w, &dy).expect("dx"), cpu.conv2d_dw(&self.g, &x, &dy).expect("dw"));
+        [y, dx, dw].map(|v| cpu.download(&v).expect("values"))
+    }
+
+    fn fast(&self, level: Level) -> [Vec<f32>; 3] {
+        let cpu = Cpu::<f32>::new(2).expect("threads");
+        let [mut y, mut dx, mut dw] = [self.dy.len(), self.x.len(), self.w.len()].map(|len| vec![f32::NAN; len]);
+        // Blocks that the tiles are no multiple of.
+        let at = |tiles: Option<Tiles>| Tiles { level, block: 30, ..tiles.expect("tiles") };
+        let (forward, backward) = (at(Tiles::forward(&self.g)), at(Tiles::backward(&self.g)));
+        let operands = Operands { x: &self.x, w: &self.w, bias: Some(&self.b), relu: true, turned: false };
+        let turned = Operands { x: &self.dy, w: &self.w, bias: None, relu: false, turned: true };
+        cpu.install(|| {
+            forward.run(&cpu, &operands, &mut y).expect("y");
+            backward.run(&cpu, &turned, &mut dx).expect("dx");
+            at(Tiles::weights(&self.g)).weights_gradient(&cpu, &self.x, &self.dy, &mut dw).expect("dw");
+        });
+        [y, dx, dw]
+    }
+
+    fn check(&self) {
+        let exact = self.exact();
+        for level in levels() {
+            for ((what, got), exact) in ["y", "dx", "dw"].iter().zip(self.fast(level)).zip(&exact) {
+                assert_near(&format!("{level:?}, {what} of {:?}", self.g), &got, exact);
+            }
+        }
+    }
+}
+
+#[test]
+fn three_by_three() {
+    Case::new(3, 11, [13, 13], [32, 48], 1, Padding::all(1)).check();
+    let uneven = Padding { top: 2, bottom: 0, left: 0, right: 1 };
+    Case::new(3, 6, [17, 22], [64, 32], 2, uneven).check();
+    Case::new(3, 100, [3, 4], [16, 16], 1, Padding::default()).check();
+}
+
+#[test]
+fn five_by_five() {
+    Case::new(5, 2, [27, 27], [32, 96], 2, Padding::all(2)).check();
+    let uneven = Padding { top: 4, bottom: 1, left: 3, right: 0 };
+    Case::new(5, 6, [11, 14], [64, 16], 1, uneven).check();
+}
+
+#[test]
+fn others_are_left_alone() {
+    let g = |x: [usize; 4], w: [usize; 4], spec: Conv2d| spec.geometry(&x, &w).expect("a geometry");
+    let plain = Conv2d::default();
+    assert!(Tiles::forward(&g([64, 16, 16, 16], [16, 3, 3, 16], plain)).is_some());
+    assert!(Tiles::forward(&g([64, 16, 16, 16], [16, 3, 3, 16], Conv2d { stride: [2, 1], ..plain })).is_none());
+    assert!(Tiles::forward(&g([64, 16, 16, 16], [16, 7, 7, 16], plain)).is_none());
+    assert!(Tiles::forward(&g([64, 16, 16, 24], [16, 3, 3, 24], plain)).is_none());
+    assert!(Tiles::forward(&g([1, 16, 16, 16], [16, 3, 3, 16], plain)).is_none(), "too few tiles");
+    // What lies beyond the picture on all sides has no tiles in dx.
+    let wide = Conv2d { padding: Padding::all(3), ..plain };
+    assert!(Tiles::backward(&g([64, 16, 16, 16], [16, 3, 3, 16], wide)).is_none());
+}
