@@ -9,7 +9,7 @@ use alexnet_benches::PAPER_CONVS;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tensor::ops::{Conv2d, Lrn, Padding, Pool2d, PoolKind};
 use tensor::random::{Stream, purpose};
-use tensor::{Cpu, Tensor};
+use tensor::{Algorithms, Cpu, Tensor};
 
 const BATCH: usize = 32;
 
@@ -21,9 +21,15 @@ fn random(cpu: &Cpu<f32>, shape: &[usize]) -> Tensor<Cpu<f32>> {
     Tensor::normal(cpu, shape, 0.0, 1.0, Stream::new(1, purpose::USER, shape.len() as u64)).unwrap()
 }
 
+/// By fast algorithms where there are any for the layer, and by sums of products.
 fn convolutions(c: &mut Criterion) {
-    let cpu = Cpu::<f32>::new(threads()).unwrap();
-    let mut group = c.benchmark_group("convolution");
+    convolutions_by(c, "convolution", Algorithms::Fast);
+    convolutions_by(c, "exact convolution", Algorithms::Exact);
+}
+
+fn convolutions_by(c: &mut Criterion, name: &str, algorithms: Algorithms) {
+    let cpu = Cpu::<f32>::with_algorithms(threads(), algorithms).unwrap();
+    let mut group = c.benchmark_group(name);
     group.sample_size(10);
     for conv in &PAPER_CONVS {
         let padding = match conv.name {
@@ -77,6 +83,12 @@ fn memory_bound(c: &mut Criterion) {
     group.bench_function("pool1 forward", |b| b.iter(|| black_box(x.pool(&pool).unwrap())));
     group.bench_function("pool1 backward", |b| {
         b.iter(|| black_box(pooled.pool_dx(&pool, x.shape(), positions.as_ref()).unwrap()));
+    });
+    let (pooled, kept) = x.lrn_max_pool(&lrn, &pool).unwrap();
+    group.bench_function("lrn1 and pool1 forward", |b| b.iter(|| black_box(x.lrn_max_pool(&lrn, &pool).unwrap())));
+    group.throughput(Throughput::Bytes(2 * bytes + 2 * 4 * pooled.len() as u64));
+    group.bench_function("lrn1 and pool1 backward", |b| {
+        b.iter(|| black_box(pooled.lrn_max_pool_dx(&lrn, &pool, &x, &kept).unwrap()));
     });
 }
 

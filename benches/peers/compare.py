@@ -1,9 +1,11 @@
-"""Runs ours and PyTorch alternately on the same work and prints a table of medians: compare.py [ROUNDS] [SECONDS].
+"""Runs ours and other frameworks alternately on the same work and prints a table of medians.
 
-PyTorch runs with malloc told to keep its memory, so that fresh activations do not cost it page faults.
+PyTorch runs with malloc told to keep its memory, so that fresh activations do not cost it page faults; Keras likewise.
 Build ours first: cargo build --release
 """
+import argparse
 import datetime
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -20,26 +22,42 @@ KEEP_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": "17179869184",
     "MALLOC_TOP_PAD_": "67108864",
 }
+PACKAGES = {"torch": "torch", "keras": "keras", "tensorflow": "tensorflow-cpu", "onnx": "onnxruntime"}
+ALL = len(os.sched_getaffinity(0))
+# Peer, network, work, batch, threads.
 WORK = [
-    ("paper", "train", 128), ("paper", "train", 32), ("one-weird-trick", "train", 128),
-    ("paper", "predict", 1), ("paper", "predict", 32), ("paper", "predict", 128),
-    ("one-weird-trick", "predict", 1), ("one-weird-trick", "predict", 32), ("one-weird-trick", "predict", 128),
+    ("torch", "paper", "train", 128, ALL), ("torch", "paper", "train", 32, ALL),
+    ("torch", "one-weird-trick", "train", 128, ALL), ("torch", "one-weird-trick", "train", 32, ALL),
+    ("keras", "keras", "train", 128, ALL), ("torch", "paper", "train", 128, 1),
+    *[("torch", model, "predict", batch, ALL) for model in ("paper", "one-weird-trick") for batch in (1, 32, 128)],
+    *[("keras", "keras", "predict", batch, ALL) for batch in (1, 32, 128)],
+    *[("onnx", model, "predict", 1, threads) for model in ("paper", "one-weird-trick", "keras") for threads in (ALL, 1)],
 ]
-THREADS = len(os.sched_getaffinity(0))
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="compare.py", description=__doc__)
+    parser.add_argument("rounds", nargs="?", type=int, default=3)
+    parser.add_argument("seconds", nargs="?", type=float, default=10, help="seconds a measurement")
+    parser.add_argument("--only", default="", help="rows that hold all of these words, e.g. 'torch train'")
+    return parser.parse_args()
 
 
 def measure(command, **env):
-    done = subprocess.run([*map(str, command)], env={**os.environ, **env}, capture_output=True, text=True, check=True)
+    done = subprocess.run([*map(str, command)], env={**os.environ, **env}, capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))} failed:\n{done.stderr}")
     return json.loads(done.stdout)
 
 
-def ours(model, work, batch, seconds):
-    flags = ["--batch", batch, "--threads", THREADS, "--seconds", seconds, "--device", "cpu", "--json"]
+def ours(model, work, batch, threads, seconds):
+    flags = ["--batch", batch, "--threads", threads, "--seconds", seconds, "--device", "cpu", "--json"]
     return measure([OURS, "bench", work, model, *flags])[0]
 
 
-def theirs(model, work, batch, seconds):
-    return measure([sys.executable, HERE / "torch_speed.py", model, work, batch, THREADS, seconds], **KEEP_MEMORY)
+def theirs(peer, model, work, batch, threads, seconds):
+    script = HERE / f"{peer}_speed.py"
+    return measure([sys.executable, script, model, work, batch, threads, seconds], **KEEP_MEMORY)
 
 
 def cpu():
@@ -47,19 +65,27 @@ def cpu():
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def main():
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 10
-    import torch
+def versions():
+    for name, package in PACKAGES.items():
+        try:
+            yield f"{name} {importlib.metadata.version(package)}"
+        except importlib.metadata.PackageNotFoundError:
+            yield f"{name} missing"
 
-    print(f"{datetime.date.today()}, {cpu()}, {THREADS} threads, f32, PyTorch {torch.__version__}, {rounds} rounds\n")
-    print("| work | batch | ours, images/s | PyTorch, images/s | ratio | ours, MiB | PyTorch, MiB |")
-    print("|---|---|---|---|---|---|---|")
-    for model, work, batch in WORK:
-        both = [(ours(model, work, batch, seconds), theirs(model, work, batch, seconds)) for _ in range(rounds)]
+
+def main():
+    args = arguments()
+    print(f"{datetime.date.today()}, {cpu()}, f32, {', '.join(versions())}, {args.rounds} rounds of {args.seconds:g} s\n")
+    print("| work | batch | threads | beside | ours, images/s | theirs, images/s | ratio | ours, MiB | theirs, MiB |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for peer, *row in WORK:
+        model, work, batch, threads = row
+        if not all(word in (peer, *map(str, row)) for word in args.only.split()):
+            continue
+        both = [(ours(*row, args.seconds), theirs(peer, *row, args.seconds)) for _ in range(args.rounds)]
         a, b = (statistics.median(r["images_per_s"] for r in runs) for runs in zip(*both))
         m, n = (max(r["peak_mib"] for r in runs) for runs in zip(*both))
-        print(f"| {work}, `{model}` | {batch} | {a:.1f} | {b:.1f} | {a / b:.2f} | {m} | {n} |", flush=True)
+        print(f"| {work}, `{model}` | {batch} | {threads} | {peer} | {a:.1f} | {b:.1f} | {a / b:.2f} | {m} | {n} |", flush=True)
 
 
 if __name__ == "__main__":

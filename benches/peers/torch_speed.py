@@ -2,15 +2,13 @@
 
 The counterpart of `alexnet bench`: the same work, channels_last, one line of JSON.
 """
-import json
-import resource
 import sys
-import time
 
 import torch
 from torch import nn
 
 import networks
+import timing
 
 
 def main():
@@ -34,14 +32,7 @@ def main():
         sgd.step()
         return loss.item()
 
-    times, begun = [], time.perf_counter()
-    while len(times) < 5 or time.perf_counter() - begun < seconds:
-        at = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - at)
-    steady = sorted(times[2:])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps({"images_per_s": round(batch / steady[len(steady) // 2], 2), "peak_mib": peak}))
+    timing.report(step, batch, seconds)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,46 @@
+"""Pictures a second of one network in ONNX Runtime: onnx_speed.py MODEL predict BATCH THREADS SECONDS.
+
+The network is PyTorch's of networks.py, exported for this batch.
+"""
+import os
+import subprocess
+import sys
+import tempfile
+
+EXPORT = """
+import sys, torch, networks
+name, batch, path = sys.argv[1:]
+net = networks.build(name).eval()
+torch.onnx.export(net, (torch.randn(int(batch), 3, 224, 224),), path, input_names=["x"], dynamo=False)
+"""
+
+
+def main():
+    name, work, batch, threads, seconds = sys.argv[1:]
+    if work != "predict":
+        sys.exit("ONNX Runtime predicts only")
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "network.onnx")
+        # In a process of its own, so that PyTorch's memory is not counted.
+        here = os.path.dirname(os.path.abspath(__file__))
+        done = subprocess.run([sys.executable, "-c", EXPORT, name, batch, path], cwd=here, capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(f"the export of {name} failed:\n{done.stderr}")
+        measure(path, int(batch), int(threads), float(seconds))
+
+
+def measure(path, batch, threads, seconds):
+    import numpy
+    import onnxruntime
+
+    import timing
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    x = numpy.random.default_rng(1).standard_normal((batch, 3, 224, 224), dtype=numpy.float32)
+    timing.report(lambda: session.run(None, {"x": x}), batch, seconds)
+
+
+if __name__ == "__main__":
+    main()
