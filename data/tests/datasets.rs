@@ -9,6 +9,28 @@ use alexnet_data::{PackOptions, Split, Storage, pack};
 use common::{Bytes, Setting, failure, jpeg, packed, packed_with, picture, square, write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_packed_comes_back(
+        records in prop::collection::vec((0..10u8, prop::collection::vec(any::<u8>(), 3072)), 1..8),
+        per_shard in 1..4u64,
+    ) {
+        let setting = Setting::new();
+        let bytes: Bytes = records.iter().flat_map(|(label, planes)| [&[*label], planes.as_slice()].concat()).collect();
+        let source = write(&setting, "test_batch.bin", &bytes);
+        let pack = packed_with(&setting, &source, |o| PackOptions { shard_bytes: per_shard * 3072, ..o });
+        prop_assert_eq!((pack.len(), pack.shards()), (records.len(), records.len().div_ceil(per_shard as usize)));
+        for (index, (label, planes)) in records.iter().enumerate() {
+            let pixels: Bytes = (0..1024).flat_map(|at| [0, 1, 2].map(|c| planes[c * 1024 + at])).collect();
+            prop_assert_eq!(pack.label(index), u32::from(*label));
+            prop_assert!(*pack.pixels(index).unwrap() == pixels);
+        }
+    }
+}
 
 /// A picture of 32 x 32 as CIFAR's planes, and as pixels.
 fn cifar_record(seed: u32) -> (Bytes, Bytes) {
@@ -43,6 +65,7 @@ fn cifar_is_stored_to_the_pixel() {
     let hundred = |i: u32| vec![3, (i * 31 % 100) as u8];
     write(&setting, "hundred/train.bin", &records(0..5, &hundred));
     let pack = packed(&setting, &setting.path("hundred"));
+    assert_eq!(pack.classes().len(), 100);
     assert_eq!((0..5).map(|i| pack.label(i)).collect::<Vec<_>>(), [0, 31, 62, 93, 24]);
     assert_eq!(pack.pixels(4).unwrap(), cifar_record(4).1);
 

@@ -53,9 +53,11 @@ pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
         read_labels(&file, labels, &mut all)?;
         records.files.push(file);
     }
-    let own = names(folder, if labels == 2 { "fine_label_names.txt" } else { "batches.meta.txt" })?;
+    let (file, classes) = if labels == 2 { ("fine_label_names.txt", 100) } else { ("batches.meta.txt", 10) };
+    // All of them, also where one file lacks some.
+    let own = names(folder, file)?.unwrap_or_else(|| (0..classes).map(|class: u32| class.to_string()).collect());
     let largest = all.iter().map(|&(label, _)| label).max().unwrap_or(0);
-    let mut lister = Lister::new(numbered(path, largest.into(), own, reading)?);
+    let mut lister = Lister::new(numbered(path, largest.into(), Some(own), reading)?);
     for (file, path) in paths.iter().enumerate() {
         let end = records.firsts.get(file + 1).copied().unwrap_or(all.len());
         for (record, &(label, checksum)) in all[records.firsts[file]..end].iter().enumerate() {
