@@ -39,38 +39,56 @@ fn bytes_of(words: &[u32]) -> Cow<'_, [u8]> {
 
 impl Cut {
     /// Fills `out` `[crop, crop, 3]` from `picture` `[size, size, 3]`, with the mean image `[size, size, 3]` if there
-    /// is one. [`Cut::picture`] is not looked at.
+    /// is one. [`Cut::picture`] is not looked at. The bits are the same on all processors.
     ///
     /// # Panics
     /// If the crop does not lie within the picture.
     pub fn write<E: Element>(&self, layout: Layout, picture: &[u8], mean: Option<&[E]>, out: &mut [E]) {
-        let width = 3 * layout.crop;
-        // By value of a row, so that the inner loop knows nothing of colours.
-        let colours = |of: [f32; 3]| (0..width).map(|i| E::of(f64::from(of[i % 3]))).collect::<Vec<E>>();
-        let (factor, offset, damping) = (colours(self.factor), colours(self.offset), E::of(f64::from(self.damping)));
-        let mut values = vec![E::zero(); width];
-        for (row, out) in out.chunks_exact_mut(width).enumerate() {
-            let start = self.start + 3 * row * layout.size;
-            let target = if self.mirror || layout.bgr { &mut values[..] } else { &mut *out };
-            let terms = picture[start..start + width].iter().zip(&factor).zip(&offset);
-            match mean {
-                Some(mean) => {
-                    let mean = &mean[start..start + width];
-                    for ((value, ((&pixel, &factor), &offset)), &mean) in target.iter_mut().zip(terms).zip(mean) {
-                        *value = number::<E>(pixel) * factor + (offset - mean * damping);
-                    }
-                }
-                None => {
-                    for (value, ((&pixel, &factor), &offset)) in target.iter_mut().zip(terms) {
-                        *value = number::<E>(pixel) * factor + offset;
-                    }
-                }
+        #[cfg(target_arch = "x86_64")]
+        if let (Some(way), Some(out)) = (fast::Way::best(), fast::as_f32_mut(out)) {
+            let done = match mean {
+                None => way.write(self, layout, picture, None, out),
+                Some(mean) => fast::as_f32(mean).is_some_and(|mean| way.write(self, layout, picture, Some(mean), out)),
+            };
+            if done {
+                return;
             }
-            match (self.mirror, layout.bgr) {
-                (false, false) => {}
-                (false, true) => exchange(values.chunks_exact(3), out, [2, 1, 0]),
-                (true, false) => exchange(values.chunks_exact(3).rev(), out, [0, 1, 2]),
-                (true, true) => exchange(values.chunks_exact(3).rev(), out, [2, 1, 0]),
+        }
+        self.write_plainly(layout, picture, mean, out);
+    }
+
+    fn write_plainly<E: Element>(&self, layout: Layout, picture: &[u8], mean: Option<&[E]>, out: &mut [E]) {
+        let width = 3 * layout.crop;
+        for (row, out) in out.chunks_exact_mut(width.max(1)).enumerate() {
+            self.write_pixels(layout, row, 0, picture, mean, out);
+        }
+    }
+
+    /// The pixels of a row of the crop from `first` on.
+    #[inline]
+    fn write_pixels<E: Element>(
+        &self,
+        layout: Layout,
+        row: usize,
+        first: usize,
+        picture: &[u8],
+        mean: Option<&[E]>,
+        out: &mut [E],
+    ) {
+        let start = self.start + 3 * row * layout.size;
+        let [factor, offset] = [self.factor, self.offset].map(|of| of.map(|v| E::of(f64::from(v))));
+        let damping = E::of(f64::from(self.damping));
+        let width = 3 * layout.crop;
+        let (picture, mean) = (&picture[start..start + width], mean.map(|mean| &mean[start..start + width]));
+        for (x, out) in out.chunks_exact_mut(3).enumerate().skip(first) {
+            let from = 3 * if self.mirror { layout.crop - 1 - x } else { x };
+            for c in 0..3 {
+                let scaled = number::<E>(picture[from + c]) * factor[c];
+                let value = match mean {
+                    Some(mean) => scaled + (offset[c] - mean[from + c] * damping),
+                    None => scaled + offset[c],
+                };
+                out[if layout.bgr { 2 - c } else { c }] = value;
             }
         }
     }
@@ -81,10 +99,6 @@ fn number<E: Element>(byte: u8) -> E {
     E::from_u8(byte).unwrap_or_else(E::zero)
 }
 
-fn exchange<'a, E: Element>(from: impl Iterator<Item = &'a [E]>, to: &mut [E], order: [usize; 3]) {
-    for (to, from) in to.chunks_exact_mut(3).zip(from) {
-        to[0] = from[order[0]];
-        to[1] = from[order[1]];
-        to[2] = from[order[2]];
-    }
-}
+#[cfg(target_arch = "x86_64")]
+#[path = "prepare_fast.rs"]
+mod fast;
