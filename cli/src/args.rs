@@ -307,6 +307,46 @@ pub enum Bench {
     Predict(BenchSpeed),
     /// A training step by layer: the time of each kernel, and its share of what the device can do.
     Layers(BenchLayers),
+    /// A pack's loader by stage: storage, decoding, augmentation, consumer, and which of them bounds it.
+    Data(BenchData),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Normalised floats
+    Floats,
+    /// Crops of bytes
+    Crops,
+    /// Whole pictures of bytes and what is to be cut from them, as `train` gives a device
+    Pictures,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct BenchData {
+    /// Pack to load
+    #[arg(value_name = "PACK")]
+    pub pack: PathBuf,
+    /// What the loader hands over
+    #[arg(long, value_enum, default_value_t = Output::Floats)]
+    pub output: Output,
+    /// Side of the crops [default: 224, or the pictures' if that is less]
+    #[arg(long, value_name = "N", value_parser = batch)]
+    pub crop: Option<usize>,
+    /// Pictures a batch
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = batch)]
+    pub batch: usize,
+    /// Threads to load with [default: all]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub threads: Option<usize>,
+    /// Seconds a stage
+    #[arg(long, value_name = "S", default_value_t = 3.0, value_parser = seconds)]
+    pub seconds: f64,
+    /// A setting of a training, e.g. data.mixup=0.2 [default: the paper's]; may be given again
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

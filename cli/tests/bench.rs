@@ -91,3 +91,28 @@ fn what_cannot_be_measured_is_said() {
     let message = world.fails(1, &["bench", "train", "tiny.toml", "--data", "no.pack"]);
     assert!(message.contains("no.pack"), "{message}");
 }
+
+#[test]
+fn a_loader_by_stage() {
+    let world = World::packed();
+    let measure = |more: &[&str]| {
+        let args = ["bench", "data", "train.pack", "--batch", "4", "--seconds", "0.02", "--threads", "1", "--json"];
+        let text = world.ok(&[&args[..], more].concat());
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    for more in [&[][..], &["--output", "crops"], &["--output", "pictures", "--set", "data.mixup=0.2"]] {
+        let found = measure(more);
+        positive(&found, &["images_per_s", "bytes_per_image", "bytes_per_s", "copy_bytes_per_s", "share_of_copy"]);
+        assert_eq!((found["work"].as_str(), found["shuffle"].as_str()), (Some("data"), Some("full")));
+        let stages: Vec<&str> =
+            found["stages"].as_array().unwrap().iter().map(|s| s["stage"].as_str().unwrap()).collect();
+        assert_eq!(stages, ["storage", "decode", "augment", "consumer"]);
+        assert!(stages.contains(&found["limit"].as_str().unwrap()));
+    }
+    let windowed = measure(&["--set", "data.shuffle=window", "--set", "data.window_bytes=5000"]);
+    assert_eq!(windowed["shuffle"], "window of 5000 bytes");
+    let text = world.ok(&["bench", "data", "train.pack", "--batch", "4", "--seconds", "0.02"]);
+    assert!(text.contains("the limit is ") && text.contains("of copying"), "{text}");
+    let message = world.fails(2, &["bench", "data", "train.pack"]);
+    assert!(message.contains("run.batch") && message.contains("12 pictures"), "{message}");
+}

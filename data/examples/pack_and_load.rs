@@ -5,7 +5,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use alexnet_data::{Augment, Colour, ColourRule, Input, Loader, LoaderOptions, Mean, Pack, PackOptions, pack};
+use alexnet_data::{
+    Augment, Colour, ColourRule, Erase, Input, Jitter, Loader, LoaderOptions, Mean, Mix, Pack, PackOptions,
+    ResizedCrop, Shuffle, pack,
+};
 use image::{Rgb, RgbImage};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,16 +29,47 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Pixels minus the mean image, as in the paper.
     let mean = Mean::Image(statistics.mean_image.clone());
     let input = Input { crop: 56, bgr: false, scale: 1.0, mean, deviation: None };
-    let colour = Some(Colour { rule: ColourRule::Source, deviation: 0.1 });
-    let augment = Some(Augment { random_crop: true, mirror: true, colour });
-    let options = LoaderOptions { batch: 8, seed: 1, shuffle: true, augment, ..LoaderOptions::default() };
-    let loader = Loader::new(pack, input, options)?;
+    let colour = Some(Colour { rule: ColourRule::Source, deviation: 0.1, components: None });
+    let augment = Some(Augment { random_crop: true, mirror: true, colour, ..Augment::default() });
+    let options = LoaderOptions { batch: 8, seed: 1, shuffle: Shuffle::Full, augment, ..LoaderOptions::default() };
+    let loader = Loader::new(pack, input.clone(), options)?;
     for batch in loader.batches(0, 0).take(2) {
         let batch = batch?;
         let mean = batch.images.mean().unwrap_or(0.0);
         println!("images {:?} of mean {mean:.2}, labels {:?}", batch.images.shape(), batch.labels);
     }
+
+    // As users of today train, in windows of 64 KB, as if the pack were larger than memory; crops of bytes.
+    let loader = Loader::new(Arc::clone(loader.pack()), input, today())?;
+    for batch in loader.crop_batches(0, 0).take(2) {
+        let batch = batch?;
+        let mixed = batch.mixed.iter().map(|other| format!("{} to {:.2}", other.label, other.share));
+        println!("{} bytes, labels {:?}, mixed with {:?}", batch.pixels.len(), batch.labels, mixed.collect::<Vec<_>>());
+    }
+    // What a device is given to crop by itself.
+    if let Some(batch) = loader.raw_batches(0, 0).next().transpose()? {
+        println!(
+            "{} pictures of {} x {} bytes, first view {:?}",
+            batch.labels.len(),
+            batch.size,
+            batch.size,
+            batch.views[0]
+        );
+    }
     Ok(())
+}
+
+fn today() -> LoaderOptions {
+    let augment = Augment {
+        mirror: true,
+        resized_crop: Some(ResizedCrop::default()),
+        jitter: Some(Jitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 }),
+        erase: Some(Erase::default()),
+        mix: Some(Mix { mixup: 0.2, cutmix: 1.0 }),
+        ..Augment::default()
+    };
+    let shuffle = Shuffle::Window { bytes: 64 << 10 };
+    LoaderOptions { batch: 4, seed: 1, shuffle, augment: Some(augment), ..LoaderOptions::default() }
 }
 
 /// Twelve pictures of stripes.

@@ -107,6 +107,12 @@ pub enum Error {
         /// Its length now.
         have: u64,
     },
+    /// A file of a pack was written to while the pack was open.
+    #[error("{}: was changed while it was being read; begin again when nothing writes to it", path.display())]
+    Changed {
+        /// The pack's file.
+        path: PathBuf,
+    },
     /// A pack of a newer program.
     #[error("{}: written as format version {found}, this program reads up to {supported}; update the program", path.display())]
     Version {

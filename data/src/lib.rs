@@ -4,8 +4,9 @@
 //! [`pack`](fn@pack) decodes the pictures of a source once (class folders, ILSVRC's tars and more: see [`SourceKind`]), makes squares of them as the paper does
 //! (Krizhevsky, Sutskever, Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012, section 2)
 //! and stores them in a few large HDF5 files, with their mean and their colour components. [`Pack`] maps those files.
-//! [`Loader`] makes batches of floats from it on several threads: random crops, mirrors and colour noise in training,
-//! the centre or ten crops in a test.
+//! [`Loader`] makes batches from it on several threads, of floats or of bytes: random crops, mirrors and colour noise in
+//! training, and what came after the paper ([`Augment`]); the centre or ten crops in a test. A pack larger than memory is
+//! shuffled in windows ([`Shuffle`]).
 //!
 //! Everything is deterministic: the bytes of a pack whatever the number of threads, and the batches whatever the number
 //! of threads or the place to begin at. Nothing that comes from outside is trusted: see [`BadPicture`] for pictures and
@@ -13,15 +14,15 @@
 //!
 //! ```no_run
 //! use std::sync::Arc;
-//! use alexnet_data::{Augment, Input, Loader, LoaderOptions, Mean, Pack, PackOptions, pack};
+//! use alexnet_data::{Augment, Input, Loader, LoaderOptions, Mean, Pack, PackOptions, Shuffle, pack};
 //!
 //! # fn main() -> alexnet_data::Result<()> {
 //! pack(&PackOptions::new("photographs/train", "train.pack"), |_| ())?;
 //! let pack = Arc::new(Pack::open("train.pack")?);
 //! let mean = Mean::Image(pack.statistics().mean_image.clone());
 //! let input = Input { crop: 224, bgr: false, scale: 1.0, mean, deviation: None };
-//! let augment = Some(Augment { random_crop: true, mirror: true, colour: None });
-//! let loader = Loader::new(pack, input, LoaderOptions { shuffle: true, augment, ..LoaderOptions::default() })?;
+//! let augment = Some(Augment { random_crop: true, mirror: true, ..Augment::default() });
+//! let loader = Loader::new(pack, input, LoaderOptions { shuffle: Shuffle::Full, augment, ..LoaderOptions::default() })?;
 //! for batch in loader.batches(0, 0) {
 //!     let batch = batch?;
 //!     println!("{:?} {:?}", batch.images.shape(), batch.labels);
@@ -35,6 +36,7 @@ mod error;
 mod format;
 mod hdf;
 pub mod ilsvrc2012;
+mod jpeg;
 mod loader;
 mod pack;
 mod picture;
@@ -45,8 +47,8 @@ mod statistics;
 pub use error::{BadPicture, Error, Result};
 pub use format::Storage;
 pub use loader::{
-    Augment, Batch, Batches, Colour, ColourRule, Input, Loader, LoaderOptions, Mean, Preparation, RawBatch, Views,
-    views,
+    Augment, Batch, Batches, Colour, ColourRule, CropBatch, Erase, Input, Jitter, Loader, LoaderOptions, Mean, Mix,
+    Mixed, Preparation, RawBatch, ResizedCrop, Shuffle, Views, views,
 };
 pub use ndarray;
 pub use pack::{PackOptions, PackReport, Progress, Refused, pack};
@@ -55,5 +57,5 @@ pub use reader::Pack;
 #[cfg(unix)]
 pub use reader::exit_on_cut_file;
 pub use source::{SourceKind, Split};
-pub use statistics::Statistics;
+pub use statistics::{Components, Statistics};
 pub use tensor;

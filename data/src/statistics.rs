@@ -2,6 +2,8 @@
 
 use ndarray::Array3;
 
+use crate::error::{Error, Result};
+
 /// What is known of all pictures of a pack, on the scale of 0 to 255. Bad pictures do not count.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statistics {
@@ -17,6 +19,46 @@ pub struct Statistics {
     pub eigenvalues: [f32; 3],
     /// `eigenvectors[k]` is the unit vector (R, G, B) of eigenvalue `k`; its largest part is positive.
     pub eigenvectors: [[f32; 3]; 3],
+}
+
+/// The principal components of colour, for pixels of 0 to 255.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Components {
+    /// Variances along the components, at least 0.
+    pub eigenvalues: [f32; 3],
+    /// `eigenvectors[k]` is the unit vector (R, G, B) of eigenvalue `k`.
+    pub eigenvectors: [[f32; 3]; 3],
+}
+
+impl Components {
+    /// Fails unless the eigenvalues are finite and not negative, and the vectors orthogonal and of length 1.
+    ///
+    /// # Errors
+    /// [`Error::Option`] that says what is wrong.
+    pub fn check(&self) -> Result<()> {
+        if !self.eigenvalues.iter().all(|l| l.is_finite() && *l >= 0.0) {
+            return Err(Error::option("eigenvalues", "three numbers of at least 0", format!("{:?}", self.eigenvalues)));
+        }
+        for (i, a) in self.eigenvectors.iter().enumerate() {
+            for (j, b) in self.eigenvectors.iter().enumerate() {
+                let product: f64 = a.iter().zip(b).map(|(x, y)| f64::from(x * y)).sum();
+                // Published ones have four digits.
+                let near = (product - f64::from(u8::from(i == j))).abs() < 0.01;
+                if !near {
+                    let got = format!("{:?}", self.eigenvectors);
+                    return Err(Error::option("eigenvectors", "three orthogonal vectors of length 1", got));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Statistics {
+    /// The principal components of colour.
+    pub fn components(&self) -> Components {
+        Components { eigenvalues: self.eigenvalues, eigenvectors: self.eigenvectors }
+    }
 }
 
 /// Exact sums over pictures: whole numbers, so that neither order nor interruption changes a bit of the result.

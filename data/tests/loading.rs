@@ -7,25 +7,23 @@ use std::sync::Arc;
 
 use alexnet_data::ndarray::{Array3, Array4, Axis, s};
 use alexnet_data::{
-    Augment, Batch, Colour, ColourRule, Error, Input, Loader, LoaderOptions, Mean, Pack, PackOptions, RawBatch,
-    Storage, Views, pack, views,
+    Augment, Batch, Colour, ColourRule, Erase, Error, Input, Jitter, Loader, LoaderOptions, Mean, Mix, Pack,
+    PackOptions, ResizedCrop, Shuffle, Storage, Views, pack, views,
 };
 use common::Setting;
 use proptest::prelude::*;
-use tensor::ops::Pictures;
-use tensor::{Cpu, Tensor};
 
 fn input(crop: usize) -> Input {
     Input { crop, bgr: false, scale: 1.0, mean: Mean::None, deviation: None }
 }
 
 fn augment() -> Option<Augment> {
-    let colour = Some(Colour { rule: ColourRule::Source, deviation: 0.1 });
-    Some(Augment { random_crop: true, mirror: true, colour })
+    let colour = Some(Colour { rule: ColourRule::Source, deviation: 0.1, components: None });
+    Some(Augment { random_crop: true, mirror: true, colour, ..Augment::default() })
 }
 
 fn training(batch: usize, threads: usize) -> LoaderOptions {
-    LoaderOptions { batch, threads, seed: 9, shuffle: true, augment: augment(), ..LoaderOptions::default() }
+    LoaderOptions { batch, threads, seed: 9, shuffle: Shuffle::Full, augment: augment(), ..LoaderOptions::default() }
 }
 
 fn packed() -> Arc<Pack> {
@@ -82,7 +80,7 @@ fn batches_do_not_depend_on_threads_sizes_or_the_place_to_begin() {
 #[test]
 fn what_is_drawn_follows_the_picture_not_its_place_in_the_epoch() {
     let pack = packed();
-    let in_order = LoaderOptions { shuffle: false, ..training(5, 2) };
+    let in_order = LoaderOptions { shuffle: Shuffle::None, ..training(5, 2) };
     let sorted = epoch(&pack, &input(20), &in_order, 2, 0);
     let mut shuffled = epoch(&pack, &input(20), &training(5, 2), 2, 0);
     shuffled.sort_by_key(|picture| picture.0);
@@ -203,8 +201,10 @@ proptest! {
 fn the_mean_image_is_cropped_with_the_picture() {
     let pack = packed();
     let image = pack.statistics().mean_image.clone();
-    let options =
-        LoaderOptions { augment: Some(Augment { random_crop: true, mirror: true, colour: None }), ..training(23, 2) };
+    let options = LoaderOptions {
+        augment: Some(Augment { random_crop: true, mirror: true, ..Augment::default() }),
+        ..training(23, 2)
+    };
     let plain = epoch(&pack, &input(25), &options, 1, 0);
     let with_mean = Input { mean: Mean::Image(image.clone()), ..input(25) };
     let subtracted = epoch(&pack, &with_mean, &options, 1, 0);
@@ -231,76 +231,6 @@ fn a_jpeg_pack_loads_too() {
     for (index, _, picture) in one {
         assert_eq!(picture, stored(&pack, index as usize));
     }
-}
-
-/// What the CPU's kernel makes of a raw batch.
-fn prepared(loader: &Loader, batch: &RawBatch) -> Vec<f32> {
-    let cpu = Cpu::<f32>::new(2).unwrap();
-    let preparation = loader.preparation();
-    let mean = preparation.mean_image.as_ref().map(|mean| Tensor::from_array(&cpu, mean.view().into_dyn()).unwrap());
-    let pictures = Pictures::upload(&cpu, batch.size, &batch.pixels).unwrap();
-    pictures.prepare(&preparation.prepare, mean.as_ref(), &batch.views).unwrap().to_vec().unwrap()
-}
-
-/// Fails unless the raw batches of an epoch, prepared, are its batches, bit for bit.
-fn assert_raw_is_the_same(loader: &Loader, epoch: u64, first: usize) -> Result<(), TestCaseError> {
-    let (batches, raw) = (loader.batches(epoch, first), loader.raw_batches(epoch, first));
-    let (batches, raw): (Vec<_>, Vec<_>) = (batches.map(Result::unwrap).collect(), raw.map(Result::unwrap).collect());
-    prop_assert_eq!(batches.len(), raw.len());
-    for (batch, raw) in batches.iter().zip(&raw) {
-        prop_assert_eq!((&batch.labels, &batch.indices), (&raw.labels, &raw.indices));
-        let found = prepared(loader, raw);
-        prop_assert_eq!(batch.images.len(), found.len());
-        prop_assert!(batch.images.iter().zip(&found).all(|(a, b)| a.to_bits() == b.to_bits()), "other bits");
-        for (place, &index) in raw.indices.iter().enumerate() {
-            let bytes = raw.size * raw.size * 3;
-            let stored = loader.pack().pixels(index as usize).unwrap();
-            prop_assert!(raw.pixels[place * bytes..(place + 1) * bytes] == *stored);
-        }
-    }
-    Ok(())
-}
-
-/// A pack of raw pictures and one of JPEGs.
-fn both_packs() -> [Arc<Pack>; 2] {
-    let setting = Setting::new();
-    setting.pack("raw");
-    pack(&PackOptions { storage: Storage::JPEG, ..setting.options("jpeg") }, |_| ()).unwrap();
-    [setting.open("raw"), setting.open("jpeg")]
-}
-
-#[test]
-fn raw_batches_prepared_are_the_batches_bit_for_bit() {
-    let packs = both_packs();
-    let colour = prop::option::of((any::<bool>(), 0.0..0.5f32).prop_map(|(paper, deviation)| Colour {
-        rule: if paper { ColourRule::Paper } else { ColourRule::Source },
-        deviation,
-    }));
-    let augment =
-        prop::option::of((any::<bool>(), any::<bool>(), colour).prop_map(|(random_crop, mirror, colour)| Augment {
-            random_crop,
-            mirror,
-            colour,
-        }));
-    let input =
-        (1..=32usize, any::<bool>(), 0.001..2.0f32, 0..3usize, prop::option::of(prop::array::uniform3(0.1..3.0f32)));
-    let place = (1..25usize, any::<u64>(), any::<bool>(), 0..3u64, 0..2usize, any::<bool>());
-    let config =
-        ProptestConfig { cases: 48, rng_seed: proptest::test_runner::RngSeed::Fixed(1), ..ProptestConfig::default() };
-    proptest!(config, |(augment in augment, input in input, place in place, jpeg: bool)| {
-        let pack = &packs[usize::from(jpeg)];
-        let (crop, bgr, scale, mean, deviation) = input;
-        let mean = match mean {
-            0 => Mean::None,
-            1 => Mean::Rgb(pack.statistics().mean_rgb),
-            _ => Mean::Image(pack.statistics().mean_image.clone()),
-        };
-        let (batch, seed, shuffle, epoch, first, ten) = place;
-        let views = if ten && augment.is_none() { Views::Ten } else { Views::Centre };
-        let options = LoaderOptions { batch, seed, shuffle, augment, views, threads: 2, ..LoaderOptions::default() };
-        let loader = Loader::new(Arc::clone(pack), Input { crop, bgr, scale, mean, deviation }, options).unwrap();
-        assert_raw_is_the_same(&loader, epoch, first)?;
-    });
 }
 
 #[test]
@@ -332,8 +262,17 @@ fn options_out_of_range_are_named() {
     );
     check(Input { deviation: Some([1.0, 0.0, 1.0]), ..input(8) }, usual(), "input: expected a scale and a deviation");
     check(Input { scale: f32::NAN, ..input(8) }, usual(), "input: ");
-    let colour = Some(Colour { rule: ColourRule::Paper, deviation: -1.0 });
-    let negative = Some(Augment { random_crop: false, mirror: false, colour });
+    let colour = Some(Colour { rule: ColourRule::Paper, deviation: -1.0, components: None });
+    let negative = Some(Augment { colour, ..Augment::default() });
+    let with = |augment: Augment| LoaderOptions { augment: Some(augment), ..usual() };
+    let resized_crop = Some(ResizedCrop { scale: [0.5, 1.5], ..ResizedCrop::default() });
+    check(input(8), with(Augment { resized_crop, ..Augment::default() }), "resized crop's scale: expected two rising");
+    let jitter = Some(Jitter { hue: 0.6, ..Jitter::default() });
+    check(input(8), with(Augment { jitter, ..Augment::default() }), "jitter: expected a hue of 0 to 0.5, got 0.6");
+    let erase = Some(Erase { probability: 1.5, ..Erase::default() });
+    check(input(8), with(Augment { erase, ..Augment::default() }), "erasing's probability: expected 0 to 1, got 1.5");
+    let mix = Some(Mix::default());
+    check(input(8), with(Augment { mix, ..Augment::default() }), "mix: expected alphas of 0 to 100");
     check(input(8), LoaderOptions { augment: negative, ..usual() }, "colour deviation: expected 0 or more, got -1");
     assert!(views(&[0; 5], 2, &input(1), Views::Centre).is_err());
 }

@@ -5,11 +5,13 @@ mod common;
 
 use std::env;
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use alexnet_data::{Pack, PackOptions, exit_on_cut_file, pack};
+use alexnet_data::{Input, Loader, LoaderOptions, Mean, Pack, PackOptions, Shuffle, exit_on_cut_file, pack};
 use common::{Setting, contents};
 
 const TASK: &str = "ALEXNET_DATA_TEST_TASK";
@@ -54,6 +56,20 @@ fn the_task() {
                 }
             });
         }
+        "load" => {
+            exit_on_cut_file();
+            let pack = Arc::new(Pack::open(folder.join("out")).unwrap());
+            let input = Input { crop: 32, bgr: false, scale: 1.0, mean: Mean::None, deviation: None };
+            let options = LoaderOptions { batch: 4, threads: 2, shuffle: Shuffle::Full, ..LoaderOptions::default() };
+            let loader = Loader::new(pack, input, options).unwrap();
+            println!("loading");
+            for batch in (0..u64::MAX).flat_map(|epoch| loader.batches(epoch, 0)) {
+                if let Err(error) = batch {
+                    eprintln!("failed: {error}");
+                    std::process::exit(3);
+                }
+            }
+        }
         "slowly" => {
             let _ = pack(&options(&folder), |_| std::thread::sleep(Duration::from_millis(5)));
         }
@@ -75,6 +91,38 @@ fn a_file_cut_in_the_instant_it_is_read_is_a_message() {
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("out/shard-00001.h5: cut short while it was being read; copy it again"), "{text}");
+}
+
+/// Whatever a loader's threads are at when a shard is cut or written to: an error or a message, and an end.
+#[test]
+fn a_pack_cut_or_written_to_while_it_is_loaded_is_a_message() {
+    for (number, cut) in [(0, true), (1, true), (2, true), (3, true), (4, false), (5, false)] {
+        let setting = Setting::new();
+        setting.pack("out");
+        let mut loader = child("load", &setting.path("")).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        let mut told = BufReader::new(loader.stdout.take().unwrap());
+        while !line.contains("loading") {
+            line.clear();
+            assert!(told.read_line(&mut line).unwrap() > 0, "it ended before it loaded");
+        }
+        std::thread::sleep(Duration::from_millis(10 + 3 * number));
+        let path = setting.path("out/shard-00002.h5");
+        let mut shard = File::options().write(true).open(path).unwrap();
+        match cut {
+            true => shard.set_len(4096).unwrap(),
+            false => {
+                shard.seek(SeekFrom::Start(9000)).unwrap();
+                shard.write_all(&[7]).unwrap();
+            }
+        }
+        let output = loader.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(matches!(output.status.code(), Some(1 | 3)), "{:?}: {text}", output.status);
+        let expected = if cut { ["truncated: need", "cut short while"] } else { ["was changed while", "checksum of"] };
+        assert!(expected.iter().any(|what| text.contains(what)), "{text}");
+        assert!(text.contains("shard-00002.h5"), "{text}");
+    }
 }
 
 #[test]

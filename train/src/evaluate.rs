@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use data::{Loader, LoaderOptions, Pack, Views};
+use data::{Loader, LoaderOptions, Pack, Shuffle, Views};
 use layers::Network;
 use ndarray::Array2;
 use serde::Serialize;
@@ -95,7 +95,7 @@ pub fn probabilities<B: Backend<Elem = f32>>(
 fn loader_options(options: &Options) -> LoaderOptions {
     LoaderOptions {
         batch: options.batch,
-        shuffle: false,
+        shuffle: Shuffle::None,
         threads: options.threads,
         augment: None,
         views: options.views,

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use data::{Loader, Preparation, RawBatch};
+use data::{Loader, Mixed, Preparation, RawBatch};
 use tensor::ops::{Pictures, Prepare, View};
 use tensor::{Backend, Tensor};
 
@@ -46,6 +46,8 @@ pub struct Fed<B: Backend> {
     pub labels: Vec<u32>,
     /// Where each picture stands in the pack.
     pub indices: Vec<u64>,
+    /// The other picture in each; empty where none is mixed.
+    pub mixed: Vec<Mixed>,
 }
 
 /// A loader's batches in order, each on the device when it is asked for. The first error is the last item.
@@ -76,7 +78,8 @@ impl<B: Backend<Elem = f32>> Feed<B> {
 fn upload<B: Backend>(device: &B, mut batch: RawBatch) -> Result<Fed<B>> {
     let pictures = Pictures::upload(device, batch.size, &batch.pixels)?;
     let (views, labels) = (std::mem::take(&mut batch.views), std::mem::take(&mut batch.labels));
-    Ok(Fed { pictures, views, labels, indices: std::mem::take(&mut batch.indices) })
+    let (indices, mixed) = (std::mem::take(&mut batch.indices), std::mem::take(&mut batch.mixed));
+    Ok(Fed { pictures, views, labels, indices, mixed })
 }
 
 /// Whether there is to be another. A panic is handed over as an error.

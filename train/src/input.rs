@@ -1,10 +1,10 @@
 //! From what a network's file says of its input to what the loader does to pixels.
 
-use data::{Augment, Colour as ColourNoise, ColourRule, Pack};
+use data::{Augment, Colour as ColourNoise, ColourRule, Erase, Jitter, Mix, Pack, ResizedCrop};
 use layers::model::{ChannelOrder, Input, Mean, Model};
 use ndarray::Array3;
 
-use crate::config::{Colour, Crop, DataConfig};
+use crate::config::{Colour, Crop, DataConfig, Pca};
 use crate::{Error, Result};
 
 /// Means that come from the pack a network was trained on: pixels of 0 to 255, RGB.
@@ -70,17 +70,39 @@ pub fn pixels(input: &Input, means: &PackMeans, size: usize) -> Result<data::Inp
 }
 
 /// How training pictures are varied.
-pub fn augment(config: &DataConfig) -> Option<Augment> {
+///
+/// # Errors
+/// [`Error::Setting`] for components of colour that were not read yet.
+pub fn augment(config: &DataConfig) -> Result<Option<Augment>> {
     let rule = match config.colour {
         Colour::None => None,
         Colour::Paper => Some(ColourRule::Paper),
         Colour::Source => Some(ColourRule::Source),
     };
-    config.augment.then(|| Augment {
+    let components = match &config.pca {
+        None => None,
+        Some(Pca::Values(components)) => Some(*components),
+        Some(Pca::File(path)) => {
+            return Err(Error::setting("data.pca", format!("{} is to be read first", path.display())));
+        }
+    };
+    let pair = |range: [f64; 2]| range.map(|v| v as f32);
+    let (scale, ratio) = (pair(config.crop_scale), pair(config.crop_ratio));
+    let changes = [config.brightness, config.contrast, config.saturation, config.hue, config.mixup, config.cutmix];
+    let [brightness, contrast, saturation, hue, mixup, cutmix] = changes.map(|v| v as f32);
+    let jitter = Jitter { brightness, contrast, saturation, hue };
+    let (probability, mix) = (config.erase as f32, Mix { mixup, cutmix });
+    let erase = Erase { probability, scale: pair(config.erase_scale), ratio: pair(config.erase_ratio) };
+    Ok(config.augment.then(|| Augment {
         random_crop: config.crop == Crop::Random,
         mirror: config.mirror,
-        colour: rule.map(|rule| ColourNoise { rule, deviation: config.colour_deviation as f32 }),
-    })
+        shared: config.shared,
+        colour: rule.map(|rule| ColourNoise { rule, deviation: config.colour_deviation as f32, components }),
+        resized_crop: (config.crop == Crop::Resized).then_some(ResizedCrop { scale, ratio }),
+        jitter: (jitter != Jitter::default()).then_some(jitter),
+        erase: (probability > 0.0).then_some(erase),
+        mix: (mix != Mix::default()).then_some(mix),
+    }))
 }
 
 /// Gives a network the pack's classes and picture size.

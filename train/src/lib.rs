@@ -23,12 +23,14 @@ pub mod predict;
 pub mod run;
 pub mod step;
 pub mod stop;
+pub mod targets;
 pub mod trainer;
 
 pub use config::Config;
 pub use error::{Error, Result};
 pub use metrics::Reading;
 pub use stop::Stop;
+pub use targets::Targets;
 
 /// The README's code, compiled.
 #[cfg(doctest)]

@@ -4,14 +4,14 @@
 //! does and computes nothing. On the CPU the rest of the program is added: the loader's batches and, when a checkpoint is
 //! written, a second copy of all that is saved.
 
-use data::{LoaderOptions, Views};
+use data::{LoaderOptions, Mixed, Views};
 use layers::{Model, Network};
 use optim::Optimizer;
 use tensor::{Backend, Memory, Tensor};
 
 use crate::config::Config;
 use crate::step::step_unread;
-use crate::{Error, Result, checkpoint};
+use crate::{Error, Result, Targets, checkpoint};
 
 /// Beside what is planned, a share of it, for gaps that the order of allocations leaves and for what the plan does not
 /// see, such as the kernels themselves: a 16th.
@@ -136,7 +136,7 @@ pub fn rehearse<B: Backend<Elem = f32>>(device: &B, work: &Work<'_>, batch: usiz
     if let Some((pictures, config)) = work.training {
         let mut optimizer = checkpoint::optimizer(&config.optim)?;
         for batch in batches(pictures, batch).into_iter().chain([batch.min(pictures)]) {
-            train(&mut network, &mut optimizer, batch)?;
+            train(&mut network, &mut optimizer, batch, config)?;
         }
         remembered = optimizer.state()?.tensors;
     }
@@ -157,9 +157,17 @@ fn batches(pictures: usize, batch: usize) -> Vec<usize> {
     [batch, last].into_iter().filter(|&n| n > 0).collect()
 }
 
-fn train<B: Backend<Elem = f32>>(network: &mut Network<B>, optimizer: &mut Optimizer<B>, batch: usize) -> Result<()> {
+fn train<B: Backend<Elem = f32>>(
+    network: &mut Network<B>,
+    optimizer: &mut Optimizer<B>,
+    batch: usize,
+    config: &Config,
+) -> Result<()> {
     let (_raw, images) = feed(network, batch, 1)?;
-    step_unread(network, optimizer, images, &vec![0; batch], 0, 0, 0.0).map(|_| ())
+    let data = &config.data;
+    let mixed = if data.mixup > 0.0 || data.cutmix > 0.0 { vec![Mixed::default(); batch] } else { Vec::new() };
+    let targets = Targets { labels: &vec![0; batch], mixed: &mixed, smoothing: data.label_smoothing };
+    step_unread(network, optimizer, images, targets, 0, 0, 0.0).map(|_| ())
 }
 
 /// The stored bytes of the batches that are on the device at once, and one batch as the network's input.
@@ -175,7 +183,8 @@ fn loaded(work: &Work<'_>, batch: usize) -> u64 {
     let pictures = work.training.map(|(pictures, _)| pictures).into_iter().chain(work.evaluation.map(|e| e.0));
     let batch = batch.min(pictures.max().unwrap_or(batch)) as u64;
     let picture = (work.model.input.size.pow(2) * 3) as u64;
-    let ahead = LoaderOptions::default().prefetch_bytes as u64;
+    let trained = work.training.map(|(_, config)| config.data.prefetch_bytes);
+    let ahead = trained.unwrap_or(LoaderOptions::default().prefetch_bytes) as u64;
     ahead.max(batch * picture) + 2 * batch * picture
 }
 

@@ -4,12 +4,12 @@ use layers::{Mode, Network, Pass, Tape, Var};
 use optim::{Optimizer, Update};
 use tensor::{Backend, Ints, Tensor, read_all};
 
-use crate::{Error, Result, diagnose};
+use crate::{Error, Result, Targets, diagnose};
 
 /// What a step showed, before its update.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
-    /// Mean cross-entropy of the batch, in nats.
+    /// Mean cross-entropy of the batch with its targets, in nats.
     pub loss: f64,
     /// Pictures whose label was not the first guess.
     pub wrong: usize,
@@ -36,20 +36,20 @@ impl<B: Backend> Shown<B> {
 }
 
 /// Forward, loss, backward, update. `images` are a network's input, [`Preparer`](crate::feed::Preparer) makes them;
-/// `step` counts from 0 and keys the dropout masks.
+/// `targets` are labels, or shares of several; `step` counts from 0 and keys the dropout masks.
 ///
 /// # Errors
 /// [`Error::Diverged`] before anything is changed if the loss is not finite; errors of the parts.
-pub fn step<B: Backend<Elem = f32>>(
+pub fn step<'a, B: Backend<Elem = f32>>(
     network: &mut Network<B>,
     optimizer: &mut Optimizer<B>,
     images: Tensor<B>,
-    labels: &[u32],
+    targets: impl Into<Targets<'a>>,
     seed: u64,
     step: u64,
     rate: f64,
 ) -> Result<Outcome> {
-    let forward = Forward::new(network, images.clone(), labels, Mode::Train { seed, step })?;
+    let forward = Forward::new(network, images.clone(), targets.into(), Mode::Train { seed, step })?;
     let outcome = match Shown::read(&[&forward.shown])?.pop() {
         Some(outcome) if outcome.loss.is_finite() => outcome,
         other => {
@@ -67,16 +67,16 @@ pub fn step<B: Backend<Elem = f32>>(
 ///
 /// # Errors
 /// Those of the parts.
-pub fn step_unread<B: Backend<Elem = f32>>(
+pub fn step_unread<'a, B: Backend<Elem = f32>>(
     network: &mut Network<B>,
     optimizer: &mut Optimizer<B>,
     images: Tensor<B>,
-    labels: &[u32],
+    targets: impl Into<Targets<'a>>,
     seed: u64,
     step: u64,
     rate: f64,
 ) -> Result<Shown<B>> {
-    let forward = Forward::new(network, images, labels, Mode::Train { seed, step })?;
+    let forward = Forward::new(network, images, targets.into(), Mode::Train { seed, step })?;
     let shown = forward.shown.clone();
     forward.update(network, optimizer, rate)?;
     Ok(shown)
@@ -91,11 +91,18 @@ struct Forward<B: Backend> {
 }
 
 impl<B: Backend<Elem = f32>> Forward<B> {
-    fn new(network: &Network<B>, images: Tensor<B>, labels: &[u32], mode: Mode) -> Result<Self> {
-        let labels = Ints::from_slice(network.device(), labels)?;
+    fn new(network: &Network<B>, images: Tensor<B>, targets: Targets<'_>, mode: Mode) -> Result<Self> {
+        let labels = Ints::from_slice(network.device(), targets.labels)?;
         let mut tape = Tape::new();
         let pass = network.forward(&mut tape, images, mode)?;
-        let loss = tape.cross_entropy(&pass.logits, &labels)?;
+        let classes = network.model().classes;
+        let loss = match targets.excess(classes) {
+            Some(excess) => {
+                let excess = Tensor::from_slice(network.device(), &[targets.labels.len(), classes], &excess)?;
+                tape.soft_cross_entropy(&pass.logits, &labels, &excess)?
+            }
+            None => tape.cross_entropy(&pass.logits, &labels)?,
+        };
         let wrong = pass.logits.value().label_rank(&labels)?.count_at_least(1)?;
         let shown = Shown { loss: loss.value().clone(), wrong };
         Ok(Self { tape, pass, loss, shown })

@@ -17,7 +17,7 @@ use crate::input::{self, PackMeans};
 use crate::log::{Log, StepLine, ValidationLine};
 use crate::metrics::{Done, Metrics, Numbers, Reading};
 use crate::run::{Best, Run};
-use crate::{Config, Error, Result, Stop, diagnose, memory};
+use crate::{Config, Error, Result, Stop, Targets, diagnose, memory};
 
 /// What happened, for whoever watches.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
         let pixels = Self::check(&config, model, &packs)?;
         Self::check_memory(device, &config, model, &packs)?;
         let means = PackMeans::of(&packs.train);
-        let loader = Loader::new(Arc::clone(&packs.train), pixels.clone(), loader_options(&config, model))?;
+        let loader = Loader::new(Arc::clone(&packs.train), pixels.clone(), loader_options(&config, model)?)?;
         let preparer = Preparer::new(device, loader.preparation())?;
         let validation = packs.val.as_ref().map(|_| validation_options(&config, pixels));
         let mut network = Network::new(device, model, config.run.seed)?;
@@ -135,6 +135,7 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
                 return Err(Error::setting("--val", what));
             }
         }
+        input::augment(&config.data)?;
         input::pixels(&model.input, &PackMeans::of(&packs.train), packs.train.size())
     }
 
@@ -243,14 +244,15 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
         let images = self.preparer.images(&batch.pictures, &batch.views)?;
         let (network, optimizer) = (&mut self.network, &mut self.optimizer);
         let (seed, step) = (self.config.run.seed, self.position.step);
+        let smoothing = self.config.data.label_smoothing;
+        let targets = Targets { labels: &batch.labels, mixed: &batch.mixed, smoothing };
         let shown = match self.metrics.reading {
             Reading::EachStep => {
-                let outcome = crate::step::step(network, optimizer, images, &batch.labels, seed, step, rate);
+                let outcome = crate::step::step(network, optimizer, images, targets, seed, step, rate);
                 Numbers::Read(outcome.map_err(|e| self.name_what_is_kept(e))?)
             }
             Reading::Together { .. } => {
-                let labels = &batch.labels;
-                Numbers::Unread(crate::step::step_unread(network, optimizer, images, labels, seed, step, rate)?)
+                Numbers::Unread(crate::step::step_unread(network, optimizer, images, targets, seed, step, rate)?)
             }
         };
         self.position.advance();
@@ -378,19 +380,19 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
     }
 }
 
-pub(crate) fn loader_options(config: &Config, model: &Model) -> LoaderOptions {
+pub(crate) fn loader_options(config: &Config, model: &Model) -> Result<LoaderOptions> {
     let batch_norm = model.layers.iter().any(|layer| matches!(layer.kind, LayerKind::BatchNorm { .. }));
-    LoaderOptions {
+    Ok(LoaderOptions {
         batch: config.run.batch,
         seed: config.run.seed,
-        shuffle: config.data.shuffle,
+        shuffle: config.data.order(),
         // A last batch of one picture has no variance to normalise by.
         drop_last: batch_norm,
         threads: config.run.threads,
-        augment: input::augment(&config.data),
+        prefetch_bytes: config.data.prefetch_bytes,
+        augment: input::augment(&config.data)?,
         views: Views::Centre,
-        ..LoaderOptions::default()
-    }
+    })
 }
 
 fn validation_options(config: &Config, input: data::Input) -> evaluate::Options {

@@ -1,7 +1,8 @@
 //! Settings: where they come from, what is refused.
 
 use alexnet_train::config::keys::{KEYS, parse_setting};
-use alexnet_train::config::{Config, OptimKind, parse_table};
+use alexnet_train::config::{Config, OptimKind, Pca, Shuffle, parse_table};
+use data::Components;
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -15,6 +16,8 @@ fn full() -> Config {
     config.model.weights = Some("w.h5".into());
     config.data.val = Some("val".into());
     config.run.steps = Some(7);
+    let eigenvectors = [[0.6, 0.0, 0.8], [0.0, 1.0, 0.0], [0.8, 0.0, -0.6]];
+    config.data.pca = Some(Pca::Values(Components { eigenvalues: [14_830.0, 1375.5, 389.0], eigenvectors }));
     config
 }
 
@@ -118,5 +121,71 @@ fn every_presets_defaults_are_settings() {
         let config = Config::from_layers(&[(name.to_string(), model.train.clone())]).unwrap();
         alexnet_train::checkpoint::schedule(&config.optim).unwrap();
         alexnet_train::checkpoint::optimizer::<tensor::Cpu<f32>>(&config.optim).unwrap();
+    }
+}
+
+#[test]
+fn orders_have_names_and_the_names_of_before() {
+    let shuffle =
+        |text: &str| Config::from_layers(&[layer(&format!("[data]\nshuffle = {text}"))]).map(|c| c.data.shuffle);
+    for (text, expected) in [
+        ("true", Shuffle::Auto),
+        ("false", Shuffle::None),
+        ("'auto'", Shuffle::Auto),
+        ("'none'", Shuffle::None),
+        ("'full'", Shuffle::Full),
+        ("'window'", Shuffle::Window),
+    ] {
+        assert_eq!(shuffle(text).unwrap(), expected);
+    }
+    let error = shuffle("'often'").unwrap_err().to_string();
+    assert!(error.contains("auto (true), none (false), full or window"), "{error}");
+    let mut config = Config::default();
+    assert_eq!(config.data.order(), data::Shuffle::Full);
+    (config.data.shuffle, config.data.window_bytes) = (Shuffle::Window, 77);
+    assert_eq!(config.data.order(), data::Shuffle::Window { bytes: 77 });
+}
+
+#[test]
+fn augmentation_out_of_range_is_named() {
+    for (setting, expected) in [
+        ("hue = 0.6", "data.hue: must be in [0, 0.5], got 0.6"),
+        ("crop_scale = [0.5, 0.2]", "data.crop_scale: must be two rising numbers in [0.0001, 1], got [0.5, 0.2]"),
+        ("erase = 2.0", "data.erase: must be in [0, 1], got 2"),
+        ("mixup = -1.0", "data.mixup: must be in [0, 100], got -1"),
+        ("label_smoothing = 1.0", "data.label_smoothing: must be in [0, 1), got 1"),
+        ("shared = 0", "data.shared: must be at least 1, got 0"),
+    ] {
+        let error = Config::from_layers(&[layer(&format!("[data]\n{setting}"))]).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn components_of_colour_are_read_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pca.toml");
+    let read = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let mut config = Config::default();
+        config.data.pca = Some(Pca::File(path.clone()));
+        config.data.read_pca().map(|()| config.data.pca.unwrap())
+    };
+    let vectors = "eigenvectors = [[-0.5675, -0.5808, -0.5836], [0.7192, -0.0045, -0.6948], [0.4009, -0.8140, 0.4203]]";
+    match read(&format!("eigenvalues = [14143.0, 1222.5, 292.6]\n{vectors}")).unwrap() {
+        Pca::Values(found) => assert_eq!(found.eigenvalues, [14143.0, 1222.5, 292.6]),
+        Pca::File(path) => panic!("{} was not read", path.display()),
+    }
+    for (text, expected) in [
+        ("eigenvalues = [1.0, 2.0]", "pca.toml: "),
+        (
+            "eigenvalues = [-1.0, 1.0, 1.0]\neigenvectors = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]",
+            "eigenvalues: expected three",
+        ),
+        ("eigenvalues = [1.0, 1.0, 1.0]\neigenvectors = [[1, 0, 0], [0, 1, 0], [0, 1, 1]]", "eigenvectors: expected"),
+        ("nothing", "expected `eigenvalues"),
+    ] {
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.contains("data.pca") && error.contains(expected), "{error}");
     }
 }

@@ -23,6 +23,7 @@ pub fn run(args: &Bench) -> Result<()> {
         Bench::Train(args) => &args.speed.common,
         Bench::Predict(args) => &args.common,
         Bench::Layers(args) => &args.common,
+        Bench::Data(args) => return super::bench_data::run(args),
     };
     let threads = common.place.threads.unwrap_or_else(device::all_threads);
     device::open(&common.place.device, &common.place.precision, threads, Algorithms::default())?
@@ -46,6 +47,8 @@ impl Work for Measure<'_> {
             },
             Bench::Predict(args) => speed("predict", &device, args, threads, bench::predict),
             Bench::Layers(args) => layers(&device, args, threads),
+            // It needs no device.
+            Bench::Data(args) => super::bench_data::run(args),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The commands: each turns its arguments into calls of the libraries and prints what they return.
 
 mod bench;
+mod bench_data;
 mod convert;
 mod demo;
 mod device;

@@ -81,8 +81,11 @@ pub struct Start {
 
 impl Start {
     /// A new run in `out`, or in the next free folder under `runs`. Nothing is written yet.
-    pub fn prepare(config: Config, mut model: Model, out: Option<&Path>) -> Result<Self> {
+    pub fn prepare(mut config: Config, mut model: Model, out: Option<&Path>) -> Result<Self> {
         let packs = open_packs(&config)?;
+        if let Some(told) = config.data.settle(&packs.train)? {
+            note(&format!("note: {told}"));
+        }
         input::fit_to_pack(&mut model, &packs.train)?;
         if let Some(p) = config.model.dropout {
             model.set_dropout(p)?;
@@ -124,6 +127,7 @@ fn resume(args: &Train, stop: Stop) -> Result<()> {
     }
     layers.extend(given(args)?);
     let mut config = Config::from_layers(&layers)?;
+    config.data.read_pca()?;
     config.can_continue(&before, folder)?;
     let model = run.model()?;
     let packs = open_packs(&config)?;

@@ -1,13 +1,18 @@
-//! How training pictures are varied (paper, section 4.1).
+//! How training pictures are varied (paper, section 4.1, and what came after it).
 
 use tensor::ops::View;
 use tensor::random::{Stream, purpose, to_normals};
 
+use super::vary::{Erase, Jitter, Mix, ResizedCrop};
 use crate::error::{Error, Result};
-use crate::statistics::Statistics;
+use crate::statistics::{Components, Statistics};
 
-/// How training pictures are varied.
-#[derive(Clone, Debug, PartialEq)]
+/// How training pictures are varied. The default varies nothing.
+///
+/// Crops, mirrors and [`Colour`] are the paper's; they cost nothing beside cutting the crop, and a device can do them.
+/// The rest is done on the CPU, to the 8-bit pixels of the crop, in the order of the fields here; colour noise and the
+/// mean come after it.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Augment {
     /// Crop anywhere, each place as likely; otherwise the centre.
     pub random_crop: bool,
@@ -15,17 +20,30 @@ pub struct Augment {
     pub mirror: bool,
     /// Shift all pixels of a picture along the principal components of colour.
     pub colour: Option<Colour>,
+    /// So many pictures that follow each other in an epoch have the same crop and mirror, as in the authors' code (128);
+    /// 0 and 1: each has its own.
+    pub shared: usize,
+    /// In place of [`random_crop`](Self::random_crop): a random part of the picture, resized to the crop.
+    pub resized_crop: Option<ResizedCrop>,
+    /// Change brightness, contrast, saturation and hue.
+    pub jitter: Option<Jitter>,
+    /// Put the mean colour over a random rectangle.
+    pub erase: Option<Erase>,
+    /// Mix each picture, and its label, with the one before it in its batch.
+    pub mix: Option<Mix>,
 }
 
 /// Colour noise: `p1 a1 s1 + p2 a2 s2 + p3 a3 s3` is added to every pixel of a picture, where `p` are the eigenvectors
-/// of the pack's colour covariance, `a` is drawn once a picture and epoch from a normal distribution, and `s` follows
-/// from the rule.
+/// of the colour covariance, `a` is drawn once a picture and epoch from a normal distribution, and `s` follows from the
+/// rule.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Colour {
     /// What the draws are multiplied by.
     pub rule: ColourRule,
     /// Standard deviation of the draws; 0.1 in the paper and in its authors' code.
     pub deviation: f32,
+    /// The eigenvalues and eigenvectors; none: the pack's own.
+    pub components: Option<Components>,
 }
 
 /// What the draws of colour noise are multiplied by. `l` are the eigenvalues for pixels of 0 to 255.
@@ -46,8 +64,10 @@ impl Colour {
         if !self.deviation.is_finite() || self.deviation < 0.0 {
             return Err(Error::option("colour deviation", "0 or more", self.deviation));
         }
-        let mut shifts = statistics.eigenvectors;
-        for (shift, &eigenvalue) in shifts.iter_mut().zip(&statistics.eigenvalues) {
+        let components = self.components.unwrap_or_else(|| statistics.components());
+        components.check()?;
+        let mut shifts = components.eigenvectors;
+        for (shift, &eigenvalue) in shifts.iter_mut().zip(&components.eigenvalues) {
             let factor = match self.rule {
                 ColourRule::Paper => eigenvalue / 255.0,
                 ColourRule::Source => eigenvalue.sqrt(),
@@ -58,21 +78,46 @@ impl Colour {
     }
 }
 
+/// Chunks of pictures draw from the far half of the purpose's range.
+const CHUNKS: u32 = purpose::AUGMENT + 0x0800_0000;
+
 impl Augment {
-    /// What is drawn for picture `index` of a pack in `epoch`, as a view of picture 0. `margin` is by how much a picture
-    /// is larger than a crop.
-    pub(super) fn draw(&self, seed: u64, epoch: u64, index: u64, margin: usize, colour: &[[f32; 3]; 3]) -> View {
+    /// Whether pixels are changed before the crop is handed on.
+    pub(super) fn changes_pixels(&self) -> bool {
+        self.resized_crop.is_some() || self.jitter.is_some() || self.erase.is_some() || self.mix.is_some()
+    }
+
+    /// Fails for options outside their range.
+    pub(super) fn check(&self) -> Result<()> {
+        self.resized_crop.as_ref().map_or(Ok(()), ResizedCrop::check)?;
+        self.jitter.as_ref().map_or(Ok(()), Jitter::check)?;
+        self.erase.as_ref().map_or(Ok(()), Erase::check)?;
+        self.mix.as_ref().map_or(Ok(()), Mix::check)
+    }
+
+    /// What all draws for picture `index` of a pack in `epoch` come from.
+    pub(super) fn stream(seed: u64, epoch: u64, index: u64) -> Stream {
         // Epoch and index have 32 bits each.
-        let stream = Stream::new(seed, purpose::AUGMENT, epoch << 32 | index & 0xffff_ffff);
+        Stream::new(seed, purpose::AUGMENT, epoch << 32 | index & 0xffff_ffff)
+    }
+
+    /// What is drawn for a picture that stands at `place` in the epoch, as a view of picture 0. `margin` is by how much
+    /// a picture is larger than a crop.
+    pub(super) fn draw(&self, at: Place, margin: usize, colour: &[[f32; 3]; 3]) -> View {
+        let own = Self::stream(at.seed, at.epoch, at.index);
+        let shared = match self.shared {
+            0 | 1 => own,
+            n => Stream::new(at.seed, CHUNKS, at.epoch << 32 | (at.place / n) as u64 & 0xffff_ffff),
+        };
         let below = |word: u32, n: usize| ((u64::from(word) * n as u64) >> 32) as u32;
-        let [left, top, mirror, _] = stream.block(0);
-        let (left, top) = match self.random_crop {
+        let [left, top, mirror, _] = shared.block(0);
+        let (left, top) = match self.random_crop && self.resized_crop.is_none() {
             true => (below(left, margin + 1), below(top, margin + 1)),
             false => ((margin / 2) as u32, (margin / 2) as u32),
         };
         let mut draw = View::crop(0, left, top, self.mirror && mirror >> 31 == 1);
         if let Some(noise) = &self.colour {
-            let [a, b, c, d] = stream.block(1);
+            let [a, b, c, d] = own.block(1);
             let ([x, y], [z, _]) = (to_normals([a, b]), to_normals([c, d]));
             for (normal, shift) in [x, y, z].into_iter().zip(colour) {
                 for (sum, &part) in draw.shift.iter_mut().zip(shift) {
@@ -87,56 +132,94 @@ impl Augment {
     }
 }
 
+/// Which picture is drawn for, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub seed: u64,
+    pub epoch: u64,
+    /// In the pack.
+    pub index: u64,
+    /// In the epoch.
+    pub place: usize,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn draws(augment: &Augment, colour: &[[f32; 3]; 3], margin: usize, n: u64) -> Vec<View> {
-        (0..n).map(|index| augment.draw(11, 3, index, margin, colour)).collect()
+        let at = |index| Place { seed: 11, epoch: 3, index, place: index as usize };
+        (0..n).map(|index| augment.draw(at(index), margin, colour)).collect()
     }
 
     #[test]
     fn crops_and_mirrors_are_uniform() {
-        let augment = Augment { random_crop: true, mirror: true, colour: None };
-        let draws = draws(&augment, &[[0.0; 3]; 3], 4, 50_000);
-        let mut places = [[0u32; 5]; 5];
-        draws.iter().for_each(|d| places[d.top as usize][d.left as usize] += 1);
-        // 2000 each, standard deviation 44.
-        assert!(places.iter().flatten().all(|&n| n.abs_diff(2000) < 220), "{places:?}");
-        let mirrored = draws.iter().filter(|d| d.mirror).count();
-        assert!(mirrored.abs_diff(25_000) < 560, "{mirrored}");
-        let both = draws.iter().filter(|d| d.mirror && d.left == 0).count();
-        assert!(both.abs_diff(5_000) < 330, "{both}");
+        // Every picture drawn for, or every hundredth with those after it.
+        for shared in [0, 100] {
+            let augment = Augment { random_crop: true, mirror: true, shared, ..Augment::default() };
+            let n = if shared > 0 { 5_000_000 } else { 50_000 };
+            let draws: Vec<View> = (0..n as u64)
+                .step_by(shared.max(1))
+                .map(|i| augment.draw(Place { seed: 11, epoch: 3, index: i, place: i as usize }, 4, &[[0.0; 3]; 3]))
+                .collect();
+            let mut places = [[0u32; 5]; 5];
+            draws.iter().for_each(|d| places[d.top as usize][d.left as usize] += 1);
+            // 2000 each, standard deviation 44.
+            assert!(places.iter().flatten().all(|&n| n.abs_diff(2000) < 220), "{places:?}");
+            let mirrored = draws.iter().filter(|d| d.mirror).count();
+            assert!(mirrored.abs_diff(25_000) < 560, "{mirrored}");
+            let both = draws.iter().filter(|d| d.mirror && d.left == 0).count();
+            assert!(both.abs_diff(5_000) < 330, "{both}");
+        }
+    }
+
+    #[test]
+    fn chunks_share_crop_and_mirror_and_not_the_colour() {
+        let colour = Colour { rule: ColourRule::Source, deviation: 0.1, components: None };
+        let augment =
+            Augment { random_crop: true, mirror: true, colour: Some(colour), shared: 128, ..Augment::default() };
+        let draws = draws(&augment, &[[1.0, 0.0, 0.0]; 3], 1000, 1280);
+        let kinds: Vec<(u32, u32, bool)> = draws.iter().map(|d| (d.left, d.top, d.mirror)).collect();
+        assert!(kinds.chunks(128).all(|chunk| chunk.iter().all(|kind| *kind == chunk[0])));
+        assert!(kinds.chunks(128).zip(kinds.chunks(128).skip(1)).all(|(a, b)| a[0] != b[0]));
+        assert!(draws.windows(2).all(|pair| pair[0].shift != pair[1].shift));
     }
 
     #[test]
     fn without_random_crop_the_centre_is_taken() {
-        let augment = Augment { random_crop: false, mirror: false, colour: None };
+        let augment = Augment::default();
         assert!(draws(&augment, &[[0.0; 3]; 3], 5, 100).iter().all(|d| *d == View::crop(0, 2, 2, false)));
     }
 
     #[test]
     fn the_shift_has_the_covariance_of_its_rule() {
         let statistics = crate::statistics::tests::example();
-        for (rule, power) in [(ColourRule::Paper, 2), (ColourRule::Source, 1)] {
-            let noise = Colour { rule, deviation: 0.1 };
-            let augment = Augment { random_crop: false, mirror: false, colour: Some(noise) };
+        let given = Components {
+            eigenvalues: [14_830.0, 1375.0, 389.0],
+            eigenvectors: [[0.6, 0.0, 0.8], [0.0, 1.0, 0.0], [0.8, 0.0, -0.6]],
+        };
+        for (rule, power, components) in
+            [(ColourRule::Paper, 2, None), (ColourRule::Source, 1, None), (ColourRule::Source, 1, Some(given))]
+        {
+            let noise = Colour { rule, deviation: 0.1, components };
+            let augment = Augment { colour: Some(noise), ..Augment::default() };
             let shifts = noise.shifts(&statistics).unwrap();
             let draws = draws(&augment, &shifts, 0, 40_000);
+            let parts = components.unwrap_or_else(|| statistics.components());
             // Sum over components of p p^T l (source) or p p^T (l / 255)^2 (paper), times the deviation squared.
             for i in 0..3 {
                 for j in 0..3 {
                     let expected: f64 = (0..3)
                         .map(|k| {
-                            let l = f64::from(statistics.eigenvalues[k]);
+                            let l = f64::from(parts.eigenvalues[k]);
                             let factor = if power == 2 { (l / 255.0).powi(2) } else { l };
-                            let p = statistics.eigenvectors[k].map(f64::from);
+                            let p = parts.eigenvectors[k].map(f64::from);
                             0.01 * factor * p[i] * p[j]
                         })
                         .sum();
                     let found = draws.iter().map(|d| f64::from(d.shift[i] * d.shift[j])).sum::<f64>() / 40_000.0;
-                    let scale = 0.01 * (f64::from(statistics.eigenvalues[0]) / 255.0).powi(2).max(1.0);
-                    let scale = if power == 2 { scale } else { 0.01 * f64::from(statistics.eigenvalues[0]) };
+                    let scale = 0.01 * (f64::from(parts.eigenvalues[0]) / 255.0).powi(2).max(1.0);
+                    let scale = if power == 2 { scale } else { 0.01 * f64::from(parts.eigenvalues[0]) };
                     assert!((found - expected).abs() < 0.04 * scale, "{rule:?} {i} {j}: {found} for {expected}");
                 }
             }
@@ -147,11 +230,12 @@ mod tests {
 
     #[test]
     fn draws_differ_by_seed_epoch_and_index_only() {
-        let augment = Augment { random_crop: true, mirror: true, colour: None };
-        let draw = |seed, epoch, index| augment.draw(seed, epoch, index, 10_000, &[[0.0; 3]; 3]);
-        assert_eq!(draw(1, 2, 3), draw(1, 2, 3));
-        for other in [draw(2, 2, 3), draw(1, 3, 3), draw(1, 2, 4)] {
-            assert_ne!((other.left, other.top), (draw(1, 2, 3).left, draw(1, 2, 3).top));
+        let augment = Augment { random_crop: true, mirror: true, ..Augment::default() };
+        let draw =
+            |seed, epoch, index, place| augment.draw(Place { seed, epoch, index, place }, 10_000, &[[0.0; 3]; 3]);
+        assert_eq!(draw(1, 2, 3, 5), draw(1, 2, 3, 6));
+        for other in [draw(2, 2, 3, 5), draw(1, 3, 3, 5), draw(1, 2, 4, 5)] {
+            assert_ne!((other.left, other.top), (draw(1, 2, 3, 5).left, draw(1, 2, 3, 5).top));
         }
     }
 }

@@ -4,131 +4,11 @@ use std::fmt::{Debug, Formatter};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use ndarray::{Array4, Ix4};
-use tensor::ops::View;
-
+use super::batch::Batch;
 use crate::error::{Error, Result};
 use crate::picture::panic_message;
-
-/// Memory of batches that were dropped: fresh memory costs a page fault every 4 KB.
-#[derive(Debug)]
-pub(super) struct Spare<T>(Mutex<Vec<Vec<T>>>);
-
-/// The most buffers that are kept.
-const MAX_SPARE: usize = 4;
-
-impl<T> Default for Spare<T> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-impl<T: Copy + Default> Spare<T> {
-    /// A buffer of `n` values, whatever they are.
-    pub fn take(&self, n: usize) -> Vec<T> {
-        let buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        match buffer {
-            Some(mut buffer) if buffer.capacity() >= n => {
-                buffer.resize(n, T::default());
-                buffer
-            }
-            // Not by resizing: this way the system hands out zeros as the threads touch them.
-            _ => vec![T::default(); n],
-        }
-    }
-
-    fn put(&self, buffer: Vec<T>) {
-        let mut buffers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if buffers.len() < MAX_SPARE {
-            buffers.push(buffer);
-        }
-    }
-}
-
-/// Some pictures, ready for a network. Its memory is used again for a later batch when it is dropped.
-pub struct Batch {
-    /// `[n * views, crop, crop, 3]`: the views of a picture are consecutive.
-    pub images: Array4<f32>,
-    /// The label of each picture, `n` of them.
-    pub labels: Vec<u32>,
-    /// Where each picture stands in the pack.
-    pub indices: Vec<u64>,
-    spare: Option<Arc<Spare<f32>>>,
-}
-
-impl Batch {
-    /// A batch of pictures that come from no pack, one view of each. `images` is `[n, crop, crop, 3]`; there are n labels
-    /// and n indices.
-    pub fn of(images: Array4<f32>, labels: Vec<u32>, indices: Vec<u64>) -> Self {
-        Self { images, labels, indices, spare: None }
-    }
-
-    /// Of values that `spare` gave, and gets back.
-    pub(super) fn new(
-        shape: [usize; 4],
-        values: Vec<f32>,
-        labels: Vec<u32>,
-        indices: Vec<u64>,
-        spare: &Arc<Spare<f32>>,
-    ) -> Result<Self> {
-        let images = Array4::from_shape_vec(Ix4(shape[0], shape[1], shape[2], shape[3]), values)
-            .map_err(|e| Error::option("batch", format!("{shape:?}"), e))?;
-        Ok(Self { images, labels, indices, spare: Some(Arc::clone(spare)) })
-    }
-
-    /// The images, to keep. An empty array stays.
-    pub fn take_images(&mut self) -> Array4<f32> {
-        std::mem::take(&mut self.images)
-    }
-}
-
-impl Debug for Batch {
-    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        let shape = self.images.shape();
-        f.debug_struct("Batch").field("images", &shape).field("labels", &self.labels).finish_non_exhaustive()
-    }
-}
-
-impl Drop for Batch {
-    fn drop(&mut self) {
-        if let Some(spare) = self.spare.take() {
-            spare.put(std::mem::take(&mut self.images).into_raw_vec_and_offset().0);
-        }
-    }
-}
-
-/// Some pictures as they are stored, and what is to be cut from them: what a device needs to make the network's input
-/// itself, with [`Pictures::prepare`](tensor::ops::Pictures::prepare). Its memory is used again for a later batch when
-/// it is dropped.
-pub struct RawBatch {
-    /// Side of the pictures.
-    pub size: usize,
-    /// `[n, size, size, 3]`: rows from the top, colours R, G, B.
-    pub pixels: Vec<u8>,
-    /// The rows of the network's input, those of a picture one after another. `picture` is the place in this batch.
-    pub views: Vec<View>,
-    /// The label of each picture, `n` of them.
-    pub labels: Vec<u32>,
-    /// Where each picture stands in the pack.
-    pub indices: Vec<u64>,
-    pub(super) spare: Arc<Spare<u8>>,
-}
-
-impl Debug for RawBatch {
-    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        let shape = [self.labels.len(), self.size, self.size, 3];
-        f.debug_struct("RawBatch").field("pixels", &shape).field("labels", &self.labels).finish_non_exhaustive()
-    }
-}
-
-impl Drop for RawBatch {
-    fn drop(&mut self) {
-        self.spare.put(std::mem::take(&mut self.pixels));
-    }
-}
 
 /// Batches in order. The first error is the last item.
 pub struct Batches<T = Batch> {
@@ -213,12 +93,15 @@ impl<T> Drop for Batches<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::batch::Spare;
     use super::*;
 
     fn batch(number: usize, spare: &Arc<Spare<f32>>) -> Result<Batch> {
         let mut buffer = spare.take(12);
         buffer.fill(number as f32);
-        Batch::new([1, 2, 2, 3], buffer, vec![number as u32], vec![number as u64], spare)
+        Batch::new([1, 2, 2, 3], buffer, vec![number as u32], vec![number as u64], Vec::new(), spare)
     }
 
     #[test]

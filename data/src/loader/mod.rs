@@ -1,83 +1,38 @@
 //! From a pack to batches of floats, ready for a network.
 //!
 //! The order of an epoch follows from (seed, epoch), and what is drawn for a picture from (seed, epoch, index in the
-//! pack): the same for any number of threads and any batch size, and for an epoch begun in the middle.
+//! pack): the same for any number of threads and any batch size, and for an epoch begun in the middle. (Pictures that
+//! share a crop do so by their places in the epoch; a mixed picture's partner is the one before it in its batch.)
 
 mod augment;
+mod batch;
 mod batches;
+mod crops;
 mod input;
+mod options;
 mod order;
+mod vary;
 mod view;
+mod work;
 
 use std::sync::Arc;
 
-use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
-
 use crate::Pack;
 use crate::error::{Error, Result};
-use batches::Spare;
-use tensor::ops::View;
+use work::{Places, Work};
 
 pub use augment::{Augment, Colour, ColourRule};
-pub use batches::{Batch, Batches, RawBatch};
+pub use batch::{Batch, CropBatch, RawBatch};
+pub use batches::Batches;
 pub use input::{Input, Mean, Views};
+pub use options::{LoaderOptions, Shuffle};
+pub use vary::{Erase, Jitter, Mix, Mixed, ResizedCrop};
 pub use view::{Preparation, views};
-
-/// How batches are made.
-#[derive(Clone, Debug)]
-pub struct LoaderOptions {
-    /// Pictures a batch, at least 1. The last batch of an epoch may be shorter.
-    pub batch: usize,
-    /// Seed of the order and of all draws.
-    pub seed: u64,
-    /// A new random order each epoch; otherwise that of the pack.
-    pub shuffle: bool,
-    /// Leave out a last batch that would be short.
-    pub drop_last: bool,
-    /// Threads, at least 1.
-    pub threads: usize,
-    /// About how many bytes of batches are made ahead; at least one batch is.
-    pub prefetch_bytes: usize,
-    /// How pictures are varied, for training.
-    pub augment: Option<Augment>,
-    /// What is cut from a picture without [`Augment::random_crop`].
-    pub views: Views,
-}
-
-impl Default for LoaderOptions {
-    /// Batches of 128 (paper, section 5) in the pack's order, one centre crop each, on all cores, 512 MiB ahead.
-    fn default() -> Self {
-        Self {
-            batch: 128,
-            seed: 0,
-            shuffle: false,
-            drop_last: false,
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
-            prefetch_bytes: 512 << 20,
-            augment: None,
-            views: Views::Centre,
-        }
-    }
-}
 
 /// Makes batches of a pack.
 #[derive(Debug)]
 pub struct Loader {
     work: Arc<Work>,
-}
-
-/// What the threads share.
-#[derive(Debug)]
-struct Work {
-    pack: Arc<Pack>,
-    preparation: Preparation,
-    options: LoaderOptions,
-    /// By draw of a standard normal, the shift of R, G and B (0 to 255).
-    colour: [[f32; 3]; 3],
-    pool: ThreadPool,
-    spare: Arc<Spare<f32>>,
-    spare_bytes: Arc<Spare<u8>>,
 }
 
 impl Loader {
@@ -98,15 +53,11 @@ impl Loader {
         if u32::try_from(pack.len()).is_err() {
             return Err(Error::option("pack", "at most 2^32 - 1 pictures", pack.len()));
         }
-        let colour = match options.augment.as_ref().and_then(|a| a.colour.as_ref()) {
-            Some(colour) => colour.shifts(pack.statistics())?,
-            None => [[0.0; 3]; 3],
-        };
+        if let Some(augment) = &options.augment {
+            augment.check()?;
+        }
         let preparation = Preparation::new(&input, pack.size())?;
-        let pool = ThreadPoolBuilder::new().num_threads(options.threads).thread_name(|i| format!("load-{i}")).build();
-        let pool = pool.map_err(|e| Error::Worker { what: format!("no threads to load with: {e}") })?;
-        let (spare, spare_bytes) = (Arc::default(), Arc::default());
-        Ok(Self { work: Arc::new(Work { pack, preparation, options, colour, pool, spare, spare_bytes }) })
+        Ok(Self { work: Arc::new(Work::new(pack, preparation, options)?) })
     }
 
     /// The pack.
@@ -138,82 +89,38 @@ impl Loader {
         self.begin(epoch, first_batch, self.work.picture_bytes(), Work::raw_batch)
     }
 
+    /// The same as [`batches`](Self::batches) as bytes, cropped and mirrored: for whoever colours and normalises by
+    /// itself.
+    pub fn crop_batches(&self, epoch: u64, first_batch: usize) -> Batches<CropBatch> {
+        let picture = self.work.options.views.count() * self.work.preparation.values();
+        self.begin(epoch, first_batch, picture, Work::crop_batch)
+    }
+
     /// `picture`: bytes that a picture takes in a batch.
     fn begin<T: Send + 'static>(
         &self,
         epoch: u64,
         first_batch: usize,
         picture: usize,
-        make: fn(&Work, Vec<u64>, u64) -> Result<T>,
+        make: fn(&Work, &Places) -> Result<T>,
     ) -> Batches<T> {
         let work = Arc::clone(&self.work);
-        let order = order::Order::new(&work.options, work.pack.len(), epoch);
+        let order = order::Order::new(&work.options, &work.pack, epoch);
         let bytes = work.options.batch.min(work.pack.len()).saturating_mul(picture);
         let ahead = (work.options.prefetch_bytes / bytes.max(1)).max(1);
-        let make = move |number: usize| make(&work, order.batch(number), epoch);
-        Batches::begin(first_batch..self.batches_per_epoch(), ahead, make)
-    }
-}
-
-impl Work {
-    fn picture_bytes(&self) -> usize {
-        self.pack.size() * self.pack.size() * 3
-    }
-
-    /// Makes one batch of the pictures `indices`.
-    fn batch(&self, indices: Vec<u64>, epoch: u64) -> Result<Batch> {
-        let (views, values) = (self.options.views.count(), self.preparation.values());
-        let mut buffer = self.spare.take(indices.len() * views * values);
-        self.each(&indices, &mut buffer, |index, place| {
-            let pixels = self.pack.pixels(index as usize)?;
-            self.preparation.apply(&pixels, &self.views(0, index, epoch), place);
-            Ok(())
-        })?;
-        let crop = self.preparation.prepare.crop;
-        let shape = [indices.len() * views, crop, crop, 3];
-        Batch::new(shape, buffer, self.labels(&indices), indices, &self.spare)
-    }
-
-    /// The same as they are stored.
-    fn raw_batch(&self, indices: Vec<u64>, epoch: u64) -> Result<RawBatch> {
-        let mut pixels = self.spare_bytes.take(indices.len() * self.picture_bytes());
-        self.each(&indices, &mut pixels, |index, place| {
-            place.copy_from_slice(&self.pack.pixels(index as usize)?);
-            Ok(())
-        })?;
-        let views = (0..).zip(&indices).flat_map(|(place, &index)| self.views(place, index, epoch)).collect();
-        let (size, labels, spare) = (self.pack.size(), self.labels(&indices), Arc::clone(&self.spare_bytes));
-        Ok(RawBatch { size, pixels, views, labels, indices, spare })
-    }
-
-    /// Fills the part of `buffer` that belongs to each picture, on all threads.
-    fn each<T: Send>(
-        &self,
-        indices: &[u64],
-        buffer: &mut [T],
-        fill: impl Fn(u64, &mut [T]) -> Result<()> + Sync,
-    ) -> Result<()> {
-        indices.iter().for_each(|&index| self.pack.prefetch(index as usize));
-        let part = (buffer.len() / indices.len().max(1)).max(1);
-        self.pool.install(|| {
-            let places = buffer.par_chunks_exact_mut(part);
-            indices.par_iter().zip(places).try_for_each(|(&index, place)| fill(index, place))
-        })
-    }
-
-    /// What is cut from picture `index` of the pack, which stands at `place` in its batch.
-    fn views(&self, place: u32, index: u64, epoch: u64) -> Vec<View> {
-        match &self.options.augment {
-            Some(augment) => {
-                let margin = self.preparation.margin();
-                let draw = augment.draw(self.options.seed, epoch, index, margin, &self.colour);
-                vec![View { picture: place, ..draw }]
+        let make = move |number: usize| {
+            if let Some(pictures) = order.to_read(number, number == first_batch) {
+                pictures.iter().for_each(|&index| work.pack.prefetch(index as usize));
             }
-            None => self.preparation.views(self.options.views, place),
-        }
-    }
-
-    fn labels(&self, indices: &[u64]) -> Vec<u32> {
-        indices.iter().map(|&index| self.pack.label(index as usize)).collect()
+            let indices = order.batch(number);
+            if work.options.shuffle != Shuffle::None {
+                indices.iter().for_each(|&index| work.pack.prefetch(index as usize));
+            }
+            let places = Places { indices, epoch, start: order.places(number).start };
+            let batch = make(&work, &places)?;
+            work.pack.check_unchanged(&places.indices)?;
+            Ok(batch)
+        };
+        Batches::begin(first_batch..self.batches_per_epoch(), ahead, make)
     }
 }

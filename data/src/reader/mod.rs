@@ -1,8 +1,9 @@
 //! Reading packs, memory-mapped.
 //!
 //! Everything but the pictures is checked when a pack is opened; each picture when it is first read. Before a record
-//! is read, the file's length is asked of the system, so a pack that is cut while it is open is an error. Should it be
-//! cut in the instant between, the system stops the process with SIGBUS: [`exit_on_cut_file`] makes that a message.
+//! is read, the file's length and time of change are asked of the system, so a pack that is cut or written to while it
+//! is open is an error; a loader asks again when a batch is made, before it hands it over. Should a file be cut in the
+//! instant between, the system stops the process with SIGBUS: [`exit_on_cut_file`] makes that a message.
 
 mod open;
 mod shard;
@@ -11,6 +12,7 @@ mod sigbus;
 
 use std::borrow::Cow;
 use std::fmt::{Debug, Formatter};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,6 +20,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::format::Storage;
+use crate::jpeg::{self, Region};
 use crate::picture::{DecodeOptions, decode_picture};
 use crate::statistics::Statistics;
 use shard::Shard;
@@ -153,6 +156,57 @@ impl Pack {
         if self.storage == Storage::Raw {
             return Ok(Cow::Borrowed(stored));
         }
+        let mut pixels = vec![0; self.size * self.size * 3];
+        self.decode(index, stored, 0..self.size, 0..self.size, &mut pixels)?;
+        Ok(Cow::Owned(pixels))
+    }
+
+    /// Fills `out` with the pixels of picture `index`.
+    ///
+    /// # Errors
+    /// As [`Pack::pixels`].
+    pub(crate) fn read_into(&self, index: usize, out: &mut [u8]) -> Result<()> {
+        let stored = self.stored(index)?;
+        match self.storage {
+            Storage::Raw => out.copy_from_slice(stored),
+            Storage::Jpeg { .. } => self.decode(index, stored, 0..self.size, 0..self.size, out)?,
+        }
+        Ok(())
+    }
+
+    /// The pixels of picture `index`, of which only `rows` and `columns` are looked at: in `buffer` where they have to be
+    /// decoded, and then the rest is anything.
+    ///
+    /// # Errors
+    /// As [`Pack::pixels`].
+    pub(crate) fn part<'a>(
+        &'a self,
+        index: usize,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8]> {
+        let stored = self.stored(index)?;
+        if self.storage == Storage::Raw {
+            return Ok(stored);
+        }
+        buffer.resize(self.size * self.size * 3, 0);
+        self.decode(index, stored, rows, columns, buffer)?;
+        Ok(buffer)
+    }
+
+    /// Decodes a stored JPEG, or part of it, into `out` `[size, size, 3]`.
+    fn decode(
+        &self,
+        index: usize,
+        stored: &[u8],
+        rows: Range<usize>,
+        columns: Range<usize>,
+        out: &mut [u8],
+    ) -> Result<()> {
+        if jpeg::decode(stored, self.size, &Region { rows, columns }, out).is_ok() {
+            return Ok(());
+        }
         let wrong = |what: String| {
             let (shard, record) = self.locate(index);
             Error::pack(&shard.path, format!("record {index} ({}): {what}", shard.name(record)))
@@ -160,9 +214,10 @@ impl Pack {
         let options = DecodeOptions { max_pixels: (self.size * self.size) as u64, ..DecodeOptions::default() };
         let picture = decode_picture(stored.to_vec(), &options).map_err(|e| wrong(e.to_string()))?;
         match (picture.width(), picture.height()) {
-            (w, h) if w == self.size && h == self.size => Ok(Cow::Owned(picture.into_pixels())),
-            (w, h) => Err(wrong(format!("expected {0} x {0} pixels, found {w} x {h}", self.size))),
+            (w, h) if w == self.size && h == self.size => out.copy_from_slice(picture.pixels()),
+            (w, h) => return Err(wrong(format!("expected {0} x {0} pixels, found {w} x {h}", self.size))),
         }
+        Ok(())
     }
 
     /// Compares the checksums of all pictures, on all of rayon's threads.
@@ -195,6 +250,39 @@ impl Pack {
             error.map(|error| (index, error))
         };
         (0..self.len).into_par_iter().filter_map(check).collect()
+    }
+
+    /// Bytes that the pictures take as they are stored.
+    pub fn stored_bytes(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.bytes(0..shard.labels.len())).sum()
+    }
+
+    /// Bytes of some pictures of one shard.
+    pub(crate) fn bytes_of(&self, pictures: &Range<usize>) -> u64 {
+        if pictures.is_empty() {
+            return 0;
+        }
+        let (shard, record) = self.locate(pictures.start);
+        shard.bytes(record..record + pictures.len())
+    }
+
+    /// The pictures of each shard that has some.
+    pub(crate) fn shard_ranges(&self) -> impl Iterator<Item = Range<usize>> {
+        let ranges = self.starts.iter().zip(&self.shards).map(|(&start, shard)| start..start + shard.labels.len());
+        ranges.filter(|range| !range.is_empty())
+    }
+
+    /// Fails if the file of one of these pictures was cut or written to since the pack was opened: asked after they
+    /// were read, it vouches for what was read.
+    pub(crate) fn check_unchanged(&self, pictures: &[u64]) -> Result<()> {
+        let mut seen = vec![false; self.shards.len()];
+        for &index in pictures {
+            let number = self.starts.partition_point(|&start| start <= index as usize) - 1;
+            if !std::mem::replace(&mut seen[number], true) {
+                self.shards[number].check_unchanged()?;
+            }
+        }
+        Ok(())
     }
 
     /// Tells the system that picture `index` will be read soon.

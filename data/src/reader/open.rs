@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
+use std::time::SystemTime;
 
 use memmap2::Mmap;
 use ndarray::Array3;
@@ -17,13 +18,15 @@ use crate::statistics::Statistics;
 
 /// Maps a file of a pack after checking its block, its length and the checksum of all but its pictures.
 pub(crate) fn open_checked(path: &Path, role: Role) -> Result<(Block, Mmap)> {
-    map(path, role).map(|(block, _, map)| (block, map))
+    map(path, role).map(|(block, map, ..)| (block, map))
 }
 
-fn map(path: &Path, role: Role) -> Result<(Block, File, Mmap)> {
+/// Also the file, and when it was last written to.
+fn map(path: &Path, role: Role) -> Result<(Block, Mmap, File, Option<SystemTime>)> {
     let file = File::open(path).map_err(Error::io(path, "cannot be opened"))?;
-    let length = file.metadata().map_err(Error::io(path, "cannot be read"))?.len();
-    if length == 0 {
+    // Before anything is read that later reads rely on.
+    let metadata = file.metadata().map_err(Error::io(path, "cannot be read"))?;
+    if metadata.len() == 0 {
         return Err(Error::Truncated { path: path.into(), need: BLOCK as u64, have: 0 });
     }
     // SAFETY: files of a pack are replaced as a whole and never written in place, so the mapped bytes do not change.
@@ -32,7 +35,7 @@ fn map(path: &Path, role: Role) -> Result<(Block, File, Mmap)> {
     let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path, "cannot be mapped"))?;
     let block = Block::decode(path, &map[..map.len().min(BLOCK)], map.len() as u64, role)?;
     block.check_content(path, &map)?;
-    Ok((block, file, map))
+    Ok((block, map, file, metadata.modified().ok()))
 }
 
 pub(super) fn open(path: &Path) -> Result<Pack> {
@@ -111,7 +114,7 @@ fn statistics(path: &Path, table: &Reader, size: usize) -> Result<Statistics> {
 
 fn shard(pack: &Pack, number: usize, count: u64, content: u32) -> Result<Shard> {
     let path = &pack.path.join(shard_name(number));
-    let (block, file, map) = map(path, Role::Shard)?;
+    let (block, map, file, modified) = map(path, Role::Shard)?;
     if block.content != content {
         return Err(Error::pack(path, "is a shard of another pack"));
     }
@@ -135,7 +138,8 @@ fn shard(pack: &Pack, number: usize, count: u64, content: u32) -> Result<Shard> 
     let checksums = hdf.get("crc32c", &[n])?;
     #[cfg(unix)]
     super::sigbus::watch(path, &map);
-    Ok(Shard { path: path.clone(), file, map, offsets, labels, checksums, names: (names, name_offsets), checked })
+    let path = path.clone();
+    Ok(Shard { path, file, map, modified, offsets, labels, checksums, names: (names, name_offsets), checked })
 }
 
 /// Where the pictures lie; HDF5's word for it must be the block's.

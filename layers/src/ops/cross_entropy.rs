@@ -9,6 +9,8 @@ use crate::tape::{Backward, Sink, Tape, Var};
 struct Saved<B: Backend> {
     logits: Tensor<B>,
     labels: Ints<B>,
+    /// One-hot labels less the targets, where these are not the same.
+    excess: Option<Tensor<B>>,
 }
 
 impl<B: Backend> Tape<B> {
@@ -19,15 +21,36 @@ impl<B: Backend> Tape<B> {
         self.record("cross_entropy", &[logits], loss, || Saved {
             logits: logits.value().clone(),
             labels: labels.clone(),
+            excess: None,
+        })
+    }
+
+    /// The same for targets that are no one-hot labels (mixed pictures, smoothed labels). `excess` `[n, c]` is the
+    /// one-hot labels less the targets, so that its rows sum to 0 where the targets' sum to 1: from the loss `log sum
+    /// e^x - t x` of targets t the labels' differs by `excess x`.
+    pub fn soft_cross_entropy(&mut self, logits: &Var<B>, labels: &Ints<B>, excess: &Tensor<B>) -> Result<Var<B>> {
+        let rows = labels.len().max(1) as f64;
+        let mut loss = logits.value().cross_entropy(labels)?.mean()?;
+        loss.add_scaled(1.0 / rows, &logits.value().multiply(excess)?.sum()?)?;
+        self.record("soft_cross_entropy", &[logits], loss, || Saved {
+            logits: logits.value().clone(),
+            labels: labels.clone(),
+            excess: Some(excess.clone()),
         })
     }
 }
 
 impl<B: Backend> Backward<B> for Saved<B> {
-    /// dlogits = (softmax - one-hot label) dloss / n.
+    /// dlogits = (softmax - one-hot label + excess) dloss / n.
     fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
         let factor = sink.factor(&dy)? / self.labels.len().max(1) as f64;
-        sink.add(0, || self.logits.cross_entropy_dx(&self.labels, factor))
+        sink.add(0, || {
+            let mut dlogits = self.logits.cross_entropy_dx(&self.labels, factor)?;
+            if let Some(excess) = &self.excess {
+                dlogits.add_scaled(factor, excess)?;
+            }
+            Ok(dlogits)
+        })
     }
 }
 
@@ -54,6 +77,33 @@ mod tests {
             let report = GradientCheck::default().run(&logits, |tape, p| tape.cross_entropy(&p[0], &labels));
             report.and_then(|report| report.within(TOLERANCE)).map_err(|e| TestCaseError::fail(e.to_string()))?;
         }
+    }
+
+    /// Against the definition: minus the targets times the logarithm of the softmax.
+    #[test]
+    fn soft_targets_cost_their_cross_entropy_and_have_its_gradient() {
+        proptest!(ProptestConfig::with_cases(24), |(n in 1usize..6, c in 1usize..8, seed: u64, size in 0.1f64..10.0)| {
+            let device = Device::new(1).unwrap();
+            let stream = Stream::new(seed, 9, 0);
+            let labels: Vec<u32> = (0..n as u64).map(|i| stream.below(i, c as u32)).collect();
+            let mut targets: Vec<f64> = (0..n * c).map(|i| f64::from(stream.uniform(100 + i as u64)) + 0.01).collect();
+            for row in targets.chunks_mut(c) {
+                let sum: f64 = row.iter().sum();
+                row.iter_mut().for_each(|t| *t /= sum);
+            }
+            let own = |i: usize| f64::from(u8::from(labels[i / c] as usize == i % c));
+            let excess: Vec<f64> = targets.iter().enumerate().map(|(i, t)| own(i) - t).collect();
+            let excess = Tensor::from_slice(&device, &[n, c], &excess).unwrap();
+            let labels = Ints::from_slice(&device, &labels).unwrap();
+            let logits = [("logits", normal(&[n, c], seed) * size)];
+            check(&logits, |tape, p| tape.soft_cross_entropy(&p[0], &labels, &excess))?;
+
+            let values = Tensor::from_array(&device, logits[0].1.view()).unwrap();
+            let softmax = values.softmax().unwrap().to_vec().unwrap();
+            let plain = -targets.iter().zip(&softmax).map(|(t, p)| t * p.ln()).sum::<f64>() / n as f64;
+            let loss = Tape::new().soft_cross_entropy(&Var::constant(values), &labels, &excess).unwrap();
+            prop_assert!((loss.value().scalar().unwrap() - plain).abs() < 1e-9 * (1.0 + plain));
+        });
     }
 
     #[test]

@@ -4,12 +4,14 @@
 //! steps, so that what is measured is the device's rate and not that of asking it.
 
 mod ceilings;
+mod data;
 mod layers;
 mod pack;
 mod speed;
 mod work;
 
 pub use ceilings::{Ceilings, ceilings};
+pub use data::{Output, Pipeline, Stage, StageKind, data};
 pub use layers::{Bound, Layers, Row, layers};
 pub use pack::{Fed, Limit, fed};
 pub use speed::{Speed, predict, train};

@@ -15,7 +15,7 @@ use crate::input::{self, PackMeans};
 use crate::metrics::Reading;
 use crate::step::{Shown, step, step_unread};
 use crate::trainer::loader_options;
-use crate::{Error, Result, checkpoint};
+use crate::{Error, Result, Targets, checkpoint};
 
 /// What keeps training from being faster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -65,7 +65,7 @@ pub fn fed<B: Backend<Elem = f32>>(
     let mut model = model.clone();
     input::fit_to_pack(&mut model, pack)?;
     let pixels = input::pixels(&model.input, &PackMeans::of(pack), pack.size())?;
-    let loader = Loader::new(Arc::clone(pack), pixels, loader_options(config, &model))?;
+    let loader = Loader::new(Arc::clone(pack), pixels, loader_options(config, &model)?)?;
     let raw = |epoch| loader.raw_batches(epoch, 0).map(|batch| Ok(batch?));
     let loader_images_per_s = run(raw, seconds, |batch, _| Ok(batch.labels.len()), || Ok(()))?.0;
     let synthetic_images_per_s = speed::train(device, &model, config, seconds)?.images_per_s;
@@ -78,10 +78,11 @@ pub fn fed<B: Backend<Elem = f32>>(
     let train = |batch: feed::Fed<B>, number: u64| -> Result<usize> {
         let images = preparer.images(&batch.pictures, &batch.views)?;
         let (network, optimizer, labels, seed) = (&mut network, &mut optimizer, &batch.labels, config.run.seed);
+        let targets = Targets { labels, mixed: &batch.mixed, smoothing: config.data.label_smoothing };
         match reading {
-            Reading::EachStep => step(network, optimizer, images, labels, seed, number, RATE).map(|_| ())?,
+            Reading::EachStep => step(network, optimizer, images, targets, seed, number, RATE).map(|_| ())?,
             Reading::Together { steps, .. } => {
-                unread.push(step_unread(network, optimizer, images, labels, seed, number, RATE)?);
+                unread.push(step_unread(network, optimizer, images, targets, seed, number, RATE)?);
                 if unread.len() >= steps {
                     Shown::read(&unread.iter().collect::<Vec<_>>())?;
                     unread.clear();

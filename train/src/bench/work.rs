@@ -55,7 +55,7 @@ impl<B: Backend<Elem = f32>> Work<B> {
     pub fn train(&mut self) -> Result<()> {
         let Self { network, optimizer, images, labels, seed, steps } = self;
         *steps += 1;
-        step_unread(network, optimizer, images.clone(), labels, *seed, *steps, RATE).map(|_| ())
+        step_unread(network, optimizer, images.clone(), &*labels, *seed, *steps, RATE).map(|_| ())
     }
 
     /// The logits, which are not read.

@@ -3,6 +3,7 @@
 //! Values come, later ones winning, from the defaults here, the network's `[train]` tables, a configuration file, and
 //! single settings. [`keys`] lists every one of them.
 
+mod data;
 pub mod keys;
 mod resume;
 mod validate;
@@ -13,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::{Error, Result};
+
+pub use data::{Colour, Crop, DataConfig, Pca, Shuffle};
 
 /// A whole run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -49,66 +52,6 @@ pub struct ModelConfig {
 impl Default for ModelConfig {
     fn default() -> Self {
         Self { name: "paper".into(), dropout: None, weights: None, fresh: Vec::new() }
-    }
-}
-
-/// Where a training picture is cut from its stored square.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Crop {
-    /// At a random place.
-    Random,
-    /// From the centre.
-    Centre,
-}
-
-/// The colour noise of training pictures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Colour {
-    /// None.
-    None,
-    /// The paper's formula: eigenvectors times eigenvalues.
-    Paper,
-    /// The authors' code: standard deviations.
-    Source,
-}
-
-/// The pictures.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DataConfig {
-    /// The pack to train on.
-    pub train: PathBuf,
-    /// The pack to validate on after each epoch.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub val: Option<PathBuf>,
-    /// Whether training pictures are varied at all; false means centre crop, no mirror, no colour.
-    pub augment: bool,
-    /// Where training crops are cut.
-    pub crop: Crop,
-    /// Whether half of the training pictures are mirrored.
-    pub mirror: bool,
-    /// Which colour noise is added.
-    pub colour: Colour,
-    /// Standard deviation of the colour noise's factors.
-    pub colour_deviation: f64,
-    /// Whether each epoch has an order of its own.
-    pub shuffle: bool,
-}
-
-impl Default for DataConfig {
-    fn default() -> Self {
-        Self {
-            train: PathBuf::new(),
-            val: None,
-            augment: true,
-            crop: Crop::Random,
-            mirror: true,
-            colour: Colour::None,
-            colour_deviation: 0.1,
-            shuffle: true,
-        }
     }
 }
 

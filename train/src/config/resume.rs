@@ -10,6 +10,7 @@ use crate::{Error, Result};
 const FREE: &[&str] = &[
     "data.train",
     "data.val",
+    "data.prefetch_bytes",
     "model.weights",
     "run.epochs",
     "run.steps",

@@ -23,7 +23,30 @@ impl Config {
 impl DataConfig {
     fn validate(&self) -> Result<()> {
         let d = self.colour_deviation;
-        require(d >= 0.0 && d.is_finite(), "data.colour_deviation", "at least 0", d)
+        require(d >= 0.0 && d.is_finite(), "data.colour_deviation", "at least 0", d)?;
+        let range = |key: &str, [from, to]: [f64; 2], [least, most]: [f64; 2]| {
+            let rises = from <= to && from >= least && to <= most;
+            require(rises, key, &format!("two rising numbers in [{least}, {most}]"), format!("[{from}, {to}]"))
+        };
+        range("data.crop_scale", self.crop_scale, [0.0001, 1.0])?;
+        range("data.crop_ratio", self.crop_ratio, [0.01, 100.0])?;
+        range("data.erase_scale", self.erase_scale, [0.0001, 1.0])?;
+        range("data.erase_ratio", self.erase_ratio, [0.01, 100.0])?;
+        let within =
+            |key: &str, v: f64, most: f64| require((0.0..=most).contains(&v), key, &format!("in [0, {most}]"), v);
+        within("data.brightness", self.brightness, 10.0)?;
+        within("data.contrast", self.contrast, 10.0)?;
+        within("data.saturation", self.saturation, 10.0)?;
+        within("data.hue", self.hue, 0.5)?;
+        within("data.erase", self.erase, 1.0)?;
+        within("data.mixup", self.mixup, 100.0)?;
+        within("data.cutmix", self.cutmix, 100.0)?;
+        let smoothing = self.label_smoothing;
+        require((0.0..1.0).contains(&smoothing), "data.label_smoothing", "in [0, 1)", smoothing)?;
+        require(self.shared > 0, "data.shared", "at least 1", self.shared)?;
+        // TOML's integers are signed.
+        let fits = i64::try_from(self.window_bytes).is_ok() && i64::try_from(self.prefetch_bytes).is_ok();
+        require(fits, "data.window_bytes and data.prefetch_bytes", "below 2^63", self.window_bytes)
     }
 }
 

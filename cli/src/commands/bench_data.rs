@@ -1,0 +1,90 @@
+//! `alexnet bench data`.
+
+use std::sync::Arc;
+
+use data::Pack;
+use serde::Serialize;
+use toml::Value;
+use train::bench::{self, Pipeline, StageKind};
+use train::config::keys;
+
+use super::{device, train as train_command};
+use crate::args::{BenchData, Output};
+use crate::console::{note, percent, print, print_json, table};
+use crate::failure::Result;
+
+/// What was measured of what, as `--json` gives it.
+#[derive(Serialize)]
+struct Measured {
+    work: &'static str,
+    pack: String,
+    pictures: usize,
+    #[serde(flatten)]
+    result: Pipeline,
+}
+
+pub fn run(args: &BenchData) -> Result<()> {
+    let pack = Arc::new(Pack::open(&args.pack)?);
+    let number = |n: usize| Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
+    let threads = args.threads.unwrap_or_else(device::all_threads);
+    let mut layers = vec![
+        ("--batch".to_string(), keys::single("run.batch", number(args.batch))),
+        ("--threads".to_string(), keys::single("run.threads", number(threads))),
+    ];
+    for setting in &args.set {
+        layers.push(("--set".to_string(), keys::parse_setting(setting)?));
+    }
+    let (_, mut config) = train_command::configure(&layers)?;
+    if let Some(told) = config.data.settle(&pack)? {
+        note(&format!("note: {told}"));
+    }
+    let output = match args.output {
+        Output::Floats => bench::Output::Floats,
+        Output::Crops => bench::Output::Crops,
+        Output::Pictures => bench::Output::Pictures,
+    };
+    let crop = args.crop.unwrap_or(224.min(pack.size()));
+    let result = bench::data(&pack, &config, crop, output, args.seconds)?;
+    let pack = Measured { work: "data", pack: args.pack.display().to_string(), pictures: pack.len(), result };
+    if args.json { print_json(&pack) } else { print(&text(&pack)) }
+}
+
+fn name(stage: StageKind) -> &'static str {
+    match stage {
+        StageKind::Storage => "storage",
+        StageKind::Decode => "decode",
+        StageKind::Augment => "augment",
+        StageKind::Consumer => "consumer",
+    }
+}
+
+fn text(measured: &Measured) -> String {
+    let Measured { pack, pictures, result, .. } = measured;
+    let mut rows = vec![["stage", "images/s so far", "adds, us/image"].map(String::from).to_vec()];
+    for stage in &result.stages {
+        let rate = format!("{:.0}", stage.images_per_s);
+        rows.push(vec![name(stage.stage).to_string(), rate, format!("{:.1}", stage.us_per_image)]);
+    }
+    let output = match result.output {
+        bench::Output::Floats => "floats",
+        bench::Output::Crops => "crops of bytes",
+        bench::Output::Pictures => "pictures of bytes",
+    };
+    format!(
+        "{pack}: {pictures} pictures, {}, shuffle {}; batches of {} {output} of {}, {} threads\n{}\n\
+         all of it {:.0} images/s; the limit is {}\n\
+         {:.0} KB an image, {:.1} GB/s: {} of the {:.1} GB/s of copying",
+        result.storage,
+        result.shuffle,
+        result.batch,
+        result.crop,
+        result.threads,
+        table(&rows),
+        result.images_per_s,
+        name(result.limit),
+        result.bytes_per_image / 1e3,
+        result.bytes_per_s / 1e9,
+        percent(result.share_of_copy),
+        result.copy_bytes_per_s / 1e9,
+    )
+}

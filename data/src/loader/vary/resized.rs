@@ -1,0 +1,129 @@
+//! A random part, resized (Szegedy et al., "Going Deeper with Convolutions", 2014; torchvision's RandomResizedCrop).
+
+use std::cell::RefCell;
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+
+use super::{Area, Draws, RESIZED, Square, check_range};
+use crate::error::{Error, Result};
+
+/// A part of the stored picture of random area and shape, resized to the crop with the antialiased bilinear filter that
+/// packs are made with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ResizedCrop {
+    /// Smallest and largest area, as shares of the picture's.
+    pub scale: [f32; 2],
+    /// Smallest and largest width, as multiples of the height.
+    pub ratio: [f32; 2],
+}
+
+impl Default for ResizedCrop {
+    /// 8 to 100 % of the area, 3:4 to 4:3.
+    fn default() -> Self {
+        Self { scale: [0.08, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0] }
+    }
+}
+
+impl ResizedCrop {
+    pub(crate) fn check(&self) -> Result<()> {
+        check_range("resized crop's scale", self.scale, [0.0001, 1.0])?;
+        check_range("resized crop's ratio", self.ratio, [0.01, 100.0])
+    }
+
+    /// The part of a picture of `size` x `size`; of the whole, as much as the ratio allows, where none that is drawn fits.
+    pub(crate) fn draw(&self, stream: tensor::random::Stream, size: usize) -> Area {
+        let mut draws = Draws::new(stream, RESIZED);
+        Area::draw(&mut draws, size, self.scale, self.ratio).unwrap_or_else(|| {
+            let [narrow, wide] = self.ratio.map(f64::from);
+            let part = |share: f64| ((size as f64 * share.min(1.0)).round() as usize).clamp(1, size);
+            let (width, height) = (part(wide), part(1.0 / narrow));
+            Area { left: (size - width) / 2, top: (size - height) / 2, width, height }
+        })
+    }
+}
+
+thread_local! {
+    /// Keeps its memory from picture to picture.
+    static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
+}
+
+/// Fills `to` of a picture with `area` of another of the same size.
+pub(crate) fn resize(picture: &[u8], area: Area, to: Square, out: &mut [u8]) -> Result<()> {
+    let work = || -> std::result::Result<Vec<u8>, Box<dyn std::error::Error>> {
+        let side = u32::try_from(to.side)?;
+        let source = ImageRef::new(u32::try_from(to.size)?, u32::try_from(to.size)?, picture, PixelType::U8x3)?;
+        let mut square = Image::new(side, side, PixelType::U8x3);
+        let [left, top, width, height] = [area.left, area.top, area.width, area.height].map(|v| v as f64);
+        let options = ResizeOptions::new()
+            .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
+            .crop(left, top, width, height)
+            .use_alpha(false);
+        RESIZER.with_borrow_mut(|resizer| resizer.resize(&source, &mut square, &options))?;
+        Ok(square.into_vec())
+    };
+    let resized = work().map_err(|e| Error::option("resized crop", "a part that can be resized", e))?;
+    for (y, row) in resized.chunks_exact(3 * to.side).enumerate() {
+        out[to.row(y)].copy_from_slice(row);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tensor::random::Stream;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn parts_lie_within_the_picture_and_the_ranges(
+            size in 1..300usize, from in 0.01..1.0f32, more in 0.0..1.0f32, wide in 1.0..5.0f32, seed: u64,
+        ) {
+            let crop = ResizedCrop { scale: [from, from + more * (1.0 - from)], ratio: [1.0 / wide, wide] };
+            crop.check().unwrap();
+            let area = crop.draw(Stream::new(seed, 1, 0), size);
+            prop_assert!(area.width >= 1 && area.height >= 1);
+            prop_assert!(area.left + area.width <= size && area.top + area.height <= size);
+            // Sides are rounded to whole pixels.
+            let (w, h) = (area.width as f64, area.height as f64);
+            let whole = area.width == size || area.height == size;
+            prop_assert!(whole || (w - 0.5) * (h - 0.5) <= f64::from(crop.scale[1]) * (size * size) as f64 + 1e-3);
+            prop_assert!((w + 0.5) / (h - 0.5).max(0.1) >= 1.0 / f64::from(wide) - 1e-3);
+            prop_assert!((h + 0.5) / (w - 0.5).max(0.1) >= 1.0 / f64::from(wide) - 1e-3);
+        }
+
+        /// A part of the crop's own size is copied.
+        #[test]
+        fn a_part_of_the_right_size_is_unchanged(left in 0..5usize, top in 0..5usize, at in 0..5usize) {
+            let picture: Vec<u8> = (0..12 * 12 * 3).map(|i| (i * 29 % 253) as u8).collect();
+            let mut out = vec![0; picture.len()];
+            let to = Square { size: 12, left: at, top: 2, side: 8 };
+            resize(&picture, Area { left, top, width: 8, height: 8 }, to, &mut out).unwrap();
+            let from = Square { left, top, ..to };
+            for y in 0..8 {
+                prop_assert_eq!(&out[to.row(y)], &picture[from.row(y)]);
+            }
+        }
+    }
+
+    #[test]
+    fn areas_ratios_and_places_are_as_drawn() {
+        let crop = ResizedCrop { scale: [0.1, 0.3], ..ResizedCrop::default() };
+        let areas: Vec<Area> = (0..20_000).map(|i| crop.draw(Stream::new(3, 1, i), 256)).collect();
+        let mean = |f: &dyn Fn(&Area) -> f64| areas.iter().map(f).sum::<f64>() / areas.len() as f64;
+        assert!((mean(&|a| (a.width * a.height) as f64 / 65_536.0) - 0.2).abs() < 0.002);
+        assert!(mean(&|a| (a.width as f64 / a.height as f64).ln()).abs() < 0.01);
+        assert!((mean(&|a| a.left as f64 / (256 - a.width) as f64) - 0.5).abs() < 0.01);
+        assert!((mean(&|a| a.top as f64 / (256 - a.height) as f64) - 0.5).abs() < 0.01);
+    }
+
+    #[test]
+    fn what_cannot_fit_is_as_much_of_the_whole_as_the_ratio_allows() {
+        let wide = ResizedCrop { scale: [1.0, 1.0], ratio: [2.0, 4.0] };
+        assert_eq!(wide.draw(Stream::new(1, 1, 1), 100), Area { left: 0, top: 25, width: 100, height: 50 });
+        let whole = ResizedCrop { scale: [1.0, 1.0], ratio: [1.0, 1.0] };
+        assert_eq!(whole.draw(Stream::new(1, 1, 1), 100), Area { left: 0, top: 0, width: 100, height: 100 });
+    }
+}
