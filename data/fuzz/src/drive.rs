@@ -18,7 +18,8 @@ impl Dice {
 /// Runs `target` on changed seeds for as many seconds as the first argument says; the second numbers the run. What makes it
 /// panic is written to a file.
 pub fn drive(name: &str, seeds: &[Vec<u8>], target: fn(&[u8])) {
-    let mut arguments = std::env::args().skip(1).map(|a| a.parse().expect("seconds, then the number of the run"));
+    let mut arguments =
+        std::env::args().skip(1).map(|a| a.parse::<u64>().expect("seconds, then the number of the run"));
     let (seconds, number) = (arguments.next().unwrap_or(10), arguments.next().unwrap_or(1));
     let (begun, mut dice) = (Instant::now(), Dice(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1));
     let (mut runs, mut failed, mut slowest) = (0u64, 0, Duration::ZERO);
