@@ -113,6 +113,18 @@ proptest! {
     }
 }
 
+#[test]
+fn a_value_of_the_wrong_kind_names_its_setting() {
+    for (key, value, word) in
+        [("tensor.algorithms", "'foo'", "exact"), ("optim.kind", "'foo'", "adam"), ("run.threads", "-1", "integer")]
+    {
+        let (section, name) = key.split_once('.').unwrap();
+        let given = layer(&format!("[{section}]\n{name} = {value}"));
+        let message = Config::from_layers(&[given]).unwrap_err().to_string();
+        assert!(message.starts_with(key) && message.contains(word), "{message}");
+    }
+}
+
 /// What the presets say of training is made of settings that there are, in their ranges.
 #[test]
 fn every_presets_defaults_are_settings() {

@@ -220,9 +220,7 @@ impl Config {
             keys::check(table).map_err(|e| prefix(origin, e))?;
             merge(&mut merged, table);
         }
-        let config: Self = Value::Table(merged)
-            .try_into()
-            .map_err(|e: toml::de::Error| Error::setting("settings", e.message().to_string()))?;
+        let config: Self = Value::Table(merged).try_into().map_err(|e| of_a_value(&e))?;
         config.validate()?;
         Ok(config)
     }
@@ -261,6 +259,13 @@ pub fn merge(into: &mut Table, from: &Table) {
             }
         }
     }
+}
+
+/// A value of the wrong kind, by the setting's name, which only the error's last line tells.
+fn of_a_value(error: &toml::de::Error) -> Error {
+    let text = error.to_string();
+    let key = text.lines().find_map(|line| line.strip_prefix("in `")?.strip_suffix('`'));
+    Error::setting(key.unwrap_or("settings"), error.message().to_string())
 }
 
 fn prefix(origin: &str, error: Error) -> Error {
