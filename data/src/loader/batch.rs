@@ -99,9 +99,9 @@ impl Drop for Batch {
     }
 }
 
-/// Some pictures as they are stored (with the changes of [`Augment`](super::Augment) that are made to pixels), and what is to be cut from them: what a device needs to make the network's input
-/// itself, with [`Pictures::prepare`](tensor::ops::Pictures::prepare). Its memory is used again for a later batch when
-/// it is dropped.
+/// Some pictures as they are stored (with the changes of [`Augment`](super::Augment) that are made to pixels), and what
+/// is to be cut from them: what a device needs to make the network's input itself, with
+/// [`Pictures::prepare`](tensor::ops::Pictures::prepare). Its memory is used again for a later batch when it is dropped.
 pub struct RawBatch {
     /// Side of the pictures.
     pub size: usize,

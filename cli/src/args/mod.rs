@@ -1,7 +1,10 @@
 //! The command line.
 
+mod bench;
+
 use std::path::PathBuf;
 
+pub use bench::{Bench, BenchCommon, BenchData, BenchLayers, BenchSpeed, Output};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 /// AlexNet (Krizhevsky, Sutskever, Hinton, 2012): pack pictures, train, evaluate, and see what was learned.
@@ -299,102 +302,6 @@ pub struct Show {
     pub seed: u64,
 }
 
-#[derive(Debug, Subcommand)]
-pub enum Bench {
-    /// Training steps a second, on noise that stays on the device or on a pack.
-    Train(BenchTrain),
-    /// Predictions a second, on noise that stays on the device.
-    Predict(BenchSpeed),
-    /// A training step by layer: the time of each kernel, and its share of what the device can do.
-    Layers(BenchLayers),
-    /// A pack's loader by stage: storage, decoding, augmentation, consumer, and which of them bounds it.
-    Data(BenchData),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// Normalised floats
-    Floats,
-    /// Crops of bytes
-    Crops,
-    /// Whole pictures of bytes and what is to be cut from them, as `train` gives a device
-    Pictures,
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct BenchData {
-    /// Pack to load
-    #[arg(value_name = "PACK")]
-    pub pack: PathBuf,
-    /// What the loader hands over
-    #[arg(long, value_enum, default_value_t = Output::Floats)]
-    pub output: Output,
-    /// Side of the crops [default: 224, or the pictures' if that is less]
-    #[arg(long, value_name = "N", value_parser = batch)]
-    pub crop: Option<usize>,
-    /// Pictures a batch
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = batch)]
-    pub batch: usize,
-    /// Threads to load with [default: all]
-    #[arg(long, value_name = "N", value_parser = threads)]
-    pub threads: Option<usize>,
-    /// Seconds a stage
-    #[arg(long, value_name = "S", default_value_t = 3.0, value_parser = seconds)]
-    pub seconds: f64,
-    /// A setting of a training, e.g. data.mixup=0.2 [default: the paper's]; may be given again
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct BenchTrain {
-    #[command(flatten)]
-    pub speed: BenchSpeed,
-    /// Pack to train on, loaded as `train` does; tells whether the loader or the device is the limit
-    #[arg(long, value_name = "PACK")]
-    pub data: Option<PathBuf>,
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct BenchSpeed {
-    #[command(flatten)]
-    pub common: BenchCommon,
-    /// Pictures a step; several sizes are measured one after the other
-    #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [128], value_parser = batch)]
-    pub batch: Vec<usize>,
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct BenchLayers {
-    #[command(flatten)]
-    pub common: BenchCommon,
-    /// Pictures a step
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = batch)]
-    pub batch: usize,
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct BenchCommon {
-    /// A preset's name or a TOML file
-    #[arg(value_name = "MODEL")]
-    pub model: String,
-    /// Seconds a measurement, after a few steps to warm up; at least three steps are measured
-    #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = seconds)]
-    pub seconds: f64,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    pub place: Where,
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    let within = |s: &f64| (0.0..=3600.0).contains(s);
-    text.parse().ok().filter(within).ok_or_else(|| "expected a number of seconds in 0..=3600".to_string())
-}
 const PRECISIONS: [&str; 3] = ["f32", "tf32", "bf16"];
 
 fn threads(text: &str) -> Result<usize, String> {
