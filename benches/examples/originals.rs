@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use data::{DecodeOptions, Input, Mean, Views, decode_picture, resize_and_crop, views};
+use data::{DecodeOptions, Input, Mean, Views, decode_square, views};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -17,8 +17,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
 }
 
 fn load(bytes: &[u8], input: &Input) -> Result<f32, Failure> {
-    let picture = decode_picture(bytes.to_vec(), &DecodeOptions::default())?;
-    let square = resize_and_crop(&picture, 256)?;
+    let square = decode_square(bytes.to_vec(), 256, &DecodeOptions::default())?;
     Ok(views(square.pixels(), 256, input, Views::Centre)?[[0, 0, 0, 0]])
 }
 

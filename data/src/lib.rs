@@ -52,7 +52,7 @@ pub use loader::{
 };
 pub use ndarray;
 pub use pack::{PackOptions, PackReport, Progress, Refused, pack};
-pub use picture::{DecodeOptions, Picture, decode_picture, read_picture, read_square, resize_and_crop};
+pub use picture::{DecodeOptions, Picture, decode_picture, decode_square, read_picture, read_square, resize_and_crop};
 pub use reader::Pack;
 #[cfg(unix)]
 pub use reader::exit_on_cut_file;

@@ -1,25 +1,7 @@
 //! From luminance and colour differences to R, G and B (JFIF; libjpeg's `jdcolor`).
 
-use super::Region;
-
-/// Fills the region of `out` `[size, size, 3]` from one or three planes, each with its values a row.
-pub(super) fn to_rgb(planes: &[(&[u8], usize)], region: &Region, size: usize, out: &mut [u8]) {
-    let columns = region.columns.clone();
-    for y in region.rows.clone() {
-        let out = &mut out[3 * (y * size + columns.start)..3 * (y * size + columns.end)];
-        let row = |(plane, stride): (_, usize)| -> &[u8] {
-            let plane: &[u8] = plane;
-            &plane[y * stride..][columns.clone()]
-        };
-        match *planes {
-            [y, cb, cr] => convert(row(y), row(cb), row(cr), out),
-            [y, ..] => out.chunks_exact_mut(3).zip(row(y)).for_each(|(pixel, &value)| pixel.fill(value)),
-            [] => {}
-        }
-    }
-}
-
-fn convert(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
+/// Fills `out` with R, G and B of each pixel.
+pub(super) fn convert(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
         // SAFETY: the processor has AVX2.
@@ -46,37 +28,37 @@ fn pixel(y: u8, cb: u8, cr: u8) -> [u8; 3] {
     [r, g, b].map(|v| v.clamp(0, 255) as u8)
 }
 
-/// Sixteen pixels at a time, the same sums in 32 bits.
+/// Sixteen pixels at a time, the same sums in 16 bits: of each factor what is left of the nearest whole number.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn convert_avx2(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
     use std::arch::x86_64::*;
 
-    let whole = y.len() / 16 * 16;
-    let (half, middle) = (_mm256_set1_epi32(1 << 15), _mm256_set1_epi32(128));
-    let [to_r, to_b] = [91_881, 116_130].map(|v| _mm256_set1_epi32(v));
-    let [cb_to_g, cr_to_g] = [-22_554, -46_802].map(|v| _mm256_set1_epi32(v));
-    for at in (0..whole).step_by(16) {
-        let mut parts = [[_mm256_setzero_si256(); 2]; 3];
-        for eight in 0..2 {
-            let load = |from: &[u8]| {
-                let bytes = from[at + 8 * eight..].first_chunk::<8>().map_or(0, |b| i64::from_le_bytes(*b));
-                _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(bytes))
-            };
-            let (y, cb, cr) = (load(y), _mm256_sub_epi32(load(cb), middle), _mm256_sub_epi32(load(cr), middle));
-            let scaled = |sum| _mm256_add_epi32(y, _mm256_srai_epi32::<16>(_mm256_add_epi32(sum, half)));
-            let green = _mm256_add_epi32(_mm256_mullo_epi32(cb, cb_to_g), _mm256_mullo_epi32(cr, cr_to_g));
-            parts[0][eight] = scaled(_mm256_mullo_epi32(cr, to_r));
-            parts[1][eight] = scaled(green);
-            parts[2][eight] = scaled(_mm256_mullo_epi32(cb, to_b));
-        }
-        // 16 bytes of each colour, in order.
-        let bytes = |part: [__m256i; 2]| {
-            let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(part[0], part[1]));
-            let bytes = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi16(words, words));
-            _mm256_castsi256_si128(bytes)
+    let (middle, one, half) = (_mm256_set1_epi16(128), _mm256_set1_epi16(1), _mm256_set1_epi32(1 << 15));
+    // 91,881 is 65,536 and 26,345; 116,130 is twice 65,536 less 14,942; -46,802 is 18,734 less 65,536.
+    let (to_r, to_b) = (_mm256_set1_epi16(26_345), _mm256_set1_epi16(-14_942));
+    let to_g = _mm256_set1_epi32(18_734 << 16 | (-22_554 & 0xffff));
+    let whole = y.len().min(cb.len()).min(cr.len()).min(out.len() / 3) / 16 * 16;
+    let values = y[..whole].chunks_exact(16).zip(cb[..whole].chunks_exact(16)).zip(cr[..whole].chunks_exact(16));
+    for (((y, cb), cr), out) in values.zip(out.chunks_exact_mut(48)) {
+        // SAFETY: a chunk has sixteen bytes.
+        let load = |from: &[u8]| _mm256_cvtepu8_epi16(unsafe { _mm_loadu_si128(from.as_ptr().cast()) });
+        let (y, cb, cr) = (load(y), _mm256_sub_epi16(load(cb), middle), _mm256_sub_epi16(load(cr), middle));
+        let (cb2, cr2) = (_mm256_add_epi16(cb, cb), _mm256_add_epi16(cr, cr));
+        // Twice the value in 65,536ths, halved and rounded.
+        let rounded = |double| _mm256_srai_epi16::<1>(_mm256_add_epi16(double, one));
+        let red = _mm256_add_epi16(rounded(_mm256_mulhi_epi16(cr2, to_r)), cr);
+        let blue = _mm256_add_epi16(rounded(_mm256_mulhi_epi16(cb2, to_b)), cb2);
+        let sum = |both| _mm256_srai_epi32::<16>(_mm256_add_epi32(_mm256_madd_epi16(both, to_g), half));
+        let green = _mm256_packs_epi32(sum(_mm256_unpacklo_epi16(cb, cr)), sum(_mm256_unpackhi_epi16(cb, cr)));
+        let green = _mm256_sub_epi16(green, cr);
+        // 16 bytes of two colours, in order.
+        let bytes = |a, b| {
+            let both = _mm256_packus_epi16(_mm256_add_epi16(y, a), _mm256_add_epi16(y, b));
+            let both = _mm256_permute4x64_epi64::<0b11_01_10_00>(both);
+            (_mm256_castsi256_si128(both), _mm256_extracti128_si256::<1>(both))
         };
-        let [r, g, b] = parts.map(bytes);
+        let ((r, g), (b, _)) = (bytes(red, green), bytes(blue, blue));
         let pick = |from, order: [i8; 16]| {
             let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = order;
             _mm_shuffle_epi8(from, _mm_setr_epi8(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p))
@@ -97,7 +79,7 @@ fn convert_avx2(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
             pick(g, [-1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15, -1]),
             pick(b, [10, -1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15]),
         );
-        for (part, out) in [first, second, third].into_iter().zip(out[3 * at..3 * at + 48].chunks_exact_mut(16)) {
+        for (part, out) in [first, second, third].into_iter().zip(out.chunks_exact_mut(16)) {
             // SAFETY: a chunk has 16 bytes.
             unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), part) };
         }

@@ -7,6 +7,9 @@ use super::{Failure, ZIGZAG};
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Component {
     id: u8,
+    /// Blocks across and down in each unit, 1 or 2.
+    pub across: usize,
+    pub down: usize,
     pub quantiser: usize,
     pub dc: usize,
     pub ac: usize,
@@ -26,12 +29,16 @@ pub(super) struct Header {
     pub restart: usize,
     /// Where the scan's data begin.
     pub scan: usize,
+    /// Whether there is EXIF data, which may say that the picture is to be turned.
+    pub has_exif: bool,
     /// Whether it says that it is a JFIF file: three components are YCbCr then, whatever their numbers.
     is_jfif: bool,
+    /// What Adobe's marker says of the colours.
+    transform: Option<u8>,
 }
 
 impl Header {
-    /// Of a baseline JPEG of one scan, grey or YCbCr with colours of the full resolution.
+    /// Of a baseline JPEG of one scan, grey or YCbCr, each component of the full resolution or of half of it.
     pub fn parse(data: &[u8]) -> Result<Self, Failure> {
         let mut header = Self {
             width: 0,
@@ -42,7 +49,9 @@ impl Header {
             ac: [const { None }; 4],
             restart: 0,
             scan: 0,
+            has_exif: false,
             is_jfif: false,
+            transform: None,
         };
         let mut at = 2;
         if data.get(..2) != Some(&[0xff, 0xd8]) {
@@ -57,7 +66,8 @@ impl Header {
             }
             match marker {
                 0xdb => header.read_quantisers(body)?,
-                0xc0 => header.read_frame(body)?,
+                // Baseline, or sequential with more tables: the same but for what it may define.
+                0xc0 | 0xc1 => header.read_frame(body)?,
                 0xc4 => header.read_tables(body, at + 4)?,
                 0xdd => header.restart = usize::from(u16::from_be_bytes(*body.first_chunk().ok_or(Failure::Other)?)),
                 0xda => {
@@ -65,10 +75,10 @@ impl Header {
                     header.scan = at + 2 + length;
                     return Ok(header);
                 }
-                // Adobe's: colours may be stored otherwise than as YCbCr.
-                0xee => return Err(Failure::Other),
+                0xee if body.starts_with(b"Adobe") && body.len() >= 12 => header.transform = Some(body[11]),
                 0xe0 if body.starts_with(b"JFIF\0") => header.is_jfif = true,
-                0xe0..=0xed | 0xef | 0xfe => {}
+                0xe1 if body.starts_with(b"Exif\0\0") => header.has_exif = true,
+                0xe0..=0xef | 0xfe => {}
                 _ => return Err(Failure::Other),
             }
             at += 2 + length;
@@ -94,19 +104,36 @@ impl Header {
         (self.width, self.height) =
             (usize::from(u16::from_be_bytes([x1, x0])), usize::from(u16::from_be_bytes([y1, y0])));
         let parts = body.get(6..).unwrap_or(&[]).chunks_exact(3);
-        if !self.components.is_empty() || parts.len() != usize::from(count) || !matches!(count, 1 | 3) {
+        let fits = parts.len() == usize::from(count) && parts.remainder().is_empty();
+        if !self.components.is_empty() || !fits || !matches!(count, 1 | 3) || self.width * self.height == 0 {
             return Err(Failure::Other);
         }
         for part in parts {
-            // One component's blocks come one by one whatever its sampling.
-            if (count == 3 && part[1] != 0x11) || part[2] > 3 {
+            let (across, down) = (usize::from(part[1] >> 4), usize::from(part[1] & 15));
+            if !(1..=2).contains(&across) || !(1..=2).contains(&down) || part[2] > 3 {
                 return Err(Failure::Other);
             }
-            self.components.push(Component { id: part[0], quantiser: usize::from(part[2]), dc: 0, ac: 0 });
+            // One component's blocks come one by one whatever its sampling.
+            let (across, down) = if count == 1 { (1, 1) } else { (across, down) };
+            if self.components.iter().any(|c| c.id == part[0]) {
+                return Err(Failure::Other);
+            }
+            let quantiser = usize::from(part[2]);
+            self.components.push(Component { id: part[0], across, down, quantiser, dc: 0, ac: 0 });
         }
-        // Other numbers may mean other colours.
-        let usual = count == 1 || self.is_jfif || self.components.iter().map(|c| c.id).eq([1, 2, 3]);
-        if usual { Ok(()) } else { Err(Failure::Other) }
+        Ok(())
+    }
+
+    /// Whether three components are R, G and B, by libjpeg's rules.
+    fn is_rgb(&self) -> bool {
+        let named = || self.components.iter().map(|c| c.id).eq(*b"RGB");
+        !self.is_jfif && self.transform.map_or_else(named, |transform| transform == 0)
+    }
+
+    /// Blocks across and down in each unit of the components that have most.
+    pub fn unit(&self) -> (usize, usize) {
+        let most = |of: fn(&Component) -> usize| self.components.iter().map(of).max().unwrap_or(1);
+        (most(|c| c.across), most(|c| c.down))
     }
 
     fn read_tables(&mut self, body: &[u8], at: usize) -> Result<(), Failure> {
@@ -127,12 +154,19 @@ impl Header {
 
     fn read_scan(&mut self, body: &[u8]) -> Result<(), Failure> {
         let n = self.components.len();
-        if n == 0 || body.len() != 2 * n + 4 || usize::from(body[0]) != n || body[2 * n + 1..] != [0, 63, 0] {
+        if n == 0
+            || (n == 3 && self.is_rgb())
+            || body.len() != 2 * n + 4
+            || usize::from(body[0]) != n
+            || body[2 * n + 1..] != [0, 63, 0]
+        {
             return Err(Failure::Other);
         }
         for (component, part) in self.components.iter_mut().zip(body[1..].chunks_exact(2)) {
             let (dc, ac) = (usize::from(part[1] >> 4), usize::from(part[1] & 15));
-            if part[0] != component.id || dc > 3 || ac > 3 {
+            // A table that is missing is all zeros.
+            let quantised = self.quantisers[component.quantiser].iter().all(|&value| value > 0);
+            if part[0] != component.id || dc > 3 || ac > 3 || !quantised {
                 return Err(Failure::Other);
             }
             (component.dc, component.ac) = (dc, ac);

@@ -7,16 +7,19 @@ use super::{Failure, ZIGZAG};
 
 /// Bits that are looked up at once.
 const LOOK: u32 = 10;
-/// Longest code and its value together.
-const MOST: u32 = 16 + 15;
+/// The longest values of 8-bit pictures. Two coefficients' codes and values are never more than 56 bits, a DC's among them or not.
+const MOST_DC: u8 = 11;
+const MOST_AC: u8 = 10;
+/// Coefficients that the end of a block is said to pass over.
+const END: u32 = 64;
 /// Zeros after the scan, so that it can be read in words.
 const PADDING: usize = 16;
 
 /// One Huffman table.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// By the next bits: length of the code and of the value after it (8 bits), length of the value (8), zeros before
-    /// it (8). 0: the code is longer.
+    /// By the next bits: length of the code and of the value after it (lowest 8 bits), length of the code (8), of the value
+    /// (8), zeros before it (8). 0: the code is longer, or none.
     entries: Box<[u32; 1 << LOOK]>,
     /// By length of code: the first code beyond those of the length, as 16 bits from the left.
     limits: [u32; 18],
@@ -25,10 +28,17 @@ pub(super) struct Table {
     symbols: Vec<u8>,
 }
 
+/// What a table is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Dc,
+    Ac,
+}
+
 /// The tables of the pictures before: nearly all have the same.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
-    tables: Vec<(Vec<u8>, Rc<Table>)>,
+    tables: Vec<(Kind, Vec<u8>, Rc<Table>)>,
     oldest: usize,
 }
 
@@ -37,13 +47,13 @@ const MAX_TABLES: usize = 8;
 
 impl Cache {
     /// The table with the definition at `place` of `data`.
-    pub fn get(&mut self, data: &[u8], place: Option<&Range<usize>>) -> Result<Rc<Table>, Failure> {
+    pub fn get(&mut self, kind: Kind, data: &[u8], place: Option<&Range<usize>>) -> Result<Rc<Table>, Failure> {
         let definition = place.and_then(|place| data.get(place.clone())).ok_or(Failure::Other)?;
-        if let Some((_, table)) = self.tables.iter().find(|(known, _)| known == definition) {
+        if let Some((.., table)) = self.tables.iter().find(|(of, known, _)| *of == kind && known == definition) {
             return Ok(Rc::clone(table));
         }
-        let made = (definition.to_vec(), Rc::new(Table::new(definition)?));
-        let table = Rc::clone(&made.1);
+        let made = (kind, definition.to_vec(), Rc::new(Table::new(kind, definition)?));
+        let table = Rc::clone(&made.2);
         if self.tables.len() < MAX_TABLES {
             self.tables.push(made);
         } else {
@@ -56,7 +66,7 @@ impl Cache {
 
 impl Table {
     /// Of 16 counts of codes by length, and their symbols.
-    fn new(definition: &[u8]) -> Result<Self, Failure> {
+    fn new(kind: Kind, definition: &[u8]) -> Result<Self, Failure> {
         let (counts, symbols) = definition.split_at_checked(16).ok_or(Failure::Other)?;
         let mut entries = Box::new([0; 1 << LOOK]);
         let (mut limits, mut offsets) = ([0; 18], [0; 17]);
@@ -65,7 +75,7 @@ impl Table {
             offsets[length as usize] = place as i32 - code as i32;
             for _ in 0..counts[length as usize - 1] {
                 let &symbol = symbols.get(place).ok_or(Failure::Other)?;
-                if code >= 1 << length {
+                if code >= 1 << length || !kind.allows(symbol) {
                     return Err(Failure::Other);
                 }
                 if length <= LOOK {
@@ -83,7 +93,7 @@ impl Table {
     }
 
     /// The entry of the code that these bits begin with; 0: there is none.
-    #[inline]
+    #[inline(always)]
     fn find(&self, bits: u64) -> u32 {
         match self.entries[(bits >> (64 - LOOK)) as usize] {
             0 => self.find_long(bits),
@@ -100,17 +110,38 @@ impl Table {
     }
 }
 
-fn entry(length: u32, symbol: u8) -> u32 {
-    let (zeros, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
-    (length + size) | size << 8 | zeros << 16
+impl Kind {
+    fn allows(self, symbol: u8) -> bool {
+        match self {
+            Self::Dc => symbol <= MOST_DC,
+            Self::Ac => symbol & 15 <= MOST_AC,
+        }
+    }
 }
 
-/// Fills `out` with a scan's data, stuffed zeros taken away, up to its end; returns where restarts begin in it.
-pub(super) fn unstuff(data: &[u8], out: &mut Vec<u8>) -> Vec<usize> {
+fn entry(length: u32, symbol: u8) -> u32 {
+    let (zeros, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+    // Sixteen zeros are fifteen and a value of zero; all other symbols without a value end the block, as in libjpeg.
+    let zeros = if size == 0 && zeros != 15 { END } else { zeros };
+    (length + size) | length << 8 | size << 16 | zeros << 24
+}
+
+/// A scan's data without what stands between them.
+#[derive(Debug)]
+pub(super) struct Unstuffed {
+    /// Where each part between restarts ends.
+    pub ends: Vec<usize>,
+    /// Whether the restarts' numbers are in order, and the picture's end or nothing comes after the data.
+    pub is_regular: bool,
+}
+
+/// Fills `out` with a scan's data, stuffed zeros taken away, up to its end, and some zeros after it.
+pub(super) fn unstuff(data: &[u8], out: &mut Vec<u8>) -> Unstuffed {
     out.clear();
-    let mut restarts = Vec::new();
+    out.reserve(data.len() + PADDING);
+    let (mut ends, mut is_regular) = (Vec::new(), true);
     let mut rest = data;
-    while let Some(at) = rest.iter().position(|&byte| byte == 0xff) {
+    while let Some(at) = memchr::memchr(0xff, rest) {
         match rest.get(at + 1) {
             Some(0) => {
                 out.extend_from_slice(&rest[..=at]);
@@ -120,20 +151,23 @@ pub(super) fn unstuff(data: &[u8], out: &mut Vec<u8>) -> Vec<usize> {
                 out.extend_from_slice(&rest[..at]);
                 rest = &rest[at + 1..];
             }
-            Some(0xd0..=0xd7) => {
+            Some(&marker @ 0xd0..=0xd7) => {
                 out.extend_from_slice(&rest[..at]);
-                restarts.push(out.len());
+                is_regular &= usize::from(marker & 7) == ends.len() % 8;
+                ends.push(out.len());
                 rest = &rest[at + 2..];
             }
-            _ => {
+            after => {
                 out.extend_from_slice(&rest[..at]);
+                is_regular &= matches!(after, Some(0xd9));
                 rest = &[];
             }
         }
     }
     out.extend_from_slice(rest);
+    ends.push(out.len());
     out.extend([0; PADDING]);
-    restarts
+    Unstuffed { ends, is_regular }
 }
 
 /// Bits of a scan, the next one highest.
@@ -152,15 +186,15 @@ impl<'a> Bits<'a> {
         Self { data, at: 0, bits: 0, count: 0 }
     }
 
-    /// Whether more was read than there is.
-    pub fn is_overrun(&self) -> bool {
-        self.at.saturating_sub(self.count as usize / 8) > self.data.len().saturating_sub(PADDING)
+    /// Bytes that were begun.
+    pub fn taken(&self) -> usize {
+        (8 * self.at - self.count as usize).div_ceil(8)
     }
 
     /// At least 56 bits.
     #[inline(always)]
     fn fill(&mut self) {
-        // Beyond the end it stays at the zeros; `is_overrun` tells.
+        // Beyond the end it stays at the zeros; `taken` tells.
         let at = self.at.min(self.data.len() - 8);
         if let Some(bytes) = self.data[at..].first_chunk::<8>() {
             self.bits |= u64::from_be_bytes(*bytes) >> self.count;
@@ -169,83 +203,92 @@ impl<'a> Bits<'a> {
         self.count |= 56;
     }
 
-    /// The next code's entry; its bits stay.
+    /// Passes over a code and its value.
     #[inline(always)]
-    fn peek(&mut self, table: &Table) -> Result<u32, Failure> {
-        if self.count < MOST {
-            self.fill();
-        }
-        match table.find(self.bits) {
-            0 => Err(Failure::Other),
-            entry => Ok(entry),
-        }
+    fn skip(&mut self, entry: u32) {
+        self.bits = self.bits.wrapping_shl(entry);
+        self.count -= entry & 255;
     }
 
     /// Takes a code's bits and gives the value after it (T.81, F.2.2.1: EXTEND).
     #[inline(always)]
     fn take(&mut self, entry: u32) -> i32 {
-        let (total, size) = (entry & 255, entry >> 8 & 255);
-        let after = self.bits << (total - size);
+        let size = entry >> 16 & 31;
+        let after = self.bits.wrapping_shl(entry >> 8);
         // All ones for a value that is not negative, which begins with a one.
         let sign = (after as i64 >> 63) as i32;
-        let value = ((after >> 1) >> (63 - size)) as i32;
-        self.bits <<= total;
-        self.count -= total;
-        value + (!sign & (1 - (1 << size)))
+        let value = (after >> 1).wrapping_shr(63 - size) as i32;
+        self.skip(entry);
+        value + (!sign & (1 - 1i32.wrapping_shl(size)))
     }
 
-    /// Reads a block's coefficients, multiplied, into `out`, which was all zeros; returns the place of the last one in
-    /// the order of frequencies.
-    #[inline(never)]
-    pub fn block(
-        &mut self,
-        dc: &Table,
-        ac: &Table,
-        quantiser: &[i32; 64],
-        before: &mut i32,
-        out: &mut [i32; 64],
-    ) -> Result<usize, Failure> {
-        let entry = self.peek(dc)?;
+    /// Reads a block's coefficients into `out`, which was all zeros; returns the place of the last one in the order of
+    /// frequencies, or one after it.
+    #[inline(always)]
+    pub fn block(&mut self, dc: &Table, ac: &Table, before: &mut i32, out: &mut [i16; 64]) -> Result<usize, Failure> {
+        self.fill();
+        let entry = dc.find(self.bits);
+        if entry == 0 {
+            return Err(Failure::Other);
+        }
         *before = before.wrapping_add(self.take(entry));
-        out[0] = before.wrapping_mul(quantiser[0]);
-        let (mut k, mut last) = (1, 0);
-        while k < 64 {
-            let entry = self.peek(ac)?;
-            let (size, zeros) = (entry >> 8 & 255, (entry >> 16) as usize);
-            let value = self.take(entry);
-            k += zeros;
-            if size == 0 {
-                if zeros != 15 {
-                    break;
+        out[0] = *before as i16;
+        let mut k = 1;
+        loop {
+            for filled in [true, false] {
+                // The DC's bits and those of a first coefficient are in already.
+                if !filled {
+                    self.fill();
+                }
+                let entry = ac.find(self.bits);
+                k += (entry >> 24) as usize;
+                if entry == 0 || k > 63 {
+                    return self.end(entry, k);
+                }
+                out[usize::from(ZIGZAG[k]) & 63] = self.take(entry) as i16;
+                if k == 63 {
+                    return Ok(63);
                 }
                 k += 1;
-                continue;
             }
-            let Some(&place) = ZIGZAG.get(k) else { return Err(Failure::Other) };
-            let place = usize::from(place & 63);
-            out[place] = value.wrapping_mul(quantiser[place]);
-            last = k;
-            k += 1;
         }
-        Ok(last)
     }
 
     /// Passes over a block.
-    #[inline(never)]
+    #[inline(always)]
     pub fn skip_block(&mut self, dc: &Table, ac: &Table, before: &mut i32) -> Result<(), Failure> {
-        let entry = self.peek(dc)?;
+        self.fill();
+        let entry = dc.find(self.bits);
+        if entry == 0 {
+            return Err(Failure::Other);
+        }
         *before = before.wrapping_add(self.take(entry));
         let mut k = 1;
-        while k < 64 {
-            let entry = self.peek(ac)?;
-            let (total, size, zeros) = (entry & 255, entry >> 8 & 255, entry >> 16);
-            self.bits <<= total;
-            self.count -= total;
-            if size == 0 && zeros != 15 {
-                return Ok(());
+        loop {
+            for filled in [true, false] {
+                if !filled {
+                    self.fill();
+                }
+                let entry = ac.find(self.bits);
+                k += (entry >> 24) as usize + 1;
+                if entry == 0 || k > 64 {
+                    return self.end(entry, k - 1).map(|_| ());
+                }
+                self.skip(entry);
+                if k == 64 {
+                    return Ok(());
+                }
             }
-            k += zeros + 1;
         }
-        if k > 64 { Err(Failure::Other) } else { Ok(()) }
+    }
+
+    /// What it means that `entry` leads to coefficient `k`: the block's end, or an error.
+    #[inline(always)]
+    fn end(&mut self, entry: u32, k: usize) -> Result<usize, Failure> {
+        if entry >> 24 != END {
+            return Err(Failure::Other);
+        }
+        self.skip(entry);
+        Ok(k - END as usize - 1)
     }
 }

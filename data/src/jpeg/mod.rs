@@ -1,23 +1,25 @@
-//! The part of a baseline JPEG that a crop shows: the loader's decoder for packs of JPEGs.
+//! Baseline JPEGs, and no more of them than is asked for: the decoder of most photographs.
 //!
-//! Pictures of a pack were checked when they were packed, and have a checksum each. So what matters here is speed, and
-//! that no bytes whatever do harm: everything is bounded, and anything out of the ordinary (progressive, arithmetic,
-//! 12 bits, CMYK, colours of less resolution) is left to [`crate::picture`]. The Huffman data are read up to the last
-//! row of the crop, and only blocks that it shows are transformed.
+//! It knows grey pictures and YCbCr with colours of the full resolution or of half of it, across, down or both. Anything
+//! else (progressive, arithmetic, 12 bits, CMYK, RGB), and anything that is wrong with a file, is left to the decoder of
+//! [`crate::picture`], which says what it is. So whatever the bytes, they do no harm here: everything is bounded.
 //!
-//! The inverse transform and the colours are those of libjpeg's default (`jidctint`, `jdcolor`), in whole numbers, so
-//! that all processors give the same bits.
+//! Only blocks that the region shows are transformed, and only its pixels get colours. The inverse transform, the
+//! interpolation of colours and the colours are those of libjpeg's defaults (`jidctint`, `jdsample`, `jdcolor`), in whole
+//! numbers: the same bits on all processors, and libjpeg-turbo's.
 
 mod colour;
 mod header;
 mod huffman;
 mod idct;
+mod planes;
+mod upsample;
 
 use std::cell::RefCell;
 use std::ops::Range;
 
 use header::Header;
-use huffman::Bits;
+use planes::Planes;
 
 /// The side of a block.
 const BLOCK: usize = 8;
@@ -42,79 +44,75 @@ pub(crate) struct Region {
     pub columns: Range<usize>,
 }
 
-#[derive(Debug, Default)]
-struct Memory {
-    /// The scan without its stuffed bytes, and some zeros.
-    scan: Vec<u8>,
-    /// Values of each component, in whole blocks.
-    planes: [Vec<u8>; 3],
-    tables: huffman::Cache,
+/// How much of the file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// Up to the region's last row: for files that were read as a whole before, and have a checksum.
+    Shown,
+    /// All of it: every code must be one, and the data end with the last of them.
+    Whole,
 }
 
 thread_local! {
-    static MEMORY: RefCell<Memory> = RefCell::default();
+    static PLANES: RefCell<Planes> = RefCell::default();
 }
 
-/// Decodes part of a picture of `size` x `size` into its place in `out` `[size, size, 3]`. The rest of `out` is left
-/// or filled, as whole blocks go.
-pub(crate) fn decode(data: &[u8], size: usize, region: &Region, out: &mut [u8]) -> Result<(), Failure> {
-    let header = Header::parse(data)?;
-    let inside = region.rows.end <= size && region.columns.end <= size;
-    if header.width != size || header.height != size || !inside || out.len() != size * size * 3 {
+/// A JPEG whose header was read.
+#[derive(Debug)]
+pub(crate) struct Jpeg<'a> {
+    data: &'a [u8],
+    header: Header,
+}
+
+impl<'a> Jpeg<'a> {
+    /// Reads the header. A file that is not decoded here may fail now or later.
+    pub fn new(data: &'a [u8]) -> Result<Self, Failure> {
+        Ok(Self { data, header: Header::parse(data)? })
+    }
+
+    pub fn width(&self) -> usize {
+        self.header.width
+    }
+
+    pub fn height(&self) -> usize {
+        self.header.height
+    }
+
+    /// Whether there is EXIF data, which may say that the picture is to be turned.
+    pub fn has_exif(&self) -> bool {
+        self.header.has_exif
+    }
+
+    /// Decodes a part of the picture into `out`, whose first byte is that part's first, `stride` bytes a row.
+    ///
+    /// # Panics
+    /// If `out` is too short for the region.
+    pub fn decode(&self, region: &Region, reading: Reading, out: &mut [u8], stride: usize) -> Result<(), Failure> {
+        if region.rows.end > self.height() || region.columns.end > self.width() {
+            return Err(Failure::Other);
+        }
+        PLANES.with_borrow_mut(|planes| {
+            planes.decode(self.data, &self.header, region, reading)?;
+            if !region.rows.is_empty() && !region.columns.is_empty() {
+                planes.write_rgb(region, out, stride);
+            }
+            planes.shrink();
+            Ok(())
+        })
+    }
+}
+
+/// Decodes part of a picture of `size` x `size` into its place in `out` `[size, size, 3]`. The rest of `out` is left.
+pub(crate) fn decode_part(data: &[u8], size: usize, region: &Region, out: &mut [u8]) -> Result<(), Failure> {
+    let jpeg = Jpeg::new(data)?;
+    if jpeg.width() != size || jpeg.height() != size || out.len() != size * size * 3 {
         return Err(Failure::Other);
     }
     if region.rows.is_empty() || region.columns.is_empty() {
         return Ok(());
     }
-    MEMORY.with_borrow_mut(|memory| {
-        let stride = decode_planes(data, &header, region, memory)?;
-        let planes = memory.planes.each_ref().map(|plane| (plane.as_slice(), stride));
-        colour::to_rgb(&planes[..header.components.len()], region, size, out);
-        Ok(())
-    })
-}
-
-/// Decodes the blocks that the region shows into planes of `stride` values a row.
-fn decode_planes(data: &[u8], header: &Header, region: &Region, memory: &mut Memory) -> Result<usize, Failure> {
-    let Memory { scan, planes, tables } = memory;
-    let restarts = huffman::unstuff(&data[header.scan..], scan);
-    let mut coders = Vec::with_capacity(3);
-    for component in &header.components {
-        let dc = tables.get(data, header.dc[component.dc].as_ref())?;
-        coders.push((dc, tables.get(data, header.ac[component.ac].as_ref())?));
-    }
-    let (across, down) = (header.width.div_ceil(BLOCK), header.height.div_ceil(BLOCK));
-    let stride = across * BLOCK;
-    for plane in planes.iter_mut() {
-        // Whatever was there before: only what is transformed is used.
-        plane.resize(stride * down * BLOCK, 0);
-    }
-    let blocks = |range: &Range<usize>| range.start / BLOCK..range.end.div_ceil(BLOCK);
-    let (rows, columns) = (blocks(&region.rows), blocks(&region.columns));
-    let idct = idct::Idct::new();
-    let mut bits = Bits::new(scan);
-    let (mut before, mut block) = ([0i32; 3], [0i32; 64]);
-    for unit in 0..rows.end * across {
-        if header.restart > 0 && unit > 0 && unit % header.restart == 0 {
-            let at = restarts.get(unit / header.restart - 1).ok_or(Failure::Other)?;
-            bits = Bits::new(scan.get(*at..).ok_or(Failure::Other)?);
-            before = [0; 3];
-        }
-        let (row, column) = (unit / across, unit % across);
-        let shown = rows.contains(&row) && columns.contains(&column);
-        for (i, (component, (dc, ac))) in header.components.iter().zip(&coders).enumerate() {
-            if !shown {
-                bits.skip_block(dc, ac, &mut before[i])?;
-                continue;
-            }
-            let last = bits.block(dc, ac, &header.quantisers[component.quantiser], &mut before[i], &mut block)?;
-            idct.apply(&mut block, last, &mut planes[i][(row * stride + column) * BLOCK..], stride);
-        }
-        if bits.is_overrun() {
-            return Err(Failure::Other);
-        }
-    }
-    Ok(stride)
+    let start = (3 * (region.rows.start * size + region.columns.start)).min(out.len());
+    jpeg.decode(region, Reading::Shown, &mut out[start..], 3 * size)
 }
 
 #[cfg(test)]

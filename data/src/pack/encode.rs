@@ -6,7 +6,7 @@ use image::codecs::jpeg::JpegEncoder;
 use super::options::PackOptions;
 use crate::error::BadPicture;
 use crate::format::Storage;
-use crate::picture::{Picture, decode_picture, keepable_jpeg, resize_and_crop};
+use crate::picture::{Picture, decode_square, keepable_jpeg, resize_and_crop};
 use crate::source::{Content, Source};
 use crate::statistics::products;
 
@@ -31,11 +31,11 @@ pub(super) fn encode(source: &Source, index: usize, options: &PackOptions) -> Re
     let (picture, original) = match source.read(index)? {
         Content::File(bytes) => {
             let original = original(&bytes, options);
-            (decode_picture(bytes, &options.decode)?, original)
+            (decode_square(bytes, options.size, &options.decode)?, original)
         }
-        Content::Pixels(picture) => (picture, None),
+        Content::Pixels(picture) => (square(picture, options.size)?, None),
     };
-    let pixels = square(picture, options.size)?;
+    let pixels = picture.into_pixels();
     let products = products(&pixels);
     let (stored, pixels) = match options.storage {
         Storage::Raw => (pixels, None),
@@ -55,12 +55,11 @@ fn original(bytes: &[u8], options: &PackOptions) -> Option<Vec<u8>> {
     }
 }
 
-fn square(picture: Picture, size: usize) -> Result<Vec<u8>, BadPicture> {
+fn square(picture: Picture, size: usize) -> Result<Picture, BadPicture> {
     if picture.width() == size && picture.height() == size {
-        return Ok(picture.into_pixels());
+        return Ok(picture);
     }
-    let square = resize_and_crop(&picture, size).map_err(|e| BadPicture::Damaged(e.to_string()))?;
-    Ok(square.into_pixels())
+    resize_and_crop(&picture, size).map_err(|e| BadPicture::Damaged(e.to_string()))
 }
 
 fn to_jpeg(pixels: &[u8], size: usize, quality: u8) -> Result<Vec<u8>, BadPicture> {

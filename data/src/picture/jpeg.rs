@@ -1,9 +1,12 @@
-//! JPEG, through zune-jpeg in strict mode.
+//! JPEG: baseline pictures in which nothing is wrong by [`crate::jpeg`], which computes no more than is asked for, and all
+//! others through zune-jpeg in strict mode.
 //!
 //! Strict mode alone lets through a picture that was cut short and given a new end marker: after an end marker the
 //! decoder reads zeros for what is missing. So the end marker is taken away and the data continued with ones, which are
 //! no valid Huffman code in any table (ITU T.81, F.1.2.1 reserves the code of all ones): a decoder that needs more than
 //! there is fails, and one that has all pixels never gets to see them, whether there was an end marker or not.
+
+use std::cell::RefCell;
 
 use image::metadata::Orientation;
 use zune_core::bytestream::ZCursor;
@@ -13,13 +16,28 @@ use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
 
 use super::markers::{Colour, Markers, walk};
+use super::resize::{KEPT, Plan};
 use super::{DecodeOptions, Picture, check_size, guard};
-use crate::error::BadPicture;
+use crate::error::{BadPicture, Result};
+use crate::jpeg::{Jpeg, Reading, Region};
+
+thread_local! {
+    /// The part of a picture that a square needs.
+    static PIXELS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// More than the decoder reads ahead.
 const PADDING: usize = 32;
 
-pub(super) fn decode(mut data: Vec<u8>, options: &DecodeOptions) -> Result<(Picture, Orientation), BadPicture> {
+pub(super) fn decode(data: Vec<u8>, options: &DecodeOptions) -> Result<(Picture, Orientation), BadPicture> {
+    match decode_baseline(&data, options) {
+        Some(picture) => Ok((picture, Orientation::NoTransforms)),
+        None => decode_any(data, options),
+    }
+}
+
+/// Any JPEG, by zune-jpeg; or what is wrong with it.
+pub(crate) fn decode_any(mut data: Vec<u8>, options: &DecodeOptions) -> Result<(Picture, Orientation), BadPicture> {
     let markers = walk(&data)?;
     check_size(markers.width, markers.height, options.max_pixels)?;
     if markers.scans > options.max_scans {
@@ -34,6 +52,42 @@ pub(super) fn decode(mut data: Vec<u8>, options: &DecodeOptions) -> Result<(Pict
     data.extend([0xff, 0xd9]);
     let picture = guard::guarded(|| pixels(&data, &markers))?;
     Ok((picture, orientation.unwrap_or(Orientation::NoTransforms)))
+}
+
+/// A picture that our own decoder knows, if nothing whatever is wrong with it and it is not to be turned.
+fn decode_baseline(data: &[u8], options: &DecodeOptions) -> Option<Picture> {
+    let jpeg = baseline(data, options)?;
+    let (width, height) = (jpeg.width(), jpeg.height());
+    let mut pixels = vec![0; width * height * 3];
+    jpeg.decode(&Region { rows: 0..height, columns: 0..width }, Reading::Whole, &mut pixels, 3 * width).ok()?;
+    Picture::new(width, height, pixels)
+}
+
+/// The square of such a picture, from the part of it that the square needs.
+pub(super) fn decode_square(data: &[u8], size: usize, options: &DecodeOptions) -> Option<Result<Picture>> {
+    let jpeg = baseline(data, options)?;
+    if jpeg.width() == size && jpeg.height() == size {
+        return decode_baseline(data, options).map(Ok);
+    }
+    let plan = Plan::new(jpeg.width(), jpeg.height(), size).ok()?;
+    let Region { rows, columns } = &plan.region;
+    PIXELS.with_borrow_mut(|pixels| {
+        pixels.resize(rows.len() * columns.len() * 3, 0);
+        let decoded = jpeg.decode(&plan.region, Reading::Whole, pixels, 3 * columns.len());
+        let square = decoded.is_ok().then(|| plan.square_of_region(pixels));
+        if pixels.capacity() > KEPT {
+            *pixels = Vec::new();
+        }
+        square
+    })
+}
+
+/// The header of such a picture.
+fn baseline<'a>(data: &'a [u8], options: &DecodeOptions) -> Option<Jpeg<'a>> {
+    let jpeg = Jpeg::new(data).ok()?;
+    let turned = options.apply_orientation && jpeg.has_exif();
+    let fits = check_size(jpeg.width() as u64, jpeg.height() as u64, options.max_pixels).is_ok();
+    (fits && !turned && options.max_scans > 0).then_some(jpeg)
 }
 
 /// The JPEG that `data` begins with, without what follows its end, if a pack of JPEGs of `size` can hold it as it is:

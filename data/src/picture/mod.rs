@@ -17,6 +17,8 @@ use image::metadata::Orientation;
 use kind::Kind;
 
 pub(crate) use guard::message as panic_message;
+#[cfg(test)]
+pub(crate) use jpeg::decode_any as decode_any_jpeg;
 pub(crate) use jpeg::keepable as keepable_jpeg;
 pub(crate) use resize::check as check_square;
 pub use resize::resize_and_crop;
@@ -114,14 +116,35 @@ pub fn decode_picture(bytes: Vec<u8>, options: &DecodeOptions) -> Result<Picture
     }
 }
 
+/// Reads a picture from the bytes of a file and makes a square of it, as [`resize_and_crop`] does of a whole one. A picture
+/// that is `size` x `size` already stays as it is. Of baseline JPEGs no pixel is computed that the square does not need, but
+/// all of the file is read and checked.
+///
+/// # Errors
+/// The reason why it is refused.
+pub fn decode_square(bytes: Vec<u8>, size: usize, options: &DecodeOptions) -> Result<Picture, BadPicture> {
+    let damaged = |e: Error| BadPicture::Damaged(e.to_string());
+    check_square(size).map_err(damaged)?;
+    if let Some(square) = jpeg::decode_square(&bytes, size, options) {
+        return square.map_err(damaged);
+    }
+    let picture = decode_picture(bytes, options)?;
+    if picture.width() == size && picture.height() == size {
+        return Ok(picture);
+    }
+    resize_and_crop(&picture, size).map_err(damaged)
+}
+
 /// Reads a picture and makes a square of it: the shorter side resized to `size`, the centre kept (paper, section 2).
 /// Returns `size * size * 3` bytes.
 ///
 /// # Errors
 /// [`Error::Picture`] that names the file, [`Error::Option`] for a size of zero.
 pub fn read_square(path: &Path, size: usize) -> Result<Vec<u8>> {
-    let picture = read_picture(path, &DecodeOptions::default())?;
-    Ok(resize_and_crop(&picture, size)?.into_pixels())
+    check_square(size)?;
+    let square = read_bytes(path).and_then(|bytes| decode_square(bytes, size, &DecodeOptions::default()));
+    let square = square.map_err(|reason| Error::Picture { path: path.to_path_buf(), reason })?;
+    Ok(square.into_pixels())
 }
 
 /// The content of a regular file of bounded length.

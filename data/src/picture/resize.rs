@@ -5,14 +5,24 @@
 //! algorithm with SIMD and takes a box to read from: only what the square shows is computed. `image::imageops` has
 //! the same filter in scalar floating point and no such box: a picture of 1 x 5000 would become 256 x 1,280,000 first.
 
+use std::cell::RefCell;
+
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
 use super::Picture;
 use crate::error::{Error, Result};
+use crate::jpeg::Region;
 
+/// Bytes that a thread keeps from one picture to the next.
+pub(super) const KEPT: usize = 8 << 20;
 /// The largest square.
 pub(crate) const MAX_SIZE: usize = 4096;
+
+thread_local! {
+    /// With its memory between the two passes.
+    static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
+}
 
 /// The shorter side resized to `size` with the aspect kept, then the centre `size` x `size`: pixel for pixel the
 /// choices of torchvision's `Resize` and `CenterCrop`.
@@ -20,22 +30,65 @@ pub(crate) const MAX_SIZE: usize = 4096;
 /// # Errors
 /// [`Error::Option`] for a size outside 1 to 4096.
 pub fn resize_and_crop(picture: &Picture, size: usize) -> Result<Picture> {
-    check(size)?;
-    let [left, top, width, height] = window(picture.width(), picture.height(), size);
-    let resize = || -> std::result::Result<Vec<u8>, Box<dyn std::error::Error>> {
-        let [w, h] = [u32::try_from(picture.width())?, u32::try_from(picture.height())?];
-        let source = ImageRef::new(w, h, picture.pixels(), PixelType::U8x3)?;
-        let mut square = Image::new(size as u32, size as u32, PixelType::U8x3);
-        let options = ResizeOptions::new()
-            .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-            .crop(left, top, width, height)
-            .use_alpha(false);
-        Resizer::new().resize(&source, &mut square, &options)?;
-        Ok(square.into_vec())
-    };
-    let wrong = |got: String| Error::option("picture", "a picture that can be resized", got);
-    let pixels = resize().map_err(|e| wrong(format!("{} x {}: {e}", picture.width(), picture.height())))?;
-    Picture::new(size, size, pixels).ok_or_else(|| wrong("another size".into()))
+    let plan = Plan::new(picture.width(), picture.height(), size)?;
+    plan.square(picture.pixels(), picture.width(), picture.height(), plan.window)
+}
+
+/// How a picture becomes a square.
+#[derive(Debug)]
+pub(super) struct Plan {
+    size: usize,
+    /// What of the picture the square shows: left, top, width, height.
+    window: [f64; 4],
+    /// The rows and columns that it is made of.
+    pub region: Region,
+}
+
+impl Plan {
+    pub fn new(width: usize, height: usize, size: usize) -> Result<Self> {
+        check(size)?;
+        let window = window(width, height, size);
+        // The filter reaches one pixel of the square beyond each of its pixels' centres.
+        let needed = |start: f64, length: f64, side: usize| {
+            let reach = (length / size as f64).max(1.0) + 1.0;
+            let end = ((start + length + reach).ceil() as usize).min(side);
+            ((start - reach).floor().max(0.0) as usize).min(end)..end
+        };
+        let [left, top, w, h] = window;
+        Ok(Self { size, window, region: Region { rows: needed(top, h, height), columns: needed(left, w, width) } })
+    }
+
+    /// The square, of pixels of nothing but the region.
+    pub fn square_of_region(&self, pixels: &[u8]) -> Result<Picture> {
+        let [left, top, w, h] = self.window;
+        let Region { rows, columns } = &self.region;
+        let window = [left - columns.start as f64, top - rows.start as f64, w, h];
+        self.square(pixels, columns.len(), rows.len(), window)
+    }
+
+    fn square(&self, pixels: &[u8], width: usize, height: usize, window: [f64; 4]) -> Result<Picture> {
+        let size = self.size;
+        let resize = || -> std::result::Result<Vec<u8>, Box<dyn std::error::Error>> {
+            let source = ImageRef::new(width.try_into()?, height.try_into()?, pixels, PixelType::U8x3)?;
+            let mut square = Image::new(size as u32, size as u32, PixelType::U8x3);
+            let [left, top, w, h] = window;
+            let options = ResizeOptions::new()
+                .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
+                .crop(left, top, w, h)
+                .use_alpha(false);
+            RESIZER.with_borrow_mut(|resizer| {
+                let done = resizer.resize(&source, &mut square, &options);
+                if resizer.size_of_internal_buffers() > KEPT {
+                    resizer.reset_internal_buffers();
+                }
+                done
+            })?;
+            Ok(square.into_vec())
+        };
+        let wrong = |got: String| Error::option("picture", "a picture that can be resized", got);
+        let pixels = resize().map_err(|e| wrong(format!("{width} x {height}: {e}")))?;
+        Picture::new(size, size, pixels).ok_or_else(|| wrong("another size".into()))
+    }
 }
 
 pub(crate) fn check(size: usize) -> Result<()> {

@@ -204,7 +204,7 @@ impl Pack {
         columns: Range<usize>,
         out: &mut [u8],
     ) -> Result<()> {
-        if jpeg::decode(stored, self.size, &Region { rows, columns }, out).is_ok() {
+        if jpeg::decode_part(stored, self.size, &Region { rows, columns }, out).is_ok() {
             return Ok(());
         }
         let wrong = |what: String| {

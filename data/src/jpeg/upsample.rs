@@ -1,0 +1,163 @@
+//! Components of half the resolution, made as large as the picture: each value is three quarters of the nearest one and
+//! one quarter of the next nearest, across, down or both (libjpeg's "fancy upsampling", `jdsample`).
+
+use std::ops::Range;
+
+/// One axis of a component.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Axis {
+    /// Values of the component.
+    len: usize,
+    /// Whether there are two of the picture for each.
+    is_half: bool,
+}
+
+impl Axis {
+    /// Of a picture with `len` pixels, `factor` (1 or 2) for each value.
+    pub fn new(len: usize, factor: usize) -> Self {
+        Self { len: len.div_ceil(factor), is_half: factor == 2 }
+    }
+
+    /// Whether libjpeg doubles the values instead, as it does with rows of one or two.
+    pub fn is_tiny(&self) -> bool {
+        self.is_half && self.len < 3
+    }
+
+    /// The values that some pixels are made of.
+    pub fn needed(&self, pixels: &Range<usize>) -> Range<usize> {
+        match self.is_half {
+            _ if pixels.is_empty() => 0..0,
+            true => (pixels.start / 2).saturating_sub(1)..(pixels.end.div_ceil(2) + 1).min(self.len),
+            false => pixels.clone(),
+        }
+    }
+
+    /// The nearest row to row `y` of the picture, and the next nearest; beyond an edge the row at the edge again.
+    pub fn rows(&self, y: usize) -> (usize, Option<usize>) {
+        if !self.is_half {
+            return (y, None);
+        }
+        let near = y / 2;
+        let far = if y.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(self.len - 1) };
+        (near, Some(far))
+    }
+}
+
+/// A row of one component as the picture has it.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    values: Vec<u8>,
+    /// Which of `values`.
+    shown: Range<usize>,
+    /// Values at each place, four times them if two rows are mixed, with one more at each end.
+    sums: Vec<u16>,
+}
+
+impl Rows {
+    /// The row that was made last.
+    pub fn values(&self) -> &[u8] {
+        &self.values[self.shown.clone()]
+    }
+
+    /// Makes row `y` of the picture from one or two of the component, which begin at column `first` of it.
+    pub fn fill(
+        &mut self,
+        near: &[u8],
+        far: Option<&[u8]>,
+        y: usize,
+        first: usize,
+        axis: &Axis,
+        columns: &Range<usize>,
+    ) {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has AVX2.
+            unsafe { self.fill_avx2(near, far, y, first, axis, columns) };
+            return;
+        }
+        self.fill_plainly(near, far, y, first, axis, columns);
+    }
+
+    /// The same code, in vectors of 32 bytes.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    fn fill_avx2(
+        &mut self,
+        near: &[u8],
+        far: Option<&[u8]>,
+        y: usize,
+        first: usize,
+        axis: &Axis,
+        columns: &Range<usize>,
+    ) {
+        self.fill_plainly(near, far, y, first, axis, columns);
+    }
+
+    #[inline(always)]
+    fn fill_plainly(
+        &mut self,
+        near: &[u8],
+        far: Option<&[u8]>,
+        y: usize,
+        first: usize,
+        axis: &Axis,
+        columns: &Range<usize>,
+    ) {
+        if !axis.is_half {
+            let part = columns.start - first..columns.end - first;
+            self.values.resize(columns.len(), 0);
+            self.shown = 0..columns.len();
+            match far {
+                None => self.values.copy_from_slice(&near[part]),
+                // Rounded down and up in turns.
+                Some(far) => mix(&near[part.clone()], &far[part], 1 + (y % 2) as u16, &mut self.values),
+            }
+            return;
+        }
+        // The values that have pixels in the row, and those from which they are made.
+        let own = columns.start / 2..columns.end.div_ceil(2);
+        let needed = axis.needed(columns);
+        let part = needed.start - first..needed.end - first;
+        self.sums.resize(own.len() + 2, 0);
+        let at = usize::from(own.start == 0);
+        let inner = &mut self.sums[at..at + needed.len()];
+        match far {
+            None => inner.iter_mut().zip(&near[part]).for_each(|(sum, &near)| *sum = u16::from(near)),
+            Some(far) => {
+                for ((sum, &near), &far) in inner.iter_mut().zip(&near[part.clone()]).zip(&far[part]) {
+                    *sum = 3 * u16::from(near) + u16::from(far);
+                }
+            }
+        }
+        if own.start == 0 {
+            self.sums[0] = self.sums[1];
+        }
+        if own.end == axis.len {
+            self.sums[own.len() + 1] = self.sums[own.len()];
+        }
+        self.values.resize(2 * own.len(), 0);
+        match far {
+            None => spread::<1, 2, 2>(&self.sums, &mut self.values),
+            Some(_) => spread::<8, 7, 4>(&self.sums, &mut self.values),
+        }
+        let start = columns.start - 2 * own.start;
+        self.shown = start..start + columns.len();
+    }
+}
+
+#[inline(always)]
+fn mix(near: &[u8], far: &[u8], round: u16, out: &mut [u8]) {
+    for ((out, &near), &far) in out.iter_mut().zip(near).zip(far) {
+        *out = ((3 * u16::from(near) + u16::from(far) + round) >> 2) as u8;
+    }
+}
+
+/// Two values for each of `sums` but the first and last: towards the one before and the one after.
+#[inline(always)]
+fn spread<const LEFT: u16, const RIGHT: u16, const SHIFT: u16>(sums: &[u16], out: &mut [u8]) {
+    let (before, own, after) = (sums, &sums[1..], &sums[2..]);
+    for (((out, &before), &own), &after) in out.chunks_exact_mut(2).zip(before).zip(own).zip(after) {
+        out[0] = ((3 * own + before + LEFT) >> SHIFT) as u8;
+        out[1] = ((3 * own + after + RIGHT) >> SHIFT) as u8;
+    }
+}
