@@ -9,21 +9,28 @@ mod packs;
 pub mod seeds;
 mod sources;
 
-use alexnet_data::{DecodeOptions, decode_picture, resize_and_crop};
+use alexnet_data::{DecodeOptions, decode_picture, decode_square, resize_and_crop};
 
 pub use drive::drive;
 pub use packs::pack;
 pub use sources::source;
 
-/// Decodes a picture, and makes a square of it.
+/// Decodes a picture and makes a square of it, and a square from no more than it needs: the same one.
 pub fn picture(data: &[u8]) {
     // Small enough that a large picture is no slow one.
     let options =
         DecodeOptions { max_pixels: 1 << 20, apply_orientation: data.len() % 2 == 1, ..DecodeOptions::default() };
-    if let Ok(picture) = decode_picture(data.to_vec(), &options) {
-        assert_eq!(picture.pixels().len(), picture.width() * picture.height() * 3);
-        assert!(picture.width() * picture.height() <= 1 << 20);
-        let square = resize_and_crop(&picture, 32).expect("any picture can be resized");
-        assert_eq!(square.pixels().len(), 32 * 32 * 3);
+    let square = decode_square(data.to_vec(), 32, &options);
+    match decode_picture(data.to_vec(), &options) {
+        Ok(picture) => {
+            assert_eq!(picture.pixels().len(), picture.width() * picture.height() * 3);
+            assert!(picture.width() * picture.height() <= 1 << 20);
+            let of_whole = resize_and_crop(&picture, 32).expect("any picture can be resized");
+            let square = square.expect("a square of a picture");
+            assert_eq!(square.pixels().len(), 32 * 32 * 3);
+            let near = square.pixels().iter().zip(of_whole.pixels()).all(|(a, b)| a.abs_diff(*b) <= 1);
+            assert!(near, "a square that is not that of the whole picture");
+        }
+        Err(_) => assert!(square.is_err(), "a square of no picture"),
     }
 }

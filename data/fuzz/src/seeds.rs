@@ -56,6 +56,8 @@ pub fn pictures() -> Vec<Vec<u8>> {
     let mut seeds = vec![
         rgb(|_| ()),
         rgb(|e| e.set_sampling_factor(SamplingFactor::R_4_4_4)),
+        rgb(|e| e.set_sampling_factor(SamplingFactor::F_2_1)),
+        rgb(|e| e.set_sampling_factor(SamplingFactor::F_1_2)),
         rgb(|e| e.set_sampling_factor(SamplingFactor::R_4_1_1)),
         rgb(|e| e.set_progressive(true)),
         rgb(|e| e.set_restart_interval(2)),
