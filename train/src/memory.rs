@@ -124,7 +124,8 @@ fn of_tensor(error: &tensor::Error) -> Option<u64> {
 
 /// Does with pictures of nothing but zeros all that takes memory in an epoch and its evaluation: two steps, since the
 /// optimizer's memory is made in the first, and steps of all lengths of batches, since allocators may keep memory by
-/// length. Returns what a checkpoint would copy. On [`Device::plan`](tensor::Device::plan) it computes nothing.
+/// length; as many evaluations, since kernels may keep what they make of weights used again; and a last step, which
+/// finds that kept. Returns what a checkpoint would copy. On [`Device::plan`](tensor::Device::plan) it computes nothing.
 ///
 /// # Errors
 /// Those of the parts.
@@ -132,19 +133,25 @@ pub fn rehearse<B: Backend<Elem = f32>>(device: &B, work: &Work<'_>, batch: usiz
     let mut network = Network::new(device, work.model, 0)?;
     let size = work.model.input.size;
     let _mean_image = Tensor::zeros(device, &[size, size, 3])?;
-    let mut remembered = Vec::new();
-    if let Some((pictures, config)) = work.training {
-        let mut optimizer = checkpoint::optimizer(&config.optim)?;
-        for batch in batches(pictures, batch).into_iter().chain([batch.min(pictures)]) {
-            train(&mut network, &mut optimizer, batch, config)?;
+    let mut training = match work.training {
+        Some((pictures, config)) => Some((pictures, config, checkpoint::optimizer(&config.optim)?)),
+        None => None,
+    };
+    if let Some((pictures, config, optimizer)) = &mut training {
+        for batch in batches(*pictures, batch).into_iter().chain([batch.min(*pictures)]) {
+            train(&mut network, optimizer, batch, config)?;
         }
-        remembered = optimizer.state()?.tensors;
     }
     if let Some((pictures, views)) = work.evaluation {
-        for batch in batches(pictures, batch) {
+        for batch in batches(pictures, batch).into_iter().chain([batch.min(pictures)]) {
             let (_raw, images) = feed(&network, batch, views.count())?;
             network.predict(images)?.softmax()?;
         }
+    }
+    let mut remembered = Vec::new();
+    if let Some((pictures, config, mut optimizer)) = training {
+        train(&mut network, &mut optimizer, batch.min(pictures), config)?;
+        remembered = optimizer.state()?.tensors;
     }
     let parameters = network.parameters().iter().map(|parameter| parameter.value.clone());
     Ok(parameters.chain(remembered.into_iter().map(|(_, tensor)| tensor)).collect())

@@ -109,9 +109,10 @@ fn gib(free: u64) -> Option<Memory> {
 #[test]
 fn the_plan_is_what_the_pool_takes() {
     let model = model();
-    for (kind, pictures, batch) in [(OptimKind::Sgd, 12, 5), (OptimKind::Adam, 16, 8)] {
-        let config = config(kind);
-        let work = Work { model: &model, training: Some((pictures, &config)), evaluation: Some((7, Views::Ten)) };
+    for (kind, pictures, batch) in [(Some(OptimKind::Sgd), 12, 5), (Some(OptimKind::Adam), 16, 8), (None, 0, 3)] {
+        let config = kind.map(config);
+        let training = config.as_ref().map(|config| (pictures, config));
+        let work = Work { model: &model, training, evaluation: Some((7, Views::Ten)) };
         let cpu = Cpu::<f32>::new(1).unwrap();
         let plan = cpu.plan();
         rehearse(&plan, &work, batch).unwrap();

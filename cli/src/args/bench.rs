@@ -12,7 +12,7 @@ pub enum Bench {
     Train(BenchTrain),
     /// Predictions a second, on noise that stays on the device.
     Predict(BenchSpeed),
-    /// A training step by layer: the time of each kernel, and its share of what the device can do.
+    /// A training step, or a prediction, by layer: the time of each kernel, and its share of what the device can do.
     Layers(BenchLayers),
     /// A pack's loader by stage: storage, decoding, augmentation, consumer, and which of them bounds it.
     Data(BenchData),
@@ -81,6 +81,9 @@ pub struct BenchLayers {
     /// Pictures a step
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = batch)]
     pub batch: usize,
+    /// Predict instead of training
+    #[arg(long)]
+    pub predict: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tensor::{Algorithms, Backend};
 use toml::Value;
 use train::Config;
-use train::bench::{self, Bound, Fed, Layers, Limit, Speed};
+use train::bench::{self, Bound, Fed, Layers, Limit, Speed, StepKind};
 use train::config::keys;
 
 use super::device::{self, Work};
@@ -132,7 +132,8 @@ fn fed<B: Backend<Elem = f32>>(device: &B, args: &BenchSpeed, pack: &Path, threa
 
 fn layers<B: Backend<Elem = f32>>(device: &B, args: &BenchLayers, threads: usize) -> Result<()> {
     let (model, config) = configure(&args.common, args.batch, threads)?;
-    let result = bench::layers(device, &model, &config, args.common.seconds)?;
+    let kind = if args.predict { StepKind::Predict } else { StepKind::Train };
+    let result = bench::layers(device, &model, &config, kind, args.common.seconds)?;
     let measured = Measured { work: "layers", model: &args.common.model, device: device.describe(), result };
     if args.common.json {
         return print_json(&measured);

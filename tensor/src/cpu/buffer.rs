@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytemuck::Pod;
 
+use super::kept::Kept;
 use crate::{Error, Result};
 
 /// Free buffers by length. Fresh large memory costs page faults at every use, so nothing of the lengths a network uses
@@ -38,7 +39,7 @@ impl<T: Pod> Pool<T> {
             Some(values) => values,
             None => self.fresh(len)?,
         };
-        Ok(Buffer { inner: Arc::new(Inner { values, len, pool: Arc::clone(self) }) })
+        Ok(Buffer { inner: Arc::new(Inner { values, len, pool: Arc::clone(self), kept: Kept::default() }) })
     }
 
     /// A copy of `values`.
@@ -85,6 +86,7 @@ struct Inner<T> {
     values: Vec<T>,
     len: usize,
     pool: Arc<Pool<T>>,
+    kept: Kept<T>,
 }
 
 impl<T> Inner<T> {
@@ -149,6 +151,16 @@ impl<T: Pod> Buffer<T> {
         &self.inner.values[self.inner.range()]
     }
 
+    /// This buffer, if its values are in single precision.
+    pub(super) fn single(&self) -> Option<&Buffer<f32>> {
+        (self as &dyn std::any::Any).downcast_ref()
+    }
+
+    /// What kernels made of the values.
+    pub(super) fn kept(&self) -> &Kept<T> {
+        &self.inner.kept
+    }
+
     /// A copy of the values for whoever leaves the device.
     pub(crate) fn to_vec(&self) -> Result<Vec<T>> {
         let mut copy = Vec::new();
@@ -169,6 +181,7 @@ impl<T: Pod> Buffer<T> {
         }
         match Arc::get_mut(&mut self.inner) {
             Some(inner) => {
+                inner.kept = Kept::default();
                 let range = inner.range();
                 Ok(&mut inner.values[range])
             }

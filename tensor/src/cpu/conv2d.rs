@@ -56,8 +56,13 @@ fn parts(g: &Geometry, pieces: usize) -> usize {
     (PARTIAL_VALUES / (g.output[2] * padded_patch(g)).max(1)).clamp(4, 16).min(pieces).max(1)
 }
 
-/// Buffers beside the output that the forward takes on `threads` threads: the columns of a piece each. `fast` says whether
-/// fast algorithms are allowed.
+/// Values of what the forward makes of its weights: it is kept beside them if they do not change. `fast` says whether fast
+/// algorithms are allowed.
+pub(super) fn kept(g: &Geometry, fast: bool) -> usize {
+    Tiles::forward(g).filter(|_| fast).map_or(0, |tiles| tiles.kernels())
+}
+
+/// Buffers beside the output and [`kept`] that the forward takes on `threads` threads: the columns of a piece each.
 pub(super) fn workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usize> {
     if let Some(tiles) = Tiles::forward(g).filter(|_| fast) {
         return tiles.workspace().to_vec();
@@ -70,7 +75,7 @@ pub(super) fn workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usize> 
 /// As [`workspace`], for dx.
 pub(super) fn dx_workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usize> {
     if let Some(tiles) = Tiles::backward(g).filter(|_| fast) {
-        return tiles.workspace().to_vec();
+        return tiles.with_kernels();
     }
     let piece = piece_rows(g, g.output[0] * g.output[1]);
     vec![buffer_len(g, piece); threads.min(g.n)]
@@ -79,7 +84,7 @@ pub(super) fn dx_workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usiz
 /// As [`workspace`], for dw: the partial sums, and the columns of a piece each.
 pub(super) fn dw_workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usize> {
     if let Some(tiles) = Tiles::weights(g).filter(|_| fast) {
-        return tiles.workspace().to_vec();
+        return tiles.with_kernels();
     }
     let (rows, width) = (g.n * g.output[0] * g.output[1], padded_patch(g));
     let piece = piece_rows(g, rows);
@@ -97,21 +102,21 @@ impl<E: Element> Kernels for Cpu<E> {
         b: Option<&Self::Floats>,
         relu: bool,
     ) -> Result<Self::Floats> {
-        let (x, w, b) = (x.as_slice(), w.as_slice(), b.map(|b| b.as_slice()));
+        let (x, b) = (x.as_slice(), b.map(|b| b.as_slice()));
         let out = g.output[2];
         let rows = g.n * g.output[0] * g.output[1];
         let mut y = self.take(rows * out)?;
         if rows * out == 0 {
             return Ok(y);
         }
-        if let (Some(cpu), Some(tiles)) = (self.fast(), Tiles::forward(g)) {
+        if let (Some(cpu), Some(w), Some(tiles)) = (self.fast(), w.single(), Tiles::forward(g)) {
             let bias = b.map(|b| cast_slice(b));
-            let operands = Operands { x: cast_slice(x), w: cast_slice(w), bias, relu, turned: false };
+            let operands = Operands { x: cast_slice(x), w, bias, relu, turned: false };
             let all = cast_slice_mut(y.make_mut()?);
             self.install(|| tiles.run(cpu, &operands, all))?;
             return Ok(y);
         }
-        let piece = piece_rows(g, rows);
+        let (w, piece) = (w.as_slice(), piece_rows(g, rows));
         self.install(|| {
             y.make_mut()?.par_chunks_mut(piece * out).enumerate().try_for_each(|(i, y)| {
                 let mut buffer = self.take(buffer_len(g, piece))?;
@@ -130,19 +135,19 @@ impl<E: Element> Kernels for Cpu<E> {
     }
 
     fn conv2d_dx(&self, g: &Geometry, w: &Self::Floats, dy: &Self::Floats) -> Result<Self::Floats> {
-        let (w, dy) = (w.as_slice(), dy.as_slice());
+        let dy = dy.as_slice();
         let [h, width, c] = g.input;
         let mut dx = self.take(g.n * h * width * c)?;
         if g.n * h * width * c == 0 {
             return Ok(dx);
         }
-        if let (Some(cpu), Some(tiles)) = (self.fast(), Tiles::backward(g)) {
-            let operands = Operands { x: cast_slice(dy), w: cast_slice(w), bias: None, relu: false, turned: true };
+        if let (Some(cpu), Some(w), Some(tiles)) = (self.fast(), w.single(), Tiles::backward(g)) {
+            let operands = Operands { x: cast_slice(dy), w, bias: None, relu: false, turned: true };
             let all = cast_slice_mut(dx.make_mut()?);
             self.install(|| tiles.run(cpu, &operands, all))?;
             return Ok(dx);
         }
-        let piece = piece_rows(g, g.output[0] * g.output[1]);
+        let (w, piece) = (w.as_slice(), piece_rows(g, g.output[0] * g.output[1]));
         self.install(|| {
             dx.make_mut()?.par_chunks_mut(h * width * c).enumerate().try_for_each(|(n, dx)| {
                 let mut buffer = self.take(buffer_len(g, piece))?;

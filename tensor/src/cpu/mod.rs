@@ -11,6 +11,7 @@ mod count;
 mod cross_entropy;
 mod dropout;
 mod elementwise;
+mod kept;
 mod linear;
 mod local2d;
 mod lrn;

@@ -30,6 +30,13 @@ impl<E: Element> Needs for Beside<E> {
         lrn_pool::fuses::<E>(lrn, g)
     }
 
+    fn kept(&self, kernel: &Kernel<'_>) -> usize {
+        match *kernel {
+            Kernel::Conv2d(g) => conv2d::kept(g, self.fast),
+            _ => 0,
+        }
+    }
+
     fn workspace(&self, kernel: &Kernel<'_>) -> Vec<usize> {
         match *kernel {
             Kernel::Conv2d(g) => conv2d::workspace(g, self.threads, self.fast),

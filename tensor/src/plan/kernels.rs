@@ -66,9 +66,9 @@ impl batch_norm::Kernels for Plan {
 }
 
 impl conv2d::Kernels for Plan {
-    fn conv2d(&self, g: &Geometry, _: &Buffer, _: &Buffer, _: Option<&Buffer>, _: bool) -> Result<Buffer> {
+    fn conv2d(&self, g: &Geometry, _: &Buffer, w: &Buffer, _: Option<&Buffer>, _: bool) -> Result<Buffer> {
         let y = self.activations(lens(g)[1])?;
-        self.work(&Kernel::Conv2d(g))?;
+        self.work_with(w, &Kernel::Conv2d(g))?;
         Ok(y)
     }
 

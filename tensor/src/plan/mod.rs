@@ -52,6 +52,11 @@ pub trait Needs: Send + Sync {
     fn workspace(&self, _kernel: &Kernel<'_>) -> Vec<usize> {
         Vec::new()
     }
+    /// The length of what a kernel makes of its weights, keeps the second time that it is given the same, and drops when
+    /// they change.
+    fn kept(&self, _kernel: &Kernel<'_>) -> usize {
+        0
+    }
     /// Whether normalisation and max-pooling are one kernel, which keeps nothing of the normalised maps.
     fn fuses_lrn_pool(&self, _lrn: &Lrn, _g: &pool::Geometry) -> bool {
         false
@@ -162,7 +167,9 @@ impl Plan {
         ledger.in_use += block.size();
         ledger.peak = ledger.peak.max(ledger.arena.held());
         drop(ledger);
-        Ok(Buffer { held: Arc::new(Held { block, place: Some(place), plan: Arc::clone(&self.shared) }) })
+        Ok(Buffer {
+            held: Arc::new(Held { block, place: Some(place), plan: Arc::clone(&self.shared), kept: Mutex::default() }),
+        })
     }
 
     /// Takes and gives back what a kernel needs beside its outputs.
@@ -172,10 +179,31 @@ impl Plan {
         Ok(())
     }
 
+    /// As [`work`](Self::work), for a kernel that keeps what it makes of its weights.
+    fn work_with(&self, weights: &Buffer, kernel: &Kernel<'_>) -> Result<()> {
+        let len = self.shared.kernels.kept(kernel);
+        let mut kept = weights.held.kept();
+        let _made = match &*kept {
+            Kept::Made(_) => None,
+            _ if len == 0 => None,
+            Kept::Unused => {
+                *kept = Kept::Used;
+                Some(self.numbers(len)?)
+            }
+            Kept::Used => {
+                *kept = Kept::Made(self.numbers(len)?);
+                None
+            }
+        };
+        drop(kept);
+        self.work(kernel)
+    }
+
     /// What a kernel that writes in place works on: a copy if somebody else holds the buffer too.
     fn own(&self, buffer: &mut Buffer) -> Result<()> {
-        if Arc::get_mut(&mut buffer.held).is_none() {
-            *buffer = self.like(buffer, buffer.held.block.len)?;
+        match Arc::get_mut(&mut buffer.held) {
+            Some(held) => *held.kept() = Kept::Unused,
+            None => *buffer = self.like(buffer, buffer.held.block.len)?,
         }
         Ok(())
     }
@@ -246,6 +274,22 @@ struct Held {
     block: Block,
     place: Option<Box<dyn Any + Send + Sync>>,
     plan: Arc<Shared>,
+    kept: Mutex<Kept>,
+}
+
+/// What kernels made of a buffer's values.
+#[derive(Default)]
+enum Kept {
+    #[default]
+    Unused,
+    Used,
+    Made(#[expect(dead_code, reason = "it takes memory")] Buffer),
+}
+
+impl Held {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Held {

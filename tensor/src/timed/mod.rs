@@ -1,8 +1,9 @@
 //! A backend that times each kernel of another: what a network really runs, call by call.
 //!
-//! Every call goes to the backend underneath. While [`Timed::begin`] is in force, a call is made once to warm up and then
-//! again and again; its result is that of the last time. A kernel that writes in place thus does so several times:
-//! the times are a step's, its numbers are not.
+//! Every call goes to the backend underneath. After [`Timed::begin`] each call is timed as it is made, with the caches as the
+//! calls before have left them. On a device that queues its work that would time launches: there, after
+//! [`Timed::begin_repeated`], a call is made once to warm up and then again and again; its result is that of the last time.
+//! A kernel that writes in place thus does so several times: the times are a step's, its numbers are not.
 
 mod kernels;
 
@@ -20,8 +21,7 @@ pub struct Call {
     pub place: Arc<str>,
     /// The kernel.
     pub kernel: &'static str,
-    /// Seconds a call: the median where calls end before they return; where they are queued, the mean of a row of them,
-    /// which is not less than what a launch takes.
+    /// Seconds: those of the call, or the mean of a row of them where they are repeated.
     pub seconds: f64,
     /// Multiplications and additions of products and convolutions; 0 for what memory bounds.
     pub flops: f64,
@@ -40,26 +40,37 @@ pub struct Timed<B: Backend> {
 
 struct Log {
     place: Arc<str>,
-    /// How long one call is repeated; None: nothing is timed.
-    repeat: Option<Duration>,
+    mode: Mode,
     calls: Vec<Call>,
+}
+
+#[derive(Clone, Copy)]
+enum Mode {
+    Off,
+    Once,
+    Repeated(Duration),
 }
 
 impl<B: Backend> Timed<B> {
     /// Calls `inner`, and times nothing yet.
     pub fn new(inner: B) -> Self {
-        Self { inner, log: Arc::new(Mutex::new(Log { place: "".into(), repeat: None, calls: Vec::new() })) }
+        Self { inner, log: Arc::new(Mutex::new(Log { place: "".into(), mode: Mode::Off, calls: Vec::new() })) }
     }
 
-    /// From now on each call is timed, by repeating it for about `repeat`.
-    pub fn begin(&self, repeat: Duration) {
-        self.log().repeat = Some(repeat);
+    /// From now on each call is timed.
+    pub fn begin(&self) {
+        self.log().mode = Mode::Once;
+    }
+
+    /// From now on each call is timed by repeating it for about `budget`.
+    pub fn begin_repeated(&self, budget: Duration) {
+        self.log().mode = Mode::Repeated(budget);
     }
 
     /// Ends that, and gives the calls in their order.
     pub fn end(&self) -> Vec<Call> {
         let mut log = self.log();
-        log.repeat = None;
+        log.mode = Mode::Off;
         std::mem::take(&mut log.calls)
     }
 
@@ -76,10 +87,20 @@ impl<B: Backend> Timed<B> {
         written: impl FnOnce(&B, &T) -> u64,
         mut run: impl FnMut() -> Result<T>,
     ) -> Result<T> {
-        let Some(budget) = self.log().repeat else { return run() };
-        run()?;
-        let (seconds, result) =
-            if self.inner.is_asynchronous() { self.mean(budget, &mut run)? } else { median(budget, &mut run)? };
+        let mode = self.log().mode;
+        let (seconds, result) = match mode {
+            Mode::Off => return run(),
+            Mode::Once => {
+                let at = Instant::now();
+                let result = run()?;
+                self.inner.synchronize()?;
+                (at.elapsed().as_secs_f64(), result)
+            }
+            Mode::Repeated(budget) => {
+                run()?;
+                self.mean(budget, &mut run)?
+            }
+        };
         let bytes = read + written(&self.inner, &result);
         let mut log = self.log();
         let place = Arc::clone(&log.place);
@@ -106,20 +127,6 @@ impl<B: Backend> Timed<B> {
                 drop(result);
                 stretch(calls.min(MAX_REPEATS))
             }
-        }
-    }
-}
-
-fn median<T>(budget: Duration, run: &mut impl FnMut() -> Result<T>) -> Result<(f64, T)> {
-    let begun = Instant::now();
-    let mut times = Vec::new();
-    loop {
-        let at = Instant::now();
-        let result = run()?;
-        times.push(at.elapsed().as_secs_f64());
-        if begun.elapsed() >= budget || times.len() >= MAX_REPEATS as usize {
-            times.sort_by(f64::total_cmp);
-            return Ok((times[times.len() / 2], result));
         }
     }
 }

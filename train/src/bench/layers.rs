@@ -1,11 +1,11 @@
-//! A training step by layer: the time of each kernel beside what the device could do.
+//! A step by layer: the time of each kernel beside what the device could do.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use layers::Model;
 use serde::Serialize;
-use tensor::Backend;
 use tensor::timed::{Call, Timed};
+use tensor::{Backend, Device};
 
 use super::ceilings::{Ceilings, ceilings};
 use super::speed::median_step;
@@ -25,7 +25,7 @@ pub enum Bound {
     Launch,
 }
 
-/// One kernel of one layer in one training step.
+/// One kernel of one layer in one step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
     /// The layer's name; `loss` and `update` for what follows the network.
@@ -42,8 +42,8 @@ pub struct Row {
     pub bytes: u64,
     /// Which ceiling is nearer.
     pub bound: Bound,
-    /// The least time under the ceilings by the time taken: 1 is at the roof. A little more is possible where caches
-    /// hold what the copy's size does not let them hold.
+    /// The least time under the ceilings by the time taken: 1 is at the roof. More is possible where caches hold what the
+    /// copy's size does not let them hold, or an algorithm does with fewer multiplications.
     pub share: f64,
 }
 
@@ -57,7 +57,7 @@ pub struct Layers {
     /// Seconds of all rows.
     pub listed_s: f64,
     /// What a step takes beyond its rows, as a share of it: launches that the device waits for, memory made or copied. Below
-    /// zero where repeated calls find less in the caches, or others slow the machine down.
+    /// zero where the machine was slower meanwhile.
     pub gap: f64,
     /// Calls of kernels in a step.
     pub calls: usize,
@@ -67,30 +67,80 @@ pub struct Layers {
     pub rows: Vec<Row>,
 }
 
-/// Measures each kernel that a training step on noise runs, on the values of that step, for about `seconds` in all, after
-/// whole steps for as long.
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepKind {
+    /// Forward, loss, backward, update.
+    Train,
+    /// Forward alone.
+    Predict,
+}
+
+/// Measures each kernel that a step on noise runs, on the values of that step, for about `seconds` in all, after whole
+/// steps for as long.
 ///
 /// # Errors
 /// Those of the network and the device.
-pub fn layers<B: Backend<Elem = f32>>(device: &B, model: &Model, config: &Config, seconds: f64) -> Result<Layers> {
+pub fn layers<B: Backend<Elem = f32>>(
+    device: &B,
+    model: &Model,
+    config: &Config,
+    kind: StepKind,
+    seconds: f64,
+) -> Result<Layers> {
     let ceilings = ceilings(device, seconds)?;
     let (step_s, _) = {
-        let mut work = Work::training(device, model, config)?;
-        median_step(device, seconds, || work.train())?
+        let mut work = begin(device, model, config, kind)?;
+        median_step(device, seconds, || run(&mut work, kind))?
     };
     let timed = Timed::new(device.clone());
-    let mut work = Work::training(&timed, model, config)?;
-    // The first step makes the optimizer's memory; the second shows how many calls there are.
-    work.train()?;
-    timed.begin(Duration::ZERO);
-    work.train()?;
-    let calls = timed.end().len().max(1);
-    timed.begin(Duration::from_secs_f64(seconds / calls as f64));
-    work.train()?;
-    let rows = rows(timed.end(), &ceilings);
+    let mut work = begin(&timed, model, config, kind)?;
+    let made = calls(&timed, seconds, || run(&mut work, kind))?;
+    let calls = made.len();
+    let rows = rows(made, &ceilings);
     let listed_s: f64 = rows.iter().map(|row| row.seconds).sum();
     let gap = (step_s - listed_s) / step_s;
     Ok(Layers { batch: config.run.batch, step_s, listed_s, gap, calls, ceilings, rows })
+}
+
+/// The calls of a step, each with its median seconds over steps for about `seconds`; on a device that queues its work, each
+/// repeated on its own.
+fn calls<B: Backend>(timed: &Timed<B>, seconds: f64, mut step: impl FnMut() -> Result<()>) -> Result<Vec<Call>> {
+    // The first step makes the optimizer's memory; the next shows what is called.
+    step()?;
+    timed.begin();
+    step()?;
+    let mut calls = timed.end();
+    if timed.is_asynchronous() {
+        timed.begin_repeated(Duration::from_secs_f64(seconds / calls.len().max(1) as f64));
+        step()?;
+        return Ok(timed.end());
+    }
+    let (mut times, begun) = (vec![Vec::new(); calls.len()], Instant::now());
+    while times.iter().any(|times| times.len() < 3) || begun.elapsed().as_secs_f64() < seconds {
+        timed.begin();
+        step()?;
+        times.iter_mut().zip(timed.end()).for_each(|(times, call)| times.push(call.seconds));
+    }
+    for (call, times) in calls.iter_mut().zip(&mut times) {
+        times.sort_by(f64::total_cmp);
+        call.seconds = times[times.len() / 2];
+    }
+    Ok(calls)
+}
+
+fn begin<B: Backend<Elem = f32>>(device: &B, model: &Model, config: &Config, kind: StepKind) -> Result<Work<B>> {
+    match kind {
+        StepKind::Train => Work::training(device, model, config),
+        StepKind::Predict => Work::predicting(device, model, config),
+    }
+}
+
+fn run<B: Backend<Elem = f32>>(work: &mut Work<B>, kind: StepKind) -> Result<()> {
+    match kind {
+        StepKind::Train => work.train(),
+        StepKind::Predict => work.predict(),
+    }
 }
 
 /// Calls of one kernel for one layer are one row.

@@ -12,7 +12,7 @@ mod work;
 
 pub use ceilings::{Ceilings, ceilings};
 pub use data::{Output, Pipeline, Stage, StageKind, data};
-pub use layers::{Bound, Layers, Row, layers};
+pub use layers::{Bound, Layers, Row, StepKind, layers};
 pub use pack::{Fed, Limit, fed};
 pub use speed::{Speed, predict, train};
 

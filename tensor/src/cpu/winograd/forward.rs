@@ -6,12 +6,15 @@ use rayon::prelude::*;
 
 use super::transform::{POINTS, TILE, input, kernel, output};
 use super::{Kernel, Layout, Parts, Tiles};
+use crate::cpu::Buffer;
 use crate::cpu::simd::{LANES, Vector, Work, dispatch};
 use crate::cpu::tile::{COLUMNS, Strided, Target, product};
 use crate::{Cpu, Result};
 
-/// Tiles that one task transforms.
+/// Tiles that one task transforms, at most.
 const TASK: usize = 6;
+/// Tasks that there are at least, if there are as many tiles: work for that many threads.
+const MIN_TASKS: usize = 16;
 /// Points this far ahead are asked for before they are written: the processor does not foresee as many streams.
 pub(super) const AHEAD: usize = 2 * LANES;
 /// Channels, on either side, of the kernels that one task transforms.
@@ -21,7 +24,7 @@ const CHANNELS: usize = LANES;
 #[derive(Clone, Copy)]
 pub(in crate::cpu) struct Operands<'a> {
     pub x: &'a [f32],
-    pub w: &'a [f32],
+    pub w: &'a Buffer<f32>,
     pub bias: Option<&'a [f32]>,
     pub relu: bool,
     /// Whether x is dy, of a convolution with these weights, and y its dx.
@@ -29,18 +32,29 @@ pub(in crate::cpu) struct Operands<'a> {
 }
 
 impl Tiles {
-    /// Buffers that [`run`](Self::run) and [`weights_gradient`](Self::weights_gradient) take.
-    pub fn workspace(&self) -> [usize; 3] {
+    /// Values of the transformed kernels.
+    pub fn kernels(&self) -> usize {
         let [inner, outer] = self.group();
-        let block = |channels| self.groups * Layout::new(self.block, channels).group;
-        [self.groups * TILE * inner * outer, block(inner), block(outer)]
+        self.groups * TILE * inner * outer
+    }
+
+    /// Buffers that [`run`](Self::run) takes beside the transformed kernels, and
+    /// [`weights_gradient`](Self::weights_gradient) beside their gradients.
+    pub fn workspace(&self) -> [usize; 2] {
+        self.group().map(|channels| self.groups * Layout::new(self.block, channels).group)
+    }
+
+    /// All of them.
+    pub fn with_kernels(&self) -> Vec<usize> {
+        let [points, products] = self.workspace();
+        vec![self.kernels(), points, products]
     }
 
     /// y from x, written in full.
     pub fn run(&self, cpu: &Cpu<f32>, operands: &Operands<'_>, y: &mut [f32]) -> Result<()> {
-        let [kernels, points, products] = self.workspace();
-        let (mut kernels, mut points, mut products) = (cpu.take(kernels)?, cpu.take(points)?, cpu.take(products)?);
-        self.transform_kernels(operands, kernels.make_mut()?);
+        let kernels = self.transformed_kernels(cpu, operands)?;
+        let [points, products] = self.workspace();
+        let (mut points, mut products) = (cpu.take(points)?, cpu.take(products)?);
         let (kernels, points, products) = (kernels.as_slice(), points.make_mut()?, products.make_mut()?);
         for start in (0..self.tiles()).step_by(self.block) {
             let block = start..(start + self.block).min(self.tiles());
@@ -49,6 +63,21 @@ impl Tiles {
             self.transform_outputs(operands, block, products, y);
         }
         Ok(())
+    }
+
+    /// The transformed kernels, those of weights that do not change kept beside them. At batch 1 transforming them takes
+    /// as long as all the rest.
+    fn transformed_kernels(&self, cpu: &Cpu<f32>, operands: &Operands<'_>) -> Result<Buffer<f32>> {
+        let make = || {
+            let mut kernels = cpu.take(self.kernels())?;
+            self.transform_kernels(operands, kernels.make_mut()?);
+            Ok(kernels)
+        };
+        if operands.turned {
+            return make();
+        }
+        let [inner, outer] = self.group();
+        operands.w.kept().get_or_make([self.kernel.side(), self.groups, inner, outer], make)
     }
 
     /// Transformed kernels: `[group][point][panel of outputs][in][COLUMNS]`, the last panel as wide as what is left.
@@ -110,9 +139,10 @@ impl Tiles {
 /// The tiles of a block, some for each task.
 pub(super) fn tasks(block: &Range<usize>) -> impl IndexedParallelIterator<Item = Range<usize>> {
     let block = block.clone();
-    (0..block.len().div_ceil(TASK)).into_par_iter().map(move |task| {
-        let first = block.start + task * TASK;
-        first..(first + TASK).min(block.end)
+    let each = (block.len() / MIN_TASKS).clamp(1, TASK);
+    (0..block.len().div_ceil(each)).into_par_iter().map(move |task| {
+        let first = block.start + task * each;
+        first..(first + each).min(block.end)
     })
 }
 
@@ -168,7 +198,7 @@ impl TransformKernels<'_> {
         let Self { tiles, operands, group, from, .. } = *self;
         let [inner, outer] = tiles.group();
         if operands.turned {
-            let w = &operands.w[group * outer * inner * AREA..];
+            let w = &operands.w.as_slice()[group * outer * inner * AREA..];
             for (place, kernels) in kernels.iter_mut().enumerate() {
                 for (i, kernels) in kernels.iter_mut().enumerate() {
                     let at = ((from[0] + i) * AREA + AREA - 1 - place) * outer + from[1];
@@ -176,7 +206,7 @@ impl TransformKernels<'_> {
                 }
             }
         } else {
-            let w = &operands.w[group * outer * inner * AREA..];
+            let w = &operands.w.as_slice()[group * outer * inner * AREA..];
             for o in 0..CHANNELS {
                 for (place, kernels) in kernels.iter_mut().enumerate() {
                     let w = &w[((from[1] + o) * AREA + place) * inner + from[0]..][..CHANNELS];

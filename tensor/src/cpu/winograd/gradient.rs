@@ -17,7 +17,7 @@ const OUTPUTS: usize = 8 * ROWS;
 impl Tiles {
     /// dw `[out][R][R][in / groups]` from x and dy. Sums run over tiles in their order, block by block.
     pub fn weights_gradient(&self, cpu: &Cpu<f32>, x: &[f32], dy: &[f32], dw: &mut [f32]) -> Result<()> {
-        let [sums, points, gradients] = self.workspace();
+        let (sums, [points, gradients]) = (self.kernels(), self.workspace());
         let (mut sums, mut points, mut gradients) = (cpu.take(sums)?, cpu.take(points)?, cpu.take(gradients)?);
         let (sums, points, gradients) = (sums.make_mut()?, points.make_mut()?, gradients.make_mut()?);
         for start in (0..self.tiles()).step_by(self.block) {

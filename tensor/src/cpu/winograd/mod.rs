@@ -68,13 +68,20 @@ const BLOCK_VALUES: usize = 3 << 20;
 const SUMMED_VALUES: usize = 6 << 20;
 /// No fewer than these: 4 MiB.
 const LEAST_VALUES: usize = 1 << 20;
-/// Transforming kernels does not pay for fewer tiles than this.
+/// Transforming kernels each time does not pay for fewer tiles than this.
 const MIN_TILES: usize = 96;
+/// Where a picture's multiplications are fewer by this factor, it pays for a single picture: what is made of weights that
+/// do not change is kept.
+const MIN_SAVING: usize = 2;
 
 impl Tiles {
     /// The tiles of a convolution, if they pay.
     pub fn forward(g: &Geometry) -> Option<Self> {
-        Self::of(g, BLOCK_VALUES)?.if_it_pays()
+        let tiles = Self::of(g, BLOCK_VALUES)?;
+        match tiles.saving() >= MIN_SAVING {
+            true => Some(tiles.within_a_block()),
+            false => tiles.if_it_pays(),
+        }
     }
 
     /// The convolution that gives dx from dy: the kernels turned by 180 degrees, inputs and outputs exchanged.
@@ -108,7 +115,17 @@ impl Tiles {
     }
 
     fn if_it_pays(self) -> Option<Self> {
-        (self.tiles() >= MIN_TILES).then_some(Self { block: self.block.min(self.tiles()), ..self })
+        (self.tiles() >= MIN_TILES).then(|| self.within_a_block())
+    }
+
+    fn within_a_block(self) -> Self {
+        Self { block: self.block.min(self.tiles()), ..self }
+    }
+
+    /// Multiplications of a picture by those of its tiles, rounded down.
+    fn saving(&self) -> usize {
+        let plain = self.output[0] * self.output[1] * self.kernel.side().pow(2);
+        plain / (TILE * self.a_picture()).max(1)
     }
 
     /// Rows and columns of tiles in a picture.

@@ -61,8 +61,9 @@ impl Case {
         // Blocks that the tiles are no multiple of.
         let at = |tiles: Option<Tiles>| Tiles { level, block: 30, ..tiles.expect("tiles") };
         let (forward, backward) = (at(Tiles::forward(&self.g)), at(Tiles::backward(&self.g)));
-        let operands = Operands { x: &self.x, w: &self.w, bias: Some(&self.b), relu: true, turned: false };
-        let turned = Operands { x: &self.dy, w: &self.w, bias: None, relu: false, turned: true };
+        let w = &cpu.upload(&self.w).expect("memory");
+        let operands = Operands { x: &self.x, w, bias: Some(&self.b), relu: true, turned: false };
+        let turned = Operands { x: &self.dy, w, bias: None, relu: false, turned: true };
         cpu.install(|| {
             forward.run(&cpu, &operands, &mut y).expect("y");
             backward.run(&cpu, &turned, &mut dx).expect("dx");
@@ -104,7 +105,11 @@ fn others_are_left_alone() {
     assert!(Tiles::forward(&g([64, 16, 16, 16], [16, 3, 3, 16], Conv2d { stride: [2, 1], ..plain })).is_none());
     assert!(Tiles::forward(&g([64, 16, 16, 16], [16, 7, 7, 16], plain)).is_none());
     assert!(Tiles::forward(&g([64, 16, 16, 24], [16, 3, 3, 24], plain)).is_none());
-    assert!(Tiles::forward(&g([1, 16, 16, 16], [16, 3, 3, 16], plain)).is_none(), "too few tiles");
+    // A single picture of 14 x 14 is 9 tiles of 49 for 196 outputs of 9 multiplications, one of 4 x 4 a tile for 16.
+    assert!(Tiles::forward(&g([1, 16, 16, 16], [16, 3, 3, 16], plain)).is_some());
+    assert!(Tiles::backward(&g([1, 16, 16, 16], [16, 3, 3, 16], plain)).is_none(), "too few tiles");
+    assert!(Tiles::forward(&g([1, 5, 5, 16], [16, 3, 3, 16], plain)).is_none(), "too little is saved");
+    assert!(Tiles::forward(&g([96, 5, 5, 16], [16, 3, 3, 16], plain)).is_some());
     // What lies beyond the picture on all sides has no tiles in dx.
     let wide = Conv2d { padding: Padding::all(3), ..plain };
     assert!(Tiles::backward(&g([64, 16, 16, 16], [16, 3, 3, 16], wide)).is_none());
