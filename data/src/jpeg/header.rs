@@ -21,7 +21,7 @@ pub(super) struct Header {
     pub height: usize,
     pub components: Vec<Component>,
     /// By place in the block, not by order.
-    pub quantisers: [[i32; 64]; 4],
+    pub quantisers: [[i16; 64]; 4],
     /// Where the definitions of the Huffman tables stand: counts and symbols.
     pub dc: [Option<Range<usize>>; 4],
     pub ac: [Option<Range<usize>>; 4],
@@ -90,7 +90,7 @@ impl Header {
             let table = self.quantisers.get_mut(usize::from(kind)).ok_or(Failure::Other)?;
             let (values, rest) = rest.split_at_checked(64).ok_or(Failure::Other)?;
             for (&value, &place) in values.iter().zip(&ZIGZAG) {
-                table[usize::from(place)] = i32::from(value);
+                table[usize::from(place)] = i16::from(value);
             }
             body = rest;
         }

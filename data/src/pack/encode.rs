@@ -1,7 +1,6 @@
 //! One picture, from its file to what the pack stores.
 
-use image::ExtendedColorType;
-use image::codecs::jpeg::JpegEncoder;
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use super::options::PackOptions;
 use crate::error::BadPicture;
@@ -62,11 +61,15 @@ fn square(picture: Picture, size: usize) -> Result<Picture, BadPicture> {
     resize_and_crop(&picture, size).map_err(|e| BadPicture::Damaged(e.to_string()))
 }
 
+/// With colours of the full resolution, as the loader reads them fastest.
 fn to_jpeg(pixels: &[u8], size: usize, quality: u8) -> Result<Vec<u8>, BadPicture> {
     let mut bytes = Vec::with_capacity(pixels.len() / 4);
-    let side = size as u32;
-    JpegEncoder::new_with_quality(&mut bytes, quality)
-        .encode(pixels, side, side, ExtendedColorType::Rgb8)
+    let mut encoder = Encoder::new(&mut bytes, quality);
+    encoder.set_sampling_factor(SamplingFactor::F_1_1);
+    // At most 4096.
+    let side = size as u16;
+    encoder
+        .encode(pixels, side, side, ColorType::Rgb)
         .map_err(|e| BadPicture::Damaged(format!("cannot be encoded as JPEG: {e}")))?;
     Ok(bytes)
 }

@@ -146,8 +146,8 @@ impl<'a> ShardWriter<'a> {
         file.put("crc32c", &[n], &self.shard.checksums)?;
         file.put("names", &[self.names.bytes().len()], self.names.bytes())?;
         file.put("name_offsets", &[n + 1], &self.names.offsets())?;
-        file.put("place_sums", &[size, size, 3], &self.shard.sums.places)?;
-        file.put_attribute("product_sums", &[6], &self.shard.sums.products)?;
+        file.put("place_sums", &[size, size, 3], &self.shard.sums.places())?;
+        file.put_attribute("product_sums", &[6], self.shard.sums.products())?;
         let refused: Vec<[&str; 2]> = self.shard.refused.iter().map(|r| [r.name.as_str(), r.reason.as_str()]).collect();
         let refused = serde_json::to_vec(&refused).map_err(|e| Error::pack(&self.path, e.to_string()))?;
         file.put("bad", &[refused.len()], &refused)?;
@@ -187,11 +187,9 @@ impl Shard {
                 format!("is shard {found} of {} files, expected shard {number} of {records}", labels.len() + bad.len());
             return Err(Error::pack(path, what));
         }
-        let sums = Sums {
-            pictures: labels.len() as u64,
-            places: file.get("place_sums", &[plan.size, plan.size, 3])?,
-            products: file.get_attribute("product_sums")?,
-        };
+        let (places, products) =
+            (file.get("place_sums", &[plan.size, plan.size, 3])?, file.get_attribute("product_sums")?);
+        let sums = Sums::of(labels.len() as u64, places, products);
         Ok(Some(Self {
             checksums: file.get("crc32c", &[labels.len()])?,
             labels,
