@@ -146,9 +146,9 @@ fn a_second_packer_is_refused() {
 fn jpeg_packs_are_small_and_near() {
     let setting = Setting::new();
     setting.pack("raw");
-    pack(&PackOptions { storage: Storage::Jpeg { quality: 100 }, ..setting.options("jpeg") }, |_| ()).unwrap();
+    pack(&PackOptions { storage: Storage::Jpeg { quality: 95 }, ..setting.options("jpeg") }, |_| ()).unwrap();
     let (raw, jpeg) = (setting.open("raw"), setting.open("jpeg"));
-    assert_eq!(jpeg.storage(), Storage::Jpeg { quality: 100 });
+    assert_eq!(jpeg.storage(), Storage::Jpeg { quality: 95 });
     assert_eq!(jpeg.statistics(), raw.statistics());
     assert_ne!(jpeg.fingerprint(), raw.fingerprint());
     for index in 0..raw.len() {

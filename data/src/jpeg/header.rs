@@ -58,6 +58,10 @@ impl Header {
             return Err(Failure::Other);
         }
         loop {
+            // Any number of these may stand before a marker.
+            while data.get(at..at + 2) == Some(&[0xff, 0xff]) {
+                at += 1;
+            }
             let &[ff, marker, high, low] = data.get(at..at + 4).and_then(|b| b.first_chunk()).ok_or(Failure::Other)?;
             let length = usize::from(u16::from_be_bytes([high, low]));
             let body = data.get(at + 4..at + 2 + length).ok_or(Failure::Other)?;

@@ -225,3 +225,18 @@ fn surplus_and_missing_data_are_seen() {
     assert!(decoded(&changed).is_err());
     assert!(decoded(&[&data[..at], &data[at + 2..]].concat()).is_err());
 }
+
+#[test]
+fn fill_bytes_do_not_count() {
+    let data = Made { restart: 2, ..plain(40, 40) }.encoded();
+    let mut filled = data[..2].to_vec();
+    for pair in data[2..].windows(2) {
+        if pair[0] == 0xff && pair[1] != 0 {
+            filled.extend([0xff; 3]);
+        }
+        filled.push(pair[0]);
+    }
+    filled.push(0xd9);
+    assert!(filled.len() > data.len() + 30);
+    assert_eq!(decoded(&filled), decoded(&data));
+}
