@@ -4,6 +4,7 @@
 //! saved values and the places of its inputs. [`Tape::backward`] walks the records in reverse and consumes each, so
 //! saved values are freed as it goes. Records point backwards only: there are no reference cycles.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -195,27 +196,86 @@ impl<B: Backend> Tape<B> {
     /// # Errors
     /// [`Error::Tape`] for a loss of more than one value, one from another tape, or one that depends on no parameter;
     /// those of the kernels.
-    pub fn backward(mut self, loss: &Var<B>) -> Result<Gradients<B>> {
+    pub fn backward(self, loss: &Var<B>) -> Result<Gradients<B>> {
+        let tape = self.id;
+        let leaves = self.walk(loss, |_, _| Ok::<_, Error>(()))?;
+        Ok(Gradients { tape, leaves })
+    }
+
+    /// As [`backward`](Self::backward), but hands each parameter's gradient to `take` as soon as it is complete, with the
+    /// parameter's place in `parameters`: the last layers' come first, and no more of them need be held than `take`
+    /// keeps. Nothing here holds a parameter's value by then, so that it may be changed in place.
+    ///
+    /// # Errors
+    /// As [`backward`](Self::backward), and those of `take`: some gradients have been handed over by then.
+    pub fn backward_each<E: From<Error>>(
+        self,
+        loss: Var<B>,
+        parameters: Vec<Option<Var<B>>>,
+        mut take: impl FnMut(usize, Tensor<B>) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        let mut complete = self.completed_at(&parameters)?;
+        drop(parameters);
+        self.walk(&loss, |index, gradients| {
+            for (leaf, parameter) in complete.remove(&index).unwrap_or_default() {
+                if let Some(gradient) = gradients[leaf].take() {
+                    take(parameter, gradient)?;
+                }
+            }
+            Ok(())
+        })
+        .map(|_| ())
+    }
+
+    /// By record: the parameters (their records, and their places in `parameters`) that no record before it uses, so that
+    /// their gradients are complete after it.
+    fn completed_at(&self, parameters: &[Option<Var<B>>]) -> Result<HashMap<usize, Vec<(usize, usize)>>> {
+        let mut places = HashMap::new();
+        for (place, var) in parameters.iter().enumerate() {
+            if let Some(leaf) = var.as_ref().map(|var| self.index("backward", var)).transpose()?.flatten() {
+                places.insert(leaf, place);
+            }
+        }
+        let mut complete: HashMap<usize, Vec<(usize, usize)>> = HashMap::new();
+        for (index, record) in self.records.iter().enumerate() {
+            let used = record.inputs.iter().flatten();
+            let first = used.filter_map(|leaf| places.remove(leaf).map(|place| (*leaf, place)));
+            complete.entry(index).or_default().extend(first);
+        }
+        Ok(complete)
+    }
+
+    /// Runs every record's backward, the last first, and `after` it with its place; returns the gradients that are left,
+    /// by place.
+    fn walk<E: From<Error>>(
+        mut self,
+        loss: &Var<B>,
+        mut after: impl FnMut(usize, &mut [Option<Tensor<B>>]) -> std::result::Result<(), E>,
+    ) -> std::result::Result<Vec<Option<Tensor<B>>>, E> {
         if loss.value.len() != 1 {
             let what = format!("the loss must be one value, got shape {:?}; take its sum or mean", loss.shape());
-            return Err(Error::tape("backward", what));
+            return Err(Error::tape("backward", what).into());
         }
         let last = self.loss_index(loss)?;
         let mut gradients: Vec<Option<Tensor<B>>> = vec![None; self.records.len()];
-        gradients[last] = Some(Tensor::full(loss.value.device(), loss.shape(), 1.0)?);
+        let one = Tensor::full(loss.value.device(), loss.shape(), 1.0).map_err(Error::from)?;
+        gradients[last] = Some(one);
         while let Some(record) = self.records.pop() {
             let index = self.records.len();
-            let Some(operation) = record.operation else { continue };
-            let Some(dy) = gradients[index].take() else { continue };
-            let at_loss = index == last;
-            let device = dy.device().clone();
-            device.mark(&record.place);
-            let mut sink = Sink { inputs: &record.inputs, gradients: &mut gradients[..index], at_loss };
-            let done = operation.backward(dy, &mut sink);
-            device.mark("");
-            done.map_err(|e| at(&record.place, e))?;
+            if let Some(operation) = record.operation
+                && let Some(dy) = gradients[index].take()
+            {
+                let device = dy.device().clone();
+                device.mark(&record.place);
+                let at_loss = index == last;
+                let mut sink = Sink { inputs: &record.inputs, gradients: &mut gradients[..index], at_loss };
+                let done = operation.backward(dy, &mut sink);
+                device.mark("");
+                done.map_err(|e| at(&record.place, e))?;
+            }
+            after(index, &mut gradients)?;
         }
-        Ok(Gradients { tape: self.id, leaves: gradients })
+        Ok(gradients)
     }
 
     fn loss_index(&self, loss: &Var<B>) -> Result<usize> {

@@ -217,6 +217,82 @@ fn a_tape_can_move_to_another_thread() {
     assert_eq!(found, [4.0]);
 }
 
+/// What [`Tape::backward_each`] hands over, in order.
+fn each(tape: Tape<B>, loss: Var<B>, parameters: &[&Var<B>]) -> Vec<(usize, Vec<f64>)> {
+    let mut taken = Vec::new();
+    let parameters = parameters.iter().map(|&p| Some(p.clone())).collect();
+    let take = |number, gradient: Tensor<B>| -> Result<()> {
+        taken.push((number, gradient.to_vec()?));
+        Ok(())
+    };
+    tape.backward_each(loss, parameters, take).unwrap();
+    taken
+}
+
+#[test]
+fn gradients_are_handed_over_once_and_complete_the_last_layers_first() {
+    // The sum of b (a x + a): a is used twice, c never, and d leads nowhere.
+    let record = |tape: &mut Tape<B>| {
+        let [a, b, c, d] = [[2.0, 3.0], [5.0, 7.0], [1.0, 1.0], [4.0, 4.0]].map(|v| tape.parameter(tensor(&v)));
+        let x = Var::constant(tensor(&[10.0, 20.0]));
+        let product = tape.multiply(&a, &x).unwrap();
+        let both = tape.add(&product, &a).unwrap();
+        let y = tape.multiply(&b, &both).unwrap();
+        tape.multiply(&d, &d).unwrap();
+        let loss = tape.sum(&y).unwrap();
+        (loss, [a, b, c, d])
+    };
+    let mut tape = Tape::new();
+    let (loss, [a, b, c, d]) = record(&mut tape);
+    assert_eq!(each(tape, loss, &[&a, &b, &c, &d]), [(1, vec![22.0, 63.0]), (0, vec![55.0, 147.0])]);
+    // Not those that are not asked for.
+    let mut tape = Tape::new();
+    let (loss, [a, ..]) = record(&mut tape);
+    assert_eq!(each(tape, loss, &[&a]), [(0, vec![55.0, 147.0])]);
+}
+
+#[test]
+fn a_parameter_is_held_by_nobody_else_when_its_gradient_comes() {
+    let mut value = tensor(&vec![2.0; 5000]);
+    let device = value.device().clone();
+    let mut tape = Tape::new();
+    let w = tape.parameter(value.clone());
+    let y = tape.multiply(&w, &w).unwrap();
+    let loss = tape.sum(&y).unwrap();
+    drop(y);
+    let taken = tape.backward_each(loss, vec![None, Some(w)], |number, gradient| {
+        assert_eq!(number, 1);
+        let before = device.allocated_bytes();
+        value.add_scaled(-0.25, &gradient)?;
+        // A shared buffer would have been copied.
+        assert_eq!(device.allocated_bytes(), before);
+        Ok::<_, Error>(())
+    });
+    taken.unwrap();
+    assert_eq!(value.to_vec().unwrap(), [1.0; 5000]);
+}
+
+#[test]
+fn an_error_of_whoever_takes_a_gradient_ends_the_walk() {
+    let mut tape = Tape::new();
+    let (a, b) = (tape.parameter(tensor(&[1.0])), tape.parameter(tensor(&[2.0])));
+    let y = tape.multiply(&a, &a).unwrap();
+    let loss = tape.multiply(&y, &b).unwrap();
+    let mut calls = 0;
+    let done = tape.backward_each(loss, vec![Some(a), Some(b)], |_, _| {
+        calls += 1;
+        Err(Error::Tape { op: "test", what: "no".into() })
+    });
+    assert!(done.is_err());
+    assert_eq!(calls, 1);
+    // A parameter of another tape is refused before anything is done.
+    let (mut tape, mut other) = (Tape::new(), Tape::new());
+    let (a, b) = (tape.parameter(tensor(&[1.0])), other.parameter(tensor(&[1.0])));
+    let loss = tape.multiply(&a, &a).unwrap();
+    let refused = tape.backward_each(loss, vec![Some(a), Some(b)], |_, _| Ok::<_, Error>(()));
+    assert_refused(refused, "backward: a value of shape [1] was computed on another tape");
+}
+
 fn assert_refused<T>(outcome: Result<T>, start: &str) {
     match outcome {
         Err(error @ Error::Tape { .. }) => assert!(error.to_string().starts_with(start), "{error}"),

@@ -32,6 +32,6 @@ mod rule;
 mod schedule;
 
 pub use error::{Error, Result};
-pub use optimizer::{Optimizer, State, Update};
+pub use optimizer::{Optimizer, State, Step, Update};
 pub use rule::{Adam, Rule, Sgd};
 pub use schedule::{Observed, Schedule, ScheduleRule, ScheduleState};

@@ -45,12 +45,22 @@ enum Slot<B: Backend> {
     Moments { m: Tensor<B>, v: Tensor<B>, t: u64 },
 }
 
+impl<B: Backend> Slot<B> {
+    fn shape(&self) -> &[usize] {
+        match self {
+            Self::Velocity(v) | Self::Moments { v, .. } => v.shape(),
+        }
+    }
+}
+
 /// A rule and what it remembers of each parameter. The memory is made at a parameter's first step.
 #[derive(Clone, Debug)]
 pub struct Optimizer<B: Backend> {
     rule: Rule,
     steps: u64,
     slots: BTreeMap<String, Slot<B>>,
+    /// Made ahead of the first step.
+    reserved: BTreeMap<String, Slot<B>>,
 }
 
 impl<B: Backend> Optimizer<B> {
@@ -61,7 +71,7 @@ impl<B: Backend> Optimizer<B> {
     pub fn new(rule: impl Into<Rule>) -> Result<Self> {
         let rule = rule.into();
         rule.validate()?;
-        Ok(Self { rule, steps: 0, slots: BTreeMap::new() })
+        Ok(Self { rule, steps: 0, slots: BTreeMap::new(), reserved: BTreeMap::new() })
     }
 
     /// The rule.
@@ -83,20 +93,46 @@ impl<B: Backend> Optimizer<B> {
     /// fails in the step, in which case some parameters have had theirs.
     pub fn step(&mut self, rate: f64, updates: Vec<Update<'_, B>>) -> Result<()> {
         check("rate", Range::NonNegative, rate)?;
-        let mut names = BTreeSet::new();
-        for update in &updates {
+        self.check_all(&updates, &mut BTreeSet::new())?;
+        self.steps += 1;
+        self.apply(rate, updates)
+    }
+
+    /// Begins one step at learning rate `rate`, whose parameters are given as their gradients come. The bits are those of
+    /// [`step`](Self::step) with all of them.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a rate that is negative or not finite.
+    pub fn begin(&mut self, rate: f64) -> Result<Step<'_, B>> {
+        check("rate", Range::NonNegative, rate)?;
+        self.steps += 1;
+        Ok(Step { optimizer: self, rate, names: BTreeSet::new() })
+    }
+
+    /// Makes the memory that the first step on these parameters needs, unless it is there. Where that is before anything
+    /// else of the step, it does not come to lie between what the step gives back.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if the device cannot hold it.
+    pub fn reserve<'a>(&mut self, parameters: impl IntoIterator<Item = (&'a str, &'a Tensor<B>)>) -> Result<()> {
+        for (name, value) in parameters {
+            if !self.slots.contains_key(name) && !self.reserved.contains_key(name) {
+                let slot = new_slot(&self.rule, value);
+                let slot = slot.map_err(|source| Error::Tensor { parameter: name.into(), source })?;
+                self.reserved.insert(name.into(), slot);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_all(&self, updates: &[Update<'_, B>], names: &mut BTreeSet<String>) -> Result<()> {
+        for update in updates {
             self.check(update)?;
-            if !names.insert(update.name) {
+            if !names.insert(update.name.into()) {
                 return Err(Error::Duplicate { parameter: update.name.into() });
             }
         }
-        self.steps += 1;
-        let mut moving = BTreeMap::new();
-        for update in updates.into_iter().filter(|u| u.rate > 0.0) {
-            self.make_slot(&update).map_err(|source| Error::Tensor { parameter: update.name.into(), source })?;
-            moving.insert(update.name, update);
-        }
-        self.apply(rate, moving).map_err(|source| Error::Step { source })
+        Ok(())
     }
 
     fn check(&self, update: &Update<'_, B>) -> Result<()> {
@@ -122,14 +158,24 @@ impl<B: Backend> Optimizer<B> {
 
     fn make_slot(&mut self, update: &Update<'_, B>) -> tensor::Result<()> {
         if !self.slots.contains_key(update.name) {
-            let slot = new_slot(&self.rule, update.value)?;
+            let reserved = self.reserved.remove(update.name).filter(|slot| slot.shape() == update.value.shape());
+            let slot = reserved.map_or_else(|| new_slot(&self.rule, update.value), Ok)?;
             self.slots.insert(update.name.into(), slot);
         }
         Ok(())
     }
 
-    /// All parameters in one call, which is one launch on a GPU.
-    fn apply(&mut self, rate: f64, mut updates: BTreeMap<&str, Update<'_, B>>) -> tensor::Result<()> {
+    /// All parameters given in one call, which is one launch on a GPU.
+    fn apply(&mut self, rate: f64, updates: Vec<Update<'_, B>>) -> Result<()> {
+        let mut moving = BTreeMap::new();
+        for update in updates.into_iter().filter(|u| u.rate > 0.0) {
+            self.make_slot(&update).map_err(|source| Error::Tensor { parameter: update.name.into(), source })?;
+            moving.insert(update.name, update);
+        }
+        self.move_all(rate, moving).map_err(|source| Error::Step { source })
+    }
+
+    fn move_all(&mut self, rate: f64, mut updates: BTreeMap<&str, Update<'_, B>>) -> tensor::Result<()> {
         let (mut sgd, mut adam) = (Vec::new(), Vec::new());
         for (name, slot) in &mut self.slots {
             let Some(update) = updates.remove(name.as_str()) else { continue };
@@ -187,8 +233,28 @@ impl<B: Backend> Optimizer<B> {
             Rule::Sgd(_) => velocities(tensors)?,
             Rule::Adam(_) => moments(tensors)?,
         };
-        (self.steps, self.slots) = (state.steps, slots);
+        (self.steps, self.slots, self.reserved) = (state.steps, slots, BTreeMap::new());
         Ok(())
+    }
+}
+
+/// A step under way: [`Optimizer::begin`].
+#[derive(Debug)]
+pub struct Step<'a, B: Backend> {
+    optimizer: &'a mut Optimizer<B>,
+    rate: f64,
+    names: BTreeSet<String>,
+}
+
+impl<B: Backend> Step<'_, B> {
+    /// Takes the step on more parameters.
+    ///
+    /// # Errors
+    /// As [`Optimizer::step`]; [`Error::Duplicate`] also for a parameter that has had this step. Those that were given
+    /// before have had theirs.
+    pub fn update(&mut self, updates: Vec<Update<'_, B>>) -> Result<()> {
+        self.optimizer.check_all(&updates, &mut self.names)?;
+        self.optimizer.apply(self.rate, updates)
     }
 }
 

@@ -2,10 +2,10 @@
 
 mod common;
 
-use alexnet_optim::{Adam, Optimizer, Sgd, Update};
+use alexnet_optim::{Adam, Error, Optimizer, Rule, Sgd, Update};
 use common::{assert_close, cpu, step, vector};
 use proptest::prelude::*;
-use tensor::Tensor;
+use tensor::{Cpu, Tensor};
 
 const LEN: usize = 5;
 const STEPS: usize = 40;
@@ -149,4 +149,39 @@ fn adam_counts_steps_by_parameter() {
     adam.step(0.01, vec![Update { name: "late", value: &mut late, gradient: &gradient, rate: 1.0, decay: 1.0 }])
         .unwrap();
     assert_close(&late.to_vec().unwrap(), &[1.0 - 0.01], 1e-6);
+}
+
+fn update<'a>((i, value): (usize, &'a mut Tensor<Cpu<f64>>), g: &'a [Tensor<Cpu<f64>>]) -> Update<'a, Cpu<f64>> {
+    Update { name: ["a", "b"][i], value, gradient: &g[i], rate: 1.0, decay: 1.0 }
+}
+
+/// A step whose parameters are given one by one has the bits of one that is given all.
+#[test]
+fn a_step_in_parts_is_the_step() {
+    let rules: [Rule; 2] = [
+        Sgd { momentum: 0.9, decay: 1e-3, nesterov: false }.into(),
+        Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decay: 1e-3, epsilon_hat: false }.into(),
+    ];
+    for rule in rules {
+        let (mut whole, mut parts) = (Optimizer::new(rule).unwrap(), Optimizer::new(rule).unwrap());
+        let start = [vector(&[1.0, -2.0]), vector(&[0.5])];
+        let (mut a, mut b) = (start.clone(), start);
+        for number in 1..4 {
+            let g = [vector(&[0.1, 0.2 * f64::from(number)]), vector(&[-0.3])];
+            whole.step(0.1, a.iter_mut().enumerate().map(|one| update(one, &g)).collect()).unwrap();
+            let mut step = parts.begin(0.1).unwrap();
+            for i in [1, 0] {
+                step.update(vec![update((i, &mut b[i]), &g)]).unwrap();
+            }
+            assert!(matches!(step.update(vec![update((0, &mut b[0]), &g)]), Err(Error::Duplicate { .. })));
+        }
+        assert_eq!(a.map(|t| t.to_vec().unwrap()), b.map(|t| t.to_vec().unwrap()));
+        let [one, other] = [&whole, &parts].map(|o| o.state().unwrap());
+        assert_eq!((one.steps, one.tensors.len()), (other.steps, other.tensors.len()));
+        for ((name, a), (other, b)) in one.tensors.iter().zip(&other.tensors) {
+            assert_eq!((name, a.to_vec().unwrap()), (other, b.to_vec().unwrap()));
+        }
+        assert!(matches!(parts.begin(-1.0).map(|_| ()), Err(Error::Setting { .. })));
+        assert_eq!(parts.steps(), 3);
+    }
 }

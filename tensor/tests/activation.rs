@@ -28,7 +28,16 @@ fn slope(f: Activation, x: f64) -> f64 {
 
 fn run<E: Element>(cpu: &Cpu<E>, f: Activation, x: &[f64], dy: &[f64]) -> [Vec<f64>; 2] {
     let y = tensor_on(cpu, &[x.len()], x).activation(f).unwrap();
-    let dx = tensor_on(cpu, &[x.len()], dy).activation_dx(f, &y).unwrap();
+    let dy = tensor_on(cpu, &[x.len()], dy);
+    let dx = dy.activation_dx(f, &y).unwrap();
+    // In place where nobody else holds dy, else beside it: the same bits.
+    let bits = |x: &[f64]| x.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    let before = bits(&host(&dy));
+    let beside = dy.clone().into_activation_dx(f, &y).unwrap();
+    assert_eq!(bits(&host(&dy)), before);
+    for same in [beside, dy.into_activation_dx(f, &y).unwrap()] {
+        assert_eq!(bits(&host(&same)), bits(&host(&dx)));
+    }
     [host(&y), host(&dx)]
 }
 

@@ -34,15 +34,21 @@ fn kernels_whose_output_is_absurd_are_refused_and_the_device_goes_on() {
     assert_eq!(tensor(&[3]).add(&tensor(&[3])).expect("small").to_vec().expect("values"), [2.0; 3]);
 }
 
-/// What lies unused in the pool is given back before an allocation fails.
+/// What lies unused at the end of the device's memory is given back before an allocation fails.
 #[test]
-fn the_pool_counts_what_it_has_and_gives_back_what_nobody_uses() {
+fn the_device_counts_what_it_has_and_gives_back_what_nobody_uses() {
+    const PAGE: u64 = 4096;
     let cpu = Cpu::<f32>::new(1).expect("a thread");
     let kept = Tensor::zeros(&cpu, &[10_000]).expect("small");
+    let pages = 40_000u64.next_multiple_of(PAGE);
     drop(Tensor::zeros(&cpu, &[1 << 20]).expect("small"));
-    assert_eq!(cpu.allocated_bytes(), 4 * (10_000 + (1 << 20)));
+    assert_eq!(cpu.allocated_bytes(), pages + (4 << 20));
     assert_refused(Tensor::zeros(&cpu, &[SIDE, SIDE]));
-    assert_eq!(cpu.allocated_bytes(), 40_000);
+    assert_eq!(cpu.allocated_bytes(), pages);
     drop(kept);
-    assert_eq!(cpu.allocated_bytes(), 40_000, "kept for the next of its length");
+    let short = Tensor::zeros(&cpu, &[10]).expect("small");
+    assert_eq!(cpu.allocated_bytes(), pages + 40, "kept for the next");
+    drop(short);
+    drop([3, 5, 2].map(|thousands| Tensor::zeros(&cpu, &[thousands * 1000]).expect("small")));
+    assert_eq!(cpu.allocated_bytes(), pages, "whatever its length");
 }

@@ -1,5 +1,7 @@
 //! One training step: section 5 of the paper.
 
+use std::collections::HashMap;
+
 use layers::{Mode, Network, Pass, Tape, Var};
 use optim::{Optimizer, Update};
 use tensor::{Backend, Ints, Tensor, read_all};
@@ -39,7 +41,8 @@ impl<B: Backend> Shown<B> {
 /// `targets` are labels, or shares of several; `step` counts from 0 and keys the dropout masks.
 ///
 /// # Errors
-/// [`Error::Diverged`] before anything is changed if the loss is not finite; errors of the parts.
+/// [`Error::Diverged`] before anything is changed if the loss is not finite; errors of the parts, after which some
+/// parameters may have had their update and others not.
 pub fn step<'a, B: Backend<Elem = f32>>(
     network: &mut Network<B>,
     optimizer: &mut Optimizer<B>,
@@ -49,6 +52,7 @@ pub fn step<'a, B: Backend<Elem = f32>>(
     step: u64,
     rate: f64,
 ) -> Result<Outcome> {
+    reserve(network, optimizer)?;
     let forward = Forward::new(network, images.clone(), targets.into(), Mode::Train { seed, step })?;
     let outcome = match Shown::read(&[&forward.shown])?.pop() {
         Some(outcome) if outcome.loss.is_finite() => outcome,
@@ -66,7 +70,7 @@ pub fn step<'a, B: Backend<Elem = f32>>(
 /// As [`step`], without waiting for the device: whether the loss is finite is not known when the update is made.
 ///
 /// # Errors
-/// Those of the parts.
+/// Those of the parts, as in [`step`].
 pub fn step_unread<'a, B: Backend<Elem = f32>>(
     network: &mut Network<B>,
     optimizer: &mut Optimizer<B>,
@@ -76,10 +80,17 @@ pub fn step_unread<'a, B: Backend<Elem = f32>>(
     step: u64,
     rate: f64,
 ) -> Result<Shown<B>> {
+    reserve(network, optimizer)?;
     let forward = Forward::new(network, images, targets.into(), Mode::Train { seed, step })?;
     let shown = forward.shown.clone();
     forward.update(network, optimizer, rate)?;
     Ok(shown)
+}
+
+/// What the optimizer remembers is made before what a step gives back, so that it leaves no gaps there.
+fn reserve<B: Backend>(network: &Network<B>, optimizer: &mut Optimizer<B>) -> Result<()> {
+    let learning = network.parameters().iter().filter(|p| p.spec.trained && p.spec.rate > 0.0);
+    Ok(optimizer.reserve(learning.map(|p| (p.spec.name.as_str(), &p.value)))?)
 }
 
 /// A step up to its loss.
@@ -108,30 +119,43 @@ impl<B: Backend<Elem = f32>> Forward<B> {
         Ok(Self { tape, pass, loss, shown })
     }
 
+    /// Each parameter is updated when its gradient is complete, so that the gradients of all are never held at once.
     fn update(self, network: &mut Network<B>, optimizer: &mut Optimizer<B>, rate: f64) -> Result<()> {
-        let Self { tape, pass, loss, .. } = self;
-        let mut gradients = tape.backward(&loss)?;
-        let mut taken = Vec::with_capacity(pass.parameters.len());
-        for variable in &pass.parameters {
-            taken.push(variable.as_ref().and_then(|v| gradients.take(v)));
-        }
-        let statistics = pass.statistics;
-        drop((pass.logits, pass.parameters, gradients));
-
-        let updates = network
-            .parameters_mut()
-            .iter_mut()
-            .zip(&taken)
-            .filter_map(|(parameter, gradient)| {
-                let (gradient, spec) = (gradient.as_ref()?, &parameter.spec);
-                let (name, value) = (&spec.name, &mut parameter.value);
-                Some(Update { name, value, gradient, rate: spec.rate, decay: spec.decay })
-            })
-            .collect();
-        optimizer.step(rate, updates)?;
+        let Self { tape, pass: Pass { logits, parameters, statistics }, loss, .. } = self;
+        drop(logits);
+        let mut step = optimizer.begin(rate)?;
+        let (mut waiting, mut values) = (Vec::new(), 0);
+        tape.backward_each(loss, parameters, |number, gradient| {
+            values += gradient.len();
+            waiting.push((number, gradient));
+            if values < TOGETHER {
+                return Ok(());
+            }
+            values = 0;
+            update(network, &mut step, &std::mem::take(&mut waiting))
+        })?;
+        update(network, &mut step, &waiting)?;
         for (index, value) in statistics {
             network.parameters_mut()[index].value = value;
         }
         Ok(())
     }
+}
+
+/// Gradients of fewer values than this wait for others: each call is a launch on a GPU.
+const TOGETHER: usize = 8 << 20;
+
+/// Takes the step on some of a network's parameters, by number.
+fn update<B: Backend>(
+    network: &mut Network<B>,
+    step: &mut optim::Step<'_, B>,
+    gradients: &[(usize, Tensor<B>)],
+) -> Result<()> {
+    let mut by_number: HashMap<usize, &Tensor<B>> = gradients.iter().map(|(number, g)| (*number, g)).collect();
+    let updates = network.parameters_mut().iter_mut().enumerate().filter_map(|(number, parameter)| {
+        let (gradient, spec) = (by_number.remove(&number)?, &parameter.spec);
+        let (name, value) = (&spec.name, &mut parameter.value);
+        Some(Update { name, value, gradient, rate: spec.rate, decay: spec.decay })
+    });
+    Ok(step.update(updates.collect())?)
 }

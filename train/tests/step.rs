@@ -3,10 +3,11 @@
 use alexnet_train::Targets;
 use alexnet_train::step::step;
 use data::Mixed;
-use layers::{Model, Network};
+use layers::{Mode, Model, Network, Tape};
 use ndarray::Array4;
-use optim::{Optimizer, Sgd};
-use tensor::{Cpu, Tensor};
+use optim::{Adam, Optimizer, Rule, Sgd, Update};
+use tensor::random::{Stream, purpose};
+use tensor::{Cpu, Ints, Tensor};
 
 const MODEL: &str = r#"
 name = "one"
@@ -72,4 +73,108 @@ fn soft_targets_give_the_loss_of_their_definition() {
     let outcome = step(&mut network, &mut optimizer, images, targets, 1, 0, 0.1).unwrap();
     assert!((outcome.loss - f64::from(plain)).abs() < 1e-5, "{} for {plain}", outcome.loss);
     assert_eq!(outcome.wrong, wrong);
+}
+
+/// Large enough for its first gradients not to wait for the others.
+const WIDE: &str = r#"
+name = "wide"
+about = "Layers of all kinds that have parameters."
+classes = 10
+[input]
+size = 12
+crop = 12
+[[layer]]
+name = "conv1"
+kind = "conv"
+filters = 32
+kernel = 3
+[[layer]]
+name = "bn1"
+kind = "batch-norm"
+[[layer]]
+name = "relu1"
+kind = "relu"
+[[layer]]
+name = "conv2"
+kind = "conv"
+filters = 32
+kernel = 3
+[[layer]]
+name = "relu2"
+kind = "relu"
+[[layer]]
+name = "pool2"
+kind = "max-pool"
+kernel = 2
+stride = 2
+[[layer]]
+name = "fc3"
+kind = "linear"
+units = 3000
+[[layer]]
+name = "relu3"
+kind = "relu"
+[[layer]]
+name = "fc4"
+kind = "linear"
+units = 3000
+[[layer]]
+name = "fc5"
+kind = "linear"
+units = "classes"
+"#;
+
+/// Parameters are updated as their gradients come: with the bits of a step that waits for all.
+#[test]
+fn early_updates_have_the_bits_of_late_ones() {
+    let model = Model::parse(WIDE, "wide").unwrap();
+    let rules: [Rule; 2] = [
+        Sgd { momentum: 0.9, decay: 1e-3, nesterov: false }.into(),
+        Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decay: 1e-3, epsilon_hat: false }.into(),
+    ];
+    for rule in rules {
+        let cpu = Cpu::<f32>::new(2).unwrap();
+        let mut early = Network::new(&cpu, &model, 1).unwrap();
+        let mut late = early.clone();
+        let [mut a, mut b] = [(); 2].map(|()| Optimizer::new(rule).unwrap());
+        let images = Tensor::normal(&cpu, &[4, 12, 12, 3], 0.0, 1.0, Stream::new(1, purpose::USER, 0)).unwrap();
+        for number in 0..2 {
+            step(&mut early, &mut a, images.clone(), &[0, 3, 9, 1], 5, number, 0.01).unwrap();
+            late_step(&mut late, &mut b, images.clone(), &[0, 3, 9, 1], number, 0.01);
+        }
+        for (one, other) in early.parameters().iter().zip(late.parameters()) {
+            assert_eq!(one.value.to_vec().unwrap(), other.value.to_vec().unwrap(), "{}", one.spec.name);
+        }
+        for ((name, one), (_, other)) in a.state().unwrap().tensors.iter().zip(b.state().unwrap().tensors) {
+            assert_eq!(one.to_vec().unwrap(), other.to_vec().unwrap(), "{name}");
+        }
+    }
+}
+
+/// All gradients first, then one step of the optimizer on all.
+fn late_step(
+    network: &mut Network<Cpu<f32>>,
+    optimizer: &mut Optimizer<Cpu<f32>>,
+    images: Tensor<Cpu<f32>>,
+    labels: &[u32],
+    number: u64,
+    rate: f64,
+) {
+    let labels = Ints::from_slice(network.device(), labels).unwrap();
+    let mut tape = Tape::new();
+    let pass = network.forward(&mut tape, images, Mode::Train { seed: 5, step: number }).unwrap();
+    let loss = tape.cross_entropy(&pass.logits, &labels).unwrap();
+    let gradients = tape.backward(&loss).unwrap();
+    let gradients: Vec<_> =
+        pass.parameters.iter().map(|p| p.as_ref().and_then(|p| gradients.get(p).cloned())).collect();
+    drop(pass.parameters);
+    let pairs = network.parameters_mut().iter_mut().zip(&gradients);
+    let updates = pairs.filter_map(|(p, gradient)| {
+        let (name, value, gradient) = (&p.spec.name, &mut p.value, gradient.as_ref()?);
+        Some(Update { name, value, gradient, rate: p.spec.rate, decay: p.spec.decay })
+    });
+    optimizer.step(rate, updates.collect()).unwrap();
+    for (index, value) in pass.statistics {
+        network.parameters_mut()[index].value = value;
+    }
 }

@@ -161,6 +161,9 @@ impl<B: Backend> Run<'_, B> {
         let needs = || Error::Tape { op: "network", what: "the layer's parameters are missing".into() };
         match &step.operation {
             Operation::Conv(spec) => self.tape.conv2d(x, w.ok_or_else(needs)?, b, spec),
+            Operation::ConvMaxPool(conv, pool) => {
+                self.tape.conv2d_relu_max_pool(x, w.ok_or_else(needs)?, b, conv, pool)
+            }
             Operation::Local(spec) => self.tape.local2d(x, w.ok_or_else(needs)?, b, spec),
             Operation::Linear { relu } => {
                 let rows = if x.shape().len() == 2 { x.clone() } else { self.tape.flatten(x)? };

@@ -20,6 +20,7 @@ pub(super) struct Step {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Operation {
     Conv(Conv2d),
+    ConvMaxPool(Conv2d, Pool2d),
     Local(Conv2d),
     Linear { relu: bool },
     Activation(Activation),
@@ -32,8 +33,8 @@ pub(super) enum Operation {
 }
 
 /// The operations of a model's first `upto` layers. A ReLU among them right after a convolution or a linear layer is
-/// one with it, and so is a max-pooling with the local response normalisation right before; softmax is left to whoever
-/// wants probabilities.
+/// one with it, and so is a max-pooling with such a convolution, or with a local response normalisation, right before;
+/// softmax is left to whoever wants probabilities.
 pub(super) fn steps(model: &Model, upto: usize) -> Result<Vec<Step>> {
     let mut steps: Vec<Step> = Vec::with_capacity(upto);
     let mut parameter = 0;
@@ -70,11 +71,13 @@ fn fuse_relu(last: Option<&mut Step>) -> bool {
     !std::mem::replace(relu, true)
 }
 
-/// Makes a last operation that normalises locally apply a max-pooling as well.
+/// Makes a last operation that normalises locally, or that convolves and applies a ReLU, apply a max-pooling as well.
 fn fuse_pool(last: Option<&mut Step>, pool: Pool2d) -> bool {
     let Some(Step { operation, .. }) = last else { return false };
     match *operation {
-        Operation::Lrn(lrn) if pool.kind == PoolKind::Max => *operation = Operation::LrnMaxPool(lrn, pool),
+        _ if pool.kind != PoolKind::Max => return false,
+        Operation::Lrn(lrn) => *operation = Operation::LrnMaxPool(lrn, pool),
+        Operation::Conv(conv) if conv.relu => *operation = Operation::ConvMaxPool(conv, pool),
         _ => return false,
     }
     true
@@ -90,8 +93,9 @@ mod tests {
         let all = steps(&model, model.layers.len()).unwrap();
         assert!(matches!(all[0].operation, Operation::Conv(Conv2d { relu: true, groups: 1, .. })));
         assert!(!all.iter().any(|step| matches!(step.operation, Operation::Activation(_))));
-        // 5 convolutions, 3 linear layers, 2 norms with pools and 1 pool without, 2 dropouts.
-        assert_eq!(all.len(), 13);
+        // 5 convolutions, the last with its pool, 3 linear layers, 2 norms with pools, 2 dropouts.
+        assert_eq!(all.len(), 12);
+        assert!(matches!(all[6].operation, Operation::ConvMaxPool(Conv2d { relu: true, .. }, _)));
         assert_eq!(all.last().unwrap().parameter, 14);
         let first = steps(&model, 1).unwrap();
         assert!(matches!(first[0].operation, Operation::Conv(Conv2d { relu: false, .. })));
@@ -108,6 +112,21 @@ mod tests {
         // Where only the normalisation is asked for.
         let upto = model.find_layer("norm1").unwrap() + 1;
         assert!(matches!(steps(&model, upto).unwrap()[1].operation, Operation::Lrn(_)));
+    }
+
+    #[test]
+    fn a_max_pooling_is_one_with_the_convolution_and_the_relu_before_it() {
+        let model = Model::preset("keras").unwrap();
+        let all = steps(&model, model.layers.len()).unwrap();
+        let fused = |step: &&Step| matches!(step.operation, Operation::ConvMaxPool(..));
+        let layers: Vec<_> = all.iter().filter(fused).map(|step| model.layers[step.layer].name.as_str()).collect();
+        assert_eq!(layers, ["conv1", "conv2", "conv5"]);
+        // Where only the ReLU is asked for.
+        let upto = model.find_layer("relu1").unwrap() + 1;
+        assert!(matches!(
+            steps(&model, upto).unwrap()[..],
+            [Step { operation: Operation::Conv(Conv2d { relu: true, .. }), .. }]
+        ));
     }
 
     #[test]

@@ -22,7 +22,7 @@ impl<B: Backend> Tape<B> {
 
 impl<B: Backend> Backward<B> for Saved<B> {
     fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
-        sink.add(0, || dy.activation_dx(self.f, &self.y))
+        sink.add(0, || dy.into_activation_dx(self.f, &self.y))
     }
 }
 

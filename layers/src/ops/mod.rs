@@ -7,6 +7,7 @@
 mod activation;
 mod batch_norm;
 mod conv2d;
+mod conv2d_pool;
 mod cross_entropy;
 mod dropout;
 mod elementwise;
@@ -27,7 +28,7 @@ use tensor::{Backend, Tensor};
 /// The gradient before a ReLU that was fused into an operation with output `y`; None: there was none.
 fn undo_relu<B: Backend>(dy: Tensor<B>, y: Option<Tensor<B>>) -> tensor::Result<Tensor<B>> {
     match y {
-        Some(y) => dy.activation_dx(Activation::Relu, &y),
+        Some(y) => dy.into_activation_dx(Activation::Relu, &y),
         None => Ok(dy),
     }
 }

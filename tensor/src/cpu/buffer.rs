@@ -1,45 +1,44 @@
-//! Reference-counted buffers that go back to their device's pool when the last holder drops them.
+//! Reference-counted buffers that go back to their device's memory when the last holder drops them.
 
-use std::collections::HashMap;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytemuck::Pod;
 
+use super::arena::{Arena, Block};
 use super::kept::Kept;
 use crate::{Error, Result};
 
-/// Free buffers by length. Fresh large memory costs page faults at every use, so nothing of the lengths a network uses
-/// is given back to the system while the pool lives, unless the system has no more.
+/// Where buffers of one type come from: the device's [`Arena`], which they share with those of other types. Fresh large
+/// memory costs page faults at every use, so nothing of it is given back to the system while the device lives, unless
+/// the system has no more.
 pub(crate) struct Pool<T> {
-    free: Mutex<HashMap<usize, Vec<Vec<T>>>>,
-    /// Values in all buffers, held and free.
-    values: AtomicUsize,
-}
-
-impl<T> Default for Pool<T> {
-    fn default() -> Self {
-        Self { free: Mutex::new(HashMap::new()), values: AtomicUsize::new(0) }
-    }
+    arena: Arc<Arena>,
+    /// Values in the buffers that are too short for the arena.
+    short: AtomicUsize,
+    values: PhantomData<fn() -> T>,
 }
 
 /// Buffers shorter than this are left to the allocator.
 pub(crate) const POOLED_FROM: usize = 4096;
 
 impl<T: Pod> Pool<T> {
-    /// A buffer of `len` values whose content is whatever it held before, or zeros.
+    pub fn new(arena: Arc<Arena>) -> Self {
+        Self { arena, short: AtomicUsize::new(0), values: PhantomData }
+    }
+
+    /// A buffer of `len` values whose content is whatever its memory held before, or zeros.
     ///
     /// # Errors
     /// [`Error::Memory`] if the system refuses the memory.
     pub fn take(self: &Arc<Self>, len: usize) -> Result<Buffer<T>> {
-        let kept = if len < POOLED_FROM { None } else { self.lock().get_mut(&len).and_then(Vec::pop) };
-        let values = match kept {
-            Some(values) => values,
-            None => self.fresh(len)?,
-        };
-        Ok(Buffer { inner: Arc::new(Inner { values, len, pool: Arc::clone(self), kept: Kept::default() }) })
+        let bytes = (len as u64).saturating_mul(size_of::<T>() as u64);
+        let memory = if len < POOLED_FROM { self.short(len) } else { self.arena.take(bytes).map(Memory::Long) };
+        let memory = memory.ok_or_else(|| Error::Memory { device: "cpu".into(), needed: bytes })?;
+        Ok(Buffer { inner: Arc::new(Inner { memory, len, pool: Arc::clone(self), kept: Kept::default() }) })
     }
 
     /// A copy of `values`.
@@ -49,82 +48,67 @@ impl<T: Pod> Pool<T> {
         Ok(buffer)
     }
 
-    /// Bytes of all buffers, of those in use and of those kept for later.
-    pub fn bytes(&self) -> u64 {
-        (self.values.load(Ordering::Relaxed) * size_of::<T>()) as u64
+    /// Bytes of the buffers that are too short for the arena.
+    pub fn short_bytes(&self) -> u64 {
+        (self.short.load(Ordering::Relaxed) * size_of::<T>()) as u64
     }
 
-    /// Zeros from the system, which makes pages of them as they are first written. What lies unused is given back if
-    /// there is no more.
-    fn fresh(&self, len: usize) -> Result<Vec<T>> {
-        let refused = || Error::Memory { device: "cpu".into(), needed: len as u64 * size_of::<T>() as u64 };
-        let zeros = || bytemuck::allocation::try_zeroed_vec(len + const { LINE / size_of::<T>() });
-        let values = zeros().or_else(|()| {
-            self.give_back();
-            zeros().map_err(|()| refused())
-        })?;
-        prefer_huge_pages(&values);
-        self.values.fetch_add(len, Ordering::Relaxed);
-        Ok(values)
-    }
-
-    fn give_back(&self) {
-        let free = std::mem::take(&mut *self.lock());
-        let values = free.iter().map(|(len, buffers)| len * buffers.len()).sum();
-        self.values.fetch_sub(values, Ordering::Relaxed);
+    fn short(&self, len: usize) -> Option<Memory<T>> {
+        let values = bytemuck::allocation::try_zeroed_vec(len + const { LINE / size_of::<T>() }).ok()?;
+        self.short.fetch_add(len, Ordering::Relaxed);
+        Some(Memory::Short(values))
     }
 }
 
-impl<T> Pool<T> {
-    fn lock(&self) -> MutexGuard<'_, HashMap<usize, Vec<Vec<T>>>> {
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+enum Memory<T> {
+    /// With room for the values from the first that begins a cache line.
+    Short(Vec<T>),
+    Long(Block),
 }
 
 struct Inner<T> {
-    /// With room for `len` values from the first that begins a cache line.
-    values: Vec<T>,
+    memory: Memory<T>,
     len: usize,
     pool: Arc<Pool<T>>,
     kept: Kept<T>,
 }
 
-impl<T> Inner<T> {
-    /// Where the buffer's values are: vectors that straddle two lines cost two accesses.
-    fn range(&self) -> Range<usize> {
-        let start = self.values.as_ptr().align_offset(LINE).min(self.values.len() - self.len);
-        start..start + self.len
+impl<T: Pod> Inner<T> {
+    fn values(&self) -> &[T] {
+        match &self.memory {
+            Memory::Short(values) => &values[lines(values, self.len)],
+            // SAFETY: the block has bytes for `len` values, and starts at a page. They are initialised, any bits are a
+            // value of a `Pod` type, and only this buffer has the block.
+            Memory::Long(block) => unsafe { std::slice::from_raw_parts(block.start().cast().as_ptr(), self.len) },
+        }
     }
+
+    fn values_mut(&mut self) -> &mut [T] {
+        match &mut self.memory {
+            Memory::Short(values) => {
+                let range = lines(values, self.len);
+                &mut values[range]
+            }
+            // SAFETY: as above, and the buffer is borrowed mutably.
+            Memory::Long(block) => unsafe { std::slice::from_raw_parts_mut(block.start().cast().as_ptr(), self.len) },
+        }
+    }
+}
+
+/// Where the buffer's values are: vectors that straddle two lines cost two accesses.
+fn lines<T>(values: &[T], len: usize) -> Range<usize> {
+    let start = values.as_ptr().align_offset(LINE).min(values.len() - len);
+    start..start + len
 }
 
 /// Bytes of a cache line.
 const LINE: usize = 64;
 
-/// Asks the system for pages of 2 MiB where a buffer is large: kernels walk over many places of it at a time, more than
-/// the processor remembers small pages for.
-fn prefer_huge_pages<T>(values: &[T]) {
-    #[cfg(target_os = "linux")]
-    {
-        const HUGE: usize = 2 << 20;
-        let (start, len) = (values.as_ptr() as usize, size_of_val(values));
-        let (first, last) = (start.next_multiple_of(HUGE), (start + len) / HUGE * HUGE);
-        if first < last {
-            // SAFETY: the range lies within the slice; the advice changes no content. Where it is refused nothing is lost.
-            unsafe { libc::madvise(first as *mut libc::c_void, last - first, libc::MADV_HUGEPAGE) };
-        }
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = values;
-}
-
 impl<T> Drop for Inner<T> {
     fn drop(&mut self) {
-        let values = std::mem::take(&mut self.values);
-        if self.len < POOLED_FROM {
-            self.pool.values.fetch_sub(self.len, Ordering::Relaxed);
-            return;
+        if matches!(self.memory, Memory::Short(_)) {
+            self.pool.short.fetch_sub(self.len, Ordering::Relaxed);
         }
-        self.pool.lock().entry(self.len).or_default().push(values);
     }
 }
 
@@ -148,7 +132,7 @@ impl<T> fmt::Debug for Buffer<T> {
 impl<T: Pod> Buffer<T> {
     /// The values.
     pub fn as_slice(&self) -> &[T] {
-        &self.inner.values[self.inner.range()]
+        self.inner.values()
     }
 
     /// This buffer, if its values are in single precision.
@@ -182,8 +166,7 @@ impl<T: Pod> Buffer<T> {
         match Arc::get_mut(&mut self.inner) {
             Some(inner) => {
                 inner.kept = Kept::default();
-                let range = inner.range();
-                Ok(&mut inner.values[range])
+                Ok(inner.values_mut())
             }
             None => unreachable!("a buffer just made has one holder"),
         }

@@ -4,6 +4,7 @@
 //! depend on the number of threads.
 
 mod activation;
+mod arena;
 mod batch_norm;
 mod buffer;
 mod conv2d;
@@ -23,9 +24,11 @@ mod patch;
 mod plan;
 mod pool;
 mod prepare;
+mod range;
 mod reduce;
 mod sample;
 mod simd;
+mod space;
 mod tile;
 mod update;
 mod winograd;
@@ -35,6 +38,7 @@ use std::sync::Arc;
 
 use crate::plan::Plan;
 use crate::{Backend, Device, Element, Error, Memory, Result};
+use arena::Arena;
 pub use buffer::Buffer;
 use buffer::Pool;
 
@@ -58,6 +62,7 @@ pub enum Algorithms {
 struct Shared<E> {
     threads: rayon::ThreadPool,
     algorithms: Algorithms,
+    arena: Arc<Arena>,
     floats: Arc<Pool<E>>,
     ints: Arc<Pool<u32>>,
 }
@@ -87,9 +92,10 @@ impl<E: Element> Cpu<E> {
                 device: "cpu".into(),
                 what: format!("cannot start {threads} threads: {e}"),
             })?;
-        Ok(Self {
-            shared: Arc::new(Shared { threads: pool, algorithms, floats: Arc::default(), ints: Arc::default() }),
-        })
+        let arena = Arc::<Arena>::default();
+        let floats = Arc::new(Pool::new(Arc::clone(&arena)));
+        let ints = Arc::new(Pool::new(Arc::clone(&arena)));
+        Ok(Self { shared: Arc::new(Shared { threads: pool, algorithms, arena, floats, ints }) })
     }
 
     /// The number of threads.
@@ -97,9 +103,10 @@ impl<E: Element> Cpu<E> {
         self.shared.threads.current_num_threads()
     }
 
-    /// Bytes of all buffers, of those in use and of those kept for the next of the same length.
+    /// Bytes taken from the system for buffers: for those in use, and what others left for the next.
     pub fn allocated_bytes(&self) -> u64 {
-        self.shared.floats.bytes() + self.shared.ints.bytes()
+        let Shared { arena, floats, ints, .. } = &*self.shared;
+        arena.bytes() + floats.short_bytes() + ints.short_bytes()
     }
 
     /// This backend where it computes in single precision and may use fast algorithms.

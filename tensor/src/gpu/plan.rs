@@ -37,6 +37,7 @@ impl<R: Runtime> Gpu<R> {
         Plan::new(Rules {
             number: Dtype::F32.bytes(),
             activation: self.activation_dtype().bytes(),
+            in_place: false,
             arena: Box::new(Pools { pools, device: self.describe() }),
             kernels: Box::new(self.clone()),
         })

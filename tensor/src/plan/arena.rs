@@ -1,9 +1,8 @@
 //! How a device's allocator takes memory and keeps it.
 
 use std::any::Any;
-use std::collections::HashMap;
 
-use super::{Block, Kind};
+use super::Block;
 use crate::Result;
 
 /// An allocator, imitated.
@@ -35,42 +34,5 @@ impl Arena for Counter {
 
     fn held(&self) -> u64 {
         self.0
-    }
-}
-
-/// Keeps what is given back for the next buffer of the same length and type, as the CPU's pool does.
-#[derive(Clone, Debug)]
-pub struct SameLength {
-    from: usize,
-    held: u64,
-    free: HashMap<(Kind, usize), usize>,
-}
-
-impl SameLength {
-    /// Buffers shorter than `from` are not kept.
-    pub fn new(from: usize) -> Self {
-        Self { from, held: 0, free: HashMap::new() }
-    }
-}
-
-impl Arena for SameLength {
-    fn take(&mut self, block: &Block) -> Result<Box<dyn Any + Send + Sync>> {
-        match self.free.get_mut(&(block.kind, block.len)) {
-            Some(count) if *count > 0 => *count -= 1,
-            _ => self.held = self.held.saturating_add(block.size()),
-        }
-        Ok(Box::new(()))
-    }
-
-    fn give(&mut self, block: &Block, _: Box<dyn Any + Send + Sync>) {
-        if block.len >= self.from {
-            *self.free.entry((block.kind, block.len)).or_default() += 1;
-        } else {
-            self.held = self.held.saturating_sub(block.size());
-        }
-    }
-
-    fn held(&self) -> u64 {
-        self.held
     }
 }

@@ -31,6 +31,14 @@ impl activation::Kernels for Plan {
         let (_y, dy) = self.in_one_format(y, dy)?;
         self.like(&dy, len)
     }
+
+    fn activation_dx_in_place(&self, f: Activation, len: usize, y: &Buffer, dy: &mut Buffer) -> Result<()> {
+        if self.shared.in_place {
+            return self.own(dy);
+        }
+        *dy = self.activation_dx(f, len, y, dy)?;
+        Ok(())
+    }
 }
 
 impl batch_norm::Kernels for Plan {

@@ -32,7 +32,7 @@ use crate::ops::linear::Product;
 use crate::ops::lrn::Lrn;
 use crate::ops::pool;
 use crate::{Backend, Device, Error, Result};
-pub use arena::{Arena, Counter, SameLength};
+pub use arena::{Arena, Counter};
 
 /// How a device's memory differs from one buffer of `f32` an output.
 pub struct Rules {
@@ -40,6 +40,8 @@ pub struct Rules {
     pub number: usize,
     /// Bytes of a number that flows between layers.
     pub activation: usize,
+    /// Whether gradients of activations take the memory of what they are given.
+    pub in_place: bool,
     /// How memory comes and goes.
     pub arena: Box<dyn Arena>,
     /// What kernels take beside their operands and outputs.
@@ -71,7 +73,13 @@ impl Needs for Nothing {}
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { number: 4, activation: 4, arena: Box::new(Counter::default()), kernels: Box::new(Nothing) }
+        Self {
+            number: 4,
+            activation: 4,
+            in_place: false,
+            arena: Box::new(Counter::default()),
+            kernels: Box::new(Nothing),
+        }
     }
 }
 
@@ -108,6 +116,7 @@ pub struct Plan {
 struct Shared {
     number: usize,
     activation: usize,
+    in_place: bool,
     kernels: Box<dyn Needs>,
     ledger: Mutex<Ledger>,
 }
@@ -124,9 +133,9 @@ const LARGEST: u64 = 1 << 56;
 impl Plan {
     /// A plan for a device of these rules, with nothing taken yet.
     pub fn new(rules: Rules) -> Self {
-        let Rules { number, activation, arena, kernels } = rules;
+        let Rules { number, activation, in_place, arena, kernels } = rules;
         let ledger = Mutex::new(Ledger { arena, in_use: 0, peak: 0 });
-        Self { shared: Arc::new(Shared { number, activation, kernels, ledger }) }
+        Self { shared: Arc::new(Shared { number, activation, in_place, kernels, ledger }) }
     }
 
     /// The most bytes that the device's allocator held at once so far.

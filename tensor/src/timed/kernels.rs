@@ -41,6 +41,11 @@ impl<B: Backend> activation::Kernels for Timed<B> {
     fn activation_dx(&self, f: Activation, len: usize, y: &Floats<B>, dy: &Floats<B>) -> Result<Floats<B>> {
         self.moves("activation dx", &[y, dy], || self.inner.activation_dx(f, len, y, dy))
     }
+
+    fn activation_dx_in_place(&self, f: Activation, len: usize, y: &Floats<B>, dy: &mut Floats<B>) -> Result<()> {
+        let bytes = self.size(&[y, dy, dy]);
+        self.call("activation dx", 0.0, bytes, |_, _| 0, || self.inner.activation_dx_in_place(f, len, y, dy))
+    }
 }
 
 impl<B: Backend> batch_norm::Kernels for Timed<B> {
