@@ -7,7 +7,8 @@ use super::{Failure, ZIGZAG};
 
 /// Bits that are looked up at once.
 const LOOK: u32 = 10;
-/// The longest values of 8-bit pictures. Two coefficients' codes and values are never more than 56 bits, a DC's among them or not.
+/// The longest values of 8-bit pictures: two coefficients, each with a code of up to 16 bits, are never more than the 56 bits
+/// that are there after a fill.
 const MOST_DC: u8 = 11;
 const MOST_AC: u8 = 10;
 /// Coefficients that the end of a block is said to pass over.

@@ -154,11 +154,11 @@ proptest! {
         prop_assert!(apart(found.pixels(), expected.pixels()) <= 1);
     }
 
-    /// Half the colours' resolution: three quarters of the nearest value, a quarter of the next, by way of a grey picture's
-    /// values, which are not changed by colours.
+    /// Half the colours' resolution: three quarters of the nearest value, a quarter of the next.
     #[test]
     fn colours_are_interpolated(
-        values in prop::collection::vec(any::<[u8; 2]>(), 3..40), width in 0..2usize, start in 0..9usize, odd: bool, both: bool,
+        values in prop::collection::vec(any::<[u8; 2]>(), 3..40),
+        width in 0..2usize, start in 0..9usize, odd: bool, both: bool,
     ) {
         let [near, far] = [0, 1].map(|i| values.iter().map(|v| v[i]).collect::<Vec<u8>>());
         let width = 2 * near.len() - width;
