@@ -1,9 +1,11 @@
 //! Products of matrices, with the bias and the ReLU of a fully connected layer.
 
+use bytemuck::{cast_slice, cast_slice_mut};
 use gemm::Parallelism;
 use rayon::prelude::*;
 
 use super::matrix::{Matrix, MatrixMut, TRANSPOSE_ROWS, finish_rows, product, transpose};
+use super::one_row;
 use crate::ops::linear::{Kernels, Product};
 use crate::{Cpu, Element, Result};
 
@@ -17,8 +19,17 @@ fn has_few_rows(p: &Product) -> bool {
     !p.transpose_a && p.transpose_b && p.m <= FEW_ROWS
 }
 
-/// Buffers beside the output that a product takes.
-pub(super) fn workspace(p: &Product) -> Vec<usize> {
+/// Values of what a product makes of its weights: it is kept beside them if they do not change. `fast` says whether fast
+/// algorithms are allowed.
+pub(super) fn kept(p: &Product, fast: bool) -> usize {
+    if fast && one_row::applies(p) { one_row::kept(p) } else { 0 }
+}
+
+/// Buffers beside the output and [`kept`] that a product takes on `threads` threads.
+pub(super) fn workspace(p: &Product, threads: usize, fast: bool) -> Vec<usize> {
+    if fast && one_row::applies(p) {
+        return one_row::workspace(p, threads);
+    }
     if has_few_rows(p) { vec![p.m * p.k, p.n * p.m] } else { Vec::new() }
 }
 
@@ -31,11 +42,18 @@ impl<E: Element> Kernels for Cpu<E> {
         bias: Option<&Self::Floats>,
         relu: bool,
     ) -> Result<Self::Floats> {
-        let (a, b, bias) = (a.as_slice(), b.as_slice(), bias.map(|b| b.as_slice()));
+        let (a, bias) = (a.as_slice(), bias.map(|b| b.as_slice()));
         let mut c = self.take(p.m * p.n)?;
         if p.m * p.n == 0 {
             return Ok(c);
         }
+        if let (Some(cpu), Some(w), true) = (self.fast(), b.single(), one_row::applies(p)) {
+            let y = c.make_mut()?;
+            self.install(|| one_row::run(cpu, p, cast_slice(a), w, cast_slice_mut(y)))?;
+            finish_rows(y, bias, relu);
+            return Ok(c);
+        }
+        let b = b.as_slice();
         if has_few_rows(p) {
             self.install(|| self.few_rows(p, a, b, bias, relu, c.make_mut()?))?;
             return Ok(c);

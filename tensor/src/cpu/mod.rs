@@ -20,6 +20,7 @@ mod lrn_pool;
 mod lrn_rows;
 mod matrix;
 mod memory;
+mod one_row;
 mod patch;
 mod plan;
 mod pool;

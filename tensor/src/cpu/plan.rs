@@ -68,6 +68,7 @@ impl<E: Element> Needs for Beside<E> {
     fn kept(&self, kernel: &Kernel<'_>) -> usize {
         match *kernel {
             Kernel::Conv2d(g) => conv2d::kept(g, self.fast),
+            Kernel::Matmul(p) => linear::kept(p, self.fast),
             _ => 0,
         }
     }
@@ -79,7 +80,7 @@ impl<E: Element> Needs for Beside<E> {
             Kernel::Conv2dDw(g) => conv2d::dw_workspace(g, self.threads, self.fast),
             Kernel::Local2d(g) | Kernel::Local2dDx(g) => local2d::workspace(g, self.threads),
             Kernel::Local2dDw(g) => local2d::dw_workspace(g, self.threads),
-            Kernel::Matmul(p) => linear::workspace(p),
+            Kernel::Matmul(p) => linear::workspace(p, self.threads, self.fast),
             Kernel::Lrn(spec, shape) | Kernel::LrnDx(spec, shape) => lrn::workspace(spec, shape),
         }
     }

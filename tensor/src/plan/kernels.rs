@@ -139,9 +139,9 @@ impl elementwise::Kernels for Plan {
 }
 
 impl linear::Kernels for Plan {
-    fn matmul(&self, p: &Product, _: &Buffer, _: &Buffer, _: Option<&Buffer>, _: bool) -> Result<Buffer> {
+    fn matmul(&self, p: &Product, _: &Buffer, b: &Buffer, _: Option<&Buffer>, _: bool) -> Result<Buffer> {
         let c = if p.weights { self.numbers(p.m * p.n)? } else { self.activations(p.m * p.n)? };
-        self.work(&Kernel::Matmul(p))?;
+        self.work_with(b, &Kernel::Matmul(p))?;
         Ok(c)
     }
 }

@@ -77,7 +77,8 @@ impl Tiles {
             return make();
         }
         let [inner, outer] = self.group();
-        operands.w.kept().get_or_make([self.kernel.side(), self.groups, inner, outer], make)
+        let kept = operands.w.kept().again([self.kernel.side(), self.groups, inner, outer], make)?;
+        kept.map_or_else(make, Ok)
     }
 
     /// Transformed kernels: `[group][point][panel of outputs][in][COLUMNS]`, the last panel as wide as what is left.
