@@ -29,8 +29,8 @@ fn load(bytes: &[u8], draw: usize, out: &mut [f32]) -> Result<(), Failure> {
     for (y, out) in out.chunks_exact_mut(3 * CROP).enumerate() {
         let row = &square.pixels()[3 * ((top + y) * SIZE + left)..][..3 * CROP];
         let fill = |(out, pixel): (&mut [f32], &[u8])| {
-            for c in 0..3 {
-                out[c] = f32::from(pixel[c]) - MEAN[c];
+            for ((out, &value), mean) in out.iter_mut().zip(pixel).zip(MEAN) {
+                *out = f32::from(value) - mean;
             }
         };
         match mirror {
