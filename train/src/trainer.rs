@@ -22,6 +22,8 @@ use crate::{Config, Error, Result, Stop, Targets, diagnose, memory};
 /// What happened, for whoever watches.
 #[derive(Debug)]
 pub enum Event<'a> {
+    /// All is set up, the first batch is there, and its step begins.
+    Begins,
     /// A step is done.
     Step(&'a StepLine),
     /// So many validation pictures are done.
@@ -60,6 +62,7 @@ pub struct Trainer<B: Backend<Elem = f32>> {
     log: Log,
     validation_log: Log,
     last_save: Option<LastSave>,
+    begun: bool,
 }
 
 /// When the last checkpoint was written, and how long that took.
@@ -114,6 +117,7 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
             log,
             validation_log,
             last_save: None,
+            begun: false,
         })
     }
 
@@ -220,6 +224,9 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
         for batch in batches {
             if let Some(signal) = stop.requested() {
                 return self.save_and_stop(signal, watch);
+            }
+            if batch.is_ok() && !std::mem::replace(&mut self.begun, true) {
+                watch(Event::Begins);
             }
             let done = batch.and_then(|batch| self.one_step(&batch));
             // What is known of the steps before is told in any case.

@@ -115,7 +115,7 @@ impl Whole<'_> {
         layers.extend(settings.map(|table| ("demo".to_string(), table)));
         let config = Config::from_layers(&layers)?;
         let mut trainer = Start::prepare(config, model, Some(&args.out.join(name)))?.begin(device)?;
-        train_command::train(&mut trainer, stop)?;
+        train_command::train(&mut trainer, stop, None)?;
         Ok(trainer)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use data::Pack;
 use layers::Model;
@@ -20,15 +21,16 @@ use crate::failure::{Failure, Result};
 use crate::signals::stop_on_signals;
 
 pub fn run(args: &Train) -> Result<()> {
+    let asked = Instant::now();
     let stop = stop_on_signals()?;
-    if args.resume { resume(args, stop) } else { start(args, stop) }
+    if args.resume { resume(args, stop, asked) } else { start(args, stop, asked) }
 }
 
-/// Trains with a bar and a line an epoch.
-pub fn train<B: Backend<Elem = f32>>(trainer: &mut Trainer<B>, stop: &Stop) -> Result<()> {
+/// Trains with a bar and a line an epoch, and one that says how long after `asked` the first step begins.
+pub fn train<B: Backend<Elem = f32>>(trainer: &mut Trainer<B>, stop: &Stop, asked: Option<Instant>) -> Result<()> {
     let bar = Bar::new("train", "steps", trainer.total_steps());
     bar.begin_at(trainer.steps_done());
-    let outcome = trainer.train(stop, &mut |event| show(&bar, event));
+    let outcome = trainer.train(stop, &mut |event| show(&bar, event, asked));
     bar.finish();
     if outcome.is_ok() {
         note(&format!("trained {} steps; the run is in {}", trainer.steps_done(), trainer.folder().display()));
@@ -36,8 +38,13 @@ pub fn train<B: Backend<Elem = f32>>(trainer: &mut Trainer<B>, stop: &Stop) -> R
     Ok(outcome?)
 }
 
-fn show(bar: &Bar, event: Event<'_>) {
+fn show(bar: &Bar, event: Event<'_>, asked: Option<Instant>) {
     match event {
+        Event::Begins => {
+            if let Some(asked) = asked {
+                bar.note(&format!("the first step begins after {:.2} s", asked.elapsed().as_secs_f64()));
+            }
+        }
         Event::Step(line) => {
             bar.set(line.step);
             bar.say(format!("loss {:.4}, {:.1} images/s", line.loss, line.images_per_s));
@@ -57,7 +64,7 @@ fn show(bar: &Bar, event: Event<'_>) {
     }
 }
 
-fn start(args: &Train, stop: Stop) -> Result<()> {
+fn start(args: &Train, stop: Stop, asked: Instant) -> Result<()> {
     let layers = given(args)?;
     let (model, config) = configure(&layers)?;
     if config.data.train.as_os_str().is_empty() {
@@ -68,7 +75,7 @@ fn start(args: &Train, stop: Stop) -> Result<()> {
     let run = &mut start.config.run;
     let opened = device::open(&run.device, &run.precision, run.threads, algorithms)?;
     run.device.clone_from(&opened.name);
-    opened.run(Begin { start, stop })
+    opened.run(Begin { start, stop, asked })
 }
 
 /// A run that can begin: what can be refused without its device was.
@@ -107,17 +114,18 @@ impl Start {
 struct Begin {
     start: Start,
     stop: Stop,
+    asked: Instant,
 }
 
 impl Work for Begin {
     type Output = ();
 
     fn run<B: Backend<Elem = f32>>(self, device: B) -> Result<()> {
-        train(&mut self.start.begin(&device)?, &self.stop)
+        train(&mut self.start.begin(&device)?, &self.stop, Some(self.asked))
     }
 }
 
-fn resume(args: &Train, stop: Stop) -> Result<()> {
+fn resume(args: &Train, stop: Stop, asked: Instant) -> Result<()> {
     let folder = args.out.as_deref().unwrap_or(Path::new("."));
     let run = Run::open(folder)?;
     let before = run.config()?;
@@ -146,7 +154,7 @@ fn resume(args: &Train, stop: Stop) -> Result<()> {
     if config != before {
         run.set_config(&config)?;
     }
-    opened.run(Resume { run, model, packs, checkpoint: checkpoint.map(|(_, checkpoint)| checkpoint), stop })
+    opened.run(Resume { run, model, packs, checkpoint: checkpoint.map(|(_, checkpoint)| checkpoint), stop, asked })
 }
 
 /// Says where a run leaves the device that it has been on: from there on it rounds otherwise.
@@ -168,6 +176,7 @@ struct Resume {
     packs: Packs,
     checkpoint: Option<Checkpoint>,
     stop: Stop,
+    asked: Instant,
 }
 
 impl Work for Resume {
@@ -175,7 +184,7 @@ impl Work for Resume {
 
     fn run<B: Backend<Elem = f32>>(self, device: B) -> Result<()> {
         let mut trainer = Trainer::new(self.run, &device, &self.model, self.packs, self.checkpoint)?;
-        train(&mut trainer, &self.stop)
+        train(&mut trainer, &self.stop, Some(self.asked))
     }
 }
 

@@ -1,15 +1,15 @@
-//! Dropout: the mask follows from the stream, four values from each call of the generator.
+//! Dropout: the mask follows from the stream.
 
 use rayon::prelude::*;
 
 use super::reduce::JOB;
+use super::simd::multiversion;
+use super::words::{CALL, for_batches};
 use crate::ops::dropout::Kernels;
 use crate::random::{Stream, to_uniform};
 use crate::{Cpu, Element, Result};
 
-/// Words of one call of the generator.
-const WORDS: usize = 4;
-const _: () = assert!(JOB.is_multiple_of(WORDS), "a job starts at a call of the generator");
+const _: () = assert!(JOB.is_multiple_of(CALL), "a job starts at a call of the generator");
 
 impl<E: Element> Kernels for Cpu<E> {
     fn dropout(&self, len: usize, x: &Self::Floats, p: f32, factor: f64, stream: Stream) -> Result<Self::Floats> {
@@ -17,15 +17,21 @@ impl<E: Element> Kernels for Cpu<E> {
         let (y, x, factor) = (result.make_mut()?, x.as_slice(), E::of(factor));
         self.install(|| {
             y.par_chunks_mut(JOB).zip(x.par_chunks(JOB)).enumerate().for_each(|(job, (y, x))| {
-                let first = job * (JOB / WORDS);
-                for (i, (y, x)) in y.chunks_mut(WORDS).zip(x.chunks(WORDS)).enumerate() {
-                    let words = stream.block((first + i) as u32);
-                    for ((y, &x), word) in y.iter_mut().zip(x).zip(words) {
-                        *y = if to_uniform(word) >= p { x * factor } else { E::zero() };
-                    }
-                }
+                for_batches(stream, (job * (JOB / CALL)) as u32, y.len(), |start, words| {
+                    let range = start..start + words.len();
+                    keep(words, p, factor, &x[range.clone()], &mut y[range]);
+                });
             });
         });
         Ok(result)
+    }
+}
+
+multiversion! {
+    /// y = factor x where a word is at least p as a value in [0, 1), else 0.
+    fn keep<E: Element>(words: &[u32], p: f32, factor: E, x: &[E], y: &mut [E]) {
+        for ((y, &x), &word) in y.iter_mut().zip(x).zip(words) {
+            *y = if to_uniform(word) >= p { x * factor } else { E::zero() };
+        }
     }
 }

@@ -33,6 +33,7 @@ mod space;
 mod tile;
 mod update;
 mod winograd;
+mod words;
 
 use std::fmt;
 use std::sync::Arc;

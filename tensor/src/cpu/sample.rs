@@ -1,41 +1,51 @@
-//! Random values. Each block of the generator gives four, and is computed once.
+//! Random values.
 
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
 use super::elementwise::CHUNK;
+use super::simd::multiversion;
+use super::words::{CALL, for_batches};
 use crate::ops::sample::Kernels;
 use crate::random::{Stream, to_normals, to_uniform};
 use crate::{Cpu, Element, Result};
 
-/// Values from one block.
-const BLOCK: usize = 4;
-
 impl<E: Element> Kernels for Cpu<E> {
     fn sample_normal(&self, len: usize, mean: f64, deviation: f64, stream: Stream) -> Result<Self::Floats> {
-        self.sample(len, stream, |[a, b, c, d]| {
-            let ([a, b], [c, d]) = (to_normals([a, b]), to_normals([c, d]));
-            [a, b, c, d].map(|z| E::of(mean + deviation * z))
+        // Values come in pairs; of the last pair one may not be needed, but the word that it follows from is.
+        self.sample(len, stream, |words, out| {
+            for (out, words) in out.chunks_mut(2).zip(words.chunks_exact(2)) {
+                let pair = to_normals([words[0], words[1]]);
+                out.iter_mut().zip(pair).for_each(|(out, z)| *out = E::of(mean + deviation * z));
+            }
         })
     }
 
     fn sample_uniform(&self, len: usize, low: f64, high: f64, stream: Stream) -> Result<Self::Floats> {
-        self.sample(len, stream, |words| words.map(|word| E::of(low + (high - low) * f64::from(to_uniform(word)))))
+        self.sample(len, stream, |words, out| uniform(low, high, words, out))
+    }
+}
+
+multiversion! {
+    fn uniform<E: Element>(low: f64, high: f64, words: &[u32], out: &mut [E]) {
+        for (out, &word) in out.iter_mut().zip(words) {
+            *out = E::of(low + (high - low) * f64::from(to_uniform(word)));
+        }
     }
 }
 
 impl<E: Element> Cpu<E> {
-    /// Four values from each block of `stream`, the last block's as far as they are needed.
-    fn sample(&self, len: usize, stream: Stream, f: impl Fn([u32; BLOCK]) -> [E; BLOCK] + Sync) -> Result<Buffer<E>> {
+    /// `len` values that `make` makes of as many words of `stream`, or one more.
+    fn sample(&self, len: usize, stream: Stream, make: impl Fn(&[u32], &mut [E]) + Sync) -> Result<Buffer<E>> {
         let mut values = self.take(len)?;
         let out = values.make_mut()?;
         self.install(|| {
             out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| {
-                for (i, four) in out.chunks_mut(BLOCK).enumerate() {
-                    let block = chunk * (CHUNK / BLOCK) + i;
-                    let drawn = f(stream.block(block as u32));
-                    four.copy_from_slice(&drawn[..four.len()]);
-                }
+                let first = (chunk * (CHUNK / CALL)) as u32;
+                for_batches(stream, first, out.len().next_multiple_of(2), |start, words| {
+                    let end = (start + words.len()).min(out.len());
+                    make(words, &mut out[start..end]);
+                });
             });
         });
         Ok(values)

@@ -4,7 +4,8 @@ use rayon::prelude::*;
 
 use super::buffer::Buffer;
 use super::elementwise::CHUNK;
-use crate::ops::update::{AdamStep, AdamUpdate, Kernels, SgdUpdate};
+use super::simd::multiversion;
+use crate::ops::update::{AdamUpdate, Kernels, SgdUpdate};
 use crate::{Cpu, Element, Result};
 
 impl<E: Element> Kernels for Cpu<E> {
@@ -20,40 +21,40 @@ impl<E: Element> Kernels for Cpu<E> {
 
 fn sgd_step<E: Element>(u: &mut SgdUpdate<'_, Buffer<E>>) -> Result<()> {
     let (s, nesterov) = (u.step, u.step.nesterov);
-    let (momentum, rate, shrink) = (E::of(s.momentum), E::of(s.rate), E::of(s.decay * s.rate));
-    let step = |w: &mut [E], v: &mut [E], g: &[E]| {
+    let factors = [s.momentum, s.rate, s.decay * s.rate].map(E::of);
+    let pairs = u.w.make_mut()?.par_chunks_mut(CHUNK).zip(u.v.make_mut()?.par_chunks_mut(CHUNK));
+    pairs.zip(u.g.as_slice().par_chunks(CHUNK)).for_each(|((w, v), g)| sgd(factors, nesterov, w, v, g));
+    Ok(())
+}
+
+multiversion! {
+    fn sgd<E: Element>(factors: [E; 3], nesterov: bool, w: &mut [E], v: &mut [E], g: &[E]) {
+        let [momentum, rate, shrink] = factors;
         for ((w, v), &g) in w.iter_mut().zip(v).zip(g) {
             let fall = shrink * *w + rate * g;
             *v = momentum * *v - fall;
             *w += if nesterov { momentum * *v - fall } else { *v };
         }
-    };
-    let pairs = u.w.make_mut()?.par_chunks_mut(CHUNK).zip(u.v.make_mut()?.par_chunks_mut(CHUNK));
-    pairs.zip(u.g.as_slice().par_chunks(CHUNK)).for_each(|((w, v), g)| step(w, v, g));
-    Ok(())
+    }
 }
 
 fn adam_step<E: Element>(u: &mut AdamUpdate<'_, Buffer<E>>) -> Result<()> {
-    let step = adam(&u.step);
+    let f = u.step.factors();
+    let factors = [f.beta1, f.rest1, f.beta2, f.rest2, f.decay, f.rate, f.scale, f.epsilon].map(E::of);
     let state = u.m.make_mut()?.par_chunks_mut(CHUNK).zip(u.v.make_mut()?.par_chunks_mut(CHUNK));
     let weights = u.w.make_mut()?.par_chunks_mut(CHUNK).zip(u.g.as_slice().par_chunks(CHUNK));
-    weights.zip(state).for_each(|((w, g), (m, v))| {
-        for (((w, m), v), &g) in w.iter_mut().zip(m).zip(v).zip(g) {
-            step(w, m, v, g);
-        }
-    });
+    weights.zip(state).for_each(|((w, g), (m, v))| adam(factors, w, m, v, g));
     Ok(())
 }
 
-/// Adam's step on one weight.
-fn adam<E: Element>(s: &AdamStep) -> impl Fn(&mut E, &mut E, &mut E, E) + Sync {
-    let f = s.factors();
-    let [beta1, rest1, beta2, rest2] = [f.beta1, f.rest1, f.beta2, f.rest2].map(E::of);
-    let [decay, rate, scale, epsilon] = [f.decay, f.rate, f.scale, f.epsilon].map(E::of);
-    move |w, m, v, g| {
-        let g = g + decay * *w;
-        *m = beta1 * *m + rest1 * g;
-        *v = beta2 * *v + rest2 * (g * g);
-        *w -= rate * *m / (v.sqrt() * scale + epsilon);
+multiversion! {
+    fn adam<E: Element>(factors: [E; 8], w: &mut [E], m: &mut [E], v: &mut [E], g: &[E]) {
+        let [beta1, rest1, beta2, rest2, decay, rate, scale, epsilon] = factors;
+        for (((w, m), v), &g) in w.iter_mut().zip(m).zip(v).zip(g) {
+            let g = g + decay * *w;
+            *m = beta1 * *m + rest1 * g;
+            *v = beta2 * *v + rest2 * (g * g);
+            *w -= rate * *m / (v.sqrt() * scale + epsilon);
+        }
     }
 }
