@@ -1,7 +1,8 @@
 //! A fully connected layer of a single row: one picture's prediction.
 //!
-//! Its time is that of reading the weights from memory, 235 MB of `paper`'s 244 MB. What zeros are multiplied with need not be
-//! read, and after a ReLU many inputs are zero, a half on noise. So weights that do not change are kept by panels of outputs, in which one input's weights lie together, and inputs that are zero are passed over.
+//! Its time is that of reading the weights from memory, 235 MB of `paper`'s 244 MB. What zeros are multiplied with need
+//! not be read, and after a ReLU many inputs are zero, a half on noise. So weights that do not change are kept by panels of
+//! outputs, in which one input's weights lie together, and inputs that are zero are passed over.
 //! (A weight that is not finite is not seen where its input is zero.)
 
 use rayon::prelude::*;
