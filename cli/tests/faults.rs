@@ -135,6 +135,7 @@ fn signals_save_and_exit_with_their_code() {
         let mut child = child;
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         assert!(lines.next().unwrap().unwrap().starts_with("device: "));
+        assert!(lines.next().unwrap().unwrap().starts_with("the first step begins after "));
         // The first validated epoch's line says that training is under way.
         assert!(lines.next().unwrap().unwrap().contains("epoch 1"));
         let kill = format!("kill -{signal} {}", child.id());
