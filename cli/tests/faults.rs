@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use support::World;
+use support::running::Running;
 
 #[test]
 fn usage_errors_exit_2_and_name_flag_and_range() {
@@ -118,11 +119,12 @@ fn weights_of_another_network_are_refused() {
 #[test]
 fn nobody_reading_is_a_quiet_end() {
     let world = World::new();
-    let mut child = world.command(&["summary", "paper"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut command = world.command(&["summary", "paper"]);
+    let mut child = Running::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
     drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
-    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success());
+    let (status, text) = child.end();
+    assert!(text.is_empty(), "{text}");
+    assert!(status.success());
 }
 
 #[cfg(unix)]
@@ -131,8 +133,8 @@ fn signals_save_and_exit_with_their_code() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let world = World::packed();
         let args = ["train", "--data", "train.pack", "--val", "val.pack", "--model", "tiny.toml", "--out", "run"];
-        let child = world.command(&args).args(["--epochs", "1000000"]).stderr(Stdio::piped()).spawn().unwrap();
-        let mut child = child;
+        let mut command = world.command(&args);
+        let mut child = Running::start(command.args(["--epochs", "1000000"]).stderr(Stdio::piped()));
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         assert!(lines.next().unwrap().unwrap().starts_with("device: "));
         assert!(lines.next().unwrap().unwrap().starts_with("the first step begins after "));

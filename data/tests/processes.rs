@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alexnet_data::{Input, Loader, LoaderOptions, Mean, Pack, PackOptions, Shuffle, exit_on_cut_file, pack};
+use common::running::Running;
 use common::{Setting, contents};
 
 const TASK: &str = "ALEXNET_DATA_TEST_TASK";
@@ -99,7 +100,7 @@ fn a_pack_cut_or_written_to_while_it_is_loaded_is_a_message() {
     for (number, cut) in [(0, true), (1, true), (2, true), (3, true), (4, false), (5, false)] {
         let setting = Setting::new();
         setting.pack("out");
-        let mut loader = child("load", &setting.path("")).stdout(Stdio::piped()).spawn().unwrap();
+        let mut loader = Running::start(child("load", &setting.path("")).stdout(Stdio::piped()));
         let mut line = String::new();
         let mut told = BufReader::new(loader.stdout.take().unwrap());
         while !line.contains("loading") {
@@ -116,9 +117,8 @@ fn a_pack_cut_or_written_to_while_it_is_loaded_is_a_message() {
                 shard.write_all(&[7]).unwrap();
             }
         }
-        let output = loader.wait_with_output().unwrap();
-        let text = String::from_utf8(output.stderr).unwrap();
-        assert!(matches!(output.status.code(), Some(1 | 3)), "{:?}: {text}", output.status);
+        let (status, text) = loader.end();
+        assert!(matches!(status.code(), Some(1 | 3)), "{status:?}: {text}");
         let expected = if cut { ["truncated: need", "cut short while"] } else { ["was changed while", "checksum of"] };
         assert!(expected.iter().any(|what| text.contains(what)), "{text}");
         assert!(text.contains("shard-00002.h5"), "{text}");
@@ -130,10 +130,9 @@ fn a_killed_packer_goes_on_to_the_same_bytes() {
     let setting = Setting::new();
     setting.pack("unbroken");
     for wait in [20, 60, 90] {
-        let mut packer = child("slowly", &setting.path("")).spawn().unwrap();
+        let packer = Running::start(&mut child("slowly", &setting.path("")));
         std::thread::sleep(Duration::from_millis(wait));
-        packer.kill().unwrap();
-        packer.wait().unwrap();
+        drop(packer);
     }
     setting.pack("out");
     assert!(contents(&setting.path("out")) == contents(&setting.path("unbroken")));
@@ -201,7 +200,7 @@ fn a_file_that_cannot_grow_is_an_error_and_keeps_what_is_finished() {
 #[test]
 fn two_packers_do_not_share_a_folder() {
     let setting = Setting::new();
-    let mut first = child("slowly", &setting.path("")).spawn().unwrap();
+    let mut first = Running::start(&mut child("slowly", &setting.path("")));
     let begun = std::time::Instant::now();
     while !setting.path("out/shard-00000.h5").exists() && begun.elapsed().as_secs() < 10 {
         std::thread::sleep(Duration::from_millis(1));
@@ -210,7 +209,7 @@ fn two_packers_do_not_share_a_folder() {
     let text = String::from_utf8(second.stderr).unwrap();
     assert_eq!(second.status.code(), Some(3), "{text}");
     assert!(text.contains("another process is packing into this folder"), "{text}");
-    first.wait().unwrap();
+    first.end();
     assert_eq!(Pack::open(setting.path("out")).unwrap().len(), 23);
 }
 

@@ -1,6 +1,9 @@
 //! Running the command on small folders of pictures.
 #![allow(dead_code)]
 
+#[path = "../../../data/tests/common/running.rs"]
+pub mod running;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,6 +1,8 @@
 //! Pictures and packs for tests.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
+pub mod running;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
