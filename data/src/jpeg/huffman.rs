@@ -223,16 +223,23 @@ impl<'a> Bits<'a> {
         value + (!sign & (1 - 1i32.wrapping_shl(size)))
     }
 
-    /// Reads a block's coefficients into `out`, which was all zeros; returns the place of the last one in the order of
-    /// frequencies, or one after it.
+    /// Reads a block's first value, which is coded as its difference to the one before.
     #[inline(always)]
-    pub fn block(&mut self, dc: &Table, ac: &Table, before: &mut i32, out: &mut [i16; 64]) -> Result<usize, Failure> {
+    fn dc(&mut self, dc: &Table, before: &mut i32) -> Result<(), Failure> {
         self.fill();
         let entry = dc.find(self.bits);
         if entry == 0 {
             return Err(Failure::Other);
         }
         *before = before.wrapping_add(self.take(entry));
+        Ok(())
+    }
+
+    /// Reads a block's coefficients into `out`, which was all zeros; returns the place of the last one in the order of
+    /// frequencies, or one after it.
+    #[inline(always)]
+    pub fn block(&mut self, dc: &Table, ac: &Table, before: &mut i32, out: &mut [i16; 64]) -> Result<usize, Failure> {
+        self.dc(dc, before)?;
         out[0] = *before as i16;
         let mut k = 1;
         loop {
@@ -258,12 +265,7 @@ impl<'a> Bits<'a> {
     /// Passes over a block.
     #[inline(always)]
     pub fn skip_block(&mut self, dc: &Table, ac: &Table, before: &mut i32) -> Result<(), Failure> {
-        self.fill();
-        let entry = dc.find(self.bits);
-        if entry == 0 {
-            return Err(Failure::Other);
-        }
-        *before = before.wrapping_add(self.take(entry));
+        self.dc(dc, before)?;
         let mut k = 1;
         loop {
             for filled in [true, false] {

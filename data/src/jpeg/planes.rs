@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::header::{Component, Header};
 use super::huffman::{self, Bits, Kind, Table, Unstuffed, unstuff};
 use super::idct::{Idct, Transform};
-use super::upsample::{Axis, Rows};
+use super::upsample::{Axis, Rows, Source};
 use super::{BLOCK, Failure, Reading, Region, colour};
 
 /// Bytes of each buffer that a thread keeps from one picture to the next.
@@ -103,8 +103,14 @@ impl Planes {
         for (y, out) in region.rows.clone().zip(out.chunks_mut(stride)) {
             for (plane, rows) in self.planes[..self.count].iter().zip(&mut self.rows) {
                 let (near, far) = plane.down.rows(y);
-                let far = far.map(|far| plane.row(far));
-                rows.fill(plane.row(near), far, y, plane.columns.start * BLOCK, &plane.across, &region.columns);
+                rows.fill(&Source {
+                    near: plane.row(near),
+                    far: far.map(|far| plane.row(far)),
+                    y,
+                    first: plane.columns.start * BLOCK,
+                    axis: &plane.across,
+                    columns: &region.columns,
+                });
             }
             let [y, cb, cr] = self.rows.each_ref().map(Rows::values);
             match self.count {

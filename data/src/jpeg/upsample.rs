@@ -43,6 +43,22 @@ impl Axis {
     }
 }
 
+/// What a row of the picture is made from.
+#[derive(Debug)]
+pub(super) struct Source<'a> {
+    /// One or two rows of the component.
+    pub near: &'a [u8],
+    pub far: Option<&'a [u8]>,
+    /// Which row of the picture it is.
+    pub y: usize,
+    /// The column of the component with which its rows begin.
+    pub first: usize,
+    /// How the component lies across.
+    pub axis: &'a Axis,
+    /// Those of the picture.
+    pub columns: &'a Range<usize>,
+}
+
 /// A row of one component as the picture has it.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
@@ -59,50 +75,27 @@ impl Rows {
         &self.values[self.shown.clone()]
     }
 
-    /// Makes row `y` of the picture from one or two of the component, which begin at column `first` of it.
-    pub fn fill(
-        &mut self,
-        near: &[u8],
-        far: Option<&[u8]>,
-        y: usize,
-        first: usize,
-        axis: &Axis,
-        columns: &Range<usize>,
-    ) {
+    /// Makes a row of the picture.
+    pub fn fill(&mut self, from: &Source<'_>) {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") {
             // SAFETY: the processor has AVX2.
-            unsafe { self.fill_avx2(near, far, y, first, axis, columns) };
+            unsafe { self.fill_avx2(from) };
             return;
         }
-        self.fill_plainly(near, far, y, first, axis, columns);
+        self.fill_plainly(from);
     }
 
     /// The same code, in vectors of 32 bytes.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
-    fn fill_avx2(
-        &mut self,
-        near: &[u8],
-        far: Option<&[u8]>,
-        y: usize,
-        first: usize,
-        axis: &Axis,
-        columns: &Range<usize>,
-    ) {
-        self.fill_plainly(near, far, y, first, axis, columns);
+    fn fill_avx2(&mut self, from: &Source<'_>) {
+        self.fill_plainly(from);
     }
 
     #[inline(always)]
-    fn fill_plainly(
-        &mut self,
-        near: &[u8],
-        far: Option<&[u8]>,
-        y: usize,
-        first: usize,
-        axis: &Axis,
-        columns: &Range<usize>,
-    ) {
+    fn fill_plainly(&mut self, from: &Source<'_>) {
+        let &Source { near, far, y, first, axis, columns } = from;
         if !axis.is_half {
             let part = columns.start - first..columns.end - first;
             self.values.resize(columns.len(), 0);
