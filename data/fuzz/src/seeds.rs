@@ -32,6 +32,20 @@ pub fn jpeg(width: u32, height: u32, seed: u32) -> Vec<u8> {
     encoded(ColorType::Rgb, drawn(width, height, seed).as_raw(), width, height, |_| ())
 }
 
+/// A JPEG with so many fill bytes before each of its markers that `is_filled`.
+fn filled(jpeg: &[u8], count: usize, is_filled: fn(u8) -> bool) -> Vec<u8> {
+    let mut bytes = jpeg[..2].to_vec();
+    for pair in jpeg[2..].windows(2) {
+        // Neither the tables nor the headers of these pictures hold such a pair by chance.
+        if pair[0] == 0xff && pair[1] != 0 && is_filled(pair[1]) {
+            bytes.resize(bytes.len() + count, 0xff);
+        }
+        bytes.push(pair[0]);
+    }
+    bytes.extend(jpeg.last());
+    bytes
+}
+
 /// A tar of files.
 pub fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
@@ -66,6 +80,13 @@ pub fn pictures() -> Vec<Vec<u8>> {
         encoded(ColorType::CmykAsYcck, &ink, w, h, |_| ()),
         encoded(ColorType::Luma, &grey, w, h, |_| ()),
     ];
+    let restarts = rgb(|e| e.set_restart_interval(1));
+    seeds.extend(seeds.clone().iter().map(|jpeg| filled(jpeg, 3, |_| true)));
+    for count in [1, 2, 300] {
+        seeds.push(filled(&restarts, count, |_| true));
+        seeds.push(filled(&restarts, count, |marker| matches!(marker, 0xd0..=0xd7)));
+        seeds.push(filled(&restarts, count, |marker| marker == 0xd9));
+    }
     use ImageFormat::{Bmp, Gif, Png, Pnm, Tiff, WebP};
     let forms = [image::DynamicImage::from(image.clone()), image::DynamicImage::from(image.clone()).to_luma8().into()];
     for (form, format) in forms.iter().flat_map(|form| [Png, Gif, Bmp, WebP, Tiff, Pnm].map(|f| (form, f))) {
