@@ -23,13 +23,21 @@ units = "classes"
 init = { kind = "normal", std = 0.5 }
 "#;
 
-/// How far one step of rate 0.1 and this decay moves the weights of a network whose layer has `more` settings.
-fn moved(more: &str, decay: f64) -> Vec<f32> {
+type OnCpu = Cpu<f32>;
+
+/// The network with `more` settings for its layer, an optimizer with this decay, and two pictures.
+fn setup(more: &str, decay: f64) -> (Network<OnCpu>, Optimizer<OnCpu>, Tensor<OnCpu>) {
     let model = Model::parse(&MODEL.replace("std = 0.5 }", &format!("std = 0.5 }}\n{more}")), "one").unwrap();
-    let mut network = Network::new(&Cpu::<f32>::new(1).unwrap(), &model, 1).unwrap();
-    let mut optimizer = Optimizer::new(Sgd { momentum: 0.9, decay, nesterov: false }).unwrap();
+    let network = Network::new(&OnCpu::new(1).unwrap(), &model, 1).unwrap();
+    let optimizer = Optimizer::new(Sgd { momentum: 0.9, decay, nesterov: false }).unwrap();
     let images = Array4::from_shape_fn((2, 2, 2, 3), |(n, y, x, c)| (n * 7 + y * 5 + x * 3 + c) as f32 * 0.1 - 0.5);
     let images = Tensor::from_array(network.device(), images.view().into_dyn()).unwrap();
+    (network, optimizer, images)
+}
+
+/// How far one step of rate 0.1 and this decay moves the weights of a network whose layer has `more` settings.
+fn moved(more: &str, decay: f64) -> Vec<f32> {
+    let (mut network, mut optimizer, images) = setup(more, decay);
     let before = network.parameters()[0].value.to_vec().unwrap();
     step(&mut network, &mut optimizer, images, &[0, 2], 1, 0, 0.1).unwrap();
     let after = network.parameters()[0].value.to_vec().unwrap();
@@ -58,11 +66,7 @@ fn no_decay_on_a_layer_is_no_decay() {
 /// The loss of mixed pictures with smoothed labels is that of its definition, and the error is that of hard labels.
 #[test]
 fn soft_targets_give_the_loss_of_their_definition() {
-    let model = Model::parse(MODEL, "one").unwrap();
-    let mut network = Network::new(&Cpu::<f32>::new(1).unwrap(), &model, 1).unwrap();
-    let mut optimizer = Optimizer::new(Sgd { momentum: 0.9, decay: 0.0, nesterov: false }).unwrap();
-    let images = Array4::from_shape_fn((2, 2, 2, 3), |(n, y, x, c)| (n * 7 + y * 5 + x * 3 + c) as f32 * 0.1 - 0.5);
-    let images = Tensor::from_array(network.device(), images.view().into_dyn()).unwrap();
+    let (mut network, mut optimizer, images) = setup("", 0.0);
     let p = network.predict(images.clone()).unwrap().softmax().unwrap().to_vec().unwrap();
     let mixed = [Mixed { label: 1, share: 0.3 }, Mixed { label: 0, share: 0.9 }];
     let targets = Targets { labels: &[0, 2], mixed: &mixed, smoothing: 0.1 };
@@ -133,7 +137,7 @@ fn early_updates_have_the_bits_of_late_ones() {
         Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decay: 1e-3, epsilon_hat: false }.into(),
     ];
     for rule in rules {
-        let cpu = Cpu::<f32>::new(2).unwrap();
+        let cpu = OnCpu::new(2).unwrap();
         let mut early = Network::new(&cpu, &model, 1).unwrap();
         let mut late = early.clone();
         let [mut a, mut b] = [(); 2].map(|()| Optimizer::new(rule).unwrap());
@@ -153,9 +157,9 @@ fn early_updates_have_the_bits_of_late_ones() {
 
 /// All gradients first, then one step of the optimizer on all.
 fn late_step(
-    network: &mut Network<Cpu<f32>>,
-    optimizer: &mut Optimizer<Cpu<f32>>,
-    images: Tensor<Cpu<f32>>,
+    network: &mut Network<OnCpu>,
+    optimizer: &mut Optimizer<OnCpu>,
+    images: Tensor<OnCpu>,
     labels: &[u32],
     number: u64,
     rate: f64,
