@@ -127,22 +127,35 @@ fn nobody_reading_is_a_quiet_end() {
     assert!(status.success());
 }
 
+/// A run that is under way and that nothing but a signal ends, and the lines that it says from then on.
+#[cfg(unix)]
+fn endless_run(world: &World) -> (Running, impl Iterator<Item = String>) {
+    let args = ["train", "--data", "train.pack", "--val", "val.pack", "--model", "tiny.toml", "--out", "run"];
+    let mut command = world.command(&args);
+    let mut child = Running::start(command.args(["--epochs", "1000000"]).stderr(Stdio::piped()));
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.next().unwrap().starts_with("device: "));
+    assert!(lines.next().unwrap().starts_with("the first step begins after "));
+    // The first validated epoch's line says that training is under way.
+    assert!(lines.next().unwrap().contains("epoch 1"));
+    (child, lines)
+}
+
+#[cfg(unix)]
+fn send(signals: &[&str], child: &Running) {
+    let script: Vec<String> = signals.iter().map(|signal| format!("kill -{signal} {}", child.id())).collect();
+    assert!(std::process::Command::new("sh").args(["-c", &script.join(" && ")]).status().unwrap().success());
+}
+
+/// Twice in an instant, as `timeout` sends it to the process and to its group, is once.
 #[cfg(unix)]
 #[test]
 fn signals_save_and_exit_with_their_code() {
-    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+    for (signals, code) in [(&["INT"][..], 130), (&["TERM"], 143), (&["INT", "INT"], 130), (&["TERM", "TERM"], 143)] {
         let world = World::packed();
-        let args = ["train", "--data", "train.pack", "--val", "val.pack", "--model", "tiny.toml", "--out", "run"];
-        let mut command = world.command(&args);
-        let mut child = Running::start(command.args(["--epochs", "1000000"]).stderr(Stdio::piped()));
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        assert!(lines.next().unwrap().unwrap().starts_with("device: "));
-        assert!(lines.next().unwrap().unwrap().starts_with("the first step begins after "));
-        // The first validated epoch's line says that training is under way.
-        assert!(lines.next().unwrap().unwrap().contains("epoch 1"));
-        let kill = format!("kill -{signal} {}", child.id());
-        assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-        let rest: Vec<String> = lines.map(Result::unwrap).collect();
+        let (mut child, lines) = endless_run(&world);
+        send(signals, &child);
+        let rest: Vec<String> = lines.collect();
         assert_eq!(child.wait().unwrap().code(), Some(code), "{rest:?}");
         assert!(rest.last().unwrap().contains("saved in"), "{rest:?}");
         let log = fs::read_to_string(world.path("run/log.jsonl")).unwrap();
