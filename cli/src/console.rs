@@ -29,6 +29,11 @@ pub fn print_json(value: &impl Serialize) -> Result<()> {
     print(&text)
 }
 
+/// So many of something, in words.
+pub fn count(n: u64, unit: &str) -> String {
+    format!("{n} {unit}{}", if n == 1 { "" } else { "s" })
+}
+
 /// Tells the user something beside the result.
 pub fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");

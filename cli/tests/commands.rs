@@ -123,6 +123,13 @@ fn summary_of_every_preset() {
     let world = World::new();
     let paper = world.ok(&["summary", "paper"]);
     assert!(paper.contains("60,965,224"), "{paper}");
+    let to_train = |with: &str| -> f64 {
+        let line = paper.lines().find(|line| line.starts_with(&format!("memory to train with {with}, batch 128")));
+        line.unwrap().split_whitespace().nth(7).unwrap().parse().unwrap()
+    };
+    // Weights, gradients and momentum alone are 0.7 GiB, and Adam keeps 0.2 more.
+    let (sgd, adam) = (to_train("SGD"), to_train("Adam"));
+    assert!((0.9..1.5).contains(&sgd) && (0.1..0.4).contains(&(adam - sgd)), "{paper}");
     let keras = world.ok(&["summary", "keras", "--style", "keras"]);
     assert!(keras.starts_with("Model: \"sequential\"\n") && keras.contains("Total params: 62,378,344"), "{keras}");
     for preset in layers::Model::presets() {

@@ -44,7 +44,7 @@ fn a_tar_packs_as_its_folder_does() {
 fn verify_names_what_is_damaged() {
     let world = World::packed();
     let said = world.ok(&["pack", "--verify", "train.pack"]);
-    assert_eq!(said.trim(), "train.pack: 12 pictures in 1 shards, all as they were written");
+    assert_eq!(said.trim(), "train.pack: 12 pictures in 1 shard, all as they were written");
     let shard = world.path("train.pack/shard-00000.h5");
     let mut bytes = fs::read(&shard).unwrap();
     let start = u64::from_le_bytes(bytes[32..40].try_into().unwrap()) as usize;

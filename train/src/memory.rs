@@ -78,6 +78,17 @@ pub fn check_with<B: Backend<Elem = f32>>(
     Err(Error::setting("--batch", what))
 }
 
+/// Bytes that training takes of a device at its peak, settings those of `config`: weights, gradients and the optimizer's
+/// values, what backward needs of the layers' outputs, the kernels' own room, and the pictures.
+///
+/// # Errors
+/// Those of the network, and of a buffer larger than the device gives.
+pub fn of_training<B: Backend<Elem = f32>>(device: &B, model: &Model, config: &Config, batch: usize) -> Result<u64> {
+    let plan = device.plan();
+    rehearse(&plan, &Work { model, training: Some((batch, config)), evaluation: None }, batch)?;
+    Ok(plan.peak())
+}
+
 /// What a batch asks of a device.
 enum Need {
     Bytes(u64),
@@ -196,7 +207,7 @@ fn loaded(work: &Work<'_>, batch: usize) -> u64 {
 }
 
 /// Bytes in the unit that gives one to three digits before the point.
-fn human(bytes: u64) -> String {
+pub fn human(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     let (mut value, mut unit) = (bytes as f64 / 1024.0, 0);
     while value >= 1024.0 && unit + 1 < UNITS.len() {

@@ -4,7 +4,7 @@ mod support;
 
 use alexnet_train::config::OptimKind;
 use alexnet_train::load::Loaded;
-use alexnet_train::memory::{Work, check_with, rehearse};
+use alexnet_train::memory::{Work, check_with, of_training, rehearse};
 use alexnet_train::step::step_unread;
 use alexnet_train::{Config, Error};
 use data::Views;
@@ -153,12 +153,7 @@ fn later_steps_take_no_memory_from_the_system() {
 fn more_pictures_need_more() {
     let (model, config) = (model(), config(OptimKind::Sgd));
     let cpu = Cpu::<f32>::new(2).unwrap();
-    let peak = |batch| {
-        let plan = cpu.plan();
-        let work = Work { model: &model, training: Some((100_000, &config)), evaluation: None };
-        rehearse(&plan, &work, batch).unwrap();
-        plan.peak()
-    };
+    let peak = |batch| of_training(&cpu, &model, &config, batch).unwrap();
     let (one, ten) = (peak(1000), peak(10_000));
     assert!(ten > 8 * one && ten < 11 * one, "{one}, {ten}");
 }

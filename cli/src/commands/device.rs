@@ -6,7 +6,7 @@ use std::str::FromStr;
 use tensor::gpu::{Precision, runtime};
 use tensor::{Algorithms, Backend, Cpu};
 
-use crate::console::note;
+use crate::console::{count, note};
 use crate::failure::{Failure, Result};
 
 /// All threads of the machine.
@@ -121,13 +121,8 @@ fn auto(precision: &str, threads: usize, algorithms: Algorithms) -> Result<Opene
     }
     let why = reasons.join("; ");
     let opened = cpu(precision, threads, algorithms, &format!(", and --device auto chose it: {why}"))?;
-    note(&format!("device: cpu, {}: {why}", count_threads(threads)));
+    note(&format!("device: cpu, {}: {why}", count(threads as u64, "thread")));
     Ok(opened)
-}
-
-/// A number of threads in words.
-pub fn count_threads(threads: usize) -> String {
-    format!("{threads} thread{}", if threads == 1 { "" } else { "s" })
 }
 
 fn cpu(precision: &str, threads: usize, algorithms: Algorithms, why: &str) -> Result<Opened> {

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::device::{WAYS, all_threads, count_threads};
+use super::device::{WAYS, all_threads};
+use crate::console::count;
 
 /// A line and a JSON object for each device.
 #[derive(Default)]
@@ -17,7 +18,7 @@ pub struct Devices {
 pub fn all() -> Devices {
     let mut devices = Devices::default();
     let threads = all_threads();
-    devices.lines.push(format!("cpu ({}): f32", count_threads(threads)));
+    devices.lines.push(format!("cpu ({}): f32", count(threads as u64, "thread")));
     devices.values.push(json!({ "name": "cpu", "threads": threads, "precisions": ["f32"] }));
     #[cfg(feature = "gpu")]
     devices.add_gpus();

@@ -8,7 +8,7 @@ use train::{load, run as run_folder};
 
 use super::devices;
 use crate::args::Info;
-use crate::console::{note, percent, print, print_json, table};
+use crate::console::{count, note, percent, print, print_json, table};
 use crate::failure::{Failure, Result};
 
 pub fn run(args: &Info) -> Result<()> {
@@ -62,7 +62,7 @@ fn pack(path: &Path) -> Result<(String, Value)> {
     let rows = [
         row("pack", path.display()),
         row("pictures", format!("{} of {} x {} pixels", pack.len(), pack.size(), pack.size())),
-        row("storage", format!("{}, {} shards", pack.storage(), pack.shards())),
+        row("storage", format!("{}, {}", pack.storage(), count(pack.shards() as u64, "shard"))),
         row("fingerprint", pack.fingerprint()),
         row("bytes", format!("{:.1} MB", pack.bytes() as f64 / 1e6)),
         row("mean colour", format!("{:.2?}", statistics.mean_rgb)),
@@ -106,7 +106,7 @@ fn run_of(path: &Path) -> Result<(String, Value)> {
     let rows = [
         row("run", path.display()),
         row("network", format!("{}, {} classes", model.name, model.classes)),
-        row("done", format!("{} steps, {} epochs", position.step, position.epoch)),
+        row("done", format!("{}, {}", count(position.step, "step"), count(position.epoch, "epoch"))),
         row("best", best_text),
         row("checkpoints", checkpoints.len()),
         row("newest", newest.as_ref().map_or("none".to_string(), |(path, _)| path.display().to_string())),

@@ -12,7 +12,7 @@ use train::Stop;
 
 use super::device;
 use crate::args::{From, Pack, Split, Storage};
-use crate::console::{Bar, note, print};
+use crate::console::{Bar, count, note, print};
 use crate::failure::{Failure, Result};
 use crate::signals::stop_on_signals;
 
@@ -137,11 +137,11 @@ fn summary(out: &Path, report: &PackReport) -> String {
         n => format!("; {n} unreadable, listed in {}", out.join("bad.csv").display()),
     };
     format!(
-        "{}: {} pictures of {} classes in {} shards, {:.1} MB{refused}",
+        "{}: {} pictures of {} classes in {}, {:.1} MB{refused}",
         out.display(),
         report.pictures,
         report.classes,
-        report.shards,
+        count(report.shards as u64, "shard"),
         report.bytes as f64 / 1e6
     )
 }
@@ -155,9 +155,9 @@ fn verify(path: &Path) -> Result<()> {
     let shown = path.display();
     if damaged.is_empty() {
         return print(&format!(
-            "{shown}: {} pictures in {} shards, all as they were written",
+            "{shown}: {} pictures in {}, all as they were written",
             pack.len(),
-            pack.shards()
+            count(pack.shards() as u64, "shard")
         ));
     }
     damaged.iter().take(NAMED).for_each(|(_, error)| note(&format!("{error}")));

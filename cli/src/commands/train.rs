@@ -16,7 +16,7 @@ use train::{Config, Stop, input, load};
 
 use super::device::{self, Work};
 use crate::args::Train;
-use crate::console::{Bar, note, percent};
+use crate::console::{Bar, count, note, percent};
 use crate::failure::{Failure, Result};
 use crate::signals::stop_on_signals;
 
@@ -33,7 +33,7 @@ pub fn train<B: Backend<Elem = f32>>(trainer: &mut Trainer<B>, stop: &Stop, aske
     let outcome = trainer.train(stop, &mut |event| show(&bar, event, asked));
     bar.finish();
     if outcome.is_ok() {
-        note(&format!("trained {} steps; the run is in {}", trainer.steps_done(), trainer.folder().display()));
+        note(&format!("trained {}; the run is in {}", count(trainer.steps_done(), "step"), trainer.folder().display()));
     }
     Ok(outcome?)
 }

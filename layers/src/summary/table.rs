@@ -89,11 +89,8 @@ fn write_totals(text: &mut String, model: &Model, shapes: &[LayerShape], batch: 
     let values = sum(&|s| s.output_len() as u64).saturating_add(input);
     let activations = values.saturating_mul(batch as u64).saturating_mul(BYTES);
     let weights = parameters.saturating_mul(BYTES);
-    // Weights, their gradients and the optimizer's values (one of momentum a weight with SGD, two with Adam), all outputs and
-    // their gradients. Kernels need some room beside, fused and freed outputs save some.
-    let optimizer = |slots: u64| weights.saturating_mul(2 + slots).saturating_add(activations.saturating_mul(2));
     let mut line = |name: &str, value: String| {
-        let _ = writeln!(text, "{name:<38}{value}");
+        let _ = writeln!(text, "{name:<37} {value}");
     };
     line("parameters", with_commas(parameters));
     if fixed > 0 {
@@ -102,8 +99,6 @@ fn write_totals(text: &mut String, model: &Model, shapes: &[LayerShape], batch: 
     line("multiply-accumulates a picture", millions(macs));
     line("memory of the parameters (f32)", bytes(weights));
     line(&format!("memory of the activations, batch {batch}"), bytes(activations));
-    line(&format!("memory to train with SGD, batch {batch}"), format!("about {}", bytes(optimizer(1))));
-    line(&format!("memory to train with Adam, batch {batch}"), format!("about {}", bytes(optimizer(2))));
 }
 
 fn millions(n: u64) -> String {
