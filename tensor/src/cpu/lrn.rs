@@ -71,7 +71,7 @@ impl<E: Element> Cpu<E> {
         let job = rows_per_job(c) * c;
         self.install(|| {
             let jobs = outs.par_chunks_mut(job).zip(bases.par_chunks_mut(job)).zip(x.par_chunks(job));
-            jobs.for_each(|((y, base), x)| rows.forward(x, y, Some(base)));
+            jobs.for_each(|((y, base), x)| rows.forward(x, y, base));
         });
         Ok((y, base))
     }
@@ -86,7 +86,7 @@ impl<E: Element> Cpu<E> {
             let jobs = out.par_chunks_mut(job).enumerate();
             jobs.for_each(|(i, dx)| {
                 let all = i * job..i * job + dx.len();
-                rows.backward(&x[all.clone()], Some(&base[all.clone()]), &dy[all], dx);
+                rows.backward(&x[all.clone()], &base[all.clone()], &dy[all], dx);
             });
         });
         Ok(dx)

@@ -2,18 +2,25 @@
 //! normalised rows stays in the cache, and backward computes the base again, so that nothing of the normalised maps'
 //! size is written.
 
+use std::ops::Range;
+
 use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
 use super::lrn_rows::Rows;
-use super::pool::{Lengths, check_positions, gather_row, input_rows, max_row};
+use super::pool::{Lengths, check_positions, input_rows, rows_of_part};
+use super::pool_rows::{max_row_dx_of, max_row_of};
+use super::simd::{Vector, Work, dispatch, level, outlasts_caches};
 use crate::ops::lrn::Lrn;
 use crate::ops::lrn_pool::{Forward, Kernels, in_turn, in_turn_dx, no_base};
 use crate::ops::pool::Geometry;
 use crate::{Cpu, Element, Result};
 
-/// Values of a band of normalised rows, at most: 256 KiB.
-const BAND_VALUES: usize = 1 << 16;
+/// Values of a band of normalised rows, at most: 96 KiB.
+const BAND_VALUES: usize = 24 << 10;
+
+/// Values of the normalised maps' gradient that are gathered at a time: 4 KiB, which stay in the nearest cache.
+const GATHERED: usize = 1 << 10;
 
 /// Whether the two are one pass in `E`.
 pub(super) fn fuses<E: Element>(lrn: &Lrn, g: &Geometry) -> bool {
@@ -32,18 +39,20 @@ impl<E: Element> Kernels for Cpu<E> {
             return in_turn(self, lrn, g, x);
         };
         g.check_places()?;
-        let (lengths, band) = (Lengths::of(g), band(g));
+        let lengths = Lengths::of(g);
         let (mut maxima, mut positions) = (self.take(lengths.outputs)?, self.take_ints(lengths.outputs)?);
         let (y, places, x) = (maxima.make_mut()?, positions.make_mut()?, cast_slice::<E, f32>(x.as_slice()));
         let (picture, row) = (lengths.output_picture.max(1), lengths.output_row.max(1));
         let y: &mut [f32] = cast_slice_mut(y);
-        // Bands of each picture, so that a single picture is work for all threads.
+        let part = rows_of_part(g.n, g.output[0]);
         let pictures = y.par_chunks_mut(picture).zip(places.par_chunks_mut(picture)).enumerate();
         self.install(|| {
             pictures.for_each(|(n, (y, places))| {
                 let x = &x[n * lengths.picture..][..lengths.picture];
-                let bands = y.par_chunks_mut(band * row).zip(places.par_chunks_mut(band * row)).enumerate();
-                bands.for_each(|(i, (y, places))| normalised_maxima(rows, g, x, i * band, y, places));
+                let parts = y.par_chunks_mut(part * row).zip(places.par_chunks_mut(part * row)).enumerate();
+                parts.for_each(|(i, (y, places))| {
+                    dispatch(level(), Maxima { rows, g, x, first: i * part, y, places });
+                });
             });
         });
         Ok((maxima, positions, None))
@@ -61,35 +70,92 @@ impl<E: Element> Kernels for Cpu<E> {
         let (None, true, Some(rows)) = (base, fuses::<E>(lrn, g), Rows::of(lrn, g.channels)) else {
             return in_turn_dx(self, lrn, g, [x, base.ok_or_else(no_base)?, dy], positions);
         };
-        let lengths = Lengths::of(g);
-        let mut result = self.take(g.n * lengths.picture)?;
+        let width = g.input[1] * g.channels;
         let (x, dy) = (cast_slice::<E, f32>(x.as_slice()), cast_slice::<E, f32>(dy.as_slice()));
-        let (dx, positions) = (cast_slice_mut::<E, f32>(result.make_mut()?), positions.as_slice());
-        let row = (g.input[1] * g.channels).max(1);
-        self.install(|| {
-            check_positions(g, positions)?;
-            dx.par_chunks_mut(row).enumerate().for_each_init(
-                || vec![0.0f32; row],
-                |dnormal, (i, dx)| {
-                    let (n, y) = (i / g.input[0], i % g.input[0]);
-                    let outputs = n * lengths.output_picture..(n + 1) * lengths.output_picture;
-                    gather_row(g, &positions[outputs.clone()], &dy[outputs], y, dnormal);
-                    rows.backward(&x[i * row..][..row], None, dnormal, dx);
-                },
-            );
-            Ok(())
-        })?;
-        Ok(result)
+        let positions = positions.as_slice();
+        let part = |outputs: Range<usize>, first: usize, dx: &mut [E]| {
+            let n = outputs.start / Lengths::of(g).output_picture;
+            let (positions, dy) = (&positions[outputs.clone()], &dy[outputs]);
+            let x = &x[(n * g.input[0] + first) * width..][..dx.len()];
+            dispatch(level(), Gradient { rows, g, x, positions, dy, first, dx: cast_slice_mut(dx) });
+        };
+        self.by_parts(g, |outputs| check_positions(g, &positions[outputs]), part)
     }
 }
 
 /// Rows of maxima from `first` on, as many as `y` has, of picture `x`.
-fn normalised_maxima(rows: Rows, g: &Geometry, x: &[f32], first: usize, y: &mut [f32], places: &mut [u32]) {
-    let (width, row) = (g.input[1] * g.channels, g.output[1] * g.channels);
-    let wanted = input_rows(g, first..first + y.len() / row);
-    let mut normal = vec![0.0; wanted.len() * width];
-    rows.forward(&x[wanted.start * width..wanted.end * width], &mut normal, None);
-    for (i, (y, places)) in y.chunks_exact_mut(row).zip(places.chunks_exact_mut(row)).enumerate() {
-        max_row(g, &normal, wanted.start, first + i, y, places);
+struct Maxima<'a> {
+    rows: Rows,
+    g: &'a Geometry,
+    x: &'a [f32],
+    first: usize,
+    y: &'a mut [f32],
+    places: &'a mut [u32],
+}
+
+impl Work for Maxima<'_> {
+    type Out = ();
+
+    /// A band at a time.
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { rows, g, first, .. } = self;
+        let (width, row, band) = (g.input[1] * g.channels, g.output[1] * g.channels, band(g));
+        let outputs = self.y.len() / row;
+        let (mut normal, mut held) = (Vec::new(), 0..0);
+        let bands = self.y.chunks_mut(band * row).zip(self.places.chunks_mut(band * row));
+        for (i, (y, places)) in bands.enumerate() {
+            let start = first + i * band;
+            let wanted = input_rows(g, start..(start + band).min(first + outputs));
+            // Rows that this band shares with the one before move to the front.
+            let shared = wanted.start.max(held.start).min(held.end)..held.end;
+            normal.resize(normal.len().max(wanted.len() * width), 0.0);
+            normal.copy_within((shared.start - held.start) * width..(shared.end - held.start) * width, 0);
+            let fresh = wanted.start + shared.len()..wanted.end;
+            let to = normal[shared.len() * width..wanted.len() * width].chunks_exact_mut(g.channels);
+            for (x, to) in self.x[fresh.start * width..fresh.end * width].chunks_exact(g.channels).zip(to) {
+                rows.normalise::<V>(x, to, None);
+            }
+            for (i, (y, places)) in y.chunks_exact_mut(row).zip(places.chunks_exact_mut(row)).enumerate() {
+                max_row_of::<V>(g, &normal[..wanted.len() * width], wanted.start, start + i, y, places);
+            }
+            held = wanted;
+        }
+    }
+}
+
+/// Rows of the gradient from `first` on, as many as `x` and `dx` have; positions and dy are the picture's.
+struct Gradient<'a> {
+    rows: Rows,
+    g: &'a Geometry,
+    x: &'a [f32],
+    positions: &'a [u32],
+    dy: &'a [f32],
+    first: usize,
+    dx: &'a mut [f32],
+}
+
+impl Work for Gradient<'_> {
+    type Out = ();
+
+    /// Some places of a row at a time.
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { rows, g, .. } = self;
+        let (c, width) = (g.channels, g.input[1] * g.channels);
+        let past = outlasts_caches(g.x_shape().iter().product());
+        let mut dnormal = vec![0.0; (GATHERED / c).max(1) * c];
+        for (y, (x, dx)) in (self.first..).zip(self.x.chunks_exact(width).zip(self.dx.chunks_exact_mut(width))) {
+            let block = dnormal.len();
+            for (i, (x, dx)) in x.chunks(block).zip(dx.chunks_mut(block)).enumerate() {
+                let dnormal = &mut dnormal[..x.len()];
+                max_row_dx_of::<V>(g, self.positions, self.dy, [y, i * block / c], false, dnormal);
+                let places = x.chunks_exact(c).zip(dnormal.chunks_exact(c)).zip(dx.chunks_exact_mut(c));
+                for ((x, dy), dx) in places {
+                    rows.gradient::<V>(x, None, dy, past, dx);
+                }
+            }
+        }
+        V::fence();
     }
 }

@@ -1,16 +1,16 @@
-//! Response normalisation across channels with beta = 0.75 in single precision: rows of whole vectors, powers by roots.
-//!
-//! The terms that a window sums stand between margins of zeros, as in [`lrn`](super::lrn).
+//! The paper's response normalisation, of windows of five channels with beta = 0.75, in single precision: rows of whole
+//! vectors, powers by roots, and windows summed in registers.
 
 use super::simd::{LANES, Vector, Work, dispatch, level};
 use crate::ops::lrn::{Lrn, Region};
+
+/// How many values before their use are asked for: 8 KiB.
+const AHEAD: usize = 2048;
 
 /// Constants of rows of `c` channels.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rows {
     c: usize,
-    /// Neighbours before and after.
-    reach: [usize; 2],
     k: f32,
     alpha: f32,
     /// 2 alpha beta.
@@ -20,42 +20,115 @@ pub(super) struct Rows {
 impl Rows {
     /// None for other normalisations, and rows that are not whole vectors.
     pub fn of(spec: &Lrn, c: usize) -> Option<Self> {
-        if spec.region != Region::AcrossChannels || spec.beta != 0.75 || c == 0 || !c.is_multiple_of(LANES) {
+        if spec.region != Region::AcrossChannels || spec.beta != 0.75 || spec.size != 5 {
             return None;
         }
         let alpha = spec.alpha_of_sum();
-        let reach = [(spec.size / 2).min(c), ((spec.size - 1) / 2).min(c)];
-        Some(Self { c, reach, k: spec.k as f32, alpha: alpha as f32, factor: (2.0 * alpha * spec.beta) as f32 })
+        let rows = Self { c, k: spec.k as f32, alpha: alpha as f32, factor: (2.0 * alpha * spec.beta) as f32 };
+        (c > 0 && c.is_multiple_of(LANES)).then_some(rows)
     }
 
-    /// y from x, whole rows, and the base k + alpha * sum if asked for.
-    pub fn forward(self, x: &[f32], y: &mut [f32], base: Option<&mut [f32]>) {
+    /// y and the base k + alpha * sum from x, whole rows.
+    pub fn forward(self, x: &[f32], y: &mut [f32], base: &mut [f32]) {
         dispatch(level(), Forward { rows: self, x, y, base });
     }
 
-    /// dx from x, dy and the base, which is computed again if there is none.
-    pub fn backward(self, x: &[f32], base: Option<&[f32]>, dy: &[f32], dx: &mut [f32]) {
+    /// dx from x, dy and the base.
+    pub fn backward(self, x: &[f32], base: &[f32], dy: &[f32], dx: &mut [f32]) {
         dispatch(level(), Backward { rows: self, x, base, dy, dx });
     }
 
-    /// Terms of a row between margins of zeros.
-    fn margined(&self) -> Vec<f32> {
-        vec![0.0; self.reach[0] + self.c + self.reach[1]]
+    /// [`forward`](Self::forward) of one row, for work that is dispatched already.
+    #[inline(always)]
+    pub fn normalise<V: Vector>(&self, x: &[f32], y: &mut [f32], mut base: Option<&mut [f32]>) {
+        let mut bases = Bases::<V>::of(self, x);
+        for i in (0..self.c).step_by(LANES) {
+            V::prefetch(x.as_ptr().wrapping_add(AHEAD + i));
+            let value = bases.next(i);
+            if let Some(base) = &mut base {
+                value.put(&mut base[i..]);
+            }
+            V::of(&x[i..]).multiply(powers(value)[1]).put(&mut y[i..]);
+        }
     }
 
-    fn neighbours(&self) -> usize {
-        self.reach[0] + self.reach[1] + 1
+    /// [`backward`](Self::backward) of one row, for work that is dispatched already; past the caches if `past`.
+    ///
+    /// With t_j = dy_j x_j base_j^(-beta - 1): dx_i = dy_i base_i^-beta - 2 alpha beta x_i times the sum of t_j over the
+    /// mirrored window, which holds each j whose own window holds i.
+    #[inline(always)]
+    pub fn gradient<V: Vector>(&self, x: &[f32], base: Option<&[f32]>, dy: &[f32], past: bool, dx: &mut [f32]) {
+        let mut parts = Parts { x, dy, base, bases: Bases::<V>::of(self, x) };
+        let (mut before, mut own) = (V::splat(0.0), parts.next(0));
+        for i in (0..self.c).step_by(LANES) {
+            let after = match i + LANES < self.c {
+                true => parts.next(i + LANES),
+                false => [V::splat(0.0); 2],
+            };
+            let [scaled, term] = own;
+            let factor = V::of(&x[i..]).multiply(V::splat(-self.factor));
+            factor.multiply_add(window(before, term, after[1]), scaled).put_past(past, &mut dx[i..]);
+            (before, own) = (term, after);
+        }
     }
 }
 
-/// The sum of a window from `first` of the margined terms on.
-#[inline(always)]
-fn window<V: Vector>(terms: &[f32], first: usize, neighbours: usize) -> V {
-    let mut sum = V::of(&terms[first..]);
-    for j in 1..neighbours {
-        sum = sum.add(V::of(&terms[first + j..]));
+/// The bases of a row, to be taken vector by vector.
+struct Bases<'a, V> {
+    rows: &'a Rows,
+    x: &'a [f32],
+    /// The squares of the vector before the next one, and of that.
+    before: V,
+    own: V,
+}
+
+impl<'a, V: Vector> Bases<'a, V> {
+    #[inline(always)]
+    fn of(rows: &'a Rows, x: &'a [f32]) -> Self {
+        let first = V::of(x);
+        Self { rows, x, before: V::splat(0.0), own: first.multiply(first) }
     }
-    sum
+
+    #[inline(always)]
+    fn next(&mut self, i: usize) -> V {
+        let after = match i + LANES < self.rows.c {
+            true => V::of(&self.x[i + LANES..]),
+            false => V::splat(0.0),
+        };
+        let after = after.multiply(after);
+        let sum = window(self.before, self.own, after);
+        (self.before, self.own) = (self.own, after);
+        sum.multiply_add(V::splat(self.rows.alpha), V::splat(self.rows.k))
+    }
+}
+
+/// dy base^-beta and the terms t of a row, to be taken vector by vector.
+struct Parts<'a, V> {
+    x: &'a [f32],
+    dy: &'a [f32],
+    base: Option<&'a [f32]>,
+    bases: Bases<'a, V>,
+}
+
+impl<V: Vector> Parts<'_, V> {
+    #[inline(always)]
+    fn next(&mut self, i: usize) -> [V; 2] {
+        V::prefetch(self.x.as_ptr().wrapping_add(AHEAD + i));
+        let base = match self.base {
+            Some(base) => V::of(&base[i..]),
+            None => self.bases.next(i),
+        };
+        let [root, power] = powers(base);
+        let scaled = V::of(&self.dy[i..]).multiply(power);
+        [scaled, scaled.multiply(V::of(&self.x[i..])).multiply(root.multiply(root))]
+    }
+}
+
+/// The sums of each of `own`'s terms with the two before and the two after.
+#[inline(always)]
+fn window<V: Vector>(before: V, own: V, after: V) -> V {
+    let earlier = V::from_place::<{ LANES - 2 }>(before, own).add(V::from_place::<{ LANES - 1 }>(before, own));
+    earlier.add(own).add(V::from_place::<1>(own, after)).add(V::from_place::<2>(own, after))
 }
 
 /// base^-1/2 and base^-3/4.
@@ -69,42 +142,26 @@ struct Forward<'a> {
     rows: Rows,
     x: &'a [f32],
     y: &'a mut [f32],
-    base: Option<&'a mut [f32]>,
+    base: &'a mut [f32],
 }
 
 impl Work for Forward<'_> {
     type Out = ();
 
     #[inline(always)]
-    fn run<V: Vector>(mut self) {
-        let Rows { c, reach, k, alpha, .. } = self.rows;
-        let mut squares = self.rows.margined();
-        for (row, (x, y)) in self.x.chunks_exact(c).zip(self.y.chunks_exact_mut(c)).enumerate() {
-            fill_squares::<V>(x, &mut squares[reach[0]..]);
-            for i in (0..c).step_by(LANES) {
-                let sum: V = window(&squares, i, self.rows.neighbours());
-                let base = sum.multiply_add(V::splat(alpha), V::splat(k));
-                if let Some(all) = &mut self.base {
-                    base.put(&mut all[row * c + i..]);
-                }
-                V::of(&x[i..]).multiply(powers(base)[1]).put(&mut y[i..]);
-            }
+    fn run<V: Vector>(self) {
+        let c = self.rows.c;
+        let outputs = self.y.chunks_exact_mut(c).zip(self.base.chunks_exact_mut(c));
+        for (x, (y, base)) in self.x.chunks_exact(c).zip(outputs) {
+            self.rows.normalise::<V>(x, y, Some(base));
         }
-    }
-}
-
-#[inline(always)]
-fn fill_squares<V: Vector>(x: &[f32], squares: &mut [f32]) {
-    for i in (0..x.len()).step_by(LANES) {
-        let x = V::of(&x[i..]);
-        x.multiply(x).put(&mut squares[i..]);
     }
 }
 
 struct Backward<'a> {
     rows: Rows,
     x: &'a [f32],
-    base: Option<&'a [f32]>,
+    base: &'a [f32],
     dy: &'a [f32],
     dx: &'a mut [f32],
 }
@@ -112,37 +169,70 @@ struct Backward<'a> {
 impl Work for Backward<'_> {
     type Out = ();
 
-    /// With t_j = dy_j x_j base_j^(-beta - 1): dx_i = dy_i base_i^-beta - 2 alpha beta x_i times the sum of t_j over the
-    /// mirrored window, which holds each j whose own window holds i.
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Rows { c, reach, k, alpha, factor } = self.rows;
-        let (mut squares, mut terms) = (self.rows.margined(), self.rows.margined());
-        let rows = self.x.chunks_exact(c).zip(self.dy.chunks_exact(c)).zip(self.dx.chunks_exact_mut(c));
-        for (row, ((x, dy), dx)) in rows.enumerate() {
-            if self.base.is_none() {
-                fill_squares::<V>(x, &mut squares[reach[0]..]);
-            }
-            for i in (0..c).step_by(LANES) {
-                let base = match self.base {
-                    Some(base) => V::of(&base[row * c + i..]),
-                    None => {
-                        let sum: V = window(&squares, i, self.rows.neighbours());
-                        sum.multiply_add(V::splat(alpha), V::splat(k))
+        let c = self.rows.c;
+        let inputs = self.x.chunks_exact(c).zip(self.base.chunks_exact(c)).zip(self.dy.chunks_exact(c));
+        for (((x, base), dy), dx) in inputs.zip(self.dx.chunks_exact_mut(c)) {
+            self.rows.gradient::<V>(x, Some(base), dy, false, dx);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::simd::levels;
+
+    fn values(len: usize, seed: usize) -> Vec<f32> {
+        (0..len).map(|i| ((i * 7919 + seed * 104_729) % 1009) as f32 / 100.0 - 5.0).collect()
+    }
+
+    #[test]
+    fn vectors_of_every_level_agree_with_the_formula() {
+        let spec = Lrn { alpha: 0.3, k: 1.5, ..Lrn::paper() };
+        for c in [LANES, 3 * LANES] {
+            let (rows, len) = (Rows::of(&spec, c).unwrap(), 3 * c);
+            let (x, dy) = (values(len, 1), values(len, 2));
+            let near = |i: usize| (i / c * c).max(i.saturating_sub(2))..(i / c * c + c).min(i + 3);
+            let base = |i: usize| 1.5 + spec.alpha_of_sum() * near(i).map(|j| f64::from(x[j]).powi(2)).sum::<f64>();
+            let term = |j: usize| f64::from(dy[j]) * f64::from(x[j]) * base(j).powf(-1.75);
+            for level in levels() {
+                let [mut y, mut bases, mut kept, mut again] = [(); 4].map(|()| vec![0.0; len]);
+                dispatch(level, Forward { rows, x: &x, y: &mut y, base: &mut bases });
+                dispatch(level, Backward { rows, x: &x, base: &bases, dy: &dy, dx: &mut kept });
+                for (r, again) in again.chunks_exact_mut(c).enumerate() {
+                    dispatch(level, Again { rows, x: &x[r * c..][..c], dy: &dy[r * c..][..c], dx: again });
+                }
+                assert_eq!(kept, again, "{level:?}");
+                for i in 0..len {
+                    let power = base(i).powf(-0.75);
+                    let dx = f64::from(dy[i]) * power
+                        - 1.5 * spec.alpha_of_sum() * f64::from(x[i]) * near(i).map(term).sum::<f64>();
+                    let expected = [base(i), f64::from(x[i]) * power, dx];
+                    for (got, expected) in [bases[i], y[i], kept[i]].into_iter().zip(expected) {
+                        assert!((f64::from(got) - expected).abs() < 2e-5, "{level:?}, {i}: {got} for {expected}");
                     }
-                };
-                let [root, power] = powers(base);
-                let scaled = V::of(&dy[i..]).multiply(power);
-                scaled.put(&mut dx[i..]);
-                let term = scaled.multiply(V::of(&x[i..])).multiply(root.multiply(root));
-                // The mirrored window reaches as far after as the window before.
-                term.put(&mut terms[reach[1] + i..]);
+                }
             }
-            for i in (0..c).step_by(LANES) {
-                let sum: V = window(&terms, i, self.rows.neighbours());
-                let shift = V::of(&x[i..]).multiply(V::splat(-factor));
-                shift.multiply_add(sum, V::of(&dx[i..])).put(&mut dx[i..]);
-            }
+        }
+    }
+
+    /// The gradient of a row without its base.
+    struct Again<'a> {
+        rows: Rows,
+        x: &'a [f32],
+        dy: &'a [f32],
+        dx: &'a mut [f32],
+    }
+
+    impl Work for Again<'_> {
+        type Out = ();
+
+        #[inline(always)]
+        fn run<V: Vector>(self) {
+            self.rows.gradient::<V>(self.x, None, self.dy, true, self.dx);
+            V::fence();
         }
     }
 }

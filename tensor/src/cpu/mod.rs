@@ -24,6 +24,7 @@ mod one_row;
 mod patch;
 mod plan;
 mod pool;
+mod pool_rows;
 mod prepare;
 mod range;
 mod reduce;

@@ -62,6 +62,8 @@ pub(crate) const LANES: usize = 16;
 /// [`LANES`] numbers that are worked on together. Only [`dispatch`] names an implementation, after it has asked the
 /// processor; that is what makes the methods safe.
 pub(crate) trait Vector: Copy {
+    /// As many `u32`.
+    type Ints: Copy;
     /// Whether the processor has 32 registers of a whole vector each.
     const WHOLE: bool;
     fn splat(v: f32) -> Self;
@@ -71,6 +73,19 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// `to` must be valid for writing [`LANES`] values.
     unsafe fn store(self, to: *mut f32);
+    /// [`store`](Self::store) past the caches, which saves reading the line that is written; to be followed by
+    /// [`fence`](Self::fence).
+    ///
+    /// # Safety
+    /// As `store`, and `to` must be at the start of a cache line.
+    #[inline(always)]
+    unsafe fn stream(self, to: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store(to) }
+    }
+    /// Orders what was streamed before what this thread stores from here on.
+    #[inline(always)]
+    fn fence() {}
     fn add(self, other: Self) -> Self;
     fn subtract(self, other: Self) -> Self;
     fn multiply(self, other: Self) -> Self;
@@ -80,6 +95,30 @@ pub(crate) trait Vector: Copy {
     fn relu(self) -> Self;
     /// 1 / sqrt(self), within two units in the last place, for finite values above the smallest normal one.
     fn inverse_root(self) -> Self;
+    /// The values from number `PLACE` on, 1, 2, 14 or 15, of `low` and then `high`.
+    fn from_place<const PLACE: usize>(low: Self, high: Self) -> Self;
+    /// Whether any is NaN.
+    fn has_nan(self) -> bool;
+    fn splat_int(v: u32) -> Self::Ints;
+    /// # Safety
+    /// `from` must be valid for reading [`LANES`] values.
+    unsafe fn load_ints(from: *const u32) -> Self::Ints;
+    /// # Safety
+    /// `to` must be valid for writing [`LANES`] values.
+    unsafe fn store_ints(ints: Self::Ints, to: *mut u32);
+    /// [`stream`](Self::stream) of numbers.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    unsafe fn stream_ints(ints: Self::Ints, to: *mut u32) {
+        // SAFETY: the caller's promise.
+        unsafe { Self::store_ints(ints, to) }
+    }
+    /// self and `own` where self is larger than `other`, else `other` and `others`: there, too, where one is NaN.
+    fn larger(self, other: Self, own: Self::Ints, others: Self::Ints) -> (Self, Self::Ints);
+    /// self + other where a is b, else self.
+    fn add_where_same(self, other: Self, a: Self::Ints, b: Self::Ints) -> Self;
     /// Asks for the cache line at `place`, which may be anywhere.
     #[inline(always)]
     fn prefetch(place: *const f32) {
@@ -105,6 +144,42 @@ pub(crate) trait Vector: Copy {
         // SAFETY: the slice has that many.
         unsafe { self.store(to.as_mut_ptr()) }
     }
+    /// Sets the first [`LANES`] values, past the caches if `past` and if they are a cache line.
+    #[inline(always)]
+    fn put_past(self, past: bool, to: &mut [f32]) {
+        let to = &mut to[..LANES];
+        if past && to.as_ptr().addr().is_multiple_of(LANES * size_of::<f32>()) {
+            // SAFETY: the slice has that many and is a cache line.
+            unsafe { self.stream(to.as_mut_ptr()) }
+        } else {
+            self.put(to);
+        }
+    }
+    /// The first [`LANES`] numbers.
+    #[inline(always)]
+    fn ints_of(from: &[u32]) -> Self::Ints {
+        let from = &from[..LANES];
+        // SAFETY: the slice has that many.
+        unsafe { Self::load_ints(from.as_ptr()) }
+    }
+    /// [`put_past`](Self::put_past) of numbers.
+    #[inline(always)]
+    fn put_ints_past(ints: Self::Ints, past: bool, to: &mut [u32]) {
+        let to = &mut to[..LANES];
+        // SAFETY: the slice has that many, and is a cache line if that is asked for.
+        unsafe {
+            if past && to.as_ptr().addr().is_multiple_of(LANES * size_of::<u32>()) {
+                Self::stream_ints(ints, to.as_mut_ptr());
+            } else {
+                Self::store_ints(ints, to.as_mut_ptr());
+            }
+        }
+    }
+}
+
+/// Whether so many values that are written one after the other would have left the caches when they are read.
+pub(crate) fn outlasts_caches(values: usize) -> bool {
+    values >= 4 << 20
 }
 
 /// Work to be compiled for each kind of vector. `run` and what it calls must be `#[inline(always)]`, or they are not.
@@ -149,6 +224,7 @@ impl Portable {
 }
 
 impl Vector for Portable {
+    type Ints = [u32; LANES];
     const WHOLE: bool = false;
     #[inline(always)]
     fn splat(v: f32) -> Self {
@@ -188,6 +264,38 @@ impl Vector for Portable {
     #[inline(always)]
     fn inverse_root(self) -> Self {
         Self(self.0.map(|v| 1.0 / v.sqrt()))
+    }
+    #[inline(always)]
+    fn from_place<const PLACE: usize>(low: Self, high: Self) -> Self {
+        Self(std::array::from_fn(|i| if PLACE + i < LANES { low.0[PLACE + i] } else { high.0[PLACE + i - LANES] }))
+    }
+    #[inline(always)]
+    fn has_nan(self) -> bool {
+        self.0.iter().fold(false, |any, v| any | v.is_nan())
+    }
+    #[inline(always)]
+    fn splat_int(v: u32) -> Self::Ints {
+        [v; LANES]
+    }
+    #[inline(always)]
+    unsafe fn load_ints(from: *const u32) -> Self::Ints {
+        // SAFETY: the caller's promise; an array of u32 is aligned as one.
+        unsafe { *from.cast() }
+    }
+    #[inline(always)]
+    unsafe fn store_ints(ints: Self::Ints, to: *mut u32) {
+        // SAFETY: as above.
+        unsafe { *to.cast() = ints }
+    }
+    #[inline(always)]
+    fn larger(self, other: Self, own: Self::Ints, others: Self::Ints) -> (Self, Self::Ints) {
+        let wins: [bool; LANES] = std::array::from_fn(|i| self.0[i] > other.0[i]);
+        let ints = std::array::from_fn(|i| if wins[i] { own[i] } else { others[i] });
+        (Self(std::array::from_fn(|i| if wins[i] { self.0[i] } else { other.0[i] })), ints)
+    }
+    #[inline(always)]
+    fn add_where_same(self, other: Self, a: Self::Ints, b: Self::Ints) -> Self {
+        Self(std::array::from_fn(|i| if a[i] == b[i] { self.0[i] + other.0[i] } else { self.0[i] }))
     }
 }
 
@@ -235,70 +343,4 @@ macro_rules! multiversion {
 pub(crate) use multiversion;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Roots<'a>(&'a [f32], &'a mut [f32]);
-
-    impl Work for Roots<'_> {
-        type Out = ();
-        #[inline(always)]
-        fn run<V: Vector>(self) {
-            for (x, y) in self.0.chunks_exact(LANES).zip(self.1.chunks_exact_mut(LANES)) {
-                V::of(x).inverse_root().put(y);
-            }
-        }
-    }
-
-    #[test]
-    fn inverse_roots_are_right_to_the_last_bits() {
-        let x: Vec<f32> = (0..4096).map(|i| (i as f32 * 0.01 - 20.0).exp()).collect();
-        for level in levels() {
-            let mut y = vec![0.0; x.len()];
-            dispatch(level, Roots(&x, &mut y));
-            for (&x, &y) in x.iter().zip(&y) {
-                let expected = 1.0 / f64::from(x).sqrt();
-                assert!((f64::from(y) / expected - 1.0).abs() < 2.5e-7, "{level:?}: 1 / sqrt({x}) is {y}");
-            }
-        }
-    }
-
-    struct Relu<'a>(&'a mut [f32]);
-
-    impl Work for Relu<'_> {
-        type Out = ();
-        #[inline(always)]
-        fn run<V: Vector>(self) {
-            V::of(self.0).relu().put(self.0);
-        }
-    }
-
-    #[test]
-    fn relu_keeps_nan() {
-        for level in levels() {
-            let mut x = [
-                -1.0,
-                f32::NAN,
-                2.0,
-                -0.0,
-                f32::NEG_INFINITY,
-                0.5,
-                1.0,
-                0.0,
-                -3.0,
-                1.0,
-                f32::NAN,
-                4.0,
-                -1.0,
-                1.0,
-                2.0,
-                f32::INFINITY,
-            ];
-            let expected = x.map(|v| if v < 0.0 { 0.0 } else { v });
-            dispatch(level, Relu(&mut x));
-            for (got, expected) in x.iter().zip(expected) {
-                assert!(*got == expected || (got.is_nan() && expected.is_nan()), "{level:?}: {got} for {expected}");
-            }
-        }
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ use super::{LANES, Vector};
 pub struct Avx512(__m512);
 
 impl Vector for Avx512 {
+    type Ints = __m512i;
     const WHOLE: bool = true;
     #[inline(always)]
     fn splat(v: f32) -> Self {
@@ -23,6 +24,16 @@ impl Vector for Avx512 {
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: `dispatch` found AVX-512; the pointer is the caller's promise.
         unsafe { _mm512_storeu_ps(to, self.0) }
+    }
+    #[inline(always)]
+    unsafe fn stream(self, to: *mut f32) {
+        // SAFETY: `dispatch` found AVX-512; the pointer is the caller's promise.
+        unsafe { _mm512_stream_ps(to, self.0) }
+    }
+    #[inline(always)]
+    fn fence() {
+        // SAFETY: baseline processors have it.
+        unsafe { _mm_sfence() }
     }
     #[inline(always)]
     fn add(self, other: Self) -> Self {
@@ -60,12 +71,67 @@ impl Vector for Avx512 {
             Self(_mm512_fmadd_ps(_mm512_mul_ps(r, _mm512_set1_ps(0.5)), rest, r))
         }
     }
+    #[inline(always)]
+    fn from_place<const PLACE: usize>(low: Self, high: Self) -> Self {
+        // SAFETY: `dispatch` found AVX-512.
+        unsafe {
+            let (low, high) = (_mm512_castps_si512(low.0), _mm512_castps_si512(high.0));
+            let values = match PLACE {
+                1 => _mm512_alignr_epi32::<1>(high, low),
+                2 => _mm512_alignr_epi32::<2>(high, low),
+                14 => _mm512_alignr_epi32::<14>(high, low),
+                15 => _mm512_alignr_epi32::<15>(high, low),
+                _ => unreachable!(),
+            };
+            Self(_mm512_castsi512_ps(values))
+        }
+    }
+    #[inline(always)]
+    fn has_nan(self) -> bool {
+        // SAFETY: `dispatch` found AVX-512.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0) != 0 }
+    }
+    #[inline(always)]
+    fn splat_int(v: u32) -> Self::Ints {
+        // SAFETY: `dispatch` found AVX-512.
+        unsafe { _mm512_set1_epi32(v.cast_signed()) }
+    }
+    #[inline(always)]
+    unsafe fn load_ints(from: *const u32) -> Self::Ints {
+        // SAFETY: `dispatch` found AVX-512; the pointer is the caller's promise.
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn store_ints(ints: Self::Ints, to: *mut u32) {
+        // SAFETY: `dispatch` found AVX-512; the pointer is the caller's promise.
+        unsafe { _mm512_storeu_si512(to.cast(), ints) }
+    }
+    #[inline(always)]
+    unsafe fn stream_ints(ints: Self::Ints, to: *mut u32) {
+        // SAFETY: `dispatch` found AVX-512; the pointer is the caller's promise.
+        unsafe { _mm512_stream_si512(to.cast(), ints) }
+    }
+    #[inline(always)]
+    fn larger(self, other: Self, own: Self::Ints, others: Self::Ints) -> (Self, Self::Ints) {
+        // The second operand where either is NaN.
+        // SAFETY: `dispatch` found AVX-512.
+        unsafe {
+            let wins = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, other.0);
+            (Self(_mm512_max_ps(self.0, other.0)), _mm512_mask_mov_epi32(others, wins, own))
+        }
+    }
+    #[inline(always)]
+    fn add_where_same(self, other: Self, a: Self::Ints, b: Self::Ints) -> Self {
+        // SAFETY: `dispatch` found AVX-512.
+        unsafe { Self(_mm512_mask_add_ps(self.0, _mm512_cmpeq_epi32_mask(a, b), self.0, other.0)) }
+    }
 }
 
 #[derive(Clone, Copy)]
 pub struct Avx2(__m256, __m256);
 
 impl Vector for Avx2 {
+    type Ints = (__m256i, __m256i);
     const WHOLE: bool = false;
     #[inline(always)]
     fn splat(v: f32) -> Self {
@@ -84,6 +150,19 @@ impl Vector for Avx2 {
             _mm256_storeu_ps(to, self.0);
             _mm256_storeu_ps(to.add(LANES / 2), self.1);
         }
+    }
+    #[inline(always)]
+    unsafe fn stream(self, to: *mut f32) {
+        // SAFETY: `dispatch` found AVX2 and FMA; the pointer is the caller's promise.
+        unsafe {
+            _mm256_stream_ps(to, self.0);
+            _mm256_stream_ps(to.add(LANES / 2), self.1);
+        }
+    }
+    #[inline(always)]
+    fn fence() {
+        // SAFETY: baseline processors have it.
+        unsafe { _mm_sfence() }
     }
     #[inline(always)]
     fn add(self, other: Self) -> Self {
@@ -119,6 +198,86 @@ impl Vector for Avx2 {
         unsafe {
             let one = _mm256_set1_ps(1.0);
             Self(_mm256_div_ps(one, _mm256_sqrt_ps(self.0)), _mm256_div_ps(one, _mm256_sqrt_ps(self.1)))
+        }
+    }
+    #[inline(always)]
+    fn from_place<const PLACE: usize>(low: Self, high: Self) -> Self {
+        // SAFETY: `dispatch` found AVX2 and FMA.
+        unsafe {
+            let of = |low: __m256, high: __m256| {
+                let (low, high) = (_mm256_castps_si256(low), _mm256_castps_si256(high));
+                let middle = _mm256_permute2x128_si256::<0x21>(low, high);
+                _mm256_castsi256_ps(match PLACE % (LANES / 2) {
+                    1 => _mm256_alignr_epi8::<4>(middle, low),
+                    2 => _mm256_alignr_epi8::<8>(middle, low),
+                    6 => _mm256_alignr_epi8::<8>(high, middle),
+                    7 => _mm256_alignr_epi8::<12>(high, middle),
+                    _ => unreachable!(),
+                })
+            };
+            match PLACE < LANES / 2 {
+                true => Self(of(low.0, low.1), of(low.1, high.0)),
+                false => Self(of(low.1, high.0), of(high.0, high.1)),
+            }
+        }
+    }
+    #[inline(always)]
+    fn has_nan(self) -> bool {
+        // SAFETY: `dispatch` found AVX2 and FMA.
+        unsafe {
+            let first = _mm256_cmp_ps::<_CMP_UNORD_Q>(self.0, self.0);
+            _mm256_movemask_ps(_mm256_or_ps(first, _mm256_cmp_ps::<_CMP_UNORD_Q>(self.1, self.1))) != 0
+        }
+    }
+    #[inline(always)]
+    fn splat_int(v: u32) -> Self::Ints {
+        // SAFETY: `dispatch` found AVX2 and FMA.
+        let ints = unsafe { _mm256_set1_epi32(v.cast_signed()) };
+        (ints, ints)
+    }
+    #[inline(always)]
+    unsafe fn load_ints(from: *const u32) -> Self::Ints {
+        // SAFETY: `dispatch` found AVX2 and FMA; the pointer is the caller's promise.
+        unsafe { (_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(from.add(LANES / 2).cast())) }
+    }
+    #[inline(always)]
+    unsafe fn store_ints(ints: Self::Ints, to: *mut u32) {
+        // SAFETY: `dispatch` found AVX2 and FMA; the pointer is the caller's promise.
+        unsafe {
+            _mm256_storeu_si256(to.cast(), ints.0);
+            _mm256_storeu_si256(to.add(LANES / 2).cast(), ints.1);
+        }
+    }
+    #[inline(always)]
+    unsafe fn stream_ints(ints: Self::Ints, to: *mut u32) {
+        // SAFETY: `dispatch` found AVX2 and FMA; the pointer is the caller's promise.
+        unsafe {
+            _mm256_stream_si256(to.cast(), ints.0);
+            _mm256_stream_si256(to.add(LANES / 2).cast(), ints.1);
+        }
+    }
+    #[inline(always)]
+    fn larger(self, other: Self, own: Self::Ints, others: Self::Ints) -> (Self, Self::Ints) {
+        // SAFETY: `dispatch` found AVX2 and FMA.
+        unsafe {
+            let half = |a, b, own, others| {
+                let wins = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_GT_OQ>(a, b));
+                // The second operand where either is NaN.
+                (_mm256_max_ps(a, b), _mm256_blendv_epi8(others, own, wins))
+            };
+            let (first, second) = (half(self.0, other.0, own.0, others.0), half(self.1, other.1, own.1, others.1));
+            (Self(first.0, second.0), (first.1, second.1))
+        }
+    }
+    #[inline(always)]
+    fn add_where_same(self, other: Self, a: Self::Ints, b: Self::Ints) -> Self {
+        // SAFETY: `dispatch` found AVX2 and FMA.
+        unsafe {
+            let half = |x, other, a, b| {
+                let same = _mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b));
+                _mm256_blendv_ps(x, _mm256_add_ps(x, other), same)
+            };
+            Self(half(self.0, other.0, a.0, b.0), half(self.1, other.1, a.1, b.1))
         }
     }
 }

@@ -1,0 +1,386 @@
+//! Rows of pooled maps and of their gradients. In single precision a window's values stay in registers, a vector of
+//! channels at a time; the channels that fill no vector, and double precision, go by plain loops with the same results.
+
+use std::any::TypeId;
+use std::ops::Range;
+
+use bytemuck::{cast_slice, cast_slice_mut};
+
+use super::simd::{LANES, Vector, Work, dispatch, level, multiversion, outlasts_caches};
+use crate::Element;
+use crate::ops::pool::{Geometry, PoolKind};
+
+/// The part of window `i` along `axis` that lies inside the picture.
+#[inline(always)]
+pub(super) fn inside(g: &Geometry, axis: usize, i: usize) -> Range<usize> {
+    let before = g.before(axis);
+    let start = i * g.spec.stride[axis];
+    start.saturating_sub(before)..(start + g.spec.kernel[axis] - before).min(g.input[axis])
+}
+
+/// What the sum along one axis of window `i` is divided by.
+fn divisor(g: &Geometry, axis: usize, i: usize) -> usize {
+    if g.spec.kind != PoolKind::AverageWithPadding {
+        return inside(g, axis, i).len();
+    }
+    g.spec.kernel[axis].min(g.before(axis) + g.input[axis] + g.after(axis) - i * g.spec.stride[axis])
+}
+
+/// The reciprocal of the number of values that window (oy, ox) counts.
+fn share<E: Element>(g: &Geometry, oy: usize, ox: usize) -> E {
+    E::of(1.0 / (divisor(g, 0, oy) as f64 * divisor(g, 1, ox) as f64))
+}
+
+/// The places of window (oy, ox), flat in the picture: their rows' starts, and what follows each.
+#[inline(always)]
+fn window(g: &Geometry, oy: usize, ox: usize) -> impl Iterator<Item = Range<usize>> + Clone {
+    let (width, columns) = (g.input[1], inside(g, 1, ox));
+    inside(g, 0, oy).map(move |y| y * width + columns.start..y * width + columns.end)
+}
+
+/// The windows along `axis` that hold place `at`: those i with i * stride <= at + before < i * stride + kernel.
+#[inline(always)]
+fn holding(g: &Geometry, axis: usize, at: usize) -> Range<usize> {
+    let (stride, at) = (g.spec.stride[axis], at + g.before(axis));
+    let end = (at / stride + 1).min(g.output[axis]);
+    (at + 1).saturating_sub(g.spec.kernel[axis]).div_ceil(stride).min(end)..end
+}
+
+/// The windows that hold place (y, px), flat in the output, by rows.
+#[inline(always)]
+fn windows_over(g: &Geometry, y: usize, px: usize) -> impl Iterator<Item = Range<usize>> + Clone {
+    let (width, columns) = (g.output[1], holding(g, 1, px));
+    holding(g, 0, y).map(move |oy| oy * width + columns.start..oy * width + columns.end)
+}
+
+/// The channels that are worked on as vectors.
+fn in_vectors<E: Element>(c: usize) -> usize {
+    if TypeId::of::<E>() == TypeId::of::<f32>() { c / LANES * LANES } else { 0 }
+}
+
+/// Row `oy` of a picture's maxima and their places.
+pub(super) fn max_row<E: Element>(g: &Geometry, x: &[E], oy: usize, y: &mut [E], places: &mut [u32]) {
+    let c = g.channels;
+    let whole = in_vectors::<E>(c);
+    if whole > 0 {
+        dispatch(level(), MaxRow { g, x: cast_slice(x), oy, y: cast_slice_mut(y), places });
+    }
+    if whole < c {
+        for (ox, (y, places)) in y.chunks_exact_mut(c).zip(places.chunks_exact_mut(c)).enumerate() {
+            max_window(c, window(g, oy, ox), 0, &x[whole..], &mut y[whole..], &mut places[whole..]);
+        }
+    }
+}
+
+/// The maxima of one window, of `y.len()` of the `c` channels; `x` begins with the first of them.
+#[inline(always)]
+fn max_window<E: Element>(
+    c: usize,
+    mut window: impl Iterator<Item = Range<usize>> + Clone,
+    skip: usize,
+    x: &[E],
+    y: &mut [E],
+    places: &mut [u32],
+) {
+    y.fill(E::neg_infinity());
+    places.fill(window.clone().next().map_or(0, |row| row.start as u32));
+    for place in window.by_ref().flatten() {
+        for ((best, at), &v) in y.iter_mut().zip(&mut *places).zip(&x[(place - skip) * c..]) {
+            let wins = (v > *best) | (v.is_nan() & !best.is_nan());
+            *best = if wins { v } else { *best };
+            *at = if wins { place as u32 } else { *at };
+        }
+    }
+}
+
+struct MaxRow<'a> {
+    g: &'a Geometry,
+    x: &'a [f32],
+    oy: usize,
+    y: &'a mut [f32],
+    places: &'a mut [u32],
+}
+
+impl Work for MaxRow<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        max_row_of::<V>(self.g, self.x, 0, self.oy, self.y, self.places);
+    }
+}
+
+/// [`max_row`] of the channels that fill vectors. `x` holds the picture's rows from `first` on.
+#[inline(always)]
+pub(super) fn max_row_of<V: Vector>(
+    g: &Geometry,
+    x: &[f32],
+    first: usize,
+    oy: usize,
+    y: &mut [f32],
+    places: &mut [u32],
+) {
+    let (c, rows) = (g.channels, inside(g, 0, oy));
+    let past = outlasts_caches(g.y_shape().iter().product());
+    for (ox, (y, places)) in y.chunks_exact_mut(c).zip(places.chunks_exact_mut(c)).enumerate() {
+        let columns = inside(g, 1, ox);
+        ask_for_next::<V>(g, x, rows.end, first, columns.start);
+        let window = Window::of(g, x, first, [rows.clone(), columns]);
+        match window.sides {
+            [3, 3] => window.maxima::<V, 3>(past, y, places),
+            [2, 2] => window.maxima::<V, 2>(past, y, places),
+            _ => window.maxima::<V, 0>(past, y, places),
+        }
+    }
+    V::fence();
+}
+
+/// Asks for the places that the next row of windows adds to the row that ends with `end`, as many as a window adds to the one
+/// before it. `x` holds the picture's rows from `first` on.
+#[inline(always)]
+fn ask_for_next<V: Vector>(g: &Geometry, x: &[f32], end: usize, first: usize, column: usize) {
+    let (c, width) = (g.channels, g.input[1]);
+    for row in end..(end + g.spec.stride[0]).min(first + x.len() / (width * c)) {
+        let place = (row - first) * width + column;
+        for i in (0..g.spec.stride[1] * c).step_by(LANES) {
+            V::prefetch(x.as_ptr().wrapping_add(place * c + i));
+        }
+    }
+}
+
+struct Window<'a> {
+    /// From its first value on.
+    x: &'a [f32],
+    /// The place of that.
+    place: usize,
+    sides: [usize; 2],
+    /// Of the picture.
+    width: usize,
+}
+
+impl<'a> Window<'a> {
+    /// `x` holds the picture's rows from `first` on.
+    #[inline(always)]
+    fn of(g: &Geometry, x: &'a [f32], first: usize, [rows, columns]: [Range<usize>; 2]) -> Self {
+        let (width, place) = (g.input[1], rows.start * g.input[1] + columns.start);
+        let x = &x[(place - first * width) * g.channels..];
+        Self { x, place, sides: [rows.len(), columns.len()], width }
+    }
+
+    /// The maxima of all `y.len()` channels that fill vectors. `K` is both sides, or 0 for any.
+    #[inline(always)]
+    fn maxima<V: Vector, const K: usize>(&self, past: bool, y: &mut [f32], places: &mut [u32]) {
+        let c = y.len();
+        let [rows, columns] = if K == 0 { self.sides } else { [K; 2] };
+        for i in (0..c / LANES * LANES).step_by(LANES) {
+            let (mut best, mut at) = (V::splat(f32::NEG_INFINITY), V::splat_int(self.place as u32));
+            // NaN is never larger, but does not get lost in a sum.
+            let mut sum = V::splat(0.0);
+            for row in 0..rows {
+                for column in 0..columns {
+                    let step = row * self.width + column;
+                    let v = V::of(&self.x[step * c + i..]);
+                    (best, at) = v.larger(best, V::splat_int((self.place + step) as u32), at);
+                    sum = sum.add(v);
+                }
+            }
+            if sum.has_nan() {
+                let (y, places) = (&mut y[i..i + LANES], &mut places[i..i + LANES]);
+                let rows = (0..rows).map(|row| self.place + row * self.width).map(|at| at..at + columns);
+                max_window(c, rows, self.place, &self.x[i..], y, places);
+            } else {
+                best.put_past(past, &mut y[i..]);
+                V::put_ints_past(at, past, &mut places[i..]);
+            }
+        }
+    }
+
+    /// The sums times `share`, of all `y.len()` channels that fill vectors. `K` as for the maxima.
+    #[inline(always)]
+    fn means<V: Vector, const K: usize>(&self, share: V, y: &mut [f32]) {
+        let c = y.len();
+        let [rows, columns] = if K == 0 { self.sides } else { [K; 2] };
+        for i in (0..c / LANES * LANES).step_by(LANES) {
+            let mut sum = V::splat(0.0);
+            for row in 0..rows {
+                for column in 0..columns {
+                    sum = sum.add(V::of(&self.x[(row * self.width + column) * c + i..]));
+                }
+            }
+            sum.multiply(share).put(&mut y[i..]);
+        }
+    }
+}
+
+/// Row `y` of a picture's gradient: each place adds up the gradients of the maxima that came from it, by rows of
+/// windows. `positions` and `dy` are the picture's.
+pub(super) fn max_row_dx<E: Element>(g: &Geometry, positions: &[u32], dy: &[E], y: usize, dx: &mut [E]) {
+    let c = g.channels;
+    let whole = in_vectors::<E>(c);
+    if whole > 0 {
+        dispatch(level(), MaxRowDx { g, positions, dy: cast_slice(dy), y, dx: cast_slice_mut(dx) });
+    }
+    if whole < c {
+        for (px, dx) in dx.chunks_exact_mut(c).enumerate() {
+            let place = (y * g.input[1] + px) as u32;
+            for (i, dx) in dx.iter_mut().enumerate().skip(whole) {
+                let all = windows_over(g, y, px).flatten().map(|window| window * c + i);
+                *dx = all.filter(|&at| positions[at] == place).fold(E::zero(), |sum, at| sum + dy[at]);
+            }
+        }
+    }
+}
+
+struct MaxRowDx<'a> {
+    g: &'a Geometry,
+    positions: &'a [u32],
+    dy: &'a [f32],
+    y: usize,
+    dx: &'a mut [f32],
+}
+
+impl Work for MaxRowDx<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let past = outlasts_caches(self.g.x_shape().iter().product());
+        max_row_dx_of::<V>(self.g, self.positions, self.dy, [self.y, 0], past, self.dx);
+        V::fence();
+    }
+}
+
+/// [`max_row_dx`] of the channels that fill vectors, for the places from column `px` on that `dx` has.
+#[inline(always)]
+pub(super) fn max_row_dx_of<V: Vector>(
+    g: &Geometry,
+    positions: &[u32],
+    dy: &[f32],
+    [y, px]: [usize; 2],
+    past: bool,
+    dx: &mut [f32],
+) {
+    let (c, rows) = (g.channels, holding(g, 0, y));
+    for (px, dx) in (px..).zip(dx.chunks_exact_mut(c)) {
+        let columns = holding(g, 1, px);
+        // The next row of windows is asked for once, in the course of this one.
+        if y.is_multiple_of(g.spec.stride[0]) && px.is_multiple_of(g.spec.stride[1]) {
+            let next = (rows.end * g.output[1] + px / g.spec.stride[1]) * c;
+            for i in (next..next + c).step_by(LANES) {
+                V::prefetch(dy.as_ptr().wrapping_add(i));
+                V::prefetch(positions.as_ptr().wrapping_add(i).cast());
+            }
+        }
+        let first = (rows.start * g.output[1] + columns.start) * c;
+        let place = Place {
+            dy: &dy[first.min(dy.len())..],
+            positions: &positions[first.min(dy.len())..],
+            place: (y * g.input[1] + px) as u32,
+            windows: [rows.len(), columns.len()],
+            width: g.output[1],
+        };
+        match place.windows {
+            [1, 1] => place.sums::<V, 1, 1>(past, dx),
+            [1, 2] => place.sums::<V, 1, 2>(past, dx),
+            [2, 1] => place.sums::<V, 2, 1>(past, dx),
+            [2, 2] => place.sums::<V, 2, 2>(past, dx),
+            _ => place.sums::<V, 0, 0>(past, dx),
+        }
+    }
+}
+
+/// A place of the input, and the windows that hold it.
+struct Place<'a> {
+    /// From the first of the windows on.
+    dy: &'a [f32],
+    positions: &'a [u32],
+    place: u32,
+    /// Rows and columns of windows.
+    windows: [usize; 2],
+    /// Of the output.
+    width: usize,
+}
+
+impl Place<'_> {
+    /// The gradients of all `dx.len()` channels that fill vectors. `R` and `C` are the rows and columns of windows, or 0 for
+    /// any.
+    #[inline(always)]
+    fn sums<V: Vector, const R: usize, const C: usize>(&self, past: bool, dx: &mut [f32]) {
+        let (c, place) = (dx.len(), V::splat_int(self.place));
+        let [rows, columns] = if R == 0 { self.windows } else { [R, C] };
+        for i in (0..c / LANES * LANES).step_by(LANES) {
+            let mut sum = V::splat(0.0);
+            for row in 0..rows {
+                for column in 0..columns {
+                    let at = (row * self.width + column) * c + i;
+                    sum = sum.add_where_same(V::of(&self.dy[at..]), V::ints_of(&self.positions[at..]), place);
+                }
+            }
+            sum.put_past(past, &mut dx[i..]);
+        }
+    }
+}
+
+/// Row `oy` of a picture's means.
+pub(super) fn average_row<E: Element>(g: &Geometry, x: &[E], oy: usize, y: &mut [E]) {
+    let c = g.channels;
+    let whole = in_vectors::<E>(c);
+    if whole > 0 {
+        dispatch(level(), AverageRow { g, x: cast_slice(x), oy, y: cast_slice_mut(y) });
+    }
+    if whole < c {
+        for (ox, y) in y.chunks_exact_mut(c).enumerate() {
+            for (i, y) in y.iter_mut().enumerate().skip(whole) {
+                let sum = window(g, oy, ox).flatten().fold(E::zero(), |sum, place| sum + x[place * c + i]);
+                *y = sum * share(g, oy, ox);
+            }
+        }
+    }
+}
+
+struct AverageRow<'a> {
+    g: &'a Geometry,
+    x: &'a [f32],
+    oy: usize,
+    y: &'a mut [f32],
+}
+
+impl Work for AverageRow<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { g, x, oy, y } = self;
+        let rows = inside(g, 0, oy);
+        for (ox, y) in y.chunks_exact_mut(g.channels).enumerate() {
+            ask_for_next::<V>(g, x, rows.end, 0, inside(g, 1, ox).start);
+            let (window, share) = (Window::of(g, x, 0, [rows.clone(), inside(g, 1, ox)]), V::splat(share(g, oy, ox)));
+            match window.sides {
+                [3, 3] => window.means::<V, 3>(share, y),
+                [2, 2] => window.means::<V, 2>(share, y),
+                _ => window.means::<V, 0>(share, y),
+            }
+        }
+    }
+}
+
+multiversion! {
+/// Adds the shares of row `oy` of the means' gradient to a picture's.
+pub(super) fn average_row_dx<E: Element>(g: &Geometry, dy: &[E], oy: usize, dx: &mut [E]) {
+    let c = g.channels;
+    for (ox, dy) in dy.chunks_exact(c).enumerate() {
+        let (share, columns) = (share(g, oy, ox), inside(g, 1, ox));
+        for y in inside(g, 0, oy) {
+            let row = &mut dx[(y * g.input[1] + columns.start) * c..(y * g.input[1] + columns.end) * c];
+            for dx in row.chunks_exact_mut(c) {
+                for (dx, &dy) in dx.iter_mut().zip(dy) {
+                    *dx += dy * share;
+                }
+            }
+        }
+    }
+}
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+use super::*;
+
+struct Roots<'a>(&'a [f32], &'a mut [f32]);
+
+impl Work for Roots<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        for (x, y) in self.0.chunks_exact(LANES).zip(self.1.chunks_exact_mut(LANES)) {
+            V::of(x).inverse_root().put(y);
+        }
+    }
+}
+
+#[test]
+fn inverse_roots_are_right_to_the_last_bits() {
+    let x: Vec<f32> = (0..4096).map(|i| (i as f32 * 0.01 - 20.0).exp()).collect();
+    for level in levels() {
+        let mut y = vec![0.0; x.len()];
+        dispatch(level, Roots(&x, &mut y));
+        for (&x, &y) in x.iter().zip(&y) {
+            let expected = 1.0 / f64::from(x).sqrt();
+            assert!((f64::from(y) / expected - 1.0).abs() < 2.5e-7, "{level:?}: 1 / sqrt({x}) is {y}");
+        }
+    }
+}
+
+struct Shifted<'a>(&'a [f32], &'a mut [f32]);
+
+impl Work for Shifted<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let (low, high) = (V::of(self.0), V::of(&self.0[LANES..]));
+        V::from_place::<1>(low, high).put(self.1);
+        V::from_place::<2>(low, high).put(&mut self.1[LANES..]);
+        V::from_place::<14>(low, high).put(&mut self.1[2 * LANES..]);
+        V::from_place::<15>(low, high).put(&mut self.1[3 * LANES..]);
+    }
+}
+
+#[test]
+fn values_from_a_place_on_cross_from_one_vector_to_the_next() {
+    let x: Vec<f32> = (0..2 * LANES).map(|i| i as f32).collect();
+    for level in levels() {
+        let mut y = vec![0.0; 4 * LANES];
+        dispatch(level, Shifted(&x, &mut y));
+        for (y, place) in y.chunks_exact(LANES).zip([1, 2, 14, 15]) {
+            assert_eq!(y, &x[place..place + LANES], "{level:?}");
+        }
+    }
+}
+
+struct Relu<'a>(&'a mut [f32]);
+
+impl Work for Relu<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        V::of(self.0).relu().put(self.0);
+    }
+}
+
+#[test]
+fn relu_keeps_nan() {
+    for level in levels() {
+        let mut x = [
+            -1.0,
+            f32::NAN,
+            2.0,
+            -0.0,
+            f32::NEG_INFINITY,
+            0.5,
+            1.0,
+            0.0,
+            -3.0,
+            1.0,
+            f32::NAN,
+            4.0,
+            -1.0,
+            1.0,
+            2.0,
+            f32::INFINITY,
+        ];
+        let expected = x.map(|v| if v < 0.0 { 0.0 } else { v });
+        dispatch(level, Relu(&mut x));
+        for (got, expected) in x.iter().zip(expected) {
+            assert!(*got == expected || (got.is_nan() && expected.is_nan()), "{level:?}: {got} for {expected}");
+        }
+    }
+}
