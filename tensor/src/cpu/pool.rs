@@ -1,5 +1,5 @@
-//! Max and average pooling: forward by rows of windows, backward by rows of the input, each of which gathers from the
-//! windows that it lies in. So the order of sums follows from shapes alone, and one picture is work for all threads.
+//! Max and average pooling: forward by rows of windows; backward of maxima by rows of the input, each of which gathers from the
+//! windows that it lies in, and of means by pictures. So the order of sums follows from shapes alone.
 
 use std::ops::Range;
 
