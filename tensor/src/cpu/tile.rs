@@ -6,10 +6,16 @@
 //! multipliers are the limit as long as a and b come from the first two caches. With 16 registers of half a vector the
 //! tile is 6 x 16.
 
+use std::hint::black_box;
+
 use super::simd::{LANES, Level, Vector, Work, dispatch};
 
 /// Rows of a register tile.
 pub(super) const ROWS: usize = 12;
+/// Rows that one pointer reaches: with one for all, each row's address would wait for the last one's, which is slower than
+/// the multipliers.
+const REACH: usize = 3;
+const HANDS: usize = ROWS / REACH;
 /// Columns of a register tile.
 pub(super) const COLUMNS: usize = 2 * LANES;
 
@@ -37,8 +43,12 @@ pub(super) struct Target {
 
 /// c `[m, n]` = or += a `[m, k]` times b `[k, n]`, whose columns are contiguous (`b.column` is 1). n is whole vectors.
 ///
+/// Inlined, so that the operands' descriptions stay in registers: read back from memory they would wait until what the
+/// thread wrote last, some product, had left for the caches.
+///
 /// # Safety
 /// `c.data` must be valid for reading and writing `c.len` values, and nobody else may use the m rows of n of them.
+#[inline(always)]
 pub(super) unsafe fn product(
     level: Level,
     [m, n, k]: [usize; 3],
@@ -115,16 +125,26 @@ impl Product<'_> {
         let mut sums = [[V::splat(0.0); N]; R];
         // SAFETY: the caller's promise covers each place read and written below.
         unsafe {
-            let (mut a_at, mut b_at) = (a.data.as_ptr().add(row * a.row), b.data.as_ptr().add(column));
+            let first = a.data.as_ptr().add(row * a.row);
+            let mut a_at = [first; HANDS];
+            for (hand, a_at) in a_at.iter_mut().enumerate() {
+                *a_at = black_box(first.wrapping_add(hand * REACH * a.row));
+            }
+            let mut b_at = b.data.as_ptr().add(column);
             for _ in 0..*k {
-                let b: [V; N] = std::array::from_fn(|i| V::load(b_at.add(i * LANES)));
+                let mut b = [V::splat(0.0); N];
+                for (i, b) in b.iter_mut().enumerate() {
+                    *b = V::load(b_at.add(i * LANES));
+                }
                 for (r, sums) in sums.iter_mut().enumerate() {
-                    let a = V::splat(*a_at.add(r * a.row));
+                    let a = V::splat(*a_at[r / REACH].add(r % REACH * a.row));
                     for (sum, b) in sums.iter_mut().zip(b) {
                         *sum = a.multiply_add(b, *sum);
                     }
                 }
-                a_at = a_at.wrapping_add(a.column);
+                for a_at in &mut a_at {
+                    *a_at = a_at.wrapping_add(a.column);
+                }
                 b_at = b_at.wrapping_add(self.b.row);
             }
             for (r, sums) in sums.iter().enumerate() {

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::transform::{POINTS, TILE, input, kernel, output};
-use super::{Kernel, Layout, Parts, Tiles};
+use super::transform::{POINTS, TILE, column, input, kernel, output};
+use super::{AtPoints, Kernel, Layout, Parts, Tiles};
 use crate::cpu::Buffer;
 use crate::cpu::simd::{LANES, Vector, Work, dispatch};
 use crate::cpu::tile::{COLUMNS, Strided, Target, product};
@@ -178,12 +178,17 @@ impl TransformKernels<'_> {
         self.gather(&mut kernels);
         let panel = from[1] / COLUMNS * COLUMNS;
         let width = COLUMNS.min(outer - panel);
+        let mut half = [[V::splat(0.0); POINTS]; R];
         for i in 0..CHANNELS {
-            let rows: [[V; R]; R] = std::array::from_fn(|y| std::array::from_fn(|x| V::of(&kernels[y * R + x][i])));
-            let half: [[V; POINTS]; R] = rows.map(kernel::<V, R>);
+            for (half, kernels) in half.iter_mut().zip(kernels.chunks_exact(R)) {
+                let mut row = [V::splat(0.0); R];
+                for (value, kernels) in row.iter_mut().zip(kernels) {
+                    *value = V::of(&kernels[i]);
+                }
+                *half = kernel(row);
+            }
             for q in 0..POINTS {
-                let column = kernel::<V, R>(std::array::from_fn(|y| half[y][q]));
-                for (p, value) in column.into_iter().enumerate() {
+                for (p, value) in kernel(column(&half, q)).into_iter().enumerate() {
                     let point = (group * TILE + p * POINTS + q) * inner * outer;
                     let at = point + panel * inner + (from[0] + i) * width + from[1] - panel;
                     // SAFETY: these channels' kernels belong to this task.
@@ -256,28 +261,29 @@ impl Work for TransformInputs<'_> {
     fn run<V: Vector>(self) {
         let Self { tiles, x, first, range, layout, points } = self;
         let (inner, c) = (tiles.group()[0], tiles.input[2]);
+        let mut half = [[V::splat(0.0); POINTS]; POINTS];
         for tile in range {
             let places = tiles.places(tile);
             for channel in (0..c).step_by(LANES) {
                 let at = layout.at(channel / inner, 0, tile - first) + channel % inner;
-                let mut half = [[V::splat(0.0); POINTS]; POINTS];
                 for point in 0..TILE {
                     V::prefetch(points.near(at + point * layout.point + AHEAD));
                 }
                 for (places, half) in places.iter().zip(&mut half) {
-                    *half = input(places.map(|place| match place {
-                        OUTSIDE => V::splat(0.0),
-                        // SAFETY: a place in a picture and a vector of its channels; all pictures are in x, as
-                        // `transform_inputs` asserted.
-                        place => unsafe { V::load(x.as_ptr().add(place + channel)) },
-                    }));
-                }
-                for q in 0..POINTS {
-                    let column = input(std::array::from_fn(|p| half[p][q]));
-                    for (p, value) in column.into_iter().enumerate() {
-                        // SAFETY: this tile's points belong to this task.
-                        value.put(unsafe { points.part(at + (p * POINTS + q) * layout.point, LANES) });
+                    let mut row = [V::splat(0.0); POINTS];
+                    for (value, &place) in row.iter_mut().zip(places) {
+                        if place != OUTSIDE {
+                            // SAFETY: a place in a picture and a vector of its channels; all pictures are in x, as
+                            // `transform_inputs` asserted.
+                            *value = unsafe { V::load(x.as_ptr().add(place + channel)) };
+                        }
                     }
+                    *half = input(row);
+                }
+                // SAFETY: this tile's points belong to this task.
+                let points = unsafe { points.tile(at, layout) };
+                for q in 0..POINTS {
+                    points.put(q, input(column(&half, q)));
                 }
             }
         }
@@ -313,21 +319,21 @@ impl TransformOutputs<'_> {
     fn tiles_of<V: Vector, const M: usize>(&self) {
         let Self { tiles, operands, first, layout, products, y, .. } = self;
         let ([oh, ow, out], outer) = (tiles.output, tiles.group()[1]);
+        let mut half = [[V::splat(0.0); M]; POINTS];
         for tile in self.range.clone() {
             let [picture, top, left] = tiles.place(tile);
             let [rows, columns] = [M.min(oh - top), M.min(ow - left)];
             for channel in (0..out).step_by(LANES) {
                 let at = layout.at(channel / outer, 0, tile - first) + channel % outer;
-                let mut half = [[V::splat(0.0); M]; POINTS];
+                let points = AtPoints::new(products, at, *layout);
                 for (p, half) in half.iter_mut().enumerate() {
-                    let row = |q| V::of(&products[at + (p * POINTS + q) * layout.point..]);
-                    *half = output::<V, M>(std::array::from_fn(row));
+                    *half = output::<V, M>(points.row(p));
                 }
                 let bias = operands.bias.map_or(V::splat(0.0), |bias| V::of(&bias[channel..]));
-                for j in 0..M {
-                    let column = output::<V, M>(std::array::from_fn(|p| half[p][j]));
+                for j in 0..columns {
+                    let column = output::<V, M>(column(&half, j));
                     for (i, value) in column.into_iter().enumerate() {
-                        if i < rows && j < columns {
+                        if i < rows {
                             let value = value.add(bias);
                             let value = if operands.relu { value.relu() } else { value };
                             let place = ((picture * oh + top + i) * ow + left + j) * out + channel;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::forward::{AHEAD, tasks};
-use super::transform::{POINTS, TILE, kernel_gradient, output_gradient};
+use super::transform::{POINTS, TILE, column, kernel_gradient, output_gradient};
 use super::{Kernel, Layout, Parts, Tiles};
 use crate::cpu::simd::{LANES, Vector, Work, dispatch};
 use crate::cpu::tile::{ROWS, Strided, Target, product};
@@ -90,6 +90,7 @@ impl TransformGradients<'_> {
     fn tiles_of<V: Vector, const M: usize>(&self) {
         let Self { tiles, dy, first, layout, gradients, .. } = self;
         let ([oh, ow, out], outer) = (tiles.output, tiles.group()[1]);
+        let mut half = [[V::splat(0.0); POINTS]; M];
         for tile in self.range.clone() {
             let [picture, top, left] = tiles.place(tile);
             let [rows, columns] = [M.min(oh - top), M.min(ow - left)];
@@ -98,20 +99,20 @@ impl TransformGradients<'_> {
                 for point in 0..TILE {
                     V::prefetch(gradients.near(at + point * layout.point + AHEAD));
                 }
-                let mut half = [[V::splat(0.0); POINTS]; M];
-                for (i, half) in half.iter_mut().enumerate().take(rows) {
-                    let row = ((picture * oh + top + i) * ow + left) * out + channel;
-                    *half = output_gradient(std::array::from_fn::<V, M, _>(|j| match j < columns {
-                        true => V::of(&dy[row + j * out..]),
-                        false => V::splat(0.0),
-                    }));
-                }
-                for q in 0..POINTS {
-                    let column = output_gradient(std::array::from_fn::<V, M, _>(|i| half[i][q]));
-                    for (p, value) in column.into_iter().enumerate() {
-                        // SAFETY: this tile's points belong to this task.
-                        value.put(unsafe { gradients.part(at + (p * POINTS + q) * layout.point, LANES) });
+                for (i, half) in half.iter_mut().enumerate() {
+                    let start = ((picture * oh + top + i) * ow + left) * out + channel;
+                    let mut row = [V::splat(0.0); M];
+                    for (j, value) in row.iter_mut().enumerate() {
+                        if i < rows && j < columns {
+                            *value = V::of(&dy[start + j * out..]);
+                        }
                     }
+                    *half = output_gradient(row);
+                }
+                // SAFETY: this tile's points belong to this task.
+                let points = unsafe { gradients.tile(at, *layout) };
+                for q in 0..POINTS {
+                    points.put(q, output_gradient(column(&half, q)));
                 }
             }
         }
@@ -144,14 +145,17 @@ impl KernelGradient<'_> {
         let Self { tiles, output, sums, dw } = self;
         let [inner, outer] = tiles.group();
         let sums = &sums[(output / outer * TILE * outer + output % outer) * inner..];
+        let mut half = [[V::splat(0.0); R]; POINTS];
         for channel in (0..inner).step_by(LANES) {
-            let mut half = [[V::splat(0.0); R]; POINTS];
             for (p, half) in half.iter_mut().enumerate() {
-                let row = |q| V::of(&sums[(p * POINTS + q) * outer * inner + channel..]);
-                *half = kernel_gradient::<V, R>(std::array::from_fn(row));
+                let mut row = [V::splat(0.0); POINTS];
+                for (q, value) in row.iter_mut().enumerate() {
+                    *value = V::of(&sums[(p * POINTS + q) * outer * inner + channel..]);
+                }
+                *half = kernel_gradient(row);
             }
             for j in 0..R {
-                let column = kernel_gradient::<V, R>(std::array::from_fn(|p| half[p][j]));
+                let column = kernel_gradient::<V, R>(column(&half, j));
                 for (i, value) in column.into_iter().enumerate() {
                     value.put(&mut dw[(i * R + j) * inner + channel..]);
                 }

@@ -17,7 +17,7 @@ mod gradient;
 mod tests;
 mod transform;
 
-use super::simd::{LANES, Level, level};
+use super::simd::{LANES, Level, Vector, level};
 use crate::ops::conv2d::Geometry;
 pub(super) use forward::Operands;
 use transform::{POINTS, TILE};
@@ -201,6 +201,18 @@ impl<'a> Parts<'a> {
         self.data.wrapping_add(start)
     }
 
+    /// One vector at each of a tile's points, from `at` on.
+    ///
+    /// # Safety
+    /// Nobody else may use any of these vectors meanwhile.
+    #[inline(always)]
+    unsafe fn tile(&self, at: usize, layout: Layout) -> AtPointsMut<'a> {
+        let len = (TILE - 1) * layout.point + LANES;
+        assert!(at <= self.len && len <= self.len - at, "a tile's points lie in their block");
+        // SAFETY: inside the slice.
+        AtPointsMut { first: unsafe { self.data.add(at) }, point: layout.point, parts: std::marker::PhantomData }
+    }
+
     /// # Safety
     /// Nobody else may use any of these values meanwhile.
     #[inline(always)]
@@ -208,5 +220,51 @@ impl<'a> Parts<'a> {
         assert!(start <= self.len && len <= self.len - start, "a part lies in its slice");
         // SAFETY: inside the slice; the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.data.add(start), len) }
+    }
+}
+
+/// One vector at each of a tile's points, to be written.
+struct AtPointsMut<'a> {
+    first: *mut f32,
+    /// From one point to the next.
+    point: usize,
+    parts: std::marker::PhantomData<&'a mut [f32]>,
+}
+
+impl AtPointsMut<'_> {
+    /// Sets the points of column `q`.
+    #[inline(always)]
+    fn put<V: Vector>(&self, q: usize, column: [V; POINTS]) {
+        assert!(q < POINTS, "a column");
+        for (p, value) in column.into_iter().enumerate() {
+            // SAFETY: `Parts::tile` saw that all points lie in their block, and its caller has them for itself.
+            unsafe { value.store(self.first.add((p * POINTS + q) * self.point)) };
+        }
+    }
+}
+
+/// One vector at each of a tile's points.
+struct AtPoints<'a> {
+    values: &'a [f32],
+    /// From one point to the next.
+    point: usize,
+}
+
+impl<'a> AtPoints<'a> {
+    #[inline(always)]
+    fn new(block: &'a [f32], at: usize, layout: Layout) -> Self {
+        Self { values: &block[at..][..(TILE - 1) * layout.point + LANES], point: layout.point }
+    }
+
+    /// The points of row `p`.
+    #[inline(always)]
+    fn row<V: Vector>(&self, p: usize) -> [V; POINTS] {
+        assert!(p < POINTS, "a row");
+        let mut row = [V::splat(0.0); POINTS];
+        for (q, value) in row.iter_mut().enumerate() {
+            // SAFETY: the slice is as long as all points need, as `new` saw.
+            *value = unsafe { V::load(self.values.as_ptr().add((p * POINTS + q) * self.point)) };
+        }
+        row
     }
 }

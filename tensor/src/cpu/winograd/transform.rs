@@ -21,14 +21,24 @@ fn scaled<V: Vector>(a: V, factor: f32, b: V) -> V {
     b.multiply_add(V::splat(factor), a)
 }
 
+/// Column `j` of a matrix. Matrices of vectors are filled by loops, not by closures, which would be compiled without the
+/// instructions that [`dispatch`](crate::cpu::simd::dispatch) chose, and are made once for many tiles: clearing one takes
+/// as long as a transform.
+#[inline(always)]
+pub(super) fn column<V: Vector, const N: usize, const M: usize>(rows: &[[V; M]; N], j: usize) -> [V; N] {
+    let mut column = [rows[0][j]; N];
+    for (value, row) in column.iter_mut().zip(rows) {
+        *value = row[j];
+    }
+    column
+}
+
 /// Bt: inputs to points. Row i holds the coefficients of the product of x - p over the other finite points p, for
 /// infinity over all: x^4 - 5 x^2 + 4 and x - 1/2 are common factors of most.
 #[inline(always)]
 pub(super) fn input<V: Vector>(d: [V; POINTS]) -> [V; POINTS] {
-    let quartic = |i: usize| scaled(scaled(d[i + 4], -5.0, d[i + 2]), 4.0, d[i]);
-    let (q0, q1, q2) = (quartic(0), quartic(1), quartic(2));
-    let linear = |i: usize| scaled(d[i + 1], -0.5, d[i]);
-    let (h1, h2, h3, h4) = (linear(1), linear(2), linear(3), linear(4));
+    let (q0, q1, q2) = (quartic(&d, 0), quartic(&d, 1), quartic(&d, 2));
+    let (h1, h2, h3, h4) = (linear(&d, 1), linear(&d, 2), linear(&d, 3), linear(&d, 4));
     let (even1, odd1) = (scaled(h4, -4.0, h2), scaled(h3, -4.0, h1));
     let (even2, odd2) = (h4.subtract(h2), h3.subtract(h1));
     [
@@ -42,36 +52,54 @@ pub(super) fn input<V: Vector>(d: [V; POINTS]) -> [V; POINTS] {
     ]
 }
 
+/// x^4 - 5 x^2 + 4, from place i on.
+#[inline(always)]
+fn quartic<V: Vector>(d: &[V; POINTS], i: usize) -> V {
+    scaled(scaled(d[i + 4], -5.0, d[i + 2]), 4.0, d[i])
+}
+
+/// x - 1/2, from place i on.
+#[inline(always)]
+fn linear<V: Vector>(d: &[V; POINTS], i: usize) -> V {
+    scaled(d[i + 1], -0.5, d[i])
+}
+
 /// At: points to `M` outputs.
 #[inline(always)]
 pub(super) fn output<V: Vector, const M: usize>(p: [V; POINTS]) -> [V; M] {
     let (sum1, difference1) = (p[1].add(p[2]), p[1].subtract(p[2]));
     let (sum2, difference2) = (p[3].add(p[4]), p[3].subtract(p[4]));
-    std::array::from_fn(|i| {
+    let mut outputs = [sum1; M];
+    for (i, output) in outputs.iter_mut().enumerate() {
         let power = (1u32 << i) as f32;
         let ones = if i % 2 == 0 { sum1 } else { difference1 };
         let twos = if i % 2 == 0 { sum2 } else { difference2 };
         let inner = scaled(scaled(ones, power, twos), power.recip(), p[5]);
         let first = if i == 0 { p[0].add(inner) } else { inner };
-        if i == M - 1 { first.add(p[6]) } else { first }
-    })
+        *output = if i == M - 1 { first.add(p[6]) } else { first };
+    }
+    outputs
 }
 
 /// A, the transpose of [`output`]: gradients of outputs to gradients at points.
 #[inline(always)]
 pub(super) fn output_gradient<V: Vector, const M: usize>(dy: [V; M]) -> [V; POINTS] {
-    let powers = |point: f32, first: usize, step: usize| {
-        let mut sum = dy[first].multiply(V::splat(point.powi(first as i32)));
-        let mut i = first + step;
-        while i < M {
-            sum = scaled(sum, point.powi(i as i32), dy[i]);
-            i += step;
-        }
-        sum
-    };
-    let (even1, odd1, even2, odd2) = (powers(1.0, 0, 2), powers(1.0, 1, 2), powers(2.0, 0, 2), powers(2.0, 1, 2));
-    let half = powers(0.5, 0, 1);
+    let (even1, odd1) = (powers(&dy, 1.0, 0, 2), powers(&dy, 1.0, 1, 2));
+    let (even2, odd2) = (powers(&dy, 2.0, 0, 2), powers(&dy, 2.0, 1, 2));
+    let half = powers(&dy, 0.5, 0, 1);
     [dy[0], even1.add(odd1), even1.subtract(odd1), even2.add(odd2), even2.subtract(odd2), half, dy[M - 1]]
+}
+
+/// The values from `first` on, each `step`th, times that power of a point.
+#[inline(always)]
+fn powers<V: Vector, const M: usize>(dy: &[V; M], point: f32, first: usize, step: usize) -> V {
+    let mut sum = dy[first].multiply(V::splat(point.powi(first as i32)));
+    let mut i = first + step;
+    while i < M {
+        sum = scaled(sum, point.powi(i as i32), dy[i]);
+        i += step;
+    }
+    sum
 }
 
 /// G: row p gives point p from a kernel of `R` values. It holds what [`input`] leaves out: the reciprocal of the product
@@ -103,26 +131,28 @@ pub(super) const fn kernel_matrix<const R: usize>() -> [[f32; R]; POINTS] {
 #[inline(always)]
 pub(super) fn kernel<V: Vector, const R: usize>(w: [V; R]) -> [V; POINTS] {
     let g = const { kernel_matrix::<R>() };
-    std::array::from_fn(|p| {
-        let mut sum = w[0].multiply(V::splat(g[p][0]));
+    let mut points = [w[0]; POINTS];
+    for (point, g) in points.iter_mut().zip(&g) {
+        *point = w[0].multiply(V::splat(g[0]));
         for j in 1..R {
-            sum = scaled(sum, g[p][j], w[j]);
+            *point = scaled(*point, g[j], w[j]);
         }
-        sum
-    })
+    }
+    points
 }
 
 /// Gt, the transpose of [`kernel`].
 #[inline(always)]
 pub(super) fn kernel_gradient<V: Vector, const R: usize>(u: [V; POINTS]) -> [V; R] {
     let g = const { kernel_matrix::<R>() };
-    std::array::from_fn(|j| {
-        let mut sum = u[0].multiply(V::splat(g[0][j]));
+    let mut dw = [u[0]; R];
+    for (j, dw) in dw.iter_mut().enumerate() {
+        *dw = u[0].multiply(V::splat(g[0][j]));
         for p in 1..POINTS {
-            sum = scaled(sum, g[p][j], u[p]);
+            *dw = scaled(*dw, g[p][j], u[p]);
         }
-        sum
-    })
+    }
+    dw
 }
 
 #[cfg(test)]
