@@ -15,7 +15,9 @@ pub(super) const ROWS: usize = 12;
 /// Rows that one pointer reaches: with one for all, each row's address would wait for the last one's, which is slower than
 /// the multipliers.
 const REACH: usize = 3;
-const HANDS: usize = ROWS / REACH;
+const POINTERS: usize = ROWS / REACH;
+/// Steps of k that factors are asked for ahead of use: as long as the last cache takes.
+const AHEAD: usize = 64;
 /// Columns of a register tile.
 pub(super) const COLUMNS: usize = 2 * LANES;
 
@@ -125,10 +127,17 @@ impl Product<'_> {
         let mut sums = [[V::splat(0.0); N]; R];
         // SAFETY: the caller's promise covers each place read and written below.
         unsafe {
+            // What is added to is needed at the end only, all of it at once.
+            for place in
+                (0..if *accumulate { R * N } else { 0 }).map(|i| (row + i / N) * c.row + column + i % N * LANES)
+            {
+                V::prefetch(c.data.wrapping_add(place));
+            }
             let first = a.data.as_ptr().add(row * a.row);
-            let mut a_at = [first; HANDS];
-            for (hand, a_at) in a_at.iter_mut().enumerate() {
-                *a_at = black_box(first.wrapping_add(hand * REACH * a.row));
+            let mut a_at = [first; POINTERS];
+            for (i, a_at) in a_at.iter_mut().enumerate() {
+                // Opaque, or the compiler makes one pointer of them.
+                *a_at = black_box(first.wrapping_add(i * REACH * a.row));
             }
             let mut b_at = b.data.as_ptr().add(column);
             for _ in 0..*k {
@@ -142,6 +151,10 @@ impl Product<'_> {
                         *sum = a.multiply_add(b, *sum);
                     }
                 }
+                for i in 0..N {
+                    V::prefetch(b_at.wrapping_add(AHEAD * self.b.row + i * LANES));
+                }
+                V::prefetch(a_at[0].wrapping_add(AHEAD * a.column));
                 for a_at in &mut a_at {
                     *a_at = a_at.wrapping_add(a.column);
                 }
