@@ -65,7 +65,7 @@ pub(super) fn kept(g: &Geometry, fast: bool) -> usize {
 /// Buffers beside the output and [`kept`] that the forward takes on `threads` threads: the columns of a piece each.
 pub(super) fn workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usize> {
     if let Some(tiles) = Tiles::forward(g).filter(|_| fast) {
-        return tiles.workspace().to_vec();
+        return tiles.workspace(threads);
     }
     let rows = g.n * g.output[0] * g.output[1];
     let piece = piece_rows(g, rows);
@@ -75,7 +75,7 @@ pub(super) fn workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usize> 
 /// As [`workspace`], for dx.
 pub(super) fn dx_workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usize> {
     if let Some(tiles) = Tiles::backward(g).filter(|_| fast) {
-        return tiles.with_kernels();
+        return std::iter::once(tiles.kernels()).chain(tiles.workspace(threads)).collect();
     }
     let piece = piece_rows(g, g.output[0] * g.output[1]);
     vec![buffer_len(g, piece); threads.min(g.n)]
@@ -84,7 +84,7 @@ pub(super) fn dx_workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usiz
 /// As [`workspace`], for dw: the partial sums, and the columns of a piece each.
 pub(super) fn dw_workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usize> {
     if let Some(tiles) = Tiles::weights(g).filter(|_| fast) {
-        return tiles.with_kernels();
+        return tiles.gradient_workspace(threads);
     }
     let (rows, width) = (g.n * g.output[0] * g.output[1], padded_patch(g));
     let piece = piece_rows(g, rows);

@@ -4,60 +4,151 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::forward::{AHEAD, tasks};
+use super::inputs::TransformInputs;
 use super::transform::{POINTS, TILE, column, kernel_gradient, output_gradient};
 use super::{Kernel, Layout, Parts, Tiles};
 use crate::cpu::simd::{LANES, Vector, Work, dispatch};
 use crate::cpu::tile::{ROWS, Strided, Target, product};
 use crate::{Cpu, Result};
 
+/// Tiles that one task transforms, at most.
+const TASK: usize = 6;
+/// Tasks that there are at least, if there are as many tiles: work for that many threads.
+const MIN_TASKS: usize = 16;
 /// Output channels of a point that one task sums.
 const OUTPUTS: usize = 8 * ROWS;
+/// Values of all sums that threads make apart, at most: 64 MiB. What one thread alone reads and writes need not come from
+/// another, which may be far away, and none waits; but sums of more than a few MiB a thread push out all else.
+const APART_VALUES: usize = 1 << 24;
+/// Parts of the tiles that are summed apart, at most.
+const MOST_PARTS: usize = 16;
+/// Fewer sums than these, of all parts and groups, do not occupy the threads.
+const LEAST_SUMS: usize = 8;
 
 impl Tiles {
-    /// dw `[out][R][R][in / groups]` from x and dy. Sums run over tiles in their order, block by block.
+    /// Parts of the tiles whose sums are made apart, by one thread each; 1 if all threads make the only sums together.
+    fn sums(&self) -> usize {
+        let parts = (APART_VALUES / self.sum_values().max(1)).min(MOST_PARTS).min(self.tiles().div_ceil(self.block));
+        if parts * self.groups < LEAST_SUMS { 1 } else { parts.max(1) }
+    }
+
+    /// Values of the sums of one part: `[group][point][out][in]`.
+    fn sum_values(&self) -> usize {
+        let [inner, outer] = self.group();
+        self.groups * TILE * outer * inner
+    }
+
+    /// Values of the points and of the gradients of a block.
+    fn gradient_block(&self) -> [usize; 2] {
+        self.group().map(|channels| Layout::new(self.block, channels).len)
+    }
+
+    /// Buffers that [`weights_gradient`](Self::weights_gradient) takes on `threads` threads.
+    pub fn gradient_workspace(&self, threads: usize) -> Vec<usize> {
+        let parts = self.sums();
+        let blocks = if parts == 1 { 1 } else { threads.min(parts * self.groups) };
+        std::iter::once(parts * self.sum_values()).chain(self.gradient_block().repeat(blocks)).collect()
+    }
+
+    /// dw `[out][R][R][in / groups]` from x and dy. Sums run over the tiles of a part in their order, block by block, then
+    /// over parts.
     pub fn weights_gradient(&self, cpu: &Cpu<f32>, x: &[f32], dy: &[f32], dw: &mut [f32]) -> Result<()> {
-        let (sums, [points, gradients]) = (self.kernels(), self.workspace());
-        let (mut sums, mut points, mut gradients) = (cpu.take(sums)?, cpu.take(points)?, cpu.take(gradients)?);
-        let (sums, points, gradients) = (sums.make_mut()?, points.make_mut()?, gradients.make_mut()?);
-        for start in (0..self.tiles()).step_by(self.block) {
-            let block = start..(start + self.block).min(self.tiles());
-            self.transform_inputs(x, block.clone(), points);
-            self.transform_gradients(dy, block.clone(), gradients);
-            self.add_products(block.len(), points, gradients, sums, start > 0);
-        }
-        let (sums, inner) = (&*sums, self.group()[0]);
+        assert!(x.len() >= self.n * self.input.iter().product::<usize>(), "all pictures");
+        let (parts, [inner, outer]) = (self.sums(), self.group());
+        let mut sums = cpu.take(parts * self.sum_values())?;
+        let of_group = sums.make_mut()?.par_chunks_exact_mut(TILE * outer * inner).enumerate();
+        of_group.with_min_len(if parts == 1 { self.groups } else { 1 }).try_for_each(|(i, sums)| {
+            let sum = Sum { tiles: self, x, dy, group: i % self.groups, together: parts == 1 };
+            let [points, gradients] = self.gradient_block();
+            let (mut points, mut gradients) = (cpu.take(points)?, cpu.take(gradients)?);
+            sum.run(self.part(i / self.groups), sums, points.make_mut()?, gradients.make_mut()?);
+            Ok(())
+        })?;
+        let sums = sums.as_slice();
         dw.par_chunks_mut(self.kernel.side().pow(2) * inner).enumerate().for_each(|(output, dw)| {
             dispatch(self.level, KernelGradient { tiles: self, output, sums, dw });
         });
         Ok(())
     }
 
-    /// A block's tiles of dy as gradients at points.
-    fn transform_gradients(&self, dy: &[f32], block: Range<usize>, gradients: &mut [f32]) {
-        let (gradients, layout) = (&Parts::new(gradients), Layout::new(self.block, self.group()[1]));
-        tasks(&block).for_each(|tiles| {
-            let first = block.start;
-            dispatch(self.level, TransformGradients { tiles: self, dy, first, range: tiles, layout, gradients });
+    /// The tiles of a part: whole blocks.
+    fn part(&self, part: usize) -> Range<usize> {
+        let blocks = self.tiles().div_ceil(self.block);
+        let start = |part| part * blocks / self.sums() * self.block;
+        start(part)..start(part + 1).min(self.tiles())
+    }
+}
+
+/// The sums of a group over some tiles.
+struct Sum<'a> {
+    tiles: &'a Tiles,
+    x: &'a [f32],
+    dy: &'a [f32],
+    group: usize,
+    /// Whether all threads make them.
+    together: bool,
+}
+
+impl Sum<'_> {
+    fn run(&self, part: Range<usize>, sums: &mut [f32], points: &mut [f32], gradients: &mut [f32]) {
+        for start in part.clone().step_by(self.tiles.block) {
+            let block = start..(start + self.tiles.block).min(part.end);
+            self.transform_inputs(block.clone(), points);
+            self.transform_gradients(block.clone(), gradients);
+            self.add_products(block.len(), points, gradients, sums, start > part.start);
+        }
+    }
+
+    /// Tasks for all threads, or for this one.
+    fn tasks(&self, len: usize) -> impl IndexedParallelIterator<Item = usize> {
+        (0..len).into_par_iter().with_min_len(if self.together { 1 } else { len })
+    }
+
+    /// The tiles of a block, some for each task.
+    fn ranges(&self, block: Range<usize>) -> impl IndexedParallelIterator<Item = Range<usize>> {
+        let each = (block.len() / MIN_TASKS).clamp(1, TASK);
+        self.tasks(block.len().div_ceil(each)).map(move |task| {
+            let first = block.start + task * each;
+            first..(first + each).min(block.end)
+        })
+    }
+
+    /// A block's tiles as points, in the [`Layout`] of the whole block.
+    fn transform_inputs(&self, block: Range<usize>, points: &mut [f32]) {
+        let (&Self { tiles, x, group, .. }, inner, first) = (self, self.tiles.group()[0], block.start);
+        let (points, layout) = (&Parts::new(points), Layout::new(tiles.block, inner));
+        self.ranges(block).for_each(|range| {
+            let channels = group * inner..(group + 1) * inner;
+            dispatch(tiles.level, TransformInputs { tiles, x, first, range, channels, layout, points });
         });
     }
 
-    /// sums `[group][point][out][in]` = or += gradients transposed times points, over `tiles` tiles.
+    /// A block's tiles of dy as gradients at points.
+    fn transform_gradients(&self, block: Range<usize>, gradients: &mut [f32]) {
+        let (&Self { tiles, dy, group, .. }, outer, first) = (self, self.tiles.group()[1], block.start);
+        let (gradients, layout) = (&Parts::new(gradients), Layout::new(tiles.block, outer));
+        self.ranges(block).for_each(|range| {
+            let channels = group * outer..(group + 1) * outer;
+            dispatch(tiles.level, TransformGradients { tiles, dy, first, range, channels, layout, gradients });
+        });
+    }
+
+    /// sums `[point][out][in]` = or += gradients transposed times points, over `tiles` tiles.
     fn add_products(&self, tiles: usize, points: &[f32], gradients: &[f32], sums: &mut [f32], accumulate: bool) {
-        let [inner, outer] = self.group();
-        let [right, left] = self.group().map(|channels| Layout::new(self.block, channels));
-        let parts = outer.div_ceil(OUTPUTS);
+        let [inner, outer] = self.tiles.group();
+        let [right, left] = self.tiles.group().map(|channels| Layout::new(self.tiles.block, channels));
+        let pieces = outer.div_ceil(OUTPUTS);
         let sums = &Parts::new(sums);
-        (0..self.groups * TILE * parts).into_par_iter().for_each(|task| {
-            let (group, point, first) = (task / parts / TILE, task / parts % TILE, task % parts * OUTPUTS);
+        self.tasks(TILE * pieces).for_each(|task| {
+            let (point, first) = (task / pieces, task % pieces * OUTPUTS);
             let m = OUTPUTS.min(outer - first);
-            let a = Strided { data: &gradients[left.at(group, point, 0) + first..], row: 1, column: left.row };
-            let b = Strided { data: &points[right.at(group, point, 0)..], row: right.row, column: 1 };
+            let a = Strided { data: &gradients[left.at(point, 0) + first..], row: 1, column: left.row };
+            let b = Strided { data: &points[right.at(point, 0)..], row: right.row, column: 1 };
             // SAFETY: these rows of the sums belong to this task.
-            let sums = unsafe { sums.part((task / parts * outer + first) * inner, m * inner) };
+            let sums = unsafe { sums.part((point * outer + first) * inner, m * inner) };
             let c = Target { data: sums.as_mut_ptr(), len: sums.len(), row: inner };
             // SAFETY: as above.
-            unsafe { product(self.level, [m, inner, tiles], a, b, c, accumulate) };
+            unsafe { product(self.tiles.level, [m, inner, tiles], a, b, c, accumulate) };
         });
     }
 }
@@ -69,6 +160,8 @@ struct TransformGradients<'a> {
     /// The block's first tile.
     first: usize,
     range: Range<usize>,
+    /// Those of a group.
+    channels: Range<usize>,
     layout: Layout,
     gradients: &'a Parts<'a>,
 }
@@ -88,19 +181,19 @@ impl Work for TransformGradients<'_> {
 impl TransformGradients<'_> {
     #[inline(always)]
     fn tiles_of<V: Vector, const M: usize>(&self) {
-        let Self { tiles, dy, first, layout, gradients, .. } = self;
-        let ([oh, ow, out], outer) = (tiles.output, tiles.group()[1]);
+        let Self { tiles, dy, first, channels, layout, gradients, .. } = self;
+        let [oh, ow, out] = tiles.output;
         let mut half = [[V::splat(0.0); POINTS]; M];
         for tile in self.range.clone() {
             let [picture, top, left] = tiles.place(tile);
             let [rows, columns] = [M.min(oh - top), M.min(ow - left)];
-            for channel in (0..out).step_by(LANES) {
-                let at = layout.at(channel / outer, 0, tile - first) + channel % outer;
-                for point in 0..TILE {
-                    V::prefetch(gradients.near(at + point * layout.point + AHEAD));
-                }
+            for channel in channels.clone().step_by(LANES) {
+                let at = layout.at(0, tile - first) + channel - channels.start;
                 for (i, half) in half.iter_mut().enumerate() {
                     let start = ((picture * oh + top + i) * ow + left) * out + channel;
+                    for j in M..2 * M {
+                        V::prefetch(dy.as_ptr().wrapping_add(start + j * out));
+                    }
                     let mut row = [V::splat(0.0); M];
                     for (j, value) in row.iter_mut().enumerate() {
                         if i < rows && j < columns {
@@ -123,6 +216,7 @@ impl TransformGradients<'_> {
 struct KernelGradient<'a> {
     tiles: &'a Tiles,
     output: usize,
+    /// Of each part: `[group][point][out][in]`.
     sums: &'a [f32],
     dw: &'a mut [f32],
 }
@@ -144,13 +238,15 @@ impl KernelGradient<'_> {
     fn of_side<V: Vector, const R: usize>(self) {
         let Self { tiles, output, sums, dw } = self;
         let [inner, outer] = tiles.group();
-        let sums = &sums[(output / outer * TILE * outer + output % outer) * inner..];
+        let first = (output / outer * TILE * outer + output % outer) * inner;
         let mut half = [[V::splat(0.0); R]; POINTS];
         for channel in (0..inner).step_by(LANES) {
             for (p, half) in half.iter_mut().enumerate() {
                 let mut row = [V::splat(0.0); POINTS];
-                for (q, value) in row.iter_mut().enumerate() {
-                    *value = V::of(&sums[(p * POINTS + q) * outer * inner + channel..]);
+                for sums in sums.chunks_exact(tiles.sum_values()) {
+                    for (q, value) in row.iter_mut().enumerate() {
+                        *value = value.add(V::of(&sums[first + (p * POINTS + q) * outer * inner + channel..]));
+                    }
                 }
                 *half = kernel_gradient(row);
             }

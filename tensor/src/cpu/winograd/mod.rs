@@ -6,13 +6,17 @@
 //! `f32` the transforms cost about one more digit than plain sums: errors stay below 1e-5 of the terms' absolute sum,
 //! and [`Algorithms::Exact`](super::Algorithms::Exact) does without.
 //!
-//! All threads work on one block of tiles at a time, so that its transformed inputs and products stay in the last cache
-//! and the transformed kernels are read once a block. A point's factors fit in the second cache.
+//! Each thread works on a block of tiles of its own, for outputs and dx on a panel of output channels at a time, so that the
+//! panel's products stay in its second cache. Only for dw of many channels, whose sums are too large for each thread to have
+//! its own, all threads work on one block.
 
 #![allow(clippy::needless_range_loop, reason = "columns of small matrices")]
 
 mod forward;
 mod gradient;
+mod inputs;
+mod kernels;
+mod outputs;
 #[cfg(test)]
 mod tests;
 mod transform;
@@ -61,13 +65,12 @@ pub(super) struct Tiles {
     block: usize,
 }
 
-/// Values of a block's transformed inputs and products, at most: 12 MiB. Within that and [`LEAST_VALUES`] they are as many
-/// as those of the transformed kernels, which are read once a block.
-const BLOCK_VALUES: usize = 3 << 20;
-/// The same where products are summed over blocks, so that the sums are read and written less often: 24 MiB.
-const SUMMED_VALUES: usize = 6 << 20;
-/// No fewer than these: 4 MiB.
-const LEAST_VALUES: usize = 1 << 20;
+/// Tiles that a thread works on at a time: the transformed kernels are read once for all of them, and their points and
+/// products are to stay in the second cache.
+const BLOCK_TILES: usize = 48;
+/// The same where their products are summed: the sums, as large as the transformed kernels, are read and written once a
+/// block.
+const SUMMED_TILES: usize = 96;
 /// Transforming kernels each time does not pay for fewer tiles than this.
 const MIN_TILES: usize = 96;
 /// Where a picture's multiplications are fewer by this factor, it pays for a single picture: what is made of weights that
@@ -77,7 +80,7 @@ const MIN_SAVING: usize = 2;
 impl Tiles {
     /// The tiles of a convolution, if they pay.
     pub fn forward(g: &Geometry) -> Option<Self> {
-        let tiles = Self::of(g, BLOCK_VALUES)?;
+        let tiles = Self::of(g)?;
         match tiles.saving() >= MIN_SAVING {
             true => Some(tiles.within_a_block()),
             false => tiles.if_it_pays(),
@@ -86,7 +89,7 @@ impl Tiles {
 
     /// The convolution that gives dx from dy: the kernels turned by 180 degrees, inputs and outputs exchanged.
     pub fn backward(g: &Geometry) -> Option<Self> {
-        let forward = Self::of(g, BLOCK_VALUES)?;
+        let forward = Self::of(g)?;
         let reach = forward.kernel.side() - 1;
         let pads = [reach.checked_sub(g.padding.top)?, reach.checked_sub(g.padding.left)?];
         Self { input: g.output, output: g.input, pads, ..forward }.if_it_pays()
@@ -94,10 +97,11 @@ impl Tiles {
 
     /// The tiles of a convolution as dw sees them.
     pub fn weights(g: &Geometry) -> Option<Self> {
-        Self::of(g, SUMMED_VALUES)?.if_it_pays()
+        let tiles = Self::of(g)?;
+        Self { block: SUMMED_TILES, ..tiles }.if_it_pays()
     }
 
-    fn of(g: &Geometry, most_values: usize) -> Option<Self> {
+    fn of(g: &Geometry) -> Option<Self> {
         let kernel = match g.kernel {
             [3, 3] => Kernel::Three,
             [5, 5] => Kernel::Five,
@@ -107,10 +111,7 @@ impl Tiles {
         if g.stride != [1, 1] || !whole(g.input[2]) || !whole(g.output[2]) {
             return None;
         }
-        let kernels = TILE * g.input[2] * g.output[2] / g.groups;
-        let fit = kernels.clamp(LEAST_VALUES, most_values) / (TILE * (g.input[2] + g.output[2]));
-        let block = (fit / BLOCK_STEP * BLOCK_STEP).max(BLOCK_STEP);
-        let pads = [g.padding.top, g.padding.left];
+        let (pads, block) = ([g.padding.top, g.padding.left], BLOCK_TILES);
         Some(Self { level: level(), kernel, n: g.n, input: g.input, output: g.output, pads, groups: g.groups, block })
     }
 
@@ -153,27 +154,24 @@ impl Tiles {
     }
 }
 
-/// Blocks are whole steps of this many tiles: rows of the product's register tile, twice.
-const BLOCK_STEP: usize = 24;
-
-/// Where a block's points lie: `[group][point][tile][channel]`, with gaps that keep rows and points from falling on the
+/// Where the points of a block and a group lie: `[point][tile][channel]`, with gaps that keep rows and points from falling on the
 /// same sets of a cache.
 #[derive(Clone, Copy, Debug)]
 struct Layout {
     row: usize,
     point: usize,
-    group: usize,
+    len: usize,
 }
 
 impl Layout {
     fn new(tiles: usize, channels: usize) -> Self {
         let row = if channels.is_multiple_of(4 * LANES) { channels + LANES } else { channels };
         let point = tiles * row + LANES;
-        Self { row, point, group: TILE * point }
+        Self { row, point, len: TILE * point }
     }
 
-    fn at(&self, group: usize, point: usize, tile: usize) -> usize {
-        group * self.group + point * self.point + tile * self.row
+    fn at(&self, point: usize, tile: usize) -> usize {
+        point * self.point + tile * self.row
     }
 }
 
@@ -193,12 +191,6 @@ unsafe impl Sync for Parts<'_> {}
 impl<'a> Parts<'a> {
     fn new(slice: &'a mut [f32]) -> Self {
         Self { data: slice.as_mut_ptr(), len: slice.len(), slice: std::marker::PhantomData }
-    }
-
-    /// Where the values from `start` on are, for a hint.
-    #[inline(always)]
-    fn near(&self, start: usize) -> *const f32 {
-        self.data.wrapping_add(start)
     }
 
     /// One vector at each of a tile's points, from `at` on.

@@ -55,8 +55,8 @@ impl Case {
         [y, dx, dw].map(|v| cpu.download(&v).expect("values"))
     }
 
-    fn fast(&self, level: Level) -> [Vec<f32>; 3] {
-        let cpu = Cpu::<f32>::new(2).expect("threads");
+    fn fast(&self, level: Level, threads: usize) -> [Vec<f32>; 3] {
+        let cpu = Cpu::<f32>::new(threads).expect("threads");
         let [mut y, mut dx, mut dw] = [self.dy.len(), self.x.len(), self.w.len()].map(|len| vec![f32::NAN; len]);
         // Blocks that the tiles are no multiple of.
         let at = |tiles: Option<Tiles>| Tiles { level, block: 30, ..tiles.expect("tiles") };
@@ -75,8 +75,12 @@ impl Case {
     fn check(&self) {
         let exact = self.exact();
         for level in levels() {
-            for ((what, got), exact) in ["y", "dx", "dw"].iter().zip(self.fast(level)).zip(&exact) {
-                assert_near(&format!("{level:?}, {what} of {:?}", self.g), &got, exact);
+            let results = self.fast(level, 2);
+            for ((what, got), exact) in ["y", "dx", "dw"].iter().zip(&results).zip(&exact) {
+                assert_near(&format!("{level:?}, {what} of {:?}", self.g), got, exact);
+            }
+            for threads in [1, 5] {
+                assert!(self.fast(level, threads) == results, "{level:?}, {threads} threads give other bits");
             }
         }
     }
@@ -88,6 +92,8 @@ fn three_by_three() {
     let uneven = Padding { top: 2, bottom: 0, left: 0, right: 1 };
     Case::new(3, 6, [17, 22], [64, 32], 2, uneven).check();
     Case::new(3, 100, [3, 4], [16, 16], 1, Padding::default()).check();
+    // More than a panel of outputs, and a last one of half the columns.
+    Case::new(3, 11, [13, 13], [16, 144], 1, Padding::all(1)).check();
 }
 
 #[test]

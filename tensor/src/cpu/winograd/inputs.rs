@@ -1,0 +1,91 @@
+//! Tiles of inputs as points.
+
+use std::ops::Range;
+
+use super::transform::{POINTS, column, input};
+use super::{Layout, Parts, Tiles};
+use crate::cpu::simd::{LANES, Vector, Work};
+
+/// Bt x B of some tiles.
+pub(super) struct TransformInputs<'a> {
+    pub tiles: &'a Tiles,
+    /// All pictures.
+    pub x: &'a [f32],
+    /// The block's first tile.
+    pub first: usize,
+    pub range: Range<usize>,
+    /// Those of a group.
+    pub channels: Range<usize>,
+    pub layout: Layout,
+    pub points: &'a Parts<'a>,
+}
+
+/// A tile's inputs, some of them outside the picture.
+struct Window {
+    /// Where in x the first one would be.
+    first: usize,
+    /// Those in the picture.
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+impl Window {
+    #[inline(always)]
+    fn new(tiles: &Tiles, tile: usize) -> Self {
+        let ([h, w, c], [pad_y, pad_x], [picture, top, left]) = (tiles.input, tiles.pads, tiles.place(tile));
+        let y = (picture * h + top).wrapping_sub(pad_y);
+        let first = y.wrapping_mul(w).wrapping_add(left).wrapping_sub(pad_x).wrapping_mul(c);
+        Self { first, rows: within(top, pad_y, h), columns: within(left, pad_x, w) }
+    }
+
+    #[inline(always)]
+    fn has_all_columns(&self) -> bool {
+        self.columns.start == 0 && self.columns.end == POINTS
+    }
+}
+
+/// Which of the [`POINTS`] places from `start` on lie within `len`, which begins behind the padding.
+#[inline(always)]
+fn within(start: usize, pad: usize, len: usize) -> Range<usize> {
+    pad.saturating_sub(start)..(len + pad).saturating_sub(start).min(POINTS)
+}
+
+impl Work for TransformInputs<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { tiles, x, first, range, channels, layout, points } = self;
+        let [_, width, c] = tiles.input;
+        let mut half = [[V::splat(0.0); POINTS]; POINTS];
+        for tile in range {
+            let window = Window::new(tiles, tile);
+            for channel in channels.clone().step_by(LANES) {
+                let at = layout.at(0, tile - first) + channel - channels.start;
+                for (i, half) in half.iter_mut().enumerate() {
+                    for j in POINTS..POINTS + tiles.kernel.outputs() {
+                        let place = window.first.wrapping_add((i * width + j) * c + channel);
+                        V::prefetch(x.as_ptr().wrapping_add(place));
+                    }
+                    let mut row = [V::splat(0.0); POINTS];
+                    if window.rows.contains(&i) {
+                        let start = x.as_ptr().wrapping_add(window.first.wrapping_add(i * width * c + channel));
+                        for (j, value) in row.iter_mut().enumerate() {
+                            if window.has_all_columns() || window.columns.contains(&j) {
+                                // SAFETY: a place in a picture and a vector of its channels; all pictures are in x, as
+                                // `run` and `weights_gradient` asserted.
+                                *value = unsafe { V::load(start.wrapping_add(j * c)) };
+                            }
+                        }
+                    }
+                    *half = input(row);
+                }
+                // SAFETY: this tile's points belong to this task.
+                let points = unsafe { points.tile(at, layout) };
+                for q in 0..POINTS {
+                    points.put(q, input(column(&half, q)));
+                }
+            }
+        }
+    }
+}

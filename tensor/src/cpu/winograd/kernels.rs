@@ -1,0 +1,158 @@
+//! Kernels as points.
+
+use rayon::prelude::*;
+
+use super::forward::{Operands, PANEL};
+use super::transform::{POINTS, TILE, column, kernel};
+use super::{Kernel, Parts, Tiles};
+use crate::cpu::Buffer;
+use crate::cpu::simd::{LANES, Vector, Work, dispatch};
+use crate::cpu::tile::COLUMNS;
+use crate::{Cpu, Result};
+
+/// Channels, on either side, of the kernels that one task transforms.
+const CHANNELS: usize = LANES;
+
+/// Where the transformed kernels of a group and a panel lie: `[point][COLUMNS of the panel][in][output]`, the last columns
+/// as many as are left.
+pub(super) struct Places {
+    first: usize,
+    /// From one point to the next: with a gap, or they would fall on the same sets of the caches.
+    step: usize,
+}
+
+impl Places {
+    pub fn point(&self, point: usize) -> usize {
+        self.first + point * self.step
+    }
+}
+
+impl Tiles {
+    /// Values of the transformed kernels.
+    pub fn kernels(&self) -> usize {
+        self.groups * self.kernels_of_group()
+    }
+
+    fn kernels_of_group(&self) -> usize {
+        let [inner, outer] = self.group();
+        TILE * (outer * inner + outer.div_ceil(PANEL) * LANES)
+    }
+
+    /// Those of a group and of the panel that holds output channel `output` of it.
+    pub(super) fn kernel_places(&self, group: usize, output: usize) -> Places {
+        let ([inner, outer], panel) = (self.group(), output / PANEL);
+        let before = TILE * panel * (PANEL * inner + LANES);
+        Places {
+            first: group * self.kernels_of_group() + before,
+            step: PANEL.min(outer - panel * PANEL) * inner + LANES,
+        }
+    }
+
+    /// The transformed kernels, those of weights that do not change kept beside them. At batch 1 transforming them takes
+    /// as long as all the rest.
+    pub(super) fn transformed_kernels(&self, cpu: &Cpu<f32>, operands: &Operands<'_>) -> Result<Buffer<f32>> {
+        let make = || {
+            let mut kernels = cpu.take(self.kernels())?;
+            self.transform_kernels(operands, kernels.make_mut()?);
+            Ok(kernels)
+        };
+        if operands.turned {
+            return make();
+        }
+        let [inner, outer] = self.group();
+        let kept = operands.w.kept().again([self.kernel.side(), self.groups, inner, outer], make)?;
+        kept.map_or_else(make, Ok)
+    }
+
+    /// Transformed kernels, `[group][panel]` and then as [`Places`] says.
+    fn transform_kernels(&self, operands: &Operands<'_>, kernels: &mut [f32]) {
+        let [inner, outer] = self.group();
+        let per_group = [inner / CHANNELS, outer / CHANNELS];
+        let kernels = &Parts::new(kernels);
+        (0..self.groups * per_group[0] * per_group[1]).into_par_iter().for_each(|task| {
+            let (group, rest) = (task / (per_group[0] * per_group[1]), task % (per_group[0] * per_group[1]));
+            let from = [rest % per_group[0] * CHANNELS, rest / per_group[0] * CHANNELS];
+            let work = TransformKernels { tiles: self, operands, group, from, kernels };
+            dispatch(self.level, work);
+        });
+    }
+}
+
+/// G w Gt of [`CHANNELS`] x [`CHANNELS`] kernels.
+struct TransformKernels<'a> {
+    tiles: &'a Tiles,
+    operands: &'a Operands<'a>,
+    group: usize,
+    /// The first input and output channel within the group.
+    from: [usize; 2],
+    kernels: &'a Parts<'a>,
+}
+
+impl Work for TransformKernels<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        match self.tiles.kernel {
+            Kernel::Three => self.of_side::<V, 3, 9>(),
+            Kernel::Five => self.of_side::<V, 5, 25>(),
+        }
+    }
+}
+
+impl TransformKernels<'_> {
+    #[inline(always)]
+    fn of_side<V: Vector, const R: usize, const AREA: usize>(&self) {
+        let Self { tiles, group, from, .. } = *self;
+        let [inner, outer] = tiles.group();
+        let mut kernels = [[[0.0f32; CHANNELS]; CHANNELS]; AREA];
+        self.gather(&mut kernels);
+        let (places, panel) = (tiles.kernel_places(group, from[1]), from[1] / PANEL * PANEL);
+        let columns = from[1] / COLUMNS * COLUMNS;
+        let width = COLUMNS.min(outer - columns);
+        let mut half = [[V::splat(0.0); POINTS]; R];
+        for i in 0..CHANNELS {
+            for (half, kernels) in half.iter_mut().zip(kernels.chunks_exact(R)) {
+                let mut row = [V::splat(0.0); R];
+                for (value, kernels) in row.iter_mut().zip(kernels) {
+                    *value = V::of(&kernels[i]);
+                }
+                *half = kernel(row);
+            }
+            for q in 0..POINTS {
+                for (p, value) in kernel(column(&half, q)).into_iter().enumerate() {
+                    let at = places.point(p * POINTS + q) + (columns - panel) * inner + (from[0] + i) * width + from[1]
+                        - columns;
+                    // SAFETY: these channels' kernels belong to this task.
+                    value.put(unsafe { self.kernels.part(at, LANES) });
+                }
+            }
+        }
+    }
+
+    /// `[place][in][out]` from weights that lie `[out][place][in]` as the forward has them.
+    #[inline(always)]
+    fn gather<const AREA: usize>(&self, kernels: &mut [[[f32; CHANNELS]; CHANNELS]; AREA]) {
+        let Self { tiles, operands, group, from, .. } = *self;
+        let [inner, outer] = tiles.group();
+        if operands.turned {
+            let w = &operands.w.as_slice()[group * outer * inner * AREA..];
+            for (place, kernels) in kernels.iter_mut().enumerate() {
+                for (i, kernels) in kernels.iter_mut().enumerate() {
+                    let at = ((from[0] + i) * AREA + AREA - 1 - place) * outer + from[1];
+                    kernels.copy_from_slice(&w[at..at + CHANNELS]);
+                }
+            }
+        } else {
+            let w = &operands.w.as_slice()[group * outer * inner * AREA..];
+            for o in 0..CHANNELS {
+                for (place, kernels) in kernels.iter_mut().enumerate() {
+                    let w = &w[((from[1] + o) * AREA + place) * inner + from[0]..][..CHANNELS];
+                    for (kernels, &w) in kernels.iter_mut().zip(w) {
+                        kernels[o] = w;
+                    }
+                }
+            }
+        }
+    }
+}
