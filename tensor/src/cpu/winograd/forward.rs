@@ -59,7 +59,7 @@ impl Tiles {
 
     /// y from x, written in full.
     pub fn run(&self, cpu: &Cpu<f32>, operands: &Operands<'_>, y: &mut [f32]) -> Result<()> {
-        assert!(operands.x.len() >= self.n * self.input.iter().product::<usize>(), "all pictures");
+        assert!(operands.x.len() >= self.pictures(), "all pictures");
         assert!(y.len() >= self.n * self.output.iter().product::<usize>(), "all pictures");
         let kernels = self.transformed_kernels(cpu, operands)?;
         let (threads, next) = (cpu.threads(), AtomicUsize::new(0));

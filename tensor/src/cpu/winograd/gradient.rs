@@ -53,7 +53,8 @@ impl Tiles {
     /// dw `[out][R][R][in / groups]` from x and dy. Sums run over the tiles of a part in their order, block by block, then
     /// over parts.
     pub fn weights_gradient(&self, cpu: &Cpu<f32>, x: &[f32], dy: &[f32], dw: &mut [f32]) -> Result<()> {
-        assert!(x.len() >= self.n * self.input.iter().product::<usize>(), "all pictures");
+        assert!(x.len() >= self.pictures(), "all pictures");
+        assert!(dy.len() >= self.n * self.output.iter().product::<usize>(), "all gradients");
         let (parts, [inner, outer]) = (self.sums(), self.group());
         let mut sums = cpu.take(parts * self.sum_values())?;
         let of_group = sums.make_mut()?.par_chunks_exact_mut(TILE * outer * inner).enumerate();
@@ -65,7 +66,7 @@ impl Tiles {
             Ok(())
         })?;
         let sums = sums.as_slice();
-        dw.par_chunks_mut(self.kernel.side().pow(2) * inner).enumerate().for_each(|(output, dw)| {
+        dw.par_chunks_mut(self.patch()).enumerate().for_each(|(output, dw)| {
             dispatch(self.level, KernelGradient { tiles: self, output, sums, dw });
         });
         Ok(())
@@ -253,7 +254,17 @@ impl KernelGradient<'_> {
             for j in 0..R {
                 let column = kernel_gradient::<V, R>(column(&half, j));
                 for (i, value) in column.into_iter().enumerate() {
-                    value.put(&mut dw[(i * R + j) * inner + channel..]);
+                    let Some(fold) = &tiles.fold else {
+                        value.put(&mut dw[(i * R + j) * inner + channel..]);
+                        continue;
+                    };
+                    let mut lanes = [0.0; LANES];
+                    value.put(&mut lanes);
+                    for (lane, value) in lanes.into_iter().enumerate() {
+                        if let Some(at) = fold.place([i, j], channel + lane) {
+                            dw[at] = value;
+                        }
+                    }
                 }
             }
         }

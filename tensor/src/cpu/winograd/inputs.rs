@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::fold::TILE_VALUES;
 use super::transform::{POINTS, column, input};
 use super::{Layout, Parts, Tiles};
 use crate::cpu::simd::{LANES, Vector, Work};
@@ -58,8 +59,15 @@ impl Work for TransformInputs<'_> {
         let Self { tiles, x, first, range, channels, layout, points } = self;
         let [_, width, c] = tiles.input;
         let mut half = [[V::splat(0.0); POINTS]; POINTS];
+        let mut folded = [0.0; TILE_VALUES];
         for tile in range {
-            let window = Window::new(tiles, tile);
+            let (x, width, window) = match &tiles.fold {
+                None => (x, width, Window::new(tiles, tile)),
+                Some(fold) => {
+                    tiles.fold::<V>(fold, x, tile, &mut folded);
+                    (&folded[..], POINTS, Window { first: 0, rows: 0..POINTS, columns: 0..POINTS })
+                }
+            };
             for channel in channels.clone().step_by(LANES) {
                 let at = layout.at(0, tile - first) + channel - channels.start;
                 for (i, half) in half.iter_mut().enumerate() {
@@ -72,8 +80,8 @@ impl Work for TransformInputs<'_> {
                         let start = x.as_ptr().wrapping_add(window.first.wrapping_add(i * width * c + channel));
                         for (j, value) in row.iter_mut().enumerate() {
                             if window.has_all_columns() || window.columns.contains(&j) {
-                                // SAFETY: a place in a picture and a vector of its channels; all pictures are in x, as
-                                // `run` and `weights_gradient` asserted.
+                                // SAFETY: a place in a picture, or in the folded tile, and a vector of its channels; all
+                                // pictures are in x, as `run` and `weights_gradient` asserted.
                                 *value = unsafe { V::load(start.wrapping_add(j * c)) };
                             }
                         }

@@ -59,8 +59,8 @@ impl Tiles {
         if operands.turned {
             return make();
         }
-        let [inner, outer] = self.group();
-        let kept = operands.w.kept().again([self.kernel.side(), self.groups, inner, outer], make)?;
+        let stride = self.fold.map_or(1, |fold| fold.stride);
+        let kept = operands.w.kept().again([self.kernel.side(), stride, self.groups, self.group()[0]], make)?;
         kept.map_or_else(make, Ok)
     }
 
@@ -135,7 +135,18 @@ impl TransformKernels<'_> {
     fn gather<const AREA: usize>(&self, kernels: &mut [[[f32; CHANNELS]; CHANNELS]; AREA]) {
         let Self { tiles, operands, group, from, .. } = *self;
         let [inner, outer] = tiles.group();
-        if operands.turned {
+        if let Some(fold) = &tiles.fold {
+            let (w, patch, side) = (operands.w.as_slice(), fold.patch(), tiles.kernel.side());
+            for (place, kernels) in kernels.iter_mut().enumerate() {
+                for (i, kernels) in kernels.iter_mut().enumerate() {
+                    if let Some(at) = fold.place([place / side, place % side], from[0] + i) {
+                        for (o, value) in kernels.iter_mut().enumerate() {
+                            *value = w[(from[1] + o) * patch + at];
+                        }
+                    }
+                }
+            }
+        } else if operands.turned {
             let w = &operands.w.as_slice()[group * outer * inner * AREA..];
             for (place, kernels) in kernels.iter_mut().enumerate() {
                 for (i, kernels) in kernels.iter_mut().enumerate() {

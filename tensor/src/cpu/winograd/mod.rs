@@ -1,5 +1,6 @@
 //! Convolutions of 3x3 and 5x5 kernels with fewer multiplications: 49 for 25 outputs instead of 225 (3x3), and for 9
-//! outputs instead of 225 (5x5). AlexNet's maps of 13 and 27 are 3 tiles of 5 less two, and 9 tiles of 3.
+//! outputs instead of 225 (5x5). AlexNet's maps of 13 and 27 are 3 tiles of 5 less two, and 9 tiles of 3. Its first
+//! convolution, 11x11 at stride 4, becomes one of 3x3 by folding 4x4 pixels into one.
 //!
 //! Tiles of 7x7 inputs are transformed, multiplied with the transformed kernels at each of 49 points (a product of
 //! matrices `[tiles, in] [in, out]` a point), and transformed back. Weights' gradients go the same way backwards. In
@@ -12,6 +13,7 @@
 
 #![allow(clippy::needless_range_loop, reason = "columns of small matrices")]
 
+mod fold;
 mod forward;
 mod gradient;
 mod inputs;
@@ -23,6 +25,7 @@ mod transform;
 
 use super::simd::{LANES, Level, Vector, level};
 use crate::ops::conv2d::Geometry;
+use fold::Fold;
 pub(super) use forward::Operands;
 use transform::{POINTS, TILE};
 
@@ -47,7 +50,7 @@ impl Kernel {
     }
 }
 
-/// A convolution at stride 1 as tiles see it.
+/// A convolution as tiles see it: at stride 1, if need be after [folding](fold).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tiles {
     level: Level,
@@ -60,6 +63,8 @@ pub(super) struct Tiles {
     output: [usize; 3],
     /// Zeros above and on the left.
     pads: [usize; 2],
+    /// How the input is made of the pictures.
+    fold: Option<Fold>,
     groups: usize,
     /// Tiles that are worked on at a time.
     block: usize,
@@ -89,7 +94,7 @@ impl Tiles {
 
     /// The convolution that gives dx from dy: the kernels turned by 180 degrees, inputs and outputs exchanged.
     pub fn backward(g: &Geometry) -> Option<Self> {
-        let forward = Self::of(g)?;
+        let forward = Self::of(g).filter(|tiles| tiles.fold.is_none())?;
         let reach = forward.kernel.side() - 1;
         let pads = [reach.checked_sub(g.padding.top)?, reach.checked_sub(g.padding.left)?];
         Self { input: g.output, output: g.input, pads, ..forward }.if_it_pays()
@@ -102,17 +107,22 @@ impl Tiles {
     }
 
     fn of(g: &Geometry) -> Option<Self> {
-        let kernel = match g.kernel {
+        let (fold, input, side) = match Fold::of(g) {
+            Some(fold) => (Some(fold), fold.input(g), fold.side(g)),
+            None if g.stride == [1, 1] => (None, g.input, g.kernel),
+            None => return None,
+        };
+        let kernel = match side {
             [3, 3] => Kernel::Three,
             [5, 5] => Kernel::Five,
             _ => return None,
         };
         let whole = |c: usize| c > 0 && (c / g.groups).is_multiple_of(LANES);
-        if g.stride != [1, 1] || !whole(g.input[2]) || !whole(g.output[2]) {
+        if !whole(input[2]) || !whole(g.output[2]) {
             return None;
         }
-        let (pads, block) = ([g.padding.top, g.padding.left], BLOCK_TILES);
-        Some(Self { level: level(), kernel, n: g.n, input: g.input, output: g.output, pads, groups: g.groups, block })
+        let (n, output, pads, groups) = (g.n, g.output, [g.padding.top, g.padding.left], g.groups);
+        Some(Self { level: level(), kernel, n, input, output, pads, fold, groups, block: BLOCK_TILES })
     }
 
     fn if_it_pays(self) -> Option<Self> {
@@ -125,8 +135,18 @@ impl Tiles {
 
     /// Multiplications of a picture by those of its tiles, rounded down.
     fn saving(&self) -> usize {
-        let plain = self.output[0] * self.output[1] * self.kernel.side().pow(2);
-        plain / (TILE * self.a_picture()).max(1)
+        let patch = self.fold.map_or(self.kernel.side().pow(2) * self.input[2], |fold| fold.patch());
+        self.output[0] * self.output[1] * patch / (TILE * self.a_picture() * self.input[2]).max(1)
+    }
+
+    /// Values of all pictures.
+    fn pictures(&self) -> usize {
+        self.n * self.fold.map_or(self.input, |fold| fold.picture).iter().product::<usize>()
+    }
+
+    /// Values of one kernel, and of one output channel of dw.
+    fn patch(&self) -> usize {
+        self.fold.map_or(self.kernel.side().pow(2) * self.group()[0], |fold| fold.patch())
     }
 
     /// Rows and columns of tiles in a picture.

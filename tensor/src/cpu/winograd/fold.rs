@@ -1,0 +1,107 @@
+//! Convolutions at a larger stride as ones at stride 1: each square of stride x stride pixels becomes one pixel with as many
+//! times the channels, `[row][column][channel]` of the square, and kernels, with zeros after their last rows and columns,
+//! likewise. The paper's first layer, 11x11 at stride 4 on 3 channels, becomes 3x3 on 48.
+
+use super::Tiles;
+use super::transform::POINTS;
+use crate::cpu::simd::{LANES, Vector};
+use crate::ops::conv2d::Geometry;
+
+/// Values of a row of a square, at most: a vector.
+const ROW: usize = LANES;
+/// Channels of a folded pixel, at most.
+const CHANNELS: usize = 64;
+/// Values of a row of a tile's inputs, read by whole vectors, at most.
+const ROW_VALUES: usize = POINTS * ROW;
+/// Values of a tile's folded inputs, and what the last row, written as a whole vector, is longer.
+pub(super) const TILE_VALUES: usize = POINTS * POINTS * CHANNELS + ROW;
+
+/// How pictures are folded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fold {
+    pub stride: usize,
+    /// Kernel height and width.
+    kernel: [usize; 2],
+    /// Picture height, width and channels.
+    pub picture: [usize; 3],
+}
+
+impl Fold {
+    /// For the convolutions that this is for: of few channels.
+    pub fn of(g: &Geometry) -> Option<Self> {
+        let (stride, [.., c]) = (g.stride[0], g.input);
+        let fits = stride > 1
+            && g.stride[1] == stride
+            && g.groups == 1
+            && stride * c <= ROW
+            && stride * stride * c <= CHANNELS;
+        fits.then_some(Self { stride, kernel: g.kernel, picture: g.input })
+    }
+
+    /// Rows and columns of the folded kernel.
+    pub fn side(&self, g: &Geometry) -> [usize; 2] {
+        g.kernel.map(|side| side.div_ceil(self.stride))
+    }
+
+    /// Height, width and channels of what the folded kernel sees.
+    pub fn input(&self, g: &Geometry) -> [usize; 3] {
+        let [rows, columns] = self.side(g);
+        [g.output[0] + rows - 1, g.output[1] + columns - 1, self.stride * self.stride * g.input[2]]
+    }
+
+    /// Values of a kernel.
+    pub fn patch(&self) -> usize {
+        self.kernel[0] * self.kernel[1] * self.picture[2]
+    }
+
+    /// Where in a kernel `[kh][kw][c]` the value of a channel of a folded kernel's row and column is, if it is one of the
+    /// kernel's.
+    #[inline(always)]
+    pub fn place(&self, [row, column]: [usize; 2], channel: usize) -> Option<usize> {
+        let ([kh, kw], [.., c], stride) = (self.kernel, self.picture, self.stride);
+        let (y, x) = (row * stride + channel / (stride * c), column * stride + channel / c % stride);
+        (y < kh && x < kw).then_some((y * kw + x) * c + channel % c)
+    }
+}
+
+impl Tiles {
+    /// A tile's inputs `[7][7][channels]`, zeros where they are outside the picture.
+    #[inline(always)]
+    pub(super) fn fold<V: Vector>(&self, fold: &Fold, x: &[f32], tile: usize, folded: &mut [f32; TILE_VALUES]) {
+        let (Fold { stride, picture: [h, w, c], .. }, [picture, top, left]) = (*fold, self.place(tile));
+        let (row, first) = (stride * c, left * stride * c);
+        let pad = self.pads[1] * c;
+        // What lies within the picture of a row of the tile's inputs.
+        let columns = pad.saturating_sub(first)..(w * c + pad).saturating_sub(first).min(POINTS * row);
+        let mut edges = [[0.0; ROW_VALUES]; ROW];
+        for i in 0..POINTS {
+            let mut rows: [&[f32]; ROW] = [&[]; ROW];
+            for (dy, edge) in edges.iter_mut().enumerate().take(stride) {
+                let y = ((top + i) * stride + dy).checked_sub(self.pads[0]).filter(|&y| y < h);
+                let start = y.map(|y| (picture * h + y) * w * c + first);
+                // What the next tile has and this one has not.
+                for ahead in (0..self.kernel.outputs() * row).step_by(LANES) {
+                    V::prefetch(x.as_ptr().wrapping_add(start.unwrap_or(0) + POINTS * row + ahead));
+                }
+                let whole = start.filter(|_| columns == (0..POINTS * row)).and_then(|start| start.checked_sub(pad));
+                if let Some(whole) = whole.and_then(|start| x.get(start..start + ROW_VALUES)) {
+                    rows[dy] = whole;
+                    continue;
+                }
+                edge.fill(0.0);
+                if let Some(start) = start.filter(|_| !columns.is_empty()) {
+                    edge[columns.clone()].copy_from_slice(&x[start + columns.start - pad..start + columns.end - pad]);
+                }
+            }
+            for (rows, edge) in rows.iter_mut().zip(&edges).take(stride).filter(|(rows, _)| rows.is_empty()) {
+                *rows = edge;
+            }
+            // In the order in which they lie: what a vector is longer than a row is written over by the next one.
+            for j in 0..POINTS {
+                for (dy, values) in rows.iter().enumerate().take(stride) {
+                    V::of(&values[j * row..]).put(&mut folded[((i * POINTS + j) * stride + dy) * row..]);
+                }
+            }
+        }
+    }
+}
