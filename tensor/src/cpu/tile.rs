@@ -3,8 +3,9 @@
 //!
 //! A tile of [`ROWS`] x [`COLUMNS`] results stays in registers while k runs: with AVX-512, 24 of the 32 registers hold
 //! sums, and each step loads two vectors of b and 12 single values of a for 24 fused multiply-adds, so that the
-//! multipliers are the limit as long as a and b come from the first two caches. With 16 registers of half a vector the
-//! tile is 6 x 16.
+//! multipliers are the limit as long as a and b come from the first two caches. Three vectors of columns that are left go
+//! by 8 rows, also in 24 registers: two and then one would load more than it multiplies. With 16 registers of half a vector
+//! the tile is 6 x 16.
 
 use std::hint::black_box;
 
@@ -20,6 +21,12 @@ const POINTERS: usize = ROWS / REACH;
 const AHEAD: usize = 64;
 /// Columns of a register tile.
 pub(super) const COLUMNS: usize = 2 * LANES;
+
+/// Columns and rows of a register tile where so many columns are left.
+#[inline(always)]
+pub(super) fn shape(left: usize) -> (usize, usize) {
+    if left == 3 * LANES { (left, 8) } else { (COLUMNS.min(left), ROWS) }
+}
 
 /// A factor: value (i, j) is `data[i * row + j * column]`.
 #[derive(Clone, Copy)]
@@ -83,19 +90,21 @@ impl Work for Product<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let [m, n, _] = self.size;
-        let (rows, columns) = if V::WHOLE { (ROWS, COLUMNS) } else { (ROWS / 2, LANES) };
-        for column in (0..n).step_by(columns) {
-            let wide = V::WHOLE && n - column >= COLUMNS;
+        let mut column = 0;
+        while column < n {
+            let (columns, rows) = if V::WHOLE { shape(n - column) } else { (LANES, ROWS / 2) };
             for row in (0..m).step_by(rows) {
+                let rows = rows.min(m - row);
                 // SAFETY: rows, columns and k stay inside the slices, as `product` asserted.
                 unsafe {
-                    if wide {
-                        self.tile::<V, 2>(row, column, rows.min(m - row));
-                    } else {
-                        self.tile::<V, 1>(row, column, rows.min(m - row));
+                    match columns / LANES {
+                        1 => self.tile::<V, 1>(row, column, rows),
+                        2 => self.tile::<V, 2>(row, column, rows),
+                        _ => self.tile::<V, 3>(row, column, rows),
                     }
                 }
             }
+            column += columns;
         }
     }
 }
@@ -114,7 +123,11 @@ impl Product<'_> {
                 }
             };
         }
-        if V::WHOLE { by_rows!(1 2 3 4 5 6 7 8 9 10 11 12) } else { by_rows!(1 2 3 4 5 6) }
+        match N {
+            _ if !V::WHOLE => by_rows!(1 2 3 4 5 6),
+            3 => by_rows!(1 2 3 4 5 6 7 8),
+            _ => by_rows!(1 2 3 4 5 6 7 8 9 10 11 12),
+        }
     }
 
     /// R x N vectors of results.
@@ -210,7 +223,8 @@ mod tests {
     #[test]
     fn products_equal_plain_sums() {
         for level in levels() {
-            for (m, n, k) in (1..=25).map(|m| (m, 16 * (1 + m % 5), 3 * m % 41)) {
+            for (m, n) in (1..=25).flat_map(|m| (1..=5).map(move |vectors| (m, 16 * vectors))) {
+                let k = 3 * m % 41;
                 for both in 0..4 {
                     check(level, [m, n, k], both % 2 == 0, both / 2 == 0);
                 }

@@ -11,7 +11,7 @@ use super::transform::TILE;
 use super::{Layout, Parts, Tiles};
 use crate::cpu::Buffer;
 use crate::cpu::simd::dispatch;
-use crate::cpu::tile::{COLUMNS, Strided, Target, product};
+use crate::cpu::tile::{COLUMNS, Strided, Target, product, shape};
 use crate::{Cpu, Result};
 
 /// Output channels whose products are made and transformed together, at most: at all points and for a block of tiles they
@@ -144,13 +144,15 @@ impl Pass<'_> {
         for point in 0..TILE {
             let kernels = &self.kernels[places.point(point)..][..panel.len() * inner];
             let a = Strided { data: &points[from.at(point, 0)..], row: from.row, column: 1 };
-            for first in (0..panel.len()).step_by(COLUMNS) {
-                let n = COLUMNS.min(panel.len() - first);
+            let mut first = 0;
+            while first < panel.len() {
+                let (n, _) = shape(panel.len() - first);
                 let b = Strided { data: &kernels[first * inner..], row: n, column: 1 };
                 let out = &mut products[to.at(point, 0) + first..];
                 let c = Target { data: out.as_mut_ptr(), len: out.len(), row: to.row };
                 // SAFETY: the products are this thread's own.
                 unsafe { product(self.tiles.level, [range.len(), n, inner], a, b, c, false) };
+                first += n;
             }
         }
     }

@@ -7,13 +7,13 @@ use super::transform::{POINTS, TILE, column, kernel};
 use super::{Kernel, Parts, Tiles};
 use crate::cpu::Buffer;
 use crate::cpu::simd::{LANES, Vector, Work, dispatch};
-use crate::cpu::tile::COLUMNS;
+use crate::cpu::tile::shape;
 use crate::{Cpu, Result};
 
 /// Channels, on either side, of the kernels that one task transforms.
 const CHANNELS: usize = LANES;
 
-/// Where the transformed kernels of a group and a panel lie: `[point][COLUMNS of the panel][in][output]`, the last columns
+/// Where the transformed kernels of a group and a panel lie: `[point][columns of a register tile][in][output]`, the last columns
 /// as many as are left.
 pub(super) struct Places {
     first: usize,
@@ -78,6 +78,18 @@ impl Tiles {
     }
 }
 
+/// The first and the number of the columns that are multiplied together with output `output`, in a panel from `panel` on.
+fn columns_of(panel: usize, len: usize, output: usize) -> (usize, usize) {
+    let mut first = 0;
+    loop {
+        let (width, _) = shape(len - first);
+        if output < panel + first + width {
+            return (panel + first, width);
+        }
+        first += width;
+    }
+}
+
 /// G w Gt of [`CHANNELS`] x [`CHANNELS`] kernels.
 struct TransformKernels<'a> {
     tiles: &'a Tiles,
@@ -108,8 +120,7 @@ impl TransformKernels<'_> {
         let mut kernels = [[[0.0f32; CHANNELS]; CHANNELS]; AREA];
         self.gather(&mut kernels);
         let (places, panel) = (tiles.kernel_places(group, from[1]), from[1] / PANEL * PANEL);
-        let columns = from[1] / COLUMNS * COLUMNS;
-        let width = COLUMNS.min(outer - columns);
+        let (columns, width) = columns_of(panel, PANEL.min(outer - panel), from[1]);
         let mut half = [[V::splat(0.0); POINTS]; R];
         for i in 0..CHANNELS {
             for (half, kernels) in half.iter_mut().zip(kernels.chunks_exact(R)) {
