@@ -59,31 +59,6 @@ impl Stream {
         )
     }
 
-    /// The words of [`block`](Self::block) for `N` blocks from `first` on, those of each place together: the same arithmetic
-    /// on vectors.
-    #[inline(always)]
-    pub(crate) fn blocks<const N: usize>(&self, first: u32) -> [[u32; N]; 4] {
-        let blocks = std::array::from_fn(|i| first.wrapping_add(i as u32));
-        let mut c = [blocks, [self.purpose; N], [self.step as u32; N], [(self.step >> 32) as u32; N]];
-        let mut key = [self.seed as u32, (self.seed >> 32) as u32];
-        for round in 0..10 {
-            if round > 0 {
-                key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
-            }
-            let mut next = [[0; N]; 4];
-            for i in 0..N {
-                let a = u64::from(MULTIPLIERS[0]) * u64::from(c[0][i]);
-                let b = u64::from(MULTIPLIERS[1]) * u64::from(c[2][i]);
-                next[0][i] = (b >> 32) as u32 ^ c[1][i] ^ key[0];
-                next[1][i] = b as u32;
-                next[2][i] = (a >> 32) as u32 ^ c[3][i] ^ key[1];
-                next[3][i] = a as u32;
-            }
-            c = next;
-        }
-        c
-    }
-
     /// Word `index` of the sequence, for `index` below 2^34.
     #[inline]
     pub fn word(&self, index: u64) -> u32 {

@@ -1,12 +1,10 @@
 //! Words of a random stream, many calls of the generator side by side.
 
-use super::simd::multiversion;
-use crate::random::Stream;
+use super::simd::{LANES, Level, Vector, Work, dispatch, level};
+use crate::random::{MULTIPLIERS, Stream, WEYL};
 
 /// Words of one call of the generator.
 pub(super) const CALL: usize = 4;
-/// Calls side by side: a vector.
-const SIDE: usize = 16;
 /// Words that are made at a time: as many as stay in the nearest cache with what is made of them.
 const BATCH: usize = 1024;
 
@@ -17,42 +15,76 @@ pub(super) fn for_batches(stream: Stream, first: u32, len: usize, mut work: impl
     let mut words = [0; BATCH];
     for start in (0..len).step_by(BATCH) {
         let words = &mut words[..BATCH.min(len - start)];
-        fill(stream, first.wrapping_add((start / CALL) as u32), words);
+        fill(level(), stream, first.wrapping_add((start / CALL) as u32), words);
         work(start, words);
     }
 }
 
-multiversion! {
-    /// The words of the stream from those of call `first` on.
-    fn fill(stream: Stream, first: u32, words: &mut [u32]) {
-        let mut call = first;
-        for words in words.chunks_mut(SIDE * CALL) {
-            let by_word = stream.blocks::<SIDE>(call);
-            call = call.wrapping_add(SIDE as u32);
-            match <&mut [u32; SIDE * CALL]>::try_from(&mut *words) {
-                Ok(words) => interleave(&by_word, words),
-                Err(_) => {
-                    let mut all = [0; SIDE * CALL];
-                    interleave(&by_word, &mut all);
-                    words.copy_from_slice(&all[..words.len()]);
-                }
+/// The words of the stream from those of call `first` on.
+fn fill(level: Level, stream: Stream, first: u32, words: &mut [u32]) {
+    dispatch(level, Fill { stream, first, words });
+}
+
+struct Fill<'a> {
+    stream: Stream,
+    first: u32,
+    words: &'a mut [u32],
+}
+
+/// The calls made side by side, in an order whose words lie as they should once each four places are transposed.
+const CALLS: [u32; LANES] = [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15];
+
+impl Work for Fill<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { stream, mut first, words } = self;
+        let calls = V::ints_of(&CALLS);
+        for words in words.chunks_mut(LANES * CALL) {
+            let all = V::transpose_fours(philox::<V>(stream, V::add_ints(calls, V::splat_int(first))));
+            first = first.wrapping_add(LANES as u32);
+            if words.len() == LANES * CALL {
+                put::<V>(all, words);
+            } else {
+                let mut whole = [0; LANES * CALL];
+                put::<V>(all, &mut whole);
+                words.copy_from_slice(&whole[..words.len()]);
             }
         }
     }
 }
 
 #[inline(always)]
-fn interleave(by_word: &[[u32; SIDE]; CALL], words: &mut [u32; SIDE * CALL]) {
-    for i in 0..SIDE {
-        for (j, of_calls) in by_word.iter().enumerate() {
-            words[CALL * i + j] = of_calls[i];
-        }
+fn put<V: Vector>(all: [V::Ints; CALL], words: &mut [u32]) {
+    for (ints, words) in all.into_iter().zip(words.chunks_exact_mut(LANES)) {
+        V::put_ints_past(ints, false, words);
     }
+}
+
+/// [`philox`](crate::random::philox) for as many counters as a vector has places.
+#[inline(always)]
+fn philox<V: Vector>(stream: Stream, counters: V::Ints) -> [V::Ints; CALL] {
+    let mut key = [stream.seed as u32, (stream.seed >> 32) as u32];
+    let [purpose, low, high] = [stream.purpose, stream.step as u32, (stream.step >> 32) as u32];
+    let mut c = [counters, V::splat_int(purpose), V::splat_int(low), V::splat_int(high)];
+    for round in 0..10 {
+        if round > 0 {
+            key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
+        }
+        let (a_high, a_low) = V::multiply_ints(c[0], MULTIPLIERS[0]);
+        let (b_high, b_low) = V::multiply_ints(c[2], MULTIPLIERS[1]);
+        let first = V::xor_ints(V::xor_ints(b_high, c[1]), V::splat_int(key[0]));
+        let third = V::xor_ints(V::xor_ints(a_high, c[3]), V::splat_int(key[1]));
+        c = [first, b_low, third, a_low];
+    }
+    c
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cpu::simd::levels;
 
     #[test]
     fn they_are_the_streams_in_order() {
@@ -64,7 +96,12 @@ mod tests {
                 words.extend_from_slice(batch);
             });
             let expected = (0..len).map(|i| stream.block(first.wrapping_add((i / CALL) as u32))[i % CALL]);
-            assert!(words.iter().copied().eq(expected), "{len} words from {first}");
+            assert!(words.iter().copied().eq(expected.clone()), "{len} words from {first}");
+            for level in levels() {
+                words.fill(0);
+                fill(level, stream, first, &mut words);
+                assert!(words.iter().copied().eq(expected.clone()), "{level:?}: {len} words from {first}");
+            }
         }
     }
 }

@@ -119,6 +119,13 @@ pub(crate) trait Vector: Copy {
     fn larger(self, other: Self, own: Self::Ints, others: Self::Ints) -> (Self, Self::Ints);
     /// self + other where a is b, else self.
     fn add_where_same(self, other: Self, a: Self::Ints, b: Self::Ints) -> Self;
+    /// a + b, modulo 2^32.
+    fn add_ints(a: Self::Ints, b: Self::Ints) -> Self::Ints;
+    fn xor_ints(a: Self::Ints, b: Self::Ints) -> Self::Ints;
+    /// High and low words of the products with `factor`.
+    fn multiply_ints(ints: Self::Ints, factor: u32) -> (Self::Ints, Self::Ints);
+    /// Rows and columns exchanged, of each four places by themselves.
+    fn transpose_fours(rows: [Self::Ints; 4]) -> [Self::Ints; 4];
     /// Asks for the cache line at `place`, which may be anywhere.
     #[inline(always)]
     fn prefetch(place: *const f32) {
@@ -296,6 +303,23 @@ impl Vector for Portable {
     #[inline(always)]
     fn add_where_same(self, other: Self, a: Self::Ints, b: Self::Ints) -> Self {
         Self(std::array::from_fn(|i| if a[i] == b[i] { self.0[i] + other.0[i] } else { self.0[i] }))
+    }
+    #[inline(always)]
+    fn add_ints(a: Self::Ints, b: Self::Ints) -> Self::Ints {
+        std::array::from_fn(|i| a[i].wrapping_add(b[i]))
+    }
+    #[inline(always)]
+    fn xor_ints(a: Self::Ints, b: Self::Ints) -> Self::Ints {
+        std::array::from_fn(|i| a[i] ^ b[i])
+    }
+    #[inline(always)]
+    fn multiply_ints(ints: Self::Ints, factor: u32) -> (Self::Ints, Self::Ints) {
+        let products = ints.map(|v| u64::from(v) * u64::from(factor));
+        (products.map(|v| (v >> 32) as u32), products.map(|v| v as u32))
+    }
+    #[inline(always)]
+    fn transpose_fours(rows: [Self::Ints; 4]) -> [Self::Ints; 4] {
+        std::array::from_fn(|k| std::array::from_fn(|i| rows[i % 4][i / 4 * 4 + k]))
     }
 }
 

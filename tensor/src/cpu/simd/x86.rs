@@ -121,6 +121,40 @@ impl Vector for Avx512 {
         }
     }
     #[inline(always)]
+    fn add_ints(a: Self::Ints, b: Self::Ints) -> Self::Ints {
+        // SAFETY: `dispatch` found AVX-512.
+        unsafe { _mm512_add_epi32(a, b) }
+    }
+    #[inline(always)]
+    fn xor_ints(a: Self::Ints, b: Self::Ints) -> Self::Ints {
+        // SAFETY: `dispatch` found AVX-512.
+        unsafe { _mm512_xor_si512(a, b) }
+    }
+    #[inline(always)]
+    fn multiply_ints(ints: Self::Ints, factor: u32) -> (Self::Ints, Self::Ints) {
+        // SAFETY: `dispatch` found AVX-512.
+        unsafe {
+            let factor = _mm512_set1_epi64(i64::from(factor));
+            let (even, odd) = (_mm512_mul_epu32(ints, factor), _mm512_mul_epu32(_mm512_srli_epi64::<32>(ints), factor));
+            let high = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64::<32>(even), odd);
+            (high, _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64::<32>(odd)))
+        }
+    }
+    #[inline(always)]
+    fn transpose_fours([a, b, c, d]: [Self::Ints; 4]) -> [Self::Ints; 4] {
+        // SAFETY: `dispatch` found AVX-512.
+        unsafe {
+            let (ab, cd) = (_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d));
+            let (ab_high, cd_high) = (_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d));
+            [
+                _mm512_unpacklo_epi64(ab, cd),
+                _mm512_unpackhi_epi64(ab, cd),
+                _mm512_unpacklo_epi64(ab_high, cd_high),
+                _mm512_unpackhi_epi64(ab_high, cd_high),
+            ]
+        }
+    }
+    #[inline(always)]
     fn add_where_same(self, other: Self, a: Self::Ints, b: Self::Ints) -> Self {
         // SAFETY: `dispatch` found AVX-512.
         unsafe { Self(_mm512_mask_add_ps(self.0, _mm512_cmpeq_epi32_mask(a, b), self.0, other.0)) }
@@ -270,6 +304,29 @@ impl Vector for Avx2 {
         }
     }
     #[inline(always)]
+    fn add_ints(a: Self::Ints, b: Self::Ints) -> Self::Ints {
+        // SAFETY: `dispatch` found AVX2.
+        unsafe { (_mm256_add_epi32(a.0, b.0), _mm256_add_epi32(a.1, b.1)) }
+    }
+    #[inline(always)]
+    fn xor_ints(a: Self::Ints, b: Self::Ints) -> Self::Ints {
+        // SAFETY: `dispatch` found AVX2.
+        unsafe { (_mm256_xor_si256(a.0, b.0), _mm256_xor_si256(a.1, b.1)) }
+    }
+    #[inline(always)]
+    fn multiply_ints(ints: Self::Ints, factor: u32) -> (Self::Ints, Self::Ints) {
+        // SAFETY: `dispatch` found AVX2.
+        let ((high0, low0), (high1, low1)) = unsafe { (products(ints.0, factor), products(ints.1, factor)) };
+        ((high0, high1), (low0, low1))
+    }
+    #[inline(always)]
+    fn transpose_fours(rows: [Self::Ints; 4]) -> [Self::Ints; 4] {
+        let [a, b, c, d] = rows;
+        // SAFETY: `dispatch` found AVX2.
+        let (first, second) = unsafe { (fours([a.0, b.0, c.0, d.0]), fours([a.1, b.1, c.1, d.1])) };
+        [(first[0], second[0]), (first[1], second[1]), (first[2], second[2]), (first[3], second[3])]
+    }
+    #[inline(always)]
     fn add_where_same(self, other: Self, a: Self::Ints, b: Self::Ints) -> Self {
         // SAFETY: `dispatch` found AVX2 and FMA.
         unsafe {
@@ -279,5 +336,39 @@ impl Vector for Avx2 {
             };
             Self(half(self.0, other.0, a.0, b.0), half(self.1, other.1, a.1, b.1))
         }
+    }
+}
+
+/// High and low words of the products with `factor`.
+///
+/// # Safety
+/// The processor must have AVX2.
+#[inline(always)]
+unsafe fn products(ints: __m256i, factor: u32) -> (__m256i, __m256i) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let factor = _mm256_set1_epi64x(i64::from(factor));
+        let (even, odd) = (_mm256_mul_epu32(ints, factor), _mm256_mul_epu32(_mm256_srli_epi64::<32>(ints), factor));
+        let high = _mm256_blend_epi32::<0xaa>(_mm256_srli_epi64::<32>(even), odd);
+        (high, _mm256_blend_epi32::<0xaa>(even, _mm256_slli_epi64::<32>(odd)))
+    }
+}
+
+/// Each four places transposed.
+///
+/// # Safety
+/// The processor must have AVX2.
+#[inline(always)]
+unsafe fn fours([a, b, c, d]: [__m256i; 4]) -> [__m256i; 4] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (ab, cd) = (_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d));
+        let (ab_high, cd_high) = (_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d));
+        [
+            _mm256_unpacklo_epi64(ab, cd),
+            _mm256_unpackhi_epi64(ab, cd),
+            _mm256_unpacklo_epi64(ab_high, cd_high),
+            _mm256_unpackhi_epi64(ab_high, cd_high),
+        ]
     }
 }
