@@ -2,7 +2,9 @@
 
 use rayon::prelude::*;
 
+use super::exponential::exponentials;
 use super::reduce::{rows_per_job, sum_slice};
+use super::simd::multiversion;
 use crate::ops::cross_entropy::Kernels;
 use crate::{Cpu, Element, Error, Result};
 
@@ -90,21 +92,17 @@ fn check_labels(op: &'static str, labels: &[u32], c: usize) -> Result<()> {
     }
 }
 
-/// e^(x - max) into `powers`; returns max. None overflows and one is 1, so their sum is never 0.
-fn exponentials<E: Element>(x: &[E], powers: &mut [E]) -> E {
-    // `>` passes over NaN, which then spreads through its own power.
-    let max = x.iter().fold(E::neg_infinity(), |max, &v| if v > max { v } else { max });
-    for (power, &v) in powers.iter_mut().zip(x) {
-        *power = (v - max).exp();
-    }
-    max
-}
-
 fn softmax_row<E: Element>(x: &[E], factor: E, y: &mut [E]) {
     exponentials(x, y);
     let sum = sum_slice(y);
-    for y in y.iter_mut() {
-        *y = *y / sum * factor;
+    scale(y, sum, factor);
+}
+
+multiversion! {
+    fn scale<E: Element>(y: &mut [E], sum: E, factor: E) {
+        for y in y.iter_mut() {
+            *y = *y / sum * factor;
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod count;
 mod cross_entropy;
 mod dropout;
 mod elementwise;
+mod exponential;
 mod kept;
 mod linear;
 mod local2d;
