@@ -14,7 +14,7 @@ const CHANNELS: usize = 64;
 /// Values of a row of a tile's inputs, read by whole vectors, at most.
 const ROW_VALUES: usize = POINTS * ROW;
 /// Values of a tile's folded inputs, and what the last row, written as a whole vector, is longer.
-pub(super) const TILE_VALUES: usize = POINTS * POINTS * CHANNELS + ROW;
+const TILE_VALUES: usize = POINTS * POINTS * CHANNELS + ROW;
 
 /// How pictures are folded.
 #[derive(Clone, Copy, Debug)]
@@ -64,16 +64,31 @@ impl Fold {
     }
 }
 
-impl Tiles {
-    /// A tile's inputs `[7][7][channels]`, zeros where they are outside the picture.
+/// Room for a folded tile, made once for many: clearing it takes as long as folding.
+pub(super) struct Folded {
+    /// The tile's inputs `[7][7][channels]`.
+    pub tile: [f32; TILE_VALUES],
+    /// Rows of pixels that are not all in the picture.
+    edges: [[f32; ROW_VALUES]; ROW],
+}
+
+impl Folded {
     #[inline(always)]
-    pub(super) fn fold<V: Vector>(&self, fold: &Fold, x: &[f32], tile: usize, folded: &mut [f32; TILE_VALUES]) {
+    pub fn new() -> Self {
+        Self { tile: [0.0; TILE_VALUES], edges: [[0.0; ROW_VALUES]; ROW] }
+    }
+}
+
+impl Tiles {
+    /// Fills in a tile's inputs, zeros where they are outside the picture.
+    #[inline(always)]
+    pub(super) fn fold<V: Vector>(&self, fold: &Fold, x: &[f32], tile: usize, folded: &mut Folded) {
+        let Folded { tile: folded, edges } = folded;
         let (Fold { stride, picture: [h, w, c], .. }, [picture, top, left]) = (*fold, self.place(tile));
         let (row, first) = (stride * c, left * stride * c);
         let pad = self.pads[1] * c;
         // What lies within the picture of a row of the tile's inputs.
         let columns = pad.saturating_sub(first)..(w * c + pad).saturating_sub(first).min(POINTS * row);
-        let mut edges = [[0.0; ROW_VALUES]; ROW];
         for i in 0..POINTS {
             let mut rows: [&[f32]; ROW] = [&[]; ROW];
             for (dy, edge) in edges.iter_mut().enumerate().take(stride) {
@@ -93,7 +108,7 @@ impl Tiles {
                     edge[columns.clone()].copy_from_slice(&x[start + columns.start - pad..start + columns.end - pad]);
                 }
             }
-            for (rows, edge) in rows.iter_mut().zip(&edges).take(stride).filter(|(rows, _)| rows.is_empty()) {
+            for (rows, edge) in rows.iter_mut().zip(&*edges).take(stride).filter(|(rows, _)| rows.is_empty()) {
                 *rows = edge;
             }
             // In the order in which they lie: what a vector is longer than a row is written over by the next one.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::fold::TILE_VALUES;
+use super::fold::Folded;
 use super::transform::{POINTS, column, input};
 use super::{Layout, Parts, Tiles};
 use crate::cpu::simd::{LANES, Vector, Work};
@@ -59,13 +59,13 @@ impl Work for TransformInputs<'_> {
         let Self { tiles, x, first, range, channels, layout, points } = self;
         let [_, width, c] = tiles.input;
         let mut half = [[V::splat(0.0); POINTS]; POINTS];
-        let mut folded = [0.0; TILE_VALUES];
+        let mut folded = Folded::new();
         for tile in range {
             let (x, width, window) = match &tiles.fold {
                 None => (x, width, Window::new(tiles, tile)),
                 Some(fold) => {
                     tiles.fold::<V>(fold, x, tile, &mut folded);
-                    (&folded[..], POINTS, Window { first: 0, rows: 0..POINTS, columns: 0..POINTS })
+                    (&folded.tile[..], POINTS, Window { first: 0, rows: 0..POINTS, columns: 0..POINTS })
                 }
             };
             for channel in channels.clone().step_by(LANES) {
