@@ -117,6 +117,8 @@ pub(crate) trait Vector: Copy {
     }
     /// self and `own` where self is larger than `other`, else `other` and `others`: there, too, where one is NaN.
     fn larger(self, other: Self, own: Self::Ints, others: Self::Ints) -> (Self, Self::Ints);
+    /// self where `by` is above 0, else 0: there, too, where it is NaN.
+    fn where_positive(self, by: Self) -> Self;
     /// self + other where a is b, else self.
     fn add_where_same(self, other: Self, a: Self::Ints, b: Self::Ints) -> Self;
     /// a + b, modulo 2^32.
@@ -301,6 +303,10 @@ impl Vector for Portable {
         (Self(std::array::from_fn(|i| if wins[i] { self.0[i] } else { other.0[i] })), ints)
     }
     #[inline(always)]
+    fn where_positive(self, by: Self) -> Self {
+        Self(std::array::from_fn(|i| if by.0[i] > 0.0 { self.0[i] } else { 0.0 }))
+    }
+    #[inline(always)]
     fn add_where_same(self, other: Self, a: Self::Ints, b: Self::Ints) -> Self {
         Self(std::array::from_fn(|i| if a[i] == b[i] { self.0[i] + other.0[i] } else { self.0[i] }))
     }
@@ -317,7 +323,9 @@ impl Vector for Portable {
         let products = ints.map(|v| u64::from(v) * u64::from(factor));
         (products.map(|v| (v >> 32) as u32), products.map(|v| v as u32))
     }
-    #[inline(always)]
+    // Not inlined: of this and the multiplications before it, rustc 1.95 (LLVM 22.1) makes wrong code for processors without
+    // AVX2, optimised fully.
+    #[inline(never)]
     fn transpose_fours(rows: [Self::Ints; 4]) -> [Self::Ints; 4] {
         std::array::from_fn(|k| std::array::from_fn(|i| rows[i % 4][i / 4 * 4 + k]))
     }
