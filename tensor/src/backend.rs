@@ -100,6 +100,7 @@ pub trait Backend:
     + ops::pool::Kernels
     + ops::prepare::Kernels
     + ops::reduce::Kernels
+    + ops::relu_bias::Kernels
     + ops::sample::Kernels
     + ops::update::Kernels
 {

@@ -41,7 +41,27 @@ fn run<E: Element>(cpu: &Cpu<E>, f: Activation, x: &[f64], dy: &[f64]) -> [Vec<f
     [host(&y), host(&dx)]
 }
 
+/// relu(x + b) backwards in one pass, where nobody else holds dy or somebody does.
+fn relu_bias<E: Element>(cpu: &Cpu<E>, rows: usize, c: usize, seed: u64) {
+    let [y, dy] = [seed, seed ^ 1].map(|seed| tensor_on(cpu, &[rows, c], &values(seed, rows * c)));
+    let y = y.activation(Activation::Relu).unwrap();
+    let dx = dy.activation_dx(Activation::Relu, &y).unwrap();
+    let sums = host(&dx.sum_rows().unwrap());
+    let before = host(&dy);
+    let shared = dy.clone().into_relu_bias_dx(&y).unwrap();
+    assert_eq!(host(&dy), before);
+    for (one_dx, one_sums) in [shared, dy.into_relu_bias_dx(&y).unwrap()] {
+        assert_eq!((host(&one_dx), host(&one_sums)), (host(&dx), sums.clone()));
+    }
+}
+
 proptest! {
+    #[test]
+    fn relu_and_bias_in_one_pass_give_the_same_bits(rows in 0usize..400, c in 1usize..70, seed: u64) {
+        relu_bias(cpu32(), rows, c, seed);
+        relu_bias(cpu64(), rows, c, seed);
+    }
+
     #[test]
     fn equals_formulas(x in prop::collection::vec(-20.0..20.0f64, 0..100), seed: u64) {
         let dy = values(seed, x.len());
@@ -103,4 +123,13 @@ fn any_number_of_threads_gives_the_same_bits() {
         results.into_iter().flatten().collect()
     }
     assert_same_bits(work, work);
+}
+
+#[test]
+fn relu_and_bias_of_large_maps_and_of_long_rows() {
+    for (rows, c) in [(3000, 96), (3000, 1), (5, 1500), (0, 7)] {
+        relu_bias(cpu32(), rows, c, 3);
+    }
+    let (y, dy) = (tensor64(&[2, 3], &[1.0; 6]), tensor64(&[3, 2], &[1.0; 6]));
+    assert!(dy.into_relu_bias_dx(&y).is_err());
 }

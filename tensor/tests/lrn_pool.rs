@@ -2,7 +2,7 @@
 
 mod support;
 
-use alexnet_tensor::ops::{Edge, Lrn, Pool2d, PoolKind, Region};
+use alexnet_tensor::ops::{Activation, Edge, Lrn, Pool2d, PoolKind, Region};
 use alexnet_tensor::{Cpu, Element, Error, Ints};
 use support::*;
 
@@ -40,6 +40,34 @@ fn the_two_operations_give_the_same_bits() {
                 assert_eq!(run(cpu32(), &lrn, &pool, shape, true), run(cpu32(), &lrn, &pool, shape, false));
                 assert_eq!(run(cpu64(), &lrn, &pool, shape, true), run(cpu64(), &lrn, &pool, shape, false));
             }
+        }
+    }
+}
+
+/// Through the ReLU before as well: the same bits in the maps, another order in the sums.
+#[test]
+fn the_relu_before_is_one_with_it() {
+    fn check<E: Element>(cpu: &Cpu<E>, shape: [usize; 4], lrn: &Lrn, tolerance: f64) {
+        let (pool, len) = (Pool2d::new(PoolKind::Max, 3, 2), shape.iter().product());
+        let x = tensor_on(cpu, &shape, &values(1, len)).activation(Activation::Relu).unwrap();
+        let (y, kept) = x.lrn_max_pool(lrn, &pool).unwrap();
+        let dy = tensor_on(cpu, y.shape(), &values(2, y.len()));
+        let (dx, sums) = dy.lrn_max_pool_dx_through_relu(lrn, &pool, &x, &kept).unwrap();
+        let expected = dy.lrn_max_pool_dx(lrn, &pool, &x, &kept).unwrap().activation_dx(Activation::Relu, &x).unwrap();
+        assert_eq!(dx.to_vec().unwrap(), expected.to_vec().unwrap(), "{shape:?}");
+        let (expected, c) = (host(&expected), shape[3]);
+        assert_eq!(sums.shape(), [c]);
+        for (channel, got) in host(&sums).into_iter().enumerate() {
+            let terms = || expected.iter().skip(channel).step_by(c);
+            let (sum, scale) = (terms().sum::<f64>(), terms().map(|v| v.abs()).sum::<f64>());
+            assert!((got - sum).abs() <= tolerance * scale, "{shape:?}, {channel}: {got} for {sum}");
+        }
+    }
+    for region in [Region::AcrossChannels, Region::WithinMap] {
+        let lrn = Lrn { alpha: 0.1, region, ..Lrn::paper() };
+        for shape in [[2, 12, 7, 19], [2, 12, 7, 32], [18, 9, 11, 16], [1, 61, 30, 64]] {
+            check(cpu32(), shape, &lrn, 1e-6);
+            check(cpu64(), shape, &lrn, 1e-14);
         }
     }
 }

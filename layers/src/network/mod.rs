@@ -164,6 +164,9 @@ impl<B: Backend> Run<'_, B> {
             Operation::ConvMaxPool(conv, pool) => {
                 self.tape.conv2d_relu_max_pool(x, w.ok_or_else(needs)?, b, conv, pool)
             }
+            Operation::ConvLrnMaxPool(conv, lrn, pool) => {
+                self.tape.conv2d_relu_lrn_max_pool(x, w.ok_or_else(needs)?, b, conv, (lrn, pool))
+            }
             Operation::Local(spec) => self.tape.local2d(x, w.ok_or_else(needs)?, b, spec),
             Operation::Linear { relu } => {
                 let rows = if x.shape().len() == 2 { x.clone() } else { self.tape.flatten(x)? };

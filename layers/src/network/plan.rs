@@ -21,6 +21,7 @@ pub(super) struct Step {
 pub(super) enum Operation {
     Conv(Conv2d),
     ConvMaxPool(Conv2d, Pool2d),
+    ConvLrnMaxPool(Conv2d, Lrn, Pool2d),
     Local(Conv2d),
     Linear { relu: bool },
     Activation(Activation),
@@ -33,8 +34,8 @@ pub(super) enum Operation {
 }
 
 /// The operations of a model's first `upto` layers. A ReLU among them right after a convolution or a linear layer is
-/// one with it, and so is a max-pooling with such a convolution, or with a local response normalisation, right before;
-/// softmax is left to whoever wants probabilities.
+/// one with it, and so is a max-pooling with such a convolution, or with a local response normalisation, right before, or with
+/// both; softmax is left to whoever wants probabilities.
 pub(super) fn steps(model: &Model, upto: usize) -> Result<Vec<Step>> {
     let mut steps: Vec<Step> = Vec::with_capacity(upto);
     let mut parameter = 0;
@@ -47,7 +48,7 @@ pub(super) fn steps(model: &Model, upto: usize) -> Result<Vec<Step>> {
             LayerKind::Activation(Activation::Relu) if fuse_relu(steps.last_mut()) => continue,
             LayerKind::Activation(f) => Operation::Activation(*f),
             LayerKind::Lrn(lrn) => Operation::Lrn(*lrn),
-            LayerKind::Pool(pool) if fuse_pool(steps.last_mut(), pool.operation(map)) => continue,
+            LayerKind::Pool(pool) if fuse_pool(&mut steps, pool.operation(map)) => continue,
             LayerKind::Pool(pool) => Operation::Pool(pool.operation(map)),
             LayerKind::Dropout(dropout) => Operation::Dropout(*dropout),
             LayerKind::BatchNorm(norm) => Operation::BatchNorm { epsilon: norm.epsilon, momentum: norm.momentum },
@@ -71,14 +72,26 @@ fn fuse_relu(last: Option<&mut Step>) -> bool {
     !std::mem::replace(relu, true)
 }
 
-/// Makes a last operation that normalises locally, or that convolves and applies a ReLU, apply a max-pooling as well.
-fn fuse_pool(last: Option<&mut Step>, pool: Pool2d) -> bool {
-    let Some(Step { operation, .. }) = last else { return false };
-    match *operation {
+/// Makes the last operations apply a max-pooling as well: one that normalises locally, one that convolves and applies a ReLU, or
+/// the one after the other, which become one.
+fn fuse_pool(steps: &mut Vec<Step>, pool: Pool2d) -> bool {
+    let Some(Step { operation: last, .. }) = steps.last_mut() else { return false };
+    let lrn = match *last {
         _ if pool.kind != PoolKind::Max => return false,
-        Operation::Lrn(lrn) => *operation = Operation::LrnMaxPool(lrn, pool),
-        Operation::Conv(conv) if conv.relu => *operation = Operation::ConvMaxPool(conv, pool),
+        Operation::Lrn(lrn) => lrn,
+        Operation::Conv(conv) if conv.relu => {
+            *last = Operation::ConvMaxPool(conv, pool);
+            return true;
+        }
         _ => return false,
+    };
+    *last = Operation::LrnMaxPool(lrn, pool);
+    if let [.., Step { operation: before, .. }, _] = &mut steps[..]
+        && let Operation::Conv(conv) = *before
+        && conv.relu
+    {
+        *before = Operation::ConvLrnMaxPool(conv, lrn, pool);
+        steps.pop();
     }
     true
 }
@@ -91,24 +104,24 @@ mod tests {
     fn a_relu_is_one_with_the_convolution_before_it() {
         let model = Model::preset("paper").unwrap();
         let all = steps(&model, model.layers.len()).unwrap();
-        assert!(matches!(all[0].operation, Operation::Conv(Conv2d { relu: true, groups: 1, .. })));
+        assert!(matches!(all[2].operation, Operation::Conv(Conv2d { relu: true, groups: 1, .. })));
         assert!(!all.iter().any(|step| matches!(step.operation, Operation::Activation(_))));
-        // 5 convolutions, the last with its pool, 3 linear layers, 2 norms with pools, 2 dropouts.
-        assert_eq!(all.len(), 12);
-        assert!(matches!(all[6].operation, Operation::ConvMaxPool(Conv2d { relu: true, .. }, _)));
+        // 5 convolutions, three with their norms and pools, 3 linear layers, 2 dropouts.
+        assert_eq!(all.len(), 10);
+        assert!(matches!(all[4].operation, Operation::ConvMaxPool(Conv2d { relu: true, .. }, _)));
         assert_eq!(all.last().unwrap().parameter, 14);
         let first = steps(&model, 1).unwrap();
         assert!(matches!(first[0].operation, Operation::Conv(Conv2d { relu: false, .. })));
     }
 
     #[test]
-    fn a_max_pooling_is_one_with_the_normalisation_before_it() {
+    fn a_max_pooling_is_one_with_the_normalisation_and_the_convolution_before_it() {
         let model = Model::preset("paper").unwrap();
         let all = steps(&model, model.layers.len()).unwrap();
-        let fused = |step: &&Step| matches!(step.operation, Operation::LrnMaxPool(lrn, _) if lrn == Lrn::paper());
+        let fused = |step: &&Step| matches!(step.operation, Operation::ConvLrnMaxPool(conv, lrn, _) if conv.relu && lrn == Lrn::paper());
         let layers: Vec<_> = all.iter().filter(fused).map(|step| model.layers[step.layer].name.as_str()).collect();
-        assert_eq!(layers, ["norm1", "norm2"]);
-        assert!(!all.iter().any(|step| matches!(step.operation, Operation::Lrn(_))));
+        assert_eq!(layers, ["conv1", "conv2"]);
+        assert!(!all.iter().any(|step| matches!(step.operation, Operation::Lrn(_) | Operation::LrnMaxPool(..))));
         // Where only the normalisation is asked for.
         let upto = model.find_layer("norm1").unwrap() + 1;
         assert!(matches!(steps(&model, upto).unwrap()[1].operation, Operation::Lrn(_)));

@@ -3,7 +3,7 @@
 use tensor::ops::Conv2d;
 use tensor::{Backend, Tensor};
 
-use super::undo_relu;
+use super::undo_relu_and_bias;
 use crate::Result;
 use crate::tape::{Backward, Sink, Tape, Var};
 
@@ -37,8 +37,7 @@ impl<B: Backend> Tape<B> {
 impl<B: Backend> Backward<B> for Saved<B> {
     fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
         let Saved { spec, x, w, y } = *self;
-        let dy = undo_relu(dy, y)?;
-        sink.add(BIAS, || dy.sum_rows())?;
+        let dy = undo_relu_and_bias(dy, y, BIAS, sink)?;
         sink.add(W, || dy.conv2d_dw(&spec, &x, w.shape()))?;
         sink.add(X, || dy.conv2d_dx(&spec, x.shape(), &w))
     }

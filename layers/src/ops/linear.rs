@@ -2,7 +2,7 @@
 
 use tensor::{Backend, Tensor};
 
-use super::undo_relu;
+use super::undo_relu_and_bias;
 use crate::Result;
 use crate::tape::{Backward, Sink, Tape, Var};
 
@@ -33,8 +33,7 @@ impl<B: Backend> Tape<B> {
 impl<B: Backend> Backward<B> for Saved<B> {
     fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
         let Saved { x, w, y } = *self;
-        let dy = undo_relu(dy, y)?;
-        sink.add(BIAS, || dy.sum_rows())?;
+        let dy = undo_relu_and_bias(dy, y, BIAS, sink)?;
         sink.add(W, || dy.linear_dw(&x))?;
         sink.add(X, || dy.linear_dx(&w))
     }

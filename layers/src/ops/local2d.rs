@@ -3,7 +3,6 @@
 use tensor::ops::{Activation, Conv2d};
 use tensor::{Backend, Tensor};
 
-use super::undo_relu;
 use crate::Result;
 use crate::tape::{Backward, Sink, Tape, Var};
 
@@ -40,7 +39,10 @@ impl<B: Backend> Tape<B> {
 impl<B: Backend> Backward<B> for Saved<B> {
     fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
         let Saved { spec, x, w, y } = *self;
-        let dy = undo_relu(dy, y)?;
+        let dy = match y {
+            Some(y) => dy.into_activation_dx(Activation::Relu, &y)?,
+            None => dy,
+        };
         sink.add(BIAS, || dy.sum_first())?;
         sink.add(W, || dy.local2d_dw(&spec, &x, w.shape()))?;
         sink.add(X, || dy.local2d_dx(&spec, x.shape(), &w))

@@ -7,6 +7,7 @@
 mod activation;
 mod batch_norm;
 mod conv2d;
+mod conv2d_lrn_pool;
 mod conv2d_pool;
 mod cross_entropy;
 mod dropout;
@@ -25,10 +26,25 @@ mod testing;
 use tensor::ops::Activation;
 use tensor::{Backend, Tensor};
 
-/// The gradient before a ReLU that was fused into an operation with output `y`; None: there was none.
-fn undo_relu<B: Backend>(dy: Tensor<B>, y: Option<Tensor<B>>) -> tensor::Result<Tensor<B>> {
-    match y {
-        Some(y) => dy.into_activation_dx(Activation::Relu, &y),
-        None => Ok(dy),
+use crate::Result;
+use crate::tape::Sink;
+
+/// The gradient before a ReLU, fused into an operation with output `y`, and before that a bias, input number `bias`, which
+/// gets its own; `y` is None where there was no ReLU.
+fn undo_relu_and_bias<B: Backend>(
+    dy: Tensor<B>,
+    y: Option<Tensor<B>>,
+    bias: usize,
+    sink: &mut Sink<'_, B>,
+) -> Result<Tensor<B>> {
+    let Some(y) = y else {
+        sink.add(bias, || dy.sum_rows())?;
+        return Ok(dy);
+    };
+    if !sink.wants(bias) {
+        return Ok(dy.into_activation_dx(Activation::Relu, &y)?);
     }
+    let (dy, sums) = dy.into_relu_bias_dx(&y)?;
+    sink.add(bias, || Ok(sums))?;
+    Ok(dy)
 }

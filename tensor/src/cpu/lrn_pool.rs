@@ -12,9 +12,9 @@ use super::pool::{Lengths, check_positions, input_rows, rows_of_part};
 use super::pool_rows::{max_row_dx_of, max_row_of};
 use super::simd::{Vector, Work, dispatch, level, outlasts_caches};
 use crate::ops::lrn::Lrn;
-use crate::ops::lrn_pool::{Forward, Kernels, in_turn, in_turn_dx, no_base};
+use crate::ops::lrn_pool::{Forward, Kernels, in_turn, in_turn_dx, no_base, then_relu};
 use crate::ops::pool::Geometry;
-use crate::{Cpu, Element, Result};
+use crate::{Cpu, Device, Element, Result};
 
 /// Values of a band of normalised rows, at most: 96 KiB.
 const BAND_VALUES: usize = 24 << 10;
@@ -70,6 +70,41 @@ impl<E: Element> Kernels for Cpu<E> {
         let (None, true, Some(rows)) = (base, fuses::<E>(lrn, g), Rows::of(lrn, g.channels)) else {
             return in_turn_dx(self, lrn, g, [x, base.ok_or_else(no_base)?, dy], positions);
         };
+        Ok(self.gradient(rows, g, [x, dy], positions, false)?.0)
+    }
+
+    fn lrn_max_pool_dx_through_relu(
+        &self,
+        lrn: &Lrn,
+        g: &Geometry,
+        x: &Self::Floats,
+        base: Option<&Self::Floats>,
+        positions: &Self::Ints,
+        dy: &Self::Floats,
+    ) -> Result<(Self::Floats, Self::Floats)> {
+        let (None, true, Some(rows)) = (base, fuses::<E>(lrn, g), Rows::of(lrn, g.channels)) else {
+            return then_relu(self, g, x, self.lrn_max_pool_dx(lrn, g, x, base, positions, dy)?);
+        };
+        let (dx, parts) = self.gradient(rows, g, [x, dy], positions, true)?;
+        let mut sums = self.filled(g.channels, E::zero())?;
+        let total = cast_slice_mut::<E, f32>(sums.make_mut()?);
+        for part in parts {
+            total.iter_mut().zip(part).for_each(|(total, v)| *total += v);
+        }
+        Ok((dx, sums))
+    }
+}
+
+impl<E: Element> Cpu<E> {
+    /// The gradient in one pass, through a ReLU if `relu`, and then with the sums over the places of each part.
+    fn gradient(
+        &self,
+        rows: Rows,
+        g: &Geometry,
+        [x, dy]: [&<Self as Device>::Floats; 2],
+        positions: &<Self as Device>::Ints,
+        relu: bool,
+    ) -> Result<(<Self as Device>::Floats, Vec<Vec<f32>>)> {
         let width = g.input[1] * g.channels;
         let (x, dy) = (cast_slice::<E, f32>(x.as_slice()), cast_slice::<E, f32>(dy.as_slice()));
         let positions = positions.as_slice();
@@ -77,7 +112,7 @@ impl<E: Element> Kernels for Cpu<E> {
             let n = outputs.start / Lengths::of(g).output_picture;
             let (positions, dy) = (&positions[outputs.clone()], &dy[outputs]);
             let x = &x[(n * g.input[0] + first) * width..][..dx.len()];
-            dispatch(level(), Gradient { rows, g, x, positions, dy, first, dx: cast_slice_mut(dx) });
+            dispatch(level(), Gradient { rows, g, x, positions, dy, first, relu, dx: cast_slice_mut(dx) })
         };
         self.by_parts(g, |outputs| check_positions(g, &positions[outputs]), part)
     }
@@ -132,19 +167,23 @@ struct Gradient<'a> {
     positions: &'a [u32],
     dy: &'a [f32],
     first: usize,
+    /// Whether x is what a ReLU gave, and the gradient is that before it.
+    relu: bool,
     dx: &'a mut [f32],
 }
 
 impl Work for Gradient<'_> {
-    type Out = ();
+    /// The sums of dx over the places, if `relu`: a row's at a time, so that no sum is of many small terms to a large one.
+    type Out = Vec<f32>;
 
     /// Some places of a row at a time.
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn run<V: Vector>(self) -> Vec<f32> {
         let Self { rows, g, .. } = self;
         let (c, width) = (g.channels, g.input[1] * g.channels);
         let past = outlasts_caches(g.x_shape().iter().product());
         let mut dnormal = vec![0.0; (GATHERED / c).max(1) * c];
+        let [mut sums, mut of_row] = [(); 2].map(|()| vec![0.0; if self.relu { c } else { 0 }]);
         for (y, (x, dx)) in (self.first..).zip(self.x.chunks_exact(width).zip(self.dx.chunks_exact_mut(width))) {
             let block = dnormal.len();
             for (i, (x, dx)) in x.chunks(block).zip(dx.chunks_mut(block)).enumerate() {
@@ -152,10 +191,14 @@ impl Work for Gradient<'_> {
                 max_row_dx_of::<V>(g, self.positions, self.dy, [y, i * block / c], false, dnormal);
                 let places = x.chunks_exact(c).zip(dnormal.chunks_exact(c)).zip(dx.chunks_exact_mut(c));
                 for ((x, dy), dx) in places {
-                    rows.gradient::<V>(x, None, dy, past, dx);
+                    rows.gradient::<V>(x, None, dy, past, Some(&mut of_row[..]).filter(|_| self.relu), dx);
                 }
+            }
+            for (sum, of_row) in sums.iter_mut().zip(&mut of_row) {
+                *sum += std::mem::take(of_row);
             }
         }
         V::fence();
+        sums
     }
 }

@@ -52,12 +52,21 @@ impl Rows {
         }
     }
 
-    /// [`backward`](Self::backward) of one row, for work that is dispatched already; past the caches if `past`.
+    /// [`backward`](Self::backward) of one row, for work that is dispatched already; past the caches if `past`. With
+    /// `relu_sums`, x is what a ReLU gave: dx is the gradient before it, and is added to them.
     ///
     /// With t_j = dy_j x_j base_j^(-beta - 1): dx_i = dy_i base_i^-beta - 2 alpha beta x_i times the sum of t_j over the
     /// mirrored window, which holds each j whose own window holds i.
     #[inline(always)]
-    pub fn gradient<V: Vector>(&self, x: &[f32], base: Option<&[f32]>, dy: &[f32], past: bool, dx: &mut [f32]) {
+    pub fn gradient<V: Vector>(
+        &self,
+        x: &[f32],
+        base: Option<&[f32]>,
+        dy: &[f32],
+        past: bool,
+        mut relu_sums: Option<&mut [f32]>,
+        dx: &mut [f32],
+    ) {
         let mut parts = Parts { x, dy, base, bases: Bases::<V>::of(self, x) };
         let (mut before, mut own) = (V::splat(0.0), parts.next(0));
         for i in (0..self.c).step_by(LANES) {
@@ -66,8 +75,14 @@ impl Rows {
                 false => [V::splat(0.0); 2],
             };
             let [scaled, term] = own;
-            let factor = V::of(&x[i..]).multiply(V::splat(-self.factor));
-            factor.multiply_add(window(before, term, after[1]), scaled).put_past(past, &mut dx[i..]);
+            let x = V::of(&x[i..]);
+            let factor = x.multiply(V::splat(-self.factor));
+            let mut value = factor.multiply_add(window(before, term, after[1]), scaled);
+            if let Some(sums) = &mut relu_sums {
+                value = value.where_positive(x);
+                V::of(&sums[i..]).add(value).put(&mut sums[i..]);
+            }
+            value.put_past(past, &mut dx[i..]);
             (before, own) = (term, after);
         }
     }
@@ -174,7 +189,7 @@ impl Work for Backward<'_> {
         let c = self.rows.c;
         let inputs = self.x.chunks_exact(c).zip(self.base.chunks_exact(c)).zip(self.dy.chunks_exact(c));
         for (((x, base), dy), dx) in inputs.zip(self.dx.chunks_exact_mut(c)) {
-            self.rows.gradient::<V>(x, Some(base), dy, false, dx);
+            self.rows.gradient::<V>(x, Some(base), dy, false, None, dx);
         }
     }
 }
@@ -231,7 +246,7 @@ mod tests {
 
         #[inline(always)]
         fn run<V: Vector>(self) {
-            self.rows.gradient::<V>(self.x, None, self.dy, true, self.dx);
+            self.rows.gradient::<V>(self.x, None, self.dy, true, None, self.dx);
             V::fence();
         }
     }

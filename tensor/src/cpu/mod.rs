@@ -29,6 +29,7 @@ mod pool_rows;
 mod prepare;
 mod range;
 mod reduce;
+mod relu_bias;
 mod sample;
 mod simd;
 mod space;

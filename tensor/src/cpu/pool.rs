@@ -28,11 +28,12 @@ impl<E: Element> Kernels for Cpu<E> {
     fn max_pool_dx(&self, g: &Geometry, positions: &Self::Ints, dy: &Self::Floats) -> Result<Self::Floats> {
         let (positions, dy) = (positions.as_slice(), dy.as_slice());
         let check = |outputs: Range<usize>| check_positions(g, &positions[outputs]);
-        self.by_parts(g, check, |outputs, first, dx| {
+        let (dx, _) = self.by_parts(g, check, |outputs, first, dx| {
             for (i, dx) in dx.chunks_exact_mut(g.input[1] * g.channels).enumerate() {
                 max_row_dx(g, &positions[outputs.clone()], &dy[outputs.clone()], first + i, dx);
             }
-        })
+        })?;
+        Ok(dx)
     }
 
     fn average_pool(&self, g: &Geometry, x: &Self::Floats) -> Result<Self::Floats> {
@@ -66,27 +67,26 @@ impl<E: Element> Kernels for Cpu<E> {
 
 impl<E: Element> Cpu<E> {
     /// A gradient of the input, after `check` of each picture's range of outputs, by `part(outputs of the picture,
-    /// first row, rows of dx)`.
-    pub(super) fn by_parts(
+    /// first row, rows of dx)`, and what that gave for each part, in their order.
+    pub(super) fn by_parts<T: Send>(
         &self,
         g: &Geometry,
         check: impl Fn(Range<usize>) -> Result<()> + Sync,
-        part: impl Fn(Range<usize>, usize, &mut [E]) + Sync,
-    ) -> Result<<Self as Device>::Floats> {
+        part: impl Fn(Range<usize>, usize, &mut [E]) -> T + Sync,
+    ) -> Result<(<Self as Device>::Floats, Vec<T>)> {
         let lengths = Lengths::of(g);
         let mut result = self.take(g.n * lengths.picture)?;
         let dx = result.make_mut()?;
-        self.install(|| {
-            dx.par_chunks_mut(lengths.picture.max(1)).enumerate().try_for_each(|(n, dx)| {
-                let outputs = n * lengths.output_picture..(n + 1) * lengths.output_picture;
-                check(outputs.clone())?;
-                let rows = rows_of_part(g.n, g.input[0]);
-                let parts = dx.par_chunks_mut((rows * g.input[1] * g.channels).max(1)).enumerate();
-                parts.for_each(|(i, dx)| part(outputs.clone(), i * rows, dx));
-                Ok(())
-            })
-        })?;
-        Ok(result)
+        let of_picture = |(n, dx): (usize, &mut [E])| {
+            let outputs = n * lengths.output_picture..(n + 1) * lengths.output_picture;
+            check(outputs.clone())?;
+            let rows = rows_of_part(g.n, g.input[0]);
+            let parts = dx.par_chunks_mut((rows * g.input[1] * g.channels).max(1)).enumerate();
+            Ok(parts.map(|(i, dx)| part(outputs.clone(), i * rows, dx)).collect())
+        };
+        let pictures = dx.par_chunks_mut(lengths.picture.max(1)).enumerate();
+        let given: Vec<Vec<T>> = self.install(|| pictures.map(of_picture).collect::<Result<_>>())?;
+        Ok((result, given.into_iter().flatten().collect()))
     }
 }
 

@@ -12,9 +12,9 @@ pub(super) const JOB: usize = 16_384;
 /// Values added in one pass of `sum_slice`: longer slices are halved, so the error grows with the logarithm.
 const LEAF: usize = 512;
 /// Rows added one after the other by `sum_rows_by`.
-const LEAF_ROWS: usize = 64;
+pub(super) const LEAF_ROWS: usize = 64;
 /// Columns that one job of `sum_rows_by` adds up.
-const COLUMNS: usize = 1024;
+pub(super) const COLUMNS: usize = 1024;
 
 /// Rows of `c` values for one job.
 pub(super) fn rows_per_job(c: usize) -> usize {
@@ -59,6 +59,11 @@ where
     });
 }
 
+/// Where rows are halved.
+pub(super) fn middle(rows: Range<usize>) -> usize {
+    rows.start + rows.len().div_ceil(2).next_multiple_of(LEAF_ROWS)
+}
+
 fn sum_range<E, F>(rows: Range<usize>, columns: Range<usize>, sums: &mut [E], add: &F)
 where
     E: Element,
@@ -69,7 +74,7 @@ where
         rows.for_each(|row| add(row, columns.clone(), sums));
         return;
     }
-    let middle = rows.start + rows.len().div_ceil(2).next_multiple_of(LEAF_ROWS);
+    let middle = middle(rows.clone());
     let mut others = vec![E::zero(); sums.len()];
     let values = rows.len() * columns.len();
     let first = || sum_range(rows.start..middle, columns.clone(), sums, add);

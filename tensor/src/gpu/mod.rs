@@ -33,6 +33,7 @@ mod pool;
 mod precision;
 mod prepare;
 mod reduce;
+mod relu_bias;
 pub mod runtime;
 mod sample;
 #[cfg(all(test, feature = "wgpu"))]

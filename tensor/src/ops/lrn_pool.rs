@@ -1,7 +1,7 @@
 //! Local response normalisation and the max-pooling of its output in one, as the paper has them after its first two
 //! convolutions (sections 3.3 and 3.4): the normalised maps, four times as large as the maxima, need not be written.
 
-use super::{Lrn, Pool2d, PoolKind, lrn, pool};
+use super::{Lrn, Pool2d, PoolKind, lrn, pool, relu_bias};
 use crate::{Backend, Error, Ints, Result, Tensor};
 
 /// What the backward needs of a forward, besides its input.
@@ -17,7 +17,7 @@ pub struct Kept<B: Backend> {
 pub type Forward<F, I> = (F, I, Option<F>);
 
 /// What a backend supplies.
-pub trait Kernels: lrn::Kernels + pool::Kernels {
+pub trait Kernels: lrn::Kernels + pool::Kernels + relu_bias::Kernels {
     /// What [`max_pool`](pool::Kernels::max_pool) gives for the output of [`lrn`](lrn::Kernels::lrn).
     fn lrn_max_pool(
         &self,
@@ -35,6 +35,18 @@ pub trait Kernels: lrn::Kernels + pool::Kernels {
         positions: &Self::Ints,
         dy: &Self::Floats,
     ) -> Result<Self::Floats>;
+    /// The same where x is what a ReLU gave: the gradient before that, and its sum over all places, that of a bias: `[c]`.
+    fn lrn_max_pool_dx_through_relu(
+        &self,
+        lrn: &Lrn,
+        g: &pool::Geometry,
+        x: &Self::Floats,
+        base: Option<&Self::Floats>,
+        positions: &Self::Ints,
+        dy: &Self::Floats,
+    ) -> Result<(Self::Floats, Self::Floats)> {
+        then_relu(self, g, x, self.lrn_max_pool_dx(lrn, g, x, base, positions, dy)?)
+    }
 }
 
 /// The forward as two operations.
@@ -59,6 +71,17 @@ pub(crate) fn in_turn_dx<D: lrn::Kernels + pool::Kernels>(
 ) -> Result<D::Floats> {
     let dnormal = device.max_pool_dx(g, positions, dy)?;
     device.lrn_dx(lrn, g.x_shape(), x, base, &dnormal)
+}
+
+/// The gradient through a ReLU that gave x, and its sums, after that for x.
+pub(crate) fn then_relu<D: relu_bias::Kernels + ?Sized>(
+    device: &D,
+    g: &pool::Geometry,
+    x: &D::Floats,
+    mut dx: D::Floats,
+) -> Result<(D::Floats, D::Floats)> {
+    let sums = device.relu_bias_dx(g.n * g.input[0] * g.input[1], g.channels, x, &mut dx)?;
+    Ok((dx, sums))
 }
 
 /// What a backward that goes by the base says where its forward left none.
@@ -87,6 +110,30 @@ impl<B: Backend> Tensor<B> {
     /// # Errors
     /// [`Error::Shape`] unless dy has the output's shape; [`Error::Argument`] for what another forward kept.
     pub fn lrn_max_pool_dx(&self, lrn: &Lrn, pool: &Pool2d, x: &Self, kept: &Kept<B>) -> Result<Self> {
+        let g = self.checked_gradient(lrn, pool, x, kept)?;
+        let base = kept.base.as_ref().map(|base| &base.data);
+        let dx = self.device().lrn_max_pool_dx(lrn, &g, &x.data, base, &kept.positions.data, &self.data)?;
+        Ok(x.with_data(dx))
+    }
+
+    /// The gradient of [`lrn_max_pool`](Self::lrn_max_pool) where its input `x` is relu(z + b): for z, and for b `[c]`.
+    ///
+    /// # Errors
+    /// As [`lrn_max_pool_dx`](Self::lrn_max_pool_dx).
+    pub fn lrn_max_pool_dx_through_relu(
+        &self,
+        lrn: &Lrn,
+        pool: &Pool2d,
+        x: &Self,
+        kept: &Kept<B>,
+    ) -> Result<(Self, Self)> {
+        let g = self.checked_gradient(lrn, pool, x, kept)?;
+        let (base, positions) = (kept.base.as_ref().map(|base| &base.data), &kept.positions.data);
+        let (dx, sums) = self.device().lrn_max_pool_dx_through_relu(lrn, &g, &x.data, base, positions, &self.data)?;
+        Ok((x.with_data(dx), Self::from_parts(self.device().clone(), vec![g.channels], sums)))
+    }
+
+    fn checked_gradient(&self, lrn: &Lrn, pool: &Pool2d, x: &Self, kept: &Kept<B>) -> Result<pool::Geometry> {
         let g = geometry(BACKWARD, lrn, pool, x.shape())?;
         if self.shape() != g.y_shape() {
             return Err(Error::shape(BACKWARD, format!("a gradient {:?}", g.y_shape()), self.shape()));
@@ -97,9 +144,7 @@ impl<B: Backend> Tensor<B> {
         if let Some(base) = &kept.base {
             x.same_shape(BACKWARD, base)?;
         }
-        let base = kept.base.as_ref().map(|base| &base.data);
-        let dx = self.device().lrn_max_pool_dx(lrn, &g, &x.data, base, &kept.positions.data, &self.data)?;
-        Ok(x.with_data(dx))
+        Ok(g)
     }
 }
 

@@ -18,6 +18,7 @@ pub mod lrn_pool;
 pub mod pool;
 pub mod prepare;
 pub mod reduce;
+pub mod relu_bias;
 pub mod sample;
 pub mod update;
 mod window;

@@ -63,7 +63,7 @@ impl<B: Backend> Tensor<B> {
         Ok(Ints::from_parts(self.device().clone(), 1, flag))
     }
 
-    fn last_axis(&self) -> Result<usize> {
+    pub(super) fn last_axis(&self) -> Result<usize> {
         let last = self.shape().last().copied().filter(|&c| c > 0);
         last.ok_or_else(|| Error::shape("reduce", "a last axis of at least 1", self.shape()))
     }

@@ -13,7 +13,7 @@ use crate::ops::prepare::{Cut, Layout};
 use crate::ops::update::{AdamUpdate, SgdUpdate};
 use crate::ops::{
     activation, batch_norm, conv2d, count, cross_entropy, dropout, elementwise, linear, local2d, lrn, lrn_pool, pool,
-    prepare, reduce, sample, update,
+    prepare, reduce, relu_bias, sample, update,
 };
 use crate::random::Stream;
 
@@ -246,6 +246,8 @@ impl reduce::Kernels for Plan {
         self.ints(1)
     }
 }
+
+impl relu_bias::Kernels for Plan {}
 
 impl prepare::Kernels for Plan {
     fn prepare(&self, layout: Layout, cuts: &[Cut], _: &Buffer, _: Option<&Buffer>) -> Result<Buffer> {

@@ -14,6 +14,16 @@ impl<B: Backend> Timed<B> {
         operands.iter().map(|x| self.inner.bytes(x)).sum()
     }
 
+    fn lrn_max_pool_dx_reads(
+        &self,
+        x: &Floats<B>,
+        base: Option<&Floats<B>>,
+        positions: &Ints<B>,
+        dy: &Floats<B>,
+    ) -> u64 {
+        self.size(&[x, dy]) + base.map_or(0, |base| self.inner.bytes(base)) + self.inner.int_bytes(positions)
+    }
+
     /// A kernel bound by memory that gives one buffer.
     fn moves(
         &self,
@@ -236,6 +246,20 @@ impl<B: Backend> lrn_pool::Kernels for Timed<B> {
         self.call("lrn + max pool", 0.0, self.size(&[x]), written, || self.inner.lrn_max_pool(lrn, g, x))
     }
 
+    fn lrn_max_pool_dx_through_relu(
+        &self,
+        lrn: &Lrn,
+        g: &pool::Geometry,
+        x: &Floats<B>,
+        base: Option<&Floats<B>>,
+        positions: &Ints<B>,
+        dy: &Floats<B>,
+    ) -> Result<(Floats<B>, Floats<B>)> {
+        let read = self.lrn_max_pool_dx_reads(x, base, positions, dy);
+        let run = || self.inner.lrn_max_pool_dx_through_relu(lrn, g, x, base, positions, dy);
+        self.call("lrn + max pool + relu dx", 0.0, read, floats2::<B>, run)
+    }
+
     fn lrn_max_pool_dx(
         &self,
         lrn: &Lrn,
@@ -245,8 +269,7 @@ impl<B: Backend> lrn_pool::Kernels for Timed<B> {
         positions: &Ints<B>,
         dy: &Floats<B>,
     ) -> Result<Floats<B>> {
-        let read =
-            self.size(&[x, dy]) + base.map_or(0, |base| self.inner.bytes(base)) + self.inner.int_bytes(positions);
+        let read = self.lrn_max_pool_dx_reads(x, base, positions, dy);
         let run = || self.inner.lrn_max_pool_dx(lrn, g, x, base, positions, dy);
         self.call("lrn + max pool dx", 0.0, read, B::bytes, run)
     }
@@ -304,6 +327,13 @@ impl<B: Backend> reduce::Kernels for Timed<B> {
 
     fn all_finite(&self, len: usize, x: &Floats<B>) -> Result<Ints<B>> {
         self.call("all finite", 0.0, self.size(&[x]), B::int_bytes, || self.inner.all_finite(len, x))
+    }
+}
+
+impl<B: Backend> relu_bias::Kernels for Timed<B> {
+    fn relu_bias_dx(&self, rows: usize, c: usize, y: &Floats<B>, dy: &mut Floats<B>) -> Result<Floats<B>> {
+        let bytes = self.size(&[y, dy, dy]);
+        self.call("relu + bias dx", 0.0, bytes, B::bytes, || self.inner.relu_bias_dx(rows, c, y, dy))
     }
 }
 

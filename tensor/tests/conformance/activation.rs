@@ -30,3 +30,17 @@ pub fn backward<B: Tested>(device: &B) {
         assert_near(&dx, &expected.to_vec().expect("values"), |_| 10.0, device.values());
     }
 }
+
+pub fn relu_and_bias<B: Tested>(device: &B) {
+    for (rows, c) in [(0, 3), (1, 1), (700, 1), (50, 7), (3025, 96), (128, 4096)] {
+        let (y, dy) = (values(rows as u64, rows * c), values(9, rows * c));
+        let y = flowing(device, &[rows, c], &y).activation(Activation::Relu).expect("a launch");
+        let dy = flowing(device, &[rows, c], &dy);
+        let expected = host(&dy.activation_dx(Activation::Relu, &y).expect("a launch"));
+        let (dx, sums) = dy.into_relu_bias_dx(&y).expect("a launch");
+        assert_eq!(host(&dx), expected);
+        let column = |i: usize| expected.iter().skip(i).step_by(c);
+        let exact: Vec<f64> = (0..c).map(|i| column(i).sum()).collect();
+        assert_near(&host(&sums), &exact, |i| column(i).map(|v| v.abs()).sum(), device.products());
+    }
+}

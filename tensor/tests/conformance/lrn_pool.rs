@@ -71,6 +71,25 @@ pub fn backward<B: Tested>(device: &B) {
     });
 }
 
+/// Against the device's own gradient, cut and summed in double precision.
+pub fn backward_through_a_relu<B: Tested>(device: &B) {
+    each(|case, spec, seed| {
+        let x: Vec<f64> = values(seed, case.x.iter().product()).iter().map(|v| v.max(0.0)).collect();
+        let (dy, x) = (values(seed ^ 1, case.y().iter().product()), flowing(device, &case.x, &x));
+        let (_, kept) = x.lrn_max_pool(spec, &case.spec).expect("a launch");
+        let dy = flowing(device, &case.y(), &dy);
+        let (dx, sums) = dy.lrn_max_pool_dx_through_relu(spec, &case.spec, &x, &kept).expect("a launch");
+        let own = host(&dy.lrn_max_pool_dx(spec, &case.spec, &x, &kept).expect("a launch"));
+        let cut: Vec<f64> = own.iter().zip(host(&x)).map(|(&dx, x)| if x > 0.0 { dx } else { 0.0 }).collect();
+        assert_eq!(host(&dx), cut, "{case:?}");
+        let c = case.x[3];
+        let of = |channel: usize| cut.iter().skip(channel).step_by(c);
+        let expected: Vec<f64> = (0..c).map(|channel| of(channel).sum()).collect();
+        let scale: Vec<f64> = (0..c).map(|channel| of(channel).map(|v| v.abs()).sum()).collect();
+        assert_near(&host(&sums), &expected, |i| scale[i], 4.0 * device.products());
+    });
+}
+
 pub fn two_operations_give_the_same<B: Tested>(device: &B) {
     each(|case, spec, seed| {
         let x = flowing(device, &case.x, &values(seed, case.x.iter().product()));

@@ -67,7 +67,7 @@ macro_rules! suite {
 }
 
 suite! {
-    activation { forward, backward }
+    activation { forward, backward, relu_and_bias }
     batch_norm { statistics, a_large_mean_keeps_the_variance, forward, backward, the_same_bits_again }
     conv2d { any_shape, channels, many_pixels, no_pictures, same_bits, of_the_paper }
     count { at_least, reading_at_once }
@@ -77,7 +77,7 @@ suite! {
     linear { transposes, layers, not_a_number, same_bits, of_the_paper }
     local2d { any_shape, channels, no_pictures, same_bits }
     lrn { across_channels, within_a_map, long_windows_and_rows, any_power, nothing, the_same_bits_again }
-    lrn_pool { forward, backward, two_operations_give_the_same, the_same_bits_again }
+    lrn_pool { forward, backward, backward_through_a_relu, two_operations_give_the_same, the_same_bits_again }
     pool { maxima_and_positions, the_first_of_equals_and_nan, averages, gradients, nothing, the_same_bits_again }
     reduce { sum, sum_rows, sum_first, max_columns, all_finite, bits_repeat }
     sample { values_are_the_hosts }

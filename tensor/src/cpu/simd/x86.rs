@@ -155,6 +155,14 @@ impl Vector for Avx512 {
         }
     }
     #[inline(always)]
+    fn where_positive(self, by: Self) -> Self {
+        // SAFETY: `dispatch` found AVX-512.
+        unsafe {
+            let positive = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(by.0, _mm512_setzero_ps());
+            Self(_mm512_maskz_mov_ps(positive, self.0))
+        }
+    }
+    #[inline(always)]
     fn add_where_same(self, other: Self, a: Self::Ints, b: Self::Ints) -> Self {
         // SAFETY: `dispatch` found AVX-512.
         unsafe { Self(_mm512_mask_add_ps(self.0, _mm512_cmpeq_epi32_mask(a, b), self.0, other.0)) }
@@ -325,6 +333,14 @@ impl Vector for Avx2 {
         // SAFETY: `dispatch` found AVX2.
         let (first, second) = unsafe { (fours([a.0, b.0, c.0, d.0]), fours([a.1, b.1, c.1, d.1])) };
         [(first[0], second[0]), (first[1], second[1]), (first[2], second[2]), (first[3], second[3])]
+    }
+    #[inline(always)]
+    fn where_positive(self, by: Self) -> Self {
+        // SAFETY: `dispatch` found AVX2 and FMA.
+        unsafe {
+            let half = |x, by| _mm256_and_ps(x, _mm256_cmp_ps::<_CMP_GT_OQ>(by, _mm256_setzero_ps()));
+            Self(half(self.0, by.0), half(self.1, by.1))
+        }
     }
     #[inline(always)]
     fn add_where_same(self, other: Self, a: Self::Ints, b: Self::Ints) -> Self {
