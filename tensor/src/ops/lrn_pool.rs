@@ -74,7 +74,7 @@ pub(crate) fn in_turn_dx<D: lrn::Kernels + pool::Kernels>(
 }
 
 /// The gradient through a ReLU that gave x, and its sums, after that for x.
-pub(crate) fn then_relu<D: relu_bias::Kernels + ?Sized>(
+pub(crate) fn then_relu<D: relu_bias::Kernels>(
     device: &D,
     g: &pool::Geometry,
     x: &D::Floats,
