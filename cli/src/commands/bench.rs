@@ -144,7 +144,7 @@ fn layers<B: Backend<Elem = f32>>(device: &B, args: &BenchLayers, threads: usize
 
 fn layer_table(layers: &Layers) -> String {
     let width = layers.rows.iter().map(|row| row.layer.chars().count()).max().unwrap_or(0);
-    let header = ["kernel", "calls", "ms", "GFLOP", "MB", "GFLOP/s", "GB/s", "bound", "of it"];
+    let header = ["kernel", "calls", "ms", "GFLOP", "done", "MB", "GFLOP/s", "GB/s", "bound", "of it"];
     let mut lines = vec![header.map(String::from).to_vec()];
     let or_blank = |there: bool, text: String| if there { text } else { String::new() };
     for row in &layers.rows {
@@ -154,6 +154,7 @@ fn layer_table(layers: &Layers) -> String {
             row.calls.to_string(),
             milliseconds(row.seconds),
             or_blank(product, format!("{:.2}", row.flops / 1e9)),
+            or_blank(product, format!("{:.2}", row.done / 1e9)),
             format!("{:.2}", row.bytes as f64 / 1e6),
             or_blank(product, format!("{:.0}", row.flops / row.seconds / 1e9)),
             format!("{:.1}", row.bytes as f64 / row.seconds / 1e9),

@@ -9,8 +9,8 @@ use rayon::prelude::*;
 
 use super::matrix::{Matrix, MatrixMut, finish_rows, product};
 use super::patch::{columns, is_pointwise, scatter};
-use super::winograd::{Operands, Tiles};
-use crate::ops::conv2d::{Geometry, Kernels};
+use super::winograd::{Operands, RowTiles, Tiles};
+use crate::ops::conv2d::{Geometry, Kernels, Sums};
 use crate::{Cpu, Element, Result};
 
 /// Values of one column buffer, at most, unless [`MIN_ROWS`] need more: 2 MiB in `f32`.
@@ -59,11 +59,18 @@ fn parts(g: &Geometry, pieces: usize) -> usize {
 /// Values of what the forward makes of its weights: it is kept beside them if they do not change. `fast` says whether fast
 /// algorithms are allowed.
 pub(super) fn kept(g: &Geometry, fast: bool) -> usize {
-    Tiles::forward(g).filter(|_| fast).map_or(0, |tiles| tiles.kernels())
+    match (RowTiles::forward(g), Tiles::forward(g)) {
+        _ if !fast => 0,
+        (Some(rows), _) => rows.kernels(),
+        (None, tiles) => tiles.map_or(0, |tiles| tiles.kernels()),
+    }
 }
 
 /// Buffers beside the output and [`kept`] that the forward takes on `threads` threads: the columns of a piece each.
 pub(super) fn workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usize> {
+    if let Some(rows) = RowTiles::forward(g).filter(|_| fast) {
+        return rows.workspace(threads);
+    }
     if let Some(tiles) = Tiles::forward(g).filter(|_| fast) {
         return tiles.workspace(threads);
     }
@@ -94,6 +101,23 @@ pub(super) fn dw_workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usiz
 }
 
 impl<E: Element> Kernels for Cpu<E> {
+    fn conv2d_flops(&self, g: &Geometry, sums: Sums) -> f64 {
+        if self.fast().is_none() {
+            return g.flops();
+        }
+        let tiles = match sums {
+            Sums::Y => {
+                if let Some(rows) = RowTiles::forward(g) {
+                    return rows.flops();
+                }
+                Tiles::forward(g)
+            }
+            Sums::Dx => Tiles::backward(g),
+            Sums::Dw => Tiles::weights(g),
+        };
+        tiles.map_or_else(|| g.flops(), |tiles| tiles.flops())
+    }
+
     fn conv2d(
         &self,
         g: &Geometry,
@@ -113,7 +137,10 @@ impl<E: Element> Kernels for Cpu<E> {
             let bias = b.map(|b| cast_slice(b));
             let operands = Operands { x: cast_slice(x), w, bias, relu, turned: false };
             let all = cast_slice_mut(y.make_mut()?);
-            self.install(|| tiles.run(cpu, &operands, all))?;
+            self.install(|| match RowTiles::forward(g) {
+                Some(rows) => rows.run(cpu, &operands, all),
+                None => tiles.run(cpu, &operands, all),
+            })?;
             return Ok(y);
         }
         let (w, piece) = (w.as_slice(), piece_rows(g, rows));

@@ -82,8 +82,33 @@ impl Conv2d {
     }
 }
 
+/// What a convolution's products are summed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sums {
+    /// The output.
+    Y,
+    /// The gradient of the input.
+    Dx,
+    /// The gradient of the weights.
+    Dw,
+}
+
+impl Geometry {
+    /// Multiplications and additions of any of the sums, as they are defined: one of each for each weight and each place that
+    /// it is used at.
+    pub fn flops(&self) -> f64 {
+        2.0 * self.patch() as f64 * (self.n * self.output.iter().product::<usize>()) as f64
+    }
+}
+
 /// What a backend supplies. Buffers have the sizes that the geometry says.
 pub trait Kernels: Device {
+    /// Multiplications and additions of products that it really does for a sum: fewer than [`Geometry::flops`] by a fast
+    /// algorithm.
+    fn conv2d_flops(&self, g: &Geometry, _sums: Sums) -> f64 {
+        g.flops()
+    }
+
     /// `y[n,oh,ow,o] = b[o] +` the sum over kh, kw, c of `x * w`; then ReLU if asked.
     fn conv2d(
         &self,

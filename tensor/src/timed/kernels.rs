@@ -2,6 +2,7 @@
 //! a default are handed on as well.
 
 use super::Timed;
+use crate::ops::conv2d::Sums;
 use crate::ops::{self, *};
 use crate::random::Stream;
 use crate::{Backend, Device, Result};
@@ -12,6 +13,11 @@ type Ints<B> = <B as Device>::Ints;
 impl<B: Backend> Timed<B> {
     fn size(&self, operands: &[&Floats<B>]) -> u64 {
         operands.iter().map(|x| self.inner.bytes(x)).sum()
+    }
+
+    /// Multiplications and additions as defined, and as done.
+    fn convolution(&self, g: &ops::conv2d::Geometry, sums: Sums) -> [f64; 2] {
+        [g.flops(), self.inner.conv2d_flops(g, sums)]
     }
 
     fn lrn_max_pool_dx_reads(
@@ -92,12 +98,11 @@ impl<B: Backend> batch_norm::Kernels for Timed<B> {
     }
 }
 
-/// A multiplication and an addition for each weight and each place that it is used at.
-fn convolution_flops(g: &ops::conv2d::Geometry) -> f64 {
-    2.0 * g.patch() as f64 * (g.n * g.output.iter().product::<usize>()) as f64
-}
-
 impl<B: Backend> ops::conv2d::Kernels for Timed<B> {
+    fn conv2d_flops(&self, g: &ops::conv2d::Geometry, sums: Sums) -> f64 {
+        self.inner.conv2d_flops(g, sums)
+    }
+
     fn conv2d(
         &self,
         g: &ops::conv2d::Geometry,
@@ -107,17 +112,17 @@ impl<B: Backend> ops::conv2d::Kernels for Timed<B> {
         relu: bool,
     ) -> Result<Floats<B>> {
         let run = || self.inner.conv2d(g, x, w, b, relu);
-        self.call("conv2d", convolution_flops(g), self.size(&[x, w]), B::bytes, run)
+        self.call_doing("conv2d", self.convolution(g, Sums::Y), self.size(&[x, w]), B::bytes, run)
     }
 
     fn conv2d_dx(&self, g: &ops::conv2d::Geometry, w: &Floats<B>, dy: &Floats<B>) -> Result<Floats<B>> {
         let run = || self.inner.conv2d_dx(g, w, dy);
-        self.call("conv2d dx", convolution_flops(g), self.size(&[w, dy]), B::bytes, run)
+        self.call_doing("conv2d dx", self.convolution(g, Sums::Dx), self.size(&[w, dy]), B::bytes, run)
     }
 
     fn conv2d_dw(&self, g: &ops::conv2d::Geometry, x: &Floats<B>, dy: &Floats<B>) -> Result<Floats<B>> {
         let run = || self.inner.conv2d_dw(g, x, dy);
-        self.call("conv2d dw", convolution_flops(g), self.size(&[x, dy]), B::bytes, run)
+        self.call_doing("conv2d dw", self.convolution(g, Sums::Dw), self.size(&[x, dy]), B::bytes, run)
     }
 }
 
@@ -202,17 +207,17 @@ impl<B: Backend> local2d::Kernels for Timed<B> {
         w: &Floats<B>,
         b: Option<&Floats<B>>,
     ) -> Result<Floats<B>> {
-        self.call("local2d", convolution_flops(g), self.size(&[x, w]), B::bytes, || self.inner.local2d(g, x, w, b))
+        self.call("local2d", g.flops(), self.size(&[x, w]), B::bytes, || self.inner.local2d(g, x, w, b))
     }
 
     fn local2d_dx(&self, g: &ops::conv2d::Geometry, w: &Floats<B>, dy: &Floats<B>) -> Result<Floats<B>> {
         let run = || self.inner.local2d_dx(g, w, dy);
-        self.call("local2d dx", convolution_flops(g), self.size(&[w, dy]), B::bytes, run)
+        self.call("local2d dx", g.flops(), self.size(&[w, dy]), B::bytes, run)
     }
 
     fn local2d_dw(&self, g: &ops::conv2d::Geometry, x: &Floats<B>, dy: &Floats<B>) -> Result<Floats<B>> {
         let run = || self.inner.local2d_dw(g, x, dy);
-        self.call("local2d dw", convolution_flops(g), self.size(&[x, dy]), B::bytes, run)
+        self.call("local2d dw", g.flops(), self.size(&[x, dy]), B::bytes, run)
     }
 }
 

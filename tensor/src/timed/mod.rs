@@ -23,8 +23,10 @@ pub struct Call {
     pub kernel: &'static str,
     /// Seconds: those of the call, or the mean of a row of them where they are repeated.
     pub seconds: f64,
-    /// Multiplications and additions of products and convolutions; 0 for what memory bounds.
+    /// Multiplications and additions of products and convolutions, as they are defined; 0 for what memory bounds.
     pub flops: f64,
+    /// Those that the backend's algorithm really does.
+    pub done: f64,
     /// Bytes that must be moved at least: each operand read once, each result written once.
     pub bytes: u64,
 }
@@ -85,6 +87,18 @@ impl<B: Backend> Timed<B> {
         flops: f64,
         read: u64,
         written: impl FnOnce(&B, &T) -> u64,
+        run: impl FnMut() -> Result<T>,
+    ) -> Result<T> {
+        self.call_doing(kernel, [flops, flops], read, written, run)
+    }
+
+    /// The same where the algorithm may do less than the sums as they are defined: `[flops, done]`.
+    fn call_doing<T>(
+        &self,
+        kernel: &'static str,
+        [flops, done]: [f64; 2],
+        read: u64,
+        written: impl FnOnce(&B, &T) -> u64,
         mut run: impl FnMut() -> Result<T>,
     ) -> Result<T> {
         let mode = self.log().mode;
@@ -104,7 +118,7 @@ impl<B: Backend> Timed<B> {
         let bytes = read + written(&self.inner, &result);
         let mut log = self.log();
         let place = Arc::clone(&log.place);
-        log.calls.push(Call { place, kernel, seconds, flops, bytes });
+        log.calls.push(Call { place, kernel, seconds, flops, done, bytes });
         Ok(result)
     }
 

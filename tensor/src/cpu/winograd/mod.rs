@@ -19,6 +19,7 @@ mod gradient;
 mod inputs;
 mod kernels;
 mod outputs;
+mod rows;
 #[cfg(test)]
 mod tests;
 mod transform;
@@ -27,6 +28,7 @@ use super::simd::{LANES, Level, Vector, level};
 use crate::ops::conv2d::Geometry;
 use fold::Fold;
 pub(super) use forward::Operands;
+pub(super) use rows::RowTiles;
 use transform::{POINTS, TILE};
 
 /// Kernels that there are transforms for.
@@ -139,6 +141,11 @@ impl Tiles {
         self.output[0] * self.output[1] * patch / (TILE * self.a_picture() * self.input[2]).max(1)
     }
 
+    /// Multiplications and additions of the products at all points; those of the transforms are not counted.
+    pub fn flops(&self) -> f64 {
+        2.0 * (TILE * self.tiles()) as f64 * (self.group()[0] * self.output[2]) as f64
+    }
+
     /// Values of all pictures.
     fn pictures(&self) -> usize {
         self.n * self.fold.map_or(self.input, |fold| fold.picture).iter().product::<usize>()
@@ -185,9 +192,13 @@ struct Layout {
 
 impl Layout {
     fn new(tiles: usize, channels: usize) -> Self {
+        Self::of_points(TILE, tiles, channels)
+    }
+
+    fn of_points(points: usize, tiles: usize, channels: usize) -> Self {
         let row = if channels.is_multiple_of(4 * LANES) { channels + LANES } else { channels };
         let point = tiles * row + LANES;
-        Self { row, point, len: TILE * point }
+        Self { row, point, len: points * point }
     }
 
     fn at(&self, point: usize, tile: usize) -> usize {
