@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use alexnet_tensor::ops::{Conv2d, Pool2d, PoolKind, SgdStep};
-use alexnet_tensor::{Cpu, Device, Ints, Tensor, Timed};
+use alexnet_tensor::ops::{Conv2d, Padding, Pool2d, PoolKind, SgdStep};
+use alexnet_tensor::{Algorithms, Cpu, Device, Ints, Tensor, Timed};
 
 fn cpu() -> Cpu<f32> {
     Cpu::new(1).expect("a thread")
@@ -50,6 +50,28 @@ fn each_kind_of_product_has_its_name() {
     assert_eq!(calls.iter().map(|c| c.kernel).collect::<Vec<_>>(), ["linear", "linear dx", "linear dw"]);
     assert!(calls.iter().all(|c| c.flops == 2.0 * 3.0 * 5.0 * 7.0));
     assert!(calls.iter().all(|c| c.bytes == 4 * (15 + 35 + 21)));
+}
+
+/// A fast algorithm's multiplications: 49 a tile of 7 x 7 for 5 x 5 outputs of 9 each.
+#[test]
+fn what_is_done_is_told_beside_what_is_defined() {
+    for (algorithms, n, per_output) in [
+        (Algorithms::Fast, 64, 49.0 / 25.0),
+        // Along rows, of a single picture: 7 a tile for 5 outputs, of each of 3 rows.
+        (Algorithms::Fast, 1, 21.0 / 5.0),
+        (Algorithms::Exact, 64, 9.0),
+    ] {
+        let timed = Timed::new(Cpu::<f32>::with_algorithms(2, algorithms).expect("threads"));
+        let x = Tensor::full(&timed, &[n, 10, 10, 16], 1.0).expect("memory");
+        let w = Tensor::full(&timed, &[32, 3, 3, 16], 1.0).expect("memory");
+        let spec = Conv2d { padding: Padding::all(1), ..Conv2d::default() };
+        timed.begin();
+        x.conv2d(&spec, &w, None).expect("a convolution");
+        let call = &timed.end()[0];
+        let outputs = (n * 100 * 32 * 16) as f64;
+        assert_eq!(call.flops, 2.0 * 9.0 * outputs);
+        assert!((call.done / (2.0 * per_output * outputs) - 1.0).abs() < 1e-12, "{algorithms:?}, {n}: {}", call.done);
+    }
 }
 
 #[test]

@@ -38,6 +38,12 @@ impl RowTiles {
         (few && tiles.kernel == Kernel::Three && tiles.fold.is_none()).then_some(Self { tiles })
     }
 
+    /// The same with vectors of another kind.
+    #[cfg(test)]
+    pub fn at(self, level: super::Level) -> Self {
+        Self { tiles: Tiles { level, ..self.tiles } }
+    }
+
     /// Multiplications and additions of the products; those of the transforms are not counted.
     pub fn flops(&self) -> f64 {
         2.0 * (VALUES * self.products()) as f64 * (self.tiles.group()[0] * self.tiles.output[2]) as f64

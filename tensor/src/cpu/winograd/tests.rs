@@ -94,6 +94,41 @@ impl Case {
     }
 }
 
+/// Single pictures on tiles along rows, at every level and any number of threads; from what is kept, too.
+#[test]
+fn single_pictures() {
+    let uneven = Padding { top: 2, bottom: 0, left: 0, right: 1 };
+    let cases = [
+        Case::new(3, 1, [13, 13], [32, 144], 1, Padding::all(1)),
+        Case::new(3, 1, [13, 13], [64, 96], 2, Padding::all(1)),
+        Case::new(3, 1, [15, 12], [16, 16], 1, uneven),
+        Case::new(3, 1, [10, 10], [16, 32], 1, Padding::default()),
+    ];
+    for case in cases {
+        let rows = RowTiles::forward(&case.g).expect("tiles along rows");
+        let exact = &case.exact()[0];
+        for level in levels() {
+            let run = |threads| {
+                let cpu = Cpu::<f32>::new(threads).expect("threads");
+                let w = &cpu.upload(&case.w).expect("memory");
+                let operands = Operands { x: &case.x, w, bias: Some(&case.b), relu: true, turned: false };
+                let all: Vec<Vec<f32>> = (0..3)
+                    .map(|_| {
+                        let mut y = vec![f32::NAN; case.dy.len()];
+                        cpu.install(|| rows.at(level).run(&cpu, &operands, &mut y)).expect("y");
+                        y
+                    })
+                    .collect();
+                assert!(all.iter().all(|y| *y == all[0]), "{level:?}: what is kept gives other bits");
+                all[0].clone()
+            };
+            let y = run(2);
+            assert_near(&format!("{level:?}, y of {:?}", case.g), &y, exact);
+            assert!(run(1) == y && run(5) == y, "{level:?}: threads give other bits");
+        }
+    }
+}
+
 #[test]
 fn three_by_three() {
     Case::new(3, 11, [13, 13], [32, 48], 1, Padding::all(1)).check();
@@ -155,6 +190,11 @@ fn others_are_left_alone() {
     assert!(Tiles::forward(&g([1, 16, 16, 16], [16, 3, 3, 16], plain)).is_some());
     assert!(Tiles::backward(&g([1, 16, 16, 16], [16, 3, 3, 16], plain)).is_none(), "too few tiles");
     assert!(Tiles::forward(&g([1, 5, 5, 16], [16, 3, 3, 16], plain)).is_none(), "too little is saved");
+    // Tiles along rows are for single pictures of few tiles.
+    assert!(RowTiles::forward(&g([1, 16, 16, 16], [16, 3, 3, 16], plain)).is_some());
+    assert!(RowTiles::forward(&g([2, 16, 16, 16], [16, 3, 3, 16], plain)).is_none());
+    assert!(RowTiles::forward(&g([1, 27, 27, 16], [16, 3, 3, 16], plain)).is_none(), "25 tiles");
+    assert!(RowTiles::forward(&g([1, 16, 16, 16], [16, 5, 5, 16], plain)).is_none());
     assert!(Tiles::forward(&g([96, 5, 5, 16], [16, 3, 3, 16], plain)).is_some());
     // What lies beyond the picture on all sides has no tiles in dx.
     let wide = Conv2d { padding: Padding::all(3), ..plain };
