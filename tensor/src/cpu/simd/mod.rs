@@ -66,7 +66,22 @@ pub(crate) trait Vector: Copy {
     type Ints: Copy;
     /// Whether the processor has 32 registers of a whole vector each.
     const WHOLE: bool;
+    /// Whether [`join`](Self::join) reads some values of a vector as fast as all of them.
+    const MASKS: bool = false;
     fn splat(v: f32) -> Self;
+    /// The first `split` values of `low`, and the others of `high`.
+    ///
+    /// # Safety
+    /// `low` must be valid for reading its first `split` values, `high` for those from there on up to [`LANES`].
+    #[inline(always)]
+    unsafe fn join(low: *const f32, high: *const f32, split: usize) -> Self {
+        let mut lanes = [0.0; LANES];
+        for (i, lane) in lanes.iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            *lane = unsafe { if i < split { *low.add(i) } else { *high.add(i) } };
+        }
+        Self::of(&lanes)
+    }
     /// # Safety
     /// `from` must be valid for reading [`LANES`] values.
     unsafe fn load(from: *const f32) -> Self;

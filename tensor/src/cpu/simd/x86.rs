@@ -10,6 +10,13 @@ pub struct Avx512(__m512);
 impl Vector for Avx512 {
     type Ints = __m512i;
     const WHOLE: bool = true;
+    const MASKS: bool = true;
+    #[inline(always)]
+    unsafe fn join(low: *const f32, high: *const f32, split: usize) -> Self {
+        let mask = ((1u32 << split) - 1) as u16;
+        // SAFETY: `dispatch` found AVX-512; what the mask leaves out is not read.
+        unsafe { Self(_mm512_mask_loadu_ps(_mm512_maskz_loadu_ps(mask, low), !mask, high)) }
+    }
     #[inline(always)]
     fn splat(v: f32) -> Self {
         // SAFETY: `dispatch` found AVX-512.

@@ -3,7 +3,7 @@
 //! likewise. The paper's first layer, 11x11 at stride 4 on 3 channels, becomes 3x3 on 48.
 
 use super::Tiles;
-use super::transform::POINTS;
+use super::transform::{POINTS, input};
 use crate::cpu::simd::{LANES, Vector};
 use crate::ops::conv2d::Geometry;
 
@@ -80,6 +80,59 @@ impl Folded {
 }
 
 impl Tiles {
+    /// The first value of a tile's inputs, if all of them are in the picture and a vector of a folded pixel's channels is of two
+    /// rows of the square at most: then they need not be laid out.
+    #[inline(always)]
+    pub(super) fn in_place(&self, fold: &Fold, tile: usize) -> Option<usize> {
+        let (Fold { stride, picture: [h, w, c], .. }, [picture, top, left]) = (*fold, self.place(tile));
+        let y = (top * stride).checked_sub(self.pads[0])?;
+        let x = (left * stride).checked_sub(self.pads[1])?;
+        let inside = y + POINTS * stride <= h && x + POINTS * stride <= w;
+        (inside && 2 * stride * c >= LANES).then_some(((picture * h + y) * w + x) * c)
+    }
+
+    /// The points of a tile whose inputs are in place, from its first value on, a vector of channels from `channel` on.
+    ///
+    /// # Safety
+    /// [`in_place`](Self::in_place) gave `first` for this tile, and x holds all pictures.
+    #[inline(always)]
+    pub(super) unsafe fn rows_in_place<V: Vector>(
+        &self,
+        fold: &Fold,
+        x: &[f32],
+        first: usize,
+        channel: usize,
+        half: &mut [[V; POINTS]; POINTS],
+    ) {
+        let Fold { stride, picture: [_, w, c], .. } = *fold;
+        let (row, line) = (stride * c, w * c);
+        // The vector's values are the last ones of a row of the square, and the first of the next.
+        let split = (row - channel % row).min(LANES);
+        assert!(LANES - split <= row, "a vector of two rows");
+        let low = x.as_ptr().wrapping_add(first + channel / row * line + channel % row);
+        let high = x.as_ptr().wrapping_add(first + (channel / row + 1) * line).wrapping_sub(split);
+        for (i, half) in half.iter_mut().enumerate() {
+            let mut values = [V::splat(0.0); POINTS];
+            for (j, value) in values.iter_mut().enumerate() {
+                let at = i * stride * line + j * row;
+                // SAFETY: both parts are in the picture, as the caller promises.
+                *value = unsafe { V::join(low.wrapping_add(at), high.wrapping_add(at), split) };
+            }
+            *half = input(values);
+        }
+    }
+
+    /// Asks for what the next tile has and this one has not.
+    #[inline(always)]
+    pub(super) fn ask_for_next<V: Vector>(&self, fold: &Fold, x: &[f32], first: usize) {
+        let Fold { stride, picture: [_, w, c], .. } = *fold;
+        for line in 0..POINTS * stride {
+            for ahead in (0..self.kernel.outputs() * stride * c).step_by(LANES) {
+                V::prefetch(x.as_ptr().wrapping_add(first + line * w * c + POINTS * stride * c + ahead));
+            }
+        }
+    }
+
     /// Fills in a tile's inputs, zeros where they are outside the picture.
     #[inline(always)]
     pub(super) fn fold<V: Vector>(&self, fold: &Fold, x: &[f32], tile: usize, folded: &mut Folded) {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::fold::Folded;
 use super::transform::{POINTS, column, input};
-use super::{Layout, Parts, Tiles};
+use super::{AtPointsMut, Layout, Parts, Tiles};
 use crate::cpu::simd::{LANES, Vector, Work};
 
 /// Bt x B of some tiles.
@@ -61,6 +61,18 @@ impl Work for TransformInputs<'_> {
         let mut half = [[V::splat(0.0); POINTS]; POINTS];
         let mut folded = Folded::new();
         for tile in range {
+            let in_place = tiles.fold.as_ref().filter(|_| V::MASKS).and_then(|f| Some((f, tiles.in_place(f, tile)?)));
+            if let Some((fold, start)) = in_place {
+                tiles.ask_for_next::<V>(fold, x, start);
+                for channel in channels.clone().step_by(LANES) {
+                    // SAFETY: the tile's inputs are in place, and all pictures in x, as `run` and `weights_gradient` asserted.
+                    unsafe { tiles.rows_in_place(fold, x, start, channel, &mut half) };
+                    let at = layout.at(0, tile - first) + channel - channels.start;
+                    // SAFETY: this tile's points belong to this task.
+                    put_columns(&half, unsafe { points.tile(at, layout) });
+                }
+                continue;
+            }
             let (x, width, window) = match &tiles.fold {
                 None => (x, width, Window::new(tiles, tile)),
                 Some(fold) => {
@@ -89,11 +101,16 @@ impl Work for TransformInputs<'_> {
                     *half = input(row);
                 }
                 // SAFETY: this tile's points belong to this task.
-                let points = unsafe { points.tile(at, layout) };
-                for q in 0..POINTS {
-                    points.put(q, input(column(&half, q)));
-                }
+                put_columns(&half, unsafe { points.tile(at, layout) });
             }
         }
+    }
+}
+
+/// The transforms of columns, after those of rows.
+#[inline(always)]
+fn put_columns<V: Vector>(half: &[[V; POINTS]; POINTS], points: AtPointsMut<'_>) {
+    for q in 0..POINTS {
+        points.put(q, input(column(half, q)));
     }
 }
