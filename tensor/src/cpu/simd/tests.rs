@@ -89,3 +89,28 @@ fn relu_keeps_nan() {
         }
     }
 }
+
+struct Join<'a>(&'a [f32], &'a [f32], usize, &'a mut [f32]);
+
+impl Work for Join<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self(low, high, split, out) = self;
+        assert!(low.len() >= split && high.len() >= LANES - split);
+        // SAFETY: as many values as are read on either side.
+        unsafe { V::join(low.as_ptr(), high.as_ptr().wrapping_sub(split), split) }.put(out);
+    }
+}
+
+#[test]
+fn a_vector_is_joined_of_two_places() {
+    let (low, high): (Vec<f32>, Vec<f32>) =
+        ((0..16).map(|i| i as f32).collect(), (0..16).map(|i| -1.0 - i as f32).collect());
+    for (level, split) in levels().flat_map(|level| (1..=LANES).map(move |split| (level, split))) {
+        let mut out = [0.0; LANES];
+        dispatch(level, Join(&low[..split], &high[..LANES - split], split, &mut out));
+        let expected = low[..split].iter().chain(&high[..LANES - split]);
+        assert!(out.iter().eq(expected), "{level:?}, {split}: {out:?}");
+    }
+}
