@@ -66,16 +66,10 @@ impl<B: Backend> Backward<B> for Saved<B> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tensor::Cpu;
     use tensor::ops::{Edge, Padding, PoolKind};
-    use tensor::random::Stream;
 
     use super::*;
-    use crate::ops::testing::{check, off_grid, quarters};
-
-    fn draw(shape: &[usize], seed: u64) -> Tensor<Cpu<f32>> {
-        Tensor::normal(&Cpu::new(1).unwrap(), shape, 0.0, 1.0, Stream::new(seed, 1, 0)).unwrap()
-    }
+    use crate::ops::testing::{check, draw, off_grid, quarters};
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]

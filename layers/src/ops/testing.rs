@@ -3,6 +3,7 @@
 use proptest::test_runner::TestCaseError;
 use tensor::ndarray::{ArrayD, IxDyn};
 use tensor::random::{Stream, purpose};
+use tensor::{Cpu, Tensor};
 
 use crate::gradient_check::{Device, GradientCheck, projection};
 use crate::{Result, Tape, Var};
@@ -13,6 +14,11 @@ pub const TOLERANCE: f64 = 1e-6;
 /// Values of the normal distribution.
 pub fn normal(shape: &[usize], seed: u64) -> ArrayD<f64> {
     from_index(shape, |stream, i| stream.normal(i), seed)
+}
+
+/// Values of the normal distribution in single precision, for bits that must not differ.
+pub fn draw(shape: &[usize], seed: u64) -> Tensor<Cpu<f32>> {
+    Tensor::normal(&Cpu::new(1).unwrap(), shape, 0.0, 1.0, Stream::new(seed, 1, 0)).unwrap()
 }
 
 /// Quarters from -2 to 2: sums of products of them are sixteenths, and with [`off_grid`] as bias never near 0, the kink

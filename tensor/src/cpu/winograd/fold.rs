@@ -122,14 +122,20 @@ impl Tiles {
         }
     }
 
-    /// Asks for what the next tile has and this one has not.
+    /// Asks for what the next tile has and this one has not, of all its inputs in place.
     #[inline(always)]
     pub(super) fn ask_for_next<V: Vector>(&self, fold: &Fold, x: &[f32], first: usize) {
         let Fold { stride, picture: [_, w, c], .. } = *fold;
         for line in 0..POINTS * stride {
-            for ahead in (0..self.kernel.outputs() * stride * c).step_by(LANES) {
-                V::prefetch(x.as_ptr().wrapping_add(first + line * w * c + POINTS * stride * c + ahead));
-            }
+            self.ask_in_line::<V>(stride * c, x, first + line * w * c);
+        }
+    }
+
+    /// The same of one line of pixels, from the tile's first value on.
+    #[inline(always)]
+    fn ask_in_line<V: Vector>(&self, row: usize, x: &[f32], first: usize) {
+        for ahead in (0..self.kernel.outputs() * row).step_by(LANES) {
+            V::prefetch(x.as_ptr().wrapping_add(first + POINTS * row + ahead));
         }
     }
 
@@ -147,10 +153,7 @@ impl Tiles {
             for (dy, edge) in edges.iter_mut().enumerate().take(stride) {
                 let y = ((top + i) * stride + dy).checked_sub(self.pads[0]).filter(|&y| y < h);
                 let start = y.map(|y| (picture * h + y) * w * c + first);
-                // What the next tile has and this one has not.
-                for ahead in (0..self.kernel.outputs() * row).step_by(LANES) {
-                    V::prefetch(x.as_ptr().wrapping_add(start.unwrap_or(0) + POINTS * row + ahead));
-                }
+                self.ask_in_line::<V>(row, x, start.unwrap_or(0));
                 let whole = start.filter(|_| columns == (0..POINTS * row)).and_then(|start| start.checked_sub(pad));
                 if let Some(whole) = whole.and_then(|start| x.get(start..start + ROW_VALUES)) {
                     rows[dy] = whole;

@@ -155,6 +155,10 @@ fn strides_are_folded() {
     Case::of(9, 100, [15, 16], [1, 16], at(4, Padding { top: 5, bottom: 0, left: 0, right: 3 })).check();
     Case::of(5, 2, [61, 80], [4, 16], at(2, Padding::all(1))).check();
     Case::of(10, 2, [61, 60], [8, 16], at(2, Padding::default())).check();
+    // Of each other number of channels whose tiles inside the picture are read in place.
+    Case::of(12, 5, [101, 120], [2, 16], at(4, Padding::all(1))).check();
+    Case::of(9, 5, [101, 120], [4, 16], at(4, Padding::all(3))).check();
+    Case::of(20, 5, [163, 240], [1, 16], at(8, Padding::all(5))).check();
 }
 
 /// What comes before and after a picture in memory is nothing to it.
