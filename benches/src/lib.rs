@@ -2,7 +2,7 @@
 //!
 //! - `alexnet bench train|predict|layers MODEL` measures a network on any device: pictures a second, and a training step
 //!   kernel by kernel beside what the device can do. The rest is built on it.
-//! - `peers/compare.py` runs it and PyTorch alternately on the CPU.
+//! - `peers/compare.py` runs it and other frameworks alternately on the CPU and puts the table into `RESULTS.md`.
 //! - `gpu.sh` does so on an NVIDIA GPU and tests the kernels there; `build-gpu.sh` builds all that it needs.
 //! - `cargo bench -p alexnet-benches` follows kernels and networks on the CPU from change to change.
 //!

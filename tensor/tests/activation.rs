@@ -133,3 +133,13 @@ fn relu_and_bias_of_large_maps_and_of_long_rows() {
     let (y, dy) = (tensor64(&[2, 3], &[1.0; 6]), tensor64(&[3, 2], &[1.0; 6]));
     assert!(dy.into_relu_bias_dx(&y).is_err());
 }
+
+#[test]
+fn bits_of_relu_and_bias_do_not_depend_on_the_number_of_threads() {
+    fn run<E: Element>(cpu: &Cpu<E>) -> Vec<Vec<E>> {
+        let [y, dy] = [1, 2].map(|seed| tensor_on(cpu, &[3025, 96], &values(seed, 3025 * 96)));
+        let (dx, sums) = dy.into_relu_bias_dx(&y).unwrap();
+        [dx, sums].map(|t| t.to_vec().unwrap()).into()
+    }
+    assert_same_bits(run, run);
+}

@@ -73,6 +73,22 @@ fn the_relu_before_is_one_with_it() {
 }
 
 #[test]
+fn bits_do_not_depend_on_the_number_of_threads() {
+    fn run<E: Element>(cpu: &Cpu<E>, shape: [usize; 4]) -> Vec<Vec<E>> {
+        let (lrn, pool, len) = (Lrn::paper(), Pool2d::new(PoolKind::Max, 3, 2), shape.iter().product());
+        let x = tensor_on(cpu, &shape, &values(1, len)).activation(Activation::Relu).unwrap();
+        let (y, kept) = x.lrn_max_pool(&lrn, &pool).unwrap();
+        let dy = tensor_on(cpu, y.shape(), &values(2, y.len()));
+        let (dx, sums) = dy.lrn_max_pool_dx_through_relu(&lrn, &pool, &x, &kept).unwrap();
+        [y, dx, sums].map(|t| t.to_vec().unwrap()).into()
+    }
+    // Pictures that are parts, and a single one that is several.
+    for shape in [[17, 9, 11, 32], [1, 61, 30, 64]] {
+        assert_same_bits(|cpu| run(cpu, shape), |cpu| run(cpu, shape));
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_refused() {
     let (lrn, pool) = (Lrn::paper(), Pool2d::new(PoolKind::Max, 3, 2));
     let x = tensor64(&[1, 5, 5, 2], &[1.0; 50]);
