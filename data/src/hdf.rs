@@ -1,5 +1,6 @@
 //! HDF5 files of plain arrays and attributes.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use hdf5::file::FileCloseDegree;
@@ -18,11 +19,42 @@ type Text = FixedUnicode<128>;
 pub(crate) const WRITING: &str =
     "cannot be written; finished shards are kept: free space, then run the same command again";
 
+/// Compares one array or attribute of a file with what was to be written.
+type Check = Box<dyn Fn(&Reader) -> Result<bool> + Send>;
+
 /// A file in the making.
 pub(crate) struct Writer {
     file: File,
     /// The name it will have, for messages.
     path: PathBuf,
+    checks: RefCell<Vec<(String, Check)>>,
+}
+
+/// All that a file was meant to hold.
+pub(crate) struct Intended {
+    path: PathBuf,
+    checks: Vec<(String, Check)>,
+}
+
+impl Intended {
+    /// Fails unless the file `at` holds it: what a failed write may have left of it is found here.
+    pub fn verify(&self, at: &Path) -> Result<()> {
+        let file = Reader::open(at).map_err(|e| unlike(&self.path, e))?;
+        for (name, check) in &self.checks {
+            match check(&file) {
+                Ok(true) => {}
+                Ok(false) => return Err(unlike(&self.path, format!("{name:?} holds other values"))),
+                Err(error) => return Err(unlike(&self.path, error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The error of a file that, read back, is not what was written.
+pub(crate) fn unlike(path: &Path, what: impl std::fmt::Display) -> Error {
+    let what = std::io::Error::new(std::io::ErrorKind::InvalidData, what.to_string());
+    Error::io(path, "read back, it is not what was written; run the same command again, or use another disk")(what)
 }
 
 impl Writer {
@@ -30,10 +62,12 @@ impl Writer {
     pub fn create(at: &Path, path: &Path) -> Result<Self> {
         let file = File::with_options()
             .with_fcpl(|p| p.userblock(BLOCK as u64))
-            .with_fapl(|p| p.alignment(1, BLOCK as u64).fclose_degree(FileCloseDegree::Strong))
+            // Without the sieve buffer an array is written when it is put, and a failure is an error. With it, small ones
+            // are written when they are dropped, where errors are lost.
+            .with_fapl(|p| p.alignment(1, BLOCK as u64).fclose_degree(FileCloseDegree::Strong).sieve_buf_size(0))
             .create(at)
             .map_err(Error::hdf5(path, WRITING))?;
-        Ok(Self { file, path: path.to_path_buf() })
+        Ok(Self { file, path: path.to_path_buf(), checks: RefCell::default() })
     }
 
     /// Reserves a contiguous array of bytes that is filled later, outside the library. Returns where it lies.
@@ -54,7 +88,7 @@ impl Writer {
     }
 
     /// Writes an array.
-    pub fn put<T: H5Type>(&self, name: &str, shape: &[usize], values: &[T]) -> Result<()> {
+    pub fn put<T: H5Type + Value>(&self, name: &str, shape: &[usize], values: &[T]) -> Result<()> {
         self.file
             .new_dataset_builder()
             .with_data(self.view(name, shape, values)?)
@@ -62,20 +96,25 @@ impl Writer {
             .obj_track_times(false)
             .create(name)
             .map_err(Error::hdf5(&self.path, WRITING))?;
+        let shape = shape.to_vec();
+        self.intend(name, values, move |file, name| file.get(name, &shape));
         Ok(())
     }
 
     /// Writes a small array beside the datasets.
-    pub fn put_attribute<T: H5Type>(&self, name: &str, shape: &[usize], values: &[T]) -> Result<()> {
+    pub fn put_attribute<T: H5Type + Value>(&self, name: &str, shape: &[usize], values: &[T]) -> Result<()> {
         let view = self.view(name, shape, values)?;
         self.file.new_attr_builder().with_data(view).create(name).map_err(Error::hdf5(&self.path, WRITING))?;
+        self.intend(name, values, |file, name| file.attribute(name));
         Ok(())
     }
 
     /// Writes one number beside the datasets.
-    pub fn put_number<T: H5Type>(&self, name: &str, value: T) -> Result<()> {
+    pub fn put_number<T: H5Type + Value>(&self, name: &str, value: T) -> Result<()> {
         let write = || self.file.new_attr::<T>().create(name)?.write_scalar(&value);
-        write().map_err(Error::hdf5(&self.path, WRITING))
+        write().map_err(Error::hdf5(&self.path, WRITING))?;
+        self.intend(name, &[value], |file, name| file.attribute(name));
+        Ok(())
     }
 
     /// Writes a line of at most 128 bytes beside the datasets.
@@ -84,15 +123,36 @@ impl Writer {
         self.put_number(name, text)
     }
 
-    /// Writes what is not written yet.
-    pub fn close(self) -> Result<()> {
-        self.file.close().map_err(Error::hdf5(&self.path, WRITING))
+    /// Writes what is not written yet. Gives what the file should hold then.
+    pub fn close(self) -> Result<Intended> {
+        // Closing writes too, but could not say what failed.
+        self.file.flush().map_err(Error::hdf5(&self.path, WRITING))?;
+        self.file.close().map_err(Error::hdf5(&self.path, WRITING))?;
+        Ok(Intended { path: self.path, checks: self.checks.into_inner() })
+    }
+
+    /// Remembers what `read` should find.
+    fn intend<T: Value>(
+        &self,
+        name: &str,
+        values: &[T],
+        read: impl Fn(&Reader, &str) -> Result<Vec<T>> + Send + 'static,
+    ) {
+        let values = values.to_vec();
+        let key = name.to_string();
+        let check = move |file: &Reader| Ok(read(file, &key)? == values);
+        self.checks.borrow_mut().push((name.to_string(), Box::new(check)));
     }
 
     fn view<'a, T>(&self, name: &str, shape: &[usize], values: &'a [T]) -> Result<ArrayViewD<'a, T>> {
         ArrayView::from_shape(shape, values).map_err(|e| Error::pack(&self.path, format!("{name}: {e}")))
     }
 }
+
+/// Values that can be compared with what was read back; there are no NaNs among those of packs.
+pub(crate) trait Value: Clone + PartialEq + Send + 'static {}
+
+impl<T: Clone + PartialEq + Send + 'static> Value for T {}
 
 /// A file whose checksum was found right.
 pub(crate) struct Reader {
@@ -142,9 +202,14 @@ impl Reader {
         }
     }
 
+    /// The values beside the datasets under a name.
+    fn attribute<T: H5Type>(&self, name: &str) -> Result<Vec<T>> {
+        self.file.attr(name).and_then(|a| a.read_raw::<T>()).map_err(|e| self.wrong(name, e))
+    }
+
     /// A small array beside the datasets, of `N` values.
     pub fn get_attribute<T: H5Type, const N: usize>(&self, name: &str) -> Result<[T; N]> {
-        let values = self.file.attr(name).and_then(|a| a.read_raw::<T>()).map_err(|e| self.wrong(name, e))?;
+        let values = self.attribute(name)?;
         values.try_into().map_err(|v: Vec<T>| self.wrong(name, format!("expected {N} values, found {}", v.len())))
     }
 
@@ -157,5 +222,54 @@ impl Reader {
     pub fn get_text(&self, name: &str) -> Result<String> {
         let text = self.get_number::<Text>(name)?;
         std::str::from_utf8(text.as_bytes()).map(str::to_string).map_err(|e| self.wrong(name, e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(at: &Path, labels: &[u32]) -> Intended {
+        let file = Writer::create(at, Path::new("shard-00000.h5")).unwrap();
+        file.put("labels", &[labels.len()], labels).unwrap();
+        file.put_attribute("mean_rgb", &[3], &[1.5f64, 2.5, 3.5]).unwrap();
+        file.put_text("source", "folders").unwrap();
+        file.close().unwrap()
+    }
+
+    /// What a write that failed would have left of small arrays: zeros.
+    #[test]
+    fn lost_values_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.h5");
+        let labels: Vec<u32> = (1..200).collect();
+        let intended = write(&path, &labels);
+        intended.verify(&path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let stored: Vec<u8> = labels.iter().flat_map(|label| label.to_le_bytes()).collect();
+        let lost = [(stored, "labels"), (2.5f64.to_le_bytes().to_vec(), "mean_rgb"), (b"folders".to_vec(), "source")];
+        for (stored, name) in lost {
+            let at = bytes.windows(stored.len()).position(|window| window == stored).unwrap();
+            let mut bytes = bytes.clone();
+            bytes[at..at + stored.len()].fill(0);
+            std::fs::write(&path, bytes).unwrap();
+            let error = intended.verify(&path).unwrap_err().to_string();
+            assert!(error.starts_with("shard-00000.h5: read back") && error.contains(name), "{error}");
+        }
+        write(&path, &labels[..3]);
+        assert!(intended.verify(&path).unwrap_err().to_string().contains("expected shape"));
+    }
+
+    /// No array waits for the file to be closed, which could not say that it failed.
+    #[test]
+    fn arrays_are_written_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.h5");
+        let file = Writer::create(&path, &path).unwrap();
+        let labels: Vec<u32> = (1..200).collect();
+        file.put("labels", &[labels.len()], &labels).unwrap();
+        let stored: Vec<u8> = labels.iter().flat_map(|label| label.to_le_bytes()).collect();
+        let bytes = std::fs::read(&path).unwrap();
+        assert!(bytes.windows(stored.len()).any(|window| window == stored));
     }
 }

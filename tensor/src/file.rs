@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::{ffi::OsStr, io};
 
-use tempfile::TempPath;
+use tempfile::{Builder, TempPath};
 
 use crate::Error;
 
@@ -23,6 +23,29 @@ const PREFIX: &str = ".alexnet-tmp-";
 /// `write`'s own error, or [`Error::File`] that names `path` and the step; the temporary file is removed.
 pub fn replace<E: From<Error>>(path: &Path, write: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
     replace_on(&System, path, write)
+}
+
+/// Replaces `path`'s content by `bytes` as [`replace`] does, and compares what was written with them before the new file
+/// gets its name.
+///
+/// # Errors
+/// [`Error::File`] that names `path` and the step; the old file is kept.
+pub fn replace_bytes(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let fail = |what| move |source| Error::File { path: path.to_path_buf(), what, source };
+    replace(path, |temporary| {
+        fs::write(temporary, bytes).map_err(fail("cannot be written; the old file is kept"))?;
+        let written = fs::read(temporary).map_err(fail("cannot be read back; the old file is kept"))?;
+        if written != bytes {
+            let source = io::Error::new(io::ErrorKind::InvalidData, "the disk returns other bytes than were written");
+            return Err(fail("cannot be written; the old file is kept")(source));
+        }
+        Ok(())
+    })
+}
+
+/// Fails if files cannot be made in `folder`: what a later [`replace`] there would meet.
+pub fn check_writable(folder: &Path) -> io::Result<()> {
+    Builder::new().prefix(PREFIX).tempfile_in(folder).and_then(tempfile::NamedTempFile::close)
 }
 
 /// What the safety of a replacement rests on; tests record it and let the power fail.
@@ -59,19 +82,22 @@ fn replace_on<E: From<Error>>(
 ) -> Result<(), E> {
     let fail = |what| move |source| Error::File { path: path.to_path_buf(), what, source };
     let folder = folder_of(path);
-    let temporary = tempfile::Builder::new()
-        .prefix(PREFIX)
-        .tempfile_in(folder)
-        .map_err(fail("cannot create a file in this folder; choose another, or free space"))?
-        .into_temp_path();
+    let old_mode = mode_of(path).map_err(fail("cannot be examined; nothing was replaced"))?;
+    let temporary =
+        create(folder, old_mode).map_err(fail("cannot create a file in this folder; choose another, or free space"))?;
     write(&temporary)?;
-    set_permissions(path, &temporary).map_err(fail("cannot set permissions; nothing was replaced"))?;
+    set_mode(&temporary, old_mode).map_err(fail("cannot set permissions; nothing was replaced"))?;
     disk.sync_file(&temporary).map_err(fail("cannot make the new content durable; the old file is kept"))?;
     disk.rename(temporary, path)
         .map_err(fail("cannot give the new file its name; the old file is kept, choose another folder"))?;
     disk.sync_folder(folder)
         .map_err(fail("saved, but its durability is unconfirmed: the folder could not be synced"))?;
     Ok(())
+}
+
+/// Whether a file of this name is one that an interrupted [`replace`] left.
+pub fn is_temporary(name: &str) -> bool {
+    name.starts_with(PREFIX)
 }
 
 /// Removes temporary files that earlier, interrupted writers left in `folder`.
@@ -81,7 +107,7 @@ pub fn sweep(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut removed = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(PREFIX) && entry.file_type()?.is_file() {
+        if is_temporary(&entry.file_name().to_string_lossy()) && entry.file_type()?.is_file() {
             fs::remove_file(entry.path())?;
             removed.push(entry.path());
         }
@@ -96,16 +122,46 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Temporary files are private; the result gets the old file's permissions, or what a newly made file would.
+/// The permission bits of the file that is to be replaced, if there is one.
 #[cfg(unix)]
-fn set_permissions(path: &Path, temporary: &Path) -> io::Result<()> {
+fn mode_of(path: &Path) -> io::Result<Option<u32>> {
     use std::os::unix::fs::PermissionsExt;
-    let mode = fs::metadata(path).map(|m| m.permissions().mode() & 0o777).unwrap_or(0o644);
-    fs::set_permissions(temporary, fs::Permissions::from_mode(mode))
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata.permissions().mode() & 0o777)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// An empty temporary file. Without an old file it has what any new file would: all that the user's umask leaves.
+#[cfg(unix)]
+fn create(folder: &Path, old_mode: Option<u32>) -> io::Result<TempPath> {
+    use std::os::unix::fs::PermissionsExt;
+    // The owner must be able to write until the file is complete.
+    let mode = old_mode.map_or(0o666, |mode| mode & 0o700 | 0o600);
+    let permissions = fs::Permissions::from_mode(mode);
+    Ok(Builder::new().prefix(PREFIX).permissions(permissions).tempfile_in(folder)?.into_temp_path())
+}
+
+/// Gives the new file the old one's permissions.
+#[cfg(unix)]
+fn set_mode(temporary: &Path, old_mode: Option<u32>) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    old_mode.map_or(Ok(()), |mode| fs::set_permissions(temporary, fs::Permissions::from_mode(mode)))
 }
 
 #[cfg(not(unix))]
-fn set_permissions(_: &Path, _: &Path) -> io::Result<()> {
+fn mode_of(_: &Path) -> io::Result<Option<u32>> {
+    Ok(None)
+}
+
+#[cfg(not(unix))]
+fn create(folder: &Path, _: Option<u32>) -> io::Result<TempPath> {
+    Ok(Builder::new().prefix(PREFIX).tempfile_in(folder)?.into_temp_path())
+}
+
+#[cfg(not(unix))]
+fn set_mode(_: &Path, _: Option<u32>) -> io::Result<()> {
     Ok(())
 }
 
@@ -139,6 +195,25 @@ mod tests {
         replace(&path, write("new")).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn bytes_are_replaced_and_permissions_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.toml");
+        replace_bytes(&path, b"old").unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).unwrap();
+            replace_bytes(&path, b"new").unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o440);
+        }
+        replace_bytes(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        check_writable(folder.path()).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert!(check_writable(&path).is_err());
     }
 
     #[test]

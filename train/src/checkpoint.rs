@@ -18,6 +18,7 @@ use crate::config::{ModelConfig, OptimConfig, OptimKind, ScheduleKind};
 use crate::evaluate::Evaluation;
 use crate::input::PackMeans;
 use crate::log::ValidationLine;
+use crate::run::Best;
 use crate::step::Outcome;
 use crate::trainer::Packs;
 use crate::{Config, Error, Result, load};
@@ -97,6 +98,9 @@ pub struct RunState {
     pub position: Position,
     /// What the schedule has learned.
     pub schedule: ScheduleState,
+    /// The checkpoint that validated best so far, which may be this one; unknown in files of before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best: Option<Best>,
     /// The configuration.
     pub config: Config,
 }
@@ -113,10 +117,10 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Writes the file so that a crash leaves the old one or the new one.
+    /// Writes the file so that a crash leaves the old one or the new one, after reading back what was written.
     ///
     /// # Errors
-    /// As [`tensor::file::replace`]: the old file is kept.
+    /// As [`hdf5_file::save_with`]: the old file is kept.
     pub fn save(&self, path: &Path) -> Result<()> {
         let text = toml::to_string(&self.state).map_err(|e| Error::file(path, format!("cannot be written: {e}")))?;
         let extra = hdf5_file::Extra { state: text, tensors: self.optimizer.clone() };
@@ -183,11 +187,24 @@ impl Checkpoint {
         Ok(self.state.position)
     }
 
-    /// Fails unless the packs are those that the run began with.
+    /// Fails unless the files of the run in the folder `run` still say what the checkpoint says: they may have been edited
+    /// since. `config` and `model` are the run's.
     ///
     /// # Errors
-    /// [`Error::Resume`] with both fingerprints.
-    pub fn check_packs(&self, run: &Path, packs: &Packs) -> Result<()> {
+    /// [`Error::Resume`] with both values of each setting that differs, or the first line of the network that does.
+    pub fn check_run(&self, run: &Path, config: &Config, model: &Model, packs: &Packs) -> Result<()> {
+        config.can_continue(&self.state.config, run)?;
+        let before = self.weights.model.as_ref().map(Model::to_toml).unwrap_or_default();
+        let now = model.to_toml();
+        if before != now {
+            let differences = vec![first_difference(&before, &now)];
+            return Err(Error::Resume { run: run.to_path_buf(), differences });
+        }
+        self.check_packs(run, packs)
+    }
+
+    /// Fails unless the packs are those that the run began with.
+    fn check_packs(&self, run: &Path, packs: &Packs) -> Result<()> {
         let now = [packs.train.fingerprint(), packs.val.as_deref().map_or("", Pack::fingerprint)];
         let before = [self.state.train_fingerprint.as_str(), self.state.val_fingerprint.as_str()];
         let differences: Vec<String> = ["--data", "--val"]
@@ -201,6 +218,22 @@ impl Checkpoint {
         }
         Err(Error::Resume { run: run.to_path_buf(), differences })
     }
+}
+
+/// The first line in which two networks differ.
+fn first_difference(before: &str, now: &str) -> String {
+    let mut old_lines = before.lines();
+    let mut place = String::new();
+    for line in now.lines() {
+        let old = old_lines.next().unwrap_or("nothing");
+        if line != old {
+            return format!("model.toml: {place}the network had {old}, now {line}");
+        }
+        if let Some(name) = line.strip_prefix("name = ") {
+            place = format!("{name}: ");
+        }
+    }
+    format!("model.toml: {place}the network had {}, now nothing", old_lines.next().unwrap_or_default())
 }
 
 /// What `model.weights` holds for a network, without the layers in `model.fresh`; nothing if a run begins without.

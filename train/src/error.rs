@@ -1,5 +1,6 @@
 //! What can go wrong in a run.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// The result of anything in this crate.
@@ -50,6 +51,14 @@ pub enum Error {
         /// What there is to go on from.
         kept: String,
     },
+    /// The last save of a run failed, twice.
+    #[error("{source}; {kept}; make it possible to save there, then go on with --resume")]
+    Unsaved {
+        /// Why.
+        source: Box<Error>,
+        /// What there is to go on from.
+        kept: String,
+    },
     /// A signal asked for an end; the work is saved if there was any.
     #[error("stopped by signal {signal}{}", saved.as_ref().map(|p| format!(", saved in {}", p.display())).unwrap_or_default())]
     Stopped {
@@ -81,6 +90,13 @@ impl Error {
     /// A loss that is not finite; what is kept is for the caller to say, who knows the run.
     pub(crate) fn diverged(step: u64, loss: f64, place: String, stopped: impl Into<String>) -> Self {
         Self::Diverged { step, loss, place, stopped: stopped.into(), kept: String::new() }
+    }
+
+    /// Whether the disk, or the user's share of it, is full.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        let source = std::error::Error::source(self);
+        let system = source.and_then(|source| source.downcast_ref::<std::io::Error>());
+        system.is_some_and(|e| matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
     }
 
     /// A file's error.

@@ -98,7 +98,10 @@ struct Numbered {
 }
 
 fn drop_after(path: &Path, last_step: u64) -> Result<()> {
-    let Ok(text) = fs::read_to_string(path) else { return Ok(()) };
+    let text = match fs::read_to_string(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(|e| Error::file(path, format!("cannot be read: {e}")))?,
+    };
     let keep = |line: &&str| serde_json::from_str::<Numbered>(line).is_ok_and(|n| n.step <= last_step);
     let mut kept: String = text.lines().filter(keep).collect::<Vec<_>>().join("\n");
     if !kept.is_empty() {
@@ -107,7 +110,5 @@ fn drop_after(path: &Path, last_step: u64) -> Result<()> {
     if kept == text {
         return Ok(());
     }
-    tensor::file::replace(path, |temporary| {
-        fs::write(temporary, &kept).map_err(|e| Error::file(path, format!("cannot be written: {e}")))
-    })
+    Ok(tensor::file::replace_bytes(path, kept.as_bytes())?)
 }

@@ -31,8 +31,10 @@ impl Run {
     /// Makes a new run's folder and writes its configuration and network.
     ///
     /// # Errors
-    /// [`Error::File`] if the folder holds a run already, another process holds it, or it cannot be written.
+    /// [`Error::File`] if the folder holds a run already or anything else, another process holds it, or it cannot be
+    /// written.
     pub fn create(folder: &Path, config: &Config, model: &Model) -> Result<Self> {
+        check_unused(folder)?;
         let checkpoints = folder.join("checkpoints");
         fs::create_dir_all(&checkpoints)
             .map_err(|e| Error::file(folder, format!("cannot make the run's folder: {e}; choose another --out")))?;
@@ -78,6 +80,9 @@ impl Run {
         for swept in [folder.to_path_buf(), folder.join("checkpoints")] {
             if swept.is_dir() {
                 tensor::file::sweep(&swept).map_err(|e| Error::file(&swept, format!("cannot be tidied: {e}")))?;
+                // Before the first step, not at the first save.
+                tensor::file::check_writable(&swept)
+                    .map_err(|e| Error::file(&swept, format!("cannot be written to: {e}; change its permissions")))?;
             }
         }
         Ok(Self { folder: folder.to_path_buf(), _lock: lock })
@@ -119,19 +124,42 @@ impl Run {
         write_text(&self.folder.join("best.toml"), &toml::to_string(best).unwrap_or_default())
     }
 
-    /// Removes all but the newest `keep` checkpoints and the best.
-    pub fn prune(&self, keep: usize) -> Result<()> {
-        let all = checkpoints(&self.folder);
-        let best = self.best().map(|b| b.step);
-        let old = all.len().saturating_sub(keep);
-        for (step, path) in &all[..old] {
-            if Some(*step) != best {
-                fs::remove_file(path)
-                    .map_err(|e| Error::file(path, format!("an old checkpoint cannot be removed: {e}")))?;
-            }
+    /// Removes the checkpoints before `step`, which was read back well, but for the newest `keep` up to it and those of
+    /// `best`. Later ones, which a run that resumes from `step` could not use, stay. Returns how many were removed.
+    ///
+    /// # Errors
+    /// [`Error::File`] that names the checkpoint that cannot be removed.
+    pub fn prune(&self, step: u64, keep: usize, best: Option<u64>) -> Result<usize> {
+        let mut past = checkpoints(&self.folder);
+        past.retain(|(other, _)| *other <= step);
+        past.truncate(past.len().saturating_sub(keep.max(1)));
+        past.retain(|(other, _)| Some(*other) != best && *other != step);
+        for (_, path) in &past {
+            fs::remove_file(path)
+                .map_err(|e| Error::file(path, format!("an old checkpoint cannot be removed: {e}")))?;
         }
-        Ok(())
+        Ok(past.len())
     }
+}
+
+/// Fails if `folder` holds anything but what an interrupted [`Run::create`] leaves.
+fn check_unused(folder: &Path) -> Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(|e| Error::file(folder, format!("cannot be listed: {e}; choose another --out")))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(|e| Error::file(folder, format!("cannot be listed: {e}")))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name == "run.toml" {
+            return Err(Error::file(folder, "holds a run already; go on with --resume, or choose another --out"));
+        }
+        if !tensor::file::is_temporary(&name) && !["lock", "checkpoints", "model.toml"].contains(&name.as_str()) {
+            let what = format!("holds {name:?} and is no run; choose another --out, or an empty folder");
+            return Err(Error::file(folder, what));
+        }
+    }
+    Ok(())
 }
 
 /// The network of the run in `folder`.
@@ -152,13 +180,18 @@ pub fn checkpoints(folder: &Path) -> Vec<(u64, PathBuf)> {
         .flatten()
         .flatten()
         .filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            let step = name.strip_prefix("step-")?.strip_suffix(".h5")?.parse().ok()?;
-            Some((step, entry.path()))
+            // A folder or a named pipe is no checkpoint, and would block whoever opens it.
+            let path = entry.path();
+            Some((step_of(&path).filter(|_| path.is_file())?, path))
         })
         .collect();
     found.sort();
     found
+}
+
+/// The step in a checkpoint's name.
+pub fn step_of(checkpoint: &Path) -> Option<u64> {
+    checkpoint.file_name()?.to_str()?.strip_prefix("step-")?.strip_suffix(".h5")?.parse().ok()
 }
 
 fn read_text(path: &Path) -> Result<String> {
@@ -166,7 +199,5 @@ fn read_text(path: &Path) -> Result<String> {
 }
 
 fn write_text(path: &Path, text: &str) -> Result<()> {
-    tensor::file::replace(path, |temporary| {
-        fs::write(temporary, text).map_err(|e| Error::file(path, format!("cannot be written: {e}")))
-    })
+    Ok(tensor::file::replace_bytes(path, text.as_bytes())?)
 }

@@ -96,6 +96,9 @@ pub struct Pack {
     /// Threads to decode and resize with [default: all]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub jobs: Option<usize>,
+    /// Bytes of images in a shard; for tests, which need several shards of little
+    #[arg(long, value_name = "N", hide = true)]
+    pub shard_bytes: Option<u64>,
     /// How many pictures may be unreadable; they are listed in OUT/bad.csv
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_bad: usize,

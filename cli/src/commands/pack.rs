@@ -43,6 +43,7 @@ fn options(args: &Pack) -> Result<PackOptions> {
         (Storage::Jpeg, Some(quality)) => data::Storage::Jpeg { quality },
     };
     let classes = args.classes_of.as_deref().map(data::Pack::open).transpose()?;
+    let defaults = PackOptions::new(source, out);
     Ok(PackOptions {
         from: args.from.map(kind),
         labels: args.labels.clone(),
@@ -57,7 +58,8 @@ fn options(args: &Pack) -> Result<PackOptions> {
         max_bad: args.max_bad,
         classes: classes.map(|pack| pack.classes().to_vec()),
         decode: DecodeOptions { apply_orientation: args.exif_orientation, ..DecodeOptions::default() },
-        ..PackOptions::new(source, out)
+        shard_bytes: args.shard_bytes.unwrap_or(defaults.shard_bytes),
+        ..defaults
     })
 }
 

@@ -141,7 +141,7 @@ fn resume(args: &Train, stop: Stop, asked: Instant) -> Result<()> {
     let packs = open_packs(&config)?;
     let checkpoint = load::newest_checkpoint(folder, &mut |warning| note(&format!("note: {warning}")))?;
     if let Some((_, checkpoint)) = &checkpoint {
-        checkpoint.check_packs(folder, &packs)?;
+        checkpoint.check_run(folder, &config, &model, &packs)?;
     }
     let run_now = &config.run;
     let opened = device::open(&run_now.device, &run_now.precision, run_now.threads, config.tensor.algorithms.into())?;

@@ -29,9 +29,7 @@ pub(super) fn write(folder: &Path, refused: &[Refused]) -> Result<PathBuf> {
     for Refused { name, reason } in refused {
         text.push_str(&format!("{},{}\r\n", quote(name), quote(reason)));
     }
-    tensor::file::replace(&path, |temporary| {
-        fs::write(temporary, text).map_err(Error::io(&path, "cannot be written"))
-    })?;
+    tensor::file::replace_bytes(&path, text.as_bytes())?;
     Ok(path)
 }
 

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::bad::Refused;
@@ -13,7 +14,7 @@ use super::encode::Encoded;
 use super::plan::Plan;
 use crate::error::{BadPicture, Error, Result};
 use crate::format::{BLOCK, Block, Role, Storage, content_checksum};
-use crate::hdf::{Reader, WRITING, Writer};
+use crate::hdf::{Intended, Reader, WRITING, Writer, unlike};
 use crate::source::{Catalogue, Names};
 use crate::statistics::Sums;
 
@@ -36,6 +37,8 @@ pub(super) struct ShardWriter<'a> {
     number: usize,
     /// The shard's name, for messages.
     path: PathBuf,
+    /// The name that it has until it is complete.
+    temporary: PathBuf,
     file: BufWriter<File>,
     /// Where the pictures begin.
     start: u64,
@@ -45,6 +48,15 @@ pub(super) struct ShardWriter<'a> {
     shard: Shard,
 }
 
+/// A shard without its images.
+struct Skeleton {
+    file: tempfile::TempPath,
+    /// Where the images belong.
+    start: Option<u64>,
+    /// What it should hold beside them.
+    intended: Intended,
+}
+
 impl<'a> ShardWriter<'a> {
     /// Begins shard `number` in the empty file `temporary`.
     pub fn create(plan: &'a Plan, number: usize, temporary: &Path) -> Result<Self> {
@@ -52,9 +64,20 @@ impl<'a> ShardWriter<'a> {
         let shard = Shard::empty(plan);
         let open = File::options().write(true).open(temporary).map_err(Error::io(&path, WRITING))?;
         let file = BufWriter::with_capacity(1 << 20, open);
-        let mut writer = Self { plan, number, path, file, start: 0, offsets: vec![0], names: Names::default(), shard };
+        let mut writer = Self {
+            plan,
+            number,
+            path,
+            temporary: temporary.to_path_buf(),
+            file,
+            start: 0,
+            offsets: vec![0],
+            names: Names::default(),
+            shard,
+        };
         // The place does not depend on the number of pictures: all else comes after them.
-        writer.start = writer.skeleton(1)?.1.ok_or_else(|| Error::pack(&writer.path, "HDF5 reserves no space"))?;
+        let start = writer.skeleton(1)?.start;
+        writer.start = start.ok_or_else(|| Error::pack(&writer.path, "HDF5 reserves no space"))?;
         let start = writer.start;
         writer.file.seek(SeekFrom::Start(start)).map_err(Error::io(&writer.path, WRITING))?;
         Ok(writer)
@@ -79,13 +102,13 @@ impl<'a> ShardWriter<'a> {
         Ok(picture.stored.len() as u64)
     }
 
-    /// Writes everything around the pictures.
+    /// Writes everything around the pictures, and reads the whole file back to compare it with what is in memory.
     pub fn finish(mut self) -> Result<Shard> {
         let count = match self.plan.storage {
             Storage::Raw => self.shard.labels.len(),
             Storage::Jpeg { .. } => self.bytes() as usize,
         };
-        let (skeleton, start) = self.skeleton(count)?;
+        let Skeleton { file: skeleton, start, intended } = self.skeleton(count)?;
         let images = start.map_or(0..0, |start| start..start + self.bytes());
         if start.is_some_and(|start| start != self.start) {
             return Err(Error::pack(&self.path, "this HDF5 library lays files out in an unexpected way"));
@@ -101,7 +124,8 @@ impl<'a> ShardWriter<'a> {
 
         let around = [head.as_slice(), &tail].concat();
         self.shard.content = content_checksum(&around, &(0..0));
-        let block = Block { role: Role::Shard, length: self.shard.length, images, content: self.shard.content };
+        let block =
+            Block { role: Role::Shard, length: self.shard.length, images: images.clone(), content: self.shard.content };
         head[..BLOCK].copy_from_slice(&block.encode());
         let end = block.images.end.max(before);
         let write = |out: &mut BufWriter<File>| {
@@ -112,7 +136,30 @@ impl<'a> ShardWriter<'a> {
             out.flush()
         };
         write(&mut self.file).map_err(fail())?;
+        intended.verify(&self.temporary)?;
+        self.verify_images(&images)?;
         Ok(self.shard)
+    }
+
+    /// Fails unless the file holds the images whose checksums were taken in memory, and its block.
+    fn verify_images(&self, images: &Range<u64>) -> Result<()> {
+        let read = "cannot be read back; run the same command again";
+        let (block, _) =
+            crate::reader::open_checked(&self.temporary, Role::Shard).map_err(|error| unlike(&self.path, error))?;
+        if block.content != self.shard.content || block.images != *images {
+            return Err(unlike(&self.path, "its first block holds other values"));
+        }
+        let mut file = File::open(&self.temporary).map_err(Error::io(&self.path, read))?;
+        file.seek(SeekFrom::Start(images.start)).map_err(Error::io(&self.path, read))?;
+        let mut image = Vec::new();
+        for (record, &expected) in self.shard.checksums.iter().enumerate() {
+            image.resize((self.offsets[record + 1] - self.offsets[record]) as usize, 0);
+            file.read_exact(&mut image).map_err(Error::io(&self.path, read))?;
+            if crc32c::crc32c(&image) != expected {
+                return Err(unlike(&self.path, format!("record {record} holds other bytes")));
+            }
+        }
+        Ok(())
     }
 
     /// Bytes of pictures so far.
@@ -120,8 +167,8 @@ impl<'a> ShardWriter<'a> {
         self.offsets.last().copied().unwrap_or(0)
     }
 
-    /// The shard as HDF5 writes it, its pictures a hole, and where they belong. `count` is of pictures or of bytes.
-    fn skeleton(&self, count: usize) -> Result<(tempfile::TempPath, Option<u64>)> {
+    /// The shard as HDF5 writes it, its images a hole. `count` is of images or of bytes.
+    fn skeleton(&self, count: usize) -> Result<Skeleton> {
         let temporary = tempfile::Builder::new().prefix(".alexnet-tmp-").tempfile_in(&self.plan.folder);
         let temporary = temporary.map_err(Error::io(&self.path, WRITING))?.into_temp_path();
         let file = Writer::create(&temporary, &self.path)?;
@@ -133,8 +180,8 @@ impl<'a> ShardWriter<'a> {
         // First, so that its place does not depend on what else there is.
         let start = file.reserve("images", shape)?;
         self.write_tables(&file)?;
-        file.close()?;
-        Ok((temporary, start))
+        let intended = file.close()?;
+        Ok(Skeleton { file: temporary, start, intended })
     }
 
     fn write_tables(&self, file: &Writer) -> Result<()> {

@@ -21,13 +21,13 @@ pub(super) fn write(plan: &Plan, classes: &[String], shards: &[Shard], statistic
     let file = Writer::create(&temporary, &path)?;
     fill(&file, plan, classes, shards, statistics)?;
     file.put_text("fingerprint", &fingerprint)?;
-    file.close()?;
+    file.close()?.verify(&temporary)?;
 
     let mut bytes = fs::read(&temporary).map_err(Error::io(&path, WRITING))?;
     let content = content_checksum(&bytes, &(0..0));
     let block = Block { role: Role::Table, length: bytes.len() as u64, images: 0..0, content };
     bytes[..BLOCK].copy_from_slice(&block.encode());
-    tensor::file::replace(&path, |new| fs::write(new, &bytes).map_err(Error::io(&path, WRITING)))?;
+    tensor::file::replace_bytes(&path, &bytes)?;
     Ok(fingerprint)
 }
 

@@ -76,6 +76,21 @@ fn a_damaged_tensor_is_named() {
     }
 }
 
+/// Every bit of the block that the attribute `format` lies in: damage is called so, and not another program's file.
+#[test]
+fn a_damaged_header_is_said_to_be_damaged() {
+    let (_folder, path) = place(FILES[0]);
+    let (bytes, _) = saved(&path);
+    let at = bytes.windows(6).position(|window| window == b"format").unwrap();
+    for place in [at - 9, at, at + 3, at + 12] {
+        let mut bytes = bytes.clone();
+        bytes[place] ^= 4;
+        fs::write(&path, &bytes).unwrap();
+        let message = refusal(&path);
+        assert!(message.contains("damaged") && !message.contains("not weights of ours"), "{place}: {message}");
+    }
+}
+
 #[test]
 fn trailing_bytes_are_refused() {
     for name in FILES {

@@ -114,6 +114,11 @@ fn hdf5_structure() {
     has(h5_edited(&path, renamed), "1 missing: fc8.bias; 1 not in the network: fc9.bias");
     let linked = |f: &hdf5::File| f.group("parameters")?.link_soft("/parameters/fc8.bias", "again");
     has(h5_edited(&path, linked), "again is a link to elsewhere");
+    let outside = |f: &hdf5::File| {
+        f.unlink("parameters")?;
+        f.link_external("other.h5", "/parameters", "parameters")
+    };
+    has(h5_edited(&path, outside), "parameters is a link to elsewhere");
     let twice = |f: &hdf5::File| f.link_hard("/parameters/fc8.bias", "/parameters/again");
     has(h5_edited(&path, twice), "fc8.bias and again overlap");
     let wide = |f: &hdf5::File| f.new_dataset_builder().with_data(&[1.0f64]).create("parameters/w").map(|_| ());

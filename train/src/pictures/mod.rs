@@ -8,6 +8,7 @@ mod predictions;
 mod samples;
 mod text;
 
+use std::io::Cursor;
 use std::path::Path;
 
 use image::{ImageFormat, RgbImage};
@@ -23,16 +24,13 @@ pub use samples::{Sample, samples};
 /// # Errors
 /// [`Error::File`] with the path where it cannot be written or the picture has no pixels.
 pub fn save_png(picture: &RgbImage, path: &Path) -> Result<()> {
-    tensor::file::replace(path, |temporary| {
-        picture.save_with_format(temporary, ImageFormat::Png).map_err(|error| Error::File {
-            path: path.to_path_buf(),
-            what: "cannot write this picture; nothing was replaced",
-            source: match error {
-                image::ImageError::IoError(error) => error,
-                other => std::io::Error::other(other),
-            },
-        })
-    })
+    let mut png = Cursor::new(Vec::new());
+    picture.write_to(&mut png, ImageFormat::Png).map_err(|error| Error::File {
+        path: path.to_path_buf(),
+        what: "cannot be encoded as PNG; nothing was replaced",
+        source: std::io::Error::other(error),
+    })?;
+    tensor::file::replace_bytes(path, png.get_ref())
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use data::{Loader, LoaderOptions, Pack, Views};
 use layers::model::LayerKind;
 use layers::{Model, Network};
 use optim::{Optimizer, Schedule};
-use saving::LastSave;
+use saving::{LastSave, SavedCheckpoints};
 use tensor::Backend;
 
 use crate::checkpoint::{self, Checkpoint, Position};
@@ -64,6 +64,7 @@ pub struct Trainer<B: Backend<Elem = f32>> {
     log: Log,
     validation_log: Log,
     last_save: Option<LastSave>,
+    saved: SavedCheckpoints,
     begun: bool,
 }
 
@@ -83,8 +84,13 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
         let mut network = Network::new(device, model, config.run.seed)?;
         let mut optimizer = checkpoint::optimizer(&config.optim)?;
         let mut schedule = checkpoint::schedule(&config.optim)?;
+        let mut saved = SavedCheckpoints::default();
         let position = match from {
-            Some(saved) => saved.restore(&mut network, &mut optimizer, &mut schedule)?,
+            Some(checkpoint) => {
+                checkpoint.check_run(run.folder(), &config, model, &packs)?;
+                saved = SavedCheckpoints::resumed(&run, &checkpoint.state)?;
+                checkpoint.restore(&mut network, &mut optimizer, &mut schedule)?
+            }
             None => {
                 if let Some(weights) = checkpoint::starting_weights(&config.model, model)? {
                     checkpoint::begin_with(&mut network, &config.model, weights)?;
@@ -110,6 +116,7 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
             log,
             validation_log,
             last_save: None,
+            saved,
             begun: false,
         })
     }
@@ -193,7 +200,7 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
                 }
             }
             if self.position.step >= self.total_steps() {
-                return self.save(watch).map(|_| ());
+                return self.save_at_the_end(watch).map(|_| ());
             }
             if self.save_is_due() {
                 self.save_on_the_way(watch)?;
@@ -292,7 +299,7 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
             }
             watch(Event::Validated(&line));
             self.position.validated_step = self.position.step;
-            self.keep_if_best(line.top1_error, watch);
+            self.saved.observe(self.position.step, line.top1_error);
         }
         self.position.next_epoch();
         Ok(())

@@ -17,6 +17,7 @@
 
 mod read;
 mod text;
+mod verify;
 mod write;
 
 use ndarray::ArrayD;

@@ -26,7 +26,7 @@ pub fn load_with(path: &Path) -> Result<(Weights, Option<Extra>)> {
     hdf5::silence_errors(true);
     let file = File::open(path).map_err(|e| refused(path, format!("HDF5 cannot open it: {}", tidy(&e.to_string()))))?;
     check_format(path, &file)?;
-    let mut reader = Reader { length, taken: Vec::new() };
+    let mut reader = Reader::new(length);
     let damaged = |what: String| refused(path, tidy(&what));
     let model = match attribute(&file, "model") {
         Some(text) => Some(Model::parse(&model_text(&file, text).map_err(damaged)?, &path.display().to_string())?),
@@ -39,7 +39,7 @@ pub fn load_with(path: &Path) -> Result<(Weights, Option<Extra>)> {
 }
 
 /// Compares the file's length with what its first block says, since the library's words for that help nobody.
-fn check_length(path: &Path) -> Result<u64> {
+pub(super) fn check_length(path: &Path) -> Result<u64> {
     let file = fs::File::open(path).map_err(unreadable(path))?;
     let length = file.metadata().map_err(unreadable(path))?.len();
     let mut block = Vec::with_capacity(56);
@@ -70,7 +70,11 @@ fn check_length(path: &Path) -> Result<u64> {
     }
 }
 
-fn check_format(path: &Path, file: &File) -> Result<()> {
+pub(super) fn check_format(path: &Path, file: &File) -> Result<()> {
+    // Listing them reads the header in which they lie, whose checksum tells damage from absence.
+    if let Err(error) = file.attr_names() {
+        return Err(refused(path, format!("its header is damaged, use another copy: {}", tidy(&error.to_string()))));
+    }
     let format = attribute(file, "format").and_then(|a| text::read_text(&a).ok());
     if format.as_deref() != Some(FORMAT) {
         let keras = ["keras_version", "layer_names", "model_config"].iter().any(|name| attribute(file, name).is_some());
@@ -84,7 +88,7 @@ fn check_format(path: &Path, file: &File) -> Result<()> {
     }
 }
 
-fn model_text(file: &File, attribute_: Container) -> Said<String> {
+pub(super) fn model_text(file: &File, attribute_: Container) -> Said<String> {
     let text = text::read_text(&attribute_).map_err(|e| format!("attribute model: {e}"))?;
     match attribute(file, MODEL_CRC).map(|a| a.read_scalar::<u32>()) {
         Some(Ok(crc)) => check_crc("model", text::crc_of(&[&text]), crc)?,
@@ -94,25 +98,43 @@ fn model_text(file: &File, attribute_: Container) -> Said<String> {
 }
 
 /// An attribute, if there is one.
-fn attribute(group: &Group, name: &str) -> Option<Container> {
+pub(super) fn attribute(group: &Group, name: &str) -> Option<Container> {
     group.attr(name).ok().map(|attribute| (*attribute).clone())
 }
 
-fn check_crc(name: &str, got: u32, stored: u32) -> Said<()> {
+pub(super) fn check_crc(name: &str, got: u32, stored: u32) -> Said<()> {
     if got == stored {
         return Ok(());
     }
     Err(format!("checksum of {name} is {got:08x}, stored is {stored:08x}; the file is damaged, use another copy"))
 }
 
+/// The names in a group, none of which may be a link: it could lead out of the file, or in a circle.
+fn names(group: &Group, prefix: &str) -> Said<Vec<String>> {
+    let links = group
+        .links(IndexType::Name, IterationOrder::Increasing)
+        .map_err(|e| format!("group {:?} cannot be listed: {e}", group.name()))?;
+    let name = |(name, info): (String, hdf5::LinkInfo)| match info.link_type {
+        LinkType::Hard => Ok(name),
+        _ => Err(format!("{prefix}{name} is a link to elsewhere; expected a dataset or a group")),
+    };
+    links.into_iter().map(name).collect()
+}
+
 /// A file's length, and which of its bytes datasets have taken.
-struct Reader {
+pub(super) struct Reader {
     length: u64,
     taken: Vec<(u64, u64, String)>,
 }
 
 impl Reader {
+    /// Of a file of `length` bytes.
+    pub fn new(length: u64) -> Self {
+        Self { length, taken: Vec::new() }
+    }
+
     fn read(&mut self, file: &File) -> Said<(Weights, Option<Extra>)> {
+        names(file, "")?;
         let parameters = file.group("parameters").map_err(|e| format!("group parameters: {e}"))?;
         let tensors = self.tensors(&parameters, "")?;
         let classes = if file.link_exists("classes") { self.classes(file)? } else { Vec::new() };
@@ -127,13 +149,20 @@ impl Reader {
 
     fn extra(&mut self, file: &File) -> Said<Extra> {
         let training = file.group("training").map_err(|e| format!("group training: {e}"))?;
-        let dataset = open(&training, "state")?;
+        names(&training, "training/")?;
+        let state = self.state(&training)?;
+        let optimizer = training.group("optimizer").map_err(|e| format!("group optimizer: {e}"))?;
+        Ok(Extra { state, tensors: self.tensors(&optimizer, "")? })
+    }
+
+    /// The text that says where a run is.
+    pub fn state(&mut self, training: &Group) -> Said<String> {
+        let dataset = open(training, "state")?;
         let bytes = text::stored_length(&dataset).map_err(|e| format!("state: {e}"))? as u64;
         self.place("state", &dataset, bytes)?;
         let state = text::read_text(&dataset).map_err(|e| format!("state: {e}"))?;
         check_crc("state", text::crc_of(&[&state]), stored_crc("state", &dataset)?)?;
-        let optimizer = training.group("optimizer").map_err(|e| format!("group optimizer: {e}"))?;
-        Ok(Extra { state, tensors: self.tensors(&optimizer, "")? })
+        Ok(state)
     }
 
     /// All datasets of a group and of groups in it.
@@ -141,15 +170,10 @@ impl Reader {
         if prefix.split('/').count() > DEEPEST {
             return Err(format!("group {prefix} is nested too deep"));
         }
-        let links = group
-            .links(IndexType::Name, IterationOrder::Increasing)
-            .map_err(|e| format!("group {:?} cannot be listed: {e}", group.name()))?;
+        let links = names(group, prefix)?;
         let mut tensors = Vec::with_capacity(links.len());
-        for (link, info) in links {
+        for link in links {
             let name = format!("{prefix}{link}");
-            if info.link_type != LinkType::Hard {
-                return Err(format!("{name} is a link to elsewhere; expected a dataset"));
-            }
             match group.group(&link) {
                 Ok(inner) => tensors.extend(self.tensors(&inner, &format!("{name}/"))?),
                 Err(_) => {
@@ -161,19 +185,25 @@ impl Reader {
         Ok(tensors)
     }
 
-    fn tensor(&mut self, name: &str, dataset: &Dataset) -> Said<ArrayD<f32>> {
+    /// Where the values of a dataset begin, which must be f32 in one block.
+    pub fn place_of_tensor(&mut self, name: &str, dataset: &Dataset) -> Said<u64> {
         let kind = dataset.dtype().and_then(|t| t.to_descriptor()).map_err(|e| format!("{name}: {e}"))?;
         if kind != TypeDescriptor::Float(FloatSize::U4) {
             return Err(format!("{name}: expected f32 values, got {kind}"));
         }
-        self.place(name, dataset, 4)?;
+        self.place(name, dataset, 4)
+    }
+
+    fn tensor(&mut self, name: &str, dataset: &Dataset) -> Said<ArrayD<f32>> {
+        self.place_of_tensor(name, dataset)?;
         let values: Vec<f32> = dataset.read_raw().map_err(|e| format!("{name} cannot be read: {e}"))?;
         check_crc(name, crc_of(&values), stored_crc(name, dataset)?)?;
         ArrayD::from_shape_vec(IxDyn(&dataset.shape()), values).map_err(|e| format!("{name}: {e}"))
     }
 
-    /// Checks that a dataset of items of `size` bytes is one block within the file that no other dataset has.
-    fn place(&mut self, name: &str, dataset: &Dataset, size: u64) -> Said<()> {
+    /// Checks that a dataset of items of `size` bytes is one block within the file that no other dataset has; where it
+    /// begins.
+    fn place(&mut self, name: &str, dataset: &Dataset, size: u64) -> Said<u64> {
         let space = dataset.space().map_err(|e| format!("{name}: {e}"))?;
         let shape: Vec<u64> = space.shape().iter().map(|&axis| axis as u64).collect();
         let needed = byte_count(&shape, size).filter(|_| !space.is_null());
@@ -190,10 +220,11 @@ impl Reader {
             return Err(format!("{name} and {other} overlap"));
         }
         self.taken.push((start, end, name.into()));
-        Ok(())
+        Ok(start)
     }
 
-    fn classes(&mut self, file: &File) -> Said<Vec<String>> {
+    /// The names of the classes.
+    pub fn classes(&mut self, file: &File) -> Said<Vec<String>> {
         let dataset = open(file, "classes")?;
         let length = text::stored_length(&dataset).map_err(|e| format!("classes: {e}"))?;
         self.place("classes", &dataset, length as u64)?;
@@ -218,11 +249,11 @@ impl Reader {
     }
 }
 
-fn open(group: &Group, name: &str) -> Said<Dataset> {
+pub(super) fn open(group: &Group, name: &str) -> Said<Dataset> {
     group.dataset(name).map_err(|e| format!("dataset {name} cannot be opened: {e}"))
 }
 
-fn stored_crc(name: &str, dataset: &Dataset) -> Said<u32> {
+pub(super) fn stored_crc(name: &str, dataset: &Dataset) -> Said<u32> {
     let crc = dataset.attr(CRC).and_then(|attribute| attribute.read_scalar());
     crc.map_err(|_| format!("{name}: its checksum (attribute {CRC}) is missing; the file is damaged"))
 }

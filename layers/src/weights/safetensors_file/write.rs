@@ -1,7 +1,7 @@
 //! Writing safetensors.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use ndarray::{ArrayD, arr1};
@@ -25,7 +25,7 @@ enum Source<'a> {
     Values(ArrayD<f32>),
 }
 
-/// Saves weights with their metadata.
+/// Saves weights with their metadata. What was written is read back and compared before the file gets its name.
 pub(in crate::weights) fn save(path: &Path, weights: &Weights) -> Result<()> {
     let Some(model) = &weights.model else {
         let what =
@@ -37,8 +37,9 @@ pub(in crate::weights) fn save(path: &Path, weights: &Weights) -> Result<()> {
     let mut plans = plan(weights, &specs);
     let texts = texts(path, model, &weights.classes)?;
     tensor::file::replace(path, |temporary| {
-        let failed = |source| Error::File { path: path.into(), what: "writing the weights failed", source };
-        write(temporary, &texts, &mut plans).map_err(failed)
+        let failed = |what| move |source| Error::File { path: path.into(), what, source };
+        let header = write(temporary, &texts, &mut plans).map_err(failed("writing the weights failed"))?;
+        verify(temporary, &header, &plans).map_err(failed("read back, it is not what was written"))
     })
 }
 
@@ -76,7 +77,8 @@ fn texts(path: &Path, model: &Model, classes: &[String]) -> Result<Vec<(&'static
     Ok(texts)
 }
 
-fn write(path: &Path, texts: &[(&str, String)], plans: &mut [Plan<'_>]) -> io::Result<()> {
+/// Writes the file; gives its header.
+fn write(path: &Path, texts: &[(&str, String)], plans: &mut [Plan<'_>]) -> io::Result<Vec<u8>> {
     let mut file = BufWriter::new(File::create(path)?);
     // Checksums are known only after the tensors, but not how long they are: 8 digits each.
     file.write_all(&header(texts, plans)?)?;
@@ -84,8 +86,38 @@ fn write(path: &Path, texts: &[(&str, String)], plans: &mut [Plan<'_>]) -> io::R
         plan.crc = write_values(&mut file, &plan.source)?;
     }
     file.seek(SeekFrom::Start(0))?;
-    file.write_all(&header(texts, plans)?)?;
-    file.flush()
+    let header = header(texts, plans)?;
+    file.write_all(&header)?;
+    file.flush()?;
+    Ok(header)
+}
+
+/// Fails unless a file holds this header, then tensors with these checksums, and nothing else.
+fn verify(path: &Path, header: &[u8], plans: &[Plan<'_>]) -> io::Result<()> {
+    let different = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{what} is different"));
+    let mut file = File::open(path)?;
+    let mut block = vec![0; header.len().max(4 * BLOCK)];
+    file.read_exact(&mut block[..header.len()])?;
+    if block[..header.len()] != *header {
+        return Err(different("the header"));
+    }
+    for plan in plans {
+        let mut left = 4 * plan.shape.iter().product::<usize>();
+        let mut crc = 0;
+        while left > 0 {
+            let part = &mut block[..left.min(4 * BLOCK)];
+            file.read_exact(part)?;
+            crc = crc32c::crc32c_append(crc, part);
+            left -= part.len();
+        }
+        if crc != plan.crc {
+            return Err(different(plan.name));
+        }
+    }
+    match file.read(&mut block[..1])? {
+        0 => Ok(()),
+        _ => Err(different("its length")),
+    }
 }
 
 /// Writes a tensor; gives its checksum.
@@ -135,4 +167,41 @@ fn header(texts: &[(&str, String)], plans: &[Plan<'_>]) -> io::Result<Vec<u8>> {
     let mut json = json.into_bytes();
     json.resize(json.len().next_multiple_of(8), b' ');
     Ok([&(json.len() as u64).to_le_bytes()[..], &json].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_from_what_was_written_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        let texts = [("format", "pt".to_string())];
+        let tensor = |name, values: &[f32]| Plan {
+            name,
+            shape: vec![values.len()],
+            crc: 0,
+            source: Source::Values(arr1(values).into_dyn()),
+        };
+        let mut plans = [tensor("a", &[1.0, 2.0]), tensor("b", &[])];
+        let header = write(&path, &texts, &mut plans).unwrap();
+        verify(&path, &header, &plans).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let damaged = |at: usize| {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 1;
+            bytes
+        };
+        let cases = [
+            (damaged(0), "the header is different"),
+            (damaged(bytes.len() - 1), "a is different"),
+            ([&bytes[..], &[0]].concat(), "its length is different"),
+            (bytes[..bytes.len() - 1].to_vec(), "failed to fill whole buffer"),
+        ];
+        for (bytes, expected) in cases {
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(verify(&path, &header, &plans).unwrap_err().to_string(), expected);
+        }
+    }
 }

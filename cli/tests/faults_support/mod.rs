@@ -1,0 +1,286 @@
+//! Running a command with faults, and what must be true afterwards.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use crate::support::World;
+
+/// A command and the files that it writes.
+pub struct Job {
+    pub name: &'static str,
+    /// Shell commands that make what is there before.
+    pub prepare: &'static [&'static str],
+    pub command: &'static [&'static str],
+    /// How to go on after it failed, where that is not the same command.
+    pub again: Option<&'static [&'static str]>,
+    /// Files that are right after a success.
+    pub files: &'static [&'static str],
+    /// Files that may be as before after a success that came with a note.
+    pub noted: &'static [&'static str],
+}
+
+/// What happens at a system call.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    Error(&'static str),
+    Kill,
+}
+
+impl Fault {
+    fn words(self) -> String {
+        match self {
+            Self::Error(name) => format!("error={name}"),
+            Self::Kill => "signal=KILL".into(),
+        }
+    }
+}
+
+/// Every which call or size is tried: all of them if the environment says so, else a sample.
+pub fn stride(sample: usize) -> usize {
+    if std::env::var_os("ALEXNET_FAULTS").is_some_and(|value| value == "all") { 1 } else { sample }
+}
+
+/// Whether strace can be had; says so if not.
+pub fn can_trace() -> bool {
+    available("strace", &["-o", "/dev/null", "true"], "strace is not installed, or may not trace here")
+}
+
+/// Whether a disk of a given size can be mounted; says so if not.
+pub fn can_mount() -> bool {
+    let script = "mount -t tmpfs -o size=24k none /tmp";
+    available("unshare", &["-rm", "sh", "-c", script], "nothing can be mounted here (unshare -rm, tmpfs)")
+}
+
+fn available(program: &str, args: &[&str], otherwise: &str) -> bool {
+    let there = Command::new(program).args(args).output().is_ok_and(|o| o.status.success());
+    if !there {
+        eprintln!("not run: {otherwise}");
+    }
+    there
+}
+
+/// A call that touches a file of the world: its name, and its place among the calls of this name of its thread.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Call {
+    name: String,
+    number: usize,
+}
+
+/// What is in the files of a job; none for a file that is not there.
+type Files = BTreeMap<&'static str, Option<Vec<u8>>>;
+
+impl Job {
+    fn files_in(&self, folder: &Path) -> Files {
+        self.files.iter().chain(self.noted).map(|name| (*name, fs::read(folder.join(name)).ok())).collect()
+    }
+
+    fn prepare(&self, folder: &Path) {
+        for line in self.prepare {
+            assert!(Command::new("sh").args(["-c", line]).current_dir(folder).status().unwrap().success(), "{line}");
+        }
+    }
+
+    fn run(&self, folder: &Path, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_alexnet")).args(args).current_dir(folder).output().unwrap()
+    }
+
+    /// How to go on after a fault: a run without `run.toml` was never begun.
+    fn next_command(&self, folder: &Path) -> &'static [&'static str] {
+        match self.again {
+            Some(again) if folder.join("run/run.toml").exists() => again,
+            _ => self.command,
+        }
+    }
+
+    /// What must be true after a fault, and that the work can be completed.
+    fn check(&self, folder: &Path, case: &str, output: &Output, before: &Files, expected: &Files) {
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(!message.contains("panicked"), "{case}: {message}");
+        let now = self.files_in(folder);
+        for (name, bytes) in &now {
+            let known = bytes == &before[name] || bytes == &expected[name];
+            assert!(known, "{case}: {name} is neither what it was nor what it should be: {message}");
+        }
+        match output.status.code() {
+            Some(0) => {
+                for name in self.files {
+                    assert!(now[name] == expected[name], "{case}: success, and {name} is not saved: {message}");
+                }
+                let all = now == *expected;
+                assert!(all || message.contains("note: "), "{case}: not all is saved and nothing was said: {message}");
+            }
+            Some(code) => assert!(code == 1 && message.contains("error: "), "{case}: exit code {code}: {message}"),
+            None => assert!(case.contains("KILL"), "{case}: ended by a signal: {message}"),
+        }
+        let again = self.run(folder, self.next_command(folder));
+        let message = String::from_utf8_lossy(&again.stderr);
+        assert!(again.status.success(), "{case}: the same command does not go on: {message}");
+        let now = self.files_in(folder);
+        for name in self.files {
+            assert!(now[name] == expected[name], "{case}: {name} is not what it should be in the end");
+        }
+        assert_eq!(temporaries(folder), Vec::<String>::new(), "{case}");
+    }
+}
+
+/// Names of files that were never completed, in the folder and those in it.
+fn temporaries(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(temporaries(&entry.path()));
+        } else if name.starts_with(".alexnet-tmp-") {
+            found.push(name);
+        }
+    }
+    found
+}
+
+/// A world with a run, packs, and weights of another run, made once.
+fn template() -> &'static World {
+    static TEMPLATE: OnceLock<World> = OnceLock::new();
+    TEMPLATE.get_or_init(|| {
+        let world = World::packed();
+        for (name, seed) in [("trained", "1"), ("other", "2")] {
+            let packs = ["train", "--data", "train.pack", "--val", "val.pack", "--model", "tiny.toml", "--seed", seed];
+            world.ok(&[&packs[..], &["--out", name]].concat());
+        }
+        world.ok(&["convert", "other", "old.h5"]);
+        world.ok(&["convert", "other", "old.safetensors"]);
+        world
+    })
+}
+
+/// A copy of the template with what is there before the job.
+fn world_for(job: &Job) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let source = format!("{}/.", template().path("").display());
+    assert!(Command::new("cp").args(["-r", &source]).arg(folder.path()).status().unwrap().success());
+    job.prepare(folder.path());
+    folder
+}
+
+/// What the job's files are without a fault.
+fn expected(job: &Job) -> Files {
+    let world = world_for(job);
+    let output = job.run(world.path(), job.command);
+    assert!(output.status.success(), "{}: {}", job.name, String::from_utf8_lossy(&output.stderr));
+    let files = job.files_in(world.path());
+    for name in job.files {
+        assert!(files[name].is_some(), "{}: {name} is not written", job.name);
+    }
+    files
+}
+
+/// Tries every `stride`-th call of the job with one of the faults in turn, or, of all calls, each with all of them.
+pub fn sweep_calls(job: &Job, faults: &[Fault], stride: usize) {
+    let expected = expected(job);
+    let calls = calls_of(job);
+    assert!(calls.len() > 40, "{}: only {} calls were seen", job.name, calls.len());
+    let cases = calls.iter().flat_map(|call| faults.iter().map(move |fault| (call, *fault)));
+    let mut failed = 0;
+    let mut tried = 0;
+    for (call, fault) in cases.step_by(stride) {
+        let world = world_for(job);
+        let before = job.files_in(world.path());
+        let inject = format!("inject={}:{}:when={}", call.name, fault.words(), call.number);
+        let output = Command::new("strace")
+            .args(["-f", "-o", "/dev/null", "-e", &format!("trace={}", call.name), "-e", &inject])
+            .arg(env!("CARGO_BIN_EXE_alexnet"))
+            .args(job.command)
+            .current_dir(world.path())
+            .output()
+            .unwrap();
+        job.check(world.path(), &format!("{}: {inject}", job.name), &output, &before, &expected);
+        failed += usize::from(!output.status.success());
+        tried += 1;
+    }
+    eprintln!(
+        "{}: {tried} faults at {} calls, {failed} ended in an error, the others in success",
+        job.name,
+        calls.len()
+    );
+    assert!(failed > 0, "{}: no fault had any effect", job.name);
+}
+
+/// The calls of a job that touch the world's files.
+fn calls_of(job: &Job) -> Vec<Call> {
+    let world = world_for(job);
+    let trace = world.path().join("trace");
+    let status = Command::new("strace")
+        .args(["-f", "-y", "-s", "0", "-e", "trace=%file,%desc", "-o"])
+        .arg(&trace)
+        .arg(env!("CARGO_BIN_EXE_alexnet"))
+        .args(job.command)
+        .current_dir(world.path())
+        .output()
+        .unwrap();
+    assert!(status.status.success());
+    let folder = world.path().to_str().unwrap();
+    let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut calls = Vec::new();
+    for line in fs::read_to_string(&trace).unwrap().lines() {
+        let mut words = line.splitn(2, char::is_whitespace);
+        let thread = words.next().unwrap_or_default();
+        let Some((name, rest)) = words.next().and_then(|call| call.trim_start().split_once('(')) else { continue };
+        if name.starts_with('<') {
+            continue;
+        }
+        let count = counts.entry((thread.to_string(), name.to_string())).or_default();
+        *count += 1;
+        if rest.contains(folder) && !["execve", "close"].contains(&name) {
+            calls.push(Call { name: name.to_string(), number: *count });
+        }
+    }
+    calls.sort();
+    calls.dedup();
+    calls
+}
+
+/// Runs the job with its files on a disk of 24 KiB to 2 MiB, full at another place each time.
+pub fn sweep_disk_sizes(job: &Job, stride: usize) {
+    let expected = expected(job);
+    let mut failed = 0;
+    let mut tried = 0;
+    for size in (24..=2048).step_by(4 * stride) {
+        let world = world_for(job);
+        let before = job.files_in(world.path());
+        let case = format!("{} on {size} KiB", job.name);
+        let Some(output) = run_on_disk(job, world.path(), size) else { continue };
+        job.check(world.path(), &case, &output, &before, &expected);
+        failed += usize::from(!output.status.success());
+        tried += 1;
+    }
+    eprintln!("{}: {tried} sizes of disk, {failed} too small", job.name);
+    assert!(tried > failed && failed > 0, "{}: {failed} of {tried} disks were too small", job.name);
+}
+
+/// Runs the job where its files lie on a disk of `size` KiB, and copies them to the world afterwards. Nothing if what was
+/// there before does not fit.
+fn run_on_disk(job: &Job, world: &Path, size: usize) -> Option<Output> {
+    let root = job.files[0].split('/').next().unwrap();
+    let script = format!(
+        "set -u; mkdir disk; mount -t tmpfs -o size={size}k none disk || exit 99
+         if [ -e {root} ]; then cp -r {root} disk/ || exit 98; fi
+         \"$@\"; code=$?
+         rm -rf {root}; if [ -e disk/{root} ]; then cp -r disk/{root} {root}; fi
+         exit $code"
+    );
+    let on_disk: Vec<String> = job.command.iter().map(|word| on_disk(word, root)).collect();
+    let output = Command::new("unshare")
+        .args(["-rm", "sh", "-c", &script, "sh", env!("CARGO_BIN_EXE_alexnet")])
+        .args(on_disk)
+        .current_dir(world)
+        .output()
+        .unwrap();
+    assert_ne!(output.status.code(), Some(99), "{}", String::from_utf8_lossy(&output.stderr));
+    (output.status.code() != Some(98)).then_some(output)
+}
+
+fn on_disk(word: &str, root: &str) -> String {
+    if word == root { format!("disk/{word}") } else { word.to_string() }
+}

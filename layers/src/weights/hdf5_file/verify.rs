@@ -1,0 +1,163 @@
+//! Reading back what was written, before it takes the place of an older file.
+
+use std::fs;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use hdf5::File;
+use ndarray::{ArrayViewD, arr1};
+
+use super::read::{Reader, attribute, check_crc, check_format, check_length, model_text, open, stored_crc};
+use super::text::Said;
+use super::{Extra, tidy};
+use crate::weights::{BLOCK, Weights, refused, unreadable};
+use crate::{Error, Result};
+
+/// Fails unless the file `temporary` holds exactly these weights. Messages call it `path`. Needs no memory of the weights'
+/// size.
+pub(super) fn verify(temporary: &Path, path: &Path, weights: &Weights, extra: Option<&Extra>) -> Result<()> {
+    let renamed = |error| match error {
+        Error::Weights { what, .. } => different(path, &what),
+        Error::File { what, source, .. } => Error::File { path: path.into(), what, source },
+        other => other,
+    };
+    let length = check_length(temporary).map_err(renamed)?;
+    let file = File::open(temporary).map_err(|e| different(path, &tidy(&e.to_string())))?;
+    check_format(temporary, &file).map_err(renamed)?;
+    let bytes = fs::File::open(temporary).map_err(unreadable(path))?;
+    let mut written = Written { file, bytes, reader: Reader::new(length) };
+    written.verify(weights, extra).map_err(|what| different(path, &tidy(&what)))
+}
+
+fn different(path: &Path, what: &str) -> Error {
+    refused(path, format!("cannot be written: read back, it is not what was written: {what}; the old file is kept"))
+}
+
+/// A file that was written.
+struct Written {
+    file: File,
+    /// The same file, past the library.
+    bytes: fs::File,
+    reader: Reader,
+}
+
+impl Written {
+    fn verify(&mut self, weights: &Weights, extra: Option<&Extra>) -> Said<()> {
+        let model = match attribute(&self.file, "model") {
+            Some(text) => Some(model_text(&self.file, text)?),
+            None => None,
+        };
+        same("model", &model, &weights.model.as_ref().map(|model| model.to_toml()))?;
+        for (name, values) in &weights.tensors {
+            self.tensor(&format!("parameters/{name}"), values.view())?;
+        }
+        if !weights.classes.is_empty() {
+            same("classes", &self.reader.classes(&self.file)?, &weights.classes)?;
+        }
+        if let Some(image) = &weights.mean_image {
+            self.tensor("mean_image", image.view().into_dyn())?;
+        }
+        if let Some(rgb) = &weights.mean_rgb {
+            self.tensor("mean_rgb", arr1(rgb).view().into_dyn())?;
+        }
+        let Some(extra) = extra else { return Ok(()) };
+        let training = self.file.group("training").map_err(|e| format!("group training: {e}"))?;
+        same("state", &self.reader.state(&training)?, &extra.state)?;
+        for (name, values) in &extra.tensors {
+            self.tensor(&format!("training/optimizer/{name}"), values.view())?;
+        }
+        Ok(())
+    }
+
+    /// Compares a dataset with what it should hold, byte by byte, and its checksum with that of what it should hold.
+    fn tensor(&mut self, name: &str, values: ArrayViewD<'_, f32>) -> Said<()> {
+        let dataset = open(&self.file, name)?;
+        same(name, &dataset.shape(), &values.shape().to_vec())?;
+        let start = self.reader.place_of_tensor(name, &dataset)?;
+        let values = values.as_standard_layout();
+        let values = values.as_slice().ok_or_else(|| format!("{name}: not in row-major order"))?;
+        let cannot = |e: std::io::Error| format!("{name} cannot be read back: {e}");
+        self.bytes.seek(SeekFrom::Start(start)).map_err(cannot)?;
+        let mut crc = 0;
+        let mut expected = Vec::with_capacity(4 * BLOCK);
+        let mut found = vec![0; 4 * BLOCK];
+        for block in values.chunks(BLOCK) {
+            expected.clear();
+            expected.extend(block.iter().flat_map(|value| value.to_le_bytes()));
+            let found = &mut found[..expected.len()];
+            self.bytes.read_exact(found).map_err(cannot)?;
+            if found != expected.as_slice() {
+                return Err(format!("{name} holds other values"));
+            }
+            crc = crc32c::crc32c_append(crc, &expected);
+        }
+        check_crc(name, crc, stored_crc(name, &dataset)?)
+    }
+}
+
+fn same<T: PartialEq>(name: &str, found: &T, expected: &T) -> Said<()> {
+    if found == expected { Ok(()) } else { Err(format!("{name} holds something else")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::save_with;
+    use super::*;
+    use ndarray::{ArrayD, IxDyn};
+
+    fn weights() -> Weights {
+        let values = |n: usize| ArrayD::from_shape_fn(IxDyn(&[n, 3]), |i| (i[0] * 3 + i[1]) as f32 - 4.0);
+        Weights {
+            model: None,
+            tensors: vec![("a.weight".into(), values(7)), ("b.weight".into(), values(40_000))],
+            classes: vec!["cat".into(), "dog".into()],
+            mean_image: None,
+            mean_rgb: Some([1.0, 2.0, 3.0]),
+        }
+    }
+
+    /// Whatever differs between the file and what was meant is found.
+    #[test]
+    fn every_difference_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.h5");
+        let extra =
+            Extra { state: "step = 3".into(), tensors: vec![("m/a.weight".into(), ArrayD::zeros(IxDyn(&[2])))] };
+        let meant = weights();
+        save_with(&path, &meant, Some(&extra)).unwrap();
+        verify(&path, &path, &meant, Some(&extra)).unwrap();
+
+        let changes: [(&str, fn(&mut Weights)); 6] = [
+            ("a.weight", |w| w.tensors[0].1[[6, 2]] = 0.5),
+            ("b.weight", |w| w.tensors[1].1[[39_999, 2]] = f32::NAN),
+            ("a.weight", |w| w.tensors[0].1 = ArrayD::zeros(IxDyn(&[21]))),
+            ("c.weight", |w| w.tensors.push(("c.weight".into(), ArrayD::zeros(IxDyn(&[1]))))),
+            ("classes", |w| w.classes[1] = "Dog".into()),
+            ("mean_rgb", |w| w.mean_rgb = Some([1.0, 2.0, -0.0])),
+        ];
+        for (name, change) in changes {
+            let mut other = weights();
+            change(&mut other);
+            let error = verify(&path, &path, &other, Some(&extra)).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("read back"), "{name}: {error}");
+        }
+        let other = Extra { state: "step = 4".into(), ..extra.clone() };
+        assert!(verify(&path, &path, &meant, Some(&other)).unwrap_err().to_string().contains("state"));
+    }
+
+    /// A dataset that was lost on the way, as a failed write leaves it: zeros.
+    #[test]
+    fn a_lost_dataset_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.h5");
+        let meant = weights();
+        save_with(&path, &meant, None).unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        let first: Vec<u8> = meant.tensors[0].1.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let at = bytes.windows(first.len()).position(|window| window == first).unwrap();
+        bytes[at..at + first.len()].fill(0);
+        fs::write(&path, bytes).unwrap();
+        let error = verify(&path, Path::new("good.h5"), &meant, None).unwrap_err().to_string();
+        assert!(error.starts_with("good.h5: cannot be written") && error.contains("a.weight"), "{error}");
+    }
+}
