@@ -9,7 +9,7 @@
 mod faults_support;
 mod support;
 
-use faults_support::{Fault, Job, can_mount, can_trace, stride, sweep_calls, sweep_disk_sizes};
+use faults_support::{Fault, Job, can_mount, can_trace, sweep_calls, sweep_disk_sizes};
 
 /// All that a checkpoint consists of is saved once: at the end of the third epoch.
 const CHECKPOINT: Job = Job {
@@ -107,14 +107,14 @@ macro_rules! jobs {
         #[test]
         fn $calls() {
             if can_trace() {
-                sweep_calls(&$job, &FAULTS, stride(41));
+                sweep_calls(&$job, &FAULTS);
             }
         }
 
         #[test]
         fn $disk() {
             if can_mount() {
-                sweep_disk_sizes(&$job, stride(61));
+                sweep_disk_sizes(&$job);
             }
         }
     )*};

@@ -93,7 +93,7 @@ fn room_is_made_on_a_full_disk() {
     let script = "mount -t tmpfs -o size=2m none disk || exit 99
         \"$1\" train --data train.pack --model tiny.toml --out disk/run --epochs 2 --set run.keep=2 || exit 98
         dd if=/dev/zero of=disk/fill bs=4k 2>/dev/null
-        truncate -s -12k disk/fill
+        truncate -s -8k disk/fill
         \"$1\" train --out disk/run --resume --epochs 3; code=$?
         ls disk/run/checkpoints >&2; exit $code";
     fs::create_dir(world.path("disk")).unwrap();

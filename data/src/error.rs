@@ -173,10 +173,8 @@ impl Error {
     pub(crate) fn hdf5(path: &Path, what: &'static str) -> impl Fn(hdf5::Error) -> Self {
         move |error| {
             let reason = error.to_string().replace('\n', " ");
-            let after = reason.split_once("errno = ").map(|(_, after)| after);
-            let code = after.and_then(|after| after.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
-            match code {
-                Some(code) => Self::io(path, what)(std::io::Error::from_raw_os_error(code)),
+            match system_error(&reason) {
+                Some(source) => Self::io(path, what)(source),
                 None => Self::Hdf5 { path: path.to_path_buf(), what, reason },
             }
         }
@@ -185,6 +183,13 @@ impl Error {
     pub(crate) fn pack(path: &Path, what: impl Into<String>) -> Self {
         Self::Pack { path: path.to_path_buf(), what: what.into() }
     }
+}
+
+/// The system's error in the HDF5 library's words, if there is one.
+pub(crate) fn system_error(words: &str) -> Option<std::io::Error> {
+    let (_, rest) = words.split_once("errno = ")?;
+    let code = rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+    (code != 0).then(|| std::io::Error::from_raw_os_error(code))
 }
 
 /// Why a picture is refused.

@@ -9,7 +9,7 @@ use hdf5::types::FixedUnicode;
 use hdf5::{Dataset, File, H5Type};
 use ndarray::{ArrayView, ArrayViewD};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, system_error};
 use crate::format::BLOCK;
 
 /// Text attributes have a fixed length: nothing variable lies outside the arrays.
@@ -169,8 +169,13 @@ impl Reader {
         Ok(Self { file, path: path.to_path_buf() })
     }
 
+    /// What is wrong with the file; or the system's error, which says nothing about the file.
     fn wrong(&self, name: &str, what: impl std::fmt::Display) -> Error {
-        Error::pack(&self.path, format!("{name:?}: {what}"))
+        let words = what.to_string();
+        match system_error(&words) {
+            Some(source) => Error::io(&self.path, "cannot be read; try again")(source),
+            None => Error::pack(&self.path, format!("{name:?}: {words}")),
+        }
     }
 
     /// A dataset.

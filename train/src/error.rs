@@ -94,9 +94,16 @@ impl Error {
 
     /// Whether the disk, or the user's share of it, is full.
     pub(crate) fn is_disk_full(&self) -> bool {
-        let source = std::error::Error::source(self);
-        let system = source.and_then(|source| source.downcast_ref::<std::io::Error>());
-        system.is_some_and(|e| matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
+        self.system().is_some_and(|e| matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
+    }
+
+    /// Whether the system refused to read or write, which says nothing about a file's content.
+    pub(crate) fn is_of_the_system(&self) -> bool {
+        self.system().is_some_and(|e| !matches!(e.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof))
+    }
+
+    fn system(&self) -> Option<&std::io::Error> {
+        std::error::Error::source(self)?.downcast_ref::<std::io::Error>()
     }
 
     /// A file's error.

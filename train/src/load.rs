@@ -42,10 +42,11 @@ pub fn weights(path: &Path, model: Option<&Model>, warn: &mut dyn FnMut(String))
     Ok(Loaded { path: path.to_path_buf(), weights })
 }
 
-/// The newest checkpoint of a run that can be read; broken ones are told to `warn` and passed over.
+/// The newest whole checkpoint of a run; damaged ones are told to `warn` and passed over.
 ///
 /// # Errors
-/// [`Error::File`] if `folder` is no run, or there are checkpoints and none can be read.
+/// [`Error::File`] if `folder` is no run, if there are checkpoints and all are damaged, or if the system cannot read one,
+/// which may be as good as ever when the cause is gone.
 pub fn newest_checkpoint(folder: &Path, warn: &mut dyn FnMut(String)) -> Result<Option<(PathBuf, Checkpoint)>> {
     if !folder.join("run.toml").is_file() {
         return Err(Error::file(folder, "is a folder but not a run (no run.toml)"));
@@ -54,6 +55,10 @@ pub fn newest_checkpoint(folder: &Path, warn: &mut dyn FnMut(String)) -> Result<
     for (_, path) in run::checkpoints(folder).into_iter().rev() {
         match Checkpoint::load(&path) {
             Ok(checkpoint) => return Ok(Some((path, checkpoint))),
+            Err(error) if error.is_of_the_system() => {
+                let what = format!("{error}; try again, or move this file away to go on from the checkpoint before it");
+                return Err(Error::file(folder, what));
+            }
             Err(error) => {
                 warn(format!("{error}; trying the checkpoint before it"));
                 last = Some(error);

@@ -144,6 +144,9 @@ impl Run {
 
 /// Fails if `folder` holds anything but what an interrupted [`Run::create`] leaves.
 fn check_unused(folder: &Path) -> Result<()> {
+    if folder.join("run.toml").exists() {
+        return Err(Error::file(folder, "holds a run already; go on with --resume, or choose another --out"));
+    }
     let entries = match fs::read_dir(folder) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         other => other.map_err(|e| Error::file(folder, format!("cannot be listed: {e}; choose another --out")))?,
@@ -151,9 +154,6 @@ fn check_unused(folder: &Path) -> Result<()> {
     for entry in entries {
         let entry = entry.map_err(|e| Error::file(folder, format!("cannot be listed: {e}")))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name == "run.toml" {
-            return Err(Error::file(folder, "holds a run already; go on with --resume, or choose another --out"));
-        }
         if !tensor::file::is_temporary(&name) && !["lock", "checkpoints", "model.toml"].contains(&name.as_str()) {
             let what = format!("holds {name:?} and is no run; choose another --out, or an empty folder");
             return Err(Error::file(folder, what));

@@ -146,8 +146,11 @@ fn refused(path: &Path, what: impl Into<String>) -> Error {
     Error::Weights { path: path.into(), what: what.into() }
 }
 
+/// What was tried when the system refused to read.
+const READING: &str = "reading the weights failed";
+
 fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
-    move |source| Error::File { path: path.into(), what: "reading the weights failed", source }
+    move |source| Error::File { path: path.into(), what: READING, source }
 }
 
 /// "written by version N, this reads up to M".

@@ -20,7 +20,12 @@ mod text;
 mod verify;
 mod write;
 
+use std::path::Path;
+
 use ndarray::ArrayD;
+
+use super::refused;
+use crate::Error;
 
 pub use read::load_with;
 pub use write::save_with;
@@ -44,6 +49,24 @@ pub struct Extra {
     pub tensors: Vec<(String, ArrayD<f32>)>,
 }
 
+/// The error in HDF5's words: the system's, met while doing `what`, or else what is wrong with the file, after `prefix`.
+/// What the system cannot read or write says nothing about the file.
+fn failure(path: &Path, what: &'static str, prefix: &str, words: &str) -> Error {
+    match system_error(words) {
+        Some(source) => Error::File { path: path.into(), what, source },
+        None => refused(path, format!("{prefix}{}", tidy(words))),
+    }
+}
+
+/// The system's error in HDF5's words, if there is one.
+fn system_error(words: &str) -> Option<std::io::Error> {
+    let (_, rest) = words.split_once("errno = ")?;
+    let code = rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+    let error = std::io::Error::from_raw_os_error(code);
+    // An offset that the system finds invalid came from the file.
+    (code != 0 && error.kind() != std::io::ErrorKind::InvalidInput).then_some(error)
+}
+
 /// HDF5's words on one line, shortened to the system's reason where there is one.
 fn tidy(words: &str) -> String {
     let reason = words.split_once("error message = '").and_then(|(_, rest)| rest.split_once('\''));
@@ -55,7 +78,7 @@ fn tidy(words: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::tidy;
+    use super::*;
 
     #[test]
     fn a_full_disk_is_said_plainly() {
@@ -63,5 +86,12 @@ mod tests {
                      'No space left on device', buf = 0x55";
         assert_eq!(tidy(words), "No space left on device");
         assert_eq!(tidy("H5Fopen(): bad\n, block"), "H5Fopen(): bad , block");
+        let Error::File { source, .. } = failure(Path::new("a.h5"), "cannot be written", "", words) else {
+            panic!("the system's error is lost")
+        };
+        assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
+        let other = failure(Path::new("a.h5"), "cannot be written", "cannot be written: ", "bad name");
+        assert_eq!(other.to_string(), "a.h5: cannot be written: bad name");
+        assert!(system_error("errno = 22, error message = 'Invalid argument'").is_none());
     }
 }

@@ -9,10 +9,10 @@ use hdf5::{Container, Dataset, File, Group, IndexType, IterationOrder, LinkType}
 use ndarray::{ArrayD, IxDyn};
 
 use super::text::{self, Said};
-use super::{CRC, Extra, FORMAT, MODEL_CRC, SIGNATURE, VERSION, tidy};
+use super::{CRC, Extra, FORMAT, MODEL_CRC, SIGNATURE, VERSION, failure, system_error};
 use crate::Result;
 use crate::model::Model;
-use crate::weights::{Weights, byte_count, check_version, crc_of, refused, unreadable};
+use crate::weights::{READING, Weights, byte_count, check_version, crc_of, refused, unreadable};
 
 /// Groups within groups at most: `optimizer/adam.m/conv1.weight`.
 const DEEPEST: usize = 4;
@@ -24,10 +24,10 @@ const DEEPEST: usize = 4;
 pub fn load_with(path: &Path) -> Result<(Weights, Option<Extra>)> {
     let length = check_length(path)?;
     hdf5::silence_errors(true);
-    let file = File::open(path).map_err(|e| refused(path, format!("HDF5 cannot open it: {}", tidy(&e.to_string()))))?;
+    let file = File::open(path).map_err(|e| failure(path, READING, "HDF5 cannot open it: ", &e.to_string()))?;
     check_format(path, &file)?;
     let mut reader = Reader::new(length);
-    let damaged = |what: String| refused(path, tidy(&what));
+    let damaged = |words: String| failure(path, READING, "", &words);
     let model = match attribute(&file, "model") {
         Some(text) => Some(Model::parse(&model_text(&file, text).map_err(damaged)?, &path.display().to_string())?),
         None => None,
@@ -72,9 +72,8 @@ pub(super) fn check_length(path: &Path) -> Result<u64> {
 
 pub(super) fn check_format(path: &Path, file: &File) -> Result<()> {
     // Listing them reads the header in which they lie, whose checksum tells damage from absence.
-    if let Err(error) = file.attr_names() {
-        return Err(refused(path, format!("its header is damaged, use another copy: {}", tidy(&error.to_string()))));
-    }
+    let damaged = "its header is damaged, use another copy: ";
+    file.attr_names().map_err(|e| failure(path, READING, damaged, &e.to_string()))?;
     let format = attribute(file, "format").and_then(|a| text::read_text(&a).ok());
     if format.as_deref() != Some(FORMAT) {
         let keras = ["keras_version", "layer_names", "model_config"].iter().any(|name| attribute(file, name).is_some());
@@ -255,5 +254,8 @@ pub(super) fn open(group: &Group, name: &str) -> Said<Dataset> {
 
 pub(super) fn stored_crc(name: &str, dataset: &Dataset) -> Said<u32> {
     let crc = dataset.attr(CRC).and_then(|attribute| attribute.read_scalar());
-    crc.map_err(|_| format!("{name}: its checksum (attribute {CRC}) is missing; the file is damaged"))
+    crc.map_err(|e| match e.to_string() {
+        words if system_error(&words).is_some() => words,
+        _ => format!("{name}: its checksum (attribute {CRC}) is missing; the file is damaged"),
+    })
 }

@@ -25,7 +25,7 @@ pub(super) fn verify(temporary: &Path, path: &Path, weights: &Weights, extra: Op
     let file = File::open(temporary).map_err(|e| different(path, &tidy(&e.to_string())))?;
     check_format(temporary, &file).map_err(renamed)?;
     let bytes = fs::File::open(temporary).map_err(unreadable(path))?;
-    let mut written = Written { file, bytes, reader: Reader::new(length) };
+    let mut written = Written { file, bytes, reader: Reader::new(length), blocks: [const { Vec::new() }; 2] };
     written.verify(weights, extra).map_err(|what| different(path, &tidy(&what)))
 }
 
@@ -39,6 +39,8 @@ struct Written {
     /// The same file, past the library.
     bytes: fs::File,
     reader: Reader,
+    /// Room for a block of what should be there, and of what is.
+    blocks: [Vec<u8>; 2],
 }
 
 impl Written {
@@ -79,17 +81,16 @@ impl Written {
         let cannot = |e: std::io::Error| format!("{name} cannot be read back: {e}");
         self.bytes.seek(SeekFrom::Start(start)).map_err(cannot)?;
         let mut crc = 0;
-        let mut expected = Vec::with_capacity(4 * BLOCK);
-        let mut found = vec![0; 4 * BLOCK];
+        let [expected, found] = &mut self.blocks;
         for block in values.chunks(BLOCK) {
             expected.clear();
             expected.extend(block.iter().flat_map(|value| value.to_le_bytes()));
-            let found = &mut found[..expected.len()];
+            found.resize(expected.len(), 0);
             self.bytes.read_exact(found).map_err(cannot)?;
-            if found != expected.as_slice() {
+            if found != expected {
                 return Err(format!("{name} holds other values"));
             }
-            crc = crc32c::crc32c_append(crc, &expected);
+            crc = crc32c::crc32c_append(crc, expected);
         }
         check_crc(name, crc, stored_crc(name, &dataset)?)
     }

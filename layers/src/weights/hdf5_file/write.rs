@@ -7,9 +7,9 @@ use hdf5::{File, Group};
 use ndarray::{ArrayViewD, arr1};
 
 use super::text::{self, Said};
-use super::{Extra, FORMAT, MODEL_CRC, VERSION, tidy, verify};
-use crate::weights::{Weights, crc_of, refused};
-use crate::{Error, Result};
+use super::{Extra, FORMAT, MODEL_CRC, VERSION, failure, verify};
+use crate::Result;
+use crate::weights::{Weights, crc_of};
 
 /// Saves weights as our HDF5, with what makes a checkpoint of them if there is any. What was written is read back and
 /// compared with what is in memory before the file gets its name.
@@ -22,21 +22,10 @@ pub fn save_with(path: &Path, weights: &Weights, extra: Option<&Extra>) -> Resul
     }
     tensor::file::replace(path, |temporary| {
         hdf5::silence_errors(true);
-        write(temporary, weights, extra).map_err(|words| unwritten(path, &words))?;
+        let what = "cannot be written; the old file is kept";
+        write(temporary, weights, extra).map_err(|words| failure(path, what, "cannot be written: ", &words))?;
         verify::verify(temporary, path, weights, extra)
     })
-}
-
-/// The error of a file that HDF5 could not write: the system's reason where HDF5's words have it.
-fn unwritten(path: &Path, words: &str) -> Error {
-    let code = words.split_once("errno = ").and_then(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()).next());
-    match code.and_then(|code| code.parse().ok()).filter(|&code| code != 0) {
-        Some(code) => {
-            let source = std::io::Error::from_raw_os_error(code);
-            Error::File { path: path.into(), what: "cannot be written; the old file is kept", source }
-        }
-        None => refused(path, format!("cannot be written: {}", tidy(words))),
-    }
 }
 
 impl From<hdf5::Error> for Failure {
@@ -126,18 +115,4 @@ fn write_tensor(group: &Group, name: &str, values: ArrayViewD<'_, f32>) -> Said<
     let builder = group.new_dataset_builder().obj_track_times(false).no_chunk();
     let dataset = builder.with_data(contiguous.view()).create(name).map_err(|e| format!("dataset {name}: {e}"))?;
     text::write_crc(&dataset, crc).map_err(|e| format!("dataset {name}: {e}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_systems_reason_is_kept() {
-        let words =
-            "H5Dwrite(): can't write data: file write failed: errno = 28, error message = 'No space', buf = 0x5";
-        let Error::File { source, .. } = unwritten(Path::new("a.h5"), words) else { panic!("not the system's error") };
-        assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
-        assert_eq!(unwritten(Path::new("a.h5"), "bad name").to_string(), "a.h5: cannot be written: bad name");
-    }
 }
