@@ -51,7 +51,10 @@ pub use loader::{
     Mixed, Preparation, RawBatch, ResizedCrop, Shuffle, Views, views,
 };
 pub use ndarray;
-pub use pack::{PackOptions, PackReport, Progress, Refused, pack};
+pub use pack::{
+    HoldOut, PackOptions, PackReport, Part, Progress, Refused, TrainAndVal, holds_train_and_val, pack,
+    pack_train_and_val,
+};
 pub use picture::{DecodeOptions, Picture, decode_picture, decode_square, read_picture, read_square, resize_and_crop};
 pub use reader::Pack;
 #[cfg(unix)]

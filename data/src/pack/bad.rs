@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-const NAME: &str = "bad.csv";
+pub(super) const NAME: &str = "bad.csv";
 
 /// A picture that was left out.
 #[derive(Clone, Debug, PartialEq, Eq)]

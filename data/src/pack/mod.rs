@@ -7,11 +7,13 @@
 
 mod bad;
 mod encode;
+mod hold_out;
 mod options;
 mod pipeline;
 mod plan;
 mod shard;
 mod table;
+mod train_and_val;
 
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
@@ -26,7 +28,9 @@ use plan::Plan;
 use shard::{Shard, ShardWriter};
 
 pub use bad::Refused;
+pub use hold_out::HoldOut;
 pub use options::{PackOptions, PackReport, Progress};
+pub use train_and_val::{Part, TrainAndVal, holds_train_and_val, pack_train_and_val};
 
 /// What keeps a second packer out; it stays behind, empty.
 const LOCK: &str = ".lock";
@@ -35,7 +39,7 @@ const LOCK: &str = ".lock";
 /// after every picture.
 ///
 /// Classes are numbered in the order of their names. Of class folders, the files at any depth below one are its pictures;
-/// links are followed, names that begin with a dot are skipped. An empty class, a single one, and a link in a circle are
+/// links are followed, hidden names and folders that systems make are skipped. An empty class, a single one, and a link in a circle are
 /// errors.
 ///
 /// Bad pictures are skipped and listed in `bad.csv` in the pack's folder. A pack that is already complete is left as it is.
@@ -44,21 +48,26 @@ const LOCK: &str = ".lock";
 /// [`Error::Option`] and [`Error::Source`] before anything is written; [`Error::Locked`] if another process packs into
 /// the folder; [`Error::OtherPack`] if it holds something else; [`Error::TooManyBad`] at the end; [`Error::Cancelled`];
 /// [`Error::Io`], [`Error::Hdf5`] or [`Error::Write`] if writing fails. Finished shards are kept in all cases.
-pub fn pack(options: &PackOptions, mut progress: impl FnMut(Progress)) -> Result<PackReport> {
+pub fn pack(options: &PackOptions, progress: impl FnMut(Progress)) -> Result<PackReport> {
     options.check()?;
     let source = Source::open(&options.source, &options.reading())?;
+    pack_source(options, &source, progress)
+}
+
+/// Packs what was opened.
+fn pack_source(options: &PackOptions, source: &Source, mut progress: impl FnMut(Progress)) -> Result<PackReport> {
     fs::create_dir_all(&options.out).map_err(Error::io(&options.out, "cannot make this folder"))?;
     let _lock = lock(&options.out)?;
     tensor::file::sweep(&options.out).map_err(Error::io(&options.out, "cannot clear what an earlier run left"))?;
     let plan = Plan::new(source.catalogue(), options);
     if options.out.join(TABLE).exists() {
-        return finished(&plan, &source, options);
+        return finished(&plan, source, options);
     }
     let mut shards = plan.finished_shards()?;
     let resumed = shards.iter().flatten().count();
-    write_missing(&plan, &source, options, &mut shards, &mut progress)?;
+    write_missing(&plan, source, options, &mut shards, &mut progress)?;
     let shards: Vec<Shard> = shards.into_iter().flatten().collect();
-    finish(&plan, &source, options, &shards, resumed)
+    finish(&plan, source, options, &shards, resumed)
 }
 
 /// Packs the shards that `shards` lacks.

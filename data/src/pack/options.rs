@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::bad::Refused;
+use super::LOCK;
+use super::bad::{NAME as BAD, Refused};
 use crate::error::{Error, Result};
-use crate::format::Storage;
+use crate::format::{Storage, TABLE, shard_number};
 use crate::picture::{self, DecodeOptions};
 use crate::source::{Reading, SourceKind, Split};
 
@@ -20,6 +21,11 @@ pub struct PackOptions {
     /// Labels of pictures that come without: a CSV of files and labels, a list in the order of the pictures' names, or the
     /// development kit of ILSVRC (a folder, its `.tar.gz`, or the ground truth with `meta.mat` beside it).
     pub labels: Option<PathBuf>,
+    /// The column of images in `labels`, by its name or its number from 1 on; found by its name or content if it is not given.
+    pub image_column: Option<String>,
+    /// The column of labels in `labels`, by its name or its number from 1 on; of a WebDataset, the key of the label in
+    /// `.json`. Found by its name or form if it is not given.
+    pub label_column: Option<String>,
     /// Which part of a source that holds two.
     pub split: Split,
     /// Names for classes that the source only numbers.
@@ -52,6 +58,8 @@ impl PackOptions {
             source: source.into(),
             from: None,
             labels: None,
+            image_column: None,
+            label_column: None,
             split: Split::Train,
             class_names: None,
             out: out.into(),
@@ -80,7 +88,8 @@ impl PackOptions {
         if self.classes.as_ref().is_some_and(Vec::is_empty) {
             return Err(Error::option("classes", "at least one class", "none"));
         }
-        self.check_out()
+        self.check_out()?;
+        self.check_out_is_free()
     }
 
     pub(super) fn reading(&self) -> Reading<'_> {
@@ -90,6 +99,10 @@ impl PackOptions {
             split: self.split,
             classes: self.classes.as_deref(),
             class_names: self.class_names.as_deref(),
+            words: None,
+            image_column: self.image_column.as_deref(),
+            label_column: self.label_column.as_deref(),
+            max_pixels: self.decode.max_pixels,
         }
     }
 
@@ -105,9 +118,30 @@ impl PackOptions {
         Ok(())
     }
 
+    /// Refuses a folder that holds something else: two sources in place of a source and a folder, say.
+    fn check_out_is_free(&self) -> Result<()> {
+        let Ok(entries) = std::fs::read_dir(&self.out) else { return Ok(()) };
+        let names: Vec<String> =
+            entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        let is_pack = names.iter().any(|name| name == TABLE || shard_number(name).is_some());
+        let other = names.iter().find(|name| !is_of_a_pack(name));
+        match other.filter(|_| !is_pack) {
+            Some(other) => {
+                let got = format!("{}, which holds {other} and no pack", show(&self.out));
+                Err(Error::option("out", "a new or empty folder, or one with a pack", got))
+            }
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn is_cancelled(&self) -> bool {
         self.cancel.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
+}
+
+/// Whether packing makes a file of this name beside the shards, or the system does.
+fn is_of_a_pack(name: &str) -> bool {
+    matches!(name, LOCK | BAD | ".DS_Store") || name.starts_with(".alexnet-tmp-")
 }
 
 fn show(path: &Path) -> String {

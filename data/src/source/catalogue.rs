@@ -5,13 +5,14 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use super::words::Words;
 use crate::error::{Error, Result};
 
 /// Beyond this a label is taken for a mistake.
 const MAX_CLASSES: u64 = 1 << 20;
 
 /// Names and labels of pictures in a fixed order: about 20 bytes a picture, and its name.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Catalogue {
     classes: Vec<String>,
     names: Names,
@@ -43,6 +44,18 @@ impl Catalogue {
     /// Identifies classes, names, labels and lengths: 32 hexadecimal digits.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    /// The images `indices` of it, with the same classes; `rule` says in words how they were chosen.
+    pub fn part(&self, indices: &[usize], rule: &str) -> Self {
+        let mut names = Names::default();
+        indices.iter().for_each(|&index| names.push(self.name(index)));
+        let labels: Vec<u32> = indices.iter().map(|&index| self.labels[index]).collect();
+        let mut digest = Sha256::new();
+        feed(&mut digest, self.fingerprint.as_bytes());
+        feed(&mut digest, rule.as_bytes());
+        let fingerprint = hex(&digest.finalize()[..16]);
+        Self { classes: self.classes.clone(), names, labels, fingerprint }
     }
 }
 
@@ -108,13 +121,30 @@ impl Numbers {
     }
 
     /// Of the classes that were `found` (sorted, each once) in the source `root`: their order, or that of a given table.
-    pub fn new(root: &Path, found: Vec<String>, table: Option<&[String]>) -> Result<Self> {
-        match (table, found.as_slice()) {
-            (Some(table), _) => Ok(Self::of(table.to_vec())),
+    pub fn new(root: &Path, found: Vec<String>, reading: &super::Reading) -> Result<Self> {
+        match (reading.classes, found.as_slice()) {
+            (Some(table), _) => {
+                let mut numbers = Self::of(table.to_vec());
+                numbers.add_words(&found, reading.words);
+                Ok(numbers)
+            }
             (None, [only]) => {
                 Err(Error::source(root, format!("holds one class only, {only:?}; expected at least two")))
             }
-            (None, _) => Ok(Self::of(found)),
+            (None, _) => {
+                let named = reading.words.map(|words| words.names(&found)).unwrap_or_else(|| found.clone());
+                Ok(Self::by(named, found.iter().map(String::as_str).zip(0..)))
+            }
+        }
+    }
+
+    /// Lets classes of a table, which has words for wnids, be known by their wnids too.
+    fn add_words(&mut self, found: &[String], words: Option<&Words>) {
+        let Some(words) = words else { return };
+        for (wnid, name) in found.iter().zip(words.names(found)) {
+            if let (None, Some(label)) = (self.get(wnid), self.get(&name).or_else(|| self.get(words.of(wnid)))) {
+                self.by_name.insert(wnid.clone(), label);
+            }
         }
     }
 
@@ -155,7 +185,7 @@ pub(super) fn numbered(
 }
 
 /// Names back to back in one allocation: a source may have tens of millions.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Names {
     bytes: Vec<u8>,
     ends: Vec<usize>,

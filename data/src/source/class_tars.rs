@@ -8,9 +8,9 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::archive::{Container, Member, Places, is_tar, members, visit};
+use super::archive::{self, Container, Ended, Member, Places, is_tar, members, replaced_note, visit};
 use super::catalogue::{Lister, Numbers};
-use super::{Reading, Source, file_name, files_of};
+use super::{Reading, Source, file_name, files_of, is_about_images};
 use crate::error::{Error, Result};
 
 /// One class: its name, the file that holds its tar, and where in it.
@@ -21,7 +21,8 @@ struct ClassTar {
 }
 
 pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
-    let mut tars = if path.is_dir() { in_folder(path)? } else { in_tar(path)? };
+    let mut notes = Notes::default();
+    let mut tars = if path.is_dir() { in_folder(path)? } else { in_tar(path, &mut notes)? };
     if tars.is_empty() {
         return Err(Error::source(path, "holds no class tars; expected one <wnid>.tar for each class"));
     }
@@ -30,7 +31,7 @@ pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
         return Err(Error::source(path, format!("holds the class {:?} twice", twice[0].class)));
     }
     let classes = tars.iter().map(|tar| tar.class.clone()).collect();
-    let numbers = Numbers::new(path, classes, reading.classes)?;
+    let numbers = Numbers::new(path, classes, reading)?;
     let mut lister = Lister::new(numbers.classes.clone());
     let mut places = Places::default();
     let mut container: Option<Container> = None;
@@ -41,28 +42,58 @@ pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
             places.begin(&tar.file);
         }
         let Some(file) = &container else { continue };
-        for member in pictures(file, tar)? {
+        for member in pictures(file, tar, &mut notes)? {
             let name = [tar.class.as_bytes(), b"/", member.name.as_slice()].concat();
             lister.push(&name, member.length, label);
             places.push(&member);
         }
     }
-    Ok(Source::new(lister.finish(), places.ready()?))
+    Ok(Source::new(lister.finish(), places.ready()?).with_notes(notes.texts()))
+}
+
+/// What the user should know of the tars.
+#[derive(Default)]
+struct Notes {
+    of_outer: Vec<String>,
+    replaced: usize,
+    /// Class tars without an end mark, or that are several: how many, and what is to be said of the first.
+    odd_tars: usize,
+    of_first: Vec<String>,
+}
+
+impl Notes {
+    fn class_tar(&mut self, class: &str, ended: Ended) {
+        let said = ended.notes(&format!("{class}.tar"));
+        if !said.is_empty() {
+            self.odd_tars += 1;
+            if self.odd_tars == 1 {
+                self.of_first = said;
+            }
+        }
+    }
+
+    fn texts(self) -> Vec<String> {
+        let more = (self.odd_tars > 1).then(|| format!("and so for {} more class tars", self.odd_tars - 1));
+        let replaced = replaced_note(self.replaced);
+        self.of_outer.into_iter().chain(replaced).chain(self.of_first).chain(more).collect()
+    }
 }
 
 /// The pictures of a class, sorted by name.
-fn pictures(file: &Container, tar: &ClassTar) -> Result<Vec<Member>> {
+fn pictures(file: &Container, tar: &ClassTar, notes: &mut Notes) -> Result<Vec<Member>> {
     let what = format!("class tar {:?}: ", tar.class);
     let start = file.start(tar.range.start)?;
     if !is_tar(&start[..start.len().min((tar.range.end - tar.range.start) as usize)]) {
         let text = format!("{what}no tar begins at offset {}; copy it again", tar.range.start);
         return Err(Error::source(&file.path, text));
     }
-    let mut members = members(file, tar.range.clone(), &what)?;
+    let (mut members, ended) = members(file, tar.range.clone(), &what)?;
+    notes.class_tar(&tar.class, ended);
+    members.retain(|member| !is_about_images(&member.name));
     if members.is_empty() {
         return Err(Error::source(&file.path, format!("{what}without pictures; remove it, or copy it again")));
     }
-    members.sort_by(|a, b| a.name.cmp(&b.name));
+    notes.replaced += archive::sort(&mut members);
     Ok(members)
 }
 
@@ -76,12 +107,12 @@ fn in_folder(folder: &Path) -> Result<Vec<ClassTar>> {
     files_of(folder, |name| name.ends_with(".tar"))?.into_iter().map(class_tar).collect()
 }
 
-fn in_tar(path: &Path) -> Result<Vec<ClassTar>> {
+fn in_tar(path: &Path, notes: &mut Notes) -> Result<Vec<ClassTar>> {
     let file = Container::open(path)?;
     let mut tars = Vec::new();
-    visit(&file, 0..file.length, "", |member| {
+    let ended = visit(&file, 0..file.length, "", |member| {
         let class = member.base().strip_suffix(b".tar").and_then(|class| std::str::from_utf8(class).ok());
-        let (Some(class), Some(offset)) = (class, member.offset) else {
+        let (Some(class), Some(offset)) = (class, member.offset()) else {
             let what = format!("member {:?} is no class tar; expected <wnid>.tar", member.shown());
             return Err(Error::source(path, what));
         };
@@ -89,5 +120,6 @@ fn in_tar(path: &Path) -> Result<Vec<ClassTar>> {
         tars.push(ClassTar { class: class.to_string(), file: path.to_path_buf(), range });
         Ok(true)
     })?;
+    notes.of_outer = ended.notes(&file_name(path));
     Ok(tars)
 }

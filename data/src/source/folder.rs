@@ -4,15 +4,18 @@
 //!   Keras do. Files beside the class folders are ignored.
 //! - Files at any depth below a class folder are its pictures, in the order of their paths' bytes. Links are followed;
 //!   a link that leads back to a folder it lies in is an error.
-//! - Names that begin with a dot are skipped. Anything else is taken for a picture: what is none is refused by name
-//!   when it is read.
+//! - Names that begin with a dot and folders that systems make are skipped, and so, with a note, are files that are about
+//!   images by their names (`.txt`, `.csv`, `.xml` and alike: Tiny ImageNet has `<wnid>_boxes.txt` beside its images).
+//!   Anything else is taken for an image: what is none is refused by name when it is read.
 //! - A class without files, a single class, and a class name that is not UTF-8 are errors. A file name may be any bytes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::catalogue::{Lister, Numbers};
-use super::{Catalogue, Content, Pictures, Reading, Source, from_bytes, list};
+use super::{
+    Catalogue, Content, Pictures, Reading, Source, about_images_note, files_of, from_bytes, is_about_images, list,
+};
 use crate::error::{BadPicture, Error, Result};
 use crate::picture::read_bytes;
 
@@ -35,16 +38,24 @@ pub(super) fn open(root: &Path, reading: &Reading) -> Result<Source> {
     let folders = class_folders(root)?;
     let numbers = match (reading.classes, folders.as_slice()) {
         (None, [only]) => return Err(one_class(root, only)),
-        (table, _) => Numbers::new(root, folders.clone(), table)?,
+        _ => Numbers::new(root, folders.clone(), reading)?,
     };
     let mut lister = Lister::new(numbers.classes.clone());
+    let mut about = 0;
+    let mut first_about = None;
     for class in &folders {
         let label = numbers.get(class).ok_or_else(|| unknown_class(root, class))?;
         for (name, length) in class_files(root, class)? {
-            lister.push(&name, length, label);
+            if is_about_images(&name) {
+                about += 1;
+                first_about.get_or_insert(name);
+            } else {
+                lister.push(&name, length, label);
+            }
         }
     }
-    Ok(Source::new(lister.finish(), Files { root: root.to_path_buf() }))
+    let note = about_images_note(about, &first_about.unwrap_or_default());
+    Ok(Source::new(lister.finish(), Files { root: root.to_path_buf() }).with_notes(note.into_iter().collect()))
 }
 
 /// The names of the class folders, sorted.
@@ -65,6 +76,10 @@ fn class_folders(root: &Path) -> Result<Vec<String>> {
     if classes.is_empty() {
         let what = match files {
             0 => "is empty; expected one folder of pictures for each class",
+            _ if !files_of(root, is_list)?.is_empty() => {
+                "holds files but no folders; expected one folder of images for each class, or the file that has their \
+                 labels (--labels FILE)"
+            }
             _ => "holds files but no folders; expected one folder of pictures for each class",
         };
         return Err(Error::source(root, what));
@@ -78,7 +93,7 @@ fn class_files(root: &Path, class: &str) -> Result<Vec<Found>> {
     let folder = root.join(class);
     let mut found = Vec::new();
     walk(&folder, class.as_bytes(), &mut Vec::new(), &mut found)?;
-    if found.is_empty() {
+    if found.iter().all(|(name, _)| is_about_images(name)) {
         let what = "a class folder without pictures; add some, or remove the folder";
         return Err(Error::source(&folder, what));
     }
@@ -107,6 +122,12 @@ pub(super) fn walk(folder: &Path, name: &[u8], above: &mut Vec<PathBuf>, found: 
     }
     above.pop();
     Ok(())
+}
+
+/// Whether a file may be one of labels by its name.
+pub(super) fn is_list(name: &str) -> bool {
+    let name = name.to_lowercase();
+    [".csv", ".tsv", ".lst", ".txt"].iter().any(|ending| name.ends_with(ending))
 }
 
 fn one_class(root: &Path, only: &str) -> Error {

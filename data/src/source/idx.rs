@@ -2,23 +2,25 @@
 //!
 //! A header of two zeros, the type of the values (8: u8), the number of axes, the length of each as a big-endian u32; then
 //! the values. Pictures are `[n, rows, columns]`, or `[n, rows, columns, 3]`; labels `[n]`. The labels of `train-images-...`
-//! are in `train-labels-...` beside it; a folder's training set is `train-*`, its test set `t10k-*` or `test-*`.
+//! are in `train-labels-...` beside it; a folder's training set is `train-*`, its test set `t10k-*` or `test-*`. Torchvision's
+//! folders have the files in `raw`.
+//!
+//! EMNIST's names have the set before that: `emnist-letters-train-images-idx3-ubyte`. A folder of several of its sets is
+//! refused, as it does not say which is meant. Its classes are named by `emnist-letters-mapping.txt` where that is beside.
 
-use std::fs::File;
+use std::collections::BTreeSet;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
-
-use super::archive::Container;
+use super::archive::{Container, GZIP, Gunzip, open_file};
 use super::catalogue::{Lister, numbered};
-use super::{Catalogue, Content, Pictures, Reading, Source, Split, file_name, files_of};
+use super::labels::read_text;
+use super::{Catalogue, Content, Pictures, Reading, Source, Split, file_name, files_of, list};
 use crate::error::{BadPicture, Error, Result};
 use crate::picture::Picture;
 
 /// What is unpacked is held in memory; larger sets must be uncompressed files, which are read in place.
 const MAX_UNPACKED: u64 = 1 << 30;
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// The values of a file, in memory where it was compressed.
 enum Values {
@@ -52,9 +54,9 @@ pub(super) fn is_name(name: &str) -> bool {
 
 fn reader(path: &Path) -> Result<Box<dyn Read>> {
     let fail = || Error::io(path, "cannot be read");
-    let mut file = BufReader::new(File::open(path).map_err(fail())?);
+    let mut file = BufReader::new(open_file(path)?.0);
     let compressed = std::io::BufRead::fill_buf(&mut file).map_err(fail())?.starts_with(&GZIP);
-    Ok(if compressed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
+    Ok(if compressed { Box::new(Gunzip::new(file)) } else { Box::new(file) })
 }
 
 impl Idx {
@@ -156,7 +158,7 @@ pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
     let labels = labels.get(0, n).map_err(|e| Error::source(&labels_path, e.to_string()))?;
     let squares = Squares { idx, height: height as usize, width: width as usize, channels };
     let largest = labels.iter().copied().max().unwrap_or(0);
-    let mut lister = Lister::new(numbered(path, largest.into(), None, reading)?);
+    let mut lister = Lister::new(numbered(path, largest.into(), mapping(&pictures, largest)?, reading)?);
     let name = file_name(&pictures);
     for (index, &label) in labels.iter().enumerate() {
         let content =
@@ -165,28 +167,100 @@ pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
         lister.push(format!("{name}/{index:05}").as_bytes(), crc32c::crc32c(&content).into(), label.into());
     }
     let side = (height == width).then_some(squares.width);
-    let source = Source::new(lister.finish(), squares);
+    let note = name.starts_with("emnist").then(|| {
+        "EMNIST stores its images transposed, rows for columns; they are kept as they are, as torchvision does"
+            .to_string()
+    });
+    let source = Source::new(lister.finish(), squares).with_notes(note.into_iter().collect());
     Ok(match side {
         Some(side) => source.with_side(side),
         None => source,
     })
 }
 
+/// The folder that has IDX files of images: `path`, its `raw`, or the `raw` of the only folder in it that has one.
+///
+/// # Errors
+/// [`Error::Source`] if several have.
+pub(super) fn folder_of(path: &Path) -> Result<Option<PathBuf>> {
+    let holds = |folder: &Path| Ok::<_, Error>(folder.is_dir() && !files_of(folder, is_name)?.is_empty());
+    for folder in [path.to_path_buf(), path.join("raw")] {
+        if holds(&folder)? {
+            return Ok(Some(folder));
+        }
+    }
+    let mut found = Vec::new();
+    for (name, _) in list(path)? {
+        let raw = path.join(name).join("raw");
+        if holds(&raw)? {
+            found.push(raw);
+        }
+    }
+    match found.as_slice() {
+        [_, _, ..] => {
+            let shown: Vec<String> = found.iter().map(|folder| folder.display().to_string()).collect();
+            Err(Error::source(path, format!("holds several sets; give one of them: {}", shown.join(", "))))
+        }
+        _ => Ok(found.pop()),
+    }
+}
+
+/// What stands before `train-images` or alike in the name of a file of images of a part; `None` of another part.
+fn set_of(name: &str, split: Split) -> Option<&str> {
+    let parts: &[&str] = match split {
+        Split::Train => &["train"],
+        Split::Test => &["t10k", "test"],
+    };
+    let before = &name[..name.find("images")?];
+    let before = before.strip_suffix(['-', '_', '.']).unwrap_or(before);
+    let set = parts.iter().find_map(|part| before.strip_suffix(part))?;
+    (set.is_empty() || set.ends_with(['-', '_', '.'])).then_some(set)
+}
+
 fn pictures_file(path: &Path, split: Split) -> Result<PathBuf> {
     if !path.is_dir() {
         return Ok(path.to_path_buf());
     }
-    let starts: &[&str] = match split {
-        Split::Train => &["train"],
-        Split::Test => &["t10k", "test"],
-    };
-    let files = files_of(path, |name| is_name(name) && starts.iter().any(|start| name.starts_with(start)))?;
+    let folder = folder_of(path)?.unwrap_or_else(|| path.to_path_buf());
+    let files = files_of(&folder, |name| is_name(name) && set_of(name, split).is_some())?;
+    let name = |file: &PathBuf| file_name(file);
+    let sets: BTreeSet<String> =
+        files.iter().filter_map(|file| set_of(&name(file), split).map(str::to_string)).collect();
+    if sets.len() > 1 {
+        let names: Vec<String> = files.iter().map(name).collect();
+        let example = files[0].display();
+        let what =
+            format!("holds several sets; give the file of images of one, such as {example}: {}", names.join(", "));
+        return Err(Error::source(&folder, what));
+    }
     // The same set twice: as it is, and compressed.
-    let plain = files.iter().find(|file| !file_name(file).ends_with(".gz"));
+    let plain = files.iter().find(|file| !name(file).ends_with(".gz"));
+    let part = if split == Split::Train { "train" } else { "t10k" };
     plain
         .or(files.first())
         .cloned()
-        .ok_or_else(|| Error::source(path, format!("holds no {}-images-idx3-ubyte, with or without .gz", starts[0])))
+        .ok_or_else(|| Error::source(&folder, format!("holds no {part}-images-idx3-ubyte, with or without .gz")))
+}
+
+/// EMNIST's names of classes, of 0 to `largest`: a number and the codes of its characters a line.
+fn mapping(pictures: &Path, largest: u8) -> Result<Option<Vec<String>>> {
+    let name = file_name(pictures);
+    let set = [Split::Train, Split::Test].iter().find_map(|&split| set_of(&name, split)).unwrap_or_default();
+    let path = pictures.with_file_name(format!("{set}mapping.txt"));
+    if !set.starts_with("emnist") || !path.is_file() {
+        return Ok(None);
+    }
+    let mut names: Vec<String> = (0..=largest).map(|label| label.to_string()).collect();
+    for line in read_text(&path)?.lines().filter(|line| !line.trim().is_empty()) {
+        let numbers: Option<Vec<u32>> = line.split_whitespace().map(|word| word.parse().ok()).collect();
+        let numbers = numbers.filter(|numbers| numbers.len() >= 2 && numbers[0] < 256);
+        let expected = || Error::source(&path, format!("{line:?}; expected a class and the codes of its characters"));
+        let numbers = numbers.ok_or_else(expected)?;
+        let class = numbers[0] as usize;
+        names.extend((names.len()..=class).map(|label| label.to_string()));
+        names[class] = numbers[1..].iter().filter_map(|&code| char::from_u32(code)).collect();
+    }
+    Ok(Some(names))
 }
 
 /// The file of labels beside one of pictures; either may be compressed.

@@ -13,14 +13,19 @@ mod hdf5_file;
 mod idx;
 mod labelled;
 mod labels;
+mod parts;
 mod tar_file;
 mod webdataset;
+mod words;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::{BadPicture, Error, Result};
 use crate::picture::Picture;
 pub(crate) use catalogue::{Catalogue, Names, hex};
+pub(crate) use parts::parts_of;
+pub(crate) use words::Words;
 
 /// What a source is. Found by content where it is not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +84,14 @@ pub(crate) struct Reading<'a> {
     pub classes: Option<&'a [String]>,
     /// Names for classes that the source only numbers.
     pub class_names: Option<&'a [String]>,
+    /// Words for classes that are wnids.
+    pub words: Option<&'a Words>,
+    /// The column of images in a file of labels, by its name or its number from 1 on.
+    pub image_column: Option<&'a str>,
+    /// The column of labels in a file of labels, by its name or its number from 1 on; or a key of a WebDataset's `.json`.
+    pub label_column: Option<&'a str>,
+    /// Pixels of an image at most.
+    pub max_pixels: u64,
 }
 
 /// What a source gives for one picture.
@@ -96,28 +109,41 @@ pub(crate) trait Pictures: Send + Sync {
     fn read(&self, catalogue: &Catalogue, index: usize) -> Result<Content, BadPicture>;
 }
 
-/// A labelled set of pictures in a fixed order.
+/// A labelled set of images in a fixed order.
 pub(crate) struct Source {
     catalogue: Catalogue,
     pictures: Box<dyn Pictures>,
     /// What the user should know, a sentence each.
     notes: Vec<String>,
-    /// Side of all pictures, where they are square and the source says so.
+    /// Side of all images, where they are square and the source says so.
     side: Option<usize>,
 }
 
+/// Some images of a source.
+struct Chosen {
+    of: Arc<Source>,
+    indices: Vec<usize>,
+}
+
+impl Pictures for Chosen {
+    fn read(&self, _: &Catalogue, index: usize) -> Result<Content, BadPicture> {
+        self.of.read(self.indices[index])
+    }
+}
+
 impl Source {
-    /// Finds out what `path` is and lists its pictures.
+    /// Finds out what `path` is and lists its images.
     pub fn open(path: &Path, reading: &Reading) -> Result<Self> {
         let kind = match reading.from {
             Some(kind) => kind,
-            None => detect::kind(path, reading.labels.is_some())?,
+            None => detect::kind(path, reading)?,
         };
-        let takes_labels = matches!(kind, SourceKind::Labelled | SourceKind::Tar);
-        if let Some(labels) = reading.labels.filter(|_| !takes_labels) {
-            let expected = "a source without labels of its own: a folder or a tar of pictures";
-            return Err(Error::option("labels", expected, labels.display()));
-        }
+        check_options(kind, reading)?;
+        let words = match reading.class_names {
+            Some(names) => Words::of_lines(names.iter().map(String::as_str)),
+            None => Words::beside(path)?,
+        };
+        let reading = &Reading { words: words.as_ref(), ..*reading };
         match kind {
             SourceKind::Folders => folder::open(path, reading),
             SourceKind::ClassTars => class_tars::open(path, reading),
@@ -143,6 +169,13 @@ impl Source {
         Self { side: Some(side), ..self }
     }
 
+    /// The images `indices` of a source; `rule` says in words how they were chosen.
+    pub fn part(whole: &Arc<Self>, indices: Vec<usize>, rule: &str) -> Self {
+        let catalogue = whole.catalogue.part(&indices, rule);
+        let pictures = Box::new(Chosen { of: Arc::clone(whole), indices });
+        Self { catalogue, pictures, notes: whole.notes.clone(), side: whole.side }
+    }
+
     /// The labelled names.
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
@@ -164,13 +197,66 @@ impl Source {
     }
 }
 
-/// What a folder holds, sorted by name, hidden names left out. No metadata: a link to nowhere.
+/// Options that a kind of source has no use for are mistakes.
+fn check_options(kind: SourceKind, reading: &Reading) -> Result<()> {
+    if let Some(labels) = reading.labels.filter(|_| !matches!(kind, SourceKind::Labelled | SourceKind::Tar)) {
+        let expected = "a source without labels of its own: a folder or a tar of images";
+        return Err(Error::option("labels", expected, labels.display()));
+    }
+    let has_file = kind == SourceKind::Labelled || reading.labels.is_some();
+    let column = reading.label_column.filter(|_| !has_file && kind != SourceKind::WebDataset);
+    if let Some(column) = column {
+        let expected = "a source with labels in a file (see labels), or a WebDataset with labels in .json";
+        return Err(Error::option("label_column", expected, column));
+    }
+    match reading.image_column.filter(|_| !has_file) {
+        Some(column) => Err(Error::option("image_column", "a source with labels in a file (see labels)", column)),
+        None => Ok(()),
+    }
+}
+
+/// Folders and files that systems make beside or among images.
+const SYSTEM_NAMES: [&[u8]; 7] = [
+    b"__MACOSX",
+    b"@eaDir",
+    b"$RECYCLE.BIN",
+    b"System Volume Information",
+    b"lost+found",
+    b"Thumbs.db",
+    b"desktop.ini",
+];
+
+/// Whether a path within a source is left out, or lies in a folder that is: hidden, or a system's own.
+fn is_left_out(name: &[u8]) -> bool {
+    let hidden = |part: &[u8]| part.starts_with(b".") && part != b"." && part != b"..";
+    name.split(|&b| b == b'/').any(|part| hidden(part) || SYSTEM_NAMES.contains(&part))
+}
+
+/// Endings of files that are about images and none themselves.
+const NO_IMAGES: [&[u8]; 10] =
+    [b".csv", b".tsv", b".txt", b".lst", b".md", b".json", b".xml", b".yaml", b".yml", b".mat"];
+
+/// Whether a file is, by its name, about images and none itself.
+fn is_about_images(name: &[u8]) -> bool {
+    let name = name.to_ascii_lowercase();
+    NO_IMAGES.iter().any(|ending| name.ends_with(ending))
+}
+
+/// What the user should know of files among images that are about them, of which `first` is one.
+fn about_images_note(count: usize, first: &[u8]) -> Option<String> {
+    let first = String::from_utf8_lossy(first);
+    (count > 0).then(|| {
+        format!("{count} files among the images that are none by their names are left out, the first is {first}")
+    })
+}
+
+/// What a folder holds, sorted by name, hidden and system names left out. No metadata: a link to nowhere.
 fn list(folder: &Path) -> Result<Vec<(std::ffi::OsString, Option<std::fs::Metadata>)>> {
     let fail = || Error::io(folder, "cannot be listed");
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(fail())? {
         let entry = entry.map_err(fail())?;
-        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+        if !is_left_out(entry.file_name().as_encoded_bytes()) {
             entries.push((entry.file_name(), std::fs::metadata(entry.path()).ok()));
         }
     }

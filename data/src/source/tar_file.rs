@@ -5,28 +5,34 @@
 
 use std::path::Path;
 
-use super::archive::{Container, Member, Places, members};
+use super::archive::{self, Container, Member, Places, members, replaced_note};
 use super::catalogue::{Lister, Numbers};
 use super::labels::LabelFile;
-use super::{Reading, Source};
+use super::{Reading, Source, about_images_note, file_name, is_about_images};
 use crate::error::{Error, Result};
 
 pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
     let file = Container::open(path)?;
-    let mut members = members(&file, 0..file.length, "")?;
+    let (mut members, ended) = members(&file, 0..file.length, "")?;
+    let all = members.len();
+    let first_about = members.iter().find(|member| is_about_images(&member.name)).map(|member| member.name.clone());
+    members.retain(|member| !is_about_images(&member.name));
     if members.is_empty() {
-        return Err(Error::source(path, "holds no pictures"));
+        return Err(Error::source(path, "holds no images"));
     }
-    members.sort_by(|a, b| a.name.cmp(&b.name));
-    match reading.labels {
-        Some(labels) => labelled(path, &members, labels, reading),
-        None => class_folders(path, &members, reading),
-    }
+    let about = about_images_note(all - members.len(), &first_about.unwrap_or_default());
+    let replaced = replaced_note(archive::sort(&mut members));
+    let source = match reading.labels {
+        Some(labels) => labelled(path, &members, labels, reading)?,
+        None => class_folders(path, &members, reading)?,
+    };
+    let notes = about.into_iter().chain(replaced).chain(ended.notes(&file_name(path)));
+    Ok(source.with_notes(notes.collect()))
 }
 
 fn labelled(path: &Path, members: &[Member], labels: &Path, reading: &Reading) -> Result<Source> {
     let names: Vec<&[u8]> = members.iter().map(|m| m.name.as_slice()).collect();
-    let labelled = LabelFile::read(labels)?.apply(path, &names, reading)?;
+    let labelled = LabelFile::given(labels)?.apply(path, &names, reading)?;
     let mut lister = Lister::new(labelled.classes);
     let mut places = Places::default();
     places.begin(path);
@@ -57,7 +63,7 @@ fn class_folders(path: &Path, members: &[Member], reading: &Reading) -> Result<S
     }
     found.sort_unstable();
     found.dedup();
-    let numbers = Numbers::new(path, found, reading.classes)?;
+    let numbers = Numbers::new(path, found, reading)?;
     let mut lister = Lister::new(numbers.classes.clone());
     let mut places = Places::default();
     places.begin(path);

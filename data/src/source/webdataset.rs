@@ -1,19 +1,27 @@
-//! WebDataset: tars of samples, each of which is some members with one name and several endings; a picture (`.jpg`,
-//! `.jpeg`, `.png`, `.webp`) and its class (`.cls`: a number, or a name). Other members are ignored.
+//! WebDataset: tars of samples, each of which is some members with one name and several endings; an image (`.jpg`, `.png`,
+//! `.webp` and others) and its class: `.cls`, a number or a name; or, where no sample has that, a key of its `.json`. Other
+//! members are ignored.
 //!
-//! Tars are taken in the order of their names, samples as they stand. Numbers are labels as they are; names are sorted.
+//! Tars are taken in the order of their names, samples as they stand. Numbers are labels as they are; names are sorted. A
+//! sample that lacks one of both, or whose class cannot be read, is a bad image.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::archive::{Container, Member, Places, visit};
+use serde_json::Value;
+
+use super::archive::{Container, Member, Places, members};
 use super::catalogue::{Lister, Numbers, numbered};
 use super::{Reading, Source, file_name, files_of};
 use crate::error::{Error, Result};
 
-const PICTURES: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
+const IMAGES: [&str; 13] =
+    ["jpg", "jpeg", "jpe", "png", "webp", "gif", "bmp", "tif", "tiff", "ppm", "pgm", "pbm", "pnm"];
 /// A class has a short name.
 const MAX_CLASS_BYTES: u64 = 1024;
+const MAX_JSON_BYTES: u64 = 16 << 20;
+/// Keys of a class in a `.json`.
+const KEYS: [&str; 3] = ["label", "cls", "class"];
 
 /// The name of a sample and the ending of a member: the ending begins at the first dot of the last part of the path.
 pub(super) fn key(name: &[u8]) -> (&[u8], String) {
@@ -23,44 +31,67 @@ pub(super) fn key(name: &[u8]) -> (&[u8], String) {
     (&name[..dot], String::from_utf8_lossy(ending).to_lowercase())
 }
 
+/// Whether a member is an image by its ending.
+pub(super) fn is_image(ending: &str) -> bool {
+    IMAGES.contains(&ending)
+}
+
 /// A sample in the making.
 #[derive(Default)]
 struct Sample {
     key: Vec<u8>,
-    picture: Option<Member>,
-    class: Option<String>,
+    image: Option<Member>,
+    cls: Option<Member>,
+    json: Option<Member>,
+    /// Endings of other members.
+    others: Vec<String>,
 }
 
-/// A picture with its class, and the number of its tar.
+/// What a sample has for a class.
+#[derive(Debug)]
+enum Class {
+    Cls(String),
+    Json(String),
+    Bad(String),
+}
+
+/// A sample with an image or a class, and the number of its tar.
 struct Found {
     tar: usize,
-    picture: Member,
-    class: String,
+    name: Vec<u8>,
+    image: Result<Member, String>,
+    class: Class,
 }
 
 pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
     let tars = tars(path)?;
     let mut found = Vec::new();
+    let mut notes = Vec::new();
     for (number, tar) in tars.iter().enumerate() {
-        samples(number, tar, &mut found)?;
+        notes.extend(samples(number, tar, reading, &mut found)?);
     }
-    if found.is_empty() {
-        return Err(Error::source(path, "holds no samples of a picture and a .cls"));
+    prefer_cls(&mut found);
+    let usable = found.iter().any(|f| f.image.is_ok() && !matches!(f.class, Class::Bad(_)));
+    if !usable {
+        return Err(Error::source(path, nothing_usable(&found)));
     }
     let (classes, labels) = classes(path, &found, reading)?;
     let mut lister = Lister::new(classes);
     let mut places = Places::default();
     let mut current = usize::MAX;
-    for (Found { tar, picture, .. }, label) in found.iter().zip(labels) {
+    for (Found { tar, name, image, class }, label) in found.iter().zip(labels) {
         if *tar != current {
             places.begin(&tars[*tar]);
             current = *tar;
         }
-        let name = [file_name(&tars[*tar]).as_bytes(), b"/", &picture.name].concat();
-        lister.push(&name, picture.length, label);
-        places.push(picture);
+        let name = [file_name(&tars[*tar]).as_bytes(), b"/", name].concat();
+        lister.push(&name, image.as_ref().map_or(0, |image| image.length), label);
+        match (image, class) {
+            (Err(why), _) | (_, Class::Bad(why)) => places.push_refused(why.clone()),
+            (Ok(image), _) => places.push(image),
+        }
     }
-    Ok(Source::new(lister.finish(), places.ready()?))
+    Ok(Source::new(lister.finish(), places.ready()?).with_notes(notes))
 }
 
 /// The tars, which must be of one series: a folder may hold `train-0000.tar` and `val-0000.tar` side by side.
@@ -79,69 +110,149 @@ fn tars(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(tars)
 }
 
-fn samples(number: usize, tar: &Path, found: &mut Vec<Found>) -> Result<()> {
+/// Adds the samples of a tar; what the user should know of it.
+fn samples(number: usize, tar: &Path, reading: &Reading, found: &mut Vec<Found>) -> Result<Vec<String>> {
     let file = Container::open(tar)?;
+    let (members, ended) = members(&file, 0..file.length, "")?;
     let mut sample = Sample::default();
-    visit(&file, 0..file.length, "", |member| {
+    for member in members {
         let (name, ending) = key(&member.name);
         if name != sample.key {
-            finish(tar, number, std::mem::take(&mut sample), found)?;
+            found.extend(finish(&file, number, std::mem::take(&mut sample), reading)?);
             sample.key = name.to_vec();
         }
-        if ending == "cls" {
-            sample.class = Some(class(&file, &member)?);
-        } else if PICTURES.contains(&ending.as_str()) {
-            sample.picture = Some(member);
+        match ending.as_str() {
+            "cls" => sample.cls = Some(member),
+            "json" => sample.json = Some(member),
+            image if is_image(image) => sample.image = Some(member),
+            _ => sample.others.push(ending),
         }
-        Ok(true)
-    })?;
-    finish(tar, number, sample, found)
+    }
+    found.extend(finish(&file, number, sample, reading)?);
+    Ok(ended.notes(&file_name(tar)))
+}
+
+/// What a sample gives; nothing where it has neither image nor class.
+fn finish(file: &Container, tar: usize, sample: Sample, reading: &Reading) -> Result<Option<Found>> {
+    let no_cls = || Class::Bad("no .cls beside the image".into());
+    let class = match (&sample.cls, &sample.json, reading.label_column) {
+        (Some(cls), _, None) => text(file, cls, MAX_CLASS_BYTES)?
+            .and_then(|text| one_class(&text))
+            .map_or_else(|why| Class::Bad(format!("its .cls {why}")), Class::Cls),
+        (_, Some(json), column) => {
+            text(file, json, MAX_JSON_BYTES)?.and_then(|text| of_json(&text, column)).map_or_else(
+                |why| {
+                    Class::Bad(if column.is_some() {
+                        format!("its .json {why}")
+                    } else {
+                        format!("no .cls, and its .json {why}")
+                    })
+                },
+                Class::Json,
+            )
+        }
+        (_, None, Some(_)) => Class::Bad("no .json beside the image".into()),
+        (None, None, None) => no_cls(),
+    };
+    let (name, image) = match sample.image {
+        Some(image) => (image.name.clone(), Ok(image)),
+        None => {
+            let others =
+                if sample.others.is_empty() { String::new() } else { format!(", but .{}", sample.others.join(", .")) };
+            (sample.key, Err(format!("no image (.{}) in the sample{others}", IMAGES.join(", ."))))
+        }
+    };
+    let is_empty = image.is_err() && matches!(class, Class::Bad(_)) && sample.cls.is_none();
+    Ok((!is_empty).then_some(Found { tar, name, image, class }))
+}
+
+/// The text of a small member, or why there is none.
+fn text(file: &Container, member: &Member, limit: u64) -> Result<Result<String, String>> {
+    let Some(offset) = member.offset() else { return Ok(Err("is a link or a sparse file".into())) };
+    if member.length > limit {
+        return Ok(Err(format!("has {} bytes, at most {limit} are read", member.length)));
+    }
+    let bytes = file.bytes_at(offset, member.length as usize)?;
+    let text = String::from_utf8(bytes).map_err(|_| "is no text in UTF-8".to_string());
+    Ok(text.map(|text| text.trim_start_matches('\u{feff}').trim().to_string()))
 }
 
 /// The content of a `.cls`.
-fn class(file: &Container, member: &Member) -> Result<String> {
-    let wrong = |what: &str| {
-        let offset = member.offset.unwrap_or(0);
-        Error::source(&file.path, format!("member {:?} at offset {offset}: {what}", member.shown()))
-    };
-    let offset = member.offset.ok_or_else(|| wrong("is a link"))?;
-    if member.length > MAX_CLASS_BYTES {
-        return Err(wrong("is too long for a class"));
+fn one_class(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains('\n') {
+        return Err("is not one class, a number or a name".into());
     }
-    let mut bytes = vec![0; member.length as usize];
-    file.read_at(offset, &mut bytes).map_err(Error::io(&file.path, "cannot be read"))?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| wrong("is no text"))?.trim();
-    match text.is_empty() || text.contains('\n') {
-        true => Err(wrong("expected one class, a number or a name")),
-        false => Ok(text.to_string()),
+    Ok(text.to_string())
+}
+
+/// The class in a `.json`, by the key that is asked for or those that are known.
+fn of_json(text: &str, column: Option<&str>) -> Result<String, String> {
+    let value: Value = serde_json::from_str(text).map_err(|e| format!("is no JSON: {e}"))?;
+    let Value::Object(object) = &value else { return Err("is no JSON object".into()) };
+    let keys: Vec<&str> = match column {
+        Some(column) => vec![column],
+        None => KEYS.into_iter().filter(|key| object.contains_key(*key)).collect(),
+    };
+    let wanted = match keys.as_slice() {
+        [only] => *only,
+        [] => {
+            let has: Vec<&str> = object.keys().take(12).map(String::as_str).collect();
+            return Err(format!(
+                "has none of the keys {}, but {}; say which is the label (--label-column KEY)",
+                KEYS.join(", "),
+                has.join(", ")
+            ));
+        }
+        several => {
+            return Err(format!("has the keys {}; say which is the label (--label-column KEY)", several.join(" and ")));
+        }
+    };
+    match object.get(wanted) {
+        Some(Value::String(name)) => one_class(name.trim()).map_err(|why| format!("has a {wanted:?} that {why}")),
+        Some(Value::Number(number)) if number.is_u64() => Ok(number.to_string()),
+        Some(Value::Number(number)) if number.as_f64().is_some_and(|n| n >= 0.0 && n.fract() == 0.0 && n < 1e15) => {
+            Ok(format!("{:.0}", number.as_f64().unwrap_or_default()))
+        }
+        Some(other) => Err(format!("has {other} as {wanted:?}; expected a whole number or a name")),
+        None => Err(format!("has no key {wanted:?}")),
     }
 }
 
-fn finish(tar: &Path, number: usize, sample: Sample, found: &mut Vec<Found>) -> Result<()> {
-    let lacks = |what: &str| {
-        let name = String::from_utf8_lossy(&sample.key).into_owned();
-        Err(Error::source(tar, format!("sample {name:?} has no {what}")))
-    };
-    match (sample.picture, sample.class) {
-        (Some(picture), Some(class)) => found.push(Found { tar: number, picture, class }),
-        (Some(_), None) => return lacks(".cls beside its picture"),
-        (None, Some(_)) => return lacks("picture (.jpg, .jpeg, .png or .webp) beside its .cls"),
-        (None, None) => {}
+/// Where any sample has a `.cls`, those are the classes of all.
+fn prefer_cls(found: &mut [Found]) {
+    if found.iter().any(|f| matches!(f.class, Class::Cls(_))) {
+        for f in found.iter_mut().filter(|f| matches!(f.class, Class::Json(_))) {
+            f.class = Class::Bad("no .cls beside the image, though other samples have one".into());
+        }
     }
-    Ok(())
 }
 
-/// Names of the classes and the label of each picture.
+/// Why there is no sample to pack, by the first.
+fn nothing_usable(found: &[Found]) -> String {
+    let why = found.first().map(|f| match (&f.image, &f.class) {
+        (Err(why), _) | (_, Class::Bad(why)) => format!("; {}: {why}", String::from_utf8_lossy(&f.name)),
+        _ => String::new(),
+    });
+    format!("holds no samples of an image and a .cls, or a .json with a label{}", why.unwrap_or_default())
+}
+
+/// Names of the classes and the label of each sample; of one without class it does not matter.
 fn classes(path: &Path, found: &[Found], reading: &Reading) -> Result<(Vec<String>, Vec<u32>)> {
-    let numbers: Option<Vec<u64>> = found.iter().map(|f| f.class.parse().ok()).collect();
+    let class = |f: &'_ Found| match &f.class {
+        Class::Cls(class) | Class::Json(class) => Some(class.clone()),
+        Class::Bad(_) => None,
+    };
+    let all: Vec<Option<String>> = found.iter().map(class).collect();
+    let numbers: Option<Vec<u64>> =
+        all.iter().map(|class| class.as_ref().map_or(Some(0), |class| class.parse().ok())).collect();
     if let Some(numbers) = numbers {
         let largest = numbers.iter().copied().max().unwrap_or(0);
         let classes = numbered(path, largest, None, reading)?;
         return Ok((classes, numbers.into_iter().map(|label| label as u32).collect()));
     }
-    let names: BTreeSet<&str> = found.iter().map(|f| f.class.as_str()).collect();
-    let names = names.into_iter().map(str::to_string).collect();
-    let numbers = Numbers::new(path, names, reading.classes)?;
-    let labels = found.iter().map(|f| numbers.label(path, &f.class)).collect::<Result<_>>()?;
+    let names: BTreeSet<&String> = all.iter().flatten().collect();
+    let numbers = Numbers::new(path, names.into_iter().cloned().collect(), reading)?;
+    let label = |class: &Option<String>| class.as_ref().map_or(Ok(0), |class| numbers.label(path, class));
+    let labels = all.iter().map(label).collect::<Result<_>>()?;
     Ok((numbers.classes, labels))
 }

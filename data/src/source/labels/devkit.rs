@@ -5,16 +5,15 @@
 //! line, in the order of the numbers). A list that is sorted by wnid is not in that order, and is refused.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
-
+use super::super::archive::{gunzipped, open_file, visit};
 use super::matlab::{self, Value};
 use crate::error::{Error, Result};
 
-/// The largest file that is read of a kit.
+/// The largest file that is read of a kit, and the most that its archive unpacks to.
 const MAX_BYTES: u64 = 64 << 20;
 const TEXTS: [&str; 2] = ["map_clsloc.txt", "synsets.txt"];
 
@@ -84,7 +83,7 @@ fn folder(path: &Path) -> Result<Kit> {
 
 fn bounded(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(Error::io(path, "cannot be opened"))?;
+    let (file, _) = open_file(path)?;
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(path, "cannot be read"))?;
     match bytes.len() as u64 > MAX_BYTES {
         true => Err(Error::source(path, format!("is larger than {MAX_BYTES} bytes"))),
@@ -94,30 +93,23 @@ fn bounded(path: &Path) -> Result<Vec<u8>> {
 
 fn starts_with_gzip(path: &Path) -> Result<bool> {
     let mut start = Vec::new();
-    let file = File::open(path).map_err(Error::io(path, "cannot be opened"))?;
+    let (file, _) = open_file(path)?;
     file.take(2).read_to_end(&mut start).map_err(Error::io(path, "cannot be read"))?;
     Ok(start == [0x1f, 0x8b])
 }
 
 /// A kit as it is distributed.
 fn archive(path: &Path) -> Result<Kit> {
-    let damaged = |e: std::io::Error| Error::source(path, format!("cut short or damaged: {e}; copy it again"));
-    let file = File::open(path).map_err(Error::io(path, "cannot be opened"))?;
-    let mut archive = tar::Archive::new(MultiGzDecoder::new(file));
+    let file = gunzipped(path, MAX_BYTES)?;
     let mut kit = Kit::new();
-    for entry in archive.entries().map_err(damaged)? {
-        let mut entry = entry.map_err(damaged)?;
-        let name = String::from_utf8_lossy(&entry.path_bytes()).rsplit('/').next().unwrap_or_default().to_string();
-        if !is_wanted(&name) || !entry.header().entry_type().is_file() {
-            continue;
+    visit(&file, 0..file.length, "", |member| {
+        let name = String::from_utf8_lossy(member.base()).into_owned();
+        if let Some(offset) = member.offset().filter(|_| is_wanted(&name)) {
+            // Within what was unpacked.
+            kit.insert(name, file.bytes_at(offset, member.length as usize)?);
         }
-        if entry.size() > MAX_BYTES {
-            return Err(Error::source(path, format!("member {name:?} is larger than {MAX_BYTES} bytes")));
-        }
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).map_err(damaged)?;
-        kit.insert(name, bytes);
-    }
+        Ok(true)
+    })?;
     Ok(kit)
 }
 

@@ -1,184 +1,389 @@
-//! Labels that lie beside the pictures:
+//! Labels that lie beside the images:
 //! - a development kit of ILSVRC, as its `.tar.gz` or unpacked, or its ground truth with `meta.mat` or a list of synsets
 //!   beside it (see [`devkit`]);
-//! - a CSV of files and labels (see [`table`]);
-//! - a list, a line a picture in the order of their names: wnids, other names, or numbers; or `FILE LABEL` a line.
+//! - a table of images and labels, separated by tabs, semicolons, commas or white space (see [`columns`] for how its
+//!   columns are known, [`forms`] for forms that are known without a header);
+//! - a list of labels, a line an image in the order of their names: wnids, other names, or numbers.
+//!
+//! What is not known for certain is an error that shows the columns, never a guess. So are labels that would make every
+//! image a class of its own, running numbers, and fractions.
 //!
 //! Classes that are known by name are sorted by the bytes of their names; where all are numbers, by value. Numbers are
 //! indices into the given classes (`--classes-of`) where those have other names.
 
+mod columns;
 mod devkit;
+mod forms;
+mod images;
 mod matlab;
+mod numbers;
 mod table;
+mod text;
 
-use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Reading;
 use super::catalogue::Numbers;
 use crate::error::{Error, Result};
+use columns::{Columns, Finder, Labels};
+use images::{Images, Meant};
+use table::{Table, line_of, numbered_lines};
+pub(super) use text::read_text;
 
-/// A file of labels is held in memory.
-const MAX_BYTES: u64 = 1 << 30;
-
-/// What a file of labels says.
+/// A file of labels.
 pub(super) struct LabelFile {
     path: PathBuf,
-    /// All classes, where it says them.
-    classes: Option<Vec<String>>,
-    labels: Labels,
+    content: Content,
+    asked_for: bool,
 }
 
-enum Labels {
-    /// One for each picture, in the order of their names.
-    InOrder(Vec<String>),
-    /// By name of the picture.
-    ByName(HashMap<Vec<u8>, String>),
+enum Content {
+    /// All classes, and the wnid of each image in the order of their names.
+    Kit(Vec<String>, Vec<String>),
+    Text(String),
 }
 
-/// What it makes of some pictures.
+/// What was said of a file of labels.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Given<'a> {
+    pub image_column: Option<&'a str>,
+    pub label_column: Option<&'a str>,
+    /// Whether the file was named, and not found beside the images.
+    pub asked_for: bool,
+}
+
+/// What a file of labels makes of some images.
 pub(super) struct Labelled {
     pub classes: Vec<String>,
-    /// By picture; without one it is left out.
+    /// By image; without one it is left out.
     pub labels: Vec<Option<u32>>,
     pub notes: Vec<String>,
 }
 
+/// The label of each image, and the classes where the file says them.
+struct Found {
+    labels: Vec<Option<String>>,
+    classes: Option<Vec<String>>,
+    notes: Vec<String>,
+}
+
 impl LabelFile {
-    /// Reads whichever of the forms above it is.
-    pub fn read(path: &Path) -> Result<Self> {
-        if let Some((classes, labels)) = devkit::read(path)? {
-            return Ok(Self { path: path.to_path_buf(), classes: Some(classes), labels: Labels::InOrder(labels) });
-        }
-        let text = text(path)?;
-        let is_csv = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
-        let labels = if is_csv { Labels::ByName(table::read(path, &text)?) } else { plain(path, &text)? };
-        Ok(Self { path: path.to_path_buf(), classes: None, labels })
-    }
-
-    /// Labels pictures, whose `names` within the source `root` are sorted.
-    pub fn apply(self, root: &Path, names: &[&[u8]], reading: &Reading) -> Result<Labelled> {
-        let mut notes = Vec::new();
-        let found: Vec<Option<&str>> = match &self.labels {
-            Labels::InOrder(labels) if labels.len() == names.len() => labels.iter().map(|l| Some(l.as_str())).collect(),
-            Labels::InOrder(labels) => {
-                let what = format!("{} labels for the {} pictures of {}", labels.len(), names.len(), root.display());
-                return Err(Error::source(&self.path, what));
-            }
-            Labels::ByName(labels) => self.look_up(root, labels, names, &mut notes)?,
+    /// A file that was named by the user.
+    pub fn given(path: &Path) -> Result<Self> {
+        let content = match devkit::read(path)? {
+            Some((classes, labels)) => Content::Kit(classes, labels),
+            None => Content::Text(read_text(path)?),
         };
-        let numbers = self.number(root, &found, reading)?;
-        let number = |label: &&str| numbers.label(&self.path, label);
-        let labels = found.iter().map(|label| label.as_ref().map(number).transpose()).collect::<Result<_>>()?;
-        Ok(Labelled { classes: numbers.classes, labels, notes })
+        Ok(Self { path: path.to_path_buf(), content, asked_for: true })
     }
 
-    /// The label of each picture by its path, or the last part of it, with or without its ending.
-    fn look_up<'a>(
-        &self,
-        root: &Path,
-        labels: &'a HashMap<Vec<u8>, String>,
-        names: &[&[u8]],
-        notes: &mut Vec<String>,
-    ) -> Result<Vec<Option<&'a str>>> {
-        let found: Vec<Option<&str>> = names.iter().map(|name| label_of(labels, name)).collect();
-        let labelled = found.iter().flatten().count();
-        if labelled == 0 {
-            let example = names.first().map(|name| String::from_utf8_lossy(name)).unwrap_or_default();
-            let what = format!("names none of the {} pictures of {}, such as {example}", names.len(), root.display());
+    /// A file that was found beside the images.
+    pub fn found(path: &Path) -> Result<Self> {
+        Ok(Self { path: path.to_path_buf(), content: Content::Text(read_text(path)?), asked_for: false })
+    }
+
+    /// Labels images, whose `names` within the source `root` are sorted.
+    pub fn apply(&self, root: &Path, names: &[&[u8]], reading: &Reading) -> Result<Labelled> {
+        let found = match &self.content {
+            Content::Kit(classes, labels) => {
+                let labels = self.in_order(root, names, labels.iter().cloned())?;
+                Found { labels, classes: Some(classes.clone()), notes: Vec::new() }
+            }
+            Content::Text(text) => self.of_text(root, names, text, reading)?,
+        };
+        let labels = numbers::whole(&self.path, found.labels)?;
+        let known = self.number(root, &labels, found.classes, reading)?;
+        let number = |label: &String| known.label(&self.path, label);
+        let labels = labels.iter().map(|label| label.as_ref().map(number).transpose()).collect::<Result<_>>()?;
+        Ok(Labelled { classes: known.classes, labels, notes: found.notes })
+    }
+
+    fn of_text(&self, root: &Path, names: &[&[u8]], text: &str, reading: &Reading) -> Result<Found> {
+        if numbered_lines(text).next().is_none() {
+            return Err(Error::source(&self.path, "holds no labels"));
+        }
+        let images = Images::new(root, names);
+        let given =
+            Given { image_column: reading.image_column, label_column: reading.label_column, asked_for: self.asked_for };
+        if let Some(table) = Table::separated(&self.path, text)? {
+            return self.of_table(&Finder::new(&self.path, &table, &images, root, given));
+        }
+        let lines: Vec<(u64, &str)> = numbered_lines(text).collect();
+        let words = |line: &'_ str| line.split_whitespace().count();
+        if lines.iter().all(|(_, line)| words(line) == 1) {
+            return self.of_list(root, &images, &lines);
+        }
+        self.of_words(root, &images, text, given, &lines)
+    }
+
+    /// A list of one word a line.
+    fn of_list(&self, root: &Path, images: &Images, lines: &[(u64, &str)]) -> Result<Found> {
+        if let Some((line, name)) =
+            lines.iter().find(|(_, line)| images.names().binary_search(&line.as_bytes()).is_ok())
+        {
+            let what = format!(
+                "line {line}: {name} is an image of {} without a label; expected an image and its label a line, or a label a \
+                 line in the order of the images' names",
+                root.display()
+            );
             return Err(Error::source(&self.path, what));
         }
-        if labelled < names.len() {
-            let first = names.iter().zip(&found).find(|(_, label)| label.is_none()).map(|(name, _)| *name);
+        let labels = self.in_order(root, images.names(), lines.iter().map(|(_, line)| (*line).to_string()))?;
+        Ok(Found { labels, classes: None, notes: Vec::new() })
+    }
+
+    /// Lines of several words: all of them columns, or an image that has spaces in its name and a label, or a label and an
+    /// image; or names of classes that are words alone.
+    fn of_words(&self, root: &Path, images: &Images, text: &str, given: Given, lines: &[(u64, &str)]) -> Result<Found> {
+        let last = |line| halves(str::rsplit_once(line, char::is_whitespace), line);
+        let first = |line| halves(str::split_once(line, char::is_whitespace), line);
+        let all = Table::of_words(text, |line| line.split_whitespace().collect());
+        let tables = [all, Table::of_words(text, last), Table::of_words(text, first)];
+        let mut tables: Vec<Table> = tables.into_iter().flatten().collect();
+        for table in &tables {
+            let finder = Finder::new(&self.path, table, images, root, given);
+            if finder.knows_images() {
+                return self.of_table(&finder);
+            }
+        }
+        let is_words = |line: &str| line.chars().all(|c| c.is_alphabetic() || c.is_whitespace() || "-'()".contains(c));
+        if lines.iter().all(|(_, line)| is_words(line)) {
+            let labels = self.in_order(root, images.names(), lines.iter().map(|(_, line)| (*line).to_string()))?;
+            return Ok(Found { labels, classes: None, notes: Vec::new() });
+        }
+        match tables.pop() {
+            Some(table) => Err(Finder::new(&self.path, &table, images, root, given).names_none()),
+            None => {
+                let what = "expected lines of one form: an image and its label, or a label each in the order of the images' names";
+                Err(Error::source(&self.path, format!("{what}; {} is {:?}", "its first line", lines[0].1)))
+            }
+        }
+    }
+
+    fn in_order(
+        &self,
+        root: &Path,
+        names: &[&[u8]],
+        labels: impl ExactSizeIterator<Item = String>,
+    ) -> Result<Vec<Option<String>>> {
+        if labels.len() != names.len() {
+            let what = format!("{} labels for the {} images of {}", labels.len(), names.len(), root.display());
+            return Err(Error::source(&self.path, what));
+        }
+        Ok(labels.map(Some).collect())
+    }
+
+    /// The labels of a table whose columns are known.
+    fn of_table(&self, finder: &Finder) -> Result<Found> {
+        let columns = finder.find()?;
+        let table = finder.table;
+        let rows = &table.rows[usize::from(columns.headed)..];
+        if rows.is_empty() {
+            return Err(Error::source(&self.path, "holds no labels"));
+        }
+        self.check_no_index(finder, &columns, rows)?;
+        let mut notes = vec![described(&self.path, table, &columns)];
+        let labels = self.look_up(finder, &columns, rows, &mut notes)?;
+        let classes = match &columns.labels {
+            Labels::OneHot(classes) => Some(one_hot_classes(&table.rows[0], classes)),
+            Labels::Pets { at } => Some(pet_classes(rows, *at)),
+            _ => None,
+        };
+        Ok(Found { labels, classes, notes })
+    }
+
+    /// Refuses numbers of rows in place of labels, unless they were asked for.
+    fn check_no_index(&self, finder: &Finder, columns: &Columns, rows: &[csv::StringRecord]) -> Result<()> {
+        let Labels::Column { at, asked: false, .. } = columns.labels else { return Ok(()) };
+        if !forms::is_running_in(rows, at) {
+            return Ok(());
+        }
+        let ilsvrc = if rows[0].get(columns.image).is_some_and(|name| name.contains("ILSVRC20")) {
+            "; ILSVRC's ImageSets hold no classes of its validation and test images: give the development kit \
+             (ILSVRC2012_devkit_t12.tar.gz) or Kaggle's LOC_val_solution.csv"
+        } else {
+            ""
+        };
+        Err(finder.wrong(&format!("column {} only numbers the rows, it holds no labels{ilsvrc}", at + 1)))
+    }
+
+    /// The label of each image.
+    fn look_up(
+        &self,
+        finder: &Finder,
+        columns: &Columns,
+        rows: &[csv::StringRecord],
+        notes: &mut Vec<String>,
+    ) -> Result<Vec<Option<String>>> {
+        let images = finder.images;
+        // By image: its row, and how well its path agrees with where the image lies.
+        let mut found: Vec<Option<(usize, usize)>> = vec![None; images.names().len()];
+        let mut absent = 0;
+        for (at, row) in rows.iter().enumerate() {
+            let path = row.get(columns.image).unwrap_or_default();
+            let label = self.label_of(finder, columns, row)?;
+            match images.find(path) {
+                Meant::Nothing => absent += 1,
+                Meant::Several(a, b) => return Err(self.ambiguous(images, row, path, [a, b])),
+                Meant::One { image, agreeing, .. } => match found[image] {
+                    Some((_, better)) if better > agreeing => {}
+                    Some((other, same)) if same == agreeing => {
+                        let before = self.label_of(finder, columns, &rows[other])?;
+                        if before != label {
+                            let what =
+                                format!("line {}: {path:?} is {label:?}, before it was {before:?}", line_of(row));
+                            return Err(Error::source(&self.path, what));
+                        }
+                    }
+                    _ => found[image] = Some((at, agreeing)),
+                },
+            }
+        }
+        let labelled = found.iter().flatten().count();
+        if labelled == 0 {
+            return Err(finder.names_none());
+        }
+        if labelled < found.len() {
+            let first = images.names().iter().zip(&found).find(|(_, row)| row.is_none()).map(|(name, _)| *name);
             let first = String::from_utf8_lossy(first.unwrap_or_default());
-            notes.push(format!(
-                "{} pictures without a label are left out, the first is {first}",
-                names.len() - labelled
-            ));
+            notes.push(format!("{} images without a label are left out, the first is {first}", found.len() - labelled));
         }
-        if labelled < labels.len() {
-            notes.push(format!("{} labels are of files that are not there", labels.len() - labelled));
+        if absent > 0 {
+            notes.push(format!("{absent} labels are of files that are not there"));
         }
-        Ok(found)
+        found.iter().map(|row| row.map(|(at, _)| self.label_of(finder, columns, &rows[at])).transpose()).collect()
+    }
+
+    fn ambiguous(&self, images: &Images, row: &csv::StringRecord, path: &str, which: [usize; 2]) -> Error {
+        let [a, b] = which.map(|at| String::from_utf8_lossy(images.names()[at]));
+        let what =
+            format!("line {}: {path:?} may be {a} or {b}; expected the path that tells them apart", line_of(row));
+        Error::source(&self.path, what)
+    }
+
+    fn label_of(&self, finder: &Finder, columns: &Columns, row: &csv::StringRecord) -> Result<String> {
+        let name = row.get(columns.image).unwrap_or_default();
+        let label = match &columns.labels {
+            Labels::OneHot(classes) => forms::one_hot(&self.path, &finder.table.rows[0], row, classes)?,
+            Labels::Pets { .. } => forms::pet_breed(name).unwrap_or_default(),
+            Labels::WnidFolder => forms::wnid_folder(name).unwrap_or_default(),
+            Labels::Column { at, first_word: true, .. } => {
+                row.get(*at).and_then(|text| text.split_whitespace().next()).unwrap_or_default()
+            }
+            Labels::Column { at, .. } => row.get(*at).unwrap_or_default(),
+        };
+        if name.is_empty() || label.is_empty() || label.eq_ignore_ascii_case("nan") {
+            return Err(Error::source(&self.path, format!("line {}: an empty file or label", line_of(row))));
+        }
+        Ok(label.to_string())
     }
 
     /// The classes, and the number of each label.
-    fn number(&self, root: &Path, found: &[Option<&str>], reading: &Reading) -> Result<Numbers> {
-        let mut distinct: Vec<&str> = found.iter().flatten().copied().collect();
+    fn number(
+        &self,
+        root: &Path,
+        labels: &[Option<String>],
+        classes: Option<Vec<String>>,
+        reading: &Reading,
+    ) -> Result<Numbers> {
+        let mut distinct: Vec<&str> = labels.iter().flatten().map(String::as_str).collect();
+        let images = distinct.len();
         distinct.sort_unstable();
         distinct.dedup();
-        let values: Option<Vec<u32>> = distinct.iter().map(|label| label.parse().ok()).collect();
-        let table = reading.classes.or(reading.class_names);
-        match (table, values, &self.classes) {
-            (Some(table), Some(values), _)
-                if !distinct.iter().all(|label| table.iter().any(|class| class == label)) =>
-            {
+        let values: Option<Vec<i64>> = distinct.iter().map(|label| label.parse().ok()).collect();
+        // Words for wnids are no table of classes.
+        let names = reading.class_names.filter(|_| reading.words.is_none());
+        let table = reading.classes.or(names);
+        let in_table = |table: &[String]| distinct.iter().all(|label| table.iter().any(|class| class == label));
+        match (table, values, classes) {
+            (Some(table), Some(values), None) if !in_table(table) => {
                 self.check_indices(&values, table.len())?;
-                Ok(Numbers::by(table.to_vec(), distinct.into_iter().zip(values)))
+                let indices = values.into_iter().map(|value| value as u32);
+                Ok(Numbers::by(table.to_vec(), distinct.into_iter().zip(indices)))
+            }
+            (Some(_), _, _) if reading.classes.is_some() => {
+                Numbers::new(root, distinct.into_iter().map(str::to_string).collect(), reading)
             }
             (Some(table), _, _) => Ok(Numbers::of(table.to_vec())),
-            (None, _, Some(classes)) => Ok(Numbers::of(classes.clone())),
+            (None, _, Some(classes)) => {
+                let sorted = Reading { classes: None, ..*reading };
+                Numbers::new(root, classes, &sorted)
+            }
             (None, values, None) => {
-                if values.is_some() {
-                    distinct.sort_by_key(|label| label.parse::<u32>().unwrap_or(u32::MAX));
+                if images > 1 && distinct.len() == images {
+                    return Err(self.own_classes(&distinct));
                 }
-                Numbers::new(root, distinct.into_iter().map(str::to_string).collect(), None)
+                if values.is_some() {
+                    distinct.sort_by_key(|label| label.parse::<i64>().unwrap_or(i64::MAX));
+                }
+                Numbers::new(root, distinct.into_iter().map(str::to_string).collect(), reading)
             }
         }
     }
 
-    fn check_indices(&self, values: &[u32], classes: usize) -> Result<()> {
-        let (smallest, largest) = (values.iter().min().copied(), values.iter().max().copied().unwrap_or(0));
-        if (largest as usize) < classes {
+    fn own_classes(&self, distinct: &[&str]) -> Error {
+        let some: Vec<&str> = distinct.iter().copied().take(3).collect();
+        let what = format!(
+            "its labels make each of the {} images a class of its own ({}, ...); expected classes of several images; where it \
+             has columns, say which has the labels (--label-column)",
+            distinct.len(),
+            some.join(", ")
+        );
+        Error::source(&self.path, what)
+    }
+
+    fn check_indices(&self, values: &[i64], classes: usize) -> Result<()> {
+        let smallest = values.iter().min().copied().unwrap_or(0);
+        let largest = values.iter().max().copied().unwrap_or(0);
+        let outside = if smallest < 0 { smallest } else { largest };
+        if smallest >= 0 && largest < classes as i64 {
             return Ok(());
         }
-        let hint = match smallest {
-            Some(1..) => "; if these are ILSVRC's own numbers, give the folder or .tar.gz of its development kit",
-            _ => "",
+        let hint = if smallest >= 1 {
+            "; if these are ILSVRC's own numbers, give the folder or .tar.gz of its development kit"
+        } else {
+            ""
         };
         Err(Error::source(
             &self.path,
-            format!("the label {largest} with {classes} classes, 0 to {}{hint}", classes - 1),
+            format!("the label {outside} with {classes} classes, 0 to {}{hint}", classes - 1),
         ))
     }
 }
 
-fn label_of<'a>(labels: &'a HashMap<Vec<u8>, String>, name: &[u8]) -> Option<&'a str> {
-    let base = name.rsplit(|&b| b == b'/').next().unwrap_or(name);
-    let stem = |name: &[u8]| name.iter().rposition(|&b| b == b'.').map_or(name.len(), |at| at);
-    let forms = [name, base, &name[..stem(name)], &base[..stem(base)]];
-    forms.iter().find_map(|form| labels.get(*form)).map(String::as_str)
+/// The two halves of a line, or all of it.
+fn halves<'a>(halves: Option<(&'a str, &'a str)>, line: &'a str) -> Vec<&'a str> {
+    halves.map_or(vec![line], |(a, b)| vec![a.trim(), b.trim()])
 }
 
-/// A list: labels in order, or `FILE LABEL` a line.
-fn plain(path: &Path, text: &str) -> Result<Labels> {
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    if lines.is_empty() {
-        return Err(Error::source(path, "holds no labels"));
-    }
-    let looks_like_file =
-        |line: &&str| line.rsplit_once(char::is_whitespace).is_some_and(|(file, _)| file.contains('.'));
-    if !lines.iter().all(looks_like_file) {
-        return Ok(Labels::InOrder(lines.into_iter().map(str::to_string).collect()));
-    }
-    let pairs = lines.iter().filter_map(|line| line.rsplit_once(char::is_whitespace));
-    Ok(Labels::ByName(pairs.map(|(file, label)| (key(file.trim()), label.to_string())).collect()))
+/// Where the labels of a file are, for the user to check.
+fn described(path: &Path, table: &Table, columns: &Columns) -> String {
+    let named = |at: usize| match table.rows.first().and_then(|row| row.get(at)) {
+        Some(name) if columns.headed => format!("column {} ({name})", at + 1),
+        _ => format!("column {}", at + 1),
+    };
+    let labels = match &columns.labels {
+        Labels::Column { at, .. } => named(*at),
+        Labels::OneHot(classes) => format!("the {} columns of classes", classes.len()),
+        Labels::Pets { .. } => "the names of Oxford's pets".into(),
+        Labels::WnidFolder => "the folders of the images".into(),
+    };
+    format!("{}: images from {}, labels from {labels}", super::file_name(path), named(columns.image))
 }
 
-/// A file's name as pictures' names are: no `./` before it, parts separated by `/`.
-fn key(file: &str) -> Vec<u8> {
-    file.strip_prefix("./").unwrap_or(file).replace('\\', "/").into_bytes()
+/// All classes of one-hot columns, sorted.
+fn one_hot_classes(header: &csv::StringRecord, classes: &[usize]) -> Vec<String> {
+    let mut names: Vec<String> = classes.iter().map(|&at| header.get(at).unwrap_or_default().to_string()).collect();
+    names.sort_unstable();
+    names
 }
 
-fn text(path: &Path) -> Result<String> {
-    let length = fs::metadata(path).map_err(Error::io(path, "cannot be read"))?.len();
-    if length > MAX_BYTES {
-        return Err(Error::source(path, format!("{length} bytes, at most {MAX_BYTES} are read as labels")));
-    }
-    let bytes = fs::read(path).map_err(Error::io(path, "cannot be read"))?;
-    let text = String::from_utf8(bytes).map_err(|_| {
-        Error::source(path, "is no text in UTF-8; expected labels: a list, a CSV, or a development kit of ILSVRC")
-    })?;
-    Ok(text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text))
+/// Oxford's breeds in the order of their numbers.
+fn pet_classes(rows: &[csv::StringRecord], at: usize) -> Vec<String> {
+    let class = |row: &csv::StringRecord| {
+        let number = row.get(at)?.parse::<u32>().ok()?;
+        Some((number, forms::pet_breed(row.get(0)?)?.to_string()))
+    };
+    let classes: std::collections::BTreeMap<u32, String> = rows.iter().filter_map(class).collect();
+    classes.into_values().collect()
 }

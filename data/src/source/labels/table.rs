@@ -1,83 +1,135 @@
-//! A CSV of files and labels.
-//!
-//! With a header, the file's column is the one named `file`, `filename`, `image`, `path`, `id` or alike, the label's the one
-//! named `label`, `class`, `wnid` or alike. Without one, or with other names, they are the first two. Of Kaggle's
-//! `PredictionString` the first word is the label.
+//! Rows and columns of a file of labels: separated by tabs, semicolons, commas or white space.
 
-use std::collections::HashMap;
 use std::path::Path;
 
-use super::key;
+use csv::{Position, StringRecord};
+
 use crate::error::{Error, Result};
 
-const FILES: [&str; 13] = [
-    "file",
-    "filename",
-    "file_name",
-    "filepath",
-    "image",
-    "imageid",
-    "image_id",
-    "image_name",
-    "image_path",
-    "img",
-    "path",
-    "name",
-    "id",
-];
-const LABELS: [&str; 13] = [
-    "label",
-    "labels",
-    "class",
-    "class_name",
-    "classname",
-    "class_id",
-    "category",
-    "target",
-    "wnid",
-    "synset",
-    "breed",
-    "species",
-    "predictionstring",
-];
+/// Rows by which the separator is told.
+const SAMPLE: usize = 200;
+/// Columns and letters of a field that a message shows.
+const SHOWN_COLUMNS: usize = 12;
+const SHOWN_LETTERS: usize = 40;
 
-/// The label by file.
-pub(super) fn read(path: &Path, text: &str) -> Result<HashMap<Vec<u8>, String>> {
-    let wrong = |what: String| Error::source(path, what);
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).from_reader(text.as_bytes());
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        rows.push(record.map_err(|e| wrong(e.to_string()))?);
-    }
-    let first = rows.first().ok_or_else(|| wrong("holds no labels".into()))?;
-    let names: Vec<String> = first.iter().map(str::to_lowercase).collect();
-    let column = |known: &[&str]| names.iter().position(|name| known.contains(&name.as_str()));
-    let (file, label) = (column(&FILES), column(&LABELS));
-    let headed = label.is_some() || file.is_some_and(|_| !first.iter().any(|field| field.contains('.')));
-    let first_word = label.is_some_and(|at| names[at] == "predictionstring");
-    let (file, label) = match (file, label) {
-        (Some(file), Some(label)) => (file, label),
-        (Some(file), None) => (file, usize::from(file == 0)),
-        (None, Some(label)) => (usize::from(label == 0), label),
-        (None, None) => (0, 1),
-    };
-    let mut labels = HashMap::with_capacity(rows.len());
-    for (number, row) in rows.iter().enumerate().skip(usize::from(headed)) {
-        let (Some(name), Some(text)) = (row.get(file), row.get(label)) else {
-            let what = format!("line {}: {} columns; expected a file and a label", number + 1, row.len());
-            return Err(wrong(what));
+/// Rows of fields, all of one number of columns.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub rows: Vec<StringRecord>,
+    pub columns: usize,
+}
+
+impl Table {
+    /// The rows of text that is separated by tabs, semicolons or commas; `None` if it is by none of them. Lines that begin
+    /// with `#` at the top are comments.
+    pub fn separated(path: &Path, text: &str) -> Result<Option<Self>> {
+        let (comments, text) = without_comments(text);
+        let consistent = |separator: &u8| {
+            let mut records = reader(text, *separator).into_records().take(SAMPLE).flatten();
+            let columns = records.next().map_or(0, |first| used_columns(&first));
+            columns >= 2 && records.all(|record| used_columns(&record) == columns)
         };
-        let text = if first_word { text.split_whitespace().next().unwrap_or("") } else { text };
-        if name.is_empty() || text.is_empty() {
-            return Err(wrong(format!("line {}: an empty file or label", number + 1)));
-        }
-        if let Some(other) = labels.insert(key(name), text.to_string()).filter(|other| other != text) {
-            return Err(wrong(format!("line {}: {name:?} is {text:?}, before it was {other:?}", number + 1)));
-        }
+        let present = |separator: &u8| {
+            reader(text, *separator)
+                .into_records()
+                .next()
+                .is_some_and(|first| first.is_ok_and(|first| first.len() >= 2))
+        };
+        let separators = [b'\t', b';', b','];
+        let found = separators.iter().find(|s| consistent(s)).or_else(|| separators.iter().find(|s| present(s)));
+        found.map(|&separator| Self::read(path, text, separator, comments)).transpose()
     }
-    match labels.is_empty() {
-        true => Err(wrong("holds no labels".into())),
-        false => Ok(labels),
+
+    fn read(path: &Path, text: &str, separator: u8, comments: u64) -> Result<Self> {
+        let wrong = |what: String| Error::source(path, what);
+        let mut rows: Vec<StringRecord> = Vec::new();
+        for record in reader(text, separator).into_records() {
+            let mut record = record.map_err(|e| wrong(e.to_string()))?;
+            if let Some(mut place) = record.position().cloned() {
+                place.set_line(place.line() + comments);
+                record.set_position(Some(place));
+            }
+            if record.iter().any(|field| !field.is_empty()) {
+                rows.push(record);
+            }
+        }
+        let columns = rows.iter().map(used_columns).max().unwrap_or(0);
+        let expected = rows.first().map_or(0, StringRecord::len);
+        if let Some(row) = rows.iter().find(|row| used_columns(row) > expected) {
+            let what =
+                format!("line {}: {} columns; expected {expected}, as in line 1", line_of(row), used_columns(row));
+            return Err(wrong(what));
+        }
+        Ok(Self { rows, columns })
+    }
+
+    /// The rows of lines whose words `split` gives; `None` if their number is not the same in all, or is one.
+    pub fn of_words<'a>(text: &'a str, split: impl Fn(&'a str) -> Vec<&'a str>) -> Option<Self> {
+        let mut rows = Vec::new();
+        for (number, line) in numbered_lines(text) {
+            let mut row = StringRecord::from(split(line));
+            let mut place = Position::new();
+            place.set_line(number);
+            row.set_position(Some(place));
+            rows.push(row);
+        }
+        let columns = rows.first().map_or(0, StringRecord::len);
+        (columns >= 2 && rows.iter().all(|row| row.len() == columns)).then_some(Self { rows, columns })
+    }
+
+    /// The first two rows as a message shows them, each column with its number.
+    pub fn shown(&self) -> String {
+        let Some(first) = self.rows.first() else { return "no columns".into() };
+        let more = if first.len() > SHOWN_COLUMNS { ", ..." } else { "" };
+        let numbered: Vec<String> = first
+            .iter()
+            .enumerate()
+            .take(SHOWN_COLUMNS)
+            .map(|(at, field)| format!("{} {:?}", at + 1, cut(field)))
+            .collect();
+        let header = format!("columns of line {}: {}{more}", line_of(first), numbered.join(", "));
+        let Some(second) = self.rows.get(1) else { return header };
+        let fields: Vec<String> = second.iter().take(SHOWN_COLUMNS).map(|field| format!("{:?}", cut(field))).collect();
+        format!("{header}; line {}: {}{more}", line_of(second), fields.join(", "))
+    }
+}
+
+/// The line on which a row begins.
+pub(super) fn line_of(row: &StringRecord) -> u64 {
+    row.position().map_or(0, Position::line)
+}
+
+/// Lines that are not empty, with their numbers from 1 on, comments at the top left out.
+pub(super) fn numbered_lines(text: &str) -> impl Iterator<Item = (u64, &str)> {
+    let lines = (1u64..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty());
+    lines.skip_while(|(_, line)| line.starts_with('#'))
+}
+
+/// The number of lines of the comments at the top, and what follows them.
+fn without_comments(text: &str) -> (u64, &str) {
+    let mut rest = text;
+    let mut lines = 0;
+    while rest.starts_with('#') || rest.starts_with(['\n', '\r']) {
+        rest = rest.split_once('\n').map_or("", |(_, after)| after);
+        lines += 1;
+    }
+    (lines, rest)
+}
+
+fn reader(text: &str, separator: u8) -> csv::Reader<&[u8]> {
+    let mut builder = csv::ReaderBuilder::new();
+    builder.has_headers(false).flexible(true).trim(csv::Trim::All).delimiter(separator).from_reader(text.as_bytes())
+}
+
+/// Fields up to the last that is not empty.
+fn used_columns(row: &StringRecord) -> usize {
+    (0..row.len()).rev().find(|&at| !row[at].is_empty()).map_or(0, |last| last + 1)
+}
+
+fn cut(field: &str) -> String {
+    match field.char_indices().nth(SHOWN_LETTERS) {
+        Some((at, _)) => format!("{}...", &field[..at]),
+        None => field.to_string(),
     }
 }
 
@@ -85,38 +137,31 @@ pub(super) fn read(path: &Path, text: &str) -> Result<HashMap<Vec<u8>, String>> 
 mod tests {
     use super::*;
 
-    fn of(text: &str) -> Result<Vec<(String, String)>> {
-        let mut found: Vec<_> = read(Path::new("l.csv"), text)?
-            .into_iter()
-            .map(|(name, label)| (String::from_utf8(name).unwrap(), label))
-            .collect();
-        found.sort();
-        Ok(found)
-    }
-
-    fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
-        expected.iter().map(|(a, b)| ((*a).to_string(), (*b).to_string())).collect()
+    fn rows(text: &str) -> Vec<Vec<String>> {
+        let table = Table::separated(Path::new("l.csv"), text).unwrap().unwrap();
+        table.rows.iter().map(|row| row.iter().map(str::to_string).collect()).collect()
     }
 
     #[test]
-    fn columns_are_found() {
-        let expected = pairs(&[("a.jpg", "cat"), ("b.jpg", "dog")]);
-        assert_eq!(of("a.jpg,cat\nb.jpg,dog\n").unwrap(), expected);
-        assert_eq!(of("filename,label\na.jpg,cat\nb.jpg,dog\n").unwrap(), expected);
-        assert_eq!(of("breed,x,id\ncat,1,a.jpg\ndog,2,./b.jpg").unwrap(), expected);
-        assert_eq!(of("image,what\r\na.jpg,cat\r\nb.jpg,dog").unwrap(), expected);
-        let kaggle = "ImageId,PredictionString\nILSVRC2012_val_1,n03995372 85 1 499 272 \n";
-        assert_eq!(of(kaggle).unwrap(), pairs(&[("ILSVRC2012_val_1", "n03995372")]));
-        assert_eq!(of("\"a, b.jpg\",\"the \"\"cat\"\"\"").unwrap(), pairs(&[("a, b.jpg", "the \"cat\"")]));
+    fn separators_are_told() {
+        let expected = [["a.jpg", "0,5", "x"], ["b.jpg", "1,5", "y"]];
+        assert_eq!(rows("a.jpg;0,5;x\nb.jpg;1,5;y\n"), expected);
+        assert_eq!(rows("a.jpg\t0,5\tx\r\nb.jpg\t1,5\ty\r\n"), expected);
+        assert_eq!(rows("a.jpg,\"0,5\",x\n\nb.jpg,\"1,5\",y\n"), expected);
+        assert_eq!(rows("# about\n\na.jpg , \"the \"\"cat\"\"\"\n"), [["a.jpg", "the \"cat\""]]);
+        // A separator within labels does not stand in every row.
+        assert_eq!(rows("f,l\na.jpg,x;y\n"), [["f", "l"], ["a.jpg", "x;y"]]);
+        assert_eq!(rows("a.jpg\ttench, Tinca\nb.jpg\tcat, cat\n")[0], ["a.jpg", "tench, Tinca"]);
+        assert!(Table::separated(Path::new("l"), "cat\ndog\n").unwrap().is_none());
+        let error = Table::separated(Path::new("l.csv"), "f,l\na,b,c\n").unwrap_err().to_string();
+        assert_eq!(error, "l.csv: line 2: 3 columns; expected 2, as in line 1");
+        // Empty fields at the end are no columns.
+        assert_eq!(rows("f,l\na,b,,\n")[1][..2], ["a", "b"]);
     }
 
     #[test]
-    fn what_is_wrong_is_named_by_line() {
-        let error = |text: &str| of(text).unwrap_err().to_string();
-        assert_eq!(error(""), "l.csv: holds no labels");
-        assert_eq!(error("file,label\n"), "l.csv: holds no labels");
-        assert_eq!(error("a.jpg\nb.jpg\n"), "l.csv: line 1: 1 columns; expected a file and a label");
-        assert_eq!(error("file,label\na.jpg,\n"), "l.csv: line 2: an empty file or label");
-        assert_eq!(error("a.jpg,cat\na.jpg,dog\n"), "l.csv: line 2: \"a.jpg\" is \"dog\", before it was \"cat\"");
+    fn a_message_shows_numbered_columns() {
+        let table = Table::separated(Path::new("l.csv"), "id,age\n7,young\n").unwrap().unwrap();
+        assert_eq!(table.shown(), "columns of line 1: 1 \"id\", 2 \"age\"; line 2: \"7\", \"young\"");
     }
 }

@@ -1,0 +1,76 @@
+//! Which images of a source are held out for validation.
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+use crate::source::Catalogue;
+
+/// A share of the images of each class that is held out for validation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HoldOut {
+    /// The share, more than 0 and less than 1. Of each class with two images or more at least one is held out, and one kept.
+    pub fraction: f64,
+    /// Decides which: the same seed and names give the same images.
+    pub seed: u64,
+}
+
+impl HoldOut {
+    pub(super) fn check(&self) -> Result<()> {
+        match self.fraction > 0.0 && self.fraction < 1.0 {
+            true => Ok(()),
+            false => Err(Error::option("val_fraction", "more than 0 and less than 1", self.fraction)),
+        }
+    }
+
+    /// What says in words how the images were chosen.
+    pub(super) fn rule(&self, part: &str) -> String {
+        format!("{part} part, {} of each class held out, seed {}", self.fraction, self.seed)
+    }
+
+    /// By image, whether it is held out.
+    ///
+    /// The images of a class are put in the order of a hash of seed and name, and the first are taken: which they are does
+    /// not depend on other classes, nor on the order of the source.
+    pub(super) fn choose(&self, catalogue: &Catalogue) -> Vec<bool> {
+        let mut by_class: Vec<Vec<usize>> = vec![Vec::new(); catalogue.classes().len()];
+        for index in 0..catalogue.len() {
+            by_class[catalogue.label(index) as usize].push(index);
+        }
+        let mut held_out = vec![false; catalogue.len()];
+        for mut images in by_class {
+            let count = self.count(images.len());
+            images.sort_by_cached_key(|&index| (self.hash(catalogue.name(index)), index));
+            images[..count].iter().for_each(|&index| held_out[index] = true);
+        }
+        held_out
+    }
+
+    /// Images that are held out of `n`.
+    fn count(&self, n: usize) -> usize {
+        let share = (n as f64 * self.fraction).round() as usize;
+        share.max(1).min(n.saturating_sub(1))
+    }
+
+    fn hash(&self, name: &[u8]) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        digest.update(self.seed.to_le_bytes());
+        digest.update(name);
+        digest.finalize().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_rounded_and_leave_both_parts_something() {
+        let of = |fraction: f64, n: usize| HoldOut { fraction, seed: 1 }.count(n);
+        assert_eq!([0, 1, 2, 3, 10, 14, 15, 1300].map(|n| of(0.1, n)), [0, 0, 1, 1, 1, 1, 2, 130]);
+        assert_eq!([1, 2, 3, 10].map(|n| of(0.99, n)), [0, 1, 2, 9]);
+        for fraction in [0.0, 1.0, -0.5, f64::NAN, f64::INFINITY] {
+            let error = HoldOut { fraction, seed: 1 }.check().unwrap_err().to_string();
+            assert!(error.starts_with("val_fraction: expected more than 0 and less than 1, got "), "{error}");
+        }
+    }
+}

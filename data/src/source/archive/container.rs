@@ -1,0 +1,128 @@
+//! Bytes at an offset of a file, or of what was unpacked into memory.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::BLOCK;
+use crate::error::{BadPicture, Error, Result};
+use crate::picture::MAX_FILE_BYTES;
+
+/// A file that is read at offsets, from any thread.
+#[derive(Debug)]
+pub(in crate::source) struct Container {
+    pub path: PathBuf,
+    bytes: Bytes,
+    pub length: u64,
+}
+
+#[derive(Debug)]
+enum Bytes {
+    #[cfg(unix)]
+    File(File),
+    #[cfg(not(unix))]
+    File(std::sync::Mutex<File>),
+    Memory(Vec<u8>),
+}
+
+impl Container {
+    /// Opens a regular file.
+    pub fn open(path: &Path) -> Result<Self> {
+        let (file, length) = open_file(path)?;
+        #[cfg(not(unix))]
+        let file = std::sync::Mutex::new(file);
+        Ok(Self { path: path.to_path_buf(), bytes: Bytes::File(file), length })
+    }
+
+    /// What the file `path` unpacked to.
+    pub fn in_memory(path: &Path, bytes: Vec<u8>) -> Self {
+        Self { path: path.to_path_buf(), length: bytes.len() as u64, bytes: Bytes::Memory(bytes) }
+    }
+
+    /// Fills `buffer` from `offset` on.
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        match &self.bytes {
+            Bytes::Memory(bytes) => {
+                let start = usize::try_from(offset).ok();
+                let found = start.and_then(|start| bytes.get(start..start.checked_add(buffer.len())?));
+                buffer.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
+                Ok(())
+            }
+            #[cfg(unix)]
+            Bytes::File(file) => std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset),
+            #[cfg(not(unix))]
+            Bytes::File(file) => {
+                use std::io::{Read, Seek};
+                let mut file = file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                file.seek(io::SeekFrom::Start(offset))?;
+                file.read_exact(buffer)
+            }
+        }
+    }
+
+    /// `length` bytes from `offset` on. Ask only for what was found to be there.
+    pub fn bytes_at(&self, offset: u64, length: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        self.read_at(offset, &mut bytes).map_err(Error::io(&self.path, "cannot be read"))?;
+        Ok(bytes)
+    }
+
+    /// The bytes of an image; a message names file and offset.
+    pub fn picture(&self, offset: u64, length: u64) -> Result<Vec<u8>, BadPicture> {
+        let mut bytes = vec![0; checked_length(length)?];
+        self.fill(offset, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The bytes of an image of `length` of which only some pieces are stored, the rest being zeros.
+    pub fn sparse_picture(&self, pieces: &[Piece], length: u64) -> Result<Vec<u8>, BadPicture> {
+        let mut bytes = vec![0; checked_length(length)?];
+        for piece in pieces {
+            let within = usize::try_from(piece.at).ok().zip(usize::try_from(piece.length).ok());
+            let part = within.and_then(|(at, length)| bytes.get_mut(at..at.checked_add(length)?));
+            let part = part.ok_or_else(|| BadPicture::Damaged("a sparse file whose map leaves it".into()))?;
+            self.fill(piece.stored, part)?;
+        }
+        Ok(bytes)
+    }
+
+    fn fill(&self, offset: u64, buffer: &mut [u8]) -> Result<(), BadPicture> {
+        self.read_at(offset, buffer).map_err(|e| {
+            let what = format!("{} bytes at offset {offset} of {}: {e}", buffer.len(), self.path.display());
+            BadPicture::Unreadable(io::Error::new(e.kind(), what))
+        })
+    }
+
+    /// The first bytes, as many as there are up to a block.
+    pub fn start(&self, offset: u64) -> Result<Vec<u8>> {
+        self.bytes_at(offset, self.length.saturating_sub(offset).min(BLOCK as u64) as usize)
+    }
+}
+
+/// A piece of a sparse file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::source) struct Piece {
+    /// Where it belongs in the file.
+    pub at: u64,
+    /// Where it lies in the container.
+    pub stored: u64,
+    pub length: u64,
+}
+
+fn checked_length(length: u64) -> Result<usize, BadPicture> {
+    match usize::try_from(length) {
+        Ok(bytes) if length <= MAX_FILE_BYTES => Ok(bytes),
+        _ => Err(BadPicture::NotAPicture(format!("{length} bytes, at most {MAX_FILE_BYTES} are read"))),
+    }
+}
+
+/// Opens a regular file; its length. Opening a fifo would wait for ever, and a device may have no end.
+pub(in crate::source) fn open_file(path: &Path) -> Result<(File, u64)> {
+    let metadata = std::fs::metadata(path).map_err(Error::io(path, "cannot be opened"))?;
+    if !metadata.is_file() {
+        let what = if metadata.is_dir() { "is a folder" } else { "is a fifo, socket or device" };
+        return Err(Error::source(path, format!("{what}; expected a regular file")));
+    }
+    let file = File::open(path).map_err(Error::io(path, "cannot be opened"))?;
+    Ok((file, metadata.len()))
+}

@@ -1,0 +1,69 @@
+//! Folders that hold a training and a validation set, each a source of its own.
+
+use std::path::{Path, PathBuf};
+
+use super::list;
+use crate::error::{Error, Result};
+
+const TRAIN: [&str; 2] = ["train", "training"];
+const VAL: [&str; 3] = ["val", "valid", "validation"];
+const TEST: [&str; 2] = ["test", "testing"];
+
+/// The sets that a folder holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Parts {
+    /// The training set.
+    pub train: PathBuf,
+    /// The validation set; the test set where there is none.
+    pub val: PathBuf,
+    /// The test set, where there is a validation set too.
+    pub test: Option<PathBuf>,
+}
+
+/// Whether a folder is named as a part of a data set, whatever its case.
+pub(super) fn is_part(name: &str) -> bool {
+    let name = name.to_lowercase();
+    [TRAIN.as_slice(), &VAL, &TEST].iter().any(|names| names.contains(&name.as_str()))
+}
+
+/// The sets that `root` holds; `None` if it is no folder of sets.
+///
+/// # Errors
+/// [`Error::Source`] if it holds parts of a data set beside other folders, several of one part, or no training set: no class
+/// is named so.
+pub(crate) fn parts_of(root: &Path) -> Result<Option<Parts>> {
+    if !root.is_dir() {
+        return Ok(None);
+    }
+    let entries = list(root)?;
+    let folders = entries.iter().filter(|(_, metadata)| metadata.as_ref().is_some_and(std::fs::Metadata::is_dir));
+    let folders: Vec<String> = folders.map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+    let named = |names: &[&str]| -> Vec<&String> {
+        folders.iter().filter(|folder| names.contains(&folder.to_lowercase().as_str())).collect()
+    };
+    let train = named(&TRAIN);
+    let val = named(&VAL);
+    let test = named(&TEST);
+    if [&train, &val, &test].iter().filter(|found| !found.is_empty()).count() < 2 {
+        return Ok(None);
+    }
+    let shown = |found: &[&String]| found.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    let others: Vec<&String> = folders.iter().filter(|name| !is_part(name)).collect();
+    let found: Vec<&String> = [train.clone(), val.clone(), test.clone()].concat();
+    let beside = if others.is_empty() { String::new() } else { format!(" beside {}", shown(&others)) };
+    if !others.is_empty() || train.len() != 1 || val.len() > 1 || test.len() > 1 {
+        let example = root.join(found[0]);
+        let what = format!(
+            "holds {}{beside}: parts of a data set, no classes; give one of them, such as {}, or say that they are classes \
+             (--from folders)",
+            shown(&found),
+            example.display()
+        );
+        return Err(Error::source(root, what));
+    }
+    let path = |name: &&String| root.join(name);
+    Ok(Some(match (val.first(), test.first()) {
+        (Some(val), test) => Parts { train: path(&train[0]), val: path(val), test: test.map(path) },
+        (None, test) => Parts { train: path(&train[0]), val: path(test.unwrap_or(&train[0])), test: None },
+    }))
+}
