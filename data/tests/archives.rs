@@ -91,22 +91,24 @@ fn damaged_tars_are_named_with_member_and_offset() {
     let setting = Setting::new();
     let whole = train_tar();
     let fails = |bytes: &[u8]| failure(&setting, &write(&setting, "train.tar", bytes), |o| o);
-    // Cut within a class tar, between members, and before the end mark.
+    // Cut within a class tar, and within a header.
     let error = fails(&whole[..6000]);
     assert!(error.contains("train.tar: cut short: member \"n02119789.tar\" at offset 512 has "), "{error}");
     let second = whole.windows(9).position(|w| w == b"n01440764").unwrap();
-    let error = fails(&whole[..second]);
+    let error = fails(&whole[..second + 100]);
     assert!(
-        error.contains(&format!("cut short at offset {second}, after member \"n02119789.tar\": no end mark")),
+        error.contains(&format!(
+            "cut short at offset {}, after member \"n02119789.tar\": 100 bytes of a header",
+            second + 100
+        )),
         "{error}"
     );
-    let error = fails(&whole[..whole.len() - 1024]);
-    assert!(error.contains("no end mark; copy it again"), "{error}");
     // A changed header, of a class and of a picture.
     let mut bytes = whole.clone();
     bytes[second + 3] ^= 1;
     let error = fails(&bytes);
-    assert!(error.contains("damaged near offset 0, after member \"n02119789.tar\": "), "{error}");
+    let said = format!("damaged at offset {second}, after member \"n02119789.tar\": no header of a member");
+    assert!(error.contains(&said), "{error}");
     let mut bytes = whole.clone();
     bytes[512 + 130] ^= 7;
     let error = fails(&bytes);
@@ -157,12 +159,99 @@ fn webdatasets_have_a_class_beside_each_picture() {
     let few = Some(["ant", "bee"].map(String::from).to_vec());
     let error = failure(&setting, &setting.path("wds"), |o| PackOptions { class_names: few.clone(), ..o });
     assert!(error.contains("the label 2, with names for 2 classes (0 to 1)"), "{error}");
-    let lacking = tar_of(&[sample(0, "1"), sample(1, "2")[..1].to_vec()].concat());
-    let error = failure(&setting, &write(&setting, "lacking.tar", &lacking), |o| o);
-    assert!(error.contains("lacking.tar: sample \"a/0001\" has no .cls beside its picture"), "{error}");
     write(&setting, "wds/val-000000.tar", &tar(0..2));
     let error = failure(&setting, &setting.path("wds"), |o| o);
     assert!(error.contains("holds several series of tars (train-.tar, val-.tar); expected one to a folder"), "{error}");
+}
+
+/// Packs a WebDataset of these members: class, or reason of refusal, by image.
+fn samples(members: &[(&str, Bytes)], key: Option<&str>) -> Result<Vec<String>, String> {
+    let setting = Setting::new();
+    let members: Vec<(String, Bytes)> =
+        members.iter().map(|(name, bytes)| ((*name).to_string(), bytes.clone())).collect();
+    let source = write(&setting, "s.tar", &tar_of(&members));
+    let options = PackOptions {
+        size: 32,
+        max_bad: 9,
+        label_column: key.map(str::to_string),
+        ..PackOptions::new(source, setting.path("s.pack"))
+    };
+    let report = pack(&options, |_| ()).map_err(|e| e.to_string())?;
+    let opened = Pack::open(setting.path("s.pack")).unwrap();
+    let good = all(&opened).into_iter().map(|(class, name, _)| format!("{name} {class}"));
+    Ok(good.chain(report.refused.iter().map(|r| format!("{} {}", r.name, r.reason))).collect())
+}
+
+#[test]
+fn a_bad_sample_is_a_bad_image_and_not_the_end() {
+    let ppm = b"P6 2 2 255 abcdefghijkl".to_vec();
+    let image = jpeg(40, 40, 1);
+    let cls = |text: &str| text.as_bytes().to_vec();
+    let found = samples(
+        &[
+            ("a.jpg", image.clone()),
+            ("a.cls", cls("\u{feff}dog\n")),
+            ("b.ppm", ppm),
+            ("b.cls", cls("cat")),
+            ("c.avif", b"x".to_vec()),
+            ("c.cls", cls("cat")),
+            ("d.jpg", image.clone()),
+            ("e.jpg", b"no image".to_vec()),
+            ("e.cls", cls("dog")),
+            ("f.jpg", image.clone()),
+            ("f.cls", cls("")),
+            ("g.jpg", image.clone()),
+            ("g.json", cls("{\"label\": \"dog\"}")),
+            ("readme.txt", b"about".to_vec()),
+        ],
+        None,
+    );
+    let found = found.unwrap();
+    assert_eq!(found[..2], ["s.tar/a.jpg dog", "s.tar/b.ppm cat"]);
+    let images = "no image (.jpg, .jpeg, .jpe, .png, .webp, .gif, .bmp, .tif, .tiff, .ppm, .pgm, .pbm, .pnm) in the sample, but .avif";
+    let refused = [
+        format!("s.tar/c not a picture: {images}"),
+        "s.tar/d.jpg not a picture: no .cls beside the image".into(),
+        "s.tar/e.jpg not a picture: a text file".into(),
+        "s.tar/f.jpg not a picture: its .cls is not one class, a number or a name".into(),
+        "s.tar/g.jpg not a picture: no .cls beside the image, though other samples have one".into(),
+    ];
+    assert_eq!(found[2..], refused);
+}
+
+#[test]
+fn labels_in_json_are_known_by_their_key() {
+    let image = jpeg(40, 40, 1);
+    let of = |jsons: &[&str], key: Option<&str>| {
+        let names: Vec<(String, String)> =
+            (0..jsons.len()).map(|i| (format!("{i}.jpg"), format!("{i}.json"))).collect();
+        let members = names
+            .iter()
+            .zip(jsons)
+            .flat_map(|((jpg, json), text)| [(jpg.as_str(), image.clone()), (json.as_str(), text.as_bytes().to_vec())]);
+        samples(&members.collect::<Vec<_>>(), key)
+    };
+    let named = |classes: [&str; 3]| (0..3).map(|i| format!("s.tar/{i}.jpg {}", classes[i])).collect::<Vec<_>>();
+    let by_label = of(&["{\"label\": 2, \"w\": 9}", "{\"label\": 0}", "{\"label\": 2.0}"], None);
+    assert_eq!(by_label.unwrap(), named(["2", "0", "2"]));
+    let by_class = of(&["{\"class\": \"dog\"}", "{\"cls\": \"cat\"}", "{\"label\": \"dog\"}"], None);
+    assert_eq!(by_class.unwrap(), named(["dog", "cat", "dog"]));
+    let kinds =
+        ["{\"kind\": \"b\", \"label\": 1}", "{\"kind\": \"a\", \"label\": 1}", "{\"kind\": \"b\", \"label\": 0}"];
+    assert_eq!(of(&kinds, Some("kind")).unwrap(), named(["b", "a", "b"]));
+    let error = of(&["{\"kind\": \"b\"}", "{\"kind\": \"a\"}", "{}"], None).unwrap_err();
+    let said = "holds no samples of an image and a .cls, or a .json with a label; 0.jpg: no .cls, and its .json has none of the \
+                keys label, cls, class, but kind; say which is the label (--label-column KEY)";
+    assert!(error.contains(said), "{error}");
+    let error = of(&["{\"label\": 1, \"class\": \"b\"}"], None).unwrap_err();
+    assert!(error.contains("has the keys label and class; say which is the label"), "{error}");
+    let refused = of(&["{\"label\": 0.5}", "{\"label\": 0}", "{\"label\": 1}"], None).unwrap();
+    assert_eq!(
+        refused[2],
+        "s.tar/0.jpg not a picture: no .cls, and its .json has 0.5 as \"label\"; expected a whole number or a name"
+    );
+    let error = of(&["{\"id\": \"x\"}", "{\"id\": \"y\"}", "{\"id\": \"z\"}"], Some("id")).unwrap_err();
+    assert!(error.contains("make each of the 3 images a class of its own"), "{error}");
 }
 
 #[test]

@@ -251,6 +251,15 @@ fn classes(path: &Path, found: &[Found], reading: &Reading) -> Result<(Vec<Strin
         return Ok((classes, numbers.into_iter().map(|label| label as u32).collect()));
     }
     let names: BTreeSet<&String> = all.iter().flatten().collect();
+    let labelled = all.iter().flatten().count();
+    let is_json = found.iter().any(|f| matches!(f.class, Class::Json(_)));
+    if is_json && labelled > 1 && names.len() == labelled && reading.classes.is_none() {
+        let what = format!(
+            "the labels in its .json make each of the {labelled} images a class of its own; say which key is the label \
+             (--label-column KEY)"
+        );
+        return Err(Error::source(path, what));
+    }
     let numbers = Numbers::new(path, names.into_iter().cloned().collect(), reading)?;
     let label = |class: &Option<String>| class.as_ref().map_or(Ok(0), |class| numbers.label(path, class));
     let labels = all.iter().map(label).collect::<Result<_>>()?;

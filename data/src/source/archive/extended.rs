@@ -107,7 +107,7 @@ mod tests {
         let mut extended = Extended::default();
         extended.take_pax(b"18 path=a b/c.jpg\n12 size=345\n30 mtime=1350244992.023960108\n").unwrap();
         assert_eq!((extended.take_name().unwrap(), extended.size), (b"a b/c.jpg".to_vec(), Some(345)));
-        for damaged in [&b"19 path=a b/c.jpg\n"[..], b"path=x\n", b"5 a=\n", b"99999999999999999999 a=b\n", b"6 ab c\n"]
+        for damaged in [&b"19 path=a b/c.jpg\n"[..], b"path=x\n", b"6 a=\n", b"99999999999999999999 a=b\n", b"6 ab c\n"]
         {
             assert!(Extended::default().take_pax(damaged).is_err(), "{damaged:?}");
         }

@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(rows("a.jpg;0,5;x\nb.jpg;1,5;y\n"), expected);
         assert_eq!(rows("a.jpg\t0,5\tx\r\nb.jpg\t1,5\ty\r\n"), expected);
         assert_eq!(rows("a.jpg,\"0,5\",x\n\nb.jpg,\"1,5\",y\n"), expected);
-        assert_eq!(rows("# about\n\na.jpg , \"the \"\"cat\"\"\"\n"), [["a.jpg", "the \"cat\""]]);
+        assert_eq!(rows("# about\n\na.jpg ,\"the \"\"cat\"\"\"\n"), [["a.jpg", "the \"cat\""]]);
         // A separator within labels does not stand in every row.
         assert_eq!(rows("f,l\na.jpg,x;y\n"), [["f", "l"], ["a.jpg", "x;y"]]);
         assert_eq!(rows("a.jpg\ttench, Tinca\nb.jpg\tcat, cat\n")[0], ["a.jpg", "tench, Tinca"]);
