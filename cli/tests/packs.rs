@@ -41,6 +41,66 @@ fn a_tar_packs_as_its_folder_does() {
 }
 
 #[test]
+fn columns_of_labels_that_are_not_known_are_shown_and_asked_for() {
+    let world = World::new();
+    let rows: String =
+        ["blue", "red"].iter().flat_map(|c| (0..6).map(move |i| format!("{i},{c}/{i}.png,{},{c}\n", i % 2))).collect();
+    fs::write(world.path("l.csv"), format!("nr,photo,kind,colour\n{rows}")).unwrap();
+    let pack = ["pack", "train", "l.pack", "--size", "10", "--labels", "l.csv"];
+    let message = world.fails(1, &pack);
+    assert!(
+        message.contains(
+            "columns of line 1: 1 \"nr\", 2 \"photo\", 3 \"kind\", 4 \"colour\"; line 2: \"0\", \"blue/0.png\""
+        ) && message.contains("--image-column and --label-column"),
+        "{message}"
+    );
+    let message = world.fails(2, &[&pack[..], &["--label-column", "color"]].concat());
+    assert!(message.contains("label_column: expected a column of l.csv"), "{message}");
+    let output = world.run(&[&pack[..], &["--label-column", "colour", "--image-column", "2"]].concat());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("note: l.csv: images from column 2 (photo), labels from column 4 (colour)"), "{said}");
+    assert!(said.contains("l.pack: 12 pictures of 2 classes"), "{said}");
+}
+
+#[test]
+fn a_folder_of_train_and_val_is_packed_as_both_and_one_folder_is_split() {
+    let world = World::packed();
+    fs::create_dir(world.path("sets")).unwrap();
+    for part in ["train", "val"] {
+        fs::rename(world.path(part), world.path(format!("sets/{part}"))).unwrap();
+    }
+    world.ok(&["pack", "sets", "both", "--size", "10"]);
+    let info = |pack: &str| {
+        let text = world.ok(&["info", pack]);
+        text.lines().find(|line| line.starts_with("fingerprint")).unwrap().to_string()
+    };
+    assert_eq!([info("both/train.pack"), info("both/val.pack")], [info("train.pack"), info("val.pack")]);
+    let split = ["pack", "sets/train", "split", "--size", "10", "--val-fraction", "0.3"];
+    let output = world.run(&split);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("split/train.pack: 8 pictures of 2 classes") && said.contains("split/val.pack: 4 pictures"),
+        "{said}"
+    );
+    world.ok(&split);
+    world.fails(1, &[&split[..], &["--val-seed", "2"]].concat());
+    let message = world.fails(2, &["pack", "sets/train", "x", "--val-fraction", "1"]);
+    assert!(message.contains("val_fraction: expected more than 0 and less than 1, got 1"), "{message}");
+}
+
+#[test]
+fn two_sources_are_not_a_source_and_a_folder_to_make() {
+    let world = World::new();
+    let message = world.fails(2, &["pack", "train", "val"]);
+    assert!(
+        message.contains("out: expected a new or empty folder, or one with a pack, got val, which holds "),
+        "{message}"
+    );
+    assert_eq!(fs::read_dir(world.path("val")).unwrap().count(), 2);
+    assert!(!world.path("val/.lock").exists());
+}
+
+#[test]
 fn verify_names_what_is_damaged() {
     let world = World::packed();
     let said = world.ok(&["pack", "--verify", "train.pack"]);

@@ -154,10 +154,10 @@ fn labels_that_do_not_fit_are_named() {
         failure(&setting, &tar, move |o| PackOptions { labels: Some(labels.clone()), ..o })
     };
     let error = fails("short.txt", b"a\nb\n");
-    assert!(error.contains("short.txt: 2 labels for the 5 pictures of "), "{error}");
+    assert!(error.contains("short.txt: 2 labels for the 5 images of "), "{error}");
     assert!(fails("empty.txt", b"\n").contains("holds no labels"));
     let error = fails("other.csv", b"x.jpg,a\ny.jpg,b\n");
-    assert!(error.contains("names none of the 5 pictures of "), "{error}");
+    assert!(error.contains("names none of the 5 images of "), "{error}");
     assert!(fails("bytes.txt", &[0xff, 0xfe, 0x41]).contains("is no text in UTF-8"));
     let error = fails("kit/ILSVRC2012_validation_ground_truth.txt", b"1\n2\n3\n1\n2\n");
     assert!(error.contains("expected meta.mat (or map_clsloc.txt"), "{error}");
@@ -198,7 +198,8 @@ fn a_folder_with_a_csv_is_a_source() {
     assert_eq!(
         report.notes,
         [
-            "1 pictures without a label are left out, the first is images/unlabelled.jpg",
+            "labels.csv: images from column 1 (image), labels from column 2 (breed)",
+            "1 images without a label are left out, the first is images/unlabelled.jpg",
             "1 labels are of files that are not there"
         ]
     );

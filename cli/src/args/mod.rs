@@ -65,20 +65,27 @@ pub struct Pack {
     /// Pictures: a folder of class folders, ILSVRC's tars, CIFAR, MNIST, HDF5 and more (--from lists them)
     #[arg(required_unless_present = "verify")]
     pub source: Option<PathBuf>,
-    /// Folder to make
+    /// Folder to make; of a folder that holds train and val (or --val-fraction), that of train.pack and val.pack
     #[arg(required_unless_present = "verify")]
     pub out: Option<PathBuf>,
     /// What the source is [default: found by its content]
     #[arg(long, value_name = "KIND", value_enum)]
     pub from: Option<From>,
-    /// Labels of pictures that come without: a CSV of files and labels, a list in the order of the pictures' names, or
+    /// Labels of images that come without: a table of images and labels, a list in the order of the images' names, or
     /// ILSVRC's development kit (a folder or its .tar.gz)
     #[arg(long, value_name = "PATH")]
     pub labels: Option<PathBuf>,
+    /// Column of images in a table of labels, a name or a number from 1 on [default: found by name or content]
+    #[arg(long, value_name = "COLUMN")]
+    pub image_column: Option<String>,
+    /// Column of labels in a table of labels, a name or a number from 1 on; the key of the label in a WebDataset's .json
+    /// [default: found by name or form]
+    #[arg(long, value_name = "COLUMN")]
+    pub label_column: Option<String>,
     /// Which part of a folder of CIFAR or MNIST
     #[arg(long, value_enum, default_value_t = Split::Train)]
     pub split: Split,
-    /// Names of classes that the source only numbers, one a line
+    /// Names of classes that the source only numbers, one a line; or a wnid and its words a line (Tiny ImageNet's words.txt)
     #[arg(long, value_name = "FILE")]
     pub class_names: Option<PathBuf>,
     /// Shorter side to resize to, and side of the centre square that is kept
@@ -105,6 +112,12 @@ pub struct Pack {
     /// Pack whose classes this one must have, in the same order (for validation and test sets)
     #[arg(long, value_name = "PACK", conflicts_with = "class_names")]
     pub classes_of: Option<PathBuf>,
+    /// Share of the images of each class to hold out for validation: makes OUT/train.pack and OUT/val.pack
+    #[arg(long, value_name = "SHARE", conflicts_with = "verify")]
+    pub val_fraction: Option<f64>,
+    /// Decides which images are held out
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "val_fraction")]
+    pub val_seed: u64,
     /// Compare all checksums of a pack, and pack nothing
     #[arg(long, value_name = "PACK", conflicts_with_all = ["source", "out"])]
     pub verify: Option<PathBuf>,
@@ -121,9 +134,9 @@ pub enum From {
     Tar,
     /// A folder of pictures with --labels, or with a .csv of labels in it
     Labelled,
-    /// A tar, or a folder of tars, of pictures each with its .cls
+    /// A tar, or a folder of tars, of images each with its .cls or .json
     Webdataset,
-    /// CIFAR-10 or CIFAR-100 in their binary form, a folder or a file
+    /// CIFAR-10 or CIFAR-100, binary or Python version: a folder, a file or the .tar.gz
     Cifar,
     /// Files of MNIST's form, a folder or a file, compressed by gzip or not
     Idx,

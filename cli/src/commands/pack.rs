@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use data::{DecodeOptions, PackOptions, PackReport, SourceKind};
+use data::{DecodeOptions, HoldOut, PackOptions, PackReport, Progress, SourceKind};
 use train::Stop;
 
 use super::device;
@@ -24,10 +24,34 @@ pub fn run(args: &Pack) -> Result<()> {
         return verify(pack);
     }
     let options = options(args)?;
+    let hold_out = args.val_fraction.map(|fraction| HoldOut { fraction, seed: args.val_seed });
+    if hold_out.is_some() || is_train_and_val(args, &options)? {
+        return train_and_val(options, hold_out);
+    }
     let out = options.out.clone();
     let report = pack(options, &stop_on_signals()?)?;
     report.notes.iter().for_each(|text| note(&format!("note: {text}")));
     note(&summary(&out, &report));
+    Ok(())
+}
+
+/// Whether the source is a folder of two sets, and nothing says that it is to be read as one.
+fn is_train_and_val(args: &Pack, options: &PackOptions) -> Result<bool> {
+    let is_one = args.from.is_some() || args.labels.is_some() || args.classes_of.is_some();
+    Ok(!is_one && data::holds_train_and_val(&options.source)?)
+}
+
+/// Packs training and validation images into two packs.
+fn train_and_val(options: PackOptions, hold_out: Option<HoldOut>) -> Result<()> {
+    let out = options.out.clone();
+    let report = with_bar(options, &stop_on_signals()?, |options, bar| {
+        data::pack_train_and_val(options, hold_out, |_, progress| show(bar, progress))
+    })?;
+    report.notes.iter().for_each(|text| note(&format!("note: {text}")));
+    for (name, part) in [("train.pack", &report.train), ("val.pack", &report.val)] {
+        part.notes.iter().for_each(|text| note(&format!("note: {name}: {text}")));
+        note(&summary(&out.join(name), part));
+    }
     Ok(())
 }
 
@@ -47,6 +71,8 @@ fn options(args: &Pack) -> Result<PackOptions> {
     Ok(PackOptions {
         from: args.from.map(kind),
         labels: args.labels.clone(),
+        image_column: args.image_column.clone(),
+        label_column: args.label_column.clone(),
         split: match args.split {
             Split::Train => data::Split::Train,
             Split::Test => data::Split::Test,
@@ -86,16 +112,27 @@ fn class_names(path: &Path) -> Result<Vec<String>> {
 
 /// Packs with a bar; a signal ends it between two pictures, and what is finished stays for the next call.
 pub fn pack(options: PackOptions, stop: &Stop) -> Result<PackReport> {
+    with_bar(options, stop, |options, bar| data::pack(options, |progress| show(bar, progress)))
+}
+
+fn show(bar: &Bar, progress: Progress) {
+    bar.set_len(progress.total as u64);
+    bar.set_with_rate(progress.done as u64, "pictures");
+}
+
+/// The same of any way to pack.
+fn with_bar<T>(
+    options: PackOptions,
+    stop: &Stop,
+    work: impl FnOnce(&PackOptions, &Bar) -> data::Result<T>,
+) -> Result<T> {
     let cancel = Arc::new(AtomicBool::new(false));
     let options = PackOptions { cancel: Some(Arc::clone(&cancel)), ..options };
     let bar = Bar::new("pack", "pictures", 0);
     let done = AtomicBool::new(false);
     let packed = thread::scope(|scope| {
         scope.spawn(|| pass_on(stop, &cancel, &done));
-        let packed = data::pack(&options, |progress| {
-            bar.set_len(progress.total as u64);
-            bar.set_with_rate(progress.done as u64, "pictures");
-        });
+        let packed = work(&options, &bar);
         done.store(true, Ordering::Relaxed);
         packed
     });
