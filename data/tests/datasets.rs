@@ -168,7 +168,7 @@ fn hdf5_files_are_stored_to_the_pixel() {
     let error = failure(&setting, &write("odd.h5", &[5, 32, 12, 8], None), |o| o);
     assert!(error.contains("\"images\": the shape [5, 32, 12, 8]; expected [n, rows, columns]"), "{error}");
     let error = failure(&setting, &write("few.h5", &[4, 32, 32], None), |o| o);
-    assert!(error.contains("\"labels\": the shape [5]; expected [4], a label for each picture"), "{error}");
+    assert!(error.contains("\"labels\": the shape [5]; expected [4], a label for each image"), "{error}");
     hdf5::File::create(setting.path("none.h5")).unwrap().close().unwrap();
     let error = failure(&setting, &setting.path("none.h5"), |o| o);
     assert!(error.contains("expected the datasets \"images\" and \"labels\""), "{error}");

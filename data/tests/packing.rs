@@ -214,7 +214,7 @@ fn nothing_but_bad_pictures_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     for class in ["a", "b"] {
         fs::create_dir_all(folder.path().join("source").join(class)).unwrap();
-        fs::write(folder.path().join("source").join(class).join("x.txt"), "text").unwrap();
+        fs::write(folder.path().join("source").join(class).join("x.jpg"), "text").unwrap();
     }
     let options =
         PackOptions { max_bad: 9, ..PackOptions::new(folder.path().join("source"), folder.path().join("out")) };

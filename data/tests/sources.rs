@@ -54,6 +54,9 @@ fn a_class_table_numbers_the_classes() {
     let error = pack(&PackOptions { classes: table(&["ant", "bee"]), ..setting.options("two") }, |_| ()).unwrap_err();
     let expected = "/source/cow: the class \"cow\" is not among the given classes; remove or rename the folder";
     assert!(error.to_string().ends_with(expected), "{error}");
+    let named = PackOptions { class_names: table(&["a", "b", "c"]), ..setting.options("named") };
+    let error = pack(&named, |_| ()).unwrap_err().to_string();
+    assert!(error.starts_with("class_names: expected a source that only numbers its classes"), "{error}");
     // A single class is no mistake where the table has more.
     fs::remove_dir_all(setting.source().join("ant")).unwrap();
     fs::remove_dir_all(setting.source().join("bee")).unwrap();

@@ -16,10 +16,10 @@ pub struct HoldOut {
 
 impl HoldOut {
     pub(super) fn check(&self) -> Result<()> {
-        match self.fraction > 0.0 && self.fraction < 1.0 {
-            true => Ok(()),
-            false => Err(Error::option("val_fraction", "more than 0 and less than 1", self.fraction)),
+        if self.fraction > 0.0 && self.fraction < 1.0 {
+            return Ok(());
         }
+        Err(Error::option("val_fraction", "more than 0 and less than 1", self.fraction))
     }
 
     /// What says in words how the images were chosen.

@@ -18,7 +18,7 @@ pub struct PackOptions {
     pub source: PathBuf,
     /// What the source is; found by its content if it is not given.
     pub from: Option<SourceKind>,
-    /// Labels of pictures that come without: a CSV of files and labels, a list in the order of the pictures' names, or the
+    /// Labels of images that come without: a table of images and labels, a list in the order of the images' names, or the
     /// development kit of ILSVRC (a folder, its `.tar.gz`, or the ground truth with `meta.mat` beside it).
     pub labels: Option<PathBuf>,
     /// The column of images in `labels`, by its name or its number from 1 on; found by its name or content if it is not given.
@@ -28,9 +28,9 @@ pub struct PackOptions {
     pub label_column: Option<String>,
     /// Which part of a source that holds two.
     pub split: Split,
-    /// Names for classes that the source only numbers.
+    /// Names for classes that the source only numbers; or lines of a wnid and its words, which name classes that are wnids.
     pub class_names: Option<Vec<String>>,
-    /// Folder of the pack; made if it is missing.
+    /// Folder of the pack; made if it is missing. One that holds anything but a pack is refused.
     pub out: PathBuf,
     /// Side of the stored squares: the shorter side is resized to it, the centre kept. 1 to 4096.
     pub size: usize,

@@ -131,6 +131,11 @@ impl Numbers {
             (None, [only]) => {
                 Err(Error::source(root, format!("holds one class only, {only:?}; expected at least two")))
             }
+            (None, _) if reading.class_names.is_some() && reading.words.is_none() => {
+                let expected = "a source that only numbers its classes, or a wnid and its words a line";
+                let got = format!("names for {}, whose classes have names", root.display());
+                Err(Error::option("class_names", expected, got))
+            }
             (None, _) => {
                 let named = reading.words.map(|words| words.names(&found)).unwrap_or_else(|| found.clone());
                 Ok(Self::by(named, found.iter().map(String::as_str).zip(0..)))

@@ -37,13 +37,13 @@ pub enum SourceKind {
     ClassTars,
     /// A tar of class folders; with labels, a tar of pictures, as ILSVRC's validation set.
     Tar,
-    /// A folder of pictures with labels in a file.
+    /// A folder of images with labels in a file.
     Labelled,
-    /// A tar, or a folder of them, of pictures each with its `.cls`.
+    /// A tar, or a folder of them, of images each with its `.cls` or `.json`.
     WebDataset,
-    /// CIFAR-10 or CIFAR-100 in their binary form.
+    /// CIFAR-10 or CIFAR-100, binary or Python version: a folder, a file, or the archive that they are distributed as.
     Cifar,
-    /// MNIST's files, as they are or compressed by gzip.
+    /// MNIST's files and others of their form, as they are or compressed by gzip.
     Idx,
     /// An HDF5 file of `images` and `labels`.
     Hdf5,
