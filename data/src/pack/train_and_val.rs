@@ -79,7 +79,7 @@ fn of_one(options: &PackOptions, hold_out: HoldOut, mut progress: impl FnMut(Par
     let val_source = Source::part(&source, part(true), &hold_out.rule("val"));
     let train = pack_source(&train, &train_source, |state| progress(Part::Train, state))?;
     let val = pack_source(&val, &val_source, |state| progress(Part::Val, state))?;
-    Ok(TrainAndVal { train, val, notes: Vec::new() })
+    Ok(TrainAndVal { train, val, notes: source.notes().to_vec() })
 }
 
 /// The two sets of a folder.

@@ -169,11 +169,11 @@ impl Source {
         Self { side: Some(side), ..self }
     }
 
-    /// The images `indices` of a source; `rule` says in words how they were chosen.
+    /// The images `indices` of a source, without its notes; `rule` says in words how they were chosen.
     pub fn part(whole: &Arc<Self>, indices: Vec<usize>, rule: &str) -> Self {
         let catalogue = whole.catalogue.part(&indices, rule);
         let pictures = Box::new(Chosen { of: Arc::clone(whole), indices });
-        Self { catalogue, pictures, notes: whole.notes.clone(), side: whole.side }
+        Self { catalogue, pictures, notes: Vec::new(), side: whole.side }
     }
 
     /// The labelled names.

@@ -97,7 +97,7 @@ fn is_python_hundred(folder: &Path) -> Result<bool> {
 pub(super) fn parts(path: &Path) -> Result<Vec<Part>> {
     if path.is_dir() {
         let folder = folder_of(path)?.unwrap_or_else(|| path.to_path_buf());
-        return files_of(&folder, |name| is_of_cifar(name))?.iter().map(|path| whole(path)).collect();
+        return files_of(&folder, is_of_cifar)?.iter().map(|path| whole(path)).collect();
     }
     let start = Container::open(path)?.start(0)?;
     if start.starts_with(&GZIP) {

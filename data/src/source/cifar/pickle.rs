@@ -119,8 +119,8 @@ impl Machine<'_> {
         let code = self.take(1)?.start;
         match self.bytes[code] {
             b'.' => return Ok(false),
-            0x80 => drop(self.take(1)?),
-            0x95 => drop(self.take(8)?),
+            0x80 => self.skip(1)?,
+            0x95 => self.skip(8)?,
             b'(' => self.push(Value::Mark),
             b'N' => self.push(Value::None),
             0x88 => self.push(Value::Bool(true)),
@@ -135,7 +135,7 @@ impl Machine<'_> {
                 self.push(Value::Int(number.into()));
             }
             b'G' => {
-                self.take(8)?;
+                self.skip(8)?;
                 self.push(Value::None);
             }
             b'U' | b'C' | 0x8c => self.sized(1)?,
@@ -173,7 +173,7 @@ impl Machine<'_> {
                 self.push(Value::List(items));
             }
             b't' => {
-                let items = self.to_mark()?;
+                let items = self.since_mark()?;
                 self.push(Value::List(items));
             }
             b'a' => {
@@ -181,7 +181,7 @@ impl Machine<'_> {
                 self.extend(vec![item])?;
             }
             b'e' => {
-                let items = self.to_mark()?;
+                let items = self.since_mark()?;
                 self.extend(items)?;
             }
             b's' => {
@@ -190,7 +190,7 @@ impl Machine<'_> {
                 self.insert(&[key, value])?;
             }
             b'u' => {
-                let items = self.to_mark()?;
+                let items = self.since_mark()?;
                 self.insert(&items)?;
             }
             b'R' => {
@@ -225,6 +225,10 @@ impl Machine<'_> {
         Ok(range)
     }
 
+    fn skip(&mut self, count: usize) -> Result<()> {
+        self.take(count).map(|_| ())
+    }
+
     fn number(&mut self, count: usize) -> Result<u32> {
         let range = self.take(count)?;
         Ok(self.bytes[range].iter().rev().fold(0, |n, &b| n << 8 | u32::from(b)))
@@ -245,7 +249,7 @@ impl Machine<'_> {
 
     fn line(&mut self) -> Result<()> {
         let length = self.bytes[self.at..].iter().position(|&b| b == b'\n').ok_or_else(|| self.wrong())?;
-        self.take(length + 1).map(drop)
+        self.skip(length + 1)
     }
 
     fn push(&mut self, value: Value) {
@@ -262,7 +266,7 @@ impl Machine<'_> {
     }
 
     /// What was pushed since the last mark.
-    fn to_mark(&mut self) -> Result<Vec<At>> {
+    fn since_mark(&mut self) -> Result<Vec<At>> {
         let mark = self.stack.iter().rposition(|&at| matches!(self.values[at], Value::Mark));
         let items = self.stack.split_off(mark.ok_or_else(|| self.wrong())?);
         Ok(items[1..].to_vec())
