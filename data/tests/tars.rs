@@ -7,6 +7,7 @@ use std::path::Path;
 
 use alexnet_data::{Pack, PackOptions, PackReport, pack};
 use common::{Bytes, Setting, failure, jpeg, square, tar_of, write};
+use proptest::prelude::*;
 
 /// A member: its type, its name, what it links to, its bytes.
 struct Part<'a>(u8, &'a str, &'a str, Bytes);
@@ -288,4 +289,39 @@ fn two_sets_in_a_tar_are_no_classes() {
         .collect();
     let error = failure(&setting, &write(&setting, "both.tar", &tar_of(&both)), |o| o);
     assert!(error.contains("both.tar: holds train and val, two sets and not two classes; unpack it"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Whatever is changed, it ends in a pack or an error, never a panic.
+    #[test]
+    fn changed_headers_are_errors_or_read(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let setting = Setting::new();
+        let records = b"31 GNU.sparse.map=0,512,1024,4\n22 GNU.sparse.size=2048\n".to_vec();
+        let parts = [
+            Part(b'L', "././@LongLink", "", b"cat/long.jpg\0".to_vec()),
+            Part(b'0', "cat/x", "", vec![1; 30]),
+            Part(b'x', "PaxHeader", "", records),
+            Part(b'0', "dog/sparse.jpg", "", vec![2; 516]),
+            Part(b'1', "dog/hard.jpg", "cat/long.jpg", Bytes::new()),
+            Part(b'S', "dog/old.jpg", "", vec![3; 20]),
+        ];
+        let mut bytes = ended(blocks(&parts));
+        for (at, value) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        let source = write(&setting, "changed.tar", &bytes);
+        let options = PackOptions { size: 8, max_bad: 99, ..PackOptions::new(source, setting.path("changed.pack")) };
+        if let Err(error) = pack(&options, |_| ()) {
+            prop_assert!(!error.to_string().contains("panicked"), "{error}");
+        }
+    }
 }

@@ -7,7 +7,7 @@
 //! - An archive that is cut within a member is an error. One that ends after a whole member without the mark of the end
 //!   is read, and the user is told: nothing shows whether more is missing.
 //! - Archives that were joined (`cat a.tar b.tar`) are read to the end of the last.
-//! - Hidden and system names are left out ([`is_left_out`](super::is_left_out)).
+//! - Hidden and system names are left out ([`is_left_out`]).
 
 mod container;
 mod extended;

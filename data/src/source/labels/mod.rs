@@ -128,6 +128,13 @@ impl LabelFile {
             );
             return Err(Error::source(&self.path, what));
         }
+        let number = |(_, line): &(u64, &str)| line.parse::<u64>().ok();
+        let first = number(&lines[0]).filter(|&first| first <= 1 && lines.len() >= 3);
+        if first.is_some_and(|first| (first..).zip(lines).all(|(expected, line)| number(line) == Some(expected))) {
+            let what =
+                "only numbers its lines, it holds no labels; expected a label a line in the order of the images' names";
+            return Err(Error::source(&self.path, what));
+        }
         let labels = self.in_order(root, images.names(), lines.iter().map(|(_, line)| (*line).to_string()))?;
         Ok(Found { labels, classes: None, notes: Vec::new() })
     }

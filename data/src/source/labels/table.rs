@@ -105,11 +105,12 @@ pub(super) fn numbered_lines(text: &str) -> impl Iterator<Item = (u64, &str)> {
     lines.skip_while(|(_, line)| line.starts_with('#'))
 }
 
-/// The number of lines of the comments at the top, and what follows them.
+/// The number of lines of the comments at the top, of empty lines too, and what follows them.
 fn without_comments(text: &str) -> (u64, &str) {
     let mut rest = text;
     let mut lines = 0;
-    while rest.starts_with('#') || rest.starts_with(['\n', '\r']) {
+    // Excel's `sep=;` is none of the table.
+    while rest.starts_with(['#', '\n', '\r']) || rest.starts_with("sep=") {
         rest = rest.split_once('\n').map_or("", |(_, after)| after);
         lines += 1;
     }
@@ -149,6 +150,7 @@ mod tests {
         assert_eq!(rows("a.jpg\t0,5\tx\r\nb.jpg\t1,5\ty\r\n"), expected);
         assert_eq!(rows("a.jpg,\"0,5\",x\n\nb.jpg,\"1,5\",y\n"), expected);
         assert_eq!(rows("# about\n\na.jpg ,\"the \"\"cat\"\"\"\n"), [["a.jpg", "the \"cat\""]]);
+        assert_eq!(rows("sep=;\na.jpg;x\nb.jpg;y\n"), [["a.jpg", "x"], ["b.jpg", "y"]]);
         // A separator within labels does not stand in every row.
         assert_eq!(rows("f,l\na.jpg,x;y\n"), [["f", "l"], ["a.jpg", "x;y"]]);
         assert_eq!(rows("a.jpg\ttench, Tinca\nb.jpg\tcat, cat\n")[0], ["a.jpg", "tench, Tinca"]);
