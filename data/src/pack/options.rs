@@ -1,8 +1,11 @@
 //! What to pack and what came of it.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use tensor::regular_file;
 
 use super::bad::Refused;
 use crate::error::{Error, Result};
@@ -80,6 +83,9 @@ impl PackOptions {
         if self.classes.as_ref().is_some_and(Vec::is_empty) {
             return Err(Error::option("classes", "at least one class", "none"));
         }
+        for path in [Some(&self.source), self.labels.as_ref()].into_iter().flatten() {
+            check_input(path)?;
+        }
         self.check_out()
     }
 
@@ -107,6 +113,15 @@ impl PackOptions {
 
     pub(super) fn is_cancelled(&self) -> bool {
         self.cancel.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+}
+
+/// A folder or a file: a pipe would be waited for, a device read, without end.
+fn check_input(path: &Path) -> Result<()> {
+    let fail = || Error::io(path, "cannot be read");
+    match fs::metadata(path).map_err(fail())?.is_dir() {
+        true => Ok(()),
+        false => regular_file::check(path).map_err(fail()),
     }
 }
 

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use tar::EntryType;
+use tensor::printable;
 
 use super::{Catalogue, Content, Pictures};
 use crate::error::{BadPicture, Error, Result};
@@ -138,6 +139,8 @@ pub(super) fn visit(
     let mut archive = tar::Archive::new(Section { file, range: range.clone(), at: range.start, last: 0, zeros: false });
     let mut before = String::from("the beginning");
     let damaged = |at: u64, before: &str, e: io::Error| {
+        // Of a damaged header the parser's message holds all bytes.
+        let e = printable::brief(&e.to_string(), 200);
         Error::source(&file.path, format!("{what}damaged near offset {at}, after {before}: {e}; copy it again"))
     };
     let entries = archive.entries_with_seek().map_err(|e| damaged(range.start, &before, e))?;
@@ -248,7 +251,13 @@ impl Pictures for Places {
             return only.picture(offset, length).map(Content::File);
         }
         let path = &self.files[self.firsts.partition_point(|&first| first <= index) - 1];
-        let opened = Container::open(path).map_err(|e| BadPicture::Unreadable(io::Error::other(e.to_string())))?;
+        let unreadable = |e: Error| match e {
+            Error::Io { source, .. } => {
+                BadPicture::Unreadable(io::Error::new(source.kind(), format!("{}: {source}", path.display())))
+            }
+            other => BadPicture::Unreadable(io::Error::other(other.to_string())),
+        };
+        let opened = Container::open(path).map_err(unreadable)?;
         opened.picture(offset, length).map(Content::File)
     }
 }

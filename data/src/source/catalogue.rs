@@ -1,6 +1,7 @@
 //! The labelled names of a source's pictures.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -10,12 +11,14 @@ use crate::error::{Error, Result};
 /// Beyond this a label is taken for a mistake.
 const MAX_CLASSES: u64 = 1 << 20;
 
-/// Names and labels of pictures in a fixed order: about 20 bytes a picture, and its name.
+/// Names and labels of pictures in a fixed order: about 28 bytes a picture, and its name.
 #[derive(Debug)]
 pub(crate) struct Catalogue {
     classes: Vec<String>,
     names: Names,
     labels: Vec<u32>,
+    /// Bytes of each file.
+    lengths: Vec<u64>,
     fingerprint: String,
 }
 
@@ -44,6 +47,15 @@ impl Catalogue {
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
+
+    /// The same of some of the images alone.
+    pub fn fingerprint_of(&self, images: Range<usize>) -> String {
+        let mut digest = begin(&self.classes);
+        for index in images {
+            feed_record(&mut digest, self.name(index), self.lengths[index], self.labels[index]);
+        }
+        end(digest)
+    }
 }
 
 /// A catalogue in the making.
@@ -51,31 +63,47 @@ pub(super) struct Lister {
     classes: Vec<String>,
     names: Names,
     labels: Vec<u32>,
+    lengths: Vec<u64>,
     digest: Sha256,
 }
 
 impl Lister {
     pub fn new(classes: Vec<String>) -> Self {
-        let mut digest = Sha256::new();
-        for class in &classes {
-            feed(&mut digest, class.as_bytes());
-        }
-        Self { classes, names: Names::default(), labels: Vec::new(), digest }
+        let digest = begin(&classes);
+        Self { classes, names: Names::default(), labels: Vec::new(), lengths: Vec::new(), digest }
     }
 
     /// Adds a picture; `length` is of its file, or anything else that tells it from another of the same name.
     pub fn push(&mut self, name: &[u8], length: u64, label: u32) {
-        feed(&mut self.digest, name);
-        self.digest.update(length.to_le_bytes());
-        self.digest.update(label.to_le_bytes());
+        feed_record(&mut self.digest, name, length, label);
         self.names.push(name);
         self.labels.push(label);
+        self.lengths.push(length);
     }
 
     pub fn finish(self) -> Catalogue {
-        let fingerprint = hex(&self.digest.finalize()[..16]);
-        Catalogue { classes: self.classes, names: self.names, labels: self.labels, fingerprint }
+        let Self { classes, names, labels, lengths, digest } = self;
+        Catalogue { classes, names, labels, lengths, fingerprint: end(digest) }
     }
+}
+
+/// A fingerprint begins with the classes.
+fn begin(classes: &[String]) -> Sha256 {
+    let mut digest = Sha256::new();
+    for class in classes {
+        feed(&mut digest, class.as_bytes());
+    }
+    digest
+}
+
+fn feed_record(digest: &mut Sha256, name: &[u8], length: u64, label: u32) {
+    feed(digest, name);
+    digest.update(length.to_le_bytes());
+    digest.update(label.to_le_bytes());
+}
+
+fn end(digest: Sha256) -> String {
+    hex(&digest.finalize()[..16])
 }
 
 /// Length first, so that no two lists of parts give the same bytes.
