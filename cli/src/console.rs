@@ -1,4 +1,6 @@
-//! What the user sees: results on standard output, everything else on standard error.
+//! What the user sees: results on standard output, everything else on standard error. Names from outside may hold control
+//! characters, which would give the terminal orders: they are written out here, for all that is printed but JSON, which has
+//! its own way to write them.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -6,6 +8,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use tensor::printable;
 
 use crate::failure::{Failure, Result};
 
@@ -14,6 +17,10 @@ use crate::failure::{Failure, Result};
 /// # Errors
 /// [`Failure::Closed`] when nobody reads it any more.
 pub fn print(text: &str) -> Result<()> {
+    print_raw(&printable::lines(text))
+}
+
+fn print_raw(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()).map_err(|e| {
         if e.kind() == io::ErrorKind::BrokenPipe {
@@ -26,7 +33,7 @@ pub fn print(text: &str) -> Result<()> {
 /// Writes a result as JSON to standard output.
 pub fn print_json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Failure::Failed(format!("cannot write JSON: {e}")))?;
-    print(&text)
+    print_raw(&text)
 }
 
 /// So many of something, in words.
@@ -34,9 +41,9 @@ pub fn count(n: u64, unit: &str) -> String {
     format!("{n} {unit}{}", if n == 1 { "" } else { "s" })
 }
 
-/// Tells the user something beside the result.
+/// Tells the user something beside the result. Where standard error is closed as well there is nobody to tell.
 pub fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", printable::lines(text));
 }
 
 /// A bar with rate and time left on a terminal; nothing elsewhere.
@@ -96,13 +103,15 @@ impl Bar {
     }
 }
 
-/// Lays out rows in columns; the first is aligned left, the others right.
+/// Lays out rows in columns; the first is aligned left, the others right. Control characters are written out.
 pub fn table(rows: &[Vec<String>]) -> String {
+    let printable = |row: &Vec<String>| row.iter().map(|cell| printable::name(cell).into_owned()).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(printable).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         let mut line = String::new();
         for (c, cell) in row.iter().enumerate() {
             let width = widths[c];

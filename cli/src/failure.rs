@@ -1,7 +1,8 @@
 //! How a command ends when it does not end well: one message, one exit code.
 
-use std::io;
 use std::process::ExitCode;
+
+use crate::console::note;
 
 /// Why a command ended.
 #[derive(Debug)]
@@ -28,8 +29,7 @@ impl Failure {
             Self::Stopped { signal, message } => (message, 128u8.wrapping_add(signal as u8)),
             Self::Closed => return ExitCode::SUCCESS,
         };
-        // Standard error may be closed as well: then there is nobody to tell.
-        let _ = io::Write::write_all(&mut io::stderr(), format!("{message}\n").as_bytes());
+        note(&message);
         ExitCode::from(code)
     }
 }

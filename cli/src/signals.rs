@@ -1,4 +1,4 @@
-//! Ctrl-C and the polite kill: the first asks for a clean end, a later one ends at once.
+//! Ctrl-C, the polite kill and a terminal that is closed: the first asks for a clean end, a later one ends at once.
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level;
@@ -20,12 +20,38 @@ pub fn survive_file_size_limit() -> Result<()> {
     Ok(())
 }
 
-/// A flag that SIGINT and SIGTERM raise with their number.
+/// The signals that ask for an end. `nohup` has SIGHUP ignored, and so it stays.
+fn asking() -> Vec<i32> {
+    let mut signals = vec![SIGINT, SIGTERM];
+    #[cfg(unix)]
+    if !is_ignored(libc::SIGHUP) {
+        signals.push(libc::SIGHUP);
+    }
+    signals
+}
+
+#[cfg(unix)]
+fn is_ignored(signal: i32) -> bool {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: without a new action this only writes the present one, to a place of its type; all-zero is a valid one.
+    let action = unsafe {
+        libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr());
+        action.assume_init()
+    };
+    action.sa_sigaction == libc::SIG_IGN
+}
+
+/// Ends the process as `signal` asks, where there is nothing to be saved.
+pub fn end_at_once(signal: usize) -> ! {
+    low_level::exit(128i32.wrapping_add(signal as i32))
+}
+
+/// A flag that SIGINT, SIGTERM and SIGHUP raise with their number.
 pub fn stop_on_signals() -> Result<Stop> {
     const NONE: u64 = u64::MAX;
     let stop = Stop::default();
     let (begun, first) = (Instant::now(), Arc::new(AtomicU64::new(NONE)));
-    for signal in [SIGINT, SIGTERM] {
+    for signal in asking() {
         let (flag, first) = (stop.flag(), Arc::clone(&first));
         let handle = move || {
             let now = begun.elapsed().as_millis() as u64;

@@ -19,7 +19,6 @@ const CHECKPOINT: Job = Job {
     again: None,
     files: &["run/run.toml", "run/model.toml", "run/checkpoints/step-000000009.h5"],
     noted: &["run/best.toml", "run/checkpoints/step-000000003.h5", "run/checkpoints/step-000000006.h5"],
-    tidies: true,
 };
 
 /// A run from its first file on, with the best checkpoint.
@@ -44,7 +43,6 @@ const RUN: Job = Job {
     again: Some(&["train", "--out", "run", "--resume", "--epochs", "1"]),
     files: &["run/run.toml", "run/model.toml", "run/checkpoints/step-000000003.h5"],
     noted: &["run/best.toml"],
-    tidies: true,
 };
 
 const HDF5: Job = Job {
@@ -54,7 +52,6 @@ const HDF5: Job = Job {
     again: None,
     files: &["out.h5"],
     noted: &[],
-    tidies: false,
 };
 
 const SAFETENSORS: Job = Job {
@@ -64,7 +61,6 @@ const SAFETENSORS: Job = Job {
     again: None,
     files: &["out.safetensors"],
     noted: &[],
-    tidies: false,
 };
 
 const RAW: Job = Job {
@@ -74,7 +70,6 @@ const RAW: Job = Job {
     again: None,
     files: &["out/pack.h5", "out/shard-00000.h5"],
     noted: &[],
-    tidies: true,
 };
 
 const RAW_SHARDS: Job = Job {
@@ -84,7 +79,6 @@ const RAW_SHARDS: Job = Job {
     again: None,
     files: &["out/pack.h5", "out/shard-00000.h5", "out/shard-00001.h5"],
     noted: &[],
-    tidies: true,
 };
 
 const JPEG: Job = Job {
@@ -94,7 +88,6 @@ const JPEG: Job = Job {
     again: None,
     files: &["out/pack.h5", "out/shard-00000.h5"],
     noted: &[],
-    tidies: true,
 };
 
 const JPEG_SHARDS: Job = Job {
@@ -104,7 +97,6 @@ const JPEG_SHARDS: Job = Job {
     again: None,
     files: &["out/pack.h5", "out/shard-00000.h5", "out/shard-00001.h5"],
     noted: &[],
-    tidies: true,
 };
 
 const FAULTS: [Fault; 4] = [Fault::Error("EIO"), Fault::Error("ENOSPC"), Fault::Error("EPERM"), Fault::Kill];

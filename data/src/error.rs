@@ -45,10 +45,25 @@ pub enum Error {
         /// Why.
         reason: BadPicture,
     },
+    /// The system could not read an image while packing, which says nothing of the image: it is not left out.
+    #[error(
+        "{}: {name}: cannot be read: {source}; the image is not left out for that: mend the cause, or remove the file, and \
+         run the same command again; finished shards are kept",
+        path.display()
+    )]
+    Unreadable {
+        /// The source.
+        path: PathBuf,
+        /// The image's name within the source.
+        name: String,
+        /// The system's reason, after some tries.
+        source: std::io::Error,
+    },
     /// More pictures were bad than allowed; all are listed.
     #[error(
         "{bad} of {total} pictures cannot be used, {allowed} are allowed; all are listed in {}, the first is {first}; \
-         repair or remove them, or allow more",
+         repair them, or leave them out by allowing so many, and run the same command again: only shards with repaired \
+         images are packed again",
         list.display()
     )]
     TooManyBad {
@@ -70,7 +85,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A folder holds (part of) a pack of something else.
-    #[error("{}: holds {found}, expected {expected}; choose another folder, or delete what is in this one", path.display())]
+    #[error("{}: holds {found}, expected {expected}; {advice}", path.display())]
     OtherPack {
         /// The folder or shard.
         path: PathBuf,
@@ -78,6 +93,8 @@ pub enum Error {
         expected: String,
         /// What is there.
         found: String,
+        /// What to do.
+        advice: &'static str,
     },
     /// Packing was asked to stop; finished shards are kept.
     #[error("{}: stopped after {done} of {total} pictures; run the same command again to go on", path.display())]
@@ -171,12 +188,9 @@ impl Error {
 
     /// What the HDF5 library says; where the system refused, what the system says.
     pub(crate) fn hdf5(path: &Path, what: &'static str) -> impl Fn(hdf5::Error) -> Self {
-        move |error| {
-            let reason = error.to_string().replace('\n', " ");
-            match system_error(&reason) {
-                Some(source) => Self::io(path, what)(source),
-                None => Self::Hdf5 { path: path.to_path_buf(), what, reason },
-            }
+        move |error| match system_error(&error.to_string()) {
+            Some(error) => Self::io(path, what)(error),
+            None => Self::Hdf5 { path: path.to_path_buf(), what, reason: one_line(&error) },
         }
     }
 
@@ -185,10 +199,14 @@ impl Error {
     }
 }
 
-/// The system's error in the HDF5 library's words, if there is one.
+fn one_line(error: &hdf5::Error) -> String {
+    error.to_string().replace('\n', " ")
+}
+
+/// The system's error behind words of the HDF5 library's, if the system refused.
 pub(crate) fn system_error(words: &str) -> Option<std::io::Error> {
-    let (_, rest) = words.split_once("errno = ")?;
-    let code = rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
+    let (_, after) = words.split_once("errno = ")?;
+    let code = after.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
     (code != 0).then(|| std::io::Error::from_raw_os_error(code))
 }
 
@@ -199,7 +217,7 @@ pub enum BadPicture {
     /// A file of no bytes.
     #[error("empty file")]
     Empty,
-    /// The file cannot be read at all.
+    /// The system cannot read the file, which says nothing of the image: packing stops, and never stores this reason.
     #[error("cannot be read: {0}")]
     Unreadable(std::io::Error),
     /// The content is no picture: text, a web page, anything else.
@@ -243,4 +261,14 @@ pub enum BadPicture {
     /// The decoder failed on it: a fault of the decoder.
     #[error("the decoder failed: {0}")]
     DecoderPanic(String),
+}
+
+impl BadPicture {
+    /// Why an image of an HDF5 file cannot be had: the system refused to read, or the content is damaged.
+    pub(crate) fn hdf5(error: &hdf5::Error) -> Self {
+        match system_error(&error.to_string()) {
+            Some(error) => Self::Unreadable(error),
+            None => Self::Damaged(one_line(error)),
+        }
+    }
 }

@@ -121,6 +121,10 @@ fn a_folder_with_another_pack_is_refused() {
     refused(&PackOptions { storage: Storage::JPEG, ..setting.options("out") }, "expected pictures with size 32, jpeg");
     fs::copy(setting.source().join("ant/000.png"), setting.source().join("ant/new.png")).unwrap();
     refused(&setting.options("out"), "another or changed source");
+    refused(
+        &setting.options("out"),
+        "delete this file and run the same command again: shards of unchanged images are kept",
+    );
     // The same of a pack that is not complete.
     fs::remove_file(setting.path("out/pack.h5")).unwrap();
     refused(&setting.options("out"), "another or changed source");
@@ -178,7 +182,8 @@ fn bad_pictures_are_listed_all_of_them() {
         error.to_string(),
         format!(
             "3 of 26 pictures cannot be used, 2 are allowed; all are listed in {}, the first is \
-             ant/a, \"quoted\".jpg: not a picture: a text file; repair or remove them, or allow more",
+             ant/a, \"quoted\".jpg: not a picture: a text file; repair them, or leave them out by allowing so \
+             many, and run the same command again: only shards with repaired images are packed again",
             csv.display()
         )
     );

@@ -147,8 +147,8 @@ fn text_and_back_is_the_same_network() {
         assert_eq!(Model::parse(&text, "again").unwrap(), model, "{text}");
     }
     let every_kind = r#"
-        name = "odd \"names\"\n"
-        about = "x"
+        name = "Réseau (5)"
+        about = "odd \"words\"\n\u001b[2J"
         classes = 4
         input = { size = 40, crop = 20, channels = "bgr", scale = 0.5, mean = [1, 2.5, 3], deviation = [1, 1e-3, 2] }
         layer = [
@@ -279,6 +279,44 @@ fn classes_and_dropout_can_be_set() {
     assert!(error.contains("did you mean \"conv1\""), "{error}");
 }
 
+/// Runs make folders of a network's name: it is no path, and gives a terminal no orders.
+#[test]
+fn a_networks_name_is_no_path() {
+    let named = |name: &str| {
+        let text = Model::preset_text("linear").unwrap().replace("name = \"linear\"", &format!("name = {name}"));
+        Model::parse(&text, "net.toml").map(|model| model.name).map_err(|error| error.to_string())
+    };
+    let long = format!("\"{}\"", "x".repeat(61));
+    for name in [
+        "\"../../up\"",
+        "\"/etc\"",
+        "\"a/b\"",
+        "'a\\b'",
+        "\"..\"",
+        "\".hidden\"",
+        "\"\"",
+        "\" x\"",
+        "\"-x\"",
+        "\"a\\u001b[2J\"",
+        "\"a\\nb\"",
+        "\"a\\u202eb\"",
+        long.as_str(),
+    ] {
+        let error = named(name).unwrap_err();
+        assert!(error.starts_with("net.toml: \"name\" must be a text of 1 to 60 letters"), "{name}: {error}");
+        assert!(!error.contains('\u{1b}') && !error.contains('\n'), "{error:?}");
+    }
+    for name in ["one-weird-trick", "net_2.b", "Réseau (5)", "_", &"x".repeat(60)] {
+        assert_eq!(named(&format!("\"{name}\"")).unwrap(), name);
+    }
+    // Without a name it has its file's.
+    let nameless = Model::preset_text("linear").unwrap().replace("name = \"linear\"", "");
+    let name = |origin: &str| Model::parse(&nameless, origin).unwrap().name;
+    assert_eq!(name("models/small.toml"), "small.toml");
+    assert_eq!(name("../.\x1bsmall"), "small");
+    assert_eq!(name("../.."), "network");
+}
+
 #[test]
 fn names_and_paths() {
     let error = Model::load("papr").unwrap_err();
@@ -289,7 +327,12 @@ fn names_and_paths() {
     assert_eq!(Model::load(path.to_str().unwrap()).unwrap(), Model::preset("linear").unwrap());
     std::fs::write(&path, [0xff, 0xfe, 0]).unwrap();
     let error = Model::load(path.to_str().unwrap()).unwrap_err().to_string();
-    assert!(error.contains("small.toml") && error.contains("not text"), "{error}");
+    assert!(error.contains("small.toml") && error.contains("expected text in UTF-8"), "{error}");
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(5 << 20).unwrap();
+    let error = Model::load(path.to_str().unwrap()).unwrap_err().to_string();
+    assert!(error.contains("small.toml") && error.contains("at most 4 MiB"), "{error}");
+    let error = Model::load(folder.path().to_str().unwrap()).unwrap_err().to_string();
+    assert!(error.ends_with("expected a file, found a folder"), "{error}");
     let error = Model::load(folder.path().join("none.toml").to_str().unwrap()).unwrap_err();
     assert!(matches!(error, Error::File { .. }), "{error}");
 }

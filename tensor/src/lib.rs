@@ -13,11 +13,14 @@ pub mod cpu;
 mod element;
 mod error;
 pub mod file;
+pub mod folder;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod ops;
 pub mod plan;
+pub mod printable;
 pub mod random;
+pub mod regular_file;
 mod tensor;
 pub mod timed;
 

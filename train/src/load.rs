@@ -1,5 +1,6 @@
 //! Finding weights: in a file, a checkpoint, or a run's newest checkpoint.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use data::Views;
@@ -27,7 +28,8 @@ pub struct Loaded {
 /// # Errors
 /// [`Error::File`] or [`Error::Layers`] that names the file and what is wrong with it.
 pub fn weights(path: &Path, model: Option<&Model>, warn: &mut dyn FnMut(String)) -> Result<Loaded> {
-    if path.is_dir() {
+    let metadata = fs::metadata(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
+    if metadata.is_dir() {
         let (path, checkpoint) = newest_checkpoint(path, warn)?
             .ok_or_else(|| Error::file(path, "holds no checkpoint yet: train further, or name a weights file"))?;
         return Ok(Loaded { path, weights: checkpoint.weights });
@@ -48,7 +50,8 @@ pub fn weights(path: &Path, model: Option<&Model>, warn: &mut dyn FnMut(String))
 /// [`Error::File`] if `folder` is no run, if there are checkpoints and all are damaged, or if the system cannot read one,
 /// which may be as good as ever when the cause is gone.
 pub fn newest_checkpoint(folder: &Path, warn: &mut dyn FnMut(String)) -> Result<Option<(PathBuf, Checkpoint)>> {
-    if !folder.join("run.toml").is_file() {
+    let settings = folder.join("run.toml");
+    if !settings.try_exists().map_err(|e| Error::file(&settings, format!("cannot be looked at: {e}")))? {
         return Err(Error::file(folder, "is a folder but not a run (no run.toml)"));
     }
     let mut last = None;

@@ -1,10 +1,11 @@
 //! Logs of one JSON object a line, appended as they happen.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tensor::regular_file;
 
 use crate::{Error, Result};
 
@@ -88,8 +89,15 @@ impl Log {
 
 /// Reads a log's lines; one cut short by a crash is passed over.
 pub fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>> {
-    let text = fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
+    let text = text(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
     Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
+/// All of a log, which may be long; a byte that is damaged spoils its line only.
+fn text(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    regular_file::open(path)?.read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[derive(Deserialize)]
@@ -98,9 +106,11 @@ struct Numbered {
 }
 
 fn drop_after(path: &Path, last_step: u64) -> Result<()> {
-    let text = match fs::read_to_string(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        other => other.map_err(|e| Error::file(path, format!("cannot be read: {e}")))?,
+    let text = match text(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        text => {
+            text.map_err(|e| Error::file(path, format!("cannot be read: {e}; move it away to go on without it")))?
+        }
     };
     let keep = |line: &&str| serde_json::from_str::<Numbered>(line).is_ok_and(|n| n.step <= last_step);
     let mut kept: String = text.lines().filter(keep).collect::<Vec<_>>().join("\n");

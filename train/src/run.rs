@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use layers::Model;
 use serde::{Deserialize, Serialize};
+use tensor::regular_file;
 
 use crate::{Config, Error, Result};
 
@@ -36,10 +37,10 @@ impl Run {
     pub fn create(folder: &Path, config: &Config, model: &Model) -> Result<Self> {
         check_unused(folder)?;
         let checkpoints = folder.join("checkpoints");
-        fs::create_dir_all(&checkpoints)
+        tensor::folder::create_all(&checkpoints)
             .map_err(|e| Error::file(folder, format!("cannot make the run's folder: {e}; choose another --out")))?;
         let run = Self::locked(folder)?;
-        if folder.join("run.toml").exists() {
+        if exists(&folder.join("run.toml"))? {
             return Err(Error::file(folder, "holds a run already; go on with --resume, or choose another --out"));
         }
         write_text(&folder.join("model.toml"), &model.to_toml())?;
@@ -53,7 +54,7 @@ impl Run {
     /// # Errors
     /// [`Error::File`] if there is no run, or another process holds it.
     pub fn open(folder: &Path) -> Result<Self> {
-        if !folder.join("run.toml").is_file() {
+        if !exists(&folder.join("run.toml"))? {
             return Err(Error::file(folder, "holds no run to resume (no run.toml); start one without --resume"));
         }
         Self::locked(folder)
@@ -170,7 +171,7 @@ pub fn model(folder: &Path) -> Result<Model> {
 
 /// Which checkpoint of the run in `folder` validated best.
 pub fn best(folder: &Path) -> Option<Best> {
-    toml::from_str(&fs::read_to_string(folder.join("best.toml")).ok()?).ok()
+    toml::from_str(&regular_file::read_text(&folder.join("best.toml")).ok()?).ok()
 }
 
 /// The checkpoints in a run's folder with their steps, oldest first.
@@ -194,8 +195,13 @@ pub fn step_of(checkpoint: &Path) -> Option<u64> {
     checkpoint.file_name()?.to_str()?.strip_prefix("step-")?.strip_suffix(".h5")?.parse().ok()
 }
 
+/// What the system does not let one see is an error, not missing.
+fn exists(path: &Path) -> Result<bool> {
+    path.try_exists().map_err(|e| Error::file(path, format!("cannot be looked at: {e}")))
+}
+
 fn read_text(path: &Path) -> Result<String> {
-    fs::read_to_string(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))
+    regular_file::read_text(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))
 }
 
 fn write_text(path: &Path, text: &str) -> Result<()> {

@@ -1,6 +1,5 @@
 //! `alexnet demo`: from drawing pictures to showing what a network learned of them, by the commands' own code.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,6 +22,7 @@ use super::pack;
 use super::train::{self as train_command, Start};
 use crate::args::Demo;
 use crate::console::{note, percent, print, table};
+use crate::demo::folder::DemoFolder;
 use crate::demo::{MODEL, draw};
 use crate::failure::{Failure, Result};
 use crate::signals::stop_on_signals;
@@ -36,19 +36,31 @@ const LINEAR_EPOCHS: i64 = 10;
 pub fn run(args: &Demo) -> Result<()> {
     let begun = Instant::now();
     let stop = stop_on_signals()?;
-    check_empty(&args.out)?;
+    DemoFolder::check(args)?;
     let threads = args.place.threads.unwrap_or_else(device::all_threads);
     let opened = device::open(&args.place.device, &args.place.precision, threads, Algorithms::default())?;
     let name = opened.name.clone();
-    fs::create_dir_all(&args.out).map_err(|e| failed(&args.out, &e))?;
-    let drawn = opened.run(Whole { args, threads, device: name, stop })?;
+    let folder = DemoFolder::open(args)?;
+    let drawn = opened.run(Whole { args, folder, threads, device: name, stop }).map_err(goes_on)?;
     note(&closing(&args.out, &drawn, begun));
     Ok(())
+}
+
+/// Says of a demo that was stopped how to go on.
+fn goes_on(failure: Failure) -> Failure {
+    const HOW: &str = "; the same command goes on where this ended";
+    match failure {
+        Failure::Stopped { signal, message } if !message.ends_with(HOW) => {
+            Failure::Stopped { signal, message: message + HOW }
+        }
+        other => other,
+    }
 }
 
 /// All of the demo: it gives the pictures drawn of what was learned.
 struct Whole<'a> {
     args: &'a Demo,
+    folder: DemoFolder,
     threads: usize,
     device: String,
     stop: Stop,
@@ -62,9 +74,7 @@ impl Work for Whole<'_> {
         let (out, threads) = (&args.out, *threads);
 
         note("1/5 drawing pictures of ten kinds");
-        let pictures = out.join("pictures");
-        draw::draw_dataset(&pictures, args.seed, TRAIN_PER_CLASS, VAL_PER_CLASS, draw::SIZE)
-            .map_err(|e| Failure::Failed(e.to_string()))?;
+        let pictures = self.folder.make("pictures", |part| draw_images(part, args.seed, stop))?;
 
         note("2/5 packing them");
         let packs =
@@ -76,7 +86,7 @@ impl Work for Whole<'_> {
         let linear = self.train(&device, "linear", linear, &packs)?;
         note("4/5 training a small AlexNet");
         let model = Model::parse(MODEL, "demo")?;
-        fs::write(out.join("model.toml"), MODEL).map_err(|e| failed(&out.join("model.toml"), &e))?;
+        tensor::file::replace_bytes(&out.join("model.toml"), MODEL.as_bytes())?;
         let network = self.train(&device, "network", model, &packs)?;
 
         note("5/5 testing both and drawing what was learned");
@@ -93,6 +103,7 @@ impl Work for Whole<'_> {
 }
 
 impl Whole<'_> {
+    /// Trains a network in the folder `name`, or goes on where an earlier demo was stopped.
     fn train<B: Backend<Elem = f32>>(
         &self,
         device: &B,
@@ -100,7 +111,31 @@ impl Whole<'_> {
         model: Model,
         packs: &[PathBuf; 2],
     ) -> Result<Trainer<B>> {
-        let Self { args, threads, stop, .. } = self;
+        let mut trainer = match self.folder.has(&format!("{name}/run.toml"))? {
+            true => self.resume(device, name, packs)?,
+            false => self.start(device, name, model, packs)?,
+        };
+        train_command::train(&mut trainer, &self.stop, None)?;
+        Ok(trainer)
+    }
+
+    fn resume<B: Backend<Elem = f32>>(&self, device: &B, name: &str, packs: &[PathBuf; 2]) -> Result<Trainer<B>> {
+        train_command::go_on(device, &self.args.out.join(name), |config| {
+            config.data.train.clone_from(&packs[0]);
+            config.data.val = Some(packs[1].clone());
+            config.run.threads = self.threads;
+            config.run.device.clone_from(&self.device);
+        })
+    }
+
+    fn start<B: Backend<Elem = f32>>(
+        &self,
+        device: &B,
+        name: &str,
+        model: Model,
+        packs: &[PathBuf; 2],
+    ) -> Result<Trainer<B>> {
+        let Self { args, threads, .. } = self;
         let text = |path: &Path| Value::String(path.display().to_string());
         let number = |n: u64| Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
         let settings = [
@@ -114,18 +149,16 @@ impl Whole<'_> {
         let mut layers = vec![(model.name.clone(), model.train.clone())];
         layers.extend(settings.map(|table| ("demo".to_string(), table)));
         let config = Config::from_layers(&layers)?;
-        let mut trainer = Start::prepare(config, model, Some(&args.out.join(name)))?.begin(device)?;
-        train_command::train(&mut trainer, stop, None)?;
-        Ok(trainer)
+        Start::prepare(config, model, Some(&args.out.join(name)))?.begin(device)
     }
 }
 
-fn check_empty(out: &Path) -> Result<()> {
-    let filled = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
-    if filled {
-        return Err(Failure::Failed(format!("{}: is not empty; remove it, or choose another --out", out.display())));
-    }
-    Ok(())
+fn draw_images(folder: &Path, seed: u64, stop: &Stop) -> Result<()> {
+    let is_stopped = || stop.requested().is_some();
+    let drawn = draw::draw_dataset(folder, seed, TRAIN_PER_CLASS, VAL_PER_CLASS, draw::SIZE, &is_stopped);
+    // Says which signal it was, where it was one.
+    stop.check()?;
+    drawn.map(|_| ()).map_err(|e| Failure::Failed(e.to_string()))
 }
 
 fn pack_demo(args: &Demo, threads: usize, pictures: &Path, part: &str, stop: &Stop) -> Result<PathBuf> {
@@ -218,8 +251,4 @@ fn closing(out: &Path, drawn: &[PathBuf], begun: Instant) -> String {
         list.join("\n"),
         size = draw::SIZE,
     )
-}
-
-fn failed(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::Failed(format!("{}: {error}", path.display()))
 }

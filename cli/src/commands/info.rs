@@ -1,8 +1,10 @@
 //! `alexnet info`.
 
+use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use tensor::printable;
 use train::checkpoint::Checkpoint;
 use train::{load, run as run_folder};
 
@@ -14,15 +16,29 @@ use crate::failure::{Failure, Result};
 pub fn run(args: &Info) -> Result<()> {
     let (text, json) = match args.path.as_deref() {
         None => machine(),
-        Some(path) if path.join("pack.h5").is_file() => pack(path)?,
-        Some(path) if path.join("run.toml").is_file() => run_of(path)?,
-        Some(path) if path.is_dir() => {
+        Some(path) if !is_folder(path)? => weights(path)?,
+        Some(path) if exists(&path.join("pack.h5"))? => pack(path)?,
+        Some(path) if exists(&path.join("run.toml"))? => run_of(path)?,
+        Some(path) => {
             let what = "is neither a pack (no pack.h5) nor a run (no run.toml)";
             return Err(Failure::Failed(format!("{}: {what}", path.display())));
         }
-        Some(path) => weights(path)?,
     };
     if args.json { print_json(&json) } else { print(&text) }
+}
+
+fn is_folder(path: &Path) -> Result<bool> {
+    let metadata = fs::metadata(path).map_err(|e| not_seen(path, &e))?;
+    Ok(metadata.is_dir())
+}
+
+/// What the system does not let one see is an error, not missing.
+fn exists(path: &Path) -> Result<bool> {
+    path.try_exists().map_err(|e| not_seen(path, &e))
+}
+
+fn not_seen(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Failed(format!("{}: cannot be looked at: {error}", path.display()))
 }
 
 fn row(name: &str, value: impl ToString) -> Vec<String> {
@@ -32,7 +48,8 @@ fn row(name: &str, value: impl ToString) -> Vec<String> {
 /// Names on the left, values on the right of a gap.
 fn lines(rows: &[Vec<String>]) -> String {
     let width = rows.iter().map(|r| r[0].chars().count()).max().unwrap_or(0);
-    rows.iter().map(|r| format!("{:<width$}  {}", r[0], r[1])).collect::<Vec<_>>().join("\n")
+    let line = |r: &Vec<String>| format!("{:<width$}  {}", r[0], printable::name(&r[1]));
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn machine() -> (String, Value) {

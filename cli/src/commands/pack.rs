@@ -1,6 +1,7 @@
 //! `alexnet pack`.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,13 +9,14 @@ use std::thread;
 use std::time::Duration;
 
 use data::{DecodeOptions, HoldOut, PackOptions, PackReport, Progress, SourceKind};
+use tensor::regular_file;
 use train::Stop;
 
 use super::device;
 use crate::args::{From, Pack, Split, Storage};
 use crate::console::{Bar, count, note, print};
 use crate::failure::{Failure, Result};
-use crate::signals::stop_on_signals;
+use crate::signals::{self, stop_on_signals};
 
 /// Bad or damaged pictures that are named; of more, the number is.
 const NAMED: usize = 20;
@@ -44,8 +46,8 @@ fn is_train_and_val(args: &Pack, options: &PackOptions) -> Result<bool> {
 /// Packs training and validation images into two packs.
 fn train_and_val(options: PackOptions, hold_out: Option<HoldOut>) -> Result<()> {
     let out = options.out.clone();
-    let report = with_bar(options, &stop_on_signals()?, |options, bar| {
-        data::pack_train_and_val(options, hold_out, |_, progress| show(bar, progress))
+    let report = with_bar(options, &stop_on_signals()?, |options, show| {
+        data::pack_train_and_val(options, hold_out, |_, progress| show(progress))
     })?;
     report.notes.iter().for_each(|text| note(&format!("note: {text}")));
     for (name, part) in [("train.pack", &report.train), ("val.pack", &report.val)] {
@@ -104,7 +106,7 @@ fn kind(from: From) -> SourceKind {
 
 /// The lines of a file that are not empty.
 fn class_names(path: &Path) -> Result<Vec<String>> {
-    let text = fs::read_to_string(path)
+    let text = regular_file::read_text(path)
         .map_err(|e| Failure::Failed(format!("{}: cannot be read as names of classes: {e}", path.display())))?;
     let names = text.lines().map(str::trim).filter(|line| !line.is_empty());
     Ok(names.map(str::to_string).collect())
@@ -112,27 +114,27 @@ fn class_names(path: &Path) -> Result<Vec<String>> {
 
 /// Packs with a bar; a signal ends it between two pictures, and what is finished stays for the next call.
 pub fn pack(options: PackOptions, stop: &Stop) -> Result<PackReport> {
-    with_bar(options, stop, |options, bar| data::pack(options, |progress| show(bar, progress)))
+    with_bar(options, stop, |options, show| data::pack(options, show))
 }
 
-fn show(bar: &Bar, progress: Progress) {
-    bar.set_len(progress.total as u64);
-    bar.set_with_rate(progress.done as u64, "pictures");
-}
-
-/// The same of any way to pack.
+/// The same of any way to pack, which is given what shows its progress.
 fn with_bar<T>(
     options: PackOptions,
     stop: &Stop,
-    work: impl FnOnce(&PackOptions, &Bar) -> data::Result<T>,
+    work: impl FnOnce(&PackOptions, &dyn Fn(Progress)) -> data::Result<T>,
 ) -> Result<T> {
     let cancel = Arc::new(AtomicBool::new(false));
     let options = PackOptions { cancel: Some(Arc::clone(&cancel)), ..options };
     let bar = Bar::new("pack", "pictures", 0);
+    let begun = AtomicBool::new(false);
     let done = AtomicBool::new(false);
     let packed = thread::scope(|scope| {
-        scope.spawn(|| pass_on(stop, &cancel, &done));
-        let packed = work(&options, &bar);
+        scope.spawn(|| pass_on(stop, &cancel, &begun, &done));
+        let packed = work(&options, &|progress: Progress| {
+            begun.store(true, Ordering::Relaxed);
+            bar.set_len(progress.total as u64);
+            bar.set_with_rate(progress.done as u64, "pictures");
+        });
         done.store(true, Ordering::Relaxed);
         packed
     });
@@ -153,18 +155,25 @@ fn with_bar<T>(
 /// Names the first of the pictures that are too many.
 fn name_bad(error: &data::Error) {
     let data::Error::TooManyBad { list, bad, .. } = error else { return };
-    let text = fs::read_to_string(list).unwrap_or_default();
-    text.lines().skip(1).take(NAMED).for_each(|line| note(&format!("bad: {line}")));
+    // A list may be long.
+    let lines = fs::File::open(list).map(|file| BufReader::new(file).lines());
+    let named = lines.into_iter().flatten().map_while(|line| line.ok()).skip(1).take(NAMED);
+    named.for_each(|line| note(&format!("bad: {line}")));
     if *bad > NAMED {
         note(&format!("bad: and {} more", bad - NAMED));
     }
 }
 
-/// Raises the packer's flag when a signal comes.
-fn pass_on(stop: &Stop, cancel: &AtomicBool, done: &AtomicBool) {
+/// Raises the packer's flag when a signal comes. Before packing has begun, while a source is listed or the shards of an
+/// earlier run are checked, nobody looks at the flag and nothing is written: the process ends at once.
+fn pass_on(stop: &Stop, cancel: &AtomicBool, begun: &AtomicBool, done: &AtomicBool) {
     while !done.load(Ordering::Relaxed) {
-        if stop.requested().is_some() {
+        if let Some(signal) = stop.requested() {
             cancel.store(true, Ordering::Relaxed);
+            if !begun.load(Ordering::Relaxed) {
+                note(&format!("stopped by signal {signal}, before anything was packed"));
+                signals::end_at_once(signal);
+            }
         }
         thread::sleep(Duration::from_millis(10));
     }
@@ -173,7 +182,7 @@ fn pass_on(stop: &Stop, cancel: &AtomicBool, done: &AtomicBool) {
 fn summary(out: &Path, report: &PackReport) -> String {
     let refused = match report.refused.len() {
         0 => String::new(),
-        n => format!("; {n} unreadable, listed in {}", out.join("bad.csv").display()),
+        n => format!("; {n} left out, listed in {}", out.join("bad.csv").display()),
     };
     format!(
         "{}: {} pictures of {} classes in {}, {:.1} MB{refused}",

@@ -1,7 +1,7 @@
 //! `alexnet predict`.
 
 use serde::Serialize;
-use tensor::Backend;
+use tensor::{Backend, printable};
 use train::predict::{Guess, predict};
 
 use super::device::Work;
@@ -67,5 +67,5 @@ fn lines(prediction: &Prediction) -> String {
         None => format!("  {}", g.name),
     };
     let row = |g: &Guess| vec![name(g), format!("{:.2} %", g.probability * 100.0)];
-    format!("{}\n{}", prediction.file, table(&prediction.top.iter().map(row).collect::<Vec<_>>()))
+    format!("{}\n{}", printable::name(&prediction.file), table(&prediction.top.iter().map(row).collect::<Vec<_>>()))
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use data::Pack;
 use layers::Model;
-use tensor::{Backend, Cpu};
+use tensor::{Backend, Cpu, regular_file};
 use toml::{Table, Value};
 use train::checkpoint::{self, Checkpoint};
 use train::config::{RunConfig, keys, parse_table};
@@ -97,7 +97,10 @@ impl Start {
         if let Some(p) = config.model.dropout {
             model.set_dropout(p)?;
         }
-        let folder = out.map_or_else(|| next_folder(&model.name), Path::to_path_buf);
+        let folder = match out {
+            Some(folder) => folder.to_path_buf(),
+            None => next_folder(&model.name)?,
+        };
         Trainer::<Cpu<f32>>::check(&config, &model, &packs)?;
         checkpoint::starting_weights(&config.model, &model)?;
         Ok(Self { config, model, packs, folder })
@@ -157,6 +160,26 @@ fn resume(args: &Train, stop: Stop, asked: Instant) -> Result<()> {
     opened.run(Resume { run, model, packs, checkpoint: checkpoint.map(|(_, checkpoint)| checkpoint), stop, asked })
 }
 
+/// Goes on with a run after `place` has set where it is and runs now: nothing that its numbers depend on.
+pub fn go_on<B: Backend<Elem = f32>>(device: &B, folder: &Path, place: impl FnOnce(&mut Config)) -> Result<Trainer<B>> {
+    let run = Run::open(folder)?;
+    let before = run.config()?;
+    let mut config = before.clone();
+    place(&mut config);
+    note_change(&before.run, &config.run);
+    let model = run.model()?;
+    let packs = open_packs(&config)?;
+    let checkpoint = load::newest_checkpoint(folder, &mut |warning| note(&format!("note: {warning}")))?;
+    if let Some((path, checkpoint)) = &checkpoint {
+        checkpoint.check_run(folder, &config, &model, &packs)?;
+        note(&format!("going on from {}", path.display()));
+    }
+    if config != before {
+        run.set_config(&config)?;
+    }
+    Ok(Trainer::new(run, device, &model, packs, checkpoint.map(|(_, checkpoint)| checkpoint))?)
+}
+
 /// Says where a run leaves the device that it has been on: from there on it rounds otherwise.
 fn note_change(before: &RunConfig, now: &RunConfig) {
     let place = |run: &RunConfig| match run.device.as_str() {
@@ -212,7 +235,7 @@ fn given(args: &Train) -> Result<Vec<(String, Table)>> {
     let mut layers = Vec::new();
     if let Some(path) = &args.config {
         let origin = path.display().to_string();
-        let text = std::fs::read_to_string(path)
+        let text = regular_file::read_text(path)
             .map_err(|e| Failure::Usage(format!("--config: {origin}: cannot be read: {e}")))?;
         layers.push((origin.clone(), parse_table(&origin, &text)?));
     }
@@ -257,7 +280,21 @@ fn path_value(flag: &str, path: Option<&PathBuf>) -> Result<Option<Value>> {
     Ok(Some(Value::String(text.to_string())))
 }
 
-fn next_folder(model: &str) -> PathBuf {
-    let folder = |n: u32| Path::new("runs").join(format!("{model}-{n}"));
-    (1..).map(folder).find(|f| !f.exists()).unwrap_or_else(|| folder(0))
+/// The next free folder for a run; a network's name is no path.
+fn next_folder(model: &str) -> Result<PathBuf> {
+    let mut number = 1;
+    loop {
+        let folder = Path::new("runs").join(format!("{model}-{number}"));
+        let taken = folder.symlink_metadata();
+        match taken {
+            Ok(_) => number += 1,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(folder),
+            Err(e) => {
+                return Err(Failure::Failed(format!(
+                    "{}: cannot be looked at: {e}; name a folder by --out",
+                    folder.display()
+                )));
+            }
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod dice;
 mod kinds;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
@@ -38,6 +39,9 @@ pub enum DrawError {
     /// There is something where the pictures are to go.
     #[error("{}: exists already; remove it or choose another folder, so that old and new pictures do not mix", .0.display())]
     Occupied(PathBuf),
+    /// An end was asked for.
+    #[error("{}: stopped before all pictures were drawn", .0.display())]
+    Stopped(PathBuf),
     /// A file or folder could not be written.
     #[error("{}: cannot write: {source}; check the folder's permissions and free space", path.display())]
     Write {
@@ -71,13 +75,15 @@ pub enum Split {
 /// Draws `size` x `size` pictures of each [`Kind`] into `folder/train/<kind>/NNNN.jpg` and `folder/val/<kind>/NNNN.jpg`.
 ///
 /// # Errors
-/// A size outside 8 to 1024, a `train` or `val` already in `folder`, or a failed write.
+/// A size outside 8 to 1024, a `train` or `val` already in `folder`, a failed write, or that `is_stopped` came true: it is
+/// asked before every image.
 pub fn draw_dataset(
     folder: &Path,
     seed: u64,
     per_class_train: usize,
     per_class_val: usize,
     size: u32,
+    is_stopped: &(dyn Fn() -> bool + Sync),
 ) -> Result<Drawn, DrawError> {
     if !(8..=MAX_SIZE).contains(&size) {
         return Err(DrawError::Size { size });
@@ -85,13 +91,16 @@ pub fn draw_dataset(
     let parts = [(Split::Train, "train", per_class_train), (Split::Val, "val", per_class_val)];
     for (_, name, _) in parts {
         let path = folder.join(name);
-        if path.exists() {
-            return Err(DrawError::Occupied(path));
+        match path.symlink_metadata() {
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            Err(source) => return Err(DrawError::Write { path, source }),
+            Ok(_) => return Err(DrawError::Occupied(path)),
         }
     }
     for (split, name, count) in parts {
         for kind in Kind::ALL {
-            draw_class(&folder.join(name).join(kind.name()), seed, split, kind, count, size)?;
+            let class = Class { seed, split, kind, size };
+            class.draw(&folder.join(name).join(kind.name()), count, is_stopped)?;
         }
     }
     Ok(Drawn {
@@ -101,17 +110,32 @@ pub fn draw_dataset(
     })
 }
 
-fn draw_class(folder: &Path, seed: u64, split: Split, kind: Kind, count: usize, size: u32) -> Result<(), DrawError> {
-    let write = |path: &Path| {
-        let path = path.to_path_buf();
-        move |source| DrawError::Write { path, source }
-    };
-    fs::create_dir_all(folder).map_err(write(folder))?;
-    (0..count).into_par_iter().try_for_each(|number| {
-        let path = folder.join(format!("{number:04}.jpg"));
-        let bytes = encode(&picture(seed, split, kind, number as u64, size)).map_err(write(&path))?;
-        fs::write(&path, bytes).map_err(write(&path))
-    })
+/// The images of one kind in one part of the data set.
+struct Class {
+    seed: u64,
+    split: Split,
+    kind: Kind,
+    size: u32,
+}
+
+impl Class {
+    /// Draws `count` images into `folder`.
+    fn draw(&self, folder: &Path, count: usize, is_stopped: &(dyn Fn() -> bool + Sync)) -> Result<(), DrawError> {
+        let write = |path: &Path| {
+            let path = path.to_path_buf();
+            move |source| DrawError::Write { path, source }
+        };
+        fs::create_dir_all(folder).map_err(write(folder))?;
+        (0..count).into_par_iter().try_for_each(|number| {
+            if is_stopped() {
+                return Err(DrawError::Stopped(folder.to_path_buf()));
+            }
+            let path = folder.join(format!("{number:04}.jpg"));
+            let drawn = picture(self.seed, self.split, self.kind, number as u64, self.size);
+            let bytes = encode(&drawn).map_err(write(&path))?;
+            fs::write(&path, bytes).map_err(write(&path))
+        })
+    }
 }
 
 /// Picture `number` of one kind, `size` x `size`.

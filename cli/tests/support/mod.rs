@@ -3,6 +3,8 @@
 
 #[path = "../../../data/tests/common/running.rs"]
 pub mod running;
+#[cfg(target_os = "linux")]
+pub mod users;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tensor::printable;
+
 use crate::error::{Error, Result};
 
 pub(super) const NAME: &str = "bad.csv";
@@ -27,10 +29,20 @@ pub(super) fn write(folder: &Path, refused: &[Refused]) -> Result<PathBuf> {
     }
     let mut text = String::from("file,reason\r\n");
     for Refused { name, reason } in refused {
-        text.push_str(&format!("{},{}\r\n", quote(name), quote(reason)));
+        text.push_str(&format!("{},{}\r\n", field(name), field(reason)));
     }
     tensor::file::replace_bytes(&path, text.as_bytes())?;
     Ok(path)
+}
+
+/// A field that spreadsheets take for text and terminals for no order: control characters but line ends and tabs are written
+/// out (`\u{1b}`), and an apostrophe is put before what would begin a formula, or begins with an apostrophe itself.
+fn field(text: &str) -> String {
+    let shown = printable::lines(text);
+    match shown.starts_with(['=', '+', '-', '@', '\t', '\n', '\'']) {
+        true => quote(&format!("'{shown}")),
+        false => quote(&shown),
+    }
 }
 
 /// RFC 4180: in quotes where needed, quotes doubled.
@@ -49,5 +61,16 @@ mod tests {
     fn fields_are_quoted_where_they_must_be() {
         assert_eq!(quote("cat/1.jpg"), "cat/1.jpg");
         assert_eq!(quote("a,b\"c\"\n.jpg"), "\"a,b\"\"c\"\"\n.jpg\"");
+    }
+
+    #[test]
+    fn no_field_is_a_formula_or_an_order() {
+        assert_eq!(field("=cmd|calc/1.jpg"), "'=cmd|calc/1.jpg");
+        assert_eq!(field("+1/a,b.jpg"), "\"'+1/a,b.jpg\"");
+        assert_eq!(field("-1/1.jpg"), "'-1/1.jpg");
+        assert_eq!(field("@x/1.jpg"), "'@x/1.jpg");
+        assert_eq!(field("\t=x/1.jpg"), "'\t=x/1.jpg");
+        assert_eq!(field("'x/1.jpg"), "''x/1.jpg");
+        assert_eq!(field("a/=1\x1b[2J\r.jpg"), "a/=1\\u{1b}[2J\\r.jpg");
     }
 }

@@ -1,9 +1,13 @@
 //! One picture, from its file to what the pack stores.
 
+use std::io::{self, ErrorKind};
+use std::thread::sleep;
+use std::time::Duration;
+
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use super::options::PackOptions;
-use crate::error::BadPicture;
+use crate::error::{BadPicture, Error, Result};
 use crate::format::Storage;
 use crate::picture::{Picture, decode_square, keepable_jpeg, resize_and_crop};
 use crate::source::{Content, Source};
@@ -26,8 +30,45 @@ impl Encoded {
     }
 }
 
-pub(super) fn encode(source: &Source, index: usize, options: &PackOptions) -> Result<Encoded, BadPicture> {
-    let (picture, original) = match source.read(index)? {
+/// How long to wait before an image that the system could not read is tried again.
+const WAITS: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(200), Duration::from_millis(1000)];
+
+/// Image `index` as it is stored, or why it cannot be used.
+///
+/// # Errors
+/// [`Error::Unreadable`] where the system cannot read it, which says nothing of the image.
+pub(super) fn encode(source: &Source, index: usize, options: &PackOptions) -> Result<Result<Encoded, BadPicture>> {
+    match decode_and_encode(source, index, options) {
+        Err(BadPicture::Unreadable(error)) => {
+            let name = String::from_utf8_lossy(source.catalogue().name(index)).into_owned();
+            Err(Error::Unreadable { path: options.source.clone(), name, source: error })
+        }
+        result => Ok(result),
+    }
+}
+
+/// Reads an image; what may pass is tried again.
+fn read(source: &Source, index: usize) -> Result<Content, BadPicture> {
+    for wait in WAITS {
+        match source.read(index) {
+            Err(BadPicture::Unreadable(error)) if may_pass(&error) => sleep(wait),
+            result => return result,
+        }
+    }
+    source.read(index)
+}
+
+/// Whether a later try may succeed with nothing mended: the disk's and the network's errors.
+fn may_pass(error: &io::Error) -> bool {
+    use ErrorKind::*;
+    !matches!(
+        error.kind(),
+        NotFound | PermissionDenied | UnexpectedEof | InvalidInput | InvalidData | IsADirectory | NotADirectory | Other
+    )
+}
+
+fn decode_and_encode(source: &Source, index: usize, options: &PackOptions) -> Result<Encoded, BadPicture> {
+    let (picture, original) = match read(source, index)? {
         Content::File(bytes) => {
             let original = original(&bytes, options);
             (decode_square(bytes, options.size, &options.decode)?, original)

@@ -15,7 +15,7 @@ mod shard;
 mod table;
 mod train_and_val;
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -42,12 +42,14 @@ const LOCK: &str = ".lock";
 /// links are followed, hidden names and folders that systems make are skipped. An empty class, a single one, and a link in a circle are
 /// errors.
 ///
-/// Bad pictures are skipped and listed in `bad.csv` in the pack's folder. A pack that is already complete is left as it is.
+/// Bad pictures are skipped and listed in `bad.csv` in the pack's folder. Where images were repaired since a run that did
+/// not end with a pack, only their shards are packed again. A pack that is already complete is left as it is.
 ///
 /// # Errors
 /// [`Error::Option`] and [`Error::Source`] before anything is written; [`Error::Locked`] if another process packs into
 /// the folder; [`Error::OtherPack`] if it holds something else; [`Error::TooManyBad`] at the end; [`Error::Cancelled`];
-/// [`Error::Io`], [`Error::Hdf5`] or [`Error::Write`] if writing fails. Finished shards are kept in all cases.
+/// [`Error::Unreadable`] if the system cannot read an image; [`Error::Io`], [`Error::Hdf5`] or [`Error::Write`] if writing
+/// fails. Finished shards are kept in all cases.
 pub fn pack(options: &PackOptions, progress: impl FnMut(Progress)) -> Result<PackReport> {
     options.check()?;
     let source = Source::open(&options.source, &options.reading())?;
@@ -56,14 +58,17 @@ pub fn pack(options: &PackOptions, progress: impl FnMut(Progress)) -> Result<Pac
 
 /// Packs what was opened.
 fn pack_source(options: &PackOptions, source: &Source, mut progress: impl FnMut(Progress)) -> Result<PackReport> {
-    fs::create_dir_all(&options.out).map_err(Error::io(&options.out, "cannot make this folder"))?;
+    tensor::folder::create_all(&options.out).map_err(Error::io(&options.out, "cannot make this folder"))?;
     let _lock = lock(&options.out)?;
     tensor::file::sweep(&options.out).map_err(Error::io(&options.out, "cannot clear what an earlier run left"))?;
     let plan = Plan::new(source.catalogue(), options);
-    if options.out.join(TABLE).exists() {
+    let table = options.out.join(TABLE);
+    if table.try_exists().map_err(Error::io(&table, "cannot be looked at"))? {
         return finished(&plan, source, options);
     }
-    let mut shards = plan.finished_shards()?;
+    let mut shards = plan.finished_shards(source.catalogue())?;
+    // Earlier versions left out what the system could not read; it is tried again.
+    shards.iter_mut().filter(|shard| shard.as_ref().is_some_and(|s| unread(s) > 0)).for_each(|shard| *shard = None);
     let resumed = shards.iter().flatten().count();
     write_missing(&plan, source, options, &mut shards, &mut progress)?;
     let shards: Vec<Shard> = shards.into_iter().flatten().collect();
@@ -95,7 +100,7 @@ fn write_missing(
                         let (done, total) = (state.done, state.total);
                         return Err(Error::Cancelled { path: options.out.clone(), done, total });
                     }
-                    let result = results.next()?;
+                    let result = results.next()??;
                     state.bytes += writer.push(source.catalogue(), index, result)?;
                     state.done += 1;
                     progress(state);
@@ -145,8 +150,17 @@ fn finish(plan: &Plan, source: &Source, options: &PackOptions, shards: &[Shard],
 fn finished(plan: &Plan, source: &Source, options: &PackOptions) -> Result<PackReport> {
     table::check_same(plan)?;
     let pack = crate::Pack::open(&options.out)?;
-    let shards = plan.finished_shards()?;
+    let shards = plan.finished_shards(source.catalogue())?;
     let shards: Vec<Shard> = shards.into_iter().flatten().collect();
+    let mut notes = notes(source, options);
+    let unread: usize = shards.iter().map(unread).sum();
+    if unread > 0 {
+        notes.push(format!(
+            "{unread} images are left out because an earlier version could not read them; to try them again, delete {} and \
+             run the same command: all shards but theirs are kept",
+            options.out.join(TABLE).display()
+        ));
+    }
     Ok(PackReport {
         pictures: pack.len(),
         classes: pack.classes().len(),
@@ -155,8 +169,13 @@ fn finished(plan: &Plan, source: &Source, options: &PackOptions) -> Result<PackR
         bytes: shards.iter().map(|s| s.length).sum(),
         refused: shards.into_iter().flat_map(|s| s.refused).collect(),
         fingerprint: pack.fingerprint().to_string(),
-        notes: notes(source, options),
+        notes,
     })
+}
+
+/// How many images of a shard were left out because the system could not read them.
+fn unread(shard: &Shard) -> usize {
+    shard.refused.iter().filter(|refused| refused.reason.starts_with("cannot be read: ")).count()
 }
 
 /// What the user should know of the source.

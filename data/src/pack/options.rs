@@ -1,8 +1,11 @@
 //! What to pack and what came of it.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use tensor::regular_file;
 
 use super::LOCK;
 use super::bad::{NAME as BAD, Refused};
@@ -88,6 +91,9 @@ impl PackOptions {
         if self.classes.as_ref().is_some_and(Vec::is_empty) {
             return Err(Error::option("classes", "at least one class", "none"));
         }
+        for path in [Some(&self.source), self.labels.as_ref()].into_iter().flatten() {
+            check_input(path)?;
+        }
         self.check_out()?;
         self.check_out_is_free()
     }
@@ -142,6 +148,15 @@ impl PackOptions {
 /// Whether packing makes a file of this name beside the shards, or the system does.
 fn is_of_a_pack(name: &str) -> bool {
     matches!(name, LOCK | BAD | ".DS_Store") || name.starts_with(".alexnet-tmp-")
+}
+
+/// A folder or a file: a pipe would be waited for, a device read, without end.
+fn check_input(path: &Path) -> Result<()> {
+    let fail = || Error::io(path, "cannot be read");
+    match fs::metadata(path).map_err(fail())?.is_dir() {
+        true => Ok(()),
+        false => regular_file::check(path).map_err(fail()),
+    }
 }
 
 fn show(path: &Path) -> String {

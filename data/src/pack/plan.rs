@@ -15,6 +15,9 @@ const MAX_RECORDS: usize = 1 << 20;
 /// What a picture is taken to shrink to as JPEG, to plan shards before anything is encoded.
 const JPEG_FACTOR: u64 = 8;
 
+/// What to do about a folder that is in use for something else.
+pub(super) const OTHER_FOLDER: &str = "choose another folder, or delete what is in this one";
+
 /// Follows from the source and the options alone.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -23,6 +26,8 @@ pub(super) struct Plan {
     pub storage: Storage,
     /// Fingerprint of the source.
     pub source: String,
+    /// The same of each shard's part of it.
+    pub parts: Vec<String>,
     /// All else that the bytes of a shard depend on, in words.
     pub settings: String,
     /// Files of the source, bad ones included.
@@ -42,15 +47,18 @@ impl Plan {
         let (size, storage, limits) = (options.size, options.storage, &options.decode);
         let limits = format!("up to {} pixels and {} scans", limits.max_pixels, limits.max_scans);
         let settings = format!("size {size}, {storage}, {per_shard} files a shard, {limits}{turned}");
-        Self {
+        let mut plan = Self {
             folder: options.out.clone(),
             size: options.size,
             storage: options.storage,
             source: source.fingerprint().to_string(),
+            parts: Vec::new(),
             settings,
             records: source.len(),
             per_shard,
-        }
+        };
+        plan.parts = (0..plan.shards()).map(|shard| source.fingerprint_of(plan.range(shard))).collect();
+        plan
     }
 
     pub fn shards(&self) -> usize {
@@ -66,23 +74,52 @@ impl Plan {
         self.folder.join(shard_name(shard))
     }
 
-    /// Fails unless `path` was written for this source with these settings.
+    /// Fails unless the table at `path` was written for this source with these settings.
     pub fn check_same(&self, path: &Path, source: &str, settings: &str) -> Result<()> {
-        let other = |expected: String, found: String| Error::OtherPack { path: path.to_path_buf(), expected, found };
-        if source != self.source {
-            let expected = format!("the source with fingerprint {}", self.source);
-            return Err(other(expected, format!("pictures of another or changed source, fingerprint {source}")));
+        match source == self.source {
+            true => self.check_settings(path, settings),
+            false => {
+                let advice = "choose another folder, or, if images of this source were repaired or removed, delete this \
+                              file and run the same command again: shards of unchanged images are kept";
+                Err(self.other_source(path, source, advice))
+            }
         }
-        if settings != self.settings {
-            return Err(other(format!("pictures with {}", self.settings), format!("pictures with {settings}")));
-        }
-        Ok(())
     }
 
-    /// The shards that an earlier run finished, by number. One that is damaged counts as missing.
-    pub fn finished_shards(&self) -> Result<Vec<Option<Shard>>> {
+    /// Fails unless the file at `path` was written with these settings.
+    pub fn check_settings(&self, path: &Path, settings: &str) -> Result<()> {
+        match settings == self.settings {
+            true => Ok(()),
+            false => Err(Error::OtherPack {
+                path: path.to_path_buf(),
+                expected: format!("pictures with {}", self.settings),
+                found: format!("pictures with {settings}"),
+                advice: OTHER_FOLDER,
+            }),
+        }
+    }
+
+    /// Whether a shard whose `source` this is was written for the same images. Those of earlier versions name all of the
+    /// source in place of their part.
+    pub fn is_source_of(&self, shard: usize, source: &str) -> bool {
+        source == self.parts[shard] || source == self.source
+    }
+
+    /// The error that the file at `path` holds images of another source.
+    pub fn other_source(&self, path: &Path, source: &str, advice: &'static str) -> Error {
+        Error::OtherPack {
+            path: path.to_path_buf(),
+            expected: format!("the source with fingerprint {}", self.source),
+            found: format!("pictures of another or changed source, fingerprint {source}"),
+            advice,
+        }
+    }
+
+    /// The shards that an earlier run finished, by number. One that is damaged counts as missing, and so does one with
+    /// images that were changed since.
+    pub fn finished_shards(&self, source: &Catalogue) -> Result<Vec<Option<Shard>>> {
         self.check_no_more()?;
-        let load = |number| match Shard::load(self, number) {
+        let load = |number| match Shard::load(self, source, number) {
             Ok(shard) => Ok(shard),
             Err(Error::Truncated { .. } | Error::Checksum { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -99,7 +136,8 @@ impl Plan {
             if number.is_some_and(|number| number >= self.shards()) {
                 let expected = format!("{} shards", self.shards());
                 let found = format!("{}, of another source", name.to_string_lossy());
-                return Err(Error::OtherPack { path: self.folder.clone(), expected, found });
+                let path = self.folder.clone();
+                return Err(Error::OtherPack { path, expected, found, advice: OTHER_FOLDER });
             }
         }
         Ok(())

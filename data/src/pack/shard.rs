@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::bad::Refused;
 use super::encode::Encoded;
-use super::plan::Plan;
+use super::plan::{OTHER_FOLDER, Plan};
 use crate::error::{BadPicture, Error, Result};
 use crate::format::{BLOCK, Block, Role, Storage, content_checksum};
 use crate::hdf::{Intended, Reader, WRITING, Writer, unlike};
@@ -199,7 +199,7 @@ impl<'a> ShardWriter<'a> {
         let refused = serde_json::to_vec(&refused).map_err(|e| Error::pack(&self.path, e.to_string()))?;
         file.put("bad", &[refused.len()], &refused)?;
         file.put_number("shard", self.number as u64)?;
-        file.put_text("source", &self.plan.source)?;
+        file.put_text("source", &self.plan.parts[self.number])?;
         file.put_text("settings", &self.plan.settings)
     }
 }
@@ -213,8 +213,9 @@ impl Shard {
     /// What an earlier run wrote as shard `number`; `None` if it did not.
     ///
     /// # Errors
-    /// [`Error::OtherPack`] if it is of another source or other settings; the errors of a damaged file.
-    pub fn load(plan: &Plan, number: usize) -> Result<Option<Self>> {
+    /// [`Error::OtherPack`] if it is of another source or other settings; the errors of a damaged file. One of the same
+    /// files, some of which were changed since, counts as not written.
+    pub fn load(plan: &Plan, catalogue: &Catalogue, number: usize) -> Result<Option<Self>> {
         let path = &plan.path(number);
         if !path.try_exists().map_err(Error::io(path, "cannot be read"))? {
             return Ok(None);
@@ -222,11 +223,19 @@ impl Shard {
         let (block, _map) = crate::reader::open_checked(path, Role::Shard)?;
         let file = Reader::open(path)?;
         let (source, settings) = (file.get_text("source")?, file.get_text("settings")?);
-        plan.check_same(path, &source, &settings)?;
+        plan.check_settings(path, &settings)?;
         let labels: Vec<u32> = file.get_all("labels")?;
         let bad: Vec<u8> = file.get_all("bad")?;
         let bad: Vec<[String; 2]> =
             serde_json::from_slice(&bad).map_err(|e| Error::pack(path, format!("dataset \"bad\": {e}")))?;
+        if !plan.is_source_of(number, &source) {
+            let names = record_names(&file, labels.len())?;
+            let stored = names.iter().map(Vec::as_slice).zip(labels.iter().copied()).collect();
+            return match same_files(catalogue, plan.range(number), stored, &bad) {
+                true => Ok(None),
+                false => Err(plan.other_source(path, &source, OTHER_FOLDER)),
+            };
+        }
         let found: u64 = file.get_number("shard")?;
         let records = plan.range(number).len();
         if found != number as u64 || labels.len() + bad.len() != records {
@@ -246,4 +255,27 @@ impl Shard {
             content: block.content,
         }))
     }
+}
+
+/// The names of a shard's images.
+fn record_names(file: &Reader, count: usize) -> Result<Vec<Vec<u8>>> {
+    let bytes: Vec<u8> = file.get_all("names")?;
+    let offsets: Vec<u64> = file.get("name_offsets", &[count + 1])?;
+    let name = |ends: &[u64]| bytes.get(ends[0] as usize..ends[1] as usize).unwrap_or_default().to_vec();
+    Ok(offsets.windows(2).map(name).collect())
+}
+
+/// Whether `range` of the source has the names and labels of what a shard stores and refused, in their order.
+fn same_files(source: &Catalogue, range: Range<usize>, stored: Vec<(&[u8], u32)>, refused: &[[String; 2]]) -> bool {
+    let mut stored = stored.into_iter().peekable();
+    let mut refused = refused.iter().peekable();
+    for index in range {
+        let name = source.name(index);
+        let is_stored = stored.next_if(|&(stored, label)| stored == name && label == source.label(index)).is_some();
+        let is_known = is_stored || refused.next_if(|[refused, _]| *refused == String::from_utf8_lossy(name)).is_some();
+        if !is_known {
+            return false;
+        }
+    }
+    stored.next().is_none() && refused.next().is_none()
 }

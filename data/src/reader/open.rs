@@ -1,12 +1,14 @@
 //! Opening a pack: nothing is believed before it is checked.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
 
 use memmap2::Mmap;
 use ndarray::Array3;
+use tensor::regular_file;
 
 use super::Pack;
 use super::shard::{Offsets, Shard};
@@ -23,7 +25,7 @@ pub(crate) fn open_checked(path: &Path, role: Role) -> Result<(Block, Mmap)> {
 
 /// Also the file, and when it was last written to.
 fn map(path: &Path, role: Role) -> Result<(Block, Mmap, File, Option<SystemTime>)> {
-    let file = File::open(path).map_err(Error::io(path, "cannot be opened"))?;
+    let file = regular_file::open(path).map_err(Error::io(path, "cannot be opened"))?;
     // Before anything is read that later reads rely on.
     let metadata = file.metadata().map_err(Error::io(path, "cannot be read"))?;
     if metadata.len() == 0 {
@@ -82,19 +84,27 @@ pub(super) fn open(path: &Path) -> Result<Pack> {
 }
 
 fn check_exists(folder: &Path, table: &Path) -> Result<()> {
-    if table.exists() {
-        return Ok(());
-    }
-    let what = if !folder.exists() {
-        "no such pack; make one with `alexnet pack SOURCE OUT`"
-    } else if !folder.is_dir() {
-        "is a file, a pack is a folder"
-    } else if folder.join(shard_name(0)).exists() {
-        "packing was not finished; run the same `alexnet pack` command again"
-    } else {
-        "is not a pack: it holds no pack.h5; make one with `alexnet pack SOURCE OUT`"
+    let what = match fs::metadata(folder) {
+        Ok(metadata) if metadata.is_dir() => {
+            if exists(table)? {
+                return Ok(());
+            }
+            if exists(&folder.join(shard_name(0)))? {
+                "packing was not finished; run the same `alexnet pack` command again"
+            } else {
+                "is not a pack: it holds no pack.h5; make one with `alexnet pack SOURCE OUT`"
+            }
+        }
+        Ok(_) => "is a file, a pack is a folder",
+        Err(e) if e.kind() == ErrorKind::NotFound => "no such pack; make one with `alexnet pack SOURCE OUT`",
+        Err(e) => return Err(Error::io(folder, "cannot be looked at")(e)),
     };
     Err(Error::source(folder, what))
+}
+
+/// What the system does not let one see is an error, not missing.
+fn exists(path: &Path) -> Result<bool> {
+    path.try_exists().map_err(Error::io(path, "cannot be looked at"))
 }
 
 fn statistics(path: &Path, table: &Reader, size: usize) -> Result<Statistics> {

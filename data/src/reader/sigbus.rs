@@ -2,13 +2,13 @@
 
 use std::ffi::{CString, c_int, c_void};
 use std::mem::MaybeUninit;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Once, OnceLock};
 
 use memmap2::Mmap;
+use tensor::printable;
 
 /// Mapped files that can be named; with more, the rest are not.
 const SLOTS: usize = 4096;
@@ -51,7 +51,7 @@ pub fn exit_on_cut_file() {
 
 /// Enters a mapped file.
 pub(super) fn watch(path: &Path, map: &Mmap) {
-    let Ok(name) = CString::new(path.as_os_str().as_bytes()) else { return };
+    let Ok(name) = CString::new(printable::name(&path.to_string_lossy()).as_bytes()) else { return };
     if !INSTALLED.load(Ordering::Acquire) {
         return;
     }

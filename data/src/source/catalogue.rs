@@ -1,6 +1,7 @@
 //! The labelled names of a source's pictures.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -11,12 +12,14 @@ use crate::error::{Error, Result};
 /// Beyond this a label is taken for a mistake.
 const MAX_CLASSES: u64 = 1 << 20;
 
-/// Names and labels of pictures in a fixed order: about 20 bytes a picture, and its name.
+/// Names and labels of images in a fixed order: about 28 bytes an image, and its name.
 #[derive(Clone, Debug)]
 pub(crate) struct Catalogue {
     classes: Vec<String>,
     names: Names,
     labels: Vec<u32>,
+    /// Bytes of each file.
+    lengths: Vec<u64>,
     fingerprint: String,
 }
 
@@ -51,11 +54,20 @@ impl Catalogue {
         let mut names = Names::default();
         indices.iter().for_each(|&index| names.push(self.name(index)));
         let labels: Vec<u32> = indices.iter().map(|&index| self.labels[index]).collect();
+        let lengths: Vec<u64> = indices.iter().map(|&index| self.lengths[index]).collect();
         let mut digest = Sha256::new();
         feed(&mut digest, self.fingerprint.as_bytes());
         feed(&mut digest, rule.as_bytes());
-        let fingerprint = hex(&digest.finalize()[..16]);
-        Self { classes: self.classes.clone(), names, labels, fingerprint }
+        Self { classes: self.classes.clone(), names, labels, lengths, fingerprint: end(digest) }
+    }
+
+    /// The fingerprint of some of the images alone.
+    pub fn fingerprint_of(&self, images: Range<usize>) -> String {
+        let mut digest = begin(&self.classes);
+        for index in images {
+            feed_record(&mut digest, self.name(index), self.lengths[index], self.labels[index]);
+        }
+        end(digest)
     }
 }
 
@@ -64,31 +76,47 @@ pub(super) struct Lister {
     classes: Vec<String>,
     names: Names,
     labels: Vec<u32>,
+    lengths: Vec<u64>,
     digest: Sha256,
 }
 
 impl Lister {
     pub fn new(classes: Vec<String>) -> Self {
-        let mut digest = Sha256::new();
-        for class in &classes {
-            feed(&mut digest, class.as_bytes());
-        }
-        Self { classes, names: Names::default(), labels: Vec::new(), digest }
+        let digest = begin(&classes);
+        Self { classes, names: Names::default(), labels: Vec::new(), lengths: Vec::new(), digest }
     }
 
     /// Adds a picture; `length` is of its file, or anything else that tells it from another of the same name.
     pub fn push(&mut self, name: &[u8], length: u64, label: u32) {
-        feed(&mut self.digest, name);
-        self.digest.update(length.to_le_bytes());
-        self.digest.update(label.to_le_bytes());
+        feed_record(&mut self.digest, name, length, label);
         self.names.push(name);
         self.labels.push(label);
+        self.lengths.push(length);
     }
 
     pub fn finish(self) -> Catalogue {
-        let fingerprint = hex(&self.digest.finalize()[..16]);
-        Catalogue { classes: self.classes, names: self.names, labels: self.labels, fingerprint }
+        let Self { classes, names, labels, lengths, digest } = self;
+        Catalogue { classes, names, labels, lengths, fingerprint: end(digest) }
     }
+}
+
+/// A fingerprint begins with the classes.
+fn begin(classes: &[String]) -> Sha256 {
+    let mut digest = Sha256::new();
+    for class in classes {
+        feed(&mut digest, class.as_bytes());
+    }
+    digest
+}
+
+fn feed_record(digest: &mut Sha256, name: &[u8], length: u64, label: u32) {
+    feed(digest, name);
+    digest.update(length.to_le_bytes());
+    digest.update(label.to_le_bytes());
+}
+
+fn end(digest: Sha256) -> String {
+    hex(&digest.finalize()[..16])
 }
 
 /// Length first, so that no two lists of parts give the same bytes.

@@ -45,10 +45,7 @@ struct Images {
 
 impl Pictures for Images {
     fn read(&self, _: &Catalogue, index: usize) -> Result<Content, BadPicture> {
-        let unreadable = |e: hdf5::Error| {
-            let reason = e.to_string().replace('\n', " ");
-            BadPicture::Unreadable(std::io::Error::other(format!("picture {index} of \"images\": {reason}")))
-        };
+        let unreadable = |e: hdf5::Error| BadPicture::hdf5(&e);
         let values: Vec<u8> = match self.axes {
             Axes::Grey => self.images.read_slice_1d_of(s![index..index + 1, .., ..]),
             _ => self.images.read_slice_1d_of(s![index..index + 1, .., .., ..]),

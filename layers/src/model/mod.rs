@@ -6,6 +6,7 @@
 mod compare;
 mod input;
 mod layer;
+mod name;
 mod parameter;
 mod parse;
 mod preset;
@@ -24,7 +25,7 @@ use crate::{Error, Result};
 /// A network as text has it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
-    /// A short name.
+    /// A short name: 1 to 60 letters, digits, spaces and `_-.+()`, with a letter, a digit or `_` first.
     pub name: String,
     /// What the network is and where its choices come from, in a few sentences.
     pub about: String,

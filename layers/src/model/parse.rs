@@ -3,6 +3,7 @@
 use tensor::ops::{Activation, AlphaRule, Dropout, DropoutScale, Edge, Lrn, Padding, PoolKind, Region};
 use toml::{Table, Value};
 
+use super::name;
 use super::reader::{MOST, Reader, as_count, suggestion};
 use super::{
     BatchNorm, ChannelOrder, Conv, Input, LayerKind, LayerSpec, Learned, Linear, Mean, Model, Pad, Pool, Units,
@@ -40,7 +41,7 @@ impl Model {
         let file = Reader::new(&table, origin, None, "", MODEL_KEYS)?;
         let classes = file.count("classes", 1)?.unwrap_or(1000);
         let model = Self {
-            name: file.text("name")?.unwrap_or(origin).to_owned(),
+            name: file.text("name")?.map_or_else(|| name::of_origin(origin), str::to_owned),
             about: file.text("about")?.unwrap_or_default().trim().to_owned(),
             input: parse_input(&file)?,
             classes,

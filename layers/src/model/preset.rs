@@ -1,14 +1,13 @@
 //! The networks that are built in, and those in files.
 
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::Path;
+
+use tensor::regular_file;
 
 use super::Model;
 use super::reader::nearest;
 use crate::{Error, Result};
-
-/// No network's text comes near this many bytes.
-const LARGEST_FILE: u64 = 4 << 20;
 
 /// Declares the presets: each is the file of its name in `models/`.
 macro_rules! presets {
@@ -66,10 +65,12 @@ impl Model {
             return Self::preset(name_or_path);
         }
         let path = Path::new(name_or_path);
-        if !path.exists() && path.extension().is_none() && path.components().count() <= 1 {
-            return Err(unknown(name_or_path));
+        let may_be_a_slip = path.extension().is_none() && path.components().count() <= 1;
+        match regular_file::read_text(path) {
+            Ok(text) => Self::parse(&text, name_or_path),
+            Err(error) if may_be_a_slip && error.kind() == ErrorKind::NotFound => Err(unknown(name_or_path)),
+            Err(error) => Err(unreadable(path, error)),
         }
-        Self::parse(&read(path)?, name_or_path)
     }
 }
 
@@ -78,14 +79,13 @@ fn unknown(name: &str) -> Error {
     Error::UnknownModel { name: name.into(), near: nearest(name, NAMES), known }
 }
 
-fn read(path: &Path) -> Result<String> {
-    let failed = |source| Error::File { path: path.into(), what: "reading the network's text failed", source };
-    let refused = |what: &str| Error::Model { origin: path.display().to_string(), layer: None, what: what.into() };
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        return Err(refused("a network's text is at most 4 MiB long; this is another kind of file"));
+fn unreadable(path: &Path, source: std::io::Error) -> Error {
+    match source.kind() {
+        // Another kind of file: it was read, and holds no text or too much.
+        ErrorKind::InvalidData => {
+            let what = format!("{source}; a network is a TOML file");
+            Error::Model { origin: path.display().to_string(), layer: None, what }
+        }
+        _ => Error::File { path: path.into(), what: "reading the network's text failed", source },
     }
-    String::from_utf8(bytes).map_err(|_| refused("not text; a network is a TOML file"))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::name;
 use super::parameter::{Layout, ParameterSpec};
 use super::{BatchNorm, Conv, LayerKind, LayerSpec, Learned, Linear, Model, Units};
 use crate::Result;
@@ -87,6 +88,9 @@ impl Model {
 
     /// Checks what no layer alone can: names, the output.
     pub(super) fn check(&self) -> Result<()> {
+        if !name::is_network(&self.name) {
+            return Err(self.error(None, format!("\"name\" must be {}, got {:?}", name::NETWORKS, self.name)));
+        }
         let mut names = HashSet::new();
         if let Some(layer) = self.layers.iter().find(|layer| !names.insert(layer.name.as_str())) {
             return Err(self.error(Some(&layer.name), "another layer has this name; give each its own".into()));

@@ -16,11 +16,11 @@ mod layout;
 pub mod safetensors_file;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use ndarray::{Array3, ArrayD};
+use tensor::regular_file;
 
 use crate::model::Model;
 use crate::{Error, Result};
@@ -124,7 +124,7 @@ impl Weights {
 
 fn kind_of(path: &Path) -> Result<Kind> {
     let mut start = Vec::with_capacity(16);
-    let file = File::open(path).map_err(unreadable(path))?;
+    let file = regular_file::open(path).map_err(unreadable(path))?;
     file.take(16).read_to_end(&mut start).map_err(unreadable(path))?;
     let what = match start.as_slice() {
         [] => "an empty file",

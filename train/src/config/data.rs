@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use data::{Components, Pack};
 use serde::{Deserialize, Serialize};
-use tensor::{Cpu, Device};
+use tensor::{Cpu, Device, regular_file};
 
 use crate::{Error, Result};
 
@@ -232,7 +232,7 @@ fn components(path: &Path) -> Result<Components> {
     if path.is_dir() {
         return Ok(Pack::open(path)?.statistics().components());
     }
-    let text = std::fs::read_to_string(path).map_err(|e| wrong(format!("cannot be read: {e}")))?;
+    let text = regular_file::read_text(path).map_err(|e| wrong(format!("cannot be read: {e}")))?;
     let help = "expected `eigenvalues = [a, b, c]` and `eigenvectors = [[r, g, b], [r, g, b], [r, g, b]]`";
     let components = Values::deserialize(toml::Deserializer::parse(&text).map_err(|e| wrong(format!("{e}; {help}")))?)
         .map_err(|e| wrong(format!("{}; {help}", e.message())))?;

@@ -3,6 +3,10 @@
 use super::{Config, DataConfig, OptimConfig, RunConfig};
 use crate::{Error, Result};
 
+/// The most epochs: times the batches of any pack that there can be, steps stay far from overflow.
+const MOST_EPOCHS: u64 = 1_000_000_000;
+const EPOCHS: &str = "in 1..=1000000000 (--epochs)";
+
 /// Fails with the setting's name, its range and what came.
 fn require(ok: bool, key: &str, range: &str, came: impl std::fmt::Display) -> Result<()> {
     if ok { Ok(()) } else { Err(Error::setting(key, format!("must be {range}, got {came}"))) }
@@ -75,7 +79,7 @@ impl RunConfig {
         require((1..=1024).contains(&self.threads), "run.threads", "in 1..=1024", self.threads)?;
         let precision = self.precision.as_str();
         require(["f32", "tf32", "bf16"].contains(&precision), "run.precision", "f32, tf32 or bf16", precision)?;
-        require(self.epochs > 0, "run.epochs", "at least 1", self.epochs)?;
+        require((1..=MOST_EPOCHS).contains(&self.epochs), "run.epochs", EPOCHS, self.epochs)?;
         require(self.steps != Some(0), "run.steps", "at least 1", 0)?;
         // TOML's integers are signed: a larger seed could not be written to run.toml.
         require(i64::try_from(self.seed).is_ok(), "run.seed", "below 2^63", self.seed)?;

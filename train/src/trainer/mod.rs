@@ -160,7 +160,7 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
 
     /// Steps of the whole run.
     pub fn total_steps(&self) -> u64 {
-        self.config.run.steps.unwrap_or(self.config.run.epochs * self.loader.batches_per_epoch() as u64)
+        self.config.run.steps.unwrap_or(self.config.run.epochs.saturating_mul(self.loader.batches_per_epoch() as u64))
     }
 
     /// Steps done.

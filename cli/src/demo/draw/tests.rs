@@ -21,7 +21,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
 fn draw_in(threads: usize, seed: u64) -> Vec<(String, Vec<u8>)> {
     let folder = tempfile::tempdir().unwrap();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    let drawn = pool.install(|| draw_dataset(folder.path(), seed, 3, 2, 24)).unwrap();
+    let drawn = pool.install(|| draw_dataset(folder.path(), seed, 3, 2, 24, &|| false)).unwrap();
     assert_eq!(drawn.train, folder.path().join("train"));
     assert_eq!(drawn.val, folder.path().join("val"));
     assert_eq!(drawn.pictures, 50);
@@ -119,7 +119,7 @@ fn train_and_val_are_drawn_apart() {
 fn sizes_out_of_range_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     for size in [0, 7, 1025, u32::MAX] {
-        let error = draw_dataset(folder.path(), 1, 1, 1, size).unwrap_err();
+        let error = draw_dataset(folder.path(), 1, 1, 1, size, &|| false).unwrap_err();
         assert!(error.to_string().starts_with(&format!("size {size}: ")), "{error}");
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -129,7 +129,7 @@ fn sizes_out_of_range_are_refused() {
 fn old_pictures_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("val")).unwrap();
-    let error = draw_dataset(folder.path(), 1, 1, 1, 16).unwrap_err();
+    let error = draw_dataset(folder.path(), 1, 1, 1, 16, &|| false).unwrap_err();
     assert!(error.to_string().contains("exists already"), "{error}");
     assert!(!folder.path().join("train").exists());
 }
@@ -139,7 +139,7 @@ fn a_folder_that_cannot_be_made_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "x").unwrap();
-    let error = draw_dataset(&file, 1, 1, 1, 16).unwrap_err();
+    let error = draw_dataset(&file, 1, 1, 1, 16, &|| false).unwrap_err();
     assert!(error.to_string().starts_with(&file.display().to_string()), "{error}");
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Body, Container, Member, Piece};
-use crate::error::{BadPicture, Result};
+use crate::error::{BadPicture, Error, Result};
 use crate::source::{Catalogue, Content, Pictures};
 
 /// Where images lie: in some files, one after the other, 12 bytes an image.
@@ -86,7 +86,13 @@ impl Pictures for Places {
             return self.bytes(only, index).map(Content::File);
         }
         let path = &self.files[self.firsts.partition_point(|&first| first <= index) - 1];
-        let opened = Container::open(path).map_err(|e| BadPicture::Unreadable(io::Error::other(e.to_string())))?;
+        let unreadable = |e: Error| match e {
+            Error::Io { source, .. } => {
+                BadPicture::Unreadable(io::Error::new(source.kind(), format!("{}: {source}", path.display())))
+            }
+            other => BadPicture::Unreadable(io::Error::other(other.to_string())),
+        };
+        let opened = Container::open(path).map_err(unreadable)?;
         self.bytes(&opened, index).map(Content::File)
     }
 }

@@ -1,0 +1,128 @@
+//! The demo's folder: a new one, or one that an earlier, interrupted demo with the same settings left.
+
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tensor::regular_file;
+
+use crate::args::Demo;
+use crate::failure::{Failure, Result};
+
+/// What the demo was asked for; also what tells its folder from others.
+const SETTINGS: &str = "demo.toml";
+
+/// Settings on which everything in the folder depends.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    seed: u64,
+    precision: String,
+}
+
+/// The folder, held against a second demo while this value lives.
+pub struct DemoFolder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DemoFolder {
+    /// Fails where nothing can be begun or gone on with, before anything is written.
+    pub fn check(args: &Demo) -> Result<()> {
+        match entries(&args.out)? {
+            0 => Ok(()),
+            _ => check_settings(args),
+        }
+    }
+
+    /// Makes the folder, or takes the one of an interrupted demo with the same settings.
+    pub fn open(args: &Demo) -> Result<Self> {
+        let path = &args.out;
+        let settings = path.join(SETTINGS);
+        tensor::folder::create_all(path).map_err(|e| failed(path, &e))?;
+        if entries(path)? == 0 {
+            let text = toml::to_string(&of(args)).map_err(|e| Failure::Failed(e.to_string()))?;
+            tensor::file::replace_bytes(&settings, text.as_bytes())?;
+        }
+        check_settings(args)?;
+        let lock = File::options().append(true).open(&settings).map_err(|e| failed(&settings, &e))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let what = "another demo is running in this folder; wait, or choose another --out";
+                return Err(Failure::Failed(format!("{}: {what}", path.display())));
+            }
+            Err(TryLockError::Error(e)) => return Err(failed(&settings, &e)),
+        }
+        tensor::file::sweep(path).map_err(|e| failed(path, &e))?;
+        Ok(Self { path: path.clone(), _lock: lock })
+    }
+
+    /// Whether there is something of this name.
+    pub fn has(&self, name: &str) -> Result<bool> {
+        let path = self.path.join(name);
+        path.try_exists().map_err(|e| failed(&path, &e))
+    }
+
+    /// Makes a folder of this name with `fill`: whole, or, after an interruption, not at all.
+    pub fn make(&self, name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+        let path = self.path.join(name);
+        if self.has(name)? {
+            return Ok(path);
+        }
+        let part = self.path.join(format!("{name}.part"));
+        match fs::remove_dir_all(&part) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(failed(&part, &e)),
+            _ => {}
+        }
+        fill(&part)?;
+        fs::rename(&part, &path).map_err(|e| failed(&path, &e))?;
+        tensor::file::sync_folder(&self.path).map_err(|e| failed(&self.path, &e))?;
+        Ok(path)
+    }
+}
+
+fn of(args: &Demo) -> Settings {
+    Settings { seed: args.seed, precision: args.place.precision.clone() }
+}
+
+/// So many things in a folder; what an interrupted write left does not count.
+fn entries(folder: &Path) -> Result<usize> {
+    let mut count = 0;
+    let listed = match fs::read_dir(folder) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(0),
+        listed => listed.map_err(|e| failed(folder, &e))?,
+    };
+    for entry in listed {
+        let name = entry.map_err(|e| failed(folder, &e))?.file_name();
+        count += usize::from(!tensor::file::is_temporary(&name.to_string_lossy()));
+    }
+    Ok(count)
+}
+
+fn check_settings(args: &Demo) -> Result<()> {
+    let (out, path) = (args.out.display(), args.out.join(SETTINGS));
+    let text = match regular_file::read_text(&path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            return Err(Failure::Failed(format!("{out}: is not empty; remove it, or choose another --out")));
+        }
+        text => text.map_err(|e| failed(&path, &e))?,
+    };
+    let found: Settings = toml::from_str(&text).map_err(|e| {
+        Failure::Failed(format!("{}: not a demo's settings: {}; choose another --out", path.display(), e.message()))
+    })?;
+    let wanted = of(args);
+    match found == wanted {
+        true => Ok(()),
+        false => Err(Failure::Failed(format!(
+            "{out}: holds a demo with --seed {} --precision {}, expected --seed {} --precision {}; give the same, or choose \
+             another --out",
+            found.seed, found.precision, wanted.seed, wanted.precision
+        ))),
+    }
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Failed(format!("{}: {error}", path.display()))
+}
