@@ -10,7 +10,7 @@ pub(super) enum Colour {
     Rgb,
     /// Cyan, magenta, yellow, black, stored inverted: 255 is no ink.
     Cmyk,
-    /// Luminance and colour differences of the three inks, and black.
+    /// Luminance and colour differences of the inks turned back, and black, stored inverted.
     Ycck,
 }
 
@@ -35,8 +35,14 @@ pub(super) fn to_rgb(colour: Colour, [a, b, c, black]: [&[u8]; COMPONENTS], out:
             out.chunks_exact_mut(3).zip(values).for_each(|(pixel, ((&a, &b), &c))| pixel.copy_from_slice(&[a, b, c]));
         }
     }
-    if matches!(colour, Colour::Cmyk | Colour::Ycck) {
-        out.chunks_exact_mut(3).zip(black).for_each(|(pixel, &black)| darken(pixel, black));
+    let ink = out.chunks_exact_mut(3).zip(black);
+    match colour {
+        Colour::Grey | Colour::YCbCr | Colour::Rgb => {}
+        Colour::Cmyk => ink.for_each(|(pixel, &black)| darken(pixel, black)),
+        Colour::Ycck => ink.for_each(|(pixel, &black)| {
+            pixel.iter_mut().for_each(|value| *value = 255 - *value);
+            darken(pixel, black);
+        }),
     }
 }
 

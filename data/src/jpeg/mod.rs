@@ -1,6 +1,7 @@
 //! JPEGs, and no more of them than is asked for: sequential and progressive ones of 8 bits with Huffman codes, in any
 //! number of scans, with components of any sampling that libjpeg reads, in all its colours. What is not read is refused with
-//! the reason: arithmetic coding, lossless and hierarchical JPEG, other depths.
+//! the reason: arithmetic coding (in which half an image cannot be told from a whole one: what lacks counts as zeros), lossless
+//! and hierarchical JPEG, other depths.
 //!
 //! The inverse transform, the interpolation of colours and the colours are those of libjpeg's defaults (`jidctint`,
 //! `jdsample`, `jdcolor`), in whole numbers: the same bits on all processors, and libjpeg-turbo's. So is what may stand in

@@ -17,13 +17,15 @@ const BAND: usize = 128;
 #[derive(Debug, Default)]
 struct Blocks {
     values: Vec<i16>,
+    /// By block: which of its coefficients are not zero, the k-th in the order of frequencies as bit k; not the first one.
+    used: Vec<u64>,
     across: usize,
     down: usize,
 }
 
 impl Blocks {
     fn new(across: usize, down: usize) -> Self {
-        Self { values: vec![0; 64 * across * down], across, down }
+        Self { values: vec![0; 64 * across * down], used: vec![0; across * down], across, down }
     }
 
     /// A block; `None` beyond the last one across or down, where units reach.
@@ -80,9 +82,10 @@ fn transform_avx2(plane: &mut Plane, blocks: &Blocks, quantiser: &[i16; 64], way
 fn transform(plane: &mut Plane, blocks: &Blocks, quantiser: &[i16; 64], way: impl Transform) {
     let stride = plane.stride();
     for y in plane.rows.clone() {
-        let row = &blocks.values[64 * (y * blocks.across + plane.columns.start)..];
-        for (x, block) in plane.columns.clone().zip(row.as_chunks::<64>().0) {
-            let last = if block[1..].iter().all(|&value| value == 0) { 0 } else { 63 };
+        let first = y * blocks.across + plane.columns.start;
+        let row = blocks.values[64 * first..].as_chunks::<64>().0.iter().zip(&blocks.used[first..]);
+        for (x, (block, used)) in plane.columns.clone().zip(row) {
+            let last = used.checked_ilog2().unwrap_or(0) as usize;
             if let Some(at) = plane.place(x, y) {
                 way.apply(block, quantiser, last, &mut plane.values[at..], stride);
             }
@@ -117,6 +120,35 @@ struct Band {
     first: usize,
     last: usize,
     low: u8,
+}
+
+impl Band {
+    /// Its coefficients from this one on, as bits.
+    fn from(&self, k: usize) -> u64 {
+        let beyond = u64::MAX.checked_shl(k as u32).unwrap_or(0);
+        beyond & u64::MAX >> (63 - self.last)
+    }
+}
+
+/// One block of a component's.
+struct Block<'a> {
+    values: &'a mut [i16; 64],
+    used: &'a mut u64,
+}
+
+impl Block<'_> {
+    #[inline(always)]
+    fn value(&mut self, k: usize) -> &mut i16 {
+        &mut self.values[usize::from(ZIGZAG[k & 63]) & 63]
+    }
+
+    /// Puts a first value into the k-th place.
+    #[inline(always)]
+    fn put(&mut self, k: usize, value: i16) {
+        *self.value(k) = value;
+        let bit = 1 << (k & 63);
+        *self.used = if value == 0 { *self.used & !bit } else { *self.used | bit };
+    }
 }
 
 /// A scan's bits, from restart to restart.
@@ -208,13 +240,15 @@ impl Reader<'_> {
     /// Reads a band of one component's coefficients, or one more bit of each.
     fn read_band(&mut self, scan: &Scan<'_>, band: &Band, table: &Table, blocks: &mut Blocks) -> Result<(), Fault> {
         let across = blocks.across;
-        for (place, block) in blocks.values.as_chunks_mut::<64>().0.iter_mut().enumerate() {
+        let values = blocks.values.as_chunks_mut::<64>().0.iter_mut();
+        for (place, (values, used)) in values.zip(&mut blocks.used).enumerate() {
+            let mut block = Block { values, used };
             if scan.restart > 0 && place > 0 && place % scan.restart == 0 {
                 self.restart()?;
             }
             let read = match scan.high {
-                0 => self.first_values(band, table, block),
-                _ => self.more_bits(band, table, block),
+                0 => self.first_values(band, table, &mut block),
+                _ => self.more_bits(band, table, &mut block),
             };
             read.map_err(|fault| self.wrong(fault))?;
             if (place + 1) % across == 0 {
@@ -233,7 +267,7 @@ impl Reader<'_> {
     }
 
     #[inline(always)]
-    fn first_values(&mut self, band: &Band, table: &Table, block: &mut [i16; 64]) -> Result<(), Fault> {
+    fn first_values(&mut self, band: &Band, table: &Table, block: &mut Block<'_>) -> Result<(), Fault> {
         if self.run > 0 {
             self.run -= 1;
             return Ok(());
@@ -256,7 +290,7 @@ impl Reader<'_> {
                 return Err(Fault::Code);
             }
             if size > 0 {
-                block[usize::from(ZIGZAG[k]) & 63] = value as i16;
+                block.put(k, value as i16);
             }
             k += 1;
         }
@@ -264,7 +298,7 @@ impl Reader<'_> {
     }
 
     #[inline(always)]
-    fn more_bits(&mut self, band: &Band, table: &Table, block: &mut [i16; 64]) -> Result<(), Fault> {
+    fn more_bits(&mut self, band: &Band, table: &Table, block: &mut Block<'_>) -> Result<(), Fault> {
         let bit = 1i16 << band.low;
         let mut k = band.first;
         while self.run == 0 && k <= band.last {
@@ -279,23 +313,22 @@ impl Reader<'_> {
                 self.run = self.blocks_of_run(entry);
                 break;
             }
-            let value = match self.bits.take(entry) {
-                0 => 0,
-                sign => sign as i16 * bit,
-            };
+            let value = self.bits.take(entry) as i16 * bit;
             k = self.pass_zeros(band, k, zeros, bit, block);
             if k > band.last {
                 return Err(Fault::Code);
             }
-            if value != 0 {
-                block[usize::from(ZIGZAG[k]) & 63] = value;
+            if size > 0 {
+                block.put(k, value);
             }
             k += 1;
         }
         if self.run > 0 {
             self.run -= 1;
-            if block.iter().any(|&value| value != 0) {
-                self.pass_zeros(band, k, 64, bit, block);
+            let mut used = *block.used & band.from(k);
+            while used != 0 {
+                self.one_more_bit(block.value(used.trailing_zeros() as usize), bit);
+                used &= used - 1;
             }
         }
         Ok(())
@@ -303,14 +336,10 @@ impl Reader<'_> {
 
     /// Goes on from coefficient `k` to the first zero after `zeros` of them, giving a bit more to those that are none.
     #[inline(always)]
-    fn pass_zeros(&mut self, band: &Band, mut k: usize, mut zeros: u32, bit: i16, block: &mut [i16; 64]) -> usize {
+    fn pass_zeros(&mut self, band: &Band, mut k: usize, mut zeros: u32, bit: i16, block: &mut Block<'_>) -> usize {
         while k <= band.last {
-            let value = &mut block[usize::from(ZIGZAG[k]) & 63];
-            if *value != 0 {
-                self.bits.fill();
-                if self.bits.number(1) == 1 && *value & bit == 0 {
-                    *value = value.wrapping_add(if *value >= 0 { bit } else { -bit });
-                }
+            if *block.used >> k & 1 == 1 {
+                self.one_more_bit(block.value(k), bit);
             } else if zeros == 0 {
                 break;
             } else {
@@ -319,5 +348,14 @@ impl Reader<'_> {
             k += 1;
         }
         k
+    }
+
+    /// Reads whether a value that is not zero goes on by `bit`.
+    #[inline(always)]
+    fn one_more_bit(&mut self, value: &mut i16, bit: i16) {
+        self.bits.fill();
+        if self.bits.number(1) == 1 && *value & bit == 0 {
+            *value = value.wrapping_add(if *value >= 0 { bit } else { -bit });
+        }
     }
 }

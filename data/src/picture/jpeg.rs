@@ -36,8 +36,8 @@ pub(super) fn decode_square(data: &[u8], size: usize, options: &DecodeOptions) -
         let Region { rows, columns } = &plan.region;
         PIXELS.with_borrow_mut(|pixels| {
             pixels.resize(rows.len() * columns.len() * 3, 0);
-            jpeg.decode(&plan.region, Reading::Whole, pixels, 3 * columns.len())?;
-            let square = plan.square_of_region(pixels).map_err(damaged);
+            let decoded = jpeg.decode(&plan.region, Reading::Whole, pixels, 3 * columns.len());
+            let square = decoded.and_then(|()| plan.square_of_region(pixels).map_err(damaged));
             if pixels.capacity() > KEPT {
                 *pixels = Vec::new();
             }
