@@ -16,7 +16,8 @@ fn refusal(bytes: &[u8]) -> String {
 
 /// Three components, interleaved in one scan, with JFIF's marker.
 fn baseline() -> &'static Sample {
-    let is_plain = |s: &&Sample| segment(&s.jpeg, 0xc0).is_some_and(|(at, _)| s.jpeg[at + 9] == 3 && s.jpeg[at + 11] == 0x22);
+    let is_plain =
+        |s: &&Sample| segment(&s.jpeg, 0xc0).is_some_and(|(at, _)| s.jpeg[at + 9] == 3 && s.jpeg[at + 11] == 0x22);
     let is_whole = |s: &&Sample| segment(&s.jpeg, 0xda).is_some_and(|(at, _)| s.jpeg[at + 4] == 3);
     SAMPLES.iter().filter(is_plain).filter(is_whole).find(|s| s.width > 16 && s.height > 16).unwrap()
 }
@@ -92,7 +93,8 @@ fn short_markers_of_adobe_and_jfif_do_not_count() {
     // Eleven bytes, the last of which would say that it is RGB.
     let (start, end) = segment(jpeg, 0xe0).unwrap();
     let bare = [&jpeg[..start], &jpeg[end..]].concat();
-    for (marker, body) in [(0xee, &b"Adobe\0\x64\0\0\0\0"[..]), (0xe0, b"JFIF\0\x01\x01"), (0xee, b"Adob"), (0xe1, b"")] {
+    for (marker, body) in [(0xee, &b"Adobe\0\x64\0\0\0\0"[..]), (0xe0, b"JFIF\0\x01\x01"), (0xee, b"Adob"), (0xe1, b"")]
+    {
         assert_eq!(crc32(decode(&with_segment(&bare, marker, body)).unwrap().pixels()), *crc, "{marker:x}");
     }
     let rgb = with_segment(&bare, 0xee, b"Adobe\0\x64\0\0\0\0\0");
@@ -136,7 +138,8 @@ fn quantisers_may_have_16_bits() {
     let Sample { jpeg, crc, .. } = baseline();
     let (start, end) = segment(jpeg, 0xdb).unwrap();
     let wide = jpeg[start + 5..start + 69].iter().flat_map(|&value| [0, value]);
-    let body: Vec<u8> = [0x10 | jpeg[start + 4]].into_iter().chain(wide).chain(jpeg[start + 69..end].iter().copied()).collect();
+    let body: Vec<u8> =
+        [0x10 | jpeg[start + 4]].into_iter().chain(wide).chain(jpeg[start + 69..end].iter().copied()).collect();
     let bytes = [&with_segment(&jpeg[..start], 0xdb, &body)[..], &jpeg[end..]].concat();
     assert_eq!(crc32(decode(&bytes).unwrap().pixels()), *crc);
 }
@@ -192,10 +195,18 @@ fn codes_of_ones_only_are_none() {
 
 #[test]
 fn a_colour_comes_once_in_sequential_files() {
-    let scans = |s: &&Sample| segment(&s.jpeg, 0xc0).is_some() && segment(&s.jpeg, 0xda).is_some_and(|(at, _)| s.jpeg[at + 4] == 1);
-    let Sample { jpeg, .. } = SAMPLES.iter().filter(scans).find(|s| segment(&s.jpeg, 0xc0).is_some_and(|(at, _)| s.jpeg[at + 9] == 3)).unwrap();
+    let scans = |s: &&Sample| {
+        segment(&s.jpeg, 0xc0).is_some() && segment(&s.jpeg, 0xda).is_some_and(|(at, _)| s.jpeg[at + 4] == 1)
+    };
+    let Sample { jpeg, .. } = SAMPLES
+        .iter()
+        .filter(scans)
+        .find(|s| segment(&s.jpeg, 0xc0).is_some_and(|(at, _)| s.jpeg[at + 9] == 3))
+        .unwrap();
     let (start, _) = segment(jpeg, 0xda).unwrap();
-    let next = start + 2 + jpeg[start + 2..].windows(2).position(|w| w[0] == 0xff && !matches!(w[1], 0 | 0xd0..=0xd7)).unwrap();
+    let next = start
+        + 2
+        + jpeg[start + 2..].windows(2).position(|w| w[0] == 0xff && !matches!(w[1], 0 | 0xd0..=0xd7)).unwrap();
     let twice = [&jpeg[..next], &jpeg[start..]].concat();
     assert_eq!(refusal(&twice), "damaged: two scans of one colour");
     let missing = [&jpeg[..next], &[0xff, 0xd9]].concat();
