@@ -105,12 +105,13 @@ impl Frame {
     /// How a component becomes as large as the image, across and down.
     pub fn axes(&self, component: usize) -> (Axis, Axis) {
         let Component { across, down, .. } = self.components[component];
-        Axis::pair((self.width, self.height), (self.most.0 / across, self.most.1 / down))
+        Axis::pair(self.width, self.height, self.most.0 / across, self.most.1 / down)
     }
 }
 
 fn component(listed: &[u8]) -> Result<Component, BadPicture> {
-    let (across, down) = (usize::from(listed[1] >> 4), usize::from(listed[1] & 15));
+    let across = usize::from(listed[1] >> 4);
+    let down = usize::from(listed[1] & 15);
     if !(1..=MOST_SAMPLES).contains(&across) || !(1..=MOST_SAMPLES).contains(&down) {
         return Err(BadPicture::Damaged(format!("a colour sampled {across}x{down}, expected 1 to {MOST_SAMPLES}")));
     }

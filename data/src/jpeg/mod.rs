@@ -174,9 +174,10 @@ impl<'a> Jpeg<'a> {
     pub fn decode(&self, region: &Region, reading: Reading, out: &mut [u8], stride: usize) -> Result<(), BadPicture> {
         assert!(region.rows.end <= self.height() && region.columns.end <= self.width(), "a region beyond the image");
         PLANES.with_borrow_mut(|planes| {
-            let decoded = match self.frame.is_progressive {
-                true => progressive::decode(self, region, planes, out, stride),
-                false => sequential::decode(self, region, reading, planes, out, stride),
+            let decoded = if self.frame.is_progressive {
+                progressive::decode(self, region, planes, out, stride)
+            } else {
+                sequential::decode(self, region, reading, planes, out, stride)
             };
             planes.shrink();
             Ok(decoded?)

@@ -47,8 +47,9 @@ impl Plane {
     }
 
     /// Makes room for what `region` needs.
-    fn fit(&mut self, axes: (Axis, Axis), region: &Region) {
-        (self.across, self.down) = axes;
+    fn fit(&mut self, across: Axis, down: Axis, region: &Region) {
+        self.across = across;
+        self.down = down;
         let blocks = |range: Range<usize>| range.start / BLOCK..range.end.div_ceil(BLOCK);
         self.columns = blocks(self.across.needed(&region.columns));
         self.rows = blocks(self.down.needed(&region.rows));
@@ -66,7 +67,8 @@ impl Planes {
     /// Makes room for what `region` needs of each component.
     pub fn fit(&mut self, frame: &Frame, region: &Region) {
         for (component, plane) in self.planes[..frame.components.len()].iter_mut().enumerate() {
-            plane.fit(frame.axes(component), region);
+            let (across, down) = frame.axes(component);
+            plane.fit(across, down, region);
         }
     }
 

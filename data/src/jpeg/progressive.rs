@@ -199,7 +199,8 @@ impl Reader<'_> {
             _ => frame.units(),
         };
         for unit in 0..across * down {
-            let (row, column) = (unit / across, unit % across);
+            let row = unit / across;
+            let column = unit % across;
             if scan.restart > 0 && unit > 0 && unit % scan.restart == 0 {
                 self.restart()?;
                 before = [0; COMPONENTS];
@@ -276,7 +277,8 @@ impl Reader<'_> {
         while k <= band.last {
             self.bits.fill();
             let entry = self.bits.code(table);
-            let (zeros, size) = (entry >> 24, entry >> 16 & 31);
+            let zeros = entry >> 24;
+            let size = entry >> 16 & 31;
             if entry == 0 {
                 return Err(Fault::Code);
             }
@@ -304,7 +306,8 @@ impl Reader<'_> {
         while self.run == 0 && k <= band.last {
             self.bits.fill();
             let entry = self.bits.code(table);
-            let (zeros, size) = (entry >> 24, entry >> 16 & 31);
+            let zeros = entry >> 24;
+            let size = entry >> 16 & 31;
             // A value that begins in this scan is of one bit, which says its sign.
             if entry == 0 || size > 1 {
                 return Err(Fault::Code);

@@ -69,9 +69,12 @@ impl<'a> Scan<'a> {
     }
 
     fn read_progression(&mut self, bytes: &[u8]) -> Result<(), BadPicture> {
-        let (high, low) = (bytes[2] >> 4, bytes[2] & 15);
-        (self.first, self.last) = (usize::from(bytes[0]), usize::from(bytes[1]));
-        (self.high, self.low) = (high, low);
+        let high = bytes[2] >> 4;
+        let low = bytes[2] & 15;
+        self.first = usize::from(bytes[0]);
+        self.last = usize::from(bytes[1]);
+        self.high = high;
+        self.low = low;
         let is_band = match self.first {
             0 => self.last == 0,
             first => first <= self.last && self.last <= 63 && self.parts.len() == 1,

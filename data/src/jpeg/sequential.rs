@@ -27,7 +27,8 @@ impl Coder {
     fn all(scan: &Scan<'_>, frame: &Frame, tables: &mut Cache) -> Result<Vec<Self>, Fault> {
         let mut coders = Vec::with_capacity(scan.parts.len());
         for part in &scan.parts {
-            let (dc, ac) = (tables.get(Kind::Dc, part.dc)?, tables.get(Kind::Ac, part.ac)?);
+            let dc = tables.get(Kind::Dc, part.dc)?;
+            let ac = tables.get(Kind::Ac, part.ac)?;
             let Component { across, down, .. } = frame.components[part.component];
             // A component that is alone comes block by block.
             let (across, down) = if scan.parts.len() == 1 { (1, 1) } else { (across, down) };
@@ -105,10 +106,14 @@ impl Units<'_> {
 
     #[inline(always)]
     fn decode_any(&mut self, is_wide: bool, way: impl Transform) -> Result<(), Fault> {
-        match is_wide {
-            true => self.decode::<true>(way),
-            false => self.decode::<false>(way),
-        }
+        if is_wide { self.decode_wide(way) } else { self.decode::<false>(way) }
+    }
+
+    /// Apart, so that the usual way stays small.
+    #[cold]
+    #[inline(never)]
+    fn decode_wide(&mut self, way: impl Transform) -> Result<(), Fault> {
+        self.decode::<true>(way)
     }
 
     #[inline(always)]

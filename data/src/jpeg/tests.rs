@@ -177,7 +177,7 @@ proptest! {
         let [near, far] = [0, 1].map(|i| values.iter().map(|v| v[i]).collect::<Vec<u8>>());
         let width = 2 * near.len() - width;
         let columns = start.min(width - 1)..width;
-        let (axis, _) = upsample::Axis::pair((width, 8), (2, 1));
+        let (axis, _) = upsample::Axis::pair(width, 8, 2, 1);
         let mut rows = upsample::Rows::default();
         let far_row = both.then_some(&far[..]);
         rows.fill(&upsample::Source { near: &near, far: far_row, y: usize::from(odd), first: 0, axis: &axis, columns: &columns });

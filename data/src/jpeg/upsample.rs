@@ -26,8 +26,9 @@ const FEWEST: usize = 3;
 
 impl Axis {
     /// Those of a component across and down, of an image of this width and height, by pixels for each value.
-    pub fn pair((width, height): (usize, usize), (across, down): (usize, usize)) -> (Self, Self) {
-        let (columns, rows) = (width.div_ceil(across), height.div_ceil(down));
+    pub fn pair(width: usize, height: usize, across: usize, down: usize) -> (Self, Self) {
+        let columns = width.div_ceil(across);
+        let rows = height.div_ceil(down);
         let is_mixed = match (across, down) {
             (2, 1 | 2) => columns >= FEWEST,
             (1, 2) => true,
@@ -45,11 +46,10 @@ impl Axis {
     /// The values that some pixels are made of.
     pub fn needed(&self, pixels: &Range<usize>) -> Range<usize> {
         let own = pixels.start / self.factor..pixels.end.div_ceil(self.factor);
-        match self.is_mixed {
-            _ if pixels.is_empty() => 0..0,
-            true => own.start.saturating_sub(1)..(own.end + 1).min(self.len),
-            false => own,
+        if pixels.is_empty() {
+            return 0..0;
         }
+        if self.is_mixed { own.start.saturating_sub(1)..(own.end + 1).min(self.len) } else { own }
     }
 
     /// The nearest row to row `y` of the image, and the next nearest if there is to be one; beyond an edge the row at the
