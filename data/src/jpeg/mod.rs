@@ -193,13 +193,15 @@ fn all_scans<'a>(header: &mut Header<'a>, first: Scan<'a>, limit: usize) -> Resu
     progress.add(&first, header.frame()?)?;
     let is_alone = !header.frame()?.is_progressive && first.parts.len() == header.frame()?.components.len();
     let mut scans = vec![first];
-    while !is_alone {
+    if !is_alone {
         header.segments.skip_scan();
-        let Some(scan) = header.next_scan()? else { break };
-        count += 1;
-        progress.add(&scan, header.frame()?)?;
-        if count <= limit {
-            scans.push(scan);
+        while let Some(scan) = header.next_scan()? {
+            header.segments.skip_scan();
+            count += 1;
+            progress.add(&scan, header.frame()?)?;
+            if count <= limit {
+                scans.push(scan);
+            }
         }
     }
     if count > limit {
