@@ -9,6 +9,7 @@ use alexnet_data::{PackOptions, Split, Storage, pack};
 use common::{Bytes, Setting, failure, jpeg, packed, packed_with, picture, square, write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use proptest::prelude::*;
 
 proptest! {
@@ -195,4 +196,33 @@ fn jpegs_of_the_right_size_are_kept_as_they_are() {
     let better = packed_with(&setting, &setting.path("s"), jpeg(95));
     assert!(better.stored(0).unwrap() == fits);
     assert!(better.stored(2).unwrap().len() > pack.stored(2).unwrap().len());
+}
+
+#[test]
+fn kept_jpegs_of_several_scans_have_their_pixels() {
+    let setting = Setting::new();
+    let encoded = |is_progressive: bool| {
+        let mut bytes = Vec::new();
+        let mut encoder = Encoder::new(&mut bytes, 90);
+        encoder.set_sampling_factor(SamplingFactor::F_2_2);
+        // A scan for each component.
+        encoder.set_optimized_huffman_tables(!is_progressive);
+        encoder.set_progressive(is_progressive);
+        encoder.encode(picture(32, 32, 9).as_raw(), 32, 32, ColorType::Rgb).unwrap();
+        bytes
+    };
+    let files = [encoded(false), encoded(true)];
+    assert!(files.iter().all(|file| file.windows(2).filter(|pair| *pair == [0xff, 0xda]).count() >= 3));
+    write(&setting, "s/a/scans.jpg", &files[0]);
+    write(&setting, "s/b/progressive.jpg", &files[1]);
+    // What a decoder passes over is not kept.
+    write(&setting, "s/b/strays.jpg", &[&files[1][..2], b"strays", &files[1][2..]].concat());
+    let pack =
+        packed_with(&setting, &setting.path("s"), |o| PackOptions { storage: Storage::Jpeg { quality: 60 }, ..o });
+    for (index, file) in files.iter().enumerate() {
+        assert!(pack.stored(index).unwrap() == file);
+        assert_eq!(pack.pixels(index).unwrap(), square(&setting, file));
+    }
+    assert_eq!(pack.pixels(0).unwrap(), pack.pixels(1).unwrap());
+    assert!(pack.stored(2).unwrap() != files[1]);
 }

@@ -74,6 +74,7 @@ pub fn pictures() -> Vec<Vec<u8>> {
         rgb(|e| e.set_sampling_factor(SamplingFactor::F_1_2)),
         rgb(|e| e.set_sampling_factor(SamplingFactor::R_4_1_1)),
         rgb(|e| e.set_progressive(true)),
+        rgb(|e| e.set_optimized_huffman_tables(true)),
         rgb(|e| e.set_restart_interval(2)),
         encoded(ColorType::Rgb, image.as_raw(), w, h, |e| e.add_app_segment(1, exif.clone()).expect("it fits")),
         encoded(ColorType::Cmyk, &ink, w, h, |_| ()),

@@ -1,7 +1,60 @@
-//! From luminance and colour differences to R, G and B (JFIF; libjpeg's `jdcolor`).
+//! From a JPEG's colours to R, G and B (JFIF; libjpeg's `jdcolor`).
+
+use super::frame::COMPONENTS;
+
+/// How the samples stand for colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Colour {
+    Grey,
+    YCbCr,
+    Rgb,
+    /// Cyan, magenta, yellow, black, stored inverted: 255 is no ink.
+    Cmyk,
+    /// Luminance and colour differences of the inks turned back, and black, stored inverted.
+    Ycck,
+}
+
+impl Colour {
+    /// How many components it has.
+    pub fn components(self) -> usize {
+        match self {
+            Self::Grey => 1,
+            Self::YCbCr | Self::Rgb => 3,
+            Self::Cmyk | Self::Ycck => 4,
+        }
+    }
+}
+
+/// Fills `out` with R, G and B of each pixel from a row of each component.
+pub(super) fn to_rgb(colour: Colour, [a, b, c, black]: [&[u8]; COMPONENTS], out: &mut [u8]) {
+    match colour {
+        Colour::Grey => out.chunks_exact_mut(3).zip(a).for_each(|(pixel, &value)| pixel.fill(value)),
+        Colour::YCbCr | Colour::Ycck => convert(a, b, c, out),
+        Colour::Rgb | Colour::Cmyk => {
+            let values = a.iter().zip(b).zip(c);
+            out.chunks_exact_mut(3).zip(values).for_each(|(pixel, ((&a, &b), &c))| pixel.copy_from_slice(&[a, b, c]));
+        }
+    }
+    let ink = out.chunks_exact_mut(3).zip(black);
+    match colour {
+        Colour::Grey | Colour::YCbCr | Colour::Rgb => {}
+        Colour::Cmyk => ink.for_each(|(pixel, &black)| darken(pixel, black)),
+        Colour::Ycck => ink.for_each(|(pixel, &black)| {
+            pixel.iter_mut().for_each(|value| *value = 255 - *value);
+            darken(pixel, black);
+        }),
+    }
+}
+
+/// `R = (255 - C)(255 - K) / 255`, rounded, and so on, of inverted values.
+fn darken(pixel: &mut [u8], black: u8) {
+    for value in pixel {
+        *value = ((u32::from(*value) * u32::from(black) + 127) / 255) as u8;
+    }
+}
 
 /// Fills `out` with R, G and B of each pixel.
-pub(super) fn convert(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
+fn convert(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
         // SAFETY: the processor has AVX2.

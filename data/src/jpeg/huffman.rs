@@ -1,20 +1,19 @@
-//! Huffman codes and the bits that they are read from (ITU T.81, annexes C and F).
+//! Huffman tables (ITU T.81, annexes C and F).
 
-use std::ops::Range;
 use std::rc::Rc;
 
-use super::{Failure, ZIGZAG};
+use super::Fault;
 
 /// Bits that are looked up at once.
 const LOOK: u32 = 10;
-/// The longest values of 8-bit pictures: two coefficients, each with a code of up to 16 bits, are never more than the 56 bits
-/// that are there after a fill.
+/// The longest values of 8-bit images: two coefficients, each with a code of up to 16 bits, are never more than the 56 bits
+/// that are there after a fill. A table may name longer ones; such a table is wide.
 const MOST_DC: u8 = 11;
 const MOST_AC: u8 = 10;
+/// The longest first values that libjpeg takes.
+const MOST_WIDE_DC: u8 = 15;
 /// Coefficients that the end of a block is said to pass over.
-const END: u32 = 64;
-/// Zeros after the scan, so that it can be read in words.
-const PADDING: usize = 16;
+pub(super) const END: u32 = 64;
 
 /// One Huffman table.
 #[derive(Debug)]
@@ -27,16 +26,22 @@ pub(super) struct Table {
     /// By length of code: what is added to a code to have its symbol's place.
     offsets: [i32; 17],
     symbols: Vec<u8>,
+    kind: Kind,
+    /// Whether it has values that are longer than those of 8-bit images.
+    pub is_wide: bool,
 }
 
 /// What a table is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Dc,
+    /// All but the first coefficients of sequential images.
     Ac,
+    /// Those of progressive ones, where a symbol without a value may end more blocks than one: its upper half stays as it is.
+    Band,
 }
 
-/// The tables of the pictures before: nearly all have the same.
+/// The tables of the images before: nearly all have the same.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     tables: Vec<(Kind, Vec<u8>, Rc<Table>)>,
@@ -47,9 +52,9 @@ pub(super) struct Cache {
 const MAX_TABLES: usize = 8;
 
 impl Cache {
-    /// The table with the definition at `place` of `data`.
-    pub fn get(&mut self, kind: Kind, data: &[u8], place: Option<&Range<usize>>) -> Result<Rc<Table>, Failure> {
-        let definition = place.and_then(|place| data.get(place.clone())).ok_or(Failure::Other)?;
+    /// The table with this definition.
+    pub fn get(&mut self, kind: Kind, definition: Option<&[u8]>) -> Result<Rc<Table>, Fault> {
+        let definition = definition.ok_or(Fault::NoTable)?;
         if let Some((.., table)) = self.tables.iter().find(|(of, known, _)| *of == kind && known == definition) {
             return Ok(Rc::clone(table));
         }
@@ -67,35 +72,41 @@ impl Cache {
 
 impl Table {
     /// Of 16 counts of codes by length, and their symbols.
-    fn new(kind: Kind, definition: &[u8]) -> Result<Self, Failure> {
-        let (counts, symbols) = definition.split_at_checked(16).ok_or(Failure::Other)?;
+    fn new(kind: Kind, definition: &[u8]) -> Result<Self, Fault> {
+        let (counts, symbols) = definition.split_at_checked(16).ok_or(Fault::Table)?;
         let mut entries = Box::new([0; 1 << LOOK]);
         let (mut limits, mut offsets) = ([0; 18], [0; 17]);
         let (mut code, mut place) = (0u32, 0usize);
+        let mut is_wide = false;
         for length in 1..=16u32 {
             offsets[length as usize] = place as i32 - code as i32;
             for _ in 0..counts[length as usize - 1] {
-                let &symbol = symbols.get(place).ok_or(Failure::Other)?;
-                if code >= 1 << length || !kind.allows(symbol) {
-                    return Err(Failure::Other);
+                let &symbol = symbols.get(place).ok_or(Fault::Table)?;
+                if code >= 1 << length || (kind == Kind::Dc && symbol > MOST_WIDE_DC) {
+                    return Err(Fault::Table);
                 }
+                is_wide |= kind.is_wide(symbol);
                 if length <= LOOK {
                     let start = (code << (LOOK - length)) as usize;
-                    entries[start..start + (1 << (LOOK - length))].fill(entry(length, symbol));
+                    entries[start..start + (1 << (LOOK - length))].fill(kind.entry(length, symbol));
                 }
                 code += 1;
                 place += 1;
+            }
+            // No code is all ones.
+            if code >= 1 << length {
+                return Err(Fault::Table);
             }
             limits[length as usize] = code << (16 - length);
             code <<= 1;
         }
         limits[17] = u32::MAX;
-        Ok(Self { entries, limits, offsets, symbols: symbols.to_vec() })
+        Ok(Self { entries, limits, offsets, symbols: symbols.to_vec(), kind, is_wide })
     }
 
     /// The entry of the code that these bits begin with; 0: there is none.
     #[inline(always)]
-    fn find(&self, bits: u64) -> u32 {
+    pub fn find(&self, bits: u64) -> u32 {
         match self.entries[(bits >> (64 - LOOK)) as usize] {
             0 => self.find_long(bits),
             entry => entry,
@@ -107,191 +118,29 @@ impl Table {
         let next = (bits >> 48) as u32;
         let Some(length) = (LOOK + 1..=16).find(|&length| next < self.limits[length as usize]) else { return 0 };
         let place = (next >> (16 - length)) as i32 + self.offsets[length as usize];
-        usize::try_from(place).ok().and_then(|place| self.symbols.get(place)).map_or(0, |&symbol| entry(length, symbol))
+        usize::try_from(place)
+            .ok()
+            .and_then(|place| self.symbols.get(place))
+            .map_or(0, |&symbol| self.kind.entry(length, symbol))
     }
 }
 
 impl Kind {
-    fn allows(self, symbol: u8) -> bool {
+    fn is_wide(self, symbol: u8) -> bool {
         match self {
-            Self::Dc => symbol <= MOST_DC,
-            Self::Ac => symbol & 15 <= MOST_AC,
-        }
-    }
-}
-
-fn entry(length: u32, symbol: u8) -> u32 {
-    let (zeros, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
-    // Sixteen zeros are fifteen and a value of zero; all other symbols without a value end the block, as in libjpeg.
-    let zeros = if size == 0 && zeros != 15 { END } else { zeros };
-    (length + size) | length << 8 | size << 16 | zeros << 24
-}
-
-/// A scan's data without what stands between them.
-#[derive(Debug)]
-pub(super) struct Unstuffed {
-    /// Where each part between restarts ends.
-    pub ends: Vec<usize>,
-    /// Whether the restarts' numbers are in order, and the picture's end or nothing comes after the data.
-    pub is_regular: bool,
-}
-
-/// Fills `out` with a scan's data, stuffed zeros taken away, up to its end, and some zeros after it.
-pub(super) fn unstuff(data: &[u8], out: &mut Vec<u8>) -> Unstuffed {
-    out.clear();
-    out.reserve(data.len() + PADDING);
-    let (mut ends, mut is_regular) = (Vec::new(), true);
-    let mut rest = data;
-    while let Some(at) = memchr::memchr(0xff, rest) {
-        match rest.get(at + 1) {
-            Some(0) => {
-                out.extend_from_slice(&rest[..=at]);
-                rest = &rest[at + 2..];
-            }
-            Some(0xff) => {
-                out.extend_from_slice(&rest[..at]);
-                rest = &rest[at + 1..];
-            }
-            Some(&marker @ 0xd0..=0xd7) => {
-                out.extend_from_slice(&rest[..at]);
-                is_regular &= usize::from(marker & 7) == ends.len() % 8;
-                ends.push(out.len());
-                rest = &rest[at + 2..];
-            }
-            after => {
-                out.extend_from_slice(&rest[..at]);
-                is_regular &= matches!(after, Some(0xd9));
-                rest = &[];
-            }
-        }
-    }
-    out.extend_from_slice(rest);
-    ends.push(out.len());
-    out.extend([0; PADDING]);
-    Unstuffed { ends, is_regular }
-}
-
-/// Bits of a scan, the next one highest.
-#[derive(Debug)]
-pub(super) struct Bits<'a> {
-    data: &'a [u8],
-    /// The next byte that is not among the bits.
-    at: usize,
-    bits: u64,
-    count: u32,
-}
-
-impl<'a> Bits<'a> {
-    /// Of data with [`PADDING`] zeros after it.
-    pub fn new(data: &'a [u8]) -> Self {
-        Self { data, at: 0, bits: 0, count: 0 }
-    }
-
-    /// Bytes that were begun.
-    pub fn taken(&self) -> usize {
-        (8 * self.at - self.count as usize).div_ceil(8)
-    }
-
-    /// At least 56 bits.
-    #[inline(always)]
-    fn fill(&mut self) {
-        // Beyond the end it stays at the zeros; `taken` tells.
-        let at = self.at.min(self.data.len() - 8);
-        if let Some(bytes) = self.data[at..].first_chunk::<8>() {
-            self.bits |= u64::from_be_bytes(*bytes) >> self.count;
-        }
-        self.at += ((63 - self.count) >> 3) as usize;
-        self.count |= 56;
-    }
-
-    /// Passes over a code and its value.
-    #[inline(always)]
-    fn skip(&mut self, entry: u32) {
-        self.bits = self.bits.wrapping_shl(entry);
-        self.count -= entry & 255;
-    }
-
-    /// Takes a code's bits and gives the value after it (T.81, F.2.2.1: EXTEND).
-    #[inline(always)]
-    fn take(&mut self, entry: u32) -> i32 {
-        let size = entry >> 16 & 31;
-        let after = self.bits.wrapping_shl(entry >> 8);
-        // All ones for a value that is not negative, which begins with a one.
-        let sign = (after as i64 >> 63) as i32;
-        let value = (after >> 1).wrapping_shr(63 - size) as i32;
-        self.skip(entry);
-        value + (!sign & (1 - 1i32.wrapping_shl(size)))
-    }
-
-    /// Reads a block's first value, which is coded as its difference to the one before.
-    #[inline(always)]
-    fn dc(&mut self, dc: &Table, before: &mut i32) -> Result<(), Failure> {
-        self.fill();
-        let entry = dc.find(self.bits);
-        if entry == 0 {
-            return Err(Failure::Other);
-        }
-        *before = before.wrapping_add(self.take(entry));
-        Ok(())
-    }
-
-    /// Reads a block's coefficients into `out`, which was all zeros; returns the place of the last one in the order of
-    /// frequencies, or one after it.
-    #[inline(always)]
-    pub fn block(&mut self, dc: &Table, ac: &Table, before: &mut i32, out: &mut [i16; 64]) -> Result<usize, Failure> {
-        self.dc(dc, before)?;
-        out[0] = *before as i16;
-        let mut k = 1;
-        loop {
-            for filled in [true, false] {
-                // The DC's bits and those of a first coefficient are in already.
-                if !filled {
-                    self.fill();
-                }
-                let entry = ac.find(self.bits);
-                k += (entry >> 24) as usize;
-                if entry == 0 || k > 63 {
-                    return self.end(entry, k);
-                }
-                out[usize::from(ZIGZAG[k]) & 63] = self.take(entry) as i16;
-                if k == 63 {
-                    return Ok(63);
-                }
-                k += 1;
-            }
+            Self::Dc => symbol > MOST_DC,
+            Self::Ac => symbol & 15 > MOST_AC,
+            Self::Band => false,
         }
     }
 
-    /// Passes over a block.
-    #[inline(always)]
-    pub fn skip_block(&mut self, dc: &Table, ac: &Table, before: &mut i32) -> Result<(), Failure> {
-        self.dc(dc, before)?;
-        let mut k = 1;
-        loop {
-            for filled in [true, false] {
-                if !filled {
-                    self.fill();
-                }
-                let entry = ac.find(self.bits);
-                k += (entry >> 24) as usize + 1;
-                if entry == 0 || k > 64 {
-                    return self.end(entry, k - 1).map(|_| ());
-                }
-                self.skip(entry);
-                if k == 64 {
-                    return Ok(());
-                }
-            }
-        }
-    }
-
-    /// What it means that `entry` leads to coefficient `k`: the block's end, or an error.
-    #[inline(always)]
-    fn end(&mut self, entry: u32, k: usize) -> Result<usize, Failure> {
-        if entry >> 24 != END {
-            return Err(Failure::Other);
-        }
-        self.skip(entry);
-        Ok(k - END as usize - 1)
+    fn entry(self, length: u32, symbol: u8) -> u32 {
+        let size = u32::from(symbol & 15);
+        let zeros = match u32::from(symbol >> 4) {
+            // Sixteen zeros are fifteen and a value of zero; all other symbols without a value end the block, as in libjpeg.
+            zeros if self == Self::Ac && size == 0 && zeros != 15 => END,
+            zeros => zeros,
+        };
+        (length + size) | length << 8 | size << 16 | zeros << 24
     }
 }

@@ -1,25 +1,43 @@
-//! Baseline JPEGs, and no more of them than is asked for: the decoder of most photographs.
+//! JPEGs, and no more of them than is asked for: sequential and progressive ones of 8 bits with Huffman codes, in any
+//! number of scans, with components of any sampling that libjpeg reads, in all its colours. What is not read is refused with
+//! the reason: arithmetic coding (in which half an image cannot be told from a whole one: what lacks counts as zeros), lossless
+//! and hierarchical JPEG, other depths.
 //!
-//! It knows grey pictures and YCbCr with colours of the full resolution or of half of it, across, down or both. Anything
-//! else (progressive, arithmetic, 12 bits, CMYK, RGB), and anything that is wrong with a file, is left to the decoder of
-//! [`crate::picture`], which says what it is. So whatever the bytes, they do no harm here: everything is bounded.
+//! The inverse transform, the interpolation of colours and the colours are those of libjpeg's defaults (`jidctint`,
+//! `jdsample`, `jdcolor`), in whole numbers: the same bits on all processors, and libjpeg-turbo's. So is what may stand in
+//! a file: bytes between segments, short markers and the like are passed over as there. But half an image is an error here:
+//! a scan must have all its codes, and the scans all coefficients.
 //!
-//! Only blocks that the region shows are transformed, and only its pixels get colours. The inverse transform, the
-//! interpolation of colours and the colours are those of libjpeg's defaults (`jidctint`, `jdsample`, `jdcolor`), in whole
-//! numbers: the same bits on all processors, and libjpeg-turbo's.
+//! Of a sequential JPEG only those blocks are transformed that the region shows, straight from the codes ([`sequential`]);
+//! a progressive one is read as a whole into memory first ([`progressive`]). Whatever the bytes, they do no harm: everything
+//! is bounded by the limits.
 
+mod bits;
 mod colour;
+mod frame;
 mod header;
 mod huffman;
 mod idct;
 mod planes;
+mod progressive;
+mod scan;
+mod segments;
+mod sequential;
+mod standard;
+mod tables;
 mod upsample;
 
 use std::cell::RefCell;
 use std::ops::Range;
 
+use colour::Colour;
+use frame::{COMPONENTS, Frame};
 use header::Header;
 use planes::Planes;
+use scan::{Progress, Scan};
+
+use crate::error::BadPicture;
+use crate::picture::check_size;
 
 /// The side of a block.
 const BLOCK: usize = 8;
@@ -30,14 +48,35 @@ const ZIGZAG: [u8; 64] = [
     47, 55, 62, 63,
 ];
 
-/// Why a JPEG was not decoded here.
+/// What is wrong with the data of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// Of a kind, or damaged in a way, that is left to the other decoder, which says what is wrong.
-    Other,
+enum Fault {
+    /// The scan ends before its last code.
+    CutShort,
+    /// Bits that are no code, or that lead beyond their block.
+    Code,
+    /// A restart's number is not the next one.
+    Restart,
+    /// A Huffman table that is no tree of codes.
+    Table,
+    /// A Huffman table that was not defined.
+    NoTable,
 }
 
-/// The part of a picture to decode.
+impl From<Fault> for BadPicture {
+    fn from(fault: Fault) -> Self {
+        let damaged = |what: &str| Self::Damaged(what.into());
+        match fault {
+            Fault::CutShort => Self::CutShort("its data ends before its last pixel".into()),
+            Fault::Code => damaged("a Huffman code that is none, or leads beyond its block"),
+            Fault::Restart => damaged("a restart marker is missing or out of order"),
+            Fault::Table => damaged("a Huffman table that is no tree of codes"),
+            Fault::NoTable => damaged("a Huffman table is missing"),
+        }
+    }
+}
+
+/// The part of an image to decode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Region {
     pub rows: Range<usize>,
@@ -49,69 +88,144 @@ pub(crate) struct Region {
 pub(crate) enum Reading {
     /// Up to the region's last row: for files that were read as a whole before, and have a checksum.
     Shown,
-    /// All of it: every code must be one, and the data end with the last of them.
+    /// All of it: every code must be one.
     Whole,
+}
+
+/// The most scans of a file that packs keep as it is.
+const PLAIN_SCANS: usize = 100;
+
+/// What a file may ask for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub pixels: u64,
+    pub scans: usize,
 }
 
 thread_local! {
     static PLANES: RefCell<Planes> = RefCell::default();
 }
 
-/// A JPEG whose header was read.
+/// A JPEG whose headers were read.
 #[derive(Debug)]
 pub(crate) struct Jpeg<'a> {
+    frame: Frame,
+    colour: Colour,
+    scans: Vec<Scan<'a>>,
+    /// By component.
+    quantisers: [[i16; 64]; COMPONENTS],
     data: &'a [u8],
-    header: Header,
+    header: Header<'a>,
 }
 
 impl<'a> Jpeg<'a> {
-    /// Reads the header. A file that is not decoded here may fail now or later.
-    pub fn new(data: &'a [u8]) -> Result<Self, Failure> {
-        Ok(Self { data, header: Header::parse(data)? })
+    /// Reads the headers.
+    ///
+    /// # Errors
+    /// What is wrong with them, or what they ask for beyond the limits.
+    pub fn new(data: &'a [u8], limits: &Limits) -> Result<Self, BadPicture> {
+        let mut header = Header::new(data)?;
+        let first = header.next_scan();
+        // Before anything else that may be wrong.
+        if let Some(frame) = &header.frame {
+            check_size(frame.width as u64, frame.height as u64, limits.pixels)?;
+        }
+        let first = first?;
+        let colour = header.colour()?;
+        let first = first.ok_or_else(|| BadPicture::CutShort("it ends before the first scan".into()))?;
+        let scans = all_scans(&mut header, first, limits.scans)?;
+        let frame = header.frame.take().ok_or_else(Header::without_frame)?;
+        let quantisers = header.quantisers.map(|quantiser| quantiser.unwrap_or([0; 64]));
+        Ok(Self { frame, colour, scans, quantisers, data, header })
     }
 
     pub fn width(&self) -> usize {
-        self.header.width
+        self.frame.width
     }
 
     pub fn height(&self) -> usize {
-        self.header.height
+        self.frame.height
     }
 
-    /// Whether there is EXIF data, which may say that the picture is to be turned.
-    pub fn has_exif(&self) -> bool {
-        self.header.has_exif
+    /// The EXIF data, which may say that the image is to be turned.
+    pub fn exif(&self) -> Option<&'a [u8]> {
+        self.header.exif
     }
 
-    /// Decodes a part of the picture into `out`, whose first byte is that part's first, `stride` bytes a row.
+    /// The file without what follows its end marker, if any decoder would take it as it is: grey or YCbCr, with an end marker
+    /// and nothing that belongs to no segment.
+    pub fn plain_file(mut self) -> Option<&'a [u8]> {
+        let is_plain = matches!(self.colour, Colour::Grey | Colour::YCbCr) && self.scans.len() <= PLAIN_SCANS;
+        let segments = &mut self.header.segments;
+        if segments.end.is_none() {
+            segments.skip_scan();
+            segments.next().ok()?;
+        }
+        self.data.get(..segments.end?).filter(|_| is_plain && !segments.has_strays)
+    }
+
+    /// Decodes a part of the image into `out`, whose first byte is that part's first, `stride` bytes a row.
+    ///
+    /// # Errors
+    /// What is wrong with the data.
     ///
     /// # Panics
-    /// If `out` is too short for the region.
-    pub fn decode(&self, region: &Region, reading: Reading, out: &mut [u8], stride: usize) -> Result<(), Failure> {
-        if region.rows.end > self.height() || region.columns.end > self.width() {
-            return Err(Failure::Other);
-        }
+    /// If the region is beyond the image, or `out` too short for it.
+    pub fn decode(&self, region: &Region, reading: Reading, out: &mut [u8], stride: usize) -> Result<(), BadPicture> {
+        assert!(region.rows.end <= self.height() && region.columns.end <= self.width(), "a region beyond the image");
         PLANES.with_borrow_mut(|planes| {
-            planes.decode(self.data, &self.header, region, reading)?;
-            if !region.rows.is_empty() && !region.columns.is_empty() {
-                planes.write_rgb(region, out, stride);
-            }
+            let decoded = if self.frame.is_progressive {
+                progressive::decode(self, region, planes, out, stride)
+            } else {
+                sequential::decode(self, region, reading, planes, out, stride)
+            };
             planes.shrink();
-            Ok(())
+            Ok(decoded?)
         })
     }
 }
 
-/// Decodes part of a picture of `size` x `size` into its place in `out` `[size, size, 3]`. The rest of `out` is left.
-pub(crate) fn decode_part(data: &[u8], size: usize, region: &Region, out: &mut [u8]) -> Result<(), Failure> {
-    let jpeg = Jpeg::new(data)?;
+/// The first scan and those that follow, complete; of a sequential JPEG nothing is read behind a scan of all components,
+/// as libjpeg does.
+fn all_scans<'a>(header: &mut Header<'a>, first: Scan<'a>, limit: usize) -> Result<Vec<Scan<'a>>, BadPicture> {
+    let mut progress = Progress::new();
+    let mut count = 1;
+    progress.add(&first, header.frame()?)?;
+    let is_alone = !header.frame()?.is_progressive && first.parts.len() == header.frame()?.components.len();
+    let mut scans = vec![first];
+    if !is_alone {
+        header.segments.skip_scan();
+        while let Some(scan) = header.next_scan()? {
+            header.segments.skip_scan();
+            count += 1;
+            progress.add(&scan, header.frame()?)?;
+            if count <= limit {
+                scans.push(scan);
+            }
+        }
+    }
+    if count > limit {
+        return Err(BadPicture::TooManyScans { scans: count, limit });
+    }
+    progress.check_complete(header.frame()?)?;
+    Ok(scans)
+}
+
+/// Decodes part of an image of `size` x `size` into its place in `out` `[size, size, 3]`. The rest of `out` is left.
+///
+/// # Errors
+/// What is wrong with the data, or that its size is another one.
+pub(crate) fn decode_part(data: &[u8], size: usize, region: &Region, out: &mut [u8]) -> Result<(), BadPicture> {
+    let limits = Limits { pixels: u64::MAX, scans: PLAIN_SCANS };
+    let jpeg = Jpeg::new(data, &limits)?;
     if jpeg.width() != size || jpeg.height() != size || out.len() != size * size * 3 {
-        return Err(Failure::Other);
+        let found = format!("{} x {} pixels, expected {size} x {size}", jpeg.width(), jpeg.height());
+        return Err(BadPicture::Damaged(found));
     }
     if region.rows.is_empty() || region.columns.is_empty() {
         return Ok(());
     }
-    let start = (3 * (region.rows.start * size + region.columns.start)).min(out.len());
+    let start = 3 * (region.rows.start * size + region.columns.start);
     jpeg.decode(region, Reading::Shown, &mut out[start..], 3 * size)
 }
 

@@ -1,65 +1,83 @@
-//! Components of half the resolution, made as large as the picture: each value is three quarters of the nearest one and
-//! one quarter of the next nearest, across, down or both (libjpeg's "fancy upsampling", `jdsample`).
+//! Components of less than the full resolution, made as large as the image. Those of half of it are interpolated: each
+//! value is three quarters of the nearest one and one quarter of the next nearest, across, down or both (libjpeg's "fancy
+//! upsampling", `jdsample`). All others, and those with rows of one or two values, are repeated.
 
 use std::ops::Range;
 
 /// One axis of a component.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Axis {
     /// Values of the component.
     len: usize,
-    /// Whether there are two of the picture for each.
-    is_half: bool,
+    /// Pixels of the image for each.
+    factor: usize,
+    /// Whether they are interpolated; they are two then.
+    is_mixed: bool,
 }
 
+impl Default for Axis {
+    fn default() -> Self {
+        Self { len: 0, factor: 1, is_mixed: false }
+    }
+}
+
+/// The fewest values of a row that are interpolated across.
+const FEWEST: usize = 3;
+
 impl Axis {
-    /// Of a picture with `len` pixels, `factor` (1 or 2) for each value.
-    pub fn new(len: usize, factor: usize) -> Self {
-        Self { len: len.div_ceil(factor), is_half: factor == 2 }
+    /// Those of a component across and down, of an image of this width and height, by pixels for each value.
+    pub fn pair(width: usize, height: usize, across: usize, down: usize) -> (Self, Self) {
+        let columns = width.div_ceil(across);
+        let rows = height.div_ceil(down);
+        let is_mixed = match (across, down) {
+            (2, 1 | 2) => columns >= FEWEST,
+            (1, 2) => true,
+            _ => false,
+        };
+        let axis = |len, factor| Self { len, factor, is_mixed: is_mixed && factor == 2 };
+        (axis(columns, across), axis(rows, down))
     }
 
-    /// Whether libjpeg doubles the values instead, as it does with rows of one or two.
-    pub fn is_tiny(&self) -> bool {
-        self.is_half && self.len < 3
+    /// Values of the component.
+    pub fn len(&self) -> usize {
+        self.len
     }
 
     /// The values that some pixels are made of.
     pub fn needed(&self, pixels: &Range<usize>) -> Range<usize> {
-        match self.is_half {
-            _ if pixels.is_empty() => 0..0,
-            true => (pixels.start / 2).saturating_sub(1)..(pixels.end.div_ceil(2) + 1).min(self.len),
-            false => pixels.clone(),
+        let own = pixels.start / self.factor..pixels.end.div_ceil(self.factor);
+        if pixels.is_empty() {
+            return 0..0;
         }
+        if self.is_mixed { own.start.saturating_sub(1)..(own.end + 1).min(self.len) } else { own }
     }
 
-    /// The nearest row to row `y` of the picture, and the next nearest; beyond an edge the row at the edge again.
+    /// The nearest row to row `y` of the image, and the next nearest if there is to be one; beyond an edge the row at the
+    /// edge again.
     pub fn rows(&self, y: usize) -> (usize, Option<usize>) {
-        if !self.is_half {
-            return (y, None);
-        }
-        let near = y / 2;
+        let near = y / self.factor;
         let far = if y.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(self.len - 1) };
-        (near, Some(far))
+        (near, self.is_mixed.then_some(far))
     }
 }
 
-/// What a row of the picture is made from.
+/// What a row of the image is made from.
 #[derive(Debug)]
 pub(super) struct Source<'a> {
     /// One or two rows of the component.
     pub near: &'a [u8],
     pub far: Option<&'a [u8]>,
-    /// Which row of the picture it is.
+    /// Which row of the image it is.
     pub y: usize,
     /// The column of the component with which its rows begin.
     pub first: usize,
     /// How the component lies across.
     pub axis: &'a Axis,
-    /// Those of the picture.
+    /// Those of the image.
     pub columns: &'a Range<usize>,
 }
 
-/// A row of one component as the picture has it.
+/// A row of one component as the image has it.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
     values: Vec<u8>,
@@ -75,7 +93,7 @@ impl Rows {
         &self.values[self.shown.clone()]
     }
 
-    /// Makes a row of the picture.
+    /// Makes a row of the image.
     pub fn fill(&mut self, from: &Source<'_>) {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") {
@@ -96,7 +114,13 @@ impl Rows {
     #[inline(always)]
     fn fill_plainly(&mut self, from: &Source<'_>) {
         let &Source { near, far, y, first, axis, columns } = from;
-        if !axis.is_half {
+        if axis.factor > 1 && !axis.is_mixed {
+            self.values.clear();
+            self.values.extend(columns.clone().map(|x| near[x / axis.factor - first]));
+            self.shown = 0..columns.len();
+            return;
+        }
+        if axis.factor == 1 {
             let part = columns.start - first..columns.end - first;
             self.values.resize(columns.len(), 0);
             self.shown = 0..columns.len();

@@ -4,7 +4,6 @@
 mod guard;
 mod jpeg;
 mod kind;
-mod markers;
 mod other;
 mod resize;
 
@@ -17,8 +16,6 @@ use image::metadata::Orientation;
 use kind::Kind;
 
 pub(crate) use guard::message as panic_message;
-#[cfg(test)]
-pub(crate) use jpeg::decode_any as decode_any_jpeg;
 pub(crate) use jpeg::keepable as keepable_jpeg;
 pub(crate) use resize::check as check_square;
 pub use resize::resize_and_crop;
@@ -35,8 +32,8 @@ pub(crate) const MAX_FILE_BYTES: u64 = 1 << 30;
 ///   end marker has all pixels, and is accepted. So is anything after the end.
 /// - Grey is copied to three channels, palettes are expanded, alpha is dropped (as Pillow's `convert("RGB")` does), of
 ///   16 bits the high byte is kept. An animation gives its first frame.
-/// - CMYK: `R = (255 - C)(255 - K) / 255`. With an Adobe marker the values are stored inverted and are turned back
-///   first; without one they are taken as they stand. YCCK is always Adobe's.
+/// - CMYK: `R = (255 - C)(255 - K) / 255`. In JPEGs the values are stored inverted, as Adobe's programs do, and are turned
+///   back first: with Adobe's marker or without it, as browsers and Pillow do.
 /// - Colour profiles are ignored. So is the EXIF orientation, as in 2012, unless [`DecodeOptions`] asks for it.
 /// - A panic of a decoder is caught and refuses the picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +104,7 @@ pub fn read_picture(path: &Path, options: &DecodeOptions) -> Result<Picture> {
 /// The reason why it is refused.
 pub fn decode_picture(bytes: Vec<u8>, options: &DecodeOptions) -> Result<Picture, BadPicture> {
     let (picture, orientation) = match kind::of(&bytes)? {
-        Kind::Jpeg => jpeg::decode(bytes, options)?,
+        Kind::Jpeg => jpeg::decode(&bytes, options)?,
         Kind::Other(format) => other::decode(&bytes, format, options)?,
     };
     match orientation {
@@ -117,7 +114,7 @@ pub fn decode_picture(bytes: Vec<u8>, options: &DecodeOptions) -> Result<Picture
 }
 
 /// Reads a picture from the bytes of a file and makes a square of it, as [`resize_and_crop`] does of a whole one. A picture
-/// that is `size` x `size` already stays as it is. Of baseline JPEGs no pixel is computed that the square does not need, but
+/// that is `size` x `size` already stays as it is. Of sequential JPEGs no pixel is computed that the square does not need, but
 /// all of the file is read and checked.
 ///
 /// # Errors
@@ -125,8 +122,10 @@ pub fn decode_picture(bytes: Vec<u8>, options: &DecodeOptions) -> Result<Picture
 pub fn decode_square(bytes: Vec<u8>, size: usize, options: &DecodeOptions) -> Result<Picture, BadPicture> {
     let damaged = |e: Error| BadPicture::Damaged(e.to_string());
     check_square(size).map_err(damaged)?;
-    if let Some(square) = jpeg::decode_square(&bytes, size, options) {
-        return square.map_err(damaged);
+    if matches!(kind::of(&bytes)?, Kind::Jpeg)
+        && let Some(square) = jpeg::decode_square(&bytes, size, options)?
+    {
+        return Ok(square);
     }
     let picture = decode_picture(bytes, options)?;
     if picture.width() == size && picture.height() == size {
@@ -164,7 +163,7 @@ pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, BadPicture> {
 }
 
 /// Refuses sizes that cannot be or must not be decoded.
-fn check_size(width: u64, height: u64, limit: u64) -> Result<(), BadPicture> {
+pub(crate) fn check_size(width: u64, height: u64, limit: u64) -> Result<(), BadPicture> {
     if width == 0 || height == 0 {
         return Err(BadPicture::ZeroSize { width, height });
     }

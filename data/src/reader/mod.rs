@@ -21,7 +21,6 @@ use rayon::prelude::*;
 use crate::error::{Error, Result};
 use crate::format::Storage;
 use crate::jpeg::{self, Region};
-use crate::picture::{DecodeOptions, decode_picture};
 use crate::statistics::Statistics;
 use shard::Shard;
 
@@ -204,20 +203,10 @@ impl Pack {
         columns: Range<usize>,
         out: &mut [u8],
     ) -> Result<()> {
-        if jpeg::decode_part(stored, self.size, &Region { rows, columns }, out).is_ok() {
-            return Ok(());
-        }
-        let wrong = |what: String| {
+        jpeg::decode_part(stored, self.size, &Region { rows, columns }, out).map_err(|reason| {
             let (shard, record) = self.locate(index);
-            Error::pack(&shard.path, format!("record {index} ({}): {what}", shard.name(record)))
-        };
-        let options = DecodeOptions { max_pixels: (self.size * self.size) as u64, ..DecodeOptions::default() };
-        let picture = decode_picture(stored.to_vec(), &options).map_err(|e| wrong(e.to_string()))?;
-        match (picture.width(), picture.height()) {
-            (w, h) if w == self.size && h == self.size => out.copy_from_slice(picture.pixels()),
-            (w, h) => return Err(wrong(format!("expected {0} x {0} pixels, found {w} x {h}", self.size))),
-        }
-        Ok(())
+            Error::pack(&shard.path, format!("record {index} ({}): {reason}", shard.name(record)))
+        })
     }
 
     /// Compares the checksums of all pictures, on all of rayon's threads.

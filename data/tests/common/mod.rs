@@ -1,6 +1,7 @@
 //! Pictures and packs for tests.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
+pub mod jpegs;
 pub mod place;
 pub mod running;
 

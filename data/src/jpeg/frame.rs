@@ -1,0 +1,123 @@
+//! The frame header of a JPEG (ITU T.81, B.2.2), and how its components' blocks lie (A.1 and A.2).
+
+use super::BLOCK;
+use super::segments::{SOF0, SOF1, SOF2};
+use super::upsample::Axis;
+use crate::error::BadPicture;
+
+/// The most components.
+pub(super) const COMPONENTS: usize = 4;
+/// The largest sampling factor.
+const MOST_SAMPLES: usize = 4;
+
+/// One colour of an image.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Component {
+    pub id: u8,
+    /// Blocks across and down in each unit of an interleaved scan.
+    pub across: usize,
+    pub down: usize,
+    /// Which quantiser.
+    pub quantiser: u8,
+}
+
+/// The size of an image and its components.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub width: usize,
+    pub height: usize,
+    pub is_progressive: bool,
+    /// 1, 3 or 4.
+    pub components: Vec<Component>,
+    /// The largest number of blocks across and down in a unit.
+    most: (usize, usize),
+}
+
+impl Frame {
+    /// # Errors
+    /// [`BadPicture::Unsupported`] for what libjpeg does not read as 8-bit samples, [`BadPicture::Damaged`] for a header
+    /// that contradicts itself.
+    pub fn parse(marker: u8, body: &[u8]) -> Result<Self, BadPicture> {
+        let unsupported = |what: &str| Err(BadPicture::Unsupported(what.into()));
+        match marker {
+            SOF0 | SOF1 | SOF2 => {}
+            0xc9 | 0xca => return unsupported("arithmetic-coded JPEG"),
+            0xc3 | 0xcb => return unsupported("lossless JPEG"),
+            _ => return unsupported("hierarchical JPEG"),
+        }
+        let short = || BadPicture::Damaged("a frame header that does not fit its length".into());
+        let &[precision, h1, h0, w1, w0, count] = body.first_chunk().ok_or_else(short)?;
+        let listed = body[6..].chunks_exact(3);
+        if listed.len() != usize::from(count) || !listed.remainder().is_empty() {
+            return Err(short());
+        }
+        if precision != 8 {
+            return Err(BadPicture::Unsupported(format!("JPEG of {precision} bits a sample")));
+        }
+        if !matches!(count, 1 | 3 | 4) {
+            return Err(BadPicture::Unsupported(format!("JPEG of {count} colours")));
+        }
+        let components = listed.map(component).collect::<Result<Vec<_>, _>>()?;
+        let frame = Self {
+            width: usize::from(u16::from_be_bytes([w1, w0])),
+            height: usize::from(u16::from_be_bytes([h1, h0])),
+            is_progressive: marker == SOF2,
+            most: most(&components),
+            components,
+        };
+        frame.check_sampling()?;
+        Ok(frame.with_one_component_unsampled())
+    }
+
+    /// Only whole ratios can be made as large as the image, as in libjpeg.
+    fn check_sampling(&self) -> Result<(), BadPicture> {
+        let (across, down) = self.most;
+        match self.components.iter().find(|c| across % c.across != 0 || down % c.down != 0) {
+            None => Ok(()),
+            Some(c) => Err(BadPicture::Unsupported(format!(
+                "JPEG with a colour sampled {}x{} beside one of {across}x{down}, which is no whole ratio",
+                c.across, c.down
+            ))),
+        }
+    }
+
+    /// The blocks of a component that is alone come one by one, whatever its sampling.
+    fn with_one_component_unsampled(mut self) -> Self {
+        if let [only] = self.components.as_mut_slice() {
+            (only.across, only.down) = (1, 1);
+            self.most = (1, 1);
+        }
+        self
+    }
+
+    /// Units across and down in an interleaved scan.
+    pub fn units(&self) -> (usize, usize) {
+        let (across, down) = self.most;
+        (self.width.div_ceil(BLOCK * across), self.height.div_ceil(BLOCK * down))
+    }
+
+    /// Blocks across and down that a component needs, which are those of a scan of it alone.
+    pub fn blocks(&self, component: usize) -> (usize, usize) {
+        let (across, down) = self.axes(component);
+        (across.len().div_ceil(BLOCK), down.len().div_ceil(BLOCK))
+    }
+
+    /// How a component becomes as large as the image, across and down.
+    pub fn axes(&self, component: usize) -> (Axis, Axis) {
+        let Component { across, down, .. } = self.components[component];
+        Axis::pair(self.width, self.height, self.most.0 / across, self.most.1 / down)
+    }
+}
+
+fn component(listed: &[u8]) -> Result<Component, BadPicture> {
+    let across = usize::from(listed[1] >> 4);
+    let down = usize::from(listed[1] & 15);
+    if !(1..=MOST_SAMPLES).contains(&across) || !(1..=MOST_SAMPLES).contains(&down) {
+        return Err(BadPicture::Damaged(format!("a colour sampled {across}x{down}, expected 1 to {MOST_SAMPLES}")));
+    }
+    Ok(Component { id: listed[0], across, down, quantiser: listed[2] })
+}
+
+fn most(components: &[Component]) -> (usize, usize) {
+    components.iter().fold((1, 1), |(across, down), c| (across.max(c.across), down.max(c.down)))
+}
