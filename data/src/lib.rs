@@ -52,7 +52,9 @@ pub use loader::{
 };
 pub use ndarray;
 pub use pack::{PackOptions, PackReport, Progress, Refused, pack};
-pub use picture::{DecodeOptions, Picture, decode_picture, decode_square, read_picture, read_square, resize_and_crop};
+pub use picture::{
+    DecodeOptions, Picture, decode_picture, decode_square, read_picture, read_square, read_square_with, resize_and_crop,
+};
 pub use reader::Pack;
 #[cfg(unix)]
 pub use reader::exit_on_cut_file;

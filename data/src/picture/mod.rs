@@ -141,8 +141,16 @@ pub fn decode_square(bytes: Vec<u8>, size: usize, options: &DecodeOptions) -> Re
 /// # Errors
 /// [`Error::Picture`] that names the file, [`Error::Option`] for a size of zero.
 pub fn read_square(path: &Path, size: usize) -> Result<Vec<u8>> {
+    read_square_with(path, size, &DecodeOptions::default())
+}
+
+/// [`read_square`], with a choice of what is accepted and whether the image is turned.
+///
+/// # Errors
+/// As [`read_square`].
+pub fn read_square_with(path: &Path, size: usize, options: &DecodeOptions) -> Result<Vec<u8>> {
     check_square(size)?;
-    let square = read_bytes(path).and_then(|bytes| decode_square(bytes, size, &DecodeOptions::default()));
+    let square = read_bytes(path).and_then(|bytes| decode_square(bytes, size, options));
     let square = square.map_err(|reason| Error::Picture { path: path.to_path_buf(), reason })?;
     Ok(square.into_pixels())
 }
