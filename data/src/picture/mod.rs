@@ -1,12 +1,17 @@
 //! Reading pictures: any file in, 8-bit RGB pixels out, or a reason why not.
 //! See [`Picture`] for the rules.
 
+mod bmp;
+mod gif;
 mod guard;
 mod jpeg;
 mod kind;
 mod markers;
+mod orientation;
 mod other;
 mod resize;
+mod tiff;
+mod webp;
 
 use std::fs::File;
 use std::io::Read;
@@ -34,10 +39,13 @@ pub(crate) const MAX_FILE_BYTES: u64 = 1 << 30;
 /// - Half a picture is an error: a file that ends before its last pixel is refused. A JPEG that lacks nothing but its
 ///   end marker has all pixels, and is accepted. So is anything after the end.
 /// - Grey is copied to three channels, palettes are expanded, alpha is dropped (as Pillow's `convert("RGB")` does), of
-///   16 bits the high byte is kept. An animation gives its first frame.
+///   16 bits the high byte is kept. Colours that a TIFF stores multiplied by alpha are divided by it.
+/// - An animation gives its first frame on its canvas, which shows what Pillow shows there: the transparent colour of a
+///   GIF or the first of its palette, black in a WebP.
 /// - CMYK: `R = (255 - C)(255 - K) / 255`. With an Adobe marker the values are stored inverted and are turned back
 ///   first; without one they are taken as they stand. YCCK is always Adobe's.
-/// - Colour profiles are ignored. So is the EXIF orientation, as in 2012, unless [`DecodeOptions`] asks for it.
+/// - Colour profiles are ignored. So is the EXIF orientation, as in 2012, unless [`DecodeOptions`] asks for it. A TIFF's
+///   own orientation says how its rows lie in the file, and is followed always.
 /// - A panic of a decoder is caught and refuses the picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
@@ -108,6 +116,8 @@ pub fn read_picture(path: &Path, options: &DecodeOptions) -> Result<Picture> {
 pub fn decode_picture(bytes: Vec<u8>, options: &DecodeOptions) -> Result<Picture, BadPicture> {
     let (picture, orientation) = match kind::of(&bytes)? {
         Kind::Jpeg => jpeg::decode(bytes, options)?,
+        Kind::Gif => (gif::decode(&bytes, options)?, Orientation::NoTransforms),
+        Kind::Tiff => tiff::decode(&bytes, options)?,
         Kind::Other(format) => other::decode(&bytes, format, options)?,
     };
     match orientation {

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses some of it")]
 
 pub mod running;
+pub mod tiff;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -123,7 +123,8 @@ impl Description {
             Some(text) => {
                 verify(EXIF_ORIENTATION_KEY, text)?;
                 described.insert(EXIF_ORIENTATION_KEY);
-                text.parse().map_err(|_| wrong(EXIF_ORIENTATION_KEY, format!("expected true or false, got {text:?}")))?
+                text.parse()
+                    .map_err(|_| wrong(EXIF_ORIENTATION_KEY, format!("expected true or false, got {text:?}")))?
             }
         };
         if !described.iter().copied().eq(checksums.keys().map(String::as_str)) {
