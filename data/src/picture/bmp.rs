@@ -63,10 +63,10 @@ pub(super) fn known_header(bmp: &[u8]) -> Option<(Vec<u8>, bool)> {
         let height = header.height.wrapping_neg().to_le_bytes();
         known.get_mut(FILE_HEADER + 8..FILE_HEADER + 12)?.copy_from_slice(&height);
     }
-    if header.is_os2() {
+    if header.is_os2() && bmp.len() >= FILE_HEADER + OS2 {
         pixels = pixels.saturating_sub((OS2 - WINDOWS) as u32);
         known.get_mut(FILE_HEADER..FILE_HEADER + 4)?.copy_from_slice(&(WINDOWS as u32).to_le_bytes());
-        known.drain(FILE_HEADER + WINDOWS..(FILE_HEADER + OS2).min(bmp.len()));
+        known.drain(FILE_HEADER + WINDOWS..FILE_HEADER + OS2);
     }
     known.get_mut(10..14)?.copy_from_slice(&pixels.to_le_bytes());
     Some((known, from_top))
