@@ -136,3 +136,41 @@ fn summary_of_every_preset() {
         world.ok(&["summary", preset]);
     }
 }
+
+/// A PNG with an EXIF chunk of this orientation, if any.
+fn write_png(path: &std::path::Path, image: &image::RgbImage, orientation: Option<u8>) {
+    use image::ImageEncoder;
+    let mut encoder = image::codecs::png::PngEncoder::new(fs::File::create(path).unwrap());
+    if let Some(orientation) = orientation {
+        let tiff = [b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".as_slice(), &[orientation, 0, 0, 0, 0, 0, 0]];
+        encoder.set_exif_metadata(tiff.concat()).unwrap();
+    }
+    encoder.write_image(image, image.width(), image.height(), image::ExtendedColorType::Rgb8).unwrap();
+}
+
+#[test]
+fn predict_turns_images_as_those_of_the_training() {
+    let world = World::trained();
+    world.ok(&["pack", "train", "turned.pack", "--size", "10", "--exif-orientation"]);
+    world.ok(&["train", "--data", "turned.pack", "--model", "tiny.toml", "--out", "turned"]);
+    world.ok(&["convert", "turned", "turned.safetensors"]);
+    let image = image::RgbImage::from_fn(12, 12, |x, y| image::Rgb([(x * 20) as u8, (y * 20) as u8, 90]));
+    write_png(&world.path("marked.png"), &image, Some(3));
+    write_png(&world.path("plain.png"), &image, None);
+    write_png(&world.path("upright.png"), &image::imageops::rotate180(&image), None);
+    let guesses = |weights: &str, file: &str| -> Value {
+        let json = world.ok(&["predict", "--weights", weights, file, "--json"]);
+        serde_json::from_str::<Value>(&json).unwrap()[0]["top"].clone()
+    };
+    assert_eq!(guesses("run", "marked.png"), guesses("run", "plain.png"));
+    for weights in ["turned", "turned.safetensors"] {
+        assert_eq!(guesses(weights, "marked.png"), guesses(weights, "upright.png"), "{weights}");
+        assert_ne!(guesses(weights, "marked.png"), guesses(weights, "plain.png"), "{weights}");
+    }
+    let other = world.run(&["eval", "--data", "val.pack", "--weights", "turned"]);
+    let notes = String::from_utf8(other.stderr).unwrap();
+    let expected = "note: --data: packed without --exif-orientation, the pack of the training with";
+    assert!(other.status.success() && notes.contains(expected), "{notes}");
+    let same = String::from_utf8(world.run(&["eval", "--data", "val.pack", "--weights", "run"]).stderr).unwrap();
+    assert!(!same.contains("--exif-orientation"), "{same}");
+}

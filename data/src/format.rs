@@ -15,6 +15,9 @@ pub(crate) const BLOCK: usize = 4096;
 /// The file that completes a pack.
 pub(crate) const TABLE: &str = "pack.h5";
 
+/// What the settings of a pack end with whose images were turned as their EXIF orientation says.
+pub(crate) const TURNED: &str = ", turned by EXIF";
+
 const MAGIC: &[u8; 16] = b"ALEXNET PACK\r\n\x1a\n";
 /// Where the block's own checksum stands.
 const SEAL: usize = BLOCK - 4;

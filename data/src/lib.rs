@@ -55,7 +55,9 @@ pub use pack::{
     HoldOut, PackOptions, PackReport, Part, Progress, Refused, TrainAndVal, holds_train_and_val, pack,
     pack_train_and_val,
 };
-pub use picture::{DecodeOptions, Picture, decode_picture, decode_square, read_picture, read_square, resize_and_crop};
+pub use picture::{
+    DecodeOptions, Picture, decode_picture, decode_square, read_picture, read_square, read_square_with, resize_and_crop,
+};
 pub use reader::Pack;
 #[cfg(unix)]
 pub use reader::exit_on_cut_file;

@@ -35,7 +35,6 @@ static FILES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
         ("gif", ImageFormat::Gif),
         ("bmp", ImageFormat::Bmp),
         ("webp", ImageFormat::WebP),
-        ("tiff", ImageFormat::Tiff),
         ("pnm", ImageFormat::Pnm),
     ];
     for (name, format) in formats {
@@ -43,6 +42,7 @@ static FILES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
         image.write_to(&mut Cursor::new(&mut bytes), format).unwrap();
         files.push((name, bytes));
     }
+    files.push(("tiff", common::tiff::Tiff::new(71, 53, 2, 8, 3, image.as_raw().clone()).bytes()));
     files
 });
 

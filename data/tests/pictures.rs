@@ -60,7 +60,7 @@ fn without_segment(jpeg: &[u8], marker: u8) -> Vec<u8> {
 fn every_format_gives_the_same_pixels_whatever_the_name() {
     let image = picture(37, 29, 5);
     let folder = tempfile::tempdir().unwrap();
-    let formats = [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::Pnm, ImageFormat::WebP];
+    let formats = [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Pnm, ImageFormat::WebP];
     for format in formats {
         let path = folder.path().join("any.JPEG");
         std::fs::write(&path, encode(&image.clone().into(), format)).unwrap();

@@ -165,6 +165,7 @@ impl Checkpoint {
             classes: packs.train.classes().to_vec(),
             mean_image: means.image.clone(),
             mean_rgb: means.rgb,
+            exif_orientation: packs.train.exif_orientation(),
         };
         Ok(Self { weights, state, optimizer: slots })
     }

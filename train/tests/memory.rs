@@ -221,7 +221,14 @@ fn weights_know_what_testing_them_takes() {
     if cpu.memory().is_none() {
         return;
     }
-    let nothing = Weights { model: Some(model()), tensors: vec![], classes: vec![], mean_image: None, mean_rgb: None };
+    let nothing = Weights {
+        model: Some(model()),
+        tensors: vec![],
+        classes: vec![],
+        mean_image: None,
+        mean_rgb: None,
+        exif_orientation: false,
+    };
     let loaded = Loaded { path: "weights.h5".into(), weights: nothing };
     loaded.check_memory(&cpu, 1_000_000, Views::Centre, 1).unwrap();
     let message = loaded.check_memory(&cpu, 50_000_000, Views::Centre, 50_000_000).unwrap_err().to_string();

@@ -97,7 +97,8 @@ pub struct Pack {
     /// Quality of stored JPEGs, 1 to 100 [default: 95]
     #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub quality: Option<u8>,
-    /// Turn pictures as their EXIF orientation says; the data of 2012 was made without
+    /// Turn images as their EXIF orientation says, here and when the trained network predicts; the data of 2012 was
+    /// made without
     #[arg(long)]
     pub exif_orientation: bool,
     /// Threads to decode and resize with [default: all]

@@ -81,6 +81,7 @@ fn pack(path: &Path) -> Result<(String, Value)> {
         row("pictures", format!("{} of {} x {} pixels", pack.len(), pack.size(), pack.size())),
         row("storage", format!("{}, {}", pack.storage(), count(pack.shards() as u64, "shard"))),
         row("fingerprint", pack.fingerprint()),
+        row("turned by EXIF", if pack.exif_orientation() { "yes" } else { "no" }),
         row("bytes", format!("{:.1} MB", pack.bytes() as f64 / 1e6)),
         row("mean colour", format!("{:.2?}", statistics.mean_rgb)),
         row("colour deviations", format!("{:.2?}", statistics.eigenvalues.map(|v| f64::from(v).sqrt()))),
@@ -101,6 +102,7 @@ fn pack(path: &Path) -> Result<(String, Value)> {
         "shards": pack.shards(),
         "bytes": pack.bytes(),
         "fingerprint": pack.fingerprint(),
+        "exif_orientation": pack.exif_orientation(),
         "mean_rgb": statistics.mean_rgb,
         "covariance": statistics.covariance,
         "eigenvalues": statistics.eigenvalues,
@@ -153,6 +155,7 @@ fn weights(path: &Path) -> Result<(String, Value)> {
         row("parameters", values),
         row("class names", weights.classes.len()),
         row("mean image", has(weights.mean_image.is_some())),
+        row("turned by EXIF", has(weights.exif_orientation)),
     ];
     rows.extend(step.map(|step| row("checkpoint", format!("after {step} steps"))));
     let tensors: Vec<Vec<String>> =
@@ -163,6 +166,7 @@ fn weights(path: &Path) -> Result<(String, Value)> {
         "parameters": values,
         "classes": weights.classes,
         "mean_image": weights.mean_image.is_some(),
+        "exif_orientation": weights.exif_orientation,
         "step": step,
         "tensors": weights.tensors.iter()
             .map(|(name, t)| json!({ "name": name, "shape": t.shape() })).collect::<Vec<_>>(),

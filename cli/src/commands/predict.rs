@@ -1,5 +1,6 @@
 //! `alexnet predict`.
 
+use data::DecodeOptions;
 use serde::Serialize;
 use tensor::{Backend, printable};
 use train::predict::{Guess, predict};
@@ -47,9 +48,10 @@ impl Work for Look<'_> {
         let trained = ready.on(&device)?;
         let size = trained.network.model().input.size;
         let input = trained.input(size)?;
+        let options = DecodeOptions { apply_orientation: trained.exif_orientation, ..DecodeOptions::default() };
         let mut predictions = Vec::new();
         for path in &args.images {
-            match data::read_square(path, size) {
+            match data::read_square_with(path, size, &options) {
                 Ok(square) => {
                     let top = predict(&trained.network, &trained.classes, &input, views, size, &square, args.top)?;
                     predictions.push(Prediction { file: path.display().to_string(), top });

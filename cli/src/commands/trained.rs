@@ -1,6 +1,6 @@
 //! A trained network, as `eval` and `predict` take it.
 
-use data::Views;
+use data::{Pack, Views};
 use layers::Network;
 use tensor::{Algorithms, Backend};
 use train::input::{self, PackMeans};
@@ -24,6 +24,8 @@ pub struct Trained<B: Backend> {
     /// Names of the classes; empty where the weights come without.
     pub classes: Vec<String>,
     means: PackMeans,
+    /// Whether the images of the training were turned as their EXIF orientation says.
+    pub exif_orientation: bool,
 }
 
 /// Loads what `--weights` names, then opens the device.
@@ -45,7 +47,9 @@ impl Ready {
     /// The network on a device.
     pub fn on<B: Backend<Elem = f32>>(self, device: &B) -> Result<Trained<B>> {
         let network = self.loaded.network(device)?;
-        Ok(Trained { network, means: self.loaded.means(), classes: self.loaded.weights.classes })
+        let means = self.loaded.means();
+        let weights = self.loaded.weights;
+        Ok(Trained { network, means, exif_orientation: weights.exif_orientation, classes: weights.classes })
     }
 }
 
@@ -53,6 +57,16 @@ impl<B: Backend> Trained<B> {
     /// What the loader does to pixels of stored squares of `size`.
     pub fn input(&self, size: usize) -> Result<data::Input> {
         Ok(input::pixels(&self.network.model().input, &self.means, size)?)
+    }
+
+    /// Says so if the pack's images were turned otherwise than those of the training.
+    pub fn compare_orientation(&self, pack: &Pack) {
+        let said = |turned: bool| if turned { "with" } else { "without" };
+        if pack.exif_orientation() != self.exif_orientation {
+            let (now, before) = (said(pack.exif_orientation()), said(self.exif_orientation));
+            let what = format!("packed {now} --exif-orientation, the pack of the training {before}");
+            note(&format!("note: --data: {what}; images that a camera turned may look different to the network"));
+        }
     }
 
     /// Fails unless the pack has the classes that the network was trained on.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::options::PackOptions;
 use super::shard::Shard;
 use crate::error::{Error, Result};
-use crate::format::{Storage, shard_name, shard_number};
+use crate::format::{Storage, TURNED, shard_name, shard_number};
 use crate::source::Catalogue;
 
 /// Bounds what is held in memory for a shard's tables.
@@ -43,7 +43,7 @@ impl Plan {
             Storage::Jpeg { .. } => raw.div_ceil(JPEG_FACTOR),
         };
         let per_shard = usize::try_from(options.shard_bytes / bytes).unwrap_or(MAX_RECORDS).clamp(1, MAX_RECORDS);
-        let turned = if options.decode.apply_orientation { ", turned by EXIF" } else { "" };
+        let turned = if options.decode.apply_orientation { TURNED } else { "" };
         let (size, storage, limits) = (options.size, options.storage, &options.decode);
         let limits = format!("up to {} pixels and {} scans", limits.max_pixels, limits.max_scans);
         let settings = format!("size {size}, {storage}, {per_shard} files a shard, {limits}{turned}");

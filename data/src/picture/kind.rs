@@ -6,6 +6,9 @@ use crate::error::BadPicture;
 
 pub(super) enum Kind {
     Jpeg,
+    Gif,
+    /// Or BigTIFF.
+    Tiff,
     Other(ImageFormat),
 }
 
@@ -25,6 +28,9 @@ const UNSUPPORTED: [(usize, &[u8], &str); 12] = [
     (0, b"Rar!", "RAR archive"),
 ];
 
+/// Of the low and the high byte first, TIFF and BigTIFF.
+const TIFF: [&[u8]; 4] = [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"];
+
 pub(super) fn of(bytes: &[u8]) -> Result<Kind, BadPicture> {
     if bytes.is_empty() {
         return Err(BadPicture::Empty);
@@ -32,14 +38,18 @@ pub(super) fn of(bytes: &[u8]) -> Result<Kind, BadPicture> {
     if bytes.starts_with(b"\xff\xd8") {
         return Ok(Kind::Jpeg);
     }
+    if TIFF.iter().any(|mark| bytes.starts_with(mark)) {
+        return Ok(Kind::Tiff);
+    }
     for (at, mark, name) in UNSUPPORTED {
         if bytes.get(at..).is_some_and(|rest| rest.starts_with(mark)) {
             return Err(BadPicture::Unsupported(name.into()));
         }
     }
-    use ImageFormat::{Bmp, Gif, Jpeg, Png, Pnm, Tiff, WebP};
+    use ImageFormat::{Bmp, Gif, Jpeg, Png, Pnm, WebP};
     match image::guess_format(bytes) {
-        Ok(format @ (Bmp | Gif | Png | Pnm | Tiff | WebP)) => Ok(Kind::Other(format)),
+        Ok(format @ (Bmp | Png | Pnm | WebP)) => Ok(Kind::Other(format)),
+        Ok(Gif) => Ok(Kind::Gif),
         Ok(Jpeg) => Ok(Kind::Jpeg),
         Ok(format) => Err(BadPicture::Unsupported(format!("{format:?}"))),
         Err(_) => Err(BadPicture::NotAPicture(describe(bytes))),

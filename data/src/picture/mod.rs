@@ -1,11 +1,16 @@
 //! Reading pictures: any file in, 8-bit RGB pixels out, or a reason why not.
 //! See [`Picture`] for the rules.
 
+mod bmp;
+mod gif;
 mod guard;
 mod jpeg;
 mod kind;
+mod orientation;
 mod other;
 mod resize;
+mod tiff;
+mod webp;
 
 use std::fs::File;
 use std::io::Read;
@@ -31,10 +36,13 @@ pub(crate) const MAX_FILE_BYTES: u64 = 1 << 30;
 /// - Half a picture is an error: a file that ends before its last pixel is refused. A JPEG that lacks nothing but its
 ///   end marker has all pixels, and is accepted. So is anything after the end.
 /// - Grey is copied to three channels, palettes are expanded, alpha is dropped (as Pillow's `convert("RGB")` does), of
-///   16 bits the high byte is kept. An animation gives its first frame.
+///   16 bits the high byte is kept. Colours that a TIFF stores multiplied by alpha are divided by it.
+/// - An animation gives its first frame on its canvas, which shows what Pillow shows there: the transparent colour of a
+///   GIF or the first of its palette, black in a WebP.
 /// - CMYK: `R = (255 - C)(255 - K) / 255`. In JPEGs the values are stored inverted, as Adobe's programs do, and are turned
 ///   back first: with Adobe's marker or without it, as browsers and Pillow do.
-/// - Colour profiles are ignored. So is the EXIF orientation, as in 2012, unless [`DecodeOptions`] asks for it.
+/// - Colour profiles are ignored. So is the EXIF orientation, as in 2012, unless [`DecodeOptions`] asks for it. A TIFF's
+///   own orientation says how its rows lie in the file, and is followed always.
 /// - A panic of a decoder is caught and refuses the picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
@@ -105,6 +113,8 @@ pub fn read_picture(path: &Path, options: &DecodeOptions) -> Result<Picture> {
 pub fn decode_picture(bytes: Vec<u8>, options: &DecodeOptions) -> Result<Picture, BadPicture> {
     let (picture, orientation) = match kind::of(&bytes)? {
         Kind::Jpeg => jpeg::decode(&bytes, options)?,
+        Kind::Gif => (gif::decode(&bytes, options)?, Orientation::NoTransforms),
+        Kind::Tiff => tiff::decode(&bytes, options)?,
         Kind::Other(format) => other::decode(&bytes, format, options)?,
     };
     match orientation {
@@ -140,8 +150,16 @@ pub fn decode_square(bytes: Vec<u8>, size: usize, options: &DecodeOptions) -> Re
 /// # Errors
 /// [`Error::Picture`] that names the file, [`Error::Option`] for a size of zero.
 pub fn read_square(path: &Path, size: usize) -> Result<Vec<u8>> {
+    read_square_with(path, size, &DecodeOptions::default())
+}
+
+/// [`read_square`], with a choice of what is accepted and whether the image is turned.
+///
+/// # Errors
+/// As [`read_square`].
+pub fn read_square_with(path: &Path, size: usize, options: &DecodeOptions) -> Result<Vec<u8>> {
     check_square(size)?;
-    let square = read_bytes(path).and_then(|bytes| decode_square(bytes, size, &DecodeOptions::default()));
+    let square = read_bytes(path).and_then(|bytes| decode_square(bytes, size, options));
     let square = square.map_err(|reason| Error::Picture { path: path.to_path_buf(), reason })?;
     Ok(square.into_pixels())
 }

@@ -1,11 +1,13 @@
-//! Everything but JPEG, through the `image` crate.
+//! PNG, WebP, BMP and PNM, through the `image` crate.
 
+use std::borrow::Cow;
 use std::io::Cursor;
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
-use super::{DecodeOptions, Picture, check_size, guard};
+use super::orientation::Metadata;
+use super::{DecodeOptions, Picture, bmp, check_size, guard, webp};
 use crate::error::BadPicture;
 
 pub(super) fn decode(
@@ -13,21 +15,41 @@ pub(super) fn decode(
     format: ImageFormat,
     options: &DecodeOptions,
 ) -> Result<(Picture, Orientation), BadPicture> {
-    guard::guarded(|| {
-        let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-        reader.limits(limits(options));
-        let mut decoder = reader.into_decoder().map_err(|e| reason(e, format))?;
-        let (width, height) = decoder.dimensions();
-        check_size(width.into(), height.into(), options.max_pixels)?;
-        let orientation = match options.apply_orientation {
-            true => decoder.orientation().unwrap_or(Orientation::NoTransforms),
-            false => Orientation::NoTransforms,
-        };
-        let image = DynamicImage::from_decoder(decoder).map_err(|e| reason(e, format))?;
-        let picture = Picture::new(width as usize, height as usize, to_rgb(image));
-        let wrong = || BadPicture::Damaged("another number of pixels than its header says".into());
-        Ok((picture.ok_or_else(wrong)?, orientation))
-    })
+    let turned = options.apply_orientation;
+    let (known, orientation) = match format {
+        ImageFormat::Bmp => prepared_bmp(bytes),
+        ImageFormat::WebP => {
+            let orientation = if turned { Metadata::of_webp(bytes).orientation() } else { Orientation::NoTransforms };
+            (webp::unblended(bytes).map_or(bytes.into(), Cow::Owned), orientation)
+        }
+        ImageFormat::Png if turned => (bytes.into(), Metadata::of_png(bytes).orientation()),
+        _ => (bytes.into(), Orientation::NoTransforms),
+    };
+    Ok((guard::guarded(|| pixels(&known, format, options))?, orientation))
+}
+
+/// Under a header that is known, and what that did to the rows.
+fn prepared_bmp(bytes: &[u8]) -> (Cow<'_, [u8]>, Orientation) {
+    match bmp::known_header(bytes) {
+        None => (bytes.into(), Orientation::NoTransforms),
+        Some((known, false)) => (known.into(), Orientation::NoTransforms),
+        Some((known, true)) => (known.into(), Orientation::FlipVertical),
+    }
+}
+
+fn pixels(bytes: &[u8], format: ImageFormat, options: &DecodeOptions) -> Result<Picture, BadPicture> {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits(options));
+    let decoder = reader.into_decoder().map_err(|e| reason(e, format))?;
+    let (width, height) = decoder.dimensions();
+    check_size(width.into(), height.into(), options.max_pixels)?;
+    let image = DynamicImage::from_decoder(decoder).map_err(|e| reason(e, format))?;
+    let mut rgb = to_rgb(image);
+    if format == ImageFormat::Bmp {
+        bmp::round_down(bytes, &mut rgb);
+    }
+    let picture = Picture::new(width as usize, height as usize, rgb);
+    picture.ok_or_else(|| BadPicture::Damaged("another number of pixels than its header says".into()))
 }
 
 /// What decoders may allocate: pixels of up to 16 bytes, and some room to work.

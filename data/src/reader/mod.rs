@@ -36,6 +36,7 @@ pub struct Pack {
     classes: Vec<String>,
     statistics: Statistics,
     fingerprint: String,
+    exif_orientation: bool,
     shards: Vec<Shard>,
     /// The number of pictures before each shard.
     starts: Vec<usize>,
@@ -90,6 +91,11 @@ impl Pack {
     /// Identifies classes, labels and pictures: 32 hexadecimal digits, the same for any copy of the pack.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    /// Whether the images were turned as their EXIF orientation says.
+    pub fn exif_orientation(&self) -> bool {
+        self.exif_orientation
     }
 
     /// Number of shards.

@@ -13,7 +13,7 @@ use tensor::regular_file;
 use super::Pack;
 use super::shard::{Offsets, Shard};
 use crate::error::{Error, Result};
-use crate::format::{BLOCK, Block, Role, Storage, TABLE, shard_name};
+use crate::format::{BLOCK, Block, Role, Storage, TABLE, TURNED, shard_name};
 use crate::hdf::Reader;
 use crate::picture::check_square;
 use crate::statistics::Statistics;
@@ -66,6 +66,7 @@ pub(super) fn open(path: &Path) -> Result<Pack> {
         classes,
         statistics: statistics(table_path, &table, size)?,
         fingerprint: table.get_text("fingerprint")?,
+        exif_orientation: table.get_text("settings")?.ends_with(TURNED),
         shards: Vec::new(),
         starts: Vec::new(),
         len: 0,

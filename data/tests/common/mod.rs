@@ -4,6 +4,7 @@
 pub mod jpegs;
 pub mod place;
 pub mod running;
+pub mod tiff;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -38,6 +38,8 @@ pub struct Weights {
     pub mean_image: Option<Array3<f32>>,
     /// The training set's mean colour: red, green, blue, 0 to 255.
     pub mean_rgb: Option<[f32; 3]>,
+    /// Whether the training set's images were turned as their EXIF orientation says; those of a prediction are then too.
+    pub exif_orientation: bool,
 }
 
 /// Kinds of file.

@@ -86,6 +86,7 @@ pub fn weights(model: &Model, seed: u32) -> Weights {
         classes: (0..model.classes).map(|i| format!("class, \"{i}\" é\n")).collect(),
         mean_image: Some(Array3::from_shape_simple_fn((size, size, 3), &mut next)),
         mean_rgb: Some([next(), next(), next()]),
+        exif_orientation: false,
     }
 }
 
@@ -102,6 +103,7 @@ pub fn bits(weights: &Weights) -> Vec<(String, Vec<usize>, Vec<u32>)> {
 pub fn assert_same(a: &Weights, b: &Weights) {
     assert_eq!(bits(a), bits(b));
     assert_eq!((&a.model, &a.classes, &a.mean_image, &a.mean_rgb), (&b.model, &b.classes, &b.mean_image, &b.mean_rgb));
+    assert_eq!(a.exif_orientation, b.exif_orientation);
 }
 
 /// A folder that goes away, and a file in it.

@@ -46,6 +46,16 @@ fn every_bit_pattern_survives() {
 }
 
 #[test]
+fn the_orientation_of_the_training_stays_known() {
+    let turned = Weights { exif_orientation: true, ..weights(&model(SMALL), 15) };
+    let (_folder, h5) = place("a.h5");
+    for path in [h5.with_file_name("a.safetensors"), h5] {
+        turned.save(&path).unwrap();
+        assert_same(&Weights::load(&path).unwrap(), &turned);
+    }
+}
+
+#[test]
 fn what_is_unknown_stays_unknown() {
     let bare = Weights { classes: vec![], mean_image: None, mean_rgb: None, ..weights(&model(SMALL), 2) };
     let (_folder, h5) = place("a.h5");

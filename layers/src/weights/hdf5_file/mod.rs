@@ -5,6 +5,7 @@
 //! | attribute `format` | `alexnet weights` |
 //! | attribute `version` | u32, [`VERSION`] |
 //! | attributes `model`, `model_crc32c` | the network's TOML; absent where unknown |
+//! | attribute `exif_orientation` | u8, 1 if the training set's images were turned as their EXIF orientation says; absent if not |
 //! | group `parameters` | an f32 dataset a parameter, in our names and layouts (channels last) |
 //! | dataset `classes` | names in order, fixed-length UTF-8; absent where unknown |
 //! | dataset `mean_image` | `[height, width, 3]`, RGB, 0 to 255; absent where unknown |
@@ -39,6 +40,7 @@ pub(super) const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 const FORMAT: &str = "alexnet weights";
 const CRC: &str = "crc32c";
 const MODEL_CRC: &str = "model_crc32c";
+const EXIF_ORIENTATION: &str = "exif_orientation";
 
 /// What a checkpoint holds beside the weights.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -9,7 +9,7 @@ use hdf5::{Container, Dataset, File, Group, IndexType, IterationOrder, LinkType}
 use ndarray::{ArrayD, IxDyn};
 
 use super::text::{self, Said};
-use super::{CRC, Extra, FORMAT, MODEL_CRC, SIGNATURE, VERSION, failure, system_error};
+use super::{CRC, EXIF_ORIENTATION, Extra, FORMAT, MODEL_CRC, SIGNATURE, VERSION, failure, system_error};
 use crate::Result;
 use crate::model::Model;
 use crate::weights::{READING, Weights, byte_count, check_version, crc_of, refused, unreadable};
@@ -96,6 +96,15 @@ pub(super) fn model_text(file: &File, attribute_: Container) -> Said<String> {
     Ok(text)
 }
 
+/// Files from before the attribute have none.
+pub(super) fn exif_orientation(file: &File) -> Said<bool> {
+    match attribute(file, EXIF_ORIENTATION).map(|a| a.read_scalar::<u8>()) {
+        None | Some(Ok(0)) => Ok(false),
+        Some(Ok(1)) => Ok(true),
+        Some(_) => Err(format!("attribute {EXIF_ORIENTATION}: expected 0 or 1; the file is damaged")),
+    }
+}
+
 /// An attribute, if there is one.
 pub(super) fn attribute(group: &Group, name: &str) -> Option<Container> {
     group.attr(name).ok().map(|attribute| (*attribute).clone())
@@ -143,7 +152,8 @@ impl Reader {
         };
         let mean_rgb = if file.link_exists("mean_rgb") { Some(self.mean_rgb(file)?) } else { None };
         let extra = if file.link_exists("training") { Some(self.extra(file)?) } else { None };
-        Ok((Weights { model: None, tensors, classes, mean_image, mean_rgb }, extra))
+        let exif_orientation = exif_orientation(file)?;
+        Ok((Weights { model: None, tensors, classes, mean_image, mean_rgb, exif_orientation }, extra))
     }
 
     fn extra(&mut self, file: &File) -> Said<Extra> {

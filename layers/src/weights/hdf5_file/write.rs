@@ -7,7 +7,7 @@ use hdf5::{File, Group};
 use ndarray::{ArrayViewD, arr1};
 
 use super::text::{self, Said};
-use super::{Extra, FORMAT, MODEL_CRC, VERSION, failure, verify};
+use super::{EXIF_ORIENTATION, Extra, FORMAT, MODEL_CRC, VERSION, failure, verify};
 use crate::Result;
 use crate::weights::{Weights, crc_of};
 
@@ -60,6 +60,9 @@ fn fill(path: &Path, weights: &Weights, extra: Option<&Extra>) -> std::result::R
         let text = model.to_toml();
         text::write_attribute(&file, "model", &text)?;
         file.new_attr::<u32>().create(MODEL_CRC)?.write_scalar(&text::crc_of(&[text]))?;
+    }
+    if weights.exif_orientation {
+        file.new_attr::<u8>().create(EXIF_ORIENTATION)?.write_scalar(&1u8)?;
     }
     write_tensors(&new_group(&file, "parameters")?, weights.tensors.iter().map(|(n, t)| (n.as_str(), t.view())))?;
     if !weights.classes.is_empty() {

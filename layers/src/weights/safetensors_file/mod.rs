@@ -14,9 +14,10 @@
 //! | `alexnet.version` | [`VERSION`] |
 //! | `alexnet.model` | the network's TOML |
 //! | `alexnet.classes` | a JSON list of names; absent where unknown |
-//! | `alexnet.crc32c` | a JSON object: of each tensor, and of the two texts before, the CRC-32C of its bytes in hexadecimal |
+//! | `alexnet.exif_orientation` | `true` if the training set's images were turned as their EXIF orientation says; absent if not |
+//! | `alexnet.crc32c` | a JSON object: of each tensor, and of the texts from the network's on, the CRC-32C of its bytes in hexadecimal |
 //!
-//! A file with `alexnet.format` must have all keys but the classes. A program that changes tensors leaves the keys of ours out;
+//! A file with `alexnet.format` must have all keys but the classes and the orientation. A program that changes tensors leaves the keys of ours out;
 //! the file is then loaded for a network that is named ([`Weights::load_for`](super::Weights::load_for)).
 //!
 //! Reading converts f64, f16 and bf16 to f32, and checks the header as strictly as safetensors' own library does
@@ -38,6 +39,7 @@ const FORMAT_KEY: &str = "alexnet.format";
 const VERSION_KEY: &str = "alexnet.version";
 const MODEL_KEY: &str = "alexnet.model";
 const CLASSES_KEY: &str = "alexnet.classes";
+const EXIF_ORIENTATION_KEY: &str = "alexnet.exif_orientation";
 const CRC_KEY: &str = "alexnet.crc32c";
 const FORMAT: &str = "weights";
 const MEAN_IMAGE: &str = "alexnet.mean_image";

@@ -9,7 +9,8 @@ use ndarray::{ArrayD, Axis, Ix3, IxDyn};
 
 use super::convert;
 use super::header::{self, Entry, Header, LONGEST};
-use super::{CLASSES_KEY, CRC_KEY, FORMAT, FORMAT_KEY, MEAN_IMAGE, MEAN_RGB, MODEL_KEY, VERSION, VERSION_KEY};
+use super::{CLASSES_KEY, CRC_KEY, EXIF_ORIENTATION_KEY, FORMAT, FORMAT_KEY, MEAN_IMAGE, MEAN_RGB, MODEL_KEY};
+use super::{VERSION, VERSION_KEY};
 use crate::Result;
 use crate::model::Model;
 use crate::weights::{Weights, check_version, foreign, layout, refused, unreadable};
@@ -28,9 +29,11 @@ pub(in crate::weights) fn load(path: &Path, model: Option<&Model>) -> Result<Wei
     let mut source = Source { path, file, start, checksums: Checksums::new() };
     let (mut mean_image, mut mean_rgb, mut classes) = (None, None, Vec::new());
     let mut own_model = None;
+    let mut exif_orientation = false;
     if let Some(ours) = ours {
         source.checksums = ours.checksums;
         (own_model, classes) = (Some(ours.model), ours.classes);
+        exif_orientation = ours.exif_orientation;
         mean_image = take(&mut entries, MEAN_IMAGE).map(|entry| source.mean_image(&entry)).transpose()?;
         mean_rgb = take(&mut entries, MEAN_RGB).map(|entry| source.mean_rgb(&entry)).transpose()?;
     }
@@ -46,7 +49,7 @@ pub(in crate::weights) fn load(path: &Path, model: Option<&Model>) -> Result<Wei
         let values = layout::from_pytorch(spec, source.tensor(entry)?);
         tensors.push((spec.name.clone(), values.map_err(|e| refused(path, format!("{}: {e}", entry.name)))?));
     }
-    Ok(Weights { model: Some(model), tensors, classes, mean_image, mean_rgb })
+    Ok(Weights { model: Some(model), tensors, classes, mean_image, mean_rgb, exif_orientation })
 }
 
 fn take(entries: &mut Vec<Entry>, name: &str) -> Option<Entry> {
@@ -83,6 +86,7 @@ fn read_header(path: &Path, file: &mut File) -> Result<(Header, u64)> {
 struct Description {
     model: Model,
     classes: Vec<String>,
+    exif_orientation: bool,
     checksums: Checksums,
 }
 
@@ -114,10 +118,20 @@ impl Description {
             }
             None => Vec::new(),
         };
+        let exif_orientation = match metadata.get(EXIF_ORIENTATION_KEY) {
+            None => false,
+            Some(text) => {
+                verify(EXIF_ORIENTATION_KEY, text)?;
+                described.insert(EXIF_ORIENTATION_KEY);
+                text.parse()
+                    .map_err(|_| wrong(EXIF_ORIENTATION_KEY, format!("expected true or false, got {text:?}")))?
+            }
+        };
         if !described.iter().copied().eq(checksums.keys().map(String::as_str)) {
             return Err(wrong(CRC_KEY, "does not name what the file holds; the file is damaged".into()));
         }
-        Ok(Self { model: Model::parse(model, &path.display().to_string())?, classes, checksums })
+        let model = Model::parse(model, &path.display().to_string())?;
+        Ok(Self { model, classes, exif_orientation, checksums })
     }
 }
 

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use ndarray::{ArrayD, arr1};
 
-use super::{CLASSES_KEY, CRC_KEY, FORMAT, FORMAT_KEY, MEAN_IMAGE, MEAN_RGB, MODEL_KEY, VERSION, VERSION_KEY};
+use super::{CLASSES_KEY, CRC_KEY, EXIF_ORIENTATION_KEY, FORMAT, FORMAT_KEY, MEAN_IMAGE, MEAN_RGB, MODEL_KEY};
+use super::{VERSION, VERSION_KEY};
 use crate::model::{Model, ParameterSpec};
 use crate::weights::{BLOCK, Weights, layout, refused};
 use crate::{Error, Result};
@@ -35,7 +36,7 @@ pub(in crate::weights) fn save(path: &Path, weights: &Weights) -> Result<()> {
     weights.check(model, &path.display().to_string())?;
     let specs = model.parameters()?;
     let mut plans = plan(weights, &specs);
-    let texts = texts(path, model, &weights.classes)?;
+    let texts = texts(path, model, weights)?;
     tensor::file::replace(path, |temporary| {
         let failed = |what| move |source| Error::File { path: path.into(), what, source };
         let header = write(temporary, &texts, &mut plans).map_err(failed("writing the weights failed"))?;
@@ -63,16 +64,19 @@ fn plan<'a>(weights: &'a Weights, specs: &'a [ParameterSpec]) -> Vec<Plan<'a>> {
 }
 
 /// The metadata but for the checksums of tensors.
-fn texts(path: &Path, model: &Model, classes: &[String]) -> Result<Vec<(&'static str, String)>> {
+fn texts(path: &Path, model: &Model, weights: &Weights) -> Result<Vec<(&'static str, String)>> {
     let mut texts = vec![
         ("format", "pt".to_string()),
         (FORMAT_KEY, FORMAT.into()),
         (VERSION_KEY, VERSION.to_string()),
         (MODEL_KEY, model.to_toml()),
     ];
-    if !classes.is_empty() {
-        let json = serde_json::to_string(classes).map_err(|e| refused(path, format!("classes: {e}")))?;
+    if !weights.classes.is_empty() {
+        let json = serde_json::to_string(&weights.classes).map_err(|e| refused(path, format!("classes: {e}")))?;
         texts.push((CLASSES_KEY, json));
+    }
+    if weights.exif_orientation {
+        texts.push((EXIF_ORIENTATION_KEY, "true".into()));
     }
     Ok(texts)
 }
@@ -143,7 +147,7 @@ fn write_values(file: &mut impl Write, source: &Source<'_>) -> io::Result<u32> {
 
 /// The header's length and JSON, padded with spaces so that tensors begin at a multiple of 8.
 fn header(texts: &[(&str, String)], plans: &[Plan<'_>]) -> io::Result<Vec<u8>> {
-    let checked = texts.iter().filter(|(key, _)| [MODEL_KEY, CLASSES_KEY].contains(key));
+    let checked = texts.iter().filter(|(key, _)| [MODEL_KEY, CLASSES_KEY, EXIF_ORIENTATION_KEY].contains(key));
     let mut crcs: Vec<(&str, u32)> = checked.map(|(key, text)| (*key, crc32c::crc32c(text.as_bytes()))).collect();
     crcs.extend(plans.iter().map(|plan| (plan.name, plan.crc)));
     let crcs: Vec<String> = crcs.iter().map(|(name, crc)| format!("{name:?}:\"{crc:08x}\"")).collect();

@@ -1,0 +1,181 @@
+//! The compressions of TIFF.
+
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::io::{ErrorKind, Read};
+
+use fax::decoder::{DecodeStatus, Group4Decoder, pels};
+use flate2::read::ZlibDecoder;
+use weezl::decode::Decoder as LzwDecoder;
+use weezl::{BitOrder, LzwStatus};
+
+use super::colour::Colour;
+use super::layout::{Compression, Layout};
+use crate::error::BadPicture;
+use crate::picture::{DecodeOptions, jpeg};
+
+fn cut_short() -> BadPicture {
+    BadPicture::CutShort("TIFF data ends before its last pixel".into())
+}
+
+fn damaged(what: impl std::fmt::Display) -> BadPicture {
+    BadPicture::Damaged(format!("TIFF data: {what}"))
+}
+
+/// The first `needed` bytes, `rows` rows, of a strip or tile that is not a JPEG.
+pub(super) fn expand<'a>(
+    data: Cow<'a, [u8]>,
+    layout: &Layout,
+    rows: usize,
+    needed: usize,
+) -> Result<Cow<'a, [u8]>, BadPicture> {
+    Ok(Cow::Owned(match layout.compression {
+        Compression::None | Compression::Jpeg { .. } => return Ok(data),
+        Compression::Lzw => lzw(&data, needed)?,
+        Compression::Deflate => deflate(&data, needed)?,
+        Compression::PackBits => pack_bits(&data, needed).ok_or_else(cut_short)?,
+        Compression::Fax4 => fax4(&data, layout, rows)?,
+    }))
+}
+
+fn lzw(data: &[u8], needed: usize) -> Result<Vec<u8>, BadPicture> {
+    // libtiff's mark of files from before TIFF 6.0, which had GIF's order of bits.
+    let old = matches!(data, [0, second, ..] if second & 1 == 1);
+    let mut decoder = match old {
+        true => LzwDecoder::new(BitOrder::Lsb, 8),
+        false => LzwDecoder::with_tiff_size_switch(BitOrder::Msb, 8),
+    };
+    let mut out = vec![0; needed];
+    let mut read = 0;
+    let mut written = 0;
+    while written < needed {
+        let step = decoder.decode_bytes(&data[read..], &mut out[written..]);
+        read += step.consumed_in;
+        written += step.consumed_out;
+        match step.status {
+            Ok(LzwStatus::Ok) if step.consumed_in + step.consumed_out > 0 => {}
+            Ok(_) => break,
+            Err(error) if written < needed => return Err(damaged(error)),
+            Err(_) => break,
+        }
+    }
+    if written < needed { Err(cut_short()) } else { Ok(out) }
+}
+
+fn deflate(data: &[u8], needed: usize) -> Result<Vec<u8>, BadPicture> {
+    let mut out = vec![0; needed];
+    match ZlibDecoder::new(data).read_exact(&mut out) {
+        Ok(()) => Ok(out),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(cut_short()),
+        Err(error) => Err(damaged(error)),
+    }
+}
+
+/// Runs and literals (TIFF 6.0, section 9); `None` if the data ends too early.
+fn pack_bits(mut data: &[u8], needed: usize) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(needed);
+    while out.len() < needed {
+        let (&head, rest) = data.split_first()?;
+        data = rest;
+        match head {
+            0..=127 => {
+                let (literal, rest) = data.split_at_checked(usize::from(head) + 1)?;
+                out.extend_from_slice(literal);
+                data = rest;
+            }
+            128 => {}
+            129.. => {
+                let (&value, rest) = data.split_first()?;
+                out.resize(out.len() + 257 - usize::from(head), value);
+                data = rest;
+            }
+        }
+    }
+    out.truncate(needed);
+    Some(out)
+}
+
+/// Fax group 4: a bit a pixel, 0 for white.
+fn fax4(data: &[u8], layout: &Layout, rows: usize) -> Result<Vec<u8>, BadPicture> {
+    if layout.bits != 1 || layout.samples_together() != 1 {
+        return Err(damaged("fax compression of more than a bit a pixel"));
+    }
+    let wide = |_| BadPicture::Unsupported("TIFF with fax compression wider than 65535 pixels".into());
+    let width = u16::try_from(layout.chunk_width).map_err(wide)?;
+    // The decoder looks further ahead than the last code.
+    let bytes = data.iter().chain(&[0; 4]).map(|&byte| Ok::<u8, Infallible>(byte));
+    let mut decoder = Group4Decoder::new(bytes, width).map_err(|_| cut_short())?;
+    let mut out = vec![0; layout.row_bytes() * rows];
+    for row in out.chunks_exact_mut(layout.row_bytes()) {
+        match decoder.advance() {
+            Ok(DecodeStatus::Incomplete) => {}
+            // White rows at the end may be left out.
+            Ok(DecodeStatus::End) => break,
+            Err(_) => return Err(damaged("a code that fax group 4 does not have, or the data ends early")),
+        }
+        for (x, colour) in pels(decoder.transition(), width).enumerate() {
+            if colour == fax::Color::Black {
+                row[x / 8] |= 0x80 >> (x % 8);
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// The samples of a strip or tile that is a JPEG: RGB made of YCbCr, other colours as they are.
+pub(super) fn jpeg(
+    data: &[u8],
+    tables: &[u8],
+    layout: &Layout,
+    rows: usize,
+    options: &DecodeOptions,
+) -> Result<Vec<u8>, BadPicture> {
+    let samples = layout.samples_together();
+    if layout.bits != 8 || !matches!((samples, &layout.colour), (1, _) | (3, Colour::Rgb)) {
+        let what = format!("TIFF with JPEG compression of {samples} samples of {} bits", layout.bits);
+        return Err(BadPicture::Unsupported(what));
+    }
+    let options = DecodeOptions { apply_orientation: false, ..options.clone() };
+    let (image, _) = jpeg::decode(whole_jpeg(data, tables, layout.jpeg_is_ycbcr), &options)?;
+    if image.width() < layout.chunk_width || image.height() < rows {
+        let size = format!("{} x {}", image.width(), image.height());
+        return Err(damaged(format!("a JPEG of {size} for {} x {rows} pixels", layout.chunk_width)));
+    }
+    let mut out = Vec::with_capacity(layout.row_bytes() * rows);
+    for row in image.pixels().chunks_exact(image.width() * 3).take(rows) {
+        let row = &row[..layout.chunk_width * 3];
+        match samples {
+            3 => out.extend_from_slice(row),
+            _ => out.extend(row.iter().step_by(3)),
+        }
+    }
+    Ok(out)
+}
+
+/// A JPEG on its own: with the tables, and the marker that says what TIFF says of its colours.
+fn whole_jpeg(data: &[u8], tables: &[u8], ycbcr: bool) -> Vec<u8> {
+    let adobe = [b"\xff\xd8\xff\xee\0\x0eAdobe\0\x64\0\0\0\0".as_slice(), &[u8::from(ycbcr)]].concat();
+    [adobe, without_application_segments(tables), without_application_segments(data)].concat()
+}
+
+/// The segments of a JPEG without start and end markers, and without those that say what the colours are.
+fn without_application_segments(jpeg: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(jpeg.len());
+    let mut at = if jpeg.starts_with(b"\xff\xd8") { 2 } else { 0 };
+    while let Some(&[0xff, marker, high, low]) = jpeg.get(at..at + 4) {
+        let end = at + 2 + usize::from(u16::from_be_bytes([high, low]));
+        // The scan follows: all that is left belongs to it.
+        if marker == 0xda || marker == 0xd9 || end > jpeg.len() {
+            break;
+        }
+        if !(0xe0..=0xef).contains(&marker) {
+            out.extend_from_slice(&jpeg[at..end]);
+        }
+        at = end;
+    }
+    let rest = &jpeg[at.min(jpeg.len())..];
+    if rest != b"\xff\xd9" {
+        out.extend_from_slice(rest);
+    }
+    out
+}

@@ -1,0 +1,276 @@
+//! What the directory of a TIFF says: where the samples lie and what they mean.
+
+use image::metadata::Orientation;
+
+use super::colour::{Colour, LUMA, RANGE, YCbCr};
+use super::directory::Directory;
+use crate::error::BadPicture;
+use crate::picture::{DecodeOptions, check_size};
+
+/// Samples a pixel at most: more are measurements, not colours.
+const MOST_SAMPLES: usize = 8;
+
+/// Numbers of tags.
+mod tag {
+    pub const WIDTH: u16 = 256;
+    pub const HEIGHT: u16 = 257;
+    pub const BITS: u16 = 258;
+    pub const COMPRESSION: u16 = 259;
+    pub const COLOUR: u16 = 262;
+    pub const FILL_ORDER: u16 = 266;
+    pub const STRIP_OFFSETS: u16 = 273;
+    pub const ORIENTATION: u16 = 274;
+    pub const SAMPLES: u16 = 277;
+    pub const ROWS_PER_STRIP: u16 = 278;
+    pub const STRIP_LENGTHS: u16 = 279;
+    pub const PLANAR: u16 = 284;
+    pub const PREDICTOR: u16 = 317;
+    pub const PALETTE: u16 = 320;
+    pub const TILE_WIDTH: u16 = 322;
+    pub const TILE_HEIGHT: u16 = 323;
+    pub const TILE_OFFSETS: u16 = 324;
+    pub const TILE_LENGTHS: u16 = 325;
+    pub const EXTRA_SAMPLES: u16 = 338;
+    pub const SAMPLE_FORMAT: u16 = 339;
+    pub const JPEG_TABLES: u16 = 347;
+    pub const YCBCR_COEFFICIENTS: u16 = 529;
+    pub const YCBCR_SUBSAMPLING: u16 = 530;
+    pub const REFERENCE_BLACK_WHITE: u16 = 532;
+}
+
+/// How a TIFF's samples are stored.
+pub(super) struct Layout {
+    pub width: usize,
+    pub height: usize,
+    pub colour: Colour,
+    /// Bits a sample: 1, 2, 4, 8 or 16.
+    pub bits: usize,
+    pub big_endian: bool,
+    /// Samples a pixel.
+    pub samples: usize,
+    /// Colours are stored multiplied by the sample after them.
+    pub premultiplied: bool,
+    /// Each sample of a pixel lies in a plane of its own.
+    pub planar: bool,
+    pub compression: Compression,
+    /// Rows hold the differences of neighbouring samples.
+    pub differences: bool,
+    /// The lowest bit of a byte comes first.
+    pub reversed: bool,
+    /// Of strips and tiles, in pixels. The last strip may be lower.
+    pub chunk_width: usize,
+    pub chunk_height: usize,
+    /// Where strips or tiles begin, and their lengths.
+    pub offsets: Vec<u64>,
+    pub counts: Vec<u64>,
+    pub orientation: Orientation,
+    /// Three components of a JPEG are YCbCr, whatever its own markers say.
+    pub jpeg_is_ycbcr: bool,
+}
+
+pub(super) enum Compression {
+    None,
+    Lzw,
+    Deflate,
+    PackBits,
+    Fax4,
+    Jpeg { tables: Vec<u8> },
+}
+
+impl Layout {
+    pub fn read(bytes: &[u8], options: &DecodeOptions) -> Result<Self, BadPicture> {
+        let tags = Directory::read(bytes)?;
+        let [width, height] = [tags.number(tag::WIDTH, 0)?, tags.number(tag::HEIGHT, 0)?];
+        check_size(width, height, options.max_pixels)?;
+        let (width, height) = (width as usize, height as usize);
+        let samples = usize::try_from(tags.number(tag::SAMPLES, 1)?).unwrap_or(usize::MAX);
+        let bits = tags.number(tag::BITS, 1)? as usize;
+        let compression = compression(&tags)?;
+        let colour = colour(&tags, bits, &compression)?;
+        check_samples(&tags, &colour, samples, bits)?;
+        let Chunks { width: chunk_width, height: chunk_height, offsets, counts } = chunks(&tags, width, height)?;
+        let layout = Self {
+            width,
+            height,
+            bits,
+            big_endian: tags.big_endian,
+            samples,
+            premultiplied: tags.number(tag::EXTRA_SAMPLES, 0)? == 1 && samples > colour.channels(),
+            planar: tags.number(tag::PLANAR, 1)? == 2 && samples > 1,
+            differences: differences(&tags, &compression)?,
+            reversed: tags.number(tag::FILL_ORDER, 1)? == 2,
+            chunk_width,
+            chunk_height,
+            offsets,
+            counts,
+            orientation: orientation(&tags)?,
+            jpeg_is_ycbcr: tags.number(tag::COLOUR, 0)? == 6,
+            colour,
+            compression,
+        };
+        layout.check_subsampling()?;
+        super::check_chunk(&layout, options)?;
+        Ok(layout)
+    }
+
+    /// Strips or tiles beside each other.
+    pub fn across(&self) -> usize {
+        self.width.div_ceil(self.chunk_width)
+    }
+
+    /// Strips or tiles above each other.
+    pub fn down(&self) -> usize {
+        self.height.div_ceil(self.chunk_height)
+    }
+
+    /// Samples of a pixel that its colour depends on.
+    pub fn used_samples(&self) -> usize {
+        self.colour.channels() + usize::from(self.premultiplied)
+    }
+
+    /// Samples of a pixel that lie together.
+    pub fn samples_together(&self) -> usize {
+        if self.planar { 1 } else { self.samples }
+    }
+
+    /// Bytes of a chunk's row.
+    pub fn row_bytes(&self) -> usize {
+        (self.chunk_width * self.samples_together() * self.bits).div_ceil(8)
+    }
+
+    /// Bytes of so many rows of a chunk.
+    pub fn bytes_of_rows(&self, rows: usize) -> usize {
+        match &self.colour {
+            Colour::YCbCr(colour) if colour.is_subsampled() => colour.bytes(self.chunk_width, rows),
+            _ => self.row_bytes() * rows,
+        }
+    }
+
+    fn check_subsampling(&self) -> Result<(), BadPicture> {
+        match &self.colour {
+            Colour::YCbCr(colour)
+                if colour.is_subsampled() && (self.planar || self.samples != 3 || self.differences) =>
+            {
+                refused("YCbCr of half resolution in planes, with further samples or with differences")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn refused<T>(what: impl std::fmt::Display) -> Result<T, BadPicture> {
+    Err(BadPicture::Unsupported(format!("TIFF with {what}")))
+}
+
+/// Strips or tiles.
+struct Chunks {
+    width: usize,
+    height: usize,
+    offsets: Vec<u64>,
+    counts: Vec<u64>,
+}
+
+fn chunks(tags: &Directory, width: usize, height: usize) -> Result<Chunks, BadPicture> {
+    let tiled = tags.has(tag::TILE_WIDTH);
+    let [chunk_width, chunk_height] = match tiled {
+        true => [tags.number(tag::TILE_WIDTH, 0)?, tags.number(tag::TILE_HEIGHT, 0)?],
+        false => [width as u64, tags.number(tag::ROWS_PER_STRIP, height as u64)?.min(height as u64)],
+    };
+    if chunk_width == 0 || chunk_height == 0 {
+        return Err(BadPicture::Damaged(format!("TIFF with strips or tiles of {chunk_width} x {chunk_height} pixels")));
+    }
+    // Some programs wrote tiles under the tags of strips.
+    let (offsets, counts) = match tags.has(tag::TILE_OFFSETS) {
+        true => (tag::TILE_OFFSETS, tag::TILE_LENGTHS),
+        false => (tag::STRIP_OFFSETS, tag::STRIP_LENGTHS),
+    };
+    let [width, height] = [chunk_width, chunk_height].map(|side| usize::try_from(side).unwrap_or(usize::MAX));
+    Ok(Chunks { width, height, offsets: tags.numbers(offsets)?, counts: tags.numbers(counts)? })
+}
+
+fn compression(tags: &Directory) -> Result<Compression, BadPicture> {
+    let name = match tags.number(tag::COMPRESSION, 1)? {
+        1 => return Ok(Compression::None),
+        5 => return Ok(Compression::Lzw),
+        8 | 32946 => return Ok(Compression::Deflate),
+        32773 => return Ok(Compression::PackBits),
+        4 => return Ok(Compression::Fax4),
+        7 => {
+            let tables = tags.numbers(tag::JPEG_TABLES)?;
+            return Ok(Compression::Jpeg { tables: tables.into_iter().map(|byte| byte as u8).collect() });
+        }
+        2 => "fax compression of modified Huffman codes".to_string(),
+        3 => "fax compression of group 3".into(),
+        6 => "JPEG of the old kind (compression 6)".into(),
+        34925 => "LZMA compression".into(),
+        50000 => "Zstandard compression".into(),
+        50001 => "WebP compression".into(),
+        other => format!("compression {other}"),
+    };
+    refused(name)
+}
+
+fn colour(tags: &Directory, bits: usize, compression: &Compression) -> Result<Colour, BadPicture> {
+    Ok(match tags.number(tag::COLOUR, 0)? {
+        0 => Colour::Grey { inverted: true },
+        1 => Colour::Grey { inverted: false },
+        2 => Colour::Rgb,
+        3 if bits <= 8 => Colour::palette(&tags.numbers(tag::PALETTE)?, 1 << bits)?,
+        3 => return refused(format!("a palette of {bits} bits")),
+        5 => Colour::Cmyk,
+        // The JPEG decoder makes RGB of it.
+        6 if matches!(compression, Compression::Jpeg { .. }) => Colour::Rgb,
+        6 => Colour::YCbCr(Box::new(ycbcr(tags)?)),
+        4 => return refused("a transparency mask as its first image"),
+        8..=10 => return refused("CIE L*a*b* colours"),
+        other => return refused(format!("colours of kind {other}")),
+    })
+}
+
+/// How luminance and colour differences are stored; the defaults are TIFF 6.0's (section 21).
+fn ycbcr(tags: &Directory) -> Result<YCbCr, BadPicture> {
+    let subsampling = tags.numbers(tag::YCBCR_SUBSAMPLING)?;
+    let factor = |i: usize| subsampling.get(i).map_or(2, |&v| v as usize);
+    let luma = tags.fractions(tag::YCBCR_COEFFICIENTS)?.try_into().unwrap_or(LUMA);
+    let range = tags.fractions(tag::REFERENCE_BLACK_WHITE)?.try_into().unwrap_or(RANGE);
+    YCbCr::new([factor(0), factor(1)], luma, range)
+}
+
+fn check_samples(tags: &Directory, colour: &Colour, samples: usize, bits: usize) -> Result<(), BadPicture> {
+    let channels = colour.channels();
+    if samples < channels {
+        return Err(BadPicture::Damaged(format!("{samples} samples a pixel, its colours need {channels}")));
+    }
+    if samples > MOST_SAMPLES {
+        return refused(format!("{samples} samples a pixel, at most {MOST_SAMPLES} are read"));
+    }
+    if tags.numbers(tag::BITS)?.iter().take(samples).any(|&other| other != bits as u64) {
+        return refused("samples of different depths");
+    }
+    match tags.numbers(tag::SAMPLE_FORMAT)?.first() {
+        None | Some(1 | 4) => {}
+        Some(2) => return refused(format!("signed samples of {bits} bits")),
+        Some(3) => return refused(format!("floating-point samples of {bits} bits")),
+        Some(other) => return refused(format!("samples of format {other}")),
+    }
+    let known = match colour {
+        Colour::YCbCr(_) => bits == 8,
+        _ => matches!(bits, 1 | 2 | 4 | 8 | 16),
+    };
+    if known { Ok(()) } else { refused(format!("samples of {bits} bits")) }
+}
+
+/// Only these compressions have a predictor.
+fn differences(tags: &Directory, compression: &Compression) -> Result<bool, BadPicture> {
+    let predictor = tags.number(tag::PREDICTOR, 1)?;
+    match compression {
+        Compression::Lzw | Compression::Deflate if predictor > 2 => refused("a floating-point predictor"),
+        Compression::Lzw | Compression::Deflate => Ok(predictor == 2),
+        _ => Ok(false),
+    }
+}
+
+fn orientation(tags: &Directory) -> Result<Orientation, BadPicture> {
+    let stored = u8::try_from(tags.number(tag::ORIENTATION, 1)?).ok();
+    Ok(stored.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms))
+}
