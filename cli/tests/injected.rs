@@ -19,6 +19,7 @@ const CHECKPOINT: Job = Job {
     again: None,
     files: &["run/run.toml", "run/model.toml", "run/checkpoints/step-000000009.h5"],
     noted: &["run/best.toml", "run/checkpoints/step-000000003.h5", "run/checkpoints/step-000000006.h5"],
+    tidies: true,
 };
 
 /// A run from its first file on, with the best checkpoint.
@@ -43,6 +44,7 @@ const RUN: Job = Job {
     again: Some(&["train", "--out", "run", "--resume", "--epochs", "1"]),
     files: &["run/run.toml", "run/model.toml", "run/checkpoints/step-000000003.h5"],
     noted: &["run/best.toml"],
+    tidies: true,
 };
 
 const HDF5: Job = Job {
@@ -52,6 +54,7 @@ const HDF5: Job = Job {
     again: None,
     files: &["out.h5"],
     noted: &[],
+    tidies: false,
 };
 
 const SAFETENSORS: Job = Job {
@@ -61,6 +64,7 @@ const SAFETENSORS: Job = Job {
     again: None,
     files: &["out.safetensors"],
     noted: &[],
+    tidies: false,
 };
 
 const RAW: Job = Job {
@@ -70,6 +74,7 @@ const RAW: Job = Job {
     again: None,
     files: &["out/pack.h5", "out/shard-00000.h5"],
     noted: &[],
+    tidies: true,
 };
 
 const RAW_SHARDS: Job = Job {
@@ -79,6 +84,7 @@ const RAW_SHARDS: Job = Job {
     again: None,
     files: &["out/pack.h5", "out/shard-00000.h5", "out/shard-00001.h5"],
     noted: &[],
+    tidies: true,
 };
 
 const JPEG: Job = Job {
@@ -88,6 +94,7 @@ const JPEG: Job = Job {
     again: None,
     files: &["out/pack.h5", "out/shard-00000.h5"],
     noted: &[],
+    tidies: true,
 };
 
 const JPEG_SHARDS: Job = Job {
@@ -97,6 +104,7 @@ const JPEG_SHARDS: Job = Job {
     again: None,
     files: &["out/pack.h5", "out/shard-00000.h5", "out/shard-00001.h5"],
     noted: &[],
+    tidies: true,
 };
 
 const FAULTS: [Fault; 4] = [Fault::Error("EIO"), Fault::Error("ENOSPC"), Fault::Error("EPERM"), Fault::Kill];

@@ -136,7 +136,7 @@ pub(super) fn jpeg(
         return Err(BadPicture::Unsupported(what));
     }
     let options = DecodeOptions { apply_orientation: false, ..options.clone() };
-    let (image, _) = jpeg::decode(whole_jpeg(data, tables, layout.jpeg_is_ycbcr), &options)?;
+    let (image, _) = jpeg::decode(&whole_jpeg(data, tables, layout.jpeg_is_ycbcr), &options)?;
     if image.width() < layout.chunk_width || image.height() < rows {
         let size = format!("{} x {}", image.width(), image.height());
         return Err(damaged(format!("a JPEG of {size} for {} x {rows} pixels", layout.chunk_width)));

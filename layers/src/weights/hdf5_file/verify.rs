@@ -7,7 +7,9 @@ use std::path::Path;
 use hdf5::File;
 use ndarray::{ArrayViewD, arr1};
 
-use super::read::{Reader, attribute, check_crc, check_format, check_length, model_text, open, stored_crc};
+use super::read::{
+    Reader, attribute, check_crc, check_format, check_length, exif_orientation, model_text, open, stored_crc,
+};
 use super::text::Said;
 use super::{Extra, tidy};
 use crate::weights::{BLOCK, Weights, refused, unreadable};
@@ -50,6 +52,7 @@ impl Written {
             None => None,
         };
         same("model", &model, &weights.model.as_ref().map(|model| model.to_toml()))?;
+        same("exif_orientation", &exif_orientation(&self.file)?, &weights.exif_orientation)?;
         for (name, values) in &weights.tensors {
             self.tensor(&format!("parameters/{name}"), values.view())?;
         }
@@ -114,6 +117,7 @@ mod tests {
             classes: vec!["cat".into(), "dog".into()],
             mean_image: None,
             mean_rgb: Some([1.0, 2.0, 3.0]),
+            exif_orientation: false,
         }
     }
 
@@ -128,13 +132,14 @@ mod tests {
         save_with(&path, &meant, Some(&extra)).unwrap();
         verify(&path, &path, &meant, Some(&extra)).unwrap();
 
-        let changes: [(&str, fn(&mut Weights)); 6] = [
+        let changes: [(&str, fn(&mut Weights)); 7] = [
             ("a.weight", |w| w.tensors[0].1[[6, 2]] = 0.5),
             ("b.weight", |w| w.tensors[1].1[[39_999, 2]] = f32::NAN),
             ("a.weight", |w| w.tensors[0].1 = ArrayD::zeros(IxDyn(&[21]))),
             ("c.weight", |w| w.tensors.push(("c.weight".into(), ArrayD::zeros(IxDyn(&[1]))))),
             ("classes", |w| w.classes[1] = "Dog".into()),
             ("mean_rgb", |w| w.mean_rgb = Some([1.0, 2.0, -0.0])),
+            ("exif_orientation", |w| w.exif_orientation = true),
         ];
         for (name, change) in changes {
             let mut other = weights();
