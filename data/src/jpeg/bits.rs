@@ -37,10 +37,10 @@ impl Unstuffed {
         Ok(self.ends[part])
     }
 
-    /// What a fault means: where more was taken than there is, that.
+    /// What it means that bits are no code: where more was taken than there is, that.
     #[cold]
-    pub fn reason(&self, fault: Fault, part: usize, taken: usize) -> Fault {
-        self.check(part, taken).err().unwrap_or(fault)
+    pub fn reason(&self, _: BadCode, part: usize, taken: usize) -> Fault {
+        self.check(part, taken).err().unwrap_or(Fault::Code)
     }
 }
 
@@ -80,6 +80,10 @@ pub(super) fn unstuff(data: &[u8], out: &mut Vec<u8>) -> Unstuffed {
     out.extend([0; PADDING]);
     Unstuffed { ends, regular }
 }
+
+/// Bits that are no code, or that lead beyond their block.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BadCode;
 
 /// Bits of a scan, the next one highest.
 #[derive(Debug)]
@@ -135,11 +139,11 @@ impl<'a> Bits<'a> {
 
     /// Reads a block's first value, which is coded as its difference to the one before.
     #[inline(always)]
-    pub fn dc(&mut self, dc: &Table, before: &mut i32) -> Result<(), Fault> {
+    pub fn dc(&mut self, dc: &Table, before: &mut i32) -> Result<(), BadCode> {
         self.fill();
         let entry = dc.find(self.bits);
         if entry == 0 {
-            return Err(Fault::Code);
+            return Err(BadCode);
         }
         *before = before.wrapping_add(self.take(entry));
         Ok(())
@@ -154,7 +158,7 @@ impl<'a> Bits<'a> {
         ac: &Table,
         before: &mut i32,
         out: &mut [i16; 64],
-    ) -> Result<usize, Fault> {
+    ) -> Result<usize, BadCode> {
         self.dc(dc, before)?;
         out[0] = *before as i16;
         let mut k = 1;
@@ -180,7 +184,7 @@ impl<'a> Bits<'a> {
 
     /// Passes over a block.
     #[inline(always)]
-    pub fn skip_block<const WIDE: bool>(&mut self, dc: &Table, ac: &Table, before: &mut i32) -> Result<(), Fault> {
+    pub fn skip_block<const WIDE: bool>(&mut self, dc: &Table, ac: &Table, before: &mut i32) -> Result<(), BadCode> {
         self.dc(dc, before)?;
         let mut k = 1;
         loop {
@@ -217,9 +221,9 @@ impl<'a> Bits<'a> {
 
     /// What it means that `entry` leads to coefficient `k`: the block's end, or an error.
     #[inline(always)]
-    fn end(&mut self, entry: u32, k: usize) -> Result<usize, Fault> {
+    fn end(&mut self, entry: u32, k: usize) -> Result<usize, BadCode> {
         if entry >> 24 != END {
-            return Err(Fault::Code);
+            return Err(BadCode);
         }
         self.skip(entry);
         Ok(k - END as usize - 1)

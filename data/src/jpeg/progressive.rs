@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::bits::{Bits, Unstuffed, unstuff};
+use super::bits::{BadCode, Bits, Unstuffed, unstuff};
 use super::frame::{COMPONENTS, Frame};
 use super::huffman::{Kind, Table};
 use super::idct::{Idct, Transform};
@@ -181,8 +181,8 @@ impl Reader<'_> {
         self.found.check(self.part, self.taken())
     }
 
-    fn wrong(&self, fault: Fault) -> Fault {
-        self.found.reason(fault, self.part, self.taken())
+    fn wrong(&self, code: BadCode) -> Fault {
+        self.found.reason(code, self.part, self.taken())
     }
 
     /// Reads the first coefficients, or one more bit of them where there are no tables.
@@ -227,7 +227,7 @@ impl Reader<'_> {
         let place = place.unwrap_or(&mut beyond);
         match table {
             Some(table) => {
-                self.bits.dc(table, before).map_err(|fault| self.wrong(fault))?;
+                self.bits.dc(table, before).map_err(|code| self.wrong(code))?;
                 *place = (*before << low) as i16;
             }
             None => {
@@ -251,7 +251,7 @@ impl Reader<'_> {
                 0 => self.first_values(band, table, &mut block),
                 _ => self.more_bits(band, table, &mut block),
             };
-            read.map_err(|fault| self.wrong(fault))?;
+            read.map_err(|code| self.wrong(code))?;
             if (place + 1) % across == 0 {
                 self.check()?;
             }
@@ -268,7 +268,7 @@ impl Reader<'_> {
     }
 
     #[inline(always)]
-    fn first_values(&mut self, band: &Band, table: &Table, block: &mut Block<'_>) -> Result<(), Fault> {
+    fn first_values(&mut self, band: &Band, table: &Table, block: &mut Block<'_>) -> Result<(), BadCode> {
         if self.run > 0 {
             self.run -= 1;
             return Ok(());
@@ -280,7 +280,7 @@ impl Reader<'_> {
             let zeros = entry >> 24;
             let size = entry >> 16 & 31;
             if entry == 0 {
-                return Err(Fault::Code);
+                return Err(BadCode);
             }
             if size == 0 && zeros != 15 {
                 self.run = self.blocks_of_run(entry) - 1;
@@ -289,7 +289,7 @@ impl Reader<'_> {
             k += zeros as usize;
             let value = self.bits.take(entry) << band.low;
             if k > band.last {
-                return Err(Fault::Code);
+                return Err(BadCode);
             }
             if size > 0 {
                 block.put(k, value as i16);
@@ -300,7 +300,7 @@ impl Reader<'_> {
     }
 
     #[inline(always)]
-    fn more_bits(&mut self, band: &Band, table: &Table, block: &mut Block<'_>) -> Result<(), Fault> {
+    fn more_bits(&mut self, band: &Band, table: &Table, block: &mut Block<'_>) -> Result<(), BadCode> {
         let bit = 1i16 << band.low;
         let mut k = band.first;
         while self.run == 0 && k <= band.last {
@@ -310,7 +310,7 @@ impl Reader<'_> {
             let size = entry >> 16 & 31;
             // A value that begins in this scan is of one bit, which says its sign.
             if entry == 0 || size > 1 {
-                return Err(Fault::Code);
+                return Err(BadCode);
             }
             if size == 0 && zeros != 15 {
                 self.run = self.blocks_of_run(entry);
@@ -319,7 +319,7 @@ impl Reader<'_> {
             let value = self.bits.take(entry) as i16 * bit;
             k = self.pass_zeros(band, k, zeros, bit, block);
             if k > band.last {
-                return Err(Fault::Code);
+                return Err(BadCode);
             }
             if size > 0 {
                 block.put(k, value);

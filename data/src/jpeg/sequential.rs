@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::bits::{Bits, Unstuffed, unstuff};
+use super::bits::{BadCode, Bits, Unstuffed, unstuff};
 use super::frame::{Component, Frame};
 use super::huffman::{Cache, Kind, Table};
 use super::idct::{Idct, Transform};
@@ -136,7 +136,7 @@ impl Units<'_> {
                     left -= 1;
                 }
                 self.unit::<WIDE>(row, column, &mut bits, way)
-                    .map_err(|fault| self.found.reason(fault, part, start + bits.taken()))?;
+                    .map_err(|code| self.found.reason(code, part, start + bits.taken()))?;
             }
             self.found.check(part, start + bits.taken())?;
         }
@@ -150,7 +150,7 @@ impl Units<'_> {
         column: usize,
         bits: &mut Bits<'_>,
         way: impl Transform,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), BadCode> {
         for coder in &mut self.coders {
             let &mut Coder { component, across, down, .. } = coder;
             let plane = &mut self.planes[component];
