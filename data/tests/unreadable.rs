@@ -60,7 +60,7 @@ fn a_link_to_nowhere_and_a_link_to_itself_stop_the_pack() {
         let link = setting.source().join("cow/000-link.png");
         std::os::unix::fs::symlink(target, &link).unwrap();
         let error = pack(&PackOptions { max_bad: 9, ..setting.options("out") }, |_| ()).unwrap_err().to_string();
-        assert!(error.contains("cow/000-link.png: cannot be read: ") && error.contains(reason), "{error}");
+        assert!(error.contains("cow/000-link.png: cannot be ") && error.contains(reason), "{error}");
         fs::remove_file(&link).unwrap();
     }
     // The shards of the classes before it are kept.

@@ -257,7 +257,14 @@ fn list(folder: &Path) -> Result<Vec<(std::ffi::OsString, Option<std::fs::Metada
     for entry in std::fs::read_dir(folder).map_err(fail())? {
         let entry = entry.map_err(fail())?;
         if !is_left_out(entry.file_name().as_encoded_bytes()) {
-            entries.push((entry.file_name(), std::fs::metadata(entry.path()).ok()));
+            let path = entry.path();
+            let metadata = match std::fs::metadata(&path) {
+                Ok(metadata) => Some(metadata),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+                // A folder that cannot be looked at must not pass for a file, nor a file for an empty one.
+                Err(e) => return Err(Error::io(&path, "cannot be looked at; run the same command again")(e)),
+            };
+            entries.push((entry.file_name(), metadata));
         }
     }
     entries.sort_unstable_by(|a, b| a.0.as_encoded_bytes().cmp(b.0.as_encoded_bytes()));
