@@ -117,7 +117,8 @@ fn names_give_a_terminal_no_orders() {
     let model = format!("tiny{ORDERS}.toml");
     fs::rename(world.path("tiny.toml"), world.path(&model)).unwrap();
     let image = format!("val/=red{ORDERS}/0.png");
-    let (missing, weights) = (format!("missing{ORDERS}"), format!("out{ORDERS}.h5"));
+    let missing = format!("missing{ORDERS}");
+    let weights = format!("out{ORDERS}.h5");
     for (args, expected) in [
         (&["pack", "train", &pack, "--size", "10"][..], 1),
         (&["pack", "train", &pack, "--size", "10", "--max-bad", "1"], 0),

@@ -15,9 +15,10 @@ fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let to = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &to),
-            false => drop(fs::copy(entry.path(), to).unwrap()),
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
         }
     }
 }
@@ -27,12 +28,11 @@ fn set_times_back(folder: &Path, from: SystemTime) {
     let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     entries.sort();
     for (day, path) in (0..).zip(entries) {
-        match path.is_dir() {
-            true => set_times_back(&path, from),
-            false => {
-                let time = from - Duration::from_secs(86_400 * day);
-                File::options().append(true).open(path).unwrap().set_modified(time).unwrap();
-            }
+        if path.is_dir() {
+            set_times_back(&path, from);
+        } else {
+            let time = from - Duration::from_secs(86_400 * day);
+            File::options().append(true).open(path).unwrap().set_modified(time).unwrap();
         }
     }
 }

@@ -196,9 +196,10 @@ fn the_other_commands_leave_whole_files_or_none() {
             let is_done = code(status) == 0 && args[0] != "bench";
             assert!(is_done || code(status) == 128 + number, "{args:?}: {status:?}: {text}");
             let Some(path) = file.map(|file| world.path(file)).filter(|path| path.exists()) else { continue };
-            match path.extension().unwrap() == "png" {
-                true => drop(image::open(&path).unwrap()),
-                false => drop(world.ok(&["info", path.to_str().unwrap()])),
+            if path.extension().unwrap() == "png" {
+                drop(image::open(&path).unwrap())
+            } else {
+                drop(world.ok(&["info", path.to_str().unwrap()]))
             }
             fs::remove_file(path).unwrap();
         }

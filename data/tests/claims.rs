@@ -58,7 +58,8 @@ fn measure(task: &str, path: &Path) -> (u64, String) {
 
 /// Files of a few bytes whose headers claim this size.
 fn claims(width: u32, height: u32) -> Vec<(&'static str, Vec<u8>)> {
-    let (w, h) = (width as u16, height as u16);
+    let w = width as u16;
+    let h = height as u16;
     let mut jpeg = common::jpeg(16, 16, 1);
     let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
     jpeg[frame + 5..frame + 7].copy_from_slice(&h.to_be_bytes());

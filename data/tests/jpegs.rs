@@ -29,7 +29,8 @@ fn cmyk() -> &'static Sample {
 
 /// With bytes put in before each segment behind the first marker, up to the first scan's.
 fn with_strays(jpeg: &[u8], strays: &[u8]) -> Vec<u8> {
-    let (mut out, mut at) = (jpeg[..2].to_vec(), 2);
+    let mut out = jpeg[..2].to_vec();
+    let mut at = 2;
     loop {
         out.extend(strays);
         let end = at + 2 + usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
@@ -105,7 +106,8 @@ fn short_markers_of_adobe_and_jfif_do_not_count() {
 fn components_may_have_the_same_number() {
     let Sample { jpeg, crc, .. } = baseline();
     let mut same = jpeg.clone();
-    let (frame, scan) = (segment(jpeg, 0xc0).unwrap().0, segment(jpeg, 0xda).unwrap().0);
+    let frame = segment(jpeg, 0xc0).unwrap().0;
+    let scan = segment(jpeg, 0xda).unwrap().0;
     for component in 0..3 {
         same[frame + 10 + 3 * component] = 1;
         same[scan + 5 + 2 * component] = 1;

@@ -118,7 +118,7 @@ fn a_folder_with_another_pack_is_refused() {
         assert!(matches!(error, Error::OtherPack { .. }) && error.to_string().contains(part), "{error}");
     };
     refused(&PackOptions { size: 31, ..setting.options("out") }, "size 32, raw");
-    refused(&PackOptions { storage: Storage::JPEG, ..setting.options("out") }, "expected pictures with size 32, jpeg");
+    refused(&PackOptions { storage: Storage::JPEG, ..setting.options("out") }, "expected images with size 32, jpeg");
     fs::copy(setting.source().join("ant/000.png"), setting.source().join("ant/new.png")).unwrap();
     refused(&setting.options("out"), "another or changed source");
     refused(

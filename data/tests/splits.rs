@@ -12,7 +12,8 @@ use common::{Setting, contents, draw_source, jpeg, tar_of, write};
 use proptest::prelude::*;
 
 fn options(setting: &Setting, source: &str, out: &str) -> PackOptions {
-    let (source, out) = (setting.path(source), setting.path(out));
+    let source = setting.path(source);
+    let out = setting.path(out);
     PackOptions { size: 32, jobs: 2, shard_bytes: 5 * 32 * 32 * 3, ..PackOptions::new(source, out) }
 }
 
@@ -93,7 +94,8 @@ proptest! {
         let [train, val] = both(&setting, "both");
         prop_assert!(names(&train).is_disjoint(&names(&val)));
         for (class, &count) in counts.iter().enumerate() {
-            let (kept, held) = (train.class_counts()[class], val.class_counts()[class]);
+            let kept = train.class_counts()[class];
+            let held = val.class_counts()[class];
             prop_assert_eq!(kept + held, count);
             prop_assert!(kept >= 1 && (held >= 1) == (count > 1));
             prop_assert!((held as f64 - count as f64 * fraction).abs() <= 1.0);

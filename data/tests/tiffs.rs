@@ -296,10 +296,8 @@ fn store(storage: &Storage, width: usize, height: usize, sample: impl Fn(usize, 
     let Storage { bits, samples, planar, tile, .. } = *storage;
     let (chunk_width, chunk_height) =
         tile.map_or((width, storage.rows_per_strip as usize), |(w, h)| (w as usize, h as usize));
-    let planes: Vec<Vec<usize>> = match planar {
-        true => (0..samples as usize).map(|c| vec![c]).collect(),
-        false => vec![(0..samples as usize).collect()],
-    };
+    let planes: Vec<Vec<usize>> =
+        if planar { (0..samples as usize).map(|c| vec![c]).collect() } else { vec![(0..samples as usize).collect()] };
     let mut chunks = Vec::new();
     for channels in &planes {
         for top in (0..height).step_by(chunk_height) {
@@ -349,7 +347,8 @@ proptest! {
         let found = decode(&tiff).unwrap();
         prop_assert_eq!((found.width(), found.height()), (width, height));
         for (i, pixel) in found.pixels().chunks(3).enumerate() {
-            let (x, y) = (i % width, i / width);
+            let x = i % width;
+            let y = i / width;
             let expected = [0, 1, 2].map(|c| shown(sample(x, y, if storage.samples == 1 { 0 } else { c })));
             prop_assert_eq!(pixel, &expected, "at {}, {}", x, y);
         }

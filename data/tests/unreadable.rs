@@ -23,7 +23,8 @@ fn a_file_that_vanished_stops_the_pack_which_then_goes_on() {
     let setting = Setting::new();
     setting.pack("unbroken");
     // In the second shard of five.
-    let (file, away) = (setting.source().join("ant/007.jpg"), setting.path("away"));
+    let file = setting.source().join("ant/007.jpg");
+    let away = setting.path("away");
     for max_bad in [0, 23] {
         let options = PackOptions { max_bad, ..setting.options("out") };
         let error = pack_with(&options, || fs::rename(&file, &away).unwrap()).unwrap_err();

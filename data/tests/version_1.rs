@@ -29,10 +29,12 @@ fn check(pack: &Pack) {
     assert_eq!((pack.len(), pack.size(), pack.shards()), (8, 8, 1));
     assert_eq!(pack.classes(), ["blue", "red"]);
     for index in 0..8 {
-        let (class, i) = (index / 4, index % 4);
+        let class = index / 4;
+        let i = index % 4;
         assert_eq!(pack.label(index) as usize, class);
         assert_eq!(pack.name(index), format!("{}/{i}.png", pack.classes()[class]));
-        let (found, expected) = (pack.pixels(index).unwrap(), pixels(class, i));
+        let found = pack.pixels(index).unwrap();
+        let expected = pixels(class, i);
         let worst = found.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
         // Noise of this size is much for JPEG.
         assert!(worst <= if pack.storage() == Storage::Raw { 0 } else { 48 }, "record {index}: {worst}");

@@ -111,9 +111,10 @@ impl Whole<'_> {
         model: Model,
         packs: &[PathBuf; 2],
     ) -> Result<Trainer<B>> {
-        let mut trainer = match self.folder.has(&format!("{name}/run.toml"))? {
-            true => self.resume(device, name, packs)?,
-            false => self.start(device, name, model, packs)?,
+        let mut trainer = if self.folder.has(&format!("{name}/run.toml"))? {
+            self.resume(device, name, packs)?
+        } else {
+            self.start(device, name, model, packs)?
         };
         train_command::train(&mut trainer, &self.stop, None)?;
         Ok(trainer)

@@ -63,7 +63,8 @@ impl<B: Backend> Trained<B> {
     pub fn compare_orientation(&self, pack: &Pack) {
         let said = |turned: bool| if turned { "with" } else { "without" };
         if pack.exif_orientation() != self.exif_orientation {
-            let (now, before) = (said(pack.exif_orientation()), said(self.exif_orientation));
+            let now = said(pack.exif_orientation());
+            let before = said(self.exif_orientation);
             let what = format!("packed {now} --exif-orientation, the pack of the training {before}");
             note(&format!("note: --data: {what}; images that a camera turned may look different to the network"));
         }

@@ -102,7 +102,8 @@ fn entries(folder: &Path) -> Result<usize> {
 }
 
 fn check_settings(args: &Demo) -> Result<()> {
-    let (out, path) = (args.out.display(), args.out.join(SETTINGS));
+    let out = args.out.display();
+    let path = args.out.join(SETTINGS);
     let text = match regular_file::read_text(&path) {
         Err(e) if e.kind() == ErrorKind::NotFound => {
             return Err(Failure::Failed(format!("{out}: is not empty; remove it, or choose another --out")));
@@ -113,14 +114,14 @@ fn check_settings(args: &Demo) -> Result<()> {
         Failure::Failed(format!("{}: not a demo's settings: {}; choose another --out", path.display(), e.message()))
     })?;
     let wanted = of(args);
-    match found == wanted {
-        true => Ok(()),
-        false => Err(Failure::Failed(format!(
-            "{out}: holds a demo with --seed {} --precision {}, expected --seed {} --precision {}; give the same, or choose \
-             another --out",
-            found.seed, found.precision, wanted.seed, wanted.precision
-        ))),
+    if found == wanted {
+        return Ok(());
     }
+    Err(Failure::Failed(format!(
+        "{out}: holds a demo with --seed {} --precision {}, expected --seed {} --precision {}; give the same, or choose \
+         another --out",
+        found.seed, found.precision, wanted.seed, wanted.precision
+    )))
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> Failure {

@@ -209,7 +209,8 @@ impl Reader<'_> {
                 let component = frame.components[part.component];
                 let (width, height) = if scan.parts.len() == 1 { (1, 1) } else { (component.across, component.down) };
                 for block in 0..width * height {
-                    let (x, y) = (column * width + block % width, row * height + block / width);
+                    let x = column * width + block % width;
+                    let y = row * height + block / width;
                     let place = blocks[part.component].block(x, y).map(|block| &mut block[0]);
                     self.dc(table.as_deref(), scan.low, before, place)?;
                 }

@@ -123,7 +123,9 @@ impl Units<'_> {
         let last = if self.reading == Reading::Whole { down } else { shown.max().unwrap_or(0) };
         let mut bits = Bits::new(self.scan);
         // The part between restarts, and where it begins; units until it ends.
-        let (mut part, mut start, mut left) = (0, 0, self.restart);
+        let mut part = 0;
+        let mut start = 0;
+        let mut left = self.restart;
         for row in 0..last {
             for column in 0..across {
                 if self.restart > 0 {

@@ -39,10 +39,7 @@ pub(super) fn write(folder: &Path, refused: &[Refused]) -> Result<PathBuf> {
 /// out (`\u{1b}`), and an apostrophe is put before what would begin a formula, or begins with an apostrophe itself.
 fn field(text: &str) -> String {
     let shown = printable::lines(text);
-    match shown.starts_with(['=', '+', '-', '@', '\t', '\n', '\'']) {
-        true => quote(&format!("'{shown}")),
-        false => quote(&shown),
-    }
+    if shown.starts_with(['=', '+', '-', '@', '\t', '\n', '\'']) { quote(&format!("'{shown}")) } else { quote(&shown) }
 }
 
 /// RFC 4180: in quotes where needed, quotes doubled.

@@ -153,10 +153,7 @@ fn is_of_a_pack(name: &str) -> bool {
 /// A folder or a file: a pipe would be waited for, a device read, without end.
 fn check_input(path: &Path) -> Result<()> {
     let fail = || Error::io(path, "cannot be read");
-    match fs::metadata(path).map_err(fail())?.is_dir() {
-        true => Ok(()),
-        false => regular_file::check(path).map_err(fail()),
-    }
+    if fs::metadata(path).map_err(fail())?.is_dir() { Ok(()) } else { regular_file::check(path).map_err(fail()) }
 }
 
 fn show(path: &Path) -> String {

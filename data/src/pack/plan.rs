@@ -76,27 +76,25 @@ impl Plan {
 
     /// Fails unless the table at `path` was written for this source with these settings.
     pub fn check_same(&self, path: &Path, source: &str, settings: &str) -> Result<()> {
-        match source == self.source {
-            true => self.check_settings(path, settings),
-            false => {
-                let advice = "choose another folder, or, if images of this source were repaired or removed, delete this \
-                              file and run the same command again: shards of unchanged images are kept";
-                Err(self.other_source(path, source, advice))
-            }
+        if source == self.source {
+            return self.check_settings(path, settings);
         }
+        let advice = "choose another folder, or, if images of this source were repaired or removed, delete this file and run \
+                      the same command again: shards of unchanged images are kept";
+        Err(self.other_source(path, source, advice))
     }
 
     /// Fails unless the file at `path` was written with these settings.
     pub fn check_settings(&self, path: &Path, settings: &str) -> Result<()> {
-        match settings == self.settings {
-            true => Ok(()),
-            false => Err(Error::OtherPack {
-                path: path.to_path_buf(),
-                expected: format!("pictures with {}", self.settings),
-                found: format!("pictures with {settings}"),
-                advice: OTHER_FOLDER,
-            }),
+        if settings == self.settings {
+            return Ok(());
         }
+        Err(Error::OtherPack {
+            path: path.to_path_buf(),
+            expected: format!("images with {}", self.settings),
+            found: format!("images with {settings}"),
+            advice: OTHER_FOLDER,
+        })
     }
 
     /// Whether a shard whose `source` this is was written for the same images. Those of earlier versions name all of the

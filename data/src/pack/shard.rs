@@ -231,9 +231,10 @@ impl Shard {
         if !plan.is_source_of(number, &source) {
             let names = record_names(&file, labels.len())?;
             let stored = names.iter().map(Vec::as_slice).zip(labels.iter().copied()).collect();
-            return match same_files(catalogue, plan.range(number), stored, &bad) {
-                true => Ok(None),
-                false => Err(plan.other_source(path, &source, OTHER_FOLDER)),
+            return if same_files(catalogue, plan.range(number), stored, &bad) {
+                Ok(None)
+            } else {
+                Err(plan.other_source(path, &source, OTHER_FOLDER))
             };
         }
         let found: u64 = file.get_number("shard")?;

@@ -27,7 +27,8 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Picture, B
         let mut decoder = reading.read_info(bytes).map_err(reason)?;
         let screen = [usize::from(decoder.width()), usize::from(decoder.height())];
         let frame = decoder.next_frame_info().map_err(reason)?.ok_or_else(|| BadPicture::Damaged("no frame".into()))?;
-        let (right, bottom) = (frame.left as usize + frame.width as usize, frame.top as usize + frame.height as usize);
+        let right = frame.left as usize + frame.width as usize;
+        let bottom = frame.top as usize + frame.height as usize;
         // A frame that leaves the screen makes it larger.
         let [width, height] = [screen[0].max(right), screen[1].max(bottom)];
         check_size(width as u64, height as u64, options.max_pixels)?;

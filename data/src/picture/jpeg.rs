@@ -65,7 +65,8 @@ fn orientation(jpeg: &Jpeg<'_>, options: &DecodeOptions) -> Orientation {
 }
 
 fn whole(jpeg: &Jpeg<'_>) -> Result<Picture, BadPicture> {
-    let (width, height) = (jpeg.width(), jpeg.height());
+    let width = jpeg.width();
+    let height = jpeg.height();
     let mut pixels = vec![0; 3 * width * height];
     jpeg.decode(&Region { rows: 0..height, columns: 0..width }, Reading::Whole, &mut pixels, 3 * width)?;
     Picture::new(width, height, pixels).ok_or(BadPicture::ZeroSize { width: width as u64, height: height as u64 })

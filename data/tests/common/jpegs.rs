@@ -19,11 +19,13 @@ pub struct Sample {
 pub static SAMPLES: LazyLock<Vec<Sample>> = LazyLock::new(|| {
     let mut bytes = Vec::new();
     GzDecoder::new(&include_bytes!("../jpegs.bin.gz")[..]).read_to_end(&mut bytes).unwrap();
-    let (mut samples, mut rest) = (Vec::new(), &bytes[..]);
+    let mut samples = Vec::new();
+    let mut rest = &bytes[..];
     while !rest.is_empty() {
         let numbers: Vec<u32> = rest[..16].chunks(4).map(|b| u32::from_le_bytes(b.try_into().unwrap())).collect();
         let (jpeg, after) = rest[16..].split_at(numbers[0] as usize);
-        let (width, height) = (numbers[1] as usize, numbers[2] as usize);
+        let width = numbers[1] as usize;
+        let height = numbers[2] as usize;
         samples.push(Sample { jpeg: jpeg.to_vec(), width, height, crc: numbers[3] });
         rest = after;
     }

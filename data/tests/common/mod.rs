@@ -157,7 +157,8 @@ pub fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
 pub fn seal(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     let long = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
-    let (start, count) = (long(&bytes, 32), long(&bytes, 40));
+    let start = long(&bytes, 32);
+    let count = long(&bytes, 40);
     let head = if count > 0 { &bytes[4096..start] } else { &bytes[4096..] };
     let tail = if count > 0 { &bytes[start + count..] } else { &[] };
     let content = crc32c::crc32c_append(crc32c::crc32c(head), tail);

@@ -94,8 +94,10 @@ impl YCbCr {
             ((code - low as i32) as f32 * full / width).clamp(-32768.0, 32767.0) as i32
         };
         let difference = |i: usize, low: f32, high: f32| value(i as i32 - 128, low - 128.0, high - 128.0, 127.0);
-        let (of_red, of_blue) = (2.0 - 2.0 * red, 2.0 - 2.0 * blue);
-        let (green_red, green_blue) = (-fixed(red * of_red / green), -fixed(blue * of_blue / green));
+        let of_red = 2.0 - 2.0 * red;
+        let of_blue = 2.0 - 2.0 * blue;
+        let green_red = -fixed(red * of_red / green);
+        let green_blue = -fixed(blue * of_blue / green);
         let cr: [i32; 256] = std::array::from_fn(|i| difference(i, range[4], range[5]));
         let cb: [i32; 256] = std::array::from_fn(|i| difference(i, range[2], range[3]));
         let scaled = |factor: i32, v: i32, add: i32| factor.wrapping_mul(v).wrapping_add(add);

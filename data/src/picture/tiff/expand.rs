@@ -41,10 +41,8 @@ pub(super) fn expand<'a>(
 fn lzw(data: &[u8], needed: usize) -> Result<Vec<u8>, BadPicture> {
     // libtiff's mark of files from before TIFF 6.0, which had GIF's order of bits.
     let old = matches!(data, [0, second, ..] if second & 1 == 1);
-    let mut decoder = match old {
-        true => LzwDecoder::new(BitOrder::Lsb, 8),
-        false => LzwDecoder::with_tiff_size_switch(BitOrder::Msb, 8),
-    };
+    let mut decoder =
+        if old { LzwDecoder::new(BitOrder::Lsb, 8) } else { LzwDecoder::with_tiff_size_switch(BitOrder::Msb, 8) };
     let mut out = vec![0; needed];
     let mut read = 0;
     let mut written = 0;

@@ -82,7 +82,8 @@ impl Layout {
         let tags = Directory::read(bytes)?;
         let [width, height] = [tags.number(tag::WIDTH, 0)?, tags.number(tag::HEIGHT, 0)?];
         check_size(width, height, options.max_pixels)?;
-        let (width, height) = (width as usize, height as usize);
+        let width = width as usize;
+        let height = height as usize;
         let samples = usize::try_from(tags.number(tag::SAMPLES, 1)?).unwrap_or(usize::MAX);
         let bits = tags.number(tag::BITS, 1)? as usize;
         let compression = compression(&tags)?;
@@ -172,17 +173,19 @@ struct Chunks {
 
 fn chunks(tags: &Directory, width: usize, height: usize) -> Result<Chunks, BadPicture> {
     let tiled = tags.has(tag::TILE_WIDTH);
-    let [chunk_width, chunk_height] = match tiled {
-        true => [tags.number(tag::TILE_WIDTH, 0)?, tags.number(tag::TILE_HEIGHT, 0)?],
-        false => [width as u64, tags.number(tag::ROWS_PER_STRIP, height as u64)?.min(height as u64)],
+    let [chunk_width, chunk_height] = if tiled {
+        [tags.number(tag::TILE_WIDTH, 0)?, tags.number(tag::TILE_HEIGHT, 0)?]
+    } else {
+        [width as u64, tags.number(tag::ROWS_PER_STRIP, height as u64)?.min(height as u64)]
     };
     if chunk_width == 0 || chunk_height == 0 {
         return Err(BadPicture::Damaged(format!("TIFF with strips or tiles of {chunk_width} x {chunk_height} pixels")));
     }
     // Some programs wrote tiles under the tags of strips.
-    let (offsets, counts) = match tags.has(tag::TILE_OFFSETS) {
-        true => (tag::TILE_OFFSETS, tag::TILE_LENGTHS),
-        false => (tag::STRIP_OFFSETS, tag::STRIP_LENGTHS),
+    let (offsets, counts) = if tags.has(tag::TILE_OFFSETS) {
+        (tag::TILE_OFFSETS, tag::TILE_LENGTHS)
+    } else {
+        (tag::STRIP_OFFSETS, tag::STRIP_LENGTHS)
     };
     let [width, height] = [chunk_width, chunk_height].map(|side| usize::try_from(side).unwrap_or(usize::MAX));
     Ok(Chunks { width, height, offsets: tags.numbers(offsets)?, counts: tags.numbers(counts)? })

@@ -51,7 +51,8 @@ impl Source<'_> {
         let mut pixels = vec![0; width * height * 3];
         let across = self.layout.across();
         for index in 0..across * self.layout.down() {
-            let (left, top) = (index % across * chunk_width, index / across * chunk_height);
+            let left = index % across * chunk_width;
+            let top = index / across * chunk_height;
             let chunk = Chunk {
                 index,
                 rows: top..(top + chunk_height).min(height),
