@@ -132,7 +132,8 @@ mod tests {
         save_with(&path, &meant, Some(&extra)).unwrap();
         verify(&path, &path, &meant, Some(&extra)).unwrap();
 
-        let changes: [(&str, fn(&mut Weights)); 7] = [
+        type Change = fn(&mut Weights);
+        let changes: [(&str, Change); 7] = [
             ("a.weight", |w| w.tensors[0].1[[6, 2]] = 0.5),
             ("b.weight", |w| w.tensors[1].1[[39_999, 2]] = f32::NAN),
             ("a.weight", |w| w.tensors[0].1 = ArrayD::zeros(IxDyn(&[21]))),
