@@ -165,7 +165,7 @@ fn a_damaged_tar_is_told_in_few_characters() {
     bytes.extend(second);
     fs::write(world.path("damaged.tar"), bytes).unwrap();
     let message = world.fails(1, &["pack", "damaged.tar", "p", "--size", "10"]);
-    assert!(message.contains("damaged.tar: damaged near offset"), "{message}");
+    assert!(message.contains("damaged.tar: damaged at offset"), "{message}");
     has_no_orders(message.as_bytes(), "the message");
     assert!(message.len() < 500, "{} characters: {message}", message.len());
 }

@@ -91,7 +91,7 @@ fn a_fifo_is_no_file_of_labels() {
     let fifo = place.path("labels.csv");
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let error = place.by("s", &fifo).unwrap_err();
-    assert!(error.ends_with("labels.csv: is a fifo, socket or device; expected a regular file"), "{error}");
+    assert!(error.ends_with("labels.csv: cannot be read: expected a file, found a named pipe"), "{error}");
     let error = place.pack("labels.csv", |o| o).unwrap_err();
-    assert!(error.ends_with("is a fifo, socket or device; expected a regular file"), "{error}");
+    assert!(error.ends_with("labels.csv: cannot be read: expected a file, found a named pipe"), "{error}");
 }

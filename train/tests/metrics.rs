@@ -2,7 +2,6 @@
 
 mod support;
 
-use std::fs;
 use std::time::Duration;
 
 use alexnet_train::checkpoint::Checkpoint;
@@ -126,9 +125,13 @@ fn a_loss_that_is_not_a_number_is_found_late_and_nothing_is_saved_after_it() {
     let mut trainer = world.start("run", "");
     train_until(&mut trainer, 4).unwrap_err();
     drop(trainer);
-    let config = world.path("run/run.toml");
-    let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, text.replace("rate = 0.05", "rate = 1e30").replace("checkpoint_steps = 2", "")).unwrap();
+    // A rate that blows the weights up at once, in the checkpoint too, with which the run's file is compared.
+    let (_, path) = run::checkpoints(&world.path("run")).pop().unwrap();
+    let mut checkpoint = Checkpoint::load(&path).unwrap();
+    checkpoint.state.config.optim.rate = 1e30;
+    checkpoint.state.config.run.checkpoint_steps = 0;
+    checkpoint.save(&path).unwrap();
+    run::Run::open(&world.path("run")).unwrap().set_config(&checkpoint.state.config).unwrap();
     let before = run::checkpoints(&world.path("run"));
     let copy = |to: &str| {
         let status = std::process::Command::new("cp").args(["-r"]).arg(world.path("run")).arg(world.path(to)).status();

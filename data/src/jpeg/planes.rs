@@ -74,6 +74,9 @@ impl Planes {
 
     /// The region's pixels in RGB, of planes that have all blocks.
     pub fn write_rgb(&mut self, colour: Colour, region: &Region, out: &mut [u8], stride: usize) {
+        if region.columns.is_empty() {
+            return;
+        }
         let width = 3 * region.columns.len();
         for (y, out) in region.rows.clone().zip(out.chunks_mut(stride)) {
             for (plane, rows) in self.planes[..colour.components()].iter().zip(&mut self.rows) {
