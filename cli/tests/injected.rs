@@ -2,8 +2,7 @@
 //! that are full at every size. Afterwards there is an error and each file is what it was, or success and each file is
 //! what it should be; and the same command goes on from there.
 //!
-//! By default a sample of the calls is tried. `ALEXNET_FAULTS=all` tries all of them: `.ci/faults` does, and takes about
-//! half an hour.
+//! By default a sample of the calls is tried. `ALEXNET_FAULTS=all` tries all of them, which takes hours: `.ci/faults` does.
 #![cfg(target_os = "linux")]
 
 mod faults_support;
