@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use hdf5::file::FileCloseDegree;
 use hdf5::plist::dataset_create::{AllocTime, FillTime, Layout};
+use hdf5::plist::file_access::FileAccessBuilder;
 use hdf5::types::FixedUnicode;
 use hdf5::{Dataset, File, H5Type};
 use ndarray::{ArrayView, ArrayViewD};
@@ -39,7 +40,7 @@ pub(crate) struct Intended {
 impl Intended {
     /// Fails unless the file `at` holds it: what a failed write may have left of it is found here.
     pub fn verify(&self, at: &Path) -> Result<()> {
-        let file = Reader::open(at).map_err(|e| unlike(&self.path, e))?;
+        let file = Reader::open_with(at, unlocked).map_err(|e| unlike(&self.path, e))?;
         for (name, check) in &self.checks {
             match check(&file) {
                 Ok(true) => {}
@@ -64,7 +65,7 @@ impl Writer {
             .with_fcpl(|p| p.userblock(BLOCK as u64))
             // Without the sieve buffer an array is written when it is put, and a failure is an error. With it, small ones
             // are written when they are dropped, where errors are lost.
-            .with_fapl(|p| p.alignment(1, BLOCK as u64).fclose_degree(FileCloseDegree::Strong).sieve_buf_size(0))
+            .with_fapl(|p| unlocked(p).alignment(1, BLOCK as u64).sieve_buf_size(0))
             .create(at)
             .map_err(Error::hdf5(path, WRITING))?;
         Ok(Self { file, path: path.to_path_buf(), checks: RefCell::default() })
@@ -154,6 +155,12 @@ pub(crate) trait Value: Clone + PartialEq + Send + 'static {}
 
 impl<T: Clone + PartialEq + Send + 'static> Value for T {}
 
+/// How a file is opened before it has its name: nobody else opens it. HDF5's lock would outlive the close while a child
+/// process, begun meanwhile, holds the file's descriptor, and opening the file again would fail.
+fn unlocked(plist: &mut FileAccessBuilder) -> &mut FileAccessBuilder {
+    plist.fclose_degree(FileCloseDegree::Strong).file_locking(false)
+}
+
 /// A file whose checksum was found right.
 pub(crate) struct Reader {
     file: File,
@@ -162,10 +169,12 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::with_options()
-            .with_fapl(|p| p.fclose_degree(FileCloseDegree::Strong))
-            .open(path)
-            .map_err(Error::hdf5(path, "is not readable as HDF5"))?;
+        Self::open_with(path, |p| p.fclose_degree(FileCloseDegree::Strong))
+    }
+
+    fn open_with(path: &Path, access: fn(&mut FileAccessBuilder) -> &mut FileAccessBuilder) -> Result<Self> {
+        let file =
+            File::with_options().with_fapl(access).open(path).map_err(Error::hdf5(path, "is not readable as HDF5"))?;
         Ok(Self { file, path: path.to_path_buf() })
     }
 
@@ -276,5 +285,14 @@ mod tests {
         let stored: Vec<u8> = labels.iter().flat_map(|label| label.to_le_bytes()).collect();
         let bytes = std::fs::read(&path).unwrap();
         assert!(bytes.windows(stored.len()).any(|window| window == stored));
+    }
+
+    /// A child process that inherits a locked file keeps the lock after we closed it.
+    #[test]
+    fn a_file_being_written_is_not_locked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.h5");
+        let _file = Writer::create(&path, &path).unwrap();
+        std::fs::File::open(&path).unwrap().try_lock().unwrap();
     }
 }

@@ -23,6 +23,7 @@ mod write;
 
 use std::path::Path;
 
+use hdf5::plist::file_access::FileAccessBuilder;
 use ndarray::ArrayD;
 
 use super::refused;
@@ -49,6 +50,12 @@ pub struct Extra {
     pub state: String,
     /// The optimizer's tensors by name; a name's slashes are groups in the file.
     pub tensors: Vec<(String, ArrayD<f32>)>,
+}
+
+/// How a file is opened before it has its name: nobody else opens it. HDF5's lock would outlive the close while a child
+/// process, begun meanwhile, holds the file's descriptor, and opening the file again would fail.
+fn unlocked(access: &mut FileAccessBuilder) -> &mut FileAccessBuilder {
+    access.file_locking(false)
 }
 
 /// The error in HDF5's words: the system's, met while doing `what`, or else what is wrong with the file, after `prefix`.

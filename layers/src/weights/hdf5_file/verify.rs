@@ -11,7 +11,7 @@ use super::read::{
     Reader, attribute, check_crc, check_format, check_length, exif_orientation, model_text, open, stored_crc,
 };
 use super::text::Said;
-use super::{Extra, tidy};
+use super::{Extra, tidy, unlocked};
 use crate::weights::{BLOCK, Weights, refused, unreadable};
 use crate::{Error, Result};
 
@@ -24,7 +24,8 @@ pub(super) fn verify(temporary: &Path, path: &Path, weights: &Weights, extra: Op
         other => other,
     };
     let length = check_length(temporary).map_err(renamed)?;
-    let file = File::open(temporary).map_err(|e| different(path, &tidy(&e.to_string())))?;
+    let file = File::with_options().with_fapl(unlocked).open(temporary);
+    let file = file.map_err(|e| different(path, &tidy(&e.to_string())))?;
     check_format(temporary, &file).map_err(renamed)?;
     let bytes = fs::File::open(temporary).map_err(unreadable(path))?;
     let mut written = Written { file, bytes, reader: Reader::new(length), blocks: [const { Vec::new() }; 2] };

@@ -7,7 +7,7 @@ use hdf5::{File, Group};
 use ndarray::{ArrayViewD, arr1};
 
 use super::text::{self, Said};
-use super::{EXIF_ORIENTATION, Extra, FORMAT, MODEL_CRC, VERSION, failure, verify};
+use super::{EXIF_ORIENTATION, Extra, FORMAT, MODEL_CRC, VERSION, failure, unlocked, verify};
 use crate::Result;
 use crate::weights::{Weights, crc_of};
 
@@ -48,12 +48,7 @@ fn write(path: &Path, weights: &Weights, extra: Option<&Extra>) -> Said<()> {
 }
 
 fn fill(path: &Path, weights: &Weights, extra: Option<&Extra>) -> std::result::Result<(), Failure> {
-    let file = File::with_options()
-        // Without the sieve buffer a dataset is written when it is made, and a failure is an error. With it, small ones
-        // are written when they are dropped, where errors are lost.
-        .with_fapl(|plist| plist.libver_v110().sieve_buf_size(0))
-        .with_fcpl(|plist| plist.obj_track_times(false))
-        .create(path)?;
+    let file = create(path)?;
     text::write_attribute(&file, "format", FORMAT)?;
     file.new_attr::<u32>().create("version")?.write_scalar(&VERSION)?;
     if let Some(model) = &weights.model {
@@ -83,6 +78,16 @@ fn fill(path: &Path, weights: &Weights, extra: Option<&Extra>) -> std::result::R
     // The structure of the file. Closing would write it too, but could not say what failed.
     file.flush()?;
     Ok(file.close()?)
+}
+
+/// A new file, which nobody else opens before it has its name.
+fn create(path: &Path) -> hdf5::Result<File> {
+    File::with_options()
+        // Without the sieve buffer a dataset is written when it is made, and a failure is an error. With it, small ones
+        // are written when they are dropped, where errors are lost.
+        .with_fapl(|plist| unlocked(plist).libver_v110().sieve_buf_size(0))
+        .with_fcpl(|plist| plist.obj_track_times(false))
+        .create(path)
 }
 
 /// A group whose links stay in its header however many there are: beyond a few HDF5 would move them to a heap, and its
@@ -118,4 +123,18 @@ fn write_tensor(group: &Group, name: &str, values: ArrayViewD<'_, f32>) -> Said<
     let builder = group.new_dataset_builder().obj_track_times(false).no_chunk();
     let dataset = builder.with_data(contiguous.view()).create(name).map_err(|e| format!("dataset {name}: {e}"))?;
     text::write_crc(&dataset, crc).map_err(|e| format!("dataset {name}: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_being_written_is_not_locked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights.h5");
+        let _file = create(&path).unwrap();
+        // A child process that inherits a locked file keeps the lock after we closed it.
+        std::fs::File::open(&path).unwrap().try_lock().unwrap();
+    }
 }
