@@ -203,8 +203,14 @@ fn one_line(error: &hdf5::Error) -> String {
     error.to_string().replace('\n', " ")
 }
 
+/// HDF5's words for an error of the system that they do not name: they end with one of these.
+const UNNAMED: [&str; 2] = ["can't retrieve stat info for file", "unable to fstat file"];
+
 /// The system's error behind words of the HDF5 library's, if the system refused.
 pub(crate) fn system_error(words: &str) -> Option<std::io::Error> {
+    if let Some(unnamed) = UNNAMED.iter().find(|unnamed| words.ends_with(**unnamed)) {
+        return Some(std::io::Error::other(*unnamed));
+    }
     let (_, after) = words.split_once("errno = ")?;
     let code = after.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
     (code != 0).then(|| std::io::Error::from_raw_os_error(code))

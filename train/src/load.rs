@@ -47,15 +47,15 @@ pub fn weights(path: &Path, model: Option<&Model>, warn: &mut dyn FnMut(String))
 /// The newest whole checkpoint of a run; damaged ones are told to `warn` and passed over.
 ///
 /// # Errors
-/// [`Error::File`] if `folder` is no run, if there are checkpoints and all are damaged, or if the system cannot read one,
-/// which may be as good as ever when the cause is gone.
+/// [`Error::File`] if `folder` is no run, if there are checkpoints and all are damaged, or if the system cannot list them
+/// or read one, which may be as good as ever when the cause is gone.
 pub fn newest_checkpoint(folder: &Path, warn: &mut dyn FnMut(String)) -> Result<Option<(PathBuf, Checkpoint)>> {
     let settings = folder.join("run.toml");
     if !settings.try_exists().map_err(|e| Error::file(&settings, format!("cannot be looked at: {e}")))? {
         return Err(Error::file(folder, "is a folder but not a run (no run.toml)"));
     }
     let mut last = None;
-    for (_, path) in run::checkpoints(folder).into_iter().rev() {
+    for (_, path) in run::checkpoints(folder)?.into_iter().rev() {
         match Checkpoint::load(&path) {
             Ok(checkpoint) => return Ok(Some((path, checkpoint))),
             Err(error) if error.is_of_the_system() => {

@@ -4,6 +4,7 @@
 //! validation), `checkpoints/step-NNNNNNNNN.h5`, `best.toml` (which checkpoint validated best) and `lock`.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use layers::Model;
@@ -79,7 +80,7 @@ impl Run {
             }
         }
         for swept in [folder.to_path_buf(), folder.join("checkpoints")] {
-            if swept.is_dir() {
+            if metadata(&swept)?.is_some_and(|found| found.is_dir()) {
                 tensor::file::sweep(&swept).map_err(|e| Error::file(&swept, format!("cannot be tidied: {e}")))?;
                 // Before the first step, not at the first save.
                 tensor::file::check_writable(&swept)
@@ -115,8 +116,8 @@ impl Run {
         self.folder.join("checkpoints").join(format!("step-{step:09}.h5"))
     }
 
-    /// Which checkpoint validated best.
-    pub fn best(&self) -> Option<Best> {
+    /// Which checkpoint validated best: see [`best`].
+    pub fn best(&self) -> Result<Option<Best>> {
         best(&self.folder)
     }
 
@@ -131,7 +132,7 @@ impl Run {
     /// # Errors
     /// [`Error::File`] that names the checkpoint that cannot be removed.
     pub fn prune(&self, step: u64, keep: usize, best: Option<u64>) -> Result<usize> {
-        let mut past = checkpoints(&self.folder);
+        let mut past = checkpoints(&self.folder)?;
         past.retain(|(other, _)| *other <= step);
         past.truncate(past.len().saturating_sub(keep.max(1)));
         past.retain(|(other, _)| Some(*other) != best && *other != step);
@@ -145,11 +146,11 @@ impl Run {
 
 /// Fails if `folder` holds anything but what an interrupted [`Run::create`] leaves.
 fn check_unused(folder: &Path) -> Result<()> {
-    if folder.join("run.toml").exists() {
+    if exists(&folder.join("run.toml"))? {
         return Err(Error::file(folder, "holds a run already; go on with --resume, or choose another --out"));
     }
     let entries = match fs::read_dir(folder) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
         other => other.map_err(|e| Error::file(folder, format!("cannot be listed: {e}; choose another --out")))?,
     };
     for entry in entries {
@@ -169,25 +170,51 @@ pub fn model(folder: &Path) -> Result<Model> {
     Ok(Model::parse(&read_text(&path)?, &path.display().to_string())?)
 }
 
-/// Which checkpoint of the run in `folder` validated best.
-pub fn best(folder: &Path) -> Option<Best> {
-    toml::from_str(&regular_file::read_text(&folder.join("best.toml")).ok()?).ok()
+/// Which checkpoint of the run in `folder` validated best; `None` where that is not noted, or the note is damaged:
+/// checkpoints say it too.
+///
+/// # Errors
+/// [`Error::File`] if the system cannot read the note.
+pub fn best(folder: &Path) -> Result<Option<Best>> {
+    let path = folder.join("best.toml");
+    match regular_file::read_text(&path) {
+        Ok(text) => Ok(toml::from_str(&text).ok()),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => Ok(None),
+        Err(e) => Err(Error::file(&path, format!("cannot be read: {e}"))),
+    }
 }
 
 /// The checkpoints in a run's folder with their steps, oldest first.
-pub fn checkpoints(folder: &Path) -> Vec<(u64, PathBuf)> {
-    let mut found: Vec<(u64, PathBuf)> = fs::read_dir(folder.join("checkpoints"))
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| {
-            // A folder or a named pipe is no checkpoint, and would block whoever opens it.
-            let path = entry.path();
-            Some((step_of(&path).filter(|_| path.is_file())?, path))
-        })
-        .collect();
+///
+/// # Errors
+/// [`Error::File`] if the system cannot list them: none may be overlooked.
+pub fn checkpoints(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let folder = folder.join("checkpoints");
+    let fail = |e| Error::file(&folder, format!("cannot be listed: {e}"));
+    let entries = match fs::read_dir(&folder) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(fail)?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(fail)?.path();
+        let Some(step) = step_of(&path) else { continue };
+        // A folder or a named pipe is no checkpoint, and would block whoever opens it.
+        if metadata(&path)?.is_some_and(|found| found.is_file()) {
+            found.push((step, path));
+        }
+    }
     found.sort();
-    found
+    Ok(found)
+}
+
+/// What the system knows of a file; `None` if there is none.
+fn metadata(path: &Path) -> Result<Option<fs::Metadata>> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::file(path, format!("cannot be looked at: {e}"))),
+    }
 }
 
 /// The step in a checkpoint's name.

@@ -18,7 +18,7 @@ fn a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_checkpoint() {
     let mut trainer = world.start("run", "");
     train_until(&mut trainer, 6).unwrap_err();
     drop(trainer);
-    let (_, path) = run::checkpoints(&world.path("run")).pop().unwrap();
+    let (_, path) = run::checkpoints(&world.path("run")).unwrap().pop().unwrap();
 
     // A rate that blows the weights up at once.
     let mut checkpoint = Checkpoint::load(&path).unwrap();
@@ -40,7 +40,7 @@ fn a_broken_checkpoint_is_passed_over() {
     let mut trainer = world.start("run", "");
     train_until(&mut trainer, 6).unwrap_err();
     drop(trainer);
-    let (_, newest) = run::checkpoints(&world.path("run")).pop().unwrap();
+    let (_, newest) = run::checkpoints(&world.path("run")).unwrap().pop().unwrap();
     let bytes = fs::read(&newest).unwrap();
     fs::write(&newest, &bytes[..bytes.len() / 2]).unwrap();
     let mut warnings = Vec::new();
@@ -77,7 +77,7 @@ fn another_pack_is_refused() {
     let mut trainer = world.start("run", "");
     train_until(&mut trainer, 2).unwrap_err();
     drop(trainer);
-    let (_, path) = run::checkpoints(&world.path("run")).pop().unwrap();
+    let (_, path) = run::checkpoints(&world.path("run")).unwrap().pop().unwrap();
     let checkpoint = Checkpoint::load(&path).unwrap();
     let check = |packs| checkpoint.check_run(&world.path("run"), &world.config(""), &world.model(), packs);
     check(&world.packs).unwrap();
@@ -128,15 +128,15 @@ fn the_best_checkpoint_is_known_again_after_a_kill() {
     let mut trainer = world.start("run", "");
     train_until(&mut trainer, u64::MAX).unwrap();
     drop(trainer);
-    let best = run::best(&world.path("run")).unwrap();
-    let (newest, _) = run::checkpoints(&world.path("run")).pop().unwrap();
+    let best = run::best(&world.path("run")).unwrap().unwrap();
+    let (newest, _) = run::checkpoints(&world.path("run")).unwrap().pop().unwrap();
     for stale in [None, Some("step = 3\ntop1_error = 1.5\n")] {
         match stale {
             Some(text) => fs::write(world.path("run/best.toml"), text).unwrap(),
             None => fs::remove_file(world.path("run/best.toml")).unwrap(),
         }
         drop(world.resume("run", 1));
-        assert_eq!(run::best(&world.path("run")), Some(best.clone()));
+        assert_eq!(run::best(&world.path("run")).unwrap(), Some(best.clone()));
     }
     // Of a checkpoint after the one that the run resumes from, `best.toml` is believed.
     let later = run::Best { step: newest, top1_error: 0.0 };
@@ -145,7 +145,7 @@ fn the_best_checkpoint_is_known_again_after_a_kill() {
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[1..]).unwrap();
     drop(world.resume("run", 1));
-    assert_eq!(run::best(&world.path("run")), Some(later));
+    assert_eq!(run::best(&world.path("run")).unwrap(), Some(later));
 }
 
 /// Only checkpoints before one that is known to be good are removed: newer ones that cannot be read do not count.
@@ -153,7 +153,7 @@ fn the_best_checkpoint_is_known_again_after_a_kill() {
 fn pruning_never_removes_what_a_run_can_go_on_from() {
     let world = World::new();
     let run = Run::create(&world.path("run"), &world.config(""), &world.model()).unwrap();
-    let names = || run::checkpoints(&world.path("run")).into_iter().map(|(step, _)| step).collect::<Vec<_>>();
+    let names = || run::checkpoints(&world.path("run")).unwrap().into_iter().map(|(step, _)| step).collect::<Vec<_>>();
     for step in [2, 4, 6, 8, 10] {
         fs::write(run.checkpoint_path(step), "x").unwrap();
     }
@@ -213,7 +213,7 @@ fn fresh_layers_are_initialised_anew() {
     let world = World::new();
     let mut trainer = world.start("run", "");
     train_until(&mut trainer, 2).unwrap_err();
-    let (_, path) = run::checkpoints(&world.path("run")).pop().unwrap();
+    let (_, path) = run::checkpoints(&world.path("run")).unwrap().pop().unwrap();
     let more = format!("[model]\nweights = '{}'\nfresh = ['fc3']\n[run]\nseed = 5", path.display());
     let tuned = world.start("tuned", &more);
     let (a, b) = (support::bits(&trainer), support::bits(&tuned));

@@ -54,7 +54,7 @@ fn checkpoints_hold_the_same_sums() {
     let world = World::new();
     train_until(&mut world.start("at-once", ""), u64::MAX).unwrap();
     train_until(&mut start(&world, "late", "", 32), u64::MAX).unwrap();
-    let saved = run::checkpoints(&world.path("late"));
+    let saved = run::checkpoints(&world.path("late")).unwrap();
     assert!(saved.len() >= 6, "{saved:?}");
     for (step, path) in saved {
         let at_once = world.path(&format!("at-once/checkpoints/step-{step:09}.h5"));
@@ -126,13 +126,13 @@ fn a_loss_that_is_not_a_number_is_found_late_and_nothing_is_saved_after_it() {
     train_until(&mut trainer, 4).unwrap_err();
     drop(trainer);
     // A rate that blows the weights up at once, in the checkpoint too, with which the run's file is compared.
-    let (_, path) = run::checkpoints(&world.path("run")).pop().unwrap();
+    let (_, path) = run::checkpoints(&world.path("run")).unwrap().pop().unwrap();
     let mut checkpoint = Checkpoint::load(&path).unwrap();
     checkpoint.state.config.optim.rate = 1e30;
     checkpoint.state.config.run.checkpoint_steps = 0;
     checkpoint.save(&path).unwrap();
     run::Run::open(&world.path("run")).unwrap().set_config(&checkpoint.state.config).unwrap();
-    let before = run::checkpoints(&world.path("run"));
+    let before = run::checkpoints(&world.path("run")).unwrap();
     let copy = |to: &str| {
         let status = std::process::Command::new("cp").args(["-r"]).arg(world.path("run")).arg(world.path(to)).status();
         assert!(status.unwrap().success());
@@ -152,6 +152,6 @@ fn a_loss_that_is_not_a_number_is_found_late_and_nothing_is_saved_after_it() {
     {
         assert!(message.contains(&words), "{message} lacks {words:?}");
     }
-    assert_eq!(run::checkpoints(&world.path("run")), before, "nothing was saved");
+    assert_eq!(run::checkpoints(&world.path("run")).unwrap(), before, "nothing was saved");
     assert_eq!(log(&world, "run").last().unwrap().0, step - 1, "the log ends before it");
 }

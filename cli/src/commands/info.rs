@@ -115,8 +115,8 @@ fn pack(path: &Path) -> Result<(String, Value)> {
 
 fn run_of(path: &Path) -> Result<(String, Value)> {
     let model = run_folder::model(path)?;
-    let checkpoints = run_folder::checkpoints(path);
-    let best = run_folder::best(path);
+    let checkpoints = run_folder::checkpoints(path)?;
+    let best = run_folder::best(path)?;
     let newest = load::newest_checkpoint(path, &mut |warning| note(&format!("note: {warning}")))?;
     let best_text = best
         .as_ref()

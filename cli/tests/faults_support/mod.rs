@@ -103,38 +103,61 @@ impl Job {
         }
     }
 
-    /// What must be true after a fault, and that the work can be completed.
-    fn check(&self, folder: &Path, case: &str, output: &Output, before: &Files, expected: &Files) {
+    /// What is not as it must be after a fault, or when the work is completed then.
+    fn check(
+        &self,
+        folder: &Path,
+        case: &str,
+        output: &Output,
+        before: &Files,
+        expected: &Files,
+    ) -> Result<(), String> {
         let message = String::from_utf8_lossy(&output.stderr);
-        assert!(!message.contains("panicked"), "{case}: {message}");
+        let fail = |what: &str| Err(format!("{case}: {what}: {message}"));
+        if message.contains("panicked") {
+            return fail("a panic");
+        }
         let now = self.files_in(folder);
         for (name, bytes) in &now {
-            let known = bytes == &before[name] || bytes == &expected[name];
-            assert!(known, "{case}: {name} is neither what it was nor what it should be: {message}");
+            if bytes != &before[name] && bytes != &expected[name] {
+                return fail(&format!("{name} is neither what it was nor what it should be"));
+            }
         }
+        let lacks = |files: &Files| self.files.iter().find(|name| files[**name] != expected[**name]);
         match output.status.code() {
             // The program was not even loaded.
             Some(127) if message.contains("shared libraries") => {}
             Some(0) => {
-                for name in self.files {
-                    assert!(now[name] == expected[name], "{case}: success, and {name} is not saved: {message}");
+                if let Some(name) = lacks(&now) {
+                    return fail(&format!("success, and {name} is not saved"));
                 }
-                let all = now == *expected;
-                assert!(all || message.contains("note: "), "{case}: not all is saved and nothing was said: {message}");
+                if now != *expected && !message.contains("note: ") {
+                    return fail("not all is saved and nothing was said");
+                }
             }
-            Some(code) => assert!(code == 1 && message.contains("error: "), "{case}: exit code {code}: {message}"),
-            None => assert!(case.contains("KILL"), "{case}: ended by a signal: {message}"),
+            Some(code) if code != 1 || !message.contains("error: ") => return fail(&format!("exit code {code}")),
+            None if !case.contains("KILL") => return fail("ended by a signal"),
+            Some(_) | None => {}
         }
+        self.check_next(folder, case, expected)
+    }
+
+    /// That the work can be completed.
+    fn check_next(&self, folder: &Path, case: &str, expected: &Files) -> Result<(), String> {
         let again = self.run(folder, self.next_command(folder));
         let message = String::from_utf8_lossy(&again.stderr);
-        assert!(again.status.success(), "{case}: the same command does not go on: {message}");
+        if !again.status.success() {
+            return Err(format!("{case}: the same command does not go on: {message}"));
+        }
         let now = self.files_in(folder);
-        for name in self.files {
-            assert!(now[name] == expected[name], "{case}: {name} is not what it should be in the end");
+        if let Some(name) = self.files.iter().find(|name| now[**name] != expected[**name]) {
+            return Err(format!("{case}: {name} is not what it should be in the end: {message}"));
         }
-        if self.tidies || !case.contains("KILL") {
-            assert_eq!(temporaries(folder), Vec::<String>::new(), "{case}");
+        let left = temporaries(folder);
+        if !left.is_empty() && (self.tidies || !case.contains("KILL")) {
+            return Err(format!("{case}: {left:?} stay"));
         }
+        Ok(())
     }
 }
 
@@ -197,6 +220,7 @@ pub fn sweep_calls(job: &Job, faults: &[Fault]) {
     let cases = calls.iter().flat_map(|call| faults.iter().map(move |fault| (call, *fault)));
     let mut failed = 0;
     let mut tried = 0;
+    let mut wrong = Vec::new();
     for (call, fault) in cases.step_by(stride) {
         let world = world_for(job);
         let before = job.files_in(world.path());
@@ -208,7 +232,7 @@ pub fn sweep_calls(job: &Job, faults: &[Fault]) {
             .current_dir(world.path())
             .output()
             .unwrap();
-        job.check(world.path(), &format!("{}: {inject}", job.name), &output, &before, &expected);
+        wrong.extend(job.check(world.path(), &format!("{}: {inject}", job.name), &output, &before, &expected).err());
         failed += usize::from(!output.status.success());
         tried += 1;
     }
@@ -218,6 +242,7 @@ pub fn sweep_calls(job: &Job, faults: &[Fault]) {
         calls.len()
     );
     assert!(failed > 0, "{}: no fault had any effect", job.name);
+    assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// The calls of a job that touch the world's files.
@@ -260,18 +285,20 @@ pub fn sweep_disk_sizes(job: &Job) {
     let expected = expected(job);
     let mut failed = 0;
     let mut tried = 0;
+    let mut wrong = Vec::new();
     let sizes: Vec<usize> = if all() { (4..=2048).step_by(4).collect() } else { SIZES.to_vec() };
     for size in sizes {
         let world = world_for(job);
         let before = job.files_in(world.path());
         let case = format!("{} on {size} KiB", job.name);
         let Some(output) = run_on_disk(job, world.path(), size) else { continue };
-        job.check(world.path(), &case, &output, &before, &expected);
+        wrong.extend(job.check(world.path(), &case, &output, &before, &expected).err());
         failed += usize::from(!output.status.success());
         tried += 1;
     }
     eprintln!("{}: {tried} sizes of disk, {failed} too small", job.name);
     assert!(tried > failed && failed > 0, "{}: {failed} of {tried} disks were too small", job.name);
+    assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 /// Runs the job where its files lie on a disk of `size` KiB, and copies them to the world afterwards. Nothing if what was

@@ -57,7 +57,8 @@ fn has_odd_row(block: &[i16; 64], mean: i16) -> bool {
 
 /// What libjpeg-turbo makes of a block with nothing but a first row: eight equal rows. Large values wrap, unlike those of
 /// the passes.
-#[inline(always)]
+#[cold]
+#[inline(never)]
 fn one_row(block: &[i16; 64], quantiser: &[i16; 64], out: &mut [u8], stride: usize) {
     let row = std::array::from_fn(|x| block[x].wrapping_mul(quantiser[x]).wrapping_mul(1 << KEPT));
     let row = pass::<{ BITS + KEPT + 3 }>(row).map(|value| to_byte(value.into()));

@@ -22,8 +22,8 @@ use kind::Kind;
 
 pub(crate) use guard::message as panic_message;
 pub(crate) use jpeg::keepable as keepable_jpeg;
-pub(crate) use resize::check as check_square;
 pub use resize::resize_and_crop;
+pub(crate) use resize::{check as check_square, resize};
 
 /// Larger files are refused unread: none of 64 megapixels needs so much.
 pub(crate) const MAX_FILE_BYTES: u64 = 1 << 30;

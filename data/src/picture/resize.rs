@@ -7,8 +7,9 @@
 
 use std::cell::RefCell;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use super::Picture;
 use crate::error::{Error, Result};
@@ -20,7 +21,7 @@ pub(super) const KEPT: usize = 8 << 20;
 pub(crate) const MAX_SIZE: usize = 4096;
 
 thread_local! {
-    /// With its memory between the two passes.
+    /// With its memory between the two passes, kept from image to image.
     static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
 }
 
@@ -68,27 +69,37 @@ impl Plan {
 
     fn square(&self, pixels: &[u8], width: usize, height: usize, window: [f64; 4]) -> Result<Picture> {
         let size = self.size;
-        let resize = || -> std::result::Result<Vec<u8>, Box<dyn std::error::Error>> {
-            let source = ImageRef::new(width.try_into()?, height.try_into()?, pixels, PixelType::U8x3)?;
-            let mut square = Image::new(size as u32, size as u32, PixelType::U8x3);
-            let [left, top, w, h] = window;
-            let options = ResizeOptions::new()
-                .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-                .crop(left, top, w, h)
-                .use_alpha(false);
-            RESIZER.with_borrow_mut(|resizer| {
-                let done = resizer.resize(&source, &mut square, &options);
-                if resizer.size_of_internal_buffers() > KEPT {
-                    resizer.reset_internal_buffers();
-                }
-                done
-            })?;
-            Ok(square.into_vec())
-        };
         let wrong = |got: String| Error::option("picture", "a picture that can be resized", got);
-        let pixels = resize().map_err(|e| wrong(format!("{width} x {height}: {e}")))?;
+        let pixels = resize(pixels, [width, height], window, size);
+        let pixels = pixels.map_err(|e| wrong(format!("{width} x {height}: {e}")))?;
         Picture::new(size, size, pixels).ok_or_else(|| wrong("another size".into()))
     }
+}
+
+/// The part `[left, top, width, height]` of an image `[width, height]`, resized to a square with the antialiased bilinear
+/// filter: its pixels.
+pub(crate) fn resize(
+    pixels: &[u8],
+    [width, height]: [usize; 2],
+    [left, top, part_width, part_height]: [f64; 4],
+    side: usize,
+) -> std::result::Result<Vec<u8>, Box<dyn std::error::Error>> {
+    // For this type of pixels alone: compiling the resizer for all of them takes minutes.
+    let source = TypedImageRef::<U8x3>::from_buffer(width.try_into()?, height.try_into()?, pixels)?;
+    let mut square = vec![0; 3 * side * side];
+    let mut target = TypedImage::<U8x3>::from_buffer(side.try_into()?, side.try_into()?, &mut square)?;
+    let options = ResizeOptions::new()
+        .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
+        .crop(left, top, part_width, part_height)
+        .use_alpha(false);
+    RESIZER.with_borrow_mut(|resizer| {
+        let done = resizer.resize_typed(&source, &mut target, &options);
+        if resizer.size_of_internal_buffers() > KEPT {
+            resizer.reset_internal_buffers();
+        }
+        done
+    })?;
+    Ok(square)
 }
 
 pub(crate) fn check(size: usize) -> Result<()> {

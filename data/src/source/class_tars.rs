@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::archive::{self, Container, Ended, Member, Places, is_tar, members, replaced_note, visit};
 use super::catalogue::{Lister, Numbers};
-use super::{Reading, Source, file_name, files_of, is_about_images};
+use super::{Reading, Source, file_name, files_of, is_about_images, is_folder};
 use crate::error::{Error, Result};
 
 /// One class: its name, the file that holds its tar, and where in it.
@@ -22,7 +22,7 @@ struct ClassTar {
 
 pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
     let mut notes = Notes::default();
-    let mut tars = if path.is_dir() { in_folder(path)? } else { in_tar(path, &mut notes)? };
+    let mut tars = if is_folder(path)? { in_folder(path)? } else { in_tar(path, &mut notes)? };
     if tars.is_empty() {
         return Err(Error::source(path, "holds no class tars; expected one <wnid>.tar for each class"));
     }

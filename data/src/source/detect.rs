@@ -16,7 +16,7 @@ pub(super) fn kind(path: &Path, reading: &Reading) -> Result<SourceKind> {
 }
 
 fn folder(path: &Path, reading: &Reading) -> Result<SourceKind> {
-    if reading.labels.is_some() || labelled::is_tiny_val(path) {
+    if reading.labels.is_some() || labelled::is_tiny_val(path)? {
         return Ok(SourceKind::Labelled);
     }
     if cifar::folder_of(path)?.is_some() {

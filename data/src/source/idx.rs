@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use super::archive::{Container, GZIP, Gunzip, open_file};
 use super::catalogue::{Lister, numbered};
 use super::labels::read_text;
-use super::{Catalogue, Content, Pictures, Reading, Source, Split, file_name, files_of, list};
+use super::{Catalogue, Content, Pictures, Reading, Source, Split, file_name, files_of, is_file, is_folder, list};
 use crate::error::{BadPicture, Error, Result};
 use crate::picture::Picture;
 
@@ -183,7 +183,7 @@ pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
 /// # Errors
 /// [`Error::Source`] if several have.
 pub(super) fn folder_of(path: &Path) -> Result<Option<PathBuf>> {
-    let holds = |folder: &Path| Ok::<_, Error>(folder.is_dir() && !files_of(folder, is_name)?.is_empty());
+    let holds = |folder: &Path| Ok::<_, Error>(is_folder(folder)? && !files_of(folder, is_name)?.is_empty());
     for folder in [path.to_path_buf(), path.join("raw")] {
         if holds(&folder)? {
             return Ok(Some(folder));
@@ -218,7 +218,7 @@ fn set_of(name: &str, split: Split) -> Option<&str> {
 }
 
 fn pictures_file(path: &Path, split: Split) -> Result<PathBuf> {
-    if !path.is_dir() {
+    if !is_folder(path)? {
         return Ok(path.to_path_buf());
     }
     let folder = folder_of(path)?.unwrap_or_else(|| path.to_path_buf());
@@ -247,7 +247,7 @@ fn mapping(pictures: &Path, largest: u8) -> Result<Option<Vec<String>>> {
     let name = file_name(pictures);
     let set = [Split::Train, Split::Test].iter().find_map(|&split| set_of(&name, split)).unwrap_or_default();
     let path = pictures.with_file_name(format!("{set}mapping.txt"));
-    if !set.starts_with("emnist") || !path.is_file() {
+    if !set.starts_with("emnist") || !is_file(&path)? {
         return Ok(None);
     }
     let mut names: Vec<String> = (0..=largest).map(|label| label.to_string()).collect();
@@ -268,9 +268,10 @@ fn labels_file(pictures: &Path) -> Result<PathBuf> {
     let name = file_name(pictures);
     let bare = name.strip_suffix(".gz").unwrap_or(&name);
     let wanted = bare.replacen("images", "labels", 1).replacen("idx3", "idx1", 1).replacen("idx4", "idx1", 1);
-    let candidates = [wanted.clone(), format!("{wanted}.gz")].map(|name| pictures.with_file_name(name));
-    let found = candidates.into_iter().find(|path| wanted != bare && path.exists());
-    found.ok_or_else(|| {
-        Error::source(pictures, format!("expected its labels beside it in {wanted}, with or without .gz"))
-    })
+    for path in [wanted.clone(), format!("{wanted}.gz")].map(|name| pictures.with_file_name(name)) {
+        if wanted != bare && is_file(&path)? {
+            return Ok(path);
+        }
+    }
+    Err(Error::source(pictures, format!("expected its labels beside it in {wanted}, with or without .gz")))
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::catalogue::Lister;
 use super::folder::{Files, walk};
 use super::labels::LabelFile;
-use super::{Reading, Source, files_of, is_about_images};
+use super::{Reading, Source, files_of, is_about_images, is_file};
 use crate::error::{Error, Result};
 
 /// The labels of Tiny ImageNet's validation images.
@@ -41,13 +41,13 @@ pub(super) fn csv_files(root: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Whether a folder is Tiny ImageNet's of validation images.
-pub(super) fn is_tiny_val(root: &Path) -> bool {
-    root.join(TINY_VAL).is_file()
+pub(super) fn is_tiny_val(root: &Path) -> Result<bool> {
+    is_file(&root.join(TINY_VAL))
 }
 
 /// The file of labels that a folder has.
 fn own_labels(root: &Path) -> Result<PathBuf> {
-    if is_tiny_val(root) {
+    if is_tiny_val(root)? {
         return Ok(root.join(TINY_VAL));
     }
     match <[PathBuf; 1]>::try_from(csv_files(root)?) {

@@ -257,13 +257,7 @@ fn list(folder: &Path) -> Result<Vec<(std::ffi::OsString, Option<std::fs::Metada
     for entry in std::fs::read_dir(folder).map_err(fail())? {
         let entry = entry.map_err(fail())?;
         if !is_left_out(entry.file_name().as_encoded_bytes()) {
-            let path = entry.path();
-            let metadata = match std::fs::metadata(&path) {
-                Ok(metadata) => Some(metadata),
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
-                // A folder that cannot be looked at must not pass for a file, nor a file for an empty one.
-                Err(e) => return Err(Error::io(&path, "cannot be looked at; run the same command again")(e)),
-            };
+            let metadata = metadata(&entry.path())?;
             entries.push((entry.file_name(), metadata));
         }
     }
@@ -271,10 +265,30 @@ fn list(folder: &Path) -> Result<Vec<(std::ffi::OsString, Option<std::fs::Metada
     Ok(entries)
 }
 
+/// Whether a path is a folder.
+fn is_folder(path: &Path) -> Result<bool> {
+    Ok(metadata(path)?.is_some_and(|found| found.is_dir()))
+}
+
+/// Whether a path is a file.
+fn is_file(path: &Path) -> Result<bool> {
+    Ok(metadata(path)?.is_some_and(|found| found.is_file()))
+}
+
+/// What the system knows of a path; `None` if there is nothing. A folder that cannot be looked at must not pass for a file,
+/// nor a file for an absent one.
+fn metadata(path: &Path) -> Result<Option<std::fs::Metadata>> {
+    match std::fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(Error::io(path, "cannot be looked at; run the same command again")(e)),
+    }
+}
+
 /// The files of a folder whose names `wanted` accepts, sorted.
 fn files_of(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
-    let is_file = |m: &Option<std::fs::Metadata>| m.as_ref().is_none_or(|m| !m.is_dir());
-    let listed = list(folder)?.into_iter().filter(|(_, metadata)| is_file(metadata));
+    let is_folder = |m: &Option<std::fs::Metadata>| m.as_ref().is_some_and(|m| m.is_dir());
+    let listed = list(folder)?.into_iter().filter(|(_, metadata)| !is_folder(metadata));
     Ok(listed.filter(|(name, _)| name.to_str().is_some_and(&wanted)).map(|(name, _)| folder.join(name)).collect())
 }
 

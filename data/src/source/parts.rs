@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::list;
+use super::{is_folder, list};
 use crate::error::{Error, Result};
 
 const TRAIN: [&str; 2] = ["train", "training"];
@@ -32,7 +32,7 @@ pub(super) fn is_part(name: &str) -> bool {
 /// [`Error::Source`] if it holds parts of a data set beside other folders, several of one part, or no training set: no class
 /// is named so.
 pub(crate) fn parts_of(root: &Path) -> Result<Option<Parts>> {
-    if !root.is_dir() {
+    if !is_folder(root)? {
         return Ok(None);
     }
     let entries = list(root)?;

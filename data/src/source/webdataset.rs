@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::archive::{Container, Member, Places, members};
 use super::catalogue::{Lister, Numbers, numbered};
-use super::{Reading, Source, file_name, files_of};
+use super::{Reading, Source, file_name, files_of, is_folder};
 use crate::error::{Error, Result};
 
 const IMAGES: [&str; 13] =
@@ -96,7 +96,7 @@ pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
 
 /// The tars, which must be of one series: a folder may hold `train-0000.tar` and `val-0000.tar` side by side.
 fn tars(path: &Path) -> Result<Vec<PathBuf>> {
-    if !path.is_dir() {
+    if !is_folder(path)? {
         return Ok(vec![path.to_path_buf()]);
     }
     let tars = files_of(path, |name| name.ends_with(".tar"))?;

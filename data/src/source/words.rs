@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::labels::read_text;
+use super::{is_file, is_folder};
 use crate::error::{Error, Result};
 
 /// The words of wnids.
@@ -32,7 +33,7 @@ impl Words {
         let parent = std::path::absolute(root).ok().and_then(|path| path.parent().map(Path::to_path_buf));
         for folder in std::iter::once(root.to_path_buf()).chain(parent) {
             let path = folder.join("words.txt");
-            if root.is_dir() && path.is_file() && folder.join("wnids.txt").is_file() {
+            if is_folder(root)? && is_file(&path)? && is_file(&folder.join("wnids.txt"))? {
                 let text = read_text(&path)?;
                 let expected = || Error::source(&path, "expected a wnid and its words a line, as Tiny ImageNet has it");
                 return Self::of_lines(text.lines()).map(Some).ok_or_else(expected);

@@ -32,7 +32,8 @@ impl SavedCheckpoints {
     /// Of a run that resumes from a checkpoint. `best.toml` is written after the checkpoint that it names, so it may be
     /// older than the checkpoint's word; it is believed about later checkpoints, which the run will come to again.
     pub fn resumed(run: &Run, state: &RunState) -> Result<Self> {
-        let noted = run.best().filter(|best| run.checkpoint_path(best.step).is_file());
+        let saved: Vec<u64> = crate::run::checkpoints(run.folder())?.into_iter().map(|(step, _)| step).collect();
+        let noted = run.best()?.filter(|best| saved.contains(&best.step));
         let later = noted.as_ref().is_some_and(|best| best.step > state.position.step);
         let known = if later || state.best.is_none() { noted.clone() } else { state.best.clone() };
         if let Some(best) = known.as_ref().filter(|best| noted.as_ref() != Some(*best)) {
@@ -160,9 +161,10 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
     }
 
     fn kept(&self) -> String {
-        match crate::run::checkpoints(self.run.folder()).last() {
-            Some((_, path)) => format!("the last good checkpoint is {}", path.display()),
-            None => "there is no checkpoint yet".to_string(),
+        match crate::run::checkpoints(self.run.folder()).as_deref() {
+            Ok([.., (_, path)]) => format!("the last good checkpoint is {}", path.display()),
+            Ok([]) => "there is no checkpoint yet".to_string(),
+            Err(error) => error.to_string(),
         }
     }
 }

@@ -1,10 +1,5 @@
 //! A random part, resized (Szegedy et al., "Going Deeper with Convolutions", 2014; torchvision's RandomResizedCrop).
 
-use std::cell::RefCell;
-
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-
 use super::{Area, Draws, RESIZED, Square, check_range};
 use crate::error::{Error, Result};
 
@@ -43,26 +38,11 @@ impl ResizedCrop {
     }
 }
 
-thread_local! {
-    /// Keeps its memory from picture to picture.
-    static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
-}
-
 /// Fills `to` of a picture with `area` of another of the same size.
 pub(crate) fn resize(picture: &[u8], area: Area, to: Square, out: &mut [u8]) -> Result<()> {
-    let work = || -> std::result::Result<Vec<u8>, Box<dyn std::error::Error>> {
-        let side = u32::try_from(to.side)?;
-        let source = ImageRef::new(u32::try_from(to.size)?, u32::try_from(to.size)?, picture, PixelType::U8x3)?;
-        let mut square = Image::new(side, side, PixelType::U8x3);
-        let [left, top, width, height] = [area.left, area.top, area.width, area.height].map(|v| v as f64);
-        let options = ResizeOptions::new()
-            .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-            .crop(left, top, width, height)
-            .use_alpha(false);
-        RESIZER.with_borrow_mut(|resizer| resizer.resize(&source, &mut square, &options))?;
-        Ok(square.into_vec())
-    };
-    let resized = work().map_err(|e| Error::option("resized crop", "a part that can be resized", e))?;
+    let part = [area.left, area.top, area.width, area.height].map(|v| v as f64);
+    let resized = crate::picture::resize(picture, [to.size; 2], part, to.side);
+    let resized = resized.map_err(|e| Error::option("resized crop", "a part that can be resized", e))?;
     for (y, row) in resized.chunks_exact(3 * to.side).enumerate() {
         out[to.row(y)].copy_from_slice(row);
     }

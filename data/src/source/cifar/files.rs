@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::archive::{Container, GZIP, Member, gunzipped, members};
-use super::super::{Split, file_name, files_of, list};
+use super::super::{Split, file_name, files_of, is_folder, list};
 use super::pickle::is_pickle;
 use crate::error::{Error, Result};
 
@@ -95,7 +95,7 @@ fn is_python_hundred(folder: &Path) -> Result<bool> {
 
 /// All files of CIFAR's: of a folder, of an archive, or one and the names of classes beside it.
 pub(super) fn parts(path: &Path) -> Result<Vec<Part>> {
-    if path.is_dir() {
+    if is_folder(path)? {
         let folder = folder_of(path)?.unwrap_or_else(|| path.to_path_buf());
         return files_of(&folder, is_of_cifar)?.iter().map(|path| whole(path)).collect();
     }

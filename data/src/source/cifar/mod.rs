@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::archive::Container;
 use super::catalogue::{Lister, numbered};
-use super::{Catalogue, Content, Pictures, Reading, Source, Split};
+use super::{Catalogue, Content, Pictures, Reading, Source, Split, is_folder};
 use crate::error::{BadPicture, Error, Result};
 use crate::picture::Picture;
 use files::Part;
@@ -60,7 +60,7 @@ impl Pictures for Records {
 
 pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
     let parts = files::parts(path)?;
-    let is_single = parts.iter().filter(|part| !files::is_names(&part.name)).count() == 1 && !path.is_dir();
+    let is_single = parts.iter().filter(|part| !files::is_names(&part.name)).count() == 1 && !is_folder(path)?;
     let wanted = |part: &&Part| !files::is_names(&part.name) && (is_single || files::is_of(&part.name, reading.split));
     let chosen: Vec<&Part> = parts.iter().filter(wanted).collect();
     if chosen.is_empty() {

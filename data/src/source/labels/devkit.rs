@@ -5,11 +5,11 @@
 //! line, in the order of the numbers). A list that is sorted by wnid is not in that order, and is refused.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::super::archive::{gunzipped, open_file, visit};
+use super::super::{file_name, files_of, is_folder};
 use super::matlab::{self, Value};
 use crate::error::{Error, Result};
 
@@ -23,7 +23,7 @@ type Kit = BTreeMap<String, Vec<u8>>;
 /// The classes, sorted by wnid, and the wnid of each picture; `None` if `path` is no development kit.
 pub(super) fn read(path: &Path) -> Result<Option<(Vec<String>, Vec<String>)>> {
     let is_truth = path.file_name().is_some_and(|name| is_truth(&name.to_string_lossy()));
-    let kit = if path.is_dir() {
+    let kit = if is_folder(path)? {
         folder(path)?
     } else if is_truth {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -69,12 +69,9 @@ fn is_wanted(name: &str) -> bool {
 fn folder(path: &Path) -> Result<Kit> {
     let mut kit = Kit::new();
     for folder in [path.to_path_buf(), path.join("data")] {
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
-        let files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
-        for file in files {
-            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if is_wanted(&name) {
-                kit.insert(name, bounded(&file)?);
+        if is_folder(&folder)? {
+            for file in files_of(&folder, is_wanted)? {
+                kit.insert(file_name(&file), bounded(&file)?);
             }
         }
     }

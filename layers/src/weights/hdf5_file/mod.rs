@@ -67,8 +67,14 @@ fn failure(path: &Path, what: &'static str, prefix: &str, words: &str) -> Error 
     }
 }
 
+/// HDF5's words for an error of the system that they do not name: they end with one of these.
+const UNNAMED: [&str; 2] = ["can't retrieve stat info for file", "unable to fstat file"];
+
 /// The system's error in HDF5's words, if there is one.
 fn system_error(words: &str) -> Option<std::io::Error> {
+    if let Some(unnamed) = UNNAMED.iter().find(|unnamed| words.ends_with(**unnamed)) {
+        return Some(std::io::Error::other(*unnamed));
+    }
     let (_, rest) = words.split_once("errno = ")?;
     let code = rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
     let error = std::io::Error::from_raw_os_error(code);
@@ -101,6 +107,7 @@ mod tests {
         assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
         let other = failure(Path::new("a.h5"), "cannot be written", "cannot be written: ", "bad name");
         assert_eq!(other.to_string(), "a.h5: cannot be written: bad name");
+        assert!(system_error("H5Fopen(): unable to open file: unable to fstat file").is_some());
         assert!(system_error("errno = 22, error message = 'Invalid argument'").is_none());
     }
 }

@@ -10,9 +10,9 @@ use ndarray::{ArrayD, IxDyn};
 
 use super::text::{self, Said};
 use super::{CRC, EXIF_ORIENTATION, Extra, FORMAT, MODEL_CRC, SIGNATURE, VERSION, failure, system_error};
-use crate::Result;
 use crate::model::Model;
 use crate::weights::{READING, Weights, byte_count, check_version, crc_of, refused, unreadable};
+use crate::{Error, Result};
 
 /// Groups within groups at most: `optimizer/adam.m/conv1.weight`.
 const DEEPEST: usize = 4;
@@ -24,18 +24,39 @@ const DEEPEST: usize = 4;
 pub fn load_with(path: &Path) -> Result<(Weights, Option<Extra>)> {
     let length = check_length(path)?;
     hdf5::silence_errors(true);
+    let (mut weights, extra) = match read_file(path, length) {
+        // The library does not always say that the system could not read; what is damaged can be read, and is so again.
+        Err(Error::Weights { .. }) => {
+            read_through(path)?;
+            read_file(path, length)?
+        }
+        other => other?,
+    };
+    weights.fit(&path.display().to_string())?;
+    Ok((weights, extra))
+}
+
+fn read_file(path: &Path, length: u64) -> Result<(Weights, Option<Extra>)> {
     let file = File::open(path).map_err(|e| failure(path, READING, "HDF5 cannot open it: ", &e.to_string()))?;
     check_format(path, &file)?;
-    let mut reader = Reader::new(length);
     let damaged = |words: String| failure(path, READING, "", &words);
     let model = match attribute(&file, "model") {
         Some(text) => Some(Model::parse(&model_text(&file, text).map_err(damaged)?, &path.display().to_string())?),
         None => None,
     };
-    let (mut weights, extra) = reader.read(&file).map_err(damaged)?;
+    let (mut weights, extra) = Reader::new(length).read(&file).map_err(damaged)?;
     weights.model = model;
-    weights.fit(&path.display().to_string())?;
     Ok((weights, extra))
+}
+
+/// Reads the whole file once.
+///
+/// # Errors
+/// [`Error::File`] where the system cannot.
+fn read_through(path: &Path) -> Result<()> {
+    let mut file = fs::File::open(path).map_err(unreadable(path))?;
+    std::io::copy(&mut file, &mut std::io::sink()).map_err(unreadable(path))?;
+    Ok(())
 }
 
 /// Compares the file's length with what its first block says, since the library's words for that help nobody.
