@@ -183,40 +183,20 @@ fn products_avx2(pixels: &[u8]) -> [u64; 6] {
     products_plainly(pixels)
 }
 
-/// Bytes that are multiplied at once: whole pixels, and whole vectors.
-const STEP: usize = 24;
+/// Pixels whose products, of at most 255 x 255, fit 32 bits when added.
+const MOST_ADDED: usize = 1 << 16;
 
 #[inline(always)]
 fn products_plainly(pixels: &[u8]) -> [u64; 6] {
-    let mut total = [0u64; 6];
-    // 65,025 * 2^14 pixels fit 32 bits.
-    for block in pixels.chunks(3 << 14) {
-        // Each byte times itself, the next, and the one after that. Of three products of a kind, those that are of two
-        // pixels do not count; but vectors need not be taken apart.
-        let mut sums = [[0u32; STEP]; 3];
-        let mut at = 0;
-        while let Some(bytes) = block.get(at..).and_then(|rest| rest.first_chunk::<{ STEP + 2 }>()) {
-            for i in 0..STEP {
-                let value = u32::from(bytes[i]);
-                sums[0][i] += value * value;
-                sums[1][i] += value * u32::from(bytes[i + 1]);
-                sums[2][i] += value * u32::from(bytes[i + 2]);
-            }
-            at += STEP;
+    let mut total = [0; 6];
+    for block in pixels.as_chunks::<3>().0.chunks(MOST_ADDED) {
+        // Plain sums: the compiler sorts the colours into vectors of their own.
+        let mut sums = [0u32; 6];
+        for pixel in block {
+            let [r, g, b] = pixel.map(u32::from);
+            sums.iter_mut().zip([r * r, r * g, r * b, g * g, g * b, b * b]).for_each(|(sum, value)| *sum += value);
         }
-        let mut add = |place: usize, value: u32| total[place] += u64::from(value);
-        for i in (0..STEP).step_by(3) {
-            let [same, next, after] = &sums;
-            let all = [same[i], next[i], after[i], same[i + 1], next[i + 1], same[i + 2]];
-            all.into_iter().enumerate().for_each(|(place, value)| add(place, value));
-        }
-        for pixel in block[at..].chunks_exact(3) {
-            let [r, g, b] = [u32::from(pixel[0]), u32::from(pixel[1]), u32::from(pixel[2])];
-            [r * r, r * g, r * b, g * g, g * b, b * b]
-                .into_iter()
-                .enumerate()
-                .for_each(|(place, value)| add(place, value));
-        }
+        total.iter_mut().zip(sums).for_each(|(total, sum)| *total += u64::from(sum));
     }
     total
 }
@@ -326,6 +306,12 @@ pub(crate) mod tests {
                 prop_assert!((f64::from(value) - plain).abs() < 1e-4);
             }
         }
+    }
+
+    #[test]
+    fn the_largest_products_fit() {
+        let white = vec![255; 3 * (MOST_ADDED + 5)];
+        assert_eq!(products(&white), [255 * 255 * (MOST_ADDED as u64 + 5); 6]);
     }
 
     /// Statistics like those of photographs.

@@ -40,6 +40,10 @@ pub(super) struct ShardWriter<'a> {
     /// The name that it has until it is complete.
     temporary: PathBuf,
     file: BufWriter<File>,
+    /// The same file, to read back what was written.
+    written: File,
+    /// Images that were read back and found right.
+    verified: usize,
     /// Where the pictures begin.
     start: u64,
     /// Where each picture begins, from `start`.
@@ -47,6 +51,11 @@ pub(super) struct ShardWriter<'a> {
     names: Names,
     shard: Shard,
 }
+
+/// Bytes of images that are read back at once, while others are decoded.
+const READ_BACK: u64 = 8 << 20;
+/// What a failed reading back means for a pack.
+const READING_BACK: &str = "cannot be read back; run the same command again";
 
 /// A shard without its images.
 struct Skeleton {
@@ -64,12 +73,15 @@ impl<'a> ShardWriter<'a> {
         let shard = Shard::empty(plan);
         let open = File::options().write(true).open(temporary).map_err(Error::io(&path, WRITING))?;
         let file = BufWriter::with_capacity(1 << 20, open);
+        let written = File::open(temporary).map_err(Error::io(&path, READING_BACK))?;
         let mut writer = Self {
             plan,
             number,
             path,
             temporary: temporary.to_path_buf(),
             file,
+            written,
+            verified: 0,
             start: 0,
             offsets: vec![0],
             names: Names::default(),
@@ -99,6 +111,9 @@ impl<'a> ShardWriter<'a> {
         self.shard.labels.push(source.label(index));
         self.shard.checksums.push(picture.checksum);
         self.shard.sums.add(picture.pixels(), &picture.products);
+        if self.bytes() - self.offsets[self.verified] >= READ_BACK {
+            self.verify_images()?;
+        }
         Ok(picture.stored.len() as u64)
     }
 
@@ -136,29 +151,36 @@ impl<'a> ShardWriter<'a> {
             out.flush()
         };
         write(&mut self.file).map_err(fail())?;
+        self.verify_images()?;
         intended.verify(&self.temporary)?;
-        self.verify_images(&images)?;
+        self.verify_block(&images)?;
         Ok(self.shard)
     }
 
-    /// Fails unless the file holds the images whose checksums were taken in memory, and its block.
-    fn verify_images(&self, images: &Range<u64>) -> Result<()> {
-        let read = "cannot be read back; run the same command again";
+    /// Fails unless the file has its block.
+    fn verify_block(&self, images: &Range<u64>) -> Result<()> {
         let (block, _) =
             crate::reader::open_checked(&self.temporary, Role::Shard).map_err(|error| unlike(&self.path, error))?;
         if block.content != self.shard.content || block.images != *images {
             return Err(unlike(&self.path, "its first block holds other values"));
         }
-        let mut file = File::open(&self.temporary).map_err(Error::io(&self.path, read))?;
-        file.seek(SeekFrom::Start(images.start)).map_err(Error::io(&self.path, read))?;
+        Ok(())
+    }
+
+    /// Fails unless the file holds the latest images, whose checksums were taken in memory.
+    fn verify_images(&mut self) -> Result<()> {
+        self.file.flush().map_err(Error::io(&self.path, WRITING))?;
+        let fail = || Error::io(&self.path, READING_BACK);
+        self.written.seek(SeekFrom::Start(self.start + self.offsets[self.verified])).map_err(fail())?;
         let mut image = Vec::new();
-        for (record, &expected) in self.shard.checksums.iter().enumerate() {
+        for (record, &expected) in self.shard.checksums.iter().enumerate().skip(self.verified) {
             image.resize((self.offsets[record + 1] - self.offsets[record]) as usize, 0);
-            file.read_exact(&mut image).map_err(Error::io(&self.path, read))?;
+            self.written.read_exact(&mut image).map_err(fail())?;
             if crc32c::crc32c(&image) != expected {
                 return Err(unlike(&self.path, format!("record {record} holds other bytes")));
             }
         }
+        self.verified = self.shard.checksums.len();
         Ok(())
     }
 
