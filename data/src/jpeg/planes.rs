@@ -9,7 +9,7 @@ use super::upsample::{Axis, Rows, Source};
 use super::{BLOCK, Region};
 
 /// Bytes of each buffer that a thread keeps from one image to the next.
-const KEPT: usize = 8 << 20;
+pub(super) const KEPT: usize = 8 << 20;
 
 /// What one image needs, kept for the next one.
 #[derive(Debug, Default)]

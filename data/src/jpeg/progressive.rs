@@ -6,7 +6,7 @@ use super::bits::{BadCode, Bits, Unstuffed, unstuff};
 use super::frame::{COMPONENTS, Frame};
 use super::huffman::{Kind, Table};
 use super::idct::{Idct, Transform};
-use super::planes::{Plane, Planes};
+use super::planes::{KEPT, Plane, Planes};
 use super::scan::{Part, Scan};
 use super::{Fault, Jpeg, Region, ZIGZAG};
 
@@ -35,6 +35,14 @@ impl Blocks {
         let at = 64 * (y * self.across + x);
         is_within.then(|| self.values[at..].first_chunk_mut()).flatten()
     }
+
+    /// Gives back the memory of all rows of blocks but the first `rows`, where it is much.
+    fn keep_rows(&mut self, rows: usize) {
+        if size_of_val(self.values.as_slice()) > KEPT {
+            self.values.truncate(64 * rows * self.across);
+            self.values.shrink_to_fit();
+        }
+    }
 }
 
 /// Decodes the region of a progressive JPEG into `out`, `stride` bytes a row.
@@ -54,17 +62,21 @@ pub(super) fn decode(
     for scan in &jpeg.scans {
         read(jpeg, scan, planes, &mut blocks)?;
     }
-    for (start, out) in region.rows.clone().step_by(BAND).zip(out.chunks_mut(stride * BAND)) {
+    // From the last band up: the coefficients of a large image go while its pixels come.
+    for (start, out) in region.rows.clone().step_by(BAND).zip(out.chunks_mut(stride * BAND)).rev() {
         let rows = start..region.rows.end.min(start + BAND);
         let band = Region { rows, columns: region.columns.clone() };
         planes.fit(&jpeg.frame, &band);
-        for ((plane, blocks), quantiser) in planes.planes.iter_mut().zip(&blocks[..components]).zip(&jpeg.quantisers) {
+        let parts = planes.planes.iter_mut().zip(&mut blocks[..components]);
+        for ((plane, blocks), quantiser) in parts.zip(&jpeg.quantisers) {
             match Idct::new() {
                 Idct::Plain(way) => transform(plane, blocks, quantiser, way),
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: `Idct::new` found AVX2 and BMI2.
                 Idct::Avx2(way) => unsafe { transform_avx2(plane, blocks, quantiser, way) },
             }
+            // The band above is interpolated with the first of these rows.
+            blocks.keep_rows(plane.rows.start + 2);
         }
         planes.write_rgb(jpeg.colour, &band, out, stride);
     }

@@ -242,3 +242,19 @@ fn missing_data_are_seen() {
         assert_eq!(decoded(&[&data[..at], &data[at + 2..]].concat()), wrong, "{form:?}");
     }
 }
+
+/// The coefficients of a large progressive image are given back while its pixels are made; colours are interpolated down.
+#[test]
+fn large_progressive_images_are_whole() {
+    let sequential = Made { sampling: 2, ..plain(2000, 4400) };
+    let progressive = Made { form: Form::Progressive, ..sequential.clone() };
+    let region = Region { rows: 27..4399, columns: 3..1990 };
+    let [expected, found] = [sequential, progressive].map(|made| {
+        let data = made.encoded();
+        let jpeg = Jpeg::new(&data, &Limits { pixels: 1 << 24, ..LIMITS }).unwrap();
+        let mut out = vec![0; 3 * region.columns.len() * region.rows.len()];
+        jpeg.decode(&region, Reading::Whole, &mut out, 3 * region.columns.len()).unwrap();
+        out
+    });
+    assert!(expected == found);
+}
