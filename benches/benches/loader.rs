@@ -1,4 +1,4 @@
-//! The loader's stages on one thread, on packs of drawn pictures of 256 x 256: `elements/s` are pictures.
+//! The loader's stages on one thread, on packs of drawn images of 256 x 256: `elements/s` are images.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -7,10 +7,10 @@ use std::sync::Arc;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use data::{
     Augment, Colour, ColourRule, DecodeOptions, Erase, Input, Jitter, Loader, LoaderOptions, Mean, Mix, Pack,
-    PackOptions, ResizedCrop, Shuffle, Storage, Views, decode_picture, pack, resize_and_crop, views,
+    PackOptions, ResizedCrop, Shuffle, Storage, Views, decode_image, pack, resize_and_crop, views,
 };
 
-const PICTURES: u32 = 128;
+const IMAGES: u32 = 128;
 
 /// Slopes, edges and some noise: as a JPEG about as long as a photograph.
 fn draw(width: u32, height: u32, seed: u32) -> image::RgbImage {
@@ -23,7 +23,7 @@ fn draw(width: u32, height: u32, seed: u32) -> image::RgbImage {
 
 fn packed(folder: &Path, name: &str, storage: Storage) -> Arc<Pack> {
     let out = folder.join(name);
-    pack(&PackOptions { storage, ..PackOptions::new(folder.join("pictures"), &out) }, |_| ()).unwrap();
+    pack(&PackOptions { storage, ..PackOptions::new(folder.join("images"), &out) }, |_| ()).unwrap();
     Arc::new(Pack::open(out).unwrap())
 }
 
@@ -37,9 +37,9 @@ fn loader(pack: &Arc<Pack>, augment: Augment) -> Loader {
 fn stages(c: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     for class in 0..2 {
-        let class = folder.path().join(format!("pictures/{class}"));
+        let class = folder.path().join(format!("images/{class}"));
         std::fs::create_dir_all(&class).unwrap();
-        for i in 0..PICTURES / 2 {
+        for i in 0..IMAGES / 2 {
             draw(340, 256, i * 31).save(class.join(format!("{i}.png"))).unwrap();
         }
     }
@@ -64,12 +64,12 @@ fn stages(c: &mut Criterion) {
         ("mixup and cutmix", Augment { mix: Some(Mix { mixup: 0.2, cutmix: 1.0 }), ..paper.clone() }),
     ];
     let mut group = c.benchmark_group("loader");
-    group.sample_size(10).throughput(Throughput::Elements(u64::from(PICTURES)));
+    group.sample_size(10).throughput(Throughput::Elements(u64::from(IMAGES)));
     for (name, pack) in [("raw", &raw), ("jpeg", &jpeg)] {
         let loader = loader(pack, paper.clone());
         group.bench_function(format!("{name} to crops"), |b| b.iter(|| black_box(loader.crop_batches(0, 0).count())));
         group.bench_function(format!("{name} to floats"), |b| b.iter(|| black_box(loader.batches(0, 0).count())));
-        group.bench_function(format!("{name} to pictures"), |b| b.iter(|| black_box(loader.raw_batches(0, 0).count())));
+        group.bench_function(format!("{name} to images"), |b| b.iter(|| black_box(loader.raw_batches(0, 0).count())));
     }
     for (name, augment) in today {
         let loader = loader(&raw, augment);
@@ -78,24 +78,23 @@ fn stages(c: &mut Criterion) {
     group.finish();
 }
 
-fn one_picture(c: &mut Criterion) {
-    let mut group = c.benchmark_group("one picture");
+fn one_image(c: &mut Criterion) {
+    let mut group = c.benchmark_group("one image");
     let mut bytes = std::io::Cursor::new(Vec::new());
     draw(500, 375, 3).write_to(&mut bytes, image::ImageFormat::Jpeg).unwrap();
     let bytes = bytes.into_inner();
     let options = DecodeOptions::default();
-    let picture = decode_picture(bytes.clone(), &options).unwrap();
-    let square = resize_and_crop(&picture, 256).unwrap();
+    let image = decode_image(bytes.clone(), &options).unwrap();
+    let square = resize_and_crop(&image, 256).unwrap();
     let input = Input { crop: 224, bgr: false, scale: 1.0, mean: Mean::None, deviation: None };
     group.throughput(Throughput::Elements(1));
-    group
-        .bench_function("decode 500 x 375", |b| b.iter(|| decode_picture(black_box(bytes.clone()), &options).unwrap()));
-    group.bench_function("resize to 256", |b| b.iter(|| resize_and_crop(black_box(&picture), 256).unwrap()));
+    group.bench_function("decode 500 x 375", |b| b.iter(|| decode_image(black_box(bytes.clone()), &options).unwrap()));
+    group.bench_function("resize to 256", |b| b.iter(|| resize_and_crop(black_box(&image), 256).unwrap()));
     group.bench_function("ten crops", |b| {
         b.iter(|| views(black_box(square.pixels()), 256, &input, Views::Ten).unwrap());
     });
     group.finish();
 }
 
-criterion_group!(benches, stages, one_picture);
+criterion_group!(benches, stages, one_image);
 criterion_main!(benches);

@@ -6,7 +6,7 @@
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 
-use data::{DecodeOptions, read_picture};
+use data::{DecodeOptions, read_image};
 
 fn crc32(bytes: &[u8]) -> u32 {
     let mut table = [0u32; 256];
@@ -18,7 +18,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 fn line(index: usize, path: &Path, out: Option<&Path>) -> std::io::Result<String> {
     let name = path.display();
-    Ok(match read_picture(path, &DecodeOptions::default()) {
+    Ok(match read_image(path, &DecodeOptions::default()) {
         Ok(image) => {
             let pixels = match out {
                 None => format!("{:08x}", crc32(image.pixels())),

@@ -1,5 +1,5 @@
 //! Photographs as they come, to a network's input: decoded, the shorter side resized to 256, the centre 256 x 256 kept, a
-//! random 224 x 224 of it cut out, mirrored half of the time, the mean colour taken away. Prints pictures a second as JSON:
+//! random 224 x 224 of it cut out, mirrored half of the time, the mean colour taken away. Prints images a second as JSON:
 //! `originals FOLDER THREADS SECONDS`.
 
 use std::path::{Path, PathBuf};
@@ -74,6 +74,6 @@ fn main() -> Result<(), Failure> {
             .collect();
         threads.into_iter().map(|thread| thread.join().map_err(|_| "a thread failed")?).sum()
     })?;
-    println!("{{\"images_per_s\": {rate:.1}, \"pictures\": {}}}", bytes.len());
+    println!("{{\"images_per_s\": {rate:.1}, \"images\": {}}}", bytes.len());
     Ok(())
 }

@@ -1,4 +1,4 @@
-"""Pictures of ten kinds of stripes with noise, for a pack where no real pictures are at hand."""
+"""Images of ten kinds of stripes with noise, for a pack where no real images are at hand."""
 import math
 import os
 import random
@@ -8,7 +8,7 @@ KINDS = 10
 DISTINCT = 400
 
 
-def picture(kind, draw):
+def image(kind, draw):
     """A PPM of SIDE x SIDE: stripes whose direction, width and colour are the kind's, about."""
     angle = kind * math.pi / KINDS + draw.gauss(0, 0.15)
     width = 4 + kind % 3 * 3 + draw.random() * 2
@@ -26,7 +26,7 @@ def picture(kind, draw):
 
 
 def draw(folder, count):
-    """Class folders of `count` pictures in all; beyond DISTINCT they are the same files under more names."""
+    """Class folders of `count` images in all; beyond DISTINCT they are the same files under more names."""
     dice = random.Random(1)
     folder.mkdir(parents=True)
     for kind in range(KINDS):
@@ -34,6 +34,6 @@ def draw(folder, count):
     for i in range(count):
         place = folder / f"kind{i % KINDS}" / f"{i:06}.ppm"
         if i < DISTINCT:
-            place.write_bytes(picture(i % KINDS, dice))
+            place.write_bytes(image(i % KINDS, dice))
         else:
             os.link(folder / f"kind{i % KINDS}" / f"{i % DISTINCT:06}.ppm", place)

@@ -14,7 +14,7 @@ import report
 from programs import Failed, Peer, Session
 
 HERE = pathlib.Path(__file__).resolve().parent
-# The pictures of the drawn pack: enough that an epoch is many steps.
+# The images of the drawn pack: enough that an epoch is many steps.
 DRAWN = 8192
 LOSS_STEPS = 300
 # Steps whose losses are averaged at the end.
@@ -31,14 +31,14 @@ def arguments():
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for gpu.md, gpu.json and logs")
     parser.add_argument("--bin", type=pathlib.Path, help="folder of the binaries alexnet and conformance")
     parser.add_argument("--device", default="cuda", help="as alexnet takes it; cpu and wgpu:N rehearse")
-    parser.add_argument("--pack", type=pathlib.Path, help="pack of real pictures, for the loss in f32 and bf16")
+    parser.add_argument("--pack", type=pathlib.Path, help="pack of real images, for the loss in f32 and bf16")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seconds", type=float, default=0.5, help="seconds a measurement")
     parser.add_argument("--models", default="paper,one-weird-trick,keras")
     parser.add_argument("--precisions", default="f32,tf32,bf16")
     parser.add_argument("--batches", default="256,1024,128")
     parser.add_argument("--layers-batch", type=int, default=256)
-    parser.add_argument("--pictures", type=int, default=DRAWN, help="pictures in the drawn pack")
+    parser.add_argument("--images", type=int, default=DRAWN, help="images in the drawn pack")
     parser.add_argument("--loss-steps", type=int, default=LOSS_STEPS)
     return parser.parse_args()
 
@@ -167,10 +167,10 @@ def layers(session):
 
 
 def drawn_pack(session):
-    """A raw pack of drawn pictures, 256 x 256."""
+    """A raw pack of drawn images, 256 x 256."""
     if session.drawn is None:
-        folder = session.scratch / "pictures"
-        drawn.draw(folder, session.pictures)
+        folder = session.scratch / "images"
+        drawn.draw(folder, session.images)
         pack = session.scratch / "drawn.pack"
         session.alexnet("pack", folder, pack, limit=120)
         shutil.rmtree(folder)

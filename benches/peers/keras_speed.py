@@ -1,4 +1,4 @@
-"""Pictures a second of the preset `keras` in Keras on TensorFlow: keras_speed.py keras train|predict BATCH THREADS SECONDS.
+"""Images a second of the preset `keras` in Keras on TensorFlow: keras_speed.py keras train|predict BATCH THREADS SECONDS.
 
 The counterpart of `alexnet bench`: the same layers, Adam, noise that stays in memory, one line of JSON.
 """

@@ -1,7 +1,7 @@
 """One peer of loaders.py on one piece of work; prints JSON: loader_peer.py WORK PEER ORIGINALS RAW JPEG THREADS SECONDS.
 
 All make batches of 128 float crops of 224 x 224 with a random place (originals: the shorter side resized to 256, then the same),
-mirrored half of the time, less the mean colour; from raw pictures with PCA colour too, as ours do.
+mirrored half of the time, less the mean colour; from raw images with PCA colour too, as ours do.
 """
 import json
 import pathlib
@@ -23,8 +23,8 @@ def shards(pack):
     return sorted(pack.glob("shard-*.h5"))
 
 
-def raw_pictures():
-    """The pictures as they lie in the files, mapped."""
+def raw_images():
+    """The images as they lie in the files, mapped."""
     maps = []
     for path in shards(RAW):
         with h5py.File(path) as file:
@@ -47,16 +47,16 @@ def encoded():
     return found
 
 
-def crop(random, picture):
+def crop(random, image):
     """A crop of HWC bytes to floats."""
-    top, left = random.integers(0, picture.shape[0] - CROP + 1), random.integers(0, picture.shape[1] - CROP + 1)
-    part = picture[top:top + CROP, left:left + CROP]
+    top, left = random.integers(0, image.shape[0] - CROP + 1), random.integers(0, image.shape[1] - CROP + 1)
+    part = image[top:top + CROP, left:left + CROP]
     return part[:, ::-1] if random.random() < 0.5 else part
 
 
 class Raw:
     def __init__(self):
-        self.maps, self.values, self.vectors = raw_pictures()
+        self.maps, self.values, self.vectors = raw_images()
         self.places = [(m, i) for m in range(len(self.maps)) for i in range(len(self.maps[m]))]
         self.random = np.random.default_rng(1)
 

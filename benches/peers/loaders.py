@@ -1,8 +1,8 @@
-"""Our loader and others on the same pictures and cores, in turns; prints a table of medians.
+"""Our loader and others on the same images and cores, in turns; prints a table of medians.
 
     loaders.py ORIGINALS RAW.pack JPEG.pack [ROUNDS] [SECONDS]
 
-ORIGINALS is a folder of class folders of photographs; the packs are made of it with `alexnet pack` (a few thousand pictures, so
+ORIGINALS is a folder of class folders of photographs; the packs are made of it with `alexnet pack` (a few thousand images, so
 that no cache holds them). Build ours first: cargo build --release --examples -p alexnet-benches -p alexnet-cli
 Peers that are not installed are left out and named. Needs numpy, h5py and torch; knows torchvision, Pillow and NVIDIA DALI
 (nvidia-dali-cuda120 and nvidia-nvimgcodec-cu12, of which nothing but the CPU's pipeline is used).

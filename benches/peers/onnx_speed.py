@@ -1,4 +1,4 @@
-"""Pictures a second of one network in ONNX Runtime: onnx_speed.py MODEL predict BATCH THREADS SECONDS.
+"""Images a second of one network in ONNX Runtime: onnx_speed.py MODEL predict BATCH THREADS SECONDS.
 
 The network is PyTorch's of networks.py, exported for this batch.
 """

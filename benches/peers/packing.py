@@ -31,13 +31,13 @@ def ours(source, out, cores):
 def square(path):
     from PIL import Image
 
-    picture = Image.open(path).convert("RGB")
-    width, height = picture.size
+    image = Image.open(path).convert("RGB")
+    width, height = image.size
     short = min(width, height)
     width, height = SIZE * width // short, SIZE * height // short
-    picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    image = image.resize((width, height), Image.Resampling.BILINEAR)
     left, top = round((width - SIZE) / 2), round((height - SIZE) / 2)
-    return picture.crop((left, top, left + SIZE, top + SIZE)).tobytes()
+    return image.crop((left, top, left + SIZE, top + SIZE)).tobytes()
 
 
 def theirs(files, out):
@@ -69,7 +69,7 @@ def main():
     rates = {name: len(files) / statistics.median(seconds[1:]) for name, seconds in times.items()}
     jpeg = features.version("libjpeg_turbo") or features.version("jpg")
     print(f"{datetime.date.today()}, {len(files)} files, Pillow {Image.__version__} (libjpeg-turbo {jpeg}), {rounds} rounds\n")
-    print("| | pictures/s | ratio to Pillow |\n|---|---|---|")
+    print("| | images/s | ratio to Pillow |\n|---|---|---|")
     for name, rate in rates.items():
         print(f"| {name} | {rate:.0f} | {rate / rates['Pillow, 1 core']:.2f} |")
 

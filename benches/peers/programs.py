@@ -74,7 +74,7 @@ class Session:
     def __init__(self, args, peer, scratch, write):
         self.bin, self.out, self.device, self.pack = args.bin, args.out, args.device, args.pack
         self.minutes, self.seconds, self.layers_batch = args.minutes, args.seconds, args.layers_batch
-        self.pictures, self.loss_steps = args.pictures, args.loss_steps
+        self.images, self.loss_steps = args.images, args.loss_steps
         self.models, self.precisions = args.models.split(","), args.precisions.split(",")
         self.batches = [int(b) for b in args.batches.split(",")]
         self.peer, self.scratch, self._write = peer, scratch, write

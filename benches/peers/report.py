@@ -105,7 +105,7 @@ def losses(results):
         return []
     f32, bf16 = found["loss"]["f32"], found["loss"]["bf16"]
     apart = abs(f32 - bf16) / max(f32, bf16)
-    where = f"on `{found['pack']}`" if found["pack"] else "on drawn pictures (no pack of real ones was given)"
+    where = f"on `{found['pack']}`" if found["pack"] else "on drawn images (no pack of real ones was given)"
     verdict = "within" if apart <= 0.02 else "**not** within"
     return [
         f"`paper`, {found['steps']} steps {where}, from a loss of {found['first']:.3f}: at the end {f32:.4f} in f32 and "

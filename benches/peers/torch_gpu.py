@@ -5,7 +5,7 @@
     {"ask": "train", "model": "paper", "precision": "bf16", "way": "graphs nhwc", "batch": 256, "seconds": 1}
 
 A way is how the step is run (eager; compile: torch.compile; graphs: the whole step as one CUDA graph; compile graphs:
-both) and how pictures are laid out (nchw, or nhwc, which PyTorch calls channels_last). f32 runs with TF32 off, tf32 with it
+both) and how images are laid out (nchw, or nhwc, which PyTorch calls channels_last). f32 runs with TF32 off, tf32 with it
 on, bf16 under autocast with weights and optimizer in f32. What fails is answered with {"error": ...}.
 """
 import argparse
@@ -77,7 +77,7 @@ def captured(step):
 
 
 def train(model, precision_name, way, batch, seconds):
-    """Pictures a second of forward, loss, backward and update, on noise that stays on the device."""
+    """Images a second of forward, loss, backward and update, on noise that stays on the device."""
     *modes, layout = way.split()
     graphs = "graphs" in modes
     if graphs and DEVICE.type != "cuda":

@@ -1,4 +1,4 @@
-"""Pictures a second of one network in PyTorch: torch_speed.py MODEL train|predict BATCH THREADS SECONDS.
+"""Images a second of one network in PyTorch: torch_speed.py MODEL train|predict BATCH THREADS SECONDS.
 
 The counterpart of `alexnet bench`: the same work, channels_last, one line of JSON.
 """

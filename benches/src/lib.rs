@@ -1,6 +1,6 @@
 //! Speed: what measures it, and `RESULTS.md`, which keeps what was measured.
 //!
-//! - `alexnet bench train|predict|layers MODEL` measures a network on any device: pictures a second, and a training step
+//! - `alexnet bench train|predict|layers MODEL` measures a network on any device: images a second, and a training step
 //!   kernel by kernel beside what the device can do. The rest is built on it.
 //! - `peers/compare.py` runs it and other frameworks alternately on the CPU and puts the table into `RESULTS.md`.
 //! - `gpu.sh` does so on an NVIDIA GPU and tests the kernels there; `build-gpu.sh` builds all that it needs.
@@ -29,7 +29,7 @@ pub struct ConvShape {
 }
 
 impl ConvShape {
-    /// Multiply-accumulates of one picture, for outputs of `output` rows and columns.
+    /// Multiply-accumulates of one image, for outputs of `output` rows and columns.
     pub fn macs(&self, output: usize) -> u64 {
         let patch = self.kernel * self.kernel * self.channels / self.groups;
         (output * output * self.filters * patch) as u64

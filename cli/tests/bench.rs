@@ -49,7 +49,7 @@ fn training_from_a_pack_names_its_limit() {
     let share = row["images_per_s"].as_f64().unwrap() / loader.min(device);
     assert!((row["share"].as_f64().unwrap() - share).abs() < 1e-9, "{row}");
     let message = world.fails(2, &["bench", "train", "tiny.toml", "--data", "train.pack", "--batch", "13"]);
-    assert!(message.contains("run.batch") && message.contains("12 pictures"), "{message}");
+    assert!(message.contains("run.batch") && message.contains("12 images"), "{message}");
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_step_by_layer() {
     positive(&found["ceilings"], &["matrix_flops_per_s", "copy_bytes_per_s", "launch_s"]);
     let rows = found["rows"].as_array().unwrap();
     let row = |layer: &str, kernel: &str| rows.iter().find(|r| r["layer"] == layer && r["kernel"] == kernel);
-    // Three rows of 8 x 8 x 3 values, two classes; nobody wants the gradient of the pictures.
+    // Three rows of 8 x 8 x 3 values, two classes; nobody wants the gradient of the images.
     for kernel in ["linear", "linear dw"] {
         let row = row("fc1", kernel).unwrap();
         assert_eq!(row["done"], row["flops"], "no fast algorithm");
@@ -101,7 +101,9 @@ fn a_loader_by_stage() {
         let text = world.ok(&[&args[..], more].concat());
         serde_json::from_str::<Value>(&text).unwrap()
     };
-    for more in [&[][..], &["--output", "crops"], &["--output", "pictures", "--set", "data.mixup=0.2"]] {
+    for more in
+        [&[][..], &["--output", "crops"], &["--output", "pictures"], &["--output", "images", "--set", "data.mixup=0.2"]]
+    {
         let found = measure(more);
         positive(&found, &["images_per_s", "bytes_per_image", "bytes_per_s", "copy_bytes_per_s", "share_of_copy"]);
         assert_eq!((found["work"].as_str(), found["shuffle"].as_str()), (Some("data"), Some("full")));
@@ -115,5 +117,5 @@ fn a_loader_by_stage() {
     let text = world.ok(&["bench", "data", "train.pack", "--batch", "4", "--seconds", "0.02"]);
     assert!(text.contains("the limit is ") && text.contains("of copying"), "{text}");
     let message = world.fails(2, &["bench", "data", "train.pack"]);
-    assert!(message.contains("run.batch") && message.contains("12 pictures"), "{message}");
+    assert!(message.contains("run.batch") && message.contains("12 images"), "{message}");
 }

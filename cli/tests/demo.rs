@@ -33,7 +33,7 @@ fn stop_at(world: &World, words: &str) -> Vec<String> {
 fn draw_few(world: &World) {
     for (part, count) in [("train", 13), ("val", 2)] {
         for class in 0..10u8 {
-            let folder = world.path(format!("d/pictures/{part}/class{class}"));
+            let folder = world.path(format!("d/images/{part}/class{class}"));
             fs::create_dir_all(&folder).unwrap();
             for i in 0..count {
                 let image =
@@ -50,7 +50,7 @@ fn a_stopped_demo_goes_on() {
     // It does not draw to the end first.
     let said = stop_at(&world, "1/5");
     assert!(!said.iter().any(|line| line.contains("2/5")), "{said:#?}");
-    assert!(!world.path("d/pictures").exists() && world.path("d/pictures.part").exists());
+    assert!(!world.path("d/images").exists() && world.path("d/images.part").exists());
 
     draw_few(&world);
     stop_at(&world, "4/5");

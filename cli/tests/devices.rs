@@ -190,10 +190,10 @@ mod wgpu {
         assert_eq!(before, after);
     }
 
-    /// The paper's kinds of layers on 8 x 8 crops, without dropout's luck: few pictures, no wide margins.
+    /// The paper's kinds of layers on 8 x 8 crops, without dropout's luck: few images, no wide margins.
     const SMALL: &str = r#"
 name = "small"
-about = "The paper's kinds of layers on small pictures."
+about = "The paper's kinds of layers on small images."
 classes = 2
 [input]
 size = 10

@@ -62,9 +62,9 @@ fn missing_and_wrong_files_are_named() {
 }
 
 #[test]
-fn a_picture_that_is_none_is_listed() {
+fn an_image_that_is_none_is_listed() {
     let world = World::new();
-    fs::write(world.path("train/red/notes.jpg"), "not a picture").unwrap();
+    fs::write(world.path("train/red/notes.jpg"), "not an image").unwrap();
     let message = world.fails(1, &["pack", "train", "train.pack", "--size", "10"]);
     assert!(message.contains("notes.jpg") || message.contains("bad.csv"), "{message}");
     world.ok(&["pack", "train", "other.pack", "--size", "10", "--max-bad", "1"]);

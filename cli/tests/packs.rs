@@ -6,7 +6,7 @@ use std::fs;
 
 use support::World;
 
-/// A tar of the training pictures' folder.
+/// A tar of the training images' folder.
 fn tar(world: &World) {
     let folders = ["blue", "red"].map(|class| format!("train/{class}"));
     let mut command = std::process::Command::new("tar");
@@ -59,7 +59,7 @@ fn columns_of_labels_that_are_not_known_are_shown_and_asked_for() {
     let output = world.run(&[&pack[..], &["--label-column", "colour", "--image-column", "2"]].concat());
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("note: l.csv: images from column 2 (photo), labels from column 4 (colour)"), "{said}");
-    assert!(said.contains("l.pack: 12 pictures of 2 classes"), "{said}");
+    assert!(said.contains("l.pack: 12 images of 2 classes"), "{said}");
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_folder_of_train_and_val_is_packed_as_both_and_one_folder_is_split() {
     let output = world.run(&split);
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(
-        said.contains("split/train.pack: 8 pictures of 2 classes") && said.contains("split/val.pack: 4 pictures"),
+        said.contains("split/train.pack: 8 images of 2 classes") && said.contains("split/val.pack: 4 images"),
         "{said}"
     );
     world.ok(&split);
@@ -104,7 +104,7 @@ fn two_sources_are_not_a_source_and_a_folder_to_make() {
 fn verify_names_what_is_damaged() {
     let world = World::packed();
     let said = world.ok(&["pack", "--verify", "train.pack"]);
-    assert_eq!(said.trim(), "train.pack: 12 pictures in 1 shard, all as they were written");
+    assert_eq!(said.trim(), "train.pack: 12 images in 1 shard, all as they were written");
     let shard = world.path("train.pack/shard-00000.h5");
     let mut bytes = fs::read(&shard).unwrap();
     let start = u64::from_le_bytes(bytes[32..40].try_into().unwrap()) as usize;
@@ -113,36 +113,36 @@ fn verify_names_what_is_damaged() {
     fs::write(&shard, bytes).unwrap();
     let message = world.fails(1, &["pack", "--verify", "train.pack"]);
     assert!(message.contains("record 0 (blue/0.png)") && message.contains("record 3 (blue/3.png)"), "{message}");
-    assert!(message.contains("error: train.pack: 2 of 12 pictures are damaged; copy the pack again"), "{message}");
+    assert!(message.contains("error: train.pack: 2 of 12 images are damaged; copy the pack again"), "{message}");
     world.fails(2, &["pack", "--verify", "train.pack", "more"]);
 }
 
 #[test]
 fn show_draws_a_grid() {
     let world = World::packed();
-    let said = world.ok(&["show", "train.pack", "--out", "grid.png", "--pictures", "4"]);
+    let said = world.ok(&["show", "train.pack", "--out", "grid.png", "--images", "4"]);
     assert_eq!(
         said.trim(),
-        "grid.png: 4 of 12 pictures, each as stored and 3 times as training varies it (crop 8, mirror, colour)"
+        "grid.png: 4 of 12 images, each as stored and 3 times as training varies it (crop 8, mirror, colour)"
     );
     let grid = image::open(world.path("grid.png")).unwrap().into_rgb8();
     assert!(grid.width() > 640 && grid.height() > 300, "{:?}", grid.dimensions());
     let has = |wanted: fn(&[u8; 3]) -> bool| grid.pixels().filter(|p| wanted(&p.0)).count() > 10_000;
     assert!(has(|p| p[2] > 150 && p[0] < 60) && has(|p| p[0] > 150 && p[2] < 80), "both classes are there");
     let first = fs::read(world.path("grid.png")).unwrap();
-    world.ok(&["show", "train.pack", "--out", "grid.png", "--pictures", "4"]);
+    world.ok(&["show", "train.pack", "--out", "grid.png", "--images", "4"]);
     assert!(fs::read(world.path("grid.png")).unwrap() == first);
     let message = world.fails(2, &["show", "train.pack", "--crop", "11"]);
     assert!(message.contains("crop: expected 1 to 10"), "{message}");
 }
 
 #[test]
-fn bad_pictures_are_named_at_the_end() {
+fn bad_images_are_named_at_the_end() {
     let world = World::new();
     fs::write(world.path("train/red/page.jpg"), "<html>").unwrap();
     fs::write(world.path("train/blue/empty.jpg"), "").unwrap();
     let message = world.fails(1, &["pack", "train", "train.pack", "--size", "10"]);
     let bad = message.lines().filter(|line| line.starts_with("bad: ")).collect::<Vec<_>>();
-    assert_eq!(bad, ["bad: blue/empty.jpg,empty file", "bad: red/page.jpg,not a picture: a web page or XML"]);
-    assert!(message.contains("2 of 14 pictures cannot be used, 0 are allowed"), "{message}");
+    assert_eq!(bad, ["bad: blue/empty.jpg,empty file", "bad: red/page.jpg,not an image: a web page or XML"]);
+    assert!(message.contains("2 of 14 images cannot be used, 0 are allowed"), "{message}");
 }

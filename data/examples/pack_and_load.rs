@@ -1,4 +1,4 @@
-//! Draws a few pictures of two kinds, packs them, and loads two batches as a training would.
+//! Draws a few images of two kinds, packs them, and loads two batches as a training would.
 //!
 //! `cargo run -p alexnet-data --example pack_and_load`
 
@@ -13,14 +13,14 @@ use image::{Rgb, RgbImage};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
-    let source = folder.path().join("pictures");
+    let source = folder.path().join("images");
     for (class, vertical) in [("columns", true), ("rows", false)] {
         draw(&source.join(class), vertical)?;
     }
 
-    let out = folder.path().join("pictures.pack");
+    let out = folder.path().join("images.pack");
     let report = pack(&PackOptions { size: 64, ..PackOptions::new(&source, &out) }, |_| ())?;
-    println!("{} pictures of {} classes, {} bytes", report.pictures, report.classes, report.bytes);
+    println!("{} images of {} classes, {} bytes", report.images, report.classes, report.bytes);
 
     let pack = Arc::new(Pack::open(&out)?);
     let statistics = pack.statistics();
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // What a device is given to crop by itself.
     if let Some(batch) = loader.raw_batches(0, 0).next().transpose()? {
         println!(
-            "{} pictures of {} x {} bytes, first view {:?}",
+            "{} images of {} x {} bytes, first view {:?}",
             batch.labels.len(),
             batch.size,
             batch.size,
@@ -72,16 +72,16 @@ fn today() -> LoaderOptions {
     LoaderOptions { batch: 4, seed: 1, shuffle, augment: Some(augment), ..LoaderOptions::default() }
 }
 
-/// Twelve pictures of stripes.
+/// Twelve images of stripes.
 fn draw(folder: &Path, vertical: bool) -> Result<(), Box<dyn std::error::Error>> {
     std::fs::create_dir_all(folder)?;
     for number in 0..12u32 {
-        let picture = RgbImage::from_fn(120, 90 + number, |x, y| {
+        let image = RgbImage::from_fn(120, 90 + number, |x, y| {
             let along = if vertical { x } else { y };
             let light = if (along / (4 + number)).is_multiple_of(2) { 220 } else { 40 };
             Rgb([light, (light / 2).wrapping_add(number as u8 * 9), 255 - light])
         });
-        picture.save(folder.join(format!("{number:02}.jpg")))?;
+        image.save(folder.join(format!("{number:02}.jpg")))?;
     }
     Ok(())
 }

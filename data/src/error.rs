@@ -19,7 +19,7 @@ pub enum Error {
         /// What was given.
         got: String,
     },
-    /// A folder of pictures is not what it should be.
+    /// A folder of images is not what it should be.
     #[error("{}: {what}", path.display())]
     Source {
         /// The folder or file.
@@ -37,13 +37,13 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// A picture cannot be used.
+    /// An image cannot be used.
     #[error("{}: {reason}", path.display())]
-    Picture {
-        /// The picture's file.
+    Image {
+        /// The image's file.
         path: PathBuf,
         /// Why.
-        reason: BadPicture,
+        reason: BadImage,
     },
     /// The system could not read an image while packing, which says nothing of the image: it is not left out.
     #[error(
@@ -59,19 +59,19 @@ pub enum Error {
         /// The system's reason, after some tries.
         source: std::io::Error,
     },
-    /// More pictures were bad than allowed; all are listed.
+    /// More images were bad than allowed; all are listed.
     #[error(
-        "{bad} of {total} pictures cannot be used, {allowed} are allowed; all are listed in {}, the first is {first}; \
+        "{bad} of {total} images cannot be used, {allowed} are allowed; all are listed in {}, the first is {first}; \
          repair them, or leave them out by allowing so many, and run the same command again: only shards with repaired \
          images are packed again",
         list.display()
     )]
     TooManyBad {
-        /// Pictures refused.
+        /// Images refused.
         bad: usize,
-        /// Pictures in the source.
+        /// Images in the source.
         total: usize,
-        /// Pictures that may be refused.
+        /// Images that may be refused.
         allowed: usize,
         /// The CSV file that lists them with reasons.
         list: PathBuf,
@@ -97,17 +97,17 @@ pub enum Error {
         advice: &'static str,
     },
     /// Packing was asked to stop; finished shards are kept.
-    #[error("{}: stopped after {done} of {total} pictures; run the same command again to go on", path.display())]
+    #[error("{}: stopped after {done} of {total} images; run the same command again to go on", path.display())]
     Cancelled {
         /// The pack's folder.
         path: PathBuf,
-        /// Pictures done.
+        /// Images done.
         done: usize,
-        /// Pictures in all.
+        /// Images in all.
         total: usize,
     },
     /// A pack's content contradicts itself.
-    #[error("{}: {what}; pack the pictures again", path.display())]
+    #[error("{}: {what}; pack the images again", path.display())]
     Pack {
         /// The pack's file.
         path: PathBuf,
@@ -115,7 +115,7 @@ pub enum Error {
         what: String,
     },
     /// A file of a pack is shorter than it must be.
-    #[error("{}: truncated: need {need} bytes, have {have}; copy it again, or pack the pictures again", path.display())]
+    #[error("{}: truncated: need {need} bytes, have {have}; copy it again, or pack the images again", path.display())]
     Truncated {
         /// The pack's file.
         path: PathBuf,
@@ -141,7 +141,7 @@ pub enum Error {
         supported: u32,
     },
     /// Bytes differ from what was written.
-    #[error("{}: checksum of {what} is {found:08x}, expected {expected:08x}: damaged; copy it again, or pack the pictures again", path.display())]
+    #[error("{}: checksum of {what} is {found:08x}, expected {expected:08x}: damaged; copy it again, or pack the images again", path.display())]
     Checksum {
         /// The pack's file.
         path: PathBuf,
@@ -216,20 +216,20 @@ pub(crate) fn system_error(words: &str) -> Option<std::io::Error> {
     (code != 0).then(|| std::io::Error::from_raw_os_error(code))
 }
 
-/// Why a picture is refused.
+/// Why an image is refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum BadPicture {
+pub enum BadImage {
     /// A file of no bytes.
     #[error("empty file")]
     Empty,
     /// The system cannot read the file, which says nothing of the image: packing stops, and never stores this reason.
     #[error("cannot be read: {0}")]
     Unreadable(std::io::Error),
-    /// The content is no picture: text, a web page, anything else.
-    #[error("not a picture: {0}")]
-    NotAPicture(String),
-    /// A picture of a kind that this crate does not decode.
+    /// The content is no image: text, a web page, anything else.
+    #[error("not an image: {0}")]
+    NotAnImage(String),
+    /// An image of a kind that this crate does not decode.
     #[error("unsupported format: {0}")]
     Unsupported(String),
     /// The header claims more pixels than the limit.
@@ -250,7 +250,7 @@ pub enum BadPicture {
         /// Rows.
         height: u64,
     },
-    /// A JPEG of suspiciously many scans: each costs a pass over the picture.
+    /// A JPEG of suspiciously many scans: each costs a pass over the image.
     #[error("{scans} scans, at most {limit} are read")]
     TooManyScans {
         /// Scans found.
@@ -258,7 +258,7 @@ pub enum BadPicture {
         /// The limit.
         limit: usize,
     },
-    /// The file ends before the picture does.
+    /// The file ends before the image does.
     #[error("cut short: {0}")]
     CutShort(String),
     /// The content breaks its format's rules.
@@ -269,7 +269,7 @@ pub enum BadPicture {
     DecoderPanic(String),
 }
 
-impl BadPicture {
+impl BadImage {
     /// Why an image of an HDF5 file cannot be had: the system refused to read, or the content is damaged.
     pub(crate) fn hdf5(error: &hdf5::Error) -> Self {
         match system_error(&error.to_string()) {

@@ -1,7 +1,7 @@
 //! What writer and reader of packs agree on; `FORMAT.md` says it for people.
 //!
 //! Every file of a pack begins with a block that the HDF5 library skips (its user block). It holds the file's length
-//! and a checksum of all bytes but the pictures, which have one each: nothing of a damaged file is ever interpreted.
+//! and a checksum of all bytes but the images, which have one each: nothing of a damaged file is ever interpreted.
 
 use std::ops::Range;
 use std::path::Path;
@@ -50,7 +50,7 @@ pub(crate) struct Block {
     pub role: Role,
     /// Length of the whole file.
     pub length: u64,
-    /// Where the pictures' bytes lie; empty without pictures.
+    /// Where the images' bytes lie; empty without images.
     pub images: Range<u64>,
     /// CRC-32C of the bytes after the block and outside `images`.
     pub content: u32,
@@ -103,12 +103,12 @@ impl Block {
         let images = begin..begin.saturating_add(count);
         let inside = begin >= BLOCK as u64 && images.end <= length;
         if count > 0 && !inside {
-            return damaged(&format!("its pictures are said to lie at {images:?} of {length} bytes"));
+            return damaged(&format!("its images are said to lie at {images:?} of {length} bytes"));
         }
         Ok(Self { role, length, images: if count > 0 { images } else { 0..0 }, content: word(48) })
     }
 
-    /// Checks all bytes but the pictures.
+    /// Checks all bytes but the images.
     pub fn check_content(&self, path: &Path, file: &[u8]) -> Result<()> {
         let found = content_checksum(file, &self.images);
         if found != self.content {
@@ -128,10 +128,10 @@ pub(crate) fn content_checksum(file: &[u8], images: &Range<u64>) -> u32 {
     crc32c::crc32c_append(head, &file[images.end as usize..])
 }
 
-/// How pictures are stored.
+/// How images are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Storage {
-    /// `size * size * 3` bytes a picture, nothing to decode.
+    /// `size * size * 3` bytes an image, nothing to decode.
     Raw,
     /// Encoded again as JPEG of this quality, 1 to 100.
     Jpeg {

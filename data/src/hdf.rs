@@ -80,7 +80,7 @@ impl Writer {
             .layout(Layout::Contiguous)
             .alloc_time(Some(AllocTime::Early))
             .fill_time(FillTime::Never)
-            // A time stamp would make packs of the same pictures differ.
+            // A time stamp would make packs of the same images differ.
             .obj_track_times(false)
             .shape(shape)
             .create(name)

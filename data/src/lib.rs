@@ -1,7 +1,7 @@
-//! ImageNet, folders of photographs and the usual sets of small pictures to memory-mapped packs, and packs to batches for
+//! ImageNet, folders of photographs and the usual sets of small images to memory-mapped packs, and packs to batches for
 //! training convolutional networks.
 //!
-//! [`pack`](fn@pack) decodes the pictures of a source once (class folders, ILSVRC's tars and more: see [`SourceKind`]), makes squares of them as the paper does
+//! [`pack`](fn@pack) decodes the images of a source once (class folders, ILSVRC's tars and more: see [`SourceKind`]), makes squares of them as the paper does
 //! (Krizhevsky, Sutskever, Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012, section 2)
 //! and stores them in a few large HDF5 files, with their mean and their colour components. [`Pack`] maps those files.
 //! [`Loader`] makes batches from it on several threads, of floats or of bytes: random crops, mirrors and colour noise in
@@ -9,7 +9,7 @@
 //! shuffled in windows ([`Shuffle`]).
 //!
 //! Everything is deterministic: the bytes of a pack whatever the number of threads, and the batches whatever the number
-//! of threads or the place to begin at. Nothing that comes from outside is trusted: see [`BadPicture`] for pictures and
+//! of threads or the place to begin at. Nothing that comes from outside is trusted: see [`BadImage`] for images and
 //! [`Pack::open`] for packs.
 //!
 //! ```no_run
@@ -32,6 +32,7 @@
 //! ```
 #![warn(missing_docs)]
 
+mod decode;
 mod error;
 mod format;
 mod hdf;
@@ -39,12 +40,14 @@ pub mod ilsvrc2012;
 mod jpeg;
 mod loader;
 mod pack;
-mod picture;
 mod reader;
 mod source;
 mod statistics;
 
-pub use error::{BadPicture, Error, Result};
+pub use decode::{
+    DecodeOptions, Image, decode_image, decode_square, read_image, read_square, read_square_with, resize_and_crop,
+};
+pub use error::{BadImage, Error, Result};
 pub use format::Storage;
 pub use loader::{
     Augment, Batch, Batches, Colour, ColourRule, CropBatch, Erase, Input, Jitter, Loader, LoaderOptions, Mean, Mix,
@@ -54,9 +57,6 @@ pub use ndarray;
 pub use pack::{
     HoldOut, PackOptions, PackReport, Part, Progress, Refused, TrainAndVal, holds_train_and_val, pack,
     pack_train_and_val,
-};
-pub use picture::{
-    DecodeOptions, Picture, decode_picture, decode_square, read_picture, read_square, read_square_with, resize_and_crop,
 };
 pub use reader::Pack;
 #[cfg(unix)]

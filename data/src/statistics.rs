@@ -1,17 +1,17 @@
-//! Mean colour, mean picture and the principal components of colour (paper, section 4.1).
+//! Mean colour, mean image and the principal components of colour (paper, section 4.1).
 
 use ndarray::Array3;
 
 use crate::error::{Error, Result};
 
-/// What is known of all pictures of a pack, on the scale of 0 to 255. Bad pictures do not count.
+/// What is known of all images of a pack, on the scale of 0 to 255. Bad images do not count.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statistics {
-    /// Pictures counted.
-    pub pictures: u64,
+    /// Images counted.
+    pub images: u64,
     /// Mean of all pixels: R, G, B.
     pub mean_rgb: [f32; 3],
-    /// Mean of all pictures at each place, `[size, size, 3]`.
+    /// Mean of all images at each place, `[size, size, 3]`.
     pub mean_image: Array3<f32>,
     /// Covariance of the colours of all pixels: `E[xy] - E[x]E[y]`.
     pub covariance: [[f64; 3]; 3],
@@ -61,13 +61,13 @@ impl Statistics {
     }
 }
 
-/// Exact sums over pictures: whole numbers, so that neither order nor interruption changes a bit of the result.
+/// Exact sums over images: whole numbers, so that neither order nor interruption changes a bit of the result.
 #[derive(Clone, Debug)]
 pub(crate) struct Sums {
-    pub pictures: u64,
-    /// Of each byte of a picture.
+    pub images: u64,
+    /// Of each byte of an image.
     places: Vec<u64>,
-    /// The same of the latest pictures, which are not in `places` yet: a quarter of the memory to go through for each.
+    /// The same of the latest images, which are not in `places` yet: a quarter of the memory to go through for each.
     latest: Vec<u16>,
     /// How many are in `latest`.
     waiting: u32,
@@ -84,19 +84,19 @@ impl Sums {
     }
 
     /// Those that were written before.
-    pub fn of(pictures: u64, places: Vec<u64>, products: [u64; 6]) -> Self {
+    pub fn of(images: u64, places: Vec<u64>, products: [u64; 6]) -> Self {
         let latest = vec![0; places.len()];
-        Self { pictures, places, latest, waiting: 0, products }
+        Self { images, places, latest, waiting: 0, products }
     }
 
-    /// Adds a picture with the products of its colours.
+    /// Adds an image with the products of its colours.
     pub fn add(&mut self, pixels: &[u8], products: &[u64; 6]) {
         if self.waiting == MOST_WAITING {
             self.places = self.places();
             self.latest.fill(0);
             self.waiting = 0;
         }
-        self.pictures += 1;
+        self.images += 1;
         self.waiting += 1;
         for (sum, &value) in self.latest.iter_mut().zip(pixels) {
             *sum += u16::from(value);
@@ -106,7 +106,7 @@ impl Sums {
         }
     }
 
-    /// Of each byte of a picture.
+    /// Of each byte of an image.
     pub fn places(&self) -> Vec<u64> {
         self.places.iter().zip(&self.latest).map(|(&sum, &latest)| sum + u64::from(latest)).collect()
     }
@@ -117,7 +117,7 @@ impl Sums {
     }
 
     pub fn merge(&mut self, other: &Self) {
-        self.pictures += other.pictures;
+        self.images += other.images;
         for (sum, value) in self.places.iter_mut().zip(other.places()) {
             *sum += value;
         }
@@ -126,23 +126,22 @@ impl Sums {
         }
     }
 
-    /// What the sums say; `size` is the side of a picture. At least one picture must have been added.
+    /// What the sums say; `size` is the side of an image. At least one image must have been added.
     pub fn finish(&self, size: usize) -> Statistics {
-        let (pictures, places) = (self.pictures as f64, self.places());
-        let mean_image = Array3::from_shape_fn((size, size, 3), |(y, x, c)| {
-            (places[(y * size + x) * 3 + c] as f64 / pictures) as f32
-        });
+        let (images, places) = (self.images as f64, self.places());
+        let mean_image =
+            Array3::from_shape_fn((size, size, 3), |(y, x, c)| (places[(y * size + x) * 3 + c] as f64 / images) as f32);
         let mut colours = [0u64; 3];
         for pixel in places.chunks_exact(3) {
             for (sum, value) in colours.iter_mut().zip(pixel) {
                 *sum += value;
             }
         }
-        let n = u128::from(self.pictures) * (size * size) as u128;
+        let n = u128::from(self.images) * (size * size) as u128;
         let covariance = self.covariance(colours, n);
         let (eigenvalues, eigenvectors) = symmetric_eigen(covariance);
         Statistics {
-            pictures: self.pictures,
+            images: self.images,
             mean_rgb: colours.map(|sum| (sum as f64 / n as f64) as f32),
             mean_image,
             covariance,
@@ -166,7 +165,7 @@ impl Sums {
     }
 }
 
-/// RR, RG, RB, GG, GB, BB summed over the pixels of one picture.
+/// RR, RG, RB, GG, GB, BB summed over the pixels of one image.
 pub(crate) fn products(pixels: &[u8]) -> [u64; 6] {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
@@ -281,14 +280,14 @@ pub(crate) mod tests {
 
         #[test]
         fn sums_are_those_of_a_plain_computation(
-            pictures in prop::collection::vec(prop::collection::vec(any::<u8>(), 27), 1..5)
+            images in prop::collection::vec(prop::collection::vec(any::<u8>(), 27), 1..5)
         ) {
             let mut sums = Sums::new(3);
-            for picture in &pictures {
-                sums.add(picture, &products(picture));
+            for image in &images {
+                sums.add(image, &products(image));
             }
             let statistics = sums.finish(3);
-            let pixels: Vec<[f64; 3]> = pictures
+            let pixels: Vec<[f64; 3]> = images
                 .iter()
                 .flat_map(|p| p.chunks_exact(3).map(|c| [c[0], c[1], c[2]].map(f64::from)))
                 .collect();
@@ -302,7 +301,7 @@ pub(crate) mod tests {
                 }
             }
             for (place, &value) in statistics.mean_image.iter().enumerate() {
-                let plain = pictures.iter().map(|p| f64::from(p[place])).sum::<f64>() / pictures.len() as f64;
+                let plain = images.iter().map(|p| f64::from(p[place])).sum::<f64>() / images.len() as f64;
                 prop_assert!((f64::from(value) - plain).abs() < 1e-4);
             }
         }
@@ -317,8 +316,8 @@ pub(crate) mod tests {
     /// Statistics like those of photographs.
     pub(crate) fn example() -> Statistics {
         let mut sums = Sums::new(8);
-        let picture: Vec<u8> = (0..192u32).map(|i| ((i / 3 * 37 % 200) + i * i * 13 % 56) as u8).collect();
-        sums.add(&picture, &products(&picture));
+        let image: Vec<u8> = (0..192u32).map(|i| ((i / 3 * 37 % 200) + i * i * 13 % 56) as u8).collect();
+        sums.add(&image, &products(&image));
         sums.finish(8)
     }
 
@@ -334,10 +333,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn grey_pictures_vary_along_grey_only() {
+    fn grey_images_vary_along_grey_only() {
         let mut sums = Sums::new(2);
-        let picture = [0, 0, 0, 80, 80, 80, 160, 160, 160, 240, 240, 240];
-        sums.add(&picture, &products(&picture));
+        let image = [0, 0, 0, 80, 80, 80, 160, 160, 160, 240, 240, 240];
+        sums.add(&image, &products(&image));
         let statistics = sums.finish(2);
         assert!((statistics.eigenvalues[0] - 3.0 * 8000.0).abs() < 0.01, "{:?}", statistics.eigenvalues);
         assert!(statistics.eigenvalues[1].abs() < 1e-3);

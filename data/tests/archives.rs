@@ -9,25 +9,25 @@ use common::{Bytes, Setting, failure, jpeg, packed, packed_with, square, tar_of,
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// Class, name and pixels of every picture.
+/// Class, name and pixels of every image.
 fn all(pack: &Pack) -> Vec<(String, String, Vec<u8>)> {
     let class = |i: usize| pack.classes()[pack.label(i) as usize].clone();
     (0..pack.len()).map(|i| (class(i), pack.name(i), pack.pixels(i).unwrap().into_owned())).collect()
 }
 
-/// Three classes of ILSVRC: names and bytes of their pictures, not in order.
+/// Three classes of ILSVRC: names and bytes of their images, not in order.
 fn ilsvrc() -> Vec<(&'static str, Vec<(String, Bytes)>)> {
     let wnids = [("n02119789", 3), ("n01440764", 4), ("n02100735", 2)];
-    let pictures = |c: u32, wnid: &str, n: u32| {
+    let images = |c: u32, wnid: &str, n: u32| {
         (0..n).rev().map(|i| (format!("{wnid}_{i}.JPEG"), jpeg(40 + i * 3, 50 + c, i * 10 + c))).collect()
     };
-    (0..).zip(wnids).map(|(c, (wnid, n))| (wnid, pictures(c, wnid, n))).collect()
+    (0..).zip(wnids).map(|(c, (wnid, n))| (wnid, images(c, wnid, n))).collect()
 }
 
 /// As `ILSVRC2012_img_train.tar`.
 fn train_tar() -> Bytes {
     let tars: Vec<(String, Bytes)> =
-        ilsvrc().iter().map(|(wnid, pictures)| (format!("{wnid}.tar"), tar_of(pictures))).collect();
+        ilsvrc().iter().map(|(wnid, images)| (format!("{wnid}.tar"), tar_of(images))).collect();
     tar_of(&tars)
 }
 
@@ -41,16 +41,16 @@ fn a_tar_of_class_tars_is_read_in_place() {
     let found = all(&pack);
     assert_eq!(found[0].1, "n01440764/n01440764_0.JPEG");
     assert!(found.is_sorted_by_key(|(_, name, _)| name.clone()));
-    for (wnid, pictures) in ilsvrc() {
-        for (name, bytes) in pictures {
+    for (wnid, images) in ilsvrc() {
+        for (name, bytes) in images {
             let (class, _, pixels) = found.iter().find(|(_, n, _)| *n == format!("{wnid}/{name}")).unwrap();
             assert_eq!((class.as_str(), pixels), (wnid, &square(&setting, &bytes)));
         }
     }
     // The same as class folders, and as a folder of class tars, is the same pack.
-    for (wnid, pictures) in ilsvrc() {
-        write(&setting, &format!("tars/{wnid}.tar"), &tar_of(&pictures));
-        for (name, bytes) in pictures {
+    for (wnid, images) in ilsvrc() {
+        write(&setting, &format!("tars/{wnid}.tar"), &tar_of(&images));
+        for (name, bytes) in images {
             write(&setting, &format!("folders/{wnid}/{name}"), &bytes);
         }
     }
@@ -64,8 +64,8 @@ fn a_tar_of_class_tars_is_read_in_place() {
 fn a_tar_of_class_folders_is_a_source() {
     let setting = Setting::new();
     let mut members = vec![("./photos/README".to_string(), b"about".to_vec())];
-    for (wnid, pictures) in ilsvrc() {
-        members.extend(pictures.into_iter().map(|(name, bytes)| (format!("./photos/{wnid}/{name}"), bytes)));
+    for (wnid, images) in ilsvrc() {
+        members.extend(images.into_iter().map(|(name, bytes)| (format!("./photos/{wnid}/{name}"), bytes)));
     }
     let options = PackOptions {
         size: 32,
@@ -75,10 +75,7 @@ fn a_tar_of_class_folders_is_a_source() {
     let pack = packed(&setting, &setting.path("photos.tar"));
     assert_eq!((pack.class_counts(), pack.name(0).as_str()), (vec![4, 2, 3], "n01440764/n01440764_0.JPEG"));
     let error = failure(&setting, &write(&setting, "flat.tar", &tar_of(&ilsvrc()[0].1)), |o| o);
-    assert!(
-        error.contains("flat.tar: holds no class folders; for pictures that have their labels elsewhere"),
-        "{error}"
-    );
+    assert!(error.contains("flat.tar: holds no class folders; for images that have their labels elsewhere"), "{error}");
     // A validation set that lacks some classes, by the training's table.
     let classes: Vec<String> = ["n00000001", "n01440764", "n02100735", "n02119789"].map(String::from).to_vec();
     let table = |o| PackOptions { classes: Some(classes.clone()), ..o };
@@ -103,7 +100,7 @@ fn damaged_tars_are_named_with_member_and_offset() {
         )),
         "{error}"
     );
-    // A changed header, of a class and of a picture.
+    // A changed header, of a class and of an image.
     let mut bytes = whole.clone();
     bytes[second + 3] ^= 1;
     let error = fails(&bytes);
@@ -118,20 +115,17 @@ fn damaged_tars_are_named_with_member_and_offset() {
     gzip.write_all(&whole).unwrap();
     let error = fails(&gzip.finish().unwrap());
     assert!(error.contains("is compressed by gzip, which cannot be read in place; unpack it first"), "{error}");
-    // A picture that is damaged is bad, the archive is not.
+    // An image that is damaged is bad, the archive is not.
     let mut bytes = whole.clone();
     let frame = bytes.windows(4).position(|w| w == [0xff, 0xc0, 0, 17]).unwrap();
     bytes[frame + 5] = 0;
     bytes[frame + 6] = 0;
     let error = fails(&bytes);
-    assert!(
-        error.contains("1 of 9 pictures cannot be used") && error.contains("n02119789/n02119789_2.JPEG"),
-        "{error}"
-    );
+    assert!(error.contains("1 of 9 images cannot be used") && error.contains("n02119789/n02119789_2.JPEG"), "{error}");
 }
 
 #[test]
-fn webdatasets_have_a_class_beside_each_picture() {
+fn webdatasets_have_a_class_beside_each_image() {
     let setting = Setting::new();
     let sample = |i: u32, class: &str| {
         let members =
@@ -210,11 +204,11 @@ fn a_bad_sample_is_a_bad_image_and_not_the_end() {
     assert_eq!(found[..2], ["s.tar/a.jpg dog", "s.tar/b.ppm cat"]);
     let images = "no image (.jpg, .jpeg, .jpe, .png, .webp, .gif, .bmp, .tif, .tiff, .ppm, .pgm, .pbm, .pnm) in the sample, but .avif";
     let refused = [
-        format!("s.tar/c not a picture: {images}"),
-        "s.tar/d.jpg not a picture: no .cls beside the image".into(),
-        "s.tar/e.jpg not a picture: a text file".into(),
-        "s.tar/f.jpg not a picture: its .cls is not one class, a number or a name".into(),
-        "s.tar/g.jpg not a picture: no .cls beside the image, though other samples have one".into(),
+        format!("s.tar/c not an image: {images}"),
+        "s.tar/d.jpg not an image: no .cls beside the image".into(),
+        "s.tar/e.jpg not an image: a text file".into(),
+        "s.tar/f.jpg not an image: its .cls is not one class, a number or a name".into(),
+        "s.tar/g.jpg not an image: no .cls beside the image, though other samples have one".into(),
     ];
     assert_eq!(found[2..], refused);
 }
@@ -248,7 +242,7 @@ fn labels_in_json_are_known_by_their_key() {
     let refused = of(&["{\"label\": 0.5}", "{\"label\": 0}", "{\"label\": 1}"], None).unwrap();
     assert_eq!(
         refused[2],
-        "s.tar/0.jpg not a picture: no .cls, and its .json has 0.5 as \"label\"; expected a whole number or a name"
+        "s.tar/0.jpg not an image: no .cls, and its .json has 0.5 as \"label\"; expected a whole number or a name"
     );
     let error = of(&["{\"id\": \"x\"}", "{\"id\": \"y\"}", "{\"id\": \"z\"}"], Some("id")).unwrap_err();
     assert!(error.contains("make each of the 3 images a class of its own"), "{error}");
@@ -269,7 +263,7 @@ fn what_is_no_source_is_named() {
     assert!(error.contains("holds archives of whole sets; give one of them, such as "), "{error}");
     let error = failure(&setting, &setting.path("all/ILSVRC2012_img_val.tar"), |o| o);
     assert!(
-        error.contains("holds no class folders; for pictures that have their labels elsewhere, give them"),
+        error.contains("holds no class folders; for images that have their labels elsewhere, give them"),
         "{error}"
     );
 }

@@ -4,15 +4,15 @@ mod common;
 
 use std::io::{Cursor, Write};
 
-use alexnet_data::{BadPicture, DecodeOptions, Picture, decode_picture};
+use alexnet_data::{BadImage, DecodeOptions, Image, decode_image};
 use image::{ImageFormat, RgbImage};
 
-fn decode(bytes: &[u8]) -> Result<Picture, BadPicture> {
-    decode_picture(bytes.to_vec(), &DecodeOptions::default())
+fn decode(bytes: &[u8]) -> Result<Image, BadImage> {
+    decode_image(bytes.to_vec(), &DecodeOptions::default())
 }
 
-fn turned(bytes: &[u8]) -> Picture {
-    decode_picture(bytes.to_vec(), &DecodeOptions { apply_orientation: true, ..DecodeOptions::default() }).unwrap()
+fn turned(bytes: &[u8]) -> Image {
+    decode_image(bytes.to_vec(), &DecodeOptions { apply_orientation: true, ..DecodeOptions::default() }).unwrap()
 }
 
 fn encode(image: &RgbImage, format: ImageFormat) -> Vec<u8> {
@@ -101,7 +101,7 @@ fn a_gif_frame_beyond_its_screen_makes_it_larger() {
     let error = decode(&far.bytes()).unwrap_err().to_string();
     assert_eq!(error, "65002 x 65002 pixels are over the limit of 64000000 pixels");
     let cut = Gif { indices: vec![1, 2, 1], ..gif };
-    assert!(matches!(decode(&cut.bytes()), Err(BadPicture::CutShort(_) | BadPicture::Damaged(_))));
+    assert!(matches!(decode(&cut.bytes()), Err(BadImage::CutShort(_) | BadImage::Damaged(_))));
 }
 
 fn chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
@@ -158,7 +158,7 @@ fn assert_turned(name: &str, bytes: &[u8], image: &RgbImage) {
 
 #[test]
 fn webps_are_turned_by_exif_and_xmp() {
-    let image = common::picture(5, 3, 1);
+    let image = common::image(5, 3, 1);
     let plain = encode(&image, ImageFormat::WebP);
     let data = plain[12..].to_vec();
     let with_mark = [b"Exif\0\0", TIFF].concat();
@@ -192,7 +192,7 @@ fn png_chunk(name: &[u8; 4], data: &[u8]) -> Vec<u8> {
 
 #[test]
 fn pngs_are_turned_by_exif_xmp_and_imagemagicks_profile() {
-    let image = common::picture(5, 3, 1);
+    let image = common::image(5, 3, 1);
     let plain = encode(&image, ImageFormat::Png);
     let deflated = |data: &[u8]| {
         let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -258,6 +258,6 @@ fn bmps_of_os2_and_rows_from_the_top() {
     }
     let whole = bmp(64, (2, -2), 8, 1, &runs);
     for length in 0..whole.len() {
-        assert!(!matches!(decode(&whole[..length]), Err(BadPicture::DecoderPanic(_))), "{length} bytes");
+        assert!(!matches!(decode(&whole[..length]), Err(BadImage::DecoderPanic(_))), "{length} bytes");
     }
 }

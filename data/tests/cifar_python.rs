@@ -5,13 +5,13 @@ mod common;
 use std::io::Write;
 
 use alexnet_data::{PackOptions, Split};
-use common::{Bytes, Setting, failure, packed, packed_with, picture, tar_of, write};
+use common::{Bytes, Setting, failure, image, packed, packed_with, tar_of, write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 /// An image of 32 x 32 as CIFAR's planes, and as pixels.
 fn record(seed: u32) -> (Bytes, Bytes) {
-    let pixels = picture(32, 32, seed).into_raw();
+    let pixels = image(32, 32, seed).into_raw();
     let planes = (0..3).flat_map(|c| pixels.iter().skip(c).step_by(3).copied().collect::<Bytes>()).collect();
     (planes, pixels)
 }

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use alexnet_data::{DecodeOptions, Pack, read_picture};
+use alexnet_data::{DecodeOptions, Pack, read_image};
 use common::Setting;
 
 const TASK: &str = "ALEXNET_DATA_TEST_MEMORY_TASK";
@@ -33,7 +33,7 @@ fn the_task() {
     let Ok(task) = env::var(TASK) else { return };
     let path = PathBuf::from(env::var_os(PATH).unwrap());
     let use_it = |path: &Path| match task.as_str() {
-        "image" => read_picture(path, &DecodeOptions::default()).map(drop),
+        "image" => read_image(path, &DecodeOptions::default()).map(drop),
         "pack" => Pack::open(path).map(drop),
         other => panic!("no task {other}"),
     };

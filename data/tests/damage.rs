@@ -148,7 +148,7 @@ proptest! {
 }
 
 #[test]
-fn a_changed_picture_is_named_by_record_and_source() {
+fn a_changed_image_is_named_by_record_and_source() {
     let setting = packed();
     let path = setting.path(SHARD);
     let mut bytes = fs::read(&path).unwrap();

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Write;
 
 use alexnet_data::{PackOptions, Split, Storage, pack};
-use common::{Bytes, Setting, failure, jpeg, packed, packed_with, picture, square, write};
+use common::{Bytes, Setting, failure, image, jpeg, packed, packed_with, square, write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
@@ -33,9 +33,9 @@ proptest! {
     }
 }
 
-/// A picture of 32 x 32 as CIFAR's planes, and as pixels.
+/// An image of 32 x 32 as CIFAR's planes, and as pixels.
 fn cifar_record(seed: u32) -> (Bytes, Bytes) {
-    let pixels = picture(32, 32, seed).into_raw();
+    let pixels = image(32, 32, seed).into_raw();
     let planes = (0..3).flat_map(|c| pixels.iter().skip(c).step_by(3).copied().collect::<Bytes>()).collect();
     (planes, pixels)
 }
@@ -119,7 +119,7 @@ fn idx_files_are_stored_to_the_pixel() {
     let options = PackOptions { size: 32, ..PackOptions::new(setting.path("plain"), setting.path("o.pack")) };
     assert_eq!(
         pack(&options, |_| ()).unwrap().notes,
-        ["the pictures are 28 x 28, stored as 32 x 32; a size of 28 keeps them"]
+        ["the images are 28 x 28, stored as 32 x 32; a size of 28 keeps them"]
     );
 
     let fails = |name: &str, bytes: &[u8]| {
@@ -208,7 +208,7 @@ fn kept_jpegs_of_several_scans_have_their_pixels() {
         // A scan for each component.
         encoder.set_optimized_huffman_tables(!is_progressive);
         encoder.set_progressive(is_progressive);
-        encoder.encode(picture(32, 32, 9).as_raw(), 32, 32, ColorType::Rgb).unwrap();
+        encoder.encode(image(32, 32, 9).as_raw(), 32, 32, ColorType::Rgb).unwrap();
         bytes
     };
     let files = [encoded(false), encoded(true)];

@@ -2,12 +2,12 @@
 
 mod common;
 
-use alexnet_data::{BadPicture, DecodeOptions, Picture, decode_picture, decode_square, resize_and_crop};
+use alexnet_data::{BadImage, DecodeOptions, Image, decode_image, decode_square, resize_and_crop};
 use common::jpegs::{SAMPLES, Sample, crc32, segment};
 use proptest::prelude::*;
 
-fn decode(bytes: &[u8]) -> Result<Picture, BadPicture> {
-    decode_picture(bytes.to_vec(), &DecodeOptions::default())
+fn decode(bytes: &[u8]) -> Result<Image, BadImage> {
+    decode_image(bytes.to_vec(), &DecodeOptions::default())
 }
 
 fn refusal(bytes: &[u8]) -> String {
@@ -230,7 +230,7 @@ proptest! {
         }
         match decode(&bytes) {
             Ok(found) => prop_assert_eq!(found.pixels().len(), found.width() * found.height() * 3),
-            Err(error) => prop_assert!(!matches!(error, BadPicture::DecoderPanic(_)), "{}", error),
+            Err(error) => prop_assert!(!matches!(error, BadImage::DecoderPanic(_)), "{}", error),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Labels that lie beside the pictures: development kits of ILSVRC, CSV, lists.
+//! Labels that lie beside the images: development kits of ILSVRC, CSV, lists.
 
 mod common;
 
@@ -11,7 +11,7 @@ use common::{Bytes, Setting, failure, jpeg, packed_with, square, tar_of, write};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// Validation pictures and their wnids, in the order of their names.
+/// Validation images and their wnids, in the order of their names.
 fn val() -> (Vec<(String, Bytes)>, Vec<&'static str>) {
     let wnids = vec!["n02100735", "n02119789", "n01440764", "n02119789", "n02100735"];
     let name = |i: u32| format!("ILSVRC2012_val_{i:08}.JPEG");
@@ -84,10 +84,10 @@ fn meta(compressed: bool) -> Bytes {
 }
 
 #[test]
-fn validation_pictures_get_their_labels_from_a_development_kit() {
+fn validation_images_get_their_labels_from_a_development_kit() {
     let setting = Setting::new();
-    let (pictures, wnids) = val();
-    let tar = write(&setting, "ILSVRC2012_img_val.tar", &tar_of(&pictures));
+    let (images, wnids) = val();
+    let tar = write(&setting, "ILSVRC2012_img_val.tar", &tar_of(&images));
     let truth = truth();
     let kit = |name: &str, files: &[(&str, &[u8])]| -> PathBuf {
         let members: Vec<(String, Bytes)> =
@@ -106,8 +106,8 @@ fn validation_pictures_get_their_labels_from_a_development_kit() {
     write(&setting, &format!("list/{TRUTH}"), truth.as_bytes());
     write(&setting, "list/synsets.txt", lines(|w, _| format!("{w}\n")).as_bytes());
     let plain: String = wnids.iter().map(|wnid| format!("{wnid}\n")).collect();
-    let named: String = pictures.iter().zip(&wnids).rev().map(|((n, _), w)| format!("{n} {w}\n")).collect();
-    let csv: String = pictures.iter().zip(&wnids).map(|((n, _), w)| format!("{},{w} 1 2 3 4\n", &n[..23])).collect();
+    let named: String = images.iter().zip(&wnids).rev().map(|((n, _), w)| format!("{n} {w}\n")).collect();
+    let csv: String = images.iter().zip(&wnids).map(|((n, _), w)| format!("{},{w} 1 2 3 4\n", &n[..23])).collect();
     let labels = [
         archive,
         setting.path("kit"),
@@ -122,7 +122,7 @@ fn validation_pictures_get_their_labels_from_a_development_kit() {
     for labels in labels {
         let pack = packed_with(&setting, &tar, |o| PackOptions { labels: Some(labels.clone()), ..o });
         assert_eq!(pack.classes(), ["n01440764", "n02100735", "n02119789"], "{}", labels.display());
-        for (index, ((name, bytes), wnid)) in pictures.iter().zip(&wnids).enumerate() {
+        for (index, ((name, bytes), wnid)) in images.iter().zip(&wnids).enumerate() {
             let found = (&pack.name(index), pack.classes()[pack.label(index) as usize].as_str());
             assert_eq!(found, (name, *wnid), "{}", labels.display());
             assert_eq!(pack.pixels(index).unwrap(), square(&setting, bytes));

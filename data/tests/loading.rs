@@ -32,7 +32,7 @@ fn packed() -> Arc<Pack> {
     setting.open("out")
 }
 
-/// Every picture of an epoch from a batch on: where it stands in the pack, its label, its values.
+/// Every image of an epoch from a batch on: where it stands in the pack, its label, its values.
 fn epoch(
     pack: &Arc<Pack>,
     input: &Input,
@@ -41,15 +41,15 @@ fn epoch(
     first: usize,
 ) -> Vec<(u64, u32, Array3<f32>)> {
     let loader = Loader::new(Arc::clone(pack), input.clone(), options.clone()).unwrap();
-    let mut pictures = Vec::new();
+    let mut images = Vec::new();
     for batch in loader.batches(epoch, first) {
         let batch: Batch = batch.unwrap();
         assert_eq!(batch.images.len_of(Axis(0)), batch.labels.len() * options.views.count());
         assert_eq!(batch.labels.len(), batch.indices.len());
         let rows = batch.images.axis_iter(Axis(0));
-        pictures.extend(batch.indices.iter().zip(&batch.labels).zip(rows).map(|((&i, &l), v)| (i, l, v.to_owned())));
+        images.extend(batch.indices.iter().zip(&batch.labels).zip(rows).map(|((&i, &l), v)| (i, l, v.to_owned())));
     }
-    pictures
+    images
 }
 
 fn stored(pack: &Pack, index: usize) -> Array3<f32> {
@@ -69,7 +69,7 @@ fn batches_do_not_depend_on_threads_sizes_or_the_place_to_begin() {
     assert!(whole[12..] == epoch(&pack, &input(27), &training(4, 2), 5, 3));
     assert!(epoch(&pack, &input(27), &training(4, 2), 5, 6).is_empty());
     let other = epoch(&pack, &input(27), &training(4, 2), 6, 0);
-    let order = |pictures: &[(u64, u32, Array3<f32>)]| pictures.iter().map(|p| p.0).collect::<Vec<_>>();
+    let order = |images: &[(u64, u32, Array3<f32>)]| images.iter().map(|p| p.0).collect::<Vec<_>>();
     assert_ne!(order(&whole), order(&other));
     assert_eq!(order(&whole).into_iter().collect::<BTreeSet<_>>(), (0..23).collect());
     assert!(whole.iter().all(|(index, label, _)| pack.label(*index as usize) == *label));
@@ -78,12 +78,12 @@ fn batches_do_not_depend_on_threads_sizes_or_the_place_to_begin() {
 }
 
 #[test]
-fn what_is_drawn_follows_the_picture_not_its_place_in_the_epoch() {
+fn what_is_drawn_follows_the_image_not_its_place_in_the_epoch() {
     let pack = packed();
     let in_order = LoaderOptions { shuffle: Shuffle::None, ..training(5, 2) };
     let sorted = epoch(&pack, &input(20), &in_order, 2, 0);
     let mut shuffled = epoch(&pack, &input(20), &training(5, 2), 2, 0);
-    shuffled.sort_by_key(|picture| picture.0);
+    shuffled.sort_by_key(|image| image.0);
     assert!(sorted == shuffled);
 }
 
@@ -112,17 +112,17 @@ fn ten_crops_are_corners_centre_and_their_mirrors() {
     let batch = loader.batches(0, 1).next().unwrap().unwrap();
     assert_eq!((batch.images.dim(), batch.labels.len()), ((40, 21, 21, 3), 4));
     for (n, &index) in batch.indices.iter().enumerate() {
-        let picture = stored(&pack, index as usize);
+        let image = stored(&pack, index as usize);
         // Rows and columns left out before the crop: 32 - 21 = 11 of them in all.
         let places = [(0, 0), (0, 11), (11, 0), (11, 11), (5, 5)];
         for (view, (top, left)) in places.into_iter().enumerate() {
-            let crop = picture.slice(s![top..top + 21, left..left + 21, ..]);
+            let crop = image.slice(s![top..top + 21, left..left + 21, ..]);
             let mirror = crop.slice(s![.., ..;-1, ..]);
             assert_eq!(batch.images.index_axis(Axis(0), 10 * n + view), crop);
             assert_eq!(batch.images.index_axis(Axis(0), 10 * n + view + 5), mirror);
         }
     }
-    // What `predict` does with one picture is the same.
+    // What `predict` does with one image is the same.
     let first = views(&pack.pixels(4).unwrap(), 32, &input(21), Views::Ten).unwrap();
     assert_eq!(first, batch.images.slice(s![..10, .., .., ..]));
 }
@@ -133,10 +133,10 @@ fn crops_mirrors_and_shifts_are_what_they_say() {
     let mut seen = BTreeMap::new();
     for number in 0..40 {
         for (index, _, found) in epoch(&pack, &input(30), &training(23, 2), number, 0) {
-            let picture = stored(&pack, index as usize);
+            let image = stored(&pack, index as usize);
             // One place and side fits, up to a shift of each colour and the source's division by 1.1.
             let fits = |top: usize, left: usize, mirrored: bool| {
-                let crop = picture.slice(s![top..top + 30, left..left + 30, ..]);
+                let crop = image.slice(s![top..top + 30, left..left + 30, ..]);
                 let crop = if mirrored { crop.slice_move(s![.., ..;-1, ..]) } else { crop };
                 let shift = &found - &(&crop / 1.1);
                 (0..3).all(|c| {
@@ -146,7 +146,7 @@ fn crops_mirrors_and_shifts_are_what_they_say() {
             };
             let all = (0..18).map(|i| (i / 6, i / 2 % 3, i % 2 == 1));
             let found: Vec<_> = all.filter(|&(top, left, mirrored)| fits(top, left, mirrored)).collect();
-            assert_eq!(found.len(), 1, "picture {index}: {found:?}");
+            assert_eq!(found.len(), 1, "image {index}: {found:?}");
             *seen.entry(found[0]).or_insert(0) += 1;
         }
     }
@@ -158,7 +158,7 @@ fn crops_mirrors_and_shifts_are_what_they_say() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
-    /// `(pixel * scale - mean) / deviation`, the mean cropped with the picture, blue first if asked for.
+    /// `(pixel * scale - mean) / deviation`, the mean cropped with the image, blue first if asked for.
     #[test]
     fn values_are_those_of_the_formula(
         crop in 1..=12usize,
@@ -168,15 +168,15 @@ proptest! {
         deviation in prop::option::of(prop::array::uniform3(0.1..3.0f32)),
         seed: u8,
     ) {
-        let picture: Vec<u8> = (0..12 * 12 * 3).map(|i| ((i * 31 + usize::from(seed) * 7) % 256) as u8).collect();
-        let image = Array3::from_shape_fn((12, 12, 3), |(y, x, c)| (y * 5 + x * 3 + c) as f32 * scale);
+        let image: Vec<u8> = (0..12 * 12 * 3).map(|i| ((i * 31 + usize::from(seed) * 7) % 256) as u8).collect();
+        let mean_image = Array3::from_shape_fn((12, 12, 3), |(y, x, c)| (y * 5 + x * 3 + c) as f32 * scale);
         let mean = match mean_kind {
             0 => Mean::None,
             1 => Mean::Rgb([10.0 * scale, 20.0 * scale, 30.0 * scale]),
-            _ => Mean::Image(image.clone()),
+            _ => Mean::Image(mean_image.clone()),
         };
         let input = Input { crop, bgr, scale, mean, deviation };
-        let found: Array4<f32> = views(&picture, 12, &input, Views::Ten).unwrap();
+        let found: Array4<f32> = views(&image, 12, &input, Views::Ten).unwrap();
         let margin = 12 - crop;
         for (view, (top, left)) in [(0, 0), (0, margin), (margin, 0), (margin, margin), (margin / 2, margin / 2)].into_iter().enumerate() {
             for ((mirrored, y), x) in [false, true].into_iter().flat_map(|m| (0..crop).map(move |y| (m, y))).flat_map(|p| (0..crop).map(move |x| (p, x))) {
@@ -185,9 +185,9 @@ proptest! {
                     let mean = match mean_kind {
                         0 => 0.0,
                         1 => f64::from([10.0 * scale, 20.0 * scale, 30.0 * scale][c]),
-                        _ => f64::from(image[[sy, sx, c]]),
+                        _ => f64::from(mean_image[[sy, sx, c]]),
                     };
-                    let plain = (f64::from(picture[(sy * 12 + sx) * 3 + c]) * f64::from(scale) - mean)
+                    let plain = (f64::from(image[(sy * 12 + sx) * 3 + c]) * f64::from(scale) - mean)
                         / f64::from(deviation.map_or(1.0, |d| d[c]));
                     let value = found[[view + if mirrored { 5 } else { 0 }, y, x, if bgr { 2 - c } else { c }]];
                     prop_assert!((f64::from(value) - plain).abs() < 1e-3 + 1e-5 * plain.abs(), "{value} for {plain}");
@@ -198,7 +198,7 @@ proptest! {
 }
 
 #[test]
-fn the_mean_image_is_cropped_with_the_picture() {
+fn the_mean_image_is_cropped_with_the_image() {
     let pack = packed();
     let image = pack.statistics().mean_image.clone();
     let options = LoaderOptions {
@@ -228,8 +228,8 @@ fn a_jpeg_pack_loads_too() {
     pack(&PackOptions { storage: Storage::JPEG, ..setting.options("out") }, |_| ()).unwrap();
     let pack = setting.open("out");
     let one = epoch(&pack, &input(32), &LoaderOptions { batch: 6, ..LoaderOptions::default() }, 0, 0);
-    for (index, _, picture) in one {
-        assert_eq!(picture, stored(&pack, index as usize));
+    for (index, _, image) in one {
+        assert_eq!(image, stored(&pack, index as usize));
     }
 }
 
@@ -250,7 +250,7 @@ fn options_out_of_range_are_named() {
         assert!(matches!(error, Error::Option { .. }) && error.to_string().starts_with(expected), "{error}");
     };
     let usual = LoaderOptions::default;
-    check(input(33), usual(), "crop: expected 1 to 32, the pictures' size, got 33");
+    check(input(33), usual(), "crop: expected 1 to 32, the images' size, got 33");
     check(input(0), usual(), "crop: expected 1 to 32");
     check(input(8), LoaderOptions { batch: 0, ..usual() }, "batch: expected at least 1, got 0");
     check(input(8), LoaderOptions { threads: 0, ..usual() }, "threads: expected at least 1, got 0");

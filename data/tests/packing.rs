@@ -13,7 +13,7 @@ use common::{Setting, contents};
 fn pixels_labels_and_names_come_back() {
     let setting = Setting::new();
     let report = setting.pack("out");
-    assert_eq!((report.pictures, report.classes, report.shards, report.resumed_shards), (23, 3, 5, 0));
+    assert_eq!((report.images, report.classes, report.shards, report.resumed_shards), (23, 3, 5, 0));
     let pack = setting.open("out");
     assert_eq!((pack.len(), pack.size(), pack.shards(), pack.is_empty()), (23, 32, 5, false));
     assert_eq!(pack.classes(), ["ant", "bee", "cow"]);
@@ -39,9 +39,9 @@ fn statistics_are_those_of_the_stored_pixels() {
     let setting = Setting::new();
     setting.pack("out");
     let pack = setting.open("out");
-    let Statistics { pictures, mean_rgb, mean_image, covariance, eigenvalues, eigenvectors } = pack.statistics();
+    let Statistics { images, mean_rgb, mean_image, covariance, eigenvalues, eigenvectors } = pack.statistics();
     let all: Vec<Vec<f64>> = (0..23).map(|i| pack.pixels(i).unwrap().iter().map(|&v| f64::from(v)).collect()).collect();
-    assert_eq!(*pictures, 23);
+    assert_eq!(*images, 23);
     for (place, &mean) in mean_image.iter().enumerate() {
         let plain = all.iter().map(|p| p[place]).sum::<f64>() / 23.0;
         assert!((plain - f64::from(mean)).abs() < 1e-4, "{place}: {mean} for {plain}");
@@ -96,7 +96,7 @@ fn a_stopped_run_goes_on_to_the_same_bytes() {
 
     let mut first = None;
     let report = pack(&setting.options("out"), |p| first = first.or(Some((p.done, p.bytes)))).unwrap();
-    assert_eq!((report.resumed_shards, report.pictures, first), (1, 23, Some((5, 0))));
+    assert_eq!((report.resumed_shards, report.images, first), (1, 23, Some((5, 0))));
     assert!(contents(&out) == contents(&setting.path("unbroken")));
     assert!(!out.join(".alexnet-tmp-x1").exists());
 
@@ -104,7 +104,7 @@ fn a_stopped_run_goes_on_to_the_same_bytes() {
     fs::remove_file(out.join("pack.h5")).unwrap();
     assert_eq!(setting.pack("out").resumed_shards, 5);
     let again = setting.pack("out");
-    assert_eq!((again.resumed_shards, again.pictures, &again.fingerprint), (5, 23, &report.fingerprint));
+    assert_eq!((again.resumed_shards, again.images, &again.fingerprint), (5, 23, &report.fingerprint));
     assert!(contents(&out) == contents(&setting.path("unbroken")));
 }
 
@@ -166,14 +166,14 @@ fn jpeg_packs_are_small_and_near() {
 }
 
 #[test]
-fn bad_pictures_are_listed_all_of_them() {
+fn bad_images_are_listed_all_of_them() {
     let setting = Setting::new();
     let ant = setting.source().join("ant");
     fs::write(ant.join("empty.jpg"), "").unwrap();
     fs::write(ant.join("a, \"quoted\".jpg"), "some text").unwrap();
     let whole = fs::read(ant.join("001.jpg")).unwrap();
     fs::write(setting.source().join("cow/half.jpg"), &whole[..whole.len() / 2]).unwrap();
-    // Hidden files are no pictures, good or bad.
+    // Hidden files are no images, good or bad.
     fs::write(ant.join(".DS_Store"), "x").unwrap();
 
     let error = pack(&PackOptions { max_bad: 2, ..setting.options("out") }, |_| ()).unwrap_err();
@@ -181,26 +181,26 @@ fn bad_pictures_are_listed_all_of_them() {
     assert_eq!(
         error.to_string(),
         format!(
-            "3 of 26 pictures cannot be used, 2 are allowed; all are listed in {}, the first is \
-             ant/a, \"quoted\".jpg: not a picture: a text file; repair them, or leave them out by allowing so \
+            "3 of 26 images cannot be used, 2 are allowed; all are listed in {}, the first is \
+             ant/a, \"quoted\".jpg: not an image: a text file; repair them, or leave them out by allowing so \
              many, and run the same command again: only shards with repaired images are packed again",
             csv.display()
         )
     );
     assert_eq!(
         fs::read_to_string(&csv).unwrap(),
-        "file,reason\r\n\"ant/a, \"\"quoted\"\".jpg\",not a picture: a text file\r\nant/empty.jpg,empty file\r\n\
+        "file,reason\r\n\"ant/a, \"\"quoted\"\".jpg\",not an image: a text file\r\nant/empty.jpg,empty file\r\n\
          cow/half.jpg,cut short: its data ends before its last pixel\r\n"
     );
     // Allowing more costs no second decoding.
     let report = pack(&PackOptions { max_bad: 3, ..setting.options("out") }, |_| ()).unwrap();
-    assert_eq!((report.pictures, report.resumed_shards, report.refused.len()), (23, 6, 3));
+    assert_eq!((report.images, report.resumed_shards, report.refused.len()), (23, 6, 3));
     assert_eq!(report.refused[1].name, "ant/empty.jpg");
     assert_eq!(setting.open("out").len(), 23);
 }
 
 #[test]
-fn a_shard_of_bad_pictures_only_is_empty() {
+fn a_shard_of_bad_images_only_is_empty() {
     let setting = Setting::new();
     for i in 0..12 {
         fs::write(setting.source().join(format!("ant/0-{i:02}.jpg")), "text").unwrap();
@@ -208,14 +208,14 @@ fn a_shard_of_bad_pictures_only_is_empty() {
     for (storage, out) in [(Storage::Raw, "raw"), (Storage::JPEG, "jpeg")] {
         let report = pack(&PackOptions { max_bad: 12, storage, ..setting.options(out) }, |_| ()).unwrap();
         let pack = setting.open(out);
-        assert_eq!((report.pictures, pack.len()), (23, 23));
+        assert_eq!((report.images, pack.len()), (23, 23));
         (0..23).for_each(|i| assert_eq!(pack.pixels(i).unwrap().len(), 3072));
         pack.verify().unwrap();
     }
 }
 
 #[test]
-fn nothing_but_bad_pictures_is_an_error() {
+fn nothing_but_bad_images_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     for class in ["a", "b"] {
         fs::create_dir_all(folder.path().join("source").join(class)).unwrap();
@@ -224,7 +224,7 @@ fn nothing_but_bad_pictures_is_an_error() {
     let options =
         PackOptions { max_bad: 9, ..PackOptions::new(folder.path().join("source"), folder.path().join("out")) };
     let error = pack(&options, |_| ()).unwrap_err().to_string();
-    assert!(error.ends_with("none of its 2 files is a picture"), "{error}");
+    assert!(error.ends_with("none of its 2 files is an image"), "{error}");
 }
 
 #[test]

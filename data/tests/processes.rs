@@ -47,7 +47,7 @@ fn the_task() {
             // Where no check can come between: the bytes are held already.
             println!("{}", pixels.iter().map(|&v| u64::from(v)).sum::<u64>());
         }
-        // Kills itself in the instant in which so many pictures are done.
+        // Kills itself in the instant in which so many images are done.
         "die" => {
             let at: usize = env::var(POINT).unwrap().parse().unwrap();
             let _ = pack(&options(&folder), |progress| {
@@ -139,7 +139,7 @@ fn a_killed_packer_goes_on_to_the_same_bytes() {
 }
 
 #[test]
-fn a_packer_killed_at_any_picture_goes_on_to_the_same_bytes() {
+fn a_packer_killed_at_any_image_goes_on_to_the_same_bytes() {
     let setting = Setting::new();
     setting.pack("unbroken");
     let unbroken = contents(&setting.path("unbroken"));

@@ -17,12 +17,12 @@ fn failure(setting: &Setting) -> String {
 }
 
 #[test]
-fn classes_must_have_pictures_and_be_several() {
+fn classes_must_have_images_and_be_several() {
     let setting = Setting::new();
     fs::create_dir(setting.source().join("dog")).unwrap();
     assert_eq!(
         failure(&setting),
-        format!("{}/dog: a class folder without pictures; add some, or remove the folder", setting.source().display())
+        format!("{}/dog: a class folder without images; add some, or remove the folder", setting.source().display())
     );
     let only = PackOptions { source: setting.path("only"), ..setting.options("out") };
     draw_source(&only.source.join("train"), &[("ant", 1), ("bee", 1)]);
@@ -36,7 +36,7 @@ fn classes_must_have_pictures_and_be_several() {
     );
     let flat = PackOptions { source: setting.source().join("ant"), ..setting.options("out") };
     let error = pack(&flat, |_| ()).unwrap_err().to_string();
-    assert!(error.ends_with("holds files but no folders; expected one folder of pictures for each class"), "{error}");
+    assert!(error.ends_with("holds files but no folders; expected one folder of images for each class"), "{error}");
     fs::create_dir(setting.path("empty")).unwrap();
     let error = pack(&PackOptions { source: setting.path("empty"), ..flat }, |_| ()).unwrap_err().to_string();
     assert!(error.contains("is empty; expected"), "{error}");
@@ -61,7 +61,7 @@ fn a_class_table_numbers_the_classes() {
     fs::remove_dir_all(setting.source().join("ant")).unwrap();
     fs::remove_dir_all(setting.source().join("bee")).unwrap();
     let one = pack(&PackOptions { classes: table(&["ant", "cow"]), ..setting.options("one") }, |_| ()).unwrap();
-    assert_eq!((one.pictures, one.classes), (8, 2));
+    assert_eq!((one.images, one.classes), (8, 2));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn links_are_followed_but_not_in_circles() {
     symlink(&elsewhere, setting.source().join("dog")).unwrap();
     symlink(elsewhere.join("deep/000.png"), setting.source().join("ant/linked.png")).unwrap();
     let report = setting.pack("out");
-    assert_eq!((report.pictures, report.classes), (26, 4));
+    assert_eq!((report.images, report.classes), (26, 4));
     let opened = setting.open("out");
     assert!((0..26).any(|i| opened.name(i) == "dog/deep/001.jpg"));
 

@@ -34,14 +34,14 @@ fn held_out(setting: &Setting, out: &str, fraction: f64, seed: u64) -> TrainAndV
 fn a_share_of_each_class_is_held_out() {
     let setting = Setting::new();
     let report = held_out(&setting, "both", 0.25, 1);
-    assert_eq!((report.train.pictures, report.val.pictures), (17, 6));
+    assert_eq!((report.train.images, report.val.images), (17, 6));
     let [train, val] = both(&setting, "both");
     assert_eq!((train.classes(), val.classes()), (val.classes(), train.classes()));
     // 9, 6 and 8 images.
     assert_eq!((train.class_counts(), val.class_counts()), (vec![7, 4, 6], vec![2, 2, 2]));
     assert!(names(&train).is_disjoint(&names(&val)));
     let whole = setting.pack("whole");
-    assert_eq!(names(&train).len() + names(&val).len(), whole.pictures);
+    assert_eq!(names(&train).len() + names(&val).len(), whole.images);
     let whole = setting.open("whole");
     let by_name: BTreeMap<String, usize> = (0..whole.len()).map(|i| (whole.name(i), i)).collect();
     for part in [&train, &val] {
@@ -67,7 +67,7 @@ fn a_share_of_each_class_is_held_out() {
     let error =
         pack_train_and_val(&options(&setting, "source", "both"), Some(HoldOut { fraction: 0.5, seed: 1 }), |_, _| ());
     assert!(
-        error.unwrap_err().to_string().contains("both/train.pack/pack.h5: holds pictures of another or changed source")
+        error.unwrap_err().to_string().contains("both/train.pack/pack.h5: holds images of another or changed source")
     );
     let error =
         pack_train_and_val(&options(&setting, "source", "x"), Some(HoldOut { fraction: 1.5, seed: 1 }), |_, _| ());
@@ -134,7 +134,7 @@ fn a_folder_of_train_and_val_is_two_packs() {
     write(&setting, "sets/README.txt", b"about");
     assert!(holds_train_and_val(&setting.path("sets")).unwrap());
     let report = pack_train_and_val(&options(&setting, "sets", "both"), None, |_, _| ()).unwrap();
-    assert_eq!((report.train.pictures, report.val.pictures), (7, 3));
+    assert_eq!((report.train.images, report.val.images), (7, 3));
     let shown = setting.path("sets").display().to_string();
     let notes = ["Train is packed as train.pack", "valid is packed as val.pack", "test is not packed"];
     assert_eq!(report.notes, notes.map(|note| format!("{shown}/{note}")));

@@ -242,10 +242,10 @@ fn hard_links_have_the_bytes_of_their_target_and_others_their_true_reason() {
     let report = pack(&PackOptions { size: 32, max_bad: 4, ..PackOptions::new(&source, &out) }, |_| ()).unwrap();
     let reasons: Vec<String> = report.refused.iter().map(|r| format!("{}: {}", r.name, r.reason)).collect();
     let expected = [
-        "dog/3.jpg: not a picture: a hard link to \"nowhere.jpg\", which is not in the archive",
-        "dog/4.jpg: not a picture: a symbolic link to \"../cat/0.jpg\" within the archive, which is not followed",
-        "dog/5.jpg: not a picture: a device or fifo within the archive",
-        "dog/6.jpg: not a picture: a member of the type 'Z', which is not known",
+        "dog/3.jpg: not an image: a hard link to \"nowhere.jpg\", which is not in the archive",
+        "dog/4.jpg: not an image: a symbolic link to \"../cat/0.jpg\" within the archive, which is not followed",
+        "dog/5.jpg: not an image: a device or fifo within the archive",
+        "dog/6.jpg: not an image: a member of the type 'Z', which is not known",
     ];
     assert_eq!(reasons, expected);
     let pack = Pack::open(&out).unwrap();

@@ -4,7 +4,7 @@ mod common;
 
 use std::io::Write;
 
-use alexnet_data::{BadPicture, DecodeOptions, Picture, decode_picture};
+use alexnet_data::{BadImage, DecodeOptions, Image, decode_image};
 use common::tiff::Tiff;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use proptest::prelude::*;
@@ -14,8 +14,8 @@ const JPEG: u64 = 7;
 const DEFLATE: u64 = 8;
 const PACK_BITS: u64 = 32773;
 
-fn decode(tiff: &Tiff) -> Result<Picture, BadPicture> {
-    decode_picture(tiff.bytes(), &DecodeOptions::default())
+fn decode(tiff: &Tiff) -> Result<Image, BadImage> {
+    decode_image(tiff.bytes(), &DecodeOptions::default())
 }
 
 #[track_caller]
@@ -146,7 +146,7 @@ fn ink_and_luminance() {
         153, 244, 201, 255,
     ];
     assert_eq!(pixels(&ycbcr(3, 3, [2, 2], 24)), quarter);
-    assert!(matches!(decode(&ycbcr(3, 3, [2, 2], 23)), Err(BadPicture::CutShort(_))));
+    assert!(matches!(decode(&ycbcr(3, 3, [2, 2], 23)), Err(BadImage::CutShort(_))));
 }
 
 #[test]
@@ -189,13 +189,13 @@ fn split_tables(jpeg: &[u8]) -> (Vec<u8>, Vec<u8>) {
 
 #[test]
 fn jpegs_in_strips_and_tiles() {
-    let image = common::picture(32, 48, 4);
+    let image = common::image(32, 48, 4);
     let options = DecodeOptions::default();
     for factors in [SamplingFactor::R_4_4_4, SamplingFactor::R_4_2_0] {
         let parts: Vec<Vec<u8>> =
             image.as_raw().chunks(32 * 16 * 3).map(|part| jpeg(part, 32, 16, ColorType::Rgb, factors)).collect();
         let expected: Vec<u8> =
-            parts.iter().flat_map(|part| decode_picture(part.clone(), &options).unwrap().into_pixels()).collect();
+            parts.iter().flat_map(|part| decode_image(part.clone(), &options).unwrap().into_pixels()).collect();
         let tiff = Tiff { compression: JPEG, chunks: parts, rows_per_strip: 16, ..Tiff::new(32, 48, 6, 8, 3, vec![]) };
         assert_eq!(pixels(&tiff), expected);
         let (tables, rests): (Vec<_>, Vec<_>) = tiff.chunks.iter().map(|part| split_tables(part)).unzip();
@@ -208,7 +208,7 @@ fn jpegs_in_strips_and_tiles() {
 
 #[test]
 fn the_colours_of_a_jpeg_are_those_that_tiff_says() {
-    let image = common::picture(16, 16, 4);
+    let image = common::image(16, 16, 4);
     // Stored as it is: the marker of JFIF, which says YCbCr, is not to be believed.
     let stored = jpeg(image.as_raw(), 16, 16, ColorType::Ycbcr, SamplingFactor::R_4_4_4);
     let tiff = Tiff { compression: JPEG, ..Tiff::new(16, 16, 2, 8, 3, stored) };
@@ -364,7 +364,7 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] = value;
         }
-        let found = decode_picture(bytes, &DecodeOptions { max_pixels: 1 << 20, ..DecodeOptions::default() });
-        prop_assert!(!matches!(found, Err(BadPicture::DecoderPanic(_))), "{found:?}");
+        let found = decode_image(bytes, &DecodeOptions { max_pixels: 1 << 20, ..DecodeOptions::default() });
+        prop_assert!(!matches!(found, Err(BadImage::DecoderPanic(_))), "{found:?}");
     }
 }

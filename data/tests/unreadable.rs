@@ -48,7 +48,7 @@ fn without_the_file_the_same_command_goes_on_too() {
     let file = setting.source().join("ant/007.jpg");
     pack_with(&setting.options("out"), || fs::remove_file(&file).unwrap()).unwrap_err();
     let report = setting.pack("out");
-    assert_eq!((report.resumed_shards, report.pictures), (1, 22));
+    assert_eq!((report.resumed_shards, report.images), (1, 22));
     setting.pack("fresh");
     assert!(contents(&setting.path("out")) == contents(&setting.path("fresh")));
 }
@@ -103,7 +103,7 @@ fn forge_unread(shard: &Path) {
     let file = hdf5::File::open_rw(shard).unwrap();
     let dataset = file.dataset("bad").unwrap();
     let bad = String::from_utf8(dataset.read_raw::<u8>().unwrap()).unwrap();
-    let forged = bad.replace("not a picture: a text file", "cannot be read: it is away");
+    let forged = bad.replace("not an image: a text file", "cannot be read: it is away");
     assert!(forged != bad && forged.len() == bad.len());
     dataset.write_raw(forged.as_bytes()).unwrap();
     drop(dataset);
@@ -122,7 +122,7 @@ fn what_earlier_versions_could_not_read_is_tried_again() {
     forge_unread(&setting.path("out/shard-00000.h5"));
     fs::write(&file, &image).unwrap();
     let report = setting.pack("out");
-    assert_eq!((report.resumed_shards, report.pictures), (4, 23));
+    assert_eq!((report.resumed_shards, report.images), (4, 23));
     setting.pack("fresh");
     assert!(contents(&setting.path("out")) == contents(&setting.path("fresh")));
 }

@@ -1,4 +1,4 @@
-//! How pictures are varied and shuffled: the same for floats, crops and pictures, and on any threads.
+//! How images are varied and shuffled: the same for floats, crops and images, and on any threads.
 
 mod common;
 
@@ -12,7 +12,7 @@ use alexnet_data::{
 };
 use common::Setting;
 use proptest::prelude::*;
-use tensor::ops::Pictures;
+use tensor::ops::RawImages;
 use tensor::{Cpu, Tensor};
 
 fn input(crop: usize) -> Input {
@@ -44,8 +44,8 @@ fn prepared(loader: &Loader, batch: &RawBatch) -> Vec<f32> {
     let cpu = Cpu::<f32>::new(2).unwrap();
     let preparation = loader.preparation();
     let mean = preparation.mean_image.as_ref().map(|mean| Tensor::from_array(&cpu, mean.view().into_dyn()).unwrap());
-    let pictures = Pictures::upload(&cpu, batch.size, &batch.pixels).unwrap();
-    pictures.prepare(&preparation.prepare, mean.as_ref(), &batch.views).unwrap().to_vec().unwrap()
+    let images = RawImages::upload(&cpu, batch.size, &batch.pixels).unwrap();
+    images.prepare(&preparation.prepare, mean.as_ref(), &batch.views).unwrap().to_vec().unwrap()
 }
 
 /// Fails unless the raw batches of an epoch, prepared, are its batches, bit for bit.
@@ -82,7 +82,7 @@ fn changes_of(bits: u8) -> Augment {
     }
 }
 
-/// A pack of raw pictures and one of JPEGs.
+/// A pack of raw images and one of JPEGs.
 fn both_packs() -> [Arc<Pack>; 2] {
     let setting = Setting::new();
     setting.pack("raw");
@@ -150,7 +150,7 @@ fn every_way_to_vary_and_shuffle_is_the_same_from_anywhere_on_any_threads() {
         };
         let whole = load(LoaderOptions { threads: 1, ..options.clone() }, 0);
         let again = load(LoaderOptions { threads, prefetch_bytes, ..options }, first.min(whole.len()));
-        prop_assert!(whole[first.min(whole.len())..] == again, "other pictures");
+        prop_assert!(whole[first.min(whole.len())..] == again, "other images");
         let seen: BTreeSet<u64> = whole.iter().flat_map(|batch| batch.0.clone()).collect();
         prop_assert_eq!(seen, (0..23).collect());
     });
@@ -181,7 +181,7 @@ fn crop_batches_are_the_batches_as_bytes() {
 }
 
 #[test]
-fn mixed_pictures_name_the_other_label_and_its_share() {
+fn mixed_images_name_the_other_label_and_its_share() {
     let pack = packed();
     let mix = Some(Mix { mixup: 1.0, cutmix: 0.0 });
     let options = LoaderOptions { augment: Some(Augment { mix, ..Augment::default() }), ..training(6, 2) };
@@ -202,7 +202,7 @@ fn mixed_pictures_name_the_other_label_and_its_share() {
         }
     }
     assert!(different > 10, "{different}");
-    // Alone in its batch, a picture is mixed with nothing.
+    // Alone in its batch, an image is mixed with nothing.
     let alone = LoaderOptions { augment: Some(Augment { mix, ..Augment::default() }), ..training(1, 2) };
     let loader = Loader::new(Arc::clone(&pack), input(32), alone).unwrap();
     assert!(loader.batches(0, 0).all(|batch| batch.unwrap().mixed[0].share == 0.0));

@@ -40,7 +40,7 @@ fn check(pack: &Pack) {
         assert!(worst <= if pack.storage() == Storage::Raw { 0 } else { 48 }, "record {index}: {worst}");
     }
     let statistics = pack.statistics();
-    assert_eq!((statistics.pictures, statistics.mean_rgb), (8, [115.0, 65.625, 112.0]));
+    assert_eq!((statistics.images, statistics.mean_rgb), (8, [115.0, 65.625, 112.0]));
     assert_eq!(
         statistics.mean_image.iter().take(6).copied().collect::<Vec<_>>(),
         [115.0, 35.0, 120.0, 115.0, 35.0, 136.0]
@@ -70,7 +70,7 @@ fn packs_of_version_1_are_gone_on_with() {
         let options =
             PackOptions { size: 8, storage, max_bad: 1, ..PackOptions::new(folder.path().join("source"), &out) };
         let complete = pack(&options, |_| ()).unwrap();
-        assert_eq!((complete.pictures, complete.resumed_shards), (8, 1));
+        assert_eq!((complete.images, complete.resumed_shards), (8, 1));
         assert_eq!(complete.refused[0].name, "red/bad.png");
         fs::remove_file(out.join("pack.h5")).unwrap();
         let again = pack(&options, |_| ()).unwrap();

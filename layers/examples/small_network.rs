@@ -1,10 +1,10 @@
-//! Defines, differentiates and trains a small network on generated pictures: a row or a column of light in noise.
+//! Defines, differentiates and trains a small network on generated images: a row or a column of light in noise.
 use alexnet_layers::{Result, Tape, Var};
 use tensor::ops::{Conv2d, Pool2d, PoolKind};
 use tensor::random::{Stream, purpose};
 use tensor::{Cpu, Ints, Tensor};
 
-fn pictures(n: usize, step: u64) -> (Vec<f32>, Vec<u32>) {
+fn images(n: usize, step: u64) -> (Vec<f32>, Vec<u32>) {
     let [noise, draws] = [0, 1].map(|purpose| Stream::new(1, purpose::USER + purpose, step));
     let lines: Vec<u32> = (0..n as u64).map(|i| draws.below(i, 16)).collect(); // rows are 0 to 7, columns 8 to 15
     let lit = |i: usize| [i / 8 % 8, i % 8 + 8].contains(&(lines[i / 64] as usize));
@@ -19,7 +19,7 @@ pub fn main() -> Result<()> {
     let mut weights = [init(0, &[8, 3, 3, 1])?, init(1, &[8])?, init(2, &[2, 8 * 3 * 3])?, init(3, &[2])?];
     let mut losses = Vec::new();
     for step in 0..200 {
-        let (pixels, labels) = pictures(32, step);
+        let (pixels, labels) = images(32, step);
         let mut tape = Tape::new();
         let p = weights.clone().map(|w| tape.parameter(w));
         let x = Var::constant(Tensor::from_slice(&cpu, &[32, 8, 8, 1], &pixels)?);

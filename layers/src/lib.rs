@@ -6,7 +6,7 @@
 //! - [`summary`] prints a model's layers.
 //! - `weights`, behind the default feature of that name, reads and writes parameters as HDF5 and safetensors.
 //!
-//! Pictures are laid out NHWC, weights as in [`tensor`]. The crate is for any [`tensor::Backend`].
+//! Images are laid out NHWC, weights as in [`tensor`]. The crate is for any [`tensor::Backend`].
 //!
 //! ```
 //! use alexnet_layers::Tape;

@@ -28,7 +28,7 @@ struct Node {
 }
 
 impl<B: Backend> Var<B> {
-    /// A value without a gradient: pictures, targets, frozen weights. It can be used on any tape.
+    /// A value without a gradient: images, targets, frozen weights. It can be used on any tape.
     pub fn constant(value: Tensor<B>) -> Self {
         Self { value, node: None }
     }
@@ -191,7 +191,7 @@ impl<B: Backend> Tape<B> {
     /// The gradients of `loss`, a single value, for all parameters that it depends on.
     ///
     /// The tape is consumed and its saved values are freed on the way. Gradients that lead to no parameter (such as
-    /// that of the pictures) are not computed.
+    /// that of the images) are not computed.
     ///
     /// # Errors
     /// [`Error::Tape`] for a loss of more than one value, one from another tape, or one that depends on no parameter;

@@ -7,7 +7,7 @@ use tensor::{Backend, Cpu, Element, Ints, Tensor};
 
 const BATCH: usize = 3;
 
-/// The preset with a 16th of the channels, on pictures as small as its five stages allow.
+/// The preset with a 16th of the channels, on images as small as its five stages allow.
 fn small() -> Model {
     let mut text = Model::preset("paper").unwrap().to_toml();
     for (paper, small) in [

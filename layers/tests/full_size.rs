@@ -1,5 +1,5 @@
 //! Whole networks at full size against torchvision, PyTorch and Keras: the logits of `golden/full_size.safetensors`, made
-//! by `golden/full_size.py`. Weights and pictures are drawn here as they are there, and are the same to the bit.
+//! by `golden/full_size.py`. Weights and images are drawn here as they are there, and are the same to the bit.
 
 mod goldens;
 
@@ -42,7 +42,7 @@ fn network(device: &Cpu<f32>, preset: &str) -> Network<Cpu<f32>> {
     network
 }
 
-/// Logits of two pictures, `side` pixels high and wide, of values within +-`range`.
+/// Logits of two images, `side` pixels high and wide, of values within +-`range`.
 fn check(preset: &str, side: usize, range: f64, limit: f64) {
     let device = Cpu::new(2).unwrap();
     let network = network(&device, preset);

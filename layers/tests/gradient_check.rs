@@ -142,12 +142,12 @@ fn gradients_of_a_small_network_from_the_loss_to_the_first_weights() {
         ("fc2.weight", normal(&[5, 8], 0.3, 8)),
         ("fc2.bias", normal(&[5], 0.3, 9)),
     ];
-    let pictures = normal(&[3, 12, 12, 3], 1.0, 10);
+    let images = normal(&[3, 12, 12, 3], 1.0, 10);
     let lrn = Lrn { alpha: 0.1, ..Lrn::paper() };
     let dropout = Dropout { p: 0.3, scale: DropoutScale::InTraining };
     let network = |tape: &mut Tape<Device>, p: &[Var<Device>]| {
         let device = p[0].value().device();
-        let x = Var::constant(Tensor::from_array(device, &pictures)?);
+        let x = Var::constant(Tensor::from_array(device, &images)?);
         let x = tape.conv2d(&x, &p[0], Some(&p[1]), &conv1)?;
         let x = tape.lrn(&x, &lrn)?;
         let x = tape.conv2d(&x, &p[2], None, &conv2)?;

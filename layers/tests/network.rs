@@ -32,7 +32,7 @@ fn small() -> Model {
     )
 }
 
-fn pictures(n: usize, seed: u64) -> Tensor<Device> {
+fn images(n: usize, seed: u64) -> Tensor<Device> {
     Tensor::normal(&device(), &[n, 8, 8, 3], 0.0, 1.0, Stream::new(seed, purpose::USER, 0)).unwrap()
 }
 
@@ -78,7 +78,7 @@ fn a_pass_is_its_layers_in_order() {
     use tensor::ops::{Activation::Relu, Conv2d, Dropout, DropoutScale, Lrn, Padding, Pool2d, PoolKind};
     let network = Network::new(&device(), &small(), 1).unwrap();
     let p = |name: &str| parameter(&network, name);
-    let x = pictures(2, 3);
+    let x = images(2, 3);
     let conv = Conv2d { padding: Padding::all(1), ..Conv2d::default() };
     let conv = x.conv2d(&conv, &p("conv.weight"), Some(&p("conv.bias"))).unwrap();
     let relu = conv.activation(Relu).unwrap();
@@ -117,7 +117,7 @@ fn frozen_parameters_get_no_gradient() {
     );
     let network = Network::new(&device(), &model, 0).unwrap();
     let mut tape = Tape::new();
-    let pass = network.forward(&mut tape, pictures(2, 0), Mode::Train { seed: 0, step: 0 }).unwrap();
+    let pass = network.forward(&mut tape, images(2, 0), Mode::Train { seed: 0, step: 0 }).unwrap();
     let wanted: Vec<bool> = pass.parameters.iter().map(Option::is_some).collect();
     assert_eq!(wanted, [false, false, true, true]);
 }
@@ -134,7 +134,7 @@ fn batch_norm_keeps_running_statistics() {
     let names: Vec<&str> = network.parameters().iter().map(|p| p.spec.name.as_str()).collect();
     let expected = ["conv.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var", "fc.weight", "fc.bias"];
     assert_eq!(names, expected);
-    let x = pictures(3, 2);
+    let x = images(3, 2);
     let conv = network.activations(x.clone(), "conv").unwrap();
     let batch = conv.batch_statistics().unwrap();
     let pass = network.forward(&mut Tape::new(), x.clone(), Mode::Train { seed: 0, step: 0 }).unwrap();
@@ -143,7 +143,7 @@ fn batch_norm_keeps_running_statistics() {
 
     let values = |t: &Tensor<Device>| t.to_vec().unwrap();
     let [(3, mean), (4, variance)] = &pass.statistics[..] else { panic!("{:?}", pass.statistics) };
-    // 3 pictures of 6 x 6: the sample's variance divides by 107 and not 108.
+    // 3 images of 6 x 6: the sample's variance divides by 107 and not 108.
     for c in 0..2 {
         assert!((values(mean)[c] - 0.25 * values(&batch.mean)[c]).abs() < 1e-12);
         let expected = 0.75 + 0.25 * values(&batch.variance)[c] * 108.0 / 107.0;
@@ -198,17 +198,17 @@ fn parameters_from_outside_are_checked_all_at_once() {
 }
 
 #[test]
-fn wrong_pictures_and_layers_are_named() {
+fn wrong_images_and_layers_are_named() {
     let network = Network::new(&device(), &small(), 1).unwrap();
     for shape in [vec![2, 8, 8, 1], vec![2, 3, 8, 8], vec![0, 8, 8, 3], vec![192]] {
         let error = network.predict(Tensor::zeros(&device(), &shape).unwrap()).unwrap_err().to_string();
         assert!(error.contains("[n, 8, 8, 3]") && error.contains(&format!("{shape:?}")), "{error}");
     }
-    let error = network.activations(pictures(1, 0), "polo").unwrap_err().to_string();
+    let error = network.activations(images(1, 0), "polo").unwrap_err().to_string();
     assert!(error.contains("did you mean \"pool\""), "{error}");
 }
 
-/// Every preset for small pictures runs and gives logits for its classes.
+/// Every preset for small images runs and gives logits for its classes.
 #[test]
 fn small_presets_run_forward_and_backward() {
     for name in ["cifar-relu", "cifar-tanh", "cifar-18pct", "cifar-11pct", "linear"] {
@@ -250,7 +250,7 @@ fn kernels_are_marked_with_their_layers() {
     };
     assert_eq!(places("conv2d"), ["conv"]);
     assert_eq!(places("conv2d dw"), ["conv"]);
-    assert!(places("conv2d dx").is_empty(), "nobody wants the gradient of the pictures");
+    assert!(places("conv2d dx").is_empty(), "nobody wants the gradient of the images");
     assert_eq!(places("linear"), ["fc1", "fc2"]);
     assert_eq!(places("linear dw"), ["fc2", "fc1"]);
     assert_eq!(places("dropout"), ["drop", "drop"]);

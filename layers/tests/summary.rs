@@ -104,7 +104,7 @@ fn the_table_has_rows_and_totals() {
     assert_eq!(words("fc6 "), "fc6 linear 4096 37,752,832 37.7 M 2.0 MiB");
     assert_eq!(words("pool5 "), "pool5 max-pool 6 x 6 x 256 4.5 MiB");
     assert_eq!(words("parameters"), "parameters 60,965,224");
-    assert_eq!(words("multiply-accumulates"), "multiply-accumulates a picture 724.4 M");
+    assert_eq!(words("multiply-accumulates"), "multiply-accumulates an image 724.4 M");
     assert_eq!(words("memory of the parameters"), "memory of the parameters (f32) 232.6 MiB");
 }
 

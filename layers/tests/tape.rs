@@ -92,9 +92,9 @@ fn gradients_of_constants_are_never_computed() {
         }
     }
     let mut tape = Tape::new();
-    let (w, picture) = (tape.parameter(tensor(&[1.0])), Var::constant(tensor(&[5.0])));
-    let y = w.value().add(picture.value()).unwrap();
-    let y = tape.record("only first", &[&w, &picture], y, || OnlyFirst).unwrap();
+    let (w, image) = (tape.parameter(tensor(&[1.0])), Var::constant(tensor(&[5.0])));
+    let y = w.value().add(image.value()).unwrap();
+    let y = tape.record("only first", &[&w, &image], y, || OnlyFirst).unwrap();
     assert_eq!(gradient(tape, &y, &w), [1.0]);
 }
 

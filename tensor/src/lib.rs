@@ -2,7 +2,7 @@
 //!
 //! A [`Tensor`] lives on a [`Backend`]: [`Cpu<f32>`](Cpu) for work, `Cpu<f64>` where gradients are checked. Every
 //! operation is a file in [`ops`]: its settings, its shape rule, what a backend must supply for it, and the
-//! methods of `Tensor` that use it. Pictures are laid out NHWC; convolution weights are
+//! methods of `Tensor` that use it. Images are laid out NHWC; convolution weights are
 //! `[out, kernel height, kernel width, in / groups]`; matrices of weights are `[out, in]`.
 //!
 //! Nothing here knows about layers, gradients graphs or files: an operation's backward is a function like its forward.

@@ -149,7 +149,7 @@ fn wide_and_long_inputs_equal_plain_loops() {
     }
 }
 
-/// At test, statistics from elsewhere are used as they are; pictures are rows of channels.
+/// At test, statistics from elsewhere are used as they are; images are rows of channels.
 #[test]
 fn given_statistics_are_used() {
     let channels = |v: [f64; 2]| tensor64(&[2], &v);

@@ -160,7 +160,7 @@ fn bits_do_not_depend_on_the_number_of_threads() {
 }
 
 #[test]
-fn no_pictures_give_no_output_and_no_gradient() {
+fn no_images_give_no_output_and_no_gradient() {
     let case = Case { x: [0, 5, 5, 4], w: [6, 3, 3, 2], spec: Conv2d { groups: 2, ..Conv2d::default() } };
     let [y, dx, dw] = run(cpu64(), &case, &Values::new(&case, 1));
     assert!(y.is_empty() && dx.is_empty());

@@ -87,7 +87,7 @@ proptest! {
     }
 }
 
-/// Batches that are not a multiple of the pictures worked on together.
+/// Batches that are not a multiple of the images worked on together.
 #[test]
 fn larger_batches_match_plain_loops() {
     let spec = Conv2d { padding: alexnet_tensor::ops::Padding::all(1), groups: 2, ..Conv2d::default() };
@@ -106,7 +106,7 @@ fn bits_do_not_depend_on_the_number_of_threads() {
 }
 
 #[test]
-fn no_pictures_give_no_output_and_no_gradient() {
+fn no_images_give_no_output_and_no_gradient() {
     let case = Case { x: [0, 4, 4, 2], w: [3, 3, 3, 2], spec: Conv2d::default() };
     let [y, dx, dw] = run(cpu64(), &case, &draw(&case, 1));
     assert!(y.is_empty() && dx.is_empty());

@@ -21,7 +21,7 @@ fn small() -> impl Strategy<Value = [usize; 4]> {
     [1usize..3, 1usize..5, 1usize..5, 1usize..7]
 }
 
-/// The places that position `at` (y, x, channel) is divided by, as flat indices in one picture.
+/// The places that position `at` (y, x, channel) is divided by, as flat indices in one image.
 fn window(spec: &Lrn, [_, h, w, c]: [usize; 4], at: [usize; 3]) -> Vec<usize> {
     let holds = |i: usize, j: usize| {
         let (i, j) = (i as i64, j as i64);

@@ -82,7 +82,7 @@ fn bits_do_not_depend_on_the_number_of_threads() {
         let (dx, sums) = dy.lrn_max_pool_dx_through_relu(&lrn, &pool, &x, &kept).unwrap();
         [y, dx, sums].map(|t| t.to_vec().unwrap()).into()
     }
-    // Pictures that are parts, and a single one that is several.
+    // Images that are parts, and a single one that is several.
     for shape in [[17, 9, 11, 32], [1, 61, 30, 64]] {
         assert_same_bits(|cpu| run(cpu, shape), |cpu| run(cpu, shape));
     }

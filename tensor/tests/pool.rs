@@ -181,7 +181,7 @@ fn padding_counts_only_where_asked() {
 }
 
 #[test]
-fn positions_of_another_picture_are_refused() {
+fn positions_of_another_image_are_refused() {
     let spec = Pool2d::new(PoolKind::Max, 2, 2);
     let positions = Ints::from_slice(cpu64(), &[1000]).unwrap();
     let error = tensor64(&[1, 1, 1, 1], &[1.0]).pool_dx(&spec, &[1, 2, 2, 1], Some(&positions)).unwrap_err();
@@ -190,7 +190,7 @@ fn positions_of_another_picture_are_refused() {
 }
 
 #[test]
-fn no_pictures_give_no_outputs() {
+fn no_images_give_no_outputs() {
     for kind in [PoolKind::Max, PoolKind::Average] {
         let (y, _) = tensor64(&[0, 4, 4, 3], &[]).pool(&Pool2d::new(kind, 2, 2)).unwrap();
         assert_eq!(y.shape(), [0, 2, 2, 3]);

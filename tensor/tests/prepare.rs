@@ -1,8 +1,8 @@
-//! Crops of stored pictures against plain loops.
+//! Crops of stored images against plain loops.
 
 mod support;
 
-use alexnet_tensor::ops::{Pictures, Prepare, View};
+use alexnet_tensor::ops::{Prepare, RawImages, View};
 use alexnet_tensor::random::{Stream, purpose};
 use alexnet_tensor::{Cpu, Device, Element, Error, Tensor};
 use proptest::prelude::*;
@@ -30,7 +30,7 @@ prop_compose! {
                                          [-9f32..9.0, -9f32..9.0, -9f32..9.0], 0.5f32..1.0), 0..5),
          spec in Just(Prepare { crop, bgr, factor, mean }), count in Just(count), size in Just(crop + margin),
          mean_image in Just(mean_image), seed in Just(seed)) -> Case {
-        let view = |(picture, top, left, mirror, shift, damping)| View { picture, top, left, mirror, shift, damping };
+        let view = |(image, top, left, mirror, shift, damping)| View { image, top, left, mirror, shift, damping };
         Case { count, size, spec, views: views.into_iter().map(view).collect(), mean_image, seed }
     }
 }
@@ -44,7 +44,7 @@ fn expected(case: &Case, pixels: &[u8], mean: &[f64]) -> Vec<f64> {
             let colour = if case.spec.bgr { 2 - channel } else { channel };
             let column = if view.mirror { crop - 1 - column } else { column };
             let place = ((view.top as usize + row) * size + view.left as usize + column) * 3 + colour;
-            let pixel = f64::from(pixels[view.picture as usize * size * size * 3 + place]);
+            let pixel = f64::from(pixels[view.image as usize * size * size * 3 + place]);
             let shifted = (pixel + f64::from(view.shift[colour])) * f64::from(case.spec.factor[colour]);
             let mean = f64::from(case.spec.mean[colour]) + if case.mean_image { mean[place] } else { 0.0 };
             values.push((shifted - mean) * f64::from(view.damping));
@@ -54,9 +54,9 @@ fn expected(case: &Case, pixels: &[u8], mean: &[f64]) -> Vec<f64> {
 }
 
 fn prepared<E: Element>(cpu: &Cpu<E>, case: &Case, pixels: &[u8], mean: &[f64]) -> Vec<f64> {
-    let pictures = Pictures::upload(cpu, case.size, pixels).expect("whole pictures");
+    let raw = RawImages::upload(cpu, case.size, pixels).expect("whole images");
     let mean = case.mean_image.then(|| tensor_on(cpu, &[case.size, case.size, 3], mean));
-    let images = pictures.prepare(&case.spec, mean.as_ref(), &case.views).expect("views within the pictures");
+    let images = raw.prepare(&case.spec, mean.as_ref(), &case.views).expect("views within the images");
     assert_eq!(images.shape(), [case.views.len(), case.spec.crop, case.spec.crop, 3]);
     host(&images)
 }
@@ -102,17 +102,17 @@ fn what_does_not_fit_is_an_error() {
     };
     let cpu = cpu32();
     for (size, len) in [(4, 47), (0, 0), (usize::MAX, 3)] {
-        assert!(Pictures::upload(cpu, size, &vec![0; len]).is_err(), "{len} bytes as pictures of {size}");
+        assert!(RawImages::upload(cpu, size, &vec![0; len]).is_err(), "{len} bytes as images of {size}");
     }
-    let pictures = Pictures::upload(cpu, 4, &[0; 96]).unwrap();
-    assert_eq!((pictures.len(), pictures.size(), pictures.is_empty()), (2, 4, false));
+    let images = RawImages::upload(cpu, 4, &[0; 96]).unwrap();
+    assert_eq!((images.len(), images.size(), images.is_empty()), (2, 4, false));
     let spec = |crop| Prepare { crop, bgr: false, factor: [1.0; 3], mean: [0.0; 3] };
     for crop in [0, 5] {
-        says(pictures.prepare(&spec(crop), None, &[]), "the crop must be 1 to 4");
+        says(images.prepare(&spec(crop), None, &[]), "the crop must be 1 to 4");
     }
     for view in [View::crop(2, 0, 0, false), View::crop(0, 2, 0, false), View::crop(0, 0, u32::MAX, false)] {
-        says(pictures.prepare(&spec(3), None, &[View::crop(1, 1, 1, true), view]), "within 2 pictures of 4 x 4");
+        says(images.prepare(&spec(3), None, &[View::crop(1, 1, 1, true), view]), "within 2 images of 4 x 4");
     }
     let mean = Tensor::zeros(cpu, &[4, 3, 3]).unwrap();
-    says(pictures.prepare(&spec(3), Some(&mean), &[]), "a mean image of 4 x 4 x 3");
+    says(images.prepare(&spec(3), Some(&mean), &[]), "a mean image of 4 x 4 x 3");
 }

@@ -57,7 +57,7 @@ fn each_kind_of_product_has_its_name() {
 fn what_is_done_is_told_beside_what_is_defined() {
     for (algorithms, n, per_output) in [
         (Algorithms::Fast, 64, 49.0 / 25.0),
-        // Along rows, of a single picture: 7 a tile for 5 outputs, of each of 3 rows.
+        // Along rows, of a single image: 7 a tile for 5 outputs, of each of 3 rows.
         (Algorithms::Fast, 1, 21.0 / 5.0),
         (Algorithms::Exact, 64, 9.0),
     ] {

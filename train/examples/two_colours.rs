@@ -1,4 +1,4 @@
-//! A run from nothing: draws pictures of two kinds, packs them, trains a small network on them and tests it.
+//! A run from nothing: draws images of two kinds, packs them, trains a small network on them and tests it.
 //!
 //! `cargo run --release -p alexnet-train --example two_colours`
 
@@ -71,22 +71,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Reddish and bluish pictures, told apart by nothing else.
+/// Reddish and bluish images, told apart by nothing else.
 fn draw_and_pack(folder: &Path) -> Result<Pack, Box<dyn Error>> {
     for (class, strong) in [("red", 0), ("blue", 2)] {
-        let class_folder = folder.join("pictures").join(class);
+        let class_folder = folder.join("images").join(class);
         std::fs::create_dir_all(&class_folder)?;
         for i in 0..24u32 {
-            let picture = image::RgbImage::from_fn(20, 16, |x, y| {
+            let image = image::RgbImage::from_fn(20, 16, |x, y| {
                 let grey = 40 + (x * (i + 3) + y * 7) % 120;
                 let mut pixel = [grey as u8; 3];
                 pixel[strong] += 60;
                 image::Rgb(pixel)
             });
-            picture.save(class_folder.join(format!("{i}.png")))?;
+            image.save(class_folder.join(format!("{i}.png")))?;
         }
     }
-    let options = PackOptions { size: 16, ..PackOptions::new(folder.join("pictures"), folder.join("pack")) };
+    let options = PackOptions { size: 16, ..PackOptions::new(folder.join("images"), folder.join("pack")) };
     data::pack(&options, |_| {})?;
     Ok(Pack::open(folder.join("pack"))?)
 }

@@ -40,11 +40,11 @@ pub struct Position {
     pub batch: usize,
     /// Steps done at the last validation.
     pub validated_step: u64,
-    /// Sum of the epoch's losses, each times its pictures.
+    /// Sum of the epoch's losses, each times its images.
     pub loss_sum: f64,
-    /// Pictures of the epoch whose label was not the first guess.
+    /// Images of the epoch whose label was not the first guess.
     pub wrong: u64,
-    /// Pictures of the epoch.
+    /// Images of the epoch.
     pub images: u64,
 }
 

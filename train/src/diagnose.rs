@@ -8,7 +8,7 @@ use crate::Result;
 /// The first place, in order of the network, that holds a value which is not finite.
 pub(crate) fn first_not_finite<B: Backend>(network: &Network<B>, images: Tensor<B>) -> Result<String> {
     if !images.all_finite()? {
-        return Ok("the pictures".into());
+        return Ok("the images".into());
     }
     if let Some(name) = parameter_not_finite(network)? {
         return Ok(format!("parameter {name}"));

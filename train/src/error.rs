@@ -73,7 +73,7 @@ pub enum Error {
     /// A network or its weights.
     #[error(transparent)]
     Layers(#[from] layers::Error),
-    /// A pack or a picture.
+    /// A pack or an image.
     #[error(transparent)]
     Data(#[from] data::Error),
     /// An optimizer's settings.

@@ -11,12 +11,12 @@ use tensor::{Backend, Tensor};
 use crate::feed::{Feed, Preparer};
 use crate::{Error, Result, Stop};
 
-/// What a test showed. Errors are fractions of the pictures.
+/// What a test showed. Errors are fractions of the images.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// Pictures tested.
+    /// Images tested.
     pub images: usize,
-    /// Crops a picture: 1 (centre) or 10 (corners, centre, and their mirrors; softmax averaged).
+    /// Crops an image: 1 (centre) or 10 (corners, centre, and their mirrors; softmax averaged).
     pub crops: usize,
     /// Mean of -log(probability of the label), in nats.
     pub loss: f64,
@@ -29,17 +29,17 @@ pub struct Evaluation {
 /// How to test.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What the network expects of its pictures.
+    /// What the network expects of its images.
     pub input: data::Input,
     /// One crop or ten.
     pub views: Views,
-    /// Pictures at a time.
+    /// Images at a time.
     pub batch: usize,
     /// Threads for loading.
     pub threads: usize,
 }
 
-/// Tests a network on all pictures of a pack. `progress` is told how many are done.
+/// Tests a network on all images of a pack. `progress` is told how many are done.
 ///
 /// # Errors
 /// [`Error::Setting`] if the pack has more classes than the network; [`Error::Stopped`] when asked to end.
@@ -61,7 +61,7 @@ pub fn evaluate<B: Backend<Elem = f32>>(
     for batch in Feed::new(network.device(), &loader, 0, 0) {
         stop.check()?;
         let batch = batch?;
-        let images = preparer.images(&batch.pictures, &batch.views)?;
+        let images = preparer.images(&batch.images, &batch.views)?;
         let probabilities = probabilities(network, images, options.views)?;
         for (row, &label) in probabilities.rows().into_iter().zip(&batch.labels) {
             sums.add(row.as_slice().unwrap_or(&[]), label as usize);
@@ -71,7 +71,7 @@ pub fn evaluate<B: Backend<Elem = f32>>(
     Ok(sums.finish(options.views.count()))
 }
 
-/// The class probabilities of each picture, `[n, classes]`: the softmax, averaged over the views of a picture, which
+/// The class probabilities of each image, `[n, classes]`: the softmax, averaged over the views of an image, which
 /// are consecutive rows of `images`.
 pub fn probabilities<B: Backend<Elem = f32>>(
     network: &Network<B>,

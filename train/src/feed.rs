@@ -1,4 +1,4 @@
-//! Pictures on their way to a device: a thread takes them from the loader and uploads them while the step before runs;
+//! Images on their way to a device: a thread takes them from the loader and uploads them while the step before runs;
 //! the device crops, mirrors, colours and normalises them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use data::{Loader, Mixed, Preparation, RawBatch};
-use tensor::ops::{Pictures, Prepare, View};
+use tensor::ops::{Prepare, RawImages, View};
 use tensor::{Backend, Tensor};
 
 use crate::{Error, Result};
@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// Batches that wait on the device. One more is on its way there.
 const AHEAD: usize = 1;
 
-/// What turns stored pictures into a network's input, on a device.
+/// What turns stored images into a network's input, on a device.
 #[derive(Clone, Debug)]
 pub struct Preparer<B: Backend> {
     prepare: Prepare,
@@ -30,23 +30,23 @@ impl<B: Backend<Elem = f32>> Preparer<B> {
     }
 
     /// The network's input, `[views, crop, crop, 3]`.
-    pub fn images(&self, pictures: &Pictures<B>, views: &[View]) -> Result<Tensor<B>> {
-        Ok(pictures.prepare(&self.prepare, self.mean_image.as_ref(), views)?)
+    pub fn images(&self, raw: &RawImages<B>, views: &[View]) -> Result<Tensor<B>> {
+        Ok(raw.prepare(&self.prepare, self.mean_image.as_ref(), views)?)
     }
 }
 
 /// A batch on a device.
 #[derive(Debug)]
 pub struct Fed<B: Backend> {
-    /// The pictures as they are stored.
-    pub pictures: Pictures<B>,
+    /// The images as they are stored.
+    pub images: RawImages<B>,
     /// What is to be cut from them.
     pub views: Vec<View>,
-    /// The label of each picture.
+    /// The label of each image.
     pub labels: Vec<u32>,
-    /// Where each picture stands in the pack.
+    /// Where each image stands in the pack.
     pub indices: Vec<u64>,
-    /// The other picture in each; empty where none is mixed.
+    /// The other image in each; empty where none is mixed.
     pub mixed: Vec<Mixed>,
 }
 
@@ -76,10 +76,10 @@ impl<B: Backend<Elem = f32>> Feed<B> {
 }
 
 fn upload<B: Backend>(device: &B, mut batch: RawBatch) -> Result<Fed<B>> {
-    let pictures = Pictures::upload(device, batch.size, &batch.pixels)?;
+    let images = RawImages::upload(device, batch.size, &batch.pixels)?;
     let (views, labels) = (std::mem::take(&mut batch.views), std::mem::take(&mut batch.labels));
     let (indices, mixed) = (std::mem::take(&mut batch.indices), std::mem::take(&mut batch.mixed));
-    Ok(Fed { pictures, views, labels, indices, mixed })
+    Ok(Fed { images, views, labels, indices, mixed })
 }
 
 /// Whether there is to be another. A panic is handed over as an error.

@@ -27,11 +27,11 @@ impl PackMeans {
 /// What the loader does to pixels of stored squares of `size`: `(pixel * scale - mean) / deviation`.
 ///
 /// # Errors
-/// [`Error::Setting`] if the crop does not fit the pictures, or a mean that the network needs is not at hand.
+/// [`Error::Setting`] if the crop does not fit the images, or a mean that the network needs is not at hand.
 pub fn pixels(input: &Input, means: &PackMeans, size: usize) -> Result<data::Input> {
     if input.crop == 0 || input.crop > size {
         let what = format!(
-            "the network takes crops of {}, the pictures are {size} x {size}; pack with a larger --size",
+            "the network takes crops of {}, the images are {size} x {size}; pack with a larger --size",
             input.crop
         );
         return Err(Error::setting("input.crop", what));
@@ -51,7 +51,7 @@ pub fn pixels(input: &Input, means: &PackMeans, size: usize) -> Result<data::Inp
             let image = means.image.as_ref().ok_or_else(|| missing("mean image"))?;
             if image.dim() != (size, size, 3) {
                 let what = format!(
-                    "the mean image is {:?}, the pictures are {size} x {size}; pack with --size {}",
+                    "the mean image is {:?}, the images are {size} x {size}; pack with --size {}",
                     image.dim(),
                     image.dim().0
                 );
@@ -69,7 +69,7 @@ pub fn pixels(input: &Input, means: &PackMeans, size: usize) -> Result<data::Inp
     })
 }
 
-/// How training pictures are varied.
+/// How training images are varied.
 ///
 /// # Errors
 /// [`Error::Setting`] for components of colour that were not read yet.
@@ -105,7 +105,7 @@ pub fn augment(config: &DataConfig) -> Result<Option<Augment>> {
     }))
 }
 
-/// Gives a network the pack's classes and picture size.
+/// Gives a network the pack's classes and image size.
 ///
 /// # Errors
 /// [`Error::Layers`] if the network cannot have that many classes.

@@ -1,4 +1,4 @@
-//! Training, from a pack of pictures to a tested network, without losing work.
+//! Training, from a pack of images to a tested network, without losing work.
 //!
 //! A [`Run`](run::Run) is a folder: its configuration (`run.toml`), its network (`model.toml`), a log of one line a
 //! step (`log.jsonl`), one of validations (`validation.jsonl`) and checkpoints. [`step`](step::step) is section 5 of
@@ -18,7 +18,7 @@ pub mod load;
 pub mod log;
 pub mod memory;
 mod metrics;
-pub mod pictures;
+pub mod plots;
 pub mod predict;
 pub mod run;
 pub mod step;

@@ -81,7 +81,7 @@ impl Loaded {
         Ok(Network::with_parameters(device, model, &self.path.display().to_string(), &self.weights.tensors)?)
     }
 
-    /// Fails, before the weights are brought there, unless `device` has the memory to test so many pictures.
+    /// Fails, before the weights are brought there, unless `device` has the memory to test so many images.
     ///
     /// # Errors
     /// [`Error::Setting`] with what is needed and free, and the largest batch that fits; [`Error::File`] as
@@ -89,11 +89,11 @@ impl Loaded {
     pub fn check_memory<B: Backend<Elem = f32>>(
         &self,
         device: &B,
-        pictures: usize,
+        images: usize,
         views: Views,
         batch: usize,
     ) -> Result<()> {
-        let work = Work { model: self.model()?, training: None, evaluation: Some((pictures, views)) };
+        let work = Work { model: self.model()?, training: None, evaluation: Some((images, views)) };
         memory::check(device, &work, batch)
     }
 

@@ -22,7 +22,7 @@ pub struct StepLine {
     pub top1_error: f64,
     /// The learning rate.
     pub rate: f64,
-    /// Pictures a second of this step, loading included.
+    /// Images a second of this step, loading included.
     pub images_per_s: f64,
 }
 

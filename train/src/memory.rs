@@ -26,9 +26,9 @@ const FED: usize = 3;
 pub struct Work<'a> {
     /// The network.
     pub model: &'a Model,
-    /// Pictures to train on, with the settings of the run; none to evaluate only.
+    /// Images to train on, with the settings of the run; none to evaluate only.
     pub training: Option<(usize, &'a Config)>,
-    /// Pictures to evaluate on, if any, and their views.
+    /// Images to evaluate on, if any, and their views.
     pub evaluation: Option<(usize, Views)>,
 }
 
@@ -60,7 +60,7 @@ pub fn check_with<B: Backend<Elem = f32>>(
         Need::Bytes(bytes) => format!("needs {} of memory", human(bytes)),
         Need::Refused(bytes) => format!("needs {} in one piece, more than the device gives", human(bytes)),
     };
-    // More pictures never need less but for roundings: what is found fits, and nearly none larger does.
+    // More images never need less but for roundings: what is found fits, and nearly none larger does.
     let (mut fits, mut too_many) = (0, batch);
     while too_many - fits > 1 {
         let middle = fits + (too_many - fits) / 2;
@@ -79,7 +79,7 @@ pub fn check_with<B: Backend<Elem = f32>>(
 }
 
 /// Bytes that training takes of a device at its peak, settings those of `config`: weights, gradients and the optimizer's
-/// values, what backward needs of the layers' outputs, the kernels' own room, and the pictures.
+/// values, what backward needs of the layers' outputs, the kernels' own room, and the images.
 ///
 /// # Errors
 /// Those of the network, and of a buffer larger than the device gives.
@@ -133,7 +133,7 @@ fn of_tensor(error: &tensor::Error) -> Option<u64> {
     }
 }
 
-/// Does with pictures of nothing but zeros all that takes memory in an epoch and its evaluation: two steps, since the
+/// Does with images of nothing but zeros all that takes memory in an epoch and its evaluation: two steps, since the
 /// optimizer's memory is made in the first, and steps of all lengths of batches, since allocators may keep memory by
 /// length; as many evaluations, since kernels may keep what they make of weights used again; and a last step, which
 /// finds that kept. Returns what a checkpoint would copy. On [`Device::plan`](tensor::Device::plan) it computes nothing.
@@ -145,23 +145,23 @@ pub fn rehearse<B: Backend<Elem = f32>>(device: &B, work: &Work<'_>, batch: usiz
     let size = work.model.input.size;
     let _mean_image = Tensor::zeros(device, &[size, size, 3])?;
     let mut training = match work.training {
-        Some((pictures, config)) => Some((pictures, config, checkpoint::optimizer(&config.optim)?)),
+        Some((count, config)) => Some((count, config, checkpoint::optimizer(&config.optim)?)),
         None => None,
     };
-    if let Some((pictures, config, optimizer)) = &mut training {
-        for batch in batches(*pictures, batch).into_iter().chain([batch.min(*pictures)]) {
+    if let Some((count, config, optimizer)) = &mut training {
+        for batch in batches(*count, batch).into_iter().chain([batch.min(*count)]) {
             train(&mut network, optimizer, batch, config)?;
         }
     }
-    if let Some((pictures, views)) = work.evaluation {
-        for batch in batches(pictures, batch).into_iter().chain([batch.min(pictures)]) {
+    if let Some((count, views)) = work.evaluation {
+        for batch in batches(count, batch).into_iter().chain([batch.min(count)]) {
             let (_raw, images) = feed(&network, batch, views.count())?;
             network.predict(images)?.softmax()?;
         }
     }
     let mut remembered = Vec::new();
-    if let Some((pictures, config, mut optimizer)) = training {
-        train(&mut network, &mut optimizer, batch.min(pictures), config)?;
+    if let Some((count, config, mut optimizer)) = training {
+        train(&mut network, &mut optimizer, batch.min(count), config)?;
         remembered = optimizer.state()?.tensors;
     }
     let parameters = network.parameters().iter().map(|parameter| parameter.value.clone());
@@ -169,9 +169,9 @@ pub fn rehearse<B: Backend<Elem = f32>>(device: &B, work: &Work<'_>, batch: usiz
 }
 
 /// The lengths of batches of an epoch: the whole ones' and the last one's.
-fn batches(pictures: usize, batch: usize) -> Vec<usize> {
-    let batch = batch.min(pictures);
-    let last = pictures % batch.max(1);
+fn batches(images: usize, batch: usize) -> Vec<usize> {
+    let batch = batch.min(images);
+    let last = images % batch.max(1);
     [batch, last].into_iter().filter(|&n| n > 0).collect()
 }
 
@@ -198,12 +198,12 @@ fn feed<B: Backend>(network: &Network<B>, batch: usize, views: usize) -> Result<
 
 /// Bytes of the batches that a loader holds: those made ahead, one in the making, one on its way to the device.
 fn loaded(work: &Work<'_>, batch: usize) -> u64 {
-    let pictures = work.training.map(|(pictures, _)| pictures).into_iter().chain(work.evaluation.map(|e| e.0));
-    let batch = batch.min(pictures.max().unwrap_or(batch)) as u64;
-    let picture = (work.model.input.size.pow(2) * 3) as u64;
+    let images = work.training.map(|(images, _)| images).into_iter().chain(work.evaluation.map(|e| e.0));
+    let batch = batch.min(images.max().unwrap_or(batch)) as u64;
+    let image = (work.model.input.size.pow(2) * 3) as u64;
     let trained = work.training.map(|(_, config)| config.data.prefetch_bytes);
     let ahead = trained.unwrap_or(LoaderOptions::default().prefetch_bytes) as u64;
-    ahead.max(batch * picture) + 2 * batch * picture
+    ahead.max(batch * image) + 2 * batch * image
 }
 
 /// Bytes in the unit that gives one to three digits before the point.

@@ -67,7 +67,7 @@ impl<B: Backend<Elem = f32>> Metrics<B> {
         Self { reading, waiting: Vec::new(), begun: Instant::now() }
     }
 
-    /// From now on time counts for the pictures a second.
+    /// From now on time counts for the images a second.
     pub fn begin(&mut self) {
         self.begun = Instant::now();
     }
@@ -86,7 +86,7 @@ impl<B: Backend<Elem = f32>> Metrics<B> {
         }
     }
 
-    /// Reads what waits, in order. Pictures a second are those of all these steps, since the read before.
+    /// Reads what waits, in order. Images a second are those of all these steps, since the read before.
     pub fn read(&mut self) -> Result<Vec<Told>> {
         let waiting = std::mem::take(&mut self.waiting);
         let unread = waiting.iter().filter_map(|done| match &done.shown {

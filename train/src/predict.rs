@@ -1,9 +1,9 @@
-//! Naming what a picture shows.
+//! Naming what an image shows.
 
 use layers::Network;
 use serde::Serialize;
 use tensor::Backend;
-use tensor::ops::Pictures;
+use tensor::ops::RawImages;
 
 use crate::evaluate::probabilities;
 use crate::feed::Preparer;
@@ -21,24 +21,24 @@ pub struct Guess {
     pub probability: f32,
 }
 
-/// The most probable classes of each picture, most probable first.
+/// The most probable classes of each image, most probable first.
 ///
-/// `pictures` are `size` x `size` RGB squares (the paper's resize and centre crop), from which the views are cut.
+/// `images` are `size` x `size` RGB squares (the paper's resize and centre crop), from which the views are cut.
 pub fn predict<B: Backend<Elem = f32>>(
     network: &Network<B>,
     names: &[String],
     input: &data::Input,
     views: Views,
     size: usize,
-    picture: &[u8],
+    image: &[u8],
     top: usize,
 ) -> Result<Vec<Guess>> {
     let preparation = Preparation::new(input, size)?;
-    let pictures = Pictures::upload(network.device(), size, picture)?;
-    if pictures.len() != 1 {
-        return Err(Error::setting("picture", format!("expected one of {size} x {size}, got {}", pictures.len())));
+    let raw = RawImages::upload(network.device(), size, image)?;
+    if raw.len() != 1 {
+        return Err(Error::setting("image", format!("expected one of {size} x {size}, got {}", raw.len())));
     }
-    let images = Preparer::new(network.device(), &preparation)?.images(&pictures, &preparation.views(views, 0))?;
+    let images = Preparer::new(network.device(), &preparation)?.images(&raw, &preparation.views(views, 0))?;
     let probabilities = probabilities(network, images, views)?;
     let mut order: Vec<usize> = (0..probabilities.ncols()).collect();
     let row = probabilities.row(0);

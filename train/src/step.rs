@@ -13,7 +13,7 @@ use crate::{Error, Result, Targets, diagnose};
 pub struct Outcome {
     /// Mean cross-entropy of the batch with its targets, in nats.
     pub loss: f64,
-    /// Pictures whose label was not the first guess.
+    /// Images whose label was not the first guess.
     pub wrong: usize,
 }
 

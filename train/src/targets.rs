@@ -1,13 +1,13 @@
-//! What a step teaches: the label of each picture, or shares of several.
+//! What a step teaches: the label of each image, or shares of several.
 
 use data::Mixed;
 
 /// The targets of a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Targets<'a> {
-    /// The label of each picture: what counts as right.
+    /// The label of each image: what counts as right.
     pub labels: &'a [u32],
-    /// The other picture in each; empty where none is mixed.
+    /// The other image in each; empty where none is mixed.
     pub mixed: &'a [Mixed],
     /// The share of every target that is spread evenly over all classes (Szegedy et al., "Rethinking the Inception
     /// Architecture for Computer Vision", 2015, section 7), in [0, 1).

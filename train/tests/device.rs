@@ -15,7 +15,7 @@ const STEPS: u64 = 20;
 const BATCH: usize = 6;
 const CLASSES: usize = 4;
 
-/// The paper's network with a 16th of the channels, on pictures as small as its five stages allow.
+/// The paper's network with a 16th of the channels, on images as small as its five stages allow.
 fn small() -> Model {
     let mut text = Model::preset("paper").unwrap().to_toml();
     for (paper, small) in [
@@ -33,13 +33,13 @@ fn small() -> Model {
     Model::parse(&text, "small").unwrap()
 }
 
-/// Noise around a value that depends on the class; the same pictures every fourth step.
+/// Noise around a value that depends on the class; the same images every fourth step.
 fn batch(number: u64, crop: usize) -> (Vec<f32>, Vec<u32>) {
     let stream = Stream::new(3, purpose::USER, number % 4);
     let labels: Vec<u32> = (0..BATCH).map(|i| ((i as u64 + number) % CLASSES as u64) as u32).collect();
-    let picture = crop * crop * 3;
-    let pixel = |i: usize| 0.5 * labels[i / picture] as f32 - 0.75 + stream.uniform(i as u64) - 0.5;
-    ((0..BATCH * picture).map(pixel).collect(), labels)
+    let image = crop * crop * 3;
+    let pixel = |i: usize| 0.5 * labels[i / image] as f32 - 0.75 + stream.uniform(i as u64) - 0.5;
+    ((0..BATCH * image).map(pixel).collect(), labels)
 }
 
 /// What each step showed, and all weights at the end.

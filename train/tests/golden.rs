@@ -29,13 +29,13 @@ impl Goldens {
         self.0.get(name).unwrap_or_else(|| panic!("no {name} in the file"))
     }
 
-    /// Pictures and labels of a step: batches in order, over and over.
+    /// Images and labels of a step: batches in order, over and over.
     fn batch(&self, step: usize) -> (Array4<f64>, Vec<u32>) {
-        let (pictures, labels) = (self.get("pictures"), self.get("labels"));
-        let start = step * BATCH % pictures.len_of(Axis(0));
+        let (images, labels) = (self.get("pictures"), self.get("labels"));
+        let start = step * BATCH % images.len_of(Axis(0));
         let rows = Slice::from(start..start + BATCH);
-        let pictures = pictures.slice_axis(Axis(0), rows).to_owned().into_dimensionality::<Ix4>().unwrap();
-        (pictures, labels.slice_axis(Axis(0), rows).iter().map(|&label| label as u32).collect())
+        let images = images.slice_axis(Axis(0), rows).to_owned().into_dimensionality::<Ix4>().unwrap();
+        (images, labels.slice_axis(Axis(0), rows).iter().map(|&label| label as u32).collect())
     }
 }
 

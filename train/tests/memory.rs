@@ -110,9 +110,9 @@ fn gib(free: u64) -> Option<Memory> {
 #[test]
 fn the_plan_is_what_the_pool_takes() {
     let model = model();
-    for (kind, pictures, batch) in [(Some(OptimKind::Sgd), 12, 5), (Some(OptimKind::Adam), 16, 8), (None, 0, 3)] {
+    for (kind, images, batch) in [(Some(OptimKind::Sgd), 12, 5), (Some(OptimKind::Adam), 16, 8), (None, 0, 3)] {
         let config = kind.map(config);
-        let training = config.as_ref().map(|config| (pictures, config));
+        let training = config.as_ref().map(|config| (images, config));
         let work = Work { model: &model, training, evaluation: Some((7, Views::Ten)) };
         let cpu = Cpu::<f32>::new(1).unwrap();
         let plan = cpu.plan();
@@ -150,7 +150,7 @@ fn later_steps_take_no_memory_from_the_system() {
 }
 
 #[test]
-fn more_pictures_need_more() {
+fn more_images_need_more() {
     let (model, config) = (model(), config(OptimKind::Sgd));
     let cpu = Cpu::<f32>::new(2).unwrap();
     let peak = |batch| of_training(&cpu, &model, &config, batch).unwrap();
@@ -200,7 +200,7 @@ fn what_is_only_evaluated_needs_less() {
     assert!(tested > trained, "{tested}, {trained}");
 }
 
-/// The machine at hand has room for a tiny network, and none for more pictures than it has bytes.
+/// The machine at hand has room for a tiny network, and none for more images than it has bytes.
 #[test]
 fn the_machines_own_memory_is_looked_at() {
     let world = World::new();

@@ -25,7 +25,7 @@ init = { kind = "normal", std = 0.5 }
 
 type OnCpu = Cpu<f32>;
 
-/// The network with `more` settings for its layer, an optimizer with this decay, and two pictures.
+/// The network with `more` settings for its layer, an optimizer with this decay, and two images.
 fn setup(more: &str, decay: f64) -> (Network<OnCpu>, Optimizer<OnCpu>, Tensor<OnCpu>) {
     let model = Model::parse(&MODEL.replace("std = 0.5 }", &format!("std = 0.5 }}\n{more}")), "one").unwrap();
     let network = Network::new(&OnCpu::new(1).unwrap(), &model, 1).unwrap();
@@ -63,7 +63,7 @@ fn no_decay_on_a_layer_is_no_decay() {
     assert!(half.iter().zip(moved("", 0.0)).any(|(a, b)| (a - b).abs() > 1e-3));
 }
 
-/// The loss of mixed pictures with smoothed labels is that of its definition, and the error is that of hard labels.
+/// The loss of mixed images with smoothed labels is that of its definition, and the error is that of hard labels.
 #[test]
 fn soft_targets_give_the_loss_of_their_definition() {
     let (mut network, mut optimizer, images) = setup("", 0.0);

@@ -24,8 +24,9 @@ pub enum Output {
     Floats,
     /// Crops of bytes
     Crops,
-    /// Whole pictures of bytes and what is to be cut from them, as `train` gives a device
-    Pictures,
+    /// Whole images of bytes and what is to be cut from them, as `train` gives a device
+    #[value(alias = "pictures")]
+    Images,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -36,10 +37,10 @@ pub struct BenchData {
     /// What the loader hands over
     #[arg(long, value_enum, default_value_t = Output::Floats)]
     pub output: Output,
-    /// Side of the crops [default: 224, or the pictures' if that is less]
+    /// Side of the crops [default: 224, or the images' if that is less]
     #[arg(long, value_name = "N", value_parser = batch)]
     pub crop: Option<usize>,
-    /// Pictures a batch
+    /// Images a batch
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = batch)]
     pub batch: usize,
     /// Threads to load with [default: all]
@@ -69,7 +70,7 @@ pub struct BenchTrain {
 pub struct BenchSpeed {
     #[command(flatten)]
     pub common: BenchCommon,
-    /// Pictures a step; several sizes are measured one after the other
+    /// Images a step; several sizes are measured one after the other
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [128], value_parser = batch)]
     pub batch: Vec<usize>,
 }
@@ -78,7 +79,7 @@ pub struct BenchSpeed {
 pub struct BenchLayers {
     #[command(flatten)]
     pub common: BenchCommon,
-    /// Pictures a step
+    /// Images a step
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = batch)]
     pub batch: usize,
     /// Predict instead of training

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 pub use bench::{Bench, BenchCommon, BenchData, BenchLayers, BenchSpeed, Output};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-/// AlexNet (Krizhevsky, Sutskever, Hinton, 2012): pack pictures, train, evaluate, and see what was learned.
+/// AlexNet (Krizhevsky, Sutskever, Hinton, 2012): pack images, train, evaluate, and see what was learned.
 #[derive(Debug, Parser)]
 #[command(name = "alexnet", version, max_term_width = 100)]
 pub struct Args {
@@ -17,15 +17,15 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Draw pictures of ten kinds, pack them, train a small network, evaluate it and show what it learned.
+    /// Draw images of ten kinds, pack them, train a small network, evaluate it and show what it learned.
     Demo(Demo),
-    /// Pack pictures, as folders, archives or data files, into one memory-mapped data set; or check a pack.
+    /// Pack images, as folders, archives or data files, into one memory-mapped data set; or check a pack.
     Pack(Pack),
     /// Train a network on a pack.
     Train(Box<Train>),
     /// Test a network on a pack: loss, top-1 and top-5 error.
     Eval(Eval),
-    /// Name what pictures show.
+    /// Name what images show.
     Predict(Predict),
     /// Show a network's layers, output shapes, parameters, multiply-accumulates and memory.
     Summary(Summary),
@@ -33,7 +33,7 @@ pub enum Command {
     Convert(Convert),
     /// Show what a pack, run or weights file holds; without a path, devices and features.
     Info(Info),
-    /// Draw some pictures of a pack with their labels, as stored and as training varies them.
+    /// Draw some images of a pack with their labels, as stored and as training varies them.
     Show(Show),
     /// Measure how fast a network trains and predicts, and from where that comes.
     #[command(subcommand)]
@@ -42,10 +42,10 @@ pub enum Command {
 
 #[derive(Debug, ClapArgs)]
 pub struct Demo {
-    /// Folder to write pictures, packs, the run and the report to
+    /// Folder to write images, packs, the run and the report to
     #[arg(long, value_name = "DIR", default_value = "alexnet-demo")]
     pub out: PathBuf,
-    /// Decides the pictures and the network's beginning
+    /// Decides the images and the network's beginning
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     #[command(flatten)]
@@ -54,7 +54,7 @@ pub struct Demo {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Storage {
-    /// Pixels as they are: 196,608 bytes a picture of 256 x 256, nothing to decode when training
+    /// Pixels as they are: 196,608 bytes an image of 256 x 256, nothing to decode when training
     Raw,
     /// JPEG of --quality: about a tenth of the bytes; a JPEG of the right size is kept as it is
     Jpeg,
@@ -62,7 +62,7 @@ pub enum Storage {
 
 #[derive(Debug, ClapArgs)]
 pub struct Pack {
-    /// Pictures: a folder of class folders, ILSVRC's tars, CIFAR, MNIST, HDF5 and more (--from lists them)
+    /// Images: a folder of class folders, ILSVRC's tars, CIFAR, MNIST, HDF5 and more (--from lists them)
     #[arg(required_unless_present = "verify")]
     pub source: Option<PathBuf>,
     /// Folder to make; of a folder that holds train and val (or --val-fraction), that of train.pack and val.pack
@@ -91,7 +91,7 @@ pub struct Pack {
     /// Shorter side to resize to, and side of the centre square that is kept
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub size: u32,
-    /// How pictures are stored
+    /// How images are stored
     #[arg(long, value_enum, default_value_t = Storage::Raw)]
     pub storage: Storage,
     /// Quality of stored JPEGs, 1 to 100 [default: 95]
@@ -107,7 +107,7 @@ pub struct Pack {
     /// Bytes of images in a shard; for tests, which need several shards of little
     #[arg(long, value_name = "N", hide = true)]
     pub shard_bytes: Option<u64>,
-    /// How many pictures may be unreadable; they are listed in OUT/bad.csv
+    /// How many images may be unreadable; they are listed in OUT/bad.csv
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_bad: usize,
     /// Pack whose classes this one must have, in the same order (for validation and test sets)
@@ -131,9 +131,9 @@ pub enum From {
     Folders,
     /// A tar of class tars (ILSVRC2012_img_train.tar), or a folder of `WNID.tar`
     ClassTars,
-    /// A tar of class folders; with --labels, of pictures (ILSVRC2012_img_val.tar)
+    /// A tar of class folders; with --labels, of images (ILSVRC2012_img_val.tar)
     Tar,
-    /// A folder of pictures with --labels, or with a .csv of labels in it
+    /// A folder of images with --labels, or with a .csv of labels in it
     Labelled,
     /// A tar, or a folder of tars, of images each with its .cls or .json
     Webdataset,
@@ -173,13 +173,13 @@ pub struct Train {
     /// Steps, in place of epochs
     #[arg(long, value_name = "N")]
     pub steps: Option<u64>,
-    /// Pictures a step [default: the network's, else 128]
+    /// Images a step [default: the network's, else 128]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
     /// Decides initial weights, order, augmentation and dropout [default: 1]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// The CPU's threads, to compute and to load pictures [default: all]
+    /// The CPU's threads, to compute and to load images [default: all]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
     /// Where to compute: auto (a GPU if there is one), cpu, `cuda[:N]` or `wgpu[:N]` [default: auto]
@@ -204,7 +204,7 @@ pub struct Train {
 
 #[derive(Debug, ClapArgs)]
 pub struct Where {
-    /// The CPU's threads, to compute and to load pictures [default: all]
+    /// The CPU's threads, to compute and to load images [default: all]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
     /// Where to compute: auto (a GPU if there is one), cpu, `cuda[:N]` or `wgpu[:N]`
@@ -223,7 +223,7 @@ pub struct Trained {
     /// The network, for a weights file that does not name it
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub model: Option<String>,
-    /// Crops a picture: 1 (centre) or 10 (corners, centre, their mirrors; softmax averaged)
+    /// Crops an image: 1 (centre) or 10 (corners, centre, their mirrors; softmax averaged)
     #[arg(long, default_value = "1", value_parser = ["1", "10"])]
     pub crops: String,
     /// Print JSON
@@ -238,7 +238,7 @@ pub struct Eval {
     /// Pack to test on
     #[arg(long, value_name = "PACK")]
     pub data: PathBuf,
-    /// Pictures at a time
+    /// Images at a time
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = batch)]
     pub batch: usize,
     #[command(flatten)]
@@ -247,7 +247,7 @@ pub struct Eval {
 
 #[derive(Debug, ClapArgs)]
 pub struct Predict {
-    /// Pictures of any size and type
+    /// Images of any size and type
     #[arg(value_name = "IMAGE", required = true)]
     pub images: Vec<PathBuf>,
     /// Classes to name
@@ -272,7 +272,7 @@ pub struct Summary {
     /// Form of the output
     #[arg(long, value_enum, default_value_t = SummaryStyle::Table)]
     pub style: SummaryStyle,
-    /// Pictures a step, for the memory
+    /// Images a step, for the memory
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = batch)]
     pub batch: usize,
 }
@@ -305,16 +305,16 @@ pub struct Show {
     /// PNG to write
     #[arg(long, value_name = "FILE", default_value = "grid.png")]
     pub out: PathBuf,
-    /// Pictures to draw, from all of the pack
+    /// Images to draw, from all of the pack
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=64))]
-    pub pictures: u32,
+    pub images: u32,
     /// How often each is varied
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=16))]
     pub variants: u32,
-    /// Side of the crops [default: seven eighths of the pictures', as the paper's 224 of 256]
+    /// Side of the crops [default: seven eighths of the images', as the paper's 224 of 256]
     #[arg(long, value_name = "PIXELS")]
     pub crop: Option<usize>,
-    /// Decides which pictures and what is drawn for them
+    /// Decides which images and what is drawn for them
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 }

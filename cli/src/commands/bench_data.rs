@@ -18,7 +18,7 @@ use crate::failure::Result;
 struct Measured {
     work: &'static str,
     pack: String,
-    pictures: usize,
+    images: usize,
     #[serde(flatten)]
     result: Pipeline,
 }
@@ -41,11 +41,11 @@ pub fn run(args: &BenchData) -> Result<()> {
     let output = match args.output {
         Output::Floats => bench::Output::Floats,
         Output::Crops => bench::Output::Crops,
-        Output::Pictures => bench::Output::Pictures,
+        Output::Images => bench::Output::Images,
     };
     let crop = args.crop.unwrap_or(224.min(pack.size()));
     let result = bench::data(&pack, &config, crop, output, args.seconds)?;
-    let pack = Measured { work: "data", pack: args.pack.display().to_string(), pictures: pack.len(), result };
+    let pack = Measured { work: "data", pack: args.pack.display().to_string(), images: pack.len(), result };
     if args.json { print_json(&pack) } else { print(&text(&pack)) }
 }
 
@@ -59,7 +59,7 @@ fn name(stage: StageKind) -> &'static str {
 }
 
 fn text(measured: &Measured) -> String {
-    let Measured { pack, pictures, result, .. } = measured;
+    let Measured { pack, images, result, .. } = measured;
     let mut rows = vec![["stage", "images/s so far", "adds, us/image"].map(String::from).to_vec()];
     for stage in &result.stages {
         let rate = format!("{:.0}", stage.images_per_s);
@@ -68,10 +68,10 @@ fn text(measured: &Measured) -> String {
     let output = match result.output {
         bench::Output::Floats => "floats",
         bench::Output::Crops => "crops of bytes",
-        bench::Output::Pictures => "pictures of bytes",
+        bench::Output::Images => "images of bytes",
     };
     format!(
-        "{pack}: {pictures} pictures, {}, shuffle {}; batches of {} {output} of {}, {} threads\n{}\n\
+        "{pack}: {images} images, {}, shuffle {}; batches of {} {output} of {}, {} threads\n{}\n\
          all of it {:.0} images/s; the limit is {}\n\
          {:.0} KB an image, {:.1} GB/s: {} of the {:.1} GB/s of copying",
         result.storage,

@@ -1,4 +1,4 @@
-//! `alexnet demo`: from drawing pictures to showing what a network learned of them, by the commands' own code.
+//! `alexnet demo`: from drawing images to showing what a network learned of them, by the commands' own code.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use toml::Value;
 use train::config::{keys, merge};
 use train::evaluate::{self, Evaluation};
 use train::log::{self, StepLine};
-use train::pictures::{self, PredictionRow, Series};
+use train::plots::{self, PredictionRow, Series};
 use train::predict::predict;
 use train::trainer::Trainer;
 use train::{Config, Stop, input};
@@ -27,7 +27,7 @@ use crate::demo::{MODEL, draw};
 use crate::failure::{Failure, Result};
 use crate::signals::stop_on_signals;
 
-/// Drawn pictures of each kind: to train on, to test on.
+/// Drawn images of each kind: to train on, to test on.
 const TRAIN_PER_CLASS: usize = 400;
 const VAL_PER_CLASS: usize = 100;
 /// The linear classifier learns no more after this many epochs.
@@ -57,7 +57,7 @@ fn goes_on(failure: Failure) -> Failure {
     }
 }
 
-/// All of the demo: it gives the pictures drawn of what was learned.
+/// All of the demo: it gives the images drawn of what was learned.
 struct Whole<'a> {
     args: &'a Demo,
     folder: DemoFolder,
@@ -73,12 +73,12 @@ impl Work for Whole<'_> {
         let Self { args, threads, stop, .. } = &self;
         let (out, threads) = (&args.out, *threads);
 
-        note("1/5 drawing pictures of ten kinds");
-        let pictures = self.folder.make("pictures", |part| draw_images(part, args.seed, stop))?;
+        note("1/5 drawing images of ten kinds");
+        let images = self.folder.make("images", |part| draw_images(part, args.seed, stop))?;
 
         note("2/5 packing them");
         let packs =
-            [pack_demo(args, threads, &pictures, "train", stop)?, pack_demo(args, threads, &pictures, "val", stop)?];
+            [pack_demo(args, threads, &images, "train", stop)?, pack_demo(args, threads, &images, "val", stop)?];
 
         note("3/5 training a linear classifier on pixels, to compare with");
         let mut linear = Model::preset("linear")?;
@@ -162,7 +162,7 @@ fn draw_images(folder: &Path, seed: u64, stop: &Stop) -> Result<()> {
     drawn.map(|_| ()).map_err(|e| Failure::Failed(e.to_string()))
 }
 
-fn pack_demo(args: &Demo, threads: usize, pictures: &Path, part: &str, stop: &Stop) -> Result<PathBuf> {
+fn pack_demo(args: &Demo, threads: usize, images: &Path, part: &str, stop: &Stop) -> Result<PathBuf> {
     let out = args.out.join(format!("{part}.pack"));
     let train = args.out.join("train.pack");
     let classes = (part == "val").then(|| data::Pack::open(train)).transpose()?;
@@ -170,7 +170,7 @@ fn pack_demo(args: &Demo, threads: usize, pictures: &Path, part: &str, stop: &St
         size: draw::SIZE as usize,
         jobs: threads,
         classes: classes.map(|pack| pack.classes().to_vec()),
-        ..PackOptions::new(pictures.join(part), &out)
+        ..PackOptions::new(images.join(part), &out)
     };
     pack::pack(options, stop)?;
     Ok(out)
@@ -201,22 +201,22 @@ fn report(rows: &[(&str, Evaluation)]) -> String {
     table(&lines)
 }
 
-/// Writes the pictures of the report and names them.
+/// Writes the images of the report and names them.
 fn draw_report<B: Backend<Elem = f32>>(out: &Path, trainer: &Trainer<B>, val: &Pack) -> Result<Vec<PathBuf>> {
     let names = ["kernels.png", "predictions.png", "loss.png"].map(|name| out.join(name));
     let first = trainer.network().parameters().iter().find(|p| p.value.shape().len() == 4);
     if let Some(kernels) = first {
-        pictures::save_png(&pictures::kernels(&kernels.value.to_array()?, 12)?, &names[0])?;
+        plots::save_png(&plots::kernels(&kernels.value.to_array()?, 12)?, &names[0])?;
     }
-    pictures::save_png(&pictures::predictions(&prediction_rows(trainer, val)?), &names[1])?;
+    plots::save_png(&plots::predictions(&prediction_rows(trainer, val)?), &names[1])?;
     let lines: Vec<StepLine> = log::read(&trainer.folder().join("log.jsonl"))?;
     let points = lines.iter().map(|line| (line.step as f64, line.loss)).collect();
     let series = [Series { name: "training loss".into(), points }];
-    pictures::save_png(&pictures::curve(&series, "step", "loss", "small AlexNet"), &names[2])?;
+    plots::save_png(&plots::curve(&series, "step", "loss", "small AlexNet"), &names[2])?;
     Ok(names.to_vec())
 }
 
-/// The first test picture of each class and what the network makes of it.
+/// The first test image of each class and what the network makes of it.
 fn prediction_rows<B: Backend<Elem = f32>>(trainer: &Trainer<B>, val: &Pack) -> Result<Vec<PredictionRow>> {
     let network = trainer.network();
     let size = val.size();
@@ -226,14 +226,10 @@ fn prediction_rows<B: Backend<Elem = f32>>(trainer: &Trainer<B>, val: &Pack) -> 
     for index in (0..val.classes().len()).filter_map(first_of) {
         let square = val.pixels(index)?;
         let guesses = predict(network, val.classes(), &input, Views::Centre, size, &square, 5)?;
-        let picture = RgbImage::from_raw(size as u32, size as u32, square.to_vec())
-            .ok_or_else(|| Failure::Failed("a stored picture has another size than its pack".into()))?;
+        let image = RgbImage::from_raw(size as u32, size as u32, square.to_vec())
+            .ok_or_else(|| Failure::Failed("a stored image has another size than its pack".into()))?;
         let truth = val.classes()[val.label(index) as usize].clone();
-        rows.push(PredictionRow {
-            picture,
-            truth,
-            top: guesses.into_iter().map(|g| (g.name, g.probability)).collect(),
-        });
+        rows.push(PredictionRow { image, truth, top: guesses.into_iter().map(|g| (g.name, g.probability)).collect() });
     }
     Ok(rows)
 }
@@ -243,11 +239,11 @@ fn closing(out: &Path, drawn: &[PathBuf], begun: Instant) -> String {
     let dir = out.display();
     format!(
         "in {:.0} s. Look at\n{}\nThe same by hand:\n  \
-         alexnet pack {dir}/pictures/train TRAIN --size {size}\n  \
-         alexnet pack {dir}/pictures/val VAL --size {size} --classes-of TRAIN\n  \
+         alexnet pack {dir}/images/train TRAIN --size {size}\n  \
+         alexnet pack {dir}/images/val VAL --size {size} --classes-of TRAIN\n  \
          alexnet train --data TRAIN --val VAL --model {dir}/model.toml --out RUN\n  \
          alexnet eval --data VAL --weights RUN --crops 10\n  \
-         alexnet predict --weights RUN {dir}/pictures/val/*/0000.jpg",
+         alexnet predict --weights RUN {dir}/images/val/*/0000.jpg",
         begun.elapsed().as_secs_f64(),
         list.join("\n"),
         size = draw::SIZE,

@@ -78,7 +78,7 @@ fn pack(path: &Path) -> Result<(String, Value)> {
     let most = counts.iter().max().copied().unwrap_or(0);
     let rows = [
         row("pack", path.display()),
-        row("pictures", format!("{} of {} x {} pixels", pack.len(), pack.size(), pack.size())),
+        row("images", format!("{} of {} x {} pixels", pack.len(), pack.size(), pack.size())),
         row("storage", format!("{}, {}", pack.storage(), count(pack.shards() as u64, "shard"))),
         row("fingerprint", pack.fingerprint()),
         row("turned by EXIF", if pack.exif_orientation() { "yes" } else { "no" }),
@@ -86,7 +86,7 @@ fn pack(path: &Path) -> Result<(String, Value)> {
         row("mean colour", format!("{:.2?}", statistics.mean_rgb)),
         row("colour deviations", format!("{:.2?}", statistics.eigenvalues.map(|v| f64::from(v).sqrt()))),
         row("colour directions", format!("{:.3?}", statistics.eigenvectors)),
-        row("classes", format!("{}, of {fewest} to {most} pictures", pack.classes().len())),
+        row("classes", format!("{}, of {fewest} to {most} images", pack.classes().len())),
     ];
     let title = |class: &str| match data::ilsvrc2012::words(class) {
         Some(_) => format!("  {class} {}", data::ilsvrc2012::short_name(class)),

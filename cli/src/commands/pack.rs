@@ -18,7 +18,7 @@ use crate::console::{Bar, count, note, print};
 use crate::failure::{Failure, Result};
 use crate::signals::{self, stop_on_signals};
 
-/// Bad or damaged pictures that are named; of more, the number is.
+/// Bad or damaged images that are named; of more, the number is.
 const NAMED: usize = 20;
 
 pub fn run(args: &Pack) -> Result<()> {
@@ -112,7 +112,7 @@ fn class_names(path: &Path) -> Result<Vec<String>> {
     Ok(names.map(str::to_string).collect())
 }
 
-/// Packs with a bar; a signal ends it between two pictures, and what is finished stays for the next call.
+/// Packs with a bar; a signal ends it between two images, and what is finished stays for the next call.
 pub fn pack(options: PackOptions, stop: &Stop) -> Result<PackReport> {
     with_bar(options, stop, |options, show| data::pack(options, show))
 }
@@ -125,7 +125,7 @@ fn with_bar<T>(
 ) -> Result<T> {
     let cancel = Arc::new(AtomicBool::new(false));
     let options = PackOptions { cancel: Some(Arc::clone(&cancel)), ..options };
-    let bar = Bar::new("pack", "pictures", 0);
+    let bar = Bar::new("pack", "images", 0);
     let begun = AtomicBool::new(false);
     let done = AtomicBool::new(false);
     let packed = thread::scope(|scope| {
@@ -133,7 +133,7 @@ fn with_bar<T>(
         let packed = work(&options, &|progress: Progress| {
             begun.store(true, Ordering::Relaxed);
             bar.set_len(progress.total as u64);
-            bar.set_with_rate(progress.done as u64, "pictures");
+            bar.set_with_rate(progress.done as u64, "images");
         });
         done.store(true, Ordering::Relaxed);
         packed
@@ -152,7 +152,7 @@ fn with_bar<T>(
     }
 }
 
-/// Names the first of the pictures that are too many.
+/// Names the first of the images that are too many.
 fn name_bad(error: &data::Error) {
     let data::Error::TooManyBad { list, bad, .. } = error else { return };
     // A list may be long.
@@ -185,9 +185,9 @@ fn summary(out: &Path, report: &PackReport) -> String {
         n => format!("; {n} left out, listed in {}", out.join("bad.csv").display()),
     };
     format!(
-        "{}: {} pictures of {} classes in {}, {:.1} MB{refused}",
+        "{}: {} images of {} classes in {}, {:.1} MB{refused}",
         out.display(),
-        report.pictures,
+        report.images,
         report.classes,
         count(report.shards as u64, "shard"),
         report.bytes as f64 / 1e6
@@ -197,19 +197,19 @@ fn summary(out: &Path, report: &PackReport) -> String {
 /// Compares every checksum, and names what is damaged.
 fn verify(path: &Path) -> Result<()> {
     let pack = data::Pack::open(path)?;
-    let bar = Bar::new("verify", "pictures", pack.len() as u64);
-    let damaged = pack.damaged(|done| bar.set_with_rate(done as u64, "pictures"));
+    let bar = Bar::new("verify", "images", pack.len() as u64);
+    let damaged = pack.damaged(|done| bar.set_with_rate(done as u64, "images"));
     bar.finish();
     let shown = path.display();
     if damaged.is_empty() {
         return print(&format!(
-            "{shown}: {} pictures in {}, all as they were written",
+            "{shown}: {} images in {}, all as they were written",
             pack.len(),
             count(pack.shards() as u64, "shard")
         ));
     }
     damaged.iter().take(NAMED).for_each(|(_, error)| note(&format!("{error}")));
     let more = if damaged.len() > NAMED { format!(" ({NAMED} of them above)") } else { String::new() };
-    let what = format!("{shown}: {} of {} pictures are damaged{more}", damaged.len(), pack.len());
-    Err(Failure::Failed(format!("{what}; copy the pack again, or pack the pictures again")))
+    let what = format!("{shown}: {} of {} images are damaged{more}", damaged.len(), pack.len());
+    Err(Failure::Failed(format!("{what}; copy the pack again, or pack the images again")))
 }

@@ -29,7 +29,7 @@ pub fn run(args: &Predict) -> Result<()> {
     }
     match args.images.len() - predictions.len() {
         0 => Ok(()),
-        n => Err(Failure::Failed(format!("{n} of {} pictures could not be read", args.images.len()))),
+        n => Err(Failure::Failed(format!("{n} of {} images could not be read", args.images.len()))),
     }
 }
 
@@ -41,7 +41,7 @@ struct Look<'a> {
 impl Work for Look<'_> {
     type Output = Vec<Prediction>;
 
-    /// What the pictures show; of those that cannot be read an error is printed.
+    /// What the images show; of those that cannot be read an error is printed.
     fn run<B: Backend<Elem = f32>>(self, device: B) -> Result<Vec<Prediction>> {
         let Self { args, ready } = self;
         let views = ready.views;

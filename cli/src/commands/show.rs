@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use data::{Augment, Colour, ColourRule, Input, Loader, LoaderOptions, Mean, Pack, ilsvrc2012};
 use image::RgbImage;
-use train::pictures::{Sample, samples, save_png};
+use train::plots::{Sample, samples, save_png};
 
 use crate::args::Show;
 use crate::console::print;
@@ -18,7 +18,7 @@ pub fn run(args: &Show) -> Result<()> {
     // The paper cuts 224 of 256.
     let crop = args.crop.unwrap_or((pack.size() * 7 / 8).max(1));
     let loader = loader(&pack, crop, args.seed)?;
-    let chosen = chosen(pack.len(), args.pictures as usize, args.seed);
+    let chosen = chosen(pack.len(), args.images as usize, args.seed);
     let drawn: Vec<Sample> =
         chosen.iter().map(|&index| sample(&loader, index, args.variants)).collect::<Result<_>>()?;
     save_png(&samples(&drawn), &args.out)?;
@@ -26,10 +26,10 @@ pub fn run(args: &Show) -> Result<()> {
         0 => String::new(),
         n => format!(", each as stored and {n} times as training varies it (crop {crop}, mirror, colour)"),
     };
-    print(&format!("{}: {} of {} pictures{varied}", args.out.display(), drawn.len(), pack.len()))
+    print(&format!("{}: {} of {} images{varied}", args.out.display(), drawn.len(), pack.len()))
 }
 
-/// Makes batches of one picture, varied as the paper does, in the pack's order.
+/// Makes batches of one image, varied as the paper does, in the pack's order.
 fn loader(pack: &Arc<Pack>, crop: usize, seed: u64) -> Result<Loader> {
     let input = Input { crop, bgr: false, scale: 1.0, mean: Mean::None, deviation: None };
     let colour = Some(Colour { rule: ColourRule::Paper, deviation: COLOUR, components: None });
@@ -38,7 +38,7 @@ fn loader(pack: &Arc<Pack>, crop: usize, seed: u64) -> Result<Loader> {
     Ok(Loader::new(Arc::clone(pack), input, options)?)
 }
 
-/// Pictures from all of the pack: one of each of `count` equal parts, the same place in each.
+/// Images from all of the pack: one of each of `count` equal parts, the same place in each.
 fn chosen(len: usize, count: usize, seed: u64) -> Vec<usize> {
     let count = count.min(len);
     let offset = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
@@ -49,7 +49,7 @@ fn chosen(len: usize, count: usize, seed: u64) -> Vec<usize> {
 fn sample(loader: &Loader, index: usize, variants: u32) -> Result<Sample> {
     let pack = loader.pack();
     let size = pack.size() as u32;
-    let wrong = || Failure::Failed(format!("picture {index}: its size does not fit its pixels"));
+    let wrong = || Failure::Failed(format!("image {index}: its size does not fit its pixels"));
     let stored = RgbImage::from_raw(size, size, pack.pixels(index)?.into_owned()).ok_or_else(wrong)?;
     let mut varied = Vec::new();
     for epoch in 0..u64::from(variants) {

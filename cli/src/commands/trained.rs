@@ -18,7 +18,7 @@ pub struct Ready {
     pub threads: usize,
 }
 
-/// A network with what it expects of pictures.
+/// A network with what it expects of images.
 pub struct Trained<B: Backend> {
     pub network: Network<B>,
     /// Names of the classes; empty where the weights come without.
@@ -39,9 +39,9 @@ pub fn load(args: &args::Trained) -> Result<(Ready, Opened)> {
 }
 
 impl Ready {
-    /// Fails unless the device has the memory to test so many pictures.
-    pub fn check_memory<B: Backend<Elem = f32>>(&self, device: &B, pictures: usize, batch: usize) -> Result<()> {
-        Ok(self.loaded.check_memory(device, pictures, self.views, batch)?)
+    /// Fails unless the device has the memory to test so many images.
+    pub fn check_memory<B: Backend<Elem = f32>>(&self, device: &B, images: usize, batch: usize) -> Result<()> {
+        Ok(self.loaded.check_memory(device, images, self.views, batch)?)
     }
 
     /// The network on a device.

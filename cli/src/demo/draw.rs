@@ -1,6 +1,6 @@
-//! The demo's data set: pictures of ten kinds, drawn and written as folders of JPEG files like anyone's photographs.
+//! The demo's data set: images of ten kinds, drawn and written as folders of JPEG files like anyone's photographs.
 //!
-//! Every picture follows from the seed, its class and its number alone, so the set does not depend on the number of
+//! Every image follows from the seed, its class and its number alone, so the set does not depend on the number of
 //! threads. Position, scale, rotation, colours, lighting, clutter and noise are all drawn at random: a pixel by itself
 //! says almost nothing about the kind, which is what makes the set hard for a linear classifier.
 
@@ -20,7 +20,7 @@ use tensor::random::{Stream, purpose};
 use dice::Dice;
 pub use kinds::Kind;
 
-/// The side of the demo's pictures: crops of 32 leave room to move.
+/// The side of the demo's images: crops of 32 leave room to move.
 pub const SIZE: u32 = 40;
 /// JPEG quality of the files.
 const QUALITY: u8 = 90;
@@ -30,17 +30,17 @@ const MAX_SIZE: u32 = 1024;
 /// Why the data set could not be drawn.
 #[derive(Debug, thiserror::Error)]
 pub enum DrawError {
-    /// The side of the pictures is out of range.
-    #[error("size {size}: pictures are drawn with sides of 8 to {MAX_SIZE} pixels; choose one of these")]
+    /// The side of the images is out of range.
+    #[error("size {size}: images are drawn with sides of 8 to {MAX_SIZE} pixels; choose one of these")]
     Size {
         /// The side asked for.
         size: u32,
     },
-    /// There is something where the pictures are to go.
-    #[error("{}: exists already; remove it or choose another folder, so that old and new pictures do not mix", .0.display())]
+    /// There is something where the images are to go.
+    #[error("{}: exists already; remove it or choose another folder, so that old and new images do not mix", .0.display())]
     Occupied(PathBuf),
     /// An end was asked for.
-    #[error("{}: stopped before all pictures were drawn", .0.display())]
+    #[error("{}: stopped before all images were drawn", .0.display())]
     Stopped(PathBuf),
     /// A file or folder could not be written.
     #[error("{}: cannot write: {source}; check the folder's permissions and free space", path.display())]
@@ -59,8 +59,8 @@ pub struct Drawn {
     pub train: PathBuf,
     /// The folder of class folders to validate on.
     pub val: PathBuf,
-    /// Pictures in both.
-    pub pictures: usize,
+    /// Images in both.
+    pub images: usize,
 }
 
 /// The two parts of the data set; the number keeps their random draws apart.
@@ -72,7 +72,7 @@ pub enum Split {
     Val = 1,
 }
 
-/// Draws `size` x `size` pictures of each [`Kind`] into `folder/train/<kind>/NNNN.jpg` and `folder/val/<kind>/NNNN.jpg`.
+/// Draws `size` x `size` images of each [`Kind`] into `folder/train/<kind>/NNNN.jpg` and `folder/val/<kind>/NNNN.jpg`.
 ///
 /// # Errors
 /// A size outside 8 to 1024, a `train` or `val` already in `folder`, a failed write, or that `is_stopped` came true: it is
@@ -106,7 +106,7 @@ pub fn draw_dataset(
     Ok(Drawn {
         train: folder.join("train"),
         val: folder.join("val"),
-        pictures: (per_class_train + per_class_val) * Kind::ALL.len(),
+        images: (per_class_train + per_class_val) * Kind::ALL.len(),
     })
 }
 
@@ -131,23 +131,23 @@ impl Class {
                 return Err(DrawError::Stopped(folder.to_path_buf()));
             }
             let path = folder.join(format!("{number:04}.jpg"));
-            let drawn = picture(self.seed, self.split, self.kind, number as u64, self.size);
+            let drawn = image(self.seed, self.split, self.kind, number as u64, self.size);
             let bytes = encode(&drawn).map_err(write(&path))?;
             fs::write(&path, bytes).map_err(write(&path))
         })
     }
 }
 
-/// Picture `number` of one kind, `size` x `size`.
-pub fn picture(seed: u64, split: Split, kind: Kind, number: u64, size: u32) -> RgbImage {
+/// Image `number` of one kind, `size` x `size`.
+pub fn image(seed: u64, split: Split, kind: Kind, number: u64, size: u32) -> RgbImage {
     let sequence = purpose::USER + 16 * split as u32 + kind as u32;
     let mut dice = Dice::new(Stream::new(seed, sequence, number));
     canvas::draw(kind, &mut dice, size)
 }
 
-fn encode(picture: &RgbImage) -> std::io::Result<Vec<u8>> {
+fn encode(image: &RgbImage) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    picture.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, QUALITY)).map_err(|error| match error {
+    image.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, QUALITY)).map_err(|error| match error {
         image::ImageError::IoError(error) => error,
         other => std::io::Error::other(other),
     })?;

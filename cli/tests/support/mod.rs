@@ -1,4 +1,4 @@
-//! Running the command on small folders of pictures.
+//! Running the command on small folders of images.
 #![allow(dead_code)]
 
 #[path = "../../../data/tests/common/running.rs"]
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 /// A linear network on 8 x 8 crops: trains in no time.
 pub const MODEL: &str = r#"
 name = "tiny"
-about = "One layer on small pictures."
+about = "One layer on small images."
 classes = 2
 [input]
 size = 10
@@ -33,21 +33,21 @@ batch = 4
 threads = 1
 "#;
 
-/// A folder with pictures, a model file and a way to run the command in it.
+/// A folder with images, a model file and a way to run the command in it.
 pub struct World(TempDir);
 
 impl World {
-    /// With pictures of two classes under `train` and `val`, and `tiny.toml`.
+    /// With images of two classes under `train` and `val`, and `tiny.toml`.
     pub fn new() -> Self {
         let world = Self(tempfile::tempdir().unwrap());
         for (part, count) in [("train", 6), ("val", 3)] {
             for (class, colour) in [("blue", [20, 40, 200]), ("red", [210, 30, 40])] {
                 fs::create_dir_all(world.path(part).join(class)).unwrap();
                 for i in 0..count {
-                    let picture = image::RgbImage::from_fn(14, 11, |x, y| {
+                    let image = image::RgbImage::from_fn(14, 11, |x, y| {
                         image::Rgb([colour[0], colour[1] + ((x * y + i) % 30) as u8, colour[2]])
                     });
-                    picture.save(world.path(part).join(class).join(format!("{i}.png"))).unwrap();
+                    image.save(world.path(part).join(class).join(format!("{i}.png"))).unwrap();
                 }
             }
         }

@@ -11,7 +11,7 @@ use crate::seeds;
 
 const FILES: [&str; 3] = ["pack.h5", "shard-00000.h5", "shard-00001.h5"];
 
-/// A pack of a few small pictures, in memory.
+/// A pack of a few small images, in memory.
 struct Template {
     files: Vec<Vec<u8>>,
     /// By file, where the values of its datasets lie.
@@ -40,7 +40,7 @@ fn template(storage: Storage) -> Template {
     let shard_bytes = if storage == Storage::Raw { 4 * 768 } else { 4 * 96 };
     let options =
         PackOptions { size: 16, storage, shard_bytes, ..PackOptions::new(folder.path().join("source"), &out) };
-    alexnet_data::pack(&options, |_| ()).expect("good pictures can be packed");
+    alexnet_data::pack(&options, |_| ()).expect("good images can be packed");
     let paths: Vec<PathBuf> = FILES.iter().map(|name| out.join(name)).collect();
     let files: Vec<Vec<u8>> = paths.iter().map(|path| fs::read(path).expect("it is there")).collect();
     let table = hdf5::File::open(&paths[0]).expect("a pack is HDF5");

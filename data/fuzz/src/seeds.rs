@@ -36,7 +36,7 @@ pub fn jpeg(width: u32, height: u32, seed: u32) -> Vec<u8> {
 fn filled(jpeg: &[u8], count: usize, is_filled: fn(u8) -> bool) -> Vec<u8> {
     let mut bytes = jpeg[..2].to_vec();
     for pair in jpeg[2..].windows(2) {
-        // Neither the tables nor the headers of these pictures hold such a pair by chance.
+        // Neither the tables nor the headers of these images hold such a pair by chance.
         if pair[0] == 0xff && pair[1] != 0 && is_filled(pair[1]) {
             bytes.resize(bytes.len() + count, 0xff);
         }
@@ -58,8 +58,8 @@ pub fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
     builder.into_inner().expect("memory can be written")
 }
 
-/// Pictures of every format and colour.
-pub fn pictures() -> Vec<Vec<u8>> {
+/// Images of every format and colour.
+pub fn images() -> Vec<Vec<u8>> {
     let (w, h) = (37, 26);
     let image = drawn(w, h, 3);
     let rgb = |set: fn(&mut Encoder<&mut Vec<u8>>)| encoded(ColorType::Rgb, image.as_raw(), w, h, set);

@@ -1,4 +1,4 @@
-//! Packing sources that are not as they should be: tars, IDX, CIFAR, and labels beside pictures.
+//! Packing sources that are not as they should be: tars, IDX, CIFAR, and labels beside images.
 
 use std::fs;
 use std::path::Path;

@@ -3,7 +3,7 @@
 use super::BLOCK;
 use super::segments::{SOF0, SOF1, SOF2};
 use super::upsample::Axis;
-use crate::error::BadPicture;
+use crate::error::BadImage;
 
 /// The most components.
 pub(super) const COMPONENTS: usize = 4;
@@ -35,27 +35,27 @@ pub(super) struct Frame {
 
 impl Frame {
     /// # Errors
-    /// [`BadPicture::Unsupported`] for what libjpeg does not read as 8-bit samples, [`BadPicture::Damaged`] for a header
+    /// [`BadImage::Unsupported`] for what libjpeg does not read as 8-bit samples, [`BadImage::Damaged`] for a header
     /// that contradicts itself.
-    pub fn parse(marker: u8, body: &[u8]) -> Result<Self, BadPicture> {
-        let unsupported = |what: &str| Err(BadPicture::Unsupported(what.into()));
+    pub fn parse(marker: u8, body: &[u8]) -> Result<Self, BadImage> {
+        let unsupported = |what: &str| Err(BadImage::Unsupported(what.into()));
         match marker {
             SOF0 | SOF1 | SOF2 => {}
             0xc9 | 0xca => return unsupported("arithmetic-coded JPEG"),
             0xc3 | 0xcb => return unsupported("lossless JPEG"),
             _ => return unsupported("hierarchical JPEG"),
         }
-        let short = || BadPicture::Damaged("a frame header that does not fit its length".into());
+        let short = || BadImage::Damaged("a frame header that does not fit its length".into());
         let &[precision, h1, h0, w1, w0, count] = body.first_chunk().ok_or_else(short)?;
         let listed = body[6..].chunks_exact(3);
         if listed.len() != usize::from(count) || !listed.remainder().is_empty() {
             return Err(short());
         }
         if precision != 8 {
-            return Err(BadPicture::Unsupported(format!("JPEG of {precision} bits a sample")));
+            return Err(BadImage::Unsupported(format!("JPEG of {precision} bits a sample")));
         }
         if !matches!(count, 1 | 3 | 4) {
-            return Err(BadPicture::Unsupported(format!("JPEG of {count} colours")));
+            return Err(BadImage::Unsupported(format!("JPEG of {count} colours")));
         }
         let components = listed.map(component).collect::<Result<Vec<_>, _>>()?;
         let frame = Self {
@@ -70,11 +70,11 @@ impl Frame {
     }
 
     /// Only whole ratios can be made as large as the image, as in libjpeg.
-    fn check_sampling(&self) -> Result<(), BadPicture> {
+    fn check_sampling(&self) -> Result<(), BadImage> {
         let (across, down) = self.most;
         match self.components.iter().find(|c| across % c.across != 0 || down % c.down != 0) {
             None => Ok(()),
-            Some(c) => Err(BadPicture::Unsupported(format!(
+            Some(c) => Err(BadImage::Unsupported(format!(
                 "JPEG with a colour sampled {}x{} beside one of {across}x{down}, which is no whole ratio",
                 c.across, c.down
             ))),
@@ -109,11 +109,11 @@ impl Frame {
     }
 }
 
-fn component(listed: &[u8]) -> Result<Component, BadPicture> {
+fn component(listed: &[u8]) -> Result<Component, BadImage> {
     let across = usize::from(listed[1] >> 4);
     let down = usize::from(listed[1] & 15);
     if !(1..=MOST_SAMPLES).contains(&across) || !(1..=MOST_SAMPLES).contains(&down) {
-        return Err(BadPicture::Damaged(format!("a colour sampled {across}x{down}, expected 1 to {MOST_SAMPLES}")));
+        return Err(BadImage::Damaged(format!("a colour sampled {across}x{down}, expected 1 to {MOST_SAMPLES}")));
     }
     Ok(Component { id: listed[0], across, down, quantiser: listed[2] })
 }

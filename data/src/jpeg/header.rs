@@ -5,7 +5,7 @@ use super::frame::{COMPONENTS, Frame};
 use super::scan::Scan;
 use super::segments::{self, Segment, Segments};
 use super::tables::Tables;
-use crate::error::BadPicture;
+use crate::error::BadImage;
 
 const EXIF: &[u8] = b"Exif\0\0";
 const JFIF: &[u8] = b"JFIF\0";
@@ -34,7 +34,7 @@ pub(super) struct Header<'a> {
 }
 
 impl<'a> Header<'a> {
-    pub fn new(data: &'a [u8]) -> Result<Self, BadPicture> {
+    pub fn new(data: &'a [u8]) -> Result<Self, BadImage> {
         Ok(Self {
             segments: Segments::new(data)?,
             frame: None,
@@ -49,7 +49,7 @@ impl<'a> Header<'a> {
     }
 
     /// Reads up to the next scan's data; `None` where the image ends.
-    pub fn next_scan(&mut self) -> Result<Option<Scan<'a>>, BadPicture> {
+    pub fn next_scan(&mut self) -> Result<Option<Scan<'a>>, BadImage> {
         while let Some(segment) = self.segments.next()? {
             if segment.marker == segments::SOS {
                 return self.scan(segment.body).map(Some);
@@ -60,16 +60,16 @@ impl<'a> Header<'a> {
     }
 
     /// The frame, if a header came.
-    pub fn frame(&self) -> Result<&Frame, BadPicture> {
+    pub fn frame(&self) -> Result<&Frame, BadImage> {
         self.frame.as_ref().ok_or_else(Self::without_frame)
     }
 
-    pub fn without_frame() -> BadPicture {
-        BadPicture::CutShort("it ends before the frame header that says its size".into())
+    pub fn without_frame() -> BadImage {
+        BadImage::CutShort("it ends before the frame header that says its size".into())
     }
 
     /// How the samples stand for colours, by libjpeg's rules.
-    pub fn colour(&self) -> Result<Colour, BadPicture> {
+    pub fn colour(&self) -> Result<Colour, BadImage> {
         let ids: Vec<u8> = self.frame()?.components.iter().map(|c| c.id).collect();
         Ok(match (ids.as_slice(), self.transform) {
             ([_], _) => Colour::Grey,
@@ -81,10 +81,10 @@ impl<'a> Header<'a> {
         })
     }
 
-    fn read(&mut self, segment: Segment<'a>) -> Result<(), BadPicture> {
+    fn read(&mut self, segment: Segment<'a>) -> Result<(), BadImage> {
         let Segment { marker, body } = segment;
         match marker {
-            0xc8 => return Err(BadPicture::Unsupported("JPEG with extensions".into())),
+            0xc8 => return Err(BadImage::Unsupported("JPEG with extensions".into())),
             segments::DHT => self.tables.read_huffman(body)?,
             segments::DAC => {}
             segments::SOF0..=0xcf => self.read_frame(marker, body)?,
@@ -97,28 +97,28 @@ impl<'a> Header<'a> {
             segments::APP14 if body.starts_with(ADOBE) && body.len() >= ADOBE_BYTES => self.transform = Some(body[11]),
             // The height is in the frame header already, or it was refused.
             segments::APP0..=segments::APP15 | segments::COM | segments::DNL => {}
-            0xf7 => return Err(BadPicture::Unsupported("JPEG-LS".into())),
-            _ => return Err(BadPicture::Damaged(format!("a segment of unknown kind, ff {marker:02x}"))),
+            0xf7 => return Err(BadImage::Unsupported("JPEG-LS".into())),
+            _ => return Err(BadImage::Damaged(format!("a segment of unknown kind, ff {marker:02x}"))),
         }
         Ok(())
     }
 
-    fn read_frame(&mut self, marker: u8, body: &[u8]) -> Result<(), BadPicture> {
+    fn read_frame(&mut self, marker: u8, body: &[u8]) -> Result<(), BadImage> {
         if self.frame.is_some() {
-            return Err(BadPicture::Damaged("two frame headers".into()));
+            return Err(BadImage::Damaged("two frame headers".into()));
         }
         self.frame = Some(Frame::parse(marker, body)?);
         Ok(())
     }
 
-    fn read_restart(&mut self, body: &[u8]) -> Result<(), BadPicture> {
-        let wrong = || BadPicture::Damaged(format!("a restart interval of {} bytes, expected 2", body.len()));
+    fn read_restart(&mut self, body: &[u8]) -> Result<(), BadImage> {
+        let wrong = || BadImage::Damaged(format!("a restart interval of {} bytes, expected 2", body.len()));
         self.restart = usize::from(u16::from_be_bytes(body.try_into().map_err(|_| wrong())?));
         Ok(())
     }
 
-    fn scan(&mut self, body: &[u8]) -> Result<Scan<'a>, BadPicture> {
-        let frame = self.frame.as_ref().ok_or_else(|| BadPicture::Damaged("a scan before the frame header".into()))?;
+    fn scan(&mut self, body: &[u8]) -> Result<Scan<'a>, BadImage> {
+        let frame = self.frame.as_ref().ok_or_else(|| BadImage::Damaged("a scan before the frame header".into()))?;
         if self.scans == 0 && !frame.is_progressive {
             self.tables.complete();
         }

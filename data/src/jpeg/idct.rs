@@ -309,7 +309,7 @@ mod tests {
             prop_assert_eq!(expected, found);
         }
 
-        /// Against the definition in double precision, for the coefficients of pictures.
+        /// Against the definition in double precision, for the coefficients of images.
         #[test]
         fn values_are_those_of_the_formula(pixels in prop::collection::vec(any::<u8>(), 64)) {
             let cosine = |u: usize, x: usize| {

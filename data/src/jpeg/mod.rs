@@ -36,8 +36,8 @@ use header::Header;
 use planes::Planes;
 use scan::{Progress, Scan};
 
-use crate::error::BadPicture;
-use crate::picture::check_size;
+use crate::decode::check_size;
+use crate::error::BadImage;
 
 /// The side of a block.
 const BLOCK: usize = 8;
@@ -63,7 +63,7 @@ enum Fault {
     NoTable,
 }
 
-impl From<Fault> for BadPicture {
+impl From<Fault> for BadImage {
     fn from(fault: Fault) -> Self {
         let damaged = |what: &str| Self::Damaged(what.into());
         match fault {
@@ -123,7 +123,7 @@ impl<'a> Jpeg<'a> {
     ///
     /// # Errors
     /// What is wrong with them, or what they ask for beyond the limits.
-    pub fn new(data: &'a [u8], limits: &Limits) -> Result<Self, BadPicture> {
+    pub fn new(data: &'a [u8], limits: &Limits) -> Result<Self, BadImage> {
         let mut header = Header::new(data)?;
         let first = header.next_scan();
         // Before anything else that may be wrong.
@@ -132,7 +132,7 @@ impl<'a> Jpeg<'a> {
         }
         let first = first?;
         let colour = header.colour()?;
-        let first = first.ok_or_else(|| BadPicture::CutShort("it ends before the first scan".into()))?;
+        let first = first.ok_or_else(|| BadImage::CutShort("it ends before the first scan".into()))?;
         let scans = all_scans(&mut header, first, limits.scans)?;
         let frame = header.frame.take().ok_or_else(Header::without_frame)?;
         let quantisers = header.quantisers.map(|quantiser| quantiser.unwrap_or([0; 64]));
@@ -171,7 +171,7 @@ impl<'a> Jpeg<'a> {
     ///
     /// # Panics
     /// If the region is beyond the image, or `out` too short for it.
-    pub fn decode(&self, region: &Region, reading: Reading, out: &mut [u8], stride: usize) -> Result<(), BadPicture> {
+    pub fn decode(&self, region: &Region, reading: Reading, out: &mut [u8], stride: usize) -> Result<(), BadImage> {
         assert!(region.rows.end <= self.height() && region.columns.end <= self.width(), "a region beyond the image");
         PLANES.with_borrow_mut(|planes| {
             let decoded = if self.frame.is_progressive {
@@ -187,7 +187,7 @@ impl<'a> Jpeg<'a> {
 
 /// The first scan and those that follow, complete; of a sequential JPEG nothing is read behind a scan of all components,
 /// as libjpeg does.
-fn all_scans<'a>(header: &mut Header<'a>, first: Scan<'a>, limit: usize) -> Result<Vec<Scan<'a>>, BadPicture> {
+fn all_scans<'a>(header: &mut Header<'a>, first: Scan<'a>, limit: usize) -> Result<Vec<Scan<'a>>, BadImage> {
     let mut progress = Progress::new();
     let mut count = 1;
     progress.add(&first, header.frame()?)?;
@@ -205,7 +205,7 @@ fn all_scans<'a>(header: &mut Header<'a>, first: Scan<'a>, limit: usize) -> Resu
         }
     }
     if count > limit {
-        return Err(BadPicture::TooManyScans { scans: count, limit });
+        return Err(BadImage::TooManyScans { scans: count, limit });
     }
     progress.check_complete(header.frame()?)?;
     Ok(scans)
@@ -215,12 +215,12 @@ fn all_scans<'a>(header: &mut Header<'a>, first: Scan<'a>, limit: usize) -> Resu
 ///
 /// # Errors
 /// What is wrong with the data, or that its size is another one.
-pub(crate) fn decode_part(data: &[u8], size: usize, region: &Region, out: &mut [u8]) -> Result<(), BadPicture> {
+pub(crate) fn decode_part(data: &[u8], size: usize, region: &Region, out: &mut [u8]) -> Result<(), BadImage> {
     let limits = Limits { pixels: u64::MAX, scans: PLAIN_SCANS };
     let jpeg = Jpeg::new(data, &limits)?;
     if jpeg.width() != size || jpeg.height() != size || out.len() != size * size * 3 {
         let found = format!("{} x {} pixels, expected {size} x {size}", jpeg.width(), jpeg.height());
-        return Err(BadPicture::Damaged(found));
+        return Err(BadImage::Damaged(found));
     }
     if region.rows.is_empty() || region.columns.is_empty() {
         return Ok(());

@@ -2,7 +2,7 @@
 
 use super::frame::{COMPONENTS, Frame};
 use super::tables::Tables;
-use crate::error::BadPicture;
+use crate::error::BadImage;
 
 /// The most blocks in a unit of an interleaved scan (B.2.3).
 const MOST_BLOCKS: usize = 10;
@@ -38,14 +38,8 @@ pub(super) struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    pub fn parse(
-        body: &[u8],
-        frame: &Frame,
-        tables: &Tables<'a>,
-        restart: usize,
-        at: usize,
-    ) -> Result<Self, BadPicture> {
-        let wrong = || BadPicture::Damaged("a scan header that does not fit the frame".into());
+    pub fn parse(body: &[u8], frame: &Frame, tables: &Tables<'a>, restart: usize, at: usize) -> Result<Self, BadImage> {
+        let wrong = || BadImage::Damaged("a scan header that does not fit the frame".into());
         let count = usize::from(*body.first().ok_or_else(wrong)?);
         if !(1..=COMPONENTS).contains(&count) || body.len() != 4 + 2 * count {
             return Err(wrong());
@@ -68,7 +62,7 @@ impl<'a> Scan<'a> {
         Ok(scan)
     }
 
-    fn read_progression(&mut self, bytes: &[u8]) -> Result<(), BadPicture> {
+    fn read_progression(&mut self, bytes: &[u8]) -> Result<(), BadImage> {
         let high = bytes[2] >> 4;
         let low = bytes[2] & 15;
         self.first = usize::from(bytes[0]);
@@ -82,20 +76,20 @@ impl<'a> Scan<'a> {
         if !is_band || (high > 0 && low + 1 != high) || low > MOST_LOW {
             let Self { first, last, .. } = self;
             let what = format!("a progressive scan of coefficients {first} to {last}, bits {high} to {low}");
-            return Err(BadPicture::Damaged(what));
+            return Err(BadImage::Damaged(what));
         }
         Ok(())
     }
 }
 
-fn check_unit(frame: &Frame, parts: &[Part<'_>]) -> Result<(), BadPicture> {
+fn check_unit(frame: &Frame, parts: &[Part<'_>]) -> Result<(), BadImage> {
     let blocks = |part: &Part<'_>| frame.components[part.component].across * frame.components[part.component].down;
     match parts.iter().map(blocks).sum() {
         0..=MOST_BLOCKS => Ok(()),
         _ if parts.len() == 1 => Ok(()),
-        n => Err(BadPicture::Damaged(format!(
-            "an interleaved scan of {n} blocks a unit, expected at most {MOST_BLOCKS}"
-        ))),
+        n => {
+            Err(BadImage::Damaged(format!("an interleaved scan of {n} blocks a unit, expected at most {MOST_BLOCKS}")))
+        }
     }
 }
 
@@ -112,11 +106,11 @@ impl Progress {
     }
 
     /// Counts a scan in.
-    pub fn add(&mut self, scan: &Scan<'_>, frame: &Frame) -> Result<(), BadPicture> {
+    pub fn add(&mut self, scan: &Scan<'_>, frame: &Frame) -> Result<(), BadImage> {
         for part in &scan.parts {
             let missing = &mut self.missing[part.component][scan.first..=scan.last];
             if !frame.is_progressive && missing[0] == 0 {
-                return Err(BadPicture::Damaged("two scans of one colour".into()));
+                return Err(BadImage::Damaged("two scans of one colour".into()));
             }
             missing.fill(scan.low as i8);
         }
@@ -126,11 +120,11 @@ impl Progress {
     /// Refuses a file whose scans do not bring every coefficient of every colour to its last bit: it was cut between
     /// scans, and perhaps its end marker put back. The standard would allow it, for previews; no encoder of
     /// photographs does it.
-    pub fn check_complete(&self, frame: &Frame) -> Result<(), BadPicture> {
+    pub fn check_complete(&self, frame: &Frame) -> Result<(), BadImage> {
         let components = frame.components.len();
         match self.missing[..components].iter().filter(|missing| missing.iter().any(|&bits| bits != 0)).count() {
             0 => Ok(()),
-            n => Err(BadPicture::CutShort(format!("scans of {n} of {components} colours are missing"))),
+            n => Err(BadImage::CutShort(format!("scans of {n} of {components} colours are missing"))),
         }
     }
 }

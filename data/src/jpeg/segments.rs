@@ -1,7 +1,7 @@
 //! The marker segments of a JPEG (ITU T.81, B.1), found as libjpeg finds them: bytes that do not belong there are passed
 //! over.
 
-use crate::error::BadPicture;
+use crate::error::BadImage;
 
 pub(super) const SOF0: u8 = 0xc0;
 pub(super) const SOF1: u8 = 0xc1;
@@ -44,9 +44,9 @@ pub(super) struct Segments<'a> {
 
 impl<'a> Segments<'a> {
     /// Of a file that begins with a start marker.
-    pub fn new(data: &'a [u8]) -> Result<Self, BadPicture> {
+    pub fn new(data: &'a [u8]) -> Result<Self, BadImage> {
         if !data.starts_with(&[0xff, SOI]) {
-            return Err(BadPicture::Damaged("no JPEG: it does not begin with ff d8".into()));
+            return Err(BadImage::Damaged("no JPEG: it does not begin with ff d8".into()));
         }
         Ok(Self { data, at: 2, has_strays: false, end: None })
     }
@@ -69,7 +69,7 @@ impl<'a> Segments<'a> {
     }
 
     /// The next segment; `None` at the end marker, or where the file ends, be it within a segment.
-    pub fn next(&mut self) -> Result<Option<Segment<'a>>, BadPicture> {
+    pub fn next(&mut self) -> Result<Option<Segment<'a>>, BadImage> {
         if self.end.is_some() {
             return Ok(None);
         }
@@ -80,7 +80,7 @@ impl<'a> Segments<'a> {
             self.at = found + 1;
             match marker {
                 RST0..=RST7 | TEM => self.has_strays = true,
-                SOI => return Err(BadPicture::Damaged("a second start marker".into())),
+                SOI => return Err(BadImage::Damaged("a second start marker".into())),
                 EOI => {
                     self.end = Some(self.at);
                     return Ok(None);
@@ -102,11 +102,11 @@ impl<'a> Segments<'a> {
         }
     }
 
-    fn segment(&mut self, marker: u8) -> Result<Option<Segment<'a>>, BadPicture> {
+    fn segment(&mut self, marker: u8) -> Result<Option<Segment<'a>>, BadImage> {
         let Some(&length) = self.data.get(self.at..).and_then(|rest| rest.first_chunk()) else { return Ok(None) };
         let length = usize::from(u16::from_be_bytes(length));
         if length < 2 {
-            return Err(BadPicture::Damaged(format!("a segment of {length} bytes")));
+            return Err(BadImage::Damaged(format!("a segment of {length} bytes")));
         }
         let Some(body) = self.data.get(self.at + 2..self.at + length) else { return Ok(None) };
         self.at += length;

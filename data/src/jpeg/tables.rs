@@ -1,7 +1,7 @@
 //! The quantisers and Huffman tables that a JPEG defines (ITU T.81, B.2.4).
 
 use super::{ZIGZAG, standard};
-use crate::error::BadPicture;
+use crate::error::BadImage;
 
 /// Tables of each kind.
 const SLOTS: usize = 4;
@@ -18,12 +18,12 @@ pub(super) struct Tables<'a> {
 
 impl<'a> Tables<'a> {
     /// Reads a DQT segment.
-    pub fn read_quantisers(&mut self, mut body: &[u8]) -> Result<(), BadPicture> {
-        let short = || BadPicture::Damaged("a quantiser that does not fit its segment".into());
+    pub fn read_quantisers(&mut self, mut body: &[u8]) -> Result<(), BadImage> {
+        let short = || BadImage::Damaged("a quantiser that does not fit its segment".into());
         while let Some((&kind, rest)) = body.split_first() {
             let bytes = if kind >> 4 == 0 { 1 } else { 2 };
             let slot = self.quantisers.get_mut(usize::from(kind & 15));
-            let slot = slot.ok_or_else(|| BadPicture::Damaged(format!("quantiser {}, expected 0 to 3", kind & 15)))?;
+            let slot = slot.ok_or_else(|| BadImage::Damaged(format!("quantiser {}, expected 0 to 3", kind & 15)))?;
             let (values, rest) = rest.split_at_checked(64 * bytes).ok_or_else(short)?;
             let table = slot.get_or_insert_with(|| Box::new([0; 64]));
             for (value, &place) in values.chunks_exact(bytes).zip(&ZIGZAG) {
@@ -37,8 +37,8 @@ impl<'a> Tables<'a> {
     }
 
     /// Reads a DHT segment.
-    pub fn read_huffman(&mut self, mut body: &'a [u8]) -> Result<(), BadPicture> {
-        let wrong = || BadPicture::Damaged("a Huffman table that does not fit its segment".into());
+    pub fn read_huffman(&mut self, mut body: &'a [u8]) -> Result<(), BadImage> {
+        let wrong = || BadImage::Damaged("a Huffman table that does not fit its segment".into());
         while let Some((&kind, rest)) = body.split_first() {
             let counts = rest.get(..16).ok_or_else(wrong)?;
             let symbols = counts.iter().map(|&count| usize::from(count)).sum::<usize>();
@@ -49,10 +49,10 @@ impl<'a> Tables<'a> {
             let tables = match kind >> 4 {
                 0 => &mut self.dc,
                 1 => &mut self.ac,
-                class => return Err(BadPicture::Damaged(format!("a Huffman table of class {class}, expected 0 or 1"))),
+                class => return Err(BadImage::Damaged(format!("a Huffman table of class {class}, expected 0 or 1"))),
             };
             let slot = tables.get_mut(usize::from(kind & 15));
-            *slot.ok_or_else(|| BadPicture::Damaged(format!("Huffman table {}, expected 0 to 3", kind & 15)))? =
+            *slot.ok_or_else(|| BadImage::Damaged(format!("Huffman table {}, expected 0 to 3", kind & 15)))? =
                 Some(definition);
             body = rest;
         }
@@ -67,9 +67,9 @@ impl<'a> Tables<'a> {
         self.ac[1].get_or_insert(&standard::AC_CHROMINANCE);
     }
 
-    pub fn quantiser(&self, number: u8) -> Result<[i16; 64], BadPicture> {
+    pub fn quantiser(&self, number: u8) -> Result<[i16; 64], BadImage> {
         let found = self.quantisers.get(usize::from(number)).and_then(Option::as_deref);
-        found.copied().ok_or_else(|| BadPicture::Damaged(format!("quantiser {number} is missing")))
+        found.copied().ok_or_else(|| BadImage::Damaged(format!("quantiser {number} is missing")))
     }
 
     /// The definition of a table for first coefficients.

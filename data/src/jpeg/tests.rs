@@ -2,7 +2,7 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use proptest::prelude::*;
 
 use super::*;
-use crate::picture::{DecodeOptions, Picture, decode_square, resize_and_crop};
+use crate::decode::{DecodeOptions, Image, decode_square, resize_and_crop};
 
 fn pixels(width: usize, height: usize, seed: u32) -> Vec<u8> {
     (0..width * height * 3)
@@ -162,7 +162,7 @@ proptest! {
     #[test]
     fn squares_are_those_of_whole_images(made in any_image(90), size in 1..48usize) {
         let data = made.encoded();
-        let all = Picture::new(made.width, made.height, decoded(&data).unwrap()).unwrap();
+        let all = Image::new(made.width, made.height, decoded(&data).unwrap()).unwrap();
         let expected = resize_and_crop(&all, size).unwrap();
         let found = decode_square(data, size, &DecodeOptions::default()).unwrap();
         prop_assert!(apart(found.pixels(), expected.pixels()) <= 1);

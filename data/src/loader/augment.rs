@@ -1,4 +1,4 @@
-//! How training pictures are varied (paper, section 4.1, and what came after it).
+//! How training images are varied (paper, section 4.1, and what came after it).
 
 use tensor::ops::View;
 use tensor::random::{Stream, purpose, to_normals};
@@ -7,7 +7,7 @@ use super::vary::{Erase, Jitter, Mix, ResizedCrop};
 use crate::error::{Error, Result};
 use crate::statistics::{Components, Statistics};
 
-/// How training pictures are varied. The default varies nothing.
+/// How training images are varied. The default varies nothing.
 ///
 /// Crops, mirrors and [`Colour`] are the paper's; they cost nothing beside cutting the crop, and a device can do them.
 /// The rest is done on the CPU, to the 8-bit pixels of the crop, in the order of the fields here; colour noise and the
@@ -18,23 +18,23 @@ pub struct Augment {
     pub random_crop: bool,
     /// Mirror left and right half of the time.
     pub mirror: bool,
-    /// Shift all pixels of a picture along the principal components of colour.
+    /// Shift all pixels of an image along the principal components of colour.
     pub colour: Option<Colour>,
-    /// So many pictures that follow each other in an epoch have the same crop and mirror, as in the authors' code (128);
+    /// So many images that follow each other in an epoch have the same crop and mirror, as in the authors' code (128);
     /// 0 and 1: each has its own.
     pub shared: usize,
-    /// In place of [`random_crop`](Self::random_crop): a random part of the picture, resized to the crop.
+    /// In place of [`random_crop`](Self::random_crop): a random part of the image, resized to the crop.
     pub resized_crop: Option<ResizedCrop>,
     /// Change brightness, contrast, saturation and hue.
     pub jitter: Option<Jitter>,
     /// Put the mean colour over a random rectangle.
     pub erase: Option<Erase>,
-    /// Mix each picture, and its label, with the one before it in its batch.
+    /// Mix each image, and its label, with the one before it in its batch.
     pub mix: Option<Mix>,
 }
 
-/// Colour noise: `p1 a1 s1 + p2 a2 s2 + p3 a3 s3` is added to every pixel of a picture, where `p` are the eigenvectors
-/// of the colour covariance, `a` is drawn once a picture and epoch from a normal distribution, and `s` follows from the
+/// Colour noise: `p1 a1 s1 + p2 a2 s2 + p3 a3 s3` is added to every pixel of an image, where `p` are the eigenvectors
+/// of the colour covariance, `a` is drawn once an image and epoch from a normal distribution, and `s` follows from the
 /// rule.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Colour {
@@ -51,10 +51,10 @@ pub struct Colour {
 pub enum ColourRule {
     /// The paper's letter: the eigenvalues, with pixels and covariance on the scale of 0 to 1. On 0 to 255 that is
     /// `s = l / 255`: over ImageNet 58, 5 and 2 levels, so with a deviation of 0.1 the noise is about 6 levels.
-    /// (Taken on 0 to 255, `s` would be 14,830 levels, and nothing would be left of the picture.)
+    /// (Taken on 0 to 255, `s` would be 14,830 levels, and nothing would be left of the image.)
     Paper,
     /// The authors' code: the standard deviations, `s = sqrt(l)`, over ImageNet 122, 37 and 20 levels; then the
-    /// mean-free picture with its noise is divided by `1 + deviation`, so that it varies as much as one without.
+    /// mean-free image with its noise is divided by `1 + deviation`, so that it varies as much as one without.
     Source,
 }
 
@@ -78,7 +78,7 @@ impl Colour {
     }
 }
 
-/// Chunks of pictures draw from the far half of the purpose's range.
+/// Chunks of images draw from the far half of the purpose's range.
 const CHUNKS: u32 = purpose::AUGMENT + 0x0800_0000;
 
 impl Augment {
@@ -95,14 +95,14 @@ impl Augment {
         self.mix.as_ref().map_or(Ok(()), Mix::check)
     }
 
-    /// What all draws for picture `index` of a pack in `epoch` come from.
+    /// What all draws for image `index` of a pack in `epoch` come from.
     pub(super) fn stream(seed: u64, epoch: u64, index: u64) -> Stream {
         // Epoch and index have 32 bits each.
         Stream::new(seed, purpose::AUGMENT, epoch << 32 | index & 0xffff_ffff)
     }
 
-    /// What is drawn for a picture that stands at `place` in the epoch, as a view of picture 0. `margin` is by how much
-    /// a picture is larger than a crop.
+    /// What is drawn for an image that stands at `place` in the epoch, as a view of image 0. `margin` is by how much
+    /// an image is larger than a crop.
     pub(super) fn draw(&self, at: Place, margin: usize, colour: &[[f32; 3]; 3]) -> View {
         let own = Self::stream(at.seed, at.epoch, at.index);
         let shared = match self.shared {
@@ -132,7 +132,7 @@ impl Augment {
     }
 }
 
-/// Which picture is drawn for, and when.
+/// Which image is drawn for, and when.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub seed: u64,
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn crops_and_mirrors_are_uniform() {
-        // Every picture drawn for, or every hundredth with those after it.
+        // Every image drawn for, or every hundredth with those after it.
         for shared in [0, 100] {
             let augment = Augment { random_crop: true, mirror: true, shared, ..Augment::default() };
             let n = if shared > 0 { 5_000_000 } else { 50_000 };

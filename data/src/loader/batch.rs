@@ -44,21 +44,21 @@ impl<T: Copy + Default> Spare<T> {
     }
 }
 
-/// Some pictures, ready for a network. Its memory is used again for a later batch when it is dropped.
+/// Some images, ready for a network. Its memory is used again for a later batch when it is dropped.
 pub struct Batch {
-    /// `[n * views, crop, crop, 3]`: the views of a picture are consecutive.
+    /// `[n * views, crop, crop, 3]`: the views of an image are consecutive.
     pub images: Array4<f32>,
-    /// The label of each picture, `n` of them.
+    /// The label of each image, `n` of them.
     pub labels: Vec<u32>,
-    /// Where each picture stands in the pack.
+    /// Where each image stands in the pack.
     pub indices: Vec<u64>,
-    /// With [`Mix`](super::Mix), the other picture in each; else empty.
+    /// With [`Mix`](super::Mix), the other image in each; else empty.
     pub mixed: Vec<Mixed>,
     spare: Option<Arc<Spare<f32>>>,
 }
 
 impl Batch {
-    /// A batch of pictures that come from no pack, one view of each. `images` is `[n, crop, crop, 3]`; there are n labels
+    /// A batch of images that come from no pack, one view of each. `images` is `[n, crop, crop, 3]`; there are n labels
     /// and n indices.
     pub fn of(images: Array4<f32>, labels: Vec<u32>, indices: Vec<u64>) -> Self {
         Self { images, labels, indices, mixed: Vec::new(), spare: None }
@@ -99,22 +99,22 @@ impl Drop for Batch {
     }
 }
 
-/// Some pictures as they are stored (with the changes of [`Augment`](super::Augment) that are made to pixels), and what
+/// Some images as they are stored (with the changes of [`Augment`](super::Augment) that are made to pixels), and what
 /// is to be cut from them: what a device needs to make the network's input itself, with
-/// [`Pictures::prepare`](tensor::ops::Pictures::prepare). Its memory is used again for a later batch when it is dropped.
+/// [`ImageReader::prepare`](tensor::ops::Images::prepare). Its memory is used again for a later batch when it is dropped.
 pub struct RawBatch {
-    /// Side of the pictures.
+    /// Side of the images.
     pub size: usize,
     /// `[n, size, size, 3]`: rows from the top, colours R, G, B. Where pixels are changed, those outside the view are
     /// of no meaning.
     pub pixels: Vec<u8>,
-    /// The rows of the network's input, those of a picture one after another. `picture` is the place in this batch.
+    /// The rows of the network's input, those of an image one after another. `image` is the place in this batch.
     pub views: Vec<View>,
-    /// The label of each picture, `n` of them.
+    /// The label of each image, `n` of them.
     pub labels: Vec<u32>,
-    /// Where each picture stands in the pack.
+    /// Where each image stands in the pack.
     pub indices: Vec<u64>,
-    /// With [`Mix`](super::Mix), the other picture in each; else empty.
+    /// With [`Mix`](super::Mix), the other image in each; else empty.
     pub mixed: Vec<Mixed>,
     pub(super) spare: Arc<Spare<u8>>,
 }
@@ -132,21 +132,21 @@ impl Drop for RawBatch {
     }
 }
 
-/// The crops of some pictures as bytes, and what is left to be done to them. Its memory is used again for a later batch
+/// The crops of some images as bytes, and what is left to be done to them. Its memory is used again for a later batch
 /// when it is dropped.
 pub struct CropBatch {
     /// Side of the crops.
     pub crop: usize,
-    /// `[n * views, crop, crop, 3]`: cropped and mirrored, colours R, G, B; the views of a picture are consecutive.
+    /// `[n * views, crop, crop, 3]`: cropped and mirrored, colours R, G, B; the views of an image are consecutive.
     pub pixels: Vec<u8>,
-    /// Where each crop was cut from its stored picture and whether it was mirrored, which is done; and the shift and
+    /// Where each crop was cut from its stored image and whether it was mirrored, which is done; and the shift and
     /// damping of its colours, which are not.
     pub views: Vec<View>,
-    /// The label of each picture, `n` of them.
+    /// The label of each image, `n` of them.
     pub labels: Vec<u32>,
-    /// Where each picture stands in the pack.
+    /// Where each image stands in the pack.
     pub indices: Vec<u64>,
-    /// With [`Mix`](super::Mix), the other picture in each; else empty.
+    /// With [`Mix`](super::Mix), the other image in each; else empty.
     pub mixed: Vec<Mixed>,
     pub(super) spare: Arc<Spare<u8>>,
 }

@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use super::batch::Batch;
+use crate::decode::panic_message;
 use crate::error::{Error, Result};
-use crate::picture::panic_message;
 
 /// Batches in order. The first error is the last item.
 pub struct Batches<T = Batch> {

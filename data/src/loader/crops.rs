@@ -2,20 +2,20 @@
 
 use super::vary::Square;
 
-/// Fills `out` `[side, side, 3]` with a part of a picture, mirrored if asked for.
-pub(super) fn cut(picture: &[u8], part: Square, mirror: bool, out: &mut [u8]) {
+/// Fills `out` `[side, side, 3]` with a part of an image, mirrored if asked for.
+pub(super) fn cut(image: &[u8], part: Square, mirror: bool, out: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]
     if mirror && is_x86_feature_detected!("ssse3") {
         // SAFETY: the processor has SSSE3.
-        unsafe { cut_mirrored_ssse3(picture, part, out) };
+        unsafe { cut_mirrored_ssse3(image, part, out) };
         return;
     }
-    cut_plainly(picture, part, mirror, out);
+    cut_plainly(image, part, mirror, out);
 }
 
-fn cut_plainly(picture: &[u8], part: Square, mirror: bool, out: &mut [u8]) {
+fn cut_plainly(image: &[u8], part: Square, mirror: bool, out: &mut [u8]) {
     for (y, out) in out.chunks_exact_mut(3 * part.side).enumerate() {
-        let row = &picture[part.row(y)];
+        let row = &image[part.row(y)];
         match mirror {
             true => mirror_row(row, out, 0),
             false => out.copy_from_slice(row),
@@ -32,14 +32,14 @@ fn mirror_row(row: &[u8], out: &mut [u8], from: usize) {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "ssse3")]
-fn cut_mirrored_ssse3(picture: &[u8], part: Square, out: &mut [u8]) {
+fn cut_mirrored_ssse3(image: &[u8], part: Square, out: &mut [u8]) {
     use std::arch::x86_64::{_mm_loadu_si128, _mm_setr_epi8, _mm_shuffle_epi8, _mm_storeu_si128};
 
     // Five pixels at a time: the last 15 of 16 bytes read, the first 15 of 16 written. What is written beyond them is
     // written over by the next five.
     let order = _mm_setr_epi8(13, 14, 15, 10, 11, 12, 7, 8, 9, 4, 5, 6, 1, 2, 3, -1);
     for (y, out) in out.chunks_exact_mut(3 * part.side).enumerate() {
-        let row = &picture[part.row(y)];
+        let row = &image[part.row(y)];
         let mut done = 0;
         while 3 * done + 16 <= row.len() {
             let from = row.len() - 3 * done - 16;
@@ -67,21 +67,21 @@ mod tests {
             side in 1..60usize, left in 0..9usize, top in 0..9usize, mirror: bool, seed: u8,
         ) {
             let size = side + 9;
-            let picture: Vec<u8> = (0..size * size * 3).map(|i| (i * 89 + i / 251) as u8 ^ seed).collect();
+            let image: Vec<u8> = (0..size * size * 3).map(|i| (i * 89 + i / 251) as u8 ^ seed).collect();
             let part = Square { size, left, top, side };
             let [mut fast, mut plain, mut again] = [(); 3].map(|()| vec![0; side * side * 3]);
-            cut(&picture, part, mirror, &mut fast);
+            cut(&image, part, mirror, &mut fast);
             for y in 0..side {
                 for x in 0..side {
                     let from = if mirror { left + side - 1 - x } else { left + x };
-                    let pixel = &picture[3 * ((top + y) * size + from)..][..3];
+                    let pixel = &image[3 * ((top + y) * size + from)..][..3];
                     plain[3 * (y * side + x)..][..3].copy_from_slice(pixel);
                 }
             }
             prop_assert_eq!(&fast, &plain);
             let whole = Square { size: side, left: 0, top: 0, side };
             cut(&fast, whole, mirror, &mut again);
-            cut(&picture, part, false, &mut plain);
+            cut(&image, part, false, &mut plain);
             prop_assert_eq!(&again, &plain);
         }
     }

@@ -1,8 +1,8 @@
-//! What a network expects of its pictures.
+//! What a network expects of its images.
 
 use ndarray::Array3;
 
-/// What a network expects of its pictures: `(pixel * scale - mean) / deviation` of a square crop, where pixels are 0 to
+/// What a network expects of its images: `(pixel * scale - mean) / deviation` of a square crop, where pixels are 0 to
 /// 255. Colours are R, G, B throughout; `bgr` reverses them at the very end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input {
@@ -25,12 +25,12 @@ pub enum Mean {
     None,
     /// One value for R, G and B each.
     Rgb([f32; 3]),
-    /// A picture `[size, size, 3]` of the stored pictures' size (paper, section 2). It is cropped at the same place, and
-    /// mirrored with the picture.
+    /// An image `[size, size, 3]` of the stored images' size (paper, section 2). It is cropped at the same place, and
+    /// mirrored with the image.
     Image(Array3<f32>),
 }
 
-/// What is cut from a picture.
+/// What is cut from an image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Views {
     /// The centre.
@@ -41,7 +41,7 @@ pub enum Views {
 }
 
 impl Views {
-    /// Crops a picture.
+    /// Crops an image.
     pub fn count(self) -> usize {
         match self {
             Self::Centre => 1,

@@ -1,8 +1,8 @@
 //! From a pack to batches of floats, ready for a network.
 //!
-//! The order of an epoch follows from (seed, epoch), and what is drawn for a picture from (seed, epoch, index in the
-//! pack): the same for any number of threads and any batch size, and for an epoch begun in the middle. (Pictures that
-//! share a crop do so by their places in the epoch; a mixed picture's partner is the one before it in its batch.)
+//! The order of an epoch follows from (seed, epoch), and what is drawn for an image from (seed, epoch, index in the
+//! pack): the same for any number of threads and any batch size, and for an epoch begun in the middle. (Images that
+//! share a crop do so by their places in the epoch; a mixed image's partner is the one before it in its batch.)
 
 mod augment;
 mod batch;
@@ -39,7 +39,7 @@ impl Loader {
     /// A loader of `pack` for networks that expect `input`.
     ///
     /// # Errors
-    /// [`Error::Option`] if an option is out of range or the crop or mean image does not fit the pictures.
+    /// [`Error::Option`] if an option is out of range or the crop or mean image does not fit the images.
     pub fn new(pack: Arc<Pack>, input: Input, options: LoaderOptions) -> Result<Self> {
         let at_least_1 = |name, value| match value {
             0 => Err(Error::option(name, "at least 1", value)),
@@ -48,10 +48,10 @@ impl Loader {
         at_least_1("batch", options.batch)?;
         at_least_1("threads", options.threads)?;
         if options.views == Views::Ten && options.augment.is_some() {
-            return Err(Error::option("views", "one crop where pictures are augmented", "ten"));
+            return Err(Error::option("views", "one crop where images are augmented", "ten"));
         }
         if u32::try_from(pack.len()).is_err() {
-            return Err(Error::option("pack", "at most 2^32 - 1 pictures", pack.len()));
+            return Err(Error::option("pack", "at most 2^32 - 1 images", pack.len()));
         }
         if let Some(augment) = &options.augment {
             augment.check()?;
@@ -67,8 +67,8 @@ impl Loader {
 
     /// Batches in an epoch.
     pub fn batches_per_epoch(&self) -> usize {
-        let (pictures, batch) = (self.work.pack.len(), self.work.options.batch);
-        if self.work.options.drop_last { pictures / batch } else { pictures.div_ceil(batch) }
+        let (images, batch) = (self.work.pack.len(), self.work.options.batch);
+        if self.work.options.drop_last { images / batch } else { images.div_ceil(batch) }
     }
 
     /// What turns a [`RawBatch`] into the network's input.
@@ -79,38 +79,38 @@ impl Loader {
     /// The batches of epoch `epoch` from number `first_batch` on, made ahead on other threads. Dropping the iterator
     /// ends that.
     pub fn batches(&self, epoch: u64, first_batch: usize) -> Batches {
-        let picture = self.work.options.views.count() * self.work.preparation.values() * size_of::<f32>();
-        self.begin(epoch, first_batch, picture, Work::batch)
+        let image = self.work.options.views.count() * self.work.preparation.values() * size_of::<f32>();
+        self.begin(epoch, first_batch, image, Work::batch)
     }
 
-    /// The same pictures, draws and order as [`batches`](Self::batches), for devices that cut, vary and normalise
-    /// pictures themselves: a batch holds what is stored, and a list of what is to be cut from it.
+    /// The same images, draws and order as [`batches`](Self::batches), for devices that cut, vary and normalise
+    /// images themselves: a batch holds what is stored, and a list of what is to be cut from it.
     pub fn raw_batches(&self, epoch: u64, first_batch: usize) -> Batches<RawBatch> {
-        self.begin(epoch, first_batch, self.work.picture_bytes(), Work::raw_batch)
+        self.begin(epoch, first_batch, self.work.image_bytes(), Work::raw_batch)
     }
 
     /// The same as [`batches`](Self::batches) as bytes, cropped and mirrored: for whoever colours and normalises by
     /// itself.
     pub fn crop_batches(&self, epoch: u64, first_batch: usize) -> Batches<CropBatch> {
-        let picture = self.work.options.views.count() * self.work.preparation.values();
-        self.begin(epoch, first_batch, picture, Work::crop_batch)
+        let image = self.work.options.views.count() * self.work.preparation.values();
+        self.begin(epoch, first_batch, image, Work::crop_batch)
     }
 
-    /// `picture`: bytes that a picture takes in a batch.
+    /// `image`: bytes that an image takes in a batch.
     fn begin<T: Send + 'static>(
         &self,
         epoch: u64,
         first_batch: usize,
-        picture: usize,
+        image: usize,
         make: fn(&Work, &Places) -> Result<T>,
     ) -> Batches<T> {
         let work = Arc::clone(&self.work);
         let order = order::Order::new(&work.options, &work.pack, epoch);
-        let bytes = work.options.batch.min(work.pack.len()).saturating_mul(picture);
+        let bytes = work.options.batch.min(work.pack.len()).saturating_mul(image);
         let ahead = (work.options.prefetch_bytes / bytes.max(1)).max(1);
         let make = move |number: usize| {
-            if let Some(pictures) = order.to_read(number, number == first_batch) {
-                pictures.iter().for_each(|&index| work.pack.prefetch(index as usize));
+            if let Some(images) = order.to_read(number, number == first_batch) {
+                images.iter().for_each(|&index| work.pack.prefetch(index as usize));
             }
             let indices = order.batch(number);
             if work.options.shuffle != Shuffle::None {

@@ -6,11 +6,11 @@ use super::input::Views;
 /// How batches are made.
 #[derive(Clone, Debug)]
 pub struct LoaderOptions {
-    /// Pictures a batch, at least 1. The last batch of an epoch may be shorter.
+    /// Images a batch, at least 1. The last batch of an epoch may be shorter.
     pub batch: usize,
     /// Seed of the order and of all draws.
     pub seed: u64,
-    /// The order of an epoch's pictures.
+    /// The order of an epoch's images.
     pub shuffle: Shuffle,
     /// Leave out a last batch that would be short.
     pub drop_last: bool,
@@ -18,9 +18,9 @@ pub struct LoaderOptions {
     pub threads: usize,
     /// The most bytes of batches that are made ahead and wait; at least one batch does.
     pub prefetch_bytes: usize,
-    /// How pictures are varied, for training.
+    /// How images are varied, for training.
     pub augment: Option<Augment>,
-    /// What is cut from a picture without [`Augment::random_crop`].
+    /// What is cut from an image without [`Augment::random_crop`].
     pub views: Views,
 }
 
@@ -40,15 +40,15 @@ impl Default for LoaderOptions {
     }
 }
 
-/// The order of an epoch's pictures. Each follows from (seed, epoch) alone.
+/// The order of an epoch's images. Each follows from (seed, epoch) alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Shuffle {
     /// That of the pack.
     #[default]
     None,
-    /// A random order of all pictures, each as likely: fast where the pack fits into memory.
+    /// A random order of all images, each as likely: fast where the pack fits into memory.
     Full,
-    /// For a pack that is larger than memory: runs of up to 8 MiB of pictures that lie together, in random order over
+    /// For a pack that is larger than memory: runs of up to 8 MiB of images that lie together, in random order over
     /// all shards; of them so many at a time that two such windows have `bytes`, shuffled within. While one window is
     /// used the next one is read, run by run.
     Window {

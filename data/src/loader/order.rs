@@ -7,12 +7,12 @@ use tensor::random::{Stream, purpose};
 use super::options::{LoaderOptions, Shuffle};
 use crate::Pack;
 
-/// Bytes of pictures that lie together and are read together: long enough for any disk to be near its full speed.
+/// Bytes of images that lie together and are read together: long enough for any disk to be near its full speed.
 const RUN_BYTES: u64 = 8 << 20;
 
-/// Which picture comes when.
+/// Which image comes when.
 pub(super) struct Order {
-    pictures: usize,
+    images: usize,
     batch: usize,
     /// None: as in the pack.
     shuffled: Option<Vec<u32>>,
@@ -20,7 +20,7 @@ pub(super) struct Order {
     reading: Option<Reading>,
 }
 
-/// The pictures in the order in which they are read, and where each window ends in it.
+/// The images in the order in which they are read, and where each window ends in it.
 struct Reading {
     order: Vec<u32>,
     ends: Vec<usize>,
@@ -39,16 +39,16 @@ impl Order {
                 (Some(reading.shuffled(options.seed, epoch)), Some(reading))
             }
         };
-        Self { shuffled, reading, pictures: pack.len(), batch: options.batch }
+        Self { shuffled, reading, images: pack.len(), batch: options.batch }
     }
 
     /// The places of batch `number` in the epoch.
     pub fn places(&self, number: usize) -> Range<usize> {
-        let start = number.saturating_mul(self.batch).min(self.pictures);
-        start..start.saturating_add(self.batch).min(self.pictures)
+        let start = number.saturating_mul(self.batch).min(self.images);
+        start..start.saturating_add(self.batch).min(self.images)
     }
 
-    /// The pictures of batch `number`.
+    /// The images of batch `number`.
     pub fn batch(&self, number: usize) -> Vec<u64> {
         let places = self.places(number);
         match &self.shuffled {
@@ -57,7 +57,7 @@ impl Order {
         }
     }
 
-    /// The pictures to be read into memory while batch `number` is made, if that is not just its own; `first` if it is
+    /// The images to be read into memory while batch `number` is made, if that is not just its own; `first` if it is
     /// the first one to be made.
     pub fn to_read(&self, number: usize, first: bool) -> Option<&[u32]> {
         let reading = self.reading.as_ref()?;
@@ -86,7 +86,7 @@ impl Reading {
         Self { order, ends }
     }
 
-    /// The pictures of each window in a random order.
+    /// The images of each window in a random order.
     fn shuffled(&self, seed: u64, epoch: u64) -> Vec<u32> {
         let mut shuffled = Vec::with_capacity(self.order.len());
         let mut start = 0;
@@ -115,7 +115,7 @@ impl Reading {
     }
 }
 
-/// Pictures that lie together, in runs of at most so many bytes and at least one picture.
+/// Images that lie together, in runs of at most so many bytes and at least one image.
 fn runs(pack: &Pack, bytes: u64) -> Vec<Range<usize>> {
     let mut runs = Vec::new();
     for shard in pack.shard_ranges() {
@@ -146,13 +146,13 @@ mod tests {
         let stream = Stream::new(seed, purpose::SHUFFLE, epoch);
         let reading = Reading::new(&runs, |run| run.len() as u64, window, &stream);
         let shuffled = Some(reading.shuffled(seed, epoch));
-        Order { shuffled, pictures: reading.order.len(), reading: Some(reading), batch }
+        Order { shuffled, images: reading.order.len(), reading: Some(reading), batch }
     }
 
     proptest! {
-        /// Each picture comes once; what a batch needs was read before; no more than two windows are read ahead.
+        /// Each image comes once; what a batch needs was read before; no more than two windows are read ahead.
         #[test]
-        fn windows_hold_every_picture_once_and_are_read_in_time(
+        fn windows_hold_every_image_once_and_are_read_in_time(
             lengths in prop::collection::vec(1..9usize, 1..40),
             window in 1..60u64,
             batch in 1..20usize,
@@ -160,7 +160,7 @@ mod tests {
             first in 0..10usize,
         ) {
             let order = order(&lengths, window, seed, 3, batch);
-            let n = order.pictures;
+            let n = order.images;
             let mut seen = order.shuffled.clone().unwrap();
             seen.sort_unstable();
             prop_assert!(seen.iter().copied().eq(0..n as u32));
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_mix_pictures_from_everywhere() {
+    fn windows_mix_images_from_everywhere() {
         let order = order(&[5; 100], 100, 7, 0, 100);
         // Twenty runs of a hundred: nearly all tenths of the pack are in the first window.
         let tenths: std::collections::BTreeSet<u64> = order.batch(0).into_iter().map(|index| index / 50).collect();

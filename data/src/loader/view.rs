@@ -7,12 +7,12 @@ use tensor::ops::{Prepare, View};
 use super::input::{Input, Mean, Views};
 use crate::error::{Error, Result};
 
-/// [`Input`] made ready, for this crate's batches and for [`Pictures::prepare`](tensor::ops::Pictures::prepare) on any
+/// [`Input`] made ready, for this crate's batches and for [`ImageReader::prepare`](tensor::ops::Images::prepare) on any
 /// device: the value of a pixel is `((pixel + shift) * factor - mean) * damping`, where shift and damping are the
 /// view's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preparation {
-    /// Side of the stored pictures.
+    /// Side of the stored images.
     pub size: usize,
     /// `factor` is scale / deviation; `mean` is that of colours, divided by the deviation.
     pub prepare: Prepare,
@@ -21,13 +21,13 @@ pub struct Preparation {
 }
 
 impl Preparation {
-    /// For stored pictures of `size` x `size`.
+    /// For stored images of `size` x `size`.
     ///
     /// # Errors
-    /// [`Error::Option`] if the crop or mean image does not fit the pictures, or scale or deviation is not finite or 0.
+    /// [`Error::Option`] if the crop or mean image does not fit the images, or scale or deviation is not finite or 0.
     pub fn new(input: &Input, size: usize) -> Result<Self> {
         if input.crop == 0 || input.crop > size {
-            return Err(Error::option("crop", format!("1 to {size}, the pictures' size"), input.crop));
+            return Err(Error::option("crop", format!("1 to {size}, the images' size"), input.crop));
         }
         let deviation = input.deviation.unwrap_or([1.0; 3]);
         let usable = |v: &f32| v.is_finite() && *v != 0.0;
@@ -44,7 +44,7 @@ impl Preparation {
                 mean_image = Some(divided);
             }
             Mean::Image(image) => {
-                let expected = format!("{size} x {size} x 3, the pictures' size");
+                let expected = format!("{size} x {size} x 3, the images' size");
                 return Err(Error::option("mean image", expected, format!("{:?}", image.dim())));
             }
         }
@@ -53,21 +53,21 @@ impl Preparation {
         Ok(Self { size, prepare, mean_image })
     }
 
-    /// What `views` cuts from picture `picture`.
-    pub fn views(&self, views: Views, picture: u32) -> Vec<View> {
+    /// What `views` cuts from image `image`.
+    pub fn views(&self, views: Views, image: u32) -> Vec<View> {
         let margin = (self.size - self.prepare.crop) as u32;
         let (end, centre) = (margin, margin / 2);
         let places = [(0, 0), (end, 0), (0, end), (end, end), (centre, centre)];
         match views {
-            Views::Centre => vec![View::crop(picture, centre, centre, false)],
+            Views::Centre => vec![View::crop(image, centre, centre, false)],
             Views::Ten => [false, true]
                 .into_iter()
-                .flat_map(|mirror| places.map(|(left, top)| View::crop(picture, left, top, mirror)))
+                .flat_map(|mirror| places.map(|(left, top)| View::crop(image, left, top, mirror)))
                 .collect(),
         }
     }
 
-    /// By how much a picture is larger than a crop.
+    /// By how much an image is larger than a crop.
     pub(super) fn margin(&self) -> usize {
         self.size - self.prepare.crop
     }
@@ -77,7 +77,7 @@ impl Preparation {
         self.prepare.crop * self.prepare.crop * 3
     }
 
-    /// Fills `out` with each view of a picture in turn.
+    /// Fills `out` with each view of an image in turn.
     pub(super) fn apply(&self, pixels: &[u8], views: &[View], out: &mut [f32]) {
         let layout = Layout { size: self.size, crop: self.prepare.crop, bgr: self.prepare.bgr };
         let mean = self.mean_image.as_ref().and_then(|mean| mean.as_slice());
@@ -87,18 +87,18 @@ impl Preparation {
     }
 }
 
-/// The crops of one picture of `size * size * 3` bytes, `[views, crop, crop, 3]`: what a loader would give without
+/// The crops of one image of `size * size * 3` bytes, `[views, crop, crop, 3]`: what a loader would give without
 /// augmentation.
 ///
 /// # Errors
-/// [`Error::Option`] if the picture is not of that size or the crop or mean image does not fit it.
-pub fn views(picture: &[u8], size: usize, input: &Input, views: Views) -> Result<Array4<f32>> {
+/// [`Error::Option`] if the image is not of that size or the crop or mean image does not fit it.
+pub fn views(image: &[u8], size: usize, input: &Input, views: Views) -> Result<Array4<f32>> {
     let preparation = Preparation::new(input, size)?;
-    if Some(picture.len()) != size.checked_mul(size).and_then(|n| n.checked_mul(3)) {
-        return Err(Error::option("picture", format!("{size} x {size} x 3 bytes"), format!("{} bytes", picture.len())));
+    if Some(image.len()) != size.checked_mul(size).and_then(|n| n.checked_mul(3)) {
+        return Err(Error::option("image", format!("{size} x {size} x 3 bytes"), format!("{} bytes", image.len())));
     }
     let mut values = vec![0.0; views.count() * preparation.values()];
-    preparation.apply(picture, &preparation.views(views, 0), &mut values);
+    preparation.apply(image, &preparation.views(views, 0), &mut values);
     Array4::from_shape_vec((views.count(), input.crop, input.crop, 3), values)
         .map_err(|e| Error::option("crop", "a crop that fits", e))
 }

@@ -17,7 +17,7 @@ use crate::Pack;
 use crate::error::{Error, Result};
 
 thread_local! {
-    /// The picture that a thread decodes.
+    /// The image that a thread decodes.
     static DECODED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Work {
     spare_bytes: Arc<Spare<u8>>,
 }
 
-/// The pictures of a batch.
+/// The images of a batch.
 #[derive(Debug)]
 pub(super) struct Places {
     /// In the pack.
@@ -59,8 +59,8 @@ impl Work {
         Ok(Self { pack, preparation, options, colour, mean, pool, spare, spare_bytes })
     }
 
-    /// Bytes of a stored picture, decoded.
-    pub fn picture_bytes(&self) -> usize {
+    /// Bytes of a stored image, decoded.
+    pub fn image_bytes(&self) -> usize {
         self.pack.size() * self.pack.size() * 3
     }
 
@@ -73,7 +73,7 @@ impl Work {
     pub fn batch(&self, places: &Places) -> Result<Batch> {
         let count = self.options.views.count();
         let mut buffer = self.spare.take(places.indices.len() * count * self.preparation.values());
-        let (_, mixed) = self.each_picture(places, &mut buffer, |pixels, views, out| {
+        let (_, mixed) = self.each_image(places, &mut buffer, |pixels, views, out| {
             self.preparation.apply(pixels, views, out);
         })?;
         let crop = self.preparation.prepare.crop;
@@ -86,18 +86,18 @@ impl Work {
     pub fn crop_batch(&self, places: &Places) -> Result<CropBatch> {
         let (crop, values) = (self.preparation.prepare.crop, self.preparation.values());
         let mut pixels = self.spare_bytes.take(places.indices.len() * self.options.views.count() * values);
-        let (views, mixed) = self.each_picture(places, &mut pixels, |picture, views, out| {
+        let (views, mixed) = self.each_image(places, &mut pixels, |image, views, out| {
             for (view, out) in views.iter().zip(out.chunks_exact_mut(values)) {
-                crops::cut(picture, self.square(view), view.mirror, out);
+                crops::cut(image, self.square(view), view.mirror, out);
             }
         })?;
         let (labels, indices) = (self.labels(places), places.indices.clone());
         Ok(CropBatch { crop, pixels, views, labels, indices, mixed, spare: Arc::clone(&self.spare_bytes) })
     }
 
-    /// Pictures as they are stored, but for changes of pixels.
+    /// Images as they are stored, but for changes of pixels.
     pub fn raw_batch(&self, places: &Places) -> Result<RawBatch> {
-        let mut pixels = self.spare_bytes.take(places.indices.len() * self.picture_bytes());
+        let mut pixels = self.spare_bytes.take(places.indices.len() * self.image_bytes());
         let mut views = self.views(places);
         let mixed = match self.changes() {
             Some(augment) => self.vary(augment, places, &mut views, &mut pixels)?,
@@ -110,8 +110,8 @@ impl Work {
         Ok(RawBatch { size, pixels, views, labels, indices: places.indices.clone(), mixed, spare })
     }
 
-    /// Calls `make` with each picture, its views and the part of `out` that belongs to it.
-    fn each_picture<T: Send>(
+    /// Calls `make` with each image, its views and the part of `out` that belongs to it.
+    fn each_image<T: Send>(
         &self,
         places: &Places,
         out: &mut [T],
@@ -129,17 +129,17 @@ impl Work {
             })?;
             return Ok((views, Vec::new()));
         };
-        let mut pictures = self.spare_bytes.take(places.indices.len() * self.picture_bytes());
-        let mixed = self.vary(augment, places, &mut views, &mut pictures)?;
+        let mut images = self.spare_bytes.take(places.indices.len() * self.image_bytes());
+        let mixed = self.vary(augment, places, &mut views, &mut images)?;
         let made = self.each(places, out, |place, out| {
-            make(&pictures[place * self.picture_bytes()..][..self.picture_bytes()], &views[place..=place], out);
+            make(&images[place * self.image_bytes()..][..self.image_bytes()], &views[place..=place], out);
             Ok(())
         });
-        self.spare_bytes.put(pictures);
+        self.spare_bytes.put(images);
         made.map(|()| (views, mixed))
     }
 
-    /// Fills `out` `[n, size, size, 3]` with the pictures, their views changed as drawn, and the views with where that
+    /// Fills `out` `[n, size, size, 3]` with the images, their views changed as drawn, and the views with where that
     /// is.
     fn vary(&self, augment: &Augment, places: &Places, views: &mut [View], out: &mut [u8]) -> Result<Vec<Mixed>> {
         let (n, values) = (places.indices.len(), self.preparation.values());
@@ -150,10 +150,10 @@ impl Work {
         };
         // Each one's crop by itself, and then the mixes.
         let mut own = self.spare_bytes.take(n * values);
-        let pictures = &*out;
+        let images = &*out;
         self.each(places, &mut own, |place, crop| {
-            let picture = &pictures[place * self.picture_bytes()..][..self.picture_bytes()];
-            crops::cut(picture, self.square(&drawn[place]), drawn[place].mirror, crop);
+            let image = &images[place * self.image_bytes()..][..self.image_bytes()];
+            crops::cut(image, self.square(&drawn[place]), drawn[place].mirror, crop);
             Ok(())
         })?;
         let side = self.preparation.prepare.crop;
@@ -177,15 +177,15 @@ impl Work {
         Ok(mixed)
     }
 
-    /// One picture with the changes of its own.
+    /// One image with the changes of its own.
     fn vary_one(&self, augment: &Augment, places: &Places, place: usize, view: &View, out: &mut [u8]) -> Result<()> {
         let index = places.indices[place];
         let stream = Augment::stream(self.options.seed, places.epoch, index);
         let square = self.square(view);
         match &augment.resized_crop {
             Some(part) => {
-                let picture = self.pack.pixels(index as usize)?;
-                resize(&picture, part.draw(stream, self.pack.size()), square, out)?;
+                let image = self.pack.pixels(index as usize)?;
+                resize(&image, part.draw(stream, self.pack.size()), square, out)?;
             }
             None => self.pack.read_into(index as usize, out)?,
         }
@@ -198,7 +198,7 @@ impl Work {
         Ok(())
     }
 
-    /// The rows and columns of a stored picture that some view shows.
+    /// The rows and columns of a stored image that some view shows.
     fn shown(&self, views: &[View]) -> (Range<usize>, Range<usize>) {
         let crop = self.preparation.prepare.crop;
         let span = |of: fn(&View) -> u32| {
@@ -209,13 +209,13 @@ impl Work {
         (span(|view| view.top), span(|view| view.left))
     }
 
-    /// The part of a stored picture that a view shows.
+    /// The part of a stored image that a view shows.
     fn square(&self, view: &View) -> Square {
         let side = self.preparation.prepare.crop;
         Square { size: self.pack.size(), left: view.left as usize, top: view.top as usize, side }
     }
 
-    /// Fills the part of `buffer` that belongs to each picture, on all threads.
+    /// Fills the part of `buffer` that belongs to each image, on all threads.
     fn each<T: Send>(
         &self,
         places: &Places,
@@ -227,14 +227,14 @@ impl Work {
             .install(|| buffer.par_chunks_exact_mut(part).enumerate().try_for_each(|(place, out)| fill(place, out)))
     }
 
-    /// What is cut from each picture: all views of the first, then of the next.
+    /// What is cut from each image: all views of the first, then of the next.
     fn views(&self, places: &Places) -> Vec<View> {
         let margin = self.preparation.margin();
         let of = |(place, &index): (usize, &u64)| match &self.options.augment {
             Some(augment) => {
                 let (seed, epoch) = (self.options.seed, places.epoch);
                 let at = Place { seed, epoch, index, place: places.start + place };
-                vec![View { picture: place as u32, ..augment.draw(at, margin, &self.colour) }]
+                vec![View { image: place as u32, ..augment.draw(at, margin, &self.colour) }]
             }
             None => self.preparation.views(self.options.views, place as u32),
         };

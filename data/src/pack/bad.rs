@@ -1,4 +1,4 @@
-//! `bad.csv`: the pictures that were left out, and why.
+//! `bad.csv`: the images that were left out, and why.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 pub(super) const NAME: &str = "bad.csv";
 
-/// A picture that was left out.
+/// An image that was left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// Its name within the source; bytes that are not UTF-8 are shown as U+FFFD.

@@ -1,4 +1,4 @@
-//! One picture, from its file to what the pack stores.
+//! One image, from its file to what the pack stores.
 
 use std::io::{self, ErrorKind};
 use std::thread::sleep;
@@ -7,13 +7,13 @@ use std::time::Duration;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use super::options::PackOptions;
-use crate::error::{BadPicture, Error, Result};
+use crate::decode::{Image, decode_square, keepable_jpeg, resize_and_crop};
+use crate::error::{BadImage, Error, Result};
 use crate::format::Storage;
-use crate::picture::{Picture, decode_square, keepable_jpeg, resize_and_crop};
 use crate::source::{Content, Source};
 use crate::statistics::products;
 
-/// A picture ready to be stored.
+/// An image ready to be stored.
 pub(super) struct Encoded {
     /// What the shard holds: pixels, or a JPEG of them.
     pub stored: Vec<u8>,
@@ -37,9 +37,9 @@ const WAITS: [Duration; 3] = [Duration::from_millis(20), Duration::from_millis(2
 ///
 /// # Errors
 /// [`Error::Unreadable`] where the system cannot read it, which says nothing of the image.
-pub(super) fn encode(source: &Source, index: usize, options: &PackOptions) -> Result<Result<Encoded, BadPicture>> {
+pub(super) fn encode(source: &Source, index: usize, options: &PackOptions) -> Result<Result<Encoded, BadImage>> {
     match decode_and_encode(source, index, options) {
-        Err(BadPicture::Unreadable(error)) => {
+        Err(BadImage::Unreadable(error)) => {
             let name = String::from_utf8_lossy(source.catalogue().name(index)).into_owned();
             Err(Error::Unreadable { path: options.source.clone(), name, source: error })
         }
@@ -48,10 +48,10 @@ pub(super) fn encode(source: &Source, index: usize, options: &PackOptions) -> Re
 }
 
 /// Reads an image; what may pass is tried again.
-fn read(source: &Source, index: usize) -> Result<Content, BadPicture> {
+fn read(source: &Source, index: usize) -> Result<Content, BadImage> {
     for wait in WAITS {
         match source.read(index) {
-            Err(BadPicture::Unreadable(error)) if may_pass(&error) => sleep(wait),
+            Err(BadImage::Unreadable(error)) if may_pass(&error) => sleep(wait),
             result => return result,
         }
     }
@@ -67,15 +67,15 @@ fn may_pass(error: &io::Error) -> bool {
     )
 }
 
-fn decode_and_encode(source: &Source, index: usize, options: &PackOptions) -> Result<Encoded, BadPicture> {
-    let (picture, original) = match read(source, index)? {
+fn decode_and_encode(source: &Source, index: usize, options: &PackOptions) -> Result<Encoded, BadImage> {
+    let (image, original) = match read(source, index)? {
         Content::File(bytes) => {
             let original = original(&bytes, options);
             (decode_square(bytes, options.size, &options.decode)?, original)
         }
-        Content::Pixels(picture) => (square(picture, options.size)?, None),
+        Content::Pixels(image) => (square(image, options.size)?, None),
     };
-    let pixels = picture.into_pixels();
+    let pixels = image.into_pixels();
     let products = products(&pixels);
     let (stored, pixels) = match options.storage {
         Storage::Raw => (pixels, None),
@@ -95,15 +95,15 @@ fn original(bytes: &[u8], options: &PackOptions) -> Option<Vec<u8>> {
     }
 }
 
-fn square(picture: Picture, size: usize) -> Result<Picture, BadPicture> {
-    if picture.width() == size && picture.height() == size {
-        return Ok(picture);
+fn square(image: Image, size: usize) -> Result<Image, BadImage> {
+    if image.width() == size && image.height() == size {
+        return Ok(image);
     }
-    resize_and_crop(&picture, size).map_err(|e| BadPicture::Damaged(e.to_string()))
+    resize_and_crop(&image, size).map_err(|e| BadImage::Damaged(e.to_string()))
 }
 
 /// With colours of the full resolution, as the loader reads them fastest.
-fn to_jpeg(pixels: &[u8], size: usize, quality: u8) -> Result<Vec<u8>, BadPicture> {
+fn to_jpeg(pixels: &[u8], size: usize, quality: u8) -> Result<Vec<u8>, BadImage> {
     let mut bytes = Vec::with_capacity(pixels.len() / 4);
     let mut encoder = Encoder::new(&mut bytes, quality);
     encoder.set_sampling_factor(SamplingFactor::F_1_1);
@@ -111,6 +111,6 @@ fn to_jpeg(pixels: &[u8], size: usize, quality: u8) -> Result<Vec<u8>, BadPictur
     let side = size as u16;
     encoder
         .encode(pixels, side, side, ColorType::Rgb)
-        .map_err(|e| BadPicture::Damaged(format!("cannot be encoded as JPEG: {e}")))?;
+        .map_err(|e| BadImage::Damaged(format!("cannot be encoded as JPEG: {e}")))?;
     Ok(bytes)
 }

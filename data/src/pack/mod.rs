@@ -1,6 +1,6 @@
-//! From a source of pictures to a pack.
+//! From a source of images to a pack.
 //!
-//! Pictures are decoded, resized and cropped on `jobs` threads and written in the source's order, so the bytes of a
+//! Images are decoded, resized and cropped on `jobs` threads and written in the source's order, so the bytes of a
 //! pack do not depend on the number of threads. A shard appears under its name when it is complete and durable; the
 //! table `pack.h5`, without which a pack cannot be opened, comes last. A run that was stopped anywhere goes on with
 //! the first shard that is missing, and ends with the same bytes.
@@ -35,14 +35,14 @@ pub use train_and_val::{Part, TrainAndVal, holds_train_and_val, pack_train_and_v
 /// What keeps a second packer out; it stays behind, empty.
 const LOCK: &str = ".lock";
 
-/// Packs a source of pictures: see [`SourceKind`](crate::SourceKind) for what it can be. `progress` is called on this thread
-/// after every picture.
+/// Packs a source of images: see [`SourceKind`](crate::SourceKind) for what it can be. `progress` is called on this thread
+/// after every image.
 ///
-/// Classes are numbered in the order of their names. Of class folders, the files at any depth below one are its pictures;
+/// Classes are numbered in the order of their names. Of class folders, the files at any depth below one are its images;
 /// links are followed, hidden names and folders that systems make are skipped. An empty class, a single one, and a link in a circle are
 /// errors.
 ///
-/// Bad pictures are skipped and listed in `bad.csv` in the pack's folder. Where images were repaired since a run that did
+/// Bad images are skipped and listed in `bad.csv` in the pack's folder. Where images were repaired since a run that did
 /// not end with a pack, only their shards are packed again. A pack that is already complete is left as it is.
 ///
 /// # Errors
@@ -130,12 +130,12 @@ fn finish(plan: &Plan, source: &Source, options: &PackOptions, shards: &[Shard],
     }
     let mut sums = Sums::new(options.size);
     shards.iter().for_each(|shard| sums.merge(&shard.sums));
-    if sums.pictures == 0 {
-        return Err(Error::source(&options.source, format!("none of its {} files is a picture", catalogue.len())));
+    if sums.images == 0 {
+        return Err(Error::source(&options.source, format!("none of its {} files is an image", catalogue.len())));
     }
     let fingerprint = table::write(plan, catalogue.classes(), shards, &sums.finish(options.size))?;
     Ok(PackReport {
-        pictures: sums.pictures as usize,
+        images: sums.images as usize,
         classes: catalogue.classes().len(),
         shards: shards.len(),
         resumed_shards: resumed,
@@ -162,7 +162,7 @@ fn finished(plan: &Plan, source: &Source, options: &PackOptions) -> Result<PackR
         ));
     }
     Ok(PackReport {
-        pictures: pack.len(),
+        images: pack.len(),
         classes: pack.classes().len(),
         shards: shards.len(),
         resumed_shards: shards.len(),
@@ -183,7 +183,7 @@ fn notes(source: &Source, options: &PackOptions) -> Vec<String> {
     let mut notes = source.notes().to_vec();
     if let Some(side) = source.side().filter(|&side| side != options.size) {
         notes.push(format!(
-            "the pictures are {side} x {side}, stored as {0} x {0}; a size of {side} keeps them",
+            "the images are {side} x {side}, stored as {0} x {0}; a size of {side} keeps them",
             options.size
         ));
     }

@@ -9,15 +9,15 @@ use tensor::regular_file;
 
 use super::LOCK;
 use super::bad::{NAME as BAD, Refused};
+use crate::decode::{self, DecodeOptions};
 use crate::error::{Error, Result};
 use crate::format::{Storage, TABLE, shard_number};
-use crate::picture::{self, DecodeOptions};
 use crate::source::{Reading, SourceKind, Split};
 
 /// What to pack, and how.
 #[derive(Clone, Debug)]
 pub struct PackOptions {
-    /// A folder or an archive of pictures: see [`SourceKind`].
+    /// A folder or an archive of images: see [`SourceKind`].
     pub source: PathBuf,
     /// What the source is; found by its content if it is not given.
     pub from: Option<SourceKind>,
@@ -37,25 +37,25 @@ pub struct PackOptions {
     pub out: PathBuf,
     /// Side of the stored squares: the shorter side is resized to it, the centre kept. 1 to 4096.
     pub size: usize,
-    /// How pictures are stored.
+    /// How images are stored.
     pub storage: Storage,
     /// Threads that decode and resize, at least 1.
     pub jobs: usize,
-    /// How many pictures may be bad.
+    /// How many images may be bad.
     pub max_bad: usize,
     /// About how many bytes a shard holds.
     pub shard_bytes: u64,
     /// The classes in order, if they are given: those of the training pack when packing for validation. A class folder
     /// that is not among them is an error; one of them without a folder is not.
     pub classes: Option<Vec<String>>,
-    /// What is accepted as a picture.
+    /// What is accepted as an image.
     pub decode: DecodeOptions,
-    /// Set to stop after the picture at hand.
+    /// Set to stop after the image at hand.
     pub cancel: Option<Arc<AtomicBool>>,
 }
 
 impl PackOptions {
-    /// The paper's squares of 256, raw, in shards of 1 GiB, on all cores, no bad picture allowed.
+    /// The paper's squares of 256, raw, in shards of 1 GiB, on all cores, no bad image allowed.
     pub fn new(source: impl Into<PathBuf>, out: impl Into<PathBuf>) -> Self {
         Self {
             source: source.into(),
@@ -78,7 +78,7 @@ impl PackOptions {
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        picture::check_square(self.size)?;
+        decode::check_square(self.size)?;
         if self.jobs == 0 {
             return Err(Error::option("jobs", "at least 1", 0));
         }
@@ -163,19 +163,19 @@ fn show(path: &Path) -> String {
 /// How far packing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Pictures done, bad ones and those of earlier runs included.
+    /// Images done, bad ones and those of earlier runs included.
     pub done: usize,
-    /// Pictures in the source.
+    /// Images in the source.
     pub total: usize,
-    /// Bytes of pictures that this run has written.
+    /// Bytes of images that this run has written.
     pub bytes: u64,
 }
 
 /// What came of packing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackReport {
-    /// Pictures in the pack.
-    pub pictures: usize,
+    /// Images in the pack.
+    pub images: usize,
     /// Classes in its table.
     pub classes: usize,
     /// Its shards.
@@ -184,7 +184,7 @@ pub struct PackReport {
     pub resumed_shards: usize,
     /// Bytes of all shards.
     pub bytes: u64,
-    /// The pictures that were left out.
+    /// The images that were left out.
     pub refused: Vec<Refused>,
     /// The pack's fingerprint.
     pub fingerprint: String,

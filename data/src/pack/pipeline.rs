@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::decode::panic_message;
 use crate::error::{Error, Result};
-use crate::picture::panic_message;
 
 /// Results that may wait for an earlier one, by thread.
 const AHEAD: usize = 8;

@@ -1,4 +1,4 @@
-//! Which pictures go into which shard, and what of it is there already.
+//! Which images go into which shard, and what of it is there already.
 
 use std::fs;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use crate::source::Catalogue;
 
 /// Bounds what is held in memory for a shard's tables.
 const MAX_RECORDS: usize = 1 << 20;
-/// What a picture is taken to shrink to as JPEG, to plan shards before anything is encoded.
+/// What an image is taken to shrink to as JPEG, to plan shards before anything is encoded.
 const JPEG_FACTOR: u64 = 8;
 
 /// What to do about a folder that is in use for something else.
@@ -108,7 +108,7 @@ impl Plan {
         Error::OtherPack {
             path: path.to_path_buf(),
             expected: format!("the source with fingerprint {}", self.source),
-            found: format!("pictures of another or changed source, fingerprint {source}"),
+            found: format!("images of another or changed source, fingerprint {source}"),
             advice,
         }
     }

@@ -1,7 +1,7 @@
 //! Writing one shard, and reading back what an earlier run wrote.
 //!
-//! The pictures are streamed to the place where HDF5 will want them, by ordinary writes: memory stays flat, and a full
-//! disk is an ordinary error. When their number is known, the library writes the same file without the pictures, a
+//! The images are streamed to the place where HDF5 will want them, by ordinary writes: memory stays flat, and a full
+//! disk is an ordinary error. When their number is known, the library writes the same file without the images, a
 //! sparse one of a few pages, and what it wrote around them is copied.
 
 use std::fs::File;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::bad::Refused;
 use super::encode::Encoded;
 use super::plan::{OTHER_FOLDER, Plan};
-use crate::error::{BadPicture, Error, Result};
+use crate::error::{BadImage, Error, Result};
 use crate::format::{BLOCK, Block, Role, Storage, content_checksum};
 use crate::hdf::{Intended, Reader, WRITING, Writer, unlike};
 use crate::source::{Catalogue, Names};
@@ -27,7 +27,7 @@ pub(super) struct Shard {
     pub sums: Sums,
     /// Bytes of the file.
     pub length: u64,
-    /// Checksum of all but the pictures.
+    /// Checksum of all but the images.
     pub content: u32,
 }
 
@@ -44,9 +44,9 @@ pub(super) struct ShardWriter<'a> {
     written: File,
     /// Images that were read back and found right.
     verified: usize,
-    /// Where the pictures begin.
+    /// Where the images begin.
     start: u64,
-    /// Where each picture begins, from `start`.
+    /// Where each image begins, from `start`.
     offsets: Vec<u64>,
     names: Names,
     shard: Shard,
@@ -87,7 +87,7 @@ impl<'a> ShardWriter<'a> {
             names: Names::default(),
             shard,
         };
-        // The place does not depend on the number of pictures: all else comes after them.
+        // The place does not depend on the number of images: all else comes after them.
         let start = writer.skeleton(1)?.start;
         writer.start = start.ok_or_else(|| Error::pack(&writer.path, "HDF5 reserves no space"))?;
         let start = writer.start;
@@ -95,29 +95,29 @@ impl<'a> ShardWriter<'a> {
         Ok(writer)
     }
 
-    /// Adds a picture or the reason why there is none. Returns the bytes written.
-    pub fn push(&mut self, source: &Catalogue, index: usize, result: Result<Encoded, BadPicture>) -> Result<u64> {
-        let picture = match result {
-            Ok(picture) => picture,
+    /// Adds an image or the reason why there is none. Returns the bytes written.
+    pub fn push(&mut self, source: &Catalogue, index: usize, result: Result<Encoded, BadImage>) -> Result<u64> {
+        let image = match result {
+            Ok(image) => image,
             Err(reason) => {
                 let name = String::from_utf8_lossy(source.name(index)).into_owned();
                 self.shard.refused.push(Refused { name, reason: reason.to_string() });
                 return Ok(0);
             }
         };
-        self.file.write_all(&picture.stored).map_err(Error::io(&self.path, WRITING))?;
-        self.offsets.push(self.bytes() + picture.stored.len() as u64);
+        self.file.write_all(&image.stored).map_err(Error::io(&self.path, WRITING))?;
+        self.offsets.push(self.bytes() + image.stored.len() as u64);
         self.names.push(source.name(index));
         self.shard.labels.push(source.label(index));
-        self.shard.checksums.push(picture.checksum);
-        self.shard.sums.add(picture.pixels(), &picture.products);
+        self.shard.checksums.push(image.checksum);
+        self.shard.sums.add(image.pixels(), &image.products);
         if self.bytes() - self.offsets[self.verified] >= READ_BACK {
             self.verify_images()?;
         }
-        Ok(picture.stored.len() as u64)
+        Ok(image.stored.len() as u64)
     }
 
-    /// Writes everything around the pictures, and reads the whole file back to compare it with what is in memory.
+    /// Writes everything around the images, and reads the whole file back to compare it with what is in memory.
     pub fn finish(mut self) -> Result<Shard> {
         let count = match self.plan.storage {
             Storage::Raw => self.shard.labels.len(),
@@ -184,7 +184,7 @@ impl<'a> ShardWriter<'a> {
         Ok(())
     }
 
-    /// Bytes of pictures so far.
+    /// Bytes of images so far.
     fn bytes(&self) -> u64 {
         self.offsets.last().copied().unwrap_or(0)
     }

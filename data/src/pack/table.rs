@@ -45,7 +45,7 @@ fn fill(file: &Writer, plan: &Plan, classes: &[String], shards: &[Shard], statis
     file.put_attribute("covariance", &[3, 3], statistics.covariance.as_flattened())?;
     file.put_attribute("eigenvalues", &[3], &statistics.eigenvalues)?;
     file.put_attribute("eigenvectors", &[3, 3], statistics.eigenvectors.as_flattened())?;
-    file.put_number("pictures", statistics.pictures)?;
+    file.put_number("pictures", statistics.images)?;
     file.put_number("size", plan.size as u64)?;
     let quality = match plan.storage {
         Storage::Raw => 0,
@@ -56,7 +56,7 @@ fn fill(file: &Writer, plan: &Plan, classes: &[String], shards: &[Shard], statis
     file.put_text("settings", &plan.settings)
 }
 
-/// Identifies what a training sees: classes, labels, and every picture's bytes in order.
+/// Identifies what a training sees: classes, labels, and every image's bytes in order.
 fn fingerprint(plan: &Plan, classes: &[String], shards: &[Shard]) -> String {
     let mut digest = Sha256::new();
     digest.update((plan.size as u64).to_le_bytes());

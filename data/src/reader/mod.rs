@@ -1,6 +1,6 @@
 //! Reading packs, memory-mapped.
 //!
-//! Everything but the pictures is checked when a pack is opened; each picture when it is first read. Before a record
+//! Everything but the images is checked when a pack is opened; each image when it is first read. Before a record
 //! is read, the file's length and time of change are asked of the system, so a pack that is cut or written to while it
 //! is open is an error; a loader asks again when a batch is made, before it hands it over. Should a file be cut in the
 //! instant between, the system stops the process with SIGBUS: [`exit_on_cut_file`] makes that a message.
@@ -38,13 +38,13 @@ pub struct Pack {
     fingerprint: String,
     exif_orientation: bool,
     shards: Vec<Shard>,
-    /// The number of pictures before each shard.
+    /// The number of images before each shard.
     starts: Vec<usize>,
     len: usize,
 }
 
 impl Pack {
-    /// Opens the pack in a folder. All of it but the pictures is checked.
+    /// Opens the pack in a folder. All of it but the images is checked.
     ///
     /// # Errors
     /// [`Error::Source`] if there is no complete pack; [`Error::Truncated`], [`Error::Version`], [`Error::Checksum`]
@@ -58,22 +58,22 @@ impl Pack {
         &self.path
     }
 
-    /// Number of pictures.
+    /// Number of images.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are no pictures; a pack always has some.
+    /// Whether there are no images; a pack always has some.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Side of the square pictures.
+    /// Side of the square images.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// How the pictures are stored.
+    /// How the images are stored.
     pub fn storage(&self) -> Storage {
         self.storage
     }
@@ -83,12 +83,12 @@ impl Pack {
         &self.classes
     }
 
-    /// Means and colour components of all pictures.
+    /// Means and colour components of all images.
     pub fn statistics(&self) -> &Statistics {
         &self.statistics
     }
 
-    /// Identifies classes, labels and pictures: 32 hexadecimal digits, the same for any copy of the pack.
+    /// Identifies classes, labels and images: 32 hexadecimal digits, the same for any copy of the pack.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
@@ -108,7 +108,7 @@ impl Pack {
         self.shards.iter().map(|shard| shard.map.len() as u64).sum()
     }
 
-    /// How many pictures each class has.
+    /// How many images each class has.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes.len()];
         for label in self.shards.iter().flat_map(|shard| &shard.labels) {
@@ -117,7 +117,7 @@ impl Pack {
         counts
     }
 
-    /// The label of picture `index`.
+    /// The label of image `index`.
     ///
     /// # Panics
     /// If `index` is not below [`Pack::len`].
@@ -126,7 +126,7 @@ impl Pack {
         shard.labels[record]
     }
 
-    /// The name of picture `index`'s file within its source.
+    /// The name of image `index`'s file within its source.
     ///
     /// # Panics
     /// If `index` is not below [`Pack::len`].
@@ -135,7 +135,7 @@ impl Pack {
         shard.name(record)
     }
 
-    /// The stored bytes of picture `index`: its pixels, or a JPEG. Their checksum is compared when they are first read.
+    /// The stored bytes of image `index`: its pixels, or a JPEG. Their checksum is compared when they are first read.
     ///
     /// # Errors
     /// [`Error::Truncated`] if the file was cut since it was opened, [`Error::Checksum`] naming the record and its
@@ -148,7 +148,7 @@ impl Pack {
         shard.read(record, index, true)
     }
 
-    /// The pixels of picture `index`: `size * size * 3` bytes, RGB, rows from the top. Borrowed from the mapped file
+    /// The pixels of image `index`: `size * size * 3` bytes, RGB, rows from the top. Borrowed from the mapped file
     /// where they are stored as they are.
     ///
     /// # Errors
@@ -166,7 +166,7 @@ impl Pack {
         Ok(Cow::Owned(pixels))
     }
 
-    /// Fills `out` with the pixels of picture `index`.
+    /// Fills `out` with the pixels of image `index`.
     ///
     /// # Errors
     /// As [`Pack::pixels`].
@@ -179,7 +179,7 @@ impl Pack {
         Ok(())
     }
 
-    /// The pixels of picture `index`, of which only `rows` and `columns` are looked at: in `buffer` where they have to be
+    /// The pixels of image `index`, of which only `rows` and `columns` are looked at: in `buffer` where they have to be
     /// decoded, and then the rest is anything.
     ///
     /// # Errors
@@ -215,15 +215,15 @@ impl Pack {
         })
     }
 
-    /// Compares the checksums of all pictures, on all of rayon's threads.
+    /// Compares the checksums of all images, on all of rayon's threads.
     ///
     /// # Errors
-    /// The error of the first picture that is not as it was written.
+    /// The error of the first image that is not as it was written.
     pub fn verify(&self) -> Result<()> {
         self.verify_with(|_| ())
     }
 
-    /// [`Pack::verify`], telling `progress` how many pictures are done.
+    /// [`Pack::verify`], telling `progress` how many images are done.
     ///
     /// # Errors
     /// As [`Pack::verify`].
@@ -234,8 +234,8 @@ impl Pack {
         }
     }
 
-    /// The pictures that are not as they were written, in order, with what is wrong; found on all of rayon's threads.
-    /// `progress` is told how many pictures are done.
+    /// The images that are not as they were written, in order, with what is wrong; found on all of rayon's threads.
+    /// `progress` is told how many images are done.
     pub fn damaged(&self, progress: impl Fn(usize) + Sync) -> Vec<(usize, Error)> {
         let done = AtomicUsize::new(0);
         let check = |index: usize| {
@@ -247,31 +247,31 @@ impl Pack {
         (0..self.len).into_par_iter().filter_map(check).collect()
     }
 
-    /// Bytes that the pictures take as they are stored.
+    /// Bytes that the images take as they are stored.
     pub fn stored_bytes(&self) -> u64 {
         self.shards.iter().map(|shard| shard.bytes(0..shard.labels.len())).sum()
     }
 
-    /// Bytes of some pictures of one shard.
-    pub(crate) fn bytes_of(&self, pictures: &Range<usize>) -> u64 {
-        if pictures.is_empty() {
+    /// Bytes of some images of one shard.
+    pub(crate) fn bytes_of(&self, images: &Range<usize>) -> u64 {
+        if images.is_empty() {
             return 0;
         }
-        let (shard, record) = self.locate(pictures.start);
-        shard.bytes(record..record + pictures.len())
+        let (shard, record) = self.locate(images.start);
+        shard.bytes(record..record + images.len())
     }
 
-    /// The pictures of each shard that has some.
+    /// The images of each shard that has some.
     pub(crate) fn shard_ranges(&self) -> impl Iterator<Item = Range<usize>> {
         let ranges = self.starts.iter().zip(&self.shards).map(|(&start, shard)| start..start + shard.labels.len());
         ranges.filter(|range| !range.is_empty())
     }
 
-    /// Fails if the file of one of these pictures was cut or written to since the pack was opened: asked after they
+    /// Fails if the file of one of these images was cut or written to since the pack was opened: asked after they
     /// were read, it vouches for what was read.
-    pub(crate) fn check_unchanged(&self, pictures: &[u64]) -> Result<()> {
+    pub(crate) fn check_unchanged(&self, images: &[u64]) -> Result<()> {
         let mut seen = vec![false; self.shards.len()];
-        for &index in pictures {
+        for &index in images {
             let number = self.starts.partition_point(|&start| start <= index as usize) - 1;
             if !std::mem::replace(&mut seen[number], true) {
                 self.shards[number].check_unchanged()?;
@@ -280,14 +280,14 @@ impl Pack {
         Ok(())
     }
 
-    /// Tells the system that picture `index` will be read soon.
+    /// Tells the system that image `index` will be read soon.
     pub(crate) fn prefetch(&self, index: usize) {
         let (shard, record) = self.locate(index);
         shard.prefetch(record);
     }
 
     fn locate(&self, index: usize) -> (&Shard, usize) {
-        assert!(index < self.len, "picture {index} of a pack of {}", self.len);
+        assert!(index < self.len, "image {index} of a pack of {}", self.len);
         let shard = self.starts.partition_point(|&start| start <= index) - 1;
         (&self.shards[shard], index - self.starts[shard])
     }

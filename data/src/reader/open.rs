@@ -12,13 +12,13 @@ use tensor::regular_file;
 
 use super::Pack;
 use super::shard::{Offsets, Shard};
+use crate::decode::check_square;
 use crate::error::{Error, Result};
 use crate::format::{BLOCK, Block, Role, Storage, TABLE, TURNED, shard_name};
 use crate::hdf::Reader;
-use crate::picture::check_square;
 use crate::statistics::Statistics;
 
-/// Maps a file of a pack after checking its block, its length and the checksum of all but its pictures.
+/// Maps a file of a pack after checking its block, its length and the checksum of all but its images.
 pub(crate) fn open_checked(path: &Path, role: Role) -> Result<(Block, Mmap)> {
     map(path, role).map(|(block, map, ..)| (block, map))
 }
@@ -77,8 +77,8 @@ pub(super) fn open(path: &Path) -> Result<Pack> {
         pack.len += shard.labels.len();
         pack.shards.push(shard);
     }
-    if pack.len == 0 || pack.len as u64 != pack.statistics.pictures {
-        let what = format!("expected {} pictures, its shards hold {}", pack.statistics.pictures, pack.len);
+    if pack.len == 0 || pack.len as u64 != pack.statistics.images {
+        let what = format!("expected {} images, its shards hold {}", pack.statistics.images, pack.len);
         return Err(Error::pack(table_path, what));
     }
     Ok(pack)
@@ -113,7 +113,7 @@ fn statistics(path: &Path, table: &Reader, size: usize) -> Result<Statistics> {
     let rows = |m: [f32; 9]| [[m[0], m[1], m[2]], [m[3], m[4], m[5]], [m[6], m[7], m[8]]];
     let m: [f64; 9] = table.get_attribute("covariance")?;
     Ok(Statistics {
-        pictures: table.get_number("pictures")?,
+        images: table.get_number("pictures")?,
         mean_rgb: table.get_attribute("mean_rgb")?,
         mean_image: Array3::from_shape_vec((size, size, 3), mean_image)
             .map_err(|e| Error::pack(path, e.to_string()))?,
@@ -133,7 +133,7 @@ fn shard(pack: &Pack, number: usize, count: u64, content: u32) -> Result<Shard> 
     let labels: Vec<u32> = hdf.get_all("labels")?;
     let n = labels.len();
     if n as u64 != count {
-        return Err(Error::pack(path, format!("expected {count} pictures, found {n}")));
+        return Err(Error::pack(path, format!("expected {count} images, found {n}")));
     }
     let names: Vec<u8> = hdf.get_all("names")?;
     let name_offsets: Vec<u64> = hdf.get("name_offsets", &[n + 1])?;
@@ -153,7 +153,7 @@ fn shard(pack: &Pack, number: usize, count: u64, content: u32) -> Result<Shard> 
     Ok(Shard { path, file, map, modified, offsets, labels, checksums, names: (names, name_offsets), checked })
 }
 
-/// Where the pictures lie; HDF5's word for it must be the block's.
+/// Where the images lie; HDF5's word for it must be the block's.
 fn offsets(pack: &Pack, path: &Path, hdf: &Reader, block: &Block, n: usize) -> Result<Offsets> {
     let images = hdf.dataset("images")?;
     let bytes = block.images.end - block.images.start;

@@ -17,7 +17,7 @@ pub(super) struct Shard {
     pub map: Mmap,
     /// When the file was last written to, as it was opened; none where the system does not say.
     pub modified: Option<SystemTime>,
-    /// Where each picture begins in the file, and where the last ends.
+    /// Where each image begins in the file, and where the last ends.
     pub offsets: Offsets,
     pub labels: Vec<u32>,
     pub checksums: Vec<u32>,

@@ -83,7 +83,7 @@ extern "C" fn on_fault(_signal: c_int, info: *mut libc::siginfo_t, _context: *mu
         if (start..end).contains(&address) {
             // SAFETY: `end` is set after `name`, and names are never freed.
             let name = unsafe { &*slot.name.load(Ordering::Acquire) };
-            let end = b": cut short while it was being read; copy it again, or pack the pictures again\n";
+            let end = b": cut short while it was being read; copy it again, or pack the images again\n";
             for part in [b"error: ".as_slice(), name.as_bytes(), end] {
                 // SAFETY: write is safe in a signal handler, and the bytes are alive.
                 unsafe { libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len()) };

@@ -1,4 +1,4 @@
-//! The labelled names of a source's pictures.
+//! The labelled names of a source's images.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -29,17 +29,17 @@ impl Catalogue {
         &self.classes
     }
 
-    /// Pictures, bad ones included.
+    /// Images, bad ones included.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// The name of picture `index` within the source, parts separated by `/`.
+    /// The name of image `index` within the source, parts separated by `/`.
     pub fn name(&self, index: usize) -> &[u8] {
         self.names.get(index)
     }
 
-    /// The label of picture `index`.
+    /// The label of image `index`.
     pub fn label(&self, index: usize) -> u32 {
         self.labels[index]
     }
@@ -86,7 +86,7 @@ impl Lister {
         Self { classes, names: Names::default(), labels: Vec::new(), lengths: Vec::new(), digest }
     }
 
-    /// Adds a picture; `length` is of its file, or anything else that tells it from another of the same name.
+    /// Adds an image; `length` is of its file, or anything else that tells it from another of the same name.
     pub fn push(&mut self, name: &[u8], length: u64, label: u32) {
         feed_record(&mut self.digest, name, length, label);
         self.names.push(name);

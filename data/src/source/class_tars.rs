@@ -1,9 +1,9 @@
 //! Class tars: `ILSVRC2012_img_train.tar`, a tar of one tar for each class, read where they lie; or a folder of them, as
 //! ImageNet's releases of 2009 and 2011 are.
 //!
-//! A class is a tar's name without `.tar`, a wnid. Classes are numbered in the order of those names' bytes, and the pictures
+//! A class is a tar's name without `.tar`, a wnid. Classes are numbered in the order of those names' bytes, and the images
 //! of a class follow in the order of theirs, whatever their order in the archive. Headers alone are read first, in
-//! order; then each picture where it lies.
+//! order; then each image where it lies.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
             places.begin(&tar.file);
         }
         let Some(file) = &container else { continue };
-        for member in pictures(file, tar, &mut notes)? {
+        for member in images(file, tar, &mut notes)? {
             let name = [tar.class.as_bytes(), b"/", member.name.as_slice()].concat();
             lister.push(&name, member.length, label);
             places.push(&member);
@@ -79,8 +79,8 @@ impl Notes {
     }
 }
 
-/// The pictures of a class, sorted by name.
-fn pictures(file: &Container, tar: &ClassTar, notes: &mut Notes) -> Result<Vec<Member>> {
+/// The images of a class, sorted by name.
+fn images(file: &Container, tar: &ClassTar, notes: &mut Notes) -> Result<Vec<Member>> {
     let what = format!("class tar {:?}: ", tar.class);
     let start = file.start(tar.range.start)?;
     if !is_tar(&start[..start.len().min((tar.range.end - tar.range.start) as usize)]) {
@@ -91,7 +91,7 @@ fn pictures(file: &Container, tar: &ClassTar, notes: &mut Notes) -> Result<Vec<M
     notes.class_tar(&tar.class, ended);
     members.retain(|member| !is_about_images(&member.name));
     if members.is_empty() {
-        return Err(Error::source(&file.path, format!("{what}without pictures; remove it, or copy it again")));
+        return Err(Error::source(&file.path, format!("{what}without images; remove it, or copy it again")));
     }
     notes.replaced += archive::sort(&mut members);
     Ok(members)

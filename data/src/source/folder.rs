@@ -2,7 +2,7 @@
 //!
 //! - Each folder in the root is a class; classes are numbered in the order of their names' bytes, as torchvision and
 //!   Keras do. Files beside the class folders are ignored.
-//! - Files at any depth below a class folder are its pictures, in the order of their paths' bytes. Links are followed;
+//! - Files at any depth below a class folder are its images, in the order of their paths' bytes. Links are followed;
 //!   a link that leads back to a folder it lies in is an error.
 //! - Names that begin with a dot and folders that systems make are skipped, and so, with a note, are files that are about
 //!   images by their names (`.txt`, `.csv`, `.xml` and alike: Tiny ImageNet has `<wnid>_boxes.txt` beside its images).
@@ -14,18 +14,18 @@ use std::path::{Path, PathBuf};
 
 use super::catalogue::{Lister, Numbers};
 use super::{
-    Catalogue, Content, Pictures, Reading, Source, about_images_note, files_of, from_bytes, is_about_images, list,
+    Catalogue, Content, ImageReader, Reading, Source, about_images_note, files_of, from_bytes, is_about_images, list,
 };
-use crate::error::{BadPicture, Error, Result};
-use crate::picture::read_bytes;
+use crate::decode::read_bytes;
+use crate::error::{BadImage, Error, Result};
 
-/// Pictures whose names are their paths below a folder.
+/// Images whose names are their paths below a folder.
 pub(super) struct Files {
     pub root: PathBuf,
 }
 
-impl Pictures for Files {
-    fn read(&self, catalogue: &Catalogue, index: usize) -> Result<Content, BadPicture> {
+impl ImageReader for Files {
+    fn read(&self, catalogue: &Catalogue, index: usize) -> Result<Content, BadImage> {
         read_bytes(&self.root.join(from_bytes(catalogue.name(index)))).map(Content::File)
     }
 }
@@ -75,12 +75,12 @@ fn class_folders(root: &Path) -> Result<Vec<String>> {
     }
     if classes.is_empty() {
         let what = match files {
-            0 => "is empty; expected one folder of pictures for each class",
+            0 => "is empty; expected one folder of images for each class",
             _ if !files_of(root, is_list)?.is_empty() => {
                 "holds files but no folders; expected one folder of images for each class, or the file that has their \
                  labels (--labels FILE)"
             }
-            _ => "holds files but no folders; expected one folder of pictures for each class",
+            _ => "holds files but no folders; expected one folder of images for each class",
         };
         return Err(Error::source(root, what));
     }
@@ -94,7 +94,7 @@ fn class_files(root: &Path, class: &str) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     walk(&folder, class.as_bytes(), &mut Vec::new(), &mut found)?;
     if found.iter().all(|(name, _)| is_about_images(name)) {
-        let what = "a class folder without pictures; add some, or remove the folder";
+        let what = "a class folder without images; add some, or remove the folder";
         return Err(Error::source(&folder, what));
     }
     found.sort_unstable();

@@ -15,9 +15,9 @@ use ndarray::s;
 
 use super::archive::Container;
 use super::catalogue::{Lister, numbered};
-use super::{Catalogue, Content, Pictures, Reading, Source};
-use crate::error::{BadPicture, Error, Result};
-use crate::picture::Picture;
+use super::{Catalogue, Content, ImageReader, Reading, Source};
+use crate::decode::Image;
+use crate::error::{BadImage, Error, Result};
 
 /// Chunks of a compressed file that are kept unpacked, so that neighbours cost no second unpacking.
 const CACHE: usize = 128 << 20;
@@ -43,9 +43,9 @@ struct Images {
     width: usize,
 }
 
-impl Pictures for Images {
-    fn read(&self, _: &Catalogue, index: usize) -> Result<Content, BadPicture> {
-        let unreadable = |e: hdf5::Error| BadPicture::hdf5(&e);
+impl ImageReader for Images {
+    fn read(&self, _: &Catalogue, index: usize) -> Result<Content, BadImage> {
+        let unreadable = |e: hdf5::Error| BadImage::hdf5(&e);
         let values: Vec<u8> = match self.axes {
             Axes::Grey => self.images.read_slice_1d_of(s![index..index + 1, .., ..]),
             _ => self.images.read_slice_1d_of(s![index..index + 1, .., .., ..]),
@@ -57,8 +57,8 @@ impl Pictures for Images {
             Axes::First(3) => (0..plane).flat_map(|at| [0, 1, 2].map(|c| values[c * plane + at])).collect(),
             _ => values.iter().flat_map(|&v| [v; 3]).collect(),
         };
-        let wrong = || BadPicture::ZeroSize { width: self.width as u64, height: self.height as u64 };
-        Picture::new(self.width, self.height, pixels).map(Content::Pixels).ok_or_else(wrong)
+        let wrong = || BadImage::ZeroSize { width: self.width as u64, height: self.height as u64 };
+        Image::new(self.width, self.height, pixels).map(Content::Pixels).ok_or_else(wrong)
     }
 }
 

@@ -1,7 +1,7 @@
-//! IDX, the form of MNIST and Fashion-MNIST: a file of pictures and one of labels, as they are or compressed by gzip.
+//! IDX, the form of MNIST and Fashion-MNIST: a file of images and one of labels, as they are or compressed by gzip.
 //!
 //! A header of two zeros, the type of the values (8: u8), the number of axes, the length of each as a big-endian u32; then
-//! the values. Pictures are `[n, rows, columns]`, or `[n, rows, columns, 3]`; labels `[n]`. The labels of `train-images-...`
+//! the values. Images are `[n, rows, columns]`, or `[n, rows, columns, 3]`; labels `[n]`. The labels of `train-images-...`
 //! are in `train-labels-...` beside it; a folder's training set is `train-*`, its test set `t10k-*` or `test-*`. Torchvision's
 //! folders have the files in `raw`.
 //!
@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 use super::archive::{Container, GZIP, Gunzip, open_file};
 use super::catalogue::{Lister, numbered};
 use super::labels::read_text;
-use super::{Catalogue, Content, Pictures, Reading, Source, Split, file_name, files_of, is_file, is_folder, list};
-use crate::error::{BadPicture, Error, Result};
-use crate::picture::Picture;
+use super::{Catalogue, Content, ImageReader, Reading, Source, Split, file_name, files_of, is_file, is_folder, list};
+use crate::decode::Image;
+use crate::error::{BadImage, Error, Result};
 
 /// What is unpacked is held in memory; larger sets must be uncompressed files, which are read in place.
 const MAX_UNPACKED: u64 = 1 << 30;
@@ -47,7 +47,7 @@ pub(super) fn start(path: &Path) -> Result<Vec<u8>> {
     Ok(start)
 }
 
-/// Whether it is the name of a file of pictures.
+/// Whether it is the name of a file of images.
 pub(super) fn is_name(name: &str) -> bool {
     name.contains("images") && (name.contains("idx3") || name.contains("idx4"))
 }
@@ -94,9 +94,9 @@ impl Idx {
     }
 
     /// `length` values from `offset` on.
-    fn get(&self, offset: u64, length: u64) -> Result<Vec<u8>, BadPicture> {
+    fn get(&self, offset: u64, length: u64) -> Result<Vec<u8>, BadImage> {
         match &self.values {
-            Values::Plain { file, header } => file.picture(header + offset, length),
+            Values::Plain { file, header } => file.image(header + offset, length),
             Values::Unpacked(bytes) => Ok(bytes[offset as usize..(offset + length) as usize].to_vec()),
         }
     }
@@ -120,7 +120,7 @@ fn unpack(path: &Path, reader: impl Read, expected: u64) -> Result<Vec<u8>> {
     }
 }
 
-/// Pictures of one size.
+/// Images of one size.
 struct Squares {
     idx: Idx,
     height: usize,
@@ -128,42 +128,42 @@ struct Squares {
     channels: usize,
 }
 
-impl Pictures for Squares {
-    fn read(&self, _: &Catalogue, index: usize) -> Result<Content, BadPicture> {
+impl ImageReader for Squares {
+    fn read(&self, _: &Catalogue, index: usize) -> Result<Content, BadImage> {
         let length = (self.height * self.width * self.channels) as u64;
         let values = self.idx.get(index as u64 * length, length)?;
         let pixels = if self.channels == 1 { values.iter().flat_map(|&v| [v; 3]).collect() } else { values };
-        let wrong = || BadPicture::ZeroSize { width: self.width as u64, height: self.height as u64 };
-        Picture::new(self.width, self.height, pixels).map(Content::Pixels).ok_or_else(wrong)
+        let wrong = || BadImage::ZeroSize { width: self.width as u64, height: self.height as u64 };
+        Image::new(self.width, self.height, pixels).map(Content::Pixels).ok_or_else(wrong)
     }
 }
 
 pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
-    let pictures = pictures_file(path, reading.split)?;
-    let labels_path = labels_file(&pictures)?;
-    let idx = Idx::open(&pictures)?;
+    let images = images_file(path, reading.split)?;
+    let labels_path = labels_file(&images)?;
+    let idx = Idx::open(&images)?;
     let (n, height, width, channels) = match *idx.shape.as_slice() {
         [n, height, width] => (n, height, width, 1),
         [n, height, width, 3] => (n, height, width, 3),
         ref shape => {
             let what = format!("the shape {shape:?}; expected [n, rows, columns] or [n, rows, columns, 3]");
-            return Err(Error::source(&pictures, what));
+            return Err(Error::source(&images, what));
         }
     };
     let labels = Idx::open(&labels_path)?;
     if labels.shape != [n] || n == 0 {
-        let what = format!("the shape {:?}; expected [{n}], a label for each picture", labels.shape);
+        let what = format!("the shape {:?}; expected [{n}], a label for each image", labels.shape);
         return Err(Error::source(&labels_path, what));
     }
     let labels = labels.get(0, n).map_err(|e| Error::source(&labels_path, e.to_string()))?;
     let squares = Squares { idx, height: height as usize, width: width as usize, channels };
     let largest = labels.iter().copied().max().unwrap_or(0);
-    let mut lister = Lister::new(numbered(path, largest.into(), mapping(&pictures, largest)?, reading)?);
-    let name = file_name(&pictures);
+    let mut lister = Lister::new(numbered(path, largest.into(), mapping(&images, largest)?, reading)?);
+    let name = file_name(&images);
     for (index, &label) in labels.iter().enumerate() {
         let content =
             squares.idx.get(index as u64 * height * width * channels as u64, height * width * channels as u64);
-        let content = content.map_err(|e| Error::source(&pictures, e.to_string()))?;
+        let content = content.map_err(|e| Error::source(&images, e.to_string()))?;
         lister.push(format!("{name}/{index:05}").as_bytes(), crc32c::crc32c(&content).into(), label.into());
     }
     let side = (height == width).then_some(squares.width);
@@ -217,7 +217,7 @@ fn set_of(name: &str, split: Split) -> Option<&str> {
     (set.is_empty() || set.ends_with(['-', '_', '.'])).then_some(set)
 }
 
-fn pictures_file(path: &Path, split: Split) -> Result<PathBuf> {
+fn images_file(path: &Path, split: Split) -> Result<PathBuf> {
     if !is_folder(path)? {
         return Ok(path.to_path_buf());
     }
@@ -243,10 +243,10 @@ fn pictures_file(path: &Path, split: Split) -> Result<PathBuf> {
 }
 
 /// EMNIST's names of classes, of 0 to `largest`: a number and the codes of its characters a line.
-fn mapping(pictures: &Path, largest: u8) -> Result<Option<Vec<String>>> {
-    let name = file_name(pictures);
+fn mapping(images: &Path, largest: u8) -> Result<Option<Vec<String>>> {
+    let name = file_name(images);
     let set = [Split::Train, Split::Test].iter().find_map(|&split| set_of(&name, split)).unwrap_or_default();
-    let path = pictures.with_file_name(format!("{set}mapping.txt"));
+    let path = images.with_file_name(format!("{set}mapping.txt"));
     if !set.starts_with("emnist") || !is_file(&path)? {
         return Ok(None);
     }
@@ -263,15 +263,15 @@ fn mapping(pictures: &Path, largest: u8) -> Result<Option<Vec<String>>> {
     Ok(Some(names))
 }
 
-/// The file of labels beside one of pictures; either may be compressed.
-fn labels_file(pictures: &Path) -> Result<PathBuf> {
-    let name = file_name(pictures);
+/// The file of labels beside one of images; either may be compressed.
+fn labels_file(images: &Path) -> Result<PathBuf> {
+    let name = file_name(images);
     let bare = name.strip_suffix(".gz").unwrap_or(&name);
     let wanted = bare.replacen("images", "labels", 1).replacen("idx3", "idx1", 1).replacen("idx4", "idx1", 1);
-    for path in [wanted.clone(), format!("{wanted}.gz")].map(|name| pictures.with_file_name(name)) {
+    for path in [wanted.clone(), format!("{wanted}.gz")].map(|name| images.with_file_name(name)) {
         if wanted != bare && is_file(&path)? {
             return Ok(path);
         }
     }
-    Err(Error::source(pictures, format!("expected its labels beside it in {wanted}, with or without .gz")))
+    Err(Error::source(images, format!("expected its labels beside it in {wanted}, with or without .gz")))
 }

@@ -1,6 +1,6 @@
-//! Where pictures come from: each kind of source is a file here.
+//! Where images come from: each kind of source is a file here.
 //!
-//! A source is a [`Catalogue`], the labelled names of its pictures in a fixed order, and [`Pictures`], which reads one of
+//! A source is a [`Catalogue`], the labelled names of its images in a fixed order, and [`ImageReader`], which reads one of
 //! them by its place, from any thread. Nothing is unpacked to disk: what lies in an archive is read where it lies.
 
 mod archive;
@@ -21,8 +21,8 @@ mod words;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::{BadPicture, Error, Result};
-use crate::picture::Picture;
+use crate::decode::Image;
+use crate::error::{BadImage, Error, Result};
 pub(crate) use catalogue::{Catalogue, Names, hex};
 pub(crate) use parts::parts_of;
 pub(crate) use words::Words;
@@ -35,7 +35,7 @@ pub enum SourceKind {
     Folders,
     /// A tar of class tars, as ILSVRC's training set, or a folder of them, as ImageNet's releases of 2009 and 2011.
     ClassTars,
-    /// A tar of class folders; with labels, a tar of pictures, as ILSVRC's validation set.
+    /// A tar of class folders; with labels, a tar of images, as ILSVRC's validation set.
     Tar,
     /// A folder of images with labels in a file.
     Labelled,
@@ -94,25 +94,25 @@ pub(crate) struct Reading<'a> {
     pub max_pixels: u64,
 }
 
-/// What a source gives for one picture.
+/// What a source gives for one image.
 #[derive(Debug)]
 pub(crate) enum Content {
-    /// The bytes of a picture file.
+    /// The bytes of an image file.
     File(Vec<u8>),
     /// Pixels that need no decoding.
-    Pixels(Picture),
+    Pixels(Image),
 }
 
-/// Reads the pictures of a catalogue.
-pub(crate) trait Pictures: Send + Sync {
-    /// Picture `index` of `catalogue`.
-    fn read(&self, catalogue: &Catalogue, index: usize) -> Result<Content, BadPicture>;
+/// Reads the images of a catalogue.
+pub(crate) trait ImageReader: Send + Sync {
+    /// Image `index` of `catalogue`.
+    fn read(&self, catalogue: &Catalogue, index: usize) -> Result<Content, BadImage>;
 }
 
 /// A labelled set of images in a fixed order.
 pub(crate) struct Source {
     catalogue: Catalogue,
-    pictures: Box<dyn Pictures>,
+    images: Box<dyn ImageReader>,
     /// What the user should know, a sentence each.
     notes: Vec<String>,
     /// Side of all images, where they are square and the source says so.
@@ -125,8 +125,8 @@ struct Chosen {
     indices: Vec<usize>,
 }
 
-impl Pictures for Chosen {
-    fn read(&self, _: &Catalogue, index: usize) -> Result<Content, BadPicture> {
+impl ImageReader for Chosen {
+    fn read(&self, _: &Catalogue, index: usize) -> Result<Content, BadImage> {
         self.of.read(self.indices[index])
     }
 }
@@ -156,8 +156,8 @@ impl Source {
         }
     }
 
-    fn new(catalogue: Catalogue, pictures: impl Pictures + 'static) -> Self {
-        Self { catalogue, pictures: Box::new(pictures), notes: Vec::new(), side: None }
+    fn new(catalogue: Catalogue, images: impl ImageReader + 'static) -> Self {
+        Self { catalogue, images: Box::new(images), notes: Vec::new(), side: None }
     }
 
     fn with_notes(mut self, notes: Vec<String>) -> Self {
@@ -172,8 +172,8 @@ impl Source {
     /// The images `indices` of a source, without its notes; `rule` says in words how they were chosen.
     pub fn part(whole: &Arc<Self>, indices: Vec<usize>, rule: &str) -> Self {
         let catalogue = whole.catalogue.part(&indices, rule);
-        let pictures = Box::new(Chosen { of: Arc::clone(whole), indices });
-        Self { catalogue, pictures, notes: Vec::new(), side: whole.side }
+        let images = Box::new(Chosen { of: Arc::clone(whole), indices });
+        Self { catalogue, images, notes: Vec::new(), side: whole.side }
     }
 
     /// The labelled names.
@@ -181,9 +181,9 @@ impl Source {
         &self.catalogue
     }
 
-    /// Reads picture `index`.
-    pub fn read(&self, index: usize) -> Result<Content, BadPicture> {
-        self.pictures.read(&self.catalogue, index)
+    /// Reads image `index`.
+    pub fn read(&self, index: usize) -> Result<Content, BadImage> {
+        self.images.read(&self.catalogue, index)
     }
 
     /// What the user should know.
@@ -191,7 +191,7 @@ impl Source {
         &self.notes
     }
 
-    /// Side of all pictures, where it is known.
+    /// Side of all images, where it is known.
     pub fn side(&self) -> Option<usize> {
         self.side
     }
@@ -292,7 +292,7 @@ fn files_of(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>
     Ok(listed.filter(|(name, _)| name.to_str().is_some_and(&wanted)).map(|(name, _)| folder.join(name)).collect())
 }
 
-/// The last part of a path, for names of pictures and messages.
+/// The last part of a path, for names of images and messages.
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

@@ -1,7 +1,7 @@
-//! One tar of pictures: with labels, pictures as they come (`ILSVRC2012_img_val.tar`); without, class folders.
+//! One tar of images: with labels, images as they come (`ILSVRC2012_img_val.tar`); without, class folders.
 //!
 //! A class folder is where paths begin to differ: `photos/train/ant/1.jpg` and `photos/train/bee/2.jpg` are of the classes
-//! `ant` and `bee`. Files beside the class folders are ignored. Pictures are in the order of their names' bytes.
+//! `ant` and `bee`. Files beside the class folders are ignored. Images are in the order of their names' bytes.
 
 use std::path::Path;
 
@@ -49,17 +49,17 @@ fn labelled(path: &Path, members: &[Member], labels: &Path, reading: &Reading) -
 fn class_folders(path: &Path, members: &[Member], reading: &Reading) -> Result<Source> {
     let root = root(members);
     let mut found: Vec<String> = Vec::new();
-    let mut pictures = Vec::new();
+    let mut images = Vec::new();
     for member in members {
         if let Some(class) = class_of(path, member, root)? {
             if found.last().is_none_or(|last| last != class) {
                 found.push(class.to_string());
             }
-            pictures.push((member, class));
+            images.push((member, class));
         }
     }
-    if pictures.is_empty() {
-        let what = "holds no class folders; for pictures that have their labels elsewhere, give them (--labels)";
+    if images.is_empty() {
+        let what = "holds no class folders; for images that have their labels elsewhere, give them (--labels)";
         return Err(Error::source(path, what));
     }
     found.sort_unstable();
@@ -73,11 +73,11 @@ fn class_folders(path: &Path, members: &[Member], reading: &Reading) -> Result<S
     let mut lister = Lister::new(numbers.classes.clone());
     let mut places = Places::default();
     places.begin(path);
-    for &(member, class) in &pictures {
+    for &(member, class) in &images {
         lister.push(&member.name[root.len()..], member.length, numbers.label(path, class)?);
         places.push(member);
     }
-    let beside = members.len() - pictures.len();
+    let beside = members.len() - images.len();
     let notes = (beside > 0).then(|| format!("{beside} files beside the class folders are ignored"));
     Ok(Source::new(lister.finish(), places.ready()?).with_notes(notes.into_iter().collect()))
 }

@@ -1,4 +1,4 @@
-//! Pictures and packs for tests.
+//! Images and packs for tests.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
 pub mod jpegs;
@@ -14,8 +14,8 @@ use alexnet_data::{Pack, PackOptions, PackReport, pack, read_square};
 use image::{Rgb, RgbImage};
 use tempfile::TempDir;
 
-/// A picture with slopes, an edge and some noise, different for each `seed`.
-pub fn picture(width: u32, height: u32, seed: u32) -> RgbImage {
+/// An image with slopes, an edge and some noise, different for each `seed`.
+pub fn image(width: u32, height: u32, seed: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let noise =
             (x.wrapping_mul(7919) ^ y.wrapping_mul(104_729) ^ seed.wrapping_mul(31)).wrapping_mul(2_654_435_761);
@@ -25,7 +25,7 @@ pub fn picture(width: u32, height: u32, seed: u32) -> RgbImage {
     })
 }
 
-/// A folder with a folder for each class, of so many pictures each: PNG and JPEG of several sizes.
+/// A folder with a folder for each class, of so many images each: PNG and JPEG of several sizes.
 pub fn draw_source(root: &Path, classes: &[(&str, usize)]) {
     for (c, (class, count)) in classes.iter().enumerate() {
         let folder = root.join(class);
@@ -33,14 +33,12 @@ pub fn draw_source(root: &Path, classes: &[(&str, usize)]) {
         for i in 0..*count {
             let (i, c) = (i as u32, c as u32);
             let suffix = if i.is_multiple_of(3) { "png" } else { "jpg" };
-            picture(40 + i * 7 % 31, 36 + i * 5 % 17, i * 10 + c)
-                .save(folder.join(format!("{i:03}.{suffix}")))
-                .unwrap();
+            image(40 + i * 7 % 31, 36 + i * 5 % 17, i * 10 + c).save(folder.join(format!("{i:03}.{suffix}"))).unwrap();
         }
     }
 }
 
-/// A source of 23 pictures in three classes, and room for packs.
+/// A source of 23 images in three classes, and room for packs.
 pub struct Setting {
     folder: TempDir,
 }
@@ -82,12 +80,12 @@ impl Setting {
 /// The content of a file.
 pub type Bytes = Vec<u8>;
 
-/// A picture as a JPEG file.
+/// An image as a JPEG file.
 pub fn jpeg(width: u32, height: u32, seed: u32) -> Bytes {
     let mut bytes = Vec::new();
     let encoder = jpeg_encoder::Encoder::new(&mut bytes, 85);
     let colour = jpeg_encoder::ColorType::Rgb;
-    encoder.encode(picture(width, height, seed).as_raw(), width as u16, height as u16, colour).unwrap();
+    encoder.encode(image(width, height, seed).as_raw(), width as u16, height as u16, colour).unwrap();
     bytes
 }
 
@@ -125,9 +123,9 @@ pub fn failure(setting: &Setting, source: &Path, set: impl Fn(PackOptions) -> Pa
     pack(&options, |_| ()).unwrap_err().to_string()
 }
 
-/// The square of a picture file's bytes.
+/// The square of an image file's bytes.
 pub fn square(setting: &Setting, bytes: &[u8]) -> Vec<u8> {
-    let path = setting.path("one.picture");
+    let path = setting.path("one.image");
     fs::write(&path, bytes).unwrap();
     read_square(&path, 32).unwrap()
 }

@@ -1,11 +1,11 @@
-//! What a network's pictures look like to it.
+//! What a network's images look like to it.
 
-/// How a stored picture becomes a network's input: value = (pixel * scale - mean) / deviation, of a crop.
+/// How a stored image becomes a network's input: value = (pixel * scale - mean) / deviation, of a crop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input {
-    /// Height and width of stored pictures, in pixels.
+    /// Height and width of stored images, in pixels.
     pub size: usize,
-    /// Height and width of what the network sees, in pixels: a part of the stored picture.
+    /// Height and width of what the network sees, in pixels: a part of the stored image.
     pub crop: usize,
     /// The order of the colours.
     pub channels: ChannelOrder,
@@ -22,7 +22,7 @@ pub struct Input {
 pub enum ChannelOrder {
     /// Red first.
     Rgb,
-    /// Blue first, as OpenCV and so Caffe read pictures.
+    /// Blue first, as OpenCV and so Caffe read images.
     Bgr,
 }
 
@@ -31,7 +31,7 @@ pub enum ChannelOrder {
 pub enum Mean {
     /// Nothing.
     None,
-    /// The training set's mean picture, times scale (paper, section 2).
+    /// The training set's mean image, times scale (paper, section 2).
     PackImage,
     /// The training set's mean colour, times scale.
     PackRgb,

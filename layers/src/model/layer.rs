@@ -147,7 +147,7 @@ pub struct Pool {
     pub kernel: [usize; 2],
     /// Steps between windows: rows, columns.
     pub stride: [usize; 2],
-    /// Places around the picture where windows may stand.
+    /// Places around the image where windows may stand.
     pub padding: Pad,
     /// Where the last window may stand.
     pub edge: Edge,

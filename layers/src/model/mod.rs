@@ -29,7 +29,7 @@ pub struct Model {
     pub name: String,
     /// What the network is and where its choices come from, in a few sentences.
     pub about: String,
-    /// What pictures must be turned into before the first layer sees them.
+    /// What images must be turned into before the first layer sees them.
     pub input: Input,
     /// The number of classes; what `units = "classes"` stands for.
     pub classes: usize,

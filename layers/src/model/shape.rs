@@ -8,7 +8,7 @@ use super::{BatchNorm, Conv, LayerKind, LayerSpec, Learned, Linear, Model, Units
 use crate::Result;
 use crate::init::Init;
 
-/// The most values of one parameter, or of one layer's output for one picture: 256 GiB as f32. What is larger is a
+/// The most values of one parameter, or of one layer's output for one image: 256 GiB as f32. What is larger is a
 /// slip in the file.
 const MOST_VALUES: usize = 1 << 36;
 
@@ -19,13 +19,13 @@ pub struct LayerShape {
     pub name: String,
     /// The layer's kind as in a model file.
     pub kind: &'static str,
-    /// What it gets for one picture: `[height, width, channels]` or `[values]`.
+    /// What it gets for one image: `[height, width, channels]` or `[values]`.
     pub input: Vec<usize>,
-    /// What it gives for one picture: `[height, width, channels]` or `[values]`.
+    /// What it gives for one image: `[height, width, channels]` or `[values]`.
     pub output: Vec<usize>,
     /// Its parameters.
     pub parameters: Vec<ParameterSpec>,
-    /// Multiply-accumulates for one picture, forward, of convolutions and matrix products.
+    /// Multiply-accumulates for one image, forward, of convolutions and matrix products.
     pub macs: u64,
 }
 
@@ -35,7 +35,7 @@ impl LayerShape {
         self.parameters.iter().map(|parameter| parameter.len() as u64).sum()
     }
 
-    /// Values of its output for one picture.
+    /// Values of its output for one image.
     pub fn output_len(&self) -> usize {
         self.output.iter().product()
     }

@@ -80,15 +80,15 @@ impl<B: Backend> Network<B> {
         &mut self.parameters
     }
 
-    /// Runs the network on pictures `[n, crop, crop, 3]` that are prepared as [`Model::input`] says.
+    /// Runs the network on images `[n, crop, crop, 3]` that are prepared as [`Model::input`] says.
     ///
     /// # Errors
-    /// [`tensor::Error::Shape`] for pictures of another shape; [`Error::Layer`] with the layer at which a kernel failed.
+    /// [`tensor::Error::Shape`] for images of another shape; [`Error::Layer`] with the layer at which a kernel failed.
     pub fn forward(&self, tape: &mut Tape<B>, images: Tensor<B>, mode: Mode) -> Result<Pass<B>> {
         self.run(tape, images, mode, self.model.layers.len())
     }
 
-    /// Logits `[n, classes]` of pictures, in use.
+    /// Logits `[n, classes]` of images, in use.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).
@@ -132,7 +132,7 @@ impl<B: Backend> Network<B> {
         match images.shape() {
             [n, rest @ ..] if *n > 0 && rest == [crop, crop, 3] => Ok(()),
             other => {
-                let expected = format!("pictures [n, {crop}, {crop}, 3] for the network {:?}", self.model.name);
+                let expected = format!("images [n, {crop}, {crop}, 3] for the network {:?}", self.model.name);
                 Err(tensor::Error::Shape { op: "forward", expected, got: other.to_vec() }.into())
             }
         }

@@ -25,7 +25,7 @@ impl<B: Backend> Tape<B> {
         })
     }
 
-    /// The same for targets that are no one-hot labels (mixed pictures, smoothed labels). `excess` `[n, c]` is the
+    /// The same for targets that are no one-hot labels (mixed images, smoothed labels). `excess` `[n, c]` is the
     /// one-hot labels less the targets, so that its rows sum to 0 where the targets' sum to 1: from the loss `log sum
     /// e^x - t x` of targets t the labels' differs by `excess x`.
     pub fn soft_cross_entropy(&mut self, logits: &Var<B>, labels: &Ints<B>, excess: &Tensor<B>) -> Result<Var<B>> {

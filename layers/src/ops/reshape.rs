@@ -17,7 +17,7 @@ impl<B: Backend> Tape<B> {
         self.record("reshape", &[x], y, || Saved { x_shape: x.shape().to_vec() })
     }
 
-    /// One row a picture: `[n, ...]` to `[n, the rest]`. An NHWC picture's row is in the order height, width, channel.
+    /// One row an image: `[n, ...]` to `[n, the rest]`. An NHWC image's row is in the order height, width, channel.
     pub fn flatten(&mut self, x: &Var<B>) -> Result<Var<B>> {
         let (n, rest) =
             x.shape().split_first().ok_or_else(|| Error::tape("flatten", "expected at least 1 axis, got shape []"))?;

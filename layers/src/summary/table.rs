@@ -9,13 +9,13 @@ use crate::{Error, Result};
 /// Bytes of one value; networks are trained in f32.
 const BYTES: u64 = 4;
 
-/// Layers with output shapes, parameters, multiply-accumulates and memory for `batch` pictures, and totals.
+/// Layers with output shapes, parameters, multiply-accumulates and memory for `batch` images, and totals.
 ///
 /// # Errors
 /// [`Error::Model`] if the layers do not fit each other, or for a batch of 0 or above 2^20.
 pub fn table(model: &Model, batch: usize) -> Result<String> {
     if batch == 0 || batch > 1 << 20 {
-        let what = format!("the batch must be from 1 to {} pictures, got {batch}", 1 << 20);
+        let what = format!("the batch must be from 1 to {} images, got {batch}", 1 << 20);
         return Err(Error::Model { origin: model.name.clone(), layer: None, what });
     }
     let shapes = model.shapes()?;
@@ -96,7 +96,7 @@ fn write_totals(text: &mut String, model: &Model, shapes: &[LayerShape], batch: 
     if fixed > 0 {
         line("  of these running statistics", with_commas(fixed));
     }
-    line("multiply-accumulates a picture", millions(macs));
+    line("multiply-accumulates an image", millions(macs));
     line("memory of the parameters (f32)", bytes(weights));
     line(&format!("memory of the activations, batch {batch}"), bytes(activations));
 }

@@ -34,7 +34,7 @@ pub struct Weights {
     pub tensors: Vec<(String, ArrayD<f32>)>,
     /// Names of the classes in order; none where unknown.
     pub classes: Vec<String>,
-    /// The training set's mean picture, `[height, width, 3]`, red, green, blue, 0 to 255.
+    /// The training set's mean image, `[height, width, 3]`, red, green, blue, 0 to 255.
     pub mean_image: Option<Array3<f32>>,
     /// The training set's mean colour: red, green, blue, 0 to 255.
     pub mean_rgb: Option<[f32; 3]>,

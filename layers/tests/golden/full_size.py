@@ -5,10 +5,10 @@ Needs:     torch 2.15, torchvision 0.29, keras 3.15 on tensorflow 2.21, numpy, s
            the file's metadata)
 Read by:   ../full_size.rs
 
-Weights and pictures are not in the file: both sides draw them from the same counter-based generator (philox.py,
+Weights and images are not in the file: both sides draw them from the same counter-based generator (philox.py,
 tensor::random), in this project's layouts, and they are the same to the bit. Parameter i of a network, in the order
 conv1.weight, conv1.bias, conv2.weight, ..., is uniform within +-2 / 2^(log2(inputs of an output) div 2) if a weight
-and within +-1/16 if a bias; pictures are uniform within +-1 or, where pixels are not scaled, +-128. Logits are computed
+and within +-1/16 if a bias; images are uniform within +-1 or, where pixels are not scaled, +-128. Logits are computed
 in float64.
 """
 
@@ -26,13 +26,13 @@ from safetensors.numpy import save_file
 
 import keras  # after torchvision: the other way round, LLVM's options are registered twice and the process aborts
 
-PICTURES = 2
+IMAGES = 2
 SEED = 2012
 logits = {}
 
 
-def pictures(bound, side=224):
-    return uniform((PICTURES, side, side, 3), bound, SEED, USER)
+def images(bound, side=224):
+    return uniform((IMAGES, side, side, 3), bound, SEED, USER)
 
 
 class Weights:
@@ -148,7 +148,7 @@ def from_torch(name, network, bound, side=224):
     network = network.double().eval()
     Weights().network(network, (256, 6, 6))
     with torch.no_grad():
-        put(name, network(torch.from_numpy(pictures(bound, side)).double().permute(0, 3, 1, 2)).numpy())
+        put(name, network(torch.from_numpy(images(bound, side)).double().permute(0, 3, 1, 2)).numpy())
 
 
 def from_keras(name, network, bound):
@@ -163,12 +163,12 @@ def from_keras(name, network, bound):
         else:
             kernel = weights.weight(shape[1], shape[0]).T
         layer.set_weights([kernel.numpy(), weights.bias(shape[-1]).numpy()])
-    put(name, network(pictures(bound).astype(np.float64), training=False).numpy())
+    put(name, network(images(bound).astype(np.float64), training=False).numpy())
 
 
 def put(name, values):
-    assert values.shape == (PICTURES, 1000)
-    print(f"{name}: largest logit {np.abs(values).max():.2f}, pictures differ by {np.ptp(values, 0).max():.2f}")
+    assert values.shape == (IMAGES, 1000)
+    print(f"{name}: largest logit {np.abs(values).max():.2f}, images differ by {np.ptp(values, 0).max():.2f}")
     logits[name] = values.astype(np.float32)
 
 

@@ -235,7 +235,7 @@ with_torch("linear", lambda x, w, b: F.linear(x, w, b), x=draw(4, 6), w=draw(5, 
 with_torch("linear-no-bias", lambda x, w: F.linear(x, w), x=draw(3, 6), w=draw(4, 6))
 relu_linear = lambda x, w, b: clear_of_zero(F.linear(x, w, b)).relu()
 with_torch("linear-relu", relu_linear, x=draw(4, 6), w=draw(5, 6), b=draw(5))
-# The flatten of a picture is in the order of its layout, here height, width, channels.
+# The flatten of an image is in the order of its layout, here height, width, channels.
 flatten_linear = lambda x, w: F.linear(x.flatten(1), w)
 with_torch("flatten-linear", flatten_linear, x=draw(2, 2, 3, 4), w=draw(3, 24))
 

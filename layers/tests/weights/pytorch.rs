@@ -84,7 +84,7 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-/// The logits for the fixture's pictures, and PyTorch's.
+/// The logits for the fixture's images, and PyTorch's.
 fn logits(weights: &Weights) -> (Vec<f64>, Vec<f64>) {
     let bytes = fs::read(fixture("pytorch_io.safetensors")).unwrap();
     let io = SafeTensors::deserialize(&bytes).unwrap();

@@ -178,7 +178,7 @@ impl<E: Element> Kernels for Cpu<E> {
         self.install(|| {
             dx.make_mut()?.par_chunks_mut(h * width * c).enumerate().try_for_each(|(n, dx)| {
                 let mut buffer = self.take(buffer_len(g, piece))?;
-                picture_dx(g, w, dy, n, dx, piece, buffer.make_mut()?);
+                image_dx(g, w, dy, n, dx, piece, buffer.make_mut()?);
                 Ok(())
             })
         })?;
@@ -220,8 +220,8 @@ impl<E: Element> Kernels for Cpu<E> {
     }
 }
 
-/// dx of picture `n`: columns of gradients are added up where their windows lie.
-fn picture_dx<E: Element>(g: &Geometry, w: &[E], dy: &[E], n: usize, dx: &mut [E], piece: usize, buffer: &mut [E]) {
+/// dx of image `n`: columns of gradients are added up where their windows lie.
+fn image_dx<E: Element>(g: &Geometry, w: &[E], dy: &[E], n: usize, dx: &mut [E], piece: usize, buffer: &mut [E]) {
     let ([oh, ow, _], c, patch) = (g.output, g.input[2], g.patch());
     if is_pointwise(g) {
         for group in 0..g.groups {

@@ -9,8 +9,8 @@ use crate::ops::conv2d::Geometry;
 use crate::ops::local2d::Kernels;
 use crate::{Cpu, Element, Result};
 
-/// Pictures that share one reading of the weights. Follows from the batch alone.
-fn pictures(g: &Geometry) -> usize {
+/// Images that share one reading of the weights. Follows from the batch alone.
+fn images(g: &Geometry) -> usize {
     g.n.div_ceil(8).clamp(1, 64)
 }
 
@@ -21,17 +21,17 @@ fn kernels<'a, E>(g: &Geometry, w: &'a [E], position: usize, group: usize) -> Ma
     Matrix::new(&w[start..start + out * patch], out, patch, patch)
 }
 
-/// The windows at one position of all pictures in `x`: `[pictures, patch]`.
+/// The windows at one position of all images in `x`: `[images, patch]`.
 fn windows<'a, E: Element>(g: &Geometry, x: &[E], group: usize, position: usize, buffer: &'a mut [E]) -> Matrix<'a, E> {
     let (patch, at) = (g.patch(), [position / g.output[1], position % g.output[1]]);
-    let (pictures, values) = (x.len() / picture_len(g), picture_len(g));
-    for (picture, window) in x.chunks_exact(values).zip(buffer.chunks_exact_mut(patch)) {
-        gather(g, picture, group, at, window);
+    let (images, values) = (x.len() / image_len(g), image_len(g));
+    for (image, window) in x.chunks_exact(values).zip(buffer.chunks_exact_mut(patch)) {
+        gather(g, image, group, at, window);
     }
-    Matrix::new(buffer, pictures, patch, patch)
+    Matrix::new(buffer, images, patch, patch)
 }
 
-fn picture_len(g: &Geometry) -> usize {
+fn image_len(g: &Geometry) -> usize {
     g.input.iter().product()
 }
 
@@ -39,14 +39,14 @@ fn output_len(g: &Geometry) -> usize {
     g.output.iter().product()
 }
 
-/// Where one position's and group's values begin in a picture's output.
+/// Where one position's and group's values begin in an image's output.
 fn place(g: &Geometry, position: usize, group: usize) -> usize {
     position * g.output[2] + group * (g.output[2] / g.groups)
 }
 
 /// Buffers beside the output that the forward and dx take on `threads` threads: windows at one position each.
 pub(super) fn workspace(g: &Geometry, threads: usize) -> Vec<usize> {
-    let at_once = pictures(g);
+    let at_once = images(g);
     vec![at_once * g.patch(); threads.min(g.n.div_ceil(at_once))]
 }
 
@@ -63,8 +63,8 @@ impl<E: Element> Kernels for Cpu<E> {
         w: &Self::Floats,
         b: Option<&Self::Floats>,
     ) -> Result<Self::Floats> {
-        let (w, b, at_once) = (w.as_slice(), b.map(|b| b.as_slice()), pictures(g));
-        let (x_len, y_len) = (picture_len(g), output_len(g));
+        let (w, b, at_once) = (w.as_slice(), b.map(|b| b.as_slice()), images(g));
+        let (x_len, y_len) = (image_len(g), output_len(g));
         let mut y = self.take(g.n * y_len)?;
         if g.n * y_len == 0 {
             return Ok(y);
@@ -90,8 +90,8 @@ impl<E: Element> Kernels for Cpu<E> {
     }
 
     fn local2d_dx(&self, g: &Geometry, w: &Self::Floats, dy: &Self::Floats) -> Result<Self::Floats> {
-        let (w, at_once, patch) = (w.as_slice(), pictures(g), g.patch());
-        let (x_len, y_len) = (picture_len(g), output_len(g));
+        let (w, at_once, patch) = (w.as_slice(), images(g), g.patch());
+        let (x_len, y_len) = (image_len(g), output_len(g));
         let mut dx = self.take(g.n * x_len)?;
         if g.n * x_len == 0 {
             return Ok(dx);
@@ -106,8 +106,8 @@ impl<E: Element> Kernels for Cpu<E> {
                     let dy = Matrix::new(&dy[place(g, position, group)..], n, og, y_len);
                     let columns = MatrixMut::new(buffer.make_mut()?, n, patch, patch);
                     product(columns, false, dy, kernels(g, w, position, group), Parallelism::None);
-                    for (picture, window) in dx.chunks_exact_mut(x_len).zip(buffer.as_slice().chunks_exact(patch)) {
-                        scatter(g, picture, group, at, window);
+                    for (image, window) in dx.chunks_exact_mut(x_len).zip(buffer.as_slice().chunks_exact(patch)) {
+                        scatter(g, image, group, at, window);
                     }
                 }
             }

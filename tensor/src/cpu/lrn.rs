@@ -196,7 +196,7 @@ impl<E: Element> Cpu<E> {
     }
 }
 
-/// The windows of all rows: a row is the channels of one place, or, within a map, a picture's row.
+/// The windows of all rows: a row is the channels of one place, or, within a map, an image's row.
 struct Windows {
     /// Values a row.
     row: usize,
@@ -204,7 +204,7 @@ struct Windows {
     step: usize,
     /// Neighbours before and after that fall into the row.
     reach: [usize; 2],
-    /// Within a map: rows a picture, and the rows before and after that a window takes in.
+    /// Within a map: rows an image, and the rows before and after that a window takes in.
     maps: Option<(usize, [usize; 2])>,
 }
 
@@ -236,7 +236,7 @@ impl Windows {
         start..start + self.row
     }
 
-    /// The sum of the rows of `along` that the windows of `row` take in, within its picture.
+    /// The sum of the rows of `along` that the windows of `row` take in, within its image.
     fn sum_over_rows<E: Element>(&self, along: &[E], row: usize, sums: &mut [E]) {
         let Some((height, [before, after])) = self.maps else { return };
         let (first, y) = (row - row % height, row % height);

@@ -42,13 +42,13 @@ impl<E: Element> Kernels for Cpu<E> {
         let lengths = Lengths::of(g);
         let (mut maxima, mut positions) = (self.take(lengths.outputs)?, self.take_ints(lengths.outputs)?);
         let (y, places, x) = (maxima.make_mut()?, positions.make_mut()?, cast_slice::<E, f32>(x.as_slice()));
-        let (picture, row) = (lengths.output_picture.max(1), lengths.output_row.max(1));
+        let (image, row) = (lengths.output_image.max(1), lengths.output_row.max(1));
         let y: &mut [f32] = cast_slice_mut(y);
         let part = rows_of_part(g.n, g.output[0]);
-        let pictures = y.par_chunks_mut(picture).zip(places.par_chunks_mut(picture)).enumerate();
+        let images = y.par_chunks_mut(image).zip(places.par_chunks_mut(image)).enumerate();
         self.install(|| {
-            pictures.for_each(|(n, (y, places))| {
-                let x = &x[n * lengths.picture..][..lengths.picture];
+            images.for_each(|(n, (y, places))| {
+                let x = &x[n * lengths.image..][..lengths.image];
                 let parts = y.par_chunks_mut(part * row).zip(places.par_chunks_mut(part * row)).enumerate();
                 parts.for_each(|(i, (y, places))| {
                     dispatch(level(), Maxima { rows, g, x, first: i * part, y, places });
@@ -109,7 +109,7 @@ impl<E: Element> Cpu<E> {
         let (x, dy) = (cast_slice::<E, f32>(x.as_slice()), cast_slice::<E, f32>(dy.as_slice()));
         let positions = positions.as_slice();
         let part = |outputs: Range<usize>, first: usize, dx: &mut [E]| {
-            let n = outputs.start / Lengths::of(g).output_picture;
+            let n = outputs.start / Lengths::of(g).output_image;
             let (positions, dy) = (&positions[outputs.clone()], &dy[outputs]);
             let x = &x[(n * g.input[0] + first) * width..][..dx.len()];
             dispatch(level(), Gradient { rows, g, x, positions, dy, first, relu, dx: cast_slice_mut(dx) })
@@ -118,7 +118,7 @@ impl<E: Element> Cpu<E> {
     }
 }
 
-/// Rows of maxima from `first` on, as many as `y` has, of picture `x`.
+/// Rows of maxima from `first` on, as many as `y` has, of image `x`.
 struct Maxima<'a> {
     rows: Rows,
     g: &'a Geometry,
@@ -159,7 +159,7 @@ impl Work for Maxima<'_> {
     }
 }
 
-/// Rows of the gradient from `first` on, as many as `x` and `dx` have; positions and dy are the picture's.
+/// Rows of the gradient from `first` on, as many as `x` and `dx` have; positions and dy are the image's.
 struct Gradient<'a> {
     rows: Rows,
     g: &'a Geometry,

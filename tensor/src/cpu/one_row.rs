@@ -1,4 +1,4 @@
-//! A fully connected layer of a single row: one picture's prediction.
+//! A fully connected layer of a single row: one image's prediction.
 //!
 //! Its time is that of reading the weights from memory, 235 MB of `paper`'s 244 MB. What zeros are multiplied with need
 //! not be read, and after a ReLU many inputs are zero, a half on noise. So weights that do not change are kept by panels of

@@ -1,5 +1,5 @@
 //! Max and average pooling: forward by rows of windows; backward of maxima by rows of the input, each of which gathers from the
-//! windows that it lies in, and of means by pictures. So the order of sums follows from shapes alone.
+//! windows that it lies in, and of means by images. So the order of sums follows from shapes alone.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ impl<E: Element> Kernels for Cpu<E> {
         let row = lengths.output_row.max(1);
         self.install(|| {
             y.par_chunks_mut(row).zip(place.par_chunks_mut(row)).enumerate().for_each(|(i, (y, place))| {
-                max_row(g, &x[i / g.output[0] * lengths.picture..][..lengths.picture], i % g.output[0], y, place);
+                max_row(g, &x[i / g.output[0] * lengths.image..][..lengths.image], i % g.output[0], y, place);
             });
         });
         Ok((maxima, positions))
@@ -42,7 +42,7 @@ impl<E: Element> Kernels for Cpu<E> {
         let (y, x) = (result.make_mut()?, x.as_slice());
         self.install(|| {
             y.par_chunks_mut(lengths.output_row.max(1)).enumerate().for_each(|(i, y)| {
-                average_row(g, &x[i / g.output[0] * lengths.picture..][..lengths.picture], i % g.output[0], y);
+                average_row(g, &x[i / g.output[0] * lengths.image..][..lengths.image], i % g.output[0], y);
             });
         });
         Ok(result)
@@ -50,11 +50,11 @@ impl<E: Element> Kernels for Cpu<E> {
 
     fn average_pool_dx(&self, g: &Geometry, dy: &Self::Floats) -> Result<Self::Floats> {
         let lengths = Lengths::of(g);
-        let mut result = self.take(g.n * lengths.picture)?;
+        let mut result = self.take(g.n * lengths.image)?;
         let (dx, dy) = (result.make_mut()?, dy.as_slice());
-        let (picture, outputs) = (lengths.picture.max(1), lengths.output_picture.max(1));
+        let (image, outputs) = (lengths.image.max(1), lengths.output_image.max(1));
         self.install(|| {
-            dx.par_chunks_mut(picture).zip(dy.par_chunks(outputs)).for_each(|(dx, dy)| {
+            dx.par_chunks_mut(image).zip(dy.par_chunks(outputs)).for_each(|(dx, dy)| {
                 dx.fill(E::zero());
                 for (oy, dy) in dy.chunks_exact(lengths.output_row).enumerate() {
                     average_row_dx(g, dy, oy, dx);
@@ -66,7 +66,7 @@ impl<E: Element> Kernels for Cpu<E> {
 }
 
 impl<E: Element> Cpu<E> {
-    /// A gradient of the input, after `check` of each picture's range of outputs, by `part(outputs of the picture,
+    /// A gradient of the input, after `check` of each image's range of outputs, by `part(outputs of the image,
     /// first row, rows of dx)`, and what that gave for each part, in their order.
     pub(super) fn by_parts<T: Send>(
         &self,
@@ -75,40 +75,40 @@ impl<E: Element> Cpu<E> {
         part: impl Fn(Range<usize>, usize, &mut [E]) -> T + Sync,
     ) -> Result<(<Self as Device>::Floats, Vec<T>)> {
         let lengths = Lengths::of(g);
-        let mut result = self.take(g.n * lengths.picture)?;
+        let mut result = self.take(g.n * lengths.image)?;
         let dx = result.make_mut()?;
-        let of_picture = |(n, dx): (usize, &mut [E])| {
-            let outputs = n * lengths.output_picture..(n + 1) * lengths.output_picture;
+        let of_image = |(n, dx): (usize, &mut [E])| {
+            let outputs = n * lengths.output_image..(n + 1) * lengths.output_image;
             check(outputs.clone())?;
             let rows = rows_of_part(g.n, g.input[0]);
             let parts = dx.par_chunks_mut((rows * g.input[1] * g.channels).max(1)).enumerate();
             Ok(parts.map(|(i, dx)| part(outputs.clone(), i * rows, dx)).collect())
         };
-        let pictures = dx.par_chunks_mut(lengths.picture.max(1)).enumerate();
-        let given: Vec<Vec<T>> = self.install(|| pictures.map(of_picture).collect::<Result<_>>())?;
+        let images = dx.par_chunks_mut(lengths.image.max(1)).enumerate();
+        let given: Vec<Vec<T>> = self.install(|| images.map(of_image).collect::<Result<_>>())?;
         Ok((result, given.into_iter().flatten().collect()))
     }
 }
 
-/// Rows of a picture that are one job: all, where pictures are enough jobs; few, where a single one must be work for all
+/// Rows of an image that are one job: all, where images are enough jobs; few, where a single one must be work for all
 /// threads.
-pub(super) fn rows_of_part(pictures: usize, rows: usize) -> usize {
-    if pictures >= 16 { rows.max(1) } else { rows.div_ceil(8).max(1) }
+pub(super) fn rows_of_part(images: usize, rows: usize) -> usize {
+    if images >= 16 { rows.max(1) } else { rows.div_ceil(8).max(1) }
 }
 
 /// Values in each part of the input and output.
 pub(super) struct Lengths {
-    pub picture: usize,
+    pub image: usize,
     pub output_row: usize,
-    pub output_picture: usize,
+    pub output_image: usize,
     pub outputs: usize,
 }
 
 impl Geometry {
-    /// Fails for pictures whose places 32 bits do not number.
+    /// Fails for images whose places 32 bits do not number.
     pub(super) fn check_places(&self) -> Result<()> {
         if self.input[0] * self.input[1] > u32::MAX as usize {
-            let what = format!("max-pooling numbers the places of a picture with 32 bits, got {:?}", self.input);
+            let what = format!("max-pooling numbers the places of an image with 32 bits, got {:?}", self.input);
             return Err(Error::argument("pool", what));
         }
         Ok(())
@@ -118,9 +118,9 @@ impl Geometry {
 impl Lengths {
     pub fn of(g: &Geometry) -> Self {
         let output_row = g.output[1] * g.channels;
-        let output_picture = g.output[0] * output_row;
-        let picture = g.input[0] * g.input[1] * g.channels;
-        Self { picture, output_row, output_picture, outputs: g.n * output_picture }
+        let output_image = g.output[0] * output_row;
+        let image = g.input[0] * g.input[1] * g.channels;
+        Self { image, output_row, output_image, outputs: g.n * output_image }
     }
 }
 
@@ -132,13 +132,13 @@ pub(super) fn input_rows(g: &Geometry, outputs: Range<usize>) -> Range<usize> {
     }
 }
 
-/// Fails for positions beyond a picture.
+/// Fails for positions beyond an image.
 pub(super) fn check_positions(g: &Geometry, positions: &[u32]) -> Result<()> {
     let places = g.input[0] * g.input[1];
     if largest(positions) < places as u32 {
         return Ok(());
     }
-    let what = format!("the positions are not those of a forward over pictures of {:?}", g.input);
+    let what = format!("the positions are not those of a forward over images of {:?}", g.input);
     Err(Error::argument("pool backward", what))
 }
 

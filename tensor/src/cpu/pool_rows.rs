@@ -10,7 +10,7 @@ use super::simd::{LANES, Vector, Work, dispatch, level, multiversion, outlasts_c
 use crate::Element;
 use crate::ops::pool::{Geometry, PoolKind};
 
-/// The part of window `i` along `axis` that lies inside the picture.
+/// The part of window `i` along `axis` that lies inside the image.
 #[inline(always)]
 pub(super) fn inside(g: &Geometry, axis: usize, i: usize) -> Range<usize> {
     let before = g.before(axis);
@@ -31,7 +31,7 @@ fn share<E: Element>(g: &Geometry, oy: usize, ox: usize) -> E {
     E::of(1.0 / (divisor(g, 0, oy) as f64 * divisor(g, 1, ox) as f64))
 }
 
-/// The places of window (oy, ox), flat in the picture: their rows' starts, and what follows each.
+/// The places of window (oy, ox), flat in the image: their rows' starts, and what follows each.
 #[inline(always)]
 fn window(g: &Geometry, oy: usize, ox: usize) -> impl Iterator<Item = Range<usize>> + Clone {
     let (width, columns) = (g.input[1], inside(g, 1, ox));
@@ -58,7 +58,7 @@ fn in_vectors<E: Element>(c: usize) -> usize {
     if TypeId::of::<E>() == TypeId::of::<f32>() { c / LANES * LANES } else { 0 }
 }
 
-/// Row `oy` of a picture's maxima and their places.
+/// Row `oy` of an image's maxima and their places.
 pub(super) fn max_row<E: Element>(g: &Geometry, x: &[E], oy: usize, y: &mut [E], places: &mut [u32]) {
     let c = g.channels;
     let whole = in_vectors::<E>(c);
@@ -110,7 +110,7 @@ impl Work for MaxRow<'_> {
     }
 }
 
-/// [`max_row`] of the channels that fill vectors. `x` holds the picture's rows from `first` on.
+/// [`max_row`] of the channels that fill vectors. `x` holds the image's rows from `first` on.
 #[inline(always)]
 pub(super) fn max_row_of<V: Vector>(
     g: &Geometry,
@@ -136,7 +136,7 @@ pub(super) fn max_row_of<V: Vector>(
 }
 
 /// Asks for the places that the next row of windows adds to the row that ends with `end`, as many as a window adds to the one
-/// before it. `x` holds the picture's rows from `first` on.
+/// before it. `x` holds the image's rows from `first` on.
 #[inline(always)]
 fn ask_for_next<V: Vector>(g: &Geometry, x: &[f32], end: usize, first: usize, column: usize) {
     let (c, width) = (g.channels, g.input[1]);
@@ -154,12 +154,12 @@ struct Window<'a> {
     /// The place of that.
     place: usize,
     sides: [usize; 2],
-    /// Of the picture.
+    /// Of the image.
     width: usize,
 }
 
 impl<'a> Window<'a> {
-    /// `x` holds the picture's rows from `first` on.
+    /// `x` holds the image's rows from `first` on.
     #[inline(always)]
     fn of(g: &Geometry, x: &'a [f32], first: usize, [rows, columns]: [Range<usize>; 2]) -> Self {
         let (width, place) = (g.input[1], rows.start * g.input[1] + columns.start);
@@ -212,8 +212,8 @@ impl<'a> Window<'a> {
     }
 }
 
-/// Row `y` of a picture's gradient: each place adds up the gradients of the maxima that came from it, by rows of
-/// windows. `positions` and `dy` are the picture's.
+/// Row `y` of an image's gradient: each place adds up the gradients of the maxima that came from it, by rows of
+/// windows. `positions` and `dy` are the image's.
 pub(super) fn max_row_dx<E: Element>(g: &Geometry, positions: &[u32], dy: &[E], y: usize, dx: &mut [E]) {
     let c = g.channels;
     let whole = in_vectors::<E>(c);
@@ -321,7 +321,7 @@ impl Place<'_> {
     }
 }
 
-/// Row `oy` of a picture's means.
+/// Row `oy` of an image's means.
 pub(super) fn average_row<E: Element>(g: &Geometry, x: &[E], oy: usize, y: &mut [E]) {
     let c = g.channels;
     let whole = in_vectors::<E>(c);
@@ -365,7 +365,7 @@ impl Work for AverageRow<'_> {
 }
 
 multiversion! {
-/// Adds the shares of row `oy` of the means' gradient to a picture's.
+/// Adds the shares of row `oy` of the means' gradient to an image's.
 pub(super) fn average_row_dx<E: Element>(g: &Geometry, dy: &[E], oy: usize, dx: &mut [E]) {
     let c = g.channels;
     for (ox, dy) in dy.chunks_exact(c).enumerate() {

@@ -1,4 +1,4 @@
-//! From stored pictures to a network's input: a view a job, a row at a time.
+//! From stored images to a network's input: a view a job, a row at a time.
 
 use std::borrow::Cow;
 
@@ -12,16 +12,16 @@ impl<E: Element> Kernels for Cpu<E> {
         &self,
         layout: Layout,
         cuts: &[Cut],
-        pictures: &Self::Ints,
+        images: &Self::Ints,
         mean: Option<&Self::Floats>,
     ) -> Result<Self::Floats> {
         let mut result = self.take(cuts.len() * layout.view())?;
-        let (bytes, mean) = (bytes_of(pictures.as_slice()), mean.map(|mean| mean.as_slice()));
+        let (bytes, mean) = (bytes_of(images.as_slice()), mean.map(|mean| mean.as_slice()));
         let out = result.make_mut()?;
         self.install(|| {
             out.par_chunks_exact_mut(layout.view()).zip(cuts).for_each(|(out, cut)| {
-                let picture = &bytes[cut.picture * layout.picture()..][..layout.picture()];
-                cut.write(layout, picture, mean, out);
+                let image = &bytes[cut.image * layout.image()..][..layout.image()];
+                cut.write(layout, image, mean, out);
             });
         });
         Ok(result)
@@ -38,29 +38,29 @@ fn bytes_of(words: &[u32]) -> Cow<'_, [u8]> {
 }
 
 impl Cut {
-    /// Fills `out` `[crop, crop, 3]` from `picture` `[size, size, 3]`, with the mean image `[size, size, 3]` if there
-    /// is one. [`Cut::picture`] is not looked at. The bits are the same on all processors.
+    /// Fills `out` `[crop, crop, 3]` from `image` `[size, size, 3]`, with the mean image `[size, size, 3]` if there
+    /// is one. [`Cut::image`] is not looked at. The bits are the same on all processors.
     ///
     /// # Panics
-    /// If the crop does not lie within the picture.
-    pub fn write<E: Element>(&self, layout: Layout, picture: &[u8], mean: Option<&[E]>, out: &mut [E]) {
+    /// If the crop does not lie within the image.
+    pub fn write<E: Element>(&self, layout: Layout, image: &[u8], mean: Option<&[E]>, out: &mut [E]) {
         #[cfg(target_arch = "x86_64")]
         if let (Some(way), Some(out)) = (fast::Way::best(), fast::as_f32_mut(out)) {
             let done = match mean {
-                None => way.write(self, layout, picture, None, out),
-                Some(mean) => fast::as_f32(mean).is_some_and(|mean| way.write(self, layout, picture, Some(mean), out)),
+                None => way.write(self, layout, image, None, out),
+                Some(mean) => fast::as_f32(mean).is_some_and(|mean| way.write(self, layout, image, Some(mean), out)),
             };
             if done {
                 return;
             }
         }
-        self.write_plainly(layout, picture, mean, out);
+        self.write_plainly(layout, image, mean, out);
     }
 
-    fn write_plainly<E: Element>(&self, layout: Layout, picture: &[u8], mean: Option<&[E]>, out: &mut [E]) {
+    fn write_plainly<E: Element>(&self, layout: Layout, image: &[u8], mean: Option<&[E]>, out: &mut [E]) {
         let width = 3 * layout.crop;
         for (row, out) in out.chunks_exact_mut(width.max(1)).enumerate() {
-            self.write_pixels(layout, row, 0, picture, mean, out);
+            self.write_pixels(layout, row, 0, image, mean, out);
         }
     }
 
@@ -71,7 +71,7 @@ impl Cut {
         layout: Layout,
         row: usize,
         first: usize,
-        picture: &[u8],
+        image: &[u8],
         mean: Option<&[E]>,
         out: &mut [E],
     ) {
@@ -79,11 +79,11 @@ impl Cut {
         let [factor, offset] = [self.factor, self.offset].map(|of| of.map(|v| E::of(f64::from(v))));
         let damping = E::of(f64::from(self.damping));
         let width = 3 * layout.crop;
-        let (picture, mean) = (&picture[start..start + width], mean.map(|mean| &mean[start..start + width]));
+        let (image, mean) = (&image[start..start + width], mean.map(|mean| &mean[start..start + width]));
         for (x, out) in out.chunks_exact_mut(3).enumerate().skip(first) {
             let from = 3 * if self.mirror { layout.crop - 1 - x } else { x };
             for c in 0..3 {
-                let scaled = number::<E>(picture[from + c]) * factor[c];
+                let scaled = number::<E>(image[from + c]) * factor[c];
                 let value = match mean {
                     Some(mean) => scaled + (offset[c] - mean[from + c] * damping),
                     None => scaled + offset[c],

@@ -43,22 +43,22 @@ impl Way {
     }
 
     /// As [`Cut::write`]; whether it was done.
-    pub fn write(self, cut: &Cut, layout: Layout, picture: &[u8], mean: Option<&[f32]>, out: &mut [f32]) -> bool {
+    pub fn write(self, cut: &Cut, layout: Layout, image: &[u8], mean: Option<&[f32]>, out: &mut [f32]) -> bool {
         let end = cut.start + (layout.crop.max(1) - 1) * 3 * layout.size + 3 * layout.crop;
         let fits = |len: usize| len >= end;
-        if layout.crop == 0 || !fits(picture.len()) || !mean.is_none_or(|mean| fits(mean.len())) {
+        if layout.crop == 0 || !fits(image.len()) || !mean.is_none_or(|mean| fits(mean.len())) {
             return false;
         }
         for (row, out) in out.chunks_exact_mut(3 * layout.crop).enumerate() {
             let start = cut.start + 3 * row * layout.size;
-            // SAFETY: the processor has these vectors; each row of the crop lies within picture and mean.
+            // SAFETY: the processor has these vectors; each row of the crop lies within image and mean.
             let done = unsafe {
                 match self {
-                    Self::Avx2 => row_avx2(cut, layout, start, picture, mean, out),
-                    Self::Avx512 => row_avx512(cut, layout, start, picture, mean, out),
+                    Self::Avx2 => row_avx2(cut, layout, start, image, mean, out),
+                    Self::Avx512 => row_avx512(cut, layout, start, image, mean, out),
                 }
             };
-            cut.write_pixels(layout, row, done, picture, mean, out);
+            cut.write_pixels(layout, row, done, image, mean, out);
         }
         true
     }
@@ -79,7 +79,7 @@ fn order<const N: usize>(cut: &Cut, layout: Layout, pixels: usize) -> [i32; N] {
 /// Five pixels at a time in vectors of 16 values; the last one's sixteenth is written over by the next. Returns how many
 /// pixels are done.
 #[target_feature(enable = "avx512f")]
-fn row_avx512(cut: &Cut, layout: Layout, start: usize, picture: &[u8], mean: Option<&[f32]>, out: &mut [f32]) -> usize {
+fn row_avx512(cut: &Cut, layout: Layout, start: usize, image: &[u8], mean: Option<&[f32]>, out: &mut [f32]) -> usize {
     const PIXELS: usize = 5;
     let by_colour = |of: [f32; 3]| {
         let lanes: [f32; 16] = std::array::from_fn(|lane| of[lane % 3]);
@@ -93,12 +93,12 @@ fn row_avx512(cut: &Cut, layout: Layout, start: usize, picture: &[u8], mean: Opt
     let mut done = 0;
     while 3 * done + 16 <= out.len() {
         let from = start + 3 * if cut.mirror { layout.crop - PIXELS - done } else { done };
-        if from + 16 > picture.len() {
+        if from + 16 > image.len() {
             break;
         }
-        // SAFETY: `from + 16` is within the picture, and the mean, which is as long, and `3 * done + 16` within `out`.
+        // SAFETY: `from + 16` is within the image, and the mean, which is as long, and `3 * done + 16` within `out`.
         unsafe {
-            let pixels = _mm512_cvtepu8_epi32(_mm_loadu_si128(picture.as_ptr().add(from).cast()));
+            let pixels = _mm512_cvtepu8_epi32(_mm_loadu_si128(image.as_ptr().add(from).cast()));
             let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(pixels), factor);
             let offset = match mean {
                 Some(mean) if from + 16 > mean.len() => break,
@@ -115,7 +115,7 @@ fn row_avx512(cut: &Cut, layout: Layout, start: usize, picture: &[u8], mean: Opt
 
 /// Two pixels at a time in vectors of eight values; the last two are written over by the next.
 #[target_feature(enable = "avx2")]
-fn row_avx2(cut: &Cut, layout: Layout, start: usize, picture: &[u8], mean: Option<&[f32]>, out: &mut [f32]) -> usize {
+fn row_avx2(cut: &Cut, layout: Layout, start: usize, image: &[u8], mean: Option<&[f32]>, out: &mut [f32]) -> usize {
     const PIXELS: usize = 2;
     let by_colour = |of: [f32; 3]| {
         let lanes: [f32; 8] = std::array::from_fn(|lane| of[lane % 3]);
@@ -129,12 +129,12 @@ fn row_avx2(cut: &Cut, layout: Layout, start: usize, picture: &[u8], mean: Optio
     let mut done = 0;
     while 3 * done + 8 <= out.len() {
         let from = start + 3 * if cut.mirror { layout.crop - PIXELS - done } else { done };
-        if from + 8 > picture.len() {
+        if from + 8 > image.len() {
             break;
         }
-        // SAFETY: `from + 8` is within the picture, and the mean, which is as long, and `3 * done + 8` within `out`.
+        // SAFETY: `from + 8` is within the image, and the mean, which is as long, and `3 * done + 8` within `out`.
         unsafe {
-            let pixels = _mm256_cvtepu8_epi32(_mm_loadl_epi64(picture.as_ptr().add(from).cast()));
+            let pixels = _mm256_cvtepu8_epi32(_mm_loadl_epi64(image.as_ptr().add(from).cast()));
             let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(pixels), factor);
             let offset = match mean {
                 Some(mean) if from + 8 > mean.len() => break,
@@ -169,15 +169,15 @@ mod tests {
             let crop = places[0].index(size) + 1;
             let (left, top) = (places[1].index(size - crop + 1), places[2].index(size - crop + 1));
             let layout = Layout { size, crop, bgr };
-            let cut = Cut { start: 3 * (top * size + left), picture: 0, mirror, factor, offset, damping };
-            let picture: Vec<u8> = (0..layout.picture()).map(|i| (i * 89 + i / 255) as u8 ^ seed).collect();
-            let mean: Vec<f32> = (0..layout.picture()).map(|i| (i * 37 % 255) as f32 * 0.7).collect();
+            let cut = Cut { start: 3 * (top * size + left), image: 0, mirror, factor, offset, damping };
+            let image: Vec<u8> = (0..layout.image()).map(|i| (i * 89 + i / 255) as u8 ^ seed).collect();
+            let mean: Vec<f32> = (0..layout.image()).map(|i| (i * 37 % 255) as f32 * 0.7).collect();
             let mean = with_mean.then_some(mean.as_slice());
             let mut expected = vec![0.0; layout.view()];
-            cut.write_plainly(layout, &picture, mean, &mut expected);
+            cut.write_plainly(layout, &image, mean, &mut expected);
             for way in Way::all().into_iter().flatten() {
                 let mut found = vec![0.0; layout.view()];
-                prop_assert!(way.write(&cut, layout, &picture, mean, &mut found));
+                prop_assert!(way.write(&cut, layout, &image, mean, &mut found));
                 prop_assert!(expected.iter().zip(&found).all(|(a, b)| a.to_bits() == b.to_bits()), "{way:?}");
             }
         }

@@ -33,7 +33,7 @@ impl Fold {
     }
 }
 
-/// Values past the picture and before it are zeros.
+/// Values past the image and before it are zeros.
 #[cube(launch)]
 fn fold_kernel<I: Float, O: Float, N: Size>(x: &Array<I>, y: &mut Array<Vector<O, N>>, #[comptime] f: Fold) {
     if ABSOLUTE_POS < y.len() {
@@ -43,7 +43,7 @@ fn fold_kernel<I: Float, O: Float, N: Size>(x: &Array<I>, y: &mut Array<Vector<O
         let column = pixel % comptime!(f.folded[1]);
         let line = pixel / comptime!(f.folded[1]);
         let row = line % comptime!(f.folded[0]);
-        let picture = line / comptime!(f.folded[0]);
+        let image = line / comptime!(f.folded[0]);
         let mut values = Vector::<O, N>::new(O::cast_from(0.0f32));
         #[unroll]
         for lane in 0..N::value() {
@@ -56,7 +56,7 @@ fn fold_kernel<I: Float, O: Float, N: Size>(x: &Array<I>, y: &mut Array<Vector<O
                 && px >= comptime!(f.origin[1])
                 && px < comptime!(f.origin[1] + f.size[1]);
             if inside {
-                let at = (picture * comptime!(f.size[0]) + py - comptime!(f.origin[0])) * comptime!(f.size[1]) + px
+                let at = (image * comptime!(f.size[0]) + py - comptime!(f.origin[0])) * comptime!(f.size[1]) + px
                     - comptime!(f.origin[1]);
                 values[lane] = O::cast_from(x[at * comptime!(f.channels) + across % comptime!(f.channels)]);
             }
@@ -74,8 +74,8 @@ fn unfold_kernel(y: &Array<f32>, x: &mut Array<f32>, #[comptime] f: Fold) {
         let px = pixel % comptime!(f.size[1]) + comptime!(f.origin[1]);
         let line = pixel / comptime!(f.size[1]);
         let py = line % comptime!(f.size[0]) + comptime!(f.origin[0]);
-        let picture = line / comptime!(f.size[0]);
-        let row = picture * comptime!(f.folded[0]) + py / comptime!(f.stride);
+        let image = line / comptime!(f.size[0]);
+        let row = image * comptime!(f.folded[0]) + py / comptime!(f.stride);
         let at = row * comptime!(f.folded[1]) + px / comptime!(f.stride);
         let depth = (py % comptime!(f.stride) * comptime!(f.stride) + px % comptime!(f.stride)) * comptime!(f.channels);
         x[ABSOLUTE_POS] = y[at * comptime!(f.depth()) + depth + channel];

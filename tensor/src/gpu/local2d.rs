@@ -22,8 +22,8 @@ pub(crate) fn extents(g: &Geometry) -> [Extent; 3] {
     ]
 }
 
-/// The batch has the positions; rows are pictures.
-const PICTURES: [usize; 2] = [1, 1];
+/// The batch has the positions; rows are images.
+const IMAGES: [usize; 2] = [1, 1];
 
 /// y from x and w.
 pub(crate) fn forward<'a>(dtype: Dtype, g: &Geometry, x: &'a Buffer, w: &'a Buffer, b: Option<&'a Buffer>) -> Job<'a> {
@@ -45,7 +45,7 @@ pub(crate) fn forward<'a>(dtype: Dtype, g: &Geometry, x: &'a Buffer, w: &'a Buff
             buffer: x,
             kind: Kind::Window { strided: false },
             along: Along::Depth,
-            lengths: windows(g, PICTURES),
+            lengths: windows(g, IMAGES),
         },
         b: Factor { buffer: w, kind: Kind::Matrix, along: Along::Depth, lengths: weights },
         output: Output { dtype, len: g.n * oh * ow * out, row_stride: oh * ow * out, by_position: out, by_group: og },
@@ -65,19 +65,14 @@ pub(crate) fn of_input<'a>(dtype: Dtype, g: &Geometry, w: &'a Buffer, dy: &'a Bu
         tap_stride: cg,
         line: ow * out * patch,
         column: out * patch,
-        ..windows_of_gradient(g, PICTURES)
+        ..windows_of_gradient(g, IMAGES)
     };
     Job {
         op: "local2d backward",
         extent: extents(g)[1],
         groups: g.groups,
         across: width,
-        a: Factor {
-            buffer: dy,
-            kind: gradient_kind(g),
-            along: Along::Depth,
-            lengths: windows_of_gradient(g, PICTURES),
-        },
+        a: Factor { buffer: dy, kind: gradient_kind(g), along: Along::Depth, lengths: windows_of_gradient(g, IMAGES) },
         b: Factor { buffer: w, kind: Kind::LocalTaps, along: Along::Rows, lengths: weights },
         output: Output { dtype, len: g.n * h * width * c, row_stride: h * width * c, by_position: c, by_group: cg },
         bias: None,
@@ -97,12 +92,7 @@ pub(crate) fn of_weights<'a>(g: &Geometry, x: &'a Buffer, dy: &'a Buffer) -> Job
         groups: g.groups,
         across: ow,
         a: Factor { buffer: dy, kind: Kind::Matrix, along: Along::Rows, lengths: gradient },
-        b: Factor {
-            buffer: x,
-            kind: Kind::Window { strided: false },
-            along: Along::Rows,
-            lengths: windows(g, PICTURES),
-        },
+        b: Factor { buffer: x, kind: Kind::Window { strided: false }, along: Along::Rows, lengths: windows(g, IMAGES) },
         output: Output {
             dtype: Dtype::F32,
             len: oh * ow * out * patch,

@@ -49,7 +49,7 @@ fn window_sum<F: Float, N: Size>(
     let row = place / map.columns % map.rows;
     let (first_row, end_row) = window(row, map.rows, comptime!(map.reach[0]));
     let (first_column, end_column) = window(column, map.columns, comptime!(map.reach[1]));
-    // The picture's own first vector.
+    // The image's own first vector.
     let start = at - (row * map.columns + column) * map.vectors;
     let mut sum = Vector::<f32, N>::new(0.0f32);
     for y in first_row..end_row {

@@ -7,7 +7,7 @@
 use cubecl::prelude::*;
 
 use super::lrn::{Constants, Row, base_across, constants, gradient, powers, sum_shared};
-use super::pool::{compiled, first_inside, from_padded, gather, in_picture, overhangs, place, take_larger, unrolled};
+use super::pool::{compiled, first_inside, from_padded, gather, in_image, overhangs, place, take_larger, unrolled};
 use super::precision::dispatch;
 use super::{Buffer, Dtype, Gpu, IntBuffer};
 use crate::Result;
@@ -15,7 +15,7 @@ use crate::ops::lrn::Lrn;
 use crate::ops::lrn_pool::{Forward, Kernels, in_turn, in_turn_dx, no_base};
 use crate::ops::pool::Geometry;
 
-/// Whether a window's last row of places is the first of the window below, inside the picture for both: the largest of
+/// Whether a window's last row of places is the first of the window below, inside the image for both: the largest of
 /// it is then carried over.
 fn carries(g: &Geometry) -> bool {
     g.spec.kernel[0] == g.spec.stride[0] + 1 && !overhangs(g, 0)
@@ -46,7 +46,7 @@ fn lrn_max_pool_kernel<F: Float, N: Size>(
     if ABSOLUTE_POS < units {
         let unit = place(ABSOLUTE_POS, comptime!([strips(&g), g.output[1]]), g.channels);
         let first_column = first_inside(unit.column, g, 1usize);
-        let picture = unit.picture * comptime!(g.input[0] * g.input[1]);
+        let image = unit.image * comptime!(g.input[0] * g.input[1]);
         let lowest = Vector::<f32, N>::new(lowest);
         let short = comptime!(unrolled(&g));
         let mut row_best = lowest;
@@ -65,16 +65,16 @@ fn lrn_max_pool_kernel<F: Float, N: Size>(
             }
             for ky in start..comptime!(g.spec.kernel[0]) {
                 let py = window * comptime!(g.spec.stride[0]) + ky;
-                if in_picture(py, g, 0usize) {
+                if in_image(py, g, 0usize) {
                     let places = from_padded(py, g, 0usize) * comptime!(g.input[1]);
                     row_best = lowest;
                     row_from = Vector::new((places + first_column) as u32);
                     #[unroll(short)]
                     for kx in 0..comptime!(g.spec.kernel[1]) {
                         let px = unit.column * comptime!(g.spec.stride[1]) + kx;
-                        if in_picture(px, g, 1usize) {
+                        if in_image(px, g, 1usize) {
                             let here = places + from_padded(px, g, 1usize);
-                            let at = (picture + here) * g.channels + unit.vector;
+                            let at = (image + here) * g.channels + unit.vector;
                             let base = base_across(x, at, constants, row);
                             let (power, _) = powers(base, constants.beta, row.roots);
                             let value = Vector::<f32, N>::cast_from(x[at]) * power;
@@ -84,7 +84,7 @@ fn lrn_max_pool_kernel<F: Float, N: Size>(
                     take_larger::<N>(&mut best, &mut from, row_best, row_from);
                 }
             }
-            let to = unit.picture * comptime!(g.output[0]) + window;
+            let to = unit.image * comptime!(g.output[0]) + window;
             let to = (to * comptime!(g.output[1]) + unit.column) * g.channels + unit.vector;
             y[to] = Vector::cast_from(best);
             positions[to] = from;
@@ -153,7 +153,7 @@ impl<R: Runtime> Kernels for Gpu<R> {
         let units = g.n * strips(&compiled) * g.output[1] * compiled.channels;
         let (count, dim) = self.cover(units);
         let constants = constants(lrn);
-        // SAFETY: places are read where they lie in the picture, neighbours where they are of the same place, and the
+        // SAFETY: places are read where they lie in the image, neighbours where they are of the same place, and the
         // windows of a strip end with the output's; units past the end do nothing.
         dispatch!(x.dtype(), F => unsafe {
             lrn_max_pool_kernel::launch_unchecked::<F, R>(

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// Loops over windows of at most this many places are unrolled.
 const UNROLLED: usize = 16;
 
-/// What a kernel is compiled for: any number of pictures; channels are counted in vectors.
+/// What a kernel is compiled for: any number of images; channels are counted in vectors.
 pub(super) fn compiled(g: &Geometry, width: usize) -> Geometry {
     let mut g = Geometry { n: 0, channels: g.channels / width, ..*g };
     for axis in 0..2 {
@@ -26,7 +26,7 @@ pub(super) fn compiled(g: &Geometry, width: usize) -> Geometry {
     g
 }
 
-/// Whether windows along an axis overhang the picture.
+/// Whether windows along an axis overhang the image.
 pub(super) fn overhangs(g: &Geometry, axis: usize) -> bool {
     let last = (g.output[axis] - 1) * g.spec.stride[axis] + g.spec.kernel[axis];
     g.before(axis) > 0 || last > g.before(axis) + g.input[axis]
@@ -42,10 +42,10 @@ fn holders(g: &Geometry, axis: usize) -> usize {
     g.spec.kernel[axis].div_ceil(g.spec.stride[axis])
 }
 
-/// A vector's place: picture, row, column, and number among the place's vectors.
+/// A vector's place: image, row, column, and number among the place's vectors.
 #[derive(CubeType, Clone, Copy)]
 pub(super) struct Place {
-    pub picture: usize,
+    pub image: usize,
     pub row: usize,
     pub column: usize,
     pub vector: usize,
@@ -57,16 +57,16 @@ pub(super) fn place(at: usize, #[comptime] size: [usize; 2], #[comptime] vectors
     let flat = at / vectors;
     let row = flat / comptime!(size[1]);
     Place {
-        picture: row / comptime!(size[0]),
+        image: row / comptime!(size[0]),
         row: row % comptime!(size[0]),
         column: flat % comptime!(size[1]),
         vector: at % vectors,
     }
 }
 
-/// Whether a place, counted from the start of the leading padding, is in the picture.
+/// Whether a place, counted from the start of the leading padding, is in the image.
 #[cube]
-pub(super) fn in_picture(padded: usize, #[comptime] g: Geometry, #[comptime] axis: usize) -> bool {
+pub(super) fn in_image(padded: usize, #[comptime] g: Geometry, #[comptime] axis: usize) -> bool {
     if comptime!(overhangs(&g, axis)) {
         padded >= comptime!(g.before(axis)) && padded < comptime!(g.before(axis) + g.input[axis])
     } else {
@@ -74,7 +74,7 @@ pub(super) fn in_picture(padded: usize, #[comptime] g: Geometry, #[comptime] axi
     }
 }
 
-/// A place in the picture, counted from the start of the leading padding, as counted from the picture's. Saturating:
+/// A place in the image, counted from the start of the leading padding, as counted from the image's. Saturating:
 /// constants are worked out while a kernel is expanded, also behind a condition that is false.
 #[cube]
 pub(super) fn from_padded(padded: usize, #[comptime] g: Geometry, #[comptime] axis: usize) -> usize {
@@ -85,7 +85,7 @@ pub(super) fn from_padded(padded: usize, #[comptime] g: Geometry, #[comptime] ax
     }
 }
 
-/// The first place in the picture of window `i`.
+/// The first place in the image of window `i`.
 #[cube]
 pub(super) fn first_inside(i: usize, #[comptime] g: Geometry, #[comptime] axis: usize) -> usize {
     max(i * comptime!(g.spec.stride[axis]), comptime!(g.before(axis))) - comptime!(g.before(axis))
@@ -118,17 +118,17 @@ fn max_pool_kernel<F: Float, N: Size>(
         let first = first_inside(to.row, g, 0usize) * comptime!(g.input[1]) + first_inside(to.column, g, 1usize);
         let mut best = Vector::<f32, N>::new(lowest);
         let mut from = Vector::<u32, N>::new(first as u32);
-        let start = to.picture * comptime!(g.input[0] * g.input[1]);
+        let start = to.image * comptime!(g.input[0] * g.input[1]);
         let short = comptime!(unrolled(&g));
         #[unroll(short)]
         for ky in 0..comptime!(g.spec.kernel[0]) {
             let py = to.row * comptime!(g.spec.stride[0]) + ky;
-            if in_picture(py, g, 0usize) {
+            if in_image(py, g, 0usize) {
                 let row = from_padded(py, g, 0usize) * comptime!(g.input[1]);
                 #[unroll(short)]
                 for kx in 0..comptime!(g.spec.kernel[1]) {
                     let px = to.column * comptime!(g.spec.stride[1]) + kx;
-                    if in_picture(px, g, 1usize) {
+                    if in_image(px, g, 1usize) {
                         let at = row + from_padded(px, g, 1usize);
                         let value = Vector::cast_from(x[(start + at) * g.channels + to.vector]);
                         take_larger::<N>(&mut best, &mut from, value, Vector::new(at as u32));
@@ -160,7 +160,7 @@ pub(super) fn gather<F: Float, N: Size>(
     for j in 0..comptime!(holders(&g, 0)) {
         let oy = py / comptime!(g.spec.stride[0]) + j;
         if holds(oy, above, py, g, 0usize) {
-            let row = (from.picture * comptime!(g.output[0]) + oy - above) * comptime!(g.output[1]);
+            let row = (from.image * comptime!(g.output[0]) + oy - above) * comptime!(g.output[1]);
             #[unroll(short)]
             for i in 0..comptime!(holders(&g, 1)) {
                 let ox = px / comptime!(g.spec.stride[1]) + i;
@@ -225,17 +225,17 @@ fn average_pool_kernel<F: Float, N: Size>(
     if ABSOLUTE_POS < y.len() {
         let to = place(ABSOLUTE_POS, g.output, g.channels);
         let mut sum = Vector::<f32, N>::new(0.0f32);
-        let start = to.picture * comptime!(g.input[0] * g.input[1]);
+        let start = to.image * comptime!(g.input[0] * g.input[1]);
         let short = comptime!(unrolled(&g));
         #[unroll(short)]
         for ky in 0..comptime!(g.spec.kernel[0]) {
             let py = to.row * comptime!(g.spec.stride[0]) + ky;
-            if in_picture(py, g, 0usize) {
+            if in_image(py, g, 0usize) {
                 let row = start + from_padded(py, g, 0usize) * comptime!(g.input[1]);
                 #[unroll(short)]
                 for kx in 0..comptime!(g.spec.kernel[1]) {
                     let px = to.column * comptime!(g.spec.stride[1]) + kx;
-                    if in_picture(px, g, 1usize) {
+                    if in_image(px, g, 1usize) {
                         let at = row + from_padded(px, g, 1usize);
                         sum += Vector::cast_from(x[at * g.channels + to.vector]);
                     }
@@ -264,7 +264,7 @@ fn average_pool_dx_kernel<F: Float, N: Size>(
         for j in 0..comptime!(holders(&g, 0)) {
             let oy = py / comptime!(g.spec.stride[0]) + j;
             if holds(oy, above, py, g, 0usize) {
-                let row = (from.picture * comptime!(g.output[0]) + oy - above) * comptime!(g.output[1]);
+                let row = (from.image * comptime!(g.output[0]) + oy - above) * comptime!(g.output[1]);
                 #[unroll(short)]
                 for i in 0..comptime!(holders(&g, 1)) {
                     let ox = px / comptime!(g.spec.stride[1]) + i;
@@ -287,7 +287,7 @@ impl<R: Runtime> Kernels for Gpu<R> {
         if len > 0 {
             let width = self.vector_width(x.dtype(), &[g.channels]);
             let (count, dim) = self.cover(len / width);
-            // SAFETY: windows are read where they lie in the picture; units past the end do nothing.
+            // SAFETY: windows are read where they lie in the image; units past the end do nothing.
             dispatch!(x.dtype(), F => unsafe {
                 max_pool_kernel::launch_unchecked::<F, R>(
                     self.client(), count, dim, width, x.arg(), y.arg(), positions.arg(), f32::NEG_INFINITY,

@@ -1,4 +1,4 @@
-//! From stored pictures to a network's input in one pass. A unit writes one vector of a row, and picks each value's
+//! From stored images to a network's input in one pass. A unit writes one vector of a row, and picks each value's
 //! byte out of its word: neighbouring units read neighbouring words, each word from memory once. A value costs 1 byte
 //! read and 2 or 4 written, and about 30 instructions: bound by memory on a data-centre GPU.
 
@@ -9,13 +9,13 @@ use super::{Buffer, Dtype, Gpu, IntBuffer};
 use crate::ops::prepare::{Cut, Kernels, Layout};
 use crate::{Error, Result};
 
-/// Words of a cut in the table: place of its first byte among all pictures, and in its picture; whether it is mirrored;
+/// Words of a cut in the table: place of its first byte among all images, and in its image; whether it is mirrored;
 /// damping; factors and offsets of R, G, B.
 const WORDS: usize = 10;
 
 #[cube(launch)]
 fn prepare_kernel<F: Float, N: Size>(
-    pictures: &Array<u32>,
+    images: &Array<u32>,
     cuts: &Array<u32>,
     mean: &Array<f32>,
     y: &mut Array<Vector<F, N>>,
@@ -48,7 +48,7 @@ fn prepare_kernel<F: Float, N: Size>(
             let column = select(mirror, crop - 1 - pixel, pixel);
             let offset = 3 * column + colour;
             let place = first + offset;
-            let byte = (pictures[place / 4] >> (8 * (place % 4) as u32)) & 0xff;
+            let byte = (images[place / 4] >> (8 * (place % 4) as u32)) & 0xff;
 
             let factor = select(colour == 0, red.0, select(colour == 1, green.0, blue.0));
             let addend = select(colour == 0, red.1, select(colour == 1, green.1, blue.1));
@@ -60,19 +60,19 @@ fn prepare_kernel<F: Float, N: Size>(
 }
 
 impl<R: Runtime> Kernels for Gpu<R> {
-    fn upload_pictures(&self, bytes: &[u8]) -> Result<IntBuffer> {
+    fn upload_images(&self, bytes: &[u8]) -> Result<IntBuffer> {
         self.upload_beside(bytes)
     }
 
-    fn prepare(&self, layout: Layout, cuts: &[Cut], pictures: &IntBuffer, mean: Option<&Buffer>) -> Result<Buffer> {
+    fn prepare(&self, layout: Layout, cuts: &[Cut], images: &IntBuffer, mean: Option<&Buffer>) -> Result<Buffer> {
         let len = cuts.len() * layout.view();
-        if len > u32::MAX as usize || pictures.len() > u32::MAX as usize / 4 {
+        if len > u32::MAX as usize || images.len() > u32::MAX as usize / 4 {
             let what = format!(
                 "{} views of {} x {} from {} bytes are more than 32 bits count; use a smaller batch",
                 cuts.len(),
                 layout.crop,
                 layout.crop,
-                4 * pictures.len()
+                4 * images.len()
             );
             return Err(Error::Argument { op: "prepare", what });
         }
@@ -89,7 +89,7 @@ impl<R: Runtime> Kernels for Gpu<R> {
                     count,
                     dim,
                     width,
-                    pictures.arg(),
+                    images.arg(),
                     table.arg(),
                     mean.as_ref().unwrap_or(&none).arg(),
                     y.arg(),
@@ -97,7 +97,7 @@ impl<R: Runtime> Kernels for Gpu<R> {
                     mean.is_some(),
                 );
             });
-            self.hold_until(&y, pictures);
+            self.hold_until(&y, images);
         }
         Ok(y)
     }
@@ -107,7 +107,7 @@ impl<R: Runtime> Gpu<R> {
     /// The cuts as the kernel reads them.
     fn table(&self, layout: Layout, cuts: &[Cut]) -> Result<IntBuffer> {
         let words = |cut: &Cut| -> [u32; WORDS] {
-            let first = cut.picture * layout.picture() + cut.start;
+            let first = cut.image * layout.image() + cut.start;
             let ([r, g, b], [i, j, k]) = (cut.factor.map(f32::to_bits), cut.offset.map(f32::to_bits));
             let mirror = u32::from(cut.mirror);
             [first as u32, cut.start as u32, mirror, cut.damping.to_bits(), r, g, b, i, j, k]

@@ -26,7 +26,7 @@ impl Default for Conv2d {
 /// All lengths of one convolution, checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Geometry {
-    /// Pictures.
+    /// Images.
     pub n: usize,
     /// Input height, width and channels.
     pub input: [usize; 3],

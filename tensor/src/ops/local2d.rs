@@ -60,7 +60,7 @@ impl<B: Backend> Tensor<B> {
     }
 
     /// The gradient of [`local2d`](Self::local2d) for its weights; `self` is the output's. The bias gradient is the
-    /// sum over pictures.
+    /// sum over images.
     pub fn local2d_dw(&self, spec: &Conv2d, x: &Self, w_shape: &[usize]) -> Result<Self> {
         let g = geometry(spec, x.shape(), w_shape)?;
         self.check_local_output(&g)?;

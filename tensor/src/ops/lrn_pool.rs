@@ -7,7 +7,7 @@ use crate::{Backend, Error, Ints, Result, Tensor};
 /// What the backward needs of a forward, besides its input.
 #[derive(Clone, Debug)]
 pub struct Kept<B: Backend> {
-    /// Of each maximum, the position in its picture's `[h, w]`.
+    /// Of each maximum, the position in its image's `[h, w]`.
     pub positions: Ints<B>,
     /// k + alpha * sum, where the backend does not compute it again from the input.
     pub base: Option<Tensor<B>>,

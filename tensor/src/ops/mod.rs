@@ -29,6 +29,6 @@ pub use conv2d::Conv2d;
 pub use dropout::{Dropout, DropoutScale};
 pub use lrn::{AlphaRule, Lrn, Region};
 pub use pool::{Pool2d, PoolKind};
-pub use prepare::{Pictures, Prepare, View};
+pub use prepare::{Prepare, RawImages, View};
 pub use update::{AdamStep, AdamUpdate, SgdStep, SgdUpdate};
 pub use window::{Edge, Padding};

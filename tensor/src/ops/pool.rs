@@ -8,9 +8,9 @@ use crate::{Backend, Device, Error, Ints, Result, Tensor};
 pub enum PoolKind {
     /// The largest; the first of equals in row order takes the gradient. NaN wins.
     Max,
-    /// The mean of the values inside the picture (authors' code, Keras).
+    /// The mean of the values inside the image (authors' code, Keras).
     Average,
-    /// The sum over the window's size, clipped to the padded picture, padding counted as zeros (Caffe, PyTorch's default).
+    /// The sum over the window's size, clipped to the padded image, padding counted as zeros (Caffe, PyTorch's default).
     AverageWithPadding,
 }
 
@@ -23,16 +23,16 @@ pub struct Pool2d {
     pub kernel: [usize; 2],
     /// Steps between windows: rows, columns.
     pub stride: [usize; 2],
-    /// Places around the picture where windows may stand.
+    /// Places around the image where windows may stand.
     pub padding: Padding,
     /// Where the last window may stand.
     pub edge: Edge,
 }
 
-/// All lengths of one pooling, checked. Each window holds at least one value of the picture.
+/// All lengths of one pooling, checked. Each window holds at least one value of the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Geometry {
-    /// Pictures.
+    /// Images.
     pub n: usize,
     /// Input height and width.
     pub input: [usize; 2],
@@ -80,12 +80,12 @@ impl Geometry {
         [self.n, self.output[0], self.output[1], self.channels]
     }
 
-    /// Places before the picture, along the rows' axis (0) or the columns' (1).
+    /// Places before the image, along the rows' axis (0) or the columns' (1).
     pub(crate) fn before(&self, axis: usize) -> usize {
         [self.spec.padding.top, self.spec.padding.left][axis]
     }
 
-    /// Places after the picture.
+    /// Places after the image.
     pub(crate) fn after(&self, axis: usize) -> usize {
         [self.spec.padding.bottom, self.spec.padding.right][axis]
     }
@@ -93,7 +93,7 @@ impl Geometry {
 
 /// What a backend supplies.
 pub trait Kernels: Device {
-    /// The maxima and, for each, its flat position in its picture's `[h, w]`.
+    /// The maxima and, for each, its flat position in its image's `[h, w]`.
     fn max_pool(&self, g: &Geometry, x: &Self::Floats) -> Result<(Self::Floats, Self::Ints)>;
     /// Each gradient added to the position its maximum came from.
     fn max_pool_dx(&self, g: &Geometry, positions: &Self::Ints, dy: &Self::Floats) -> Result<Self::Floats>;

@@ -1,4 +1,4 @@
-//! From stored pictures to a network's input: crop, mirror, colour, mean and scale in one pass (paper, sections 2 and
+//! From stored images to a network's input: crop, mirror, colour, mean and scale in one pass (paper, sections 2 and
 //! 4.1).
 
 use crate::tensor::element_count;
@@ -6,7 +6,7 @@ use crate::{Backend, Device, Error, Result, Tensor};
 
 const OP: &str = "prepare";
 
-/// What is done to every pixel of every picture: `(pixel + shift) * factor - mean`, times the view's damping. Colours
+/// What is done to every pixel of every image: `(pixel + shift) * factor - mean`, times the view's damping. Colours
 /// are R, G, B, pixels 0 to 255.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prepare {
@@ -20,11 +20,11 @@ pub struct Prepare {
     pub mean: [f32; 3],
 }
 
-/// What is cut from a picture, and how it is varied.
+/// What is cut from an image, and how it is varied.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct View {
-    /// Which picture.
-    pub picture: u32,
+    /// Which image.
+    pub image: u32,
     /// Rows above the crop.
     pub top: u32,
     /// Columns left of the crop.
@@ -38,12 +38,12 @@ pub struct View {
 }
 
 impl Prepare {
-    /// What is done to the pixels of `view` of pictures of `size` x `size`.
+    /// What is done to the pixels of `view` of images of `size` x `size`.
     pub fn cut(&self, size: usize, view: &View) -> Cut {
         let offset = |c: usize| (view.shift[c] * self.factor[c] - self.mean[c]) * view.damping;
         Cut {
             start: 3 * (view.top as usize * size + view.left as usize),
-            picture: view.picture as usize,
+            image: view.image as usize,
             mirror: view.mirror,
             factor: self.factor.map(|factor| factor * view.damping),
             offset: std::array::from_fn(offset),
@@ -53,21 +53,21 @@ impl Prepare {
 }
 
 impl View {
-    /// A crop of picture `picture` as it is.
-    pub fn crop(picture: u32, left: u32, top: u32, mirror: bool) -> Self {
-        Self { picture, top, left, mirror, shift: [0.0; 3], damping: 1.0 }
+    /// A crop of image `image` as it is.
+    pub fn crop(image: u32, left: u32, top: u32, mirror: bool) -> Self {
+        Self { image, top, left, mirror, shift: [0.0; 3], damping: 1.0 }
     }
 }
 
 /// What a backend is told of one view: the value of a pixel is `pixel * factor + offset`, or with a mean image
-/// `pixel * factor + (offset - mean * damping)`, in this order. [`Pictures::prepare`] gives backends only what lies
-/// within the pictures.
+/// `pixel * factor + (offset - mean * damping)`, in this order. [`RawImages::prepare`] gives backends only what lies
+/// within the images.
 #[derive(Clone, Copy, Debug)]
 pub struct Cut {
-    /// Where the crop's first byte stands in its picture.
+    /// Where the crop's first byte stands in its image.
     pub start: usize,
-    /// Which picture.
-    pub picture: usize,
+    /// Which image.
+    pub image: usize,
     /// Whether left and right are exchanged.
     pub mirror: bool,
     /// By R, G, B.
@@ -81,7 +81,7 @@ pub struct Cut {
 /// Sides and the order of colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
-    /// Side of the pictures.
+    /// Side of the images.
     pub size: usize,
     /// Side of the crops.
     pub crop: usize,
@@ -90,8 +90,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Bytes of a picture.
-    pub fn picture(&self) -> usize {
+    /// Bytes of an image.
+    pub fn image(&self) -> usize {
         self.size * self.size * 3
     }
 
@@ -103,9 +103,9 @@ impl Layout {
 
 /// What a backend supplies.
 pub trait Kernels: Device {
-    /// As [`Device::upload_bytes`], for pictures that only [`prepare`](Self::prepare) reads: where the device can, the
+    /// As [`Device::upload_bytes`], for images that only [`prepare`](Self::prepare) reads: where the device can, the
     /// copy runs beside the work that is queued. Meant to be called on a thread that is ahead of the one that computes.
-    fn upload_pictures(&self, bytes: &[u8]) -> Result<Self::Ints> {
+    fn upload_images(&self, bytes: &[u8]) -> Result<Self::Ints> {
         self.upload_bytes(bytes)
     }
 
@@ -114,58 +114,58 @@ pub trait Kernels: Device {
         &self,
         layout: Layout,
         cuts: &[Cut],
-        pictures: &Self::Ints,
+        images: &Self::Ints,
         mean: Option<&Self::Floats>,
     ) -> Result<Self::Floats>;
 }
 
 /// Squares of bytes on a device: `[count, size, size, 3]`, rows from the top, colours R, G, B. Cloning shares.
 #[derive(Clone, Debug)]
-pub struct Pictures<B: Backend> {
+pub struct RawImages<B: Backend> {
     device: B,
     count: usize,
     size: usize,
     data: B::Ints,
 }
 
-impl<B: Backend> Pictures<B> {
-    /// Pictures of `size` x `size`, one after another in `bytes`. From a thread of its own this overlaps with the
+impl<B: Backend> RawImages<B> {
+    /// Images of `size` x `size`, one after another in `bytes`. From a thread of its own this overlaps with the
     /// device's work.
     ///
     /// # Errors
-    /// [`Error::Argument`] if `bytes` are no whole pictures.
+    /// [`Error::Argument`] if `bytes` are no whole images.
     pub fn upload(device: &B, size: usize, bytes: &[u8]) -> Result<Self> {
-        let picture = element_count(OP, &[size, size, 3])?;
-        if picture == 0 || !bytes.len().is_multiple_of(picture) {
-            let what = format!("expected whole pictures of {size} x {size} x 3 bytes, got {} bytes", bytes.len());
+        let image = element_count(OP, &[size, size, 3])?;
+        if image == 0 || !bytes.len().is_multiple_of(image) {
+            let what = format!("expected whole images of {size} x {size} x 3 bytes, got {} bytes", bytes.len());
             return Err(Error::argument(OP, what));
         }
-        let data = device.upload_pictures(bytes)?;
-        Ok(Self { device: device.clone(), count: bytes.len() / picture, size, data })
+        let data = device.upload_images(bytes)?;
+        Ok(Self { device: device.clone(), count: bytes.len() / image, size, data })
     }
 
-    /// The number of pictures.
+    /// The number of images.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there are no pictures.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Side of the pictures.
+    /// Side of the images.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// The views of these pictures as a network takes them, `[views, crop, crop, 3]` in the type that flows between
+    /// The views of these images as a network takes them, `[views, crop, crop, 3]` in the type that flows between
     /// layers: value by value `((pixel + shift) * factor - mean) * damping`. To the mean of the colour comes, with
-    /// `mean_image` `[size, size, 3]`, that of the place in the stored picture: it is cropped and mirrored with it.
+    /// `mean_image` `[size, size, 3]`, that of the place in the stored image: it is cropped and mirrored with it.
     ///
     /// # Errors
-    /// [`Error::Argument`] if a view is of no picture or does not lie within it; [`Error::Shape`] if the mean image is
-    /// not of the pictures' size.
+    /// [`Error::Argument`] if a view is of no image or does not lie within it; [`Error::Shape`] if the mean image is
+    /// not of the images' size.
     pub fn prepare(&self, spec: &Prepare, mean_image: Option<&Tensor<B>>, views: &[View]) -> Result<Tensor<B>> {
         let Prepare { crop, bgr, .. } = *spec;
         if crop == 0 || crop > self.size {
@@ -185,11 +185,11 @@ impl<B: Backend> Pictures<B> {
     }
 
     fn cut(&self, spec: &Prepare, view: &View) -> Result<Cut> {
-        let (top, left, picture) = (view.top as usize, view.left as usize, view.picture as usize);
+        let (top, left, image) = (view.top as usize, view.left as usize, view.image as usize);
         let margin = self.size - spec.crop;
-        if picture >= self.count || top > margin || left > margin {
-            let pictures = format!("{} pictures of {1} x {1}", self.count, self.size);
-            let what = format!("expected a crop of {} within {pictures}, got {view:?}", spec.crop);
+        if image >= self.count || top > margin || left > margin {
+            let images = format!("{} images of {1} x {1}", self.count, self.size);
+            let what = format!("expected a crop of {} within {images}, got {view:?}", spec.crop);
             return Err(Error::argument(OP, what));
         }
         Ok(spec.cut(self.size, view))

@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 
-/// Zeros (for pooling: nothing) around a picture, which may differ by side.
+/// Zeros (for pooling: nothing) around an image, which may differ by side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Padding {
     /// Rows above.
@@ -37,10 +37,10 @@ impl Padding {
 /// Where the last window may stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Edge {
-    /// Only windows that lie inside the padded picture (PyTorch's and Keras' default).
+    /// Only windows that lie inside the padded image (PyTorch's and Keras' default).
     #[default]
     Floor,
-    /// A last window may overlap the edge, as the authors' code and Caffe have it; it must start inside the picture
+    /// A last window may overlap the edge, as the authors' code and Caffe have it; it must start inside the image
     /// or its leading padding.
     Ceil,
 }
@@ -136,7 +136,7 @@ mod tests {
             let n = output_length("pool", input, [pad, pad], kernel, stride, Edge::Ceil).expect("fits");
             prop_assert_eq!(n, caffe(input, pad, kernel, stride));
             prop_assert!((n - 1) * stride < input + pad, "the last window starts inside");
-            prop_assert!((n - 1) * stride + kernel > pad, "the first window reaches the picture");
+            prop_assert!((n - 1) * stride + kernel > pad, "the first window reaches the image");
         }
 
         #[test]

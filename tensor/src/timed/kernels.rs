@@ -300,20 +300,20 @@ impl<B: Backend> pool::Kernels for Timed<B> {
 }
 
 impl<B: Backend> prepare::Kernels for Timed<B> {
-    fn upload_pictures(&self, bytes: &[u8]) -> Result<Ints<B>> {
-        self.call("upload pictures", 0.0, 0, B::int_bytes, || self.inner.upload_pictures(bytes))
+    fn upload_images(&self, bytes: &[u8]) -> Result<Ints<B>> {
+        self.call("upload images", 0.0, 0, B::int_bytes, || self.inner.upload_images(bytes))
     }
 
     fn prepare(
         &self,
         layout: prepare::Layout,
         cuts: &[prepare::Cut],
-        pictures: &Ints<B>,
+        images: &Ints<B>,
         mean: Option<&Floats<B>>,
     ) -> Result<Floats<B>> {
-        // Every view reads its crop of a picture; the mean image is shared.
+        // Every view reads its crop of an image; the mean image is shared.
         let read = (cuts.len() * layout.view()) as u64 + mean.map_or(0, |mean| self.inner.bytes(mean));
-        self.call("prepare", 0.0, read, B::bytes, || self.inner.prepare(layout, cuts, pictures, mean))
+        self.call("prepare", 0.0, read, B::bytes, || self.inner.prepare(layout, cuts, images, mean))
     }
 }
 

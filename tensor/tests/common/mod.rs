@@ -34,13 +34,13 @@ impl Case {
             let pad = [self.spec.padding.top, self.spec.padding.left][axis];
             (y * self.spec.stride[axis] + k).checked_sub(pad).filter(|&i| i < [h, width][axis])
         };
-        for (picture, oy, ox, o) in grid([n, oh, ow, out]) {
+        for (image, oy, ox, o) in grid([n, oh, ow, out]) {
             for (ky, kx, k, _) in grid([kh, kw, cg, 1]) {
                 let (Some(iy), Some(ix)) = (at(oy, ky, 0), at(ox, kx, 1)) else { continue };
                 let kernels = if local { oy * ow + ox } else { 0 };
                 term(
-                    ((picture * oh + oy) * ow + ox) * out + o,
-                    ((picture * h + iy) * width + ix) * c + o / og * cg + k,
+                    ((image * oh + oy) * ow + ox) * out + o,
+                    ((image * h + iy) * width + ix) * c + o / og * cg + k,
                     (((kernels * out + o) * kh + ky) * kw + kx) * cg + k,
                 );
             }
@@ -81,7 +81,7 @@ pub fn len(shape: &[usize]) -> usize {
 }
 
 prop_compose! {
-    /// Any stride, kernel, groups and padding, also kernels larger than the picture and pictures of one pixel.
+    /// Any stride, kernel, groups and padding, also kernels larger than the image and images of one pixel.
     pub fn cases(side: usize)(
         groups in 1usize..4, n in 1usize..4, sides in [1..=side, 1..=side], depth in [1usize..5, 1usize..5],
         kernel in [1usize..5, 1usize..5], stride in [1usize..4, 1usize..4], pads in [0usize..4, 0usize..4, 0usize..4, 0usize..4],

@@ -75,7 +75,7 @@ pub fn many_pixels<B: Tested>(device: &B) {
     check(device, &Case { spec, x: [3, 20, 19, 8], w: [8, 3, 3, 4] }, 1);
 }
 
-pub fn no_pictures<B: Tested>(device: &B) {
+pub fn no_images<B: Tested>(device: &B) {
     let case = Case { x: [0, 5, 5, 4], w: [6, 3, 3, 2], spec: Conv2d { groups: 2, ..Conv2d::default() } };
     let [y, dx, dw] = run(device, &case, &draw(&case, 1));
     assert!(y.is_empty() && dx.is_empty());

@@ -57,7 +57,7 @@ pub fn any_shape<B: Tested>(device: &B) {
     proptest!(ProptestConfig::with_cases(24), |(case in cases(6), seed: u64)| check(device, &case, seed));
 }
 
-/// Channels in whole vectors, more pictures than a tile has rows.
+/// Channels in whole vectors, more images than a tile has rows.
 pub fn channels<B: Tested>(device: &B) {
     let spec = Conv2d { padding: Padding::all(1), groups: 2, ..Conv2d::default() };
     check(device, &Case { spec, x: [3, 5, 4, 16], w: [24, 3, 3, 8] }, 1);
@@ -66,7 +66,7 @@ pub fn channels<B: Tested>(device: &B) {
     check(device, &Case { spec: strided, x: [5, 7, 8, 8], w: [8, 3, 2, 4] }, 3);
 }
 
-pub fn no_pictures<B: Tested>(device: &B) {
+pub fn no_images<B: Tested>(device: &B) {
     let case = Case { x: [0, 4, 4, 2], w: [3, 3, 3, 2], spec: Conv2d::default() };
     let [y, dx, dw] = run(device, &case, &draw(&case, 1));
     assert!(y.is_empty() && dx.is_empty());

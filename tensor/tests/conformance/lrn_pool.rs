@@ -42,8 +42,8 @@ pub fn forward<B: Tested>(device: &B) {
         let normal = exact(&case.x, &x).lrn(spec).expect("the CPU").0.to_vec().expect("values");
         let (c, outputs) = (case.x[3], case.y()[1..].iter().product::<usize>());
         for (i, position) in kept.positions.to_vec().expect("a download").into_iter().enumerate() {
-            let picture = i / outputs * case.x[1] * case.x[2];
-            let found = normal[(picture + position as usize) * c + i % c];
+            let image = i / outputs * case.x[1] * case.x[2];
+            let found = normal[(image + position as usize) * c + i % c];
             assert!((found - expected[i]).abs() <= 2.0 * tolerance * scale, "{case:?}: {found} at {position}");
         }
     });

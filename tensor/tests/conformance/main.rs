@@ -69,18 +69,18 @@ macro_rules! suite {
 suite! {
     activation { forward, backward, relu_and_bias }
     batch_norm { statistics, a_large_mean_keeps_the_variance, forward, backward, the_same_bits_again }
-    conv2d { any_shape, channels, many_pixels, no_pictures, same_bits, of_the_paper }
+    conv2d { any_shape, channels, many_pixels, no_images, same_bits, of_the_paper }
     count { at_least, reading_at_once }
     cross_entropy { softmax, loss, gradient, rank, special_values, labels_beyond_the_classes, bits_repeat }
     dropout { masks_are_the_hosts, known_answers, bf16_or_not_the_mask_is_the_same }
     elementwise { binary, add_scaled, affine, in_place_means_owned }
     linear { transposes, layers, not_a_number, same_bits, of_the_paper }
-    local2d { any_shape, channels, no_pictures, same_bits }
+    local2d { any_shape, channels, no_images, same_bits }
     lrn { across_channels, within_a_map, long_windows_and_rows, any_power, nothing, the_same_bits_again }
     lrn_pool { forward, backward, backward_through_a_relu, two_operations_give_the_same, the_same_bits_again }
     pool { maxima_and_positions, the_first_of_equals_and_nan, averages, gradients, nothing, the_same_bits_again }
     reduce { sum, sum_rows, sum_first, max_columns, all_finite, bits_repeat }
     sample { values_are_the_hosts }
     update { sgd, adam, a_list_is_its_single_steps, shared_tensors_are_left_alone }
-    prepare { forward, ten_views_of_one_picture, nothing, uploads_ahead }
+    prepare { forward, ten_views_of_one_image, nothing, uploads_ahead }
 }

@@ -1,8 +1,8 @@
-//! Crops of stored pictures.
+//! Crops of stored images.
 
 use std::sync::mpsc::sync_channel;
 
-use alexnet_tensor::ops::{Pictures, Prepare, View};
+use alexnet_tensor::ops::{Prepare, RawImages, View};
 use alexnet_tensor::random::{Stream, purpose};
 use alexnet_tensor::{Backend, Cpu, Tensor};
 
@@ -28,7 +28,7 @@ fn views(count: usize, margin: usize, n: usize) -> Vec<View> {
     let stream = Stream::new(n as u64, purpose::USER, 3);
     let below = |i: u64, n: usize| (stream.uniform(i) * n as f32) as u32;
     let view = |i: u64| View {
-        picture: below(8 * i, count),
+        image: below(8 * i, count),
         top: below(8 * i + 1, margin + 1),
         left: below(8 * i + 2, margin + 1),
         mirror: below(8 * i + 3, 2) == 1,
@@ -38,7 +38,7 @@ fn views(count: usize, margin: usize, n: usize) -> Vec<View> {
     (0..n as u64).map(view).collect()
 }
 
-/// Sizes and crops whose rows do and do not begin with a word and end with a vector; crops as large as the picture and
+/// Sizes and crops whose rows do and do not begin with a word and end with a vector; crops as large as the image and
 /// of one pixel.
 fn cases() -> Vec<Case> {
     let sides = [(1, 1, 1), (2, 5, 5), (3, 7, 4), (2, 9, 8), (1, 16, 16), (3, 13, 1), (5, 30, 27), (2, 64, 56)];
@@ -58,15 +58,15 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-fn prepared<B: Backend>(case: &Case, pictures: &Pictures<B>, mean: Option<Tensor<B>>) -> Tensor<B> {
-    pictures.prepare(&case.spec, mean.as_ref(), &case.views).expect("a launch")
+fn prepared<B: Backend>(case: &Case, images: &RawImages<B>, mean: Option<Tensor<B>>) -> Tensor<B> {
+    images.prepare(&case.spec, mean.as_ref(), &case.views).expect("a launch")
 }
 
 /// What the CPU makes of them in double precision.
 fn reference(case: &Case, pixels: &[u8]) -> Vec<f64> {
-    let pictures = Pictures::upload(cpu64(), case.size, pixels).expect("an upload");
+    let images = RawImages::upload(cpu64(), case.size, pixels).expect("an upload");
     let mean: Option<Tensor<Cpu<f64>>> = case.mean.as_ref().map(|m| exact(&[case.size, case.size, 3], &single(m)));
-    prepared(case, &pictures, mean).to_vec().expect("values")
+    prepared(case, &images, mean).to_vec().expect("values")
 }
 
 fn single(values: &[f64]) -> Vec<f64> {
@@ -82,41 +82,42 @@ fn scale(case: &Case) -> f64 {
 pub fn forward<B: Tested>(device: &B) {
     for (i, case) in cases().iter().enumerate() {
         let pixels = bytes(i as u64, case.count * case.size * case.size * 3);
-        let pictures = Pictures::upload(device, case.size, &pixels).expect("an upload");
+        let images = RawImages::upload(device, case.size, &pixels).expect("an upload");
         let mean = || case.mean.as_ref().map(|m| on(device, &[case.size, case.size, 3], m));
-        let got = host(&prepared(case, &pictures, mean()));
+        let got = host(&prepared(case, &images, mean()));
         assert_near(&got, &reference(case, &pixels), |_| scale(case), device.values());
-        assert_eq!(got, host(&prepared(case, &pictures, mean())), "other bits in a second run");
+        assert_eq!(got, host(&prepared(case, &images, mean())), "other bits in a second run");
     }
 }
 
-pub fn ten_views_of_one_picture<B: Tested>(device: &B) {
+pub fn ten_views_of_one_image<B: Tested>(device: &B) {
     let spec = Prepare { crop: 6, bgr: false, factor: [1.0; 3], mean: [0.0; 3] };
     let places = [(0, 0), (3, 0), (0, 3), (3, 3), (1, 1)];
     let views: Vec<View> =
         (0..20).map(|i| View::crop(i / 10, places[i as usize % 5].0, places[i as usize % 5].1, i % 10 >= 5)).collect();
     let pixels = bytes(3, 2 * 9 * 9 * 3);
-    let images =
-        host(&Pictures::upload(device, 9, &pixels).expect("an upload").prepare(&spec, None, &views).expect("a launch"));
+    let images = host(
+        &RawImages::upload(device, 9, &pixels).expect("an upload").prepare(&spec, None, &views).expect("a launch"),
+    );
     for (view, image) in views.iter().zip(images.chunks_exact(6 * 6 * 3)) {
         for (i, &value) in image.iter().enumerate() {
             let (row, column, colour) = (i / 18, i / 3 % 6, i % 3);
             let column = if view.mirror { 5 - column } else { column };
             let place = ((view.top as usize + row) * 9 + view.left as usize + column) * 3 + colour;
             // Whole numbers up to 255 are exact in every format.
-            assert_eq!(value, f64::from(pixels[view.picture as usize * 243 + place]), "{view:?}, value {i}");
+            assert_eq!(value, f64::from(pixels[view.image as usize * 243 + place]), "{view:?}, value {i}");
         }
     }
 }
 
 pub fn nothing<B: Tested>(device: &B) {
     let spec = Prepare { crop: 2, bgr: false, factor: [1.0; 3], mean: [0.0; 3] };
-    let pictures = Pictures::upload(device, 3, &[]).expect("an upload");
-    let images = pictures.prepare(&spec, None, &[]).expect("no launch");
+    let raw = RawImages::upload(device, 3, &[]).expect("an upload");
+    let images = raw.prepare(&spec, None, &[]).expect("no launch");
     assert_eq!((images.shape(), images.to_vec().expect("values").len()), (&[0, 2, 2, 3][..], 0));
 }
 
-/// Uploads by a thread that is ahead do not reach pictures that kernels still queued are to read, though every upload
+/// Uploads by a thread that is ahead do not reach images that kernels still queued are to read, though every upload
 /// is of one length and its memory is given out again.
 pub fn uploads_ahead<B: Tested>(device: &B) {
     const ROUNDS: u64 = 40;
@@ -128,11 +129,11 @@ pub fn uploads_ahead<B: Tested>(device: &B) {
     let images: Vec<Tensor<B>> = std::thread::scope(|scope| {
         scope.spawn(move || {
             for round in 0..ROUNDS {
-                sender.send(Pictures::upload(device, case.size, &pixels(round)).expect("an upload")).expect("a taker");
+                sender.send(RawImages::upload(device, case.size, &pixels(round)).expect("an upload")).expect("a taker");
             }
         });
         // Nothing is waited for: the device is behind, the uploading thread ahead.
-        uploaded.iter().map(|pictures| prepared(&case, &pictures, None)).collect()
+        uploaded.iter().map(|images| prepared(&case, &images, None)).collect()
     });
     for (round, images) in images.iter().enumerate() {
         assert_near(&host(images), &reference(&case, &pixels(round as u64)), |_| scale(&case), device.values());

@@ -18,8 +18,8 @@ pub enum Output {
     Floats,
     /// Crops of bytes.
     Crops,
-    /// Pictures of bytes, with what is to be cut from them: what `train` gives a device.
-    Pictures,
+    /// Images of bytes, with what is to be cut from them: what `train` gives a device.
+    Images,
 }
 
 /// A part of the way from disk to network.
@@ -28,7 +28,7 @@ pub enum Output {
 pub enum StageKind {
     /// The stored bytes come into memory.
     Storage,
-    /// Pixels of the crop: JPEGs are decoded, raw pictures copied.
+    /// Pixels of the crop: JPEGs are decoded, raw images copied.
     Decode,
     /// Varied, normalised, written as floats.
     Augment,
@@ -41,22 +41,22 @@ pub enum StageKind {
 pub struct Stage {
     /// Which.
     pub stage: StageKind,
-    /// Pictures a second up to and with this stage, on all threads; of the consumer, by itself.
+    /// Images a second up to and with this stage, on all threads; of the consumer, by itself.
     pub images_per_s: f64,
-    /// What it adds to a picture, in microseconds of wall time.
+    /// What it adds to an image, in microseconds of wall time.
     pub us_per_image: f64,
 }
 
 /// A pack's loader, measured.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Pipeline {
-    /// Pictures a batch.
+    /// Images a batch.
     pub batch: usize,
     /// The loader's threads.
     pub threads: usize,
     /// Side of the crops.
     pub crop: usize,
-    /// How pictures are stored.
+    /// How images are stored.
     pub storage: String,
     /// The order of an epoch: none, full or window.
     pub shuffle: String,
@@ -68,9 +68,9 @@ pub struct Pipeline {
     pub images_per_s: f64,
     /// The stage that takes most of the time.
     pub limit: StageKind,
-    /// Bytes read and written for a picture: as stored, decoded if they are, and as handed over.
+    /// Bytes read and written for an image: as stored, decoded if they are, and as handed over.
     pub bytes_per_image: f64,
-    /// These times the loader's pictures a second.
+    /// These times the loader's images a second.
     pub bytes_per_s: f64,
     /// Bytes read and written a second by copying large memory on the same threads.
     pub copy_bytes_per_s: f64,
@@ -82,10 +82,10 @@ pub struct Pipeline {
 /// the paper.
 ///
 /// # Errors
-/// [`Error::Setting`] for a batch of more pictures than the pack or a crop that does not fit; errors of the pack.
+/// [`Error::Setting`] for a batch of more images than the pack or a crop that does not fit; errors of the pack.
 pub fn data(pack: &Arc<Pack>, config: &Config, crop: usize, output: Output, seconds: f64) -> Result<Pipeline> {
     if config.run.batch > pack.len() {
-        let what = format!("must be at most the {} pictures of the pack, got {}", pack.len(), config.run.batch);
+        let what = format!("must be at most the {} images of the pack, got {}", pack.len(), config.run.batch);
         return Err(Error::setting("run.batch", what));
     }
     let options = |augment: Option<Augment>| LoaderOptions {
@@ -109,9 +109,9 @@ pub fn data(pack: &Arc<Pack>, config: &Config, crop: usize, output: Output, seco
     let augment = match output {
         Output::Floats => drain(seconds, |epoch| loader.batches(epoch, 0), |batch| batch.labels.len())?,
         Output::Crops => drain(seconds, |epoch| loader.crop_batches(epoch, 0), |batch| batch.labels.len())?,
-        Output::Pictures => drain(seconds, |epoch| loader.raw_batches(epoch, 0), |batch| batch.labels.len())?,
+        Output::Images => drain(seconds, |epoch| loader.raw_batches(epoch, 0), |batch| batch.labels.len())?,
     };
-    let side = if output == Output::Pictures { pack.size() } else { crop };
+    let side = if output == Output::Images { pack.size() } else { crop };
     let handed = side * side * 3 * if output == Output::Floats { 4 } else { 1 };
     let consumer = copy_rate(1, handed * config.run.batch, seconds / 4.0) / (2 * handed) as f64;
     let images_per_s = consumed(&loader, output, handed * config.run.batch, seconds)?;
@@ -166,7 +166,7 @@ fn limit(stages: &[Stage]) -> StageKind {
     slowest.map_or(StageKind::Storage, |s| s.stage)
 }
 
-/// Pictures a second whose stored bytes come into a processor, each thread reading its part of the pack.
+/// Images a second whose stored bytes come into a processor, each thread reading its part of the pack.
 fn storage(pack: &Pack, config: &Config, seconds: f64) -> Result<f64> {
     let part = pack.len().div_ceil(config.run.threads);
     // A byte of each line that a processor reads at once.
@@ -201,7 +201,7 @@ fn storage(pack: &Pack, config: &Config, seconds: f64) -> Result<f64> {
 /// Batches that are passed over first: memory is made, and some lie ready.
 const WARM_UP: usize = 3;
 
-/// Pictures a second of a loader whose batches are dropped.
+/// Images a second of a loader whose batches are dropped.
 fn drain<T, I: Iterator<Item = data::Result<T>>>(
     seconds: f64,
     epoch: impl Fn(u64) -> I,
@@ -223,7 +223,7 @@ fn drain<T, I: Iterator<Item = data::Result<T>>>(
     Ok(images as f64 / begun.elapsed().as_secs_f64())
 }
 
-/// Pictures a second whose batches are copied out while the next are made.
+/// Images a second whose batches are copied out while the next are made.
 fn consumed(loader: &Loader, output: Output, bytes: usize, seconds: f64) -> Result<f64> {
     fn copy<T: Copy>(out: &mut Vec<T>, values: &[T]) {
         out.clear();
@@ -247,7 +247,7 @@ fn consumed(loader: &Loader, output: Output, bytes: usize, seconds: f64) -> Resu
                 batch.labels.len()
             },
         ),
-        Output::Pictures => drain(
+        Output::Images => drain(
             seconds,
             |epoch| loader.raw_batches(epoch, 0),
             |batch| {

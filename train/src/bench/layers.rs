@@ -52,7 +52,7 @@ pub struct Row {
 /// A step and its parts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Layers {
-    /// Pictures a step.
+    /// Images a step.
     pub batch: usize,
     /// Seconds of a whole step, measured on its own.
     pub step_s: f64,

@@ -1,4 +1,4 @@
-//! Measuring: pictures a second of a network on a device, from where that comes by layer, and what bounds it.
+//! Measuring: images a second of a network on a device, from where that comes by layer, and what bounds it.
 //!
 //! Steps are those of training itself. A device that queues its work is waited for only at the ends of a stretch of
 //! steps, so that what is measured is the device's rate and not that of asking it.

@@ -27,16 +27,16 @@ pub enum Limit {
     Device,
 }
 
-/// Training on a pack beside its two halves; pictures a second.
+/// Training on a pack beside its two halves; images a second.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Fed {
-    /// Pictures a step.
+    /// Images a step.
     pub batch: usize,
     /// As training does it: from the pack through the loader to the device.
     pub images_per_s: f64,
     /// Steps measured.
     pub steps: usize,
-    /// With pictures that stay on the device.
+    /// With images that stay on the device.
     pub synthetic_images_per_s: f64,
     /// The loader alone.
     pub loader_images_per_s: f64,
@@ -49,7 +49,7 @@ pub struct Fed {
 /// Trains on a pack for about `seconds`, after its halves for as long each.
 ///
 /// # Errors
-/// [`Error::Setting`] for a pack of fewer pictures than a batch, or that does not fit the network.
+/// [`Error::Setting`] for a pack of fewer images than a batch, or that does not fit the network.
 pub fn fed<B: Backend<Elem = f32>>(
     device: &B,
     model: &Model,
@@ -59,7 +59,7 @@ pub fn fed<B: Backend<Elem = f32>>(
 ) -> Result<Fed> {
     let batch = config.run.batch;
     if batch > pack.len() {
-        let what = format!("must be at most the {} pictures of the pack, got {batch}", pack.len());
+        let what = format!("must be at most the {} images of the pack, got {batch}", pack.len());
         return Err(Error::setting("run.batch", what));
     }
     let mut model = model.clone();
@@ -76,7 +76,7 @@ pub fn fed<B: Backend<Elem = f32>>(
     let feed = |epoch| Feed::new(device, &loader, epoch, 0);
     let (reading, mut unread) = (Reading::of(device), Vec::new());
     let train = |batch: feed::Fed<B>, number: u64| -> Result<usize> {
-        let images = preparer.images(&batch.pictures, &batch.views)?;
+        let images = preparer.images(&batch.images, &batch.views)?;
         let (network, optimizer, labels, seed) = (&mut network, &mut optimizer, &batch.labels, config.run.seed);
         let targets = Targets { labels, mixed: &batch.mixed, smoothing: config.data.label_smoothing };
         match reading {
@@ -103,7 +103,7 @@ pub fn fed<B: Backend<Elem = f32>>(
 /// Steps that are not measured: kernels are compiled, memory is made, and batches lie ready.
 const WARM_UP: usize = 3;
 
-/// Pictures a second, epoch after epoch, and steps. `step` says how many pictures it took, `finish` waits for what it
+/// Images a second, epoch after epoch, and steps. `step` says how many images it took, `finish` waits for what it
 /// began.
 fn run<I: Iterator<Item = Result<T>>, T>(
     epoch: impl Fn(u64) -> I,

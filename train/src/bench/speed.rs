@@ -1,4 +1,4 @@
-//! Pictures a second.
+//! Images a second.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::config::Config;
 /// What was measured of one batch size.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Speed {
-    /// Pictures a step.
+    /// Images a step.
     pub batch: usize,
     /// By the median step.
     pub images_per_s: f64,
@@ -27,7 +27,7 @@ pub struct Speed {
     pub device_mib: Option<u64>,
 }
 
-/// Training steps on pictures of noise that stay on the device: forward, loss, backward, update.
+/// Training steps on images of noise that stay on the device: forward, loss, backward, update.
 ///
 /// # Errors
 /// [`Error::Setting`](crate::Error::Setting) for a batch that does not fit a device's own memory; errors of the network and
@@ -37,7 +37,7 @@ pub fn train<B: Backend<Elem = f32>>(device: &B, model: &Model, config: &Config,
     speed(device, config.run.batch, seconds, || work.train())
 }
 
-/// Logits of pictures of noise that stay on the device.
+/// Logits of images of noise that stay on the device.
 ///
 /// # Errors
 /// As [`train`].

@@ -1,4 +1,4 @@
-//! One network with pictures of noise on its device, to be run again and again.
+//! One network with images of noise on its device, to be run again and again.
 
 use data::Views;
 use layers::{Model, Network};

@@ -1,4 +1,4 @@
-//! The pictures of a run, their order and how they are varied.
+//! The images of a run, their order and how they are varied.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use tensor::{Cpu, Device, regular_file};
 
 use crate::{Error, Result};
 
-/// Where a training picture is cut from its stored square.
+/// Where a training image is cut from its stored square.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Crop {
@@ -20,7 +20,7 @@ pub enum Crop {
     Resized,
 }
 
-/// The colour noise of training pictures.
+/// The colour noise of training images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Colour {
@@ -32,7 +32,7 @@ pub enum Colour {
     Source,
 }
 
-/// The order of an epoch's pictures.
+/// The order of an epoch's images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shuffle {
@@ -40,9 +40,9 @@ pub enum Shuffle {
     Auto,
     /// That of the pack.
     None,
-    /// A random order of all pictures.
+    /// A random order of all images.
     Full,
-    /// Random runs of pictures, so many at a time as have `window_bytes`, shuffled.
+    /// Random runs of images, so many at a time as have `window_bytes`, shuffled.
     Window,
 }
 
@@ -86,7 +86,7 @@ struct Values {
     eigenvectors: [[f32; 3]; 3],
 }
 
-/// The pictures.
+/// The images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
@@ -95,17 +95,17 @@ pub struct DataConfig {
     /// The pack to validate on after each epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val: Option<PathBuf>,
-    /// Whether training pictures are varied at all; false means centre crop, no mirror, no colour, nothing else either.
+    /// Whether training images are varied at all; false means centre crop, no mirror, no colour, nothing else either.
     pub augment: bool,
     /// Where training crops are cut.
     pub crop: Crop,
-    /// Resized crops: smallest and largest area, as shares of the picture's.
+    /// Resized crops: smallest and largest area, as shares of the image's.
     pub crop_scale: [f64; 2],
     /// Resized crops: smallest and largest ratio of width to height.
     pub crop_ratio: [f64; 2],
-    /// Whether half of the training pictures are mirrored.
+    /// Whether half of the training images are mirrored.
     pub mirror: bool,
-    /// So many pictures in turn share crop and mirror; 1: each has its own.
+    /// So many images in turn share crop and mirror; 1: each has its own.
     pub shared: usize,
     /// Which colour noise is added.
     pub colour: Colour,
@@ -119,7 +119,7 @@ pub struct DataConfig {
     pub saturation: f64,
     /// Jitter of hue, at most 0.5.
     pub hue: f64,
-    /// How many of the pictures have a rectangle erased, in [0, 1].
+    /// How many of the images have a rectangle erased, in [0, 1].
     pub erase: f64,
     /// Erasing: smallest and largest area, as shares of the crop's.
     pub erase_scale: [f64; 2],
@@ -218,7 +218,7 @@ impl DataConfig {
         let mib = |bytes: u64| bytes >> 20;
         Ok((self.shuffle == Shuffle::Window).then(|| {
             format!(
-                "pictures are shuffled in windows of {} MiB: the pack has {} MiB; --set data.shuffle=full shuffles all",
+                "images are shuffled in windows of {} MiB: the pack has {} MiB; --set data.shuffle=full shuffles all",
                 mib(self.window_bytes),
                 mib(pack.stored_bytes())
             )

@@ -23,7 +23,7 @@ pub use data::{Colour, Crop, DataConfig, Pca, Shuffle};
 pub struct Config {
     /// The network.
     pub model: ModelConfig,
-    /// The pictures.
+    /// The images.
     pub data: DataConfig,
     /// The optimizer and its schedule.
     pub optim: OptimConfig,
@@ -111,7 +111,7 @@ pub struct OptimConfig {
     pub period: f64,
     /// Plateau: epochs without improvement before a drop.
     pub patience: u32,
-    /// Plateau: how much lower an error must be to count, as a fraction of pictures.
+    /// Plateau: how much lower an error must be to count, as a fraction of images.
     pub threshold: f64,
     /// Plateau: how often the rate drops.
     pub times: u32,
@@ -144,12 +144,12 @@ impl Default for OptimConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunConfig {
-    /// Passes over the training pictures.
+    /// Passes over the training images.
     pub epochs: u64,
     /// Steps, in place of epochs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
-    /// Pictures a step.
+    /// Images a step.
     pub batch: usize,
     /// Decides initial weights, order, augmentation and dropout.
     pub seed: u64,

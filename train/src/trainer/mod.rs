@@ -28,7 +28,7 @@ pub enum Event<'a> {
     Begins,
     /// A step is done.
     Step(&'a StepLine),
-    /// So many validation pictures are done.
+    /// So many validation images are done.
     Validating(usize),
     /// An epoch was validated.
     Validated(&'a ValidationLine),
@@ -38,7 +38,7 @@ pub enum Event<'a> {
     Note(String),
 }
 
-/// The pictures of a run.
+/// The images of a run.
 #[derive(Clone, Debug)]
 pub struct Packs {
     /// To train on.
@@ -128,14 +128,14 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
     pub fn check(config: &Config, model: &Model, packs: &Packs) -> Result<data::Input> {
         if config.run.batch > packs.train.len() {
             let what =
-                format!("must be at most the {} pictures of the pack, got {}", packs.train.len(), config.run.batch);
+                format!("must be at most the {} images of the pack, got {}", packs.train.len(), config.run.batch);
             return Err(Error::setting("run.batch", what));
         }
         if let Some(val) = &packs.val {
             input::check_classes("--val", packs.train.classes(), val.classes())?;
             if val.size() != packs.train.size() {
                 let what =
-                    format!("its pictures have {} pixels a side, those of --data {}", val.size(), packs.train.size());
+                    format!("its images have {} pixels a side, those of --data {}", val.size(), packs.train.size());
                 return Err(Error::setting("--val", what));
             }
         }
@@ -242,7 +242,7 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
     fn one_step(&mut self, batch: &Fed<B>) -> Result<()> {
         let epochs = self.position.epoch as f64 + self.position.batch as f64 / self.loader.batches_per_epoch() as f64;
         let rate = self.schedule.rate(self.config.optim.rate, epochs);
-        let images = self.preparer.images(&batch.pictures, &batch.views)?;
+        let images = self.preparer.images(&batch.images, &batch.views)?;
         let (network, optimizer) = (&mut self.network, &mut self.optimizer);
         let (seed, step) = (self.config.run.seed, self.position.step);
         let smoothing = self.config.data.label_smoothing;
@@ -319,7 +319,7 @@ pub(crate) fn loader_options(config: &Config, model: &Model) -> Result<LoaderOpt
         batch: config.run.batch,
         seed: config.run.seed,
         shuffle: config.data.order(),
-        // A last batch of one picture has no variance to normalise by.
+        // A last batch of one image has no variance to normalise by.
         drop_last: batch_norm,
         threads: config.run.threads,
         prefetch_bytes: config.data.prefetch_bytes,

@@ -5,10 +5,10 @@ Needs:     torch 2.15, keras 3.15 on tensorflow 2.21, numpy, safetensors 0.8 (th
            metadata)
 Read by:   ../golden.rs, with the networks of paper.toml and keras.toml
 
-Twenty pictures in batches of four, in order, twice. `paper` is trained as section 5 of the paper writes it, with the
-rate divided by ten after step 5; `keras` with Keras' own fit and Adam. All is float64; pictures and first weights are
+Twenty images in batches of four, in order, twice. `paper` is trained as section 5 of the paper writes it, with the
+rate divided by ten after step 5; `keras` with Keras' own fit and Adam. All is float64; images and first weights are
 rounded to float32 before. For each network the file holds `loss` (of each batch, before its step), `rate` and
-`STEP/PARAMETER`: all weights before step 1 (STEP 0) and after each, in this project's layouts (NHWC pictures,
+`STEP/PARAMETER`: all weights before step 1 (STEP 0) and after each, in this project's layouts (NHWC images,
 convolution weights [out, kh, kw, in / groups], linear weights [out, in] after a flatten in the order height, width,
 channels).
 """
@@ -26,11 +26,11 @@ from safetensors.numpy import save_file
 
 import keras
 
-STEPS, BATCH, PICTURES, CLASSES = 10, 4, 20, 10
+STEPS, BATCH, IMAGES, CLASSES = 10, 4, 20, 10
 random = np.random.default_rng(2012)
-pictures = random.standard_normal((PICTURES, 20, 20, 3)).astype(np.float32)
-labels = random.integers(0, CLASSES, PICTURES)
-tensors = {"pictures": pictures, "labels": labels.astype(np.uint32)}
+images = random.standard_normal((IMAGES, 20, 20, 3)).astype(np.float32)
+labels = random.integers(0, CLASSES, IMAGES)
+tensors = {"pictures": images, "labels": labels.astype(np.uint32)}
 
 
 def first(*shape, deviation):
@@ -47,7 +47,7 @@ def put(network, step, weights):
 
 
 def batch(step):
-    start = step * BATCH % PICTURES
+    start = step * BATCH % IMAGES
     return slice(start, start + BATCH)
 
 
@@ -70,7 +70,7 @@ def paper_forward(w, x):
 
 
 def paper_loss(weights, step):
-    x = torch.tensor(pictures[batch(step)], dtype=torch.float64)
+    x = torch.tensor(images[batch(step)], dtype=torch.float64)
     return F.cross_entropy(paper_forward(weights, x), torch.tensor(labels[batch(step)]))
 
 
@@ -184,7 +184,7 @@ class Record(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, index, logs=None):
         now = batch(len(self.losses))
-        probabilities = network(pictures[now].astype(np.float64), training=True).numpy()
+        probabilities = network(images[now].astype(np.float64), training=True).numpy()
         self.losses.append(-np.log(probabilities[np.arange(BATCH), labels[now]]).mean())
 
     def on_train_batch_end(self, index, logs=None):
@@ -199,7 +199,7 @@ betas = {"beta_1": np.float64(0.9), "beta_2": np.float64(0.999)}
 adam = keras.optimizers.Adam(RATE, **betas)
 network.compile(adam, "categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
 targets = np.eye(CLASSES)[labels]
-network.fit(pictures.astype(np.float64), targets, BATCH, 2, verbose=0, shuffle=False, callbacks=[record])
+network.fit(images.astype(np.float64), targets, BATCH, 2, verbose=0, shuffle=False, callbacks=[record])
 assert len(record.path) == STEPS + 1 and len(record.losses) == STEPS
 # Keras logs the mean of an epoch's losses so far.
 assert np.allclose(record.means[4], np.mean(record.losses[:5]), rtol=1e-6), (record.means, record.losses)

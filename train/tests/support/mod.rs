@@ -1,4 +1,4 @@
-//! A small set of pictures, a small network, and runs of it.
+//! A small set of images, a small network, and runs of it.
 #![allow(dead_code)]
 
 use std::path::{Path, PathBuf};
@@ -80,7 +80,7 @@ keep = 100
 checkpoint_steps = 2
 "#;
 
-/// A temporary folder with packs `train.pack` (24 pictures of three classes) and `val.pack` (9).
+/// A temporary folder with packs `train.pack` (24 images of three classes) and `val.pack` (9).
 pub struct World {
     pub folder: tempfile::TempDir,
     pub packs: Packs,
@@ -159,18 +159,18 @@ pub fn bits<B: Backend<Elem = f32>>(trainer: &Trainer<B>) -> Vec<(String, Vec<u3
     trainer.network().parameters().iter().map(|p| (p.spec.name.clone(), of(p.value.to_vec().unwrap()))).collect()
 }
 
-/// Packs pictures whose colour and brightness depend on their class.
+/// Packs images whose colour and brightness depend on their class.
 fn pack(folder: &Path, name: &str, per_class: usize) -> Pack {
     let source = folder.join(name);
     for (class, colour) in [[200, 40, 60], [30, 180, 90], [60, 70, 220]].into_iter().enumerate() {
         let class_folder = source.join(format!("class{class}"));
         std::fs::create_dir_all(&class_folder).unwrap();
         for i in 0..per_class {
-            let picture = image::RgbImage::from_fn(12, 10, |x, y| {
+            let image = image::RgbImage::from_fn(12, 10, |x, y| {
                 let wave = ((x as usize * (i + 2) + y as usize * (class + 1)) % 40) as u8;
                 image::Rgb(colour.map(|c: u8| c.saturating_sub(wave)))
             });
-            picture.save(class_folder.join(format!("{i}.png"))).unwrap();
+            image.save(class_folder.join(format!("{i}.png"))).unwrap();
         }
     }
     let out = folder.join(format!("{name}.pack"));

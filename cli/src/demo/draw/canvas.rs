@@ -1,4 +1,4 @@
-//! Colours, light, clutter and noise: how a figure becomes a picture.
+//! Colours, light, clutter and noise: how a figure becomes an image.
 
 use image::{Rgb, RgbImage};
 
@@ -17,7 +17,7 @@ const CONTRAST: f32 = 0.5;
 struct Paint {
     from: Colour,
     to: Colour,
-    /// Frequency along x and y (radians over the picture's side) and phase.
+    /// Frequency along x and y (radians over the image's side) and phase.
     waves: [[f32; 3]; 2],
 }
 
@@ -37,7 +37,7 @@ impl Paint {
     }
 }
 
-/// A straight stroke across the picture that belongs to nothing.
+/// A straight stroke across the image that belongs to nothing.
 struct Stroke {
     start: [f32; 2],
     end: [f32; 2],
@@ -78,7 +78,7 @@ struct Scene {
     noise: f32,
 }
 
-/// A picture of `kind`.
+/// An image of `kind`.
 pub fn draw(kind: Kind, dice: &mut Dice, size: u32) -> RgbImage {
     let scene = Scene::new(kind, dice);
     RgbImage::from_fn(size, size, |x, y| {

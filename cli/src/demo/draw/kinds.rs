@@ -4,7 +4,7 @@ use std::f32::consts::{PI, TAU};
 
 use super::dice::Dice;
 
-/// What a picture shows. The names are in alphabetical order, as the classes of the packed set are.
+/// What an image shows. The names are in alphabetical order, as the classes of the packed set are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A board of squares in two colours.
@@ -148,7 +148,7 @@ impl Figure {
         }
     }
 
-    /// A band across the picture, as part of a circle whose centre is far away or near.
+    /// A band across the image, as part of a circle whose centre is far away or near.
     fn rainbow(&self, u: f32, v: f32) -> Part {
         let far = 1.2 + 4.0 * self.bend;
         let place = u.hypot(v + far) - far + 0.5;

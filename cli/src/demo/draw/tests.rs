@@ -24,7 +24,7 @@ fn draw_in(threads: usize, seed: u64) -> Vec<(String, Vec<u8>)> {
     let drawn = pool.install(|| draw_dataset(folder.path(), seed, 3, 2, 24, &|| false)).unwrap();
     assert_eq!(drawn.train, folder.path().join("train"));
     assert_eq!(drawn.val, folder.path().join("val"));
-    assert_eq!(drawn.pictures, 50);
+    assert_eq!(drawn.images, 50);
     files(folder.path())
 }
 
@@ -37,8 +37,8 @@ fn writes_ten_classes_with_their_counts() {
             for number in 0..count {
                 let name = format!("{split}/{}/{number:04}.jpg", kind.name());
                 let (_, bytes) = files.iter().find(|(path, _)| *path == name).expect(&name);
-                let picture = image::load_from_memory_with_format(bytes, image::ImageFormat::Jpeg).unwrap();
-                assert_eq!((picture.width(), picture.height()), (24, 24));
+                let image = image::load_from_memory_with_format(bytes, image::ImageFormat::Jpeg).unwrap();
+                assert_eq!((image.width(), image.height()), (24, 24));
             }
         }
     }
@@ -53,7 +53,7 @@ fn the_same_seed_gives_the_same_files_for_any_number_of_threads() {
 }
 
 #[test]
-fn no_two_pictures_are_alike() {
+fn no_two_images_are_alike() {
     let contents: HashSet<Vec<u8>> = draw_in(2, 9).into_iter().map(|(_, bytes)| bytes).collect();
     assert_eq!(contents.len(), 50);
 }
@@ -72,7 +72,7 @@ fn shares(kind: Kind, number: u64) -> (f64, f64) {
 }
 
 #[test]
-fn every_figure_is_in_the_picture_and_leaves_background() {
+fn every_figure_is_in_the_image_and_leaves_background() {
     for kind in Kind::ALL {
         for number in 0..40 {
             let (foreground, spectrum) = shares(kind, number);
@@ -98,9 +98,9 @@ fn only_a_ring_is_hollow() {
 
 /// The same mean colour for every class would do; a linear classifier must not live on it.
 #[test]
-fn the_mean_picture_says_little_about_the_class() {
+fn the_mean_image_says_little_about_the_class() {
     let mean = |kind| {
-        let values = (0..200).flat_map(|n| picture(1, Split::Train, kind, n, 12).into_raw()).map(f64::from);
+        let values = (0..200).flat_map(|n| image(1, Split::Train, kind, n, 12).into_raw()).map(f64::from);
         values.sum::<f64>() / f64::from(200 * 12 * 12 * 3)
     };
     let means = Kind::ALL.map(mean);
@@ -111,7 +111,7 @@ fn the_mean_picture_says_little_about_the_class() {
 #[test]
 fn train_and_val_are_drawn_apart() {
     for kind in Kind::ALL {
-        assert_ne!(picture(1, Split::Train, kind, 0, 16), picture(1, Split::Val, kind, 0, 16));
+        assert_ne!(image(1, Split::Train, kind, 0, 16), image(1, Split::Val, kind, 0, 16));
     }
 }
 
@@ -126,7 +126,7 @@ fn sizes_out_of_range_are_refused() {
 }
 
 #[test]
-fn old_pictures_are_left_alone() {
+fn old_images_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("val")).unwrap();
     let error = draw_dataset(folder.path(), 1, 1, 1, 16, &|| false).unwrap_err();
@@ -144,7 +144,7 @@ fn a_folder_that_cannot_be_made_is_named() {
 }
 
 #[test]
-fn the_network_takes_these_pictures() {
+fn the_network_takes_these_images() {
     let model = layers::Model::parse(include_str!("../model.toml"), "model.toml").unwrap();
     assert_eq!((model.input.size, model.classes), (SIZE as usize, Kind::ALL.len()));
     assert_eq!(model.parameters().unwrap()[0].shape, [48, 7, 7, 3]);

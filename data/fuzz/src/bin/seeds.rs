@@ -1,4 +1,4 @@
-//! Writes the seeds of a target to a folder: `seeds picture FOLDER`.
+//! Writes the seeds of a target to a folder: `seeds image FOLDER`.
 
 use alexnet_data_fuzz::seeds;
 
@@ -6,7 +6,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [target, folder] = arguments.as_slice() else { panic!("expected a target and a folder") };
     let seeds = match target.as_str() {
-        "picture" => seeds::pictures(),
+        "image" => seeds::images(),
         "pack" => seeds::packs(),
         "source" => seeds::sources(),
         other => panic!("no target {other}"),

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 /// With a probability, a rectangle of random area and shape takes the mean colour of the pack.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Erase {
-    /// How many of the pictures, in 0 to 1.
+    /// How many of the images, in 0 to 1.
     pub probability: f32,
     /// Smallest and largest area, as shares of the crop's.
     pub scale: [f32; 2],
@@ -17,7 +17,7 @@ pub struct Erase {
 }
 
 impl Default for Erase {
-    /// Half of the pictures, 2 to 33 % of the area, 3:10 to 10:3.
+    /// Half of the images, 2 to 33 % of the area, 3:10 to 10:3.
     fn default() -> Self {
         Self { probability: 0.5, scale: [0.02, 0.33], ratio: [0.3, 3.3] }
     }
@@ -40,10 +40,10 @@ impl Erase {
     }
 
     /// Erases what is drawn.
-    pub(crate) fn apply(&self, stream: Stream, square: Square, colour: [u8; 3], picture: &mut [u8]) {
+    pub(crate) fn apply(&self, stream: Stream, square: Square, colour: [u8; 3], image: &mut [u8]) {
         let Some(area) = self.draw(stream, square.side) else { return };
         for y in area.top..area.top + area.height {
-            let row = &mut picture[square.row(y)][3 * area.left..3 * (area.left + area.width)];
+            let row = &mut image[square.row(y)][3 * area.left..3 * (area.left + area.width)];
             row.chunks_exact_mut(3).for_each(|pixel| pixel.copy_from_slice(&colour));
         }
     }
@@ -61,11 +61,11 @@ mod tests {
             let erase = Erase { probability: 1.0, ..Erase::default() };
             let square = Square { size: 24, left, top: 1, side };
             let stream = Stream::new(seed, 1, 0);
-            let mut picture = vec![7; 24 * 24 * 3];
-            erase.apply(stream, square, [1, 2, 3], &mut picture);
+            let mut image = vec![7; 24 * 24 * 3];
+            erase.apply(stream, square, [1, 2, 3], &mut image);
             let area = erase.draw(stream, side);
             let mut erased = 0;
-            for (i, pixel) in picture.chunks_exact(3).enumerate() {
+            for (i, pixel) in image.chunks_exact(3).enumerate() {
                 let (x, y) = (i % 24, i / 24);
                 let inside = area.is_some_and(|a| {
                     (square.left + a.left..square.left + a.left + a.width).contains(&x)

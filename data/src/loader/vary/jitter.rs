@@ -18,7 +18,7 @@ pub struct Jitter {
     pub hue: f32,
 }
 
-/// What is done to a picture.
+/// What is done to an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Change {
     Brightness(f32),
@@ -54,44 +54,44 @@ impl Jitter {
         changes
     }
 
-    /// Changes part of a picture.
-    pub(crate) fn apply(&self, stream: Stream, square: Square, picture: &mut [u8]) {
+    /// Changes part of an image.
+    pub(crate) fn apply(&self, stream: Stream, square: Square, image: &mut [u8]) {
         for change in self.draw(stream) {
             match change {
                 Change::Brightness(1.0) | Change::Contrast(1.0) | Change::Saturation(1.0) | Change::Hue(0.0) => {}
-                Change::Brightness(factor) => stretch(square, picture, 0.0, factor),
+                Change::Brightness(factor) => stretch(square, image, 0.0, factor),
                 Change::Contrast(factor) => {
-                    let mean = mean_grey(square, picture);
-                    stretch(square, picture, mean, factor);
+                    let mean = mean_grey(square, image);
+                    stretch(square, image, mean, factor);
                 }
-                Change::Saturation(factor) => each(square, picture, |pixel| {
+                Change::Saturation(factor) => each(square, image, |pixel| {
                     let grey = grey(pixel);
                     pixel.map(|v| to_byte(grey + (f32::from(v) - grey) * factor))
                 }),
-                Change::Hue(turn) => each(square, picture, |pixel| turn_hue(pixel, turn)),
+                Change::Hue(turn) => each(square, image, |pixel| turn_hue(pixel, turn)),
             }
         }
     }
 }
 
 /// Multiplies the distances of all values from `centre`.
-fn stretch(square: Square, picture: &mut [u8], centre: f32, factor: f32) {
+fn stretch(square: Square, image: &mut [u8], centre: f32, factor: f32) {
     let table: Vec<u8> = (0..=255u8).map(|v| to_byte(centre + (f32::from(v) - centre) * factor)).collect();
     for y in 0..square.side {
-        picture[square.row(y)].iter_mut().for_each(|v| *v = table[usize::from(*v)]);
+        image[square.row(y)].iter_mut().for_each(|v| *v = table[usize::from(*v)]);
     }
 }
 
-fn each(square: Square, picture: &mut [u8], change: impl Fn([u8; 3]) -> [u8; 3]) {
+fn each(square: Square, image: &mut [u8], change: impl Fn([u8; 3]) -> [u8; 3]) {
     for y in 0..square.side {
-        for pixel in picture[square.row(y)].chunks_exact_mut(3) {
+        for pixel in image[square.row(y)].chunks_exact_mut(3) {
             pixel.copy_from_slice(&change([pixel[0], pixel[1], pixel[2]]));
         }
     }
 }
 
-fn mean_grey(square: Square, picture: &[u8]) -> f32 {
-    let rows = (0..square.side).flat_map(|y| picture[square.row(y)].chunks_exact(3));
+fn mean_grey(square: Square, image: &[u8]) -> f32 {
+    let rows = (0..square.side).flat_map(|y| image[square.row(y)].chunks_exact(3));
     let sum: f64 = rows.map(|p| f64::from(grey([p[0], p[1], p[2]]))).sum();
     (sum / (square.side * square.side) as f64) as f32
 }
@@ -157,16 +157,16 @@ mod tests {
 
         #[test]
         fn nothing_changes_without_jitter_nor_outside_the_part(seed: u64, left in 0..3usize, side in 1..5usize) {
-            let picture: Vec<u8> = (0..8 * 8 * 3).map(|i| (i * 41 % 255) as u8).collect();
+            let image: Vec<u8> = (0..8 * 8 * 3).map(|i| (i * 41 % 255) as u8).collect();
             let square = Square { size: 8, left, top: 2, side };
             let stream = Stream::new(seed, 1, 0);
-            let mut same = picture.clone();
+            let mut same = image.clone();
             Jitter::default().apply(stream, square, &mut same);
-            prop_assert_eq!(&same, &picture);
-            let mut changed = picture.clone();
+            prop_assert_eq!(&same, &image);
+            let mut changed = image.clone();
             Jitter { brightness: 1.0, contrast: 1.0, saturation: 1.0, hue: 0.5 }.apply(stream, square, &mut changed);
             let inside: Vec<usize> = (0..side).flat_map(|y| square.row(y)).collect();
-            prop_assert!((0..picture.len()).all(|i| inside.contains(&i) || changed[i] == picture[i]));
+            prop_assert!((0..image.len()).all(|i| inside.contains(&i) || changed[i] == image[i]));
         }
 
         /// Six turns of a sixth are none; greys have no hue.
@@ -204,20 +204,20 @@ mod tests {
     #[test]
     fn each_change_is_what_its_name_says() {
         let square = Square { size: 2, left: 0, top: 0, side: 2 };
-        let picture = [10, 20, 30, 200, 100, 0, 50, 50, 50, 255, 255, 255];
+        let image = [10, 20, 30, 200, 100, 0, 50, 50, 50, 255, 255, 255];
         let with = |change: &dyn Fn(&mut [u8])| {
-            let mut picture = picture;
-            change(&mut picture);
-            picture
+            let mut image = image;
+            change(&mut image);
+            image
         };
         let bright = with(&|p| stretch(square, p, 0.0, 1.5));
         assert_eq!(bright, [15, 30, 45, 255, 150, 0, 75, 75, 75, 255, 255, 255]);
-        let mean = mean_grey(square, &picture);
+        let mean = mean_grey(square, &image);
         assert!((mean - (18.15 + 118.5 + 50.0 + 255.0) / 4.0).abs() < 1e-3, "{mean}");
         assert!(with(&|p| stretch(square, p, mean, 0.0)).iter().all(|&v| v == 110));
         let grey = with(&|p| each(square, p, |pixel| [to_byte(super::grey(pixel)); 3]));
         assert_eq!(grey[..6], [18, 18, 18, 119, 119, 119]);
         let jitter = Jitter { saturation: 0.0, ..Jitter::default() };
-        assert_eq!(with(&|p| jitter.apply(Stream::new(1, 1, 1), square, p)), picture);
+        assert_eq!(with(&|p| jitter.apply(Stream::new(1, 1, 1), square, p)), image);
     }
 }

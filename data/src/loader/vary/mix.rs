@@ -1,4 +1,4 @@
-//! Mixing two pictures and their labels: mixup (Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2017) and
+//! Mixing two images and their labels: mixup (Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2017) and
 //! CutMix (Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features", 2019).
 
 use tensor::random::Stream;
@@ -6,26 +6,26 @@ use tensor::random::Stream;
 use super::{Area, Draws, MIX, Square};
 use crate::error::{Error, Result};
 
-/// Each picture of a batch is mixed with the one before it (the first with the last). The picture's share is drawn from
+/// Each image of a batch is mixed with the one before it (the first with the last). The image's share is drawn from
 /// the distribution Beta(alpha, alpha); of the colour noise it keeps its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Mix {
-    /// Alpha of mixup, the weighted mean of both pictures' pixels; 0: none.
+    /// Alpha of mixup, the weighted mean of both images' pixels; 0: none.
     pub mixup: f32,
-    /// Alpha of CutMix, a rectangle of the other picture; 0: none. With both, each is as likely.
+    /// Alpha of CutMix, a rectangle of the other image; 0: none. With both, each is as likely.
     pub cutmix: f32,
 }
 
-/// The other picture in a mixed one.
+/// The other image in a mixed one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Mixed {
     /// Its label.
     pub label: u32,
-    /// Its share, 0 to 1; the picture's own label has the rest.
+    /// Its share, 0 to 1; the image's own label has the rest.
     pub share: f32,
 }
 
-/// How a picture is mixed.
+/// How an image is mixed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Mixing {
     /// The other's share of every pixel.
@@ -65,7 +65,7 @@ impl Mix {
 }
 
 impl Mixing {
-    /// The other picture's share of a crop of `side`.
+    /// The other image's share of a crop of `side`.
     pub fn share(self, side: usize) -> f32 {
         match self {
             Self::All(share) => share,
@@ -74,8 +74,8 @@ impl Mixing {
     }
 }
 
-/// Fills `to` of a picture with the mix of two crops `[side, side, 3]`.
-pub(crate) fn mix_into(mixing: Mixing, own: &[u8], other: &[u8], to: Square, picture: &mut [u8]) {
+/// Fills `to` of an image with the mix of two crops `[side, side, 3]`.
+pub(crate) fn mix_into(mixing: Mixing, own: &[u8], other: &[u8], to: Square, image: &mut [u8]) {
     let width = 3 * to.side;
     // In 256 parts of 256: the same on any machine.
     let share = match mixing {
@@ -83,7 +83,7 @@ pub(crate) fn mix_into(mixing: Mixing, own: &[u8], other: &[u8], to: Square, pic
         Mixing::Part(_) => 0,
     };
     for (y, (own, other)) in own.chunks_exact(width).zip(other.chunks_exact(width)).enumerate() {
-        let row = &mut picture[to.row(y)];
+        let row = &mut image[to.row(y)];
         match mixing {
             Mixing::All(_) => {
                 for ((value, &a), &b) in row.iter_mut().zip(own).zip(other) {
@@ -183,11 +183,11 @@ mod tests {
             prop_assert!((0.0..=1.0).contains(&share));
             let (own, other) = (&both[0][..side * side * 3], &both[1][..side * side * 3]);
             let to = Square { size: 14, left: 1, top: 2, side };
-            let mut picture = vec![0; 14 * 14 * 3];
-            mix_into(mixing, own, other, to, &mut picture);
+            let mut image = vec![0; 14 * 14 * 3];
+            mix_into(mixing, own, other, to, &mut image);
             let mut others = 0;
             for y in 0..side {
-                for (x, &found) in picture[to.row(y)].iter().enumerate() {
+                for (x, &found) in image[to.row(y)].iter().enumerate() {
                     let (a, b) = (own[y * side * 3 + x], other[y * side * 3 + x]);
                     match mixing {
                         Mixing::All(_) => {

@@ -22,7 +22,7 @@ pub(super) struct Draws {
     at: u64,
 }
 
-/// The blocks of a picture's stream; 0 and 1 are those of crop, mirror and colour.
+/// The blocks of an image's stream; 0 and 1 are those of crop, mirror and colour.
 pub(super) const RESIZED: u32 = 16;
 pub(super) const JITTER: u32 = 64;
 pub(super) const ERASE: u32 = 96;
@@ -59,7 +59,7 @@ impl Draws {
     }
 }
 
-/// A rectangle of a picture.
+/// A rectangle of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Area {
     pub left: usize,
@@ -87,7 +87,7 @@ impl Area {
     }
 }
 
-/// A square part of a picture of `size` x `size` x 3 bytes.
+/// A square part of an image of `size` x `size` x 3 bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Square {
     pub size: usize,
@@ -97,7 +97,7 @@ pub(crate) struct Square {
 }
 
 impl Square {
-    /// The bytes of row `y` in the picture.
+    /// The bytes of row `y` in the image.
     pub fn row(&self, y: usize) -> std::ops::Range<usize> {
         let start = 3 * ((self.top + y) * self.size + self.left);
         start..start + 3 * self.side

@@ -3,11 +3,11 @@
 use super::{Area, Draws, RESIZED, Square, check_range};
 use crate::error::{Error, Result};
 
-/// A part of the stored picture of random area and shape, resized to the crop with the antialiased bilinear filter that
+/// A part of the stored image of random area and shape, resized to the crop with the antialiased bilinear filter that
 /// packs are made with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ResizedCrop {
-    /// Smallest and largest area, as shares of the picture's.
+    /// Smallest and largest area, as shares of the image's.
     pub scale: [f32; 2],
     /// Smallest and largest width, as multiples of the height.
     pub ratio: [f32; 2],
@@ -26,7 +26,7 @@ impl ResizedCrop {
         check_range("resized crop's ratio", self.ratio, [0.01, 100.0])
     }
 
-    /// The part of a picture of `size` x `size`; of the whole, as much as the ratio allows, where none that is drawn fits.
+    /// The part of an image of `size` x `size`; of the whole, as much as the ratio allows, where none that is drawn fits.
     pub(crate) fn draw(&self, stream: tensor::random::Stream, size: usize) -> Area {
         let mut draws = Draws::new(stream, RESIZED);
         Area::draw(&mut draws, size, self.scale, self.ratio).unwrap_or_else(|| {
@@ -38,10 +38,10 @@ impl ResizedCrop {
     }
 }
 
-/// Fills `to` of a picture with `area` of another of the same size.
-pub(crate) fn resize(picture: &[u8], area: Area, to: Square, out: &mut [u8]) -> Result<()> {
+/// Fills `to` of an image with `area` of another of the same size.
+pub(crate) fn resize(image: &[u8], area: Area, to: Square, out: &mut [u8]) -> Result<()> {
     let part = [area.left, area.top, area.width, area.height].map(|v| v as f64);
-    let resized = crate::picture::resize(picture, [to.size; 2], part, to.side);
+    let resized = crate::decode::resize(image, [to.size; 2], part, to.side);
     let resized = resized.map_err(|e| Error::option("resized crop", "a part that can be resized", e))?;
     for (y, row) in resized.chunks_exact(3 * to.side).enumerate() {
         out[to.row(y)].copy_from_slice(row);
@@ -58,7 +58,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parts_lie_within_the_picture_and_the_ranges(
+        fn parts_lie_within_the_image_and_the_ranges(
             size in 1..300usize, from in 0.01..1.0f32, more in 0.0..1.0f32, wide in 1.0..5.0f32, seed: u64,
         ) {
             let crop = ResizedCrop { scale: [from, from + more * (1.0 - from)], ratio: [1.0 / wide, wide] };
@@ -77,13 +77,13 @@ mod tests {
         /// A part of the crop's own size is copied.
         #[test]
         fn a_part_of_the_right_size_is_unchanged(left in 0..5usize, top in 0..5usize, at in 0..5usize) {
-            let picture: Vec<u8> = (0..12 * 12 * 3).map(|i| (i * 29 % 253) as u8).collect();
-            let mut out = vec![0; picture.len()];
+            let image: Vec<u8> = (0..12 * 12 * 3).map(|i| (i * 29 % 253) as u8).collect();
+            let mut out = vec![0; image.len()];
             let to = Square { size: 12, left: at, top: 2, side: 8 };
-            resize(&picture, Area { left, top, width: 8, height: 8 }, to, &mut out).unwrap();
+            resize(&image, Area { left, top, width: 8, height: 8 }, to, &mut out).unwrap();
             let from = Square { left, top, ..to };
             for y in 0..8 {
-                prop_assert_eq!(&out[to.row(y)], &picture[from.row(y)]);
+                prop_assert_eq!(&out[to.row(y)], &image[from.row(y)]);
             }
         }
     }

@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::BLOCK;
-use crate::error::{BadPicture, Error, Result};
-use crate::picture::MAX_FILE_BYTES;
+use crate::decode::MAX_FILE_BYTES;
+use crate::error::{BadImage, Error, Result};
 
 /// A file that is read at offsets, from any thread.
 #[derive(Debug)]
@@ -68,28 +68,28 @@ impl Container {
     }
 
     /// The bytes of an image; a message names file and offset.
-    pub fn picture(&self, offset: u64, length: u64) -> Result<Vec<u8>, BadPicture> {
+    pub fn image(&self, offset: u64, length: u64) -> Result<Vec<u8>, BadImage> {
         let mut bytes = vec![0; checked_length(length)?];
         self.fill(offset, &mut bytes)?;
         Ok(bytes)
     }
 
     /// The bytes of an image of `length` of which only some pieces are stored, the rest being zeros.
-    pub fn sparse_picture(&self, pieces: &[Piece], length: u64) -> Result<Vec<u8>, BadPicture> {
+    pub fn sparse_image(&self, pieces: &[Piece], length: u64) -> Result<Vec<u8>, BadImage> {
         let mut bytes = vec![0; checked_length(length)?];
         for piece in pieces {
             let within = usize::try_from(piece.at).ok().zip(usize::try_from(piece.length).ok());
             let part = within.and_then(|(at, length)| bytes.get_mut(at..at.checked_add(length)?));
-            let part = part.ok_or_else(|| BadPicture::Damaged("a sparse file whose map leaves it".into()))?;
+            let part = part.ok_or_else(|| BadImage::Damaged("a sparse file whose map leaves it".into()))?;
             self.fill(piece.stored, part)?;
         }
         Ok(bytes)
     }
 
-    fn fill(&self, offset: u64, buffer: &mut [u8]) -> Result<(), BadPicture> {
+    fn fill(&self, offset: u64, buffer: &mut [u8]) -> Result<(), BadImage> {
         self.read_at(offset, buffer).map_err(|e| {
             let what = format!("{} bytes at offset {offset} of {}: {e}", buffer.len(), self.path.display());
-            BadPicture::Unreadable(io::Error::new(e.kind(), what))
+            BadImage::Unreadable(io::Error::new(e.kind(), what))
         })
     }
 
@@ -109,10 +109,10 @@ pub(in crate::source) struct Piece {
     pub length: u64,
 }
 
-fn checked_length(length: u64) -> Result<usize, BadPicture> {
+fn checked_length(length: u64) -> Result<usize, BadImage> {
     match usize::try_from(length) {
         Ok(bytes) if length <= MAX_FILE_BYTES => Ok(bytes),
-        _ => Err(BadPicture::NotAPicture(format!("{length} bytes, at most {MAX_FILE_BYTES} are read"))),
+        _ => Err(BadImage::NotAnImage(format!("{length} bytes, at most {MAX_FILE_BYTES} are read"))),
     }
 }
 

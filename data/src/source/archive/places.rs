@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Body, Container, Member, Piece};
-use crate::error::{BadPicture, Error, Result};
-use crate::source::{Catalogue, Content, Pictures};
+use crate::error::{BadImage, Error, Result};
+use crate::source::{Catalogue, Content, ImageReader};
 
 /// Where images lie: in some files, one after the other, 12 bytes an image.
 #[derive(Debug, Default)]
@@ -70,27 +70,27 @@ impl Places {
         Ok(self)
     }
 
-    fn bytes(&self, file: &Container, index: usize) -> Result<Vec<u8>, BadPicture> {
+    fn bytes(&self, file: &Container, index: usize) -> Result<Vec<u8>, BadImage> {
         let length = u64::from(self.lengths[index]);
         match self.odd.get(&index) {
-            None => file.picture(self.offsets[index], length),
-            Some(Odd::Sparse(pieces)) => file.sparse_picture(pieces, length),
-            Some(Odd::Refused(what)) => Err(BadPicture::NotAPicture(what.clone())),
+            None => file.image(self.offsets[index], length),
+            Some(Odd::Sparse(pieces)) => file.sparse_image(pieces, length),
+            Some(Odd::Refused(what)) => Err(BadImage::NotAnImage(what.clone())),
         }
     }
 }
 
-impl Pictures for Places {
-    fn read(&self, _: &Catalogue, index: usize) -> Result<Content, BadPicture> {
+impl ImageReader for Places {
+    fn read(&self, _: &Catalogue, index: usize) -> Result<Content, BadImage> {
         if let Some(only) = &self.only {
             return self.bytes(only, index).map(Content::File);
         }
         let path = &self.files[self.firsts.partition_point(|&first| first <= index) - 1];
         let unreadable = |e: Error| match e {
             Error::Io { source, .. } => {
-                BadPicture::Unreadable(io::Error::new(source.kind(), format!("{}: {source}", path.display())))
+                BadImage::Unreadable(io::Error::new(source.kind(), format!("{}: {source}", path.display())))
             }
-            other => BadPicture::Unreadable(io::Error::other(other.to_string())),
+            other => BadImage::Unreadable(io::Error::other(other.to_string())),
         };
         let opened = Container::open(path).map_err(unreadable)?;
         self.bytes(&opened, index).map(Content::File)

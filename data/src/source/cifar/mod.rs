@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use super::archive::Container;
 use super::catalogue::{Lister, numbered};
-use super::{Catalogue, Content, Pictures, Reading, Source, Split, is_folder};
-use crate::error::{BadPicture, Error, Result};
-use crate::picture::Picture;
+use super::{Catalogue, Content, ImageReader, Reading, Source, Split, is_folder};
+use crate::decode::Image;
+use crate::error::{BadImage, Error, Result};
 use files::Part;
 pub(super) use files::{begins_archive, folder_of, is_member, is_name};
 use pickle::Pickle;
@@ -45,16 +45,16 @@ struct Records {
     firsts: Vec<usize>,
 }
 
-impl Pictures for Records {
-    fn read(&self, _: &Catalogue, index: usize) -> Result<Content, BadPicture> {
+impl ImageReader for Records {
+    fn read(&self, _: &Catalogue, index: usize) -> Result<Content, BadImage> {
         let at = self.firsts.partition_point(|&first| first <= index) - 1;
         let file = &self.files[at];
         let offset = file.start + (index - self.firsts[at]) as u64 * file.step;
-        let planes = file.file.picture(offset, PIXELS as u64)?;
+        let planes = file.file.image(offset, PIXELS as u64)?;
         let plane = SIDE * SIDE;
         let pixels = (0..plane).flat_map(|at| [planes[at], planes[at + plane], planes[at + 2 * plane]]).collect();
-        let wrong = || BadPicture::Damaged("not 32 x 32 pixels".into());
-        Picture::new(SIDE, SIDE, pixels).map(Content::Pixels).ok_or_else(wrong)
+        let wrong = || BadImage::Damaged("not 32 x 32 pixels".into());
+        Image::new(SIDE, SIDE, pixels).map(Content::Pixels).ok_or_else(wrong)
     }
 }
 

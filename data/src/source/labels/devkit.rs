@@ -1,4 +1,4 @@
-//! The development kits of ILSVRC 2010 to 2012: the ground truth of the validation pictures, a line each, in ILSVRC's own
+//! The development kits of ILSVRC 2010 to 2012: the ground truth of the validation images, a line each, in ILSVRC's own
 //! numbers from 1 on, and what wnids they stand for.
 //!
 //! That is said by `meta.mat`, or by a text: `map_clsloc.txt` (`n02119789 1 kit_fox` a line), or `synsets.txt` (a wnid a
@@ -20,7 +20,7 @@ const TEXTS: [&str; 2] = ["map_clsloc.txt", "synsets.txt"];
 /// The files of a kit that matter, by the last part of their names.
 type Kit = BTreeMap<String, Vec<u8>>;
 
-/// The classes, sorted by wnid, and the wnid of each picture; `None` if `path` is no development kit.
+/// The classes, sorted by wnid, and the wnid of each image; `None` if `path` is no development kit.
 pub(super) fn read(path: &Path) -> Result<Option<(Vec<String>, Vec<String>)>> {
     let is_truth = path.file_name().is_some_and(|name| is_truth(&name.to_string_lossy()));
     let kit = if is_folder(path)? {
@@ -56,7 +56,7 @@ pub(super) fn read(path: &Path) -> Result<Option<(Vec<String>, Vec<String>)>> {
     Ok(Some((classes, labels)))
 }
 
-/// The ground truth of the validation pictures; that of the test is never published with a kit.
+/// The ground truth of the validation images; that of the test is never published with a kit.
 fn is_truth(name: &str) -> bool {
     name.ends_with("_ground_truth.txt")
 }

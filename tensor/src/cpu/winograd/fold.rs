@@ -16,14 +16,14 @@ const ROW_VALUES: usize = POINTS * ROW;
 /// Values of a tile's folded inputs, and what the last row, written as a whole vector, is longer.
 const TILE_VALUES: usize = POINTS * POINTS * CHANNELS + ROW;
 
-/// How pictures are folded.
+/// How images are folded.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fold {
     pub stride: usize,
     /// Kernel height and width.
     kernel: [usize; 2],
-    /// Picture height, width and channels.
-    pub picture: [usize; 3],
+    /// Image height, width and channels.
+    pub image: [usize; 3],
 }
 
 impl Fold {
@@ -35,7 +35,7 @@ impl Fold {
             && g.groups == 1
             && stride * c <= ROW
             && stride * stride * c <= CHANNELS;
-        fits.then_some(Self { stride, kernel: g.kernel, picture: g.input })
+        fits.then_some(Self { stride, kernel: g.kernel, image: g.input })
     }
 
     /// Rows and columns of the folded kernel.
@@ -51,14 +51,14 @@ impl Fold {
 
     /// Values of a kernel.
     pub fn patch(&self) -> usize {
-        self.kernel[0] * self.kernel[1] * self.picture[2]
+        self.kernel[0] * self.kernel[1] * self.image[2]
     }
 
     /// Where in a kernel `[kh][kw][c]` the value of a channel of a folded kernel's row and column is, if it is one of the
     /// kernel's.
     #[inline(always)]
     pub fn place(&self, [row, column]: [usize; 2], channel: usize) -> Option<usize> {
-        let ([kh, kw], [.., c], stride) = (self.kernel, self.picture, self.stride);
+        let ([kh, kw], [.., c], stride) = (self.kernel, self.image, self.stride);
         let (y, x) = (row * stride + channel / (stride * c), column * stride + channel / c % stride);
         (y < kh && x < kw).then_some((y * kw + x) * c + channel % c)
     }
@@ -68,7 +68,7 @@ impl Fold {
 pub(super) struct Folded {
     /// The tile's inputs `[7][7][channels]`.
     pub tile: [f32; TILE_VALUES],
-    /// Rows of pixels that are not all in the picture.
+    /// Rows of pixels that are not all in the image.
     edges: [[f32; ROW_VALUES]; ROW],
 }
 
@@ -80,21 +80,21 @@ impl Folded {
 }
 
 impl Tiles {
-    /// The first value of a tile's inputs, if all of them are in the picture and a vector of a folded pixel's channels is of two
+    /// The first value of a tile's inputs, if all of them are in the image and a vector of a folded pixel's channels is of two
     /// rows of the square at most: then they need not be laid out.
     #[inline(always)]
     pub(super) fn in_place(&self, fold: &Fold, tile: usize) -> Option<usize> {
-        let (Fold { stride, picture: [h, w, c], .. }, [picture, top, left]) = (*fold, self.place(tile));
+        let (Fold { stride, image: [h, w, c], .. }, [image, top, left]) = (*fold, self.place(tile));
         let y = (top * stride).checked_sub(self.pads[0])?;
         let x = (left * stride).checked_sub(self.pads[1])?;
         let inside = y + POINTS * stride <= h && x + POINTS * stride <= w;
-        (inside && 2 * stride * c >= LANES).then_some(((picture * h + y) * w + x) * c)
+        (inside && 2 * stride * c >= LANES).then_some(((image * h + y) * w + x) * c)
     }
 
     /// The points of a tile whose inputs are in place, from its first value on, a vector of channels from `channel` on.
     ///
     /// # Safety
-    /// [`in_place`](Self::in_place) gave `first` for this tile, and x holds all pictures.
+    /// [`in_place`](Self::in_place) gave `first` for this tile, and x holds all images.
     #[inline(always)]
     pub(super) unsafe fn rows_in_place<V: Vector>(
         &self,
@@ -104,7 +104,7 @@ impl Tiles {
         channel: usize,
         half: &mut [[V; POINTS]; POINTS],
     ) {
-        let Fold { stride, picture: [_, w, c], .. } = *fold;
+        let Fold { stride, image: [_, w, c], .. } = *fold;
         let (row, line) = (stride * c, w * c);
         // The vector's values are the last ones of a row of the square, and the first of the next.
         let split = (row - channel % row).min(LANES);
@@ -115,7 +115,7 @@ impl Tiles {
             let mut values = [V::splat(0.0); POINTS];
             for (j, value) in values.iter_mut().enumerate() {
                 let at = i * stride * line + j * row;
-                // SAFETY: both parts are in the picture, as the caller promises.
+                // SAFETY: both parts are in the image, as the caller promises.
                 *value = unsafe { V::join(low.wrapping_add(at), high.wrapping_add(at), split) };
             }
             *half = input(values);
@@ -125,7 +125,7 @@ impl Tiles {
     /// Asks for what the next tile has and this one has not, of all its inputs in place.
     #[inline(always)]
     pub(super) fn ask_for_next<V: Vector>(&self, fold: &Fold, x: &[f32], first: usize) {
-        let Fold { stride, picture: [_, w, c], .. } = *fold;
+        let Fold { stride, image: [_, w, c], .. } = *fold;
         for line in 0..POINTS * stride {
             self.ask_in_line::<V>(stride * c, x, first + line * w * c);
         }
@@ -139,20 +139,20 @@ impl Tiles {
         }
     }
 
-    /// Fills in a tile's inputs, zeros where they are outside the picture.
+    /// Fills in a tile's inputs, zeros where they are outside the image.
     #[inline(always)]
     pub(super) fn fold<V: Vector>(&self, fold: &Fold, x: &[f32], tile: usize, folded: &mut Folded) {
         let Folded { tile: folded, edges } = folded;
-        let (Fold { stride, picture: [h, w, c], .. }, [picture, top, left]) = (*fold, self.place(tile));
+        let (Fold { stride, image: [h, w, c], .. }, [image, top, left]) = (*fold, self.place(tile));
         let (row, first) = (stride * c, left * stride * c);
         let pad = self.pads[1] * c;
-        // What lies within the picture of a row of the tile's inputs.
+        // What lies within the image of a row of the tile's inputs.
         let columns = pad.saturating_sub(first)..(w * c + pad).saturating_sub(first).min(POINTS * row);
         for i in 0..POINTS {
             let mut rows: [&[f32]; ROW] = [&[]; ROW];
             for (dy, edge) in edges.iter_mut().enumerate().take(stride) {
                 let y = ((top + i) * stride + dy).checked_sub(self.pads[0]).filter(|&y| y < h);
-                let start = y.map(|y| (picture * h + y) * w * c + first);
+                let start = y.map(|y| (image * h + y) * w * c + first);
                 self.ask_in_line::<V>(row, x, start.unwrap_or(0));
                 let whole = start.filter(|_| columns == (0..POINTS * row)).and_then(|start| start.checked_sub(pad));
                 if let Some(whole) = whole.and_then(|start| x.get(start..start + ROW_VALUES)) {

@@ -59,8 +59,8 @@ impl Tiles {
 
     /// y from x, written in full.
     pub fn run(&self, cpu: &Cpu<f32>, operands: &Operands<'_>, y: &mut [f32]) -> Result<()> {
-        assert!(operands.x.len() >= self.pictures(), "all pictures");
-        assert!(y.len() >= self.n * self.output.iter().product::<usize>(), "all pictures");
+        assert!(operands.x.len() >= self.images(), "all images");
+        assert!(y.len() >= self.n * self.output.iter().product::<usize>(), "all images");
         let kernels = self.transformed_kernels(cpu, operands)?;
         let (threads, next) = (cpu.threads(), AtomicUsize::new(0));
         let [whole, pieces] = self.pieces(threads);

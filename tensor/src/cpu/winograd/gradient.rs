@@ -53,7 +53,7 @@ impl Tiles {
     /// dw `[out][R][R][in / groups]` from x and dy. Sums run over the tiles of a part in their order, block by block, then
     /// over parts.
     pub fn weights_gradient(&self, cpu: &Cpu<f32>, x: &[f32], dy: &[f32], dw: &mut [f32]) -> Result<()> {
-        assert!(x.len() >= self.pictures(), "all pictures");
+        assert!(x.len() >= self.images(), "all images");
         assert!(dy.len() >= self.n * self.output.iter().product::<usize>(), "all gradients");
         let (parts, [inner, outer]) = (self.sums(), self.group());
         let mut sums = cpu.take(parts * self.sum_values())?;
@@ -186,12 +186,12 @@ impl TransformGradients<'_> {
         let [oh, ow, out] = tiles.output;
         let mut half = [[V::splat(0.0); POINTS]; M];
         for tile in self.range.clone() {
-            let [picture, top, left] = tiles.place(tile);
+            let [image, top, left] = tiles.place(tile);
             let [rows, columns] = [M.min(oh - top), M.min(ow - left)];
             for channel in channels.clone().step_by(LANES) {
                 let at = layout.at(0, tile - first) + channel - channels.start;
                 for (i, half) in half.iter_mut().enumerate() {
-                    let start = ((picture * oh + top + i) * ow + left) * out + channel;
+                    let start = ((image * oh + top + i) * ow + left) * out + channel;
                     for j in M..2 * M {
                         V::prefetch(dy.as_ptr().wrapping_add(start + j * out));
                     }

@@ -10,7 +10,7 @@ use crate::cpu::simd::{LANES, Vector, Work};
 /// Bt x B of some tiles.
 pub(super) struct TransformInputs<'a> {
     pub tiles: &'a Tiles,
-    /// All pictures.
+    /// All images.
     pub x: &'a [f32],
     /// The block's first tile.
     pub first: usize,
@@ -21,11 +21,11 @@ pub(super) struct TransformInputs<'a> {
     pub points: &'a Parts<'a>,
 }
 
-/// A tile's inputs, some of them outside the picture.
+/// A tile's inputs, some of them outside the image.
 struct Window {
     /// Where in x the first one would be.
     first: usize,
-    /// Those in the picture.
+    /// Those in the image.
     rows: Range<usize>,
     columns: Range<usize>,
 }
@@ -33,8 +33,8 @@ struct Window {
 impl Window {
     #[inline(always)]
     fn new(tiles: &Tiles, tile: usize) -> Self {
-        let ([h, w, c], [pad_y, pad_x], [picture, top, left]) = (tiles.input, tiles.pads, tiles.place(tile));
-        let y = (picture * h + top).wrapping_sub(pad_y);
+        let ([h, w, c], [pad_y, pad_x], [image, top, left]) = (tiles.input, tiles.pads, tiles.place(tile));
+        let y = (image * h + top).wrapping_sub(pad_y);
         let first = y.wrapping_mul(w).wrapping_add(left).wrapping_sub(pad_x).wrapping_mul(c);
         Self { first, rows: within(top, pad_y, h), columns: within(left, pad_x, w) }
     }
@@ -65,7 +65,7 @@ impl Work for TransformInputs<'_> {
             if let Some((fold, start)) = in_place {
                 tiles.ask_for_next::<V>(fold, x, start);
                 for channel in channels.clone().step_by(LANES) {
-                    // SAFETY: the tile's inputs are in place, and all pictures in x, as `run` and `weights_gradient` asserted.
+                    // SAFETY: the tile's inputs are in place, and all images in x, as `run` and `weights_gradient` asserted.
                     unsafe { tiles.rows_in_place(fold, x, start, channel, &mut half) };
                     let at = layout.at(0, tile - first) + channel - channels.start;
                     // SAFETY: this tile's points belong to this task.
@@ -92,8 +92,8 @@ impl Work for TransformInputs<'_> {
                         let start = x.as_ptr().wrapping_add(window.first.wrapping_add(i * width * c + channel));
                         for (j, value) in row.iter_mut().enumerate() {
                             if window.has_all_columns() || window.columns.contains(&j) {
-                                // SAFETY: a place in a picture, or in the folded tile, and a vector of its channels; all
-                                // pictures are in x, as `run` and `weights_gradient` asserted.
+                                // SAFETY: a place in an image, or in the folded tile, and a vector of its channels; all
+                                // images are in x, as `run` and `weights_gradient` asserted.
                                 *value = unsafe { V::load(start.wrapping_add(j * c)) };
                             }
                         }

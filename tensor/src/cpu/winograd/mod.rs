@@ -57,7 +57,7 @@ impl Kernel {
 pub(super) struct Tiles {
     level: Level,
     kernel: Kernel,
-    /// Pictures.
+    /// Images.
     n: usize,
     /// Input height, width and channels.
     input: [usize; 3],
@@ -65,7 +65,7 @@ pub(super) struct Tiles {
     output: [usize; 3],
     /// Zeros above and on the left.
     pads: [usize; 2],
-    /// How the input is made of the pictures.
+    /// How the input is made of the images.
     fold: Option<Fold>,
     groups: usize,
     /// Tiles that are worked on at a time.
@@ -80,7 +80,7 @@ const BLOCK_TILES: usize = 48;
 const SUMMED_TILES: usize = 96;
 /// Transforming kernels each time does not pay for fewer tiles than this.
 const MIN_TILES: usize = 96;
-/// Where a picture's multiplications are fewer by this factor, it pays for a single picture: what is made of weights that
+/// Where an image's multiplications are fewer by this factor, it pays for a single image: what is made of weights that
 /// do not change is kept.
 const MIN_SAVING: usize = 2;
 
@@ -135,10 +135,10 @@ impl Tiles {
         Self { block: self.block.min(self.tiles()), ..self }
     }
 
-    /// Multiplications of a picture by those of its tiles, rounded down.
+    /// Multiplications of an image by those of its tiles, rounded down.
     fn saving(&self) -> usize {
         let patch = self.fold.map_or(self.kernel.side().pow(2) * self.input[2], |fold| fold.patch());
-        self.output[0] * self.output[1] * patch / (TILE * self.a_picture() * self.input[2]).max(1)
+        self.output[0] * self.output[1] * patch / (TILE * self.an_image() * self.input[2]).max(1)
     }
 
     /// Multiplications and additions of the products at all points; those of the transforms are not counted.
@@ -146,9 +146,9 @@ impl Tiles {
         2.0 * (TILE * self.tiles()) as f64 * (self.group()[0] * self.output[2]) as f64
     }
 
-    /// Values of all pictures.
-    fn pictures(&self) -> usize {
-        self.n * self.fold.map_or(self.input, |fold| fold.picture).iter().product::<usize>()
+    /// Values of all images.
+    fn images(&self) -> usize {
+        self.n * self.fold.map_or(self.input, |fold| fold.image).iter().product::<usize>()
     }
 
     /// Values of one kernel, and of one output channel of dw.
@@ -156,17 +156,17 @@ impl Tiles {
         self.fold.map_or(self.kernel.side().pow(2) * self.group()[0], |fold| fold.patch())
     }
 
-    /// Rows and columns of tiles in a picture.
+    /// Rows and columns of tiles in an image.
     fn grid(&self) -> [usize; 2] {
         [self.output[0], self.output[1]].map(|len| len.div_ceil(self.kernel.outputs()))
     }
 
-    fn a_picture(&self) -> usize {
+    fn an_image(&self) -> usize {
         self.grid().iter().product()
     }
 
     fn tiles(&self) -> usize {
-        self.n * self.a_picture()
+        self.n * self.an_image()
     }
 
     /// Input and output channels of a group.
@@ -174,10 +174,10 @@ impl Tiles {
         [self.input[2] / self.groups, self.output[2] / self.groups]
     }
 
-    /// A tile's picture, and the row and column of its first output.
+    /// A tile's image, and the row and column of its first output.
     fn place(&self, tile: usize) -> [usize; 3] {
-        let ([_, columns], at, m) = (self.grid(), tile % self.a_picture(), self.kernel.outputs());
-        [tile / self.a_picture(), at / columns * m, at % columns * m]
+        let ([_, columns], at, m) = (self.grid(), tile % self.an_image(), self.kernel.outputs());
+        [tile / self.an_image(), at / columns * m, at % columns * m]
     }
 }
 

@@ -41,7 +41,7 @@ impl TransformOutputs<'_> {
         let past = outlasts_caches(y.len);
         let mut half = [[V::splat(0.0); M]; POINTS];
         for tile in self.range.clone() {
-            let [picture, top, left] = tiles.place(tile);
+            let [image, top, left] = tiles.place(tile);
             let [rows, columns] = [M.min(oh - top), M.min(ow - left)];
             for channel in channels.clone().step_by(LANES) {
                 let at = layout.at(0, tile - first) + channel - channels.start;
@@ -56,7 +56,7 @@ impl TransformOutputs<'_> {
                         if i < rows {
                             let value = value.add(bias);
                             let value = if operands.relu { value.relu() } else { value };
-                            let place = ((picture * oh + top + i) * ow + left + j) * out + channel;
+                            let place = ((image * oh + top + i) * ow + left + j) * out + channel;
                             // SAFETY: these channels of this tile's outputs are nobody else's work.
                             value.put_past(past, unsafe { y.part(place, LANES) });
                         }

@@ -1,4 +1,4 @@
-//! Convolutions of 3x3 kernels over a single picture, where all the time is that of reading kernels.
+//! Convolutions of 3x3 kernels over a single image, where all the time is that of reading kernels.
 //!
 //! Tiles of 7 values along a row, 5 outputs each, are multiplied with kernels that are transformed along their rows only: 21
 //! values for 9 instead of 49, for 21 multiplications a tile instead of 45. The same transforms as in two dimensions, and
@@ -90,7 +90,7 @@ impl RowTiles {
 
     /// y from x, written in full.
     pub fn run(&self, cpu: &Cpu<f32>, operands: &Operands<'_>, y: &mut [f32]) -> Result<()> {
-        assert!(operands.x.len() >= self.tiles.pictures(), "the picture");
+        assert!(operands.x.len() >= self.tiles.images(), "the image");
         let kernels = self.transformed_kernels(cpu, operands)?;
         let mut points = cpu.take(self.points().len)?;
         let all = Parts::new(points.make_mut()?);
@@ -165,7 +165,7 @@ impl Pass<'_> {
     }
 }
 
-/// Bt x of the tiles of a row that kernels see, zeros outside the picture.
+/// Bt x of the tiles of a row that kernels see, zeros outside the image.
 struct TransformRow<'a> {
     rows: &'a RowTiles,
     x: &'a [f32],

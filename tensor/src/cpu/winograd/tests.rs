@@ -94,9 +94,9 @@ impl Case {
     }
 }
 
-/// Single pictures on tiles along rows, at every level and any number of threads; from what is kept, too.
+/// Single images on tiles along rows, at every level and any number of threads; from what is kept, too.
 #[test]
-fn single_pictures() {
+fn single_images() {
     let uneven = Padding { top: 2, bottom: 0, left: 0, right: 1 };
     let cases = [
         Case::new(3, 1, [13, 13], [32, 144], 1, Padding::all(1)),
@@ -155,15 +155,15 @@ fn strides_are_folded() {
     Case::of(9, 100, [15, 16], [1, 16], at(4, Padding { top: 5, bottom: 0, left: 0, right: 3 })).check();
     Case::of(5, 2, [61, 80], [4, 16], at(2, Padding::all(1))).check();
     Case::of(10, 2, [61, 60], [8, 16], at(2, Padding::default())).check();
-    // Of each other number of channels whose tiles inside the picture are read in place.
+    // Of each other number of channels whose tiles inside the image are read in place.
     Case::of(12, 5, [101, 120], [2, 16], at(4, Padding::all(1))).check();
     Case::of(9, 5, [101, 120], [4, 16], at(4, Padding::all(3))).check();
     Case::of(20, 5, [163, 240], [1, 16], at(8, Padding::all(5))).check();
 }
 
-/// What comes before and after a picture in memory is nothing to it.
+/// What comes before and after an image in memory is nothing to it.
 #[test]
-fn pictures_that_are_folded_do_not_see_each_other() {
+fn images_that_are_folded_do_not_see_each_other() {
     let spec = Conv2d { stride: [4, 4], padding: Padding::all(1), ..Conv2d::default() };
     let one = Case::of(11, 1, [231, 233], [3, 16], spec);
     let mut three = Case::of(11, 3, [231, 233], [3, 16], spec);
@@ -190,17 +190,17 @@ fn others_are_left_alone() {
     assert!(Tiles::forward(&g([64, 17, 17, 32], [16, 5, 5, 32], two)).is_none(), "too many channels");
     assert!(Tiles::backward(&g([64, 17, 17, 4], [16, 5, 5, 4], two)).is_none());
     assert!(Tiles::forward(&g([64, 16, 16, 24], [16, 3, 3, 24], plain)).is_none());
-    // A single picture of 14 x 14 is 9 tiles of 49 for 196 outputs of 9 multiplications, one of 4 x 4 a tile for 16.
+    // A single image of 14 x 14 is 9 tiles of 49 for 196 outputs of 9 multiplications, one of 4 x 4 a tile for 16.
     assert!(Tiles::forward(&g([1, 16, 16, 16], [16, 3, 3, 16], plain)).is_some());
     assert!(Tiles::backward(&g([1, 16, 16, 16], [16, 3, 3, 16], plain)).is_none(), "too few tiles");
     assert!(Tiles::forward(&g([1, 5, 5, 16], [16, 3, 3, 16], plain)).is_none(), "too little is saved");
-    // Tiles along rows are for single pictures of few tiles.
+    // Tiles along rows are for single images of few tiles.
     assert!(RowTiles::forward(&g([1, 16, 16, 16], [16, 3, 3, 16], plain)).is_some());
     assert!(RowTiles::forward(&g([2, 16, 16, 16], [16, 3, 3, 16], plain)).is_none());
     assert!(RowTiles::forward(&g([1, 27, 27, 16], [16, 3, 3, 16], plain)).is_none(), "25 tiles");
     assert!(RowTiles::forward(&g([1, 16, 16, 16], [16, 5, 5, 16], plain)).is_none());
     assert!(Tiles::forward(&g([96, 5, 5, 16], [16, 3, 3, 16], plain)).is_some());
-    // What lies beyond the picture on all sides has no tiles in dx.
+    // What lies beyond the image on all sides has no tiles in dx.
     let wide = Conv2d { padding: Padding::all(3), ..plain };
     assert!(Tiles::backward(&g([64, 16, 16, 16], [16, 3, 3, 16], wide)).is_none());
 }

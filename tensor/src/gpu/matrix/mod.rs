@@ -242,7 +242,7 @@ impl<R: Runtime> Gpu<R> {
             (_, Along::Depth) => (depth, l.row_stride),
             (_, Along::Rows) => (rows, l.depth_stride),
         };
-        let lens = [length, across, l.by_position, l.by_group, l.tap_stride, l.picture, l.line, l.column];
+        let lens = [length, across, l.by_position, l.by_group, l.tap_stride, l.image, l.line, l.column];
         // A value can be read of a buffer of none, a vector not.
         let most = if factor.buffer.len() == 0 { 1 } else { widest };
         let width = match self.vector_width(factor.buffer.dtype(), &lens).min(most as usize) {

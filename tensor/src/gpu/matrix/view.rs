@@ -2,7 +2,7 @@
 //!
 //! A row and a depth each give a [`Place`], and two places together give an address or nothing (padding, past the end).
 //! Divisions are in the places: those of rows are made once, those of depths once a tile, and what is left for each
-//! vector loaded is a few additions and comparisons. Coordinates are `u32` and wrap: a row above the picture is a huge
+//! vector loaded is a few additions and comparisons. Coordinates are `u32` and wrap: a row above the image is a huge
 //! one, so one comparison finds both ends.
 
 use cubecl::prelude::*;
@@ -12,7 +12,7 @@ use cubecl::prelude::*;
 pub(crate) enum Kind {
     /// Two strides.
     Matrix,
-    /// Pixels of an output against the values of their windows in a picture. `strided` if only every so many pixels of
+    /// Pixels of an output against the values of their windows in an image. `strided` if only every so many pixels of
     /// the source exist, as for the gradient of a convolution with strides.
     Window { strided: bool },
     /// A convolution's kernels where the depth is (position in the kernel, output channel).
@@ -63,13 +63,13 @@ pub(crate) struct View {
     row_stride: u32,
     depth_stride: u32,
     tap_stride: u32,
-    /// Pixels in a line, lines in a picture.
+    /// Pixels in a line, lines in an image.
     width: Divisor,
     height: Divisor,
     /// Channels of a tap, taps in a line of the kernel.
     channels: Divisor,
     kernel: Divisor,
-    picture: u32,
+    image: u32,
     line: u32,
     column: u32,
     /// From a pixel to the first line and column of its window.
@@ -144,14 +144,14 @@ pub(crate) fn depth_place(view: &View, batch: &Batch, k: u32, end: u32, #[compti
     }
 }
 
-/// The pixel `i` of all pictures.
+/// The pixel `i` of all images.
 #[cube]
 fn pixel(view: &View, batch: &Batch, i: u32, base: u32, valid: bool, #[comptime] strided: bool) -> Place {
     let (rest, x) = view.width.split(i);
-    let (picture, y) = view.height.split(rest);
+    let (image, y) = view.height.split(rest);
     let y = (y + batch.y) * view.step_y + view.origin_y;
     let x = (x + batch.x) * view.step_x + view.origin_x;
-    let start = base + picture * view.picture;
+    let start = base + image * view.image;
     let address = if comptime!(strided) { start } else { start + y * view.line + x * view.column };
     Place { address, y, x, valid }
 }
@@ -207,7 +207,7 @@ pub(crate) struct Lengths {
     pub pixels: [usize; 2],
     pub channels: usize,
     pub kernel_width: usize,
-    pub picture: usize,
+    pub image: usize,
     pub line: usize,
     pub column: usize,
     pub step: [usize; 2],
@@ -228,7 +228,7 @@ impl Default for Lengths {
             pixels: [1, 1],
             channels: 1,
             kernel_width: 1,
-            picture: 0,
+            image: 0,
             line: 0,
             column: 0,
             step: [1, 1],
@@ -254,7 +254,7 @@ impl Lengths {
             divisor(self.pixels[0]),
             divisor(self.channels),
             divisor(self.kernel_width),
-            self.picture as u32,
+            self.image as u32,
             self.line as u32,
             self.column as u32,
             self.step[0] as u32,

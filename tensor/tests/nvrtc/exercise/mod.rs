@@ -12,7 +12,7 @@ pub use values::{
 
 type Result = alexnet_tensor::Result<()>;
 
-/// Pictures of a step in training, and of a prediction.
+/// Images of a step in training, and of a prediction.
 const BATCHES: [usize; 3] = [128, 1024, 1];
 const BATCH: usize = BATCHES[0];
 

@@ -81,7 +81,7 @@ pub fn conv2d<B: Backend<Elem = f32>>(device: &B) -> Result {
         dy.conv2d_dw(&layer.spec(false), &x, w.shape())?;
         dy.sum_rows()?;
     }
-    // Pictures that were not rounded.
+    // Images that were not rounded.
     let first = &LAYERS[0];
     let (x, w) = (weights(device, &first.input(BATCH)), weights(device, &first.kernels()));
     let dy = x.conv2d(&first.spec(true), &w, None)?;

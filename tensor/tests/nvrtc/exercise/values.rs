@@ -1,8 +1,8 @@
 //! Everything but products.
 
 use alexnet_tensor::ops::{
-    Activation, AdamStep, AdamUpdate, AlphaRule, BatchStatistics, Dropout, DropoutScale, Edge, Lrn, Padding, Pictures,
-    Pool2d, PoolKind, Prepare, Region, SgdStep, SgdUpdate, View,
+    Activation, AdamStep, AdamUpdate, AlphaRule, BatchStatistics, Dropout, DropoutScale, Edge, Lrn, Padding, Pool2d,
+    PoolKind, Prepare, RawImages, Region, SgdStep, SgdUpdate, View,
 };
 use alexnet_tensor::random::{Stream, purpose};
 use alexnet_tensor::{Backend, Tensor};
@@ -114,12 +114,12 @@ pub fn lrn_pool<B: Backend<Elem = f32>>(device: &B) -> Result {
 pub fn prepare<B: Backend<Elem = f32>>(device: &B) -> Result {
     // Crops of 227 leave no vectors.
     for (size, crop) in [(256, 224), (256, 227), (40, 32)] {
-        let pictures = Pictures::upload(device, size, &vec![0; BATCH * size * size * 3])?;
-        let views: Vec<View> = (0..BATCH as u32).map(|picture| View::crop(picture, 0, 0, false)).collect();
+        let images = RawImages::upload(device, size, &vec![0; BATCH * size * size * 3])?;
+        let views: Vec<View> = (0..BATCH as u32).map(|image| View::crop(image, 0, 0, false)).collect();
         let mean = weights(device, &[size, size, 3]);
         for (bgr, mean) in [(false, None), (false, Some(&mean)), (true, None), (true, Some(&mean))] {
             let spec = Prepare { crop, bgr, factor: [1.0; 3], mean: [0.0; 3] };
-            pictures.prepare(&spec, mean, &views)?;
+            images.prepare(&spec, mean, &views)?;
         }
     }
     Ok(())

@@ -5,22 +5,22 @@ use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
-use crate::error::BadPicture;
+use crate::error::BadImage;
 
 thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs a decoder on bytes from outside; a panic in it refuses the picture.
-pub(super) fn guarded<T>(decode: impl FnOnce() -> Result<T, BadPicture>) -> Result<T, BadPicture> {
+/// Runs a decoder on bytes from outside; a panic in it refuses the image.
+pub(super) fn guarded<T>(decode: impl FnOnce() -> Result<T, BadImage>) -> Result<T, BadImage> {
     silence_guarded_panics();
     let outer = QUIET.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(decode));
     QUIET.set(outer);
-    result.unwrap_or_else(|panic| Err(BadPicture::DecoderPanic(message(panic.as_ref()))))
+    result.unwrap_or_else(|panic| Err(BadImage::DecoderPanic(message(panic.as_ref()))))
 }
 
-/// The panic hook would print a backtrace for what is only a bad picture. The hook in place before is asked about all
+/// The panic hook would print a backtrace for what is only a bad image. The hook in place before is asked about all
 /// panics but those in `guarded`.
 fn silence_guarded_panics() {
     static ONCE: Once = Once::new();

@@ -7,14 +7,14 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use super::orientation::Metadata;
-use super::{DecodeOptions, Picture, bmp, check_size, guard, webp};
-use crate::error::BadPicture;
+use super::{DecodeOptions, Image, bmp, check_size, guard, webp};
+use crate::error::BadImage;
 
 pub(super) fn decode(
     bytes: &[u8],
     format: ImageFormat,
     options: &DecodeOptions,
-) -> Result<(Picture, Orientation), BadPicture> {
+) -> Result<(Image, Orientation), BadImage> {
     let turned = options.apply_orientation;
     let (known, orientation) = match format {
         ImageFormat::Bmp => prepared_bmp(bytes),
@@ -37,7 +37,7 @@ fn prepared_bmp(bytes: &[u8]) -> (Cow<'_, [u8]>, Orientation) {
     }
 }
 
-fn pixels(bytes: &[u8], format: ImageFormat, options: &DecodeOptions) -> Result<Picture, BadPicture> {
+fn pixels(bytes: &[u8], format: ImageFormat, options: &DecodeOptions) -> Result<Image, BadImage> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits(options));
     let decoder = reader.into_decoder().map_err(|e| reason(e, format))?;
@@ -48,8 +48,8 @@ fn pixels(bytes: &[u8], format: ImageFormat, options: &DecodeOptions) -> Result<
     if format == ImageFormat::Bmp {
         bmp::round_down(bytes, &mut rgb);
     }
-    let picture = Picture::new(width as usize, height as usize, rgb);
-    picture.ok_or_else(|| BadPicture::Damaged("another number of pixels than its header says".into()))
+    let image = Image::new(width as usize, height as usize, rgb);
+    image.ok_or_else(|| BadImage::Damaged("another number of pixels than its header says".into()))
 }
 
 /// What decoders may allocate: pixels of up to 16 bytes, and some room to work.
@@ -74,14 +74,14 @@ fn high_bytes(values: &[u16], channels: usize) -> Vec<u8> {
     values.chunks_exact(channels).flat_map(|pixel| colours.map(|c| (pixel[c] >> 8) as u8)).collect()
 }
 
-fn reason(error: ImageError, format: ImageFormat) -> BadPicture {
+fn reason(error: ImageError, format: ImageFormat) -> BadImage {
     let text = error.to_string().replace('\n', " ");
     match error {
         ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
-            BadPicture::CutShort(format!("{format:?} data ends before its last pixel"))
+            BadImage::CutShort(format!("{format:?} data ends before its last pixel"))
         }
-        ImageError::Unsupported(_) => BadPicture::Unsupported(text),
-        _ if text.to_lowercase().contains("unexpected e") => BadPicture::CutShort(text),
-        _ => BadPicture::Damaged(text),
+        ImageError::Unsupported(_) => BadImage::Unsupported(text),
+        _ if text.to_lowercase().contains("unexpected e") => BadImage::CutShort(text),
+        _ => BadImage::Damaged(text),
     }
 }

@@ -69,13 +69,13 @@ fn is_mark(c: char) -> bool {
 }
 
 /// Draws `text` with its left upper corner at (x, y).
-pub fn draw(picture: &mut RgbImage, x: i64, y: i64, text: &str, style: Style) {
-    glyphs(text, style, |across, down, share| blend(picture, x + across, y + down, style.colour, share));
+pub fn draw(image: &mut RgbImage, x: i64, y: i64, text: &str, style: Style) {
+    glyphs(text, style, |across, down, share| blend(image, x + across, y + down, style.colour, share));
 }
 
 /// Draws `text` turned to read from below; (x, y) is the left lower corner of the column it makes.
-pub fn draw_upwards(picture: &mut RgbImage, x: i64, y: i64, text: &str, style: Style) {
-    glyphs(text, style, |across, down, share| blend(picture, x + down, y - across, style.colour, share));
+pub fn draw_upwards(image: &mut RgbImage, x: i64, y: i64, text: &str, style: Style) {
+    glyphs(text, style, |across, down, share| blend(image, x + down, y - across, style.colour, share));
 }
 
 /// Calls `dot(across, down, share)` for every pixel that `text` covers.

@@ -11,15 +11,15 @@ use weezl::{BitOrder, LzwStatus};
 
 use super::colour::Colour;
 use super::layout::{Compression, Layout};
-use crate::error::BadPicture;
-use crate::picture::{DecodeOptions, jpeg};
+use crate::decode::{DecodeOptions, jpeg};
+use crate::error::BadImage;
 
-fn cut_short() -> BadPicture {
-    BadPicture::CutShort("TIFF data ends before its last pixel".into())
+fn cut_short() -> BadImage {
+    BadImage::CutShort("TIFF data ends before its last pixel".into())
 }
 
-fn damaged(what: impl std::fmt::Display) -> BadPicture {
-    BadPicture::Damaged(format!("TIFF data: {what}"))
+fn damaged(what: impl std::fmt::Display) -> BadImage {
+    BadImage::Damaged(format!("TIFF data: {what}"))
 }
 
 /// The first `needed` bytes, `rows` rows, of a strip or tile that is not a JPEG.
@@ -28,7 +28,7 @@ pub(super) fn expand<'a>(
     layout: &Layout,
     rows: usize,
     needed: usize,
-) -> Result<Cow<'a, [u8]>, BadPicture> {
+) -> Result<Cow<'a, [u8]>, BadImage> {
     Ok(Cow::Owned(match layout.compression {
         Compression::None | Compression::Jpeg { .. } => return Ok(data),
         Compression::Lzw => lzw(&data, needed)?,
@@ -38,7 +38,7 @@ pub(super) fn expand<'a>(
     }))
 }
 
-fn lzw(data: &[u8], needed: usize) -> Result<Vec<u8>, BadPicture> {
+fn lzw(data: &[u8], needed: usize) -> Result<Vec<u8>, BadImage> {
     // libtiff's mark of files from before TIFF 6.0, which had GIF's order of bits.
     let old = matches!(data, [0, second, ..] if second & 1 == 1);
     let mut decoder =
@@ -60,7 +60,7 @@ fn lzw(data: &[u8], needed: usize) -> Result<Vec<u8>, BadPicture> {
     if written < needed { Err(cut_short()) } else { Ok(out) }
 }
 
-fn deflate(data: &[u8], needed: usize) -> Result<Vec<u8>, BadPicture> {
+fn deflate(data: &[u8], needed: usize) -> Result<Vec<u8>, BadImage> {
     let mut out = vec![0; needed];
     match ZlibDecoder::new(data).read_exact(&mut out) {
         Ok(()) => Ok(out),
@@ -94,11 +94,11 @@ fn pack_bits(mut data: &[u8], needed: usize) -> Option<Vec<u8>> {
 }
 
 /// Fax group 4: a bit a pixel, 0 for white.
-fn fax4(data: &[u8], layout: &Layout, rows: usize) -> Result<Vec<u8>, BadPicture> {
+fn fax4(data: &[u8], layout: &Layout, rows: usize) -> Result<Vec<u8>, BadImage> {
     if layout.bits != 1 || layout.samples_together() != 1 {
         return Err(damaged("fax compression of more than a bit a pixel"));
     }
-    let wide = |_| BadPicture::Unsupported("TIFF with fax compression wider than 65535 pixels".into());
+    let wide = |_| BadImage::Unsupported("TIFF with fax compression wider than 65535 pixels".into());
     let width = u16::try_from(layout.chunk_width).map_err(wide)?;
     // The decoder looks further ahead than the last code.
     let bytes = data.iter().chain(&[0; 4]).map(|&byte| Ok::<u8, Infallible>(byte));
@@ -127,11 +127,11 @@ pub(super) fn jpeg(
     layout: &Layout,
     rows: usize,
     options: &DecodeOptions,
-) -> Result<Vec<u8>, BadPicture> {
+) -> Result<Vec<u8>, BadImage> {
     let samples = layout.samples_together();
     if layout.bits != 8 || !matches!((samples, &layout.colour), (1, _) | (3, Colour::Rgb)) {
         let what = format!("TIFF with JPEG compression of {samples} samples of {} bits", layout.bits);
-        return Err(BadPicture::Unsupported(what));
+        return Err(BadImage::Unsupported(what));
     }
     let options = DecodeOptions { apply_orientation: false, ..options.clone() };
     let (image, _) = jpeg::decode(&whole_jpeg(data, tables, layout.jpeg_is_ycbcr), &options)?;

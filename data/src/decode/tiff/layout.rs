@@ -4,8 +4,8 @@ use image::metadata::Orientation;
 
 use super::colour::{Colour, LUMA, RANGE, YCbCr};
 use super::directory::Directory;
-use crate::error::BadPicture;
-use crate::picture::{DecodeOptions, check_size};
+use crate::decode::{DecodeOptions, check_size};
+use crate::error::BadImage;
 
 /// Samples a pixel at most: more are measurements, not colours.
 const MOST_SAMPLES: usize = 8;
@@ -78,7 +78,7 @@ pub(super) enum Compression {
 }
 
 impl Layout {
-    pub fn read(bytes: &[u8], options: &DecodeOptions) -> Result<Self, BadPicture> {
+    pub fn read(bytes: &[u8], options: &DecodeOptions) -> Result<Self, BadImage> {
         let tags = Directory::read(bytes)?;
         let [width, height] = [tags.number(tag::WIDTH, 0)?, tags.number(tag::HEIGHT, 0)?];
         check_size(width, height, options.max_pixels)?;
@@ -147,7 +147,7 @@ impl Layout {
         }
     }
 
-    fn check_subsampling(&self) -> Result<(), BadPicture> {
+    fn check_subsampling(&self) -> Result<(), BadImage> {
         match &self.colour {
             Colour::YCbCr(colour)
                 if colour.is_subsampled() && (self.planar || self.samples != 3 || self.differences) =>
@@ -159,8 +159,8 @@ impl Layout {
     }
 }
 
-fn refused<T>(what: impl std::fmt::Display) -> Result<T, BadPicture> {
-    Err(BadPicture::Unsupported(format!("TIFF with {what}")))
+fn refused<T>(what: impl std::fmt::Display) -> Result<T, BadImage> {
+    Err(BadImage::Unsupported(format!("TIFF with {what}")))
 }
 
 /// Strips or tiles.
@@ -171,7 +171,7 @@ struct Chunks {
     counts: Vec<u64>,
 }
 
-fn chunks(tags: &Directory, width: usize, height: usize) -> Result<Chunks, BadPicture> {
+fn chunks(tags: &Directory, width: usize, height: usize) -> Result<Chunks, BadImage> {
     let tiled = tags.has(tag::TILE_WIDTH);
     let [chunk_width, chunk_height] = if tiled {
         [tags.number(tag::TILE_WIDTH, 0)?, tags.number(tag::TILE_HEIGHT, 0)?]
@@ -179,7 +179,7 @@ fn chunks(tags: &Directory, width: usize, height: usize) -> Result<Chunks, BadPi
         [width as u64, tags.number(tag::ROWS_PER_STRIP, height as u64)?.min(height as u64)]
     };
     if chunk_width == 0 || chunk_height == 0 {
-        return Err(BadPicture::Damaged(format!("TIFF with strips or tiles of {chunk_width} x {chunk_height} pixels")));
+        return Err(BadImage::Damaged(format!("TIFF with strips or tiles of {chunk_width} x {chunk_height} pixels")));
     }
     // Some programs wrote tiles under the tags of strips.
     let (offsets, counts) = if tags.has(tag::TILE_OFFSETS) {
@@ -191,7 +191,7 @@ fn chunks(tags: &Directory, width: usize, height: usize) -> Result<Chunks, BadPi
     Ok(Chunks { width, height, offsets: tags.numbers(offsets)?, counts: tags.numbers(counts)? })
 }
 
-fn compression(tags: &Directory) -> Result<Compression, BadPicture> {
+fn compression(tags: &Directory) -> Result<Compression, BadImage> {
     let name = match tags.number(tag::COMPRESSION, 1)? {
         1 => return Ok(Compression::None),
         5 => return Ok(Compression::Lzw),
@@ -213,7 +213,7 @@ fn compression(tags: &Directory) -> Result<Compression, BadPicture> {
     refused(name)
 }
 
-fn colour(tags: &Directory, bits: usize, compression: &Compression) -> Result<Colour, BadPicture> {
+fn colour(tags: &Directory, bits: usize, compression: &Compression) -> Result<Colour, BadImage> {
     Ok(match tags.number(tag::COLOUR, 0)? {
         0 => Colour::Grey { inverted: true },
         1 => Colour::Grey { inverted: false },
@@ -231,7 +231,7 @@ fn colour(tags: &Directory, bits: usize, compression: &Compression) -> Result<Co
 }
 
 /// How luminance and colour differences are stored; the defaults are TIFF 6.0's (section 21).
-fn ycbcr(tags: &Directory) -> Result<YCbCr, BadPicture> {
+fn ycbcr(tags: &Directory) -> Result<YCbCr, BadImage> {
     let subsampling = tags.numbers(tag::YCBCR_SUBSAMPLING)?;
     let factor = |i: usize| subsampling.get(i).map_or(2, |&v| v as usize);
     let luma = tags.fractions(tag::YCBCR_COEFFICIENTS)?.try_into().unwrap_or(LUMA);
@@ -239,10 +239,10 @@ fn ycbcr(tags: &Directory) -> Result<YCbCr, BadPicture> {
     YCbCr::new([factor(0), factor(1)], luma, range)
 }
 
-fn check_samples(tags: &Directory, colour: &Colour, samples: usize, bits: usize) -> Result<(), BadPicture> {
+fn check_samples(tags: &Directory, colour: &Colour, samples: usize, bits: usize) -> Result<(), BadImage> {
     let channels = colour.channels();
     if samples < channels {
-        return Err(BadPicture::Damaged(format!("{samples} samples a pixel, its colours need {channels}")));
+        return Err(BadImage::Damaged(format!("{samples} samples a pixel, its colours need {channels}")));
     }
     if samples > MOST_SAMPLES {
         return refused(format!("{samples} samples a pixel, at most {MOST_SAMPLES} are read"));
@@ -264,7 +264,7 @@ fn check_samples(tags: &Directory, colour: &Colour, samples: usize, bits: usize)
 }
 
 /// Only these compressions have a predictor.
-fn differences(tags: &Directory, compression: &Compression) -> Result<bool, BadPicture> {
+fn differences(tags: &Directory, compression: &Compression) -> Result<bool, BadImage> {
     let predictor = tags.number(tag::PREDICTOR, 1)?;
     match compression {
         Compression::Lzw | Compression::Deflate if predictor > 2 => refused("a floating-point predictor"),
@@ -273,7 +273,7 @@ fn differences(tags: &Directory, compression: &Compression) -> Result<bool, BadP
     }
 }
 
-fn orientation(tags: &Directory) -> Result<Orientation, BadPicture> {
+fn orientation(tags: &Directory) -> Result<Orientation, BadImage> {
     let stored = u8::try_from(tags.number(tag::ORIENTATION, 1)?).ok();
     Ok(stored.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms))
 }

@@ -1,4 +1,4 @@
-//! The first layer's kernels as one picture (paper, Fig. 3).
+//! The first layer's kernels as one image (paper, Fig. 3).
 
 use image::{Rgb, RgbImage};
 use ndarray::{ArrayD, ArrayView3, Axis, Ix4};
@@ -10,7 +10,7 @@ use super::paint::{self, area};
 const SEPARATOR: Rgb<u8> = Rgb([24, 24, 24]);
 /// A weight that is not a number, in a colour that no eye misses.
 const INVALID: Rgb<u8> = Rgb([255, 0, 255]);
-/// The picture's sides stay under this; the scale gives way.
+/// The image's sides stay under this; the scale gives way.
 const MAX_SIDE: usize = 8192;
 
 /// Draws the kernels of `weights` [out, kh, kw, channels], each weight as a square of `scale` x `scale` pixels.
@@ -23,7 +23,7 @@ const MAX_SIDE: usize = 8192;
 /// [`Error::Shape`] if `weights` has not four axes, has an empty one, or is too large to draw.
 pub fn kernels(weights: &ArrayD<f32>, scale: u32) -> Result<RgbImage> {
     let wrong = |expected: &str| Error::Shape {
-        op: "picture of kernels",
+        op: "image of kernels",
         expected: expected.to_owned(),
         got: weights.shape().to_vec(),
     };
@@ -38,12 +38,12 @@ pub fn kernels(weights: &ArrayD<f32>, scale: u32) -> Result<RgbImage> {
     let columns = columns(out);
     let rows = out.div_ceil(columns);
     let grid = Grid::new([rows, columns], [height, width], scale as usize)
-        .ok_or_else(|| wrong("kernels that fit into a picture of 8192 x 8192 pixels"))?;
-    let mut picture = RgbImage::from_pixel(grid.side(1), grid.side(0), SEPARATOR);
+        .ok_or_else(|| wrong("kernels that fit into an image of 8192 x 8192 pixels"))?;
+    let mut image = RgbImage::from_pixel(grid.side(1), grid.side(0), SEPARATOR);
     for (number, kernel) in weights.axis_iter(Axis(0)).enumerate() {
-        grid.draw(&mut picture, [number / columns, number % columns], kernel);
+        grid.draw(&mut image, [number / columns, number % columns], kernel);
     }
-    Ok(picture)
+    Ok(image)
 }
 
 /// Kernels a row: a divisor of `out` that makes the grid about 2.7 times as wide as high, as the paper's 16 x 6 is.
@@ -57,7 +57,7 @@ fn columns(out: usize) -> usize {
     }
 }
 
-/// Where kernels lie in the picture.
+/// Where kernels lie in the image.
 struct Grid {
     /// Rows and columns of kernels.
     cells: [usize; 2],
@@ -68,7 +68,7 @@ struct Grid {
 }
 
 impl Grid {
-    /// None if even a scale of 1 makes the picture too large.
+    /// None if even a scale of 1 makes the image too large.
     fn new(cells: [usize; 2], kernel: [usize; 2], scale: usize) -> Option<Self> {
         (1..=scale.clamp(1, MAX_SIDE)).rev().map(|scale| Self { cells, kernel, scale, gap: (scale / 3).max(1) }).find(
             |grid| {
@@ -80,7 +80,7 @@ impl Grid {
         )
     }
 
-    /// The picture's height (axis 0) or width (1).
+    /// The image's height (axis 0) or width (1).
     fn side(&self, axis: usize) -> u32 {
         (self.cells[axis] * self.step(axis) + self.gap) as u32
     }
@@ -90,13 +90,13 @@ impl Grid {
         self.kernel[axis] * self.scale + self.gap
     }
 
-    fn draw(&self, picture: &mut RgbImage, cell: [usize; 2], kernel: ArrayView3<f32>) {
+    fn draw(&self, image: &mut RgbImage, cell: [usize; 2], kernel: ArrayView3<f32>) {
         let colour = colours(kernel);
         let start = [0, 1].map(|axis| self.gap + cell[axis] * self.step(axis));
         for (row, column) in (0..self.kernel[0]).flat_map(|row| (0..self.kernel[1]).map(move |column| (row, column))) {
             let (x, y) = (start[1] + column * self.scale, start[0] + row * self.scale);
             let square = area(x as i64, y as i64, self.scale as i64, self.scale as i64);
-            paint::fill(picture, square, colour(row, column));
+            paint::fill(image, square, colour(row, column));
         }
     }
 }

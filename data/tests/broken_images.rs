@@ -1,23 +1,23 @@
-//! Files cut short or changed: an error or all pixels, never half a picture and never a panic.
+//! Files cut short or changed: an error or all pixels, never half an image and never a panic.
 
 mod common;
 
 use std::io::Cursor;
 use std::sync::LazyLock;
 
-use alexnet_data::{BadPicture, DecodeOptions, Picture, decode_picture, resize_and_crop};
-use common::picture;
+use alexnet_data::{BadImage, DecodeOptions, Image, decode_image, resize_and_crop};
+use common::image;
 use image::ImageFormat;
 use jpeg_encoder::{ColorType, Encoder};
 use proptest::prelude::*;
 
-fn decode(bytes: &[u8]) -> Result<Picture, BadPicture> {
-    decode_picture(bytes.to_vec(), &DecodeOptions::default())
+fn decode(bytes: &[u8]) -> Result<Image, BadImage> {
+    decode_image(bytes.to_vec(), &DecodeOptions::default())
 }
 
 /// One file of each kind.
 static FILES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
-    let image = picture(71, 53, 3);
+    let image = image(71, 53, 3);
     let jpeg = |set: fn(&mut Encoder<&mut Vec<u8>>)| {
         let mut bytes = Vec::new();
         let mut encoder = Encoder::new(&mut bytes, 85);
@@ -81,12 +81,12 @@ proptest! {
         let _ = decode(&[&FILES[mark].1[..kept], &rest].concat());
     }
 
-    /// Antialiased bilinear, in floating point, of the whole picture; then the centre.
+    /// Antialiased bilinear, in floating point, of the whole image; then the centre.
     #[test]
     fn resizing_is_a_triangle_filter(width in 1..90usize, height in 1..90usize, size in 1..48usize, seed: u32) {
-        let image = picture(width as u32, height as u32, seed % 1000);
-        let found = resize_and_crop(&Picture::new(width, height, image.into_raw()).unwrap(), size).unwrap();
-        let source = picture(width as u32, height as u32, seed % 1000);
+        let drawn = image(width as u32, height as u32, seed % 1000);
+        let found = resize_and_crop(&Image::new(width, height, drawn.into_raw()).unwrap(), size).unwrap();
+        let source = image(width as u32, height as u32, seed % 1000);
         let short = width.min(height);
         let axis = |side: usize| {
             let long = size * side / short;

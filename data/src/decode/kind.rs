@@ -2,7 +2,7 @@
 
 use image::ImageFormat;
 
-use crate::error::BadPicture;
+use crate::error::BadImage;
 
 pub(super) enum Kind {
     Jpeg,
@@ -31,9 +31,9 @@ const UNSUPPORTED: [(usize, &[u8], &str); 12] = [
 /// Of the low and the high byte first, TIFF and BigTIFF.
 const TIFF: [&[u8]; 4] = [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"];
 
-pub(super) fn of(bytes: &[u8]) -> Result<Kind, BadPicture> {
+pub(super) fn of(bytes: &[u8]) -> Result<Kind, BadImage> {
     if bytes.is_empty() {
-        return Err(BadPicture::Empty);
+        return Err(BadImage::Empty);
     }
     if bytes.starts_with(b"\xff\xd8") {
         return Ok(Kind::Jpeg);
@@ -43,7 +43,7 @@ pub(super) fn of(bytes: &[u8]) -> Result<Kind, BadPicture> {
     }
     for (at, mark, name) in UNSUPPORTED {
         if bytes.get(at..).is_some_and(|rest| rest.starts_with(mark)) {
-            return Err(BadPicture::Unsupported(name.into()));
+            return Err(BadImage::Unsupported(name.into()));
         }
     }
     use ImageFormat::{Bmp, Gif, Jpeg, Png, Pnm, WebP};
@@ -51,8 +51,8 @@ pub(super) fn of(bytes: &[u8]) -> Result<Kind, BadPicture> {
         Ok(format @ (Bmp | Png | Pnm | WebP)) => Ok(Kind::Other(format)),
         Ok(Gif) => Ok(Kind::Gif),
         Ok(Jpeg) => Ok(Kind::Jpeg),
-        Ok(format) => Err(BadPicture::Unsupported(format!("{format:?}"))),
-        Err(_) => Err(BadPicture::NotAPicture(describe(bytes))),
+        Ok(format) => Err(BadImage::Unsupported(format!("{format:?}"))),
+        Err(_) => Err(BadImage::NotAnImage(describe(bytes))),
     }
 }
 
@@ -82,13 +82,13 @@ mod tests {
     }
 
     #[test]
-    fn content_that_is_no_picture_is_named() {
+    fn content_that_is_no_image_is_named() {
         assert_eq!(refusal(b""), "empty file");
-        assert_eq!(refusal(b"\n <!DOCTYPE html><html>"), "not a picture: a web page or XML");
-        assert_eq!(refusal("caf\u{e9} is text\n".as_bytes()), "not a picture: a text file");
-        assert_eq!(refusal(&[0; 64]), "not a picture: nothing but zeros");
+        assert_eq!(refusal(b"\n <!DOCTYPE html><html>"), "not an image: a web page or XML");
+        assert_eq!(refusal("caf\u{e9} is text\n".as_bytes()), "not an image: a text file");
+        assert_eq!(refusal(&[0; 64]), "not an image: nothing but zeros");
         assert_eq!(refusal(b"\x00\x00\x00\x1cftypavif...."), "unsupported format: AVIF");
-        assert_eq!(refusal(b"\x00\x01\xff\xd8"), "not a picture: unknown content that begins with 00 01 ff d8");
+        assert_eq!(refusal(b"\x00\x01\xff\xd8"), "not an image: unknown content that begins with 00 01 ff d8");
         assert_eq!(refusal(b"\x00\x00\x01\x00\x01\x00"), "unsupported format: Ico");
     }
 }

@@ -8,29 +8,29 @@ fn weights(shape: [usize; 4], values: impl Fn(usize) -> f32) -> ArrayD<f32> {
     ArrayD::from_shape_vec(shape.to_vec(), (0..count).map(values).collect()).unwrap()
 }
 
-fn counts(picture: &RgbImage, colour: Rgb<u8>) -> usize {
-    picture.pixels().filter(|pixel| **pixel == colour).count()
+fn counts(image: &RgbImage, colour: Rgb<u8>) -> usize {
+    image.pixels().filter(|pixel| **pixel == colour).count()
 }
 
 #[test]
 fn kernels_of_the_paper_make_six_rows_of_16() {
-    let picture = kernels(&weights([96, 11, 11, 3], |i| (i % 17) as f32), 6).unwrap();
-    assert_eq!(picture.dimensions(), (16 * (66 + 2) + 2, 6 * (66 + 2) + 2));
+    let image = kernels(&weights([96, 11, 11, 3], |i| (i % 17) as f32), 6).unwrap();
+    assert_eq!(image.dimensions(), (16 * (66 + 2) + 2, 6 * (66 + 2) + 2));
 }
 
 #[test]
 fn each_kernel_is_stretched_by_itself() {
     // Two kernels of 1 x 2 in colour; the second one a hundred times as large and shifted.
     let values = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, -100.0, 0.0, 100.0, 200.0, 300.0, 400.0];
-    let picture = kernels(&weights([2, 1, 2, 3], |i| values[i]), 3).unwrap();
+    let image = kernels(&weights([2, 1, 2, 3], |i| values[i]), 3).unwrap();
     // A gap of one pixel, then squares of 3 x 3; beside each other.
-    assert_eq!(picture.dimensions(), (15, 5));
+    assert_eq!(image.dimensions(), (15, 5));
     for start in [1, 8] {
-        assert_eq!(*picture.get_pixel(start, 1), Rgb([0, 51, 102]));
-        assert_eq!(*picture.get_pixel(start + 2, 3), Rgb([0, 51, 102]));
-        assert_eq!(*picture.get_pixel(start + 3, 1), Rgb([153, 204, 255]));
+        assert_eq!(*image.get_pixel(start, 1), Rgb([0, 51, 102]));
+        assert_eq!(*image.get_pixel(start + 2, 3), Rgb([0, 51, 102]));
+        assert_eq!(*image.get_pixel(start + 3, 1), Rgb([153, 204, 255]));
     }
-    assert_eq!(picture.get_pixel(0, 0), picture.get_pixel(7, 2));
+    assert_eq!(image.get_pixel(0, 0), image.get_pixel(7, 2));
 }
 
 #[test]
@@ -59,8 +59,8 @@ fn odd_kernels_are_drawn_too() {
 #[test]
 fn the_scale_gives_way_to_the_limit() {
     for scale in [0, u32::MAX] {
-        let picture = kernels(&weights([97, 5, 7, 3], |i| i as f32), scale).unwrap();
-        assert!(picture.width() <= 8192 && picture.height() <= 8192, "{scale}: {:?}", picture.dimensions());
+        let image = kernels(&weights([97, 5, 7, 3], |i| i as f32), scale).unwrap();
+        assert!(image.width() <= 8192 && image.height() <= 8192, "{scale}: {:?}", image.dimensions());
     }
 }
 
@@ -75,7 +75,7 @@ fn what_is_no_kernel_is_refused() {
 
 fn row(truth: &str, top: &[(&str, f32)]) -> PredictionRow {
     PredictionRow {
-        picture: RgbImage::from_pixel(10, 10, Rgb([10, 200, 30])),
+        image: RgbImage::from_pixel(10, 10, Rgb([10, 200, 30])),
         truth: truth.into(),
         top: top.iter().map(|(label, p)| ((*label).to_string(), *p)).collect(),
     }
@@ -85,7 +85,7 @@ const RIGHT: Rgb<u8> = Rgb([247, 164, 150]);
 const WRONG: Rgb<u8> = Rgb([164, 203, 238]);
 
 #[test]
-fn predictions_show_picture_and_bars() {
+fn predictions_show_image_and_bars() {
     let page = predictions(&[row("cat", &[("dog", 0.5), ("cat", 0.25), ("owl", 0.0)])]);
     assert_eq!(page.width(), 232 + 2 * 24);
     assert_eq!(*page.get_pixel(24 + 100, 24 + 100), Rgb([10, 200, 30]));
@@ -116,7 +116,7 @@ fn odd_predictions_do_not_panic() {
         for (width, height) in [(0, 0), (0, 5), (1, 5000), (3000, 2), (300, 200)] {
             for truth in labels {
                 let mut one = row(truth, &top);
-                one.picture = RgbImage::new(width, height);
+                one.image = RgbImage::new(width, height);
                 let page = predictions(&[one, row("none", &[])]);
                 assert_eq!(page.dimensions(), (24 + 2 * 256, 24 + 232 + 32 + 6 + 5 * 28 + 24));
             }
@@ -217,15 +217,15 @@ fn odd_curves_do_not_panic() {
 #[test]
 fn save_png_replaces_whole_files_and_names_the_path() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("picture.png");
-    let picture = RgbImage::from_fn(5, 4, |x, y| Rgb([x as u8, y as u8, 9]));
+    let path = folder.path().join("image.png");
+    let image = RgbImage::from_fn(5, 4, |x, y| Rgb([x as u8, y as u8, 9]));
     save_png(&RgbImage::new(2, 2), &path).unwrap();
-    save_png(&picture, &path).unwrap();
-    assert_eq!(image::open(&path).unwrap().to_rgb8(), picture);
+    save_png(&image, &path).unwrap();
+    assert_eq!(image::open(&path).unwrap().to_rgb8(), image);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     let error = save_png(&RgbImage::new(0, 0), &path).unwrap_err();
-    assert!(error.to_string().contains("picture.png"), "{error}");
-    assert_eq!(image::open(&path).unwrap().to_rgb8(), picture);
+    assert!(error.to_string().contains("image.png"), "{error}");
+    assert_eq!(image::open(&path).unwrap().to_rgb8(), image);
     let missing = folder.path().join("none").join("a.png");
-    assert!(save_png(&picture, &missing).unwrap_err().to_string().contains("none"));
+    assert!(save_png(&image, &missing).unwrap_err().to_string().contains("none"));
 }

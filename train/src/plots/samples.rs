@@ -1,4 +1,4 @@
-//! Pictures of a pack with their labels, as they are stored and as training varies them.
+//! Images of a pack with their labels, as they are stored and as training varies them.
 
 use image::RgbImage;
 use image::imageops::{self, FilterType};
@@ -8,7 +8,7 @@ use super::text::{self, Style};
 
 /// Side of a cell.
 const SIDE: i64 = 160;
-/// Between the cells of a sample, and between the stored picture and its variants.
+/// Between the cells of a sample, and between the stored image and its variants.
 const GAP: i64 = 4;
 const STEP_ASIDE: i64 = 12;
 /// Around and between samples.
@@ -19,7 +19,7 @@ const NOTE: i64 = 22;
 /// Cells side by side at most, which keeps the page about as wide as it is high.
 const MAX_CELLS: usize = 10;
 
-/// A picture of a pack.
+/// An image of a pack.
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// What it shows.
@@ -32,8 +32,8 @@ pub struct Sample {
     pub varied: Vec<RgbImage>,
 }
 
-/// Draws each sample in a row: its label above, the stored picture, a gap, its variants, its note beneath. Variants are
-/// drawn to the scale of the stored picture, so that a crop is smaller than what it is cut from.
+/// Draws each sample in a row: its label above, the stored image, a gap, its variants, its note beneath. Variants are
+/// drawn to the scale of the stored image, so that a crop is smaller than what it is cut from.
 pub fn samples(samples: &[Sample]) -> RgbImage {
     let variants = samples.iter().map(|s| s.varied.len()).max().unwrap_or(0);
     let columns = (MAX_CELLS / (variants + 1)).clamp(1, samples.len().max(1)) as i64;
@@ -55,22 +55,22 @@ fn draw_sample(page: &mut RgbImage, x: i64, y: i64, width: i64, sample: &Sample)
     text::draw(page, x, y, &label.fit(&sample.label, width), label);
     text::draw(page, x, y + LABEL + SIDE + 4, &note.fit(&sample.note, width), note);
     let whole = sample.stored.width().max(sample.stored.height()).max(1);
-    for (place, picture) in (0..).zip(std::iter::once(&sample.stored).chain(&sample.varied)) {
+    for (place, image) in (0..).zip(std::iter::once(&sample.stored).chain(&sample.varied)) {
         let left = x + place * (SIDE + GAP) + if place > 0 { STEP_ASIDE } else { 0 };
-        draw_cell(page, left, y + LABEL, picture, whole);
+        draw_cell(page, left, y + LABEL, image, whole);
     }
 }
 
-/// Draws a picture in the middle of a cell, at the scale at which `whole` pixels fill it.
-fn draw_cell(page: &mut RgbImage, x: i64, y: i64, picture: &RgbImage, whole: u32) {
-    if picture.width() == 0 || picture.height() == 0 {
+/// Draws an image in the middle of a cell, at the scale at which `whole` pixels fill it.
+fn draw_cell(page: &mut RgbImage, x: i64, y: i64, image: &RgbImage, whole: u32) {
+    if image.width() == 0 || image.height() == 0 {
         return;
     }
     let fit = |side: u32| (i64::from(side) * SIDE / i64::from(whole)).clamp(1, SIDE);
-    let (width, height) = (fit(picture.width()), fit(picture.height()));
-    // Small pictures are enlarged pixel by pixel: what is stored is to be seen, not a guess at more.
+    let (width, height) = (fit(image.width()), fit(image.height()));
+    // Small images are enlarged pixel by pixel: what is stored is to be seen, not a guess at more.
     let filter = if whole < SIDE as u32 { FilterType::Nearest } else { FilterType::CatmullRom };
-    let scaled = imageops::resize(picture, width as u32, height as u32, filter);
+    let scaled = imageops::resize(image, width as u32, height as u32, filter);
     imageops::replace(page, &scaled, x + (SIDE - width) / 2, y + (SIDE - height) / 2);
 }
 

@@ -1,4 +1,4 @@
-//! Pictures with their most probable labels as bars (paper, Fig. 4, left).
+//! Images with their most probable labels as bars (paper, Fig. 4, left).
 
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
@@ -6,7 +6,7 @@ use image::{Rgb, RgbImage};
 use super::paint::{self, Area, GREY, INK, WHITE, area};
 use super::text::{self, Style};
 
-/// Side of the square that a picture is fitted into, and width of everything beneath it.
+/// Side of the square that an image is fitted into, and width of everything beneath it.
 const SIDE: i64 = 232;
 /// Height of the strip with the correct label.
 const STRIP: i64 = 32;
@@ -17,9 +17,9 @@ const BAR_STEP: i64 = 28;
 const GAP: i64 = 6;
 /// Around and between the cells.
 const MARGIN: i64 = 24;
-/// Labels shown of each picture.
+/// Labels shown of each image.
 const LABELS: usize = 5;
-/// Pictures shown at most, which keeps the picture under 60 million pixels.
+/// Images shown at most, which keeps the image under 60 million pixels.
 const MAX_ROWS: usize = 480;
 
 const BEHIND: Rgb<u8> = Rgb([238, 240, 243]);
@@ -27,22 +27,22 @@ const TRACK: Rgb<u8> = Rgb([243, 245, 248]);
 const RIGHT: Rgb<u8> = Rgb([247, 164, 150]);
 const WRONG: Rgb<u8> = Rgb([164, 203, 238]);
 
-/// One picture and what the network says it shows.
+/// One image and what the network says it shows.
 #[derive(Clone, Debug)]
 pub struct PredictionRow {
-    /// The picture, of any size.
-    pub picture: RgbImage,
+    /// The image, of any size.
+    pub image: RgbImage,
     /// The correct label; empty if it is unknown.
     pub truth: String,
     /// Labels with their probabilities, the most probable first.
     pub top: Vec<(String, f32)>,
 }
 
-/// Draws each picture, its correct label beneath, and bars for its (at most five) most probable labels; the correct
+/// Draws each image, its correct label beneath, and bars for its (at most five) most probable labels; the correct
 /// one's bar has another colour and a bold label.
 ///
-/// Eight pictures make two rows of four, as in the paper. Labels that are too long are cut and end in "...";
-/// at most 480 pictures are drawn.
+/// Eight images make two rows of four, as in the paper. Labels that are too long are cut and end in "...";
+/// at most 480 images are drawn.
 pub fn predictions(rows: &[PredictionRow]) -> RgbImage {
     let rows = &rows[..rows.len().min(MAX_ROWS)];
     let labels = rows.iter().map(|row| row.top.len().min(LABELS)).max().unwrap_or(0) as i64;
@@ -51,16 +51,16 @@ pub fn predictions(rows: &[PredictionRow]) -> RgbImage {
     let lines = (rows.len() as i64 + columns - 1) / columns;
     let width = MARGIN + columns * (cell[0] + MARGIN);
     let height = if rows.is_empty() { 2 * MARGIN + STRIP } else { MARGIN + lines * (cell[1] + MARGIN) };
-    let mut picture = RgbImage::from_pixel(width as u32, height as u32, WHITE);
+    let mut image = RgbImage::from_pixel(width as u32, height as u32, WHITE);
     if rows.is_empty() {
-        text::draw(&mut picture, MARGIN, MARGIN + 6, "no pictures", Style::large(GREY));
+        text::draw(&mut image, MARGIN, MARGIN + 6, "no images", Style::large(GREY));
     }
     for (number, row) in (0..).zip(rows) {
         let x = MARGIN + number % columns * (cell[0] + MARGIN);
         let y = MARGIN + number / columns * (cell[1] + MARGIN);
-        draw_cell(&mut picture, x, y, row);
+        draw_cell(&mut image, x, y, row);
     }
-    picture
+    image
 }
 
 /// Cells side by side: four as in the paper, more when there are many.
@@ -74,7 +74,7 @@ fn columns(cells: usize) -> usize {
 }
 
 fn draw_cell(page: &mut RgbImage, x: i64, y: i64, row: &PredictionRow) {
-    draw_picture(page, area(x, y, SIDE, SIDE), &row.picture);
+    draw_image(page, area(x, y, SIDE, SIDE), &row.image);
     let bold = Style::large(INK).bold();
     let truth = bold.fit(&row.truth, SIDE - 8);
     let middle = y + SIDE + (STRIP - bold.height()) / 2;
@@ -85,17 +85,17 @@ fn draw_cell(page: &mut RgbImage, x: i64, y: i64, row: &PredictionRow) {
     }
 }
 
-/// Fits `picture` into `place`, its proportions kept.
-fn draw_picture(page: &mut RgbImage, place: Area, picture: &RgbImage) {
+/// Fits `image` into `place`, its proportions kept.
+fn draw_image(page: &mut RgbImage, place: Area, image: &RgbImage) {
     paint::fill(page, place, BEHIND);
-    let (width, height) = (i64::from(picture.width()), i64::from(picture.height()));
+    let (width, height) = (i64::from(image.width()), i64::from(image.height()));
     let longer = width.max(height);
     if width == 0 || height == 0 {
         return;
     }
     let fit = |side: i64| ((side * SIDE + longer / 2) / longer).clamp(1, SIDE);
     let (width, height) = (fit(width), fit(height));
-    let scaled = imageops::resize(picture, width as u32, height as u32, FilterType::CatmullRom);
+    let scaled = imageops::resize(image, width as u32, height as u32, FilterType::CatmullRom);
     imageops::replace(page, &scaled, place.x + (SIDE - width) / 2, place.y + (SIDE - height) / 2);
 }
 

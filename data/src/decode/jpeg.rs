@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use image::metadata::Orientation;
 
 use super::resize::{KEPT, Plan};
-use super::{DecodeOptions, Picture, guard};
-use crate::error::{BadPicture, Error};
+use super::{DecodeOptions, Image, guard};
+use crate::error::{BadImage, Error};
 use crate::jpeg::{Jpeg, Limits, Reading, Region};
 
 thread_local! {
@@ -14,7 +14,7 @@ thread_local! {
     static PIXELS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-pub(super) fn decode(data: &[u8], options: &DecodeOptions) -> Result<(Picture, Orientation), BadPicture> {
+pub(super) fn decode(data: &[u8], options: &DecodeOptions) -> Result<(Image, Orientation), BadImage> {
     guard::guarded(|| {
         let jpeg = open(data, options)?;
         Ok((whole(&jpeg)?, orientation(&jpeg, options)))
@@ -22,7 +22,7 @@ pub(super) fn decode(data: &[u8], options: &DecodeOptions) -> Result<(Picture, O
 }
 
 /// The square of an image, from the part of it that the square needs; `None` if it is to be turned first.
-pub(super) fn decode_square(data: &[u8], size: usize, options: &DecodeOptions) -> Result<Option<Picture>, BadPicture> {
+pub(super) fn decode_square(data: &[u8], size: usize, options: &DecodeOptions) -> Result<Option<Image>, BadImage> {
     guard::guarded(|| {
         let jpeg = open(data, options)?;
         if orientation(&jpeg, options) != Orientation::NoTransforms {
@@ -31,7 +31,7 @@ pub(super) fn decode_square(data: &[u8], size: usize, options: &DecodeOptions) -
         if jpeg.width() == size && jpeg.height() == size {
             return whole(&jpeg).map(Some);
         }
-        let damaged = |e: Error| BadPicture::Damaged(e.to_string());
+        let damaged = |e: Error| BadImage::Damaged(e.to_string());
         let plan = Plan::new(jpeg.width(), jpeg.height(), size).map_err(damaged)?;
         let Region { rows, columns } = &plan.region;
         PIXELS.with_borrow_mut(|pixels| {
@@ -55,7 +55,7 @@ pub(crate) fn keepable<'a>(data: &'a [u8], size: usize, options: &DecodeOptions)
     if fits && !turned { jpeg.plain_file() } else { None }
 }
 
-fn open<'a>(data: &'a [u8], options: &DecodeOptions) -> Result<Jpeg<'a>, BadPicture> {
+fn open<'a>(data: &'a [u8], options: &DecodeOptions) -> Result<Jpeg<'a>, BadImage> {
     Jpeg::new(data, &Limits { pixels: options.max_pixels, scans: options.max_scans })
 }
 
@@ -64,10 +64,10 @@ fn orientation(jpeg: &Jpeg<'_>, options: &DecodeOptions) -> Orientation {
     exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)
 }
 
-fn whole(jpeg: &Jpeg<'_>) -> Result<Picture, BadPicture> {
+fn whole(jpeg: &Jpeg<'_>) -> Result<Image, BadImage> {
     let width = jpeg.width();
     let height = jpeg.height();
     let mut pixels = vec![0; 3 * width * height];
     jpeg.decode(&Region { rows: 0..height, columns: 0..width }, Reading::Whole, &mut pixels, 3 * width)?;
-    Picture::new(width, height, pixels).ok_or(BadPicture::ZeroSize { width: width as u64, height: height as u64 })
+    Image::new(width, height, pixels).ok_or(BadImage::ZeroSize { width: width as u64, height: height as u64 })
 }

@@ -54,7 +54,7 @@ pub struct Series {
 /// An axis begins at 0 if the values are positive and reach down to less than a third of their largest. A series of
 /// more than 400 points is pale, with a line through means of consecutive points over it; a note says of how many.
 pub fn curve(series: &[Series], x_label: &str, y_label: &str, title: &str) -> RgbImage {
-    let mut picture = RgbImage::from_pixel(WIDTH as u32, HEIGHT as u32, WHITE);
+    let mut image = RgbImage::from_pixel(WIDTH as u32, HEIGHT as u32, WHITE);
     let legend = Legend::new(series);
     let top = TITLE + legend.lines * LEGEND;
     let plot = area(LEFT, top, WIDTH - LEFT - RIGHT, HEIGHT - BOTTOM - top);
@@ -63,9 +63,9 @@ pub fn curve(series: &[Series], x_label: &str, y_label: &str, title: &str) -> Rg
     let y_axis = Axis::round(drawable().map(|(_, y)| y), 6);
 
     let heading = Style::large(INK).bold();
-    text::draw(&mut picture, LEFT, 22, &heading.fit(title, plot.width), heading);
-    draw_axes(&mut picture, plot, &x_axis, &y_axis);
-    draw_labels(&mut picture, plot, x_label, y_label);
+    text::draw(&mut image, LEFT, 22, &heading.fit(title, plot.width), heading);
+    draw_axes(&mut image, plot, &x_axis, &y_axis);
+    draw_labels(&mut image, plot, x_label, y_label);
     for (one, colour) in series.iter().zip(COLOURS.iter().cycle()) {
         let place = |point: (f64, f64)| {
             is_drawable(point).then(|| {
@@ -74,11 +74,11 @@ pub fn curve(series: &[Series], x_label: &str, y_label: &str, title: &str) -> Rg
             })
         };
         let points: Vec<_> = one.points.iter().copied().map(place).collect();
-        draw_series(&mut picture, &points, *colour);
+        draw_series(&mut image, &points, *colour);
     }
-    draw_note(&mut picture, plot, series, heading.width(title));
-    legend.draw(&mut picture);
-    picture
+    draw_note(&mut image, plot, series, heading.width(title));
+    legend.draw(&mut image);
+    image
 }
 
 /// Values beyond any loss are left out with the infinite ones, so that no difference overflows.
@@ -86,43 +86,43 @@ fn is_drawable((x, y): (f64, f64)) -> bool {
     x.abs() < 1e100 && y.abs() < 1e100
 }
 
-fn draw_axes(picture: &mut RgbImage, plot: Area, x_axis: &Axis, y_axis: &Axis) {
+fn draw_axes(image: &mut RgbImage, plot: Area, x_axis: &Axis, y_axis: &Axis) {
     let style = Style::small(GREY);
     for (value, label) in y_axis.ticks() {
         let y = plot.y + ((1.0 - y_axis.share(value)) * (plot.height - 1) as f64).round() as i64;
-        paint::fill(picture, area(plot.x, y, plot.width, 1), GRID);
-        text::draw(picture, plot.x - 10 - style.width(&label), y - style.height() / 2, &label, style);
+        paint::fill(image, area(plot.x, y, plot.width, 1), GRID);
+        text::draw(image, plot.x - 10 - style.width(&label), y - style.height() / 2, &label, style);
     }
     let floor = plot.y + plot.height;
     for (value, label) in x_axis.ticks() {
         let x = plot.x + (x_axis.share(value) * (plot.width - 1) as f64).round() as i64;
-        paint::fill(picture, area(x, floor, 1, 5), GREY);
-        text::draw(picture, x - style.width(&label) / 2, floor + 10, &label, style);
+        paint::fill(image, area(x, floor, 1, 5), GREY);
+        text::draw(image, x - style.width(&label) / 2, floor + 10, &label, style);
     }
-    paint::fill(picture, area(plot.x, floor, plot.width, 1), GREY);
+    paint::fill(image, area(plot.x, floor, plot.width, 1), GREY);
 }
 
-fn draw_labels(picture: &mut RgbImage, plot: Area, x_label: &str, y_label: &str) {
+fn draw_labels(image: &mut RgbImage, plot: Area, x_label: &str, y_label: &str) {
     let style = Style::small(INK);
     let x_label = style.fit(x_label, plot.width);
-    text::draw(picture, plot.x + (plot.width - style.width(&x_label)) / 2, HEIGHT - 34, &x_label, style);
+    text::draw(image, plot.x + (plot.width - style.width(&x_label)) / 2, HEIGHT - 34, &x_label, style);
     let y_label = style.fit(y_label, plot.height);
     let below = plot.y + (plot.height + style.width(&y_label)) / 2;
-    text::draw_upwards(picture, 16, below, &y_label, style);
+    text::draw_upwards(image, 16, below, &y_label, style);
 }
 
 /// Draws one series; None is a gap.
-fn draw_series(picture: &mut RgbImage, points: &[Option<(f64, f64)>], colour: Rgb<u8>) {
+fn draw_series(image: &mut RgbImage, points: &[Option<(f64, f64)>], colour: Rgb<u8>) {
     if points.len() > MANY {
-        join(picture, points, pale(colour), HALF_WIDTH / 2.0);
-        join(picture, &means(points), colour, HALF_WIDTH * 1.3);
+        join(image, points, pale(colour), HALF_WIDTH / 2.0);
+        join(image, &means(points), colour, HALF_WIDTH * 1.3);
     } else {
-        join(picture, points, colour, HALF_WIDTH);
+        join(image, points, colour, HALF_WIDTH);
     }
 }
 
 /// Joins neighbouring points, and marks those that have no neighbour or are few.
-fn join(picture: &mut RgbImage, points: &[Option<(f64, f64)>], colour: Rgb<u8>, half_width: f64) {
+fn join(image: &mut RgbImage, points: &[Option<(f64, f64)>], colour: Rgb<u8>, half_width: f64) {
     let mut cover = Cover { shares: vec![0; (WIDTH * HEIGHT) as usize] };
     for (number, point) in points.iter().enumerate() {
         let Some(point) = *point else { continue };
@@ -133,7 +133,7 @@ fn join(picture: &mut RgbImage, points: &[Option<(f64, f64)>], colour: Rgb<u8>, 
             cover.line(point, point, MARK);
         }
     }
-    cover.blend(picture, colour);
+    cover.blend(image, colour);
 }
 
 /// Points that make one mean of a series with `points` points.
@@ -156,12 +156,12 @@ fn pale(colour: Rgb<u8>) -> Rgb<u8> {
 }
 
 /// Says what the dark lines over pale ones are, right of a title that leaves room.
-fn draw_note(picture: &mut RgbImage, plot: Area, series: &[Series], title: i64) {
+fn draw_note(image: &mut RgbImage, plot: Area, series: &[Series], title: i64) {
     let Some(many) = series.iter().map(|one| one.points.len()).filter(|points| *points > MANY).max() else { return };
     let style = Style::small(GREY);
     let note = format!("dark: means of {} points", together(many));
     if title + style.width(&note) + 20 <= plot.width {
-        text::draw(picture, plot.x + plot.width - style.width(&note), 24, &note, style);
+        text::draw(image, plot.x + plot.width - style.width(&note), 24, &note, style);
     }
 }
 
@@ -191,9 +191,9 @@ impl Cover {
         }
     }
 
-    fn blend(&self, picture: &mut RgbImage, colour: Rgb<u8>) {
+    fn blend(&self, image: &mut RgbImage, colour: Rgb<u8>) {
         for (place, share) in (0..).zip(&self.shares).filter(|(_, share)| **share > 0) {
-            paint::blend(picture, place % WIDTH, place / WIDTH, colour, *share);
+            paint::blend(image, place % WIDTH, place / WIDTH, colour, *share);
         }
     }
 }
@@ -228,12 +228,12 @@ impl Legend {
         Self { lines: (line + 1).min(MAX_LEGEND), entries }
     }
 
-    fn draw(&self, picture: &mut RgbImage) {
+    fn draw(&self, image: &mut RgbImage) {
         let style = Style::small(INK);
         for ((x, line, name), colour) in self.entries.iter().zip(COLOURS.iter().cycle()) {
             let y = TITLE - 6 + line * LEGEND;
-            paint::fill(picture, area(*x, y + style.height() / 2 - 1, 24, 3), *colour);
-            text::draw(picture, x + 34, y, name, style);
+            paint::fill(image, area(*x, y + style.height() / 2 - 1, 24, 3), *colour);
+            text::draw(image, x + 34, y, name, style);
         }
     }
 }

@@ -9,14 +9,14 @@ use std::num::NonZeroU64;
 
 use gif::{ColorOutput, DecodeOptions as GifOptions, Decoder, DecodingError, Frame, MemoryLimit};
 
-use super::{DecodeOptions, Picture, check_size, guard};
-use crate::error::BadPicture;
+use super::{DecodeOptions, Image, check_size, guard};
+use crate::error::BadImage;
 
 /// Bits of the header: a palette for all frames follows, of 256 colours.
 const PALETTE: u8 = 0x80;
 const COLOURS_256: u8 = 7;
 
-pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Picture, BadPicture> {
+pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Image, BadImage> {
     let with_palette = with_palette(bytes);
     let bytes: &[u8] = &with_palette;
     guard::guarded(|| {
@@ -26,7 +26,7 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Picture, B
             .set_memory_limit(NonZeroU64::new(options.max_pixels).map_or(MemoryLimit::Unlimited, MemoryLimit::Bytes));
         let mut decoder = reading.read_info(bytes).map_err(reason)?;
         let screen = [usize::from(decoder.width()), usize::from(decoder.height())];
-        let frame = decoder.next_frame_info().map_err(reason)?.ok_or_else(|| BadPicture::Damaged("no frame".into()))?;
+        let frame = decoder.next_frame_info().map_err(reason)?.ok_or_else(|| BadImage::Damaged("no frame".into()))?;
         let right = frame.left as usize + frame.width as usize;
         let bottom = frame.top as usize + frame.height as usize;
         // A frame that leaves the screen makes it larger.
@@ -45,8 +45,8 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Picture, B
                 pixel.copy_from_slice(&colours[usize::from(index)]);
             }
         }
-        let wrong = || BadPicture::Damaged("another number of pixels than its header says".into());
-        Picture::new(width, height, pixels).ok_or_else(wrong)
+        let wrong = || BadImage::Damaged("another number of pixels than its header says".into());
+        Image::new(width, height, pixels).ok_or_else(wrong)
     })
 }
 
@@ -79,13 +79,13 @@ fn colours(frame: &Frame, decoder: &Decoder<&[u8]>) -> [[u8; 3]; 256] {
     colours
 }
 
-fn reason(error: DecodingError) -> BadPicture {
+fn reason(error: DecodingError) -> BadImage {
     let text = error.to_string();
     match error {
         DecodingError::Io(e) if e.kind() == ErrorKind::UnexpectedEof => {
-            BadPicture::CutShort("GIF data ends before its last pixel".into())
+            BadImage::CutShort("GIF data ends before its last pixel".into())
         }
-        _ if text.to_lowercase().contains("unexpected e") => BadPicture::CutShort(text),
-        _ => BadPicture::Damaged(text),
+        _ if text.to_lowercase().contains("unexpected e") => BadImage::CutShort(text),
+        _ => BadImage::Damaged(text),
     }
 }

@@ -3,7 +3,7 @@
 //! The filter is a triangle as wide as the reduction: antialiased bilinear, as Pillow's and torchvision's, so that
 //! weights trained on their pixels meet the same ones here, to within a level or two. `fast_image_resize` is Pillow's
 //! algorithm with SIMD and takes a box to read from: only what the square shows is computed. `image::imageops` has
-//! the same filter in scalar floating point and no such box: a picture of 1 x 5000 would become 256 x 1,280,000 first.
+//! the same filter in scalar floating point and no such box: an image of 1 x 5000 would become 256 x 1,280,000 first.
 
 use std::cell::RefCell;
 
@@ -11,11 +11,11 @@ use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
-use super::Picture;
+use super::Image;
 use crate::error::{Error, Result};
 use crate::jpeg::Region;
 
-/// Bytes that a thread keeps from one picture to the next.
+/// Bytes that a thread keeps from one image to the next.
 pub(super) const KEPT: usize = 8 << 20;
 /// The largest square.
 pub(crate) const MAX_SIZE: usize = 4096;
@@ -30,16 +30,16 @@ thread_local! {
 ///
 /// # Errors
 /// [`Error::Option`] for a size outside 1 to 4096.
-pub fn resize_and_crop(picture: &Picture, size: usize) -> Result<Picture> {
-    let plan = Plan::new(picture.width(), picture.height(), size)?;
-    plan.square(picture.pixels(), picture.width(), picture.height(), plan.window)
+pub fn resize_and_crop(image: &Image, size: usize) -> Result<Image> {
+    let plan = Plan::new(image.width(), image.height(), size)?;
+    plan.square(image.pixels(), image.width(), image.height(), plan.window)
 }
 
-/// How a picture becomes a square.
+/// How an image becomes a square.
 #[derive(Debug)]
 pub(super) struct Plan {
     size: usize,
-    /// What of the picture the square shows: left, top, width, height.
+    /// What of the image the square shows: left, top, width, height.
     window: [f64; 4],
     /// The rows and columns that it is made of.
     pub region: Region,
@@ -60,19 +60,19 @@ impl Plan {
     }
 
     /// The square, of pixels of nothing but the region.
-    pub fn square_of_region(&self, pixels: &[u8]) -> Result<Picture> {
+    pub fn square_of_region(&self, pixels: &[u8]) -> Result<Image> {
         let [left, top, w, h] = self.window;
         let Region { rows, columns } = &self.region;
         let window = [left - columns.start as f64, top - rows.start as f64, w, h];
         self.square(pixels, columns.len(), rows.len(), window)
     }
 
-    fn square(&self, pixels: &[u8], width: usize, height: usize, window: [f64; 4]) -> Result<Picture> {
+    fn square(&self, pixels: &[u8], width: usize, height: usize, window: [f64; 4]) -> Result<Image> {
         let size = self.size;
-        let wrong = |got: String| Error::option("picture", "a picture that can be resized", got);
+        let wrong = |got: String| Error::option("image", "an image that can be resized", got);
         let pixels = resize(pixels, [width, height], window, size);
         let pixels = pixels.map_err(|e| wrong(format!("{width} x {height}: {e}")))?;
-        Picture::new(size, size, pixels).ok_or_else(|| wrong("another size".into()))
+        Image::new(size, size, pixels).ok_or_else(|| wrong("another size".into()))
     }
 }
 
@@ -109,10 +109,10 @@ pub(crate) fn check(size: usize) -> Result<()> {
     }
 }
 
-/// What of the picture the square shows: left, top, width, height.
+/// What of the image the square shows: left, top, width, height.
 fn window(width: usize, height: usize, size: usize) -> [f64; 4] {
     let short = width.min(height);
-    // Of a side: where the square begins and how far it goes, in pixels of the picture.
+    // Of a side: where the square begins and how far it goes, in pixels of the image.
     let span = |side: usize| {
         // torchvision: the longer side is rounded down, half a pixel of offset to the even.
         let resized = (size as u128 * side as u128 / short as u128) as f64;
@@ -138,19 +138,19 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_of_the_right_size_is_unchanged() {
+    fn an_image_of_the_right_size_is_unchanged() {
         let pixels: Vec<u8> = (0..16 * 16 * 3).map(|i| (i * 7 % 251) as u8).collect();
-        let picture = Picture::new(16, 16, pixels).unwrap();
-        assert_eq!(resize_and_crop(&picture, 16).unwrap(), picture);
+        let image = Image::new(16, 16, pixels).unwrap();
+        assert_eq!(resize_and_crop(&image, 16).unwrap(), image);
     }
 
     #[test]
     fn extreme_shapes_stay_flat_and_small() {
         for (width, height) in [(1, 5000), (5000, 1), (1, 1), (65_535, 2)] {
-            let picture = Picture::new(width, height, vec![77; width * height * 3]).unwrap();
-            let square = resize_and_crop(&picture, 256).unwrap();
+            let image = Image::new(width, height, vec![77; width * height * 3]).unwrap();
+            let square = resize_and_crop(&image, 256).unwrap();
             assert!(square.pixels().iter().all(|&v| v == 77), "{width} x {height}");
         }
-        assert!(resize_and_crop(&Picture::new(1, 1, vec![0; 3]).unwrap(), 0).is_err());
+        assert!(resize_and_crop(&Image::new(1, 1, vec![0; 3]).unwrap(), 0).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! From a TIFF's samples to RGB.
 
-use crate::error::BadPicture;
+use crate::error::BadImage;
 
 /// What samples stand for.
 pub(super) enum Colour {
@@ -13,10 +13,10 @@ pub(super) enum Colour {
 
 impl Colour {
     /// Of three lists of 16-bit values: red, green, blue.
-    pub fn palette(map: &[u64], size: usize) -> Result<Self, BadPicture> {
+    pub fn palette(map: &[u64], size: usize) -> Result<Self, BadImage> {
         if map.len() < 3 * size {
             let what = format!("a palette of {} values, expected {}", map.len(), 3 * size);
-            return Err(BadPicture::Damaged(what));
+            return Err(BadImage::Damaged(what));
         }
         // Some programs wrote 8 bits, which libtiff knows by this.
         let shift = if map.iter().all(|&value| value < 256) { 0 } else { 8 };
@@ -78,11 +78,11 @@ pub(super) const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
 pub(super) const RANGE: [f32; 6] = [0.0, 255.0, 128.0, 255.0, 128.0, 255.0];
 
 impl YCbCr {
-    pub fn new(factors: [usize; 2], luma: [f32; 3], range: [f32; 6]) -> Result<Self, BadPicture> {
+    pub fn new(factors: [usize; 2], luma: [f32; 3], range: [f32; 6]) -> Result<Self, BadImage> {
         let [horizontal, vertical] = factors;
         if ![1, 2, 4].contains(&horizontal) || ![1, 2, 4].contains(&vertical) {
             let what = format!("YCbCr subsampling of {horizontal} x {vertical}, expected 1, 2 or 4");
-            return Err(BadPicture::Damaged(what));
+            return Err(BadImage::Damaged(what));
         }
         // What cannot be, some programs wrote for what is usual.
         let usable = luma.iter().all(|v| (0.0..=1.0).contains(v)) && luma[1] > 0.0;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::colour::{Colour, unmultiplied};
 use super::layout::Layout;
-use crate::error::BadPicture;
+use crate::error::BadImage;
 
 /// The rows of a strip or tile.
 pub(super) struct Rows<'a> {
@@ -19,14 +19,14 @@ pub(super) struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     /// `planes` hold whole rows of a chunk, of which the first `columns` pixels are shown.
-    pub fn new(layout: &'a Layout, planes: &'a [Cow<'a, [u8]>], columns: usize) -> Result<Self, BadPicture> {
+    pub fn new(layout: &'a Layout, planes: &'a [Cow<'a, [u8]>], columns: usize) -> Result<Self, BadImage> {
         let together = if layout.planar { planes.len() } else { layout.samples };
         Ok(Self { layout, planes, columns, samples: vec![0; columns * together], together })
     }
 
     /// Makes RGB of a row.
-    pub fn draw(&mut self, row: usize, rgb: &mut [u8]) -> Result<(), BadPicture> {
-        self.read(row).ok_or_else(|| BadPicture::CutShort("TIFF data ends before its last pixel".into()))?;
+    pub fn draw(&mut self, row: usize, rgb: &mut [u8]) -> Result<(), BadImage> {
+        self.read(row).ok_or_else(|| BadImage::CutShort("TIFF data ends before its last pixel".into()))?;
         let Layout { colour, bits, premultiplied, .. } = self.layout;
         let pixels = self.samples.chunks_exact(self.together).zip(rgb.chunks_exact_mut(3));
         match colour {

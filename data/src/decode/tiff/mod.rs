@@ -14,18 +14,18 @@ use std::ops::Range;
 
 use image::metadata::Orientation;
 
-use super::{DecodeOptions, Picture, check_size, guard};
-use crate::error::BadPicture;
+use super::{DecodeOptions, Image, check_size, guard};
+use crate::error::BadImage;
 use layout::{Compression, Layout};
 use samples::Rows;
 
 /// An image, and how it is to be turned: TIFF's tag says which way its rows run, so it is followed always, as Pillow does.
-pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<(Picture, Orientation), BadPicture> {
+pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<(Image, Orientation), BadImage> {
     guard::guarded(|| {
         let layout = Layout::read(bytes, options)?;
         let pixels = Source { bytes, layout: &layout, options }.pixels()?;
-        let wrong = || BadPicture::Damaged("another number of pixels than its header says".into());
-        let image = Picture::new(layout.width, layout.height, pixels).ok_or_else(wrong)?;
+        let wrong = || BadImage::Damaged("another number of pixels than its header says".into());
+        let image = Image::new(layout.width, layout.height, pixels).ok_or_else(wrong)?;
         Ok((image, layout.orientation))
     })
 }
@@ -46,7 +46,7 @@ struct Source<'a> {
 
 impl Source<'_> {
     /// All pixels, RGB.
-    fn pixels(&self) -> Result<Vec<u8>, BadPicture> {
+    fn pixels(&self) -> Result<Vec<u8>, BadImage> {
         let Layout { width, height, chunk_width, chunk_height, .. } = *self.layout;
         let mut pixels = vec![0; width * height * 3];
         let across = self.layout.across();
@@ -64,7 +64,7 @@ impl Source<'_> {
     }
 
     /// Puts a chunk's pixels into the image.
-    fn draw(&self, chunk: &Chunk, pixels: &mut [u8]) -> Result<(), BadPicture> {
+    fn draw(&self, chunk: &Chunk, pixels: &mut [u8]) -> Result<(), BadImage> {
         let planes = self.planes(chunk)?;
         let mut rows = Rows::new(self.layout, &planes, chunk.columns.len())?;
         for (row, y) in chunk.rows.clone().enumerate() {
@@ -75,14 +75,14 @@ impl Source<'_> {
     }
 
     /// The samples of a chunk, of each plane that is stored apart.
-    fn planes(&self, chunk: &Chunk) -> Result<Vec<Cow<'_, [u8]>>, BadPicture> {
+    fn planes(&self, chunk: &Chunk) -> Result<Vec<Cow<'_, [u8]>>, BadImage> {
         let apart = if self.layout.planar { self.layout.used_samples() } else { 1 };
         let per_plane = self.layout.across() * self.layout.down();
         (0..apart).map(|plane| self.samples(chunk, plane * per_plane + chunk.index)).collect()
     }
 
     /// The samples of chunk number `index`, expanded, with its rows' differences summed.
-    fn samples(&self, chunk: &Chunk, index: usize) -> Result<Cow<'_, [u8]>, BadPicture> {
+    fn samples(&self, chunk: &Chunk, index: usize) -> Result<Cow<'_, [u8]>, BadImage> {
         let layout = self.layout;
         let needed = layout.bytes_of_rows(chunk.rows.len());
         let stored = self.stored(index, needed)?;
@@ -99,9 +99,9 @@ impl Source<'_> {
     }
 
     /// The bytes of a chunk as they are in the file, highest bit first.
-    fn stored(&self, index: usize, needed: usize) -> Result<Cow<'_, [u8]>, BadPicture> {
+    fn stored(&self, index: usize, needed: usize) -> Result<Cow<'_, [u8]>, BadImage> {
         let layout = self.layout;
-        let missing = || BadPicture::CutShort("TIFF data ends before its last pixel".into());
+        let missing = || BadImage::CutShort("TIFF data ends before its last pixel".into());
         let at = |list: &[u64]| list.get(index).and_then(|&v| usize::try_from(v).ok());
         let start = at(&layout.offsets).ok_or_else(missing)?;
         let rest = self.bytes.get(start..).ok_or_else(missing)?;
@@ -121,12 +121,12 @@ impl Source<'_> {
 }
 
 /// Refuses chunks that would take much more memory than the image.
-fn check_chunk(layout: &Layout, options: &DecodeOptions) -> Result<(), BadPicture> {
+fn check_chunk(layout: &Layout, options: &DecodeOptions) -> Result<(), BadImage> {
     check_size(layout.chunk_width as u64, layout.chunk_height as u64, options.max_pixels)?;
     let planes = if layout.planar { layout.used_samples() } else { 1 };
     let bytes = layout.bytes_of_rows(layout.chunk_height).saturating_mul(planes);
     match bytes as u64 {
         bytes if bytes <= options.max_pixels.saturating_mul(8) => Ok(()),
-        bytes => Err(BadPicture::Unsupported(format!("TIFF with strips or tiles of {bytes} bytes"))),
+        bytes => Err(BadImage::Unsupported(format!("TIFF with strips or tiles of {bytes} bytes"))),
     }
 }

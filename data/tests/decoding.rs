@@ -1,17 +1,17 @@
-//! Reading pictures: every format's rules, and everything that can be wrong with a file.
+//! Reading images: every format's rules, and everything that can be wrong with a file.
 
 mod common;
 
 use std::io::Cursor;
 use std::time::Instant;
 
-use alexnet_data::{BadPicture, DecodeOptions, Picture, decode_picture, read_picture, read_square};
-use common::picture;
+use alexnet_data::{BadImage, DecodeOptions, Image, decode_image, read_image, read_square};
+use common::image;
 use image::{DynamicImage, ImageFormat, RgbImage};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
-fn decode(bytes: &[u8]) -> Result<Picture, BadPicture> {
-    decode_picture(bytes.to_vec(), &DecodeOptions::default())
+fn decode(bytes: &[u8]) -> Result<Image, BadImage> {
+    decode_image(bytes.to_vec(), &DecodeOptions::default())
 }
 
 fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
@@ -39,12 +39,12 @@ fn rgb_jpeg(image: &RgbImage, set: impl FnOnce(&mut Encoder<&mut Vec<u8>>)) -> V
     jpeg(image.as_raw(), image.width() as u16, image.height() as u16, ColorType::Rgb, set)
 }
 
-/// A picture that survives JPEG almost unchanged.
+/// An image that survives JPEG almost unchanged.
 fn smooth() -> RgbImage {
     RgbImage::from_fn(60, 44, |x, y| image::Rgb([(x * 4) as u8, (y * 5) as u8, (x + y) as u8 + 60]))
 }
 
-fn assert_near(found: &Picture, expected: &[u8], most: u8) {
+fn assert_near(found: &Image, expected: &[u8], most: u8) {
     let worst = found.pixels().iter().zip(expected).map(|(a, b)| a.abs_diff(*b)).max();
     assert!(found.pixels().len() == expected.len() && worst <= Some(most), "worst difference {worst:?}");
 }
@@ -58,13 +58,13 @@ fn without_segment(jpeg: &[u8], marker: u8) -> Vec<u8> {
 
 #[test]
 fn every_format_gives_the_same_pixels_whatever_the_name() {
-    let image = picture(37, 29, 5);
+    let image = image(37, 29, 5);
     let folder = tempfile::tempdir().unwrap();
     let formats = [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Pnm, ImageFormat::WebP];
     for format in formats {
         let path = folder.path().join("any.JPEG");
         std::fs::write(&path, encode(&image.clone().into(), format)).unwrap();
-        let found = read_picture(&path, &DecodeOptions::default()).unwrap();
+        let found = read_image(&path, &DecodeOptions::default()).unwrap();
         assert_eq!((found.width(), found.height()), (37, 29), "{format:?}");
         assert_eq!(found.pixels(), image.as_raw(), "{format:?}");
     }
@@ -91,7 +91,7 @@ fn depth_alpha_and_grey_follow_the_rules() {
 #[test]
 fn cmyk_is_turned_back_with_adobes_marker_or_without() {
     let image = smooth();
-    // Ink of a picture printed without black, and a quarter of black everywhere.
+    // Ink of an image printed without black, and a quarter of black everywhere.
     let ink: Vec<u8> = image.pixels().flat_map(|p| [255 - p[0], 255 - p[1], 255 - p[2], 64]).collect();
     let expected: Vec<u8> = image.as_raw().iter().map(|&v| (u32::from(v) * 191 / 255) as u8).collect();
     for colour in [ColorType::Cmyk, ColorType::CmykAsYcck] {
@@ -145,21 +145,21 @@ fn exif_orientation_is_ignored_unless_asked_for() {
     let plain = decode(&rgb_jpeg(&image, |_| ())).unwrap();
     assert_eq!(decode(&turned).unwrap(), plain);
     let options = DecodeOptions { apply_orientation: true, ..DecodeOptions::default() };
-    let upright = decode_picture(turned, &options).unwrap();
+    let upright = decode_image(turned, &options).unwrap();
     assert_eq!((upright.width(), upright.height()), (44, 60));
     // Orientation 6: the first row is the right column.
     assert_eq!(upright.pixels()[43 * 3..44 * 3], plain.pixels()[..3]);
 }
 
 #[test]
-fn a_picture_cut_between_scans_is_refused_though_it_has_an_end() {
+fn an_image_cut_between_scans_is_refused_though_it_has_an_end() {
     let whole = rgb_jpeg(&smooth(), |e| e.set_progressive(true));
     let scans: Vec<usize> =
         whole.windows(2).enumerate().filter(|(_, w)| *w == [0xff, 0xda]).map(|(at, _)| at).collect();
     assert!(scans.len() > 3);
     for &at in &scans[1..] {
         let cut = [&whole[..at], &[0xff, 0xd9]].concat();
-        assert!(matches!(decode(&cut), Err(BadPicture::CutShort(_))), "cut at {at}");
+        assert!(matches!(decode(&cut), Err(BadImage::CutShort(_))), "cut at {at}");
     }
 }
 
@@ -176,7 +176,7 @@ fn sizes_are_refused_from_the_header() {
     assert_eq!(sized(65_500, 65_500), "65500 x 65500 pixels are over the limit of 64000000 pixels");
     assert_eq!(sized(0, 300), "a size of 300 x 0 pixels");
     assert_eq!(sized(300, 0), "a size of 0 x 300 pixels");
-    let mut png = encode(&picture(9, 9, 0).into(), ImageFormat::Png);
+    let mut png = encode(&image(9, 9, 0).into(), ImageFormat::Png);
     png[16..24].copy_from_slice(&[0, 0, 0xc3, 0x50, 0, 0, 0xc3, 0x50]);
     let crc = crc32(&png[12..29]);
     png[29..33].copy_from_slice(&crc.to_be_bytes());
@@ -198,18 +198,18 @@ fn many_scans_are_refused() {
     let next =
         first + 2 + whole[first + 2..].windows(2).position(|w| w[0] == 0xff && w[1] >= 0xc0 && w[1] != 0xff).unwrap();
     let bytes = [&whole[..first], &whole[first..next].repeat(5000), &whole[next..]].concat();
-    assert!(matches!(decode(&bytes), Err(BadPicture::TooManyScans { scans: 5000.., limit: 100 })));
+    assert!(matches!(decode(&bytes), Err(BadImage::TooManyScans { scans: 5000.., limit: 100 })));
 }
 
 #[test]
-fn files_that_are_no_pictures_are_named() {
+fn files_that_are_no_images_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("page.JPEG");
     std::fs::write(&page, "<html><body>404</body></html>").unwrap();
     let error = read_square(&page, 32).unwrap_err().to_string();
-    assert_eq!(error, format!("{}: not a picture: a web page or XML", page.display()));
+    assert_eq!(error, format!("{}: not an image: a web page or XML", page.display()));
     let error = read_square(folder.path(), 32).unwrap_err().to_string();
-    assert!(error.ends_with("not a picture: not a regular file"), "{error}");
+    assert!(error.ends_with("not an image: not a regular file"), "{error}");
     let error = read_square(&folder.path().join("none.jpg"), 32).unwrap_err().to_string();
     assert!(error.contains("none.jpg: cannot be read: "), "{error}");
 }

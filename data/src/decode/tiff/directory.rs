@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::BadPicture;
+use crate::error::BadImage;
 
 const RATIONAL: u16 = 5;
 const SIGNED_RATIONAL: u16 = 10;
@@ -34,7 +34,7 @@ struct Form {
 
 impl<'a> Directory<'a> {
     /// Reads the directory that the header names.
-    pub fn read(bytes: &'a [u8]) -> Result<Self, BadPicture> {
+    pub fn read(bytes: &'a [u8]) -> Result<Self, BadImage> {
         let mut directory = Self { bytes, big_endian: bytes.starts_with(b"MM"), entries: BTreeMap::new() };
         let big = directory.value(2, 2) == Some(43);
         let form = if big { Form { offset: 8, entries: 8 } } else { Form { offset: 4, entries: 2 } };
@@ -72,14 +72,14 @@ impl<'a> Directory<'a> {
     }
 
     /// The values of a tag, none if it is not there. Both parts of fractions.
-    pub fn numbers(&self, tag: u16) -> Result<Vec<u64>, BadPicture> {
+    pub fn numbers(&self, tag: u16) -> Result<Vec<u64>, BadImage> {
         let Some(entry) = self.entries.get(&tag) else { return Ok(Vec::new()) };
         let (size, parts) = match entry.kind {
             RATIONAL | SIGNED_RATIONAL => (4, 2),
             kind => (size(kind), 1),
         };
         if size == 0 {
-            return Err(BadPicture::Damaged(format!("TIFF tag {tag} has values of the unknown type {}", entry.kind)));
+            return Err(BadImage::Damaged(format!("TIFF tag {tag} has values of the unknown type {}", entry.kind)));
         }
         let length = entry.count.checked_mul(size as u64 * parts);
         let end = length.and_then(|length| length.checked_add(entry.at));
@@ -91,12 +91,12 @@ impl<'a> Directory<'a> {
     }
 
     /// The first value of a tag.
-    pub fn number(&self, tag: u16, default: u64) -> Result<u64, BadPicture> {
+    pub fn number(&self, tag: u16, default: u64) -> Result<u64, BadImage> {
         Ok(self.numbers(tag)?.first().copied().unwrap_or(default))
     }
 
     /// The values of a tag that holds fractions; none if it is not there or holds others.
-    pub fn fractions(&self, tag: u16) -> Result<Vec<f32>, BadPicture> {
+    pub fn fractions(&self, tag: u16) -> Result<Vec<f32>, BadImage> {
         let values = self.numbers(tag)?;
         Ok(match self.entries.get(&tag).map(|entry| entry.kind) {
             Some(RATIONAL) => values.chunks_exact(2).map(|pair| pair[0] as f32 / pair[1] as f32).collect(),
@@ -109,8 +109,8 @@ impl<'a> Directory<'a> {
     }
 }
 
-fn cut_short() -> BadPicture {
-    BadPicture::CutShort("TIFF ends before its directory or one of its values".into())
+fn cut_short() -> BadImage {
+    BadImage::CutShort("TIFF ends before its directory or one of its values".into())
 }
 
 /// Bytes of a value by its type, 0 if that is unknown.

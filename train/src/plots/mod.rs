@@ -1,4 +1,4 @@
-//! Pictures of what a network is shown, what it has learnt and how: samples of a pack, first kernels, predictions, and
+//! Images of what a network is shown, what it has learnt and how: samples of a pack, first kernels, predictions, and
 //! curves of a run.
 
 mod chart;
@@ -19,13 +19,13 @@ pub use kernels::kernels;
 pub use predictions::{PredictionRow, predictions};
 pub use samples::{Sample, samples};
 
-/// Writes `picture` as PNG to `path`, whatever the name ends in; an old file is replaced whole or not at all.
+/// Writes `image` as PNG to `path`, whatever the name ends in; an old file is replaced whole or not at all.
 ///
 /// # Errors
-/// [`Error::File`] with the path where it cannot be written or the picture has no pixels.
-pub fn save_png(picture: &RgbImage, path: &Path) -> Result<()> {
+/// [`Error::File`] with the path where it cannot be written or the image has no pixels.
+pub fn save_png(image: &RgbImage, path: &Path) -> Result<()> {
     let mut png = Cursor::new(Vec::new());
-    picture.write_to(&mut png, ImageFormat::Png).map_err(|error| Error::File {
+    image.write_to(&mut png, ImageFormat::Png).map_err(|error| Error::File {
         path: path.to_path_buf(),
         what: "cannot be encoded as PNG; nothing was replaced",
         source: std::io::Error::other(error),

@@ -1,9 +1,0 @@
-#![cfg_attr(feature = "fuzzer", no_main)]
-
-#[cfg(feature = "fuzzer")]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| alexnet_data_fuzz::picture(data));
-
-#[cfg(not(feature = "fuzzer"))]
-fn main() {
-    alexnet_data_fuzz::drive("picture", &alexnet_data_fuzz::seeds::pictures(), alexnet_data_fuzz::picture);
-}
