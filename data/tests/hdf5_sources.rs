@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use alexnet_data::{DecodeOptions, PackOptions};
 use common::{Setting, failure, packed, write};
+use hdf5::types::{FixedAscii, FixedUnicode};
 use hdf5::{Dataset, File, H5Type};
 
 /// A file with `images` of this shape that were never written, and what else `fill` makes.
@@ -117,6 +118,34 @@ fn values_elsewhere_are_not_followed() {
     file.close().unwrap();
     let error = fails(path);
     assert!(error.contains("\"labels\": stored in other files or datasets"), "{error}");
+}
+
+/// As NumPy writes them too: text of a fixed length.
+#[test]
+fn names_of_classes_are_text_of_any_kind() {
+    let setting = Setting::new();
+    let with = |name: &str, add: &dyn Fn(&File)| {
+        let path = setting.path(name);
+        let file = File::create(&path).unwrap();
+        images(&file, 4);
+        file.new_dataset_builder().with_data(&[0u8, 1, 1, 0]).create("labels").unwrap();
+        add(&file);
+        file.close().unwrap();
+        path
+    };
+    let fixed = ["dog", "cat"].map(|name| FixedAscii::<5>::from_ascii(name).unwrap());
+    let wide = ["dog", "cat"].map(|name| name.parse::<FixedUnicode<9>>().unwrap());
+    for path in [
+        with("ascii.h5", &|file| drop(file.new_dataset_builder().with_data(&fixed).create("classes").unwrap())),
+        with("unicode.h5", &|file| drop(file.new_dataset_builder().with_data(&wide).create("classes").unwrap())),
+        with("attribute.h5", &|file| drop(file.new_attr_builder().with_data(&fixed).create("classes").unwrap())),
+    ] {
+        assert_eq!(packed(&setting, &path).classes(), ["dog", "cat"], "{}", path.display());
+    }
+    let numbers =
+        with("numbers.h5", &|file| drop(file.new_attr_builder().with_data(&[1u8, 2]).create("classes").unwrap()));
+    let error = failure(&setting, &numbers, |o| o);
+    assert!(error.contains("\"classes\": expected names as text of at most 256 bytes each, found"), "{error}");
 }
 
 #[test]

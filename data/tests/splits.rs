@@ -7,7 +7,9 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use alexnet_data::{HoldOut, Pack, PackOptions, Part, TrainAndVal, holds_train_and_val, pack, pack_train_and_val};
+use alexnet_data::{
+    HoldOut, Pack, PackOptions, Part, SourceKind, TrainAndVal, holds_train_and_val, pack, pack_train_and_val,
+};
 use common::{Setting, contents, draw_source, jpeg, tar_of, write};
 use proptest::prelude::*;
 
@@ -159,6 +161,32 @@ fn a_folder_of_train_and_val_is_two_packs() {
     assert!(!holds_train_and_val(&setting.source()).unwrap());
     let error = pack_train_and_val(&options(&setting, "source", "none"), None, |_, _| ()).unwrap_err().to_string();
     assert!(error.contains("source: expected a folder that holds the folders train and val"), "{error}");
+}
+
+/// Folders that are parts by other names, or one part's images and masks, become no classes unless it is said.
+#[test]
+fn parts_by_other_names_are_no_classes() {
+    let setting = Setting::new();
+    for (name, folders) in [
+        ("kaggle", &["training_set", "test_set"][..]),
+        ("intel", &["seg_pred", "seg_test", "seg_train"]),
+        ("joined", &["test_images", "train_images"]),
+        ("masks", &["images", "masks"]),
+        ("dev", &["dev", "train"]),
+        ("short", &["eval", "holdout", "trn"]),
+    ] {
+        let classes: Vec<(&str, usize)> = folders.iter().map(|folder| (*folder, 2)).collect();
+        draw_source(&setting.path(name), &classes);
+        let options = options(&setting, name, &format!("{name}.pack"));
+        let error = pack(&options, |_| ()).unwrap_err().to_string();
+        let said = format!("{name}: holds {}: parts of a data set, no classes; give one of them", folders.join(", "));
+        assert!(error.contains(&said), "{error}");
+        let options = PackOptions { from: Some(SourceKind::Folders), ..options };
+        assert_eq!(pack(&options, |_| ()).unwrap().classes, folders.len());
+    }
+    // Words that say so of some only.
+    draw_source(&setting.path("plain"), &[("test tube", 2), ("cat images", 2)]);
+    assert_eq!(pack(&options(&setting, "plain", "plain.pack"), |_| ()).unwrap().classes, 2);
 }
 
 #[test]

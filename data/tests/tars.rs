@@ -288,7 +288,7 @@ fn two_sets_in_a_tar_are_no_classes() {
         .flat_map(|part| four().into_iter().map(move |(n, b)| (format!("{part}/{n}"), b)))
         .collect();
     let error = failure(&setting, &write(&setting, "both.tar", &tar_of(&both)), |o| o);
-    assert!(error.contains("both.tar: holds train and val, two sets and not two classes; unpack it"), "{error}");
+    assert!(error.contains("both.tar: holds train, val: parts of a data set, no classes; unpack it"), "{error}");
 }
 
 proptest! {

@@ -11,6 +11,7 @@ use layers::Model;
 use serde::{Deserialize, Serialize};
 use tensor::regular_file;
 
+use crate::log::{self, StepLine};
 use crate::{Config, Error, Result};
 
 /// A run's folder, held against other processes while this value lives.
@@ -88,6 +89,31 @@ impl Run {
             }
         }
         Ok(Self { folder: folder.to_path_buf(), _lock: lock })
+    }
+
+    /// Fails if the run has saved checkpoints that are not there any more: starting from the beginning would overwrite its
+    /// logs.
+    ///
+    /// # Errors
+    /// [`Error::File`] that says why a checkpoint is missed.
+    pub fn check_never_saved(&self) -> Result<()> {
+        let missed = |why: String| {
+            let what = format!("{why}, but checkpoints/ holds none; restore them, or begin again with another --out");
+            Err(Error::file(&self.folder, what))
+        };
+        if !metadata(&self.folder.join("checkpoints"))?.is_some_and(|found| found.is_dir()) {
+            return missed("its folder of checkpoints is gone".into());
+        }
+        if exists(&self.folder.join("best.toml"))? {
+            return missed("best.toml says which checkpoint validated best".into());
+        }
+        let path = self.folder.join("log.jsonl");
+        let log: Vec<StepLine> = if exists(&path)? { log::read(&path)? } else { Vec::new() };
+        match log.last() {
+            // The end of each first epoch is saved.
+            Some(line) if line.epoch > 0 => missed(format!("log.jsonl has {} steps of more than an epoch", line.step)),
+            _ => Ok(()),
+        }
     }
 
     /// The folder.

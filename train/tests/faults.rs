@@ -121,6 +121,31 @@ fn files_of_a_run_edited_since_its_checkpoint_are_refused() {
     resumed().unwrap();
 }
 
+/// A run that lost its checkpoints would overwrite its logs.
+#[test]
+fn a_run_without_the_checkpoints_it_saved_does_not_begin_again() {
+    let world = World::new();
+    let mut trainer = world.start("run", "");
+    train_until(&mut trainer, u64::MAX).unwrap();
+    drop(trainer);
+    let run = world.path("run");
+    let log = fs::read(run.join("log.jsonl")).unwrap();
+    let refused = |why: &str| {
+        let opened = Run::open(&run).unwrap();
+        let model = opened.model().unwrap();
+        let resumed = Trainer::new(opened, &Cpu::new(1).unwrap(), &model, world.packs.clone(), None);
+        let error = resumed.map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains(why) && error.contains("restore them"), "{error}");
+        assert_eq!(fs::read(run.join("log.jsonl")).unwrap(), log);
+    };
+    fs::remove_dir_all(run.join("checkpoints")).unwrap();
+    refused("its folder of checkpoints is gone");
+    fs::create_dir(run.join("checkpoints")).unwrap();
+    refused("best.toml says which checkpoint validated best");
+    fs::remove_file(run.join("best.toml")).unwrap();
+    refused("log.jsonl has 9 steps of more than an epoch");
+}
+
 /// Killed after the save of the best checkpoint and before `best.toml`: the checkpoint knows.
 #[test]
 fn the_best_checkpoint_is_known_again_after_a_kill() {

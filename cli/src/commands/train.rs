@@ -145,6 +145,8 @@ fn resume(args: &Train, stop: Stop, asked: Instant) -> Result<()> {
     let checkpoint = load::newest_checkpoint(folder, &mut |warning| note(&format!("note: {warning}")))?;
     if let Some((_, checkpoint)) = &checkpoint {
         checkpoint.check_run(folder, &config, &model, &packs)?;
+    } else {
+        run.check_never_saved()?;
     }
     let run_now = &config.run;
     let opened = device::open(&run_now.device, &run_now.precision, run_now.threads, config.tensor.algorithms.into())?;

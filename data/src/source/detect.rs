@@ -40,8 +40,8 @@ fn folder(path: &Path, reading: &Reading) -> Result<SourceKind> {
     }
     if let Some(parts) = parts_of(path)? {
         let what = format!(
-            "holds {} and {}, two sets and not two classes; give one of them, or pack both (alexnet pack without --from, \
-             --split and --labels; pack_train_and_val)",
+            "holds {} and {}, two sets and not two classes; give one of them; both are packed by `alexnet pack` with no \
+             option that says how a single source is read (--from, --split, --labels, --classes-of, --val-fraction)",
             file_name(&parts.train),
             file_name(&parts.val)
         );

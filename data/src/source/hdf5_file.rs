@@ -9,8 +9,8 @@
 use std::path::Path;
 
 use hdf5::plist::dataset_create::Layout;
-use hdf5::types::{TypeDescriptor, VarLenAscii, VarLenUnicode};
-use hdf5::{Dataset, File, IndexType, IterationOrder, LinkType};
+use hdf5::types::{FixedAscii, FixedUnicode, TypeDescriptor, VarLenAscii, VarLenUnicode};
+use hdf5::{Dataset, File, H5Type, IndexType, IterationOrder, LinkType};
 use ndarray::s;
 
 use super::archive::Container;
@@ -27,6 +27,8 @@ const MAX_CHUNK: u64 = 1 << 30;
 /// What deflate packs into a byte at most.
 const MOST_A_BYTE: u64 = 1032;
 const MAX_NAMES: usize = 1 << 16;
+/// Bytes of a name of fixed length.
+const MAX_NAME: usize = 256;
 
 /// How the axes of `images` follow each other.
 #[derive(Clone, Copy)]
@@ -238,11 +240,31 @@ impl Stored<'_> {
             let what = format!("{} names of classes; at most {MAX_NAMES} are read", container.size());
             return Err(self.wrong("classes", what));
         }
-        let unicode = container.read_raw::<VarLenUnicode>().ok();
-        let unicode = unicode.map(|values| values.iter().map(|v| v.as_str().to_string()).collect());
-        let ascii = || container.read_raw::<VarLenAscii>().ok();
-        Ok(unicode.or_else(|| ascii().map(|values| values.iter().map(|v| v.as_str().to_string()).collect())))
+        let unreadable = |e: hdf5::Error| self.wrong("classes", first_line(&e));
+        let names = match container.dtype().and_then(|kind| kind.to_descriptor()).map_err(unreadable)? {
+            TypeDescriptor::VarLenUnicode => texts(&container, VarLenUnicode::as_bytes),
+            TypeDescriptor::VarLenAscii => texts(&container, VarLenAscii::as_bytes),
+            TypeDescriptor::FixedUnicode(length) if length <= MAX_NAME => {
+                texts(&container, FixedUnicode::<MAX_NAME>::as_bytes)
+            }
+            TypeDescriptor::FixedAscii(length) if length <= MAX_NAME => {
+                texts(&container, FixedAscii::<MAX_NAME>::as_bytes)
+            }
+            other => {
+                let what = format!("expected names as text of at most {MAX_NAME} bytes each, found {other}");
+                return Err(self.wrong("classes", what));
+            }
+        };
+        let name = |bytes: Vec<u8>| {
+            String::from_utf8(bytes).map_err(|_| self.wrong("classes", "expected names in UTF-8, found other bytes"))
+        };
+        names.map_err(unreadable)?.into_iter().map(name).collect::<Result<_>>().map(Some)
     }
+}
+
+/// Texts of one kind, as bytes.
+fn texts<T: H5Type>(from: &hdf5::Container, bytes: impl Fn(&T) -> &[u8]) -> hdf5::Result<Vec<Vec<u8>>> {
+    Ok(from.read_raw::<T>()?.iter().map(|text| bytes(text).to_vec()).collect())
 }
 
 fn first_line(error: &hdf5::Error) -> String {

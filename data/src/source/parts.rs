@@ -8,6 +8,10 @@ use crate::error::{Error, Result};
 const TRAIN: [&str; 2] = ["train", "training"];
 const VAL: [&str; 3] = ["val", "valid", "validation"];
 const TEST: [&str; 2] = ["test", "testing"];
+/// Other words that say so in a longer name, such as `seg_pred`.
+const OTHER: [&str; 7] = ["dev", "eval", "evaluation", "holdout", "pred", "trn", "tst"];
+/// Names of folders of what a data set has for each image.
+const CONTENT: [&str; 6] = ["images", "imgs", "masks", "labels", "annotations", "segmentations"];
 
 /// The sets that a folder holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +28,26 @@ pub(crate) struct Parts {
 pub(super) fn is_part(name: &str) -> bool {
     let name = name.to_lowercase();
     [TRAIN.as_slice(), &VAL, &TEST].iter().any(|names| names.contains(&name.as_str()))
+}
+
+/// Refuses names of folders that are parts of a data set and no classes: two of the usual names, or all of them with a word
+/// in them that says so, as `training_set` and `test_set` have.
+///
+/// # Errors
+/// What they are, in words that follow the name of what holds them.
+pub(super) fn check_classes(names: &[String]) -> Result<(), String> {
+    let usual = names.iter().filter(|name| is_part(name)).count();
+    if usual < 2 && (names.len() < 2 || !names.iter().all(|name| has_part(name))) {
+        return Ok(());
+    }
+    let shown = names.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
+    Err(format!("holds {shown}: parts of a data set, no classes"))
+}
+
+fn has_part(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let mut words = name.split(|c: char| !c.is_alphanumeric());
+    CONTENT.contains(&name.as_str()) || words.any(|word| is_part(word) || OTHER.contains(&word))
 }
 
 /// The sets that `root` holds; `None` if it is no folder of sets.
@@ -45,7 +69,9 @@ pub(crate) fn parts_of(root: &Path) -> Result<Option<Parts>> {
     let val = named(&VAL);
     let test = named(&TEST);
     if [&train, &val, &test].iter().filter(|found| !found.is_empty()).count() < 2 {
-        return Ok(None);
+        let classes = check_classes(&folders);
+        let advice = "give one of them, or say that they are classes (--from folders)";
+        return classes.map(|()| None).map_err(|what| Error::source(root, format!("{what}; {advice}")));
     }
     let shown = |found: &[&String]| found.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
     let others: Vec<&String> = folders.iter().filter(|name| !is_part(name)).collect();

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::archive::{self, Container, Member, Places, members, replaced_note};
 use super::catalogue::{Lister, Numbers};
 use super::labels::LabelFile;
-use super::parts::is_part;
+use super::parts::check_classes;
 use super::{Reading, Source, about_images_note, file_name, is_about_images};
 use crate::error::{Error, Result};
 
@@ -64,11 +64,8 @@ fn class_folders(path: &Path, members: &[Member], reading: &Reading) -> Result<S
     }
     found.sort_unstable();
     found.dedup();
-    if found.len() > 1 && found.iter().all(|class| is_part(class)) {
-        let what =
-            format!("holds {}, two sets and not two classes; unpack it and pack its folder", found.join(" and "));
-        return Err(Error::source(path, what));
-    }
+    check_classes(&found)
+        .map_err(|what| Error::source(path, format!("{what}; unpack it and pack one of its folders")))?;
     let numbers = Numbers::new(path, found, reading)?;
     let mut lister = Lister::new(numbers.classes.clone());
     let mut places = Places::default();

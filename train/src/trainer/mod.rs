@@ -92,6 +92,7 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
                 checkpoint.restore(&mut network, &mut optimizer, &mut schedule)?
             }
             None => {
+                run.check_never_saved()?;
                 if let Some(weights) = checkpoint::starting_weights(&config.model, model)? {
                     checkpoint::begin_with(&mut network, &config.model, weights)?;
                 }
