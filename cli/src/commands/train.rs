@@ -216,6 +216,9 @@ impl Work for Resume {
 fn open_packs(config: &Config) -> Result<Packs> {
     let train = Arc::new(Pack::open(&config.data.train)?);
     let val = config.data.val.as_deref().map(Pack::open).transpose()?.map(Arc::new);
+    if val.as_ref().is_some_and(|val| val.fingerprint() == train.fingerprint()) {
+        note("note: --val has the same images as --data: its errors say nothing of new images");
+    }
     Ok(Packs { train, val })
 }
 

@@ -20,7 +20,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::format::TABLE;
-use crate::source::Source;
+use crate::source::{Catalogue, Source};
 use crate::statistics::Sums;
 use encode::encode;
 use pipeline::{Ordered, in_order};
@@ -187,7 +187,22 @@ fn notes(source: &Source, options: &PackOptions) -> Vec<String> {
             options.size
         ));
     }
+    let absent = classes_without_images(source.catalogue());
+    if !absent.is_empty() {
+        let shown = absent.iter().take(5).copied().collect::<Vec<_>>().join(", ");
+        let more = if absent.len() > 5 { ", ..." } else { "" };
+        let verb = if absent.len() == 1 { "class has" } else { "classes have" };
+        notes.push(format!("{} {verb} no image: {shown}{more}", absent.len()));
+    }
     notes
+}
+
+/// Classes that were given and that no image has.
+fn classes_without_images(catalogue: &Catalogue) -> Vec<&str> {
+    let classes = catalogue.classes();
+    let mut is_used = vec![false; classes.len()];
+    (0..catalogue.len()).for_each(|index| is_used[catalogue.label(index) as usize] = true);
+    classes.iter().zip(is_used).filter(|(_, is_used)| !is_used).map(|(class, _)| class.as_str()).collect()
 }
 
 /// Keeps other packers out of the folder for as long as the file is held.
