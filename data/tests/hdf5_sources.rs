@@ -142,6 +142,10 @@ fn names_of_classes_are_text_of_any_kind() {
     ] {
         assert_eq!(packed(&setting, &path).classes(), ["dog", "cat"], "{}", path.display());
     }
+    let twice = ["cat"; 2].map(|name| FixedAscii::<5>::from_ascii(name).unwrap());
+    let twice = with("twice.h5", &|file| drop(file.new_dataset_builder().with_data(&twice).create("classes").unwrap()));
+    let error = failure(&setting, &twice, |o| o);
+    assert!(error.ends_with("twice.h5: two classes are named \"cat\"; give each its own name"), "{error}");
     let numbers =
         with("numbers.h5", &|file| drop(file.new_attr_builder().with_data(&[1u8, 2]).create("classes").unwrap()));
     let error = failure(&setting, &numbers, |o| o);

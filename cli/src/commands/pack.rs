@@ -108,8 +108,22 @@ fn kind(from: From) -> SourceKind {
 fn class_names(path: &Path) -> Result<Vec<String>> {
     let text = regular_file::read_text(path)
         .map_err(|e| Failure::Failed(format!("{}: cannot be read as names of classes: {e}", path.display())))?;
-    let names = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    Ok(names.map(str::to_string).collect())
+    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim).filter(|line| !line.is_empty());
+    let names: Vec<String> = lines.map(str::to_string).collect();
+    if names.len() > 1 && names[1..].iter().all(|name| is_numbered(name)) {
+        return Err(Failure::Failed(format!(
+            "{}: the line {:?} has a number before its name; expected one name a line, in the order of the labels from 0 on",
+            path.display(),
+            names[1]
+        )));
+    }
+    Ok(names)
+}
+
+/// Whether a line is a number and something after it, as in a table of classes.
+fn is_numbered(line: &str) -> bool {
+    let after = line.trim_start_matches(|c: char| c.is_ascii_digit());
+    after.len() < line.len() && after.starts_with([',', ';', ':', '\t', ' ']) && after.len() > 1
 }
 
 /// Packs with a bar; a signal ends it between two images, and what is finished stays for the next call.
@@ -212,4 +226,26 @@ fn verify(path: &Path) -> Result<()> {
     let more = if damaged.len() > NAMED { format!(" ({NAMED} of them above)") } else { String::new() };
     let what = format!("{shown}: {} of {} images are damaged{more}", damaged.len(), pack.len());
     Err(Failure::Failed(format!("{what}; copy the pack again, or pack the images again")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn class_names_are_one_a_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("names.txt");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            class_names(&path)
+        };
+        assert_eq!(read("\u{feff}cat\r\n\n dog\n").unwrap(), ["cat", "dog"]);
+        assert_eq!(read("n01440764 tench\nn01443537 goldfish\n").unwrap().len(), 2);
+        assert_eq!(read("7up\n3d\n").unwrap(), ["7up", "3d"]);
+        for table in ["id,name\n0,cat\n1,dog\n", "1 dog\n0 cat\n", "0: cat\n1: dog\n"] {
+            let error = read(table).unwrap_err().to_string();
+            assert!(error.contains("names.txt: the line") && error.contains("expected one name a line"), "{error}");
+        }
+    }
 }

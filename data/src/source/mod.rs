@@ -144,7 +144,7 @@ impl Source {
             None => Words::beside(path)?,
         };
         let reading = &Reading { words: words.as_ref(), ..*reading };
-        match kind {
+        let source = match kind {
             SourceKind::Folders => folder::open(path, reading),
             SourceKind::ClassTars => class_tars::open(path, reading),
             SourceKind::Tar => tar_file::open(path, reading),
@@ -153,7 +153,11 @@ impl Source {
             SourceKind::Cifar => cifar::open(path, reading),
             SourceKind::Idx => idx::open(path, reading),
             SourceKind::Hdf5 => hdf5_file::open(path, reading),
+        }?;
+        if reading.classes.is_none() {
+            check_names(path, source.catalogue.classes())?;
         }
+        Ok(source)
     }
 
     fn new(catalogue: Catalogue, images: impl ImageReader + 'static) -> Self {
@@ -263,6 +267,16 @@ fn list(folder: &Path) -> Result<Vec<(std::ffi::OsString, Option<std::fs::Metada
     }
     entries.sort_unstable_by(|a, b| a.0.as_encoded_bytes().cmp(b.0.as_encoded_bytes()));
     Ok(entries)
+}
+
+/// Refuses two classes of one name: nobody could tell them apart.
+fn check_names(path: &Path, classes: &[String]) -> Result<()> {
+    let mut sorted: Vec<&String> = classes.iter().collect();
+    sorted.sort_unstable();
+    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(Error::source(path, format!("two classes are named {:?}; give each its own name", pair[0]))),
+        None => Ok(()),
+    }
 }
 
 /// Whether a path is a folder.
