@@ -97,12 +97,12 @@ pub enum Error {
         advice: &'static str,
     },
     /// Packing was asked to stop; finished shards are kept.
-    #[error("{}: stopped after {done} of {total} images; run the same command again to go on", path.display())]
+    #[error("{}: stopped; {kept} of {total} images are kept in finished shards: run the same command again to go on", path.display())]
     Cancelled {
         /// The pack's folder.
         path: PathBuf,
-        /// Images done.
-        done: usize,
+        /// Images in finished shards.
+        kept: usize,
         /// Images in all.
         total: usize,
     },

@@ -83,7 +83,7 @@ fn a_stopped_run_goes_on_to_the_same_bytes() {
     let cancel = Arc::new(AtomicBool::new(false));
     let options = PackOptions { cancel: Some(Arc::clone(&cancel)), ..setting.options("out") };
     let error = pack(&options, |p| cancel.store(p.done == 12, Ordering::Relaxed)).unwrap_err();
-    assert!(matches!(error, Error::Cancelled { done: 12, total: 23, .. }), "{error}");
+    assert!(matches!(error, Error::Cancelled { kept: 10, total: 23, .. }), "{error}");
     let names: Vec<String> = contents(&out).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["shard-00000.h5", "shard-00001.h5"]);
     let error = Pack::open(&out).unwrap_err().to_string();

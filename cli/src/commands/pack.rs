@@ -154,8 +154,9 @@ fn with_bar<T>(
     });
     bar.finish();
     match (packed, stop.requested()) {
-        (Err(data::Error::Cancelled { .. }), Some(signal)) => {
-            let message = format!("stopped by signal {signal}; the same command goes on where this ended");
+        (Err(data::Error::Cancelled { kept, total, .. }), Some(signal)) => {
+            let kept = format!("{kept} of {total} images are kept in finished shards");
+            let message = format!("stopped by signal {signal}; {kept}, and the same command goes on from there");
             Err(Failure::Stopped { signal, message })
         }
         (Err(error @ data::Error::TooManyBad { .. }), _) => {

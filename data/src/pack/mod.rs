@@ -92,13 +92,13 @@ fn write_missing(
     in_order(indices.len(), options.jobs, work, |results: &mut Ordered<'_, _>| {
         for &number in &todo {
             let path = plan.path(number);
+            let kept = state.done;
             let mut packed = None;
             tensor::file::replace(&path, |temporary| {
                 let mut writer = ShardWriter::create(plan, number, temporary)?;
                 for index in plan.range(number) {
                     if options.is_cancelled() {
-                        let (done, total) = (state.done, state.total);
-                        return Err(Error::Cancelled { path: options.out.clone(), done, total });
+                        return Err(Error::Cancelled { path: options.out.clone(), kept, total });
                     }
                     let result = results.next()??;
                     state.bytes += writer.push(source.catalogue(), index, result)?;

@@ -80,7 +80,10 @@ fn class_folders(root: &Path) -> Result<Vec<String>> {
                 "holds files but no folders; expected one folder of images for each class, or the file that has their \
                  labels (--labels FILE)"
             }
-            _ => "holds files but no folders; expected one folder of images for each class",
+            _ => {
+                "holds files but no folders; expected one folder of images for each class; if the labels are in a file, name \
+                 it (--labels FILE)"
+            }
         };
         return Err(Error::source(root, what));
     }
