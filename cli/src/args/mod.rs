@@ -281,7 +281,7 @@ pub struct Summary {
 pub struct Convert {
     /// Weights to read: .h5 (a checkpoint too) or .safetensors; told by content
     pub input: PathBuf,
-    /// File to write: .h5 or .safetensors
+    /// File to write: .h5 or .safetensors; none of a pack or a run
     pub output: PathBuf,
     /// The network, for a weights file that does not name it
     #[arg(long, value_name = "NAME|FILE.toml")]
@@ -302,7 +302,7 @@ pub struct Show {
     /// Pack to look into
     #[arg(value_name = "PACK")]
     pub pack: PathBuf,
-    /// PNG to write
+    /// PNG to write; its name ends in .png
     #[arg(long, value_name = "FILE", default_value = "grid.png")]
     pub out: PathBuf,
     /// Images to draw, from all of the pack
