@@ -69,6 +69,9 @@ fn an_image_that_is_none_is_listed() {
     assert!(message.contains("notes.jpg") || message.contains("bad.csv"), "{message}");
     world.ok(&["pack", "train", "other.pack", "--size", "10", "--max-bad", "1"]);
     assert!(fs::read_to_string(world.path("other.pack/bad.csv")).unwrap().contains("notes.jpg"));
+    // Complete, and still not what is allowed.
+    let again = world.fails(1, &["pack", "train", "other.pack", "--size", "10"]);
+    assert_eq!(again.replace("other.pack", "train.pack"), message);
 }
 
 #[test]

@@ -82,9 +82,9 @@ pub struct Pack {
     /// [default: found by name or form]
     #[arg(long, value_name = "COLUMN")]
     pub label_column: Option<String>,
-    /// Which part of a folder of CIFAR or MNIST
-    #[arg(long, value_enum, default_value_t = Split::Train)]
-    pub split: Split,
+    /// Which part of a folder of CIFAR or MNIST; for no other source [default: train]
+    #[arg(long, value_enum)]
+    pub split: Option<Split>,
     /// Names of classes that the source only numbers, one a line; or a wnid and its words a line (Tiny ImageNet's words.txt)
     #[arg(long, value_name = "FILE")]
     pub class_names: Option<PathBuf>,
@@ -107,13 +107,14 @@ pub struct Pack {
     /// Bytes of images in a shard; for tests, which need several shards of little
     #[arg(long, value_name = "N", hide = true)]
     pub shard_bytes: Option<u64>,
-    /// How many images may be unreadable; they are listed in OUT/bad.csv
+    /// How many images may be unreadable, also of a pack that is complete; they are listed in OUT/bad.csv
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_bad: usize,
     /// Pack whose classes this one must have, in the same order (for validation and test sets)
     #[arg(long, value_name = "PACK", conflicts_with = "class_names")]
     pub classes_of: Option<PathBuf>,
-    /// Share of the images of each class to hold out for validation: makes OUT/train.pack and OUT/val.pack
+    /// Share of the images of each class to hold out for validation: makes OUT/train.pack and OUT/val.pack. Of a class of one
+    /// image none is
     #[arg(long, value_name = "SHARE", conflicts_with = "verify")]
     pub val_fraction: Option<f64>,
     /// Decides which images are held out
