@@ -168,7 +168,7 @@ pub struct Train {
     /// Folder of the run [default: runs/MODEL-N]
     #[arg(long, value_name = "RUN")]
     pub out: Option<PathBuf>,
-    /// Passes over the pack
+    /// Passes over the pack; take the place of steps that a file or a run that is resumed has
     #[arg(long, value_name = "N", conflicts_with = "steps")]
     pub epochs: Option<u64>,
     /// Steps, in place of epochs
@@ -221,7 +221,7 @@ pub struct Trained {
     /// Weights: a file, a checkpoint, or a run's folder (its newest checkpoint)
     #[arg(long, value_name = "FILE|RUN")]
     pub weights: PathBuf,
-    /// The network, for a weights file that does not name it
+    /// The network, for a weights file that does not name it; where it is known, no other is taken
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub model: Option<String>,
     /// Crops an image: 1 (centre) or 10 (corners, centre, their mirrors; softmax averaged)
@@ -284,7 +284,7 @@ pub struct Convert {
     pub input: PathBuf,
     /// File to write: .h5 or .safetensors; none of a pack or a run
     pub output: PathBuf,
-    /// The network, for a weights file that does not name it
+    /// The network, for a weights file that does not name it; where it is known, no other is taken
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub model: Option<String>,
 }
