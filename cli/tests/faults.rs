@@ -69,6 +69,9 @@ fn an_image_that_is_none_is_listed() {
     assert!(message.contains("notes.jpg") || message.contains("bad.csv"), "{message}");
     world.ok(&["pack", "train", "other.pack", "--size", "10", "--max-bad", "1"]);
     assert!(fs::read_to_string(world.path("other.pack/bad.csv")).unwrap().contains("notes.jpg"));
+    // Complete, and still not what is allowed.
+    let again = world.fails(1, &["pack", "train", "other.pack", "--size", "10"]);
+    assert_eq!(again.replace("other.pack", "train.pack"), message);
 }
 
 #[test]
@@ -108,8 +111,8 @@ fn weights_of_another_network_are_refused() {
     let world = World::trained();
     let other = support::MODEL.replace("fc1", "fc7");
     fs::write(world.path("other.toml"), other).unwrap();
-    let message = world.fails(1, &["convert", "run/checkpoints/step-000000006.h5", "a.h5", "--model", "other.toml"]);
-    assert!(message.contains("fc7.weight") && message.contains("fc1.weight"), "{message}");
+    let message = world.fails(2, &["convert", "run/checkpoints/step-000000006.h5", "a.h5", "--model", "other.toml"]);
+    assert!(message.contains("name = \"fc1\" there, name = \"fc7\" in --model"), "{message}");
     let args = ["train", "--data", "train.pack", "--model", "other.toml", "--weights", "run", "--out", "tuned"];
     let message = world.fails(1, &args);
     assert!(message.contains("fc7.weight") && message.contains("fc1.weight"), "{message}");

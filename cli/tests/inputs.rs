@@ -23,8 +23,12 @@ fn pipes_and_devices_are_refused() {
     for (args, code, named) in [
         (&[&train[..], &["--config", "pipe"]].concat()[..], 2, "--config: pipe: "),
         (&[&train[..], &["--config", "/dev/zero"]].concat(), 2, "--config: /dev/zero: "),
-        (&[&train[..], &["--set", "data.pca=pipe"]].concat(), 2, "data.pca: pipe: "),
-        (&[&train[..], &["--set", "data.pca=/dev/zero"]].concat(), 2, "data.pca: /dev/zero: "),
+        (&[&train[..], &["--set", "data.colour=paper", "--set", "data.pca=pipe"]].concat(), 2, "data.pca: pipe: "),
+        (
+            &[&train[..], &["--set", "data.colour=paper", "--set", "data.pca=/dev/zero"]].concat(),
+            2,
+            "data.pca: /dev/zero: ",
+        ),
         (&[&train[..], &["--weights", "pipe"]].concat(), 1, "pipe: "),
         (&["train", "--data", "train.pack", "--model", "pipe.toml", "--out", "r"], 1, "pipe.toml: "),
         (&["summary", "/dev/zero"], 1, "/dev/zero: "),
@@ -84,7 +88,7 @@ fn texts_are_read_to_their_limit() {
     let train = ["train", "--data", "train.pack", "--model", "tiny.toml", "--out", "r"];
     for (args, code) in [
         (&[&train[..], &["--config", "large"]].concat()[..], 2),
-        (&[&train[..], &["--set", "data.pca=large"]].concat(), 2),
+        (&[&train[..], &["--set", "data.colour=paper", "--set", "data.pca=large"]].concat(), 2),
         (&["summary", "./large"], 1),
         (&["pack", "train", "p", "--size", "10", "--class-names", "large"], 1),
     ] {

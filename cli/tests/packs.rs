@@ -82,10 +82,45 @@ fn a_folder_of_train_and_val_is_packed_as_both_and_one_folder_is_split() {
         said.contains("split/train.pack: 8 images of 2 classes") && said.contains("split/val.pack: 4 images"),
         "{said}"
     );
-    world.ok(&split);
+    let again = String::from_utf8(world.run(&split).stderr).unwrap();
+    let complete =
+        "it was complete already: names and lengths of the source's images were compared, none was read again";
+    assert!(!said.contains("complete already") && again.matches(complete).count() == 2, "{again}");
     world.fails(1, &[&split[..], &["--val-seed", "2"]].concat());
     let message = world.fails(2, &["pack", "sets/train", "x", "--val-fraction", "1"]);
     assert!(message.contains("val_fraction: expected more than 0 and less than 1, got 1"), "{message}");
+}
+
+#[test]
+fn a_part_is_asked_for_only_of_sources_that_hold_two() {
+    let world = World::new();
+    fs::create_dir(world.path("sets")).unwrap();
+    for part in ["train", "val"] {
+        fs::rename(world.path(part), world.path(format!("sets/{part}"))).unwrap();
+    }
+    for split in ["train", "test"] {
+        for args in [
+            &["pack", "sets", "p", "--split", split][..],
+            &["pack", "sets/train", "p", "--from", "folders", "--split", split],
+        ] {
+            let message = world.fails(2, args);
+            let expected =
+                format!("--split {split}: expected with CIFAR (cifar) or MNIST (idx), which hold both parts");
+            assert!(message.contains(&expected), "{message}");
+            assert!(!world.path("p").exists());
+        }
+    }
+}
+
+#[test]
+fn a_class_of_one_image_is_noted_where_images_are_held_out() {
+    let world = World::new();
+    fs::create_dir(world.path("train/green")).unwrap();
+    fs::rename(world.path("train/red/0.png"), world.path("train/green/0.png")).unwrap();
+    let output = world.run(&["pack", "train", "split", "--size", "10", "--val-fraction", "0.3"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    let expected = "note: 1 class has fewer than two images, too few to be in both packs: \"green\"; ";
+    assert!(output.status.success() && said.contains(expected), "{said}");
 }
 
 #[test]

@@ -197,6 +197,25 @@ fn bad_images_are_listed_all_of_them() {
     assert_eq!((report.images, report.resumed_shards, report.refused.len()), (23, 6, 3));
     assert_eq!(report.refused[1].name, "ant/empty.jpg");
     assert_eq!(setting.open("out").len(), 23);
+    assert!(!report.was_complete);
+}
+
+/// A complete pack is no way round the number of bad images that is allowed.
+#[test]
+fn bad_images_of_a_complete_pack_count() {
+    let setting = Setting::new();
+    fs::write(setting.source().join("ant/text.jpg"), "text").unwrap();
+    let options = |max_bad| PackOptions { max_bad, ..setting.options("out") };
+    let fresh = pack(&options(0), |_| ()).unwrap_err().to_string();
+    pack(&options(1), |_| ()).unwrap();
+    let list = setting.path("out/bad.csv");
+    fs::remove_file(&list).unwrap();
+    let table = fs::read(setting.path("out/pack.h5")).unwrap();
+    assert_eq!(pack(&options(0), |_| ()).unwrap_err().to_string(), fresh);
+    assert!(fs::read_to_string(&list).unwrap().contains("ant/text.jpg"));
+    assert!(fs::read(setting.path("out/pack.h5")).unwrap() == table);
+    let report = pack(&options(1), |_| ()).unwrap();
+    assert_eq!((report.was_complete, report.images, report.refused.len()), (true, 23, 1));
 }
 
 #[test]

@@ -77,6 +77,21 @@ fn a_share_of_each_class_is_held_out() {
     assert!(!setting.path("x").exists());
 }
 
+#[test]
+fn classes_that_cannot_be_in_both_are_noted() {
+    let setting = Setting::new();
+    assert!(held_out(&setting, "both", 0.25, 1).notes.is_empty());
+    write(&setting, "source/dodo/last.jpg", &jpeg(40, 40, 1));
+    for _ in ["packed", "complete already"] {
+        let report = held_out(&setting, "more", 0.25, 1);
+        assert_eq!(report.notes.len(), 1, "{report:?}");
+        let expected = "1 class has fewer than two images, too few to be in both packs: \"dodo\"; ";
+        assert!(report.notes[0].starts_with(expected), "{report:?}");
+    }
+    let [train, val] = both(&setting, "more");
+    assert_eq!((train.class_counts()[3], val.class_counts()[3]), (1, 0));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
 

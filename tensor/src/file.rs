@@ -3,6 +3,9 @@
 //! The contract: after [`replace`] returns `Ok`, the new content survives power loss. If it fails, or the process is
 //! killed at any point, the file under its name is what it was before; what was half written is a temporary file
 //! beside it, which the next [`sweep`] of the folder removes.
+//!
+//! Only files are replaced: a device, a pipe or a folder of that name is an error. Of a link, what it leads to is replaced, and
+//! the link stays.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,17 +13,21 @@ use std::{ffi::OsStr, io};
 
 use tempfile::{Builder, TempPath};
 
-use crate::Error;
+use crate::{Error, regular_file};
 
 /// What temporary files' names start with.
 const PREFIX: &str = ".alexnet-tmp-";
+
+/// Links that are followed before they are taken to lead in a circle, as the system does.
+const MOST_LINKS: usize = 40;
 
 /// Writes a new file in `path`'s folder with `write`, makes it durable, and gives it `path`'s name.
 ///
 /// `write` gets the name of an empty temporary file to fill and must have closed it when it returns.
 ///
 /// # Errors
-/// `write`'s own error, or [`Error::File`] that names `path` and the step; the temporary file is removed.
+/// `write`'s own error, or [`Error::File`] that names `path` and the step; the temporary file is removed. What is there and is
+/// no regular file is not replaced.
 pub fn replace<E: From<Error>>(path: &Path, write: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
     replace_on(&System, path, write)
 }
@@ -81,18 +88,40 @@ fn replace_on<E: From<Error>>(
     write: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
     let fail = |what| move |source| Error::File { path: path.to_path_buf(), what, source };
-    let folder = folder_of(path);
-    let old_mode = mode_of(path).map_err(fail("cannot be examined; nothing was replaced"))?;
+    let target = target(path).map_err(fail("cannot be replaced; choose another name"))?;
+    let folder = folder_of(&target);
+    let old_mode = mode_of(&target).map_err(fail("cannot be examined; nothing was replaced"))?;
     let temporary =
         create(folder, old_mode).map_err(fail("cannot create a file in this folder; choose another, or free space"))?;
     write(&temporary)?;
     set_mode(&temporary, old_mode).map_err(fail("cannot set permissions; nothing was replaced"))?;
     disk.sync_file(&temporary).map_err(fail("cannot make the new content durable; the old file is kept"))?;
-    disk.rename(temporary, path)
+    disk.rename(temporary, &target)
         .map_err(fail("cannot give the new file its name; the old file is kept, choose another folder"))?;
     disk.sync_folder(folder)
         .map_err(fail("saved, but its durability is unconfirmed: the folder could not be synced"))?;
     Ok(())
+}
+
+/// The file that has the name `path`, or will have: links are followed, also to where nothing is yet.
+fn target(path: &Path) -> io::Result<PathBuf> {
+    let mut target = path.to_path_buf();
+    for _ in 0..MOST_LINKS {
+        match fs::symlink_metadata(&target) {
+            Ok(found) if !found.is_symlink() => return regular_file::check(&target).map(|()| target),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(target),
+            // The step that fails by it says what to do.
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(target),
+            Err(error) => return Err(error),
+        }
+        // What the system keeps in links of its own (/dev/stdout) need not be a path.
+        match regular_file::check(&target) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Err(error),
+            _ => target = folder_of(&target).join(fs::read_link(&target)?),
+        }
+    }
+    Err(io::Error::other("it is a link that leads in a circle"))
 }
 
 /// Whether a file of this name is one that an interrupted [`replace`] left.
@@ -228,6 +257,55 @@ mod tests {
         assert!(failed.is_err());
         assert_eq!(fs::read_to_string(&path).unwrap(), "old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn of_a_link_the_target_is_replaced() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("deep")).unwrap();
+        fs::write(at("deep/file"), "old").unwrap();
+        symlink("deep/file", at("link")).unwrap();
+        symlink("link", at("deep-link")).unwrap();
+        symlink("deep/new", at("to-nothing")).unwrap();
+        replace_bytes(&at("deep-link"), b"new").unwrap();
+        replace_bytes(&at("to-nothing"), b"first").unwrap();
+        assert_eq!(fs::read(at("deep/file")).unwrap(), b"new");
+        assert_eq!(fs::read(at("deep/new")).unwrap(), b"first");
+        for link in ["link", "deep-link", "to-nothing"] {
+            assert!(at(link).symlink_metadata().unwrap().is_symlink(), "{link}");
+        }
+        symlink("b", at("a")).unwrap();
+        symlink("a", at("b")).unwrap();
+        let error = replace_bytes(&at("a"), b"x").unwrap_err().to_string();
+        assert!(
+            error.ends_with("cannot be replaced; choose another name: it is a link that leads in a circle"),
+            "{error}"
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_files_are_replaced() {
+        use std::os::unix::fs::{FileTypeExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let refusal = |path: &Path| replace_bytes(path, b"x").unwrap_err().to_string();
+        assert!(std::process::Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+        symlink("pipe", at("link")).unwrap();
+        symlink("/dev/full", at("device")).unwrap();
+        fs::create_dir(at("folder")).unwrap();
+        for (name, found) in
+            [("pipe", "a named pipe"), ("link", "a named pipe"), ("device", "a device"), ("folder", "a folder")]
+        {
+            let expected = format!("{name}: cannot be replaced; choose another name: expected a file, found {found}");
+            assert!(refusal(&at(name)).ends_with(&expected), "{}", refusal(&at(name)));
+        }
+        assert!(at("pipe").metadata().unwrap().file_type().is_fifo());
+        assert!(at("device").metadata().unwrap().file_type().is_char_device());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use optim::{Adam, Optimizer, Rule, Schedule, ScheduleRule, ScheduleState, Sgd, S
 use serde::{Deserialize, Serialize};
 use tensor::{Backend, Tensor};
 
+use crate::compare::Difference;
 use crate::config::{ModelConfig, OptimConfig, OptimKind, ScheduleKind};
 use crate::evaluate::Evaluation;
 use crate::input::PackMeans;
@@ -198,7 +199,8 @@ impl Checkpoint {
         let before = self.weights.model.as_ref().map(Model::to_toml).unwrap_or_default();
         let now = model.to_toml();
         if before != now {
-            let differences = vec![first_difference(&before, &now)];
+            let Difference { place, first, second } = Difference::of(&before, &now);
+            let differences = vec![format!("model.toml: {place}the network had {first}, now {second}")];
             return Err(Error::Resume { run: run.to_path_buf(), differences });
         }
         self.check_packs(run, packs)
@@ -219,22 +221,6 @@ impl Checkpoint {
         }
         Err(Error::Resume { run: run.to_path_buf(), differences })
     }
-}
-
-/// The first line in which two networks differ.
-fn first_difference(before: &str, now: &str) -> String {
-    let mut old_lines = before.lines();
-    let mut place = String::new();
-    for line in now.lines() {
-        let old = old_lines.next().unwrap_or("nothing");
-        if line != old {
-            return format!("model.toml: {place}the network had {old}, now {line}");
-        }
-        if let Some(name) = line.strip_prefix("name = ") {
-            place = format!("{name}: ");
-        }
-    }
-    format!("model.toml: {place}the network had {}, now nothing", old_lines.next().unwrap_or_default())
 }
 
 /// What `model.weights` holds for a network, without the layers in `model.fresh`; nothing if a run begins without.

@@ -8,6 +8,7 @@
 
 pub mod bench;
 pub mod checkpoint;
+mod compare;
 pub mod config;
 mod diagnose;
 mod error;

@@ -9,6 +9,7 @@ use layers::{Model, Network};
 use tensor::Backend;
 
 use crate::checkpoint::Checkpoint;
+use crate::compare::Difference;
 use crate::input::PackMeans;
 use crate::memory::{self, Work};
 use crate::{Error, Result, run};
@@ -22,26 +23,24 @@ pub struct Loaded {
     pub weights: Weights,
 }
 
-/// Loads weights from a file or from a run's folder; `model` says what they are for where the file does not.
-/// `warn` is told of checkpoints that had to be passed over.
+/// Loads weights from a file or from a run's folder; `model` says what they are for where the file does not, and else must be
+/// the same network. `warn` is told of checkpoints that had to be passed over.
 ///
 /// # Errors
-/// [`Error::File`] or [`Error::Layers`] that names the file and what is wrong with it.
+/// [`Error::File`] or [`Error::Layers`] that names the file and what is wrong with it; [`Error::Setting`] if it holds weights of
+/// another network than `model`.
 pub fn weights(path: &Path, model: Option<&Model>, warn: &mut dyn FnMut(String)) -> Result<Loaded> {
     let metadata = fs::metadata(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
     if metadata.is_dir() {
         let (path, checkpoint) = newest_checkpoint(path, warn)?
             .ok_or_else(|| Error::file(path, "holds no checkpoint yet: train further, or name a weights file"))?;
-        return Ok(Loaded { path, weights: checkpoint.weights });
+        return Loaded { path, weights: checkpoint.weights }.of(model);
     }
-    let mut weights = match model {
-        Some(model) => Weights::load_for(path, model)?,
+    let weights = match model {
+        Some(model) => Weights::load_else_for(path, model)?,
         None => Weights::load(path)?,
     };
-    if weights.model.is_none() {
-        weights.model = model.cloned();
-    }
-    Ok(Loaded { path: path.to_path_buf(), weights })
+    Loaded { path: path.to_path_buf(), weights }.of(model)
 }
 
 /// The newest whole checkpoint of a run; damaged ones are told to `warn` and passed over.
@@ -72,6 +71,20 @@ pub fn newest_checkpoint(folder: &Path, warn: &mut dyn FnMut(String)) -> Result<
 }
 
 impl Loaded {
+    /// Fails if these are weights of another network than `model`.
+    fn of(self, model: Option<&Model>) -> Result<Self> {
+        let (Some(own), Some(asked)) = (&self.weights.model, model) else { return Ok(self) };
+        let Some(Difference { place, first, second }) = Difference::between(own, asked) else { return Ok(self) };
+        let what = format!(
+            "the network {:?} differs from {:?}, whose weights {} holds: {place}{first} there, {second} in --model; leave --model \
+             out",
+            asked.name,
+            own.name,
+            self.path.display(),
+        );
+        Err(Error::setting("--model", what))
+    }
+
     /// The network with these weights.
     ///
     /// # Errors

@@ -95,6 +95,10 @@ fn a_resumed_run_may_be_longer_but_not_other() {
     longer.run.threads = 7;
     longer.can_continue(&before, Path::new("run")).unwrap();
     let mut other = before.clone();
+    other.model.weights = Some("w.h5".into());
+    let error = other.can_continue(&before, Path::new("run")).unwrap_err().to_string();
+    assert!(error.contains("model.weights was unset, now \"w.h5\""), "{error}");
+    let mut other = before.clone();
     other.run.batch = 64;
     other.run.seed = 9;
     let error = other.can_continue(&before, Path::new("run")).unwrap_err().to_string();

@@ -82,9 +82,9 @@ pub struct Pack {
     /// [default: found by name or form]
     #[arg(long, value_name = "COLUMN")]
     pub label_column: Option<String>,
-    /// Which part of a folder of CIFAR or MNIST
-    #[arg(long, value_enum, default_value_t = Split::Train)]
-    pub split: Split,
+    /// Which part of a folder of CIFAR or MNIST; for no other source [default: train]
+    #[arg(long, value_enum)]
+    pub split: Option<Split>,
     /// Names of classes that the source only numbers, one a line; or a wnid and its words a line (Tiny ImageNet's words.txt)
     #[arg(long, value_name = "FILE")]
     pub class_names: Option<PathBuf>,
@@ -107,13 +107,14 @@ pub struct Pack {
     /// Bytes of images in a shard; for tests, which need several shards of little
     #[arg(long, value_name = "N", hide = true)]
     pub shard_bytes: Option<u64>,
-    /// How many images may be unreadable; they are listed in OUT/bad.csv
+    /// How many images may be unreadable, also of a pack that is complete; they are listed in OUT/bad.csv
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_bad: usize,
     /// Pack whose classes this one must have, in the same order (for validation and test sets)
     #[arg(long, value_name = "PACK", conflicts_with = "class_names")]
     pub classes_of: Option<PathBuf>,
-    /// Share of the images of each class to hold out for validation: makes OUT/train.pack and OUT/val.pack
+    /// Share of the images of each class to hold out for validation: makes OUT/train.pack and OUT/val.pack. Of a class of one
+    /// image none is
     #[arg(long, value_name = "SHARE", conflicts_with = "verify")]
     pub val_fraction: Option<f64>,
     /// Decides which images are held out
@@ -167,7 +168,7 @@ pub struct Train {
     /// Folder of the run [default: runs/MODEL-N]
     #[arg(long, value_name = "RUN")]
     pub out: Option<PathBuf>,
-    /// Passes over the pack
+    /// Passes over the pack; take the place of steps that a file or a run that is resumed has
     #[arg(long, value_name = "N", conflicts_with = "steps")]
     pub epochs: Option<u64>,
     /// Steps, in place of epochs
@@ -220,7 +221,7 @@ pub struct Trained {
     /// Weights: a file, a checkpoint, or a run's folder (its newest checkpoint)
     #[arg(long, value_name = "FILE|RUN")]
     pub weights: PathBuf,
-    /// The network, for a weights file that does not name it
+    /// The network, for a weights file that does not name it; where it is known, no other is taken
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub model: Option<String>,
     /// Crops an image: 1 (centre) or 10 (corners, centre, their mirrors; softmax averaged)
@@ -281,9 +282,9 @@ pub struct Summary {
 pub struct Convert {
     /// Weights to read: .h5 (a checkpoint too) or .safetensors; told by content
     pub input: PathBuf,
-    /// File to write: .h5 or .safetensors
+    /// File to write: .h5 or .safetensors; none of a pack or a run
     pub output: PathBuf,
-    /// The network, for a weights file that does not name it
+    /// The network, for a weights file that does not name it; where it is known, no other is taken
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub model: Option<String>,
 }
@@ -302,7 +303,7 @@ pub struct Show {
     /// Pack to look into
     #[arg(value_name = "PACK")]
     pub pack: PathBuf,
-    /// PNG to write
+    /// PNG to write; its name ends in .png
     #[arg(long, value_name = "FILE", default_value = "grid.png")]
     pub out: PathBuf,
     /// Images to draw, from all of the pack

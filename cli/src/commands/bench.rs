@@ -10,7 +10,7 @@ use tensor::{Algorithms, Backend};
 use toml::Value;
 use train::Config;
 use train::bench::{self, Bound, Fed, Layers, Limit, Speed, StepKind};
-use train::config::keys;
+use train::config::{Given, keys};
 
 use super::device::{self, Work};
 use super::train as train_command;
@@ -71,7 +71,8 @@ fn configure(common: &BenchCommon, batch: usize, threads: usize) -> Result<(Mode
         ("--batch", "run.batch", number(batch)),
         ("--threads", "run.threads", number(threads)),
     ];
-    train_command::configure(&settings.map(|(flag, key, value)| (flag.to_string(), keys::single(key, value))))
+    let line = settings.map(|(flag, key, value)| (flag.to_string(), keys::single(key, value))).to_vec();
+    train_command::configure(&Given { file: None, line })
 }
 
 /// Measures each batch size, and prints all.

@@ -6,7 +6,7 @@ use data::Pack;
 use serde::Serialize;
 use toml::Value;
 use train::bench::{self, Pipeline, StageKind};
-use train::config::keys;
+use train::config::{Given, keys};
 
 use super::{device, train as train_command};
 use crate::args::{BenchData, Output};
@@ -27,14 +27,14 @@ pub fn run(args: &BenchData) -> Result<()> {
     let pack = Arc::new(Pack::open(&args.pack)?);
     let number = |n: usize| Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
     let threads = args.threads.unwrap_or_else(device::all_threads);
-    let mut layers = vec![
+    let mut line = vec![
         ("--batch".to_string(), keys::single("run.batch", number(args.batch))),
         ("--threads".to_string(), keys::single("run.threads", number(threads))),
     ];
     for setting in &args.set {
-        layers.push(("--set".to_string(), keys::parse_setting(setting)?));
+        line.push(("--set".to_string(), keys::parse_setting(setting)?));
     }
-    let (_, mut config) = train_command::configure(&layers)?;
+    let (_, mut config) = train_command::configure(&Given { file: None, line })?;
     if let Some(told) = config.data.settle(&pack)? {
         note(&format!("note: {told}"));
     }

@@ -1,13 +1,16 @@
 //! `alexnet convert`.
 
+use std::path::Path;
+
 use layers::Model;
 use train::load;
 
 use crate::args::Convert;
 use crate::console::note;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 
 pub fn run(args: &Convert) -> Result<()> {
+    check_output(&args.output)?;
     let model = args.model.as_deref().map(Model::load).transpose()?;
     let loaded = load::weights(&args.input, model.as_ref(), &mut |warning| note(&format!("note: {warning}")))?;
     loaded.weights.save(&args.output)?;
@@ -16,4 +19,17 @@ pub fn run(args: &Convert) -> Result<()> {
     let count = loaded.weights.tensors.len();
     note(&format!("{}: {name}, {count} tensors, {values} values", args.output.display()));
     Ok(())
+}
+
+/// Tables of packs and checkpoints have an ending of weights as well; none of them may be lost.
+fn check_output(output: &Path) -> Result<()> {
+    // Of a link, what it leads to would be replaced.
+    let target = output.canonicalize().unwrap_or_else(|_| output.to_path_buf());
+    let Some(folder) = target.parent() else { return Ok(()) };
+    let of_run = folder.ends_with("checkpoints") && folder.with_file_name("run.toml").exists();
+    let owner = if of_run { "a run" } else { "a pack" };
+    if !of_run && !folder.join("pack.h5").exists() {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!("{}: lies in the folder of {owner}; choose another folder", output.display())))
 }

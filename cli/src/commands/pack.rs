@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use data::{DecodeOptions, HoldOut, PackOptions, PackReport, Progress, SourceKind};
 use tensor::regular_file;
 use train::Stop;
@@ -27,7 +28,9 @@ pub fn run(args: &Pack) -> Result<()> {
     }
     let options = options(args)?;
     let hold_out = args.val_fraction.map(|fraction| HoldOut { fraction, seed: args.val_seed });
-    if hold_out.is_some() || is_train_and_val(args, &options)? {
+    let is_two_sets = hold_out.is_none() && is_train_and_val(args, &options)?;
+    check_split(args, is_two_sets)?;
+    if hold_out.is_some() || is_two_sets {
         return train_and_val(options, hold_out);
     }
     let out = options.out.clone();
@@ -41,6 +44,21 @@ pub fn run(args: &Pack) -> Result<()> {
 fn is_train_and_val(args: &Pack, options: &PackOptions) -> Result<bool> {
     let is_one = args.from.is_some() || args.labels.is_some() || args.classes_of.is_some();
     Ok(!is_one && data::holds_train_and_val(&options.source)?)
+}
+
+/// Sources whose kind has no splits, where that is known before they are read.
+fn check_split(args: &Pack, is_two_sets: bool) -> Result<()> {
+    let Some(split) = args.split else { return Ok(()) };
+    let value = split.to_possible_value().map_or(String::new(), |value| value.get_name().to_string());
+    let what = match args.from {
+        Some(From::Cifar | From::Idx) => return Ok(()),
+        Some(_) => "--from says that the source is of another kind",
+        None if is_two_sets => "the source is a folder of two sets, and both are packed; to pack one, give its folder",
+        None => return Ok(()),
+    };
+    Err(Failure::Usage(format!(
+        "--split {value}: expected with CIFAR (cifar) or MNIST (idx), which hold both parts: {what}"
+    )))
 }
 
 /// Packs training and validation images into two packs.
@@ -76,8 +94,8 @@ fn options(args: &Pack) -> Result<PackOptions> {
         image_column: args.image_column.clone(),
         label_column: args.label_column.clone(),
         split: match args.split {
-            Split::Train => data::Split::Train,
-            Split::Test => data::Split::Test,
+            None | Some(Split::Train) => data::Split::Train,
+            Some(Split::Test) => data::Split::Test,
         },
         class_names: args.class_names.as_deref().map(class_names).transpose()?,
         size: args.size as usize,
@@ -199,8 +217,11 @@ fn summary(out: &Path, report: &PackReport) -> String {
         0 => String::new(),
         n => format!("; {n} left out, listed in {}", out.join("bad.csv").display()),
     };
+    const COMPLETE: &str =
+        "; it was complete already: names and lengths of the source's images were compared, none was read again";
+    let before = if report.was_complete { COMPLETE } else { "" };
     format!(
-        "{}: {} images of {} classes in {}, {:.1} MB{refused}",
+        "{}: {} images of {} classes in {}, {:.1} MB{refused}{before}",
         out.display(),
         report.images,
         report.classes,

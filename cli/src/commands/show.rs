@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use data::{Augment, Colour, ColourRule, Input, Loader, LoaderOptions, Mean, Pack, ilsvrc2012};
 use image::RgbImage;
-use train::plots::{Sample, samples, save_png};
+use train::plots::{Sample, check_png_name, samples, save_png};
 
 use crate::args::Show;
 use crate::console::print;
@@ -14,6 +14,7 @@ use crate::failure::{Failure, Result};
 const COLOUR: f32 = 0.1;
 
 pub fn run(args: &Show) -> Result<()> {
+    check_png_name(&args.out).map_err(|error| Failure::Usage(format!("--out: {error}")))?;
     let pack = Arc::new(Pack::open(&args.pack)?);
     // The paper cuts 224 of 256.
     let crop = args.crop.unwrap_or((pack.size() * 7 / 8).max(1));

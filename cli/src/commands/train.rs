@@ -9,7 +9,7 @@ use layers::Model;
 use tensor::{Backend, Cpu, regular_file};
 use toml::{Table, Value};
 use train::checkpoint::{self, Checkpoint};
-use train::config::{RunConfig, keys, parse_table};
+use train::config::{Given, RunConfig, keys, parse_table};
 use train::run::Run;
 use train::trainer::{Event, Packs, Trainer};
 use train::{Config, Stop, input, load};
@@ -65,8 +65,7 @@ fn show(bar: &Bar, event: Event<'_>, asked: Option<Instant>) {
 }
 
 fn start(args: &Train, stop: Stop, asked: Instant) -> Result<()> {
-    let layers = given(args)?;
-    let (model, config) = configure(&layers)?;
+    let (model, config) = configure(&given(args)?)?;
     if config.data.train.as_os_str().is_empty() {
         return Err(Failure::Usage("--data PACK is needed: the pack to train on".into()));
     }
@@ -133,10 +132,9 @@ fn resume(args: &Train, stop: Stop, asked: Instant) -> Result<()> {
     let run = Run::open(folder)?;
     let before = run.config()?;
     let mut layers = vec![(folder.join("run.toml").display().to_string(), before.to_table())];
-    if args.epochs.is_some() {
-        forget_steps(&mut layers[0].1);
-    }
-    layers.extend(given(args)?);
+    let given = given(args)?;
+    given.check_length()?;
+    layers.extend(given.layers());
     let mut config = Config::from_layers(&layers)?;
     config.data.read_pca()?;
     config.can_continue(&before, folder)?;
@@ -222,43 +220,38 @@ fn open_packs(config: &Config) -> Result<Packs> {
     Ok(Packs { train, val })
 }
 
-/// The network that the settings name, and the settings over its defaults.
-pub fn configure(layers: &[(String, Table)]) -> Result<(Model, Config)> {
-    let name = layers.iter().rev().find_map(|(_, table)| table.get("model")?.get("name")?.as_str());
+/// The network that a user's settings name, and the settings over its defaults. Says what of a run's file has no effect.
+pub fn configure(given: &Given) -> Result<(Model, Config)> {
+    let layers = given.layers();
+    let name = layers.iter().rev().find_map(|(_, table)| keys::value(table, "model.name")?.as_str());
     let name = name.unwrap_or("paper").to_string();
     let model = Model::load(&name)?;
+    given.check_length()?;
     let mut all = vec![
         (name.clone(), model.train.clone()),
         ("model".to_string(), keys::single("model.name", Value::String(name))),
     ];
-    all.extend_from_slice(layers);
-    Ok((model, Config::from_layers(&all)?))
+    all.extend(layers);
+    let config = Config::from_layers(&all)?;
+    given.check_effects(&model.train, &config)?.iter().for_each(|text| note(&format!("note: {text}")));
+    Ok((model, config))
 }
 
-/// What the command line and the file of `--config` set, weakest first.
-fn given(args: &Train) -> Result<Vec<(String, Table)>> {
-    let mut layers = Vec::new();
+/// What the command line and the file of `--config` set.
+fn given(args: &Train) -> Result<Given> {
+    let mut given = Given::default();
     if let Some(path) = &args.config {
         let origin = path.display().to_string();
         let text = regular_file::read_text(path)
             .map_err(|e| Failure::Usage(format!("--config: {origin}: cannot be read: {e}")))?;
-        layers.push((origin.clone(), parse_table(&origin, &text)?));
+        let table = parse_table(&origin, &text)?;
+        given.file = Some((origin, table));
     }
-    if args.epochs.is_some() {
-        layers.iter_mut().for_each(|(_, table)| forget_steps(table));
-    }
-    layers.extend(flags(args)?.into_iter().map(|(flag, table)| (flag.to_string(), table)));
+    given.line.extend(flags(args)?.into_iter().map(|(flag, table)| (flag.to_string(), table)));
     for setting in &args.set {
-        layers.push(("--set".to_string(), keys::parse_setting(setting)?));
+        given.line.push(("--set".to_string(), keys::parse_setting(setting)?));
     }
-    Ok(layers)
-}
-
-/// `--epochs` takes the place of steps that the configuration asks for.
-fn forget_steps(table: &mut Table) {
-    if let Some(Value::Table(run)) = table.get_mut("run") {
-        run.remove("steps");
-    }
+    Ok(given)
 }
 
 fn flags(args: &Train) -> Result<Vec<(&'static str, Table)>> {

@@ -5,6 +5,9 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::source::Catalogue;
 
+/// Classes that are named; of more, the number is.
+const NAMED: usize = 5;
+
 /// A share of the images of each class that is held out for validation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HoldOut {
@@ -45,6 +48,14 @@ impl HoldOut {
         held_out
     }
 
+    /// What the user should know of classes that cannot be in both parts.
+    pub(super) fn note(catalogue: &Catalogue) -> Option<String> {
+        let mut counts = vec![0usize; catalogue.classes().len()];
+        (0..catalogue.len()).for_each(|index| counts[catalogue.label(index) as usize] += 1);
+        let few = catalogue.classes().iter().zip(counts).filter(|(_, count)| *count < 2);
+        note_of(&few.map(|(class, _)| class.as_str()).collect::<Vec<_>>())
+    }
+
     /// Images that are held out of `n`.
     fn count(&self, n: usize) -> usize {
         let share = (n as f64 * self.fraction).round() as usize;
@@ -59,9 +70,36 @@ impl HoldOut {
     }
 }
 
+/// The note on classes with less than two images.
+fn note_of(few: &[&str]) -> Option<String> {
+    let first: Vec<String> = few.iter().take(NAMED).map(|class| format!("{class:?}")).collect();
+    let more = match few.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let classes = if few.len() == 1 { "1 class has".to_string() } else { format!("{} classes have", few.len()) };
+    (!few.is_empty()).then(|| {
+        format!(
+            "{classes} fewer than two images, too few to be in both packs: {}{more}; a single image is in the training pack, \
+             and validation tells nothing of its class",
+            first.join(", ")
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn classes_with_too_few_images_are_named() {
+        assert_eq!(note_of(&[]), None);
+        let one = note_of(&["a"]).unwrap();
+        assert!(one.starts_with("1 class has fewer than two images, too few to be in both packs: \"a\"; "), "{one}");
+        let many = note_of(&["a", "b", "c", "d", "e", "f", "g"]).unwrap();
+        assert!(many.starts_with("7 classes have fewer than two images"), "{many}");
+        assert!(many.contains(": \"a\", \"b\", \"c\", \"d\", \"e\" and 2 more; "), "{many}");
+    }
 
     #[test]
     fn shares_are_rounded_and_leave_both_parts_something() {

@@ -16,7 +16,7 @@ mod table;
 mod train_and_val;
 
 use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::format::TABLE;
@@ -43,7 +43,8 @@ const LOCK: &str = ".lock";
 /// errors.
 ///
 /// Bad images are skipped and listed in `bad.csv` in the pack's folder. Where images were repaired since a run that did
-/// not end with a pack, only their shards are packed again. A pack that is already complete is left as it is.
+/// not end with a pack, only their shards are packed again. A pack that is already complete is left as it is, and
+/// [`PackReport::was_complete`] says so.
 ///
 /// # Errors
 /// [`Error::Option`] and [`Error::Source`] before anything is written; [`Error::Locked`] if another process packs into
@@ -119,15 +120,7 @@ fn finish(plan: &Plan, source: &Source, options: &PackOptions, shards: &[Shard],
     let catalogue = source.catalogue();
     let refused: Vec<Refused> = shards.iter().flat_map(|s| s.refused.iter().cloned()).collect();
     let list = bad::write(&options.out, &refused)?;
-    if let Some(first) = refused.first().filter(|_| refused.len() > options.max_bad) {
-        return Err(Error::TooManyBad {
-            bad: refused.len(),
-            total: catalogue.len(),
-            allowed: options.max_bad,
-            list,
-            first: format!("{}: {}", first.name, first.reason),
-        });
-    }
+    check_bad(&refused, list, source, options)?;
     let mut sums = Sums::new(options.size);
     shards.iter().for_each(|shard| sums.merge(&shard.sums));
     if sums.images == 0 {
@@ -143,6 +136,19 @@ fn finish(plan: &Plan, source: &Source, options: &PackOptions, shards: &[Shard],
         refused,
         fingerprint,
         notes: notes(source, options),
+        was_complete: false,
+    })
+}
+
+/// Fails if more images are bad than may be; `list` names them all.
+fn check_bad(refused: &[Refused], list: PathBuf, source: &Source, options: &PackOptions) -> Result<()> {
+    let Some(first) = refused.first().filter(|_| refused.len() > options.max_bad) else { return Ok(()) };
+    Err(Error::TooManyBad {
+        bad: refused.len(),
+        total: source.catalogue().len(),
+        allowed: options.max_bad,
+        list,
+        first: format!("{}: {}", first.name, first.reason),
     })
 }
 
@@ -152,6 +158,11 @@ fn finished(plan: &Plan, source: &Source, options: &PackOptions) -> Result<PackR
     let pack = crate::Pack::open(&options.out)?;
     let shards = plan.finished_shards(source.catalogue())?;
     let shards: Vec<Shard> = shards.into_iter().flatten().collect();
+    let refused: Vec<Refused> = shards.iter().flat_map(|s| s.refused.iter().cloned()).collect();
+    if refused.len() > options.max_bad {
+        // The list may have been taken away since.
+        check_bad(&refused, bad::write(&options.out, &refused)?, source, options)?;
+    }
     let mut notes = notes(source, options);
     let unread: usize = shards.iter().map(unread).sum();
     if unread > 0 {
@@ -167,9 +178,10 @@ fn finished(plan: &Plan, source: &Source, options: &PackOptions) -> Result<PackR
         shards: shards.len(),
         resumed_shards: shards.len(),
         bytes: shards.iter().map(|s| s.length).sum(),
-        refused: shards.into_iter().flat_map(|s| s.refused).collect(),
+        refused,
         fingerprint: pack.fingerprint().to_string(),
         notes,
+        was_complete: true,
     })
 }
 

@@ -41,7 +41,7 @@ pub struct PackOptions {
     pub storage: Storage,
     /// Threads that decode and resize, at least 1.
     pub jobs: usize,
-    /// How many images may be bad.
+    /// How many images may be bad, also of a pack that is complete already.
     pub max_bad: usize,
     /// About how many bytes a shard holds.
     pub shard_bytes: u64,
@@ -190,4 +190,6 @@ pub struct PackReport {
     pub fingerprint: String,
     /// What the user should know of the source, a sentence each.
     pub notes: Vec<String>,
+    /// Whether the pack was complete before: names and lengths of the source's images were compared, none was read again.
+    pub was_complete: bool,
 }

@@ -42,8 +42,8 @@ pub fn holds_train_and_val(source: &Path) -> Result<bool> {
 
 /// Packs training and validation images into `train.pack` and `val.pack` in the folder `options.out`, with the same classes.
 ///
-/// With `hold_out` they are parts of one source: every image is in exactly one of them, and every class has its share in
-/// both. Without, the source is a folder that holds both sets ([`holds_train_and_val`]), and the validation set has the
+/// With `hold_out` they are parts of one source: every image is in exactly one of them, and every class of two images or more has
+/// its share in both; the notes name the others. Without, the source is a folder that holds both sets ([`holds_train_and_val`]), and the validation set has the
 /// classes of the training set. A run that was stopped anywhere goes on when it is called again.
 ///
 /// # Errors
@@ -79,7 +79,9 @@ fn of_one(options: &PackOptions, hold_out: HoldOut, mut progress: impl FnMut(Par
     let val_source = Source::part(&source, part(true), &hold_out.rule("val"));
     let train = pack_source(&train, &train_source, |state| progress(Part::Train, state))?;
     let val = pack_source(&val, &val_source, |state| progress(Part::Val, state))?;
-    Ok(TrainAndVal { train, val, notes: source.notes().to_vec() })
+    let mut notes = source.notes().to_vec();
+    notes.extend(HoldOut::note(source.catalogue()));
+    Ok(TrainAndVal { train, val, notes })
 }
 
 /// The two sets of a folder.

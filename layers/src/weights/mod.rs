@@ -69,11 +69,29 @@ impl Weights {
         Self::load_either(path, Some(model))
     }
 
+    /// Loads a file for the network that it says it is for, else for `model`.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_else_for(path: &Path, model: &Model) -> Result<Self> {
+        let mut weights = Self::read(path, Some(model))?;
+        if weights.model.is_none() {
+            weights.model = Some(model.clone());
+            weights.fit(&path.display().to_string())?;
+        }
+        Ok(weights)
+    }
+
+    /// What a file holds, for the network that it says; safetensors that say none for `model`, else for one that is recognised.
+    fn read(path: &Path, model: Option<&Model>) -> Result<Self> {
+        match kind_of(path)? {
+            Kind::Hdf5 => Ok(hdf5_file::load_with(path)?.0),
+            Kind::Safetensors => safetensors_file::load(path, model),
+        }
+    }
+
     fn load_either(path: &Path, model: Option<&Model>) -> Result<Self> {
-        let mut weights = match kind_of(path)? {
-            Kind::Hdf5 => hdf5_file::load_with(path)?.0,
-            Kind::Safetensors => safetensors_file::load(path, model)?,
-        };
+        let mut weights = Self::read(path, model)?;
         if let Some(model) = model {
             weights.model = Some(model.clone());
             weights.fit(&path.display().to_string())?;

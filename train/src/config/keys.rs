@@ -12,7 +12,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("model.fresh", "layers initialised anew although the weights hold them"),
     ("data.train", "the pack to train on"),
     ("data.val", "the pack to validate on"),
-    ("data.augment", "false: centre crop, and none of what follows but the order"),
+    ("data.augment", "false: centre crop, and none of what follows up to data.cutmix"),
     ("data.crop", "random, centre or resized (a random part, resized)"),
     ("data.crop_scale", "resized: smallest and largest area, as shares of the image's"),
     ("data.crop_ratio", "resized: smallest and largest ratio of width to height"),
@@ -51,7 +51,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("optim.threshold", "plateau: improvement of the error that counts"),
     ("optim.times", "plateau: number of drops"),
     ("run.epochs", "passes over the training images"),
-    ("run.steps", "steps, in place of epochs"),
+    ("run.steps", "steps, in place of epochs; not with run.epochs"),
     ("run.batch", "images a step"),
     ("run.seed", "decides weights, order, augmentation and dropout"),
     ("run.threads", "threads for kernels and for loading"),
@@ -103,13 +103,15 @@ pub fn check(table: &Table) -> Result<()> {
     Ok(())
 }
 
+/// What a table says of a setting.
+pub fn value<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
+    let (section, name) = key.split_once('.')?;
+    table.get(section)?.get(name)
+}
+
 /// Each setting that differs between two runs: name, value here, value there.
 pub fn differences(a: &Table, b: &Table) -> Vec<(&'static str, String, String)> {
-    let value = |table: &Table, key: &str| {
-        let (section, name) = key.split_once('.')?;
-        table.get(section)?.get(name).cloned()
-    };
-    let show = |v: Option<Value>| v.map_or("unset".to_string(), |v| v.to_string());
+    let show = |v: Option<&Value>| v.map_or("unset".to_string(), |v| v.to_string());
     KEYS.iter()
         .map(|(key, _)| (*key, value(a, key), value(b, key)))
         .filter(|(_, x, y)| x != y)

@@ -1,9 +1,10 @@
 //! Everything that decides a run, as `run.toml` holds it.
 //!
 //! Values come, later ones winning, from the defaults here, the network's `[train]` tables, a configuration file, and
-//! single settings. [`keys`] lists every one of them.
+//! single settings. [`keys`] lists every one of them. What a user gives must have an effect ([`Given`]).
 
 mod data;
+mod given;
 pub mod keys;
 mod resume;
 mod validate;
@@ -16,6 +17,7 @@ use toml::{Table, Value};
 use crate::{Error, Result};
 
 pub use data::{Colour, Crop, DataConfig, Pca, Shuffle};
+pub use given::Given;
 
 /// A whole run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -146,7 +148,7 @@ impl Default for OptimConfig {
 pub struct RunConfig {
     /// Passes over the training images.
     pub epochs: u64,
-    /// Steps, in place of epochs.
+    /// Steps, in place of epochs: of a file that has both, these count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<u64>,
     /// Images a step.
@@ -210,7 +212,8 @@ pub struct TensorConfig {
 }
 
 impl Config {
-    /// Puts layers of settings over the defaults, later ones winning, and checks every value.
+    /// Puts layers of settings over the defaults, later ones winning, and checks every value. Epochs in a layer take the place of
+    /// steps in those before it.
     ///
     /// # Errors
     /// [`Error::Setting`] that names the setting, its origin and what is allowed.
@@ -218,6 +221,9 @@ impl Config {
         let mut merged = Table::new();
         for (origin, table) in layers {
             keys::check(table).map_err(|e| prefix(origin, e))?;
+            if keys::value(table, "run.epochs").is_some() {
+                forget_steps(&mut merged);
+            }
             merge(&mut merged, table);
         }
         let config: Self = Value::Table(merged).try_into().map_err(|e| of_a_value(&e))?;
@@ -258,6 +264,12 @@ pub fn merge(into: &mut Table, from: &Table) {
                 into.insert(key.clone(), value.clone());
             }
         }
+    }
+}
+
+fn forget_steps(table: &mut Table) {
+    if let Some(Value::Table(run)) = table.get_mut("run") {
+        run.remove("steps");
     }
 }
 

@@ -11,7 +11,6 @@ const FREE: &[&str] = &[
     "data.train",
     "data.val",
     "data.prefetch_bytes",
-    "model.weights",
     "run.epochs",
     "run.steps",
     "run.threads",

@@ -19,11 +19,25 @@ pub use kernels::kernels;
 pub use predictions::{PredictionRow, predictions};
 pub use samples::{Sample, samples};
 
-/// Writes `image` as PNG to `path`, whatever the name ends in; an old file is replaced whole or not at all.
+/// Fails unless `path` is a name for what [`save_png`] writes.
 ///
 /// # Errors
-/// [`Error::File`] with the path where it cannot be written or the image has no pixels.
+/// [`Error::File`] for a name that does not end in `.png`.
+pub fn check_png_name(path: &Path) -> Result<()> {
+    let ending = path.extension().unwrap_or_default();
+    if ending.eq_ignore_ascii_case("png") {
+        return Ok(());
+    }
+    let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "the image is written as PNG");
+    Err(Error::File { path: path.to_path_buf(), what: "expected a name that ends in .png", source })
+}
+
+/// Writes `image` as PNG to `path`; an old file is replaced whole or not at all.
+///
+/// # Errors
+/// [`Error::File`] with the path where it cannot be written, does not end in `.png`, or the image has no pixels.
 pub fn save_png(image: &RgbImage, path: &Path) -> Result<()> {
+    check_png_name(path)?;
     let mut png = Cursor::new(Vec::new());
     image.write_to(&mut png, ImageFormat::Png).map_err(|error| Error::File {
         path: path.to_path_buf(),

@@ -228,4 +228,11 @@ fn save_png_replaces_whole_files_and_names_the_path() {
     assert_eq!(image::open(&path).unwrap().to_rgb8(), image);
     let missing = folder.path().join("none").join("a.png");
     assert!(save_png(&image, &missing).unwrap_err().to_string().contains("none"));
+    for name in ["a.jpg", "png", ".png", "pack.h5"] {
+        let error = save_png(&image, &folder.path().join(name)).unwrap_err().to_string();
+        let expected = format!("{name}: expected a name that ends in .png: the image is written as PNG");
+        assert!(error.ends_with(&expected), "{error}");
+    }
+    save_png(&image, &folder.path().join("b.PNG")).unwrap();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
 }

@@ -1,0 +1,133 @@
+//! What a user gives has an effect, or is refused with what it takes.
+
+use alexnet_train::config::keys::parse_setting;
+use alexnet_train::config::{Config, Given, parse_table};
+use layers::Model;
+
+fn line(settings: &[&str]) -> Given {
+    let line = settings.iter().map(|text| ("--set".to_string(), parse_setting(text).unwrap())).collect();
+    Given { file: None, line }
+}
+
+fn file(text: &str) -> Given {
+    Given { file: Some(("my.toml".into(), parse_table("my.toml", text).unwrap())), line: Vec::new() }
+}
+
+/// The settings of a network and a user's, and what is said of them.
+fn checked(network: &str, given: &Given) -> Result<(Config, Vec<String>), String> {
+    let model = Model::preset(network).unwrap();
+    let name = parse_setting(&format!("model.name={network}")).unwrap();
+    let mut layers = vec![(network.to_string(), model.train.clone()), ("model".to_string(), name)];
+    layers.extend(given.layers());
+    given.check_length().map_err(|e| e.to_string())?;
+    let config = Config::from_layers(&layers).map_err(|e| e.to_string())?;
+    let notes = given.check_effects(&model.train, &config).map_err(|e| e.to_string())?;
+    Ok((config, notes))
+}
+
+#[test]
+fn augmentation_of_a_network_without_is_refused() {
+    for setting in [
+        "data.mixup=0.5",
+        "data.cutmix=1.0",
+        "data.erase=0.5",
+        "data.crop=resized",
+        "data.mirror=true",
+        "data.brightness=0.4",
+        "data.colour=paper",
+        "data.crop_scale=[0.5, 1.0]",
+        "data.shared=128",
+    ] {
+        let (key, _) = setting.split_once('=').unwrap();
+        let error = checked("linear", &line(&[setting])).unwrap_err();
+        assert!(error.starts_with(&format!("{key}: ")), "{error}");
+        let expected = "has no effect while data.augment = false, as the file of the network linear says; add --set \
+                        data.augment=true";
+        assert!(error.contains(expected), "{error}");
+        if key != "data.crop_scale" {
+            assert!(checked("linear", &line(&[setting, "data.augment=true"])).is_ok(), "{setting}");
+            assert!(checked("paper", &line(&[setting])).is_ok(), "{setting}");
+        }
+    }
+    let error = checked("paper", &line(&["data.augment=false", "data.mixup=0.5"])).unwrap_err();
+    assert!(error.contains("data.mixup: 0.5 has no effect while data.augment = false; "), "{error}");
+    // What is so in any case, and what does not vary images.
+    for setting in
+        ["data.mixup=0", "data.mirror=false", "data.crop=centre", "data.colour=none", "data.label_smoothing=0.1"]
+    {
+        assert!(checked("linear", &line(&[setting])).is_ok(), "{setting}");
+    }
+}
+
+#[test]
+fn settings_of_what_is_not_used_name_what_uses_them() {
+    for (network, setting, what, other) in [
+        ("paper", "optim.beta1=0.8", "optim.kind = \"sgd\"", "optim.kind=adam"),
+        ("paper", "optim.epsilon_hat=true", "optim.kind = \"sgd\"", "optim.kind=adam"),
+        ("keras", "optim.momentum=0.8", "optim.kind = \"adam\"", "optim.kind=sgd"),
+        ("keras", "optim.nesterov=true", "optim.kind = \"adam\"", "optim.kind=sgd"),
+        ("linear", "optim.drop_epochs=[3]", "optim.schedule = \"constant\"", "optim.schedule=steps"),
+        ("linear", "optim.patience=3", "optim.schedule = \"constant\"", "optim.schedule=plateau"),
+        ("linear", "optim.factor=0.5", "optim.schedule = \"constant\"", "optim.schedule=steps"),
+        ("paper", "optim.period=2.0", "optim.schedule = \"plateau\"", "optim.schedule=exponential"),
+        ("paper", "data.crop_scale=[0.5, 1.0]", "data.crop = \"random\"", "data.crop=resized"),
+        ("caffe", "data.colour_deviation=0.2", "data.colour = \"none\"", "data.colour=paper"),
+        ("paper", "data.erase_scale=[0.1, 0.2]", "data.erase = 0.0", "data.erase=0.5"),
+        ("paper", "model.fresh=[\"fc8\"]", "model.weights is not given", "model.weights=w.h5"),
+    ] {
+        let error = checked(network, &line(&[setting])).unwrap_err();
+        assert!(error.contains(&format!("has no effect while {what}")), "{error}");
+        assert!(error.contains(other.split('=').next().unwrap()) || error.contains("--weights FILE"), "{error}");
+        assert!(checked(network, &line(&[setting, other])).is_ok(), "{setting}, {other}");
+    }
+    let windows = checked("paper", &line(&["data.shuffle=full", "data.window_bytes=5000"])).unwrap_err();
+    assert!(windows.contains("add --set data.shuffle=window"), "{windows}");
+    assert!(checked("paper", &line(&["data.window_bytes=5000"])).is_ok());
+}
+
+/// What the command line decides is meant; a run's own file holds all that there is.
+#[test]
+fn files_are_held_to_the_same_and_those_of_runs_are_read() {
+    let mut given = file("[optim]\ndrop_epochs = [3]\n");
+    let error = checked("linear", &given).unwrap_err();
+    assert!(error.starts_with("my.toml: optim.drop_epochs: [3] has no effect while optim.schedule = "), "{error}");
+    given.line = line(&["optim.schedule=constant"]).line;
+    assert!(checked("linear", &given).is_ok());
+    for network in Model::presets() {
+        for more in [&[][..], &["data.augment=false", "optim.schedule=constant"], &["optim.kind=adam"]] {
+            let (config, notes) = checked(network, &line(more)).unwrap();
+            assert!(notes.is_empty(), "{notes:?}");
+            let (again, notes) = checked(network, &file(&config.to_toml())).unwrap();
+            assert_eq!((again, notes), (config, Vec::new()), "{network}, {more:?}");
+        }
+    }
+    let mut edited = checked("linear", &line(&[])).unwrap().0;
+    edited.data.mixup = 0.5;
+    let (_, notes) = checked("linear", &file(&edited.to_toml())).unwrap();
+    let expected = "my.toml: data.mixup: 0.5 has no effect while data.augment = false; ";
+    assert!(notes.len() == 1 && notes[0].starts_with(expected), "{notes:?}");
+}
+
+/// Epochs and steps each take the place of both in what is weaker, however they are given.
+#[test]
+fn epochs_and_steps_take_each_others_place() {
+    let length = |given: &Given| {
+        let (config, _) = checked("linear", given).unwrap();
+        (config.run.epochs, config.run.steps)
+    };
+    assert_eq!(length(&line(&["run.epochs=4"])), (4, None));
+    assert_eq!(length(&line(&["run.steps=7"])), (30, Some(7)));
+    assert_eq!(length(&Given { line: line(&["run.epochs=4"]).line, ..file("[run]\nsteps = 7") }), (4, None));
+    assert_eq!(length(&Given { line: line(&["run.steps=7"]).line, ..file("[run]\nepochs = 4") }), (4, Some(7)));
+    let of_steps = checked("linear", &line(&["run.steps=7"])).unwrap().0;
+    assert_eq!(length(&file(&of_steps.to_toml())), (30, Some(7)));
+    let layers =
+        [("run.toml".to_string(), of_steps.to_table()), ("--set".into(), parse_setting("run.epochs=4").unwrap())];
+    assert_eq!(Config::from_layers(&layers).unwrap().run.steps, None);
+    for (given, place) in
+        [(line(&["run.epochs=3", "run.steps=2"]), ""), (file("[run]\nepochs = 3\nsteps = 2"), "my.toml: ")]
+    {
+        let error = checked("linear", &given).unwrap_err();
+        assert!(error.starts_with(&format!("{place}run.epochs and run.steps: both are given")), "{error}");
+    }
+}
