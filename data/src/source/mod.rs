@@ -13,6 +13,7 @@ mod hdf5_file;
 mod idx;
 mod labelled;
 mod labels;
+mod numbered;
 mod parts;
 mod tar_file;
 mod webdataset;
