@@ -71,8 +71,8 @@ pub struct Pack {
     /// What the source is [default: found by its content]
     #[arg(long, value_name = "KIND", value_enum)]
     pub from: Option<From>,
-    /// Labels of images that come without: a table of images and labels, a list in the order of the images' names, or
-    /// ILSVRC's development kit (a folder or its .tar.gz)
+    /// Labels of images that come without: a table of images and labels, a list in the order of the images' names (if
+    /// numbers in them leave no doubt of it), or ILSVRC's development kit (a folder or its .tar.gz)
     #[arg(long, value_name = "PATH")]
     pub labels: Option<PathBuf>,
     /// Column of images in a table of labels, a name or a number from 1 on [default: found by name or content]
@@ -85,7 +85,8 @@ pub struct Pack {
     /// Which part of a folder of CIFAR or MNIST; for no other source [default: train]
     #[arg(long, value_enum)]
     pub split: Option<Split>,
-    /// Names of classes that the source only numbers, one a line; or a wnid and its words a line (Tiny ImageNet's words.txt)
+    /// Names of classes that the source only numbers (not other names than it has), one a line; or a wnid and its words a
+    /// line (Tiny ImageNet's words.txt)
     #[arg(long, value_name = "FILE")]
     pub class_names: Option<PathBuf>,
     /// Shorter side to resize to, and side of the centre square that is kept
@@ -110,7 +111,8 @@ pub struct Pack {
     /// How many images may be unreadable, also of a pack that is complete; they are listed in OUT/bad.csv
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_bad: usize,
-    /// Pack whose classes this one must have, in the same order (for validation and test sets)
+    /// Pack whose classes this one must have, in the same order (for validation and test sets); numbers as labels are
+    /// found among them by name where the source names its classes or they are named by numbers, else they are places
     #[arg(long, value_name = "PACK", conflicts_with = "class_names")]
     pub classes_of: Option<PathBuf>,
     /// Share of the images of each class to hold out for validation: makes OUT/train.pack and OUT/val.pack. Of a class of one

@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(read("n01440764 tench\nn01443537 goldfish\n").unwrap().len(), 2);
         assert_eq!(read("7up\n3d\n").unwrap(), ["7up", "3d"]);
         for table in ["id,name\n0,cat\n1,dog\n", "1 dog\n0 cat\n", "0: cat\n1: dog\n"] {
-            let error = read(table).unwrap_err().to_string();
+            let Err(Failure::Failed(error)) = read(table) else { panic!("{table:?} is taken") };
             assert!(error.contains("names.txt: the line") && error.contains("expected one name a line"), "{error}");
         }
     }

@@ -32,6 +32,7 @@ pub struct PackOptions {
     /// Which part of a source that holds two.
     pub split: Split,
     /// Names for classes that the source only numbers; or lines of a wnid and its words, which name classes that are wnids.
+    /// Other names than those that a source brings are an error.
     pub class_names: Option<Vec<String>>,
     /// Folder of the pack; made if it is missing. One that holds anything but a pack is refused.
     pub out: PathBuf,
@@ -46,7 +47,8 @@ pub struct PackOptions {
     /// About how many bytes a shard holds.
     pub shard_bytes: u64,
     /// The classes in order, if they are given: those of the training pack when packing for validation. A class folder
-    /// that is not among them is an error; one of them without a folder is not.
+    /// that is not among them is an error; one of them without a folder is not. Labels that are numbers mean the names that
+    /// the source brings for them, or classes that are named by numbers, or else places in this list.
     pub classes: Option<Vec<String>>,
     /// What is accepted as an image.
     pub decode: DecodeOptions,

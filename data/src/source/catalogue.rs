@@ -9,9 +9,6 @@ use sha2::{Digest, Sha256};
 use super::words::Words;
 use crate::error::{Error, Result};
 
-/// Beyond this a label is taken for a mistake.
-const MAX_CLASSES: u64 = 1 << 20;
-
 /// Names and labels of images in a fixed order: about 28 bytes an image, and its name.
 #[derive(Clone, Debug)]
 pub(crate) struct Catalogue {
@@ -191,29 +188,6 @@ impl Numbers {
 
     pub fn get(&self, class: &str) -> Option<u32> {
         self.by_name.get(class).copied()
-    }
-}
-
-/// The classes of a source that only numbers them, from 0 to `largest`. `own` are the names that it brings.
-pub(super) fn numbered(
-    path: &Path,
-    largest: u64,
-    own: Option<Vec<String>>,
-    reading: &super::Reading,
-) -> Result<Vec<String>> {
-    if largest >= MAX_CLASSES {
-        return Err(Error::source(path, format!("the label {largest}; expected 0 to {}", MAX_CLASSES - 1)));
-    }
-    let given = reading.classes.or(reading.class_names).map(<[String]>::to_vec);
-    match given.or(own) {
-        Some(names) if largest < names.len() as u64 => Ok(names),
-        Some(names) => {
-            let what =
-                format!("the label {largest}, with names for {} classes (0 to {})", names.len(), names.len() - 1);
-            Err(Error::source(path, what))
-        }
-        None if largest == 0 => Err(Error::source(path, "holds one class only, 0; expected at least two")),
-        None => Ok((0..=largest).map(|label| label.to_string()).collect()),
     }
 }
 

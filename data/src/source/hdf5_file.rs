@@ -14,7 +14,8 @@ use hdf5::{Dataset, File, H5Type, IndexType, IterationOrder, LinkType};
 use ndarray::s;
 
 use super::archive::Container;
-use super::catalogue::{Lister, numbered};
+use super::catalogue::Lister;
+use super::numbered::numbered;
 use super::{Catalogue, Content, ImageReader, Reading, Source};
 use crate::decode::Image;
 use crate::error::{BadImage, Error, Result};
@@ -106,11 +107,10 @@ pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
     check_size(path, height, width, reading.max_pixels)?;
     stored.check("images", &images, 1)?;
     let labels = stored.labels(&labels, shape[0])?;
-    let largest = labels.iter().copied().max().unwrap_or(0);
-    let classes = numbered(path, largest, stored.class_names()?, reading)?;
-    let mut lister = Lister::new(classes);
+    let numbered = numbered(path, &labels.iter().copied().collect(), stored.class_names()?, reading)?;
+    let mut lister = Lister::new(numbered.classes.clone());
     for (index, &label) in labels.iter().enumerate() {
-        lister.push(format!("images/{index:06}").as_bytes(), (height * width) as u64, label as u32);
+        lister.push(format!("images/{index:06}").as_bytes(), (height * width) as u64, numbered.place(label));
     }
     let source = Source::new(lister.finish(), Images { images, axes, height, width });
     Ok(if height == width { source.with_side(width) } else { source })

@@ -13,8 +13,9 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::archive::{Container, GZIP, Gunzip, open_file};
-use super::catalogue::{Lister, numbered};
+use super::catalogue::Lister;
 use super::labels::read_text;
+use super::numbered::numbered;
 use super::{Catalogue, Content, ImageReader, Reading, Source, Split, file_name, files_of, is_file, is_folder, list};
 use crate::decode::Image;
 use crate::error::{BadImage, Error, Result};
@@ -158,13 +159,19 @@ pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
     let labels = labels.get(0, n).map_err(|e| Error::source(&labels_path, e.to_string()))?;
     let squares = Squares { idx, height: height as usize, width: width as usize, channels };
     let largest = labels.iter().copied().max().unwrap_or(0);
-    let mut lister = Lister::new(numbered(path, largest.into(), mapping(&images, largest)?, reading)?);
+    let used = labels.iter().map(|&label| label.into()).collect();
+    let numbered = numbered(path, &used, mapping(&images, largest)?, reading)?;
+    let mut lister = Lister::new(numbered.classes.clone());
     let name = file_name(&images);
     for (index, &label) in labels.iter().enumerate() {
         let content =
             squares.idx.get(index as u64 * height * width * channels as u64, height * width * channels as u64);
         let content = content.map_err(|e| Error::source(&images, e.to_string()))?;
-        lister.push(format!("{name}/{index:05}").as_bytes(), crc32c::crc32c(&content).into(), label.into());
+        lister.push(
+            format!("{name}/{index:05}").as_bytes(),
+            crc32c::crc32c(&content).into(),
+            numbered.place(label.into()),
+        );
     }
     let side = (height == width).then_some(squares.width);
     let note = name.starts_with("emnist").then(|| {

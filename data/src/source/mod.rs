@@ -13,6 +13,7 @@ mod hdf5_file;
 mod idx;
 mod labelled;
 mod labels;
+mod numbered;
 mod parts;
 mod tar_file;
 mod webdataset;
@@ -212,6 +213,10 @@ fn check_options(kind: SourceKind, reading: &Reading) -> Result<()> {
     if let Some(column) = column {
         let expected = "a source with labels in a file (see labels), or a WebDataset with labels in .json";
         return Err(Error::option("label_column", expected, column));
+    }
+    if reading.split == Split::Test && !matches!(kind, SourceKind::Cifar | SourceKind::Idx) {
+        let expected = "train, or a source of CIFAR or MNIST, which have both parts in one folder";
+        return Err(Error::option("split", expected, "test"));
     }
     match reading.image_column.filter(|_| !has_file) {
         Some(column) => Err(Error::option("image_column", "a source with labels in a file (see labels)", column)),

@@ -24,10 +24,15 @@ pub(crate) struct Parts {
     pub test: Option<PathBuf>,
 }
 
-/// Whether a folder is named as a part of a data set, whatever its case.
-pub(super) fn is_part(name: &str) -> bool {
+/// Which part of a data set a folder is by its name, whatever its case: 0, 1 and 2 are training, validation and test.
+pub(super) fn part_named(name: &str) -> Option<usize> {
     let name = name.to_lowercase();
-    [TRAIN.as_slice(), &VAL, &TEST].iter().any(|names| names.contains(&name.as_str()))
+    [TRAIN.as_slice(), &VAL, &TEST].iter().position(|names| names.contains(&name.as_str()))
+}
+
+/// Whether a folder is named as a part of a data set.
+pub(super) fn is_part(name: &str) -> bool {
+    part_named(name).is_some()
 }
 
 /// Refuses names of folders that are parts of a data set and no classes: two of the usual names, or all of them with a word

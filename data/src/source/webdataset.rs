@@ -2,8 +2,8 @@
 //! `.webp` and others) and its class: `.cls`, a number or a name; or, where no sample has that, a key of its `.json`. Other
 //! members are ignored.
 //!
-//! Tars are taken in the order of their names, samples as they stand. Numbers are labels as they are; names are sorted. A
-//! sample that lacks one of both, or whose class cannot be read, is a bad image.
+//! Tars are taken in the order of their names, samples as they stand. Numbers are labels as they are (see [`numbered`](super::numbered));
+//! names are sorted. A sample that lacks one of both, or whose class cannot be read, is a bad image.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::archive::{Container, Member, Places, members};
-use super::catalogue::{Lister, Numbers, numbered};
+use super::catalogue::{Lister, Numbers};
+use super::numbered::numbered;
 use super::{Reading, Source, file_name, files_of, is_folder};
 use crate::error::{Error, Result};
 
@@ -243,12 +244,11 @@ fn classes(path: &Path, found: &[Found], reading: &Reading) -> Result<(Vec<Strin
         Class::Bad(_) => None,
     };
     let all: Vec<Option<String>> = found.iter().map(class).collect();
-    let numbers: Option<Vec<u64>> =
-        all.iter().map(|class| class.as_ref().map_or(Some(0), |class| class.parse().ok())).collect();
-    if let Some(numbers) = numbers {
-        let largest = numbers.iter().copied().max().unwrap_or(0);
-        let classes = numbered(path, largest, None, reading)?;
-        return Ok((classes, numbers.into_iter().map(|label| label as u32).collect()));
+    let number = |class: &Option<String>| class.as_ref().map(|class| class.parse::<u64>()).transpose();
+    if let Ok(numbers) = all.iter().map(number).collect::<Result<Vec<Option<u64>>, _>>() {
+        let numbered = numbered(path, &numbers.iter().flatten().copied().collect(), None, reading)?;
+        let labels = numbers.iter().map(|label| label.map_or(0, |label| numbered.place(label))).collect();
+        return Ok((numbered.classes, labels));
     }
     let names: BTreeSet<&String> = all.iter().flatten().collect();
     let labelled = all.iter().flatten().count();

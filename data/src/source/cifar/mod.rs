@@ -12,7 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::archive::Container;
-use super::catalogue::{Lister, numbered};
+use super::catalogue::Lister;
+use super::numbered::numbered;
 use super::{Catalogue, Content, ImageReader, Reading, Source, Split, is_folder};
 use crate::decode::Image;
 use crate::error::{BadImage, Error, Result};
@@ -78,8 +79,9 @@ pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
     let count = if hundred { 100 } else { 10u32 };
     // All of them, also where one file lacks some.
     let own = class_names(&parts, hundred)?.unwrap_or_else(|| (0..count).map(|class| class.to_string()).collect());
-    let largest = files.iter().flat_map(|file| &file.labels).max().copied().unwrap_or(0);
-    let mut lister = Lister::new(numbered(path, largest.into(), Some(own), reading)?);
+    let used = files.iter().flat_map(|file| &file.labels).map(|&label| label.into()).collect();
+    let numbered = numbered(path, &used, Some(own), reading)?;
+    let mut lister = Lister::new(numbered.classes.clone());
     let mut firsts = Vec::new();
     let mut total = 0;
     let mut pixels = vec![0; PIXELS];
@@ -91,7 +93,7 @@ pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
             file.file.read_at(offset, &mut pixels).map_err(Error::io(&file.file.path, "cannot be read"))?;
             // A checksum tells a record from another of the same name.
             let checksum = crc32c::crc32c(&pixels);
-            lister.push(format!("{}/{record:05}", file.name).as_bytes(), checksum.into(), label.into());
+            lister.push(format!("{}/{record:05}", file.name).as_bytes(), checksum.into(), numbered.place(label.into()));
         }
     }
     Ok(Source::new(lister.finish(), Records { files, firsts }).with_side(SIDE))

@@ -98,6 +98,15 @@ pub(super) enum Labels {
     WnidFolder,
 }
 
+/// Whether a text is a name of columns of labels.
+pub(super) fn is_label_name(text: &str) -> bool {
+    LABELS.contains(&plain(text).as_str())
+}
+
+fn is_image_name(plain: &str) -> bool {
+    IMAGES.iter().any(|tier| tier.contains(&plain))
+}
+
 /// A name of a column without case, spaces and marks.
 fn plain(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
@@ -161,14 +170,13 @@ impl<'a> Finder<'a> {
 
     fn asked(&self, option: &'static str, column: Option<&str>) -> Result<Option<Asked>> {
         let Some(column) = column else { return Ok(None) };
-        let first = self.table.rows.first();
-        let exact = first.and_then(|row| row.iter().position(|name| name == column.trim()));
-        if let Some(at) =
-            exact.or_else(|| self.names.iter().position(|name| !name.is_empty() && *name == plain(column)))
-        {
+        let number = column.trim().parse::<usize>();
+        // A number in the first row is a name only where the others there are names for certain.
+        let is_header = if number.is_ok() { self.has_known_names() } else { !self.first_holds_image() };
+        if let Some(at) = self.named(column).filter(|_| is_header) {
             return Ok(Some(Asked { at, by_name: true }));
         }
-        match column.trim().parse::<usize>() {
+        match number {
             Ok(number) if (1..=self.table.columns).contains(&number) => {
                 Ok(Some(Asked { at: number - 1, by_name: false }))
             }
@@ -179,12 +187,42 @@ impl<'a> Finder<'a> {
         }
     }
 
+    /// The column of this name in the first row.
+    fn named(&self, column: &str) -> Option<usize> {
+        let first = self.table.rows.first();
+        let exact = first.and_then(|row| row.iter().position(|name| name == column.trim()));
+        exact.or_else(|| self.names.iter().position(|name| !name.is_empty() && *name == plain(column)))
+    }
+
     /// Whether the first row names columns: a field of it is a known name, and none is an image of the source.
     fn has_known_names(&self) -> bool {
-        let known =
-            |name: &String| LABELS.contains(&name.as_str()) || IMAGES.iter().any(|tier| tier.contains(&name.as_str()));
-        let is_image = |field: &str| matches!(self.images.find(field), Meant::One { with_ending: true, .. });
-        self.names.iter().any(known) && !self.table.rows.first().is_some_and(|row| row.iter().any(is_image))
+        let is_known = |name: &String| is_label_name(name) || is_image_name(name);
+        self.names.iter().any(is_known) && !self.first_holds_image()
+    }
+
+    /// Whether a field of the first row is an image of the source, so that it names no columns. Without its ending an image
+    /// may have the name of a column (`id` of `id.jpg`, `1` of classes): then it is one where nothing says otherwise.
+    fn first_holds_image(&self) -> bool {
+        let is_image = |(at, field): (usize, &str)| match self.images.find(field) {
+            Meant::Nothing => false,
+            Meant::One { with_ending: true, .. } => true,
+            _ => {
+                let name = &self.names[at];
+                !is_label_name(name) && !is_image_name(name) && self.names_images_below(at) && !self.heads_images()
+            }
+        };
+        self.table.rows.first().is_some_and(|row| row.iter().enumerate().any(is_image))
+    }
+
+    /// Whether a name of columns of images stands above images.
+    fn heads_images(&self) -> bool {
+        let heads = |at: usize| is_image_name(&self.names[at]) && self.names_images_below(at);
+        (0..self.names.len()).any(heads)
+    }
+
+    /// Whether a row after the first has an image in a column.
+    fn names_images_below(&self, at: usize) -> bool {
+        self.table.rows.iter().skip(1).any(|row| self.means_image(row, at))
     }
 
     /// Whether the first row, of unknown names, names the columns: its field is no image, nor looks like one.
@@ -193,7 +231,7 @@ impl<'a> Finder<'a> {
         self.images.find(first) == Meant::Nothing
             && !first.contains(['.', '/', '\\'])
             && !first.is_empty()
-            && self.table.rows.iter().skip(1).any(|row| self.means_image(row, image))
+            && self.names_images_below(image)
             && !first.contains(|c: char| c.is_ascii_digit())
     }
 
@@ -250,7 +288,15 @@ impl<'a> Finder<'a> {
     pub fn names_none(&self) -> Error {
         let names = self.images.names();
         let example = names.first().map(|name| String::from_utf8_lossy(name)).unwrap_or_default();
-        self.wrong(&format!("names none of the {} images of {}, such as {example}", names.len(), self.root.display()))
+        let root = self.root.display();
+        let fields = || self.table.rows.iter().flat_map(StringRecord::iter);
+        let other = match fields().find(|field| self.images.is_of_other_part(field)) {
+            Some(field) => {
+                format!("; {field:?} is of another part of the data set than {root}, give the labels of this one")
+            }
+            None => String::new(),
+        };
+        self.wrong(&format!("names none of the {} images of {root}, such as {example}{other}", names.len()))
     }
 
     fn matches(&self, at: usize) -> Matches {
@@ -267,7 +313,7 @@ impl<'a> Finder<'a> {
 
     /// The column of labels by the names of a header, or the columns of classes.
     fn named_label(&self, image: usize) -> Result<Labels> {
-        let is_label = |at: &usize| *at != image && LABELS.contains(&self.names[*at].as_str());
+        let is_label = |at: &usize| *at != image && is_label_name(&self.names[*at]);
         let found: Vec<usize> = (0..self.names.len()).filter(is_label).collect();
         let column = |at: usize| Labels::Column { at, first_word: self.is_prediction(at, true), asked: false };
         match found.as_slice() {

@@ -2,10 +2,13 @@
 //!
 //! The path may have more folders before it than the source has (`Train/20/1.png` where the source is `Train/20`), or fewer,
 //! be absolute, be written with backslashes or in other case, and lack the ending. Of image and path, the one with fewer
-//! folders must be the end of the other.
+//! folders must be the end of the other, and a path of another part of the data set (`train/1.png` where the source is
+//! `test`) means none of its images.
 
 use std::cmp::Ordering;
 use std::path::Path;
+
+use crate::source::parts::part_named;
 
 /// The images of a source, findable by the last part of their names.
 pub(super) struct Images<'a> {
@@ -15,17 +18,20 @@ pub(super) struct Images<'a> {
     order: Vec<u32>,
     /// The path of the source, parts separated by `/`.
     root: Vec<u8>,
+    /// The part of a data set that the source is, by its folder or the one above.
+    part: Option<usize>,
 }
 
 /// What a path means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meant {
     Nothing,
-    /// An image, whether the path has its ending, and how many parts of the path agree with where the image lies.
+    /// An image, whether the path has its ending, and, where it has more folders than the image's name, how many of those
+    /// agree with where the source lies.
     One {
         image: usize,
         with_ending: bool,
-        agreeing: usize,
+        agreeing: Option<usize>,
     },
     /// Any of several, of which these are two.
     Several(usize, usize),
@@ -37,7 +43,9 @@ impl<'a> Images<'a> {
         let mut order: Vec<u32> = (0..names.len() as u32).collect();
         order.sort_by(|&a, &b| compare(stem(base(names[a as usize])), stem(base(names[b as usize]))).then(a.cmp(&b)));
         let root = std::path::absolute(root).unwrap_or_else(|_| root.to_path_buf());
-        Self { names, order, root: root.to_string_lossy().replace('\\', "/").into_bytes() }
+        let root = root.to_string_lossy().replace('\\', "/").into_bytes();
+        let part = part_of(parts(&root).take(2));
+        Self { names, order, root, part }
     }
 
     pub fn names(&self) -> &[&[u8]] {
@@ -81,6 +89,9 @@ impl<'a> Images<'a> {
         for &image in alike {
             let name = self.names[image as usize];
             let Some(shared) = shared_parts(name, path, with_ending, same) else { continue };
+            if self.is_other_part(parts(path).skip(parts(name).count())) {
+                continue;
+            }
             match best {
                 Meant::One { image: other, .. } if shared == most => best = Meant::Several(other, image as usize),
                 _ if shared > most => {
@@ -94,12 +105,24 @@ impl<'a> Images<'a> {
     }
 
     fn one(&self, image: usize, with_ending: bool, path: &[u8]) -> Meant {
-        let whole = [&self.root, b"/".as_slice(), self.names[image]].concat();
-        let whole: Vec<&[u8]> = parts(&whole).skip(1).collect();
-        let path: Vec<&[u8]> = parts(path).skip(1).collect();
-        let agreeing = whole.iter().zip(&path).take_while(|(a, b)| equal_but_case(a, b)).count();
-        Meant::One { image, with_ending, agreeing }
+        let above: Vec<&[u8]> = parts(path).skip(parts(self.names[image]).count()).collect();
+        let agree = || parts(&self.root).zip(&above).take_while(|(a, b)| equal_but_case(a, b)).count();
+        Meant::One { image, with_ending, agreeing: (!above.is_empty()).then(agree) }
     }
+
+    /// Whether a path lies in a folder of another part of the data set than the source.
+    pub fn is_of_other_part(&self, path: &str) -> bool {
+        self.is_other_part(parts(&normal(path)).skip(1))
+    }
+
+    fn is_other_part<'p>(&self, folders: impl Iterator<Item = &'p [u8]>) -> bool {
+        self.part.is_some_and(|own| part_of(folders).is_some_and(|part| part != own))
+    }
+}
+
+/// The part of a data set that the first of these folders that is one is.
+fn part_of<'p>(mut folders: impl Iterator<Item = &'p [u8]>) -> Option<usize> {
+    folders.find_map(|folder| part_named(&String::from_utf8_lossy(folder)))
 }
 
 /// Parts that name and path have both from the end on, where one of the two is the end of the other.
@@ -205,11 +228,27 @@ mod tests {
     #[test]
     fn the_path_that_agrees_more_with_the_folder_is_known() {
         let names: Vec<&[u8]> = vec![b"1.jpg"];
-        let images = Images::new(Path::new("/data/Test"), &names);
+        let images = Images::new(Path::new("/data/b"), &names);
         let agreeing = |path: &str| match images.find(path) {
             Meant::One { agreeing, .. } => agreeing,
             other => panic!("{other:?}"),
         };
-        assert_eq!([agreeing("Train/1.jpg"), agreeing("Test/1.jpg"), agreeing("/data/Test/1.jpg")], [0, 1, 2]);
+        let found = ["1.jpg", "a/1.jpg", "b/1.jpg", "/data/b/1.jpg", "train/1.jpg"].map(agreeing);
+        assert_eq!(found, [None, Some(0), Some(1), Some(2), Some(0)]);
+    }
+
+    #[test]
+    fn a_path_of_another_part_is_no_image_of_this_one() {
+        let names: Vec<&[u8]> = vec![b"1.jpg", b"train/2.jpg"];
+        for root in ["/data/Test", "/data/test/images"] {
+            let images = Images::new(Path::new(root), &names);
+            for path in ["1.jpg", "test/1.jpg", "/x/testing/images/1.jpg", "train/2.jpg", "/train/test/1.jpg"] {
+                assert_ne!(images.find(path), Meant::Nothing, "{root}: {path}");
+            }
+            for path in ["Train/1.jpg", "val/1", "/test/train/images/1.jpg", "valid\\1.jpg"] {
+                assert_eq!(images.find(path), Meant::Nothing, "{root}: {path}");
+                assert!(images.is_of_other_part(path), "{root}: {path}");
+            }
+        }
     }
 }

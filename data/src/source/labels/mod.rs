@@ -3,27 +3,30 @@
 //!   beside it (see [`devkit`]);
 //! - a table of images and labels, separated by tabs, semicolons, commas or white space (see [`columns`] for how its
 //!   columns are known, [`forms`] for forms that are known without a header);
-//! - a list of labels, a line an image in the order of their names: wnids, other names, or numbers.
+//! - a list of labels, a line an image in the order of their names, where numbers in those leave no doubt of it: wnids, other
+//!   names, or numbers.
 //!
 //! What is not known for certain is an error that shows the columns, never a guess. So are labels that would make every
 //! image a class of its own, running numbers, and fractions.
 //!
-//! Classes that are known by name are sorted by the bytes of their names; where all are numbers, by value. Numbers are
-//! indices into the given classes (`--classes-of`) where those have other names.
+//! Classes that are known by name are sorted by the bytes of their names; where all are numbers, by value. Among given
+//! classes (`--classes-of`) numbers are names where those are numbers too, else places.
 
+mod classes;
 mod columns;
 mod devkit;
 mod forms;
 mod images;
+mod lists;
 mod matlab;
 mod numbers;
+mod quotes;
 mod table;
 mod text;
 
 use std::path::{Path, PathBuf};
 
 use super::Reading;
-use super::catalogue::Numbers;
 use crate::error::{Error, Result};
 use columns::{Columns, Finder, Labels};
 use images::{Images, Meant};
@@ -111,6 +114,10 @@ impl LabelFile {
         let lines: Vec<(u64, &str)> = numbered_lines(text).collect();
         let words = |line: &'_ str| line.split_whitespace().count();
         if lines.iter().all(|(_, line)| words(line) == 1) {
+            if let Some(column) = reading.image_column.or(reading.label_column.filter(|column| *column != "1")) {
+                let what = format!("has one column only, where the column {column:?} was asked for");
+                return Err(Error::source(&self.path, what));
+            }
             return self.of_list(root, &images, &lines);
         }
         self.of_words(root, &images, text, given, &lines)
@@ -135,8 +142,7 @@ impl LabelFile {
                 "only numbers its lines, it holds no labels; expected a label a line in the order of the images' names";
             return Err(Error::source(&self.path, what));
         }
-        let labels = self.in_order(root, images.names(), lines.iter().map(|(_, line)| (*line).to_string()))?;
-        Ok(Found { labels, classes: None, notes: Vec::new() })
+        self.of_labels(root, images, lines)
     }
 
     /// Lines of several words: all of them columns, or an image that has spaces in its name and a label, or a label and an
@@ -155,8 +161,7 @@ impl LabelFile {
         }
         let is_words = |line: &str| line.chars().all(|c| c.is_alphabetic() || c.is_whitespace() || "-'()".contains(c));
         if lines.iter().all(|(_, line)| is_words(line)) {
-            let labels = self.in_order(root, images.names(), lines.iter().map(|(_, line)| (*line).to_string()))?;
-            return Ok(Found { labels, classes: None, notes: Vec::new() });
+            return self.of_labels(root, images, lines);
         }
         match tables.pop() {
             Some(table) => Err(Finder::new(&self.path, &table, images, root, given).names_none()),
@@ -165,19 +170,6 @@ impl LabelFile {
                 Err(Error::source(&self.path, format!("{what}; {} is {:?}", "its first line", lines[0].1)))
             }
         }
-    }
-
-    fn in_order(
-        &self,
-        root: &Path,
-        names: &[&[u8]],
-        labels: impl ExactSizeIterator<Item = String>,
-    ) -> Result<Vec<Option<String>>> {
-        if labels.len() != names.len() {
-            let what = format!("{} labels for the {} images of {}", labels.len(), names.len(), root.display());
-            return Err(Error::source(&self.path, what));
-        }
-        Ok(labels.map(Some).collect())
     }
 
     /// The labels of a table whose columns are known.
@@ -224,7 +216,7 @@ impl LabelFile {
     ) -> Result<Vec<Option<String>>> {
         let images = finder.images;
         // By image: its row, and how well its path agrees with where the image lies.
-        let mut found: Vec<Option<(usize, usize)>> = vec![None; images.names().len()];
+        let mut found: Vec<Option<(usize, Option<usize>)>> = vec![None; images.names().len()];
         let mut absent = 0;
         for (at, row) in rows.iter().enumerate() {
             let path = row.get(columns.image).unwrap_or_default();
@@ -233,15 +225,20 @@ impl LabelFile {
                 Meant::Nothing => absent += 1,
                 Meant::Several(a, b) => return Err(self.ambiguous(images, row, path, [a, b])),
                 Meant::One { image, agreeing, .. } => match found[image] {
-                    Some((_, better)) if better > agreeing => {}
-                    Some((other, same)) if same == agreeing => {
+                    // Of paths of other folders that counts which agrees more; one without folders disagrees with none.
+                    Some((other, known)) if known == agreeing || known.is_none() || agreeing.is_none() => {
                         let before = self.label_of(finder, columns, &rows[other])?;
                         if before != label {
-                            let what =
-                                format!("line {}: {path:?} is {label:?}, before it was {before:?}", line_of(row));
+                            let what = format!(
+                                "line {}: {path:?} is {label:?}, before it was {before:?}: an image with two labels; \
+                                 remove one of the rows",
+                                line_of(row)
+                            );
                             return Err(Error::source(&self.path, what));
                         }
+                        found[image] = Some((other, known.max(agreeing)));
                     }
+                    Some((_, better)) if better > agreeing => {}
                     _ => found[image] = Some((at, agreeing)),
                 },
             }
@@ -282,79 +279,11 @@ impl LabelFile {
         if name.is_empty() || label.is_empty() || label.eq_ignore_ascii_case("nan") {
             return Err(Error::source(&self.path, format!("line {}: an empty file or label", line_of(row))));
         }
+        if [name, label].iter().any(|field| field.contains(['\n', '\r'])) {
+            let what = "the image's name or the label holds the end of a line; close the quote (\") that begins there";
+            return Err(Error::source(&self.path, format!("line {}: {what}", line_of(row))));
+        }
         Ok(label.to_string())
-    }
-
-    /// The classes, and the number of each label.
-    fn number(
-        &self,
-        root: &Path,
-        labels: &[Option<String>],
-        classes: Option<Vec<String>>,
-        reading: &Reading,
-    ) -> Result<Numbers> {
-        let mut distinct: Vec<&str> = labels.iter().flatten().map(String::as_str).collect();
-        let images = distinct.len();
-        distinct.sort_unstable();
-        distinct.dedup();
-        let values: Option<Vec<i64>> = distinct.iter().map(|label| label.parse().ok()).collect();
-        // Words for wnids are no table of classes.
-        let names = reading.class_names.filter(|_| reading.words.is_none());
-        let table = reading.classes.or(names);
-        let in_table = |table: &[String]| distinct.iter().all(|label| table.iter().any(|class| class == label));
-        match (table, values, classes) {
-            (Some(table), Some(values), None) if !in_table(table) => {
-                self.check_indices(&values, table.len())?;
-                let indices = values.into_iter().map(|value| value as u32);
-                Ok(Numbers::by(table.to_vec(), distinct.into_iter().zip(indices)))
-            }
-            (Some(_), _, _) if reading.classes.is_some() => {
-                Numbers::new(root, distinct.into_iter().map(str::to_string).collect(), reading)
-            }
-            (Some(table), _, _) => Ok(Numbers::of(table.to_vec())),
-            (None, _, Some(classes)) => {
-                let sorted = Reading { classes: None, ..*reading };
-                Numbers::new(root, classes, &sorted)
-            }
-            (None, values, None) => {
-                if images > 1 && distinct.len() == images {
-                    return Err(self.own_classes(&distinct));
-                }
-                if values.is_some() {
-                    distinct.sort_by_key(|label| label.parse::<i64>().unwrap_or(i64::MAX));
-                }
-                Numbers::new(root, distinct.into_iter().map(str::to_string).collect(), reading)
-            }
-        }
-    }
-
-    fn own_classes(&self, distinct: &[&str]) -> Error {
-        let some: Vec<&str> = distinct.iter().copied().take(3).collect();
-        let what = format!(
-            "its labels make each of the {} images a class of its own ({}, ...); expected classes of several images; where it \
-             has columns, say which has the labels (--label-column)",
-            distinct.len(),
-            some.join(", ")
-        );
-        Error::source(&self.path, what)
-    }
-
-    fn check_indices(&self, values: &[i64], classes: usize) -> Result<()> {
-        let smallest = values.iter().min().copied().unwrap_or(0);
-        let largest = values.iter().max().copied().unwrap_or(0);
-        let outside = if smallest < 0 { smallest } else { largest };
-        if smallest >= 0 && largest < classes as i64 {
-            return Ok(());
-        }
-        let hint = if smallest >= 1 {
-            "; if these are ILSVRC's own numbers, give the folder or .tar.gz of its development kit"
-        } else {
-            ""
-        };
-        Err(Error::source(
-            &self.path,
-            format!("the label {outside} with {classes} classes, 0 to {}{hint}", classes - 1),
-        ))
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use csv::{Position, StringRecord};
 
+use super::quotes;
 use crate::error::{Error, Result};
 
 /// Rows by which the separator is told.
@@ -37,6 +38,14 @@ impl Table {
         };
         let separators = [b'\t', b';', b','];
         let found = separators.iter().find(|s| consistent(s)).or_else(|| separators.iter().find(|s| present(s)));
+        // A quote in the first line may hide all separators.
+        if let Some(line) = quotes::unclosed(text, found.copied().unwrap_or(b',')) {
+            let what = format!(
+                "line {}: a quote (\") that is not closed where its field ends; close it, or remove it",
+                line + comments
+            );
+            return Err(Error::source(path, what));
+        }
         found.map(|&separator| Self::read(path, text, separator, comments)).transpose()
     }
 

@@ -1,0 +1,108 @@
+//! Lists of labels alone, a line an image in the order of their names.
+
+use std::cmp::Ordering;
+use std::path::Path;
+
+use super::columns::is_label_name;
+use super::images::Images;
+use super::{Found, LabelFile};
+use crate::error::{Error, Result};
+
+impl LabelFile {
+    /// The labels of a list, whose lines come with their numbers.
+    pub(super) fn of_labels(&self, root: &Path, images: &Images, lines: &[(u64, &str)]) -> Result<Found> {
+        self.check_no_header(lines)?;
+        let labels = self.in_order(root, images.names(), lines.iter().map(|(_, line)| (*line).to_string()))?;
+        let first = images.names().first().copied().unwrap_or_default();
+        let note = format!(
+            "{}: its labels go to the {} images in the order of their names, the first, {}, to {}",
+            crate::source::file_name(&self.path),
+            labels.len(),
+            lines[0].1,
+            String::from_utf8_lossy(first)
+        );
+        Ok(Found { labels, classes: None, notes: vec![note] })
+    }
+
+    /// Refuses a first line that names a column: as a label it would move all others by one image.
+    fn check_no_header(&self, lines: &[(u64, &str)]) -> Result<()> {
+        let (number, first) = lines[0];
+        let again = lines[1..].iter().any(|(_, line)| line.eq_ignore_ascii_case(first));
+        if again || !is_label_name(first) {
+            return Ok(());
+        }
+        let what = format!(
+            "line {number}: {first:?} is the name of a column; remove the line, or, where it is a label, write the image \
+             before each label (IMAGE,LABEL)"
+        );
+        Err(Error::source(&self.path, what))
+    }
+
+    /// Labels for images in the order of their names.
+    pub(super) fn in_order(
+        &self,
+        root: &Path,
+        names: &[&[u8]],
+        labels: impl ExactSizeIterator<Item = String>,
+    ) -> Result<Vec<Option<String>>> {
+        if labels.len() != names.len() {
+            let what = format!("{} labels for the {} images of {}", labels.len(), names.len(), root.display());
+            return Err(Error::source(&self.path, what));
+        }
+        if let Some(pair) = names.windows(2).find(|pair| natural(pair[0], pair[1]) == Ordering::Greater) {
+            let [a, b] = [pair[0], pair[1]].map(String::from_utf8_lossy);
+            let what = format!(
+                "holds labels in the order of the images' names, which is not known for certain: {a} is before {b} by its \
+                 letters, and after it by its number; write the image before each label (IMAGE,LABEL)"
+            );
+            return Err(Error::source(&self.path, what));
+        }
+        Ok(labels.map(Some).collect())
+    }
+}
+
+/// The order of names in which numbers in them are ordered by value.
+fn natural(mut a: &[u8], mut b: &[u8]) -> Ordering {
+    while let (Some(x), Some(y)) = (a.first(), b.first()) {
+        if x.is_ascii_digit() && y.is_ascii_digit() {
+            let order = by_value(digits(a), digits(b));
+            if order != Ordering::Equal {
+                return order;
+            }
+            a = &a[digits(a).len()..];
+            b = &b[digits(b).len()..];
+        } else if x == y {
+            a = &a[1..];
+            b = &b[1..];
+        } else {
+            break;
+        }
+    }
+    a.cmp(b)
+}
+
+/// The digits that a name begins with.
+fn digits(name: &[u8]) -> &[u8] {
+    &name[..name.iter().position(|b| !b.is_ascii_digit()).unwrap_or(name.len())]
+}
+
+fn by_value(a: &[u8], b: &[u8]) -> Ordering {
+    let without_zeros = |digits: &'_ [u8]| digits.iter().skip_while(|&&b| b == b'0').copied().collect::<Vec<u8>>();
+    let [a, b] = [a, b].map(without_zeros);
+    a.len().cmp(&b.len()).then_with(|| a.cmp(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_names_are_ordered_by_value() {
+        let sorted = ["1.png", "2.png", "10.png", "a1/b.png", "a02/b.png", "a10.png", "a10b.png", "b.png"];
+        for pair in sorted.windows(2) {
+            assert_eq!(natural(pair[0].as_bytes(), pair[1].as_bytes()), Ordering::Less, "{pair:?}");
+            assert_eq!(natural(pair[1].as_bytes(), pair[0].as_bytes()), Ordering::Greater, "{pair:?}");
+        }
+        assert_eq!(natural(b"a01.png", b"a1.png"), Ordering::Equal);
+    }
+}
