@@ -119,7 +119,7 @@ fn idx_files_are_stored_to_the_pixel() {
     let options = PackOptions { size: 32, ..PackOptions::new(setting.path("plain"), setting.path("o.pack")) };
     assert_eq!(
         pack(&options, |_| ()).unwrap().notes,
-        ["the images are 28 x 28, stored as 32 x 32; a size of 28 keeps them"]
+        ["the images are 28 x 28, stored as 32 x 32; a size of 28 keeps them", "4 classes have no image: 5, 6, 7, 8"]
     );
 
     let fails = |name: &str, bytes: &[u8]| {

@@ -77,7 +77,10 @@ fn emnists_folder_is_several_sets() {
     assert_eq!((found.classes().len(), [class(0), class(1), class(2)]), (27, ["Ww", "Aa", "Zz"]));
     assert_eq!(
         report.notes,
-        ["EMNIST stores its images transposed, rows for columns; they are kept as they are, as torchvision does"]
+        [
+            "EMNIST stores its images transposed, rows for columns; they are kept as they are, as torchvision does",
+            "24 classes have no image: 0, Bb, 3, 4, 5, ..."
+        ]
     );
     let test = packed_with(&setting, &setting.path("e"), |o| PackOptions { split: Split::Test, ..sized(o) });
     assert_eq!((test.len(), test.label(0), test.classes()[2].as_str()), (2, 2, "Bb"));

@@ -183,7 +183,7 @@ fn a_folder_of_train_and_val_is_two_packs() {
 fn parts_by_other_names_are_no_classes() {
     let setting = Setting::new();
     for (name, folders) in [
-        ("kaggle", &["training_set", "test_set"][..]),
+        ("kaggle", &["test_set", "training_set"][..]),
         ("intel", &["seg_pred", "seg_test", "seg_train"]),
         ("joined", &["test_images", "train_images"]),
         ("masks", &["images", "masks"]),

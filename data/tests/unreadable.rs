@@ -103,7 +103,7 @@ fn forge_unread(shard: &Path) {
     let file = hdf5::File::open_rw(shard).unwrap();
     let dataset = file.dataset("bad").unwrap();
     let bad = String::from_utf8(dataset.read_raw::<u8>().unwrap()).unwrap();
-    let forged = bad.replace("not an image: a text file", "cannot be read: it is away");
+    let forged = bad.replace("not an image: a text file", "cannot be read: it is off");
     assert!(forged != bad && forged.len() == bad.len());
     dataset.write_raw(forged.as_bytes()).unwrap();
     drop(dataset);

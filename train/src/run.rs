@@ -238,7 +238,7 @@ pub fn checkpoints(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
 fn metadata(path: &Path) -> Result<Option<fs::Metadata>> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(Some(metadata)),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         Err(e) => Err(Error::file(path, format!("cannot be looked at: {e}"))),
     }
 }
@@ -250,7 +250,7 @@ pub fn step_of(checkpoint: &Path) -> Option<u64> {
 
 /// What the system does not let one see is an error, not missing.
 fn exists(path: &Path) -> Result<bool> {
-    path.try_exists().map_err(|e| Error::file(path, format!("cannot be looked at: {e}")))
+    Ok(metadata(path)?.is_some())
 }
 
 fn read_text(path: &Path) -> Result<String> {
