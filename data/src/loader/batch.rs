@@ -101,7 +101,7 @@ impl Drop for Batch {
 
 /// Some images as they are stored (with the changes of [`Augment`](super::Augment) that are made to pixels), and what
 /// is to be cut from them: what a device needs to make the network's input itself, with
-/// [`ImageReader::prepare`](tensor::ops::Images::prepare). Its memory is used again for a later batch when it is dropped.
+/// [`RawImages::prepare`](tensor::ops::RawImages::prepare). Its memory is used again for a later batch when it is dropped.
 pub struct RawBatch {
     /// Side of the images.
     pub size: usize,

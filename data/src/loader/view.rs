@@ -7,7 +7,7 @@ use tensor::ops::{Prepare, View};
 use super::input::{Input, Mean, Views};
 use crate::error::{Error, Result};
 
-/// [`Input`] made ready, for this crate's batches and for [`ImageReader::prepare`](tensor::ops::Images::prepare) on any
+/// [`Input`] made ready, for this crate's batches and for [`RawImages::prepare`](tensor::ops::RawImages::prepare) on any
 /// device: the value of a pixel is `((pixel + shift) * factor - mean) * damping`, where shift and damping are the
 /// view's.
 #[derive(Clone, Debug, PartialEq)]
