@@ -4,7 +4,7 @@ mod common;
 
 use std::path::PathBuf;
 
-use alexnet_data::{DecodeOptions, PackOptions};
+use alexnet_data::{DecodeOptions, PackOptions, pack};
 use common::{Setting, failure, packed, write};
 use hdf5::types::{FixedAscii, FixedUnicode};
 use hdf5::{Dataset, File, H5Type};
@@ -118,6 +118,21 @@ fn values_elsewhere_are_not_followed() {
     file.close().unwrap();
     let error = fails(path);
     assert!(error.contains("\"labels\": stored in other files or datasets"), "{error}");
+}
+
+/// An unfinished pack of a file is not gone on with from another one of the same shapes.
+#[test]
+fn another_file_of_the_same_shapes_is_another_source() {
+    let setting = Setting::new();
+    let path = labelled(&setting, "images.h5", &[0u8, 1, 1, 0]);
+    let again = || pack(&PackOptions { size: 8, ..PackOptions::new(&path, setting.path("out")) }, |_| ());
+    again().unwrap();
+    assert!(again().unwrap().was_complete);
+    let file = File::open_rw(&path).unwrap();
+    file.dataset("images").unwrap().write_raw(&[9u8; 4 * 64][..]).unwrap();
+    file.close().unwrap();
+    let error = again().unwrap_err().to_string();
+    assert!(error.contains("images of another or changed source"), "{error}");
 }
 
 /// As NumPy writes them too: text of a fixed length.

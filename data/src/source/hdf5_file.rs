@@ -6,6 +6,7 @@
 //!
 //! [`max_pixels`]: crate::DecodeOptions::max_pixels
 
+use std::io::Read;
 use std::path::Path;
 
 use hdf5::plist::dataset_create::Layout;
@@ -109,11 +110,29 @@ pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
     let labels = stored.labels(&labels, shape[0])?;
     let numbered = numbered(path, &labels.iter().copied().collect(), stored.class_names()?, reading)?;
     let mut lister = Lister::new(numbered.classes.clone());
+    // In place of each image's length, which is the same in another file of as many.
+    let checksum = checksum(path)?;
     for (index, &label) in labels.iter().enumerate() {
-        lister.push(format!("images/{index:06}").as_bytes(), (height * width) as u64, numbered.place(label));
+        lister.push(format!("images/{index:06}").as_bytes(), checksum.into(), numbered.place(label));
     }
     let source = Source::new(lister.finish(), Images { images, axes, height, width });
     Ok(if height == width { source.with_side(width) } else { source })
+}
+
+/// Of a whole file.
+fn checksum(path: &Path) -> Result<u32> {
+    let fail = || Error::io(path, "cannot be read; run the same command again");
+    let mut file = std::fs::File::open(path).map_err(fail())?;
+    let mut block = vec![0; 1 << 20];
+    let mut checksum = 0;
+    loop {
+        match file.read(&mut block) {
+            Ok(0) => return Ok(checksum),
+            Ok(n) => checksum = crc32c::crc32c_append(checksum, &block[..n]),
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(fail()(e)),
+        }
+    }
 }
 
 fn check_size(path: &Path, height: usize, width: usize, limit: u64) -> Result<()> {
