@@ -85,7 +85,8 @@ impl Block {
         if word(16) > VERSION {
             return Err(Error::Version { path: path.into(), found: word(16), supported: VERSION });
         }
-        let (expected, found) = (word(SEAL), crc32c::crc32c(&start[..SEAL]));
+        let expected = word(SEAL);
+        let found = crc32c::crc32c(&start[..SEAL]);
         if expected != found {
             return Err(Error::Checksum { path: path.into(), what: "the first block".into(), expected, found });
         }
@@ -99,7 +100,8 @@ impl Block {
         if length > need {
             return damaged(&format!("expected {need} bytes, found {length}"));
         }
-        let (begin, count) = (long(32), long(40));
+        let begin = long(32);
+        let count = long(40);
         let images = begin..begin.saturating_add(count);
         let inside = begin >= BLOCK as u64 && images.end <= length;
         if count > 0 && !inside {

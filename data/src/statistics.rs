@@ -128,7 +128,8 @@ impl Sums {
 
     /// What the sums say; `size` is the side of an image. At least one image must have been added.
     pub fn finish(&self, size: usize) -> Statistics {
-        let (images, places) = (self.images as f64, self.places());
+        let images = self.images as f64;
+        let places = self.places();
         let mean_image =
             Array3::from_shape_fn((size, size, 3), |(y, x, c)| (places[(y * size + x) * 3 + c] as f64 / images) as f32);
         let mut colours = [0u64; 3];

@@ -93,7 +93,8 @@ proptest! {
             let offset = ((long - size) as f64 / 2.0).round_ties_even() as usize;
             (0..size).map(|i| weights(side, long, i + offset)).collect::<Vec<_>>()
         };
-        let (columns, rows) = (axis(width), axis(height));
+        let columns = axis(width);
+        let rows = axis(height);
         for (y, row) in rows.iter().enumerate() {
             for (x, column) in columns.iter().enumerate() {
                 for c in 0..3 {
@@ -113,7 +114,8 @@ proptest! {
 /// Which source places, and by how much, make place `i` of `long` from `side`.
 fn weights(side: usize, long: usize, i: usize) -> Vec<(usize, f64)> {
     let scale = side as f64 / long as f64;
-    let (centre, reach) = ((i as f64 + 0.5) * scale, scale.max(1.0));
+    let centre = (i as f64 + 0.5) * scale;
+    let reach = scale.max(1.0);
     let weight = |j: usize| (1.0 - ((j as f64 + 0.5 - centre) / reach).abs()).max(0.0);
     let total: f64 = (0..side).map(weight).sum();
     (0..side).map(|j| (j, weight(j) / total)).filter(|(_, w)| *w > 0.0).collect()

@@ -96,7 +96,8 @@ fn gzipped(bytes: &[u8]) -> Bytes {
 fn idx_files_are_stored_to_the_pixel() {
     let setting = Setting::new();
     let values: Bytes = (0..6 * 28 * 28u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let (images, labels) = (idx(&[6, 28, 28], &values), idx(&[6], &[3, 0, 4, 9, 1, 2]));
+    let images = idx(&[6, 28, 28], &values);
+    let labels = idx(&[6], &[3, 0, 4, 9, 1, 2]);
     write(&setting, "plain/train-images-idx3-ubyte", &images);
     write(&setting, "plain/train-labels-idx1-ubyte", &labels);
     write(&setting, "gz/train-images-idx3-ubyte.gz", &gzipped(&images));
@@ -182,7 +183,8 @@ fn hdf5_files_are_stored_to_the_pixel() {
 #[test]
 fn jpegs_of_the_right_size_are_kept_as_they_are() {
     let setting = Setting::new();
-    let (fits, other) = (jpeg(32, 32, 5), jpeg(33, 32, 5));
+    let fits = jpeg(32, 32, 5);
+    let other = jpeg(33, 32, 5);
     write(&setting, "s/a/fits.jpg", &fits);
     write(&setting, "s/a/more.jpg", &[fits.clone(), vec![7; 99]].concat());
     write(&setting, "s/b/other.jpg", &other);

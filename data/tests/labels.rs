@@ -132,7 +132,8 @@ fn validation_images_get_their_labels_from_a_development_kit() {
     let indices = write(&setting, "indices.txt", b"1\n2\n0\n2\n1\n");
     let classes: Vec<String> = ["n01440764", "n02100735", "n02119789"].map(String::from).to_vec();
     let with = |labels: &Path| {
-        let (labels, classes) = (Some(labels.to_path_buf()), Some(classes.clone()));
+        let labels = Some(labels.to_path_buf());
+        let classes = Some(classes.clone());
         move |o| PackOptions { labels: labels.clone(), classes: classes.clone(), ..o }
     };
     let pack = packed_with(&setting, &tar, with(&indices));

@@ -181,7 +181,8 @@ proptest! {
         for (view, (top, left)) in [(0, 0), (0, margin), (margin, 0), (margin, margin), (margin / 2, margin / 2)].into_iter().enumerate() {
             for ((mirrored, y), x) in [false, true].into_iter().flat_map(|m| (0..crop).map(move |y| (m, y))).flat_map(|p| (0..crop).map(move |x| (p, x))) {
                 for c in 0..3 {
-                    let (sy, sx) = (top + y, left + if mirrored { crop - 1 - x } else { x });
+                    let sy = top + y;
+                    let sx = left + if mirrored { crop - 1 - x } else { x };
                     let mean = match mean_kind {
                         0 => 0.0,
                         1 => f64::from([10.0 * scale, 20.0 * scale, 30.0 * scale][c]),

@@ -151,14 +151,16 @@ fn jpeg_packs_are_small_and_near() {
     let setting = Setting::new();
     setting.pack("raw");
     pack(&PackOptions { storage: Storage::Jpeg { quality: 95 }, ..setting.options("jpeg") }, |_| ()).unwrap();
-    let (raw, jpeg) = (setting.open("raw"), setting.open("jpeg"));
+    let raw = setting.open("raw");
+    let jpeg = setting.open("jpeg");
     assert_eq!(jpeg.storage(), Storage::Jpeg { quality: 95 });
     assert_eq!(jpeg.statistics(), raw.statistics());
     assert_ne!(jpeg.fingerprint(), raw.fingerprint());
     for index in 0..raw.len() {
         assert_eq!((jpeg.label(index), jpeg.name(index)), (raw.label(index), raw.name(index)));
         assert!(jpeg.stored(index).unwrap().len() < raw.stored(index).unwrap().len());
-        let (a, b) = (raw.pixels(index).unwrap(), jpeg.pixels(index).unwrap());
+        let a = raw.pixels(index).unwrap();
+        let b = jpeg.pixels(index).unwrap();
         let difference: u64 = a.iter().zip(b.iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
         assert!(difference < 8 * a.len() as u64, "{difference} over {} bytes", a.len());
     }

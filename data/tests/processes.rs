@@ -28,7 +28,8 @@ fn child(task: &str, folder: &Path) -> Command {
 }
 
 fn options(folder: &Path) -> PackOptions {
-    let (source, out) = (folder.join("source"), folder.join("out"));
+    let source = folder.join("source");
+    let out = folder.join("out");
     PackOptions { size: 32, jobs: 2, shard_bytes: 5 * 32 * 32 * 3, ..PackOptions::new(source, out) }
 }
 
@@ -110,12 +111,11 @@ fn a_pack_cut_or_written_to_while_it_is_loaded_is_a_message() {
         std::thread::sleep(Duration::from_millis(10 + 3 * number));
         let path = setting.path("out/shard-00002.h5");
         let mut shard = File::options().write(true).open(path).unwrap();
-        match cut {
-            true => shard.set_len(4096).unwrap(),
-            false => {
-                shard.seek(SeekFrom::Start(9000)).unwrap();
-                shard.write_all(&[7]).unwrap();
-            }
+        if cut {
+            shard.set_len(4096).unwrap();
+        } else {
+            shard.seek(SeekFrom::Start(9000)).unwrap();
+            shard.write_all(&[7]).unwrap();
         }
         let (status, text) = loader.end();
         assert!(matches!(status.code(), Some(1 | 3)), "{status:?}: {text}");

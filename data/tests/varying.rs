@@ -50,8 +50,10 @@ fn prepared(loader: &Loader, batch: &RawBatch) -> Vec<f32> {
 
 /// Fails unless the raw batches of an epoch, prepared, are its batches, bit for bit.
 fn assert_raw_is_the_same(loader: &Loader, epoch: u64, first: usize, changed: bool) -> Result<(), TestCaseError> {
-    let (batches, raw) = (loader.batches(epoch, first), loader.raw_batches(epoch, first));
-    let (batches, raw): (Vec<_>, Vec<_>) = (batches.map(Result::unwrap).collect(), raw.map(Result::unwrap).collect());
+    let batches = loader.batches(epoch, first);
+    let raw = loader.raw_batches(epoch, first);
+    let batches: Vec<_> = batches.map(Result::unwrap).collect();
+    let raw: Vec<_> = raw.map(Result::unwrap).collect();
     prop_assert_eq!(batches.len(), raw.len());
     for (batch, raw) in batches.iter().zip(&raw) {
         prop_assert_eq!((&batch.labels, &batch.indices), (&raw.labels, &raw.indices));
@@ -165,14 +167,16 @@ fn crop_batches_are_the_batches_as_bytes() {
             let options = LoaderOptions { augment, ..training(5, 2) };
             let loader = Loader::new(Arc::clone(&pack), input(21), options).unwrap();
             for (floats, bytes) in loader.batches(3, 1).zip(loader.crop_batches(3, 1)) {
-                let (floats, bytes) = (floats.unwrap(), bytes.unwrap());
+                let floats = floats.unwrap();
+                let bytes = bytes.unwrap();
                 assert_eq!((&floats.labels, &floats.indices), (&bytes.labels, &bytes.indices));
                 assert_eq!(floats.mixed, bytes.mixed);
                 assert!(floats.images.iter().eq(bytes.pixels.iter().map(|&v| f32::from(v)).collect::<Vec<_>>().iter()));
                 let views = bytes.views.iter().zip(&bytes.indices).zip(bytes.pixels.chunks(21 * 21 * 3));
                 for ((view, &index), crop) in views.filter(|_| changes == 0) {
                     let stored = pack.pixels(index as usize).unwrap();
-                    let (x, y) = (if view.mirror { view.left + 20 } else { view.left }, view.top);
+                    let x = if view.mirror { view.left + 20 } else { view.left };
+                    let y = view.top;
                     assert_eq!(crop[..3], stored[(y * 32 + x) as usize * 3..][..3]);
                 }
             }

@@ -20,9 +20,13 @@ impl Dice {
 pub fn drive(name: &str, seeds: &[Vec<u8>], target: fn(&[u8])) {
     let mut arguments =
         std::env::args().skip(1).map(|a| a.parse::<u64>().expect("seconds, then the number of the run"));
-    let (seconds, number) = (arguments.next().unwrap_or(10), arguments.next().unwrap_or(1));
-    let (begun, mut dice) = (Instant::now(), Dice(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1));
-    let (mut runs, mut failed, mut slowest) = (0u64, 0, Duration::ZERO);
+    let seconds = arguments.next().unwrap_or(10);
+    let number = arguments.next().unwrap_or(1);
+    let begun = Instant::now();
+    let mut dice = Dice(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut runs = 0u64;
+    let mut failed = 0;
+    let mut slowest = Duration::ZERO;
     while begun.elapsed() < Duration::from_secs(seconds) {
         let data = change(seeds, &mut dice);
         let at = Instant::now();

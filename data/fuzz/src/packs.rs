@@ -58,7 +58,8 @@ fn values(path: &Path) -> Vec<(usize, usize)> {
 /// Makes the block at the start of a file agree with its content.
 fn seal(bytes: &mut [u8]) -> u32 {
     let long = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes")) as usize;
-    let (start, count) = (long(bytes, 32), long(bytes, 40));
+    let start = long(bytes, 32);
+    let count = long(bytes, 40);
     let content = match start.checked_add(count).filter(|&end| count > 0 && start >= 4096 && end <= bytes.len()) {
         Some(end) => crc32c::crc32c_append(crc32c::crc32c(&bytes[4096..start]), &bytes[end..]),
         None => crc32c::crc32c(&bytes[4096..]),
@@ -79,15 +80,16 @@ pub fn pack(data: &[u8]) {
     for edit in edits.chunks_exact(8) {
         let file = usize::from(edit[0]) % files.len();
         let place = usize::from(u16::from_le_bytes([edit[2], edit[3]]));
-        let at = match sealed {
-            // The block, or the values of a dataset.
-            true if edit[1] % 4 == 0 => place % 56,
-            true => {
-                let values = &template.values[file];
-                let (start, length) = values[usize::from(edit[1]) % values.len()];
-                start + place % length.max(1)
-            }
-            false => (usize::from(edit[1]) << 16 | place) % files[file].len(),
+        let at = if !sealed {
+            (usize::from(edit[1]) << 16 | place) % files[file].len()
+        } else if edit[1] % 4 == 0 {
+            // The block.
+            place % 56
+        } else {
+            // The values of a dataset.
+            let values = &template.values[file];
+            let (start, length) = values[usize::from(edit[1]) % values.len()];
+            start + place % length.max(1)
         };
         let count = 1 + usize::from(edit[1] >> 6);
         for (byte, &value) in files[file].iter_mut().skip(at).take(count).zip(&edit[4..]) {

@@ -60,7 +60,8 @@ pub fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
 
 /// Images of every format and colour.
 pub fn images() -> Vec<Vec<u8>> {
-    let (w, h) = (37, 26);
+    let w = 37;
+    let h = 26;
     let image = drawn(w, h, 3);
     let rgb = |set: fn(&mut Encoder<&mut Vec<u8>>)| encoded(ColorType::Rgb, image.as_raw(), w, h, set);
     let ink: Vec<u8> = image.pixels().flat_map(|p| [p[0], p[1], p[2], 64]).collect();
@@ -114,7 +115,8 @@ pub fn packs() -> Vec<Vec<u8>> {
 
 /// Sources: the target's byte that says what follows, and a good one.
 pub fn sources() -> Vec<Vec<u8>> {
-    let (a, b) = (jpeg(9, 8, 1), jpeg(8, 9, 2));
+    let a = jpeg(9, 8, 1);
+    let b = jpeg(8, 9, 2);
     let one = tar(&[("x.JPEG", &a), ("y.JPEG", &b)]);
     let with = |kind: u8, bytes: &[u8]| [&[kind], bytes].concat();
     let long = format!("{}/a.jpg", "long".repeat(40));

@@ -193,10 +193,12 @@ pub(crate) fn check_size(width: u64, height: u64, limit: u64) -> Result<(), BadI
 
 fn turn(image: Image, orientation: Orientation) -> Result<Image, BadImage> {
     let wrong = || BadImage::Damaged("its size does not fit its pixels".into());
-    let (width, height) = (image.width as u32, image.height as u32);
+    let width = image.width as u32;
+    let height = image.height as u32;
     let image = image::RgbImage::from_raw(width, height, image.pixels).ok_or_else(wrong)?;
     let mut image = image::DynamicImage::ImageRgb8(image);
     image.apply_orientation(orientation);
-    let (width, height) = (image.width() as usize, image.height() as usize);
+    let width = image.width() as usize;
+    let height = image.height() as usize;
     Image::new(width, height, image.into_rgb8().into_raw()).ok_or_else(wrong)
 }

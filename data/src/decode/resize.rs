@@ -120,7 +120,8 @@ fn window(width: usize, height: usize, size: usize) -> [f64; 4] {
         let offset = ((resized - size as f64) / 2.0).round_ties_even();
         (offset * scale, (size as f64 * scale).min(side as f64 - offset * scale))
     };
-    let ((left, w), (top, h)) = (span(width), span(height));
+    let (left, w) = span(width);
+    let (top, h) = span(height);
     [left, top, w, h]
 }
 

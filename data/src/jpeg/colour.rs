@@ -73,7 +73,9 @@ fn convert_plainly(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
 /// In 65,536ths, rounded.
 #[inline(always)]
 fn pixel(y: u8, cb: u8, cr: u8) -> [u8; 3] {
-    let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);
+    let y = i32::from(y);
+    let cb = i32::from(cb) - 128;
+    let cr = i32::from(cr) - 128;
     let half = 1 << 15;
     let r = y + ((91_881 * cr + half) >> 16);
     let g = y + ((-22_554 * cb - 46_802 * cr + half) >> 16);
@@ -160,7 +162,9 @@ mod tests {
     #[test]
     fn values_are_those_of_the_formula() {
         for (y, cb, cr) in [(0, 0, 0), (255, 255, 255), (128, 128, 128), (76, 85, 255), (29, 255, 107), (200, 30, 90)] {
-            let (l, b, r) = (f64::from(y), f64::from(cb) - 128.0, f64::from(cr) - 128.0);
+            let l = f64::from(y);
+            let b = f64::from(cb) - 128.0;
+            let r = f64::from(cr) - 128.0;
             let plain = [l + 1.402 * r, l - 0.344_136 * b - 0.714_136 * r, l + 1.772 * b];
             for (found, plain) in pixel(y, cb, cr).into_iter().zip(plain) {
                 assert!((f64::from(found) - plain.clamp(0.0, 255.0)).abs() <= 0.51, "{y} {cb} {cr}");

@@ -75,8 +75,10 @@ impl Table {
     fn new(kind: Kind, definition: &[u8]) -> Result<Self, Fault> {
         let (counts, symbols) = definition.split_at_checked(16).ok_or(Fault::Table)?;
         let mut entries = Box::new([0; 1 << LOOK]);
-        let (mut limits, mut offsets) = ([0; 18], [0; 17]);
-        let (mut code, mut place) = (0u32, 0usize);
+        let mut limits = [0; 18];
+        let mut offsets = [0; 17];
+        let mut code = 0u32;
+        let mut place = 0usize;
         let mut is_wide = false;
         for length in 1..=16u32 {
             offsets[length as usize] = place as i32 - code as i32;

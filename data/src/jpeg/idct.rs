@@ -82,14 +82,16 @@ fn pass<const SHIFT: i32>(v: [i16; 8]) -> [i16; 8] {
     let times = |value: i16, factor: i32| i32::from(value).wrapping_mul(factor);
     // The even part.
     let z1 = (wide[2] + wide[6]).wrapping_mul(4433);
-    let (t2, t3) = (z1.wrapping_sub(times(v[6], 15137)), z1.wrapping_add(times(v[2], 6270)));
+    let t2 = z1.wrapping_sub(times(v[6], 15137));
+    let t3 = z1.wrapping_add(times(v[2], 6270));
     let t0 = i32::from(v[0].wrapping_add(v[4])) << BITS;
     let t1 = i32::from(v[0].wrapping_sub(v[4])) << BITS;
     let even = [t0.wrapping_add(t3), t1.wrapping_add(t2), t1.wrapping_sub(t2), t0.wrapping_sub(t3)];
     // The odd part.
-    let (z3, z4) = (v[7].wrapping_add(v[3]), v[5].wrapping_add(v[1]));
-    let (a, b) =
-        (times(z3, -16069 + 9633).wrapping_add(times(z4, 9633)), times(z4, -3196 + 9633).wrapping_add(times(z3, 9633)));
+    let z3 = v[7].wrapping_add(v[3]);
+    let z4 = v[5].wrapping_add(v[1]);
+    let a = times(z3, -16069 + 9633).wrapping_add(times(z4, 9633));
+    let b = times(z4, -3196 + 9633).wrapping_add(times(z3, 9633));
     let sum =
         |x: i16, by_x: i32, y: i16, by_y: i32, z: i32| times(x, by_x).wrapping_add(times(y, by_y)).wrapping_add(z);
     let odd = [
@@ -99,7 +101,8 @@ fn pass<const SHIFT: i32>(v: [i16; 8]) -> [i16; 8] {
         sum(v[7], 2446 - 7373, v[1], -7373, a),
     ];
     std::array::from_fn(|i| {
-        let (value, odd) = (even[i.min(7 - i)], odd[i.min(7 - i)]);
+        let value = even[i.min(7 - i)];
+        let odd = odd[i.min(7 - i)];
         let value = if i < 4 { value.wrapping_add(odd) } else { value.wrapping_sub(odd) };
         saturated(value.wrapping_add(1 << (SHIFT - 1)) >> SHIFT)
     })
@@ -196,7 +199,8 @@ mod avx2 {
         let zero = _mm256_setzero_si256();
         let t01 = [_mm256_unpacklo_epi16(zero, v), _mm256_unpackhi_epi16(zero, v)];
         let t01 = t01.map(|t| _mm256_srai_epi32::<{ 16 - BITS }>(t));
-        let (even01, even32) = (add(t01, t32), subtract(t01, t32));
+        let even01 = add(t01, t32);
+        let even32 = subtract(t01, t32);
         // The odd part.
         let z34 = _mm256_add_epi16(v75, v31);
         let z34 = sums(z34, swapped(z34), factors([9633 - 16069, 9633], [9633 - 3196, 9633]));
@@ -225,11 +229,15 @@ mod avx2 {
         let v15 = _mm256_permute2x128_si256::<0x31>(v01, v45);
         let v26 = _mm256_permute2x128_si256::<0x31>(v32, v76);
         let v37 = _mm256_permute2x128_si256::<0x20>(v32, v76);
-        let (a, b) = (_mm256_unpacklo_epi16(v04, v15), _mm256_unpackhi_epi16(v04, v15));
-        let (c, d) = (_mm256_unpacklo_epi16(v26, v37), _mm256_unpackhi_epi16(v26, v37));
+        let a = _mm256_unpacklo_epi16(v04, v15);
+        let b = _mm256_unpackhi_epi16(v04, v15);
+        let c = _mm256_unpacklo_epi16(v26, v37);
+        let d = _mm256_unpackhi_epi16(v26, v37);
         // Two columns each, of four rows in each half.
-        let (c01, c23) = (_mm256_unpacklo_epi32(a, c), _mm256_unpackhi_epi32(a, c));
-        let (c45, c67) = (_mm256_unpacklo_epi32(b, d), _mm256_unpackhi_epi32(b, d));
+        let c01 = _mm256_unpacklo_epi32(a, c);
+        let c23 = _mm256_unpackhi_epi32(a, c);
+        let c45 = _mm256_unpacklo_epi32(b, d);
+        let c67 = _mm256_unpackhi_epi32(b, d);
         let joined = |v| _mm256_permute4x64_epi64::<0b11_01_10_00>(v);
         [
             joined(_mm256_unpacklo_epi64(c01, c45)),
@@ -251,7 +259,10 @@ mod avx2 {
             };
             _mm256_mullo_epi16(values, factors)
         };
-        let (v01, v23, v45, v67) = (rows(0), rows(2), rows(4), rows(6));
+        let v01 = rows(0);
+        let v23 = rows(2);
+        let v45 = rows(4);
+        let v67 = rows(6);
         let input = [
             _mm256_permute2x128_si256::<0x20>(v01, v45),
             _mm256_permute2x128_si256::<0x31>(v23, v01),
@@ -266,7 +277,8 @@ mod avx2 {
             [(_mm256_packs_epi16(v04, v31), [0, 3, 4, 1]), (_mm256_packs_epi16(v26, v75), [2, 7, 6, 5])]
         {
             let bytes = _mm256_xor_si256(pair, middle);
-            let (low, high) = (_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
+            let low = _mm256_castsi256_si128(bytes);
+            let high = _mm256_extracti128_si256::<1>(bytes);
             let rows = [low, high].map(|half| [_mm_cvtsi128_si64(half), _mm_extract_epi64::<1>(half)]);
             for (&row, y) in rows.as_flattened().iter().zip(numbers) {
                 out[y * stride..][..BLOCK].copy_from_slice(&row.to_le_bytes());

@@ -7,7 +7,9 @@ use crate::decode::{DecodeOptions, Image, decode_square, resize_and_crop};
 fn pixels(width: usize, height: usize, seed: u32) -> Vec<u8> {
     (0..width * height * 3)
         .map(|i| {
-            let (x, y, c) = ((i / 3 % width) as u32, (i / 3 / width) as u32, (i % 3) as u32);
+            let x = (i / 3 % width) as u32;
+            let y = (i / 3 / width) as u32;
+            let c = (i % 3) as u32;
             let noise = (x.wrapping_mul(7919) ^ y.wrapping_mul(104_729) ^ seed).wrapping_mul(2_654_435_761);
             ((x * (c + 1) * 2 + y * 3 + seed % 97 + if (x + y) % 23 == 0 { 70 } else { 0 }) % 226 + (noise >> 27)) as u8
         })
@@ -48,9 +50,10 @@ impl Made {
         encoder.set_optimized_huffman_tables(self.form == Form::ScanForEach);
         encoder.set_progressive(self.form == Form::Progressive);
         let pixels = pixels(self.width, self.height, self.seed);
-        let (pixels, kind) = match self.is_grey {
-            true => (&pixels[..self.width * self.height], ColorType::Luma),
-            false => (&pixels[..], ColorType::Rgb),
+        let (pixels, kind) = if self.is_grey {
+            (&pixels[..self.width * self.height], ColorType::Luma)
+        } else {
+            (&pixels[..], ColorType::Rgb)
         };
         encoder.encode(pixels, self.width as u16, self.height as u16, kind).unwrap();
         bytes
@@ -85,7 +88,8 @@ fn whole(jpeg: &Jpeg<'_>) -> Region {
 /// The file with a run of fill bytes before each marker after the first, as long as `runs` say in turn.
 fn filled(data: &[u8], runs: &[usize]) -> Vec<u8> {
     let mut runs = runs.iter().cycle().copied();
-    let (mut out, mut at) = (data[..2].to_vec(), 2);
+    let mut out = data[..2].to_vec();
+    let mut at = 2;
     let fill = |out: &mut Vec<u8>, run: Option<usize>| out.resize(out.len() + run.unwrap_or(0), 0xff);
     loop {
         fill(&mut out, runs.next());
@@ -129,7 +133,8 @@ proptest! {
         let data = made.encoded();
         let all = decoded(&data).unwrap();
         let range = |a: f64, b: f64, side: usize| {
-            let (a, b) = ((a * side as f64) as usize, (b * side as f64) as usize);
+            let a = (a * side as f64) as usize;
+            let b = (b * side as f64) as usize;
             a.min(b)..a.max(b)
         };
         let region = Region { rows: range(part[0], part[1], made.height), columns: range(part[2], part[3], made.width) };
@@ -181,9 +186,8 @@ proptest! {
         let mut rows = upsample::Rows::default();
         let far_row = both.then_some(&far[..]);
         rows.fill(&upsample::Source { near: &near, far: far_row, y: usize::from(odd), first: 0, axis: &axis, columns: &columns });
-        let down = |i: usize| match both {
-            true => f64::from(near[i]) * 0.75 + f64::from(far[i]) * 0.25,
-            false => f64::from(near[i]),
+        let down = |i: usize| {
+            if both { f64::from(near[i]) * 0.75 + f64::from(far[i]) * 0.25 } else { f64::from(near[i]) }
         };
         for (x, &found) in columns.zip(rows.values()) {
             let i = x / 2;

@@ -172,7 +172,9 @@ fn mix(near: &[u8], far: &[u8], round: u16, out: &mut [u8]) {
 /// Two values for each of `sums` but the first and last: towards the one before and the one after.
 #[inline(always)]
 fn spread<const LEFT: u16, const RIGHT: u16, const SHIFT: u16>(sums: &[u16], out: &mut [u8]) {
-    let (before, own, after) = (sums, &sums[1..], &sums[2..]);
+    let before = sums;
+    let own = &sums[1..];
+    let after = &sums[2..];
     for (((out, &before), &own), &after) in out.chunks_exact_mut(2).zip(before).zip(own).zip(after) {
         out[0] = ((3 * own + before + LEFT) >> SHIFT) as u8;
         out[1] = ((3 * own + after + RIGHT) >> SHIFT) as u8;

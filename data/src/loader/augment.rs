@@ -111,14 +111,16 @@ impl Augment {
         };
         let below = |word: u32, n: usize| ((u64::from(word) * n as u64) >> 32) as u32;
         let [left, top, mirror, _] = shared.block(0);
-        let (left, top) = match self.random_crop && self.resized_crop.is_none() {
-            true => (below(left, margin + 1), below(top, margin + 1)),
-            false => ((margin / 2) as u32, (margin / 2) as u32),
+        let (left, top) = if self.random_crop && self.resized_crop.is_none() {
+            (below(left, margin + 1), below(top, margin + 1))
+        } else {
+            ((margin / 2) as u32, (margin / 2) as u32)
         };
         let mut draw = View::crop(0, left, top, self.mirror && mirror >> 31 == 1);
         if let Some(noise) = &self.colour {
             let [a, b, c, d] = own.block(1);
-            let ([x, y], [z, _]) = (to_normals([a, b]), to_normals([c, d]));
+            let [x, y] = to_normals([a, b]);
+            let [z, _] = to_normals([c, d]);
             for (normal, shift) in [x, y, z].into_iter().zip(colour) {
                 for (sum, &part) in draw.shift.iter_mut().zip(shift) {
                     *sum += normal as f32 * part;

@@ -16,9 +16,10 @@ pub(super) fn cut(image: &[u8], part: Square, mirror: bool, out: &mut [u8]) {
 fn cut_plainly(image: &[u8], part: Square, mirror: bool, out: &mut [u8]) {
     for (y, out) in out.chunks_exact_mut(3 * part.side).enumerate() {
         let row = &image[part.row(y)];
-        match mirror {
-            true => mirror_row(row, out, 0),
-            false => out.copy_from_slice(row),
+        if mirror {
+            mirror_row(row, out, 0);
+        } else {
+            out.copy_from_slice(row);
         }
     }
 }

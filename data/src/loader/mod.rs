@@ -67,7 +67,8 @@ impl Loader {
 
     /// Batches in an epoch.
     pub fn batches_per_epoch(&self) -> usize {
-        let (images, batch) = (self.work.pack.len(), self.work.options.batch);
+        let images = self.work.pack.len();
+        let batch = self.work.options.batch;
         if self.work.options.drop_last { images / batch } else { images.div_ceil(batch) }
     }
 

@@ -62,7 +62,8 @@ impl Order {
     pub fn to_read(&self, number: usize, first: bool) -> Option<&[u32]> {
         let reading = self.reading.as_ref()?;
         let places = self.places(number);
-        let (from, to) = (reading.ahead(places.start), reading.ahead(places.end));
+        let from = reading.ahead(places.start);
+        let to = reading.ahead(places.end);
         // Of the first one's own window nothing was read yet.
         let from = if first { reading.window(places.start).start } else { from };
         Some(&reading.order[from.min(to)..to])
@@ -71,7 +72,9 @@ impl Order {
 
 impl Reading {
     fn new(runs: &[Range<usize>], bytes_of: impl Fn(&Range<usize>) -> u64, window: u64, stream: &Stream) -> Self {
-        let (mut order, mut ends, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let mut order = Vec::new();
+        let mut ends = Vec::new();
+        let mut bytes = 0;
         for run in stream.permutation(runs.len() as u32) {
             let run = &runs[run as usize];
             let more = bytes_of(run);

@@ -35,7 +35,8 @@ impl Preparation {
             let got = format!("scale {} and deviation {deviation:?}", input.scale);
             return Err(Error::option("input", "a scale and a deviation that are finite and not zero", got));
         }
-        let (mut mean_image, mut mean) = (None, [0.0; 3]);
+        let mut mean_image = None;
+        let mut mean = [0.0; 3];
         match &input.mean {
             Mean::None => {}
             Mean::Rgb(rgb) => mean = std::array::from_fn(|c| rgb[c] / deviation[c]),
@@ -56,7 +57,8 @@ impl Preparation {
     /// What `views` cuts from image `image`.
     pub fn views(&self, views: Views, image: u32) -> Vec<View> {
         let margin = (self.size - self.prepare.crop) as u32;
-        let (end, centre) = (margin, margin / 2);
+        let end = margin;
+        let centre = margin / 2;
         let places = [(0, 0), (end, 0), (0, end), (end, end), (centre, centre)];
         match views {
             Views::Centre => vec![View::crop(image, centre, centre, false)],

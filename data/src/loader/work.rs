@@ -55,7 +55,8 @@ impl Work {
         let mean = pack.statistics().mean_rgb.map(|v| v.round() as u8);
         let pool = ThreadPoolBuilder::new().num_threads(options.threads).thread_name(|i| format!("load-{i}")).build();
         let pool = pool.map_err(|e| Error::Worker { what: format!("no threads to load with: {e}") })?;
-        let (spare, spare_bytes) = (Arc::default(), Arc::default());
+        let spare = Arc::default();
+        let spare_bytes = Arc::default();
         Ok(Self { pack, preparation, options, colour, mean, pool, spare, spare_bytes })
     }
 
@@ -78,20 +79,23 @@ impl Work {
         })?;
         let crop = self.preparation.prepare.crop;
         let shape = [places.indices.len() * count, crop, crop, 3];
-        let (labels, indices) = (self.labels(places), places.indices.clone());
+        let labels = self.labels(places);
+        let indices = places.indices.clone();
         Batch::new(shape, buffer, labels, indices, mixed, &self.spare)
     }
 
     /// Crops of bytes.
     pub fn crop_batch(&self, places: &Places) -> Result<CropBatch> {
-        let (crop, values) = (self.preparation.prepare.crop, self.preparation.values());
+        let crop = self.preparation.prepare.crop;
+        let values = self.preparation.values();
         let mut pixels = self.spare_bytes.take(places.indices.len() * self.options.views.count() * values);
         let (views, mixed) = self.each_image(places, &mut pixels, |image, views, out| {
             for (view, out) in views.iter().zip(out.chunks_exact_mut(values)) {
                 crops::cut(image, self.square(view), view.mirror, out);
             }
         })?;
-        let (labels, indices) = (self.labels(places), places.indices.clone());
+        let labels = self.labels(places);
+        let indices = places.indices.clone();
         Ok(CropBatch { crop, pixels, views, labels, indices, mixed, spare: Arc::clone(&self.spare_bytes) })
     }
 
@@ -106,7 +110,9 @@ impl Work {
                 Vec::new()
             }
         };
-        let (size, labels, spare) = (self.pack.size(), self.labels(places), Arc::clone(&self.spare_bytes));
+        let size = self.pack.size();
+        let labels = self.labels(places);
+        let spare = Arc::clone(&self.spare_bytes);
         Ok(RawBatch { size, pixels, views, labels, indices: places.indices.clone(), mixed, spare })
     }
 
@@ -117,7 +123,8 @@ impl Work {
         out: &mut [T],
         make: impl Fn(&[u8], &[View], &mut [T]) + Sync,
     ) -> Result<(Vec<View>, Vec<Mixed>)> {
-        let (mut views, count) = (self.views(places), self.options.views.count());
+        let mut views = self.views(places);
+        let count = self.options.views.count();
         let Some(augment) = self.changes() else {
             self.each(places, out, |place, out| {
                 let views = &views[place * count..(place + 1) * count];
@@ -142,7 +149,8 @@ impl Work {
     /// Fills `out` `[n, size, size, 3]` with the images, their views changed as drawn, and the views with where that
     /// is.
     fn vary(&self, augment: &Augment, places: &Places, views: &mut [View], out: &mut [u8]) -> Result<Vec<Mixed>> {
-        let (n, values) = (places.indices.len(), self.preparation.values());
+        let n = places.indices.len();
+        let values = self.preparation.values();
         let drawn = &*views;
         self.each(places, out, |place, out| self.vary_one(augment, places, place, &drawn[place], out))?;
         let Some(mix) = augment.mix.filter(|_| n > 1) else {
@@ -203,7 +211,8 @@ impl Work {
         let crop = self.preparation.prepare.crop;
         let span = |of: fn(&View) -> u32| {
             let starts = views.iter().map(of);
-            let (first, last) = (starts.clone().min().unwrap_or(0), starts.max().unwrap_or(0));
+            let first = starts.clone().min().unwrap_or(0);
+            let last = starts.max().unwrap_or(0);
             first as usize..last as usize + crop
         };
         (span(|view| view.top), span(|view| view.left))
@@ -232,7 +241,8 @@ impl Work {
         let margin = self.preparation.margin();
         let of = |(place, &index): (usize, &u64)| match &self.options.augment {
             Some(augment) => {
-                let (seed, epoch) = (self.options.seed, places.epoch);
+                let seed = self.options.seed;
+                let epoch = places.epoch;
                 let at = Place { seed, epoch, index, place: places.start + place };
                 vec![View { image: place as u32, ..augment.draw(at, margin, &self.colour) }]
             }

@@ -102,7 +102,9 @@ pub(super) fn in_order<T: Send, R>(
         // Dropped first, at return and on a panic, so that no thread waits for ever.
         let mut ordered = Ordered { gate: &gate, results, early: BTreeMap::new(), taken: 0 };
         for _ in 0..threads.min(count) {
-            let (gate, work, sender) = (&gate, &work, sender.clone());
+            let gate = &gate;
+            let work = &work;
+            let sender = sender.clone();
             let run = move || {
                 while let Some(index) = gate.enter(count) {
                     let outcome = catch_unwind(AssertUnwindSafe(|| work(index)));
@@ -128,7 +130,9 @@ mod tests {
 
     #[test]
     fn results_come_in_order_and_few_wait() {
-        let (begun, taken, most) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+        let begun = AtomicUsize::new(0);
+        let taken = AtomicUsize::new(0);
+        let most = AtomicUsize::new(0);
         let work = |i: usize| {
             most.fetch_max(begun.fetch_add(1, SeqCst) + 1 - taken.load(SeqCst), SeqCst);
             std::thread::sleep(Duration::from_micros((i as u64 * 7919) % 200));

@@ -44,7 +44,9 @@ impl Plan {
         };
         let per_shard = usize::try_from(options.shard_bytes / bytes).unwrap_or(MAX_RECORDS).clamp(1, MAX_RECORDS);
         let turned = if options.decode.apply_orientation { TURNED } else { "" };
-        let (size, storage, limits) = (options.size, options.storage, &options.decode);
+        let size = options.size;
+        let storage = options.storage;
+        let limits = &options.decode;
         let limits = format!("up to {} pixels and {} scans", limits.max_pixels, limits.max_scans);
         let settings = format!("size {size}, {storage}, {per_shard} files a shard, {limits}{turned}");
         let mut plan = Self {

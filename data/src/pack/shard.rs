@@ -131,7 +131,8 @@ impl<'a> ShardWriter<'a> {
         let fail = || Error::io(&self.path, WRITING);
         let mut file = File::open(&skeleton).map_err(fail())?;
         self.shard.length = file.metadata().map_err(fail())?.len();
-        let (mut head, mut tail) = (Vec::new(), Vec::new());
+        let mut head = Vec::new();
+        let mut tail = Vec::new();
         let before = if images.is_empty() { self.shard.length } else { images.start };
         (&mut file).take(before).read_to_end(&mut head).map_err(fail())?;
         file.seek(SeekFrom::Start(images.end.max(before))).map_err(fail())?;
@@ -207,7 +208,8 @@ impl<'a> ShardWriter<'a> {
     }
 
     fn write_tables(&self, file: &Writer) -> Result<()> {
-        let (n, size) = (self.shard.labels.len(), self.plan.size);
+        let n = self.shard.labels.len();
+        let size = self.plan.size;
         if let Storage::Jpeg { .. } = self.plan.storage {
             file.put("offsets", &[n + 1], &self.offsets)?;
         }
@@ -228,8 +230,14 @@ impl<'a> ShardWriter<'a> {
 
 impl Shard {
     fn empty(plan: &Plan) -> Self {
-        let (labels, checksums, refused) = (Vec::new(), Vec::new(), Vec::new());
-        Self { labels, checksums, refused, sums: Sums::new(plan.size), length: 0, content: 0 }
+        Self {
+            labels: Vec::new(),
+            checksums: Vec::new(),
+            refused: Vec::new(),
+            sums: Sums::new(plan.size),
+            length: 0,
+            content: 0,
+        }
     }
 
     /// What an earlier run wrote as shard `number`; `None` if it did not.
@@ -244,7 +252,8 @@ impl Shard {
         }
         let (block, _map) = crate::reader::open_checked(path, Role::Shard)?;
         let file = Reader::open(path)?;
-        let (source, settings) = (file.get_text("source")?, file.get_text("settings")?);
+        let source = file.get_text("source")?;
+        let settings = file.get_text("settings")?;
         plan.check_settings(path, &settings)?;
         let labels: Vec<u32> = file.get_all("labels")?;
         let bad: Vec<u8> = file.get_all("bad")?;
@@ -266,8 +275,8 @@ impl Shard {
                 format!("is shard {found} of {} files, expected shard {number} of {records}", labels.len() + bad.len());
             return Err(Error::pack(path, what));
         }
-        let (places, products) =
-            (file.get("place_sums", &[plan.size, plan.size, 3])?, file.get_attribute("product_sums")?);
+        let places = file.get("place_sums", &[plan.size, plan.size, 3])?;
+        let products = file.get_attribute("product_sums")?;
         let sums = Sums::of(labels.len() as u64, places, products);
         Ok(Some(Self {
             checksums: file.get("crc32c", &[labels.len()])?,

@@ -78,6 +78,7 @@ pub(super) fn check_same(plan: &Plan) -> Result<()> {
     let path = plan.folder.join(TABLE);
     let _ = crate::reader::open_checked(&path, Role::Table)?;
     let file = Reader::open(&path)?;
-    let (source, settings) = (file.get_text("source")?, file.get_text("settings")?);
+    let source = file.get_text("source")?;
+    let settings = file.get_text("settings")?;
     plan.check_same(&path, &source, &settings)
 }

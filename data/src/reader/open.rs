@@ -139,7 +139,8 @@ fn shard(pack: &Pack, number: usize, count: u64, content: u32) -> Result<Shard> 
     let name_offsets: Vec<u64> = hdf.get("name_offsets", &[n + 1])?;
     check_offsets(path, "name_offsets", &name_offsets, names.len() as u64)?;
     if let Some(record) = labels.iter().position(|&label| label as usize >= pack.classes.len()) {
-        let (from, to) = (name_offsets[record] as usize, name_offsets[record + 1] as usize);
+        let from = name_offsets[record] as usize;
+        let to = name_offsets[record + 1] as usize;
         let name = String::from_utf8_lossy(&names[from..to]);
         let what = format!("record {record} ({name}): label {} of {} classes", labels[record], pack.classes.len());
         return Err(Error::pack(path, what));

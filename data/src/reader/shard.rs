@@ -39,11 +39,13 @@ impl Shard {
     pub fn read(&self, record: usize, index: usize, once: bool) -> Result<&[u8]> {
         self.check_unchanged()?;
         let bytes = &self.map[self.range(record)];
-        let (word, bit) = (&self.checked[record / 64], 1u64 << (record % 64));
+        let word = &self.checked[record / 64];
+        let bit = 1u64 << (record % 64);
         if once && word.load(Ordering::Relaxed) & bit != 0 {
             return Ok(bytes);
         }
-        let (expected, found) = (self.checksums[record], crc32c::crc32c(bytes));
+        let expected = self.checksums[record];
+        let found = crc32c::crc32c(bytes);
         if expected != found {
             let what = format!("record {index} ({})", self.name(record));
             return Err(Error::Checksum { path: self.path.clone(), what, expected, found });
@@ -55,7 +57,8 @@ impl Shard {
     /// Fails if the file was cut or written to since it was opened.
     pub fn check_unchanged(&self) -> Result<()> {
         let now = self.file.metadata().map_err(Error::io(&self.path, "cannot be read any more"))?;
-        let (need, have) = (self.map.len() as u64, now.len());
+        let need = self.map.len() as u64;
+        let have = now.len();
         // Reading a map beyond the end of its file would kill the process.
         if have < need {
             return Err(Error::Truncated { path: self.path.clone(), need, have });

@@ -79,7 +79,8 @@ extern "C" fn on_fault(_signal: c_int, info: *mut libc::siginfo_t, _context: *mu
     // SAFETY: the system passes a valid siginfo to a handler installed with SA_SIGINFO.
     let address = unsafe { (*info).si_addr() } as usize;
     for slot in &MAPS {
-        let (start, end) = (slot.start.load(Ordering::Acquire), slot.end.load(Ordering::Acquire));
+        let start = slot.start.load(Ordering::Acquire);
+        let end = slot.end.load(Ordering::Acquire);
         if (start..end).contains(&address) {
             // SAFETY: `end` is set after `name`, and names are never freed.
             let name = unsafe { &*slot.name.load(Ordering::Acquire) };

@@ -31,7 +31,8 @@ pub fn draw_source(root: &Path, classes: &[(&str, usize)]) {
         let folder = root.join(class);
         fs::create_dir_all(&folder).unwrap();
         for i in 0..*count {
-            let (i, c) = (i as u32, c as u32);
+            let i = i as u32;
+            let c = c as u32;
             let suffix = if i.is_multiple_of(3) { "png" } else { "jpg" };
             image(40 + i * 7 % 31, 36 + i * 5 % 17, i * 10 + c).save(folder.join(format!("{i:03}.{suffix}"))).unwrap();
         }

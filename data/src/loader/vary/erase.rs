@@ -66,7 +66,8 @@ mod tests {
             let area = erase.draw(stream, side);
             let mut erased = 0;
             for (i, pixel) in image.chunks_exact(3).enumerate() {
-                let (x, y) = (i % 24, i / 24);
+                let x = i % 24;
+                let y = i / 24;
                 let inside = area.is_some_and(|a| {
                     (square.left + a.left..square.left + a.left + a.width).contains(&x)
                         && (square.top + a.top..square.top + a.top + a.height).contains(&y)

@@ -109,7 +109,8 @@ fn to_byte(value: f32) -> u8 {
 /// Turns the hue of a colour in the hexagon of hue, saturation and value.
 fn turn_hue(pixel: [u8; 3], turn: f32) -> [u8; 3] {
     let [r, g, b] = pixel.map(f32::from);
-    let (max, min) = (r.max(g).max(b), r.min(g).min(b));
+    let max = r.max(g).max(b);
+    let min = r.min(g).min(b);
     let spread = max - min;
     if spread == 0.0 {
         return pixel;
@@ -184,7 +185,9 @@ mod tests {
     #[test]
     fn factors_are_spread_evenly_and_the_orders_too() {
         let jitter = Jitter { brightness: 0.4, contrast: 0.0, saturation: 0.0, hue: 0.1 };
-        let (mut sum, mut squares, mut first) = (0.0, 0.0, [0; 4]);
+        let mut sum = 0.0;
+        let mut squares = 0.0;
+        let mut first = [0; 4];
         for i in 0..20_000 {
             let changes = jitter.draw(Stream::new(1, 1, i));
             let brightness = changes.iter().find_map(|c| match c {

@@ -47,7 +47,8 @@ impl Mix {
     pub(crate) fn draw(&self, stream: Stream, side: usize) -> Mixing {
         let mut draws = Draws::new(stream, MIX);
         let first = draws.word() >> 31 == 0;
-        let (x, y) = (draws.below(side), draws.below(side));
+        let x = draws.below(side);
+        let y = draws.below(side);
         let mixup = if self.mixup > 0.0 && self.cutmix > 0.0 { first } else { self.mixup > 0.0 };
         let other = 1.0 - beta(&mut draws, f64::from(if mixup { self.mixup } else { self.cutmix }));
         if mixup {
@@ -59,7 +60,8 @@ impl Mix {
             let from = (centre as f64 - half).max(0.0) as usize;
             (from, ((centre as f64 + half).min(side as f64) as usize).max(from) - from)
         };
-        let ((left, width), (top, height)) = (span(x), span(y));
+        let (left, width) = span(x);
+        let (top, height) = span(y);
         Mixing::Part(Area { left, top, width, height })
     }
 }
@@ -103,7 +105,8 @@ pub(crate) fn mix_into(mixing: Mixing, own: &[u8], other: &[u8], to: Square, ima
 
 /// A value of Beta(alpha, alpha): X / (X + Y) of two gamma values.
 fn beta(draws: &mut Draws, alpha: f64) -> f64 {
-    let (x, y) = (ln_gamma_value(draws, alpha), ln_gamma_value(draws, alpha));
+    let x = ln_gamma_value(draws, alpha);
+    let y = ln_gamma_value(draws, alpha);
     // Of logarithms: for small alphas the values themselves underflow.
     1.0 / (1.0 + (y - x).exp())
 }
@@ -181,14 +184,16 @@ mod tests {
             let mixing = mix.draw(Stream::new(seed, 1, 0), side);
             let share = mixing.share(side);
             prop_assert!((0.0..=1.0).contains(&share));
-            let (own, other) = (&both[0][..side * side * 3], &both[1][..side * side * 3]);
+            let own = &both[0][..side * side * 3];
+            let other = &both[1][..side * side * 3];
             let to = Square { size: 14, left: 1, top: 2, side };
             let mut image = vec![0; 14 * 14 * 3];
             mix_into(mixing, own, other, to, &mut image);
             let mut others = 0;
             for y in 0..side {
                 for (x, &found) in image[to.row(y)].iter().enumerate() {
-                    let (a, b) = (own[y * side * 3 + x], other[y * side * 3 + x]);
+                    let a = own[y * side * 3 + x];
+                    let b = other[y * side * 3 + x];
                     match mixing {
                         Mixing::All(_) => {
                             let plain = f64::from(a) + f64::from(share) * (f64::from(b) - f64::from(a));

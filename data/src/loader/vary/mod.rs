@@ -76,10 +76,12 @@ impl Area {
             let area = (side * side) as f64 * draws.between(scale);
             let ratio = draws.between(ratio.map(f32::ln)).exp();
             let [x, y] = [draws.word(), draws.word()];
-            let (width, height) = ((area * ratio).sqrt().round() as usize, (area / ratio).sqrt().round() as usize);
+            let width = (area * ratio).sqrt().round() as usize;
+            let height = (area / ratio).sqrt().round() as usize;
             if (1..=side).contains(&width) && (1..=side).contains(&height) {
                 let place = |word: u32, n: usize| ((u64::from(word) * (n + 1) as u64) >> 32) as usize;
-                let (left, top) = (place(x, side - width), place(y, side - height));
+                let left = place(x, side - width);
+                let top = place(y, side - height);
                 return Some(Self { left, top, width, height });
             }
         }

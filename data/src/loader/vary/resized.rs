@@ -32,7 +32,8 @@ impl ResizedCrop {
         Area::draw(&mut draws, size, self.scale, self.ratio).unwrap_or_else(|| {
             let [narrow, wide] = self.ratio.map(f64::from);
             let part = |share: f64| ((size as f64 * share.min(1.0)).round() as usize).clamp(1, size);
-            let (width, height) = (part(wide), part(1.0 / narrow));
+            let width = part(wide);
+            let height = part(1.0 / narrow);
             Area { left: (size - width) / 2, top: (size - height) / 2, width, height }
         })
     }
@@ -67,7 +68,8 @@ mod tests {
             prop_assert!(area.width >= 1 && area.height >= 1);
             prop_assert!(area.left + area.width <= size && area.top + area.height <= size);
             // Sides are rounded to whole pixels.
-            let (w, h) = (area.width as f64, area.height as f64);
+            let w = area.width as f64;
+            let h = area.height as f64;
             let whole = area.width == size || area.height == size;
             prop_assert!(whole || (w - 0.5) * (h - 0.5) <= f64::from(crop.scale[1]) * (size * size) as f64 + 1e-3);
             prop_assert!((w + 0.5) / (h - 0.5).max(0.1) >= 1.0 / f64::from(wide) - 1e-3);

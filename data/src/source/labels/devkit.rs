@@ -82,10 +82,10 @@ fn bounded(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let (file, _) = open_file(path)?;
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(path, "cannot be read"))?;
-    match bytes.len() as u64 > MAX_BYTES {
-        true => Err(Error::source(path, format!("is larger than {MAX_BYTES} bytes"))),
-        false => Ok(bytes),
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Error::source(path, format!("is larger than {MAX_BYTES} bytes")));
     }
+    Ok(bytes)
 }
 
 fn starts_with_gzip(path: &Path) -> Result<bool> {
@@ -121,10 +121,10 @@ fn numbers(path: &Path, kit: &Kit) -> Result<HashMap<u32, String>> {
             "expected meta.mat (or map_clsloc.txt, or synsets.txt in ILSVRC's order) of the development kit beside it";
         return Err(Error::source(path, what));
     };
-    match found.is_empty() {
-        true => Err(Error::source(path, "its table of synsets is empty")),
-        false => Ok(found),
+    if found.is_empty() {
+        return Err(Error::source(path, "its table of synsets is empty"));
     }
+    Ok(found)
 }
 
 /// The leaves of `synsets`, the classes of the challenge: those without children.
