@@ -57,7 +57,8 @@ fn fully_connected(c: &mut Criterion) {
     let cpu = Cpu::<f32>::new(threads()).unwrap();
     let mut group = c.benchmark_group("fully connected");
     group.sample_size(10);
-    let (x, w) = (random(&cpu, &[BATCH, 9216]), random(&cpu, &[4096, 9216]));
+    let x = random(&cpu, &[BATCH, 9216]);
+    let w = random(&cpu, &[4096, 9216]);
     let y = x.linear(&w, None, false).unwrap();
     group.throughput(Throughput::Elements((BATCH * 9216 * 4096) as u64));
     group.bench_function("fc6 forward", |b| b.iter(|| black_box(x.linear(&w, None, false).unwrap())));

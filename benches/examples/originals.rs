@@ -25,7 +25,9 @@ const MEAN: [f32; 3] = [127.3, 119.7, 104.9];
 /// Fills `out` `[CROP, CROP, 3]`; `draw` says where from.
 fn load(bytes: &[u8], draw: usize, out: &mut [f32]) -> Result<(), Failure> {
     let square = decode_square(bytes.to_vec(), SIZE, &DecodeOptions::default())?;
-    let (left, top, mirror) = (draw % 33, draw / 33 % 33, draw / 1089 % 2 == 1);
+    let left = draw % 33;
+    let top = draw / 33 % 33;
+    let mirror = draw / 1089 % 2 == 1;
     for (y, out) in out.chunks_exact_mut(3 * CROP).enumerate() {
         let row = &square.pixels()[3 * ((top + y) * SIZE + left)..][..3 * CROP];
         let fill = |(out, pixel): (&mut [f32], &[u8])| {
@@ -33,9 +35,10 @@ fn load(bytes: &[u8], draw: usize, out: &mut [f32]) -> Result<(), Failure> {
                 *out = f32::from(value) - mean;
             }
         };
-        match mirror {
-            true => out.chunks_exact_mut(3).zip(row.chunks_exact(3).rev()).for_each(fill),
-            false => out.chunks_exact_mut(3).zip(row.chunks_exact(3)).for_each(fill),
+        if mirror {
+            out.chunks_exact_mut(3).zip(row.chunks_exact(3).rev()).for_each(fill);
+        } else {
+            out.chunks_exact_mut(3).zip(row.chunks_exact(3)).for_each(fill);
         }
     }
     Ok(())
@@ -44,7 +47,9 @@ fn load(bytes: &[u8], draw: usize, out: &mut [f32]) -> Result<(), Failure> {
 fn main() -> Result<(), Failure> {
     let mut args = std::env::args().skip(1);
     let mut next = || args.next().ok_or("expected: originals FOLDER THREADS SECONDS");
-    let (folder, threads, seconds) = (next()?, next()?.parse::<usize>()?, next()?.parse::<f64>()?);
+    let folder = next()?;
+    let threads = next()?.parse::<usize>()?;
+    let seconds = next()?.parse::<f64>()?;
     let mut paths = Vec::new();
     files(Path::new(&folder), &mut paths)?;
     paths.sort();
@@ -52,7 +57,8 @@ fn main() -> Result<(), Failure> {
     let work = |thread: usize| -> Result<f64, Failure> {
         // Each thread fills batches of its own.
         let mut batch = vec![0.0; BATCH * CROP * CROP * 3];
-        let (mut images, begun) = (0u32, Instant::now());
+        let mut images = 0u32;
+        let begun = Instant::now();
         for bytes in bytes.iter().cycle().skip(thread * bytes.len() / threads) {
             let place = images as usize % BATCH * CROP * CROP * 3;
             let draw = images.wrapping_mul(2_654_435_761) >> 16;

@@ -50,9 +50,11 @@ pub fn end_at_once(signal: usize) -> ! {
 pub fn stop_on_signals() -> Result<Stop> {
     const NONE: u64 = u64::MAX;
     let stop = Stop::default();
-    let (begun, first) = (Instant::now(), Arc::new(AtomicU64::new(NONE)));
+    let begun = Instant::now();
+    let first = Arc::new(AtomicU64::new(NONE));
     for signal in asking() {
-        let (flag, first) = (stop.flag(), Arc::clone(&first));
+        let flag = stop.flag();
+        let first = Arc::clone(&first);
         let handle = move || {
             let now = begun.elapsed().as_millis() as u64;
             match first.compare_exchange(NONE, now, Ordering::Relaxed, Ordering::Relaxed) {

@@ -128,7 +128,8 @@ fn summary_of_every_preset() {
         line.unwrap().split_whitespace().nth(7).unwrap().parse().unwrap()
     };
     // Weights, gradients and momentum alone are 0.7 GiB, and Adam keeps 0.2 more.
-    let (sgd, adam) = (to_train("SGD"), to_train("Adam"));
+    let sgd = to_train("SGD");
+    let adam = to_train("Adam");
     assert!((0.9..1.5).contains(&sgd) && (0.1..0.4).contains(&(adam - sgd)), "{paper}");
     let keras = world.ok(&["summary", "keras", "--style", "keras"]);
     assert!(keras.starts_with("Model: \"sequential\"\n") && keras.contains("Total params: 62,378,344"), "{keras}");

@@ -268,7 +268,8 @@ threads = 1
             let log = std::fs::read_to_string(world.path(run).join("log.jsonl")).unwrap();
             log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
         };
-        let (cpu, on_gpu) = (lines("on-cpu"), lines("on-gpu"));
+        let cpu = lines("on-cpu");
+        let on_gpu = lines("on-gpu");
         assert_eq!((cpu.len(), on_gpu.len()), (9, 9));
         for (i, (a, b)) in on_gpu.iter().zip(&cpu).enumerate() {
             near(&a["loss"], &b["loss"], &format!("step {i}"));
@@ -284,7 +285,8 @@ threads = 1
             let args = ["predict", "--weights", "on-gpu", "val/red/0.png", "--json", "--device", device];
             serde_json::from_str(&world.ok(&args)).unwrap()
         };
-        let (a, b) = (predict(&gpu), predict("cpu"));
+        let a = predict(&gpu);
+        let b = predict("cpu");
         for guess in 0..2 {
             near(&a[0]["top"][guess]["probability"], &b[0]["top"][guess]["probability"], "predict");
         }

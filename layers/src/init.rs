@@ -56,7 +56,8 @@ impl Init {
     /// The same distribution as [`Constant`](Self::Constant), [`Normal`](Self::Normal) or [`Uniform`](Self::Uniform),
     /// for a layer each of whose outputs sums `fan_in` inputs and each of whose inputs goes into `fan_out` outputs.
     pub fn resolve(self, [fan_in, fan_out]: [usize; 2]) -> Self {
-        let (fan_in, fan_out) = (fan_in.max(1) as f64, fan_out.max(1) as f64);
+        let fan_in = fan_in.max(1) as f64;
+        let fan_out = fan_out.max(1) as f64;
         let within = |bound: f64| Self::Uniform { low: -bound, high: bound };
         let around_zero = |variance: f64| Self::Normal { mean: 0.0, std: variance.sqrt() };
         match self {

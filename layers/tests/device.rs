@@ -57,13 +57,14 @@ fn pass<B: Backend>(device: &B) -> Vec<(String, Vec<f64>)> {
 
 /// Fails where a result is further from the exact one than `tolerance` of its length.
 fn follows_the_cpu<B: Backend>(device: &B, tolerance: f64) {
-    let (found, exact) = (pass(device), pass(&Cpu::<f64>::new(2).unwrap()));
+    let found = pass(device);
+    let exact = pass(&Cpu::<f64>::new(2).unwrap());
     assert_eq!(found.len(), 2 + 16);
     for ((name, found), (_, exact)) in found.iter().zip(&exact) {
         assert_eq!(found.len(), exact.len(), "{name}");
         let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|v| v * v).sum::<f64>().sqrt();
-        let (length, distance) =
-            (norm(&mut exact.iter().copied()), norm(&mut found.iter().zip(exact).map(|(found, exact)| found - exact)));
+        let length = norm(&mut exact.iter().copied());
+        let distance = norm(&mut found.iter().zip(exact).map(|(found, exact)| found - exact));
         assert!(length > 0.0, "{name} is nothing");
         assert!(distance <= tolerance * length, "{name}: off by {:e} of its length", distance / length);
     }

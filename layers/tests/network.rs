@@ -158,7 +158,8 @@ fn batch_norm_keeps_running_statistics() {
         mean: parameter(&network, "bn.running_mean"),
         variance: parameter(&network, "bn.running_var"),
     };
-    let (gamma, beta) = (parameter(&network, "bn.weight"), parameter(&network, "bn.bias"));
+    let gamma = parameter(&network, "bn.weight");
+    let beta = parameter(&network, "bn.bias");
     close(&normal, &conv.batch_norm(&running, &gamma, &beta, 1e-5).unwrap());
 }
 

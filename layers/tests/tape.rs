@@ -56,7 +56,8 @@ fn gradients_of_a_value_used_more_than_once_add_up() {
 fn adding_to_one_gradient_leaves_those_that_share_its_buffer() {
     // (a + b) + a: one dy goes to a and to b, and a's is then added to.
     let mut tape = Tape::new();
-    let (a, b) = (tape.parameter(tensor(&[1.0, 2.0])), tape.parameter(tensor(&[3.0, 4.0])));
+    let a = tape.parameter(tensor(&[1.0, 2.0]));
+    let b = tape.parameter(tensor(&[3.0, 4.0]));
     let first = tape.add(&a, &b).unwrap();
     let second = tape.add(&first, &a).unwrap();
     let loss = tape.sum(&second).unwrap();
@@ -92,7 +93,8 @@ fn gradients_of_constants_are_never_computed() {
         }
     }
     let mut tape = Tape::new();
-    let (w, image) = (tape.parameter(tensor(&[1.0])), Var::constant(tensor(&[5.0])));
+    let w = tape.parameter(tensor(&[1.0]));
+    let image = Var::constant(tensor(&[5.0]));
     let y = w.value().add(image.value()).unwrap();
     let y = tape.record("only first", &[&w, &image], y, || OnlyFirst).unwrap();
     assert_eq!(gradient(tape, &y, &w), [1.0]);
@@ -101,7 +103,8 @@ fn gradients_of_constants_are_never_computed() {
 #[test]
 fn branches_that_the_loss_does_not_depend_on_are_not_walked() {
     let mut tape = Tape::new();
-    let (used, unused) = (tape.parameter(tensor(&[1.0])), tape.parameter(tensor(&[1.0])));
+    let used = tape.parameter(tensor(&[1.0]));
+    let unused = tape.parameter(tensor(&[1.0]));
     let loss = tape.sum(&used).unwrap();
     double(&mut tape, &unused, || panic!("the loss does not depend on this"));
     double(&mut tape, &loss, || panic!("this comes after the loss"));
@@ -166,7 +169,8 @@ fn the_loss_may_be_a_parameter() {
 
 #[test]
 fn an_inference_tape_computes_the_same_and_records_nothing() {
-    let (mut training, mut inference) = (Tape::new(), Tape::inference());
+    let mut training = Tape::new();
+    let mut inference = Tape::inference();
     assert!(training.is_recording() && !inference.is_recording());
     let [y, z] = [&mut training, &mut inference].map(|tape| {
         let x = tape.parameter(tensor(&[1.0, -2.0]));
@@ -193,8 +197,10 @@ fn a_loss_without_parameters_is_refused() {
 
 #[test]
 fn values_of_another_tape_are_refused() {
-    let (mut one, mut other) = (Tape::new(), Tape::new());
-    let (x, y) = (one.parameter(tensor(&[1.0])), other.parameter(tensor(&[2.0])));
+    let mut one = Tape::new();
+    let mut other = Tape::new();
+    let x = one.parameter(tensor(&[1.0]));
+    let y = other.parameter(tensor(&[2.0]));
     assert_refused(one.multiply(&x, &y), "multiply: a value of shape [1] was computed on another tape");
     assert_refused(Tape::inference().sum(&x), "sum: a value of shape [1] was computed on another tape");
     // Its value can be used as a constant.
@@ -275,7 +281,8 @@ fn a_parameter_is_held_by_nobody_else_when_its_gradient_comes() {
 #[test]
 fn an_error_of_whoever_takes_a_gradient_ends_the_walk() {
     let mut tape = Tape::new();
-    let (a, b) = (tape.parameter(tensor(&[1.0])), tape.parameter(tensor(&[2.0])));
+    let a = tape.parameter(tensor(&[1.0]));
+    let b = tape.parameter(tensor(&[2.0]));
     let y = tape.multiply(&a, &a).unwrap();
     let loss = tape.multiply(&y, &b).unwrap();
     let mut calls = 0;
@@ -286,8 +293,10 @@ fn an_error_of_whoever_takes_a_gradient_ends_the_walk() {
     assert!(done.is_err());
     assert_eq!(calls, 1);
     // A parameter of another tape is refused before anything is done.
-    let (mut tape, mut other) = (Tape::new(), Tape::new());
-    let (a, b) = (tape.parameter(tensor(&[1.0])), other.parameter(tensor(&[1.0])));
+    let mut tape = Tape::new();
+    let mut other = Tape::new();
+    let a = tape.parameter(tensor(&[1.0]));
+    let b = other.parameter(tensor(&[1.0]));
     let loss = tape.multiply(&a, &a).unwrap();
     let refused = tape.backward_each(loss, vec![Some(a), Some(b)], |_, _| Ok::<_, Error>(()));
     assert_refused(refused, "backward: a value of shape [1] was computed on another tape");

@@ -16,7 +16,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut schedule = Schedule::new(ScheduleRule::Plateau { factor: 0.1, patience: 40, threshold: 1e-9, times: 3 })?;
 
     for epoch in 0..1000u32 {
-        let (a, b) = (slope.scalar()?, offset.scalar()?);
+        let a = slope.scalar()?;
+        let b = offset.scalar()?;
         let count = points.len() as f64;
         let residuals: Vec<f64> = points.iter().map(|(x, y)| a * x + b - y).collect();
         let error = residuals.iter().map(|r| r * r).sum::<f64>() / count;
@@ -31,7 +32,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
             _ => {}
         }
-        let (da, db) = (Tensor::full(&cpu, &[1], da)?, Tensor::full(&cpu, &[1], db)?);
+        let da = Tensor::full(&cpu, &[1], da)?;
+        let db = Tensor::full(&cpu, &[1], db)?;
         let updates = vec![
             Update { name: "slope", value: &mut slope, gradient: &da, rate: 1.0, decay: 1.0 },
             Update { name: "offset", value: &mut offset, gradient: &db, rate: 1.0, decay: 0.0 },

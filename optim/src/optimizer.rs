@@ -139,14 +139,16 @@ impl<B: Backend> Optimizer<B> {
         check(&format!("the rate multiplier of `{}`", update.name), Range::NonNegative, update.rate)?;
         check(&format!("the decay multiplier of `{}`", update.name), Range::NonNegative, update.decay)?;
         let expected = update.value.shape();
-        let fits = |what: &str, t: &Tensor<B>| match t.shape() == expected {
-            true => Ok(()),
-            false => Err(Error::Shape {
+        let fits = |what: &str, t: &Tensor<B>| {
+            if t.shape() == expected {
+                return Ok(());
+            }
+            Err(Error::Shape {
                 parameter: update.name.into(),
                 what: what.into(),
                 expected: expected.to_vec(),
                 got: t.shape().to_vec(),
-            }),
+            })
         };
         fits("gradient", update.gradient)?;
         match self.slots.get(update.name) {
@@ -176,7 +178,8 @@ impl<B: Backend> Optimizer<B> {
     }
 
     fn move_all(&mut self, rate: f64, mut updates: BTreeMap<&str, Update<'_, B>>) -> tensor::Result<()> {
-        let (mut sgd, mut adam) = (Vec::new(), Vec::new());
+        let mut sgd = Vec::new();
+        let mut adam = Vec::new();
         for (name, slot) in &mut self.slots {
             let Some(update) = updates.remove(name.as_str()) else { continue };
             match (&self.rule, slot) {
@@ -286,7 +289,8 @@ fn adam_update<'a, B: Backend>(
     u: Update<'a, B>,
 ) -> AdamUpdate<'a, Tensor<B>> {
     let Adam { beta1, beta2, epsilon, decay, epsilon_hat } = *rule;
-    let (rate, decay) = (rate * u.rate, decay * u.decay);
+    let rate = rate * u.rate;
+    let decay = decay * u.decay;
     let step = AdamStep { rate, beta1, beta2, epsilon, decay, step: t, epsilon_hat };
     AdamUpdate { step, w: u.value, m, v, g: u.gradient }
 }
@@ -313,7 +317,9 @@ fn moments<B: Backend>(mut tensors: Tensors<B>) -> Result<Slots<B>> {
             let missing = || Error::state(&name, "missing, though others of its parameter are there");
             tensors.remove(&name).ok_or_else(missing)
         };
-        let (m, v, t) = (take(ADAM[0])?, take(ADAM[1])?, take(ADAM[2])?);
+        let m = take(ADAM[0])?;
+        let v = take(ADAM[1])?;
+        let t = take(ADAM[2])?;
         slots.insert(parameter.to_string(), Slot::Moments { m, v, t: count(parameter, &t)? });
     }
     Ok(slots)

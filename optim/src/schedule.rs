@@ -84,18 +84,20 @@ impl ScheduleRule {
             Self::Steps { drop_epochs, factor } => {
                 check("factor", Range::Factor, *factor)?;
                 drop_epochs.iter().try_for_each(|&e| check("drop_epochs", Range::NonNegative, e))?;
-                match drop_epochs.windows(2).all(|pair| pair[0] < pair[1]) {
-                    true => Ok(()),
-                    false => Err(setting("drop_epochs", "rising", format!("{drop_epochs:?}"))),
+                if drop_epochs.windows(2).all(|pair| pair[0] < pair[1]) {
+                    Ok(())
+                } else {
+                    Err(setting("drop_epochs", "rising", format!("{drop_epochs:?}")))
                 }
             }
             Self::Exponential { gamma } => check("gamma", Range::Factor, *gamma),
             Self::Polynomial { epochs, power, end } => {
                 check("epochs", Range::Positive, *epochs)?;
                 check("power", Range::Positive, *power)?;
-                match (0.0..=1.0).contains(end) {
-                    true => Ok(()),
-                    false => Err(setting("end", "at least 0 and at most 1", end.to_string())),
+                if (0.0..=1.0).contains(end) {
+                    Ok(())
+                } else {
+                    Err(setting("end", "at least 0 and at most 1", end.to_string()))
                 }
             }
             Self::Plateau { factor, patience, threshold, .. } => {

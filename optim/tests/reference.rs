@@ -27,7 +27,9 @@ proptest! {
         nesterov: bool,
     ) {
         let mut optimizer = Optimizer::new(Sgd { momentum, decay, nesterov }).unwrap();
-        let (mut w, mut plain, mut v) = (vector(&start), start, [0.0; LEN]);
+        let mut w = vector(&start);
+        let mut plain = start;
+        let mut v = [0.0; LEN];
         for (g, rate) in &run {
             step(&mut optimizer, *rate, &mut w, g).unwrap();
             for i in 0..LEN {
@@ -50,17 +52,22 @@ proptest! {
     ) {
         let (beta1, beta2) = betas;
         let mut optimizer = Optimizer::new(Adam { beta1, beta2, epsilon, decay, epsilon_hat }).unwrap();
-        let (mut w, mut plain, mut m, mut v) = (vector(&start), start, [0.0; LEN], [0.0; LEN]);
+        let mut w = vector(&start);
+        let mut plain = start;
+        let mut m = [0.0; LEN];
+        let mut v = [0.0; LEN];
         for (t, (g, rate)) in (1..).zip(&run) {
             step(&mut optimizer, *rate, &mut w, g).unwrap();
             for i in 0..LEN {
                 let g = g[i] + decay * plain[i];
                 m[i] = beta1 * m[i] + (1.0 - beta1) * g;
                 v[i] = beta2 * v[i] + (1.0 - beta2) * g * g;
-                let (c1, c2) = (1.0 - beta1.powi(t), 1.0 - beta2.powi(t));
-                plain[i] -= match epsilon_hat {
-                    false => rate * (m[i] / c1) / ((v[i] / c2).sqrt() + epsilon),
-                    true => rate * c2.sqrt() / c1 * m[i] / (v[i].sqrt() + epsilon),
+                let c1 = 1.0 - beta1.powi(t);
+                let c2 = 1.0 - beta2.powi(t);
+                plain[i] -= if epsilon_hat {
+                    rate * c2.sqrt() / c1 * m[i] / (v[i].sqrt() + epsilon)
+                } else {
+                    rate * (m[i] / c1) / ((v[i] / c2).sqrt() + epsilon)
                 };
             }
             assert_close(&w.to_vec().unwrap(), &plain, 1e-9);
@@ -79,7 +86,9 @@ proptest! {
         nesterov: bool,
     ) {
         let mut optimizer = Optimizer::new(Sgd { momentum, decay, nesterov }).unwrap();
-        let (mut w, mut torch, mut buffer) = (vector(&start), start, [0.0; LEN]);
+        let mut w = vector(&start);
+        let mut torch = start;
+        let mut buffer = [0.0; LEN];
         let rate_at = |t: usize| if t < STEPS / 2 { 0.1 } else { 0.01 };
         for (t, g) in gradients.iter().enumerate() {
             let rate = rate_at(t);
@@ -105,7 +114,8 @@ proptest! {
         rate_factor in 0.1..3.0,
         decay_factor in 0.0..3.0,
     ) {
-        let (mut a, mut b) = (vector(&start), vector(&start));
+        let mut a = vector(&start);
+        let mut b = vector(&start);
         let mut plain = Optimizer::new(Sgd { momentum: 0.9, decay: 0.01 * decay_factor, nesterov: false }).unwrap();
         let mut multiplied = Optimizer::new(Sgd { momentum: 0.9, decay: 0.01, nesterov: false }).unwrap();
         for (g, rate) in &run {
@@ -121,7 +131,8 @@ proptest! {
 #[test]
 fn a_multiplier_of_0_freezes_a_parameter_and_its_state() {
     let mut sgd = Optimizer::new(Sgd::default()).unwrap();
-    let (mut w, gradient) = (vector(&[1.0, 2.0]), vector(&[0.5, 0.5]));
+    let mut w = vector(&[1.0, 2.0]);
+    let gradient = vector(&[0.5, 0.5]);
     let frozen = |sgd: &mut Optimizer<_>, w: &mut Tensor<_>, rate: f64| {
         sgd.step(0.1, vec![Update { name: "w", value: w, gradient: &gradient, rate, decay: 1.0 }]).unwrap();
     };
@@ -129,7 +140,8 @@ fn a_multiplier_of_0_freezes_a_parameter_and_its_state() {
     assert_eq!(w.to_vec().unwrap(), [1.0, 2.0]);
     assert!(sgd.state().unwrap().tensors.is_empty(), "no memory is spent on a parameter never trained");
     frozen(&mut sgd, &mut w, 1.0);
-    let (moved, velocity) = (w.to_vec().unwrap(), sgd.state().unwrap().tensors[0].1.to_vec().unwrap());
+    let moved = w.to_vec().unwrap();
+    let velocity = sgd.state().unwrap().tensors[0].1.to_vec().unwrap();
     assert_ne!(moved, [1.0, 2.0]);
     frozen(&mut sgd, &mut w, 0.0);
     assert_eq!(w.to_vec().unwrap(), moved, "neither momentum nor decay moves a frozen parameter");
@@ -141,7 +153,8 @@ fn a_multiplier_of_0_freezes_a_parameter_and_its_state() {
 #[test]
 fn adam_counts_steps_by_parameter() {
     let mut adam = Optimizer::new(Adam::default()).unwrap();
-    let (mut early, mut late) = (vector(&[1.0]), vector(&[1.0]));
+    let mut early = vector(&[1.0]);
+    let mut late = vector(&[1.0]);
     for _ in 0..10 {
         step(&mut adam, 0.01, &mut early, &[0.3]).unwrap();
     }
@@ -163,9 +176,11 @@ fn a_step_in_parts_is_the_step() {
         Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decay: 1e-3, epsilon_hat: false }.into(),
     ];
     for rule in rules {
-        let (mut whole, mut parts) = (Optimizer::new(rule).unwrap(), Optimizer::new(rule).unwrap());
+        let mut whole = Optimizer::new(rule).unwrap();
+        let mut parts = Optimizer::new(rule).unwrap();
         let start = [vector(&[1.0, -2.0]), vector(&[0.5])];
-        let (mut a, mut b) = (start.clone(), start);
+        let mut a = start.clone();
+        let mut b = start;
         for number in 1..4 {
             let g = [vector(&[0.1, 0.2 * f64::from(number)]), vector(&[-0.3])];
             whole.step(0.1, a.iter_mut().enumerate().map(|one| update(one, &g)).collect()).unwrap();

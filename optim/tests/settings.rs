@@ -15,7 +15,8 @@ fn refused(rule: impl Into<Rule>, expected: &str) {
 
 #[test]
 fn rules() {
-    let (sgd, adam) = (Sgd::default(), Adam::default());
+    let sgd = Sgd::default();
+    let adam = Adam::default();
     refused(Sgd { momentum: 1.0, ..sgd }, "momentum must be at least 0 and below 1, got 1");
     refused(Sgd { momentum: -0.1, ..sgd }, "momentum must be at least 0 and below 1, got -0.1");
     refused(Sgd { momentum: f64::NAN, ..sgd }, "momentum must be at least 0 and below 1, got NaN");

@@ -38,10 +38,12 @@ proptest! {
     fn a_resumed_optimizer_goes_on_with_the_same_bits(stop in 0usize..20, more in 0usize..20, rule in 0usize..3) {
         let rule = rules()[rule];
         let start = || [vector(&[0.5, -1.0, 2.0]), vector(&[0.1])];
-        let (mut whole, mut weights) = (Optimizer::new(rule).unwrap(), start());
+        let mut whole = Optimizer::new(rule).unwrap();
+        let mut weights = start();
         train(&mut whole, &mut weights, 0, stop + more);
 
-        let (mut first, mut stopped) = (Optimizer::new(rule).unwrap(), start());
+        let mut first = Optimizer::new(rule).unwrap();
+        let mut stopped = start();
         train(&mut first, &mut stopped, 0, stop);
         let mut second = Optimizer::new(rule).unwrap();
         second.load_state(first.state().unwrap()).unwrap();
@@ -97,7 +99,8 @@ fn refused(rule: Rule, tensors: &[(&str, &[f64])], expected: &str) {
 
 #[test]
 fn state_of_another_kind_is_refused() {
-    let (sgd, adam) = (Sgd::default().into(), Adam::default().into());
+    let sgd = Sgd::default().into();
+    let adam = Adam::default().into();
     refused(sgd, &[("adam.m/a", &[1.0])], "`adam.m/a`: optimizer `sgd` keeps only tensors named momentum/");
     refused(adam, &[("momentum/a", &[1.0])], "`momentum/a`: optimizer `adam` keeps only");
     refused(sgd, &[("momentum/a", &[1.0]), ("momentum/a", &[1.0])], "`momentum/a`: comes twice");
@@ -121,7 +124,9 @@ fn state_of_another_shape_is_refused_at_the_step() {
 #[test]
 fn bad_updates_are_found_before_anything_changes() {
     let mut sgd = Optimizer::new(Sgd::default()).unwrap();
-    let (mut a, mut b, gradient) = (vector(&[1.0]), vector(&[1.0, 2.0]), vector(&[1.0]));
+    let mut a = vector(&[1.0]);
+    let mut b = vector(&[1.0, 2.0]);
+    let gradient = vector(&[1.0]);
     let updates = vec![
         Update { name: "a", value: &mut a, gradient: &gradient, rate: 1.0, decay: 1.0 },
         Update { name: "b", value: &mut b, gradient: &gradient, rate: 1.0, decay: 1.0 },
@@ -130,7 +135,8 @@ fn bad_updates_are_found_before_anything_changes() {
     assert_eq!(error.to_string(), "parameter `b` has shape [2], but its gradient has shape [1]");
     assert_eq!((a.to_vec().unwrap(), sgd.steps()), (vec![1.0], 0));
 
-    let (mut c, mut d) = (vector(&[1.0]), vector(&[1.0]));
+    let mut c = vector(&[1.0]);
+    let mut d = vector(&[1.0]);
     let updates = [&mut c, &mut d].map(|value| Update { name: "c", value, gradient: &gradient, rate: 1.0, decay: 1.0 });
     assert!(matches!(sgd.step(0.1, updates.into()), Err(Error::Duplicate { parameter }) if parameter == "c"));
 }

@@ -61,7 +61,8 @@ impl<B: Backend<Elem = f32>> Feed<B> {
     /// The batches of epoch `epoch` from number `first` on. Dropping the iterator ends the work ahead.
     pub fn new(device: &B, loader: &Loader, epoch: u64, first: usize) -> Self {
         let (sender, fed) = sync_channel(AHEAD);
-        let (device, batches) = (device.clone(), loader.raw_batches(epoch, first));
+        let device = device.clone();
+        let batches = loader.raw_batches(epoch, first);
         let work = move || {
             for batch in batches {
                 if !hand_over(&sender, || upload(&device, batch?)) {
@@ -77,8 +78,10 @@ impl<B: Backend<Elem = f32>> Feed<B> {
 
 fn upload<B: Backend>(device: &B, mut batch: RawBatch) -> Result<Fed<B>> {
     let images = RawImages::upload(device, batch.size, &batch.pixels)?;
-    let (views, labels) = (std::mem::take(&mut batch.views), std::mem::take(&mut batch.labels));
-    let (indices, mixed) = (std::mem::take(&mut batch.indices), std::mem::take(&mut batch.mixed));
+    let views = std::mem::take(&mut batch.views);
+    let labels = std::mem::take(&mut batch.labels);
+    let indices = std::mem::take(&mut batch.indices);
+    let mixed = std::mem::take(&mut batch.mixed);
     Ok(Fed { images, views, labels, indices, mixed })
 }
 

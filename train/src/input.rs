@@ -87,11 +87,13 @@ pub fn augment(config: &DataConfig) -> Result<Option<Augment>> {
         }
     };
     let pair = |range: [f64; 2]| range.map(|v| v as f32);
-    let (scale, ratio) = (pair(config.crop_scale), pair(config.crop_ratio));
+    let scale = pair(config.crop_scale);
+    let ratio = pair(config.crop_ratio);
     let changes = [config.brightness, config.contrast, config.saturation, config.hue, config.mixup, config.cutmix];
     let [brightness, contrast, saturation, hue, mixup, cutmix] = changes.map(|v| v as f32);
     let jitter = Jitter { brightness, contrast, saturation, hue };
-    let (probability, mix) = (config.erase as f32, Mix { mixup, cutmix });
+    let probability = config.erase as f32;
+    let mix = Mix { mixup, cutmix };
     let erase = Erase { probability, scale: pair(config.erase_scale), ratio: pair(config.erase_ratio) };
     Ok(config.augment.then(|| Augment {
         random_crop: config.crop == Crop::Random,

@@ -61,7 +61,8 @@ pub fn check_with<B: Backend<Elem = f32>>(
         Need::Refused(bytes) => format!("needs {} in one piece, more than the device gives", human(bytes)),
     };
     // More images never need less but for roundings: what is found fits, and nearly none larger does.
-    let (mut fits, mut too_many) = (0, batch);
+    let mut fits = 0;
+    let mut too_many = batch;
     while too_many - fits > 1 {
         let middle = fits + (too_many - fits) / 2;
         match need(middle)? {
@@ -100,7 +101,8 @@ fn need<B: Backend<Elem = f32>>(device: &B, is_host: bool, work: &Work<'_>, batc
     let plan = device.plan();
     match rehearse(&plan, work, batch) {
         Ok(kept) => {
-            let (peak, kept) = (plan.peak(), kept.iter().map(|tensor| 4 * tensor.len() as u64).sum::<u64>());
+            let peak = plan.peak();
+            let kept = kept.iter().map(|tensor| 4 * tensor.len() as u64).sum::<u64>();
             let beside = if is_host { loaded(work, batch) + kept + PROGRAM } else { 0 };
             Ok(Need::Bytes(peak + peak / ALLOWANCE + beside))
         }
@@ -190,7 +192,9 @@ fn train<B: Backend<Elem = f32>>(
 
 /// The stored bytes of the batches that are on the device at once, and one batch as the network's input.
 fn feed<B: Backend>(network: &Network<B>, batch: usize, views: usize) -> Result<(Vec<Tensor<B>>, Tensor<B>)> {
-    let (device, size, crop) = (network.device(), network.model().input.size, network.model().input.crop);
+    let device = network.device();
+    let size = network.model().input.size;
+    let crop = network.model().input.crop;
     let words = (batch * size * size * 3).div_ceil(4);
     let raw = (0..FED).map(|_| Tensor::zeros(device, &[words])).collect::<tensor::Result<_>>()?;
     Ok((raw, Tensor::zeros(device, &[batch * views, crop, crop, 3])?.to_activations()?))
@@ -209,7 +213,8 @@ fn loaded(work: &Work<'_>, batch: usize) -> u64 {
 /// Bytes in the unit that gives one to three digits before the point.
 pub fn human(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    let (mut value, mut unit) = (bytes as f64 / 1024.0, 0);
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
     while value >= 1024.0 && unit + 1 < UNITS.len() {
         value /= 1024.0;
         unit += 1;

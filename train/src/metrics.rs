@@ -26,9 +26,10 @@ pub enum Reading {
 impl Reading {
     /// Each step's, unless the device works while the program goes on: then up to 32 steps' twice a second.
     pub fn of<B: Backend>(device: &B) -> Self {
-        match device.is_asynchronous() {
-            true => Self::Together { steps: 32, within: Duration::from_millis(500) },
-            false => Self::EachStep,
+        if device.is_asynchronous() {
+            Self::Together { steps: 32, within: Duration::from_millis(500) }
+        } else {
+            Self::EachStep
         }
     }
 }

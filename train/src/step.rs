@@ -124,7 +124,8 @@ impl<B: Backend<Elem = f32>> Forward<B> {
         let Self { tape, pass: Pass { logits, parameters, statistics }, loss, .. } = self;
         drop(logits);
         let mut step = optimizer.begin(rate)?;
-        let (mut waiting, mut values) = (Vec::new(), 0);
+        let mut waiting = Vec::new();
+        let mut values = 0;
         tape.backward_each(loss, parameters, |number, gradient| {
             values += gradient.len();
             waiting.push((number, gradient));
@@ -153,8 +154,10 @@ fn update<B: Backend>(
 ) -> Result<()> {
     let mut by_number: HashMap<usize, &Tensor<B>> = gradients.iter().map(|(number, g)| (*number, g)).collect();
     let updates = network.parameters_mut().iter_mut().enumerate().filter_map(|(number, parameter)| {
-        let (gradient, spec) = (by_number.remove(&number)?, &parameter.spec);
-        let (name, value) = (&spec.name, &mut parameter.value);
+        let gradient = by_number.remove(&number)?;
+        let spec = &parameter.spec;
+        let name = &spec.name;
+        let value = &mut parameter.value;
         Some(Update { name, value, gradient, rate: spec.rate, decay: spec.decay })
     });
     Ok(step.update(updates.collect())?)

@@ -53,7 +53,8 @@ fn train<B: Backend<Elem = f32>>(device: &B, each_step: bool) -> Run {
     let model = small();
     let mut network = Network::new(device, &model, 1).unwrap();
     let mut optimizer = Optimizer::new(Sgd { momentum: 0.9, decay: 5e-4, nesterov: false }).unwrap();
-    let (mut outcomes, mut unread) = (Vec::new(), Vec::new());
+    let mut outcomes = Vec::new();
+    let mut unread = Vec::new();
     for number in 0..STEPS {
         let (images, labels) = batch(number, model.input.crop);
         let shape = [BATCH, model.input.crop, model.input.crop, 3];
@@ -70,14 +71,16 @@ fn train<B: Backend<Elem = f32>>(device: &B, each_step: bool) -> Run {
 }
 
 fn follows_the_cpu<B: Backend<Elem = f32>>(device: &B, tolerance: f64) {
-    let (found, expected) = (train(device, true), train(&Cpu::<f32>::new(2).unwrap(), true));
+    let found = train(device, true);
+    let expected = train(&Cpu::<f32>::new(2).unwrap(), true);
     for (number, (found, expected)) in found.outcomes.iter().zip(&expected.outcomes).enumerate() {
         let near = (found.loss - expected.loss).abs() <= tolerance * expected.loss;
         assert!(near, "step {number}: loss {} where the CPU has {}", found.loss, expected.loss);
     }
     // The same four batches at the beginning and at the end.
     let sum = |outcomes: &[Outcome]| outcomes.iter().map(|o| o.loss).sum::<f64>();
-    let (first, last) = (sum(&expected.outcomes[..4]), sum(&expected.outcomes[STEPS as usize - 4..]));
+    let first = sum(&expected.outcomes[..4]);
+    let last = sum(&expected.outcomes[STEPS as usize - 4..]);
     assert!(last < 0.97 * first, "nothing is learned: {first} to {last}");
     for ((name, found), (_, expected)) in found.weights.iter().zip(&expected.weights) {
         let length = expected.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
@@ -166,7 +169,8 @@ mod wgpu {
 
     #[test]
     fn a_buffer_that_the_device_cannot_give_is_refused() {
-        let (model, config) = (small(), Config::default());
+        let model = small();
+        let config = Config::default();
         let evaluation = Some((100, Views::Centre));
         let work = Work { model: &model, training: Some((10_000_000, &config)), evaluation };
         let message = check_with(device(), None, &work, 10_000_000).unwrap_err().to_string();
@@ -179,19 +183,22 @@ mod wgpu {
     /// In a queue of its own, whose memory is counted by itself.
     #[test]
     fn the_plan_is_what_the_device_takes() {
-        let (model, config) = (small(), Config::default());
+        let model = small();
+        let config = Config::default();
         let work = Work { model: &model, training: Some((22, &config)), evaluation: Some((5, Views::Ten)) };
         let plan = device().plan();
         rehearse(&plan, &work, 8).unwrap();
         let taken = std::thread::spawn(move || {
-            let (model, config) = (small(), Config::default());
+            let model = small();
+            let config = Config::default();
             let work = Work { model: &model, training: Some((22, &config)), evaluation: Some((5, Views::Ten)) };
             let before = device().reserved_bytes().unwrap();
             rehearse(device(), &work, 8).unwrap();
             device().synchronize().unwrap();
             device().reserved_bytes().unwrap() - before
         });
-        let (planned, taken) = (plan.peak() as f64, taken.join().unwrap() as f64);
+        let planned = plan.peak() as f64;
+        let taken = taken.join().unwrap() as f64;
         assert!((0.95..=1.05).contains(&(planned / taken)), "{planned} bytes planned, {taken} taken");
     }
 }

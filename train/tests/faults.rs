@@ -241,7 +241,8 @@ fn fresh_layers_are_initialised_anew() {
     let (_, path) = run::checkpoints(&world.path("run")).unwrap().pop().unwrap();
     let more = format!("[model]\nweights = '{}'\nfresh = ['fc3']\n[run]\nseed = 5", path.display());
     let tuned = world.start("tuned", &more);
-    let (a, b) = (support::bits(&trainer), support::bits(&tuned));
+    let a = support::bits(&trainer);
+    let b = support::bits(&tuned);
     for ((name, a), (_, b)) in a.iter().zip(&b) {
         assert_eq!(a == b, !name.starts_with("fc3."), "{name}");
     }

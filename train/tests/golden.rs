@@ -31,7 +31,8 @@ impl Goldens {
 
     /// Images and labels of a step: batches in order, over and over.
     fn batch(&self, step: usize) -> (Array4<f64>, Vec<u32>) {
-        let (images, labels) = (self.get("pictures"), self.get("labels"));
+        let images = self.get("pictures");
+        let labels = self.get("labels");
         let start = step * BATCH % images.len_of(Axis(0));
         let rows = Slice::from(start..start + BATCH);
         let images = images.slice_axis(Axis(0), rows).to_owned().into_dimensionality::<Ix4>().unwrap();
@@ -101,7 +102,8 @@ fn follow<E: Element>(
     let goldens = Goldens::read();
     let mut network = network::<E>(&goldens, name);
     let mut optimizer = Optimizer::new(rule).unwrap();
-    let (losses, rates) = (goldens.get(&format!("{name}/loss")), goldens.get(&format!("{name}/rate")));
+    let losses = goldens.get(&format!("{name}/loss"));
+    let rates = goldens.get(&format!("{name}/rate"));
     assert_eq!(losses.shape(), [STEPS]);
     for i in 0..STEPS {
         let loss = step(&mut network, &mut optimizer, i, goldens.batch(i), rates[i]);

@@ -118,7 +118,8 @@ fn the_plan_is_what_the_pool_takes() {
         let plan = cpu.plan();
         rehearse(&plan, &work, batch).unwrap();
         rehearse(&cpu, &work, batch).unwrap();
-        let (planned, real) = (plan.peak() as f64, cpu.allocated_bytes() as f64);
+        let planned = plan.peak() as f64;
+        let real = cpu.allocated_bytes() as f64;
         // The device's figure is that after the end: short buffers, which it does not keep, are in the plan only.
         assert!(planned >= real && planned <= 1.02 * real, "{kind:?}: {planned} bytes planned, {real} taken");
 
@@ -134,7 +135,8 @@ fn the_plan_is_what_the_pool_takes() {
 /// What one step leaves is enough for all that follow, also where two lengths of batches take turns.
 #[test]
 fn later_steps_take_no_memory_from_the_system() {
-    let (model, config) = (model(), config(OptimKind::Adam));
+    let model = model();
+    let config = config(OptimKind::Adam);
     let cpu = Cpu::<f32>::new(1).unwrap();
     let mut network = Network::new(&cpu, &model, 0).unwrap();
     let mut optimizer = alexnet_train::checkpoint::optimizer(&config.optim).unwrap();
@@ -151,16 +153,19 @@ fn later_steps_take_no_memory_from_the_system() {
 
 #[test]
 fn more_images_need_more() {
-    let (model, config) = (model(), config(OptimKind::Sgd));
+    let model = model();
+    let config = config(OptimKind::Sgd);
     let cpu = Cpu::<f32>::new(2).unwrap();
     let peak = |batch| of_training(&cpu, &model, &config, batch).unwrap();
-    let (one, ten) = (peak(1000), peak(10_000));
+    let one = peak(1000);
+    let ten = peak(10_000);
     assert!(ten > 8 * one && ten < 11 * one, "{one}, {ten}");
 }
 
 #[test]
 fn a_batch_that_does_not_fit_is_refused_with_the_largest_that_does() {
-    let (model, config) = (model(), config(OptimKind::Sgd));
+    let model = model();
+    let config = config(OptimKind::Sgd);
     let cpu = Cpu::<f32>::new(2).unwrap();
     let work =
         Work { model: &model, training: Some((1_000_000, &config)), evaluation: Some((1_000_000, Views::Centre)) };
@@ -188,7 +193,8 @@ fn a_batch_that_does_not_fit_is_refused_with_the_largest_that_does() {
 
 #[test]
 fn what_is_only_evaluated_needs_less() {
-    let (model, config) = (model(), config(OptimKind::Adam));
+    let model = model();
+    let config = config(OptimKind::Adam);
     let cpu = Cpu::<f32>::new(2).unwrap();
     let evaluation = Some((1_000_000, Views::Centre));
     let both = Work { model: &model, training: Some((1_000_000, &config)), evaluation };
@@ -196,7 +202,8 @@ fn what_is_only_evaluated_needs_less() {
         let message = check_with(&cpu, gib(2), work, 1_000_000).unwrap_err().to_string();
         message.rsplit(' ').next().unwrap().parse().unwrap()
     };
-    let (trained, tested) = (largest(&both), largest(&Work { training: None, ..both }));
+    let trained = largest(&both);
+    let tested = largest(&Work { training: None, ..both });
     assert!(tested > trained, "{tested}, {trained}");
 }
 
@@ -209,7 +216,8 @@ fn the_machines_own_memory_is_looked_at() {
     if cpu.memory().is_none() {
         return;
     }
-    let (model, config) = (model(), config(OptimKind::Sgd));
+    let model = model();
+    let config = config(OptimKind::Sgd);
     let work = Work { model: &model, training: Some((50_000_000, &config)), evaluation: None };
     let message = alexnet_train::memory::check(&cpu, &work, 50_000_000).unwrap_err().to_string();
     assert!(message.contains("the largest batch that fits is "), "{message}");

@@ -71,7 +71,8 @@ fn checkpoints_hold_the_same_sums() {
 fn events_come_in_order_and_in_groups_with_one_rate_each() {
     let world = World::new();
     let mut trainer = start(&world, "run", "[run]\ncheckpoint_steps = 0", 3);
-    let (mut steps, mut rates) = (Vec::new(), Vec::new());
+    let mut steps = Vec::new();
+    let mut rates = Vec::new();
     let watch = &mut |event: Event<'_>| {
         if let Event::Step(line) = event {
             steps.push(line.step);

@@ -50,7 +50,8 @@ fn assert_near(a: &[f32], b: &[f32]) {
 
 #[test]
 fn twice_the_rate_moves_twice_as_far() {
-    let (once, twice) = (moved("", 0.0), moved("weight_rate = 2.0", 0.0));
+    let once = moved("", 0.0);
+    let twice = moved("weight_rate = 2.0", 0.0);
     assert!(once.iter().any(|d| d.abs() > 1e-3), "nothing moved: {once:?}");
     assert_near(&twice, &once.iter().map(|d| 2.0 * d).collect::<Vec<_>>());
 }
@@ -58,7 +59,8 @@ fn twice_the_rate_moves_twice_as_far() {
 #[test]
 fn no_decay_on_a_layer_is_no_decay() {
     assert_near(&moved("weight_decay = 0.0", 0.5), &moved("", 0.0));
-    let (half, whole) = (moved("weight_decay = 0.5", 0.5), moved("", 0.25));
+    let half = moved("weight_decay = 0.5", 0.5);
+    let whole = moved("", 0.25);
     assert_near(&half, &whole);
     assert!(half.iter().zip(moved("", 0.0)).any(|(a, b)| (a - b).abs() > 1e-3));
 }
@@ -174,7 +176,9 @@ fn late_step(
     drop(pass.parameters);
     let pairs = network.parameters_mut().iter_mut().zip(&gradients);
     let updates = pairs.filter_map(|(p, gradient)| {
-        let (name, value, gradient) = (&p.spec.name, &mut p.value, gradient.as_ref()?);
+        let name = &p.spec.name;
+        let value = &mut p.value;
+        let gradient = gradient.as_ref()?;
         Some(Update { name, value, gradient, rate: p.spec.rate, decay: p.spec.decay })
     });
     optimizer.step(rate, updates.collect()).unwrap();

@@ -71,7 +71,8 @@ impl Work for Whole<'_> {
 
     fn run<B: Backend<Elem = f32>>(self, device: B) -> Result<Vec<PathBuf>> {
         let Self { args, threads, stop, .. } = &self;
-        let (out, threads) = (&args.out, *threads);
+        let out = &args.out;
+        let threads = *threads;
 
         note("1/5 drawing images of ten kinds");
         let images = self.folder.make("images", |part| draw_images(part, args.seed, stop))?;

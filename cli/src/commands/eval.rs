@@ -34,7 +34,8 @@ impl Work for Test<'_> {
 
     fn run<B: Backend<Elem = f32>>(self, device: B) -> Result<Evaluation> {
         let Self { args, pack, ready, stop } = self;
-        let (views, threads) = (ready.views, ready.threads);
+        let views = ready.views;
+        let threads = ready.threads;
         ready.check_memory(&device, pack.len(), args.batch)?;
         let trained = ready.on(&device)?;
         trained.check_classes(pack.classes())?;

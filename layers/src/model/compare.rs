@@ -11,7 +11,8 @@ pub(crate) fn compare<'a>(
     came: impl Iterator<Item = (&'a str, &'a [usize])>,
 ) -> Result<()> {
     let mut left: BTreeMap<&str, &[usize]> = wanted.iter().map(|(name, shape)| (*name, shape.as_slice())).collect();
-    let (mut extra, mut mismatched) = (Vec::new(), Vec::new());
+    let mut extra = Vec::new();
+    let mut mismatched = Vec::new();
     for (name, shape) in came {
         match left.remove(name) {
             Some(want) if want == shape => {}

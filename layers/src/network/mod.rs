@@ -155,7 +155,8 @@ struct Run<'a, B: Backend> {
 
 impl<B: Backend> Run<'_, B> {
     fn step(&mut self, x: &Var<B>, step: &Step) -> Result<Var<B>> {
-        let (first, has_bias) = (step.parameter, step.bias);
+        let first = step.parameter;
+        let has_bias = step.bias;
         let w = self.parameters.get(first);
         let b = self.parameters.get(first + 1).filter(|_| has_bias);
         let needs = || Error::Tape { op: "network", what: "the layer's parameters are missing".into() };

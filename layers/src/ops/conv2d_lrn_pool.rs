@@ -38,7 +38,8 @@ impl<B: Backend> Tape<B> {
         let maps = x.value().conv2d(&conv, w.value(), b.map(Var::value))?;
         let (y, kept) = maps.lrn_max_pool(lrn, pool)?;
         let inputs: Vec<&Var<B>> = [x, w].into_iter().chain(b).collect();
-        let (x, w) = (x.value().clone(), w.value().clone());
+        let x = x.value().clone();
+        let w = w.value().clone();
         let saved = || Saved { conv, lrn: *lrn, pool: *pool, x, w, maps, kept };
         self.record("convolution, lrn and max-pool", &inputs, y, saved)
     }
@@ -77,7 +78,8 @@ mod tests {
         ) {
             let [n, h, width, c] = sizes;
             let conv = Conv2d { padding: Padding::all(1), relu: true, ..Conv2d::default() };
-            let (lrn, pool) = (Lrn { alpha: 0.1, ..Lrn::paper() }, Pool2d::new(PoolKind::Max, kernel, 2));
+            let lrn = Lrn { alpha: 0.1, ..Lrn::paper() };
+            let pool = Pool2d::new(PoolKind::Max, kernel, 2);
             let values = [draw(&[n, h, width, c], seed), draw(&[out, 3, 3, c], seed ^ 1), draw(&[out], seed ^ 2)];
             let run = |fused: bool| {
                 let mut tape = Tape::new();
@@ -98,7 +100,8 @@ mod tests {
                 let others = [y.into_value(), gradients.take(&x).unwrap(), gradients.take(&w).unwrap()];
                 (others.map(|t| t.to_vec().unwrap()), of_bias)
             };
-            let ((fused, of_bias), (apart, expected)) = (run(true), run(false));
+            let (fused, of_bias) = run(true);
+            let (apart, expected) = run(false);
             prop_assert_eq!(fused, apart);
             let scale = (n * h * width) as f32;
             for (got, expected) in of_bias.iter().zip(&expected) {
@@ -110,7 +113,8 @@ mod tests {
     #[test]
     fn gradients() {
         // So weak a normalisation that values keep their order; windows of one value each have no ties.
-        let (lrn, pool) = (Lrn { alpha: 1e-3, ..Lrn::paper() }, Pool2d::new(PoolKind::Max, 1, 2));
+        let lrn = Lrn { alpha: 1e-3, ..Lrn::paper() };
+        let pool = Pool2d::new(PoolKind::Max, 1, 2);
         let conv = Conv2d { stride: [2, 1], ..Conv2d::default() };
         let parameters =
             [("x", quarters(&[2, 9, 7, 2], 1)), ("w", quarters(&[3, 3, 2, 2], 2)), ("b", off_grid(&[3], 3))];

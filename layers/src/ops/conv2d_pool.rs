@@ -108,7 +108,8 @@ mod tests {
                 let others = [y.into_value(), gradients.take(&x).unwrap(), gradients.take(&w).unwrap()];
                 (others.map(|t| t.to_vec().unwrap()), of_bias)
             };
-            let ((fused, of_bias), (apart, expected)) = (run(true), run(false));
+            let (fused, of_bias) = run(true);
+            let (apart, expected) = run(false);
             prop_assert_eq!(fused, apart);
             for (got, expected) in of_bias.iter().zip(&expected) {
                 prop_assert!((got - expected).abs() <= 1e-6 * (n * h * width) as f32, "{got} for {expected}");

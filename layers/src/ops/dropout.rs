@@ -43,7 +43,8 @@ mod tests {
         #[test]
         fn gradients(shape in prop::collection::vec(1usize..5, 1..4), p in 0.0f64..0.95, seed: u64, step: u64) {
             for scale in [DropoutScale::AtTest, DropoutScale::InTraining] {
-                let (spec, stream) = (Dropout { p, scale }, Stream::new(seed, 5, step));
+                let spec = Dropout { p, scale };
+                let stream = Stream::new(seed, 5, step);
                 check(&[("x", normal(&shape, seed))], |tape, v| tape.dropout(&v[0], &spec, stream))?;
             }
         }

@@ -70,7 +70,8 @@ mod tests {
     /// Where the normalisation bites, against the two operations.
     #[test]
     fn two_operations_give_the_same_bits() {
-        let (lrn, pool) = (Lrn { alpha: 0.1, ..Lrn::paper() }, Pool2d::new(PoolKind::Max, 3, 2));
+        let lrn = Lrn { alpha: 0.1, ..Lrn::paper() };
+        let pool = Pool2d::new(PoolKind::Max, 3, 2);
         let device = tensor::Cpu::<f32>::new(1).unwrap();
         let x: Vec<f32> = distinct(&[2, 13, 11, 16], 1).iter().map(|&v| v as f32 / 100.0).collect();
         let run = |fused: bool| {

@@ -35,7 +35,8 @@ pub fn keras(model: &Model) -> Result<String> {
     let count = |trained| {
         shapes.iter().flat_map(|s| &s.parameters).filter(|p| p.trained == trained).map(|p| p.len() as u64).sum()
     };
-    let (trained, fixed): (u64, u64) = (count(true), count(false));
+    let trained: u64 = count(true);
+    let fixed: u64 = count(false);
     text.push_str(&format!("Total params: {}\n", with_commas(trained + fixed)));
     text.push_str(&format!("Trainable params: {}\n", with_commas(trained)));
     text.push_str(&format!("Non-trainable params: {}\n", with_commas(fixed)));

@@ -38,7 +38,8 @@ fn unknown_names(specs: &[ParameterSpec], entries: &[Entry]) -> String {
     if entries.len() > SHOWN {
         came.push(format!("and {} more", entries.len() - SHOWN));
     }
-    let (first, last) = (&specs[0].export, &specs[specs.len() - 1].export);
+    let first = &specs[0].export;
+    let last = &specs[specs.len() - 1].export;
     format!(
         "does not say what network it is for, and its tensors are not those of torchvision's AlexNet ({} from {first} to \
          {last}); it holds {}: {}; if you know the network, name it (--model)",

@@ -45,7 +45,9 @@ fn torchvision(classes: usize) -> [(&'static str, Vec<usize>); 16] {
 #[test]
 fn torchvisions_alexnet_is_one_weird_trick() {
     let (_folder, path) = place("alexnet.safetensors");
-    let (mut header, mut places, mut at) = (String::from("{"), Vec::new(), 0);
+    let mut header = String::from("{");
+    let mut places = Vec::new();
+    let mut at = 0;
     for (name, shape) in torchvision(10) {
         let end = at + 2 * shape.iter().product::<usize>();
         header += &format!("\"{name}\":{{\"dtype\":\"F16\",\"shape\":{shape:?},\"data_offsets\":[{at},{end}]}},");

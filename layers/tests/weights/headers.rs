@@ -23,7 +23,8 @@ fn tensor(name: &str, from: u64, to: u64) -> String {
 #[test]
 fn safetensors_layouts() {
     let (_folder, path) = place("a.safetensors");
-    let (a, b) = (tensor("a", 0, 8), tensor("b", 8, 16));
+    let a = tensor("a", 0, 8);
+    let b = tensor("b", 8, 16);
     let cases = [
         (format!("{{{a},{}}}", tensor("b", 4, 16)), "b at byte 4 overlaps the one before it, which ends at 8"),
         (format!("{{{a},{}}}", tensor("b", 9, 16)), "b at byte 9 leaves a gap before it, which ends at 8"),

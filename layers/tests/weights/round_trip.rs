@@ -17,7 +17,8 @@ proptest! {
     #[test]
     fn hdf5_to_safetensors_to_hdf5(seed: u32) {
         let (_folder, first) = place("a.h5");
-        let (between, second) = (first.with_file_name("b.safetensors"), first.with_file_name("c.hdf5"));
+        let between = first.with_file_name("b.safetensors");
+        let second = first.with_file_name("c.hdf5");
         let original = weights(&model(SMALL), seed);
         original.save(&first).unwrap();
         let loaded = Weights::load(&first).unwrap();
@@ -83,7 +84,8 @@ fn without_a_network() {
 fn saving_over_a_loaded_file_leaves_what_was_loaded() {
     for name in ["a.h5", "a.safetensors"] {
         let (folder, path) = place(name);
-        let (old, new) = (weights(&model(SMALL), 4), weights(&model(SMALL), 5));
+        let old = weights(&model(SMALL), 4);
+        let new = weights(&model(SMALL), 5);
         old.save(&path).unwrap();
         let loaded = Weights::load(&path).unwrap();
         new.save(&path).unwrap();
@@ -233,14 +235,18 @@ fn safetensors_are_pytorchs_layouts() {
     // conv1 6 -> 4, conv2 4 x 3, local3 3 x 2 of 2 channels.
     let (shape, values) = theirs("local3.weight");
     assert_eq!(shape, [6, 2, 4, 2, 2]);
-    for (i, &value) in ours("local3.weight").indexed_iter() {
-        let (p, o, y, x, c) = (i[0], i[1], i[2], i[3], i[4]);
+    for ((p, o, y, x, c), &value) in
+        ours("local3.weight").view().into_dimensionality::<ndarray::Ix5>().unwrap().indexed_iter()
+    {
         assert_eq!(values[(((p * 2 + o) * 4 + c) * 2 + y) * 2 + x], value);
     }
     let (shape, values) = theirs("fc6.weight");
     assert_eq!(shape, [5, 12]);
     for (i, &value) in ours("fc6.weight").indexed_iter() {
-        let (o, h, w, c) = (i[0], i[1] / 4, i[1] / 2 % 2, i[1] % 2);
+        let o = i[0];
+        let h = i[1] / 4;
+        let w = i[1] / 2 % 2;
+        let c = i[1] % 2;
         assert_eq!(values[o * 12 + (c * 3 + h) * 2 + w], value);
     }
     for name in ["fc8.weight", "fc8.bias", "conv2.bias", "local3.bias", "bn1.running_mean", "bn1.running_var"] {

@@ -35,7 +35,8 @@ const LENGTHS: [usize; 4] = [1 << 20, 1 << 22, 1 << 24, 1 << 26];
 pub fn ceilings<B: Backend<Elem = f32>>(device: &B, seconds: f64) -> Result<Ceilings> {
     let matrix = largest(device, seconds, &SQUARES, |rows| {
         let [a, b] = [1.0, 0.5].map(|v| Tensor::full(device, &[rows, rows], v)?.to_activations());
-        let (a, b) = (a?, b?);
+        let a = a?;
+        let b = b?;
         Ok(move || a.matmul(false, &b, true).map(|_| ()))
     })?;
     let copy = largest(device, seconds, &LENGTHS, |len| {

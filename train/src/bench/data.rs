@@ -174,7 +174,8 @@ fn storage(pack: &Pack, config: &Config, seconds: f64) -> Result<f64> {
         |index: usize| -> Result<u64> { Ok(pack.stored(index)?.iter().step_by(64).map(|&v| u64::from(v)).sum()) };
     let read_part = &|thread: usize, seconds: f64| -> Result<f64> {
         let own = thread * part..((thread + 1) * part).min(pack.len());
-        let (mut images, begun) = (0, Instant::now());
+        let mut images = 0;
+        let begun = Instant::now();
         loop {
             for index in own.clone() {
                 black_box(read(index)?);
@@ -207,7 +208,9 @@ fn drain<T, I: Iterator<Item = data::Result<T>>>(
     epoch: impl Fn(u64) -> I,
     mut count: impl FnMut(&T) -> usize,
 ) -> Result<f64> {
-    let (mut taken, mut images, mut begun) = (0, 0, Instant::now());
+    let mut taken = 0;
+    let mut images = 0;
+    let mut begun = Instant::now();
     for batch in (0..).flat_map(epoch) {
         let batch = batch?;
         taken += 1;
@@ -229,7 +232,8 @@ fn consumed(loader: &Loader, output: Output, bytes: usize, seconds: f64) -> Resu
         out.clear();
         out.extend_from_slice(black_box(values));
     }
-    let (mut floats, mut pixels) = (Vec::with_capacity(bytes / 4), Vec::with_capacity(bytes));
+    let mut floats = Vec::with_capacity(bytes / 4);
+    let mut pixels = Vec::with_capacity(bytes);
     match output {
         Output::Floats => drain(
             seconds,
@@ -261,7 +265,8 @@ fn consumed(loader: &Loader, output: Output, bytes: usize, seconds: f64) -> Resu
 /// Bytes read and written a second by copying memory of `bytes`, a part for each thread.
 fn copy_rate(threads: usize, bytes: usize, seconds: f64) -> f64 {
     let part = bytes.div_ceil(threads).max(1);
-    let (from, mut to) = (vec![1u8; part * threads], vec![0u8; part * threads]);
+    let from = vec![1u8; part * threads];
+    let mut to = vec![0u8; part * threads];
     let mut best = 0f64;
     let begun = Instant::now();
     while best == 0.0 || begun.elapsed().as_secs_f64() < seconds {

@@ -118,7 +118,8 @@ fn calls<B: Backend>(timed: &Timed<B>, seconds: f64, mut step: impl FnMut() -> R
         step()?;
         return Ok(timed.end());
     }
-    let (mut times, begun) = (vec![Vec::new(); calls.len()], Instant::now());
+    let mut times = vec![Vec::new(); calls.len()];
+    let begun = Instant::now();
     while times.iter().any(|times| times.len() < 3) || begun.elapsed().as_secs_f64() < seconds {
         timed.begin();
         step()?;

@@ -74,10 +74,14 @@ pub fn fed<B: Backend<Elem = f32>>(
     let mut optimizer = checkpoint::optimizer(&config.optim)?;
     let preparer = Preparer::new(device, loader.preparation())?;
     let feed = |epoch| Feed::new(device, &loader, epoch, 0);
-    let (reading, mut unread) = (Reading::of(device), Vec::new());
+    let reading = Reading::of(device);
+    let mut unread = Vec::new();
     let train = |batch: feed::Fed<B>, number: u64| -> Result<usize> {
         let images = preparer.images(&batch.images, &batch.views)?;
-        let (network, optimizer, labels, seed) = (&mut network, &mut optimizer, &batch.labels, config.run.seed);
+        let network = &mut network;
+        let optimizer = &mut optimizer;
+        let labels = &batch.labels;
+        let seed = config.run.seed;
         let targets = Targets { labels, mixed: &batch.mixed, smoothing: config.data.label_smoothing };
         match reading {
             Reading::EachStep => step(network, optimizer, images, targets, seed, number, RATE).map(|_| ())?,
@@ -92,9 +96,10 @@ pub fn fed<B: Backend<Elem = f32>>(
         Ok(labels.len())
     };
     let (images_per_s, steps) = run(feed, seconds, train, || Ok(device.synchronize()?))?;
-    let (slower, limit) = match loader_images_per_s < synthetic_images_per_s {
-        true => (loader_images_per_s, Limit::Loader),
-        false => (synthetic_images_per_s, Limit::Device),
+    let (slower, limit) = if loader_images_per_s < synthetic_images_per_s {
+        (loader_images_per_s, Limit::Loader)
+    } else {
+        (synthetic_images_per_s, Limit::Device)
     };
     let share = images_per_s / slower;
     Ok(Fed { batch, images_per_s, steps, synthetic_images_per_s, loader_images_per_s, limit, share })
@@ -111,7 +116,9 @@ fn run<I: Iterator<Item = Result<T>>, T>(
     mut step: impl FnMut(T, u64) -> Result<usize>,
     finish: impl Fn() -> Result<()>,
 ) -> Result<(f64, usize)> {
-    let (mut steps, mut images, mut begun) = (0, 0, Instant::now());
+    let mut steps = 0;
+    let mut images = 0;
+    let mut begun = Instant::now();
     for batch in (0..).flat_map(epoch) {
         let taken = step(batch?, steps as u64)?;
         steps += 1;

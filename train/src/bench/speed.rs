@@ -75,12 +75,11 @@ pub(super) fn median_step<B: Backend>(
         Ok(at.elapsed().as_secs_f64() / steps as f64)
     };
     stretch(WARM_UP)?;
-    let length = match device.is_asynchronous() {
-        true => (seconds / STRETCHES as f64 / stretch(1)?.max(1e-9)) as usize,
-        false => 1,
-    };
+    let length =
+        if device.is_asynchronous() { (seconds / STRETCHES as f64 / stretch(1)?.max(1e-9)) as usize } else { 1 };
     let length = length.clamp(1, MAX_QUEUED);
-    let (mut times, begun) = (Vec::new(), Instant::now());
+    let mut times = Vec::new();
+    let begun = Instant::now();
     while times.len() < 3 || begun.elapsed().as_secs_f64() < seconds {
         times.push(stretch(length)?);
     }

@@ -34,7 +34,9 @@ impl<B: Backend<Elem = f32>> Work<B> {
     }
 
     fn new(device: &B, config: &Config, work: memory::Work<'_>) -> Result<Self> {
-        let (model, batch, seed) = (work.model, config.run.batch, config.run.seed);
+        let model = work.model;
+        let batch = config.run.batch;
+        let seed = config.run.seed;
         // On the host that check also counts loading and checkpoints, of which there are none.
         if !device.memory().is_some_and(|memory| memory.is_host) {
             memory::check(device, &work, batch)?;

@@ -177,11 +177,13 @@ impl Cover {
         let bounds = |a: f64, b: f64, side: i64| {
             ((a.min(b) - reach).floor() as i64).max(0)..((a.max(b) + reach).ceil() as i64 + 1).min(side)
         };
-        let (dx, dy) = (x1 - x0, y1 - y0);
+        let dx = x1 - x0;
+        let dy = y1 - y0;
         let squared = (dx * dx + dy * dy).max(1e-12);
         for y in bounds(y0, y1, HEIGHT) {
             for x in bounds(x0, x1, WIDTH) {
-                let (px, py) = (x as f64 - x0, y as f64 - y0);
+                let px = x as f64 - x0;
+                let py = y as f64 - y0;
                 let along = ((px * dx + py * dy) / squared).clamp(0.0, 1.0);
                 let distance = (px - along * dx).hypot(py - along * dy);
                 let share = ((half_width + 0.5 - distance).clamp(0.0, 1.0) * 255.0).round() as u8;
@@ -212,7 +214,8 @@ impl Legend {
             return Self { entries, lines: 0 };
         }
         let style = Style::small(INK);
-        let (mut x, mut line) = (LEFT, 0);
+        let mut x = LEFT;
+        let mut line = 0;
         for one in series {
             let name = style.fit(&one.name, 300);
             let width = 34 + style.width(&name) + 28;

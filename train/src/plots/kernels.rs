@@ -94,7 +94,8 @@ impl Grid {
         let colour = colours(kernel);
         let start = [0, 1].map(|axis| self.gap + cell[axis] * self.step(axis));
         for (row, column) in (0..self.kernel[0]).flat_map(|row| (0..self.kernel[1]).map(move |column| (row, column))) {
-            let (x, y) = (start[1] + column * self.scale, start[0] + row * self.scale);
+            let x = start[1] + column * self.scale;
+            let y = start[0] + row * self.scale;
             let square = area(x as i64, y as i64, self.scale as i64, self.scale as i64);
             paint::fill(image, square, colour(row, column));
         }
@@ -108,7 +109,8 @@ fn colours(kernel: ArrayView3<f32>) -> impl Fn(usize, usize) -> Rgb<u8> {
         channels => kernel.sum_axis(Axis(2)).insert_axis(Axis(2)) / channels as f32,
     };
     let finite = || shown.iter().copied().filter(|value| value.is_finite());
-    let (low, high) = (finite().fold(f32::INFINITY, f32::min), finite().fold(f32::NEG_INFINITY, f32::max));
+    let low = finite().fold(f32::INFINITY, f32::min);
+    let high = finite().fold(f32::NEG_INFINITY, f32::max);
     // Halves, since the difference of two finite values may not be finite.
     let range = high / 2.0 - low / 2.0;
     move |row, column| {
@@ -116,9 +118,8 @@ fn colours(kernel: ArrayView3<f32>) -> impl Fn(usize, usize) -> Rgb<u8> {
         if !values.iter().all(|value| value.is_finite()) {
             return INVALID;
         }
-        let level = |value: f32| match range > 0.0 {
-            true => ((value / 2.0 - low / 2.0) / range * 255.0).round() as u8,
-            false => 128,
+        let level = |value: f32| {
+            if range > 0.0 { ((value / 2.0 - low / 2.0) / range * 255.0).round() as u8 } else { 128 }
         };
         match values[..] {
             [red, green, blue] => Rgb([level(red), level(green), level(blue)]),

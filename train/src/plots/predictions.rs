@@ -88,13 +88,15 @@ fn draw_cell(page: &mut RgbImage, x: i64, y: i64, row: &PredictionRow) {
 /// Fits `image` into `place`, its proportions kept.
 fn draw_image(page: &mut RgbImage, place: Area, image: &RgbImage) {
     paint::fill(page, place, BEHIND);
-    let (width, height) = (i64::from(image.width()), i64::from(image.height()));
+    let width = i64::from(image.width());
+    let height = i64::from(image.height());
     let longer = width.max(height);
     if width == 0 || height == 0 {
         return;
     }
     let fit = |side: i64| ((side * SIDE + longer / 2) / longer).clamp(1, SIDE);
-    let (width, height) = (fit(width), fit(height));
+    let width = fit(width);
+    let height = fit(height);
     let scaled = imageops::resize(image, width as u32, height as u32, FilterType::CatmullRom);
     imageops::replace(page, &scaled, place.x + (SIDE - width) / 2, place.y + (SIDE - height) / 2);
 }
@@ -104,7 +106,8 @@ fn draw_bar(page: &mut RgbImage, bar: Area, label: &str, probability: f32, right
     let length = (share * bar.width as f32).round() as i64;
     paint::fill(page, bar, TRACK);
     paint::fill(page, area(bar.x, bar.y, length, bar.height), if right { RIGHT } else { WRONG });
-    let (plain, note) = (Style::large(INK), Style::small(INK));
+    let plain = Style::large(INK);
+    let note = Style::small(INK);
     let style = if right { plain.bold() } else { plain };
     let percent = percent(probability);
     let percent_width = note.width(&percent);

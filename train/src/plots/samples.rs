@@ -51,7 +51,8 @@ pub fn samples(samples: &[Sample]) -> RgbImage {
 }
 
 fn draw_sample(page: &mut RgbImage, x: i64, y: i64, width: i64, sample: &Sample) {
-    let (label, note) = (Style::large(INK).bold(), Style::small(GREY));
+    let label = Style::large(INK).bold();
+    let note = Style::small(GREY);
     text::draw(page, x, y, &label.fit(&sample.label, width), label);
     text::draw(page, x, y + LABEL + SIDE + 4, &note.fit(&sample.note, width), note);
     let whole = sample.stored.width().max(sample.stored.height()).max(1);
@@ -67,7 +68,8 @@ fn draw_cell(page: &mut RgbImage, x: i64, y: i64, image: &RgbImage, whole: u32) 
         return;
     }
     let fit = |side: u32| (i64::from(side) * SIDE / i64::from(whole)).clamp(1, SIDE);
-    let (width, height) = (fit(image.width()), fit(image.height()));
+    let width = fit(image.width());
+    let height = fit(image.height());
     // Small images are enlarged pixel by pixel: what is stored is to be seen, not a guess at more.
     let filter = if whole < SIDE as u32 { FilterType::Nearest } else { FilterType::CatmullRom };
     let scaled = imageops::resize(image, width as u32, height as u32, filter);

@@ -244,8 +244,10 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
         let epochs = self.position.epoch as f64 + self.position.batch as f64 / self.loader.batches_per_epoch() as f64;
         let rate = self.schedule.rate(self.config.optim.rate, epochs);
         let images = self.preparer.images(&batch.images, &batch.views)?;
-        let (network, optimizer) = (&mut self.network, &mut self.optimizer);
-        let (seed, step) = (self.config.run.seed, self.position.step);
+        let network = &mut self.network;
+        let optimizer = &mut self.optimizer;
+        let seed = self.config.run.seed;
+        let step = self.position.step;
         let smoothing = self.config.data.label_smoothing;
         let targets = Targets { labels: &batch.labels, mixed: &batch.mixed, smoothing };
         let shown = match self.metrics.reading {
@@ -258,7 +260,9 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
             }
         };
         self.position.advance();
-        let (step, epoch, images) = (self.position.step, self.position.epoch, batch.labels.len());
+        let step = self.position.step;
+        let epoch = self.position.epoch;
+        let images = batch.labels.len();
         self.metrics.add(Done { step, epoch, rate, images, shown });
         Ok(())
     }

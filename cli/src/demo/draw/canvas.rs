@@ -25,7 +25,8 @@ impl Paint {
     fn new(from: Colour, variation: f32, dice: &mut Dice) -> Self {
         let to = from.map(|value| (value + dice.between(-variation, variation)).clamp(0.0, 1.0));
         let waves = [(); 2].map(|()| {
-            let (frequency, direction) = (dice.between(2.0, 14.0), dice.angle());
+            let frequency = dice.between(2.0, 14.0);
+            let direction = dice.angle();
             [frequency * direction.cos(), frequency * direction.sin(), dice.angle()]
         });
         Self { from, to, waves }
@@ -48,7 +49,8 @@ struct Stroke {
 impl Stroke {
     fn new(dice: &mut Dice) -> Self {
         let start = [dice.between(0.0, 1.0), dice.between(0.0, 1.0)];
-        let (length, direction) = (dice.between(0.15, 0.5), dice.angle());
+        let length = dice.between(0.15, 0.5);
+        let direction = dice.angle();
         Self {
             start,
             end: [start[0] + length * direction.cos(), start[1] + length * direction.sin()],

@@ -115,7 +115,8 @@ impl Figure {
 
     /// The part of the figure at a point of the unit square.
     pub fn at(&self, x: f32, y: f32) -> Part {
-        let (dx, dy) = (x - self.centre[0], y - self.centre[1]);
+        let dx = x - self.centre[0];
+        let dy = y - self.centre[1];
         let u = (dx * self.turn[0] + dy * self.turn[1]) / self.radius[0];
         let v = (dy * self.turn[0] - dx * self.turn[1]) / self.radius[1];
         if self.kind == Kind::Rainbow {
@@ -133,7 +134,8 @@ impl Figure {
             Kind::Triangle => in_triangle(u, v),
             Kind::Star => in_star(u, v, 0.38 + 0.08 * self.detail),
             Kind::Cross => {
-                let (thin, long) = (u.abs().min(v.abs()), u.abs().max(v.abs()));
+                let thin = u.abs().min(v.abs());
+                let long = u.abs().max(v.abs());
                 thin < 0.24 + 0.12 * self.detail && long < 1.05
             }
             Kind::Stripes => u.rem_euclid(1.0) < 0.35 + 0.3 * self.detail,
@@ -141,7 +143,8 @@ impl Figure {
             Kind::Dots => {
                 let row = v.floor();
                 let shift = if self.bend < 0.5 { 0.0 } else { 0.5 * row.rem_euclid(2.0) };
-                let (a, b) = ((u + shift).rem_euclid(1.0) - 0.5, v - row - 0.5);
+                let a = (u + shift).rem_euclid(1.0) - 0.5;
+                let b = v - row - 0.5;
                 a.hypot(b) < 0.23 + 0.10 * self.detail
             }
             Kind::Rainbow => false,
@@ -175,7 +178,8 @@ fn in_star(u: f32, v: f32, inner: f32) -> bool {
     let angle = ((v.atan2(u) + PI).rem_euclid(sector) - sector / 2.0).abs();
     let angle = sector / 2.0 - angle;
     let r = u.hypot(v);
-    let (x, y) = (r * angle.cos(), r * angle.sin());
+    let x = r * angle.cos();
+    let y = r * angle.sin();
     let notch = [inner * (sector / 2.0).cos(), inner * (sector / 2.0).sin()];
     // Inside the line from the point (1, 0) to the notch.
     (notch[0] - 1.0) * y - notch[1] * (x - 1.0) > 0.0

@@ -104,7 +104,8 @@ fn the_mean_image_says_little_about_the_class() {
         values.sum::<f64>() / f64::from(200 * 12 * 12 * 3)
     };
     let means = Kind::ALL.map(mean);
-    let (low, high) = (means.iter().copied().fold(255.0, f64::min), means.iter().copied().fold(0.0, f64::max));
+    let low = means.iter().copied().fold(255.0, f64::min);
+    let high = means.iter().copied().fold(0.0, f64::max);
     assert!(low > 80.0 && high < 150.0, "{means:?}");
 }
 

@@ -167,10 +167,7 @@ impl Reader {
         let parameters = file.group("parameters").map_err(|e| format!("group parameters: {e}"))?;
         let tensors = self.tensors(&parameters, "")?;
         let classes = if file.link_exists("classes") { self.classes(file)? } else { Vec::new() };
-        let mean_image = match file.link_exists("mean_image") {
-            true => Some(self.mean_image(file)?),
-            false => None,
-        };
+        let mean_image = if file.link_exists("mean_image") { Some(self.mean_image(file)?) } else { None };
         let mean_rgb = if file.link_exists("mean_rgb") { Some(self.mean_rgb(file)?) } else { None };
         let extra = if file.link_exists("training") { Some(self.extra(file)?) } else { None };
         let exif_orientation = exif_orientation(file)?;

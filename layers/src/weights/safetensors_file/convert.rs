@@ -29,7 +29,8 @@ fn each<const N: usize>(bytes: &[u8], f: impl Fn([u8; N]) -> f32) -> Vec<f32> {
 /// IEEE 754 binary16: a sign, 5 bits of exponent, 10 of fraction.
 fn from_half(half: u16) -> f32 {
     let sign = u32::from(half >> 15) << 31;
-    let (exponent, fraction) = (u32::from(half >> 10) & 31, u32::from(half) & 0x3ff);
+    let exponent = u32::from(half >> 10) & 31;
+    let fraction = u32::from(half) & 0x3ff;
     match exponent {
         // Zero and subnormals: fraction * 2^-24.
         0 => f32::from_bits(sign | (fraction as f32 / 16_777_216.0).to_bits()),
@@ -46,7 +47,9 @@ mod tests {
     #[test]
     fn every_half_is_its_formula() {
         for half in 0..=u16::MAX {
-            let (sign, e, f) = (if half >> 15 == 1 { -1.0 } else { 1.0 }, i32::from(half >> 10 & 31), half & 0x3ff);
+            let sign = if half >> 15 == 1 { -1.0 } else { 1.0 };
+            let e = i32::from(half >> 10 & 31);
+            let f = half & 0x3ff;
             let f = f64::from(f) / 1024.0;
             let expected = match e {
                 0 => sign * f * 2f64.powi(-14),

@@ -100,7 +100,8 @@ impl<'de> Visitor<'de> for RawVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
-        let (mut raw, mut seen) = (Raw::default(), BTreeSet::new());
+        let mut raw = Raw::default();
+        let mut seen = BTreeSet::new();
         while let Some(name) = map.next_key::<String>()? {
             if !seen.insert(name.clone()) {
                 return Err(A::Error::custom(format_args!("{name:?} comes twice")));

@@ -27,7 +27,9 @@ pub(in crate::weights) fn load(path: &Path, model: Option<&Model>) -> Result<Wei
         None => None,
     };
     let mut source = Source { path, file, start, checksums: Checksums::new() };
-    let (mut mean_image, mut mean_rgb, mut classes) = (None, None, Vec::new());
+    let mut mean_image = None;
+    let mut mean_rgb = None;
+    let mut classes = Vec::new();
     let mut own_model = None;
     let mut exif_orientation = false;
     if let Some(ours) = ours {

@@ -135,7 +135,8 @@ fn write_values(file: &mut impl Write, source: &Source<'_>) -> io::Result<u32> {
         }
     };
     let values = values.as_slice().ok_or_else(|| io::Error::other("a tensor is not in row-major order"))?;
-    let (mut crc, mut bytes) = (0, Vec::with_capacity(4 * BLOCK));
+    let mut crc = 0;
+    let mut bytes = Vec::with_capacity(4 * BLOCK);
     for block in values.chunks(BLOCK) {
         bytes.clear();
         bytes.extend(block.iter().flat_map(|v| v.to_le_bytes()));
