@@ -11,7 +11,8 @@ fn pixels(width: usize, height: usize, seed: u32) -> Vec<u8> {
             let y = (i / 3 / width) as u32;
             let c = (i % 3) as u32;
             let noise = (x.wrapping_mul(7919) ^ y.wrapping_mul(104_729) ^ seed).wrapping_mul(2_654_435_761);
-            ((x * (c + 1) * 2 + y * 3 + seed % 97 + if (x + y) % 23 == 0 { 70 } else { 0 }) % 226 + (noise >> 27)) as u8
+            ((x * (c + 1) * 2 + y * 3 + seed % 97 + if (x + y).is_multiple_of(23) { 70 } else { 0 }) % 226
+                + (noise >> 27)) as u8
         })
         .collect()
 }
