@@ -106,7 +106,7 @@ impl<B: Backend> Sink<'_, B> {
 struct Record<B: Backend> {
     operation: Option<Box<dyn Backward<B>>>,
     inputs: Vec<Option<usize>>,
-    place: Arc<str>,
+    scope: Arc<str>,
 }
 
 /// The record of a computation. The operations are methods, a file each in [`ops`](crate::ops).
@@ -114,8 +114,8 @@ pub struct Tape<B: Backend> {
     id: u64,
     recording: bool,
     records: Vec<Record<B>>,
-    /// What the operations that come are for.
-    place: Arc<str>,
+    /// The layer of the operations that follow.
+    scope: Arc<str>,
 }
 
 impl<B: Backend> Default for Tape<B> {
@@ -128,7 +128,7 @@ impl<B: Backend> Tape<B> {
     /// An empty tape.
     pub fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), recording: true, records: Vec::new(), place: "".into() }
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), recording: true, records: Vec::new(), scope: "".into() }
     }
 
     /// A tape that records nothing: the same operations, but intermediate values are freed as soon as the caller drops
@@ -152,11 +152,11 @@ impl<B: Backend> Tape<B> {
         self.records.is_empty()
     }
 
-    /// Tells `device` ([`tensor::Device::mark`]) and the tape what the operations that come are for: a layer's name, or
-    /// nothing. Their backward is marked the same, and its errors name the place.
-    pub fn mark(&mut self, device: &B, place: &str) {
-        device.mark(place);
-        self.place = place.into();
+    /// Labels the operations that follow with a layer's name, or with nothing, on the tape and on `device`
+    /// ([`tensor::Device::set_scope`]). Their backward has the same label, and its errors name the layer.
+    pub fn set_scope(&mut self, device: &B, layer: &str) {
+        device.set_scope(layer);
+        self.scope = layer.into();
     }
 
     /// A leaf whose gradient is wanted.
@@ -266,12 +266,12 @@ impl<B: Backend> Tape<B> {
                 && let Some(dy) = gradients[index].take()
             {
                 let device = dy.device().clone();
-                device.mark(&record.place);
+                device.set_scope(&record.scope);
                 let at_loss = index == last;
                 let mut sink = Sink { inputs: &record.inputs, gradients: &mut gradients[..index], at_loss };
                 let done = operation.backward(dy, &mut sink);
-                device.mark("");
-                done.map_err(|e| at(&record.place, e))?;
+                device.set_scope("");
+                done.map_err(|e| at(&record.scope, e))?;
             }
             after(index, &mut gradients)?;
         }
@@ -309,14 +309,14 @@ impl<B: Backend> Tape<B> {
         value: Tensor<B>,
     ) -> Var<B> {
         let node = Node { tape: self.id, index: self.records.len() };
-        self.records.push(Record { operation, inputs, place: Arc::clone(&self.place) });
+        self.records.push(Record { operation, inputs, scope: Arc::clone(&self.scope) });
         Var { value, node: Some(node) }
     }
 }
 
 /// An error with the layer that it arose in, where that is known.
-fn at(place: &str, error: Error) -> Error {
-    if place.is_empty() { error } else { Error::Layer { layer: place.into(), source: Box::new(error) } }
+fn at(layer: &str, error: Error) -> Error {
+    if layer.is_empty() { error } else { Error::Layer { layer: layer.into(), source: Box::new(error) } }
 }
 
 /// What [`Tape::backward`] found: the gradients of a tape's parameters.

@@ -39,7 +39,7 @@ fn pass<B: Backend>(device: &B) -> Vec<(String, Vec<f64>)> {
     let network = Network::with_parameters(device, &model, "the test", &drawn).unwrap();
     let crop = model.input.crop;
     let images: Vec<B::Elem> = values(6, BATCH * crop * crop * 3).iter().map(|&v| Element::of(f64::from(v))).collect();
-    let images = Tensor::from_slice(device, &[BATCH, crop, crop, 3], &images).unwrap().to_activations().unwrap();
+    let images = Tensor::from_slice(device, &[BATCH, crop, crop, 3], &images).unwrap().to_activation_dtype().unwrap();
     let labels = Ints::from_slice(device, &[2, 6, 0]).unwrap();
 
     let mut tape = Tape::new();

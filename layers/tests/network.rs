@@ -233,28 +233,28 @@ fn small_presets_run_forward_and_backward() {
     }
 }
 
-/// Each kernel is marked with its layer, backward too; what follows the network with none.
+/// Each kernel carries its layer's name, also in backward; those after the network carry none.
 #[test]
-fn kernels_are_marked_with_their_layers() {
-    let timed = tensor::Timed::new(device());
-    let network = Network::new(&timed, &small(), 1).unwrap();
-    let images = Tensor::full(&timed, &[2, 8, 8, 3], 0.5).unwrap();
-    let labels = Ints::from_slice(&timed, &[0, 2]).unwrap();
-    timed.begin();
+fn kernels_are_labelled_with_their_layers() {
+    let profiled = tensor::Profiled::new(device());
+    let network = Network::new(&profiled, &small(), 1).unwrap();
+    let images = Tensor::full(&profiled, &[2, 8, 8, 3], 0.5).unwrap();
+    let labels = Ints::from_slice(&profiled, &[0, 2]).unwrap();
+    profiled.begin();
     let mut tape = Tape::new();
     let pass = network.forward(&mut tape, images, Mode::Train { seed: 1, step: 0 }).unwrap();
     let loss = tape.cross_entropy(&pass.logits, &labels).unwrap();
     tape.backward(&loss).unwrap();
-    let calls = timed.end();
-    let places = |kernel: &str| -> Vec<String> {
-        calls.iter().filter(|c| c.kernel == kernel).map(|c| c.place.to_string()).collect()
+    let calls = profiled.end();
+    let layers_of = |kernel: &str| -> Vec<String> {
+        calls.iter().filter(|c| c.kernel == kernel).map(|c| c.scope.to_string()).collect()
     };
-    assert_eq!(places("conv2d"), ["conv"]);
-    assert_eq!(places("conv2d dw"), ["conv"]);
-    assert!(places("conv2d dx").is_empty(), "nobody wants the gradient of the images");
-    assert_eq!(places("linear"), ["fc1", "fc2"]);
-    assert_eq!(places("linear dw"), ["fc2", "fc1"]);
-    assert_eq!(places("dropout"), ["drop", "drop"]);
-    assert_eq!(places("cross-entropy"), [""]);
-    assert_eq!(places("cross-entropy dx"), [""]);
+    assert_eq!(layers_of("conv2d"), ["conv"]);
+    assert_eq!(layers_of("conv2d dw"), ["conv"]);
+    assert!(layers_of("conv2d dx").is_empty(), "nobody wants the gradient of the images");
+    assert_eq!(layers_of("linear"), ["fc1", "fc2"]);
+    assert_eq!(layers_of("linear dw"), ["fc2", "fc1"]);
+    assert_eq!(layers_of("dropout"), ["drop", "drop"]);
+    assert_eq!(layers_of("cross-entropy"), [""]);
+    assert_eq!(layers_of("cross-entropy dx"), [""]);
 }

@@ -12,7 +12,7 @@ type Tensors = Vec<(String, Tensor<Cpu<f64>>)>;
 /// Steps `from..to` on two parameters, of which the second joins at step 3.
 fn train(optimizer: &mut Optimizer<Cpu<f64>>, weights: &mut [Tensor<Cpu<f64>>; 2], from: usize, to: usize) {
     for t in from..to {
-        let gradients: Vec<_> = weights.iter().map(|w| w.affine(0.7, (t as f64).sin()).unwrap()).collect();
+        let gradients: Vec<_> = weights.iter().map(|w| w.mul_add_scalar(0.7, (t as f64).sin()).unwrap()).collect();
         let joined = if t >= 3 { 2 } else { 1 };
         let updates = ["conv1.weight", "conv1.bias"]
             .into_iter()

@@ -1,10 +1,9 @@
-//! What a device must supply: memory here, kernels in [`ops`].
+//! The interface of a device: memory here, kernels by the operations of [`ops`].
 
 use std::fmt::Debug;
 
-use crate::ops;
-use crate::plan::{Plan, Rules};
-use crate::{Element, Result};
+use crate::dry_run::MemoryModel;
+use crate::{Element, Kernel, Result, ops};
 
 /// A device's memory and identity. Cloning a device is cheap: it is a handle.
 ///
@@ -13,18 +12,18 @@ pub trait Device: Clone + Debug + Send + Sync + 'static {
     /// The number type of host-side values.
     type Elem: Element;
     /// A buffer of numbers.
-    type Floats: Clone + Debug + Send + Sync;
+    type Floats: Clone + Debug + Send + Sync + 'static;
     /// A buffer of `u32`: labels, positions, counts.
-    type Ints: Clone + Debug + Send + Sync;
+    type Ints: Clone + Debug + Send + Sync + 'static;
 
-    /// The device in words, as messages and `info` give it.
+    /// The device's name and settings, for messages.
     fn describe(&self) -> String;
     /// A buffer that holds a copy of `values`.
     fn upload(&self, values: &[Self::Elem]) -> Result<Self::Floats>;
     /// The buffer's values, once all work on it is done.
     fn download(&self, buffer: &Self::Floats) -> Result<Vec<Self::Elem>>;
     /// A buffer of `len` times `value`.
-    fn filled(&self, len: usize, value: Self::Elem) -> Result<Self::Floats>;
+    fn full(&self, len: usize, value: Self::Elem) -> Result<Self::Floats>;
     /// A buffer that holds a copy of `values`.
     fn upload_ints(&self, values: &[u32]) -> Result<Self::Ints>;
     /// The buffer's values, once all work on it is done.
@@ -40,7 +39,7 @@ pub trait Device: Clone + Debug + Send + Sync + 'static {
         Ok((floats, ints.iter().map(|buffer| self.download_ints(buffer)).collect::<Result<_>>()?))
     }
     /// The numbers in the type that flows between layers, where that is not the type of weights: a step's input.
-    fn to_activations(&self, buffer: &Self::Floats) -> Result<Self::Floats> {
+    fn to_activation_dtype(&self, buffer: &Self::Floats) -> Result<Self::Floats> {
         Ok(buffer.clone())
     }
     /// A buffer that holds a copy of `bytes`, four a word, the first in the lowest bits; the last word is filled up with
@@ -49,13 +48,18 @@ pub trait Device: Clone + Debug + Send + Sync + 'static {
         let word = |b: &[u8]| b.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte));
         self.upload_ints(&bytes.chunks(4).map(word).collect::<Vec<_>>())
     }
+    /// As [`upload_bytes`](Self::upload_bytes), for images that only
+    /// [`PrepareImages`](crate::ops::prepare::PrepareImages) reads: where the device can, the copy runs beside the work that
+    /// is queued. Meant for a thread that is ahead of the one that computes.
+    fn upload_images(&self, bytes: &[u8]) -> Result<Self::Ints> {
+        self.upload_bytes(bytes)
+    }
     /// Bytes of the buffer's numbers.
     fn bytes(&self, buffer: &Self::Floats) -> u64;
     /// Bytes of the buffer's numbers.
     fn int_bytes(&self, buffer: &Self::Ints) -> u64;
-    /// Tells what the work given to the device from now on is for: a layer's name, or nothing. For tools that measure or
-    /// name it; results do not depend on it.
-    fn mark(&self, _place: &str) {}
+    /// Labels the kernels that follow with a layer's name, or with nothing, for profilers. Results do not depend on it.
+    fn set_scope(&self, _layer: &str) {}
     /// Whether kernels are queued and done later, so that asking for a value waits for all work before it.
     fn is_asynchronous(&self) -> bool {
         false
@@ -64,10 +68,6 @@ pub trait Device: Clone + Debug + Send + Sync + 'static {
     fn memory(&self) -> Option<Memory> {
         None
     }
-    /// A backend that takes as much memory as this device would for the same work, and does none of it.
-    fn plan(&self) -> Plan {
-        Plan::new(Rules::default())
-    }
     /// Waits until all work given to the device so far is done, and reports what went wrong in it.
     fn synchronize(&self) -> Result<()>;
 }
@@ -75,33 +75,60 @@ pub trait Device: Clone + Debug + Send + Sync + 'static {
 /// A device's memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// All there is.
+    /// All of it.
     pub total: u64,
-    /// What nobody uses.
+    /// Bytes not in use.
     pub free: u64,
     /// Whether it is the machine's own, which the rest of the program needs too.
     pub is_host: bool,
 }
 
-/// A device with every kernel of [`ops`]. A kernel missing on one device is a compile error.
+/// A device with a kernel for every operation of [`ops`]. A missing kernel is a compile error.
 pub trait Backend:
     Device
-    + ops::activation::Kernels
-    + ops::batch_norm::Kernels
-    + ops::conv2d::Kernels
-    + ops::count::Kernels
-    + ops::cross_entropy::Kernels
-    + ops::dropout::Kernels
-    + ops::elementwise::Kernels
-    + ops::linear::Kernels
-    + ops::local2d::Kernels
-    + ops::lrn::Kernels
-    + ops::lrn_pool::Kernels
-    + ops::pool::Kernels
-    + ops::prepare::Kernels
-    + ops::reduce::Kernels
-    + ops::relu_bias::Kernels
-    + ops::sample::Kernels
-    + ops::update::Kernels
+    + Kernel<ops::activation::ActivationForward>
+    + Kernel<ops::activation::ActivationBackward>
+    + Kernel<ops::batch_norm::BatchMoments>
+    + Kernel<ops::batch_norm::BatchNormForward>
+    + Kernel<ops::batch_norm::BatchNormBackward>
+    + Kernel<ops::conv2d::Conv2dForward>
+    + Kernel<ops::conv2d::Conv2dInputGrad>
+    + Kernel<ops::conv2d::Conv2dWeightGrad>
+    + Kernel<ops::count::CountGe>
+    + Kernel<ops::cross_entropy::Softmax>
+    + Kernel<ops::cross_entropy::CrossEntropyForward>
+    + Kernel<ops::cross_entropy::CrossEntropyBackward>
+    + Kernel<ops::cross_entropy::RankOfLabel>
+    + Kernel<ops::dropout::DropoutForward>
+    + Kernel<ops::elementwise::Binary>
+    + Kernel<ops::elementwise::AddScaled>
+    + Kernel<ops::elementwise::MulAddScalar>
+    + Kernel<ops::linear::Matmul>
+    + Kernel<ops::local2d::Local2dForward>
+    + Kernel<ops::local2d::Local2dInputGrad>
+    + Kernel<ops::local2d::Local2dWeightGrad>
+    + Kernel<ops::lrn::LrnForward>
+    + Kernel<ops::lrn::LrnBackward>
+    + Kernel<ops::lrn_pool::LrnMaxPoolForward>
+    + Kernel<ops::lrn_pool::LrnMaxPoolBackward>
+    + Kernel<ops::lrn_pool::LrnMaxPoolReluBiasBackward>
+    + Kernel<ops::pool::MaxPoolForward>
+    + Kernel<ops::pool::MaxPoolBackward>
+    + Kernel<ops::pool::AveragePoolForward>
+    + Kernel<ops::pool::AveragePoolBackward>
+    + for<'c> Kernel<ops::prepare::PrepareImages<'c>>
+    + Kernel<ops::reduce::Sum>
+    + Kernel<ops::reduce::SumRows>
+    + Kernel<ops::reduce::MaxAndArgmax>
+    + Kernel<ops::reduce::AllFinite>
+    + Kernel<ops::relu_bias::ReluBiasBackward>
+    + Kernel<ops::sample::SampleNormal>
+    + Kernel<ops::sample::SampleUniform>
+    + Kernel<ops::update::SgdSteps>
+    + Kernel<ops::update::AdamSteps>
 {
+    /// How this device's memory comes and goes, for a [`DryRun`](crate::DryRun).
+    fn memory_model(&self) -> MemoryModel {
+        MemoryModel::default()
+    }
 }

@@ -5,34 +5,37 @@
 //! methods of `Tensor` that use it. Images are laid out NHWC; convolution weights are
 //! `[out, kernel height, kernel width, in / groups]`; matrices of weights are `[out, in]`.
 //!
-//! Nothing here knows about layers, gradients graphs or files: an operation's backward is a function like its forward.
+//! Nothing here knows about layers or gradients: an operation's backward is a function like its forward.
 #![warn(missing_docs)]
 
 mod backend;
 pub mod cpu;
+pub mod dry_run;
 mod element;
 mod error;
 pub mod file;
 pub mod folder;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+mod operation;
 pub mod ops;
-pub mod plan;
 pub mod printable;
+pub mod profiled;
 pub mod random;
 pub mod regular_file;
 mod tensor;
-pub mod timed;
 
 pub use backend::{Backend, Device, Memory};
 pub use cpu::{Algorithms, Cpu};
+pub use dry_run::DryRun;
 pub use element::Element;
 pub use error::{Error, Result};
 #[cfg(feature = "gpu")]
 pub use gpu::Gpu;
 pub use ndarray;
+pub use operation::{Alloc, Handle, Kernel, Operands, Operation, Outputs, Workspace};
+pub use profiled::Profiled;
 pub use tensor::{Ints, Tensor, read_all};
-pub use timed::Timed;
 
 /// The README's program, run as a test.
 #[cfg(doctest)]

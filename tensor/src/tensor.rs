@@ -34,7 +34,7 @@ impl<B: Backend> Tensor<B> {
 
     /// A tensor of `shape` filled with `value`.
     pub fn full(device: &B, shape: &[usize], value: f64) -> Result<Self> {
-        let data = device.filled(element_count("tensor", shape)?, crate::Element::of(value))?;
+        let data = device.full(element_count("tensor", shape)?, crate::Element::of(value))?;
         Ok(Self::from_parts(device.clone(), shape.to_vec(), data))
     }
 
@@ -86,8 +86,8 @@ impl<B: Backend> Tensor<B> {
 
     /// The same values in the type that flows between layers on this device: `bf16` on a GPU told to use it, else as
     /// they are.
-    pub fn to_activations(&self) -> Result<Self> {
-        Ok(self.with_data(self.device.to_activations(&self.data)?))
+    pub fn to_activation_dtype(&self) -> Result<Self> {
+        Ok(self.with_data(self.device.to_activation_dtype(&self.data)?))
     }
 
     /// The values, row-major.

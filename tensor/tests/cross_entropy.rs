@@ -68,7 +68,7 @@ proptest! {
         order.sort_by(|&a, &b| key(b).total_cmp(&key(a)));
         let expected = order.iter().position(|&class| class == label).unwrap() as u32;
         let labels = Ints::from_slice(cpu32(), &[label as u32]).unwrap();
-        let rank = tensor32(&[1, x.len()], &x).label_rank(&labels).unwrap();
+        let rank = tensor32(&[1, x.len()], &x).rank_of_label(&labels).unwrap();
         prop_assert_eq!(rank.to_vec().unwrap(), vec![expected]);
     }
 }
@@ -116,7 +116,7 @@ fn a_label_that_is_no_class_is_refused_by_name() {
     let errors = [
         x.cross_entropy(&labels).map(|_| ()).unwrap_err(),
         x.cross_entropy_dx(&labels, 1.0).map(|_| ()).unwrap_err(),
-        x.label_rank(&labels).map(|_| ()).unwrap_err(),
+        x.rank_of_label(&labels).map(|_| ()).unwrap_err(),
     ];
     for error in errors {
         assert!(matches!(error, Error::Argument { .. }));
@@ -139,7 +139,7 @@ fn any_number_of_threads_gives_the_same_bits() {
         let (rows, c) = (131, 1000);
         let x = tensor_on(cpu, &[rows, c], &values(6, rows * c));
         let labels = Ints::from_slice(cpu, &labels(6, rows, c)).unwrap();
-        let ranks = x.label_rank(&labels).unwrap().to_vec().unwrap();
+        let ranks = x.rank_of_label(&labels).unwrap().to_vec().unwrap();
         let ranks = ranks.into_iter().map(|r| E::of(f64::from(r))).collect();
         let results = [x.softmax(), x.cross_entropy(&labels), x.cross_entropy_dx(&labels, 0.1)];
         results.into_iter().map(|t| t.unwrap().to_vec().unwrap()).chain([ranks]).collect()

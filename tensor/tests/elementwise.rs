@@ -11,7 +11,7 @@ fn run<E: Element>(cpu: &Cpu<E>, a: &[f64], b: &[f64], factor: f64, shift: f64) 
     let (a, b) = (tensor_on(cpu, &[a.len()], a), tensor_on(cpu, &[b.len()], b));
     let mut scaled = a.clone();
     scaled.add_scaled(factor, &b).expect("add_scaled");
-    let results = [a.add(&b), a.subtract(&b), a.multiply(&b), a.affine(factor, shift), a.scale(factor)];
+    let results = [a.add(&b), a.subtract(&b), a.multiply(&b), a.mul_add_scalar(factor, shift), a.scale(factor)];
     let [r0, r1, r2, r3, r4] = results.map(|r| r.expect("elementwise"));
     [r0, r1, r2, r3, r4, scaled]
 }

@@ -42,13 +42,13 @@ proptest! {
 
     /// Ties and NaN: the first of the largest wins, and NaN is larger than all.
     #[test]
-    fn max_columns_equals_plain_loops(rows in 0usize..20, c in 1usize..9, draw in prop::collection::vec(-3i8..4, 180)) {
+    fn max_and_argmax_equals_plain_loops(rows in 0usize..20, c in 1usize..9, draw in prop::collection::vec(-3i8..4, 180)) {
         let x: Vec<f64> = draw[..rows * c].iter().map(|&v| if v == 3 { f64::NAN } else { f64::from(v) }).collect();
         let key = |v: f64| if v.is_nan() { f64::INFINITY } else { v };
         let places: Vec<u32> = x.chunks(c).map(|row| {
             (0..c).rev().max_by(|&a, &b| key(row[a]).total_cmp(&key(row[b]))).unwrap() as u32
         }).collect();
-        let (values, got) = tensor32(&[rows, c], &x).max_columns().unwrap();
+        let (values, got) = tensor32(&[rows, c], &x).max_and_argmax().unwrap();
         prop_assert_eq!(values.shape(), &[rows]);
         prop_assert_eq!(got.to_vec().unwrap(), places.clone());
         for ((got, row), place) in host(&values).iter().zip(x.chunks(c)).zip(places) {
@@ -102,7 +102,7 @@ fn an_infinite_or_nan_value_is_found_wherever_it_is() {
 #[test]
 fn an_empty_last_axis_is_refused() {
     assert!(tensor64(&[3, 0], &[]).sum_rows().is_err());
-    assert!(tensor64(&[3, 0], &[]).max_columns().is_err());
+    assert!(tensor64(&[3, 0], &[]).max_and_argmax().is_err());
     assert!(tensor64(&[3], &[0.0; 3]).sum_first().is_err());
 }
 
@@ -112,7 +112,8 @@ fn any_number_of_threads_gives_the_same_bits() {
         let mut results = Vec::new();
         for (rows, c) in [(100_000, 1), (3001, 33), (130, 3001)] {
             let x = tensor_on(cpu, &[rows, c], &values(9, rows * c));
-            results.extend([x.sum(), x.sum_rows(), x.max_columns().map(|m| m.0)].map(|t| t.unwrap().to_vec().unwrap()));
+            results
+                .extend([x.sum(), x.sum_rows(), x.max_and_argmax().map(|m| m.0)].map(|t| t.unwrap().to_vec().unwrap()));
         }
         results
     }

@@ -114,7 +114,7 @@ struct Sums {
 impl Sums {
     fn add(&mut self, probabilities: &[f32], label: usize) {
         let p = probabilities[label];
-        // Of equals the lower class comes first, as in `label_rank`; NaN never counts as a hit.
+        // Of equals the lower class comes first, as in `rank_of_label`; NaN never counts as a hit.
         let before = |(class, q): (usize, &f32)| !(*q < p || (*q == p && class >= label));
         let rank = probabilities.iter().enumerate().filter(|&(class, q)| before((class, q))).count();
         self.images += 1;

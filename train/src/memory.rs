@@ -1,13 +1,13 @@
 //! Whether a batch fits into a device's memory, known before the first step.
 //!
-//! The step itself, and the evaluation, are run on [`tensor::plan`]'s backend, which takes memory as the device's allocator
+//! The step itself, and the evaluation, are run on a [`DryRun`], which takes memory as the device's allocator
 //! does and computes nothing. On the CPU the rest of the program is added: the loader's batches and, when a checkpoint is
 //! written, a second copy of all that is saved.
 
 use data::{LoaderOptions, Mixed, Views};
 use layers::{Model, Network};
 use optim::Optimizer;
-use tensor::{Backend, Memory, Tensor};
+use tensor::{Backend, DryRun, Memory, Tensor};
 
 use crate::config::Config;
 use crate::step::step_unread;
@@ -85,9 +85,9 @@ pub fn check_with<B: Backend<Elem = f32>>(
 /// # Errors
 /// Those of the network, and of a buffer larger than the device gives.
 pub fn of_training<B: Backend<Elem = f32>>(device: &B, model: &Model, config: &Config, batch: usize) -> Result<u64> {
-    let plan = device.plan();
-    rehearse(&plan, &Work { model, training: Some((batch, config)), evaluation: None }, batch)?;
-    Ok(plan.peak())
+    let dry_run = DryRun::new(device.clone());
+    rehearse(&dry_run, &Work { model, training: Some((batch, config)), evaluation: None }, batch)?;
+    Ok(dry_run.peak())
 }
 
 /// What a batch asks of a device.
@@ -98,10 +98,10 @@ enum Need {
 }
 
 fn need<B: Backend<Elem = f32>>(device: &B, is_host: bool, work: &Work<'_>, batch: usize) -> Result<Need> {
-    let plan = device.plan();
-    match rehearse(&plan, work, batch) {
+    let dry_run = DryRun::new(device.clone());
+    match rehearse(&dry_run, work, batch) {
         Ok(kept) => {
-            let peak = plan.peak();
+            let peak = dry_run.peak();
             let kept = kept.iter().map(|tensor| 4 * tensor.len() as u64).sum::<u64>();
             let beside = if is_host { loaded(work, batch) + kept + PROGRAM } else { 0 };
             Ok(Need::Bytes(peak + peak / ALLOWANCE + beside))
@@ -138,7 +138,7 @@ fn of_tensor(error: &tensor::Error) -> Option<u64> {
 /// Does with images of nothing but zeros all that takes memory in an epoch and its evaluation: two steps, since the
 /// optimizer's memory is made in the first, and steps of all lengths of batches, since allocators may keep memory by
 /// length; as many evaluations, since kernels may keep what they make of weights used again; and a last step, which
-/// finds that kept. Returns what a checkpoint would copy. On [`Device::plan`](tensor::Device::plan) it computes nothing.
+/// finds that kept. Returns what a checkpoint would copy. On a [`DryRun`] it computes nothing.
 ///
 /// # Errors
 /// Those of the parts.
@@ -197,7 +197,7 @@ fn feed<B: Backend>(network: &Network<B>, batch: usize, views: usize) -> Result<
     let crop = network.model().input.crop;
     let words = (batch * size * size * 3).div_ceil(4);
     let raw = (0..FED).map(|_| Tensor::zeros(device, &[words])).collect::<tensor::Result<_>>()?;
-    Ok((raw, Tensor::zeros(device, &[batch * views, crop, crop, 3])?.to_activations()?))
+    Ok((raw, Tensor::zeros(device, &[batch * views, crop, crop, 3])?.to_activation_dtype()?))
 }
 
 /// Bytes of the batches that a loader holds: those made ahead, one in the making, one on its way to the device.

@@ -114,7 +114,7 @@ impl<B: Backend<Elem = f32>> Forward<B> {
             }
             None => tape.cross_entropy(&pass.logits, &labels)?,
         };
-        let wrong = pass.logits.value().label_rank(&labels)?.count_at_least(1)?;
+        let wrong = pass.logits.value().rank_of_label(&labels)?.count_ge(1)?;
         let shown = Shown { loss: loss.value().clone(), wrong };
         Ok(Self { tape, pass, loss, shown })
     }

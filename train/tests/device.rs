@@ -58,7 +58,7 @@ fn train<B: Backend<Elem = f32>>(device: &B, each_step: bool) -> Run {
     for number in 0..STEPS {
         let (images, labels) = batch(number, model.input.crop);
         let shape = [BATCH, model.input.crop, model.input.crop, 3];
-        let images = Tensor::from_slice(device, &shape, &images).unwrap().to_activations().unwrap();
+        let images = Tensor::from_slice(device, &shape, &images).unwrap().to_activation_dtype().unwrap();
         if each_step {
             outcomes.push(step(&mut network, &mut optimizer, images, &labels, 1, number, 0.01).unwrap());
         } else {
@@ -186,8 +186,8 @@ mod wgpu {
         let model = small();
         let config = Config::default();
         let work = Work { model: &model, training: Some((22, &config)), evaluation: Some((5, Views::Ten)) };
-        let plan = device().plan();
-        rehearse(&plan, &work, 8).unwrap();
+        let dry_run = tensor::DryRun::new(device().clone());
+        rehearse(&dry_run, &work, 8).unwrap();
         let taken = std::thread::spawn(move || {
             let model = small();
             let config = Config::default();
@@ -197,7 +197,7 @@ mod wgpu {
             device().synchronize().unwrap();
             device().reserved_bytes().unwrap() - before
         });
-        let planned = plan.peak() as f64;
+        let planned = dry_run.peak() as f64;
         let taken = taken.join().unwrap() as f64;
         assert!((0.95..=1.05).contains(&(planned / taken)), "{planned} bytes planned, {taken} taken");
     }

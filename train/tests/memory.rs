@@ -11,7 +11,7 @@ use data::Views;
 use layers::weights::Weights;
 use layers::{Model, Network};
 use support::World;
-use tensor::{Cpu, Device, Memory, Tensor};
+use tensor::{Cpu, Device, DryRun, Memory, Tensor};
 
 /// Each kind of layer that has memory of its own to speak of.
 const MODEL: &str = r#"
@@ -115,20 +115,20 @@ fn the_plan_is_what_the_pool_takes() {
         let training = config.as_ref().map(|config| (images, config));
         let work = Work { model: &model, training, evaluation: Some((7, Views::Ten)) };
         let cpu = Cpu::<f32>::new(1).unwrap();
-        let plan = cpu.plan();
-        rehearse(&plan, &work, batch).unwrap();
+        let dry_run = DryRun::new(cpu.clone());
+        rehearse(&dry_run, &work, batch).unwrap();
         rehearse(&cpu, &work, batch).unwrap();
-        let planned = plan.peak() as f64;
+        let planned = dry_run.peak() as f64;
         let real = cpu.allocated_bytes() as f64;
         // The device's figure is that after the end: short buffers, which it does not keep, are in the plan only.
         assert!(planned >= real && planned <= 1.02 * real, "{kind:?}: {planned} bytes planned, {real} taken");
 
         // On more threads which of them need a buffer at the same time is chance; the plan is the most.
         let cpu = Cpu::<f32>::new(3).unwrap();
-        let plan = cpu.plan();
-        rehearse(&plan, &work, batch).unwrap();
+        let dry_run = DryRun::new(cpu.clone());
+        rehearse(&dry_run, &work, batch).unwrap();
         rehearse(&cpu, &work, batch).unwrap();
-        assert!(plan.peak() >= cpu.allocated_bytes());
+        assert!(dry_run.peak() >= cpu.allocated_bytes());
     }
 }
 

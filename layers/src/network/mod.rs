@@ -117,10 +117,10 @@ impl<B: Backend> Network<B> {
         let mut x = Var::constant(images);
         for step in plan::steps(&self.model, upto)? {
             let layer = &self.model.layers[step.layer].name;
-            pass.tape.mark(&self.device, layer);
+            pass.tape.set_scope(&self.device, layer);
             x = pass.step(&x, &step).map_err(|e| Error::Layer { layer: layer.clone(), source: Box::new(e) })?;
         }
-        pass.tape.mark(&self.device, "");
+        pass.tape.set_scope(&self.device, "");
         let Run { parameters, statistics, .. } = pass;
         let parameters =
             parameters.into_iter().zip(&self.parameters).map(|(var, p)| learns(p).then_some(var)).collect();

@@ -1,7 +1,7 @@
 //! Convolution, ReLU, local response normalisation and max-pooling as one operation: the first two layers of the paper (sections
 //! 3.1, 3.3 and 3.4). Backward goes from the pooled gradient to that before the ReLU and the bias in one pass.
 
-use tensor::ops::lrn_pool::Kept;
+use tensor::ops::lrn_pool;
 use tensor::ops::{Conv2d, Lrn, Pool2d};
 use tensor::{Backend, Tensor};
 
@@ -12,7 +12,8 @@ const X: usize = 0;
 const W: usize = 1;
 const BIAS: usize = 2;
 
-/// Of what is between, only the ReLU's maps are kept, the places of the maxima, and perhaps the normalisation's base.
+/// Between the convolution and the output only the ReLU's maps are kept, the positions of the maxima, and perhaps the base of
+/// the normalisation.
 struct Saved<B: Backend> {
     conv: Conv2d,
     lrn: Lrn,
@@ -20,7 +21,7 @@ struct Saved<B: Backend> {
     x: Tensor<B>,
     w: Tensor<B>,
     maps: Tensor<B>,
-    kept: Kept<B>,
+    lrn_pool: lrn_pool::Saved<B>,
 }
 
 impl<B: Backend> Tape<B> {
@@ -36,20 +37,20 @@ impl<B: Backend> Tape<B> {
     ) -> Result<Var<B>> {
         let conv = Conv2d { relu: true, ..*conv };
         let maps = x.value().conv2d(&conv, w.value(), b.map(Var::value))?;
-        let (y, kept) = maps.lrn_max_pool(lrn, pool)?;
+        let (y, lrn_pool) = maps.lrn_max_pool(lrn, pool)?;
         let inputs: Vec<&Var<B>> = [x, w].into_iter().chain(b).collect();
         let x = x.value().clone();
         let w = w.value().clone();
-        let saved = || Saved { conv, lrn: *lrn, pool: *pool, x, w, maps, kept };
+        let saved = || Saved { conv, lrn: *lrn, pool: *pool, x, w, maps, lrn_pool };
         self.record("convolution, lrn and max-pool", &inputs, y, saved)
     }
 }
 
 impl<B: Backend> Backward<B> for Saved<B> {
     fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
-        let Saved { conv, lrn, pool, x, w, maps, kept } = *self;
-        let (dmaps, sums) = dy.lrn_max_pool_dx_through_relu(&lrn, &pool, &maps, &kept)?;
-        drop((dy, maps, kept));
+        let Saved { conv, lrn, pool, x, w, maps, lrn_pool } = *self;
+        let (dmaps, sums) = dy.lrn_max_pool_dx_through_relu(&lrn, &pool, &maps, &lrn_pool)?;
+        drop((dy, maps, lrn_pool));
         sink.add(BIAS, || Ok(sums))?;
         sink.add(W, || dmaps.conv2d_dw(&conv, &x, w.shape()))?;
         sink.add(X, || dmaps.conv2d_dx(&conv, x.shape(), &w))

@@ -1,32 +1,32 @@
 //! Local response normalisation and the max-pooling of its output in one (paper, sections 3.3 and 3.4).
 
-use tensor::ops::lrn_pool::Kept;
+use tensor::ops::lrn_pool;
 use tensor::ops::{Lrn, Pool2d};
 use tensor::{Backend, Tensor};
 
 use crate::Result;
 use crate::tape::{Backward, Sink, Tape, Var};
 
-/// The input, the places of the maxima and perhaps the base; the normalised maps are not kept.
+/// The input, the positions of the maxima and perhaps the base, but not the normalised maps.
 struct Saved<B: Backend> {
     lrn: Lrn,
     pool: Pool2d,
     x: Tensor<B>,
-    kept: Kept<B>,
+    lrn_pool: lrn_pool::Saved<B>,
 }
 
 impl<B: Backend> Tape<B> {
     /// [`lrn`](Self::lrn), then [`pool`](Self::pool) of maxima: the same values for less memory and, on a GPU, one
     /// launch.
     pub fn lrn_max_pool(&mut self, x: &Var<B>, lrn: &Lrn, pool: &Pool2d) -> Result<Var<B>> {
-        let (y, kept) = x.value().lrn_max_pool(lrn, pool)?;
-        self.record("lrn and max-pool", &[x], y, || Saved { lrn: *lrn, pool: *pool, x: x.value().clone(), kept })
+        let (y, lrn_pool) = x.value().lrn_max_pool(lrn, pool)?;
+        self.record("lrn and max-pool", &[x], y, || Saved { lrn: *lrn, pool: *pool, x: x.value().clone(), lrn_pool })
     }
 }
 
 impl<B: Backend> Backward<B> for Saved<B> {
     fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
-        sink.add(0, || dy.lrn_max_pool_dx(&self.lrn, &self.pool, &self.x, &self.kept))
+        sink.add(0, || dy.lrn_max_pool_dx(&self.lrn, &self.pool, &self.x, &self.lrn_pool))
     }
 }
 

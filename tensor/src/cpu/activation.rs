@@ -2,35 +2,30 @@
 
 use rayon::prelude::*;
 
+use super::Buffer;
 use super::reduce::JOB;
 use super::simd::multiversion;
-use crate::ops::activation::{Activation, Kernels};
-use crate::{Cpu, Element, Result};
+use crate::ops::activation::{Activation, ActivationBackward, ActivationForward};
+use crate::{Cpu, Element, Kernel, Result};
 
-impl<E: Element> Kernels for Cpu<E> {
-    fn activation(&self, f: Activation, len: usize, x: &Self::Floats) -> Result<Self::Floats> {
+impl<E: Element> Kernel<ActivationForward> for Cpu<E> {
+    fn run(&self, op: &ActivationForward, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
+        let &ActivationForward { f, len } = op;
         let mut result = self.take(len)?;
         let (y, x) = (result.make_mut()?, x.as_slice());
         self.install(|| y.par_chunks_mut(JOB).zip(x.par_chunks(JOB)).for_each(|(y, x)| apply(f, x, y)));
-        Ok(result)
+        Ok([result])
     }
+}
 
-    fn activation_dx(&self, f: Activation, len: usize, y: &Self::Floats, dy: &Self::Floats) -> Result<Self::Floats> {
-        let mut result = self.take(len)?;
-        let (dx, y, dy) = (result.make_mut()?, y.as_slice(), dy.as_slice());
-        self.install(|| {
-            let jobs = dx.par_chunks_mut(JOB).zip(y.par_chunks(JOB)).zip(dy.par_chunks(JOB));
-            jobs.for_each(|((dx, y), dy)| gradient(f, y, dy, dx));
-        });
-        Ok(result)
-    }
-
-    fn activation_dx_in_place(&self, f: Activation, _: usize, y: &Self::Floats, dy: &mut Self::Floats) -> Result<()> {
+impl<E: Element> Kernel<ActivationBackward> for Cpu<E> {
+    fn run(&self, op: &ActivationBackward, (dy, [y]): (&mut Buffer<E>, [&Buffer<E>; 1])) -> Result<[Buffer<E>; 0]> {
+        let f = op.f;
         let (y, dy) = (y.as_slice(), dy.make_mut()?);
         self.install(|| {
             dy.par_chunks_mut(JOB).zip(y.par_chunks(JOB)).for_each(|(dy, y)| gradient_in_place(f, y, dy));
         });
-        Ok(())
+        Ok([])
     }
 }
 
@@ -55,16 +50,6 @@ fn slope<E: Element>(f: Activation, y: E, dy: E) -> E {
         Activation::Relu => E::zero(),
         Activation::Tanh => dy * (E::one() - y * y),
         Activation::Logistic => dy * (y * (E::one() - y)),
-    }
-}
-
-multiversion! {
-    fn gradient<E: Element>(f: Activation, y: &[E], dy: &[E], dx: &mut [E]) {
-        let all = dx.iter_mut().zip(y.iter().zip(dy));
-        match f {
-            Activation::Relu => all.for_each(|(dx, (&y, &dy))| *dx = slope(Activation::Relu, y, dy)),
-            f => all.for_each(|(dx, (&y, &dy))| *dx = slope(f, y, dy)),
-        }
     }
 }
 

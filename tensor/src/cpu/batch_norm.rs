@@ -4,16 +4,18 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::Buffer;
 use super::reduce::{rows_per_job, sum_rows_by};
-use crate::ops::batch_norm::Kernels;
-use crate::ops::reduce::Kernels as _;
-use crate::{Cpu, Device, Element, Result};
+use crate::ops::batch_norm::{BatchMoments, BatchNormBackward, BatchNormForward};
+use crate::ops::reduce::SumRows;
+use crate::{Cpu, Device, Element, Kernel, Result};
 
-impl<E: Element> Kernels for Cpu<E> {
+impl<E: Element> Kernel<BatchMoments> for Cpu<E> {
     /// Two passes: the mean first, then the squares of what is left, so a large mean costs no digits.
-    fn batch_statistics(&self, rows: usize, c: usize, x: &Self::Floats) -> Result<(Self::Floats, Self::Floats)> {
+    fn run(&self, op: &BatchMoments, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 2]> {
+        let &BatchMoments { rows, channels: c } = op;
         let count = E::of(rows as f64);
-        let mut mean = self.sum_rows(rows, c, x)?;
+        let [mut mean] = self.run(&SumRows { rows, channels: c }, [x])?;
         mean.make_mut()?.iter_mut().for_each(|m| *m = *m / count);
         let mut variance = self.take(c)?;
         let (x, means, out) = (x.as_slice(), mean.as_slice(), variance.make_mut()?);
@@ -26,19 +28,14 @@ impl<E: Element> Kernels for Cpu<E> {
         };
         self.install(|| sum_rows_by(rows, out, &add));
         out.iter_mut().for_each(|v| *v = *v / count);
-        Ok((mean, variance))
+        Ok([mean, variance])
     }
+}
 
-    fn batch_norm(
-        &self,
-        rows: usize,
-        c: usize,
-        x: &Self::Floats,
-        (mean, variance): (&Self::Floats, &Self::Floats),
-        gamma: &Self::Floats,
-        beta: &Self::Floats,
-        epsilon: f64,
-    ) -> Result<Self::Floats> {
+impl<E: Element> Kernel<BatchNormForward> for Cpu<E> {
+    fn run(&self, op: &BatchNormForward, operands: [&Buffer<E>; 5]) -> Result<[Buffer<E>; 1]> {
+        let &BatchNormForward { rows, channels: c, epsilon } = op;
+        let [x, mean, variance, gamma, beta] = operands;
         let mut result = self.take(rows * c)?;
         let (y, x, mean, beta) = (result.make_mut()?, x.as_slice(), mean.as_slice(), beta.as_slice());
         let inverse = inverse_deviation(variance.as_slice(), epsilon);
@@ -54,23 +51,18 @@ impl<E: Element> Kernels for Cpu<E> {
                 }
             });
         });
-        Ok(result)
+        Ok([result])
     }
+}
 
+impl<E: Element> Kernel<BatchNormBackward> for Cpu<E> {
     /// With xhat = (x - mean) / deviation: dbeta = sum dy, dgamma = sum dy xhat, and
     /// dx = gamma / deviation * (dy - dbeta / rows - xhat dgamma / rows).
-    fn batch_norm_backward(
-        &self,
-        rows: usize,
-        c: usize,
-        x: &Self::Floats,
-        (mean, variance): (&Self::Floats, &Self::Floats),
-        gamma: &Self::Floats,
-        dy: &Self::Floats,
-        epsilon: f64,
-    ) -> Result<(Self::Floats, Self::Floats, Self::Floats)> {
+    fn run(&self, op: &BatchNormBackward, operands: [&Buffer<E>; 5]) -> Result<[Buffer<E>; 3]> {
+        let &BatchNormBackward { rows, channels: c, epsilon } = op;
+        let [x, mean, variance, gamma, dy] = operands;
         let inverse = inverse_deviation(variance.as_slice(), epsilon);
-        let dbeta = self.sum_rows(rows, c, dy)?;
+        let [dbeta] = self.run(&SumRows { rows, channels: c }, [dy])?;
         let (x, dy, mean) = (x.as_slice(), dy.as_slice(), mean.as_slice());
         let dgamma = self.gamma_gradient(rows, x, dy, mean, &inverse)?;
 
@@ -92,7 +84,7 @@ impl<E: Element> Kernels for Cpu<E> {
                 }
             });
         });
-        Ok((result, dgamma, dbeta))
+        Ok([result, dgamma, dbeta])
     }
 }
 

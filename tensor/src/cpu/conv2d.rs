@@ -7,11 +7,12 @@ use bytemuck::{cast_slice, cast_slice_mut};
 use gemm::Parallelism;
 use rayon::prelude::*;
 
+use super::Buffer;
 use super::matrix::{Matrix, MatrixMut, finish_rows, product};
 use super::patch::{columns, is_pointwise, scatter};
 use super::winograd::{Operands, RowTiles, Tiles};
-use crate::ops::conv2d::{Geometry, Kernels, Sums};
-use crate::{Cpu, Element, Result};
+use crate::ops::conv2d::{Conv2dForward, Conv2dInputGrad, Conv2dWeightGrad, Geometry};
+use crate::{Cpu, Element, Kernel, Result, Workspace};
 
 /// Values of one column buffer, at most, unless [`MIN_ROWS`] need more: 2 MiB in `f32`.
 const COLUMN_VALUES: usize = 1 << 19;
@@ -58,7 +59,7 @@ fn parts(g: &Geometry, pieces: usize) -> usize {
 
 /// Values of what the forward makes of its weights: it is kept beside them if they do not change. `fast` says whether fast
 /// algorithms are allowed.
-pub(super) fn kept(g: &Geometry, fast: bool) -> usize {
+fn kept(g: &Geometry, fast: bool) -> usize {
     match (RowTiles::forward(g), Tiles::forward(g)) {
         _ if !fast => 0,
         (Some(rows), _) => rows.kernels(),
@@ -67,7 +68,7 @@ pub(super) fn kept(g: &Geometry, fast: bool) -> usize {
 }
 
 /// Buffers beside the output and [`kept`] that the forward takes on `threads` threads: the columns of a piece each.
-pub(super) fn workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usize> {
+fn workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usize> {
     if let Some(rows) = RowTiles::forward(g).filter(|_| fast) {
         return rows.workspace(threads);
     }
@@ -80,7 +81,7 @@ pub(super) fn workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usize> 
 }
 
 /// As [`workspace`], for dx.
-pub(super) fn dx_workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usize> {
+fn dx_workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usize> {
     if let Some(tiles) = Tiles::backward(g).filter(|_| fast) {
         return std::iter::once(tiles.kernels()).chain(tiles.workspace(threads)).collect();
     }
@@ -89,7 +90,7 @@ pub(super) fn dx_workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usiz
 }
 
 /// As [`workspace`], for dw: the partial sums, and the columns of a piece each.
-pub(super) fn dw_workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usize> {
+fn dw_workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usize> {
     if let Some(tiles) = Tiles::weights(g).filter(|_| fast) {
         return tiles.gradient_workspace(threads);
     }
@@ -100,38 +101,15 @@ pub(super) fn dw_workspace(g: &Geometry, threads: usize, fast: bool) -> Vec<usiz
     std::iter::once(parts * g.output[2] * width).chain(vec![columns; threads.min(parts)]).collect()
 }
 
-impl<E: Element> Kernels for Cpu<E> {
-    fn conv2d_flops(&self, g: &Geometry, sums: Sums) -> f64 {
-        if self.fast().is_none() {
-            return g.flops();
-        }
-        let tiles = match sums {
-            Sums::Y => {
-                if let Some(rows) = RowTiles::forward(g) {
-                    return rows.flops();
-                }
-                Tiles::forward(g)
-            }
-            Sums::Dx => Tiles::backward(g),
-            Sums::Dw => Tiles::weights(g),
-        };
-        tiles.map_or_else(|| g.flops(), |tiles| tiles.flops())
-    }
-
-    fn conv2d(
-        &self,
-        g: &Geometry,
-        x: &Self::Floats,
-        w: &Self::Floats,
-        b: Option<&Self::Floats>,
-        relu: bool,
-    ) -> Result<Self::Floats> {
+impl<E: Element> Kernel<Conv2dForward> for Cpu<E> {
+    fn run(&self, op: &Conv2dForward, ([x, w], b): ([&Buffer<E>; 2], Option<&Buffer<E>>)) -> Result<[Buffer<E>; 1]> {
+        let &Conv2dForward { geometry: ref g, relu } = op;
         let (x, b) = (x.as_slice(), b.map(|b| b.as_slice()));
         let out = g.output[2];
         let rows = g.n * g.output[0] * g.output[1];
         let mut y = self.take(rows * out)?;
         if rows * out == 0 {
-            return Ok(y);
+            return Ok([y]);
         }
         if let (Some(cpu), Some(w), Some(tiles)) = (self.fast(), w.single(), Tiles::forward(g)) {
             let bias = b.map(|b| cast_slice(b));
@@ -141,7 +119,7 @@ impl<E: Element> Kernels for Cpu<E> {
                 Some(rows) => rows.run(cpu, &operands, all),
                 None => tiles.run(cpu, &operands, all),
             })?;
-            return Ok(y);
+            return Ok([y]);
         }
         let (w, piece) = (w.as_slice(), piece_rows(g, rows));
         self.install(|| {
@@ -158,21 +136,41 @@ impl<E: Element> Kernels for Cpu<E> {
                 Ok(())
             })
         })?;
-        Ok(y)
+        Ok([y])
     }
 
-    fn conv2d_dx(&self, g: &Geometry, w: &Self::Floats, dy: &Self::Floats) -> Result<Self::Floats> {
+    fn executed_flops(&self, op: &Conv2dForward) -> f64 {
+        let g = &op.geometry;
+        if self.fast().is_none() {
+            return g.flops();
+        }
+        match RowTiles::forward(g) {
+            Some(rows) => rows.flops(),
+            None => tile_flops(g, Tiles::forward(g)),
+        }
+    }
+
+    fn workspace(&self, op: &Conv2dForward) -> Workspace {
+        let fast = self.fast().is_some();
+        let buffers = workspace(&op.geometry, self.threads(), fast);
+        Workspace { buffers, cached_weights: kept(&op.geometry, fast) }
+    }
+}
+
+impl<E: Element> Kernel<Conv2dInputGrad> for Cpu<E> {
+    fn run(&self, op: &Conv2dInputGrad, [w, dy]: [&Buffer<E>; 2]) -> Result<[Buffer<E>; 1]> {
+        let g = &op.geometry;
         let dy = dy.as_slice();
         let [h, width, c] = g.input;
         let mut dx = self.take(g.n * h * width * c)?;
         if g.n * h * width * c == 0 {
-            return Ok(dx);
+            return Ok([dx]);
         }
         if let (Some(cpu), Some(w), Some(tiles)) = (self.fast(), w.single(), Tiles::backward(g)) {
             let operands = Operands { x: cast_slice(dy), w, bias: None, relu: false, turned: true };
             let all = cast_slice_mut(dx.make_mut()?);
             self.install(|| tiles.run(cpu, &operands, all))?;
-            return Ok(dx);
+            return Ok([dx]);
         }
         let (w, piece) = (w.as_slice(), piece_rows(g, g.output[0] * g.output[1]));
         self.install(|| {
@@ -182,20 +180,32 @@ impl<E: Element> Kernels for Cpu<E> {
                 Ok(())
             })
         })?;
-        Ok(dx)
+        Ok([dx])
     }
 
-    fn conv2d_dw(&self, g: &Geometry, x: &Self::Floats, dy: &Self::Floats) -> Result<Self::Floats> {
+    fn executed_flops(&self, op: &Conv2dInputGrad) -> f64 {
+        let tiles = self.fast().and_then(|_| Tiles::backward(&op.geometry));
+        tile_flops(&op.geometry, tiles)
+    }
+
+    fn workspace(&self, op: &Conv2dInputGrad) -> Workspace {
+        Workspace::of(dx_workspace(&op.geometry, self.threads(), self.fast().is_some()))
+    }
+}
+
+impl<E: Element> Kernel<Conv2dWeightGrad> for Cpu<E> {
+    fn run(&self, op: &Conv2dWeightGrad, [x, dy]: [&Buffer<E>; 2]) -> Result<[Buffer<E>; 1]> {
+        let g = &op.geometry;
         let (x, dy) = (x.as_slice(), dy.as_slice());
         let (out, patch, width) = (g.output[2], g.patch(), padded_patch(g));
         let mut dw = self.take(out * patch)?;
         if out * patch == 0 {
-            return Ok(dw);
+            return Ok([dw]);
         }
         if let (Some(cpu), Some(tiles)) = (self.fast(), Tiles::weights(g)) {
             let all = cast_slice_mut(dw.make_mut()?);
             self.install(|| tiles.weights_gradient(cpu, cast_slice(x), cast_slice(dy), all))?;
-            return Ok(dw);
+            return Ok([dw]);
         }
         let rows = g.n * g.output[0] * g.output[1];
         let piece = piece_rows(g, rows);
@@ -216,8 +226,22 @@ impl<E: Element> Kernels for Cpu<E> {
             add_parts(partial.as_slice(), width, dw.make_mut()?, patch);
             Ok(())
         })?;
-        Ok(dw)
+        Ok([dw])
     }
+
+    fn executed_flops(&self, op: &Conv2dWeightGrad) -> f64 {
+        let tiles = self.fast().and_then(|_| Tiles::weights(&op.geometry));
+        tile_flops(&op.geometry, tiles)
+    }
+
+    fn workspace(&self, op: &Conv2dWeightGrad) -> Workspace {
+        Workspace::of(dw_workspace(&op.geometry, self.threads(), self.fast().is_some()))
+    }
+}
+
+/// Multiplications and additions by Winograd's algorithm where it is used, else as defined.
+fn tile_flops(g: &Geometry, tiles: Option<Tiles>) -> f64 {
+    tiles.map_or_else(|| g.flops(), |tiles| tiles.flops())
 }
 
 /// dx of image `n`: columns of gradients are added up where their windows lie.

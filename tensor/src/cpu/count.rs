@@ -1,11 +1,17 @@
 //! Counting. A batch's worth of numbers: no threads.
 
-use crate::ops::count::Kernels;
-use crate::{Cpu, Device, Element, Result};
+use super::Buffer;
+use crate::ops::count::CountGe;
+use crate::{Cpu, Device, Element, Kernel, Result};
 
-impl<E: Element> Kernels for Cpu<E> {
-    fn count_at_least(&self, len: usize, x: &Self::Ints, least: u32) -> Result<Self::Ints> {
-        let count = x.as_slice()[..len].iter().filter(|&&v| v >= least).count();
-        self.upload_ints(&[count as u32])
+impl<E: Element> Kernel<CountGe> for Cpu<E> {
+    fn run(
+        &self,
+        op: &CountGe,
+        (_, [x]): ([&Buffer<E>; 0], [&Buffer<u32>; 1]),
+    ) -> Result<([Buffer<E>; 0], [Buffer<u32>; 1])> {
+        let &CountGe { len, threshold } = op;
+        let count = x.as_slice()[..len].iter().filter(|&&v| v >= threshold).count();
+        Ok(([], [self.upload_ints(&[count as u32])?]))
     }
 }

@@ -2,14 +2,16 @@
 
 use rayon::prelude::*;
 
+use super::Buffer;
 use super::exponential::exponentials;
 use super::reduce::{rows_per_job, sum_slice};
 use super::simd::multiversion;
-use crate::ops::cross_entropy::Kernels;
-use crate::{Cpu, Element, Error, Result};
+use crate::ops::cross_entropy::{CrossEntropyBackward, CrossEntropyForward, RankOfLabel, Softmax};
+use crate::{Cpu, Element, Error, Kernel, Result};
 
-impl<E: Element> Kernels for Cpu<E> {
-    fn softmax(&self, rows: usize, c: usize, logits: &Self::Floats) -> Result<Self::Floats> {
+impl<E: Element> Kernel<Softmax> for Cpu<E> {
+    fn run(&self, op: &Softmax, [logits]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
+        let &Softmax { rows, classes: c } = op;
         let mut result = self.take(rows * c)?;
         let (y, x, job) = (result.make_mut()?, logits.as_slice(), (rows_per_job(c) * c).max(1));
         self.install(|| {
@@ -19,10 +21,17 @@ impl<E: Element> Kernels for Cpu<E> {
                 }
             });
         });
-        Ok(result)
+        Ok([result])
     }
+}
 
-    fn cross_entropy(&self, rows: usize, c: usize, logits: &Self::Floats, labels: &Self::Ints) -> Result<Self::Floats> {
+impl<E: Element> Kernel<CrossEntropyForward> for Cpu<E> {
+    fn run(
+        &self,
+        op: &CrossEntropyForward,
+        ([logits], [labels]): ([&Buffer<E>; 1], [&Buffer<u32>; 1]),
+    ) -> Result<[Buffer<E>; 1]> {
+        let &CrossEntropyForward { rows, classes: c } = op;
         let (x, labels) = (logits.as_slice(), labels.as_slice());
         check_labels("cross-entropy", labels, c)?;
         let mut result = self.take(rows)?;
@@ -37,17 +46,17 @@ impl<E: Element> Kernels for Cpu<E> {
                 }
             });
         });
-        Ok(result)
+        Ok([result])
     }
+}
 
-    fn cross_entropy_dx(
+impl<E: Element> Kernel<CrossEntropyBackward> for Cpu<E> {
+    fn run(
         &self,
-        rows: usize,
-        c: usize,
-        logits: &Self::Floats,
-        labels: &Self::Ints,
-        factor: f64,
-    ) -> Result<Self::Floats> {
+        op: &CrossEntropyBackward,
+        ([logits], [labels]): ([&Buffer<E>; 1], [&Buffer<u32>; 1]),
+    ) -> Result<[Buffer<E>; 1]> {
+        let &CrossEntropyBackward { rows, classes: c, factor } = op;
         let (x, labels, factor) = (logits.as_slice(), labels.as_slice(), E::of(factor));
         check_labels("cross-entropy backward", labels, c)?;
         let mut result = self.take(rows * c)?;
@@ -61,10 +70,17 @@ impl<E: Element> Kernels for Cpu<E> {
                 }
             });
         });
-        Ok(result)
+        Ok([result])
     }
+}
 
-    fn label_rank(&self, rows: usize, c: usize, logits: &Self::Floats, labels: &Self::Ints) -> Result<Self::Ints> {
+impl<E: Element> Kernel<RankOfLabel> for Cpu<E> {
+    fn run(
+        &self,
+        op: &RankOfLabel,
+        ([logits], [labels]): ([&Buffer<E>; 1], [&Buffer<u32>; 1]),
+    ) -> Result<([Buffer<E>; 0], [Buffer<u32>; 1])> {
+        let &RankOfLabel { rows, classes: c } = op;
         let (x, labels) = (logits.as_slice(), labels.as_slice());
         check_labels("label rank", labels, c)?;
         let mut result = self.take_ints(rows)?;
@@ -77,7 +93,7 @@ impl<E: Element> Kernels for Cpu<E> {
                 }
             });
         });
-        Ok(result)
+        Ok(([], [result]))
     }
 }
 

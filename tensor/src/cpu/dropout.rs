@@ -2,17 +2,19 @@
 
 use rayon::prelude::*;
 
+use super::Buffer;
 use super::reduce::JOB;
 use super::simd::multiversion;
 use super::words::{CALL, for_batches};
-use crate::ops::dropout::Kernels;
-use crate::random::{Stream, to_uniform};
-use crate::{Cpu, Element, Result};
+use crate::ops::dropout::DropoutForward;
+use crate::random::to_uniform;
+use crate::{Cpu, Element, Kernel, Result};
 
 const _: () = assert!(JOB.is_multiple_of(CALL), "a job starts at a call of the generator");
 
-impl<E: Element> Kernels for Cpu<E> {
-    fn dropout(&self, len: usize, x: &Self::Floats, p: f32, factor: f64, stream: Stream) -> Result<Self::Floats> {
+impl<E: Element> Kernel<DropoutForward> for Cpu<E> {
+    fn run(&self, op: &DropoutForward, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
+        let &DropoutForward { len, p, factor, stream } = op;
         let mut result = self.take(len)?;
         let (y, x, factor) = (result.make_mut()?, x.as_slice(), E::of(factor));
         self.install(|| {
@@ -23,7 +25,7 @@ impl<E: Element> Kernels for Cpu<E> {
                 });
             });
         });
-        Ok(result)
+        Ok([result])
     }
 }
 

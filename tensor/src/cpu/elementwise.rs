@@ -3,32 +3,40 @@
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
-use crate::ops::elementwise::{Binary, Kernels};
-use crate::{Cpu, Element, Result};
+use crate::ops::elementwise::{AddScaled, Binary, BinaryOperator, MulAddScalar};
+use crate::{Cpu, Element, Kernel, Result};
 
 /// Values that one task works on.
 pub(super) const CHUNK: usize = 1 << 14;
 
-impl<E: Element> Kernels for Cpu<E> {
-    fn binary(&self, op: Binary, len: usize, a: &Self::Floats, b: &Self::Floats) -> Result<Self::Floats> {
-        match op {
-            Binary::Add => self.map2(len, a, b, |a, b| a + b),
-            Binary::Subtract => self.map2(len, a, b, |a, b| a - b),
-            Binary::Multiply => self.map2(len, a, b, |a, b| a * b),
-        }
+impl<E: Element> Kernel<Binary> for Cpu<E> {
+    fn run(&self, op: &Binary, [a, b]: [&Buffer<E>; 2]) -> Result<[Buffer<E>; 1]> {
+        let &Binary { operator, len } = op;
+        let result = match operator {
+            BinaryOperator::Add => self.map2(len, a, b, |a, b| a + b),
+            BinaryOperator::Subtract => self.map2(len, a, b, |a, b| a - b),
+            BinaryOperator::Multiply => self.map2(len, a, b, |a, b| a * b),
+        }?;
+        Ok([result])
     }
+}
 
-    fn add_scaled(&self, len: usize, y: &mut Self::Floats, factor: f64, x: &Self::Floats) -> Result<()> {
+impl<E: Element> Kernel<AddScaled> for Cpu<E> {
+    fn run(&self, op: &AddScaled, (y, [x]): (&mut Buffer<E>, [&Buffer<E>; 1])) -> Result<[Buffer<E>; 0]> {
+        let &AddScaled { len, factor } = op;
         let (factor, x, y) = (E::of(factor), &x.as_slice()[..len], &mut y.make_mut()?[..len]);
         self.install(|| {
             y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
                 y.iter_mut().zip(x).for_each(|(y, &x)| *y += factor * x);
             });
         });
-        Ok(())
+        Ok([])
     }
+}
 
-    fn affine(&self, len: usize, x: &Self::Floats, factor: f64, shift: f64) -> Result<Self::Floats> {
+impl<E: Element> Kernel<MulAddScalar> for Cpu<E> {
+    fn run(&self, op: &MulAddScalar, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
+        let &MulAddScalar { len, factor, shift } = op;
         let (factor, shift, x) = (E::of(factor), E::of(shift), &x.as_slice()[..len]);
         let mut y = self.take(len)?;
         let out = y.make_mut()?;
@@ -37,7 +45,7 @@ impl<E: Element> Kernels for Cpu<E> {
                 y.iter_mut().zip(x).for_each(|(y, &x)| *y = factor * x + shift);
             });
         });
-        Ok(y)
+        Ok([y])
     }
 }
 

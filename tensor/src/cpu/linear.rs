@@ -4,10 +4,11 @@ use bytemuck::{cast_slice, cast_slice_mut};
 use gemm::Parallelism;
 use rayon::prelude::*;
 
+use super::Buffer;
 use super::matrix::{Matrix, MatrixMut, TRANSPOSE_ROWS, finish_rows, product, transpose};
 use super::one_row;
-use crate::ops::linear::{Kernels, Product};
-use crate::{Cpu, Element, Result};
+use crate::ops::linear::{Matmul, Product};
+use crate::{Cpu, Element, Kernel, Result, Workspace};
 
 /// Up to this many rows, x W^T is computed as (W x^T)^T.
 const FEW_ROWS: usize = 512;
@@ -19,44 +20,24 @@ fn has_few_rows(p: &Product) -> bool {
     !p.transpose_a && p.transpose_b && p.m <= FEW_ROWS
 }
 
-/// Values of what a product makes of its weights: it is kept beside them if they do not change. `fast` says whether fast
-/// algorithms are allowed.
-pub(super) fn kept(p: &Product, fast: bool) -> usize {
-    if fast && one_row::applies(p) { one_row::kept(p) } else { 0 }
-}
-
-/// Buffers beside the output and [`kept`] that a product takes on `threads` threads.
-pub(super) fn workspace(p: &Product, threads: usize, fast: bool) -> Vec<usize> {
-    if fast && one_row::applies(p) {
-        return one_row::workspace(p, threads);
-    }
-    if has_few_rows(p) { vec![p.m * p.k, p.n * p.m] } else { Vec::new() }
-}
-
-impl<E: Element> Kernels for Cpu<E> {
-    fn matmul(
-        &self,
-        p: &Product,
-        a: &Self::Floats,
-        b: &Self::Floats,
-        bias: Option<&Self::Floats>,
-        relu: bool,
-    ) -> Result<Self::Floats> {
+impl<E: Element> Kernel<Matmul> for Cpu<E> {
+    fn run(&self, op: &Matmul, ([a, b], bias): ([&Buffer<E>; 2], Option<&Buffer<E>>)) -> Result<[Buffer<E>; 1]> {
+        let &Matmul { product: ref p, relu } = op;
         let (a, bias) = (a.as_slice(), bias.map(|b| b.as_slice()));
         let mut c = self.take(p.m * p.n)?;
         if p.m * p.n == 0 {
-            return Ok(c);
+            return Ok([c]);
         }
         if let (Some(cpu), Some(w), true) = (self.fast(), b.single(), one_row::applies(p)) {
             let y = c.make_mut()?;
             self.install(|| one_row::run(cpu, p, cast_slice(a), w, cast_slice_mut(y)))?;
             finish_rows(y, bias, relu);
-            return Ok(c);
+            return Ok([c]);
         }
         let b = b.as_slice();
         if has_few_rows(p) {
             self.install(|| self.few_rows(p, a, b, bias, relu, c.make_mut()?))?;
-            return Ok(c);
+            return Ok([c]);
         }
         self.install(|| {
             let a = if p.transpose_a { Matrix::new(a, p.k, p.m, p.m).t() } else { Matrix::new(a, p.m, p.k, p.k) };
@@ -67,7 +48,15 @@ impl<E: Element> Kernels for Cpu<E> {
             }
             Ok(())
         })?;
-        Ok(c)
+        Ok([c])
+    }
+
+    fn workspace(&self, op: &Matmul) -> Workspace {
+        let p = &op.product;
+        if self.fast().is_some() && one_row::applies(p) {
+            return Workspace { buffers: one_row::workspace(p, self.threads()), cached_weights: one_row::kept(p) };
+        }
+        Workspace::of(if has_few_rows(p) { vec![p.m * p.k, p.n * p.m] } else { Vec::new() })
     }
 }
 

@@ -3,11 +3,12 @@
 use gemm::Parallelism;
 use rayon::prelude::*;
 
+use super::Buffer;
 use super::matrix::{Matrix, MatrixMut, finish_rows, product};
 use super::patch::{gather, scatter};
 use crate::ops::conv2d::Geometry;
-use crate::ops::local2d::Kernels;
-use crate::{Cpu, Element, Result};
+use crate::ops::local2d::{Local2dForward, Local2dInputGrad, Local2dWeightGrad};
+use crate::{Cpu, Element, Kernel, Result, Workspace};
 
 /// Images that share one reading of the weights. Follows from the batch alone.
 fn images(g: &Geometry) -> usize {
@@ -45,29 +46,24 @@ fn place(g: &Geometry, position: usize, group: usize) -> usize {
 }
 
 /// Buffers beside the output that the forward and dx take on `threads` threads: windows at one position each.
-pub(super) fn workspace(g: &Geometry, threads: usize) -> Vec<usize> {
+fn workspace(g: &Geometry, threads: usize) -> Vec<usize> {
     let at_once = images(g);
     vec![at_once * g.patch(); threads.min(g.n.div_ceil(at_once))]
 }
 
 /// As [`workspace`], for dw.
-pub(super) fn dw_workspace(g: &Geometry, threads: usize) -> Vec<usize> {
+fn dw_workspace(g: &Geometry, threads: usize) -> Vec<usize> {
     vec![g.n * g.patch(); threads.min(g.output[0] * g.output[1])]
 }
 
-impl<E: Element> Kernels for Cpu<E> {
-    fn local2d(
-        &self,
-        g: &Geometry,
-        x: &Self::Floats,
-        w: &Self::Floats,
-        b: Option<&Self::Floats>,
-    ) -> Result<Self::Floats> {
+impl<E: Element> Kernel<Local2dForward> for Cpu<E> {
+    fn run(&self, op: &Local2dForward, ([x, w], b): ([&Buffer<E>; 2], Option<&Buffer<E>>)) -> Result<[Buffer<E>; 1]> {
+        let g = &op.geometry;
         let (w, b, at_once) = (w.as_slice(), b.map(|b| b.as_slice()), images(g));
         let (x_len, y_len) = (image_len(g), output_len(g));
         let mut y = self.take(g.n * y_len)?;
         if g.n * y_len == 0 {
-            return Ok(y);
+            return Ok([y]);
         }
         let work = |x: &[E], y: &mut [E]| -> Result<()> {
             let mut buffer = self.take(at_once * g.patch())?;
@@ -86,15 +82,22 @@ impl<E: Element> Kernels for Cpu<E> {
             let x = x.as_slice().par_chunks(at_once * x_len);
             x.zip(y.make_mut()?.par_chunks_mut(at_once * y_len)).try_for_each(|(x, y)| work(x, y))
         })?;
-        Ok(y)
+        Ok([y])
     }
 
-    fn local2d_dx(&self, g: &Geometry, w: &Self::Floats, dy: &Self::Floats) -> Result<Self::Floats> {
+    fn workspace(&self, op: &Local2dForward) -> Workspace {
+        Workspace::of(workspace(&op.geometry, self.threads()))
+    }
+}
+
+impl<E: Element> Kernel<Local2dInputGrad> for Cpu<E> {
+    fn run(&self, op: &Local2dInputGrad, [w, dy]: [&Buffer<E>; 2]) -> Result<[Buffer<E>; 1]> {
+        let g = &op.geometry;
         let (w, at_once, patch) = (w.as_slice(), images(g), g.patch());
         let (x_len, y_len) = (image_len(g), output_len(g));
         let mut dx = self.take(g.n * x_len)?;
         if g.n * x_len == 0 {
-            return Ok(dx);
+            return Ok([dx]);
         }
         let work = |dx: &mut [E], dy: &[E]| -> Result<()> {
             let mut buffer = self.take(at_once * patch)?;
@@ -117,15 +120,22 @@ impl<E: Element> Kernels for Cpu<E> {
             let dy = dy.as_slice().par_chunks(at_once * y_len);
             dx.make_mut()?.par_chunks_mut(at_once * x_len).zip(dy).try_for_each(|(dx, dy)| work(dx, dy))
         })?;
-        Ok(dx)
+        Ok([dx])
     }
 
-    fn local2d_dw(&self, g: &Geometry, x: &Self::Floats, dy: &Self::Floats) -> Result<Self::Floats> {
+    fn workspace(&self, op: &Local2dInputGrad) -> Workspace {
+        Workspace::of(workspace(&op.geometry, self.threads()))
+    }
+}
+
+impl<E: Element> Kernel<Local2dWeightGrad> for Cpu<E> {
+    fn run(&self, op: &Local2dWeightGrad, [x, dy]: [&Buffer<E>; 2]) -> Result<[Buffer<E>; 1]> {
+        let g = &op.geometry;
         let (x, dy, patch) = (x.as_slice(), dy.as_slice(), g.patch());
         let (og, y_len) = (g.output[2] / g.groups, output_len(g));
         let mut dw = self.take(y_len * patch)?;
         if y_len * patch == 0 {
-            return Ok(dw);
+            return Ok([dw]);
         }
         // One position's kernels at a time: no two tasks write the same weights, so no partial sums are needed.
         self.install(|| {
@@ -141,6 +151,10 @@ impl<E: Element> Kernels for Cpu<E> {
                 Ok(())
             })
         })?;
-        Ok(dw)
+        Ok([dw])
+    }
+
+    fn workspace(&self, op: &Local2dWeightGrad) -> Workspace {
+        Workspace::of(dw_workspace(&op.geometry, self.threads()))
     }
 }

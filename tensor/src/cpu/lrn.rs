@@ -8,23 +8,23 @@ use std::ops::Range;
 use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
+use super::Buffer;
 use super::lrn_rows::Rows;
 use super::reduce::rows_per_job;
-use crate::ops::lrn::{Kernels, Lrn, Region};
-use crate::{Cpu, Device, Element, Result};
-
-type Floats<E> = <Cpu<E> as Device>::Floats;
+use crate::ops::lrn::{Lrn, LrnBackward, LrnForward, Region};
+use crate::{Cpu, Element, Kernel, Result, Workspace};
 
 /// Buffers beside the outputs: the sums along rows, within a map.
-pub(super) fn workspace(spec: &Lrn, shape: [usize; 4]) -> Vec<usize> {
+fn workspace(spec: &Lrn, shape: [usize; 4]) -> Vec<usize> {
     match spec.region {
         Region::AcrossChannels => Vec::new(),
         Region::WithinMap => vec![shape.iter().product()],
     }
 }
 
-impl<E: Element> Kernels for Cpu<E> {
-    fn lrn(&self, spec: &Lrn, shape: [usize; 4], x: &Self::Floats) -> Result<(Self::Floats, Self::Floats)> {
+impl<E: Element> Kernel<LrnForward> for Cpu<E> {
+    fn run(&self, op: &LrnForward, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 2]> {
+        let &LrnForward { ref spec, shape } = op;
         if let Some(rows) = self.single().and_then(|_| Rows::of(spec, shape[3])) {
             return self.normalise_rows(rows, shape[3], x.as_slice());
         }
@@ -35,15 +35,15 @@ impl<E: Element> Kernels for Cpu<E> {
         self.lrn_forward(spec, shape, x.as_slice(), |base: E| base.powf(minus_beta))
     }
 
-    fn lrn_dx(
-        &self,
-        spec: &Lrn,
-        shape: [usize; 4],
-        x: &Self::Floats,
-        base: &Self::Floats,
-        dy: &Self::Floats,
-    ) -> Result<Self::Floats> {
-        let operands = [x.as_slice(), base.as_slice(), dy.as_slice()];
+    fn workspace(&self, op: &LrnForward) -> Workspace {
+        Workspace::of(workspace(&op.spec, op.shape))
+    }
+}
+
+impl<E: Element> Kernel<LrnBackward> for Cpu<E> {
+    fn run(&self, op: &LrnBackward, operands: [&Buffer<E>; 3]) -> Result<[Buffer<E>; 1]> {
+        let &LrnBackward { ref spec, shape } = op;
+        let operands = operands.map(|operand| operand.as_slice());
         if let Some(rows) = self.single().and_then(|_| Rows::of(spec, shape[3])) {
             return self.rows_dx(rows, shape[3], operands);
         }
@@ -52,6 +52,10 @@ impl<E: Element> Kernels for Cpu<E> {
         }
         let minus_beta = E::of(-spec.beta);
         self.lrn_backward(spec, shape, operands, |base: E| base.powf(minus_beta))
+    }
+
+    fn workspace(&self, op: &LrnBackward) -> Workspace {
+        Workspace::of(workspace(&op.spec, op.shape))
     }
 }
 
@@ -64,7 +68,7 @@ fn inverse_three_quarters<E: Element>(base: E) -> E {
 
 impl<E: Element> Cpu<E> {
     /// Rows of `c` values in single precision, which E is.
-    fn normalise_rows(&self, rows: Rows, c: usize, x: &[E]) -> Result<(Floats<E>, Floats<E>)> {
+    fn normalise_rows(&self, rows: Rows, c: usize, x: &[E]) -> Result<[Buffer<E>; 2]> {
         let (mut y, mut base) = (self.take(x.len())?, self.take(x.len())?);
         let x: &[f32] = cast_slice(x);
         let (outs, bases) = (cast_slice_mut::<E, f32>(y.make_mut()?), cast_slice_mut::<E, f32>(base.make_mut()?));
@@ -73,11 +77,11 @@ impl<E: Element> Cpu<E> {
             let jobs = outs.par_chunks_mut(job).zip(bases.par_chunks_mut(job)).zip(x.par_chunks(job));
             jobs.for_each(|((y, base), x)| rows.forward(x, y, base));
         });
-        Ok((y, base))
+        Ok([y, base])
     }
 
     /// dx of [`normalise_rows`](Self::normalise_rows).
-    fn rows_dx(&self, rows: Rows, c: usize, operands: [&[E]; 3]) -> Result<Floats<E>> {
+    fn rows_dx(&self, rows: Rows, c: usize, operands: [&[E]; 3]) -> Result<[Buffer<E>; 1]> {
         let [x, base, dy]: [&[f32]; 3] = operands.map(|of| cast_slice(of));
         let mut dx = self.take(x.len())?;
         let out = cast_slice_mut::<E, f32>(dx.make_mut()?);
@@ -89,10 +93,10 @@ impl<E: Element> Cpu<E> {
                 rows.backward(&x[all.clone()], &base[all.clone()], &dy[all], dx);
             });
         });
-        Ok(dx)
+        Ok([dx])
     }
 
-    fn lrn_forward<P>(&self, spec: &Lrn, shape: [usize; 4], x: &[E], power: P) -> Result<(Floats<E>, Floats<E>)>
+    fn lrn_forward<P>(&self, spec: &Lrn, shape: [usize; 4], x: &[E], power: P) -> Result<[Buffer<E>; 2]>
     where
         P: Fn(E) -> E + Sync,
     {
@@ -112,12 +116,18 @@ impl<E: Element> Cpu<E> {
         let (mut y, mut base) = (self.take(x.len())?, self.take(x.len())?);
         let windows = Windows::of(spec, shape);
         self.sum_windows(&windows, squares, finish, y.make_mut()?, Some(base.make_mut()?))?;
-        Ok((y, base))
+        Ok([y, base])
     }
 
     /// With t_j = dy_j x_j base_j^(-beta - 1): dx_i = dy_i base_i^-beta - 2 alpha beta x_i sum of t_j over the
     /// mirrored window, which holds each j whose own window holds i.
-    fn lrn_backward<P>(&self, spec: &Lrn, shape: [usize; 4], [x, base, dy]: [&[E]; 3], power: P) -> Result<Floats<E>>
+    fn lrn_backward<P>(
+        &self,
+        spec: &Lrn,
+        shape: [usize; 4],
+        [x, base, dy]: [&[E]; 3],
+        power: P,
+    ) -> Result<[Buffer<E>; 1]>
     where
         P: Fn(E) -> E + Sync,
     {
@@ -137,7 +147,7 @@ impl<E: Element> Cpu<E> {
         let mut dx = self.take(x.len())?;
         let windows = Windows::of(spec, shape).mirrored();
         self.sum_windows(&windows, start, finish, dx.make_mut()?, None)?;
-        Ok(dx)
+        Ok([dx])
     }
 
     /// For each row: `start(place, out, terms)` makes the terms, `finish(place, out, sums)` uses their windows' sums,

@@ -7,14 +7,15 @@ use std::ops::Range;
 use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
+use super::Buffer;
 use super::lrn_rows::Rows;
 use super::pool::{Lengths, check_positions, input_rows, rows_of_part};
 use super::pool_rows::{max_row_dx_of, max_row_of};
 use super::simd::{Vector, Work, dispatch, level, outlasts_caches};
 use crate::ops::lrn::Lrn;
-use crate::ops::lrn_pool::{Forward, Kernels, in_turn, in_turn_dx, no_base, then_relu};
+use crate::ops::lrn_pool::{LrnMaxPoolBackward, LrnMaxPoolForward, LrnMaxPoolReluBiasBackward, not_fused};
 use crate::ops::pool::Geometry;
-use crate::{Cpu, Device, Element, Result};
+use crate::{Cpu, Device, Element, Kernel, Result};
 
 /// Values of a band of normalised rows, at most: 96 KiB.
 const BAND_VALUES: usize = 24 << 10;
@@ -22,9 +23,10 @@ const BAND_VALUES: usize = 24 << 10;
 /// Values of the normalised maps' gradient that are gathered at a time: 4 KiB, which stay in the nearest cache.
 const GATHERED: usize = 1 << 10;
 
-/// Whether the two are one pass in `E`.
-pub(super) fn fuses<E: Element>(lrn: &Lrn, g: &Geometry) -> bool {
-    std::any::TypeId::of::<E>() == std::any::TypeId::of::<f32>() && Rows::of(lrn, g.channels).is_some()
+/// The normalisation of rows, where the two are one pass in `E`.
+fn fused_rows<E: Element>(lrn: &Lrn, g: &Geometry) -> Option<Rows> {
+    let is_single = std::any::TypeId::of::<E>() == std::any::TypeId::of::<f32>();
+    Rows::of(lrn, g.channels).filter(|_| is_single)
 }
 
 /// Rows of maxima that are worked on at a time.
@@ -33,11 +35,10 @@ fn band(g: &Geometry) -> usize {
     (fit.saturating_sub(g.spec.kernel[0]) / g.spec.stride[0] + 1).clamp(1, g.output[0].max(1))
 }
 
-impl<E: Element> Kernels for Cpu<E> {
-    fn lrn_max_pool(&self, lrn: &Lrn, g: &Geometry, x: &Self::Floats) -> Result<Forward<Self::Floats, Self::Ints>> {
-        let (true, Some(rows)) = (fuses::<E>(lrn, g), Rows::of(lrn, g.channels)) else {
-            return in_turn(self, lrn, g, x);
-        };
+impl<E: Element> Kernel<LrnMaxPoolForward> for Cpu<E> {
+    fn run(&self, op: &LrnMaxPoolForward, [x]: [&Buffer<E>; 1]) -> Result<([Buffer<E>; 1], [Buffer<u32>; 1])> {
+        let g = &op.geometry;
+        let rows = fused_rows::<E>(&op.lrn, g).ok_or_else(not_fused)?;
         g.check_places()?;
         let lengths = Lengths::of(g);
         let (mut maxima, mut positions) = (self.take(lengths.outputs)?, self.take_ints(lengths.outputs)?);
@@ -55,43 +56,45 @@ impl<E: Element> Kernels for Cpu<E> {
                 });
             });
         });
-        Ok((maxima, positions, None))
+        Ok(([maxima], [positions]))
     }
 
-    fn lrn_max_pool_dx(
-        &self,
-        lrn: &Lrn,
-        g: &Geometry,
-        x: &Self::Floats,
-        base: Option<&Self::Floats>,
-        positions: &Self::Ints,
-        dy: &Self::Floats,
-    ) -> Result<Self::Floats> {
-        let (None, true, Some(rows)) = (base, fuses::<E>(lrn, g), Rows::of(lrn, g.channels)) else {
-            return in_turn_dx(self, lrn, g, [x, base.ok_or_else(no_base)?, dy], positions);
-        };
-        Ok(self.gradient(rows, g, [x, dy], positions, false)?.0)
+    fn is_fused(&self, op: &LrnMaxPoolForward) -> bool {
+        fused_rows::<E>(&op.lrn, &op.geometry).is_some()
     }
+}
 
-    fn lrn_max_pool_dx_through_relu(
+impl<E: Element> Kernel<LrnMaxPoolBackward> for Cpu<E> {
+    fn run(
         &self,
-        lrn: &Lrn,
-        g: &Geometry,
-        x: &Self::Floats,
-        base: Option<&Self::Floats>,
-        positions: &Self::Ints,
-        dy: &Self::Floats,
-    ) -> Result<(Self::Floats, Self::Floats)> {
-        let (None, true, Some(rows)) = (base, fuses::<E>(lrn, g), Rows::of(lrn, g.channels)) else {
-            return then_relu(self, g, x, self.lrn_max_pool_dx(lrn, g, x, base, positions, dy)?);
-        };
-        let (dx, parts) = self.gradient(rows, g, [x, dy], positions, true)?;
-        let mut sums = self.filled(g.channels, E::zero())?;
+        op: &LrnMaxPoolBackward,
+        (operands, [positions]): ([&Buffer<E>; 2], [&Buffer<u32>; 1]),
+    ) -> Result<[Buffer<E>; 1]> {
+        let rows = fused_rows::<E>(&op.lrn, &op.geometry).ok_or_else(not_fused)?;
+        let (dx, _) = self.gradient(rows, &op.geometry, operands, positions, false)?;
+        Ok([dx])
+    }
+}
+
+impl<E: Element> Kernel<LrnMaxPoolReluBiasBackward> for Cpu<E> {
+    fn run(
+        &self,
+        op: &LrnMaxPoolReluBiasBackward,
+        (operands, [positions]): ([&Buffer<E>; 2], [&Buffer<u32>; 1]),
+    ) -> Result<[Buffer<E>; 2]> {
+        let g = &op.geometry;
+        let rows = fused_rows::<E>(&op.lrn, g).ok_or_else(not_fused)?;
+        let (dx, parts) = self.gradient(rows, g, operands, positions, true)?;
+        let mut sums = self.full(g.channels, E::zero())?;
         let total = cast_slice_mut::<E, f32>(sums.make_mut()?);
         for part in parts {
             total.iter_mut().zip(part).for_each(|(total, v)| *total += v);
         }
-        Ok((dx, sums))
+        Ok([dx, sums])
+    }
+
+    fn is_fused(&self, op: &LrnMaxPoolReluBiasBackward) -> bool {
+        fused_rows::<E>(&op.lrn, &op.geometry).is_some()
     }
 }
 
@@ -101,10 +104,10 @@ impl<E: Element> Cpu<E> {
         &self,
         rows: Rows,
         g: &Geometry,
-        [x, dy]: [&<Self as Device>::Floats; 2],
-        positions: &<Self as Device>::Ints,
+        [x, dy]: [&Buffer<E>; 2],
+        positions: &Buffer<u32>,
         relu: bool,
-    ) -> Result<(<Self as Device>::Floats, Vec<Vec<f32>>)> {
+    ) -> Result<(Buffer<E>, Vec<Vec<f32>>)> {
         let width = g.input[1] * g.channels;
         let (x, dy) = (cast_slice::<E, f32>(x.as_slice()), cast_slice::<E, f32>(dy.as_slice()));
         let positions = positions.as_slice();

@@ -23,7 +23,6 @@ mod matrix;
 mod memory;
 mod one_row;
 mod patch;
-mod plan;
 mod pool;
 mod pool_rows;
 mod prepare;
@@ -32,6 +31,7 @@ mod reduce;
 mod relu_bias;
 mod sample;
 mod simd;
+mod simulated_arena;
 mod space;
 mod tile;
 mod update;
@@ -41,7 +41,7 @@ mod words;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::plan::Plan;
+use crate::dry_run::MemoryModel;
 use crate::{Backend, Device, Element, Error, Memory, Result};
 use arena::Arena;
 pub use buffer::Buffer;
@@ -163,7 +163,7 @@ impl<E: Element> Device for Cpu<E> {
         buffer.to_vec()
     }
 
-    fn filled(&self, len: usize, value: E) -> Result<Buffer<E>> {
+    fn full(&self, len: usize, value: E) -> Result<Buffer<E>> {
         let mut buffer = self.take(len)?;
         buffer.make_mut()?.fill(value);
         Ok(buffer)
@@ -194,10 +194,6 @@ impl<E: Element> Device for Cpu<E> {
         memory::of_the_system()
     }
 
-    fn plan(&self) -> Plan {
-        plan::plan::<E>(self.threads(), self.fast().is_some())
-    }
-
     fn bytes(&self, buffer: &Buffer<E>) -> u64 {
         size_of_val(buffer.as_slice()) as u64
     }
@@ -211,4 +207,13 @@ impl<E: Element> Device for Cpu<E> {
     }
 }
 
-impl<E: Element> Backend for Cpu<E> {}
+impl<E: Element> Backend for Cpu<E> {
+    fn memory_model(&self) -> MemoryModel {
+        let bytes = size_of::<E>();
+        MemoryModel {
+            weight_bytes: bytes,
+            activation_bytes: bytes,
+            allocator: Box::new(simulated_arena::SimulatedArena::default()),
+        }
+    }
+}

@@ -5,13 +5,15 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::Buffer;
 use super::pool_rows::{average_row, average_row_dx, inside, max_row, max_row_dx};
 use super::simd::multiversion;
-use crate::ops::pool::{Geometry, Kernels};
-use crate::{Cpu, Device, Element, Error, Result};
+use crate::ops::pool::{AveragePoolBackward, AveragePoolForward, Geometry, MaxPoolBackward, MaxPoolForward};
+use crate::{Cpu, Device, Element, Error, Kernel, Result};
 
-impl<E: Element> Kernels for Cpu<E> {
-    fn max_pool(&self, g: &Geometry, x: &Self::Floats) -> Result<(Self::Floats, Self::Ints)> {
+impl<E: Element> Kernel<MaxPoolForward> for Cpu<E> {
+    fn run(&self, op: &MaxPoolForward, [x]: [&Buffer<E>; 1]) -> Result<([Buffer<E>; 1], [Buffer<u32>; 1])> {
+        let g = &op.geometry;
         let lengths = Lengths::of(g);
         g.check_places()?;
         let (mut maxima, mut positions) = (self.take(lengths.outputs)?, self.take_ints(lengths.outputs)?);
@@ -22,10 +24,17 @@ impl<E: Element> Kernels for Cpu<E> {
                 max_row(g, &x[i / g.output[0] * lengths.image..][..lengths.image], i % g.output[0], y, place);
             });
         });
-        Ok((maxima, positions))
+        Ok(([maxima], [positions]))
     }
+}
 
-    fn max_pool_dx(&self, g: &Geometry, positions: &Self::Ints, dy: &Self::Floats) -> Result<Self::Floats> {
+impl<E: Element> Kernel<MaxPoolBackward> for Cpu<E> {
+    fn run(
+        &self,
+        op: &MaxPoolBackward,
+        ([dy], [positions]): ([&Buffer<E>; 1], [&Buffer<u32>; 1]),
+    ) -> Result<[Buffer<E>; 1]> {
+        let g = &op.geometry;
         let (positions, dy) = (positions.as_slice(), dy.as_slice());
         let check = |outputs: Range<usize>| check_positions(g, &positions[outputs]);
         let (dx, _) = self.by_parts(g, check, |outputs, first, dx| {
@@ -33,10 +42,13 @@ impl<E: Element> Kernels for Cpu<E> {
                 max_row_dx(g, &positions[outputs.clone()], &dy[outputs.clone()], first + i, dx);
             }
         })?;
-        Ok(dx)
+        Ok([dx])
     }
+}
 
-    fn average_pool(&self, g: &Geometry, x: &Self::Floats) -> Result<Self::Floats> {
+impl<E: Element> Kernel<AveragePoolForward> for Cpu<E> {
+    fn run(&self, op: &AveragePoolForward, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
+        let g = &op.geometry;
         let lengths = Lengths::of(g);
         let mut result = self.take(lengths.outputs)?;
         let (y, x) = (result.make_mut()?, x.as_slice());
@@ -45,10 +57,13 @@ impl<E: Element> Kernels for Cpu<E> {
                 average_row(g, &x[i / g.output[0] * lengths.image..][..lengths.image], i % g.output[0], y);
             });
         });
-        Ok(result)
+        Ok([result])
     }
+}
 
-    fn average_pool_dx(&self, g: &Geometry, dy: &Self::Floats) -> Result<Self::Floats> {
+impl<E: Element> Kernel<AveragePoolBackward> for Cpu<E> {
+    fn run(&self, op: &AveragePoolBackward, [dy]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
+        let g = &op.geometry;
         let lengths = Lengths::of(g);
         let mut result = self.take(g.n * lengths.image)?;
         let (dx, dy) = (result.make_mut()?, dy.as_slice());
@@ -61,7 +76,7 @@ impl<E: Element> Kernels for Cpu<E> {
                 }
             });
         });
-        Ok(result)
+        Ok([result])
     }
 }
 

@@ -4,17 +4,17 @@ use std::borrow::Cow;
 
 use rayon::prelude::*;
 
-use crate::ops::prepare::{Cut, Kernels, Layout};
-use crate::{Cpu, Element, Result};
+use super::Buffer;
+use crate::ops::prepare::{Cut, Layout, PrepareImages};
+use crate::{Cpu, Element, Kernel, Result};
 
-impl<E: Element> Kernels for Cpu<E> {
-    fn prepare(
+impl<E: Element> Kernel<PrepareImages<'_>> for Cpu<E> {
+    fn run(
         &self,
-        layout: Layout,
-        cuts: &[Cut],
-        images: &Self::Ints,
-        mean: Option<&Self::Floats>,
-    ) -> Result<Self::Floats> {
+        op: &PrepareImages<'_>,
+        (_, [images], mean): ([&Buffer<E>; 0], [&Buffer<u32>; 1], Option<&Buffer<E>>),
+    ) -> Result<[Buffer<E>; 1]> {
+        let &PrepareImages { layout, cuts } = op;
         let mut result = self.take(cuts.len() * layout.view())?;
         let (bytes, mean) = (bytes_of(images.as_slice()), mean.map(|mean| mean.as_slice()));
         let out = result.make_mut()?;
@@ -24,7 +24,7 @@ impl<E: Element> Kernels for Cpu<E> {
                 cut.write(layout, image, mean, out);
             });
         });
-        Ok(result)
+        Ok([result])
     }
 }
 

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::ops::reduce::Kernels;
-use crate::{Cpu, Device, Element, Result};
+use super::Buffer;
+use crate::ops::reduce::{AllFinite, MaxAndArgmax, Sum, SumRows};
+use crate::{Cpu, Device, Element, Kernel, Result};
 
 /// Values that one job works on: enough to outweigh handing it to a thread, few enough to stay in the cache.
 pub(super) const JOB: usize = 16_384;
@@ -106,16 +107,19 @@ fn largest<E: Element>(row: &[E]) -> (E, u32) {
     best
 }
 
-impl<E: Element> Kernels for Cpu<E> {
-    fn sum(&self, len: usize, x: &Self::Floats) -> Result<Self::Floats> {
-        let x = &x.as_slice()[..len];
+impl<E: Element> Kernel<Sum> for Cpu<E> {
+    fn run(&self, op: &Sum, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
+        let x = &x.as_slice()[..op.len];
         let parts: Vec<E> = self.install(|| x.par_chunks(JOB).map(sum_slice).collect());
-        self.filled(1, sum_slice(&parts))
+        Ok([self.full(1, sum_slice(&parts))?])
     }
+}
 
-    fn sum_rows(&self, rows: usize, c: usize, x: &Self::Floats) -> Result<Self::Floats> {
+impl<E: Element> Kernel<SumRows> for Cpu<E> {
+    fn run(&self, op: &SumRows, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
+        let &SumRows { rows, channels: c } = op;
         if c == 1 {
-            return self.sum(rows, x);
+            return self.run(&Sum { len: rows }, [x]);
         }
         let mut sums = self.take(c)?;
         let (x, out) = (x.as_slice(), sums.make_mut()?);
@@ -126,12 +130,15 @@ impl<E: Element> Kernels for Cpu<E> {
             }
         };
         self.install(|| sum_rows_by(rows, out, &add));
-        Ok(sums)
+        Ok([sums])
     }
+}
 
-    fn max_columns(&self, rows: usize, c: usize, x: &Self::Floats) -> Result<(Self::Floats, Self::Ints)> {
-        let (mut values, mut places) = (self.take(rows)?, self.take_ints(rows)?);
-        let (value, place, x) = (values.make_mut()?, places.make_mut()?, x.as_slice());
+impl<E: Element> Kernel<MaxAndArgmax> for Cpu<E> {
+    fn run(&self, op: &MaxAndArgmax, [x]: [&Buffer<E>; 1]) -> Result<([Buffer<E>; 1], [Buffer<u32>; 1])> {
+        let &MaxAndArgmax { rows, channels: c } = op;
+        let (mut values, mut indices) = (self.take(rows)?, self.take_ints(rows)?);
+        let (value, place, x) = (values.make_mut()?, indices.make_mut()?, x.as_slice());
         let job = rows_per_job(c);
         self.install(|| {
             let outputs = value.par_chunks_mut(job).zip(place.par_chunks_mut(job));
@@ -141,13 +148,15 @@ impl<E: Element> Kernels for Cpu<E> {
                 }
             });
         });
-        Ok((values, places))
+        Ok(([values], [indices]))
     }
+}
 
-    fn all_finite(&self, len: usize, x: &Self::Floats) -> Result<Self::Ints> {
-        let x = &x.as_slice()[..len];
+impl<E: Element> Kernel<AllFinite> for Cpu<E> {
+    fn run(&self, op: &AllFinite, [x]: [&Buffer<E>; 1]) -> Result<([Buffer<E>; 0], [Buffer<u32>; 1])> {
+        let x = &x.as_slice()[..op.len];
         let finite = |part: &[E]| part.iter().fold(true, |all, v| all & v.is_finite());
         let all = self.install(|| x.par_chunks(JOB).all(finite));
-        self.upload_ints(&[u32::from(all)])
+        Ok(([], [self.upload_ints(&[u32::from(all)])?]))
     }
 }

@@ -1,27 +1,26 @@
 //! Gradients through a ReLU, and of the bias before it. 8 bytes are read and 4 written a value; the sums alone would read 4 more.
 
+use super::Buffer;
 use super::reduce::{COLUMNS, JOB, LEAF_ROWS, middle};
 use super::simd::multiversion;
-use crate::ops::reduce::Kernels as _;
-use crate::ops::relu_bias::Kernels;
-use crate::ops::{Activation, activation::Kernels as _};
-use crate::{Cpu, Element, Result};
+use crate::ops::relu_bias::ReluBiasBackward;
+use crate::{Cpu, Element, Kernel, Result};
 
-impl<E: Element> Kernels for Cpu<E> {
-    fn relu_bias_dx(&self, rows: usize, c: usize, y: &Self::Floats, dy: &mut Self::Floats) -> Result<Self::Floats> {
+impl<E: Element> Kernel<ReluBiasBackward> for Cpu<E> {
+    fn run(&self, op: &ReluBiasBackward, (dy, [y]): (&mut Buffer<E>, [&Buffer<E>; 1])) -> Result<[Buffer<E>; 1]> {
+        let c = op.channels;
         // Few or long rows are summed by columns.
         if c == 1 || c > COLUMNS {
-            self.activation_dx_in_place(Activation::Relu, rows * c, y, dy)?;
-            return self.sum_rows(rows, c, dy);
+            return op.run_parts(self, dy, y);
         }
         let mut sums = self.take(c)?;
         let (y, dy, out) = (y.as_slice(), dy.make_mut()?, sums.make_mut()?);
         self.install(|| by_halves(y, dy, out));
-        Ok(sums)
+        Ok([sums])
     }
 }
 
-/// Rows as long as `sums`, added in the order of [`sum_rows`](crate::ops::reduce::Kernels::sum_rows).
+/// Rows as long as `sums`, added in the order of [`SumRows`](crate::ops::reduce::SumRows).
 fn by_halves<E: Element>(y: &[E], dy: &mut [E], sums: &mut [E]) {
     let (rows, c) = (dy.len() / sums.len(), sums.len());
     if rows <= LEAF_ROWS {

@@ -6,23 +6,28 @@ use super::buffer::Buffer;
 use super::elementwise::CHUNK;
 use super::simd::multiversion;
 use super::words::{CALL, for_batches};
-use crate::ops::sample::Kernels;
+use crate::ops::sample::{SampleNormal, SampleUniform};
 use crate::random::{Stream, to_normals, to_uniform};
-use crate::{Cpu, Element, Result};
+use crate::{Cpu, Element, Kernel, Result};
 
-impl<E: Element> Kernels for Cpu<E> {
-    fn sample_normal(&self, len: usize, mean: f64, deviation: f64, stream: Stream) -> Result<Self::Floats> {
+impl<E: Element> Kernel<SampleNormal> for Cpu<E> {
+    fn run(&self, op: &SampleNormal, _: [&Buffer<E>; 0]) -> Result<[Buffer<E>; 1]> {
+        let &SampleNormal { len, mean, deviation, stream } = op;
         // Values come in pairs; of the last pair one may not be needed, but the word that it follows from is.
-        self.sample(len, stream, |words, out| {
+        let values = self.sample(len, stream, |words, out| {
             for (out, words) in out.chunks_mut(2).zip(words.chunks_exact(2)) {
                 let pair = to_normals([words[0], words[1]]);
                 out.iter_mut().zip(pair).for_each(|(out, z)| *out = E::of(mean + deviation * z));
             }
-        })
+        })?;
+        Ok([values])
     }
+}
 
-    fn sample_uniform(&self, len: usize, low: f64, high: f64, stream: Stream) -> Result<Self::Floats> {
-        self.sample(len, stream, |words, out| uniform(low, high, words, out))
+impl<E: Element> Kernel<SampleUniform> for Cpu<E> {
+    fn run(&self, op: &SampleUniform, _: [&Buffer<E>; 0]) -> Result<[Buffer<E>; 1]> {
+        let &SampleUniform { len, low, high, stream } = op;
+        Ok([self.sample(len, stream, |words, out| uniform(low, high, words, out))?])
     }
 }
 

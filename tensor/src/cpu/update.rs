@@ -5,17 +5,21 @@ use rayon::prelude::*;
 use super::buffer::Buffer;
 use super::elementwise::CHUNK;
 use super::simd::multiversion;
-use crate::ops::update::{AdamUpdate, Kernels, SgdUpdate};
-use crate::{Cpu, Element, Result};
+use crate::ops::update::{AdamSteps, AdamUpdate, SgdSteps, SgdUpdate};
+use crate::{Cpu, Element, Kernel, Result};
 
-impl<E: Element> Kernels for Cpu<E> {
-    fn sgd_steps(&self, updates: &mut [SgdUpdate<'_, Buffer<E>>]) -> Result<()> {
+impl<E: Element> Kernel<SgdSteps> for Cpu<E> {
+    fn run(&self, _: &SgdSteps, mut updates: Vec<SgdUpdate<'_, Buffer<E>>>) -> Result<[Buffer<E>; 0]> {
         // Side by side, so that no thread waits for the end of a small parameter.
-        self.install(|| updates.par_iter_mut().try_for_each(sgd_step))
+        self.install(|| updates.par_iter_mut().try_for_each(sgd_step))?;
+        Ok([])
     }
+}
 
-    fn adam_steps(&self, updates: &mut [AdamUpdate<'_, Buffer<E>>]) -> Result<()> {
-        self.install(|| updates.par_iter_mut().try_for_each(adam_step))
+impl<E: Element> Kernel<AdamSteps> for Cpu<E> {
+    fn run(&self, _: &AdamSteps, mut updates: Vec<AdamUpdate<'_, Buffer<E>>>) -> Result<[Buffer<E>; 0]> {
+        self.install(|| updates.par_iter_mut().try_for_each(adam_step))?;
+        Ok([])
     }
 }
 

@@ -4,8 +4,8 @@ use cubecl::prelude::*;
 
 use super::precision::dispatch;
 use super::{Buffer, Gpu};
-use crate::Result;
-use crate::ops::activation::{Activation, Kernels};
+use crate::ops::activation::{Activation, ActivationBackward, ActivationForward};
+use crate::{Kernel, Result};
 
 #[cube(launch)]
 fn activation_kernel<F: Float, N: Size>(
@@ -48,8 +48,9 @@ fn activation_dx_kernel<F: Float, N: Size>(
     }
 }
 
-impl<R: Runtime> Kernels for Gpu<R> {
-    fn activation(&self, f: Activation, len: usize, x: &Buffer) -> Result<Buffer> {
+impl<R: Runtime> Kernel<ActivationForward> for Gpu<R> {
+    fn run(&self, op: &ActivationForward, [x]: [&Buffer; 1]) -> Result<[Buffer; 1]> {
+        let &ActivationForward { f, len } = op;
         let y = self.empty(x.dtype(), len);
         if len > 0 {
             let width = self.vector_width(x.dtype(), &[len]);
@@ -58,11 +59,14 @@ impl<R: Runtime> Kernels for Gpu<R> {
                 activation_kernel::launch::<F, R>(self.client(), count, dim, width, x.arg(), y.arg(), f);
             });
         }
-        Ok(y)
+        Ok([y])
     }
+}
 
-    fn activation_dx(&self, f: Activation, len: usize, y: &Buffer, dy: &Buffer) -> Result<Buffer> {
-        let (y, dy) = self.in_one_format(y, dy);
+impl<R: Runtime> Kernel<ActivationBackward> for Gpu<R> {
+    fn run(&self, op: &ActivationBackward, (gradient, [y]): (&mut Buffer, [&Buffer; 1])) -> Result<[Buffer; 0]> {
+        let &ActivationBackward { f, len } = op;
+        let (y, dy) = self.in_one_format(y, gradient);
         let dx = self.empty(dy.dtype(), len);
         if len > 0 {
             let width = self.vector_width(dy.dtype(), &[len]);
@@ -71,6 +75,11 @@ impl<R: Runtime> Kernels for Gpu<R> {
                 activation_dx_kernel::launch::<F, R>(self.client(), count, dim, width, y.arg(), dy.arg(), dx.arg(), f);
             });
         }
-        Ok(dx)
+        *gradient = dx;
+        Ok([])
+    }
+
+    fn runs_in_place(&self, _: &ActivationBackward) -> bool {
+        false
     }
 }

@@ -5,8 +5,8 @@ use cubecl::prelude::*;
 use super::batch_sums::inverse_deviation;
 use super::precision::dispatch;
 use super::{Buffer, Gpu};
-use crate::Result;
-use crate::ops::batch_norm::Kernels;
+use crate::ops::batch_norm::{BatchMoments, BatchNormBackward, BatchNormForward};
+use crate::{Kernel, Result};
 
 #[cube(launch)]
 fn batch_norm_kernel<F: Float, N: Size>(
@@ -59,22 +59,19 @@ struct Statistics<N: Size> {
     dbeta: Array<Vector<f32, N>>,
 }
 
-impl<R: Runtime> Kernels for Gpu<R> {
-    fn batch_statistics(&self, rows: usize, c: usize, x: &Buffer) -> Result<(Buffer, Buffer)> {
+impl<R: Runtime> Kernel<BatchMoments> for Gpu<R> {
+    fn run(&self, op: &BatchMoments, [x]: [&Buffer; 1]) -> Result<[Buffer; 2]> {
+        let &BatchMoments { rows, channels: c } = op;
         self.addressable("batch norm", rows * c)?;
-        Ok(self.means_and_variances(rows, c, x))
+        let (mean, variance) = self.means_and_variances(rows, c, x);
+        Ok([mean, variance])
     }
+}
 
-    fn batch_norm(
-        &self,
-        rows: usize,
-        c: usize,
-        x: &Buffer,
-        (mean, variance): (&Buffer, &Buffer),
-        gamma: &Buffer,
-        beta: &Buffer,
-        epsilon: f64,
-    ) -> Result<Buffer> {
+impl<R: Runtime> Kernel<BatchNormForward> for Gpu<R> {
+    fn run(&self, op: &BatchNormForward, operands: [&Buffer; 5]) -> Result<[Buffer; 1]> {
+        let &BatchNormForward { rows, channels: c, epsilon } = op;
+        let [x, mean, variance, gamma, beta] = operands;
         self.addressable("batch norm", rows * c)?;
         let y = self.empty(x.dtype(), rows * c);
         let width = self.vector_width(x.dtype(), &[c]);
@@ -85,19 +82,14 @@ impl<R: Runtime> Kernels for Gpu<R> {
                 self.client(), count, dim, width, x.arg(), mean, variance, gamma, beta, y.arg(), epsilon as f32, c / width,
             );
         });
-        Ok(y)
+        Ok([y])
     }
+}
 
-    fn batch_norm_backward(
-        &self,
-        rows: usize,
-        c: usize,
-        x: &Buffer,
-        (mean, variance): (&Buffer, &Buffer),
-        gamma: &Buffer,
-        dy: &Buffer,
-        epsilon: f64,
-    ) -> Result<(Buffer, Buffer, Buffer)> {
+impl<R: Runtime> Kernel<BatchNormBackward> for Gpu<R> {
+    fn run(&self, op: &BatchNormBackward, operands: [&Buffer; 5]) -> Result<[Buffer; 3]> {
+        let &BatchNormBackward { rows, channels: c, epsilon } = op;
+        let [x, mean, variance, gamma, dy] = operands;
         self.addressable("batch norm backward", rows * c)?;
         let (x, dy) = self.in_one_format(x, dy);
         let width = self.vector_width(dy.dtype(), &[c]);
@@ -112,6 +104,6 @@ impl<R: Runtime> Kernels for Gpu<R> {
                 1.0 / rows as f32, epsilon as f32, c / width,
             );
         });
-        Ok((dx, dgamma, dbeta))
+        Ok([dx, dgamma, dbeta])
     }
 }

@@ -6,9 +6,10 @@ use super::fold::Folded;
 use super::matrix::tile::Extent;
 use super::matrix::view::{Along, Kind, Lengths};
 use super::matrix::{Bias, Factor, Job, Output};
+use super::simulated_pools::partial_sums;
 use super::{Buffer, Dtype, Gpu};
-use crate::Result;
-use crate::ops::conv2d::{Geometry, Kernels};
+use crate::ops::conv2d::{Conv2dForward, Conv2dInputGrad, Conv2dWeightGrad, Geometry};
+use crate::{Kernel, Result, Workspace};
 
 /// Output channels of a group.
 pub(crate) fn group_outputs(g: &Geometry) -> usize {
@@ -152,30 +153,66 @@ pub(crate) fn of_weights<'a>(g: &Geometry, x: &'a Buffer, dy: &'a Buffer) -> Job
     }
 }
 
-impl<R: Runtime> Kernels for Gpu<R> {
-    fn conv2d(&self, g: &Geometry, x: &Buffer, w: &Buffer, b: Option<&Buffer>, relu: bool) -> Result<Buffer> {
+/// Places in [`extents`].
+const FORWARD: usize = 0;
+const INPUT_GRAD: usize = 1;
+const WEIGHT_GRAD: usize = 2;
+
+impl<R: Runtime> Gpu<R> {
+    /// The buffers of a product of a convolution that may be folded.
+    fn folding_workspace(&self, g: &Geometry, product: usize) -> Vec<usize> {
+        let folded = Folded::of(g).map_or(*g, |f| f.geometry);
+        let mut lens = self.fold_workspace(g);
+        lens.push(partial_sums(&extents(&folded)[product]));
+        lens
+    }
+}
+
+impl<R: Runtime> Kernel<Conv2dForward> for Gpu<R> {
+    fn run(&self, op: &Conv2dForward, ([x, w], b): ([&Buffer; 2], Option<&Buffer>)) -> Result<[Buffer; 1]> {
+        let &Conv2dForward { geometry: ref g, relu } = op;
         let dtype = self.activation_dtype();
-        match Folded::of(g) {
+        let y = match Folded::of(g) {
             Some(f) => {
                 let (x, w) = (self.fold_input(&f, x)?, self.fold_weights(&f, w));
-                self.product(&forward(dtype, &f.geometry, &x, &w, b, relu))
+                self.product(&forward(dtype, &f.geometry, &x, &w, b, relu))?
             }
-            None => self.product(&forward(dtype, g, x, w, b, relu)),
-        }
+            None => self.product(&forward(dtype, g, x, w, b, relu))?,
+        };
+        Ok([y])
     }
 
-    fn conv2d_dx(&self, g: &Geometry, w: &Buffer, dy: &Buffer) -> Result<Buffer> {
-        self.product(&of_input(self.activation_dtype(), g, w, dy))
+    fn workspace(&self, op: &Conv2dForward) -> Workspace {
+        Workspace::of(self.folding_workspace(&op.geometry, FORWARD))
+    }
+}
+
+impl<R: Runtime> Kernel<Conv2dInputGrad> for Gpu<R> {
+    fn run(&self, op: &Conv2dInputGrad, [w, dy]: [&Buffer; 2]) -> Result<[Buffer; 1]> {
+        let g = &op.geometry;
+        Ok([self.product(&of_input(self.activation_dtype(), g, w, dy))?])
     }
 
-    fn conv2d_dw(&self, g: &Geometry, x: &Buffer, dy: &Buffer) -> Result<Buffer> {
-        match Folded::of(g) {
+    fn workspace(&self, op: &Conv2dInputGrad) -> Workspace {
+        Workspace::of(vec![partial_sums(&extents(&op.geometry)[INPUT_GRAD])])
+    }
+}
+
+impl<R: Runtime> Kernel<Conv2dWeightGrad> for Gpu<R> {
+    fn run(&self, op: &Conv2dWeightGrad, [x, dy]: [&Buffer; 2]) -> Result<[Buffer; 1]> {
+        let g = &op.geometry;
+        let dw = match Folded::of(g) {
             Some(f) => {
                 let x = self.fold_input(&f, x)?;
                 let dw = self.product(&of_weights(&f.geometry, &x, dy))?;
-                Ok(self.unfold_weights(&f, &dw))
+                self.unfold_weights(&f, &dw)
             }
-            None => self.product(&of_weights(g, x, dy)),
-        }
+            None => self.product(&of_weights(g, x, dy))?,
+        };
+        Ok([dw])
+    }
+
+    fn workspace(&self, op: &Conv2dWeightGrad) -> Workspace {
+        Workspace::of(self.folding_workspace(&op.geometry, WEIGHT_GRAD))
     }
 }

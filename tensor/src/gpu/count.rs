@@ -3,9 +3,9 @@
 use cubecl::prelude::*;
 
 use super::launch::UNITS;
-use super::{Gpu, IntBuffer};
-use crate::Result;
-use crate::ops::count::Kernels;
+use super::{Buffer, Gpu, IntBuffer};
+use crate::ops::count::CountGe;
+use crate::{Kernel, Result};
 
 #[cube(launch)]
 fn count_kernel(x: &Array<u32>, count: &mut Array<u32>, least: u32) {
@@ -29,14 +29,15 @@ fn count_kernel(x: &Array<u32>, count: &mut Array<u32>, least: u32) {
     }
 }
 
-impl<R: Runtime> Kernels for Gpu<R> {
-    fn count_at_least(&self, len: usize, x: &IntBuffer, least: u32) -> Result<IntBuffer> {
+impl<R: Runtime> Kernel<CountGe> for Gpu<R> {
+    fn run(&self, op: &CountGe, (_, [x]): ([&Buffer; 0], [&IntBuffer; 1])) -> Result<([Buffer; 0], [IntBuffer; 1])> {
+        let &CountGe { len, threshold } = op;
         if len == 0 {
-            return Ok(IntBuffer::new(self.create(bytemuck::bytes_of(&0u32))?, 1));
+            return Ok(([], [IntBuffer::new(self.create(bytemuck::bytes_of(&0u32))?, 1)]));
         }
         let count = self.empty_ints(1);
         let (cubes, dim) = (CubeCount::new_single(), CubeDim::new_1d(UNITS));
-        count_kernel::launch::<R>(self.client(), cubes, dim, x.arg(), count.arg(), least);
-        Ok(count)
+        count_kernel::launch::<R>(self.client(), cubes, dim, x.arg(), count.arg(), threshold);
+        Ok(([], [count]))
     }
 }

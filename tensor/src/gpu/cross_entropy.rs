@@ -6,8 +6,8 @@ use super::cube::{Fold, fold_cube, rank};
 use super::precision::dispatch;
 use super::reduce::row_units;
 use super::{Buffer, Dtype, Gpu, IntBuffer};
-use crate::Result;
-use crate::ops::cross_entropy::Kernels;
+use crate::ops::cross_entropy::{CrossEntropyBackward, CrossEntropyForward, RankOfLabel, Softmax};
+use crate::{Kernel, Result};
 
 /// The largest of a row and the sum of e^(x - max), for every unit. None overflows and one is 1, so that the sum is
 /// never 0; NaN is no maximum, and spreads through its own power.
@@ -88,7 +88,7 @@ fn dx_kernel<F: Float>(
 
 /// The rank of a label that is no class is c: all classes come before it.
 #[cube(launch)]
-fn label_rank_kernel<F: Float>(
+fn rank_of_label_kernel<F: Float>(
     x: &Array<F>,
     labels: &Array<u32>,
     ranks: &mut Array<u32>,
@@ -114,8 +114,9 @@ fn label_rank_kernel<F: Float>(
     }
 }
 
-impl<R: Runtime> Kernels for Gpu<R> {
-    fn softmax(&self, rows: usize, c: usize, logits: &Buffer) -> Result<Buffer> {
+impl<R: Runtime> Kernel<Softmax> for Gpu<R> {
+    fn run(&self, op: &Softmax, [logits]: [&Buffer; 1]) -> Result<[Buffer; 1]> {
+        let &Softmax { rows, classes: c } = op;
         self.addressable("softmax", rows * c)?;
         let y = self.empty(logits.dtype(), rows * c);
         if rows * c > 0 {
@@ -126,10 +127,17 @@ impl<R: Runtime> Kernels for Gpu<R> {
                 softmax_kernel::launch::<F, R>(client, count, dim, x, y, rows, c, units as usize);
             });
         }
-        Ok(y)
+        Ok([y])
     }
+}
 
-    fn cross_entropy(&self, rows: usize, c: usize, logits: &Buffer, labels: &IntBuffer) -> Result<Buffer> {
+impl<R: Runtime> Kernel<CrossEntropyForward> for Gpu<R> {
+    fn run(
+        &self,
+        op: &CrossEntropyForward,
+        ([logits], [labels]): ([&Buffer; 1], [&IntBuffer; 1]),
+    ) -> Result<[Buffer; 1]> {
+        let &CrossEntropyForward { rows, classes: c } = op;
         self.addressable("cross-entropy", rows * c)?;
         let losses = self.empty(Dtype::F32, rows);
         if rows > 0 {
@@ -140,17 +148,17 @@ impl<R: Runtime> Kernels for Gpu<R> {
                 loss_kernel::launch::<F, R>(client, count, dim, x, labels.arg(), losses, c, units as usize);
             });
         }
-        Ok(losses)
+        Ok([losses])
     }
+}
 
-    fn cross_entropy_dx(
+impl<R: Runtime> Kernel<CrossEntropyBackward> for Gpu<R> {
+    fn run(
         &self,
-        rows: usize,
-        c: usize,
-        logits: &Buffer,
-        labels: &IntBuffer,
-        factor: f64,
-    ) -> Result<Buffer> {
+        op: &CrossEntropyBackward,
+        ([logits], [labels]): ([&Buffer; 1], [&IntBuffer; 1]),
+    ) -> Result<[Buffer; 1]> {
+        let &CrossEntropyBackward { rows, classes: c, factor } = op;
         self.addressable("cross-entropy backward", rows * c)?;
         let dx = self.empty(logits.dtype(), rows * c);
         if rows > 0 {
@@ -161,10 +169,17 @@ impl<R: Runtime> Kernels for Gpu<R> {
                 dx_kernel::launch::<F, R>(client, count, dim, x, labels.arg(), factor, dx, c, units as usize);
             });
         }
-        Ok(dx)
+        Ok([dx])
     }
+}
 
-    fn label_rank(&self, rows: usize, c: usize, logits: &Buffer, labels: &IntBuffer) -> Result<IntBuffer> {
+impl<R: Runtime> Kernel<RankOfLabel> for Gpu<R> {
+    fn run(
+        &self,
+        op: &RankOfLabel,
+        ([logits], [labels]): ([&Buffer; 1], [&IntBuffer; 1]),
+    ) -> Result<([Buffer; 0], [IntBuffer; 1])> {
+        let &RankOfLabel { rows, classes: c } = op;
         self.addressable("label rank", rows * c)?;
         let ranks = self.empty_ints(rows);
         if rows > 0 {
@@ -172,9 +187,9 @@ impl<R: Runtime> Kernels for Gpu<R> {
             let (count, dim) = self.spread(rows, units);
             dispatch!(logits.dtype(), F => {
                 let (client, x, ranks) = (self.client(), logits.arg(), ranks.arg());
-                label_rank_kernel::launch::<F, R>(client, count, dim, x, labels.arg(), ranks, c, units as usize);
+                rank_of_label_kernel::launch::<F, R>(client, count, dim, x, labels.arg(), ranks, c, units as usize);
             });
         }
-        Ok(ranks)
+        Ok(([], [ranks]))
     }
 }

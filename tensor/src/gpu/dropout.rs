@@ -5,9 +5,9 @@ use cubecl::prelude::*;
 use super::philox::{Words, words};
 use super::precision::dispatch;
 use super::{Buffer, Gpu};
-use crate::Result;
-use crate::ops::dropout::Kernels;
+use crate::ops::dropout::DropoutForward;
 use crate::random::Stream;
+use crate::{Kernel, Result};
 
 /// Words of one call of the generator.
 const WORDS: usize = 4;
@@ -50,8 +50,9 @@ fn dropout_kernel<F: Float, N: Size>(
     }
 }
 
-impl<R: Runtime> Kernels for Gpu<R> {
-    fn dropout(&self, len: usize, x: &Buffer, p: f32, factor: f64, stream: Stream) -> Result<Buffer> {
+impl<R: Runtime> Kernel<DropoutForward> for Gpu<R> {
+    fn run(&self, op: &DropoutForward, [x]: [&Buffer; 1]) -> Result<[Buffer; 1]> {
+        let &DropoutForward { len, p, factor, stream } = op;
         self.addressable("dropout", len)?;
         let y = self.empty(x.dtype(), len);
         if len > 0 {
@@ -64,6 +65,6 @@ impl<R: Runtime> Kernels for Gpu<R> {
                 dropout_kernel::launch::<F, R>(client, count, dim, width, x, y, p, factor, stream, calls, vectors);
             });
         }
-        Ok(y)
+        Ok([y])
     }
 }

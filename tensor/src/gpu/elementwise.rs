@@ -4,23 +4,23 @@ use cubecl::prelude::*;
 
 use super::precision::dispatch;
 use super::{Buffer, Dtype, Gpu};
-use crate::Result;
-use crate::ops::elementwise::{Binary, Kernels};
+use crate::ops::elementwise::{AddScaled, Binary, BinaryOperator, MulAddScalar};
+use crate::{Kernel, Result};
 
 #[cube(launch)]
 fn binary_kernel<F: Float, N: Size>(
     a: &Array<Vector<F, N>>,
     b: &Array<Vector<F, N>>,
     c: &mut Array<Vector<F, N>>,
-    #[comptime] op: Binary,
+    #[comptime] operator: BinaryOperator,
 ) {
     if ABSOLUTE_POS < c.len() {
         let a = Vector::<f32, N>::cast_from(a[ABSOLUTE_POS]);
         let b = Vector::<f32, N>::cast_from(b[ABSOLUTE_POS]);
-        let result = match comptime!(op) {
-            Binary::Add => a + b,
-            Binary::Subtract => a - b,
-            Binary::Multiply => a * b,
+        let result = match comptime!(operator) {
+            BinaryOperator::Add => a + b,
+            BinaryOperator::Subtract => a - b,
+            BinaryOperator::Multiply => a * b,
         };
         c[ABSOLUTE_POS] = Vector::cast_from(result);
     }
@@ -44,8 +44,9 @@ fn affine_kernel<F: Float, N: Size>(x: &Array<Vector<F, N>>, factor: f32, shift:
     }
 }
 
-impl<R: Runtime> Kernels for Gpu<R> {
-    fn binary(&self, op: Binary, len: usize, a: &Buffer, b: &Buffer) -> Result<Buffer> {
+impl<R: Runtime> Kernel<Binary> for Gpu<R> {
+    fn run(&self, op: &Binary, [a, b]: [&Buffer; 2]) -> Result<[Buffer; 1]> {
+        let &Binary { operator, len } = op;
         self.addressable("elementwise", len)?;
         let (a, b) = self.in_one_format(a, b);
         let c = self.empty(a.dtype(), len);
@@ -53,13 +54,16 @@ impl<R: Runtime> Kernels for Gpu<R> {
             let width = self.vector_width(a.dtype(), &[len]);
             let (count, dim) = self.cover(len / width);
             dispatch!(a.dtype(), F => {
-                binary_kernel::launch::<F, R>(self.client(), count, dim, width, a.arg(), b.arg(), c.arg(), op);
+                binary_kernel::launch::<F, R>(self.client(), count, dim, width, a.arg(), b.arg(), c.arg(), operator);
             });
         }
-        Ok(c)
+        Ok([c])
     }
+}
 
-    fn add_scaled(&self, len: usize, y: &mut Buffer, factor: f64, x: &Buffer) -> Result<()> {
+impl<R: Runtime> Kernel<AddScaled> for Gpu<R> {
+    fn run(&self, op: &AddScaled, (y, [x]): (&mut Buffer, [&Buffer; 1])) -> Result<[Buffer; 0]> {
+        let &AddScaled { len, factor } = op;
         self.addressable("add_scaled", len)?;
         self.own(y);
         if len > 0 {
@@ -71,10 +75,13 @@ impl<R: Runtime> Kernels for Gpu<R> {
                 add_scaled_kernel::launch::<Y, X, R>(self.client(), count, dim, width, y.arg(), factor, x.arg());
             }));
         }
-        Ok(())
+        Ok([])
     }
+}
 
-    fn affine(&self, len: usize, x: &Buffer, factor: f64, shift: f64) -> Result<Buffer> {
+impl<R: Runtime> Kernel<MulAddScalar> for Gpu<R> {
+    fn run(&self, op: &MulAddScalar, [x]: [&Buffer; 1]) -> Result<[Buffer; 1]> {
+        let &MulAddScalar { len, factor, shift } = op;
         self.addressable("affine", len)?;
         let y = self.empty(x.dtype(), len);
         if len > 0 {
@@ -84,6 +91,6 @@ impl<R: Runtime> Kernels for Gpu<R> {
                 affine_kernel::launch::<F, R>(self.client(), count, dim, width, x.arg(), factor, shift, y.arg());
             });
         }
-        Ok(y)
+        Ok([y])
     }
 }

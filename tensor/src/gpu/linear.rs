@@ -5,9 +5,10 @@ use cubecl::prelude::*;
 use super::matrix::tile::Extent;
 use super::matrix::view::{Along, Kind, Lengths};
 use super::matrix::{Bias, Factor, Job, Output};
+use super::simulated_pools::partial_sums;
 use super::{Buffer, Dtype, Gpu};
-use crate::Result;
-use crate::ops::linear::{Kernels, Product};
+use crate::ops::linear::{Matmul, Product};
+use crate::{Kernel, Result, Workspace};
 
 /// A matrix stored `[rows, depth]`, or `[depth, rows]` if `by_depth`.
 fn matrix(buffer: &Buffer, rows: usize, depth: usize, by_depth: bool) -> Factor<'_> {
@@ -43,8 +44,13 @@ pub(crate) fn job<'a>(
     }
 }
 
-impl<R: Runtime> Kernels for Gpu<R> {
-    fn matmul(&self, p: &Product, a: &Buffer, b: &Buffer, bias: Option<&Buffer>, relu: bool) -> Result<Buffer> {
-        self.product(&job(self.activation_dtype(), p, a, b, bias, relu))
+impl<R: Runtime> Kernel<Matmul> for Gpu<R> {
+    fn run(&self, op: &Matmul, ([a, b], bias): ([&Buffer; 2], Option<&Buffer>)) -> Result<[Buffer; 1]> {
+        let &Matmul { product: ref p, relu } = op;
+        Ok([self.product(&job(self.activation_dtype(), p, a, b, bias, relu))?])
+    }
+
+    fn workspace(&self, op: &Matmul) -> Workspace {
+        Workspace::of(vec![partial_sums(&extent(&op.product))])
     }
 }

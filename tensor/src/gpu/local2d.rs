@@ -6,10 +6,11 @@ use super::conv2d::{gradient_kind, group_outputs, windows, windows_of_gradient};
 use super::matrix::tile::Extent;
 use super::matrix::view::{Along, Kind, Lengths};
 use super::matrix::{Bias, Factor, Job, Output};
+use super::simulated_pools::partial_sums;
 use super::{Buffer, Dtype, Gpu};
-use crate::Result;
 use crate::ops::conv2d::Geometry;
-use crate::ops::local2d::Kernels;
+use crate::ops::local2d::{Local2dForward, Local2dInputGrad, Local2dWeightGrad};
+use crate::{Kernel, Result, Workspace};
 
 /// Lengths of the products: for y, for dx, for dw. One for each place of the output, or of the input for dx.
 pub(crate) fn extents(g: &Geometry) -> [Extent; 3] {
@@ -105,16 +106,38 @@ pub(crate) fn of_weights<'a>(g: &Geometry, x: &'a Buffer, dy: &'a Buffer) -> Job
     }
 }
 
-impl<R: Runtime> Kernels for Gpu<R> {
-    fn local2d(&self, g: &Geometry, x: &Buffer, w: &Buffer, b: Option<&Buffer>) -> Result<Buffer> {
-        self.product(&forward(self.activation_dtype(), g, x, w, b))
+impl<R: Runtime> Kernel<Local2dForward> for Gpu<R> {
+    fn run(&self, op: &Local2dForward, ([x, w], b): ([&Buffer; 2], Option<&Buffer>)) -> Result<[Buffer; 1]> {
+        let g = &op.geometry;
+        Ok([self.product(&forward(self.activation_dtype(), g, x, w, b))?])
     }
 
-    fn local2d_dx(&self, g: &Geometry, w: &Buffer, dy: &Buffer) -> Result<Buffer> {
-        self.product(&of_input(self.activation_dtype(), g, w, dy))
+    fn workspace(&self, op: &Local2dForward) -> Workspace {
+        let [extent, _, _] = extents(&op.geometry);
+        Workspace::of(vec![partial_sums(&extent)])
+    }
+}
+
+impl<R: Runtime> Kernel<Local2dInputGrad> for Gpu<R> {
+    fn run(&self, op: &Local2dInputGrad, [w, dy]: [&Buffer; 2]) -> Result<[Buffer; 1]> {
+        let g = &op.geometry;
+        Ok([self.product(&of_input(self.activation_dtype(), g, w, dy))?])
     }
 
-    fn local2d_dw(&self, g: &Geometry, x: &Buffer, dy: &Buffer) -> Result<Buffer> {
-        self.product(&of_weights(g, x, dy))
+    fn workspace(&self, op: &Local2dInputGrad) -> Workspace {
+        let [_, extent, _] = extents(&op.geometry);
+        Workspace::of(vec![partial_sums(&extent)])
+    }
+}
+
+impl<R: Runtime> Kernel<Local2dWeightGrad> for Gpu<R> {
+    fn run(&self, op: &Local2dWeightGrad, [x, dy]: [&Buffer; 2]) -> Result<[Buffer; 1]> {
+        let g = &op.geometry;
+        Ok([self.product(&of_weights(g, x, dy))?])
+    }
+
+    fn workspace(&self, op: &Local2dWeightGrad) -> Workspace {
+        let [_, _, extent] = extents(&op.geometry);
+        Workspace::of(vec![partial_sums(&extent)])
     }
 }

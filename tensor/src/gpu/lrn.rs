@@ -9,8 +9,8 @@ use cubecl::prelude::*;
 use super::launch::UNITS;
 use super::precision::dispatch;
 use super::{Buffer, Dtype, Gpu};
-use crate::Result;
-use crate::ops::lrn::{Kernels, Lrn, Region};
+use crate::ops::lrn::{Lrn, LrnBackward, LrnForward, Region};
+use crate::{Kernel, Result, Workspace};
 
 /// The formula's constants; `alpha` multiplies the sum.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
@@ -214,8 +214,9 @@ fn across_dx_kernel<F: Float, N: Size>(
     }
 }
 
-impl<R: Runtime> Kernels for Gpu<R> {
-    fn lrn(&self, spec: &Lrn, shape: [usize; 4], x: &Buffer) -> Result<(Buffer, Buffer)> {
+impl<R: Runtime> Kernel<LrnForward> for Gpu<R> {
+    fn run(&self, op: &LrnForward, [x]: [&Buffer; 1]) -> Result<[Buffer; 2]> {
+        let &LrnForward { ref spec, shape } = op;
         let len = self.lrn_len(shape)?;
         let (y, base) = (self.empty(x.dtype(), len), self.empty(x.dtype(), len));
         let width = self.vector_width(x.dtype(), &[shape[3]]);
@@ -233,10 +234,13 @@ impl<R: Runtime> Kernels for Gpu<R> {
             }
             None => self.lrn_map(spec, shape, x, &y, &base),
         }
-        Ok((y, base))
+        Ok([y, base])
     }
+}
 
-    fn lrn_dx(&self, spec: &Lrn, shape: [usize; 4], x: &Buffer, base: &Buffer, dy: &Buffer) -> Result<Buffer> {
+impl<R: Runtime> Kernel<LrnBackward> for Gpu<R> {
+    fn run(&self, op: &LrnBackward, [x, base, dy]: [&Buffer; 3]) -> Result<[Buffer; 1]> {
+        let &LrnBackward { ref spec, shape } = op;
         let len = self.lrn_len(shape)?;
         let dtype = dy.dtype();
         let (x, base) = (self.cast(x, dtype), self.cast(base, dtype));
@@ -257,7 +261,13 @@ impl<R: Runtime> Kernels for Gpu<R> {
             }
             None => self.lrn_map_dx(spec, shape, [&x, &base, dy], &dx),
         }
-        Ok(dx)
+        Ok([dx])
+    }
+
+    /// The terms of the sums, where they do not stay in shared memory.
+    fn workspace(&self, op: &LrnBackward) -> Workspace {
+        let rows = self.rows_of_gradient(&op.spec, op.shape[3], self.activation_dtype());
+        Workspace::of(vec![if rows.is_some() { 0 } else { op.shape.iter().product() }])
     }
 }
 
@@ -266,14 +276,6 @@ impl<R: Runtime> Gpu<R> {
     fn rows_of_gradient(&self, spec: &Lrn, channels: usize, dtype: Dtype) -> Option<(Row, usize)> {
         let row = Row::of(spec, channels, self.vector_width(dtype, &[channels]))?.mirrored();
         Some((row, row.units()?))
-    }
-
-    /// Values of `f32` that the gradient takes beside its operands and its result.
-    pub(super) fn lrn_dx_workspace(&self, spec: &Lrn, shape: [usize; 4]) -> usize {
-        match self.rows_of_gradient(spec, shape[3], self.activation_dtype()) {
-            Some(_) => 0,
-            None => shape.iter().product(),
-        }
     }
 
     /// The number of values, if kernels can count them.

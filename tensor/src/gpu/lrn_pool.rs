@@ -10,10 +10,11 @@ use super::lrn::{Constants, Row, base_across, constants, gradient, powers, sum_s
 use super::pool::{compiled, first_inside, from_padded, gather, in_image, overhangs, place, take_larger, unrolled};
 use super::precision::dispatch;
 use super::{Buffer, Dtype, Gpu, IntBuffer};
-use crate::Result;
 use crate::ops::lrn::Lrn;
-use crate::ops::lrn_pool::{Forward, Kernels, in_turn, in_turn_dx, no_base};
+use crate::ops::lrn_pool::{LrnMaxPoolBackward, LrnMaxPoolForward, LrnMaxPoolReluBiasBackward, not_fused};
 use crate::ops::pool::Geometry;
+use crate::ops::relu_bias::ReluBiasBackward;
+use crate::{Kernel, Result};
 
 /// Whether a window's last row of places is the first of the window below, inside the image for both: the largest of
 /// it is then carried over.
@@ -135,24 +136,21 @@ impl<R: Runtime> Gpu<R> {
     }
 }
 
-impl<R: Runtime> Gpu<R> {
-    /// Whether the two are one kernel for what flows between layers.
-    pub(super) fn fuses(&self, lrn: &Lrn, g: &Geometry) -> bool {
-        self.lrn_pool_plan(lrn, g, self.activation_dtype()).is_some()
-    }
-}
-
-impl<R: Runtime> Kernels for Gpu<R> {
-    fn lrn_max_pool(&self, lrn: &Lrn, g: &Geometry, x: &Buffer) -> Result<Forward<Buffer, IntBuffer>> {
-        let [inputs, len] = self.pool_lens(g)?;
-        let Some(Plan { row, width, .. }) = self.lrn_pool_plan(lrn, g, x.dtype()).filter(|_| inputs > 0) else {
-            return in_turn(self, lrn, g, x);
-        };
-        let (y, positions) = (self.empty(x.dtype(), len), self.empty_ints(len));
+impl<R: Runtime> Kernel<LrnMaxPoolForward> for Gpu<R> {
+    fn run(&self, op: &LrnMaxPoolForward, [x]: [&Buffer; 1]) -> Result<([Buffer; 1], [IntBuffer; 1])> {
+        let g = &op.geometry;
+        let [_, len] = self.pool_lens(g)?;
+        let x = self.cast(x, self.activation_dtype());
+        let Plan { row, width, .. } = self.lrn_pool_plan(&op.lrn, g, x.dtype()).ok_or_else(not_fused)?;
+        let y = self.empty(x.dtype(), len);
+        let positions = self.empty_ints(len);
+        if len == 0 {
+            return Ok(([y], [positions]));
+        }
         let compiled = compiled(g, width);
         let units = g.n * strips(&compiled) * g.output[1] * compiled.channels;
         let (count, dim) = self.cover(units);
-        let constants = constants(lrn);
+        let constants = constants(&op.lrn);
         // SAFETY: places are read where they lie in the image, neighbours where they are of the same place, and the
         // windows of a strip end with the output's; units past the end do nothing.
         dispatch!(x.dtype(), F => unsafe {
@@ -161,28 +159,32 @@ impl<R: Runtime> Kernels for Gpu<R> {
                 compiled, row,
             );
         });
-        Ok((y, positions, None))
+        Ok(([y], [positions]))
     }
 
-    fn lrn_max_pool_dx(
+    fn is_fused(&self, op: &LrnMaxPoolForward) -> bool {
+        self.lrn_pool_plan(&op.lrn, &op.geometry, self.activation_dtype()).is_some()
+    }
+}
+
+impl<R: Runtime> Kernel<LrnMaxPoolBackward> for Gpu<R> {
+    fn run(
         &self,
-        lrn: &Lrn,
-        g: &Geometry,
-        x: &Buffer,
-        base: Option<&Buffer>,
-        positions: &IntBuffer,
-        dy: &Buffer,
-    ) -> Result<Buffer> {
+        op: &LrnMaxPoolBackward,
+        ([x, dy], [positions]): ([&Buffer; 2], [&IntBuffer; 1]),
+    ) -> Result<[Buffer; 1]> {
+        let g = &op.geometry;
         let [len, _] = self.pool_lens(g)?;
-        if let Some(base) = base {
-            return in_turn_dx(self, lrn, g, [x, base, dy], positions);
-        }
+        let x = self.cast(x, self.activation_dtype());
         let dy = self.cast(dy, x.dtype());
-        let Plan { row, units, width } = self.lrn_pool_plan(lrn, g, x.dtype()).ok_or_else(no_base)?;
+        let Plan { row, units, width } = self.lrn_pool_plan(&op.lrn, g, x.dtype()).ok_or_else(not_fused)?;
+        if len == 0 {
+            return Ok([self.empty(x.dtype(), 0)]);
+        }
         let dx = self.empty(x.dtype(), len);
         let dim = CubeDim::new_1d(units as u32);
         let count = cubecl::calculate_cube_count_elemwise(self.client(), len / width, dim);
-        let constants = constants(lrn);
+        let constants = constants(&op.lrn);
         // SAFETY: as in the forward and in the pooling's backward; rows do not cross cubes, so shared memory is read
         // within its length.
         dispatch!(x.dtype(), F => unsafe {
@@ -191,6 +193,22 @@ impl<R: Runtime> Kernels for Gpu<R> {
                 compiled(g, width), row, units,
             );
         });
-        Ok(dx)
+        Ok([dx])
+    }
+}
+
+/// Two kernels: sums go by other units than the maps.
+impl<R: Runtime> Kernel<LrnMaxPoolReluBiasBackward> for Gpu<R> {
+    fn run(&self, op: &LrnMaxPoolReluBiasBackward, operands: ([&Buffer; 2], [&IntBuffer; 1])) -> Result<[Buffer; 2]> {
+        let &LrnMaxPoolReluBiasBackward { lrn, geometry } = op;
+        let ([x, _], _) = operands;
+        let [mut dx] = self.run(&LrnMaxPoolBackward { lrn, geometry }, operands)?;
+        let rows = geometry.n * geometry.input[0] * geometry.input[1];
+        let [sums] = ReluBiasBackward { rows, channels: geometry.channels }.run_parts(self, &mut dx, x)?;
+        Ok([dx, sums])
+    }
+
+    fn is_fused(&self, _: &LrnMaxPoolReluBiasBackward) -> bool {
+        false
     }
 }

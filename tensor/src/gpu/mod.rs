@@ -28,7 +28,6 @@ mod lrn_map;
 mod lrn_pool;
 mod matrix;
 mod philox;
-mod plan;
 mod pool;
 mod precision;
 mod prepare;
@@ -36,6 +35,7 @@ mod reduce;
 mod relu_bias;
 pub mod runtime;
 mod sample;
+mod simulated_pools;
 #[cfg(all(test, feature = "wgpu"))]
 mod tests;
 mod update;
@@ -52,6 +52,7 @@ use cubecl::prelude::*;
 use cubecl::server::{Handle, IoError, LaunchError, ServerError};
 use cubecl::stream_id::StreamId;
 
+use crate::dry_run::MemoryModel;
 use crate::{Backend, Device, Error, Memory, Result};
 pub use buffer::{Buffer, IntBuffer};
 pub use cubecl;
@@ -300,7 +301,7 @@ impl<R: Runtime> Device for Gpu<R> {
         Ok(floats.pop().unwrap_or_default())
     }
 
-    fn filled(&self, len: usize, value: f32) -> Result<Buffer> {
+    fn full(&self, len: usize, value: f32) -> Result<Buffer> {
         self.size(len, Dtype::F32.bytes())?;
         let buffer = self.empty(Dtype::F32, len);
         self.fill(&buffer, value);
@@ -319,6 +320,10 @@ impl<R: Runtime> Device for Gpu<R> {
         let mut padded = bytes.to_vec();
         padded.resize(4 * words, 0);
         Ok(IntBuffer::new(self.create(&padded)?, words))
+    }
+
+    fn upload_images(&self, bytes: &[u8]) -> Result<IntBuffer> {
+        self.upload_beside(bytes)
     }
 
     fn download_ints(&self, buffer: &IntBuffer) -> Result<Vec<u32>> {
@@ -340,7 +345,7 @@ impl<R: Runtime> Device for Gpu<R> {
         true
     }
 
-    fn to_activations(&self, buffer: &Buffer) -> Result<Buffer> {
+    fn to_activation_dtype(&self, buffer: &Buffer) -> Result<Buffer> {
         Ok(self.cast(buffer, self.activation_dtype()))
     }
 
@@ -350,10 +355,6 @@ impl<R: Runtime> Device for Gpu<R> {
 
     fn int_bytes(&self, buffer: &IntBuffer) -> u64 {
         (buffer.len() * size_of::<u32>()) as u64
-    }
-
-    fn plan(&self) -> crate::plan::Plan {
-        self.memory_plan()
     }
 
     fn synchronize(&self) -> Result<()> {
@@ -369,4 +370,8 @@ impl<R: Runtime> Device for Gpu<R> {
     }
 }
 
-impl<R: Runtime> Backend for Gpu<R> {}
+impl<R: Runtime> Backend for Gpu<R> {
+    fn memory_model(&self) -> MemoryModel {
+        self.simulated_memory()
+    }
+}

@@ -8,8 +8,8 @@ use cubecl::prelude::*;
 
 use super::precision::dispatch;
 use super::{Buffer, Gpu, IntBuffer};
-use crate::ops::pool::{Geometry, Kernels, PoolKind};
-use crate::{Error, Result};
+use crate::ops::pool::{AveragePoolBackward, AveragePoolForward, Geometry, MaxPoolBackward, MaxPoolForward, PoolKind};
+use crate::{Error, Kernel, Result};
 
 /// Loops over windows of at most this many places are unrolled.
 const UNROLLED: usize = 16;
@@ -280,8 +280,9 @@ fn average_pool_dx_kernel<F: Float, N: Size>(
     }
 }
 
-impl<R: Runtime> Kernels for Gpu<R> {
-    fn max_pool(&self, g: &Geometry, x: &Buffer) -> Result<(Buffer, IntBuffer)> {
+impl<R: Runtime> Kernel<MaxPoolForward> for Gpu<R> {
+    fn run(&self, op: &MaxPoolForward, [x]: [&Buffer; 1]) -> Result<([Buffer; 1], [IntBuffer; 1])> {
+        let g = &op.geometry;
         let [_, len] = self.pool_lens(g)?;
         let (y, positions) = (self.empty(x.dtype(), len), self.empty_ints(len));
         if len > 0 {
@@ -295,10 +296,13 @@ impl<R: Runtime> Kernels for Gpu<R> {
                 );
             });
         }
-        Ok((y, positions))
+        Ok(([y], [positions]))
     }
+}
 
-    fn max_pool_dx(&self, g: &Geometry, positions: &IntBuffer, dy: &Buffer) -> Result<Buffer> {
+impl<R: Runtime> Kernel<MaxPoolBackward> for Gpu<R> {
+    fn run(&self, op: &MaxPoolBackward, ([dy], [positions]): ([&Buffer; 1], [&IntBuffer; 1])) -> Result<[Buffer; 1]> {
+        let g = &op.geometry;
         let [len, _] = self.pool_lens(g)?;
         let dx = self.empty(dy.dtype(), len);
         if len > 0 {
@@ -311,10 +315,13 @@ impl<R: Runtime> Kernels for Gpu<R> {
                 );
             });
         }
-        Ok(dx)
+        Ok([dx])
     }
+}
 
-    fn average_pool(&self, g: &Geometry, x: &Buffer) -> Result<Buffer> {
+impl<R: Runtime> Kernel<AveragePoolForward> for Gpu<R> {
+    fn run(&self, op: &AveragePoolForward, [x]: [&Buffer; 1]) -> Result<[Buffer; 1]> {
+        let g = &op.geometry;
         let [_, len] = self.pool_lens(g)?;
         let y = self.empty(x.dtype(), len);
         if len > 0 {
@@ -327,10 +334,13 @@ impl<R: Runtime> Kernels for Gpu<R> {
                 );
             });
         }
-        Ok(y)
+        Ok([y])
     }
+}
 
-    fn average_pool_dx(&self, g: &Geometry, dy: &Buffer) -> Result<Buffer> {
+impl<R: Runtime> Kernel<AveragePoolBackward> for Gpu<R> {
+    fn run(&self, op: &AveragePoolBackward, [dy]: [&Buffer; 1]) -> Result<[Buffer; 1]> {
+        let g = &op.geometry;
         let [len, _] = self.pool_lens(g)?;
         let dx = self.empty(dy.dtype(), len);
         if len > 0 {
@@ -343,7 +353,7 @@ impl<R: Runtime> Kernels for Gpu<R> {
                 );
             });
         }
-        Ok(dx)
+        Ok([dx])
     }
 }
 

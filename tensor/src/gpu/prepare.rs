@@ -6,8 +6,8 @@ use cubecl::prelude::*;
 
 use super::precision::dispatch;
 use super::{Buffer, Dtype, Gpu, IntBuffer};
-use crate::ops::prepare::{Cut, Kernels, Layout};
-use crate::{Error, Result};
+use crate::ops::prepare::{Cut, Layout, PrepareImages};
+use crate::{Error, Kernel, Result};
 
 /// Words of a cut in the table: place of its first byte among all images, and in its image; whether it is mirrored;
 /// damping; factors and offsets of R, G, B.
@@ -59,12 +59,13 @@ fn prepare_kernel<F: Float, N: Size>(
     }
 }
 
-impl<R: Runtime> Kernels for Gpu<R> {
-    fn upload_images(&self, bytes: &[u8]) -> Result<IntBuffer> {
-        self.upload_beside(bytes)
-    }
-
-    fn prepare(&self, layout: Layout, cuts: &[Cut], images: &IntBuffer, mean: Option<&Buffer>) -> Result<Buffer> {
+impl<R: Runtime> Kernel<PrepareImages<'_>> for Gpu<R> {
+    fn run(
+        &self,
+        op: &PrepareImages<'_>,
+        (_, [images], mean): ([&Buffer; 0], [&IntBuffer; 1], Option<&Buffer>),
+    ) -> Result<[Buffer; 1]> {
+        let &PrepareImages { layout, cuts } = op;
         let len = cuts.len() * layout.view();
         if len > u32::MAX as usize || images.len() > u32::MAX as usize / 4 {
             let what = format!(
@@ -99,7 +100,7 @@ impl<R: Runtime> Kernels for Gpu<R> {
             });
             self.hold_until(&y, images);
         }
-        Ok(y)
+        Ok([y])
     }
 }
 

@@ -7,8 +7,8 @@ use super::cube::{Fold, fold_cube, rank};
 use super::launch::UNITS;
 use super::precision::dispatch;
 use super::{Buffer, Dtype, Gpu, IntBuffer};
-use crate::Result;
-use crate::ops::reduce::Kernels;
+use crate::ops::reduce::{AllFinite, MaxAndArgmax, Sum, SumRows};
+use crate::{Kernel, Result};
 
 /// At least as many vectors, or rows, for each unit before there is another part.
 const STEPS: usize = 8;
@@ -91,7 +91,7 @@ fn sum_rows_kernel<F: Float, N: Size>(
 
 /// A cube a row.
 #[cube(launch)]
-fn max_columns_kernel<F: Float>(
+fn max_and_argmax_kernel<F: Float>(
     x: &Array<F>,
     values: &mut Array<F>,
     places: &mut Array<u32>,
@@ -192,21 +192,25 @@ pub(crate) fn row_units(c: usize) -> u32 {
     c.next_power_of_two().clamp(32, UNITS as usize) as u32
 }
 
-impl<R: Runtime> Kernels for Gpu<R> {
-    fn sum(&self, len: usize, x: &Buffer) -> Result<Buffer> {
+impl<R: Runtime> Kernel<Sum> for Gpu<R> {
+    fn run(&self, op: &Sum, [x]: [&Buffer; 1]) -> Result<[Buffer; 1]> {
+        let len = op.len;
         self.addressable("sum", len)?;
         let parts = parts(len, self.vector_width(x.dtype(), &[len]));
         let sums = self.sum_parts(x, parts);
-        Ok(if parts == 1 { sums } else { self.sum_parts(&sums, 1) })
+        Ok([if parts == 1 { sums } else { self.sum_parts(&sums, 1) }])
     }
+}
 
-    fn sum_rows(&self, rows: usize, c: usize, x: &Buffer) -> Result<Buffer> {
+impl<R: Runtime> Kernel<SumRows> for Gpu<R> {
+    fn run(&self, op: &SumRows, [x]: [&Buffer; 1]) -> Result<[Buffer; 1]> {
+        let &SumRows { rows, channels: c } = op;
         if c == 1 {
-            return self.sum(rows, x);
+            return self.run(&Sum { len: rows }, [x]);
         }
         self.addressable("sum_rows", rows * c)?;
         if c == 0 {
-            return Ok(self.empty(Dtype::F32, 0));
+            return Ok([self.empty(Dtype::F32, 0)]);
         }
         // Tiles of one width, as near to `TILE` as there are columns.
         let columns = c / self.vector_width(x.dtype(), &[c]);
@@ -215,24 +219,30 @@ impl<R: Runtime> Kernels for Gpu<R> {
         let steps = rows.div_ceil(UNITS as usize / tile);
         let parts = steps.div_ceil(STEPS).clamp(1, CUBES.div_ceil(tiles));
         let sums = self.sum_rows_parts(rows, c, x, parts, tile);
-        Ok(if parts == 1 { sums } else { self.sum_rows_parts(parts, c, &sums, 1, TILE_OF_PARTS) })
+        Ok([if parts == 1 { sums } else { self.sum_rows_parts(parts, c, &sums, 1, TILE_OF_PARTS) }])
     }
+}
 
-    fn max_columns(&self, rows: usize, c: usize, x: &Buffer) -> Result<(Buffer, IntBuffer)> {
-        self.addressable("max_columns", rows * c)?;
-        let (values, places) = (self.empty(x.dtype(), rows), self.empty_ints(rows));
+impl<R: Runtime> Kernel<MaxAndArgmax> for Gpu<R> {
+    fn run(&self, op: &MaxAndArgmax, [x]: [&Buffer; 1]) -> Result<([Buffer; 1], [IntBuffer; 1])> {
+        let &MaxAndArgmax { rows, channels: c } = op;
+        self.addressable("max_and_argmax", rows * c)?;
+        let (values, indices) = (self.empty(x.dtype(), rows), self.empty_ints(rows));
         if rows > 0 {
             let units = row_units(c);
             let (count, dim) = self.spread(rows, units);
             dispatch!(x.dtype(), F => {
-                let (client, x, y, places) = (self.client(), x.arg(), values.arg(), places.arg());
-                max_columns_kernel::launch::<F, R>(client, count, dim, x, y, places, c, units as usize);
+                let (client, x, y, indices) = (self.client(), x.arg(), values.arg(), indices.arg());
+                max_and_argmax_kernel::launch::<F, R>(client, count, dim, x, y, indices, c, units as usize);
             });
         }
-        Ok((values, places))
+        Ok(([values], [indices]))
     }
+}
 
-    fn all_finite(&self, len: usize, x: &Buffer) -> Result<IntBuffer> {
+impl<R: Runtime> Kernel<AllFinite> for Gpu<R> {
+    fn run(&self, op: &AllFinite, [x]: [&Buffer; 1]) -> Result<([Buffer; 0], [IntBuffer; 1])> {
+        let len = op.len;
         self.addressable("all_finite", len)?;
         let width = self.vector_width(x.dtype(), &[len]);
         let parts = parts(len, width);
@@ -243,6 +253,6 @@ impl<R: Runtime> Kernels for Gpu<R> {
             exponents_kernel::launch::<F, R>(client, count, dim, width, x.arg(), exponents.arg());
         });
         finite_kernel::launch::<R>(client, CubeCount::new_single(), dim, exponents.arg(), finite.arg());
-        Ok(finite)
+        Ok(([], [finite]))
     }
 }

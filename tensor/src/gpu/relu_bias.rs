@@ -1,8 +1,17 @@
-//! Gradients through a ReLU, and of the bias before it: two launches, since the sums go by other units than the maps.
+//! Gradients through a ReLU, and of the bias before it: two kernels, since sums go by other units than the maps.
 
 use cubecl::Runtime;
 
-use super::Gpu;
-use crate::ops::relu_bias::Kernels;
+use super::{Buffer, Gpu};
+use crate::ops::relu_bias::ReluBiasBackward;
+use crate::{Kernel, Result};
 
-impl<R: Runtime> Kernels for Gpu<R> {}
+impl<R: Runtime> Kernel<ReluBiasBackward> for Gpu<R> {
+    fn run(&self, op: &ReluBiasBackward, (dy, [y]): (&mut Buffer, [&Buffer; 1])) -> Result<[Buffer; 1]> {
+        op.run_parts(self, dy, y)
+    }
+
+    fn is_fused(&self, _: &ReluBiasBackward) -> bool {
+        false
+    }
+}

@@ -6,17 +6,21 @@
 use cubecl::prelude::*;
 
 use super::{Buffer, Gpu};
-use crate::ops::sample::Kernels;
+use crate::ops::sample::{SampleNormal, SampleUniform};
 use crate::random::Stream;
-use crate::{Cpu, Device, Result};
+use crate::{Cpu, Device, Kernel, Result};
 
-impl<R: Runtime> Kernels for Gpu<R> {
-    fn sample_normal(&self, len: usize, mean: f64, deviation: f64, stream: Stream) -> Result<Buffer> {
-        self.upload(host()?.sample_normal(len, mean, deviation, stream)?.as_slice())
+impl<R: Runtime> Kernel<SampleNormal> for Gpu<R> {
+    fn run(&self, op: &SampleNormal, _: [&Buffer; 0]) -> Result<[Buffer; 1]> {
+        let [values] = host()?.run(op, [])?;
+        Ok([self.upload(values.as_slice())?])
     }
+}
 
-    fn sample_uniform(&self, len: usize, low: f64, high: f64, stream: Stream) -> Result<Buffer> {
-        self.upload(host()?.sample_uniform(len, low, high, stream)?.as_slice())
+impl<R: Runtime> Kernel<SampleUniform> for Gpu<R> {
+    fn run(&self, op: &SampleUniform, _: [&Buffer; 0]) -> Result<[Buffer; 1]> {
+        let [values] = host()?.run(op, [])?;
+        Ok([self.upload(values.as_slice())?])
     }
 }
 

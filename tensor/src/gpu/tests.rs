@@ -3,8 +3,8 @@
 use cubecl::wgpu::WgpuRuntime;
 
 use super::{Buffer, Dtype, Gpu, MAX_LEN, Precision, runtime};
-use crate::ops::activation::{Activation, Kernels as _};
-use crate::{Device as _, Error};
+use crate::ops::activation::{Activation, ActivationForward};
+use crate::{Device as _, Error, Kernel as _};
 
 fn gpu() -> Gpu<WgpuRuntime> {
     runtime::wgpu::open_software(Precision::F32).expect("Vulkan in software: Debian's package mesa-vulkan-drivers")
@@ -13,7 +13,7 @@ fn gpu() -> Gpu<WgpuRuntime> {
 /// A kernel runs and its result comes back.
 fn works(gpu: &Gpu<WgpuRuntime>) {
     let x = gpu.upload(&[-1.5, 0.0, 2.5]).unwrap();
-    let y = gpu.activation(Activation::Relu, 3, &x).unwrap();
+    let [y] = gpu.run(&ActivationForward { f: Activation::Relu, len: 3 }, [&x]).unwrap();
     assert_eq!(gpu.download(&y).unwrap(), [0.0, 0.0, 2.5]);
 }
 
@@ -31,7 +31,7 @@ fn device_error(error: Error) -> String {
 fn more_numbers_than_kernels_count_are_refused() {
     let gpu = gpu();
     for len in [MAX_LEN + 1, 1 << 32, (1 << 32) + 5, usize::MAX / 2] {
-        let what = device_error(gpu.filled(len, 1.0).unwrap_err());
+        let what = device_error(gpu.full(len, 1.0).unwrap_err());
         assert!(what.contains(&format!("{len} numbers")) && what.contains("smaller batch"), "{what}");
     }
     works(&gpu);
@@ -41,7 +41,7 @@ fn more_numbers_than_kernels_count_are_refused() {
 fn a_buffer_past_the_devices_largest_is_refused() {
     let gpu = gpu();
     let most = gpu.support().largest_buffer as usize;
-    let what = device_error(gpu.filled(most / 4 + 1, 1.0).unwrap_err());
+    let what = device_error(gpu.full(most / 4 + 1, 1.0).unwrap_err());
     assert!(what.contains(&format!("{most} that it gives")), "{what}");
     works(&gpu);
 }
@@ -53,7 +53,7 @@ fn a_refused_result_is_an_error_when_it_is_asked_for() {
     let gpu = gpu();
     for len in [1 << 33, gpu.support().largest_buffer as usize / 4 + 1] {
         let x = gpu.empty(Dtype::F32, len);
-        let y = gpu.activation(Activation::Tanh, len, &x).unwrap();
+        let [y] = gpu.run(&ActivationForward { f: Activation::Tanh, len }, [&x]).unwrap();
         let what = device_error(gpu.download(&y).unwrap_err());
         assert!(what.contains("smaller batch"), "{what}");
         drop((x, y));
@@ -67,7 +67,7 @@ fn memory_short_on_the_devices_thread_is_an_error() {
     let gpu = gpu();
     let needed = gpu.support().largest_buffer * 2;
     let x = Buffer::new(gpu.client().empty(needed as usize), 8, Dtype::F32);
-    let y = gpu.activation(Activation::Relu, 8, &x).unwrap();
+    let [y] = gpu.run(&ActivationForward { f: Activation::Relu, len: 8 }, [&x]).unwrap();
     match gpu.download(&y).unwrap_err() {
         Error::Memory { device, needed: told } => assert!(device.starts_with("wgpu:") && told == needed),
         other => panic!("{other}"),

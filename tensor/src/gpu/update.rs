@@ -7,8 +7,8 @@ use cubecl::prelude::*;
 
 use super::launch::UNITS;
 use super::{Buffer, Dtype, Gpu};
-use crate::Result;
-use crate::ops::update::{AdamUpdate, Kernels, SgdUpdate};
+use crate::ops::update::{AdamSteps, AdamUpdate, SgdSteps, SgdUpdate};
+use crate::{Kernel, Result};
 
 /// Vectors that each unit of a cube updates.
 const VECTORS: usize = 4;
@@ -139,14 +139,14 @@ fn sequence<'a, R: Runtime, N: Size>(
     tensors.iter().map(|&t| buffer(t).arg()).collect()
 }
 
-impl<R: Runtime> Kernels for Gpu<R> {
-    fn sgd_steps(&self, updates: &mut [SgdUpdate<'_, Buffer>]) -> Result<()> {
-        for u in updates.iter_mut() {
+impl<R: Runtime> Kernel<SgdSteps> for Gpu<R> {
+    fn run(&self, _: &SgdSteps, mut updates: Vec<SgdUpdate<'_, Buffer>>) -> Result<[Buffer; 0]> {
+        for u in &mut updates {
             self.addressable("sgd", u.w.len())?;
             self.own(u.w);
             self.own(u.v);
         }
-        let u = &*updates;
+        let u = &updates;
         let slopes: Vec<Buffer> = u.iter().map(|u| self.to_f32(u.g)).collect();
         let lens: Vec<usize> = u.iter().map(|u| u.w.len()).collect();
         for (tensors, width, cubes) in self.launches(&lens, 3) {
@@ -161,17 +161,19 @@ impl<R: Runtime> Kernels for Gpu<R> {
             let g = sequence(&tensors, |t| &slopes[t]);
             sgd_kernel::launch::<R>(self.client(), count, dim, width, w, v, g, factors.collect(), tensors.len());
         }
-        Ok(())
+        Ok([])
     }
+}
 
-    fn adam_steps(&self, updates: &mut [AdamUpdate<'_, Buffer>]) -> Result<()> {
-        for u in updates.iter_mut() {
+impl<R: Runtime> Kernel<AdamSteps> for Gpu<R> {
+    fn run(&self, _: &AdamSteps, mut updates: Vec<AdamUpdate<'_, Buffer>>) -> Result<[Buffer; 0]> {
+        for u in &mut updates {
             self.addressable("adam", u.w.len())?;
             self.own(u.w);
             self.own(u.m);
             self.own(u.v);
         }
-        let u = &*updates;
+        let u = &updates;
         let slopes: Vec<Buffer> = u.iter().map(|u| self.to_f32(u.g)).collect();
         let lens: Vec<usize> = u.iter().map(|u| u.w.len()).collect();
         for (tensors, width, cubes) in self.launches(&lens, 4) {
@@ -189,6 +191,6 @@ impl<R: Runtime> Kernels for Gpu<R> {
             let g = sequence(&tensors, |t| &slopes[t]);
             adam_kernel::launch::<R>(self.client(), count, dim, width, w, m, v, g, factors.collect(), tensors.len());
         }
-        Ok(())
+        Ok([])
     }
 }

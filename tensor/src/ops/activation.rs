@@ -1,6 +1,6 @@
 //! ReLU, tanh and the logistic function.
 
-use crate::{Backend, Device, Result, Tensor};
+use crate::{Alloc, Backend, Handle, Operation, Result, Tensor};
 
 /// A function applied to each value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,36 +13,78 @@ pub enum Activation {
     Logistic,
 }
 
-/// What a backend supplies.
-pub trait Kernels: Device {
-    /// y = f(x).
-    fn activation(&self, f: Activation, len: usize, x: &Self::Floats) -> Result<Self::Floats>;
-    /// dx = dy * f'(x), from y: ReLU passes dy where y > 0, tanh 1 - y^2, logistic y (1 - y).
-    fn activation_dx(&self, f: Activation, len: usize, y: &Self::Floats, dy: &Self::Floats) -> Result<Self::Floats>;
-    /// As [`activation_dx`](Self::activation_dx), in place of dy.
-    fn activation_dx_in_place(&self, f: Activation, len: usize, y: &Self::Floats, dy: &mut Self::Floats) -> Result<()> {
-        *dy = self.activation_dx(f, len, y, dy)?;
-        Ok(())
+/// y = f(x). Operand: x. Output: y.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ActivationForward {
+    /// The function.
+    pub f: Activation,
+    /// Number of values.
+    pub len: usize,
+}
+
+impl Operation for ActivationForward {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 1];
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "activation"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        let [x] = of;
+        Ok([new.like(x, self.len)?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
+}
+
+/// dx = dy f'(x), from y: ReLU passes dy where y > 0, tanh 1 - y^2, logistic y (1 - y). Operands: dy, which becomes dx in
+/// place, and y.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ActivationBackward {
+    /// The function.
+    pub f: Activation,
+    /// Number of values.
+    pub len: usize,
+}
+
+impl Operation for ActivationBackward {
+    type In<'a, F: Handle, I: Handle> = (&'a mut F, [&'a F; 1]);
+    type Out<F: Handle, I: Handle> = [F; 0];
+
+    fn name(&self) -> &'static str {
+        "activation dx"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, _: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        (&mut *operands.0, operands.1)
     }
 }
 
 impl<B: Backend> Tensor<B> {
     /// f of each value. NaN stays NaN, also under ReLU.
     pub fn activation(&self, f: Activation) -> Result<Self> {
-        Ok(self.with_data(self.device().activation(f, self.len(), &self.data)?))
+        let [y] = self.device().run(&ActivationForward { f, len: self.len() }, [&self.data])?;
+        Ok(self.with_data(y))
     }
 
     /// The gradient of [`activation`](Self::activation) for its input; `self` is dy, `y` the activation's output.
     pub fn activation_dx(&self, f: Activation, y: &Self) -> Result<Self> {
-        self.same_shape("activation backward", y)?;
-        Ok(self.with_data(self.device().activation_dx(f, self.len(), &y.data, &self.data)?))
+        self.clone().into_activation_dx(f, y)
     }
 
     /// As [`activation_dx`](Self::activation_dx), in dy's memory where the device can and nobody else holds it.
     pub fn into_activation_dx(mut self, f: Activation, y: &Self) -> Result<Self> {
         self.same_shape("activation backward", y)?;
-        let (device, len) = (self.device().clone(), self.len());
-        device.activation_dx_in_place(f, len, &y.data, &mut self.data)?;
+        let device = self.device().clone();
+        let op = ActivationBackward { f, len: self.len() };
+        device.run(&op, (&mut self.data, [&y.data]))?;
         Ok(self)
     }
 }

@@ -1,6 +1,6 @@
 //! Batch normalisation over all axes but the last.
 
-use crate::{Backend, Device, Error, Result, Tensor};
+use crate::{Alloc, Backend, Error, Handle, Operation, Result, Tensor};
 
 /// Mean and variance by channel.
 #[derive(Clone, Debug)]
@@ -11,34 +11,87 @@ pub struct BatchStatistics<B: Backend> {
     pub variance: Tensor<B>,
 }
 
-/// What a backend supplies: rows of `c` channels.
-pub trait Kernels: Device {
-    /// Mean and (biased) variance of each channel.
-    fn batch_statistics(&self, rows: usize, c: usize, x: &Self::Floats) -> Result<(Self::Floats, Self::Floats)>;
-    /// y = gamma (x - mean) / sqrt(variance + epsilon) + beta.
-    #[allow(clippy::too_many_arguments)]
-    fn batch_norm(
-        &self,
-        rows: usize,
-        c: usize,
-        x: &Self::Floats,
-        statistics: (&Self::Floats, &Self::Floats),
-        gamma: &Self::Floats,
-        beta: &Self::Floats,
-        epsilon: f64,
-    ) -> Result<Self::Floats>;
-    /// (dx, dgamma, dbeta) where the statistics are those of x itself.
-    #[allow(clippy::too_many_arguments)]
-    fn batch_norm_backward(
-        &self,
-        rows: usize,
-        c: usize,
-        x: &Self::Floats,
-        statistics: (&Self::Floats, &Self::Floats),
-        gamma: &Self::Floats,
-        dy: &Self::Floats,
-        epsilon: f64,
-    ) -> Result<(Self::Floats, Self::Floats, Self::Floats)>;
+/// Mean and (biased) variance of each channel. Operand: x. Outputs: mean, variance.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchMoments {
+    /// Number of rows.
+    pub rows: usize,
+    /// Values of a row.
+    pub channels: usize,
+}
+
+impl Operation for BatchMoments {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 1];
+    type Out<F: Handle, I: Handle> = [F; 2];
+
+    fn name(&self) -> &'static str {
+        "batch statistics"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([new.weights(self.channels)?, new.weights(self.channels)?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
+}
+
+/// y = gamma (x - mean) / sqrt(variance + epsilon) + beta. Operands: x, mean, variance, gamma, beta. Output: y.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchNormForward {
+    /// Number of rows.
+    pub rows: usize,
+    /// Values of a row.
+    pub channels: usize,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+impl Operation for BatchNormForward {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 5];
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "batch norm"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([new.like(of[0], self.rows * self.channels)?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
+}
+
+/// Gradients under the statistics of x itself. Operands: x, mean, variance, gamma, dy. Outputs: dx, dgamma, dbeta.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchNormBackward {
+    /// Number of rows.
+    pub rows: usize,
+    /// Values of a row.
+    pub channels: usize,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+impl Operation for BatchNormBackward {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 5];
+    type Out<F: Handle, I: Handle> = [F; 3];
+
+    fn name(&self) -> &'static str {
+        "batch norm backward"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        let dx = new.like(of[4], self.rows * self.channels)?;
+        Ok([dx, new.weights(self.channels)?, new.weights(self.channels)?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
 }
 
 impl<B: Backend> Tensor<B> {
@@ -61,7 +114,7 @@ impl<B: Backend> Tensor<B> {
                 "training needs more than one value a channel; use a larger batch",
             ));
         }
-        let (mean, variance) = self.device().batch_statistics(rows, c, &self.data)?;
+        let [mean, variance] = self.device().run(&BatchMoments { rows, channels: c }, [&self.data])?;
         let tensor = |data| Self::from_parts(self.device().clone(), vec![c], data);
         Ok(BatchStatistics { mean: tensor(mean), variance: tensor(variance) })
     }
@@ -70,8 +123,10 @@ impl<B: Backend> Tensor<B> {
     pub fn batch_norm(&self, statistics: &BatchStatistics<B>, gamma: &Self, beta: &Self, epsilon: f64) -> Result<Self> {
         let (rows, c) = self.rows_and_channels("batch norm")?;
         check_channels(c, [&statistics.mean, &statistics.variance, gamma, beta])?;
-        let both = (&statistics.mean.data, &statistics.variance.data);
-        let y = self.device().batch_norm(rows, c, &self.data, both, &gamma.data, &beta.data, epsilon)?;
+        let op = BatchNormForward { rows, channels: c, epsilon };
+        let BatchStatistics { mean, variance } = statistics;
+        let operands = [&self.data, &mean.data, &variance.data, &gamma.data, &beta.data];
+        let [y] = self.device().run(&op, operands)?;
         Ok(self.with_data(y))
     }
 
@@ -86,9 +141,10 @@ impl<B: Backend> Tensor<B> {
         let (rows, c) = self.rows_and_channels("batch norm backward")?;
         self.same_shape("batch norm backward", x)?;
         check_channels(c, [&statistics.mean, &statistics.variance, gamma, gamma])?;
-        let both = (&statistics.mean.data, &statistics.variance.data);
-        let (dx, dgamma, dbeta) =
-            self.device().batch_norm_backward(rows, c, &x.data, both, &gamma.data, &self.data, epsilon)?;
+        let op = BatchNormBackward { rows, channels: c, epsilon };
+        let BatchStatistics { mean, variance } = statistics;
+        let operands = [&x.data, &mean.data, &variance.data, &gamma.data, &self.data];
+        let [dx, dgamma, dbeta] = self.device().run(&op, operands)?;
         let tensor = |data| Self::from_parts(self.device().clone(), vec![c], data);
         Ok((self.with_data(dx), tensor(dgamma), tensor(dbeta)))
     }

@@ -2,7 +2,7 @@
 
 use super::{Edge, Padding, window::output_length};
 use crate::tensor::element_count;
-use crate::{Backend, Device, Error, Result, Tensor};
+use crate::{Alloc, Backend, Error, Handle, Operation, Result, Tensor};
 
 /// How a convolution walks over its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,46 +82,109 @@ impl Conv2d {
     }
 }
 
-/// What a convolution's products are summed to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sums {
-    /// The output.
-    Y,
-    /// The gradient of the input.
-    Dx,
-    /// The gradient of the weights.
-    Dw,
-}
-
 impl Geometry {
-    /// Multiplications and additions of any of the sums, as they are defined: one of each for each weight and each place that
-    /// it is used at.
+    /// Values of the input of all images.
+    pub fn input_len(&self) -> usize {
+        self.n * self.input.iter().product::<usize>()
+    }
+
+    /// Values of the output of all images.
+    pub fn output_len(&self) -> usize {
+        self.n * self.output.iter().product::<usize>()
+    }
+
+    /// Multiplications and additions of the forward pass, and of either gradient: one of each for each weight and each
+    /// place that it is used at.
     pub fn flops(&self) -> f64 {
-        2.0 * self.patch() as f64 * (self.n * self.output.iter().product::<usize>()) as f64
+        2.0 * self.patch() as f64 * self.output_len() as f64
     }
 }
 
-/// What a backend supplies. Buffers have the sizes that the geometry says.
-pub trait Kernels: Device {
-    /// Multiplications and additions of products that it really does for a sum: fewer than [`Geometry::flops`] by a fast
-    /// algorithm.
-    fn conv2d_flops(&self, g: &Geometry, _sums: Sums) -> f64 {
-        g.flops()
+/// `y[n,oh,ow,o] = b[o] +` the sum over kh, kw, c of `x * w`, then a ReLU if `relu`. Operands: x, w and perhaps b.
+/// Output: y.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Conv2dForward {
+    /// Lengths.
+    pub geometry: Geometry,
+    /// Whether a ReLU follows.
+    pub relu: bool,
+}
+
+impl Operation for Conv2dForward {
+    type In<'a, F: Handle, I: Handle> = ([&'a F; 2], Option<&'a F>);
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "conv2d"
     }
 
-    /// `y[n,oh,ow,o] = b[o] +` the sum over kh, kw, c of `x * w`; then ReLU if asked.
-    fn conv2d(
-        &self,
-        g: &Geometry,
-        x: &Self::Floats,
-        w: &Self::Floats,
-        b: Option<&Self::Floats>,
-        relu: bool,
-    ) -> Result<Self::Floats>;
-    /// dx from dy.
-    fn conv2d_dx(&self, g: &Geometry, w: &Self::Floats, dy: &Self::Floats) -> Result<Self::Floats>;
-    /// dw from dy.
-    fn conv2d_dw(&self, g: &Geometry, x: &Self::Floats, dy: &Self::Floats) -> Result<Self::Floats>;
+    fn flops(&self) -> f64 {
+        self.geometry.flops()
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([new.activations(self.geometry.output_len())?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
+}
+
+/// The gradient of a convolution's input. Operands: w, dy. Output: dx.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Conv2dInputGrad {
+    /// Lengths.
+    pub geometry: Geometry,
+}
+
+impl Operation for Conv2dInputGrad {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 2];
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "conv2d dx"
+    }
+
+    fn flops(&self) -> f64 {
+        self.geometry.flops()
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([new.activations(self.geometry.input_len())?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
+}
+
+/// The gradient of a convolution's weights. Operands: x, dy. Output: dw.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Conv2dWeightGrad {
+    /// Lengths.
+    pub geometry: Geometry,
+}
+
+impl Operation for Conv2dWeightGrad {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 2];
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "conv2d dw"
+    }
+
+    fn flops(&self) -> f64 {
+        self.geometry.flops()
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([new.weights(self.geometry.output[2] * self.geometry.patch())?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
 }
 
 impl<B: Backend> Tensor<B> {
@@ -134,7 +197,8 @@ impl<B: Backend> Tensor<B> {
         if let Some(b) = b.filter(|b| b.shape() != [g.output[2]]) {
             return Err(Error::shape("conv2d", format!("a bias [{}]", g.output[2]), b.shape()));
         }
-        let y = self.device().conv2d(&g, &self.data, &w.data, b.map(|b| &b.data), spec.relu)?;
+        let op = Conv2dForward { geometry: g, relu: spec.relu };
+        let [y] = self.device().run(&op, ([&self.data, &w.data], b.map(|b| &b.data)))?;
         let [oh, ow, out] = g.output;
         Ok(Self::from_parts(self.device().clone(), vec![g.n, oh, ow, out], y))
     }
@@ -144,7 +208,7 @@ impl<B: Backend> Tensor<B> {
     pub fn conv2d_dx(&self, spec: &Conv2d, x_shape: &[usize], w: &Self) -> Result<Self> {
         let g = spec.geometry(x_shape, w.shape())?;
         self.check_output(&g)?;
-        let dx = self.device().conv2d_dx(&g, &w.data, &self.data)?;
+        let [dx] = self.device().run(&Conv2dInputGrad { geometry: g }, [&w.data, &self.data])?;
         Ok(Self::from_parts(self.device().clone(), x_shape.to_vec(), dx))
     }
 
@@ -153,7 +217,7 @@ impl<B: Backend> Tensor<B> {
     pub fn conv2d_dw(&self, spec: &Conv2d, x: &Self, w_shape: &[usize]) -> Result<Self> {
         let g = spec.geometry(x.shape(), w_shape)?;
         self.check_output(&g)?;
-        let dw = self.device().conv2d_dw(&g, &x.data, &self.data)?;
+        let [dw] = self.device().run(&Conv2dWeightGrad { geometry: g }, [&x.data, &self.data])?;
         Ok(Self::from_parts(self.device().clone(), w_shape.to_vec(), dw))
     }
 

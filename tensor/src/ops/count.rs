@@ -1,17 +1,38 @@
 //! Counting whole numbers.
 
-use crate::{Backend, Device, Ints, Result};
+use crate::{Alloc, Backend, Handle, Ints, Operation, Result};
 
-/// What a backend supplies.
-pub trait Kernels: Device {
-    /// How many of `len` values are at least `least`: one value.
-    fn count_at_least(&self, len: usize, x: &Self::Ints, least: u32) -> Result<Self::Ints>;
+/// The number of values that are at least `threshold`. Operand: x. Output: one integer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CountGe {
+    /// Number of values.
+    pub len: usize,
+    /// The smallest value counted.
+    pub threshold: u32,
+}
+
+impl Operation for CountGe {
+    type In<'a, F: Handle, I: Handle> = ([&'a F; 0], [&'a I; 1]);
+    type Out<F: Handle, I: Handle> = ([F; 0], [I; 1]);
+
+    fn name(&self) -> &'static str {
+        "count"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok(([], [new.ints(1)?]))
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
 }
 
 impl<B: Backend> Ints<B> {
     /// How many values are at least `least`, as one value that stays on the device. Of ranks, with 1: the wrong guesses.
-    pub fn count_at_least(&self, least: u32) -> Result<Self> {
-        let count = self.device().count_at_least(self.len(), &self.data, least)?;
+    pub fn count_ge(&self, least: u32) -> Result<Self> {
+        let op = CountGe { len: self.len(), threshold: least };
+        let (_, [count]) = self.device().run(&op, ([], [&self.data]))?;
         Ok(Self::from_parts(self.device().clone(), 1, count))
     }
 }

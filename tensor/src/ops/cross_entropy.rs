@@ -1,32 +1,121 @@
 //! Softmax and cross-entropy, fused.
 
-use crate::{Backend, Device, Error, Ints, Result, Tensor};
+use crate::{Alloc, Backend, Error, Handle, Ints, Operation, Result, Tensor};
 
-/// What a backend supplies: rows of `c` logits.
-pub trait Kernels: Device {
-    /// e^(x - max) / sum, by row.
-    fn softmax(&self, rows: usize, c: usize, logits: &Self::Floats) -> Result<Self::Floats>;
-    /// `log sum e^x - x[label]`, by row.
-    fn cross_entropy(&self, rows: usize, c: usize, logits: &Self::Floats, labels: &Self::Ints) -> Result<Self::Floats>;
-    /// (softmax - one-hot label) * factor.
-    fn cross_entropy_dx(
-        &self,
-        rows: usize,
-        c: usize,
-        logits: &Self::Floats,
-        labels: &Self::Ints,
-        factor: f64,
-    ) -> Result<Self::Floats>;
-    /// By row, how many classes come before the label's in order of falling logits (of equals, the lower class
-    /// first; NaN before all): 0 is a top-1 hit, below 5 a top-5 hit.
-    fn label_rank(&self, rows: usize, c: usize, logits: &Self::Floats, labels: &Self::Ints) -> Result<Self::Ints>;
+/// e^(x - max) / sum, by row. Operand: logits. Output: probabilities.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Softmax {
+    /// Number of rows.
+    pub rows: usize,
+    /// Logits of a row.
+    pub classes: usize,
+}
+
+impl Operation for Softmax {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 1];
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "softmax"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([new.like(of[0], self.rows * self.classes)?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
+}
+
+/// `log sum e^x - x[label]`, by row. Operands: logits, labels. Output: losses.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CrossEntropyForward {
+    /// Number of rows.
+    pub rows: usize,
+    /// Logits of a row.
+    pub classes: usize,
+}
+
+impl Operation for CrossEntropyForward {
+    type In<'a, F: Handle, I: Handle> = ([&'a F; 1], [&'a I; 1]);
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "cross-entropy"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([new.weights(self.rows)?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
+}
+
+/// (softmax - one-hot label) * factor. Operands: logits, labels. Output: the gradient of the logits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CrossEntropyBackward {
+    /// Number of rows.
+    pub rows: usize,
+    /// Logits of a row.
+    pub classes: usize,
+    /// Multiplies the gradient.
+    pub factor: f64,
+}
+
+impl Operation for CrossEntropyBackward {
+    type In<'a, F: Handle, I: Handle> = ([&'a F; 1], [&'a I; 1]);
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "cross-entropy dx"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        let ([logits], _) = of;
+        Ok([new.like(logits, self.rows * self.classes)?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
+}
+
+/// By row, the number of classes that come before the label's in order of falling logits (of equals, the lower class
+/// first; NaN before all): 0 is a top-1 hit, below 5 a top-5 hit. Operands: logits, labels. Output: ranks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RankOfLabel {
+    /// Number of rows.
+    pub rows: usize,
+    /// Logits of a row.
+    pub classes: usize,
+}
+
+impl Operation for RankOfLabel {
+    type In<'a, F: Handle, I: Handle> = ([&'a F; 1], [&'a I; 1]);
+    type Out<F: Handle, I: Handle> = ([F; 0], [I; 1]);
+
+    fn name(&self) -> &'static str {
+        "label rank"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok(([], [new.ints(self.rows)?]))
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
 }
 
 impl<B: Backend> Tensor<B> {
     /// Probabilities of each row of logits `[n, c]`.
     pub fn softmax(&self) -> Result<Self> {
-        let [n, c] = self.dims2("softmax")?;
-        Ok(self.with_data(self.device().softmax(n, c, &self.data)?))
+        let [rows, classes] = self.dims2("softmax")?;
+        let [y] = self.device().run(&Softmax { rows, classes }, [&self.data])?;
+        Ok(self.with_data(y))
     }
 
     /// The loss of each row of logits `[n, c]` against its label: `[n]`, in nats.
@@ -34,23 +123,26 @@ impl<B: Backend> Tensor<B> {
     /// # Errors
     /// [`Error::Shape`] unless there is one label a row. Labels must be below c; a backend may not notice if not.
     pub fn cross_entropy(&self, labels: &Ints<B>) -> Result<Self> {
-        let [n, c] = self.check_labels(labels)?;
-        let losses = self.device().cross_entropy(n, c, &self.data, &labels.data)?;
-        Ok(Self::from_parts(self.device().clone(), vec![n], losses))
+        let [rows, classes] = self.check_labels(labels)?;
+        let op = CrossEntropyForward { rows, classes };
+        let [losses] = self.device().run(&op, ([&self.data], [&labels.data]))?;
+        Ok(Self::from_parts(self.device().clone(), vec![rows], losses))
     }
 
     /// The gradient for the logits of `factor` times the sum of [`cross_entropy`](Self::cross_entropy): with factor
     /// 1 / n that of the mean.
     pub fn cross_entropy_dx(&self, labels: &Ints<B>, factor: f64) -> Result<Self> {
-        let [n, c] = self.check_labels(labels)?;
-        Ok(self.with_data(self.device().cross_entropy_dx(n, c, &self.data, &labels.data, factor)?))
+        let [rows, classes] = self.check_labels(labels)?;
+        let op = CrossEntropyBackward { rows, classes, factor };
+        let [dx] = self.device().run(&op, ([&self.data], [&labels.data]))?;
+        Ok(self.with_data(dx))
     }
 
     /// The place of each row's label in the order of falling logits, from 0.
-    pub fn label_rank(&self, labels: &Ints<B>) -> Result<Ints<B>> {
-        let [n, c] = self.check_labels(labels)?;
-        let ranks = self.device().label_rank(n, c, &self.data, &labels.data)?;
-        Ok(Ints::from_parts(self.device().clone(), n, ranks))
+    pub fn rank_of_label(&self, labels: &Ints<B>) -> Result<Ints<B>> {
+        let [rows, classes] = self.check_labels(labels)?;
+        let (_, [ranks]) = self.device().run(&RankOfLabel { rows, classes }, ([&self.data], [&labels.data]))?;
+        Ok(Ints::from_parts(self.device().clone(), rows, ranks))
     }
 
     fn check_labels(&self, labels: &Ints<B>) -> Result<[usize; 2]> {

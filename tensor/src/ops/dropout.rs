@@ -1,7 +1,7 @@
 //! Dropout (paper, section 4.2).
 
 use crate::random::Stream;
-use crate::{Backend, Device, Error, Result, Tensor};
+use crate::{Alloc, Backend, Error, Handle, Operation, Result, Tensor};
 
 /// Where the scale goes that keeps the expected output the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,10 +39,35 @@ impl Dropout {
     }
 }
 
-/// What a backend supplies.
-pub trait Kernels: Device {
-    /// y_i = x_i * factor where `stream.uniform(i) >= p`, else 0. Its own backward: the mask follows from the stream.
-    fn dropout(&self, len: usize, x: &Self::Floats, p: f32, factor: f64, stream: Stream) -> Result<Self::Floats>;
+/// `y_i = x_i * factor` where `stream.uniform(i) >= p`, else 0. Its own backward, since the mask follows from the stream.
+/// Operand: x. Output: y.
+#[derive(Clone, Copy, Debug)]
+pub struct DropoutForward {
+    /// Number of values.
+    pub len: usize,
+    /// Probability of a zero.
+    pub p: f32,
+    /// Multiplies the values that are kept.
+    pub factor: f64,
+    /// Decides which values are kept.
+    pub stream: Stream,
+}
+
+impl Operation for DropoutForward {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 1];
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([new.like(of[0], self.len)?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
 }
 
 impl<B: Backend> Tensor<B> {
@@ -54,7 +79,8 @@ impl<B: Backend> Tensor<B> {
         if !(0.0..1.0).contains(&spec.p) {
             return Err(Error::argument("dropout", format!("p must be in [0, 1), got {}", spec.p)));
         }
-        let y = self.device().dropout(self.len(), &self.data, spec.p as f32, spec.training_factor(), stream)?;
+        let op = DropoutForward { len: self.len(), p: spec.p as f32, factor: spec.training_factor(), stream };
+        let [y] = self.device().run(&op, [&self.data])?;
         Ok(self.with_data(y))
     }
 }

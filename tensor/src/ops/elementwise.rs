@@ -1,10 +1,10 @@
 //! Sums, products and scaling, value by value.
 
-use crate::{Backend, Device, Result, Tensor};
+use crate::{Alloc, Backend, Handle, Operation, Result, Tensor};
 
 /// An operation on two values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Binary {
+pub enum BinaryOperator {
     /// a + b.
     Add,
     /// a - b.
@@ -13,51 +13,125 @@ pub enum Binary {
     Multiply,
 }
 
-/// What a backend supplies.
-pub trait Kernels: Device {
-    /// c = a op b.
-    fn binary(&self, op: Binary, len: usize, a: &Self::Floats, b: &Self::Floats) -> Result<Self::Floats>;
-    /// y += factor * x, in place.
-    fn add_scaled(&self, len: usize, y: &mut Self::Floats, factor: f64, x: &Self::Floats) -> Result<()>;
-    /// factor * x + shift.
-    fn affine(&self, len: usize, x: &Self::Floats, factor: f64, shift: f64) -> Result<Self::Floats>;
+/// `a operator b`, value by value. Operands: a, b. Output: the result.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Binary {
+    /// The operator.
+    pub operator: BinaryOperator,
+    /// Number of values.
+    pub len: usize,
+}
+
+impl Operation for Binary {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 2];
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "binary"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([new.like_widest(of, self.len)?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
+}
+
+/// y += factor * x. Operands: y, in place, and x.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AddScaled {
+    /// Number of values.
+    pub len: usize,
+    /// Multiplies x.
+    pub factor: f64,
+}
+
+impl Operation for AddScaled {
+    type In<'a, F: Handle, I: Handle> = (&'a mut F, [&'a F; 1]);
+    type Out<F: Handle, I: Handle> = [F; 0];
+
+    fn name(&self) -> &'static str {
+        "add scaled"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, _: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        (&mut *operands.0, operands.1)
+    }
+}
+
+/// factor * x + shift. Operand: x. Output: the result.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MulAddScalar {
+    /// Number of values.
+    pub len: usize,
+    /// Multiplies x.
+    pub factor: f64,
+    /// Added after that.
+    pub shift: f64,
+}
+
+impl Operation for MulAddScalar {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 1];
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "affine"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([new.like(of[0], self.len)?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
 }
 
 impl<B: Backend> Tensor<B> {
     /// self + other.
     pub fn add(&self, other: &Self) -> Result<Self> {
-        self.binary(Binary::Add, other)
+        self.binary(BinaryOperator::Add, other)
     }
 
     /// self - other.
     pub fn subtract(&self, other: &Self) -> Result<Self> {
-        self.binary(Binary::Subtract, other)
+        self.binary(BinaryOperator::Subtract, other)
     }
 
     /// self times other, value by value.
     pub fn multiply(&self, other: &Self) -> Result<Self> {
-        self.binary(Binary::Multiply, other)
+        self.binary(BinaryOperator::Multiply, other)
     }
 
     /// The values times `factor`.
     pub fn scale(&self, factor: f64) -> Result<Self> {
-        self.affine(factor, 0.0)
+        self.mul_add_scalar(factor, 0.0)
     }
 
     /// factor * self + shift.
-    pub fn affine(&self, factor: f64, shift: f64) -> Result<Self> {
-        Ok(self.with_data(self.device().affine(self.len(), &self.data, factor, shift)?))
+    pub fn mul_add_scalar(&self, factor: f64, shift: f64) -> Result<Self> {
+        let [y] = self.device().run(&MulAddScalar { len: self.len(), factor, shift }, [&self.data])?;
+        Ok(self.with_data(y))
     }
 
     /// self += factor * other.
     pub fn add_scaled(&mut self, factor: f64, other: &Self) -> Result<()> {
         self.same_shape("add_scaled", other)?;
-        let (device, len) = (self.device().clone(), self.len());
-        device.add_scaled(len, &mut self.data, factor, &other.data)
+        let device = self.device().clone();
+        let op = AddScaled { len: self.len(), factor };
+        device.run(&op, (&mut self.data, [&other.data]))?;
+        Ok(())
     }
 
-    fn binary(&self, op: Binary, other: &Self) -> Result<Self> {
+    fn binary(&self, operator: BinaryOperator, other: &Self) -> Result<Self> {
         self.same_shape("elementwise", other)?;
-        Ok(self.with_data(self.device().binary(op, self.len(), &self.data, &other.data)?))
+        let [y] = self.device().run(&Binary { operator, len: self.len() }, [&self.data, &other.data])?;
+        Ok(self.with_data(y))
     }
 }

@@ -1,6 +1,6 @@
 //! Matrix product with bias: the fully connected layer.
 
-use crate::{Backend, Device, Error, Result, Tensor};
+use crate::{Alloc, Backend, Error, Handle, Operation, Result, Tensor};
 
 /// Rows, columns and the summed length of a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,17 +19,41 @@ pub struct Product {
     pub weights: bool,
 }
 
-/// What a backend supplies.
-pub trait Kernels: Device {
-    /// `c[m,n] = a b`, with a bias `[n]` added to each row, then ReLU if asked.
-    fn matmul(
-        &self,
-        p: &Product,
-        a: &Self::Floats,
-        b: &Self::Floats,
-        bias: Option<&Self::Floats>,
-        relu: bool,
-    ) -> Result<Self::Floats>;
+/// `c[m,n] = a b`, with a bias `[n]` added to each row, then a ReLU if `relu`. Operands: a, b and perhaps the bias.
+/// Output: c.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Matmul {
+    /// Lengths.
+    pub product: Product,
+    /// Whether a ReLU follows.
+    pub relu: bool,
+}
+
+impl Operation for Matmul {
+    type In<'a, F: Handle, I: Handle> = ([&'a F; 2], Option<&'a F>);
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        match (self.product.weights, self.product.transpose_b) {
+            (true, _) => "linear dw",
+            (false, true) => "linear",
+            (false, false) => "linear dx",
+        }
+    }
+
+    fn flops(&self) -> f64 {
+        let Product { m, n, k, .. } = self.product;
+        2.0 * m as f64 * n as f64 * k as f64
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        let len = self.product.m * self.product.n;
+        Ok([if self.product.weights { new.weights(len)? } else { new.activations(len)? }])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
 }
 
 impl<B: Backend> Tensor<B> {
@@ -80,8 +104,9 @@ impl<B: Backend> Tensor<B> {
             return Err(Error::shape(op, format!("a bias [{n}]"), bias.shape()));
         }
         // Only the gradient of weights sums over the rows of its left factor.
-        let p = Product { m, n, k, transpose_a, transpose_b, weights: transpose_a };
-        let c = self.device().matmul(&p, &self.data, &other.data, bias.map(|b| &b.data), relu)?;
+        let product = Product { m, n, k, transpose_a, transpose_b, weights: transpose_a };
+        let operands = ([&self.data, &other.data], bias.map(|b| &b.data));
+        let [c] = self.device().run(&Matmul { product, relu }, operands)?;
         Ok(Self::from_parts(self.device().clone(), vec![m, n], c))
     }
 }

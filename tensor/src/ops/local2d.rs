@@ -1,22 +1,91 @@
 //! Locally connected layer: a convolution whose every position has kernels of its own (cuda-convnet's `local`).
 
 use super::conv2d::{Conv2d, Geometry};
-use crate::{Backend, Device, Error, Result, Tensor};
+use crate::{Alloc, Backend, Error, Handle, Operation, Result, Tensor};
 
-/// What a backend supplies. Weights are `[oh * ow, out, kh, kw, in / groups]`; there is no fused ReLU.
-pub trait Kernels: Device {
-    /// `y[n,oh,ow,o] = b[oh,ow,o] +` the sum over kh, kw, c of `x * w[oh,ow]`.
-    fn local2d(
-        &self,
-        g: &Geometry,
-        x: &Self::Floats,
-        w: &Self::Floats,
-        b: Option<&Self::Floats>,
-    ) -> Result<Self::Floats>;
-    /// dx from dy.
-    fn local2d_dx(&self, g: &Geometry, w: &Self::Floats, dy: &Self::Floats) -> Result<Self::Floats>;
-    /// dw from dy.
-    fn local2d_dw(&self, g: &Geometry, x: &Self::Floats, dy: &Self::Floats) -> Result<Self::Floats>;
+/// `y[n,oh,ow,o] = b[oh,ow,o] +` the sum over kh, kw, c of `x * w[oh,ow]`. Operands: x, w and perhaps b. Output: y.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Local2dForward {
+    /// Lengths.
+    pub geometry: Geometry,
+}
+
+impl Operation for Local2dForward {
+    type In<'a, F: Handle, I: Handle> = ([&'a F; 2], Option<&'a F>);
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "local2d"
+    }
+
+    fn flops(&self) -> f64 {
+        self.geometry.flops()
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([new.activations(self.geometry.output_len())?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
+}
+
+/// The gradient of a locally connected layer's input. Operands: w, dy. Output: dx.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Local2dInputGrad {
+    /// Lengths.
+    pub geometry: Geometry,
+}
+
+impl Operation for Local2dInputGrad {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 2];
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "local2d dx"
+    }
+
+    fn flops(&self) -> f64 {
+        self.geometry.flops()
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([new.activations(self.geometry.input_len())?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
+}
+
+/// The gradient of a locally connected layer's weights. Operands: x, dy. Output: dw.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Local2dWeightGrad {
+    /// Lengths.
+    pub geometry: Geometry,
+}
+
+impl Operation for Local2dWeightGrad {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 2];
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "local2d dw"
+    }
+
+    fn flops(&self) -> f64 {
+        self.geometry.flops()
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        let outputs: usize = self.geometry.output.iter().product();
+        Ok([new.weights(outputs * self.geometry.patch())?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
 }
 
 /// Checks weights `[oh * ow, out, kh, kw, in / groups]` against an input.
@@ -46,7 +115,8 @@ impl<B: Backend> Tensor<B> {
         if let Some(b) = b.filter(|b| b.shape() != g.output) {
             return Err(Error::shape("local2d", format!("a bias {:?}", g.output), b.shape()));
         }
-        let y = self.device().local2d(&g, &self.data, &w.data, b.map(|b| &b.data))?;
+        let operands = ([&self.data, &w.data], b.map(|b| &b.data));
+        let [y] = self.device().run(&Local2dForward { geometry: g }, operands)?;
         let [oh, ow, out] = g.output;
         Ok(Self::from_parts(self.device().clone(), vec![g.n, oh, ow, out], y))
     }
@@ -55,7 +125,7 @@ impl<B: Backend> Tensor<B> {
     pub fn local2d_dx(&self, spec: &Conv2d, x_shape: &[usize], w: &Self) -> Result<Self> {
         let g = geometry(spec, x_shape, w.shape())?;
         self.check_local_output(&g)?;
-        let dx = self.device().local2d_dx(&g, &w.data, &self.data)?;
+        let [dx] = self.device().run(&Local2dInputGrad { geometry: g }, [&w.data, &self.data])?;
         Ok(Self::from_parts(self.device().clone(), x_shape.to_vec(), dx))
     }
 
@@ -64,7 +134,7 @@ impl<B: Backend> Tensor<B> {
     pub fn local2d_dw(&self, spec: &Conv2d, x: &Self, w_shape: &[usize]) -> Result<Self> {
         let g = geometry(spec, x.shape(), w_shape)?;
         self.check_local_output(&g)?;
-        let dw = self.device().local2d_dw(&g, &x.data, &self.data)?;
+        let [dw] = self.device().run(&Local2dWeightGrad { geometry: g }, [&x.data, &self.data])?;
         Ok(Self::from_parts(self.device().clone(), w_shape.to_vec(), dw))
     }
 

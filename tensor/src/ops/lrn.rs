@@ -1,6 +1,6 @@
 //! Local response normalisation (paper, section 3.3).
 
-use crate::{Backend, Device, Error, Result, Tensor};
+use crate::{Alloc, Backend, Error, Handle, Operation, Result, Tensor};
 
 /// The neighbours that a value is divided by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,19 +64,60 @@ impl Lrn {
     }
 }
 
-/// What a backend supplies; `shape` is NHWC.
-pub trait Kernels: Device {
-    /// The output and the base k + alpha * sum, which the backward needs.
-    fn lrn(&self, spec: &Lrn, shape: [usize; 4], x: &Self::Floats) -> Result<(Self::Floats, Self::Floats)>;
-    /// dx_i = dy_i base_i^-beta - 2 alpha beta x_i * sum over j whose window holds i of dy_j x_j base_j^(-beta-1).
-    fn lrn_dx(
-        &self,
-        spec: &Lrn,
-        shape: [usize; 4],
-        x: &Self::Floats,
-        base: &Self::Floats,
-        dy: &Self::Floats,
-    ) -> Result<Self::Floats>;
+/// The output and the base k + alpha * sum, which the backward needs. Operand: x. Outputs: y, base.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LrnForward {
+    /// The constants.
+    pub spec: Lrn,
+    /// NHWC.
+    pub shape: [usize; 4],
+}
+
+impl Operation for LrnForward {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 1];
+    type Out<F: Handle, I: Handle> = [F; 2];
+
+    fn name(&self) -> &'static str {
+        "lrn"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        let [x] = of;
+        let len = self.shape.iter().product();
+        Ok([new.like(x, len)?, new.like(x, len)?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
+}
+
+/// dx_i = dy_i base_i^-beta - 2 alpha beta x_i * sum over j whose window holds i of dy_j x_j base_j^(-beta-1). Operands: x,
+/// base, dy. Output: dx.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LrnBackward {
+    /// The constants.
+    pub spec: Lrn,
+    /// NHWC.
+    pub shape: [usize; 4],
+}
+
+impl Operation for LrnBackward {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 3];
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "lrn dx"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        let [_, _, dy] = of;
+        Ok([new.like(dy, self.shape.iter().product())?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
 }
 
 impl<B: Backend> Tensor<B> {
@@ -86,7 +127,8 @@ impl<B: Backend> Tensor<B> {
     /// [`Error::Shape`] for another number of axes; [`Error::Argument`] for constants out of range.
     pub fn lrn(&self, spec: &Lrn) -> Result<(Self, Self)> {
         spec.check()?;
-        let (y, base) = self.device().lrn(spec, self.dims4("lrn")?, &self.data)?;
+        let op = LrnForward { spec: *spec, shape: self.dims4("lrn")? };
+        let [y, base] = self.device().run(&op, [&self.data])?;
         Ok((self.with_data(y), self.with_data(base)))
     }
 
@@ -95,7 +137,8 @@ impl<B: Backend> Tensor<B> {
         spec.check()?;
         self.same_shape("lrn backward", x)?;
         self.same_shape("lrn backward", base)?;
-        let dx = self.device().lrn_dx(spec, self.dims4("lrn backward")?, &x.data, &base.data, &self.data)?;
+        let op = LrnBackward { spec: *spec, shape: self.dims4("lrn backward")? };
+        let [dx] = self.device().run(&op, [&x.data, &base.data, &self.data])?;
         Ok(self.with_data(dx))
     }
 }

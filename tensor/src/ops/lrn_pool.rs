@@ -1,92 +1,106 @@
 //! Local response normalisation and the max-pooling of its output in one, as the paper has them after its first two
 //! convolutions (sections 3.3 and 3.4): the normalised maps, four times as large as the maxima, need not be written.
 
-use super::{Lrn, Pool2d, PoolKind, lrn, pool, relu_bias};
-use crate::{Backend, Error, Ints, Result, Tensor};
+use super::lrn::{LrnBackward, LrnForward};
+use super::pool::{MaxPoolBackward, MaxPoolForward};
+use super::{Lrn, Pool2d, PoolKind, pool};
+use crate::{Alloc, Backend, Error, Handle, Ints, Operation, Result, Tensor};
 
-/// What the backward needs of a forward, besides its input.
+/// The values that the backward needs beside the input.
 #[derive(Clone, Debug)]
-pub struct Kept<B: Backend> {
+pub struct Saved<B: Backend> {
     /// Of each maximum, the position in its image's `[h, w]`.
     pub positions: Ints<B>,
     /// k + alpha * sum, where the backend does not compute it again from the input.
     pub base: Option<Tensor<B>>,
 }
 
-/// The maxima, their positions and, from a backend whose backward wants it, the base.
-pub type Forward<F, I> = (F, I, Option<F>);
+/// The maxima of the normalised maps and, for each, its flat position in its image's `[h, w]`. Operand: x. Outputs: y,
+/// positions. Its parts are [`LrnForward`] and [`MaxPoolForward`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LrnMaxPoolForward {
+    /// The normalisation.
+    pub lrn: Lrn,
+    /// Lengths of the pooling.
+    pub geometry: pool::Geometry,
+}
 
-/// What a backend supplies.
-pub trait Kernels: lrn::Kernels + pool::Kernels + relu_bias::Kernels {
-    /// What [`max_pool`](pool::Kernels::max_pool) gives for the output of [`lrn`](lrn::Kernels::lrn).
-    fn lrn_max_pool(
-        &self,
-        lrn: &Lrn,
-        g: &pool::Geometry,
-        x: &Self::Floats,
-    ) -> Result<Forward<Self::Floats, Self::Ints>>;
-    /// The gradient for x; `base` is what the forward gave.
-    fn lrn_max_pool_dx(
-        &self,
-        lrn: &Lrn,
-        g: &pool::Geometry,
-        x: &Self::Floats,
-        base: Option<&Self::Floats>,
-        positions: &Self::Ints,
-        dy: &Self::Floats,
-    ) -> Result<Self::Floats>;
-    /// The same where x is what a ReLU gave: the gradient before that, and its sum over all places, that of a bias: `[c]`.
-    fn lrn_max_pool_dx_through_relu(
-        &self,
-        lrn: &Lrn,
-        g: &pool::Geometry,
-        x: &Self::Floats,
-        base: Option<&Self::Floats>,
-        positions: &Self::Ints,
-        dy: &Self::Floats,
-    ) -> Result<(Self::Floats, Self::Floats)> {
-        then_relu(self, g, x, self.lrn_max_pool_dx(lrn, g, x, base, positions, dy)?)
+impl Operation for LrnMaxPoolForward {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 1];
+    type Out<F: Handle, I: Handle> = ([F; 1], [I; 1]);
+
+    fn name(&self) -> &'static str {
+        "lrn + max pool"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        let len = self.geometry.output_len();
+        Ok(([new.like(of[0], len)?], [new.ints(len)?]))
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
     }
 }
 
-/// The forward as two operations.
-pub(crate) fn in_turn<D: lrn::Kernels + pool::Kernels>(
-    device: &D,
-    lrn: &Lrn,
-    g: &pool::Geometry,
-    x: &D::Floats,
-) -> Result<Forward<D::Floats, D::Ints>> {
-    let (normal, base) = device.lrn(lrn, g.x_shape(), x)?;
-    let (y, positions) = device.max_pool(g, &normal)?;
-    Ok((y, positions, Some(base)))
+/// The gradient of [`LrnMaxPoolForward`], which computes the base again. Operands: x, dy, positions. Output: dx.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LrnMaxPoolBackward {
+    /// The normalisation.
+    pub lrn: Lrn,
+    /// Lengths of the pooling.
+    pub geometry: pool::Geometry,
 }
 
-/// The backward of [`in_turn`].
-pub(crate) fn in_turn_dx<D: lrn::Kernels + pool::Kernels>(
-    device: &D,
-    lrn: &Lrn,
-    g: &pool::Geometry,
-    [x, base, dy]: [&D::Floats; 3],
-    positions: &D::Ints,
-) -> Result<D::Floats> {
-    let dnormal = device.max_pool_dx(g, positions, dy)?;
-    device.lrn_dx(lrn, g.x_shape(), x, base, &dnormal)
+impl Operation for LrnMaxPoolBackward {
+    type In<'a, F: Handle, I: Handle> = ([&'a F; 2], [&'a I; 1]);
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "lrn + max pool dx"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        let ([x, _], _) = of;
+        Ok([new.like(x, self.geometry.input_len())?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
 }
 
-/// The gradient through a ReLU that gave x, and its sums, after that for x.
-pub(crate) fn then_relu<D: relu_bias::Kernels>(
-    device: &D,
-    g: &pool::Geometry,
-    x: &D::Floats,
-    mut dx: D::Floats,
-) -> Result<(D::Floats, D::Floats)> {
-    let sums = device.relu_bias_dx(g.n * g.input[0] * g.input[1], g.channels, x, &mut dx)?;
-    Ok((dx, sums))
+/// The gradient of [`LrnMaxPoolForward`] where x is relu(z + b): for z, and for b `[channels]`. Operands: x, dy, positions.
+/// Outputs: dz, db. Its parts are [`LrnMaxPoolBackward`] and [`ReluBiasBackward`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LrnMaxPoolReluBiasBackward {
+    /// The normalisation.
+    pub lrn: Lrn,
+    /// Lengths of the pooling.
+    pub geometry: pool::Geometry,
 }
 
-/// What a backward that goes by the base says where its forward left none.
-pub(crate) fn no_base() -> Error {
-    Error::argument(BACKWARD, "it needs the base that the forward returned")
+impl Operation for LrnMaxPoolReluBiasBackward {
+    type In<'a, F: Handle, I: Handle> = ([&'a F; 2], [&'a I; 1]);
+    type Out<F: Handle, I: Handle> = [F; 2];
+
+    fn name(&self) -> &'static str {
+        "lrn + max pool + relu dx"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        let ([x, _], _) = of;
+        Ok([new.like(x, self.geometry.input_len())?, new.weights(self.geometry.channels)?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
+}
+
+/// The error of a backend that was asked to run a fused kernel that it said it does not have.
+pub(crate) fn not_fused() -> Error {
+    Error::argument("lrn and max-pool", "this device runs it as two kernels")
 }
 
 const BACKWARD: &str = "lrn and max-pool backward";
@@ -96,23 +110,41 @@ impl<B: Backend> Tensor<B> {
     ///
     /// # Errors
     /// As those two; [`Error::Argument`] for another pooling than of maxima.
-    pub fn lrn_max_pool(&self, lrn: &Lrn, pool: &Pool2d) -> Result<(Self, Kept<B>)> {
+    pub fn lrn_max_pool(&self, lrn: &Lrn, pool: &Pool2d) -> Result<(Self, Saved<B>)> {
         let g = geometry("lrn and max-pool", lrn, pool, self.shape())?;
-        let (y, positions, base) = self.device().lrn_max_pool(lrn, &g, &self.data)?;
-        let shape = g.y_shape();
-        let positions = Ints::from_parts(self.device().clone(), shape.iter().product(), positions);
-        let kept = Kept { positions, base: base.map(|base| self.with_data(base)) };
-        Ok((Self::from_parts(self.device().clone(), shape.to_vec(), y), kept))
+        let device = self.device();
+        let fused = LrnMaxPoolForward { lrn: *lrn, geometry: g };
+        let (y, positions, base) = if device.is_fused(&fused) {
+            let ([y], [positions]) = device.run(&fused, [&self.data])?;
+            (y, positions, None)
+        } else {
+            let [normal, base] = device.run(&LrnForward { spec: *lrn, shape: g.x_shape() }, [&self.data])?;
+            let ([y], [positions]) = device.run(&MaxPoolForward { geometry: g }, [&normal])?;
+            (y, positions, Some(self.with_data(base)))
+        };
+        let positions = Ints::from_parts(device.clone(), g.output_len(), positions);
+        Ok((Self::from_parts(device.clone(), g.y_shape().to_vec(), y), Saved { positions, base }))
     }
 
     /// The gradient of [`lrn_max_pool`](Self::lrn_max_pool) for its input `x`; `self` is dy.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless dy has the output's shape; [`Error::Argument`] for what another forward kept.
-    pub fn lrn_max_pool_dx(&self, lrn: &Lrn, pool: &Pool2d, x: &Self, kept: &Kept<B>) -> Result<Self> {
-        let g = self.checked_gradient(lrn, pool, x, kept)?;
-        let base = kept.base.as_ref().map(|base| &base.data);
-        let dx = self.device().lrn_max_pool_dx(lrn, &g, &x.data, base, &kept.positions.data, &self.data)?;
+    /// [`Error::Shape`] unless dy has the output's shape; [`Error::Argument`] for what another forward saved.
+    pub fn lrn_max_pool_dx(&self, lrn: &Lrn, pool: &Pool2d, x: &Self, saved: &Saved<B>) -> Result<Self> {
+        let g = self.checked_gradient(lrn, pool, x, saved)?;
+        let device = self.device();
+        let positions = &saved.positions.data;
+        let [dx] = match &saved.base {
+            Some(base) => {
+                let [dnormal] = device.run(&MaxPoolBackward { geometry: g }, ([&self.data], [positions]))?;
+                let op = LrnBackward { spec: *lrn, shape: g.x_shape() };
+                device.run(&op, [&x.data, &base.data, &dnormal])?
+            }
+            None if device.is_fused(&LrnMaxPoolForward { lrn: *lrn, geometry: g }) => {
+                device.run(&LrnMaxPoolBackward { lrn: *lrn, geometry: g }, ([&x.data, &self.data], [positions]))?
+            }
+            None => return Err(Error::argument(BACKWARD, "it needs the base that the forward returned")),
+        };
         Ok(x.with_data(dx))
     }
 
@@ -125,23 +157,27 @@ impl<B: Backend> Tensor<B> {
         lrn: &Lrn,
         pool: &Pool2d,
         x: &Self,
-        kept: &Kept<B>,
+        saved: &Saved<B>,
     ) -> Result<(Self, Self)> {
-        let g = self.checked_gradient(lrn, pool, x, kept)?;
-        let (base, positions) = (kept.base.as_ref().map(|base| &base.data), &kept.positions.data);
-        let (dx, sums) = self.device().lrn_max_pool_dx_through_relu(lrn, &g, &x.data, base, positions, &self.data)?;
-        Ok((x.with_data(dx), Self::from_parts(self.device().clone(), vec![g.channels], sums)))
+        let g = self.checked_gradient(lrn, pool, x, saved)?;
+        let device = self.device();
+        let fused = LrnMaxPoolReluBiasBackward { lrn: *lrn, geometry: g };
+        if saved.base.is_some() || !device.is_fused(&fused) {
+            return self.lrn_max_pool_dx(lrn, pool, x, saved)?.into_relu_bias_dx(x);
+        }
+        let [dx, sums] = device.run(&fused, ([&x.data, &self.data], [&saved.positions.data]))?;
+        Ok((x.with_data(dx), Self::from_parts(device.clone(), vec![g.channels], sums)))
     }
 
-    fn checked_gradient(&self, lrn: &Lrn, pool: &Pool2d, x: &Self, kept: &Kept<B>) -> Result<pool::Geometry> {
+    fn checked_gradient(&self, lrn: &Lrn, pool: &Pool2d, x: &Self, saved: &Saved<B>) -> Result<pool::Geometry> {
         let g = geometry(BACKWARD, lrn, pool, x.shape())?;
         if self.shape() != g.y_shape() {
             return Err(Error::shape(BACKWARD, format!("a gradient {:?}", g.y_shape()), self.shape()));
         }
-        if kept.positions.len() != self.len() {
+        if saved.positions.len() != self.len() {
             return Err(Error::argument(BACKWARD, "the positions are those of another forward"));
         }
-        if let Some(base) = &kept.base {
+        if let Some(base) = &saved.base {
             x.same_shape(BACKWARD, base)?;
         }
         Ok(g)

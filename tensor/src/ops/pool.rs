@@ -1,7 +1,7 @@
 //! Max and average pooling; windows may overlap (paper, section 3.4).
 
 use super::{Edge, Padding, window::output_length};
-use crate::{Backend, Device, Error, Ints, Result, Tensor};
+use crate::{Alloc, Backend, Error, Handle, Ints, Operation, Result, Tensor};
 
 /// What becomes of a window's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,6 +80,16 @@ impl Geometry {
         [self.n, self.output[0], self.output[1], self.channels]
     }
 
+    /// Values of the input of all images.
+    pub fn input_len(&self) -> usize {
+        self.x_shape().iter().product()
+    }
+
+    /// Values of the output of all images.
+    pub fn output_len(&self) -> usize {
+        self.y_shape().iter().product()
+    }
+
     /// Places before the image, along the rows' axis (0) or the columns' (1).
     pub(crate) fn before(&self, axis: usize) -> usize {
         [self.spec.padding.top, self.spec.padding.left][axis]
@@ -91,16 +101,102 @@ impl Geometry {
     }
 }
 
-/// What a backend supplies.
-pub trait Kernels: Device {
-    /// The maxima and, for each, its flat position in its image's `[h, w]`.
-    fn max_pool(&self, g: &Geometry, x: &Self::Floats) -> Result<(Self::Floats, Self::Ints)>;
-    /// Each gradient added to the position its maximum came from.
-    fn max_pool_dx(&self, g: &Geometry, positions: &Self::Ints, dy: &Self::Floats) -> Result<Self::Floats>;
-    /// The means.
-    fn average_pool(&self, g: &Geometry, x: &Self::Floats) -> Result<Self::Floats>;
-    /// Each gradient shared out over its window.
-    fn average_pool_dx(&self, g: &Geometry, dy: &Self::Floats) -> Result<Self::Floats>;
+/// The maxima and, for each, its flat position in its image's `[h, w]`. Operand: x. Outputs: y, positions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MaxPoolForward {
+    /// Lengths.
+    pub geometry: Geometry,
+}
+
+impl Operation for MaxPoolForward {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 1];
+    type Out<F: Handle, I: Handle> = ([F; 1], [I; 1]);
+
+    fn name(&self) -> &'static str {
+        "max pool"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        let len = self.geometry.output_len();
+        Ok(([new.like(of[0], len)?], [new.ints(len)?]))
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
+}
+
+/// Each gradient added to the position that its maximum came from. Operands: dy, positions. Output: dx.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MaxPoolBackward {
+    /// Lengths.
+    pub geometry: Geometry,
+}
+
+impl Operation for MaxPoolBackward {
+    type In<'a, F: Handle, I: Handle> = ([&'a F; 1], [&'a I; 1]);
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "max pool dx"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        let ([dy], _) = of;
+        Ok([new.like(dy, self.geometry.input_len())?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
+}
+
+/// The means. Operand: x. Output: y.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AveragePoolForward {
+    /// Lengths.
+    pub geometry: Geometry,
+}
+
+impl Operation for AveragePoolForward {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 1];
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "average pool"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([new.like(of[0], self.geometry.output_len())?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
+}
+
+/// Each gradient shared out over its window. Operand: dy. Output: dx.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AveragePoolBackward {
+    /// Lengths.
+    pub geometry: Geometry,
+}
+
+impl Operation for AveragePoolBackward {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 1];
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "average pool dx"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([new.like(of[0], self.geometry.input_len())?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
 }
 
 impl<B: Backend> Tensor<B> {
@@ -114,11 +210,11 @@ impl<B: Backend> Tensor<B> {
         let shape = g.y_shape().to_vec();
         let device = self.device().clone();
         if spec.kind == PoolKind::Max {
-            let (y, positions) = device.max_pool(&g, &self.data)?;
-            let len = shape.iter().product();
-            return Ok((Self::from_parts(device.clone(), shape, y), Some(Ints::from_parts(device, len, positions))));
+            let ([y], [positions]) = device.run(&MaxPoolForward { geometry: g }, [&self.data])?;
+            let positions = Ints::from_parts(device.clone(), g.output_len(), positions);
+            return Ok((Self::from_parts(device, shape, y), Some(positions)));
         }
-        let y = device.average_pool(&g, &self.data)?;
+        let [y] = device.run(&AveragePoolForward { geometry: g }, [&self.data])?;
         Ok((Self::from_parts(device, shape, y), None))
     }
 
@@ -131,14 +227,14 @@ impl<B: Backend> Tensor<B> {
         if self.shape() != g.y_shape() {
             return Err(Error::shape("pool backward", format!("a gradient {:?}", g.y_shape()), self.shape()));
         }
-        let dx = match (spec.kind, positions) {
+        let [dx] = match (spec.kind, positions) {
             (PoolKind::Max, Some(positions)) if positions.len() == self.len() => {
-                self.device().max_pool_dx(&g, &positions.data, &self.data)?
+                self.device().run(&MaxPoolBackward { geometry: g }, ([&self.data], [&positions.data]))?
             }
             (PoolKind::Max, _) => {
                 return Err(Error::argument("pool backward", "max-pooling needs the positions its forward returned"));
             }
-            _ => self.device().average_pool_dx(&g, &self.data)?,
+            _ => self.device().run(&AveragePoolBackward { geometry: g }, [&self.data])?,
         };
         Ok(Self::from_parts(self.device().clone(), x_shape.to_vec(), dx))
     }

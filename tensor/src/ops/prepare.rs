@@ -2,7 +2,7 @@
 //! 4.1).
 
 use crate::tensor::element_count;
-use crate::{Backend, Device, Error, Result, Tensor};
+use crate::{Alloc, Backend, Error, Handle, Operation, Result, Tensor};
 
 const OP: &str = "prepare";
 
@@ -101,22 +101,36 @@ impl Layout {
     }
 }
 
-/// What a backend supplies.
-pub trait Kernels: Device {
-    /// As [`Device::upload_bytes`], for images that only [`prepare`](Self::prepare) reads: where the device can, the
-    /// copy runs beside the work that is queued. Meant to be called on a thread that is ahead of the one that computes.
-    fn upload_images(&self, bytes: &[u8]) -> Result<Self::Ints> {
-        self.upload_bytes(bytes)
+/// Crops, mirrors and normalises images: `[cuts, crop, crop, 3]` in the format of activations. Operands: the images' bytes, and
+/// perhaps a mean image. Output: the values.
+#[derive(Clone, Copy, Debug)]
+pub struct PrepareImages<'c> {
+    /// Sides and the order of colours.
+    pub layout: Layout,
+    /// The views, in order.
+    pub cuts: &'c [Cut],
+}
+
+impl Operation for PrepareImages<'_> {
+    type In<'a, F: Handle, I: Handle> = ([&'a F; 0], [&'a I; 1], Option<&'a F>);
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "prepare"
     }
 
-    /// `[cuts, crop, crop, 3]` in the type that flows between layers.
-    fn prepare(
-        &self,
-        layout: Layout,
-        cuts: &[Cut],
-        images: &Self::Ints,
-        mean: Option<&Self::Floats>,
-    ) -> Result<Self::Floats>;
+    /// Every view reads its crop of an image; the mean image is shared.
+    fn bytes_read(&self) -> Option<u64> {
+        Some((self.cuts.len() * self.layout.view()) as u64)
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([new.activations(self.cuts.len() * self.layout.view())?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
 }
 
 /// Squares of bytes on a device: `[count, size, size, 3]`, rows from the top, colours R, G, B. Cloning shares.
@@ -180,7 +194,8 @@ impl<B: Backend> RawImages<B> {
         let cuts = views.iter().map(|view| self.cut(spec, view)).collect::<Result<Vec<_>>>()?;
         let shape = [views.len(), crop, crop, 3];
         element_count(OP, &shape)?;
-        let data = self.device.prepare(layout, &cuts, &self.data, mean_image.map(|mean| &mean.data))?;
+        let op = PrepareImages { layout, cuts: &cuts };
+        let [data] = self.device.run(&op, ([], [&self.data], mean_image.map(|mean| &mean.data)))?;
         Ok(Tensor::from_parts(self.device.clone(), shape.to_vec(), data))
     }
 

@@ -1,23 +1,112 @@
 //! Sums and maxima.
 
-use crate::{Backend, Device, Error, Ints, Result, Tensor};
+use crate::{Alloc, Backend, Error, Handle, Ints, Operation, Result, Tensor};
 
-/// What a backend supplies. Sums are taken in an order that does not depend on the number of threads.
-pub trait Kernels: Device {
-    /// The sum of all values, as one value.
-    fn sum(&self, len: usize, x: &Self::Floats) -> Result<Self::Floats>;
-    /// The sum of `rows` rows: `[c]`.
-    fn sum_rows(&self, rows: usize, c: usize, x: &Self::Floats) -> Result<Self::Floats>;
-    /// The largest of each row and its place: of equals the first; NaN is larger than all.
-    fn max_columns(&self, rows: usize, c: usize, x: &Self::Floats) -> Result<(Self::Floats, Self::Ints)>;
-    /// Whether all values are finite: 1 or 0 as one value.
-    fn all_finite(&self, len: usize, x: &Self::Floats) -> Result<Self::Ints>;
+/// The sum of all values, in an order that does not depend on the number of threads. Operand: x. Output: one value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sum {
+    /// Number of values.
+    pub len: usize,
+}
+
+impl Operation for Sum {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 1];
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "sum"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([new.weights(1)?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
+}
+
+/// The sum of the rows, in an order that does not depend on the number of threads. Operand: x. Output: `[channels]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SumRows {
+    /// Number of rows.
+    pub rows: usize,
+    /// Values of a row.
+    pub channels: usize,
+}
+
+impl Operation for SumRows {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 1];
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "sum rows"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([new.weights(self.channels)?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
+}
+
+/// The largest value of each row and its index: of equals the first; NaN is larger than all. Operand: x. Outputs: values,
+/// indices.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MaxAndArgmax {
+    /// Number of rows.
+    pub rows: usize,
+    /// Values of a row.
+    pub channels: usize,
+}
+
+impl Operation for MaxAndArgmax {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 1];
+    type Out<F: Handle, I: Handle> = ([F; 1], [I; 1]);
+
+    fn name(&self) -> &'static str {
+        "max and argmax"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok(([new.like(of[0], self.rows)?], [new.ints(self.rows)?]))
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
+}
+
+/// Whether all values are finite. Operand: x. Output: 1 or 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AllFinite {
+    /// Number of values.
+    pub len: usize,
+}
+
+impl Operation for AllFinite {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 1];
+    type Out<F: Handle, I: Handle> = ([F; 0], [I; 1]);
+
+    fn name(&self) -> &'static str {
+        "all finite"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok(([], [new.ints(1)?]))
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
 }
 
 impl<B: Backend> Tensor<B> {
     /// The sum of all values: `[1]`.
     pub fn sum(&self) -> Result<Self> {
-        let sum = self.device().sum(self.len(), &self.data)?;
+        let [sum] = self.device().run(&Sum { len: self.len() }, [&self.data])?;
         Ok(Self::from_parts(self.device().clone(), vec![1], sum))
     }
 
@@ -29,7 +118,8 @@ impl<B: Backend> Tensor<B> {
     /// The sum over all axes but the last: `[c]`. The gradient of a bias.
     pub fn sum_rows(&self) -> Result<Self> {
         let c = self.last_axis()?;
-        let sums = self.device().sum_rows(self.len() / c, c, &self.data)?;
+        let op = SumRows { rows: self.len() / c, channels: c };
+        let [sums] = self.device().run(&op, [&self.data])?;
         Ok(Self::from_parts(self.device().clone(), vec![c], sums))
     }
 
@@ -38,18 +128,19 @@ impl<B: Backend> Tensor<B> {
         let shape = self.shape().get(1..).filter(|s| !s.is_empty());
         let shape = shape.ok_or_else(|| Error::shape("sum_first", "at least 2 axes", self.shape()))?.to_vec();
         let c: usize = shape.iter().product();
-        let sums = self.device().sum_rows(self.shape()[0], c, &self.data)?;
+        let op = SumRows { rows: self.shape()[0], channels: c };
+        let [sums] = self.device().run(&op, [&self.data])?;
         Ok(Self::from_parts(self.device().clone(), shape, sums))
     }
 
-    /// The largest value along the last axis and its place.
-    pub fn max_columns(&self) -> Result<(Self, Ints<B>)> {
+    /// The largest value along the last axis and its index.
+    pub fn max_and_argmax(&self) -> Result<(Self, Ints<B>)> {
         let c = self.last_axis()?;
         let rows = self.len() / c;
-        let (values, places) = self.device().max_columns(rows, c, &self.data)?;
+        let ([values], [indices]) = self.device().run(&MaxAndArgmax { rows, channels: c }, [&self.data])?;
         let shape = self.shape()[..self.shape().len() - 1].to_vec();
         let device = self.device().clone();
-        Ok((Self::from_parts(device.clone(), shape, values), Ints::from_parts(device, rows, places)))
+        Ok((Self::from_parts(device.clone(), shape, values), Ints::from_parts(device, rows, indices)))
     }
 
     /// Whether no value is NaN or infinite.
@@ -59,7 +150,7 @@ impl<B: Backend> Tensor<B> {
 
     /// As [`all_finite`](Self::all_finite): 1 or 0 that stays on the device.
     pub fn all_finite_flag(&self) -> Result<Ints<B>> {
-        let flag = self.device().all_finite(self.len(), &self.data)?;
+        let (_, [flag]) = self.device().run(&AllFinite { len: self.len() }, [&self.data])?;
         Ok(Ints::from_parts(self.device().clone(), 1, flag))
     }
 

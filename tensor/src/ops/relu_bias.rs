@@ -1,14 +1,46 @@
 //! The gradients of a ReLU of maps plus a bias, for both at once: one pass over the maps instead of two.
 
-use super::{Activation, activation, reduce};
-use crate::{Backend, Result, Tensor};
+use super::Activation;
+use super::activation::ActivationBackward;
+use super::reduce::SumRows;
+use crate::{Alloc, Backend, Handle, Kernel, Operation, Result, Tensor};
 
-/// What a backend supplies.
-pub trait Kernels: activation::Kernels + reduce::Kernels {
-    /// dy where y > 0 and 0 elsewhere, in place of dy, and its sum over `rows` rows: `[c]`.
-    fn relu_bias_dx(&self, rows: usize, c: usize, y: &Self::Floats, dy: &mut Self::Floats) -> Result<Self::Floats> {
-        self.activation_dx_in_place(Activation::Relu, rows * c, y, dy)?;
-        self.sum_rows(rows, c, dy)
+/// dy where y > 0 and 0 elsewhere, and its sum over the rows. Operands: dy, in place, and y. Output: `[channels]`. Its parts
+/// are [`ActivationBackward`] and [`SumRows`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ReluBiasBackward {
+    /// Number of rows.
+    pub rows: usize,
+    /// Values of a row.
+    pub channels: usize,
+}
+
+impl Operation for ReluBiasBackward {
+    type In<'a, F: Handle, I: Handle> = (&'a mut F, [&'a F; 1]);
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "relu + bias dx"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([new.weights(self.channels)?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        (&mut *operands.0, operands.1)
+    }
+}
+
+impl ReluBiasBackward {
+    /// Runs the two parts.
+    pub(crate) fn run_parts<B>(&self, device: &B, dy: &mut B::Floats, y: &B::Floats) -> Result<[B::Floats; 1]>
+    where
+        B: Kernel<ActivationBackward> + Kernel<SumRows>,
+    {
+        let &Self { rows, channels } = self;
+        device.run(&ActivationBackward { f: Activation::Relu, len: rows * channels }, (&mut *dy, [y]))?;
+        device.run(&SumRows { rows, channels }, [&*dy])
     }
 }
 
@@ -20,8 +52,14 @@ impl<B: Backend> Tensor<B> {
     /// [`Error::Shape`](crate::Error::Shape) unless dy and y have one shape, with a last axis of at least 1.
     pub fn into_relu_bias_dx(mut self, y: &Self) -> Result<(Self, Self)> {
         self.same_shape("ReLU backward", y)?;
-        let (device, c) = (self.device().clone(), self.last_axis()?);
-        let sums = device.relu_bias_dx(self.len() / c, c, &y.data, &mut self.data)?;
+        let device = self.device().clone();
+        let c = self.last_axis()?;
+        let op = ReluBiasBackward { rows: self.len() / c, channels: c };
+        let [sums] = if device.is_fused(&op) {
+            device.run(&op, (&mut self.data, [&y.data]))?
+        } else {
+            op.run_parts(&device, &mut self.data, &y.data)?
+        };
         Ok((self, Self::from_parts(device, vec![c], sums)))
     }
 }

@@ -2,26 +2,80 @@
 
 use crate::random::Stream;
 use crate::tensor::element_count;
-use crate::{Backend, Device, Result, Tensor};
+use crate::{Alloc, Backend, Handle, Operation, Result, Tensor};
 
-/// What a backend supplies.
-pub trait Kernels: Device {
-    /// Value i is mean + deviation * `stream.normal(i)`.
-    fn sample_normal(&self, len: usize, mean: f64, deviation: f64, stream: Stream) -> Result<Self::Floats>;
-    /// Value i is low + (high - low) * `stream.uniform(i)`.
-    fn sample_uniform(&self, len: usize, low: f64, high: f64, stream: Stream) -> Result<Self::Floats>;
+/// Value i is mean + deviation * `stream.normal(i)`. Output: the values.
+#[derive(Clone, Copy, Debug)]
+pub struct SampleNormal {
+    /// Number of values.
+    pub len: usize,
+    /// The distribution's mean.
+    pub mean: f64,
+    /// The distribution's standard deviation.
+    pub deviation: f64,
+    /// The random numbers.
+    pub stream: Stream,
+}
+
+impl Operation for SampleNormal {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 0];
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "sample normal"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([new.weights(self.len)?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
+}
+
+/// Value i is low + (high - low) * `stream.uniform(i)`. Output: the values.
+#[derive(Clone, Copy, Debug)]
+pub struct SampleUniform {
+    /// Number of values.
+    pub len: usize,
+    /// The lower end, included.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+    /// The random numbers.
+    pub stream: Stream,
+}
+
+impl Operation for SampleUniform {
+    type In<'a, F: Handle, I: Handle> = [&'a F; 0];
+    type Out<F: Handle, I: Handle> = [F; 1];
+
+    fn name(&self) -> &'static str {
+        "sample uniform"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([new.weights(self.len)?])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        *operands
+    }
 }
 
 impl<B: Backend> Tensor<B> {
     /// Values of the normal distribution.
     pub fn normal(device: &B, shape: &[usize], mean: f64, deviation: f64, stream: Stream) -> Result<Self> {
-        let data = device.sample_normal(element_count("normal", shape)?, mean, deviation, stream)?;
+        let op = SampleNormal { len: element_count("normal", shape)?, mean, deviation, stream };
+        let [data] = device.run(&op, [])?;
         Ok(Self::from_parts(device.clone(), shape.to_vec(), data))
     }
 
     /// Values evenly distributed in `[low, high)`, rounded to the element type.
     pub fn uniform(device: &B, shape: &[usize], low: f64, high: f64, stream: Stream) -> Result<Self> {
-        let data = device.sample_uniform(element_count("uniform", shape)?, low, high, stream)?;
+        let op = SampleUniform { len: element_count("uniform", shape)?, low, high, stream };
+        let [data] = device.run(&op, [])?;
         Ok(Self::from_parts(device.clone(), shape.to_vec(), data))
     }
 }

@@ -1,6 +1,6 @@
 //! Optimizer steps, in place.
 
-use crate::{Backend, Device, Result, Tensor};
+use crate::{Alloc, Backend, Handle, Operands, Operation, Result, Tensor};
 
 /// One step of gradient descent with momentum. As the paper (section 5) writes it:
 /// v <- momentum v - decay rate w - rate g; w <- w + v.
@@ -94,13 +94,75 @@ pub struct AdamUpdate<'a, T> {
     pub g: &'a T,
 }
 
-/// What a backend supplies. The weights are written in place. A list is one piece of work: a network has large
-/// parameters and many small ones.
-pub trait Kernels: Device {
-    /// Updates each w and v.
-    fn sgd_steps(&self, updates: &mut [SgdUpdate<'_, Self::Floats>]) -> Result<()>;
-    /// Updates each w, m and v.
-    fn adam_steps(&self, updates: &mut [AdamUpdate<'_, Self::Floats>]) -> Result<()>;
+impl<F, I> Operands<F, I> for Vec<SgdUpdate<'_, F>> {
+    fn floats(&self) -> Vec<&F> {
+        self.iter().flat_map(|u| [&*u.w, &*u.v, u.g]).collect()
+    }
+
+    fn in_place(&mut self) -> Vec<&mut F> {
+        self.iter_mut().flat_map(|u| [&mut *u.w, &mut *u.v]).collect()
+    }
+}
+
+impl<F, I> Operands<F, I> for Vec<AdamUpdate<'_, F>> {
+    fn floats(&self) -> Vec<&F> {
+        self.iter().flat_map(|u| [&*u.w, &*u.m, &*u.v, u.g]).collect()
+    }
+
+    fn in_place(&mut self) -> Vec<&mut F> {
+        self.iter_mut().flat_map(|u| [&mut *u.w, &mut *u.m, &mut *u.v]).collect()
+    }
+}
+
+/// Updates w and v of several parameters in place. A list is one kernel: a network has few large parameters and many small
+/// ones.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SgdSteps;
+
+impl Operation for SgdSteps {
+    type In<'a, F: Handle, I: Handle> = Vec<SgdUpdate<'a, F>>;
+    type Out<F: Handle, I: Handle> = [F; 0];
+
+    fn name(&self) -> &'static str {
+        "sgd"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, _: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        let again = |u: &'s mut SgdUpdate<'a, F>| SgdUpdate { step: u.step, w: &mut *u.w, v: &mut *u.v, g: u.g };
+        operands.iter_mut().map(again).collect()
+    }
+}
+
+/// Updates w, m and v of several parameters in place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamSteps;
+
+impl Operation for AdamSteps {
+    type In<'a, F: Handle, I: Handle> = Vec<AdamUpdate<'a, F>>;
+    type Out<F: Handle, I: Handle> = [F; 0];
+
+    fn name(&self) -> &'static str {
+        "adam"
+    }
+
+    fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, _: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
+        Ok([])
+    }
+
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
+        let again = |u: &'s mut AdamUpdate<'a, F>| AdamUpdate {
+            step: u.step,
+            w: &mut *u.w,
+            m: &mut *u.m,
+            v: &mut *u.v,
+            g: u.g,
+        };
+        operands.iter_mut().map(again).collect()
+    }
 }
 
 impl<B: Backend> Tensor<B> {
@@ -125,7 +187,8 @@ impl<B: Backend> Tensor<B> {
             v: &mut v.data,
             g: &g.data,
         });
-        device.sgd_steps(&mut buffers.collect::<Vec<_>>())
+        device.run(&SgdSteps, buffers.collect())?;
+        Ok(())
     }
 
     /// One step on the weights `self` with moments `m`, `v` and gradient `g`, all of one shape.
@@ -151,6 +214,7 @@ impl<B: Backend> Tensor<B> {
             v: &mut v.data,
             g: &g.data,
         });
-        device.adam_steps(&mut buffers.collect::<Vec<_>>())
+        device.run(&AdamSteps, buffers.collect())?;
+        Ok(())
     }
 }

@@ -4,7 +4,7 @@ use alexnet_tensor::{Backend, Ints, Tensor};
 
 /// Activations and their gradients: uploaded and rounded to the type that flows between layers.
 pub fn flowing<B: Backend<Elem = f32>>(device: &B, shape: &[usize], x: &[f64]) -> Tensor<B> {
-    on(device, shape, x).to_activations().expect("a cast")
+    on(device, shape, x).to_activation_dtype().expect("a cast")
 }
 
 /// Weights, statistics and the like: single precision everywhere.

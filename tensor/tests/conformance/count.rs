@@ -9,7 +9,7 @@ pub fn at_least<B: Tested>(device: &B) {
     for len in [0, 1, 7, 255, 256, 257, 1000] {
         let ranks: Vec<u32> = (0..len as u32).map(|i| i.wrapping_mul(2_654_435_761) >> 29).collect();
         for least in [0, 1, 5, 8] {
-            let count = ints_on(device, &ranks).count_at_least(least).expect("a launch");
+            let count = ints_on(device, &ranks).count_ge(least).expect("a launch");
             let expected = ranks.iter().filter(|&&rank| rank >= least).count() as u32;
             assert_eq!(count.to_vec().expect("a download"), [expected], "{len} ranks, at least {least}");
         }

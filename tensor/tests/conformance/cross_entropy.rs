@@ -70,8 +70,8 @@ pub fn rank<B: Tested>(device: &B) {
 }
 
 fn check_ranks<B: Tested>(device: &B, shape: [usize; 2], x: &[f64], labels: &[u32]) {
-    let got = flowing(device, &shape, x).label_rank(&ints_on(device, labels)).expect("a launch");
-    let expected = exact(&shape, x).label_rank(&labels64(labels)).expect("the CPU");
+    let got = flowing(device, &shape, x).rank_of_label(&ints_on(device, labels)).expect("a launch");
+    let expected = exact(&shape, x).rank_of_label(&labels64(labels)).expect("the CPU");
     assert_eq!(got.to_vec().expect("values"), expected.to_vec().expect("values"), "{shape:?}");
 }
 
@@ -107,7 +107,7 @@ pub fn labels_beyond_the_classes<B: Tested>(device: &B) {
             let losses = host(&losses);
             assert!(losses[0].is_finite() && losses[1].is_nan() && losses[2].is_finite(), "{label}: {losses:?}");
         }
-        if let Ok(ranks) = x.label_rank(&labels) {
+        if let Ok(ranks) = x.rank_of_label(&labels) {
             assert_eq!(ranks.to_vec().expect("values")[1], 4, "{label}");
         }
     }

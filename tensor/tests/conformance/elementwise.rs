@@ -45,8 +45,8 @@ pub fn add_scaled<B: Tested>(device: &B) {
 pub fn affine<B: Tested>(device: &B) {
     for len in LENGTHS {
         let x = values(5, len);
-        let y = host(&flowing(device, &[len], &x).affine(1.7, -0.9).expect("a launch"));
-        let expected = exact(&[len], &x).affine(1.7, -0.9).expect("the CPU").to_vec().expect("values");
+        let y = host(&flowing(device, &[len], &x).mul_add_scalar(1.7, -0.9).expect("a launch"));
+        let expected = exact(&[len], &x).mul_add_scalar(1.7, -0.9).expect("the CPU").to_vec().expect("values");
         assert_near(&y, &expected, |i| 1.7 * x[i].abs() + 0.9, device.values());
     }
     let special = flowing(device, &[3], &[f64::NAN, f64::INFINITY, f64::NEG_INFINITY]);

@@ -1,7 +1,7 @@
 //! Local response normalisation and max-pooling in one.
 
 use alexnet_tensor::Ints;
-use alexnet_tensor::ops::lrn_pool::Kept;
+use alexnet_tensor::ops::lrn_pool::Saved;
 use alexnet_tensor::ops::{Lrn, Region};
 use proptest::prelude::*;
 
@@ -63,7 +63,7 @@ pub fn backward<B: Tested>(device: &B) {
             dnormal.to_vec().expect("values")
         };
         let x64 = exact(&case.x, &x);
-        let kept = Kept { base: Some(x64.lrn(spec).expect("the CPU").1), positions: positions.clone() };
+        let kept = Saved { base: Some(x64.lrn(spec).expect("the CPU").1), positions: positions.clone() };
         let expected = exact(&case.y(), &dy).lrn_max_pool_dx(spec, &case.spec, &x64, &kept).expect("the CPU");
         let absolute: Vec<f64> = dy.iter().map(|v| v.abs()).collect();
         let [_, _, scale] = scales(spec, case.x, &x, &dnormal(&absolute));

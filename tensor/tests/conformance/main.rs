@@ -79,7 +79,7 @@ suite! {
     lrn { across_channels, within_a_map, long_windows_and_rows, any_power, nothing, the_same_bits_again }
     lrn_pool { forward, backward, backward_through_a_relu, two_operations_give_the_same, the_same_bits_again }
     pool { maxima_and_positions, the_first_of_equals_and_nan, averages, gradients, nothing, the_same_bits_again }
-    reduce { sum, sum_rows, sum_first, max_columns, all_finite, bits_repeat }
+    reduce { sum, sum_rows, sum_first, max_and_argmax, all_finite, bits_repeat }
     sample { values_are_the_hosts }
     update { sgd, adam, a_list_is_its_single_steps, shared_tensors_are_left_alone }
     prepare { forward, ten_views_of_one_image, nothing, uploads_ahead }

@@ -76,7 +76,7 @@ pub fn sum_first<B: Tested>(device: &B) {
     assert_near(&host(&sums), &expected, |_| 2.0 * 37.0, tolerance(device));
 }
 
-pub fn max_columns<B: Tested>(device: &B) {
+pub fn max_and_argmax<B: Tested>(device: &B) {
     for [rows, c] in SHAPES {
         // Few different values, each exact in every format: equals in each row.
         let x: Vec<f64> = values(c as u64, rows * c).iter().map(|v| (v * 8.0).round() / 8.0).collect();
@@ -88,8 +88,8 @@ pub fn max_columns<B: Tested>(device: &B) {
 }
 
 fn check_maxima<B: Tested>(device: &B, shape: [usize; 2], x: &[f64]) {
-    let (values, places) = flowing(device, &shape, x).max_columns().expect("a launch");
-    let (best, expected) = exact(&shape, x).max_columns().expect("the CPU");
+    let (values, places) = flowing(device, &shape, x).max_and_argmax().expect("a launch");
+    let (best, expected) = exact(&shape, x).max_and_argmax().expect("the CPU");
     assert_eq!(places.to_vec().expect("values"), expected.to_vec().expect("values"), "{shape:?}");
     let same = |(a, b): (&f64, &f64)| a == b || (a.is_nan() && b.is_nan());
     assert!(host(&values).iter().zip(&best.to_vec().expect("values")).all(same), "{shape:?}");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use layers::Model;
 use serde::Serialize;
-use tensor::timed::{Call, Timed};
+use tensor::profiled::{Call, Profiled};
 use tensor::{Backend, Device};
 
 use super::ceilings::{Ceilings, ceilings};
@@ -95,9 +95,9 @@ pub fn layers<B: Backend<Elem = f32>>(
         let mut work = begin(device, model, config, kind)?;
         median_step(device, seconds, || run(&mut work, kind))?
     };
-    let timed = Timed::new(device.clone());
-    let mut work = begin(&timed, model, config, kind)?;
-    let made = calls(&timed, seconds, || run(&mut work, kind))?;
+    let profiled = Profiled::new(device.clone());
+    let mut work = begin(&profiled, model, config, kind)?;
+    let made = calls(&profiled, seconds, || run(&mut work, kind))?;
     let calls = made.len();
     let rows = rows(made, &ceilings);
     let listed_s: f64 = rows.iter().map(|row| row.seconds).sum();
@@ -107,23 +107,23 @@ pub fn layers<B: Backend<Elem = f32>>(
 
 /// The calls of a step, each with its median seconds over steps for about `seconds`; on a device that queues its work, each
 /// repeated on its own.
-fn calls<B: Backend>(timed: &Timed<B>, seconds: f64, mut step: impl FnMut() -> Result<()>) -> Result<Vec<Call>> {
+fn calls<B: Backend>(profiled: &Profiled<B>, seconds: f64, mut step: impl FnMut() -> Result<()>) -> Result<Vec<Call>> {
     // The first step makes the optimizer's memory; the next shows what is called.
     step()?;
-    timed.begin();
+    profiled.begin();
     step()?;
-    let mut calls = timed.end();
-    if timed.is_asynchronous() {
-        timed.begin_repeated(Duration::from_secs_f64(seconds / calls.len().max(1) as f64));
+    let mut calls = profiled.end();
+    if profiled.is_asynchronous() {
+        profiled.begin_repeated(Duration::from_secs_f64(seconds / calls.len().max(1) as f64));
         step()?;
-        return Ok(timed.end());
+        return Ok(profiled.end());
     }
     let mut times = vec![Vec::new(); calls.len()];
     let begun = Instant::now();
     while times.iter().any(|times| times.len() < 3) || begun.elapsed().as_secs_f64() < seconds {
-        timed.begin();
+        profiled.begin();
         step()?;
-        times.iter_mut().zip(timed.end()).for_each(|(times, call)| times.push(call.seconds));
+        times.iter_mut().zip(profiled.end()).for_each(|(times, call)| times.push(call.seconds));
     }
     for (call, times) in calls.iter_mut().zip(&mut times) {
         times.sort_by(f64::total_cmp);
@@ -150,7 +150,7 @@ fn run<B: Backend<Elem = f32>>(work: &mut Work<B>, kind: StepKind) -> Result<()>
 fn rows(calls: Vec<Call>, ceilings: &Ceilings) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for call in calls {
-        let layer = match (&*call.place, call.kernel) {
+        let layer = match (&*call.scope, call.kernel) {
             ("", "sgd" | "adam") => "update",
             ("", _) => "loss",
             (layer, _) => layer,
@@ -164,7 +164,7 @@ fn rows(calls: Vec<Call>, ceilings: &Ceilings) -> Vec<Row> {
         row.calls += 1;
         row.seconds += call.seconds;
         row.flops += call.flops;
-        row.done += call.done;
+        row.done += call.executed_flops;
         row.bytes += call.bytes;
     }
     rows.iter_mut().for_each(|row| row.judge(ceilings));
@@ -211,8 +211,8 @@ mod tests {
         launch_s: 1e-6,
     };
 
-    fn call(place: &str, kernel: &'static str, seconds: f64, flops: f64, bytes: u64) -> Call {
-        Call { place: place.into(), kernel, seconds, flops: 3.0 * flops, done: flops, bytes }
+    fn call(scope: &str, kernel: &'static str, seconds: f64, flops: f64, bytes: u64) -> Call {
+        Call { scope: scope.into(), kernel, seconds, flops: 3.0 * flops, executed_flops: flops, bytes }
     }
 
     #[test]

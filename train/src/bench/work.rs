@@ -46,7 +46,7 @@ impl<B: Backend<Elem = f32>> Work<B> {
         Ok(Self {
             network: Network::new(device, model, seed)?,
             optimizer: checkpoint::optimizer(&config.optim)?,
-            images: images.to_activations()?,
+            images: images.to_activation_dtype()?,
             labels: (0..batch).map(|i| (i % model.classes) as u32).collect(),
             seed,
             steps: 0,

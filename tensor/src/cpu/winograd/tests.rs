@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::Cpu;
+use crate::Kernel;
 use crate::cpu::simd::levels;
 use crate::ops::Padding;
-use crate::ops::conv2d::Kernels;
+use crate::ops::conv2d::{Conv2dForward, Conv2dInputGrad, Conv2dWeightGrad};
 use crate::random::{Stream, purpose};
 use crate::{Device, ops::Conv2d};
 
@@ -53,8 +54,10 @@ impl Case {
         let cpu = Cpu::<f64>::new(1).expect("a thread");
         let upload = |v: &[f32]| cpu.upload(&v.iter().map(|&v| f64::from(v)).collect::<Vec<_>>()).expect("memory");
         let (x, w, b, dy) = (upload(&self.x), upload(&self.w), upload(&self.b), upload(&self.dy));
-        let y = cpu.conv2d(&self.g, &x, &w, Some(&b), true).expect("y");
-        let (dx, dw) = (cpu.conv2d_dx(&self.g, &w, &dy).expect("dx"), cpu.conv2d_dw(&self.g, &x, &dy).expect("dw"));
+        let geometry = self.g;
+        let [y] = cpu.run(&Conv2dForward { geometry, relu: true }, ([&x, &w], Some(&b))).expect("y");
+        let [dx] = cpu.run(&Conv2dInputGrad { geometry }, [&w, &dy]).expect("dx");
+        let [dw] = cpu.run(&Conv2dWeightGrad { geometry }, [&x, &dy]).expect("dw");
         [y, dx, dw].map(|v| cpu.download(&v).expect("values"))
     }
 

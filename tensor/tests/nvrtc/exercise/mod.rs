@@ -23,7 +23,7 @@ fn weights<B: Backend<Elem = f32>>(device: &B, shape: &[usize]) -> Tensor<B> {
 
 /// Activations and their gradients.
 fn flowing<B: Backend<Elem = f32>>(device: &B, shape: &[usize]) -> Tensor<B> {
-    weights(device, shape).to_activations().expect("a cast")
+    weights(device, shape).to_activation_dtype().expect("a cast")
 }
 
 fn ints<B: Backend>(device: &B, len: usize) -> Ints<B> {

@@ -36,7 +36,7 @@ pub fn activation<B: Backend<Elem = f32>>(device: &B) -> Result {
 pub fn elementwise<B: Backend<Elem = f32>>(device: &B) -> Result {
     for shape in [MAPS[0], MAPS[7]] {
         for mut x in [flowing(device, &shape), weights(device, &shape)] {
-            let y = x.add(&x)?.subtract(&x)?.multiply(&x)?.affine(2.0, 1.0)?.scale(0.5)?;
+            let y = x.add(&x)?.subtract(&x)?.multiply(&x)?.mul_add_scalar(2.0, 1.0)?.scale(0.5)?;
             x.add_scaled(0.5, &y)?;
             let shared = x.clone();
             x.add_scaled(0.5, &shared)?;
@@ -154,7 +154,7 @@ pub fn cross_entropy<B: Backend<Elem = f32>>(device: &B) -> Result {
         logits.softmax()?.to_vec()?;
         logits.cross_entropy(&labels)?.mean()?.scalar()?;
         logits.cross_entropy_dx(&labels, 1.0 / BATCH as f64)?;
-        logits.label_rank(&labels)?.count_at_least(1)?.to_vec()?;
+        logits.rank_of_label(&labels)?.count_ge(1)?.to_vec()?;
     }
     Ok(())
 }
@@ -166,13 +166,13 @@ pub fn reduce<B: Backend<Elem = f32>>(device: &B) -> Result {
             x.mean()?;
             x.sum_rows()?;
             x.sum_first()?;
-            x.max_columns()?;
+            x.max_and_argmax()?;
             x.all_finite()?;
         }
     }
     for x in ROWS.map(|shape| flowing(device, &shape)) {
         x.sum_rows()?;
-        x.max_columns()?.1.to_vec()?;
+        x.max_and_argmax()?.1.to_vec()?;
     }
     Ok(())
 }

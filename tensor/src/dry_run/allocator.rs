@@ -1,28 +1,28 @@
-//! How a device's allocator takes memory and keeps it.
+//! Simulated allocators.
 
 use std::any::Any;
 
 use super::Block;
 use crate::Result;
 
-/// An allocator, imitated.
-pub trait Arena: Send {
-    /// Takes room for a buffer and returns what stands for it.
+/// Simulates a device's allocator: how it takes memory and keeps it for later.
+pub trait Allocator: Send {
+    /// Takes memory for a buffer and returns its place.
     ///
     /// # Errors
     /// [`Error::Memory`](crate::Error::Memory) for a buffer that the device can never have.
     fn take(&mut self, block: &Block) -> Result<Box<dyn Any + Send + Sync>>;
-    /// Takes back what [`take`](Self::take) returned for this buffer.
+    /// Takes back the place that [`take`](Self::take) returned for this buffer.
     fn give(&mut self, block: &Block, place: Box<dyn Any + Send + Sync>);
-    /// Bytes that are taken from the device: those in use and those kept for later.
+    /// Bytes taken from the device: in use, and kept for later.
     fn held(&self) -> u64;
 }
 
-/// Bytes in use, as if none were ever lost to gaps.
+/// An allocator without gaps: it holds the bytes in use.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counter(u64);
 
-impl Arena for Counter {
+impl Allocator for Counter {
     fn take(&mut self, block: &Block) -> Result<Box<dyn Any + Send + Sync>> {
         self.0 = self.0.saturating_add(block.size());
         Ok(Box::new(()))

@@ -1,0 +1,318 @@
+//! Predicts memory: a backend that computes nothing and counts the bytes that another would hold.
+//!
+//! Its buffers are lengths. Its kernels take their outputs and their workspace and give the workspace back. So the program's
+//! own training step, run on a [`DryRun`], finds the peak of memory in milliseconds, with no formula to keep up to date.
+//!
+//! ```
+//! use alexnet_tensor::{Cpu, DryRun, Result, Tensor};
+//!
+//! # fn main() -> Result<()> {
+//! let dry_run = DryRun::new(Cpu::<f32>::new(1)?);
+//! let x = Tensor::zeros(&dry_run, &[1024, 512])?;
+//! let w = Tensor::zeros(&dry_run, &[256, 512])?;
+//! let y = x.linear(&w, None, true)?;
+//! drop(x);
+//! assert!(dry_run.peak() >= 4 * (1024 * 512 + 256 * 512 + 1024 * 256));
+//! assert_eq!(dry_run.in_use(), 4 * (256 * 512 + 1024 * 256));
+//! # Ok(())
+//! # }
+//! ```
+
+mod allocator;
+
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::{Alloc, Backend, Device, Element, Error, Kernel, Operands, Operation, Result, Workspace};
+pub use allocator::{Allocator, Counter};
+
+/// How a device's memory comes and goes.
+pub struct MemoryModel {
+    /// Bytes of a weight, of its gradient, of a statistic.
+    pub weight_bytes: usize,
+    /// Bytes of an activation.
+    pub activation_bytes: usize,
+    /// The device's allocator.
+    pub allocator: Box<dyn Allocator>,
+}
+
+impl Default for MemoryModel {
+    fn default() -> Self {
+        Self { weight_bytes: 4, activation_bytes: 4, allocator: Box::new(Counter::default()) }
+    }
+}
+
+/// A backend that allocates as `B` does and computes nothing. Downloaded values are zeros.
+#[derive(Clone)]
+pub struct DryRun<B: Backend> {
+    device: B,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    weight_bytes: usize,
+    activation_bytes: usize,
+    ledger: Mutex<Ledger>,
+}
+
+struct Ledger {
+    allocator: Box<dyn Allocator>,
+    in_use: u64,
+    peak: u64,
+}
+
+/// A buffer of more bytes is refused, so that sums of bytes do not overflow.
+const LARGEST: u64 = 1 << 56;
+
+impl<B: Backend> DryRun<B> {
+    /// A dry run of `device`, with no memory taken yet.
+    pub fn new(device: B) -> Self {
+        let MemoryModel { weight_bytes, activation_bytes, allocator } = device.memory_model();
+        let ledger = Mutex::new(Ledger { allocator, in_use: 0, peak: 0 });
+        Self { device, shared: Arc::new(Shared { weight_bytes, activation_bytes, ledger }) }
+    }
+
+    /// The most bytes that the device's allocator held at once so far.
+    pub fn peak(&self) -> u64 {
+        self.shared.lock().peak
+    }
+
+    /// Bytes of the buffers that are held now.
+    pub fn in_use(&self) -> u64 {
+        self.shared.lock().in_use
+    }
+
+    fn take(&self, block: Block) -> Result<Buffer> {
+        if block.size() > LARGEST {
+            return Err(Error::Memory { device: self.describe(), needed: block.size() });
+        }
+        let mut ledger = self.shared.lock();
+        let place = ledger.allocator.take(&block)?;
+        ledger.in_use += block.size();
+        ledger.peak = ledger.peak.max(ledger.allocator.held());
+        drop(ledger);
+        let shared = Arc::clone(&self.shared);
+        Ok(Buffer { held: Arc::new(Held { block, place: Some(place), shared, cache: Mutex::default() }) })
+    }
+
+    /// Takes and gives back the workspace of a kernel; the transformed weights may stay in the cache of their buffer.
+    fn work(&self, workspace: Workspace, weights: Option<&Buffer>) -> Result<()> {
+        let Workspace { buffers, cached_weights } = workspace;
+        let _transformed = match weights {
+            Some(weights) if cached_weights > 0 => self.transform(weights, cached_weights)?,
+            _ => None,
+        };
+        buffers.into_iter().map(|len| self.weights(len)).collect::<Result<Vec<_>>>()?;
+        Ok(())
+    }
+
+    /// Transformed weights for one call, unless they are cached from now on.
+    fn transform(&self, weights: &Buffer, len: usize) -> Result<Option<Buffer>> {
+        let mut cache = weights.held.cache();
+        match &*cache {
+            Cache::Filled(_) => Ok(None),
+            Cache::Unused => {
+                *cache = Cache::Used;
+                self.weights(len).map(Some)
+            }
+            Cache::Used => {
+                *cache = Cache::Filled(self.weights(len)?);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Copies a buffer that is shared before a kernel writes to it.
+    fn make_unique(&self, buffer: &mut Buffer) -> Result<()> {
+        match Arc::get_mut(&mut buffer.held) {
+            Some(held) => *held.cache() = Cache::Unused,
+            None => *buffer = self.like(buffer, buffer.held.block.len)?,
+        }
+        Ok(())
+    }
+}
+
+impl<B: Backend> fmt::Debug for DryRun<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DryRun({} bytes in use, {} at most)", self.in_use(), self.peak())
+    }
+}
+
+impl<B: Backend> Alloc<Buffer, Buffer> for DryRun<B> {
+    fn weights(&self, len: usize) -> Result<Buffer> {
+        self.take(Block { kind: BlockKind::Floats, len, bytes: self.shared.weight_bytes })
+    }
+
+    fn activations(&self, len: usize) -> Result<Buffer> {
+        self.take(Block { kind: BlockKind::Floats, len, bytes: self.shared.activation_bytes })
+    }
+
+    fn like(&self, operand: &Buffer, len: usize) -> Result<Buffer> {
+        self.take(Block { len, ..operand.held.block })
+    }
+
+    /// Narrower operands are converted first.
+    fn like_widest(&self, operands: &[&Buffer], len: usize) -> Result<Buffer> {
+        let bytes = operands.iter().map(|operand| operand.held.block.bytes).max().unwrap_or(self.shared.weight_bytes);
+        let narrow = operands.iter().filter(|operand| operand.held.block.bytes < bytes);
+        let convert = |operand: &&Buffer| self.take(Block { bytes, ..operand.held.block });
+        let _converted = narrow.map(convert).collect::<Result<Vec<_>>>()?;
+        self.take(Block { kind: BlockKind::Floats, len, bytes })
+    }
+
+    fn ints(&self, len: usize) -> Result<Buffer> {
+        self.take(Block { kind: BlockKind::Ints, len, bytes: 4 })
+    }
+}
+
+impl<B: Backend + Kernel<O>, O: Operation> Kernel<O> for DryRun<B> {
+    fn run(&self, op: &O, mut operands: O::In<'_, Buffer, Buffer>) -> Result<O::Out<Buffer, Buffer>> {
+        if self.device.runs_in_place(op) {
+            operands.in_place().into_iter().try_for_each(|buffer| self.make_unique(buffer))?;
+        } else {
+            let len = operands.floats()[0].held.block.len;
+            let replacement = self.like_widest(&operands.floats(), len)?;
+            operands.in_place().into_iter().for_each(|buffer| *buffer = replacement.clone());
+        }
+        let outputs = op.outputs(&operands, self)?;
+        self.work(self.device.workspace(op), operands.floats().get(1).copied())?;
+        Ok(outputs)
+    }
+
+    fn is_fused(&self, op: &O) -> bool {
+        self.device.is_fused(op)
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The type of a buffer's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BlockKind {
+    /// Floating-point numbers.
+    Floats,
+    /// Integers.
+    Ints,
+}
+
+/// A request to an [`Allocator`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Block {
+    /// The type of the values.
+    pub kind: BlockKind,
+    /// The number of values.
+    pub len: usize,
+    /// Bytes of a value.
+    pub bytes: usize,
+}
+
+impl Block {
+    /// Bytes in all.
+    pub fn size(&self) -> u64 {
+        (self.len as u64).saturating_mul(self.bytes as u64)
+    }
+}
+
+/// A length and what it occupies. Clones share it.
+#[derive(Clone)]
+pub struct Buffer {
+    held: Arc<Held>,
+}
+
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.held.block.fmt(f)
+    }
+}
+
+struct Held {
+    block: Block,
+    place: Option<Box<dyn Any + Send + Sync>>,
+    shared: Arc<Shared>,
+    cache: Mutex<Cache>,
+}
+
+/// The cache of transformed weights beside a buffer, which is filled at their second use.
+#[derive(Default)]
+enum Cache {
+    #[default]
+    Unused,
+    Used,
+    Filled(#[expect(dead_code, reason = "it takes memory")] Buffer),
+}
+
+impl Held {
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut ledger = self.shared.lock();
+        ledger.in_use -= self.block.size();
+        if let Some(place) = self.place.take() {
+            ledger.allocator.give(&self.block, place);
+        }
+    }
+}
+
+impl<B: Backend> Device for DryRun<B> {
+    type Elem = B::Elem;
+    type Floats = Buffer;
+    type Ints = Buffer;
+
+    fn describe(&self) -> String {
+        format!("a dry run of {}", self.device.describe())
+    }
+
+    fn upload(&self, values: &[B::Elem]) -> Result<Buffer> {
+        self.weights(values.len())
+    }
+
+    fn download(&self, buffer: &Buffer) -> Result<Vec<B::Elem>> {
+        Ok(vec![B::Elem::of(0.0); buffer.held.block.len])
+    }
+
+    fn full(&self, len: usize, _value: B::Elem) -> Result<Buffer> {
+        self.weights(len)
+    }
+
+    fn upload_ints(&self, values: &[u32]) -> Result<Buffer> {
+        self.ints(values.len())
+    }
+
+    fn download_ints(&self, buffer: &Buffer) -> Result<Vec<u32>> {
+        Ok(vec![0; buffer.held.block.len])
+    }
+
+    fn to_activation_dtype(&self, buffer: &Buffer) -> Result<Buffer> {
+        if buffer.held.block.bytes == self.shared.activation_bytes {
+            return Ok(buffer.clone());
+        }
+        self.activations(buffer.held.block.len)
+    }
+
+    fn upload_bytes(&self, bytes: &[u8]) -> Result<Buffer> {
+        self.ints(bytes.len().div_ceil(4))
+    }
+
+    fn bytes(&self, buffer: &Buffer) -> u64 {
+        buffer.held.block.size()
+    }
+
+    fn int_bytes(&self, buffer: &Buffer) -> u64 {
+        buffer.held.block.size()
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl<B: Backend> Backend for DryRun<B> {}

@@ -1,0 +1,193 @@
+//! Operations as data: what a kernel computes, apart from how a device computes it.
+//!
+//! An [`Operation`] holds a kernel's settings and lengths and says which buffers it takes and gives. A device implements
+//! [`Kernel`] for it. What holds for all operations is written once over these two traits: the profiler
+//! ([`Profiled`](crate::Profiled)) and the dry run that predicts memory ([`DryRun`](crate::DryRun)).
+
+use std::fmt::Debug;
+
+use crate::{Device, Result};
+
+/// The description of one kernel: settings, lengths, operands, outputs and work.
+pub trait Operation: Debug {
+    /// The buffers that the kernel reads, or changes in place: `F` holds floating-point numbers, `I` integers.
+    type In<'a, F: Handle, I: Handle>: Operands<F, I>;
+    /// The buffers that the kernel returns.
+    type Out<F: Handle, I: Handle>: Outputs<F, I>;
+
+    /// The kernel's name in profiles.
+    fn name(&self) -> &'static str;
+
+    /// Multiplications and additions of products and convolutions, as they are defined; 0 where memory is the limit.
+    fn flops(&self) -> f64 {
+        0.0
+    }
+
+    /// Bytes read, where the kernel does not read each operand once.
+    fn bytes_read(&self) -> Option<u64> {
+        None
+    }
+
+    /// New buffers for the outputs, given the operands.
+    ///
+    /// # Errors
+    /// Those of [`Alloc`].
+    fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>>;
+
+    /// The same operands for a shorter time, so that a call can be repeated.
+    fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I>;
+}
+
+/// A device's handle of a buffer.
+pub trait Handle: 'static {}
+
+impl<T: 'static> Handle for T {}
+
+/// A device's implementation of an operation.
+pub trait Kernel<O: Operation>: Device {
+    /// Computes the outputs. Buffers have the lengths that the operation says.
+    ///
+    /// # Errors
+    /// Those of the device.
+    fn run(&self, op: &O, operands: O::In<'_, Self::Floats, Self::Ints>) -> Result<O::Out<Self::Floats, Self::Ints>>;
+
+    /// Multiplications and additions that the device's algorithm executes: fewer than [`Operation::flops`] by a fast one.
+    fn executed_flops(&self, op: &O) -> f64 {
+        op.flops()
+    }
+
+    /// Memory that the kernel takes beside its operands and outputs.
+    fn workspace(&self, _op: &O) -> Workspace {
+        Workspace::default()
+    }
+
+    /// Whether the device has one kernel for this fused operation. Where not, callers run its parts one by one and
+    /// [`run`](Self::run) is an error. Always true of operations that have no parts.
+    fn is_fused(&self, _op: &O) -> bool {
+        true
+    }
+
+    /// Whether operands that change in place keep their memory. Where not, the kernel replaces them by new buffers.
+    fn runs_in_place(&self, _op: &O) -> bool {
+        true
+    }
+}
+
+/// Memory beside operands and outputs, in numbers of the size of a weight.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Workspace {
+    /// Lengths of the buffers that a kernel holds while it runs.
+    pub buffers: Vec<usize>,
+    /// Length of the transformed weights (the second operand), which are cached from their second use on until the weights
+    /// change.
+    pub cached_weights: usize,
+}
+
+impl Workspace {
+    /// Buffers of these lengths, and no cache.
+    pub fn of(buffers: Vec<usize>) -> Self {
+        Self { buffers, cached_weights: 0 }
+    }
+}
+
+/// A source of buffers for outputs.
+pub trait Alloc<F, I> {
+    /// Numbers in the format of weights, their gradients, statistics and losses.
+    ///
+    /// # Errors
+    /// [`Error::Memory`](crate::Error::Memory) for a buffer that the device cannot give; so for all methods.
+    fn weights(&self, len: usize) -> Result<F>;
+    /// Numbers in the format of activations.
+    fn activations(&self, len: usize) -> Result<F>;
+    /// Numbers in the format of `operand`.
+    fn like(&self, operand: &F, len: usize) -> Result<F>;
+    /// Numbers in the widest format of `operands`, all of which the kernel needs in this format.
+    fn like_widest(&self, operands: &[&F], len: usize) -> Result<F>;
+    /// Integers.
+    fn ints(&self, len: usize) -> Result<I>;
+}
+
+/// The buffers that a kernel is given.
+pub trait Operands<F, I> {
+    /// Buffers of floating-point numbers, also those that change in place.
+    fn floats(&self) -> Vec<&F>;
+    /// Buffers of integers.
+    fn ints(&self) -> Vec<&I> {
+        Vec::new()
+    }
+    /// Buffers that change in place.
+    fn in_place(&mut self) -> Vec<&mut F> {
+        Vec::new()
+    }
+}
+
+impl<F, I, const N: usize> Operands<F, I> for [&F; N] {
+    fn floats(&self) -> Vec<&F> {
+        self.to_vec()
+    }
+}
+
+/// With an optional operand, such as a bias.
+impl<F, I, const N: usize> Operands<F, I> for ([&F; N], Option<&F>) {
+    fn floats(&self) -> Vec<&F> {
+        self.0.iter().copied().chain(self.1).collect()
+    }
+}
+
+impl<F, I, const N: usize, const M: usize> Operands<F, I> for ([&F; N], [&I; M]) {
+    fn floats(&self) -> Vec<&F> {
+        self.0.to_vec()
+    }
+
+    fn ints(&self) -> Vec<&I> {
+        self.1.to_vec()
+    }
+}
+
+/// With an optional operand.
+impl<F, I, const N: usize, const M: usize> Operands<F, I> for ([&F; N], [&I; M], Option<&F>) {
+    fn floats(&self) -> Vec<&F> {
+        self.0.iter().copied().chain(self.2).collect()
+    }
+
+    fn ints(&self) -> Vec<&I> {
+        self.1.to_vec()
+    }
+}
+
+/// The first buffer changes in place.
+impl<F, I, const N: usize> Operands<F, I> for (&mut F, [&F; N]) {
+    fn floats(&self) -> Vec<&F> {
+        std::iter::once(&*self.0).chain(self.1).collect()
+    }
+
+    fn in_place(&mut self) -> Vec<&mut F> {
+        vec![&mut *self.0]
+    }
+}
+
+/// The buffers that a kernel returns.
+pub trait Outputs<F, I> {
+    /// Buffers of floating-point numbers.
+    fn floats(&self) -> &[F];
+    /// Buffers of integers.
+    fn ints(&self) -> &[I] {
+        &[]
+    }
+}
+
+impl<F, I, const N: usize> Outputs<F, I> for [F; N] {
+    fn floats(&self) -> &[F] {
+        self
+    }
+}
+
+impl<F, I, const N: usize, const M: usize> Outputs<F, I> for ([F; N], [I; M]) {
+    fn floats(&self) -> &[F] {
+        &self.0
+    }
+
+    fn ints(&self) -> &[I] {
+        &self.1
+    }
+}
