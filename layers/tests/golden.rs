@@ -5,6 +5,7 @@ mod goldens;
 
 use std::collections::BTreeSet;
 
+use alexnet_layers::ops::Stage;
 use alexnet_layers::{Mode, Model, Network, Result, Tape, Var};
 use goldens::{Goldens, relative_error};
 use safetensors::Dtype;
@@ -59,7 +60,7 @@ fn convolutions() -> Vec<(&'static str, Conv2d)> {
         ("conv2d-stride-over-kernel", Conv2d { stride: [3, 3], ..plain }),
         ("conv2d-asymmetric", Conv2d { stride: [2, 2], padding: padding([1, 2, 0, 2]), ..plain }),
         ("conv2d-paper-conv1", Conv2d { stride: [4, 4], padding: padding([0, 3, 0, 3]), ..plain }),
-        ("conv2d-relu", Conv2d { padding: one, groups: 2, relu: true, ..plain }),
+        ("conv2d-relu", Conv2d { padding: one, groups: 2, ..plain }),
         ("conv2d-same", Conv2d { padding: Padding::same([6, 5], [5, 5], [1, 1]), ..plain }),
         ("conv2d-same-even", Conv2d { stride: [2, 2], padding: Padding::same([8, 7], [4, 3], [2, 2]), ..plain }),
         (
@@ -73,7 +74,7 @@ fn local_layers() -> Vec<(&'static str, Conv2d)> {
     let plain = Conv2d::default();
     vec![
         ("local2d", plain),
-        ("local2d-groups", Conv2d { stride: [2, 2], padding: Padding::all(1), groups: 2, ..plain }),
+        ("local2d-groups", Conv2d { stride: [2, 2], padding: Padding::all(1), groups: 2 }),
         ("local2d-asymmetric", Conv2d { padding: padding([0, 1, 1, 0]), ..plain }),
     ]
 }
@@ -199,21 +200,24 @@ fn every_case_in_the_file_is_checked() {
 
 fn check_convolutions<E: Element>(check: &Check<E>) {
     for (case, spec) in convolutions() {
-        let forward = |spec: &Conv2d, tape: &mut T<E>, v: &[&V<E>]| tape.conv2d(v[0], v[1], v.get(2).copied(), spec);
-        check.layer(case, &["x", "w", "b"], |tape, v| forward(&spec, tape, v));
-        if spec.relu {
-            let apart = Conv2d { relu: false, ..spec };
-            check.layer(case, &["x", "w", "b"], |tape, v| {
-                let y = forward(&apart, tape, v)?;
-                tape.activation(&y, Activation::Relu)
-            });
+        let inputs = ["x", "w", "b"];
+        let forward =
+            |stages: &[Stage], tape: &mut T<E>, v: &[&V<E>]| tape.conv2d(v[0], v[1], v.get(2).copied(), &spec, stages);
+        if case != "conv2d-relu" {
+            check.layer(case, &inputs, |tape, v| forward(&[], tape, v));
+            continue;
         }
+        check.layer(case, &inputs, |tape, v| forward(&[Stage::Relu], tape, v));
+        check.layer(case, &inputs, |tape, v| {
+            let y = forward(&[], tape, v)?;
+            tape.activation(&y, Activation::Relu)
+        });
     }
 }
 
 fn check_local_layers<E: Element>(check: &Check<E>) {
     for (case, spec) in local_layers() {
-        check.layer(case, &["x", "w", "b"], |tape, v| tape.local2d(v[0], v[1], Some(v[2]), &spec));
+        check.layer(case, &["x", "w", "b"], |tape, v| tape.local2d(v[0], v[1], Some(v[2]), &spec, &[]));
     }
 }
 
@@ -237,16 +241,16 @@ fn check_activations<E: Element>(check: &Check<E>) {
 
 fn check_linear<E: Element>(check: &Check<E>) {
     let inputs = ["x", "w", "b"];
-    check.layer("linear", &inputs, |tape, v| tape.linear(v[0], v[1], Some(v[2]), false));
-    check.layer("linear-no-bias", &inputs, |tape, v| tape.linear(v[0], v[1], None, false));
-    check.layer("linear-relu", &inputs, |tape, v| tape.linear(v[0], v[1], Some(v[2]), true));
+    check.layer("linear", &inputs, |tape, v| tape.linear(v[0], v[1], Some(v[2]), &[]));
+    check.layer("linear-no-bias", &inputs, |tape, v| tape.linear(v[0], v[1], None, &[]));
+    check.layer("linear-relu", &inputs, |tape, v| tape.linear(v[0], v[1], Some(v[2]), &[Stage::Relu]));
     check.layer("linear-relu", &inputs, |tape, v| {
-        let y = tape.linear(v[0], v[1], Some(v[2]), false)?;
+        let y = tape.linear(v[0], v[1], Some(v[2]), &[])?;
         tape.activation(&y, Activation::Relu)
     });
     check.layer("flatten-linear", &inputs, |tape, v| {
         let rows = tape.flatten(v[0])?;
-        tape.linear(&rows, v[1], None, false)
+        tape.linear(&rows, v[1], None, &[])
     });
 }
 

@@ -1,7 +1,8 @@
 //! The gradient checker: it finds wrong gradients, says where, and passes right ones, whole networks too.
 
 use alexnet_layers::gradient_check::{Device, GradientCheck, Place, projection};
-use alexnet_layers::{Backward, Error, Result, Sink, Tape, Var};
+use alexnet_layers::ops::Stage;
+use alexnet_layers::{Backward, Error, InputGrads, Result, Tape, Var};
 use tensor::ndarray::{ArrayD, IxDyn};
 use tensor::ops::{Activation, Conv2d, Dropout, DropoutScale, Lrn, Padding, Pool2d, PoolKind};
 use tensor::random::{Stream, purpose};
@@ -24,8 +25,8 @@ fn square<S: Backward<Device> + 'static>(tape: &mut Tape<Device>, x: &Var<Device
 struct Forgetful(Tensor<Device>);
 
 impl Backward<Device> for Forgetful {
-    fn backward(self: Box<Self>, dy: Tensor<Device>, sink: &mut Sink<'_, Device>) -> Result<()> {
-        sink.add(0, || dy.multiply(&self.0))
+    fn backward(self: Box<Self>, dy: Tensor<Device>, grads: &mut InputGrads<'_, Device>) -> Result<()> {
+        grads.add(0, || dy.multiply(&self.0))
     }
 }
 
@@ -37,11 +38,11 @@ struct OneWrong {
 }
 
 impl Backward<Device> for OneWrong {
-    fn backward(self: Box<Self>, dy: Tensor<Device>, sink: &mut Sink<'_, Device>) -> Result<()> {
+    fn backward(self: Box<Self>, dy: Tensor<Device>, grads: &mut InputGrads<'_, Device>) -> Result<()> {
         let mut factors = vec![2.0; dy.len()];
         factors[self.place] *= self.factor;
         let factors = Tensor::from_slice(dy.device(), dy.shape(), &factors)?;
-        sink.add(0, || dy.multiply(&self.x)?.multiply(&factors))
+        grads.add(0, || dy.multiply(&self.x)?.multiply(&factors))
     }
 }
 
@@ -85,8 +86,8 @@ fn a_wrong_value_outside_the_sample_shows_along_a_direction() {
 struct Fixed(Vec<usize>, f64);
 
 impl Backward<Device> for Fixed {
-    fn backward(self: Box<Self>, dy: Tensor<Device>, sink: &mut Sink<'_, Device>) -> Result<()> {
-        sink.add(0, || Tensor::full(dy.device(), &self.0, self.1))
+    fn backward(self: Box<Self>, dy: Tensor<Device>, grads: &mut InputGrads<'_, Device>) -> Result<()> {
+        grads.add(0, || Tensor::full(dy.device(), &self.0, self.1))
     }
 }
 
@@ -129,7 +130,7 @@ fn a_closure_that_gives_no_scalar_is_refused() {
 fn gradients_of_a_small_network_from_the_loss_to_the_first_weights() {
     let [conv1, conv2] = [1, 2].map(|groups| {
         let padding = Padding { top: 1, bottom: 2, left: 1, right: 2 };
-        Conv2d { stride: [2, 2], padding, groups, relu: groups == 1 }
+        Conv2d { stride: [2, 2], padding, groups }
     });
     let parameters = [
         ("conv1.weight", normal(&[4, 3, 3, 3], 0.3, 1)),
@@ -148,16 +149,16 @@ fn gradients_of_a_small_network_from_the_loss_to_the_first_weights() {
     let network = |tape: &mut Tape<Device>, p: &[Var<Device>]| {
         let device = p[0].value().device();
         let x = Var::constant(Tensor::from_array(device, &images)?);
-        let x = tape.conv2d(&x, &p[0], Some(&p[1]), &conv1)?;
+        let x = tape.conv2d(&x, &p[0], Some(&p[1]), &conv1, &[Stage::Relu])?;
         let x = tape.lrn(&x, &lrn)?;
-        let x = tape.conv2d(&x, &p[2], None, &conv2)?;
+        let x = tape.conv2d(&x, &p[2], None, &conv2, &[])?;
         let (x, _) = tape.batch_norm(&x, &p[3], &p[4], 1e-3)?;
         let x = tape.activation(&x, Activation::Tanh)?;
         let x = tape.pool(&x, &Pool2d::new(PoolKind::Max, 2, 1))?;
         let x = tape.flatten(&x)?;
         let x = tape.dropout(&x, &dropout, Stream::new(1, purpose::DROPOUT, 0))?;
-        let x = tape.linear(&x, &p[5], Some(&p[6]), true)?;
-        let x = tape.linear(&x, &p[7], Some(&p[8]), false)?;
+        let x = tape.linear(&x, &p[5], Some(&p[6]), &[Stage::Relu])?;
+        let x = tape.linear(&x, &p[7], Some(&p[8]), &[])?;
         tape.cross_entropy(&x, &Ints::from_slice(device, &[4, 0, 2])?)
     };
     let report = GradientCheck::default().run(&parameters, network).unwrap();

@@ -80,7 +80,7 @@ fn a_pass_is_its_layers_in_order() {
     let p = |name: &str| parameter(&network, name);
     let x = images(2, 3);
     let conv = Conv2d { padding: Padding::all(1), ..Conv2d::default() };
-    let conv = x.conv2d(&conv, &p("conv.weight"), Some(&p("conv.bias"))).unwrap();
+    let conv = x.conv2d(&conv, &p("conv.weight"), Some(&p("conv.bias")), false).unwrap();
     let relu = conv.activation(Relu).unwrap();
     let (norm, _) = relu.lrn(&Lrn::paper()).unwrap();
     let (pool, _) = norm.pool(&Pool2d::new(PoolKind::Max, 3, 2)).unwrap();

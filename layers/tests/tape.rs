@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, Weak};
 
-use alexnet_layers::{Backward, Error, Result, Sink, Tape, Var};
+use alexnet_layers::{Backward, Error, InputGrads, Result, Tape, Var};
 use tensor::{Cpu, Tensor};
 
 type B = Cpu<f64>;
@@ -22,9 +22,9 @@ struct Double<F> {
 }
 
 impl<F: FnOnce() + Send> Backward<B> for Double<F> {
-    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
+    fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()> {
         (self.seen)();
-        sink.add(0, || dy.scale(2.0))
+        grads.add(0, || dy.scale(2.0))
     }
 }
 
@@ -71,7 +71,7 @@ fn what_depends_on_no_parameter_is_not_recorded() {
     let mut tape = Tape::new();
     let x = Var::constant(tensor(&[1.0, 2.0]));
     let (y, saved) = double(&mut tape, &x, || panic!("no gradient is wanted here"));
-    assert!(tape.is_empty() && saved.upgrade().is_none() && !y.wants_gradient());
+    assert!(tape.is_empty() && saved.upgrade().is_none() && !y.requires_grad());
     // A parameter after it: still nothing flows back to x.
     let w = tape.parameter(tensor(&[3.0, 4.0]));
     let product = tape.multiply(&y, &w).unwrap();
@@ -85,11 +85,11 @@ fn what_depends_on_no_parameter_is_not_recorded() {
 fn gradients_of_constants_are_never_computed() {
     struct OnlyFirst;
     impl Backward<B> for OnlyFirst {
-        fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
-            assert!(sink.wants(0) && !sink.wants(1) && !sink.wants(2));
-            sink.add(1, || panic!("the gradient of a constant was computed"))?;
-            sink.add(2, || panic!("the gradient of no input was computed"))?;
-            sink.add(0, || Ok(dy))
+        fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()> {
+            assert!(grads.requires_grad(0) && !grads.requires_grad(1) && !grads.requires_grad(2));
+            grads.add(1, || panic!("the gradient of a constant was computed"))?;
+            grads.add(2, || panic!("the gradient of no input was computed"))?;
+            grads.add(0, || Ok(dy))
         }
     }
     let mut tape = Tape::new();
@@ -178,7 +178,7 @@ fn an_inference_tape_computes_the_same_and_records_nothing() {
         tape.mean(&square).unwrap()
     });
     assert_eq!(y.value().scalar().unwrap(), z.value().scalar().unwrap());
-    assert!(inference.is_empty() && !z.wants_gradient());
+    assert!(inference.is_empty() && !z.requires_grad());
     assert_refused(inference.backward(&z), "backward: this tape is for inference");
 }
 

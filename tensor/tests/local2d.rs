@@ -65,7 +65,7 @@ proptest! {
         let x = tensor64(&case.x, &values(seed.wrapping_add(1), len(&case.x)));
         let (shape, _) = weights(&case);
         let local = x.local2d(&case.spec, &tensor64(&shape, &kernels.repeat(shape[0])), None).expect("local2d");
-        let conv = x.conv2d(&case.spec, &tensor64(&case.w, &kernels), None).expect("conv2d");
+        let conv = x.conv2d(&case.spec, &tensor64(&case.w, &kernels), None, false).expect("conv2d");
         assert_close(&host(&local), &host(&conv), 1e-12);
     }
 }

@@ -30,7 +30,7 @@ fn kernels_whose_output_is_absurd_are_refused_and_the_device_goes_on() {
     assert_refused(tensor(&[SIDE, 0]).matmul(false, &tensor(&[0, SIDE]), false));
     let padding = Padding { bottom: SIDE - 1, right: SIDE - 1, ..Padding::default() };
     let spec = Conv2d { padding, ..Conv2d::default() };
-    assert_refused(tensor(&[1, 1, 1, 1]).conv2d(&spec, &tensor(&[1, 1, 1, 1]), None));
+    assert_refused(tensor(&[1, 1, 1, 1]).conv2d(&spec, &tensor(&[1, 1, 1, 1]), None, false));
     assert_eq!(tensor(&[3]).add(&tensor(&[3])).expect("small").to_vec().expect("values"), [2.0; 3]);
 }
 

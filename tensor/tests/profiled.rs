@@ -21,7 +21,7 @@ fn calls_are_named_counted_and_profiled() {
     let spec = Conv2d { groups: 2, ..Conv2d::default() };
     profiled.begin();
     profiled.set_scope("conv1");
-    let y = x.conv2d(&spec, &w, None).expect("a convolution");
+    let y = x.conv2d(&spec, &w, None, false).expect("a convolution");
     profiled.set_scope("pool1");
     y.pool(&Pool2d::new(PoolKind::Max, 3, 2)).expect("a pooling");
     profiled.set_scope("");
@@ -34,7 +34,8 @@ fn calls_are_named_counted_and_profiled() {
 
     y.scale(2.0).expect("a product");
     assert_eq!(profiled.end(), [], "nothing is profiled after the end");
-    let plain = ramp(&cpu(), &[2, 5, 6, 4]).conv2d(&spec, &ramp(&cpu(), &[6, 3, 3, 2]), None).expect("a convolution");
+    let plain =
+        ramp(&cpu(), &[2, 5, 6, 4]).conv2d(&spec, &ramp(&cpu(), &[6, 3, 3, 2]), None, false).expect("a convolution");
     assert_eq!(y.to_vec().expect("values"), plain.to_vec().expect("values"));
 }
 
@@ -66,7 +67,7 @@ fn executed_operations_stand_beside_those_of_the_definition() {
         let w = Tensor::full(&profiled, &[32, 3, 3, 16], 1.0).expect("memory");
         let spec = Conv2d { padding: Padding::all(1), ..Conv2d::default() };
         profiled.begin();
-        x.conv2d(&spec, &w, None).expect("a convolution");
+        x.conv2d(&spec, &w, None, false).expect("a convolution");
         let call = &profiled.end()[0];
         let outputs = (n * 100 * 32 * 16) as f64;
         assert_eq!(call.flops, 2.0 * 9.0 * outputs);

@@ -99,7 +99,7 @@ impl Conv {
     /// The tensor operation for an input of this height and width, without a fused ReLU.
     pub fn operation(&self, input: [usize; 2]) -> Conv2d {
         let padding = self.padding.around(input, self.kernel, self.stride);
-        Conv2d { stride: self.stride, padding, groups: self.groups, relu: false }
+        Conv2d { stride: self.stride, padding, groups: self.groups }
     }
 }
 
