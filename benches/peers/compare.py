@@ -99,7 +99,7 @@ def main():
 
     if not args.only:
         put_into_results(None)  # Before an hour of measuring.
-    tell(f"{datetime.date.today()}, {cpu()}, f32, {', '.join(versions())}, {args.rounds} rounds of {args.seconds:g} s:\n")
+    tell(f"{datetime.date.today()}, {cpu()}, f32, {', '.join(versions())},\n{args.rounds} rounds of {args.seconds:g} s:\n")
     tell("| work | batch | threads | beside | ours, images/s | theirs, images/s | ratio | ours, MiB | theirs, MiB |")
     tell("|---|---|---|---|---|---|---|---|---|")
     for peer, *row in WORK:

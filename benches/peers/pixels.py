@@ -113,7 +113,7 @@ def main():
     names = ["equal", "near", "different", "refused", "both", "alone"]
     versions = f"Pillow {Image.__version__}, libjpeg-turbo {features.version('libjpeg_turbo')}, libtiff {features.version('libtiff')}"
     print(f"{versions}, libwebp {features.version('webp')}\n")
-    print("| suite | files | equal | within 2 levels | different | refused by ours alone | refused by both | read by ours alone | slowest, s | peak, MB |")
+    print("| suite | files | equal | within 2 | different | only ours refuses | both refuse | only ours reads | slowest, s | MB |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     # libtiff says what it thinks of a file on its own.
     silence = lambda: os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

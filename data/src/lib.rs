@@ -64,3 +64,8 @@ pub use reader::exit_on_cut_file;
 pub use source::{SourceKind, Split};
 pub use statistics::{Components, Statistics};
 pub use tensor;
+
+/// The README's code, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -35,3 +35,8 @@ pub use error::{Error, Result};
 pub use optimizer::{Optimizer, State, Step, Update};
 pub use rule::{Adam, Rule, Sgd};
 pub use schedule::{Observed, Schedule, ScheduleRule, ScheduleState};
+
+/// The README's code, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
