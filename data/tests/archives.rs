@@ -1,4 +1,4 @@
-//! Tars as ImageNet and others are distributed, but small: whole, cut and changed.
+//! Small versions of the tars that ImageNet and others are distributed as: whole, truncated and modified.
 
 mod common;
 
@@ -15,7 +15,7 @@ fn all(pack: &Pack) -> Vec<(String, String, Vec<u8>)> {
     (0..pack.len()).map(|i| (class(i), pack.name(i), pack.pixels(i).unwrap().into_owned())).collect()
 }
 
-/// Three classes of ILSVRC: names and bytes of their images, not in order.
+/// Three classes of ILSVRC: names and bytes of their images, unordered.
 fn ilsvrc() -> Vec<(&'static str, Vec<(String, Bytes)>)> {
     let wnids = [("n02119789", 3), ("n01440764", 4), ("n02100735", 2)];
     let images = |c: u32, wnid: &str, n: u32| {
@@ -24,7 +24,7 @@ fn ilsvrc() -> Vec<(&'static str, Vec<(String, Bytes)>)> {
     (0..).zip(wnids).map(|(c, (wnid, n))| (wnid, images(c, wnid, n))).collect()
 }
 
-/// As `ILSVRC2012_img_train.tar`.
+/// An archive like `ILSVRC2012_img_train.tar`.
 fn train_tar() -> Bytes {
     let tars: Vec<(String, Bytes)> =
         ilsvrc().iter().map(|(wnid, images)| (format!("{wnid}.tar"), tar_of(images))).collect();
@@ -158,7 +158,7 @@ fn webdatasets_have_a_class_beside_each_image() {
     assert!(error.contains("holds several series of tars (train-.tar, val-.tar); expected one to a folder"), "{error}");
 }
 
-/// Packs a WebDataset of these members: class, or reason of refusal, by image.
+/// Packs a WebDataset of these members. Returns the class or the reason for the rejection of each image.
 fn samples(members: &[(&str, Bytes)], key: Option<&str>) -> Result<Vec<String>, String> {
     let setting = Setting::new();
     let members: Vec<(String, Bytes)> =
@@ -173,7 +173,7 @@ fn samples(members: &[(&str, Bytes)], key: Option<&str>) -> Result<Vec<String>, 
     let report = pack(&options, |_| ()).map_err(|e| e.to_string())?;
     let opened = Pack::open(setting.path("s.pack")).unwrap();
     let good = all(&opened).into_iter().map(|(class, name, _)| format!("{name} {class}"));
-    Ok(good.chain(report.refused.iter().map(|r| format!("{} {}", r.name, r.reason))).collect())
+    Ok(good.chain(report.rejected.iter().map(|r| format!("{} {}", r.name, r.reason))).collect())
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Tars as they are met: without an end, joined, sparse, with links, system folders and long names.
+//! Unusual tars: without an end mark, concatenated, sparse, with links, system folders and long names.
 
 mod common;
 
@@ -9,7 +9,7 @@ use alexnet_data::{Pack, PackOptions, PackReport, pack};
 use common::{Bytes, Setting, failure, jpeg, square, tar_of, write};
 use proptest::prelude::*;
 
-/// A member: its type, its name, what it links to, its bytes.
+/// A member: type, name, link target, bytes.
 struct Part<'a>(u8, &'a str, &'a str, Bytes);
 
 fn header(kind: u8, name: &str, link: &str, size: usize) -> tar::Header {
@@ -23,7 +23,7 @@ fn header(kind: u8, name: &str, link: &str, size: usize) -> tar::Header {
     header
 }
 
-/// Members one after the other, without an end.
+/// Consecutive members without an end mark.
 fn blocks(parts: &[Part]) -> Bytes {
     let mut bytes = Bytes::new();
     for Part(kind, name, link, body) in parts {
@@ -133,7 +133,7 @@ fn joined_tars_are_read_to_the_end_of_the_last() {
     assert_eq!(pack.len(), 4);
 }
 
-/// A file with a hole, as its pieces: an image, zeros after it, and one byte at the end.
+/// The pieces of a file with a hole: an image, zeros after it, and one byte at the end.
 fn holed() -> (Bytes, Vec<(usize, usize)>) {
     let image = jpeg(40, 36, 5);
     let first = image.len().next_multiple_of(512);
@@ -240,7 +240,7 @@ fn hard_links_have_the_bytes_of_their_target_and_others_their_true_reason() {
     let source = write(&setting, "links.tar", &ended(blocks(&parts)));
     let out = setting.path("links.pack");
     let report = pack(&PackOptions { size: 32, max_bad: 4, ..PackOptions::new(&source, &out) }, |_| ()).unwrap();
-    let reasons: Vec<String> = report.refused.iter().map(|r| format!("{}: {}", r.name, r.reason)).collect();
+    let reasons: Vec<String> = report.rejected.iter().map(|r| format!("{}: {}", r.name, r.reason)).collect();
     let expected = [
         "dog/3.jpg: not an image: a hard link to \"nowhere.jpg\", which is not in the archive",
         "dog/4.jpg: not an image: a symbolic link to \"../cat/0.jpg\" within the archive, which is not followed",
@@ -294,7 +294,7 @@ fn two_sets_in_a_tar_are_no_classes() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
-    /// Whatever is changed, it ends in a pack or an error, never a panic.
+    /// Any change gives a pack or an error, never a panic.
     #[test]
     fn changed_headers_are_errors_or_read(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
