@@ -1,5 +1,8 @@
 //! Conversion of a JPEG's colours to RGB (JFIF; libjpeg's `jdcolor`).
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::__m128i;
+
 use super::frame::COMPONENTS;
 
 /// Colour space of the samples.
@@ -123,32 +126,42 @@ fn ycbcr_to_rgb_avx2(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
         };
         let (r, g) = bytes(red, green);
         let (b, _) = bytes(blue, blue);
-        let pick = |from, order: [i8; 16]| {
-            let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = order;
-            _mm_shuffle_epi8(from, _mm_setr_epi8(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p))
-        };
-        let merged = |r, g, b| _mm_or_si128(_mm_or_si128(r, g), b);
-        let first = merged(
-            pick(r, [0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1, -1, 5]),
-            pick(g, [-1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1, -1]),
-            pick(b, [-1, -1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1]),
-        );
-        let second = merged(
-            pick(r, [-1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1, 10, -1]),
-            pick(g, [5, -1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1, 10]),
-            pick(b, [-1, 5, -1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1]),
-        );
-        let third = merged(
-            pick(r, [-1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15, -1, -1]),
-            pick(g, [-1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15, -1]),
-            pick(b, [10, -1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15]),
-        );
-        for (part, out) in [first, second, third].into_iter().zip(out.chunks_exact_mut(16)) {
+        for (part, out) in interleaved(r, g, b).into_iter().zip(out.chunks_exact_mut(16)) {
             // SAFETY: a chunk has 16 bytes.
             unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), part) };
         }
     }
     convert_scalar(&y[whole..], &cb[whole..], &cr[whole..], &mut out[3 * whole..]);
+}
+
+/// Interleaves 16 values of R, G and B each to 48 bytes.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx2")]
+fn interleaved(r: __m128i, g: __m128i, b: __m128i) -> [__m128i; 3] {
+    use std::arch::x86_64::*;
+
+    let pick = |from, order: [i8; 16]| {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = order;
+        _mm_shuffle_epi8(from, _mm_setr_epi8(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p))
+    };
+    let merged = |r, g, b| _mm_or_si128(_mm_or_si128(r, g), b);
+    let first = merged(
+        pick(r, [0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1, -1, 5]),
+        pick(g, [-1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1, -1]),
+        pick(b, [-1, -1, 0, -1, -1, 1, -1, -1, 2, -1, -1, 3, -1, -1, 4, -1]),
+    );
+    let second = merged(
+        pick(r, [-1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1, 10, -1]),
+        pick(g, [5, -1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1, 10]),
+        pick(b, [-1, 5, -1, -1, 6, -1, -1, 7, -1, -1, 8, -1, -1, 9, -1, -1]),
+    );
+    let third = merged(
+        pick(r, [-1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15, -1, -1]),
+        pick(g, [-1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15, -1]),
+        pick(b, [10, -1, -1, 11, -1, -1, 12, -1, -1, 13, -1, -1, 14, -1, -1, 15]),
+    );
+    [first, second, third]
 }
 
 #[cfg(test)]
@@ -159,7 +172,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn all_ways_give_the_same(pixels in prop::collection::vec(any::<[u8; 3]>(), 0..70)) {
+        fn vector_code_equals_scalar_code(pixels in prop::collection::vec(any::<[u8; 3]>(), 0..70)) {
             let [y, cb, cr] = [0, 1, 2].map(|c| pixels.iter().map(|p| p[c]).collect::<Vec<u8>>());
             let [mut expected, mut found] = [(); 2].map(|()| vec![0; 3 * pixels.len()]);
             convert_scalar(&y, &cb, &cr, &mut expected);

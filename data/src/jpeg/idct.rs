@@ -167,9 +167,9 @@ mod avx2 {
     }
 
     /// Rows or columns 0 and 4, 3 and 1, 2 and 6, 7 and 5.
-    type Input = [__m256i; 4];
+    type PassInput = [__m256i; 4];
     /// Rows or columns 0 and 1, 3 and 2, 4 and 5, 7 and 6.
-    type Output = [__m256i; 4];
+    type PassOutput = [__m256i; 4];
 
     /// A vector of a pair of factors for each half.
     #[target_feature(enable = "avx2")]
@@ -193,7 +193,7 @@ mod avx2 {
     }
 
     #[target_feature(enable = "avx2")]
-    fn pass<const SHIFT: i32>([v04, v31, v26, v75]: Input) -> Output {
+    fn pass<const SHIFT: i32>([v04, v31, v26, v75]: PassInput) -> PassOutput {
         let add = |a: [__m256i; 2], b: [__m256i; 2]| [_mm256_add_epi32(a[0], b[0]), _mm256_add_epi32(a[1], b[1])];
         let subtract = |a: [__m256i; 2], b: [__m256i; 2]| [_mm256_sub_epi32(a[0], b[0]), _mm256_sub_epi32(a[1], b[1])];
         // The even part.
@@ -228,7 +228,7 @@ mod avx2 {
 
     /// Transposes rows and columns.
     #[target_feature(enable = "avx2")]
-    fn transposed([v01, v32, v45, v76]: Output) -> Input {
+    fn transposed([v01, v32, v45, v76]: PassOutput) -> PassInput {
         let v04 = _mm256_permute2x128_si256::<0x20>(v01, v45);
         let v15 = _mm256_permute2x128_si256::<0x31>(v01, v45);
         let v26 = _mm256_permute2x128_si256::<0x31>(v32, v76);
@@ -308,7 +308,7 @@ mod tests {
     proptest! {
         /// The vector code equals the scalar code for any block.
         #[test]
-        fn all_ways_give_the_same(
+        fn vector_code_equals_scalar_code(
             block in prop::array::uniform32(any::<[i16; 2]>()), shift in 0..16, factor in 1..256i32, nonzero in 0..3usize,
         ) {
             let nonzero = [1, BLOCK, 64][nonzero];

@@ -130,7 +130,7 @@ fn decoded(data: &[u8]) -> Result<Vec<u8>, String> {
     done.map(|()| out).map_err(|e| e.to_string())
 }
 
-fn apart(a: &[u8], b: &[u8]) -> u8 {
+fn max_difference(a: &[u8], b: &[u8]) -> u8 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
 }
@@ -180,7 +180,7 @@ proptest! {
         let all = Image::new(image.width, image.height, decoded(&data).unwrap()).unwrap();
         let expected = resize_and_crop(&all, size).unwrap();
         let found = decode_square(data, size, &DecodeOptions::default()).unwrap();
-        prop_assert!(apart(found.pixels(), expected.pixels()) <= 1);
+        prop_assert!(max_difference(found.pixels(), expected.pixels()) <= 1);
     }
 
     /// Chroma of half resolution is interpolated: three quarters of the nearest value, one quarter of the next.

@@ -28,7 +28,7 @@ impl<T: Send + 'static> Batches<T> {
         let (sender, receiver) = sync_channel(ahead - 1);
         let remaining = numbers.len();
         let thread = std::thread::Builder::new().name("load".into());
-        let thread = thread.spawn(move || produce(numbers, &make, &sender)).ok();
+        let thread = thread.spawn(move || send_batches(numbers, &make, &sender)).ok();
         Self { receiver: Some(receiver), remaining, thread }
     }
 }
@@ -44,7 +44,7 @@ impl<T> Batches<T> {
     }
 }
 
-fn produce<T, F>(numbers: Range<usize>, make: &F, sender: &SyncSender<Result<T>>)
+fn send_batches<T, F>(numbers: Range<usize>, make: &F, sender: &SyncSender<Result<T>>)
 where
     F: Fn(usize) -> Result<T>,
 {

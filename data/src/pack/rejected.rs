@@ -38,11 +38,11 @@ pub(super) fn write(folder: &Path, rejected: &[Rejected]) -> Result<PathBuf> {
 /// Escapes a field for spreadsheets and terminals: control characters except line ends and tabs are escaped (`\u{1b}`),
 /// and an apostrophe is put before text that would start a formula or starts with an apostrophe.
 fn csv_field(text: &str) -> String {
-    let shown = printable::lines(text);
-    if shown.starts_with(['=', '+', '-', '@', '\t', '\n', '\'']) {
-        quoted(&format!("'{shown}"))
+    let escaped = printable::lines(text);
+    if escaped.starts_with(['=', '+', '-', '@', '\t', '\n', '\'']) {
+        quoted(&format!("'{escaped}"))
     } else {
-        quoted(&shown)
+        quoted(&escaped)
     }
 }
 
@@ -60,13 +60,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_quoted_where_they_must_be() {
+    fn fields_are_quoted_if_necessary() {
         assert_eq!(quoted("cat/1.jpg"), "cat/1.jpg");
         assert_eq!(quoted("a,b\"c\"\n.jpg"), "\"a,b\"\"c\"\"\n.jpg\"");
     }
 
     #[test]
-    fn no_field_is_a_formula_or_an_order() {
+    fn fields_are_neither_formulas_nor_control_sequences() {
         assert_eq!(csv_field("=cmd|calc/1.jpg"), "'=cmd|calc/1.jpg");
         assert_eq!(csv_field("+1/a,b.jpg"), "\"'+1/a,b.jpg\"");
         assert_eq!(csv_field("-1/1.jpg"), "'-1/1.jpg");

@@ -156,7 +156,7 @@ struct Hdf5Source<'a> {
 }
 
 impl Hdf5Source<'_> {
-    fn wrong(&self, name: &str, what: impl std::fmt::Display) -> Error {
+    fn error(&self, name: &str, what: impl std::fmt::Display) -> Error {
         Error::source(self.path, format!("{name:?}: {what}"))
     }
 
@@ -177,7 +177,7 @@ impl Hdf5Source<'_> {
             Some(LinkType::Hard) => {}
             Some(_) => {
                 return Err(
-                    self.wrong(name, "a link to elsewhere, which is not followed; copy the dataset into the file")
+                    self.error(name, "a link to elsewhere, which is not followed; copy the dataset into the file")
                 );
             }
         }
@@ -186,12 +186,12 @@ impl Hdf5Source<'_> {
 
     /// Checks that the values of a dataset, `size` bytes each, are stored in this file.
     fn check(&self, name: &str, dataset: &Dataset, size: u64) -> Result<()> {
-        let created = dataset.dcpl().map_err(|e| self.wrong(name, first_line(&e)))?;
-        let external = created.get_external().map_err(|e| self.wrong(name, first_line(&e)))?;
+        let created = dataset.dcpl().map_err(|e| self.error(name, first_line(&e)))?;
+        let external = created.get_external().map_err(|e| self.error(name, first_line(&e)))?;
         let layout = dataset.layout();
         if !external.is_empty() || !matches!(layout, Layout::Compact | Layout::Contiguous | Layout::Chunked) {
             let what = "stored in other files or datasets, which are not followed; copy the values into the file";
-            return Err(self.wrong(name, what));
+            return Err(self.error(name, what));
         }
         let bytes = |shape: &[usize]| shape.iter().try_fold(size, |bytes, &axis| bytes.checked_mul(axis as u64));
         let shape = dataset.shape();
@@ -203,18 +203,18 @@ impl Hdf5Source<'_> {
                 "the shape {shape:?}, for which {stored} bytes are said to be stored in a file of {}",
                 self.length
             );
-            return Err(self.wrong(name, format!("{what}; copy it again, or write all of its values")));
+            return Err(self.error(name, format!("{what}; copy it again, or write all of its values")));
         }
         match dataset.chunk().filter(|_| layout == Layout::Chunked) {
             Some(chunk) if bytes(&chunk).is_none_or(|bytes| bytes > MAX_CHUNK) => {
-                Err(self.wrong(name, format!("chunks of the shape {chunk:?}; at most {MAX_CHUNK} bytes each are read")))
+                Err(self.error(name, format!("chunks of the shape {chunk:?}; at most {MAX_CHUNK} bytes each are read")))
             }
             _ => Ok(()),
         }
     }
 
     fn labels(&self, labels: &Dataset, n: usize) -> Result<Vec<u64>> {
-        let wrong = |what: String| self.wrong("labels", what);
+        let wrong = |what: String| self.error("labels", what);
         let shape = labels.shape();
         if !matches!(*shape.as_slice(), [m] | [m, 1] if m == n) || n == 0 {
             return Err(wrong(format!("the shape {shape:?}; expected [{n}], a label for each image")));
@@ -259,9 +259,9 @@ impl Hdf5Source<'_> {
         };
         if container.size() > MAX_NAMES {
             let what = format!("{} names of classes; at most {MAX_NAMES} are read", container.size());
-            return Err(self.wrong("classes", what));
+            return Err(self.error("classes", what));
         }
-        let unreadable = |e: hdf5::Error| self.wrong("classes", first_line(&e));
+        let unreadable = |e: hdf5::Error| self.error("classes", first_line(&e));
         let names = match container.dtype().and_then(|kind| kind.to_descriptor()).map_err(unreadable)? {
             TypeDescriptor::VarLenUnicode => read_strings(&container, VarLenUnicode::as_bytes),
             TypeDescriptor::VarLenAscii => read_strings(&container, VarLenAscii::as_bytes),
@@ -273,11 +273,11 @@ impl Hdf5Source<'_> {
             }
             other => {
                 let what = format!("expected names as text of at most {MAX_NAME} bytes each, found {other}");
-                return Err(self.wrong("classes", what));
+                return Err(self.error("classes", what));
             }
         };
         let name = |bytes: Vec<u8>| {
-            String::from_utf8(bytes).map_err(|_| self.wrong("classes", "expected names in UTF-8, found other bytes"))
+            String::from_utf8(bytes).map_err(|_| self.error("classes", "expected names in UTF-8, found other bytes"))
         };
         names.map_err(unreadable)?.into_iter().map(name).collect::<Result<_>>().map(Some)
     }

@@ -99,7 +99,7 @@ impl IdxFile {
     /// Reads `length` values from `offset` on.
     fn get(&self, offset: u64, length: u64) -> Result<Vec<u8>, BadImage> {
         match &self.values {
-            IdxValues::Plain { file, header } => file.image(header + offset, length),
+            IdxValues::Plain { file, header } => file.read_image(header + offset, length),
             IdxValues::Unpacked(bytes) => Ok(bytes[offset as usize..(offset + length) as usize].to_vec()),
         }
     }

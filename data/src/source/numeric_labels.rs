@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// Labels from this on are taken for mistakes.
 const MAX_CLASSES: u64 = 1 << 20;
 /// Maximum number of names shown in a message.
-const MAX_SHOWN: usize = 12;
+const MAX_NAMES_SHOWN: usize = 12;
 
 /// Class names, and the class of each numeric label.
 pub(super) struct NumericClasses {
@@ -72,7 +72,8 @@ fn names(path: &Path, own: Option<Vec<String>>, options: &SourceOptions) -> Resu
         (Some(own), _) if own == lines => Ok(Some(own)),
         (Some(own), _) => {
             let expected = "a source that only numbers its classes, or lines of a wnid and its words";
-            let got = format!("{}, for {}, whose classes are named {}", shown(lines), path.display(), shown(&own));
+            let got =
+                format!("{}, for {}, whose classes are named {}", join_names(lines), path.display(), join_names(&own));
             Err(Error::option("class_names", expected, got))
         }
     }
@@ -92,8 +93,8 @@ fn by_name(path: &Path, used: &BTreeSet<u64>, names: &[String], given: &[String]
     if !names.iter().any(|name| among.contains_key(name)) {
         let what = format!(
             "its classes are named {}, and the given classes {}: none is the same; give a pack of the same classes",
-            shown(names),
-            shown(given)
+            join_names(names),
+            join_names(given)
         );
         return Err(Error::source(path, what));
     }
@@ -102,8 +103,8 @@ fn by_name(path: &Path, used: &BTreeSet<u64>, names: &[String], given: &[String]
     if !missing.is_empty() {
         let what = format!(
             "its classes {} are not among the given classes {}; give a pack that has them, or leave their images out",
-            shown(&missing),
-            shown(given)
+            join_names(&missing),
+            join_names(given)
         );
         return Err(Error::source(path, what));
     }
@@ -131,7 +132,7 @@ pub(super) fn indices_by_value(path: &Path, values: &[i128], given: &[String]) -
         given.iter().zip(0..).filter_map(|(name, index)| Some((name.parse().ok()?, index))).collect();
     let by_value: HashMap<i128, u32> = numbers.iter().copied().collect();
     if by_value.len() < numbers.len() {
-        let what = format!("of the given classes {} some are the same number; expected each once", shown(given));
+        let what = format!("of the given classes {} some are the same number; expected each once", join_names(given));
         return Err(Error::source(path, what));
     }
     let found: Vec<Option<u32>> = values.iter().map(|value| by_value.get(value).copied()).collect();
@@ -146,14 +147,14 @@ pub(super) fn indices_by_value(path: &Path, values: &[i128], given: &[String]) -
     let what = format!(
         "the label {missing} is not among the given classes, {which} are named by numbers: {}; give a pack that has it, or \
          leave its images out",
-        shown(given)
+        join_names(given)
     );
     Err(Error::source(path, what))
 }
 
 /// The first few names, for messages.
-fn shown(names: &[String]) -> String {
-    let more = if names.len() > MAX_SHOWN { ", ..." } else { "" };
-    let first: Vec<&str> = names.iter().take(MAX_SHOWN).map(String::as_str).collect();
+fn join_names(names: &[String]) -> String {
+    let more = if names.len() > MAX_NAMES_SHOWN { ", ..." } else { "" };
+    let first: Vec<&str> = names.iter().take(MAX_NAMES_SHOWN).map(String::as_str).collect();
     format!("{}{more}", first.join(", "))
 }

@@ -25,14 +25,14 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
     let metadata = metadata_note(all - members.len(), &first_metadata.unwrap_or_default());
     let replaced = replaced_note(archive::sort(&mut members));
     let source = match options.labels {
-        Some(labels) => labelled(path, &members, labels, options)?,
-        None => class_folders(path, &members, options)?,
+        Some(labels) => open_labelled(path, &members, labels, options)?,
+        None => open_class_folders(path, &members, options)?,
     };
     let notes = metadata.into_iter().chain(replaced).chain(ended.notes(&file_name(path)));
     Ok(source.with_notes(notes.collect()))
 }
 
-fn labelled(path: &Path, members: &[Member], labels: &Path, options: &SourceOptions) -> Result<Source> {
+fn open_labelled(path: &Path, members: &[Member], labels: &Path, options: &SourceOptions) -> Result<Source> {
     let names: Vec<&[u8]> = members.iter().map(|m| m.name.as_slice()).collect();
     let labelled = LabelFile::from_user(labels)?.apply(path, &names, options)?;
     let mut builder = SampleListBuilder::new(labelled.classes);
@@ -47,7 +47,7 @@ fn labelled(path: &Path, members: &[Member], labels: &Path, options: &SourceOpti
     Ok(Source::new(builder.finish(), reader.open()?).with_notes(labelled.notes))
 }
 
-fn class_folders(path: &Path, members: &[Member], options: &SourceOptions) -> Result<Source> {
+fn open_class_folders(path: &Path, members: &[Member], options: &SourceOptions) -> Result<Source> {
     let root = common_root(members);
     let mut found: Vec<String> = Vec::new();
     let mut images = Vec::new();

@@ -71,7 +71,7 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
     let mut found = Vec::new();
     let mut notes = Vec::new();
     for (number, tar) in tars.iter().enumerate() {
-        notes.extend(samples(number, tar, options, &mut found)?);
+        notes.extend(read_samples(number, tar, options, &mut found)?);
     }
     prefer_cls(&mut found);
     let has_usable = found.iter().any(|f| f.image.is_ok() && !matches!(f.class, Class::Bad(_)));
@@ -114,14 +114,19 @@ fn tars(path: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Adds the samples of a tar. Returns notes for the user.
-fn samples(number: usize, tar: &Path, options: &SourceOptions, found: &mut Vec<LabelledSample>) -> Result<Vec<String>> {
+fn read_samples(
+    number: usize,
+    tar: &Path,
+    options: &SourceOptions,
+    found: &mut Vec<LabelledSample>,
+) -> Result<Vec<String>> {
     let file = Container::open(tar)?;
     let (members, ended) = members(&file, 0..file.length, "")?;
     let mut sample = Sample::default();
     for member in members {
         let (name, ending) = split_name(&member.name);
         if name != sample.split_name {
-            found.extend(finish(&file, number, std::mem::take(&mut sample), options)?);
+            found.extend(finish_sample(&file, number, std::mem::take(&mut sample), options)?);
             sample.split_name = name.to_vec();
         }
         match ending.as_str() {
@@ -131,12 +136,17 @@ fn samples(number: usize, tar: &Path, options: &SourceOptions, found: &mut Vec<L
             _ => sample.others.push(ending),
         }
     }
-    found.extend(finish(&file, number, sample, options)?);
+    found.extend(finish_sample(&file, number, sample, options)?);
     Ok(ended.notes(&file_name(tar)))
 }
 
 /// Completes a sample; `None` if it has neither image nor class.
-fn finish(file: &Container, tar: usize, sample: Sample, options: &SourceOptions) -> Result<Option<LabelledSample>> {
+fn finish_sample(
+    file: &Container,
+    tar: usize,
+    sample: Sample,
+    options: &SourceOptions,
+) -> Result<Option<LabelledSample>> {
     let no_cls = || Class::Bad("no .cls beside the image".into());
     let class = match (&sample.cls, &sample.json, options.label_column) {
         (Some(cls), _, None) => text(file, cls, MAX_CLASS_BYTES)?

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_names_and_those_of_two_are_told_apart() {
+    fn ambiguous_words_are_followed_by_the_wnid() {
         let lines = "n02012849\tcrane\nn03126707\tcrane\n\nn01443537\tgoldfish, Carassius auratus\n";
         let words = WordNetNames::from_lines(lines.lines()).unwrap();
         let wnids = ["n01443537", "n02012849", "n03126707", "n99999999"].map(String::from);

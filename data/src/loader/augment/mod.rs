@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_share_crop_and_mirror_and_not_the_colour() {
+    fn crop_groups_share_crop_and_mirroring_but_not_colour() {
         let noise = ColourNoise { rule: ColourRule::AuthorsCode, deviation: 0.1, components: None };
         let augment = Augment {
             random_crop: true,

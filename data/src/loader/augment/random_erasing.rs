@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_are_erased_as_are_to_be_and_so_much_of_them() {
+    fn erased_counts_and_areas_match_the_settings() {
         let erase = RandomErasing { probability: 0.25, ..RandomErasing::default() };
         let rects: Vec<Option<Rect>> = (0..20_000).map(|i| erase.draw(Stream::new(5, 1, i), 224)).collect();
         let drawn: Vec<Rect> = rects.iter().filter_map(|a| *a).collect();

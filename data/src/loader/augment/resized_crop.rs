@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn areas_ratios_and_places_are_as_drawn() {
+    fn areas_ratios_and_positions_have_the_right_means() {
         let crop = ResizedCrop { scale: [0.1, 0.3], ..ResizedCrop::default() };
         let rects: Vec<Rect> = (0..20_000).map(|i| crop.draw(Stream::new(3, 1, i), 256)).collect();
         let mean = |f: &dyn Fn(&Rect) -> f64| rects.iter().map(f).sum::<f64>() / rects.len() as f64;
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_fit_is_as_much_of_the_whole_as_the_ratio_allows() {
+    fn without_a_fitting_draw_the_largest_allowed_rectangle_is_used() {
         let wide = ResizedCrop { scale: [1.0, 1.0], ratio: [2.0, 4.0] };
         assert_eq!(wide.draw(Stream::new(1, 1, 1), 100), Rect { left: 0, top: 25, width: 100, height: 50 });
         let whole = ResizedCrop { scale: [1.0, 1.0], ratio: [1.0, 1.0] };

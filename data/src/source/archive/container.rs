@@ -68,25 +68,25 @@ impl Container {
     }
 
     /// Reads the bytes of an image; errors name file and offset.
-    pub fn image(&self, offset: u64, length: u64) -> Result<Vec<u8>, BadImage> {
+    pub fn read_image(&self, offset: u64, length: u64) -> Result<Vec<u8>, BadImage> {
         let mut bytes = vec![0; checked_length(length)?];
-        self.read_image(offset, &mut bytes)?;
+        self.read_into(offset, &mut bytes)?;
         Ok(bytes)
     }
 
     /// Reads a sparse image of `length` bytes: zeros except for the stored pieces.
-    pub fn sparse_image(&self, pieces: &[Piece], length: u64) -> Result<Vec<u8>, BadImage> {
+    pub fn read_sparse_image(&self, pieces: &[Piece], length: u64) -> Result<Vec<u8>, BadImage> {
         let mut bytes = vec![0; checked_length(length)?];
         for piece in pieces {
             let within = usize::try_from(piece.offset).ok().zip(usize::try_from(piece.length).ok());
             let part = within.and_then(|(offset, length)| bytes.get_mut(offset..offset.checked_add(length)?));
             let part = part.ok_or_else(|| BadImage::Damaged("a sparse file whose map leaves it".into()))?;
-            self.read_image(piece.container_offset, part)?;
+            self.read_into(piece.container_offset, part)?;
         }
         Ok(bytes)
     }
 
-    fn read_image(&self, offset: u64, buffer: &mut [u8]) -> Result<(), BadImage> {
+    fn read_into(&self, offset: u64, buffer: &mut [u8]) -> Result<(), BadImage> {
         self.read_at(offset, buffer).map_err(|e| {
             let what = format!("{} bytes at offset {offset} of {}: {e}", buffer.len(), self.path.display());
             BadImage::Unreadable(io::Error::new(e.kind(), what))

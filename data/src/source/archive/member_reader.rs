@@ -73,8 +73,8 @@ impl MemberReader {
     fn bytes(&self, file: &Container, index: usize) -> Result<Vec<u8>, BadImage> {
         let length = u64::from(self.lengths[index]);
         match self.special.get(&index) {
-            None => file.image(self.offsets[index], length),
-            Some(SpecialBody::Sparse(pieces)) => file.sparse_image(pieces, length),
+            None => file.read_image(self.offsets[index], length),
+            Some(SpecialBody::Sparse(pieces)) => file.read_sparse_image(pieces, length),
             Some(SpecialBody::Rejected(what)) => Err(BadImage::NotAnImage(what.clone())),
         }
     }

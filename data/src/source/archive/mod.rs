@@ -188,12 +188,12 @@ struct TarReader<'a> {
 }
 
 impl TarReader<'_> {
-    fn wrong(&self, text: String) -> Error {
+    fn error(&self, text: String) -> Error {
         Error::source(&self.file.path, format!("{}{text}; copy it again", self.what))
     }
 
     fn damaged(&self, at: u64, text: &str) -> Error {
-        self.wrong(format!("damaged at offset {at}, after {}: {text}", self.previous))
+        self.error(format!("damaged at offset {at}, after {}: {text}", self.previous))
     }
 
     /// Reads the block at the current offset.
@@ -201,7 +201,7 @@ impl TarReader<'_> {
         let have = self.end - self.at;
         if have < BLOCK as u64 {
             let text = format!("cut short at offset {}, after {}: {have} bytes of a header", self.end, self.previous);
-            return Err(self.wrong(text));
+            return Err(self.error(text));
         }
         self.file.bytes_at(self.at, BLOCK)
     }
@@ -341,7 +341,7 @@ impl TarReader<'_> {
             let lacks = if length <= have { ", but not all of the block that they end in" } else { "" };
             let at = self.at;
             let text = format!("cut short: member {name:?} at offset {at} has {length} bytes, {have} are there{lacks}");
-            return Err(self.wrong(text));
+            return Err(self.error(text));
         };
         self.at += bytes;
         Ok(())

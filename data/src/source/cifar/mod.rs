@@ -53,11 +53,11 @@ impl ImageReader for CifarReader {
         let at = self.first_records.partition_point(|&first| first <= index) - 1;
         let file = &self.files[at];
         let offset = file.start + (index - self.first_records[at]) as u64 * file.step;
-        let planes = file.file.image(offset, PIXELS as u64)?;
+        let planes = file.file.read_image(offset, PIXELS as u64)?;
         let plane = SIDE * SIDE;
         let pixels = (0..plane).flat_map(|at| [planes[at], planes[at + plane], planes[at + 2 * plane]]).collect();
-        let wrong = || BadImage::Damaged("not 32 x 32 pixels".into());
-        Image::new(SIDE, SIDE, pixels).map(ImageContent::Pixels).ok_or_else(wrong)
+        let file_error = || BadImage::Damaged("not 32 x 32 pixels".into());
+        Image::new(SIDE, SIDE, pixels).map(ImageContent::Pixels).ok_or_else(file_error)
     }
 }
 
@@ -112,7 +112,7 @@ fn records(file: &CifarFile, all: &[&CifarFile]) -> Result<RecordFile> {
     if is_pickle(&begin) && !file.name.ends_with(".bin") { python_records(file) } else { binary_records(file, all) }
 }
 
-fn wrong(file: &CifarFile, what: impl std::fmt::Display) -> Error {
+fn file_error(file: &CifarFile, what: impl std::fmt::Display) -> Error {
     let name = if file.file.path.ends_with(&file.name) { String::new() } else { format!("{}: ", file.name) };
     Error::source(&file.file.path, format!("{name}{what}"))
 }
@@ -121,7 +121,7 @@ fn check_label(file: &CifarFile, at: &str, label: i64, is_cifar100: bool) -> Res
     let most = if is_cifar100 { 99 } else { 9 };
     match u8::try_from(label) {
         Ok(label) if label <= most => Ok(label),
-        _ => Err(wrong(file, format!("{at}: the label {label}, expected 0 to {most}"))),
+        _ => Err(file_error(file, format!("{at}: the label {label}, expected 0 to {most}"))),
     }
 }
 
@@ -157,7 +157,7 @@ fn labels_per_record(files: &[&CifarFile]) -> Result<usize> {
         }
         if both == [false, false] {
             let expected = "expected a multiple of 3073 (CIFAR-10) or 3074 (CIFAR-100); copy it again";
-            return Err(wrong(file, format!("{} bytes; {expected}", file.length)));
+            return Err(file_error(file, format!("{} bytes; {expected}", file.length)));
         }
     }
     let is_cifar100 = files.iter().any(|file| matches!(file.name.as_str(), "train.bin" | "test.bin"));
@@ -166,19 +166,19 @@ fn labels_per_record(files: &[&CifarFile]) -> Result<usize> {
 
 fn python_records(file: &CifarFile) -> Result<RecordFile> {
     if file.length > MAX_PICKLE {
-        return Err(wrong(file, format!("{} bytes, at most {MAX_PICKLE} are read as a pickle", file.length)));
+        return Err(file_error(file, format!("{} bytes, at most {MAX_PICKLE} are read as a pickle", file.length)));
     }
     let bytes = file.bytes()?;
-    let pickle = Pickle::read(&bytes).map_err(|what| wrong(file, format!("no pickle of CIFAR: {what}")))?;
+    let pickle = Pickle::read(&bytes).map_err(|what| file_error(file, format!("no pickle of CIFAR: {what}")))?;
     let fine = pickle.numbers("fine_labels");
     let is_cifar100 = fine.is_some();
     let labels = fine.or_else(|| pickle.numbers("labels"));
     let Some((labels, (range, rows))) = labels.zip(pickle.array("data", PIXELS)) else {
         let expected = "expected a dict of \"labels\" or \"fine_labels\", and \"data\", bytes of the shape [n, 3072]";
-        return Err(wrong(file, format!("no pickle of CIFAR: {expected}")));
+        return Err(file_error(file, format!("no pickle of CIFAR: {expected}")));
     };
     if labels.len() != rows || rows == 0 {
-        return Err(wrong(file, format!("{} labels for {rows} images", labels.len())));
+        return Err(file_error(file, format!("{} labels for {rows} images", labels.len())));
     }
     let check = |(at, &label): (usize, &i64)| check_label(file, &format!("label {at}"), label, is_cifar100);
     let labels = labels.iter().enumerate().map(check).collect::<Result<_>>()?;
@@ -207,8 +207,8 @@ fn class_names(files: &[CifarFile], is_cifar100: bool) -> Result<Option<Vec<Stri
     }
     let Some(file) = small(pickled) else { return Ok(None) };
     let bytes = file.bytes()?;
-    let pickle = Pickle::read(&bytes).map_err(|what| wrong(file, format!("no pickle of CIFAR: {what}")))?;
+    let pickle = Pickle::read(&bytes).map_err(|what| file_error(file, format!("no pickle of CIFAR: {what}")))?;
     let names =
-        pickle.strings(key).ok_or_else(|| wrong(file, format!("expected a dict with a list of text {key:?}")))?;
+        pickle.strings(key).ok_or_else(|| file_error(file, format!("expected a dict with a list of text {key:?}")))?;
     Ok(Some(names))
 }

@@ -127,8 +127,8 @@ impl Unpickler<'_> {
             0x89 => self.push(PickleValue::Bool(false)),
             b'}' => self.push(PickleValue::Dict(Vec::new())),
             b']' | b')' => self.push(PickleValue::List(Vec::new())),
-            b'K' => self.unsigned(1)?,
-            b'M' => self.unsigned(2)?,
+            b'K' => self.push_int(1)?,
+            b'M' => self.push_int(2)?,
             b'J' => {
                 let range = self.take(4)?;
                 let number = i32::from_le_bytes(self.bytes[range].try_into().unwrap_or_default());
@@ -138,11 +138,11 @@ impl Unpickler<'_> {
                 self.skip(8)?;
                 self.push(PickleValue::None);
             }
-            b'U' | b'C' | 0x8c => self.sized(1)?,
-            b'T' | b'B' | b'X' => self.sized(4)?,
+            b'U' | b'C' | 0x8c => self.push_bytes(1)?,
+            b'T' | b'B' | b'X' => self.push_bytes(4)?,
             b'c' => {
-                self.line()?;
-                self.line()?;
+                self.skip_line()?;
+                self.skip_line()?;
                 self.push(PickleValue::Global);
             }
             0x93 => {
@@ -150,25 +150,25 @@ impl Unpickler<'_> {
                 self.pop()?;
                 self.push(PickleValue::Global);
             }
-            _ => self.compose(code)?,
+            _ => self.combine(code)?,
         }
         Ok(true)
     }
 
     /// Executes an instruction that combines values.
-    fn compose(&mut self, code: usize) -> Result<()> {
+    fn combine(&mut self, code: usize) -> Result<()> {
         match self.bytes[code] {
-            b'q' => self.remember(1)?,
-            b'r' => self.remember(4)?,
+            b'q' => self.memo_put(1)?,
+            b'r' => self.memo_put(4)?,
             0x94 => {
                 let top = self.top()?;
                 self.memo.insert(self.memo.len() as u32, top);
             }
-            b'h' => self.recall(1)?,
-            b'j' => self.recall(4)?,
+            b'h' => self.memo_get(1)?,
+            b'j' => self.memo_get(4)?,
             0x85..=0x87 => {
                 let count = usize::from(self.bytes[code] - 0x84);
-                let from = self.stack.len().checked_sub(count).ok_or_else(|| self.wrong())?;
+                let from = self.stack.len().checked_sub(count).ok_or_else(|| self.damaged())?;
                 let items = self.stack.split_off(from);
                 self.push(PickleValue::List(items));
             }
@@ -203,7 +203,7 @@ impl Unpickler<'_> {
                 let top = self.top()?;
                 match &mut self.values[top] {
                     PickleValue::Object { state, .. } => *state = Some(filled),
-                    _ => return Err(self.wrong()),
+                    _ => return Err(self.damaged()),
                 }
             }
             other => {
@@ -213,7 +213,7 @@ impl Unpickler<'_> {
         Ok(())
     }
 
-    fn wrong(&self) -> String {
+    fn damaged(&self) -> String {
         format!("damaged at offset {}", self.at)
     }
 
@@ -234,21 +234,21 @@ impl Unpickler<'_> {
         Ok(self.bytes[range].iter().rev().fold(0, |n, &b| n << 8 | u32::from(b)))
     }
 
-    fn unsigned(&mut self, count: usize) -> Result<()> {
+    fn push_int(&mut self, count: usize) -> Result<()> {
         let number = self.number(count)?;
         self.push(PickleValue::Int(number.into()));
         Ok(())
     }
 
-    fn sized(&mut self, count: usize) -> Result<()> {
+    fn push_bytes(&mut self, count: usize) -> Result<()> {
         let length = self.number(count)?;
         let range = self.take(length as usize)?;
         self.push(PickleValue::Bytes(range));
         Ok(())
     }
 
-    fn line(&mut self) -> Result<()> {
-        let length = self.bytes[self.at..].iter().position(|&b| b == b'\n').ok_or_else(|| self.wrong())?;
+    fn skip_line(&mut self) -> Result<()> {
+        let length = self.bytes[self.at..].iter().position(|&b| b == b'\n').ok_or_else(|| self.damaged())?;
         self.skip(length + 1)
     }
 
@@ -258,17 +258,17 @@ impl Unpickler<'_> {
     }
 
     fn top(&self) -> Result<ValueId> {
-        self.stack.last().copied().ok_or_else(|| self.wrong())
+        self.stack.last().copied().ok_or_else(|| self.damaged())
     }
 
     fn pop(&mut self) -> Result<ValueId> {
-        self.stack.pop().ok_or_else(|| self.wrong())
+        self.stack.pop().ok_or_else(|| self.damaged())
     }
 
     /// Values pushed since the last mark.
     fn since_mark(&mut self) -> Result<Vec<ValueId>> {
         let mark = self.stack.iter().rposition(|&at| matches!(self.values[at], PickleValue::Mark));
-        let items = self.stack.split_off(mark.ok_or_else(|| self.wrong())?);
+        let items = self.stack.split_off(mark.ok_or_else(|| self.damaged())?);
         Ok(items[1..].to_vec())
     }
 
@@ -276,7 +276,7 @@ impl Unpickler<'_> {
         let top = self.top()?;
         match &mut self.values[top] {
             PickleValue::List(list) => list.extend(items),
-            _ => return Err(self.wrong()),
+            _ => return Err(self.damaged()),
         }
         Ok(())
     }
@@ -285,21 +285,21 @@ impl Unpickler<'_> {
         let top = self.top()?;
         match &mut self.values[top] {
             PickleValue::Dict(dict) => dict.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1]))),
-            _ => return Err(self.wrong()),
+            _ => return Err(self.damaged()),
         }
         Ok(())
     }
 
-    fn remember(&mut self, count: usize) -> Result<()> {
+    fn memo_put(&mut self, count: usize) -> Result<()> {
         let key = self.number(count)?;
         let top = self.top()?;
         self.memo.insert(key, top);
         Ok(())
     }
 
-    fn recall(&mut self, count: usize) -> Result<()> {
+    fn memo_get(&mut self, count: usize) -> Result<()> {
         let key = self.number(count)?;
-        let at = *self.memo.get(&key).ok_or_else(|| self.wrong())?;
+        let at = *self.memo.get(&key).ok_or_else(|| self.damaged())?;
         self.stack.push(at);
         Ok(())
     }

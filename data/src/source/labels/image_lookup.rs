@@ -57,7 +57,7 @@ impl<'a> ImageLookup<'a> {
     /// The image a path refers to.
     pub fn find(&self, path: &str) -> ImageMatch {
         if let Ok(image) = self.names.binary_search(&path.as_bytes()) {
-            return self.one(image, true, path.as_bytes());
+            return self.match_one(image, true, path.as_bytes());
         }
         let path = normalize(path);
         if path.is_empty() {
@@ -106,7 +106,7 @@ impl<'a> ImageLookup<'a> {
                 }
                 _ if shared > most => {
                     most = shared;
-                    best = self.one(image as usize, with_extension, path);
+                    best = self.match_one(image as usize, with_extension, path);
                 }
                 _ => {}
             }
@@ -114,7 +114,7 @@ impl<'a> ImageLookup<'a> {
         best
     }
 
-    fn one(&self, image: usize, with_extension: bool, path: &[u8]) -> ImageMatch {
+    fn match_one(&self, image: usize, with_extension: bool, path: &[u8]) -> ImageMatch {
         let above: Vec<&[u8]> = parts(path).skip(parts(self.names[image]).count()).collect();
         let agree = || parts(&self.root).zip(&above).take_while(|(a, b)| equal_ignoring_case(a, b)).count();
         ImageMatch::One { image, with_extension, agreeing: (!above.is_empty()).then(agree) }

@@ -160,8 +160,8 @@ impl LabelFile {
     ) -> Result<RawLabels> {
         let last = |line| split_or_whole(str::rsplit_once(line, char::is_whitespace), line);
         let first = |line| split_or_whole(str::split_once(line, char::is_whitespace), line);
-        let all = Table::of_words(text, |line| line.split_whitespace().collect());
-        let tables = [all, Table::of_words(text, last), Table::of_words(text, first)];
+        let all = Table::from_words(text, |line| line.split_whitespace().collect());
+        let tables = [all, Table::from_words(text, last), Table::from_words(text, first)];
         let mut tables: Vec<Table> = tables.into_iter().flatten().collect();
         for table in &tables {
             let finder = ColumnFinder::new(&self.path, table, images, root, hints);

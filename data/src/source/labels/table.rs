@@ -73,7 +73,7 @@ impl Table {
     }
 
     /// Parses lines split by `split`; `None` unless all have the same number of words, at least two.
-    pub fn of_words<'a>(text: &'a str, split: impl Fn(&'a str) -> Vec<&'a str>) -> Option<Self> {
+    pub fn from_words<'a>(text: &'a str, split: impl Fn(&'a str) -> Vec<&'a str>) -> Option<Self> {
         let mut rows = Vec::new();
         for (number, line) in numbered_lines(text) {
             let mut row = StringRecord::from(split(line));
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn separators_are_told() {
+    fn separators_are_detected() {
         let expected = [["a.jpg", "0,5", "x"], ["b.jpg", "1,5", "y"]];
         assert_eq!(rows("a.jpg;0,5;x\nb.jpg;1,5;y\n"), expected);
         assert_eq!(rows("a.jpg\t0,5\tx\r\nb.jpg\t1,5\ty\r\n"), expected);

@@ -31,17 +31,17 @@ pub(super) fn strip_zero_fractions(path: &Path, labels: Vec<Option<String>>) -> 
 mod tests {
     use super::*;
 
-    fn of(labels: &[&str]) -> Result<Vec<String>> {
+    fn strip(labels: &[&str]) -> Result<Vec<String>> {
         let labels = labels.iter().map(|label| Some((*label).to_string())).collect();
         Ok(strip_zero_fractions(Path::new("l.csv"), labels)?.into_iter().flatten().collect())
     }
 
     #[test]
-    fn fractions_are_no_classes() {
-        assert_eq!(of(&["0.000000", "12.0", "3"]).unwrap(), ["0", "12", "3"]);
-        assert_eq!(of(&["v1.5", "2.0"]).unwrap(), ["v1.5", "2.0"]);
-        assert_eq!(of(&["1e3", "2.5"]).unwrap(), ["1e3", "2.5"]);
-        let error = of(&["1.0", "0.5"]).unwrap_err().to_string();
+    fn fractions_are_not_classes() {
+        assert_eq!(strip(&["0.000000", "12.0", "3"]).unwrap(), ["0", "12", "3"]);
+        assert_eq!(strip(&["v1.5", "2.0"]).unwrap(), ["v1.5", "2.0"]);
+        assert_eq!(strip(&["1e3", "2.5"]).unwrap(), ["1e3", "2.5"]);
+        let error = strip(&["1.0", "0.5"]).unwrap_err().to_string();
         assert_eq!(error, "l.csv: the label 0.5 is a fraction; expected a class, as a whole number or a name");
     }
 }
