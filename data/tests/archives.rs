@@ -245,17 +245,14 @@ fn labels_in_json_are_known_by_their_key() {
         "s.tar/0.jpg not an image: no .cls, and its .json has 0.5 as \"label\"; expected a whole number or a name"
     );
     let error = of(&["{\"id\": \"x\"}", "{\"id\": \"y\"}", "{\"id\": \"z\"}"], Some("id")).unwrap_err();
-    assert!(error.contains("make each of the 3 images a class of its own"), "{error}");
+    assert!(error.contains("make each of the 3 images its own class"), "{error}");
 }
 
 #[test]
 fn what_is_no_source_is_named() {
     let setting = Setting::new();
     let fails = |name: &str, bytes: &[u8]| failure(&setting, &write(&setting, name, bytes), |o| o);
-    assert!(
-        fails("notes.txt", b"some text")
-            .contains("notes.txt: is no source that is known by its content; expected a folder")
-    );
+    assert!(fails("notes.txt", b"some text").contains("notes.txt: is not a recognized source; expected a folder"));
     assert!(fails("a.zip", b"PK\x03\x04....").contains("is a ZIP archive; unpack it first (unzip)"));
     write(&setting, "all/ILSVRC2012_img_train.tar", &train_tar());
     write(&setting, "all/ILSVRC2012_img_val.tar", &tar_of(&ilsvrc()[1].1));

@@ -46,7 +46,7 @@ fn gtsrb_as_on_kaggle_and_as_published() {
     place.images(&["kaggle/Train/0/a.png", "kaggle/Test/b.png", "kaggle/Meta/0.png"]);
     let error = place.pack("kaggle", |o| o).unwrap_err();
     assert!(
-        error.contains("kaggle: holds Train, Test beside Meta: parts of a data set, no classes; give one of"),
+        error.contains("kaggle: holds Train, Test beside Meta: splits of a data set, not classes; give one of"),
         "{error}"
     );
 }
@@ -78,7 +78,7 @@ fn ham10000_is_labelled_by_its_diagnoses() {
     fs::copy(&labels, place.path("h/HAM10000_metadata.csv")).unwrap();
     let error = place.pack("h", |o| o).unwrap_err();
     assert!(
-        error.contains("holds folders and HAM10000_metadata.csv, which may both be the labels; say which: --from"),
+        error.contains("holds folders and HAM10000_metadata.csv, either of which may be the labels; say which: --from"),
         "{error}"
     );
 }

@@ -172,7 +172,7 @@ fn a_folder_of_train_and_val_is_two_packs() {
     // Beside others, or alone.
     fs::create_dir(setting.path("sets/meta")).unwrap();
     let error = holds_train_and_val(&setting.path("sets")).unwrap_err().to_string();
-    assert!(error.contains("holds Train, valid, test beside meta: parts of a data set, no classes"), "{error}");
+    assert!(error.contains("holds Train, valid, test beside meta: splits of a data set, not classes"), "{error}");
     assert!(!holds_train_and_val(&setting.source()).unwrap());
     let error = pack_train_and_val(&options(&setting, "source", "none"), None, |_, _| ()).unwrap_err().to_string();
     assert!(error.contains("source: expected a folder that holds the folders train and val"), "{error}");
@@ -194,7 +194,7 @@ fn parts_by_other_names_are_no_classes() {
         draw_source(&setting.path(name), &classes);
         let options = options(&setting, name, &format!("{name}.pack"));
         let error = pack(&options, |_| ()).unwrap_err().to_string();
-        let said = format!("{name}: holds {}: parts of a data set, no classes; give one of them", folders.join(", "));
+        let said = format!("{name}: holds {}: splits of a data set, not classes; give one of them", folders.join(", "));
         assert!(error.contains(&said), "{error}");
         let options = PackOptions { from: Some(SourceKind::Folders), ..options };
         assert_eq!(pack(&options, |_| ()).unwrap().classes, folders.len());

@@ -93,7 +93,7 @@ fn a_tar_without_an_end_is_read_if_it_ends_after_a_member() {
     let bytes = &whole[..whole.len() - 1024];
     let (pack, report) = packed(&setting, &write(&setting, "noend.tar", bytes));
     assert_eq!(labels(&pack), expected(&FOUR));
-    assert!(report.notes[0].starts_with("noend.tar has no mark of its end; every member in it is whole"), "{report:?}");
+    assert!(report.notes[0].starts_with("noend.tar has no end mark; all its members are whole"), "{report:?}");
     let (_, report) = packed(&setting, &write(&setting, "whole.tar", &whole));
     assert!(report.notes.is_empty(), "{report:?}");
     // Cut within the last member, its padding, or a header.
@@ -121,7 +121,7 @@ fn joined_tars_are_read_to_the_end_of_the_last() {
     let joined = [padded(&members[..2]), padded(&members[2..])].concat();
     let (pack, report) = packed(&setting, &write(&setting, "cat2.tar", &joined));
     assert_eq!(labels(&pack), expected(&FOUR));
-    assert_eq!(report.notes, ["cat2.tar is 2 tars one after the other; all are read"]);
+    assert_eq!(report.notes, ["cat2.tar is 2 concatenated tars; all are read"]);
     // A member of the second replaces one of the first, as when both are unpacked.
     let other = jpeg(40, 50, 77);
     let again = [padded(&members), padded(&[("cat/1.jpg".to_string(), other.clone())])].concat();
@@ -288,7 +288,7 @@ fn two_sets_in_a_tar_are_no_classes() {
         .flat_map(|part| four().into_iter().map(move |(n, b)| (format!("{part}/{n}"), b)))
         .collect();
     let error = failure(&setting, &write(&setting, "both.tar", &tar_of(&both)), |o| o);
-    assert!(error.contains("both.tar: holds train, val: parts of a data set, no classes; unpack it"), "{error}");
+    assert!(error.contains("both.tar: holds train, val: splits of a data set, not classes; unpack it"), "{error}");
 }
 
 proptest! {

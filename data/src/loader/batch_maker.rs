@@ -258,16 +258,18 @@ impl BatchMaker {
     /// Views of all images: all views of the first, then of the next.
     fn views(&self, batch: &BatchIndices) -> Vec<View> {
         let margin = self.preparation.margin();
-        let of = |(position, &index): (usize, &u64)| match &self.options.augment {
-            Some(augment) => {
-                let seed = self.options.seed;
-                let epoch = batch.epoch;
-                let key = SampleKey { seed, epoch, index, position: batch.start + position };
-                vec![View { image: position as u32, ..augment.draw(key, margin, &self.colour_shifts) }]
+        let mut views = Vec::with_capacity(batch.indices.len() * self.options.views.count());
+        for (position, &index) in batch.indices.iter().enumerate() {
+            match &self.options.augment {
+                Some(augment) => {
+                    let seed = self.options.seed;
+                    let key = SampleKey { seed, epoch: batch.epoch, index, position: batch.start + position };
+                    views.push(View { image: position as u32, ..augment.draw(key, margin, &self.colour_shifts) });
+                }
+                None => views.extend(self.preparation.views(self.options.views, position as u32)),
             }
-            None => self.preparation.views(self.options.views, position as u32),
-        };
-        batch.indices.iter().enumerate().flat_map(of).collect()
+        }
+        views
     }
 
     fn labels(&self, batch: &BatchIndices) -> Vec<u32> {

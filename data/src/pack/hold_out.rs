@@ -81,8 +81,8 @@ fn few_images_note(names: &[&str]) -> Option<String> {
     let classes = if names.len() == 1 { "1 class has".to_string() } else { format!("{} classes have", names.len()) };
     (!names.is_empty()).then(|| {
         format!(
-            "{classes} fewer than two images, too few to be in both packs: {}{more}; a single image is in the training pack, \
-             and validation tells nothing of its class",
+            "{classes} fewer than two images, too few to be in both packs: {}{more}; a single image goes to the training pack, \
+             and its class is not validated",
             first.join(", ")
         )
     })

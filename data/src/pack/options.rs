@@ -132,7 +132,7 @@ impl PackOptions {
         let names: Vec<String> =
             entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
         let is_pack = names.iter().any(|name| name == TABLE_FILE || shard_number(name).is_some());
-        let other = names.iter().find(|name| !is_pack_file(name));
+        let other = names.iter().find(|name| !is_auxiliary_file(name));
         match other.filter(|_| !is_pack) {
             Some(other) => {
                 let got = format!("{}, which holds {other} and no pack", show(&self.out));
@@ -148,7 +148,7 @@ impl PackOptions {
 }
 
 /// Whether packing or the operating system creates a file of this name.
-fn is_pack_file(name: &str) -> bool {
+fn is_auxiliary_file(name: &str) -> bool {
     matches!(name, LOCK | REJECTED_FILE | ".DS_Store") || name.starts_with(".alexnet-tmp-")
 }
 

@@ -52,7 +52,7 @@ fn detect_folder(path: &Path, options: &SourceOptions) -> Result<SourceKind> {
         ([_], 0 | 1) => Ok(SourceKind::Labelled),
         ([list, ..], 2..) => {
             let what = format!(
-                "holds folders and {}, which may both be the labels; say which: --from folders, or --labels {}",
+                "holds folders and {}, either of which may be the labels; say which: --from folders, or --labels {}",
                 file_name(list),
                 list.display()
             );
@@ -103,8 +103,8 @@ fn detect_file(path: &Path, options: &SourceOptions) -> Result<SourceKind> {
         _ => {
             let kinds: Vec<&str> = SourceKind::ALL.iter().map(|(_, name)| *name).collect();
             format!(
-                "is no source that is known by its content; expected a folder, a tar, CIFAR's .bin, IDX or HDF5; where it \
-                 is one all the same, say which (--from {})",
+                "is not a recognized source; expected a folder, a tar, CIFAR's .bin, IDX or HDF5; if it \
+                 is one of these, say which (--from {})",
                 kinds.join("|")
             )
         }

@@ -139,8 +139,9 @@ pub(super) fn indices_by_value(path: &Path, values: &[i128], given: &[String]) -
     let missing = values.iter().zip(&found).find(|(_, index)| index.is_none());
     let Some((missing, _)) = missing else { return Ok(found.into_iter().collect()) };
     // If some names are words and all found numbers are at their own index, both readings agree.
-    let elsewhere = |(&value, index): (&i128, &Option<u32>)| index.is_some_and(|index| i128::from(index) != value);
-    if numbers.len() < given.len() && !values.iter().zip(&found).any(elsewhere) {
+    let is_elsewhere = |value: i128, index: Option<u32>| index.is_some_and(|index| i128::from(index) != value);
+    let any_elsewhere = values.iter().zip(&found).any(|(&value, &index)| is_elsewhere(value, index));
+    if numbers.len() < given.len() && !any_elsewhere {
         return Ok(None);
     }
     let which = if numbers.len() == given.len() { "which" } else { "some of which" };

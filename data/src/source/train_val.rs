@@ -46,7 +46,7 @@ pub(super) fn check_not_splits(names: &[String]) -> Result<(), String> {
         return Ok(());
     }
     let shown = names.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
-    Err(format!("holds {shown}: parts of a data set, no classes"))
+    Err(format!("holds {shown}: splits of a data set, not classes"))
 }
 
 fn mentions_split(name: &str) -> bool {
@@ -84,7 +84,7 @@ pub(crate) fn find_train_val(root: &Path) -> Result<Option<TrainValFolders>> {
     if !others.is_empty() || train.len() != 1 || val.len() > 1 || test.len() > 1 {
         let example = root.join(found[0]);
         let what = format!(
-            "holds {}{beside}: parts of a data set, no classes; give one of them, such as {}, or say that they are classes \
+            "holds {}{beside}: splits of a data set, not classes; give one of them, such as {}, or say that they are classes \
              (--from folders)",
             shown(&found),
             example.display()

@@ -267,7 +267,7 @@ fn classes(path: &Path, found: &[LabelledSample], options: &SourceOptions) -> Re
     let is_json = found.iter().any(|f| matches!(f.class, Class::Json(_)));
     if is_json && labelled > 1 && names.len() == labelled && options.classes.is_none() {
         let what = format!(
-            "the labels in its .json make each of the {labelled} images a class of its own; say which key is the label \
+            "the labels in its .json make each of the {labelled} images its own class; say which key is the label \
              (--label-column KEY)"
         );
         return Err(Error::source(path, what));

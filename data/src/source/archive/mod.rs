@@ -87,11 +87,11 @@ impl ArchiveEnd {
     /// Notes for the user; `name` is the archive's name.
     pub fn notes(self, name: &str) -> Vec<String> {
         let joined =
-            (self.archives > 1).then(|| format!("{name} is {} tars one after the other; all are read", self.archives));
+            (self.archives > 1).then(|| format!("{name} is {} concatenated tars; all are read", self.archives));
         let unmarked = (!self.marked).then(|| {
             format!(
-                "{name} has no mark of its end; every member in it is whole, but if it is a copy that was cut between two of \
-                 them, the rest is missing"
+                "{name} has no end mark; all its members are whole, but if it is a copy truncated between two members, the \
+                 rest is missing"
             )
         });
         joined.into_iter().chain(unmarked).collect()

@@ -180,8 +180,9 @@ fn python_records(file: &CifarFile) -> Result<RecordFile> {
     if labels.len() != rows || rows == 0 {
         return Err(file_error(file, format!("{} labels for {rows} images", labels.len())));
     }
-    let check = |(at, &label): (usize, &i64)| check_label(file, &format!("label {at}"), label, is_cifar100);
-    let labels = labels.iter().enumerate().map(check).collect::<Result<_>>()?;
+    let checked =
+        labels.iter().enumerate().map(|(at, &label)| check_label(file, &format!("label {at}"), label, is_cifar100));
+    let labels = checked.collect::<Result<_>>()?;
     let start = file.start + range.start as u64;
     Ok(RecordFile {
         name: file.name.clone(),

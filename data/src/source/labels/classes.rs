@@ -57,7 +57,7 @@ impl LabelFile {
     fn too_many_classes(&self, distinct: &[&str]) -> Error {
         let some: Vec<&str> = distinct.iter().copied().take(3).collect();
         let what = format!(
-            "its labels make each of the {} images a class of its own ({}, ...); expected classes of several images; where it \
+            "its labels make each of the {} images its own class ({}, ...); expected classes of several images; where it \
              has columns, say which has the labels (--label-column)",
             distinct.len(),
             some.join(", ")
