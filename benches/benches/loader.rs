@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use data::{
-    Augment, Colour, ColourRule, DecodeOptions, Erase, Input, Jitter, Loader, LoaderOptions, Mean, Mix, Pack,
-    PackOptions, ResizedCrop, Shuffle, Storage, Views, decode_image, pack, resize_and_crop, views,
+    Augment, ColourJitter, ColourNoise, ColourRule, DecodeOptions, Input, Loader, LoaderOptions, Mean, MixupCutmix,
+    Pack, PackOptions, RandomErasing, ResizedCrop, Shuffle, Storage, Views, decode_image, pack, resize_and_crop, views,
 };
 
 const IMAGES: u32 = 128;
@@ -48,7 +48,7 @@ fn stages(c: &mut Criterion) {
     let paper = Augment {
         random_crop: true,
         mirror: true,
-        colour: Some(Colour { rule: ColourRule::Source, deviation: 0.1, components: None }),
+        colour_noise: Some(ColourNoise { rule: ColourRule::AuthorsCode, deviation: 0.1, components: None }),
         ..Augment::default()
     };
     let today = [
@@ -56,12 +56,12 @@ fn stages(c: &mut Criterion) {
         (
             "jitter",
             Augment {
-                jitter: Some(Jitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 }),
+                jitter: Some(ColourJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 }),
                 ..paper.clone()
             },
         ),
-        ("erasing", Augment { erase: Some(Erase::default()), ..paper.clone() }),
-        ("mixup and cutmix", Augment { mix: Some(Mix { mixup: 0.2, cutmix: 1.0 }), ..paper.clone() }),
+        ("erasing", Augment { random_erasing: Some(RandomErasing::default()), ..paper.clone() }),
+        ("mixup and cutmix", Augment { mix: Some(MixupCutmix { mixup: 0.2, cutmix: 1.0 }), ..paper.clone() }),
     ];
     let mut group = c.benchmark_group("loader");
     group.sample_size(10).throughput(Throughput::Elements(u64::from(IMAGES)));

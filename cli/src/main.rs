@@ -14,7 +14,7 @@ use clap::Parser;
 fn main() -> ExitCode {
     #[cfg(all(feature = "wgpu", target_os = "linux"))]
     quiet_device_selection();
-    data::exit_on_cut_file();
+    data::install_sigbus_handler();
     let args = args::Args::parse();
     match commands::run(args.command) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! Draws a few images of two kinds, packs them, and loads two batches as a training would.
+//! Generates a few images of two classes, packs them, and loads batches as for training.
 //!
 //! `cargo run -p alexnet-data --example pack_and_load`
 
@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use alexnet_data::{
-    Augment, Colour, ColourRule, Erase, Input, Jitter, Loader, LoaderOptions, Mean, Mix, Pack, PackOptions,
-    ResizedCrop, Shuffle, pack,
+    Augment, ColourJitter, ColourNoise, ColourRule, Input, Loader, LoaderOptions, Mean, MixupCutmix, Pack, PackOptions,
+    RandomErasing, ResizedCrop, Shuffle, pack,
 };
 use image::{Rgb, RgbImage};
 
@@ -29,8 +29,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Pixels minus the mean image, as in the paper.
     let mean = Mean::Image(statistics.mean_image.clone());
     let input = Input { crop: 56, bgr: false, scale: 1.0, mean, deviation: None };
-    let colour = Some(Colour { rule: ColourRule::Source, deviation: 0.1, components: None });
-    let augment = Some(Augment { random_crop: true, mirror: true, colour, ..Augment::default() });
+    let colour_noise = Some(ColourNoise { rule: ColourRule::AuthorsCode, deviation: 0.1, components: None });
+    let augment = Some(Augment { random_crop: true, mirror: true, colour_noise, ..Augment::default() });
     let options = LoaderOptions { batch: 8, seed: 1, shuffle: Shuffle::Full, augment, ..LoaderOptions::default() };
     let loader = Loader::new(pack, input.clone(), options)?;
     for batch in loader.batches(0, 0).take(2) {
@@ -39,14 +39,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("images {:?} of mean {mean:.2}, labels {:?}", batch.images.shape(), batch.labels);
     }
 
-    // As users of today train, in windows of 64 KB, as if the pack were larger than memory; crops of bytes.
-    let loader = Loader::new(Arc::clone(loader.pack()), input, today())?;
+    // Later augmentations and windows of 64 KB, as if the pack were larger than memory; crops as bytes.
+    let loader = Loader::new(Arc::clone(loader.pack()), input, later_augmentations())?;
     for batch in loader.crop_batches(0, 0).take(2) {
         let batch = batch?;
         let mixed = batch.mixed.iter().map(|other| format!("{} to {:.2}", other.label, other.share));
         println!("{} bytes, labels {:?}, mixed with {:?}", batch.pixels.len(), batch.labels, mixed.collect::<Vec<_>>());
     }
-    // What a device is given to crop by itself.
+    // Whole images, for a device that crops by itself.
     if let Some(batch) = loader.raw_batches(0, 0).next().transpose()? {
         println!(
             "{} images of {} x {} bytes, first view {:?}",
@@ -59,20 +59,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn today() -> LoaderOptions {
+fn later_augmentations() -> LoaderOptions {
     let augment = Augment {
         mirror: true,
         resized_crop: Some(ResizedCrop::default()),
-        jitter: Some(Jitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 }),
-        erase: Some(Erase::default()),
-        mix: Some(Mix { mixup: 0.2, cutmix: 1.0 }),
+        jitter: Some(ColourJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 }),
+        random_erasing: Some(RandomErasing::default()),
+        mix: Some(MixupCutmix { mixup: 0.2, cutmix: 1.0 }),
         ..Augment::default()
     };
     let shuffle = Shuffle::Window { bytes: 64 << 10 };
     LoaderOptions { batch: 4, seed: 1, shuffle, augment: Some(augment), ..LoaderOptions::default() }
 }
 
-/// Twelve images of stripes.
+/// Draws twelve images of stripes.
 fn draw(folder: &Path, vertical: bool) -> Result<(), Box<dyn std::error::Error>> {
     std::fs::create_dir_all(folder)?;
     for number in 0..12u32 {

@@ -1,174 +1,176 @@
-//! What can go wrong in this crate.
+//! The errors of this crate.
 
 use std::path::{Path, PathBuf};
 
-/// The result of packing, reading or loading.
+/// Result of packing, reading or loading.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Each variant names the file, option or record, what was expected, what came, and what to do.
+/// An error of this crate. Its message names the file, option or record, the expected and the actual value, and a
+/// remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// An option is outside its range.
     #[error("{option}: expected {expected}, got {got}")]
     Option {
-        /// The option.
+        /// Name of the option.
         option: &'static str,
-        /// Its range.
+        /// Accepted range.
         expected: String,
-        /// What was given.
+        /// Value given.
         got: String,
     },
-    /// A folder of images is not what it should be.
+    /// A source of images is not usable.
     #[error("{}: {what}", path.display())]
     Source {
-        /// The folder or file.
+        /// Folder or file.
         path: PathBuf,
-        /// What is wrong with it and what to do.
+        /// Problem and remedy.
         what: String,
     },
-    /// The system refused to read or write a file.
+    /// The operating system failed to read or write a file.
     #[error("{}: {what}: {source}", path.display())]
     Io {
-        /// The file or folder.
+        /// File or folder.
         path: PathBuf,
-        /// What was being done, and what state it leaves.
+        /// Failed operation, and the state it leaves.
         what: &'static str,
-        /// The system's reason.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// An image cannot be used.
+    /// An image is rejected.
     #[error("{}: {reason}", path.display())]
     Image {
-        /// The image's file.
+        /// File of the image.
         path: PathBuf,
-        /// Why.
+        /// Reason.
         reason: BadImage,
     },
-    /// The system could not read an image while packing, which says nothing of the image: it is not left out.
+    /// The operating system could not read an image while packing. That is no fault of the image, so it is not
+    /// rejected.
     #[error(
-        "{}: {name}: cannot be read: {source}; the image is not left out for that: mend the cause, or remove the file, and \
+        "{}: {name}: cannot be read: {source}; the image is not left out for that: fix the cause, or remove the file, and \
          run the same command again; finished shards are kept",
         path.display()
     )]
     Unreadable {
-        /// The source.
+        /// Source of the images.
         path: PathBuf,
-        /// The image's name within the source.
+        /// Name of the image within the source.
         name: String,
-        /// The system's reason, after some tries.
+        /// Error of the operating system, after several attempts.
         source: std::io::Error,
     },
-    /// More images were bad than allowed; all are listed.
+    /// More images were rejected than allowed.
     #[error(
         "{bad} of {total} images cannot be used, {allowed} are allowed; all are listed in {}, the first is {first}; \
-         repair them, or leave them out by allowing so many, and run the same command again: only shards with repaired \
+         repair them, or allow that many rejected images, and run the same command again: only shards with repaired \
          images are packed again",
         list.display()
     )]
     TooManyBad {
-        /// Images refused.
+        /// Number of rejected images.
         bad: usize,
-        /// Images in the source.
+        /// Number of images in the source.
         total: usize,
-        /// Images that may be refused.
+        /// Number of images that may be rejected.
         allowed: usize,
-        /// The CSV file that lists them with reasons.
+        /// CSV file listing all rejected images with reasons.
         list: PathBuf,
-        /// The first of them, with its reason.
+        /// First rejected image, with its reason.
         first: String,
     },
-    /// Another process packs into the same folder.
+    /// Another process is packing into the same folder.
     #[error("{}: another process is packing into this folder; wait for it to end or choose another folder", path.display())]
     Locked {
-        /// The folder.
+        /// Folder of the pack.
         path: PathBuf,
     },
-    /// A folder holds (part of) a pack of something else.
+    /// The output folder holds (part of) a different pack.
     #[error("{}: holds {found}, expected {expected}; {advice}", path.display())]
     OtherPack {
-        /// The folder or shard.
+        /// Folder or shard.
         path: PathBuf,
-        /// What this run would write.
+        /// Contents this run would write.
         expected: String,
-        /// What is there.
+        /// Contents found.
         found: String,
-        /// What to do.
+        /// Remedy.
         advice: &'static str,
     },
-    /// Packing was asked to stop; finished shards are kept.
-    #[error("{}: stopped; {kept} of {total} images are kept in finished shards: run the same command again to go on", path.display())]
+    /// Packing was cancelled; finished shards are kept.
+    #[error("{}: stopped; {kept} of {total} images are kept in finished shards: run the same command again to continue", path.display())]
     Cancelled {
-        /// The pack's folder.
+        /// Folder of the pack.
         path: PathBuf,
-        /// Images in finished shards.
+        /// Number of images in finished shards.
         kept: usize,
-        /// Images in all.
+        /// Number of images in total.
         total: usize,
     },
-    /// A pack's content contradicts itself.
+    /// The contents of a pack are inconsistent.
     #[error("{}: {what}; pack the images again", path.display())]
     Pack {
-        /// The pack's file.
+        /// File of the pack.
         path: PathBuf,
-        /// The record or field, what was expected and what came.
+        /// Record or field, with the expected and the actual value.
         what: String,
     },
-    /// A file of a pack is shorter than it must be.
+    /// A file of a pack is truncated.
     #[error("{}: truncated: need {need} bytes, have {have}; copy it again, or pack the images again", path.display())]
     Truncated {
-        /// The pack's file.
+        /// File of the pack.
         path: PathBuf,
-        /// Its full length.
+        /// Expected length in bytes.
         need: u64,
-        /// Its length now.
+        /// Actual length in bytes.
         have: u64,
     },
-    /// A file of a pack was written to while the pack was open.
-    #[error("{}: was changed while it was being read; begin again when nothing writes to it", path.display())]
+    /// A file of a pack was modified while the pack was open.
+    #[error("{}: was changed while it was being read; start again when nothing writes to it", path.display())]
     Changed {
-        /// The pack's file.
+        /// File of the pack.
         path: PathBuf,
     },
-    /// A pack of a newer program.
+    /// The pack was written by a newer version of this program.
     #[error("{}: written as format version {found}, this program reads up to {supported}; update the program", path.display())]
     Version {
-        /// The pack's file.
+        /// File of the pack.
         path: PathBuf,
-        /// Its version.
+        /// Format version of the file.
         found: u32,
-        /// The newest version that can be read.
+        /// Newest format version this program reads.
         supported: u32,
     },
-    /// Bytes differ from what was written.
+    /// A checksum does not match.
     #[error("{}: checksum of {what} is {found:08x}, expected {expected:08x}: damaged; copy it again, or pack the images again", path.display())]
     Checksum {
-        /// The pack's file.
+        /// File of the pack.
         path: PathBuf,
-        /// The part: the header, or a record with its source name.
+        /// Part of the file: the header, or a record with its source name.
         what: String,
-        /// The checksum that was written.
+        /// Stored checksum.
         expected: u32,
-        /// The checksum of what is there.
+        /// Computed checksum.
         found: u32,
     },
-    /// The HDF5 library refused.
+    /// The HDF5 library reported an error.
     #[error("{}: {what}: {reason}", path.display())]
     Hdf5 {
-        /// The file.
+        /// File.
         path: PathBuf,
-        /// What was being done.
+        /// Failed operation.
         what: &'static str,
-        /// The library's reason.
+        /// Error message of the library.
         reason: String,
     },
-    /// A thread that loads or packs panicked: a fault of the program.
+    /// A loading or packing thread panicked, which is a bug.
     #[error("a worker thread failed: {what}")]
     Worker {
-        /// The panic's message.
+        /// Panic message.
         what: String,
     },
-    /// A file could not be written safely.
+    /// A file could not be written atomically.
     #[error(transparent)]
     Write(#[from] tensor::Error),
 }
@@ -186,7 +188,7 @@ impl Error {
         move |source| Self::Io { path: path.to_path_buf(), what, source }
     }
 
-    /// What the HDF5 library says; where the system refused, what the system says.
+    /// Converts an HDF5 error, preferring the error of the operating system that caused it.
     pub(crate) fn hdf5(path: &Path, what: &'static str) -> impl Fn(hdf5::Error) -> Self {
         move |error| match system_error(&error.to_string()) {
             Some(error) => Self::io(path, what)(error),
@@ -203,74 +205,75 @@ fn one_line(error: &hdf5::Error) -> String {
     error.to_string().replace('\n', " ")
 }
 
-/// HDF5's words for an error of the system that they do not name: they end with one of these.
-const UNNAMED: [&str; 2] = ["can't retrieve stat info for file", "unable to fstat file"];
+/// Ends of HDF5 messages about system errors whose code the library does not report.
+const MESSAGES_WITHOUT_CODE: [&str; 2] = ["can't retrieve stat info for file", "unable to fstat file"];
 
-/// The system's error behind words of the HDF5 library's, if the system refused.
-pub(crate) fn system_error(words: &str) -> Option<std::io::Error> {
-    if let Some(unnamed) = UNNAMED.iter().find(|unnamed| words.ends_with(**unnamed)) {
-        return Some(std::io::Error::other(*unnamed));
+/// The system error behind a message of the HDF5 library, if there is one.
+pub(crate) fn system_error(message: &str) -> Option<std::io::Error> {
+    if let Some(ending) = MESSAGES_WITHOUT_CODE.iter().find(|ending| message.ends_with(**ending)) {
+        return Some(std::io::Error::other(*ending));
     }
-    let (_, after) = words.split_once("errno = ")?;
+    let (_, after) = message.split_once("errno = ")?;
     let code = after.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()?;
     (code != 0).then(|| std::io::Error::from_raw_os_error(code))
 }
 
-/// Why an image is refused.
+/// Reason why an image is rejected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadImage {
-    /// A file of no bytes.
+    /// The file is empty.
     #[error("empty file")]
     Empty,
-    /// The system cannot read the file, which says nothing of the image: packing stops, and never stores this reason.
+    /// The operating system cannot read the file. That is no fault of the image: packing stops, and this reason is
+    /// never stored.
     #[error("cannot be read: {0}")]
     Unreadable(std::io::Error),
-    /// The content is no image: text, a web page, anything else.
+    /// The content is not an image but text, a web page or anything else.
     #[error("not an image: {0}")]
     NotAnImage(String),
-    /// An image of a kind that this crate does not decode.
+    /// The image format is not supported.
     #[error("unsupported format: {0}")]
     Unsupported(String),
-    /// The header claims more pixels than the limit.
+    /// The header claims more pixels than allowed.
     #[error("{width} x {height} pixels are over the limit of {limit} pixels")]
     TooLarge {
-        /// Pixels a row.
+        /// Width in pixels.
         width: u64,
-        /// Rows.
+        /// Height in pixels.
         height: u64,
-        /// The limit on their product.
+        /// Maximum number of pixels.
         limit: u64,
     },
-    /// The header claims no pixels.
+    /// The header claims a width or height of zero.
     #[error("a size of {width} x {height} pixels")]
     ZeroSize {
-        /// Pixels a row.
+        /// Width in pixels.
         width: u64,
-        /// Rows.
+        /// Height in pixels.
         height: u64,
     },
-    /// A JPEG of suspiciously many scans: each costs a pass over the image.
+    /// The JPEG has suspiciously many scans, each of which costs a pass over the image.
     #[error("{scans} scans, at most {limit} are read")]
     TooManyScans {
-        /// Scans found.
+        /// Number of scans.
         scans: usize,
-        /// The limit.
+        /// Maximum number of scans.
         limit: usize,
     },
     /// The file ends before the image does.
     #[error("cut short: {0}")]
     CutShort(String),
-    /// The content breaks its format's rules.
+    /// The content violates its format.
     #[error("damaged: {0}")]
     Damaged(String),
-    /// The decoder failed on it: a fault of the decoder.
+    /// The decoder panicked, which is a bug of the decoder.
     #[error("the decoder failed: {0}")]
     DecoderPanic(String),
 }
 
 impl BadImage {
-    /// Why an image of an HDF5 file cannot be had: the system refused to read, or the content is damaged.
+    /// Reason why an image of an HDF5 file cannot be read: an error of the system, or damage.
     pub(crate) fn hdf5(error: &hdf5::Error) -> Self {
         match system_error(&error.to_string()) {
             Some(error) => Self::Unreadable(error),

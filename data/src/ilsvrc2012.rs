@@ -1,21 +1,21 @@
-//! The classes of ILSVRC 2012 by name: packs have wnids for classes, people do not read those.
+//! Names of the ILSVRC 2012 classes, whose identifiers in packs are WordNet ids (wnids).
 
 use std::sync::LazyLock;
 
-/// A line a class: its wnid, a space, its words. Lines of comment first.
+/// One class per line: the wnid, a space and the words, after leading comment lines.
 const TEXT: &str = include_str!("ilsvrc2012.txt");
 
 static CLASSES: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
     TEXT.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' ')).collect()
 });
 
-/// All 1000 classes in their order, which is that of their wnids: wnid and words, such as `n01440764` and
-/// `tench, Tinca tinca`. Torchvision, Keras and the paper's network number them so, from 0.
+/// All 1000 classes as (wnid, words), such as `n01440764` and `tench, Tinca tinca`, sorted by wnid. Torchvision, Keras
+/// and the paper's network number the classes in this order, from 0.
 pub fn classes() -> &'static [(&'static str, &'static str)] {
     &CLASSES
 }
 
-/// The words of a wnid, if it is one of the 1000.
+/// The words of a wnid, or `None` if it is not one of the 1000.
 ///
 /// ```
 /// assert_eq!(alexnet_data::ilsvrc2012::words("n01440764"), Some("tench, Tinca tinca"));
@@ -24,7 +24,7 @@ pub fn words(wnid: &str) -> Option<&'static str> {
     CLASSES.binary_search_by_key(&wnid, |(wnid, _)| wnid).ok().map(|at| CLASSES[at].1)
 }
 
-/// The name of a class for people: its first word where it is a wnid of the 1000, else its own name.
+/// A readable class name: the first word for one of the 1000 wnids, otherwise `class` itself.
 pub fn short_name(class: &str) -> &str {
     words(class).map_or(class, |words| words.split(',').next().unwrap_or(words))
 }

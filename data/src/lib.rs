@@ -1,16 +1,16 @@
-//! ImageNet, folders of photographs and the usual sets of small images to memory-mapped packs, and packs to batches for
-//! training convolutional networks.
+//! Packs image data sets into memory-mapped files and loads training batches from them.
 //!
-//! [`pack`](fn@pack) decodes the images of a source once (class folders, ILSVRC's tars and more: see [`SourceKind`]), makes squares of them as the paper does
-//! (Krizhevsky, Sutskever, Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012, section 2)
-//! and stores them in a few large HDF5 files, with their mean and their colour components. [`Pack`] maps those files.
-//! [`Loader`] makes batches from it on several threads, of floats or of bytes: random crops, mirrors and colour noise in
-//! training, and what came after the paper ([`Augment`]); the centre or ten crops in a test. A pack larger than memory is
-//! shuffled in windows ([`Shuffle`]).
+//! [`pack`](fn@pack) decodes the images of a source once (class folders, ILSVRC's tars and more: see [`SourceKind`]),
+//! resizes and crops them to squares as the paper does (Krizhevsky, Sutskever, Hinton, "ImageNet Classification with
+//! Deep Convolutional Neural Networks", 2012, section 2) and stores them in a few large HDF5 files, together with the
+//! mean image and the principal components of colour. [`Pack`] memory-maps those files. [`Loader`] makes batches of
+//! floats or bytes on several threads: random crops, mirrors and colour noise for training, plus augmentations newer
+//! than the paper ([`Augment`]); the centre crop or ten crops for evaluation. A pack larger than memory is shuffled in
+//! windows ([`Shuffle`]).
 //!
-//! Everything is deterministic: the bytes of a pack whatever the number of threads, and the batches whatever the number
-//! of threads or the place to begin at. Nothing that comes from outside is trusted: see [`BadImage`] for images and
-//! [`Pack::open`] for packs.
+//! Everything is deterministic: the bytes of a pack do not depend on the number of threads, and batches depend neither
+//! on the number of threads nor on where an epoch is resumed. Untrusted input is validated: see [`BadImage`] for images
+//! and [`Pack::open`] for packs.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -35,7 +35,7 @@
 mod decode;
 mod error;
 mod format;
-mod hdf;
+mod hdf5_io;
 pub mod ilsvrc2012;
 mod jpeg;
 mod loader;
@@ -50,19 +50,19 @@ pub use decode::{
 pub use error::{BadImage, Error, Result};
 pub use format::Storage;
 pub use loader::{
-    Augment, Batch, Batches, Colour, ColourRule, CropBatch, Erase, Input, Jitter, Loader, LoaderOptions, Mean, Mix,
-    Mixed, Preparation, RawBatch, ResizedCrop, Shuffle, Views, views,
+    Augment, Batch, Batches, ColourJitter, ColourNoise, ColourRule, CropBatch, Input, Loader, LoaderOptions, Mean,
+    MixedLabel, MixupCutmix, Preparation, RandomErasing, RawBatch, ResizedCrop, Shuffle, Views, views,
 };
 pub use ndarray;
 pub use pack::{
-    HoldOut, PackOptions, PackReport, Part, Progress, Refused, TrainAndVal, holds_train_and_val, pack,
+    HoldOut, PackOptions, PackReport, Progress, Rejected, Subset, TrainValReport, holds_train_and_val, pack,
     pack_train_and_val,
 };
 pub use reader::Pack;
 #[cfg(unix)]
-pub use reader::exit_on_cut_file;
+pub use reader::install_sigbus_handler;
 pub use source::{SourceKind, Split};
-pub use statistics::{Components, Statistics};
+pub use statistics::{PrincipalComponents, Statistics};
 pub use tensor;
 
 /// The README's code, compiled.

@@ -4,37 +4,37 @@ use ndarray::Array3;
 
 use crate::error::{Error, Result};
 
-/// What is known of all images of a pack, on the scale of 0 to 255. Bad images do not count.
+/// Statistics of all images of a pack, for pixel values of 0 to 255. Rejected images are excluded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Statistics {
-    /// Images counted.
+    /// Number of images.
     pub images: u64,
     /// Mean of all pixels: R, G, B.
     pub mean_rgb: [f32; 3],
-    /// Mean of all images at each place, `[size, size, 3]`.
+    /// Mean image, `[size, size, 3]`.
     pub mean_image: Array3<f32>,
-    /// Covariance of the colours of all pixels: `E[xy] - E[x]E[y]`.
+    /// Covariance of R, G and B over all pixels: `E[xy] - E[x]E[y]`.
     pub covariance: [[f64; 3]; 3],
-    /// Eigenvalues of the covariance, the largest first.
+    /// Eigenvalues of the covariance in descending order.
     pub eigenvalues: [f32; 3],
-    /// `eigenvectors[k]` is the unit vector (R, G, B) of eigenvalue `k`; its largest part is positive.
+    /// `eigenvectors[k]` is the unit eigenvector (R, G, B) of eigenvalue `k`; its largest component is positive.
     pub eigenvectors: [[f32; 3]; 3],
 }
 
-/// The principal components of colour, for pixels of 0 to 255.
+/// The principal components of colour, for pixel values of 0 to 255.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Components {
-    /// Variances along the components, at least 0.
+pub struct PrincipalComponents {
+    /// Variances along the components, non-negative.
     pub eigenvalues: [f32; 3],
-    /// `eigenvectors[k]` is the unit vector (R, G, B) of eigenvalue `k`.
+    /// `eigenvectors[k]` is the unit eigenvector (R, G, B) of eigenvalue `k`.
     pub eigenvectors: [[f32; 3]; 3],
 }
 
-impl Components {
-    /// Fails unless the eigenvalues are finite and not negative, and the vectors orthogonal and of length 1.
+impl PrincipalComponents {
+    /// Checks that the eigenvalues are finite and non-negative, and the eigenvectors orthonormal.
     ///
     /// # Errors
-    /// [`Error::Option`] that says what is wrong.
+    /// [`Error::Option`] naming the offending value.
     pub fn check(&self) -> Result<()> {
         if !self.eigenvalues.iter().all(|l| l.is_finite() && *l >= 0.0) {
             return Err(Error::option("eigenvalues", "three numbers of at least 0", format!("{:?}", self.eigenvalues)));
@@ -42,7 +42,7 @@ impl Components {
         for (i, a) in self.eigenvectors.iter().enumerate() {
             for (j, b) in self.eigenvectors.iter().enumerate() {
                 let product: f64 = a.iter().zip(b).map(|(x, y)| f64::from(x * y)).sum();
-                // Published ones have four digits.
+                // Published eigenvectors have four digits.
                 let near = (product - f64::from(u8::from(i == j))).abs() < 0.01;
                 if !near {
                     let got = format!("{:?}", self.eigenvectors);
@@ -56,49 +56,49 @@ impl Components {
 
 impl Statistics {
     /// The principal components of colour.
-    pub fn components(&self) -> Components {
-        Components { eigenvalues: self.eigenvalues, eigenvectors: self.eigenvectors }
+    pub fn components(&self) -> PrincipalComponents {
+        PrincipalComponents { eigenvalues: self.eigenvalues, eigenvectors: self.eigenvectors }
     }
 }
 
-/// Exact sums over images: whole numbers, so that neither order nor interruption changes a bit of the result.
+/// Exact integer sums over images, so neither order nor interruption changes a bit of the result.
 #[derive(Clone, Debug)]
 pub(crate) struct Sums {
     pub images: u64,
-    /// Of each byte of an image.
-    places: Vec<u64>,
-    /// The same of the latest images, which are not in `places` yet: a quarter of the memory to go through for each.
-    latest: Vec<u16>,
-    /// How many are in `latest`.
-    waiting: u32,
-    /// RR, RG, RB, GG, GB, BB over all pixels.
+    /// Sum at each byte of an image.
+    position_sums: Vec<u64>,
+    /// Sums of the latest images, not yet added to `position_sums`: a quarter of the memory traffic per image.
+    pending: Vec<u16>,
+    /// Number of images in `pending`.
+    pending_images: u32,
+    /// Sums of RR, RG, RB, GG, GB and BB over all pixels.
     products: [u64; 6],
 }
 
-/// So many times 255 fit 16 bits.
-const MOST_WAITING: u32 = 257;
+/// Number of values of 255 whose sum fits in 16 bits.
+const MAX_PENDING: u32 = 257;
 
 impl Sums {
     pub fn new(size: usize) -> Self {
-        Self::of(0, vec![0; size * size * 3], [0; 6])
+        Self::from_parts(0, vec![0; size * size * 3], [0; 6])
     }
 
-    /// Those that were written before.
-    pub fn of(images: u64, places: Vec<u64>, products: [u64; 6]) -> Self {
-        let latest = vec![0; places.len()];
-        Self { images, places, latest, waiting: 0, products }
+    /// Restores stored sums.
+    pub fn from_parts(images: u64, position_sums: Vec<u64>, products: [u64; 6]) -> Self {
+        let pending = vec![0; position_sums.len()];
+        Self { images, position_sums, pending, pending_images: 0, products }
     }
 
-    /// Adds an image with the products of its colours.
+    /// Adds an image and its colour products (see [`products`]).
     pub fn add(&mut self, pixels: &[u8], products: &[u64; 6]) {
-        if self.waiting == MOST_WAITING {
-            self.places = self.places();
-            self.latest.fill(0);
-            self.waiting = 0;
+        if self.pending_images == MAX_PENDING {
+            self.position_sums = self.position_sums();
+            self.pending.fill(0);
+            self.pending_images = 0;
         }
         self.images += 1;
-        self.waiting += 1;
-        for (sum, &value) in self.latest.iter_mut().zip(pixels) {
+        self.pending_images += 1;
+        for (sum, &value) in self.pending.iter_mut().zip(pixels) {
             *sum += u16::from(value);
         }
         for (sum, value) in self.products.iter_mut().zip(products) {
@@ -106,19 +106,19 @@ impl Sums {
         }
     }
 
-    /// Of each byte of an image.
-    pub fn places(&self) -> Vec<u64> {
-        self.places.iter().zip(&self.latest).map(|(&sum, &latest)| sum + u64::from(latest)).collect()
+    /// Sum at each byte of an image.
+    pub fn position_sums(&self) -> Vec<u64> {
+        self.position_sums.iter().zip(&self.pending).map(|(&sum, &pending)| sum + u64::from(pending)).collect()
     }
 
-    /// RR, RG, RB, GG, GB, BB over all pixels.
+    /// Sums of RR, RG, RB, GG, GB and BB over all pixels.
     pub fn products(&self) -> &[u64; 6] {
         &self.products
     }
 
     pub fn merge(&mut self, other: &Self) {
         self.images += other.images;
-        for (sum, value) in self.places.iter_mut().zip(other.places()) {
+        for (sum, value) in self.position_sums.iter_mut().zip(other.position_sums()) {
             *sum += value;
         }
         for (sum, value) in self.products.iter_mut().zip(&other.products) {
@@ -126,24 +126,25 @@ impl Sums {
         }
     }
 
-    /// What the sums say; `size` is the side of an image. At least one image must have been added.
+    /// Computes the statistics; `size` is the side of an image. Requires at least one image.
     pub fn finish(&self, size: usize) -> Statistics {
         let images = self.images as f64;
-        let places = self.places();
-        let mean_image =
-            Array3::from_shape_fn((size, size, 3), |(y, x, c)| (places[(y * size + x) * 3 + c] as f64 / images) as f32);
-        let mut colours = [0u64; 3];
-        for pixel in places.chunks_exact(3) {
-            for (sum, value) in colours.iter_mut().zip(pixel) {
+        let position_sums = self.position_sums();
+        let mean_image = Array3::from_shape_fn((size, size, 3), |(y, x, c)| {
+            (position_sums[(y * size + x) * 3 + c] as f64 / images) as f32
+        });
+        let mut channel_sums = [0u64; 3];
+        for pixel in position_sums.chunks_exact(3) {
+            for (sum, value) in channel_sums.iter_mut().zip(pixel) {
                 *sum += value;
             }
         }
         let n = u128::from(self.images) * (size * size) as u128;
-        let covariance = self.covariance(colours, n);
+        let covariance = self.covariance(channel_sums, n);
         let (eigenvalues, eigenvectors) = symmetric_eigen(covariance);
         Statistics {
             images: self.images,
-            mean_rgb: colours.map(|sum| (sum as f64 / n as f64) as f32),
+            mean_rgb: channel_sums.map(|sum| (sum as f64 / n as f64) as f32),
             mean_image,
             covariance,
             eigenvalues: eigenvalues.map(|v| v as f32),
@@ -151,14 +152,15 @@ impl Sums {
         }
     }
 
-    fn covariance(&self, colours: [u64; 3], n: u128) -> [[f64; 3]; 3] {
+    fn covariance(&self, channel_sums: [u64; 3], n: u128) -> [[f64; 3]; 3] {
         let [rr, rg, rb, gg, gb, bb] = self.products.map(u128::from);
         let products = [[rr, rg, rb], [rg, gg, gb], [rb, gb, bb]];
         let mut covariance = [[0.0; 3]; 3];
         for (i, row) in covariance.iter_mut().enumerate() {
             for (j, value) in row.iter_mut().enumerate() {
-                // In whole numbers up to the one division: nothing cancels.
-                let scaled = (products[i][j] * n) as i128 - (u128::from(colours[i]) * u128::from(colours[j])) as i128;
+                // Exact up to the one division, so nothing cancels.
+                let scaled =
+                    (products[i][j] * n) as i128 - (u128::from(channel_sums[i]) * u128::from(channel_sums[j])) as i128;
                 *value = scaled as f64 / (n as f64 * n as f64);
             }
         }
@@ -166,31 +168,31 @@ impl Sums {
     }
 }
 
-/// RR, RG, RB, GG, GB, BB summed over the pixels of one image.
+/// Sums of RR, RG, RB, GG, GB and BB over the pixels of one image.
 pub(crate) fn products(pixels: &[u8]) -> [u64; 6] {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
         // SAFETY: the processor has AVX2.
         return unsafe { products_avx2(pixels) };
     }
-    products_plainly(pixels)
+    products_scalar(pixels)
 }
 
-/// The same code, in vectors of 32 bytes.
+/// The scalar code compiled for AVX2.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn products_avx2(pixels: &[u8]) -> [u64; 6] {
-    products_plainly(pixels)
+    products_scalar(pixels)
 }
 
-/// Pixels whose products, of at most 255 x 255, fit 32 bits when added.
-const MOST_ADDED: usize = 1 << 16;
+/// Number of pixels whose products, at most 255 x 255 each, fit in 32 bits when summed.
+const MAX_PIXELS_PER_SUM: usize = 1 << 16;
 
 #[inline(always)]
-fn products_plainly(pixels: &[u8]) -> [u64; 6] {
+fn products_scalar(pixels: &[u8]) -> [u64; 6] {
     let mut total = [0; 6];
-    for block in pixels.as_chunks::<3>().0.chunks(MOST_ADDED) {
-        // Plain sums: the compiler sorts the colours into vectors of their own.
+    for block in pixels.as_chunks::<3>().0.chunks(MAX_PIXELS_PER_SUM) {
+        // Plain loops: the compiler vectorizes them per channel.
         let mut sums = [0u32; 6];
         for pixel in block {
             let [r, g, b] = pixel.map(u32::from);
@@ -201,7 +203,7 @@ fn products_plainly(pixels: &[u8]) -> [u64; 6] {
     total
 }
 
-/// Eigenvalues of a symmetric matrix, the largest first, and their unit vectors as rows (Jacobi's rotations).
+/// Eigenvalues of a symmetric matrix in descending order, and their unit eigenvectors as rows (Jacobi rotations).
 fn symmetric_eigen(mut a: [[f64; 3]; 3]) -> ([f64; 3], [[f64; 3]; 3]) {
     // Rows become the eigenvectors.
     let mut vectors = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
@@ -213,27 +215,32 @@ fn symmetric_eigen(mut a: [[f64; 3]; 3]) -> ([f64; 3], [[f64; 3]; 3]) {
             let theta = (a[q][q] - a[p][p]) / (2.0 * a[p][q]);
             let t = theta.signum() / (theta.abs() + (theta * theta + 1.0).sqrt());
             let cos = 1.0 / (t * t + 1.0).sqrt();
-            rotate(&mut a, &mut vectors, (p, q), (cos, t * cos));
+            rotate(&mut a, &mut vectors, p, q, cos, t * cos);
         }
     }
     let mut order = [0, 1, 2];
     order.sort_by(|&i, &j| a[j][j].total_cmp(&a[i][i]));
-    let upright = |v: [f64; 3]| {
+    let oriented = |v: [f64; 3]| {
         let largest = v.into_iter().fold(0.0, |m: f64, x| if x.abs() > m.abs() { x } else { m });
         v.map(|x| x * largest.signum())
     };
     // A covariance has no negative eigenvalues; rounding may leave one just below zero.
-    (order.map(|i| a[i][i].max(0.0)), order.map(|i| upright(vectors[i])))
+    (order.map(|i| a[i][i].max(0.0)), order.map(|i| oriented(vectors[i])))
 }
 
-fn rotate(a: &mut [[f64; 3]; 3], vectors: &mut [[f64; 3]; 3], (p, q): (usize, usize), (cos, sin): (f64, f64)) {
+fn rotate(a: &mut [[f64; 3]; 3], vectors: &mut [[f64; 3]; 3], p: usize, q: usize, cos: f64, sin: f64) {
     for row in a.iter_mut() {
-        (row[p], row[q]) = (cos * row[p] - sin * row[q], sin * row[p] + cos * row[q]);
+        let x = row[p];
+        let y = row[q];
+        row[p] = cos * x - sin * y;
+        row[q] = sin * x + cos * y;
     }
     for matrix in [a, vectors] {
         let (above, below) = matrix.split_at_mut(q);
         for (x, y) in above[p].iter_mut().zip(&mut below[0]) {
-            (*x, *y) = (cos * *x - sin * *y, sin * *x + cos * *y);
+            let before = *x;
+            *x = cos * before - sin * *y;
+            *y = sin * before + cos * *y;
         }
     }
 }
@@ -252,7 +259,7 @@ pub(crate) mod tests {
                 plain.iter_mut().zip([r * r, r * g, r * b, g * g, g * b, b * b]).for_each(|(sum, value)| *sum += value);
             }
             prop_assert_eq!(products(pixels.as_flattened()), plain);
-            prop_assert_eq!(products_plainly(pixels.as_flattened()), plain);
+            prop_assert_eq!(products_scalar(pixels.as_flattened()), plain);
         }
 
         #[test]
@@ -310,8 +317,8 @@ pub(crate) mod tests {
 
     #[test]
     fn the_largest_products_fit() {
-        let white = vec![255; 3 * (MOST_ADDED + 5)];
-        assert_eq!(products(&white), [255 * 255 * (MOST_ADDED as u64 + 5); 6]);
+        let white = vec![255; 3 * (MAX_PIXELS_PER_SUM + 5)];
+        assert_eq!(products(&white), [255 * 255 * (MAX_PIXELS_PER_SUM as u64 + 5); 6]);
     }
 
     /// Statistics like those of photographs.
@@ -329,7 +336,7 @@ pub(crate) mod tests {
         for _ in 0..1000 {
             sums.add(&pixel, &products(&pixel));
         }
-        assert_eq!(sums.places(), [255_000, 1000, 254_000]);
+        assert_eq!(sums.position_sums(), [255_000, 1000, 254_000]);
         assert_eq!(products(&[255; 3 << 16]), [65_025 << 16; 6]);
     }
 

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use data::{Loader, Mixed, Preparation, RawBatch};
+use data::{Loader, MixedLabel, Preparation, RawBatch};
 use tensor::ops::{Prepare, RawImages, View};
 use tensor::{Backend, Tensor};
 
@@ -47,7 +47,7 @@ pub struct Fed<B: Backend> {
     /// Where each image stands in the pack.
     pub indices: Vec<u64>,
     /// The other image in each; empty where none is mixed.
-    pub mixed: Vec<Mixed>,
+    pub mixed: Vec<MixedLabel>,
 }
 
 /// A loader's batches in order, each on the device when it is asked for. The first error is the last item.

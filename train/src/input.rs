@@ -1,6 +1,6 @@
 //! From what a network's file says of its input to what the loader does to pixels.
 
-use data::{Augment, Colour as ColourNoise, ColourRule, Erase, Jitter, Mix, Pack, ResizedCrop};
+use data::{Augment, ColourJitter, ColourNoise, ColourRule, MixupCutmix, Pack, RandomErasing, ResizedCrop};
 use layers::model::{ChannelOrder, Input, Mean, Model};
 use ndarray::Array3;
 
@@ -77,7 +77,7 @@ pub fn augment(config: &DataConfig) -> Result<Option<Augment>> {
     let rule = match config.colour {
         Colour::None => None,
         Colour::Paper => Some(ColourRule::Paper),
-        Colour::Source => Some(ColourRule::Source),
+        Colour::Source => Some(ColourRule::AuthorsCode),
     };
     let components = match &config.pca {
         None => None,
@@ -91,19 +91,20 @@ pub fn augment(config: &DataConfig) -> Result<Option<Augment>> {
     let ratio = pair(config.crop_ratio);
     let changes = [config.brightness, config.contrast, config.saturation, config.hue, config.mixup, config.cutmix];
     let [brightness, contrast, saturation, hue, mixup, cutmix] = changes.map(|v| v as f32);
-    let jitter = Jitter { brightness, contrast, saturation, hue };
+    let jitter = ColourJitter { brightness, contrast, saturation, hue };
     let probability = config.erase as f32;
-    let mix = Mix { mixup, cutmix };
-    let erase = Erase { probability, scale: pair(config.erase_scale), ratio: pair(config.erase_ratio) };
+    let mix = MixupCutmix { mixup, cutmix };
+    let random_erasing =
+        RandomErasing { probability, scale: pair(config.erase_scale), ratio: pair(config.erase_ratio) };
     Ok(config.augment.then(|| Augment {
         random_crop: config.crop == Crop::Random,
         mirror: config.mirror,
-        shared: config.shared,
-        colour: rule.map(|rule| ColourNoise { rule, deviation: config.colour_deviation as f32, components }),
+        crop_group: config.shared,
+        colour_noise: rule.map(|rule| ColourNoise { rule, deviation: config.colour_deviation as f32, components }),
         resized_crop: (config.crop == Crop::Resized).then_some(ResizedCrop { scale, ratio }),
-        jitter: (jitter != Jitter::default()).then_some(jitter),
-        erase: (probability > 0.0).then_some(erase),
-        mix: (mix != Mix::default()).then_some(mix),
+        jitter: (jitter != ColourJitter::default()).then_some(jitter),
+        random_erasing: (probability > 0.0).then_some(random_erasing),
+        mix: (mix != MixupCutmix::default()).then_some(mix),
     }))
 }
 

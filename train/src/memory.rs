@@ -4,7 +4,7 @@
 //! does and computes nothing. On the CPU the rest of the program is added: the loader's batches and, when a checkpoint is
 //! written, a second copy of all that is saved.
 
-use data::{LoaderOptions, Mixed, Views};
+use data::{LoaderOptions, MixedLabel, Views};
 use layers::{Model, Network};
 use optim::Optimizer;
 use tensor::{Backend, DryRun, Memory, Tensor};
@@ -185,7 +185,7 @@ fn train<B: Backend<Elem = f32>>(
 ) -> Result<()> {
     let (_raw, images) = feed(network, batch, 1)?;
     let data = &config.data;
-    let mixed = if data.mixup > 0.0 || data.cutmix > 0.0 { vec![Mixed::default(); batch] } else { Vec::new() };
+    let mixed = if data.mixup > 0.0 || data.cutmix > 0.0 { vec![MixedLabel::default(); batch] } else { Vec::new() };
     let targets = Targets { labels: &vec![0; batch], mixed: &mixed, smoothing: data.label_smoothing };
     step_unread(network, optimizer, images, targets, 0, 0, 0.0).map(|_| ())
 }

@@ -1,6 +1,6 @@
 //! What a step teaches: the label of each image, or shares of several.
 
-use data::Mixed;
+use data::MixedLabel;
 
 /// The targets of a batch.
 #[derive(Clone, Copy, Debug)]
@@ -8,7 +8,7 @@ pub struct Targets<'a> {
     /// The label of each image: what counts as right.
     pub labels: &'a [u32],
     /// The other image in each; empty where none is mixed.
-    pub mixed: &'a [Mixed],
+    pub mixed: &'a [MixedLabel],
     /// The share of every target that is spread evenly over all classes (Szegedy et al., "Rethinking the Inception
     /// Architecture for Computer Vision", 2015, section 7), in [0, 1).
     pub smoothing: f64,
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn excess_is_the_label_less_the_target() {
-        let mixed = [Mixed { label: 2, share: 0.25 }, Mixed { label: 1, share: 0.5 }];
+        let mixed = [MixedLabel { label: 2, share: 0.25 }, MixedLabel { label: 1, share: 0.5 }];
         let targets = Targets { labels: &[0, 1], mixed: &mixed, smoothing: 0.0 };
         // The second is mixed with one of its own class.
         assert_eq!(targets.excess(3).unwrap(), [0.25, 0.0, -0.25, 0.0, 0.0, 0.0]);

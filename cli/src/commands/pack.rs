@@ -213,7 +213,7 @@ fn pass_on(stop: &Stop, cancel: &AtomicBool, begun: &AtomicBool, done: &AtomicBo
 }
 
 fn summary(out: &Path, report: &PackReport) -> String {
-    let refused = match report.refused.len() {
+    let rejected = match report.rejected.len() {
         0 => String::new(),
         n => format!("; {n} left out, listed in {}", out.join("bad.csv").display()),
     };
@@ -221,7 +221,7 @@ fn summary(out: &Path, report: &PackReport) -> String {
         "; it was complete already: names and lengths of the source's images were compared, none was read again";
     let before = if report.was_complete { COMPLETE } else { "" };
     format!(
-        "{}: {} images of {} classes in {}, {:.1} MB{refused}{before}",
+        "{}: {} images of {} classes in {}, {:.1} MB{rejected}{before}",
         out.display(),
         report.images,
         report.classes,
@@ -234,7 +234,7 @@ fn summary(out: &Path, report: &PackReport) -> String {
 fn verify(path: &Path) -> Result<()> {
     let pack = data::Pack::open(path)?;
     let bar = Bar::new("verify", "images", pack.len() as u64);
-    let damaged = pack.damaged(|done| bar.set_with_rate(done as u64, "images"));
+    let damaged = pack.find_damaged(|done| bar.set_with_rate(done as u64, "images"));
     bar.finish();
     let shown = path.display();
     if damaged.is_empty() {

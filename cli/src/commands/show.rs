@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use data::{Augment, Colour, ColourRule, Input, Loader, LoaderOptions, Mean, Pack, ilsvrc2012};
+use data::{Augment, ColourNoise, ColourRule, Input, Loader, LoaderOptions, Mean, Pack, ilsvrc2012};
 use image::RgbImage;
 use train::plots::{Sample, check_png_name, samples, save_png};
 
@@ -33,8 +33,8 @@ pub fn run(args: &Show) -> Result<()> {
 /// Makes batches of one image, varied as the paper does, in the pack's order.
 fn loader(pack: &Arc<Pack>, crop: usize, seed: u64) -> Result<Loader> {
     let input = Input { crop, bgr: false, scale: 1.0, mean: Mean::None, deviation: None };
-    let colour = Some(Colour { rule: ColourRule::Paper, deviation: COLOUR, components: None });
-    let augment = Some(Augment { random_crop: true, mirror: true, colour, ..Augment::default() });
+    let colour_noise = Some(ColourNoise { rule: ColourRule::Paper, deviation: COLOUR, components: None });
+    let augment = Some(Augment { random_crop: true, mirror: true, colour_noise, ..Augment::default() });
     let options = LoaderOptions { batch: 1, seed, threads: 1, prefetch_bytes: 1, augment, ..LoaderOptions::default() };
     Ok(Loader::new(Arc::clone(pack), input, options)?)
 }

@@ -1,9 +1,9 @@
-//! Changes seeds by chance and feeds them to a target, on any compiler.
+//! Fuzz driver for any compiler: mutates seeds at random and feeds them to a target.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-/// Xorshift: the same changes in every run.
+/// Xorshift generator: the same mutations in every run.
 struct Dice(u64);
 
 impl Dice {
@@ -15,8 +15,8 @@ impl Dice {
     }
 }
 
-/// Runs `target` on changed seeds for as many seconds as the first argument says; the second numbers the run. What makes it
-/// panic is written to a file.
+/// Runs `target` on mutated seeds. The first argument is the duration in seconds, the second the number of the run.
+/// Inputs that cause a panic are written to files.
 pub fn drive(name: &str, seeds: &[Vec<u8>], target: fn(&[u8])) {
     let mut arguments =
         std::env::args().skip(1).map(|a| a.parse::<u64>().expect("seconds, then the number of the run"));

@@ -1,8 +1,8 @@
-//! What the fuzz targets do with bytes: each must return, whatever they are.
+//! The fuzz targets: each must return for any bytes.
 //!
 //! With cargo-fuzz (nightly Rust), from `data`: `cargo fuzz run image --features fuzzer`. On stable Rust, from
-//! `data/fuzz`: `cargo run --release --bin image -- 60` changes the seeds by chance for 60 seconds. Seeds are made,
-//! not kept: `cargo run --bin seeds -- image FOLDER` writes them out for cargo-fuzz.
+//! `data/fuzz`: `cargo run --release --bin image -- 60` mutates the seeds for 60 seconds. Seeds are generated, not
+//! stored: `cargo run --bin seeds -- image FOLDER` writes them for cargo-fuzz.
 
 mod drive;
 mod packs;
@@ -15,7 +15,7 @@ pub use drive::drive;
 pub use packs::pack;
 pub use sources::source;
 
-/// Decodes an image and makes a square of it, and a square from no more than it needs: the same one.
+/// Decodes an image and crops it to a square, and decodes the square from its region: both must agree.
 pub fn image(data: &[u8]) {
     // Small enough that a large image is no slow one.
     let options =

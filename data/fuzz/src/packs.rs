@@ -1,4 +1,4 @@
-//! Opening and reading packs that are not as they were written.
+//! Opening and reading of damaged packs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,16 +14,16 @@ const FILES: [&str; 3] = ["pack.h5", "shard-00000.h5", "shard-00001.h5"];
 /// A pack of a few small images, in memory.
 struct Template {
     files: Vec<Vec<u8>>,
-    /// By file, where the values of its datasets lie.
+    /// Ranges of the dataset values of each file.
     values: Vec<Vec<(usize, usize)>>,
-    /// Where the table keeps the shards' checksums.
+    /// Offset of the shards' checksums in the table.
     checksums: usize,
 }
 
 static TEMPLATES: LazyLock<[Template; 2]> = LazyLock::new(|| [template(Storage::Raw), template(Storage::JPEG)]);
 static FOLDER: LazyLock<TempDir> = LazyLock::new(folder);
 
-/// In memory where there is such a place.
+/// A folder in memory if possible.
 pub fn folder() -> TempDir {
     let place = Path::new("/dev/shm");
     if place.is_dir() { tempfile::tempdir_in(place) } else { tempfile::tempdir() }.expect("a folder to work in")
@@ -55,7 +55,7 @@ fn values(path: &Path) -> Vec<(usize, usize)> {
     datasets.iter().filter_map(|d| Some((d.offset()? as usize, d.storage_size() as usize))).collect()
 }
 
-/// Makes the block at the start of a file agree with its content.
+/// Updates the header of a file to match its content.
 fn seal(bytes: &mut [u8]) -> u32 {
     let long = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes")) as usize;
     let start = long(bytes, 32);
@@ -70,8 +70,8 @@ fn seal(bytes: &mut [u8]) -> u32 {
     content
 }
 
-/// The first byte says which pack. Then eight bytes an edit: which file, where, what; with the first byte's second bit the
-/// checksums are made to agree again, and only values are edited, not what HDF5 needs to find them.
+/// The first byte selects the pack. Then follow edits of eight bytes: file, position, values. If the second bit of the
+/// first byte is set, checksums are updated, and only dataset values are edited, not HDF5's structures.
 pub fn pack(data: &[u8]) {
     let Some((&mode, edits)) = data.split_first() else { return };
     let template = &TEMPLATES[usize::from(mode & 1)];

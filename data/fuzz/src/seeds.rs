@@ -1,4 +1,4 @@
-//! Inputs to begin with: one of every kind.
+//! Seed inputs of every kind.
 
 use std::io::{Cursor, Write};
 
@@ -32,7 +32,7 @@ pub fn jpeg(width: u32, height: u32, seed: u32) -> Vec<u8> {
     encoded(ColorType::Rgb, drawn(width, height, seed).as_raw(), width, height, |_| ())
 }
 
-/// A JPEG with so many fill bytes before each of its markers that `is_filled`.
+/// Inserts fill bytes before each marker of a JPEG that `is_filled` selects.
 fn filled(jpeg: &[u8], count: usize, is_filled: fn(u8) -> bool) -> Vec<u8> {
     let mut bytes = jpeg[..2].to_vec();
     for pair in jpeg[2..].windows(2) {
@@ -58,7 +58,7 @@ pub fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
     builder.into_inner().expect("memory can be written")
 }
 
-/// Images of every format and colour.
+/// Images of every format and colour space.
 pub fn images() -> Vec<Vec<u8>> {
     let w = 37;
     let h = 26;
@@ -113,7 +113,7 @@ pub fn packs() -> Vec<Vec<u8>> {
     modes.chain(edits).chain([(0..97).collect(), vec![3; 41]]).collect()
 }
 
-/// Sources: the target's byte that says what follows, and a good one.
+/// Valid sources, each after the byte that selects its kind.
 pub fn sources() -> Vec<Vec<u8>> {
     let a = jpeg(9, 8, 1);
     let b = jpeg(8, 9, 2);

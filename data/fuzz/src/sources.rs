@@ -1,4 +1,4 @@
-//! Packing sources that are not as they should be: tars, IDX, CIFAR, and labels beside images.
+//! Packing of malformed sources: tars, IDX, CIFAR, and labels files.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use alexnet_data::{PackOptions, pack};
 use crate::packs::folder;
 use crate::seeds;
 
-/// The first byte says what the rest is: a source, or labels for a good one.
+/// The first byte selects what the rest is: a source, or labels for a valid one.
 pub fn source(data: &[u8]) {
     let Some((&kind, bytes)) = data.split_first() else { return };
     // The library behind HDF5 is not ours, and no match for a file made to break it.

@@ -1,7 +1,7 @@
 //! GIF: the first frame on its screen.
 //!
-//! What the frame does not cover shows the transparent colour, or the palette's first where there is none, as Pillow has
-//! it. Browsers show their own background there.
+//! Pixels outside the frame show the transparent colour, or the first of the palette if there is none, as in Pillow.
+//! Browsers show their own background there.
 
 use std::borrow::Cow;
 use std::io::ErrorKind;
@@ -9,28 +9,30 @@ use std::num::NonZeroU64;
 
 use gif::{ColorOutput, DecodeOptions as GifOptions, Decoder, DecodingError, Frame, MemoryLimit};
 
-use super::{DecodeOptions, Image, check_size, guard};
+use super::{DecodeOptions, Image, catch_panic, check_size};
 use crate::error::BadImage;
 
-/// Bits of the header: a palette for all frames follows, of 256 colours.
-const PALETTE: u8 = 0x80;
+/// Header flags: a global palette follows; it has 256 colours.
+const GLOBAL_PALETTE: u8 = 0x80;
 const COLOURS_256: u8 = 7;
 
 pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Image, BadImage> {
     let with_palette = with_palette(bytes);
     let bytes: &[u8] = &with_palette;
-    guard::guarded(|| {
-        let mut reading = GifOptions::new();
-        reading.set_color_output(ColorOutput::Indexed);
-        reading
+    catch_panic::catch_decoder_panic(|| {
+        let mut gif_options = GifOptions::new();
+        gif_options.set_color_output(ColorOutput::Indexed);
+        gif_options
             .set_memory_limit(NonZeroU64::new(options.max_pixels).map_or(MemoryLimit::Unlimited, MemoryLimit::Bytes));
-        let mut decoder = reading.read_info(bytes).map_err(reason)?;
-        let screen = [usize::from(decoder.width()), usize::from(decoder.height())];
+        let mut decoder = gif_options.read_info(bytes).map_err(reason)?;
+        let screen_width = usize::from(decoder.width());
+        let screen_height = usize::from(decoder.height());
         let frame = decoder.next_frame_info().map_err(reason)?.ok_or_else(|| BadImage::Damaged("no frame".into()))?;
         let right = frame.left as usize + frame.width as usize;
         let bottom = frame.top as usize + frame.height as usize;
-        // A frame that leaves the screen makes it larger.
-        let [width, height] = [screen[0].max(right), screen[1].max(bottom)];
+        // A frame that extends beyond the screen enlarges it.
+        let width = screen_width.max(right);
+        let height = screen_height.max(bottom);
         check_size(width as u64, height as u64, options.max_pixels)?;
         check_size(frame.width.into(), frame.height.into(), options.max_pixels)?;
         let frame = Frame { buffer: Vec::new().into(), ..frame.clone() };
@@ -45,27 +47,27 @@ pub(super) fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Image, Bad
                 pixel.copy_from_slice(&colours[usize::from(index)]);
             }
         }
-        let wrong = || BadImage::Damaged("another number of pixels than its header says".into());
-        Image::new(width, height, pixels).ok_or_else(wrong)
+        let size_mismatch = || BadImage::Damaged("another number of pixels than its header says".into());
+        Image::new(width, height, pixels).ok_or_else(size_mismatch)
     })
 }
 
-/// The same file with a palette of greys, if it has none for all frames: the decoder wants one, Pillow takes indices for
+/// Adds a grey palette to a file without a global palette: the decoder requires one, and Pillow treats indices as
 /// greys.
 fn with_palette(bytes: &[u8]) -> Cow<'_, [u8]> {
     match bytes.get(10) {
-        Some(flags) if flags & PALETTE == 0 && bytes.len() >= 13 => {
+        Some(flags) if flags & GLOBAL_PALETTE == 0 && bytes.len() >= 13 => {
             let greys = (0..=255).flat_map(|level| [level; 3]);
             let mut known: Vec<u8> =
                 bytes[..13].iter().copied().chain(greys).chain(bytes[13..].iter().copied()).collect();
-            known[10] |= PALETTE | COLOURS_256;
+            known[10] |= GLOBAL_PALETTE | COLOURS_256;
             known.into()
         }
         _ => bytes.into(),
     }
 }
 
-/// The colour of each index: black beyond the palette, grey where there is no palette or it is nothing but greys in order.
+/// Colour of each index: black beyond the palette; grey if there is no palette or it is an ascending grey ramp.
 fn colours(frame: &Frame, decoder: &Decoder<&[u8]>) -> [[u8; 3]; 256] {
     let palette = frame.palette.as_deref().or(decoder.global_palette()).unwrap_or_default();
     let greys: [[u8; 3]; 256] = std::array::from_fn(|i| [i as u8; 3]);

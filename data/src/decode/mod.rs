@@ -1,13 +1,12 @@
-//! Reading images: any file in, 8-bit RGB pixels out, or a reason why not.
-//! See [`Image`] for the rules.
+//! Decoding of images to 8-bit RGB pixels. See [`Image`] for the rules.
 
 mod bmp;
+mod catch_panic;
+mod format_detection;
 mod gif;
-mod guard;
+mod image_crate;
 mod jpeg;
-mod kind;
 mod orientation;
-mod other;
 mod resize;
 mod tiff;
 mod webp;
@@ -17,33 +16,33 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::error::{BadImage, Error, Result};
+use format_detection::ImageKind;
 use image::metadata::Orientation;
-use kind::Kind;
 
-pub(crate) use guard::message as panic_message;
-pub(crate) use jpeg::keepable as keepable_jpeg;
+pub(crate) use catch_panic::message as panic_message;
+pub(crate) use jpeg::storable_as_is as storable_jpeg;
 pub use resize::resize_and_crop;
 pub(crate) use resize::{check as check_square, resize};
 
-/// Larger files are refused unread: none of 64 megapixels needs so much.
+/// Maximum file size; no image of 64 megapixels needs more.
 pub(crate) const MAX_FILE_BYTES: u64 = 1 << 30;
 
-/// An image in memory: 8-bit RGB, rows from the top.
+/// A decoded image: 8-bit RGB, rows from the top.
 ///
-/// Rules, the same for every format:
-/// - The content decides the type, never the name.
-/// - The header's size is checked before anything is allocated; a zero size or too many pixels is refused.
-/// - Half an image is an error: a file that ends before its last pixel is refused. A JPEG that lacks nothing but its
-///   end marker has all pixels, and is accepted. So is anything after the end.
-/// - Grey is copied to three channels, palettes are expanded, alpha is dropped (as Pillow's `convert("RGB")` does), of
-///   16 bits the high byte is kept. Colours that a TIFF stores multiplied by alpha are divided by it.
-/// - An animation gives its first frame on its canvas, which shows what Pillow shows there: the transparent colour of a
-///   GIF or the first of its palette, black in a WebP.
-/// - CMYK: `R = (255 - C)(255 - K) / 255`. In JPEGs the values are stored inverted, as Adobe's programs do, and are turned
-///   back first: with Adobe's marker or without it, as browsers and Pillow do.
-/// - Colour profiles are ignored. So is the EXIF orientation, as in 2012, unless [`DecodeOptions`] asks for it. A TIFF's
-///   own orientation says how its rows lie in the file, and is followed always.
-/// - A panic of a decoder is caught and refuses the image.
+/// Rules for all formats:
+/// - The format is detected from the content, never from the name.
+/// - The size in the header is checked before anything is allocated; zero or too many pixels are rejected.
+/// - A truncated image is an error. A JPEG that only lacks its end marker has all pixels and is accepted, and so are
+///   trailing bytes.
+/// - Grey is copied to three channels, palettes are expanded, alpha is dropped (as by Pillow's `convert("RGB")`), and
+///   the high byte of 16-bit samples is kept. TIFF colours premultiplied by alpha are divided by it.
+/// - An animation gives its first frame on its canvas; uncovered pixels match Pillow: the transparent colour of a GIF
+///   or the first of its palette, black in a WebP.
+/// - CMYK: `R = (255 - C)(255 - K) / 255`. JPEGs store inverted values, as Adobe's programs do, with or without Adobe's
+///   marker, as browsers and Pillow assume.
+/// - Colour profiles are ignored. So is the EXIF orientation, as in 2012, unless [`DecodeOptions`] enables it. The
+///   orientation tag of TIFF describes the row order in the file and is always applied.
+/// - A panic of a decoder is caught and rejects the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     width: usize,
@@ -52,41 +51,41 @@ pub struct Image {
 }
 
 impl Image {
-    /// An image of `width` x `height` from its bytes, three a pixel; `None` if their number does not fit or is zero.
+    /// Creates an image from `3 * width * height` bytes of RGB; `None` if the length does not match or is zero.
     pub fn new(width: usize, height: usize, pixels: Vec<u8>) -> Option<Self> {
         let expected = width.checked_mul(height)?.checked_mul(3)?;
         (expected > 0 && expected == pixels.len()).then_some(Self { width, height, pixels })
     }
 
-    /// Pixels a row.
+    /// Width in pixels.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Rows.
+    /// Height in pixels.
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// `height * width * 3` bytes: R, G, B of each pixel, rows from the top.
+    /// `height * width * 3` bytes of RGB, rows from the top.
     pub fn pixels(&self) -> &[u8] {
         &self.pixels
     }
 
-    /// The bytes of [`Image::pixels`], without a copy.
+    /// Returns the bytes of [`Image::pixels`] without copying.
     pub fn into_pixels(self) -> Vec<u8> {
         self.pixels
     }
 }
 
-/// What is accepted and how it is turned.
+/// Options of image decoding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodeOptions {
-    /// The most pixels a header may claim.
+    /// Maximum number of pixels.
     pub max_pixels: u64,
-    /// The most scans a JPEG may have.
+    /// Maximum number of scans of a JPEG.
     pub max_scans: usize,
-    /// Turn the image as its EXIF orientation says. The paper's data was made without.
+    /// Rotate the image by its EXIF orientation. The paper's data ignored it.
     pub apply_orientation: bool,
 }
 
@@ -99,40 +98,40 @@ impl Default for DecodeOptions {
 /// Reads an image from a file.
 ///
 /// # Errors
-/// [`Error::Image`] that names the file and says why.
+/// [`Error::Image`] with the file and the reason.
 pub fn read_image(path: &Path, options: &DecodeOptions) -> Result<Image> {
     read_bytes(path)
         .and_then(|bytes| decode_image(bytes, options))
         .map_err(|reason| Error::Image { path: path.to_path_buf(), reason })
 }
 
-/// Reads an image from the bytes of a file.
+/// Decodes an image from the bytes of a file.
 ///
 /// # Errors
-/// The reason why it is refused.
+/// The reason why the image is rejected.
 pub fn decode_image(bytes: Vec<u8>, options: &DecodeOptions) -> Result<Image, BadImage> {
-    let (image, orientation) = match kind::of(&bytes)? {
-        Kind::Jpeg => jpeg::decode(&bytes, options)?,
-        Kind::Gif => (gif::decode(&bytes, options)?, Orientation::NoTransforms),
-        Kind::Tiff => tiff::decode(&bytes, options)?,
-        Kind::Other(format) => other::decode(&bytes, format, options)?,
+    let (image, orientation) = match format_detection::detect(&bytes)? {
+        ImageKind::Jpeg => jpeg::decode(&bytes, options)?,
+        ImageKind::Gif => (gif::decode(&bytes, options)?, Orientation::NoTransforms),
+        ImageKind::Tiff => tiff::decode(&bytes, options)?,
+        ImageKind::Other(format) => image_crate::decode(&bytes, format, options)?,
     };
     match orientation {
         Orientation::NoTransforms => Ok(image),
-        turned => turn(image, turned),
+        orientation => apply_orientation(image, orientation),
     }
 }
 
-/// Reads an image from the bytes of a file and makes a square of it, as [`resize_and_crop`] does of a whole one. An image
-/// that is `size` x `size` already stays as it is. Of sequential JPEGs no pixel is computed that the square does not need, but
-/// all of the file is read and checked.
+/// Decodes an image and crops it to a square like [`resize_and_crop`]. An image of `size` x `size` is returned
+/// unchanged. For sequential JPEGs only the pixels that the square needs are computed, but the whole file is read and
+/// checked.
 ///
 /// # Errors
-/// The reason why it is refused.
+/// The reason why the image is rejected.
 pub fn decode_square(bytes: Vec<u8>, size: usize, options: &DecodeOptions) -> Result<Image, BadImage> {
     let damaged = |e: Error| BadImage::Damaged(e.to_string());
     check_square(size).map_err(damaged)?;
-    if matches!(kind::of(&bytes)?, Kind::Jpeg)
+    if matches!(format_detection::detect(&bytes)?, ImageKind::Jpeg)
         && let Some(square) = jpeg::decode_square(&bytes, size, options)?
     {
         return Ok(square);
@@ -144,19 +143,19 @@ pub fn decode_square(bytes: Vec<u8>, size: usize, options: &DecodeOptions) -> Re
     resize_and_crop(&image, size).map_err(damaged)
 }
 
-/// Reads an image and makes a square of it: the shorter side resized to `size`, the centre kept (paper, section 2).
-/// Returns `size * size * 3` bytes.
+/// Reads an image and crops it to a square: the shorter side is resized to `size` and the centre kept (paper, section
+/// 2). Returns `size * size * 3` bytes.
 ///
 /// # Errors
-/// [`Error::Image`] that names the file, [`Error::Option`] for a size of zero.
+/// [`Error::Image`] with the file and the reason, [`Error::Option`] for an invalid size.
 pub fn read_square(path: &Path, size: usize) -> Result<Vec<u8>> {
     read_square_with(path, size, &DecodeOptions::default())
 }
 
-/// [`read_square`], with a choice of what is accepted and whether the image is turned.
+/// Like [`read_square`], with decoding options.
 ///
 /// # Errors
-/// As [`read_square`].
+/// Same as [`read_square`].
 pub fn read_square_with(path: &Path, size: usize, options: &DecodeOptions) -> Result<Vec<u8>> {
     check_square(size)?;
     let square = read_bytes(path).and_then(|bytes| decode_square(bytes, size, options));
@@ -164,9 +163,9 @@ pub fn read_square_with(path: &Path, size: usize, options: &DecodeOptions) -> Re
     Ok(square.into_pixels())
 }
 
-/// The content of a regular file of bounded length.
+/// Reads a regular file of bounded length.
 pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, BadImage> {
-    // A named pipe would block for ever when opened, so look first.
+    // Opening a named pipe would block forever, so check first.
     let metadata = std::fs::metadata(path).map_err(BadImage::Unreadable)?;
     if !metadata.is_file() {
         return Err(BadImage::NotAnImage("not a regular file".into()));
@@ -180,7 +179,7 @@ pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, BadImage> {
     Ok(bytes)
 }
 
-/// Refuses sizes that cannot be or must not be decoded.
+/// Rejects sizes that are zero or above the limit.
 pub(crate) fn check_size(width: u64, height: u64, limit: u64) -> Result<(), BadImage> {
     if width == 0 || height == 0 {
         return Err(BadImage::ZeroSize { width, height });
@@ -191,7 +190,7 @@ pub(crate) fn check_size(width: u64, height: u64, limit: u64) -> Result<(), BadI
     }
 }
 
-fn turn(image: Image, orientation: Orientation) -> Result<Image, BadImage> {
+fn apply_orientation(image: Image, orientation: Orientation) -> Result<Image, BadImage> {
     let wrong = || BadImage::Damaged("its size does not fit its pixels".into());
     let width = image.width as u32;
     let height = image.height as u32;

@@ -1,76 +1,76 @@
-//! How an image is to be turned, by its EXIF data or, where that does not say, its XMP data: where Pillow looks.
+//! Image orientation from EXIF data or else XMP data, where Pillow looks.
 
 use std::io::Read;
 
 use flate2::read::ZlibDecoder;
 use image::metadata::Orientation;
 
-/// What a text or profile may take unpacked, bytes: the orientation stands near the start.
-const LONGEST: u64 = 1 << 20;
+/// Maximum unpacked size of a text or profile in bytes; the orientation is near the start.
+const MAX_UNPACKED_BYTES: u64 = 1 << 20;
 const RAW_PROFILE: &[u8] = b"Raw profile type exif";
 const XMP: &[u8] = b"XML:com.adobe.xmp";
 
-/// Data about an image, as its format stores it.
+/// Metadata of an image, as stored by its format.
 #[derive(Default)]
-pub(super) struct Metadata {
+pub(super) struct ImageMetadata {
     exif: Option<Vec<u8>>,
     xmp: Option<Vec<u8>>,
 }
 
-impl Metadata {
-    /// What a PNG says, before its pixels or after. What cannot be read says nothing.
+impl ImageMetadata {
+    /// Reads the metadata of a PNG, before or after its pixels. Unreadable chunks are ignored.
     pub fn of_png(png: &[u8]) -> Self {
-        let mut found = Self::default();
+        let mut metadata = Self::default();
         let mut profile = None;
         let mut rest = png.get(8..).unwrap_or_default();
         while let Some((head, after)) = rest.split_at_checked(8) {
             let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
             let Some((data, after)) = after.split_at_checked(length) else { break };
             match &head[4..] {
-                b"eXIf" => found.exif = Some(data.to_vec()),
-                b"iTXt" => found.xmp = international_text(data, XMP).or(found.xmp),
+                b"eXIf" => metadata.exif = Some(data.to_vec()),
+                b"iTXt" => metadata.xmp = international_text(data, XMP).or(metadata.xmp),
                 b"zTXt" => profile = compressed_text(data, RAW_PROFILE).or(profile),
                 b"tEXt" => profile = plain_text(data, RAW_PROFILE).or(profile),
                 _ => {}
             }
-            // After the checksum.
+            // Skips the checksum.
             rest = after.get(4..).unwrap_or_default();
         }
-        found.exif = found.exif.or_else(|| raw_profile(&profile?));
-        found
+        metadata.exif = metadata.exif.or_else(|| raw_profile(&profile?));
+        metadata
     }
 
-    /// What a WebP's chunks say.
+    /// Reads the metadata chunks of a WebP.
     pub fn of_webp(webp: &[u8]) -> Self {
-        let mut found = Self::default();
+        let mut metadata = Self::default();
         let mut rest = webp.get(12..).unwrap_or_default();
         while let Some((head, after)) = rest.split_at_checked(8) {
             let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
             let Some(data) = after.get(..length) else { break };
             match &head[..4] {
-                b"EXIF" => found.exif = Some(data.to_vec()),
-                b"XMP " => found.xmp = Some(data.to_vec()),
+                b"EXIF" => metadata.exif = Some(data.to_vec()),
+                b"XMP " => metadata.xmp = Some(data.to_vec()),
                 _ => {}
             }
             rest = after.get(length.next_multiple_of(2)..).unwrap_or_default();
         }
-        found
+        metadata
     }
 
-    /// The orientation, upright if nothing says otherwise.
+    /// The orientation; upright by default.
     pub fn orientation(&self) -> Orientation {
-        let by_exif = || Orientation::from_exif_chunk(without_mark(self.exif.as_deref()?));
-        by_exif().or_else(|| of_xmp(self.xmp.as_deref()?)).unwrap_or(Orientation::NoTransforms)
+        let from_exif = || Orientation::from_exif_chunk(without_exif_prefix(self.exif.as_deref()?));
+        from_exif().or_else(|| parse_xmp(self.xmp.as_deref()?)).unwrap_or(Orientation::NoTransforms)
     }
 }
 
-/// EXIF data as JPEG has it begins with a mark, which other formats' should not have but often do.
-fn without_mark(exif: &[u8]) -> &[u8] {
+/// Strips the prefix of EXIF data in JPEGs, which other formats should not have but often do.
+fn without_exif_prefix(exif: &[u8]) -> &[u8] {
     exif.strip_prefix(b"Exif\0\0").unwrap_or(exif)
 }
 
-/// `tiff:Orientation="6"` or `<tiff:Orientation>6`.
-fn of_xmp(xmp: &[u8]) -> Option<Orientation> {
+/// Parses `tiff:Orientation="6"` or `<tiff:Orientation>6`.
+fn parse_xmp(xmp: &[u8]) -> Option<Orientation> {
     const NAME: &[u8] = b"tiff:Orientation";
     let mut rest = xmp;
     while let Some(at) = memchr::memmem::find(rest, NAME) {
@@ -83,7 +83,7 @@ fn of_xmp(xmp: &[u8]) -> Option<Orientation> {
     None
 }
 
-/// ImageMagick's profile as a text: its name, its length, and lines of hexadecimal digits.
+/// Decodes ImageMagick's text profile: its name, its length, and lines of hexadecimal digits.
 fn raw_profile(text: &[u8]) -> Option<Vec<u8>> {
     let digits = text.splitn(4, |&byte| byte == b'\n').nth(3)?;
     let digits: Vec<u8> = digits.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
@@ -91,7 +91,7 @@ fn raw_profile(text: &[u8]) -> Option<Vec<u8>> {
     digits.chunks_exact(2).map(|pair| Some((value(pair[0])? << 4 | value(pair[1])?) as u8)).collect()
 }
 
-/// What follows a keyword and its zero, if it is this keyword.
+/// The text after `keyword` and its zero byte.
 fn after_keyword<'a>(data: &'a [u8], keyword: &[u8]) -> Option<&'a [u8]> {
     data.strip_prefix(keyword)?.strip_prefix(b"\0")
 }
@@ -104,7 +104,8 @@ fn compressed_text(data: &[u8], keyword: &[u8]) -> Option<Vec<u8>> {
     inflate(after_keyword(data, keyword)?.strip_prefix(b"\0")?)
 }
 
-/// After the keyword: whether it is compressed, by which method, a language and a translated keyword, each with a zero.
+/// After the keyword: compression flag, compression method, language and translated keyword, the latter two
+/// zero-terminated.
 fn international_text(data: &[u8], keyword: &[u8]) -> Option<Vec<u8>> {
     let [compressed, _, rest @ ..] = after_keyword(data, keyword)? else { return None };
     let text = rest.splitn(3, |&byte| byte == 0).nth(2)?;
@@ -113,6 +114,6 @@ fn international_text(data: &[u8], keyword: &[u8]) -> Option<Vec<u8>> {
 
 fn inflate(data: &[u8]) -> Option<Vec<u8>> {
     let mut text = Vec::new();
-    ZlibDecoder::new(data).take(LONGEST).read_to_end(&mut text).ok()?;
+    ZlibDecoder::new(data).take(MAX_UNPACKED_BYTES).read_to_end(&mut text).ok()?;
     Some(text)
 }

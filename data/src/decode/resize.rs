@@ -1,9 +1,9 @@
-//! The paper's square (section 2): the shorter side resized, the centre kept.
+//! Resizing and cropping to a square (paper, section 2): the shorter side is resized and the centre kept.
 //!
-//! The filter is a triangle as wide as the reduction: antialiased bilinear, as Pillow's and torchvision's, so that
-//! weights trained on their pixels meet the same ones here, to within a level or two. `fast_image_resize` is Pillow's
-//! algorithm with SIMD and takes a box to read from: only what the square shows is computed. `image::imageops` has
-//! the same filter in scalar floating point and no such box: an image of 1 x 5000 would become 256 x 1,280,000 first.
+//! The filter is antialiased bilinear, as in Pillow and torchvision, so pixels match those that published weights were
+//! trained on to within a level or two. `fast_image_resize` implements Pillow's algorithm with SIMD and reads from a
+//! box, so only what the square shows is computed. `image::imageops` has the same filter in scalar floating point
+//! without a box: an image of 1 x 5000 would first become 256 x 1,280,000.
 
 use std::cell::RefCell;
 
@@ -15,51 +15,55 @@ use super::Image;
 use crate::error::{Error, Result};
 use crate::jpeg::Region;
 
-/// Bytes that a thread keeps from one image to the next.
-pub(super) const KEPT: usize = 8 << 20;
-/// The largest square.
+/// Maximum buffer size in bytes that a thread keeps between images.
+pub(super) const MAX_KEPT_BYTES: usize = 8 << 20;
+/// Maximum side length of a square.
 pub(crate) const MAX_SIZE: usize = 4096;
 
 thread_local! {
-    /// With its memory between the two passes, kept from image to image.
+    /// Keeps its intermediate buffers from image to image.
     static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
 }
 
-/// The shorter side resized to `size` with the aspect kept, then the centre `size` x `size`: pixel for pixel the
-/// choices of torchvision's `Resize` and `CenterCrop`.
+/// Resizes the shorter side to `size`, keeping the aspect ratio, and crops the centre `size` x `size`, with the exact
+/// rounding of torchvision's `Resize` and `CenterCrop`.
 ///
 /// # Errors
 /// [`Error::Option`] for a size outside 1 to 4096.
 pub fn resize_and_crop(image: &Image, size: usize) -> Result<Image> {
-    let plan = Plan::new(image.width(), image.height(), size)?;
+    let plan = SquarePlan::new(image.width(), image.height(), size)?;
     plan.square(image.pixels(), image.width(), image.height(), plan.window)
 }
 
-/// How an image becomes a square.
+/// The geometry of making an image a square.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct SquarePlan {
     size: usize,
-    /// What of the image the square shows: left, top, width, height.
+    /// Window of the image shown by the square: left, top, width, height.
     window: [f64; 4],
-    /// The rows and columns that it is made of.
+    /// Rows and columns the square depends on.
     pub region: Region,
 }
 
-impl Plan {
+impl SquarePlan {
     pub fn new(width: usize, height: usize, size: usize) -> Result<Self> {
         check(size)?;
         let window = window(width, height, size);
-        // The filter reaches one pixel of the square beyond each of its pixels' centres.
-        let needed = |start: f64, length: f64, side: usize| {
+        // The filter reaches one output pixel beyond each pixel's centre.
+        let needed_range = |start: f64, length: f64, side: usize| {
             let reach = (length / size as f64).max(1.0) + 1.0;
             let end = ((start + length + reach).ceil() as usize).min(side);
             ((start - reach).floor().max(0.0) as usize).min(end)..end
         };
         let [left, top, w, h] = window;
-        Ok(Self { size, window, region: Region { rows: needed(top, h, height), columns: needed(left, w, width) } })
+        Ok(Self {
+            size,
+            window,
+            region: Region { rows: needed_range(top, h, height), columns: needed_range(left, w, width) },
+        })
     }
 
-    /// The square, of pixels of nothing but the region.
+    /// Makes the square from the pixels of `region` alone.
     pub fn square_of_region(&self, pixels: &[u8]) -> Result<Image> {
         let [left, top, w, h] = self.window;
         let Region { rows, columns } = &self.region;
@@ -69,22 +73,22 @@ impl Plan {
 
     fn square(&self, pixels: &[u8], width: usize, height: usize, window: [f64; 4]) -> Result<Image> {
         let size = self.size;
-        let wrong = |got: String| Error::option("image", "an image that can be resized", got);
+        let resize_error = |got: String| Error::option("image", "an image that can be resized", got);
         let pixels = resize(pixels, [width, height], window, size);
-        let pixels = pixels.map_err(|e| wrong(format!("{width} x {height}: {e}")))?;
-        Image::new(size, size, pixels).ok_or_else(|| wrong("another size".into()))
+        let pixels = pixels.map_err(|e| resize_error(format!("{width} x {height}: {e}")))?;
+        Image::new(size, size, pixels).ok_or_else(|| resize_error("another size".into()))
     }
 }
 
-/// The part `[left, top, width, height]` of an image `[width, height]`, resized to a square with the antialiased bilinear
-/// filter: its pixels.
+/// Resizes the part `[left, top, width, height]` of an image `[width, height]` to a square of `side` with the
+/// antialiased bilinear filter. Returns its pixels.
 pub(crate) fn resize(
     pixels: &[u8],
     [width, height]: [usize; 2],
     [left, top, part_width, part_height]: [f64; 4],
     side: usize,
 ) -> std::result::Result<Vec<u8>, Box<dyn std::error::Error>> {
-    // For this type of pixels alone: compiling the resizer for all of them takes minutes.
+    // Only for this pixel type: compiling the resizer for all of them takes minutes.
     let source = TypedImageRef::<U8x3>::from_buffer(width.try_into()?, height.try_into()?, pixels)?;
     let mut square = vec![0; 3 * side * side];
     let mut target = TypedImage::<U8x3>::from_buffer(side.try_into()?, side.try_into()?, &mut square)?;
@@ -94,7 +98,7 @@ pub(crate) fn resize(
         .use_alpha(false);
     RESIZER.with_borrow_mut(|resizer| {
         let done = resizer.resize_typed(&source, &mut target, &options);
-        if resizer.size_of_internal_buffers() > KEPT {
+        if resizer.size_of_internal_buffers() > MAX_KEPT_BYTES {
             resizer.reset_internal_buffers();
         }
         done
@@ -109,12 +113,12 @@ pub(crate) fn check(size: usize) -> Result<()> {
     }
 }
 
-/// What of the image the square shows: left, top, width, height.
+/// Window of the image shown by the square: left, top, width, height.
 fn window(width: usize, height: usize, size: usize) -> [f64; 4] {
     let short = width.min(height);
-    // Of a side: where the square begins and how far it goes, in pixels of the image.
+    // Start and length of the window along one side, in pixels of the image.
     let span = |side: usize| {
-        // torchvision: the longer side is rounded down, half a pixel of offset to the even.
+        // torchvision rounds the longer side down and half-pixel offsets to even.
         let resized = (size as u128 * side as u128 / short as u128) as f64;
         let scale = side as f64 / resized;
         let offset = ((resized - size as f64) / 2.0).round_ties_even();

@@ -1,19 +1,19 @@
-//! WebP: the image, or the first frame on its canvas.
+//! WebP: makes the first frame of an animation unblended.
 //!
-//! The first frame of an animation is put on an empty canvas as it is, as libwebp does: `image-webp` blends it with the
-//! canvas, which blackens half-transparent pixels.
+//! libwebp copies the first frame of an animation to an empty canvas. `image-webp` blends it with the canvas, which
+//! darkens translucent pixels.
 
-/// The same file, of whose first frame nothing is blended; `None` for what has no frames.
+/// Disables blending of the first frame; `None` for a file without frames.
 pub(super) fn unblended(webp: &[u8]) -> Option<Vec<u8>> {
     const DO_NOT_BLEND: u8 = 2;
     let at = first_frame(webp)?;
     let mut unblended = webp.to_vec();
-    // After the frame's place, size and duration, three bytes each.
+    // After the position, size and duration of the frame, three bytes each.
     *unblended.get_mut(at + 15)? |= DO_NOT_BLEND;
     Some(unblended)
 }
 
-/// Where the content of the first frame's chunk begins.
+/// Offset of the contents of the first frame's chunk.
 fn first_frame(webp: &[u8]) -> Option<usize> {
     let mut at = 12;
     loop {

@@ -1,27 +1,27 @@
-//! The frame header of a JPEG (ITU T.81, B.2.2), and how its components' blocks lie (A.1 and A.2).
+//! Frame header of a JPEG (ITU T.81, B.2.2) and the layout of its components' blocks (A.1 and A.2).
 
 use super::BLOCK;
 use super::segments::{SOF0, SOF1, SOF2};
 use super::upsample::Axis;
 use crate::error::BadImage;
 
-/// The most components.
+/// Maximum number of components.
 pub(super) const COMPONENTS: usize = 4;
-/// The largest sampling factor.
-const MOST_SAMPLES: usize = 4;
+/// Maximum sampling factor.
+const MAX_SAMPLING: usize = 4;
 
-/// One colour of an image.
+/// A colour component of an image.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Component {
     pub id: u8,
-    /// Blocks across and down in each unit of an interleaved scan.
+    /// Blocks across and down in each MCU (minimum coded unit) of an interleaved scan.
     pub across: usize,
     pub down: usize,
-    /// Which quantiser.
-    pub quantiser: u8,
+    /// Number of its quantization table.
+    pub quantizer: u8,
 }
 
-/// The size of an image and its components.
+/// Size of an image and its components.
 #[derive(Debug)]
 pub(super) struct Frame {
     pub width: usize,
@@ -29,14 +29,14 @@ pub(super) struct Frame {
     pub is_progressive: bool,
     /// 1, 3 or 4.
     pub components: Vec<Component>,
-    /// The largest number of blocks across and down in a unit.
-    most: (usize, usize),
+    /// Maximum number of blocks across and down in an MCU.
+    max_sampling: (usize, usize),
 }
 
 impl Frame {
     /// # Errors
-    /// [`BadImage::Unsupported`] for what libjpeg does not read as 8-bit samples, [`BadImage::Damaged`] for a header
-    /// that contradicts itself.
+    /// [`BadImage::Unsupported`] for what libjpeg does not read as 8-bit samples, [`BadImage::Damaged`] for an
+    /// inconsistent header.
     pub fn parse(marker: u8, body: &[u8]) -> Result<Self, BadImage> {
         let unsupported = |what: &str| Err(BadImage::Unsupported(what.into()));
         match marker {
@@ -62,16 +62,16 @@ impl Frame {
             width: usize::from(u16::from_be_bytes([w1, w0])),
             height: usize::from(u16::from_be_bytes([h1, h0])),
             is_progressive: marker == SOF2,
-            most: most(&components),
+            max_sampling: max_sampling(&components),
             components,
         };
         frame.check_sampling()?;
         Ok(frame.with_one_component_unsampled())
     }
 
-    /// Only whole ratios can be made as large as the image, as in libjpeg.
+    /// Only integer ratios can be upsampled, as in libjpeg.
     fn check_sampling(&self) -> Result<(), BadImage> {
-        let (across, down) = self.most;
+        let (across, down) = self.max_sampling;
         match self.components.iter().find(|c| across % c.across != 0 || down % c.down != 0) {
             None => Ok(()),
             Some(c) => Err(BadImage::Unsupported(format!(
@@ -81,43 +81,44 @@ impl Frame {
         }
     }
 
-    /// The blocks of a component that is alone come one by one, whatever its sampling.
+    /// A single component is not subsampled, whatever its sampling factors.
     fn with_one_component_unsampled(mut self) -> Self {
         if let [only] = self.components.as_mut_slice() {
-            (only.across, only.down) = (1, 1);
-            self.most = (1, 1);
+            only.across = 1;
+            only.down = 1;
+            self.max_sampling = (1, 1);
         }
         self
     }
 
-    /// Units across and down in an interleaved scan.
-    pub fn units(&self) -> (usize, usize) {
-        let (across, down) = self.most;
+    /// MCUs across and down in an interleaved scan.
+    pub fn mcus(&self) -> (usize, usize) {
+        let (across, down) = self.max_sampling;
         (self.width.div_ceil(BLOCK * across), self.height.div_ceil(BLOCK * down))
     }
 
-    /// Blocks across and down that a component needs, which are those of a scan of it alone.
+    /// Blocks across and down of a component, as in a scan of it alone.
     pub fn blocks(&self, component: usize) -> (usize, usize) {
         let (across, down) = self.axes(component);
         (across.len().div_ceil(BLOCK), down.len().div_ceil(BLOCK))
     }
 
-    /// How a component becomes as large as the image, across and down.
+    /// Horizontal and vertical upsampling of a component.
     pub fn axes(&self, component: usize) -> (Axis, Axis) {
         let Component { across, down, .. } = self.components[component];
-        Axis::pair(self.width, self.height, self.most.0 / across, self.most.1 / down)
+        Axis::pair(self.width, self.height, self.max_sampling.0 / across, self.max_sampling.1 / down)
     }
 }
 
 fn component(listed: &[u8]) -> Result<Component, BadImage> {
     let across = usize::from(listed[1] >> 4);
     let down = usize::from(listed[1] & 15);
-    if !(1..=MOST_SAMPLES).contains(&across) || !(1..=MOST_SAMPLES).contains(&down) {
-        return Err(BadImage::Damaged(format!("a colour sampled {across}x{down}, expected 1 to {MOST_SAMPLES}")));
+    if !(1..=MAX_SAMPLING).contains(&across) || !(1..=MAX_SAMPLING).contains(&down) {
+        return Err(BadImage::Damaged(format!("a colour sampled {across}x{down}, expected 1 to {MAX_SAMPLING}")));
     }
-    Ok(Component { id: listed[0], across, down, quantiser: listed[2] })
+    Ok(Component { id: listed[0], across, down, quantizer: listed[2] })
 }
 
-fn most(components: &[Component]) -> (usize, usize) {
+fn max_sampling(components: &[Component]) -> (usize, usize) {
     components.iter().fold((1, 1), |(across, down), c| (across.max(c.across), down.max(c.down)))
 }

@@ -1,19 +1,21 @@
-//! JPEGs, and no more of them than is asked for: sequential and progressive ones of 8 bits with Huffman codes, in any
-//! number of scans, with components of any sampling that libjpeg reads, in all its colours. What is not read is refused with
-//! the reason: arithmetic coding (in which half an image cannot be told from a whole one: what lacks counts as zeros), lossless
-//! and hierarchical JPEG, other depths.
+//! JPEG decoder that can decode a region of an image: sequential and progressive JPEGs of 8 bits with Huffman coding,
+//! in any number of scans, with any component sampling and colour space that libjpeg supports. Others are rejected with
+//! the reason: arithmetic coding (where truncation cannot be detected, since missing data reads as zeros), lossless and
+//! hierarchical JPEG, other depths.
 //!
-//! The inverse transform, the interpolation of colours and the colours are those of libjpeg's defaults (`jidctint`,
-//! `jdsample`, `jdcolor`), in whole numbers: the same bits on all processors, and libjpeg-turbo's. So is what may stand in
-//! a file: bytes between segments, short markers and the like are passed over as there. But half an image is an error here:
-//! a scan must have all its codes, and the scans all coefficients.
+//! The inverse transform, chroma upsampling and colour conversion are libjpeg's defaults (`jidctint`, `jdsample`,
+//! `jdcolor`) in integers: pixels are the same bits on all processors as libjpeg-turbo's. Deviations that libjpeg
+//! tolerates, such as bytes between segments or short markers, are skipped likewise. But a truncated image is an error:
+//! each scan must have all its codes, and the scans all coefficients.
 //!
-//! Of a sequential JPEG only those blocks are transformed that the region shows, straight from the codes ([`sequential`]);
-//! a progressive one is read as a whole into memory first ([`progressive`]). Whatever the bytes, they do no harm: everything
-//! is bounded by the limits.
+//! Of a sequential JPEG, only the blocks visible in the region are transformed, straight from the codes
+//! ([`sequential`]); a progressive one is first read into memory as a whole ([`progressive`]). Memory and time are
+//! bounded by the limits, whatever the bytes.
 
-mod bits;
+mod bit_reader;
+mod coefficients;
 mod colour;
+mod default_tables;
 mod frame;
 mod header;
 mod huffman;
@@ -23,79 +25,78 @@ mod progressive;
 mod scan;
 mod segments;
 mod sequential;
-mod standard;
 mod tables;
 mod upsample;
 
 use std::cell::RefCell;
 use std::ops::Range;
 
-use colour::Colour;
+use colour::ColourSpace;
 use frame::{COMPONENTS, Frame};
-use header::Header;
+use header::HeaderReader;
 use planes::Planes;
-use scan::{Progress, Scan};
+use scan::{Scan, ScanCoverage};
 
 use crate::decode::check_size;
 use crate::error::BadImage;
 
-/// The side of a block.
+/// Side length of a block.
 const BLOCK: usize = 8;
-/// Where the k-th coefficient of a block stands.
+/// Position in the block of the k-th coefficient in zigzag order.
 const ZIGZAG: [u8; 64] = [
     0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21,
     28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54,
     47, 55, 62, 63,
 ];
 
-/// What is wrong with the data of a scan.
+/// Error in the data of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+enum ScanError {
     /// The scan ends before its last code.
     CutShort,
-    /// Bits that are no code, or that lead beyond their block.
-    Code,
-    /// A restart's number is not the next one.
+    /// An invalid Huffman code, or one that leads beyond its block.
+    InvalidCode,
+    /// A restart marker is missing or out of order.
     Restart,
-    /// A Huffman table that is no tree of codes.
-    Table,
-    /// A Huffman table that was not defined.
-    NoTable,
+    /// A Huffman table is not a code tree.
+    InvalidTable,
+    /// A Huffman table was not defined.
+    MissingTable,
 }
 
-impl From<Fault> for BadImage {
-    fn from(fault: Fault) -> Self {
+impl From<ScanError> for BadImage {
+    fn from(error: ScanError) -> Self {
         let damaged = |what: &str| Self::Damaged(what.into());
-        match fault {
-            Fault::CutShort => Self::CutShort("its data ends before its last pixel".into()),
-            Fault::Code => damaged("a Huffman code that is none, or leads beyond its block"),
-            Fault::Restart => damaged("a restart marker is missing or out of order"),
-            Fault::Table => damaged("a Huffman table that is no tree of codes"),
-            Fault::NoTable => damaged("a Huffman table is missing"),
+        match error {
+            ScanError::CutShort => Self::CutShort("its data ends before its last pixel".into()),
+            ScanError::InvalidCode => damaged("a Huffman code that is none, or leads beyond its block"),
+            ScanError::Restart => damaged("a restart marker is missing or out of order"),
+            ScanError::InvalidTable => damaged("a Huffman table that is no tree of codes"),
+            ScanError::MissingTable => damaged("a Huffman table is missing"),
         }
     }
 }
 
-/// The part of an image to decode.
+/// Region of an image to decode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Region {
     pub rows: Range<usize>,
     pub columns: Range<usize>,
 }
 
-/// How much of the file is read.
+/// Extent of the file to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
-    /// Up to the region's last row: for files that were read as a whole before, and have a checksum.
-    Shown,
-    /// All of it: every code must be one.
-    Whole,
+pub(crate) enum ReadExtent {
+    /// Up to the region's last row: for files that were validated before and have a checksum.
+    UntilRegionEnd,
+    /// The whole file: every code must be valid.
+    WholeFile,
 }
 
-/// The most scans of a file that packs keep as it is.
-const PLAIN_SCANS: usize = 100;
+/// Maximum number of scans of a file that packs store as is.
+const MAX_STORED_SCANS: usize = 100;
 
-/// What a file may ask for.
+/// Limits on a file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub pixels: u64,
@@ -106,27 +107,27 @@ thread_local! {
     static PLANES: RefCell<Planes> = RefCell::default();
 }
 
-/// A JPEG whose headers were read.
+/// A JPEG with parsed headers.
 #[derive(Debug)]
 pub(crate) struct Jpeg<'a> {
     frame: Frame,
-    colour: Colour,
+    colour: ColourSpace,
     scans: Vec<Scan<'a>>,
-    /// By component.
-    quantisers: [[i16; 64]; COMPONENTS],
+    /// Quantization table of each component.
+    quantizers: [[i16; 64]; COMPONENTS],
     data: &'a [u8],
-    header: Header<'a>,
+    header: HeaderReader<'a>,
 }
 
 impl<'a> Jpeg<'a> {
-    /// Reads the headers.
+    /// Parses the headers.
     ///
     /// # Errors
-    /// What is wrong with them, or what they ask for beyond the limits.
+    /// The reason why the file is rejected.
     pub fn new(data: &'a [u8], limits: &Limits) -> Result<Self, BadImage> {
-        let mut header = Header::new(data)?;
+        let mut header = HeaderReader::new(data)?;
         let first = header.next_scan();
-        // Before anything else that may be wrong.
+        // Checked before anything else.
         if let Some(frame) = &header.frame {
             check_size(frame.width as u64, frame.height as u64, limits.pixels)?;
         }
@@ -134,9 +135,9 @@ impl<'a> Jpeg<'a> {
         let colour = header.colour()?;
         let first = first.ok_or_else(|| BadImage::CutShort("it ends before the first scan".into()))?;
         let scans = all_scans(&mut header, first, limits.scans)?;
-        let frame = header.frame.take().ok_or_else(Header::without_frame)?;
-        let quantisers = header.quantisers.map(|quantiser| quantiser.unwrap_or([0; 64]));
-        Ok(Self { frame, colour, scans, quantisers, data, header })
+        let frame = header.frame.take().ok_or_else(HeaderReader::without_frame)?;
+        let quantizers = header.quantizers.map(|quantizer| quantizer.unwrap_or([0; 64]));
+        Ok(Self { frame, colour, scans, quantizers, data, header })
     }
 
     pub fn width(&self) -> usize {
@@ -147,15 +148,16 @@ impl<'a> Jpeg<'a> {
         self.frame.height
     }
 
-    /// The EXIF data, which may say that the image is to be turned.
+    /// EXIF data, which may hold an orientation.
     pub fn exif(&self) -> Option<&'a [u8]> {
         self.header.exif
     }
 
-    /// The file without what follows its end marker, if any decoder would take it as it is: grey or YCbCr, with an end marker
-    /// and nothing that belongs to no segment.
-    pub fn plain_file(mut self) -> Option<&'a [u8]> {
-        let is_plain = matches!(self.colour, Colour::Grey | Colour::YCbCr) && self.scans.len() <= PLAIN_SCANS;
+    /// The file without trailing bytes, if any decoder supports it as is: grey or YCbCr, with an end marker and no
+    /// bytes outside segments.
+    pub fn storable_file(mut self) -> Option<&'a [u8]> {
+        let is_plain =
+            matches!(self.colour, ColourSpace::Grey | ColourSpace::YCbCr) && self.scans.len() <= MAX_STORED_SCANS;
         let segments = &mut self.header.segments;
         if segments.end.is_none() {
             segments.skip_scan();
@@ -164,20 +166,21 @@ impl<'a> Jpeg<'a> {
         self.data.get(..segments.end?).filter(|_| is_plain && !segments.has_strays)
     }
 
-    /// Decodes a part of the image into `out`, whose first byte is that part's first, `stride` bytes a row.
+    /// Decodes a region of the image to `out` with the given row `stride` in bytes; the first byte of `out` is the
+    /// first of the region.
     ///
     /// # Errors
-    /// What is wrong with the data.
+    /// The reason why the data is rejected.
     ///
     /// # Panics
-    /// If the region is beyond the image, or `out` too short for it.
-    pub fn decode(&self, region: &Region, reading: Reading, out: &mut [u8], stride: usize) -> Result<(), BadImage> {
+    /// If the region is beyond the image, or `out` is too short for it.
+    pub fn decode(&self, region: &Region, extent: ReadExtent, out: &mut [u8], stride: usize) -> Result<(), BadImage> {
         assert!(region.rows.end <= self.height() && region.columns.end <= self.width(), "a region beyond the image");
         PLANES.with_borrow_mut(|planes| {
             let decoded = if self.frame.is_progressive {
                 progressive::decode(self, region, planes, out, stride)
             } else {
-                sequential::decode(self, region, reading, planes, out, stride)
+                sequential::decode(self, region, extent, planes, out, stride)
             };
             planes.shrink();
             Ok(decoded?)
@@ -185,20 +188,19 @@ impl<'a> Jpeg<'a> {
     }
 }
 
-/// The first scan and those that follow, complete; of a sequential JPEG nothing is read behind a scan of all components,
-/// as libjpeg does.
-fn all_scans<'a>(header: &mut Header<'a>, first: Scan<'a>, limit: usize) -> Result<Vec<Scan<'a>>, BadImage> {
-    let mut progress = Progress::new();
+/// All scans of the file. Nothing is read after a sequential scan of all components, as in libjpeg.
+fn all_scans<'a>(header: &mut HeaderReader<'a>, first: Scan<'a>, limit: usize) -> Result<Vec<Scan<'a>>, BadImage> {
+    let mut coverage = ScanCoverage::new();
     let mut count = 1;
-    progress.add(&first, header.frame()?)?;
-    let is_alone = !header.frame()?.is_progressive && first.parts.len() == header.frame()?.components.len();
+    coverage.add(&first, header.frame()?)?;
+    let is_only_scan = !header.frame()?.is_progressive && first.components.len() == header.frame()?.components.len();
     let mut scans = vec![first];
-    if !is_alone {
+    if !is_only_scan {
         header.segments.skip_scan();
         while let Some(scan) = header.next_scan()? {
             header.segments.skip_scan();
             count += 1;
-            progress.add(&scan, header.frame()?)?;
+            coverage.add(&scan, header.frame()?)?;
             if count <= limit {
                 scans.push(scan);
             }
@@ -207,16 +209,17 @@ fn all_scans<'a>(header: &mut Header<'a>, first: Scan<'a>, limit: usize) -> Resu
     if count > limit {
         return Err(BadImage::TooManyScans { scans: count, limit });
     }
-    progress.check_complete(header.frame()?)?;
+    coverage.check_complete(header.frame()?)?;
     Ok(scans)
 }
 
-/// Decodes part of an image of `size` x `size` into its place in `out` `[size, size, 3]`. The rest of `out` is left.
+/// Decodes a region of an image of `size` x `size` to its position in `out`, `[size, size, 3]`. The rest of `out` is
+/// unchanged.
 ///
 /// # Errors
-/// What is wrong with the data, or that its size is another one.
-pub(crate) fn decode_part(data: &[u8], size: usize, region: &Region, out: &mut [u8]) -> Result<(), BadImage> {
-    let limits = Limits { pixels: u64::MAX, scans: PLAIN_SCANS };
+/// The reason why the data is rejected, or a mismatch of the size.
+pub(crate) fn decode_region(data: &[u8], size: usize, region: &Region, out: &mut [u8]) -> Result<(), BadImage> {
+    let limits = Limits { pixels: u64::MAX, scans: MAX_STORED_SCANS };
     let jpeg = Jpeg::new(data, &limits)?;
     if jpeg.width() != size || jpeg.height() != size || out.len() != size * size * 3 {
         let found = format!("{} x {} pixels, expected {size} x {size}", jpeg.width(), jpeg.height());
@@ -226,7 +229,7 @@ pub(crate) fn decode_part(data: &[u8], size: usize, region: &Region, out: &mut [
         return Ok(());
     }
     let start = 3 * (region.rows.start * size + region.columns.start);
-    jpeg.decode(region, Reading::Shown, &mut out[start..], 3 * size)
+    jpeg.decode(region, ReadExtent::UntilRegionEnd, &mut out[start..], 3 * size)
 }
 
 #[cfg(test)]

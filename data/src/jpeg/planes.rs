@@ -1,70 +1,70 @@
-//! The values of each component where a region needs them, and the pixels that they make.
+//! Sample planes of each component for a region, and their conversion to pixels.
 
 use std::ops::Range;
 
-use super::colour::{self, Colour};
+use super::colour::{self, ColourSpace};
 use super::frame::{COMPONENTS, Frame};
-use super::huffman::Cache;
-use super::upsample::{Axis, Rows, Source};
+use super::huffman::TableCache;
+use super::upsample::{Axis, UpsampleInput, Upsampler};
 use super::{BLOCK, Region};
 
-/// Bytes of each buffer that a thread keeps from one image to the next.
-pub(super) const KEPT: usize = 8 << 20;
+/// Maximum size in bytes of each buffer that a thread keeps between images.
+pub(super) const MAX_KEPT_BYTES: usize = 8 << 20;
 
-/// What one image needs, kept for the next one.
+/// Buffers for decoding one image, reused for the next.
 #[derive(Debug, Default)]
 pub(super) struct Planes {
-    /// A scan without its stuffed bytes, and some zeros.
+    /// Unstuffed data of a scan, with padding.
     pub scan: Vec<u8>,
     pub planes: [Plane; COMPONENTS],
-    pub tables: Cache,
-    rows: [Rows; COMPONENTS],
+    pub tables: TableCache,
+    rows: [Upsampler; COMPONENTS],
 }
 
-/// The part of a component that the region needs, in whole blocks.
+/// The samples of a component the region depends on, in whole blocks.
 #[derive(Debug, Default)]
 pub(super) struct Plane {
     pub values: Vec<u8>,
-    /// Which blocks.
+    /// Range of blocks.
     pub rows: Range<usize>,
     pub columns: Range<usize>,
-    /// How the component becomes as large as the image.
+    /// Upsampling of the component.
     across: Axis,
     down: Axis,
 }
 
 impl Plane {
-    /// Bytes a row.
+    /// Row length in bytes.
     pub fn stride(&self) -> usize {
         self.columns.len() * BLOCK
     }
 
-    /// Where the values of a block begin, if it is one of those that the region needs.
+    /// Offset of a block's samples; `None` if the region does not need the block.
     #[inline(always)]
-    pub fn place(&self, x: usize, y: usize) -> Option<usize> {
+    pub fn offset_of_block(&self, x: usize, y: usize) -> Option<usize> {
         let is_needed = self.rows.contains(&y) && self.columns.contains(&x);
         is_needed.then(|| ((y - self.rows.start) * self.stride() + x - self.columns.start) * BLOCK)
     }
 
-    /// Makes room for what `region` needs.
+    /// Resizes the plane for `region`.
     fn fit(&mut self, across: Axis, down: Axis, region: &Region) {
         self.across = across;
         self.down = down;
         let blocks = |range: Range<usize>| range.start / BLOCK..range.end.div_ceil(BLOCK);
         self.columns = blocks(self.across.needed(&region.columns));
         self.rows = blocks(self.down.needed(&region.rows));
-        // Whatever was there before: only what is transformed is used.
+        // Old contents do not matter: only transformed blocks are used.
         self.values.resize(self.stride() * self.rows.len() * BLOCK, 0);
     }
 
-    /// The values of row `y` from the first column of blocks on.
+    /// Samples of row `y`, from the first column of blocks on.
     fn row(&self, y: usize) -> &[u8] {
         &self.values[(y - self.rows.start * BLOCK) * self.stride()..][..self.stride()]
     }
 }
 
 impl Planes {
-    /// Makes room for what `region` needs of each component.
+    /// Resizes the planes for `region`.
     pub fn fit(&mut self, frame: &Frame, region: &Region) {
         for (component, plane) in self.planes[..frame.components.len()].iter_mut().enumerate() {
             let (across, down) = frame.axes(component);
@@ -72,8 +72,8 @@ impl Planes {
         }
     }
 
-    /// The region's pixels in RGB, of planes that have all blocks.
-    pub fn write_rgb(&mut self, colour: Colour, region: &Region, out: &mut [u8], stride: usize) {
+    /// Writes the region as RGB, from planes with all blocks.
+    pub fn write_rgb(&mut self, colour: ColourSpace, region: &Region, out: &mut [u8], stride: usize) {
         if region.columns.is_empty() {
             return;
         }
@@ -81,7 +81,7 @@ impl Planes {
         for (y, out) in region.rows.clone().zip(out.chunks_mut(stride)) {
             for (plane, rows) in self.planes[..colour.components()].iter().zip(&mut self.rows) {
                 let (near, far) = plane.down.rows(y);
-                rows.fill(&Source {
+                rows.fill(&UpsampleInput {
                     near: plane.row(near),
                     far: far.map(|far| plane.row(far)),
                     y,
@@ -90,14 +90,14 @@ impl Planes {
                     columns: &region.columns,
                 });
             }
-            colour::to_rgb(colour, self.rows.each_ref().map(Rows::values), &mut out[..width]);
+            colour::to_rgb(colour, self.rows.each_ref().map(Upsampler::values), &mut out[..width]);
         }
     }
 
-    /// Gives back what a large image took.
+    /// Frees the memory of large images.
     pub fn shrink(&mut self) {
         for buffer in self.planes.iter_mut().map(|plane| &mut plane.values).chain([&mut self.scan]) {
-            if buffer.capacity() > KEPT {
+            if buffer.capacity() > MAX_KEPT_BYTES {
                 *buffer = Vec::new();
             }
         }

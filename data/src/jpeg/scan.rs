@@ -1,60 +1,66 @@
-//! Scan headers of a JPEG (ITU T.81, B.2.3), and what the scans bring of an image.
+//! Scan headers of a JPEG (ITU T.81, B.2.3), and which coefficients the scans cover.
 
 use super::frame::{COMPONENTS, Frame};
-use super::tables::Tables;
+use super::tables::TableDefinitions;
 use crate::error::BadImage;
 
-/// The most blocks in a unit of an interleaved scan (B.2.3).
-const MOST_BLOCKS: usize = 10;
-/// The lowest bits that a scan may leave to later ones.
-const MOST_LOW: u8 = 13;
+/// Maximum number of blocks in an MCU of an interleaved scan (B.2.3).
+const MAX_MCU_BLOCKS: usize = 10;
+/// Maximum successive approximation position.
+const MAX_LOW_BIT: u8 = 13;
 
-/// One component's part in a scan.
+/// A component of a scan.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Part<'a> {
-    /// Which of the frame's.
+pub(super) struct ScanComponent<'a> {
+    /// Index in the frame.
     pub component: usize,
-    /// Definitions of its Huffman tables, as far as there are any.
+    /// Definitions of its Huffman tables, if any.
     pub dc: Option<&'a [u8]>,
     pub ac: Option<&'a [u8]>,
 }
 
-/// A scan's header.
+/// The header of a scan.
 #[derive(Clone, Debug)]
 pub(super) struct Scan<'a> {
-    /// In the frame's order.
-    pub parts: Vec<Part<'a>>,
-    /// The coefficients that it holds, in the order of frequencies: all of them if it is sequential.
+    /// Components in the frame's order.
+    pub components: Vec<ScanComponent<'a>>,
+    /// First and last coefficient in zigzag order; 0 to 63 for a sequential scan.
     pub first: usize,
     pub last: usize,
-    /// The bits that were there before, from this one up; 0: none.
+    /// Lowest bit known before this scan, 0 if none.
     pub high: u8,
-    /// Its own bits, from this one up.
+    /// Lowest bit after this scan.
     pub low: u8,
-    /// Units between restarts; 0: none.
-    pub restart: usize,
-    /// Where its data begin.
-    pub at: usize,
+    /// MCUs per restart interval, 0 without restarts.
+    pub restart_interval: usize,
+    /// File offset of its data.
+    pub offset: usize,
 }
 
 impl<'a> Scan<'a> {
-    pub fn parse(body: &[u8], frame: &Frame, tables: &Tables<'a>, restart: usize, at: usize) -> Result<Self, BadImage> {
+    pub fn parse(
+        body: &[u8],
+        frame: &Frame,
+        tables: &TableDefinitions<'a>,
+        restart_interval: usize,
+        offset: usize,
+    ) -> Result<Self, BadImage> {
         let wrong = || BadImage::Damaged("a scan header that does not fit the frame".into());
         let count = usize::from(*body.first().ok_or_else(wrong)?);
         if !(1..=COMPONENTS).contains(&count) || body.len() != 4 + 2 * count {
             return Err(wrong());
         }
-        let mut parts = Vec::with_capacity(count);
-        // Components come in the frame's order; of those with the same number, the next one is meant.
+        let mut components = Vec::with_capacity(count);
+        // Components come in the frame's order; among those with the same id, the next one is meant.
         let mut next = 0;
         for named in body[1..=2 * count].chunks_exact(2) {
             let found = frame.components[next..].iter().position(|c| c.id == named[0]).ok_or_else(wrong)?;
             let component = next + found;
-            parts.push(Part { component, dc: tables.dc(named[1] >> 4), ac: tables.ac(named[1] & 15) });
+            components.push(ScanComponent { component, dc: tables.dc(named[1] >> 4), ac: tables.ac(named[1] & 15) });
             next = component + 1;
         }
-        check_unit(frame, &parts)?;
-        let mut scan = Self { parts, first: 0, last: 63, high: 0, low: 0, restart, at };
+        check_mcu(frame, &components)?;
+        let mut scan = Self { components, first: 0, last: 63, high: 0, low: 0, restart_interval, offset };
         // A sequential scan holds all coefficients in full, whatever its header says.
         if frame.is_progressive {
             scan.read_progression(&body[1 + 2 * count..])?;
@@ -71,9 +77,9 @@ impl<'a> Scan<'a> {
         self.low = low;
         let is_band = match self.first {
             0 => self.last == 0,
-            first => first <= self.last && self.last <= 63 && self.parts.len() == 1,
+            first => first <= self.last && self.last <= 63 && self.components.len() == 1,
         };
-        if !is_band || (high > 0 && low + 1 != high) || low > MOST_LOW {
+        if !is_band || (high > 0 && low + 1 != high) || low > MAX_LOW_BIT {
             let Self { first, last, .. } = self;
             let what = format!("a progressive scan of coefficients {first} to {last}, bits {high} to {low}");
             return Err(BadImage::Damaged(what));
@@ -82,32 +88,33 @@ impl<'a> Scan<'a> {
     }
 }
 
-fn check_unit(frame: &Frame, parts: &[Part<'_>]) -> Result<(), BadImage> {
-    let blocks = |part: &Part<'_>| frame.components[part.component].across * frame.components[part.component].down;
-    match parts.iter().map(blocks).sum() {
-        0..=MOST_BLOCKS => Ok(()),
-        _ if parts.len() == 1 => Ok(()),
-        n => {
-            Err(BadImage::Damaged(format!("an interleaved scan of {n} blocks a unit, expected at most {MOST_BLOCKS}")))
-        }
+fn check_mcu(frame: &Frame, components: &[ScanComponent<'_>]) -> Result<(), BadImage> {
+    let blocks =
+        |part: &ScanComponent<'_>| frame.components[part.component].across * frame.components[part.component].down;
+    match components.iter().map(blocks).sum() {
+        0..=MAX_MCU_BLOCKS => Ok(()),
+        _ if components.len() == 1 => Ok(()),
+        n => Err(BadImage::Damaged(format!(
+            "an interleaved scan of {n} blocks a unit, expected at most {MAX_MCU_BLOCKS}"
+        ))),
     }
 }
 
-/// What the scans so far have brought of each component.
+/// Coefficient bits covered by the scans so far.
 #[derive(Debug)]
-pub(super) struct Progress {
-    /// By component and coefficient: bits that are still to come, -1 before the first scan that holds it.
+pub(super) struct ScanCoverage {
+    /// Missing bits by component and coefficient, -1 before the first scan of a coefficient.
     missing: [[i8; 64]; COMPONENTS],
 }
 
-impl Progress {
+impl ScanCoverage {
     pub fn new() -> Self {
         Self { missing: [[-1; 64]; COMPONENTS] }
     }
 
-    /// Counts a scan in.
+    /// Adds a scan.
     pub fn add(&mut self, scan: &Scan<'_>, frame: &Frame) -> Result<(), BadImage> {
-        for part in &scan.parts {
+        for part in &scan.components {
             let missing = &mut self.missing[part.component][scan.first..=scan.last];
             if !frame.is_progressive && missing[0] == 0 {
                 return Err(BadImage::Damaged("two scans of one colour".into()));
@@ -117,9 +124,8 @@ impl Progress {
         Ok(())
     }
 
-    /// Refuses a file whose scans do not bring every coefficient of every colour to its last bit: it was cut between
-    /// scans, and perhaps its end marker put back. The standard would allow it, for previews; no encoder of
-    /// photographs does it.
+    /// Rejects a file whose scans do not complete every coefficient: it was truncated between scans, perhaps with an
+    /// end marker appended. The standard allows this for previews, but no encoder of photographs does it.
     pub fn check_complete(&self, frame: &Frame) -> Result<(), BadImage> {
         let components = frame.components.len();
         match self.missing[..components].iter().filter(|missing| missing.iter().any(|&bits| bits != 0)).count() {

@@ -1,5 +1,4 @@
-//! The marker segments of a JPEG (ITU T.81, B.1), found as libjpeg finds them: bytes that do not belong there are passed
-//! over.
+//! Marker segments of a JPEG (ITU T.81, B.1), found as by libjpeg: bytes outside segments are skipped.
 
 use crate::error::BadImage;
 
@@ -23,66 +22,66 @@ pub(super) const APP15: u8 = 0xef;
 pub(super) const COM: u8 = 0xfe;
 const TEM: u8 = 0x01;
 
-/// A marker and what belongs to it.
+/// A marker and its contents.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Segment<'a> {
     pub marker: u8,
-    /// What follows the two bytes of its length.
+    /// Contents after the two length bytes.
     pub body: &'a [u8],
 }
 
-/// The segments of a file from its start on.
+/// Iterator over the segments of a file.
 #[derive(Clone, Debug)]
 pub(super) struct Segments<'a> {
     data: &'a [u8],
-    at: usize,
-    /// Whether there were bytes between segments that belong to none.
+    offset: usize,
+    /// Whether there were bytes outside segments.
     pub has_strays: bool,
-    /// Behind the end marker, once that was found.
+    /// Offset after the end marker, once found.
     pub end: Option<usize>,
 }
 
 impl<'a> Segments<'a> {
-    /// Of a file that begins with a start marker.
+    /// Starts after the start marker of a file.
     pub fn new(data: &'a [u8]) -> Result<Self, BadImage> {
         if !data.starts_with(&[0xff, SOI]) {
             return Err(BadImage::Damaged("no JPEG: it does not begin with ff d8".into()));
         }
-        Ok(Self { data, at: 2, has_strays: false, end: None })
+        Ok(Self { data, offset: 2, has_strays: false, end: None })
     }
 
-    /// Where the next segment's search begins: behind a scan header, the scan's data.
-    pub fn at(&self) -> usize {
-        self.at
+    /// Offset where the search for the next segment starts; after a scan header, the scan's data.
+    pub fn offset(&self) -> usize {
+        self.offset
     }
 
-    /// Passes over a scan's data, up to the first marker that is no restart's.
+    /// Skips a scan's data up to the first marker that is not a restart.
     pub fn skip_scan(&mut self) {
-        while let Some(found) = self.next_marker(self.at) {
+        while let Some(found) = self.next_marker(self.offset) {
             if !(RST0..=RST7).contains(&self.data[found]) {
-                self.at = found - 1;
+                self.offset = found - 1;
                 return;
             }
-            self.at = found + 1;
+            self.offset = found + 1;
         }
-        self.at = self.data.len();
+        self.offset = self.data.len();
     }
 
-    /// The next segment; `None` at the end marker, or where the file ends, be it within a segment.
+    /// The next segment; `None` at the end marker or the end of the file, even within a segment.
     pub fn next(&mut self) -> Result<Option<Segment<'a>>, BadImage> {
         if self.end.is_some() {
             return Ok(None);
         }
         loop {
-            let Some(found) = self.next_marker(self.at) else { return Ok(None) };
-            self.has_strays |= self.data[self.at..found].iter().any(|&byte| byte != 0xff);
+            let Some(found) = self.next_marker(self.offset) else { return Ok(None) };
+            self.has_strays |= self.data[self.offset..found].iter().any(|&byte| byte != 0xff);
             let marker = self.data[found];
-            self.at = found + 1;
+            self.offset = found + 1;
             match marker {
                 RST0..=RST7 | TEM => self.has_strays = true,
                 SOI => return Err(BadImage::Damaged("a second start marker".into())),
                 EOI => {
-                    self.end = Some(self.at);
+                    self.end = Some(self.offset);
                     return Ok(None);
                 }
                 _ => return self.segment(marker),
@@ -90,26 +89,26 @@ impl<'a> Segments<'a> {
         }
     }
 
-    /// Where the byte after the next 0xff stands that makes a marker, fill bytes and stuffed zeros passed over.
+    /// Offset of the next marker's second byte, skipping fill bytes and stuffed zeros.
     fn next_marker(&self, from: usize) -> Option<usize> {
-        let mut at = from;
+        let mut offset = from;
         loop {
-            at += memchr::memchr(0xff, self.data.get(at..)?)?;
-            at += self.data[at..].iter().position(|&byte| byte != 0xff)?;
-            if self.data[at] != 0 {
-                return Some(at);
+            offset += memchr::memchr(0xff, self.data.get(offset..)?)?;
+            offset += self.data[offset..].iter().position(|&byte| byte != 0xff)?;
+            if self.data[offset] != 0 {
+                return Some(offset);
             }
         }
     }
 
     fn segment(&mut self, marker: u8) -> Result<Option<Segment<'a>>, BadImage> {
-        let Some(&length) = self.data.get(self.at..).and_then(|rest| rest.first_chunk()) else { return Ok(None) };
+        let Some(&length) = self.data.get(self.offset..).and_then(|rest| rest.first_chunk()) else { return Ok(None) };
         let length = usize::from(u16::from_be_bytes(length));
         if length < 2 {
             return Err(BadImage::Damaged(format!("a segment of {length} bytes")));
         }
-        let Some(body) = self.data.get(self.at + 2..self.at + length) else { return Ok(None) };
-        self.at += length;
+        let Some(body) = self.data.get(self.offset + 2..self.offset + length) else { return Ok(None) };
+        self.offset += length;
         Ok(Some(Segment { marker, body }))
     }
 }

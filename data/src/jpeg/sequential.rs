@@ -1,55 +1,57 @@
-//! Sequential scans: the blocks of one or more components, transformed where the region shows them.
+//! Sequential scans: decodes blocks and transforms those visible in the region.
 
 use std::rc::Rc;
 
-use super::bits::{BadCode, Bits, Unstuffed, unstuff};
+use super::bit_reader::{BitReader, InvalidCode, RestartIntervals, unstuff};
 use super::frame::{Component, Frame};
-use super::huffman::{Cache, Kind, Table};
-use super::idct::{Idct, Transform};
+use super::huffman::{HuffmanTable, TableCache, TableKind};
+use super::idct::{Idct, InverseDct};
 use super::planes::{Plane, Planes};
 use super::scan::Scan;
-use super::{Fault, Jpeg, Reading, Region};
+use super::{Jpeg, ReadExtent, Region, ScanError};
 
-/// One component's part in a unit.
+/// Decoder state of one component of a scan.
 #[derive(Debug)]
-struct Coder {
+struct ComponentDecoder {
     component: usize,
-    /// Blocks in a unit.
+    /// Blocks across and down in an MCU.
     across: usize,
     down: usize,
-    dc: Rc<Table>,
-    ac: Rc<Table>,
-    before: i32,
+    dc: Rc<HuffmanTable>,
+    ac: Rc<HuffmanTable>,
+    previous: i32,
 }
 
-impl Coder {
-    /// Of each component of a scan.
-    fn all(scan: &Scan<'_>, frame: &Frame, tables: &mut Cache) -> Result<Vec<Self>, Fault> {
-        let mut coders = Vec::with_capacity(scan.parts.len());
-        for part in &scan.parts {
-            let dc = tables.get(Kind::Dc, part.dc)?;
-            let ac = tables.get(Kind::Ac, part.ac)?;
-            let Component { across, down, .. } = frame.components[part.component];
-            // A component that is alone comes block by block.
-            let (across, down) = if scan.parts.len() == 1 { (1, 1) } else { (across, down) };
-            coders.push(Self { component: part.component, across, down, dc, ac, before: 0 });
+impl ComponentDecoder {
+    /// Creates a decoder for each component of a scan.
+    fn all(scan: &Scan<'_>, frame: &Frame, tables: &mut TableCache) -> Result<Vec<Self>, ScanError> {
+        let mut decoders = Vec::with_capacity(scan.components.len());
+        for component in &scan.components {
+            let dc = tables.get(TableKind::Dc, component.dc)?;
+            let ac = tables.get(TableKind::Ac, component.ac)?;
+            let Component { across, down, .. } = frame.components[component.component];
+            // A single component is coded block by block.
+            let is_single = scan.components.len() == 1;
+            let across = if is_single { 1 } else { across };
+            let down = if is_single { 1 } else { down };
+            decoders.push(Self { component: component.component, across, down, dc, ac, previous: 0 });
         }
-        Ok(coders)
+        Ok(decoders)
     }
 }
 
-/// Decodes the region of a sequential JPEG into `out`, `stride` bytes a row.
+/// Decodes the region of a sequential JPEG to `out`, `stride` bytes per row.
 pub(super) fn decode(
     jpeg: &Jpeg<'_>,
     region: &Region,
-    reading: Reading,
+    extent: ReadExtent,
     planes: &mut Planes,
     out: &mut [u8],
     stride: usize,
-) -> Result<(), Fault> {
+) -> Result<(), ScanError> {
     planes.fit(&jpeg.frame, region);
     for scan in &jpeg.scans {
-        decode_scan(jpeg, scan, reading, planes)?;
+        decode_scan(jpeg, scan, extent, planes)?;
     }
     if !region.rows.is_empty() && !region.columns.is_empty() {
         planes.write_rgb(jpeg.colour, region, out, stride);
@@ -58,114 +60,115 @@ pub(super) fn decode(
 }
 
 /// Decodes the blocks of a scan that the planes have room for.
-fn decode_scan(jpeg: &Jpeg<'_>, scan: &Scan<'_>, reading: Reading, planes: &mut Planes) -> Result<(), Fault> {
-    let coders = Coder::all(scan, &jpeg.frame, &mut planes.tables)?;
-    let found = unstuff(&jpeg.data[scan.at..], &mut planes.scan);
-    let size = match scan.parts.as_slice() {
-        [part] => jpeg.frame.blocks(part.component),
-        _ => jpeg.frame.units(),
+fn decode_scan(jpeg: &Jpeg<'_>, scan: &Scan<'_>, extent: ReadExtent, planes: &mut Planes) -> Result<(), ScanError> {
+    let decoders = ComponentDecoder::all(scan, &jpeg.frame, &mut planes.tables)?;
+    let intervals = unstuff(&jpeg.data[scan.offset..], &mut planes.scan);
+    let size = match scan.components.as_slice() {
+        [component] => jpeg.frame.blocks(component.component),
+        _ => jpeg.frame.mcus(),
     };
-    let is_wide = coders.iter().any(|coder| coder.dc.is_wide || coder.ac.is_wide);
-    let mut units = Units {
-        quantisers: &jpeg.quantisers,
-        restart: scan.restart,
+    let is_wide = decoders.iter().any(|decoder| decoder.dc.is_wide || decoder.ac.is_wide);
+    let mut mcu_decoder = McuDecoder {
+        quantizers: &jpeg.quantizers,
+        restart_interval: scan.restart_interval,
         size,
-        reading,
+        extent,
         scan: &planes.scan,
-        found,
+        intervals,
         planes: &mut planes.planes,
-        coders,
+        decoders,
     };
     match Idct::new() {
-        Idct::Plain(way) => units.decode_any(is_wide, way),
+        Idct::Scalar(idct) => mcu_decoder.decode_any(is_wide, idct),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: `Idct::new` found AVX2 and BMI2.
-        Idct::Avx2(way) => unsafe { units.decode_avx2(is_wide, way) },
+        Idct::Avx2(idct) => unsafe { mcu_decoder.decode_avx2(is_wide, idct) },
     }
 }
 
-/// The units of a scan: one block, or so many of each component.
-struct Units<'a> {
-    quantisers: &'a [[i16; 64]],
-    restart: usize,
-    /// Units across and down.
+/// Decoder of the MCUs of a scan.
+struct McuDecoder<'a> {
+    quantizers: &'a [[i16; 64]],
+    restart_interval: usize,
+    /// MCUs across and down.
     size: (usize, usize),
-    reading: Reading,
+    extent: ReadExtent,
     scan: &'a [u8],
-    found: Unstuffed,
+    intervals: RestartIntervals,
     planes: &'a mut [Plane],
-    coders: Vec<Coder>,
+    decoders: Vec<ComponentDecoder>,
 }
 
-impl Units<'_> {
+impl McuDecoder<'_> {
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
-    fn decode_avx2(&mut self, is_wide: bool, way: impl Transform) -> Result<(), Fault> {
-        self.decode_any(is_wide, way)
+    fn decode_avx2(&mut self, is_wide: bool, idct: impl InverseDct) -> Result<(), ScanError> {
+        self.decode_any(is_wide, idct)
     }
 
     #[inline(always)]
-    fn decode_any(&mut self, is_wide: bool, way: impl Transform) -> Result<(), Fault> {
-        if is_wide { self.decode_wide(way) } else { self.decode::<false>(way) }
+    fn decode_any(&mut self, is_wide: bool, idct: impl InverseDct) -> Result<(), ScanError> {
+        if is_wide { self.decode_wide(idct) } else { self.decode::<false>(idct) }
     }
 
-    /// Apart, so that the usual way stays small.
+    /// Kept separate so that the common case stays small.
     #[cold]
     #[inline(never)]
-    fn decode_wide(&mut self, way: impl Transform) -> Result<(), Fault> {
-        self.decode::<true>(way)
+    fn decode_wide(&mut self, idct: impl InverseDct) -> Result<(), ScanError> {
+        self.decode::<true>(idct)
     }
 
     #[inline(always)]
-    fn decode<const WIDE: bool>(&mut self, way: impl Transform) -> Result<(), Fault> {
+    fn decode<const WIDE: bool>(&mut self, idct: impl InverseDct) -> Result<(), ScanError> {
         let (across, down) = self.size;
-        let shown = self.coders.iter().map(|coder| self.planes[coder.component].rows.end.div_ceil(coder.down));
-        let last = if self.reading == Reading::Whole { down } else { shown.max().unwrap_or(0) };
-        let mut bits = Bits::new(self.scan);
-        // The part between restarts, and where it begins; units until it ends.
-        let mut part = 0;
+        let shown = self.decoders.iter().map(|decoder| self.planes[decoder.component].rows.end.div_ceil(decoder.down));
+        let last = if self.extent == ReadExtent::WholeFile { down } else { shown.max().unwrap_or(0) };
+        let mut bits = BitReader::new(self.scan);
+        // The restart interval, its start, and the MCUs left in it.
+        let mut interval = 0;
         let mut start = 0;
-        let mut left = self.restart;
+        let mut mcus_left = self.restart_interval;
         for row in 0..last {
             for column in 0..across {
-                if self.restart > 0 {
-                    if left == 0 {
-                        start = self.found.next_part(part, start + bits.taken())?;
-                        self.coders.iter_mut().for_each(|coder| coder.before = 0);
-                        bits = Bits::new(&self.scan[start..]);
-                        (part, left) = (part + 1, self.restart);
+                if self.restart_interval > 0 {
+                    if mcus_left == 0 {
+                        start = self.intervals.next_interval(interval, start + bits.taken())?;
+                        self.decoders.iter_mut().for_each(|decoder| decoder.previous = 0);
+                        bits = BitReader::new(&self.scan[start..]);
+                        interval += 1;
+                        mcus_left = self.restart_interval;
                     }
-                    left -= 1;
+                    mcus_left -= 1;
                 }
-                self.unit::<WIDE>(row, column, &mut bits, way)
-                    .map_err(|code| self.found.reason(code, part, start + bits.taken()))?;
+                self.decode_mcu::<WIDE>(row, column, &mut bits, idct)
+                    .map_err(|code| self.intervals.error_at(code, interval, start + bits.taken()))?;
             }
-            self.found.check(part, start + bits.taken())?;
+            self.intervals.check(interval, start + bits.taken())?;
         }
         Ok(())
     }
 
     #[inline(always)]
-    fn unit<const WIDE: bool>(
+    fn decode_mcu<const WIDE: bool>(
         &mut self,
         row: usize,
         column: usize,
-        bits: &mut Bits<'_>,
-        way: impl Transform,
-    ) -> Result<(), BadCode> {
-        for coder in &mut self.coders {
-            let &mut Coder { component, across, down, .. } = coder;
+        bits: &mut BitReader<'_>,
+        idct: impl InverseDct,
+    ) -> Result<(), InvalidCode> {
+        for decoder in &mut self.decoders {
+            let &mut ComponentDecoder { component, across, down, .. } = decoder;
             let plane = &mut self.planes[component];
             let stride = plane.stride();
             for y in row * down..(row + 1) * down {
                 for x in column * across..(column + 1) * across {
-                    let Some(at) = plane.place(x, y) else {
-                        bits.skip_block::<WIDE>(&coder.dc, &coder.ac, &mut coder.before)?;
+                    let Some(at) = plane.offset_of_block(x, y) else {
+                        bits.skip_block::<WIDE>(&decoder.dc, &decoder.ac, &mut decoder.previous)?;
                         continue;
                     };
                     let mut block = [0; 64];
-                    let last = bits.block::<WIDE>(&coder.dc, &coder.ac, &mut coder.before, &mut block)?;
-                    way.apply(&block, &self.quantisers[component], last, &mut plane.values[at..], stride);
+                    let last = bits.block::<WIDE>(&decoder.dc, &decoder.ac, &mut decoder.previous, &mut block)?;
+                    idct.apply(&block, &self.quantizers[component], last, &mut plane.values[at..], stride);
                 }
             }
         }

@@ -1,137 +1,138 @@
-//! Components of less than the full resolution, made as large as the image. Those of half of it are interpolated: each
-//! value is three quarters of the nearest one and one quarter of the next nearest, across, down or both (libjpeg's "fancy
-//! upsampling", `jdsample`). All others, and those with rows of one or two values, are repeated.
+//! Upsampling of subsampled components. At half resolution, values are interpolated: three quarters of the nearest
+//! value and one quarter of the next, horizontally, vertically or both (libjpeg's "fancy upsampling", `jdsample`). All
+//! other ratios, and rows of one or two values, are repeated.
 
 use std::ops::Range;
 
-/// One axis of a component.
+/// Upsampling along one axis of a component.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Axis {
-    /// Values of the component.
+    /// Number of values of the component.
     len: usize,
-    /// Pixels of the image for each.
+    /// Pixels of the image per value.
     factor: usize,
-    /// Whether they are interpolated; they are two then.
-    is_mixed: bool,
+    /// Whether values are interpolated, for a factor of two.
+    is_interpolated: bool,
 }
 
 impl Default for Axis {
     fn default() -> Self {
-        Self { len: 0, factor: 1, is_mixed: false }
+        Self { len: 0, factor: 1, is_interpolated: false }
     }
 }
 
-/// The fewest values of a row that are interpolated across.
-const FEWEST: usize = 3;
+/// Minimum row length for horizontal interpolation.
+const MIN_INTERPOLATED: usize = 3;
 
 impl Axis {
-    /// Those of a component across and down, of an image of this width and height, by pixels for each value.
+    /// The horizontal and vertical axis of a component, for an image of this size with `across` and `down` pixels per
+    /// value.
     pub fn pair(width: usize, height: usize, across: usize, down: usize) -> (Self, Self) {
         let columns = width.div_ceil(across);
         let rows = height.div_ceil(down);
-        let is_mixed = match (across, down) {
-            (2, 1 | 2) => columns >= FEWEST,
+        let is_interpolated = match (across, down) {
+            (2, 1 | 2) => columns >= MIN_INTERPOLATED,
             (1, 2) => true,
             _ => false,
         };
-        let axis = |len, factor| Self { len, factor, is_mixed: is_mixed && factor == 2 };
+        let axis = |len, factor| Self { len, factor, is_interpolated: is_interpolated && factor == 2 };
         (axis(columns, across), axis(rows, down))
     }
 
-    /// Values of the component.
+    /// Number of values of the component.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// The values that some pixels are made of.
+    /// Range of values that a range of pixels depends on.
     pub fn needed(&self, pixels: &Range<usize>) -> Range<usize> {
         let own = pixels.start / self.factor..pixels.end.div_ceil(self.factor);
         if pixels.is_empty() {
             return 0..0;
         }
-        if self.is_mixed { own.start.saturating_sub(1)..(own.end + 1).min(self.len) } else { own }
+        if self.is_interpolated { own.start.saturating_sub(1)..(own.end + 1).min(self.len) } else { own }
     }
 
-    /// The nearest row to row `y` of the image, and the next nearest if there is to be one; beyond an edge the row at the
-    /// edge again.
+    /// The nearest row to row `y` of the image, and the next nearest if rows are interpolated; beyond an edge, the edge
+    /// row again.
     pub fn rows(&self, y: usize) -> (usize, Option<usize>) {
         let near = y / self.factor;
         let far = if y.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(self.len - 1) };
-        (near, self.is_mixed.then_some(far))
+        (near, self.is_interpolated.then_some(far))
     }
 }
 
-/// What a row of the image is made from.
+/// Input for one upsampled row.
 #[derive(Debug)]
-pub(super) struct Source<'a> {
-    /// One or two rows of the component.
+pub(super) struct UpsampleInput<'a> {
+    /// The nearest row of the component, and the next nearest if rows are interpolated.
     pub near: &'a [u8],
     pub far: Option<&'a [u8]>,
-    /// Which row of the image it is.
+    /// Row of the image.
     pub y: usize,
-    /// The column of the component with which its rows begin.
+    /// Column of the component at which its rows start.
     pub first: usize,
-    /// How the component lies across.
+    /// Horizontal axis of the component.
     pub axis: &'a Axis,
-    /// Those of the image.
+    /// Columns of the image.
     pub columns: &'a Range<usize>,
 }
 
-/// A row of one component as the image has it.
+/// Upsamples rows of one component to the resolution of the image.
 #[derive(Debug, Default)]
-pub(super) struct Rows {
+pub(super) struct Upsampler {
     values: Vec<u8>,
-    /// Which of `values`.
-    shown: Range<usize>,
-    /// Values at each place, four times them if two rows are mixed, with one more at each end.
+    /// Range of `values` that was requested.
+    requested: Range<usize>,
+    /// Values per position, times four if two rows are interpolated, with one more at each end.
     sums: Vec<u16>,
 }
 
-impl Rows {
-    /// The row that was made last.
+impl Upsampler {
+    /// The last row made.
     pub fn values(&self) -> &[u8] {
-        &self.values[self.shown.clone()]
+        &self.values[self.requested.clone()]
     }
 
-    /// Makes a row of the image.
-    pub fn fill(&mut self, from: &Source<'_>) {
+    /// Upsamples a row.
+    pub fn fill(&mut self, from: &UpsampleInput<'_>) {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") {
             // SAFETY: the processor has AVX2.
             unsafe { self.fill_avx2(from) };
             return;
         }
-        self.fill_plainly(from);
+        self.fill_scalar(from);
     }
 
-    /// The same code, in vectors of 32 bytes.
+    /// The scalar code compiled for AVX2.
     #[cfg(target_arch = "x86_64")]
     #[target_feature(enable = "avx2")]
-    fn fill_avx2(&mut self, from: &Source<'_>) {
-        self.fill_plainly(from);
+    fn fill_avx2(&mut self, from: &UpsampleInput<'_>) {
+        self.fill_scalar(from);
     }
 
     #[inline(always)]
-    fn fill_plainly(&mut self, from: &Source<'_>) {
-        let &Source { near, far, y, first, axis, columns } = from;
-        if axis.factor > 1 && !axis.is_mixed {
+    fn fill_scalar(&mut self, from: &UpsampleInput<'_>) {
+        let &UpsampleInput { near, far, y, first, axis, columns } = from;
+        if axis.factor > 1 && !axis.is_interpolated {
             self.values.clear();
             self.values.extend(columns.clone().map(|x| near[x / axis.factor - first]));
-            self.shown = 0..columns.len();
+            self.requested = 0..columns.len();
             return;
         }
         if axis.factor == 1 {
             let part = columns.start - first..columns.end - first;
             self.values.resize(columns.len(), 0);
-            self.shown = 0..columns.len();
+            self.requested = 0..columns.len();
             match far {
                 None => self.values.copy_from_slice(&near[part]),
-                // Rounded down and up in turns.
-                Some(far) => mix(&near[part.clone()], &far[part], 1 + (y % 2) as u16, &mut self.values),
+                // Rounded down and up alternately.
+                Some(far) => interpolate_rows(&near[part.clone()], &far[part], 1 + (y % 2) as u16, &mut self.values),
             }
             return;
         }
-        // The values that have pixels in the row, and those from which they are made.
+        // The values of the row's own pixels, and those they depend on.
         let own = columns.start / 2..columns.end.div_ceil(2);
         let needed = axis.needed(columns);
         let part = needed.start - first..needed.end - first;
@@ -154,29 +155,29 @@ impl Rows {
         }
         self.values.resize(2 * own.len(), 0);
         match far {
-            None => spread::<1, 2, 2>(&self.sums, &mut self.values),
-            Some(_) => spread::<8, 7, 4>(&self.sums, &mut self.values),
+            None => interpolate_columns::<1, 2, 2>(&self.sums, &mut self.values),
+            Some(_) => interpolate_columns::<8, 7, 4>(&self.sums, &mut self.values),
         }
         let start = columns.start - 2 * own.start;
-        self.shown = start..start + columns.len();
+        self.requested = start..start + columns.len();
     }
 }
 
 #[inline(always)]
-fn mix(near: &[u8], far: &[u8], round: u16, out: &mut [u8]) {
+fn interpolate_rows(near: &[u8], far: &[u8], round: u16, out: &mut [u8]) {
     for ((out, &near), &far) in out.iter_mut().zip(near).zip(far) {
         *out = ((3 * u16::from(near) + u16::from(far) + round) >> 2) as u8;
     }
 }
 
-/// Two values for each of `sums` but the first and last: towards the one before and the one after.
+/// Two values for each of `sums` except the first and last, interpolated with the previous and the next.
 #[inline(always)]
-fn spread<const LEFT: u16, const RIGHT: u16, const SHIFT: u16>(sums: &[u16], out: &mut [u8]) {
-    let before = sums;
+fn interpolate_columns<const LEFT: u16, const RIGHT: u16, const SHIFT: u16>(sums: &[u16], out: &mut [u8]) {
+    let previous = sums;
     let own = &sums[1..];
-    let after = &sums[2..];
-    for (((out, &before), &own), &after) in out.chunks_exact_mut(2).zip(before).zip(own).zip(after) {
-        out[0] = ((3 * own + before + LEFT) >> SHIFT) as u8;
-        out[1] = ((3 * own + after + RIGHT) >> SHIFT) as u8;
+    let next = &sums[2..];
+    for (((out, &previous), &own), &next) in out.chunks_exact_mut(2).zip(previous).zip(own).zip(next) {
+        out[0] = ((3 * own + previous + LEFT) >> SHIFT) as u8;
+        out[1] = ((3 * own + next + RIGHT) >> SHIFT) as u8;
     }
 }

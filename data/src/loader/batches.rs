@@ -1,4 +1,4 @@
-//! Batches made ahead, in order, on a thread of their own.
+//! Batches prefetched in order by a background thread.
 
 use std::fmt::{Debug, Formatter};
 use std::ops::Range;
@@ -10,40 +10,41 @@ use super::batch::Batch;
 use crate::decode::panic_message;
 use crate::error::{Error, Result};
 
-/// Batches in order. The first error is the last item.
+/// Iterator over prefetched batches. It ends after the first error.
 pub struct Batches<T = Batch> {
-    made: Option<Receiver<Result<T>>>,
-    left: usize,
+    receiver: Option<Receiver<Result<T>>>,
+    remaining: usize,
     thread: Option<JoinHandle<()>>,
 }
 
 impl<T: Send + 'static> Batches<T> {
-    /// Calls `make` with the numbers in turn, at most `ahead` results ahead of the one that is taken.
-    pub(super) fn begin<F>(numbers: Range<usize>, ahead: usize, make: F) -> Self
+    /// Spawns a thread that calls `make` with each number in order, staying at most `ahead` results ahead of the
+    /// consumer.
+    pub(super) fn spawn<F>(numbers: Range<usize>, ahead: usize, make: F) -> Self
     where
         F: Fn(usize) -> Result<T> + Send + 'static,
     {
-        // One is in the making beside those that wait.
-        let (sender, made) = sync_channel(ahead - 1);
-        let left = numbers.len();
+        // One more is being made besides those that wait.
+        let (sender, receiver) = sync_channel(ahead - 1);
+        let remaining = numbers.len();
         let thread = std::thread::Builder::new().name("load".into());
-        let thread = thread.spawn(move || produce(numbers, &make, &sender)).ok();
-        Self { made: Some(made), left, thread }
+        let thread = thread.spawn(move || send_batches(numbers, &make, &sender)).ok();
+        Self { receiver: Some(receiver), remaining, thread }
     }
 }
 
 impl<T> Batches<T> {
-    fn end(&mut self) {
-        self.left = 0;
-        // Whoever waits to hand over a batch is told that nobody takes it.
-        self.made = None;
+    fn stop(&mut self) {
+        self.remaining = 0;
+        // Dropping the receiver unblocks a waiting sender.
+        self.receiver = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-fn produce<T, F>(numbers: Range<usize>, make: &F, made: &SyncSender<Result<T>>)
+fn send_batches<T, F>(numbers: Range<usize>, make: &F, sender: &SyncSender<Result<T>>)
 where
     F: Fn(usize) -> Result<T>,
 {
@@ -51,7 +52,7 @@ where
         let batch = catch_unwind(AssertUnwindSafe(|| make(number)));
         let batch = batch.unwrap_or_else(|panic| Err(Error::Worker { what: panic_message(panic.as_ref()) }));
         let failed = batch.is_err();
-        if made.send(batch).is_err() || failed {
+        if sender.send(batch).is_err() || failed {
             return;
         }
     }
@@ -61,33 +62,33 @@ impl<T> Iterator for Batches<T> {
     type Item = Result<T>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.left == 0 {
+        if self.remaining == 0 {
             return None;
         }
-        self.left -= 1;
-        let next = self.made.as_ref().and_then(|made| made.recv().ok());
-        let gone = || Err(Error::Worker { what: "the thread that makes batches is gone".into() });
-        let next = next.unwrap_or_else(gone);
+        self.remaining -= 1;
+        let next = self.receiver.as_ref().and_then(|receiver| receiver.recv().ok());
+        let disconnected = || Err(Error::Worker { what: "the loading thread ended unexpectedly".into() });
+        let next = next.unwrap_or_else(disconnected);
         if next.is_err() {
-            self.end();
+            self.stop();
         }
         Some(next)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.left))
+        (0, Some(self.remaining))
     }
 }
 
 impl<T> Debug for Batches<T> {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Batches").field("left", &self.left).finish_non_exhaustive()
+        f.debug_struct("Batches").field("remaining", &self.remaining).finish_non_exhaustive()
     }
 }
 
 impl<T> Drop for Batches<T> {
     fn drop(&mut self) {
-        self.end();
+        self.stop();
     }
 }
 
@@ -95,13 +96,13 @@ impl<T> Drop for Batches<T> {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::batch::Spare;
+    use super::super::buffer_pool::BufferPool;
     use super::*;
 
-    fn batch(number: usize, spare: &Arc<Spare<f32>>) -> Result<Batch> {
-        let mut buffer = spare.take(12);
+    fn batch(number: usize, pool: &Arc<BufferPool<f32>>) -> Result<Batch> {
+        let mut buffer = pool.take(12);
         buffer.fill(number as f32);
-        Batch::new([1, 2, 2, 3], buffer, vec![number as u32], vec![number as u64], Vec::new(), spare)
+        Batch::new([1, 2, 2, 3], buffer, vec![number as u32], vec![number as u64], Vec::new(), pool)
     }
 
     #[test]
@@ -110,7 +111,7 @@ mod tests {
             assert!(number != 2, "injected");
             batch(number, &Arc::default())
         };
-        let results: Vec<_> = Batches::begin(0..10, 3, make).collect();
+        let results: Vec<_> = Batches::spawn(0..10, 3, make).collect();
         assert_eq!(results.len(), 3);
         let error = results.into_iter().last().unwrap().unwrap_err();
         assert_eq!(error.to_string(), "a worker thread failed: injected");
@@ -118,15 +119,15 @@ mod tests {
 
     #[test]
     fn dropping_the_iterator_ends_the_thread() {
-        let mut batches = Batches::begin(0..1_000_000_000, 2, |number| batch(number, &Arc::default()));
+        let mut batches = Batches::spawn(0..1_000_000_000, 2, |number| batch(number, &Arc::default()));
         assert_eq!(batches.next().unwrap().unwrap().labels, [0]);
         drop(batches);
     }
 
     #[test]
     fn buffers_are_used_again() {
-        let spare = Arc::default();
-        let mut batches = Batches::begin(0..20, 1, move |number| batch(number, &spare));
+        let pool = Arc::default();
+        let mut batches = Batches::spawn(0..20, 1, move |number| batch(number, &pool));
         let mut seen = std::collections::BTreeSet::new();
         for number in 0..20 {
             let batch = batches.next().unwrap().unwrap();
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn images_can_be_kept() {
-        let mut batches = Batches::begin(0..2, 1, |number| batch(number, &Arc::default()));
+        let mut batches = Batches::spawn(0..2, 1, |number| batch(number, &Arc::default()));
         let images = batches.next().unwrap().unwrap().take_images();
         assert_eq!(images.shape(), [1, 2, 2, 3]);
     }

@@ -1,47 +1,48 @@
-//! What a network expects of its images.
+//! The input format of a network.
 
 use ndarray::Array3;
 
-/// What a network expects of its images: `(pixel * scale - mean) / deviation` of a square crop, where pixels are 0 to
-/// 255. Colours are R, G, B throughout; `bgr` reverses them at the very end.
+/// Input format of a network: `(pixel * scale - mean) / deviation` of a square crop, for pixel values of 0 to 255.
+/// Channels are R, G, B throughout; `bgr` reverses them in the output.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input {
-    /// Side of the crop; 224 in the paper.
+    /// Side length of the crop in pixels; 224 in the paper.
     pub crop: usize,
-    /// Blue, green, red in the output.
+    /// Output channels in the order blue, green, red.
     pub bgr: bool,
-    /// What pixels are multiplied by.
+    /// Factor applied to the pixels.
     pub scale: f32,
-    /// What is subtracted, on the scaled range.
+    /// Mean to subtract from the scaled pixels.
     pub mean: Mean,
-    /// What R, G and B are divided by.
+    /// Standard deviations to divide R, G and B by; `None` for no division.
     pub deviation: Option<[f32; 3]>,
 }
 
-/// What is subtracted from scaled pixels.
+/// Mean to subtract from the scaled pixels.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mean {
-    /// Nothing.
+    /// No mean.
     None,
-    /// One value for R, G and B each.
+    /// One value each for R, G and B.
     Rgb([f32; 3]),
-    /// An image `[size, size, 3]` of the stored images' size (paper, section 2). It is cropped at the same place, and
-    /// mirrored with the image.
+    /// An image `[size, size, 3]` of the same size as the stored images (paper, section 2), cropped and mirrored like
+    /// them.
     Image(Array3<f32>),
 }
 
-/// What is cut from an image.
+/// Crops taken from an image without random cropping.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Views {
-    /// The centre.
+    /// The centre crop.
     #[default]
     Centre,
-    /// Upper left, upper right, lower left, lower right, centre; then the same mirrored (paper, section 4.1).
+    /// The four corners (upper left, upper right, lower left, lower right) and the centre, then the same mirrored
+    /// (paper, section 4.1).
     Ten,
 }
 
 impl Views {
-    /// Crops an image.
+    /// Number of crops per image.
     pub fn count(self) -> usize {
         match self {
             Self::Centre => 1,

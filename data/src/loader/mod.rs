@@ -1,42 +1,45 @@
-//! From a pack to batches of floats, ready for a network.
+//! Loading of batches from a pack.
 //!
-//! The order of an epoch follows from (seed, epoch), and what is drawn for an image from (seed, epoch, index in the
-//! pack): the same for any number of threads and any batch size, and for an epoch begun in the middle. (Images that
-//! share a crop do so by their places in the epoch; a mixed image's partner is the one before it in its batch.)
+//! The order of an epoch is determined by (seed, epoch), and the random draws for an image by (seed, epoch, index in
+//! the pack), so both are the same for any number of threads, any batch size, and an epoch resumed midway. (Exceptions:
+//! images of a crop group share draws by position in the epoch, and an image is mixed with the previous one of its
+//! batch.)
 
 mod augment;
 mod batch;
+mod batch_maker;
 mod batches;
-mod crops;
+mod buffer_pool;
+mod crop;
 mod input;
 mod options;
-mod order;
-mod vary;
-mod view;
-mod work;
+mod preparation;
+mod sampler;
 
 use std::sync::Arc;
 
 use crate::Pack;
 use crate::error::{Error, Result};
-use work::{Places, Work};
+use batch_maker::{BatchIndices, BatchMaker};
+use sampler::Sampler;
 
-pub use augment::{Augment, Colour, ColourRule};
+pub use augment::{
+    Augment, ColourJitter, ColourNoise, ColourRule, MixedLabel, MixupCutmix, RandomErasing, ResizedCrop,
+};
 pub use batch::{Batch, CropBatch, RawBatch};
 pub use batches::Batches;
 pub use input::{Input, Mean, Views};
 pub use options::{LoaderOptions, Shuffle};
-pub use vary::{Erase, Jitter, Mix, Mixed, ResizedCrop};
-pub use view::{Preparation, views};
+pub use preparation::{Preparation, views};
 
-/// Makes batches of a pack.
+/// A loader that makes batches of a pack.
 #[derive(Debug)]
 pub struct Loader {
-    work: Arc<Work>,
+    maker: Arc<BatchMaker>,
 }
 
 impl Loader {
-    /// A loader of `pack` for networks that expect `input`.
+    /// Creates a loader of `pack` for networks with the given input format.
     ///
     /// # Errors
     /// [`Error::Option`] if an option is out of range or the crop or mean image does not fit the images.
@@ -57,71 +60,70 @@ impl Loader {
             augment.check()?;
         }
         let preparation = Preparation::new(&input, pack.size())?;
-        Ok(Self { work: Arc::new(Work::new(pack, preparation, options)?) })
+        Ok(Self { maker: Arc::new(BatchMaker::new(pack, preparation, options)?) })
     }
 
-    /// The pack.
+    /// The pack being loaded.
     pub fn pack(&self) -> &Arc<Pack> {
-        &self.work.pack
+        &self.maker.pack
     }
 
-    /// Batches in an epoch.
+    /// Number of batches per epoch.
     pub fn batches_per_epoch(&self) -> usize {
-        let images = self.work.pack.len();
-        let batch = self.work.options.batch;
-        if self.work.options.drop_last { images / batch } else { images.div_ceil(batch) }
+        let images = self.maker.pack.len();
+        let batch = self.maker.options.batch;
+        if self.maker.options.drop_last { images / batch } else { images.div_ceil(batch) }
     }
 
-    /// What turns a [`RawBatch`] into the network's input.
+    /// The transform from a [`RawBatch`] to the network's input.
     pub fn preparation(&self) -> &Preparation {
-        &self.work.preparation
+        &self.maker.preparation
     }
 
-    /// The batches of epoch `epoch` from number `first_batch` on, made ahead on other threads. Dropping the iterator
-    /// ends that.
+    /// Batches of an epoch from number `first_batch` on, prefetched by other threads until the iterator is dropped.
     pub fn batches(&self, epoch: u64, first_batch: usize) -> Batches {
-        let image = self.work.options.views.count() * self.work.preparation.values() * size_of::<f32>();
-        self.begin(epoch, first_batch, image, Work::batch)
+        let image_bytes = self.maker.options.views.count() * self.maker.preparation.values() * size_of::<f32>();
+        self.spawn(epoch, first_batch, image_bytes, BatchMaker::batch)
     }
 
-    /// The same images, draws and order as [`batches`](Self::batches), for devices that cut, vary and normalise
-    /// images themselves: a batch holds what is stored, and a list of what is to be cut from it.
+    /// Like [`batches`](Self::batches), with the same images, draws and order, for devices that crop and normalize
+    /// images themselves: each batch holds the stored images and the views to cut from them.
     pub fn raw_batches(&self, epoch: u64, first_batch: usize) -> Batches<RawBatch> {
-        self.begin(epoch, first_batch, self.work.image_bytes(), Work::raw_batch)
+        self.spawn(epoch, first_batch, self.maker.image_bytes(), BatchMaker::raw_batch)
     }
 
-    /// The same as [`batches`](Self::batches) as bytes, cropped and mirrored: for whoever colours and normalises by
-    /// itself.
+    /// Like [`batches`](Self::batches), as 8-bit crops, mirrored but not normalized, for callers that do the rest
+    /// themselves.
     pub fn crop_batches(&self, epoch: u64, first_batch: usize) -> Batches<CropBatch> {
-        let image = self.work.options.views.count() * self.work.preparation.values();
-        self.begin(epoch, first_batch, image, Work::crop_batch)
+        let image_bytes = self.maker.options.views.count() * self.maker.preparation.values();
+        self.spawn(epoch, first_batch, image_bytes, BatchMaker::crop_batch)
     }
 
-    /// `image`: bytes that an image takes in a batch.
-    fn begin<T: Send + 'static>(
+    /// Starts prefetching; `image_bytes` is the size of an image in a batch.
+    fn spawn<T: Send + 'static>(
         &self,
         epoch: u64,
         first_batch: usize,
-        image: usize,
-        make: fn(&Work, &Places) -> Result<T>,
+        image_bytes: usize,
+        make: fn(&BatchMaker, &BatchIndices) -> Result<T>,
     ) -> Batches<T> {
-        let work = Arc::clone(&self.work);
-        let order = order::Order::new(&work.options, &work.pack, epoch);
-        let bytes = work.options.batch.min(work.pack.len()).saturating_mul(image);
-        let ahead = (work.options.prefetch_bytes / bytes.max(1)).max(1);
+        let maker = Arc::clone(&self.maker);
+        let sampler = Sampler::new(&maker.options, &maker.pack, epoch);
+        let bytes = maker.options.batch.min(maker.pack.len()).saturating_mul(image_bytes);
+        let ahead = (maker.options.prefetch_bytes / bytes.max(1)).max(1);
         let make = move |number: usize| {
-            if let Some(images) = order.to_read(number, number == first_batch) {
-                images.iter().for_each(|&index| work.pack.prefetch(index as usize));
+            if let Some(images) = sampler.images_to_prefetch(number, number == first_batch) {
+                images.iter().for_each(|&index| maker.pack.prefetch(index as usize));
             }
-            let indices = order.batch(number);
-            if work.options.shuffle != Shuffle::None {
-                indices.iter().for_each(|&index| work.pack.prefetch(index as usize));
+            let indices = sampler.batch(number);
+            if maker.options.shuffle != Shuffle::None {
+                indices.iter().for_each(|&index| maker.pack.prefetch(index as usize));
             }
-            let places = Places { indices, epoch, start: order.places(number).start };
-            let batch = make(&work, &places)?;
-            work.pack.check_unchanged(&places.indices)?;
+            let batch_indices = BatchIndices { indices, epoch, start: sampler.positions(number).start };
+            let batch = make(&maker, &batch_indices)?;
+            maker.pack.check_unchanged(&batch_indices.indices)?;
             Ok(batch)
         };
-        Batches::begin(first_batch..self.batches_per_epoch(), ahead, make)
+        Batches::spawn(first_batch..self.batches_per_epoch(), ahead, make)
     }
 }

@@ -1,31 +1,32 @@
-//! How batches are made.
+//! Options of the loader.
 
 use super::augment::Augment;
 use super::input::Views;
 
-/// How batches are made.
+/// Options of the loader.
 #[derive(Clone, Debug)]
 pub struct LoaderOptions {
-    /// Images a batch, at least 1. The last batch of an epoch may be shorter.
+    /// Images per batch, at least 1. The last batch of an epoch may be shorter.
     pub batch: usize,
-    /// Seed of the order and of all draws.
+    /// Random seed of the order and of all augmentation.
     pub seed: u64,
-    /// The order of an epoch's images.
+    /// Order of the images in an epoch.
     pub shuffle: Shuffle,
-    /// Leave out a last batch that would be short.
+    /// Drop the last batch of an epoch if it is incomplete.
     pub drop_last: bool,
-    /// Threads, at least 1.
+    /// Number of threads, at least 1.
     pub threads: usize,
-    /// The most bytes of batches that are made ahead and wait; at least one batch does.
+    /// Maximum size of prefetched batches in bytes; at least one batch is prefetched.
     pub prefetch_bytes: usize,
-    /// How images are varied, for training.
+    /// Augmentation, for training.
     pub augment: Option<Augment>,
-    /// What is cut from an image without [`Augment::random_crop`].
+    /// Crops taken from each image without augmentation.
     pub views: Views,
 }
 
 impl Default for LoaderOptions {
-    /// Batches of 128 (paper, section 5) in the pack's order, one centre crop each, on all cores, 512 MiB ahead.
+    /// Batches of 128 images (paper, section 5) in pack order, one centre crop each, on all cores, prefetching up to
+    /// 512 MiB.
     fn default() -> Self {
         Self {
             batch: 128,
@@ -40,26 +41,26 @@ impl Default for LoaderOptions {
     }
 }
 
-/// The order of an epoch's images. Each follows from (seed, epoch) alone.
+/// Order of the images in an epoch, determined by (seed, epoch).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Shuffle {
-    /// That of the pack.
+    /// Order of the pack.
     #[default]
     None,
-    /// A random order of all images, each as likely: fast where the pack fits into memory.
+    /// A uniformly random permutation: fast if the pack fits in memory.
     Full,
-    /// For a pack that is larger than memory: runs of up to 8 MiB of images that lie together, in random order over
-    /// all shards; of them so many at a time that two such windows have `bytes`, shuffled within. While one window is
-    /// used the next one is read, run by run.
+    /// For a pack larger than memory: contiguous runs of up to 8 MiB of images are put in random order over all shards
+    /// and grouped into windows, and the images of each window are shuffled. While one window is used, the next is read
+    /// run by run.
     Window {
-        /// Bytes of the two windows.
+        /// Total size in bytes of the two windows in memory.
         bytes: u64,
     },
 }
 
 impl Shuffle {
-    /// The usual choice for a pack of `pack` stored bytes on a machine with `memory` bytes: [`Shuffle::Full`] if the
-    /// pack takes at most three quarters, else a window of half.
+    /// Recommended order for a pack of `pack` stored bytes on a machine with `memory` bytes: [`Shuffle::Full`] if the
+    /// pack takes at most three quarters of memory, otherwise windows of half the memory.
     pub fn for_memory(pack: u64, memory: u64) -> Self {
         if pack <= memory / 4 * 3 { Self::Full } else { Self::Window { bytes: memory / 2 } }
     }

@@ -1,19 +1,20 @@
-//! Which images of a source are held out for validation.
+//! Choice of the validation images of a source.
 
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use crate::source::Catalogue;
+use crate::source::SampleList;
 
-/// Classes that are named; of more, the number is.
-const NAMED: usize = 5;
+/// Maximum number of classes named in a note.
+const MAX_NAMED_CLASSES: usize = 5;
 
-/// A share of the images of each class that is held out for validation.
+/// A fraction of the images of each class held out for validation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HoldOut {
-    /// The share, more than 0 and less than 1. Of each class with two images or more at least one is held out, and one kept.
+    /// Fraction of each class, between 0 and 1 exclusive. For each class with two images or more, at least one is held
+    /// out and at least one kept.
     pub fraction: f64,
-    /// Decides which: the same seed and names give the same images.
+    /// Random seed: the same seed and names select the same images.
     pub seed: u64,
 }
 
@@ -25,38 +26,38 @@ impl HoldOut {
         Err(Error::option("val_fraction", "more than 0 and less than 1", self.fraction))
     }
 
-    /// What says in words how the images were chosen.
-    pub(super) fn rule(&self, part: &str) -> String {
+    /// Description of how the images of `part` were chosen, for fingerprints.
+    pub(super) fn description(&self, part: &str) -> String {
         format!("{part} part, {} of each class held out, seed {}", self.fraction, self.seed)
     }
 
-    /// By image, whether it is held out.
+    /// Whether each image is held out.
     ///
-    /// The images of a class are put in the order of a hash of seed and name, and the first are taken: which they are does
-    /// not depend on other classes, nor on the order of the source.
-    pub(super) fn choose(&self, catalogue: &Catalogue) -> Vec<bool> {
-        let mut by_class: Vec<Vec<usize>> = vec![Vec::new(); catalogue.classes().len()];
-        for index in 0..catalogue.len() {
-            by_class[catalogue.label(index) as usize].push(index);
+    /// The images of a class are ordered by a hash of seed and name and the first ones are taken, so the choice depends
+    /// neither on other classes nor on the order of the source.
+    pub(super) fn select(&self, samples: &SampleList) -> Vec<bool> {
+        let mut by_class: Vec<Vec<usize>> = vec![Vec::new(); samples.classes().len()];
+        for index in 0..samples.len() {
+            by_class[samples.label(index) as usize].push(index);
         }
-        let mut held_out = vec![false; catalogue.len()];
+        let mut held_out = vec![false; samples.len()];
         for mut images in by_class {
             let count = self.count(images.len());
-            images.sort_by_cached_key(|&index| (self.hash(catalogue.name(index)), index));
+            images.sort_by_cached_key(|&index| (self.hash(samples.name(index)), index));
             images[..count].iter().for_each(|&index| held_out[index] = true);
         }
         held_out
     }
 
-    /// What the user should know of classes that cannot be in both parts.
-    pub(super) fn note(catalogue: &Catalogue) -> Option<String> {
-        let mut counts = vec![0usize; catalogue.classes().len()];
-        (0..catalogue.len()).for_each(|index| counts[catalogue.label(index) as usize] += 1);
-        let few = catalogue.classes().iter().zip(counts).filter(|(_, count)| *count < 2);
-        note_of(&few.map(|(class, _)| class.as_str()).collect::<Vec<_>>())
+    /// Note on classes that cannot be in both parts.
+    pub(super) fn note(samples: &SampleList) -> Option<String> {
+        let mut counts = vec![0usize; samples.classes().len()];
+        (0..samples.len()).for_each(|index| counts[samples.label(index) as usize] += 1);
+        let names = samples.classes().iter().zip(counts).filter(|(_, count)| *count < 2);
+        few_images_note(&names.map(|(class, _)| class.as_str()).collect::<Vec<_>>())
     }
 
-    /// Images that are held out of `n`.
+    /// Number of images held out of `n`.
     fn count(&self, n: usize) -> usize {
         let share = (n as f64 * self.fraction).round() as usize;
         share.max(1).min(n.saturating_sub(1))
@@ -70,18 +71,18 @@ impl HoldOut {
     }
 }
 
-/// The note on classes with less than two images.
-fn note_of(few: &[&str]) -> Option<String> {
-    let first: Vec<String> = few.iter().take(NAMED).map(|class| format!("{class:?}")).collect();
-    let more = match few.len().saturating_sub(NAMED) {
+/// Note on classes with fewer than two images.
+fn few_images_note(names: &[&str]) -> Option<String> {
+    let first: Vec<String> = names.iter().take(MAX_NAMED_CLASSES).map(|class| format!("{class:?}")).collect();
+    let more = match names.len().saturating_sub(MAX_NAMED_CLASSES) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let classes = if few.len() == 1 { "1 class has".to_string() } else { format!("{} classes have", few.len()) };
-    (!few.is_empty()).then(|| {
+    let classes = if names.len() == 1 { "1 class has".to_string() } else { format!("{} classes have", names.len()) };
+    (!names.is_empty()).then(|| {
         format!(
-            "{classes} fewer than two images, too few to be in both packs: {}{more}; a single image is in the training pack, \
-             and validation tells nothing of its class",
+            "{classes} fewer than two images, too few to be in both packs: {}{more}; a single image goes to the training pack, \
+             and its class is not validated",
             first.join(", ")
         )
     })
@@ -93,10 +94,10 @@ mod tests {
 
     #[test]
     fn classes_with_too_few_images_are_named() {
-        assert_eq!(note_of(&[]), None);
-        let one = note_of(&["a"]).unwrap();
+        assert_eq!(few_images_note(&[]), None);
+        let one = few_images_note(&["a"]).unwrap();
         assert!(one.starts_with("1 class has fewer than two images, too few to be in both packs: \"a\"; "), "{one}");
-        let many = note_of(&["a", "b", "c", "d", "e", "f", "g"]).unwrap();
+        let many = few_images_note(&["a", "b", "c", "d", "e", "f", "g"]).unwrap();
         assert!(many.starts_with("7 classes have fewer than two images"), "{many}");
         assert!(many.contains(": \"a\", \"b\", \"c\", \"d\", \"e\" and 2 more; "), "{many}");
     }

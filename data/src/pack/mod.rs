@@ -1,16 +1,16 @@
-//! From a source of images to a pack.
+//! Packing a source of images.
 //!
-//! Images are decoded, resized and cropped on `jobs` threads and written in the source's order, so the bytes of a
-//! pack do not depend on the number of threads. A shard appears under its name when it is complete and durable; the
-//! table `pack.h5`, without which a pack cannot be opened, comes last. A run that was stopped anywhere goes on with
-//! the first shard that is missing, and ends with the same bytes.
+//! Images are decoded, resized and cropped on `jobs` threads and written in the order of the source, so the bytes of a
+//! pack do not depend on the number of threads. A shard gets its final name once it is complete and durable; the table
+//! `pack.h5`, without which a pack cannot be opened, is written last. An interrupted run resumes at the first missing
+//! shard and produces the same bytes.
 
-mod bad;
 mod encode;
 mod hold_out;
 mod options;
 mod pipeline;
 mod plan;
+mod rejected;
 mod shard;
 mod table;
 mod train_and_val;
@@ -19,79 +19,83 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::format::TABLE;
-use crate::source::{Catalogue, Source};
+use crate::format::TABLE_FILE;
+use crate::source::{SampleList, Source};
 use crate::statistics::Sums;
 use encode::encode;
-use pipeline::{Ordered, in_order};
-use plan::Plan;
-use shard::{Shard, ShardWriter};
+use pipeline::{OrderedResults, run_ordered};
+use plan::PackPlan;
+use shard::{FinishedShard, ShardWriter};
 
-pub use bad::Refused;
 pub use hold_out::HoldOut;
 pub use options::{PackOptions, PackReport, Progress};
-pub use train_and_val::{Part, TrainAndVal, holds_train_and_val, pack_train_and_val};
+pub use rejected::Rejected;
+pub use train_and_val::{Subset, TrainValReport, holds_train_and_val, pack_train_and_val};
 
-/// What keeps a second packer out; it stays behind, empty.
+/// Lock file that excludes a second packer; it remains, empty.
 const LOCK: &str = ".lock";
 
-/// Packs a source of images: see [`SourceKind`](crate::SourceKind) for what it can be. `progress` is called on this thread
-/// after every image.
+/// Packs a source of images; see [`SourceKind`](crate::SourceKind) for the supported kinds. `progress` is called on
+/// this thread after every image.
 ///
-/// Classes are numbered in the order of their names. Of class folders, the files at any depth below one are its images;
-/// links are followed, hidden names and folders that systems make are skipped. An empty class, a single one, and a link in a circle are
-/// errors.
+/// Classes are numbered in the order of their names. In class folders, files at any depth are images; links are
+/// followed, hidden files and operating system folders are skipped. An empty class, a single class, and a cyclic link
+/// are errors.
 ///
-/// Bad images are skipped and listed in `bad.csv` in the pack's folder. Where images were repaired since a run that did
-/// not end with a pack, only their shards are packed again. A pack that is already complete is left as it is, and
-/// [`PackReport::was_complete`] says so.
+/// Bad images are rejected and listed in `rejected.csv` in the pack's folder. If images were repaired since a run that did
+/// not complete the pack, only their shards are packed again. A complete pack is left unchanged, as reported by
+/// [`PackReport::was_complete`].
 ///
 /// # Errors
 /// [`Error::Option`] and [`Error::Source`] before anything is written; [`Error::Locked`] if another process packs into
-/// the folder; [`Error::OtherPack`] if it holds something else; [`Error::TooManyBad`] at the end; [`Error::Cancelled`];
-/// [`Error::Unreadable`] if the system cannot read an image; [`Error::Io`], [`Error::Hdf5`] or [`Error::Write`] if writing
-/// fails. Finished shards are kept in all cases.
+/// the folder; [`Error::OtherPack`] if the folder holds a different pack; [`Error::TooManyBad`] at the end;
+/// [`Error::Cancelled`]; [`Error::Unreadable`] if the system cannot read an image; [`Error::Io`], [`Error::Hdf5`] or
+/// [`Error::Write`] if writing fails. Finished shards are kept in all cases.
 pub fn pack(options: &PackOptions, progress: impl FnMut(Progress)) -> Result<PackReport> {
     options.check()?;
-    let source = Source::open(&options.source, &options.reading())?;
+    let source = Source::open(&options.source, &options.source_options())?;
     pack_source(options, &source, progress)
 }
 
-/// Packs what was opened.
+/// Packs an open source.
 fn pack_source(options: &PackOptions, source: &Source, mut progress: impl FnMut(Progress)) -> Result<PackReport> {
     tensor::folder::create_all(&options.out).map_err(Error::io(&options.out, "cannot make this folder"))?;
     let _lock = lock(&options.out)?;
     tensor::file::sweep(&options.out).map_err(Error::io(&options.out, "cannot clear what an earlier run left"))?;
-    let plan = Plan::new(source.catalogue(), options);
-    let table = options.out.join(TABLE);
-    if table.try_exists().map_err(Error::io(&table, "cannot be looked at"))? {
-        return finished(&plan, source, options);
+    let plan = PackPlan::new(source.samples(), options);
+    let table = options.out.join(TABLE_FILE);
+    if table.try_exists().map_err(Error::io(&table, "cannot be accessed"))? {
+        return report_complete(&plan, source, options);
     }
-    let mut shards = plan.finished_shards(source.catalogue())?;
-    // Earlier versions left out what the system could not read; it is tried again.
-    shards.iter_mut().filter(|shard| shard.as_ref().is_some_and(|s| unread(s) > 0)).for_each(|shard| *shard = None);
+    let mut shards = plan.finished_shards(source.samples())?;
+    // Earlier versions rejected images the system could not read; these are tried again.
+    for shard in &mut shards {
+        if shard.as_ref().is_some_and(|shard| unreadable_images(shard) > 0) {
+            *shard = None;
+        }
+    }
     let resumed = shards.iter().flatten().count();
     write_missing(&plan, source, options, &mut shards, &mut progress)?;
-    let shards: Vec<Shard> = shards.into_iter().flatten().collect();
-    finish(&plan, source, options, &shards, resumed)
+    let shards: Vec<FinishedShard> = shards.into_iter().flatten().collect();
+    complete(&plan, source, options, &shards, resumed)
 }
 
-/// Packs the shards that `shards` lacks.
+/// Packs the shards missing from `shards`.
 fn write_missing(
-    plan: &Plan,
+    plan: &PackPlan,
     source: &Source,
     options: &PackOptions,
-    shards: &mut [Option<Shard>],
+    shards: &mut [Option<FinishedShard>],
     progress: &mut impl FnMut(Progress),
 ) -> Result<()> {
-    let todo: Vec<usize> = (0..plan.shards()).filter(|&s| shards[s].is_none()).collect();
-    let indices: Vec<usize> = todo.iter().flat_map(|&s| plan.range(s)).collect();
-    let total = source.catalogue().len();
+    let missing: Vec<usize> = (0..plan.shards()).filter(|&s| shards[s].is_none()).collect();
+    let indices: Vec<usize> = missing.iter().flat_map(|&s| plan.range(s)).collect();
+    let total = source.samples().len();
     let mut state = Progress { done: total - indices.len(), total, bytes: 0 };
     progress(state);
-    let work = |ticket: usize| encode(source, indices[ticket], options);
-    in_order(indices.len(), options.jobs, work, |results: &mut Ordered<'_, _>| {
-        for &number in &todo {
+    let encode_task = |task: usize| encode(source, indices[task], options);
+    run_ordered(indices.len(), options.jobs, encode_task, |results: &mut OrderedResults<'_, _>| {
+        for &number in &missing {
             let path = plan.path(number);
             let kept = state.done;
             let mut packed = None;
@@ -102,7 +106,7 @@ fn write_missing(
                         return Err(Error::Cancelled { path: options.out.clone(), kept, total });
                     }
                     let result = results.next()??;
-                    state.bytes += writer.push(source.catalogue(), index, result)?;
+                    state.bytes += writer.push(source.samples(), index, result)?;
                     state.done += 1;
                     progress(state);
                 }
@@ -115,61 +119,67 @@ fn write_missing(
     })
 }
 
-/// Lists the bad, and completes the pack if they are not too many.
-fn finish(plan: &Plan, source: &Source, options: &PackOptions, shards: &[Shard], resumed: usize) -> Result<PackReport> {
-    let catalogue = source.catalogue();
-    let refused: Vec<Refused> = shards.iter().flat_map(|s| s.refused.iter().cloned()).collect();
-    let list = bad::write(&options.out, &refused)?;
-    check_bad(&refused, list, source, options)?;
+/// Writes the list of rejected images and, if there are not too many, completes the pack.
+fn complete(
+    plan: &PackPlan,
+    source: &Source,
+    options: &PackOptions,
+    shards: &[FinishedShard],
+    resumed: usize,
+) -> Result<PackReport> {
+    let samples = source.samples();
+    let rejected: Vec<Rejected> = shards.iter().flat_map(|s| s.rejected.iter().cloned()).collect();
+    let list = rejected::write(&options.out, &rejected)?;
+    check_rejected(&rejected, list, source, options)?;
     let mut sums = Sums::new(options.size);
     shards.iter().for_each(|shard| sums.merge(&shard.sums));
     if sums.images == 0 {
-        return Err(Error::source(&options.source, format!("none of its {} files is an image", catalogue.len())));
+        return Err(Error::source(&options.source, format!("none of its {} files is an image", samples.len())));
     }
-    let fingerprint = table::write(plan, catalogue.classes(), shards, &sums.finish(options.size))?;
+    let fingerprint = table::write(plan, samples.classes(), shards, &sums.finish(options.size))?;
     Ok(PackReport {
         images: sums.images as usize,
-        classes: catalogue.classes().len(),
+        classes: samples.classes().len(),
         shards: shards.len(),
         resumed_shards: resumed,
         bytes: shards.iter().map(|s| s.length).sum(),
-        refused,
+        rejected,
         fingerprint,
         notes: notes(source, options),
         was_complete: false,
     })
 }
 
-/// Fails if more images are bad than may be; `list` names them all.
-fn check_bad(refused: &[Refused], list: PathBuf, source: &Source, options: &PackOptions) -> Result<()> {
-    let Some(first) = refused.first().filter(|_| refused.len() > options.max_bad) else { return Ok(()) };
+/// Fails if more images were rejected than allowed; `list` is the file naming them.
+fn check_rejected(rejected: &[Rejected], list: PathBuf, source: &Source, options: &PackOptions) -> Result<()> {
+    let Some(first) = rejected.first().filter(|_| rejected.len() > options.max_bad) else { return Ok(()) };
     Err(Error::TooManyBad {
-        bad: refused.len(),
-        total: source.catalogue().len(),
+        bad: rejected.len(),
+        total: source.samples().len(),
         allowed: options.max_bad,
         list,
         first: format!("{}: {}", first.name, first.reason),
     })
 }
 
-/// The report of a pack that was complete before.
-fn finished(plan: &Plan, source: &Source, options: &PackOptions) -> Result<PackReport> {
+/// Report of a pack that was already complete.
+fn report_complete(plan: &PackPlan, source: &Source, options: &PackOptions) -> Result<PackReport> {
     table::check_same(plan)?;
     let pack = crate::Pack::open(&options.out)?;
-    let shards = plan.finished_shards(source.catalogue())?;
-    let shards: Vec<Shard> = shards.into_iter().flatten().collect();
-    let refused: Vec<Refused> = shards.iter().flat_map(|s| s.refused.iter().cloned()).collect();
-    if refused.len() > options.max_bad {
-        // The list may have been taken away since.
-        check_bad(&refused, bad::write(&options.out, &refused)?, source, options)?;
+    let shards = plan.finished_shards(source.samples())?;
+    let shards: Vec<FinishedShard> = shards.into_iter().flatten().collect();
+    let rejected: Vec<Rejected> = shards.iter().flat_map(|s| s.rejected.iter().cloned()).collect();
+    if rejected.len() > options.max_bad {
+        // The list may have been deleted since.
+        check_rejected(&rejected, rejected::write(&options.out, &rejected)?, source, options)?;
     }
     let mut notes = notes(source, options);
-    let unread: usize = shards.iter().map(unread).sum();
-    if unread > 0 {
+    let unreadable: usize = shards.iter().map(unreadable_images).sum();
+    if unreadable > 0 {
         notes.push(format!(
-            "{unread} images are left out because an earlier version could not read them; to try them again, delete {} and \
-             run the same command: all shards but theirs are kept",
-            options.out.join(TABLE).display()
+            "{unreadable} images are left out because an earlier version could not read them; to try them again, delete {} \
+             and run the same command: all shards but theirs are kept",
+            options.out.join(TABLE_FILE).display()
         ));
     }
     Ok(PackReport {
@@ -178,19 +188,19 @@ fn finished(plan: &Plan, source: &Source, options: &PackOptions) -> Result<PackR
         shards: shards.len(),
         resumed_shards: shards.len(),
         bytes: shards.iter().map(|s| s.length).sum(),
-        refused,
+        rejected,
         fingerprint: pack.fingerprint().to_string(),
         notes,
         was_complete: true,
     })
 }
 
-/// How many images of a shard were left out because the system could not read them.
-fn unread(shard: &Shard) -> usize {
-    shard.refused.iter().filter(|refused| refused.reason.starts_with("cannot be read: ")).count()
+/// Number of images of a shard that an earlier version rejected because the system could not read them.
+fn unreadable_images(shard: &FinishedShard) -> usize {
+    shard.rejected.iter().filter(|rejected| rejected.reason.starts_with("cannot be read: ")).count()
 }
 
-/// What the user should know of the source.
+/// Notes on the source for the user.
 fn notes(source: &Source, options: &PackOptions) -> Vec<String> {
     let mut notes = source.notes().to_vec();
     if let Some(side) = source.side().filter(|&side| side != options.size) {
@@ -199,25 +209,25 @@ fn notes(source: &Source, options: &PackOptions) -> Vec<String> {
             options.size
         ));
     }
-    let absent = classes_without_images(source.catalogue());
-    if !absent.is_empty() {
-        let shown = absent.iter().take(5).copied().collect::<Vec<_>>().join(", ");
-        let more = if absent.len() > 5 { ", ..." } else { "" };
-        let verb = if absent.len() == 1 { "class has" } else { "classes have" };
-        notes.push(format!("{} {verb} no image: {shown}{more}", absent.len()));
+    let unused = classes_without_images(source.samples());
+    if !unused.is_empty() {
+        let shown = unused.iter().take(5).copied().collect::<Vec<_>>().join(", ");
+        let more = if unused.len() > 5 { ", ..." } else { "" };
+        let verb = if unused.len() == 1 { "class has" } else { "classes have" };
+        notes.push(format!("{} {verb} no image: {shown}{more}", unused.len()));
     }
     notes
 }
 
-/// Classes that were given and that no image has.
-fn classes_without_images(catalogue: &Catalogue) -> Vec<&str> {
-    let classes = catalogue.classes();
+/// Classes without images, which only given classes can be.
+fn classes_without_images(samples: &SampleList) -> Vec<&str> {
+    let classes = samples.classes();
     let mut is_used = vec![false; classes.len()];
-    (0..catalogue.len()).for_each(|index| is_used[catalogue.label(index) as usize] = true);
+    (0..samples.len()).for_each(|index| is_used[samples.label(index) as usize] = true);
     classes.iter().zip(is_used).filter(|(_, is_used)| !is_used).map(|(class, _)| class.as_str()).collect()
 }
 
-/// Keeps other packers out of the folder for as long as the file is held.
+/// Locks the folder against other packers while the returned file is open.
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(LOCK);
     let open = File::options().create(true).truncate(false).write(true).open(&path);

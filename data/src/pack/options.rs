@@ -1,4 +1,4 @@
-//! What to pack and what came of it.
+//! Options, progress and report of packing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,56 +8,56 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tensor::regular_file;
 
 use super::LOCK;
-use super::bad::{NAME as BAD, Refused};
+use super::rejected::{FILE_NAME as REJECTED_FILE, Rejected};
 use crate::decode::{self, DecodeOptions};
 use crate::error::{Error, Result};
-use crate::format::{Storage, TABLE, shard_number};
-use crate::source::{Reading, SourceKind, Split};
+use crate::format::{Storage, TABLE_FILE, shard_number};
+use crate::source::{SourceKind, SourceOptions, Split};
 
-/// What to pack, and how.
+/// Options of [`pack`](fn@crate::pack).
 #[derive(Clone, Debug)]
 pub struct PackOptions {
-    /// A folder or an archive of images: see [`SourceKind`].
+    /// Source of the images, a folder or an archive: see [`SourceKind`].
     pub source: PathBuf,
-    /// What the source is; found by its content if it is not given.
+    /// Kind of the source; `None` detects it from the content.
     pub from: Option<SourceKind>,
-    /// Labels of images that come without: a table of images and labels, a list in the order of the images' names, or the
+    /// Labels for an unlabelled source: a table of images and labels, a list in the order of the image names, or the
     /// development kit of ILSVRC (a folder, its `.tar.gz`, or the ground truth with `meta.mat` beside it).
     pub labels: Option<PathBuf>,
-    /// The column of images in `labels`, by its name or its number from 1 on; found by its name or content if it is not given.
+    /// Column of images in `labels`, by name or 1-based number; `None` detects it from its name or content.
     pub image_column: Option<String>,
-    /// The column of labels in `labels`, by its name or its number from 1 on; of a WebDataset, the key of the label in
-    /// `.json`. Found by its name or form if it is not given.
+    /// Column of labels in `labels`, by name or 1-based number; for a WebDataset, the key of the label in `.json`.
+    /// `None` detects it from its name or form.
     pub label_column: Option<String>,
-    /// Which part of a source that holds two.
+    /// Split to read from a source that holds two.
     pub split: Split,
-    /// Names for classes that the source only numbers; or lines of a wnid and its words, which name classes that are wnids.
-    /// Other names than those that a source brings are an error.
+    /// Names of classes that the source only numbers; or lines of a wnid and its words, which name classes that are
+    /// wnids. Names that contradict those of the source are an error.
     pub class_names: Option<Vec<String>>,
-    /// Folder of the pack; made if it is missing. One that holds anything but a pack is refused.
+    /// Folder of the pack, created if missing. A folder that holds anything but a pack is refused.
     pub out: PathBuf,
-    /// Side of the stored squares: the shorter side is resized to it, the centre kept. 1 to 4096.
+    /// Side length of the stored images, 1 to 4096 pixels: the shorter side is resized to it and the centre kept.
     pub size: usize,
-    /// How images are stored.
+    /// Encoding of the stored images.
     pub storage: Storage,
-    /// Threads that decode and resize, at least 1.
+    /// Number of decoding threads, at least 1.
     pub jobs: usize,
-    /// How many images may be bad, also of a pack that is complete already.
+    /// Maximum number of rejected images. Also checked for a complete pack.
     pub max_bad: usize,
-    /// About how many bytes a shard holds.
+    /// Approximate size of a shard in bytes, at least 1.
     pub shard_bytes: u64,
-    /// The classes in order, if they are given: those of the training pack when packing for validation. A class folder
-    /// that is not among them is an error; one of them without a folder is not. Labels that are numbers mean the names that
-    /// the source brings for them, or classes that are named by numbers, or else places in this list.
+    /// Class names in label order, usually those of the training pack when packing for validation. A class folder that
+    /// is not among them is an error; a class without a folder is not. Numeric labels refer to the names the source has
+    /// for them, or to classes named by numbers, or else to positions in this list.
     pub classes: Option<Vec<String>>,
-    /// What is accepted as an image.
+    /// Limits and options of image decoding.
     pub decode: DecodeOptions,
-    /// Set to stop after the image at hand.
+    /// Flag that stops packing after the current image.
     pub cancel: Option<Arc<AtomicBool>>,
 }
 
 impl PackOptions {
-    /// The paper's squares of 256, raw, in shards of 1 GiB, on all cores, no bad image allowed.
+    /// Default options: images of 256 x 256 as in the paper, raw, in shards of 1 GiB, on all cores, rejecting no image.
     pub fn new(source: impl Into<PathBuf>, out: impl Into<PathBuf>) -> Self {
         Self {
             source: source.into(),
@@ -97,27 +97,27 @@ impl PackOptions {
             check_input(path)?;
         }
         self.check_out()?;
-        self.check_out_is_free()
+        self.check_out_contents()
     }
 
-    pub(super) fn reading(&self) -> Reading<'_> {
-        Reading {
+    pub(super) fn source_options(&self) -> SourceOptions<'_> {
+        SourceOptions {
             from: self.from,
             labels: self.labels.as_deref(),
             split: self.split,
             classes: self.classes.as_deref(),
             class_names: self.class_names.as_deref(),
-            words: None,
+            wordnet: None,
             image_column: self.image_column.as_deref(),
             label_column: self.label_column.as_deref(),
             max_pixels: self.decode.max_pixels,
         }
     }
 
-    /// A pack inside the source would be taken for a class by the next run.
+    /// Refuses a pack inside the source, which the next run would take for a class.
     fn check_out(&self) -> Result<()> {
         let source = self.source.canonicalize().map_err(Error::io(&self.source, "cannot be read"))?;
-        let out = std::path::absolute(&self.out).map_err(Error::io(&self.out, "is no usable path"))?;
+        let out = std::path::absolute(&self.out).map_err(Error::io(&self.out, "is not a usable path"))?;
         let existing = out.ancestors().find_map(|folder| folder.canonicalize().ok());
         if existing.is_some_and(|folder| folder.starts_with(&source)) {
             let expected = format!("a folder outside of the source {}", show(&self.source));
@@ -126,13 +126,13 @@ impl PackOptions {
         Ok(())
     }
 
-    /// Refuses a folder that holds something else: two sources in place of a source and a folder, say.
-    fn check_out_is_free(&self) -> Result<()> {
+    /// Refuses a folder that holds something else, for example a second source given by mistake.
+    fn check_out_contents(&self) -> Result<()> {
         let Ok(entries) = std::fs::read_dir(&self.out) else { return Ok(()) };
         let names: Vec<String> =
             entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-        let is_pack = names.iter().any(|name| name == TABLE || shard_number(name).is_some());
-        let other = names.iter().find(|name| !is_of_a_pack(name));
+        let is_pack = names.iter().any(|name| name == TABLE_FILE || shard_number(name).is_some());
+        let other = names.iter().find(|name| !is_auxiliary_file(name));
         match other.filter(|_| !is_pack) {
             Some(other) => {
                 let got = format!("{}, which holds {other} and no pack", show(&self.out));
@@ -147,12 +147,12 @@ impl PackOptions {
     }
 }
 
-/// Whether packing makes a file of this name beside the shards, or the system does.
-fn is_of_a_pack(name: &str) -> bool {
-    matches!(name, LOCK | BAD | ".DS_Store") || name.starts_with(".alexnet-tmp-")
+/// Whether packing or the operating system creates a file of this name.
+fn is_auxiliary_file(name: &str) -> bool {
+    matches!(name, LOCK | REJECTED_FILE | ".DS_Store") || name.starts_with(".alexnet-tmp-")
 }
 
-/// A folder or a file: a pipe would be waited for, a device read, without end.
+/// Refuses anything but a folder or a regular file: reading a pipe or device may never end.
 fn check_input(path: &Path) -> Result<()> {
     let fail = || Error::io(path, "cannot be read");
     if fs::metadata(path).map_err(fail())?.is_dir() { Ok(()) } else { regular_file::check(path).map_err(fail()) }
@@ -162,36 +162,36 @@ fn show(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// How far packing is.
+/// Progress of packing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Images done, bad ones and those of earlier runs included.
+    /// Number of processed images, including rejected ones and those of earlier runs.
     pub done: usize,
-    /// Images in the source.
+    /// Number of images in the source.
     pub total: usize,
-    /// Bytes of images that this run has written.
+    /// Bytes of images written by this run.
     pub bytes: u64,
 }
 
-/// What came of packing.
+/// Result of packing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackReport {
-    /// Images in the pack.
+    /// Number of images in the pack.
     pub images: usize,
-    /// Classes in its table.
+    /// Number of classes.
     pub classes: usize,
-    /// Its shards.
+    /// Number of shards.
     pub shards: usize,
-    /// Shards that an earlier run had finished.
+    /// Number of shards finished by an earlier run.
     pub resumed_shards: usize,
-    /// Bytes of all shards.
+    /// Total size of all shards in bytes.
     pub bytes: u64,
-    /// The images that were left out.
-    pub refused: Vec<Refused>,
-    /// The pack's fingerprint.
+    /// The rejected images.
+    pub rejected: Vec<Rejected>,
+    /// Fingerprint of the pack.
     pub fingerprint: String,
-    /// What the user should know of the source, a sentence each.
+    /// Notes on the source for the user, one sentence each.
     pub notes: Vec<String>,
-    /// Whether the pack was complete before: names and lengths of the source's images were compared, none was read again.
+    /// Whether the pack was already complete. In that case only names and lengths of the source's images were compared.
     pub was_complete: bool,
 }

@@ -1,4 +1,4 @@
-//! Work on many threads, results in order, and only so many of them at a time.
+//! Parallel tasks whose results arrive in order, with a bound on results waiting.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -9,29 +9,29 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use crate::decode::panic_message;
 use crate::error::{Error, Result};
 
-/// Results that may wait for an earlier one, by thread.
-const AHEAD: usize = 8;
+/// Number of results per thread that may wait for an earlier one.
+const RESULTS_PER_THREAD: usize = 8;
 
-/// Which work may begin.
-struct Gate {
-    state: Mutex<State>,
+/// Task counter that blocks workers while too many results wait.
+struct TaskQueue {
+    state: Mutex<QueueState>,
     changed: Condvar,
 }
 
-struct State {
+struct QueueState {
     next: usize,
-    /// Work below this may begin; it moves as results are taken.
+    /// Tasks below this index may start; it grows as results are taken.
     limit: usize,
     stopped: bool,
 }
 
-impl Gate {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl TaskQueue {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next piece of work, once there is room for its result.
-    fn enter(&self, count: usize) -> Option<usize> {
+    /// Index of the next task, once there is room for its result; `None` at the end.
+    fn next_task(&self, count: usize) -> Option<usize> {
         let mut state = self.lock();
         loop {
             if state.stopped || state.next == count {
@@ -45,76 +45,76 @@ impl Gate {
         }
     }
 
-    fn update(&self, change: impl FnOnce(&mut State)) {
+    fn update(&self, change: impl FnOnce(&mut QueueState)) {
         change(&mut self.lock());
         self.changed.notify_all();
     }
 }
 
-/// The results of [`in_order`].
-pub(super) struct Ordered<'a, T> {
-    gate: &'a Gate,
-    results: Receiver<(usize, Outcome<T>)>,
-    early: BTreeMap<usize, Outcome<T>>,
-    taken: usize,
+/// Results of [`run_ordered`], in task order.
+pub(super) struct OrderedResults<'a, T> {
+    queue: &'a TaskQueue,
+    results: Receiver<(usize, TaskResult<T>)>,
+    out_of_order: BTreeMap<usize, TaskResult<T>>,
+    next: usize,
 }
 
-type Outcome<T> = std::result::Result<T, Box<dyn Any + Send>>;
+type TaskResult<T> = std::result::Result<T, Box<dyn Any + Send>>;
 
-impl<T> Ordered<'_, T> {
-    /// The next result.
+impl<T> OrderedResults<'_, T> {
+    /// Waits for the next result.
     ///
     /// # Errors
-    /// [`Error::Worker`] if the work for it panicked.
+    /// [`Error::Worker`] if its task panicked.
     pub fn next(&mut self) -> Result<T> {
         let gone = || Error::Worker { what: "no result came".into() };
-        let outcome = loop {
-            if let Some(outcome) = self.early.remove(&self.taken) {
-                break outcome;
+        let result = loop {
+            if let Some(result) = self.out_of_order.remove(&self.next) {
+                break result;
             }
-            let (index, outcome) = self.results.recv().map_err(|_| gone())?;
-            self.early.insert(index, outcome);
+            let (index, result) = self.results.recv().map_err(|_| gone())?;
+            self.out_of_order.insert(index, result);
         };
-        self.taken += 1;
-        self.gate.update(|state| state.limit += 1);
-        outcome.map_err(|panic| Error::Worker { what: panic_message(panic.as_ref()) })
+        self.next += 1;
+        self.queue.update(|state| state.limit += 1);
+        result.map_err(|panic| Error::Worker { what: panic_message(panic.as_ref()) })
     }
 }
 
-impl<T> Drop for Ordered<'_, T> {
+impl<T> Drop for OrderedResults<'_, T> {
     fn drop(&mut self) {
-        self.gate.update(|state| state.stopped = true);
+        self.queue.update(|state| state.stopped = true);
     }
 }
 
-/// Does `work(0)` to `work(count - 1)` on `threads` threads, while `consume` takes the results in order on this one.
-/// When `consume` returns, work that has not begun never does.
-pub(super) fn in_order<T: Send, R>(
+/// Runs `task(0)` to `task(count - 1)` on `threads` threads, while `consume` takes the results in order on this one.
+/// Tasks not yet started when `consume` returns are never run.
+pub(super) fn run_ordered<T: Send, R>(
     count: usize,
     threads: usize,
-    work: impl Fn(usize) -> T + Sync,
-    consume: impl FnOnce(&mut Ordered<'_, T>) -> Result<R>,
+    task: impl Fn(usize) -> T + Sync,
+    consume: impl FnOnce(&mut OrderedResults<'_, T>) -> Result<R>,
 ) -> Result<R> {
-    let state = State { next: 0, limit: threads * AHEAD, stopped: false };
-    let gate = Gate { state: Mutex::new(state), changed: Condvar::new() };
+    let state = QueueState { next: 0, limit: threads * RESULTS_PER_THREAD, stopped: false };
+    let queue = TaskQueue { state: Mutex::new(state), changed: Condvar::new() };
     let (sender, results) = channel();
     std::thread::scope(|scope| {
-        // Dropped first, at return and on a panic, so that no thread waits for ever.
-        let mut ordered = Ordered { gate: &gate, results, early: BTreeMap::new(), taken: 0 };
+        // Dropped first, on return and on panic, so that no thread waits forever.
+        let mut ordered = OrderedResults { queue: &queue, results, out_of_order: BTreeMap::new(), next: 0 };
         for _ in 0..threads.min(count) {
-            let gate = &gate;
-            let work = &work;
+            let queue = &queue;
+            let task = &task;
             let sender = sender.clone();
             let run = move || {
-                while let Some(index) = gate.enter(count) {
-                    let outcome = catch_unwind(AssertUnwindSafe(|| work(index)));
-                    if sender.send((index, outcome)).is_err() {
+                while let Some(index) = queue.next_task(count) {
+                    let result = catch_unwind(AssertUnwindSafe(|| task(index)));
+                    if sender.send((index, result)).is_err() {
                         break;
                     }
                 }
             };
             let spawned = std::thread::Builder::new().name("pack".into()).spawn_scoped(scope, run);
-            spawned.map_err(|e| Error::Worker { what: format!("no thread to pack with: {e}") })?;
+            spawned.map_err(|e| Error::Worker { what: format!("cannot start a packing thread: {e}") })?;
         }
         drop(sender);
         consume(&mut ordered)
@@ -130,36 +130,36 @@ mod tests {
 
     #[test]
     fn results_come_in_order_and_few_wait() {
-        let begun = AtomicUsize::new(0);
-        let taken = AtomicUsize::new(0);
-        let most = AtomicUsize::new(0);
-        let work = |i: usize| {
-            most.fetch_max(begun.fetch_add(1, SeqCst) + 1 - taken.load(SeqCst), SeqCst);
+        let started = AtomicUsize::new(0);
+        let next = AtomicUsize::new(0);
+        let max_waiting = AtomicUsize::new(0);
+        let task = |i: usize| {
+            max_waiting.fetch_max(started.fetch_add(1, SeqCst) + 1 - next.load(SeqCst), SeqCst);
             std::thread::sleep(Duration::from_micros((i as u64 * 7919) % 200));
             i * 2
         };
-        let sum = in_order(500, 3, work, |results| {
+        let sum = run_ordered(500, 3, task, |results| {
             let mut sum = 0;
             for i in 0..500 {
                 let value = results.next()?;
                 assert_eq!(value, i * 2);
-                taken.fetch_add(1, SeqCst);
+                next.fetch_add(1, SeqCst);
                 sum += value;
             }
             Ok(sum)
         });
         assert_eq!(sum.unwrap(), 499 * 500);
-        assert!(most.load(SeqCst) <= 3 * AHEAD + 1, "{most:?} results at a time");
+        assert!(max_waiting.load(SeqCst) <= 3 * RESULTS_PER_THREAD + 1, "{max_waiting:?} results at a time");
     }
 
     #[test]
     fn a_panic_is_an_error_and_ends_the_work() {
         let done = AtomicUsize::new(0);
-        let work = |i: usize| {
+        let task = |i: usize| {
             assert!(i != 20, "cannot do {i}");
             done.fetch_add(1, SeqCst)
         };
-        let result = in_order(100_000, 2, work, |results| (0..100_000).try_for_each(|_| results.next().map(drop)));
+        let result = run_ordered(100_000, 2, task, |results| (0..100_000).try_for_each(|_| results.next().map(drop)));
         assert_eq!(result.unwrap_err().to_string(), "a worker thread failed: cannot do 20");
         assert!(done.load(SeqCst) < 100);
     }

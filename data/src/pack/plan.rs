@@ -1,82 +1,82 @@
-//! Which images go into which shard, and what of it is there already.
+//! Assignment of images to shards, and detection of shards that exist already.
 
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::options::PackOptions;
-use super::shard::Shard;
+use super::shard::FinishedShard;
 use crate::error::{Error, Result};
-use crate::format::{Storage, TURNED, shard_name, shard_number};
-use crate::source::Catalogue;
+use crate::format::{EXIF_APPLIED, Storage, shard_name, shard_number};
+use crate::source::SampleList;
 
-/// Bounds what is held in memory for a shard's tables.
+/// Maximum number of records of a shard, to bound the memory of its tables.
 const MAX_RECORDS: usize = 1 << 20;
-/// What an image is taken to shrink to as JPEG, to plan shards before anything is encoded.
+/// Assumed compression factor of JPEG, to plan shards before anything is encoded.
 const JPEG_FACTOR: u64 = 8;
 
-/// What to do about a folder that is in use for something else.
+/// Advice for a folder that holds something else.
 pub(super) const OTHER_FOLDER: &str = "choose another folder, or delete what is in this one";
 
-/// Follows from the source and the options alone.
+/// The plan of a pack, determined by the source and the options alone.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct PackPlan {
     pub folder: PathBuf,
     pub size: usize,
     pub storage: Storage,
     /// Fingerprint of the source.
     pub source: String,
-    /// The same of each shard's part of it.
-    pub parts: Vec<String>,
-    /// All else that the bytes of a shard depend on, in words.
+    /// Fingerprint of each shard's part of the source.
+    pub shard_fingerprints: Vec<String>,
+    /// Description of everything else the bytes of a shard depend on.
     pub settings: String,
-    /// Files of the source, bad ones included.
-    pub records: usize,
+    /// Number of files in the source, including rejected ones.
+    pub len: usize,
     per_shard: usize,
 }
 
-impl Plan {
-    pub fn new(source: &Catalogue, options: &PackOptions) -> Self {
+impl PackPlan {
+    pub fn new(source: &SampleList, options: &PackOptions) -> Self {
         let raw = (options.size * options.size * 3) as u64;
         let bytes = match options.storage {
             Storage::Raw => raw,
             Storage::Jpeg { .. } => raw.div_ceil(JPEG_FACTOR),
         };
         let per_shard = usize::try_from(options.shard_bytes / bytes).unwrap_or(MAX_RECORDS).clamp(1, MAX_RECORDS);
-        let turned = if options.decode.apply_orientation { TURNED } else { "" };
+        let exif_suffix = if options.decode.apply_orientation { EXIF_APPLIED } else { "" };
         let size = options.size;
         let storage = options.storage;
         let limits = &options.decode;
         let limits = format!("up to {} pixels and {} scans", limits.max_pixels, limits.max_scans);
-        let settings = format!("size {size}, {storage}, {per_shard} files a shard, {limits}{turned}");
+        let settings = format!("size {size}, {storage}, {per_shard} files a shard, {limits}{exif_suffix}");
         let mut plan = Self {
             folder: options.out.clone(),
             size: options.size,
             storage: options.storage,
             source: source.fingerprint().to_string(),
-            parts: Vec::new(),
+            shard_fingerprints: Vec::new(),
             settings,
-            records: source.len(),
+            len: source.len(),
             per_shard,
         };
-        plan.parts = (0..plan.shards()).map(|shard| source.fingerprint_of(plan.range(shard))).collect();
+        plan.shard_fingerprints = (0..plan.shards()).map(|shard| source.fingerprint_of(plan.range(shard))).collect();
         plan
     }
 
     pub fn shards(&self) -> usize {
-        self.records.div_ceil(self.per_shard)
+        self.len.div_ceil(self.per_shard)
     }
 
-    /// The files of a shard.
+    /// Range of the source's files stored in a shard.
     pub fn range(&self, shard: usize) -> Range<usize> {
-        shard * self.per_shard..((shard + 1) * self.per_shard).min(self.records)
+        shard * self.per_shard..((shard + 1) * self.per_shard).min(self.len)
     }
 
     pub fn path(&self, shard: usize) -> PathBuf {
         self.folder.join(shard_name(shard))
     }
 
-    /// Fails unless the table at `path` was written for this source with these settings.
+    /// Checks that the table at `path` was written for this source with these settings.
     pub fn check_same(&self, path: &Path, source: &str, settings: &str) -> Result<()> {
         if source == self.source {
             return self.check_settings(path, settings);
@@ -86,7 +86,7 @@ impl Plan {
         Err(self.other_source(path, source, advice))
     }
 
-    /// Fails unless the file at `path` was written with these settings.
+    /// Checks that the file at `path` was written with these settings.
     pub fn check_settings(&self, path: &Path, settings: &str) -> Result<()> {
         if settings == self.settings {
             return Ok(());
@@ -99,13 +99,13 @@ impl Plan {
         })
     }
 
-    /// Whether a shard whose `source` this is was written for the same images. Those of earlier versions name all of the
-    /// source in place of their part.
+    /// Whether a shard with this `source` attribute was written for the same images. Earlier versions stored the
+    /// fingerprint of the whole source.
     pub fn is_source_of(&self, shard: usize, source: &str) -> bool {
-        source == self.parts[shard] || source == self.source
+        source == self.shard_fingerprints[shard] || source == self.source
     }
 
-    /// The error that the file at `path` holds images of another source.
+    /// Error for a file at `path` that holds images of another source.
     pub fn other_source(&self, path: &Path, source: &str, advice: &'static str) -> Error {
         Error::OtherPack {
             path: path.to_path_buf(),
@@ -115,11 +115,11 @@ impl Plan {
         }
     }
 
-    /// The shards that an earlier run finished, by number. One that is damaged counts as missing, and so does one with
-    /// images that were changed since.
-    pub fn finished_shards(&self, source: &Catalogue) -> Result<Vec<Option<Shard>>> {
-        self.check_no_more()?;
-        let load = |number| match Shard::load(self, source, number) {
+    /// Shards finished by an earlier run, by number. Damaged shards, and shards whose images changed since, count as
+    /// missing.
+    pub fn finished_shards(&self, source: &SampleList) -> Result<Vec<Option<FinishedShard>>> {
+        self.check_no_extra_shards()?;
+        let load = |number| match FinishedShard::load(self, source, number) {
             Ok(shard) => Ok(shard),
             Err(Error::Truncated { .. } | Error::Checksum { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -127,8 +127,8 @@ impl Plan {
         (0..self.shards()).map(load).collect()
     }
 
-    /// Shards beyond the plan are of another source.
-    fn check_no_more(&self) -> Result<()> {
+    /// Refuses shards beyond the plan, which belong to another source.
+    fn check_no_extra_shards(&self) -> Result<()> {
         let fail = || Error::io(&self.folder, "cannot be listed");
         for entry in fs::read_dir(&self.folder).map_err(fail())? {
             let name = entry.map_err(fail())?.file_name();

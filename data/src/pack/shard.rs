@@ -1,135 +1,135 @@
-//! Writing one shard, and reading back what an earlier run wrote.
+//! Writing a shard, and loading shards of earlier runs.
 //!
-//! The images are streamed to the place where HDF5 will want them, by ordinary writes: memory stays flat, and a full
-//! disk is an ordinary error. When their number is known, the library writes the same file without the images, a
-//! sparse one of a few pages, and what it wrote around them is copied.
+//! Images are streamed by ordinary writes to the offset where HDF5 expects them, so memory use stays constant and a
+//! full disk is an ordinary error. Once their number is known, the library writes the same file without images, a
+//! sparse file of a few pages, and the bytes around the images are copied from it.
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::bad::Refused;
 use super::encode::Encoded;
-use super::plan::{OTHER_FOLDER, Plan};
+use super::plan::{OTHER_FOLDER, PackPlan};
+use super::rejected::Rejected;
 use crate::error::{BadImage, Error, Result};
-use crate::format::{BLOCK, Block, Role, Storage, content_checksum};
-use crate::hdf::{Intended, Reader, WRITING, Writer, unlike};
-use crate::source::{Catalogue, Names};
+use crate::format::{FileHeader, FileKind, HEADER_BYTES, Storage, checksum_of_content};
+use crate::hdf5_io::{Hdf5Reader, Hdf5Writer, IntendedContents, WRITE_FAILED, read_back_mismatch};
+use crate::source::{NameList, SampleList};
 use crate::statistics::Sums;
 
-/// What is known of a finished shard.
+/// Contents of a finished shard, except its images.
 #[derive(Debug)]
-pub(super) struct Shard {
+pub(super) struct FinishedShard {
     pub labels: Vec<u32>,
     pub checksums: Vec<u32>,
-    pub refused: Vec<Refused>,
+    pub rejected: Vec<Rejected>,
     pub sums: Sums,
-    /// Bytes of the file.
+    /// File size in bytes.
     pub length: u64,
-    /// Checksum of all but the images.
-    pub content: u32,
+    /// Checksum of everything except the header and the images.
+    pub content_checksum: u32,
 }
 
-/// Fills one shard.
+/// Writer of one shard.
 pub(super) struct ShardWriter<'a> {
-    plan: &'a Plan,
+    plan: &'a PackPlan,
     number: usize,
-    /// The shard's name, for messages.
+    /// Final path of the shard, for messages.
     path: PathBuf,
-    /// The name that it has until it is complete.
+    /// Path of the shard until it is complete.
     temporary: PathBuf,
     file: BufWriter<File>,
-    /// The same file, to read back what was written.
-    written: File,
-    /// Images that were read back and found right.
-    verified: usize,
-    /// Where the images begin.
+    /// Second handle on the file, to read back the images.
+    read_back: File,
+    /// Number of images that were read back and verified.
+    verified_images: usize,
+    /// File offset of the first image.
     start: u64,
-    /// Where each image begins, from `start`.
+    /// Offsets of the images relative to `start`, ending with their total length.
     offsets: Vec<u64>,
-    names: Names,
-    shard: Shard,
+    names: NameList,
+    shard: FinishedShard,
 }
 
-/// Bytes of images that are read back at once, while others are decoded.
-const READ_BACK: u64 = 8 << 20;
-/// What a failed reading back means for a pack.
-const READING_BACK: &str = "cannot be read back; run the same command again";
+/// Bytes of images read back at once, while others are decoded.
+const READ_BACK_BYTES: u64 = 8 << 20;
+/// Message of a failed read-back.
+const READ_BACK_FAILED: &str = "cannot be read back; run the same command again";
 
-/// A shard without its images.
-struct Skeleton {
+/// A shard file without its images.
+struct ShardTemplate {
     file: tempfile::TempPath,
-    /// Where the images belong.
+    /// File offset of the images.
     start: Option<u64>,
-    /// What it should hold beside them.
-    intended: Intended,
+    /// Intended contents besides the images.
+    expected_contents: IntendedContents,
 }
 
 impl<'a> ShardWriter<'a> {
-    /// Begins shard `number` in the empty file `temporary`.
-    pub fn create(plan: &'a Plan, number: usize, temporary: &Path) -> Result<Self> {
+    /// Starts shard `number` in the empty file `temporary`.
+    pub fn create(plan: &'a PackPlan, number: usize, temporary: &Path) -> Result<Self> {
         let path = plan.path(number);
-        let shard = Shard::empty(plan);
-        let open = File::options().write(true).open(temporary).map_err(Error::io(&path, WRITING))?;
+        let shard = FinishedShard::empty(plan);
+        let open = File::options().write(true).open(temporary).map_err(Error::io(&path, WRITE_FAILED))?;
         let file = BufWriter::with_capacity(1 << 20, open);
-        let written = File::open(temporary).map_err(Error::io(&path, READING_BACK))?;
+        let read_back = File::open(temporary).map_err(Error::io(&path, READ_BACK_FAILED))?;
         let mut writer = Self {
             plan,
             number,
             path,
             temporary: temporary.to_path_buf(),
             file,
-            written,
-            verified: 0,
+            read_back,
+            verified_images: 0,
             start: 0,
             offsets: vec![0],
-            names: Names::default(),
+            names: NameList::default(),
             shard,
         };
-        // The place does not depend on the number of images: all else comes after them.
-        let start = writer.skeleton(1)?.start;
+        // The offset does not depend on the number of images because everything else follows them.
+        let start = writer.write_template(1)?.start;
         writer.start = start.ok_or_else(|| Error::pack(&writer.path, "HDF5 reserves no space"))?;
         let start = writer.start;
-        writer.file.seek(SeekFrom::Start(start)).map_err(Error::io(&writer.path, WRITING))?;
+        writer.file.seek(SeekFrom::Start(start)).map_err(Error::io(&writer.path, WRITE_FAILED))?;
         Ok(writer)
     }
 
-    /// Adds an image or the reason why there is none. Returns the bytes written.
-    pub fn push(&mut self, source: &Catalogue, index: usize, result: Result<Encoded, BadImage>) -> Result<u64> {
+    /// Adds an image, or the reason for its rejection. Returns the bytes written.
+    pub fn push(&mut self, source: &SampleList, index: usize, result: Result<Encoded, BadImage>) -> Result<u64> {
         let image = match result {
             Ok(image) => image,
             Err(reason) => {
                 let name = String::from_utf8_lossy(source.name(index)).into_owned();
-                self.shard.refused.push(Refused { name, reason: reason.to_string() });
+                self.shard.rejected.push(Rejected { name, reason: reason.to_string() });
                 return Ok(0);
             }
         };
-        self.file.write_all(&image.stored).map_err(Error::io(&self.path, WRITING))?;
-        self.offsets.push(self.bytes() + image.stored.len() as u64);
+        self.file.write_all(&image.stored).map_err(Error::io(&self.path, WRITE_FAILED))?;
+        self.offsets.push(self.image_bytes() + image.stored.len() as u64);
         self.names.push(source.name(index));
         self.shard.labels.push(source.label(index));
         self.shard.checksums.push(image.checksum);
-        self.shard.sums.add(image.pixels(), &image.products);
-        if self.bytes() - self.offsets[self.verified] >= READ_BACK {
+        self.shard.sums.add(image.pixels(), &image.colour_products);
+        if self.image_bytes() - self.offsets[self.verified_images] >= READ_BACK_BYTES {
             self.verify_images()?;
         }
         Ok(image.stored.len() as u64)
     }
 
-    /// Writes everything around the images, and reads the whole file back to compare it with what is in memory.
-    pub fn finish(mut self) -> Result<Shard> {
+    /// Writes everything around the images, then reads the whole file back to verify it.
+    pub fn finish(mut self) -> Result<FinishedShard> {
         let count = match self.plan.storage {
             Storage::Raw => self.shard.labels.len(),
-            Storage::Jpeg { .. } => self.bytes() as usize,
+            Storage::Jpeg { .. } => self.image_bytes() as usize,
         };
-        let Skeleton { file: skeleton, start, intended } = self.skeleton(count)?;
-        let images = start.map_or(0..0, |start| start..start + self.bytes());
+        let ShardTemplate { file: template, start, expected_contents } = self.write_template(count)?;
+        let images = start.map_or(0..0, |start| start..start + self.image_bytes());
         if start.is_some_and(|start| start != self.start) {
             return Err(Error::pack(&self.path, "this HDF5 library lays files out in an unexpected way"));
         }
-        let fail = || Error::io(&self.path, WRITING);
-        let mut file = File::open(&skeleton).map_err(fail())?;
+        let fail = || Error::io(&self.path, WRITE_FAILED);
+        let mut file = File::open(&template).map_err(fail())?;
         self.shard.length = file.metadata().map_err(fail())?.len();
         let mut head = Vec::new();
         let mut tail = Vec::new();
@@ -139,11 +139,15 @@ impl<'a> ShardWriter<'a> {
         file.read_to_end(&mut tail).map_err(fail())?;
 
         let around = [head.as_slice(), &tail].concat();
-        self.shard.content = content_checksum(&around, &(0..0));
-        let block =
-            Block { role: Role::Shard, length: self.shard.length, images: images.clone(), content: self.shard.content };
-        head[..BLOCK].copy_from_slice(&block.encode());
-        let end = block.images.end.max(before);
+        self.shard.content_checksum = checksum_of_content(&around, &(0..0));
+        let header = FileHeader {
+            kind: FileKind::Shard,
+            length: self.shard.length,
+            images: images.clone(),
+            content_checksum: self.shard.content_checksum,
+        };
+        head[..HEADER_BYTES].copy_from_slice(&header.encode());
+        let end = header.images.end.max(before);
         let write = |out: &mut BufWriter<File>| {
             out.seek(SeekFrom::Start(0))?;
             out.write_all(&head)?;
@@ -153,161 +157,166 @@ impl<'a> ShardWriter<'a> {
         };
         write(&mut self.file).map_err(fail())?;
         self.verify_images()?;
-        intended.verify(&self.temporary)?;
-        self.verify_block(&images)?;
+        expected_contents.verify(&self.temporary)?;
+        self.verify_header(&images)?;
         Ok(self.shard)
     }
 
-    /// Fails unless the file has its block.
-    fn verify_block(&self, images: &Range<u64>) -> Result<()> {
-        let (block, _) =
-            crate::reader::open_checked(&self.temporary, Role::Shard).map_err(|error| unlike(&self.path, error))?;
-        if block.content != self.shard.content || block.images != *images {
-            return Err(unlike(&self.path, "its first block holds other values"));
+    /// Checks that the file has the intended header.
+    fn verify_header(&self, images: &Range<u64>) -> Result<()> {
+        let (header, _) = crate::reader::open_checked(&self.temporary, FileKind::Shard)
+            .map_err(|error| read_back_mismatch(&self.path, error))?;
+        if header.content_checksum != self.shard.content_checksum || header.images != *images {
+            return Err(read_back_mismatch(&self.path, "its first block holds other values"));
         }
         Ok(())
     }
 
-    /// Fails unless the file holds the latest images, whose checksums were taken in memory.
+    /// Checks the latest images against the checksums computed in memory.
     fn verify_images(&mut self) -> Result<()> {
-        self.file.flush().map_err(Error::io(&self.path, WRITING))?;
-        let fail = || Error::io(&self.path, READING_BACK);
-        self.written.seek(SeekFrom::Start(self.start + self.offsets[self.verified])).map_err(fail())?;
+        self.file.flush().map_err(Error::io(&self.path, WRITE_FAILED))?;
+        let fail = || Error::io(&self.path, READ_BACK_FAILED);
+        self.read_back.seek(SeekFrom::Start(self.start + self.offsets[self.verified_images])).map_err(fail())?;
         let mut image = Vec::new();
-        for (record, &expected) in self.shard.checksums.iter().enumerate().skip(self.verified) {
+        for (record, &expected) in self.shard.checksums.iter().enumerate().skip(self.verified_images) {
             image.resize((self.offsets[record + 1] - self.offsets[record]) as usize, 0);
-            self.written.read_exact(&mut image).map_err(fail())?;
+            self.read_back.read_exact(&mut image).map_err(fail())?;
             if crc32c::crc32c(&image) != expected {
-                return Err(unlike(&self.path, format!("record {record} holds other bytes")));
+                return Err(read_back_mismatch(&self.path, format!("record {record} holds other bytes")));
             }
         }
-        self.verified = self.shard.checksums.len();
+        self.verified_images = self.shard.checksums.len();
         Ok(())
     }
 
-    /// Bytes of images so far.
-    fn bytes(&self) -> u64 {
+    /// Total size of the images so far in bytes.
+    fn image_bytes(&self) -> u64 {
         self.offsets.last().copied().unwrap_or(0)
     }
 
-    /// The shard as HDF5 writes it, its images a hole. `count` is of images or of bytes.
-    fn skeleton(&self, count: usize) -> Result<Skeleton> {
+    /// Writes the shard with HDF5, leaving a hole for the images. `count` is in images for raw storage, in bytes for
+    /// JPEG.
+    fn write_template(&self, count: usize) -> Result<ShardTemplate> {
         let temporary = tempfile::Builder::new().prefix(".alexnet-tmp-").tempfile_in(&self.plan.folder);
-        let temporary = temporary.map_err(Error::io(&self.path, WRITING))?.into_temp_path();
-        let file = Writer::create(&temporary, &self.path)?;
+        let temporary = temporary.map_err(Error::io(&self.path, WRITE_FAILED))?.into_temp_path();
+        let file = Hdf5Writer::create(&temporary, &self.path)?;
         let size = self.plan.size;
         let shape: &[usize] = match self.plan.storage {
             Storage::Raw => &[count, size, size, 3],
             Storage::Jpeg { .. } => &[count],
         };
-        // First, so that its place does not depend on what else there is.
+        // Reserved first, so that its offset does not depend on the other datasets.
         let start = file.reserve("images", shape)?;
         self.write_tables(&file)?;
-        let intended = file.close()?;
-        Ok(Skeleton { file: temporary, start, intended })
+        let expected_contents = file.close()?;
+        Ok(ShardTemplate { file: temporary, start, expected_contents })
     }
 
-    fn write_tables(&self, file: &Writer) -> Result<()> {
+    fn write_tables(&self, file: &Hdf5Writer) -> Result<()> {
         let n = self.shard.labels.len();
         let size = self.plan.size;
         if let Storage::Jpeg { .. } = self.plan.storage {
-            file.put("offsets", &[n + 1], &self.offsets)?;
+            file.write_dataset("offsets", &[n + 1], &self.offsets)?;
         }
-        file.put("labels", &[n], &self.shard.labels)?;
-        file.put("crc32c", &[n], &self.shard.checksums)?;
-        file.put("names", &[self.names.bytes().len()], self.names.bytes())?;
-        file.put("name_offsets", &[n + 1], &self.names.offsets())?;
-        file.put("place_sums", &[size, size, 3], &self.shard.sums.places())?;
-        file.put_attribute("product_sums", &[6], self.shard.sums.products())?;
-        let refused: Vec<[&str; 2]> = self.shard.refused.iter().map(|r| [r.name.as_str(), r.reason.as_str()]).collect();
-        let refused = serde_json::to_vec(&refused).map_err(|e| Error::pack(&self.path, e.to_string()))?;
-        file.put("bad", &[refused.len()], &refused)?;
-        file.put_number("shard", self.number as u64)?;
-        file.put_text("source", &self.plan.parts[self.number])?;
-        file.put_text("settings", &self.plan.settings)
+        file.write_dataset("labels", &[n], &self.shard.labels)?;
+        file.write_dataset("crc32c", &[n], &self.shard.checksums)?;
+        file.write_dataset("names", &[self.names.bytes().len()], self.names.bytes())?;
+        file.write_dataset("name_offsets", &[n + 1], &self.names.offsets())?;
+        file.write_dataset("place_sums", &[size, size, 3], &self.shard.sums.position_sums())?;
+        file.write_attribute("product_sums", &[6], self.shard.sums.products())?;
+        let rejected: Vec<[&str; 2]> =
+            self.shard.rejected.iter().map(|r| [r.name.as_str(), r.reason.as_str()]).collect();
+        let rejected = serde_json::to_vec(&rejected).map_err(|e| Error::pack(&self.path, e.to_string()))?;
+        file.write_dataset("bad", &[rejected.len()], &rejected)?;
+        file.write_number("shard", self.number as u64)?;
+        file.write_text("source", &self.plan.shard_fingerprints[self.number])?;
+        file.write_text("settings", &self.plan.settings)
     }
 }
 
-impl Shard {
-    fn empty(plan: &Plan) -> Self {
+impl FinishedShard {
+    fn empty(plan: &PackPlan) -> Self {
         Self {
             labels: Vec::new(),
             checksums: Vec::new(),
-            refused: Vec::new(),
+            rejected: Vec::new(),
             sums: Sums::new(plan.size),
             length: 0,
-            content: 0,
+            content_checksum: 0,
         }
     }
 
-    /// What an earlier run wrote as shard `number`; `None` if it did not.
+    /// Loads shard `number` of an earlier run; `None` if it is missing.
     ///
     /// # Errors
-    /// [`Error::OtherPack`] if it is of another source or other settings; the errors of a damaged file. One of the same
-    /// files, some of which were changed since, counts as not written.
-    pub fn load(plan: &Plan, catalogue: &Catalogue, number: usize) -> Result<Option<Self>> {
+    /// [`Error::OtherPack`] if the shard has another source or other settings; the errors of a damaged file. A shard of
+    /// the same files, some of which changed since, counts as missing.
+    pub fn load(plan: &PackPlan, samples: &SampleList, number: usize) -> Result<Option<Self>> {
         let path = &plan.path(number);
         if !path.try_exists().map_err(Error::io(path, "cannot be read"))? {
             return Ok(None);
         }
-        let (block, _map) = crate::reader::open_checked(path, Role::Shard)?;
-        let file = Reader::open(path)?;
-        let source = file.get_text("source")?;
-        let settings = file.get_text("settings")?;
+        let (header, _map) = crate::reader::open_checked(path, FileKind::Shard)?;
+        let file = Hdf5Reader::open(path)?;
+        let source = file.read_text("source")?;
+        let settings = file.read_text("settings")?;
         plan.check_settings(path, &settings)?;
-        let labels: Vec<u32> = file.get_all("labels")?;
-        let bad: Vec<u8> = file.get_all("bad")?;
-        let bad: Vec<[String; 2]> =
-            serde_json::from_slice(&bad).map_err(|e| Error::pack(path, format!("dataset \"bad\": {e}")))?;
+        let labels: Vec<u32> = file.read_vector("labels")?;
+        let rejected_json: Vec<u8> = file.read_vector("bad")?;
+        let rejected: Vec<[String; 2]> =
+            serde_json::from_slice(&rejected_json).map_err(|e| Error::pack(path, format!("dataset \"bad\": {e}")))?;
         if !plan.is_source_of(number, &source) {
             let names = record_names(&file, labels.len())?;
             let stored = names.iter().map(Vec::as_slice).zip(labels.iter().copied()).collect();
-            return if same_files(catalogue, plan.range(number), stored, &bad) {
+            return if same_files(samples, plan.range(number), stored, &rejected) {
                 Ok(None)
             } else {
                 Err(plan.other_source(path, &source, OTHER_FOLDER))
             };
         }
-        let found: u64 = file.get_number("shard")?;
+        let found: u64 = file.read_number("shard")?;
         let records = plan.range(number).len();
-        if found != number as u64 || labels.len() + bad.len() != records {
-            let what =
-                format!("is shard {found} of {} files, expected shard {number} of {records}", labels.len() + bad.len());
+        if found != number as u64 || labels.len() + rejected.len() != records {
+            let what = format!(
+                "is shard {found} of {} files, expected shard {number} of {records}",
+                labels.len() + rejected.len()
+            );
             return Err(Error::pack(path, what));
         }
-        let places = file.get("place_sums", &[plan.size, plan.size, 3])?;
-        let products = file.get_attribute("product_sums")?;
-        let sums = Sums::of(labels.len() as u64, places, products);
+        let position_sums = file.read("place_sums", &[plan.size, plan.size, 3])?;
+        let products = file.read_attribute("product_sums")?;
+        let sums = Sums::from_parts(labels.len() as u64, position_sums, products);
         Ok(Some(Self {
-            checksums: file.get("crc32c", &[labels.len()])?,
+            checksums: file.read("crc32c", &[labels.len()])?,
             labels,
-            refused: bad.into_iter().map(|[name, reason]| Refused { name, reason }).collect(),
+            rejected: rejected.into_iter().map(|[name, reason]| Rejected { name, reason }).collect(),
             sums,
-            length: block.length,
-            content: block.content,
+            length: header.length,
+            content_checksum: header.content_checksum,
         }))
     }
 }
 
-/// The names of a shard's images.
-fn record_names(file: &Reader, count: usize) -> Result<Vec<Vec<u8>>> {
-    let bytes: Vec<u8> = file.get_all("names")?;
-    let offsets: Vec<u64> = file.get("name_offsets", &[count + 1])?;
+/// Names of a shard's images.
+fn record_names(file: &Hdf5Reader, count: usize) -> Result<Vec<Vec<u8>>> {
+    let bytes: Vec<u8> = file.read_vector("names")?;
+    let offsets: Vec<u64> = file.read("name_offsets", &[count + 1])?;
     let name = |ends: &[u64]| bytes.get(ends[0] as usize..ends[1] as usize).unwrap_or_default().to_vec();
     Ok(offsets.windows(2).map(name).collect())
 }
 
-/// Whether `range` of the source has the names and labels of what a shard stores and refused, in their order.
-fn same_files(source: &Catalogue, range: Range<usize>, stored: Vec<(&[u8], u32)>, refused: &[[String; 2]]) -> bool {
+/// Whether a shard's stored and rejected images have, in order, the names and labels of `range` of the source.
+fn same_files(source: &SampleList, range: Range<usize>, stored: Vec<(&[u8], u32)>, rejected: &[[String; 2]]) -> bool {
     let mut stored = stored.into_iter().peekable();
-    let mut refused = refused.iter().peekable();
+    let mut rejected = rejected.iter().peekable();
     for index in range {
         let name = source.name(index);
         let is_stored = stored.next_if(|&(stored, label)| stored == name && label == source.label(index)).is_some();
-        let is_known = is_stored || refused.next_if(|[refused, _]| *refused == String::from_utf8_lossy(name)).is_some();
+        let is_known =
+            is_stored || rejected.next_if(|[rejected, _]| *rejected == String::from_utf8_lossy(name)).is_some();
         if !is_known {
             return false;
         }
     }
-    stored.next().is_none() && refused.next().is_none()
+    stored.next().is_none() && rejected.next().is_none()
 }

@@ -1,9 +1,9 @@
-//! Reading packs, memory-mapped.
+//! Memory-mapped reading of packs.
 //!
-//! Everything but the images is checked when a pack is opened; each image when it is first read. Before a record
-//! is read, the file's length and time of change are asked of the system, so a pack that is cut or written to while it
-//! is open is an error; a loader asks again when a batch is made, before it hands it over. Should a file be cut in the
-//! instant between, the system stops the process with SIGBUS: [`exit_on_cut_file`] makes that a message.
+//! Everything except the images is verified when a pack is opened, and each image when it is first read. Before each
+//! read the file's length and modification time are checked, so truncating or modifying an open pack is an error; a
+//! loader checks again before it hands over a batch. If a file is truncated between check and read, the system kills
+//! the process with SIGBUS; [`install_sigbus_handler`] turns that into an error message.
 
 mod open;
 mod shard;
@@ -22,13 +22,13 @@ use crate::error::{Error, Result};
 use crate::format::Storage;
 use crate::jpeg::{self, Region};
 use crate::statistics::Statistics;
-use shard::Shard;
+use shard::MappedShard;
 
 pub(crate) use open::open_checked;
 #[cfg(unix)]
-pub use sigbus::exit_on_cut_file;
+pub use sigbus::install_sigbus_handler;
 
-/// An open pack. Cheap to share between threads.
+/// An open pack, shareable between threads.
 pub struct Pack {
     path: PathBuf,
     size: usize,
@@ -37,23 +37,23 @@ pub struct Pack {
     statistics: Statistics,
     fingerprint: String,
     exif_orientation: bool,
-    shards: Vec<Shard>,
-    /// The number of images before each shard.
+    shards: Vec<MappedShard>,
+    /// Number of images before each shard.
     starts: Vec<usize>,
     len: usize,
 }
 
 impl Pack {
-    /// Opens the pack in a folder. All of it but the images is checked.
+    /// Opens the pack in a folder and verifies everything except the images.
     ///
     /// # Errors
     /// [`Error::Source`] if there is no complete pack; [`Error::Truncated`], [`Error::Version`], [`Error::Checksum`]
-    /// and [`Error::Pack`] if a file is not as it was written.
+    /// and [`Error::Pack`] if a file is damaged.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         open::open(path.as_ref())
     }
 
-    /// The pack's folder.
+    /// Folder of the pack.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -63,37 +63,37 @@ impl Pack {
         self.len
     }
 
-    /// Whether there are no images; a pack always has some.
+    /// Always false: a pack has at least one image.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Side of the square images.
+    /// Side length of the square images in pixels.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// How the images are stored.
+    /// Encoding of the stored images.
     pub fn storage(&self) -> Storage {
         self.storage
     }
 
-    /// Names of the classes; labels are indices into them.
+    /// Class names; labels are indices into them.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
-    /// Means and colour components of all images.
+    /// Mean image and colour statistics of all images.
     pub fn statistics(&self) -> &Statistics {
         &self.statistics
     }
 
-    /// Identifies classes, labels and images: 32 hexadecimal digits, the same for any copy of the pack.
+    /// Fingerprint of classes, labels and images: 32 hexadecimal digits, identical for all copies of a pack.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
 
-    /// Whether the images were turned as their EXIF orientation says.
+    /// Whether the images were rotated by their EXIF orientation.
     pub fn exif_orientation(&self) -> bool {
         self.exif_orientation
     }
@@ -103,12 +103,12 @@ impl Pack {
         self.shards.len()
     }
 
-    /// Bytes of all shards.
+    /// Total size of all shards in bytes.
     pub fn bytes(&self) -> u64 {
         self.shards.iter().map(|shard| shard.map.len() as u64).sum()
     }
 
-    /// How many images each class has.
+    /// Number of images of each class.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes.len()];
         for label in self.shards.iter().flat_map(|shard| &shard.labels) {
@@ -117,7 +117,7 @@ impl Pack {
         counts
     }
 
-    /// The label of image `index`.
+    /// Label of image `index`.
     ///
     /// # Panics
     /// If `index` is not below [`Pack::len`].
@@ -126,7 +126,7 @@ impl Pack {
         shard.labels[record]
     }
 
-    /// The name of image `index`'s file within its source.
+    /// File name of image `index` within its source.
     ///
     /// # Panics
     /// If `index` is not below [`Pack::len`].
@@ -135,11 +135,11 @@ impl Pack {
         shard.name(record)
     }
 
-    /// The stored bytes of image `index`: its pixels, or a JPEG. Their checksum is compared when they are first read.
+    /// Stored bytes of image `index`: raw pixels, or a JPEG. The checksum is verified on the first read.
     ///
     /// # Errors
-    /// [`Error::Truncated`] if the file was cut since it was opened, [`Error::Checksum`] naming the record and its
-    /// source if the bytes changed.
+    /// [`Error::Truncated`] or [`Error::Changed`] if the file was modified since it was opened, [`Error::Checksum`]
+    /// with the record and its source name if the bytes are damaged.
     ///
     /// # Panics
     /// If `index` is not below [`Pack::len`].
@@ -148,11 +148,11 @@ impl Pack {
         shard.read(record, index, true)
     }
 
-    /// The pixels of image `index`: `size * size * 3` bytes, RGB, rows from the top. Borrowed from the mapped file
-    /// where they are stored as they are.
+    /// Pixels of image `index`: `size * size * 3` bytes of RGB, rows from the top. Raw images are borrowed from the
+    /// mapped file.
     ///
     /// # Errors
-    /// As [`Pack::stored`], and [`Error::Pack`] if a stored JPEG is not one of the right size.
+    /// Same as [`Pack::stored`], and [`Error::Pack`] if a stored JPEG is damaged or has the wrong size.
     ///
     /// # Panics
     /// If `index` is not below [`Pack::len`].
@@ -166,11 +166,11 @@ impl Pack {
         Ok(Cow::Owned(pixels))
     }
 
-    /// Fills `out` with the pixels of image `index`.
+    /// Writes the pixels of image `index` to `out`, `size * size * 3` bytes.
     ///
     /// # Errors
-    /// As [`Pack::pixels`].
-    pub(crate) fn read_into(&self, index: usize, out: &mut [u8]) -> Result<()> {
+    /// Same as [`Pack::pixels`].
+    pub(crate) fn read_pixels_into(&self, index: usize, out: &mut [u8]) -> Result<()> {
         let stored = self.stored(index)?;
         match self.storage {
             Storage::Raw => out.copy_from_slice(stored),
@@ -179,12 +179,12 @@ impl Pack {
         Ok(())
     }
 
-    /// The pixels of image `index`, of which only `rows` and `columns` are looked at: in `buffer` where they have to be
-    /// decoded, and then the rest is anything.
+    /// Pixels of image `index`, valid only within `rows` and `columns`. A JPEG is decoded into `buffer`, the rest of
+    /// which is unspecified.
     ///
     /// # Errors
-    /// As [`Pack::pixels`].
-    pub(crate) fn part<'a>(
+    /// Same as [`Pack::pixels`].
+    pub(crate) fn read_region<'a>(
         &'a self,
         index: usize,
         rows: Range<usize>,
@@ -200,7 +200,7 @@ impl Pack {
         Ok(buffer)
     }
 
-    /// Decodes a stored JPEG, or part of it, into `out` `[size, size, 3]`.
+    /// Decodes a region of a stored JPEG into `out`, `[size, size, 3]`.
     fn decode(
         &self,
         index: usize,
@@ -209,51 +209,51 @@ impl Pack {
         columns: Range<usize>,
         out: &mut [u8],
     ) -> Result<()> {
-        jpeg::decode_part(stored, self.size, &Region { rows, columns }, out).map_err(|reason| {
+        jpeg::decode_region(stored, self.size, &Region { rows, columns }, out).map_err(|reason| {
             let (shard, record) = self.locate(index);
             Error::pack(&shard.path, format!("record {index} ({}): {reason}", shard.name(record)))
         })
     }
 
-    /// Compares the checksums of all images, on all of rayon's threads.
+    /// Verifies the checksums of all images on rayon's global thread pool.
     ///
     /// # Errors
-    /// The error of the first image that is not as it was written.
+    /// The error of the first damaged image.
     pub fn verify(&self) -> Result<()> {
         self.verify_with(|_| ())
     }
 
-    /// [`Pack::verify`], telling `progress` how many images are done.
+    /// Like [`Pack::verify`], calling `progress` with the number of images verified so far.
     ///
     /// # Errors
-    /// As [`Pack::verify`].
+    /// Same as [`Pack::verify`].
     pub fn verify_with(&self, progress: impl Fn(usize) + Sync) -> Result<()> {
-        match self.damaged(progress).into_iter().next() {
+        match self.find_damaged(progress).into_iter().next() {
             Some((_, error)) => Err(error),
             None => Ok(()),
         }
     }
 
-    /// The images that are not as they were written, in order, with what is wrong; found on all of rayon's threads.
-    /// `progress` is told how many images are done.
-    pub fn damaged(&self, progress: impl Fn(usize) + Sync) -> Vec<(usize, Error)> {
-        let done = AtomicUsize::new(0);
+    /// Indices and errors of all damaged images, in order, found on rayon's global thread pool. Calls `progress` with
+    /// the number of images verified so far.
+    pub fn find_damaged(&self, progress: impl Fn(usize) + Sync) -> Vec<(usize, Error)> {
+        let verified = AtomicUsize::new(0);
         let check = |index: usize| {
             let (shard, record) = self.locate(index);
             let error = shard.read(record, index, false).err();
-            progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+            progress(verified.fetch_add(1, Ordering::Relaxed) + 1);
             error.map(|error| (index, error))
         };
         (0..self.len).into_par_iter().filter_map(check).collect()
     }
 
-    /// Bytes that the images take as they are stored.
+    /// Total stored size of the images in bytes.
     pub fn stored_bytes(&self) -> u64 {
         self.shards.iter().map(|shard| shard.bytes(0..shard.labels.len())).sum()
     }
 
-    /// Bytes of some images of one shard.
-    pub(crate) fn bytes_of(&self, images: &Range<usize>) -> u64 {
+    /// Stored size in bytes of a range of images within one shard.
+    pub(crate) fn stored_bytes_of(&self, images: &Range<usize>) -> u64 {
         if images.is_empty() {
             return 0;
         }
@@ -261,14 +261,14 @@ impl Pack {
         shard.bytes(record..record + images.len())
     }
 
-    /// The images of each shard that has some.
+    /// Image ranges of all non-empty shards.
     pub(crate) fn shard_ranges(&self) -> impl Iterator<Item = Range<usize>> {
         let ranges = self.starts.iter().zip(&self.shards).map(|(&start, shard)| start..start + shard.labels.len());
         ranges.filter(|range| !range.is_empty())
     }
 
-    /// Fails if the file of one of these images was cut or written to since the pack was opened: asked after they
-    /// were read, it vouches for what was read.
+    /// Checks that the files of these images were not modified since the pack was opened. Called after reading, it
+    /// confirms that the data read was valid.
     pub(crate) fn check_unchanged(&self, images: &[u64]) -> Result<()> {
         let mut seen = vec![false; self.shards.len()];
         for &index in images {
@@ -280,13 +280,13 @@ impl Pack {
         Ok(())
     }
 
-    /// Tells the system that image `index` will be read soon.
+    /// Advises the system that image `index` will be read soon.
     pub(crate) fn prefetch(&self, index: usize) {
         let (shard, record) = self.locate(index);
         shard.prefetch(record);
     }
 
-    fn locate(&self, index: usize) -> (&Shard, usize) {
+    fn locate(&self, index: usize) -> (&MappedShard, usize) {
         assert!(index < self.len, "image {index} of a pack of {}", self.len);
         let shard = self.starts.partition_point(|&start| start <= index) - 1;
         (&self.shards[shard], index - self.starts[shard])

@@ -1,4 +1,4 @@
-//! One mapped shard.
+//! One memory-mapped shard.
 
 use std::fs::File;
 use std::ops::Range;
@@ -11,35 +11,37 @@ use memmap2::Mmap;
 use crate::error::{Error, Result};
 
 #[derive(Debug)]
-pub(super) struct Shard {
+pub(super) struct MappedShard {
     pub path: PathBuf,
     pub file: File,
     pub map: Mmap,
-    /// When the file was last written to, as it was opened; none where the system does not say.
+    /// Modification time when the file was opened; `None` if the system reports none.
     pub modified: Option<SystemTime>,
-    /// Where each image begins in the file, and where the last ends.
+    /// Byte ranges of the images in the file.
     pub offsets: Offsets,
     pub labels: Vec<u32>,
     pub checksums: Vec<u32>,
-    /// Source names back to back, and where each begins.
-    pub names: (Vec<u8>, Vec<u64>),
-    /// A bit a record: its checksum was found right.
-    pub checked: Vec<AtomicU64>,
+    /// Source names, concatenated.
+    pub names: Vec<u8>,
+    /// Start of each name in `names`, and the end of the last.
+    pub name_offsets: Vec<u64>,
+    /// One bit per record: its checksum has been verified.
+    pub verified: Vec<AtomicU64>,
 }
 
 #[derive(Debug)]
 pub(super) enum Offsets {
-    Even { start: usize, bytes: usize },
-    Listed { start: usize, offsets: Vec<u64> },
+    Fixed { start: usize, bytes: usize },
+    Variable { start: usize, offsets: Vec<u64> },
 }
 
-impl Shard {
-    /// The stored bytes of a record; `index` is its number in the pack, for messages. With `once`, a checksum that was
-    /// found right is not computed again.
+impl MappedShard {
+    /// Stored bytes of a record; `index` is its index in the pack, for messages. With `once`, a checksum already
+    /// verified is not computed again.
     pub fn read(&self, record: usize, index: usize, once: bool) -> Result<&[u8]> {
         self.check_unchanged()?;
         let bytes = &self.map[self.range(record)];
-        let word = &self.checked[record / 64];
+        let word = &self.verified[record / 64];
         let bit = 1u64 << (record % 64);
         if once && word.load(Ordering::Relaxed) & bit != 0 {
             return Ok(bytes);
@@ -54,7 +56,7 @@ impl Shard {
         Ok(bytes)
     }
 
-    /// Fails if the file was cut or written to since it was opened.
+    /// Checks that the file was not modified since it was opened.
     pub fn check_unchanged(&self) -> Result<()> {
         let now = self.file.metadata().map_err(Error::io(&self.path, "cannot be read any more"))?;
         let need = self.map.len() as u64;
@@ -70,36 +72,37 @@ impl Shard {
     }
 
     pub fn name(&self, record: usize) -> String {
-        let (bytes, offsets) = &self.names;
-        String::from_utf8_lossy(&bytes[offsets[record] as usize..offsets[record + 1] as usize]).into_owned()
+        let start = self.name_offsets[record] as usize;
+        let end = self.name_offsets[record + 1] as usize;
+        String::from_utf8_lossy(&self.names[start..end]).into_owned()
     }
 
-    /// Tells the system that a record is wanted. Measured from a cold cache (`benches/RESULTS.md`): in a random order that is
-    /// faster than nothing, and faster than in pieces; in the pack's order the system reads ahead as well by itself.
-    /// `MADV_RANDOM` without it is ten times slower, and `MADV_SEQUENTIAL` no help.
+    /// Advises the system that a record will be read soon. Measured from a cold cache (`benches/RESULTS.md`): faster
+    /// than no advice in random order, and faster than advising parts of a record; in pack order the system's own
+    /// readahead is as good. `MADV_RANDOM` alone is ten times slower, and `MADV_SEQUENTIAL` does not help.
     pub fn prefetch(&self, record: usize) {
         #[cfg(unix)]
         {
             let range = self.range(record);
-            // Nothing is lost if the system does not take the hint.
+            // The hint is optional.
             let _ = self.map.advise_range(memmap2::Advice::WillNeed, range.start, range.len());
         }
         #[cfg(not(unix))]
         let _ = record;
     }
 
-    /// Bytes of some records.
+    /// Stored size in bytes of a range of records.
     pub fn bytes(&self, records: Range<usize>) -> u64 {
         match &self.offsets {
-            Offsets::Even { bytes, .. } => (records.len() * bytes) as u64,
-            Offsets::Listed { offsets, .. } => offsets[records.end] - offsets[records.start],
+            Offsets::Fixed { bytes, .. } => (records.len() * bytes) as u64,
+            Offsets::Variable { offsets, .. } => offsets[records.end] - offsets[records.start],
         }
     }
 
     fn range(&self, record: usize) -> Range<usize> {
         match &self.offsets {
-            Offsets::Even { start, bytes } => start + record * bytes..start + (record + 1) * bytes,
-            Offsets::Listed { start, offsets } => {
+            Offsets::Fixed { start, bytes } => start + record * bytes..start + (record + 1) * bytes,
+            Offsets::Variable { start, offsets } => {
                 start + offsets[record] as usize..start + offsets[record + 1] as usize
             }
         }
@@ -107,8 +110,8 @@ impl Shard {
 }
 
 #[cfg(unix)]
-impl Drop for Shard {
+impl Drop for MappedShard {
     fn drop(&mut self) {
-        super::sigbus::unwatch(&self.map);
+        super::sigbus::unregister(&self.map);
     }
 }

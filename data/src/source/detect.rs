@@ -1,22 +1,22 @@
-//! What a source is, by its content; names only tell files of one folder apart.
+//! Detection of the kind of a source by its content; names only distinguish files of one folder.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::archive::{Container, Member, is_tar, unpacked_start, visit};
-use super::{Reading, SourceKind, cifar, file_name, idx, labelled, list, parts_of, webdataset};
+use super::archive::{Container, Member, gunzip_start, is_tar, visit};
+use super::{SourceKind, SourceOptions, cifar, file_name, find_train_val, idx, labelled_folder, list, webdataset};
 use crate::error::{Error, Result};
 
-/// Members looked at to tell kinds of tars apart.
-const LOOKED_AT: usize = 64;
+/// Number of tar members inspected.
+const MAX_INSPECTED: usize = 64;
 
-pub(super) fn kind(path: &Path, reading: &Reading) -> Result<SourceKind> {
+pub(super) fn detect(path: &Path, options: &SourceOptions) -> Result<SourceKind> {
     let metadata = std::fs::metadata(path).map_err(Error::io(path, "cannot be read"))?;
-    if metadata.is_dir() { folder(path, reading) } else { file(path, reading) }
+    if metadata.is_dir() { detect_folder(path, options) } else { detect_file(path, options) }
 }
 
-fn folder(path: &Path, reading: &Reading) -> Result<SourceKind> {
-    if reading.labels.is_some() || labelled::is_tiny_val(path)? {
+fn detect_folder(path: &Path, options: &SourceOptions) -> Result<SourceKind> {
+    if options.labels.is_some() || labelled_folder::is_tiny_val(path)? {
         return Ok(SourceKind::Labelled);
     }
     if cifar::folder_of(path)?.is_some() {
@@ -32,27 +32,27 @@ fn folder(path: &Path, reading: &Reading) -> Result<SourceKind> {
     let tars: Vec<&String> = files.iter().filter(|name| name.ends_with(".tar")).collect();
     if let (Some(first), true) = (tars.first(), folders.is_empty()) {
         check_not_ilsvrc(path, &tars)?;
-        return match of_tar(&path.join(first), reading)? {
+        return match detect_tar(&path.join(first), options)? {
             Some(SourceKind::WebDataset) => Ok(SourceKind::WebDataset),
             Some(_) => Ok(SourceKind::ClassTars),
-            None => Err(Error::source(&path.join(first), "is named .tar but is none; copy it again")),
+            None => Err(Error::source(&path.join(first), "is named .tar but is not a tar; copy it again")),
         };
     }
-    if let Some(parts) = parts_of(path)? {
+    if let Some(train_val) = find_train_val(path)? {
         let what = format!(
             "holds {} and {}, two sets and not two classes; give one of them; both are packed by `alexnet pack` with no \
              option that says how a single source is read (--from, --split, --labels, --classes-of, --val-fraction)",
-            file_name(&parts.train),
-            file_name(&parts.val)
+            file_name(&train_val.train),
+            file_name(&train_val.val)
         );
         return Err(Error::source(path, what));
     }
-    let lists = labelled::csv_files(path)?;
+    let lists = labelled_folder::csv_files(path)?;
     match (lists.as_slice(), folders.len()) {
         ([_], 0 | 1) => Ok(SourceKind::Labelled),
         ([list, ..], 2..) => {
             let what = format!(
-                "holds folders and {}, which may both be the labels; say which: --from folders, or --labels {}",
+                "holds folders and {}, either of which may be the labels; say which: --from folders, or --labels {}",
                 file_name(list),
                 list.display()
             );
@@ -62,7 +62,7 @@ fn folder(path: &Path, reading: &Reading) -> Result<SourceKind> {
     }
 }
 
-/// A folder of ILSVRC's downloads is three sources.
+/// Refuses a folder of ILSVRC's downloads, which is three sources.
 fn check_not_ilsvrc(path: &Path, tars: &[&String]) -> Result<()> {
     match tars.iter().find(|name| name.contains("_img_") || name.contains("_images_")) {
         Some(one) => Err(Error::source(
@@ -73,16 +73,16 @@ fn check_not_ilsvrc(path: &Path, tars: &[&String]) -> Result<()> {
     }
 }
 
-fn file(path: &Path, reading: &Reading) -> Result<SourceKind> {
+fn detect_file(path: &Path, options: &SourceOptions) -> Result<SourceKind> {
     let start = Container::open(path)?.start(0)?;
     if start.starts_with(b"\x89HDF\r\n\x1a\n") || crate::format::is_pack_file(&start) {
         return Ok(SourceKind::Hdf5);
     }
-    if let Some(kind) = of_tar(path, reading)? {
-        return Ok(if reading.labels.is_some() { SourceKind::Tar } else { kind });
+    if let Some(detect) = detect_tar(path, options)? {
+        return Ok(if options.labels.is_some() { SourceKind::Tar } else { detect });
     }
     let is_gzip = start.starts_with(&super::archive::GZIP);
-    if is_gzip && cifar::begins_archive(&unpacked_start(path)?) {
+    if is_gzip && cifar::begins_archive(&gunzip_start(path)?) {
         return Ok(SourceKind::Cifar);
     }
     if idx::is_idx(&idx::start(path)?) {
@@ -103,8 +103,8 @@ fn file(path: &Path, reading: &Reading) -> Result<SourceKind> {
         _ => {
             let kinds: Vec<&str> = SourceKind::ALL.iter().map(|(_, name)| *name).collect();
             format!(
-                "is no source that is known by its content; expected a folder, a tar, CIFAR's .bin, IDX or HDF5; where it \
-                 is one all the same, say which (--from {})",
+                "is not a recognized source; expected a folder, a tar, CIFAR's .bin, IDX or HDF5; if it \
+                 is one of these, say which (--from {})",
                 kinds.join("|")
             )
         }
@@ -112,40 +112,40 @@ fn file(path: &Path, reading: &Reading) -> Result<SourceKind> {
     Err(Error::source(path, what))
 }
 
-/// Which kind of tar a file is; `None` if it is none.
-fn of_tar(path: &Path, reading: &Reading) -> Result<Option<SourceKind>> {
-    let file = Container::open(path)?;
-    if !is_tar(&file.start(0)?) {
+/// Kind of a tar; `None` if the file is not a tar.
+fn detect_tar(path: &Path, options: &SourceOptions) -> Result<Option<SourceKind>> {
+    let detect_file = Container::open(path)?;
+    if !is_tar(&detect_file.start(0)?) {
         return Ok(None);
     }
     let mut members: Vec<Member> = Vec::new();
-    visit(&file, 0..file.length, "", |member| {
+    visit(&detect_file, 0..detect_file.length, "", |member| {
         members.push(member);
-        Ok(members.len() < LOOKED_AT)
+        Ok(members.len() < MAX_INSPECTED)
     })?;
     let ends = |member: &&Member, ending: &str| member.name.ends_with(ending.as_bytes());
     let is_class_tar = |member: &Member| {
-        let start = member.offset().and_then(|offset| file.start(offset).ok());
+        let start = member.offset().and_then(|offset| detect_file.start(offset).ok());
         ends(&member, ".tar") && start.is_some_and(|start| is_tar(&start))
     };
-    let class = members.iter().any(|m| webdataset::key(&m.name).1 == "cls");
+    let class = members.iter().any(|m| webdataset::split_name(&m.name).1 == "cls");
     Ok(Some(match members.first() {
         Some(first) if is_class_tar(first) || members.iter().all(|m| ends(&m, ".tar")) => SourceKind::ClassTars,
         Some(first) if cifar::is_member(first) => SourceKind::Cifar,
-        _ if class || has_json_beside(&members, reading) => SourceKind::WebDataset,
+        _ if class || has_json_beside(&members, options) => SourceKind::WebDataset,
         _ => SourceKind::Tar,
     }))
 }
 
-/// Whether images have a `.json` of their own beside them, and are not in class folders.
-fn has_json_beside(members: &[Member], reading: &Reading) -> bool {
+/// Whether images have their own `.json` and are not in class folders.
+fn has_json_beside(members: &[Member], options: &SourceOptions) -> bool {
     let keys = |wanted: fn(&str) -> bool| -> BTreeSet<&[u8]> {
-        let found = members.iter().map(|member| webdataset::key(&member.name));
+        let found = members.iter().map(|member| webdataset::split_name(&member.name));
         found.filter(|(_, ending)| wanted(ending)).map(|(key, _)| key).collect()
     };
     let jsons = keys(|ending| ending == "json");
     let images = keys(webdataset::is_image);
-    let folder = |key: &&[u8]| key.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
-    let folders: BTreeSet<&[u8]> = images.iter().map(|key| &key[..folder(key)]).collect();
-    !jsons.is_disjoint(&images) && (folders.len() < 2 || reading.label_column.is_some())
+    let detect_folder = |key: &&[u8]| key.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
+    let folders: BTreeSet<&[u8]> = images.iter().map(|key| &key[..detect_folder(key)]).collect();
+    !jsons.is_disjoint(&images) && (folders.len() < 2 || options.label_column.is_some())
 }

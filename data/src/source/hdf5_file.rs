@@ -1,7 +1,7 @@
-//! An HDF5 file with `images`, u8 `[n, rows, columns]`, `[n, rows, columns, 1 or 3]` or `[n, 3, rows, columns]`, and `labels`, whole
-//! numbers `[n]` or `[n, 1]`. Names of the classes may be a dataset or an attribute `classes` of text.
+//! An HDF5 file with `images`, u8 `[n, rows, columns]`, `[n, rows, columns, 1 or 3]` or `[n, 3, rows, columns]`, and
+//! `labels`, integers `[n]` or `[n, 1]`. Class names may be a text dataset or attribute `classes`.
 //!
-//! What the header claims is checked before anything is allocated for it: an image has [`max_pixels`] at most, and all values
+//! Claims of the header are checked before anything is allocated: an image has at most [`max_pixels`], and all values
 //! must be stored in this file. Links to elsewhere, external storage and virtual datasets are refused.
 //!
 //! [`max_pixels`]: crate::DecodeOptions::max_pixels
@@ -15,66 +15,66 @@ use hdf5::{Dataset, File, H5Type, IndexType, IterationOrder, LinkType};
 use ndarray::s;
 
 use super::archive::Container;
-use super::catalogue::Lister;
-use super::numbered::numbered;
-use super::{Catalogue, Content, ImageReader, Reading, Source};
+use super::numeric_labels::numeric_classes;
+use super::sample_list::SampleListBuilder;
+use super::{ImageContent, ImageReader, SampleList, Source, SourceOptions};
 use crate::decode::Image;
 use crate::error::{BadImage, Error, Result};
 
-/// Chunks of a compressed file that are kept unpacked, so that neighbours cost no second unpacking.
-const CACHE: usize = 128 << 20;
+/// Cache for decompressed chunks in bytes, so that neighbouring images are not decompressed twice.
+const CHUNK_CACHE: usize = 128 << 20;
 
-/// Chunks are unpacked as a whole.
+/// Maximum chunk size in bytes: chunks are decompressed as a whole.
 const MAX_CHUNK: u64 = 1 << 30;
-/// What deflate packs into a byte at most.
-const MOST_A_BYTE: u64 = 1032;
+/// Maximum compression factor of deflate.
+const MAX_COMPRESSION: u64 = 1032;
 const MAX_NAMES: usize = 1 << 16;
-/// Bytes of a name of fixed length.
+/// Maximum length of fixed-length names in bytes.
 const MAX_NAME: usize = 256;
 
-/// How the axes of `images` follow each other.
+/// Axis order of `images`.
 #[derive(Clone, Copy)]
 enum Axes {
     Grey,
-    Last(usize),
-    First(usize),
+    ChannelsLast(usize),
+    ChannelsFirst(usize),
 }
 
-struct Images {
+struct Hdf5Images {
     images: Dataset,
     axes: Axes,
     height: usize,
     width: usize,
 }
 
-impl ImageReader for Images {
-    fn read(&self, _: &Catalogue, index: usize) -> Result<Content, BadImage> {
+impl ImageReader for Hdf5Images {
+    fn read(&self, _: &SampleList, index: usize) -> Result<ImageContent, BadImage> {
         let unreadable = |e: hdf5::Error| BadImage::hdf5(&e);
         let values: Vec<u8> = match self.axes {
-            Axes::Grey => self.images.read_slice_1d_of(s![index..index + 1, .., ..]),
-            _ => self.images.read_slice_1d_of(s![index..index + 1, .., .., ..]),
+            Axes::Grey => self.images.read_flat(s![index..index + 1, .., ..]),
+            _ => self.images.read_flat(s![index..index + 1, .., .., ..]),
         }
         .map_err(unreadable)?;
         let plane = self.height * self.width;
         let pixels = match self.axes {
-            Axes::Last(3) => values,
-            Axes::First(3) => (0..plane).flat_map(|at| [0, 1, 2].map(|c| values[c * plane + at])).collect(),
+            Axes::ChannelsLast(3) => values,
+            Axes::ChannelsFirst(3) => (0..plane).flat_map(|at| [0, 1, 2].map(|c| values[c * plane + at])).collect(),
             _ => values.iter().flat_map(|&v| [v; 3]).collect(),
         };
         let wrong = || BadImage::ZeroSize { width: self.width as u64, height: self.height as u64 };
-        Image::new(self.width, self.height, pixels).map(Content::Pixels).ok_or_else(wrong)
+        Image::new(self.width, self.height, pixels).map(ImageContent::Pixels).ok_or_else(wrong)
     }
 }
 
-/// Reading some of a dataset into a row of values, whatever its axes.
+/// Reads a slice of a dataset as a flat vector, for any number of axes.
 trait ReadSlice {
-    fn read_slice_1d_of<S: TryInto<hdf5::Selection>>(&self, at: S) -> hdf5::Result<Vec<u8>>
+    fn read_flat<S: TryInto<hdf5::Selection>>(&self, at: S) -> hdf5::Result<Vec<u8>>
     where
         hdf5::Error: From<S::Error>;
 }
 
 impl ReadSlice for Dataset {
-    fn read_slice_1d_of<S: TryInto<hdf5::Selection>>(&self, at: S) -> hdf5::Result<Vec<u8>>
+    fn read_flat<S: TryInto<hdf5::Selection>>(&self, at: S) -> hdf5::Result<Vec<u8>>
     where
         hdf5::Error: From<S::Error>,
     {
@@ -83,43 +83,45 @@ impl ReadSlice for Dataset {
     }
 }
 
-pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
+pub(super) fn open(path: &Path, source_options: &SourceOptions) -> Result<Source> {
     let wrong = |what: String| Error::source(path, what);
-    // The library's message on a missing or short file is long and names no file.
+    // The library's message about a missing or truncated file is long and names no file.
     let length = Container::open(path)?.length;
-    let options = |e: hdf5::Error| wrong(format!("cannot be read as HDF5: {}", first_line(&e)));
-    let file = File::with_options().with_fapl(|p| p.chunk_cache(521, CACHE, 0.75)).open(path).map_err(options)?;
-    let stored = Stored { path, file: &file, length };
-    let images = stored.dataset("images")?;
-    let labels = stored.dataset("labels")?;
+    let unreadable = |e: hdf5::Error| wrong(format!("cannot be read as HDF5: {}", first_line(&e)));
+    let file =
+        File::with_options().with_fapl(|p| p.chunk_cache(521, CHUNK_CACHE, 0.75)).open(path).map_err(unreadable)?;
+    let source = Hdf5Source { path, file: &file, length };
+    let images = source.dataset("images")?;
+    let labels = source.dataset("labels")?;
     if images.dtype().and_then(|t| t.to_descriptor()).ok() != Some(<u8 as hdf5::H5Type>::type_descriptor()) {
         return Err(wrong("\"images\": expected bytes (u8), pixels of 0 to 255".into()));
     }
     let shape = images.shape();
     let (axes, height, width) = match *shape.as_slice() {
         [_, height, width] => (Axes::Grey, height, width),
-        [_, height, width, c @ (1 | 3)] => (Axes::Last(c), height, width),
-        [_, c @ (1 | 3), height, width] => (Axes::First(c), height, width),
+        [_, height, width, c @ (1 | 3)] => (Axes::ChannelsLast(c), height, width),
+        [_, c @ (1 | 3), height, width] => (Axes::ChannelsFirst(c), height, width),
         _ => {
             let expected = "[n, rows, columns], [n, rows, columns, 1 or 3] or [n, 3, rows, columns]";
             return Err(wrong(format!("\"images\": the shape {shape:?}; expected {expected}")));
         }
     };
-    check_size(path, height, width, reading.max_pixels)?;
-    stored.check("images", &images, 1)?;
-    let labels = stored.labels(&labels, shape[0])?;
-    let numbered = numbered(path, &labels.iter().copied().collect(), stored.class_names()?, reading)?;
-    let mut lister = Lister::new(numbered.classes.clone());
-    // In place of each image's length, which is the same in another file of as many.
+    check_size(path, height, width, source_options.max_pixels)?;
+    source.check("images", &images, 1)?;
+    let labels = source.labels(&labels, shape[0])?;
+    let numeric_classes =
+        numeric_classes(path, &labels.iter().copied().collect(), source.class_names()?, source_options)?;
+    let mut builder = SampleListBuilder::new(numeric_classes.classes.clone());
+    // Replaces the images' lengths, which are equal in other files of the same shape.
     let checksum = checksum(path)?;
     for (index, &label) in labels.iter().enumerate() {
-        lister.push(format!("images/{index:06}").as_bytes(), checksum.into(), numbered.place(label));
+        builder.push(format!("images/{index:06}").as_bytes(), checksum.into(), numeric_classes.label_of(label));
     }
-    let source = Source::new(lister.finish(), Images { images, axes, height, width });
-    Ok(if height == width { source.with_side(width) } else { source })
+    let opened = Source::new(builder.finish(), Hdf5Images { images, axes, height, width });
+    Ok(if height == width { opened.with_side(width) } else { opened })
 }
 
-/// Of a whole file.
+/// CRC-32C of a whole file.
 fn checksum(path: &Path) -> Result<u32> {
     let fail = || Error::io(path, "cannot be read; run the same command again");
     let mut file = std::fs::File::open(path).map_err(fail())?;
@@ -146,73 +148,73 @@ fn check_size(path: &Path, height: usize, width: usize, limit: u64) -> Result<()
     }
 }
 
-/// What is stored in a file of `length` bytes.
-struct Stored<'a> {
+/// An HDF5 file of `length` bytes.
+struct Hdf5Source<'a> {
     path: &'a Path,
     file: &'a File,
     length: u64,
 }
 
-impl Stored<'_> {
-    fn wrong(&self, name: &str, what: impl std::fmt::Display) -> Error {
+impl Hdf5Source<'_> {
+    fn error(&self, name: &str, what: impl std::fmt::Display) -> Error {
         Error::source(self.path, format!("{name:?}: {what}"))
     }
 
-    /// How a name is linked; `None` if there is none.
+    /// Link type of a name; `None` if it does not exist.
     fn link(&self, name: &str) -> Result<Option<LinkType>> {
         let links = self.file.links(IndexType::Name, IterationOrder::Increasing);
         let links = links.map_err(|e| Error::source(self.path, format!("cannot be listed: {}", first_line(&e))))?;
         Ok(links.into_iter().find(|(link, _)| link == name).map(|(_, info)| info.link_type))
     }
 
-    /// A dataset of this file.
+    /// Opens a dataset stored in this file.
     fn dataset(&self, name: &str) -> Result<Dataset> {
         let missing = |what: &str| {
             Error::source(self.path, format!("expected the datasets \"images\" and \"labels\"; {name:?}: {what}"))
         };
         match self.link(name)? {
-            None => return Err(missing("is not there")),
+            None => return Err(missing("is missing")),
             Some(LinkType::Hard) => {}
             Some(_) => {
                 return Err(
-                    self.wrong(name, "a link to elsewhere, which is not followed; copy the dataset into the file")
+                    self.error(name, "a link to elsewhere, which is not followed; copy the dataset into the file")
                 );
             }
         }
         self.file.dataset(name).map_err(|e| missing(&first_line(&e)))
     }
 
-    /// Checks that the values of a dataset, of `size` bytes each, are in this file.
+    /// Checks that the values of a dataset, `size` bytes each, are stored in this file.
     fn check(&self, name: &str, dataset: &Dataset, size: u64) -> Result<()> {
-        let created = dataset.dcpl().map_err(|e| self.wrong(name, first_line(&e)))?;
-        let external = created.get_external().map_err(|e| self.wrong(name, first_line(&e)))?;
+        let created = dataset.dcpl().map_err(|e| self.error(name, first_line(&e)))?;
+        let external = created.get_external().map_err(|e| self.error(name, first_line(&e)))?;
         let layout = dataset.layout();
         if !external.is_empty() || !matches!(layout, Layout::Compact | Layout::Contiguous | Layout::Chunked) {
             let what = "stored in other files or datasets, which are not followed; copy the values into the file";
-            return Err(self.wrong(name, what));
+            return Err(self.error(name, what));
         }
         let bytes = |shape: &[usize]| shape.iter().try_fold(size, |bytes, &axis| bytes.checked_mul(axis as u64));
         let shape = dataset.shape();
-        let most_a_byte = if layout == Layout::Chunked { MOST_A_BYTE } else { 1 };
+        let max_compression = if layout == Layout::Chunked { MAX_COMPRESSION } else { 1 };
         let stored = dataset.storage_size();
-        let fits = |bytes: u64| stored <= self.length && bytes.div_ceil(most_a_byte) <= stored;
+        let fits = |bytes: u64| stored <= self.length && bytes.div_ceil(max_compression) <= stored;
         if !bytes(&shape).is_some_and(fits) {
             let what = format!(
                 "the shape {shape:?}, for which {stored} bytes are said to be stored in a file of {}",
                 self.length
             );
-            return Err(self.wrong(name, format!("{what}; copy it again, or write all of its values")));
+            return Err(self.error(name, format!("{what}; copy it again, or write all of its values")));
         }
         match dataset.chunk().filter(|_| layout == Layout::Chunked) {
             Some(chunk) if bytes(&chunk).is_none_or(|bytes| bytes > MAX_CHUNK) => {
-                Err(self.wrong(name, format!("chunks of the shape {chunk:?}; at most {MAX_CHUNK} bytes each are read")))
+                Err(self.error(name, format!("chunks of the shape {chunk:?}; at most {MAX_CHUNK} bytes each are read")))
             }
             _ => Ok(()),
         }
     }
 
     fn labels(&self, labels: &Dataset, n: usize) -> Result<Vec<u64>> {
-        let wrong = |what: String| self.wrong("labels", what);
+        let wrong = |what: String| self.error("labels", what);
         let shape = labels.shape();
         if !matches!(*shape.as_slice(), [m] | [m, 1] if m == n) || n == 0 {
             return Err(wrong(format!("the shape {shape:?}; expected [{n}], a label for each image")));
@@ -243,7 +245,7 @@ impl Stored<'_> {
         }
     }
 
-    /// Text, of fixed or of variable length.
+    /// Class names, of fixed or variable length.
     fn class_names(&self) -> Result<Option<Vec<String>>> {
         let container: hdf5::Container = match (self.link("classes")?, self.file.attr("classes")) {
             (Some(_), _) => {
@@ -257,32 +259,32 @@ impl Stored<'_> {
         };
         if container.size() > MAX_NAMES {
             let what = format!("{} names of classes; at most {MAX_NAMES} are read", container.size());
-            return Err(self.wrong("classes", what));
+            return Err(self.error("classes", what));
         }
-        let unreadable = |e: hdf5::Error| self.wrong("classes", first_line(&e));
+        let unreadable = |e: hdf5::Error| self.error("classes", first_line(&e));
         let names = match container.dtype().and_then(|kind| kind.to_descriptor()).map_err(unreadable)? {
-            TypeDescriptor::VarLenUnicode => texts(&container, VarLenUnicode::as_bytes),
-            TypeDescriptor::VarLenAscii => texts(&container, VarLenAscii::as_bytes),
+            TypeDescriptor::VarLenUnicode => read_strings(&container, VarLenUnicode::as_bytes),
+            TypeDescriptor::VarLenAscii => read_strings(&container, VarLenAscii::as_bytes),
             TypeDescriptor::FixedUnicode(length) if length <= MAX_NAME => {
-                texts(&container, FixedUnicode::<MAX_NAME>::as_bytes)
+                read_strings(&container, FixedUnicode::<MAX_NAME>::as_bytes)
             }
             TypeDescriptor::FixedAscii(length) if length <= MAX_NAME => {
-                texts(&container, FixedAscii::<MAX_NAME>::as_bytes)
+                read_strings(&container, FixedAscii::<MAX_NAME>::as_bytes)
             }
             other => {
                 let what = format!("expected names as text of at most {MAX_NAME} bytes each, found {other}");
-                return Err(self.wrong("classes", what));
+                return Err(self.error("classes", what));
             }
         };
         let name = |bytes: Vec<u8>| {
-            String::from_utf8(bytes).map_err(|_| self.wrong("classes", "expected names in UTF-8, found other bytes"))
+            String::from_utf8(bytes).map_err(|_| self.error("classes", "expected names in UTF-8, found other bytes"))
         };
         names.map_err(unreadable)?.into_iter().map(name).collect::<Result<_>>().map(Some)
     }
 }
 
-/// Texts of one kind, as bytes.
-fn texts<T: H5Type>(from: &hdf5::Container, bytes: impl Fn(&T) -> &[u8]) -> hdf5::Result<Vec<Vec<u8>>> {
+/// Reads strings of type `T` as bytes.
+fn read_strings<T: H5Type>(from: &hdf5::Container, bytes: impl Fn(&T) -> &[u8]) -> hdf5::Result<Vec<Vec<u8>>> {
     Ok(from.read_raw::<T>()?.iter().map(|text| bytes(text).to_vec()).collect())
 }
 

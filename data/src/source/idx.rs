@@ -1,54 +1,56 @@
-//! IDX, the form of MNIST and Fashion-MNIST: a file of images and one of labels, as they are or compressed by gzip.
+//! IDX, the format of MNIST and Fashion-MNIST: a file of images and one of labels, either of them optionally gzipped.
 //!
-//! A header of two zeros, the type of the values (8: u8), the number of axes, the length of each as a big-endian u32; then
-//! the values. Images are `[n, rows, columns]`, or `[n, rows, columns, 3]`; labels `[n]`. The labels of `train-images-...`
-//! are in `train-labels-...` beside it; a folder's training set is `train-*`, its test set `t10k-*` or `test-*`. Torchvision's
-//! folders have the files in `raw`.
+//! Header: two zeros, the value type (8: u8), the number of axes, and the length of each axis as a big-endian u32; then
+//! the values. Images are `[n, rows, columns]` or `[n, rows, columns, 3]`; labels `[n]`. The labels of
+//! `train-images-...` are in `train-labels-...` in the same folder; a folder's training set is `train-*`, its test set
+//! `t10k-*` or `test-*`. Torchvision keeps the files in `raw`.
 //!
-//! EMNIST's names have the set before that: `emnist-letters-train-images-idx3-ubyte`. A folder of several of its sets is
-//! refused, as it does not say which is meant. Its classes are named by `emnist-letters-mapping.txt` where that is beside.
+//! EMNIST prefixes names with the set: `emnist-letters-train-images-idx3-ubyte`. A folder with several sets is refused
+//! as ambiguous. Classes are named by `emnist-letters-mapping.txt` if it exists.
 
 use std::collections::BTreeSet;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::archive::{Container, GZIP, Gunzip, open_file};
-use super::catalogue::Lister;
 use super::labels::read_text;
-use super::numbered::numbered;
-use super::{Catalogue, Content, ImageReader, Reading, Source, Split, file_name, files_of, is_file, is_folder, list};
+use super::numeric_labels::numeric_classes;
+use super::sample_list::SampleListBuilder;
+use super::{
+    ImageContent, ImageReader, SampleList, Source, SourceOptions, Split, file_name, files_of, is_file, is_folder, list,
+};
 use crate::decode::Image;
 use crate::error::{BadImage, Error, Result};
 
-/// What is unpacked is held in memory; larger sets must be uncompressed files, which are read in place.
-const MAX_UNPACKED: u64 = 1 << 30;
+/// Maximum decompressed size, which is held in memory; larger sets must be uncompressed files, which are read in place.
+const MAX_DECOMPRESSED: u64 = 1 << 30;
 
-/// The values of a file, in memory where it was compressed.
-enum Values {
+/// Values of a file, in memory if it was compressed.
+enum IdxValues {
     Plain { file: Container, header: u64 },
     Unpacked(Vec<u8>),
 }
 
-struct Idx {
-    values: Values,
+struct IdxFile {
+    values: IdxValues,
     shape: Vec<u64>,
 }
 
-/// Whether bytes begin as an IDX file of `axes` does.
+/// Whether bytes start like an IDX file with 1, 3 or 4 axes.
 pub(super) fn is_idx(start: &[u8]) -> bool {
     matches!(start, [0, 0, 8, 1 | 3 | 4, ..])
 }
 
-/// The first bytes of a file, unpacked where it is compressed.
+/// The first bytes of a file, decompressed.
 pub(super) fn start(path: &Path) -> Result<Vec<u8>> {
     let mut start = Vec::new();
     let mut file = reader(path)?;
-    // What is no gzip after all is no IDX either.
+    // A damaged gzip file is not IDX either.
     let _ = file.by_ref().take(64).read_to_end(&mut start);
     Ok(start)
 }
 
-/// Whether it is the name of a file of images.
+/// Whether a name is that of an images file.
 pub(super) fn is_name(name: &str) -> bool {
     name.contains("images") && (name.contains("idx3") || name.contains("idx4"))
 }
@@ -60,7 +62,7 @@ fn reader(path: &Path) -> Result<Box<dyn Read>> {
     Ok(if compressed { Box::new(Gunzip::new(file)) } else { Box::new(file) })
 }
 
-impl Idx {
+impl IdxFile {
     fn open(path: &Path) -> Result<Self> {
         let wrong = |what: String| Error::source(path, what);
         let mut reader = reader(path)?;
@@ -81,7 +83,7 @@ impl Idx {
         let header = 4 + 4 * shape.len() as u64;
         let file = Container::open(path)?;
         let values = if file.start(0)?.starts_with(&GZIP) {
-            Values::Unpacked(unpack(path, reader, expected)?)
+            IdxValues::Unpacked(decompress(path, reader, expected)?)
         } else {
             let found = file.length - header.min(file.length);
             if found != expected {
@@ -89,24 +91,24 @@ impl Idx {
                     "{found} bytes for the shape {shape:?}, expected {expected}; copy it again"
                 )));
             }
-            Values::Plain { file, header }
+            IdxValues::Plain { file, header }
         };
         Ok(Self { values, shape })
     }
 
-    /// `length` values from `offset` on.
+    /// Reads `length` values from `offset` on.
     fn get(&self, offset: u64, length: u64) -> Result<Vec<u8>, BadImage> {
         match &self.values {
-            Values::Plain { file, header } => file.image(header + offset, length),
-            Values::Unpacked(bytes) => Ok(bytes[offset as usize..(offset + length) as usize].to_vec()),
+            IdxValues::Plain { file, header } => file.read_image(header + offset, length),
+            IdxValues::Unpacked(bytes) => Ok(bytes[offset as usize..(offset + length) as usize].to_vec()),
         }
     }
 }
 
-/// All that is compressed after the header: `expected` bytes, no more and no fewer.
-fn unpack(path: &Path, reader: impl Read, expected: u64) -> Result<Vec<u8>> {
-    if expected > MAX_UNPACKED {
-        let what = format!("{expected} bytes when unpacked, at most {MAX_UNPACKED} are; unpack it first (gunzip)");
+/// Decompresses the data after the header, which must be exactly `expected` bytes.
+fn decompress(path: &Path, reader: impl Read, expected: u64) -> Result<Vec<u8>> {
+    if expected > MAX_DECOMPRESSED {
+        let what = format!("{expected} bytes when unpacked, at most {MAX_DECOMPRESSED} are; unpack it first (gunzip)");
         return Err(Error::source(path, what));
     }
     let mut bytes = Vec::new();
@@ -121,28 +123,28 @@ fn unpack(path: &Path, reader: impl Read, expected: u64) -> Result<Vec<u8>> {
     }
 }
 
-/// Images of one size.
-struct Squares {
-    idx: Idx,
+/// Reader of images of one size.
+struct IdxImages {
+    idx: IdxFile,
     height: usize,
     width: usize,
     channels: usize,
 }
 
-impl ImageReader for Squares {
-    fn read(&self, _: &Catalogue, index: usize) -> Result<Content, BadImage> {
+impl ImageReader for IdxImages {
+    fn read(&self, _: &SampleList, index: usize) -> Result<ImageContent, BadImage> {
         let length = (self.height * self.width * self.channels) as u64;
         let values = self.idx.get(index as u64 * length, length)?;
         let pixels = if self.channels == 1 { values.iter().flat_map(|&v| [v; 3]).collect() } else { values };
         let wrong = || BadImage::ZeroSize { width: self.width as u64, height: self.height as u64 };
-        Image::new(self.width, self.height, pixels).map(Content::Pixels).ok_or_else(wrong)
+        Image::new(self.width, self.height, pixels).map(ImageContent::Pixels).ok_or_else(wrong)
     }
 }
 
-pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
-    let images = images_file(path, reading.split)?;
+pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
+    let images = images_file(path, options.split)?;
     let labels_path = labels_file(&images)?;
-    let idx = Idx::open(&images)?;
+    let idx = IdxFile::open(&images)?;
     let (n, height, width, channels) = match *idx.shape.as_slice() {
         [n, height, width] => (n, height, width, 1),
         [n, height, width, 3] => (n, height, width, 3),
@@ -151,44 +153,43 @@ pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
             return Err(Error::source(&images, what));
         }
     };
-    let labels = Idx::open(&labels_path)?;
+    let labels = IdxFile::open(&labels_path)?;
     if labels.shape != [n] || n == 0 {
         let what = format!("the shape {:?}; expected [{n}], a label for each image", labels.shape);
         return Err(Error::source(&labels_path, what));
     }
     let labels = labels.get(0, n).map_err(|e| Error::source(&labels_path, e.to_string()))?;
-    let squares = Squares { idx, height: height as usize, width: width as usize, channels };
+    let reader = IdxImages { idx, height: height as usize, width: width as usize, channels };
     let largest = labels.iter().copied().max().unwrap_or(0);
     let used = labels.iter().map(|&label| label.into()).collect();
-    let numbered = numbered(path, &used, mapping(&images, largest)?, reading)?;
-    let mut lister = Lister::new(numbered.classes.clone());
+    let numeric_classes = numeric_classes(path, &used, mapping(&images, largest)?, options)?;
+    let mut builder = SampleListBuilder::new(numeric_classes.classes.clone());
     let name = file_name(&images);
     for (index, &label) in labels.iter().enumerate() {
-        let content =
-            squares.idx.get(index as u64 * height * width * channels as u64, height * width * channels as u64);
+        let content = reader.idx.get(index as u64 * height * width * channels as u64, height * width * channels as u64);
         let content = content.map_err(|e| Error::source(&images, e.to_string()))?;
-        lister.push(
+        builder.push(
             format!("{name}/{index:05}").as_bytes(),
             crc32c::crc32c(&content).into(),
-            numbered.place(label.into()),
+            numeric_classes.label_of(label.into()),
         );
     }
-    let side = (height == width).then_some(squares.width);
+    let side = (height == width).then_some(reader.width);
     let note = name.starts_with("emnist").then(|| {
         "EMNIST stores its images transposed, rows for columns; they are kept as they are, as torchvision does"
             .to_string()
     });
-    let source = Source::new(lister.finish(), squares).with_notes(note.into_iter().collect());
+    let source = Source::new(builder.finish(), reader).with_notes(note.into_iter().collect());
     Ok(match side {
         Some(side) => source.with_side(side),
         None => source,
     })
 }
 
-/// The folder that has IDX files of images: `path`, its `raw`, or the `raw` of the only folder in it that has one.
+/// Folder with IDX images: `path`, its `raw`, or the `raw` of the only subfolder that has one.
 ///
 /// # Errors
-/// [`Error::Source`] if several have.
+/// [`Error::Source`] if several subfolders have one.
 pub(super) fn folder_of(path: &Path) -> Result<Option<PathBuf>> {
     let holds = |folder: &Path| Ok::<_, Error>(is_folder(folder)? && !files_of(folder, is_name)?.is_empty());
     for folder in [path.to_path_buf(), path.join("raw")] {
@@ -212,8 +213,8 @@ pub(super) fn folder_of(path: &Path) -> Result<Option<PathBuf>> {
     }
 }
 
-/// What stands before `train-images` or alike in the name of a file of images of a part; `None` of another part.
-fn set_of(name: &str, split: Split) -> Option<&str> {
+/// Prefix before `train-images` or similar in the name of an images file of `split`; `None` for another split.
+fn set_prefix(name: &str, split: Split) -> Option<&str> {
     let parts: &[&str] = match split {
         Split::Train => &["train"],
         Split::Test => &["t10k", "test"],
@@ -229,10 +230,10 @@ fn images_file(path: &Path, split: Split) -> Result<PathBuf> {
         return Ok(path.to_path_buf());
     }
     let folder = folder_of(path)?.unwrap_or_else(|| path.to_path_buf());
-    let files = files_of(&folder, |name| is_name(name) && set_of(name, split).is_some())?;
+    let files = files_of(&folder, |name| is_name(name) && set_prefix(name, split).is_some())?;
     let name = |file: &PathBuf| file_name(file);
     let sets: BTreeSet<String> =
-        files.iter().filter_map(|file| set_of(&name(file), split).map(str::to_string)).collect();
+        files.iter().filter_map(|file| set_prefix(&name(file), split).map(str::to_string)).collect();
     if sets.len() > 1 {
         let names: Vec<String> = files.iter().map(name).collect();
         let example = files[0].display();
@@ -240,7 +241,7 @@ fn images_file(path: &Path, split: Split) -> Result<PathBuf> {
             format!("holds several sets; give the file of images of one, such as {example}: {}", names.join(", "));
         return Err(Error::source(&folder, what));
     }
-    // The same set twice: as it is, and compressed.
+    // The same set twice, uncompressed and compressed.
     let plain = files.iter().find(|file| !name(file).ends_with(".gz"));
     let part = if split == Split::Train { "train" } else { "t10k" };
     plain
@@ -249,10 +250,10 @@ fn images_file(path: &Path, split: Split) -> Result<PathBuf> {
         .ok_or_else(|| Error::source(&folder, format!("holds no {part}-images-idx3-ubyte, with or without .gz")))
 }
 
-/// EMNIST's names of classes, of 0 to `largest`: a number and the codes of its characters a line.
+/// EMNIST's names for the classes 0 to `largest`; each line has a class number and the codes of its characters.
 fn mapping(images: &Path, largest: u8) -> Result<Option<Vec<String>>> {
     let name = file_name(images);
-    let set = [Split::Train, Split::Test].iter().find_map(|&split| set_of(&name, split)).unwrap_or_default();
+    let set = [Split::Train, Split::Test].iter().find_map(|&split| set_prefix(&name, split)).unwrap_or_default();
     let path = images.with_file_name(format!("{set}mapping.txt"));
     if !set.starts_with("emnist") || !is_file(&path)? {
         return Ok(None);
@@ -270,7 +271,7 @@ fn mapping(images: &Path, largest: u8) -> Result<Option<Vec<String>>> {
     Ok(Some(names))
 }
 
-/// The file of labels beside one of images; either may be compressed.
+/// The labels file beside an images file; either may be compressed.
 fn labels_file(images: &Path) -> Result<PathBuf> {
     let name = file_name(images);
     let bare = name.strip_suffix(".gz").unwrap_or(&name);

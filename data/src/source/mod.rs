@@ -1,57 +1,59 @@
-//! Where images come from: each kind of source is a file here.
+//! Sources of images; each kind is a submodule.
 //!
-//! A source is a [`Catalogue`], the labelled names of its images in a fixed order, and [`ImageReader`], which reads one of
-//! them by its place, from any thread. Nothing is unpacked to disk: what lies in an archive is read where it lies.
+//! A source is a [`SampleList`], the labelled names of its images in a fixed order, and an [`ImageReader`], which reads
+//! an image by index from any thread. Nothing is unpacked to disk: archives are read in place.
 
 mod archive;
-mod catalogue;
 mod cifar;
+mod class_folders;
+mod class_index;
 mod class_tars;
 mod detect;
-mod folder;
 mod hdf5_file;
 mod idx;
-mod labelled;
+mod labelled_folder;
 mod labels;
-mod numbered;
-mod parts;
+mod numeric_labels;
+mod sample_list;
 mod tar_file;
+mod train_val;
 mod webdataset;
-mod words;
+mod wordnet;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::decode::Image;
 use crate::error::{BadImage, Error, Result};
-pub(crate) use catalogue::{Catalogue, Names, hex};
-pub(crate) use parts::parts_of;
-pub(crate) use words::Words;
+pub(crate) use sample_list::{NameList, SampleList, hex};
+pub(crate) use train_val::find_train_val;
+pub(crate) use wordnet::WordNetNames;
 
-/// What a source is. Found by content where it is not given.
+/// Kind of a source, detected by content unless given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SourceKind {
     /// A folder of class folders.
     Folders,
-    /// A tar of class tars, as ILSVRC's training set, or a folder of them, as ImageNet's releases of 2009 and 2011.
+    /// A tar of class tars, like ILSVRC's training set, or a folder of class tars, like ImageNet's releases of 2009 and
+    /// 2011.
     ClassTars,
-    /// A tar of class folders; with labels, a tar of images, as ILSVRC's validation set.
+    /// A tar of class folders; with labels, a tar of images, like ILSVRC's validation set.
     Tar,
-    /// A folder of images with labels in a file.
+    /// A folder of images with a labels file.
     Labelled,
-    /// A tar, or a folder of them, of images each with its `.cls` or `.json`.
+    /// A WebDataset: a tar, or a folder of tars, of images with a `.cls` or `.json` each.
     WebDataset,
-    /// CIFAR-10 or CIFAR-100, binary or Python version: a folder, a file, or the archive that they are distributed as.
+    /// CIFAR-10 or CIFAR-100, binary or Python version: a folder, a file, or the original archive.
     Cifar,
-    /// MNIST's files and others of their form, as they are or compressed by gzip.
+    /// MNIST and other IDX files, optionally gzipped.
     Idx,
     /// An HDF5 file of `images` and `labels`.
     Hdf5,
 }
 
 impl SourceKind {
-    /// All kinds with the names they have on a command line.
+    /// All kinds and their command line names.
     pub const ALL: [(Self, &'static str); 8] = [
         (Self::Folders, "folders"),
         (Self::ClassTars, "class-tars"),
@@ -64,7 +66,7 @@ impl SourceKind {
     ];
 }
 
-/// Which part of a source that holds two: CIFAR's and MNIST's folders.
+/// Split of a source that holds two: folders of CIFAR and MNIST.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Split {
     /// The training set.
@@ -74,95 +76,95 @@ pub enum Split {
     Test,
 }
 
-/// How a source is to be read.
+/// Options for opening a source.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Reading<'a> {
+pub(crate) struct SourceOptions<'a> {
     pub from: Option<SourceKind>,
-    /// Where labels lie that are not in the source.
+    /// Labels file, if the source has no labels.
     pub labels: Option<&'a Path>,
     pub split: Split,
-    /// The classes in order, if they are given.
+    /// Class names in label order, if given.
     pub classes: Option<&'a [String]>,
     /// Names for classes that the source only numbers.
     pub class_names: Option<&'a [String]>,
-    /// Words for classes that are wnids.
-    pub words: Option<&'a Words>,
-    /// The column of images in a file of labels, by its name or its number from 1 on.
+    /// Names for classes that are wnids.
+    pub wordnet: Option<&'a WordNetNames>,
+    /// Column of images in the labels file, by name or 1-based number.
     pub image_column: Option<&'a str>,
-    /// The column of labels in a file of labels, by its name or its number from 1 on; or a key of a WebDataset's `.json`.
+    /// Column of labels in the labels file, by name or 1-based number; or a key of a WebDataset's `.json`.
     pub label_column: Option<&'a str>,
-    /// Pixels of an image at most.
+    /// Maximum number of pixels of an image.
     pub max_pixels: u64,
 }
 
-/// What a source gives for one image.
+/// Content of one image.
 #[derive(Debug)]
-pub(crate) enum Content {
-    /// The bytes of an image file.
+pub(crate) enum ImageContent {
+    /// Bytes of an image file.
     File(Vec<u8>),
-    /// Pixels that need no decoding.
+    /// Decoded pixels.
     Pixels(Image),
 }
 
-/// Reads the images of a catalogue.
+/// Reads the images of a sample list.
 pub(crate) trait ImageReader: Send + Sync {
-    /// Image `index` of `catalogue`.
-    fn read(&self, catalogue: &Catalogue, index: usize) -> Result<Content, BadImage>;
+    /// Reads image `index` of `samples`.
+    fn read(&self, samples: &SampleList, index: usize) -> Result<ImageContent, BadImage>;
 }
 
 /// A labelled set of images in a fixed order.
 pub(crate) struct Source {
-    catalogue: Catalogue,
+    samples: SampleList,
     images: Box<dyn ImageReader>,
-    /// What the user should know, a sentence each.
+    /// Notes for the user, one sentence each.
     notes: Vec<String>,
-    /// Side of all images, where they are square and the source says so.
+    /// Side length of all images, if they are square and the source specifies it.
     side: Option<usize>,
 }
 
-/// Some images of a source.
-struct Chosen {
-    of: Arc<Source>,
+/// Reader of a subset of a source.
+struct SubsetReader {
+    source: Arc<Source>,
     indices: Vec<usize>,
 }
 
-impl ImageReader for Chosen {
-    fn read(&self, _: &Catalogue, index: usize) -> Result<Content, BadImage> {
-        self.of.read(self.indices[index])
+impl ImageReader for SubsetReader {
+    fn read(&self, _: &SampleList, index: usize) -> Result<ImageContent, BadImage> {
+        self.source.read(self.indices[index])
     }
 }
 
 impl Source {
-    /// Finds out what `path` is and lists its images.
-    pub fn open(path: &Path, reading: &Reading) -> Result<Self> {
-        let kind = match reading.from {
+    /// Detects the kind of `path` and lists its images.
+    pub fn open(path: &Path, options: &SourceOptions) -> Result<Self> {
+        let kind = match options.from {
             Some(kind) => kind,
-            None => detect::kind(path, reading)?,
+            None => detect::detect(path, options)?,
         };
-        check_options(kind, reading)?;
-        let words = match reading.class_names {
-            Some(names) => Words::of_lines(names.iter().map(String::as_str)),
-            None => Words::beside(path)?,
+        check_unused_options(kind, options)?;
+        let wordnet = match options.class_names {
+            Some(names) => WordNetNames::from_lines(names.iter().map(String::as_str)),
+            None => WordNetNames::find_for(path)?,
         };
-        let reading = &Reading { words: words.as_ref(), ..*reading };
+        let options = &SourceOptions { wordnet: wordnet.as_ref(), ..*options };
         let source = match kind {
-            SourceKind::Folders => folder::open(path, reading),
-            SourceKind::ClassTars => class_tars::open(path, reading),
-            SourceKind::Tar => tar_file::open(path, reading),
-            SourceKind::Labelled => labelled::open(path, reading),
-            SourceKind::WebDataset => webdataset::open(path, reading),
-            SourceKind::Cifar => cifar::open(path, reading),
-            SourceKind::Idx => idx::open(path, reading),
-            SourceKind::Hdf5 => hdf5_file::open(path, reading),
+            SourceKind::Folders => class_folders::open(path, options),
+            SourceKind::ClassTars => class_tars::open(path, options),
+            SourceKind::Tar => tar_file::open(path, options),
+            SourceKind::Labelled => labelled_folder::open(path, options),
+            SourceKind::WebDataset => webdataset::open(path, options),
+            SourceKind::Cifar => cifar::open(path, options),
+            SourceKind::Idx => idx::open(path, options),
+            SourceKind::Hdf5 => hdf5_file::open(path, options),
         }?;
-        if reading.classes.is_none() {
-            check_names(path, source.catalogue.classes())?;
+        if options.classes.is_none() {
+            check_class_names(path, source.samples.classes())?;
         }
         Ok(source)
     }
 
-    fn new(catalogue: Catalogue, images: impl ImageReader + 'static) -> Self {
-        Self { catalogue, images: Box::new(images), notes: Vec::new(), side: None }
+    fn new(samples: SampleList, images: impl ImageReader + 'static) -> Self {
+        Self { samples, images: Box::new(images), notes: Vec::new(), side: None }
     }
 
     fn with_notes(mut self, notes: Vec<String>) -> Self {
@@ -174,57 +176,57 @@ impl Source {
         Self { side: Some(side), ..self }
     }
 
-    /// The images `indices` of a source, without its notes; `rule` says in words how they were chosen.
-    pub fn part(whole: &Arc<Self>, indices: Vec<usize>, rule: &str) -> Self {
-        let catalogue = whole.catalogue.part(&indices, rule);
-        let images = Box::new(Chosen { of: Arc::clone(whole), indices });
-        Self { catalogue, images, notes: Vec::new(), side: whole.side }
+    /// Selects images of a source, without its notes; `rule` describes the choice for the fingerprint.
+    pub fn select(whole: &Arc<Self>, indices: Vec<usize>, rule: &str) -> Self {
+        let samples = whole.samples.select(&indices, rule);
+        let images = Box::new(SubsetReader { source: Arc::clone(whole), indices });
+        Self { samples, images, notes: Vec::new(), side: whole.side }
     }
 
     /// The labelled names.
-    pub fn catalogue(&self) -> &Catalogue {
-        &self.catalogue
+    pub fn samples(&self) -> &SampleList {
+        &self.samples
     }
 
     /// Reads image `index`.
-    pub fn read(&self, index: usize) -> Result<Content, BadImage> {
-        self.images.read(&self.catalogue, index)
+    pub fn read(&self, index: usize) -> Result<ImageContent, BadImage> {
+        self.images.read(&self.samples, index)
     }
 
-    /// What the user should know.
+    /// Notes for the user.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// Side of all images, where it is known.
+    /// Side length of all images, if known.
     pub fn side(&self) -> Option<usize> {
         self.side
     }
 }
 
-/// Options that a kind of source has no use for are mistakes.
-fn check_options(kind: SourceKind, reading: &Reading) -> Result<()> {
-    if let Some(labels) = reading.labels.filter(|_| !matches!(kind, SourceKind::Labelled | SourceKind::Tar)) {
+/// Refuses options that a kind of source does not use.
+fn check_unused_options(kind: SourceKind, options: &SourceOptions) -> Result<()> {
+    if let Some(labels) = options.labels.filter(|_| !matches!(kind, SourceKind::Labelled | SourceKind::Tar)) {
         let expected = "a source without labels of its own: a folder or a tar of images";
         return Err(Error::option("labels", expected, labels.display()));
     }
-    let has_file = kind == SourceKind::Labelled || reading.labels.is_some();
-    let column = reading.label_column.filter(|_| !has_file && kind != SourceKind::WebDataset);
+    let has_file = kind == SourceKind::Labelled || options.labels.is_some();
+    let column = options.label_column.filter(|_| !has_file && kind != SourceKind::WebDataset);
     if let Some(column) = column {
         let expected = "a source with labels in a file (see labels), or a WebDataset with labels in .json";
         return Err(Error::option("label_column", expected, column));
     }
-    if reading.split == Split::Test && !matches!(kind, SourceKind::Cifar | SourceKind::Idx) {
+    if options.split == Split::Test && !matches!(kind, SourceKind::Cifar | SourceKind::Idx) {
         let expected = "train, or a source of CIFAR or MNIST, which have both parts in one folder";
         return Err(Error::option("split", expected, "test"));
     }
-    match reading.image_column.filter(|_| !has_file) {
+    match options.image_column.filter(|_| !has_file) {
         Some(column) => Err(Error::option("image_column", "a source with labels in a file (see labels)", column)),
         None => Ok(()),
     }
 }
 
-/// Folders and files that systems make beside or among images.
+/// Folders and files created by operating systems.
 const SYSTEM_NAMES: [&[u8]; 7] = [
     b"__MACOSX",
     b"@eaDir",
@@ -235,37 +237,35 @@ const SYSTEM_NAMES: [&[u8]; 7] = [
     b"desktop.ini",
 ];
 
-/// Whether a path within a source is left out, or lies in a folder that is: hidden, or a system's own.
-fn is_left_out(name: &[u8]) -> bool {
-    let hidden = |part: &[u8]| part.starts_with(b".") && part != b"." && part != b"..";
-    name.split(|&b| b == b'/').any(|part| hidden(part) || SYSTEM_NAMES.contains(&part))
+/// Whether a path within a source is skipped: it, or a folder on it, is hidden or created by an operating system.
+fn is_skipped(name: &[u8]) -> bool {
+    let hidden = |select: &[u8]| select.starts_with(b".") && select != b"." && select != b"..";
+    name.split(|&b| b == b'/').any(|select| hidden(select) || SYSTEM_NAMES.contains(&select))
 }
 
-/// Endings of files that are about images and none themselves.
-const NO_IMAGES: [&[u8]; 10] =
+/// Extensions of metadata files.
+const METADATA_EXTENSIONS: [&[u8]; 10] =
     [b".csv", b".tsv", b".txt", b".lst", b".md", b".json", b".xml", b".yaml", b".yml", b".mat"];
 
-/// Whether a file is, by its name, about images and none itself.
-fn is_about_images(name: &[u8]) -> bool {
+/// Whether a file is, by its name, metadata and not an image.
+fn is_metadata(name: &[u8]) -> bool {
     let name = name.to_ascii_lowercase();
-    NO_IMAGES.iter().any(|ending| name.ends_with(ending))
+    METADATA_EXTENSIONS.iter().any(|ending| name.ends_with(ending))
 }
 
-/// What the user should know of files among images that are about them, of which `first` is one.
-fn about_images_note(count: usize, first: &[u8]) -> Option<String> {
+/// Note on metadata files among the images, of which `first` is one.
+fn metadata_note(count: usize, first: &[u8]) -> Option<String> {
     let first = String::from_utf8_lossy(first);
-    (count > 0).then(|| {
-        format!("{count} files among the images that are none by their names are left out, the first is {first}")
-    })
+    (count > 0).then(|| format!("{count} metadata files among the images are skipped, the first is {first}"))
 }
 
-/// What a folder holds, sorted by name, hidden and system names left out. No metadata: a link to nowhere.
+/// Entries of a folder, sorted by name, without skipped names. Broken links have no metadata.
 fn list(folder: &Path) -> Result<Vec<(std::ffi::OsString, Option<std::fs::Metadata>)>> {
     let fail = || Error::io(folder, "cannot be listed");
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(fail())? {
         let entry = entry.map_err(fail())?;
-        if !is_left_out(entry.file_name().as_encoded_bytes()) {
+        if !is_skipped(entry.file_name().as_encoded_bytes()) {
             let metadata = metadata(&entry.path())?;
             entries.push((entry.file_name(), metadata));
         }
@@ -274,8 +274,8 @@ fn list(folder: &Path) -> Result<Vec<(std::ffi::OsString, Option<std::fs::Metada
     Ok(entries)
 }
 
-/// Refuses two classes of one name: nobody could tell them apart.
-fn check_names(path: &Path, classes: &[String]) -> Result<()> {
+/// Refuses two classes of the same name.
+fn check_class_names(path: &Path, classes: &[String]) -> Result<()> {
     let mut sorted: Vec<&String> = classes.iter().collect();
     sorted.sort_unstable();
     match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -294,36 +294,36 @@ fn is_file(path: &Path) -> Result<bool> {
     Ok(metadata(path)?.is_some_and(|found| found.is_file()))
 }
 
-/// What the system knows of a path; `None` if there is nothing. A folder that cannot be looked at must not pass for a file,
-/// nor a file for an absent one.
+/// Metadata of a path; `None` if it does not exist. An inaccessible path is an error, so that it does not pass for a
+/// missing one.
 fn metadata(path: &Path) -> Result<Option<std::fs::Metadata>> {
     match std::fs::metadata(path) {
         Ok(metadata) => Ok(Some(metadata)),
         Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => Ok(None),
-        Err(e) => Err(Error::io(path, "cannot be looked at; run the same command again")(e)),
+        Err(e) => Err(Error::io(path, "cannot be accessed; run the same command again")(e)),
     }
 }
 
-/// The files of a folder whose names `wanted` accepts, sorted.
+/// Files of a folder whose names `wanted` accepts, sorted.
 fn files_of(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
     let is_folder = |m: &Option<std::fs::Metadata>| m.as_ref().is_some_and(|m| m.is_dir());
     let listed = list(folder)?.into_iter().filter(|(_, metadata)| !is_folder(metadata));
     Ok(listed.filter(|(name, _)| name.to_str().is_some_and(&wanted)).map(|(name, _)| folder.join(name)).collect())
 }
 
-/// The last part of a path, for names of images and messages.
+/// Last component of a path, for names and messages.
 fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// A path within a source from its bytes.
+/// Converts the bytes of a name to a path.
 #[cfg(unix)]
-fn from_bytes(name: &[u8]) -> PathBuf {
+fn path_from_bytes(name: &[u8]) -> PathBuf {
     use std::os::unix::ffi::OsStrExt;
     PathBuf::from(std::ffi::OsStr::from_bytes(name))
 }
 
 #[cfg(not(unix))]
-fn from_bytes(name: &[u8]) -> PathBuf {
+fn path_from_bytes(name: &[u8]) -> PathBuf {
     PathBuf::from(String::from_utf8_lossy(name).as_ref())
 }

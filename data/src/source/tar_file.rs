@@ -1,53 +1,54 @@
-//! One tar of images: with labels, images as they come (`ILSVRC2012_img_val.tar`); without, class folders.
+//! A tar of images: with labels, any images (`ILSVRC2012_img_val.tar`); without, class folders.
 //!
-//! A class folder is where paths begin to differ: `photos/train/ant/1.jpg` and `photos/train/bee/2.jpg` are of the classes
-//! `ant` and `bee`. Files beside the class folders are ignored. Images are in the order of their names' bytes.
+//! Class folders are where paths diverge: `photos/train/ant/1.jpg` and `photos/train/bee/2.jpg` are of the classes
+//! `ant` and `bee`. Files beside the class folders are ignored. Images are sorted by name in byte order.
 
 use std::path::Path;
 
-use super::archive::{self, Container, Member, Places, members, replaced_note};
-use super::catalogue::{Lister, Numbers};
+use super::archive::{self, Container, Member, MemberReader, members, replaced_note};
+use super::class_index::ClassIndex;
 use super::labels::LabelFile;
-use super::parts::check_classes;
-use super::{Reading, Source, about_images_note, file_name, is_about_images};
+use super::sample_list::SampleListBuilder;
+use super::train_val::check_not_splits;
+use super::{Source, SourceOptions, file_name, is_metadata, metadata_note};
 use crate::error::{Error, Result};
 
-pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
+pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
     let file = Container::open(path)?;
     let (mut members, ended) = members(&file, 0..file.length, "")?;
     let all = members.len();
-    let first_about = members.iter().find(|member| is_about_images(&member.name)).map(|member| member.name.clone());
-    members.retain(|member| !is_about_images(&member.name));
+    let first_metadata = members.iter().find(|member| is_metadata(&member.name)).map(|member| member.name.clone());
+    members.retain(|member| !is_metadata(&member.name));
     if members.is_empty() {
         return Err(Error::source(path, "holds no images"));
     }
-    let about = about_images_note(all - members.len(), &first_about.unwrap_or_default());
+    let metadata = metadata_note(all - members.len(), &first_metadata.unwrap_or_default());
     let replaced = replaced_note(archive::sort(&mut members));
-    let source = match reading.labels {
-        Some(labels) => labelled(path, &members, labels, reading)?,
-        None => class_folders(path, &members, reading)?,
+    let source = match options.labels {
+        Some(labels) => open_labelled(path, &members, labels, options)?,
+        None => open_class_folders(path, &members, options)?,
     };
-    let notes = about.into_iter().chain(replaced).chain(ended.notes(&file_name(path)));
+    let notes = metadata.into_iter().chain(replaced).chain(ended.notes(&file_name(path)));
     Ok(source.with_notes(notes.collect()))
 }
 
-fn labelled(path: &Path, members: &[Member], labels: &Path, reading: &Reading) -> Result<Source> {
+fn open_labelled(path: &Path, members: &[Member], labels: &Path, options: &SourceOptions) -> Result<Source> {
     let names: Vec<&[u8]> = members.iter().map(|m| m.name.as_slice()).collect();
-    let labelled = LabelFile::given(labels)?.apply(path, &names, reading)?;
-    let mut lister = Lister::new(labelled.classes);
-    let mut places = Places::default();
-    places.begin(path);
+    let labelled = LabelFile::from_user(labels)?.apply(path, &names, options)?;
+    let mut builder = SampleListBuilder::new(labelled.classes);
+    let mut reader = MemberReader::default();
+    reader.begin_file(path);
     for (member, label) in members.iter().zip(labelled.labels) {
         if let Some(label) = label {
-            lister.push(&member.name, member.length, label);
-            places.push(member);
+            builder.push(&member.name, member.length, label);
+            reader.push(member);
         }
     }
-    Ok(Source::new(lister.finish(), places.ready()?).with_notes(labelled.notes))
+    Ok(Source::new(builder.finish(), reader.open()?).with_notes(labelled.notes))
 }
 
-fn class_folders(path: &Path, members: &[Member], reading: &Reading) -> Result<Source> {
-    let root = root(members);
+fn open_class_folders(path: &Path, members: &[Member], options: &SourceOptions) -> Result<Source> {
+    let root = common_root(members);
     let mut found: Vec<String> = Vec::new();
     let mut images = Vec::new();
     for member in members {
@@ -64,24 +65,23 @@ fn class_folders(path: &Path, members: &[Member], reading: &Reading) -> Result<S
     }
     found.sort_unstable();
     found.dedup();
-    check_classes(&found)
+    check_not_splits(&found)
         .map_err(|what| Error::source(path, format!("{what}; unpack it and pack one of its folders")))?;
-    let numbers = Numbers::new(path, found, reading)?;
-    let mut lister = Lister::new(numbers.classes.clone());
-    let mut places = Places::default();
-    places.begin(path);
+    let class_index = ClassIndex::new(path, found, options)?;
+    let mut builder = SampleListBuilder::new(class_index.classes.clone());
+    let mut reader = MemberReader::default();
+    reader.begin_file(path);
     for &(member, class) in &images {
-        lister.push(&member.name[root.len()..], member.length, numbers.label(path, class)?);
-        places.push(member);
+        builder.push(&member.name[root.len()..], member.length, class_index.label(path, class)?);
+        reader.push(member);
     }
     let beside = members.len() - images.len();
     let notes = (beside > 0).then(|| format!("{beside} files beside the class folders are ignored"));
-    Ok(Source::new(lister.finish(), places.ready()?).with_notes(notes.into_iter().collect()))
+    Ok(Source::new(builder.finish(), reader.open()?).with_notes(notes.into_iter().collect()))
 }
 
-/// The folder of the class folders, with its `/`: down from the top as long as there is one folder only, and more below
-/// it.
-fn root(members: &[Member]) -> &[u8] {
+/// The folder of the class folders with its `/`: descends while there is only one folder and more below it.
+fn common_root(members: &[Member]) -> &[u8] {
     let mut root: &[u8] = b"";
     loop {
         let inside = || members.iter().filter_map(|m| m.name.strip_prefix(root));
@@ -100,10 +100,10 @@ fn root(members: &[Member]) -> &[u8] {
     }
 }
 
-/// The class of a member: the folder it lies in below `root`. `None` of a file beside the class folders.
+/// The class of a member: its folder below `root`. `None` for a file beside the class folders.
 fn class_of<'a>(path: &Path, member: &'a Member, root: &[u8]) -> Result<Option<&'a str>> {
     let Some(below) = member.name.strip_prefix(root) else { return Ok(None) };
     let Some(end) = below.iter().position(|&b| b == b'/') else { return Ok(None) };
-    let wrong = |_| Error::source(path, format!("member {:?}: its folder's name is not UTF-8", member.shown()));
+    let wrong = |_| Error::source(path, format!("member {:?}: its folder's name is not UTF-8", member.display_name()));
     std::str::from_utf8(&below[..end]).map(Some).map_err(wrong)
 }

@@ -1,4 +1,4 @@
-//! Tars as ImageNet and others are distributed, but small: whole, cut and changed.
+//! Small versions of the tars that ImageNet and others are distributed as: whole, truncated and modified.
 
 use std::io::Write;
 
@@ -14,7 +14,7 @@ fn all(pack: &Pack) -> Vec<(String, String, Vec<u8>)> {
     (0..pack.len()).map(|i| (class(i), pack.name(i), pack.pixels(i).unwrap().into_owned())).collect()
 }
 
-/// Three classes of ILSVRC: names and bytes of their images, not in order.
+/// Three classes of ILSVRC: names and bytes of their images, unordered.
 fn ilsvrc() -> Vec<(&'static str, Vec<(String, Bytes)>)> {
     let wnids = [("n02119789", 3), ("n01440764", 4), ("n02100735", 2)];
     let images = |c: u32, wnid: &str, n: u32| {
@@ -23,7 +23,7 @@ fn ilsvrc() -> Vec<(&'static str, Vec<(String, Bytes)>)> {
     (0..).zip(wnids).map(|(c, (wnid, n))| (wnid, images(c, wnid, n))).collect()
 }
 
-/// As `ILSVRC2012_img_train.tar`.
+/// An archive like `ILSVRC2012_img_train.tar`.
 fn train_tar() -> Bytes {
     let tars: Vec<(String, Bytes)> =
         ilsvrc().iter().map(|(wnid, images)| (format!("{wnid}.tar"), tar_of(images))).collect();
@@ -157,7 +157,7 @@ fn webdatasets_have_a_class_beside_each_image() {
     assert!(error.contains("holds several series of tars (train-.tar, val-.tar); expected one to a folder"), "{error}");
 }
 
-/// Packs a WebDataset of these members: class, or reason of refusal, by image.
+/// Packs a WebDataset of these members. Returns the class or the reason for the rejection of each image.
 fn samples(members: &[(&str, Bytes)], key: Option<&str>) -> Result<Vec<String>, String> {
     let setting = Setting::new();
     let members: Vec<(String, Bytes)> =
@@ -172,7 +172,7 @@ fn samples(members: &[(&str, Bytes)], key: Option<&str>) -> Result<Vec<String>, 
     let report = pack(&options, |_| ()).map_err(|e| e.to_string())?;
     let opened = Pack::open(setting.path("s.pack")).unwrap();
     let good = all(&opened).into_iter().map(|(class, name, _)| format!("{name} {class}"));
-    Ok(good.chain(report.refused.iter().map(|r| format!("{} {}", r.name, r.reason))).collect())
+    Ok(good.chain(report.rejected.iter().map(|r| format!("{} {}", r.name, r.reason))).collect())
 }
 
 #[test]
@@ -244,17 +244,14 @@ fn labels_in_json_are_known_by_their_key() {
         "s.tar/0.jpg not an image: no .cls, and its .json has 0.5 as \"label\"; expected a whole number or a name"
     );
     let error = of(&["{\"id\": \"x\"}", "{\"id\": \"y\"}", "{\"id\": \"z\"}"], Some("id")).unwrap_err();
-    assert!(error.contains("make each of the 3 images a class of its own"), "{error}");
+    assert!(error.contains("make each of the 3 images its own class"), "{error}");
 }
 
 #[test]
 fn what_is_no_source_is_named() {
     let setting = Setting::new();
     let fails = |name: &str, bytes: &[u8]| failure(&setting, &write(&setting, name, bytes), |o| o);
-    assert!(
-        fails("notes.txt", b"some text")
-            .contains("notes.txt: is no source that is known by its content; expected a folder")
-    );
+    assert!(fails("notes.txt", b"some text").contains("notes.txt: is not a recognized source; expected a folder"));
     assert!(fails("a.zip", b"PK\x03\x04....").contains("is a ZIP archive; unpack it first (unzip)"));
     write(&setting, "all/ILSVRC2012_img_train.tar", &train_tar());
     write(&setting, "all/ILSVRC2012_img_val.tar", &tar_of(&ilsvrc()[1].1));

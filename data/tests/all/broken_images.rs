@@ -1,4 +1,4 @@
-//! Files cut short or changed: an error or all pixels, never half an image and never a panic.
+//! Truncated or modified files: an error or all pixels, never part of an image and never a panic.
 
 use std::io::Cursor;
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ fn decode(bytes: &[u8]) -> Result<Image, BadImage> {
     decode_image(bytes.to_vec(), &DecodeOptions::default())
 }
 
-/// One file of each kind.
+/// One file of each format.
 static FILES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
     let image = image(71, 53, 3);
     let jpeg = |set: fn(&mut Encoder<&mut Vec<u8>>)| {
@@ -80,7 +80,7 @@ proptest! {
         let _ = decode(&[&FILES[mark].1[..kept], &rest].concat());
     }
 
-    /// Antialiased bilinear, in floating point, of the whole image; then the centre.
+    /// Antialiased bilinear resizing of the whole image in floating point, then the centre crop.
     #[test]
     fn resizing_is_a_triangle_filter(width in 1..90usize, height in 1..90usize, size in 1..48usize, seed: u32) {
         let drawn = image(width as u32, height as u32, seed % 1000);
@@ -110,7 +110,7 @@ proptest! {
     }
 }
 
-/// Which source places, and by how much, make place `i` of `long` from `side`.
+/// Source positions and weights of position `i` when `side` is resized to `long`.
 fn weights(side: usize, long: usize, i: usize) -> Vec<(usize, f64)> {
     let scale = side as f64 / long as f64;
     let centre = (i as f64 + 0.5) * scale;

@@ -1,4 +1,4 @@
-//! First frames on their canvas, headers of old programs, and orientations: what Pillow shows.
+//! First frames on their canvas, headers of old programs, and orientations, compared with Pillow.
 
 use std::io::{Cursor, Write};
 
@@ -21,7 +21,7 @@ fn encode(image: &RgbImage, format: ImageFormat) -> Vec<u8> {
     bytes
 }
 
-/// A GIF of one frame.
+/// A GIF with one frame.
 #[derive(Clone, Default)]
 struct Gif {
     screen: (u16, u16),
@@ -114,13 +114,13 @@ fn riff(chunks: &[Vec<u8>]) -> Vec<u8> {
     chunk(b"RIFF", &content)
 }
 
-/// The header of the extended form.
+/// The header of an extended WebP.
 fn vp8x(flags: u8, width: u32, height: u32) -> Vec<u8> {
     let size = [width - 1, height - 1].map(|v| v.to_le_bytes()[..3].to_vec()).concat();
     chunk(b"VP8X", &[vec![flags, 0, 0, 0], size].concat())
 }
 
-/// The lossless data of a WebP that the `image` crate writes.
+/// The lossless data of a WebP written by the `image` crate.
 fn vp8l(image: &image::RgbaImage) -> Vec<u8> {
     let mut bytes = Vec::new();
     image.write_to(&mut Cursor::new(&mut bytes), ImageFormat::WebP).unwrap();
@@ -146,7 +146,7 @@ fn the_first_frame_of_a_webp_is_not_blended() {
 const TIFF: &[u8] = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
 const XMP: &[u8] = b"<x:xmpmeta><rdf:Description tiff:Orientation=\"6\"/></x:xmpmeta>";
 
-/// Turned, and unturned where that is not asked for.
+/// Rotated, and not rotated unless enabled.
 #[track_caller]
 fn assert_turned(name: &str, bytes: &[u8], image: &RgbImage) {
     assert_eq!(decode(bytes).unwrap().pixels(), image.as_raw(), "{name}, not asked for");
@@ -179,7 +179,7 @@ fn webps_are_turned_by_exif_and_xmp() {
     assert_eq!(turned(&both).pixels(), image.as_raw());
 }
 
-/// The checksum of PNG.
+/// The CRC of PNG.
 fn crc32(bytes: &[u8]) -> u32 {
     let byte = |crc: u32, byte: &u8| (0..8).fold(crc ^ u32::from(*byte), |c, _| (c >> 1) ^ (0xedb8_8320 * (c & 1)));
     !bytes.iter().fold(!0, byte)
@@ -223,7 +223,7 @@ fn pngs_are_turned_by_exif_xmp_and_imagemagicks_profile() {
     assert_eq!(turned(&[&plain[..33], &broken, &plain[33..]].concat()).pixels(), image.as_raw());
 }
 
-/// A BMP of a palette with four colours.
+/// A BMP with a palette of four colours.
 fn bmp(header: u32, size: (i32, i32), bits: u16, compression: u32, data: &[u8]) -> Vec<u8> {
     let palette: Vec<u8> = COLOURS.iter().flat_map(|[r, g, b]| [*b, *g, *r, 0]).collect();
     let offset = 14 + header + palette.len() as u32;

@@ -1,4 +1,4 @@
-//! CIFAR's Python version and the archives that CIFAR is distributed as, but small.
+//! Small versions of CIFAR's Python version and of the archives that CIFAR is distributed as.
 
 use std::io::Write;
 
@@ -15,7 +15,7 @@ fn record(seed: u32) -> (Bytes, Bytes) {
     (planes, pixels)
 }
 
-/// A short text, as Python 2 pickles it, and where it is remembered.
+/// A short string as pickled by Python 2, and its memo index.
 fn text(text: &str, memo: u8) -> Bytes {
     [b"U", &[text.len() as u8][..], text.as_bytes(), b"q", &[memo]].concat()
 }
@@ -25,7 +25,7 @@ fn labels(labels: &[u8]) -> Bytes {
     [b"]q\x04(", items.as_slice(), b"e"].concat()
 }
 
-/// As the files of cifar-10-batches-py: a pickle of protocol 2 of a dict with numpy's array.
+/// A file like those of cifar-10-batches-py: a pickle of protocol 2 of a dict with a numpy array.
 fn pickle(key: &str, classes: &[u8], rows: u16, data: &[u8]) -> Bytes {
     let shape = [b"K\x01M", &rows.to_le_bytes()[..], b"M\x00\x0c\x86q\x0c"].concat();
     let names: Bytes = classes.iter().flat_map(|i| text(&format!("dog_{i}.png"), 0x20 + i)).collect();

@@ -1,4 +1,4 @@
-//! Packs that are not as they were written.
+//! Damaged packs.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -11,7 +11,8 @@ use crate::common::{Setting, seal};
 
 const SHARD: &str = "out/shard-00001.h5";
 
-/// Changes a value of a dataset of shard 1, and seals it and the table again: damage that no checksum shows.
+/// Changes a value of a dataset of shard 1 and updates the checksums of shard and table: damage that no checksum
+/// reveals.
 fn forge<T: hdf5::H5Type + Copy>(setting: &Setting, dataset: &str, at: usize, value: T) -> String {
     let shard = setting.path(SHARD);
     let write = |path: &Path, dataset: &str, change: &dyn Fn(&hdf5::Dataset)| {

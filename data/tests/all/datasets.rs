@@ -1,4 +1,4 @@
-//! CIFAR, MNIST and HDF5 in the form in which they are distributed, but small; and JPEGs that are kept as they are.
+//! Small versions of CIFAR, MNIST and HDF5 as distributed; and JPEGs stored as is.
 
 use std::fs;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! Reading images: every format's rules, and everything that can be wrong with a file.
+//! Decoding: the rules of every format, and malformed files.
 
 use std::io::Cursor;
 use std::time::Instant;
@@ -38,7 +38,7 @@ fn rgb_jpeg(image: &RgbImage, set: impl FnOnce(&mut Encoder<&mut Vec<u8>>)) -> V
     jpeg(image.as_raw(), image.width() as u16, image.height() as u16, ColorType::Rgb, set)
 }
 
-/// An image that survives JPEG almost unchanged.
+/// An image that JPEG barely changes.
 fn smooth() -> RgbImage {
     RgbImage::from_fn(60, 44, |x, y| image::Rgb([(x * 4) as u8, (y * 5) as u8, (x + y) as u8 + 60]))
 }
@@ -48,7 +48,7 @@ fn assert_near(found: &Image, expected: &[u8], most: u8) {
     assert!(found.pixels().len() == expected.len() && worst <= Some(most), "worst difference {worst:?}");
 }
 
-/// Takes the first segment with this marker out.
+/// Removes the first segment with this marker.
 fn without_segment(jpeg: &[u8], marker: u8) -> Vec<u8> {
     let at = jpeg.windows(2).position(|pair| pair == [0xff, marker]).unwrap();
     let length = usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
@@ -183,7 +183,7 @@ fn sizes_are_refused_from_the_header() {
     assert!(begun.elapsed().as_secs() < 5, "a header must not cost the time of its pixels");
 }
 
-/// The checksum of PNG.
+/// The CRC of PNG.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes
         .iter()

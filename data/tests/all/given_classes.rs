@@ -1,4 +1,4 @@
-//! Labels that are numbers, and sources with names of their own, among given classes.
+//! Numeric labels, and sources with class names of their own, with given classes.
 
 use std::path::PathBuf;
 
@@ -12,13 +12,13 @@ fn names(classes: &[&str]) -> Option<Vec<String>> {
     Some(classes.iter().map(|class| (*class).to_string()).collect())
 }
 
-/// The classes of a source, in the order of its images, where these are given.
+/// The classes of a source's images with these given classes.
 fn among(place: &Place, source: &str, given: &[&str]) -> Result<Vec<String>, String> {
     let found = place.classes(source, |o| PackOptions { classes: names(given), ..o })?;
     Ok(found.into_values().collect())
 }
 
-/// As the folders 1 to 12 are sorted.
+/// Sorted like the folders 1 to 12.
 const TWELVE: [&str; 12] = ["1", "10", "11", "12", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 #[test]
@@ -83,7 +83,7 @@ fn numbers_of_sources_are_names_of_classes_that_are_numbers() {
     assert!(error.contains("the label 10 is not among the given classes"), "{error}");
 }
 
-/// Four small images with these names of classes.
+/// Four small images with these class names.
 fn hdf5(place: &Place, classes: &[&str]) -> PathBuf {
     let path = place.path("own.h5");
     let file = hdf5::File::create(&path).unwrap();
@@ -142,7 +142,7 @@ fn other_names_for_classes_with_names_are_refused() {
     };
     assert_eq!(named(&["dog", "cat"]).unwrap(), ["dog", "cat", "cat", "dog"]);
     let error = named(&["cat", "dog"]).unwrap_err();
-    let said = "class_names: expected a source that only numbers its classes, or a wnid and its words a line";
+    let said = "class_names: expected a source that only numbers its classes, or lines of a wnid and its words";
     assert!(error.starts_with(said) && error.ends_with("whose classes are named dog, cat"), "{error}");
     hdf5(&place, &["n02119789", "n01440764"]);
     let words = ["n01440764 tench", "n02119789 kit fox"];

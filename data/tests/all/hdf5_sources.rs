@@ -1,4 +1,4 @@
-//! HDF5 files of images that are not what their headers claim, or keep their values elsewhere.
+//! HDF5 files of images with false headers, or with values stored elsewhere.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use hdf5::{Dataset, File, H5Type};
 
 use crate::common::{Setting, failure, packed, write};
 
-/// A file with `images` of this shape that were never written, and what else `fill` makes.
+/// A file with unwritten `images` of this shape, and what `fill` adds.
 fn claims(setting: &Setting, name: &str, shape: &[usize], chunk: Option<&[usize]>, fill: impl Fn(&File)) -> PathBuf {
     let path = setting.path(name);
     let file = File::create(&path).unwrap();
@@ -22,7 +22,7 @@ fn claims(setting: &Setting, name: &str, shape: &[usize], chunk: Option<&[usize]
     path
 }
 
-/// Small images that are there.
+/// A file with small images.
 fn images(file: &File, n: usize) -> Dataset {
     let values: Vec<u8> = (0..n * 8 * 8).map(|i| (i * 31 % 251) as u8).collect();
     let array = ndarray::ArrayD::from_shape_vec(vec![n, 8, 8], values).unwrap();
@@ -119,7 +119,7 @@ fn values_elsewhere_are_not_followed() {
     assert!(error.contains("\"labels\": stored in other files or datasets"), "{error}");
 }
 
-/// An unfinished pack of a file is not gone on with from another one of the same shapes.
+/// An unfinished pack is not continued from another file of the same shapes.
 #[test]
 fn another_file_of_the_same_shapes_is_another_source() {
     let setting = Setting::new();
@@ -134,7 +134,7 @@ fn another_file_of_the_same_shapes_is_another_source() {
     assert!(error.contains("images of another or changed source"), "{error}");
 }
 
-/// As NumPy writes them too: text of a fixed length.
+/// Fixed-length strings, as written by NumPy.
 #[test]
 fn names_of_classes_are_text_of_any_kind() {
     let setting = Setting::new();

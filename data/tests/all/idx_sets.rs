@@ -1,4 +1,4 @@
-//! IDX sets as torchvision and EMNIST have them.
+//! IDX sets in the layouts of torchvision and EMNIST.
 
 use std::fs;
 use std::io::Write;
@@ -21,7 +21,7 @@ fn gzipped(bytes: &[u8]) -> Bytes {
     gzip.finish().unwrap()
 }
 
-/// Writes images and labels of a part, packed by `wrap`.
+/// Writes images and labels of a split, packed by `wrap`.
 fn set(setting: &Setting, start: &str, end: &str, labels: &[u8], wrap: fn(&[u8]) -> Bytes) {
     let n = labels.len() as u32;
     let values: Bytes = (0..n * 28 * 28).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();

@@ -1,4 +1,4 @@
-//! The pixels of JPEGs: those of libjpeg-turbo, in every form that it reads; and files that are not as they should be.
+//! JPEG pixels against libjpeg-turbo in every supported form, and malformed files.
 
 use alexnet_data::{BadImage, DecodeOptions, Image, decode_image, decode_square, resize_and_crop};
 use proptest::prelude::*;
@@ -13,7 +13,7 @@ fn refusal(bytes: &[u8]) -> String {
     decode(bytes).unwrap_err().to_string()
 }
 
-/// Three components, interleaved in one scan, with JFIF's marker.
+/// Three components, interleaved in one scan, with a JFIF marker.
 fn baseline() -> &'static Sample {
     let is_plain =
         |s: &&Sample| segment(&s.jpeg, 0xc0).is_some_and(|(at, _)| s.jpeg[at + 9] == 3 && s.jpeg[at + 11] == 0x22);
@@ -21,12 +21,12 @@ fn baseline() -> &'static Sample {
     SAMPLES.iter().filter(is_plain).filter(is_whole).find(|s| s.width > 16 && s.height > 16).unwrap()
 }
 
-/// Four components, of Pillow.
+/// Four components, written by Pillow.
 fn cmyk() -> &'static Sample {
     SAMPLES.iter().find(|s| segment(&s.jpeg, 0xee).is_some_and(|(at, _)| s.jpeg[at + 15] == 0)).unwrap()
 }
 
-/// With bytes put in before each segment behind the first marker, up to the first scan's.
+/// Inserts bytes before each segment after the first marker, up to the first scan.
 fn with_strays(jpeg: &[u8], strays: &[u8]) -> Vec<u8> {
     let mut out = jpeg[..2].to_vec();
     let mut at = 2;
@@ -42,13 +42,13 @@ fn with_strays(jpeg: &[u8], strays: &[u8]) -> Vec<u8> {
     }
 }
 
-/// With a segment of its own put in behind the start marker.
+/// Inserts a segment after the start marker.
 fn with_segment(jpeg: &[u8], marker: u8, body: &[u8]) -> Vec<u8> {
     let length = (body.len() as u16 + 2).to_be_bytes();
     [&jpeg[..2], &[0xff, marker], &length, body, &jpeg[2..]].concat()
 }
 
-/// The file with one byte changed in the first segment of this kind, counted from its marker on.
+/// Changes one byte of the first segment of this kind, counted from its marker.
 fn changed(jpeg: &[u8], marker: u8, place: usize, value: u8) -> Vec<u8> {
     let (at, _) = segment(jpeg, marker).unwrap();
     let mut out = jpeg.to_vec();
@@ -233,7 +233,7 @@ proptest! {
         }
     }
 
-    /// A square made of no more than it needs is the square of the whole image, up to a rounding.
+    /// A square decoded from its region equals that of the whole image, up to rounding.
     #[test]
     fn squares_are_those_of_whole_images(sample in any::<prop::sample::Index>(), size in 1..48usize) {
         let jpeg = &SAMPLES[sample.index(SAMPLES.len())].jpeg;

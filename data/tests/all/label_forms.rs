@@ -1,4 +1,4 @@
-//! Files of labels in the forms in which data sets have them.
+//! Labels files in the formats of real data sets.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -45,7 +45,7 @@ fn gtsrb_as_on_kaggle_and_as_published() {
     place.images(&["kaggle/Train/0/a.png", "kaggle/Test/b.png", "kaggle/Meta/0.png"]);
     let error = place.pack("kaggle", |o| o).unwrap_err();
     assert!(
-        error.contains("kaggle: holds Train, Test beside Meta: parts of a data set, no classes; give one of"),
+        error.contains("kaggle: holds Train, Test beside Meta: splits of a data set, not classes; give one of"),
         "{error}"
     );
 }
@@ -77,7 +77,7 @@ fn ham10000_is_labelled_by_its_diagnoses() {
     fs::copy(&labels, place.path("h/HAM10000_metadata.csv")).unwrap();
     let error = place.pack("h", |o| o).unwrap_err();
     assert!(
-        error.contains("holds folders and HAM10000_metadata.csv, which may both be the labels; say which: --from"),
+        error.contains("holds folders and HAM10000_metadata.csv, either of which may be the labels; say which: --from"),
         "{error}"
     );
 }
@@ -99,10 +99,7 @@ fn one_hot_columns_have_exactly_one_class() {
     let error = place.by("s", &isic("ISIC_3,1.0,0.0,1.0,0.0")).unwrap_err();
     assert!(error.contains("line 5: 2 of the 4 columns of classes are 1 (MEL, BCC); expected exactly one"), "{error}");
     let error = place.by("s", &isic("ISIC_3,0.7,0.1,0.1,0.1")).unwrap_err();
-    assert!(
-        error.contains("which column holds the labels is not known for certain; columns of line 1: 1 \"image\""),
-        "{error}"
-    );
+    assert!(error.contains("which column holds the labels is ambiguous; columns of line 1: 1 \"image\""), "{error}");
     // Roboflow's has spaces, and lies beside the images.
     let csv =
         "filename, cat, dog, owl\nISIC_0.jpg, 1, 0, 0\nISIC_1.jpg, 0, 1, 0\nISIC_2.jpg, 0, 0, 1\nISIC_3.jpg, 0, 1, 0\n";
@@ -127,9 +124,7 @@ fn an_index_named_id_is_no_image() {
     let csv = "id,name,label\n0,1.jpg,cat\n1,2.jpg,dog\n2,3.jpg,cat\n3,0.jpg,dog\n";
     let error = place.by("s", &place.write("n.csv", csv.as_bytes())).unwrap_err();
     assert!(
-        error.contains(
-            "which column holds the images is not known for certain; columns of line 1: 1 \"id\", 2 \"name\""
-        ),
+        error.contains("which column holds the images is ambiguous; columns of line 1: 1 \"id\", 2 \"name\""),
         "{error}"
     );
     let csv = csv.replace("\n0,", "\n70,").replace("\n1,", "\n71,").replace("\n2,", "\n72,").replace("\n3,", "\n73,");
@@ -189,7 +184,7 @@ fn oxfords_pets_are_numbered_as_in_their_lists() {
     // Four columns of another meaning are not taken for it.
     let list = "Abyssinian_100 1 1 1\namerican_bulldog_100 1 2 1\nBengal_1 6 1 2\nBengal_2 6 1 2\n";
     let error = place.by("images", &place.write("other.txt", list.as_bytes())).unwrap_err();
-    assert!(error.contains("which column holds the labels is not known for certain"), "{error}");
+    assert!(error.contains("which column holds the labels is ambiguous"), "{error}");
 }
 
 #[test]
@@ -223,7 +218,7 @@ fn mxnets_lists_and_kaggles_tables() {
     // Two columns of labels that part the images in different ways.
     let csv = "image,label,species\nimg_0.jpg,a,x\nimg_1.jpg,a,y\nimg_2.jpg,b,x\nimg_3.jpg,b,y\n";
     let error = place.by("s", &place.write("two.csv", csv.as_bytes())).unwrap_err();
-    assert!(error.contains("which of several columns holds the labels is not known for certain"), "{error}");
+    assert!(error.contains("which of several columns holds the labels is ambiguous"), "{error}");
 }
 
 #[test]
@@ -284,7 +279,7 @@ fn tiny_imagenet_packs_as_it_is_distributed() {
     (0..6).for_each(|i| drop(place.write(&format!("tiny/val/images/val_{i}.JPEG"), &jpeg(12, 11, i))));
     let (train, report) = place.pack("tiny/train", |o| o).unwrap();
     assert_eq!((train.class_counts(), train.classes()), (vec![3, 3, 3], wnids.map(String::from).as_slice()));
-    let about = "3 files among the images that are none by their names are left out, the first is ";
+    let about = "3 metadata files among the images are skipped, the first is ";
     assert_eq!(report.notes, [format!("{about}n01443537/n01443537_boxes.txt")]);
     let (val, _) =
         place.pack("tiny/val", |o| PackOptions { classes: Some(wnids.map(String::from).to_vec()), ..o }).unwrap();

@@ -1,4 +1,4 @@
-//! Files of labels that are refused because what they say is not known for certain.
+//! Labels files that are refused as ambiguous.
 
 use std::ffi::CString;
 use std::path::Path;
@@ -13,7 +13,7 @@ fn what_is_not_known_for_certain_is_refused_with_its_columns() {
     let rows = "img_0.jpg,7,young,cat\nimg_1.jpg,8,old,dog\nimg_2.jpg,7,old,dog\nimg_3.jpg,8,young,cat\n";
     let labels = place.write("l.csv", format!("photo,patient,age,kind\n{rows}").as_bytes());
     let error = place.by("s", &labels).unwrap_err();
-    let end = "l.csv: which column holds the labels is not known for certain; columns of line 1: 1 \"photo\", 2 \"patient\", \
+    let end = "l.csv: which column holds the labels is ambiguous; columns of line 1: 1 \"photo\", 2 \"patient\", \
                3 \"age\", 4 \"kind\"; line 2: \"img_0.jpg\", \"7\", \"young\", \"cat\"; say which is which: --image-column and \
                --label-column, each with a name or a number from 1 on";
     assert!(error.ends_with(end), "{error}");
@@ -38,7 +38,7 @@ fn what_is_not_known_for_certain_is_refused_with_its_columns() {
     // Found beside the images, two columns are not enough to know the labels.
     place.write("s/sizes.csv", b"filename,width\nimg_0.jpg,20\nimg_1.jpg,20\nimg_2.jpg,30\nimg_3.jpg,30\n");
     let error = place.pack("s", |o| o).unwrap_err();
-    assert!(error.contains("sizes.csv: which column holds the labels is not known for certain"), "{error}");
+    assert!(error.contains("sizes.csv: which column holds the labels is ambiguous"), "{error}");
     let error =
         place.pack("s", |o| PackOptions { from: Some(SourceKind::Folders), label_column: Some("x".into()), ..o });
     assert!(error.unwrap_err().starts_with("label_column: expected a source with labels in a file"));
@@ -49,9 +49,9 @@ fn labels_that_cannot_be_classes_are_refused() {
     let (place, _) = four();
     let fails = |name: &str, text: &str| place.by("s", &place.write(name, text.as_bytes())).unwrap_err();
     let error = fails("own.csv", "image,label\nimg_0.jpg,a\nimg_1.jpg,b\nimg_2.jpg,c\nimg_3.jpg,d\n");
-    assert!(error.contains("its labels make each of the 4 images a class of its own (a, b, c, ...)"), "{error}");
-    assert!(fails("own.txt", "a\nb\nc\nd\n").contains("its labels make each of the 4 images a class of its own"));
-    assert!(fails("numbers.txt", "0\n1\n2\n3\n").contains("numbers.txt: only numbers its lines, it holds no labels"));
+    assert!(error.contains("its labels make each of the 4 images its own class (a, b, c, ...)"), "{error}");
+    assert!(fails("own.txt", "a\nb\nc\nd\n").contains("its labels make each of the 4 images its own class"));
+    assert!(fails("numbers.txt", "0\n1\n2\n3\n").contains("numbers.txt: only numbers its lines and holds no labels"));
     let error = fails("names.txt", "img_0.jpg\nimg_1.jpg\nimg_2.jpg\nimg_3.jpg\n");
     assert!(
         error.contains("names.txt: line 1: img_0.jpg is an image of ") && error.contains("without a label"),

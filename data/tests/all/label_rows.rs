@@ -1,4 +1,4 @@
-//! Rows of a file of labels that must not be lost, moved, or taken for another image's.
+//! Rows of labels files must not be lost, shifted, or assigned to other images.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use alexnet_data::PackOptions;
 
 use crate::common::place::{Place, expected};
 
-/// The classes of the images of `s`, by this text and column of labels.
+/// The classes of the images of `s` with this text and label column.
 fn by_column(place: &Place, text: &str, column: &str) -> Result<BTreeMap<String, String>, String> {
     let labels = place.write("k.csv", text.as_bytes());
     place.classes("s", |o| PackOptions { labels: Some(labels.clone()), label_column: Some(column.into()), ..o })
@@ -41,7 +41,7 @@ fn a_list_needs_names_whose_order_is_known() {
     let place = numbered(1..=12, |i| format!("{i}.png"));
     let labels = place.write("list.txt", "cat\ndog\n".repeat(6).as_bytes());
     let error = place.by("s", &labels).unwrap_err();
-    let said = "list.txt: holds labels in the order of the images' names, which is not known for certain: 12.png is before 2.png \
+    let said = "list.txt: holds labels in the order of the image names, which is ambiguous: 12.png is before 2.png \
                 by its letters, and after it by its number; write the image before each label (IMAGE,LABEL)";
     assert!(error.ends_with(said), "{error}");
     let place = numbered(1..=12, |i| format!("{i:02}.png"));
@@ -140,7 +140,7 @@ fn an_image_by_two_paths_has_one_label() {
     assert_eq!(place.by("h20", &place.write("l.csv", other.as_bytes())).unwrap(), classes);
 }
 
-/// What is asked for and is not there is never passed over.
+/// Requested columns that do not exist are errors.
 #[test]
 fn columns_of_a_list_and_parts_of_a_folder_are_refused() {
     let place = numbered(1..=4, |i| format!("a{i}.png"));

@@ -1,4 +1,4 @@
-//! Labels that lie beside the images: development kits of ILSVRC, CSV, lists.
+//! Labels files: development kits of ILSVRC, CSV, lists.
 
 use std::fs;
 use std::io::Write;
@@ -17,7 +17,7 @@ fn val() -> (Vec<(String, Bytes)>, Vec<&'static str>) {
     ((1..=5).map(|i| (name(i), jpeg(50, 40 + i, i))).collect(), wnids)
 }
 
-/// ILSVRC's own numbers of the three wnids, as their development kit has them.
+/// ILSVRC's own numbers of the three wnids, as in their development kit.
 const NUMBERS: [(&str, u32); 3] = [("n02119789", 1), ("n02100735", 2), ("n01440764", 3)];
 
 fn truth() -> String {
@@ -25,7 +25,7 @@ fn truth() -> String {
     val().1.iter().map(|wnid| format!("{}\n", number(wnid))).collect()
 }
 
-/// An element of a MAT-file, padded to 8 bytes; short ones in the small form that MATLAB writes.
+/// An element of a MAT-file, padded to 8 bytes; short ones in MATLAB's small format.
 fn element(kind: u32, body: &[u8]) -> Bytes {
     let mut bytes = Vec::new();
     if body.len() <= 4 && !body.is_empty() {
@@ -57,7 +57,7 @@ fn text(value: &str) -> Bytes {
     array(4, 1, value.len() as u32, "", &element(4, &units))
 }
 
-/// As `meta.mat`: a struct of the synsets, the classes of the challenge and one above them, compressed.
+/// A file like `meta.mat`: a compressed struct of the synsets, the classes of the challenge and one above them.
 fn meta(compressed: bool) -> Bytes {
     let fields = ["ILSVRC2012_ID", "WNID", "words", "num_children"];
     let names: Bytes = fields.iter().flat_map(|f| [f.as_bytes(), &[0u8; 32][f.len()..]].concat()).collect();
@@ -158,7 +158,7 @@ fn labels_that_do_not_fit_are_named() {
     assert!(fails("empty.txt", b"\n").contains("holds no labels"));
     let error = fails("other.csv", b"x.jpg,a\ny.jpg,b\n");
     assert!(error.contains("names none of the 5 images of "), "{error}");
-    assert!(fails("bytes.txt", &[0xff, 0xfe, 0x41]).contains("is no text in UTF-8"));
+    assert!(fails("bytes.txt", &[0xff, 0xfe, 0x41]).contains("is not text in UTF-8"));
     let error = fails("kit/ILSVRC2012_validation_ground_truth.txt", b"1\n2\n3\n1\n2\n");
     assert!(error.contains("expected meta.mat (or map_clsloc.txt"), "{error}");
     let sorted = "n01440764\nn02100735\nn02119789\n";
@@ -199,8 +199,8 @@ fn a_folder_with_a_csv_is_a_source() {
         report.notes,
         [
             "labels.csv: images from column 1 (image), labels from column 2 (breed)",
-            "1 images without a label are left out, the first is images/unlabelled.jpg",
-            "1 labels are of files that are not there"
+            "1 images without a label are skipped, the first is images/unlabelled.jpg",
+            "1 labels are of missing files"
         ]
     );
     let opened = Pack::open(setting.path("dogs.pack")).unwrap();

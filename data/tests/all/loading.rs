@@ -1,12 +1,12 @@
-//! From packs to batches: what is in them, and that it does not depend on how they are made.
+//! Loading of batches: their values, and their independence of how they are made.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use alexnet_data::ndarray::{Array3, Array4, Axis, s};
 use alexnet_data::{
-    Augment, Batch, Colour, ColourRule, Erase, Error, Input, Jitter, Loader, LoaderOptions, Mean, Mix, Pack,
-    PackOptions, ResizedCrop, Shuffle, Storage, Views, pack, views,
+    Augment, Batch, ColourJitter, ColourNoise, ColourRule, Error, Input, Loader, LoaderOptions, Mean, MixupCutmix,
+    Pack, PackOptions, RandomErasing, ResizedCrop, Shuffle, Storage, Views, pack, views,
 };
 use proptest::prelude::*;
 
@@ -17,8 +17,8 @@ fn input(crop: usize) -> Input {
 }
 
 fn augment() -> Option<Augment> {
-    let colour = Some(Colour { rule: ColourRule::Source, deviation: 0.1, components: None });
-    Some(Augment { random_crop: true, mirror: true, colour, ..Augment::default() })
+    let colour_noise = Some(ColourNoise { rule: ColourRule::AuthorsCode, deviation: 0.1, components: None });
+    Some(Augment { random_crop: true, mirror: true, colour_noise, ..Augment::default() })
 }
 
 fn training(batch: usize, threads: usize) -> LoaderOptions {
@@ -31,7 +31,7 @@ fn packed() -> Arc<Pack> {
     setting.open("out")
 }
 
-/// Every image of an epoch from a batch on: where it stands in the pack, its label, its values.
+/// Every image of an epoch from a batch on: pack index, label, values.
 fn epoch(
     pack: &Arc<Pack>,
     input: &Input,
@@ -157,7 +157,7 @@ fn crops_mirrors_and_shifts_are_what_they_say() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
-    /// `(pixel * scale - mean) / deviation`, the mean cropped with the image, blue first if asked for.
+    /// `(pixel * scale - mean) / deviation`, with the mean cropped like the image, and BGR order if requested.
     #[test]
     fn values_are_those_of_the_formula(
         crop in 1..=12usize,
@@ -262,16 +262,20 @@ fn options_out_of_range_are_named() {
     );
     check(Input { deviation: Some([1.0, 0.0, 1.0]), ..input(8) }, usual(), "input: expected a scale and a deviation");
     check(Input { scale: f32::NAN, ..input(8) }, usual(), "input: ");
-    let colour = Some(Colour { rule: ColourRule::Paper, deviation: -1.0, components: None });
-    let negative = Some(Augment { colour, ..Augment::default() });
+    let colour_noise = Some(ColourNoise { rule: ColourRule::Paper, deviation: -1.0, components: None });
+    let negative = Some(Augment { colour_noise, ..Augment::default() });
     let with = |augment: Augment| LoaderOptions { augment: Some(augment), ..usual() };
     let resized_crop = Some(ResizedCrop { scale: [0.5, 1.5], ..ResizedCrop::default() });
     check(input(8), with(Augment { resized_crop, ..Augment::default() }), "resized crop's scale: expected two rising");
-    let jitter = Some(Jitter { hue: 0.6, ..Jitter::default() });
+    let jitter = Some(ColourJitter { hue: 0.6, ..ColourJitter::default() });
     check(input(8), with(Augment { jitter, ..Augment::default() }), "jitter: expected a hue of 0 to 0.5, got 0.6");
-    let erase = Some(Erase { probability: 1.5, ..Erase::default() });
-    check(input(8), with(Augment { erase, ..Augment::default() }), "erasing's probability: expected 0 to 1, got 1.5");
-    let mix = Some(Mix::default());
+    let random_erasing = Some(RandomErasing { probability: 1.5, ..RandomErasing::default() });
+    check(
+        input(8),
+        with(Augment { random_erasing, ..Augment::default() }),
+        "erasing's probability: expected 0 to 1, got 1.5",
+    );
+    let mix = Some(MixupCutmix::default());
     check(input(8), with(Augment { mix, ..Augment::default() }), "mix: expected alphas of 0 to 100");
     check(input(8), LoaderOptions { augment: negative, ..usual() }, "colour deviation: expected 0 or more, got -1");
     assert!(views(&[0; 5], 2, &input(1), Views::Centre).is_err());

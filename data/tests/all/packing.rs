@@ -1,4 +1,4 @@
-//! From folders to packs: what is stored, and that it does not depend on threads or interruptions.
+//! Packing of folders: the stored data, and its independence of threads and interruptions.
 
 use std::fs;
 use std::sync::Arc;
@@ -195,13 +195,13 @@ fn bad_images_are_listed_all_of_them() {
     );
     // Allowing more costs no second decoding.
     let report = pack(&PackOptions { max_bad: 3, ..setting.options("out") }, |_| ()).unwrap();
-    assert_eq!((report.images, report.resumed_shards, report.refused.len()), (23, 6, 3));
-    assert_eq!(report.refused[1].name, "ant/empty.jpg");
+    assert_eq!((report.images, report.resumed_shards, report.rejected.len()), (23, 6, 3));
+    assert_eq!(report.rejected[1].name, "ant/empty.jpg");
     assert_eq!(setting.open("out").len(), 23);
     assert!(!report.was_complete);
 }
 
-/// A complete pack is no way round the number of bad images that is allowed.
+/// The limit on rejected images also applies to a complete pack.
 #[test]
 fn bad_images_of_a_complete_pack_count() {
     let setting = Setting::new();
@@ -216,7 +216,7 @@ fn bad_images_of_a_complete_pack_count() {
     assert!(fs::read_to_string(&list).unwrap().contains("ant/text.jpg"));
     assert!(fs::read(setting.path("out/pack.h5")).unwrap() == table);
     let report = pack(&options(1), |_| ()).unwrap();
-    assert_eq!((report.was_complete, report.images, report.refused.len()), (true, 23, 1));
+    assert_eq!((report.was_complete, report.images, report.rejected.len()), (true, 23, 1));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Folders of class folders, and what can be wrong with them.
+//! Class folders, and their errors.
 #![cfg(unix)]
 
 use std::ffi::OsString;

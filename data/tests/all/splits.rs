@@ -1,4 +1,4 @@
-//! Training and validation packs of one folder, and folders that may not be packed into.
+//! Training and validation packs of one folder, and folders that must not be packed into.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use alexnet_data::{
-    HoldOut, Pack, PackOptions, Part, SourceKind, TrainAndVal, holds_train_and_val, pack, pack_train_and_val,
+    HoldOut, Pack, PackOptions, SourceKind, Subset, TrainValReport, holds_train_and_val, pack, pack_train_and_val,
 };
 use proptest::prelude::*;
 
@@ -26,7 +26,7 @@ fn names(pack: &Pack) -> BTreeSet<String> {
     (0..pack.len()).map(|i| pack.name(i)).collect()
 }
 
-fn held_out(setting: &Setting, out: &str, fraction: f64, seed: u64) -> TrainAndVal {
+fn held_out(setting: &Setting, out: &str, fraction: f64, seed: u64) -> TrainValReport {
     let hold_out = Some(HoldOut { fraction, seed });
     pack_train_and_val(&options(setting, "source", out), hold_out, |_, _| ()).unwrap()
 }
@@ -125,13 +125,13 @@ fn a_run_that_was_stopped_goes_on() {
     held_out(&setting, "whole", 0.3, 1);
     let hold_out = Some(HoldOut { fraction: 0.3, seed: 1 });
     // Stopped in either part.
-    for (part, done) in [(Part::Train, 7), (Part::Val, 3)] {
+    for (part, done) in [(Subset::Train, 7), (Subset::Val, 3)] {
         let cancel = Arc::new(AtomicBool::new(false));
         let stopped = PackOptions { cancel: Some(Arc::clone(&cancel)), ..options(&setting, "source", "cut") };
         let error = pack_train_and_val(&stopped, hold_out, |at, progress| {
             cancel.fetch_or(at == part && progress.done == done, Ordering::Relaxed);
         });
-        assert!(error.unwrap_err().to_string().contains("run the same command again to go on"));
+        assert!(error.unwrap_err().to_string().contains("run the same command again to continue"));
         let report = pack_train_and_val(&options(&setting, "source", "cut"), hold_out, |_, _| ()).unwrap();
         assert!(report.train.resumed_shards > 0);
         for pack in ["train.pack", "val.pack"] {
@@ -171,13 +171,13 @@ fn a_folder_of_train_and_val_is_two_packs() {
     // Beside others, or alone.
     fs::create_dir(setting.path("sets/meta")).unwrap();
     let error = holds_train_and_val(&setting.path("sets")).unwrap_err().to_string();
-    assert!(error.contains("holds Train, valid, test beside meta: parts of a data set, no classes"), "{error}");
+    assert!(error.contains("holds Train, valid, test beside meta: splits of a data set, not classes"), "{error}");
     assert!(!holds_train_and_val(&setting.source()).unwrap());
     let error = pack_train_and_val(&options(&setting, "source", "none"), None, |_, _| ()).unwrap_err().to_string();
     assert!(error.contains("source: expected a folder that holds the folders train and val"), "{error}");
 }
 
-/// Folders that are parts by other names, or one part's images and masks, become no classes unless it is said.
+/// Folders that are splits by other names, or images and masks of one, are not classes unless requested.
 #[test]
 fn parts_by_other_names_are_no_classes() {
     let setting = Setting::new();
@@ -193,7 +193,7 @@ fn parts_by_other_names_are_no_classes() {
         draw_source(&setting.path(name), &classes);
         let options = options(&setting, name, &format!("{name}.pack"));
         let error = pack(&options, |_| ()).unwrap_err().to_string();
-        let said = format!("{name}: holds {}: parts of a data set, no classes; give one of them", folders.join(", "));
+        let said = format!("{name}: holds {}: splits of a data set, not classes; give one of them", folders.join(", "));
         assert!(error.contains(&said), "{error}");
         let options = PackOptions { from: Some(SourceKind::Folders), ..options };
         assert_eq!(pack(&options, |_| ()).unwrap().classes, folders.len());

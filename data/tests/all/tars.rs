@@ -1,4 +1,4 @@
-//! Tars as they are met: without an end, joined, sparse, with links, system folders and long names.
+//! Unusual tars: without an end mark, concatenated, sparse, with links, system folders and long names.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::common::{Bytes, Setting, failure, jpeg, square, tar_of, write};
 
-/// A member: its type, its name, what it links to, its bytes.
+/// A member: type, name, link target, bytes.
 struct Part<'a>(u8, &'a str, &'a str, Bytes);
 
 fn header(kind: u8, name: &str, link: &str, size: usize) -> tar::Header {
@@ -22,7 +22,7 @@ fn header(kind: u8, name: &str, link: &str, size: usize) -> tar::Header {
     header
 }
 
-/// Members one after the other, without an end.
+/// Consecutive members without an end mark.
 fn blocks(parts: &[Part]) -> Bytes {
     let mut bytes = Bytes::new();
     for Part(kind, name, link, body) in parts {
@@ -92,7 +92,7 @@ fn a_tar_without_an_end_is_read_if_it_ends_after_a_member() {
     let bytes = &whole[..whole.len() - 1024];
     let (pack, report) = packed(&setting, &write(&setting, "noend.tar", bytes));
     assert_eq!(labels(&pack), expected(&FOUR));
-    assert!(report.notes[0].starts_with("noend.tar has no mark of its end; every member in it is whole"), "{report:?}");
+    assert!(report.notes[0].starts_with("noend.tar has no end mark; all its members are whole"), "{report:?}");
     let (_, report) = packed(&setting, &write(&setting, "whole.tar", &whole));
     assert!(report.notes.is_empty(), "{report:?}");
     // Cut within the last member, its padding, or a header.
@@ -120,7 +120,7 @@ fn joined_tars_are_read_to_the_end_of_the_last() {
     let joined = [padded(&members[..2]), padded(&members[2..])].concat();
     let (pack, report) = packed(&setting, &write(&setting, "cat2.tar", &joined));
     assert_eq!(labels(&pack), expected(&FOUR));
-    assert_eq!(report.notes, ["cat2.tar is 2 tars one after the other; all are read"]);
+    assert_eq!(report.notes, ["cat2.tar is 2 concatenated tars; all are read"]);
     // A member of the second replaces one of the first, as when both are unpacked.
     let other = jpeg(40, 50, 77);
     let again = [padded(&members), padded(&[("cat/1.jpg".to_string(), other.clone())])].concat();
@@ -132,7 +132,7 @@ fn joined_tars_are_read_to_the_end_of_the_last() {
     assert_eq!(pack.len(), 4);
 }
 
-/// A file with a hole, as its pieces: an image, zeros after it, and one byte at the end.
+/// The pieces of a file with a hole: an image, zeros after it, and one byte at the end.
 fn holed() -> (Bytes, Vec<(usize, usize)>) {
     let image = jpeg(40, 36, 5);
     let first = image.len().next_multiple_of(512);
@@ -239,7 +239,7 @@ fn hard_links_have_the_bytes_of_their_target_and_others_their_true_reason() {
     let source = write(&setting, "links.tar", &ended(blocks(&parts)));
     let out = setting.path("links.pack");
     let report = pack(&PackOptions { size: 32, max_bad: 4, ..PackOptions::new(&source, &out) }, |_| ()).unwrap();
-    let reasons: Vec<String> = report.refused.iter().map(|r| format!("{}: {}", r.name, r.reason)).collect();
+    let reasons: Vec<String> = report.rejected.iter().map(|r| format!("{}: {}", r.name, r.reason)).collect();
     let expected = [
         "dog/3.jpg: not an image: a hard link to \"nowhere.jpg\", which is not in the archive",
         "dog/4.jpg: not an image: a symbolic link to \"../cat/0.jpg\" within the archive, which is not followed",
@@ -287,13 +287,13 @@ fn two_sets_in_a_tar_are_no_classes() {
         .flat_map(|part| four().into_iter().map(move |(n, b)| (format!("{part}/{n}"), b)))
         .collect();
     let error = failure(&setting, &write(&setting, "both.tar", &tar_of(&both)), |o| o);
-    assert!(error.contains("both.tar: holds train, val: parts of a data set, no classes; unpack it"), "{error}");
+    assert!(error.contains("both.tar: holds train, val: splits of a data set, not classes; unpack it"), "{error}");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
-    /// Whatever is changed, it ends in a pack or an error, never a panic.
+    /// Any change gives a pack or an error, never a panic.
     #[test]
     fn changed_headers_are_errors_or_read(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),

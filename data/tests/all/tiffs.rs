@@ -1,4 +1,5 @@
-//! TIFF: every way to store samples gives the same pixels. Expected values of colour conversions are Pillow's (libtiff's).
+//! TIFF: every storage of samples gives the same pixels. Expected values of colour conversions are Pillow's
+//! (libtiff's).
 
 use std::io::Write;
 
@@ -27,7 +28,7 @@ fn grey(values: &[u8]) -> Vec<u8> {
     values.iter().flat_map(|&v| [v; 3]).collect()
 }
 
-/// Compressed by what the tag says.
+/// Compresses data by the method of the tag.
 fn compressed(data: &[u8], compression: u64) -> Vec<u8> {
     match compression {
         LZW => weezl::encode::Encoder::with_tiff_size_switch(weezl::BitOrder::Msb, 8).encode(data).unwrap(),
@@ -171,7 +172,7 @@ fn jpeg(samples: &[u8], width: usize, height: usize, colour: ColorType, factors:
     bytes
 }
 
-/// A JPEG's tables, and what is left without them, each with start and end.
+/// Splits a JPEG into its tables and the rest, each with start and end markers.
 fn split_tables(jpeg: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let mut tables = vec![0xff, 0xd8];
     let mut rest = tables.clone();
@@ -245,7 +246,7 @@ fn what_is_not_read_is_said() {
     assert!(refusal(large).contains("are over the limit of 64000000 pixels"));
 }
 
-/// Rows of so many bits a sample, padded to whole bytes.
+/// Packs rows with this number of bits per sample, padded to whole bytes.
 fn packed_rows(samples: &[u16], per_row: usize, bits: u64, big_endian: bool) -> Vec<u8> {
     let mut out = Vec::new();
     for row in samples.chunks(per_row) {
@@ -291,7 +292,7 @@ fn storage() -> impl Strategy<Value = Storage> {
     )
 }
 
-/// The image of these samples, stored so.
+/// An image of these samples, stored in this layout.
 fn store(storage: &Storage, width: usize, height: usize, sample: impl Fn(usize, usize, usize) -> u16) -> Tiff {
     let Storage { bits, samples, planar, tile, .. } = *storage;
     let (chunk_width, chunk_height) =

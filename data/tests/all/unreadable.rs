@@ -1,4 +1,4 @@
-//! What the system cannot read says nothing of the image: packing stops, stores no such reason, and goes on.
+//! Images the system cannot read: packing stops, rejects none of them, and resumes.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use alexnet_data::{Error, PackOptions, PackReport, Progress, Result, pack};
 
 use crate::common::{Setting, contents, seal};
 
-/// Packs, and in the instant in which the source is listed and nothing is read yet, does `fault`.
+/// Packs, and injects `fault` after the source is listed and before an image is read.
 fn pack_with(options: &PackOptions, fault: impl FnOnce()) -> Result<PackReport> {
     let mut fault = Some(fault);
     pack(options, |_: Progress| {
@@ -36,11 +36,11 @@ fn a_file_that_vanished_stops_the_pack_which_then_goes_on() {
         fs::rename(&away, &file).unwrap();
     }
     let report = setting.pack("out");
-    assert_eq!((report.resumed_shards, report.refused.len()), (1, 0));
+    assert_eq!((report.resumed_shards, report.rejected.len()), (1, 0));
     assert!(contents(&setting.path("out")) == contents(&setting.path("unbroken")));
 }
 
-/// What is removed for good does not cost the shards before it.
+/// A removed image does not invalidate earlier shards.
 #[test]
 fn without_the_file_the_same_command_goes_on_too() {
     let setting = Setting::new();
@@ -85,7 +85,7 @@ fn only_the_shards_of_repaired_images_are_packed_again() {
     assert!(contents(&setting.path("out")) == contents(&setting.path("fresh")));
 }
 
-/// Another length, of an image that was good.
+/// A valid image changes its length.
 #[test]
 fn a_changed_image_of_an_unfinished_pack_is_packed_again() {
     let setting = Setting::new();
@@ -97,7 +97,7 @@ fn a_changed_image_of_an_unfinished_pack_is_packed_again() {
     assert!(contents(&setting.path("out")) == contents(&setting.path("fresh")));
 }
 
-/// Makes of a refusal in a shard one of those that earlier versions stored.
+/// Changes a rejection in a shard to one that earlier versions stored.
 fn forge_unread(shard: &Path) {
     let file = hdf5::File::open_rw(shard).unwrap();
     let dataset = file.dataset("bad").unwrap();

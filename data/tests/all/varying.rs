@@ -1,12 +1,12 @@
-//! How images are varied and shuffled: the same for floats, crops and images, and on any threads.
+//! Augmentation and shuffling: the same for floats, crops and images, and for any number of threads.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use alexnet_data::ndarray::{Array3, Axis};
 use alexnet_data::{
-    Augment, Colour, ColourRule, Erase, Input, Jitter, Loader, LoaderOptions, Mean, Mix, Pack, PackOptions, RawBatch,
-    ResizedCrop, Shuffle, Storage, Views, pack,
+    Augment, ColourJitter, ColourNoise, ColourRule, Input, Loader, LoaderOptions, Mean, MixupCutmix, Pack, PackOptions,
+    RandomErasing, RawBatch, ResizedCrop, Shuffle, Storage, Views, pack,
 };
 use proptest::prelude::*;
 use tensor::ops::RawImages;
@@ -19,8 +19,8 @@ fn input(crop: usize) -> Input {
 }
 
 fn augment() -> Option<Augment> {
-    let colour = Some(Colour { rule: ColourRule::Source, deviation: 0.1, components: None });
-    Some(Augment { random_crop: true, mirror: true, colour, ..Augment::default() })
+    let colour_noise = Some(ColourNoise { rule: ColourRule::AuthorsCode, deviation: 0.1, components: None });
+    Some(Augment { random_crop: true, mirror: true, colour_noise, ..Augment::default() })
 }
 
 fn training(batch: usize, threads: usize) -> LoaderOptions {
@@ -38,7 +38,7 @@ fn stored(pack: &Pack, index: usize) -> Array3<f32> {
     Array3::from_shape_vec((pack.size(), pack.size(), 3), pixels.iter().map(|&v| f32::from(v)).collect()).unwrap()
 }
 
-/// What the CPU's kernel makes of a raw batch.
+/// Prepares a raw batch with the CPU kernel.
 fn prepared(loader: &Loader, batch: &RawBatch) -> Vec<f32> {
     let cpu = Cpu::<f32>::new(2).unwrap();
     let preparation = loader.preparation();
@@ -47,7 +47,7 @@ fn prepared(loader: &Loader, batch: &RawBatch) -> Vec<f32> {
     images.prepare(&preparation.prepare, mean.as_ref(), &batch.views).unwrap().to_vec().unwrap()
 }
 
-/// Fails unless the raw batches of an epoch, prepared, are its batches, bit for bit.
+/// Checks that the prepared raw batches of an epoch equal its batches, bit for bit.
 fn assert_raw_is_the_same(loader: &Loader, epoch: u64, first: usize, changed: bool) -> Result<(), TestCaseError> {
     let batches = loader.batches(epoch, first);
     let raw = loader.raw_batches(epoch, first);
@@ -70,15 +70,15 @@ fn assert_raw_is_the_same(loader: &Loader, epoch: u64, first: usize, changed: bo
     Ok(())
 }
 
-/// The changes to pixels that these bits name.
+/// The pixel augmentations selected by these bits.
 fn changes_of(bits: u8) -> Augment {
     let bit = |n: u8| bits >> n & 1 == 1;
     let mix = |n: u8| if bit(n) { 0.5 } else { 0.0 };
     Augment {
         resized_crop: bit(0).then(ResizedCrop::default),
-        jitter: bit(1).then_some(Jitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 }),
-        erase: bit(2).then(Erase::default),
-        mix: (bit(3) || bit(4)).then(|| Mix { mixup: mix(3), cutmix: mix(4) }),
+        jitter: bit(1).then_some(ColourJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 }),
+        random_erasing: bit(2).then(RandomErasing::default),
+        mix: (bit(3) || bit(4)).then(|| MixupCutmix { mixup: mix(3), cutmix: mix(4) }),
         ..Augment::default()
     }
 }
@@ -94,17 +94,17 @@ fn both_packs() -> [Arc<Pack>; 2] {
 #[test]
 fn raw_batches_prepared_are_the_batches_bit_for_bit() {
     let packs = both_packs();
-    let colour = prop::option::of((any::<bool>(), 0.0..0.5f32).prop_map(|(paper, deviation)| Colour {
-        rule: if paper { ColourRule::Paper } else { ColourRule::Source },
+    let colour_noise = prop::option::of((any::<bool>(), 0.0..0.5f32).prop_map(|(paper, deviation)| ColourNoise {
+        rule: if paper { ColourRule::Paper } else { ColourRule::AuthorsCode },
         deviation,
         components: None,
     }));
-    let augment = prop::option::of((any::<bool>(), any::<bool>(), colour, 0..9usize, 0..32u8).prop_map(
-        |(random_crop, mirror, colour, shared, changes)| Augment {
+    let augment = prop::option::of((any::<bool>(), any::<bool>(), colour_noise, 0..9usize, 0..32u8).prop_map(
+        |(random_crop, mirror, colour_noise, crop_group, changes)| Augment {
             random_crop,
             mirror,
-            colour,
-            shared,
+            colour_noise,
+            crop_group,
             ..changes_of(changes)
         },
     ));
@@ -125,7 +125,8 @@ fn raw_batches_prepared_are_the_batches_bit_for_bit() {
         let shuffle = if shuffle { Shuffle::Full } else { Shuffle::Window { bytes: 20_000 } };
         let views = if ten && augment.is_none() { Views::Ten } else { Views::Centre };
         let changed = augment.as_ref().is_some_and(|a: &Augment| *a != Augment {
-            random_crop: a.random_crop, mirror: a.mirror, colour: a.colour, shared: a.shared, ..Augment::default()
+            random_crop: a.random_crop, mirror: a.mirror, colour_noise: a.colour_noise,
+            crop_group: a.crop_group, ..Augment::default()
         });
         let options = LoaderOptions { batch, seed, shuffle, augment, views, threads: 2, ..LoaderOptions::default() };
         let loader = Loader::new(Arc::clone(pack), Input { crop, bgr, scale, mean, deviation }, options).unwrap();
@@ -133,16 +134,16 @@ fn raw_batches_prepared_are_the_batches_bit_for_bit() {
     });
 }
 
-/// The same order, draws and values whatever the threads, the bytes made ahead and the place to begin at.
+/// Order, draws and values do not depend on the number of threads, the prefetch limit and the first batch.
 #[test]
 fn every_way_to_vary_and_shuffle_is_the_same_from_anywhere_on_any_threads() {
     let packs = both_packs();
     let config =
         ProptestConfig { cases: 40, rng_seed: proptest::test_runner::RngSeed::Fixed(2), ..ProptestConfig::default() };
     let strategy = (0..3usize, 1..9usize, 0..32u8, any::<u64>(), 1..5usize, 0..4usize, 0..100_000usize);
-    proptest!(config, |((shuffle, batch, changes, seed, threads, first, prefetch_bytes) in strategy, shared in 0..5usize)| {
+    proptest!(config, |((shuffle, batch, changes, seed, threads, first, prefetch_bytes) in strategy, crop_group in 0..5usize)| {
         let shuffle = [Shuffle::None, Shuffle::Full, Shuffle::Window { bytes: 25_000 }][shuffle];
-        let augment = Augment { random_crop: true, mirror: true, shared, ..changes_of(changes) };
+        let augment = Augment { random_crop: true, mirror: true, crop_group, ..changes_of(changes) };
         let options = LoaderOptions { batch, seed, shuffle, augment: Some(augment), ..LoaderOptions::default() };
         let load = |options: LoaderOptions, first: usize| -> Vec<(Vec<u64>, Vec<u32>, Vec<f32>)> {
             let loader = Loader::new(Arc::clone(&packs[0]), input(27), options).unwrap();
@@ -157,7 +158,7 @@ fn every_way_to_vary_and_shuffle_is_the_same_from_anywhere_on_any_threads() {
     });
 }
 
-/// Crops of bytes are the floats without a mean, and say where they were cut.
+/// 8-bit crops equal the floats without a mean, and record their position.
 #[test]
 fn crop_batches_are_the_batches_as_bytes() {
     for pack in both_packs() {
@@ -186,7 +187,7 @@ fn crop_batches_are_the_batches_as_bytes() {
 #[test]
 fn mixed_images_name_the_other_label_and_its_share() {
     let pack = packed();
-    let mix = Some(Mix { mixup: 1.0, cutmix: 0.0 });
+    let mix = Some(MixupCutmix { mixup: 1.0, cutmix: 0.0 });
     let options = LoaderOptions { augment: Some(Augment { mix, ..Augment::default() }), ..training(6, 2) };
     let loader = Loader::new(Arc::clone(&pack), input(32), options).unwrap();
     let mut different = 0;

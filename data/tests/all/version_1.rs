@@ -1,5 +1,5 @@
-//! Packs that the first version of the format wrote, and the source that they were made of. They are never made anew: what is
-//! read from them must not change.
+//! Packs written by the first version of the format, and their source. They are never regenerated: the data read from
+//! them must not change.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -16,7 +16,7 @@ fn unpacked() -> TempDir {
     folder
 }
 
-/// The pixels of image `i` of a class, as the source has them.
+/// Pixels of image `i` of a class in the source.
 fn pixels(class: usize, i: usize) -> Vec<u8> {
     let [red, green, blue] = [[20, 40, 200], [210, 30, 40]][class];
     let at = |x: usize, y: usize| [red as u8, ((green + x * y * (i + 1)) % 256) as u8, ((blue + 16 * x) % 256) as u8];
@@ -59,7 +59,7 @@ fn packs_of_version_1_are_read() {
     check(&jpeg);
 }
 
-/// The packer knows its own, complete or not.
+/// The packer recognizes its own packs, complete or not.
 #[test]
 fn packs_of_version_1_are_gone_on_with() {
     let folder = unpacked();
@@ -69,7 +69,7 @@ fn packs_of_version_1_are_gone_on_with() {
             PackOptions { size: 8, storage, max_bad: 1, ..PackOptions::new(folder.path().join("source"), &out) };
         let complete = pack(&options, |_| ()).unwrap();
         assert_eq!((complete.images, complete.resumed_shards), (8, 1));
-        assert_eq!(complete.refused[0].name, "red/bad.png");
+        assert_eq!(complete.rejected[0].name, "red/bad.png");
         fs::remove_file(out.join("pack.h5")).unwrap();
         let again = pack(&options, |_| ()).unwrap();
         assert_eq!((again.resumed_shards, &again.fingerprint), (1, &complete.fingerprint));

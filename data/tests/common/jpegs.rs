@@ -1,5 +1,5 @@
-//! JPEGs of libjpeg-turbo's `cjpeg` and Pillow in all subsamplings and scan scripts, with what libjpeg-turbo makes of them.
-//! Written by `benches/peers/jpeg_pixels.py --fixture data/tests/jpegs.bin.gz`.
+//! JPEGs written by libjpeg-turbo's `cjpeg` and Pillow in all subsamplings and scan scripts, with libjpeg-turbo's
+//! pixels. Written by `benches/peers/jpeg_pixels.py --fixture data/tests/jpegs.bin.gz`.
 
 use std::io::Read;
 use std::sync::LazyLock;
@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use flate2::Crc;
 use flate2::read::GzDecoder;
 
-/// A file and its pixels' checksum.
+/// A file and the checksum of its pixels.
 pub struct Sample {
     pub jpeg: Vec<u8>,
     pub width: usize,
@@ -38,7 +38,7 @@ pub fn crc32(bytes: &[u8]) -> u32 {
     crc.sum()
 }
 
-/// Where the first segment with this marker begins and ends, if there is one before the first scan's data.
+/// Range of the first segment with this marker before the data of the first scan.
 pub fn segment(jpeg: &[u8], marker: u8) -> Option<(usize, usize)> {
     let mut at = 2;
     loop {

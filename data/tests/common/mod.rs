@@ -25,7 +25,7 @@ pub fn image(width: u32, height: u32, seed: u32) -> RgbImage {
     })
 }
 
-/// A folder with a folder for each class, of so many images each: PNG and JPEG of several sizes.
+/// Creates class folders with this number of images each: PNG and JPEG of several sizes.
 pub fn draw_source(root: &Path, classes: &[(&str, usize)]) {
     for (c, (class, count)) in classes.iter().enumerate() {
         let folder = root.join(class);
@@ -59,7 +59,7 @@ impl Setting {
         self.path("source")
     }
 
-    /// Squares of 32, five to a shard.
+    /// Options for squares of 32, five per shard.
     pub fn options(&self, out: &str) -> PackOptions {
         PackOptions {
             size: 32,
@@ -78,7 +78,7 @@ impl Setting {
     }
 }
 
-/// The content of a file.
+/// The contents of a file.
 pub type Bytes = Vec<u8>;
 
 /// An image as a JPEG file.
@@ -107,7 +107,7 @@ pub fn packed(setting: &Setting, source: &Path) -> Pack {
     packed_with(setting, source, |options| options)
 }
 
-/// The same with other options.
+/// Same as above, with other options.
 pub fn packed_with(setting: &Setting, source: &Path, set: impl Fn(PackOptions) -> PackOptions) -> Pack {
     let out = setting.path(&format!("{}.pack", source.file_name().unwrap().to_string_lossy()));
     let _ = fs::remove_dir_all(&out);
@@ -118,20 +118,20 @@ pub fn packed_with(setting: &Setting, source: &Path, set: impl Fn(PackOptions) -
     pack
 }
 
-/// The message with which packing `source` fails.
+/// The error message of packing `source`.
 pub fn failure(setting: &Setting, source: &Path, set: impl Fn(PackOptions) -> PackOptions) -> String {
     let options = set(PackOptions { size: 32, ..PackOptions::new(source, setting.path("failed.pack")) });
     pack(&options, |_| ()).unwrap_err().to_string()
 }
 
-/// The square of an image file's bytes.
+/// Decodes the bytes of an image file to a square.
 pub fn square(setting: &Setting, bytes: &[u8]) -> Vec<u8> {
     let path = setting.path("one.image");
     fs::write(&path, bytes).unwrap();
     read_square(&path, 32).unwrap()
 }
 
-/// Writes a file and the folders it lies in.
+/// Writes a file and its parent folders.
 pub fn write(setting: &Setting, name: &str, bytes: &[u8]) -> PathBuf {
     let path = setting.path(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -139,7 +139,7 @@ pub fn write(setting: &Setting, name: &str, bytes: &[u8]) -> PathBuf {
     path
 }
 
-/// The bytes of all files of a folder but hidden ones, by name.
+/// The bytes of all files of a folder except hidden ones, by name.
 pub fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(folder)
         .unwrap()
@@ -152,7 +152,7 @@ pub fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// Makes the block at the start of a file agree with its content again.
+/// Updates the header of a file to match its content.
 pub fn seal(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     let long = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;

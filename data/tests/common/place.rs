@@ -1,4 +1,4 @@
-//! Small images with files of labels.
+//! Small images with labels files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,7 +28,7 @@ impl Place {
         path
     }
 
-    /// Small images by these names.
+    /// Writes small images with these names.
     pub fn images(&self, names: &[&str]) {
         for (seed, name) in (0..).zip(names) {
             self.write(name, &jpeg(12, 11, seed));
@@ -43,7 +43,7 @@ impl Place {
         Ok((Pack::open(&out).unwrap(), report))
     }
 
-    /// The class of each image, by name.
+    /// Class of each image by name.
     pub fn classes(
         &self,
         source: &str,
@@ -54,7 +54,7 @@ impl Place {
         Ok((0..pack.len()).map(|i| (pack.name(i), class(i))).collect())
     }
 
-    /// The same with this file of labels.
+    /// Same as above, with this labels file.
     pub fn by(&self, source: &str, labels: &Path) -> Result<BTreeMap<String, String>, String> {
         self.classes(source, |o| PackOptions { labels: Some(labels.to_path_buf()), ..o })
     }

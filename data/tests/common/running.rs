@@ -4,7 +4,7 @@ use std::io::Read;
 use std::ops::{Deref, DerefMut};
 use std::process::{Child, Command, ExitStatus};
 
-/// A process that is killed when this is dropped, as by an assertion that fails, unless it has ended.
+/// A process that is killed on drop, for example by a failed assertion, unless it has ended.
 pub struct Running(Child);
 
 impl Running {
@@ -12,7 +12,7 @@ impl Running {
         Self(command.spawn().unwrap())
     }
 
-    /// Waits for its end: how it ended, and what was left to read of its standard error.
+    /// Waits for the process to end. Returns its status and the rest of its standard error.
     pub fn end(&mut self) -> (ExitStatus, String) {
         let mut text = String::new();
         if let Some(mut stderr) = self.0.stderr.take() {

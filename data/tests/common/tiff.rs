@@ -1,11 +1,11 @@
-//! TIFF files from their parts.
+//! Writing of TIFF files.
 
 const BYTE: u16 = 1;
 const SHORT: u16 = 3;
 const LONG: u16 = 4;
 const LONG8: u16 = 16;
 
-/// The parts of a file with one image. Strips unless `tile` says otherwise.
+/// The contents of a file with one image, in strips unless `tile` is set.
 #[derive(Clone, Debug)]
 pub struct Tiff {
     pub width: usize,
@@ -15,22 +15,22 @@ pub struct Tiff {
     /// Photometric interpretation: 0 white is zero, 1 black is zero, 2 RGB, 3 palette, 5 CMYK, 6 YCbCr.
     pub colour: u64,
     pub compression: u64,
-    /// Further tags of 16-bit numbers.
+    /// Additional tags of 16-bit numbers.
     pub tags: Vec<(u16, Vec<u64>)>,
-    /// The tag of JPEG tables.
+    /// JPEG tables.
     pub jpeg_tables: Vec<u8>,
     /// Width and height of tiles.
     pub tile: Option<(u64, u64)>,
     pub rows_per_strip: u64,
-    /// What strips or tiles hold.
+    /// Contents of strips or tiles.
     pub chunks: Vec<Vec<u8>>,
     pub big_endian: bool,
-    /// BigTIFF.
+    /// Whether to write BigTIFF.
     pub big: bool,
 }
 
 impl Tiff {
-    /// An image in one strip, uncompressed.
+    /// An uncompressed image in one strip.
     pub fn new(width: usize, height: usize, colour: u64, bits: u64, samples: u64, data: Vec<u8>) -> Self {
         Self {
             width,

@@ -1,5 +1,5 @@
-//! Headers that claim more than there is cost nothing: the peak memory of a process that meets them. It is this test
-//! itself, started again with a task.
+//! Headers with excessive claims cost no memory: peak memory of a process that reads them. The process is this test
+//! binary, started again with a task.
 #![cfg(target_os = "linux")]
 
 use std::env;
@@ -14,19 +14,19 @@ use crate::common::{self, Setting};
 const TASK: &str = "ALEXNET_DATA_TEST_MEMORY_TASK";
 const PATH: &str = "ALEXNET_DATA_TEST_MEMORY_PATH";
 
-/// What a refusal may take beyond an idle process: FAULTS says under 50 MB for an image, under 1 MB for a pack; a pack's files
-/// are mapped, which counts.
+/// Maximum memory of a rejection beyond an idle process: FAULTS says under 50 MB for an image, under 1 MB for a pack;
+/// mapped pack files count.
 const IMAGE_KB: u64 = 50_000;
 const PACK_KB: u64 = 1_000;
 
-/// The most memory that this process has had, in KB.
+/// Peak memory of this process in KB.
 fn peak_kb() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// Does nothing unless started by one of the tests below: tries to use a path, and prints what it took and why it failed.
+/// Does nothing unless started by one of the tests below: opens a path, and prints its memory use and error.
 #[test]
 fn the_task() {
     let Ok(task) = env::var(TASK) else { return };
@@ -43,7 +43,7 @@ fn the_task() {
     println!("\npeak {} {error}", peak_kb() - before);
 }
 
-/// What the task took, in KB, and its message.
+/// Memory use of the task in KB, and its message.
 fn measure(task: &str, path: &Path) -> (u64, String) {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args(["--exact", "claims::the_task", "--nocapture"]).env(TASK, task).env(PATH, path);
@@ -116,7 +116,7 @@ fn an_image_that_claims_too_many_pixels_costs_no_memory() {
     }
 }
 
-/// Lengths near 2^64, and of a gigabyte, in each place of the first block of a shard and of the table.
+/// Lengths near 2^64 and of a gigabyte in each field of the headers of a shard and of the table.
 #[test]
 fn a_pack_that_claims_more_than_there_is_costs_no_memory() {
     let setting = Setting::new();

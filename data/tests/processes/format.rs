@@ -1,5 +1,5 @@
-//! The lines of Python in `FORMAT.md`, run as they stand. Without Python and h5py (CI installs them) there is nothing to run
-//! them with, and the test says so.
+//! Runs the Python code in `FORMAT.md` as it stands. Without Python and h5py (CI installs them) the test prints that it
+//! is skipped.
 
 use std::fs;
 use std::process::Command;
@@ -8,7 +8,7 @@ use alexnet_data::{PackOptions, Storage, pack};
 
 use crate::common::Setting;
 
-/// A Python that has h5py.
+/// A Python interpreter with h5py.
 fn python() -> Option<&'static str> {
     let has =
         |python: &&str| Command::new(python).args(["-c", "import h5py"]).output().is_ok_and(|o| o.status.success());
@@ -19,7 +19,7 @@ fn python() -> Option<&'static str> {
     found
 }
 
-/// The blocks of Python in the document.
+/// The Python code blocks of the document.
 fn blocks() -> Vec<String> {
     let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/FORMAT.md")).unwrap();
     let blocks = text.split("```python\n").skip(1);

@@ -1,4 +1,4 @@
-//! What only another process can show: it is this test itself, started again with a task.
+//! Tests that need another process: this test binary, started again with a task.
 #![cfg(target_os = "linux")]
 
 use std::env;
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use alexnet_data::{Input, Loader, LoaderOptions, Mean, Pack, PackOptions, Shuffle, exit_on_cut_file, pack};
+use alexnet_data::{Input, Loader, LoaderOptions, Mean, Pack, PackOptions, Shuffle, install_sigbus_handler, pack};
 
 use crate::common::running::Running;
 use crate::common::{Setting, contents};
@@ -39,7 +39,7 @@ fn the_task() {
     let folder = PathBuf::from(env::var_os(FOLDER).unwrap());
     match task.as_str() {
         "cut" => {
-            exit_on_cut_file();
+            install_sigbus_handler();
             let pack = Pack::open(folder.join("out")).unwrap();
             let pixels = pack.stored(8).unwrap();
             let shard = File::options().write(true).open(folder.join("out/shard-00001.h5")).unwrap();
@@ -58,7 +58,7 @@ fn the_task() {
             });
         }
         "load" => {
-            exit_on_cut_file();
+            install_sigbus_handler();
             let pack = Arc::new(Pack::open(folder.join("out")).unwrap());
             let input = Input { crop: 32, bgr: false, scale: 1.0, mean: Mean::None, deviation: None };
             let options = LoaderOptions { batch: 4, threads: 2, shuffle: Shuffle::Full, ..LoaderOptions::default() };
@@ -94,7 +94,7 @@ fn a_file_cut_in_the_instant_it_is_read_is_a_message() {
     assert!(text.contains("out/shard-00001.h5: cut short while it was being read; copy it again"), "{text}");
 }
 
-/// Whatever a loader's threads are at when a shard is cut or written to: an error or a message, and an end.
+/// Truncating or modifying a shard at any time during loading gives an error or a message, and ends.
 #[test]
 fn a_pack_cut_or_written_to_while_it_is_loaded_is_a_message() {
     for (number, cut) in [(0, true), (1, true), (2, true), (3, true), (4, false), (5, false)] {
@@ -157,7 +157,7 @@ fn a_packer_killed_at_any_image_goes_on_to_the_same_bytes() {
     assert!(contents(&setting.path("out")) == unbroken);
 }
 
-/// The limit on the size of a file stands for a full disk where none can be mounted; it names itself.
+/// A file size limit replaces a full disk where none can be mounted; it causes its own error.
 #[test]
 fn a_file_that_cannot_grow_is_an_error_and_keeps_what_is_finished() {
     let setting = Setting::new();
@@ -212,7 +212,7 @@ fn two_packers_do_not_share_a_folder() {
     assert_eq!(Pack::open(setting.path("out")).unwrap().len(), 23);
 }
 
-/// On a file system of 60 KB, in a name space of its own; skipped where the system does not allow that.
+/// Runs on a file system of 60 KB in a separate namespace; skipped if the system does not allow that.
 #[test]
 fn a_full_disk_is_an_error_and_keeps_what_is_finished() {
     let setting = Setting::new();

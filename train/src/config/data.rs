@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use data::{Components, Pack};
+use data::{Pack, PrincipalComponents};
 use serde::{Deserialize, Serialize};
 use tensor::{Cpu, Device, regular_file};
 
@@ -75,12 +75,12 @@ pub enum Pca {
     File(PathBuf),
     /// For pixels of 0 to 255.
     #[serde(with = "Values")]
-    Values(Components),
+    Values(PrincipalComponents),
 }
 
-/// How [`Components`] are written.
+/// How [`PrincipalComponents`] are written.
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Components", deny_unknown_fields)]
+#[serde(remote = "PrincipalComponents", deny_unknown_fields)]
 struct Values {
     eigenvalues: [f32; 3],
     eigenvectors: [[f32; 3]; 3],
@@ -227,7 +227,7 @@ impl DataConfig {
 }
 
 /// The components in a TOML file or of a pack.
-fn components(path: &Path) -> Result<Components> {
+fn components(path: &Path) -> Result<PrincipalComponents> {
     let wrong = |what: String| Error::setting("data.pca", format!("{}: {what}", path.display()));
     if path.is_dir() {
         return Ok(Pack::open(path)?.statistics().components());

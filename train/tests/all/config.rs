@@ -2,7 +2,7 @@
 
 use alexnet_train::config::keys::{KEYS, parse_setting};
 use alexnet_train::config::{Config, OptimKind, Pca, Shuffle, parse_table};
-use data::Components;
+use data::PrincipalComponents;
 use proptest::prelude::*;
 use std::path::Path;
 
@@ -17,7 +17,7 @@ fn full() -> Config {
     config.data.val = Some("val".into());
     config.run.steps = Some(7);
     let eigenvectors = [[0.6, 0.0, 0.8], [0.0, 1.0, 0.0], [0.8, 0.0, -0.6]];
-    config.data.pca = Some(Pca::Values(Components { eigenvalues: [14_830.0, 1375.5, 389.0], eigenvectors }));
+    config.data.pca = Some(Pca::Values(PrincipalComponents { eigenvalues: [14_830.0, 1375.5, 389.0], eigenvectors }));
     config
 }
 

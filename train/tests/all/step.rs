@@ -2,7 +2,7 @@
 
 use alexnet_train::Targets;
 use alexnet_train::step::step;
-use data::Mixed;
+use data::MixedLabel;
 use layers::{Mode, Model, Network, Tape};
 use ndarray::Array4;
 use optim::{Adam, Optimizer, Rule, Sgd, Update};
@@ -70,7 +70,7 @@ fn no_decay_on_a_layer_is_no_decay() {
 fn soft_targets_give_the_loss_of_their_definition() {
     let (mut network, mut optimizer, images) = setup("", 0.0);
     let p = network.predict(images.clone()).unwrap().softmax().unwrap().to_vec().unwrap();
-    let mixed = [Mixed { label: 1, share: 0.3 }, Mixed { label: 0, share: 0.9 }];
+    let mixed = [MixedLabel { label: 1, share: 0.3 }, MixedLabel { label: 0, share: 0.9 }];
     let targets = Targets { labels: &[0, 2], mixed: &mixed, smoothing: 0.1 };
     let even = 0.1f32 / 3.0;
     let expected = [[0.9 * 0.7 + even, 0.9 * 0.3 + even, even], [0.9 * 0.9 + even, even, 0.9 * 0.1 + even]];

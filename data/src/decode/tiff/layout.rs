@@ -1,16 +1,16 @@
-//! What the directory of a TIFF says: where the samples lie and what they mean.
+//! Layout of the samples of a TIFF, from its directory.
 
 use image::metadata::Orientation;
 
-use super::colour::{Colour, LUMA, RANGE, YCbCr};
 use super::directory::Directory;
+use super::photometric::{DEFAULT_LUMA, DEFAULT_RANGE, Photometric, YCbCr};
 use crate::decode::{DecodeOptions, check_size};
 use crate::error::BadImage;
 
-/// Samples a pixel at most: more are measurements, not colours.
-const MOST_SAMPLES: usize = 8;
+/// Maximum number of samples per pixel: images with more are measurements, not colours.
+const MAX_SAMPLES: usize = 8;
 
-/// Numbers of tags.
+/// Tag numbers.
 mod tag {
     pub const WIDTH: u16 = 256;
     pub const HEIGHT: u16 = 257;
@@ -38,33 +38,33 @@ mod tag {
     pub const REFERENCE_BLACK_WHITE: u16 = 532;
 }
 
-/// How a TIFF's samples are stored.
-pub(super) struct Layout {
+/// Storage of a TIFF's samples.
+pub(super) struct TiffLayout {
     pub width: usize,
     pub height: usize,
-    pub colour: Colour,
-    /// Bits a sample: 1, 2, 4, 8 or 16.
+    pub photometric: Photometric,
+    /// Bits per sample: 1, 2, 4, 8 or 16.
     pub bits: usize,
     pub big_endian: bool,
-    /// Samples a pixel.
+    /// Samples per pixel.
     pub samples: usize,
-    /// Colours are stored multiplied by the sample after them.
-    pub premultiplied: bool,
-    /// Each sample of a pixel lies in a plane of its own.
-    pub planar: bool,
+    /// Colours are premultiplied by the sample after them (alpha).
+    pub is_premultiplied: bool,
+    /// Each sample of a pixel is stored in a separate plane.
+    pub is_planar: bool,
     pub compression: Compression,
-    /// Rows hold the differences of neighbouring samples.
-    pub differences: bool,
+    /// Rows hold differences of neighbouring samples (horizontal predictor).
+    pub has_predictor: bool,
     /// The lowest bit of a byte comes first.
-    pub reversed: bool,
-    /// Of strips and tiles, in pixels. The last strip may be lower.
+    pub is_lsb_first: bool,
+    /// Size of strips or tiles in pixels; the last strip may be shorter.
     pub chunk_width: usize,
     pub chunk_height: usize,
-    /// Where strips or tiles begin, and their lengths.
+    /// File offsets and lengths of strips or tiles in bytes.
     pub offsets: Vec<u64>,
     pub counts: Vec<u64>,
     pub orientation: Orientation,
-    /// Three components of a JPEG are YCbCr, whatever its own markers say.
+    /// Whether three components of a JPEG are YCbCr, regardless of its own markers.
     pub jpeg_is_ycbcr: bool,
 }
 
@@ -77,18 +77,19 @@ pub(super) enum Compression {
     Jpeg { tables: Vec<u8> },
 }
 
-impl Layout {
+impl TiffLayout {
     pub fn read(bytes: &[u8], options: &DecodeOptions) -> Result<Self, BadImage> {
         let tags = Directory::read(bytes)?;
-        let [width, height] = [tags.number(tag::WIDTH, 0)?, tags.number(tag::HEIGHT, 0)?];
+        let width = tags.number(tag::WIDTH, 0)?;
+        let height = tags.number(tag::HEIGHT, 0)?;
         check_size(width, height, options.max_pixels)?;
         let width = width as usize;
         let height = height as usize;
         let samples = usize::try_from(tags.number(tag::SAMPLES, 1)?).unwrap_or(usize::MAX);
         let bits = tags.number(tag::BITS, 1)? as usize;
         let compression = compression(&tags)?;
-        let colour = colour(&tags, bits, &compression)?;
-        check_samples(&tags, &colour, samples, bits)?;
+        let photometric = photometric(&tags, bits, &compression)?;
+        check_samples(&tags, &photometric, samples, bits)?;
         let Chunks { width: chunk_width, height: chunk_height, offsets, counts } = chunks(&tags, width, height)?;
         let layout = Self {
             width,
@@ -96,17 +97,17 @@ impl Layout {
             bits,
             big_endian: tags.big_endian,
             samples,
-            premultiplied: tags.number(tag::EXTRA_SAMPLES, 0)? == 1 && samples > colour.channels(),
-            planar: tags.number(tag::PLANAR, 1)? == 2 && samples > 1,
-            differences: differences(&tags, &compression)?,
-            reversed: tags.number(tag::FILL_ORDER, 1)? == 2,
+            is_premultiplied: tags.number(tag::EXTRA_SAMPLES, 0)? == 1 && samples > photometric.channels(),
+            is_planar: tags.number(tag::PLANAR, 1)? == 2 && samples > 1,
+            has_predictor: has_predictor(&tags, &compression)?,
+            is_lsb_first: tags.number(tag::FILL_ORDER, 1)? == 2,
             chunk_width,
             chunk_height,
             offsets,
             counts,
             orientation: orientation(&tags)?,
             jpeg_is_ycbcr: tags.number(tag::COLOUR, 0)? == 6,
-            colour,
+            photometric,
             compression,
         };
         layout.check_subsampling()?;
@@ -114,52 +115,52 @@ impl Layout {
         Ok(layout)
     }
 
-    /// Strips or tiles beside each other.
-    pub fn across(&self) -> usize {
+    /// Number of strips or tiles across.
+    pub fn chunks_across(&self) -> usize {
         self.width.div_ceil(self.chunk_width)
     }
 
-    /// Strips or tiles above each other.
-    pub fn down(&self) -> usize {
+    /// Number of strips or tiles down.
+    pub fn chunks_down(&self) -> usize {
         self.height.div_ceil(self.chunk_height)
     }
 
-    /// Samples of a pixel that its colour depends on.
+    /// Number of samples of a pixel its colour depends on.
     pub fn used_samples(&self) -> usize {
-        self.colour.channels() + usize::from(self.premultiplied)
+        self.photometric.channels() + usize::from(self.is_premultiplied)
     }
 
-    /// Samples of a pixel that lie together.
-    pub fn samples_together(&self) -> usize {
-        if self.planar { 1 } else { self.samples }
+    /// Number of samples of a pixel stored contiguously.
+    pub fn interleaved_samples(&self) -> usize {
+        if self.is_planar { 1 } else { self.samples }
     }
 
-    /// Bytes of a chunk's row.
+    /// Size of a row of a chunk in bytes.
     pub fn row_bytes(&self) -> usize {
-        (self.chunk_width * self.samples_together() * self.bits).div_ceil(8)
+        (self.chunk_width * self.interleaved_samples() * self.bits).div_ceil(8)
     }
 
-    /// Bytes of so many rows of a chunk.
+    /// Size of `rows` rows of a chunk in bytes.
     pub fn bytes_of_rows(&self, rows: usize) -> usize {
-        match &self.colour {
-            Colour::YCbCr(colour) if colour.is_subsampled() => colour.bytes(self.chunk_width, rows),
+        match &self.photometric {
+            Photometric::YCbCr(photometric) if photometric.is_subsampled() => photometric.bytes(self.chunk_width, rows),
             _ => self.row_bytes() * rows,
         }
     }
 
     fn check_subsampling(&self) -> Result<(), BadImage> {
-        match &self.colour {
-            Colour::YCbCr(colour)
-                if colour.is_subsampled() && (self.planar || self.samples != 3 || self.differences) =>
+        match &self.photometric {
+            Photometric::YCbCr(photometric)
+                if photometric.is_subsampled() && (self.is_planar || self.samples != 3 || self.has_predictor) =>
             {
-                refused("YCbCr of half resolution in planes, with further samples or with differences")
+                unsupported("YCbCr of half resolution in planes, with further samples or with differences")
             }
             _ => Ok(()),
         }
     }
 }
 
-fn refused<T>(what: impl std::fmt::Display) -> Result<T, BadImage> {
+fn unsupported<T>(what: impl std::fmt::Display) -> Result<T, BadImage> {
     Err(BadImage::Unsupported(format!("TIFF with {what}")))
 }
 
@@ -181,7 +182,7 @@ fn chunks(tags: &Directory, width: usize, height: usize) -> Result<Chunks, BadIm
     if chunk_width == 0 || chunk_height == 0 {
         return Err(BadImage::Damaged(format!("TIFF with strips or tiles of {chunk_width} x {chunk_height} pixels")));
     }
-    // Some programs wrote tiles under the tags of strips.
+    // Some programs wrote tiles with the tags of strips.
     let (offsets, counts) = if tags.has(tag::TILE_OFFSETS) {
         (tag::TILE_OFFSETS, tag::TILE_LENGTHS)
     } else {
@@ -210,64 +211,64 @@ fn compression(tags: &Directory) -> Result<Compression, BadImage> {
         50001 => "WebP compression".into(),
         other => format!("compression {other}"),
     };
-    refused(name)
+    unsupported(name)
 }
 
-fn colour(tags: &Directory, bits: usize, compression: &Compression) -> Result<Colour, BadImage> {
+fn photometric(tags: &Directory, bits: usize, compression: &Compression) -> Result<Photometric, BadImage> {
     Ok(match tags.number(tag::COLOUR, 0)? {
-        0 => Colour::Grey { inverted: true },
-        1 => Colour::Grey { inverted: false },
-        2 => Colour::Rgb,
-        3 if bits <= 8 => Colour::palette(&tags.numbers(tag::PALETTE)?, 1 << bits)?,
-        3 => return refused(format!("a palette of {bits} bits")),
-        5 => Colour::Cmyk,
-        // The JPEG decoder makes RGB of it.
-        6 if matches!(compression, Compression::Jpeg { .. }) => Colour::Rgb,
-        6 => Colour::YCbCr(Box::new(ycbcr(tags)?)),
-        4 => return refused("a transparency mask as its first image"),
-        8..=10 => return refused("CIE L*a*b* colours"),
-        other => return refused(format!("colours of kind {other}")),
+        0 => Photometric::Grey { inverted: true },
+        1 => Photometric::Grey { inverted: false },
+        2 => Photometric::Rgb,
+        3 if bits <= 8 => Photometric::palette(&tags.numbers(tag::PALETTE)?, 1 << bits)?,
+        3 => return unsupported(format!("a palette of {bits} bits")),
+        5 => Photometric::Cmyk,
+        // The JPEG decoder converts it to RGB.
+        6 if matches!(compression, Compression::Jpeg { .. }) => Photometric::Rgb,
+        6 => Photometric::YCbCr(Box::new(ycbcr(tags)?)),
+        4 => return unsupported("a transparency mask as its first image"),
+        8..=10 => return unsupported("CIE L*a*b* colours"),
+        other => return unsupported(format!("colours of kind {other}")),
     })
 }
 
-/// How luminance and colour differences are stored; the defaults are TIFF 6.0's (section 21).
+/// YCbCr parameters; the defaults are those of TIFF 6.0 (section 21).
 fn ycbcr(tags: &Directory) -> Result<YCbCr, BadImage> {
     let subsampling = tags.numbers(tag::YCBCR_SUBSAMPLING)?;
     let factor = |i: usize| subsampling.get(i).map_or(2, |&v| v as usize);
-    let luma = tags.fractions(tag::YCBCR_COEFFICIENTS)?.try_into().unwrap_or(LUMA);
-    let range = tags.fractions(tag::REFERENCE_BLACK_WHITE)?.try_into().unwrap_or(RANGE);
+    let luma = tags.fractions(tag::YCBCR_COEFFICIENTS)?.try_into().unwrap_or(DEFAULT_LUMA);
+    let range = tags.fractions(tag::REFERENCE_BLACK_WHITE)?.try_into().unwrap_or(DEFAULT_RANGE);
     YCbCr::new([factor(0), factor(1)], luma, range)
 }
 
-fn check_samples(tags: &Directory, colour: &Colour, samples: usize, bits: usize) -> Result<(), BadImage> {
-    let channels = colour.channels();
+fn check_samples(tags: &Directory, photometric: &Photometric, samples: usize, bits: usize) -> Result<(), BadImage> {
+    let channels = photometric.channels();
     if samples < channels {
         return Err(BadImage::Damaged(format!("{samples} samples a pixel, its colours need {channels}")));
     }
-    if samples > MOST_SAMPLES {
-        return refused(format!("{samples} samples a pixel, at most {MOST_SAMPLES} are read"));
+    if samples > MAX_SAMPLES {
+        return unsupported(format!("{samples} samples a pixel, at most {MAX_SAMPLES} are read"));
     }
     if tags.numbers(tag::BITS)?.iter().take(samples).any(|&other| other != bits as u64) {
-        return refused("samples of different depths");
+        return unsupported("samples of different depths");
     }
     match tags.numbers(tag::SAMPLE_FORMAT)?.first() {
         None | Some(1 | 4) => {}
-        Some(2) => return refused(format!("signed samples of {bits} bits")),
-        Some(3) => return refused(format!("floating-point samples of {bits} bits")),
-        Some(other) => return refused(format!("samples of format {other}")),
+        Some(2) => return unsupported(format!("signed samples of {bits} bits")),
+        Some(3) => return unsupported(format!("floating-point samples of {bits} bits")),
+        Some(other) => return unsupported(format!("samples of format {other}")),
     }
-    let known = match colour {
-        Colour::YCbCr(_) => bits == 8,
+    let is_supported = match photometric {
+        Photometric::YCbCr(_) => bits == 8,
         _ => matches!(bits, 1 | 2 | 4 | 8 | 16),
     };
-    if known { Ok(()) } else { refused(format!("samples of {bits} bits")) }
+    if is_supported { Ok(()) } else { unsupported(format!("samples of {bits} bits")) }
 }
 
-/// Only these compressions have a predictor.
-fn differences(tags: &Directory, compression: &Compression) -> Result<bool, BadImage> {
+/// Only these compressions support a predictor.
+fn has_predictor(tags: &Directory, compression: &Compression) -> Result<bool, BadImage> {
     let predictor = tags.number(tag::PREDICTOR, 1)?;
     match compression {
-        Compression::Lzw | Compression::Deflate if predictor > 2 => refused("a floating-point predictor"),
+        Compression::Lzw | Compression::Deflate if predictor > 2 => unsupported("a floating-point predictor"),
         Compression::Lzw | Compression::Deflate => Ok(predictor == 2),
         _ => Ok(false),
     }

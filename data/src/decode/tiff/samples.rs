@@ -1,70 +1,72 @@
-//! Rows of samples: differences summed, planes brought together, bits taken apart.
+//! Conversion of rows of samples: predictor, planes and bit unpacking.
 
 use std::borrow::Cow;
 
-use super::colour::{Colour, unmultiplied};
-use super::layout::Layout;
+use super::layout::TiffLayout;
+use super::photometric::{Photometric, unpremultiply};
 use crate::error::BadImage;
 
-/// The rows of a strip or tile.
-pub(super) struct Rows<'a> {
-    layout: &'a Layout,
+/// Converts the rows of a strip or tile to RGB.
+pub(super) struct RowConverter<'a> {
+    layout: &'a TiffLayout,
     planes: &'a [Cow<'a, [u8]>],
     columns: usize,
-    /// Samples of one row, a byte each, those of a pixel together.
+    /// Samples of one row, one byte each, interleaved.
     samples: Vec<u8>,
-    /// Samples of a pixel in `samples`.
-    together: usize,
+    /// Samples per pixel in `samples`.
+    samples_per_pixel: usize,
 }
 
-impl<'a> Rows<'a> {
-    /// `planes` hold whole rows of a chunk, of which the first `columns` pixels are shown.
-    pub fn new(layout: &'a Layout, planes: &'a [Cow<'a, [u8]>], columns: usize) -> Result<Self, BadImage> {
-        let together = if layout.planar { planes.len() } else { layout.samples };
-        Ok(Self { layout, planes, columns, samples: vec![0; columns * together], together })
+impl<'a> RowConverter<'a> {
+    /// `planes` hold whole rows of a chunk, of which the first `columns` pixels are used.
+    pub fn new(layout: &'a TiffLayout, planes: &'a [Cow<'a, [u8]>], columns: usize) -> Result<Self, BadImage> {
+        let samples_per_pixel = if layout.is_planar { planes.len() } else { layout.samples };
+        Ok(Self { layout, planes, columns, samples: vec![0; columns * samples_per_pixel], samples_per_pixel })
     }
 
-    /// Makes RGB of a row.
-    pub fn draw(&mut self, row: usize, rgb: &mut [u8]) -> Result<(), BadImage> {
+    /// Writes a row as RGB.
+    pub fn write_rgb(&mut self, row: usize, rgb: &mut [u8]) -> Result<(), BadImage> {
         self.read(row).ok_or_else(|| BadImage::CutShort("TIFF data ends before its last pixel".into()))?;
-        let Layout { colour, bits, premultiplied, .. } = self.layout;
-        let pixels = self.samples.chunks_exact(self.together).zip(rgb.chunks_exact_mut(3));
-        match colour {
-            Colour::Rgb if *bits >= 8 && !premultiplied => pixels.for_each(|(s, out)| out.copy_from_slice(&s[..3])),
-            _ if *premultiplied => pixels.for_each(|(s, out)| {
-                out.copy_from_slice(&unmultiplied(colour.rgb(s, *bits), s[colour.channels()]));
+        let TiffLayout { photometric, bits, is_premultiplied, .. } = self.layout;
+        let pixels = self.samples.chunks_exact(self.samples_per_pixel).zip(rgb.chunks_exact_mut(3));
+        match photometric {
+            Photometric::Rgb if *bits >= 8 && !is_premultiplied => {
+                pixels.for_each(|(s, out)| out.copy_from_slice(&s[..3]))
+            }
+            _ if *is_premultiplied => pixels.for_each(|(s, out)| {
+                out.copy_from_slice(&unpremultiply(photometric.rgb(s, *bits), s[photometric.channels()]));
             }),
-            _ => pixels.for_each(|(s, out)| out.copy_from_slice(&colour.rgb(s, *bits))),
+            _ => pixels.for_each(|(s, out)| out.copy_from_slice(&photometric.rgb(s, *bits))),
         }
         Ok(())
     }
 
-    /// Takes the samples of a row; `None` if there are too few.
+    /// Reads the samples of a row; `None` if there are too few.
     fn read(&mut self, row: usize) -> Option<()> {
         let layout = self.layout;
-        if let Colour::YCbCr(colour) = &layout.colour
-            && colour.is_subsampled()
+        if let Photometric::YCbCr(photometric) = &layout.photometric
+            && photometric.is_subsampled()
         {
-            colour.row(&self.planes[0], layout.chunk_width, row, &mut self.samples);
+            photometric.row(&self.planes[0], layout.chunk_width, row, &mut self.samples);
             return Some(());
         }
         let length = layout.row_bytes();
         for (at, plane) in self.planes.iter().enumerate() {
             let row = plane.get(row * length..(row + 1) * length)?;
-            if layout.planar {
-                let samples = self.samples[at..].iter_mut().step_by(self.together);
+            if layout.is_planar {
+                let samples = self.samples[at..].iter_mut().step_by(self.samples_per_pixel);
                 unpack(row, layout, samples);
             } else {
                 unpack(row, layout, self.samples.iter_mut());
             }
         }
-        debug_assert_eq!(self.samples.len(), self.columns * self.together);
+        debug_assert_eq!(self.samples.len(), self.columns * self.samples_per_pixel);
         Some(())
     }
 }
 
-/// Gives each sample a byte: of 16 bits the high ones, fewer than 8 as they are.
-fn unpack<'a>(row: &[u8], layout: &Layout, samples: impl Iterator<Item = &'a mut u8>) {
+/// Expands samples to one byte each: the high byte of 16 bits, fewer than 8 bits unchanged.
+fn unpack<'a>(row: &[u8], layout: &TiffLayout, samples: impl Iterator<Item = &'a mut u8>) {
     match layout.bits {
         8 => samples.zip(row).for_each(|(sample, &byte)| *sample = byte),
         16 => {
@@ -81,9 +83,9 @@ fn unpack<'a>(row: &[u8], layout: &Layout, samples: impl Iterator<Item = &'a mut
     }
 }
 
-/// Makes values of the differences of neighbouring pixels.
-pub(super) fn sum_differences(row: &mut [u8], layout: &Layout) {
-    let step = layout.samples_together();
+/// Undoes the horizontal predictor.
+pub(super) fn undo_predictor(row: &mut [u8], layout: &TiffLayout) {
+    let step = layout.interleaved_samples();
     if layout.bits == 16 {
         let value = |pair: [u8; 2]| if layout.big_endian { u16::from_be_bytes(pair) } else { u16::from_le_bytes(pair) };
         for at in (2 * step..row.len().saturating_sub(1)).step_by(2) {

@@ -1,4 +1,4 @@
-//! Bytes at an offset of a file, or of what was unpacked into memory.
+//! Random access to the bytes of a file or of a decompressed archive in memory.
 
 use std::fs::File;
 use std::io;
@@ -8,7 +8,7 @@ use super::BLOCK;
 use crate::decode::MAX_FILE_BYTES;
 use crate::error::{BadImage, Error, Result};
 
-/// A file that is read at offsets, from any thread.
+/// A file readable at any offset from any thread.
 #[derive(Debug)]
 pub(in crate::source) struct Container {
     pub path: PathBuf,
@@ -34,12 +34,12 @@ impl Container {
         Ok(Self { path: path.to_path_buf(), bytes: Bytes::File(file), length })
     }
 
-    /// What the file `path` unpacked to.
+    /// The decompressed contents of the file `path`.
     pub fn in_memory(path: &Path, bytes: Vec<u8>) -> Self {
         Self { path: path.to_path_buf(), length: bytes.len() as u64, bytes: Bytes::Memory(bytes) }
     }
 
-    /// Fills `buffer` from `offset` on.
+    /// Reads into `buffer` from `offset` on.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         match &self.bytes {
             Bytes::Memory(bytes) => {
@@ -60,40 +60,40 @@ impl Container {
         }
     }
 
-    /// `length` bytes from `offset` on. Ask only for what was found to be there.
+    /// Reads `length` bytes from `offset` on, which must be known to exist.
     pub fn bytes_at(&self, offset: u64, length: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; length];
         self.read_at(offset, &mut bytes).map_err(Error::io(&self.path, "cannot be read"))?;
         Ok(bytes)
     }
 
-    /// The bytes of an image; a message names file and offset.
-    pub fn image(&self, offset: u64, length: u64) -> Result<Vec<u8>, BadImage> {
+    /// Reads the bytes of an image; errors name file and offset.
+    pub fn read_image(&self, offset: u64, length: u64) -> Result<Vec<u8>, BadImage> {
         let mut bytes = vec![0; checked_length(length)?];
-        self.fill(offset, &mut bytes)?;
+        self.read_into(offset, &mut bytes)?;
         Ok(bytes)
     }
 
-    /// The bytes of an image of `length` of which only some pieces are stored, the rest being zeros.
-    pub fn sparse_image(&self, pieces: &[Piece], length: u64) -> Result<Vec<u8>, BadImage> {
+    /// Reads a sparse image of `length` bytes: zeros except for the stored pieces.
+    pub fn read_sparse_image(&self, pieces: &[Piece], length: u64) -> Result<Vec<u8>, BadImage> {
         let mut bytes = vec![0; checked_length(length)?];
         for piece in pieces {
-            let within = usize::try_from(piece.at).ok().zip(usize::try_from(piece.length).ok());
-            let part = within.and_then(|(at, length)| bytes.get_mut(at..at.checked_add(length)?));
+            let within = usize::try_from(piece.offset).ok().zip(usize::try_from(piece.length).ok());
+            let part = within.and_then(|(offset, length)| bytes.get_mut(offset..offset.checked_add(length)?));
             let part = part.ok_or_else(|| BadImage::Damaged("a sparse file whose map leaves it".into()))?;
-            self.fill(piece.stored, part)?;
+            self.read_into(piece.container_offset, part)?;
         }
         Ok(bytes)
     }
 
-    fn fill(&self, offset: u64, buffer: &mut [u8]) -> Result<(), BadImage> {
+    fn read_into(&self, offset: u64, buffer: &mut [u8]) -> Result<(), BadImage> {
         self.read_at(offset, buffer).map_err(|e| {
             let what = format!("{} bytes at offset {offset} of {}: {e}", buffer.len(), self.path.display());
             BadImage::Unreadable(io::Error::new(e.kind(), what))
         })
     }
 
-    /// The first bytes, as many as there are up to a block.
+    /// The bytes at `offset`, up to a block.
     pub fn start(&self, offset: u64) -> Result<Vec<u8>> {
         self.bytes_at(offset, self.length.saturating_sub(offset).min(BLOCK as u64) as usize)
     }
@@ -102,10 +102,10 @@ impl Container {
 /// A piece of a sparse file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::source) struct Piece {
-    /// Where it belongs in the file.
-    pub at: u64,
-    /// Where it lies in the container.
-    pub stored: u64,
+    /// Offset in the sparse file.
+    pub offset: u64,
+    /// Offset in the container.
+    pub container_offset: u64,
     pub length: u64,
 }
 
@@ -116,7 +116,7 @@ fn checked_length(length: u64) -> Result<usize, BadImage> {
     }
 }
 
-/// Opens a regular file; its length. Opening a fifo would wait for ever, and a device may have no end.
+/// Opens a regular file and returns its length. Opening a fifo would block forever, and a device may be endless.
 pub(in crate::source) fn open_file(path: &Path) -> Result<(File, u64)> {
     let metadata = std::fs::metadata(path).map_err(Error::io(path, "cannot be opened"))?;
     if !metadata.is_file() {

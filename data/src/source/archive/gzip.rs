@@ -1,4 +1,4 @@
-//! Archives that are compressed as a whole, unpacked into memory.
+//! Decompression of gzipped archives into memory.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 pub(in crate::source) const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// What is unpacked, of one gzip member after the other. Zeros after the last are padding, as gzip and Python take them.
+/// Decompressing reader of consecutive gzip members. Zeros after the last member are padding, as for gzip and Python.
 pub(in crate::source) struct Gunzip<R: BufRead>(Option<GzDecoder<R>>);
 
 impl<R: BufRead> Gunzip<R> {
@@ -36,7 +36,7 @@ impl<R: BufRead> Read for Gunzip<R> {
     }
 }
 
-/// Whether anything follows the zeros.
+/// Skips zeros. Returns whether anything follows them.
 fn skip_zeros(reader: &mut impl BufRead) -> io::Result<bool> {
     loop {
         let buffer = reader.fill_buf()?;
@@ -52,8 +52,8 @@ fn skip_zeros(reader: &mut impl BufRead) -> io::Result<bool> {
     }
 }
 
-/// What a file unpacks to, of at most `limit` bytes.
-pub(in crate::source) fn gunzipped(path: &Path, limit: u64) -> Result<Container> {
+/// Decompresses a file to at most `limit` bytes.
+pub(in crate::source) fn gunzip_file(path: &Path, limit: u64) -> Result<Container> {
     let (file, _) = open_file(path)?;
     let mut bytes = Vec::new();
     let damaged = |e: io::Error| Error::source(path, format!("cut short or damaged: {e}; copy it again"));
@@ -66,11 +66,11 @@ pub(in crate::source) fn gunzipped(path: &Path, limit: u64) -> Result<Container>
     Ok(Container::in_memory(path, bytes))
 }
 
-/// The first block of what a file unpacks to; empty where it is no gzip.
-pub(in crate::source) fn unpacked_start(path: &Path) -> Result<Vec<u8>> {
+/// The first block of a decompressed file; empty if it is not gzip.
+pub(in crate::source) fn gunzip_start(path: &Path) -> Result<Vec<u8>> {
     let (file, _) = open_file(path)?;
     let mut start = Vec::new();
-    // What is no gzip after all has no start.
+    // A file that is not gzip has no decompressed start.
     let _ = Gunzip::new(BufReader::new(file)).take(super::BLOCK as u64).read_to_end(&mut start);
     Ok(start)
 }

@@ -1,18 +1,18 @@
 //! Tar archives, read in place: a list of members with their offsets, and bytes at an offset.
 //!
-//! Headers are read here and not by the `tar` crate, which knows their fields but takes names of any length into memory,
-//! stops at the first end mark, does not notice a cut between two members, and says no offset when one is damaged.
+//! Headers are read here and not by the `tar` crate, which reads names of any length into memory, stops at the first
+//! end mark, does not notice truncation between members, and gives no offset of damage.
 //!
-//! - Names of GNU and POSIX, sparse files of both, and hard links to members of the same archive are read.
-//! - An archive that is cut within a member is an error. One that ends after a whole member without the mark of the end
-//!   is read, and the user is told: nothing shows whether more is missing.
-//! - Archives that were joined (`cat a.tar b.tar`) are read to the end of the last.
-//! - Hidden and system names are left out ([`is_left_out`]).
+//! - GNU and POSIX long names and sparse files, and hard links to members of the same archive are supported.
+//! - An archive truncated within a member is an error. One that ends after a whole member without an end mark is read
+//!   with a note to the user, because more may be missing.
+//! - Concatenated archives (`cat a.tar b.tar`) are read to the end of the last.
+//! - Hidden and operating system files are skipped ([`is_skipped`]).
 
 mod container;
 mod extended;
 mod gzip;
-mod places;
+mod member_reader;
 mod sparse;
 
 use std::collections::HashMap;
@@ -20,52 +20,52 @@ use std::ops::Range;
 
 use tar::{EntryType, Header};
 
-use super::is_left_out;
+use super::is_skipped;
 use crate::error::{Error, Result};
 pub(super) use container::{Container, Piece, open_file};
-use extended::{Extended, MAX_NAME, MAX_PAX, lay_out};
-pub(super) use gzip::{GZIP, Gunzip, gunzipped, unpacked_start};
-pub(super) use places::Places;
+use extended::{ExtendedHeader, MAX_NAME, MAX_PAX, lay_out};
+pub(super) use gzip::{GZIP, Gunzip, gunzip_file, gunzip_start};
+pub(super) use member_reader::MemberReader;
 
-/// The unit of a tar.
+/// Block size of tars.
 pub(super) const BLOCK: usize = 512;
-/// After an end mark another archive is looked for in so many zeros.
+/// Maximum number of zeros after an end mark within which another archive is searched.
 const MAX_PADDING: u64 = 64 << 20;
 
 /// A member of an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Member {
-    /// Its path, a leading `./` left out.
+    /// Path without a leading `./`.
     pub name: Vec<u8>,
     pub body: Body,
     pub length: u64,
 }
 
-/// Where the bytes of a member are.
+/// Position of a member's bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Body {
-    /// From an offset of the file on.
+    /// Contiguous, from a file offset on.
     At(u64),
-    /// In pieces, the rest being zeros.
+    /// In pieces, with zeros between them.
     Sparse(Vec<Piece>),
     /// In the member of this name.
     HardLink(Vec<u8>),
-    /// Nowhere, and why.
+    /// Unreadable, with the reason.
     Unreadable(String),
 }
 
 impl Member {
-    /// The last part of its path.
-    pub fn base(&self) -> &[u8] {
+    /// Last component of the path.
+    pub fn file_name(&self) -> &[u8] {
         self.name.rsplit(|&b| b == b'/').next().unwrap_or(&self.name)
     }
 
-    /// Its name for messages.
-    pub fn shown(&self) -> String {
+    /// Name for messages.
+    pub fn display_name(&self) -> String {
         String::from_utf8_lossy(&self.name).into_owned()
     }
 
-    /// Where its bytes begin, if they are stored as they are.
+    /// File offset of its bytes, if they are contiguous.
     pub fn offset(&self) -> Option<u64> {
         match self.body {
             Body::At(offset) => Some(offset),
@@ -74,78 +74,78 @@ impl Member {
     }
 }
 
-/// How an archive ended.
+/// End of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ended {
-    /// Whether the mark of the end was there.
+pub(super) struct ArchiveEnd {
+    /// Whether there was an end mark.
     pub marked: bool,
-    /// Archives, one after the other.
+    /// Number of concatenated archives.
     pub archives: usize,
 }
 
-impl Ended {
-    /// What the user should know of it, by the name that the archive has for them.
+impl ArchiveEnd {
+    /// Notes for the user; `name` is the archive's name.
     pub fn notes(self, name: &str) -> Vec<String> {
         let joined =
-            (self.archives > 1).then(|| format!("{name} is {} tars one after the other; all are read", self.archives));
+            (self.archives > 1).then(|| format!("{name} is {} concatenated tars; all are read", self.archives));
         let unmarked = (!self.marked).then(|| {
             format!(
-                "{name} has no mark of its end; every member in it is whole, but if it is a copy that was cut between two of \
-                 them, the rest is missing"
+                "{name} has no end mark; all its members are whole, but if it is a copy truncated between two members, the \
+                 rest is missing"
             )
         });
         joined.into_iter().chain(unmarked).collect()
     }
 }
 
-/// Calls `each` for the files of the archive that lies at `range` of a file, folders and hidden names left out, until
-/// it returns false. `what` names the archive within the file, for messages. Hard links are not resolved.
+/// Calls `each` for the files of the archive in `range` of a file, except skipped names, until it returns false. `what`
+/// names the archive within the file, for messages. Hard links are not resolved.
 pub(super) fn visit(
     file: &Container,
     range: Range<u64>,
     what: &str,
     mut each: impl FnMut(Member) -> Result<bool>,
-) -> Result<Ended> {
-    let mut walk = Walk { file, end: range.end, at: range.start, what, before: "the beginning".into() };
-    let mut extended = Extended::default();
+) -> Result<ArchiveEnd> {
+    let mut tar = TarReader { file, end: range.end, at: range.start, what, previous: "the beginning".into() };
+    let mut extended = ExtendedHeader::default();
     let mut archives = 1;
     loop {
-        if walk.at == walk.end {
-            return Ok(Ended { marked: false, archives });
+        if tar.at == tar.end {
+            return Ok(ArchiveEnd { marked: false, archives });
         }
-        let block = walk.block()?;
+        let block = tar.block()?;
         if block.iter().all(|&b| b == 0) {
-            let Some(next) = walk.after_padding()? else { return Ok(Ended { marked: true, archives }) };
-            walk.at = next;
+            let Some(next) = tar.after_padding()? else { return Ok(ArchiveEnd { marked: true, archives }) };
+            tar.at = next;
             archives += 1;
-            extended = Extended::default();
+            extended = ExtendedHeader::default();
             continue;
         }
         if !is_tar(&block) {
-            return Err(walk.damaged(walk.at, "no header of a member, its checksum is wrong"));
+            return Err(tar.damaged(tar.at, "no header of a member, its checksum is wrong"));
         }
-        let Some(member) = walk.member(&block, &mut extended)? else { continue };
-        walk.before = format!("member {:?}", member.shown());
-        if !is_left_out(&member.name) && !each(member)? {
-            return Ok(Ended { marked: true, archives });
+        let Some(member) = tar.member(&block, &mut extended)? else { continue };
+        tar.previous = format!("member {:?}", member.display_name());
+        if !is_skipped(&member.name) && !each(member)? {
+            return Ok(ArchiveEnd { marked: true, archives });
         }
     }
 }
 
-/// All of [`visit`], hard links resolved.
-pub(super) fn members(file: &Container, range: Range<u64>, what: &str) -> Result<(Vec<Member>, Ended)> {
+/// All members found by [`visit`], with hard links resolved.
+pub(super) fn members(file: &Container, range: Range<u64>, what: &str) -> Result<(Vec<Member>, ArchiveEnd)> {
     let mut members = Vec::new();
     let ended = visit(file, range, what, |member| {
         members.push(member);
         Ok(true)
     })?;
     if members.iter().any(|member| matches!(member.body, Body::HardLink(_))) {
-        resolve(&mut members);
+        resolve_links(&mut members);
     }
     Ok((members, ended))
 }
 
-/// Sorts members by name. Of several by one name the last is kept, as when a tar is unpacked; also returns how many were not.
+/// Sorts members by name, keeping the last of each name, as when unpacking. Returns the number removed.
 pub(super) fn sort(members: &mut Vec<Member>) -> usize {
     let all = members.len();
     members.reverse();
@@ -154,17 +154,17 @@ pub(super) fn sort(members: &mut Vec<Member>) -> usize {
     all - members.len()
 }
 
-/// What the user should know of members that others replace.
+/// Note on members replaced by later ones.
 pub(super) fn replaced_note(count: usize) -> Option<String> {
     (count > 0)
         .then(|| format!("{count} members are replaced by later ones of the same name, as when the tar is unpacked"))
 }
 
-/// Gives hard links the bytes of what they link to.
-fn resolve(members: &mut [Member]) {
+/// Resolves hard links to the bytes of their targets.
+fn resolve_links(members: &mut [Member]) {
     let by_name: HashMap<Vec<u8>, usize> = (0..).zip(&*members).map(|(at, member)| (member.name.clone(), at)).collect();
     for at in 0..members.len() {
-        // A link may lead to a link; each leads to an earlier member.
+        // A link may lead to another link; each leads to an earlier member.
         let mut target = at;
         while let Body::HardLink(name) = &members[target].body {
             match by_name.get(name) {
@@ -177,36 +177,36 @@ fn resolve(members: &mut [Member]) {
     }
 }
 
-/// Where in an archive the reading is.
-struct Walk<'a> {
+/// Reader of an archive's headers.
+struct TarReader<'a> {
     file: &'a Container,
     end: u64,
     at: u64,
     what: &'a str,
-    /// The member before, for messages.
-    before: String,
+    /// The previous member, for messages.
+    previous: String,
 }
 
-impl Walk<'_> {
-    fn wrong(&self, text: String) -> Error {
+impl TarReader<'_> {
+    fn error(&self, text: String) -> Error {
         Error::source(&self.file.path, format!("{}{text}; copy it again", self.what))
     }
 
     fn damaged(&self, at: u64, text: &str) -> Error {
-        self.wrong(format!("damaged at offset {at}, after {}: {text}", self.before))
+        self.error(format!("damaged at offset {at}, after {}: {text}", self.previous))
     }
 
-    /// The block at hand.
+    /// Reads the block at the current offset.
     fn block(&self) -> Result<Vec<u8>> {
         let have = self.end - self.at;
         if have < BLOCK as u64 {
-            let text = format!("cut short at offset {}, after {}: {have} bytes of a header", self.end, self.before);
-            return Err(self.wrong(text));
+            let text = format!("cut short at offset {}, after {}: {have} bytes of a header", self.end, self.previous);
+            return Err(self.error(text));
         }
         self.file.bytes_at(self.at, BLOCK)
     }
 
-    /// Where another archive begins after the zeros at hand.
+    /// Offset of another archive after the zeros at the current offset.
     fn after_padding(&self) -> Result<Option<u64>> {
         let mut at = self.at;
         let limit = self.end.min(self.at.saturating_add(MAX_PADDING));
@@ -222,8 +222,8 @@ impl Walk<'_> {
         Ok(None)
     }
 
-    /// The member whose header is `block`; `None` of a folder, or of a header that describes the next member.
-    fn member(&mut self, block: &[u8], extended: &mut Extended) -> Result<Option<Member>> {
+    /// Parses the member with the header `block`; `None` for a folder or an extended header.
+    fn member(&mut self, block: &[u8], extended: &mut ExtendedHeader) -> Result<Option<Member>> {
         let header = Header::from_byte_slice(block);
         let kind = header.entry_type();
         let begin = self.at;
@@ -231,15 +231,15 @@ impl Walk<'_> {
         let stated = stated.ok_or_else(|| self.damaged(begin, "a length that is no number"))?;
         self.at += BLOCK as u64;
         if let b'L' | b'N' | b'K' | b'x' | b'X' | b'g' = kind.as_byte() {
-            self.describe(kind.as_byte(), begin, stated, extended)?;
+            self.read_extended(kind.as_byte(), begin, stated, extended)?;
             return Ok(None);
         }
         let mut extended = std::mem::take(extended);
         let name = extended.take_name().unwrap_or_else(|| header.path_bytes().into_owned());
         let link = extended.link.take().or_else(|| header.link_name_bytes().map(|link| link.into_owned()));
-        let link = cleaned(&link.unwrap_or_default()).to_vec();
+        let link = strip_prefixes(&link.unwrap_or_default()).to_vec();
         let is_folder = kind.is_dir() || name.ends_with(b"/") && has_data(kind);
-        let name = cleaned(&name).to_vec();
+        let name = strip_prefixes(&name).to_vec();
         let stored = extended.size.unwrap_or(stated);
         if kind == EntryType::GNUSparse || extended.sparse.is_some() {
             return self.sparse(begin, name, block, stored, extended).map(Some);
@@ -257,7 +257,7 @@ impl Walk<'_> {
             EntryType::Char | EntryType::Block | EntryType::Fifo => {
                 Some(Body::Unreadable("a device or fifo within the archive".into()))
             }
-            // A label of the volume, and GNU's list of a folder.
+            // A volume label, and GNU's directory list.
             other if matches!(other.as_byte(), b'V' | b'D') => None,
             other => Some(Body::Unreadable(format!(
                 "a member of the type {:?}, which is not known",
@@ -269,8 +269,8 @@ impl Walk<'_> {
         Ok(member)
     }
 
-    /// Takes what says more of the next member.
-    fn describe(&mut self, kind: u8, begin: u64, length: u64, extended: &mut Extended) -> Result<()> {
+    /// Reads an extended header for the next member.
+    fn read_extended(&mut self, kind: u8, begin: u64, length: u64, extended: &mut ExtendedHeader) -> Result<()> {
         let (limit, noun) =
             if matches!(kind, b'x' | b'X' | b'g') { (MAX_PAX, "pax records") } else { (MAX_NAME, "a name") };
         if length > limit {
@@ -280,38 +280,50 @@ impl Walk<'_> {
         self.skip(noun.as_bytes(), length)?;
         let bytes = self.file.bytes_at(at, length as usize)?;
         match kind {
-            b'K' => extended.link = Some(Extended::long_name(&bytes)),
-            b'x' | b'X' => extended.take_pax(&bytes).map_err(|text| self.damaged(begin, &text))?,
-            // Of all members together nothing is said that matters here.
+            b'K' => extended.link = Some(ExtendedHeader::long_name(&bytes)),
+            b'x' | b'X' => extended.read_pax(&bytes).map_err(|text| self.damaged(begin, &text))?,
+            // Global records are irrelevant here.
             b'g' => {}
-            _ => extended.name = Some(Extended::long_name(&bytes)),
+            _ => extended.name = Some(ExtendedHeader::long_name(&bytes)),
         }
         Ok(())
     }
 
-    fn sparse(&mut self, begin: u64, name: Vec<u8>, block: &[u8], stored: u64, extended: Extended) -> Result<Member> {
-        let damaged = |walk: &Self| walk.damaged(begin, "a sparse file whose map is damaged");
-        let (map, length, pieces, stored) = match extended.sparse {
+    fn sparse(
+        &mut self,
+        begin: u64,
+        name: Vec<u8>,
+        block: &[u8],
+        stored: u64,
+        extended: ExtendedHeader,
+    ) -> Result<Member> {
+        let damaged = |tar: &Self| tar.damaged(begin, "a sparse file whose map is damaged");
+        let map;
+        let start;
+        let available;
+        match extended.sparse {
             Some(sparse) => {
                 let at = self.at;
                 self.skip(&name, stored)?;
-                let (map, length, before) = sparse.map(self.file, at, stored)?.ok_or_else(|| damaged(self))?;
-                (map, length, at + before, stored - before)
+                map = sparse.read_map(self.file, at, stored)?.ok_or_else(|| damaged(self))?;
+                start = at + map.map_bytes;
+                available = stored - map.map_bytes;
             }
             None => {
-                let found = sparse::old_gnu(self.file, block, self.at, self.end)?;
-                let (map, length, before) = found.ok_or_else(|| damaged(self))?;
-                self.at += before;
-                let at = self.at;
+                let found = sparse::read_old_gnu(self.file, block, self.at, self.end)?;
+                map = found.ok_or_else(|| damaged(self))?;
+                self.at += map.map_bytes;
+                start = self.at;
+                available = stored;
                 self.skip(&name, stored)?;
-                (map, length, at, stored)
             }
-        };
-        let pieces = lay_out(&map, pieces, stored, length).map_err(|text| self.damaged(begin, &text))?;
+        }
+        let length = map.length;
+        let pieces = lay_out(&map.pieces, start, available, length).map_err(|text| self.damaged(begin, &text))?;
         Ok(Member { name, body: Body::Sparse(pieces), length })
     }
 
-    /// Whether bytes follow the header of a hard link, as POSIX allows: then no header stands where they would be.
+    /// Whether data follows the header of a hard link, as POSIX allows: then the next block is not a header.
     fn link_has_data(&self, kind: EntryType, length: u64) -> Result<bool> {
         if kind != EntryType::Link || length == 0 || self.at >= self.end {
             return Ok(false);
@@ -320,7 +332,7 @@ impl Walk<'_> {
         Ok(!is_tar(&next) && next.iter().any(|&b| b != 0))
     }
 
-    /// Goes to what follows `length` bytes, which must be there.
+    /// Skips `length` bytes, which must exist, and their padding.
     fn skip(&mut self, name: &[u8], length: u64) -> Result<()> {
         let have = self.end - self.at;
         let blocks = length.div_ceil(BLOCK as u64).checked_mul(BLOCK as u64).filter(|&bytes| bytes <= have);
@@ -329,20 +341,20 @@ impl Walk<'_> {
             let lacks = if length <= have { ", but not all of the block that they end in" } else { "" };
             let at = self.at;
             let text = format!("cut short: member {name:?} at offset {at} has {length} bytes, {have} are there{lacks}");
-            return Err(self.wrong(text));
+            return Err(self.error(text));
         };
         self.at += bytes;
         Ok(())
     }
 }
 
-/// Whether bytes follow the header of such a member.
+/// Whether data follows the header of this type of member.
 fn has_data(kind: EntryType) -> bool {
     !matches!(kind.as_byte(), b'1'..=b'6')
 }
 
-/// A name without `./` or `/` before it or `/` after.
-fn cleaned(name: &[u8]) -> &[u8] {
+/// Strips leading `./` and `/` and a trailing `/`.
+fn strip_prefixes(name: &[u8]) -> &[u8] {
     let mut name = name;
     while let Some(rest) = name.strip_prefix(b"./").or_else(|| name.strip_prefix(b"/")) {
         name = rest;
@@ -350,7 +362,7 @@ fn cleaned(name: &[u8]) -> &[u8] {
     name.strip_suffix(b"/").unwrap_or(name)
 }
 
-/// Whether a block can begin a tar: its header's checksum is right.
+/// Whether a block is a tar header, by its checksum.
 pub(super) fn is_tar(block: &[u8]) -> bool {
     if block.len() < BLOCK || block.iter().all(|&b| b == 0) {
         return false;
@@ -358,7 +370,7 @@ pub(super) fn is_tar(block: &[u8]) -> bool {
     let Ok(stated) = Header::from_byte_slice(&block[..BLOCK]).cksum() else { return false };
     let counted = || block[..148].iter().chain(&block[156..BLOCK]);
     let sum = counted().map(|&b| i64::from(b)).sum::<i64>() + 8 * 32;
-    // Old programs added the bytes as signed ones.
+    // Old programs summed signed bytes.
     let signed = counted().map(|&b| i64::from(b as i8)).sum::<i64>() + 8 * 32;
     i64::from(stated) == sum || i64::from(stated) == signed
 }

@@ -1,39 +1,39 @@
-//! Which files of a folder or an archive are CIFAR's, and of which part.
+//! Finding the files of CIFAR in a folder or an archive.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::super::archive::{Container, GZIP, Member, gunzipped, members};
+use super::super::archive::{Container, GZIP, Member, gunzip_file, members};
 use super::super::{Split, file_name, files_of, is_folder, list};
 use super::pickle::is_pickle;
 use crate::error::{Error, Result};
 
-/// The most that an archive unpacks to: CIFAR's have 186 MB.
-const MAX_UNPACKED: u64 = 1 << 30;
+/// Maximum decompressed size of an archive; CIFAR's have 186 MB.
+const MAX_DECOMPRESSED: u64 = 1 << 30;
 
-/// A file of records, or of names of classes.
-pub(super) struct Part {
+/// A file of records or class names.
+pub(super) struct CifarFile {
     pub name: String,
     pub file: Arc<Container>,
-    /// Where it lies in the container.
+    /// Offset in the container.
     pub start: u64,
     pub length: u64,
 }
 
-impl Part {
-    /// All of it; ask only for small ones.
+impl CifarFile {
+    /// Reads the whole file; only for small files.
     pub fn bytes(&self) -> Result<Vec<u8>> {
         self.file.bytes_at(self.start, self.length as usize)
     }
 }
 
-/// Whether a file by this name is of CIFAR's binary form.
+/// Whether a file name is of CIFAR's binary version.
 pub(in crate::source) fn is_name(name: &str) -> bool {
     let batch = name.strip_prefix("data_batch_").and_then(|rest| rest.strip_suffix(".bin"));
     batch.is_some_and(is_number) || matches!(name, "test_batch.bin" | "train.bin" | "test.bin")
 }
 
-/// Whether a file by this name is of CIFAR-10's Python form.
+/// Whether a file name is of CIFAR-10's Python version.
 fn is_python_name(name: &str) -> bool {
     name.strip_prefix("data_batch_").is_some_and(is_number) || name == "test_batch"
 }
@@ -42,24 +42,24 @@ fn is_number(text: &str) -> bool {
     text.parse::<u32>().is_ok()
 }
 
-/// Names of classes, of the binary and the Python form.
-const NAMES: [&str; 4] = ["batches.meta.txt", "fine_label_names.txt", "batches.meta", "meta"];
+/// Files of class names of the binary and the Python version.
+const CLASS_NAME_FILES: [&str; 4] = ["batches.meta.txt", "fine_label_names.txt", "batches.meta", "meta"];
 
-/// Whether a member of an archive is a file of CIFAR, or lies in the folder of one.
+/// Whether an archive member belongs to CIFAR, by its name or folder.
 pub(in crate::source) fn is_member(member: &Member) -> bool {
-    let base = String::from_utf8_lossy(member.base());
-    member.name.starts_with(b"cifar-10") || is_name(&base) || is_python_name(&base)
+    let file_name = String::from_utf8_lossy(member.file_name());
+    member.name.starts_with(b"cifar-10") || is_name(&file_name) || is_python_name(&file_name)
 }
 
-/// Whether a tar that begins with this block is one of CIFAR's.
+/// Whether a tar that starts with this block is one of CIFAR's.
 pub(in crate::source) fn begins_archive(block: &[u8]) -> bool {
     super::super::archive::is_tar(block) && block.starts_with(b"cifar-10")
 }
 
-/// The folder that has CIFAR's files: `path`, or the only one in it that does.
+/// Folder with CIFAR's files: `path`, or its only subfolder with such files.
 ///
 /// # Errors
-/// [`Error::Source`] if several have.
+/// [`Error::Source`] if several subfolders have such files.
 pub(in crate::source) fn folder_of(path: &Path) -> Result<Option<PathBuf>> {
     if holds_records(path)? {
         return Ok(Some(path.to_path_buf()));
@@ -83,70 +83,70 @@ pub(in crate::source) fn folder_of(path: &Path) -> Result<Option<PathBuf>> {
 
 fn holds_records(folder: &Path) -> Result<bool> {
     let records = files_of(folder, |name| is_name(name) || is_python_name(name))?;
-    Ok(!records.is_empty() || is_python_hundred(folder)?)
+    Ok(!records.is_empty() || is_python_cifar100(folder)?)
 }
 
-/// Whether a folder is of CIFAR-100's Python form: pickles named `train`, `test` and `meta`.
-fn is_python_hundred(folder: &Path) -> Result<bool> {
+/// Whether a folder is CIFAR-100's Python version: pickles named `train`, `test` and `meta`.
+fn is_python_cifar100(folder: &Path) -> Result<bool> {
     let found = files_of(folder, |name| matches!(name, "train" | "test" | "meta"))?;
     let pickles = found.iter().map(|path| Ok(is_pickle(&Container::open(path)?.start(0)?)));
     Ok(found.len() >= 2 && pickles.collect::<Result<Vec<bool>>>()?.into_iter().all(|is| is))
 }
 
-/// All files of CIFAR's: of a folder, of an archive, or one and the names of classes beside it.
-pub(super) fn parts(path: &Path) -> Result<Vec<Part>> {
+/// All CIFAR files of a folder or an archive, or a single one and the class names beside it.
+pub(super) fn find_files(path: &Path) -> Result<Vec<CifarFile>> {
     if is_folder(path)? {
         let folder = folder_of(path)?.unwrap_or_else(|| path.to_path_buf());
         return files_of(&folder, is_of_cifar)?.iter().map(|path| whole(path)).collect();
     }
     let start = Container::open(path)?.start(0)?;
     if start.starts_with(&GZIP) {
-        return in_archive(path, gunzipped(path, MAX_UNPACKED)?);
+        return in_archive(path, gunzip_file(path, MAX_DECOMPRESSED)?);
     }
     if super::super::archive::is_tar(&start) {
         return in_archive(path, Container::open(path)?);
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut parts = vec![whole(path)?];
-    for names in files_of(folder, |name| NAMES.contains(&name))? {
-        parts.push(whole(&names)?);
+    let mut find_files = vec![whole(path)?];
+    for names in files_of(folder, |name| CLASS_NAME_FILES.contains(&name))? {
+        find_files.push(whole(&names)?);
     }
-    Ok(parts)
+    Ok(find_files)
 }
 
 fn is_of_cifar(name: &str) -> bool {
-    is_name(name) || is_python_name(name) || matches!(name, "train" | "test") || NAMES.contains(&name)
+    is_name(name) || is_python_name(name) || matches!(name, "train" | "test") || CLASS_NAME_FILES.contains(&name)
 }
 
-fn whole(path: &Path) -> Result<Part> {
+fn whole(path: &Path) -> Result<CifarFile> {
     let file = Container::open(path)?;
-    Ok(Part { name: file_name(path), start: 0, length: file.length, file: Arc::new(file) })
+    Ok(CifarFile { name: file_name(path), start: 0, length: file.length, file: Arc::new(file) })
 }
 
-fn in_archive(path: &Path, file: Container) -> Result<Vec<Part>> {
+fn in_archive(path: &Path, file: Container) -> Result<Vec<CifarFile>> {
     let (members, _) = members(&file, 0..file.length, "")?;
     let file = Arc::new(file);
-    let mut parts: Vec<Part> = Vec::new();
+    let mut find_files: Vec<CifarFile> = Vec::new();
     for member in members {
-        let name = String::from_utf8_lossy(member.base()).into_owned();
+        let name = String::from_utf8_lossy(member.file_name()).into_owned();
         let Some(start) = member.offset().filter(|_| is_of_cifar(&name)) else { continue };
-        if parts.iter().any(|part| part.name == name) {
+        if find_files.iter().any(|part| part.name == name) {
             return Err(Error::source(path, format!("holds {name} twice; expected one of CIFAR's archives")));
         }
-        parts.push(Part { name, file: Arc::clone(&file), start, length: member.length });
+        find_files.push(CifarFile { name, file: Arc::clone(&file), start, length: member.length });
     }
-    parts.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(parts)
+    find_files.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(find_files)
 }
 
-/// Whether a file holds records of a part of the set.
-pub(super) fn is_of(name: &str, split: Split) -> bool {
+/// Whether a file holds records of a split.
+pub(super) fn is_of_split(name: &str, split: Split) -> bool {
     let is_test = matches!(name, "test_batch.bin" | "test.bin" | "test_batch" | "test");
     let is_records = is_name(name) || is_python_name(name) || matches!(name, "train" | "test");
     is_records && is_test == (split == Split::Test)
 }
 
-/// Whether a file holds names of classes.
-pub(super) fn is_names(name: &str) -> bool {
-    NAMES.contains(&name)
+/// Whether a file holds class names.
+pub(super) fn is_class_names(name: &str) -> bool {
+    CLASS_NAME_FILES.contains(&name)
 }

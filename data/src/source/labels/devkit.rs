@@ -1,48 +1,48 @@
-//! The development kits of ILSVRC 2010 to 2012: the ground truth of the validation images, a line each, in ILSVRC's own
-//! numbers from 1 on, and what wnids they stand for.
+//! Development kits of ILSVRC 2010 to 2012: the ground truth of the validation images, one per line, as ILSVRC's own
+//! numbers from 1 on, and the wnids of those numbers.
 //!
-//! That is said by `meta.mat`, or by a text: `map_clsloc.txt` (`n02119789 1 kit_fox` a line), or `synsets.txt` (a wnid a
-//! line, in the order of the numbers). A list that is sorted by wnid is not in that order, and is refused.
+//! The wnids are in `meta.mat` or in a text: `map_clsloc.txt` (lines like `n02119789 1 kit_fox`) or `synsets.txt` (one
+//! wnid per line in the order of the numbers). A list sorted by wnid has another order and is refused.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::path::Path;
 
-use super::super::archive::{gunzipped, open_file, visit};
+use super::super::archive::{gunzip_file, open_file, visit};
 use super::super::{file_name, files_of, is_folder};
-use super::matlab::{self, Value};
+use super::matlab::{self, MatValue};
 use crate::error::{Error, Result};
 
-/// The largest file that is read of a kit, and the most that its archive unpacks to.
+/// Maximum size of a file of a kit, and of its decompressed archive.
 const MAX_BYTES: u64 = 64 << 20;
 const TEXTS: [&str; 2] = ["map_clsloc.txt", "synsets.txt"];
 
-/// The files of a kit that matter, by the last part of their names.
+/// Relevant files of a kit by name.
 type Kit = BTreeMap<String, Vec<u8>>;
 
-/// The classes, sorted by wnid, and the wnid of each image; `None` if `path` is no development kit.
+/// The classes, sorted by wnid, and the wnid of each image; `None` if `path` is not a development kit.
 pub(super) fn read(path: &Path) -> Result<Option<(Vec<String>, Vec<String>)>> {
-    let is_truth = path.file_name().is_some_and(|name| is_truth(&name.to_string_lossy()));
+    let is_ground_truth = path.file_name().is_some_and(|name| is_ground_truth(&name.to_string_lossy()));
     let kit = if is_folder(path)? {
-        folder(path)?
-    } else if is_truth {
+        read_folder(path)?
+    } else if is_ground_truth {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut kit = folder(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
-        kit.retain(|other, _| !self::is_truth(other));
-        kit.insert(name, bounded(path)?);
+        let mut kit = read_folder(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
+        kit.retain(|other, _| !self::is_ground_truth(other));
+        kit.insert(name, read_bounded(path)?);
         kit
     } else if starts_with_gzip(path)? {
-        archive(path)?
+        read_archive(path)?
     } else {
         return Ok(None);
     };
-    let truth = kit.iter().find(|(name, _)| self::is_truth(name));
-    let Some((name, truth)) = truth else {
+    let ground_truth = kit.iter().find(|(name, _)| self::is_ground_truth(name));
+    let Some((name, ground_truth)) = ground_truth else {
         return Err(Error::source(path, "holds no ILSVRC..._validation_ground_truth.txt"));
     };
-    let wnids = numbers(path, &kit)?;
+    let wnids = wnids_by_number(path, &kit)?;
     let mut labels = Vec::new();
-    for (line, text) in String::from_utf8_lossy(truth).lines().enumerate() {
+    for (line, text) in String::from_utf8_lossy(ground_truth).lines().enumerate() {
         let number = text.trim().parse::<u32>().ok();
         let wnid = number.and_then(|number| wnids.get(&number)).ok_or_else(|| {
             let what = format!("{name}: line {}: {:?} is not among the {} classes", line + 1, text.trim(), wnids.len());
@@ -56,8 +56,8 @@ pub(super) fn read(path: &Path) -> Result<Option<(Vec<String>, Vec<String>)>> {
     Ok(Some((classes, labels)))
 }
 
-/// The ground truth of the validation images; that of the test is never published with a kit.
-fn is_truth(name: &str) -> bool {
+/// Whether a file is the ground truth of the validation images; that of the test images is never published.
+fn is_ground_truth(name: &str) -> bool {
     name.ends_with("_ground_truth.txt")
 }
 
@@ -65,20 +65,20 @@ fn is_wanted(name: &str) -> bool {
     name == "meta.mat" || TEXTS.contains(&name) || name.ends_with("validation_ground_truth.txt")
 }
 
-/// A kit that is unpacked: its `data` folder, or the folder above it.
-fn folder(path: &Path) -> Result<Kit> {
+/// An unpacked kit: its `data` folder, or the folder above it.
+fn read_folder(path: &Path) -> Result<Kit> {
     let mut kit = Kit::new();
-    for folder in [path.to_path_buf(), path.join("data")] {
-        if is_folder(&folder)? {
-            for file in files_of(&folder, is_wanted)? {
-                kit.insert(file_name(&file), bounded(&file)?);
+    for read_folder in [path.to_path_buf(), path.join("data")] {
+        if is_folder(&read_folder)? {
+            for file in files_of(&read_folder, is_wanted)? {
+                kit.insert(file_name(&file), read_bounded(&file)?);
             }
         }
     }
     Ok(kit)
 }
 
-fn bounded(path: &Path) -> Result<Vec<u8>> {
+fn read_bounded(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let (file, _) = open_file(path)?;
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(path, "cannot be read"))?;
@@ -95,14 +95,14 @@ fn starts_with_gzip(path: &Path) -> Result<bool> {
     Ok(start == [0x1f, 0x8b])
 }
 
-/// A kit as it is distributed.
-fn archive(path: &Path) -> Result<Kit> {
-    let file = gunzipped(path, MAX_BYTES)?;
+/// A kit as distributed.
+fn read_archive(path: &Path) -> Result<Kit> {
+    let file = gunzip_file(path, MAX_BYTES)?;
     let mut kit = Kit::new();
     visit(&file, 0..file.length, "", |member| {
-        let name = String::from_utf8_lossy(member.base()).into_owned();
+        let name = String::from_utf8_lossy(member.file_name()).into_owned();
         if let Some(offset) = member.offset().filter(|_| is_wanted(&name)) {
-            // Within what was unpacked.
+            // Within the decompressed archive.
             kit.insert(name, file.bytes_at(offset, member.length as usize)?);
         }
         Ok(true)
@@ -111,7 +111,7 @@ fn archive(path: &Path) -> Result<Kit> {
 }
 
 /// The wnid of each of ILSVRC's numbers.
-fn numbers(path: &Path, kit: &Kit) -> Result<HashMap<u32, String>> {
+fn wnids_by_number(path: &Path, kit: &Kit) -> Result<HashMap<u32, String>> {
     let found = if let Some(meta) = kit.get("meta.mat") {
         from_meta(meta).map_err(|what| Error::source(path, format!("meta.mat: {what}")))?
     } else if let Some((name, text)) = TEXTS.iter().find_map(|name| Some((name, kit.get(*name)?))) {
@@ -127,11 +127,11 @@ fn numbers(path: &Path, kit: &Kit) -> Result<HashMap<u32, String>> {
     Ok(found)
 }
 
-/// The leaves of `synsets`, the classes of the challenge: those without children.
+/// The leaves of `synsets`, which are the classes of the challenge: those without children.
 fn from_meta(bytes: &[u8]) -> std::result::Result<HashMap<u32, String>, String> {
     let variables = matlab::read(bytes)?;
     let synsets = variables.into_iter().find(|(name, _)| name == "synsets").map(|(_, value)| value);
-    let Some(Value::Struct { fields, values }) = synsets else {
+    let Some(MatValue::Struct { fields, values }) = synsets else {
         return Err("holds no struct \"synsets\"".into());
     };
     let column = |wanted: &dyn Fn(&str) -> bool| fields.iter().position(|field| wanted(field));
@@ -140,10 +140,11 @@ fn from_meta(bytes: &[u8]) -> std::result::Result<HashMap<u32, String>, String> 
     let children = column(&|f| f == "num_children");
     let mut found = HashMap::new();
     for (number, row) in values.chunks_exact(fields.len()).enumerate() {
-        let Some(Value::Number(id)) = row.get(id) else { return Err(format!("synset {number} has no number")) };
-        let Some(Value::Text(wnid)) = row.get(wnid) else { return Err(format!("synset {number} has no WNID")) };
-        let inner = children.and_then(|at| row.get(at)).is_some_and(|c| !matches!(c, Value::Number(n) if *n == 0.0));
-        if !inner && *id >= 1.0 && *id <= f64::from(u32::MAX) {
+        let Some(MatValue::Number(id)) = row.get(id) else { return Err(format!("synset {number} has no number")) };
+        let Some(MatValue::Text(wnid)) = row.get(wnid) else { return Err(format!("synset {number} has no WNID")) };
+        let has_children =
+            children.and_then(|at| row.get(at)).is_some_and(|c| !matches!(c, MatValue::Number(n) if *n == 0.0));
+        if !has_children && *id >= 1.0 && *id <= f64::from(u32::MAX) {
             found.insert(*id as u32, wnid.trim().to_string());
         }
     }

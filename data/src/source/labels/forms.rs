@@ -1,67 +1,67 @@
-//! Forms of labels that are known for certain without a header, and one-hot columns.
+//! Table formats recognized without a header, and one-hot columns.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use csv::StringRecord;
 
-use super::columns::Labels;
+use super::columns::LabelColumns;
 use super::table::{Table, line_of};
 use crate::error::{Error, Result};
-use crate::source::words::is_wnid;
+use crate::source::wordnet::is_wnid;
 
-/// Where the labels of a table without a header are, whose images are in the column `image`; `None` if it is of no known
-/// form.
-pub(super) fn of(path: &Path, table: &Table, image: usize) -> Result<Option<Labels>> {
-    let column = |at: usize| Labels::Column { at, first_word: false, asked: false };
+/// Finds the labels of a table without a header, whose images are in the column `image`; `None` if the format is
+/// unknown.
+pub(super) fn detect(path: &Path, table: &Table, image: usize) -> Result<Option<LabelColumns>> {
+    let column = |at: usize| LabelColumns::Column { at, first_word: false, requested: false };
     if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("lst")) && table.columns >= 3 {
         return lst(path, table, image).map(|at| Some(column(at)));
     }
-    if image == 0 && table.columns == 2 && is_running(table, 1) && in_wnid_folders(table) {
-        return Ok(Some(Labels::WnidFolder));
+    if image == 0 && table.columns == 2 && is_row_number(table, 1) && in_wnid_folders(table) {
+        return Ok(Some(LabelColumns::WnidFolder));
     }
     // Tiny ImageNet's validation images: a file, its wnid, and a box.
-    let wnids: Vec<usize> = (0..table.columns).filter(|&at| at != image && all(table, at, is_wnid)).collect();
+    let wnids: Vec<usize> = (0..table.columns).filter(|&at| at != image && all_fields(table, at, is_wnid)).collect();
     if let [only] = wnids.as_slice() {
         return Ok(Some(column(*only)));
     }
-    Ok((image == 0 && are_pets(table)).then_some(Labels::Pets { at: 1 }))
+    Ok((image == 0 && are_pets(table)).then_some(LabelColumns::Pets { at: 1 }))
 }
 
-/// Whether a column holds 1, 2, 3 and so on, or the same from 0 on, in every row: the number of the row, no class.
-pub(super) fn is_running(table: &Table, at: usize) -> bool {
-    is_running_in(&table.rows, at)
+/// Whether a column counts from 0 or 1 in every row: a row number, not a class.
+pub(super) fn is_row_number(table: &Table, at: usize) -> bool {
+    are_row_numbers(&table.rows, at)
 }
 
-/// The same of some rows.
-pub(super) fn is_running_in(rows: &[StringRecord], at: usize) -> bool {
+/// Like [`is_row_number`], for some rows.
+pub(super) fn are_row_numbers(rows: &[StringRecord], at: usize) -> bool {
     let number = |row: &StringRecord| row.get(at).and_then(|field| field.parse::<u64>().ok());
     let first = rows.first().and_then(number).filter(|&first| first <= 1);
     rows.len() >= 3
         && first.is_some_and(|first| (first..).zip(rows).all(|(expected, row)| number(row) == Some(expected)))
 }
 
-fn all(table: &Table, at: usize, is: impl Fn(&str) -> bool) -> bool {
+fn all_fields(table: &Table, at: usize, is: impl Fn(&str) -> bool) -> bool {
     table.rows.iter().all(|row| row.get(at).is_some_and(&is))
 }
 
-/// Whether all images are as `n01440764/n01440764_10026`: ILSVRC's `train_cls.txt`.
+/// Whether all images are like `n01440764/n01440764_10026`: ILSVRC's `train_cls.txt`.
 fn in_wnid_folders(table: &Table) -> bool {
-    all(table, 0, |file| wnid_folder(file).is_some())
+    all_fields(table, 0, |file| wnid_folder(file).is_some())
 }
 
-/// The wnid of an image that lies in a folder of that name and is named after it.
+/// The wnid of an image in a folder of that name and named after it.
 pub(super) fn wnid_folder(file: &str) -> Option<&str> {
     let (folders, name) = file.rsplit_once('/')?;
     let folder = folders.rsplit('/').next().unwrap_or(folders);
     (is_wnid(folder) && name.starts_with(folder)).then_some(folder)
 }
 
-/// The column of labels of MXNet's `.lst`: a number, one or several labels, and a path.
+/// The label column of MXNet's `.lst`: a number, one or several labels, and a path.
 fn lst(path: &Path, table: &Table, image: usize) -> Result<usize> {
-    let expected = "expected a number, a label and a path a line, separated by tabs, as MXNet's im2rec writes it";
-    if image != table.columns - 1 || !all(table, 0, |field| field.parse::<u64>().is_ok()) {
-        return Err(Error::source(path, format!("{expected}; {}", table.shown())));
+    let expected = "expected lines of a number, a label and a path, separated by tabs, as written by MXNet's im2rec";
+    if image != table.columns - 1 || !all_fields(table, 0, |field| field.parse::<u64>().is_ok()) {
+        return Err(Error::source(path, format!("{expected}; {}", table.describe())));
     }
     match table.columns {
         3 => Ok(1),
@@ -72,8 +72,8 @@ fn lst(path: &Path, table: &Table, image: usize) -> Result<usize> {
     }
 }
 
-/// Whether rows are as Oxford's lists of pets: `Abyssinian_100 1 1 1` is a name, the number of its class, of its species (1:
-/// cat, 2: dog), and of its breed within the species.
+/// Whether rows are like Oxford's lists of pets: `Abyssinian_100 1 1 1` is a name and the numbers of its class, its
+/// species (1: cat, 2: dog), and its breed within the species.
 fn are_pets(table: &Table) -> bool {
     let number = |row: &StringRecord, at: usize| row.get(at).and_then(|field| field.parse::<u32>().ok());
     let mut classes: HashMap<&str, u32> = HashMap::new();
@@ -88,15 +88,15 @@ fn are_pets(table: &Table) -> bool {
         })
 }
 
-/// The breed in the name of an image: what stands before its number.
+/// The breed in an image name: the part before its number.
 pub(super) fn pet_breed(name: &str) -> Option<&str> {
     let stem = name.strip_suffix(".jpg").unwrap_or(name);
     let (breed, number) = stem.rsplit_once('_')?;
     (!breed.is_empty() && number.parse::<u32>().is_ok()).then_some(breed)
 }
 
-/// 0 or 1, as a whole number or as a fraction.
-fn bit(field: &str) -> Option<bool> {
+/// Parses 0 or 1, as an integer or a decimal fraction.
+fn parse_bit(field: &str) -> Option<bool> {
     match field.parse::<f64>() {
         Ok(0.0) => Some(false),
         Ok(1.0) => Some(true),
@@ -104,13 +104,13 @@ fn bit(field: &str) -> Option<bool> {
     }
 }
 
-/// Whether all of these columns hold nothing but 0 and 1.
+/// Whether these columns hold only 0 and 1.
 pub(super) fn is_one_hot(table: &Table, classes: &[usize]) -> bool {
-    let is_bits = |row: &StringRecord| classes.iter().all(|&at| row.get(at).and_then(bit).is_some());
+    let is_bits = |row: &StringRecord| classes.iter().all(|&at| row.get(at).and_then(parse_bit).is_some());
     table.rows.len() > 1 && table.rows.iter().skip(1).all(is_bits)
 }
 
-/// The class of a row: the only column that has a 1.
+/// The class of a row: the only column with a 1.
 pub(super) fn one_hot<'a>(
     path: &Path,
     header: &'a StringRecord,
@@ -119,7 +119,7 @@ pub(super) fn one_hot<'a>(
 ) -> Result<&'a str> {
     let ones: Vec<&str> = classes
         .iter()
-        .filter(|&&at| row.get(at).and_then(bit) == Some(true))
+        .filter(|&&at| row.get(at).and_then(parse_bit) == Some(true))
         .map(|&at| header.get(at).unwrap_or_default())
         .collect();
     match ones.as_slice() {

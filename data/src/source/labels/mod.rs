@@ -1,170 +1,180 @@
-//! Labels that lie beside the images:
-//! - a development kit of ILSVRC, as its `.tar.gz` or unpacked, or its ground truth with `meta.mat` or a list of synsets
+//! Labels files:
+//! - a development kit of ILSVRC, as `.tar.gz` or unpacked, or its ground truth with `meta.mat` or a list of synsets
 //!   beside it (see [`devkit`]);
-//! - a table of images and labels, separated by tabs, semicolons, commas or white space (see [`columns`] for how its
-//!   columns are known, [`forms`] for forms that are known without a header);
-//! - a list of labels, a line an image in the order of their names, where numbers in those leave no doubt of it: wnids, other
-//!   names, or numbers.
+//! - a table of images and labels, separated by tabs, semicolons, commas or white space (see [`columns`] for column
+//!   detection, [`forms`] for formats without a header);
+//! - a list of labels, one per line in the order of the image names, if numbers in those leave no doubt about the
+//!   order: wnids, other names, or numbers.
 //!
-//! What is not known for certain is an error that shows the columns, never a guess. So are labels that would make every
-//! image a class of its own, running numbers, and fractions.
+//! Anything ambiguous is an error that shows the columns, never a guess. So are labels that would make every image its
+//! own class, row numbers, and fractions.
 //!
-//! Classes that are known by name are sorted by the bytes of their names; where all are numbers, by value. Among given
-//! classes (`--classes-of`) numbers are names where those are numbers too, else places.
+//! Named classes are sorted by name in byte order, or by value if all are numbers. With given classes (`--classes-of`),
+//! numbers are names if those are numbers too, otherwise indices.
 
 mod classes;
+mod column_names;
 mod columns;
 mod devkit;
 mod forms;
-mod images;
-mod lists;
+mod image_lookup;
+mod label_list;
 mod matlab;
-mod numbers;
 mod quotes;
 mod table;
 mod text;
+mod zero_fractions;
 
 use std::path::{Path, PathBuf};
 
-use super::Reading;
+use super::SourceOptions;
 use crate::error::{Error, Result};
-use columns::{Columns, Finder, Labels};
-use images::{Images, Meant};
+use columns::{ColumnFinder, Columns, LabelColumns};
+use image_lookup::{ImageLookup, ImageMatch};
 use table::{Table, line_of, numbered_lines};
 pub(super) use text::read_text;
 
-/// A file of labels.
+/// A labels file.
 pub(super) struct LabelFile {
     path: PathBuf,
-    content: Content,
-    asked_for: bool,
+    content: LabelContent,
+    is_given: bool,
 }
 
-enum Content {
-    /// All classes, and the wnid of each image in the order of their names.
+enum LabelContent {
+    /// All classes, and the wnid of each image in name order.
     Kit(Vec<String>, Vec<String>),
     Text(String),
 }
 
-/// What was said of a file of labels.
+/// User input about a labels file.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Given<'a> {
+pub(super) struct ColumnHints<'a> {
     pub image_column: Option<&'a str>,
     pub label_column: Option<&'a str>,
-    /// Whether the file was named, and not found beside the images.
-    pub asked_for: bool,
+    /// Whether the file was given by the user, not found beside the images.
+    pub is_given: bool,
 }
 
-/// What a file of labels makes of some images.
-pub(super) struct Labelled {
+/// Labels of a list of images.
+pub(super) struct ResolvedLabels {
     pub classes: Vec<String>,
-    /// By image; without one it is left out.
+    /// Label of each image; images without one are skipped.
     pub labels: Vec<Option<u32>>,
     pub notes: Vec<String>,
 }
 
-/// The label of each image, and the classes where the file says them.
-struct Found {
+/// Label text of each image, and the classes if the file lists them.
+struct RawLabels {
     labels: Vec<Option<String>>,
     classes: Option<Vec<String>>,
     notes: Vec<String>,
 }
 
 impl LabelFile {
-    /// A file that was named by the user.
-    pub fn given(path: &Path) -> Result<Self> {
+    /// Opens a file given by the user.
+    pub fn from_user(path: &Path) -> Result<Self> {
         let content = match devkit::read(path)? {
-            Some((classes, labels)) => Content::Kit(classes, labels),
-            None => Content::Text(read_text(path)?),
+            Some((classes, labels)) => LabelContent::Kit(classes, labels),
+            None => LabelContent::Text(read_text(path)?),
         };
-        Ok(Self { path: path.to_path_buf(), content, asked_for: true })
+        Ok(Self { path: path.to_path_buf(), content, is_given: true })
     }
 
-    /// A file that was found beside the images.
-    pub fn found(path: &Path) -> Result<Self> {
-        Ok(Self { path: path.to_path_buf(), content: Content::Text(read_text(path)?), asked_for: false })
+    /// Opens a file found beside the images.
+    pub fn from_folder(path: &Path) -> Result<Self> {
+        Ok(Self { path: path.to_path_buf(), content: LabelContent::Text(read_text(path)?), is_given: false })
     }
 
-    /// Labels images, whose `names` within the source `root` are sorted.
-    pub fn apply(&self, root: &Path, names: &[&[u8]], reading: &Reading) -> Result<Labelled> {
-        let found = match &self.content {
-            Content::Kit(classes, labels) => {
+    /// Labels images with sorted `names` within the source `root`.
+    pub fn apply(&self, root: &Path, names: &[&[u8]], options: &SourceOptions) -> Result<ResolvedLabels> {
+        let raw = match &self.content {
+            LabelContent::Kit(classes, labels) => {
                 let labels = self.in_order(root, names, labels.iter().cloned())?;
-                Found { labels, classes: Some(classes.clone()), notes: Vec::new() }
+                RawLabels { labels, classes: Some(classes.clone()), notes: Vec::new() }
             }
-            Content::Text(text) => self.of_text(root, names, text, reading)?,
+            LabelContent::Text(text) => self.labels_of_text(root, names, text, options)?,
         };
-        let labels = numbers::whole(&self.path, found.labels)?;
-        let known = self.number(root, &labels, found.classes, reading)?;
-        let number = |label: &String| known.label(&self.path, label);
-        let labels = labels.iter().map(|label| label.as_ref().map(number).transpose()).collect::<Result<_>>()?;
-        Ok(Labelled { classes: known.classes, labels, notes: found.notes })
+        let labels = zero_fractions::strip_zero_fractions(&self.path, raw.labels)?;
+        let class_index = self.class_index(root, &labels, raw.classes, options)?;
+        let index_of = |label: &String| class_index.label(&self.path, label);
+        let labels = labels.iter().map(|label| label.as_ref().map(index_of).transpose()).collect::<Result<_>>()?;
+        Ok(ResolvedLabels { classes: class_index.classes, labels, notes: raw.notes })
     }
 
-    fn of_text(&self, root: &Path, names: &[&[u8]], text: &str, reading: &Reading) -> Result<Found> {
+    fn labels_of_text(&self, root: &Path, names: &[&[u8]], text: &str, options: &SourceOptions) -> Result<RawLabels> {
         if numbered_lines(text).next().is_none() {
             return Err(Error::source(&self.path, "holds no labels"));
         }
-        let images = Images::new(root, names);
-        let given =
-            Given { image_column: reading.image_column, label_column: reading.label_column, asked_for: self.asked_for };
+        let images = ImageLookup::new(root, names);
+        let hints = ColumnHints {
+            image_column: options.image_column,
+            label_column: options.label_column,
+            is_given: self.is_given,
+        };
         if let Some(table) = Table::separated(&self.path, text)? {
-            return self.of_table(&Finder::new(&self.path, &table, &images, root, given));
+            return self.labels_of_table(&ColumnFinder::new(&self.path, &table, &images, root, hints));
         }
         let lines: Vec<(u64, &str)> = numbered_lines(text).collect();
-        let words = |line: &'_ str| line.split_whitespace().count();
-        if lines.iter().all(|(_, line)| words(line) == 1) {
-            if let Some(column) = reading.image_column.or(reading.label_column.filter(|column| *column != "1")) {
+        let word_count = |line: &'_ str| line.split_whitespace().count();
+        if lines.iter().all(|(_, line)| word_count(line) == 1) {
+            if let Some(column) = options.image_column.or(options.label_column.filter(|column| *column != "1")) {
                 let what = format!("has one column only, where the column {column:?} was asked for");
                 return Err(Error::source(&self.path, what));
             }
-            return self.of_list(root, &images, &lines);
+            return self.labels_of_lines(root, &images, &lines);
         }
-        self.of_words(root, &images, text, given, &lines)
+        self.labels_of_words(root, &images, text, hints, &lines)
     }
 
-    /// A list of one word a line.
-    fn of_list(&self, root: &Path, images: &Images, lines: &[(u64, &str)]) -> Result<Found> {
+    /// Reads a list of one word per line.
+    fn labels_of_lines(&self, root: &Path, images: &ImageLookup, lines: &[(u64, &str)]) -> Result<RawLabels> {
         if let Some((line, name)) =
             lines.iter().find(|(_, line)| images.names().binary_search(&line.as_bytes()).is_ok())
         {
             let what = format!(
-                "line {line}: {name} is an image of {} without a label; expected an image and its label a line, or a label a \
-                 line in the order of the images' names",
+                "line {line}: {name} is an image of {} without a label; expected lines of an image and its label, or one \
+                 label per line in the order of the image names",
                 root.display()
             );
             return Err(Error::source(&self.path, what));
         }
-        let number = |(_, line): &(u64, &str)| line.parse::<u64>().ok();
-        let first = number(&lines[0]).filter(|&first| first <= 1 && lines.len() >= 3);
-        if first.is_some_and(|first| (first..).zip(lines).all(|(expected, line)| number(line) == Some(expected))) {
-            let what =
-                "only numbers its lines, it holds no labels; expected a label a line in the order of the images' names";
+        let class_index = |(_, line): &(u64, &str)| line.parse::<u64>().ok();
+        let first = class_index(&lines[0]).filter(|&first| first <= 1 && lines.len() >= 3);
+        if first.is_some_and(|first| (first..).zip(lines).all(|(expected, line)| class_index(line) == Some(expected))) {
+            let what = "only numbers its lines and holds no labels; expected one label per line in the order of the image names";
             return Err(Error::source(&self.path, what));
         }
-        self.of_labels(root, images, lines)
+        self.labels_of_list(root, images, lines)
     }
 
-    /// Lines of several words: all of them columns, or an image that has spaces in its name and a label, or a label and an
-    /// image; or names of classes that are words alone.
-    fn of_words(&self, root: &Path, images: &Images, text: &str, given: Given, lines: &[(u64, &str)]) -> Result<Found> {
-        let last = |line| halves(str::rsplit_once(line, char::is_whitespace), line);
-        let first = |line| halves(str::split_once(line, char::is_whitespace), line);
-        let all = Table::of_words(text, |line| line.split_whitespace().collect());
-        let tables = [all, Table::of_words(text, last), Table::of_words(text, first)];
+    /// Reads lines of several words: columns; or an image name with spaces and a label; or a label and an image name;
+    /// or class names that are words alone.
+    fn labels_of_words(
+        &self,
+        root: &Path,
+        images: &ImageLookup,
+        text: &str,
+        hints: ColumnHints,
+        lines: &[(u64, &str)],
+    ) -> Result<RawLabels> {
+        let last = |line| split_or_whole(str::rsplit_once(line, char::is_whitespace), line);
+        let first = |line| split_or_whole(str::split_once(line, char::is_whitespace), line);
+        let all = Table::from_words(text, |line| line.split_whitespace().collect());
+        let tables = [all, Table::from_words(text, last), Table::from_words(text, first)];
         let mut tables: Vec<Table> = tables.into_iter().flatten().collect();
         for table in &tables {
-            let finder = Finder::new(&self.path, table, images, root, given);
+            let finder = ColumnFinder::new(&self.path, table, images, root, hints);
             if finder.knows_images() {
-                return self.of_table(&finder);
+                return self.labels_of_table(&finder);
             }
         }
         let is_words = |line: &str| line.chars().all(|c| c.is_alphabetic() || c.is_whitespace() || "-'()".contains(c));
         if lines.iter().all(|(_, line)| is_words(line)) {
-            return self.of_labels(root, images, lines);
+            return self.labels_of_list(root, images, lines);
         }
         match tables.pop() {
-            Some(table) => Err(Finder::new(&self.path, &table, images, root, given).names_none()),
+            Some(table) => Err(ColumnFinder::new(&self.path, &table, images, root, hints).no_images_error()),
             None => {
                 let what = "expected lines of one form: an image and its label, or a label each in the order of the images' names";
                 Err(Error::source(&self.path, format!("{what}; {} is {:?}", "its first line", lines[0].1)))
@@ -172,29 +182,29 @@ impl LabelFile {
         }
     }
 
-    /// The labels of a table whose columns are known.
-    fn of_table(&self, finder: &Finder) -> Result<Found> {
+    /// Reads the labels of a table.
+    fn labels_of_table(&self, finder: &ColumnFinder) -> Result<RawLabels> {
         let columns = finder.find()?;
         let table = finder.table;
-        let rows = &table.rows[usize::from(columns.headed)..];
+        let rows = &table.rows[usize::from(columns.has_header)..];
         if rows.is_empty() {
             return Err(Error::source(&self.path, "holds no labels"));
         }
         self.check_no_index(finder, &columns, rows)?;
-        let mut notes = vec![described(&self.path, table, &columns)];
-        let labels = self.look_up(finder, &columns, rows, &mut notes)?;
+        let mut notes = vec![columns_note(&self.path, table, &columns)];
+        let labels = self.labels_by_image(finder, &columns, rows, &mut notes)?;
         let classes = match &columns.labels {
-            Labels::OneHot(classes) => Some(one_hot_classes(&table.rows[0], classes)),
-            Labels::Pets { at } => Some(pet_classes(rows, *at)),
+            LabelColumns::OneHot(classes) => Some(one_hot_classes(&table.rows[0], classes)),
+            LabelColumns::Pets { at } => Some(pet_classes(rows, *at)),
             _ => None,
         };
-        Ok(Found { labels, classes, notes })
+        Ok(RawLabels { labels, classes, notes })
     }
 
-    /// Refuses numbers of rows in place of labels, unless they were asked for.
-    fn check_no_index(&self, finder: &Finder, columns: &Columns, rows: &[csv::StringRecord]) -> Result<()> {
-        let Labels::Column { at, asked: false, .. } = columns.labels else { return Ok(()) };
-        if !forms::is_running_in(rows, at) {
+    /// Refuses row numbers in place of labels, unless they were requested.
+    fn check_no_index(&self, finder: &ColumnFinder, columns: &Columns, rows: &[csv::StringRecord]) -> Result<()> {
+        let LabelColumns::Column { at, requested: false, .. } = columns.labels else { return Ok(()) };
+        if !forms::are_row_numbers(rows, at) {
             return Ok(());
         }
         let ilsvrc = if rows[0].get(columns.image).is_some_and(|name| name.contains("ILSVRC20")) {
@@ -203,29 +213,30 @@ impl LabelFile {
         } else {
             ""
         };
-        Err(finder.wrong(&format!("column {} only numbers the rows, it holds no labels{ilsvrc}", at + 1)))
+        Err(finder.error(&format!("column {} only numbers the rows, it holds no labels{ilsvrc}", at + 1)))
     }
 
     /// The label of each image.
-    fn look_up(
+    fn labels_by_image(
         &self,
-        finder: &Finder,
+        finder: &ColumnFinder,
         columns: &Columns,
         rows: &[csv::StringRecord],
         notes: &mut Vec<String>,
     ) -> Result<Vec<Option<String>>> {
         let images = finder.images;
-        // By image: its row, and how well its path agrees with where the image lies.
+        // Row of each image, and how well its path agrees with the location of the image.
         let mut found: Vec<Option<(usize, Option<usize>)>> = vec![None; images.names().len()];
-        let mut absent = 0;
+        let mut missing = 0;
         for (at, row) in rows.iter().enumerate() {
             let path = row.get(columns.image).unwrap_or_default();
             let label = self.label_of(finder, columns, row)?;
             match images.find(path) {
-                Meant::Nothing => absent += 1,
-                Meant::Several(a, b) => return Err(self.ambiguous(images, row, path, [a, b])),
-                Meant::One { image, agreeing, .. } => match found[image] {
-                    // Of paths of other folders that counts which agrees more; one without folders disagrees with none.
+                ImageMatch::None => missing += 1,
+                ImageMatch::Ambiguous(a, b) => return Err(self.ambiguous(images, row, path, [a, b])),
+                ImageMatch::One { image, agreeing, .. } => match found[image] {
+                    // Among paths of other folders, the one that agrees more counts; one without folders disagrees with
+                    // none.
                     Some((other, known)) if known == agreeing || known.is_none() || agreeing.is_none() => {
                         let before = self.label_of(finder, columns, &rows[other])?;
                         if before != label {
@@ -245,36 +256,36 @@ impl LabelFile {
         }
         let labelled = found.iter().flatten().count();
         if labelled == 0 {
-            return Err(finder.names_none());
+            return Err(finder.no_images_error());
         }
         if labelled < found.len() {
             let first = images.names().iter().zip(&found).find(|(_, row)| row.is_none()).map(|(name, _)| *name);
             let first = String::from_utf8_lossy(first.unwrap_or_default());
-            notes.push(format!("{} images without a label are left out, the first is {first}", found.len() - labelled));
+            notes.push(format!("{} images without a label are skipped, the first is {first}", found.len() - labelled));
         }
-        if absent > 0 {
-            notes.push(format!("{absent} labels are of files that are not there"));
+        if missing > 0 {
+            notes.push(format!("{missing} labels are of missing files"));
         }
         found.iter().map(|row| row.map(|(at, _)| self.label_of(finder, columns, &rows[at])).transpose()).collect()
     }
 
-    fn ambiguous(&self, images: &Images, row: &csv::StringRecord, path: &str, which: [usize; 2]) -> Error {
+    fn ambiguous(&self, images: &ImageLookup, row: &csv::StringRecord, path: &str, which: [usize; 2]) -> Error {
         let [a, b] = which.map(|at| String::from_utf8_lossy(images.names()[at]));
         let what =
             format!("line {}: {path:?} may be {a} or {b}; expected the path that tells them apart", line_of(row));
         Error::source(&self.path, what)
     }
 
-    fn label_of(&self, finder: &Finder, columns: &Columns, row: &csv::StringRecord) -> Result<String> {
+    fn label_of(&self, finder: &ColumnFinder, columns: &Columns, row: &csv::StringRecord) -> Result<String> {
         let name = row.get(columns.image).unwrap_or_default();
         let label = match &columns.labels {
-            Labels::OneHot(classes) => forms::one_hot(&self.path, &finder.table.rows[0], row, classes)?,
-            Labels::Pets { .. } => forms::pet_breed(name).unwrap_or_default(),
-            Labels::WnidFolder => forms::wnid_folder(name).unwrap_or_default(),
-            Labels::Column { at, first_word: true, .. } => {
+            LabelColumns::OneHot(classes) => forms::one_hot(&self.path, &finder.table.rows[0], row, classes)?,
+            LabelColumns::Pets { .. } => forms::pet_breed(name).unwrap_or_default(),
+            LabelColumns::WnidFolder => forms::wnid_folder(name).unwrap_or_default(),
+            LabelColumns::Column { at, first_word: true, .. } => {
                 row.get(*at).and_then(|text| text.split_whitespace().next()).unwrap_or_default()
             }
-            Labels::Column { at, .. } => row.get(*at).unwrap_or_default(),
+            LabelColumns::Column { at, .. } => row.get(*at).unwrap_or_default(),
         };
         if name.is_empty() || label.is_empty() || label.eq_ignore_ascii_case("nan") {
             return Err(Error::source(&self.path, format!("line {}: an empty file or label", line_of(row))));
@@ -287,22 +298,22 @@ impl LabelFile {
     }
 }
 
-/// The two halves of a line, or all of it.
-fn halves<'a>(halves: Option<(&'a str, &'a str)>, line: &'a str) -> Vec<&'a str> {
-    halves.map_or(vec![line], |(a, b)| vec![a.trim(), b.trim()])
+/// The two halves of a line, or the whole line.
+fn split_or_whole<'a>(split_or_whole: Option<(&'a str, &'a str)>, line: &'a str) -> Vec<&'a str> {
+    split_or_whole.map_or(vec![line], |(a, b)| vec![a.trim(), b.trim()])
 }
 
-/// Where the labels of a file are, for the user to check.
-fn described(path: &Path, table: &Table, columns: &Columns) -> String {
+/// Note on the position of the labels, for the user to check.
+fn columns_note(path: &Path, table: &Table, columns: &Columns) -> String {
     let named = |at: usize| match table.rows.first().and_then(|row| row.get(at)) {
-        Some(name) if columns.headed => format!("column {} ({name})", at + 1),
+        Some(name) if columns.has_header => format!("column {} ({name})", at + 1),
         _ => format!("column {}", at + 1),
     };
     let labels = match &columns.labels {
-        Labels::Column { at, .. } => named(*at),
-        Labels::OneHot(classes) => format!("the {} columns of classes", classes.len()),
-        Labels::Pets { .. } => "the names of Oxford's pets".into(),
-        Labels::WnidFolder => "the folders of the images".into(),
+        LabelColumns::Column { at, .. } => named(*at),
+        LabelColumns::OneHot(classes) => format!("the {} columns of classes", classes.len()),
+        LabelColumns::Pets { .. } => "the names of Oxford's pets".into(),
+        LabelColumns::WnidFolder => "the folders of the images".into(),
     };
     format!("{}: images from {}, labels from {labels}", super::file_name(path), named(columns.image))
 }
@@ -317,8 +328,8 @@ fn one_hot_classes(header: &csv::StringRecord, classes: &[usize]) -> Vec<String>
 /// Oxford's breeds in the order of their numbers.
 fn pet_classes(rows: &[csv::StringRecord], at: usize) -> Vec<String> {
     let class = |row: &csv::StringRecord| {
-        let number = row.get(at)?.parse::<u32>().ok()?;
-        Some((number, forms::pet_breed(row.get(0)?)?.to_string()))
+        let class_index = row.get(at)?.parse::<u32>().ok()?;
+        Some((class_index, forms::pet_breed(row.get(0)?)?.to_string()))
     };
     let classes: std::collections::BTreeMap<u32, String> = rows.iter().filter_map(class).collect();
     classes.into_values().collect()

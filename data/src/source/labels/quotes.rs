@@ -1,8 +1,8 @@
-//! Quotes in a table: one that is not closed swallows the rows after it.
+//! Unclosed quotes in a table, which swallow the rows after them.
 
-/// Where a reader of a table is.
+/// State of a table reader.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum At {
+enum State {
     Begin,
     Plain,
     Quoted,
@@ -10,28 +10,28 @@ enum At {
     Closed,
 }
 
-/// The line of the first quote that does not end with its field: at the end of the text, or amid a field of a later line.
+/// Line of the first quote that does not end with its field: at the end of the text, or within a field of a later line.
 pub(super) fn unclosed(text: &str, separator: u8) -> Option<u64> {
-    let mut at = At::Begin;
+    let mut state = State::Begin;
     let mut line = 1;
     let mut opened = 1;
     for byte in text.bytes() {
         let ends_field = byte == separator || byte == b'\n' || byte == b'\r';
-        at = match (at, byte) {
-            (At::Quoted, b'"') => At::Closed,
-            (At::Quoted, _) | (At::Closed, b'"') => At::Quoted,
-            _ if ends_field => At::Begin,
-            (At::Begin, b'"') => {
+        state = match (state, byte) {
+            (State::Quoted, b'"') => State::Closed,
+            (State::Quoted, _) | (State::Closed, b'"') => State::Quoted,
+            _ if ends_field => State::Begin,
+            (State::Begin, b'"') => {
                 opened = line;
-                At::Quoted
+                State::Quoted
             }
-            (At::Closed, b' ' | b'\t') => At::Closed,
-            (At::Closed, _) if line > opened => return Some(opened),
-            _ => At::Plain,
+            (State::Closed, b' ' | b'\t') => State::Closed,
+            (State::Closed, _) if line > opened => return Some(opened),
+            _ => State::Plain,
         };
         line += u64::from(byte == b'\n');
     }
-    (at == At::Quoted).then_some(opened)
+    (state == State::Quoted).then_some(opened)
 }
 
 #[cfg(test)]

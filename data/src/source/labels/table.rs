@@ -1,4 +1,4 @@
-//! Rows and columns of a file of labels: separated by tabs, semicolons, commas or white space.
+//! Tables separated by tabs, semicolons, commas or white space.
 
 use std::path::Path;
 
@@ -7,13 +7,13 @@ use csv::{Position, StringRecord};
 use super::quotes;
 use crate::error::{Error, Result};
 
-/// Rows by which the separator is told.
-const SAMPLE: usize = 200;
-/// Columns and letters of a field that a message shows.
+/// Number of rows used to detect the separator.
+const SAMPLE_ROWS: usize = 200;
+/// Maximum number of columns, and of letters per field, shown in a message.
 const SHOWN_COLUMNS: usize = 12;
 const SHOWN_LETTERS: usize = 40;
 
-/// Rows of fields, all of one number of columns.
+/// Rows of fields with the same number of columns.
 #[derive(Debug)]
 pub(super) struct Table {
     pub rows: Vec<StringRecord>,
@@ -21,12 +21,12 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// The rows of text that is separated by tabs, semicolons or commas; `None` if it is by none of them. Lines that begin
-    /// with `#` at the top are comments.
+    /// Parses text separated by tabs, semicolons or commas; `None` if it has no such separator. Leading lines that
+    /// begin with `#` are comments.
     pub fn separated(path: &Path, text: &str) -> Result<Option<Self>> {
         let (comments, text) = without_comments(text);
         let consistent = |separator: &u8| {
-            let mut records = reader(text, *separator).into_records().take(SAMPLE).flatten();
+            let mut records = reader(text, *separator).into_records().take(SAMPLE_ROWS).flatten();
             let columns = records.next().map_or(0, |first| used_columns(&first));
             columns >= 2 && records.all(|record| used_columns(&record) == columns)
         };
@@ -54,9 +54,9 @@ impl Table {
         let mut rows: Vec<StringRecord> = Vec::new();
         for record in reader(text, separator).into_records() {
             let mut record = record.map_err(|e| wrong(e.to_string()))?;
-            if let Some(mut place) = record.position().cloned() {
-                place.set_line(place.line() + comments);
-                record.set_position(Some(place));
+            if let Some(mut position) = record.position().cloned() {
+                position.set_line(position.line() + comments);
+                record.set_position(Some(position));
             }
             if record.iter().any(|field| !field.is_empty()) {
                 rows.push(record);
@@ -72,53 +72,54 @@ impl Table {
         Ok(Self { rows, columns })
     }
 
-    /// The rows of lines whose words `split` gives; `None` if their number is not the same in all, or is one.
-    pub fn of_words<'a>(text: &'a str, split: impl Fn(&'a str) -> Vec<&'a str>) -> Option<Self> {
+    /// Parses lines split by `split`; `None` unless all have the same number of words, at least two.
+    pub fn from_words<'a>(text: &'a str, split: impl Fn(&'a str) -> Vec<&'a str>) -> Option<Self> {
         let mut rows = Vec::new();
         for (number, line) in numbered_lines(text) {
             let mut row = StringRecord::from(split(line));
-            let mut place = Position::new();
-            place.set_line(number);
-            row.set_position(Some(place));
+            let mut position = Position::new();
+            position.set_line(number);
+            row.set_position(Some(position));
             rows.push(row);
         }
         let columns = rows.first().map_or(0, StringRecord::len);
         (columns >= 2 && rows.iter().all(|row| row.len() == columns)).then_some(Self { rows, columns })
     }
 
-    /// The first two rows as a message shows them, each column with its number.
-    pub fn shown(&self) -> String {
+    /// The first two rows for a message, with column numbers.
+    pub fn describe(&self) -> String {
         let Some(first) = self.rows.first() else { return "no columns".into() };
         let more = if first.len() > SHOWN_COLUMNS { ", ..." } else { "" };
         let numbered: Vec<String> = first
             .iter()
             .enumerate()
             .take(SHOWN_COLUMNS)
-            .map(|(at, field)| format!("{} {:?}", at + 1, cut(field)))
+            .map(|(at, field)| format!("{} {:?}", at + 1, truncated(field)))
             .collect();
         let header = format!("columns of line {}: {}{more}", line_of(first), numbered.join(", "));
         let Some(second) = self.rows.get(1) else { return header };
-        let fields: Vec<String> = second.iter().take(SHOWN_COLUMNS).map(|field| format!("{:?}", cut(field))).collect();
+        let fields: Vec<String> =
+            second.iter().take(SHOWN_COLUMNS).map(|field| format!("{:?}", truncated(field))).collect();
         format!("{header}; line {}: {}{more}", line_of(second), fields.join(", "))
     }
 }
 
-/// The line on which a row begins.
+/// Line number at which a row begins.
 pub(super) fn line_of(row: &StringRecord) -> u64 {
     row.position().map_or(0, Position::line)
 }
 
-/// Lines that are not empty, with their numbers from 1 on, comments at the top left out.
+/// Non-empty lines with 1-based numbers, without leading comments.
 pub(super) fn numbered_lines(text: &str) -> impl Iterator<Item = (u64, &str)> {
     let lines = (1u64..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.is_empty());
     lines.skip_while(|(_, line)| line.starts_with('#'))
 }
 
-/// The number of lines of the comments at the top, of empty lines too, and what follows them.
+/// Number of leading lines that are comments or empty, and the text after them.
 fn without_comments(text: &str) -> (u64, &str) {
     let mut rest = text;
     let mut lines = 0;
-    // Excel's `sep=;` is none of the table.
+    // Excel's `sep=;` is not part of the table.
     while rest.starts_with(['#', '\n', '\r']) || rest.starts_with("sep=") {
         rest = rest.split_once('\n').map_or("", |(_, after)| after);
         lines += 1;
@@ -131,12 +132,12 @@ fn reader(text: &str, separator: u8) -> csv::Reader<&[u8]> {
     builder.has_headers(false).flexible(true).trim(csv::Trim::All).delimiter(separator).from_reader(text.as_bytes())
 }
 
-/// Fields up to the last that is not empty.
+/// Number of fields up to the last non-empty one.
 fn used_columns(row: &StringRecord) -> usize {
     (0..row.len()).rev().find(|&at| !row[at].is_empty()).map_or(0, |last| last + 1)
 }
 
-fn cut(field: &str) -> String {
+fn truncated(field: &str) -> String {
     match field.char_indices().nth(SHOWN_LETTERS) {
         Some((at, _)) => format!("{}...", &field[..at]),
         None => field.to_string(),
@@ -153,26 +154,26 @@ mod tests {
     }
 
     #[test]
-    fn separators_are_told() {
+    fn separators_are_detected() {
         let expected = [["a.jpg", "0,5", "x"], ["b.jpg", "1,5", "y"]];
         assert_eq!(rows("a.jpg;0,5;x\nb.jpg;1,5;y\n"), expected);
         assert_eq!(rows("a.jpg\t0,5\tx\r\nb.jpg\t1,5\ty\r\n"), expected);
         assert_eq!(rows("a.jpg,\"0,5\",x\n\nb.jpg,\"1,5\",y\n"), expected);
         assert_eq!(rows("# about\n\na.jpg ,\"the \"\"cat\"\"\"\n"), [["a.jpg", "the \"cat\""]]);
         assert_eq!(rows("sep=;\na.jpg;x\nb.jpg;y\n"), [["a.jpg", "x"], ["b.jpg", "y"]]);
-        // A separator within labels does not stand in every row.
+        // A separator within labels does not occur in every row.
         assert_eq!(rows("f,l\na.jpg,x;y\n"), [["f", "l"], ["a.jpg", "x;y"]]);
         assert_eq!(rows("a.jpg\ttench, Tinca\nb.jpg\tcat, cat\n")[0], ["a.jpg", "tench, Tinca"]);
         assert!(Table::separated(Path::new("l"), "cat\ndog\n").unwrap().is_none());
         let error = Table::separated(Path::new("l.csv"), "f,l\na,b,c\n").unwrap_err().to_string();
         assert_eq!(error, "l.csv: line 2: 3 columns; expected 2, as in line 1");
-        // Empty fields at the end are no columns.
+        // Trailing empty fields are not columns.
         assert_eq!(rows("f,l\na,b,,\n")[1][..2], ["a", "b"]);
     }
 
     #[test]
     fn a_message_shows_numbered_columns() {
         let table = Table::separated(Path::new("l.csv"), "id,age\n7,young\n").unwrap().unwrap();
-        assert_eq!(table.shown(), "columns of line 1: 1 \"id\", 2 \"age\"; line 2: \"7\", \"young\"");
+        assert_eq!(table.describe(), "columns of line 1: 1 \"id\", 2 \"age\"; line 2: \"7\", \"young\"");
     }
 }

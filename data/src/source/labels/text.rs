@@ -1,4 +1,4 @@
-//! The text of a file of labels: UTF-8, or UTF-16 as Excel writes it.
+//! Text of labels files: UTF-8, or UTF-16 as written by Excel.
 
 use std::io::Read;
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::path::Path;
 use super::super::archive::open_file;
 use crate::error::{Error, Result};
 
-/// A file of labels is held in memory.
+/// Maximum size of a labels file, which is held in memory.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// All of a regular file of bounded length, without a mark of the byte order.
+/// Reads a regular file of bounded length, without byte order mark.
 pub(in crate::source) fn read_text(path: &Path) -> Result<String> {
     let (file, _) = open_file(path)?;
     let mut bytes = Vec::new();
@@ -17,12 +17,12 @@ pub(in crate::source) fn read_text(path: &Path) -> Result<String> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Error::source(path, format!("is larger than {MAX_BYTES} bytes, the most that is read as text")));
     }
-    let expected = "is no text in UTF-8 or UTF-16; expected labels: a list, a CSV, or a development kit of ILSVRC";
+    let expected = "is not text in UTF-8 or UTF-16; expected labels: a list, a CSV, or a development kit of ILSVRC";
     decode(bytes).ok_or_else(|| Error::source(path, expected))
 }
 
 fn decode(bytes: Vec<u8>) -> Option<String> {
-    // Zeros in every other byte tell UTF-16 without a mark; text has no others.
+    // Zeros in every other byte identify UTF-16 without a byte order mark.
     let zeros_at = |odd: usize| bytes.iter().skip(odd).step_by(2).take(32).all(|&b| b == 0) && bytes.len() >= 8;
     match bytes.as_slice() {
         [0xef, 0xbb, 0xbf, rest @ ..] => std::str::from_utf8(rest).ok().map(str::to_string),

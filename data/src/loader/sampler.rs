@@ -1,0 +1,200 @@
+//! The order of images in an epoch.
+
+use std::ops::Range;
+
+use tensor::random::{Stream, purpose};
+
+use super::options::{LoaderOptions, Shuffle};
+use crate::Pack;
+
+/// Size in bytes of contiguous runs that are read together: long enough for near full speed on any disk.
+const RUN_BYTES: u64 = 8 << 20;
+
+/// Sampler of the images of an epoch.
+pub(super) struct Sampler {
+    images: usize,
+    batch: usize,
+    /// `None` for the order of the pack.
+    shuffled: Option<Vec<u32>>,
+    /// Read order for windowed shuffling.
+    read_ahead: Option<ReadAhead>,
+}
+
+/// Order in which images are read, and the end of each window in it.
+struct ReadAhead {
+    order: Vec<u32>,
+    ends: Vec<usize>,
+}
+
+impl Sampler {
+    pub fn new(options: &LoaderOptions, pack: &Pack, epoch: u64) -> Self {
+        // Checked by `Loader::new`.
+        let n = u32::try_from(pack.len()).unwrap_or(u32::MAX);
+        let stream = Stream::new(options.seed, purpose::SHUFFLE, epoch);
+        let read_ahead = match options.shuffle {
+            Shuffle::Window { bytes } => {
+                let runs = contiguous_runs(pack, RUN_BYTES);
+                Some(ReadAhead::new(&runs, |run| pack.stored_bytes_of(run), bytes / 2, &stream))
+            }
+            Shuffle::None | Shuffle::Full => None,
+        };
+        let shuffled = match options.shuffle {
+            Shuffle::Full => Some(stream.permutation(n)),
+            Shuffle::None | Shuffle::Window { .. } => {
+                read_ahead.as_ref().map(|read_ahead| read_ahead.shuffled(options.seed, epoch))
+            }
+        };
+        Self { shuffled, read_ahead, images: pack.len(), batch: options.batch }
+    }
+
+    /// Positions in the epoch of batch `number`.
+    pub fn positions(&self, number: usize) -> Range<usize> {
+        let start = number.saturating_mul(self.batch).min(self.images);
+        start..start.saturating_add(self.batch).min(self.images)
+    }
+
+    /// Pack indices of batch `number`.
+    pub fn batch(&self, number: usize) -> Vec<u64> {
+        let positions = self.positions(number);
+        match &self.shuffled {
+            Some(order) => order[positions].iter().map(|&index| u64::from(index)).collect(),
+            None => (positions.start as u64..positions.end as u64).collect(),
+        }
+    }
+
+    /// Images to read into memory while batch `number` is made, or `None` if just its own. `first` marks the first
+    /// batch made.
+    pub fn images_to_prefetch(&self, number: usize, first: bool) -> Option<&[u32]> {
+        let read_ahead = self.read_ahead.as_ref()?;
+        let positions = self.positions(number);
+        let start = read_ahead.read_until(positions.start);
+        let end = read_ahead.read_until(positions.end);
+        // Nothing of the first batch's window has been read yet.
+        let start = if first { read_ahead.window(positions.start).start } else { start };
+        Some(&read_ahead.order[start.min(end)..end])
+    }
+}
+
+impl ReadAhead {
+    fn new(runs: &[Range<usize>], bytes_of: impl Fn(&Range<usize>) -> u64, window: u64, stream: &Stream) -> Self {
+        let mut order = Vec::new();
+        let mut ends = Vec::new();
+        let mut bytes = 0;
+        for run in stream.permutation(runs.len() as u32) {
+            let run = &runs[run as usize];
+            let more = bytes_of(run);
+            if bytes > 0 && bytes + more > window {
+                ends.push(order.len());
+                bytes = 0;
+            }
+            bytes += more;
+            order.extend(run.clone().map(|index| index as u32));
+        }
+        ends.push(order.len());
+        Self { order, ends }
+    }
+
+    /// The read order with each window shuffled.
+    fn shuffled(&self, seed: u64, epoch: u64) -> Vec<u32> {
+        let mut shuffled = Vec::with_capacity(self.order.len());
+        let mut start = 0;
+        for (number, &end) in (1..).zip(&self.ends) {
+            let window = &self.order[start..end];
+            let order = Stream::new(seed, purpose::SHUFFLE + number, epoch).permutation(window.len() as u32);
+            shuffled.extend(order.into_iter().map(|position| window[position as usize]));
+            start = end;
+        }
+        shuffled
+    }
+
+    /// Range of the window that contains `position`.
+    fn window(&self, position: usize) -> Range<usize> {
+        let number = self.ends.partition_point(|&end| end <= position).min(self.ends.len() - 1);
+        let start = if number == 0 { 0 } else { self.ends[number - 1] };
+        start..self.ends[number]
+    }
+
+    /// Read position to reach when `position` is used: the next window is read at the rate its own is consumed.
+    fn read_until(&self, position: usize) -> usize {
+        let this = self.window(position);
+        let next = self.window(this.end).end - this.end.min(self.window(this.end).end);
+        let share = position.saturating_sub(this.start) as u128 * next as u128 / this.len().max(1) as u128;
+        this.end + share as usize
+    }
+}
+
+/// Runs of contiguous images of at most `bytes` each, or a single larger image.
+fn contiguous_runs(pack: &Pack, bytes: u64) -> Vec<Range<usize>> {
+    let mut runs = Vec::new();
+    for shard in pack.shard_ranges() {
+        let mut start = shard.start;
+        for index in shard.clone() {
+            if index > start && pack.stored_bytes_of(&(start..index + 1)) > bytes {
+                runs.push(start..index);
+                start = index;
+            }
+        }
+        runs.push(start..shard.end);
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sampler(lengths: &[usize], window: u64, seed: u64, epoch: u64, batch: usize) -> Sampler {
+        let mut runs = Vec::new();
+        for &length in lengths {
+            let start = runs.last().map_or(0, |run: &Range<usize>| run.end);
+            runs.push(start..start + length);
+        }
+        let stream = Stream::new(seed, purpose::SHUFFLE, epoch);
+        let read_ahead = ReadAhead::new(&runs, |run| run.len() as u64, window, &stream);
+        let shuffled = Some(read_ahead.shuffled(seed, epoch));
+        Sampler { shuffled, images: read_ahead.order.len(), read_ahead: Some(read_ahead), batch }
+    }
+
+    proptest! {
+        /// Each image appears once, is read before its batch, and no more than two windows are read ahead.
+        #[test]
+        fn windows_hold_every_image_once_and_are_read_in_time(
+            lengths in prop::collection::vec(1..9usize, 1..40),
+            window in 1..60u64,
+            batch in 1..20usize,
+            seed: u64,
+            first in 0..10usize,
+        ) {
+            let sampler = sampler(&lengths, window, seed, 3, batch);
+            let n = sampler.images;
+            let mut seen = sampler.shuffled.clone().unwrap();
+            seen.sort_unstable();
+            prop_assert!(seen.iter().copied().eq(0..n as u32));
+
+            let batches = n.div_ceil(batch);
+            let first = first % batches;
+            let mut read: std::collections::BTreeSet<u32> = std::collections::BTreeSet::new();
+            let longest = 2 * window.max(8) as usize + batch;
+            for number in first..batches {
+                read.extend(sampler.images_to_prefetch(number, number == first).unwrap());
+                for index in sampler.batch(number) {
+                    prop_assert!(read.contains(&(index as u32)), "{index} of batch {number} was not read");
+                }
+                let used = sampler.positions(number).end;
+                let ahead = sampler.read_ahead.as_ref().unwrap().read_until(used).saturating_sub(used);
+                prop_assert!(ahead <= longest, "{ahead} of {longest}");
+            }
+        }
+    }
+
+    #[test]
+    fn windows_mix_images_from_everywhere() {
+        let sampler = sampler(&[5; 100], 100, 7, 0, 100);
+        // Each window holds twenty of a hundred runs, from nearly all tenths of the pack.
+        let tenths: std::collections::BTreeSet<u64> = sampler.batch(0).into_iter().map(|index| index / 50).collect();
+        assert!(tenths.len() >= 7, "{tenths:?}");
+        assert_eq!(sampler.read_ahead.unwrap().ends, [100, 200, 300, 400, 500]);
+    }
+}

@@ -1,0 +1,78 @@
+//! `bad.csv`: the list of rejected images.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tensor::printable;
+
+use crate::error::{Error, Result};
+
+pub(super) const FILE_NAME: &str = "bad.csv";
+
+/// An image that was rejected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Name within the source; bytes that are not UTF-8 are replaced by U+FFFD.
+    pub name: String,
+    /// Reason for the rejection.
+    pub reason: String,
+}
+
+/// Writes the list to the pack's folder, or removes an old list if there is nothing to list.
+pub(super) fn write(folder: &Path, rejected: &[Rejected]) -> Result<PathBuf> {
+    let path = folder.join(FILE_NAME);
+    if rejected.is_empty() {
+        return match fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&path, "cannot be removed")(e)),
+            _ => Ok(path),
+        };
+    }
+    let mut text = String::from("file,reason\r\n");
+    for Rejected { name, reason } in rejected {
+        text.push_str(&format!("{},{}\r\n", csv_field(name), csv_field(reason)));
+    }
+    tensor::file::replace_bytes(&path, text.as_bytes())?;
+    Ok(path)
+}
+
+/// Escapes a field for spreadsheets and terminals: control characters except line ends and tabs are escaped (`\u{1b}`),
+/// and an apostrophe is put before text that would start a formula or starts with an apostrophe.
+fn csv_field(text: &str) -> String {
+    let escaped = printable::lines(text);
+    if escaped.starts_with(['=', '+', '-', '@', '\t', '\n', '\'']) {
+        quoted(&format!("'{escaped}"))
+    } else {
+        quoted(&escaped)
+    }
+}
+
+/// Quotes a field by RFC 4180 if needed, doubling quotes.
+fn quoted(csv_field: &str) -> String {
+    if csv_field.contains(['"', ',', '\n', '\r']) {
+        format!("\"{}\"", csv_field.replace('"', "\"\""))
+    } else {
+        csv_field.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_quoted_if_necessary() {
+        assert_eq!(quoted("cat/1.jpg"), "cat/1.jpg");
+        assert_eq!(quoted("a,b\"c\"\n.jpg"), "\"a,b\"\"c\"\"\n.jpg\"");
+    }
+
+    #[test]
+    fn fields_are_neither_formulas_nor_control_sequences() {
+        assert_eq!(csv_field("=cmd|calc/1.jpg"), "'=cmd|calc/1.jpg");
+        assert_eq!(csv_field("+1/a,b.jpg"), "\"'+1/a,b.jpg\"");
+        assert_eq!(csv_field("-1/1.jpg"), "'-1/1.jpg");
+        assert_eq!(csv_field("@x/1.jpg"), "'@x/1.jpg");
+        assert_eq!(csv_field("\t=x/1.jpg"), "'\t=x/1.jpg");
+        assert_eq!(csv_field("'x/1.jpg"), "''x/1.jpg");
+        assert_eq!(csv_field("a/=1\x1b[2J\r.jpg"), "a/=1\\u{1b}[2J\\r.jpg");
+    }
+}

@@ -1,0 +1,152 @@
+//! A folder of class folders.
+//!
+//! - Each folder in the root is a class; classes are sorted by name in byte order, as in torchvision and Keras. Files
+//!   beside the class folders are ignored.
+//! - Files at any depth below a class folder are its images, sorted by path in byte order. Links are followed; a link
+//!   to a folder that contains it is an error.
+//! - Hidden names and operating system folders are skipped, and so, with a note, are metadata files by their names
+//!   (`.txt`, `.csv`, `.xml` and similar: Tiny ImageNet has `<wnid>_boxes.txt` beside its images). Everything else is
+//!   taken for an image, to be rejected when it is read if it is not one.
+//! - A class without files, a single class, and a class name that is not UTF-8 are errors. File names may be any bytes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::class_index::ClassIndex;
+use super::sample_list::SampleListBuilder;
+use super::{
+    ImageContent, ImageReader, SampleList, Source, SourceOptions, files_of, is_metadata, list, metadata_note,
+    path_from_bytes,
+};
+use crate::decode::read_bytes;
+use crate::error::{BadImage, Error, Result};
+
+/// Reader of images whose names are paths below a folder.
+pub(super) struct FileReader {
+    pub root: PathBuf,
+}
+
+impl ImageReader for FileReader {
+    fn read(&self, samples: &SampleList, index: usize) -> Result<ImageContent, BadImage> {
+        read_bytes(&self.root.join(path_from_bytes(samples.name(index)))).map(ImageContent::File)
+    }
+}
+
+/// A file of a class: its name within the root, and its size.
+type FileEntry = (Vec<u8>, u64);
+
+/// Lists all files. With given classes, labels are indices into them, and other class folders are an error.
+pub(super) fn open(root: &Path, options: &SourceOptions) -> Result<Source> {
+    let folders = class_folders(root)?;
+    let class_index = match (options.classes, folders.as_slice()) {
+        (None, [only]) => return Err(one_class(root, only)),
+        _ => ClassIndex::new(root, folders.clone(), options)?,
+    };
+    let mut builder = SampleListBuilder::new(class_index.classes.clone());
+    let mut metadata_files = 0;
+    let mut first_metadata = None;
+    for class in &folders {
+        let label = class_index.get(class).ok_or_else(|| unknown_class(root, class))?;
+        for (name, length) in class_files(root, class)? {
+            if is_metadata(&name) {
+                metadata_files += 1;
+                first_metadata.get_or_insert(name);
+            } else {
+                builder.push(&name, length, label);
+            }
+        }
+    }
+    let note = metadata_note(metadata_files, &first_metadata.unwrap_or_default());
+    Ok(Source::new(builder.finish(), FileReader { root: root.to_path_buf() }).with_notes(note.into_iter().collect()))
+}
+
+/// Names of the class folders, sorted.
+fn class_folders(root: &Path) -> Result<Vec<String>> {
+    let mut classes = Vec::new();
+    let mut files = 0;
+    for (name, metadata) in list(root)? {
+        if !metadata.is_some_and(|m| m.is_dir()) {
+            files += 1;
+            continue;
+        }
+        let text = name.to_str().ok_or_else(|| {
+            let what = format!("the class folder {name:?} has a name that is not UTF-8; rename it");
+            Error::source(root, what)
+        })?;
+        classes.push(text.to_string());
+    }
+    if classes.is_empty() {
+        let what = match files {
+            0 => "is empty; expected one folder of images for each class",
+            _ if !files_of(root, is_labels_file)?.is_empty() => {
+                "holds files but no folders; expected one folder of images for each class, or the file that has their \
+                 labels (--labels FILE)"
+            }
+            _ => {
+                "holds files but no folders; expected one folder of images for each class; if the labels are in a file, name \
+                 it (--labels FILE)"
+            }
+        };
+        return Err(Error::source(root, what));
+    }
+    classes.sort_unstable();
+    Ok(classes)
+}
+
+/// All files of a class, sorted by name.
+fn class_files(root: &Path, class: &str) -> Result<Vec<FileEntry>> {
+    let folder = root.join(class);
+    let mut found = Vec::new();
+    walk(&folder, class.as_bytes(), &mut Vec::new(), &mut found)?;
+    if found.iter().all(|(name, _)| is_metadata(name)) {
+        let what = "a class folder without images; add some, or remove the folder";
+        return Err(Error::source(&folder, what));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Lists the files below `folder`, whose name within the source is `name`; `above` are the folders that contain it.
+pub(super) fn walk(folder: &Path, name: &[u8], above: &mut Vec<PathBuf>, found: &mut Vec<FileEntry>) -> Result<()> {
+    let real = fs::canonicalize(folder).map_err(Error::io(folder, "cannot be listed"))?;
+    if above.contains(&real) {
+        return Err(Error::source(folder, format!("a link in a loop: it leads back to {}; remove it", real.display())));
+    }
+    above.push(real);
+    for (part, metadata) in list(folder)? {
+        let mut name = name.to_vec();
+        if !name.is_empty() {
+            name.push(b'/');
+        }
+        name.extend_from_slice(part.as_encoded_bytes());
+        match metadata {
+            Some(m) if m.is_dir() => walk(&folder.join(&part), &name, above, found)?,
+            // A broken link is listed too; reading it reports the error.
+            m => found.push((name, m.map_or(0, |m| m.len()))),
+        }
+    }
+    above.pop();
+    Ok(())
+}
+
+/// Whether a file may be a labels file by its name.
+pub(super) fn is_labels_file(name: &str) -> bool {
+    let name = name.to_lowercase();
+    [".csv", ".tsv", ".lst", ".txt"].iter().any(|ending| name.ends_with(ending))
+}
+
+fn one_class(root: &Path, only: &str) -> Error {
+    let inner = root.join(only);
+    let hint = match class_folders(&inner) {
+        Ok(_) => format!("; did you mean {}?", inner.display()),
+        Err(_) => String::new(),
+    };
+    Error::source(root, format!("holds one class only, {only:?}; expected at least two class folders{hint}"))
+}
+
+fn unknown_class(root: &Path, class: &str) -> Error {
+    Error::source(
+        &root.join(class),
+        format!("the class {class:?} is not among the given classes; remove or rename the folder"),
+    )
+}
