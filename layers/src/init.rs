@@ -1,12 +1,17 @@
 //! Initial values of parameters.
 
+use serde::{Deserialize, Deserializer, Serialize};
 use tensor::random::Stream;
 use tensor::{Backend, Tensor};
 
 use crate::Result;
+use crate::model::settings::{finite, non_negative};
 
 /// The distribution that a parameter's first values are drawn from.
-#[derive(Clone, Copy, Debug, PartialEq)]
+///
+/// In a model file it is a table like `{ kind = "normal", std = 0.01 }`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "InitTable", into = "InitTable")]
 pub enum Init {
     /// All values the same.
     Constant(f64),
@@ -37,22 +42,6 @@ pub enum Init {
 }
 
 impl Init {
-    /// The names that a model file gives the distributions, as `kind`.
-    pub const KINDS: &[&str] = &[
-        "constant",
-        "normal",
-        "uniform",
-        "glorot-uniform",
-        "xavier-uniform",
-        "glorot-normal",
-        "xavier-normal",
-        "he-uniform",
-        "kaiming-uniform",
-        "he-normal",
-        "kaiming-normal",
-        "torch-default",
-    ];
-
     /// The same distribution as [`Constant`](Self::Constant), [`Normal`](Self::Normal) or [`Uniform`](Self::Uniform),
     /// for a layer each of whose outputs sums `fan_in` inputs and each of whose inputs goes into `fan_out` outputs.
     pub fn resolve(self, [fan_in, fan_out]: [usize; 2]) -> Self {
@@ -87,6 +76,109 @@ impl Init {
             Self::Uniform { low, high } => Tensor::uniform(device, shape, low, high, stream)?,
             _ => unreachable!("resolve leaves these three"),
         })
+    }
+}
+
+/// An [`Init`] in a model file.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table like { kind = \"normal\", std = 0.01 }")]
+struct InitTable {
+    kind: InitKind,
+    #[serde(default, deserialize_with = "optional", skip_serializing_if = "Option::is_none")]
+    value: Option<f64>,
+    #[serde(default, deserialize_with = "optional", skip_serializing_if = "Option::is_none")]
+    mean: Option<f64>,
+    #[serde(default, deserialize_with = "optional_std", skip_serializing_if = "Option::is_none")]
+    std: Option<f64>,
+    #[serde(default, deserialize_with = "optional", skip_serializing_if = "Option::is_none")]
+    low: Option<f64>,
+    #[serde(default, deserialize_with = "optional", skip_serializing_if = "Option::is_none")]
+    high: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum InitKind {
+    Constant,
+    Normal,
+    Uniform,
+    #[serde(alias = "xavier-uniform")]
+    GlorotUniform,
+    #[serde(alias = "xavier-normal")]
+    GlorotNormal,
+    #[serde(alias = "kaiming-uniform")]
+    HeUniform,
+    #[serde(alias = "kaiming-normal")]
+    HeNormal,
+    TorchDefault,
+}
+
+fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<f64>, D::Error> {
+    finite(deserializer).map(Some)
+}
+
+fn optional_std<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<f64>, D::Error> {
+    non_negative(deserializer).map(Some)
+}
+
+impl InitTable {
+    const fn of(kind: InitKind) -> Self {
+        Self { kind, value: None, mean: None, std: None, low: None, high: None }
+    }
+
+    /// The keys beside `kind` and their values.
+    fn numbers(&self) -> [(&'static str, Option<f64>); 5] {
+        [("value", self.value), ("mean", self.mean), ("std", self.std), ("low", self.low), ("high", self.high)]
+    }
+}
+
+impl From<Init> for InitTable {
+    fn from(init: Init) -> Self {
+        match init {
+            Init::Constant(value) => Self { value: Some(value), ..Self::of(InitKind::Constant) },
+            Init::Normal { mean, std } => Self { mean: Some(mean), std: Some(std), ..Self::of(InitKind::Normal) },
+            Init::Uniform { low, high } => Self { low: Some(low), high: Some(high), ..Self::of(InitKind::Uniform) },
+            Init::GlorotUniform => Self::of(InitKind::GlorotUniform),
+            Init::GlorotNormal => Self::of(InitKind::GlorotNormal),
+            Init::HeUniform => Self::of(InitKind::HeUniform),
+            Init::HeNormal => Self::of(InitKind::HeNormal),
+            Init::TorchDefault => Self::of(InitKind::TorchDefault),
+        }
+    }
+}
+
+impl TryFrom<InitTable> for Init {
+    type Error = String;
+
+    fn try_from(table: InitTable) -> std::result::Result<Self, String> {
+        let required =
+            |key: &str, value: Option<f64>| value.ok_or_else(|| format!("{key:?} is missing; it must be a number"));
+        let init = match table.kind {
+            InitKind::Constant => Self::Constant(required("value", table.value)?),
+            InitKind::Normal => Self::Normal { mean: table.mean.unwrap_or(0.0), std: required("std", table.std)? },
+            InitKind::Uniform => {
+                Self::Uniform { low: required("low", table.low)?, high: required("high", table.high)? }
+            }
+            InitKind::GlorotUniform => Self::GlorotUniform,
+            InitKind::GlorotNormal => Self::GlorotNormal,
+            InitKind::HeUniform => Self::HeUniform,
+            InitKind::HeNormal => Self::HeNormal,
+            InitKind::TorchDefault => Self::TorchDefault,
+        };
+        if let Self::Uniform { low, high } = init
+            && low > high
+        {
+            return Err(format!("\"low\" must not be above \"high\", got {low} and {high}"));
+        }
+        // The distribution's own table has the keys that this one may have.
+        let known = InitTable::from(init).numbers();
+        match table.numbers().iter().zip(&known).find(|((_, given), (_, own))| given.is_some() && own.is_none()) {
+            Some(((key, _), _)) => {
+                let own: Vec<&str> = known.iter().filter(|(_, own)| own.is_some()).map(|(key, _)| *key).collect();
+                Err(format!("unknown key {key:?}; the keys are {}", [&["kind"], &own[..]].concat().join(", ")))
+            }
+            None => Ok(init),
+        }
     }
 }
 
