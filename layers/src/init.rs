@@ -1,5 +1,9 @@
 //! Initial values of parameters.
 
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use tensor::random::Stream;
 use tensor::{Backend, Tensor};
@@ -10,8 +14,8 @@ use crate::model::settings::{finite, non_negative};
 /// The distribution that a parameter's first values are drawn from.
 ///
 /// In a model file it is a table like `{ kind = "normal", std = 0.01 }`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "InitTable", into = "InitTable")]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(into = "InitTable")]
 pub enum Init {
     /// All values the same.
     Constant(f64),
@@ -81,9 +85,9 @@ impl Init {
 
 /// An [`Init`] in a model file.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table like { kind = \"normal\", std = 0.01 }")]
+#[serde(deny_unknown_fields)]
 struct InitTable {
-    kind: InitKind,
+    kind: Option<InitKind>,
     #[serde(default, deserialize_with = "optional", skip_serializing_if = "Option::is_none")]
     value: Option<f64>,
     #[serde(default, deserialize_with = "optional", skip_serializing_if = "Option::is_none")]
@@ -123,12 +127,41 @@ fn optional_std<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Resu
 
 impl InitTable {
     const fn of(kind: InitKind) -> Self {
-        Self { kind, value: None, mean: None, std: None, low: None, high: None }
+        Self { kind: Some(kind), value: None, mean: None, std: None, low: None, high: None }
     }
 
     /// The keys beside `kind` and their values.
     fn numbers(&self) -> [(&'static str, Option<f64>); 5] {
         [("value", self.value), ("mean", self.mean), ("std", self.std), ("low", self.low), ("high", self.high)]
+    }
+}
+
+impl InitTable {
+    /// The distribution, or the missing key or wrong range in words.
+    fn init(&self, kind: InitKind) -> std::result::Result<Init, String> {
+        let required = |key: &str, value: Option<f64>, expected: &str| {
+            value.ok_or_else(|| format!("{key:?} is missing; it must be {expected}"))
+        };
+        Ok(match kind {
+            InitKind::Constant => Init::Constant(required("value", self.value, "a number")?),
+            InitKind::Normal => {
+                let std = required("std", self.std, "a standard deviation of at least 0")?;
+                Init::Normal { mean: self.mean.unwrap_or(0.0), std }
+            }
+            InitKind::Uniform => {
+                let low = required("low", self.low, "a number")?;
+                let high = required("high", self.high, "a number")?;
+                if low > high {
+                    return Err(format!("\"low\" must not be above \"high\", got {low} and {high}"));
+                }
+                Init::Uniform { low, high }
+            }
+            InitKind::GlorotUniform => Init::GlorotUniform,
+            InitKind::GlorotNormal => Init::GlorotNormal,
+            InitKind::HeUniform => Init::HeUniform,
+            InitKind::HeNormal => Init::HeNormal,
+            InitKind::TorchDefault => Init::TorchDefault,
+        })
     }
 }
 
@@ -147,35 +180,32 @@ impl From<Init> for InitTable {
     }
 }
 
-impl TryFrom<InitTable> for Init {
-    type Error = String;
+impl<'de> Deserialize<'de> for Init {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_map(InitVisitor)
+    }
+}
 
-    fn try_from(table: InitTable) -> std::result::Result<Self, String> {
-        let required =
-            |key: &str, value: Option<f64>| value.ok_or_else(|| format!("{key:?} is missing; it must be a number"));
-        let init = match table.kind {
-            InitKind::Constant => Self::Constant(required("value", table.value)?),
-            InitKind::Normal => Self::Normal { mean: table.mean.unwrap_or(0.0), std: required("std", table.std)? },
-            InitKind::Uniform => {
-                Self::Uniform { low: required("low", table.low)?, high: required("high", table.high)? }
-            }
-            InitKind::GlorotUniform => Self::GlorotUniform,
-            InitKind::GlorotNormal => Self::GlorotNormal,
-            InitKind::HeUniform => Self::HeUniform,
-            InitKind::HeNormal => Self::HeNormal,
-            InitKind::TorchDefault => Self::TorchDefault,
-        };
-        if let Self::Uniform { low, high } = init
-            && low > high
-        {
-            return Err(format!("\"low\" must not be above \"high\", got {low} and {high}"));
-        }
+struct InitVisitor;
+
+impl<'de> Visitor<'de> for InitVisitor {
+    type Value = Init;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a table like { kind = \"normal\", std = 0.01 }")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<Init, A::Error> {
+        let table = InitTable::deserialize(MapAccessDeserializer::new(map))?;
+        let kind = table.kind.ok_or_else(|| A::Error::invalid_value(Unexpected::Map, &self))?;
+        let init = table.init(kind).map_err(A::Error::custom)?;
         // The distribution's own table has the keys that this one may have.
         let known = InitTable::from(init).numbers();
         match table.numbers().iter().zip(&known).find(|((_, given), (_, own))| given.is_some() && own.is_none()) {
             Some(((key, _), _)) => {
-                let own: Vec<&str> = known.iter().filter(|(_, own)| own.is_some()).map(|(key, _)| *key).collect();
-                Err(format!("unknown key {key:?}; the keys are {}", [&["kind"], &own[..]].concat().join(", ")))
+                let mut keys = vec!["kind"];
+                keys.extend(known.iter().filter(|(_, own)| own.is_some()).map(|(key, _)| *key));
+                Err(A::Error::custom(format!("unknown key {key:?}; the keys are {}", keys.join(", "))))
             }
             None => Ok(init),
         }

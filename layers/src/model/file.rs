@@ -13,9 +13,9 @@ const MAX_LAYERS: usize = 10_000;
 
 const TRAIN_SECTIONS: &[&str] = &["data", "optim", "run"];
 
-/// A file's keys; the tables are read one by one, for errors that say where they are.
+/// A file's keys. Tables are read one by one, for errors that say where they are.
 #[derive(Deserialize)]
-struct ModelFile {
+struct Header {
     #[serde(default, deserialize_with = "optional_text")]
     name: Option<String>,
     #[serde(default, deserialize_with = "text")]
@@ -24,10 +24,15 @@ struct ModelFile {
     classes: usize,
     #[serde(deserialize_with = "input_table")]
     input: Table,
-    #[serde(deserialize_with = "layer_tables")]
-    layer: Vec<Table>,
     #[serde(default, deserialize_with = "train_table")]
     train: Table,
+}
+
+/// Its other key, separate for errors in the order of the file.
+#[derive(Deserialize)]
+struct Layers {
+    #[serde(deserialize_with = "layer_tables")]
+    layer: Vec<Table>,
 }
 
 /// A layer's name: with it, errors can say which layer they are in.
@@ -55,18 +60,27 @@ impl Model {
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
         let invalid = |what: String| Error::Model { origin: origin.into(), layer: None, what };
         let table: Table = text.parse().map_err(|error| invalid(syntax_error(text, &error)))?;
-        let file = read_file(&table).map_err(|error| invalid(error.to_string()))?;
-        let input =
-            Input::read(&mut TableReader::new(&file.input)).map_err(|error| invalid(format!("[input]: {error}")))?;
-        check_train(&file.train).map_err(|error| invalid(format!("[train]: {error}")))?;
-        let layers = file.layer.iter().enumerate().map(|(i, table)| read_layer(table, i, origin));
+        let mut reader = TableReader::new(&table);
+        let header = reader.read::<Header>();
+        let layers = reader.read::<Layers>();
+        // A misspelt key explains a missing one.
+        reader.finish().map_err(|error| invalid(error.to_string()))?;
+        let header = header.map_err(|error| invalid(error.to_string()))?;
+        let input = Input::read(&mut TableReader::new(&header.input));
+        let input = input.map_err(|error| invalid(format!("[input]: {error}")))?;
+        let layers = layers.map_err(|error| invalid(error.to_string()))?.layer;
+        if layers.len() > MAX_LAYERS {
+            return Err(invalid(format!("{} layers are too many; the most is {MAX_LAYERS}", layers.len())));
+        }
+        let layers = layers.iter().enumerate().map(|(i, table)| read_layer(table, i, origin)).collect::<Result<_>>()?;
+        check_train(&header.train).map_err(|error| invalid(format!("[train]: {error}")))?;
         let model = Self {
-            name: file.name.unwrap_or_else(|| name::of_origin(origin)),
-            about: file.about.trim().to_owned(),
+            name: header.name.unwrap_or_else(|| name::of_origin(origin)),
+            about: header.about.trim().to_owned(),
             input,
-            classes: file.classes,
-            layers: layers.collect::<Result<_>>()?,
-            train: file.train,
+            classes: header.classes,
+            layers,
+            train: header.train,
         };
         model.check().map_err(|error| match error {
             Error::Model { layer, what, .. } => Error::Model { origin: origin.into(), layer, what },
@@ -80,19 +94,6 @@ fn syntax_error(text: &str, error: &toml::de::Error) -> String {
     let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
     let line = line.map(|n| format!("line {n}: ")).unwrap_or_default();
     format!("{line}not TOML: {}", error.message())
-}
-
-fn read_file(table: &Table) -> std::result::Result<ModelFile, Invalid> {
-    let mut reader = TableReader::new(table);
-    let file = reader.read();
-    // A misspelt key explains a missing one.
-    reader.finish()?;
-    let file: ModelFile = file?;
-    if file.layer.len() > MAX_LAYERS {
-        let message = format!("{} layers are too many; the most is {MAX_LAYERS}", file.layer.len());
-        return Err(Invalid::Message(message));
-    }
-    Ok(file)
 }
 
 /// Checks the sections of `[train]`, whose keys are the trainer's.

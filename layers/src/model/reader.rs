@@ -225,16 +225,22 @@ impl de::Error for Invalid {
     }
 }
 
-/// The names, quoted, with "or" between them.
+/// The names, quoted, as alternatives.
 fn one_of(names: &[&str]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
-    quoted.join(" or ")
+    match quoted.len() {
+        0..=3 => quoted.join(" or "),
+        _ => format!("one of {}", quoted.join(", ")),
+    }
 }
 
-/// A value as text, cut to a length that fits in a message.
+/// A value as text in one line, cut to a length that fits in a message.
 fn abbreviated(value: &Value) -> String {
     const LENGTH: usize = 60;
-    let text = value.to_string();
+    let text = match value {
+        Value::String(text) => format!("{text:?}"),
+        value => value.to_string().replace(char::is_control, " "),
+    };
     if text.chars().count() <= LENGTH {
         return text;
     }

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 use toml_edit::ser::{Error, ValueSerializer};
-use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, Value};
+use toml_edit::visit_mut::VisitMut;
+use toml_edit::{ArrayOfTables, DocumentMut, Formatted, Item, Table, Value};
 
 use super::{LayerSpec, Model};
 
@@ -30,6 +31,13 @@ impl TableWriter {
     }
 }
 
+#[cfg(test)]
+impl std::fmt::Display for TableWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl Model {
     /// The network as text that [`parse`](Self::parse) reads back as the same network. Every setting is written, so
     /// that the settings of a run stay readable when defaults change.
@@ -43,13 +51,27 @@ impl Model {
         file.0.insert("input", Item::Table(input.0));
         let layers: ArrayOfTables = self.layers.iter().map(layer).collect();
         file.0.insert("layer", Item::ArrayOfTables(layers));
-        let mut text = DocumentMut::from(file.0).to_string();
+        let mut document = DocumentMut::from(file.0);
+        ShortFloats.visit_document_mut(&mut document);
+        let mut text = document.to_string();
         if !self.train.is_empty() {
             let train = toml::Table::from_iter([("train".to_owned(), toml::Value::Table(self.train.clone()))]);
             text.push('\n');
             text.push_str(&train.to_string());
         }
         text
+    }
+}
+
+/// Writes very small and large numbers with an exponent, as Rust does: `1e-5`.
+struct ShortFloats;
+
+impl VisitMut for ShortFloats {
+    fn visit_float_mut(&mut self, number: &mut Formatted<f64>) {
+        if let Ok(Value::Float(mut short)) = format!("{:?}", number.value()).parse() {
+            *short.decor_mut() = number.decor().clone();
+            *number = short;
+        }
     }
 }
 

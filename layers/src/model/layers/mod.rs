@@ -1,5 +1,8 @@
 //! The kinds of layers. Each is one file, with its settings, its shape rule and its row in summaries, and one line in
 //! the list of [`LayerKind`] below.
+//!
+//! To add a layer, write its file: a struct of its settings with `serde`'s derives, [`Layer`] and [`ReadLayer`]. Then
+//! add its line to the list, and its operation to the network.
 
 mod activation;
 mod batch_norm;
@@ -11,6 +14,8 @@ mod local;
 mod lrn;
 mod pool;
 mod softmax;
+#[cfg(test)]
+mod tests;
 
 pub use batch_norm::BatchNorm;
 pub use conv::Conv;
