@@ -130,9 +130,12 @@ impl InitTable {
         Self { kind: Some(kind), value: None, mean: None, std: None, low: None, high: None }
     }
 
-    /// The keys beside `kind` and their values.
-    fn numbers(&self) -> [(&'static str, Option<f64>); 5] {
-        [("value", self.value), ("mean", self.mean), ("std", self.std), ("low", self.low), ("high", self.high)]
+    /// The keys that have values.
+    fn keys(&self) -> Vec<&'static str> {
+        let numbers =
+            [("value", self.value), ("mean", self.mean), ("std", self.std), ("low", self.low), ("high", self.high)];
+        let given = numbers.iter().filter(|(_, number)| number.is_some()).map(|(key, _)| *key);
+        std::iter::once("kind").chain(given).collect()
     }
 }
 
@@ -200,13 +203,9 @@ impl<'de> Visitor<'de> for InitVisitor {
         let kind = table.kind.ok_or_else(|| A::Error::invalid_value(Unexpected::Map, &self))?;
         let init = table.init(kind).map_err(A::Error::custom)?;
         // The distribution's own table has the keys that this one may have.
-        let known = InitTable::from(init).numbers();
-        match table.numbers().iter().zip(&known).find(|((_, given), (_, own))| given.is_some() && own.is_none()) {
-            Some(((key, _), _)) => {
-                let mut keys = vec!["kind"];
-                keys.extend(known.iter().filter(|(_, own)| own.is_some()).map(|(key, _)| *key));
-                Err(A::Error::custom(format!("unknown key {key:?}; the keys are {}", keys.join(", "))))
-            }
+        let known = InitTable::from(init).keys();
+        match table.keys().iter().find(|key| !known.contains(key)) {
+            Some(key) => Err(A::Error::custom(format!("unknown key {key:?}; the keys are {}", known.join(", ")))),
             None => Ok(init),
         }
     }

@@ -9,6 +9,7 @@ mod input;
 mod layers;
 mod name;
 mod parameter;
+mod parameter_settings;
 mod preset;
 mod reader;
 pub(crate) mod settings;
@@ -21,7 +22,8 @@ pub use input::{ChannelOrder, Input, Mean};
 pub(crate) use layers::KerasActivation;
 pub use layers::{BatchNorm, Conv, LayerKind, Linear, Local, Pool, Units};
 pub use parameter::{Layout, Parameter, ParameterSpec};
-pub use settings::{Pad, ParameterSettings};
+pub use parameter_settings::ParameterSettings;
+pub use settings::Pad;
 pub use shape::LayerShape;
 
 use crate::{Error, Result};

@@ -6,8 +6,9 @@ use tensor::ops::conv2d::Geometry;
 
 use super::{KerasLayer, Layer, ReadLayer};
 use crate::model::parameter::Layout;
+use crate::model::parameter_settings::ParameterSettings;
 use crate::model::reader::{Invalid, TableReader};
-use crate::model::settings::{Pad, ParameterSettings, count, padding, pair};
+use crate::model::settings::{Pad, count, padding, pair};
 use crate::model::shape::{Activations, LayerContext, LayerOutput, value_count};
 use crate::model::writer::TableWriter;
 

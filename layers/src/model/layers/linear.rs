@@ -4,8 +4,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{KerasLayer, Layer, ReadLayer};
 use crate::model::parameter::Layout;
+use crate::model::parameter_settings::ParameterSettings;
 use crate::model::reader::{Invalid, TableReader};
-use crate::model::settings::{MAX_COUNT, ParameterSettings, as_count, value};
+use crate::model::settings::{MAX_COUNT, as_count, value};
 use crate::model::shape::{Activations, LayerContext, LayerOutput, value_count};
 use crate::model::writer::TableWriter;
 

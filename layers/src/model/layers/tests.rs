@@ -5,7 +5,8 @@ use tensor::ops::{Activation, AlphaRule, Dropout, DropoutScale, Edge, Lrn, Paddi
 
 use super::*;
 use crate::init::Init;
-use crate::model::settings::{MAX_COUNT, Pad, ParameterSettings};
+use crate::model::parameter_settings::ParameterSettings;
+use crate::model::settings::{MAX_COUNT, Pad};
 
 fn pad() -> impl Strategy<Value = Pad> {
     let sides = (0..9usize, 0..9usize, 0..9usize, 0..9usize);
