@@ -36,13 +36,13 @@ fn convolutions_by(c: &mut Criterion, name: &str, algorithms: Algorithms) {
             "conv1" => Padding { bottom: conv.padding, right: conv.padding, ..Padding::default() },
             _ => Padding::all(conv.padding),
         };
-        let spec = Conv2d { stride: [conv.stride; 2], padding, groups: conv.groups, relu: false };
+        let spec = Conv2d { stride: [conv.stride; 2], padding, groups: conv.groups };
         let x = random(&cpu, &[BATCH, conv.side, conv.side, conv.channels]);
         let w = random(&cpu, &[conv.filters, conv.kernel, conv.kernel, conv.channels / conv.groups]);
-        let y = x.conv2d(&spec, &w, None).unwrap();
+        let y = x.conv2d(&spec, &w, None, false).unwrap();
         group.throughput(Throughput::Elements(BATCH as u64 * conv.macs(y.shape()[1])));
         group.bench_function(format!("{} forward", conv.name), |b| {
-            b.iter(|| black_box(x.conv2d(&spec, &w, None).unwrap()));
+            b.iter(|| black_box(x.conv2d(&spec, &w, None, false).unwrap()));
         });
         group.bench_function(format!("{} dw", conv.name), |b| {
             b.iter(|| black_box(y.conv2d_dw(&spec, &x, w.shape()).unwrap()));

@@ -1,4 +1,5 @@
 //! Defines, differentiates and trains a small network on generated images: a row or a column of light in noise.
+use alexnet_layers::ops::Stage;
 use alexnet_layers::{Result, Tape, Var};
 use tensor::ops::{Conv2d, Pool2d, PoolKind};
 use tensor::random::{Stream, purpose};
@@ -23,10 +24,10 @@ pub fn main() -> Result<()> {
         let mut tape = Tape::new();
         let p = weights.clone().map(|w| tape.parameter(w));
         let x = Var::constant(Tensor::from_slice(&cpu, &[32, 8, 8, 1], &pixels)?);
-        let maps = tape.conv2d(&x, &p[0], Some(&p[1]), &Conv2d { relu: true, ..Default::default() })?;
+        let maps = tape.conv2d(&x, &p[0], Some(&p[1]), &Conv2d::default(), &[Stage::Relu])?;
         let pooled = tape.pool(&maps, &Pool2d::new(PoolKind::Max, 2, 2))?;
         let rows = tape.flatten(&pooled)?;
-        let logits = tape.linear(&rows, &p[2], Some(&p[3]), false)?;
+        let logits = tape.linear(&rows, &p[2], Some(&p[3]), &[])?;
         let loss = tape.cross_entropy(&logits, &Ints::from_slice(&cpu, &labels)?)?;
         losses.push(loss.value().scalar()?);
         let gradients = tape.backward(&loss)?;

@@ -37,7 +37,7 @@ pub use error::{Error, Result};
 pub use init::Init;
 pub use model::{LayerKind, LayerSpec, Layout, Model, Parameter, ParameterSpec};
 pub use network::{Mode, Network, Pass};
-pub use tape::{Backward, Gradients, Sink, Tape, Var};
+pub use tape::{Backward, Gradients, InputGrads, Tape, Var};
 
 /// The README's programs, run as tests.
 #[cfg(doctest)]

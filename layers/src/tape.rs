@@ -49,34 +49,34 @@ impl<B: Backend> Var<B> {
     }
 
     /// Whether backward will compute a gradient for this value: it is a parameter or was computed from one.
-    pub fn wants_gradient(&self) -> bool {
+    pub fn requires_grad(&self) -> bool {
         self.node.is_some()
     }
 }
 
 /// What an operation keeps of its forward pass, and its backward pass.
 pub trait Backward<B: Backend>: Send {
-    /// Hands the gradients of the inputs to `sink`, given that of the output, which has the output's shape.
+    /// Hands the gradients of the inputs to `grads`, given that of the output, which has the output's shape.
     ///
     /// # Errors
     /// Those of the kernels.
-    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()>;
+    fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()>;
 }
 
 /// Where an operation's backward puts the gradients of its inputs, numbered as they were given to [`Tape::record`].
-pub struct Sink<'a, B: Backend> {
+pub struct InputGrads<'a, B: Backend> {
     inputs: &'a [Option<usize>],
     gradients: &'a mut [Option<Tensor<B>>],
     at_loss: bool,
 }
 
-impl<B: Backend> Sink<'_, B> {
-    /// Whether anyone wants the gradient of this input.
-    pub fn wants(&self, input: usize) -> bool {
+impl<B: Backend> InputGrads<'_, B> {
+    /// Whether the gradient of this input is needed.
+    pub fn requires_grad(&self, input: usize) -> bool {
         self.inputs.get(input).is_some_and(Option::is_some)
     }
 
-    /// Adds to the gradient of an input. `gradient` is computed only if someone wants it.
+    /// Adds to the gradient of an input. `gradient` is called only if it is needed.
     ///
     /// # Errors
     /// Those of `gradient`; [`tensor::Error::Shape`] if an earlier gradient of the same value has another shape.
@@ -268,8 +268,8 @@ impl<B: Backend> Tape<B> {
                 let device = dy.device().clone();
                 device.set_scope(&record.scope);
                 let at_loss = index == last;
-                let mut sink = Sink { inputs: &record.inputs, gradients: &mut gradients[..index], at_loss };
-                let done = operation.backward(dy, &mut sink);
+                let mut grads = InputGrads { inputs: &record.inputs, gradients: &mut gradients[..index], at_loss };
+                let done = operation.backward(dy, &mut grads);
                 device.set_scope("");
                 done.map_err(|e| at(&record.scope, e))?;
             }

@@ -11,13 +11,13 @@ fn main() -> Result<()> {
     // Sobel's horizontal gradient, `[out, kh, kw, in]`, and what it makes of 8 random images `[n, h, w, c]`.
     let sobel = [-1.0, 0.0, 1.0, -2.0, 0.0, 2.0, -1.0, 0.0, 1.0];
     let images = noise(0, &[8, 16, 16, 1])?;
-    let filtered = images.conv2d(&spec, &Tensor::from_slice(&cpu, &[1, 3, 3, 1], &sobel)?, None)?;
+    let filtered = images.conv2d(&spec, &Tensor::from_slice(&cpu, &[1, 3, 3, 1], &sobel)?, None, false)?;
 
     let mut kernel = noise(1, &[1, 3, 3, 1])?;
     let mut velocity = Tensor::zeros(&cpu, kernel.shape())?;
     let step = SgdStep { rate: 0.1, momentum: 0.5, decay: 0.0, nesterov: false };
     for i in 0..=40 {
-        let difference = images.conv2d(&spec, &kernel, None)?.subtract(&filtered)?;
+        let difference = images.conv2d(&spec, &kernel, None, false)?.subtract(&filtered)?;
         let loss = difference.multiply(&difference)?.mean()?.scalar()?;
         if i % 10 == 0 {
             println!("step {i:2}  mean squared difference {loss:.2e}");

@@ -35,7 +35,7 @@ fn the_second_step_allocates_nothing_large() {
     // One thread: with more, which of them needs a column buffer first depends on timing.
     let cpu = Cpu::<f32>::new(1).expect("a thread");
     let draw = |shape: &[usize]| Tensor::uniform(&cpu, shape, -1.0, 1.0, Stream::new(1, 2, 3)).expect("uniform");
-    let spec = Conv2d { padding: Padding::all(1), relu: true, ..Conv2d::default() };
+    let spec = Conv2d { padding: Padding::all(1), ..Conv2d::default() };
     let x = draw(&[32, 16, 16, 32]);
     let (mut w, mut fc) = (draw(&[128, 3, 3, 32]), draw(&[64, 16 * 16 * 128]));
     let [mut v, mut m, mut n] = [(); 3].map(|()| Tensor::zeros(&cpu, fc.shape()).expect("zeros"));
@@ -44,7 +44,7 @@ fn the_second_step_allocates_nothing_large() {
     let adam =
         AdamStep { rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decay: 0.0, step: 1, epsilon_hat: false };
     let mut step = || -> Result<()> {
-        let y = x.conv2d(&spec, &w, None)?;
+        let y = x.conv2d(&spec, &w, None, true)?;
         let rows = y.clone().reshape(&[32, 16 * 16 * 128])?;
         let logits = rows.linear(&fc, None, true)?;
         let dfc = logits.linear_dw(&rows)?;

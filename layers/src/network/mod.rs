@@ -1,7 +1,7 @@
 //! A model with parameters, ready to run.
 
+mod compile;
 mod parameters;
-mod plan;
 
 use tensor::ops::BatchStatistics;
 use tensor::random::{Stream, purpose};
@@ -9,7 +9,7 @@ use tensor::{Backend, Tensor};
 
 use crate::model::{Model, Parameter};
 use crate::{Error, Result, Tape, Var};
-use plan::{Operation, Step};
+use compile::{Node, Operation, compile};
 
 /// Whether a pass is for training or for use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,14 +25,14 @@ pub enum Mode {
     Test,
 }
 
-/// What a forward pass gives.
+/// The result of a forward pass.
 pub struct Pass<B: Backend> {
     /// The network's output before the softmax, `[n, classes]`.
     pub logits: Var<B>,
-    /// For each of [`Network::parameters`], its place on the tape; none where no gradient is wanted: running
-    /// statistics, and parameters whose rate is 0.
+    /// Each of [`Network::parameters`] on the tape; none for those without a gradient: running statistics, and parameters
+    /// whose learning rate is 0.
     pub parameters: Vec<Option<Var<B>>>,
-    /// New running statistics, by place in [`Network::parameters`]: what a training step stores there.
+    /// New running statistics, by index in [`Network::parameters`], for the training step to store there.
     pub statistics: Vec<(usize, Tensor<B>)>,
 }
 
@@ -41,6 +41,7 @@ pub struct Pass<B: Backend> {
 pub struct Network<B: Backend> {
     device: B,
     model: Model,
+    nodes: Vec<Node>,
     parameters: Vec<Parameter<B>>,
 }
 
@@ -57,10 +58,15 @@ impl<B: Backend> Network<B> {
             Ok(Parameter { spec, value })
         };
         let parameters = model.parameters()?.into_iter().enumerate().map(draw).collect::<Result<_>>()?;
-        Ok(Self { device: device.clone(), model: model.clone(), parameters })
+        Self::from_parts(device, model, parameters)
     }
 
-    /// Where the parameters are.
+    fn from_parts(device: &B, model: &Model, parameters: Vec<Parameter<B>>) -> Result<Self> {
+        let nodes = compile(model, model.layers.len())?;
+        Ok(Self { device: device.clone(), model: model.clone(), nodes, parameters })
+    }
+
+    /// The device that holds the parameters.
     pub fn device(&self) -> &B {
         &self.device
     }
@@ -85,7 +91,7 @@ impl<B: Backend> Network<B> {
     /// # Errors
     /// [`tensor::Error::Shape`] for images of another shape; [`Error::Layer`] with the layer at which a kernel failed.
     pub fn forward(&self, tape: &mut Tape<B>, images: Tensor<B>, mode: Mode) -> Result<Pass<B>> {
-        self.run(tape, images, mode, self.model.layers.len())
+        self.run(tape, images, mode, &self.nodes)
     }
 
     /// Logits `[n, classes]` of images, in use.
@@ -96,34 +102,34 @@ impl<B: Backend> Network<B> {
         Ok(self.forward(&mut Tape::inference(), images, Mode::Test)?.logits.into_value())
     }
 
-    /// The output of the layer of this name, in use. A convolution's is what it gives before the ReLU that follows.
+    /// The output of the layer of this name, in use: of a convolution the values before the ReLU that follows.
     ///
     /// # Errors
     /// [`Error::Model`] if there is no such layer, else as [`forward`](Self::forward).
     pub fn activations(&self, images: Tensor<B>, layer: &str) -> Result<Tensor<B>> {
-        let upto = self.model.find_layer(layer)? + 1;
-        Ok(self.run(&mut Tape::inference(), images, Mode::Test, upto)?.logits.into_value())
+        let nodes = compile(&self.model, self.model.find_layer(layer)? + 1)?;
+        Ok(self.run(&mut Tape::inference(), images, Mode::Test, &nodes)?.logits.into_value())
     }
 
-    /// Runs the first `upto` layers; the pass's `logits` are the last one's output.
-    fn run(&self, tape: &mut Tape<B>, images: Tensor<B>, mode: Mode, upto: usize) -> Result<Pass<B>> {
+    /// Runs nodes; the `logits` are the output of the last one.
+    fn run(&self, tape: &mut Tape<B>, images: Tensor<B>, mode: Mode, nodes: &[Node]) -> Result<Pass<B>> {
         self.check_images(&images)?;
         let parameters: Vec<Var<B>> = self
             .parameters
             .iter()
-            .map(|p| if learns(p) { tape.parameter(p.value.clone()) } else { Var::constant(p.value.clone()) })
+            .map(|p| if is_trainable(p) { tape.parameter(p.value.clone()) } else { Var::constant(p.value.clone()) })
             .collect();
-        let mut pass = Run { network: self, tape, mode, parameters, statistics: Vec::new() };
+        let mut executor = Executor { network: self, tape, mode, parameters, statistics: Vec::new() };
         let mut x = Var::constant(images);
-        for step in plan::steps(&self.model, upto)? {
-            let layer = &self.model.layers[step.layer].name;
-            pass.tape.set_scope(&self.device, layer);
-            x = pass.step(&x, &step).map_err(|e| Error::Layer { layer: layer.clone(), source: Box::new(e) })?;
+        for node in nodes {
+            let layer = &self.model.layers[node.layer].name;
+            executor.tape.set_scope(&self.device, layer);
+            x = executor.node(&x, node).map_err(|e| Error::Layer { layer: layer.clone(), source: Box::new(e) })?;
         }
-        pass.tape.set_scope(&self.device, "");
-        let Run { parameters, statistics, .. } = pass;
+        executor.tape.set_scope(&self.device, "");
+        let Executor { parameters, statistics, .. } = executor;
         let parameters =
-            parameters.into_iter().zip(&self.parameters).map(|(var, p)| learns(p).then_some(var)).collect();
+            parameters.into_iter().zip(&self.parameters).map(|(var, p)| is_trainable(p).then_some(var)).collect();
         Ok(Pass { logits: x, parameters, statistics })
     }
 
@@ -139,13 +145,13 @@ impl<B: Backend> Network<B> {
     }
 }
 
-/// Whether gradient descent can change a parameter: nothing is computed for one that is frozen.
-fn learns<B: Backend>(parameter: &Parameter<B>) -> bool {
+/// Whether gradient descent changes a parameter; no gradient is computed for a frozen one.
+fn is_trainable<B: Backend>(parameter: &Parameter<B>) -> bool {
     parameter.spec.trained && parameter.spec.rate > 0.0
 }
 
-/// A pass under way.
-struct Run<'a, B: Backend> {
+/// Runs the nodes of one forward pass.
+struct Executor<'a, B: Backend> {
     network: &'a Network<B>,
     tape: &'a mut Tape<B>,
     mode: Mode,
@@ -153,33 +159,25 @@ struct Run<'a, B: Backend> {
     statistics: Vec<(usize, Tensor<B>)>,
 }
 
-impl<B: Backend> Run<'_, B> {
-    fn step(&mut self, x: &Var<B>, step: &Step) -> Result<Var<B>> {
-        let first = step.parameter;
-        let has_bias = step.bias;
+impl<B: Backend> Executor<'_, B> {
+    fn node(&mut self, x: &Var<B>, node: &Node) -> Result<Var<B>> {
+        let first = node.parameter;
         let w = self.parameters.get(first);
-        let b = self.parameters.get(first + 1).filter(|_| has_bias);
-        let needs = || Error::Tape { op: "network", what: "the layer's parameters are missing".into() };
-        match &step.operation {
-            Operation::Conv(spec) => self.tape.conv2d(x, w.ok_or_else(needs)?, b, spec),
-            Operation::ConvMaxPool(conv, pool) => {
-                self.tape.conv2d_relu_max_pool(x, w.ok_or_else(needs)?, b, conv, pool)
-            }
-            Operation::ConvLrnMaxPool(conv, lrn, pool) => {
-                self.tape.conv2d_relu_lrn_max_pool(x, w.ok_or_else(needs)?, b, conv, (lrn, pool))
-            }
-            Operation::Local(spec) => self.tape.local2d(x, w.ok_or_else(needs)?, b, spec),
-            Operation::Linear { relu } => {
+        let b = self.parameters.get(first + 1).filter(|_| node.bias);
+        let missing = || Error::Tape { op: "network", what: "the layer's parameters are missing".into() };
+        match &node.operation {
+            Operation::Conv(spec) => self.tape.conv2d(x, w.ok_or_else(missing)?, b, spec, &node.stages),
+            Operation::Local(spec) => self.tape.local2d(x, w.ok_or_else(missing)?, b, spec, &node.stages),
+            Operation::Linear => {
                 let rows = if x.shape().len() == 2 { x.clone() } else { self.tape.flatten(x)? };
-                self.tape.linear(&rows, w.ok_or_else(needs)?, b, *relu)
+                self.tape.linear(&rows, w.ok_or_else(missing)?, b, &node.stages)
             }
             Operation::Activation(f) => self.tape.activation(x, *f),
-            Operation::Lrn(spec) => self.tape.lrn(x, spec),
-            Operation::LrnMaxPool(lrn, pool) => self.tape.lrn_max_pool(x, lrn, pool),
-            Operation::Pool(spec) => self.tape.pool(x, spec),
+            Operation::Stages => self.tape.stages(x, &node.stages),
+            Operation::AveragePool(spec) => self.tape.pool(x, spec),
             Operation::Dropout(spec) => match self.mode {
-                Mode::Train { seed, step: number } if spec.p > 0.0 => {
-                    let stream = Stream::new(seed, purpose::DROPOUT + step.layer as u32, number);
+                Mode::Train { seed, step } if spec.p > 0.0 => {
+                    let stream = Stream::new(seed, purpose::DROPOUT + node.layer as u32, step);
                     self.tape.dropout(x, spec, stream)
                 }
                 Mode::Test if spec.test_factor() != 1.0 => self.tape.scale(x, spec.test_factor()),

@@ -20,7 +20,7 @@ impl<B: Backend> Network<B> {
         let values = matched(specs.iter(), origin, values)?;
         let upload = |(spec, value)| Ok(Parameter { spec, value: uploaded(device, value)? });
         let parameters = specs.into_iter().zip(values).map(upload).collect::<Result<_>>()?;
-        Ok(Self { device: device.clone(), model: model.clone(), parameters })
+        Self::from_parts(device, model, parameters)
     }
 
     /// Sets all parameters, by our names and in our layouts, in any order; none if one does not fit.

@@ -4,7 +4,7 @@ use tensor::ops::Activation;
 use tensor::{Backend, Tensor};
 
 use crate::Result;
-use crate::tape::{Backward, Sink, Tape, Var};
+use crate::tape::{Backward, InputGrads, Tape, Var};
 
 /// The output: all three gradients follow from it.
 struct Saved<B: Backend> {
@@ -21,8 +21,8 @@ impl<B: Backend> Tape<B> {
 }
 
 impl<B: Backend> Backward<B> for Saved<B> {
-    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
-        sink.add(0, || dy.into_activation_dx(self.f, &self.y))
+    fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()> {
+        grads.add(0, || dy.into_activation_dx(self.f, &self.y))
     }
 }
 

@@ -4,7 +4,7 @@ use tensor::ops::BatchStatistics;
 use tensor::{Backend, Tensor};
 
 use crate::Result;
-use crate::tape::{Backward, Sink, Tape, Var};
+use crate::tape::{Backward, InputGrads, Tape, Var};
 
 const X: usize = 0;
 const GAMMA: usize = 1;
@@ -59,30 +59,30 @@ impl<B: Backend> Saved<B> {
 }
 
 impl<B: Backend> Backward<B> for Saved<B> {
-    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
+    fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()> {
         // One kernel gives all three: dx needs the sums that are dgamma and dbeta.
         let (dx, dgamma, dbeta) = dy.batch_norm_backward(&self.x, &self.statistics, &self.gamma, self.epsilon)?;
-        sink.add(X, || Ok(dx))?;
-        sink.add(GAMMA, || Ok(dgamma))?;
-        sink.add(BETA, || Ok(dbeta))
+        grads.add(X, || Ok(dx))?;
+        grads.add(GAMMA, || Ok(dgamma))?;
+        grads.add(BETA, || Ok(dbeta))
     }
 }
 
 impl<B: Backend> Backward<B> for SavedGiven<B> {
     /// dx = gamma dy / sqrt(variance + epsilon), itself a normalisation, with mean and shift 0; dgamma = sum of
     /// dy xhat; dbeta = sum of dy.
-    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
+    fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()> {
         let Saved { x, gamma, statistics, epsilon } = self.0;
         let zeros = Tensor::zeros(dy.device(), gamma.shape())?;
-        sink.add(X, || {
+        grads.add(X, || {
             let centred = BatchStatistics { mean: zeros.clone(), variance: statistics.variance.clone() };
             dy.batch_norm(&centred, &gamma, &zeros, epsilon)
         })?;
-        sink.add(GAMMA, || {
+        grads.add(GAMMA, || {
             let ones = Tensor::full(dy.device(), gamma.shape(), 1.0)?;
             dy.multiply(&x.batch_norm(&statistics, &ones, &zeros, epsilon)?)?.sum_rows()
         })?;
-        sink.add(BETA, || dy.sum_rows())
+        grads.add(BETA, || dy.sum_rows())
     }
 }
 

@@ -1,45 +1,54 @@
-//! 2-D convolution with groups, bias and an optional fused ReLU.
+//! 2-D convolution with groups, bias and an epilogue.
 
 use tensor::ops::Conv2d;
 use tensor::{Backend, Tensor};
 
-use super::undo_relu_and_bias;
+use super::epilogue::{Epilogue, Stage};
 use crate::Result;
-use crate::tape::{Backward, Sink, Tape, Var};
+use crate::tape::{Backward, InputGrads, Tape, Var};
 
 const X: usize = 0;
 const W: usize = 1;
 const BIAS: usize = 2;
 
-/// Input and weights; the output only where a fused ReLU must be undone.
+/// Input and weights, and the values of the epilogue.
 struct Saved<B: Backend> {
     spec: Conv2d,
     x: Tensor<B>,
     w: Tensor<B>,
-    y: Option<Tensor<B>>,
+    epilogue: Epilogue<B>,
 }
 
 impl<B: Backend> Tape<B> {
-    /// Convolves `[n, h, w, c]` with weights `[out, kh, kw, c / groups]` and adds a bias `[out]`; then a ReLU if
-    /// `spec.relu`: `[n, oh, ow, out]` (paper, section 3.5).
-    pub fn conv2d(&mut self, x: &Var<B>, w: &Var<B>, b: Option<&Var<B>>, spec: &Conv2d) -> Result<Var<B>> {
-        let y = x.value().conv2d(spec, w.value(), b.map(Var::value))?;
+    /// Convolves `[n, h, w, c]` with weights `[out, kh, kw, c / groups]`, adds a bias `[out]` and computes `stages` on the
+    /// result `[n, oh, ow, out]` (paper, section 3.5).
+    pub fn conv2d(
+        &mut self,
+        x: &Var<B>,
+        w: &Var<B>,
+        b: Option<&Var<B>>,
+        spec: &Conv2d,
+        stages: &[Stage],
+    ) -> Result<Var<B>> {
+        let relu = stages.first() == Some(&Stage::Relu);
+        let y = x.value().conv2d(spec, w.value(), b.map(Var::value), relu)?;
+        let (y, epilogue) = Epilogue::forward(y, stages, relu)?;
         let inputs: Vec<&Var<B>> = [x, w].into_iter().chain(b).collect();
-        self.record("conv2d", &inputs, y.clone(), || Saved {
+        self.record("conv2d", &inputs, y, || Saved {
             spec: *spec,
             x: x.value().clone(),
             w: w.value().clone(),
-            y: spec.relu.then_some(y),
+            epilogue,
         })
     }
 }
 
 impl<B: Backend> Backward<B> for Saved<B> {
-    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
-        let Saved { spec, x, w, y } = *self;
-        let dy = undo_relu_and_bias(dy, y, BIAS, sink)?;
-        sink.add(W, || dy.conv2d_dw(&spec, &x, w.shape()))?;
-        sink.add(X, || dy.conv2d_dx(&spec, x.shape(), &w))
+    fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()> {
+        let Saved { spec, x, w, epilogue } = *self;
+        let dy = epilogue.backward(dy, Some(BIAS), grads)?;
+        grads.add(W, || dy.conv2d_dw(&spec, &x, w.shape()))?;
+        grads.add(X, || dy.conv2d_dx(&spec, x.shape(), &w))
     }
 }
 
@@ -74,16 +83,17 @@ mod tests {
             bias: bool,
             seed: u64,
         ) {
-            let spec = Conv2d { stride, padding, groups, relu };
+            let spec = Conv2d { stride, padding, groups };
+            let stages: &[Stage] = if relu { &[Stage::Relu] } else { &[] };
             let [inner, out] = channels;
             let x = quarters(&[n, kernel[0] + room[0], kernel[1] + room[1], inner * groups], seed);
             let w = quarters(&[out * groups, kernel[0], kernel[1], inner], seed.wrapping_add(1));
             // Without a bias off the grid, sums may be exactly on the kink of a ReLU.
             let b = off_grid(&[out * groups], seed.wrapping_add(2));
             if bias || relu {
-                check(&[("x", x), ("w", w), ("b", b)], |tape, p| tape.conv2d(&p[0], &p[1], Some(&p[2]), &spec))?;
+                check(&[("x", x), ("w", w), ("b", b)], |tape, p| tape.conv2d(&p[0], &p[1], Some(&p[2]), &spec, stages))?;
             } else {
-                check(&[("x", x), ("w", w)], |tape, p| tape.conv2d(&p[0], &p[1], None, &spec))?;
+                check(&[("x", x), ("w", w)], |tape, p| tape.conv2d(&p[0], &p[1], None, &spec, stages))?;
             }
         }
     }
@@ -92,9 +102,9 @@ mod tests {
     fn the_first_layer_of_the_paper_in_small() {
         // The authors' code: 11 x 11 at stride 4, three zeros on the right and at the bottom only.
         let padding = Padding { bottom: 3, right: 3, ..Default::default() };
-        let spec = Conv2d { stride: [4, 4], padding, groups: 1, relu: true };
+        let spec = Conv2d { stride: [4, 4], padding, groups: 1 };
         let parameters =
             [("x", quarters(&[1, 20, 20, 3], 1)), ("w", quarters(&[4, 11, 11, 3], 2)), ("b", off_grid(&[4], 3))];
-        check(&parameters, |tape, p| tape.conv2d(&p[0], &p[1], Some(&p[2]), &spec)).unwrap();
+        check(&parameters, |tape, p| tape.conv2d(&p[0], &p[1], Some(&p[2]), &spec, &[Stage::Relu])).unwrap();
     }
 }

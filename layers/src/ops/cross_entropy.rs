@@ -3,7 +3,7 @@
 use tensor::{Backend, Ints, Tensor};
 
 use crate::Result;
-use crate::tape::{Backward, Sink, Tape, Var};
+use crate::tape::{Backward, InputGrads, Tape, Var};
 
 /// Logits and labels: the softmax is computed again, as cheap as keeping it.
 struct Saved<B: Backend> {
@@ -42,9 +42,9 @@ impl<B: Backend> Tape<B> {
 
 impl<B: Backend> Backward<B> for Saved<B> {
     /// dlogits = (softmax - one-hot label + excess) dloss / n.
-    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
-        let factor = sink.factor(&dy)? / self.labels.len().max(1) as f64;
-        sink.add(0, || {
+    fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()> {
+        let factor = grads.factor(&dy)? / self.labels.len().max(1) as f64;
+        grads.add(0, || {
             let mut dlogits = self.logits.cross_entropy_dx(&self.labels, factor)?;
             if let Some(excess) = &self.excess {
                 dlogits.add_scaled(factor, excess)?;

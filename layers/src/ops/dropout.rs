@@ -5,7 +5,7 @@ use tensor::random::Stream;
 use tensor::{Backend, Tensor};
 
 use crate::Result;
-use crate::tape::{Backward, Sink, Tape, Var};
+use crate::tape::{Backward, InputGrads, Tape, Var};
 
 /// No mask: it follows from the stream.
 struct Saved {
@@ -23,8 +23,8 @@ impl<B: Backend> Tape<B> {
 }
 
 impl<B: Backend> Backward<B> for Saved {
-    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
-        sink.add(0, || dy.dropout(&self.spec, self.stream))
+    fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()> {
+        grads.add(0, || dy.dropout(&self.spec, self.stream))
     }
 }
 

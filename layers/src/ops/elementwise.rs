@@ -3,7 +3,7 @@
 use tensor::{Backend, Tensor};
 
 use crate::Result;
-use crate::tape::{Backward, Sink, Tape, Var};
+use crate::tape::{Backward, InputGrads, Tape, Var};
 
 /// The factor of b in a sum with a.
 struct SavedSum {
@@ -48,22 +48,22 @@ impl<B: Backend> Tape<B> {
 }
 
 impl<B: Backend> Backward<B> for SavedSum {
-    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
-        sink.add(1, || if self.factor == 1.0 { Ok(dy.clone()) } else { dy.scale(self.factor) })?;
-        sink.add(0, || Ok(dy))
+    fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()> {
+        grads.add(1, || if self.factor == 1.0 { Ok(dy.clone()) } else { dy.scale(self.factor) })?;
+        grads.add(0, || Ok(dy))
     }
 }
 
 impl<B: Backend> Backward<B> for SavedScale {
-    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
-        sink.add(0, || dy.scale(self.factor))
+    fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()> {
+        grads.add(0, || dy.scale(self.factor))
     }
 }
 
 impl<B: Backend> Backward<B> for SavedProduct<B> {
-    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
-        sink.add(0, || dy.multiply(&self.b))?;
-        sink.add(1, || dy.multiply(&self.a))
+    fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()> {
+        grads.add(0, || dy.multiply(&self.b))?;
+        grads.add(1, || dy.multiply(&self.a))
     }
 }
 

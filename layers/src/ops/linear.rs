@@ -1,41 +1,39 @@
-//! The fully connected layer, with an optional fused ReLU.
+//! The fully connected layer, with an epilogue.
 
 use tensor::{Backend, Tensor};
 
-use super::undo_relu_and_bias;
+use super::epilogue::{Epilogue, Stage};
 use crate::Result;
-use crate::tape::{Backward, Sink, Tape, Var};
+use crate::tape::{Backward, InputGrads, Tape, Var};
 
 const X: usize = 0;
 const W: usize = 1;
 const BIAS: usize = 2;
 
-/// Input and weights; the output only where a fused ReLU must be undone.
+/// Input and weights, and the values of the epilogue.
 struct Saved<B: Backend> {
     x: Tensor<B>,
     w: Tensor<B>,
-    y: Option<Tensor<B>>,
+    epilogue: Epilogue<B>,
 }
 
 impl<B: Backend> Tape<B> {
-    /// x W^T + b: rows `[n, in]`, weights `[out, in]`, bias `[out]`; then a ReLU if `relu`: `[n, out]`.
-    pub fn linear(&mut self, x: &Var<B>, w: &Var<B>, b: Option<&Var<B>>, relu: bool) -> Result<Var<B>> {
+    /// x W^T + b, then `stages`: rows `[n, in]`, weights `[out, in]`, bias `[out]`, result `[n, out]`.
+    pub fn linear(&mut self, x: &Var<B>, w: &Var<B>, b: Option<&Var<B>>, stages: &[Stage]) -> Result<Var<B>> {
+        let relu = stages.first() == Some(&Stage::Relu);
         let y = x.value().linear(w.value(), b.map(Var::value), relu)?;
+        let (y, epilogue) = Epilogue::forward(y, stages, relu)?;
         let inputs: Vec<&Var<B>> = [x, w].into_iter().chain(b).collect();
-        self.record("linear", &inputs, y.clone(), || Saved {
-            x: x.value().clone(),
-            w: w.value().clone(),
-            y: relu.then_some(y),
-        })
+        self.record("linear", &inputs, y, || Saved { x: x.value().clone(), w: w.value().clone(), epilogue })
     }
 }
 
 impl<B: Backend> Backward<B> for Saved<B> {
-    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
-        let Saved { x, w, y } = *self;
-        let dy = undo_relu_and_bias(dy, y, BIAS, sink)?;
-        sink.add(W, || dy.linear_dw(&x))?;
-        sink.add(X, || dy.linear_dx(&w))
+    fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()> {
+        let Saved { x, w, epilogue } = *self;
+        let dy = epilogue.backward(dy, Some(BIAS), grads)?;
+        grads.add(W, || dy.linear_dw(&x))?;
+        grads.add(X, || dy.linear_dx(&w))
     }
 }
 
@@ -43,6 +41,7 @@ impl<B: Backend> Backward<B> for Saved<B> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::*;
     use crate::ops::testing::{check, off_grid, quarters};
 
     proptest! {
@@ -53,9 +52,10 @@ mod tests {
             let x = quarters(&[n, inner], seed);
             let w = quarters(&[out, inner], seed.wrapping_add(1));
             let b = off_grid(&[out], seed.wrapping_add(2));
+            let stages: &[Stage] = if relu { &[Stage::Relu] } else { &[] };
             let parameters = [("x", x), ("w", w), ("b", b)];
-            check(&parameters, |tape, p| tape.linear(&p[0], &p[1], Some(&p[2]), relu))?;
-            check(&parameters[..2], |tape, p| tape.linear(&p[0], &p[1], None, false))?;
+            check(&parameters, |tape, p| tape.linear(&p[0], &p[1], Some(&p[2]), stages))?;
+            check(&parameters[..2], |tape, p| tape.linear(&p[0], &p[1], None, &[]))?;
         }
     }
 }

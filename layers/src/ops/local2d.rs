@@ -1,51 +1,54 @@
 //! Locally connected layer: a convolution whose every position has kernels of its own.
 
-use tensor::ops::{Activation, Conv2d};
+use tensor::ops::Conv2d;
 use tensor::{Backend, Tensor};
 
+use super::epilogue::{Epilogue, Stage};
 use crate::Result;
-use crate::tape::{Backward, Sink, Tape, Var};
+use crate::tape::{Backward, InputGrads, Tape, Var};
 
 const X: usize = 0;
 const W: usize = 1;
 const BIAS: usize = 2;
 
-/// Input and weights; the output only where a ReLU must be undone.
+/// Input and weights, and the values of the epilogue.
 struct Saved<B: Backend> {
     spec: Conv2d,
     x: Tensor<B>,
     w: Tensor<B>,
-    y: Option<Tensor<B>>,
+    epilogue: Epilogue<B>,
 }
 
 impl<B: Backend> Tape<B> {
-    /// Applies weights `[oh * ow, out, kh, kw, c / groups]` and a bias `[oh, ow, out]` to `[n, h, w, c]`; then a ReLU if
-    /// `spec.relu`: `[n, oh, ow, out]`.
-    pub fn local2d(&mut self, x: &Var<B>, w: &Var<B>, b: Option<&Var<B>>, spec: &Conv2d) -> Result<Var<B>> {
-        let mut y = x.value().local2d(spec, w.value(), b.map(Var::value))?;
-        if spec.relu {
-            y = y.activation(Activation::Relu)?;
-        }
+    /// Applies weights `[oh * ow, out, kh, kw, c / groups]` and a bias `[oh, ow, out]` to `[n, h, w, c]`, and computes
+    /// `stages` on the result `[n, oh, ow, out]`.
+    pub fn local2d(
+        &mut self,
+        x: &Var<B>,
+        w: &Var<B>,
+        b: Option<&Var<B>>,
+        spec: &Conv2d,
+        stages: &[Stage],
+    ) -> Result<Var<B>> {
+        let y = x.value().local2d(spec, w.value(), b.map(Var::value))?;
+        let (y, epilogue) = Epilogue::forward(y, stages, false)?;
         let inputs: Vec<&Var<B>> = [x, w].into_iter().chain(b).collect();
-        self.record("local2d", &inputs, y.clone(), || Saved {
+        self.record("local2d", &inputs, y, || Saved {
             spec: *spec,
             x: x.value().clone(),
             w: w.value().clone(),
-            y: spec.relu.then_some(y),
+            epilogue,
         })
     }
 }
 
 impl<B: Backend> Backward<B> for Saved<B> {
-    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
-        let Saved { spec, x, w, y } = *self;
-        let dy = match y {
-            Some(y) => dy.into_activation_dx(Activation::Relu, &y)?,
-            None => dy,
-        };
-        sink.add(BIAS, || dy.sum_first())?;
-        sink.add(W, || dy.local2d_dw(&spec, &x, w.shape()))?;
-        sink.add(X, || dy.local2d_dx(&spec, x.shape(), &w))
+    fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()> {
+        let Saved { spec, x, w, epilogue } = *self;
+        let dy = epilogue.backward(dy, None, grads)?;
+        grads.add(BIAS, || dy.sum_first())?;
+        grads.add(W, || dy.local2d_dw(&spec, &x, w.shape()))?;
+        grads.add(X, || dy.local2d_dx(&spec, x.shape(), &w))
     }
 }
 
@@ -73,16 +76,16 @@ mod tests {
             seed: u64,
         ) {
             let [top, bottom, left, right] = pads;
-            let spec = Conv2d { stride, padding: Padding { top, bottom, left, right }, groups, relu };
+            let spec = Conv2d { stride, padding: Padding { top, bottom, left, right }, groups };
+            let stages: &[Stage] = if relu { &[Stage::Relu] } else { &[] };
             let [inner, out] = channels;
             let x = quarters(&[n, kernel[0] + room[0], kernel[1] + room[1], inner * groups], seed);
             let [oh, ow, _] = spec.geometry(x.shape(), &[out * groups, kernel[0], kernel[1], inner]).unwrap().output;
             let w = quarters(&[oh * ow, out * groups, kernel[0], kernel[1], inner], seed.wrapping_add(1));
             let b = off_grid(&[oh, ow, out * groups], seed.wrapping_add(2));
             let parameters = [("x", x), ("w", w), ("b", b)];
-            check(&parameters, |tape, p| tape.local2d(&p[0], &p[1], Some(&p[2]), &spec))?;
-            let linear = Conv2d { relu: false, ..spec };
-            check(&parameters[..2], |tape, p| tape.local2d(&p[0], &p[1], None, &linear))?;
+            check(&parameters, |tape, p| tape.local2d(&p[0], &p[1], Some(&p[2]), &spec, stages))?;
+            check(&parameters[..2], |tape, p| tape.local2d(&p[0], &p[1], None, &spec, &[]))?;
         }
     }
 }

@@ -4,7 +4,7 @@ use tensor::ops::Lrn;
 use tensor::{Backend, Tensor};
 
 use crate::Result;
-use crate::tape::{Backward, Sink, Tape, Var};
+use crate::tape::{Backward, InputGrads, Tape, Var};
 
 /// The input and the base k + alpha * sum of squares.
 struct Saved<B: Backend> {
@@ -22,8 +22,8 @@ impl<B: Backend> Tape<B> {
 }
 
 impl<B: Backend> Backward<B> for Saved<B> {
-    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
-        sink.add(0, || dy.lrn_dx(&self.spec, &self.x, &self.base))
+    fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()> {
+        grads.add(0, || dy.lrn_dx(&self.spec, &self.x, &self.base))
     }
 }
 

@@ -3,7 +3,7 @@
 use tensor::{Backend, Tensor};
 
 use crate::Result;
-use crate::tape::{Backward, Sink, Tape, Var};
+use crate::tape::{Backward, InputGrads, Tape, Var};
 
 /// Both factors.
 struct Saved<B: Backend> {
@@ -21,9 +21,9 @@ impl<B: Backend> Tape<B> {
 
 impl<B: Backend> Backward<B> for Saved<B> {
     /// da = dy b^T, db = a^T dy.
-    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
-        sink.add(0, || dy.matmul(false, &self.b, true))?;
-        sink.add(1, || self.a.matmul(true, &dy, false))
+    fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()> {
+        grads.add(0, || dy.matmul(false, &self.b, true))?;
+        grads.add(1, || self.a.matmul(true, &dy, false))
     }
 }
 

@@ -7,15 +7,13 @@
 mod activation;
 mod batch_norm;
 mod conv2d;
-mod conv2d_lrn_pool;
-mod conv2d_pool;
 mod cross_entropy;
 mod dropout;
 mod elementwise;
+mod epilogue;
 mod linear;
 mod local2d;
 mod lrn;
-mod lrn_pool;
 mod matmul;
 mod pool;
 mod reduce;
@@ -23,28 +21,4 @@ mod reshape;
 #[cfg(test)]
 mod testing;
 
-use tensor::ops::Activation;
-use tensor::{Backend, Tensor};
-
-use crate::Result;
-use crate::tape::Sink;
-
-/// The gradient before a ReLU, fused into an operation with output `y`, and before that a bias, input number `bias`, which
-/// gets its own; `y` is None where there was no ReLU.
-fn undo_relu_and_bias<B: Backend>(
-    dy: Tensor<B>,
-    y: Option<Tensor<B>>,
-    bias: usize,
-    sink: &mut Sink<'_, B>,
-) -> Result<Tensor<B>> {
-    let Some(y) = y else {
-        sink.add(bias, || dy.sum_rows())?;
-        return Ok(dy);
-    };
-    if !sink.wants(bias) {
-        return Ok(dy.into_activation_dx(Activation::Relu, &y)?);
-    }
-    let (dy, sums) = dy.into_relu_bias_dx(&y)?;
-    sink.add(bias, || Ok(sums))?;
-    Ok(dy)
-}
+pub use epilogue::Stage;

@@ -4,7 +4,7 @@ use tensor::ops::Pool2d;
 use tensor::{Backend, Ints, Tensor};
 
 use crate::Result;
-use crate::tape::{Backward, Sink, Tape, Var};
+use crate::tape::{Backward, InputGrads, Tape, Var};
 
 /// Of a max-pooling the places of the maxima; of an average nothing but the input's shape.
 struct Saved<B: Backend> {
@@ -22,8 +22,8 @@ impl<B: Backend> Tape<B> {
 }
 
 impl<B: Backend> Backward<B> for Saved<B> {
-    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
-        sink.add(0, || dy.pool_dx(&self.spec, &self.x_shape, self.positions.as_ref()))
+    fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()> {
+        grads.add(0, || dy.pool_dx(&self.spec, &self.x_shape, self.positions.as_ref()))
     }
 }
 

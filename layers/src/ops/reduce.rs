@@ -3,7 +3,7 @@
 use tensor::{Backend, Tensor};
 
 use crate::Result;
-use crate::tape::{Backward, Sink, Tape, Var};
+use crate::tape::{Backward, InputGrads, Tape, Var};
 
 /// Each value's share in the result.
 struct Saved {
@@ -27,9 +27,9 @@ impl<B: Backend> Tape<B> {
 }
 
 impl<B: Backend> Backward<B> for Saved {
-    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
-        let value = self.factor * sink.factor(&dy)?;
-        sink.add(0, || Tensor::full(dy.device(), &self.x_shape, value))
+    fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()> {
+        let value = self.factor * grads.factor(&dy)?;
+        grads.add(0, || Tensor::full(dy.device(), &self.x_shape, value))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tensor::{Backend, Tensor};
 
-use crate::tape::{Backward, Sink, Tape, Var};
+use crate::tape::{Backward, InputGrads, Tape, Var};
 use crate::{Error, Result};
 
 /// The shape to go back to.
@@ -27,8 +27,8 @@ impl<B: Backend> Tape<B> {
 }
 
 impl<B: Backend> Backward<B> for Saved {
-    fn backward(self: Box<Self>, dy: Tensor<B>, sink: &mut Sink<'_, B>) -> Result<()> {
-        sink.add(0, || dy.reshape(&self.x_shape))
+    fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()> {
+        grads.add(0, || dy.reshape(&self.x_shape))
     }
 }
 

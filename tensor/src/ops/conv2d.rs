@@ -13,13 +13,11 @@ pub struct Conv2d {
     pub padding: Padding,
     /// Input and output channels are split into this many parts that do not see each other (paper, Fig. 2).
     pub groups: usize,
-    /// Whether the output is passed through a ReLU at once.
-    pub relu: bool,
 }
 
 impl Default for Conv2d {
     fn default() -> Self {
-        Self { stride: [1, 1], padding: Padding::default(), groups: 1, relu: false }
+        Self { stride: [1, 1], padding: Padding::default(), groups: 1 }
     }
 }
 
@@ -188,16 +186,17 @@ impl Operation for Conv2dWeightGrad {
 }
 
 impl<B: Backend> Tensor<B> {
-    /// Convolves `[n, h, w, c]` with weights `[out, kh, kw, c / groups]` and adds a bias `[out]`: `[n, oh, ow, out]`.
+    /// Convolves `[n, h, w, c]` with weights `[out, kh, kw, c / groups]`, adds a bias `[out]` and applies a ReLU if `relu`:
+    /// `[n, oh, ow, out]`.
     ///
     /// # Errors
     /// As [`Conv2d::geometry`]; [`Error::Shape`] for a bias of another length.
-    pub fn conv2d(&self, spec: &Conv2d, w: &Self, b: Option<&Self>) -> Result<Self> {
+    pub fn conv2d(&self, spec: &Conv2d, w: &Self, b: Option<&Self>, relu: bool) -> Result<Self> {
         let g = spec.geometry(self.shape(), w.shape())?;
         if let Some(b) = b.filter(|b| b.shape() != [g.output[2]]) {
             return Err(Error::shape("conv2d", format!("a bias [{}]", g.output[2]), b.shape()));
         }
-        let op = Conv2dForward { geometry: g, relu: spec.relu };
+        let op = Conv2dForward { geometry: g, relu };
         let [y] = self.device().run(&op, ([&self.data, &w.data], b.map(|b| &b.data)))?;
         let [oh, ow, out] = g.output;
         Ok(Self::from_parts(self.device().clone(), vec![g.n, oh, ow, out], y))

@@ -105,8 +105,7 @@ pub fn geometry(spec: &Conv2d, x: &[usize], w: &[usize]) -> Result<Geometry> {
 }
 
 impl<B: Backend> Tensor<B> {
-    /// Applies weights `[oh * ow, out, kh, kw, c / groups]` and a bias `[oh, ow, out]` to `[n, h, w, c]`. `spec.relu` is
-    /// not looked at.
+    /// Applies weights `[oh * ow, out, kh, kw, c / groups]` and a bias `[oh, ow, out]` to `[n, h, w, c]`.
     ///
     /// # Errors
     /// As [`geometry`]; [`Error::Shape`] for a bias of another shape.

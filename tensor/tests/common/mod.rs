@@ -92,7 +92,7 @@ prop_compose! {
         right += kernel[1].saturating_sub(sides[1] + left + right);
         let padding = Padding { top, bottom, left, right };
         Case {
-            spec: Conv2d { stride, padding, groups, relu: false },
+            spec: Conv2d { stride, padding, groups },
             x: [n, sides[0], sides[1], groups * depth[0]],
             w: [groups * depth[1], kernel[0], kernel[1], depth[0]],
         }

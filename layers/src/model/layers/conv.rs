@@ -44,10 +44,10 @@ fn one_group() -> usize {
 }
 
 impl Conv {
-    /// The tensor operation for an input of this height and width, without a fused ReLU.
+    /// The tensor operation for an input of this height and width.
     pub fn operation(&self, input: [usize; 2]) -> Conv2d {
         let padding = self.padding.resolve(input, self.kernel, self.stride);
-        Conv2d { stride: self.stride, padding, groups: self.groups, relu: false }
+        Conv2d { stride: self.stride, padding, groups: self.groups }
     }
 
     /// The shape of the kernels for an input of this many channels.

@@ -57,8 +57,8 @@ const LAYERS: &[Layer] = &[
 ];
 
 impl Layer {
-    fn spec(&self, relu: bool) -> Conv2d {
-        Conv2d { stride: [self.stride; 2], padding: self.padding, groups: self.groups, relu }
+    fn spec(&self) -> Conv2d {
+        Conv2d { stride: [self.stride; 2], padding: self.padding, groups: self.groups }
     }
 
     fn input(&self, batch: usize) -> [usize; 4] {
@@ -74,18 +74,18 @@ pub fn conv2d<B: Backend<Elem = f32>>(device: &B) -> Result {
     for (layer, batch) in LAYERS.iter().flat_map(|layer| BATCHES.map(|batch| (layer, batch))) {
         let (w, b) = (weights(device, &layer.kernels()), weights(device, &[layer.filters]));
         let x = flowing(device, &layer.input(batch));
-        x.conv2d(&layer.spec(true), &w, Some(&b))?;
-        x.conv2d(&layer.spec(false), &w, None)?;
-        let dy = x.conv2d(&layer.spec(false), &w, Some(&b))?;
-        dy.conv2d_dx(&layer.spec(false), x.shape(), &w)?;
-        dy.conv2d_dw(&layer.spec(false), &x, w.shape())?;
+        x.conv2d(&layer.spec(), &w, Some(&b), true)?;
+        x.conv2d(&layer.spec(), &w, None, false)?;
+        let dy = x.conv2d(&layer.spec(), &w, Some(&b), false)?;
+        dy.conv2d_dx(&layer.spec(), x.shape(), &w)?;
+        dy.conv2d_dw(&layer.spec(), &x, w.shape())?;
         dy.sum_rows()?;
     }
     // Images that were not rounded.
     let first = &LAYERS[0];
     let (x, w) = (weights(device, &first.input(BATCH)), weights(device, &first.kernels()));
-    let dy = x.conv2d(&first.spec(true), &w, None)?;
-    dy.conv2d_dw(&first.spec(true), &x, w.shape())?;
+    let dy = x.conv2d(&first.spec(), &w, None, true)?;
+    dy.conv2d_dw(&first.spec(), &x, w.shape())?;
     Ok(())
 }
 
@@ -96,10 +96,10 @@ pub fn local2d<B: Backend<Elem = f32>>(device: &B) -> Result {
         let w = weights(device, &[&places[..], &layer.kernels()].concat());
         let b = weights(device, &[layer.input, layer.input, layer.filters]);
         let x = flowing(device, &layer.input(BATCH));
-        x.local2d(&layer.spec(false), &w, None)?;
-        let dy = x.local2d(&layer.spec(false), &w, Some(&b))?;
-        dy.local2d_dx(&layer.spec(false), x.shape(), &w)?;
-        dy.local2d_dw(&layer.spec(false), &x, w.shape())?;
+        x.local2d(&layer.spec(), &w, None)?;
+        let dy = x.local2d(&layer.spec(), &w, Some(&b))?;
+        dy.local2d_dx(&layer.spec(), x.shape(), &w)?;
+        dy.local2d_dw(&layer.spec(), &x, w.shape())?;
         dy.sum_first()?;
     }
     Ok(())

@@ -1,0 +1,22 @@
+//! The command as its users run it, in one program.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bench;
+mod commands;
+mod crash;
+mod demo;
+mod disks;
+mod faults;
+#[cfg(target_os = "linux")]
+mod faults_support;
+mod injected;
+mod inputs;
+mod moved;
+mod packs;
+mod saving;
+mod settings;
+mod signals;
+mod users;
+mod writing;

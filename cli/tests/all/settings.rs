@@ -1,0 +1,95 @@
+//! What is given has an effect, or is an error that says why not: nothing is silently ignored.
+
+use std::fs;
+
+use crate::support::{self, World};
+
+const TRAIN: [&str; 7] = ["train", "--data", "train.pack", "--model", "plain.toml", "--out", "r"];
+
+/// A world with a network whose file says that images are not varied.
+fn without_augmentation() -> World {
+    let world = World::packed();
+    fs::write(world.path("plain.toml"), format!("{}[train.data]\naugment = false\n", support::MODEL)).unwrap();
+    world
+}
+
+#[test]
+fn augmentation_is_not_ignored_where_the_network_has_none() {
+    let world = without_augmentation();
+    for setting in ["data.mixup=0.5", "data.erase=0.5", "data.crop=resized", "data.mirror=true", "data.colour=paper"] {
+        let message = world.fails(2, &[&TRAIN[..], &["--set", setting]].concat());
+        let why = "data.augment = false, as the file of the network plain.toml says; add --set data.augment=true";
+        assert!(message.contains(setting.split('=').next().unwrap()) && message.contains(why), "{message}");
+        assert!(!world.path("r").exists());
+    }
+    let message = world.fails(2, &[&TRAIN[..], &["--set", "optim.beta1=0.8"]].concat());
+    assert!(message.contains("optim.beta1: 0.8 has no effect while optim.kind = \"sgd\""), "{message}");
+    world.ok(&[&TRAIN[..], &["--set", "data.mixup=0.5", "--set", "data.augment=true", "--steps", "1"]].concat());
+    // A run's own file begins it again.
+    world.ok(&["train", "--config", "r/run.toml", "--out", "again"]);
+}
+
+#[test]
+fn a_resumed_run_keeps_its_weights() {
+    let world = World::trained();
+    let before = fs::read(world.path("run/run.toml")).unwrap();
+    let message = world.fails(2, &["train", "--out", "run", "--resume", "--weights", "other"]);
+    assert!(message.contains("model.weights was unset, now \"other\""), "{message}");
+    assert!(fs::read(world.path("run/run.toml")).unwrap() == before);
+    let tuned = ["train", "--data", "train.pack", "--model", "tiny.toml", "--weights", "run", "--out", "tuned"];
+    world.ok(&tuned);
+    world.ok(&["train", "--out", "tuned", "--resume", "--weights", "run", "--epochs", "3"]);
+}
+
+#[test]
+fn a_run_of_steps_goes_on_for_epochs_however_they_are_given() {
+    let world = World::packed();
+    fs::write(world.path("more.toml"), "[run]\nepochs = 4\n").unwrap();
+    let flags: [&[&str]; 3] = [&["--epochs", "4"], &["--set", "run.epochs=4"], &["--config", "more.toml"]];
+    for (i, more) in flags.iter().enumerate() {
+        let run = format!("run-{i}");
+        world.ok(&["train", "--data", "train.pack", "--model", "tiny.toml", "--out", &run, "--steps", "2"]);
+        world.ok(&[&["train", "--out", &run, "--resume"][..], more].concat());
+        let log = fs::read_to_string(world.path(&run).join("log.jsonl")).unwrap();
+        assert_eq!(log.lines().count(), 12, "{more:?}");
+    }
+    let args = ["train", "--data", "train.pack", "--model", "tiny.toml", "--out", "r", "--epochs", "3"];
+    let message = world.fails(2, &[&args[..], &["--set", "run.steps=2"]].concat());
+    assert!(message.contains("run.epochs and run.steps: both are given"), "{message}");
+    assert!(!world.path("r").exists());
+}
+
+#[test]
+fn a_network_that_weights_are_not_of_is_refused() {
+    let world = World::trained();
+    world.ok(&["convert", "run", "w.safetensors"]);
+    world.ok(&["convert", "run", "w.h5"]);
+    fs::write(world.path("scaled.toml"), support::MODEL.replace("scale = 0.004", "scale = 0.008")).unwrap();
+    // Of another name, for a pack of other images and as many classes, and to be trained otherwise.
+    let same = support::MODEL
+        .replace("\"tiny\"", "\"same\"")
+        .replace("size = 10", "size = 12")
+        .replace("batch = 4", "batch = 5");
+    fs::write(world.path("same.toml"), same.replace("classes = 2", "classes = 7")).unwrap();
+    let eval = |weights: &str, more: &[&str]| {
+        world.ok(&[&["eval", "--data", "val.pack", "--weights", weights, "--json"][..], more].concat())
+    };
+    for weights in ["run", "run/checkpoints/step-000000006.h5", "w.h5", "w.safetensors"] {
+        for args in [
+            &["eval", "--data", "val.pack", "--weights", weights, "--model", "scaled.toml"][..],
+            &["predict", "val/red/0.png", "--weights", weights, "--model", "scaled.toml"],
+            &["convert", weights, "out.h5", "--model", "scaled.toml"],
+        ] {
+            let message = world.fails(2, args);
+            let difference = "input: scale = 0.004 there, scale = 0.008 in --model";
+            assert!(message.contains("--model: ") && message.contains(difference), "{message}");
+            assert!(!world.path("out.h5").exists());
+        }
+        assert_eq!(eval(weights, &["--model", "same.toml"]), eval(weights, &[]), "{weights}");
+    }
+    let message = world.fails(2, &["eval", "--data", "val.pack", "--weights", "run", "--model", "paper"]);
+    assert!(
+        message.contains("the network \"paper\" differs from \"tiny\", whose weights run/checkpoints/"),
+        "{message}"
+    );
+}

@@ -1,0 +1,205 @@
+//! Every command ends promptly when a signal asks for it, with the signal's code, and leaves nothing half under its name.
+#![cfg(unix)]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::support::World;
+use crate::support::running::Running;
+
+const SIGNALS: [(&str, i32); 3] = [("HUP", 1), ("INT", 2), ("TERM", 15)];
+
+/// Starts a command to which signals do what they do by default, whatever they do to the tests.
+fn start(command: &mut Command) -> Running {
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    // SAFETY: `signal` is safe between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            for (_, number) in SIGNALS {
+                libc::signal(number, libc::SIG_DFL);
+            }
+            Ok(())
+        });
+    }
+    Running::start(command)
+}
+
+fn send(signal: &str, child: &Running) {
+    let script = format!("kill -{signal} {}", child.id());
+    assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+}
+
+/// What a shell says of a process: its code, or that of the signal it died of.
+fn code(status: ExitStatus) -> i32 {
+    status.code().or(status.signal().map(|signal| 128 + signal)).unwrap()
+}
+
+/// Waits until `is_there`, as long as the process runs.
+fn wait_for(child: &mut Running, is_there: impl Fn(&Running) -> bool) {
+    let begun = Instant::now();
+    while !is_there(child) && child.try_wait().unwrap().is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never came");
+        sleep(Duration::from_micros(200));
+    }
+}
+
+/// Whether a process has a handler for SIGTERM.
+#[cfg(target_os = "linux")]
+fn listens(child: &Running) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0").trim().to_string();
+    u64::from_str_radix(&caught, 16).unwrap_or(0) >> (15 - 1) & 1 == 1
+}
+
+#[cfg(not(target_os = "linux"))]
+fn listens(_: &Running) -> bool {
+    sleep(Duration::from_millis(100));
+    true
+}
+
+/// A source of `count` images of two classes, each of so many pixels a side.
+fn source(world: &World, name: &str, side: u32, count: usize) {
+    let image = image::RgbImage::from_fn(side, side, |x, y| image::Rgb([x as u8, y as u8, (x * y % 251) as u8]));
+    let first = world.path("one.png");
+    image.save(&first).unwrap();
+    for class in ["blue", "red"] {
+        let folder = world.path(name).join(class);
+        fs::create_dir_all(&folder).unwrap();
+        for i in 0..count / 2 {
+            fs::hard_link(&first, folder.join(format!("{i:05}.png"))).unwrap();
+        }
+    }
+}
+
+#[test]
+fn training_saves() {
+    for (signal, number) in SIGNALS {
+        let world = World::packed();
+        let args = ["train", "--data", "train.pack", "--val", "val.pack", "--model", "tiny.toml", "--out", "run"];
+        let mut child = start(world.command(&args).args(["--epochs", "1000000"]));
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        assert!(lines.any(|line| line.contains("epoch 1")));
+        send(signal, &child);
+        let last = lines.last().unwrap();
+        assert_eq!(code(child.wait().unwrap()), 128 + number, "{last}");
+        assert!(last.contains("saved in"), "{last}");
+        let info = world.ok(&["info", "run"]);
+        assert!(info.contains(last.rsplit('/').next().unwrap()), "{info}");
+    }
+}
+
+/// As under `nohup`: a terminal that closes does not end it.
+#[test]
+fn a_signal_that_is_ignored_stays_so() {
+    let world = World::packed();
+    let args = ["train", "--data", "train.pack", "--model", "tiny.toml", "--out", "run", "--epochs", "1000000"];
+    let mut command = world.command(&args);
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    // SAFETY: `signal` is safe between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGHUP, libc::SIG_IGN);
+            libc::signal(libc::SIGTERM, libc::SIG_DFL);
+            Ok(())
+        });
+    }
+    let mut child = Running::start(&mut command);
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("the first step begins")));
+    send("HUP", &child);
+    sleep(Duration::from_millis(50));
+    send("TERM", &child);
+    let last = lines.last().unwrap();
+    assert_eq!(code(child.wait().unwrap()), 143, "{last}");
+}
+
+/// Whether a shard is being written: that is after the handlers are set.
+fn has_temporary(world: &World, folder: &str) -> bool {
+    let mut entries = fs::read_dir(world.path(folder)).into_iter().flatten().flatten();
+    entries.any(|entry| entry.file_name().to_string_lossy().starts_with(".alexnet-tmp-"))
+}
+
+#[test]
+fn packing_is_stopped_between_images() {
+    let world = World::new();
+    source(&world, "many", 300, 3000);
+    let args = ["pack", "many", "out.pack", "--size", "10", "--jobs", "1"];
+    for (signal, number) in SIGNALS {
+        let mut child = start(&mut world.command(&args));
+        wait_for(&mut child, |_| has_temporary(&world, "out.pack"));
+        send(signal, &child);
+        let (status, text) = child.end();
+        assert_eq!(code(status), 128 + number, "{text}");
+        assert!(text.contains(&format!("stopped by signal {number}")), "{text}");
+        let left = fs::read_dir(world.path("out.pack")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        let finished: Vec<String> = left.filter(|name| !name.starts_with('.')).collect();
+        assert!(finished.is_empty(), "{finished:?}");
+    }
+}
+
+/// While nothing is packed yet nobody looks for signals between two images: it ends at once.
+#[test]
+fn packing_is_stopped_while_it_lists() {
+    let world = World::new();
+    source(&world, "many", 8, 20_000);
+    for (signal, number) in SIGNALS {
+        let mut child = start(&mut world.command(&["pack", "many", "out.pack", "--size", "8"]));
+        wait_for(&mut child, listens);
+        send(signal, &child);
+        let (status, text) = child.end();
+        assert_eq!(code(status), 128 + number, "{text}");
+        assert!(text.contains(&format!("stopped by signal {number}")), "{text}");
+    }
+}
+
+#[test]
+fn evaluation_is_stopped_between_batches() {
+    let world = World::trained();
+    source(&world, "many", 10, 4000);
+    world.ok(&["pack", "many", "many.pack", "--size", "10"]);
+    let args = ["eval", "--data", "many.pack", "--weights", "run", "--crops", "10", "--batch", "10", "--threads", "1"];
+    for (signal, number) in SIGNALS {
+        let mut child = start(&mut world.command(&args));
+        wait_for(&mut child, listens);
+        send(signal, &child);
+        let (status, text) = child.end();
+        assert_eq!(code(status), 128 + number, "{text}");
+        assert!(text.contains(&format!("stopped by signal {number}")), "{text}");
+    }
+}
+
+/// What is short or has nothing to save dies of the signal, which a shell shows as the same code.
+#[test]
+fn the_other_commands_leave_whole_files_or_none() {
+    let world = World::trained();
+    let commands: [(&[&str], Option<&str>); 6] = [
+        (&["convert", "run", "out.h5"], Some("out.h5")),
+        (&["convert", "run", "out.safetensors"], Some("out.safetensors")),
+        (&["show", "train.pack", "--out", "out.png"], Some("out.png")),
+        (&["predict", "--weights", "run", "train/red/0.png"], None),
+        (&["bench", "predict", "tiny.toml", "--seconds", "1000"], None),
+        (&["pack", "--verify", "train.pack"], None),
+    ];
+    for (args, file) in commands {
+        for (at, (signal, number)) in SIGNALS.iter().enumerate() {
+            let mut child = start(&mut world.command(args));
+            sleep(Duration::from_millis(7 * at as u64));
+            send(signal, &child);
+            let (status, text) = child.end();
+            // Some of them are done by then.
+            let is_done = code(status) == 0 && args[0] != "bench";
+            assert!(is_done || code(status) == 128 + number, "{args:?}: {status:?}: {text}");
+            let Some(path) = file.map(|file| world.path(file)).filter(|path| path.exists()) else { continue };
+            if path.extension().unwrap() == "png" {
+                drop(image::open(&path).unwrap())
+            } else {
+                drop(world.ok(&["info", path.to_str().unwrap()]))
+            }
+            fs::remove_file(path).unwrap();
+        }
+    }
+}

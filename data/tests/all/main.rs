@@ -1,0 +1,29 @@
+//! Sources, packs and loaders, in one program. A test that starts processes belongs into `processes`, beside it.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod archives;
+mod broken_images;
+mod canvases;
+mod cifar_python;
+mod damage;
+mod datasets;
+mod decoding;
+mod given_classes;
+mod hdf5_sources;
+mod idx_sets;
+mod jpegs;
+mod label_forms;
+mod label_refusals;
+mod label_rows;
+mod labels;
+mod loading;
+mod packing;
+mod sources;
+mod splits;
+mod tars;
+mod tiffs;
+mod unreadable;
+mod varying;
+mod version_1;

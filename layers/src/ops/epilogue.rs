@@ -1,0 +1,314 @@
+//! Epilogues: the stages that follow a convolution, a linear layer or a normalisation and are computed with it.
+//!
+//! A stage alone and in an epilogue gives the same bits, except that the gradient of a bias may be summed in another order.
+//! Together they need less memory: what one stage gives to the next is kept only where the backward pass reads it, and
+//! devices have kernels for several stages at once ([`tensor::Kernel::is_fused`]).
+
+use tensor::ops::lrn_pool;
+use tensor::ops::{Activation, Lrn, Pool2d, PoolKind};
+use tensor::{Backend, Ints, Tensor};
+
+use crate::Result;
+use crate::tape::{Backward, InputGrads, Tape, Var};
+
+/// One stage of an epilogue.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Stage {
+    /// ReLU (paper, section 3.1).
+    Relu,
+    /// Local response normalisation of `[n, h, w, c]` (paper, section 3.3).
+    Lrn(Lrn),
+    /// Pooling of `[n, h, w, c]` (paper, section 3.4).
+    Pool(Pool2d),
+}
+
+/// The values of one or two stages that their backward pass reads.
+enum Saved<B: Backend> {
+    Relu {
+        y: Tensor<B>,
+    },
+    Lrn {
+        spec: Lrn,
+        x: Tensor<B>,
+        base: Tensor<B>,
+    },
+    Pool(Pooling<B>),
+    /// A ReLU let through what it gave to a max-pooling where the maximum is above 0: the pooled values are enough, and the
+    /// ReLU's own output, the largest of a network, is not kept.
+    ReluMaxPool {
+        y: Tensor<B>,
+        pooling: Pooling<B>,
+    },
+    /// `relu` says whether x is the output of a ReLU that is undone with these two.
+    LrnMaxPool {
+        lrn: Lrn,
+        pool: Pool2d,
+        x: Tensor<B>,
+        saved: lrn_pool::Saved<B>,
+        relu: bool,
+    },
+}
+
+struct Pooling<B: Backend> {
+    spec: Pool2d,
+    x_shape: Vec<usize>,
+    positions: Option<Ints<B>>,
+}
+
+impl<B: Backend> Pooling<B> {
+    fn forward(x: &Tensor<B>, spec: &Pool2d) -> Result<(Tensor<B>, Self)> {
+        let (y, positions) = x.pool(spec)?;
+        Ok((y, Self { spec: *spec, x_shape: x.shape().to_vec(), positions }))
+    }
+
+    fn backward(&self, dy: &Tensor<B>) -> tensor::Result<Tensor<B>> {
+        dy.pool_dx(&self.spec, &self.x_shape, self.positions.as_ref())
+    }
+}
+
+/// A forward pass through an epilogue, for its backward pass.
+pub(super) struct Epilogue<B: Backend> {
+    /// In order.
+    saved: Vec<Saved<B>>,
+}
+
+impl<B: Backend> Epilogue<B> {
+    /// Computes `stages` on `y`, the output of an operation that has computed the first one already if that is a ReLU and
+    /// `relu_done`.
+    pub fn forward(mut y: Tensor<B>, stages: &[Stage], mut relu_done: bool) -> Result<(Tensor<B>, Self)> {
+        let mut saved = Vec::new();
+        let mut rest = stages;
+        while let [stage, after @ ..] = rest {
+            rest = after;
+            match (stage, after) {
+                (Stage::Relu, _) => {
+                    if !std::mem::take(&mut relu_done) {
+                        y = y.activation(Activation::Relu)?;
+                    }
+                    saved.push(Saved::Relu { y: y.clone() });
+                }
+                (Stage::Lrn(lrn), [Stage::Pool(pool), after @ ..]) if pool.kind == PoolKind::Max => {
+                    let (maxima, positions) = y.lrn_max_pool(lrn, pool)?;
+                    let relu = saved.pop_if(|last| matches!(last, Saved::Relu { .. })).is_some();
+                    saved.push(Saved::LrnMaxPool { lrn: *lrn, pool: *pool, x: y, saved: positions, relu });
+                    y = maxima;
+                    rest = after;
+                }
+                (Stage::Lrn(spec), _) => {
+                    let (normal, base) = y.lrn(spec)?;
+                    saved.push(Saved::Lrn { spec: *spec, x: y, base });
+                    y = normal;
+                }
+                (Stage::Pool(spec), _) => {
+                    let (pooled, pooling) = Pooling::forward(&y, spec)?;
+                    y = pooled;
+                    let is_max = spec.kind == PoolKind::Max;
+                    let after_relu = is_max && saved.pop_if(|last| matches!(last, Saved::Relu { .. })).is_some();
+                    saved.push(if after_relu {
+                        Saved::ReluMaxPool { y: y.clone(), pooling }
+                    } else {
+                        Saved::Pool(pooling)
+                    });
+                }
+            }
+        }
+        Ok((y, Self { saved }))
+    }
+
+    /// The gradient before the epilogue, given the one after it. `bias`, if any, is the input number of a bias `[c]` of the
+    /// operation, which gets its gradient.
+    pub fn backward(self, mut dy: Tensor<B>, bias: Option<usize>, grads: &mut InputGrads<'_, B>) -> Result<Tensor<B>> {
+        let mut saved = self.saved;
+        let mut bias = bias.filter(|&bias| grads.requires_grad(bias));
+        while let Some(stage) = saved.pop() {
+            // The gradient of the bias is summed on the way where the first stage is a ReLU.
+            let with_bias = if saved.is_empty() { bias } else { None };
+            let (dx, dbias) = stage.backward(dy, with_bias.is_some())?;
+            dy = dx;
+            if let (Some(input), Some(dbias)) = (with_bias, dbias) {
+                grads.add(input, || Ok(dbias))?;
+                bias = None;
+            }
+        }
+        if let Some(bias) = bias {
+            grads.add(bias, || dy.sum_rows())?;
+        }
+        Ok(dy)
+    }
+}
+
+impl<B: Backend> Saved<B> {
+    /// The gradient before the stages and, if it is wanted and a ReLU comes first, its sums over all axes but the last.
+    fn backward(self, dy: Tensor<B>, with_bias: bool) -> Result<(Tensor<B>, Option<Tensor<B>>)> {
+        Ok(match self {
+            Self::Relu { y } => undo_relu(dy, &y, with_bias)?,
+            Self::Lrn { spec, x, base } => (dy.lrn_dx(&spec, &x, &base)?, None),
+            Self::Pool(pooling) => (pooling.backward(&dy)?, None),
+            Self::ReluMaxPool { y, pooling } => {
+                // Each gradient goes to one place of the maps: their sum is that of the pooled ones.
+                let (dy, dbias) = undo_relu(dy, &y, with_bias)?;
+                (pooling.backward(&dy)?, dbias)
+            }
+            Self::LrnMaxPool { lrn, pool, x, saved, relu: true } => {
+                let (dx, dbias) = dy.lrn_max_pool_dx_through_relu(&lrn, &pool, &x, &saved)?;
+                (dx, Some(dbias))
+            }
+            Self::LrnMaxPool { lrn, pool, x, saved, relu: false } => {
+                (dy.lrn_max_pool_dx(&lrn, &pool, &x, &saved)?, None)
+            }
+        })
+    }
+}
+
+fn undo_relu<B: Backend>(dy: Tensor<B>, y: &Tensor<B>, with_bias: bool) -> Result<(Tensor<B>, Option<Tensor<B>>)> {
+    if with_bias {
+        let (dx, dbias) = dy.into_relu_bias_dx(y)?;
+        return Ok((dx, Some(dbias)));
+    }
+    Ok((dy.into_activation_dx(Activation::Relu, y)?, None))
+}
+
+impl<B: Backend> Tape<B> {
+    /// Computes stages one after another, as one record.
+    pub fn stages(&mut self, x: &Var<B>, stages: &[Stage]) -> Result<Var<B>> {
+        let (y, epilogue) = Epilogue::forward(x.value().clone(), stages, false)?;
+        self.record("stages", &[x], y, || epilogue)
+    }
+}
+
+impl<B: Backend> Backward<B> for Epilogue<B> {
+    fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()> {
+        let dx = Epilogue::backward(*self, dy, None, grads)?;
+        grads.add(0, || Ok(dx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tensor::Cpu;
+    use tensor::ops::{Conv2d, Edge, Padding, Region};
+
+    use super::*;
+    use crate::ops::testing::{check, distinct, draw, off_grid, quarters};
+
+    type Cpu32 = Cpu<f32>;
+
+    /// Each stage as a record of its own.
+    fn one_by_one(tape: &mut Tape<Cpu32>, mut y: Var<Cpu32>, stages: &[Stage]) -> Result<Var<Cpu32>> {
+        for stage in stages {
+            y = match stage {
+                Stage::Relu => tape.activation(&y, Activation::Relu)?,
+                Stage::Lrn(spec) => tape.lrn(&y, spec)?,
+                Stage::Pool(spec) => tape.pool(&y, spec)?,
+            };
+        }
+        Ok(y)
+    }
+
+    fn all_stages() -> impl Strategy<Value = Vec<Stage>> {
+        let lrn = prop_oneof![
+            Just(Lrn { alpha: 0.1, ..Lrn::paper() }),
+            Just(Lrn { alpha: 0.1, region: Region::WithinMap, ..Lrn::paper() }),
+        ];
+        let pool = (1usize..4, 1usize..4, any::<bool>(), any::<bool>()).prop_map(|(kernel, stride, ceil, max)| {
+            let kind = if max { PoolKind::Max } else { PoolKind::Average };
+            let edge = if ceil { Edge::Ceil } else { Edge::Floor };
+            Pool2d { edge, ..Pool2d::new(kind, kernel, stride) }
+        });
+        let stage = prop_oneof![Just(Stage::Relu), lrn.prop_map(Stage::Lrn), pool.prop_map(Stage::Pool)];
+        prop::collection::vec(stage, 0..5)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        /// Outputs and gradients, of channels that are whole vectors and of others.
+        #[test]
+        fn an_epilogue_gives_the_bits_of_its_stages(
+            sizes in [1usize..3, 3usize..12, 3usize..12, 1usize..4],
+            out in prop::sample::select(vec![3usize, 16, 20, 32]),
+            stages in all_stages(),
+            bias: bool,
+            seed: u64,
+        ) {
+            let [n, h, width, c] = sizes;
+            let conv = Conv2d { padding: Padding::all(1), ..Conv2d::default() };
+            let values = [draw(&[n, h, width, c], seed), draw(&[out, 3, 3, c], seed ^ 1), draw(&[out], seed ^ 2)];
+            let run = |fused: bool| -> Result<_> {
+                let mut tape = Tape::new();
+                let [x, w, b] = values.clone().map(|value| tape.parameter(value));
+                let b = Some(&b).filter(|_| bias);
+                let y = if fused {
+                    tape.conv2d(&x, &w, b, &conv, &stages)?
+                } else {
+                    let y = tape.conv2d(&x, &w, b, &conv, &[])?;
+                    one_by_one(&mut tape, y, &stages)?
+                };
+                // Gradients of both signs.
+                let weights = Var::constant(draw(y.shape(), seed ^ 3));
+                let product = tape.multiply(&y, &weights)?;
+                let loss = tape.sum(&product)?;
+                let mut gradients = tape.backward(&loss)?;
+                let of_bias = b.map(|b| gradients.take(b).unwrap().to_vec().unwrap()).unwrap_or_default();
+                let others = [y.into_value(), gradients.take(&x).unwrap(), gradients.take(&w).unwrap()];
+                Ok((others.map(|t| t.to_vec().unwrap()), of_bias))
+            };
+            // Poolings in a row may leave no room for a window.
+            let (Ok((fused, of_bias)), Ok((apart, expected))) = (run(true), run(false)) else {
+                prop_assert!(run(true).is_err() && run(false).is_err());
+                return Ok(());
+            };
+            prop_assert_eq!(fused, apart);
+            let scale = (n * h * width) as f32 * expected.iter().fold(1.0f32, |max, v| max.max(v.abs()));
+            for (got, expected) in of_bias.iter().zip(&expected) {
+                prop_assert!((got - expected).abs() <= 1e-6 * scale, "{got} for {expected}");
+            }
+        }
+
+        #[test]
+        fn gradients_of_a_normalisation_and_a_max_pooling(
+            c in 1usize..6,
+            room in [0usize..5, 0usize..5],
+            kernel in 1usize..4,
+            stride in 1usize..4,
+            pads in [0usize..3, 0usize..3],
+            size in 1usize..7,
+            within: bool,
+            ceil: bool,
+            seed: u64,
+        ) {
+            let [top, left] = pads.map(|p| p % kernel);
+            let pool = Pool2d {
+                padding: Padding { top, left, ..Padding::default() },
+                edge: if ceil { Edge::Ceil } else { Edge::Floor },
+                ..Pool2d::new(PoolKind::Max, kernel, stride)
+            };
+            // So weak that values keep their order, and their distance from ties.
+            let region = if within { Region::WithinMap } else { Region::AcrossChannels };
+            let lrn = Lrn { size, alpha: 1e-5, region, ..Lrn::paper() };
+            let x = distinct(&[2, kernel + room[0], kernel + room[1], c], seed);
+            check(&[("x", x)], |tape, p| tape.stages(&p[0], &[Stage::Lrn(lrn), Stage::Pool(pool)]))?;
+        }
+    }
+
+    /// The first layers of the paper in small, with and without a bias that requires a gradient.
+    #[test]
+    fn gradients_through_a_convolution() {
+        // So weak a normalisation that values keep their order; windows of one value each have no ties.
+        let lrn = Stage::Lrn(Lrn { alpha: 1e-3, ..Lrn::paper() });
+        let pool = Stage::Pool(Pool2d::new(PoolKind::Max, 1, 2));
+        let conv = Conv2d { stride: [2, 1], ..Conv2d::default() };
+        let parameters =
+            [("x", quarters(&[2, 9, 7, 2], 1)), ("w", quarters(&[3, 3, 2, 2], 2)), ("b", off_grid(&[3], 3))];
+        for stages in [&[Stage::Relu, pool][..], &[Stage::Relu, lrn, pool], &[Stage::Relu, lrn]] {
+            check(&parameters, |tape, p| tape.conv2d(&p[0], &p[1], Some(&p[2]), &conv, stages)).unwrap();
+            check(&parameters[..2], |tape, p| {
+                let device = crate::gradient_check::Device::new(1)?;
+                let b = Var::constant(Tensor::from_array(&device, off_grid(&[3], 3).view())?);
+                tape.conv2d(&p[0], &p[1], Some(&b), &conv, stages)
+            })
+            .unwrap();
+        }
+    }
+}

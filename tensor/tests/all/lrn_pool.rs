@@ -1,0 +1,109 @@
+//! Local response normalisation and max-pooling in one against the two, and what is refused.
+
+use alexnet_tensor::ops::{Activation, Edge, Lrn, Pool2d, PoolKind, Region};
+use alexnet_tensor::{Cpu, Element, Error, Ints};
+
+use crate::support::*;
+
+/// Forward and backward, as one operation or as two.
+fn run<E: Element>(
+    cpu: &Cpu<E>,
+    lrn: &Lrn,
+    pool: &Pool2d,
+    shape: [usize; 4],
+    fused: bool,
+) -> (Vec<E>, Vec<u32>, Vec<E>) {
+    let x = tensor_on(cpu, &shape, &values(1, shape.iter().product()));
+    let dy = |shape: &[usize]| tensor_on(cpu, shape, &values(2, shape.iter().product()));
+    let (y, positions, dx) = if fused {
+        let (y, kept) = x.lrn_max_pool(lrn, pool).unwrap();
+        let dx = dy(y.shape()).lrn_max_pool_dx(lrn, pool, &x, &kept).unwrap();
+        (y, kept.positions, dx)
+    } else {
+        let (normal, base) = x.lrn(lrn).unwrap();
+        let (y, positions) = normal.pool(pool).unwrap();
+        let dnormal = dy(y.shape()).pool_dx(pool, &shape, positions.as_ref()).unwrap();
+        (y, positions.unwrap(), dnormal.lrn_dx(lrn, &x, &base).unwrap())
+    };
+    (y.to_vec().unwrap(), positions.to_vec().unwrap(), dx.to_vec().unwrap())
+}
+
+#[test]
+fn the_two_operations_give_the_same_bits() {
+    for region in [Region::AcrossChannels, Region::WithinMap] {
+        let lrn = Lrn { alpha: 0.1, region, ..Lrn::paper() };
+        for edge in [Edge::Floor, Edge::Ceil] {
+            let pool = Pool2d { edge, ..Pool2d::new(PoolKind::Max, 3, 2) };
+            // Rows of whole vectors, which may be one pass, and others; several bands.
+            for shape in [[2, 12, 7, 19], [2, 12, 7, 32], [1, 61, 30, 64]] {
+                assert_eq!(run(cpu32(), &lrn, &pool, shape, true), run(cpu32(), &lrn, &pool, shape, false));
+                assert_eq!(run(cpu64(), &lrn, &pool, shape, true), run(cpu64(), &lrn, &pool, shape, false));
+            }
+        }
+    }
+}
+
+/// Through the ReLU before as well: the same bits in the maps, another order in the sums.
+#[test]
+fn the_relu_before_is_one_with_it() {
+    fn check<E: Element>(cpu: &Cpu<E>, shape: [usize; 4], lrn: &Lrn, tolerance: f64) {
+        let (pool, len) = (Pool2d::new(PoolKind::Max, 3, 2), shape.iter().product());
+        let x = tensor_on(cpu, &shape, &values(1, len)).activation(Activation::Relu).unwrap();
+        let (y, kept) = x.lrn_max_pool(lrn, &pool).unwrap();
+        let dy = tensor_on(cpu, y.shape(), &values(2, y.len()));
+        let (dx, sums) = dy.lrn_max_pool_dx_through_relu(lrn, &pool, &x, &kept).unwrap();
+        let expected = dy.lrn_max_pool_dx(lrn, &pool, &x, &kept).unwrap().activation_dx(Activation::Relu, &x).unwrap();
+        assert_eq!(dx.to_vec().unwrap(), expected.to_vec().unwrap(), "{shape:?}");
+        let (expected, c) = (host(&expected), shape[3]);
+        assert_eq!(sums.shape(), [c]);
+        for (channel, got) in host(&sums).into_iter().enumerate() {
+            let terms = || expected.iter().skip(channel).step_by(c);
+            let (sum, scale) = (terms().sum::<f64>(), terms().map(|v| v.abs()).sum::<f64>());
+            assert!((got - sum).abs() <= tolerance * scale, "{shape:?}, {channel}: {got} for {sum}");
+        }
+    }
+    for region in [Region::AcrossChannels, Region::WithinMap] {
+        let lrn = Lrn { alpha: 0.1, region, ..Lrn::paper() };
+        for shape in [[2, 12, 7, 19], [2, 12, 7, 32], [18, 9, 11, 16], [1, 61, 30, 64]] {
+            check(cpu32(), shape, &lrn, 1e-6);
+            check(cpu64(), shape, &lrn, 1e-14);
+        }
+    }
+}
+
+#[test]
+fn bits_do_not_depend_on_the_number_of_threads() {
+    fn run<E: Element>(cpu: &Cpu<E>, shape: [usize; 4]) -> Vec<Vec<E>> {
+        let (lrn, pool, len) = (Lrn::paper(), Pool2d::new(PoolKind::Max, 3, 2), shape.iter().product());
+        let x = tensor_on(cpu, &shape, &values(1, len)).activation(Activation::Relu).unwrap();
+        let (y, kept) = x.lrn_max_pool(&lrn, &pool).unwrap();
+        let dy = tensor_on(cpu, y.shape(), &values(2, y.len()));
+        let (dx, sums) = dy.lrn_max_pool_dx_through_relu(&lrn, &pool, &x, &kept).unwrap();
+        [y, dx, sums].map(|t| t.to_vec().unwrap()).into()
+    }
+    // Images that are parts, and a single one that is several.
+    for shape in [[17, 9, 11, 32], [1, 61, 30, 64]] {
+        assert_same_bits(|cpu| run(cpu, shape), |cpu| run(cpu, shape));
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let (lrn, pool) = (Lrn::paper(), Pool2d::new(PoolKind::Max, 3, 2));
+    let x = tensor64(&[1, 5, 5, 2], &[1.0; 50]);
+    let average = Pool2d { kind: PoolKind::Average, ..pool };
+    let message = x.lrn_max_pool(&lrn, &average).unwrap_err().to_string();
+    assert!(message.contains("only max-pooling") && message.contains("Average"), "{message}");
+    assert!(x.lrn_max_pool(&Lrn { k: 0.0, ..lrn }, &pool).is_err());
+    assert!(x.lrn_max_pool(&lrn, &Pool2d::new(PoolKind::Max, 6, 1)).is_err());
+
+    let (y, mut kept) = x.lrn_max_pool(&lrn, &pool).unwrap();
+    let shape = x.lrn_max_pool_dx(&lrn, &pool, &x, &kept).unwrap_err();
+    assert!(matches!(shape, Error::Shape { .. }), "{shape}");
+    kept.base = None;
+    let message = y.lrn_max_pool_dx(&lrn, &pool, &x, &kept).unwrap_err().to_string();
+    assert!(message.contains("base"), "{message}");
+    kept.positions = Ints::from_slice(cpu64(), &[0]).unwrap();
+    let message = y.lrn_max_pool_dx(&lrn, &pool, &x, &kept).unwrap_err().to_string();
+    assert!(message.contains("another forward"), "{message}");
+}

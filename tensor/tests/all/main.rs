@@ -1,0 +1,25 @@
+//! The kernels of the CPU, a file for each family, in one program: linking one for each file took longer than testing.
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod activation;
+mod batch_norm;
+mod conv2d;
+mod cross_entropy;
+mod dropout;
+mod elementwise;
+mod linear;
+mod local2d;
+mod lrn;
+mod lrn_pool;
+mod out_of_memory;
+mod pool;
+mod prepare;
+mod profiled;
+mod reduce;
+mod sample;
+
+mod update;

@@ -1,0 +1,243 @@
+//! What a batch needs is known before the first step, and what does not fit is refused in one line.
+
+use alexnet_train::config::OptimKind;
+use alexnet_train::load::Loaded;
+use alexnet_train::memory::{Work, check_with, of_training, rehearse};
+use alexnet_train::step::step_unread;
+use alexnet_train::{Config, Error};
+use data::Views;
+use layers::weights::Weights;
+use layers::{Model, Network};
+use tensor::{Cpu, Device, DryRun, Memory, Tensor};
+
+use crate::support::World;
+
+/// Each kind of layer that has memory of its own to speak of.
+const MODEL: &str = r#"
+name = "wide"
+about = "Large enough for its buffers to come from the pool."
+classes = 10
+[input]
+size = 36
+crop = 32
+[[layer]]
+name = "conv1"
+kind = "conv"
+filters = 32
+kernel = 5
+padding = 2
+[[layer]]
+name = "relu1"
+kind = "relu"
+[[layer]]
+name = "norm1"
+kind = "lrn"
+size = 5
+alpha = 1e-4
+beta = 0.75
+k = 2.0
+[[layer]]
+name = "pool1"
+kind = "max-pool"
+kernel = 3
+stride = 2
+[[layer]]
+name = "conv2"
+kind = "conv"
+filters = 64
+kernel = 3
+padding = 1
+groups = 2
+[[layer]]
+name = "bn2"
+kind = "batch-norm"
+[[layer]]
+name = "relu2"
+kind = "relu"
+[[layer]]
+name = "norm2"
+kind = "lrn"
+size = 3
+alpha = 1e-3
+beta = 0.5
+k = 1.0
+region = "within-map"
+[[layer]]
+name = "pool2"
+kind = "average-pool"
+kernel = 3
+stride = 2
+[[layer]]
+name = "local3"
+kind = "local"
+filters = 16
+kernel = 3
+[[layer]]
+name = "tanh3"
+kind = "tanh"
+[[layer]]
+name = "fc4"
+kind = "linear"
+units = 200
+[[layer]]
+name = "relu4"
+kind = "relu"
+[[layer]]
+name = "drop4"
+kind = "dropout"
+p = 0.5
+[[layer]]
+name = "fc5"
+kind = "linear"
+units = "classes"
+"#;
+
+fn model() -> Model {
+    Model::parse(MODEL, "wide").unwrap()
+}
+
+fn config(kind: OptimKind) -> Config {
+    let mut config = Config::default();
+    config.optim.kind = kind;
+    config
+}
+
+fn gib(free: u64) -> Option<Memory> {
+    Some(Memory { total: 64 << 30, free: free << 30, is_host: false })
+}
+
+#[test]
+fn the_plan_is_what_the_pool_takes() {
+    let model = model();
+    for (kind, images, batch) in [(Some(OptimKind::Sgd), 12, 5), (Some(OptimKind::Adam), 16, 8), (None, 0, 3)] {
+        let config = kind.map(config);
+        let training = config.as_ref().map(|config| (images, config));
+        let work = Work { model: &model, training, evaluation: Some((7, Views::Ten)) };
+        let cpu = Cpu::<f32>::new(1).unwrap();
+        let dry_run = DryRun::new(cpu.clone());
+        rehearse(&dry_run, &work, batch).unwrap();
+        rehearse(&cpu, &work, batch).unwrap();
+        let planned = dry_run.peak() as f64;
+        let real = cpu.allocated_bytes() as f64;
+        // The device's figure is that after the end: short buffers, which it does not keep, are in the plan only.
+        assert!(planned >= real && planned <= 1.02 * real, "{kind:?}: {planned} bytes planned, {real} taken");
+
+        // On more threads which of them need a buffer at the same time is chance; the plan is the most.
+        let cpu = Cpu::<f32>::new(3).unwrap();
+        let dry_run = DryRun::new(cpu.clone());
+        rehearse(&dry_run, &work, batch).unwrap();
+        rehearse(&cpu, &work, batch).unwrap();
+        assert!(dry_run.peak() >= cpu.allocated_bytes());
+    }
+}
+
+/// What one step leaves is enough for all that follow, also where two lengths of batches take turns.
+#[test]
+fn later_steps_take_no_memory_from_the_system() {
+    let model = model();
+    let config = config(OptimKind::Adam);
+    let cpu = Cpu::<f32>::new(1).unwrap();
+    let mut network = Network::new(&cpu, &model, 0).unwrap();
+    let mut optimizer = alexnet_train::checkpoint::optimizer(&config.optim).unwrap();
+    let mut train = |batch: usize| {
+        let images = Tensor::zeros(&cpu, &[batch, 32, 32, 3]).unwrap();
+        step_unread(&mut network, &mut optimizer, images, &vec![0; batch], 0, 0, 0.0).unwrap();
+        cpu.allocated_bytes()
+    };
+    train(16);
+    let taken = train(16);
+    assert!((0..3).all(|_| train(16) == taken));
+    assert_eq!([train(5), train(16), train(16)], [taken; 3], "a shorter batch finds room");
+}
+
+#[test]
+fn more_images_need_more() {
+    let model = model();
+    let config = config(OptimKind::Sgd);
+    let cpu = Cpu::<f32>::new(2).unwrap();
+    let peak = |batch| of_training(&cpu, &model, &config, batch).unwrap();
+    let one = peak(1000);
+    let ten = peak(10_000);
+    assert!(ten > 8 * one && ten < 11 * one, "{one}, {ten}");
+}
+
+#[test]
+fn a_batch_that_does_not_fit_is_refused_with_the_largest_that_does() {
+    let model = model();
+    let config = config(OptimKind::Sgd);
+    let cpu = Cpu::<f32>::new(2).unwrap();
+    let work =
+        Work { model: &model, training: Some((1_000_000, &config)), evaluation: Some((1_000_000, Views::Centre)) };
+    let error = check_with(&cpu, gib(4), &work, 1_000_000).unwrap_err();
+    let message = error.to_string();
+    assert!(matches!(error, Error::Setting { .. }) && !message.contains('\n'), "{message}");
+    assert!(message.starts_with("--batch: a batch of 1000000 needs "), "{message}");
+    assert!(message.contains("GiB of memory on CPU, f32, 2 threads; 4.0 GiB are free"), "{message}");
+    let largest: usize = message.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!((1000..100_000).contains(&largest), "{message}");
+    check_with(&cpu, gib(4), &work, largest).unwrap();
+    check_with(&cpu, None, &work, 1_000_000).unwrap();
+
+    // With the program beside it, less is left for the batch.
+    let needs = |memory: Option<Memory>| -> f64 {
+        let message = check_with(&cpu, memory, &work, 4000).unwrap_err().to_string();
+        assert!(message.contains(" GiB of memory on "), "{message}");
+        message.split_whitespace().skip_while(|word| *word != "needs").nth(1).unwrap().parse().unwrap()
+    };
+    let host = Some(Memory { is_host: true, ..gib(0).unwrap() });
+    assert!(needs(host) > needs(gib(0)));
+    let message = check_with(&cpu, gib(0), &work, 128).unwrap_err().to_string();
+    assert!(message.ends_with("not even a batch of 1 fits"), "{message}");
+}
+
+#[test]
+fn what_is_only_evaluated_needs_less() {
+    let model = model();
+    let config = config(OptimKind::Adam);
+    let cpu = Cpu::<f32>::new(2).unwrap();
+    let evaluation = Some((1_000_000, Views::Centre));
+    let both = Work { model: &model, training: Some((1_000_000, &config)), evaluation };
+    let largest = |work: &Work<'_>| -> usize {
+        let message = check_with(&cpu, gib(2), work, 1_000_000).unwrap_err().to_string();
+        message.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    let trained = largest(&both);
+    let tested = largest(&Work { training: None, ..both });
+    assert!(tested > trained, "{tested}, {trained}");
+}
+
+/// The machine at hand has room for a tiny network, and none for more images than it has bytes.
+#[test]
+fn the_machines_own_memory_is_looked_at() {
+    let world = World::new();
+    drop(world.start("run", ""));
+    let cpu = Cpu::<f32>::new(1).unwrap();
+    if cpu.memory().is_none() {
+        return;
+    }
+    let model = model();
+    let config = config(OptimKind::Sgd);
+    let work = Work { model: &model, training: Some((50_000_000, &config)), evaluation: None };
+    let message = alexnet_train::memory::check(&cpu, &work, 50_000_000).unwrap_err().to_string();
+    assert!(message.contains("the largest batch that fits is "), "{message}");
+}
+
+#[test]
+fn weights_know_what_testing_them_takes() {
+    let cpu = Cpu::<f32>::new(1).unwrap();
+    if cpu.memory().is_none() {
+        return;
+    }
+    let nothing = Weights {
+        model: Some(model()),
+        tensors: vec![],
+        classes: vec![],
+        mean_image: None,
+        mean_rgb: None,
+        exif_orientation: false,
+    };
+    let loaded = Loaded { path: "weights.h5".into(), weights: nothing };
+    loaded.check_memory(&cpu, 1_000_000, Views::Centre, 1).unwrap();
+    let message = loaded.check_memory(&cpu, 50_000_000, Views::Centre, 50_000_000).unwrap_err().to_string();
+    assert!(message.starts_with("--batch") && message.contains("the largest batch that fits is"), "{message}");
+}

@@ -1,0 +1,112 @@
+//! A run stopped anywhere and resumed equals the run that was not, bit for bit.
+
+use std::fs;
+
+use alexnet_train::Error;
+use alexnet_train::log::{StepLine, ValidationLine, read};
+
+use crate::support::{World, bits, train_until};
+
+fn train_to_the_end(world: &World, name: &str, more: &str) -> Vec<(String, Vec<u32>)> {
+    let mut trainer = world.start(name, more);
+    train_until(&mut trainer, u64::MAX).unwrap();
+    bits(&trainer)
+}
+
+/// Stops after each step of the run in turn: mid-epoch, at an epoch's end, before and after a drop of the rate.
+#[test]
+fn resumed_anywhere_equals_never_stopped() {
+    let varied =
+        "[data]\ncrop = 'resized'\nbrightness = 0.4\nhue = 0.1\nerase = 0.5\nmixup = 0.2\ncutmix = 1.0\nshared = 3
+        label_smoothing = 0.1\nshuffle = 'window'\nwindow_bytes = 2000";
+    for more in ["", "[optim]\nkind = 'adam'\nrate = 0.01", varied] {
+        let world = World::new();
+        let whole = train_to_the_end(&world, "whole", more);
+        for stop_at in (1..12).step_by(if more == varied { 4 } else { 1 }) {
+            let name = format!("stopped-{stop_at}");
+            let mut trainer = world.start(&name, more);
+            match train_until(&mut trainer, stop_at) {
+                Err(Error::Stopped { signal: 2, saved: Some(path) }) => assert!(path.exists()),
+                other => panic!("step {stop_at}: {other:?}"),
+            }
+            drop(trainer);
+            let mut trainer = world.resume(&name, 2);
+            assert_eq!(trainer.steps_done(), stop_at);
+            train_until(&mut trainer, u64::MAX).unwrap();
+            assert_eq!(bits(&trainer), whole, "stopped after step {stop_at}, {more:?}");
+        }
+    }
+}
+
+/// A kill leaves no checkpoint of its own: the run goes on from an earlier one and the log has no line twice.
+#[test]
+fn killed_and_resumed_equals_never_stopped() {
+    let world = World::new();
+    let whole = train_to_the_end(&world, "whole", "");
+    let mut trainer = world.start("killed", "");
+    train_until(&mut trainer, 9).unwrap_err();
+    drop(trainer);
+    fs::remove_file(world.path("killed/checkpoints/step-000000009.h5")).unwrap();
+    let mut trainer = world.resume("killed", 1);
+    assert_eq!(trainer.steps_done(), 8);
+    train_until(&mut trainer, u64::MAX).unwrap();
+    assert_eq!(bits(&trainer), whole);
+
+    let lines: Vec<StepLine> = read(&world.path("killed/log.jsonl")).unwrap();
+    assert_eq!(lines.iter().map(|l| l.step).collect::<Vec<_>>(), (1..=12).collect::<Vec<_>>());
+    let unbroken: Vec<StepLine> = read(&world.path("whole/log.jsonl")).unwrap();
+    for (a, b) in lines.iter().zip(&unbroken) {
+        assert_eq!((a.epoch, a.loss, a.top1_error, a.rate), (b.epoch, b.loss, b.top1_error, b.rate));
+    }
+    let a: Vec<ValidationLine> = read(&world.path("killed/validation.jsonl")).unwrap();
+    let b: Vec<ValidationLine> = read(&world.path("whole/validation.jsonl")).unwrap();
+    assert_eq!(a, b);
+    assert_eq!(a.len(), 3);
+    // The plateau's threshold cannot be met: the rate has dropped.
+    assert!(lines[11].rate < lines[0].rate);
+}
+
+#[test]
+fn threads_do_not_change_bits() {
+    let world = World::new();
+    let one = train_to_the_end(&world, "one", "");
+    for threads in [2, 3] {
+        let more = format!("[run]\nthreads = {threads}");
+        assert_eq!(train_to_the_end(&world, &format!("threads-{threads}"), &more), one);
+    }
+}
+
+#[test]
+fn seeds_do() {
+    let world = World::new();
+    let one = train_to_the_end(&world, "one", "");
+    assert_ne!(train_to_the_end(&world, "two", "[run]\nseed = 2"), one);
+}
+
+/// A resumed run may be made longer, and then equals one that was as long from the beginning.
+#[test]
+fn a_longer_run_goes_on() {
+    let world = World::new();
+    let whole = train_to_the_end(&world, "whole", "");
+    train_to_the_end(&world, "short", "[run]\nepochs = 2");
+    let run = alexnet_train::run::Run::open(&world.path("short")).unwrap();
+    run.set_config(&world.config("")).unwrap();
+    drop(run);
+    let mut trainer = world.resume("short", 1);
+    train_until(&mut trainer, u64::MAX).unwrap();
+    assert_eq!(bits(&trainer), whole);
+}
+
+/// The folder may be moved or copied between runs.
+#[test]
+fn a_copied_run_goes_on() {
+    let world = World::new();
+    let whole = train_to_the_end(&world, "whole", "");
+    let mut trainer = world.start("here", "");
+    train_until(&mut trainer, 5).unwrap_err();
+    drop(trainer);
+    fs::rename(world.path("here"), world.path("there")).unwrap();
+    let mut trainer = world.resume("there", 1);
+    train_until(&mut trainer, u64::MAX).unwrap();
+    assert_eq!(bits(&trainer), whole);
+}
