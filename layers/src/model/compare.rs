@@ -4,25 +4,29 @@ use std::collections::BTreeMap;
 
 use crate::{Error, Result};
 
-/// Fails unless what came has the names and shapes wanted, each once.
+/// Checks that parameters have the expected names and shapes, each once.
+///
+/// # Errors
+/// [`Error::Parameters`] with the differences.
 pub(crate) fn compare<'a>(
     origin: &str,
-    wanted: &[(&str, Vec<usize>)],
-    came: impl Iterator<Item = (&'a str, &'a [usize])>,
+    expected: &[(&str, Vec<usize>)],
+    found: impl Iterator<Item = (&'a str, &'a [usize])>,
 ) -> Result<()> {
-    let mut left: BTreeMap<&str, &[usize]> = wanted.iter().map(|(name, shape)| (*name, shape.as_slice())).collect();
+    let mut unmatched: BTreeMap<&str, &[usize]> =
+        expected.iter().map(|(name, shape)| (*name, shape.as_slice())).collect();
     let mut extra = Vec::new();
     let mut mismatched = Vec::new();
-    for (name, shape) in came {
-        match left.remove(name) {
-            Some(want) if want == shape => {}
-            Some(want) => mismatched.push((name.to_string(), want.to_vec(), shape.to_vec())),
-            None if wanted.iter().any(|(known, _)| *known == name) => extra.push(format!("{name} (given twice)")),
+    for (name, shape) in found {
+        match unmatched.remove(name) {
+            Some(known) if known == shape => {}
+            Some(known) => mismatched.push((name.to_string(), known.to_vec(), shape.to_vec())),
+            None if expected.iter().any(|(known, _)| *known == name) => extra.push(format!("{name} (given twice)")),
             None => extra.push(name.to_string()),
         }
     }
     let missing: Vec<String> =
-        wanted.iter().filter(|(name, _)| left.contains_key(name)).map(|(name, _)| name.to_string()).collect();
+        expected.iter().filter(|(name, _)| unmatched.contains_key(name)).map(|(name, _)| name.to_string()).collect();
     if missing.is_empty() && extra.is_empty() && mismatched.is_empty() {
         return Ok(());
     }

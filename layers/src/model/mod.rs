@@ -1,42 +1,59 @@
-//! Networks as text: layers, their settings and what their input looks like.
+//! Networks as text: layers, their settings and their input.
 //!
 //! A [`Model`] is read from TOML, either a preset that is built in or a file. Reading is strict: an unknown kind or
 //! key, a setting out of range or layers that do not fit each other are errors that name the file and the layer.
 
 mod compare;
+mod file;
 mod input;
-mod layer;
+mod layers;
 mod name;
 mod parameter;
-mod parse;
+mod parameter_settings;
 mod preset;
 mod reader;
+pub(crate) mod settings;
 mod shape;
-mod write;
+mod spelling;
+mod writer;
 
 pub(crate) use compare::compare;
 pub use input::{ChannelOrder, Input, Mean};
-pub use layer::{BatchNorm, Conv, LayerKind, LayerSpec, Learned, Linear, Pad, Pool, Units};
+pub(crate) use layers::KerasActivation;
+pub use layers::{BatchNorm, Conv, LayerKind, Linear, Local, Pool, Units};
 pub use parameter::{Layout, Parameter, ParameterSpec};
+pub use parameter_settings::ParameterSettings;
+pub use settings::Pad;
 pub use shape::LayerShape;
 
 use crate::{Error, Result};
 
-/// A network as text has it.
+/// A network as described in a model file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     /// A short name: 1 to 60 letters, digits, spaces and `_-.+()`, with a letter, a digit or `_` first.
     pub name: String,
-    /// What the network is and where its choices come from, in a few sentences.
+    /// A description of the network and the sources of its choices, in a few sentences.
     pub about: String,
-    /// What images must be turned into before the first layer sees them.
+    /// How images are prepared for the first layer.
     pub input: Input,
-    /// The number of classes; what `units = "classes"` stands for.
+    /// The number of classes: the value of `units = "classes"`.
     pub classes: usize,
     /// The layers in order.
     pub layers: Vec<LayerSpec>,
     /// Defaults for a training run, by section: `optim`, `data`, `run`. Their keys are the trainer's.
     pub train: toml::Table,
+}
+
+/// One layer of a model file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerSpec {
+    /// Its name, unique in the network.
+    pub name: String,
+    /// The prefix of its parameters' names in files for other programs, for instance `features.0`.
+    pub export: Option<String>,
+    /// Its kind and settings.
+    pub kind: LayerKind,
 }
 
 impl Model {
@@ -45,8 +62,8 @@ impl Model {
     /// # Errors
     /// [`Error::Model`] for 0 or more than 2^20 classes, or if the network's output does not follow `classes`.
     pub fn set_classes(&mut self, classes: usize) -> Result<()> {
-        if !(1..=reader::MOST).contains(&classes) {
-            return Err(self.error(None, format!("classes must be from 1 to {}, got {classes}", reader::MOST)));
+        if !(1..=settings::MAX_COUNT).contains(&classes) {
+            return Err(self.error(None, format!("classes must be from 1 to {}, got {classes}", settings::MAX_COUNT)));
         }
         let mut changed = self.clone();
         changed.classes = classes;
@@ -83,7 +100,7 @@ impl Model {
     pub fn find_layer(&self, name: &str) -> Result<usize> {
         self.layers.iter().position(|layer| layer.name == name).ok_or_else(|| {
             let names: Vec<&str> = self.layers.iter().map(|layer| layer.name.as_str()).collect();
-            let near = reader::suggestion(name, &names);
+            let near = spelling::suggestion(name, &names);
             self.error(None, format!("no layer {name:?}{near}; there are {}", names.join(", ")))
         })
     }

@@ -1,6 +1,6 @@
-//! Which names networks may have.
+//! The names that networks may have.
 
-/// What [`is_network`] accepts, in words.
+/// The names that [`is_network`] accepts, in words.
 pub(super) const NETWORKS: &str =
     "a text of 1 to 60 letters, digits, spaces, '_', '-', '.', '+', '(' and ')', with a letter, a digit or '_' first";
 
@@ -11,10 +11,10 @@ pub(super) fn is_network(name: &str) -> bool {
     first && name.chars().count() <= 60 && name.chars().all(fits)
 }
 
-/// A name for a network whose text gives none: the last part of where the text came from, as far as it can be one.
+/// A name for a network whose text gives none: the file's, without the characters that names may not have.
 pub(super) fn of_origin(origin: &str) -> String {
     let last = origin.rsplit(['/', '\\']).next().unwrap_or_default();
-    let kept: String = last.chars().map(|c| if is_network(&format!("_{c}")) { c } else { '-' }).take(60).collect();
-    let name = kept.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '_');
+    let text: String = last.chars().map(|c| if is_network(&format!("_{c}")) { c } else { '-' }).take(60).collect();
+    let name = text.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '_');
     if name.is_empty() { "network".to_string() } else { name.to_string() }
 }

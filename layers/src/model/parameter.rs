@@ -1,4 +1,4 @@
-//! What a network learns: names, shapes, layouts.
+//! A network's parameters: names, shapes, layouts.
 
 use tensor::{Backend, Tensor};
 
@@ -13,11 +13,12 @@ pub struct ParameterSpec {
     pub export: String,
     /// Lengths of the axes, in the layout's order.
     pub shape: Vec<usize>,
-    /// What the axes are.
+    /// The meaning of the axes.
     pub layout: Layout,
-    /// The first values.
+    /// The distribution of its initial values.
     pub init: Init,
-    /// Inputs that an output sums, and outputs that an input goes into; for a bias, those of its layer.
+    /// Inputs that an output sums (fan-in), and outputs that an input contributes to (fan-out); for a bias, those of its
+    /// layer.
     pub fans: [usize; 2],
     /// Multiplies the learning rate.
     pub rate: f64,
@@ -39,7 +40,7 @@ impl ParameterSpec {
     }
 }
 
-/// What a parameter's axes are; says how it must be permuted for other programs.
+/// The meaning of a parameter's axes, and so its permutation for other programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// `[c]`, or a local layer's bias `[oh, ow, out]`.
@@ -65,7 +66,7 @@ pub enum Layout {
 /// One parameter of a network and its values.
 #[derive(Clone, Debug)]
 pub struct Parameter<B: Backend> {
-    /// What it is.
+    /// Its name, shape and settings.
     pub spec: ParameterSpec,
     /// Its values.
     pub value: Tensor<B>,

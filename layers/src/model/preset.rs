@@ -6,7 +6,7 @@ use std::path::Path;
 use tensor::regular_file;
 
 use super::Model;
-use super::reader::nearest;
+use super::spelling::nearest;
 use crate::{Error, Result};
 
 /// Declares the presets: each is the file of its name in `models/`.

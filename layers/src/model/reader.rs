@@ -1,181 +1,246 @@
-//! Reads a TOML table strictly: every key known, every value of its type and range, every error with its place.
+//! Reads the tables of a model file with `serde`.
+//!
+//! `toml`'s own deserializer reports errors as text. This one keeps their parts, so that each can name the key, what
+//! was expected, what was found and a known name that was probably meant. It also lets several structs share the keys
+//! of one table.
 
+use std::fmt::{self, Display};
+
+use serde::de::value::{MapDeserializer, SeqDeserializer, StrDeserializer};
+use serde::de::{self, Deserialize, Deserializer, Expected, IntoDeserializer, Unexpected, Visitor};
+use serde::forward_to_deserialize_any;
 use toml::{Table, Value};
 
-use crate::{Error, Result};
+use super::spelling::suggestion;
 
-/// The most of anything that is counted: pixels, channels, units, steps. Products of a few stay far from overflow.
-pub(super) const MOST: usize = 1 << 20;
-
-/// One table of a model file, all of whose keys are known.
-pub(super) struct Reader<'a> {
-    table: &'a Table,
-    origin: &'a str,
-    layer: Option<&'a str>,
-    /// What the table is called in messages: `[input]`, `init`; empty for the file or a layer.
-    within: &'static str,
+/// Reads structs from one table. Each takes the keys that are its fields; [`finish`](Self::finish) refuses the rest.
+pub(crate) struct TableReader<'de> {
+    table: &'de Table,
+    known: Vec<&'static str>,
 }
 
-impl<'a> Reader<'a> {
-    /// # Errors
-    /// [`Error::Model`] for a key that is not in `keys`, with the nearest that is.
-    pub fn new(
-        table: &'a Table,
-        origin: &'a str,
-        layer: Option<&'a str>,
-        within: &'static str,
-        keys: &[&str],
-    ) -> Result<Self> {
-        let reader = Self { table, origin, layer, within };
-        for key in table.keys() {
-            if !keys.contains(&key.as_str()) {
-                let near = suggestion(key, keys);
-                return Err(reader.error(format!("unknown key {key:?}{near}; the keys are {}", keys.join(", "))));
+impl<'de> TableReader<'de> {
+    pub fn new(table: &'de Table) -> Self {
+        Self { table, known: Vec::new() }
+    }
+
+    /// Reads a struct from the keys that are its fields.
+    pub fn read<T: Deserialize<'de>>(&mut self) -> Result<T, Invalid> {
+        self.read_with(|fields| T::deserialize(fields))
+    }
+
+    /// Like [`read`](Self::read), with a function in place of the trait: for `#[serde(remote = ..)]`.
+    pub fn read_with<T>(&mut self, deserialize: impl Fn(Fields<'de, '_>) -> Result<T, Invalid>) -> Result<T, Invalid> {
+        match deserialize(Fields { reader: self, absent: None }) {
+            // Once more with a placeholder, which learns from the field's type what the value must be.
+            Err(Invalid::Missing { key, .. }) => deserialize(Fields { reader: self, absent: Some(key) }),
+            result => result,
+        }
+    }
+
+    /// Refuses keys that no struct has read.
+    pub fn finish(&self) -> Result<(), Invalid> {
+        match self.table.keys().find(|key| !self.known.contains(&key.as_str())) {
+            Some(key) => Err(Invalid::unknown_key(key, &self.known)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The deserializer of one struct of a [`TableReader`].
+pub(crate) struct Fields<'de, 'r> {
+    reader: &'r mut TableReader<'de>,
+    /// A missing key, to be given as a placeholder.
+    absent: Option<&'static str>,
+}
+
+impl<'de> Deserializer<'de> for Fields<'de, '_> {
+    type Error = Invalid;
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Invalid> {
+        for field in fields {
+            if !self.reader.known.contains(field) {
+                self.reader.known.push(field);
             }
         }
-        Ok(reader)
+        let entries = self.reader.table.iter().filter(|(key, _)| fields.contains(&key.as_str())).map(entry);
+        let absent = self.absent.map(|key| (key, Setting { key, value: None }));
+        visitor.visit_map(MapDeserializer::new(entries.chain(absent)))
     }
 
-    /// A table inside this one, whose keys are `keys`.
-    pub fn inner(&self, table: &'a Table, within: &'static str, keys: &[&str]) -> Result<Self> {
-        Self::new(table, self.origin, self.layer, within, keys)
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        visitor.visit_map(MapDeserializer::new(self.reader.table.iter().map(entry)))
     }
 
-    /// An error at this table.
-    pub fn error(&self, what: impl Into<String>) -> Error {
-        let what = what.into();
-        let what = if self.within.is_empty() { what } else { format!("{}: {what}", self.within) };
-        Error::Model { origin: self.origin.into(), layer: self.layer.map(str::to_owned), what }
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
+}
 
-    /// The value of `key`, if any.
-    pub fn get(&self, key: &str) -> Option<&'a Value> {
-        self.table.get(key)
+/// The value of a key, or a placeholder for one that is missing.
+struct Setting<'de> {
+    key: &'de str,
+    value: Option<&'de Value>,
+}
+
+fn entry<'de>((key, value): (&'de String, &'de Value)) -> (&'de str, Setting<'de>) {
+    (key, Setting { key, value: Some(value) })
+}
+
+impl Setting<'_> {
+    fn missing(&self, expected: impl Display) -> Invalid {
+        Invalid::Message(format!("{:?} is missing; it must be {expected}", self.key))
     }
+}
 
-    /// The error that `key` should be `expected` and is not.
-    pub fn expected(&self, key: &str, expected: &str) -> Error {
-        match self.get(key) {
-            None => self.error(format!("{key:?} is missing; it must be {expected}")),
-            Some(value) => self.error(format!("{key:?} must be {expected}, got {}", abbreviated(value))),
-        }
+impl<'de> IntoDeserializer<'de, Invalid> for Setting<'de> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
     }
+}
 
-    /// A text.
-    pub fn text(&self, key: &str) -> Result<Option<&'a str>> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(value) => value.as_str().map(Some).ok_or_else(|| self.expected(key, "a text in quotes")),
-        }
-    }
+impl<'de> Deserializer<'de> for Setting<'de> {
+    type Error = Invalid;
 
-    /// A whole number from `least` to [`MOST`].
-    pub fn count(&self, key: &str, least: usize) -> Result<Option<usize>> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(value) => as_count(value, least)
-                .map(Some)
-                .ok_or_else(|| self.expected(key, &format!("a whole number from {least} to {MOST}"))),
-        }
-    }
-
-    /// A whole number for both directions, or two: vertical, horizontal.
-    pub fn pair(&self, key: &str) -> Result<Option<[usize; 2]>> {
-        let both = |value: &Value| match value {
-            Value::Array(values) => match values.as_slice() {
-                [v, h] => Some([as_count(v, 1)?, as_count(h, 1)?]),
-                _ => None,
-            },
-            value => as_count(value, 1).map(|n| [n; 2]),
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        let Some(value) = self.value else {
+            let expected: &dyn Expected = &visitor;
+            return Err(self.missing(expected));
         };
-        match self.get(key) {
-            None => Ok(None),
-            Some(value) => both(value).map(Some).ok_or_else(|| {
-                self.expected(key, &format!("a whole number from 1 to {MOST}, or two of them [vertical, horizontal]"))
-            }),
-        }
+        let result = match value {
+            Value::String(text) => visitor.visit_borrowed_str(text),
+            Value::Integer(n) => visitor.visit_i64(*n),
+            Value::Float(n) => visitor.visit_f64(*n),
+            Value::Boolean(flag) => visitor.visit_bool(*flag),
+            Value::Datetime(_) => Err(de::Error::invalid_type(Unexpected::Other("date"), &visitor)),
+            Value::Array(values) => {
+                let elements = values.iter().map(|value| Setting { key: self.key, value: Some(value) });
+                visitor.visit_seq(SeqDeserializer::new(elements))
+            }
+            Value::Table(table) => visitor.visit_map(MapDeserializer::new(table.iter().map(entry))),
+        };
+        result.map_err(|error: Invalid| error.at(self.key, value))
     }
 
-    /// A number that `fits`; `range` says in words which do.
-    pub fn number(&self, key: &str, range: &str, fits: impl Fn(f64) -> bool) -> Result<Option<f64>> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(value) => as_number(value)
-                .filter(|&n| fits(n))
-                .map(Some)
-                .ok_or_else(|| self.expected(key, &format!("a number {range}"))),
-        }
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        visitor.visit_some(self)
     }
 
-    /// A number of at least 0.
-    pub fn factor(&self, key: &str) -> Result<Option<f64>> {
-        self.number(key, "of at least 0", |n| n >= 0.0)
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Invalid> {
+        let Some(value) = self.value else { return Err(self.missing(one_of(variants))) };
+        let result = match value {
+            Value::String(variant) => visitor.visit_enum(StrDeserializer::new(variant)),
+            _ => Err(Invalid::expected(one_of(variants))),
+        };
+        result.map_err(|error: Invalid| error.at(self.key, value))
     }
 
-    /// Three numbers that `fit`: red, green, blue.
-    pub fn colour(&self, key: &str, expected: &str, fits: impl Fn(f64) -> bool) -> Result<Option<[f64; 3]>> {
-        let Some(value) = self.get(key) else { return Ok(None) };
-        let numbers = value.as_array().map(|values| values.iter().filter_map(as_number).filter(|&n| fits(n)));
-        let numbers: Option<[f64; 3]> = numbers.and_then(|n| n.collect::<Vec<f64>>().try_into().ok());
-        let whole = value.as_array().is_some_and(|values| values.len() == 3);
-        numbers.filter(|_| whole).map(Some).ok_or_else(|| self.expected(key, expected))
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct identifier ignored_any
+    }
+}
+
+/// Why a table is not the struct that was to be read from it.
+#[derive(Debug)]
+pub(crate) enum Invalid {
+    /// A key that has no default is not there.
+    Missing { key: &'static str },
+    /// A value, whose key is not known yet, has the wrong type or range.
+    Unexpected { expected: String, suggestion: String },
+    /// Any other error, and those whose key is known, in words.
+    Message(String),
+}
+
+impl Invalid {
+    /// An unknown key, with the nearest known one.
+    pub fn unknown_key(key: &str, known: &[&str]) -> Self {
+        Self::Message(format!("unknown key {key:?}{}; the keys are {}", suggestion(key, known), known.join(", ")))
     }
 
-    /// One of some words.
-    pub fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> Result<Option<T>> {
-        let Some(value) = self.get(key) else { return Ok(None) };
-        let found = value.as_str().and_then(|word| choices.iter().find(|(name, _)| *name == word));
-        found.map(|(_, choice)| Some(*choice)).ok_or_else(|| {
-            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-            let near = value.as_str().map(|word| suggestion(word, &names)).unwrap_or_default();
-            let quoted: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
-            self.error(format!("{key:?} must be {}, got {}{near}", quoted.join(" or "), abbreviated(value)))
+    /// A value of the wrong type or range.
+    pub fn expected(expected: impl Display) -> Self {
+        Self::Unexpected { expected: expected.to_string(), suggestion: String::new() }
+    }
+
+    /// The error of the value of `key`.
+    pub fn at(self, key: &str, value: &Value) -> Self {
+        Self::Message(match self {
+            Self::Unexpected { expected, suggestion } => {
+                format!("{key:?} must be {expected}, got {}{suggestion}", abbreviated(value))
+            }
+            inner => format!("{key}: {inner}"),
         })
     }
 }
 
-/// A whole number in range, or none.
-pub(super) fn as_count(value: &Value, least: usize) -> Option<usize> {
-    value.as_integer().and_then(|n| usize::try_from(n).ok()).filter(|n| (least..=MOST).contains(n))
-}
-
-/// A finite number, or none.
-pub(super) fn as_number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Integer(n) => Some(*n as f64),
-        Value::Float(n) => Some(*n).filter(|n| n.is_finite()),
-        _ => None,
+impl Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Missing { key } => write!(f, "{key:?} is missing"),
+            Self::Unexpected { expected, suggestion } => write!(f, "must be {expected}{suggestion}"),
+            Self::Message(message) => f.write_str(message),
+        }
     }
 }
 
-/// `; did you mean "..."?` for the nearest of `known`, if one is near.
-pub(super) fn suggestion(word: &str, known: &[&str]) -> String {
-    match nearest(word, known).first() {
-        Some(near) => format!("; did you mean {near:?}?"),
-        None => String::new(),
+impl std::error::Error for Invalid {}
+
+impl de::Error for Invalid {
+    fn custom<T: Display>(message: T) -> Self {
+        Self::Message(message.to_string())
+    }
+
+    fn invalid_type(_: Unexpected, expected: &dyn Expected) -> Self {
+        Self::expected(expected)
+    }
+
+    fn invalid_value(_: Unexpected, expected: &dyn Expected) -> Self {
+        Self::expected(expected)
+    }
+
+    fn unknown_variant(variant: &str, variants: &'static [&'static str]) -> Self {
+        Self::Unexpected { expected: one_of(variants), suggestion: suggestion(variant, variants) }
+    }
+
+    fn unknown_field(field: &str, fields: &'static [&'static str]) -> Self {
+        Self::unknown_key(field, fields)
+    }
+
+    fn missing_field(key: &'static str) -> Self {
+        Self::Missing { key }
     }
 }
 
-/// Those of `known` that `word` may be a slip for, the nearest first.
-pub(super) fn nearest(word: &str, known: &[&str]) -> Vec<String> {
-    const NEAR: f64 = 0.5;
-    // The measure's time grows with the product of the lengths: a file may hold a key of any length.
-    let word: String = word.chars().take(64).collect::<String>().to_lowercase();
-    // A beginning counts as near: "max" for "max-pool".
-    let score = |name: &str| {
-        let begun = word.len() > 1 && name.starts_with(&word);
-        if begun { 1.0 } else { strsim::normalized_damerau_levenshtein(&word, name) }
-    };
-    let mut scored: Vec<(f64, &str)> =
-        known.iter().map(|name| (score(name), *name)).filter(|(score, _)| *score >= NEAR).collect();
-    scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-    scored.into_iter().map(|(_, name)| name.to_owned()).collect()
+/// The names, quoted, as alternatives.
+fn one_of(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+    match quoted.len() {
+        0..=3 => quoted.join(" or "),
+        _ => format!("one of {}", quoted.join(", ")),
+    }
 }
 
-/// A value as text, cut to what fits in a message.
+/// A value as text in one line, cut to a length that fits in a message.
 fn abbreviated(value: &Value) -> String {
     const LENGTH: usize = 60;
-    let text = value.to_string();
+    let text = match value {
+        Value::String(text) => format!("{text:?}"),
+        value => value.to_string().replace(char::is_control, " "),
+    };
     if text.chars().count() <= LENGTH {
         return text;
     }

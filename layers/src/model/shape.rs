@@ -1,27 +1,27 @@
-//! What each layer makes of its input: shapes, parameters, work.
+//! The shapes, parameters and work of a model's layers.
 
 use std::collections::HashSet;
 
 use super::name;
 use super::parameter::{Layout, ParameterSpec};
-use super::{BatchNorm, Conv, LayerKind, LayerSpec, Learned, Linear, Model, Units};
+use super::{LayerSpec, Model};
 use crate::Result;
 use crate::init::Init;
 
-/// The most values of one parameter, or of one layer's output for one image: 256 GiB as f32. What is larger is a
-/// slip in the file.
-const MOST_VALUES: usize = 1 << 36;
+/// The most values of one parameter, or of one layer's output for one image: 256 GiB as f32. More is a slip in the
+/// file.
+const MAX_VALUES: usize = 1 << 36;
 
-/// One layer in numbers.
+/// The result of a layer's shape rule.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerShape {
     /// The layer's name.
     pub name: String,
     /// The layer's kind as in a model file.
     pub kind: &'static str,
-    /// What it gets for one image: `[height, width, channels]` or `[values]`.
+    /// Its input for one image: `[height, width, channels]` or `[values]`.
     pub input: Vec<usize>,
-    /// What it gives for one image: `[height, width, channels]` or `[values]`.
+    /// Its output for one image: `[height, width, channels]` or `[values]`.
     pub output: Vec<usize>,
     /// Its parameters.
     pub parameters: Vec<ParameterSpec>,
@@ -41,39 +41,122 @@ impl LayerShape {
     }
 }
 
-/// What flows between layers: a shape, and the map it was flattened from, if it was.
-struct Flow {
+/// The shape of the activations between two layers, for one image.
+#[derive(Clone, Debug)]
+pub(crate) struct Activations {
     shape: Vec<usize>,
-    map: Option<[usize; 3]>,
+    /// The map that they were before they were flattened.
+    flattened_from: Option<[usize; 3]>,
 }
 
-/// A layer's effect, or what is wrong with it in words.
-type Effect = std::result::Result<(Flow, Vec<ParameterSpec>, u64), String>;
+impl Activations {
+    /// # Errors
+    /// A message if there are too many values.
+    pub fn new(shape: &[usize]) -> std::result::Result<Self, String> {
+        value_count(shape)?;
+        Ok(Self { shape: shape.to_vec(), flattened_from: None })
+    }
+
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Length of the last axis.
+    pub fn channels(&self) -> usize {
+        self.shape.last().copied().unwrap_or(1)
+    }
+
+    /// The map `[height, width, channels]`.
+    ///
+    /// # Errors
+    /// A message if they are flat.
+    pub fn map(&self) -> std::result::Result<[usize; 3], String> {
+        self.shape.as_slice().try_into().map_err(|_| {
+            format!("needs a map [height, width, channels], got {:?}; put it before flatten and linear", self.shape)
+        })
+    }
+
+    /// The same values as one row.
+    pub fn flatten(&self) -> Self {
+        Self { shape: vec![self.len()], flattened_from: self.flattened_map() }
+    }
+
+    /// Whether they were a map and are one row now.
+    pub fn is_flattened(&self) -> bool {
+        self.flattened_from.is_some()
+    }
+
+    /// The map whose values [`flatten`](Self::flatten) gives as one row.
+    pub fn flattened_map(&self) -> Option<[usize; 3]> {
+        self.flattened_from.or_else(|| self.map().ok())
+    }
+}
+
+/// A layer's surroundings, as far as its shape rule depends on them.
+pub(crate) struct LayerContext<'a> {
+    layer: &'a LayerSpec,
+    /// The model's number of classes.
+    pub classes: usize,
+    /// Whether it is the model's last layer.
+    pub is_last: bool,
+}
+
+impl LayerContext<'_> {
+    /// A parameter of the layer, trained and without multipliers of its own.
+    pub fn parameter(
+        &self,
+        suffix: &str,
+        shape: &[usize],
+        layout: Layout,
+        init: Init,
+        fans: [usize; 2],
+    ) -> ParameterSpec {
+        let name = format!("{}.{suffix}", self.layer.name);
+        let export = self.layer.export.as_ref().map_or_else(|| name.clone(), |export| format!("{export}.{suffix}"));
+        ParameterSpec { name, export, shape: shape.to_vec(), layout, init, fans, rate: 1.0, decay: 1.0, trained: true }
+    }
+}
+
+/// The result of one layer's shape rule.
+pub(crate) struct LayerOutput {
+    /// The output for one image.
+    pub activations: Activations,
+    /// The layer's parameters.
+    pub parameters: Vec<ParameterSpec>,
+    /// Multiply-accumulates for one image.
+    pub macs: u64,
+}
+
+impl LayerOutput {
+    /// For layers that have no parameters and whose work is not counted.
+    pub fn without_parameters(activations: Activations) -> Self {
+        Self { activations, parameters: Vec::new(), macs: 0 }
+    }
+}
 
 impl Model {
     /// Each layer's shapes, parameters and work, in order.
     ///
     /// # Errors
-    /// [`Error::Model`](crate::Error::Model) that names the first layer that does not fit what comes before it.
+    /// [`Error::Model`](crate::Error::Model) that names the first layer that does not fit its input.
     pub fn shapes(&self) -> Result<Vec<LayerShape>> {
         let crop = self.input.crop;
-        let mut flow = Flow { shape: vec![crop, crop, 3], map: None };
+        let mut input = Activations { shape: vec![crop, crop, 3], flattened_from: None };
         let mut shapes = Vec::with_capacity(self.layers.len());
         for (i, layer) in self.layers.iter().enumerate() {
-            let at = |what: String| self.error(Some(&layer.name), what);
-            if layer.kind == LayerKind::Softmax && i + 1 != self.layers.len() {
-                return Err(at("softmax must be the last layer".into()));
-            }
-            let (after, parameters, macs) = self.effect(layer, &flow).map_err(at)?;
+            let context = LayerContext { layer, classes: self.classes, is_last: i + 1 == self.layers.len() };
+            let output = layer.kind.as_layer().shape(&input, &context);
+            let output = output.map_err(|message| self.error(Some(&layer.name), message))?;
             shapes.push(LayerShape {
                 name: layer.name.clone(),
                 kind: layer.kind.name(),
-                input: flow.shape,
-                output: after.shape.clone(),
-                parameters,
-                macs,
+                input: input.shape,
+                output: output.activations.shape.clone(),
+                parameters: output.parameters,
+                macs: output.macs,
             });
-            flow = after;
+            input = output.activations;
         }
         Ok(shapes)
     }
@@ -86,7 +169,7 @@ impl Model {
         Ok(self.shapes()?.into_iter().flat_map(|shape| shape.parameters).collect())
     }
 
-    /// Checks what no layer alone can: names, the output.
+    /// Checks the whole: that names are unique, that layers fit each other, and the output.
     pub(super) fn check(&self) -> Result<()> {
         if !name::is_network(&self.name) {
             return Err(self.error(None, format!("\"name\" must be {}, got {:?}", name::NETWORKS, self.name)));
@@ -112,132 +195,13 @@ impl Model {
             None => Err(self.error(None, "there are no layers".into())),
         }
     }
-
-    fn effect(&self, layer: &LayerSpec, flow: &Flow) -> Effect {
-        let same = || Flow { shape: flow.shape.clone(), map: flow.map };
-        match &layer.kind {
-            LayerKind::Conv(conv) => convolve(layer, conv, as_map(flow)?, false),
-            LayerKind::Local(conv) => convolve(layer, conv, as_map(flow)?, true),
-            LayerKind::Linear(linear) => self.connect(layer, linear, flow),
-            LayerKind::Pool(pool) => {
-                let [h, w, c] = as_map(flow)?;
-                let g = pool.operation([h, w]).geometry(&[1, h, w, c]).map_err(|e| e.to_string())?;
-                Ok((flow_of(&[g.output[0], g.output[1], c])?, vec![], 0))
-            }
-            LayerKind::Lrn(_) => as_map(flow).map(|_| (same(), vec![], 0)),
-            LayerKind::BatchNorm(norm) => Ok((same(), batch_norm(layer, norm, flow)?, 0)),
-            LayerKind::Flatten => {
-                Ok((Flow { shape: vec![flow.shape.iter().product()], map: flattened(flow) }, vec![], 0))
-            }
-            LayerKind::Activation(_) | LayerKind::Dropout(_) | LayerKind::Softmax => Ok((same(), vec![], 0)),
-        }
-    }
-
-    fn connect(&self, layer: &LayerSpec, linear: &Linear, flow: &Flow) -> Effect {
-        let inputs: usize = flow.shape.iter().product();
-        let units = match linear.units {
-            Units::Classes => self.classes,
-            Units::Number(n) => n,
-        };
-        let layout = match flattened(flow) {
-            Some([height, width, channels]) => Layout::LinearAfterFlatten { height, width, channels },
-            None => Layout::Linear,
-        };
-        let weight = (vec![units, inputs], layout);
-        let parameters = learned(layer, &linear.learned, weight, vec![units], [inputs, units])?;
-        Ok((flow_of(&[units])?, parameters, product(&[units, inputs])? as u64))
-    }
 }
 
-/// The map that a flat flow comes from; a map itself is flattened by whoever needs it flat.
-fn flattened(flow: &Flow) -> Option<[usize; 3]> {
-    flow.map.or_else(|| flow.shape.as_slice().try_into().ok())
-}
-
-fn as_map(flow: &Flow) -> std::result::Result<[usize; 3], String> {
-    flow.shape.as_slice().try_into().map_err(|_| {
-        format!("needs a map [height, width, channels], got {:?}; put it before flatten and linear", flow.shape)
-    })
-}
-
-fn flow_of(shape: &[usize]) -> std::result::Result<Flow, String> {
-    product(shape)?;
-    Ok(Flow { shape: shape.to_vec(), map: None })
-}
-
-/// The number of values of a shape that is not absurd.
-fn product(shape: &[usize]) -> std::result::Result<usize, String> {
-    let n = shape.iter().try_fold(1usize, |n, &axis| n.checked_mul(axis)).filter(|&n| n <= MOST_VALUES);
+/// The number of values of a shape.
+///
+/// # Errors
+/// A message if there are more than 2^36.
+pub(super) fn value_count(shape: &[usize]) -> std::result::Result<usize, String> {
+    let n = shape.iter().try_fold(1usize, |n, &axis| n.checked_mul(axis)).filter(|&n| n <= MAX_VALUES);
     n.ok_or_else(|| format!("{shape:?} is too large: more than 2^36 values"))
-}
-
-fn convolve(layer: &LayerSpec, conv: &Conv, [h, w, c]: [usize; 3], local: bool) -> Effect {
-    let [kh, kw] = conv.kernel;
-    let kernel = vec![conv.filters, kh, kw, c / conv.groups.max(1)];
-    let g = conv.operation([h, w]).geometry(&[1, h, w, c], &kernel).map_err(|e| e.to_string())?;
-    let flow = flow_of(&g.output)?;
-    let patch = product(&kernel[1..])?;
-    let fans = [patch, product(&[kh, kw, conv.filters])?];
-    let (weight, bias) = if local {
-        let mut shape = vec![product(&g.output[..2])?];
-        shape.extend(kernel);
-        ((shape, Layout::Local), g.output.to_vec())
-    } else {
-        ((kernel, Layout::Conv), vec![conv.filters])
-    };
-    let parameters = learned(layer, &conv.learned, weight, bias, fans)?;
-    let macs = g.output.iter().try_fold(patch as u64, |n, &axis| n.checked_mul(axis as u64));
-    Ok((flow, parameters, macs.ok_or("more multiply-accumulates than 64 bits count")?))
-}
-
-fn batch_norm(layer: &LayerSpec, norm: &BatchNorm, flow: &Flow) -> std::result::Result<Vec<ParameterSpec>, String> {
-    if flow.map.is_some() {
-        return Err("must not follow flatten, since it normalises channels; put it before".into());
-    }
-    let channels = flow.shape.last().copied().unwrap_or(1);
-    let parameter = |suffix: &str, init: f64, trained: bool| ParameterSpec {
-        rate: if trained { norm.rate } else { 0.0 },
-        decay: if trained { norm.decay } else { 0.0 },
-        trained,
-        ..named(layer, suffix, vec![channels], Layout::Vector, Init::Constant(init), [1, 1])
-    };
-    Ok(vec![
-        parameter("weight", 1.0, true),
-        parameter("bias", 0.0, true),
-        parameter("running_mean", 0.0, false),
-        parameter("running_var", 1.0, false),
-    ])
-}
-
-fn learned(
-    layer: &LayerSpec,
-    learned: &Learned,
-    (shape, layout): (Vec<usize>, Layout),
-    bias_shape: Vec<usize>,
-    fans: [usize; 2],
-) -> std::result::Result<Vec<ParameterSpec>, String> {
-    product(&shape)?;
-    let mut parameters = vec![ParameterSpec {
-        rate: learned.weight_rate,
-        decay: learned.weight_decay,
-        ..named(layer, "weight", shape, layout, learned.init, fans)
-    }];
-    if let Some(init) = learned.bias {
-        let bias = named(layer, "bias", bias_shape, Layout::Vector, init, fans);
-        parameters.push(ParameterSpec { rate: learned.bias_rate, decay: learned.bias_decay, ..bias });
-    }
-    Ok(parameters)
-}
-
-fn named(
-    layer: &LayerSpec,
-    suffix: &str,
-    shape: Vec<usize>,
-    layout: Layout,
-    init: Init,
-    fans: [usize; 2],
-) -> ParameterSpec {
-    let name = format!("{}.{suffix}", layer.name);
-    let export = layer.export.as_ref().map_or_else(|| name.clone(), |export| format!("{export}.{suffix}"));
-    ParameterSpec { name, export, shape, layout, init, fans, rate: 1.0, decay: 1.0, trained: true }
 }

@@ -23,10 +23,10 @@ fn network(device: &Cpu<f32>, preset: &str) -> Network<Cpu<f32>> {
     for layer in &mut model.layers {
         // Drawn below: nothing is drawn twice.
         if let LayerKind::Conv(conv) = &mut layer.kind {
-            conv.learned.init = Init::Constant(0.0);
+            conv.parameters.init = Init::Constant(0.0);
         }
         if let LayerKind::Linear(linear) = &mut layer.kind {
-            linear.learned.init = Init::Constant(0.0);
+            linear.parameters.init = Init::Constant(0.0);
         }
     }
     let mut network = Network::new(device, &model, SEED).unwrap();

@@ -33,6 +33,18 @@ fn refusals_name_file_layer_and_what_was_meant() {
         ),
         (file("name = \"c1\"\nkind = \"max-pool\"\nkernel = 2\npadding = 2"), &["\"c1\"", "padding", "smaller"]),
         (file("name = \"fc\"\nkind = \"relu\""), &["\"fc\"", "another layer has this name"]),
+        (file(&format!("{conv}init = {{ kind = \"normal\" }}")), &["init: \"std\" is missing"]),
+        (
+            file(&format!("{conv}init = {{ kind = \"normal\", std = 1, low = 0 }}")),
+            &["init: unknown key \"low\"", "std"],
+        ),
+        (file(&format!("{conv}init = {{}}")), &["\"init\" must be a table like", "got {}"]),
+        (file(&format!("{conv}bias = {{ kind = \"uniform\", low = 2, high = 1 }}")), &["bias: \"low\"", "2 and 1"]),
+        (
+            file("name = \"c1\"\nkind = \"max-pool\"\nkernel = 2\ncount_padding = true"),
+            &["unknown key \"count_padding\"", "name, kind, export, kernel, stride, padding, edge"],
+        ),
+        (file("name = \"a\\nb\"\nkind = \"relu\""), &["#1", "\"name\"", "got \"a\\nb\""]),
         (file("name = \"c1\"\nkind = \"softmax\""), &["\"c1\"", "last"]),
         (file("name = \"a.b\"\nkind = \"relu\""), &["#1", "\"name\""]),
         (file("name = \"c1\"\nkind = \"lrn\"\nk = 0"), &["\"c1\"", "\"k\"", "above 0"]),

@@ -1,0 +1,43 @@
+//! ReLU, tanh and the logistic function. They have no settings.
+
+use tensor::ops::Activation;
+
+use super::{KerasLayer, Layer, ReadLayer};
+use crate::model::reader::{Invalid, TableReader};
+use crate::model::shape::{Activations, LayerContext, LayerOutput};
+use crate::model::writer::TableWriter;
+
+impl Layer for Activation {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::Tanh => "tanh",
+            Self::Logistic => "logistic",
+        }
+    }
+
+    fn shape(&self, input: &Activations, _: &LayerContext) -> Result<LayerOutput, String> {
+        Ok(LayerOutput::without_parameters(input.clone()))
+    }
+
+    fn write(&self, _: &mut TableWriter) {}
+
+    fn keras(&self) -> KerasLayer {
+        match self {
+            Self::Relu => KerasLayer::function("ReLU"),
+            Self::Tanh | Self::Logistic => KerasLayer::function("Activation"),
+        }
+    }
+}
+
+impl ReadLayer for Activation {
+    const KINDS: &'static [&'static str] = &["relu", "tanh", "logistic"];
+
+    fn read(kind: &str, _: &mut TableReader) -> Result<Self, Invalid> {
+        Ok(match kind {
+            "tanh" => Self::Tanh,
+            "logistic" => Self::Logistic,
+            _ => Self::Relu,
+        })
+    }
+}

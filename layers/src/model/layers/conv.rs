@@ -1,0 +1,112 @@
+//! Convolution.
+
+use serde::{Deserialize, Serialize};
+use tensor::ops::Conv2d;
+use tensor::ops::conv2d::Geometry;
+
+use super::{KerasLayer, Layer, ReadLayer};
+use crate::model::parameter::Layout;
+use crate::model::parameter_settings::ParameterSettings;
+use crate::model::reader::{Invalid, TableReader};
+use crate::model::settings::{Pad, count, padding, pair};
+use crate::model::shape::{Activations, LayerContext, LayerOutput, value_count};
+use crate::model::writer::TableWriter;
+
+/// Settings of a convolution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Conv {
+    /// Output channels.
+    #[serde(deserialize_with = "count")]
+    pub filters: usize,
+    /// Height and width of a kernel.
+    #[serde(with = "pair")]
+    pub kernel: [usize; 2],
+    /// Vertical and horizontal steps between windows; 1 unless given.
+    #[serde(default = "unit_stride", with = "pair")]
+    pub stride: [usize; 2],
+    /// Zeros around the input; none unless given.
+    #[serde(default, with = "padding")]
+    pub padding: Pad,
+    /// Groups of channels that are convolved separately; 1 unless given.
+    #[serde(default = "one_group", deserialize_with = "count")]
+    pub groups: usize,
+    /// Settings of its weights and bias: keys of the same table, read separately.
+    #[serde(flatten, skip_deserializing)]
+    pub parameters: ParameterSettings,
+}
+
+fn unit_stride() -> [usize; 2] {
+    [1, 1]
+}
+
+fn one_group() -> usize {
+    1
+}
+
+impl Conv {
+    /// The tensor operation for an input of this height and width.
+    pub fn operation(&self, input: [usize; 2]) -> Conv2d {
+        let padding = self.padding.resolve(input, self.kernel, self.stride);
+        Conv2d { stride: self.stride, padding, groups: self.groups }
+    }
+
+    /// The shape of the kernels for an input of this many channels.
+    pub(super) fn kernel_shape(&self, channels: usize) -> [usize; 4] {
+        [self.filters, self.kernel[0], self.kernel[1], channels / self.groups.max(1)]
+    }
+
+    /// All lengths for a map `[height, width, channels]`.
+    pub(super) fn geometry(&self, [h, w, c]: [usize; 3]) -> Result<Geometry, String> {
+        let kernel = self.kernel_shape(c);
+        self.operation([h, w]).geometry(&[1, h, w, c], &kernel).map_err(|error| error.to_string())
+    }
+
+    /// Inputs that an output sums, and outputs that an input contributes to.
+    pub(super) fn fans(&self, channels: usize) -> Result<[usize; 2], String> {
+        let kernel = self.kernel_shape(channels);
+        Ok([value_count(&kernel[1..])?, value_count(&kernel[..3])?])
+    }
+
+    /// Multiply-accumulates for an output of this shape.
+    pub(super) fn macs(&self, output: &[usize], channels: usize) -> Result<u64, String> {
+        let [fan_in, _] = self.fans(channels)?;
+        let macs = output.iter().try_fold(fan_in as u64, |n, &axis| n.checked_mul(axis as u64));
+        macs.ok_or_else(|| "more multiply-accumulates than 64 bits count".into())
+    }
+}
+
+impl Layer for Conv {
+    fn kind(&self) -> &'static str {
+        Self::KINDS[0]
+    }
+
+    fn shape(&self, input: &Activations, context: &LayerContext) -> Result<LayerOutput, String> {
+        let map = input.map()?;
+        let channels = map[2];
+        let output = self.geometry(map)?.output;
+        let weight = self.kernel_shape(channels);
+        let fans = self.fans(channels)?;
+        Ok(LayerOutput {
+            activations: Activations::new(&output)?,
+            parameters: self.parameters.specs(context, &weight, Layout::Conv, &[self.filters], fans)?,
+            macs: self.macs(&output, channels)?,
+        })
+    }
+
+    fn write(&self, table: &mut TableWriter) {
+        table.write(self);
+    }
+
+    fn keras(&self) -> KerasLayer {
+        KerasLayer::with_activation("Conv2D")
+    }
+}
+
+impl ReadLayer for Conv {
+    const KINDS: &'static [&'static str] = &["conv"];
+
+    fn read(_: &str, table: &mut TableReader) -> Result<Self, Invalid> {
+        let conv = table.read::<Self>();
+        Ok(Self { parameters: table.read()?, ..conv? })
+    }
+}

@@ -1,0 +1,90 @@
+//! Fully connected layers.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{KerasLayer, Layer, ReadLayer};
+use crate::model::parameter::Layout;
+use crate::model::parameter_settings::ParameterSettings;
+use crate::model::reader::{Invalid, TableReader};
+use crate::model::settings::{MAX_COUNT, as_count, value};
+use crate::model::shape::{Activations, LayerContext, LayerOutput, value_count};
+use crate::model::writer::TableWriter;
+
+/// Settings of a fully connected layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Linear {
+    /// Outputs.
+    pub units: Units,
+    /// Settings of its weights and bias: keys of the same table, read separately.
+    #[serde(flatten, skip_deserializing)]
+    pub parameters: ParameterSettings,
+}
+
+/// Outputs of a linear layer: a number, or "classes".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Units {
+    /// One for each of the model's classes.
+    Classes,
+    /// A fixed number.
+    Number(usize),
+}
+
+impl<'de> Deserialize<'de> for Units {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let expected = format!("a whole number from 1 to {MAX_COUNT}, or \"classes\"");
+        value(deserializer, &expected, |value| match value.as_str() {
+            Some(word) => (word == "classes").then_some(Self::Classes),
+            None => as_count(value, 1).map(Self::Number),
+        })
+    }
+}
+
+impl Serialize for Units {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Classes => "classes".serialize(serializer),
+            Self::Number(n) => n.serialize(serializer),
+        }
+    }
+}
+
+impl Layer for Linear {
+    fn kind(&self) -> &'static str {
+        Self::KINDS[0]
+    }
+
+    fn shape(&self, input: &Activations, context: &LayerContext) -> Result<LayerOutput, String> {
+        let units = match self.units {
+            Units::Classes => context.classes,
+            Units::Number(n) => n,
+        };
+        let layout = match input.flattened_map() {
+            Some([height, width, channels]) => Layout::LinearAfterFlatten { height, width, channels },
+            None => Layout::Linear,
+        };
+        let weight = [units, input.len()];
+        let fans = [input.len(), units];
+        Ok(LayerOutput {
+            activations: Activations::new(&[units])?,
+            parameters: self.parameters.specs(context, &weight, layout, &[units], fans)?,
+            macs: value_count(&weight)? as u64,
+        })
+    }
+
+    fn write(&self, table: &mut TableWriter) {
+        table.write(self);
+    }
+
+    fn keras(&self) -> KerasLayer {
+        KerasLayer { flat_input: true, ..KerasLayer::with_activation("Dense") }
+    }
+}
+
+impl ReadLayer for Linear {
+    const KINDS: &'static [&'static str] = &["linear"];
+
+    fn read(_: &str, table: &mut TableReader) -> Result<Self, Invalid> {
+        let linear = table.read::<Self>();
+        Ok(Self { parameters: table.read()?, ..linear? })
+    }
+}

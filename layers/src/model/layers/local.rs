@@ -1,0 +1,61 @@
+//! Locally connected layers: convolution with unshared weights.
+
+use serde::{Deserialize, Serialize};
+use tensor::ops::Conv2d;
+
+use super::{Conv, KerasLayer, Layer, ReadLayer};
+use crate::model::parameter::Layout;
+use crate::model::reader::{Invalid, TableReader};
+use crate::model::shape::{Activations, LayerContext, LayerOutput, value_count};
+use crate::model::writer::TableWriter;
+
+/// Settings of a locally connected layer: those of a convolution, whose kernels it has for each position.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Local(pub Conv);
+
+impl Local {
+    /// The tensor operation for an input of this height and width.
+    pub fn operation(&self, input: [usize; 2]) -> Conv2d {
+        self.0.operation(input)
+    }
+}
+
+impl Layer for Local {
+    fn kind(&self) -> &'static str {
+        Self::KINDS[0]
+    }
+
+    fn shape(&self, input: &Activations, context: &LayerContext) -> Result<LayerOutput, String> {
+        let Self(conv) = self;
+        let map = input.map()?;
+        let channels = map[2];
+        let output = conv.geometry(map)?.output;
+        let activations = Activations::new(&output)?;
+        let positions = value_count(&output[..2])?;
+        let [filters, height, width, depth] = conv.kernel_shape(channels);
+        let weight = [positions, filters, height, width, depth];
+        let fans = conv.fans(channels)?;
+        Ok(LayerOutput {
+            activations,
+            parameters: conv.parameters.specs(context, &weight, Layout::Local, &output, fans)?,
+            macs: conv.macs(&output, channels)?,
+        })
+    }
+
+    fn write(&self, table: &mut TableWriter) {
+        table.write(self);
+    }
+
+    fn keras(&self) -> KerasLayer {
+        KerasLayer::with_activation("LocallyConnected2D")
+    }
+}
+
+impl ReadLayer for Local {
+    const KINDS: &'static [&'static str] = &["local"];
+
+    fn read(kind: &str, table: &mut TableReader) -> Result<Self, Invalid> {
+        Conv::read(kind, table).map(Self)
+    }
+}

@@ -1,0 +1,108 @@
+//! Max and average pooling (paper, section 3.4).
+
+use serde::{Deserialize, Serialize};
+use tensor::ops::{Edge, Pool2d, PoolKind};
+
+use super::{KerasLayer, Layer, ReadLayer};
+use crate::model::reader::{Invalid, TableReader};
+use crate::model::settings::{Pad, padding, pair};
+use crate::model::shape::{Activations, LayerContext, LayerOutput};
+use crate::model::writer::TableWriter;
+
+/// Settings of a max or average pooling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Maximum, or average with or without the padding.
+    pub kind: PoolKind,
+    /// Window height and width.
+    pub kernel: [usize; 2],
+    /// Vertical and horizontal steps between windows; as `kernel` unless given.
+    pub stride: [usize; 2],
+    /// Places around the image that windows may cover; none unless given.
+    pub padding: Pad,
+    /// Where the last window may stand; [`Edge::Floor`] unless given.
+    pub edge: Edge,
+}
+
+/// The keys of both kinds of pooling.
+#[derive(Serialize, Deserialize)]
+struct PoolSettings {
+    #[serde(with = "pair")]
+    kernel: [usize; 2],
+    #[serde(default, with = "pair::optional")]
+    stride: Option<[usize; 2]>,
+    #[serde(default, with = "padding")]
+    padding: Pad,
+    #[serde(default, with = "EdgeName")]
+    edge: Edge,
+}
+
+/// The key of average pooling alone.
+#[derive(Serialize, Deserialize)]
+struct AverageSettings {
+    /// Whether padding counts as zeros in the average.
+    #[serde(default)]
+    count_padding: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Edge", rename_all = "kebab-case")]
+enum EdgeName {
+    Floor,
+    Ceil,
+}
+
+impl Pool {
+    /// The tensor operation for an input of this height and width.
+    pub fn operation(&self, input: [usize; 2]) -> Pool2d {
+        let padding = self.padding.resolve(input, self.kernel, self.stride);
+        Pool2d { kind: self.kind, kernel: self.kernel, stride: self.stride, padding, edge: self.edge }
+    }
+}
+
+impl Layer for Pool {
+    fn kind(&self) -> &'static str {
+        match self.kind {
+            PoolKind::Max => "max-pool",
+            PoolKind::Average | PoolKind::AverageWithPadding => "average-pool",
+        }
+    }
+
+    fn shape(&self, input: &Activations, _: &LayerContext) -> Result<LayerOutput, String> {
+        let [height, width, channels] = input.map()?;
+        let operation = self.operation([height, width]);
+        let geometry = operation.geometry(&[1, height, width, channels]).map_err(|error| error.to_string())?;
+        let [height, width] = geometry.output;
+        Ok(LayerOutput::without_parameters(Activations::new(&[height, width, channels])?))
+    }
+
+    fn write(&self, table: &mut TableWriter) {
+        let Self { kind, kernel, stride, padding, edge } = *self;
+        table.write(&PoolSettings { kernel, stride: Some(stride), padding, edge });
+        if kind != PoolKind::Max {
+            table.write(&AverageSettings { count_padding: kind == PoolKind::AverageWithPadding });
+        }
+    }
+
+    fn keras(&self) -> KerasLayer {
+        match self.kind {
+            PoolKind::Max => KerasLayer::plain("MaxPooling2D"),
+            PoolKind::Average | PoolKind::AverageWithPadding => KerasLayer::plain("AveragePooling2D"),
+        }
+    }
+}
+
+impl ReadLayer for Pool {
+    const KINDS: &'static [&'static str] = &["max-pool", "average-pool"];
+
+    fn read(kind: &str, table: &mut TableReader) -> Result<Self, Invalid> {
+        let settings = table.read::<PoolSettings>();
+        let kind = match kind {
+            "max-pool" => PoolKind::Max,
+            _ if table.read::<AverageSettings>()?.count_padding => PoolKind::AverageWithPadding,
+            _ => PoolKind::Average,
+        };
+        let PoolSettings { kernel, stride, padding, edge } = settings?;
+        Ok(Self { kind, kernel, stride: stride.unwrap_or(kernel), padding, edge })
+    }
+}
