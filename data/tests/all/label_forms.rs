@@ -197,7 +197,7 @@ fn mxnets_lists_and_kaggles_tables() {
     assert_eq!(place.by("s", &place.write("train.lst", list.as_bytes())).unwrap(), numbers);
     let several = list.replace("\tx/", "\t3.0\tx/");
     let error = place.by("s", &place.write("train.lst", several.as_bytes())).unwrap_err();
-    assert!(error.contains("train.lst: 2 labels an image; expected a number, a label and a path"), "{error}");
+    assert!(error.contains("train.lst: 2 labels an image; expected lines of a number, a label and a path"), "{error}");
     for (header, with) in [
         ("id,breed", &["img_0,cat", "img_1,dog", "img_2,dog", "img_3,cat"]),
         ("Image,Id", &["img_0.jpg,cat", "img_1.jpg,dog", "img_2.jpg,dog", "img_3.jpg,cat"]),

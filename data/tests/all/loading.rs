@@ -266,7 +266,11 @@ fn options_out_of_range_are_named() {
     let negative = Some(Augment { colour_noise, ..Augment::default() });
     let with = |augment: Augment| LoaderOptions { augment: Some(augment), ..usual() };
     let resized_crop = Some(ResizedCrop { scale: [0.5, 1.5], ..ResizedCrop::default() });
-    check(input(8), with(Augment { resized_crop, ..Augment::default() }), "resized crop's scale: expected two rising");
+    check(
+        input(8),
+        with(Augment { resized_crop, ..Augment::default() }),
+        "resized crop's scale: expected two ascending",
+    );
     let jitter = Some(ColourJitter { hue: 0.6, ..ColourJitter::default() });
     check(input(8), with(Augment { jitter, ..Augment::default() }), "jitter: expected a hue of 0 to 0.5, got 0.6");
     let random_erasing = Some(RandomErasing { probability: 1.5, ..RandomErasing::default() });
