@@ -61,6 +61,6 @@ pub use pack::{
 pub use reader::Pack;
 #[cfg(unix)]
 pub use reader::exit_on_cut_file;
-pub use source::{SourceKind, Split};
+pub use source::{SourceKind, Split, read_class_names};
 pub use statistics::{Components, Statistics};
 pub use tensor;

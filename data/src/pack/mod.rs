@@ -6,6 +6,7 @@
 //! the first shard that is missing, and ends with the same bytes.
 
 mod bad;
+mod dark;
 mod encode;
 mod hold_out;
 mod options;
@@ -126,7 +127,8 @@ fn finish(plan: &Plan, source: &Source, options: &PackOptions, shards: &[Shard],
     if sums.images == 0 {
         return Err(Error::source(&options.source, format!("none of its {} files is an image", catalogue.len())));
     }
-    let fingerprint = table::write(plan, catalogue.classes(), shards, &sums.finish(options.size))?;
+    let statistics = sums.finish(options.size);
+    let fingerprint = table::write(plan, catalogue.classes(), shards, &statistics)?;
     Ok(PackReport {
         images: sums.images as usize,
         classes: catalogue.classes().len(),
@@ -135,7 +137,7 @@ fn finish(plan: &Plan, source: &Source, options: &PackOptions, shards: &[Shard],
         bytes: shards.iter().map(|s| s.length).sum(),
         refused,
         fingerprint,
-        notes: notes(source, options),
+        notes: notes(source, options).into_iter().chain(dark::note(&statistics)).collect(),
         was_complete: false,
     })
 }
@@ -163,7 +165,7 @@ fn finished(plan: &Plan, source: &Source, options: &PackOptions) -> Result<PackR
         // The list may have been taken away since.
         check_bad(&refused, bad::write(&options.out, &refused)?, source, options)?;
     }
-    let mut notes = notes(source, options);
+    let mut notes: Vec<String> = notes(source, options).into_iter().chain(dark::note(pack.statistics())).collect();
     let unread: usize = shards.iter().map(unread).sum();
     if unread > 0 {
         notes.push(format!(

@@ -156,7 +156,7 @@ impl Numbers {
             (None, [only]) => {
                 Err(Error::source(root, format!("holds one class only, {only:?}; expected at least two")))
             }
-            (None, _) if reading.class_names.is_some() && reading.words.is_none() => {
+            (None, _) if reading.class_names.is_some() && !found.iter().any(|name| reading.has_words(name)) => {
                 let expected = "a source that only numbers its classes, or a wnid and its words a line";
                 let got = format!("names for {}, whose classes have names", root.display());
                 Err(Error::option("class_names", expected, got))

@@ -1,7 +1,9 @@
 //! A folder of class folders.
 //!
 //! - Each folder in the root is a class; classes are numbered in the order of their names' bytes, as torchvision and
-//!   Keras do. Files beside the class folders are ignored.
+//!   Keras do. Files beside the class folders are ignored, with a note.
+//! - Folders that are splits or versions of a data set, and masks among the images, are errors (see [`layout`](super::layout))
+//!   unless the user says that the source is a folder of class folders.
 //! - Files at any depth below a class folder are its images, in the order of their paths' bytes. Links are followed;
 //!   a link that leads back to a folder it lies in is an error.
 //! - Names that begin with a dot and folders that systems make are skipped, and so, with a note, are files that are about
@@ -13,8 +15,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::catalogue::{Lister, Numbers};
+use super::layout::Layout;
 use super::{
-    Catalogue, Content, ImageReader, Reading, Source, about_images_note, files_of, from_bytes, is_about_images, list,
+    Catalogue, Content, ImageReader, Reading, Source, SourceKind, about_images_note, beside_note, files_of, from_bytes,
+    is_about_images, list,
 };
 use crate::decode::read_bytes;
 use crate::error::{BadImage, Error, Result};
@@ -35,36 +39,58 @@ type Found = (Vec<u8>, u64);
 
 /// Lists all files. With given classes, labels are indices into them, and a folder that is not among them is an error.
 pub(super) fn open(root: &Path, reading: &Reading) -> Result<Source> {
-    let folders = class_folders(root)?;
+    let (folders, beside) = class_folders(root)?;
     let numbers = match (reading.classes, folders.as_slice()) {
         (None, [only]) => return Err(one_class(root, only)),
         _ => Numbers::new(root, folders.clone(), reading)?,
     };
     let mut lister = Lister::new(numbers.classes.clone());
+    let mut layout = Layout::default();
     let mut about = 0;
     let mut first_about = None;
     for class in &folders {
         let label = numbers.get(class).ok_or_else(|| unknown_class(root, class))?;
-        for (name, length) in class_files(root, class)? {
-            if is_about_images(&name) {
-                about += 1;
-                first_about.get_or_insert(name);
-            } else {
-                lister.push(&name, length, label);
-            }
-        }
+        let (others, images): (Vec<Found>, Vec<Found>) =
+            class_files(root, class)?.into_iter().partition(|(name, _)| is_about_images(name));
+        about += others.len();
+        first_about = first_about.or_else(|| others.into_iter().next().map(|(name, _)| name));
+        let names: Vec<&[u8]> = images.iter().map(|(name, _)| name.as_slice()).collect();
+        layout.add(class, class.len() + 1, &names);
+        images.iter().for_each(|(name, length)| lister.push(name, *length, label));
     }
-    let note = about_images_note(about, &first_about.unwrap_or_default());
-    Ok(Source::new(lister.finish(), Files { root: root.to_path_buf() }).with_notes(note.into_iter().collect()))
+    let mut notes: Vec<String> = beside_note(beside).into_iter().collect();
+    notes.extend(about_images_note(about, &first_about.unwrap_or_default()));
+    notes.extend(layout_notes(root, &layout, reading)?);
+    Ok(Source::new(lister.finish(), Files { root: root.to_path_buf() }).with_notes(notes))
 }
 
-/// The names of the class folders, sorted.
-fn class_folders(root: &Path) -> Result<Vec<String>> {
+/// What the user should know of the layout.
+///
+/// # Errors
+/// [`Error::Source`] if the folders are no classes, or hold masks, and the user did not say that they are class folders.
+fn layout_notes(root: &Path, layout: &Layout, reading: &Reading) -> Result<Vec<String>> {
+    if reading.from == Some(SourceKind::Folders) {
+        return Ok(layout.masks().into_iter().chain(layout.merged()).collect());
+    }
+    let advice = "or, to pack all of them as images of their class folder, say so (--from folders)";
+    if let Some(masks) = layout.masks() {
+        return Err(Error::source(root, format!("{masks}; move them out of the class folders, {advice}")));
+    }
+    match layout.parts() {
+        Some(parts) => Err(Error::source(root, format!("{parts}, {advice}"))),
+        None => Ok(layout.merged().into_iter().collect()),
+    }
+}
+
+/// The names of the class folders, sorted, and how many files beside them may be images.
+fn class_folders(root: &Path) -> Result<(Vec<String>, usize)> {
     let mut classes = Vec::new();
     let mut files = 0;
+    let mut beside = 0;
     for (name, metadata) in list(root)? {
         if !metadata.is_some_and(|m| m.is_dir()) {
             files += 1;
+            beside += usize::from(!is_about_images(name.as_encoded_bytes()));
             continue;
         }
         let text = name.to_str().ok_or_else(|| {
@@ -88,7 +114,7 @@ fn class_folders(root: &Path) -> Result<Vec<String>> {
         return Err(Error::source(root, what));
     }
     classes.sort_unstable();
-    Ok(classes)
+    Ok((classes, beside))
 }
 
 /// All files of a class, sorted by name.

@@ -6,6 +6,7 @@
 mod archive;
 mod catalogue;
 mod cifar;
+mod class_names;
 mod class_tars;
 mod detect;
 mod folder;
@@ -13,8 +14,12 @@ mod hdf5_file;
 mod idx;
 mod labelled;
 mod labels;
+mod layout;
+mod name_forms;
 mod numbered;
+mod part_names;
 mod parts;
+mod series;
 mod tar_file;
 mod webdataset;
 mod words;
@@ -25,6 +30,8 @@ use std::sync::Arc;
 use crate::decode::Image;
 use crate::error::{BadImage, Error, Result};
 pub(crate) use catalogue::{Catalogue, Names, hex};
+use class_names::ClassNames;
+pub use class_names::read_class_names;
 pub(crate) use parts::parts_of;
 pub(crate) use words::Words;
 
@@ -83,8 +90,10 @@ pub(crate) struct Reading<'a> {
     pub split: Split,
     /// The classes in order, if they are given.
     pub classes: Option<&'a [String]>,
-    /// Names for classes that the source only numbers.
+    /// Names for classes that the source only numbers: in the options the lines of a file, here the names.
     pub class_names: Option<&'a [String]>,
+    /// The label of the first of these names.
+    pub first_label: u64,
     /// Words for classes that are wnids.
     pub words: Option<&'a Words>,
     /// The column of images in a file of labels, by its name or its number from 1 on.
@@ -93,6 +102,13 @@ pub(crate) struct Reading<'a> {
     pub label_column: Option<&'a str>,
     /// Pixels of an image at most.
     pub max_pixels: u64,
+}
+
+impl Reading<'_> {
+    /// Whether the class of this name has words.
+    fn has_words(&self, wnid: &str) -> bool {
+        self.words.is_some_and(|words| words.has(wnid))
+    }
 }
 
 /// What a source gives for one image.
@@ -140,11 +156,15 @@ impl Source {
             None => detect::kind(path, reading)?,
         };
         check_options(kind, reading)?;
-        let words = match reading.class_names {
-            Some(names) => Words::of_lines(names.iter().map(String::as_str)),
-            None => Words::beside(path)?,
+        let named = reading.class_names.map(ClassNames::of).transpose();
+        let named = named.map_err(|what| Error::option("class_names", "names of classes, one a line", what))?;
+        let beside = if named.is_none() { Words::beside(path)? } else { None };
+        let reading = &Reading {
+            class_names: named.as_ref().map(|named| named.names.as_slice()),
+            first_label: named.as_ref().map_or(0, |named| named.first),
+            words: named.as_ref().and_then(|named| named.words.as_ref()).or(beside.as_ref()),
+            ..*reading
         };
-        let reading = &Reading { words: words.as_ref(), ..*reading };
         let source = match kind {
             SourceKind::Folders => folder::open(path, reading),
             SourceKind::ClassTars => class_tars::open(path, reading),
@@ -158,7 +178,8 @@ impl Source {
         if reading.classes.is_none() {
             check_names(path, source.catalogue.classes())?;
         }
-        Ok(source)
+        let forms = name_forms::note(source.catalogue.classes());
+        Ok(source.with_notes(forms.into_iter().collect()))
     }
 
     fn new(catalogue: Catalogue, images: impl ImageReader + 'static) -> Self {
@@ -257,6 +278,11 @@ fn about_images_note(count: usize, first: &[u8]) -> Option<String> {
     (count > 0).then(|| {
         format!("{count} files among the images that are none by their names are left out, the first is {first}")
     })
+}
+
+/// What the user should know of files beside class folders.
+fn beside_note(count: usize) -> Option<String> {
+    (count > 0).then(|| format!("{count} files beside the class folders are ignored"))
 }
 
 /// What a folder holds, sorted by name, hidden and system names left out. No metadata: a link to nowhere.

@@ -15,6 +15,9 @@ use crate::error::{Error, Result};
 const MAX_CLASSES: u64 = 1 << 20;
 /// Names that a message shows.
 const SHOWN: usize = 12;
+/// What is to be done where labels are the numbers of their classes from 1 on.
+pub(super) const ONE_BASED: &str = "; the labels seem to begin at 1, and these begin at 0: subtract 1 from each label, or give the \
+                                    names with their numbers (--class-names with lines of a number and a name)";
 
 /// Names of classes, and which of them each label means.
 pub(super) struct Numbered {
@@ -23,9 +26,9 @@ pub(super) struct Numbered {
 }
 
 impl Numbered {
-    /// Labels that are places themselves.
-    fn in_place(classes: Vec<String>, used: &BTreeSet<u64>) -> Self {
-        Self { classes, places: used.iter().map(|&label| (label, label as u32)).collect() }
+    /// Labels that are places themselves, the first of which is the label `first`.
+    fn in_place(classes: Vec<String>, used: &BTreeSet<u64>, first: u64) -> Self {
+        Self { classes, places: used.iter().map(|&label| (label, label.saturating_sub(first) as u32)).collect() }
     }
 
     /// The place of the class of a label, which must be one of those that are used.
@@ -41,20 +44,24 @@ pub(super) fn numbered(
     own: Option<Vec<String>>,
     reading: &Reading,
 ) -> Result<Numbered> {
+    let has_own = own.as_deref().is_some_and(are_names);
+    let first = if has_own { 0 } else { reading.first_label };
     let names = names(path, own, reading)?;
     let largest = used.last().copied().unwrap_or(0);
-    if let Some(names) = &names {
-        check_largest(path, largest, names.len())?;
+    let have_numbers = !has_own && first == 0 && names.as_deref().is_some_and(|names| own_numbers(names).is_some());
+    if let Some(names) = names.as_ref().filter(|_| !have_numbers) {
+        check_range(path, used, names.len(), first)?;
     }
     match (reading.classes, names) {
-        (Some(given), Some(names)) if are_names(&names) => by_name(path, used, &names, given),
+        (Some(given), Some(names)) if are_names(&names) => by_name(path, used, &names, first, given),
         (Some(given), _) => by_number(path, used, given),
-        (None, Some(names)) => Ok(Numbered::in_place(names, used)),
+        (None, Some(names)) if have_numbers => by_number(path, used, &names),
+        (None, Some(names)) => Ok(Numbered::in_place(names, used, first)),
         (None, None) if largest >= MAX_CLASSES => {
             Err(Error::source(path, format!("the label {largest}; expected 0 to {}", MAX_CLASSES - 1)))
         }
         (None, None) if largest == 0 => Err(Error::source(path, "holds one class only, 0; expected at least two")),
-        (None, None) => Ok(Numbered::in_place((0..=largest).map(|label| label.to_string()).collect(), used)),
+        (None, None) => Ok(Numbered::in_place((0..=largest).map(|label| label.to_string()).collect(), used, 0)),
     }
 }
 
@@ -78,16 +85,23 @@ fn names(path: &Path, own: Option<Vec<String>>, reading: &Reading) -> Result<Opt
     }
 }
 
-fn check_largest(path: &Path, largest: u64, classes: usize) -> Result<()> {
-    if largest < classes as u64 {
+/// Refuses labels that are not the numbers of so many classes from `first` on.
+fn check_range(path: &Path, used: &BTreeSet<u64>, classes: usize, first: u64) -> Result<()> {
+    let smallest = used.first().copied().unwrap_or(first);
+    let largest = used.last().copied().unwrap_or(first);
+    let end = first + classes as u64;
+    if smallest >= first && largest < end {
         return Ok(());
     }
-    let what = format!("the label {largest}, with names for {classes} classes (0 to {})", classes.saturating_sub(1));
-    Err(Error::source(path, what))
+    let outside = if smallest < first { smallest } else { largest };
+    let hint = if smallest == 1 && largest == end { ONE_BASED } else { "" };
+    let range = format!("{first} to {}", end.saturating_sub(1));
+    Err(Error::source(path, format!("the label {outside}, with names for {classes} classes ({range}){hint}")))
 }
 
 /// By the source's own names, each looked up among the given classes.
-fn by_name(path: &Path, used: &BTreeSet<u64>, names: &[String], given: &[String]) -> Result<Numbered> {
+fn by_name(path: &Path, used: &BTreeSet<u64>, names: &[String], first: u64, given: &[String]) -> Result<Numbered> {
+    let name = |label: u64| &names[(label - first) as usize];
     let among: HashMap<&String, u32> = given.iter().zip(0..).collect();
     if !names.iter().any(|name| among.contains_key(name)) {
         let what = format!(
@@ -98,7 +112,7 @@ fn by_name(path: &Path, used: &BTreeSet<u64>, names: &[String], given: &[String]
         return Err(Error::source(path, what));
     }
     let missing: Vec<String> =
-        used.iter().map(|&label| &names[label as usize]).filter(|name| !among.contains_key(name)).cloned().collect();
+        used.iter().map(|&label| name(label)).filter(|name| !among.contains_key(name)).cloned().collect();
     if !missing.is_empty() {
         let what = format!(
             "its classes {} are not among the given classes {}; give a pack that has them, or leave their images out",
@@ -107,7 +121,7 @@ fn by_name(path: &Path, used: &BTreeSet<u64>, names: &[String], given: &[String]
         );
         return Err(Error::source(path, what));
     }
-    let places = used.iter().map(|&label| (label, among[&names[label as usize]])).collect();
+    let places = used.iter().map(|&label| (label, among[name(label)])).collect();
     Ok(Numbered { classes: given.to_vec(), places })
 }
 
@@ -117,8 +131,8 @@ fn by_number(path: &Path, used: &BTreeSet<u64>, given: &[String]) -> Result<Numb
     if let Some(places) = places_by_value(path, &values, given)? {
         return Ok(Numbered { classes: given.to_vec(), places: used.iter().copied().zip(places).collect() });
     }
-    check_largest(path, used.last().copied().unwrap_or(0), given.len())?;
-    Ok(Numbered::in_place(given.to_vec(), used))
+    check_range(path, used, given.len(), 0)?;
+    Ok(Numbered::in_place(given.to_vec(), used, 0))
 }
 
 /// The places of labels among given classes that are named by numbers, where `01` is 1; `None` if they are not, so that
@@ -129,6 +143,9 @@ fn by_number(path: &Path, used: &BTreeSet<u64>, given: &[String]) -> Result<Numb
 pub(super) fn places_by_value(path: &Path, values: &[i128], given: &[String]) -> Result<Option<Vec<u32>>> {
     let numbers: Vec<(i128, u32)> =
         given.iter().zip(0..).filter_map(|(name, place)| Some((name.parse().ok()?, place))).collect();
+    if let Some(own) = own_numbers(given).filter(|_| numbers.is_empty()) {
+        return places_by_own_number(path, values, given, &own);
+    }
     let by_value: HashMap<i128, u32> = numbers.iter().copied().collect();
     if by_value.len() < numbers.len() {
         let what = format!("of the given classes {} some are the same number; expected each once", shown(given));
@@ -149,6 +166,51 @@ pub(super) fn places_by_value(path: &Path, values: &[i128], given: &[String]) ->
         shown(given)
     );
     Err(Error::source(path, what))
+}
+
+/// The numbers that all names begin with, each once: 1 and 2 of `001.Albatross` and `002.Auklet`.
+fn own_numbers(names: &[String]) -> Option<Vec<i128>> {
+    let number = |name: &String| {
+        let digits = name.bytes().take_while(u8::is_ascii_digit).count();
+        let is_before_name = name.len() > digits + 1 && name[digits..].starts_with(['.', '_', '-', ' ', ':', ')']);
+        name[..digits].parse().ok().filter(|_| is_before_name)
+    };
+    let numbers: Vec<i128> = names.iter().map(number).collect::<Option<_>>()?;
+    (numbers.iter().collect::<BTreeSet<_>>().len() == numbers.len()).then_some(numbers)
+}
+
+/// The places of labels among names that begin with numbers; `None` where the labels can be no such numbers.
+///
+/// # Errors
+/// [`Error::Source`] for a label that is none of numbers that are all from 0 or 1 on, and where labels may be such numbers or
+/// places.
+fn places_by_own_number(path: &Path, values: &[i128], given: &[String], own: &[i128]) -> Result<Option<Vec<u32>>> {
+    let places: HashMap<i128, u32> = own.iter().copied().zip(0..).collect();
+    let smallest = own.iter().min().copied().unwrap_or(0);
+    let largest = own.iter().max().copied().unwrap_or(0);
+    let is_series = smallest <= 1 && largest - smallest + 1 == own.len() as i128;
+    let missing = values.iter().find(|value| !places.contains_key(value));
+    if let Some(missing) = missing {
+        let what = format!(
+            "the label {missing} is not among the given classes, whose names begin with their numbers: {}; give the labels in \
+             these numbers",
+            shown(given)
+        );
+        return if is_series { Err(Error::source(path, what)) } else { Ok(None) };
+    }
+    let elsewhere = values.iter().find(|value| i128::from(places[value]) != **value);
+    let are_places = values.iter().all(|value| (0..given.len() as i128).contains(value));
+    match elsewhere {
+        Some(value) if are_places && !is_series => {
+            let what = format!(
+                "the label {value} may be the class {:?}, whose name begins with it, or {:?}, which stands at its place; write \
+                 the names of the classes as labels",
+                given[places[value] as usize], given[*value as usize]
+            );
+            Err(Error::source(path, what))
+        }
+        _ => Ok(Some(values.iter().map(|value| places[value]).collect())),
+    }
 }
 
 /// The first of some names.

@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use super::part_names::names_part;
 use super::{is_folder, list};
 use crate::error::{Error, Result};
 
 const TRAIN: [&str; 2] = ["train", "training"];
 const VAL: [&str; 3] = ["val", "valid", "validation"];
 const TEST: [&str; 2] = ["test", "testing"];
-/// Other words that say so in a longer name, such as `seg_pred`.
-const OTHER: [&str; 7] = ["dev", "eval", "evaluation", "holdout", "pred", "trn", "tst"];
 /// Names of folders of what a data set has for each image.
 const CONTENT: [&str; 6] = ["images", "imgs", "masks", "labels", "annotations", "segmentations"];
 
@@ -25,7 +24,7 @@ pub(crate) struct Parts {
 }
 
 /// Which part of a data set a folder is by its name, whatever its case: 0, 1 and 2 are training, validation and test.
-pub(super) fn part_named(name: &str) -> Option<usize> {
+fn part_named(name: &str) -> Option<usize> {
     let name = name.to_lowercase();
     [TRAIN.as_slice(), &VAL, &TEST].iter().position(|names| names.contains(&name.as_str()))
 }
@@ -51,8 +50,7 @@ pub(super) fn check_classes(names: &[String]) -> Result<(), String> {
 
 fn has_part(name: &str) -> bool {
     let name = name.to_lowercase();
-    let mut words = name.split(|c: char| !c.is_alphanumeric());
-    CONTENT.contains(&name.as_str()) || words.any(|word| is_part(word) || OTHER.contains(&word))
+    CONTENT.contains(&name.as_str()) || names_part(&name)
 }
 
 /// The sets that `root` holds; `None` if it is no folder of sets.

@@ -5,27 +5,27 @@
 
 use std::path::Path;
 
-use super::archive::{self, Container, Member, Places, members, replaced_note};
+use super::archive::{self, Container, Member, Places, members_and_folders, replaced_note};
 use super::catalogue::{Lister, Numbers};
 use super::labels::LabelFile;
+use super::layout::Layout;
 use super::parts::check_classes;
-use super::{Reading, Source, about_images_note, file_name, is_about_images};
+use super::{Reading, Source, about_images_note, beside_note, file_name, is_about_images};
 use crate::error::{Error, Result};
 
 pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
     let file = Container::open(path)?;
-    let (mut members, ended) = members(&file, 0..file.length, "")?;
-    let all = members.len();
-    let first_about = members.iter().find(|member| is_about_images(&member.name)).map(|member| member.name.clone());
-    members.retain(|member| !is_about_images(&member.name));
+    let (mut members, mut folders, ended) = members_and_folders(&file, 0..file.length, "")?;
+    let others: Vec<Member> = members.extract_if(.., |member| is_about_images(&member.name)).collect();
     if members.is_empty() {
         return Err(Error::source(path, "holds no images"));
     }
-    let about = about_images_note(all - members.len(), &first_about.unwrap_or_default());
+    let about = about_images_note(others.len(), others.first().map_or(b"", |first| &first.name));
+    folders.extend(others.into_iter().map(|member| member.name));
     let replaced = replaced_note(archive::sort(&mut members));
     let source = match reading.labels {
         Some(labels) => labelled(path, &members, labels, reading)?,
-        None => class_folders(path, &members, reading)?,
+        None => class_folders(path, &members, &folders, reading)?,
     };
     let notes = about.into_iter().chain(replaced).chain(ended.notes(&file_name(path)));
     Ok(source.with_notes(notes.collect()))
@@ -46,7 +46,8 @@ fn labelled(path: &Path, members: &[Member], labels: &Path, reading: &Reading) -
     Ok(Source::new(lister.finish(), places.ready()?).with_notes(labelled.notes))
 }
 
-fn class_folders(path: &Path, members: &[Member], reading: &Reading) -> Result<Source> {
+/// `others` are the names of folders, and of files in folders, that are no images.
+fn class_folders(path: &Path, members: &[Member], others: &[Vec<u8>], reading: &Reading) -> Result<Source> {
     let root = root(members);
     let mut found: Vec<String> = Vec::new();
     let mut images = Vec::new();
@@ -66,6 +67,11 @@ fn class_folders(path: &Path, members: &[Member], reading: &Reading) -> Result<S
     found.dedup();
     check_classes(&found)
         .map_err(|what| Error::source(path, format!("{what}; unpack it and pack one of its folders")))?;
+    check_not_empty(path, &found, root, others)?;
+    let layout = layout(&images, root.len());
+    if let Some(what) = layout.masks().or_else(|| layout.parts()) {
+        return Err(Error::source(path, format!("{what}; unpack it and pack folders of images of one class each")));
+    }
     let numbers = Numbers::new(path, found, reading)?;
     let mut lister = Lister::new(numbers.classes.clone());
     let mut places = Places::default();
@@ -75,8 +81,30 @@ fn class_folders(path: &Path, members: &[Member], reading: &Reading) -> Result<S
         places.push(member);
     }
     let beside = members.len() - images.len();
-    let notes = (beside > 0).then(|| format!("{beside} files beside the class folders are ignored"));
-    Ok(Source::new(lister.finish(), places.ready()?).with_notes(notes.into_iter().collect()))
+    let notes = beside_note(beside).into_iter().chain(layout.merged());
+    Ok(Source::new(lister.finish(), places.ready()?).with_notes(notes.collect()))
+}
+
+/// What the class folders below a folder whose name has `root` bytes hold. `images` are sorted by name.
+fn layout(images: &[(&Member, &str)], root: usize) -> Layout {
+    let mut layout = Layout::default();
+    for of_class in images.chunk_by(|a, b| a.1 == b.1) {
+        let class = of_class[0].1;
+        let names: Vec<&[u8]> = of_class.iter().map(|(member, _)| &member.name[root..]).collect();
+        layout.add(class, class.len() + 1, &names);
+    }
+    layout
+}
+
+/// Refuses a class folder without images, as of a folder of class folders.
+fn check_not_empty(path: &Path, classes: &[String], root: &[u8], others: &[Vec<u8>]) -> Result<()> {
+    let empty = others.iter().filter_map(|name| name.strip_prefix(root)).find_map(|below| {
+        let top = String::from_utf8_lossy(below.split(|&b| b == b'/').next()?).into_owned();
+        let is_folder = below.contains(&b'/') || !is_about_images(below);
+        (is_folder && !top.is_empty() && classes.binary_search(&top).is_err()).then_some(top)
+    });
+    let what = "a class folder without images; add some, or remove the folder and make the tar again";
+    empty.map_or(Ok(()), |class| Err(Error::source(path, format!("{class}: {what}"))))
 }
 
 /// The folder of the class folders, with its `/`: down from the top as long as there is one folder only, and more below

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::archive::{Container, Member, Places, members};
 use super::catalogue::{Lister, Numbers};
 use super::numbered::numbered;
-use super::{Reading, Source, file_name, files_of, is_folder};
+use super::{Reading, Source, file_name, files_of, is_folder, series};
 use crate::error::{Error, Result};
 
 const IMAGES: [&str; 13] =
@@ -67,7 +67,8 @@ struct Found {
 pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
     let tars = tars(path)?;
     let mut found = Vec::new();
-    let mut notes = Vec::new();
+    let names: Vec<String> = tars.iter().map(|tar| file_name(tar)).collect();
+    let mut notes: Vec<String> = series::note(&names).into_iter().collect();
     for (number, tar) in tars.iter().enumerate() {
         notes.extend(samples(number, tar, reading, &mut found)?);
     }

@@ -42,6 +42,11 @@ impl Words {
         Ok(None)
     }
 
+    /// Whether there are words for a wnid.
+    pub fn has(&self, wnid: &str) -> bool {
+        self.0.contains_key(wnid)
+    }
+
     /// The words of a wnid, or itself.
     pub fn of<'a>(&'a self, wnid: &'a str) -> &'a str {
         self.0.get(wnid).map_or(wnid, String::as_str)

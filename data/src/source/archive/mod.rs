@@ -104,45 +104,35 @@ pub(super) fn visit(
     file: &Container,
     range: Range<u64>,
     what: &str,
-    mut each: impl FnMut(Member) -> Result<bool>,
+    each: impl FnMut(Member) -> Result<bool>,
 ) -> Result<Ended> {
-    let mut walk = Walk { file, end: range.end, at: range.start, what, before: "the beginning".into() };
-    let mut extended = Extended::default();
-    let mut archives = 1;
-    loop {
-        if walk.at == walk.end {
-            return Ok(Ended { marked: false, archives });
-        }
-        let block = walk.block()?;
-        if block.iter().all(|&b| b == 0) {
-            let Some(next) = walk.after_padding()? else { return Ok(Ended { marked: true, archives }) };
-            walk.at = next;
-            archives += 1;
-            extended = Extended::default();
-            continue;
-        }
-        if !is_tar(&block) {
-            return Err(walk.damaged(walk.at, "no header of a member, its checksum is wrong"));
-        }
-        let Some(member) = walk.member(&block, &mut extended)? else { continue };
-        walk.before = format!("member {:?}", member.shown());
-        if !is_left_out(&member.name) && !each(member)? {
-            return Ok(Ended { marked: true, archives });
-        }
-    }
+    Walk { file, end: range.end, at: range.start, what, before: "the beginning".into(), folders: Vec::new() }
+        .visit(each)
 }
 
 /// All of [`visit`], hard links resolved.
 pub(super) fn members(file: &Container, range: Range<u64>, what: &str) -> Result<(Vec<Member>, Ended)> {
+    members_and_folders(file, range, what).map(|(members, _, ended)| (members, ended))
+}
+
+/// [`members`], and the names of the folders, hidden ones left out.
+pub(super) fn members_and_folders(
+    file: &Container,
+    range: Range<u64>,
+    what: &str,
+) -> Result<(Vec<Member>, Vec<Vec<u8>>, Ended)> {
     let mut members = Vec::new();
-    let ended = visit(file, range, what, |member| {
+    let mut walk =
+        Walk { file, end: range.end, at: range.start, what, before: "the beginning".into(), folders: Vec::new() };
+    let ended = walk.visit(|member| {
         members.push(member);
         Ok(true)
     })?;
     if members.iter().any(|member| matches!(member.body, Body::HardLink(_))) {
         resolve(&mut members);
     }
-    Ok((members, ended))
+    walk.folders.retain(|name| !is_left_out(name));
+    Ok((members, walk.folders, ended))
 }
 
 /// Sorts members by name. Of several by one name the last is kept, as when a tar is unpacked; also returns how many were not.
@@ -185,9 +175,38 @@ struct Walk<'a> {
     what: &'a str,
     /// The member before, for messages.
     before: String,
+    /// Names of the folders so far.
+    folders: Vec<Vec<u8>>,
 }
 
 impl Walk<'_> {
+    /// [`visit`] from here on.
+    fn visit(&mut self, mut each: impl FnMut(Member) -> Result<bool>) -> Result<Ended> {
+        let mut extended = Extended::default();
+        let mut archives = 1;
+        loop {
+            if self.at == self.end {
+                return Ok(Ended { marked: false, archives });
+            }
+            let block = self.block()?;
+            if block.iter().all(|&b| b == 0) {
+                let Some(next) = self.after_padding()? else { return Ok(Ended { marked: true, archives }) };
+                self.at = next;
+                archives += 1;
+                extended = Extended::default();
+                continue;
+            }
+            if !is_tar(&block) {
+                return Err(self.damaged(self.at, "no header of a member, its checksum is wrong"));
+            }
+            let Some(member) = self.member(&block, &mut extended)? else { continue };
+            self.before = format!("member {:?}", member.shown());
+            if !is_left_out(&member.name) && !each(member)? {
+                return Ok(Ended { marked: true, archives });
+            }
+        }
+    }
+
     fn wrong(&self, text: String) -> Error {
         Error::source(&self.file.path, format!("{}{text}; copy it again", self.what))
     }
@@ -245,6 +264,9 @@ impl Walk<'_> {
             return self.sparse(begin, name, block, stored, extended).map(Some);
         }
         let stored = if has_data(kind) || self.link_has_data(kind, stored)? { stored } else { 0 };
+        if is_folder {
+            self.folders.push(name.clone());
+        }
         let body = match kind {
             _ if is_folder => None,
             EntryType::Regular | EntryType::Continuous => Some(Body::At(self.at)),

@@ -5,6 +5,7 @@
 //! The training set is `data_batch_*` or `train`, the test set `test_batch` or `test`, with `.bin` in the binary form; the
 //! names of the classes are in `batches.meta(.txt)`, `fine_label_names.txt` or `meta`. CIFAR-100's labels are the 100 fine ones.
 
+mod batches;
 mod files;
 mod pickle;
 
@@ -71,6 +72,9 @@ pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
         };
         return Err(Error::source(path, format!("expected {expected}, or the same of the Python form without .bin")));
     }
+    if !is_single {
+        batches::check(path, &chosen)?;
+    }
     let files = chosen.iter().map(|part| records(part, &chosen)).collect::<Result<Vec<RecordFile>>>()?;
     let hundred = files.iter().any(|file| file.hundred);
     if !files.iter().all(|file| file.hundred == hundred) {
@@ -96,7 +100,8 @@ pub(super) fn open(path: &Path, reading: &Reading) -> Result<Source> {
             lister.push(format!("{}/{record:05}", file.name).as_bytes(), checksum.into(), numbered.place(label.into()));
         }
     }
-    Ok(Source::new(lister.finish(), Records { files, firsts }).with_side(SIDE))
+    let notes = if is_single { Vec::new() } else { batches::notes(&files) };
+    Ok(Source::new(lister.finish(), Records { files, firsts }).with_side(SIDE).with_notes(notes))
 }
 
 fn records(part: &Part, all: &[&Part]) -> Result<RecordFile> {

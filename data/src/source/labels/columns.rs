@@ -8,6 +8,7 @@ use std::path::Path;
 
 use csv::StringRecord;
 
+use super::column_checks::{is_list_of_splits, is_no_label};
 use super::images::{Images, Meant};
 use super::table::Table;
 use super::{Given, forms};
@@ -119,8 +120,8 @@ pub(super) struct Finder<'a> {
     pub images: &'a Images<'a>,
     pub root: &'a Path,
     pub given: Given<'a>,
-    /// Names of the first row.
-    names: Vec<String>,
+    /// Names of the first row, in lower case without marks.
+    pub names: Vec<String>,
 }
 
 impl<'a> Finder<'a> {
@@ -162,6 +163,18 @@ impl<'a> Finder<'a> {
     pub fn wrong(&self, what: &str) -> Error {
         let how = "say which is which: --image-column and --label-column, each with a name or a number from 1 on";
         Error::source(self.path, format!("{what}; {}; {how}", self.table.shown()))
+    }
+
+    /// The column that was asked for as that of the labels.
+    pub fn asked_label_at(&self) -> Option<usize> {
+        self.asked("label_column", self.given.label_column).ok().flatten().map(|asked| asked.at)
+    }
+
+    /// The column that was asked for as that of the images, or is it by its name.
+    pub fn image_column_by_name(&self) -> Option<usize> {
+        let named = |tier: &[&str]| self.names.iter().position(|name| tier.contains(&name.as_str()));
+        let by_name = || IMAGES.into_iter().filter(|_| self.has_known_names()).find_map(named);
+        self.asked_image().ok().flatten().map(|asked| asked.at).or_else(by_name)
     }
 
     fn asked_image(&self) -> Result<Option<Asked>> {
@@ -285,20 +298,6 @@ impl<'a> Finder<'a> {
         }
     }
 
-    pub fn names_none(&self) -> Error {
-        let names = self.images.names();
-        let example = names.first().map(|name| String::from_utf8_lossy(name)).unwrap_or_default();
-        let root = self.root.display();
-        let fields = || self.table.rows.iter().flat_map(StringRecord::iter);
-        let other = match fields().find(|field| self.images.is_of_other_part(field)) {
-            Some(field) => {
-                format!("; {field:?} is of another part of the data set than {root}, give the labels of this one")
-            }
-            None => String::new(),
-        };
-        self.wrong(&format!("names none of the {} images of {root}, such as {example}{other}", names.len()))
-    }
-
     fn matches(&self, at: usize) -> Matches {
         let mut matches = Matches::default();
         for row in &self.table.rows {
@@ -324,6 +323,7 @@ impl<'a> Finder<'a> {
         let others: Vec<usize> = (0..self.names.len()).filter(|&at| at != image && self.is_used(at)).collect();
         match others.as_slice() {
             // Who gives a file of labels with two columns says that the other one is theirs.
+            [only] if self.given.asked_for && is_no_label(&self.names[*only]) => Err(self.no_label(*only)),
             [only] if self.given.asked_for => Ok(column(*only)),
             [] => Err(self.wrong("holds images, but no labels")),
             classes if classes.len() > 1 && forms::is_one_hot(self.table, classes) => {
@@ -367,7 +367,12 @@ impl<'a> Finder<'a> {
         if let Some(labels) = forms::of(self.path, self.table, image)? {
             return Ok(labels);
         }
+        let file = self.path.file_name().unwrap_or_default().to_string_lossy();
         match self.table.columns {
+            2 if is_list_of_splits(&file, self.table, 1 - image) => {
+                Err(self
+                    .wrong("is a list of the splits of the images by its name and its numbers, and holds no classes"))
+            }
             2 if self.given.asked_for => Ok(Labels::Column { at: 1 - image, first_word: false, asked: false }),
             _ => Err(self.wrong("which column holds the labels is not known for certain")),
         }

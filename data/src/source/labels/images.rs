@@ -8,7 +8,7 @@
 use std::cmp::Ordering;
 use std::path::Path;
 
-use crate::source::parts::part_named;
+use crate::source::part_names::PartName;
 
 /// The images of a source, findable by the last part of their names.
 pub(super) struct Images<'a> {
@@ -19,7 +19,7 @@ pub(super) struct Images<'a> {
     /// The path of the source, parts separated by `/`.
     root: Vec<u8>,
     /// The part of a data set that the source is, by its folder or the one above.
-    part: Option<usize>,
+    part: Option<PartName>,
 }
 
 /// What a path means.
@@ -116,13 +116,15 @@ impl<'a> Images<'a> {
     }
 
     fn is_other_part<'p>(&self, folders: impl Iterator<Item = &'p [u8]>) -> bool {
-        self.part.is_some_and(|own| part_of(folders).is_some_and(|part| part != own))
+        self.part.as_ref().is_some_and(|own| part_of(folders).is_some_and(|part| part.differs(own)))
     }
 }
 
-/// The part of a data set that the first of these folders that is one is.
-fn part_of<'p>(mut folders: impl Iterator<Item = &'p [u8]>) -> Option<usize> {
-    folders.find_map(|folder| part_named(&String::from_utf8_lossy(folder)))
+/// The part of a data set that the first of these folders that is one is. Of those above the first, which may be named after
+/// anything, only names that say nothing else count.
+fn part_of<'p>(folders: impl Iterator<Item = &'p [u8]>) -> Option<PartName> {
+    let mut parts = folders.map(|folder| PartName::of(&String::from_utf8_lossy(folder))).enumerate();
+    parts.find(|(at, part)| part.is_only_part() || *at == 0 && part.is_part()).map(|(_, part)| part)
 }
 
 /// Parts that name and path have both from the end on, where one of the two is the end of the other.

@@ -13,12 +13,15 @@
 //! classes (`--classes-of`) numbers are names where those are numbers too, else places.
 
 mod classes;
+mod column_checks;
 mod columns;
 mod devkit;
 mod forms;
 mod images;
+mod label_checks;
 mod lists;
 mod matlab;
+mod mismatch;
 mod numbers;
 mod quotes;
 mod table;
@@ -96,14 +99,20 @@ impl LabelFile {
         };
         let labels = numbers::whole(&self.path, found.labels)?;
         let known = self.number(root, &labels, found.classes, reading)?;
+        let notes = found.notes.into_iter().chain(self.begins_at_one(&labels, &known, reading)).collect();
         let number = |label: &String| known.label(&self.path, label);
         let labels = labels.iter().map(|label| label.as_ref().map(number).transpose()).collect::<Result<_>>()?;
-        Ok(Labelled { classes: known.classes, labels, notes: found.notes })
+        Ok(Labelled { classes: known.classes, labels, notes })
     }
 
     fn of_text(&self, root: &Path, names: &[&[u8]], text: &str, reading: &Reading) -> Result<Found> {
         if numbered_lines(text).next().is_none() {
             return Err(Error::source(&self.path, "holds no labels"));
+        }
+        if is_json(text) {
+            let what = "is JSON; expected a table of images and labels (CSV), or a list of labels: write an image and its label a \
+                        line";
+            return Err(Error::source(&self.path, what));
         }
         let images = Images::new(root, names);
         let given =
@@ -125,12 +134,12 @@ impl LabelFile {
 
     /// A list of one word a line.
     fn of_list(&self, root: &Path, images: &Images, lines: &[(u64, &str)]) -> Result<Found> {
-        if let Some((line, name)) =
-            lines.iter().find(|(_, line)| images.names().binary_search(&line.as_bytes()).is_ok())
-        {
+        if let Some((line, name)) = lists::image_in(images, lines) {
+            let folders =
+                if name.contains('/') { "; where the folders are the classes, pack without --labels" } else { "" };
             let what = format!(
                 "line {line}: {name} is an image of {} without a label; expected an image and its label a line, or a label a \
-                 line in the order of the images' names",
+                 line in the order of the images' names{folders}",
                 root.display()
             );
             return Err(Error::source(&self.path, what));
@@ -153,11 +162,11 @@ impl LabelFile {
         let all = Table::of_words(text, |line| line.split_whitespace().collect());
         let tables = [all, Table::of_words(text, last), Table::of_words(text, first)];
         let mut tables: Vec<Table> = tables.into_iter().flatten().collect();
-        for table in &tables {
-            let finder = Finder::new(&self.path, table, images, root, given);
-            if finder.knows_images() {
-                return self.of_table(&finder);
-            }
+        // The form that names most images: of `1 Boeing` and `2 McDonnell Douglas` the first word is the image.
+        let finders = tables.iter().map(|table| Finder::new(&self.path, table, images, root, given));
+        let known = finders.filter(Finder::knows_images);
+        if let Some(finder) = known.rev().max_by_key(Finder::most_matches) {
+            return self.of_table(&finder);
         }
         let is_words = |line: &str| line.chars().all(|c| c.is_alphabetic() || c.is_whitespace() || "-'()".contains(c));
         if lines.iter().all(|(_, line)| is_words(line)) {
@@ -181,8 +190,12 @@ impl LabelFile {
             return Err(Error::source(&self.path, "holds no labels"));
         }
         self.check_no_index(finder, &columns, rows)?;
+        self.check_columns(finder, &columns, rows)?;
         let mut notes = vec![described(&self.path, table, &columns)];
         let labels = self.look_up(finder, &columns, rows, &mut notes)?;
+        if let Labels::Column { asked, first_word: false, .. } = columns.labels {
+            label_checks::check(&self.path, labels.iter().flatten().map(String::as_str), asked)?;
+        }
         let classes = match &columns.labels {
             Labels::OneHot(classes) => Some(one_hot_classes(&table.rows[0], classes)),
             Labels::Pets { at } => Some(pet_classes(rows, *at)),
@@ -218,6 +231,7 @@ impl LabelFile {
         // By image: its row, and how well its path agrees with where the image lies.
         let mut found: Vec<Option<(usize, Option<usize>)>> = vec![None; images.names().len()];
         let mut absent = 0;
+        let mut again = 0;
         for (at, row) in rows.iter().enumerate() {
             let path = row.get(columns.image).unwrap_or_default();
             let label = self.label_of(finder, columns, row)?;
@@ -236,6 +250,7 @@ impl LabelFile {
                             );
                             return Err(Error::source(&self.path, what));
                         }
+                        again += usize::from(rows[other].get(columns.image) != Some(path));
                         found[image] = Some((other, known.max(agreeing)));
                     }
                     Some((_, better)) if better > agreeing => {}
@@ -254,6 +269,9 @@ impl LabelFile {
         }
         if absent > 0 {
             notes.push(format!("{absent} labels are of files that are not there"));
+        }
+        if again > 0 {
+            notes.push(format!("{again} rows are of images that other rows have by another path, with the same label"));
         }
         found.iter().map(|row| row.map(|(at, _)| self.label_of(finder, columns, &rows[at])).transpose()).collect()
     }
@@ -285,6 +303,14 @@ impl LabelFile {
         }
         Ok(label.to_string())
     }
+}
+
+/// Whether a text is JSON, whole or a value a line.
+fn is_json(text: &str) -> bool {
+    let text = text.trim();
+    let is_value = |text: &str| serde_json::from_str::<serde_json::Value>(text).is_ok();
+    let first = text.lines().next().unwrap_or_default().trim();
+    text.starts_with(['[', '{']) && (matches!(first, "[" | "{") || is_value(first) || is_value(text))
 }
 
 /// The two halves of a line, or all of it.
