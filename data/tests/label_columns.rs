@@ -188,7 +188,7 @@ fn names_that_differ_are_shown_from_both_sides() {
     }
     // The column of images asked for as that of labels.
     let place = six();
-    let text = table("file,label,age", ["cat,1", "dog,2", "cat,1", "dog,2", "cat,1", "dog,2"]);
+    let text = table("file,label,age", ["cat,31", "dog,32", "cat,31", "dog,32", "cat,31", "dog,32"]);
     let error = by(&place, &text, Some("file")).unwrap_err();
     assert!(
         error.contains("column 1 is asked for as that of the labels, and holds the names of the images"),

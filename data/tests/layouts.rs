@@ -250,7 +250,7 @@ fn shards_that_are_missing_are_noted() {
 fn images_that_are_almost_black_are_noted() {
     let place = Place::new();
     let save = |name: &str, most: u32| {
-        let value = |x: u32, y: u32, c: u32| ((x * 331 + y * 77 + c * 191) % most) as u16;
+        let value = |x: u32, y: u32, c: u32| ((x * 331 + y * 77 + c * 191) * 13 % most) as u16;
         let pixels = image::ImageBuffer::from_fn(12, 11, |x, y| image::Rgb([0, 1, 2u32].map(|c| value(x, y, c))));
         fs::create_dir_all(place.path(name).parent().unwrap()).unwrap();
         pixels.save(place.path(name)).unwrap();
