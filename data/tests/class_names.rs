@@ -16,8 +16,11 @@ fn six(labels: [&str; 6]) -> Place {
     place
 }
 
-/// The classes of the images by the names in a file of this text; then all classes.
-fn named(place: &Place, text: &str) -> Result<(Vec<String>, Vec<String>, Vec<String>), String> {
+/// The classes of the images, all classes, and what was noted.
+type Named = (Vec<String>, Vec<String>, Vec<String>);
+
+/// What comes of the names in a file of this text.
+fn named(place: &Place, text: &str) -> Result<Named, String> {
     let path = place.write("names.txt", text.as_bytes());
     let lines = read_class_names(&path).map_err(|e| e.to_string())?;
     let labels = Some(place.path("l.csv"));

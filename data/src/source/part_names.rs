@@ -80,6 +80,12 @@ pub(super) fn names_part(name: &str) -> bool {
     PartName::of(name).is_part() || VERSIONS.contains(&name.to_lowercase().as_str())
 }
 
+/// Whether a folder is named after a numbered piece of a data set, and after no split.
+pub(super) fn names_piece(name: &str) -> bool {
+    let part = PartName::of(name);
+    part.piece.is_some() && part.split.is_none()
+}
+
 /// The words of a name in lower case; a number is a word.
 fn words(name: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
@@ -122,6 +128,7 @@ mod tests {
         for name in ["cat", "fold", "2", "trains", "latest", "contest", "values", "partridge", "part of a whole"] {
             assert!(!names_part(name), "{name}");
         }
+        assert!(names_piece("HAM10000_images_part_1") && !names_piece("train_part_1"));
         assert!(["original", "Augmented", "unlabeled"].into_iter().all(names_part));
         assert!(PartName::of("val_images").is_only_part() && !PartName::of("test tube").is_only_part());
     }

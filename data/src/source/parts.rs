@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::part_names::names_part;
+use super::labelled::csv_files;
+use super::part_names::{names_part, names_piece};
 use super::{is_folder, list};
 use crate::error::{Error, Result};
 
@@ -72,6 +73,10 @@ pub(crate) fn parts_of(root: &Path) -> Result<Option<Parts>> {
     let val = named(&VAL);
     let test = named(&TEST);
     if [&train, &val, &test].iter().filter(|found| !found.is_empty()).count() < 2 {
+        // Pieces beside a file of labels, as HAM10000's, are images that have their labels there.
+        if folders.iter().all(|name| names_piece(name)) && !csv_files(root)?.is_empty() {
+            return Ok(None);
+        }
         let classes = check_classes(&folders);
         let advice = "give one of them, or say that they are classes (--from folders)";
         return classes.map(|()| None).map_err(|what| Error::source(root, format!("{what}; {advice}")));

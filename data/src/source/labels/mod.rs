@@ -7,7 +7,8 @@
 //!   names, or numbers.
 //!
 //! What is not known for certain is an error that shows the columns, never a guess. So are labels that would make every
-//! image a class of its own, running numbers, and fractions.
+//! image a class of its own, running numbers, fractions, numbers below 0, lists of classes (see [`label_checks`]), and images
+//! of several splits (see [`column_checks`]).
 //!
 //! Classes that are known by name are sorted by the bytes of their names; where all are numbers, by value. Among given
 //! classes (`--classes-of`) numbers are names where those are numbers too, else places.
