@@ -75,18 +75,19 @@ pub struct Pack {
     /// numbers in them leave no doubt of it), or ILSVRC's development kit (a folder or its .tar.gz)
     #[arg(long, value_name = "PATH")]
     pub labels: Option<PathBuf>,
-    /// Column of images in a table of labels, a name or a number from 1 on [default: found by name or content]
+    /// Column of images in a table of labels: a name of its header, else a number from 1 on [default: found by name or
+    /// content]
     #[arg(long, value_name = "COLUMN")]
     pub image_column: Option<String>,
-    /// Column of labels in a table of labels, a name or a number from 1 on; the key of the label in a WebDataset's .json
-    /// [default: found by name or form]
+    /// Column of labels in a table of labels: a name of its header (a column that is named 3 comes before the third), else a
+    /// number from 1 on; the key of the label in a WebDataset's .json [default: found by name or form]
     #[arg(long, value_name = "COLUMN")]
     pub label_column: Option<String>,
     /// Which part of a folder of CIFAR or MNIST; for no other source [default: train]
     #[arg(long, value_enum)]
     pub split: Option<Split>,
-    /// Names of classes that the source only numbers (not other names than it has), one a line; or a wnid and its words a
-    /// line (Tiny ImageNet's words.txt)
+    /// Names of classes that the source only numbers (not other names than it has): one a line in the order of the labels, a
+    /// number and a name a line, a JSON list, or a wnid and its words a line (synset_words.txt, Tiny ImageNet's words.txt)
     #[arg(long, value_name = "FILE")]
     pub class_names: Option<PathBuf>,
     /// Shorter side to resize to, and side of the centre square that is kept

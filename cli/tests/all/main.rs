@@ -14,6 +14,7 @@ mod faults_support;
 mod injected;
 mod inputs;
 mod moved;
+mod named_classes;
 mod packs;
 mod saving;
 mod settings;
