@@ -4,7 +4,7 @@
 //! with a group `training` beside the parameters: `state` (position, seed, configuration, schedule; TOML text) and
 //! `optimizer/` (a dataset a tensor). Each carries a CRC-32C.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use data::Pack;
 use layers::weights::{Weights, hdf5_file};
@@ -228,7 +228,7 @@ impl Checkpoint {
 /// # Errors
 /// [`Error::Layers`] that lists what is missing, extra or of another shape; [`Error::Setting`] for a layer in `fresh`
 /// that the network does not have.
-pub fn starting_weights(config: &ModelConfig, model: &Model) -> Result<Option<Tensors>> {
+pub fn starting_weights(config: &ModelConfig, model: &Model) -> Result<Option<StartingWeights>> {
     for layer in &config.fresh {
         model.find_layer(layer).map_err(|e| Error::setting("model.fresh", e.to_string()))?;
     }
@@ -236,13 +236,39 @@ pub fn starting_weights(config: &ModelConfig, model: &Model) -> Result<Option<Te
     // A file that does not say what it is for is taken to be for this network.
     let loaded = load::weights(path, None, &mut |_| {}).or_else(|_| load::weights(path, Some(model), &mut |_| {}))?;
     let mut tensors = loaded.weights.tensors;
+    let classes = loaded.weights.classes.clone();
     tensors.retain(|(name, _)| !is_fresh(config, name));
     let mut whole = Weights { model: Some(model.clone()), tensors: tensors.clone(), ..loaded.weights };
     for spec in model.parameters()?.into_iter().filter(|spec| is_fresh(config, &spec.name)) {
         whole.tensors.push((spec.name, ArrayD::zeros(spec.shape)));
     }
     whole.fit(&loaded.path.display().to_string())?;
-    Ok(Some(tensors))
+    let has_last = model.parameters()?.last().is_some_and(|spec| !is_fresh(config, &spec.name));
+    Ok(Some(StartingWeights { path: loaded.path, tensors, classes: if has_last { classes } else { Vec::new() } }))
+}
+
+/// Weights that a run begins with.
+pub struct StartingWeights {
+    path: PathBuf,
+    /// All but those of layers in `model.fresh`.
+    pub(crate) tensors: Tensors,
+    /// The names of the classes that the last layer has learned; none where they are unknown, or the layer is fresh.
+    classes: Vec<String>,
+}
+
+impl StartingWeights {
+    /// What the user should know where these weights were trained on other classes than `classes`, by their names.
+    pub fn other_classes(&self, classes: &[String]) -> Option<String> {
+        let at = (0..classes.len()).find(|&at| self.classes.get(at) != Some(&classes[at]));
+        let at = at.filter(|_| !self.classes.is_empty())?;
+        let theirs = self.classes.get(at).map_or("none", String::as_str);
+        Some(format!(
+            "{} was trained on other classes, or in another order: its class {at} is {theirs:?}, the pack's {:?}; to begin the \
+             last layer anew, name it in model.fresh",
+            self.path.display(),
+            classes[at]
+        ))
+    }
 }
 
 /// Sets the parameters that [`starting_weights`] gives; the others stay as initialised.

@@ -101,7 +101,10 @@ impl Start {
             None => next_folder(&model.name)?,
         };
         Trainer::<Cpu<f32>>::check(&config, &model, &packs)?;
-        checkpoint::starting_weights(&config.model, &model)?;
+        let weights = checkpoint::starting_weights(&config.model, &model)?;
+        if let Some(told) = weights.and_then(|weights| weights.other_classes(packs.train.classes())) {
+            note(&format!("note: {told}"));
+        }
         Ok(Self { config, model, packs, folder })
     }
 

@@ -94,7 +94,7 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
             None => {
                 run.check_never_saved()?;
                 if let Some(weights) = checkpoint::starting_weights(&config.model, model)? {
-                    checkpoint::begin_with(&mut network, &config.model, weights)?;
+                    checkpoint::begin_with(&mut network, &config.model, weights.tensors)?;
                 }
                 Position::default()
             }
