@@ -8,6 +8,7 @@ mod jpeg;
 mod kind;
 mod orientation;
 mod other;
+mod png;
 mod resize;
 mod tiff;
 mod webp;

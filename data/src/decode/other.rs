@@ -7,7 +7,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use super::orientation::Metadata;
-use super::{DecodeOptions, Image, bmp, check_size, guard, webp};
+use super::{DecodeOptions, Image, bmp, check_size, guard, png, webp};
 use crate::error::BadImage;
 
 pub(super) fn decode(
@@ -22,7 +22,11 @@ pub(super) fn decode(
             let orientation = if turned { Metadata::of_webp(bytes).orientation() } else { Orientation::NoTransforms };
             (webp::unblended(bytes).map_or(bytes.into(), Cow::Owned), orientation)
         }
-        ImageFormat::Png if turned => (bytes.into(), Metadata::of_png(bytes).orientation()),
+        ImageFormat::Png => {
+            png::check_header(bytes, options.max_pixels)?;
+            let orientation = if turned { Metadata::of_png(bytes).orientation() } else { Orientation::NoTransforms };
+            (png::without_texts(bytes), orientation)
+        }
         _ => (bytes.into(), Orientation::NoTransforms),
     };
     Ok((guard::guarded(|| pixels(&known, format, options))?, orientation))
