@@ -25,6 +25,19 @@ impl HoldOut {
         Err(Error::option("val_fraction", "more than 0 and less than 1", self.fraction))
     }
 
+    /// Where a folder holds other images, these options may be what changed.
+    pub(super) fn told(&self, error: Error) -> Error {
+        match error {
+            Error::OtherPack { path, expected, found, .. } => Error::OtherPack {
+                path,
+                expected: format!("{expected}, --val-fraction {} and --val-seed {}", self.fraction, self.seed),
+                found: format!("{found}, or images held out by another --val-fraction or --val-seed"),
+                advice: "give the --val-fraction and --val-seed of before, or choose another folder",
+            },
+            other => other,
+        }
+    }
+
     /// What says in words how the images were chosen.
     pub(super) fn rule(&self, part: &str) -> String {
         format!("{part} part, {} of each class held out, seed {}", self.fraction, self.seed)

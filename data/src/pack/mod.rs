@@ -220,8 +220,8 @@ fn classes_without_images(catalogue: &Catalogue) -> Vec<&str> {
 /// Keeps other packers out of the folder for as long as the file is held.
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(LOCK);
-    let open = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = open.map_err(Error::io(folder, "cannot make a file in this folder; choose another"))?;
+    let open = tensor::regular_file::open_lock(&path);
+    let file = open.map_err(Error::io(&path, "cannot make a file in this folder; choose another"))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::Locked { path: folder.to_path_buf() }),

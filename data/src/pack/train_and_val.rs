@@ -77,8 +77,9 @@ fn of_one(options: &PackOptions, hold_out: HoldOut, mut progress: impl FnMut(Par
     }
     let train_source = Source::part(&source, part(false), &hold_out.rule("train"));
     let val_source = Source::part(&source, part(true), &hold_out.rule("val"));
-    let train = pack_source(&train, &train_source, |state| progress(Part::Train, state))?;
-    let val = pack_source(&val, &val_source, |state| progress(Part::Val, state))?;
+    let told = |error| hold_out.told(error);
+    let train = pack_source(&train, &train_source, |state| progress(Part::Train, state)).map_err(told)?;
+    let val = pack_source(&val, &val_source, |state| progress(Part::Val, state)).map_err(told)?;
     let mut notes = source.notes().to_vec();
     notes.extend(HoldOut::note(source.catalogue()));
     Ok(TrainAndVal { train, val, notes })

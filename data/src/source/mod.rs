@@ -93,6 +93,8 @@ pub(crate) struct Reading<'a> {
     pub label_column: Option<&'a str>,
     /// Pixels of an image at most.
     pub max_pixels: u64,
+    /// Whether images are to be turned as their EXIF orientation says.
+    pub turned: bool,
 }
 
 /// What a source gives for one image.
@@ -204,6 +206,10 @@ impl Source {
 
 /// Options that a kind of source has no use for are mistakes.
 fn check_options(kind: SourceKind, reading: &Reading) -> Result<()> {
+    if reading.turned && matches!(kind, SourceKind::Cifar | SourceKind::Idx | SourceKind::Hdf5) {
+        let got = "a source of bare pixels, which have no EXIF orientation; leave the option out";
+        return Err(Error::option("exif_orientation", "a source of image files", got));
+    }
     if let Some(labels) = reading.labels.filter(|_| !matches!(kind, SourceKind::Labelled | SourceKind::Tar)) {
         let expected = "a source without labels of its own: a folder or a tar of images";
         return Err(Error::option("labels", expected, labels.display()));
