@@ -39,8 +39,7 @@ pub fn replace<E: From<Error>>(path: &Path, write: impl FnOnce(&Path) -> Result<
 /// [`Error::File`] that names `path` and the step; the old file is kept.
 pub fn replace_bytes(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let fail = |what| move |source| Error::File { path: path.to_path_buf(), what, source };
-    let not_written =
-        if_there(path, "cannot be written; the old file is kept", "cannot be written; there is no such file yet");
+    let not_written = if_there(path, "cannot be written; the old file is kept", "cannot be written");
     replace(path, |temporary| {
         fs::write(temporary, bytes).map_err(fail(not_written))?;
         let written = fs::read(temporary).map_err(fail("cannot be read back, and is not put in its place"))?;
@@ -102,12 +101,9 @@ fn replace_on<E: From<Error>>(
         create(folder, old_mode).map_err(fail("cannot create a file in this folder; choose another, or free space"))?;
     write(&temporary)?;
     set_mode(&temporary, old_mode).map_err(fail("cannot set permissions; nothing was replaced"))?;
-    let not_durable = "cannot make the new content durable; the old file is kept";
-    let not_durable = if_there(&target, not_durable, "cannot make the new file durable; it is removed");
-    disk.sync_file(&temporary).map_err(fail(not_durable))?;
-    let not_named = "cannot give the new file its name; the old file is kept, choose another folder";
-    let not_named = if_there(&target, not_named, "cannot give the new file its name; choose another folder");
-    disk.rename(temporary, &target).map_err(fail(not_named))?;
+    disk.sync_file(&temporary).map_err(fail("cannot make the new content durable; nothing was replaced"))?;
+    disk.rename(temporary, &target)
+        .map_err(fail("cannot give the new file its name; nothing was replaced, choose another folder"))?;
     disk.sync_folder(folder)
         .map_err(fail("saved, but its durability is unconfirmed: the folder could not be synced"))?;
     Ok(())
