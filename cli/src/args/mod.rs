@@ -118,13 +118,13 @@ pub struct Pack {
     pub classes_of: Option<PathBuf>,
     /// Share of the images of each class to hold out for validation: makes OUT/train.pack and OUT/val.pack. Of a class of one
     /// image none is
-    #[arg(long, value_name = "SHARE", conflicts_with = "verify")]
+    #[arg(long, value_name = "SHARE")]
     pub val_fraction: Option<f64>,
     /// Decides which images are held out
     #[arg(long, value_name = "N", default_value_t = 1, requires = "val_fraction")]
     pub val_seed: u64,
-    /// Compare all checksums of a pack, and pack nothing
-    #[arg(long, value_name = "PACK", conflicts_with_all = ["source", "out"])]
+    /// Compare all checksums of a pack, and pack nothing: takes no other option
+    #[arg(long, value_name = "PACK", exclusive = true)]
     pub verify: Option<PathBuf>,
 }
 
@@ -276,9 +276,9 @@ pub struct Summary {
     /// Form of the output
     #[arg(long, value_enum, default_value_t = SummaryStyle::Table)]
     pub style: SummaryStyle,
-    /// Images a step, for the memory
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = batch)]
-    pub batch: usize,
+    /// Images a step, for the memory of a table [default: 128]
+    #[arg(long, value_name = "N", value_parser = batch)]
+    pub batch: Option<usize>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -333,10 +333,17 @@ fn batch(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| (1..=1 << 20).contains(n)).ok_or_else(|| "expected a number of at least 1".to_string())
 }
 
+const SAVING: &str = "
+A run saves a checkpoint when it ends or is stopped, after an epoch that validated best so far, and after any other epoch
+unless the last save ended less than 20 times as long ago as it took: of short epochs not each is saved.
+run.checkpoint_steps saves at its steps in any case. run.keep counts checkpoints that were saved.
+";
+
 fn after_train() -> String {
     let mut text = String::from("Settings for --set and --config (in run.toml as [section] name = value):\n");
     for (key, what) in train::config::keys::KEYS {
         text.push_str(&format!("  {key:<24} {what}\n"));
     }
+    text.push_str(SAVING);
     text
 }

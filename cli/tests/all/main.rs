@@ -16,6 +16,7 @@ mod inputs;
 mod moved;
 mod named_classes;
 mod packs;
+mod refused;
 mod saving;
 mod settings;
 mod signals;

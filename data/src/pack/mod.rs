@@ -232,8 +232,8 @@ fn classes_without_images(samples: &SampleList) -> Vec<&str> {
 /// Locks the folder against other packers while the returned file is open.
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(LOCK);
-    let open = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = open.map_err(Error::io(folder, "cannot make a file in this folder; choose another"))?;
+    let open = tensor::regular_file::open_lock(&path);
+    let file = open.map_err(Error::io(&path, "cannot make a file in this folder; choose another"))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::Locked { path: folder.to_path_buf() }),

@@ -113,6 +113,7 @@ impl PackOptions {
             image_column: self.image_column.as_deref(),
             label_column: self.label_column.as_deref(),
             max_pixels: self.decode.max_pixels,
+            apply_orientation: self.decode.apply_orientation,
         }
     }
 
@@ -120,6 +121,7 @@ impl PackOptions {
     fn check_out(&self) -> Result<()> {
         let source = self.source.canonicalize().map_err(Error::io(&self.source, "cannot be read"))?;
         let out = std::path::absolute(&self.out).map_err(Error::io(&self.out, "is not a usable path"))?;
+        tensor::folder::check_name(&out).map_err(Error::io(&self.out, "cannot hold a pack; choose another folder"))?;
         let existing = out.ancestors().find_map(|folder| folder.canonicalize().ok());
         if existing.is_some_and(|folder| folder.starts_with(&source)) {
             let expected = format!("a folder outside of the source {}", show(&self.source));

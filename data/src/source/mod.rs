@@ -104,6 +104,8 @@ pub(crate) struct SourceOptions<'a> {
     pub label_column: Option<&'a str>,
     /// Maximum number of pixels of an image.
     pub max_pixels: u64,
+    /// Whether images are turned by their EXIF orientation.
+    pub apply_orientation: bool,
 }
 
 impl SourceOptions<'_> {
@@ -227,6 +229,10 @@ impl Source {
 
 /// Refuses options that a kind of source does not use.
 fn check_unused_options(kind: SourceKind, options: &SourceOptions) -> Result<()> {
+    if options.apply_orientation && matches!(kind, SourceKind::Cifar | SourceKind::Idx | SourceKind::Hdf5) {
+        let got = "a source of bare pixels, which have no EXIF orientation; leave the option out";
+        return Err(Error::option("exif_orientation", "a source of image files", got));
+    }
     if let Some(labels) = options.labels.filter(|_| !matches!(kind, SourceKind::Labelled | SourceKind::Tar)) {
         let expected = "a source without labels of its own: a folder or a tar of images";
         return Err(Error::option("labels", expected, labels.display()));
