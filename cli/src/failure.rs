@@ -1,5 +1,6 @@
 //! How a command ends when it does not end well: one message, one exit code.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::console::note;
@@ -31,6 +32,16 @@ impl Failure {
         };
         note(&message);
         ExitCode::from(code)
+    }
+}
+
+/// Prints the help that was asked for, or what is wrong with the command line.
+pub fn help_or_usage(said: &clap::Error) -> ExitCode {
+    match said.print().and_then(|()| io::stdout().flush()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+            Failure::Failed(format!("standard output cannot be written: {e}")).report()
+        }
+        _ => ExitCode::from(u8::try_from(said.exit_code()).unwrap_or(2)),
     }
 }
 

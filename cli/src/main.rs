@@ -15,7 +15,10 @@ fn main() -> ExitCode {
     #[cfg(all(feature = "wgpu", target_os = "linux"))]
     quiet_device_selection();
     data::install_sigbus_handler();
-    let args = args::Args::parse();
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(said) => return failure::help_or_usage(&said),
+    };
     match commands::run(args.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

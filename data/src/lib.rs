@@ -61,7 +61,7 @@ pub use pack::{
 pub use reader::Pack;
 #[cfg(unix)]
 pub use reader::install_sigbus_handler;
-pub use source::{SourceKind, Split};
+pub use source::{SourceKind, Split, read_class_names};
 pub use statistics::{PrincipalComponents, Statistics};
 pub use tensor;
 

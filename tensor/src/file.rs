@@ -39,15 +39,21 @@ pub fn replace<E: From<Error>>(path: &Path, write: impl FnOnce(&Path) -> Result<
 /// [`Error::File`] that names `path` and the step; the old file is kept.
 pub fn replace_bytes(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let fail = |what| move |source| Error::File { path: path.to_path_buf(), what, source };
+    let not_written = if_there(path, "cannot be written; the old file is kept", "cannot be written");
     replace(path, |temporary| {
-        fs::write(temporary, bytes).map_err(fail("cannot be written; the old file is kept"))?;
-        let written = fs::read(temporary).map_err(fail("cannot be read back; the old file is kept"))?;
+        fs::write(temporary, bytes).map_err(fail(not_written))?;
+        let written = fs::read(temporary).map_err(fail("cannot be read back, and is not put in its place"))?;
         if written != bytes {
             let source = io::Error::new(io::ErrorKind::InvalidData, "the disk returns other bytes than were written");
-            return Err(fail("cannot be written; the old file is kept")(source));
+            return Err(fail(not_written)(source));
         }
         Ok(())
     })
+}
+
+/// What to say of a file that cannot be replaced: `kept` if there is one of this name, else `none`.
+pub fn if_there(path: &Path, kept: &'static str, none: &'static str) -> &'static str {
+    if path.exists() { kept } else { none }
 }
 
 /// Fails if files cannot be made in `folder`: what a later [`replace`] there would meet.
@@ -95,9 +101,9 @@ fn replace_on<E: From<Error>>(
         create(folder, old_mode).map_err(fail("cannot create a file in this folder; choose another, or free space"))?;
     write(&temporary)?;
     set_mode(&temporary, old_mode).map_err(fail("cannot set permissions; nothing was replaced"))?;
-    disk.sync_file(&temporary).map_err(fail("cannot make the new content durable; the old file is kept"))?;
+    disk.sync_file(&temporary).map_err(fail("cannot make the new content durable; nothing was replaced"))?;
     disk.rename(temporary, &target)
-        .map_err(fail("cannot give the new file its name; the old file is kept, choose another folder"))?;
+        .map_err(fail("cannot give the new file its name; nothing was replaced, choose another folder"))?;
     disk.sync_folder(folder)
         .map_err(fail("saved, but its durability is unconfirmed: the folder could not be synced"))?;
     Ok(())

@@ -32,6 +32,18 @@ pub fn create_all(path: &Path) -> io::Result<()> {
     sync_name(path)
 }
 
+/// Fails unless `path`, with all folders above it, is UTF-8: HDF5 files are made by no other.
+///
+/// # Errors
+/// The system's; [`ErrorKind::InvalidInput`] with the whole path.
+pub fn check_name(path: &Path) -> io::Result<()> {
+    let whole = std::path::absolute(path)?;
+    if whole.to_str().is_some() {
+        return Ok(());
+    }
+    Err(io::Error::new(ErrorKind::InvalidInput, format!("HDF5 files need a path in UTF-8, and {whole:?} is none")))
+}
+
 /// Makes the name of a new folder durable.
 fn sync_name(path: &Path) -> io::Result<()> {
     let above = above(path).unwrap_or(Path::new("."));

@@ -19,6 +19,17 @@ pub fn open(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
+/// Opens a file that is to be locked, and makes an empty one if there is none; links are followed.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_lock(path: &Path) -> io::Result<File> {
+    match check(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => File::options().create(true).truncate(false).write(true).open(path),
+    }
+}
+
 /// Fails unless `path` is a regular file or a link to one.
 ///
 /// # Errors

@@ -4,7 +4,7 @@
 //! with a group `training` beside the parameters: `state` (position, seed, configuration, schedule; TOML text) and
 //! `optimizer/` (a dataset a tensor). Each carries a CRC-32C.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use data::Pack;
 use layers::weights::{Weights, hdf5_file};
@@ -14,7 +14,7 @@ use optim::{Adam, Optimizer, Rule, Schedule, ScheduleRule, ScheduleState, Sgd, S
 use serde::{Deserialize, Serialize};
 use tensor::{Backend, Tensor};
 
-use crate::compare::Difference;
+use crate::compare::{self, Difference};
 use crate::config::{ModelConfig, OptimConfig, OptimKind, ScheduleKind};
 use crate::evaluate::Evaluation;
 use crate::input::PackMeans;
@@ -228,21 +228,79 @@ impl Checkpoint {
 /// # Errors
 /// [`Error::Layers`] that lists what is missing, extra or of another shape; [`Error::Setting`] for a layer in `fresh`
 /// that the network does not have.
-pub fn starting_weights(config: &ModelConfig, model: &Model) -> Result<Option<Tensors>> {
-    for layer in &config.fresh {
-        model.find_layer(layer).map_err(|e| Error::setting("model.fresh", e.to_string()))?;
-    }
+pub fn starting_weights(config: &ModelConfig, model: &Model) -> Result<Option<StartingWeights>> {
+    check_fresh(config, model)?;
     let Some(path) = &config.weights else { return Ok(None) };
     // A file that does not say what it is for is taken to be for this network.
     let loaded = load::weights(path, None, &mut |_| {}).or_else(|_| load::weights(path, Some(model), &mut |_| {}))?;
+    let own = loaded.weights.model;
     let mut tensors = loaded.weights.tensors;
+    let classes = loaded.weights.classes.clone();
     tensors.retain(|(name, _)| !is_fresh(config, name));
     let mut whole = Weights { model: Some(model.clone()), tensors: tensors.clone(), ..loaded.weights };
     for spec in model.parameters()?.into_iter().filter(|spec| is_fresh(config, &spec.name)) {
         whole.tensors.push((spec.name, ArrayD::zeros(spec.shape)));
     }
     whole.fit(&loaded.path.display().to_string())?;
-    Ok(Some(tensors))
+    let has_last = model.parameters()?.last().is_some_and(|spec| !is_fresh(config, &spec.name));
+    Ok(Some(StartingWeights { path: loaded.path, own, tensors, classes: if has_last { classes } else { Vec::new() } }))
+}
+
+/// Fails for a layer in `model.fresh` that has nothing to begin anew, and if nothing of the weights is left beside them.
+fn check_fresh(config: &ModelConfig, model: &Model) -> Result<()> {
+    let parameters = model.parameters()?;
+    for layer in &config.fresh {
+        model.find_layer(layer).map_err(|e| Error::setting("model.fresh", e.to_string()))?;
+        let has_parameters = parameters.iter().any(|spec| is_of_layer(&spec.name, layer));
+        if !has_parameters {
+            let what = format!("{layer:?} has no parameters, so there is nothing to begin anew; leave it out");
+            return Err(Error::setting("model.fresh", what));
+        }
+    }
+    if !config.fresh.is_empty() && parameters.iter().all(|spec| is_fresh(config, &spec.name)) {
+        let what =
+            "it names all layers that have parameters, and nothing of model.weights is used; leave the weights out";
+        return Err(Error::setting("model.fresh", what));
+    }
+    Ok(())
+}
+
+/// Weights that a run begins with.
+pub struct StartingWeights {
+    path: PathBuf,
+    /// The network that they were trained in, where the file says it.
+    own: Option<Model>,
+    /// All but those of layers in `model.fresh`.
+    pub(crate) tensors: Tensors,
+    /// The names of the classes that the last layer has learned; none where they are unknown, or the layer is fresh.
+    classes: Vec<String>,
+}
+
+impl StartingWeights {
+    /// What the user should know of a run that begins with these weights in `model`, on these classes.
+    pub fn notes(&self, model: &Model, classes: &[String]) -> Vec<String> {
+        self.other_network(model).into_iter().chain(self.other_classes(classes)).collect()
+    }
+
+    /// Where the network that these weights were trained in reads the same values otherwise than `model`.
+    fn other_network(&self, model: &Model) -> Option<String> {
+        let different = compare::readings(self.own.as_ref()?, model);
+        let what = format!("{} was trained in a network that reads its values otherwise", self.path.display());
+        (!different.is_empty()).then(|| format!("{what}: {}", different.join("; ")))
+    }
+
+    /// What the user should know where these weights were trained on other classes than `classes`, by their names.
+    pub fn other_classes(&self, classes: &[String]) -> Option<String> {
+        let at = (0..classes.len()).find(|&at| self.classes.get(at) != Some(&classes[at]));
+        let at = at.filter(|_| !self.classes.is_empty())?;
+        let theirs = self.classes.get(at).map_or("none", String::as_str);
+        Some(format!(
+            "{} was trained on other classes, or in another order: its class {at} is {theirs:?}, the pack's {:?}; to begin the \
+             last layer anew, name it in model.fresh",
+            self.path.display(),
+            classes[at]
+        ))
+    }
 }
 
 /// Sets the parameters that [`starting_weights`] gives; the others stay as initialised.
@@ -259,7 +317,11 @@ pub(crate) fn begin_with<B: Backend<Elem = f32>>(
 
 /// Whether a parameter belongs to a layer in `model.fresh`.
 fn is_fresh(config: &ModelConfig, name: &str) -> bool {
-    config.fresh.iter().any(|layer| name.strip_prefix(layer.as_str()).is_some_and(|rest| rest.starts_with('.')))
+    config.fresh.iter().any(|layer| is_of_layer(name, layer))
+}
+
+fn is_of_layer(parameter: &str, layer: &str) -> bool {
+    parameter.strip_prefix(layer).is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// The optimizer of a configuration, without state.

@@ -50,6 +50,76 @@ impl Difference {
     }
 }
 
+/// Keys that say nothing of what a network computes from given values: how they began and are trained, names, sizes that
+/// a pack gives.
+const OF_TRAINING: [&str; 18] = [
+    "name",
+    "about",
+    "classes",
+    "units",
+    "size",
+    "export",
+    "init",
+    "bias",
+    "weight_rate",
+    "bias_rate",
+    "weight_decay",
+    "bias_decay",
+    "momentum",
+    "rate",
+    "decay",
+    "p",
+    "train",
+    "crop",
+];
+
+/// Each way in which `model` would compute otherwise from the values of `own`, as `layer: theirs there, its own here`.
+pub(crate) fn readings(own: &Model, model: &Model) -> Vec<String> {
+    let there = parts(own);
+    let here = parts(model);
+    if there.len() != here.len() {
+        return vec![format!("{} layers there, {} here", there.len() - 1, here.len() - 1)];
+    }
+    let mut found = Vec::new();
+    for (own, part) in there.iter().zip(&here) {
+        let only = |of: &Part, other: &Part| -> Vec<String> {
+            of.lines.iter().filter(|line| !other.lines.contains(line)).cloned().collect()
+        };
+        let [theirs, ours] = [only(own, part), only(part, own)].map(|lines| lines.join(", "));
+        let or_none = |lines: String| if lines.is_empty() { "nothing".to_string() } else { lines };
+        if theirs != ours {
+            found.push(format!("{}: {} there, {} here", part.name, or_none(theirs), or_none(ours)));
+        }
+    }
+    found
+}
+
+/// The input, or a layer.
+struct Part {
+    name: String,
+    /// What it computes by.
+    lines: Vec<String>,
+}
+
+/// The input and all layers, but for what has no effect where nothing is trained.
+fn parts(model: &Model) -> Vec<Part> {
+    let bare = Model { about: String::new(), train: toml::Table::new(), ..model.clone() };
+    let text = bare.to_toml();
+    let names = std::iter::once("input").chain(model.layers.iter().map(|layer| layer.name.as_str()));
+    let key = |line: &str| line.split(" = ").next().unwrap_or("").to_string();
+    let is_lrn = |part: &str| part.contains("\nkind = \"lrn\"");
+    let counts = |part: &str, line: &str| {
+        let key = key(line);
+        line.contains(" = ") && (!OF_TRAINING.contains(&key.as_str()) || (key == "size" && is_lrn(part)))
+    };
+    let all = names.zip(text.split("\n[[layer]]\n")).filter(|(_, part)| !part.contains("\nscale = \"in-training\""));
+    all.map(|(name, part)| {
+        let lines = part.lines().filter(|line| counts(part, line)).map(str::to_string).collect();
+        Part { name: name.to_string(), lines }
+    })
+    .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,5 +155,30 @@ mod tests {
         let found = Difference::between(&own, &asked).unwrap();
         assert!(found.place == "input: " && found.first.starts_with("scale = "), "{found:?}");
         assert!(Difference::between(&own, &Model::preset("cifar-relu").unwrap()).is_some());
+    }
+
+    #[test]
+    fn networks_that_read_values_otherwise_are_told() {
+        let own = Model::preset("paper").unwrap();
+        let mut model = own.clone();
+        model.name = "mine".into();
+        model.input.size = 300;
+        model.set_classes(7).unwrap();
+        model.set_dropout(0.1).unwrap();
+        assert_eq!(readings(&own, &model), Vec::<String>::new());
+        model.input.scale = 0.5;
+        model.input.mean = layers::model::Mean::None;
+        let relu = model.layers.iter_mut().find(|layer| layer.name == "relu1").unwrap();
+        relu.kind = layers::model::LayerKind::Activation(tensor::ops::Activation::Tanh);
+        let found = readings(&own, &model);
+        assert_eq!(
+            found,
+            [
+                "input: scale = 1.0, mean = \"pack-image\" there, scale = 0.5, mean = \"none\" here",
+                "relu1: kind = \"relu\" there, kind = \"tanh\" here"
+            ]
+        );
+        model.layers.truncate(3);
+        assert_eq!(readings(&own, &model).len(), 1);
     }
 }

@@ -3,7 +3,7 @@
 //! `run.toml` (configuration), `model.toml` (network), `log.jsonl` (a line a step), `validation.jsonl` (a line a
 //! validation), `checkpoints/step-NNNNNNNNN.h5`, `best.toml` (which checkpoint validated best) and `lock`.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +37,7 @@ impl Run {
     /// [`Error::File`] if the folder holds a run already or anything else, another process holds it, or it cannot be
     /// written.
     pub fn create(folder: &Path, config: &Config, model: &Model) -> Result<Self> {
+        check_name(folder)?;
         check_unused(folder)?;
         let checkpoints = folder.join("checkpoints");
         tensor::folder::create_all(&checkpoints)
@@ -59,15 +60,14 @@ impl Run {
         if !exists(&folder.join("run.toml"))? {
             return Err(Error::file(folder, "holds no run to resume (no run.toml); start one without --resume"));
         }
+        check_name(folder)?;
         Self::locked(folder)
     }
 
     fn locked(folder: &Path) -> Result<Self> {
         let path = folder.join("lock");
-        let lock =
-            OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|e| {
-                Error::file(&path, format!("cannot write in the run's folder: {e}; choose another --out"))
-            })?;
+        let lock = regular_file::open_lock(&path)
+            .map_err(|e| Error::file(&path, format!("cannot write in the run's folder: {e}; choose another --out")))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -168,6 +168,12 @@ impl Run {
         }
         Ok(past.len())
     }
+}
+
+/// Fails before anything is trained if checkpoints could not be saved below `folder`.
+fn check_name(folder: &Path) -> Result<()> {
+    tensor::folder::check_name(folder)
+        .map_err(|e| Error::file(folder, format!("cannot hold a run: {e}; choose another --out")))
 }
 
 /// Fails if `folder` holds anything but what an interrupted [`Run::create`] leaves.

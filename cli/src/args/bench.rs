@@ -49,7 +49,7 @@ pub struct BenchData {
     /// Seconds a stage
     #[arg(long, value_name = "S", default_value_t = 3.0, value_parser = seconds)]
     pub seconds: f64,
-    /// A setting of a training, e.g. data.mixup=0.2 [default: the paper's]; may be given again
+    /// A setting of [data] or run.seed, e.g. data.mixup=0.2 [default: the paper's]; may be given again
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Print JSON

@@ -75,18 +75,19 @@ pub struct Pack {
     /// numbers in them leave no doubt of it), or ILSVRC's development kit (a folder or its .tar.gz)
     #[arg(long, value_name = "PATH")]
     pub labels: Option<PathBuf>,
-    /// Column of images in a table of labels, a name or a number from 1 on [default: found by name or content]
+    /// Column of images in a table of labels: a name of its header, else a number from 1 on [default: found by name or
+    /// content]
     #[arg(long, value_name = "COLUMN")]
     pub image_column: Option<String>,
-    /// Column of labels in a table of labels, a name or a number from 1 on; the key of the label in a WebDataset's .json
-    /// [default: found by name or form]
+    /// Column of labels in a table of labels: a name of its header (a column that is named 3 comes before the third), else a
+    /// number from 1 on; the key of the label in a WebDataset's .json [default: found by name or form]
     #[arg(long, value_name = "COLUMN")]
     pub label_column: Option<String>,
     /// Which part of a folder of CIFAR or MNIST; for no other source [default: train]
     #[arg(long, value_enum)]
     pub split: Option<Split>,
-    /// Names of classes that the source only numbers (not other names than it has), one a line; or a wnid and its words a
-    /// line (Tiny ImageNet's words.txt)
+    /// Names of classes that the source only numbers (not other names than it has): one a line in the order of the labels, a
+    /// number and a name a line, a JSON list, or a wnid and its words a line (synset_words.txt, Tiny ImageNet's words.txt)
     #[arg(long, value_name = "FILE")]
     pub class_names: Option<PathBuf>,
     /// Shorter side to resize to, and side of the centre square that is kept
@@ -117,13 +118,13 @@ pub struct Pack {
     pub classes_of: Option<PathBuf>,
     /// Share of the images of each class to hold out for validation: makes OUT/train.pack and OUT/val.pack. Of a class of one
     /// image none is
-    #[arg(long, value_name = "SHARE", conflicts_with = "verify")]
+    #[arg(long, value_name = "SHARE")]
     pub val_fraction: Option<f64>,
     /// Decides which images are held out
     #[arg(long, value_name = "N", default_value_t = 1, requires = "val_fraction")]
     pub val_seed: u64,
-    /// Compare all checksums of a pack, and pack nothing
-    #[arg(long, value_name = "PACK", conflicts_with_all = ["source", "out"])]
+    /// Compare all checksums of a pack, and pack nothing: takes no other option
+    #[arg(long, value_name = "PACK", exclusive = true)]
     pub verify: Option<PathBuf>,
 }
 
@@ -275,9 +276,9 @@ pub struct Summary {
     /// Form of the output
     #[arg(long, value_enum, default_value_t = SummaryStyle::Table)]
     pub style: SummaryStyle,
-    /// Images a step, for the memory
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = batch)]
-    pub batch: usize,
+    /// Images a step, for the memory of a table [default: 128]
+    #[arg(long, value_name = "N", value_parser = batch)]
+    pub batch: Option<usize>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -332,10 +333,17 @@ fn batch(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| (1..=1 << 20).contains(n)).ok_or_else(|| "expected a number of at least 1".to_string())
 }
 
+const SAVING: &str = "
+A run saves a checkpoint when it ends or is stopped, after an epoch that validated best so far, and after any other epoch
+unless the last save ended less than 20 times as long ago as it took: of short epochs not each is saved.
+run.checkpoint_steps saves at its steps in any case. run.keep counts checkpoints that were saved.
+";
+
 fn after_train() -> String {
     let mut text = String::from("Settings for --set and --config (in run.toml as [section] name = value):\n");
     for (key, what) in train::config::keys::KEYS {
         text.push_str(&format!("  {key:<24} {what}\n"));
     }
+    text.push_str(SAVING);
     text
 }

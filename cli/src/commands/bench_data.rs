@@ -11,7 +11,7 @@ use train::config::{Given, keys};
 use super::{device, train as train_command};
 use crate::args::{BenchData, Output};
 use crate::console::{note, percent, print, print_json, table};
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 
 /// What was measured of what, as `--json` gives it.
 #[derive(Serialize)]
@@ -32,7 +32,9 @@ pub fn run(args: &BenchData) -> Result<()> {
         ("--threads".to_string(), keys::single("run.threads", number(threads))),
     ];
     for setting in &args.set {
-        line.push(("--set".to_string(), keys::parse_setting(setting)?));
+        let table = keys::parse_setting(setting)?;
+        check_setting(setting.split('=').next().unwrap_or("").trim())?;
+        line.push(("--set".to_string(), table));
     }
     let (_, mut config) = train_command::configure(&Given { file: None, line })?;
     if let Some(told) = config.data.settle(&pack)? {
@@ -47,6 +49,21 @@ pub fn run(args: &BenchData) -> Result<()> {
     let result = bench::data(&pack, &config, crop, output, args.seconds)?;
     let pack = Measured { work: "data", pack: args.pack.display().to_string(), images: pack.len(), result };
     if args.json { print_json(&pack) } else { print(&text(&pack)) }
+}
+
+/// Fails for a setting that the loader has nothing to do with.
+fn check_setting(key: &str) -> Result<()> {
+    let is_of_loader = key.starts_with("data.") && !["data.train", "data.val", "data.label_smoothing"].contains(&key);
+    if is_of_loader || key == "run.seed" {
+        return Ok(());
+    }
+    let instead = match key {
+        "run.batch" => "give --batch",
+        "run.threads" => "give --threads",
+        "data.train" => "PACK is what is loaded",
+        _ => "settings of [data] and run.seed have one",
+    };
+    Err(Failure::Usage(format!("--set {key}: has no effect on what bench data measures; {instead}")))
 }
 
 fn name(stage: StageKind) -> &'static str {

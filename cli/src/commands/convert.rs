@@ -11,6 +11,10 @@ use crate::failure::{Failure, Result};
 
 pub fn run(args: &Convert) -> Result<()> {
     check_output(&args.output)?;
+    if args.output.extension().is_some_and(|ending| ending == "h5") {
+        tensor::folder::check_name(&args.output)
+            .map_err(|e| Failure::Usage(format!("{}: {e}; choose another folder", args.output.display())))?;
+    }
     let model = args.model.as_deref().map(Model::load).transpose()?;
     let loaded = load::weights(&args.input, model.as_ref(), &mut |warning| note(&format!("note: {warning}")))?;
     loaded.weights.save(&args.output)?;

@@ -39,6 +39,7 @@ impl Work for Test<'_> {
         ready.check_memory(&device, pack.len(), args.batch)?;
         let trained = ready.on(&device)?;
         trained.check_classes(pack.classes())?;
+        trained.check_size(&pack)?;
         trained.compare_orientation(&pack);
         let options = Options { input: trained.input(pack.size())?, views, batch: args.batch, threads };
         let bar = Bar::new("eval", "images", pack.len() as u64);

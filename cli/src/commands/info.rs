@@ -118,9 +118,14 @@ fn run_of(path: &Path) -> Result<(String, Value)> {
     let checkpoints = run_folder::checkpoints(path)?;
     let best = run_folder::best(path)?;
     let newest = load::newest_checkpoint(path, &mut |warning| note(&format!("note: {warning}")))?;
-    let best_text = best
-        .as_ref()
-        .map_or("not validated".to_string(), |b| format!("step {}, top-1 error {}", b.step, percent(b.top1_error)));
+    let is_damaged = best.is_none() && exists(&path.join("best.toml"))?;
+    let best_text = match &best {
+        Some(best) => format!("step {}, top-1 error {}", best.step, percent(best.top1_error)),
+        None if is_damaged => {
+            "unknown: best.toml is damaged; checkpoints say it too, and train --resume writes it anew".into()
+        }
+        None => "not validated".into(),
+    };
     let position = newest.as_ref().map(|(_, c)| c.state.position.clone()).unwrap_or_default();
     let rows = [
         row("run", path.display()),

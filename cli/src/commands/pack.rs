@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use data::{DecodeOptions, HoldOut, PackOptions, PackReport, Progress, SourceKind};
-use tensor::regular_file;
 use train::Stop;
 
 use super::device;
@@ -97,7 +96,7 @@ fn options(args: &Pack) -> Result<PackOptions> {
             None | Some(Split::Train) => data::Split::Train,
             Some(Split::Test) => data::Split::Test,
         },
-        class_names: args.class_names.as_deref().map(class_names).transpose()?,
+        class_names: args.class_names.as_deref().map(data::read_class_names).transpose()?,
         size: args.size as usize,
         storage,
         jobs: args.jobs.unwrap_or_else(device::all_threads),
@@ -120,28 +119,6 @@ fn kind(from: From) -> SourceKind {
         From::Idx => SourceKind::Idx,
         From::Hdf5 => SourceKind::Hdf5,
     }
-}
-
-/// The lines of a file that are not empty.
-fn class_names(path: &Path) -> Result<Vec<String>> {
-    let text = regular_file::read_text(path)
-        .map_err(|e| Failure::Failed(format!("{}: cannot be read as names of classes: {e}", path.display())))?;
-    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim).filter(|line| !line.is_empty());
-    let names: Vec<String> = lines.map(str::to_string).collect();
-    if names.len() > 1 && names[1..].iter().all(|name| is_numbered(name)) {
-        return Err(Failure::Failed(format!(
-            "{}: the line {:?} has a number before its name; expected one name a line, in the order of the labels from 0 on",
-            path.display(),
-            names[1]
-        )));
-    }
-    Ok(names)
-}
-
-/// Whether a line is a number and something after it, as in a table of classes.
-fn is_numbered(line: &str) -> bool {
-    let after = line.trim_start_matches(|c: char| c.is_ascii_digit());
-    after.len() < line.len() && after.starts_with([',', ';', ':', '\t', ' ']) && after.len() > 1
 }
 
 /// Packs with a bar; a signal ends it between two images, and what is finished stays for the next call.
@@ -248,26 +225,4 @@ fn verify(path: &Path) -> Result<()> {
     let more = if damaged.len() > NAMED { format!(" ({NAMED} of them above)") } else { String::new() };
     let what = format!("{shown}: {} of {} images are damaged{more}", damaged.len(), pack.len());
     Err(Failure::Failed(format!("{what}; copy the pack again, or pack the images again")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn class_names_are_one_a_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("names.txt");
-        let read = |text: &str| {
-            std::fs::write(&path, text).unwrap();
-            class_names(&path)
-        };
-        assert_eq!(read("\u{feff}cat\r\n\n dog\n").unwrap(), ["cat", "dog"]);
-        assert_eq!(read("n01440764 tench\nn01443537 goldfish\n").unwrap().len(), 2);
-        assert_eq!(read("7up\n3d\n").unwrap(), ["7up", "3d"]);
-        for table in ["id,name\n0,cat\n1,dog\n", "1 dog\n0 cat\n", "0: cat\n1: dog\n"] {
-            let Err(Failure::Failed(error)) = read(table) else { panic!("{table:?} is taken") };
-            assert!(error.contains("names.txt: the line") && error.contains("expected one name a line"), "{error}");
-        }
-    }
 }

@@ -15,6 +15,10 @@ const COLOUR: f32 = 0.1;
 
 pub fn run(args: &Show) -> Result<()> {
     check_png_name(&args.out).map_err(|error| Failure::Usage(format!("--out: {error}")))?;
+    if args.variants == 0 && args.crop.is_some() {
+        let what = "--crop: has no effect with --variants 0, where nothing is cut; leave one of them out";
+        return Err(Failure::Usage(what.into()));
+    }
     let pack = Arc::new(Pack::open(&args.pack)?);
     // The paper cuts 224 of 256.
     let crop = args.crop.unwrap_or((pack.size() * 7 / 8).max(1));

@@ -4,18 +4,25 @@ use std::fmt::Write as _;
 
 use layers::{Model, summary};
 use tensor::Cpu;
-use train::config::OptimKind;
+use train::config::{Given, OptimKind};
 use train::{Config, memory};
 
 use super::device::all_threads;
 use crate::args::{Summary, SummaryStyle};
 use crate::console::print;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 
 pub fn run(args: &Summary) -> Result<()> {
     let model = Model::load(&args.model)?;
+    Given::check_network(&args.model, &model.train)?;
+    if args.style == SummaryStyle::Keras && args.batch.is_some() {
+        let what =
+            "--batch: has no effect with --style keras, which shows no memory; leave it out, or use --style table";
+        return Err(Failure::Usage(what.into()));
+    }
+    let batch = args.batch.unwrap_or(128);
     let text = match args.style {
-        SummaryStyle::Table => summary::table(&model, args.batch)? + &to_train(&model, args.batch)?,
+        SummaryStyle::Table => summary::table(&model, batch)? + &to_train(&model, batch)?,
         SummaryStyle::Keras => summary::keras(&model)?,
     };
     print(text.trim_end_matches('\n'))

@@ -92,6 +92,9 @@ impl Start {
         if let Some(told) = config.data.settle(&packs.train)? {
             note(&format!("note: {told}"));
         }
+        if let Some(told) = replaced(&config.model.name, &model, &packs.train) {
+            note(&format!("note: {told}"));
+        }
         input::fit_to_pack(&mut model, &packs.train)?;
         if let Some(p) = config.model.dropout {
             model.set_dropout(p)?;
@@ -101,7 +104,10 @@ impl Start {
             None => next_folder(&model.name)?,
         };
         Trainer::<Cpu<f32>>::check(&config, &model, &packs)?;
-        checkpoint::starting_weights(&config.model, &model)?;
+        let weights = checkpoint::starting_weights(&config.model, &model)?;
+        for told in weights.iter().flat_map(|weights| weights.notes(&model, packs.train.classes())) {
+            note(&format!("note: {told}"));
+        }
         Ok(Self { config, model, packs, folder })
     }
 
@@ -111,6 +117,21 @@ impl Start {
         let run = Run::create(&self.folder, &self.config, &self.model)?;
         Ok(Trainer::new(run, device, &self.model, self.packs, None)?)
     }
+}
+
+/// What the pack takes the place of, where the file of the network says otherwise.
+fn replaced(network: &str, model: &Model, pack: &Pack) -> Option<String> {
+    let text = Model::preset_text(network).map(str::to_string).or_else(|_| regular_file::read_text(Path::new(network)));
+    let file: Table = text.ok()?.parse().ok()?;
+    let mut replaced = Vec::new();
+    if model.input.size != pack.size() && keys::value(&file, "input.size").is_some() {
+        replaced.push(format!("its images of {} pixels a side replace input.size = {}", pack.size(), model.input.size));
+    }
+    if model.classes != pack.classes().len() && file.contains_key("classes") {
+        replaced.push(format!("its {} classes replace classes = {}", pack.classes().len(), model.classes));
+    }
+    let what = format!("the network is fitted to the pack of --data: {}, as {network} says", replaced.join("; "));
+    (!replaced.is_empty()).then_some(what)
 }
 
 struct Begin {
@@ -133,16 +154,25 @@ fn resume(args: &Train, stop: Stop, asked: Instant) -> Result<()> {
     let before = run.config()?;
     let mut layers = vec![(folder.join("run.toml").display().to_string(), before.to_table())];
     let given = given(args)?;
+    given.check_flags()?;
     given.check_length()?;
     layers.extend(given.layers());
     let mut config = Config::from_layers(&layers)?;
     config.data.read_pca()?;
     config.can_continue(&before, folder)?;
     let model = run.model()?;
+    check_packs_are_here(&before, &config, folder)?;
     let packs = open_packs(&config)?;
     let checkpoint = load::newest_checkpoint(folder, &mut |warning| note(&format!("note: {warning}")))?;
-    if let Some((_, checkpoint)) = &checkpoint {
+    if let Some((path, checkpoint)) = &checkpoint {
         checkpoint.check_run(folder, &config, &model, &packs)?;
+        if has_more(&config, checkpoint) {
+            let at = &checkpoint.state.position;
+            let done = format!("{}, {}", count(at.step, "step"), count(at.epoch, "epoch"));
+            let more = "--epochs N or --steps N asks for more";
+            note(&format!("nothing was trained, nothing changed: {} has {done} already; {more}", path.display()));
+            return Ok(());
+        }
     } else {
         run.check_never_saved()?;
     }
@@ -158,6 +188,36 @@ fn resume(args: &Train, stop: Stop, asked: Instant) -> Result<()> {
         run.set_config(&config)?;
     }
     opened.run(Resume { run, model, packs, checkpoint: checkpoint.map(|(_, checkpoint)| checkpoint), stop, asked })
+}
+
+/// Fails where the file of a run names a pack from another folder than this one.
+fn check_packs_are_here(before: &Config, config: &Config, folder: &Path) -> Result<()> {
+    let of_run = [
+        ("--data", Some(&config.data.train).filter(|train| **train == before.data.train)),
+        ("--val", config.data.val.as_ref().filter(|val| before.data.val.as_ref() == Some(*val))),
+    ];
+    for (flag, path) in of_run {
+        let Some(path) = path.filter(|path| path.is_relative() && matches!(path.try_exists(), Ok(false))) else {
+            continue;
+        };
+        return Err(Failure::Failed(format!(
+            "{}: no such pack in the current folder, from which {} names it; resume where the run began, or say where the pack \
+             is by {flag} PACK",
+            path.display(),
+            folder.join("run.toml").display()
+        )));
+    }
+    Ok(())
+}
+
+/// Whether a checkpoint has more than `config` asks for. One that has just as much is saved again, and so is what belongs to
+/// it, which may be missing if the run was killed.
+fn has_more(config: &Config, checkpoint: &Checkpoint) -> bool {
+    let at = &checkpoint.state.position;
+    match config.run.steps {
+        Some(steps) => at.step > steps,
+        None => at.epoch > config.run.epochs || (at.epoch == config.run.epochs && at.batch > 0),
+    }
 }
 
 /// Goes on with a run after `place` has set where it is and runs now: nothing that its numbers depend on.
@@ -225,7 +285,12 @@ pub fn configure(given: &Given) -> Result<(Model, Config)> {
     let layers = given.layers();
     let name = layers.iter().rev().find_map(|(_, table)| keys::value(table, "model.name")?.as_str());
     let name = name.unwrap_or("paper").to_string();
+    if name.is_empty() {
+        return Err(Failure::Usage("model.name: expected a preset's name or a file, got an empty text".into()));
+    }
     let model = Model::load(&name)?;
+    Given::check_network(&name, &model.train)?;
+    given.check_flags()?;
     given.check_length()?;
     let mut all = vec![
         (name.clone(), model.train.clone()),
@@ -257,19 +322,24 @@ fn given(args: &Train) -> Result<Given> {
 fn flags(args: &Train) -> Result<Vec<(&'static str, Table)>> {
     let mut tables = Vec::new();
     let mut add = |flag, key, value: Option<Value>| tables.extend(value.map(|v| (flag, keys::single(key, v))));
-    let number = |n: u64| Value::Integer(i64::try_from(n).unwrap_or(-1));
     add("--data", "data.train", path_value("--data", args.data.as_ref())?);
     add("--val", "data.val", path_value("--val", args.val.as_ref())?);
     add("--model", "model.name", args.model.clone().map(Value::String));
     add("--weights", "model.weights", path_value("--weights", args.weights.as_ref())?);
-    add("--epochs", "run.epochs", args.epochs.map(number));
-    add("--steps", "run.steps", args.steps.map(number));
-    add("--batch", "run.batch", args.batch.map(|n| number(n as u64)));
-    add("--seed", "run.seed", args.seed.map(number));
-    add("--threads", "run.threads", args.threads.map(|n| number(n as u64)));
+    add("--epochs", "run.epochs", number("--epochs", args.epochs)?);
+    add("--steps", "run.steps", number("--steps", args.steps)?);
+    add("--batch", "run.batch", number("--batch", args.batch.map(|n| n as u64))?);
+    add("--seed", "run.seed", number("--seed", args.seed)?);
+    add("--threads", "run.threads", number("--threads", args.threads.map(|n| n as u64))?);
     add("--device", "run.device", args.device.clone().map(Value::String));
     add("--precision", "run.precision", args.precision.clone().map(Value::String));
     Ok(tables)
+}
+
+/// A number as a run's file holds it.
+fn number(flag: &str, number: Option<u64>) -> Result<Option<Value>> {
+    let too_large = |n| Failure::Usage(format!("{flag}: {n} is too large a number; the largest is {}", i64::MAX));
+    number.map(|n| i64::try_from(n).map(Value::Integer).map_err(|_| too_large(n))).transpose()
 }
 
 fn path_value(flag: &str, path: Option<&PathBuf>) -> Result<Option<Value>> {

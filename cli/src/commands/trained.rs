@@ -70,6 +70,18 @@ impl<B: Backend> Trained<B> {
         }
     }
 
+    /// Fails unless the pack's images have the size of those of the training: the network would see them at another scale.
+    pub fn check_size(&self, pack: &Pack) -> Result<()> {
+        let found = pack.size();
+        let trained = self.network.model().input.size;
+        if found == trained {
+            return Ok(());
+        }
+        let what =
+            format!("its images have {found} pixels a side, the network was trained on {trained} (its input.size)");
+        Err(Failure::Usage(format!("--data: {what}; pack again with --size {trained}")))
+    }
+
     /// Fails unless the pack has the classes that the network was trained on.
     pub fn check_classes(&self, found: &[String]) -> Result<()> {
         if self.classes.is_empty() {

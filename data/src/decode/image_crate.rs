@@ -7,7 +7,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use super::orientation::ImageMetadata;
-use super::{DecodeOptions, Image, bmp, catch_panic, check_size, webp};
+use super::{DecodeOptions, Image, bmp, catch_panic, check_size, png, webp};
 use crate::error::BadImage;
 
 pub(super) fn decode(
@@ -23,7 +23,12 @@ pub(super) fn decode(
                 if apply_orientation { ImageMetadata::of_webp(bytes).orientation() } else { Orientation::NoTransforms };
             (webp::unblended(bytes).map_or(bytes.into(), Cow::Owned), orientation)
         }
-        ImageFormat::Png if apply_orientation => (bytes.into(), ImageMetadata::of_png(bytes).orientation()),
+        ImageFormat::Png => {
+            png::check_header(bytes, options.max_pixels)?;
+            let orientation =
+                if apply_orientation { ImageMetadata::of_png(bytes).orientation() } else { Orientation::NoTransforms };
+            (png::without_texts(bytes), orientation)
+        }
         _ => (bytes.into(), Orientation::NoTransforms),
     };
     Ok((catch_panic::catch_decoder_panic(|| decode_pixels(&data, format, options))?, orientation))

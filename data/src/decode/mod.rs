@@ -7,6 +7,7 @@ mod gif;
 mod image_crate;
 mod jpeg;
 mod orientation;
+mod png;
 mod resize;
 mod tiff;
 mod webp;

@@ -128,9 +128,13 @@ impl ScanCoverage {
     /// end marker appended. The standard allows this for previews, but no encoder of photographs does it.
     pub fn check_complete(&self, frame: &Frame) -> Result<(), BadImage> {
         let components = frame.components.len();
-        match self.missing[..components].iter().filter(|missing| missing.iter().any(|&bits| bits != 0)).count() {
-            0 => Ok(()),
-            n => Err(BadImage::CutShort(format!("scans of {n} of {components} colours are missing"))),
+        let lacking = |lacks: fn(i8) -> bool| {
+            self.missing[..components].iter().filter(|missing| missing.iter().any(|&bits| lacks(bits))).count()
+        };
+        match [lacking(|bits| bits < 0), lacking(|bits| bits > 0)] {
+            [0, 0] => Ok(()),
+            [0, n] => Err(BadImage::CutShort(format!("scans that refine {n} of {components} colours are missing"))),
+            [n, _] => Err(BadImage::CutShort(format!("scans of {n} of {components} colours are missing"))),
         }
     }
 }

@@ -26,6 +26,19 @@ impl HoldOut {
         Err(Error::option("val_fraction", "more than 0 and less than 1", self.fraction))
     }
 
+    /// Adds these options to the error for a folder that holds other images: they may be what changed.
+    pub(super) fn explain(&self, error: Error) -> Error {
+        match error {
+            Error::OtherPack { path, expected, found, .. } => Error::OtherPack {
+                path,
+                expected: format!("{expected}, --val-fraction {} and --val-seed {}", self.fraction, self.seed),
+                found: format!("{found}, or images held out by another --val-fraction or --val-seed"),
+                advice: "give the --val-fraction and --val-seed of before, or choose another folder",
+            },
+            other => other,
+        }
+    }
+
     /// Description of how the images of `part` were chosen, for fingerprints.
     pub(super) fn description(&self, part: &str) -> String {
         format!("{part} part, {} of each class held out, seed {}", self.fraction, self.seed)

@@ -5,6 +5,7 @@
 //! `pack.h5`, without which a pack cannot be opened, is written last. An interrupted run resumes at the first missing
 //! shard and produces the same bytes.
 
+mod dark;
 mod encode;
 mod hold_out;
 mod options;
@@ -136,7 +137,8 @@ fn complete(
     if sums.images == 0 {
         return Err(Error::source(&options.source, format!("none of its {} files is an image", samples.len())));
     }
-    let fingerprint = table::write(plan, samples.classes(), shards, &sums.finish(options.size))?;
+    let statistics = sums.finish(options.size);
+    let fingerprint = table::write(plan, samples.classes(), shards, &statistics)?;
     Ok(PackReport {
         images: sums.images as usize,
         classes: samples.classes().len(),
@@ -145,7 +147,7 @@ fn complete(
         bytes: shards.iter().map(|s| s.length).sum(),
         rejected,
         fingerprint,
-        notes: notes(source, options),
+        notes: notes(source, options).into_iter().chain(dark::note(&statistics)).collect(),
         was_complete: false,
     })
 }
@@ -173,7 +175,7 @@ fn report_complete(plan: &PackPlan, source: &Source, options: &PackOptions) -> R
         // The list may have been deleted since.
         check_rejected(&rejected, rejected::write(&options.out, &rejected)?, source, options)?;
     }
-    let mut notes = notes(source, options);
+    let mut notes: Vec<String> = notes(source, options).into_iter().chain(dark::note(pack.statistics())).collect();
     let unreadable: usize = shards.iter().map(unreadable_images).sum();
     if unreadable > 0 {
         notes.push(format!(
@@ -230,8 +232,8 @@ fn classes_without_images(samples: &SampleList) -> Vec<&str> {
 /// Locks the folder against other packers while the returned file is open.
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(LOCK);
-    let open = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = open.map_err(Error::io(folder, "cannot make a file in this folder; choose another"))?;
+    let open = tensor::regular_file::open_lock(&path);
+    let file = open.map_err(Error::io(&path, "cannot make a file in this folder; choose another"))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::Locked { path: folder.to_path_buf() }),

@@ -31,8 +31,9 @@ pub struct PackOptions {
     pub label_column: Option<String>,
     /// Split to read from a source that holds two.
     pub split: Split,
-    /// Names of classes that the source only numbers; or lines of a wnid and its words, which name classes that are
-    /// wnids. Names that contradict those of the source are an error.
+    /// Names of classes that the source only numbers, as the lines of a file of them (see
+    /// [`read_class_names`](crate::read_class_names)); lines of a wnid and its words also name classes that are wnids.
+    /// Names that contradict those of the source are an error.
     pub class_names: Option<Vec<String>>,
     /// Folder of the pack, created if missing. A folder that holds anything but a pack is refused.
     pub out: PathBuf,
@@ -107,10 +108,12 @@ impl PackOptions {
             split: self.split,
             classes: self.classes.as_deref(),
             class_names: self.class_names.as_deref(),
+            first_label: 0,
             wordnet: None,
             image_column: self.image_column.as_deref(),
             label_column: self.label_column.as_deref(),
             max_pixels: self.decode.max_pixels,
+            apply_orientation: self.decode.apply_orientation,
         }
     }
 
@@ -118,6 +121,7 @@ impl PackOptions {
     fn check_out(&self) -> Result<()> {
         let source = self.source.canonicalize().map_err(Error::io(&self.source, "cannot be read"))?;
         let out = std::path::absolute(&self.out).map_err(Error::io(&self.out, "is not a usable path"))?;
+        tensor::folder::check_name(&out).map_err(Error::io(&self.out, "cannot hold a pack; choose another folder"))?;
         let existing = out.ancestors().find_map(|folder| folder.canonicalize().ok());
         if existing.is_some_and(|folder| folder.starts_with(&source)) {
             let expected = format!("a folder outside of the source {}", show(&self.source));

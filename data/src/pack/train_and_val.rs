@@ -83,8 +83,9 @@ fn pack_split(
     }
     let train_source = Source::select(&source, part(false), &hold_out.description("train"));
     let val_source = Source::select(&source, part(true), &hold_out.description("val"));
-    let train = pack_source(&train, &train_source, |state| progress(Subset::Train, state))?;
-    let val = pack_source(&val, &val_source, |state| progress(Subset::Val, state))?;
+    let explain = |error| hold_out.explain(error);
+    let train = pack_source(&train, &train_source, |state| progress(Subset::Train, state)).map_err(explain)?;
+    let val = pack_source(&val, &val_source, |state| progress(Subset::Val, state)).map_err(explain)?;
     let mut notes = source.notes().to_vec();
     notes.extend(HoldOut::note(source.samples()));
     Ok(TrainValReport { train, val, notes })

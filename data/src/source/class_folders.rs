@@ -1,7 +1,9 @@
 //! A folder of class folders.
 //!
 //! - Each folder in the root is a class; classes are sorted by name in byte order, as in torchvision and Keras. Files
-//!   beside the class folders are ignored.
+//!   beside the class folders are ignored, with a note.
+//! - Folders that are splits or versions of a data set, and masks among the images, are errors (see
+//!   [`layout`](super::layout)) unless the user says that the source is a folder of class folders.
 //! - Files at any depth below a class folder are its images, sorted by path in byte order. Links are followed; a link
 //!   to a folder that contains it is an error.
 //! - Hidden names and operating system folders are skipped, and so, with a note, are metadata files by their names
@@ -13,10 +15,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::class_index::ClassIndex;
+use super::layout::Layout;
 use super::sample_list::SampleListBuilder;
 use super::{
-    ImageContent, ImageReader, SampleList, Source, SourceOptions, files_of, is_metadata, list, metadata_note,
-    path_from_bytes,
+    ImageContent, ImageReader, SampleList, Source, SourceKind, SourceOptions, beside_note, files_of, is_metadata, list,
+    metadata_note, path_from_bytes,
 };
 use crate::decode::read_bytes;
 use crate::error::{BadImage, Error, Result};
@@ -37,36 +40,58 @@ type FileEntry = (Vec<u8>, u64);
 
 /// Lists all files. With given classes, labels are indices into them, and other class folders are an error.
 pub(super) fn open(root: &Path, options: &SourceOptions) -> Result<Source> {
-    let folders = class_folders(root)?;
+    let (folders, beside) = class_folders(root)?;
     let class_index = match (options.classes, folders.as_slice()) {
         (None, [only]) => return Err(one_class(root, only)),
         _ => ClassIndex::new(root, folders.clone(), options)?,
     };
     let mut builder = SampleListBuilder::new(class_index.classes.clone());
+    let mut layout = Layout::default();
     let mut metadata_files = 0;
     let mut first_metadata = None;
     for class in &folders {
         let label = class_index.get(class).ok_or_else(|| unknown_class(root, class))?;
-        for (name, length) in class_files(root, class)? {
-            if is_metadata(&name) {
-                metadata_files += 1;
-                first_metadata.get_or_insert(name);
-            } else {
-                builder.push(&name, length, label);
-            }
-        }
+        let (others, images): (Vec<FileEntry>, Vec<FileEntry>) =
+            class_files(root, class)?.into_iter().partition(|(name, _)| is_metadata(name));
+        metadata_files += others.len();
+        first_metadata = first_metadata.or_else(|| others.into_iter().next().map(|(name, _)| name));
+        let names: Vec<&[u8]> = images.iter().map(|(name, _)| name.as_slice()).collect();
+        layout.add(class, class.len() + 1, &names);
+        images.iter().for_each(|(name, length)| builder.push(name, *length, label));
     }
-    let note = metadata_note(metadata_files, &first_metadata.unwrap_or_default());
-    Ok(Source::new(builder.finish(), FileReader { root: root.to_path_buf() }).with_notes(note.into_iter().collect()))
+    let mut notes: Vec<String> = beside_note(beside).into_iter().collect();
+    notes.extend(metadata_note(metadata_files, &first_metadata.unwrap_or_default()));
+    notes.extend(layout_notes(root, &layout, options)?);
+    Ok(Source::new(builder.finish(), FileReader { root: root.to_path_buf() }).with_notes(notes))
 }
 
-/// Names of the class folders, sorted.
-fn class_folders(root: &Path) -> Result<Vec<String>> {
+/// Notes on the layout, for the user.
+///
+/// # Errors
+/// [`Error::Source`] if the folders are not classes, or hold masks, and the user did not say that they are class folders.
+fn layout_notes(root: &Path, layout: &Layout, options: &SourceOptions) -> Result<Vec<String>> {
+    if options.from == Some(SourceKind::Folders) {
+        return Ok(layout.masks().into_iter().chain(layout.merged()).collect());
+    }
+    let advice = "or, to pack all of them as images of their class folder, say so (--from folders)";
+    if let Some(masks) = layout.masks() {
+        return Err(Error::source(root, format!("{masks}; move them out of the class folders, {advice}")));
+    }
+    match layout.parts() {
+        Some(parts) => Err(Error::source(root, format!("{parts}, {advice}"))),
+        None => Ok(layout.merged().into_iter().collect()),
+    }
+}
+
+/// Names of the class folders, sorted, and the number of files beside them that may be images.
+fn class_folders(root: &Path) -> Result<(Vec<String>, usize)> {
     let mut classes = Vec::new();
     let mut files = 0;
+    let mut beside = 0;
     for (name, metadata) in list(root)? {
         if !metadata.is_some_and(|m| m.is_dir()) {
             files += 1;
+            beside += usize::from(!is_metadata(name.as_encoded_bytes()));
             continue;
         }
         let text = name.to_str().ok_or_else(|| {
@@ -90,7 +115,7 @@ fn class_folders(root: &Path) -> Result<Vec<String>> {
         return Err(Error::source(root, what));
     }
     classes.sort_unstable();
-    Ok(classes)
+    Ok((classes, beside))
 }
 
 /// All files of a class, sorted by name.

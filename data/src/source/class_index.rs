@@ -38,7 +38,7 @@ impl ClassIndex {
             (None, [only]) => {
                 Err(Error::source(root, format!("holds one class only, {only:?}; expected at least two")))
             }
-            (None, _) if options.class_names.is_some() && options.wordnet.is_none() => {
+            (None, _) if options.class_names.is_some() && !found.iter().any(|name| options.has_words(name)) => {
                 let expected = "a source that only numbers its classes, or lines of a wnid and its words";
                 let got = format!("names for {}, whose classes have names", root.display());
                 Err(Error::option("class_names", expected, got))

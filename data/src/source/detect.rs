@@ -38,6 +38,15 @@ fn detect_folder(path: &Path, options: &SourceOptions) -> Result<SourceKind> {
             None => Err(Error::source(&path.join(first), "is named .tar but is not a tar; copy it again")),
         };
     }
+    if let ([_, _, ..], [(one, _)]) = (tars.as_slice(), folders.as_slice()) {
+        let what = format!(
+            "holds {} tars and the folder {}; expected tars alone, or class folders: move the folder away, or say that the \
+             tars are the source (--from class-tars, or --from webdataset)",
+            tars.len(),
+            one.display()
+        );
+        return Err(Error::source(path, what));
+    }
     if let Some(train_val) = find_train_val(path)? {
         let what = format!(
             "holds {} and {}, two sets and not two classes; give one of them; both are packed by `alexnet pack` with no \

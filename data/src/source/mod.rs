@@ -7,14 +7,19 @@ mod archive;
 mod cifar;
 mod class_folders;
 mod class_index;
+mod class_names;
 mod class_tars;
 mod detect;
 mod hdf5_file;
 mod idx;
 mod labelled_folder;
 mod labels;
+mod layout;
+mod name_forms;
 mod numeric_labels;
 mod sample_list;
+mod series;
+mod split_names;
 mod tar_file;
 mod train_val;
 mod webdataset;
@@ -25,6 +30,8 @@ use std::sync::Arc;
 
 use crate::decode::Image;
 use crate::error::{BadImage, Error, Result};
+use class_names::ClassNames;
+pub use class_names::read_class_names;
 pub(crate) use sample_list::{NameList, SampleList, hex};
 pub(crate) use train_val::find_train_val;
 pub(crate) use wordnet::WordNetNames;
@@ -85,8 +92,10 @@ pub(crate) struct SourceOptions<'a> {
     pub split: Split,
     /// Class names in label order, if given.
     pub classes: Option<&'a [String]>,
-    /// Names for classes that the source only numbers.
+    /// Names for classes that the source only numbers: in the options the lines of a file, here the names.
     pub class_names: Option<&'a [String]>,
+    /// Label of the first of these names.
+    pub first_label: u64,
     /// Names for classes that are wnids.
     pub wordnet: Option<&'a WordNetNames>,
     /// Column of images in the labels file, by name or 1-based number.
@@ -95,6 +104,15 @@ pub(crate) struct SourceOptions<'a> {
     pub label_column: Option<&'a str>,
     /// Maximum number of pixels of an image.
     pub max_pixels: u64,
+    /// Whether images are turned by their EXIF orientation.
+    pub apply_orientation: bool,
+}
+
+impl SourceOptions<'_> {
+    /// Whether there are words for a class of this name.
+    fn has_words(&self, wnid: &str) -> bool {
+        self.wordnet.is_some_and(|wordnet| wordnet.contains(wnid))
+    }
 }
 
 /// Content of one image.
@@ -142,11 +160,15 @@ impl Source {
             None => detect::detect(path, options)?,
         };
         check_unused_options(kind, options)?;
-        let wordnet = match options.class_names {
-            Some(names) => WordNetNames::from_lines(names.iter().map(String::as_str)),
-            None => WordNetNames::find_for(path)?,
+        let named = options.class_names.map(ClassNames::parse).transpose();
+        let named = named.map_err(|what| Error::option("class_names", "names of classes, one a line", what))?;
+        let beside = if named.is_none() { WordNetNames::find_for(path)? } else { None };
+        let options = &SourceOptions {
+            class_names: named.as_ref().map(|named| named.names.as_slice()),
+            first_label: named.as_ref().map_or(0, |named| named.first),
+            wordnet: named.as_ref().and_then(|named| named.wordnet.as_ref()).or(beside.as_ref()),
+            ..*options
         };
-        let options = &SourceOptions { wordnet: wordnet.as_ref(), ..*options };
         let source = match kind {
             SourceKind::Folders => class_folders::open(path, options),
             SourceKind::ClassTars => class_tars::open(path, options),
@@ -160,7 +182,8 @@ impl Source {
         if options.classes.is_none() {
             check_class_names(path, source.samples.classes())?;
         }
-        Ok(source)
+        let forms = name_forms::note(source.samples.classes());
+        Ok(source.with_notes(forms.into_iter().collect()))
     }
 
     fn new(samples: SampleList, images: impl ImageReader + 'static) -> Self {
@@ -206,6 +229,10 @@ impl Source {
 
 /// Refuses options that a kind of source does not use.
 fn check_unused_options(kind: SourceKind, options: &SourceOptions) -> Result<()> {
+    if options.apply_orientation && matches!(kind, SourceKind::Cifar | SourceKind::Idx | SourceKind::Hdf5) {
+        let got = "a source of bare pixels, which have no EXIF orientation; leave the option out";
+        return Err(Error::option("exif_orientation", "a source of image files", got));
+    }
     if let Some(labels) = options.labels.filter(|_| !matches!(kind, SourceKind::Labelled | SourceKind::Tar)) {
         let expected = "a source without labels of its own: a folder or a tar of images";
         return Err(Error::option("labels", expected, labels.display()));
@@ -257,6 +284,11 @@ fn is_metadata(name: &[u8]) -> bool {
 fn metadata_note(count: usize, first: &[u8]) -> Option<String> {
     let first = String::from_utf8_lossy(first);
     (count > 0).then(|| format!("{count} metadata files among the images are skipped, the first is {first}"))
+}
+
+/// Note on files beside class folders.
+fn beside_note(count: usize) -> Option<String> {
+    (count > 0).then(|| format!("{count} files beside the class folders are ignored"))
 }
 
 /// Entries of a folder, sorted by name, without skipped names. Broken links have no metadata.

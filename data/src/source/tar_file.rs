@@ -5,28 +5,28 @@
 
 use std::path::Path;
 
-use super::archive::{self, Container, Member, MemberReader, members, replaced_note};
+use super::archive::{self, Container, Member, MemberReader, members_and_folders, replaced_note};
 use super::class_index::ClassIndex;
 use super::labels::LabelFile;
+use super::layout::Layout;
 use super::sample_list::SampleListBuilder;
 use super::train_val::check_not_splits;
-use super::{Source, SourceOptions, file_name, is_metadata, metadata_note};
+use super::{Source, SourceOptions, beside_note, file_name, is_metadata, metadata_note};
 use crate::error::{Error, Result};
 
 pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
     let file = Container::open(path)?;
-    let (mut members, ended) = members(&file, 0..file.length, "")?;
-    let all = members.len();
-    let first_metadata = members.iter().find(|member| is_metadata(&member.name)).map(|member| member.name.clone());
-    members.retain(|member| !is_metadata(&member.name));
+    let (mut members, mut folders, ended) = members_and_folders(&file, 0..file.length, "")?;
+    let others: Vec<Member> = members.extract_if(.., |member| is_metadata(&member.name)).collect();
     if members.is_empty() {
         return Err(Error::source(path, "holds no images"));
     }
-    let metadata = metadata_note(all - members.len(), &first_metadata.unwrap_or_default());
+    let metadata = metadata_note(others.len(), others.first().map_or(b"", |first| &first.name));
+    folders.extend(others.into_iter().map(|member| member.name));
     let replaced = replaced_note(archive::sort(&mut members));
     let source = match options.labels {
         Some(labels) => open_labelled(path, &members, labels, options)?,
-        None => open_class_folders(path, &members, options)?,
+        None => open_class_folders(path, &members, &folders, options)?,
     };
     let notes = metadata.into_iter().chain(replaced).chain(ended.notes(&file_name(path)));
     Ok(source.with_notes(notes.collect()))
@@ -47,7 +47,8 @@ fn open_labelled(path: &Path, members: &[Member], labels: &Path, options: &Sourc
     Ok(Source::new(builder.finish(), reader.open()?).with_notes(labelled.notes))
 }
 
-fn open_class_folders(path: &Path, members: &[Member], options: &SourceOptions) -> Result<Source> {
+/// `others` are the names of folders, and of files in folders, that are not images.
+fn open_class_folders(path: &Path, members: &[Member], others: &[Vec<u8>], options: &SourceOptions) -> Result<Source> {
     let root = common_root(members);
     let mut found: Vec<String> = Vec::new();
     let mut images = Vec::new();
@@ -67,6 +68,11 @@ fn open_class_folders(path: &Path, members: &[Member], options: &SourceOptions) 
     found.dedup();
     check_not_splits(&found)
         .map_err(|what| Error::source(path, format!("{what}; unpack it and pack one of its folders")))?;
+    check_not_empty(path, &found, root, others)?;
+    let layout = layout(&images, root.len());
+    if let Some(what) = layout.masks().or_else(|| layout.parts()) {
+        return Err(Error::source(path, format!("{what}; unpack it and pack folders of images of one class each")));
+    }
     let class_index = ClassIndex::new(path, found, options)?;
     let mut builder = SampleListBuilder::new(class_index.classes.clone());
     let mut reader = MemberReader::default();
@@ -76,8 +82,30 @@ fn open_class_folders(path: &Path, members: &[Member], options: &SourceOptions) 
         reader.push(member);
     }
     let beside = members.len() - images.len();
-    let notes = (beside > 0).then(|| format!("{beside} files beside the class folders are ignored"));
-    Ok(Source::new(builder.finish(), reader.open()?).with_notes(notes.into_iter().collect()))
+    let notes = beside_note(beside).into_iter().chain(layout.merged());
+    Ok(Source::new(builder.finish(), reader.open()?).with_notes(notes.collect()))
+}
+
+/// Layout of the class folders below a folder whose name has `root` bytes; `images` are sorted by name.
+fn layout(images: &[(&Member, &str)], root: usize) -> Layout {
+    let mut layout = Layout::default();
+    for of_class in images.chunk_by(|a, b| a.1 == b.1) {
+        let class = of_class[0].1;
+        let names: Vec<&[u8]> = of_class.iter().map(|(member, _)| &member.name[root..]).collect();
+        layout.add(class, class.len() + 1, &names);
+    }
+    layout
+}
+
+/// Refuses a class folder without images, as of a folder of class folders.
+fn check_not_empty(path: &Path, classes: &[String], root: &[u8], others: &[Vec<u8>]) -> Result<()> {
+    let empty = others.iter().filter_map(|name| name.strip_prefix(root)).find_map(|below| {
+        let top = String::from_utf8_lossy(below.split(|&b| b == b'/').next()?).into_owned();
+        let is_folder = below.contains(&b'/') || !is_metadata(below);
+        (is_folder && !top.is_empty() && classes.binary_search(&top).is_err()).then_some(top)
+    });
+    let what = "a class folder without images; add some, or remove the folder and make the tar again";
+    empty.map_or(Ok(()), |class| Err(Error::source(path, format!("{class}: {what}"))))
 }
 
 /// The folder of the class folders with its `/`: descends while there is only one folder and more below it.

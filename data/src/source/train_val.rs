@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use super::labelled_folder::csv_files;
+use super::split_names::{names_piece, names_split};
 use super::{is_folder, list};
 use crate::error::{Error, Result};
 
 const TRAIN: [&str; 2] = ["train", "training"];
 const VAL: [&str; 3] = ["val", "valid", "validation"];
 const TEST: [&str; 2] = ["test", "testing"];
-/// Other words for splits in longer names, such as `seg_pred`.
-const OTHER: [&str; 7] = ["dev", "eval", "evaluation", "holdout", "pred", "trn", "tst"];
 /// Folder names for the contents of a data set, such as images and masks.
 const CONTENT: [&str; 6] = ["images", "imgs", "masks", "labels", "annotations", "segmentations"];
 
@@ -25,7 +25,7 @@ pub(crate) struct TrainValFolders {
 }
 
 /// Split named by a folder, ignoring case: 0, 1 and 2 are training, validation and test.
-pub(super) fn split_named(name: &str) -> Option<usize> {
+fn split_named(name: &str) -> Option<usize> {
     let name = name.to_lowercase();
     [TRAIN.as_slice(), &VAL, &TEST].iter().position(|names| names.contains(&name.as_str()))
 }
@@ -51,8 +51,7 @@ pub(super) fn check_not_splits(names: &[String]) -> Result<(), String> {
 
 fn mentions_split(name: &str) -> bool {
     let name = name.to_lowercase();
-    let mut words = name.split(|c: char| !c.is_alphanumeric());
-    CONTENT.contains(&name.as_str()) || words.any(|word| is_split_name(word) || OTHER.contains(&word))
+    CONTENT.contains(&name.as_str()) || names_split(&name)
 }
 
 /// Finds the sets in `root`; `None` if it is not a folder of sets.
@@ -73,6 +72,10 @@ pub(crate) fn find_train_val(root: &Path) -> Result<Option<TrainValFolders>> {
     let val = named(&VAL);
     let test = named(&TEST);
     if [&train, &val, &test].iter().filter(|found| !found.is_empty()).count() < 2 {
+        // Pieces beside a file of labels, as HAM10000's, are images that have their labels there.
+        if folders.iter().all(|name| names_piece(name)) && !csv_files(root)?.is_empty() {
+            return Ok(None);
+        }
         let classes = check_not_splits(&folders);
         let advice = "give one of them, or say that they are classes (--from folders)";
         return classes.map(|()| None).map_err(|what| Error::source(root, format!("{what}; {advice}")));

@@ -15,7 +15,7 @@ use super::archive::{Container, Member, MemberReader, members};
 use super::class_index::ClassIndex;
 use super::numeric_labels::numeric_classes;
 use super::sample_list::SampleListBuilder;
-use super::{Source, SourceOptions, file_name, files_of, is_folder};
+use super::{Source, SourceOptions, file_name, files_of, is_folder, series};
 use crate::error::{Error, Result};
 
 const IMAGES: [&str; 13] =
@@ -69,7 +69,8 @@ struct LabelledSample {
 pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
     let tars = tars(path)?;
     let mut found = Vec::new();
-    let mut notes = Vec::new();
+    let names: Vec<String> = tars.iter().map(|tar| file_name(tar)).collect();
+    let mut notes: Vec<String> = series::note(&names).into_iter().collect();
     for (number, tar) in tars.iter().enumerate() {
         notes.extend(read_samples(number, tar, options, &mut found)?);
     }

@@ -43,6 +43,11 @@ impl WordNetNames {
         Ok(None)
     }
 
+    /// Whether there are words for a wnid.
+    pub fn contains(&self, wnid: &str) -> bool {
+        self.0.contains_key(wnid)
+    }
+
     /// The words of a wnid, or the wnid itself.
     pub fn words_of<'a>(&'a self, wnid: &'a str) -> &'a str {
         self.0.get(wnid).map_or(wnid, String::as_str)

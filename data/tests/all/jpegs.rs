@@ -214,6 +214,19 @@ fn a_colour_comes_once_in_sequential_files() {
     assert_eq!(refusal(&missing), "cut short: scans of 2 of 3 colours are missing");
 }
 
+#[test]
+fn scans_that_refine_are_missed_by_that_name() {
+    let last = |s: &Sample| s.jpeg.windows(2).rposition(|pair| pair == [0xff, 0xda]).unwrap();
+    let refines = |s: &&Sample| {
+        let at = last(s);
+        segment(&s.jpeg, 0xc2).is_some() && s.jpeg[at + 4] == 1 && s.jpeg[at + 9] >> 4 > 0
+    };
+    let sample = SAMPLES.iter().find(refines).unwrap();
+    let cut = [&sample.jpeg[..last(sample)], &[0xff, 0xd9]].concat();
+    let told = refusal(&cut);
+    assert!(told.starts_with("cut short: scans that refine 1 of "), "{told}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 

@@ -61,7 +61,7 @@ impl Pool2d {
         let [n, h, w, c]: [usize; 4] = x.try_into().map_err(|_| Error::shape(OP, "an NHWC input", x))?;
         let p = self.padding;
         if p.top.max(p.bottom) >= self.kernel[0].max(1) || p.left.max(p.right) >= self.kernel[1].max(1) {
-            return Err(Error::argument(OP, format!("padding must be smaller than the kernel, got {p:?}")));
+            return Err(Error::argument(OP, format!("padding must be smaller than the kernel, got {p}")));
         }
         let oh = output_length(OP, h, [p.top, p.bottom], self.kernel[0], self.stride[0], self.edge)?;
         let ow = output_length(OP, w, [p.left, p.right], self.kernel[1], self.stride[1], self.edge)?;

@@ -15,6 +15,13 @@ pub struct Padding {
     pub right: usize,
 }
 
+impl std::fmt::Display for Padding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { top, bottom, left, right } = self;
+        write!(f, "{top} above, {bottom} below, {left} on the left, {right} on the right")
+    }
+}
+
 impl Padding {
     /// The same on each side.
     pub fn all(n: usize) -> Self {
@@ -62,7 +69,10 @@ pub fn output_length(
     }
     let padded = input.checked_add(pads[0]).and_then(|n| n.checked_add(pads[1]));
     let padded = padded.filter(|&n| n <= isize::MAX as usize).ok_or_else(|| {
-        Error::argument(op, format!("padding must leave a length that can be counted, got {pads:?} around {input}"))
+        Error::argument(
+            op,
+            format!("padding must leave a length that can be counted, got {} and {} around {input}", pads[0], pads[1]),
+        )
     })?;
     if input == 0 || padded < kernel {
         return Err(Error::argument(

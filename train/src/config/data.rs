@@ -198,7 +198,7 @@ impl DataConfig {
     /// a user should know of it.
     ///
     /// # Errors
-    /// [`Error::Setting`] for components of colour that cannot be read.
+    /// [`Error::Setting`] for components of colour that cannot be read, and for a size of windows where there are none.
     pub fn settle(&mut self, pack: &Pack) -> Result<Option<String>> {
         self.read_pca()?;
         let free = || Cpu::<f32>::new(1).ok().and_then(|cpu| cpu.memory()).map_or(u64::MAX, |memory| memory.free);
@@ -213,6 +213,14 @@ impl DataConfig {
             if self.shuffle == Shuffle::Window && self.window_bytes == 0 {
                 // A run's file holds signed numbers.
                 self.window_bytes = (free / 2).min(i64::MAX as u64);
+            }
+            if self.shuffle == Shuffle::Full && self.window_bytes > 0 {
+                let what = format!(
+                    "{} has no effect: data.shuffle = \"auto\" shuffles all of a pack that fits into memory; \
+                     add --set data.shuffle=window, or leave it out",
+                    self.window_bytes
+                );
+                return Err(Error::setting("data.window_bytes", what));
             }
         }
         let mib = |bytes: u64| bytes >> 20;

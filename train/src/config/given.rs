@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use super::{Colour, Config, Crop, OptimKind, ScheduleKind, Shuffle, keys};
+use super::{Colour, Config, Crop, OptimKind, ScheduleKind, Shuffle, keys, prefix};
 use crate::{Error, Result};
 
 /// A user's settings, by where they came from.
@@ -56,10 +56,22 @@ const CONDITIONS: &[Condition] = &[
         help: "add --set data.crop=resized",
     },
     Condition {
+        keys: &["data.shared"],
+        holds: |c| c.data.crop != Crop::Centre || c.data.mirror,
+        on: "data.crop",
+        help: "there is no mirroring either, and images share nothing else; add --set data.crop=random or data.mirror=true",
+    },
+    Condition {
         keys: &["data.colour_deviation", "data.pca"],
         holds: |c| c.data.colour != Colour::None,
         on: "data.colour",
         help: "add --set data.colour=paper, or source",
+    },
+    Condition {
+        keys: &["data.colour", "data.pca"],
+        holds: |c| c.data.colour == Colour::None || c.data.colour_deviation > 0.0,
+        on: "data.colour_deviation",
+        help: "add --set data.colour_deviation=0.1, the paper's",
     },
     Condition {
         keys: &["data.erase_scale", "data.erase_ratio"],
@@ -80,6 +92,12 @@ const CONDITIONS: &[Condition] = &[
         help: "add --set optim.kind=sgd",
     },
     Condition {
+        keys: &["optim.nesterov"],
+        holds: |c| c.optim.momentum > 0.0,
+        on: "optim.momentum",
+        help: "add --set optim.momentum=0.9",
+    },
+    Condition {
         keys: &["optim.beta1", "optim.beta2", "optim.epsilon", "optim.epsilon_hat"],
         holds: |c| c.optim.kind == OptimKind::Adam,
         on: "optim.kind",
@@ -96,6 +114,18 @@ const CONDITIONS: &[Condition] = &[
         holds: |c| c.optim.schedule == ScheduleKind::Steps,
         on: "optim.schedule",
         help: "add --set optim.schedule=steps",
+    },
+    Condition {
+        keys: &["optim.schedule"],
+        holds: |c| c.optim.schedule != ScheduleKind::Steps || !c.optim.drop_epochs.is_empty(),
+        on: "optim.drop_epochs",
+        help: "add --set optim.drop_epochs=[...], the epochs after which the rate drops",
+    },
+    Condition {
+        keys: &["optim.drop_epochs"],
+        holds: drops_within_epochs,
+        on: "run.epochs",
+        help: "the rate would never drop: name an epoch before the end, or give more --epochs",
     },
     Condition {
         keys: &["optim.period"],
@@ -116,6 +146,12 @@ const CONDITIONS: &[Condition] = &[
         help: "add --weights FILE, the weights of the other layers",
     },
 ];
+
+/// Whether the first drop comes before the end of a run. Of one of steps that depends on its pack.
+fn drops_within_epochs(config: &Config) -> bool {
+    let first = config.optim.drop_epochs.first();
+    config.run.steps.is_some() || first.is_none_or(|&first| first < config.run.epochs as f64)
+}
 
 /// Settings of which nobody writes all: a file that has them is a run's own, which holds also what had no effect.
 const OF_A_RUN: [&str; 8] = [
@@ -156,6 +192,34 @@ impl Given {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Fails where a flag of the command line and a `--set` give the same setting: neither is to be ignored.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] that names both.
+    pub fn check_flags(&self) -> Result<()> {
+        let sets = || self.line.iter().filter(|(flag, _)| flag == "--set");
+        for (flag, table) in self.line.iter().filter(|(flag, _)| flag != "--set") {
+            let is_set_too = |key: &str| has(table, key) && sets().any(|(_, other)| has(other, key));
+            if let Some((key, _)) = keys::KEYS.iter().find(|(key, _)| is_set_too(key)) {
+                let both = format!("{flag} and --set {key}");
+                return Err(Error::setting(both, "both are given, and they are the same setting; give one of them"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails where the `[train]` tables of a network's file are not what a file of `--config` may be. `origin` is the file.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] that names the file and the setting.
+    pub fn check_network(origin: &str, train: &Table) -> Result<()> {
+        keys::check(train).map_err(|e| prefix(origin, e))?;
+        let given = Self { file: Some((origin.to_string(), train.clone())), line: Vec::new() };
+        given.check_length()?;
+        let config = Config::from_layers(&given.layers()).map_err(|e| prefix(origin, e))?;
+        given.check_effects(&Table::new(), &config).map(drop)
     }
 
     /// Fails for a setting that has no effect in `config`, which was made of these and of `network`, what the network's file

@@ -57,27 +57,32 @@ pub const KEYS: &[(&str, &str)] = &[
     ("run.threads", "threads for kernels and for loading"),
     ("run.device", "auto, cpu, cuda[:N] or wgpu[:N]"),
     ("run.precision", "f32, tf32 or bf16"),
-    ("run.checkpoint_steps", "also save every so many steps; 0: only after epochs"),
-    ("run.keep", "checkpoints kept, beside the best"),
+    (
+        "run.checkpoint_steps",
+        "also save every so many steps, beside ends of epochs: the last, the best, those not too close",
+    ),
+    ("run.keep", "of the checkpoints saved, so many newest are kept, beside the best; see below"),
     ("tensor.algorithms", "on the CPU, fast (Winograd's too) or exact"),
 ];
 
 /// Turns `section.name=value` into a table; the value is TOML, or else taken as text.
 ///
 /// # Errors
-/// [`Error::Setting`] for a missing `=` or an unknown name, with the nearest names.
+/// [`Error::Setting`] for a missing `=`, an unknown name, with the nearest names, or several lines of settings.
 pub fn parse_setting(setting: &str) -> Result<Table> {
     let (key, text) =
         setting.split_once('=').ok_or_else(|| Error::setting(setting, "expected KEY=VALUE, e.g. optim.rate=0.01"))?;
     let key = key.trim();
+    if key.is_empty() {
+        return Err(Error::setting(format!("--set {setting}"), "the setting has no name; expected KEY=VALUE"));
+    }
     known(key)?;
     let text = text.trim();
-    let value = format!("v = {text}")
-        .parse::<Table>()
-        .ok()
-        .and_then(|mut t| t.remove("v"))
-        .unwrap_or_else(|| Value::String(text.to_string()));
-    Ok(single(key, value))
+    let mut parsed = format!("v = {text}").parse::<Table>().unwrap_or_default();
+    if parsed.len() > 1 {
+        return Err(Error::setting(key, "its value has further settings on more lines; give each a --set of its own"));
+    }
+    Ok(single(key, parsed.remove("v").unwrap_or_else(|| Value::String(text.to_string()))))
 }
 
 /// A table that holds one setting.

@@ -277,7 +277,18 @@ fn forget_steps(table: &mut Table) {
 fn of_a_value(error: &toml::de::Error) -> Error {
     let text = error.to_string();
     let key = text.lines().find_map(|line| line.strip_prefix("in `")?.strip_suffix('`'));
-    Error::setting(key.unwrap_or("settings"), error.message().to_string())
+    let came = error.message().strip_prefix("invalid type: string \"").and_then(|rest| rest.split('"').next());
+    let what = match came.filter(|came| is_too_large(came)) {
+        Some(came) => format!("{came} is too large a number"),
+        None => error.message().to_string(),
+    };
+    Error::setting(key.unwrap_or("settings"), what)
+}
+
+/// Whether a text is a number beyond what TOML can hold: it was taken for a text for that reason.
+fn is_too_large(text: &str) -> bool {
+    text.parse::<f64>().is_ok_and(|number| number.abs() >= i64::MAX as f64)
+        && text.contains(|c: char| c.is_ascii_digit())
 }
 
 fn prefix(origin: &str, error: Error) -> Error {

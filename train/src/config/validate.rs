@@ -18,6 +18,11 @@ impl Config {
         if let Some(p) = self.model.dropout {
             require((0.0..1.0).contains(&p), "model.dropout", "in [0, 1)", p)?;
         }
+        require(!self.model.name.is_empty(), "model.name", "a preset's name or a file", "nothing")?;
+        let paths = [("data.val", &self.data.val), ("model.weights", &self.model.weights)];
+        for (key, path) in paths.into_iter().filter_map(|(key, path)| Some((key, path.as_ref()?))) {
+            require(!path.as_os_str().is_empty(), key, "the name of a file or folder, or be left out", "nothing")?;
+        }
         self.data.validate()?;
         self.optim.validate()?;
         self.run.validate()

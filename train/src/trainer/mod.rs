@@ -13,6 +13,7 @@ use saving::{LastSave, SavedCheckpoints};
 use tensor::Backend;
 
 use crate::checkpoint::{self, Checkpoint, Position};
+use crate::config::RunConfig;
 use crate::evaluate::{self, evaluate};
 use crate::feed::{Fed, Feed, Preparer};
 use crate::input::{self, PackMeans};
@@ -94,7 +95,7 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
             None => {
                 run.check_never_saved()?;
                 if let Some(weights) = checkpoint::starting_weights(&config.model, model)? {
-                    checkpoint::begin_with(&mut network, &config.model, weights)?;
+                    checkpoint::begin_with(&mut network, &config.model, weights.tensors)?;
                 }
                 Position::default()
             }
@@ -128,8 +129,12 @@ impl<B: Backend<Elem = f32>> Trainer<B> {
     /// [`Error::Setting`] that names the setting at fault.
     pub fn check(config: &Config, model: &Model, packs: &Packs) -> Result<data::Input> {
         if config.run.batch > packs.train.len() {
-            let what =
-                format!("must be at most the {} images of the pack, got {}", packs.train.len(), config.run.batch);
+            let what = format!(
+                "must be at most the {} images of the pack, got {}; give --batch (without it, it is the network's or {})",
+                packs.train.len(),
+                config.run.batch,
+                RunConfig::default().batch
+            );
             return Err(Error::setting("run.batch", what));
         }
         if let Some(val) = &packs.val {

@@ -68,7 +68,7 @@ fn settings_of_what_is_not_used_name_what_uses_them() {
         ("keras", "optim.nesterov=true", "optim.kind = \"adam\"", "optim.kind=sgd"),
         ("linear", "optim.drop_epochs=[3]", "optim.schedule = \"constant\"", "optim.schedule=steps"),
         ("linear", "optim.patience=3", "optim.schedule = \"constant\"", "optim.schedule=plateau"),
-        ("linear", "optim.factor=0.5", "optim.schedule = \"constant\"", "optim.schedule=steps"),
+        ("linear", "optim.factor=0.5", "optim.schedule = \"constant\"", "optim.schedule=exponential"),
         ("paper", "optim.period=2.0", "optim.schedule = \"plateau\"", "optim.schedule=exponential"),
         ("paper", "data.crop_scale=[0.5, 1.0]", "data.crop = \"random\"", "data.crop=resized"),
         ("caffe", "data.colour_deviation=0.2", "data.colour = \"none\"", "data.colour=paper"),
@@ -80,6 +80,27 @@ fn settings_of_what_is_not_used_name_what_uses_them() {
         assert!(error.contains(other.split('=').next().unwrap()) || error.contains("--weights FILE"), "{error}");
         assert!(checked(network, &line(&[setting, other])).is_ok(), "{setting}, {other}");
     }
+    for (settings, what, other) in [
+        (&["optim.nesterov=true", "optim.momentum=0"][..], "optim.momentum = 0.0", "optim.momentum=0.5"),
+        (&["optim.schedule=steps"], "optim.drop_epochs = []", "optim.drop_epochs=[3]"),
+        (&["optim.schedule=steps", "optim.drop_epochs=[5, 6]", "run.epochs=5"], "run.epochs = 5", "run.epochs=6"),
+        (
+            &["data.augment=true", "data.shared=9", "data.crop=centre", "data.mirror=false"],
+            "\"centre\"",
+            "data.mirror=true",
+        ),
+        (
+            &["data.augment=true", "data.colour=paper", "data.colour_deviation=0"],
+            "deviation = 0.0",
+            "data.colour_deviation=1",
+        ),
+    ] {
+        let error = checked("linear", &line(settings)).unwrap_err();
+        assert!(error.contains("has no effect while ") && error.contains(what), "{error}");
+        assert!(checked("linear", &line(&[settings, &[other]].concat())).is_ok(), "{settings:?}, {other}");
+    }
+    // The network's own drops may come after the end of a short run.
+    assert!(checked("caffe", &line(&["run.epochs=1"])).is_ok());
     let windows = checked("paper", &line(&["data.shuffle=full", "data.window_bytes=5000"])).unwrap_err();
     assert!(windows.contains("add --set data.shuffle=window"), "{windows}");
     assert!(checked("paper", &line(&["data.window_bytes=5000"])).is_ok());
@@ -130,4 +151,60 @@ fn epochs_and_steps_take_each_others_place() {
         let error = checked("linear", &given).unwrap_err();
         assert!(error.starts_with(&format!("{place}run.epochs and run.steps: both are given")), "{error}");
     }
+}
+
+/// Neither a flag nor a `--set` of the same setting is ignored.
+#[test]
+fn a_flag_and_a_set_of_one_setting_are_refused() {
+    let given = |settings: &[(&str, &str)]| {
+        let line = settings.iter().map(|(flag, text)| (flag.to_string(), parse_setting(text).unwrap())).collect();
+        Given { file: None, line }.check_flags().map_err(|e| e.to_string())
+    };
+    for (flag, key) in [("--batch", "run.batch"), ("--data", "data.train"), ("--device", "run.device")] {
+        let text = format!("{key}=5");
+        let error = given(&[(flag, &text), ("--set", &text)]).unwrap_err();
+        assert!(error.starts_with(&format!("{flag} and --set {key}: both are given")), "{error}");
+        given(&[(flag, &text), ("--set", "optim.rate=1")]).unwrap();
+    }
+    given(&[("--set", "run.batch=5"), ("--set", "run.batch=6")]).unwrap();
+}
+
+#[test]
+fn a_networks_settings_are_held_to_the_same() {
+    for network in Model::presets() {
+        Given::check_network(network, &Model::preset(network).unwrap().train).unwrap();
+    }
+    for (text, expected) in [
+        ("[run]\nepochs = 3\nsteps = 2", "net.toml: run.epochs and run.steps: both are given"),
+        ("[optim]\nbeta1 = 0.5", "net.toml: optim.beta1: 0.5 has no effect while optim.kind = \"sgd\""),
+        ("[optim]\nrat = 0.5", "net.toml: optim.rat: unknown setting; near ones: optim.rate"),
+        ("[optim]\nrate = true", "net.toml: optim.rate: invalid type"),
+        ("[run]\nbatch = 0", "net.toml: run.batch: must be at least 1"),
+    ] {
+        let error = Given::check_network("net.toml", &parse_table("net.toml", text).unwrap()).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+}
+
+#[test]
+fn values_that_are_none_are_said_as_they_are() {
+    for (text, expected) in [
+        ("optim.rate=0.1\nmomentum=0.5", "optim.rate: its value has further settings on more lines"),
+        ("optim.rate=0.1\n[run]\nseed=5", "optim.rate: its value has further settings on more lines"),
+        ("=1", "--set =1: the setting has no name"),
+    ] {
+        assert!(parse_setting(text).unwrap_err().to_string().starts_with(expected), "{text}");
+    }
+    for (text, expected) in [
+        ("optim.rate=1e400", "optim.rate: 1e400 is too large a number"),
+        ("run.keep=99999999999999999999", "run.keep: 99999999999999999999 is too large a number"),
+        ("optim.rate=fast", "optim.rate: invalid type: string \"fast\""),
+        ("data.val=", "data.val: must be the name of a file or folder"),
+        ("model.weights=", "model.weights: must be the name of a file or folder"),
+        ("model.name=", "model.name: must be a preset's name or a file"),
+    ] {
+        let error = checked("linear", &line(&[text])).unwrap_err();
+        assert!(error.starts_with(expected), "{error}");
+    }
+    assert!(checked("linear", &line(&["optim.drop_epochs=[\n3,\n5]", "optim.schedule=steps"])).is_ok());
 }

@@ -104,45 +104,33 @@ pub(super) fn visit(
     file: &Container,
     range: Range<u64>,
     what: &str,
-    mut each: impl FnMut(Member) -> Result<bool>,
+    each: impl FnMut(Member) -> Result<bool>,
 ) -> Result<ArchiveEnd> {
-    let mut tar = TarReader { file, end: range.end, at: range.start, what, previous: "the beginning".into() };
-    let mut extended = ExtendedHeader::default();
-    let mut archives = 1;
-    loop {
-        if tar.at == tar.end {
-            return Ok(ArchiveEnd { marked: false, archives });
-        }
-        let block = tar.block()?;
-        if block.iter().all(|&b| b == 0) {
-            let Some(next) = tar.after_padding()? else { return Ok(ArchiveEnd { marked: true, archives }) };
-            tar.at = next;
-            archives += 1;
-            extended = ExtendedHeader::default();
-            continue;
-        }
-        if !is_tar(&block) {
-            return Err(tar.damaged(tar.at, "no header of a member, its checksum is wrong"));
-        }
-        let Some(member) = tar.member(&block, &mut extended)? else { continue };
-        tar.previous = format!("member {:?}", member.display_name());
-        if !is_skipped(&member.name) && !each(member)? {
-            return Ok(ArchiveEnd { marked: true, archives });
-        }
-    }
+    TarReader::new(file, range, what).visit(each)
 }
 
 /// All members found by [`visit`], with hard links resolved.
 pub(super) fn members(file: &Container, range: Range<u64>, what: &str) -> Result<(Vec<Member>, ArchiveEnd)> {
+    members_and_folders(file, range, what).map(|(members, _, end)| (members, end))
+}
+
+/// Like [`members`], with the names of the folders, except skipped names.
+pub(super) fn members_and_folders(
+    file: &Container,
+    range: Range<u64>,
+    what: &str,
+) -> Result<(Vec<Member>, Vec<Vec<u8>>, ArchiveEnd)> {
     let mut members = Vec::new();
-    let ended = visit(file, range, what, |member| {
+    let mut reader = TarReader::new(file, range, what);
+    let end = reader.visit(|member| {
         members.push(member);
         Ok(true)
     })?;
     if members.iter().any(|member| matches!(member.body, Body::HardLink(_))) {
         resolve_links(&mut members);
     }
-    Ok((members, ended))
+    reader.folders.retain(|name| !is_skipped(name));
+    Ok((members, reader.folders, end))
 }
 
 /// Sorts members by name, keeping the last of each name, as when unpacking. Returns the number removed.
@@ -185,9 +173,43 @@ struct TarReader<'a> {
     what: &'a str,
     /// The previous member, for messages.
     previous: String,
+    /// Names of the folders read so far.
+    folders: Vec<Vec<u8>>,
 }
 
-impl TarReader<'_> {
+impl<'a> TarReader<'a> {
+    fn new(file: &'a Container, range: Range<u64>, what: &'a str) -> Self {
+        let previous = "the beginning".into();
+        Self { file, end: range.end, at: range.start, what, previous, folders: Vec::new() }
+    }
+
+    /// [`visit`] from the current offset.
+    fn visit(&mut self, mut each: impl FnMut(Member) -> Result<bool>) -> Result<ArchiveEnd> {
+        let mut extended = ExtendedHeader::default();
+        let mut archives = 1;
+        loop {
+            if self.at == self.end {
+                return Ok(ArchiveEnd { marked: false, archives });
+            }
+            let block = self.block()?;
+            if block.iter().all(|&b| b == 0) {
+                let Some(next) = self.after_padding()? else { return Ok(ArchiveEnd { marked: true, archives }) };
+                self.at = next;
+                archives += 1;
+                extended = ExtendedHeader::default();
+                continue;
+            }
+            if !is_tar(&block) {
+                return Err(self.damaged(self.at, "no header of a member, its checksum is wrong"));
+            }
+            let Some(member) = self.member(&block, &mut extended)? else { continue };
+            self.previous = format!("member {:?}", member.display_name());
+            if !is_skipped(&member.name) && !each(member)? {
+                return Ok(ArchiveEnd { marked: true, archives });
+            }
+        }
+    }
+
     fn error(&self, text: String) -> Error {
         Error::source(&self.file.path, format!("{}{text}; copy it again", self.what))
     }
@@ -245,6 +267,9 @@ impl TarReader<'_> {
             return self.sparse(begin, name, block, stored, extended).map(Some);
         }
         let stored = if has_data(kind) || self.link_has_data(kind, stored)? { stored } else { 0 };
+        if is_folder {
+            self.folders.push(name.clone());
+        }
         let body = match kind {
             _ if is_folder => None,
             EntryType::Regular | EntryType::Continuous => Some(Body::At(self.at)),

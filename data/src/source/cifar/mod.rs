@@ -7,6 +7,7 @@
 //! version; class names are in `batches.meta(.txt)`, `fine_label_names.txt` or `meta`. CIFAR-100's labels are the 100
 //! fine ones.
 
+mod batches;
 mod files;
 mod pickle;
 
@@ -75,6 +76,9 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
         };
         return Err(Error::source(path, format!("expected {expected}, or the same of the Python form without .bin")));
     }
+    if !is_single {
+        batches::check(path, &chosen)?;
+    }
     let files = chosen.iter().map(|file| records(file, &chosen)).collect::<Result<Vec<RecordFile>>>()?;
     let is_cifar100 = files.iter().any(|file| file.is_cifar100);
     if !files.iter().all(|file| file.is_cifar100 == is_cifar100) {
@@ -104,7 +108,8 @@ pub(super) fn open(path: &Path, options: &SourceOptions) -> Result<Source> {
             );
         }
     }
-    Ok(Source::new(builder.finish(), CifarReader { files, first_records }).with_side(SIDE))
+    let notes = if is_single { Vec::new() } else { batches::notes(&files) };
+    Ok(Source::new(builder.finish(), CifarReader { files, first_records }).with_side(SIDE).with_notes(notes))
 }
 
 fn records(file: &CifarFile, all: &[&CifarFile]) -> Result<RecordFile> {

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use csv::StringRecord;
 
+use super::column_checks::{is_list_of_splits, is_no_label};
 use super::column_names::{IMAGE_COLUMNS, PREDICTION, is_image_name, is_label_name, normalize};
 use super::image_lookup::{ImageLookup, ImageMatch};
 use super::table::Table;
@@ -44,7 +45,7 @@ pub(super) struct ColumnFinder<'a> {
     pub root: &'a Path,
     pub hints: ColumnHints<'a>,
     /// Normalized fields of the first row.
-    names: Vec<String>,
+    pub names: Vec<String>,
 }
 
 impl<'a> ColumnFinder<'a> {
@@ -94,6 +95,18 @@ impl<'a> ColumnFinder<'a> {
     pub fn error(&self, what: &str) -> Error {
         let how = "say which is which: --image-column and --label-column, each with a name or a number from 1 on";
         Error::source(self.path, format!("{what}; {}; {how}", self.table.describe()))
+    }
+
+    /// The column requested for the labels.
+    pub fn requested_label_at(&self) -> Option<usize> {
+        self.requested("label_column", self.hints.label_column).ok().flatten().map(|requested| requested.at)
+    }
+
+    /// The column requested for the images, or the one of images by its name.
+    pub fn image_column_by_name(&self) -> Option<usize> {
+        let named = |tier: &[&str]| self.names.iter().position(|name| tier.contains(&name.as_str()));
+        let by_name = || IMAGE_COLUMNS.into_iter().filter(|_| self.has_known_names()).find_map(named);
+        self.requested_image().ok().flatten().map(|requested| requested.at).or_else(by_name)
     }
 
     fn requested_image(&self) -> Result<Option<RequestedColumn>> {
@@ -219,20 +232,6 @@ impl<'a> ColumnFinder<'a> {
         }
     }
 
-    pub fn no_images_error(&self) -> Error {
-        let names = self.images.names();
-        let example = names.first().map(|name| String::from_utf8_lossy(name)).unwrap_or_default();
-        let root = self.root.display();
-        let fields = || self.table.rows.iter().flat_map(StringRecord::iter);
-        let other = match fields().find(|field| self.images.is_of_other_split(field)) {
-            Some(field) => {
-                format!("; {field:?} is of another part of the data set than {root}, give the labels of this one")
-            }
-            None => String::new(),
-        };
-        self.error(&format!("names none of the {} images of {root}, such as {example}{other}", names.len()))
-    }
-
     fn matches(&self, at: usize) -> Matches {
         let mut matches = Matches::default();
         for row in &self.table.rows {
@@ -259,6 +258,7 @@ impl<'a> ColumnFinder<'a> {
         let others: Vec<usize> = (0..self.names.len()).filter(|&at| at != image && self.is_used(at)).collect();
         match others.as_slice() {
             // A given labels file with two columns has its labels in the other one.
+            [only] if self.hints.is_given && is_no_label(&self.names[*only]) => Err(self.no_label_error(*only)),
             [only] if self.hints.is_given => Ok(column(*only)),
             [] => Err(self.error("holds images, but no labels")),
             classes if classes.len() > 1 && forms::is_one_hot(self.table, classes) => {
@@ -302,7 +302,12 @@ impl<'a> ColumnFinder<'a> {
         if let Some(labels) = forms::detect(self.path, self.table, image)? {
             return Ok(labels);
         }
+        let file = self.path.file_name().unwrap_or_default().to_string_lossy();
         match self.table.columns {
+            2 if is_list_of_splits(&file, self.table, 1 - image) => {
+                Err(self
+                    .error("is a list of the splits of the images by its name and its numbers, and holds no classes"))
+            }
             2 if self.hints.is_given => Ok(LabelColumns::Column { at: 1 - image, first_word: false, requested: false }),
             _ => Err(self.error("which column holds the labels is ambiguous")),
         }

@@ -8,7 +8,7 @@
 use std::cmp::Ordering;
 use std::path::Path;
 
-use crate::source::train_val::split_named;
+use crate::source::split_names::SplitName;
 
 /// Index of the images of a source by file name.
 pub(super) struct ImageLookup<'a> {
@@ -19,7 +19,7 @@ pub(super) struct ImageLookup<'a> {
     /// Path of the source, parts separated by `/`.
     root: Vec<u8>,
     /// Split that the source is, by its folder or the one above.
-    split: Option<usize>,
+    split: Option<SplitName>,
 }
 
 /// The image a path refers to.
@@ -126,13 +126,15 @@ impl<'a> ImageLookup<'a> {
     }
 
     fn has_other_split<'p>(&self, folders: impl Iterator<Item = &'p [u8]>) -> bool {
-        self.split.is_some_and(|own| first_split(folders).is_some_and(|split| split != own))
+        self.split.as_ref().is_some_and(|own| first_split(folders).is_some_and(|split| split.differs(own)))
     }
 }
 
-/// The first split among these folders.
-fn first_split<'p>(mut folders: impl Iterator<Item = &'p [u8]>) -> Option<usize> {
-    folders.find_map(|folder| split_named(&String::from_utf8_lossy(folder)))
+/// The first split among these folders. Above the first folder, which may have any name, only names that say nothing
+/// else count.
+fn first_split<'p>(folders: impl Iterator<Item = &'p [u8]>) -> Option<SplitName> {
+    let mut splits = folders.map(|folder| SplitName::parse(&String::from_utf8_lossy(folder))).enumerate();
+    splits.find(|(at, split)| split.is_only_split() || *at == 0 && split.is_split()).map(|(_, split)| split)
 }
 
 /// Number of trailing parts shared by name and path, if one is a suffix of the other.

@@ -1,17 +1,19 @@
 //! Lists of labels alone, one per line in the order of the image names.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::column_names::is_label_name;
-use super::image_lookup::ImageLookup;
-use super::{LabelFile, RawLabels};
+use super::image_lookup::{ImageLookup, ImageMatch};
+use super::{LabelFile, RawLabels, label_checks};
 use crate::error::{Error, Result};
 
 impl LabelFile {
     /// Labels of a list of numbered lines.
     pub(super) fn labels_of_list(&self, root: &Path, images: &ImageLookup, lines: &[(u64, &str)]) -> Result<RawLabels> {
         self.check_no_header(lines)?;
+        label_checks::check(&self.path, lines.iter().map(|(_, line)| *line), false)?;
         let labels = self.in_order(root, images.names(), lines.iter().map(|(_, line)| (*line).to_string()))?;
         let first = images.names().first().copied().unwrap_or_default();
         let note = format!(
@@ -59,6 +61,19 @@ impl LabelFile {
         }
         Ok(labels.map(Some).collect())
     }
+}
+
+/// Finds a line of a list that is an image: by its whole name or, if most lines are different images, in any form.
+pub(super) fn image_in<'a>(images: &ImageLookup, lines: &[(u64, &'a str)]) -> Option<(u64, &'a str)> {
+    let is_name = |(_, line): &&(u64, &str)| images.names().binary_search(&line.as_bytes()).is_ok();
+    if let Some(found) = lines.iter().find(is_name) {
+        return Some(*found);
+    }
+    let is_image =
+        |(_, line): &&(u64, &str)| line.parse::<u64>().is_err() && matches!(images.find(line), ImageMatch::One { .. });
+    let distinct: BTreeSet<&str> = lines.iter().map(|(_, line)| *line).collect();
+    let is_list = distinct.len() == lines.len() && lines.iter().filter(is_image).count() * 2 > lines.len();
+    lines.iter().find(is_image).filter(|_| is_list).copied()
 }
 
 /// Natural order of names: numbers in them are compared by value.

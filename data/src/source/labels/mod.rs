@@ -7,19 +7,23 @@
 //!   order: wnids, other names, or numbers.
 //!
 //! Anything ambiguous is an error that shows the columns, never a guess. So are labels that would make every image its
-//! own class, row numbers, and fractions.
+//! own class, row numbers, fractions, negative numbers, lists of classes (see [`label_checks`]), and images of several
+//! splits (see [`column_checks`]).
 //!
 //! Named classes are sorted by name in byte order, or by value if all are numbers. With given classes (`--classes-of`),
 //! numbers are names if those are numbers too, otherwise indices.
 
 mod classes;
+mod column_checks;
 mod column_names;
 mod columns;
 mod devkit;
 mod forms;
 mod image_lookup;
+mod label_checks;
 mod label_list;
 mod matlab;
+mod mismatch;
 mod quotes;
 mod table;
 mod text;
@@ -97,14 +101,20 @@ impl LabelFile {
         };
         let labels = zero_fractions::strip_zero_fractions(&self.path, raw.labels)?;
         let class_index = self.class_index(root, &labels, raw.classes, options)?;
+        let notes = raw.notes.into_iter().chain(self.one_based_note(&labels, &class_index, options)).collect();
         let index_of = |label: &String| class_index.label(&self.path, label);
         let labels = labels.iter().map(|label| label.as_ref().map(index_of).transpose()).collect::<Result<_>>()?;
-        Ok(ResolvedLabels { classes: class_index.classes, labels, notes: raw.notes })
+        Ok(ResolvedLabels { classes: class_index.classes, labels, notes })
     }
 
     fn labels_of_text(&self, root: &Path, names: &[&[u8]], text: &str, options: &SourceOptions) -> Result<RawLabels> {
         if numbered_lines(text).next().is_none() {
             return Err(Error::source(&self.path, "holds no labels"));
+        }
+        if is_json(text) {
+            let what = "is JSON; expected a table of images and labels (CSV), or a list of labels: write an image and its label a \
+                        line";
+            return Err(Error::source(&self.path, what));
         }
         let images = ImageLookup::new(root, names);
         let hints = ColumnHints {
@@ -129,12 +139,12 @@ impl LabelFile {
 
     /// Reads a list of one word per line.
     fn labels_of_lines(&self, root: &Path, images: &ImageLookup, lines: &[(u64, &str)]) -> Result<RawLabels> {
-        if let Some((line, name)) =
-            lines.iter().find(|(_, line)| images.names().binary_search(&line.as_bytes()).is_ok())
-        {
+        if let Some((line, name)) = label_list::image_in(images, lines) {
+            let folders =
+                if name.contains('/') { "; where the folders are the classes, pack without --labels" } else { "" };
             let what = format!(
                 "line {line}: {name} is an image of {} without a label; expected lines of an image and its label, or one \
-                 label per line in the order of the image names",
+                 label per line in the order of the image names{folders}",
                 root.display()
             );
             return Err(Error::source(&self.path, what));
@@ -163,11 +173,11 @@ impl LabelFile {
         let all = Table::from_words(text, |line| line.split_whitespace().collect());
         let tables = [all, Table::from_words(text, last), Table::from_words(text, first)];
         let mut tables: Vec<Table> = tables.into_iter().flatten().collect();
-        for table in &tables {
-            let finder = ColumnFinder::new(&self.path, table, images, root, hints);
-            if finder.knows_images() {
-                return self.labels_of_table(&finder);
-            }
+        // The form that names most images: of `1 Boeing` and `2 McDonnell Douglas` the first word is the image.
+        let finders = tables.iter().map(|table| ColumnFinder::new(&self.path, table, images, root, hints));
+        let known = finders.filter(ColumnFinder::knows_images);
+        if let Some(finder) = known.rev().max_by_key(ColumnFinder::most_matches) {
+            return self.labels_of_table(&finder);
         }
         let is_words = |line: &str| line.chars().all(|c| c.is_alphabetic() || c.is_whitespace() || "-'()".contains(c));
         if lines.iter().all(|(_, line)| is_words(line)) {
@@ -191,8 +201,12 @@ impl LabelFile {
             return Err(Error::source(&self.path, "holds no labels"));
         }
         self.check_no_index(finder, &columns, rows)?;
+        self.check_columns(finder, &columns, rows)?;
         let mut notes = vec![columns_note(&self.path, table, &columns)];
         let labels = self.labels_by_image(finder, &columns, rows, &mut notes)?;
+        if let LabelColumns::Column { requested, first_word: false, .. } = columns.labels {
+            label_checks::check(&self.path, labels.iter().flatten().map(String::as_str), requested)?;
+        }
         let classes = match &columns.labels {
             LabelColumns::OneHot(classes) => Some(one_hot_classes(&table.rows[0], classes)),
             LabelColumns::Pets { at } => Some(pet_classes(rows, *at)),
@@ -228,6 +242,7 @@ impl LabelFile {
         // Row of each image, and how well its path agrees with the location of the image.
         let mut found: Vec<Option<(usize, Option<usize>)>> = vec![None; images.names().len()];
         let mut missing = 0;
+        let mut again = 0;
         for (at, row) in rows.iter().enumerate() {
             let path = row.get(columns.image).unwrap_or_default();
             let label = self.label_of(finder, columns, row)?;
@@ -247,6 +262,7 @@ impl LabelFile {
                             );
                             return Err(Error::source(&self.path, what));
                         }
+                        again += usize::from(rows[other].get(columns.image) != Some(path));
                         found[image] = Some((other, known.max(agreeing)));
                     }
                     Some((_, better)) if better > agreeing => {}
@@ -265,6 +281,9 @@ impl LabelFile {
         }
         if missing > 0 {
             notes.push(format!("{missing} labels are of missing files"));
+        }
+        if again > 0 {
+            notes.push(format!("{again} rows are of images that other rows have by another path, with the same label"));
         }
         found.iter().map(|row| row.map(|(at, _)| self.label_of(finder, columns, &rows[at])).transpose()).collect()
     }
@@ -296,6 +315,14 @@ impl LabelFile {
         }
         Ok(label.to_string())
     }
+}
+
+/// Whether a text is JSON, whole or a value a line.
+fn is_json(text: &str) -> bool {
+    let text = text.trim();
+    let is_value = |text: &str| serde_json::from_str::<serde_json::Value>(text).is_ok();
+    let first = text.lines().next().unwrap_or_default().trim();
+    text.starts_with(['[', '{']) && (matches!(first, "[" | "{") || is_value(first) || is_value(text))
 }
 
 /// The two halves of a line, or the whole line.

@@ -33,7 +33,8 @@ pub(super) fn verify(temporary: &Path, path: &Path, weights: &Weights, extra: Op
 }
 
 fn different(path: &Path, what: &str) -> Error {
-    refused(path, format!("cannot be written: read back, it is not what was written: {what}; the old file is kept"))
+    let kept = tensor::file::if_there(path, "; the old file is kept", "");
+    refused(path, format!("cannot be written: read back, it is not what was written: {what}{kept}"))
 }
 
 /// A file that was written.

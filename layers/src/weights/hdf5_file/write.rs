@@ -23,6 +23,7 @@ pub fn save_with(path: &Path, weights: &Weights, extra: Option<&Extra>) -> Resul
     tensor::file::replace(path, |temporary| {
         hdf5::silence_errors(true);
         let what = "cannot be written; the old file is kept";
+        let what = tensor::file::if_there(path, what, "cannot be written");
         write(temporary, weights, extra).map_err(|words| failure(path, what, "cannot be written: ", &words))?;
         verify::verify(temporary, path, weights, extra)
     })
