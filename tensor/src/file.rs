@@ -44,14 +44,14 @@ pub fn replace_bytes(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         fs::write(temporary, bytes).map_err(fail(not_written))?;
         let written = fs::read(temporary).map_err(fail("cannot be read back, and is not put in its place"))?;
         if written != bytes {
-            let source = io::Error::new(io::ErrorKind::InvalidData, "the disk returns other bytes than were written");
-            return Err(fail(not_written)(source));
+            let what = "the disk returns other bytes than were written";
+            return Err(fail(not_written)(io::Error::new(io::ErrorKind::InvalidData, what)));
         }
         Ok(())
     })
 }
 
-/// What to say of a file that cannot be replaced: `kept` if there is one of this name, else `none`.
+/// `kept` if there is a file of this name, else `none`.
 pub fn if_there(path: &Path, kept: &'static str, none: &'static str) -> &'static str {
     if path.exists() { kept } else { none }
 }
@@ -140,8 +140,7 @@ pub fn is_temporary(name: &str) -> bool {
 /// Call it only while holding whatever keeps other writers out of the folder.
 pub fn sweep(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut removed = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
+    for entry in fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()? {
         if is_temporary(&entry.file_name().to_string_lossy()) && entry.file_type()?.is_file() {
             fs::remove_file(entry.path())?;
             removed.push(entry.path());

@@ -101,7 +101,10 @@ fn names_that_are_given_are_used_or_refused() {
     // Words for wnids, where the labels are other names.
     let place = six(["cat", "cat", "cat", "dog", "dog", "dog"]);
     let error = named(&place, "n01440764 tench\nn01443537 goldfish\n").unwrap_err();
-    assert!(error.starts_with("class_names: expected a source that only numbers its classes, or a wnid"), "{error}");
+    assert!(
+        error.starts_with("class_names: expected a source that only numbers its classes, or lines of a wnid"),
+        "{error}"
+    );
     let place = six(["n01440764", "n01440764", "n01440764", "n01443537", "n01443537", "n01443537"]);
     let (of_images, ..) = named(&place, "n01440764 tench\nn01443537 goldfish\n").unwrap();
     assert_eq!((of_images[0].as_str(), of_images[5].as_str()), ("tench", "goldfish"));

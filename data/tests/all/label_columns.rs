@@ -227,8 +227,8 @@ fn json_and_lists_of_images_are_no_labels() {
     place.images(&["f/pie/1.jpg", "f/pie/2.jpg", "f/cake/3.jpg", "f/cake/4.jpg"]);
     for text in ["pie/1\npie/2\ncake/3\n", "/pie/1.jpg\n/pie/2.jpg\n/cake/3.jpg\n/cake/9.jpg\n"] {
         let error = place.by("f", &place.write("train.txt", text.as_bytes())).unwrap_err();
-        let said = " without a label; expected an image and its label a line, or a label a line in the order of the images' \
-                    names; where the folders are the classes, pack without --labels";
+        let said = " without a label; expected lines of an image and its label, or one label per line in the order of the \
+                    image names; where the folders are the classes, pack without --labels";
         assert!(error.contains("train.txt: line 1: ") && error.ends_with(said), "{error}");
     }
     let labels = place.write("l.txt", b"img_0\nimg_2\nimg_1\n");

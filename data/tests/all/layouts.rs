@@ -63,7 +63,7 @@ fn splits_and_versions_are_no_classes() {
     ] {
         let place = grid("s", parts, &["cat", "dog"]);
         for error in both(&place, "s") {
-            let said = format!("holds {}: parts of a data set, no classes", parts.join(", "));
+            let said = format!("holds {}: splits of a data set, not classes", parts.join(", "));
             assert!(error.contains(&said), "{parts:?}: {error}");
         }
         assert_eq!(place.pack("s", from_folders).unwrap().0.classes(), parts);

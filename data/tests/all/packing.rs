@@ -183,8 +183,8 @@ fn bad_images_are_listed_all_of_them() {
         error.to_string(),
         format!(
             "3 of 26 images cannot be used, 2 are allowed; all are listed in {}, the first is \
-             ant/a, \"quoted\".jpg: not an image: a text file; repair them, or allow that many \
-             rejected images, and run the same command again: only shards with repaired images are packed again",
+             ant/a, \"quoted\".jpg: not an image: a text file; repair them, or allow that many rejected \
+             images, and run the same command again: only shards with repaired images are packed again",
             csv.display()
         )
     );
