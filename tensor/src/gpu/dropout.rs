@@ -6,7 +6,6 @@ use super::philox::{Words, words};
 use super::precision::dispatch;
 use super::{Buffer, Gpu};
 use crate::ops::dropout::DropoutForward;
-use crate::random::Stream;
 use crate::{Kernel, Result};
 
 /// Words of one call of the generator.

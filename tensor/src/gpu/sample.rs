@@ -7,7 +7,6 @@ use cubecl::prelude::*;
 
 use super::{Buffer, Gpu};
 use crate::ops::sample::{SampleNormal, SampleUniform};
-use crate::random::Stream;
 use crate::{Cpu, Device, Kernel, Result};
 
 impl<R: Runtime> Kernel<SampleNormal> for Gpu<R> {
