@@ -31,7 +31,7 @@ fn weights_of_classes_by_other_names_are_noted() {
     fs::rename(world.path("train/red"), world.path("train/green")).unwrap();
     world.ok(&["pack", "train", "other.pack", "--size", "10"]);
     let said = |data: &str, more: &[&str]| {
-        let out = format!("run-{}-{}", data.len(), more.len());
+        let out = format!("run-{data}-{}", more.len());
         let train =
             ["train", "--data", data, "--model", "tiny.toml", "--weights", "run", "--epochs", "1", "--out", &out];
         let output = world.run(&[&train[..], more].concat());
