@@ -71,7 +71,7 @@ impl Operation for LrnMaxPoolBackward {
 }
 
 /// The gradient of [`LrnMaxPoolForward`] where x is relu(z + b): for z, and for b `[channels]`. Operands: x, dy, positions.
-/// Outputs: dz, db. Its parts are [`LrnMaxPoolBackward`] and [`ReluBiasBackward`].
+/// Outputs: dz, db. Its parts are [`LrnMaxPoolBackward`] and [`ReluBiasBackward`](super::relu_bias::ReluBiasBackward).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LrnMaxPoolReluBiasBackward {
     /// The normalisation.
