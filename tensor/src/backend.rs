@@ -48,9 +48,8 @@ pub trait Device: Clone + Debug + Send + Sync + 'static {
         let word = |b: &[u8]| b.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte));
         self.upload_ints(&bytes.chunks(4).map(word).collect::<Vec<_>>())
     }
-    /// As [`upload_bytes`](Self::upload_bytes), for images that only
-    /// [`PrepareImages`](crate::ops::prepare::PrepareImages) reads: where the device can, the copy runs beside the work that
-    /// is queued. Meant for a thread that is ahead of the one that computes.
+    /// Uploads images that only [`PrepareImages`](crate::ops::prepare::PrepareImages) reads, like
+    /// [`upload_bytes`](Self::upload_bytes). Where the device can, the copy runs beside the work that is queued. Meant for a thread that is ahead of the one that computes.
     fn upload_images(&self, bytes: &[u8]) -> Result<Self::Ints> {
         self.upload_bytes(bytes)
     }

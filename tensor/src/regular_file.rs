@@ -22,7 +22,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// Opens a file that is to be locked, and makes an empty one if there is none; links are followed.
 ///
 /// # Errors
-/// As [`open`].
+/// Those of [`open`].
 pub fn open_lock(path: &Path) -> io::Result<File> {
     match check(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
@@ -33,7 +33,7 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
 /// Fails unless `path` is a regular file or a link to one.
 ///
 /// # Errors
-/// As [`open`].
+/// Those of [`open`].
 pub fn check(path: &Path) -> io::Result<()> {
     let kind = fs::metadata(path)?.file_type();
     match kind.is_file() {
@@ -48,7 +48,7 @@ pub fn check(path: &Path) -> io::Result<()> {
 /// The content of a small text file in UTF-8.
 ///
 /// # Errors
-/// As [`open`]; [`ErrorKind::InvalidData`] for a file of more than [`LARGEST_TEXT`] bytes, of which no more are read, and
+/// Those of [`open`]; [`ErrorKind::InvalidData`] for a file of more than [`LARGEST_TEXT`] bytes, of which no more are read, and
 /// for one that is not UTF-8.
 pub fn read_text(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();

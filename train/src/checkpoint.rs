@@ -277,7 +277,7 @@ pub struct StartingWeights {
 }
 
 impl StartingWeights {
-    /// What the user should know of a run that begins with these weights in `model`, on these classes.
+    /// Notes for a run that begins with these weights in `model`, on these classes.
     pub fn notes(&self, model: &Model, classes: &[String]) -> Vec<String> {
         self.other_network(model).into_iter().chain(self.other_classes(classes)).collect()
     }
@@ -289,7 +289,7 @@ impl StartingWeights {
         (!different.is_empty()).then(|| format!("{what}: {}", different.join("; ")))
     }
 
-    /// What the user should know where these weights were trained on other classes than `classes`, by their names.
+    /// A note, where these weights were trained on other classes than `classes`, by their names.
     pub fn other_classes(&self, classes: &[String]) -> Option<String> {
         let at = (0..classes.len()).find(|&at| self.classes.get(at) != Some(&classes[at]));
         let at = at.filter(|_| !self.classes.is_empty())?;

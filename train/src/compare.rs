@@ -97,7 +97,7 @@ pub(crate) fn readings(own: &Model, model: &Model) -> Vec<String> {
 /// The input, or a layer.
 struct Part {
     name: String,
-    /// What it computes by.
+    /// The lines of its TOML that decide its output.
     lines: Vec<String>,
 }
 

@@ -119,7 +119,7 @@ impl Start {
     }
 }
 
-/// What the pack takes the place of, where the file of the network says otherwise.
+/// Notes on settings of the network's file that the pack replaces.
 fn replaced(network: &str, model: &Model, pack: &Pack) -> Option<String> {
     let text = Model::preset_text(network).map(str::to_string).or_else(|_| regular_file::read_text(Path::new(network)));
     let file: Table = text.ok()?.parse().ok()?;

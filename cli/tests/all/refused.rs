@@ -1,4 +1,4 @@
-//! What would be done over something wrong, or without an effect, is refused or told.
+//! Options, settings and files that would give a wrong result, or have no effect, are refused or noted.
 
 use std::fs;
 use std::process::Output;

@@ -5,7 +5,7 @@ use crate::statistics::Statistics;
 /// Of 255: values of 12 bits in 16 reach 15, and photographs by night more.
 const DARK: f64 = 32.0;
 
-/// What the user should know of images of which all are almost black.
+/// A note on images all of which are almost black.
 pub(super) fn note(statistics: &Statistics) -> Option<String> {
     let means = statistics.mean_rgb.map(f64::from);
     let squares: f64 = means.iter().enumerate().map(|(c, mean)| statistics.covariance[c][c] + mean * mean).sum();

@@ -1,5 +1,5 @@
 //! Files of the names of classes: a name a line in the order of the labels, or any form in which a number says which label a
-//! name belongs to. What is not certainly one of these is an error, never a list of odd names.
+//! name belongs to. Any other form is an error, never a guess.
 //!
 //! - Lines of a name; comments (`#`) at the top are left out.
 //! - Lines of a number and a name, or a name and a number, separated by white space, a comma, a semicolon, a tab or a colon:
@@ -16,7 +16,7 @@ use tensor::regular_file;
 use super::wordnet::WordNetNames;
 use crate::error::{Error, Result};
 
-/// How to write what is not understood.
+/// Advice for files of an unknown form.
 const ADVICE: &str =
     "expected one name a line in the order of the labels, or a JSON list of the names: [\"cat\", \"dog\"]";
 /// First lines that name a column or a list, in lower case without marks.
@@ -36,7 +36,7 @@ const HEADERS: [&str; 14] = [
     "categoryname",
     "nc",
 ];
-/// What may stand between a number and a name, the surest first.
+/// Separators of a number and a name, the least ambiguous first.
 const SEPARATORS: [char; 5] = ['\t', ';', ',', ':', ' '];
 
 /// Names of classes.

@@ -1,4 +1,4 @@
-//! What class folders hold besides images of their class: splits or versions of a data set, masks, and folders of their own.
+//! Contents of class folders besides images of the class: splits or versions of a data set, masks, and subfolders.
 //!
 //! Folders that all hold the same folders are no classes but splits or versions of one data set: `color/apple` and
 //! `grayscale/apple`. Classes may be divided into splits (`bottle/train`), and have masks beside their images.
@@ -60,7 +60,7 @@ impl Layout {
         self.classes.push(ClassFolder { name: class.to_string(), folders });
     }
 
-    /// What is to be said of masks among the images, if there are any beside other images.
+    /// A note on masks, if there are any among other images.
     pub fn masks(&self) -> Option<String> {
         let first = self.first_mask.as_deref().filter(|_| self.masks < self.images)?;
         Some(format!(
@@ -94,7 +94,7 @@ impl Layout {
         })
     }
 
-    /// What the user should know of folders within class folders.
+    /// Notes on folders within class folders.
     pub fn merged(&self) -> Option<String> {
         let several = || self.classes.iter().filter(|class| class.folders.len() >= 2);
         let inner = |class: &'_ ClassFolder| class.folders.iter().filter(|name| !name.is_empty()).count();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-/// What the user should know of two classes whose names differ in form only, as those of two systems' files do.
+/// A note on two classes whose names differ only in Unicode normalisation, as file names of two systems do.
 pub(super) fn note(classes: &[String]) -> Option<String> {
     let mut by_form: HashMap<String, &String> = HashMap::new();
     for name in classes.iter().filter(|name| !name.is_ascii()) {

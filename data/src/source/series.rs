@@ -21,7 +21,7 @@ pub(super) fn numbers_of(names: &[String]) -> Option<Vec<u64>> {
     all.iter().map(|numbers| numbers.get(*only)?.parse().ok()).collect()
 }
 
-/// What the user should know of names of one series, where some are missing.
+/// A note on names of one numbered series of which some are missing.
 pub(super) fn note(names: &[String]) -> Option<String> {
     let numbers = numbers_of(names)?.into_iter().collect();
     let gaps = gaps(&numbers);

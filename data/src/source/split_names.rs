@@ -1,4 +1,4 @@
-//! What the names of folders and columns say of splits: `train2017`, `val_images`, `testset`, `fold2`, `test_A`.
+//! Names of folders and columns that name a split: `train2017`, `val_images`, `testset`, `fold2`, `test_A`.
 
 /// Words of each split: training, validation, test, and a split that may be either of the last two.
 const SPLITS: [&[&str]; 4] = [
@@ -17,7 +17,7 @@ const CONTENT: [&str; 12] =
 /// Names of versions of the same images.
 const VERSIONS: [&str; 6] = ["original", "augmented", "labeled", "unlabeled", "labelled", "unlabelled"];
 
-/// What a name says of the split that it belongs to.
+/// The split that a name stands for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct SplitName {
     split: Option<usize>,

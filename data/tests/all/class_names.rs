@@ -17,7 +17,7 @@ fn six(labels: [&str; 6]) -> Place {
 /// The classes of the images, all classes, and what was noted.
 type Named = (Vec<String>, Vec<String>, Vec<String>);
 
-/// What comes of the names in a file of this text.
+/// The class names read from a file of this text, or the error.
 fn named(place: &Place, text: &str) -> Result<Named, String> {
     let path = place.write("names.txt", text.as_bytes());
     let lines = read_class_names(&path).map_err(|e| e.to_string())?;

@@ -117,7 +117,7 @@ fn an_image_that_claims_too_many_pixels_costs_no_memory() {
     }
 }
 
-/// What a PNG says beside its pixels may be packed: 256 KB here, a thousand times as much in memory.
+/// Metadata of a PNG may be compressed: 256 KB here, a thousand times as much in memory.
 #[test]
 fn profiles_and_texts_of_a_png_are_not_unpacked() {
     let setting = Setting::new();

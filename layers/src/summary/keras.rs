@@ -80,7 +80,7 @@ fn layer_name(uses: &mut HashMap<&'static str, usize>, class: &'static str) -> S
     name
 }
 
-/// As Keras writes it: `max_pooling2d`, `re_lu`.
+/// Keras' name in snake case: `max_pooling2d`, `re_lu`.
 fn snake_case(class: &str) -> String {
     let mut name = String::new();
     let mut before = None;

@@ -137,8 +137,11 @@ impl<E: Element> Kernel<SumRows> for Cpu<E> {
 impl<E: Element> Kernel<MaxAndArgmax> for Cpu<E> {
     fn run(&self, op: &MaxAndArgmax, [x]: [&Buffer<E>; 1]) -> Result<([Buffer<E>; 1], [Buffer<u32>; 1])> {
         let &MaxAndArgmax { rows, channels: c } = op;
-        let (mut values, mut indices) = (self.take(rows)?, self.take_ints(rows)?);
-        let (value, place, x) = (values.make_mut()?, indices.make_mut()?, x.as_slice());
+        let mut values = self.take(rows)?;
+        let mut indices = self.take_ints(rows)?;
+        let value = values.make_mut()?;
+        let place = indices.make_mut()?;
+        let x = x.as_slice();
         let job = rows_per_job(c);
         self.install(|| {
             let outputs = value.par_chunks_mut(job).zip(place.par_chunks_mut(job));

@@ -227,13 +227,15 @@ impl<R: Runtime> Kernel<MaxAndArgmax> for Gpu<R> {
     fn run(&self, op: &MaxAndArgmax, [x]: [&Buffer; 1]) -> Result<([Buffer; 1], [IntBuffer; 1])> {
         let &MaxAndArgmax { rows, channels: c } = op;
         self.addressable("max_and_argmax", rows * c)?;
-        let (values, indices) = (self.empty(x.dtype(), rows), self.empty_ints(rows));
+        let values = self.empty(x.dtype(), rows);
+        let indices = self.empty_ints(rows);
         if rows > 0 {
             let units = row_units(c);
             let (count, dim) = self.spread(rows, units);
             dispatch!(x.dtype(), F => {
-                let (client, x, y, indices) = (self.client(), x.arg(), values.arg(), indices.arg());
-                max_and_argmax_kernel::launch::<F, R>(client, count, dim, x, y, indices, c, units as usize);
+                max_and_argmax_kernel::launch::<F, R>(
+                    self.client(), count, dim, x.arg(), values.arg(), indices.arg(), c, units as usize,
+                );
             });
         }
         Ok(([values], [indices]))

@@ -46,8 +46,10 @@ fn reference(case: &Case, relu: bool, v: &Values) -> [Vec<f64>; 3] {
 fn check(case: &Case, relu: bool, seed: u64) {
     let v = Values::new(case, seed);
     let magnitude = Values { x: absolute(&v.x), w: absolute(&v.w), b: absolute(&v.b), dy: absolute(&v.dy) };
-    let (expected, sums) = (reference(case, relu, &v), reference(case, relu, &magnitude));
-    let (double, single) = (run(cpu64(), case, relu, &v), run(cpu32(), case, relu, &v));
+    let expected = reference(case, relu, &v);
+    let sums = reference(case, relu, &magnitude);
+    let double = run(cpu64(), case, relu, &v);
+    let single = run(cpu32(), case, relu, &v);
     for (i, expected) in expected.iter().enumerate() {
         assert_close(&host(&double[i]), expected, 1e-10);
         assert_rounded(&host(&single[i]), expected, &sums[i]);
@@ -88,7 +90,8 @@ proptest! {
 /// The largest error of y, dx and dw, as a share of the largest of what their terms' absolute values add up to.
 fn largest_error(got: &[Tensor<Cpu<f32>>; 3], case: &Case, relu: bool, v: &Values) -> f64 {
     let magnitude = Values { x: absolute(&v.x), w: absolute(&v.w), b: absolute(&v.b), dy: absolute(&v.dy) };
-    let (exact, sums) = (reference(case, relu, v), reference(case, relu, &magnitude));
+    let exact = reference(case, relu, v);
+    let sums = reference(case, relu, &magnitude);
     let error = |i: usize| {
         let largest = sums[i].iter().fold(0.0f64, |m, v| m.max(*v));
         host(&got[i]).iter().zip(&exact[i]).fold(0.0f64, |m, (g, e)| m.max((g - e).abs() / largest))

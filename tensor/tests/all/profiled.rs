@@ -17,7 +17,8 @@ fn ramp<B: alexnet_tensor::Backend<Elem = f32>>(device: &B, shape: &[usize]) -> 
 #[test]
 fn calls_are_named_counted_and_profiled() {
     let profiled = Profiled::new(cpu());
-    let (x, w) = (ramp(&profiled, &[2, 5, 6, 4]), ramp(&profiled, &[6, 3, 3, 2]));
+    let x = ramp(&profiled, &[2, 5, 6, 4]);
+    let w = ramp(&profiled, &[6, 3, 3, 2]);
     let spec = Conv2d { groups: 2, ..Conv2d::default() };
     profiled.begin();
     profiled.set_scope("conv1");
@@ -42,7 +43,8 @@ fn calls_are_named_counted_and_profiled() {
 #[test]
 fn each_kind_of_product_has_its_name() {
     let profiled = Profiled::new(cpu());
-    let (x, w) = (ramp(&profiled, &[3, 5]), ramp(&profiled, &[7, 5]));
+    let x = ramp(&profiled, &[3, 5]);
+    let w = ramp(&profiled, &[7, 5]);
     profiled.begin();
     let y = x.linear(&w, None, true).expect("a product");
     y.linear_dx(&w).expect("a product");

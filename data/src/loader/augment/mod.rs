@@ -65,11 +65,11 @@ pub struct ColourNoise {
 /// Scale `s` of the components of colour noise. `l` are the eigenvalues for pixel values of 0 to 255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColourRule {
-    /// As written in the paper: the eigenvalues, for pixels and covariance scaled to 0 to 1. For 0 to 255 that is `s =
+    /// The paper's formula: the eigenvalues, for pixels and covariance scaled to 0 to 1. For 0 to 255 that is `s =
     /// l / 255`: 58, 5 and 2 levels for ImageNet, so a deviation of 0.1 gives noise of about 6 levels. (On the scale of
     /// 0 to 255, `s` would be 14,830 levels and drown the image.)
     Paper,
-    /// As in the authors' code: the standard deviations, `s = sqrt(l)`, 122, 37 and 20 levels for ImageNet. The noisy
+    /// The authors' code: the standard deviations, `s = sqrt(l)`, 122, 37 and 20 levels for ImageNet. The noisy
     /// mean-subtracted image is then divided by `1 + deviation` to preserve its variance.
     AuthorsCode,
 }

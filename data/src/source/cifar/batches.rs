@@ -29,7 +29,7 @@ pub(super) fn check(path: &Path, chosen: &[&CifarFile]) -> Result<()> {
     }
 }
 
-/// What the user should know of batches that are missing at the end, or shorter than others.
+/// Notes on batches that are missing at the end, or shorter than the others.
 pub(super) fn notes(files: &[RecordFile]) -> Vec<String> {
     let batches: Vec<(u64, &RecordFile)> = files.iter().filter_map(|file| Some((number(&file.name)?, file))).collect();
     let Some(last) = batches.iter().map(|(number, _)| *number).max() else { return Vec::new() };

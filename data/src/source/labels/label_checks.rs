@@ -22,7 +22,7 @@ pub(super) fn check<'a>(path: &Path, labels: impl Iterator<Item = &'a str>, aske
     }
 }
 
-/// What makes a label look like a list.
+/// The characters that make a label look like a list.
 fn separators(label: &str) -> &'static str {
     match label {
         _ if label.starts_with('[') => "brackets",

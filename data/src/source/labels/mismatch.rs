@@ -40,7 +40,7 @@ impl ColumnFinder<'_> {
         self.table.rows.get(1)?.get(at).map(|field| (at, field))
     }
 
-    /// What is said of images by other names than the files have.
+    /// The error for listed names that differ from those of the files.
     fn other_names(&self, at: usize, field: &str) -> String {
         let name = self.table.rows[0].get(at).unwrap_or_default();
         let shown = |image: &[u8]| String::from_utf8_lossy(image).into_owned();
