@@ -5,7 +5,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use layers::{Mode, Model, Network, Tape};
 use tensor::random::{Stream, purpose};
-use tensor::{Cpu, Ints, Tensor};
+use tensor::{Cpu, IntTensor, Tensor};
 
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get())
@@ -25,7 +25,7 @@ fn gradients(c: &mut Criterion) {
         let network = Network::new(&cpu, &model, 1).unwrap();
         let batch = 32;
         let x = images(&cpu, &model, batch);
-        let labels = Ints::from_slice(&cpu, &vec![1; batch]).unwrap();
+        let labels = IntTensor::from_slice(&cpu, &vec![1; batch]).unwrap();
         group.throughput(Throughput::Elements(batch as u64));
         group.bench_function(format!("{name}, batch {batch}"), |b| {
             b.iter(|| {

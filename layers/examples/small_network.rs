@@ -3,7 +3,7 @@ use alexnet_layers::ops::Stage;
 use alexnet_layers::{Result, Tape, Var};
 use tensor::ops::{Conv2d, Pool2d, PoolKind};
 use tensor::random::{Stream, purpose};
-use tensor::{Cpu, Ints, Tensor};
+use tensor::{Cpu, IntTensor, Tensor};
 
 fn images(n: usize, step: u64) -> (Vec<f32>, Vec<u32>) {
     let [noise, draws] = [0, 1].map(|purpose| Stream::new(1, purpose::USER + purpose, step));
@@ -28,7 +28,7 @@ pub fn main() -> Result<()> {
         let pooled = tape.pool(&maps, &Pool2d::new(PoolKind::Max, 2, 2))?;
         let rows = tape.flatten(&pooled)?;
         let logits = tape.linear(&rows, &p[2], Some(&p[3]), &[])?;
-        let loss = tape.cross_entropy(&logits, &Ints::from_slice(&cpu, &labels)?)?;
+        let loss = tape.cross_entropy(&logits, &IntTensor::from_slice(&cpu, &labels)?)?;
         losses.push(loss.value().scalar()?);
         let gradients = tape.backward(&loss)?;
         for (w, p) in weights.iter_mut().zip(&p) {

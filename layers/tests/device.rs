@@ -3,7 +3,7 @@
 
 use alexnet_layers::{Mode, Model, Network, Tape};
 use tensor::random::{Stream, purpose};
-use tensor::{Backend, Cpu, Element, Ints, Tensor};
+use tensor::{Backend, Cpu, Element, IntTensor, Tensor};
 
 const BATCH: usize = 3;
 
@@ -38,9 +38,10 @@ fn pass<B: Backend>(device: &B) -> Vec<(String, Vec<f64>)> {
     let drawn: Vec<_> = drawn.parameters().iter().map(|p| (p.spec.name.clone(), p.value.to_array().unwrap())).collect();
     let network = Network::with_parameters(device, &model, "the test", &drawn).unwrap();
     let crop = model.input.crop;
-    let images: Vec<B::Elem> = values(6, BATCH * crop * crop * 3).iter().map(|&v| Element::of(f64::from(v))).collect();
+    let images: Vec<B::Scalar> =
+        values(6, BATCH * crop * crop * 3).iter().map(|&v| Element::of(f64::from(v))).collect();
     let images = Tensor::from_slice(device, &[BATCH, crop, crop, 3], &images).unwrap().to_activation_dtype().unwrap();
-    let labels = Ints::from_slice(device, &[2, 6, 0]).unwrap();
+    let labels = IntTensor::from_slice(device, &[2, 6, 0]).unwrap();
 
     let mut tape = Tape::new();
     let pass = network.forward(&mut tape, images, Mode::Train { seed: 7, step: 8 }).unwrap();

@@ -10,53 +10,53 @@ use crate::{Element, Kernel, Result, ops};
 /// Buffers are reference-counted: cloning one shares it, and a kernel that writes in place copies a shared one first.
 pub trait Device: Clone + Debug + Send + Sync + 'static {
     /// The number type of host-side values.
-    type Elem: Element;
+    type Scalar: Element;
     /// A buffer of numbers.
-    type Floats: Clone + Debug + Send + Sync + 'static;
+    type FloatBuffer: Clone + Debug + Send + Sync + 'static;
     /// A buffer of `u32`: labels, positions, counts.
-    type Ints: Clone + Debug + Send + Sync + 'static;
+    type IntBuffer: Clone + Debug + Send + Sync + 'static;
 
     /// The device's name and settings, for messages.
     fn describe(&self) -> String;
     /// A buffer that holds a copy of `values`.
-    fn upload(&self, values: &[Self::Elem]) -> Result<Self::Floats>;
+    fn upload(&self, values: &[Self::Scalar]) -> Result<Self::FloatBuffer>;
     /// The buffer's values, once all work on it is done.
-    fn download(&self, buffer: &Self::Floats) -> Result<Vec<Self::Elem>>;
+    fn download(&self, buffer: &Self::FloatBuffer) -> Result<Vec<Self::Scalar>>;
     /// A buffer of `len` times `value`.
-    fn full(&self, len: usize, value: Self::Elem) -> Result<Self::Floats>;
+    fn full(&self, len: usize, value: Self::Scalar) -> Result<Self::FloatBuffer>;
     /// A buffer that holds a copy of `values`.
-    fn upload_ints(&self, values: &[u32]) -> Result<Self::Ints>;
+    fn upload_ints(&self, values: &[u32]) -> Result<Self::IntBuffer>;
     /// The buffer's values, once all work on it is done.
-    fn download_ints(&self, buffer: &Self::Ints) -> Result<Vec<u32>>;
+    fn download_ints(&self, buffer: &Self::IntBuffer) -> Result<Vec<u32>>;
     /// The values of several buffers at once: the device is waited for once.
     #[allow(clippy::type_complexity)]
     fn download_all(
         &self,
-        floats: &[&Self::Floats],
-        ints: &[&Self::Ints],
-    ) -> Result<(Vec<Vec<Self::Elem>>, Vec<Vec<u32>>)> {
+        floats: &[&Self::FloatBuffer],
+        ints: &[&Self::IntBuffer],
+    ) -> Result<(Vec<Vec<Self::Scalar>>, Vec<Vec<u32>>)> {
         let floats = floats.iter().map(|buffer| self.download(buffer)).collect::<Result<_>>()?;
         Ok((floats, ints.iter().map(|buffer| self.download_ints(buffer)).collect::<Result<_>>()?))
     }
     /// The numbers in the type that flows between layers, where that is not the type of weights: a step's input.
-    fn to_activation_dtype(&self, buffer: &Self::Floats) -> Result<Self::Floats> {
+    fn to_activation_dtype(&self, buffer: &Self::FloatBuffer) -> Result<Self::FloatBuffer> {
         Ok(buffer.clone())
     }
     /// A buffer that holds a copy of `bytes`, four a word, the first in the lowest bits; the last word is filled up with
     /// zeros.
-    fn upload_bytes(&self, bytes: &[u8]) -> Result<Self::Ints> {
+    fn upload_bytes(&self, bytes: &[u8]) -> Result<Self::IntBuffer> {
         let word = |b: &[u8]| b.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte));
         self.upload_ints(&bytes.chunks(4).map(word).collect::<Vec<_>>())
     }
     /// Uploads images that only [`PrepareImages`](crate::ops::prepare::PrepareImages) reads, like
     /// [`upload_bytes`](Self::upload_bytes). Where the device can, the copy runs beside the work that is queued. Meant for a thread that is ahead of the one that computes.
-    fn upload_images(&self, bytes: &[u8]) -> Result<Self::Ints> {
+    fn upload_images(&self, bytes: &[u8]) -> Result<Self::IntBuffer> {
         self.upload_bytes(bytes)
     }
     /// Bytes of the buffer's numbers.
-    fn bytes(&self, buffer: &Self::Floats) -> u64;
+    fn bytes(&self, buffer: &Self::FloatBuffer) -> u64;
     /// Bytes of the buffer's numbers.
-    fn int_bytes(&self, buffer: &Self::Ints) -> u64;
+    fn int_bytes(&self, buffer: &Self::IntBuffer) -> u64;
     /// Labels the kernels that follow with a layer's name, or with nothing, for profilers. Results do not depend on it.
     fn set_scope(&self, _layer: &str) {}
     /// Whether kernels are queued and done later, so that asking for a value waits for all work before it.

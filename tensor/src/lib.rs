@@ -35,7 +35,7 @@ pub use gpu::Gpu;
 pub use ndarray;
 pub use operation::{Alloc, Handle, Kernel, Operands, Operation, Outputs, Workspace};
 pub use profiled::Profiled;
-pub use tensor::{Ints, Tensor, read_all};
+pub use tensor::{IntTensor, Tensor, read_all};
 
 /// The README's program, run as a test.
 #[cfg(doctest)]

@@ -49,7 +49,11 @@ pub trait Kernel<O: Operation>: Device {
     ///
     /// # Errors
     /// Those of the device.
-    fn run(&self, op: &O, operands: O::In<'_, Self::Floats, Self::Ints>) -> Result<O::Out<Self::Floats, Self::Ints>>;
+    fn run(
+        &self,
+        op: &O,
+        operands: O::In<'_, Self::FloatBuffer, Self::IntBuffer>,
+    ) -> Result<O::Out<Self::FloatBuffer, Self::IntBuffer>>;
 
     /// Multiplications and additions that the device's algorithm executes: fewer than [`Operation::flops`] by a fast one.
     fn executed_flops(&self, op: &O) -> f64 {

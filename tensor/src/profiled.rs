@@ -154,56 +154,60 @@ impl<B: Backend> fmt::Debug for Profiled<B> {
 }
 
 impl<B: Backend> Device for Profiled<B> {
-    type Elem = B::Elem;
-    type Floats = B::Floats;
-    type Ints = B::Ints;
+    type Scalar = B::Scalar;
+    type FloatBuffer = B::FloatBuffer;
+    type IntBuffer = B::IntBuffer;
 
     fn describe(&self) -> String {
         self.inner.describe()
     }
 
-    fn upload(&self, values: &[B::Elem]) -> Result<B::Floats> {
+    fn upload(&self, values: &[B::Scalar]) -> Result<B::FloatBuffer> {
         self.transfer("upload", 0, B::bytes, || self.inner.upload(values))
     }
 
-    fn download(&self, buffer: &B::Floats) -> Result<Vec<B::Elem>> {
+    fn download(&self, buffer: &B::FloatBuffer) -> Result<Vec<B::Scalar>> {
         self.transfer("download", self.inner.bytes(buffer), |_, _| 0, || self.inner.download(buffer))
     }
 
-    fn full(&self, len: usize, value: B::Elem) -> Result<B::Floats> {
+    fn full(&self, len: usize, value: B::Scalar) -> Result<B::FloatBuffer> {
         self.transfer("fill", 0, B::bytes, || self.inner.full(len, value))
     }
 
-    fn upload_ints(&self, values: &[u32]) -> Result<B::Ints> {
+    fn upload_ints(&self, values: &[u32]) -> Result<B::IntBuffer> {
         self.transfer("upload", 0, B::int_bytes, || self.inner.upload_ints(values))
     }
 
-    fn download_ints(&self, buffer: &B::Ints) -> Result<Vec<u32>> {
+    fn download_ints(&self, buffer: &B::IntBuffer) -> Result<Vec<u32>> {
         self.transfer("download", self.inner.int_bytes(buffer), |_, _| 0, || self.inner.download_ints(buffer))
     }
 
-    fn download_all(&self, floats: &[&B::Floats], ints: &[&B::Ints]) -> Result<(Vec<Vec<B::Elem>>, Vec<Vec<u32>>)> {
+    fn download_all(
+        &self,
+        floats: &[&B::FloatBuffer],
+        ints: &[&B::IntBuffer],
+    ) -> Result<(Vec<Vec<B::Scalar>>, Vec<Vec<u32>>)> {
         let read = floats.iter().map(|x| self.inner.bytes(x)).chain(ints.iter().map(|x| self.inner.int_bytes(x))).sum();
         self.transfer("download", read, |_, _| 0, || self.inner.download_all(floats, ints))
     }
 
-    fn to_activation_dtype(&self, buffer: &B::Floats) -> Result<B::Floats> {
+    fn to_activation_dtype(&self, buffer: &B::FloatBuffer) -> Result<B::FloatBuffer> {
         self.transfer("cast", self.inner.bytes(buffer), B::bytes, || self.inner.to_activation_dtype(buffer))
     }
 
-    fn upload_bytes(&self, bytes: &[u8]) -> Result<B::Ints> {
+    fn upload_bytes(&self, bytes: &[u8]) -> Result<B::IntBuffer> {
         self.transfer("upload", 0, B::int_bytes, || self.inner.upload_bytes(bytes))
     }
 
-    fn upload_images(&self, bytes: &[u8]) -> Result<B::Ints> {
+    fn upload_images(&self, bytes: &[u8]) -> Result<B::IntBuffer> {
         self.transfer("upload images", 0, B::int_bytes, || self.inner.upload_images(bytes))
     }
 
-    fn bytes(&self, buffer: &B::Floats) -> u64 {
+    fn bytes(&self, buffer: &B::FloatBuffer) -> u64 {
         self.inner.bytes(buffer)
     }
 
-    fn int_bytes(&self, buffer: &B::Ints) -> u64 {
+    fn int_bytes(&self, buffer: &B::IntBuffer) -> u64 {
         self.inner.int_bytes(buffer)
     }
 
@@ -229,12 +233,16 @@ impl<B: Backend> Device for Profiled<B> {
 }
 
 impl<B: Backend + Kernel<O>, O: Operation> Kernel<O> for Profiled<B> {
-    fn run(&self, op: &O, mut operands: O::In<'_, B::Floats, B::Ints>) -> Result<O::Out<B::Floats, B::Ints>> {
+    fn run(
+        &self,
+        op: &O,
+        mut operands: O::In<'_, B::FloatBuffer, B::IntBuffer>,
+    ) -> Result<O::Out<B::FloatBuffer, B::IntBuffer>> {
         let device = &self.inner;
         let operand_bytes = size(device, operands.floats(), operands.ints());
         let read = op.bytes_read().unwrap_or(operand_bytes);
         let changed: u64 = operands.in_place().into_iter().map(|buffer| device.bytes(buffer)).sum();
-        let bytes = |device: &B, outputs: &O::Out<B::Floats, B::Ints>| {
+        let bytes = |device: &B, outputs: &O::Out<B::FloatBuffer, B::IntBuffer>| {
             read + changed + size(device, outputs.floats(), outputs.ints())
         };
         let flops = [op.flops(), device.executed_flops(op)];
@@ -260,8 +268,8 @@ impl<B: Backend + Kernel<O>, O: Operation> Kernel<O> for Profiled<B> {
 
 fn size<'b, B: Device>(
     device: &B,
-    floats: impl IntoIterator<Item = &'b B::Floats>,
-    ints: impl IntoIterator<Item = &'b B::Ints>,
+    floats: impl IntoIterator<Item = &'b B::FloatBuffer>,
+    ints: impl IntoIterator<Item = &'b B::IntBuffer>,
 ) -> u64 {
     let floats: u64 = floats.into_iter().map(|buffer| device.bytes(buffer)).sum();
     let ints: u64 = ints.into_iter().map(|buffer| device.int_bytes(buffer)).sum();

@@ -9,12 +9,12 @@ use crate::{Backend, Error, Result};
 pub struct Tensor<B: Backend> {
     device: B,
     shape: Vec<usize>,
-    pub(crate) data: B::Floats,
+    pub(crate) data: B::FloatBuffer,
 }
 
 impl<B: Backend> Tensor<B> {
     /// A tensor with the array's shape and values.
-    pub fn from_array<'a>(device: &B, array: impl Into<ArrayViewD<'a, B::Elem>>) -> Result<Self> {
+    pub fn from_array<'a>(device: &B, array: impl Into<ArrayViewD<'a, B::Scalar>>) -> Result<Self> {
         let array = array.into();
         let contiguous = array.as_standard_layout();
         let values = contiguous.as_slice().expect("standard layout is contiguous");
@@ -25,7 +25,7 @@ impl<B: Backend> Tensor<B> {
     ///
     /// # Errors
     /// [`Error::Shape`] if there are not as many values as `shape` holds.
-    pub fn from_slice(device: &B, shape: &[usize], values: &[B::Elem]) -> Result<Self> {
+    pub fn from_slice(device: &B, shape: &[usize], values: &[B::Scalar]) -> Result<Self> {
         if element_count("tensor", shape)? != values.len() {
             return Err(Error::shape("tensor", format!("a shape of {} values", values.len()), shape));
         }
@@ -43,12 +43,12 @@ impl<B: Backend> Tensor<B> {
         Self::full(device, shape, 0.0)
     }
 
-    pub(crate) fn from_parts(device: B, shape: Vec<usize>, data: B::Floats) -> Self {
+    pub(crate) fn from_parts(device: B, shape: Vec<usize>, data: B::FloatBuffer) -> Self {
         Self { device, shape, data }
     }
 
     /// A tensor of the same device and shape over another buffer.
-    pub(crate) fn with_data(&self, data: B::Floats) -> Self {
+    pub(crate) fn with_data(&self, data: B::FloatBuffer) -> Self {
         Self::from_parts(self.device.clone(), self.shape.clone(), data)
     }
 
@@ -91,12 +91,12 @@ impl<B: Backend> Tensor<B> {
     }
 
     /// The values, row-major.
-    pub fn to_vec(&self) -> Result<Vec<B::Elem>> {
+    pub fn to_vec(&self) -> Result<Vec<B::Scalar>> {
         self.device.download(&self.data)
     }
 
     /// The values as an array.
-    pub fn to_array(&self) -> Result<ArrayD<B::Elem>> {
+    pub fn to_array(&self) -> Result<ArrayD<B::Scalar>> {
         let values = self.to_vec()?;
         ArrayD::from_shape_vec(IxDyn(&self.shape), values)
             .map_err(|_| Error::shape("to_array", "a buffer as long as the shape says", &self.shape))
@@ -131,19 +131,19 @@ impl<B: Backend> Tensor<B> {
 
 /// Whole numbers on a device: labels, positions of maxima.
 #[derive(Clone, Debug)]
-pub struct Ints<B: Backend> {
+pub struct IntTensor<B: Backend> {
     device: B,
     len: usize,
-    pub(crate) data: B::Ints,
+    pub(crate) data: B::IntBuffer,
 }
 
-impl<B: Backend> Ints<B> {
+impl<B: Backend> IntTensor<B> {
     /// The values, uploaded.
     pub fn from_slice(device: &B, values: &[u32]) -> Result<Self> {
         Ok(Self { device: device.clone(), len: values.len(), data: device.upload_ints(values)? })
     }
 
-    pub(crate) fn from_parts(device: B, len: usize, data: B::Ints) -> Self {
+    pub(crate) fn from_parts(device: B, len: usize, data: B::IntBuffer) -> Self {
         Self { device, len, data }
     }
 
@@ -168,13 +168,16 @@ impl<B: Backend> Ints<B> {
     }
 }
 
-/// The values of several tensors and of several [`Ints`], all of one device, which is waited for once.
+/// The values of several tensors and of several [`IntTensor`], all of one device, which is waited for once.
 #[allow(clippy::type_complexity)]
-pub fn read_all<B: Backend>(floats: &[&Tensor<B>], ints: &[&Ints<B>]) -> Result<(Vec<Vec<B::Elem>>, Vec<Vec<u32>>)> {
+pub fn read_all<B: Backend>(
+    floats: &[&Tensor<B>],
+    ints: &[&IntTensor<B>],
+) -> Result<(Vec<Vec<B::Scalar>>, Vec<Vec<u32>>)> {
     let Some(device) = floats.first().map(|t| t.device()).or(ints.first().map(|i| i.device())) else {
         return Ok((Vec::new(), Vec::new()));
     };
-    let floats: Vec<&B::Floats> = floats.iter().map(|t| &t.data).collect();
+    let floats: Vec<&B::FloatBuffer> = floats.iter().map(|t| &t.data).collect();
     device.download_all(&floats, &ints.iter().map(|i| &i.data).collect::<Vec<_>>())
 }
 

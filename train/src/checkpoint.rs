@@ -145,7 +145,7 @@ impl Checkpoint {
     }
 
     /// Takes a run's state off its device.
-    pub fn of<B: Backend<Elem = f32>>(
+    pub fn of<B: Backend<Scalar = f32>>(
         network: &Network<B>,
         optimizer: &Optimizer<B>,
         state: RunState,
@@ -172,7 +172,7 @@ impl Checkpoint {
     }
 
     /// Puts a run back where it was.
-    pub fn restore<B: Backend<Elem = f32>>(
+    pub fn restore<B: Backend<Scalar = f32>>(
         self,
         network: &mut Network<B>,
         optimizer: &mut Optimizer<B>,
@@ -304,7 +304,7 @@ impl StartingWeights {
 }
 
 /// Sets the parameters that [`starting_weights`] gives; the others stay as initialised.
-pub(crate) fn begin_with<B: Backend<Elem = f32>>(
+pub(crate) fn begin_with<B: Backend<Scalar = f32>>(
     network: &mut Network<B>,
     config: &ModelConfig,
     mut tensors: Tensors,

@@ -43,7 +43,7 @@ pub struct Options {
 ///
 /// # Errors
 /// [`Error::Setting`] if the pack has more classes than the network; [`Error::Stopped`] when asked to end.
-pub fn evaluate<B: Backend<Elem = f32>>(
+pub fn evaluate<B: Backend<Scalar = f32>>(
     network: &Network<B>,
     pack: &Arc<Pack>,
     options: &Options,
@@ -73,7 +73,7 @@ pub fn evaluate<B: Backend<Elem = f32>>(
 
 /// The class probabilities of each image, `[n, classes]`: the softmax, averaged over the views of an image, which
 /// are consecutive rows of `images`.
-pub fn probabilities<B: Backend<Elem = f32>>(
+pub fn probabilities<B: Backend<Scalar = f32>>(
     network: &Network<B>,
     images: Tensor<B>,
     views: Views,

@@ -21,7 +21,7 @@ pub struct Preparer<B: Backend> {
     mean_image: Option<Tensor<B>>,
 }
 
-impl<B: Backend<Elem = f32>> Preparer<B> {
+impl<B: Backend<Scalar = f32>> Preparer<B> {
     /// The same on `device`.
     pub fn new(device: &B, preparation: &Preparation) -> Result<Self> {
         let mean = preparation.mean_image.as_ref();
@@ -57,7 +57,7 @@ pub struct Feed<B: Backend> {
     thread: Option<JoinHandle<()>>,
 }
 
-impl<B: Backend<Elem = f32>> Feed<B> {
+impl<B: Backend<Scalar = f32>> Feed<B> {
     /// The batches of epoch `epoch` from number `first` on. Dropping the iterator ends the work ahead.
     pub fn new(device: &B, loader: &Loader, epoch: u64, first: usize) -> Self {
         let (sender, fed) = sync_channel(AHEAD);

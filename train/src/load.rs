@@ -89,7 +89,7 @@ impl Loaded {
     ///
     /// # Errors
     /// [`Error::File`] if the file does not say which network it is for.
-    pub fn network<B: Backend<Elem = f32>>(&self, device: &B) -> Result<Network<B>> {
+    pub fn network<B: Backend<Scalar = f32>>(&self, device: &B) -> Result<Network<B>> {
         let model = self.model()?;
         Ok(Network::with_parameters(device, model, &self.path.display().to_string(), &self.weights.tensors)?)
     }
@@ -99,7 +99,7 @@ impl Loaded {
     /// # Errors
     /// [`Error::Setting`] with what is needed and free, and the largest batch that fits; [`Error::File`] as
     /// [`network`](Self::network).
-    pub fn check_memory<B: Backend<Elem = f32>>(
+    pub fn check_memory<B: Backend<Scalar = f32>>(
         &self,
         device: &B,
         images: usize,

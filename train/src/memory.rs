@@ -38,7 +38,7 @@ pub struct Work<'a> {
 /// # Errors
 /// [`Error::Setting`] that names `--batch`, the bytes needed and free, and the largest batch that fits. Errors of the
 /// network.
-pub fn check<B: Backend<Elem = f32>>(device: &B, work: &Work<'_>, batch: usize) -> Result<()> {
+pub fn check<B: Backend<Scalar = f32>>(device: &B, work: &Work<'_>, batch: usize) -> Result<()> {
     check_with(device, device.memory(), work, batch)
 }
 
@@ -46,7 +46,7 @@ pub fn check<B: Backend<Elem = f32>>(device: &B, work: &Work<'_>, batch: usize) 
 ///
 /// # Errors
 /// As [`check`].
-pub fn check_with<B: Backend<Elem = f32>>(
+pub fn check_with<B: Backend<Scalar = f32>>(
     device: &B,
     memory: Option<Memory>,
     work: &Work<'_>,
@@ -84,7 +84,7 @@ pub fn check_with<B: Backend<Elem = f32>>(
 ///
 /// # Errors
 /// Those of the network, and of a buffer larger than the device gives.
-pub fn of_training<B: Backend<Elem = f32>>(device: &B, model: &Model, config: &Config, batch: usize) -> Result<u64> {
+pub fn of_training<B: Backend<Scalar = f32>>(device: &B, model: &Model, config: &Config, batch: usize) -> Result<u64> {
     let dry_run = DryRun::new(device.clone());
     rehearse(&dry_run, &Work { model, training: Some((batch, config)), evaluation: None }, batch)?;
     Ok(dry_run.peak())
@@ -97,7 +97,7 @@ enum Need {
     Refused(u64),
 }
 
-fn need<B: Backend<Elem = f32>>(device: &B, is_host: bool, work: &Work<'_>, batch: usize) -> Result<Need> {
+fn need<B: Backend<Scalar = f32>>(device: &B, is_host: bool, work: &Work<'_>, batch: usize) -> Result<Need> {
     let dry_run = DryRun::new(device.clone());
     match rehearse(&dry_run, work, batch) {
         Ok(kept) => {
@@ -142,7 +142,7 @@ fn of_tensor(error: &tensor::Error) -> Option<u64> {
 ///
 /// # Errors
 /// Those of the parts.
-pub fn rehearse<B: Backend<Elem = f32>>(device: &B, work: &Work<'_>, batch: usize) -> Result<Vec<Tensor<B>>> {
+pub fn rehearse<B: Backend<Scalar = f32>>(device: &B, work: &Work<'_>, batch: usize) -> Result<Vec<Tensor<B>>> {
     let mut network = Network::new(device, work.model, 0)?;
     let size = work.model.input.size;
     let _mean_image = Tensor::zeros(device, &[size, size, 3])?;
@@ -177,7 +177,7 @@ fn batches(images: usize, batch: usize) -> Vec<usize> {
     [batch, last].into_iter().filter(|&n| n > 0).collect()
 }
 
-fn train<B: Backend<Elem = f32>>(
+fn train<B: Backend<Scalar = f32>>(
     network: &mut Network<B>,
     optimizer: &mut Optimizer<B>,
     batch: usize,

@@ -63,7 +63,7 @@ pub(crate) struct Metrics<B: Backend> {
     begun: Instant,
 }
 
-impl<B: Backend<Elem = f32>> Metrics<B> {
+impl<B: Backend<Scalar = f32>> Metrics<B> {
     pub fn new(reading: Reading) -> Self {
         Self { reading, waiting: Vec::new(), begun: Instant::now() }
     }

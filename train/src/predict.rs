@@ -24,7 +24,7 @@ pub struct Guess {
 /// The most probable classes of each image, most probable first.
 ///
 /// `images` are `size` x `size` RGB squares (the paper's resize and centre crop), from which the views are cut.
-pub fn predict<B: Backend<Elem = f32>>(
+pub fn predict<B: Backend<Scalar = f32>>(
     network: &Network<B>,
     names: &[String],
     input: &data::Input,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use layers::{Mode, Network, Pass, Tape, Var};
 use optim::{Optimizer, Update};
-use tensor::{Backend, Ints, Tensor, read_all};
+use tensor::{Backend, IntTensor, Tensor, read_all};
 
 use crate::{Error, Result, Targets, diagnose};
 
@@ -21,7 +21,7 @@ pub struct Outcome {
 #[derive(Clone, Debug)]
 pub struct Shown<B: Backend> {
     loss: Tensor<B>,
-    wrong: Ints<B>,
+    wrong: IntTensor<B>,
 }
 
 impl<B: Backend> Shown<B> {
@@ -43,7 +43,7 @@ impl<B: Backend> Shown<B> {
 /// # Errors
 /// [`Error::Diverged`] before anything is changed if the loss is not finite; errors of the parts, after which some
 /// parameters may have had their update and others not.
-pub fn step<'a, B: Backend<Elem = f32>>(
+pub fn step<'a, B: Backend<Scalar = f32>>(
     network: &mut Network<B>,
     optimizer: &mut Optimizer<B>,
     images: Tensor<B>,
@@ -71,7 +71,7 @@ pub fn step<'a, B: Backend<Elem = f32>>(
 ///
 /// # Errors
 /// Those of the parts, as in [`step`].
-pub fn step_unread<'a, B: Backend<Elem = f32>>(
+pub fn step_unread<'a, B: Backend<Scalar = f32>>(
     network: &mut Network<B>,
     optimizer: &mut Optimizer<B>,
     images: Tensor<B>,
@@ -101,9 +101,9 @@ struct Forward<B: Backend> {
     shown: Shown<B>,
 }
 
-impl<B: Backend<Elem = f32>> Forward<B> {
+impl<B: Backend<Scalar = f32>> Forward<B> {
     fn new(network: &Network<B>, images: Tensor<B>, targets: Targets<'_>, mode: Mode) -> Result<Self> {
-        let labels = Ints::from_slice(network.device(), targets.labels)?;
+        let labels = IntTensor::from_slice(network.device(), targets.labels)?;
         let mut tape = Tape::new();
         let pass = network.forward(&mut tape, images, mode)?;
         let classes = network.model().classes;

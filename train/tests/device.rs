@@ -49,7 +49,7 @@ struct Run {
     weights: Vec<(String, Vec<f32>)>,
 }
 
-fn train<B: Backend<Elem = f32>>(device: &B, each_step: bool) -> Run {
+fn train<B: Backend<Scalar = f32>>(device: &B, each_step: bool) -> Run {
     let model = small();
     let mut network = Network::new(device, &model, 1).unwrap();
     let mut optimizer = Optimizer::new(Sgd { momentum: 0.9, decay: 5e-4, nesterov: false }).unwrap();
@@ -70,7 +70,7 @@ fn train<B: Backend<Elem = f32>>(device: &B, each_step: bool) -> Run {
     Run { outcomes, weights: network.parameters().iter().map(host).collect() }
 }
 
-fn follows_the_cpu<B: Backend<Elem = f32>>(device: &B, tolerance: f64) {
+fn follows_the_cpu<B: Backend<Scalar = f32>>(device: &B, tolerance: f64) {
     let found = train(device, true);
     let expected = train(&Cpu::<f32>::new(2).unwrap(), true);
     for (number, (found, expected)) in found.outcomes.iter().zip(&expected.outcomes).enumerate() {
@@ -91,13 +91,13 @@ fn follows_the_cpu<B: Backend<Elem = f32>>(device: &B, tolerance: f64) {
 }
 
 /// Nor does it matter whether the numbers are read at each step or at the end.
-fn gives_the_same_bits_again<B: Backend<Elem = f32>>(device: &B) {
+fn gives_the_same_bits_again<B: Backend<Scalar = f32>>(device: &B) {
     let once = train(device, true);
     assert_eq!(once, train(device, true));
     assert_eq!(once, train(device, false));
 }
 
-fn goes_on_after_a_stop<B: Backend<Elem = f32>>(device: &B) {
+fn goes_on_after_a_stop<B: Backend<Scalar = f32>>(device: &B) {
     let world = World::new();
     let mut whole = world.start_on(device, "whole", "");
     train_until(&mut whole, u64::MAX).unwrap();

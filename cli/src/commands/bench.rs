@@ -38,7 +38,7 @@ struct Measure<'a> {
 impl Work for Measure<'_> {
     type Output = ();
 
-    fn run<B: Backend<Elem = f32>>(self, device: B) -> Result<()> {
+    fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<()> {
         let Self { args, threads } = self;
         match args {
             Bench::Train(args) => match &args.data {
@@ -99,7 +99,7 @@ fn each_batch<B: Backend, T: Serialize>(
     print(&format!("{work}, {}, {}\n{}", args.common.model, device.describe(), table(&lines)))
 }
 
-fn speed<B: Backend<Elem = f32>>(
+fn speed<B: Backend<Scalar = f32>>(
     work: &'static str,
     device: &B,
     args: &BenchSpeed,
@@ -116,7 +116,7 @@ fn speed<B: Backend<Elem = f32>>(
     each_batch(work, device, args, threads, measure, &header, row)
 }
 
-fn fed<B: Backend<Elem = f32>>(device: &B, args: &BenchSpeed, pack: &Path, threads: usize) -> Result<()> {
+fn fed<B: Backend<Scalar = f32>>(device: &B, args: &BenchSpeed, pack: &Path, threads: usize) -> Result<()> {
     let pack = Arc::new(Pack::open(pack)?);
     let measure = |model: &Model, config: &Config| Ok(bench::fed(device, model, config, &pack, args.common.seconds)?);
     let row = |f: &Fed| {
@@ -131,7 +131,7 @@ fn fed<B: Backend<Elem = f32>>(device: &B, args: &BenchSpeed, pack: &Path, threa
     each_batch("train from a pack", device, args, threads, measure, &header, row)
 }
 
-fn layers<B: Backend<Elem = f32>>(device: &B, args: &BenchLayers, threads: usize) -> Result<()> {
+fn layers<B: Backend<Scalar = f32>>(device: &B, args: &BenchLayers, threads: usize) -> Result<()> {
     let (model, config) = configure(&args.common, args.batch, threads)?;
     let kind = if args.predict { StepKind::Predict } else { StepKind::Train };
     let result = bench::layers(device, &model, &config, kind, args.common.seconds)?;

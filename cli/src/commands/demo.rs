@@ -69,7 +69,7 @@ struct Whole<'a> {
 impl Work for Whole<'_> {
     type Output = Vec<PathBuf>;
 
-    fn run<B: Backend<Elem = f32>>(self, device: B) -> Result<Vec<PathBuf>> {
+    fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<Vec<PathBuf>> {
         let Self { args, threads, stop, .. } = &self;
         let out = &args.out;
         let threads = *threads;
@@ -105,7 +105,7 @@ impl Work for Whole<'_> {
 
 impl Whole<'_> {
     /// Trains a network in the folder `name`, or goes on where an earlier demo was stopped.
-    fn train<B: Backend<Elem = f32>>(
+    fn train<B: Backend<Scalar = f32>>(
         &self,
         device: &B,
         name: &str,
@@ -121,7 +121,7 @@ impl Whole<'_> {
         Ok(trainer)
     }
 
-    fn resume<B: Backend<Elem = f32>>(&self, device: &B, name: &str, packs: &[PathBuf; 2]) -> Result<Trainer<B>> {
+    fn resume<B: Backend<Scalar = f32>>(&self, device: &B, name: &str, packs: &[PathBuf; 2]) -> Result<Trainer<B>> {
         train_command::go_on(device, &self.args.out.join(name), |config| {
             config.data.train.clone_from(&packs[0]);
             config.data.val = Some(packs[1].clone());
@@ -130,7 +130,7 @@ impl Whole<'_> {
         })
     }
 
-    fn start<B: Backend<Elem = f32>>(
+    fn start<B: Backend<Scalar = f32>>(
         &self,
         device: &B,
         name: &str,
@@ -177,7 +177,7 @@ fn pack_demo(args: &Demo, threads: usize, images: &Path, part: &str, stop: &Stop
     Ok(out)
 }
 
-fn test<B: Backend<Elem = f32>>(
+fn test<B: Backend<Scalar = f32>>(
     trainer: &Trainer<B>,
     val: &Arc<Pack>,
     views: Views,
@@ -203,7 +203,7 @@ fn report(rows: &[(&str, Evaluation)]) -> String {
 }
 
 /// Writes the images of the report and names them.
-fn draw_report<B: Backend<Elem = f32>>(out: &Path, trainer: &Trainer<B>, val: &Pack) -> Result<Vec<PathBuf>> {
+fn draw_report<B: Backend<Scalar = f32>>(out: &Path, trainer: &Trainer<B>, val: &Pack) -> Result<Vec<PathBuf>> {
     let names = ["kernels.png", "predictions.png", "loss.png"].map(|name| out.join(name));
     let first = trainer.network().parameters().iter().find(|p| p.value.shape().len() == 4);
     if let Some(kernels) = first {
@@ -218,7 +218,7 @@ fn draw_report<B: Backend<Elem = f32>>(out: &Path, trainer: &Trainer<B>, val: &P
 }
 
 /// The first test image of each class and what the network makes of it.
-fn prediction_rows<B: Backend<Elem = f32>>(trainer: &Trainer<B>, val: &Pack) -> Result<Vec<PredictionRow>> {
+fn prediction_rows<B: Backend<Scalar = f32>>(trainer: &Trainer<B>, val: &Pack) -> Result<Vec<PredictionRow>> {
     let network = trainer.network();
     let size = val.size();
     let input = input::pixels(&network.model().input, trainer.means(), size)?;

@@ -19,7 +19,7 @@ pub trait Work {
     /// What comes out of it.
     type Output;
     /// Does it.
-    fn run<B: Backend<Elem = f32>>(self, device: B) -> Result<Self::Output>;
+    fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<Self::Output>;
 }
 
 /// A device, opened.

@@ -32,7 +32,7 @@ struct Test<'a> {
 impl Work for Test<'_> {
     type Output = Evaluation;
 
-    fn run<B: Backend<Elem = f32>>(self, device: B) -> Result<Evaluation> {
+    fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<Evaluation> {
         let Self { args, pack, ready, stop } = self;
         let views = ready.views;
         let threads = ready.threads;

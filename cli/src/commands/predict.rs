@@ -42,7 +42,7 @@ impl Work for Look<'_> {
     type Output = Vec<Prediction>;
 
     /// What the images show; of those that cannot be read an error is printed.
-    fn run<B: Backend<Elem = f32>>(self, device: B) -> Result<Vec<Prediction>> {
+    fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<Vec<Prediction>> {
         let Self { args, ready } = self;
         let views = ready.views;
         let trained = ready.on(&device)?;

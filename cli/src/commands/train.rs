@@ -27,7 +27,7 @@ pub fn run(args: &Train) -> Result<()> {
 }
 
 /// Trains with a bar and a line an epoch, and one that says how long after `asked` the first step begins.
-pub fn train<B: Backend<Elem = f32>>(trainer: &mut Trainer<B>, stop: &Stop, asked: Option<Instant>) -> Result<()> {
+pub fn train<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, stop: &Stop, asked: Option<Instant>) -> Result<()> {
     let bar = Bar::new("train", "steps", trainer.total_steps());
     bar.begin_at(trainer.steps_done());
     let outcome = trainer.train(stop, &mut |event| show(&bar, event, asked));
@@ -112,7 +112,7 @@ impl Start {
     }
 
     /// Makes the run's folder, unless the device has no memory for the run.
-    pub fn begin<B: Backend<Elem = f32>>(self, device: &B) -> Result<Trainer<B>> {
+    pub fn begin<B: Backend<Scalar = f32>>(self, device: &B) -> Result<Trainer<B>> {
         Trainer::check_memory(device, &self.config, &self.model, &self.packs)?;
         let run = Run::create(&self.folder, &self.config, &self.model)?;
         Ok(Trainer::new(run, device, &self.model, self.packs, None)?)
@@ -143,7 +143,7 @@ struct Begin {
 impl Work for Begin {
     type Output = ();
 
-    fn run<B: Backend<Elem = f32>>(self, device: B) -> Result<()> {
+    fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<()> {
         train(&mut self.start.begin(&device)?, &self.stop, Some(self.asked))
     }
 }
@@ -221,7 +221,11 @@ fn has_more(config: &Config, checkpoint: &Checkpoint) -> bool {
 }
 
 /// Goes on with a run after `place` has set where it is and runs now: nothing that its numbers depend on.
-pub fn go_on<B: Backend<Elem = f32>>(device: &B, folder: &Path, place: impl FnOnce(&mut Config)) -> Result<Trainer<B>> {
+pub fn go_on<B: Backend<Scalar = f32>>(
+    device: &B,
+    folder: &Path,
+    place: impl FnOnce(&mut Config),
+) -> Result<Trainer<B>> {
     let run = Run::open(folder)?;
     let before = run.config()?;
     let mut config = before.clone();
@@ -265,7 +269,7 @@ struct Resume {
 impl Work for Resume {
     type Output = ();
 
-    fn run<B: Backend<Elem = f32>>(self, device: B) -> Result<()> {
+    fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<()> {
         let mut trainer = Trainer::new(self.run, &device, &self.model, self.packs, self.checkpoint)?;
         train(&mut trainer, &self.stop, Some(self.asked))
     }

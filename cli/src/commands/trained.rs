@@ -40,12 +40,12 @@ pub fn load(args: &args::Trained) -> Result<(Ready, Opened)> {
 
 impl Ready {
     /// Fails unless the device has the memory to test so many images.
-    pub fn check_memory<B: Backend<Elem = f32>>(&self, device: &B, images: usize, batch: usize) -> Result<()> {
+    pub fn check_memory<B: Backend<Scalar = f32>>(&self, device: &B, images: usize, batch: usize) -> Result<()> {
         Ok(self.loaded.check_memory(device, images, self.views, batch)?)
     }
 
     /// The network on a device.
-    pub fn on<B: Backend<Elem = f32>>(self, device: &B) -> Result<Trained<B>> {
+    pub fn on<B: Backend<Scalar = f32>>(self, device: &B) -> Result<Trained<B>> {
         let network = self.loaded.network(device)?;
         let means = self.loaded.means();
         let weights = self.loaded.weights;

@@ -38,7 +38,7 @@ impl<B: Backend> Network<B> {
 }
 
 fn uploaded<B: Backend>(device: &B, value: &ArrayD<f32>) -> Result<Tensor<B>> {
-    let values: Vec<B::Elem> = value.iter().map(|&v| Element::of(f64::from(v))).collect();
+    let values: Vec<B::Scalar> = value.iter().map(|&v| Element::of(f64::from(v))).collect();
     Ok(Tensor::from_slice(device, value.shape(), &values)?)
 }
 

@@ -1,6 +1,6 @@
 //! Softmax and cross-entropy, fused: the loss of the paper (section 3).
 
-use tensor::{Backend, Ints, Tensor};
+use tensor::{Backend, IntTensor, Tensor};
 
 use crate::Result;
 use crate::tape::{Backward, InputGrads, Tape, Var};
@@ -8,7 +8,7 @@ use crate::tape::{Backward, InputGrads, Tape, Var};
 /// Logits and labels: the softmax is computed again, as cheap as keeping it.
 struct Saved<B: Backend> {
     logits: Tensor<B>,
-    labels: Ints<B>,
+    labels: IntTensor<B>,
     /// One-hot labels less the targets, where these are not the same.
     excess: Option<Tensor<B>>,
 }
@@ -16,7 +16,7 @@ struct Saved<B: Backend> {
 impl<B: Backend> Tape<B> {
     /// The mean over the rows of logits `[n, c]` of -log softmax at the row's label, in nats: `[1]`. Labels must be
     /// below c.
-    pub fn cross_entropy(&mut self, logits: &Var<B>, labels: &Ints<B>) -> Result<Var<B>> {
+    pub fn cross_entropy(&mut self, logits: &Var<B>, labels: &IntTensor<B>) -> Result<Var<B>> {
         let loss = logits.value().cross_entropy(labels)?.mean()?;
         self.record("cross_entropy", &[logits], loss, || Saved {
             logits: logits.value().clone(),
@@ -28,7 +28,7 @@ impl<B: Backend> Tape<B> {
     /// The same for targets that are no one-hot labels (mixed images, smoothed labels). `excess` `[n, c]` is the
     /// one-hot labels less the targets, so that its rows sum to 0 where the targets' sum to 1: from the loss `log sum
     /// e^x - t x` of targets t the labels' differs by `excess x`.
-    pub fn soft_cross_entropy(&mut self, logits: &Var<B>, labels: &Ints<B>, excess: &Tensor<B>) -> Result<Var<B>> {
+    pub fn soft_cross_entropy(&mut self, logits: &Var<B>, labels: &IntTensor<B>, excess: &Tensor<B>) -> Result<Var<B>> {
         let rows = labels.len().max(1) as f64;
         let mut loss = logits.value().cross_entropy(labels)?.mean()?;
         loss.add_scaled(1.0 / rows, &logits.value().multiply(excess)?.sum()?)?;
@@ -70,7 +70,7 @@ mod tests {
         fn gradients(n in 1usize..6, c in 1usize..8, seed: u64, size in 0.1f64..10.0) {
             let stream = Stream::new(seed, 9, 0);
             let labels: Vec<u32> = (0..n as u64).map(|i| stream.below(i, c as u32)).collect();
-            let labels = Ints::from_slice(&Device::new(1).unwrap(), &labels).unwrap();
+            let labels = IntTensor::from_slice(&Device::new(1).unwrap(), &labels).unwrap();
             let logits = [("logits", normal(&[n, c], seed) * size)];
             // As a term of a larger loss, and as the loss itself, whose own gradient is known to be 1.
             check(&logits, |tape, p| tape.cross_entropy(&p[0], &labels))?;
@@ -94,7 +94,7 @@ mod tests {
             let own = |i: usize| f64::from(u8::from(labels[i / c] as usize == i % c));
             let excess: Vec<f64> = targets.iter().enumerate().map(|(i, t)| own(i) - t).collect();
             let excess = Tensor::from_slice(&device, &[n, c], &excess).unwrap();
-            let labels = Ints::from_slice(&device, &labels).unwrap();
+            let labels = IntTensor::from_slice(&device, &labels).unwrap();
             let logits = [("logits", normal(&[n, c], seed) * size)];
             check(&logits, |tape, p| tape.soft_cross_entropy(&p[0], &labels, &excess))?;
 
@@ -110,7 +110,7 @@ mod tests {
     fn equal_logits_cost_the_logarithm_of_the_number_of_classes() {
         let device = Device::new(1).unwrap();
         let logits = Var::constant(Tensor::full(&device, &[3, 1000], 7.0).unwrap());
-        let labels = Ints::from_slice(&device, &[0, 500, 999]).unwrap();
+        let labels = IntTensor::from_slice(&device, &[0, 500, 999]).unwrap();
         let loss = Tape::new().cross_entropy(&logits, &labels).unwrap();
         assert_eq!(loss.shape(), [1]);
         assert!((loss.value().scalar().unwrap() - 1000f64.ln()).abs() < 1e-12);

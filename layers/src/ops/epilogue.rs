@@ -6,7 +6,7 @@
 
 use tensor::ops::lrn_pool;
 use tensor::ops::{Activation, Lrn, Pool2d, PoolKind};
-use tensor::{Backend, Ints, Tensor};
+use tensor::{Backend, IntTensor, Tensor};
 
 use crate::Result;
 use crate::tape::{Backward, InputGrads, Tape, Var};
@@ -52,7 +52,7 @@ enum Saved<B: Backend> {
 struct Pooling<B: Backend> {
     spec: Pool2d,
     x_shape: Vec<usize>,
-    positions: Option<Ints<B>>,
+    positions: Option<IntTensor<B>>,
 }
 
 impl<B: Backend> Pooling<B> {
@@ -187,7 +187,7 @@ impl<B: Backend> Backward<B> for Epilogue<B> {
 mod tests {
     use proptest::prelude::*;
     use tensor::Cpu;
-    use tensor::ops::{Conv2d, Edge, Padding, Region};
+    use tensor::ops::{Conv2d, Padding, Region, RoundMode};
 
     use super::*;
     use crate::ops::testing::{check, distinct, draw, off_grid, quarters};
@@ -209,12 +209,12 @@ mod tests {
     fn all_stages() -> impl Strategy<Value = Vec<Stage>> {
         let lrn = prop_oneof![
             Just(Lrn { alpha: 0.1, ..Lrn::paper() }),
-            Just(Lrn { alpha: 0.1, region: Region::WithinMap, ..Lrn::paper() }),
+            Just(Lrn { alpha: 0.1, region: Region::WithinChannel, ..Lrn::paper() }),
         ];
         let pool = (1usize..4, 1usize..4, any::<bool>(), any::<bool>()).prop_map(|(kernel, stride, ceil, max)| {
             let kind = if max { PoolKind::Max } else { PoolKind::Average };
-            let edge = if ceil { Edge::Ceil } else { Edge::Floor };
-            Pool2d { edge, ..Pool2d::new(kind, kernel, stride) }
+            let round_mode = if ceil { RoundMode::Ceil } else { RoundMode::Floor };
+            Pool2d { round_mode, ..Pool2d::new(kind, kernel, stride) }
         });
         let stage = prop_oneof![Just(Stage::Relu), lrn.prop_map(Stage::Lrn), pool.prop_map(Stage::Pool)];
         prop::collection::vec(stage, 0..5)
@@ -281,11 +281,11 @@ mod tests {
             let [top, left] = pads.map(|p| p % kernel);
             let pool = Pool2d {
                 padding: Padding { top, left, ..Padding::default() },
-                edge: if ceil { Edge::Ceil } else { Edge::Floor },
+                round_mode: if ceil { RoundMode::Ceil } else { RoundMode::Floor },
                 ..Pool2d::new(PoolKind::Max, kernel, stride)
             };
             // So weak that values keep their order, and their distance from ties.
-            let region = if within { Region::WithinMap } else { Region::AcrossChannels };
+            let region = if within { Region::WithinChannel } else { Region::AcrossChannels };
             let lrn = Lrn { size, alpha: 1e-5, region, ..Lrn::paper() };
             let x = distinct(&[2, kernel + room[0], kernel + room[1], c], seed);
             check(&[("x", x)], |tape, p| tape.stages(&p[0], &[Stage::Lrn(lrn), Stage::Pool(pool)]))?;

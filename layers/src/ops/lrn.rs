@@ -30,7 +30,7 @@ impl<B: Backend> Backward<B> for Saved<B> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tensor::ops::{AlphaRule, Region};
+    use tensor::ops::{AlphaScaling, Region};
 
     use super::*;
     use crate::ops::testing::{check, normal};
@@ -49,9 +49,9 @@ mod tests {
             mean: bool,
             seed: u64,
         ) {
-            let region = if within { Region::WithinMap } else { Region::AcrossChannels };
-            let alpha_rule = if mean { AlphaRule::Mean } else { AlphaRule::Sum };
-            let spec = Lrn { size, alpha, beta, k, region, alpha_rule };
+            let region = if within { Region::WithinChannel } else { Region::AcrossChannels };
+            let alpha_scaling = if mean { AlphaScaling::Mean } else { AlphaScaling::Sum };
+            let spec = Lrn { size, alpha, beta, k, region, alpha_scaling };
             check(&[("x", normal(&shape, seed))], |tape, p| tape.lrn(&p[0], &spec))?;
         }
     }

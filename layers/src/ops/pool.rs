@@ -1,7 +1,7 @@
 //! Max and average pooling; windows may overlap (paper, section 3.4).
 
 use tensor::ops::Pool2d;
-use tensor::{Backend, Ints, Tensor};
+use tensor::{Backend, IntTensor, Tensor};
 
 use crate::Result;
 use crate::tape::{Backward, InputGrads, Tape, Var};
@@ -10,7 +10,7 @@ use crate::tape::{Backward, InputGrads, Tape, Var};
 struct Saved<B: Backend> {
     spec: Pool2d,
     x_shape: Vec<usize>,
-    positions: Option<Ints<B>>,
+    positions: Option<IntTensor<B>>,
 }
 
 impl<B: Backend> Tape<B> {
@@ -30,7 +30,7 @@ impl<B: Backend> Backward<B> for Saved<B> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tensor::ops::{Edge, Padding, PoolKind};
+    use tensor::ops::{Padding, PoolKind, RoundMode};
 
     use super::*;
     use crate::ops::testing::{check, distinct};
@@ -52,10 +52,10 @@ mod tests {
             // Padding must be smaller than the kernel.
             let [top, bottom] = [pads[0], pads[1]].map(|p| p % kernel[0]);
             let [left, right] = [pads[2], pads[3]].map(|p| p % kernel[1]);
-            let edge = if ceil { Edge::Ceil } else { Edge::Floor };
+            let round_mode = if ceil { RoundMode::Ceil } else { RoundMode::Floor };
             let x = distinct(&[n, kernel[0] + room[0], kernel[1] + room[1], c], seed);
             for kind in [PoolKind::Max, PoolKind::Average, PoolKind::AverageWithPadding] {
-                let spec = Pool2d { kind, kernel, stride, padding: Padding { top, bottom, left, right }, edge };
+                let spec = Pool2d { kind, kernel, stride, padding: Padding { top, bottom, left, right }, round_mode };
                 check(&[("x", x.clone())], |tape, p| tape.pool(&p[0], &spec))?;
             }
         }

@@ -6,8 +6,10 @@ use std::collections::BTreeSet;
 use alexnet_layers::ops::Stage;
 use alexnet_layers::{Mode, Model, Network, Result, Tape, Var};
 use safetensors::Dtype;
-use tensor::ops::{Activation, AlphaRule, BatchStatistics, Conv2d, Edge, Lrn, Padding, Pool2d, PoolKind, Region};
-use tensor::{Cpu, Element, Ints, Tensor};
+use tensor::ops::{
+    Activation, AlphaScaling, BatchStatistics, Conv2d, Lrn, Padding, Pool2d, PoolKind, Region, RoundMode,
+};
+use tensor::{Cpu, Element, IntTensor, Tensor};
 
 use crate::goldens::{Goldens, relative_error};
 
@@ -81,7 +83,7 @@ fn local_layers() -> Vec<(&'static str, Conv2d)> {
 fn poolings() -> Vec<(&'static str, Pool2d)> {
     use PoolKind::{Average, AverageWithPadding, Max};
     let pool = |kind| Pool2d::new(kind, 3, 2);
-    let ceil = |pool: Pool2d| Pool2d { edge: Edge::Ceil, ..pool };
+    let ceil = |pool: Pool2d| Pool2d { round_mode: RoundMode::Ceil, ..pool };
     let padded = |pool: Pool2d| Pool2d { padding: Padding::all(1), ..pool };
     let same = |pool: Pool2d| Pool2d { padding: Padding::same([8, 7], pool.kernel, pool.stride), ..pool };
     vec![
@@ -103,15 +105,21 @@ fn poolings() -> Vec<(&'static str, Pool2d)> {
 }
 
 fn norms() -> Vec<(&'static str, Lrn)> {
-    let lrn =
-        |size, alpha, beta, k, alpha_rule| Lrn { size, alpha, beta, k, region: Region::AcrossChannels, alpha_rule };
-    let within = Lrn { region: Region::WithinMap, ..lrn(5, 1.0, 0.75, 1.0, AlphaRule::Mean) };
+    let lrn = |size, alpha, beta, k, alpha_scaling| Lrn {
+        size,
+        alpha,
+        beta,
+        k,
+        region: Region::AcrossChannels,
+        alpha_scaling,
+    };
+    let within = Lrn { region: Region::WithinChannel, ..lrn(5, 1.0, 0.75, 1.0, AlphaScaling::Mean) };
     vec![
         ("lrn-paper", Lrn::paper()),
-        ("lrn-even", lrn(4, 0.3, 0.5, 1.0, AlphaRule::Mean)),
-        ("lrn-few-channels", lrn(9, 2.0, 0.75, 1.0, AlphaRule::Mean)),
+        ("lrn-even", lrn(4, 0.3, 0.5, 1.0, AlphaScaling::Mean)),
+        ("lrn-few-channels", lrn(9, 2.0, 0.75, 1.0, AlphaScaling::Mean)),
         ("lrn-tensorflow-paper", Lrn::paper()),
-        ("lrn-tensorflow", lrn(3, 0.3, 0.5, 1.0, AlphaRule::Sum)),
+        ("lrn-tensorflow", lrn(3, 0.3, 0.5, 1.0, AlphaScaling::Sum)),
         ("lrn-within-map", within),
     ]
 }
@@ -278,7 +286,7 @@ fn check_softmax<E: Element>(check: &Check<E>) {
     for case in ["cross-entropy", "cross-entropy-large"] {
         let labels: Vec<u32> =
             check.goldens.get(&format!("{case}/labels")).array.iter().map(|&label| label as u32).collect();
-        let labels = Ints::from_slice(&check.device, &labels).unwrap();
+        let labels = IntTensor::from_slice(&check.device, &labels).unwrap();
         let mut tape = Tape::new();
         let x = tape.parameter(check.tensor(case, "x"));
         let loss = tape.cross_entropy(&x, &labels).unwrap();

@@ -6,7 +6,7 @@ use alexnet_layers::{Backward, Error, InputGrads, Result, Tape, Var};
 use tensor::ndarray::{ArrayD, IxDyn};
 use tensor::ops::{Activation, Conv2d, Dropout, DropoutScale, Lrn, Padding, Pool2d, PoolKind};
 use tensor::random::{Stream, purpose};
-use tensor::{Ints, Tensor};
+use tensor::{IntTensor, Tensor};
 
 fn normal(shape: &[usize], deviation: f64, seed: u64) -> ArrayD<f64> {
     let stream = Stream::new(seed, purpose::USER, 0);
@@ -159,7 +159,7 @@ fn gradients_of_a_small_network_from_the_loss_to_the_first_weights() {
         let x = tape.dropout(&x, &dropout, Stream::new(1, purpose::DROPOUT, 0))?;
         let x = tape.linear(&x, &p[5], Some(&p[6]), &[Stage::Relu])?;
         let x = tape.linear(&x, &p[7], Some(&p[8]), &[])?;
-        tape.cross_entropy(&x, &Ints::from_slice(device, &[4, 0, 2])?)
+        tape.cross_entropy(&x, &IntTensor::from_slice(device, &[4, 0, 2])?)
     };
     let report = GradientCheck::default().run(&parameters, network).unwrap();
     assert_eq!(report.parameters.len(), parameters.len());

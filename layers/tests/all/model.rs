@@ -2,7 +2,7 @@
 
 use alexnet_layers::model::{ChannelOrder, LayerShape, Mean};
 use alexnet_layers::{LayerKind, Layout, Model};
-use tensor::ops::{DropoutScale, Edge};
+use tensor::ops::{DropoutScale, RoundMode};
 
 fn shapes(name: &str) -> Vec<LayerShape> {
     Model::preset(name).unwrap().shapes().unwrap()
@@ -186,7 +186,7 @@ fn silence_means_the_documented_default() {
     let model = Model::parse(text, "file.toml").unwrap();
     assert_eq!((model.name.as_str(), model.input.size, model.input.scale), ("file.toml", 8, 1.0));
     let LayerKind::Pool(pool) = &model.layers[1].kind else { panic!() };
-    assert_eq!((pool.stride, pool.edge), ([2, 2], Edge::Floor));
+    assert_eq!((pool.stride, pool.round_mode), ([2, 2], RoundMode::Floor));
     let LayerKind::Dropout(dropout) = &model.layers[2].kind else { panic!() };
     assert_eq!((dropout.p, dropout.scale), (0.5, DropoutScale::InTraining));
 }

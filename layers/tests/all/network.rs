@@ -3,7 +3,7 @@
 use alexnet_layers::{Error, Mode, Model, Network, Tape};
 use ndarray::ArrayD;
 use tensor::random::{Stream, purpose};
-use tensor::{Cpu, Ints, Tensor};
+use tensor::{Cpu, IntTensor, Tensor};
 
 type Device = Cpu<f64>;
 
@@ -101,7 +101,7 @@ fn a_pass_is_its_layers_in_order() {
     let pass = network.forward(&mut tape, x, Mode::Train { seed: 11, step: 4 }).unwrap();
     close(pass.logits.value(), &fc2(&dropped));
     assert!(pass.statistics.is_empty());
-    let loss = tape.cross_entropy(&pass.logits, &Ints::from_slice(&device(), &[0, 2]).unwrap()).unwrap();
+    let loss = tape.cross_entropy(&pass.logits, &IntTensor::from_slice(&device(), &[0, 2]).unwrap()).unwrap();
     let mut gradients = tape.backward(&loss).unwrap();
     for (var, parameter) in pass.parameters.iter().zip(network.parameters()) {
         let gradient = gradients.take(var.as_ref().unwrap()).unwrap();
@@ -221,7 +221,7 @@ fn small_presets_run_forward_and_backward() {
         let mut tape = Tape::new();
         let pass = network.forward(&mut tape, x, Mode::Train { seed: 3, step: 0 }).unwrap();
         assert_eq!(pass.logits.shape(), [2, 10], "{name}");
-        let loss = tape.cross_entropy(&pass.logits, &Ints::from_slice(&device, &[3, 7]).unwrap()).unwrap();
+        let loss = tape.cross_entropy(&pass.logits, &IntTensor::from_slice(&device, &[3, 7]).unwrap()).unwrap();
         let value = loss.value().scalar().unwrap();
         assert!(value.is_finite() && value > 0.0, "{name}: {value}");
         let mut gradients = tape.backward(&loss).unwrap();
@@ -239,7 +239,7 @@ fn kernels_are_labelled_with_their_layers() {
     let profiled = tensor::Profiled::new(device());
     let network = Network::new(&profiled, &small(), 1).unwrap();
     let images = Tensor::full(&profiled, &[2, 8, 8, 3], 0.5).unwrap();
-    let labels = Ints::from_slice(&profiled, &[0, 2]).unwrap();
+    let labels = IntTensor::from_slice(&profiled, &[0, 2]).unwrap();
     profiled.begin();
     let mut tape = Tape::new();
     let pass = network.forward(&mut tape, images, Mode::Train { seed: 1, step: 0 }).unwrap();

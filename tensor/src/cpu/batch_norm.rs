@@ -96,7 +96,7 @@ impl<E: Element> Cpu<E> {
         dy: &[E],
         mean: &[E],
         inverse: &[E],
-    ) -> Result<<Self as Device>::Floats> {
+    ) -> Result<<Self as Device>::FloatBuffer> {
         let c = mean.len();
         let mut dgamma = self.take(c)?;
         let out = dgamma.make_mut()?;

@@ -18,7 +18,7 @@ use crate::{Cpu, Element, Kernel, Result, Workspace};
 fn workspace(spec: &Lrn, shape: [usize; 4]) -> Vec<usize> {
     match spec.region {
         Region::AcrossChannels => Vec::new(),
-        Region::WithinMap => vec![shape.iter().product()],
+        Region::WithinChannel => vec![shape.iter().product()],
     }
 }
 
@@ -223,7 +223,7 @@ impl Windows {
         let reach = |length: usize| [(spec.size / 2).min(length), ((spec.size - 1) / 2).min(length)];
         match spec.region {
             Region::AcrossChannels => Self { row: c, step: 1, reach: reach(c), maps: None },
-            Region::WithinMap => Self { row: w * c, step: c, reach: reach(w), maps: Some((h, reach(h))) },
+            Region::WithinChannel => Self { row: w * c, step: c, reach: reach(w), maps: Some((h, reach(h))) },
         }
     }
 

@@ -147,9 +147,9 @@ impl<E: Element> fmt::Debug for Cpu<E> {
 }
 
 impl<E: Element> Device for Cpu<E> {
-    type Elem = E;
-    type Floats = Buffer<E>;
-    type Ints = Buffer<u32>;
+    type Scalar = E;
+    type FloatBuffer = Buffer<E>;
+    type IntBuffer = Buffer<u32>;
 
     fn describe(&self) -> String {
         format!("CPU, {}, {} threads", E::NAME, self.threads())

@@ -88,7 +88,7 @@ impl<E: Element> Cpu<E> {
         g: &Geometry,
         check: impl Fn(Range<usize>) -> Result<()> + Sync,
         part: impl Fn(Range<usize>, usize, &mut [E]) -> T + Sync,
-    ) -> Result<(<Self as Device>::Floats, Vec<T>)> {
+    ) -> Result<(<Self as Device>::FloatBuffer, Vec<T>)> {
         let lengths = Lengths::of(g);
         let mut result = self.take(g.n * lengths.image)?;
         let dx = result.make_mut()?;

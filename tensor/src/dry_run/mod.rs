@@ -263,23 +263,23 @@ impl Drop for Held {
 }
 
 impl<B: Backend> Device for DryRun<B> {
-    type Elem = B::Elem;
-    type Floats = Buffer;
-    type Ints = Buffer;
+    type Scalar = B::Scalar;
+    type FloatBuffer = Buffer;
+    type IntBuffer = Buffer;
 
     fn describe(&self) -> String {
         format!("a dry run of {}", self.device.describe())
     }
 
-    fn upload(&self, values: &[B::Elem]) -> Result<Buffer> {
+    fn upload(&self, values: &[B::Scalar]) -> Result<Buffer> {
         self.weights(values.len())
     }
 
-    fn download(&self, buffer: &Buffer) -> Result<Vec<B::Elem>> {
-        Ok(vec![B::Elem::of(0.0); buffer.held.block.len])
+    fn download(&self, buffer: &Buffer) -> Result<Vec<B::Scalar>> {
+        Ok(vec![B::Scalar::of(0.0); buffer.held.block.len])
     }
 
-    fn full(&self, len: usize, _value: B::Elem) -> Result<Buffer> {
+    fn full(&self, len: usize, _value: B::Scalar) -> Result<Buffer> {
         self.weights(len)
     }
 

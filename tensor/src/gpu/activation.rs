@@ -66,7 +66,7 @@ impl<R: Runtime> Kernel<ActivationForward> for Gpu<R> {
 impl<R: Runtime> Kernel<ActivationBackward> for Gpu<R> {
     fn run(&self, op: &ActivationBackward, (gradient, [y]): (&mut Buffer, [&Buffer; 1])) -> Result<[Buffer; 0]> {
         let &ActivationBackward { f, len } = op;
-        let (y, dy) = self.in_one_format(y, gradient);
+        let (y, dy) = self.promote(y, gradient);
         let dx = self.empty(dy.dtype(), len);
         if len > 0 {
             let width = self.vector_width(dy.dtype(), &[len]);

@@ -91,7 +91,7 @@ impl<R: Runtime> Kernel<BatchNormBackward> for Gpu<R> {
         let &BatchNormBackward { rows, channels: c, epsilon } = op;
         let [x, mean, variance, gamma, dy] = operands;
         self.addressable("batch norm backward", rows * c)?;
-        let (x, dy) = self.in_one_format(x, dy);
+        let (x, dy) = self.promote(x, dy);
         let width = self.vector_width(dy.dtype(), &[c]);
         let (dbeta, dgamma) = self.gradient_sums(rows, c, &x, &dy, (mean, variance), epsilon);
         let dx = self.empty(dy.dtype(), rows * c);

@@ -42,7 +42,7 @@ impl<R: Runtime> Gpu<R> {
     }
 
     /// Two buffers in the wider of their formats.
-    pub(crate) fn in_one_format(&self, a: &Buffer, b: &Buffer) -> (Buffer, Buffer) {
+    pub(crate) fn promote(&self, a: &Buffer, b: &Buffer) -> (Buffer, Buffer) {
         if a.dtype() == b.dtype() { (a.clone(), b.clone()) } else { (self.to_f32(a), self.to_f32(b)) }
     }
 
@@ -58,7 +58,7 @@ impl<R: Runtime> Gpu<R> {
     }
 
     /// A buffer that nobody else holds, with the same content: what a kernel that writes in place works on.
-    pub(crate) fn own(&self, x: &mut Buffer) {
+    pub(crate) fn make_unique(&self, x: &mut Buffer) {
         if !x.is_unique() {
             let copy = self.empty(x.dtype(), x.len());
             if x.len() > 0 {

@@ -37,7 +37,12 @@ fn add_scaled_kernel<Y: Float, X: Float, N: Size>(y: &mut Array<Vector<Y, N>>, f
 }
 
 #[cube(launch)]
-fn affine_kernel<F: Float, N: Size>(x: &Array<Vector<F, N>>, factor: f32, shift: f32, y: &mut Array<Vector<F, N>>) {
+fn mul_add_scalar_kernel<F: Float, N: Size>(
+    x: &Array<Vector<F, N>>,
+    factor: f32,
+    shift: f32,
+    y: &mut Array<Vector<F, N>>,
+) {
     if ABSOLUTE_POS < y.len() {
         let x = Vector::<f32, N>::cast_from(x[ABSOLUTE_POS]);
         y[ABSOLUTE_POS] = Vector::cast_from(Vector::new(factor) * x + Vector::new(shift));
@@ -48,7 +53,7 @@ impl<R: Runtime> Kernel<Binary> for Gpu<R> {
     fn run(&self, op: &Binary, [a, b]: [&Buffer; 2]) -> Result<[Buffer; 1]> {
         let &Binary { operator, len } = op;
         self.addressable("elementwise", len)?;
-        let (a, b) = self.in_one_format(a, b);
+        let (a, b) = self.promote(a, b);
         let c = self.empty(a.dtype(), len);
         if len > 0 {
             let width = self.vector_width(a.dtype(), &[len]);
@@ -65,7 +70,7 @@ impl<R: Runtime> Kernel<AddScaled> for Gpu<R> {
     fn run(&self, op: &AddScaled, (y, [x]): (&mut Buffer, [&Buffer; 1])) -> Result<[Buffer; 0]> {
         let &AddScaled { len, factor } = op;
         self.addressable("add_scaled", len)?;
-        self.own(y);
+        self.make_unique(y);
         if len > 0 {
             // The width that suits the wider of two formats.
             let dtype = if y.dtype() == x.dtype() { x.dtype() } else { Dtype::F32 };
@@ -82,13 +87,13 @@ impl<R: Runtime> Kernel<AddScaled> for Gpu<R> {
 impl<R: Runtime> Kernel<MulAddScalar> for Gpu<R> {
     fn run(&self, op: &MulAddScalar, [x]: [&Buffer; 1]) -> Result<[Buffer; 1]> {
         let &MulAddScalar { len, factor, shift } = op;
-        self.addressable("affine", len)?;
+        self.addressable("mul_add_scalar", len)?;
         let y = self.empty(x.dtype(), len);
         if len > 0 {
             let width = self.vector_width(x.dtype(), &[len]);
             let ((count, dim), factor, shift) = (self.cover(len / width), factor as f32, shift as f32);
             dispatch!(x.dtype(), F => {
-                affine_kernel::launch::<F, R>(self.client(), count, dim, width, x.arg(), factor, shift, y.arg());
+                mul_add_scalar_kernel::launch::<F, R>(self.client(), count, dim, width, x.arg(), factor, shift, y.arg());
             });
         }
         Ok([y])

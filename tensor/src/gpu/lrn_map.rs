@@ -26,7 +26,9 @@ impl Map {
         let roots = spec.beta == 0.75;
         match spec.region {
             Region::AcrossChannels => Self { rows: 1, columns: c, vectors: 1, reach: [[0, 0], reach(c)], roots },
-            Region::WithinMap => Self { rows: h, columns: w, vectors: c / width, reach: [reach(h), reach(w)], roots },
+            Region::WithinChannel => {
+                Self { rows: h, columns: w, vectors: c / width, reach: [reach(h), reach(w)], roots }
+            }
         }
     }
 

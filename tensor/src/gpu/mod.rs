@@ -284,9 +284,9 @@ fn too_big(error: &ServerError) -> Option<u64> {
 }
 
 impl<R: Runtime> Device for Gpu<R> {
-    type Elem = f32;
-    type Floats = Buffer;
-    type Ints = IntBuffer;
+    type Scalar = f32;
+    type FloatBuffer = Buffer;
+    type IntBuffer = IntBuffer;
 
     fn describe(&self) -> String {
         format!("{}, {}", self.shared.name, self.shared.precision)

@@ -143,8 +143,8 @@ impl<R: Runtime> Kernel<SgdSteps> for Gpu<R> {
     fn run(&self, _: &SgdSteps, mut updates: Vec<SgdUpdate<'_, Buffer>>) -> Result<[Buffer; 0]> {
         for u in &mut updates {
             self.addressable("sgd", u.w.len())?;
-            self.own(u.w);
-            self.own(u.v);
+            self.make_unique(u.w);
+            self.make_unique(u.v);
         }
         let u = &updates;
         let slopes: Vec<Buffer> = u.iter().map(|u| self.to_f32(u.g)).collect();
@@ -169,9 +169,9 @@ impl<R: Runtime> Kernel<AdamSteps> for Gpu<R> {
     fn run(&self, _: &AdamSteps, mut updates: Vec<AdamUpdate<'_, Buffer>>) -> Result<[Buffer; 0]> {
         for u in &mut updates {
             self.addressable("adam", u.w.len())?;
-            self.own(u.w);
-            self.own(u.m);
-            self.own(u.v);
+            self.make_unique(u.w);
+            self.make_unique(u.m);
+            self.make_unique(u.v);
         }
         let u = &updates;
         let slopes: Vec<Buffer> = u.iter().map(|u| self.to_f32(u.g)).collect();

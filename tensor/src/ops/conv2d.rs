@@ -1,6 +1,6 @@
 //! 2-D convolution (cross-correlation, as every framework has it) with groups.
 
-use super::{Edge, Padding, window::output_length};
+use super::{Padding, RoundMode, window::output_length};
 use crate::tensor::element_count;
 use crate::{Alloc, Backend, Error, Handle, Operation, Result, Tensor};
 
@@ -65,8 +65,8 @@ impl Conv2d {
             return Err(Error::shape(OP, format!("weights for {} channels a group", c / self.groups), w));
         }
         let p = self.padding;
-        let oh = output_length(OP, h, [p.top, p.bottom], kh, self.stride[0], Edge::Floor)?;
-        let ow = output_length(OP, width, [p.left, p.right], kw, self.stride[1], Edge::Floor)?;
+        let oh = output_length(OP, h, [p.top, p.bottom], kh, self.stride[0], RoundMode::Floor)?;
+        let ow = output_length(OP, width, [p.left, p.right], kw, self.stride[1], RoundMode::Floor)?;
         element_count(OP, &[n, oh, ow, out])?;
         Ok(Geometry {
             n,

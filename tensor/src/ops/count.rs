@@ -1,6 +1,6 @@
 //! Counting whole numbers.
 
-use crate::{Alloc, Backend, Handle, Ints, Operation, Result};
+use crate::{Alloc, Backend, Handle, IntTensor, Operation, Result};
 
 /// The number of values that are at least `threshold`. Operand: x. Output: one integer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,7 +28,7 @@ impl Operation for CountGe {
     }
 }
 
-impl<B: Backend> Ints<B> {
+impl<B: Backend> IntTensor<B> {
     /// How many values are at least `least`, as one value that stays on the device. Of ranks, with 1: the wrong guesses.
     pub fn count_ge(&self, least: u32) -> Result<Self> {
         let op = CountGe { len: self.len(), threshold: least };

@@ -1,6 +1,6 @@
 //! Softmax and cross-entropy, fused.
 
-use crate::{Alloc, Backend, Error, Handle, Ints, Operation, Result, Tensor};
+use crate::{Alloc, Backend, Error, Handle, IntTensor, Operation, Result, Tensor};
 
 /// e^(x - max) / sum, by row. Operand: logits. Output: probabilities.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -122,7 +122,7 @@ impl<B: Backend> Tensor<B> {
     ///
     /// # Errors
     /// [`Error::Shape`] unless there is one label a row. Labels must be below c; a backend may not notice if not.
-    pub fn cross_entropy(&self, labels: &Ints<B>) -> Result<Self> {
+    pub fn cross_entropy(&self, labels: &IntTensor<B>) -> Result<Self> {
         let [rows, classes] = self.check_labels(labels)?;
         let op = CrossEntropyForward { rows, classes };
         let [losses] = self.device().run(&op, ([&self.data], [&labels.data]))?;
@@ -131,7 +131,7 @@ impl<B: Backend> Tensor<B> {
 
     /// The gradient for the logits of `factor` times the sum of [`cross_entropy`](Self::cross_entropy): with factor
     /// 1 / n that of the mean.
-    pub fn cross_entropy_dx(&self, labels: &Ints<B>, factor: f64) -> Result<Self> {
+    pub fn cross_entropy_dx(&self, labels: &IntTensor<B>, factor: f64) -> Result<Self> {
         let [rows, classes] = self.check_labels(labels)?;
         let op = CrossEntropyBackward { rows, classes, factor };
         let [dx] = self.device().run(&op, ([&self.data], [&labels.data]))?;
@@ -139,13 +139,13 @@ impl<B: Backend> Tensor<B> {
     }
 
     /// The place of each row's label in the order of falling logits, from 0.
-    pub fn rank_of_label(&self, labels: &Ints<B>) -> Result<Ints<B>> {
+    pub fn rank_of_label(&self, labels: &IntTensor<B>) -> Result<IntTensor<B>> {
         let [rows, classes] = self.check_labels(labels)?;
         let (_, [ranks]) = self.device().run(&RankOfLabel { rows, classes }, ([&self.data], [&labels.data]))?;
-        Ok(Ints::from_parts(self.device().clone(), rows, ranks))
+        Ok(IntTensor::from_parts(self.device().clone(), rows, ranks))
     }
 
-    fn check_labels(&self, labels: &Ints<B>) -> Result<[usize; 2]> {
+    fn check_labels(&self, labels: &IntTensor<B>) -> Result<[usize; 2]> {
         let [n, c] = self.dims2("cross-entropy")?;
         if labels.len() != n || c == 0 {
             let expected = format!("one row of at least one logit for each of {} labels", labels.len());

@@ -81,7 +81,7 @@ impl Operation for MulAddScalar {
     type Out<F: Handle, I: Handle> = [F; 1];
 
     fn name(&self) -> &'static str {
-        "affine"
+        "mul add scalar"
     }
 
     fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {

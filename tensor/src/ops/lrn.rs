@@ -8,12 +8,12 @@ pub enum Region {
     /// `size` adjacent channels at the same place.
     AcrossChannels,
     /// `size` x `size` adjacent places of the same channel (the authors' code's second norm after conv2).
-    WithinMap,
+    WithinChannel,
 }
 
 /// What alpha multiplies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AlphaRule {
+pub enum AlphaScaling {
     /// The sum of squares, as the paper's formula has it.
     Sum,
     /// The mean of squares over the nominal window (the sum over `size`, or over `size` squared within a map), as the
@@ -37,21 +37,28 @@ pub struct Lrn {
     /// Which neighbours.
     pub region: Region,
     /// What alpha multiplies.
-    pub alpha_rule: AlphaRule,
+    pub alpha_scaling: AlphaScaling,
 }
 
 impl Lrn {
     /// The paper's constants: size 5, alpha 1e-4 on the sum, beta 0.75, k 2, across channels.
     pub fn paper() -> Self {
-        Self { size: 5, alpha: 1e-4, beta: 0.75, k: 2.0, region: Region::AcrossChannels, alpha_rule: AlphaRule::Sum }
+        Self {
+            size: 5,
+            alpha: 1e-4,
+            beta: 0.75,
+            k: 2.0,
+            region: Region::AcrossChannels,
+            alpha_scaling: AlphaScaling::Sum,
+        }
     }
 
     /// Alpha as a factor of the sum of squares.
     pub fn alpha_of_sum(&self) -> f64 {
-        match (self.alpha_rule, self.region) {
-            (AlphaRule::Sum, _) => self.alpha,
-            (AlphaRule::Mean, Region::AcrossChannels) => self.alpha / self.size as f64,
-            (AlphaRule::Mean, Region::WithinMap) => self.alpha / (self.size as f64).powi(2),
+        match (self.alpha_scaling, self.region) {
+            (AlphaScaling::Sum, _) => self.alpha,
+            (AlphaScaling::Mean, Region::AcrossChannels) => self.alpha / self.size as f64,
+            (AlphaScaling::Mean, Region::WithinChannel) => self.alpha / (self.size as f64).powi(2),
         }
     }
 

@@ -4,13 +4,13 @@
 use super::lrn::{LrnBackward, LrnForward};
 use super::pool::{MaxPoolBackward, MaxPoolForward};
 use super::{Lrn, Pool2d, PoolKind, pool};
-use crate::{Alloc, Backend, Error, Handle, Ints, Operation, Result, Tensor};
+use crate::{Alloc, Backend, Error, Handle, IntTensor, Operation, Result, Tensor};
 
 /// The values that the backward needs beside the input.
 #[derive(Clone, Debug)]
 pub struct Saved<B: Backend> {
     /// Of each maximum, the position in its image's `[h, w]`.
-    pub positions: Ints<B>,
+    pub positions: IntTensor<B>,
     /// k + alpha * sum, where the backend does not compute it again from the input.
     pub base: Option<Tensor<B>>,
 }
@@ -122,7 +122,7 @@ impl<B: Backend> Tensor<B> {
             let ([y], [positions]) = device.run(&MaxPoolForward { geometry: g }, [&normal])?;
             (y, positions, Some(self.with_data(base)))
         };
-        let positions = Ints::from_parts(device.clone(), g.output_len(), positions);
+        let positions = IntTensor::from_parts(device.clone(), g.output_len(), positions);
         Ok((Self::from_parts(device.clone(), g.y_shape().to_vec(), y), Saved { positions, base }))
     }
 

@@ -1,7 +1,7 @@
 //! Max and average pooling; windows may overlap (paper, section 3.4).
 
-use super::{Edge, Padding, window::output_length};
-use crate::{Alloc, Backend, Error, Handle, Ints, Operation, Result, Tensor};
+use super::{Padding, RoundMode, window::output_length};
+use crate::{Alloc, Backend, Error, Handle, IntTensor, Operation, Result, Tensor};
 
 /// What becomes of a window's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,7 +26,7 @@ pub struct Pool2d {
     /// Places around the image where windows may stand.
     pub padding: Padding,
     /// Where the last window may stand.
-    pub edge: Edge,
+    pub round_mode: RoundMode,
 }
 
 /// All lengths of one pooling, checked. Each window holds at least one value of the image.
@@ -48,7 +48,7 @@ impl Pool2d {
     /// A pooling of square windows without padding.
     pub fn new(kind: PoolKind, kernel: usize, stride: usize) -> Self {
         let (kernel, stride) = ([kernel; 2], [stride; 2]);
-        Self { kind, kernel, stride, padding: Padding::default(), edge: Edge::Floor }
+        Self { kind, kernel, stride, padding: Padding::default(), round_mode: RoundMode::Floor }
     }
 
     /// Checks an input `[n, h, w, c]`.
@@ -63,8 +63,8 @@ impl Pool2d {
         if p.top.max(p.bottom) >= self.kernel[0].max(1) || p.left.max(p.right) >= self.kernel[1].max(1) {
             return Err(Error::argument(OP, format!("padding must be smaller than the kernel, got {p}")));
         }
-        let oh = output_length(OP, h, [p.top, p.bottom], self.kernel[0], self.stride[0], self.edge)?;
-        let ow = output_length(OP, w, [p.left, p.right], self.kernel[1], self.stride[1], self.edge)?;
+        let oh = output_length(OP, h, [p.top, p.bottom], self.kernel[0], self.stride[0], self.round_mode)?;
+        let ow = output_length(OP, w, [p.left, p.right], self.kernel[1], self.stride[1], self.round_mode)?;
         Ok(Geometry { n, input: [h, w], output: [oh, ow], channels: c, spec: *self })
     }
 }
@@ -205,13 +205,13 @@ impl<B: Backend> Tensor<B> {
     ///
     /// # Errors
     /// As [`Pool2d::geometry`].
-    pub fn pool(&self, spec: &Pool2d) -> Result<(Self, Option<Ints<B>>)> {
+    pub fn pool(&self, spec: &Pool2d) -> Result<(Self, Option<IntTensor<B>>)> {
         let g = spec.geometry(self.shape())?;
         let shape = g.y_shape().to_vec();
         let device = self.device().clone();
         if spec.kind == PoolKind::Max {
             let ([y], [positions]) = device.run(&MaxPoolForward { geometry: g }, [&self.data])?;
-            let positions = Ints::from_parts(device.clone(), g.output_len(), positions);
+            let positions = IntTensor::from_parts(device.clone(), g.output_len(), positions);
             return Ok((Self::from_parts(device, shape, y), Some(positions)));
         }
         let [y] = device.run(&AveragePoolForward { geometry: g }, [&self.data])?;
@@ -222,7 +222,7 @@ impl<B: Backend> Tensor<B> {
     ///
     /// # Errors
     /// [`Error::Shape`] unless dy has the output's shape; [`Error::Argument`] for a max-pooling without positions.
-    pub fn pool_dx(&self, spec: &Pool2d, x_shape: &[usize], positions: Option<&Ints<B>>) -> Result<Self> {
+    pub fn pool_dx(&self, spec: &Pool2d, x_shape: &[usize], positions: Option<&IntTensor<B>>) -> Result<Self> {
         let g = spec.geometry(x_shape)?;
         if self.shape() != g.y_shape() {
             return Err(Error::shape("pool backward", format!("a gradient {:?}", g.y_shape()), self.shape()));

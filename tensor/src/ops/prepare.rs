@@ -139,7 +139,7 @@ pub struct RawImages<B: Backend> {
     device: B,
     count: usize,
     size: usize,
-    data: B::Ints,
+    data: B::IntBuffer,
 }
 
 impl<B: Backend> RawImages<B> {

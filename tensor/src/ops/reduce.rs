@@ -1,6 +1,6 @@
 //! Sums and maxima.
 
-use crate::{Alloc, Backend, Error, Handle, Ints, Operation, Result, Tensor};
+use crate::{Alloc, Backend, Error, Handle, IntTensor, Operation, Result, Tensor};
 
 /// The sum of all values, in an order that does not depend on the number of threads. Operand: x. Output: one value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -134,13 +134,13 @@ impl<B: Backend> Tensor<B> {
     }
 
     /// The largest value along the last axis and its index.
-    pub fn max_and_argmax(&self) -> Result<(Self, Ints<B>)> {
+    pub fn max_and_argmax(&self) -> Result<(Self, IntTensor<B>)> {
         let c = self.last_axis()?;
         let rows = self.len() / c;
         let ([values], [indices]) = self.device().run(&MaxAndArgmax { rows, channels: c }, [&self.data])?;
         let shape = self.shape()[..self.shape().len() - 1].to_vec();
         let device = self.device().clone();
-        Ok((Self::from_parts(device.clone(), shape, values), Ints::from_parts(device, rows, indices)))
+        Ok((Self::from_parts(device.clone(), shape, values), IntTensor::from_parts(device, rows, indices)))
     }
 
     /// Whether no value is NaN or infinite.
@@ -149,9 +149,9 @@ impl<B: Backend> Tensor<B> {
     }
 
     /// As [`all_finite`](Self::all_finite): 1 or 0 that stays on the device.
-    pub fn all_finite_flag(&self) -> Result<Ints<B>> {
+    pub fn all_finite_flag(&self) -> Result<IntTensor<B>> {
         let (_, [flag]) = self.device().run(&AllFinite { len: self.len() }, [&self.data])?;
-        Ok(Ints::from_parts(self.device().clone(), 1, flag))
+        Ok(IntTensor::from_parts(self.device().clone(), 1, flag))
     }
 
     pub(super) fn last_axis(&self) -> Result<usize> {

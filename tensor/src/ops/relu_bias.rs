@@ -34,7 +34,12 @@ impl Operation for ReluBiasBackward {
 
 impl ReluBiasBackward {
     /// Runs the two parts.
-    pub(crate) fn run_parts<B>(&self, device: &B, dy: &mut B::Floats, y: &B::Floats) -> Result<[B::Floats; 1]>
+    pub(crate) fn run_parts<B>(
+        &self,
+        device: &B,
+        dy: &mut B::FloatBuffer,
+        y: &B::FloatBuffer,
+    ) -> Result<[B::FloatBuffer; 1]>
     where
         B: Kernel<ActivationBackward> + Kernel<SumRows>,
     {

@@ -43,7 +43,7 @@ impl Padding {
 
 /// Where the last window may stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Edge {
+pub enum RoundMode {
     /// Only windows that lie inside the padded image (PyTorch's and Keras' default).
     #[default]
     Floor,
@@ -62,7 +62,7 @@ pub fn output_length(
     pads: [usize; 2],
     kernel: usize,
     stride: usize,
-    edge: Edge,
+    round_mode: RoundMode,
 ) -> Result<usize> {
     if kernel == 0 || stride == 0 {
         return Err(Error::argument(op, format!("kernel and stride must be at least 1, got {kernel} and {stride}")));
@@ -81,9 +81,9 @@ pub fn output_length(
         ));
     }
     let room = padded - kernel;
-    Ok(match edge {
-        Edge::Floor => room / stride + 1,
-        Edge::Ceil => {
+    Ok(match round_mode {
+        RoundMode::Floor => room / stride + 1,
+        RoundMode::Ceil => {
             let n = room.div_ceil(stride) + 1;
             if (n - 1).saturating_mul(stride) >= input + pads[0] { n - 1 } else { n }
         }
@@ -101,7 +101,7 @@ mod tests {
         // The seed's first layer: 224, kernel 11, stride 4.
         let p = Padding::same([224, 224], [11, 11], [4, 4]);
         assert_eq!(p, Padding { top: 3, bottom: 4, left: 3, right: 4 });
-        assert_eq!(output_length("conv2d", 224, [3, 4], 11, 4, Edge::Floor).expect("fits"), 56);
+        assert_eq!(output_length("conv2d", 224, [3, 4], 11, 4, RoundMode::Floor).expect("fits"), 56);
         assert_eq!(Padding::same([27, 13], [5, 3], [1, 1]), Padding { top: 2, bottom: 2, left: 1, right: 1 });
         assert_eq!(Padding::same([8, 7], [1, 2], [2, 2]), Padding { top: 0, bottom: 0, left: 0, right: 1 });
         assert_eq!(Padding::same([5, 5], [1, 1], [7, 1]), Padding::all(0), "stride past the kernel: none needed");
@@ -109,21 +109,22 @@ mod tests {
 
     #[test]
     fn lengths_of_known_layers() {
-        let length = |input, pads, kernel, stride, edge| output_length("t", input, pads, kernel, stride, edge).ok();
-        assert_eq!(length(224, [0, 3], 11, 4, Edge::Floor), Some(55), "the authors' zeros on one side");
-        assert_eq!(length(227, [0, 0], 11, 4, Edge::Floor), Some(55));
-        assert_eq!(length(224, [2, 2], 11, 4, Edge::Floor), Some(55), "torchvision");
-        assert_eq!(length(55, [0, 0], 3, 2, Edge::Floor), Some(27));
+        let length =
+            |input, pads, kernel, stride, round_mode| output_length("t", input, pads, kernel, stride, round_mode).ok();
+        assert_eq!(length(224, [0, 3], 11, 4, RoundMode::Floor), Some(55), "the authors' zeros on one side");
+        assert_eq!(length(227, [0, 0], 11, 4, RoundMode::Floor), Some(55));
+        assert_eq!(length(224, [2, 2], 11, 4, RoundMode::Floor), Some(55), "torchvision");
+        assert_eq!(length(55, [0, 0], 3, 2, RoundMode::Floor), Some(27));
         // cuda-convnet's 32x32 networks: 3/2 pooling gives 16, 8, 4.
-        assert_eq!([32, 16, 8].map(|n| length(n, [0, 0], 3, 2, Edge::Ceil)), [Some(16), Some(8), Some(4)]);
-        assert_eq!(length(4, [0, 0], 1, 3, Edge::Ceil), Some(2));
-        assert_eq!(length(3, [0, 0], 1, 4, Edge::Ceil), Some(1), "a window past the edge holds nothing");
+        assert_eq!([32, 16, 8].map(|n| length(n, [0, 0], 3, 2, RoundMode::Ceil)), [Some(16), Some(8), Some(4)]);
+        assert_eq!(length(4, [0, 0], 1, 3, RoundMode::Ceil), Some(2));
+        assert_eq!(length(3, [0, 0], 1, 4, RoundMode::Ceil), Some(1), "a window past the edge holds nothing");
     }
 
     #[test]
     fn impossible_windows_are_refused_by_name() {
         let message = |input, pads, kernel, stride| {
-            output_length("pool", input, pads, kernel, stride, Edge::Floor).expect_err("impossible").to_string()
+            output_length("pool", input, pads, kernel, stride, RoundMode::Floor).expect_err("impossible").to_string()
         };
         assert_eq!(message(5, [0, 0], 0, 1), "pool: kernel and stride must be at least 1, got 0 and 1");
         assert_eq!(message(5, [0, 0], 3, 0), "pool: kernel and stride must be at least 1, got 3 and 0");
@@ -143,7 +144,7 @@ mod tests {
         fn ceil_is_caffes_rule(input in 1usize..60, kernel in 1usize..12, stride in 1usize..12, pad in 0usize..6) {
             let (stride, pad) = (stride.min(kernel), pad.min(kernel - 1));
             prop_assume!(input + 2 * pad >= kernel);
-            let n = output_length("pool", input, [pad, pad], kernel, stride, Edge::Ceil).expect("fits");
+            let n = output_length("pool", input, [pad, pad], kernel, stride, RoundMode::Ceil).expect("fits");
             prop_assert_eq!(n, caffe(input, pad, kernel, stride));
             prop_assert!((n - 1) * stride < input + pad, "the last window starts inside");
             prop_assert!((n - 1) * stride + kernel > pad, "the first window reaches the image");
@@ -153,7 +154,7 @@ mod tests {
         fn floor_counts_the_windows_inside(input in 1usize..40, before in 0usize..6, after in 0usize..6,
                                            kernel in 1usize..12, stride in 1usize..12) {
             prop_assume!(input + before + after >= kernel);
-            let n = output_length("conv2d", input, [before, after], kernel, stride, Edge::Floor).expect("fits");
+            let n = output_length("conv2d", input, [before, after], kernel, stride, RoundMode::Floor).expect("fits");
             let inside = (0..).step_by(stride).take_while(|start| start + kernel <= input + before + after);
             prop_assert_eq!(n, inside.count());
         }
@@ -163,7 +164,7 @@ mod tests {
             let p = Padding::same([input, 1], [kernel, 1], [stride, 1]);
             prop_assert!(p.bottom - p.top <= 1);
             prop_assume!(input + p.top + p.bottom >= kernel);
-            let n = output_length("conv2d", input, [p.top, p.bottom], kernel, stride, Edge::Floor).expect("fits");
+            let n = output_length("conv2d", input, [p.top, p.bottom], kernel, stride, RoundMode::Floor).expect("fits");
             prop_assert_eq!(n, input.div_ceil(stride));
         }
     }

@@ -1,7 +1,7 @@
 //! Softmax, cross-entropy and ranks against plain loops and finite differences.
 
 use alexnet_tensor::random::Stream;
-use alexnet_tensor::{Cpu, Element, Error, Ints};
+use alexnet_tensor::{Cpu, Element, Error, IntTensor};
 use proptest::prelude::*;
 
 use crate::support::*;
@@ -13,7 +13,7 @@ fn labels(seed: u64, rows: usize, c: usize) -> Vec<u32> {
 
 /// Probabilities, losses, and the gradient of `factor` times the sum of losses.
 fn run<E: Element>(cpu: &Cpu<E>, c: usize, x: &[f64], labels: &[u32], factor: f64) -> [Vec<f64>; 3] {
-    let (x, labels) = (tensor_on(cpu, &[labels.len(), c], x), Ints::from_slice(cpu, labels).unwrap());
+    let (x, labels) = (tensor_on(cpu, &[labels.len(), c], x), IntTensor::from_slice(cpu, labels).unwrap());
     let (p, losses) = (x.softmax().unwrap(), x.cross_entropy(&labels).unwrap());
     assert_eq!(losses.shape(), [labels.len()]);
     [p, losses, x.cross_entropy_dx(&labels, factor).unwrap()].map(|t| host(&t))
@@ -66,7 +66,7 @@ proptest! {
         let key = |i: usize| if x[i].is_nan() { f64::INFINITY } else { x[i] };
         order.sort_by(|&a, &b| key(b).total_cmp(&key(a)));
         let expected = order.iter().position(|&class| class == label).unwrap() as u32;
-        let labels = Ints::from_slice(cpu32(), &[label as u32]).unwrap();
+        let labels = IntTensor::from_slice(cpu32(), &[label as u32]).unwrap();
         let rank = tensor32(&[1, x.len()], &x).rank_of_label(&labels).unwrap();
         prop_assert_eq!(rank.to_vec().unwrap(), vec![expected]);
     }
@@ -111,7 +111,7 @@ fn nan_shows_in_its_row_alone() {
 
 #[test]
 fn a_label_that_is_no_class_is_refused_by_name() {
-    let (x, labels) = (tensor64(&[2, 3], &[0.0; 6]), Ints::from_slice(cpu64(), &[2, 3]).unwrap());
+    let (x, labels) = (tensor64(&[2, 3], &[0.0; 6]), IntTensor::from_slice(cpu64(), &[2, 3]).unwrap());
     let errors = [
         x.cross_entropy(&labels).map(|_| ()).unwrap_err(),
         x.cross_entropy_dx(&labels, 1.0).map(|_| ()).unwrap_err(),
@@ -122,7 +122,7 @@ fn a_label_that_is_no_class_is_refused_by_name() {
         let message = error.to_string();
         assert!(message.contains("3 classes") && message.contains("label 3 in row 1"), "{message}");
     }
-    assert!(x.cross_entropy(&Ints::from_slice(cpu64(), &[0]).unwrap()).is_err());
+    assert!(x.cross_entropy(&IntTensor::from_slice(cpu64(), &[0]).unwrap()).is_err());
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn any_number_of_threads_gives_the_same_bits() {
     fn work<E: Element>(cpu: &Cpu<E>) -> Vec<Vec<E>> {
         let (rows, c) = (131, 1000);
         let x = tensor_on(cpu, &[rows, c], &values(6, rows * c));
-        let labels = Ints::from_slice(cpu, &labels(6, rows, c)).unwrap();
+        let labels = IntTensor::from_slice(cpu, &labels(6, rows, c)).unwrap();
         let ranks = x.rank_of_label(&labels).unwrap().to_vec().unwrap();
         let ranks = ranks.into_iter().map(|r| E::of(f64::from(r))).collect();
         let results = [x.softmax(), x.cross_entropy(&labels), x.cross_entropy_dx(&labels, 0.1)];

@@ -1,6 +1,6 @@
 //! Local response normalisation against plain loops and finite differences.
 
-use alexnet_tensor::ops::{AlphaRule, Lrn, Region};
+use alexnet_tensor::ops::{AlphaScaling, Lrn, Region};
 use alexnet_tensor::{Cpu, Element};
 use proptest::prelude::*;
 
@@ -10,9 +10,9 @@ prop_compose! {
     /// Sizes even and odd, also larger than the axis; beta 0.75 takes a path of its own.
     fn specs()(size in 1usize..9, alpha in 0.01..1.0f64, k in 0.5..3.0f64,
                beta in prop_oneof![Just(0.75), Just(0.5), 0.1..2.0f64],
-               region in prop_oneof![Just(Region::AcrossChannels), Just(Region::WithinMap)],
-               alpha_rule in prop_oneof![Just(AlphaRule::Sum), Just(AlphaRule::Mean)]) -> Lrn {
-        Lrn { size, alpha, beta, k, region, alpha_rule }
+               region in prop_oneof![Just(Region::AcrossChannels), Just(Region::WithinChannel)],
+               alpha_scaling in prop_oneof![Just(AlphaScaling::Sum), Just(AlphaScaling::Mean)]) -> Lrn {
+        Lrn { size, alpha, beta, k, region, alpha_scaling }
     }
 }
 
@@ -31,7 +31,7 @@ fn window(spec: &Lrn, [_, h, w, c]: [usize; 4], at: [usize; 3]) -> Vec<usize> {
     for (y, x, channel) in (0..h).flat_map(|y| (0..w).flat_map(move |x| (0..c).map(move |k| (y, x, k)))) {
         let inside = match spec.region {
             Region::AcrossChannels => y == at[0] && x == at[1] && holds(at[2], channel),
-            Region::WithinMap => channel == at[2] && holds(at[0], y) && holds(at[1], x),
+            Region::WithinChannel => channel == at[2] && holds(at[0], y) && holds(at[1], x),
         };
         if inside {
             places.push((y * w + x) * c + channel);
@@ -43,10 +43,10 @@ fn window(spec: &Lrn, [_, h, w, c]: [usize; 4], at: [usize; 3]) -> Vec<usize> {
 /// Output, base, and the gradient for dy from the formula's derivative.
 fn reference(spec: &Lrn, shape: [usize; 4], x: &[f64], dy: &[f64]) -> [Vec<f64>; 3] {
     let [_, h, w, c] = shape;
-    let nominal = match (spec.alpha_rule, spec.region) {
-        (AlphaRule::Sum, _) => 1,
-        (AlphaRule::Mean, Region::AcrossChannels) => spec.size,
-        (AlphaRule::Mean, Region::WithinMap) => spec.size * spec.size,
+    let nominal = match (spec.alpha_scaling, spec.region) {
+        (AlphaScaling::Sum, _) => 1,
+        (AlphaScaling::Mean, Region::AcrossChannels) => spec.size,
+        (AlphaScaling::Mean, Region::WithinChannel) => spec.size * spec.size,
     };
     let alpha = spec.alpha / nominal as f64;
     let (mut y, mut bases, mut dx) = (vec![0.0; x.len()], vec![0.0; x.len()], vec![0.0; x.len()]);
@@ -99,7 +99,7 @@ proptest! {
 /// Rows longer than a block of sums, with the paper's constants.
 #[test]
 fn long_rows_equal_plain_loops() {
-    for (region, shape) in [(Region::AcrossChannels, [2, 2, 3, 101]), (Region::WithinMap, [2, 7, 9, 11])] {
+    for (region, shape) in [(Region::AcrossChannels, [2, 2, 3, 101]), (Region::WithinChannel, [2, 7, 9, 11])] {
         for size in [4, 5, 1000] {
             let spec = Lrn { size, region, alpha: 0.1, ..Lrn::paper() };
             let len = shape.iter().product();
@@ -136,7 +136,7 @@ fn constants_out_of_range_are_refused() {
 
 #[test]
 fn an_empty_tensor_stays_empty() {
-    for region in [Region::AcrossChannels, Region::WithinMap] {
+    for region in [Region::AcrossChannels, Region::WithinChannel] {
         for shape in [[0, 2, 2, 3], [2, 2, 2, 0], [2, 0, 2, 3]] {
             let (y, _) = tensor64(&shape, &[]).lrn(&Lrn { region, ..Lrn::paper() }).unwrap();
             assert_eq!(y.shape(), shape);
@@ -151,7 +151,7 @@ fn any_number_of_threads_gives_the_same_bits() {
         let len = shape.iter().product();
         let (x, dy) = (tensor_on(cpu, &shape, &values(1, len)), tensor_on(cpu, &shape, &values(2, len)));
         let mut results = Vec::new();
-        for region in [Region::AcrossChannels, Region::WithinMap] {
+        for region in [Region::AcrossChannels, Region::WithinChannel] {
             let spec = Lrn { region, ..Lrn::paper() };
             let (y, base) = x.lrn(&spec).unwrap();
             let dx = dy.lrn_dx(&spec, &x, &base).unwrap();

@@ -1,7 +1,7 @@
 //! Local response normalisation and max-pooling in one against the two, and what is refused.
 
-use alexnet_tensor::ops::{Activation, Edge, Lrn, Pool2d, PoolKind, Region};
-use alexnet_tensor::{Cpu, Element, Error, Ints};
+use alexnet_tensor::ops::{Activation, Lrn, Pool2d, PoolKind, Region, RoundMode};
+use alexnet_tensor::{Cpu, Element, Error, IntTensor};
 
 use crate::support::*;
 
@@ -30,10 +30,10 @@ fn run<E: Element>(
 
 #[test]
 fn the_two_operations_give_the_same_bits() {
-    for region in [Region::AcrossChannels, Region::WithinMap] {
+    for region in [Region::AcrossChannels, Region::WithinChannel] {
         let lrn = Lrn { alpha: 0.1, region, ..Lrn::paper() };
-        for edge in [Edge::Floor, Edge::Ceil] {
-            let pool = Pool2d { edge, ..Pool2d::new(PoolKind::Max, 3, 2) };
+        for round_mode in [RoundMode::Floor, RoundMode::Ceil] {
+            let pool = Pool2d { round_mode, ..Pool2d::new(PoolKind::Max, 3, 2) };
             // Rows of whole vectors, which may be one pass, and others; several bands.
             for shape in [[2, 12, 7, 19], [2, 12, 7, 32], [1, 61, 30, 64]] {
                 assert_eq!(run(cpu32(), &lrn, &pool, shape, true), run(cpu32(), &lrn, &pool, shape, false));
@@ -62,7 +62,7 @@ fn the_relu_before_is_one_with_it() {
             assert!((got - sum).abs() <= tolerance * scale, "{shape:?}, {channel}: {got} for {sum}");
         }
     }
-    for region in [Region::AcrossChannels, Region::WithinMap] {
+    for region in [Region::AcrossChannels, Region::WithinChannel] {
         let lrn = Lrn { alpha: 0.1, region, ..Lrn::paper() };
         for shape in [[2, 12, 7, 19], [2, 12, 7, 32], [18, 9, 11, 16], [1, 61, 30, 64]] {
             check(cpu32(), shape, &lrn, 1e-6);
@@ -103,7 +103,7 @@ fn what_does_not_fit_is_refused() {
     kept.base = None;
     let message = y.lrn_max_pool_dx(&lrn, &pool, &x, &kept).unwrap_err().to_string();
     assert!(message.contains("base"), "{message}");
-    kept.positions = Ints::from_slice(cpu64(), &[0]).unwrap();
+    kept.positions = IntTensor::from_slice(cpu64(), &[0]).unwrap();
     let message = y.lrn_max_pool_dx(&lrn, &pool, &x, &kept).unwrap_err().to_string();
     assert!(message.contains("another forward"), "{message}");
 }

@@ -1,7 +1,7 @@
 //! Pooling against plain loops and finite differences.
 
-use alexnet_tensor::ops::{Edge, Padding, Pool2d, PoolKind};
-use alexnet_tensor::{Cpu, Element, Error, Ints, Tensor};
+use alexnet_tensor::ops::{Padding, Pool2d, PoolKind, RoundMode};
+use alexnet_tensor::{Cpu, Element, Error, IntTensor, Tensor};
 use proptest::prelude::*;
 
 use crate::support::*;
@@ -18,25 +18,25 @@ fn kinds() -> impl Strategy<Value = PoolKind> {
 }
 
 prop_compose! {
-    /// Kernels that overlap or leave gaps, padding that differs by side, both edge rules.
-    fn cases()(kind in kinds(), kernel in [1usize..5, 1..5], edge in prop_oneof![Just(Edge::Floor), Just(Edge::Ceil)])
+    /// Kernels that overlap or leave gaps, padding that differs by side, both round modes.
+    fn cases()(kind in kinds(), kernel in [1usize..5, 1..5], round_mode in prop_oneof![Just(RoundMode::Floor), Just(RoundMode::Ceil)])
         (stride in [1usize..5, 1..5], top in 0..kernel[0], bottom in 0..kernel[0], left in 0..kernel[1],
          right in 0..kernel[1], size in [1usize..8, 1..8], n in 1usize..4, c in 1usize..20, seed in any::<u64>(),
-         kind in Just(kind), kernel in Just(kernel), edge in Just(edge)) -> Case {
+         kind in Just(kind), kernel in Just(kernel), round_mode in Just(round_mode)) -> Case {
         // As large as the kernel at least.
         let h = size[0].max(kernel[0].saturating_sub(top + bottom)).max(1);
         let w = size[1].max(kernel[1].saturating_sub(left + right)).max(1);
-        let spec = Pool2d { kind, kernel, stride, padding: Padding { top, bottom, left, right }, edge };
+        let spec = Pool2d { kind, kernel, stride, padding: Padding { top, bottom, left, right }, round_mode };
         Case { shape: [n, h, w, c], spec, seed }
     }
 }
 
 /// The number of windows by trying them one after the other.
-fn count(input: usize, before: usize, after: usize, kernel: usize, stride: usize, edge: Edge) -> usize {
+fn count(input: usize, before: usize, after: usize, kernel: usize, stride: usize, round_mode: RoundMode) -> usize {
     let mut starts = (0..).map(|i| i * stride);
-    match edge {
-        Edge::Floor => starts.take_while(|start| start + kernel <= input + before + after).count(),
-        Edge::Ceil => {
+    match round_mode {
+        RoundMode::Floor => starts.take_while(|start| start + kernel <= input + before + after).count(),
+        RoundMode::Ceil => {
             let reaching = starts.position(|start| start + kernel >= input + before + after).expect("endless");
             (0..=reaching).filter(|i| i * stride < input + before).count()
         }
@@ -49,8 +49,8 @@ type Reference = ([usize; 4], Vec<f64>, Vec<Vec<(usize, f64)>>);
 fn reference(case: &Case, x: &[f64]) -> Reference {
     let ([n, h, w, c], s) = (case.shape, &case.spec);
     let p = s.padding;
-    let oh = count(h, p.top, p.bottom, s.kernel[0], s.stride[0], s.edge);
-    let ow = count(w, p.left, p.right, s.kernel[1], s.stride[1], s.edge);
+    let oh = count(h, p.top, p.bottom, s.kernel[0], s.stride[0], s.round_mode);
+    let ow = count(w, p.left, p.right, s.kernel[1], s.stride[1], s.round_mode);
     let (mut y, mut weights) = (Vec::new(), Vec::new());
     for image in 0..n {
         for (oy, ox) in (0..oh).flat_map(|oy| (0..ow).map(move |ox| (oy, ox))) {
@@ -80,7 +80,7 @@ fn reference(case: &Case, x: &[f64]) -> Reference {
 }
 
 /// Output, positions and input gradient.
-type Pooled<E> = (Tensor<Cpu<E>>, Option<Ints<Cpu<E>>>, Tensor<Cpu<E>>);
+type Pooled<E> = (Tensor<Cpu<E>>, Option<IntTensor<Cpu<E>>>, Tensor<Cpu<E>>);
 
 fn forward_and_backward<E: Element>(cpu: &Cpu<E>, case: &Case, x: &[f64], dy: &[f64]) -> Pooled<E> {
     let (y, positions) = tensor_on(cpu, &case.shape, x).pool(&case.spec).expect("a valid pooling");
@@ -160,12 +160,15 @@ fn wide(kernel: usize) -> Pool2d {
 /// Known sizes of the paper's network and of the authors' CIFAR-10 layers.
 #[test]
 fn sizes_of_known_layers() {
-    let side = |size: usize, kernel: usize, stride: usize, edge| {
-        let spec = Pool2d { edge, ..Pool2d::new(PoolKind::Max, kernel, stride) };
+    let side = |size: usize, kernel: usize, stride: usize, round_mode| {
+        let spec = Pool2d { round_mode, ..Pool2d::new(PoolKind::Max, kernel, stride) };
         spec.geometry(&[1, size, size, 1]).unwrap().output[0]
     };
-    assert_eq!([side(55, 3, 2, Edge::Floor), side(27, 3, 2, Edge::Floor), side(13, 3, 2, Edge::Floor)], [27, 13, 6]);
-    assert_eq!([side(32, 3, 2, Edge::Floor), side(32, 3, 2, Edge::Ceil)], [15, 16]);
+    assert_eq!(
+        [side(55, 3, 2, RoundMode::Floor), side(27, 3, 2, RoundMode::Floor), side(13, 3, 2, RoundMode::Floor)],
+        [27, 13, 6]
+    );
+    assert_eq!([side(32, 3, 2, RoundMode::Floor), side(32, 3, 2, RoundMode::Ceil)], [15, 16]);
 }
 
 #[test]
@@ -182,7 +185,7 @@ fn padding_counts_only_where_asked() {
 #[test]
 fn positions_of_another_image_are_refused() {
     let spec = Pool2d::new(PoolKind::Max, 2, 2);
-    let positions = Ints::from_slice(cpu64(), &[1000]).unwrap();
+    let positions = IntTensor::from_slice(cpu64(), &[1000]).unwrap();
     let error = tensor64(&[1, 1, 1, 1], &[1.0]).pool_dx(&spec, &[1, 2, 2, 1], Some(&positions)).unwrap_err();
     assert!(matches!(&error, Error::Argument { what, .. } if what.contains("positions")), "{error}");
     assert!(tensor64(&[1, 1, 1, 1], &[1.0]).pool_dx(&spec, &[1, 2, 2, 1], None).is_err());

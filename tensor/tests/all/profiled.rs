@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use alexnet_tensor::ops::{Conv2d, Padding, Pool2d, PoolKind, SgdStep};
-use alexnet_tensor::{Algorithms, Cpu, Device, Ints, Profiled, Tensor};
+use alexnet_tensor::{Algorithms, Cpu, Device, IntTensor, Profiled, Tensor};
 
 fn cpu() -> Cpu<f32> {
     Cpu::new(1).expect("a thread")
 }
 
-fn ramp<B: alexnet_tensor::Backend<Elem = f32>>(device: &B, shape: &[usize]) -> Tensor<B> {
+fn ramp<B: alexnet_tensor::Backend<Scalar = f32>>(device: &B, shape: &[usize]) -> Tensor<B> {
     let values: Vec<f32> = (0..shape.iter().product()).map(|i: usize| (i % 17) as f32 - 8.0).collect();
     Tensor::from_slice(device, shape, &values).expect("as many values as the shape holds")
 }
@@ -88,7 +88,7 @@ fn updates_in_place_count_reads_and_writes() {
     profiled.begin();
     let step = SgdStep { rate: 0.1, momentum: 0.9, decay: 0.0, nesterov: false };
     w.sgd_step(&step, &mut v, &g).expect("a step");
-    Ints::from_slice(&profiled, &[1, 2, 3]).expect("an upload");
+    IntTensor::from_slice(&profiled, &[1, 2, 3]).expect("an upload");
     let calls = profiled.end();
     let told: Vec<_> = calls.iter().map(|c| (c.kernel, c.bytes)).collect();
     assert_eq!(told, [("sgd", 5 * 400), ("upload", 12)]);

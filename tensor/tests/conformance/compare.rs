@@ -1,23 +1,23 @@
 //! How near a device must come.
 
-use alexnet_tensor::{Backend, Ints, Tensor};
+use alexnet_tensor::{Backend, IntTensor, Tensor};
 
 /// Activations and their gradients: uploaded and rounded to the type that flows between layers.
-pub fn flowing<B: Backend<Elem = f32>>(device: &B, shape: &[usize], x: &[f64]) -> Tensor<B> {
+pub fn flowing<B: Backend<Scalar = f32>>(device: &B, shape: &[usize], x: &[f64]) -> Tensor<B> {
     on(device, shape, x).to_activation_dtype().expect("a cast")
 }
 
 /// Weights, statistics and the like: single precision everywhere.
-pub fn on<B: Backend<Elem = f32>>(device: &B, shape: &[usize], x: &[f64]) -> Tensor<B> {
+pub fn on<B: Backend<Scalar = f32>>(device: &B, shape: &[usize], x: &[f64]) -> Tensor<B> {
     let x: Vec<f32> = x.iter().map(|&v| v as f32).collect();
     Tensor::from_slice(device, shape, &x).expect("as many values as the shape holds")
 }
 
-pub fn ints_on<B: Backend>(device: &B, x: &[u32]) -> Ints<B> {
-    Ints::from_slice(device, x).expect("an upload")
+pub fn ints_on<B: Backend>(device: &B, x: &[u32]) -> IntTensor<B> {
+    IntTensor::from_slice(device, x).expect("an upload")
 }
 
-pub fn host<B: Backend<Elem = f32>>(tensor: &Tensor<B>) -> Vec<f64> {
+pub fn host<B: Backend<Scalar = f32>>(tensor: &Tensor<B>) -> Vec<f64> {
     tensor.to_vec().expect("a download").into_iter().map(f64::from).collect()
 }
 

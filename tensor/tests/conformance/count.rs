@@ -1,6 +1,6 @@
 //! Counting, and asking for many numbers at once.
 
-use alexnet_tensor::{Ints, Tensor, read_all};
+use alexnet_tensor::{IntTensor, Tensor, read_all};
 
 use crate::compare::ints_on;
 use crate::devices::Tested;
@@ -19,7 +19,7 @@ pub fn at_least<B: Tested>(device: &B) {
 pub fn reading_at_once<B: Tested>(device: &B) {
     let floats: Vec<Tensor<B>> =
         (0..5).map(|i| Tensor::full(device, &[i], 0.5 * i as f64).expect("a launch")).collect();
-    let ints: Vec<Ints<B>> = (0..3u32).map(|i| ints_on(device, &[i, 7 * i])).collect();
+    let ints: Vec<IntTensor<B>> = (0..3u32).map(|i| ints_on(device, &[i, 7 * i])).collect();
     let (floats, ints) =
         read_all(&floats.iter().collect::<Vec<_>>(), &ints.iter().collect::<Vec<_>>()).expect("downloads");
     assert_eq!(floats, (0..5).map(|i| vec![0.5 * i as f32; i]).collect::<Vec<_>>());

@@ -1,6 +1,6 @@
 //! Softmax and cross-entropy.
 
-use alexnet_tensor::{Cpu, Ints, Tensor};
+use alexnet_tensor::{Cpu, IntTensor, Tensor};
 
 use crate::compare::{assert_near, exact, flowing, host, ints_on};
 use crate::devices::Tested;
@@ -22,7 +22,7 @@ fn rounded<B: Tested>(x: &Tensor<B>) -> Tensor<Cpu<f64>> {
     exact(x.shape(), &host(x))
 }
 
-fn labels64(labels: &[u32]) -> Ints<Cpu<f64>> {
+fn labels64(labels: &[u32]) -> IntTensor<Cpu<f64>> {
     ints_on(cpu64(), labels)
 }
 

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use alexnet_tensor::{Backend, Cpu};
 
 /// A backend with what its number formats can reach, relative to what a sum's terms add up to in absolute value.
-pub trait Tested: Backend<Elem = f32> {
+pub trait Tested: Backend<Scalar = f32> {
     /// Where values are moved, scaled, added or passed through a function.
     fn values(&self) -> f64;
     /// In matrix products and convolutions.

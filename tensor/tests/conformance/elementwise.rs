@@ -42,7 +42,7 @@ pub fn add_scaled<B: Tested>(device: &B) {
     }
 }
 
-pub fn affine<B: Tested>(device: &B) {
+pub fn mul_add_scalar<B: Tested>(device: &B) {
     for len in LENGTHS {
         let x = values(5, len);
         let y = host(&flowing(device, &[len], &x).mul_add_scalar(1.7, -0.9).expect("a launch"));

@@ -109,7 +109,7 @@ pub fn same_bits<B: Tested>(device: &B) {
     }
 }
 
-pub fn bits<B: Backend<Elem = f32>>(tensor: &Tensor<B>) -> Vec<u32> {
+pub fn bits<B: Backend<Scalar = f32>>(tensor: &Tensor<B>) -> Vec<u32> {
     tensor.to_vec().expect("a download").into_iter().map(f32::to_bits).collect()
 }
 

@@ -1,6 +1,6 @@
 //! Local response normalisation.
 
-use alexnet_tensor::ops::{AlphaRule, Lrn, Region};
+use alexnet_tensor::ops::{AlphaScaling, Lrn, Region};
 
 use crate::compare::{assert_near, exact, flowing, host};
 use crate::devices::{Tested, full};
@@ -51,7 +51,7 @@ pub fn across_channels<B: Tested>(device: &B) {
         }
     }
     check(device, &Lrn::paper(), [1, 9, 31, 96], 1.0);
-    check(device, &Lrn { alpha_rule: AlphaRule::Mean, ..sized(4) }, [3, 1, 1, 14], 1.0);
+    check(device, &Lrn { alpha_scaling: AlphaScaling::Mean, ..sized(4) }, [3, 1, 1, 14], 1.0);
     if full() {
         check(device, &Lrn::paper(), [2, 55, 55, 96], 1.0);
         check(device, &Lrn::paper(), [2, 27, 27, 256], 1.0);
@@ -60,12 +60,12 @@ pub fn across_channels<B: Tested>(device: &B) {
 
 pub fn within_a_map<B: Tested>(device: &B) {
     for (size, c) in (1..=9).zip(CHANNELS.into_iter().cycle()) {
-        let spec = Lrn { region: Region::WithinMap, alpha_rule: AlphaRule::Mean, ..sized(size) };
+        let spec = Lrn { region: Region::WithinChannel, alpha_scaling: AlphaScaling::Mean, ..sized(size) };
         check(device, &spec, [2, 7, 5, c], 1.0);
         check(device, &spec, [1, 1, 3, c], 1.0);
     }
     if full() {
-        let spec = Lrn { region: Region::WithinMap, ..sized(5) };
+        let spec = Lrn { region: Region::WithinChannel, ..sized(5) };
         check(device, &spec, [2, 27, 27, 256], 1.0);
     }
 }
@@ -78,13 +78,14 @@ pub fn long_windows_and_rows<B: Tested>(device: &B) {
 }
 
 pub fn any_power<B: Tested>(device: &B) {
-    for (beta, region) in [(0.5, Region::AcrossChannels), (1.3, Region::WithinMap), (-0.2, Region::AcrossChannels)] {
+    for (beta, region) in [(0.5, Region::AcrossChannels), (1.3, Region::WithinChannel), (-0.2, Region::AcrossChannels)]
+    {
         check(device, &Lrn { beta, region, ..sized(3) }, [2, 3, 4, 12], 3.0);
     }
 }
 
 pub fn nothing<B: Tested>(device: &B) {
-    for region in [Region::AcrossChannels, Region::WithinMap] {
+    for region in [Region::AcrossChannels, Region::WithinChannel] {
         for shape in [[0, 2, 2, 3], [2, 2, 2, 0], [2, 0, 2, 3]] {
             check(device, &Lrn { region, ..Lrn::paper() }, shape, 1.0);
         }
@@ -94,7 +95,7 @@ pub fn nothing<B: Tested>(device: &B) {
 pub fn the_same_bits_again<B: Tested>(device: &B) {
     let shape = [2, 5, 7, 20];
     let len = shape.iter().product();
-    for region in [Region::AcrossChannels, Region::WithinMap] {
+    for region in [Region::AcrossChannels, Region::WithinChannel] {
         let spec = Lrn { region, ..sized(5) };
         let run = || {
             let x = flowing(device, &shape, &values(1, len));

@@ -1,6 +1,6 @@
 //! Local response normalisation and max-pooling in one.
 
-use alexnet_tensor::Ints;
+use alexnet_tensor::IntTensor;
 use alexnet_tensor::ops::lrn_pool::Saved;
 use alexnet_tensor::ops::{Lrn, Region};
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ fn each(check: impl Fn(&Case, &Lrn, u64)) {
     }
     let wide = Case { x: [1, 5, 5, 1100], ..chosen()[0].clone() };
     check(&wide, &spec(5), 1);
-    check(&chosen()[0], &Lrn { region: Region::WithinMap, ..spec(3) }, 1);
+    check(&chosen()[0], &Lrn { region: Region::WithinChannel, ..spec(3) }, 1);
     check(&chosen()[5], &spec(30), 1);
     proptest!(ProptestConfig::with_cases(32), |(case in cases(), size in 1usize..10, seed: u64)| {
         check(&case, &spec(size), seed);
@@ -57,7 +57,8 @@ pub fn backward<B: Tested>(device: &B) {
         let dx = flowing(device, &case.y(), &dy).lrn_max_pool_dx(spec, &case.spec, &on_x, &kept).expect("a launch");
 
         // The device's own maxima: near ties are no error.
-        let positions = Ints::from_slice(cpu64(), &kept.positions.to_vec().expect("a download")).expect("an upload");
+        let positions =
+            IntTensor::from_slice(cpu64(), &kept.positions.to_vec().expect("a download")).expect("an upload");
         let dnormal = |dy: &[f64]| {
             let dnormal = exact(&case.y(), dy).pool_dx(&case.spec, &case.x, Some(&positions)).expect("the CPU");
             dnormal.to_vec().expect("values")

@@ -73,7 +73,7 @@ suite! {
     count { at_least, reading_at_once }
     cross_entropy { softmax, loss, gradient, rank, special_values, labels_beyond_the_classes, bits_repeat }
     dropout { masks_are_the_hosts, known_answers, bf16_or_not_the_mask_is_the_same }
-    elementwise { binary, add_scaled, affine, in_place_means_owned }
+    elementwise { binary, add_scaled, mul_add_scalar, in_place_means_owned }
     linear { transposes, layers, not_a_number, same_bits, of_the_paper }
     local2d { any_shape, channels, no_images, same_bits }
     lrn { across_channels, within_a_map, long_windows_and_rows, any_power, nothing, the_same_bits_again }

@@ -1,7 +1,7 @@
 //! Max and average pooling.
 
-use alexnet_tensor::Ints;
-use alexnet_tensor::ops::{Edge, Padding, Pool2d, PoolKind};
+use alexnet_tensor::IntTensor;
+use alexnet_tensor::ops::{Padding, Pool2d, PoolKind, RoundMode};
 use proptest::prelude::*;
 
 use crate::compare::{assert_near, exact, flowing, host, ints_on};
@@ -42,8 +42,8 @@ prop_compose! {
         let h = size[0].max(kernel[0].saturating_sub(top + bottom)).max(1);
         let w = size[1].max(kernel[1].saturating_sub(left + right)).max(1);
         let padding = Padding { top, bottom, left, right };
-        let edge = if ceil { Edge::Ceil } else { Edge::Floor };
-        Case { x: [n, h, w, c], spec: Pool2d { kind: PoolKind::Max, kernel, stride, padding, edge } }
+        let round_mode = if ceil { RoundMode::Ceil } else { RoundMode::Floor };
+        Case { x: [n, h, w, c], spec: Pool2d { kind: PoolKind::Max, kernel, stride, padding, round_mode } }
     }
 }
 
@@ -60,7 +60,7 @@ pub fn chosen() -> Vec<Case> {
         x: [2, 8, 7, 5],
         spec: Pool2d {
             padding: Padding { top: 0, bottom: 1, left: 2, right: 0 },
-            edge: Edge::Ceil,
+            round_mode: RoundMode::Ceil,
             ..Pool2d::new(PoolKind::Max, 3, 2)
         },
     });
@@ -124,7 +124,7 @@ pub fn gradients<B: Tested>(device: &B) {
         let positions = exact(&case.x, &x).pool(&case.spec).expect("the CPU").1.expect("of maxima").to_vec();
         let positions = positions.expect("values");
         let here = ints_on(device, &positions);
-        let there = Ints::from_slice(cpu64(), &positions).expect("an upload");
+        let there = IntTensor::from_slice(cpu64(), &positions).expect("an upload");
         for spec in [PoolKind::Max, PoolKind::Average, PoolKind::AverageWithPadding].map(|kind| case.of_kind(kind)) {
             let dx = flowing(device, &case.y(), &dy).pool_dx(&spec, &case.x, Some(&here)).expect("a launch");
             let [expected, scale] = [&dy, &absolute].map(|dy| {

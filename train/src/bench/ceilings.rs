@@ -32,7 +32,7 @@ const LENGTHS: [usize; 4] = [1 << 20, 1 << 22, 1 << 24, 1 << 26];
 ///
 /// # Errors
 /// Those of the device at the smallest sizes; a larger one that it refuses is passed over.
-pub fn ceilings<B: Backend<Elem = f32>>(device: &B, seconds: f64) -> Result<Ceilings> {
+pub fn ceilings<B: Backend<Scalar = f32>>(device: &B, seconds: f64) -> Result<Ceilings> {
     let matrix = largest(device, seconds, &SQUARES, |rows| {
         let [a, b] = [1.0, 0.5].map(|v| Tensor::full(device, &[rows, rows], v)?.to_activation_dtype());
         let a = a?;

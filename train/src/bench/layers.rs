@@ -83,7 +83,7 @@ pub enum StepKind {
 ///
 /// # Errors
 /// Those of the network and the device.
-pub fn layers<B: Backend<Elem = f32>>(
+pub fn layers<B: Backend<Scalar = f32>>(
     device: &B,
     model: &Model,
     config: &Config,
@@ -132,14 +132,14 @@ fn calls<B: Backend>(profiled: &Profiled<B>, seconds: f64, mut step: impl FnMut(
     Ok(calls)
 }
 
-fn begin<B: Backend<Elem = f32>>(device: &B, model: &Model, config: &Config, kind: StepKind) -> Result<Work<B>> {
+fn begin<B: Backend<Scalar = f32>>(device: &B, model: &Model, config: &Config, kind: StepKind) -> Result<Work<B>> {
     match kind {
         StepKind::Train => Work::training(device, model, config),
         StepKind::Predict => Work::predicting(device, model, config),
     }
 }
 
-fn run<B: Backend<Elem = f32>>(work: &mut Work<B>, kind: StepKind) -> Result<()> {
+fn run<B: Backend<Scalar = f32>>(work: &mut Work<B>, kind: StepKind) -> Result<()> {
     match kind {
         StepKind::Train => work.train(),
         StepKind::Predict => work.predict(),

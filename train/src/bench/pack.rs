@@ -50,7 +50,7 @@ pub struct Fed {
 ///
 /// # Errors
 /// [`Error::Setting`] for a pack of fewer images than a batch, or that does not fit the network.
-pub fn fed<B: Backend<Elem = f32>>(
+pub fn fed<B: Backend<Scalar = f32>>(
     device: &B,
     model: &Model,
     config: &Config,

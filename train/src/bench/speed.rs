@@ -32,7 +32,7 @@ pub struct Speed {
 /// # Errors
 /// [`Error::Setting`](crate::Error::Setting) for a batch that does not fit a device's own memory; errors of the network and
 /// the device.
-pub fn train<B: Backend<Elem = f32>>(device: &B, model: &Model, config: &Config, seconds: f64) -> Result<Speed> {
+pub fn train<B: Backend<Scalar = f32>>(device: &B, model: &Model, config: &Config, seconds: f64) -> Result<Speed> {
     let mut work = Work::training(device, model, config)?;
     speed(device, config.run.batch, seconds, || work.train())
 }
@@ -41,7 +41,7 @@ pub fn train<B: Backend<Elem = f32>>(device: &B, model: &Model, config: &Config,
 ///
 /// # Errors
 /// As [`train`].
-pub fn predict<B: Backend<Elem = f32>>(device: &B, model: &Model, config: &Config, seconds: f64) -> Result<Speed> {
+pub fn predict<B: Backend<Scalar = f32>>(device: &B, model: &Model, config: &Config, seconds: f64) -> Result<Speed> {
     let work = Work::predicting(device, model, config)?;
     speed(device, config.run.batch, seconds, || work.predict())
 }

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::step::step_unread;
 use crate::{Result, checkpoint, memory};
 
-pub(super) struct Work<B: Backend<Elem = f32>> {
+pub(super) struct Work<B: Backend<Scalar = f32>> {
     network: Network<B>,
     optimizer: Optimizer<B>,
     images: Tensor<B>,
@@ -20,7 +20,7 @@ pub(super) struct Work<B: Backend<Elem = f32>> {
     steps: u64,
 }
 
-impl<B: Backend<Elem = f32>> Work<B> {
+impl<B: Backend<Scalar = f32>> Work<B> {
     /// To train; batch and optimizer are the configuration's.
     pub fn training(device: &B, model: &Model, config: &Config) -> Result<Self> {
         let training = Some((config.run.batch, config));

@@ -49,7 +49,7 @@ pub struct Packs {
 }
 
 /// A run in progress.
-pub struct Trainer<B: Backend<Elem = f32>> {
+pub struct Trainer<B: Backend<Scalar = f32>> {
     run: Run,
     config: Config,
     network: Network<B>,
@@ -69,7 +69,7 @@ pub struct Trainer<B: Backend<Elem = f32>> {
     begun: bool,
 }
 
-impl<B: Backend<Elem = f32>> Trainer<B> {
+impl<B: Backend<Scalar = f32>> Trainer<B> {
     /// Sets everything up: from `checkpoint` if there is one, else from the beginning.
     ///
     /// # Errors

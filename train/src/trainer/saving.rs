@@ -61,7 +61,7 @@ impl SavedCheckpoints {
 /// Epochs shorter than this many saves do not each end in one: saving takes at most a twentieth of the time.
 const SAVES_APART: u32 = 20;
 
-impl<B: Backend<Elem = f32>> Trainer<B> {
+impl<B: Backend<Scalar = f32>> Trainer<B> {
     /// Whether an epoch's end is to be saved: if it is the best so far, or saves are not too close.
     pub(super) fn save_is_due(&self) -> bool {
         self.saved.is_pending(self.position.step)

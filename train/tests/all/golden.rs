@@ -11,7 +11,7 @@ use layers::{Mode, Network, Tape};
 use ndarray::{Array4, ArrayD, Axis, Ix4, IxDyn, Slice};
 use optim::{Adam, Optimizer, Rule, Sgd, Update};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use tensor::{Cpu, Element, Ints, Tensor};
+use tensor::{Cpu, Element, IntTensor, Tensor};
 
 const BATCH: usize = 4;
 const STEPS: usize = 10;
@@ -77,7 +77,7 @@ fn any_step<E: Element>(
 ) -> f64 {
     let device = network.device().clone();
     let images = Tensor::from_array(&device, images.mapv(E::of).view().into_dyn()).unwrap();
-    let labels = Ints::from_slice(&device, labels).unwrap();
+    let labels = IntTensor::from_slice(&device, labels).unwrap();
     let mut tape = Tape::new();
     let pass = network.forward(&mut tape, images, Mode::Train { seed: 1, step: 0 }).unwrap();
     let loss = tape.cross_entropy(&pass.logits, &labels).unwrap();

@@ -7,7 +7,7 @@ use layers::{Mode, Model, Network, Tape};
 use ndarray::Array4;
 use optim::{Adam, Optimizer, Rule, Sgd, Update};
 use tensor::random::{Stream, purpose};
-use tensor::{Cpu, Ints, Tensor};
+use tensor::{Cpu, IntTensor, Tensor};
 
 const MODEL: &str = r#"
 name = "one"
@@ -166,7 +166,7 @@ fn late_step(
     number: u64,
     rate: f64,
 ) {
-    let labels = Ints::from_slice(network.device(), labels).unwrap();
+    let labels = IntTensor::from_slice(network.device(), labels).unwrap();
     let mut tape = Tape::new();
     let pass = network.forward(&mut tape, images, Mode::Train { seed: 5, step: number }).unwrap();
     let loss = tape.cross_entropy(&pass.logits, &labels).unwrap();

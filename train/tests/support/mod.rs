@@ -123,7 +123,7 @@ impl World {
     }
 
     /// The same on another device.
-    pub fn start_on<B: Backend<Elem = f32>>(&self, device: &B, name: &str, more: &str) -> Trainer<B> {
+    pub fn start_on<B: Backend<Scalar = f32>>(&self, device: &B, name: &str, more: &str) -> Trainer<B> {
         let run = Run::create(&self.path(name), &self.config(more), &self.model()).unwrap();
         Trainer::new(run, device, &self.model(), self.packs.clone(), None).unwrap()
     }
@@ -134,7 +134,7 @@ impl World {
     }
 
     /// The same on another device.
-    pub fn resume_on<B: Backend<Elem = f32>>(&self, device: &B, name: &str) -> Trainer<B> {
+    pub fn resume_on<B: Backend<Scalar = f32>>(&self, device: &B, name: &str) -> Trainer<B> {
         let run = Run::open(&self.path(name)).unwrap();
         let model = run.model().unwrap();
         let from = load::newest_checkpoint(&self.path(name), &mut |_| {}).unwrap().map(|(_, checkpoint)| checkpoint);
@@ -143,7 +143,7 @@ impl World {
 }
 
 /// Trains until `steps` are done in all, then as if a signal came.
-pub fn train_until<B: Backend<Elem = f32>>(trainer: &mut Trainer<B>, steps: u64) -> Result<()> {
+pub fn train_until<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, steps: u64) -> Result<()> {
     let stop = Stop::default();
     let flag = stop.clone();
     trainer.train(&stop, &mut |event| {
@@ -154,7 +154,7 @@ pub fn train_until<B: Backend<Elem = f32>>(trainer: &mut Trainer<B>, steps: u64)
 }
 
 /// All parameters' bits.
-pub fn bits<B: Backend<Elem = f32>>(trainer: &Trainer<B>) -> Vec<(String, Vec<u32>)> {
+pub fn bits<B: Backend<Scalar = f32>>(trainer: &Trainer<B>) -> Vec<(String, Vec<u32>)> {
     let of = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect();
     trainer.network().parameters().iter().map(|p| (p.spec.name.clone(), of(p.value.to_vec().unwrap()))).collect()
 }

@@ -1,7 +1,7 @@
 //! Local response normalisation (paper, section 3.3).
 
 use serde::{Deserialize, Serialize};
-use tensor::ops::{AlphaRule, Lrn, Region};
+use tensor::ops::{AlphaScaling, Lrn, Region};
 
 use super::{KerasLayer, Layer, ReadLayer};
 use crate::model::reader::{Invalid, TableReader};
@@ -23,20 +23,21 @@ struct LrnSettings {
     k: f64,
     #[serde(with = "RegionName")]
     region: Region,
-    #[serde(with = "AlphaRuleName")]
-    alpha_rule: AlphaRule,
+    #[serde(rename = "alpha_rule", with = "AlphaScalingName")]
+    alpha_scaling: AlphaScaling,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Region", rename_all = "kebab-case")]
 enum RegionName {
     AcrossChannels,
-    WithinMap,
+    #[serde(rename = "within-map")]
+    WithinChannel,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "AlphaRule", rename_all = "kebab-case")]
-enum AlphaRuleName {
+#[serde(remote = "AlphaScaling", rename_all = "kebab-case")]
+enum AlphaScalingName {
     Sum,
     Mean,
 }

@@ -1,7 +1,7 @@
 //! Max and average pooling (paper, section 3.4).
 
 use serde::{Deserialize, Serialize};
-use tensor::ops::{Edge, Pool2d, PoolKind};
+use tensor::ops::{Pool2d, PoolKind, RoundMode};
 
 use super::{KerasLayer, Layer, ReadLayer};
 use crate::model::reader::{Invalid, TableReader};
@@ -20,8 +20,8 @@ pub struct Pool {
     pub stride: [usize; 2],
     /// Places around the image that windows may cover; none unless given.
     pub padding: Pad,
-    /// Where the last window may stand; [`Edge::Floor`] unless given.
-    pub edge: Edge,
+    /// Where the last window may stand; [`RoundMode::Floor`] unless given.
+    pub round_mode: RoundMode,
 }
 
 /// The keys of both kinds of pooling.
@@ -33,8 +33,8 @@ struct PoolSettings {
     stride: Option<[usize; 2]>,
     #[serde(default, with = "padding")]
     padding: Pad,
-    #[serde(default, with = "EdgeName")]
-    edge: Edge,
+    #[serde(default, rename = "edge", with = "RoundModeName")]
+    round_mode: RoundMode,
 }
 
 /// The key of average pooling alone.
@@ -46,8 +46,8 @@ struct AverageSettings {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(remote = "Edge", rename_all = "kebab-case")]
-enum EdgeName {
+#[serde(remote = "RoundMode", rename_all = "kebab-case")]
+enum RoundModeName {
     Floor,
     Ceil,
 }
@@ -56,7 +56,7 @@ impl Pool {
     /// The tensor operation for an input of this height and width.
     pub fn operation(&self, input: [usize; 2]) -> Pool2d {
         let padding = self.padding.resolve(input, self.kernel, self.stride);
-        Pool2d { kind: self.kind, kernel: self.kernel, stride: self.stride, padding, edge: self.edge }
+        Pool2d { kind: self.kind, kernel: self.kernel, stride: self.stride, padding, round_mode: self.round_mode }
     }
 }
 
@@ -77,8 +77,8 @@ impl Layer for Pool {
     }
 
     fn write(&self, table: &mut TableWriter) {
-        let Self { kind, kernel, stride, padding, edge } = *self;
-        table.write(&PoolSettings { kernel, stride: Some(stride), padding, edge });
+        let Self { kind, kernel, stride, padding, round_mode } = *self;
+        table.write(&PoolSettings { kernel, stride: Some(stride), padding, round_mode });
         if kind != PoolKind::Max {
             table.write(&AverageSettings { count_padding: kind == PoolKind::AverageWithPadding });
         }
@@ -102,7 +102,7 @@ impl ReadLayer for Pool {
             _ if table.read::<AverageSettings>()?.count_padding => PoolKind::AverageWithPadding,
             _ => PoolKind::Average,
         };
-        let PoolSettings { kernel, stride, padding, edge } = settings?;
-        Ok(Self { kind, kernel, stride: stride.unwrap_or(kernel), padding, edge })
+        let PoolSettings { kernel, stride, padding, round_mode } = settings?;
+        Ok(Self { kind, kernel, stride: stride.unwrap_or(kernel), padding, round_mode })
     }
 }

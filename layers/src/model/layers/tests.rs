@@ -1,7 +1,7 @@
 //! Every kind of layer is read as it was written.
 
 use proptest::prelude::*;
-use tensor::ops::{Activation, AlphaRule, Dropout, DropoutScale, Edge, Lrn, Padding, PoolKind, Region};
+use tensor::ops::{Activation, AlphaScaling, Dropout, DropoutScale, Lrn, Padding, PoolKind, Region, RoundMode};
 
 use super::*;
 use crate::init::Init;
@@ -55,15 +55,21 @@ fn conv() -> impl Strategy<Value = Conv> {
 
 fn pool() -> impl Strategy<Value = Pool> {
     let kinds = vec![PoolKind::Max, PoolKind::Average, PoolKind::AverageWithPadding];
-    (prop::sample::select(kinds), window(), window(), pad(), prop::sample::select(vec![Edge::Floor, Edge::Ceil]))
-        .prop_map(|(kind, kernel, stride, padding, edge)| Pool { kind, kernel, stride, padding, edge })
+    (
+        prop::sample::select(kinds),
+        window(),
+        window(),
+        pad(),
+        prop::sample::select(vec![RoundMode::Floor, RoundMode::Ceil]),
+    )
+        .prop_map(|(kind, kernel, stride, padding, round_mode)| Pool { kind, kernel, stride, padding, round_mode })
 }
 
 fn lrn() -> impl Strategy<Value = Lrn> {
-    let regions = prop::sample::select(vec![Region::AcrossChannels, Region::WithinMap]);
-    let rules = prop::sample::select(vec![AlphaRule::Sum, AlphaRule::Mean]);
+    let regions = prop::sample::select(vec![Region::AcrossChannels, Region::WithinChannel]);
+    let rules = prop::sample::select(vec![AlphaScaling::Sum, AlphaScaling::Mean]);
     (1..99usize, 0.0..1e-3, 0.0..2.0, 1e-9..9.0, regions, rules)
-        .prop_map(|(size, alpha, beta, k, region, alpha_rule)| Lrn { size, alpha, beta, k, region, alpha_rule })
+        .prop_map(|(size, alpha, beta, k, region, alpha_scaling)| Lrn { size, alpha, beta, k, region, alpha_scaling })
 }
 
 fn layer_kind() -> impl Strategy<Value = LayerKind> {

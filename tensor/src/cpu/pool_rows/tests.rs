@@ -1,7 +1,7 @@
 use super::*;
 use crate::cpu::simd::levels;
 use crate::ops::pool::Pool2d;
-use crate::ops::{Edge, Padding};
+use crate::ops::{Padding, RoundMode};
 use crate::random::Stream;
 
 /// Few different values, so that many are equal, and some NaN.
@@ -14,11 +14,13 @@ fn values(len: usize) -> Vec<f32> {
 fn geometries() -> impl Iterator<Item = Geometry> {
     let sizes = [(3, 2), (2, 2), (3, 1), (4, 3), (1, 2), (2, 3)];
     sizes.into_iter().flat_map(|(kernel, stride)| {
-        [(Edge::Floor, 0), (Edge::Ceil, 0), (Edge::Floor, 1)].into_iter().map(move |(edge, padding)| {
-            let padding = Padding::all(padding.min(kernel - 1));
-            let spec = Pool2d { edge, padding, ..Pool2d::new(PoolKind::Max, kernel, stride) };
-            spec.geometry(&[1, 9, 8, 2 * LANES]).unwrap()
-        })
+        [(RoundMode::Floor, 0), (RoundMode::Ceil, 0), (RoundMode::Floor, 1)].into_iter().map(
+            move |(round_mode, padding)| {
+                let padding = Padding::all(padding.min(kernel - 1));
+                let spec = Pool2d { round_mode, padding, ..Pool2d::new(PoolKind::Max, kernel, stride) };
+                spec.geometry(&[1, 9, 8, 2 * LANES]).unwrap()
+            },
+        )
     })
 }
 

@@ -3,7 +3,7 @@
 mod products;
 mod values;
 
-use alexnet_tensor::{Backend, Ints, Tensor};
+use alexnet_tensor::{Backend, IntTensor, Tensor};
 
 pub use products::{conv2d, linear, local2d};
 pub use values::{
@@ -17,15 +17,15 @@ const BATCHES: [usize; 3] = [128, 1024, 1];
 const BATCH: usize = BATCHES[0];
 
 /// Numbers in single precision everywhere: weights and what belongs to them.
-fn weights<B: Backend<Elem = f32>>(device: &B, shape: &[usize]) -> Tensor<B> {
+fn weights<B: Backend<Scalar = f32>>(device: &B, shape: &[usize]) -> Tensor<B> {
     Tensor::zeros(device, shape).expect("a buffer")
 }
 
 /// Activations and their gradients.
-fn flowing<B: Backend<Elem = f32>>(device: &B, shape: &[usize]) -> Tensor<B> {
+fn flowing<B: Backend<Scalar = f32>>(device: &B, shape: &[usize]) -> Tensor<B> {
     weights(device, shape).to_activation_dtype().expect("a cast")
 }
 
-fn ints<B: Backend>(device: &B, len: usize) -> Ints<B> {
-    Ints::from_slice(device, &vec![0; len]).expect("an upload")
+fn ints<B: Backend>(device: &B, len: usize) -> IntTensor<B> {
+    IntTensor::from_slice(device, &vec![0; len]).expect("an upload")
 }

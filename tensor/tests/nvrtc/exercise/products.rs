@@ -70,7 +70,7 @@ impl Layer {
     }
 }
 
-pub fn conv2d<B: Backend<Elem = f32>>(device: &B) -> Result {
+pub fn conv2d<B: Backend<Scalar = f32>>(device: &B) -> Result {
     for (layer, batch) in LAYERS.iter().flat_map(|layer| BATCHES.map(|batch| (layer, batch))) {
         let (w, b) = (weights(device, &layer.kernels()), weights(device, &[layer.filters]));
         let x = flowing(device, &layer.input(batch));
@@ -90,7 +90,7 @@ pub fn conv2d<B: Backend<Elem = f32>>(device: &B) -> Result {
 }
 
 /// cifar-11pct's.
-pub fn local2d<B: Backend<Elem = f32>>(device: &B) -> Result {
+pub fn local2d<B: Backend<Scalar = f32>>(device: &B) -> Result {
     for layer in [layer(6, 64, 64, 3, 1), layer(6, 64, 32, 3, 1), layer(6, 64, 64, 3, 2)] {
         let places = [layer.input * layer.input];
         let w = weights(device, &[&places[..], &layer.kernels()].concat());
@@ -109,7 +109,7 @@ pub fn local2d<B: Backend<Elem = f32>>(device: &B) -> Result {
 const LINEAR: [[usize; 2]; 7] =
     [[9216, 4096], [4096, 4096], [4096, 1000], [1024, 10], [1152, 10], [3072, 10], [4096, 37]];
 
-pub fn linear<B: Backend<Elem = f32>>(device: &B) -> Result {
+pub fn linear<B: Backend<Scalar = f32>>(device: &B) -> Result {
     for ([inputs, outputs], batch) in LINEAR.into_iter().flat_map(|sizes| BATCHES.map(|batch| (sizes, batch))) {
         let (w, b) = (weights(device, &[outputs, inputs]), weights(device, &[outputs]));
         let x = flowing(device, &[batch, inputs]);

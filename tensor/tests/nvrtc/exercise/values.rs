@@ -1,8 +1,8 @@
 //! Everything but products.
 
 use alexnet_tensor::ops::{
-    Activation, AdamStep, AdamUpdate, AlphaRule, BatchStatistics, Dropout, DropoutScale, Edge, Lrn, Padding, Pool2d,
-    PoolKind, Prepare, RawImages, Region, SgdStep, SgdUpdate, View,
+    Activation, AdamStep, AdamUpdate, AlphaScaling, BatchStatistics, Dropout, DropoutScale, Lrn, Padding, Pool2d,
+    PoolKind, Prepare, RawImages, Region, RoundMode, SgdStep, SgdUpdate, View,
 };
 use alexnet_tensor::random::{Stream, purpose};
 use alexnet_tensor::{Backend, Tensor};
@@ -23,7 +23,7 @@ const MAPS: [[usize; 4]; 8] = [
 ];
 const ROWS: [[usize; 2]; 4] = [[BATCH, 4096], [BATCH, 1000], [BATCH, 10], [BATCH, 37]];
 
-pub fn activation<B: Backend<Elem = f32>>(device: &B) -> Result {
+pub fn activation<B: Backend<Scalar = f32>>(device: &B) -> Result {
     for x in MAPS.map(|shape| flowing(device, &shape)) {
         for f in [Activation::Relu, Activation::Tanh, Activation::Logistic] {
             x.activation(f)?.activation_dx(f, &x)?;
@@ -33,7 +33,7 @@ pub fn activation<B: Backend<Elem = f32>>(device: &B) -> Result {
     Ok(())
 }
 
-pub fn elementwise<B: Backend<Elem = f32>>(device: &B) -> Result {
+pub fn elementwise<B: Backend<Scalar = f32>>(device: &B) -> Result {
     for shape in [MAPS[0], MAPS[7]] {
         for mut x in [flowing(device, &shape), weights(device, &shape)] {
             let y = x.add(&x)?.subtract(&x)?.multiply(&x)?.mul_add_scalar(2.0, 1.0)?.scale(0.5)?;
@@ -47,18 +47,18 @@ pub fn elementwise<B: Backend<Elem = f32>>(device: &B) -> Result {
     Ok(())
 }
 
-pub fn lrn<B: Backend<Elem = f32>>(device: &B) -> Result {
-    let (region, alpha_rule) = (Region::WithinMap, AlphaRule::Mean);
+pub fn lrn<B: Backend<Scalar = f32>>(device: &B) -> Result {
+    let (region, alpha_scaling) = (Region::WithinChannel, AlphaScaling::Mean);
     let specs = [
         Lrn::paper(),
         // caffe.
-        Lrn { k: 1.0, alpha_rule, ..Lrn::paper() },
+        Lrn { k: 1.0, alpha_scaling, ..Lrn::paper() },
         // cifar-11pct.
-        Lrn { size: 9, alpha: 1e-3, beta: 0.75, k: 1.0, region: Region::AcrossChannels, alpha_rule },
+        Lrn { size: 9, alpha: 1e-3, beta: 0.75, k: 1.0, region: Region::AcrossChannels, alpha_scaling },
         // source's norm2b.
-        Lrn { size: 5, alpha: 1e-3, beta: 0.75, k: 1.0, region, alpha_rule },
+        Lrn { size: 5, alpha: 1e-3, beta: 0.75, k: 1.0, region, alpha_scaling },
         // cifar-18pct.
-        Lrn { size: 3, alpha: 5e-5, beta: 0.75, k: 1.0, region, alpha_rule },
+        Lrn { size: 3, alpha: 5e-5, beta: 0.75, k: 1.0, region, alpha_scaling },
         // Another exponent, for which there is no shortcut.
         Lrn { beta: 0.6, ..Lrn::paper() },
         Lrn { size: 4, beta: 0.5, region, ..Lrn::paper() },
@@ -72,7 +72,7 @@ pub fn lrn<B: Backend<Elem = f32>>(device: &B) -> Result {
     Ok(())
 }
 
-pub fn pool<B: Backend<Elem = f32>>(device: &B) -> Result {
+pub fn pool<B: Backend<Scalar = f32>>(device: &B) -> Result {
     let overlapping = |kind| Pool2d::new(kind, 3, 2);
     for x in MAPS.map(|shape| flowing(device, &shape)) {
         pooled(&x, &overlapping(PoolKind::Max))?;
@@ -80,7 +80,7 @@ pub fn pool<B: Backend<Elem = f32>>(device: &B) -> Result {
     // Kernels are compiled for a geometry: each kind and size with two of them.
     for x in [MAPS[5], MAPS[7]].map(|shape| flowing(device, &shape)) {
         for kind in [PoolKind::Max, PoolKind::Average, PoolKind::AverageWithPadding] {
-            pooled(&x, &Pool2d { edge: Edge::Ceil, ..overlapping(kind) })?;
+            pooled(&x, &Pool2d { round_mode: RoundMode::Ceil, ..overlapping(kind) })?;
             pooled(&x, &Pool2d { padding: Padding::all(1), ..overlapping(kind) })?;
             pooled(&x, &Pool2d::new(kind, 2, 2))?;
             pooled(&x, &Pool2d::new(kind, 5, 1))?;
@@ -89,15 +89,15 @@ pub fn pool<B: Backend<Elem = f32>>(device: &B) -> Result {
     Ok(())
 }
 
-fn pooled<B: Backend<Elem = f32>>(x: &Tensor<B>, spec: &Pool2d) -> Result {
+fn pooled<B: Backend<Scalar = f32>>(x: &Tensor<B>, spec: &Pool2d) -> Result {
     let (y, places) = x.pool(spec)?;
     y.pool_dx(spec, x.shape(), places.as_ref())?;
     Ok(())
 }
 
-pub fn lrn_pool<B: Backend<Elem = f32>>(device: &B) -> Result {
+pub fn lrn_pool<B: Backend<Scalar = f32>>(device: &B) -> Result {
     let overlapping = Pool2d::new(PoolKind::Max, 3, 2);
-    let others = [Pool2d { edge: Edge::Ceil, ..overlapping }, Pool2d::new(PoolKind::Max, 2, 2)];
+    let others = [Pool2d { round_mode: RoundMode::Ceil, ..overlapping }, Pool2d::new(PoolKind::Max, 2, 2)];
     for x in MAPS.map(|shape| flowing(device, &shape)) {
         let (y, kept) = x.lrn_max_pool(&Lrn::paper(), &overlapping)?;
         y.lrn_max_pool_dx(&Lrn::paper(), &overlapping, &x, &kept)?;
@@ -111,7 +111,7 @@ pub fn lrn_pool<B: Backend<Elem = f32>>(device: &B) -> Result {
     Ok(())
 }
 
-pub fn prepare<B: Backend<Elem = f32>>(device: &B) -> Result {
+pub fn prepare<B: Backend<Scalar = f32>>(device: &B) -> Result {
     // Crops of 227 leave no vectors.
     for (size, crop) in [(256, 224), (256, 227), (40, 32)] {
         let images = RawImages::upload(device, size, &vec![0; BATCH * size * size * 3])?;
@@ -125,7 +125,7 @@ pub fn prepare<B: Backend<Elem = f32>>(device: &B) -> Result {
     Ok(())
 }
 
-pub fn dropout<B: Backend<Elem = f32>>(device: &B) -> Result {
+pub fn dropout<B: Backend<Scalar = f32>>(device: &B) -> Result {
     let stream = Stream::new(1, purpose::USER, 0);
     for x in ROWS.map(|shape| flowing(device, &shape)) {
         for scale in [DropoutScale::AtTest, DropoutScale::InTraining] {
@@ -136,7 +136,7 @@ pub fn dropout<B: Backend<Elem = f32>>(device: &B) -> Result {
     Ok(())
 }
 
-pub fn batch_norm<B: Backend<Elem = f32>>(device: &B) -> Result {
+pub fn batch_norm<B: Backend<Scalar = f32>>(device: &B) -> Result {
     let shapes = [&MAPS[0][..], &MAPS[3], &MAPS[7], &ROWS[0], &ROWS[3]];
     for x in shapes.map(|shape| flowing(device, shape)) {
         let c = x.shape()[x.shape().len() - 1];
@@ -148,7 +148,7 @@ pub fn batch_norm<B: Backend<Elem = f32>>(device: &B) -> Result {
     Ok(())
 }
 
-pub fn cross_entropy<B: Backend<Elem = f32>>(device: &B) -> Result {
+pub fn cross_entropy<B: Backend<Scalar = f32>>(device: &B) -> Result {
     let labels = ints(device, BATCH);
     for logits in ROWS.map(|shape| flowing(device, &shape)) {
         logits.softmax()?.to_vec()?;
@@ -159,7 +159,7 @@ pub fn cross_entropy<B: Backend<Elem = f32>>(device: &B) -> Result {
     Ok(())
 }
 
-pub fn reduce<B: Backend<Elem = f32>>(device: &B) -> Result {
+pub fn reduce<B: Backend<Scalar = f32>>(device: &B) -> Result {
     for shape in MAPS {
         for x in [flowing(device, &shape), weights(device, &shape)] {
             x.sum()?.to_vec()?;
@@ -177,7 +177,7 @@ pub fn reduce<B: Backend<Elem = f32>>(device: &B) -> Result {
     Ok(())
 }
 
-pub fn sample<B: Backend<Elem = f32>>(device: &B) -> Result {
+pub fn sample<B: Backend<Scalar = f32>>(device: &B) -> Result {
     let stream = Stream::new(1, purpose::USER, 0);
     for shape in [&[4096, 9216][..], &[96, 11, 11, 3], &[37]] {
         Tensor::normal(device, shape, 0.0, 0.01, stream)?;
@@ -186,7 +186,7 @@ pub fn sample<B: Backend<Elem = f32>>(device: &B) -> Result {
     Ok(())
 }
 
-pub fn update<B: Backend<Elem = f32>>(device: &B) -> Result {
+pub fn update<B: Backend<Scalar = f32>>(device: &B) -> Result {
     // Kernels are compiled for a number of parameters: one, and those of the networks, and as many as one launch takes.
     // A length of 37 has no vectors.
     for (count, len) in [(1, 96), (1, 37), (10, 96), (16, 96), (32, 96)] {
