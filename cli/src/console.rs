@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
+use files::printable;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use tensor::printable;
 
 use crate::failure::{Failure, Result};
 

@@ -72,6 +72,12 @@ impl From<layers::Error> for Failure {
     }
 }
 
+impl From<files::Error> for Failure {
+    fn from(error: files::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
 impl From<tensor::Error> for Failure {
     fn from(error: tensor::Error) -> Self {
         Self::Failed(error.to_string())

@@ -170,9 +170,12 @@ pub enum Error {
         /// Panic message.
         what: String,
     },
-    /// A file could not be written atomically.
-    #[error(transparent)]
-    Write(#[from] tensor::Error),
+}
+
+impl From<files::Error> for Error {
+    fn from(error: files::Error) -> Self {
+        Self::Io { path: error.path, what: error.what, source: error.source }
+    }
 }
 
 impl Error {

@@ -87,6 +87,12 @@ pub enum Error {
     },
 }
 
+impl From<files::Error> for Error {
+    fn from(error: files::Error) -> Self {
+        Self::File { path: error.path, what: error.what, source: error.source }
+    }
+}
+
 impl Error {
     pub(crate) fn tape(op: &'static str, what: impl Into<String>) -> Self {
         Self::Tape { op, what: what.into() }

@@ -1,7 +1,5 @@
 //! What can go wrong in this crate.
 
-use std::path::PathBuf;
-
 /// The result of a tensor operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -42,16 +40,6 @@ pub enum Error {
         device: String,
         /// What is missing or failed, and what to do.
         what: String,
-    },
-    /// A file could not be written safely.
-    #[error("{}: {what}: {source}", path.display())]
-    File {
-        /// The file meant to be written.
-        path: PathBuf,
-        /// The step that failed and what it leaves behind.
-        what: &'static str,
-        /// The system's reason.
-        source: std::io::Error,
     },
 }
 

@@ -13,16 +13,12 @@ pub mod cpu;
 pub mod dry_run;
 mod element;
 mod error;
-pub mod file;
-pub mod folder;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 mod operation;
 pub mod ops;
-pub mod printable;
 pub mod profiled;
 pub mod random;
-pub mod regular_file;
 mod tensor;
 
 pub use backend::{Backend, Device, Memory};

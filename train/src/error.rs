@@ -67,6 +67,9 @@ pub enum Error {
         /// The checkpoint written on the way out.
         saved: Option<PathBuf>,
     },
+    /// A file could not be replaced.
+    #[error(transparent)]
+    Write(#[from] files::Error),
     /// A kernel refused.
     #[error(transparent)]
     Tensor(#[from] tensor::Error),

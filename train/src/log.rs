@@ -4,8 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
+use files::regular_file;
 use serde::{Deserialize, Serialize};
-use tensor::regular_file;
 
 use crate::{Error, Result};
 
@@ -120,5 +120,5 @@ fn drop_after(path: &Path, last_step: u64) -> Result<()> {
     if kept == text {
         return Ok(());
     }
-    Ok(tensor::file::replace_bytes(path, kept.as_bytes())?)
+    Ok(files::replace_bytes(path, kept.as_bytes())?)
 }

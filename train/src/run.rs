@@ -7,9 +7,9 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use files::regular_file;
 use layers::Model;
 use serde::{Deserialize, Serialize};
-use tensor::regular_file;
 
 use crate::log::{self, StepLine};
 use crate::{Config, Error, Result};
@@ -40,7 +40,7 @@ impl Run {
         check_name(folder)?;
         check_unused(folder)?;
         let checkpoints = folder.join("checkpoints");
-        tensor::folder::create_all(&checkpoints)
+        files::folder::create_all(&checkpoints)
             .map_err(|e| Error::file(folder, format!("cannot make the run's folder: {e}; choose another --out")))?;
         let run = Self::locked(folder)?;
         if exists(&folder.join("run.toml"))? {
@@ -82,9 +82,9 @@ impl Run {
         }
         for swept in [folder.to_path_buf(), folder.join("checkpoints")] {
             if metadata(&swept)?.is_some_and(|found| found.is_dir()) {
-                tensor::file::sweep(&swept).map_err(|e| Error::file(&swept, format!("cannot be tidied: {e}")))?;
+                files::sweep(&swept).map_err(|e| Error::file(&swept, format!("cannot be tidied: {e}")))?;
                 // Before the first step, not at the first save.
-                tensor::file::check_writable(&swept)
+                files::check_writable(&swept)
                     .map_err(|e| Error::file(&swept, format!("cannot be written to: {e}; change its permissions")))?;
             }
         }
@@ -172,7 +172,7 @@ impl Run {
 
 /// Fails before anything is trained if checkpoints could not be saved below `folder`.
 fn check_name(folder: &Path) -> Result<()> {
-    tensor::folder::check_name(folder)
+    files::folder::check_utf8(folder)
         .map_err(|e| Error::file(folder, format!("cannot hold a run: {e}; choose another --out")))
 }
 
@@ -188,7 +188,7 @@ fn check_unused(folder: &Path) -> Result<()> {
     for entry in entries {
         let entry = entry.map_err(|e| Error::file(folder, format!("cannot be listed: {e}")))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if !tensor::file::is_temporary(&name) && !["lock", "checkpoints", "model.toml"].contains(&name.as_str()) {
+        if !files::is_temporary(&name) && !["lock", "checkpoints", "model.toml"].contains(&name.as_str()) {
             let what = format!("holds {name:?} and is no run; choose another --out, or an empty folder");
             return Err(Error::file(folder, what));
         }
@@ -264,5 +264,5 @@ fn read_text(path: &Path) -> Result<String> {
 }
 
 fn write_text(path: &Path, text: &str) -> Result<()> {
-    Ok(tensor::file::replace_bytes(path, text.as_bytes())?)
+    Ok(files::replace_bytes(path, text.as_bytes())?)
 }

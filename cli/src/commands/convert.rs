@@ -12,7 +12,7 @@ use crate::failure::{Failure, Result};
 pub fn run(args: &Convert) -> Result<()> {
     check_output(&args.output)?;
     if args.output.extension().is_some_and(|ending| ending == "h5") {
-        tensor::folder::check_name(&args.output)
+        files::folder::check_utf8(&args.output)
             .map_err(|e| Failure::Usage(format!("{}: {e}; choose another folder", args.output.display())))?;
     }
     let model = args.model.as_deref().map(Model::load).transpose()?;

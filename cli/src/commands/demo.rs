@@ -87,7 +87,7 @@ impl Work for Whole<'_> {
         let linear = self.train(&device, "linear", linear, &packs)?;
         note("4/5 training a small AlexNet");
         let model = Model::parse(MODEL, "demo")?;
-        tensor::file::replace_bytes(&out.join("model.toml"), MODEL.as_bytes())?;
+        files::replace_bytes(&out.join("model.toml"), MODEL.as_bytes())?;
         let network = self.train(&device, "network", model, &packs)?;
 
         note("5/5 testing both and drawing what was learned");

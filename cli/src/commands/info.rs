@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use files::printable;
 use serde_json::{Value, json};
-use tensor::printable;
 use train::checkpoint::Checkpoint;
 use train::{load, run as run_folder};
 

@@ -1,8 +1,9 @@
 //! `alexnet predict`.
 
 use data::DecodeOptions;
+use files::printable;
 use serde::Serialize;
-use tensor::{Backend, printable};
+use tensor::Backend;
 use train::predict::{Guess, predict};
 
 use super::device::Work;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use data::Pack;
+use files::regular_file;
 use layers::Model;
-use tensor::{Backend, Cpu, regular_file};
+use tensor::{Backend, Cpu};
 use toml::{Table, Value};
 use train::checkpoint::{self, Checkpoint};
 use train::config::{Given, RunConfig, keys, parse_table};

@@ -4,8 +4,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use files::regular_file;
 use serde::{Deserialize, Serialize};
-use tensor::regular_file;
 
 use crate::args::Demo;
 use crate::failure::{Failure, Result};
@@ -40,10 +40,10 @@ impl DemoFolder {
     pub fn open(args: &Demo) -> Result<Self> {
         let path = &args.out;
         let settings = path.join(SETTINGS);
-        tensor::folder::create_all(path).map_err(|e| failed(path, &e))?;
+        files::folder::create_all(path).map_err(|e| failed(path, &e))?;
         if entries(path)? == 0 {
             let text = toml::to_string(&of(args)).map_err(|e| Failure::Failed(e.to_string()))?;
-            tensor::file::replace_bytes(&settings, text.as_bytes())?;
+            files::replace_bytes(&settings, text.as_bytes())?;
         }
         check_settings(args)?;
         let lock = File::options().append(true).open(&settings).map_err(|e| failed(&settings, &e))?;
@@ -55,7 +55,7 @@ impl DemoFolder {
             }
             Err(TryLockError::Error(e)) => return Err(failed(&settings, &e)),
         }
-        tensor::file::sweep(path).map_err(|e| failed(path, &e))?;
+        files::sweep(path).map_err(|e| failed(path, &e))?;
         Ok(Self { path: path.clone(), _lock: lock })
     }
 
@@ -78,7 +78,7 @@ impl DemoFolder {
         }
         fill(&part)?;
         fs::rename(&part, &path).map_err(|e| failed(&path, &e))?;
-        tensor::file::sync_folder(&self.path).map_err(|e| failed(&self.path, &e))?;
+        files::sync_folder(&self.path).map_err(|e| failed(&self.path, &e))?;
         Ok(path)
     }
 }
@@ -96,7 +96,7 @@ fn entries(folder: &Path) -> Result<usize> {
     };
     for entry in listed {
         let name = entry.map_err(|e| failed(folder, &e))?.file_name();
-        count += usize::from(!tensor::file::is_temporary(&name.to_string_lossy()));
+        count += usize::from(!files::is_temporary(&name.to_string_lossy()));
     }
     Ok(count)
 }

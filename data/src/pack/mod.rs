@@ -60,9 +60,9 @@ pub fn pack(options: &PackOptions, progress: impl FnMut(Progress)) -> Result<Pac
 
 /// Packs an open source.
 fn pack_source(options: &PackOptions, source: &Source, mut progress: impl FnMut(Progress)) -> Result<PackReport> {
-    tensor::folder::create_all(&options.out).map_err(Error::io(&options.out, "cannot make this folder"))?;
+    files::folder::create_all(&options.out).map_err(Error::io(&options.out, "cannot make this folder"))?;
     let _lock = lock(&options.out)?;
-    tensor::file::sweep(&options.out).map_err(Error::io(&options.out, "cannot clear what an earlier run left"))?;
+    files::sweep(&options.out).map_err(Error::io(&options.out, "cannot clear what an earlier run left"))?;
     let plan = PackPlan::new(source.samples(), options);
     let table = options.out.join(TABLE_FILE);
     if table.try_exists().map_err(Error::io(&table, "cannot be accessed"))? {
@@ -100,7 +100,7 @@ fn write_missing(
             let path = plan.path(number);
             let kept = state.done;
             let mut packed = None;
-            tensor::file::replace(&path, |temporary| {
+            files::replace(&path, |temporary| {
                 let mut writer = ShardWriter::create(plan, number, temporary)?;
                 for index in plan.range(number) {
                     if options.is_cancelled() {
@@ -232,7 +232,7 @@ fn classes_without_images(samples: &SampleList) -> Vec<&str> {
 /// Locks the folder against other packers while the returned file is open.
 fn lock(folder: &Path) -> Result<File> {
     let path = folder.join(LOCK);
-    let open = tensor::regular_file::open_lock(&path);
+    let open = files::regular_file::open_lock(&path);
     let file = open.map_err(Error::io(&path, "cannot make a file in this folder; choose another"))?;
     match file.try_lock() {
         Ok(()) => Ok(file),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tensor::regular_file;
+use files::regular_file;
 
 use super::LOCK;
 use super::rejected::{FILE_NAME as REJECTED_FILE, Rejected};
@@ -121,7 +121,7 @@ impl PackOptions {
     fn check_out(&self) -> Result<()> {
         let source = self.source.canonicalize().map_err(Error::io(&self.source, "cannot be read"))?;
         let out = std::path::absolute(&self.out).map_err(Error::io(&self.out, "is not a usable path"))?;
-        tensor::folder::check_name(&out).map_err(Error::io(&self.out, "cannot hold a pack; choose another folder"))?;
+        files::folder::check_utf8(&out).map_err(Error::io(&self.out, "cannot hold a pack; choose another folder"))?;
         let existing = out.ancestors().find_map(|folder| folder.canonicalize().ok());
         if existing.is_some_and(|folder| folder.starts_with(&source)) {
             let expected = format!("a folder outside of the source {}", show(&self.source));

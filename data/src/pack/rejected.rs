@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tensor::printable;
+use files::printable;
 
 use crate::error::{Error, Result};
 
@@ -31,7 +31,7 @@ pub(super) fn write(folder: &Path, rejected: &[Rejected]) -> Result<PathBuf> {
     for Rejected { name, reason } in rejected {
         text.push_str(&format!("{},{}\r\n", csv_field(name), csv_field(reason)));
     }
-    tensor::file::replace_bytes(&path, text.as_bytes())?;
+    files::replace_bytes(&path, text.as_bytes())?;
     Ok(path)
 }
 

@@ -33,7 +33,7 @@ pub(super) fn write(
     let header =
         FileHeader { kind: FileKind::Table, length: bytes.len() as u64, images: 0..0, content_checksum: content };
     bytes[..HEADER_BYTES].copy_from_slice(&header.encode());
-    tensor::file::replace_bytes(&path, &bytes)?;
+    files::replace_bytes(&path, &bytes)?;
     Ok(fingerprint)
 }
 

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
 
+use files::regular_file;
 use memmap2::Mmap;
 use ndarray::Array3;
-use tensor::regular_file;
 
 use super::Pack;
 use super::shard::{MappedShard, Offsets};

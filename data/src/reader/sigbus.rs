@@ -7,8 +7,8 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Once, OnceLock};
 
+use files::printable;
 use memmap2::Mmap;
-use tensor::printable;
 
 /// Maximum number of mapped files the handler can name; further files are not registered.
 const MAX_SLOTS: usize = 4096;

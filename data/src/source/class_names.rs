@@ -10,8 +10,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use files::regular_file;
 use serde_json::Value;
-use tensor::regular_file;
 
 use super::wordnet::WordNetNames;
 use crate::error::{Error, Result};

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use tensor::regular_file;
+use files::regular_file;
 
 use super::Model;
 use super::spelling::nearest;

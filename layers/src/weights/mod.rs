@@ -4,7 +4,7 @@
 //! needs beside them: the network's text, the classes' names, the training set's means. [`Weights::load`] tells a file's
 //! type by its content, [`Weights::save`] chooses by the name's extension. Loading copies: a file may be saved over while
 //! its weights are in use. Saving replaces the file so that a crash leaves the old one or the new one
-//! ([`tensor::file::replace`]).
+//! ([`files::replace`]).
 //!
 //! Files are checked before anything of their size is allocated, and every tensor against its checksum.
 //!
@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
+use files::regular_file;
 use ndarray::{Array3, ArrayD};
-use tensor::regular_file;
 
 use crate::model::Model;
 use crate::{Error, Result};

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use data::{Pack, PrincipalComponents};
+use files::regular_file;
 use serde::{Deserialize, Serialize};
-use tensor::{Cpu, Device, regular_file};
+use tensor::{Cpu, Device};
 
 use crate::{Error, Result};
 

@@ -12,7 +12,8 @@ use std::io::Cursor;
 use std::path::Path;
 
 use image::{ImageFormat, RgbImage};
-use tensor::{Error, Result};
+
+use crate::{Error, Result};
 
 pub use chart::{Series, curve};
 pub use kernels::kernels;
@@ -28,23 +29,21 @@ pub fn check_png_name(path: &Path) -> Result<()> {
     if ending.eq_ignore_ascii_case("png") {
         return Ok(());
     }
-    let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "the image is written as PNG");
-    Err(Error::File { path: path.to_path_buf(), what: "expected a name that ends in .png", source })
+    Err(Error::file(path, "expected a name that ends in .png: the image is written as PNG"))
 }
 
 /// Writes `image` as PNG to `path`; an old file is replaced whole or not at all.
 ///
 /// # Errors
-/// [`Error::File`] with the path where it cannot be written, does not end in `.png`, or the image has no pixels.
+/// [`Error::Write`] if it cannot be written; [`Error::File`] for a name that does not end in `.png` and an image without
+/// pixels.
 pub fn save_png(image: &RgbImage, path: &Path) -> Result<()> {
     check_png_name(path)?;
     let mut png = Cursor::new(Vec::new());
-    image.write_to(&mut png, ImageFormat::Png).map_err(|error| Error::File {
-        path: path.to_path_buf(),
-        what: "cannot be encoded as PNG; nothing was replaced",
-        source: std::io::Error::other(error),
-    })?;
-    tensor::file::replace_bytes(path, png.get_ref())
+    image
+        .write_to(&mut png, ImageFormat::Png)
+        .map_err(|error| Error::file(path, format!("cannot be encoded as PNG; nothing was replaced: {error}")))?;
+    Ok(files::replace_bytes(path, png.get_ref())?)
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub(super) fn verify(temporary: &Path, path: &Path, weights: &Weights, extra: Op
 }
 
 fn different(path: &Path, what: &str) -> Error {
-    let kept = tensor::file::if_there(path, "; the old file is kept", "");
+    let kept = files::if_there(path, "; the old file is kept", "");
     refused(path, format!("cannot be written: read back, it is not what was written: {what}{kept}"))
 }
 

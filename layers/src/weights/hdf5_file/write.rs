@@ -20,10 +20,10 @@ pub fn save_with(path: &Path, weights: &Weights, extra: Option<&Extra>) -> Resul
     if let Some(model) = &weights.model {
         weights.check(model, &path.display().to_string())?;
     }
-    tensor::file::replace(path, |temporary| {
+    files::replace(path, |temporary| {
         hdf5::silence_errors(true);
         let what = "cannot be written; the old file is kept";
-        let what = tensor::file::if_there(path, what, "cannot be written");
+        let what = files::if_there(path, what, "cannot be written");
         write(temporary, weights, extra).map_err(|words| failure(path, what, "cannot be written: ", &words))?;
         verify::verify(temporary, path, weights, extra)
     })

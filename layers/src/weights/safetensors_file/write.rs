@@ -37,7 +37,7 @@ pub(in crate::weights) fn save(path: &Path, weights: &Weights) -> Result<()> {
     let specs = model.parameters()?;
     let mut plans = plan(weights, &specs);
     let texts = texts(path, model, weights)?;
-    tensor::file::replace(path, |temporary| {
+    files::replace(path, |temporary| {
         let failed = |what| move |source| Error::File { path: path.into(), what, source };
         let header = write(temporary, &texts, &mut plans).map_err(failed("writing the weights failed"))?;
         verify(temporary, &header, &plans).map_err(failed("read back, it is not what was written"))

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use crate::file::sync_folder;
+use crate::replace::sync_folder;
 
 /// Makes a folder and those above it that are missing, and makes each new name durable: a folder's name is kept by the
 /// folder above it, which is synced. A folder that is there already is left as it is.
@@ -36,7 +36,7 @@ pub fn create_all(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// The system's; [`ErrorKind::InvalidInput`] with the whole path.
-pub fn check_name(path: &Path) -> io::Result<()> {
+pub fn check_utf8(path: &Path) -> io::Result<()> {
     let whole = std::path::absolute(path)?;
     if whole.to_str().is_some() {
         return Ok(());
@@ -89,7 +89,7 @@ mod tests {
     fn a_file_in_the_way_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("file"), "").unwrap();
-        assert!(create_all(&folder.path().join("file")).is_err());
+        assert!(create_all(&folder.path().join("file")).unwrap_err().kind() == ErrorKind::AlreadyExists);
         assert!(create_all(&folder.path().join("file/below")).is_err());
         assert!(create_all(Path::new("")).is_err());
     }

@@ -36,13 +36,10 @@ pub fn open_lock(path: &Path) -> io::Result<File> {
 /// Those of [`open`].
 pub fn check(path: &Path) -> io::Result<()> {
     let kind = fs::metadata(path)?.file_type();
-    match kind.is_file() {
-        true => Ok(()),
-        false => {
-            let what = format!("expected a file, found {}", name_of(kind));
-            Err(io::Error::new(ErrorKind::InvalidInput, what))
-        }
+    if kind.is_file() {
+        return Ok(());
     }
+    Err(io::Error::new(ErrorKind::InvalidInput, format!("expected a file, found {}", name_of(kind))))
 }
 
 /// The content of a small text file in UTF-8.

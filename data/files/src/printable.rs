@@ -1,18 +1,18 @@
-//! Text from outside (names of files, classes, tensors) on a terminal.
+//! Text from outside (names of files, classes, tensors), made safe to print on a terminal.
 //!
-//! A terminal takes control characters as orders: to move, to change its title, to hide what follows. Everything that a
-//! program of this workspace prints for people goes through [`lines`]; a name within a line goes through [`name`].
+//! A terminal obeys control characters: they move the cursor, change the title, hide the text that follows. Print whole
+//! messages through [`lines`], and a name within a message through [`name`].
 
 use std::borrow::Cow;
 
 /// A text with control characters written out (`\u{1b}`), line ends and tabs kept.
 pub fn lines(text: &str) -> Cow<'_, str> {
-    escape(text, |c| c != '\n' && c != '\t' && is_order(c))
+    escape(text, |c| c != '\n' && c != '\t' && is_control(c))
 }
 
 /// A name with all control characters written out, line ends and tabs too (`\n`).
 pub fn name(text: &str) -> Cow<'_, str> {
-    escape(text, is_order)
+    escape(text, is_control)
 }
 
 /// The first `most` characters of a name or a message as [`name`] writes it, and `...` if there are more.
@@ -24,21 +24,22 @@ pub fn brief(text: &str, most: usize) -> String {
     }
 }
 
-/// Control characters, and those that turn the direction of what follows.
-fn is_order(c: char) -> bool {
+/// Whether a terminal obeys the character: a control character, or one that changes the direction of text.
+fn is_control(c: char) -> bool {
     let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || turns
 }
 
-fn escape(text: &str, wanted: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if !text.contains(&wanted) {
+fn escape(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&is_escaped) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        match wanted(c) {
-            true => escaped.extend(c.escape_default()),
-            false => escaped.push(c),
+        if is_escaped(c) {
+            escaped.extend(c.escape_default());
+        } else {
+            escaped.push(c);
         }
     }
     Cow::Owned(escaped)

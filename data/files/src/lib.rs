@@ -1,0 +1,21 @@
+//! Files that survive crashes, and files and names that users give.
+//!
+//! - [`replace`](fn@replace) and [`replace_bytes`]: a crash or a full disk leaves the old file or the new one, never a mix.
+//! - [`folder`]: new folders that survive power loss.
+//! - [`regular_file`]: opens files only, never a pipe or a device.
+//! - [`printable`]: names and messages without control characters.
+#![warn(missing_docs)]
+
+mod error;
+pub mod folder;
+pub mod printable;
+pub mod regular_file;
+mod replace;
+
+pub use error::Error;
+pub use replace::{check_writable, if_there, is_temporary, replace, replace_bytes, sweep, sync_folder};
+
+/// The README's program, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,212 @@
+//! Atomic, durable replacement of a file.
+//!
+//! The contract: after [`replace`] returns `Ok`, the new content survives power loss. If it fails, or the process is
+//! killed at any point, the file under its name is what it was before; what was half written is a temporary file
+//! beside it, which the next [`sweep`] of the folder removes.
+//!
+//! Only files are replaced: a device, a pipe or a folder of that name is an error. Of a link, what it leads to is replaced, and
+//! the link stays.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::{ffi::OsStr, io};
+
+use tempfile::{Builder, TempPath};
+
+use crate::{Error, regular_file};
+
+/// What temporary files' names start with.
+const PREFIX: &str = ".alexnet-tmp-";
+
+/// Links that are followed before they are taken to lead in a circle, as the system does.
+const MOST_LINKS: usize = 40;
+
+/// Writes a new file in `path`'s folder with `write`, makes it durable, and gives it `path`'s name.
+///
+/// `write` gets the name of an empty temporary file to fill and must have closed it when it returns.
+///
+/// # Errors
+/// `write`'s own error, or [`Error`] that names `path` and the step; the temporary file is removed. What is there and is
+/// no regular file is not replaced.
+pub fn replace<E: From<Error>>(path: &Path, write: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
+    replace_on(&System, path, write)
+}
+
+/// Replaces `path`'s content by `bytes` as [`replace`] does, and compares what was written with them before the new file
+/// gets its name.
+///
+/// # Errors
+/// [`Error`] that names `path` and the step; the old file is kept.
+pub fn replace_bytes(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let fail = |what| move |source| Error { path: path.to_path_buf(), what, source };
+    let not_written = if_there(path, "cannot be written; the old file is kept", "cannot be written");
+    replace(path, |temporary| {
+        fs::write(temporary, bytes).map_err(fail(not_written))?;
+        let written = fs::read(temporary).map_err(fail("cannot be read back, and is not put in its place"))?;
+        if written != bytes {
+            let what = "the disk returns other bytes than were written";
+            return Err(fail(not_written)(io::Error::new(io::ErrorKind::InvalidData, what)));
+        }
+        Ok(())
+    })
+}
+
+/// `kept` if there is a file of this name, else `none`.
+pub fn if_there(path: &Path, kept: &'static str, none: &'static str) -> &'static str {
+    if path.exists() { kept } else { none }
+}
+
+/// Fails if files cannot be made in `folder`: what a later [`replace`] there would meet.
+pub fn check_writable(folder: &Path) -> io::Result<()> {
+    Builder::new().prefix(PREFIX).tempfile_in(folder).and_then(tempfile::NamedTempFile::close)
+}
+
+/// What the safety of a replacement rests on; tests record it and let the power fail.
+trait Disk {
+    /// Makes a file's content durable.
+    fn sync_file(&self, path: &Path) -> io::Result<()>;
+    /// Gives the temporary file the name `to`.
+    fn rename(&self, temporary: TempPath, to: &Path) -> io::Result<()>;
+    /// Makes renames in a folder durable.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()>;
+}
+
+/// The operating system's disk.
+struct System;
+
+impl Disk for System {
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn rename(&self, temporary: TempPath, to: &Path) -> io::Result<()> {
+        temporary.persist(to).map_err(|e| e.error)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        sync_folder(folder)
+    }
+}
+
+fn replace_on<E: From<Error>>(
+    disk: &impl Disk,
+    path: &Path,
+    write: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
+    let fail = |what| move |source| Error { path: path.to_path_buf(), what, source };
+    let target = target(path).map_err(fail("cannot be replaced; choose another name"))?;
+    let folder = folder_of(&target);
+    let old_mode = mode_of(&target).map_err(fail("cannot be examined; nothing was replaced"))?;
+    let temporary =
+        create(folder, old_mode).map_err(fail("cannot create a file in this folder; choose another, or free space"))?;
+    write(&temporary)?;
+    set_mode(&temporary, old_mode).map_err(fail("cannot set permissions; nothing was replaced"))?;
+    disk.sync_file(&temporary).map_err(fail("cannot make the new content durable; nothing was replaced"))?;
+    disk.rename(temporary, &target)
+        .map_err(fail("cannot give the new file its name; nothing was replaced, choose another folder"))?;
+    disk.sync_folder(folder)
+        .map_err(fail("saved, but its durability is unconfirmed: the folder could not be synced"))?;
+    Ok(())
+}
+
+/// The file that has the name `path`, or will have: links are followed, also to where nothing is yet.
+fn target(path: &Path) -> io::Result<PathBuf> {
+    let mut target = path.to_path_buf();
+    for _ in 0..MOST_LINKS {
+        match fs::symlink_metadata(&target) {
+            Ok(found) if !found.is_symlink() => return regular_file::check(&target).map(|()| target),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(target),
+            // The step that fails by it says what to do.
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(target),
+            Err(error) => return Err(error),
+        }
+        // What the system keeps in links of its own (/dev/stdout) need not be a path.
+        match regular_file::check(&target) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Err(error),
+            _ => target = folder_of(&target).join(fs::read_link(&target)?),
+        }
+    }
+    Err(io::Error::other("it is a link that leads in a circle"))
+}
+
+/// Whether a file of this name is one that an interrupted [`replace`] left.
+pub fn is_temporary(name: &str) -> bool {
+    name.starts_with(PREFIX)
+}
+
+/// Removes temporary files that earlier, interrupted writers left in `folder`.
+///
+/// Call it only while holding whatever keeps other writers out of the folder.
+pub fn sweep(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut removed = Vec::new();
+    for entry in fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()? {
+        if is_temporary(&entry.file_name().to_string_lossy()) && entry.file_type()?.is_file() {
+            fs::remove_file(entry.path())?;
+            removed.push(entry.path());
+        }
+    }
+    Ok(removed)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str() != OsStr::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// The permission bits of the file that is to be replaced, if there is one.
+#[cfg(unix)]
+fn mode_of(path: &Path) -> io::Result<Option<u32>> {
+    use std::os::unix::fs::PermissionsExt;
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata.permissions().mode() & 0o777)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// An empty temporary file. Without an old file it has what any new file would: all that the user's umask leaves.
+#[cfg(unix)]
+fn create(folder: &Path, old_mode: Option<u32>) -> io::Result<TempPath> {
+    use std::os::unix::fs::PermissionsExt;
+    // The owner must be able to write until the file is complete.
+    let mode = old_mode.map_or(0o666, |mode| mode & 0o700 | 0o600);
+    let permissions = fs::Permissions::from_mode(mode);
+    Ok(Builder::new().prefix(PREFIX).permissions(permissions).tempfile_in(folder)?.into_temp_path())
+}
+
+/// Gives the new file the old one's permissions.
+#[cfg(unix)]
+fn set_mode(temporary: &Path, old_mode: Option<u32>) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    old_mode.map_or(Ok(()), |mode| fs::set_permissions(temporary, fs::Permissions::from_mode(mode)))
+}
+
+#[cfg(not(unix))]
+fn mode_of(_: &Path) -> io::Result<Option<u32>> {
+    Ok(None)
+}
+
+#[cfg(not(unix))]
+fn create(folder: &Path, _: Option<u32>) -> io::Result<TempPath> {
+    Ok(Builder::new().prefix(PREFIX).tempfile_in(folder)?.into_temp_path())
+}
+
+#[cfg(not(unix))]
+fn set_mode(_: &Path, _: Option<u32>) -> io::Result<()> {
+    Ok(())
+}
+
+/// Makes a rename in `folder` durable. Systems without syncable folders have nothing to do.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    File::open(folder)?.sync_all()?;
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
