@@ -19,8 +19,8 @@ use crate::config::{ModelConfig, OptimConfig, OptimKind, ScheduleKind};
 use crate::evaluate::Evaluation;
 use crate::input::PackMeans;
 use crate::log::ValidationLine;
+use crate::metrics::StepMetrics;
 use crate::run::Best;
-use crate::step::Outcome;
 use crate::trainer::Packs;
 use crate::{Config, Error, Result, load};
 
@@ -50,16 +50,16 @@ pub struct Position {
 }
 
 impl Position {
-    /// A step was done.
+    /// Counts a completed step.
     pub fn advance(&mut self) {
         self.step += 1;
         self.batch += 1;
     }
 
-    /// Takes what a step showed into account.
-    pub fn add(&mut self, outcome: Outcome, images: usize) {
-        self.loss_sum += outcome.loss * images as f64;
-        self.wrong += outcome.wrong as u64;
+    /// Adds the metrics of a step to the sums of the epoch.
+    pub fn add(&mut self, metrics: StepMetrics, images: usize) {
+        self.loss_sum += metrics.loss * images as f64;
+        self.wrong += metrics.wrong as u64;
         self.images += images as u64;
     }
 

@@ -29,7 +29,7 @@ pub mod trainer;
 
 pub use config::Config;
 pub use error::{Error, Result};
-pub use metrics::Reading;
+pub use metrics::{MetricsPolicy, PendingMetrics, StepMetrics};
 pub use stop::Stop;
 pub use targets::Targets;
 

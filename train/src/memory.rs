@@ -10,7 +10,7 @@ use optim::Optimizer;
 use tensor::{Backend, DryRun, Memory, Tensor};
 
 use crate::config::Config;
-use crate::step::step_unread;
+use crate::step::{StepOptions, step};
 use crate::{Error, Result, Targets, checkpoint};
 
 /// Beside what is planned, a share of it, for gaps that the order of allocations leaves and for what the plan does not
@@ -187,7 +187,9 @@ fn train<B: Backend<Scalar = f32>>(
     let data = &config.data;
     let mixed = if data.mixup > 0.0 || data.cutmix > 0.0 { vec![MixedLabel::default(); batch] } else { Vec::new() };
     let targets = Targets { labels: &vec![0; batch], mixed: &mixed, smoothing: data.label_smoothing };
-    step_unread(network, optimizer, images, targets, 0, 0, 0.0).map(|_| ())
+    let options = StepOptions { seed: 0, step: 0, learning_rate: 0.0, require_finite_loss: false };
+    step(network, optimizer, images, targets, options)?;
+    Ok(())
 }
 
 /// The stored bytes of the batches that are on the device at once, and one batch as the network's input.

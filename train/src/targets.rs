@@ -1,38 +1,38 @@
-//! What a step teaches: the label of each image, or shares of several.
+//! The targets of a step: the label of each image, or a mixture of labels.
 
 use data::MixedLabel;
 
 /// The targets of a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Targets<'a> {
-    /// The label of each image: what counts as right.
+    /// The label of each image, by which errors are counted.
     pub labels: &'a [u32],
-    /// The other image in each; empty where none is mixed.
+    /// The second label of each image; empty if no images are mixed.
     pub mixed: &'a [MixedLabel],
-    /// The share of every target that is spread evenly over all classes (Szegedy et al., "Rethinking the Inception
+    /// Label smoothing: the share of each target that is spread evenly over all classes (Szegedy et al., "Rethinking the Inception
     /// Architecture for Computer Vision", 2015, section 7), in [0, 1).
     pub smoothing: f64,
 }
 
 impl Targets<'_> {
-    /// One-hot labels less the targets, `[n, classes]`; none where the targets are the labels.
-    pub fn excess(&self, classes: usize) -> Option<Vec<f32>> {
+    /// One-hot labels minus the targets, `[n, classes]`; `None` if the targets are the one-hot labels.
+    pub fn onehot_minus_targets(&self, classes: usize) -> Option<Vec<f32>> {
         if self.mixed.is_empty() && self.smoothing == 0.0 {
             return None;
         }
         let even = self.smoothing / classes.max(1) as f64;
-        let mut excess = vec![-even as f32; self.labels.len() * classes];
-        for (place, row) in excess.chunks_exact_mut(classes.max(1)).enumerate() {
-            let other = self.mixed.get(place).copied().unwrap_or_default();
+        let mut difference = vec![-even as f32; self.labels.len() * classes];
+        for (position, row) in difference.chunks_exact_mut(classes.max(1)).enumerate() {
+            let other = self.mixed.get(position).copied().unwrap_or_default();
             let share = f64::from(other.share) * (1.0 - self.smoothing);
-            if let Some(value) = row.get_mut(self.labels[place] as usize) {
+            if let Some(value) = row.get_mut(self.labels[position] as usize) {
                 *value += (self.smoothing + share) as f32;
             }
             if let Some(value) = row.get_mut(other.label as usize) {
                 *value -= share as f32;
             }
         }
-        Some(excess)
+        Some(difference)
     }
 }
 
@@ -59,18 +59,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn excess_is_the_label_less_the_target() {
+    fn the_difference_is_the_label_minus_the_target() {
         let mixed = [MixedLabel { label: 2, share: 0.25 }, MixedLabel { label: 1, share: 0.5 }];
         let targets = Targets { labels: &[0, 1], mixed: &mixed, smoothing: 0.0 };
-        // The second is mixed with one of its own class.
-        assert_eq!(targets.excess(3).unwrap(), [0.25, 0.0, -0.25, 0.0, 0.0, 0.0]);
-        let smooth = Targets { labels: &[1], mixed: &[], smoothing: 0.3 }.excess(3).unwrap();
+        // The second image is mixed with one of its own class.
+        assert_eq!(targets.onehot_minus_targets(3).unwrap(), [0.25, 0.0, -0.25, 0.0, 0.0, 0.0]);
+        let smooth = Targets { labels: &[1], mixed: &[], smoothing: 0.3 }.onehot_minus_targets(3).unwrap();
         let expected = [-0.1, 1.0 - 0.8, -0.1];
         assert!(smooth.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{smooth:?}");
-        let both = Targets { labels: &[0], mixed: &mixed[..1], smoothing: 0.1 }.excess(3).unwrap();
+        let both = Targets { labels: &[0], mixed: &mixed[..1], smoothing: 0.1 }.onehot_minus_targets(3).unwrap();
         let even = 0.1 / 3.0;
         let expected = [1.0 - (0.9 * 0.75 + even), -even, -(0.9 * 0.25 + even)];
         assert!(both.iter().zip(expected).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-6), "{both:?}");
-        assert!(Targets::from(&[1u32, 2]).excess(3).is_none());
+        assert!(Targets::from(&[1u32, 2]).onehot_minus_targets(3).is_none());
     }
 }

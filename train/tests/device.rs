@@ -3,8 +3,8 @@
 
 mod support;
 
-use alexnet_train::Error;
-use alexnet_train::step::{Outcome, Shown, step, step_unread};
+use alexnet_train::step::{StepOptions, step};
+use alexnet_train::{Error, PendingMetrics, StepMetrics};
 use layers::{Model, Network};
 use optim::{Optimizer, Sgd};
 use support::{World, bits, train_until};
@@ -42,45 +42,41 @@ fn batch(number: u64, crop: usize) -> (Vec<f32>, Vec<u32>) {
     ((0..BATCH * image).map(pixel).collect(), labels)
 }
 
-/// What each step showed, and all weights at the end.
+/// The metrics of each step, and all weights at the end.
 #[derive(Debug, PartialEq)]
 struct Run {
-    outcomes: Vec<Outcome>,
+    metrics: Vec<StepMetrics>,
     weights: Vec<(String, Vec<f32>)>,
 }
 
-fn train<B: Backend<Scalar = f32>>(device: &B, each_step: bool) -> Run {
+fn train<B: Backend<Scalar = f32>>(device: &B, require_finite_loss: bool) -> Run {
     let model = small();
     let mut network = Network::new(device, &model, 1).unwrap();
     let mut optimizer = Optimizer::new(Sgd { momentum: 0.9, decay: 5e-4, nesterov: false }).unwrap();
-    let mut outcomes = Vec::new();
-    let mut unread = Vec::new();
+    let mut pending = Vec::new();
     for number in 0..STEPS {
         let (images, labels) = batch(number, model.input.crop);
         let shape = [BATCH, model.input.crop, model.input.crop, 3];
         let images = Tensor::from_slice(device, &shape, &images).unwrap().to_activation_dtype().unwrap();
-        if each_step {
-            outcomes.push(step(&mut network, &mut optimizer, images, &labels, 1, number, 0.01).unwrap());
-        } else {
-            unread.push(step_unread(&mut network, &mut optimizer, images, &labels, 1, number, 0.01).unwrap());
-        }
+        let options = StepOptions { seed: 1, step: number, learning_rate: 0.01, require_finite_loss };
+        pending.push(step(&mut network, &mut optimizer, images, &labels, options).unwrap());
     }
-    outcomes.extend(Shown::read(&unread.iter().collect::<Vec<_>>()).unwrap());
+    let metrics = PendingMetrics::read_all(&pending.iter().collect::<Vec<_>>()).unwrap();
     let host = |p: &layers::Parameter<B>| (p.spec.name.clone(), p.value.to_vec().unwrap());
-    Run { outcomes, weights: network.parameters().iter().map(host).collect() }
+    Run { metrics, weights: network.parameters().iter().map(host).collect() }
 }
 
 fn follows_the_cpu<B: Backend<Scalar = f32>>(device: &B, tolerance: f64) {
     let found = train(device, true);
     let expected = train(&Cpu::<f32>::new(2).unwrap(), true);
-    for (number, (found, expected)) in found.outcomes.iter().zip(&expected.outcomes).enumerate() {
+    for (number, (found, expected)) in found.metrics.iter().zip(&expected.metrics).enumerate() {
         let near = (found.loss - expected.loss).abs() <= tolerance * expected.loss;
         assert!(near, "step {number}: loss {} where the CPU has {}", found.loss, expected.loss);
     }
     // The same four batches at the beginning and at the end.
-    let sum = |outcomes: &[Outcome]| outcomes.iter().map(|o| o.loss).sum::<f64>();
-    let first = sum(&expected.outcomes[..4]);
-    let last = sum(&expected.outcomes[STEPS as usize - 4..]);
+    let sum = |metrics: &[StepMetrics]| metrics.iter().map(|m| m.loss).sum::<f64>();
+    let first = sum(&expected.metrics[..4]);
+    let last = sum(&expected.metrics[STEPS as usize - 4..]);
     assert!(last < 0.97 * first, "nothing is learned: {first} to {last}");
     for ((name, found), (_, expected)) in found.weights.iter().zip(&expected.weights) {
         let length = expected.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
@@ -90,7 +86,7 @@ fn follows_the_cpu<B: Backend<Scalar = f32>>(device: &B, tolerance: f64) {
     }
 }
 
-/// Nor does it matter whether the numbers are read at each step or at the end.
+/// It does not matter whether the metrics are read at each step or at the end.
 fn gives_the_same_bits_again<B: Backend<Scalar = f32>>(device: &B) {
     let once = train(device, true);
     assert_eq!(once, train(device, true));

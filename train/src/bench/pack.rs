@@ -12,8 +12,8 @@ use super::{RATE, speed};
 use crate::config::Config;
 use crate::feed::{self, Feed, Preparer};
 use crate::input::{self, PackMeans};
-use crate::metrics::Reading;
-use crate::step::{Shown, step, step_unread};
+use crate::metrics::{MetricsPolicy, PendingMetrics};
+use crate::step::{StepOptions, step};
 use crate::trainer::loader_options;
 use crate::{Error, Result, Targets, checkpoint};
 
@@ -74,26 +74,28 @@ pub fn fed<B: Backend<Scalar = f32>>(
     let mut optimizer = checkpoint::optimizer(&config.optim)?;
     let preparer = Preparer::new(device, loader.preparation())?;
     let feed = |epoch| Feed::new(device, &loader, epoch, 0);
-    let reading = Reading::of(device);
-    let mut unread = Vec::new();
+    let policy = MetricsPolicy::for_device(device);
+    let max_pending = match policy {
+        MetricsPolicy::EachStep => 1,
+        MetricsPolicy::Batched { steps, .. } => steps,
+    };
+    let mut pending = Vec::new();
     let train = |batch: feed::Fed<B>, number: u64| -> Result<usize> {
         let images = preparer.images(&batch.images, &batch.views)?;
-        let network = &mut network;
-        let optimizer = &mut optimizer;
-        let labels = &batch.labels;
-        let seed = config.run.seed;
-        let targets = Targets { labels, mixed: &batch.mixed, smoothing: config.data.label_smoothing };
-        match reading {
-            Reading::EachStep => step(network, optimizer, images, targets, seed, number, RATE).map(|_| ())?,
-            Reading::Together { steps, .. } => {
-                unread.push(step_unread(network, optimizer, images, targets, seed, number, RATE)?);
-                if unread.len() >= steps {
-                    Shown::read(&unread.iter().collect::<Vec<_>>())?;
-                    unread.clear();
-                }
-            }
+        let smoothing = config.data.label_smoothing;
+        let targets = Targets { labels: &batch.labels, mixed: &batch.mixed, smoothing };
+        let options = StepOptions {
+            seed: config.run.seed,
+            step: number,
+            learning_rate: RATE,
+            require_finite_loss: policy == MetricsPolicy::EachStep,
+        };
+        pending.push(step(&mut network, &mut optimizer, images, targets, options)?);
+        if pending.len() >= max_pending {
+            PendingMetrics::read_all(&pending.iter().collect::<Vec<_>>())?;
+            pending.clear();
         }
-        Ok(labels.len())
+        Ok(batch.labels.len())
     };
     let (images_per_s, steps) = run(feed, seconds, train, || Ok(device.synchronize()?))?;
     let (slower, limit) = if loader_images_per_s < synthetic_images_per_s {

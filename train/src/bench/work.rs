@@ -8,7 +8,7 @@ use tensor::{Backend, Tensor};
 
 use super::RATE;
 use crate::config::Config;
-use crate::step::step_unread;
+use crate::step::{StepOptions, step};
 use crate::{Result, checkpoint, memory};
 
 pub(super) struct Work<B: Backend<Scalar = f32>> {
@@ -53,11 +53,13 @@ impl<B: Backend<Scalar = f32>> Work<B> {
         })
     }
 
-    /// A training step; what it shows is not read.
+    /// Takes a training step, whose metrics are not read.
     pub fn train(&mut self) -> Result<()> {
-        let Self { network, optimizer, images, labels, seed, steps } = self;
-        *steps += 1;
-        step_unread(network, optimizer, images.clone(), &*labels, *seed, *steps, RATE).map(|_| ())
+        self.steps += 1;
+        let options =
+            StepOptions { seed: self.seed, step: self.steps, learning_rate: RATE, require_finite_loss: false };
+        step(&mut self.network, &mut self.optimizer, self.images.clone(), &self.labels, options)?;
+        Ok(())
     }
 
     /// The logits, which are not read.

@@ -18,8 +18,9 @@ use crate::evaluate::{self, evaluate};
 use crate::feed::{Fed, Feed, Preparer};
 use crate::input::{self, PackMeans};
 use crate::log::{Log, StepLine, ValidationLine};
-use crate::metrics::{Done, Metrics, Numbers, Reading};
+use crate::metrics::{CompletedStep, MetricsBuffer, MetricsPolicy};
 use crate::run::Run;
+use crate::step::{StepOptions, step};
 use crate::{Config, Error, Result, Stop, Targets, diagnose, memory};
 
 /// What happened, for whoever watches.
@@ -61,7 +62,7 @@ pub struct Trainer<B: Backend<Scalar = f32>> {
     preparer: Preparer<B>,
     validation: Option<evaluate::Options>,
     position: Position,
-    metrics: Metrics<B>,
+    metrics: MetricsBuffer<B>,
     log: Log,
     validation_log: Log,
     last_save: Option<LastSave>,
@@ -114,7 +115,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
             preparer,
             validation,
             position,
-            metrics: Metrics::new(Reading::of(device)),
+            metrics: MetricsBuffer::new(MetricsPolicy::for_device(device)),
             log,
             validation_log,
             last_save: None,
@@ -149,9 +150,9 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         input::pixels(&model.input, &PackMeans::of(&packs.train), packs.train.size())
     }
 
-    /// Sets when the numbers of steps are read; [`Reading::of`] the device is how it begins.
-    pub fn set_reading(&mut self, reading: Reading) {
-        self.metrics.reading = reading;
+    /// Sets when the metrics of steps are read; the default is [`MetricsPolicy::for_device`].
+    pub fn set_metrics_policy(&mut self, policy: MetricsPolicy) {
+        self.metrics.policy = policy;
     }
 
     /// Checks that batches fit into the device's memory, before anything is written.
@@ -195,94 +196,91 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
     /// # Errors
     /// [`Error::Stopped`] after a signal, with the checkpoint saved; [`Error::Diverged`] with the last good checkpoint
     /// untouched; errors of the parts.
-    pub fn train(&mut self, stop: &Stop, watch: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        self.note_schedule_without_validation(watch);
+    pub fn train(&mut self, stop: &Stop, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        self.note_schedule_without_validation(on_event);
         loop {
-            self.epoch(stop, watch)?;
+            self.epoch(stop, on_event)?;
             if self.position.batch == self.loader.batches_per_epoch() {
-                match self.end_epoch(stop, watch) {
-                    Err(Error::Stopped { signal, .. }) => return self.save_and_stop(signal, watch),
+                match self.end_epoch(stop, on_event) {
+                    Err(Error::Stopped { signal, .. }) => return self.save_and_stop(signal, on_event),
                     other => other?,
                 }
             }
             if self.position.step >= self.total_steps() {
-                return self.save_at_the_end(watch).map(|_| ());
+                return self.save_at_the_end(on_event).map(|_| ());
             }
             if self.save_is_due() {
-                self.save_on_the_way(watch)?;
+                self.save_on_the_way(on_event)?;
             }
         }
     }
 
     /// The steps that the current epoch still has.
-    fn epoch(&mut self, stop: &Stop, watch: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+    fn epoch(&mut self, stop: &Stop, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         if self.position.step >= self.total_steps() {
             return Ok(());
         }
         let batches = Feed::new(self.network.device(), &self.loader, self.position.epoch, self.position.batch);
-        self.metrics.begin();
+        self.metrics.restart_clock();
         for batch in batches {
             if let Some(signal) = stop.requested() {
-                return self.save_and_stop(signal, watch);
+                return self.save_and_stop(signal, on_event);
             }
             if batch.is_ok() && !std::mem::replace(&mut self.begun, true) {
-                watch(Event::Begins);
+                on_event(Event::Begins);
             }
-            let done = batch.and_then(|batch| self.one_step(&batch));
-            // What is known of the steps before is told in any case.
-            if done.is_err() || self.metrics.are_due() {
-                self.tell_metrics(watch)?;
+            let result = batch.and_then(|batch| self.step(&batch));
+            // Even after an error, the steps before it are reported.
+            if result.is_err() || self.metrics.is_due() {
+                self.flush_metrics(on_event)?;
             }
-            done?;
+            result?;
             if self.position.step >= self.total_steps() {
                 break;
             }
             let every = self.config.run.checkpoint_steps;
             if every > 0 && self.position.step.is_multiple_of(every) {
-                self.save_on_the_way(watch)?;
+                self.save_on_the_way(on_event)?;
             }
         }
-        self.tell_metrics(watch)
+        self.flush_metrics(on_event)
     }
 
-    fn one_step(&mut self, batch: &Fed<B>) -> Result<()> {
+    fn step(&mut self, batch: &Fed<B>) -> Result<()> {
         let epochs = self.position.epoch as f64 + self.position.batch as f64 / self.loader.batches_per_epoch() as f64;
-        let rate = self.schedule.rate(self.config.optim.rate, epochs);
-        let images = self.preparer.images(&batch.images, &batch.views)?;
-        let network = &mut self.network;
-        let optimizer = &mut self.optimizer;
-        let seed = self.config.run.seed;
-        let step = self.position.step;
+        let options = StepOptions {
+            seed: self.config.run.seed,
+            step: self.position.step,
+            learning_rate: self.schedule.rate(self.config.optim.rate, epochs),
+            require_finite_loss: self.metrics.policy == MetricsPolicy::EachStep,
+        };
         let smoothing = self.config.data.label_smoothing;
         let targets = Targets { labels: &batch.labels, mixed: &batch.mixed, smoothing };
-        let shown = match self.metrics.reading {
-            Reading::EachStep => {
-                let outcome = crate::step::step(network, optimizer, images, targets, seed, step, rate);
-                Numbers::Read(outcome.map_err(|e| self.name_what_is_kept(e))?)
-            }
-            Reading::Together { .. } => {
-                Numbers::Unread(crate::step::step_unread(network, optimizer, images, targets, seed, step, rate)?)
-            }
-        };
+        let images = self.preparer.images(&batch.images, &batch.views)?;
+        let metrics = step(&mut self.network, &mut self.optimizer, images, targets, options)
+            .map_err(|error| self.with_checkpoint_hint(error))?;
         self.position.advance();
-        let step = self.position.step;
-        let epoch = self.position.epoch;
-        let images = batch.labels.len();
-        self.metrics.add(Done { step, epoch, rate, images, shown });
+        self.metrics.push(CompletedStep {
+            step: self.position.step,
+            epoch: self.position.epoch,
+            learning_rate: options.learning_rate,
+            images: batch.labels.len(),
+            metrics,
+        });
         Ok(())
     }
 
-    /// Tells what the steps since the last time showed: the log, the epoch's sums, whoever watches.
-    fn tell_metrics(&mut self, watch: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        for told in self.metrics.read()? {
-            if !told.outcome.loss.is_finite() {
-                return Err(self.diverged_before(told.line.step, told.outcome.loss)?);
+    /// Reports the metrics of the steps since the last report: to the log, to the sums of the epoch, and as events.
+    fn flush_metrics(&mut self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        for report in self.metrics.read()? {
+            if !report.metrics.loss.is_finite() {
+                return Err(self.diverged_before(report.line.step, report.metrics.loss)?);
             }
-            self.position.add(told.outcome, told.images);
-            if let Some(note) = self.log.append(&told.line) {
-                watch(Event::Note(note));
+            self.position.add(report.metrics, report.images);
+            if let Some(note) = self.log.append(&report.line) {
+                on_event(Event::Note(note));
             }
-            watch(Event::Step(&told.line));
+            on_event(Event::Step(&report.line));
         }
         Ok(())
     }
@@ -295,19 +293,19 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
             None => "the loss".to_string(),
         };
         let stopped = format!("after step {now}, when the numbers of the last steps were read");
-        Ok(self.name_what_is_kept(Error::diverged(step, loss, place, stopped)))
+        Ok(self.with_checkpoint_hint(Error::diverged(step, loss, place, stopped)))
     }
 
     /// Validates, tells the schedule, and moves on to the next epoch.
-    fn end_epoch(&mut self, stop: &Stop, watch: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+    fn end_epoch(&mut self, stop: &Stop, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         if let (Some(val), Some(options)) = (&self.packs.val, &self.validation) {
-            let result = evaluate(&self.network, val, options, stop, |done| watch(Event::Validating(done)))?;
+            let result = evaluate(&self.network, val, options, stop, |done| on_event(Event::Validating(done)))?;
             let line = self.position.validation_line(&result);
             self.schedule.observe(result.top1_error);
             if let Some(note) = self.validation_log.append(&line) {
-                watch(Event::Note(note));
+                on_event(Event::Note(note));
             }
-            watch(Event::Validated(&line));
+            on_event(Event::Validated(&line));
             self.position.validated_step = self.position.step;
             self.saved.observe(self.position.step, line.top1_error);
         }
@@ -315,10 +313,10 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         Ok(())
     }
 
-    fn note_schedule_without_validation(&self, watch: &mut dyn FnMut(Event<'_>)) {
+    fn note_schedule_without_validation(&self, on_event: &mut dyn FnMut(Event<'_>)) {
         if self.packs.val.is_none() && self.config.optim.schedule == crate::config::ScheduleKind::Plateau {
             let note = "optim.schedule is plateau, which needs --val; without it the rate stays as it is".to_string();
-            watch(Event::Note(note));
+            on_event(Event::Note(note));
         }
     }
 }

@@ -68,29 +68,29 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
             || self.last_save.as_ref().is_none_or(|last| last.at.elapsed() >= last.took * SAVES_APART)
     }
 
-    pub(super) fn save(&mut self, watch: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
+    pub(super) fn save(&mut self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
         // A loss that is not finite must be known before anything takes the place of the last good checkpoint.
-        self.tell_metrics(watch)?;
+        self.flush_metrics(on_event)?;
         let begun = Instant::now();
         let path = self.run.checkpoint_path(self.position.step);
         if let Some(name) = diagnose::parameter_not_finite(&self.network)? {
             let place = format!("parameter {name}");
             let error = Error::diverged(self.position.step, f64::NAN, place, "before saving");
-            return Err(self.name_what_is_kept(error));
+            return Err(self.with_checkpoint_hint(error));
         }
         let checkpoint = Checkpoint::of(&self.network, &self.optimizer, self.state(), &self.packs, &self.means)?;
         match checkpoint.save(&path) {
             Err(error) if error.is_disk_full() && self.make_room()? > 0 => {
-                watch(Event::Note(format!("{error}; an older checkpoint was removed to make room")));
+                on_event(Event::Note(format!("{error}; an older checkpoint was removed to make room")));
                 checkpoint.save(&path)?;
             }
             other => other?,
         }
         if let Err(error) = self.tidy() {
-            watch(Event::Note(format!("{error}; training goes on")));
+            on_event(Event::Note(format!("{error}; training goes on")));
         }
         self.last_save = Some(LastSave { at: Instant::now(), took: begun.elapsed() });
-        watch(Event::Saved(&path));
+        on_event(Event::Saved(&path));
         Ok(path)
     }
 
@@ -115,21 +115,21 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
     }
 
     /// Saves a last time, with a second try: all since the checkpoint before depends on it.
-    pub(super) fn save_at_the_end(&mut self, watch: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
-        let error = match self.save(watch) {
+    pub(super) fn save_at_the_end(&mut self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
+        let error = match self.save(on_event) {
             Err(error) if !matches!(error, Error::Diverged { .. }) => error,
             other => return other,
         };
-        watch(Event::Note(format!("{error}; trying once more")));
-        self.save(watch).map_err(|error| Error::Unsaved { source: Box::new(error), kept: self.kept() })
+        on_event(Event::Note(format!("{error}; trying once more")));
+        self.save(on_event).map_err(|error| Error::Unsaved { source: Box::new(error), kept: self.kept() })
     }
 
     /// Saves; a full disk is told and does not end the run, broken weights do.
-    pub(super) fn save_on_the_way(&mut self, watch: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        match self.save(watch) {
+    pub(super) fn save_on_the_way(&mut self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        match self.save(on_event) {
             Err(error @ Error::Diverged { .. }) => Err(error),
             Err(error) => {
-                watch(Event::Note(format!("{error}; training goes on")));
+                on_event(Event::Note(format!("{error}; training goes on")));
                 Ok(())
             }
             Ok(_) => Ok(()),
@@ -149,13 +149,13 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         }
     }
 
-    pub(super) fn save_and_stop(&mut self, signal: usize, watch: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        let saved = Some(self.save_at_the_end(watch)?);
+    pub(super) fn save_and_stop(&mut self, signal: usize, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let saved = Some(self.save_at_the_end(on_event)?);
         Err(Error::Stopped { signal, saved })
     }
 
     /// A diverged run's message says what there is to go on from.
-    pub(super) fn name_what_is_kept(&self, error: Error) -> Error {
+    pub(super) fn with_checkpoint_hint(&self, error: Error) -> Error {
         let Error::Diverged { step, loss, place, stopped, .. } = error else { return error };
         Error::Diverged { step, loss, place, stopped, kept: self.kept() }
     }

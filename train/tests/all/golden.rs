@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use alexnet_train::step::step;
+use alexnet_train::step::{StepOptions, step};
 use layers::model::Model;
 use layers::{Mode, Network, Tape};
 use ndarray::{Array4, ArrayD, Axis, Ix4, IxDyn, Slice};
@@ -140,7 +140,8 @@ fn follow_in_f64(name: &str, rule: impl Into<Rule>) {
 fn follow_through_the_crate(name: &str, rule: impl Into<Rule>) {
     follow::<f32>(name, rule, 1e-5, |network, optimizer, i, (images, labels), rate| {
         let images = Tensor::from_array(network.device(), images.mapv(|v| v as f32).view().into_dyn()).unwrap();
-        step(network, optimizer, images, &labels, 1, i as u64, rate).unwrap().loss
+        let options = StepOptions { seed: 1, step: i as u64, learning_rate: rate, require_finite_loss: true };
+        step(network, optimizer, images, &labels, options).unwrap().read().unwrap().loss
     });
 }
 

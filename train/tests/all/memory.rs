@@ -3,7 +3,7 @@
 use alexnet_train::config::OptimKind;
 use alexnet_train::load::Loaded;
 use alexnet_train::memory::{Work, check_with, of_training, rehearse};
-use alexnet_train::step::step_unread;
+use alexnet_train::step::{StepOptions, step};
 use alexnet_train::{Config, Error};
 use data::Views;
 use layers::weights::Weights;
@@ -141,7 +141,8 @@ fn later_steps_take_no_memory_from_the_system() {
     let mut optimizer = alexnet_train::checkpoint::optimizer(&config.optim).unwrap();
     let mut train = |batch: usize| {
         let images = Tensor::zeros(&cpu, &[batch, 32, 32, 3]).unwrap();
-        step_unread(&mut network, &mut optimizer, images, &vec![0; batch], 0, 0, 0.0).unwrap();
+        let options = StepOptions { seed: 0, step: 0, learning_rate: 0.0, require_finite_loss: false };
+        step(&mut network, &mut optimizer, images, &vec![0; batch], options).unwrap();
         cpu.allocated_bytes()
     };
     train(16);

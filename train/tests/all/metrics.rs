@@ -1,21 +1,22 @@
-//! Numbers of many steps read together are those read one by one, and nothing is lost or saved because they come late.
+//! Metrics read for many steps together equal those read at each step, and nothing is lost or saved because they come
+//! late.
 
 use std::time::Duration;
 
 use alexnet_train::checkpoint::Checkpoint;
 use alexnet_train::log::{StepLine, ValidationLine, read};
 use alexnet_train::trainer::{Event, Trainer};
-use alexnet_train::{Error, Reading, Stop, run};
+use alexnet_train::{Error, MetricsPolicy, Stop, run};
 use tensor::Cpu;
 
 use crate::support::{World, bits, train_until};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A run whose numbers are read when `steps` are unread, or before a save, a validation or an end.
+/// A run whose metrics are read when `steps` are pending, and before a save, a validation or the end.
 fn start(world: &World, name: &str, more: &str, steps: usize) -> Trainer<Cpu<f32>> {
     let mut trainer = world.start(name, more);
-    trainer.set_reading(Reading::Together { steps, within: HOUR });
+    trainer.set_metrics_policy(MetricsPolicy::Batched { steps, within: HOUR });
     trainer
 }
 
@@ -90,7 +91,7 @@ fn events_come_in_order_and_in_groups_with_one_rate_each() {
 fn time_alone_makes_them_due() {
     let world = World::new();
     let mut trainer = world.start("run", "");
-    trainer.set_reading(Reading::Together { steps: 100, within: Duration::ZERO });
+    trainer.set_metrics_policy(MetricsPolicy::Batched { steps: 100, within: Duration::ZERO });
     // Each step is told before the next begins, so that a signal after the 5th stops the run there.
     train_until(&mut trainer, 5).unwrap_err();
     assert_eq!(trainer.steps_done(), 5);
@@ -111,7 +112,7 @@ fn stopped_and_resumed_equals_never_stopped() {
         assert_eq!(log(&world, &name).len() as u64, stopped);
         drop(trainer);
         let mut trainer = world.resume(&name, 1);
-        trainer.set_reading(Reading::Together { steps: 3, within: HOUR });
+        trainer.set_metrics_policy(MetricsPolicy::Batched { steps: 3, within: HOUR });
         train_until(&mut trainer, u64::MAX).unwrap();
         assert_eq!(bits(&trainer), bits(&whole), "stopped at {stopped}");
         assert_eq!(log(&world, &name), log(&world, "whole"));
@@ -142,7 +143,7 @@ fn a_loss_that_is_not_a_number_is_found_late_and_nothing_is_saved_after_it() {
     let Error::Diverged { step: expected, .. } = at_once else { panic!("{at_once}") };
 
     let mut trainer = world.resume("run", 1);
-    trainer.set_reading(Reading::Together { steps: 100, within: HOUR });
+    trainer.set_metrics_policy(MetricsPolicy::Batched { steps: 100, within: HOUR });
     let error = train_until(&mut trainer, u64::MAX).unwrap_err();
     let message = error.to_string();
     let Error::Diverged { step, loss, .. } = error else { panic!("{message}") };

@@ -1,7 +1,7 @@
 //! One step: the multipliers of rate and decay that a network's file gives reach its parameters.
 
 use alexnet_train::Targets;
-use alexnet_train::step::step;
+use alexnet_train::step::{StepOptions, step};
 use data::MixedLabel;
 use layers::{Mode, Model, Network, Tape};
 use ndarray::Array4;
@@ -25,6 +25,10 @@ init = { kind = "normal", std = 0.5 }
 
 type OnCpu = Cpu<f32>;
 
+fn options(seed: u64, step: u64, learning_rate: f64) -> StepOptions {
+    StepOptions { seed, step, learning_rate, require_finite_loss: true }
+}
+
 /// The network with `more` settings for its layer, an optimizer with this decay, and two images.
 fn setup(more: &str, decay: f64) -> (Network<OnCpu>, Optimizer<OnCpu>, Tensor<OnCpu>) {
     let model = Model::parse(&MODEL.replace("std = 0.5 }", &format!("std = 0.5 }}\n{more}")), "one").unwrap();
@@ -39,7 +43,7 @@ fn setup(more: &str, decay: f64) -> (Network<OnCpu>, Optimizer<OnCpu>, Tensor<On
 fn moved(more: &str, decay: f64) -> Vec<f32> {
     let (mut network, mut optimizer, images) = setup(more, decay);
     let before = network.parameters()[0].value.to_vec().unwrap();
-    step(&mut network, &mut optimizer, images, &[0, 2], 1, 0, 0.1).unwrap();
+    step(&mut network, &mut optimizer, images, &[0, 2], options(1, 0, 0.1)).unwrap();
     let after = network.parameters()[0].value.to_vec().unwrap();
     after.iter().zip(&before).map(|(a, b)| a - b).collect()
 }
@@ -76,9 +80,9 @@ fn soft_targets_give_the_loss_of_their_definition() {
     let expected = [[0.9 * 0.7 + even, 0.9 * 0.3 + even, even], [0.9 * 0.9 + even, even, 0.9 * 0.1 + even]];
     let plain: f32 = expected.iter().flatten().zip(&p).map(|(t, p)| -t * p.ln()).sum::<f32>() / 2.0;
     let wrong = p.chunks(3).zip([0, 2]).filter(|(row, label)| row.iter().any(|v| *v > row[*label])).count();
-    let outcome = step(&mut network, &mut optimizer, images, targets, 1, 0, 0.1).unwrap();
-    assert!((outcome.loss - f64::from(plain)).abs() < 1e-5, "{} for {plain}", outcome.loss);
-    assert_eq!(outcome.wrong, wrong);
+    let metrics = step(&mut network, &mut optimizer, images, targets, options(1, 0, 0.1)).unwrap().read().unwrap();
+    assert!((metrics.loss - f64::from(plain)).abs() < 1e-5, "{} for {plain}", metrics.loss);
+    assert_eq!(metrics.wrong, wrong);
 }
 
 /// Large enough for its first gradients not to wait for the others.
@@ -145,7 +149,7 @@ fn early_updates_have_the_bits_of_late_ones() {
         let [mut a, mut b] = [(); 2].map(|()| Optimizer::new(rule).unwrap());
         let images = Tensor::normal(&cpu, &[4, 12, 12, 3], 0.0, 1.0, Stream::new(1, purpose::USER, 0)).unwrap();
         for number in 0..2 {
-            step(&mut early, &mut a, images.clone(), &[0, 3, 9, 1], 5, number, 0.01).unwrap();
+            step(&mut early, &mut a, images.clone(), &[0, 3, 9, 1], options(5, number, 0.01)).unwrap();
             late_step(&mut late, &mut b, images.clone(), &[0, 3, 9, 1], number, 0.01);
         }
         for (one, other) in early.parameters().iter().zip(late.parameters()) {
