@@ -11,7 +11,7 @@ use crate::{Cpu, Element, Kernel, Result};
 impl<E: Element> Kernel<ActivationForward> for Cpu<E> {
     fn run(&self, op: &ActivationForward, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let &ActivationForward { f, len } = op;
-        let mut result = self.take(len)?;
+        let mut result = self.alloc(len)?;
         let (y, x) = (result.make_mut()?, x.as_slice());
         self.install(|| y.par_chunks_mut(JOB).zip(x.par_chunks(JOB)).for_each(|(y, x)| apply(f, x, y)));
         Ok([result])

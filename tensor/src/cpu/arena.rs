@@ -1,13 +1,13 @@
-//! Memory for buffers of all lengths and types. What is given back is used again for whatever fits, so that a training
-//! step takes from the system no more than what it holds at once, and nothing once it has run.
+//! Memory for the buffers of a device. Freed memory is reused for buffers of any length and type, so that a training
+//! step takes no more from the system than it holds at once, and later steps take none.
 
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::range::{Range, reserve};
-use super::space::{Space, occupied};
+use super::best_fit::{BestFit, block_len};
+use super::reserved_memory::{ReservedMemory, reserve};
 
-/// Address ranges, nearly always one.
+/// An allocator over reserved address ranges, nearly always one.
 #[derive(Debug, Default)]
 pub(super) struct Arena {
     segments: Mutex<Vec<Segment>>,
@@ -15,27 +15,27 @@ pub(super) struct Arena {
 
 #[derive(Debug)]
 struct Segment {
-    range: Range,
-    space: Space,
+    memory: ReservedMemory,
+    blocks: BestFit,
 }
 
-/// Bytes that belong to one holder until it drops them: initialised, at the start of a page.
+/// Initialised bytes that start at a page, freed on drop.
 #[derive(Debug)]
 pub(super) struct Block {
     start: NonNull<u8>,
     segment: usize,
     offset: u64,
-    occupied: u64,
+    len: u64,
     arena: Arc<Arena>,
 }
 
-// SAFETY: a block is memory that nobody else uses; the arena is behind a lock.
+// SAFETY: a block is the only holder of its memory; the arena is behind a lock.
 unsafe impl Send for Block {}
-// SAFETY: shared, a block gives away nothing but its address.
+// SAFETY: a shared block gives out nothing but its address.
 unsafe impl Sync for Block {}
 
 impl Block {
-    /// The first of its bytes.
+    /// The address of the first byte.
     pub fn start(&self) -> NonNull<u8> {
         self.start
     }
@@ -43,28 +43,32 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        self.arena.lock()[self.segment].space.give(self.offset, self.occupied);
+        self.arena.lock()[self.segment].blocks.free(self.offset, self.len);
     }
 }
 
 impl Arena {
-    /// `bytes` bytes whose content is whatever they held before, or zeros. None if the system has no more, even after
-    /// it was given back what lies unused at the end.
-    pub fn take(self: &Arc<Self>, bytes: u64) -> Option<Block> {
-        let occupied = occupied(bytes)?;
+    /// Allocates `bytes` bytes: zeros, or the content of freed blocks. If the system refuses more memory, the unused
+    /// memory at the end of each segment goes back to it before the last attempt; if that fails, returns `None`.
+    pub fn alloc(self: &Arc<Self>, bytes: u64) -> Option<Block> {
+        let len = block_len(bytes)?;
         let mut segments = self.lock();
-        let (segment, offset) = place(&mut segments, occupied).or_else(|| {
-            give_back(&mut segments);
-            place(&mut segments, occupied)
-        })?;
-        // SAFETY: the space within a range is no longer than it.
-        let start = unsafe { segments[segment].range.start().add(offset as usize) };
-        Some(Block { start, segment, offset, occupied, arena: Arc::clone(self) })
+        let place = find_place(&mut segments, len);
+        let (segment, offset) = match place {
+            Some(place) => place,
+            None => {
+                release_unused(&mut segments);
+                find_place(&mut segments, len)?
+            }
+        };
+        // SAFETY: the block's offset lies within the segment's memory.
+        let start = unsafe { segments[segment].memory.start().add(offset as usize) };
+        Some(Block { start, segment, offset, len, arena: Arc::clone(self) })
     }
 
-    /// Bytes taken from the system: those in use, and the holes between and after them.
+    /// Bytes taken from the system: blocks, and the holes between and after them.
     pub fn bytes(&self) -> u64 {
-        self.lock().iter().map(|segment| segment.space.end()).sum()
+        self.lock().iter().map(|segment| segment.blocks.end()).sum()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Segment>> {
@@ -72,31 +76,40 @@ impl Arena {
     }
 }
 
-/// The segment and the place in it of a new block.
-fn place(segments: &mut Vec<Segment>, len: u64) -> Option<(usize, u64)> {
-    let holes = segments.iter_mut().enumerate().find_map(|(i, segment)| Some((i, segment.space.fill(len)?)));
-    let found =
-        holes.or_else(|| segments.iter_mut().enumerate().find_map(|(i, segment)| Some((i, segment.grow(len)?))));
-    found.or_else(|| {
-        let range = reserve(len.try_into().ok()?)?;
-        let mut segment = Segment { range, space: Space::default() };
-        let offset = segment.grow(len)?;
-        segments.push(segment);
-        Some((segments.len() - 1, offset))
-    })
+/// Allocates a block of `len` bytes and returns its segment and offset: in a hole if possible, else at the end of a
+/// segment, else in a new segment.
+fn find_place(segments: &mut Vec<Segment>, len: u64) -> Option<(usize, u64)> {
+    for (i, segment) in segments.iter_mut().enumerate() {
+        if let Some(offset) = segment.blocks.alloc_in_hole(len) {
+            return Some((i, offset));
+        }
+    }
+    for (i, segment) in segments.iter_mut().enumerate() {
+        if let Some(offset) = segment.alloc_at_end(len) {
+            return Some((i, offset));
+        }
+    }
+    let memory = reserve(len.try_into().ok()?)?;
+    let mut segment = Segment { memory, blocks: BestFit::default() };
+    let offset = segment.alloc_at_end(len)?;
+    segments.push(segment);
+    Some((segments.len() - 1, offset))
 }
 
-fn give_back(segments: &mut [Segment]) {
+fn release_unused(segments: &mut [Segment]) {
     for segment in segments {
-        segment.space.trim();
-        segment.range.give_back(segment.space.end() as usize);
+        segment.blocks.trim();
+        segment.memory.release_after(segment.blocks.end() as usize);
     }
 }
 
 impl Segment {
-    fn grow(&mut self, len: u64) -> Option<u64> {
-        let end = usize::try_from(self.space.end_with(len)?).ok().filter(|&end| end <= self.range.len())?;
-        if self.range.commit(end) { self.space.grow(len) } else { None }
+    fn alloc_at_end(&mut self, len: u64) -> Option<u64> {
+        let end = usize::try_from(self.blocks.end_with(len)?).ok()?;
+        if end > self.memory.len() || !self.memory.commit(end) {
+            return None;
+        }
+        self.blocks.alloc_at_end(len)
     }
 }
 
@@ -106,54 +119,69 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    fn fill(block: &Block, len: usize, value: u8) {
-        // SAFETY: the test takes no more than it asked for.
-        unsafe { block.start().as_ptr().write_bytes(value, len) };
+    fn alloc(arena: &Arc<Arena>, mib: u64) -> Block {
+        arena.alloc(mib * MIB).expect("memory")
     }
 
-    fn holds(block: &Block, len: usize, value: u8) -> bool {
-        // SAFETY: as above; all of it is initialised.
-        unsafe { std::slice::from_raw_parts(block.start().as_ptr(), len) }.iter().all(|&b| b == value)
+    fn fill(block: &Block, mib: usize, value: u8) {
+        // SAFETY: the block is at least that long.
+        unsafe { block.start().as_ptr().write_bytes(value, mib << 20) };
+    }
+
+    fn is_filled(block: &Block, mib: usize, value: u8) -> bool {
+        // SAFETY: the block is at least that long and initialised.
+        let bytes = unsafe { std::slice::from_raw_parts(block.start().as_ptr(), mib << 20) };
+        bytes.iter().all(|&b| b == value)
     }
 
     #[test]
-    fn what_is_given_back_is_used_again_for_another_length() {
+    fn freed_memory_is_reused_for_other_lengths() {
         let arena = Arc::new(Arena::default());
-        let [a, b, c] = [5, 3, 2].map(|mib| arena.take(mib * MIB).expect("memory"));
-        assert!(holds(&a, 5 << 20, 0));
-        [(&a, 5, 1), (&b, 3, 2), (&c, 2, 3)].into_iter().for_each(|(block, mib, v)| fill(block, mib << 20, v));
+        let a = alloc(&arena, 5);
+        let b = alloc(&arena, 3);
+        let c = alloc(&arena, 2);
+        assert!(is_filled(&a, 5, 0));
+        fill(&a, 5, 1);
+        fill(&b, 3, 2);
+        fill(&c, 2, 3);
         drop(a);
-        let [d, e] = [2, 3].map(|mib| arena.take(mib * MIB).expect("memory"));
-        [(&d, 2, 4), (&e, 3, 5)].into_iter().for_each(|(block, mib, v)| fill(block, mib << 20, v));
-        assert!(holds(&b, 3 << 20, 2) && holds(&c, 2 << 20, 3) && holds(&d, 2 << 20, 4));
+        let d = alloc(&arena, 2);
+        let e = alloc(&arena, 3);
+        fill(&d, 2, 4);
+        fill(&e, 3, 5);
+        assert!(is_filled(&b, 3, 2));
+        assert!(is_filled(&c, 2, 3));
+        assert!(is_filled(&d, 2, 4));
         assert_eq!(arena.bytes(), 10 * MIB);
-        drop((b, c));
-        let _f = arena.take(6 * MIB).expect("memory");
-        assert_eq!(arena.bytes(), 11 * MIB, "the hole at the end grew by what it lacked");
+        drop(b);
+        drop(c);
+        let _f = alloc(&arena, 6);
+        assert_eq!(arena.bytes(), 11 * MIB, "the hole at the end is extended by 1 MiB");
     }
 
     #[test]
-    fn memory_that_the_system_took_back_is_zeros_when_it_comes_again() {
+    fn memory_released_to_the_system_comes_back_as_zeros() {
         let arena = Arc::new(Arena::default());
-        let kept = arena.take(MIB).expect("memory");
-        fill(&kept, 1 << 20, 7);
-        let dropped = arena.take(8 * MIB).expect("memory");
-        fill(&dropped, 8 << 20, 7);
-        drop(dropped);
-        assert!(arena.take(1 << 60).is_none());
+        let first = alloc(&arena, 1);
+        fill(&first, 1, 7);
+        let second = alloc(&arena, 8);
+        fill(&second, 8, 7);
+        drop(second);
+        assert!(arena.alloc(1 << 60).is_none());
         assert_eq!(arena.bytes(), MIB);
-        let again = arena.take(8 * MIB).expect("memory");
-        assert!(holds(&kept, 1 << 20, 7));
-        // The rest of a huge page that is in use stays.
+        let third = alloc(&arena, 8);
+        assert!(is_filled(&first, 1, 7));
+        // Of the huge page that `first` is in, the rest is not released: look behind it.
         // SAFETY: within the block.
-        assert_eq!(unsafe { again.start().add(7 << 20).read() }, if cfg!(unix) { 0 } else { 7 });
-        fill(&again, 8 << 20, 1);
+        let byte = unsafe { third.start().add(7 << 20).read() };
+        assert_eq!(byte, if cfg!(unix) { 0 } else { 7 });
+        fill(&third, 8, 1);
     }
 
     #[test]
     fn blocks_start_at_pages() {
         let arena = Arc::new(Arena::default());
-        let blocks = [1, 4097, 10_000, 0].map(|bytes| arena.take(bytes).expect("memory"));
+        let blocks = [1, 4097, 10_000, 0].map(|bytes| arena.alloc(bytes).expect("memory"));
         assert!(blocks.iter().all(|block| block.start().addr().get().is_multiple_of(4096)));
     }
 }

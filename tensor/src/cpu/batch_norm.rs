@@ -8,25 +8,27 @@ use super::Buffer;
 use super::reduce::{rows_per_job, sum_rows_by};
 use crate::ops::batch_norm::{BatchMoments, BatchNormBackward, BatchNormForward};
 use crate::ops::reduce::SumRows;
-use crate::{Cpu, Device, Element, Kernel, Result};
+use crate::{Cpu, Element, Kernel, Result};
 
 impl<E: Element> Kernel<BatchMoments> for Cpu<E> {
-    /// Two passes: the mean first, then the squares of what is left, so a large mean costs no digits.
+    /// Takes two passes, the mean first and then the squared deviations from it: a large mean costs no digits.
     fn run(&self, op: &BatchMoments, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 2]> {
         let &BatchMoments { rows, channels: c } = op;
         let count = E::of(rows as f64);
         let [mut mean] = self.run(&SumRows { rows, channels: c }, [x])?;
         mean.make_mut()?.iter_mut().for_each(|m| *m = *m / count);
-        let mut variance = self.take(c)?;
-        let (x, means, out) = (x.as_slice(), mean.as_slice(), variance.make_mut()?);
-        let add = |row: usize, columns: Range<usize>, sums: &mut [E]| {
+        let mut variance = self.alloc(c)?;
+        let x = x.as_slice();
+        let means = mean.as_slice();
+        let add_squares = |row: usize, columns: Range<usize>, sums: &mut [E]| {
             let x = &x[row * c..][columns.clone()];
             for ((sum, &x), &mean) in sums.iter_mut().zip(x).zip(&means[columns]) {
-                let left = x - mean;
-                *sum += left * left;
+                let deviation = x - mean;
+                *sum += deviation * deviation;
             }
         };
-        self.install(|| sum_rows_by(rows, out, &add));
+        let out = variance.make_mut()?;
+        self.install(|| sum_rows_by(rows, out, &add_squares));
         out.iter_mut().for_each(|v| *v = *v / count);
         Ok([mean, variance])
     }
@@ -36,11 +38,14 @@ impl<E: Element> Kernel<BatchNormForward> for Cpu<E> {
     fn run(&self, op: &BatchNormForward, operands: [&Buffer<E>; 5]) -> Result<[Buffer<E>; 1]> {
         let &BatchNormForward { rows, channels: c, epsilon } = op;
         let [x, mean, variance, gamma, beta] = operands;
-        let mut result = self.take(rows * c)?;
-        let (y, x, mean, beta) = (result.make_mut()?, x.as_slice(), mean.as_slice(), beta.as_slice());
+        let mut result = self.alloc(rows * c)?;
+        let mean = mean.as_slice();
+        let beta = beta.as_slice();
         let inverse = inverse_deviation(variance.as_slice(), epsilon);
         let scale: Vec<E> = gamma.as_slice().iter().zip(&inverse).map(|(&g, &i)| g * i).collect();
         let job = rows_per_job(c) * c;
+        let x = x.as_slice();
+        let y = result.make_mut()?;
         self.install(|| {
             y.par_chunks_mut(job).zip(x.par_chunks(job)).for_each(|(y, x)| {
                 for (y, x) in y.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
@@ -63,16 +68,19 @@ impl<E: Element> Kernel<BatchNormBackward> for Cpu<E> {
         let [x, mean, variance, gamma, dy] = operands;
         let inverse = inverse_deviation(variance.as_slice(), epsilon);
         let [dbeta] = self.run(&SumRows { rows, channels: c }, [dy])?;
-        let (x, dy, mean) = (x.as_slice(), dy.as_slice(), mean.as_slice());
+        let x = x.as_slice();
+        let dy = dy.as_slice();
+        let mean = mean.as_slice();
         let dgamma = self.gamma_gradient(rows, x, dy, mean, &inverse)?;
 
-        // dx = a dy - b (x - mean) - d, with a, b, d by channel.
+        // dx = a dy - b (x - mean) - d, where a, b and d have one value for each channel.
         let count = E::of(rows as f64);
         let a: Vec<E> = gamma.as_slice().iter().zip(&inverse).map(|(&g, &i)| g * i).collect();
         let b: Vec<E> = a.iter().zip(&inverse).zip(dgamma.as_slice()).map(|((&a, &i), &g)| a * i * g / count).collect();
         let d: Vec<E> = a.iter().zip(dbeta.as_slice()).map(|(&a, &s)| a * s / count).collect();
-        let mut result = self.take(rows * c)?;
-        let (dx, job) = (result.make_mut()?, rows_per_job(c) * c);
+        let mut result = self.alloc(rows * c)?;
+        let dx = result.make_mut()?;
+        let job = rows_per_job(c) * c;
         self.install(|| {
             dx.par_chunks_mut(job).zip(x.par_chunks(job)).zip(dy.par_chunks(job)).for_each(|((dx, x), dy)| {
                 for ((dx, x), dy) in dx.chunks_exact_mut(c).zip(x.chunks_exact(c)).zip(dy.chunks_exact(c)) {
@@ -89,19 +97,14 @@ impl<E: Element> Kernel<BatchNormBackward> for Cpu<E> {
 }
 
 impl<E: Element> Cpu<E> {
-    fn gamma_gradient(
-        &self,
-        rows: usize,
-        x: &[E],
-        dy: &[E],
-        mean: &[E],
-        inverse: &[E],
-    ) -> Result<<Self as Device>::FloatBuffer> {
+    /// dgamma = sum dy (x - mean) `inverse`, with the inverse deviation.
+    fn gamma_gradient(&self, rows: usize, x: &[E], dy: &[E], mean: &[E], inverse: &[E]) -> Result<Buffer<E>> {
         let c = mean.len();
-        let mut dgamma = self.take(c)?;
+        let mut dgamma = self.alloc(c)?;
         let out = dgamma.make_mut()?;
         let add = |row: usize, columns: Range<usize>, sums: &mut [E]| {
-            let (x, dy) = (&x[row * c..][columns.clone()], &dy[row * c..][columns.clone()]);
+            let x = &x[row * c..][columns.clone()];
+            let dy = &dy[row * c..][columns.clone()];
             for (((sum, &x), &dy), &mean) in sums.iter_mut().zip(x).zip(dy).zip(&mean[columns]) {
                 *sum += dy * (x - mean);
             }
@@ -112,6 +115,7 @@ impl<E: Element> Cpu<E> {
     }
 }
 
+/// 1 / sqrt(variance + epsilon) of each channel.
 fn inverse_deviation<E: Element>(variance: &[E], epsilon: f64) -> Vec<E> {
     variance.iter().map(|&v| (v + E::of(epsilon)).sqrt().recip()).collect()
 }

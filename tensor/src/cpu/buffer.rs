@@ -1,4 +1,4 @@
-//! Reference-counted buffers that go back to their device's memory when the last holder drops them.
+//! Reference-counted buffers, whose memory returns to the arena with the last reference.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,59 +9,61 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytemuck::Pod;
 
 use super::arena::{Arena, Block};
-use super::kept::Kept;
+use super::weight_cache::WeightCache;
 use crate::{Error, Result};
 
-/// Where buffers of one type come from: the device's [`Arena`], which they share with those of other types. Fresh large
-/// memory costs page faults at every use, so nothing of it is given back to the system while the device lives, unless
-/// the system has no more.
-pub(crate) struct Pool<T> {
+/// Allocates buffers of one type from the device's [`Arena`], which all types share. New memory costs page faults, so
+/// the arena keeps its memory while the device exists, unless the system has no more.
+pub(crate) struct BufferAllocator<T> {
     arena: Arc<Arena>,
-    /// Values in the buffers that are too short for the arena.
-    short: AtomicUsize,
-    values: PhantomData<fn() -> T>,
+    /// The number of values in the buffers too short for the arena.
+    short_values: AtomicUsize,
+    of: PhantomData<fn() -> T>,
 }
 
-/// Buffers shorter than this are left to the allocator.
-pub(crate) const POOLED_FROM: usize = 4096;
+/// Buffers of fewer values come from the global allocator.
+pub(crate) const MIN_ARENA_LEN: usize = 4096;
 
-impl<T: Pod> Pool<T> {
+impl<T: Pod> BufferAllocator<T> {
     pub fn new(arena: Arc<Arena>) -> Self {
-        Self { arena, short: AtomicUsize::new(0), values: PhantomData }
+        Self { arena, short_values: AtomicUsize::new(0), of: PhantomData }
     }
 
-    /// A buffer of `len` values whose content is whatever its memory held before, or zeros.
+    /// A buffer of `len` values of arbitrary content.
     ///
     /// # Errors
-    /// [`Error::Memory`] if the system refuses the memory.
-    pub fn take(self: &Arc<Self>, len: usize) -> Result<Buffer<T>> {
+    /// [`Error::Memory`] if the system has not enough memory.
+    pub fn alloc(self: &Arc<Self>, len: usize) -> Result<Buffer<T>> {
         let bytes = (len as u64).saturating_mul(size_of::<T>() as u64);
-        let memory = if len < POOLED_FROM { self.short(len) } else { self.arena.take(bytes).map(Memory::Long) };
+        let memory =
+            if len < MIN_ARENA_LEN { self.alloc_short(len) } else { self.arena.alloc(bytes).map(Memory::Long) };
         let memory = memory.ok_or_else(|| Error::Memory { device: "cpu".into(), needed: bytes })?;
-        Ok(Buffer { inner: Arc::new(Inner { memory, len, pool: Arc::clone(self), kept: Kept::default() }) })
+        let inner = Inner { memory, len, allocator: Arc::clone(self), weight_cache: WeightCache::default() };
+        Ok(Buffer { inner: Arc::new(inner) })
     }
 
     /// A copy of `values`.
     pub fn copy_of(self: &Arc<Self>, values: &[T]) -> Result<Buffer<T>> {
-        let mut buffer = self.take(values.len())?;
+        let mut buffer = self.alloc(values.len())?;
         buffer.make_mut()?.copy_from_slice(values);
         Ok(buffer)
     }
 
-    /// Bytes of the buffers that are too short for the arena.
+    /// Bytes of the buffers too short for the arena.
     pub fn short_bytes(&self) -> u64 {
-        (self.short.load(Ordering::Relaxed) * size_of::<T>()) as u64
+        (self.short_values.load(Ordering::Relaxed) * size_of::<T>()) as u64
     }
 
-    fn short(&self, len: usize) -> Option<Memory<T>> {
-        let values = bytemuck::allocation::try_zeroed_vec(len + const { LINE / size_of::<T>() }).ok()?;
-        self.short.fetch_add(len, Ordering::Relaxed);
+    fn alloc_short(&self, len: usize) -> Option<Memory<T>> {
+        let room_to_align = const { CACHE_LINE / size_of::<T>() };
+        let values = bytemuck::allocation::try_zeroed_vec(len + room_to_align).ok()?;
+        self.short_values.fetch_add(len, Ordering::Relaxed);
         Some(Memory::Short(values))
     }
 }
 
 enum Memory<T> {
-    /// With room for the values from the first that begins a cache line.
+    /// Longer than the buffer, whose values start at a cache line.
     Short(Vec<T>),
     Long(Block),
 }
@@ -69,16 +71,16 @@ enum Memory<T> {
 struct Inner<T> {
     memory: Memory<T>,
     len: usize,
-    pool: Arc<Pool<T>>,
-    kept: Kept<T>,
+    allocator: Arc<BufferAllocator<T>>,
+    weight_cache: WeightCache<T>,
 }
 
 impl<T: Pod> Inner<T> {
     fn values(&self) -> &[T] {
         match &self.memory {
-            Memory::Short(values) => &values[lines(values, self.len)],
-            // SAFETY: the block has bytes for `len` values, and starts at a page. They are initialised, any bits are a
-            // value of a `Pod` type, and only this buffer has the block.
+            Memory::Short(values) => &values[aligned(values, self.len)],
+            // SAFETY: the block has initialised bytes for `len` values and starts at a page. All bits are valid for a
+            // `Pod` type, and the block belongs to this buffer alone.
             Memory::Long(block) => unsafe { std::slice::from_raw_parts(block.start().cast().as_ptr(), self.len) },
         }
     }
@@ -86,7 +88,7 @@ impl<T: Pod> Inner<T> {
     fn values_mut(&mut self) -> &mut [T] {
         match &mut self.memory {
             Memory::Short(values) => {
-                let range = lines(values, self.len);
+                let range = aligned(values, self.len);
                 &mut values[range]
             }
             // SAFETY: as above, and the buffer is borrowed mutably.
@@ -95,24 +97,24 @@ impl<T: Pod> Inner<T> {
     }
 }
 
-/// Where the buffer's values are: vectors that straddle two lines cost two accesses.
-fn lines<T>(values: &[T], len: usize) -> Range<usize> {
-    let start = values.as_ptr().align_offset(LINE).min(values.len() - len);
+/// The range of `len` values that starts at a cache line: a vector that straddles two lines costs two accesses.
+fn aligned<T>(values: &[T], len: usize) -> Range<usize> {
+    let start = values.as_ptr().align_offset(CACHE_LINE).min(values.len() - len);
     start..start + len
 }
 
 /// Bytes of a cache line.
-const LINE: usize = 64;
+const CACHE_LINE: usize = 64;
 
 impl<T> Drop for Inner<T> {
     fn drop(&mut self) {
         if matches!(self.memory, Memory::Short(_)) {
-            self.pool.short.fetch_sub(self.len, Ordering::Relaxed);
+            self.allocator.short_values.fetch_sub(self.len, Ordering::Relaxed);
         }
     }
 }
 
-/// Values in memory, shared by all clones.
+/// Numbers in memory. Clones share them.
 pub struct Buffer<T> {
     inner: Arc<Inner<T>>,
 }
@@ -135,17 +137,17 @@ impl<T: Pod> Buffer<T> {
         self.inner.values()
     }
 
-    /// This buffer, if its values are in single precision.
+    /// This buffer, if it holds single precision.
     pub(super) fn single(&self) -> Option<&Buffer<f32>> {
         (self as &dyn std::any::Any).downcast_ref()
     }
 
-    /// What kernels made of the values.
-    pub(super) fn kept(&self) -> &Kept<T> {
-        &self.inner.kept
+    /// The cache of the transform of these values, if they are weights.
+    pub(super) fn weight_cache(&self) -> &WeightCache<T> {
+        &self.inner.weight_cache
     }
 
-    /// A copy of the values for whoever leaves the device.
+    /// A copy of the values.
     pub(crate) fn to_vec(&self) -> Result<Vec<T>> {
         let mut copy = Vec::new();
         let needed = size_of_val(self.as_slice()) as u64;
@@ -154,21 +156,21 @@ impl<T: Pod> Buffer<T> {
         Ok(copy)
     }
 
-    /// The values to write; a shared buffer is copied first, so no other holder sees the change.
+    /// The values, for writing. A shared buffer is copied first, so that other holders do not see the change.
     ///
     /// # Errors
-    /// [`Error::Memory`] if there is none for the copy.
+    /// [`Error::Memory`] if there is not enough memory for the copy.
     pub fn make_mut(&mut self) -> Result<&mut [T]> {
         if Arc::get_mut(&mut self.inner).is_none() {
-            let copy = self.inner.pool.copy_of(self.as_slice())?;
+            let copy = self.inner.allocator.copy_of(self.as_slice())?;
             *self = copy;
         }
         match Arc::get_mut(&mut self.inner) {
             Some(inner) => {
-                inner.kept = Kept::default();
+                inner.weight_cache = WeightCache::default();
                 Ok(inner.values_mut())
             }
-            None => unreachable!("a buffer just made has one holder"),
+            None => unreachable!("a new buffer has one holder"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Counting. A batch's worth of numbers: no threads.
+//! Counting, on one thread: it is used for the ranks of one batch.
 
 use super::Buffer;
 use crate::ops::count::CountGe;

@@ -12,7 +12,7 @@ use crate::{Cpu, Element, Error, Kernel, Result};
 impl<E: Element> Kernel<Softmax> for Cpu<E> {
     fn run(&self, op: &Softmax, [logits]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let &Softmax { rows, classes: c } = op;
-        let mut result = self.take(rows * c)?;
+        let mut result = self.alloc(rows * c)?;
         let (y, x, job) = (result.make_mut()?, logits.as_slice(), (rows_per_job(c) * c).max(1));
         self.install(|| {
             y.par_chunks_mut(job).zip(x.par_chunks(job)).for_each(|(y, x)| {
@@ -34,7 +34,7 @@ impl<E: Element> Kernel<CrossEntropyForward> for Cpu<E> {
         let &CrossEntropyForward { rows, classes: c } = op;
         let (x, labels) = (logits.as_slice(), labels.as_slice());
         check_labels("cross-entropy", labels, c)?;
-        let mut result = self.take(rows)?;
+        let mut result = self.alloc(rows)?;
         let (losses, job) = (result.make_mut()?, rows_per_job(c));
         self.install(|| {
             let rows = losses.par_chunks_mut(job).zip(labels.par_chunks(job)).zip(x.par_chunks(job * c));
@@ -59,7 +59,7 @@ impl<E: Element> Kernel<CrossEntropyBackward> for Cpu<E> {
         let &CrossEntropyBackward { rows, classes: c, factor } = op;
         let (x, labels, factor) = (logits.as_slice(), labels.as_slice(), E::of(factor));
         check_labels("cross-entropy backward", labels, c)?;
-        let mut result = self.take(rows * c)?;
+        let mut result = self.alloc(rows * c)?;
         let (dx, job) = (result.make_mut()?, rows_per_job(c));
         self.install(|| {
             let rows = dx.par_chunks_mut(job * c).zip(labels.par_chunks(job)).zip(x.par_chunks(job * c));
@@ -83,7 +83,7 @@ impl<E: Element> Kernel<RankOfLabel> for Cpu<E> {
         let &RankOfLabel { rows, classes: c } = op;
         let (x, labels) = (logits.as_slice(), labels.as_slice());
         check_labels("label rank", labels, c)?;
-        let mut result = self.take_ints(rows)?;
+        let mut result = self.alloc_ints(rows)?;
         let (ranks, job) = (result.make_mut()?, rows_per_job(c));
         self.install(|| {
             let rows = ranks.par_chunks_mut(job).zip(labels.par_chunks(job)).zip(x.par_chunks(job * c));

@@ -15,7 +15,7 @@ const _: () = assert!(JOB.is_multiple_of(CALL), "a job starts at a call of the g
 impl<E: Element> Kernel<DropoutForward> for Cpu<E> {
     fn run(&self, op: &DropoutForward, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let &DropoutForward { len, p, factor, stream } = op;
-        let mut result = self.take(len)?;
+        let mut result = self.alloc(len)?;
         let (y, x, factor) = (result.make_mut()?, x.as_slice(), E::of(factor));
         self.install(|| {
             y.par_chunks_mut(JOB).zip(x.par_chunks(JOB)).enumerate().for_each(|(job, (y, x))| {

@@ -1,4 +1,4 @@
-//! Sums, products and scaling, in fixed chunks.
+//! Sums, differences, products and scaling.
 
 use rayon::prelude::*;
 
@@ -6,7 +6,7 @@ use super::buffer::Buffer;
 use crate::ops::elementwise::{AddScaled, Binary, BinaryOperator, MulAddScalar};
 use crate::{Cpu, Element, Kernel, Result};
 
-/// Values that one task works on.
+/// The number of values in one task.
 pub(super) const CHUNK: usize = 1 << 14;
 
 impl<E: Element> Kernel<Binary> for Cpu<E> {
@@ -24,7 +24,9 @@ impl<E: Element> Kernel<Binary> for Cpu<E> {
 impl<E: Element> Kernel<AddScaled> for Cpu<E> {
     fn run(&self, op: &AddScaled, (y, [x]): (&mut Buffer<E>, [&Buffer<E>; 1])) -> Result<[Buffer<E>; 0]> {
         let &AddScaled { len, factor } = op;
-        let (factor, x, y) = (E::of(factor), &x.as_slice()[..len], &mut y.make_mut()?[..len]);
+        let factor = E::of(factor);
+        let x = &x.as_slice()[..len];
+        let y = &mut y.make_mut()?[..len];
         self.install(|| {
             y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
                 y.iter_mut().zip(x).for_each(|(y, &x)| *y += factor * x);
@@ -37,8 +39,10 @@ impl<E: Element> Kernel<AddScaled> for Cpu<E> {
 impl<E: Element> Kernel<MulAddScalar> for Cpu<E> {
     fn run(&self, op: &MulAddScalar, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let &MulAddScalar { len, factor, shift } = op;
-        let (factor, shift, x) = (E::of(factor), E::of(shift), &x.as_slice()[..len]);
-        let mut y = self.take(len)?;
+        let factor = E::of(factor);
+        let shift = E::of(shift);
+        let x = &x.as_slice()[..len];
+        let mut y = self.alloc(len)?;
         let out = y.make_mut()?;
         self.install(|| {
             out.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
@@ -50,10 +54,11 @@ impl<E: Element> Kernel<MulAddScalar> for Cpu<E> {
 }
 
 impl<E: Element> Cpu<E> {
-    /// c = f(a, b), value by value.
+    /// Computes c = f(a, b) for each pair of values.
     fn map2(&self, len: usize, a: &Buffer<E>, b: &Buffer<E>, f: impl Fn(E, E) -> E + Sync) -> Result<Buffer<E>> {
-        let (a, b) = (&a.as_slice()[..len], &b.as_slice()[..len]);
-        let mut c = self.take(len)?;
+        let a = &a.as_slice()[..len];
+        let b = &b.as_slice()[..len];
+        let mut c = self.alloc(len)?;
         let out = c.make_mut()?;
         self.install(|| {
             let inputs = a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK));

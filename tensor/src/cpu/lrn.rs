@@ -1,7 +1,7 @@
 //! Local response normalisation.
 //!
-//! The terms that a window sums stand between margins of zeros, so that all windows of a row are one sum of shifted
-//! slices, without edges, which vectorises. Within a map, sums are taken along rows first, then over rows.
+//! The squares of a row stand between margins of zeros. The sums of all windows are then one sum of shifted slices,
+//! which is vectorised. Windows within a map are summed along rows first, and then over rows.
 
 use std::ops::Range;
 
@@ -14,11 +14,11 @@ use super::reduce::rows_per_job;
 use crate::ops::lrn::{Lrn, LrnBackward, LrnForward, Region};
 use crate::{Cpu, Element, Kernel, Result, Workspace};
 
-/// Buffers beside the outputs: the sums along rows, within a map.
-fn workspace(spec: &Lrn, shape: [usize; 4]) -> Vec<usize> {
+/// The buffers beside the outputs: the sums along rows, for windows within a map.
+fn workspace(spec: &Lrn, shape: [usize; 4]) -> Workspace {
     match spec.region {
-        Region::AcrossChannels => Vec::new(),
-        Region::WithinChannel => vec![shape.iter().product()],
+        Region::AcrossChannels => Workspace::default(),
+        Region::WithinChannel => Workspace::of(vec![shape.iter().product()]),
     }
 }
 
@@ -36,7 +36,7 @@ impl<E: Element> Kernel<LrnForward> for Cpu<E> {
     }
 
     fn workspace(&self, op: &LrnForward) -> Workspace {
-        Workspace::of(workspace(&op.spec, op.shape))
+        workspace(&op.spec, op.shape)
     }
 }
 
@@ -55,11 +55,11 @@ impl<E: Element> Kernel<LrnBackward> for Cpu<E> {
     }
 
     fn workspace(&self, op: &LrnBackward) -> Workspace {
-        Workspace::of(workspace(&op.spec, op.shape))
+        workspace(&op.spec, op.shape)
     }
 }
 
-/// base^-0.75 by two roots, several times faster than `powf`.
+/// base^-0.75 by two square roots, several times faster than `powf`.
 #[inline]
 fn inverse_three_quarters<E: Element>(base: E) -> E {
     let root = base.sqrt();
@@ -67,11 +67,13 @@ fn inverse_three_quarters<E: Element>(base: E) -> E {
 }
 
 impl<E: Element> Cpu<E> {
-    /// Rows of `c` values in single precision, which E is.
+    /// Output and base by rows of `c` channels. E is `f32`.
     fn normalise_rows(&self, rows: Rows, c: usize, x: &[E]) -> Result<[Buffer<E>; 2]> {
-        let (mut y, mut base) = (self.take(x.len())?, self.take(x.len())?);
+        let mut y = self.alloc(x.len())?;
+        let mut base = self.alloc(x.len())?;
         let x: &[f32] = cast_slice(x);
-        let (outs, bases) = (cast_slice_mut::<E, f32>(y.make_mut()?), cast_slice_mut::<E, f32>(base.make_mut()?));
+        let outs: &mut [f32] = cast_slice_mut(y.make_mut()?);
+        let bases: &mut [f32] = cast_slice_mut(base.make_mut()?);
         let job = rows_per_job(c) * c;
         self.install(|| {
             let jobs = outs.par_chunks_mut(job).zip(bases.par_chunks_mut(job)).zip(x.par_chunks(job));
@@ -80,47 +82,49 @@ impl<E: Element> Cpu<E> {
         Ok([y, base])
     }
 
-    /// dx of [`normalise_rows`](Self::normalise_rows).
+    /// The input gradient by rows of `c` channels. E is `f32`.
     fn rows_dx(&self, rows: Rows, c: usize, operands: [&[E]; 3]) -> Result<[Buffer<E>; 1]> {
-        let [x, base, dy]: [&[f32]; 3] = operands.map(|of| cast_slice(of));
-        let mut dx = self.take(x.len())?;
-        let out = cast_slice_mut::<E, f32>(dx.make_mut()?);
+        let [x, base, dy]: [&[f32]; 3] = operands.map(|operand| cast_slice(operand));
+        let mut dx = self.alloc(x.len())?;
+        let out: &mut [f32] = cast_slice_mut(dx.make_mut()?);
         let job = rows_per_job(c) * c;
         self.install(|| {
-            let jobs = out.par_chunks_mut(job).enumerate();
-            jobs.for_each(|(i, dx)| {
-                let all = i * job..i * job + dx.len();
-                rows.backward(&x[all.clone()], &base[all.clone()], &dy[all], dx);
+            out.par_chunks_mut(job).enumerate().for_each(|(i, dx)| {
+                let range = i * job..i * job + dx.len();
+                rows.backward(&x[range.clone()], &base[range.clone()], &dy[range], dx);
             });
         });
         Ok([dx])
     }
 
+    /// Output and base. `power(base)` is base^-beta.
     fn lrn_forward<P>(&self, spec: &Lrn, shape: [usize; 4], x: &[E], power: P) -> Result<[Buffer<E>; 2]>
     where
         P: Fn(E) -> E + Sync,
     {
-        let (k, alpha) = (E::of(spec.k), E::of(spec.alpha_of_sum()));
+        let k = E::of(spec.k);
+        let alpha = E::of(spec.alpha_of_sum());
         let squares = |at: usize, _y: &mut [E], terms: &mut [E]| {
             for (term, &x) in terms.iter_mut().zip(&x[at..]) {
                 *term = x * x;
             }
         };
-        // The base comes in as the sum of squares.
+        // `base` holds the sum of squares at first.
         let finish = |at: usize, y: &mut [E], base: &mut [E]| {
             for ((y, base), &x) in y.iter_mut().zip(base).zip(&x[at..]) {
                 *base = k + alpha * *base;
                 *y = x * power(*base);
             }
         };
-        let (mut y, mut base) = (self.take(x.len())?, self.take(x.len())?);
+        let mut y = self.alloc(x.len())?;
+        let mut base = self.alloc(x.len())?;
         let windows = Windows::of(spec, shape);
         self.sum_windows(&windows, squares, finish, y.make_mut()?, Some(base.make_mut()?))?;
         Ok([y, base])
     }
 
-    /// With t_j = dy_j x_j base_j^(-beta - 1): dx_i = dy_i base_i^-beta - 2 alpha beta x_i sum of t_j over the
-    /// mirrored window, which holds each j whose own window holds i.
+    /// dx_i = dy_i base_i^-beta - 2 alpha beta x_i sum of t_j, where t_j = dy_j x_j base_j^(-beta - 1). The sum is over
+    /// the mirrored window: each j whose own window contains i.
     fn lrn_backward<P>(
         &self,
         spec: &Lrn,
@@ -144,21 +148,21 @@ impl<E: Element> Cpu<E> {
                 *dx -= factor * x * sum;
             }
         };
-        let mut dx = self.take(x.len())?;
+        let mut dx = self.alloc(x.len())?;
         let windows = Windows::of(spec, shape).mirrored();
         self.sum_windows(&windows, start, finish, dx.make_mut()?, None)?;
         Ok([dx])
     }
 
-    /// For each row: `start(place, out, terms)` makes the terms, `finish(place, out, sums)` uses their windows' sums,
-    /// which are left in `kept` where that is wanted.
+    /// For each row, calls `start(offset, out, terms)`, which writes the terms, and `finish(offset, out, sums)` with the
+    /// sums over their windows. The sums stay in `all_sums`, if given.
     fn sum_windows<S, F>(
         &self,
         windows: &Windows,
         start: S,
         finish: F,
         out: &mut [E],
-        kept: Option<&mut [E]>,
+        all_sums: Option<&mut [E]>,
     ) -> Result<()>
     where
         S: Fn(usize, &mut [E], &mut [E]) + Sync,
@@ -166,33 +170,36 @@ impl<E: Element> Cpu<E> {
     {
         let len = windows.row.max(1);
         let rows = out.len() / len;
-        let rows_a_job = rows_per_job(len);
-        let job = rows_a_job * len;
-        let kept: Vec<Option<&mut [E]>> = match kept {
-            Some(kept) => kept.chunks_mut(job).map(Some).collect(),
-            None => (0..rows.div_ceil(rows_a_job)).map(|_| None).collect(),
+        let job_rows = rows_per_job(len);
+        let job = job_rows * len;
+        let job_sums: Vec<Option<&mut [E]>> = match all_sums {
+            Some(sums) => sums.chunks_mut(job).map(Some).collect(),
+            None => (0..rows.div_ceil(job_rows)).map(|_| None).collect(),
         };
-        let mut along = windows.maps.map(|_| self.take(out.len())).transpose()?;
+        let mut row_sums = windows.maps.map(|_| self.alloc(out.len())).transpose()?;
         self.install(|| {
-            if let Some(along) = &mut along {
-                let jobs = out.par_chunks_mut(job).zip(along.make_mut()?.par_chunks_mut(job)).enumerate();
-                jobs.for_each(|(i, (out, along))| {
+            if let Some(row_sums) = &mut row_sums {
+                let jobs = out.par_chunks_mut(job).zip(row_sums.make_mut()?.par_chunks_mut(job)).enumerate();
+                jobs.for_each(|(i, (out, sums))| {
                     let mut terms = vec![E::zero(); windows.margined()];
-                    for (r, (out, along)) in out.chunks_exact_mut(len).zip(along.chunks_exact_mut(len)).enumerate() {
+                    for (r, (out, sums)) in out.chunks_exact_mut(len).zip(sums.chunks_exact_mut(len)).enumerate() {
                         start(i * job + r * len, out, &mut terms[windows.middle()]);
-                        sum_shifted(&terms, windows.step, along);
+                        sum_shifted(&terms, windows.step, sums);
                     }
                 });
             }
-            let along = along.as_ref().map(|along| along.as_slice());
-            out.par_chunks_mut(job).zip(kept).enumerate().for_each(|(i, (out, mut kept))| {
+            let row_sums = row_sums.as_ref().map(|row_sums| row_sums.as_slice());
+            out.par_chunks_mut(job).zip(job_sums).enumerate().for_each(|(i, (out, mut job_sums))| {
                 let mut terms = vec![E::zero(); windows.margined()];
                 let mut scratch = vec![E::zero(); len];
                 for (r, out) in out.chunks_exact_mut(len).enumerate() {
                     let at = i * job + r * len;
-                    let sums = kept.as_mut().map_or(&mut scratch[..], |kept| &mut kept[r * len..][..len]);
-                    match along {
-                        Some(along) => windows.sum_over_rows(along, i * rows_a_job + r, sums),
+                    let sums = match &mut job_sums {
+                        Some(sums) => &mut sums[r * len..][..len],
+                        None => &mut scratch[..],
+                    };
+                    match row_sums {
+                        Some(row_sums) => windows.sum_over_rows(row_sums, i * job_rows + r, sums),
                         None => {
                             start(at, out, &mut terms[windows.middle()]);
                             sum_shifted(&terms, windows.step, sums);
@@ -206,15 +213,15 @@ impl<E: Element> Cpu<E> {
     }
 }
 
-/// The windows of all rows: a row is the channels of one place, or, within a map, an image's row.
+/// The windows of a row: the channels of one place, or a row of the image for windows within a map.
 struct Windows {
-    /// Values a row.
+    /// The number of values in a row.
     row: usize,
-    /// From one neighbour to the next.
+    /// The distance from one neighbour to the next.
     step: usize,
-    /// Neighbours before and after that fall into the row.
+    /// The numbers of neighbours before and after, at most the length of the row.
     reach: [usize; 2],
-    /// Within a map: rows an image, and the rows before and after that a window takes in.
+    /// For windows within a map: the number of rows in an image, and of those in a window before and after its middle.
     maps: Option<(usize, [usize; 2])>,
 }
 
@@ -235,31 +242,32 @@ impl Windows {
         self
     }
 
-    /// Length of a row of terms between its margins of zeros.
+    /// The length of a row with its margins of zeros.
     fn margined(&self) -> usize {
         self.row + (self.reach[0] + self.reach[1]) * self.step
     }
 
-    /// The row between its margins.
+    /// The range of the row between its margins.
     fn middle(&self) -> Range<usize> {
         let start = self.reach[0] * self.step;
         start..start + self.row
     }
 
-    /// The sum of the rows of `along` that the windows of `row` take in, within its image.
-    fn sum_over_rows<E: Element>(&self, along: &[E], row: usize, sums: &mut [E]) {
+    /// Adds the rows of `row_sums` that are in the windows of `row`, within its image.
+    fn sum_over_rows<E: Element>(&self, row_sums: &[E], row: usize, sums: &mut [E]) {
         let Some((height, [before, after])) = self.maps else { return };
-        let (first, y) = (row - row % height, row % height);
+        let y = row % height;
+        let first = row - y;
         sums.fill(E::zero());
-        for near in y.saturating_sub(before)..(y + after + 1).min(height) {
-            for (sum, &v) in sums.iter_mut().zip(&along[(first + near) * self.row..]) {
+        for neighbour in y.saturating_sub(before)..(y + after + 1).min(height) {
+            for (sum, &v) in sums.iter_mut().zip(&row_sums[(first + neighbour) * self.row..]) {
                 *sum += v;
             }
         }
     }
 }
 
-/// sum_i = terms_i + terms_(i + step) + ... to the end of the margin; blocks of sums stay in registers.
+/// Computes sum_i = terms_i + terms_(i + step) + ... up to the end of the margin. Blocks of sums stay in registers.
 fn sum_shifted<E: Element>(terms: &[E], step: usize, sums: &mut [E]) {
     const BLOCK: usize = 16;
     let neighbours = (terms.len() - sums.len()) / step + 1;

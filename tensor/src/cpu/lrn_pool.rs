@@ -41,7 +41,7 @@ impl<E: Element> Kernel<LrnMaxPoolForward> for Cpu<E> {
         let rows = fused_rows::<E>(&op.lrn, g).ok_or_else(not_fused)?;
         g.check_places()?;
         let lengths = Lengths::of(g);
-        let (mut maxima, mut positions) = (self.take(lengths.outputs)?, self.take_ints(lengths.outputs)?);
+        let (mut maxima, mut positions) = (self.alloc(lengths.outputs)?, self.alloc_ints(lengths.outputs)?);
         let (y, places, x) = (maxima.make_mut()?, positions.make_mut()?, cast_slice::<E, f32>(x.as_slice()));
         let (image, row) = (lengths.output_image.max(1), lengths.output_row.max(1));
         let y: &mut [f32] = cast_slice_mut(y);

@@ -1,6 +1,8 @@
-//! Matrices within slices, and the products that convolution and the linear layers are made of.
+//! Matrices within slices, and the matrix product of convolutions and fully connected layers.
 
-use gemm::Parallelism;
+use std::any::Any;
+
+pub(super) use gemm_common::Parallelism;
 use rayon::prelude::*;
 
 use crate::Element;
@@ -16,13 +18,13 @@ pub(super) struct Matrix<'a, E> {
 }
 
 impl<'a, E> Matrix<'a, E> {
-    /// Rows that lie `stride` values apart.
+    /// A matrix whose rows start `stride` values apart.
     pub fn new(data: &'a [E], rows: usize, columns: usize, stride: usize) -> Self {
-        assert!(fits(data.len(), rows, columns, stride, 1), "a {rows}x{columns} matrix in {} values", data.len());
+        assert!(fits(data.len(), rows, columns, stride), "a {rows}x{columns} matrix in {} values", data.len());
         Self { data, rows, columns, row_stride: stride, column_stride: 1 }
     }
 
-    /// The transpose, nothing moved.
+    /// The transpose, as another view of the same values.
     pub fn t(self) -> Self {
         Self {
             rows: self.columns,
@@ -34,7 +36,7 @@ impl<'a, E> Matrix<'a, E> {
     }
 }
 
-/// A matrix to be written; its rows lie `stride` values apart.
+/// A matrix for writing, whose rows start `stride` values apart.
 pub(super) struct MatrixMut<'a, E> {
     data: &'a mut [E],
     rows: usize,
@@ -43,19 +45,19 @@ pub(super) struct MatrixMut<'a, E> {
 }
 
 impl<'a, E> MatrixMut<'a, E> {
-    /// Rows that lie `stride` values apart.
+    /// A matrix whose rows start `stride` values apart.
     pub fn new(data: &'a mut [E], rows: usize, columns: usize, stride: usize) -> Self {
-        assert!(fits(data.len(), rows, columns, stride, 1), "a {rows}x{columns} matrix in {} values", data.len());
+        assert!(fits(data.len(), rows, columns, stride), "a {rows}x{columns} matrix in {} values", data.len());
         assert!(stride >= columns || rows <= 1, "rows of {columns} values that lie {stride} apart overlap");
         Self { data, rows, columns, stride }
     }
 }
 
-fn fits(len: usize, rows: usize, columns: usize, row_stride: usize, column_stride: usize) -> bool {
-    rows == 0 || columns == 0 || (rows - 1) * row_stride + (columns - 1) * column_stride < len
+fn fits(len: usize, rows: usize, columns: usize, stride: usize) -> bool {
+    rows == 0 || columns == 0 || (rows - 1) * stride + (columns - 1) < len
 }
 
-/// c = a b, or c += a b. The order of each sum follows from the lengths alone, whatever `threads` says.
+/// Computes c = a b, or c += a b if `accumulate`. The order of each sum depends on the lengths alone, not on `threads`.
 pub(super) fn product<E: Element>(
     c: MatrixMut<'_, E>,
     accumulate: bool,
@@ -63,26 +65,39 @@ pub(super) fn product<E: Element>(
     b: Matrix<'_, E>,
     threads: Parallelism,
 ) {
-    let (m, n, k) = (c.rows, c.columns, a.columns);
-    assert!(a.rows == m && b.columns == n && b.rows == k, "a product of {m}x{k} and {}x{}", b.rows, b.columns);
-    // SAFETY: each matrix lies inside its slice (checked by `Matrix::new` and `MatrixMut::new`; transposing keeps the
-    // set of places), the lengths agree (checked above), rows of c do not overlap, and c is borrowed mutably, so it
-    // shares no memory with a and b.
+    let k = a.columns;
+    assert!(
+        a.rows == c.rows && b.columns == c.columns && b.rows == k,
+        "a product of {}x{k} and {}x{} for {}x{}",
+        a.rows,
+        b.rows,
+        b.columns,
+        c.rows,
+        c.columns
+    );
+    // The microkernels write columns. If the rows of c are contiguous, they compute the transpose, b^T a^T.
+    let is_transposed = c.stride > 1;
+    let [left, right] = if is_transposed { [b.t(), a.t()] } else { [a, b] };
+    let [row_stride, column_stride] = if is_transposed { [1, c.stride] } else { [c.stride, 1] };
+    let gemm = gemm::<E>();
+    // SAFETY: each matrix lies within its slice (checked by `Matrix::new` and `MatrixMut::new`; a transpose has the same
+    // values), the lengths agree (checked above), rows of c do not overlap, and c is borrowed mutably, so it shares no
+    // memory with a and b.
     unsafe {
-        gemm::gemm(
-            m,
-            n,
+        gemm(
+            left.rows,
+            right.columns,
             k,
             c.data.as_mut_ptr(),
-            1,
-            c.stride as isize,
+            column_stride as isize,
+            row_stride as isize,
             accumulate,
-            a.data.as_ptr(),
-            a.column_stride as isize,
-            a.row_stride as isize,
-            b.data.as_ptr(),
-            b.column_stride as isize,
-            b.row_stride as isize,
+            left.data.as_ptr(),
+            left.column_stride as isize,
+            left.row_stride as isize,
+            right.data.as_ptr(),
+            right.column_stride as isize,
+            right.row_stride as isize,
             E::one(),
             E::one(),
             false,
@@ -93,10 +108,43 @@ pub(super) fn product<E: Element>(
     }
 }
 
-/// Rows written together by [`transpose`]: a cache line of `f32`.
+/// dst = alpha dst + beta left right: m, n, k; dst, its column and row stride, whether to read it; left and right, each
+/// with its column and row stride; alpha, beta; whether to conjugate dst, left and right; threads.
+type Gemm<E> = unsafe fn(
+    usize,
+    usize,
+    usize,
+    *mut E,
+    isize,
+    isize,
+    bool,
+    *const E,
+    isize,
+    isize,
+    *const E,
+    isize,
+    isize,
+    E,
+    E,
+    bool,
+    bool,
+    bool,
+    Parallelism,
+);
+
+/// The product for `E` with this processor's instructions. (The crate `gemm` also compiles complex numbers.)
+fn gemm<E: Element>() -> Gemm<E> {
+    let single: Gemm<f32> = gemm_f32::gemm::f32::get_gemm_fn();
+    let double: Gemm<f64> = gemm_f64::gemm::f64::get_gemm_fn();
+    let candidates: [&dyn Any; 2] = [&single, &double];
+    let found = candidates.into_iter().find_map(|gemm| gemm.downcast_ref::<Gemm<E>>());
+    *found.expect("an element is an f32 or an f64")
+}
+
+/// Rows that [`transpose`] writes together: a cache line of `f32`.
 pub(super) const TRANSPOSE_ROWS: usize = 16;
 
-/// y[j, i] = x[i, j] for x of `rows` x `columns`, and `finish` on each block of whole rows of y.
+/// Computes y[j, i] = x[i, j] for x of `rows` x `columns`, and runs `finish` on each block of whole rows of y.
 pub(super) fn transpose<E: Element>(
     x: &[E],
     rows: usize,
@@ -119,17 +167,24 @@ pub(super) fn transpose<E: Element>(
     });
 }
 
-/// Adds a bias to each row of `y` and cuts it off below zero if asked. NaN stays NaN, so that it is noticed.
-pub(super) fn finish_rows<E: Element>(y: &mut [E], bias: Option<&[E]>, relu: bool) {
-    let cut = |v: E| if v < E::zero() { E::zero() } else { v };
-    match (bias, relu) {
-        (Some(bias), relu) if !bias.is_empty() => {
-            for row in y.chunks_exact_mut(bias.len()) {
-                let pairs = row.iter_mut().zip(bias);
-                if relu { pairs.for_each(|(v, &b)| *v = cut(*v + b)) } else { pairs.for_each(|(v, &b)| *v += b) }
+/// Adds `bias` to each row of `y`, if there is one, and then applies a ReLU if `relu`.
+pub(super) fn add_bias_and_relu<E: Element>(y: &mut [E], bias: Option<&[E]>, relu: bool) {
+    if let Some(bias) = bias.filter(|bias| !bias.is_empty()) {
+        for row in y.chunks_exact_mut(bias.len()) {
+            let pairs = row.iter_mut().zip(bias);
+            if relu {
+                pairs.for_each(|(v, &b)| *v = cut_negative(*v + b));
+            } else {
+                pairs.for_each(|(v, &b)| *v += b);
             }
         }
-        (_, true) => y.iter_mut().for_each(|v| *v = cut(*v)),
-        _ => {}
+    } else if relu {
+        y.iter_mut().for_each(|v| *v = cut_negative(*v));
     }
+}
+
+/// A ReLU that keeps NaN, so that it is noticed, and -0. (The activation kernel turns -0 into 0; they compare equal.)
+#[inline]
+fn cut_negative<E: Element>(v: E) -> E {
+    if v < E::zero() { E::zero() } else { v }
 }

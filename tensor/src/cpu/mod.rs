@@ -1,11 +1,12 @@
-//! The CPU backend: rayon threads, the `gemm` crate, NHWC loops that the compiler vectorises along channels.
+//! The CPU backend: rayon threads, matrix products by the `gemm` crates, and NHWC loops that are vectorised along
+//! channels.
 //!
-//! Work is cut into pieces that follow from shapes alone, and sums are taken in an order that does too: results do not
-//! depend on the number of threads.
+//! Work is partitioned by shape, never by the number of threads, so results are bit-identical for any number of threads.
 
 mod activation;
 mod arena;
 mod batch_norm;
+mod best_fit;
 mod buffer;
 mod conv2d;
 mod count;
@@ -13,28 +14,27 @@ mod cross_entropy;
 mod dropout;
 mod elementwise;
 mod exponential;
-mod kept;
+mod host_memory;
+mod im2col;
 mod linear;
 mod local2d;
 mod lrn;
 mod lrn_pool;
 mod lrn_rows;
 mod matrix;
-mod memory;
 mod one_row;
-mod patch;
 mod pool;
 mod pool_rows;
 mod prepare;
-mod range;
 mod reduce;
 mod relu_bias;
+mod reserved_memory;
 mod sample;
 mod simd;
 mod simulated_arena;
-mod space;
 mod tile;
 mod update;
+mod weight_cache;
 mod winograd;
 mod words;
 
@@ -45,22 +45,22 @@ use crate::dry_run::MemoryModel;
 use crate::{Backend, Device, Element, Error, Memory, Result};
 use arena::Arena;
 pub use buffer::Buffer;
-use buffer::Pool;
+use buffer::BufferAllocator;
 
-/// The CPU, computing in `E` on a pool of threads of its own.
+/// The CPU: a pool of threads that computes in the number format `E`.
 #[derive(Clone)]
 pub struct Cpu<E: Element> {
     shared: Arc<Shared<E>>,
 }
 
-/// Which algorithms convolutions may use in single precision; double precision is always exact.
+/// The algorithms of convolutions in single precision. Double precision always uses [`Exact`](Self::Exact).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Algorithms {
-    /// Those with fewer multiplications, too, where they pay: Winograd's for 3x3 and 5x5 kernels, whose errors are up to
-    /// 1e-5 of what the terms' absolute values add up to.
+    /// Winograd's algorithm for 3x3 and 5x5 kernels where it is faster, with an error of up to 1e-5 of the sum of the
+    /// terms' absolute values.
     #[default]
     Fast,
-    /// Plain sums of products only.
+    /// Plain sums of products, with an error of 1e-6.
     Exact,
 }
 
@@ -68,23 +68,23 @@ struct Shared<E> {
     threads: rayon::ThreadPool,
     algorithms: Algorithms,
     arena: Arc<Arena>,
-    floats: Arc<Pool<E>>,
-    ints: Arc<Pool<u32>>,
+    floats: Arc<BufferAllocator<E>>,
+    ints: Arc<BufferAllocator<u32>>,
 }
 
 impl<E: Element> Cpu<E> {
-    /// A backend on `threads` threads.
+    /// A backend with `threads` threads.
     ///
     /// # Errors
-    /// [`Error::Argument`] for 0 threads, [`Error::Device`] if the system refuses them.
+    /// [`Error::Argument`] for 0 threads, [`Error::Device`] if the system cannot start them.
     pub fn new(threads: usize) -> Result<Self> {
         Self::with_algorithms(threads, Algorithms::default())
     }
 
-    /// A backend on `threads` threads that uses these algorithms.
+    /// A backend with `threads` threads and the given algorithms.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// Those of [`new`](Self::new).
     pub fn with_algorithms(threads: usize, algorithms: Algorithms) -> Result<Self> {
         if threads == 0 {
             return Err(Error::argument("cpu", "the number of threads must be at least 1, got 0"));
@@ -98,8 +98,8 @@ impl<E: Element> Cpu<E> {
                 what: format!("cannot start {threads} threads: {e}"),
             })?;
         let arena = Arc::<Arena>::default();
-        let floats = Arc::new(Pool::new(Arc::clone(&arena)));
-        let ints = Arc::new(Pool::new(Arc::clone(&arena)));
+        let floats = Arc::new(BufferAllocator::new(Arc::clone(&arena)));
+        let ints = Arc::new(BufferAllocator::new(Arc::clone(&arena)));
         Ok(Self { shared: Arc::new(Shared { threads: pool, algorithms, arena, floats, ints }) })
     }
 
@@ -108,35 +108,35 @@ impl<E: Element> Cpu<E> {
         self.shared.threads.current_num_threads()
     }
 
-    /// Bytes taken from the system for buffers: for those in use, and what others left for the next.
+    /// Bytes taken from the system for buffers: those in use, and those kept for later buffers.
     pub fn allocated_bytes(&self) -> u64 {
         let Shared { arena, floats, ints, .. } = &*self.shared;
         arena.bytes() + floats.short_bytes() + ints.short_bytes()
     }
 
-    /// This backend where it computes in single precision and may use fast algorithms.
+    /// This backend, if it computes in single precision and may use fast algorithms.
     pub(crate) fn fast(&self) -> Option<&Cpu<f32>> {
         self.single().filter(|cpu| cpu.shared.algorithms == Algorithms::Fast)
     }
 
-    /// This backend where it computes in single precision.
+    /// This backend, if it computes in single precision.
     pub(crate) fn single(&self) -> Option<&Cpu<f32>> {
         (self as &dyn std::any::Any).downcast_ref()
     }
 
-    /// Runs `work` on the backend's threads: rayon's parallel loops inside use them and no others.
+    /// Runs `work` on the backend's threads. Parallel loops of rayon in it use no others.
     pub(crate) fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         self.shared.threads.install(work)
     }
 
-    /// A buffer to be written in full: its content is arbitrary.
-    pub(crate) fn take(&self, len: usize) -> Result<Buffer<E>> {
-        self.shared.floats.take(len)
+    /// A buffer of arbitrary content, to be overwritten.
+    pub(crate) fn alloc(&self, len: usize) -> Result<Buffer<E>> {
+        self.shared.floats.alloc(len)
     }
 
-    /// A buffer to be written in full: its content is arbitrary.
-    pub(crate) fn take_ints(&self, len: usize) -> Result<Buffer<u32>> {
-        self.shared.ints.take(len)
+    /// A buffer of integers of arbitrary content, to be overwritten.
+    pub(crate) fn alloc_ints(&self, len: usize) -> Result<Buffer<u32>> {
+        self.shared.ints.alloc(len)
     }
 }
 
@@ -164,7 +164,7 @@ impl<E: Element> Device for Cpu<E> {
     }
 
     fn full(&self, len: usize, value: E) -> Result<Buffer<E>> {
-        let mut buffer = self.take(len)?;
+        let mut buffer = self.alloc(len)?;
         buffer.make_mut()?.fill(value);
         Ok(buffer)
     }
@@ -174,7 +174,7 @@ impl<E: Element> Device for Cpu<E> {
     }
 
     fn upload_bytes(&self, bytes: &[u8]) -> Result<Buffer<u32>> {
-        let mut buffer = self.take_ints(bytes.len().div_ceil(4))?;
+        let mut buffer = self.alloc_ints(bytes.len().div_ceil(4))?;
         let words = buffer.make_mut()?;
         if let Some(last) = words.last_mut() {
             *last = 0;
@@ -191,7 +191,7 @@ impl<E: Element> Device for Cpu<E> {
     }
 
     fn memory(&self) -> Option<Memory> {
-        memory::of_the_system()
+        host_memory::read()
     }
 
     fn bytes(&self, buffer: &Buffer<E>) -> u64 {

@@ -42,18 +42,18 @@ pub(super) fn workspace(p: &Product, threads: usize) -> Vec<usize> {
 /// y `[n]` = W x for weights `[n, k]`.
 pub(super) fn run(cpu: &Cpu<f32>, p: &Product, x: &[f32], w: &Buffer<f32>, y: &mut [f32]) -> Result<()> {
     let make = || {
-        let mut panels = cpu.take(kept(p))?;
+        let mut panels = cpu.alloc(kept(p))?;
         let each = panels.make_mut()?.par_chunks_mut(PANEL * p.k).enumerate();
         each.for_each(|(i, panel)| lay_out(p, w.as_slice(), i, panel));
         Ok(panels)
     };
-    let kept = w.kept().again([p.n, p.k, 0, 0], make)?;
+    let kept = w.weight_cache().get_on_reuse([p.n, p.k, 0, 0], make)?;
     let inputs: Vec<(usize, f32)> = x.iter().copied().enumerate().filter(|&(_, x)| x != 0.0).collect();
     y.par_chunks_mut(PANEL).enumerate().try_for_each(|(i, y)| {
         let sums = match &kept {
             Some(panels) => sums(&inputs, &panels.as_slice()[i * PANEL * p.k..][..PANEL * p.k]),
             None => {
-                let mut panel = cpu.take(PANEL * p.k)?;
+                let mut panel = cpu.alloc(PANEL * p.k)?;
                 lay_out(p, w.as_slice(), i, panel.make_mut()?);
                 sums(&inputs, panel.as_slice())
             }

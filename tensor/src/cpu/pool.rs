@@ -16,7 +16,7 @@ impl<E: Element> Kernel<MaxPoolForward> for Cpu<E> {
         let g = &op.geometry;
         let lengths = Lengths::of(g);
         g.check_places()?;
-        let (mut maxima, mut positions) = (self.take(lengths.outputs)?, self.take_ints(lengths.outputs)?);
+        let (mut maxima, mut positions) = (self.alloc(lengths.outputs)?, self.alloc_ints(lengths.outputs)?);
         let (y, place, x) = (maxima.make_mut()?, positions.make_mut()?, x.as_slice());
         let row = lengths.output_row.max(1);
         self.install(|| {
@@ -50,7 +50,7 @@ impl<E: Element> Kernel<AveragePoolForward> for Cpu<E> {
     fn run(&self, op: &AveragePoolForward, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let g = &op.geometry;
         let lengths = Lengths::of(g);
-        let mut result = self.take(lengths.outputs)?;
+        let mut result = self.alloc(lengths.outputs)?;
         let (y, x) = (result.make_mut()?, x.as_slice());
         self.install(|| {
             y.par_chunks_mut(lengths.output_row.max(1)).enumerate().for_each(|(i, y)| {
@@ -65,7 +65,7 @@ impl<E: Element> Kernel<AveragePoolBackward> for Cpu<E> {
     fn run(&self, op: &AveragePoolBackward, [dy]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let g = &op.geometry;
         let lengths = Lengths::of(g);
-        let mut result = self.take(g.n * lengths.image)?;
+        let mut result = self.alloc(g.n * lengths.image)?;
         let (dx, dy) = (result.make_mut()?, dy.as_slice());
         let (image, outputs) = (lengths.image.max(1), lengths.output_image.max(1));
         self.install(|| {
@@ -90,7 +90,7 @@ impl<E: Element> Cpu<E> {
         part: impl Fn(Range<usize>, usize, &mut [E]) -> T + Sync,
     ) -> Result<(<Self as Device>::FloatBuffer, Vec<T>)> {
         let lengths = Lengths::of(g);
-        let mut result = self.take(g.n * lengths.image)?;
+        let mut result = self.alloc(g.n * lengths.image)?;
         let dx = result.make_mut()?;
         let of_image = |(n, dx): (usize, &mut [E])| {
             let outputs = n * lengths.output_image..(n + 1) * lengths.output_image;

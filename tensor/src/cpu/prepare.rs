@@ -15,7 +15,7 @@ impl<E: Element> Kernel<PrepareImages<'_>> for Cpu<E> {
         (_, [images], mean): ([&Buffer<E>; 0], [&Buffer<u32>; 1], Option<&Buffer<E>>),
     ) -> Result<[Buffer<E>; 1]> {
         let &PrepareImages { layout, cuts } = op;
-        let mut result = self.take(cuts.len() * layout.view())?;
+        let mut result = self.alloc(cuts.len() * layout.view())?;
         let (bytes, mean) = (bytes_of(images.as_slice()), mean.map(|mean| mean.as_slice()));
         let out = result.make_mut()?;
         self.install(|| {

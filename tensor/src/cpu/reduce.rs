@@ -1,4 +1,4 @@
-//! Sums and maxima, and the ordered sums that other kernels share.
+//! Sums and maxima. Other kernels use the ordered sums too.
 
 use std::ops::Range;
 
@@ -8,21 +8,22 @@ use super::Buffer;
 use crate::ops::reduce::{AllFinite, MaxAndArgmax, Sum, SumRows};
 use crate::{Cpu, Device, Element, Kernel, Result};
 
-/// Values that one job works on: enough to outweigh handing it to a thread, few enough to stay in the cache.
+/// The number of values in one job: enough to outweigh the cost of scheduling it, few enough to stay in the cache.
 pub(super) const JOB: usize = 16_384;
-/// Values added in one pass of `sum_slice`: longer slices are halved, so the error grows with the logarithm.
+/// The number of values that [`sum_slice`] adds in one pass. Longer slices are halved, so that the error grows with the
+/// logarithm of the length.
 const LEAF: usize = 512;
-/// Rows added one after the other by `sum_rows_by`.
+/// The number of rows that [`sum_rows_by`] adds one after the other.
 pub(super) const LEAF_ROWS: usize = 64;
-/// Columns that one job of `sum_rows_by` adds up.
+/// The number of columns in one job of [`sum_rows_by`].
 pub(super) const COLUMNS: usize = 1024;
 
-/// Rows of `c` values for one job.
+/// The number of rows of `c` values in one job.
 pub(super) fn rows_per_job(c: usize) -> usize {
     (JOB / c.max(1)).max(1)
 }
 
-/// The sum by halves down to `LEAF` values, those in 16 interleaved sums.
+/// The sum of both halves' sums, down to [`LEAF`] values, which are added in 16 interleaved sums.
 pub(super) fn sum_slice<E: Element>(x: &[E]) -> E {
     if x.len() > LEAF {
         let (a, b) = x.split_at((x.len() / 2).next_multiple_of(LEAF));
@@ -46,9 +47,10 @@ pub(super) fn sum_slice<E: Element>(x: &[E]) -> E {
     lanes[0]
 }
 
-/// Sums over rows, by column: `add(row, columns, sums)` adds a row's terms of some columns to their sums.
+/// Sums over rows, for each column. `add(row, columns, sums)` adds the terms of one row in these columns to their sums.
 ///
-/// The rows are halved down to `LEAF_ROWS`, so the order follows from their number alone. Call inside `install`.
+/// The rows are halved down to [`LEAF_ROWS`], so the order of the sums depends on their number alone. To be called within
+/// [`install`](Cpu::install).
 pub(super) fn sum_rows_by<E, F>(rows: usize, sums: &mut [E], add: &F)
 where
     E: Element,
@@ -60,7 +62,7 @@ where
     });
 }
 
-/// Where rows are halved.
+/// The row at which a range is halved.
 pub(super) fn middle(rows: Range<usize>) -> usize {
     rows.start + rows.len().div_ceil(2).next_multiple_of(LEAF_ROWS)
 }
@@ -83,8 +85,9 @@ where
     if values > JOB {
         rayon::join(first, second);
     } else {
-        // In place: the tree is the same, only the threads are not worth it.
-        let (mut first, mut second) = (first, second);
+        // The same sums on this thread: there are too few to share.
+        let mut first = first;
+        let mut second = second;
         first();
         second();
     }
@@ -93,7 +96,7 @@ where
     }
 }
 
-/// The largest value and its place: of equals the first; NaN is larger than all.
+/// The largest value and its index: the first of equal values. NaN is larger than all others.
 fn largest<E: Element>(row: &[E]) -> (E, u32) {
     let mut best = (E::nan(), 0);
     for (i, &v) in row.iter().enumerate() {
@@ -121,14 +124,15 @@ impl<E: Element> Kernel<SumRows> for Cpu<E> {
         if c == 1 {
             return self.run(&Sum { len: rows }, [x]);
         }
-        let mut sums = self.take(c)?;
-        let (x, out) = (x.as_slice(), sums.make_mut()?);
+        let mut sums = self.alloc(c)?;
+        let x = x.as_slice();
         let add = |row: usize, columns: Range<usize>, sums: &mut [E]| {
             let row = &x[row * c..][columns];
             for (sum, &v) in sums.iter_mut().zip(row) {
                 *sum += v;
             }
         };
+        let out = sums.make_mut()?;
         self.install(|| sum_rows_by(rows, out, &add));
         Ok([sums])
     }
@@ -137,17 +141,17 @@ impl<E: Element> Kernel<SumRows> for Cpu<E> {
 impl<E: Element> Kernel<MaxAndArgmax> for Cpu<E> {
     fn run(&self, op: &MaxAndArgmax, [x]: [&Buffer<E>; 1]) -> Result<([Buffer<E>; 1], [Buffer<u32>; 1])> {
         let &MaxAndArgmax { rows, channels: c } = op;
-        let mut values = self.take(rows)?;
-        let mut indices = self.take_ints(rows)?;
-        let value = values.make_mut()?;
-        let place = indices.make_mut()?;
+        let mut values = self.alloc(rows)?;
+        let mut indices = self.alloc_ints(rows)?;
+        let max = values.make_mut()?;
+        let argmax = indices.make_mut()?;
         let x = x.as_slice();
         let job = rows_per_job(c);
         self.install(|| {
-            let outputs = value.par_chunks_mut(job).zip(place.par_chunks_mut(job));
-            outputs.zip(x.par_chunks(job * c)).for_each(|((value, place), x)| {
-                for ((value, place), row) in value.iter_mut().zip(place).zip(x.chunks_exact(c)) {
-                    (*value, *place) = largest(row);
+            let outputs = max.par_chunks_mut(job).zip(argmax.par_chunks_mut(job));
+            outputs.zip(x.par_chunks(job * c)).for_each(|((max, argmax), x)| {
+                for ((max, argmax), row) in max.iter_mut().zip(argmax).zip(x.chunks_exact(c)) {
+                    (*max, *argmax) = largest(row);
                 }
             });
         });
@@ -158,8 +162,9 @@ impl<E: Element> Kernel<MaxAndArgmax> for Cpu<E> {
 impl<E: Element> Kernel<AllFinite> for Cpu<E> {
     fn run(&self, op: &AllFinite, [x]: [&Buffer<E>; 1]) -> Result<([Buffer<E>; 0], [Buffer<u32>; 1])> {
         let x = &x.as_slice()[..op.len];
-        let finite = |part: &[E]| part.iter().fold(true, |all, v| all & v.is_finite());
-        let all = self.install(|| x.par_chunks(JOB).all(finite));
+        // Without a branch, so that it is vectorised.
+        let are_finite = |values: &[E]| values.iter().fold(true, |all, v| all & v.is_finite());
+        let all = self.install(|| x.par_chunks(JOB).all(are_finite));
         Ok(([], [self.upload_ints(&[u32::from(all)])?]))
     }
 }

@@ -13,7 +13,7 @@ impl<E: Element> Kernel<ReluBiasBackward> for Cpu<E> {
         if c == 1 || c > COLUMNS {
             return op.run_parts(self, dy, y);
         }
-        let mut sums = self.take(c)?;
+        let mut sums = self.alloc(c)?;
         let (y, dy, out) = (y.as_slice(), dy.make_mut()?, sums.make_mut()?);
         self.install(|| by_halves(y, dy, out));
         Ok([sums])

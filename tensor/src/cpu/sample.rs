@@ -42,7 +42,7 @@ multiversion! {
 impl<E: Element> Cpu<E> {
     /// `len` values that `make` makes of as many words of `stream`, or one more.
     fn sample(&self, len: usize, stream: Stream, make: impl Fn(&[u32], &mut [E]) + Sync) -> Result<Buffer<E>> {
-        let mut values = self.take(len)?;
+        let mut values = self.alloc(len)?;
         let out = values.make_mut()?;
         self.install(|| {
             out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| {

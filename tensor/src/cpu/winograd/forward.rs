@@ -89,7 +89,7 @@ impl Pass<'_> {
             return Ok(());
         }
         let [points, products] = self.tiles.own_workspace();
-        let (mut points, mut products) = (cpu.take(points)?, cpu.take(products)?);
+        let (mut points, mut products) = (cpu.alloc(points)?, cpu.alloc(products)?);
         let (points, products) = (points.make_mut()?, products.make_mut()?);
         let mut held = None;
         while piece < self.pieces {

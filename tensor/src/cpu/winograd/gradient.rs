@@ -56,12 +56,12 @@ impl Tiles {
         assert!(x.len() >= self.images(), "all images");
         assert!(dy.len() >= self.n * self.output.iter().product::<usize>(), "all gradients");
         let (parts, [inner, outer]) = (self.sums(), self.group());
-        let mut sums = cpu.take(parts * self.sum_values())?;
+        let mut sums = cpu.alloc(parts * self.sum_values())?;
         let of_group = sums.make_mut()?.par_chunks_exact_mut(TILE * outer * inner).enumerate();
         of_group.with_min_len(if parts == 1 { self.groups } else { 1 }).try_for_each(|(i, sums)| {
             let sum = Sum { tiles: self, x, dy, group: i % self.groups, together: parts == 1 };
             let [points, gradients] = self.gradient_block();
-            let (mut points, mut gradients) = (cpu.take(points)?, cpu.take(gradients)?);
+            let (mut points, mut gradients) = (cpu.alloc(points)?, cpu.alloc(gradients)?);
             sum.run(self.part(i / self.groups), sums, points.make_mut()?, gradients.make_mut()?);
             Ok(())
         })?;

@@ -52,7 +52,7 @@ impl Tiles {
     /// as long as all the rest.
     pub(super) fn transformed_kernels(&self, cpu: &Cpu<f32>, operands: &Operands<'_>) -> Result<Buffer<f32>> {
         let make = || {
-            let mut kernels = cpu.take(self.kernels())?;
+            let mut kernels = cpu.alloc(self.kernels())?;
             self.transform_kernels(operands, kernels.make_mut()?);
             Ok(kernels)
         };
@@ -60,7 +60,8 @@ impl Tiles {
             return make();
         }
         let stride = self.fold.map_or(1, |fold| fold.stride);
-        let kept = operands.w.kept().again([self.kernel.side(), stride, self.groups, self.group()[0]], make)?;
+        let kept =
+            operands.w.weight_cache().get_on_reuse([self.kernel.side(), stride, self.groups, self.group()[0]], make)?;
         kept.map_or_else(make, Ok)
     }
 

@@ -92,7 +92,7 @@ impl RowTiles {
     pub fn run(&self, cpu: &Cpu<f32>, operands: &Operands<'_>, y: &mut [f32]) -> Result<()> {
         assert!(operands.x.len() >= self.tiles.images(), "the image");
         let kernels = self.transformed_kernels(cpu, operands)?;
-        let mut points = cpu.take(self.points().len)?;
+        let mut points = cpu.alloc(self.points().len)?;
         let all = Parts::new(points.make_mut()?);
         let rows = self.tiles.output[0] + SIDE - 1;
         (0..rows).into_par_iter().for_each(|row| {
@@ -102,7 +102,7 @@ impl RowTiles {
         let pass = Pass { rows: self, operands, kernels: kernels.as_slice(), points, y };
         let own = POINTS * self.products() * COLUMNS;
         (0..self.pieces()[1]).into_par_iter().with_max_len(1).try_for_each(|piece| {
-            let mut products = cpu.take(own)?;
+            let mut products = cpu.alloc(own)?;
             pass.run(piece, products.make_mut()?);
             Ok(())
         })
@@ -111,7 +111,7 @@ impl RowTiles {
     /// The transformed kernels, kept beside weights that do not change.
     fn transformed_kernels(&self, cpu: &Cpu<f32>, operands: &Operands<'_>) -> Result<Buffer<f32>> {
         let make = || {
-            let mut kernels = cpu.take(self.kernels())?;
+            let mut kernels = cpu.alloc(self.kernels())?;
             let all = &Parts::new(kernels.make_mut()?);
             (0..self.pieces()[1]).into_par_iter().for_each(|piece| {
                 dispatch(
@@ -122,7 +122,7 @@ impl RowTiles {
             Ok(kernels)
         };
         // No stride is 0: a kind of its own.
-        let kept = operands.w.kept().again([SIDE, 0, self.tiles.groups, self.tiles.group()[0]], make)?;
+        let kept = operands.w.weight_cache().get_on_reuse([SIDE, 0, self.tiles.groups, self.tiles.group()[0]], make)?;
         kept.map_or_else(make, Ok)
     }
 
