@@ -8,10 +8,10 @@ use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
 use super::Buffer;
-use super::lrn_rows::Rows;
+use super::lrn_rows::{GradientInputs, Rows};
 use super::pool::{Lengths, check_positions, input_rows, rows_of_part};
 use super::pool_rows::{max_row_dx_of, max_row_of};
-use super::simd::{Vector, Work, dispatch, level, outlasts_caches};
+use super::simd::{Level, Simd, WithSimd, dispatch, exceeds_cache};
 use crate::ops::lrn::Lrn;
 use crate::ops::lrn_pool::{LrnMaxPoolBackward, LrnMaxPoolForward, LrnMaxPoolReluBiasBackward, not_fused};
 use crate::ops::pool::Geometry;
@@ -52,7 +52,7 @@ impl<E: Element> Kernel<LrnMaxPoolForward> for Cpu<E> {
                 let x = &x[n * lengths.image..][..lengths.image];
                 let parts = y.par_chunks_mut(part * row).zip(places.par_chunks_mut(part * row)).enumerate();
                 parts.for_each(|(i, (y, places))| {
-                    dispatch(level(), Maxima { rows, g, x, first: i * part, y, places });
+                    dispatch(Level::get(), Maxima { rows, g, x, first: i * part, y, places });
                 });
             });
         });
@@ -115,7 +115,7 @@ impl<E: Element> Cpu<E> {
             let n = outputs.start / Lengths::of(g).output_image;
             let (positions, dy) = (&positions[outputs.clone()], &dy[outputs]);
             let x = &x[(n * g.input[0] + first) * width..][..dx.len()];
-            dispatch(level(), Gradient { rows, g, x, positions, dy, first, relu, dx: cast_slice_mut(dx) })
+            dispatch(Level::get(), Gradient { rows, g, x, positions, dy, first, relu, dx: cast_slice_mut(dx) })
         };
         self.by_parts(g, |outputs| check_positions(g, &positions[outputs]), part)
     }
@@ -131,12 +131,12 @@ struct Maxima<'a> {
     places: &'a mut [u32],
 }
 
-impl Work for Maxima<'_> {
-    type Out = ();
+impl WithSimd for Maxima<'_> {
+    type Output = ();
 
     /// A band at a time.
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { rows, g, first, .. } = self;
         let (width, row, band) = (g.input[1] * g.channels, g.output[1] * g.channels, band(g));
         let outputs = self.y.len() / row;
@@ -152,10 +152,10 @@ impl Work for Maxima<'_> {
             let fresh = wanted.start + shared.len()..wanted.end;
             let to = normal[shared.len() * width..wanted.len() * width].chunks_exact_mut(g.channels);
             for (x, to) in self.x[fresh.start * width..fresh.end * width].chunks_exact(g.channels).zip(to) {
-                rows.normalise::<V>(x, to, None);
+                rows.normalise(simd, x, to, None);
             }
             for (i, (y, places)) in y.chunks_exact_mut(row).zip(places.chunks_exact_mut(row)).enumerate() {
-                max_row_of::<V>(g, &normal[..wanted.len() * width], wanted.start, start + i, y, places);
+                max_row_of(simd, g, &normal[..wanted.len() * width], wanted.start, start + i, y, places);
             }
             held = wanted;
         }
@@ -175,33 +175,35 @@ struct Gradient<'a> {
     dx: &'a mut [f32],
 }
 
-impl Work for Gradient<'_> {
+impl WithSimd for Gradient<'_> {
     /// The sums of dx over the places, if `relu`: a row's at a time, so that no sum is of many small terms to a large one.
-    type Out = Vec<f32>;
+    type Output = Vec<f32>;
 
     /// Some places of a row at a time.
     #[inline(always)]
-    fn run<V: Vector>(self) -> Vec<f32> {
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
         let Self { rows, g, .. } = self;
         let (c, width) = (g.channels, g.input[1] * g.channels);
-        let past = outlasts_caches(g.x_shape().iter().product());
+        let nontemporal = exceeds_cache(g.x_shape().iter().product());
         let mut dnormal = vec![0.0; (GATHERED / c).max(1) * c];
-        let [mut sums, mut of_row] = [(); 2].map(|()| vec![0.0; if self.relu { c } else { 0 }]);
+        let [mut sums, mut row_sums] = [(); 2].map(|()| vec![0.0; if self.relu { c } else { 0 }]);
         for (y, (x, dx)) in (self.first..).zip(self.x.chunks_exact(width).zip(self.dx.chunks_exact_mut(width))) {
             let block = dnormal.len();
             for (i, (x, dx)) in x.chunks(block).zip(dx.chunks_mut(block)).enumerate() {
                 let dnormal = &mut dnormal[..x.len()];
-                max_row_dx_of::<V>(g, self.positions, self.dy, [y, i * block / c], false, dnormal);
+                max_row_dx_of(simd, g, self.positions, self.dy, [y, i * block / c], false, dnormal);
                 let places = x.chunks_exact(c).zip(dnormal.chunks_exact(c)).zip(dx.chunks_exact_mut(c));
                 for ((x, dy), dx) in places {
-                    rows.gradient::<V>(x, None, dy, past, Some(&mut of_row[..]).filter(|_| self.relu), dx);
+                    let row = GradientInputs { x, base: None, dy };
+                    let relu_sums = self.relu.then_some(&mut row_sums[..]);
+                    rows.gradient(simd, row, nontemporal, relu_sums, dx);
                 }
             }
-            for (sum, of_row) in sums.iter_mut().zip(&mut of_row) {
-                *sum += std::mem::take(of_row);
+            for (sum, row_sums) in sums.iter_mut().zip(&mut row_sums) {
+                *sum += std::mem::take(row_sums);
             }
         }
-        V::fence();
+        simd.fence();
         sums
     }
 }

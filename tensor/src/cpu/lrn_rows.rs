@@ -1,7 +1,7 @@
 //! The paper's response normalisation, of windows of five channels with beta = 0.75, in single precision: rows of whole
 //! vectors, powers by roots, and windows summed in registers.
 
-use super::simd::{LANES, Vector, Work, dispatch, level};
+use super::simd::{LANES, Level, Simd, Vector, WithSimd, dispatch, prefetch};
 use crate::ops::lrn::{Lrn, Region};
 
 /// How many values before their use are asked for: 8 KiB.
@@ -30,127 +30,138 @@ impl Rows {
 
     /// y and the base k + alpha * sum from x, whole rows.
     pub fn forward(self, x: &[f32], y: &mut [f32], base: &mut [f32]) {
-        dispatch(level(), Forward { rows: self, x, y, base });
+        dispatch(Level::get(), Forward { rows: self, x, y, base });
     }
 
     /// dx from x, dy and the base.
     pub fn backward(self, x: &[f32], base: &[f32], dy: &[f32], dx: &mut [f32]) {
-        dispatch(level(), Backward { rows: self, x, base, dy, dx });
+        dispatch(Level::get(), Backward { rows: self, x, base, dy, dx });
     }
 
     /// [`forward`](Self::forward) of one row, for work that is dispatched already.
     #[inline(always)]
-    pub fn normalise<V: Vector>(&self, x: &[f32], y: &mut [f32], mut base: Option<&mut [f32]>) {
-        let mut bases = Bases::<V>::of(self, x);
+    pub fn normalise<S: Simd>(&self, simd: S, x: &[f32], y: &mut [f32], mut base: Option<&mut [f32]>) {
+        let mut bases = Bases::new(simd, self, x);
         for i in (0..self.c).step_by(LANES) {
-            V::prefetch(x.as_ptr().wrapping_add(AHEAD + i));
+            prefetch(x.as_ptr().wrapping_add(AHEAD + i));
             let value = bases.next(i);
             if let Some(base) = &mut base {
-                value.put(&mut base[i..]);
+                value.store(&mut base[i..]);
             }
-            V::of(&x[i..]).multiply(powers(value)[1]).put(&mut y[i..]);
+            simd.load(&x[i..]).mul(powers(value)[1]).store(&mut y[i..]);
         }
     }
 
-    /// [`backward`](Self::backward) of one row, for work that is dispatched already; past the caches if `past`. With
-    /// `relu_sums`, x is what a ReLU gave: dx is the gradient before it, and is added to them.
+    /// [`backward`](Self::backward) of one row, for work that is dispatched already; past the caches if `nontemporal`.
+    /// With `relu_sums`, x is what a ReLU gave: dx is the gradient before it, and is added to them.
     ///
     /// With t_j = dy_j x_j base_j^(-beta - 1): dx_i = dy_i base_i^-beta - 2 alpha beta x_i times the sum of t_j over the
     /// mirrored window, which holds each j whose own window holds i.
     #[inline(always)]
-    pub fn gradient<V: Vector>(
+    pub fn gradient<S: Simd>(
         &self,
-        x: &[f32],
-        base: Option<&[f32]>,
-        dy: &[f32],
-        past: bool,
+        simd: S,
+        row: GradientInputs<'_>,
+        nontemporal: bool,
         mut relu_sums: Option<&mut [f32]>,
         dx: &mut [f32],
     ) {
-        let mut parts = Parts { x, dy, base, bases: Bases::<V>::of(self, x) };
-        let (mut before, mut own) = (V::splat(0.0), parts.next(0));
+        let x = row.x;
+        let mut parts = Parts { row, bases: Bases::new(simd, self, x) };
+        let (mut before, mut own) = (simd.splat(0.0), parts.next(0));
         for i in (0..self.c).step_by(LANES) {
             let after = match i + LANES < self.c {
                 true => parts.next(i + LANES),
-                false => [V::splat(0.0); 2],
+                false => [simd.splat(0.0); 2],
             };
             let [scaled, term] = own;
-            let x = V::of(&x[i..]);
-            let factor = x.multiply(V::splat(-self.factor));
-            let mut value = factor.multiply_add(window(before, term, after[1]), scaled);
+            let x = simd.load(&x[i..]);
+            let factor = x.mul(simd.splat(-self.factor));
+            let mut value = factor.mul_add(window(before, term, after[1]), scaled);
             if let Some(sums) = &mut relu_sums {
-                value = value.where_positive(x);
-                V::of(&sums[i..]).add(value).put(&mut sums[i..]);
+                value = value.mask_positive(x);
+                simd.load(&sums[i..]).add(value).store(&mut sums[i..]);
             }
-            value.put_past(past, &mut dx[i..]);
+            value.store_nontemporal_if(nontemporal, &mut dx[i..]);
             (before, own) = (term, after);
         }
     }
 }
 
+/// A row for [`Rows::gradient`].
+#[derive(Clone, Copy)]
+pub(super) struct GradientInputs<'a> {
+    pub x: &'a [f32],
+    /// Computed from x if `None`.
+    pub base: Option<&'a [f32]>,
+    pub dy: &'a [f32],
+}
+
 /// The bases of a row, to be taken vector by vector.
-struct Bases<'a, V> {
+struct Bases<'a, S: Simd> {
+    simd: S,
     rows: &'a Rows,
     x: &'a [f32],
     /// The squares of the vector before the next one, and of that.
-    before: V,
-    own: V,
+    before: S::F32,
+    own: S::F32,
 }
 
-impl<'a, V: Vector> Bases<'a, V> {
+impl<'a, S: Simd> Bases<'a, S> {
     #[inline(always)]
-    fn of(rows: &'a Rows, x: &'a [f32]) -> Self {
-        let first = V::of(x);
-        Self { rows, x, before: V::splat(0.0), own: first.multiply(first) }
+    fn new(simd: S, rows: &'a Rows, x: &'a [f32]) -> Self {
+        let first = simd.load(x);
+        Self { simd, rows, x, before: simd.splat(0.0), own: first.mul(first) }
     }
 
     #[inline(always)]
-    fn next(&mut self, i: usize) -> V {
+    fn next(&mut self, i: usize) -> S::F32 {
+        let simd = self.simd;
         let after = match i + LANES < self.rows.c {
-            true => V::of(&self.x[i + LANES..]),
-            false => V::splat(0.0),
+            true => simd.load(&self.x[i + LANES..]),
+            false => simd.splat(0.0),
         };
-        let after = after.multiply(after);
+        let after = after.mul(after);
         let sum = window(self.before, self.own, after);
         (self.before, self.own) = (self.own, after);
-        sum.multiply_add(V::splat(self.rows.alpha), V::splat(self.rows.k))
+        sum.mul_add(simd.splat(self.rows.alpha), simd.splat(self.rows.k))
     }
 }
 
 /// dy base^-beta and the terms t of a row, to be taken vector by vector.
-struct Parts<'a, V> {
-    x: &'a [f32],
-    dy: &'a [f32],
-    base: Option<&'a [f32]>,
-    bases: Bases<'a, V>,
+struct Parts<'a, S: Simd> {
+    row: GradientInputs<'a>,
+    bases: Bases<'a, S>,
 }
 
-impl<V: Vector> Parts<'_, V> {
+impl<S: Simd> Parts<'_, S> {
     #[inline(always)]
-    fn next(&mut self, i: usize) -> [V; 2] {
-        V::prefetch(self.x.as_ptr().wrapping_add(AHEAD + i));
-        let base = match self.base {
-            Some(base) => V::of(&base[i..]),
+    fn next(&mut self, i: usize) -> [S::F32; 2] {
+        let simd = self.bases.simd;
+        let GradientInputs { x, base, dy } = self.row;
+        prefetch(x.as_ptr().wrapping_add(AHEAD + i));
+        let base = match base {
+            Some(base) => simd.load(&base[i..]),
             None => self.bases.next(i),
         };
         let [root, power] = powers(base);
-        let scaled = V::of(&self.dy[i..]).multiply(power);
-        [scaled, scaled.multiply(V::of(&self.x[i..])).multiply(root.multiply(root))]
+        let scaled = simd.load(&dy[i..]).mul(power);
+        [scaled, scaled.mul(simd.load(&x[i..])).mul(root.mul(root))]
     }
 }
 
 /// The sums of each of `own`'s terms with the two before and the two after.
 #[inline(always)]
 fn window<V: Vector>(before: V, own: V, after: V) -> V {
-    let earlier = V::from_place::<{ LANES - 2 }>(before, own).add(V::from_place::<{ LANES - 1 }>(before, own));
-    earlier.add(own).add(V::from_place::<1>(own, after)).add(V::from_place::<2>(own, after))
+    let earlier = V::concat_shift::<{ LANES - 2 }>(before, own).add(V::concat_shift::<{ LANES - 1 }>(before, own));
+    earlier.add(own).add(V::concat_shift::<1>(own, after)).add(V::concat_shift::<2>(own, after))
 }
 
 /// base^-1/2 and base^-3/4.
 #[inline(always)]
 fn powers<V: Vector>(base: V) -> [V; 2] {
-    let root = base.inverse_root();
-    [root, root.multiply(root).multiply(root.inverse_root())]
+    let root = base.rsqrt();
+    [root, root.mul(root).mul(root.rsqrt())]
 }
 
 struct Forward<'a> {
@@ -160,15 +171,15 @@ struct Forward<'a> {
     base: &'a mut [f32],
 }
 
-impl Work for Forward<'_> {
-    type Out = ();
+impl WithSimd for Forward<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let c = self.rows.c;
         let outputs = self.y.chunks_exact_mut(c).zip(self.base.chunks_exact_mut(c));
         for (x, (y, base)) in self.x.chunks_exact(c).zip(outputs) {
-            self.rows.normalise::<V>(x, y, Some(base));
+            self.rows.normalise(simd, x, y, Some(base));
         }
     }
 }
@@ -181,15 +192,15 @@ struct Backward<'a> {
     dx: &'a mut [f32],
 }
 
-impl Work for Backward<'_> {
-    type Out = ();
+impl WithSimd for Backward<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let c = self.rows.c;
         let inputs = self.x.chunks_exact(c).zip(self.base.chunks_exact(c)).zip(self.dy.chunks_exact(c));
         for (((x, base), dy), dx) in inputs.zip(self.dx.chunks_exact_mut(c)) {
-            self.rows.gradient::<V>(x, Some(base), dy, false, None, dx);
+            self.rows.gradient(simd, GradientInputs { x, base: Some(base), dy }, false, None, dx);
         }
     }
 }
@@ -197,7 +208,7 @@ impl Work for Backward<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::simd::levels;
+    use crate::cpu::simd::Level;
 
     fn values(len: usize, seed: usize) -> Vec<f32> {
         (0..len).map(|i| ((i * 7919 + seed * 104_729) % 1009) as f32 / 100.0 - 5.0).collect()
@@ -212,7 +223,7 @@ mod tests {
             let near = |i: usize| (i / c * c).max(i.saturating_sub(2))..(i / c * c + c).min(i + 3);
             let base = |i: usize| 1.5 + spec.alpha_of_sum() * near(i).map(|j| f64::from(x[j]).powi(2)).sum::<f64>();
             let term = |j: usize| f64::from(dy[j]) * f64::from(x[j]) * base(j).powf(-1.75);
-            for level in levels() {
+            for level in Level::all() {
                 let [mut y, mut bases, mut kept, mut again] = [(); 4].map(|()| vec![0.0; len]);
                 dispatch(level, Forward { rows, x: &x, y: &mut y, base: &mut bases });
                 dispatch(level, Backward { rows, x: &x, base: &bases, dy: &dy, dx: &mut kept });
@@ -241,13 +252,14 @@ mod tests {
         dx: &'a mut [f32],
     }
 
-    impl Work for Again<'_> {
-        type Out = ();
+    impl WithSimd for Again<'_> {
+        type Output = ();
 
         #[inline(always)]
-        fn run<V: Vector>(self) {
-            self.rows.gradient::<V>(self.x, None, self.dy, true, None, self.dx);
-            V::fence();
+        fn with_simd<S: Simd>(self, simd: S) {
+            let row = GradientInputs { x: self.x, base: None, dy: self.dy };
+            self.rows.gradient(simd, row, true, None, self.dx);
+            simd.fence();
         }
     }
 }

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::Buffer;
 use super::matrix::transpose;
-use super::simd::{LANES, Vector, Work, dispatch, level};
+use super::simd::{LANES, Level, Simd, Vector, WithSimd, dispatch, prefetch};
 use crate::ops::linear::Product;
 use crate::{Cpu, Result};
 
@@ -72,7 +72,7 @@ fn lay_out(p: &Product, w: &[f32], i: usize, panel: &mut [f32]) {
 fn sums(inputs: &[(usize, f32)], panel: &[f32]) -> [f32; PANEL] {
     let last = inputs.last().map_or(0, |&(i, _)| i + 1);
     assert!(last * PANEL <= panel.len(), "each input has its weights");
-    dispatch(level(), Sums { inputs, panel })
+    dispatch(Level::get(), Sums { inputs, panel })
 }
 
 struct Sums<'a> {
@@ -81,16 +81,18 @@ struct Sums<'a> {
     panel: &'a [f32],
 }
 
-impl Work for Sums<'_> {
-    type Out = [f32; PANEL];
+impl WithSimd for Sums<'_> {
+    type Output = [f32; PANEL];
 
     #[inline(always)]
-    fn run<V: Vector>(self) -> [f32; PANEL] {
+    fn with_simd<S: Simd>(self, simd: S) -> [f32; PANEL] {
         let mut sums = [0.0; PANEL];
-        match V::WHOLE {
-            true => self.columns::<V, VECTORS>(0, &mut sums),
+        match S::HAS_32_REGISTERS {
+            true => self.columns::<S, VECTORS>(simd, 0, &mut sums),
             // With half as many registers, half of the sums at a time.
-            false => (0..PANEL).step_by(PANEL / 2).for_each(|at| self.columns::<V, { VECTORS / 2 }>(at, &mut sums)),
+            false => {
+                (0..PANEL).step_by(PANEL / 2).for_each(|at| self.columns::<S, { VECTORS / 2 }>(simd, at, &mut sums))
+            }
         }
         sums
     }
@@ -99,24 +101,24 @@ impl Work for Sums<'_> {
 impl Sums<'_> {
     /// N vectors of sums from column `at` on.
     #[inline(always)]
-    fn columns<V: Vector, const N: usize>(&self, at: usize, sums: &mut [f32; PANEL]) {
+    fn columns<S: Simd, const N: usize>(&self, simd: S, at: usize, sums: &mut [f32; PANEL]) {
         let weights = self.panel.as_ptr();
         for (start, block) in self.inputs.chunks(BLOCK).enumerate().map(|(i, block)| (i * BLOCK, block)) {
-            let mut partial = [V::splat(0.0); N];
+            let mut partial = [simd.splat(0.0); N];
             for (j, &(input, x)) in block.iter().enumerate() {
                 if let Some(&(later, _)) = self.inputs.get(start + j + AHEAD) {
-                    (0..N).for_each(|v| V::prefetch(weights.wrapping_add(later * PANEL + at + v * LANES)));
+                    (0..N).for_each(|v| prefetch(weights.wrapping_add(later * PANEL + at + v * LANES)));
                 }
-                let x = V::splat(x);
+                let x = simd.splat(x);
                 for (v, sum) in partial.iter_mut().enumerate() {
                     // SAFETY: inputs are in ascending order, so that each has its weights in the panel, as `sums` asserted.
-                    let w = unsafe { V::load(weights.add(input * PANEL + at + v * LANES)) };
-                    *sum = x.multiply_add(w, *sum);
+                    let w = unsafe { simd.load_ptr(weights.add(input * PANEL + at + v * LANES)) };
+                    *sum = x.mul_add(w, *sum);
                 }
             }
             for (v, sum) in partial.into_iter().enumerate() {
                 let to = &mut sums[at + v * LANES..][..LANES];
-                V::of(to).add(sum).put(to);
+                simd.load(to).add(sum).store(to);
             }
         }
     }
@@ -127,7 +129,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::cpu::simd::levels;
+    use crate::cpu::simd::Level;
     use crate::random::{Stream, purpose};
     use crate::{Device, Tensor};
 
@@ -171,7 +173,7 @@ mod tests {
     fn every_level_passes_over_zeros() {
         let (x, w) = (draw(1, 300), draw(2, 300 * PANEL));
         let inputs: Vec<_> = x.iter().copied().enumerate().filter(|(i, _)| i % 3 != 1).collect();
-        for level in levels() {
+        for level in Level::all() {
             let got = dispatch(level, Sums { inputs: &inputs, panel: &w });
             for (o, &got) in got.iter().enumerate() {
                 let exact: f64 = inputs.iter().map(|&(i, x)| f64::from(x) * f64::from(w[i * PANEL + o])).sum();

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use bytemuck::{cast_slice, cast_slice_mut};
 
-use super::simd::{LANES, Vector, Work, dispatch, level, multiversion, outlasts_caches};
+use super::simd::{LANES, Level, Simd, Vector, WithSimd, dispatch, exceeds_cache, multiversion, prefetch};
 use crate::Element;
 use crate::ops::pool::{Geometry, PoolKind};
 
@@ -63,7 +63,7 @@ pub(super) fn max_row<E: Element>(g: &Geometry, x: &[E], oy: usize, y: &mut [E],
     let c = g.channels;
     let whole = in_vectors::<E>(c);
     if whole > 0 {
-        dispatch(level(), MaxRow { g, x: cast_slice(x), oy, y: cast_slice_mut(y), places });
+        dispatch(Level::get(), MaxRow { g, x: cast_slice(x), oy, y: cast_slice_mut(y), places });
     }
     if whole < c {
         for (ox, (y, places)) in y.chunks_exact_mut(c).zip(places.chunks_exact_mut(c)).enumerate() {
@@ -101,18 +101,19 @@ struct MaxRow<'a> {
     places: &'a mut [u32],
 }
 
-impl Work for MaxRow<'_> {
-    type Out = ();
+impl WithSimd for MaxRow<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
-        max_row_of::<V>(self.g, self.x, 0, self.oy, self.y, self.places);
+    fn with_simd<S: Simd>(self, simd: S) {
+        max_row_of(simd, self.g, self.x, 0, self.oy, self.y, self.places);
     }
 }
 
 /// [`max_row`] of the channels that fill vectors. `x` holds the image's rows from `first` on.
 #[inline(always)]
-pub(super) fn max_row_of<V: Vector>(
+pub(super) fn max_row_of<S: Simd>(
+    simd: S,
     g: &Geometry,
     x: &[f32],
     first: usize,
@@ -121,29 +122,29 @@ pub(super) fn max_row_of<V: Vector>(
     places: &mut [u32],
 ) {
     let (c, rows) = (g.channels, inside(g, 0, oy));
-    let past = outlasts_caches(g.y_shape().iter().product());
+    let nontemporal = exceeds_cache(g.y_shape().iter().product());
     for (ox, (y, places)) in y.chunks_exact_mut(c).zip(places.chunks_exact_mut(c)).enumerate() {
         let columns = inside(g, 1, ox);
-        ask_for_next::<V>(g, x, rows.end, first, columns.start);
+        ask_for_next(g, x, rows.end, first, columns.start);
         let window = Window::of(g, x, first, [rows.clone(), columns]);
         match window.sides {
-            [3, 3] => window.maxima::<V, 3>(past, y, places),
-            [2, 2] => window.maxima::<V, 2>(past, y, places),
-            _ => window.maxima::<V, 0>(past, y, places),
+            [3, 3] => window.maxima::<S, 3>(simd, nontemporal, y, places),
+            [2, 2] => window.maxima::<S, 2>(simd, nontemporal, y, places),
+            _ => window.maxima::<S, 0>(simd, nontemporal, y, places),
         }
     }
-    V::fence();
+    simd.fence();
 }
 
 /// Asks for the places that the next row of windows adds to the row that ends with `end`, as many as a window adds to the one
 /// before it. `x` holds the image's rows from `first` on.
 #[inline(always)]
-fn ask_for_next<V: Vector>(g: &Geometry, x: &[f32], end: usize, first: usize, column: usize) {
+fn ask_for_next(g: &Geometry, x: &[f32], end: usize, first: usize, column: usize) {
     let (c, width) = (g.channels, g.input[1]);
     for row in end..(end + g.spec.stride[0]).min(first + x.len() / (width * c)) {
         let place = (row - first) * width + column;
         for i in (0..g.spec.stride[1] * c).step_by(LANES) {
-            V::prefetch(x.as_ptr().wrapping_add(place * c + i));
+            prefetch(x.as_ptr().wrapping_add(place * c + i));
         }
     }
 }
@@ -169,18 +170,18 @@ impl<'a> Window<'a> {
 
     /// The maxima of all `y.len()` channels that fill vectors. `K` is both sides, or 0 for any.
     #[inline(always)]
-    fn maxima<V: Vector, const K: usize>(&self, past: bool, y: &mut [f32], places: &mut [u32]) {
+    fn maxima<S: Simd, const K: usize>(&self, simd: S, nontemporal: bool, y: &mut [f32], places: &mut [u32]) {
         let c = y.len();
         let [rows, columns] = if K == 0 { self.sides } else { [K; 2] };
         for i in (0..c / LANES * LANES).step_by(LANES) {
-            let (mut best, mut at) = (V::splat(f32::NEG_INFINITY), V::splat_int(self.place as u32));
+            let (mut best, mut at) = (simd.splat(f32::NEG_INFINITY), simd.splat_u32(self.place as u32));
             // NaN is never larger, but does not get lost in a sum.
-            let mut sum = V::splat(0.0);
+            let mut sum = simd.splat(0.0);
             for row in 0..rows {
                 for column in 0..columns {
                     let step = row * self.width + column;
-                    let v = V::of(&self.x[step * c + i..]);
-                    (best, at) = v.larger(best, V::splat_int((self.place + step) as u32), at);
+                    let v = simd.load(&self.x[step * c + i..]);
+                    (best, at) = v.max_with_index(best, simd.splat_u32((self.place + step) as u32), at);
                     sum = sum.add(v);
                 }
             }
@@ -189,25 +190,25 @@ impl<'a> Window<'a> {
                 let rows = (0..rows).map(|row| self.place + row * self.width).map(|at| at..at + columns);
                 max_window(c, rows, self.place, &self.x[i..], y, places);
             } else {
-                best.put_past(past, &mut y[i..]);
-                V::put_ints_past(at, past, &mut places[i..]);
+                best.store_nontemporal_if(nontemporal, &mut y[i..]);
+                simd.store_u32_nontemporal_if(nontemporal, at, &mut places[i..]);
             }
         }
     }
 
     /// The sums times `share`, of all `y.len()` channels that fill vectors. `K` as for the maxima.
     #[inline(always)]
-    fn means<V: Vector, const K: usize>(&self, share: V, y: &mut [f32]) {
+    fn means<S: Simd, const K: usize>(&self, simd: S, share: S::F32, y: &mut [f32]) {
         let c = y.len();
         let [rows, columns] = if K == 0 { self.sides } else { [K; 2] };
         for i in (0..c / LANES * LANES).step_by(LANES) {
-            let mut sum = V::splat(0.0);
+            let mut sum = simd.splat(0.0);
             for row in 0..rows {
                 for column in 0..columns {
-                    sum = sum.add(V::of(&self.x[(row * self.width + column) * c + i..]));
+                    sum = sum.add(simd.load(&self.x[(row * self.width + column) * c + i..]));
                 }
             }
-            sum.multiply(share).put(&mut y[i..]);
+            sum.mul(share).store(&mut y[i..]);
         }
     }
 }
@@ -218,7 +219,7 @@ pub(super) fn max_row_dx<E: Element>(g: &Geometry, positions: &[u32], dy: &[E], 
     let c = g.channels;
     let whole = in_vectors::<E>(c);
     if whole > 0 {
-        dispatch(level(), MaxRowDx { g, positions, dy: cast_slice(dy), y, dx: cast_slice_mut(dx) });
+        dispatch(Level::get(), MaxRowDx { g, positions, dy: cast_slice(dy), y, dx: cast_slice_mut(dx) });
     }
     if whole < c {
         for (px, dx) in dx.chunks_exact_mut(c).enumerate() {
@@ -239,25 +240,26 @@ struct MaxRowDx<'a> {
     dx: &'a mut [f32],
 }
 
-impl Work for MaxRowDx<'_> {
-    type Out = ();
+impl WithSimd for MaxRowDx<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
-        let past = outlasts_caches(self.g.x_shape().iter().product());
-        max_row_dx_of::<V>(self.g, self.positions, self.dy, [self.y, 0], past, self.dx);
-        V::fence();
+    fn with_simd<S: Simd>(self, simd: S) {
+        let nontemporal = exceeds_cache(self.g.x_shape().iter().product());
+        max_row_dx_of(simd, self.g, self.positions, self.dy, [self.y, 0], nontemporal, self.dx);
+        simd.fence();
     }
 }
 
 /// [`max_row_dx`] of the channels that fill vectors, for the places from column `px` on that `dx` has.
 #[inline(always)]
-pub(super) fn max_row_dx_of<V: Vector>(
+pub(super) fn max_row_dx_of<S: Simd>(
+    simd: S,
     g: &Geometry,
     positions: &[u32],
     dy: &[f32],
     [y, px]: [usize; 2],
-    past: bool,
+    nontemporal: bool,
     dx: &mut [f32],
 ) {
     let (c, rows) = (g.channels, holding(g, 0, y));
@@ -267,8 +269,8 @@ pub(super) fn max_row_dx_of<V: Vector>(
         if y.is_multiple_of(g.spec.stride[0]) && px.is_multiple_of(g.spec.stride[1]) {
             let next = (rows.end * g.output[1] + px / g.spec.stride[1]) * c;
             for i in (next..next + c).step_by(LANES) {
-                V::prefetch(dy.as_ptr().wrapping_add(i));
-                V::prefetch(positions.as_ptr().wrapping_add(i).cast());
+                prefetch(dy.as_ptr().wrapping_add(i));
+                prefetch(positions.as_ptr().wrapping_add(i));
             }
         }
         let first = (rows.start * g.output[1] + columns.start) * c;
@@ -280,11 +282,11 @@ pub(super) fn max_row_dx_of<V: Vector>(
             width: g.output[1],
         };
         match place.windows {
-            [1, 1] => place.sums::<V, 1, 1>(past, dx),
-            [1, 2] => place.sums::<V, 1, 2>(past, dx),
-            [2, 1] => place.sums::<V, 2, 1>(past, dx),
-            [2, 2] => place.sums::<V, 2, 2>(past, dx),
-            _ => place.sums::<V, 0, 0>(past, dx),
+            [1, 1] => place.sums::<S, 1, 1>(simd, nontemporal, dx),
+            [1, 2] => place.sums::<S, 1, 2>(simd, nontemporal, dx),
+            [2, 1] => place.sums::<S, 2, 1>(simd, nontemporal, dx),
+            [2, 2] => place.sums::<S, 2, 2>(simd, nontemporal, dx),
+            _ => place.sums::<S, 0, 0>(simd, nontemporal, dx),
         }
     }
 }
@@ -305,18 +307,18 @@ impl Place<'_> {
     /// The gradients of all `dx.len()` channels that fill vectors. `R` and `C` are the rows and columns of windows, or 0 for
     /// any.
     #[inline(always)]
-    fn sums<V: Vector, const R: usize, const C: usize>(&self, past: bool, dx: &mut [f32]) {
-        let (c, place) = (dx.len(), V::splat_int(self.place));
+    fn sums<S: Simd, const R: usize, const C: usize>(&self, simd: S, nontemporal: bool, dx: &mut [f32]) {
+        let (c, place) = (dx.len(), simd.splat_u32(self.place));
         let [rows, columns] = if R == 0 { self.windows } else { [R, C] };
         for i in (0..c / LANES * LANES).step_by(LANES) {
-            let mut sum = V::splat(0.0);
+            let mut sum = simd.splat(0.0);
             for row in 0..rows {
                 for column in 0..columns {
                     let at = (row * self.width + column) * c + i;
-                    sum = sum.add_where_same(V::of(&self.dy[at..]), V::ints_of(&self.positions[at..]), place);
+                    sum = sum.masked_add_eq(simd.load(&self.dy[at..]), simd.load_u32(&self.positions[at..]), place);
                 }
             }
-            sum.put_past(past, &mut dx[i..]);
+            sum.store_nontemporal_if(nontemporal, &mut dx[i..]);
         }
     }
 }
@@ -326,7 +328,7 @@ pub(super) fn average_row<E: Element>(g: &Geometry, x: &[E], oy: usize, y: &mut 
     let c = g.channels;
     let whole = in_vectors::<E>(c);
     if whole > 0 {
-        dispatch(level(), AverageRow { g, x: cast_slice(x), oy, y: cast_slice_mut(y) });
+        dispatch(Level::get(), AverageRow { g, x: cast_slice(x), oy, y: cast_slice_mut(y) });
     }
     if whole < c {
         for (ox, y) in y.chunks_exact_mut(c).enumerate() {
@@ -345,20 +347,20 @@ struct AverageRow<'a> {
     y: &'a mut [f32],
 }
 
-impl Work for AverageRow<'_> {
-    type Out = ();
+impl WithSimd for AverageRow<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { g, x, oy, y } = self;
         let rows = inside(g, 0, oy);
         for (ox, y) in y.chunks_exact_mut(g.channels).enumerate() {
-            ask_for_next::<V>(g, x, rows.end, 0, inside(g, 1, ox).start);
-            let (window, share) = (Window::of(g, x, 0, [rows.clone(), inside(g, 1, ox)]), V::splat(share(g, oy, ox)));
+            ask_for_next(g, x, rows.end, 0, inside(g, 1, ox).start);
+            let (window, share) = (Window::of(g, x, 0, [rows.clone(), inside(g, 1, ox)]), simd.splat(share(g, oy, ox)));
             match window.sides {
-                [3, 3] => window.means::<V, 3>(share, y),
-                [2, 2] => window.means::<V, 2>(share, y),
-                _ => window.means::<V, 0>(share, y),
+                [3, 3] => window.means::<S, 3>(simd, share, y),
+                [2, 2] => window.means::<S, 2>(simd, share, y),
+                _ => window.means::<S, 0>(simd, share, y),
             }
         }
     }

@@ -9,7 +9,7 @@
 
 use std::hint::black_box;
 
-use super::simd::{LANES, Level, Vector, Work, dispatch};
+use super::simd::{LANES, Level, Simd, Vector, WithSimd, dispatch, prefetch};
 
 /// Rows of a register tile.
 pub(super) const ROWS: usize = 12;
@@ -84,23 +84,23 @@ struct Product<'a> {
     accumulate: bool,
 }
 
-impl Work for Product<'_> {
-    type Out = ();
+impl WithSimd for Product<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let [m, n, _] = self.size;
         let mut column = 0;
         while column < n {
-            let (columns, rows) = if V::WHOLE { shape(n - column) } else { (LANES, ROWS / 2) };
+            let (columns, rows) = if S::HAS_32_REGISTERS { shape(n - column) } else { (LANES, ROWS / 2) };
             for row in (0..m).step_by(rows) {
                 let rows = rows.min(m - row);
                 // SAFETY: rows, columns and k stay inside the slices, as `product` asserted.
                 unsafe {
                     match columns / LANES {
-                        1 => self.tile::<V, 1>(row, column, rows),
-                        2 => self.tile::<V, 2>(row, column, rows),
-                        _ => self.tile::<V, 3>(row, column, rows),
+                        1 => self.tile::<S, 1>(simd, row, column, rows),
+                        2 => self.tile::<S, 2>(simd, row, column, rows),
+                        _ => self.tile::<S, 3>(simd, row, column, rows),
                     }
                 }
             }
@@ -113,18 +113,18 @@ impl Product<'_> {
     /// # Safety
     /// The tile must lie in the matrices.
     #[inline(always)]
-    unsafe fn tile<V: Vector, const N: usize>(&self, row: usize, column: usize, rows: usize) {
+    unsafe fn tile<S: Simd, const N: usize>(&self, simd: S, row: usize, column: usize, rows: usize) {
         macro_rules! by_rows {
             ($($r:literal)*) => {
                 match rows {
                     // SAFETY: the caller's promise.
-                    $($r => unsafe { self.register_tile::<V, $r, N>(row, column) },)*
+                    $($r => unsafe { self.register_tile::<S, $r, N>(simd, row, column) },)*
                     _ => {}
                 }
             };
         }
         match N {
-            _ if !V::WHOLE => by_rows!(1 2 3 4 5 6),
+            _ if !S::HAS_32_REGISTERS => by_rows!(1 2 3 4 5 6),
             3 => by_rows!(1 2 3 4 5 6 7 8),
             _ => by_rows!(1 2 3 4 5 6 7 8 9 10 11 12),
         }
@@ -135,16 +135,16 @@ impl Product<'_> {
     /// # Safety
     /// As [`tile`](Self::tile).
     #[inline(always)]
-    unsafe fn register_tile<V: Vector, const R: usize, const N: usize>(&self, row: usize, column: usize) {
+    unsafe fn register_tile<S: Simd, const R: usize, const N: usize>(&self, simd: S, row: usize, column: usize) {
         let Self { size: [_, _, k], a, b, c, accumulate } = self;
-        let mut sums = [[V::splat(0.0); N]; R];
+        let mut sums = [[simd.splat(0.0); N]; R];
         // SAFETY: the caller's promise covers each place read and written below.
         unsafe {
             // What is added to is needed at the end only, all of it at once.
             for place in
                 (0..if *accumulate { R * N } else { 0 }).map(|i| (row + i / N) * c.row + column + i % N * LANES)
             {
-                V::prefetch(c.data.wrapping_add(place));
+                prefetch(c.data.wrapping_add(place));
             }
             let first = a.data.as_ptr().add(row * a.row);
             let mut a_at = [first; POINTERS];
@@ -154,20 +154,20 @@ impl Product<'_> {
             }
             let mut b_at = b.data.as_ptr().add(column);
             for _ in 0..*k {
-                let mut b = [V::splat(0.0); N];
+                let mut b = [simd.splat(0.0); N];
                 for (i, b) in b.iter_mut().enumerate() {
-                    *b = V::load(b_at.add(i * LANES));
+                    *b = simd.load_ptr(b_at.add(i * LANES));
                 }
                 for (r, sums) in sums.iter_mut().enumerate() {
-                    let a = V::splat(*a_at[r / REACH].add(r % REACH * a.row));
+                    let a = simd.splat(*a_at[r / REACH].add(r % REACH * a.row));
                     for (sum, b) in sums.iter_mut().zip(b) {
-                        *sum = a.multiply_add(b, *sum);
+                        *sum = a.mul_add(b, *sum);
                     }
                 }
                 for i in 0..N {
-                    V::prefetch(b_at.wrapping_add(AHEAD * self.b.row + i * LANES));
+                    prefetch(b_at.wrapping_add(AHEAD * self.b.row + i * LANES));
                 }
-                V::prefetch(a_at[0].wrapping_add(AHEAD * a.column));
+                prefetch(a_at[0].wrapping_add(AHEAD * a.column));
                 for a_at in &mut a_at {
                     *a_at = a_at.wrapping_add(a.column);
                 }
@@ -176,8 +176,8 @@ impl Product<'_> {
             for (r, sums) in sums.iter().enumerate() {
                 for (i, &sum) in sums.iter().enumerate() {
                     let c = c.data.add((row + r) * c.row + column + i * LANES);
-                    let sum = if *accumulate { V::load(c).add(sum) } else { sum };
-                    sum.store(c);
+                    let sum = if *accumulate { simd.load_ptr(c).add(sum) } else { sum };
+                    sum.store_ptr(c);
                 }
             }
         }
@@ -186,7 +186,7 @@ impl Product<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::simd::levels;
+    use super::super::simd::Level;
     use super::*;
     use crate::random::{Stream, purpose};
 
@@ -222,7 +222,7 @@ mod tests {
     /// All sizes of tiles, both orders of the left factor, set and added, at each level, against plain sums.
     #[test]
     fn products_equal_plain_sums() {
-        for level in levels() {
+        for level in Level::all() {
             for (m, n) in (1..=25).flat_map(|m| (1..=5).map(move |vectors| (m, 16 * vectors))) {
                 let k = 3 * m % 41;
                 for both in 0..4 {

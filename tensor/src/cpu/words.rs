@@ -1,6 +1,6 @@
 //! Words of a random stream, many calls of the generator side by side.
 
-use super::simd::{LANES, Level, Vector, Work, dispatch, level};
+use super::simd::{LANES, Level, Simd, WithSimd, dispatch};
 use crate::random::{MULTIPLIERS, Stream, WEYL};
 
 /// Words of one call of the generator.
@@ -15,7 +15,7 @@ pub(super) fn for_batches(stream: Stream, first: u32, len: usize, mut work: impl
     let mut words = [0; BATCH];
     for start in (0..len).step_by(BATCH) {
         let words = &mut words[..BATCH.min(len - start)];
-        fill(level(), stream, first.wrapping_add((start / CALL) as u32), words);
+        fill(Level::get(), stream, first.wrapping_add((start / CALL) as u32), words);
         work(start, words);
     }
 }
@@ -34,21 +34,21 @@ struct Fill<'a> {
 /// The calls made side by side, in an order whose words lie as they should once each four places are transposed.
 const CALLS: [u32; LANES] = [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15];
 
-impl Work for Fill<'_> {
-    type Out = ();
+impl WithSimd for Fill<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { stream, mut first, words } = self;
-        let calls = V::ints_of(&CALLS);
+        let calls = simd.load_u32(&CALLS);
         for words in words.chunks_mut(LANES * CALL) {
-            let all = V::transpose_fours(philox::<V>(stream, V::add_ints(calls, V::splat_int(first))));
+            let all = simd.transpose_4x4(philox(simd, stream, simd.add_u32(calls, simd.splat_u32(first))));
             first = first.wrapping_add(LANES as u32);
             if words.len() == LANES * CALL {
-                put::<V>(all, words);
+                put_words(simd, all, words);
             } else {
                 let mut whole = [0; LANES * CALL];
-                put::<V>(all, &mut whole);
+                put_words(simd, all, &mut whole);
                 words.copy_from_slice(&whole[..words.len()]);
             }
         }
@@ -56,26 +56,26 @@ impl Work for Fill<'_> {
 }
 
 #[inline(always)]
-fn put<V: Vector>(all: [V::Ints; CALL], words: &mut [u32]) {
+fn put_words<S: Simd>(simd: S, all: [S::U32; CALL], words: &mut [u32]) {
     for (ints, words) in all.into_iter().zip(words.chunks_exact_mut(LANES)) {
-        V::put_ints_past(ints, false, words);
+        simd.store_u32(ints, words);
     }
 }
 
 /// [`philox`](crate::random::philox) for as many counters as a vector has places.
 #[inline(always)]
-fn philox<V: Vector>(stream: Stream, counters: V::Ints) -> [V::Ints; CALL] {
+fn philox<S: Simd>(simd: S, stream: Stream, counters: S::U32) -> [S::U32; CALL] {
     let mut key = [stream.seed as u32, (stream.seed >> 32) as u32];
     let [purpose, low, high] = [stream.purpose, stream.step as u32, (stream.step >> 32) as u32];
-    let mut c = [counters, V::splat_int(purpose), V::splat_int(low), V::splat_int(high)];
+    let mut c = [counters, simd.splat_u32(purpose), simd.splat_u32(low), simd.splat_u32(high)];
     for round in 0..10 {
         if round > 0 {
             key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
         }
-        let (a_high, a_low) = V::multiply_ints(c[0], MULTIPLIERS[0]);
-        let (b_high, b_low) = V::multiply_ints(c[2], MULTIPLIERS[1]);
-        let first = V::xor_ints(V::xor_ints(b_high, c[1]), V::splat_int(key[0]));
-        let third = V::xor_ints(V::xor_ints(a_high, c[3]), V::splat_int(key[1]));
+        let (a_high, a_low) = simd.mul_u32(c[0], MULTIPLIERS[0]);
+        let (b_high, b_low) = simd.mul_u32(c[2], MULTIPLIERS[1]);
+        let first = simd.xor_u32(simd.xor_u32(b_high, c[1]), simd.splat_u32(key[0]));
+        let third = simd.xor_u32(simd.xor_u32(a_high, c[3]), simd.splat_u32(key[1]));
         c = [first, b_low, third, a_low];
     }
     c
@@ -84,7 +84,7 @@ fn philox<V: Vector>(stream: Stream, counters: V::Ints) -> [V::Ints; CALL] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::simd::levels;
+    use crate::cpu::simd::Level;
 
     #[test]
     fn they_are_the_streams_in_order() {
@@ -97,7 +97,7 @@ mod tests {
             });
             let expected = (0..len).map(|i| stream.block(first.wrapping_add((i / CALL) as u32))[i % CALL]);
             assert!(words.iter().copied().eq(expected.clone()), "{len} words from {first}");
-            for level in levels() {
+            for level in Level::all() {
                 words.fill(0);
                 fill(level, stream, first, &mut words);
                 assert!(words.iter().copied().eq(expected.clone()), "{level:?}: {len} words from {first}");

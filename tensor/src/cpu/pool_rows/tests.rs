@@ -1,5 +1,5 @@
 use super::*;
-use crate::cpu::simd::levels;
+use crate::cpu::simd::Level;
 use crate::ops::pool::Pool2d;
 use crate::ops::{Padding, RoundMode};
 use crate::random::Stream;
@@ -39,7 +39,7 @@ fn vectors_of_every_level_give_what_plain_loops_do() {
             for (ox, (y, at)) in expected.chunks_exact_mut(c).zip(places.chunks_exact_mut(c)).enumerate() {
                 max_window(c, window(&g, oy, ox), 0, &x, y, at);
             }
-            for level in levels() {
+            for level in Level::all() {
                 let (mut y, mut at) = (vec![0.0; row], vec![0; row]);
                 dispatch(level, MaxRow { g: &g, x: &x, oy, y: &mut y, places: &mut at });
                 assert_eq!((bits(&y), &at), (bits(&expected), &places), "{level:?} {g:?}");
@@ -54,7 +54,7 @@ fn vectors_of_every_level_give_what_plain_loops_do() {
                     expected[position as usize % g.input[1] * c + at % c] += dy;
                 }
             }
-            for level in levels() {
+            for level in Level::all() {
                 let mut dx = vec![f32::NAN; g.input[1] * c];
                 dispatch(level, MaxRowDx { g: &g, positions: &positions, dy: &dy, y, dx: &mut dx });
                 assert_eq!(dx, expected, "{level:?} {g:?}");

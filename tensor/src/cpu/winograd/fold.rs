@@ -4,7 +4,7 @@
 
 use super::Tiles;
 use super::transform::{POINTS, input};
-use crate::cpu::simd::{LANES, Vector};
+use crate::cpu::simd::{LANES, Simd, Vector, prefetch};
 use crate::ops::conv2d::Geometry;
 
 /// Values of a row of a square, at most: a vector.
@@ -96,13 +96,14 @@ impl Tiles {
     /// # Safety
     /// [`in_place`](Self::in_place) gave `first` for this tile, and x holds all images.
     #[inline(always)]
-    pub(super) unsafe fn rows_in_place<V: Vector>(
+    pub(super) unsafe fn rows_in_place<S: Simd>(
         &self,
+        simd: S,
         fold: &Fold,
         x: &[f32],
         first: usize,
         channel: usize,
-        half: &mut [[V; POINTS]; POINTS],
+        half: &mut [[S::F32; POINTS]; POINTS],
     ) {
         let Fold { stride, image: [_, w, c], .. } = *fold;
         let (row, line) = (stride * c, w * c);
@@ -112,11 +113,11 @@ impl Tiles {
         let low = x.as_ptr().wrapping_add(first + channel / row * line + channel % row);
         let high = x.as_ptr().wrapping_add(first + (channel / row + 1) * line).wrapping_sub(split);
         for (i, half) in half.iter_mut().enumerate() {
-            let mut values = [V::splat(0.0); POINTS];
+            let mut values = [simd.splat(0.0); POINTS];
             for (j, value) in values.iter_mut().enumerate() {
                 let at = i * stride * line + j * row;
                 // SAFETY: both parts are in the image, as the caller promises.
-                *value = unsafe { V::join(low.wrapping_add(at), high.wrapping_add(at), split) };
+                *value = unsafe { simd.load_two(low.wrapping_add(at), high.wrapping_add(at), split) };
             }
             *half = input(values);
         }
@@ -124,24 +125,24 @@ impl Tiles {
 
     /// Asks for what the next tile has and this one has not, of all its inputs in place.
     #[inline(always)]
-    pub(super) fn ask_for_next<V: Vector>(&self, fold: &Fold, x: &[f32], first: usize) {
+    pub(super) fn ask_for_next(&self, fold: &Fold, x: &[f32], first: usize) {
         let Fold { stride, image: [_, w, c], .. } = *fold;
         for line in 0..POINTS * stride {
-            self.ask_in_line::<V>(stride * c, x, first + line * w * c);
+            self.ask_in_line(stride * c, x, first + line * w * c);
         }
     }
 
     /// The same of one line of pixels, from the tile's first value on.
     #[inline(always)]
-    fn ask_in_line<V: Vector>(&self, row: usize, x: &[f32], first: usize) {
+    fn ask_in_line(&self, row: usize, x: &[f32], first: usize) {
         for ahead in (0..self.kernel.outputs() * row).step_by(LANES) {
-            V::prefetch(x.as_ptr().wrapping_add(first + POINTS * row + ahead));
+            prefetch(x.as_ptr().wrapping_add(first + POINTS * row + ahead));
         }
     }
 
     /// Fills in a tile's inputs, zeros where they are outside the image.
     #[inline(always)]
-    pub(super) fn fold<V: Vector>(&self, fold: &Fold, x: &[f32], tile: usize, folded: &mut Folded) {
+    pub(super) fn fold<S: Simd>(&self, simd: S, fold: &Fold, x: &[f32], tile: usize, folded: &mut Folded) {
         let Folded { tile: folded, edges } = folded;
         let (Fold { stride, image: [h, w, c], .. }, [image, top, left]) = (*fold, self.place(tile));
         let (row, first) = (stride * c, left * stride * c);
@@ -153,7 +154,7 @@ impl Tiles {
             for (dy, edge) in edges.iter_mut().enumerate().take(stride) {
                 let y = ((top + i) * stride + dy).checked_sub(self.pads[0]).filter(|&y| y < h);
                 let start = y.map(|y| (image * h + y) * w * c + first);
-                self.ask_in_line::<V>(row, x, start.unwrap_or(0));
+                self.ask_in_line(row, x, start.unwrap_or(0));
                 let whole = start.filter(|_| columns == (0..POINTS * row)).and_then(|start| start.checked_sub(pad));
                 if let Some(whole) = whole.and_then(|start| x.get(start..start + ROW_VALUES)) {
                     rows[dy] = whole;
@@ -170,7 +171,7 @@ impl Tiles {
             // In the order in which they lie: what a vector is longer than a row is written over by the next one.
             for j in 0..POINTS {
                 for (dy, values) in rows.iter().enumerate().take(stride) {
-                    V::of(&values[j * row..]).put(&mut folded[((i * POINTS + j) * stride + dy) * row..]);
+                    simd.load(&values[j * row..]).store(&mut folded[((i * POINTS + j) * stride + dy) * row..]);
                 }
             }
         }

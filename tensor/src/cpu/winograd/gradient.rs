@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::inputs::TransformInputs;
 use super::transform::{POINTS, TILE, column, kernel_gradient, output_gradient};
 use super::{Kernel, Layout, Parts, Tiles};
-use crate::cpu::simd::{LANES, Vector, Work, dispatch};
+use crate::cpu::simd::{LANES, Simd, Vector, WithSimd, dispatch, prefetch};
 use crate::cpu::tile::{ROWS, Strided, Target, product};
 use crate::{Cpu, Result};
 
@@ -167,24 +167,24 @@ struct TransformGradients<'a> {
     gradients: &'a Parts<'a>,
 }
 
-impl Work for TransformGradients<'_> {
-    type Out = ();
+impl WithSimd for TransformGradients<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         match self.tiles.kernel {
-            Kernel::Three => self.tiles_of::<V, 5>(),
-            Kernel::Five => self.tiles_of::<V, 3>(),
+            Kernel::Three => self.tiles_of::<S, 5>(simd),
+            Kernel::Five => self.tiles_of::<S, 3>(simd),
         }
     }
 }
 
 impl TransformGradients<'_> {
     #[inline(always)]
-    fn tiles_of<V: Vector, const M: usize>(&self) {
+    fn tiles_of<S: Simd, const M: usize>(&self, simd: S) {
         let Self { tiles, dy, first, channels, layout, gradients, .. } = self;
         let [oh, ow, out] = tiles.output;
-        let mut half = [[V::splat(0.0); POINTS]; M];
+        let mut half = [[simd.splat(0.0); POINTS]; M];
         for tile in self.range.clone() {
             let [image, top, left] = tiles.place(tile);
             let [rows, columns] = [M.min(oh - top), M.min(ow - left)];
@@ -193,12 +193,12 @@ impl TransformGradients<'_> {
                 for (i, half) in half.iter_mut().enumerate() {
                     let start = ((image * oh + top + i) * ow + left) * out + channel;
                     for j in M..2 * M {
-                        V::prefetch(dy.as_ptr().wrapping_add(start + j * out));
+                        prefetch(dy.as_ptr().wrapping_add(start + j * out));
                     }
-                    let mut row = [V::splat(0.0); M];
+                    let mut row = [simd.splat(0.0); M];
                     for (j, value) in row.iter_mut().enumerate() {
                         if i < rows && j < columns {
-                            *value = V::of(&dy[start + j * out..]);
+                            *value = simd.load(&dy[start + j * out..]);
                         }
                     }
                     *half = output_gradient(row);
@@ -222,44 +222,44 @@ struct KernelGradient<'a> {
     dw: &'a mut [f32],
 }
 
-impl Work for KernelGradient<'_> {
-    type Out = ();
+impl WithSimd for KernelGradient<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         match self.tiles.kernel {
-            Kernel::Three => self.of_side::<V, 3>(),
-            Kernel::Five => self.of_side::<V, 5>(),
+            Kernel::Three => self.of_side::<S, 3>(simd),
+            Kernel::Five => self.of_side::<S, 5>(simd),
         }
     }
 }
 
 impl KernelGradient<'_> {
     #[inline(always)]
-    fn of_side<V: Vector, const R: usize>(self) {
+    fn of_side<S: Simd, const R: usize>(self, simd: S) {
         let Self { tiles, output, sums, dw } = self;
         let [inner, outer] = tiles.group();
         let first = (output / outer * TILE * outer + output % outer) * inner;
-        let mut half = [[V::splat(0.0); R]; POINTS];
+        let mut half = [[simd.splat(0.0); R]; POINTS];
         for channel in (0..inner).step_by(LANES) {
             for (p, half) in half.iter_mut().enumerate() {
-                let mut row = [V::splat(0.0); POINTS];
+                let mut row = [simd.splat(0.0); POINTS];
                 for sums in sums.chunks_exact(tiles.sum_values()) {
                     for (q, value) in row.iter_mut().enumerate() {
-                        *value = value.add(V::of(&sums[first + (p * POINTS + q) * outer * inner + channel..]));
+                        *value = value.add(simd.load(&sums[first + (p * POINTS + q) * outer * inner + channel..]));
                     }
                 }
                 *half = kernel_gradient(row);
             }
             for j in 0..R {
-                let column = kernel_gradient::<V, R>(column(&half, j));
+                let column = kernel_gradient::<_, R>(column(&half, j));
                 for (i, value) in column.into_iter().enumerate() {
                     let Some(fold) = &tiles.fold else {
-                        value.put(&mut dw[(i * R + j) * inner + channel..]);
+                        value.store(&mut dw[(i * R + j) * inner + channel..]);
                         continue;
                     };
                     let mut lanes = [0.0; LANES];
-                    value.put(&mut lanes);
+                    value.store(&mut lanes);
                     for (lane, value) in lanes.into_iter().enumerate() {
                         if let Some(at) = fold.place([i, j], channel + lane) {
                             dw[at] = value;

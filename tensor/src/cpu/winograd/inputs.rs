@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::fold::Folded;
 use super::transform::{POINTS, column, input};
 use super::{AtPointsMut, Layout, Parts, Tiles};
-use crate::cpu::simd::{LANES, Vector, Work};
+use crate::cpu::simd::{LANES, Simd, Vector, WithSimd, prefetch};
 
 /// Bt x B of some tiles.
 pub(super) struct TransformInputs<'a> {
@@ -51,22 +51,23 @@ fn within(start: usize, pad: usize, len: usize) -> Range<usize> {
     pad.saturating_sub(start)..(len + pad).saturating_sub(start).min(POINTS)
 }
 
-impl Work for TransformInputs<'_> {
-    type Out = ();
+impl WithSimd for TransformInputs<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { tiles, x, first, range, channels, layout, points } = self;
         let [_, width, c] = tiles.input;
-        let mut half = [[V::splat(0.0); POINTS]; POINTS];
+        let mut half = [[simd.splat(0.0); POINTS]; POINTS];
         let mut folded = Folded::new();
         for tile in range {
-            let in_place = tiles.fold.as_ref().filter(|_| V::MASKS).and_then(|f| Some((f, tiles.in_place(f, tile)?)));
+            let in_place =
+                tiles.fold.as_ref().filter(|_| S::HAS_MASKED_LOAD).and_then(|f| Some((f, tiles.in_place(f, tile)?)));
             if let Some((fold, start)) = in_place {
-                tiles.ask_for_next::<V>(fold, x, start);
+                tiles.ask_for_next(fold, x, start);
                 for channel in channels.clone().step_by(LANES) {
                     // SAFETY: the tile's inputs are in place, and all images in x, as `run` and `weights_gradient` asserted.
-                    unsafe { tiles.rows_in_place(fold, x, start, channel, &mut half) };
+                    unsafe { tiles.rows_in_place(simd, fold, x, start, channel, &mut half) };
                     let at = layout.at(0, tile - first) + channel - channels.start;
                     // SAFETY: this tile's points belong to this task.
                     put_columns(&half, unsafe { points.tile(at, layout) });
@@ -76,7 +77,7 @@ impl Work for TransformInputs<'_> {
             let (x, width, window) = match &tiles.fold {
                 None => (x, width, Window::new(tiles, tile)),
                 Some(fold) => {
-                    tiles.fold::<V>(fold, x, tile, &mut folded);
+                    tiles.fold(simd, fold, x, tile, &mut folded);
                     (&folded.tile[..], POINTS, Window { first: 0, rows: 0..POINTS, columns: 0..POINTS })
                 }
             };
@@ -85,16 +86,16 @@ impl Work for TransformInputs<'_> {
                 for (i, half) in half.iter_mut().enumerate() {
                     for j in POINTS..POINTS + tiles.kernel.outputs() {
                         let place = window.first.wrapping_add((i * width + j) * c + channel);
-                        V::prefetch(x.as_ptr().wrapping_add(place));
+                        prefetch(x.as_ptr().wrapping_add(place));
                     }
-                    let mut row = [V::splat(0.0); POINTS];
+                    let mut row = [simd.splat(0.0); POINTS];
                     if window.rows.contains(&i) {
                         let start = x.as_ptr().wrapping_add(window.first.wrapping_add(i * width * c + channel));
                         for (j, value) in row.iter_mut().enumerate() {
                             if window.has_all_columns() || window.columns.contains(&j) {
                                 // SAFETY: a place in an image, or in the folded tile, and a vector of its channels; all
                                 // images are in x, as `run` and `weights_gradient` asserted.
-                                *value = unsafe { V::load(start.wrapping_add(j * c)) };
+                                *value = unsafe { simd.load_ptr(start.wrapping_add(j * c)) };
                             }
                         }
                     }

@@ -6,7 +6,7 @@ use super::forward::{Operands, PANEL};
 use super::transform::{POINTS, TILE, column, kernel};
 use super::{Kernel, Parts, Tiles};
 use crate::cpu::Buffer;
-use crate::cpu::simd::{LANES, Vector, Work, dispatch};
+use crate::cpu::simd::{LANES, Simd, Vector, WithSimd, dispatch};
 use crate::cpu::tile::shape;
 use crate::{Cpu, Result};
 
@@ -101,33 +101,33 @@ struct TransformKernels<'a> {
     kernels: &'a Parts<'a>,
 }
 
-impl Work for TransformKernels<'_> {
-    type Out = ();
+impl WithSimd for TransformKernels<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         match self.tiles.kernel {
-            Kernel::Three => self.of_side::<V, 3, 9>(),
-            Kernel::Five => self.of_side::<V, 5, 25>(),
+            Kernel::Three => self.of_side::<S, 3, 9>(simd),
+            Kernel::Five => self.of_side::<S, 5, 25>(simd),
         }
     }
 }
 
 impl TransformKernels<'_> {
     #[inline(always)]
-    fn of_side<V: Vector, const R: usize, const AREA: usize>(&self) {
+    fn of_side<S: Simd, const R: usize, const AREA: usize>(&self, simd: S) {
         let Self { tiles, group, from, .. } = *self;
         let [inner, outer] = tiles.group();
         let mut kernels = [[[0.0f32; CHANNELS]; CHANNELS]; AREA];
         self.gather(&mut kernels);
         let (places, panel) = (tiles.kernel_places(group, from[1]), from[1] / PANEL * PANEL);
         let (columns, width) = columns_of(panel, PANEL.min(outer - panel), from[1]);
-        let mut half = [[V::splat(0.0); POINTS]; R];
+        let mut half = [[simd.splat(0.0); POINTS]; R];
         for i in 0..CHANNELS {
             for (half, kernels) in half.iter_mut().zip(kernels.chunks_exact(R)) {
-                let mut row = [V::splat(0.0); R];
+                let mut row = [simd.splat(0.0); R];
                 for (value, kernels) in row.iter_mut().zip(kernels) {
-                    *value = V::of(&kernels[i]);
+                    *value = simd.load(&kernels[i]);
                 }
                 *half = kernel(row);
             }
@@ -136,7 +136,7 @@ impl TransformKernels<'_> {
                     let at = places.point(p * POINTS + q) + (columns - panel) * inner + (from[0] + i) * width + from[1]
                         - columns;
                     // SAFETY: these channels' kernels belong to this task.
-                    value.put(unsafe { self.kernels.part(at, LANES) });
+                    value.store(unsafe { self.kernels.part(at, LANES) });
                 }
             }
         }

@@ -24,7 +24,7 @@ mod rows;
 mod tests;
 mod transform;
 
-use super::simd::{LANES, Level, Vector, level};
+use super::simd::{LANES, Level, Simd, Vector};
 use crate::ops::conv2d::Geometry;
 use fold::Fold;
 pub(super) use forward::Operands;
@@ -124,7 +124,7 @@ impl Tiles {
             return None;
         }
         let (n, output, pads, groups) = (g.n, g.output, [g.padding.top, g.padding.left], g.groups);
-        Some(Self { level: level(), kernel, n, input, output, pads, fold, groups, block: BLOCK_TILES })
+        Some(Self { level: Level::get(), kernel, n, input, output, pads, fold, groups, block: BLOCK_TILES })
     }
 
     fn if_it_pays(self) -> Option<Self> {
@@ -261,7 +261,7 @@ impl AtPointsMut<'_> {
         assert!(q < POINTS, "a column");
         for (p, value) in column.into_iter().enumerate() {
             // SAFETY: `Parts::tile` saw that all points lie in their block, and its caller has them for itself.
-            unsafe { value.store(self.first.add((p * POINTS + q) * self.point)) };
+            unsafe { value.store_ptr(self.first.add((p * POINTS + q) * self.point)) };
         }
     }
 }
@@ -281,12 +281,12 @@ impl<'a> AtPoints<'a> {
 
     /// The points of row `p`.
     #[inline(always)]
-    fn row<V: Vector>(&self, p: usize) -> [V; POINTS] {
+    fn row<S: Simd>(&self, simd: S, p: usize) -> [S::F32; POINTS] {
         assert!(p < POINTS, "a row");
-        let mut row = [V::splat(0.0); POINTS];
+        let mut row = [simd.splat(0.0); POINTS];
         for (q, value) in row.iter_mut().enumerate() {
             // SAFETY: the slice is as long as all points need, as `new` saw.
-            *value = unsafe { V::load(self.values.as_ptr().add((p * POINTS + q) * self.point)) };
+            *value = unsafe { simd.load_ptr(self.values.as_ptr().add((p * POINTS + q) * self.point)) };
         }
         row
     }

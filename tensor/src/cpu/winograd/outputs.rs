@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::forward::Operands;
 use super::transform::{POINTS, column, output};
 use super::{AtPoints, Kernel, Layout, Parts, Tiles};
-use crate::cpu::simd::{LANES, Vector, Work, outlasts_caches};
+use crate::cpu::simd::{LANES, Simd, Vector, WithSimd, exceeds_cache};
 
 /// At p A of some tiles; bias and ReLU on the way.
 pub(super) struct TransformOutputs<'a> {
@@ -21,25 +21,25 @@ pub(super) struct TransformOutputs<'a> {
     pub y: &'a Parts<'a>,
 }
 
-impl Work for TransformOutputs<'_> {
-    type Out = ();
+impl WithSimd for TransformOutputs<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         match self.tiles.kernel {
-            Kernel::Three => self.tiles_of::<V, 5>(),
-            Kernel::Five => self.tiles_of::<V, 3>(),
+            Kernel::Three => self.tiles_of::<S, 5>(simd),
+            Kernel::Five => self.tiles_of::<S, 3>(simd),
         }
     }
 }
 
 impl TransformOutputs<'_> {
     #[inline(always)]
-    fn tiles_of<V: Vector, const M: usize>(&self) {
+    fn tiles_of<S: Simd, const M: usize>(&self, simd: S) {
         let Self { tiles, operands, first, channels, layout, products, y, .. } = self;
         let [oh, ow, out] = tiles.output;
-        let past = outlasts_caches(y.len);
-        let mut half = [[V::splat(0.0); M]; POINTS];
+        let nontemporal = exceeds_cache(y.len);
+        let mut half = [[simd.splat(0.0); M]; POINTS];
         for tile in self.range.clone() {
             let [image, top, left] = tiles.place(tile);
             let [rows, columns] = [M.min(oh - top), M.min(ow - left)];
@@ -47,23 +47,23 @@ impl TransformOutputs<'_> {
                 let at = layout.at(0, tile - first) + channel - channels.start;
                 let points = AtPoints::new(products, at, *layout);
                 for (p, half) in half.iter_mut().enumerate() {
-                    *half = output::<V, M>(points.row(p));
+                    *half = output(points.row(simd, p));
                 }
-                let bias = operands.bias.map_or(V::splat(0.0), |bias| V::of(&bias[channel..]));
+                let bias = operands.bias.map_or(simd.splat(0.0), |bias| simd.load(&bias[channel..]));
                 for j in 0..columns {
-                    let column = output::<V, M>(column(&half, j));
+                    let column = output::<_, M>(column(&half, j));
                     for (i, value) in column.into_iter().enumerate() {
                         if i < rows {
                             let value = value.add(bias);
                             let value = if operands.relu { value.relu() } else { value };
                             let place = ((image * oh + top + i) * ow + left + j) * out + channel;
                             // SAFETY: these channels of this tile's outputs are nobody else's work.
-                            value.put_past(past, unsafe { y.part(place, LANES) });
+                            value.store_nontemporal_if(nontemporal, unsafe { y.part(place, LANES) });
                         }
                     }
                 }
             }
         }
-        V::fence();
+        simd.fence();
     }
 }

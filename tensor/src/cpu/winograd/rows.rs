@@ -10,7 +10,7 @@ use super::forward::Operands;
 use super::transform::{POINTS, input, kernel, output};
 use super::{Kernel, Layout, Parts, Tiles};
 use crate::cpu::Buffer;
-use crate::cpu::simd::{LANES, Vector, Work, dispatch};
+use crate::cpu::simd::{LANES, Simd, Vector, WithSimd, dispatch};
 use crate::cpu::tile::{COLUMNS, Strided, Target, product};
 use crate::ops::conv2d::Geometry;
 use crate::{Cpu, Result};
@@ -173,27 +173,27 @@ struct TransformRow<'a> {
     points: &'a Parts<'a>,
 }
 
-impl Work for TransformRow<'_> {
-    type Out = ();
+impl WithSimd for TransformRow<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { rows, x, row, points } = self;
         let ([h, w, c], [pad_y, pad_x], layout) = (rows.tiles.input, rows.tiles.pads, rows.points());
         let y = row.checked_sub(pad_y).filter(|&y| y < h);
         for tile in 0..rows.columns() {
             for channel in (0..c).step_by(LANES) {
-                let mut values = [V::splat(0.0); POINTS];
+                let mut values = [simd.splat(0.0); POINTS];
                 for (j, value) in values.iter_mut().enumerate() {
                     let column = (tile * OUTPUTS + j).checked_sub(pad_x).filter(|&column| column < w);
                     if let (Some(y), Some(column)) = (y, column) {
-                        *value = V::of(&x[(y * w + column) * c + channel..]);
+                        *value = simd.load(&x[(y * w + column) * c + channel..]);
                     }
                 }
                 let at = row * rows.columns() + tile;
                 for (point, value) in input(values).into_iter().enumerate() {
                     // SAFETY: this row's points belong to this task.
-                    value.put(unsafe { points.part(layout.at(point, at) + channel, LANES) });
+                    value.store(unsafe { points.part(layout.at(point, at) + channel, LANES) });
                 }
             }
         }
@@ -208,29 +208,29 @@ struct TransformKernels<'a> {
     kernels: &'a Parts<'a>,
 }
 
-impl Work for TransformKernels<'_> {
-    type Out = ();
+impl WithSimd for TransformKernels<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { rows, w, piece, kernels } = self;
         let ([group, first, width], [inner, outer]) = (rows.piece(piece), rows.tiles.group());
         let start = rows.kernels_of(piece);
         for (output, channel) in (0..width).step_by(LANES).flat_map(|o| (0..inner).map(move |c| (o, c))) {
             for row in 0..SIDE {
-                let mut values = [V::splat(0.0); SIDE];
+                let mut values = [simd.splat(0.0); SIDE];
                 for (column, value) in values.iter_mut().enumerate() {
                     let mut lanes = [0.0; LANES];
                     for (lane, value) in lanes.iter_mut().enumerate() {
                         let kernel = (group * outer + first + output + lane) * SIDE + row;
                         *value = w[(kernel * SIDE + column) * inner + channel];
                     }
-                    *value = V::of(&lanes);
+                    *value = simd.load(&lanes);
                 }
                 for (point, value) in kernel(values).into_iter().enumerate() {
                     let at = start + ((point * SIDE + row) * inner + channel) * width + output;
                     // SAFETY: these kernels belong to this task.
-                    value.put(unsafe { kernels.part(at, LANES) });
+                    value.store(unsafe { kernels.part(at, LANES) });
                 }
             }
         }
@@ -247,25 +247,25 @@ struct TransformProducts<'a> {
     y: &'a Parts<'a>,
 }
 
-impl Work for TransformProducts<'_> {
-    type Out = ();
+impl WithSimd for TransformProducts<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn run<V: Vector>(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { rows, operands, channels: [first, width], products, y } = self;
         let [_, ow, out] = rows.tiles.output;
         for (tile, at) in (0..rows.products()).flat_map(|tile| (0..width).step_by(LANES).map(move |at| (tile, at))) {
-            let mut points = [V::splat(0.0); POINTS];
+            let mut points = [simd.splat(0.0); POINTS];
             for (point, value) in points.iter_mut().enumerate() {
-                *value = V::of(&products[(point * rows.products() + tile) * COLUMNS + at..]);
+                *value = simd.load(&products[(point * rows.products() + tile) * COLUMNS + at..]);
             }
-            let bias = operands.bias.map_or(V::splat(0.0), |bias| V::of(&bias[first + at..]));
+            let bias = operands.bias.map_or(simd.splat(0.0), |bias| simd.load(&bias[first + at..]));
             let (row, left) = (tile / rows.columns(), tile % rows.columns() * OUTPUTS);
-            for (j, value) in output::<V, OUTPUTS>(points).into_iter().enumerate().take(ow - left) {
+            for (j, value) in output::<_, OUTPUTS>(points).into_iter().enumerate().take(ow - left) {
                 let value = value.add(bias);
                 let value = if operands.relu { value.relu() } else { value };
                 // SAFETY: these channels of y are nobody else's work.
-                value.put(unsafe { y.part((row * ow + left + j) * out + first + at, LANES) });
+                value.store(unsafe { y.part((row * ow + left + j) * out + first + at, LANES) });
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::Cpu;
 use crate::Kernel;
-use crate::cpu::simd::levels;
+use crate::cpu::simd::Level;
 use crate::ops::Padding;
 use crate::ops::conv2d::{Conv2dForward, Conv2dInputGrad, Conv2dWeightGrad};
 use crate::random::{Stream, purpose};
@@ -84,7 +84,7 @@ impl Case {
 
     fn check(&self) {
         let exact = self.exact();
-        for level in levels() {
+        for level in Level::all() {
             let results = self.fast(level, 2);
             let named = ["y", "dx", "dw"].iter().zip(&results).zip(&exact);
             for ((what, got), exact) in named.filter(|((_, got), _)| !got.is_empty()) {
@@ -110,7 +110,7 @@ fn single_images() {
     for case in cases {
         let rows = RowTiles::forward(&case.g).expect("tiles along rows");
         let exact = &case.exact()[0];
-        for level in levels() {
+        for level in Level::all() {
             let run = |threads| {
                 let cpu = Cpu::<f32>::new(threads).expect("threads");
                 let w = &cpu.upload(&case.w).expect("memory");
@@ -173,7 +173,7 @@ fn images_that_are_folded_do_not_see_each_other() {
     let len = one.x.len();
     three.x.fill(f32::NAN);
     three.x[len..2 * len].copy_from_slice(&one.x);
-    for level in levels() {
+    for level in Level::all() {
         let [y, ..] = three.fast(level, 2);
         assert!(y[y.len() / 3..y.len() / 3 * 2] == one.fast(level, 1)[0], "{level:?}");
     }

@@ -5,7 +5,7 @@
 //! networks", CVPR 2016). Since the points are the same, so is the input's transform. In two dimensions each is applied
 //! to rows, then to columns: y = At [(G w Gt) * (Bt x B)] A with * value by value.
 
-use crate::cpu::simd::Vector;
+use crate::cpu::simd::{Simd, Vector};
 
 /// Points along one axis.
 pub(super) const POINTS: usize = 7;
@@ -18,7 +18,7 @@ const PLACES: [f64; POINTS - 1] = [0.0, 1.0, -1.0, 2.0, -2.0, 0.5];
 /// a + factor b.
 #[inline(always)]
 fn scaled<V: Vector>(a: V, factor: f32, b: V) -> V {
-    b.multiply_add(V::splat(factor), a)
+    b.mul_add(b.simd().splat(factor), a)
 }
 
 /// Column `j` of a matrix. Matrices of vectors are filled by loops, not by closures, which would be compiled without the
@@ -40,11 +40,11 @@ pub(super) fn input<V: Vector>(d: [V; POINTS]) -> [V; POINTS] {
     let (q0, q1, q2) = (quartic(&d, 0), quartic(&d, 1), quartic(&d, 2));
     let (h1, h2, h3, h4) = (linear(&d, 1), linear(&d, 2), linear(&d, 3), linear(&d, 4));
     let (even1, odd1) = (scaled(h4, -4.0, h2), scaled(h3, -4.0, h1));
-    let (even2, odd2) = (h4.subtract(h2), h3.subtract(h1));
+    let (even2, odd2) = (h4.sub(h2), h3.sub(h1));
     [
         scaled(q1, -0.5, q0),
         even1.add(odd1),
-        even1.subtract(odd1),
+        even1.sub(odd1),
         scaled(even2, 2.0, odd2),
         scaled(even2, -2.0, odd2),
         q1,
@@ -67,8 +67,8 @@ fn linear<V: Vector>(d: &[V; POINTS], i: usize) -> V {
 /// At: points to `M` outputs.
 #[inline(always)]
 pub(super) fn output<V: Vector, const M: usize>(p: [V; POINTS]) -> [V; M] {
-    let (sum1, difference1) = (p[1].add(p[2]), p[1].subtract(p[2]));
-    let (sum2, difference2) = (p[3].add(p[4]), p[3].subtract(p[4]));
+    let (sum1, difference1) = (p[1].add(p[2]), p[1].sub(p[2]));
+    let (sum2, difference2) = (p[3].add(p[4]), p[3].sub(p[4]));
     let mut outputs = [sum1; M];
     for (i, output) in outputs.iter_mut().enumerate() {
         let power = (1u32 << i) as f32;
@@ -87,13 +87,14 @@ pub(super) fn output_gradient<V: Vector, const M: usize>(dy: [V; M]) -> [V; POIN
     let (even1, odd1) = (powers(&dy, 1.0, 0, 2), powers(&dy, 1.0, 1, 2));
     let (even2, odd2) = (powers(&dy, 2.0, 0, 2), powers(&dy, 2.0, 1, 2));
     let half = powers(&dy, 0.5, 0, 1);
-    [dy[0], even1.add(odd1), even1.subtract(odd1), even2.add(odd2), even2.subtract(odd2), half, dy[M - 1]]
+    [dy[0], even1.add(odd1), even1.sub(odd1), even2.add(odd2), even2.sub(odd2), half, dy[M - 1]]
 }
 
 /// The values from `first` on, each `step`th, times that power of a point.
 #[inline(always)]
 fn powers<V: Vector, const M: usize>(dy: &[V; M], point: f32, first: usize, step: usize) -> V {
-    let mut sum = dy[first].multiply(V::splat(point.powi(first as i32)));
+    let simd = dy[first].simd();
+    let mut sum = dy[first].mul(simd.splat(point.powi(first as i32)));
     let mut i = first + step;
     while i < M {
         sum = scaled(sum, point.powi(i as i32), dy[i]);
@@ -131,9 +132,10 @@ pub(super) const fn kernel_matrix<const R: usize>() -> [[f32; R]; POINTS] {
 #[inline(always)]
 pub(super) fn kernel<V: Vector, const R: usize>(w: [V; R]) -> [V; POINTS] {
     let g = const { kernel_matrix::<R>() };
+    let simd = w[0].simd();
     let mut points = [w[0]; POINTS];
     for (point, g) in points.iter_mut().zip(&g) {
-        *point = w[0].multiply(V::splat(g[0]));
+        *point = w[0].mul(simd.splat(g[0]));
         for j in 1..R {
             *point = scaled(*point, g[j], w[j]);
         }
@@ -145,9 +147,10 @@ pub(super) fn kernel<V: Vector, const R: usize>(w: [V; R]) -> [V; POINTS] {
 #[inline(always)]
 pub(super) fn kernel_gradient<V: Vector, const R: usize>(u: [V; POINTS]) -> [V; R] {
     let g = const { kernel_matrix::<R>() };
+    let simd = u[0].simd();
     let mut dw = [u[0]; R];
     for (j, dw) in dw.iter_mut().enumerate() {
-        *dw = u[0].multiply(V::splat(g[0][j]));
+        *dw = u[0].mul(simd.splat(g[0][j]));
         for p in 1..POINTS {
             *dw = scaled(*dw, g[p][j], u[p]);
         }
@@ -158,19 +161,19 @@ pub(super) fn kernel_gradient<V: Vector, const R: usize>(u: [V; POINTS]) -> [V; 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::simd::{LANES, Work, dispatch, levels};
+    use crate::cpu::simd::{LANES, Level, WithSimd, dispatch};
 
     macro_rules! apply {
         ($name:ident, $n:literal => $m:literal, $f:expr) => {
-            fn $name(level: crate::cpu::simd::Level, x: [f32; $n]) -> [f32; $m] {
+            fn $name(level: Level, x: [f32; $n]) -> [f32; $m] {
                 struct Transform([f32; $n]);
-                impl Work for Transform {
-                    type Out = [f32; $m];
+                impl WithSimd for Transform {
+                    type Output = [f32; $m];
                     #[inline(always)]
-                    fn run<V: Vector>(self) -> [f32; $m] {
-                        $f(self.0.map(V::splat)).map(|v: V| {
+                    fn with_simd<S: Simd>(self, simd: S) -> [f32; $m] {
+                        $f(self.0.map(|v| simd.splat(v))).map(|v: S::F32| {
                             let mut lanes = [0.0; LANES];
-                            v.put(&mut lanes);
+                            v.store(&mut lanes);
                             lanes[3]
                         })
                     }
@@ -180,19 +183,19 @@ mod tests {
         };
     }
     apply!(inputs, 7 => 7, input);
-    apply!(outputs5, 7 => 5, output::<V, 5>);
-    apply!(outputs3, 7 => 3, output::<V, 3>);
-    apply!(gradients5, 5 => 7, output_gradient::<V, 5>);
-    apply!(gradients3, 3 => 7, output_gradient::<V, 3>);
-    apply!(kernels3, 3 => 7, kernel::<V, 3>);
-    apply!(kernels5, 5 => 7, kernel::<V, 5>);
-    apply!(kernel_gradients3, 7 => 3, kernel_gradient::<V, 3>);
-    apply!(kernel_gradients5, 7 => 5, kernel_gradient::<V, 5>);
+    apply!(outputs5, 7 => 5, output::<_, 5>);
+    apply!(outputs3, 7 => 3, output::<_, 3>);
+    apply!(gradients5, 5 => 7, output_gradient::<_, 5>);
+    apply!(gradients3, 3 => 7, output_gradient::<_, 3>);
+    apply!(kernels3, 3 => 7, kernel::<_, 3>);
+    apply!(kernels5, 5 => 7, kernel::<_, 5>);
+    apply!(kernel_gradients3, 7 => 3, kernel_gradient::<_, 3>);
+    apply!(kernel_gradients5, 7 => 5, kernel_gradient::<_, 5>);
 
     /// The transforms give the sums that define a convolution, for any input and kernel.
     #[test]
     fn outputs_are_the_convolution() {
-        for level in levels() {
+        for level in Level::all() {
             for seed in 0..50 {
                 let value = |i: usize| ((seed * 31 + i * 17 + i * i * 7) % 41) as f32 / 8.0 - 2.5;
                 let points = inputs(level, std::array::from_fn(value));
@@ -222,7 +225,7 @@ mod tests {
     fn gradients_are_the_transposes() {
         macro_rules! check {
             ($forward:ident, $n:literal, $backward:ident, $m:literal) => {
-                for level in levels() {
+                for level in Level::all() {
                     for (i, j) in (0..$m).flat_map(|i| (0..$n).map(move |j| (i, j))) {
                         let (forward, backward) = ($forward(level, unit(j))[i], $backward(level, unit(i))[j]);
                         assert_eq!(forward, backward, "row {i}, column {j}");
