@@ -37,7 +37,8 @@ fn the_second_step_allocates_nothing_large() {
     let draw = |shape: &[usize]| Tensor::uniform(&cpu, shape, -1.0, 1.0, Stream::new(1, 2, 3)).expect("uniform");
     let spec = Conv2d { padding: Padding::all(1), ..Conv2d::default() };
     let x = draw(&[32, 16, 16, 32]);
-    let (mut w, mut fc) = (draw(&[128, 3, 3, 32]), draw(&[64, 16 * 16 * 128]));
+    let mut w = draw(&[128, 3, 3, 32]);
+    let mut fc = draw(&[64, 16 * 16 * 128]);
     let [mut v, mut m, mut n] = [(); 3].map(|()| Tensor::zeros(&cpu, fc.shape()).expect("zeros"));
     let mut velocity = Tensor::zeros(&cpu, w.shape()).expect("zeros");
     let sgd = SgdStep { rate: 1e-3, momentum: 0.9, decay: 5e-4, nesterov: false };
@@ -49,13 +50,15 @@ fn the_second_step_allocates_nothing_large() {
         let logits = rows.linear(&fc, None, true)?;
         let dfc = logits.linear_dw(&rows)?;
         let dy = logits.linear_dx(&fc)?.add(&rows)?.reshape(y.shape())?;
-        let (_dx, dw) = (dy.conv2d_dx(&spec, x.shape(), &w)?, dy.conv2d_dw(&spec, &x, w.shape())?);
+        let _dx = dy.conv2d_dx(&spec, x.shape(), &w)?;
+        let dw = dy.conv2d_dw(&spec, &x, w.shape())?;
         w.sgd_step(&sgd, &mut velocity, &dw)?;
         fc.sgd_step(&sgd, &mut v, &dfc)?;
         fc.adam_step(&adam, &mut m, &mut n, &dfc)
     };
     step().expect("a step");
-    let (allocations, taken) = (COUNT.load(Ordering::Relaxed), cpu.allocated_bytes());
+    let allocations = COUNT.load(Ordering::Relaxed);
+    let taken = cpu.allocated_bytes();
     assert!(taken > 30 << 20, "the first step takes memory");
     (0..3).for_each(|_| step().expect("a step"));
     assert_eq!(cpu.allocated_bytes(), taken);

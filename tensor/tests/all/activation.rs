@@ -78,7 +78,8 @@ proptest! {
 
     #[test]
     fn gradient_equals_differences(len in 1usize..60, seed: u64) {
-        let (x, dy) = (apart(seed, len), values(seed, len));
+        let x = apart(seed, len);
+        let dy = values(seed, len);
         for f in ALL {
             let [_, dx] = run(cpu64(), f, &x, &dy);
             let forward = |x: &[f64]| host(&tensor64(&[x.len()], x).activation(f).unwrap());
@@ -107,7 +108,8 @@ fn relu_passes_no_gradient_at_zero() {
 
 #[test]
 fn another_shape_is_refused() {
-    let (y, dy) = (tensor64(&[2], &[1.0, 2.0]), tensor64(&[3], &[1.0; 3]));
+    let y = tensor64(&[2], &[1.0, 2.0]);
+    let dy = tensor64(&[3], &[1.0; 3]);
     assert!(dy.activation_dx(Activation::Relu, &y).is_err());
 }
 
@@ -129,7 +131,8 @@ fn relu_and_bias_of_large_maps_and_of_long_rows() {
     for (rows, c) in [(3000, 96), (3000, 1), (5, 1500), (0, 7)] {
         relu_bias(cpu32(), rows, c, 3);
     }
-    let (y, dy) = (tensor64(&[2, 3], &[1.0; 6]), tensor64(&[3, 2], &[1.0; 6]));
+    let y = tensor64(&[2, 3], &[1.0; 6]);
+    let dy = tensor64(&[3, 2], &[1.0; 6]);
     assert!(dy.into_relu_bias_dx(&y).is_err());
 }
 

@@ -20,7 +20,8 @@ struct Case {
 impl Case {
     fn new(rows: usize, c: usize, seed: u64) -> Self {
         let make = |i, len| values(seed.wrapping_add(i), len);
-        let (x, dy) = (make(1, rows * c), make(2, rows * c));
+        let x = make(1, rows * c);
+        let dy = make(2, rows * c);
         Self { rows, c, x, dy, gamma: make(3, c), beta: make(4, c) }
     }
 
@@ -28,7 +29,8 @@ impl Case {
     fn run<E: Element>(&self, cpu: &Cpu<E>) -> [Vec<f64>; 6] {
         let rows = |v: &[f64]| tensor_on(cpu, &[self.rows, self.c], v);
         let channels = |v: &[f64]| tensor_on(cpu, &[self.c], v);
-        let (x, gamma) = (rows(&self.x), channels(&self.gamma));
+        let x = rows(&self.x);
+        let gamma = channels(&self.gamma);
         let statistics = x.batch_statistics().unwrap();
         let y = x.batch_norm(&statistics, &gamma, &channels(&self.beta), EPSILON).unwrap();
         let (dx, dgamma, dbeta) = rows(&self.dy).batch_norm_backward(&x, &statistics, &gamma, EPSILON).unwrap();
@@ -37,7 +39,8 @@ impl Case {
 
     /// The same by plain loops; dx through the mean's and the variance's own derivatives.
     fn reference(&self) -> [Vec<f64>; 6] {
-        let (rows, c) = (self.rows, self.c);
+        let rows = self.rows;
+        let c = self.c;
         let mut results = [c, c, rows * c, rows * c, c, c].map(|len| vec![0.0; len]);
         let [means, variances, y, dx, dgamma, dbeta] = &mut results;
         for k in 0..c {
@@ -46,9 +49,11 @@ impl Case {
             let mean = (0..rows).map(|i| self.x[at(i)]).sum::<f64>() / count;
             let variance = (0..rows).map(|i| (self.x[at(i)] - mean).powi(2)).sum::<f64>() / count;
             let deviation = (variance + EPSILON).sqrt();
-            let (mut dmean, mut dvariance) = (0.0, 0.0);
+            let mut dmean = 0.0;
+            let mut dvariance = 0.0;
             for i in 0..rows {
-                let (dy, left) = (self.dy[at(i)], self.x[at(i)] - mean);
+                let dy = self.dy[at(i)];
+                let left = self.x[at(i)] - mean;
                 y[at(i)] = self.gamma[k] * left / deviation + self.beta[k];
                 dgamma[k] += dy * left / deviation;
                 dbeta[k] += dy;
@@ -67,12 +72,16 @@ impl Case {
     /// Fails where an f32 result is further from the exact one than 1e-5 of what its terms' absolute values add up
     /// to: they may cancel, so that the result itself is no measure.
     fn assert_rounded(&self, got: &[Vec<f64>; 6], exact: &[Vec<f64>; 6]) {
-        let (rows, c) = (self.rows, self.c);
+        let rows = self.rows;
+        let c = self.c;
         for k in 0..c {
             let largest = |v: &[f64]| (0..rows).map(|i| v[i * c + k].abs()).fold(0.0, f64::max);
             let deviation = (exact[1][k] + EPSILON).sqrt();
-            let (x, dy, gamma) = (largest(&self.x), largest(&self.dy), self.gamma[k].abs());
-            let (normed, sum) = (x / deviation, rows as f64 * dy);
+            let x = largest(&self.x);
+            let dy = largest(&self.dy);
+            let gamma = self.gamma[k].abs();
+            let normed = x / deviation;
+            let sum = rows as f64 * dy;
             let y = gamma * normed + self.beta[k].abs();
             let scales = [x, x * x, y, gamma * dy / deviation * (1.0 + normed * normed), sum * normed, sum];
             for ((got, exact), scale) in got.iter().zip(exact).zip(scales) {
@@ -114,7 +123,9 @@ proptest! {
             let statistics = x.batch_statistics().unwrap();
             host(&x.batch_norm(&statistics, &tensor64(&[c], gamma), &tensor64(&[c], beta), EPSILON).unwrap())
         };
-        let (x, gamma, beta) = (&case.x, &case.gamma, &case.beta);
+        let x = &case.x;
+        let gamma = &case.gamma;
+        let beta = &case.beta;
         let checks = [
             (dx, finite_differences(x, &case.dy, |x| forward(x, gamma, beta))),
             (dgamma, finite_differences(gamma, &case.dy, |gamma| forward(x, gamma, beta))),
@@ -130,10 +141,12 @@ proptest! {
 /// A mean a thousand times the deviation costs single precision three digits, not all of them.
 #[test]
 fn a_large_mean_keeps_the_variance() {
-    let (rows, c) = (10_000, 3);
+    let rows = 10_000;
+    let c = 3;
     let x: Vec<f64> = values(1, rows * c).iter().map(|v| f64::from(*v as f32 + 1000.0)).collect();
     let case = Case { rows, c, dy: x.clone(), x, gamma: vec![1.0; c], beta: vec![0.0; c] };
-    let ([mean, variance, ..], [expected_mean, expected, ..]) = (case.run(cpu32()), case.reference());
+    let [mean, variance, ..] = case.run(cpu32());
+    let [expected_mean, expected, ..] = case.reference();
     assert!(relative_error(&mean, &expected_mean) < 1e-6);
     assert!(relative_error(&variance, &expected) < 1e-5);
 }

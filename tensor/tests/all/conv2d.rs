@@ -23,8 +23,10 @@ impl Values {
 
 /// y with bias, dx and dw.
 fn run<E: Element>(cpu: &Cpu<E>, case: &Case, relu: bool, v: &Values) -> [Tensor<Cpu<E>>; 3] {
-    let (x, w) = (tensor_on(cpu, &case.x, &v.x), tensor_on(cpu, &case.w, &v.w));
-    let (b, dy) = (tensor_on(cpu, &case.w[..1], &v.b), tensor_on(cpu, &case.y(), &v.dy));
+    let x = tensor_on(cpu, &case.x, &v.x);
+    let w = tensor_on(cpu, &case.w, &v.w);
+    let b = tensor_on(cpu, &case.w[..1], &v.b);
+    let dy = tensor_on(cpu, &case.y(), &v.dy);
     let y = x.conv2d(&case.spec, &w, Some(&b), relu).expect("forward");
     let dx = dy.conv2d_dx(&case.spec, &case.x, &w).expect("dx");
     let dw = dy.conv2d_dw(&case.spec, &x, &case.w).expect("dw");
@@ -108,7 +110,8 @@ proptest! {
         five: bool, n in 12usize..14, room in [0usize..6, 0usize..6], depth in [1usize..3, 1usize..3],
         groups in 1usize..3, pads in [0usize..3, 0usize..3, 0usize..3, 0usize..3], relu: bool, seed: u64,
     ) {
-        let (side, [top, bottom, left, right]) = (if five { 5 } else { 3 }, pads);
+        let side = if five { 5 } else { 3 };
+        let [top, bottom, left, right] = pads;
         let padding = Padding { top, bottom, left, right };
         let [inner, outer] = depth.map(|d| 16 * d);
         let x = [n, side + 4 + room[0], side + 4 + room[1], groups * inner];
@@ -179,7 +182,8 @@ fn not_a_number_is_kept_by_the_fused_relu() {
 #[test]
 fn shapes_that_do_not_fit_are_named() {
     let zeros = |shape: &[usize]| Tensor::zeros(cpu64(), shape).expect("zeros");
-    let (x, w) = (zeros(&[2, 5, 5, 4]), zeros(&[6, 3, 3, 4]));
+    let x = zeros(&[2, 5, 5, 4]);
+    let w = zeros(&[6, 3, 3, 4]);
     let spec = Conv2d::default();
     let message = |result: alexnet_tensor::Result<Tensor<Cpu<f64>>>| result.expect_err("does not fit").to_string();
 

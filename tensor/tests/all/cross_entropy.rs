@@ -13,14 +13,18 @@ fn labels(seed: u64, rows: usize, c: usize) -> Vec<u32> {
 
 /// Probabilities, losses, and the gradient of `factor` times the sum of losses.
 fn run<E: Element>(cpu: &Cpu<E>, c: usize, x: &[f64], labels: &[u32], factor: f64) -> [Vec<f64>; 3] {
-    let (x, labels) = (tensor_on(cpu, &[labels.len(), c], x), IntTensor::from_slice(cpu, labels).unwrap());
-    let (p, losses) = (x.softmax().unwrap(), x.cross_entropy(&labels).unwrap());
+    let x = tensor_on(cpu, &[labels.len(), c], x);
+    let labels = IntTensor::from_slice(cpu, labels).unwrap();
+    let p = x.softmax().unwrap();
+    let losses = x.cross_entropy(&labels).unwrap();
     assert_eq!(losses.shape(), [labels.len()]);
     [p, losses, x.cross_entropy_dx(&labels, factor).unwrap()].map(|t| host(&t))
 }
 
 fn reference(c: usize, x: &[f64], labels: &[u32], factor: f64) -> [Vec<f64>; 3] {
-    let (mut p, mut losses, mut dx) = (Vec::new(), Vec::new(), Vec::new());
+    let mut p = Vec::new();
+    let mut losses = Vec::new();
+    let mut dx = Vec::new();
     for (row, &label) in x.chunks(c).zip(labels) {
         let sum: f64 = row.iter().map(|v| v.exp()).sum();
         losses.push(sum.ln() - row[label as usize]);
@@ -48,7 +52,8 @@ proptest! {
 
     #[test]
     fn gradient_equals_differences(rows in 1usize..6, c in 2usize..20, seed: u64) {
-        let (x, labels) = (values(seed, rows * c), labels(seed, rows, c));
+        let x = values(seed, rows * c);
+        let labels = labels(seed, rows, c);
         let factor = 1.0 / rows as f64;
         let [_, _, dx] = run(cpu64(), c, &x, &labels, factor);
         let forward = |x: &[f64]| run(cpu64(), c, x, &labels, factor)[1].clone();
@@ -74,8 +79,10 @@ proptest! {
 
 #[test]
 fn many_classes_equal_plain_loops() {
-    let (rows, c) = (37, 1000);
-    let (x, labels) = (values(4, rows * c), labels(4, rows, c));
+    let rows = 37;
+    let c = 1000;
+    let x = values(4, rows * c);
+    let labels = labels(4, rows, c);
     let expected = reference(c, &x, &labels, 1.0);
     for (got, expected) in run(cpu32(), c, &x, &labels, 1.0).iter().zip(&expected) {
         assert_close(got, expected, 1e-6);
@@ -111,7 +118,8 @@ fn nan_shows_in_its_row_alone() {
 
 #[test]
 fn a_label_that_is_no_class_is_refused_by_name() {
-    let (x, labels) = (tensor64(&[2, 3], &[0.0; 6]), IntTensor::from_slice(cpu64(), &[2, 3]).unwrap());
+    let x = tensor64(&[2, 3], &[0.0; 6]);
+    let labels = IntTensor::from_slice(cpu64(), &[2, 3]).unwrap();
     let errors = [
         x.cross_entropy(&labels).map(|_| ()).unwrap_err(),
         x.cross_entropy_dx(&labels, 1.0).map(|_| ()).unwrap_err(),
@@ -135,7 +143,8 @@ fn no_rows_give_no_losses() {
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
     fn work<E: Element>(cpu: &Cpu<E>) -> Vec<Vec<E>> {
-        let (rows, c) = (131, 1000);
+        let rows = 131;
+        let c = 1000;
         let x = tensor_on(cpu, &[rows, c], &values(6, rows * c));
         let labels = IntTensor::from_slice(cpu, &labels(6, rows, c)).unwrap();
         let ranks = x.rank_of_label(&labels).unwrap().to_vec().unwrap();

@@ -32,7 +32,9 @@ proptest! {
     /// The backward is the same call on dy.
     #[test]
     fn gradient_equals_differences(len in 1usize..60, p in 0.0..0.9f64, scale in scales(), seed: u64) {
-        let (x, dy, stream) = (values(seed, len), values(seed ^ 1, len), Stream::new(seed, purpose::DROPOUT, 9));
+        let x = values(seed, len);
+        let dy = values(seed ^ 1, len);
+        let stream = Stream::new(seed, purpose::DROPOUT, 9);
         let spec = Dropout { p, scale };
         let dx = run(cpu64(), &spec, stream, &dy);
         let differences = finite_differences(&x, &dy, |x| run(cpu64(), &spec, stream, x));

@@ -7,7 +7,8 @@ use crate::support::*;
 
 /// a + b, a - b, a b, factor a + shift, factor a, a += factor b.
 fn run<E: Element>(cpu: &Cpu<E>, a: &[f64], b: &[f64], factor: f64, shift: f64) -> [Tensor<Cpu<E>>; 6] {
-    let (a, b) = (tensor_on(cpu, &[a.len()], a), tensor_on(cpu, &[b.len()], b));
+    let a = tensor_on(cpu, &[a.len()], a);
+    let b = tensor_on(cpu, &[b.len()], b);
     let mut scaled = a.clone();
     scaled.add_scaled(factor, &b).expect("add_scaled");
     let results = [a.add(&b), a.subtract(&b), a.multiply(&b), a.mul_add_scalar(factor, shift), a.scale(factor)];
@@ -16,7 +17,8 @@ fn run<E: Element>(cpu: &Cpu<E>, a: &[f64], b: &[f64], factor: f64, shift: f64) 
 }
 
 fn check(len: usize, factor: f64, shift: f64, seed: u64) {
-    let (a, b) = (values(seed, len), values(seed.wrapping_add(1), len));
+    let a = values(seed, len);
+    let b = values(seed.wrapping_add(1), len);
     let zip = |f: &dyn Fn(f64, f64) -> f64| a.iter().zip(&b).map(|(&a, &b)| f(a, b)).collect::<Vec<_>>();
     let expected = [
         zip(&|a, b| a + b),
@@ -26,7 +28,8 @@ fn check(len: usize, factor: f64, shift: f64, seed: u64) {
         zip(&|a, _| factor * a),
         zip(&|a, b| a + factor * b),
     ];
-    let (double, single) = (run(cpu64(), &a, &b, factor, shift), run(cpu32(), &a, &b, factor, shift));
+    let double = run(cpu64(), &a, &b, factor, shift);
+    let single = run(cpu32(), &a, &b, factor, shift);
     for (i, expected) in expected.iter().enumerate() {
         assert_close(&host(&double[i]), expected, 1e-12);
         assert_close(&host(&single[i]), expected, 3e-6);
@@ -47,7 +50,8 @@ fn lengths_past_one_chunk_match_plain_loops() {
 
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
-    let (a, b) = (values(1, 70_000), values(2, 70_000));
+    let a = values(1, 70_000);
+    let b = values(2, 70_000);
     assert_same_bits(
         |cpu| run(cpu, &a, &b, 0.3, 0.1).iter().map(|t| t.to_vec().expect("a download")).collect(),
         |cpu| run(cpu, &a, &b, 0.3, 0.1).iter().map(|t| t.to_vec().expect("a download")).collect(),
@@ -65,7 +69,8 @@ fn writing_in_place_leaves_other_holders_alone() {
 
 #[test]
 fn shapes_that_differ_are_named() {
-    let (a, b) = (tensor64(&[2, 3], &[0.0; 6]), tensor64(&[3, 2], &[0.0; 6]));
+    let a = tensor64(&[2, 3], &[0.0; 6]);
+    let b = tensor64(&[3, 2], &[0.0; 6]);
     let wrong = "elementwise: expected shape [2, 3], got shape [3, 2]";
     for result in [a.add(&b), a.subtract(&b), a.multiply(&b)] {
         assert_eq!(result.expect_err("does not fit").to_string(), wrong);

@@ -17,7 +17,8 @@ fn transposed(rows: usize, columns: usize, x: &[f64]) -> Vec<f64> {
 }
 
 fn check_matmul([m, n, k]: [usize; 3], [ta, tb]: [bool; 2], seed: u64) {
-    let (a, b) = (values(seed, m * k), values(seed.wrapping_add(1), k * n));
+    let a = values(seed, m * k);
+    let b = values(seed.wrapping_add(1), k * n);
     let expected = reference([m, n, k], &a, &b);
     let sums = reference([m, n, k], &absolute(&a), &absolute(&b));
     let (a_shape, a) = if ta { ([k, m], transposed(m, k, &a)) } else { ([m, k], a) };
@@ -32,7 +33,10 @@ fn check_matmul([m, n, k]: [usize; 3], [ta, tb]: [bool; 2], seed: u64) {
 /// y, dx, dw.
 fn layer<E: Element>(cpu: &Cpu<E>, [m, n, k]: [usize; 3], relu: bool, seed: u64) -> [Tensor<Cpu<E>>; 3] {
     let draw = |i, shape: &[usize]| tensor_on(cpu, shape, &values(seed.wrapping_add(i), shape.iter().product()));
-    let (x, w, b, dy) = (draw(0, &[m, k]), draw(1, &[n, k]), draw(2, &[n]), draw(3, &[m, n]));
+    let x = draw(0, &[m, k]);
+    let w = draw(1, &[n, k]);
+    let b = draw(2, &[n]);
+    let dy = draw(3, &[m, n]);
     let y = x.linear(&w, Some(&b), relu).expect("forward");
     [y, dy.linear_dx(&w).expect("dx"), dy.linear_dw(&x).expect("dw")]
 }
@@ -53,7 +57,8 @@ fn check_layer(lengths: [usize; 3], relu: bool, seed: u64) {
     let drawn = [draw(0, m * k), draw(1, n * k), draw(2, n), draw(3, m * n)];
     let expected = layer_reference(lengths, relu, &drawn);
     let sums = layer_reference(lengths, relu, &drawn.each_ref().map(|v| absolute(v)));
-    let (double, single) = (layer(cpu64(), lengths, relu, seed), layer(cpu32(), lengths, relu, seed));
+    let double = layer(cpu64(), lengths, relu, seed);
+    let single = layer(cpu32(), lengths, relu, seed);
     for (i, expected) in expected.iter().enumerate() {
         assert_close(&host(&double[i]), expected, 1e-10);
         assert_rounded(&host(&single[i]), expected, &sums[i]);
@@ -77,7 +82,9 @@ proptest! {
     fn gradients_are_finite_differences(lengths in [1usize..5, 1usize..5, 1usize..5], seed: u64) {
         let [m, n, k] = lengths;
         let draw = |i, len| values(seed.wrapping_add(i), len);
-        let (x, w, dy) = (draw(0, m * k), draw(1, n * k), draw(3, m * n));
+        let x = draw(0, m * k);
+        let w = draw(1, n * k);
+        let dy = draw(3, m * n);
         let forward = |x: &[f64], w: &[f64]| {
             host(&tensor64(&[m, k], x).linear(&tensor64(&[n, k], w), None, false).expect("forward"))
         };
@@ -108,7 +115,8 @@ fn bits_do_not_depend_on_the_number_of_threads() {
 
 #[test]
 fn an_empty_sum_is_the_bias() {
-    let (x, w) = (tensor64(&[2, 0], &[]), tensor64(&[3, 0], &[]));
+    let x = tensor64(&[2, 0], &[]);
+    let w = tensor64(&[3, 0], &[]);
     let y = x.linear(&w, Some(&tensor64(&[3], &[1.0, -2.0, 3.0])), true).expect("forward");
     assert_eq!(host(&y), [1.0, 0.0, 3.0, 1.0, 0.0, 3.0]);
 }
@@ -117,7 +125,8 @@ fn an_empty_sum_is_the_bias() {
 fn shapes_that_do_not_fit_are_named() {
     let zeros = |shape: &[usize]| Tensor::zeros(cpu64(), shape).expect("zeros");
     let message = |result: alexnet_tensor::Result<Tensor<Cpu<f64>>>| result.expect_err("does not fit").to_string();
-    let (x, w) = (zeros(&[2, 5]), zeros(&[3, 4]));
+    let x = zeros(&[2, 5]);
+    let w = zeros(&[3, 4]);
     assert_eq!(message(x.linear(&w, None, false)), "linear: expected an inner length of 5, got shape [3, 4]");
     assert_eq!(message(x.matmul(false, &w, false)), "matmul: expected an inner length of 5, got shape [3, 4]");
     assert_eq!(message(x.matmul(true, &w, false)), "matmul: expected an inner length of 2, got shape [3, 4]");

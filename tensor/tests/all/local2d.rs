@@ -9,7 +9,8 @@ use crate::support::*;
 
 /// `[oh * ow, out, kh, kw, c / groups]` and `[oh, ow, out]`.
 fn weights(case: &Case) -> ([usize; 5], [usize; 3]) {
-    let ([_, oh, ow, out], [_, kh, kw, cg]) = (case.y(), case.w);
+    let [_, oh, ow, out] = case.y();
+    let [_, kh, kw, cg] = case.w;
     ([oh * ow, out, kh, kw, cg], [oh, ow, out])
 }
 
@@ -23,8 +24,10 @@ fn draw(case: &Case, seed: u64) -> [Vec<f64>; 4] {
 /// y with bias, dx and dw.
 fn run<E: Element>(cpu: &Cpu<E>, case: &Case, [x, w, b, dy]: &[Vec<f64>; 4]) -> [Tensor<Cpu<E>>; 3] {
     let (w_shape, b_shape) = weights(case);
-    let (x, w) = (tensor_on(cpu, &case.x, x), tensor_on(cpu, &w_shape, w));
-    let (b, dy) = (tensor_on(cpu, &b_shape, b), tensor_on(cpu, &case.y(), dy));
+    let x = tensor_on(cpu, &case.x, x);
+    let w = tensor_on(cpu, &w_shape, w);
+    let b = tensor_on(cpu, &b_shape, b);
+    let dy = tensor_on(cpu, &case.y(), dy);
     let y = x.local2d(&case.spec, &w, Some(&b)).expect("forward");
     let dx = dy.local2d_dx(&case.spec, &case.x, &w).expect("dx");
     let dw = dy.local2d_dw(&case.spec, &x, &w_shape).expect("dw");
@@ -40,8 +43,10 @@ fn reference(case: &Case, [x, w, b, dy]: &[Vec<f64>; 4]) -> [Vec<f64>; 3] {
 
 fn check(case: &Case, seed: u64) {
     let drawn = draw(case, seed);
-    let (expected, sums) = (reference(case, &drawn), reference(case, &drawn.each_ref().map(|v| absolute(v))));
-    let (double, single) = (run(cpu64(), case, &drawn), run(cpu32(), case, &drawn));
+    let expected = reference(case, &drawn);
+    let sums = reference(case, &drawn.each_ref().map(|v| absolute(v)));
+    let double = run(cpu64(), case, &drawn);
+    let single = run(cpu32(), case, &drawn);
     for (i, expected) in expected.iter().enumerate() {
         assert_close(&host(&double[i]), expected, 1e-10);
         assert_rounded(&host(&single[i]), expected, &sums[i]);
@@ -114,7 +119,8 @@ fn no_images_give_no_output_and_no_gradient() {
 #[test]
 fn shapes_that_do_not_fit_are_named() {
     let zeros = |shape: &[usize]| Tensor::zeros(cpu64(), shape).expect("zeros");
-    let (x, spec) = (zeros(&[2, 5, 5, 4]), Conv2d::default());
+    let x = zeros(&[2, 5, 5, 4]);
+    let spec = Conv2d::default();
     let message = |result: alexnet_tensor::Result<Tensor<Cpu<f64>>>| result.expect_err("does not fit").to_string();
     let text = message(x.local2d(&spec, &zeros(&[8, 6, 3, 3, 4]), None));
     assert_eq!(text, "local2d: expected weights for 3 x 3 positions, got shape [8, 6, 3, 3, 4]");

@@ -23,7 +23,8 @@ fn small() -> impl Strategy<Value = [usize; 4]> {
 /// The places that position `at` (y, x, channel) is divided by, as flat indices in one image.
 fn window(spec: &Lrn, [_, h, w, c]: [usize; 4], at: [usize; 3]) -> Vec<usize> {
     let holds = |i: usize, j: usize| {
-        let (i, j) = (i as i64, j as i64);
+        let i = i as i64;
+        let j = j as i64;
         let size = spec.size as i64;
         (i - size / 2..=i + (size - 1) / 2).contains(&j)
     };
@@ -49,9 +50,12 @@ fn reference(spec: &Lrn, shape: [usize; 4], x: &[f64], dy: &[f64]) -> [Vec<f64>;
         (AlphaScaling::Mean, Region::WithinChannel) => spec.size * spec.size,
     };
     let alpha = spec.alpha / nominal as f64;
-    let (mut y, mut bases, mut dx) = (vec![0.0; x.len()], vec![0.0; x.len()], vec![0.0; x.len()]);
+    let mut y = vec![0.0; x.len()];
+    let mut bases = vec![0.0; x.len()];
+    let mut dx = vec![0.0; x.len()];
     for i in 0..x.len() {
-        let (start, flat) = (i / (h * w * c) * (h * w * c), i % (h * w * c));
+        let start = i / (h * w * c) * (h * w * c);
+        let flat = i % (h * w * c);
         let places = window(spec, shape, [flat / (w * c), flat / c % w, flat % c]);
         let base = spec.k + alpha * places.iter().map(|j| x[start + j].powi(2)).sum::<f64>();
         bases[i] = base;
@@ -65,7 +69,8 @@ fn reference(spec: &Lrn, shape: [usize; 4], x: &[f64], dy: &[f64]) -> [Vec<f64>;
 }
 
 fn run<E: Element>(cpu: &Cpu<E>, spec: &Lrn, shape: [usize; 4], x: &[f64], dy: &[f64]) -> [Vec<f64>; 3] {
-    let (x, dy) = (tensor_on(cpu, &shape, x), tensor_on(cpu, &shape, dy));
+    let x = tensor_on(cpu, &shape, x);
+    let dy = tensor_on(cpu, &shape, dy);
     let (y, base) = x.lrn(spec).expect("valid constants");
     let dx = dy.lrn_dx(spec, &x, &base).expect("valid constants");
     [host(&y), host(&base), host(&dx)]
@@ -75,7 +80,8 @@ proptest! {
     #[test]
     fn equals_plain_loops(spec in specs(), shape in small(), seed: u64) {
         let len = shape.iter().product();
-        let (x, dy) = (values(seed, len), values(seed ^ 1, len));
+        let x = values(seed, len);
+        let dy = values(seed ^ 1, len);
         let expected = reference(&spec, shape, &x, &dy);
         for (got, expected) in run(cpu64(), &spec, shape, &x, &dy).iter().zip(&expected) {
             assert_close(got, expected, 1e-12);
@@ -88,7 +94,8 @@ proptest! {
     #[test]
     fn gradient_equals_differences(spec in specs(), shape in small(), seed: u64) {
         let len = shape.iter().product();
-        let (x, dy) = (values(seed, len), values(seed ^ 1, len));
+        let x = values(seed, len);
+        let dy = values(seed ^ 1, len);
         let [_, _, dx] = run(cpu64(), &spec, shape, &x, &dy);
         let forward = |x: &[f64]| host(&tensor64(&shape, x).lrn(&spec).unwrap().0);
         let error = relative_error(&dx, &finite_differences(&x, &dy, forward));
@@ -103,7 +110,8 @@ fn long_rows_equal_plain_loops() {
         for size in [4, 5, 1000] {
             let spec = Lrn { size, region, alpha: 0.1, ..Lrn::paper() };
             let len = shape.iter().product();
-            let (x, dy) = (values(5, len), values(6, len));
+            let x = values(5, len);
+            let dy = values(6, len);
             let expected = reference(&spec, shape, &x, &dy);
             for (got, expected) in run(cpu64(), &spec, shape, &x, &dy).iter().zip(&expected) {
                 assert_close(got, expected, 1e-12);
@@ -149,7 +157,8 @@ fn any_number_of_threads_gives_the_same_bits() {
     fn work<E: Element>(cpu: &Cpu<E>) -> Vec<Vec<E>> {
         let shape = [4, 13, 13, 97];
         let len = shape.iter().product();
-        let (x, dy) = (tensor_on(cpu, &shape, &values(1, len)), tensor_on(cpu, &shape, &values(2, len)));
+        let x = tensor_on(cpu, &shape, &values(1, len));
+        let dy = tensor_on(cpu, &shape, &values(2, len));
         let mut results = Vec::new();
         for region in [Region::AcrossChannels, Region::WithinChannel] {
             let spec = Lrn { region, ..Lrn::paper() };

@@ -47,18 +47,21 @@ fn the_two_operations_give_the_same_bits() {
 #[test]
 fn the_relu_before_is_one_with_it() {
     fn check<E: Element>(cpu: &Cpu<E>, shape: [usize; 4], lrn: &Lrn, tolerance: f64) {
-        let (pool, len) = (Pool2d::new(PoolKind::Max, 3, 2), shape.iter().product());
+        let pool = Pool2d::new(PoolKind::Max, 3, 2);
+        let len = shape.iter().product();
         let x = tensor_on(cpu, &shape, &values(1, len)).activation(Activation::Relu).unwrap();
         let (y, kept) = x.lrn_max_pool(lrn, &pool).unwrap();
         let dy = tensor_on(cpu, y.shape(), &values(2, y.len()));
         let (dx, sums) = dy.lrn_max_pool_dx_through_relu(lrn, &pool, &x, &kept).unwrap();
         let expected = dy.lrn_max_pool_dx(lrn, &pool, &x, &kept).unwrap().activation_dx(Activation::Relu, &x).unwrap();
         assert_eq!(dx.to_vec().unwrap(), expected.to_vec().unwrap(), "{shape:?}");
-        let (expected, c) = (host(&expected), shape[3]);
+        let expected = host(&expected);
+        let c = shape[3];
         assert_eq!(sums.shape(), [c]);
         for (channel, got) in host(&sums).into_iter().enumerate() {
             let terms = || expected.iter().skip(channel).step_by(c);
-            let (sum, scale) = (terms().sum::<f64>(), terms().map(|v| v.abs()).sum::<f64>());
+            let sum = terms().sum::<f64>();
+            let scale = terms().map(|v| v.abs()).sum::<f64>();
             assert!((got - sum).abs() <= tolerance * scale, "{shape:?}, {channel}: {got} for {sum}");
         }
     }
@@ -74,7 +77,9 @@ fn the_relu_before_is_one_with_it() {
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
     fn run<E: Element>(cpu: &Cpu<E>, shape: [usize; 4]) -> Vec<Vec<E>> {
-        let (lrn, pool, len) = (Lrn::paper(), Pool2d::new(PoolKind::Max, 3, 2), shape.iter().product());
+        let lrn = Lrn::paper();
+        let pool = Pool2d::new(PoolKind::Max, 3, 2);
+        let len = shape.iter().product();
         let x = tensor_on(cpu, &shape, &values(1, len)).activation(Activation::Relu).unwrap();
         let (y, kept) = x.lrn_max_pool(&lrn, &pool).unwrap();
         let dy = tensor_on(cpu, y.shape(), &values(2, y.len()));
@@ -89,7 +94,8 @@ fn bits_do_not_depend_on_the_number_of_threads() {
 
 #[test]
 fn what_does_not_fit_is_refused() {
-    let (lrn, pool) = (Lrn::paper(), Pool2d::new(PoolKind::Max, 3, 2));
+    let lrn = Lrn::paper();
+    let pool = Pool2d::new(PoolKind::Max, 3, 2);
     let x = tensor64(&[1, 5, 5, 2], &[1.0; 50]);
     let average = Pool2d { kind: PoolKind::Average, ..pool };
     let message = x.lrn_max_pool(&lrn, &average).unwrap_err().to_string();

@@ -47,17 +47,21 @@ fn count(input: usize, before: usize, after: usize, kernel: usize, stride: usize
 type Reference = ([usize; 4], Vec<f64>, Vec<Vec<(usize, f64)>>);
 
 fn reference(case: &Case, x: &[f64]) -> Reference {
-    let ([n, h, w, c], s) = (case.shape, &case.spec);
+    let [n, h, w, c] = case.shape;
+    let s = &case.spec;
     let p = s.padding;
     let oh = count(h, p.top, p.bottom, s.kernel[0], s.stride[0], s.round_mode);
     let ow = count(w, p.left, p.right, s.kernel[1], s.stride[1], s.round_mode);
-    let (mut y, mut weights) = (Vec::new(), Vec::new());
+    let mut y = Vec::new();
+    let mut weights = Vec::new();
     for image in 0..n {
         for (oy, ox) in (0..oh).flat_map(|oy| (0..ow).map(move |ox| (oy, ox))) {
             for channel in 0..c {
-                let (mut window, mut padded) = (Vec::new(), 0);
+                let mut window = Vec::new();
+                let mut padded = 0;
                 for (ky, kx) in (0..s.kernel[0]).flat_map(|ky| (0..s.kernel[1]).map(move |kx| (ky, kx))) {
-                    let (py, px) = (oy * s.stride[0] + ky, ox * s.stride[1] + kx);
+                    let py = oy * s.stride[0] + ky;
+                    let px = ox * s.stride[1] + kx;
                     padded += usize::from(py < h + p.top + p.bottom && px < w + p.left + p.right);
                     if (p.top..p.top + h).contains(&py) && (p.left..p.left + w).contains(&px) {
                         window.push(((image * h + py - p.top) * w + px - p.left) * c + channel);
@@ -207,7 +211,8 @@ fn any_number_of_threads_gives_the_same_bits() {
         let mut results = Vec::new();
         for kind in [PoolKind::Max, PoolKind::Average] {
             let case = Case { shape: [5, 13, 13, 33], spec: Pool2d::new(kind, 3, 2), seed: 3 };
-            let (x, dy) = (values(1, 5 * 13 * 13 * 33), values(2, 5 * 6 * 6 * 33));
+            let x = values(1, 5 * 13 * 13 * 33);
+            let dy = values(2, 5 * 6 * 6 * 33);
             let (y, _, dx) = forward_and_backward(cpu, &case, &x, &dy);
             results.extend([y.to_vec().unwrap(), dx.to_vec().unwrap()]);
         }

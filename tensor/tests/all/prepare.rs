@@ -36,7 +36,8 @@ prop_compose! {
 
 /// Value by value, in the order of the output.
 fn expected(case: &Case, pixels: &[u8], mean: &[f64]) -> Vec<f64> {
-    let (size, crop) = (case.size, case.spec.crop);
+    let size = case.size;
+    let crop = case.spec.crop;
     let mut values = Vec::new();
     for view in &case.views {
         for (row, column, channel) in (0..crop * crop * 3).map(|i| (i / (3 * crop), i / 3 % crop, i % 3)) {

@@ -27,9 +27,11 @@ fn sgd<E: Element>(cpu: &Cpu<E>, s: SgdStep, len: usize, seed: u64) -> [Tensor<C
 /// Section 5 of the paper, and Nesterov's look ahead as Sutskever et al. (2013) write it:
 /// the next velocity is added once more in place of the last one.
 fn sgd_reference(s: SgdStep, len: usize, seed: u64) -> [Vec<f64>; 2] {
-    let (mut w, mut v) = (values(seed, len), vec![0.0; len]);
+    let mut w = values(seed, len);
+    let mut v = vec![0.0; len];
     for t in 1..=STEPS {
-        let (g, rate) = (gradient(len, t, seed), s.rate / t as f64);
+        let g = gradient(len, t, seed);
+        let rate = s.rate / t as f64;
         for i in 0..len {
             let old = w[i];
             v[i] = s.momentum * v[i] - s.decay * rate * old - rate * g[i];
@@ -41,7 +43,8 @@ fn sgd_reference(s: SgdStep, len: usize, seed: u64) -> [Vec<f64>; 2] {
 
 fn adam<E: Element>(cpu: &Cpu<E>, s: AdamStep, len: usize, seed: u64) -> [Tensor<Cpu<E>>; 3] {
     let mut w = tensor_on(cpu, &[len], &values(seed, len));
-    let (mut m, mut v) = (Tensor::zeros(cpu, &[len]).expect("zeros"), Tensor::zeros(cpu, &[len]).expect("zeros"));
+    let mut m = Tensor::zeros(cpu, &[len]).expect("zeros");
+    let mut v = Tensor::zeros(cpu, &[len]).expect("zeros");
     for step in 1..=STEPS {
         let g = tensor_on(cpu, &[len], &gradient(len, step, seed));
         w.adam_step(&AdamStep { step, ..s }, &mut m, &mut v, &g).expect("adam");
@@ -51,14 +54,17 @@ fn adam<E: Element>(cpu: &Cpu<E>, s: AdamStep, len: usize, seed: u64) -> [Tensor
 
 /// Algorithm 1 of the paper by Kingma and Ba; with epsilon hat, the form at the end of its section 2.
 fn adam_reference(s: AdamStep, len: usize, seed: u64) -> [Vec<f64>; 3] {
-    let (mut w, mut m, mut v) = (values(seed, len), vec![0.0; len], vec![0.0; len]);
+    let mut w = values(seed, len);
+    let mut m = vec![0.0; len];
+    let mut v = vec![0.0; len];
     for t in 1..=STEPS as i32 {
         let g = gradient(len, t as u64, seed);
         for i in 0..len {
             let g = g[i] + s.decay * w[i];
             m[i] = s.beta1 * m[i] + (1.0 - s.beta1) * g;
             v[i] = s.beta2 * v[i] + (1.0 - s.beta2) * g * g;
-            let (c1, c2) = (1.0 - s.beta1.powi(t), 1.0 - s.beta2.powi(t));
+            let c1 = 1.0 - s.beta1.powi(t);
+            let c2 = 1.0 - s.beta2.powi(t);
             w[i] -= if s.epsilon_hat {
                 s.rate * c2.sqrt() / c1 * m[i] / (v[i].sqrt() + s.epsilon)
             } else {
@@ -107,7 +113,8 @@ fn nesterov_is_pytorchs_while_the_rate_is_constant() {
     let s = SgdStep { rate: 0.05, momentum: 0.9, decay: 5e-4, nesterov: true };
     let mut ours = tensor64(&[4], &values(1, 4));
     let mut v = tensor64(&[4], &[0.0; 4]);
-    let (mut w, mut buf) = (values(1, 4), vec![0.0; 4]);
+    let mut w = values(1, 4);
+    let mut buf = vec![0.0; 4];
     for t in 0..20 {
         let g = values(100 + t, 4);
         ours.sgd_step(&s, &mut v, &tensor64(&[4], &g)).expect("sgd");
@@ -128,7 +135,8 @@ fn bits_do_not_depend_on_the_number_of_threads_and_chunks_join() {
     check(sgd(cpu64(), s, len, 1), sgd(cpu32(), s, len, 1), sgd_reference(s, len, 1));
     check(adam(cpu64(), a, len, 1), adam(cpu32(), a, len, 1), adam_reference(a, len, 1));
     fn both<E: Element>(cpu: &Cpu<E>, s: SgdStep, a: AdamStep, len: usize) -> Vec<Vec<E>> {
-        let ([w, v], [x, m, n]) = (sgd(cpu, s, len, 1), adam(cpu, a, len, 1));
+        let [w, v] = sgd(cpu, s, len, 1);
+        let [x, m, n] = adam(cpu, a, len, 1);
         [w, v, x, m, n].iter().map(|t| t.to_vec().expect("a download")).collect()
     }
     assert_same_bits(|cpu| both(cpu, s, a, len), |cpu| both(cpu, s, a, len));

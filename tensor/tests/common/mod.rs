@@ -17,7 +17,8 @@ pub struct Case {
 impl Case {
     /// `[n, oh, ow, out]`.
     pub fn y(&self) -> [usize; 4] {
-        let (p, s) = (self.spec.padding, self.spec.stride);
+        let p = self.spec.padding;
+        let s = self.spec.stride;
         let oh = (self.x[1] + p.top + p.bottom - self.w[1]) / s[0] + 1;
         let ow = (self.x[2] + p.left + p.right - self.w[2]) / s[1] + 1;
         [self.x[0], oh, ow, self.w[0]]
@@ -49,7 +50,9 @@ impl Case {
 
     /// The output without bias, dx and dw.
     pub fn reference(&self, local: bool, x: &[f64], w: &[f64], dy: &[f64]) -> [Vec<f64>; 3] {
-        let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
+        let mut y = vec![0.0; dy.len()];
+        let mut dx = vec![0.0; x.len()];
+        let mut dw = vec![0.0; w.len()];
         self.terms(local, |iy, ix, iw| {
             y[iy] += x[ix] * w[iw];
             dx[ix] += dy[iy] * w[iw];

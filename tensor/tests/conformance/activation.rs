@@ -24,7 +24,8 @@ pub fn forward<B: Tested>(device: &B) {
 
 pub fn backward<B: Tested>(device: &B) {
     for (f, len) in ALL.into_iter().flat_map(|f| LENGTHS.map(|len| (f, len))) {
-        let (y, dy) = (values(len as u64, len), values(9, len));
+        let y = values(len as u64, len);
+        let dy = values(9, len);
         let dx = host(&flowing(device, &[len], &dy).activation_dx(f, &flowing(device, &[len], &y)).expect("a launch"));
         let expected = exact(&[len], &dy).activation_dx(f, &exact(&[len], &y)).expect("the CPU");
         assert_near(&dx, &expected.to_vec().expect("values"), |_| 10.0, device.values());
@@ -33,7 +34,8 @@ pub fn backward<B: Tested>(device: &B) {
 
 pub fn relu_and_bias<B: Tested>(device: &B) {
     for (rows, c) in [(0, 3), (1, 1), (700, 1), (50, 7), (3025, 96), (128, 4096)] {
-        let (y, dy) = (values(rows as u64, rows * c), values(9, rows * c));
+        let y = values(rows as u64, rows * c);
+        let dy = values(9, rows * c);
         let y = flowing(device, &[rows, c], &y).activation(Activation::Relu).expect("a launch");
         let dy = flowing(device, &[rows, c], &dy);
         let expected = host(&dy.activation_dx(Activation::Relu, &y).expect("a launch"));

@@ -111,7 +111,8 @@ pub fn forward<B: Tested>(device: &B) {
         let [gamma, beta] = [&case.gamma, &case.beta].map(|v| exact(&[c], v));
         let x = exact(&case.shape(), &case.x);
         let expected = x.batch_norm(&case.exact_statistics(), &gamma, &beta, EPSILON).expect("the CPU");
-        let (largest, deviations) = (case.largest(&case.x), case.deviations());
+        let largest = case.largest(&case.x);
+        let deviations = case.deviations();
         let scale = |k: usize| case.gamma[k].abs() * largest[k] / deviations[k] + case.beta[k].abs();
         assert_near(&host(&y), &expected.to_vec().expect("values"), |i| scale(i % c), 2.0 * device.values());
     }
@@ -128,7 +129,9 @@ pub fn backward<B: Tested>(device: &B) {
         let expected = dy.batch_norm_backward(&x, &statistics, &exact(&[c], &case.gamma), EPSILON).expect("the CPU");
         let [dx, dgamma, dbeta] = [&expected.0, &expected.1, &expected.2].map(|t| t.to_vec().expect("values"));
 
-        let (x, dy, deviations) = (case.largest(&case.x), case.largest(&case.dy), case.deviations());
+        let x = case.largest(&case.x);
+        let dy = case.largest(&case.dy);
+        let deviations = case.deviations();
         let normal = |k: usize| x[k] / deviations[k];
         let dx_scale = |k: usize| case.gamma[k].abs() * dy[k] / deviations[k] * (1.0 + normal(k) * normal(k));
         assert_near(&host(&got.0), &dx, |i| dx_scale(i % c), 3.0 * device.values());

@@ -18,8 +18,10 @@ fn draw(case: &Case, seed: u64) -> [Vec<f64>; 4] {
 
 /// y with bias, dx, dw.
 fn run<B: Tested>(device: &B, case: &Case, relu: bool, [x, w, b, dy]: &[Vec<f64>; 4]) -> [Tensor<B>; 3] {
-    let (x, w) = (flowing(device, &case.x, x), on(device, &case.w, w));
-    let (b, dy) = (on(device, &case.w[..1], b), flowing(device, &case.y(), dy));
+    let x = flowing(device, &case.x, x);
+    let w = on(device, &case.w, w);
+    let b = on(device, &case.w[..1], b);
+    let dy = flowing(device, &case.y(), dy);
     let y = x.conv2d(&case.spec, &w, Some(&b), relu).expect("a launch");
     let dx = dy.conv2d_dx(&case.spec, &case.x, &w).expect("a launch");
     let dw = dy.conv2d_dw(&case.spec, &x, &case.w).expect("a launch");
@@ -28,8 +30,10 @@ fn run<B: Tested>(device: &B, case: &Case, relu: bool, [x, w, b, dy]: &[Vec<f64>
 
 /// The same, exactly.
 fn reference(case: &Case, relu: bool, [x, w, b, dy]: &[Vec<f64>; 4]) -> [Vec<f64>; 3] {
-    let (x, w) = (exact(&case.x, x), exact(&case.w, w));
-    let (b, dy) = (exact(&case.w[..1], b), exact(&case.y(), dy));
+    let x = exact(&case.x, x);
+    let w = exact(&case.w, w);
+    let b = exact(&case.w[..1], b);
+    let dy = exact(&case.y(), dy);
     let y = x.conv2d(&case.spec, &w, Some(&b), relu).expect("the CPU");
     let dx = dy.conv2d_dx(&case.spec, &case.x, &w).expect("the CPU");
     let dw = dy.conv2d_dw(&case.spec, &x, &case.w).expect("the CPU");

@@ -47,7 +47,8 @@ pub fn loss<B: Tested>(device: &B) {
 
 pub fn gradient<B: Tested>(device: &B) {
     for shape in SHAPES {
-        let ((x, labels), factor) = (case(shape), 1.0 / shape[0].max(1) as f64);
+        let (x, labels) = case(shape);
+        let factor = 1.0 / shape[0].max(1) as f64;
         let x = flowing(device, &shape, &x);
         let dx = rounded(&x).cross_entropy_dx(&labels64(&labels), factor).expect("the CPU");
         let got = host(&x.cross_entropy_dx(&ints_on(device, &labels), factor).expect("a launch"));
@@ -62,7 +63,8 @@ pub fn rank<B: Tested>(device: &B) {
         let x: Vec<f64> = x.iter().map(|v| (v * 2.0).round() / 2.0).collect();
         check_ranks(device, [n, c], &x, &labels);
     }
-    let (nan, inf) = (f64::NAN, f64::INFINITY);
+    let nan = f64::NAN;
+    let inf = f64::INFINITY;
     for label in 0..5 {
         check_ranks(device, [1, 5], &[nan, inf, nan, -inf, 0.0], &[label]);
         check_ranks(device, [1, 5], &[0.0, -0.0, 0.0, -0.0, -1.0], &[label]);
@@ -77,10 +79,12 @@ fn check_ranks<B: Tested>(device: &B, shape: [usize; 2], x: &[f64], labels: &[u3
 
 /// Logits far from 0 neither overflow nor vanish; NaN and infinity spread over their row and no further.
 pub fn special_values<B: Tested>(device: &B) {
-    let (nan, inf) = (f64::NAN, f64::INFINITY);
+    let nan = f64::NAN;
+    let inf = f64::INFINITY;
     let x = [[1e30, -1e30, 0.0], [3.0, nan, 1.0], [-inf, 2.0, 2.0], [inf, 0.0, 0.0], [-inf, -inf, -inf]];
     let labels = [0, 0, 2, 1, 0];
-    let (x, on_host) = (flowing(device, &[5, 3], x.as_flattened()), labels64(&labels));
+    let x = flowing(device, &[5, 3], x.as_flattened());
+    let on_host = labels64(&labels);
     let labels = ints_on(device, &labels);
     let exact = rounded(&x);
     let pairs = [
@@ -89,7 +93,8 @@ pub fn special_values<B: Tested>(device: &B) {
         (x.cross_entropy_dx(&labels, 0.5), exact.cross_entropy_dx(&on_host, 0.5)),
     ];
     for (got, expected) in pairs {
-        let (got, expected) = (host(&got.expect("a launch")), expected.expect("the CPU").to_vec().expect("values"));
+        let got = host(&got.expect("a launch"));
+        let expected = expected.expect("the CPU").to_vec().expect("values");
         for (i, (g, e)) in got.iter().zip(&expected).enumerate() {
             let near = (g - e).abs() <= device.values() || g == e || (g.is_nan() && e.is_nan());
             assert!(near, "value {i} of {got:?} should be {e}");
@@ -115,9 +120,11 @@ pub fn labels_beyond_the_classes<B: Tested>(device: &B) {
 
 pub fn bits_repeat<B: Tested>(device: &B) {
     let (x, labels) = case([64, 1000]);
-    let (x, labels) = (flowing(device, &[64, 1000], &x), ints_on(device, &labels));
+    let x = flowing(device, &[64, 1000], &x);
+    let labels = ints_on(device, &labels);
     let bits = || {
-        let (loss, dx) = (x.cross_entropy(&labels), x.cross_entropy_dx(&labels, 0.25));
+        let loss = x.cross_entropy(&labels);
+        let dx = x.cross_entropy_dx(&labels, 0.25);
         [loss, dx].map(|t| {
             let values = t.expect("a launch").to_vec().expect("values");
             values.into_iter().map(f32::to_bits).collect::<Vec<_>>()

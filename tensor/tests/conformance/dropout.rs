@@ -33,7 +33,8 @@ pub fn masks_are_the_hosts<B: Tested>(device: &B) {
 
 /// Whatever dtype and so whatever width of vectors: the mask is that of the CPU backend.
 pub fn bf16_or_not_the_mask_is_the_same<B: Tested>(device: &B) {
-    let (stream, len) = (Stream::new(9, purpose::DROPOUT, 4), 4096);
+    let stream = Stream::new(9, purpose::DROPOUT, 4);
+    let len = 4096;
     let ones = vec![1.0; len];
     let on_host = Tensor::full(cpu32(), &[len], 1.0).and_then(|x| x.dropout(&spec(0.5), stream)).expect("the CPU");
     for x in [flowing(device, &[len], &ones), on(device, &[len], &ones)] {
@@ -49,7 +50,8 @@ pub fn bf16_or_not_the_mask_is_the_same<B: Tested>(device: &B) {
 /// The known answer of the authors' Random123 library for counter 0 and key 0, out of the mask: a word decides between
 /// its own value as a probability and the next above.
 pub fn known_answers<B: Tested>(device: &B) {
-    let (words, stream) = (philox([0; 4], [0; 2]), Stream { seed: 0, purpose: 0, step: 0 });
+    let words = philox([0; 4], [0; 2]);
+    let stream = Stream { seed: 0, purpose: 0, step: 0 };
     assert_eq!(words, [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
     for (i, word) in words.into_iter().enumerate() {
         let p = to_uniform(word);

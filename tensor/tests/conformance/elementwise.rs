@@ -9,9 +9,12 @@ const LENGTHS: [usize; 7] = [0, 1, 2, 7, 256, 1000, 70_001];
 
 pub fn binary<B: Tested>(device: &B) {
     for len in LENGTHS {
-        let (a, b) = (values(1, len), values(2, len));
-        let (x, y) = (flowing(device, &[len], &a), flowing(device, &[len], &b));
-        let (ex, ey) = (exact(&[len], &a), exact(&[len], &b));
+        let a = values(1, len);
+        let b = values(2, len);
+        let x = flowing(device, &[len], &a);
+        let y = flowing(device, &[len], &b);
+        let ex = exact(&[len], &a);
+        let ey = exact(&[len], &b);
         let scale = |i: usize| a[i].abs() + b[i].abs() + (a[i] * b[i]).abs();
         let results =
             [(x.add(&y), ex.add(&ey)), (x.subtract(&y), ex.subtract(&ey)), (x.multiply(&y), ex.multiply(&ey))];
@@ -27,7 +30,8 @@ pub fn binary<B: Tested>(device: &B) {
 
 pub fn add_scaled<B: Tested>(device: &B) {
     for len in LENGTHS {
-        let (a, b) = (values(3, len), values(4, len));
+        let a = values(3, len);
+        let b = values(4, len);
         let mut expected = exact(&[len], &a);
         expected.add_scaled(-0.3, &exact(&[len], &b)).expect("the CPU");
         let expected = expected.to_vec().expect("values");

@@ -58,7 +58,8 @@ fn check<B: Tested>(
 pub fn transposes<B: Tested>(device: &B) {
     for (i, lengths) in LENGTHS.into_iter().enumerate() {
         let [m, n, k] = lengths;
-        let (a, b) = (values(i as u64, m * k), values(50 + i as u64, k * n));
+        let a = values(i as u64, m * k);
+        let b = values(50 + i as u64, k * n);
         for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
             let left =
                 if ta { flowing(device, &[k, m], &transposed([m, k], &a)) } else { flowing(device, &[m, k], &a) };
@@ -78,9 +79,14 @@ pub fn layers<B: Tested>(device: &B) {
 
 fn check_layer<B: Tested>(device: &B, [n, inputs, outputs]: [usize; 3], seed: u64) {
     let draw = |i, len| values(seed * 10 + i, len);
-    let (x, w, b, dy) = (draw(0, n * inputs), draw(1, outputs * inputs), draw(2, outputs), draw(3, n * outputs));
-    let (xs, ws) = (flowing(device, &[n, inputs], &x), on(device, &[outputs, inputs], &w));
-    let (bs, dys) = (on(device, &[outputs], &b), flowing(device, &[n, outputs], &dy));
+    let x = draw(0, n * inputs);
+    let w = draw(1, outputs * inputs);
+    let b = draw(2, outputs);
+    let dy = draw(3, n * outputs);
+    let xs = flowing(device, &[n, inputs], &x);
+    let ws = on(device, &[outputs, inputs], &w);
+    let bs = on(device, &[outputs], &b);
+    let dys = flowing(device, &[n, outputs], &dy);
     let columns = transposed([outputs, inputs], &w);
     for relu in [false, true] {
         let y = xs.linear(&ws, Some(&bs), relu).expect("a launch");
@@ -103,7 +109,8 @@ pub fn not_a_number<B: Tested>(device: &B) {
 /// Also sums that are split.
 pub fn same_bits<B: Tested>(device: &B) {
     for [m, n, k] in [[70, 33, 90], [20, 30, 2000]] {
-        let (a, b) = (flowing(device, &[m, k], &values(1, m * k)), on(device, &[k, n], &values(2, k * n)));
+        let a = flowing(device, &[m, k], &values(1, m * k));
+        let b = on(device, &[k, n], &values(2, k * n));
         let bits = || bits(&a.matmul(false, &b, false).expect("a launch"));
         assert!(bits() == bits(), "two runs differ");
     }

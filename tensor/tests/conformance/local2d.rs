@@ -12,7 +12,8 @@ use crate::support::values;
 
 /// `[oh * ow, out, kh, kw, c / groups]` and `[oh, ow, out]`.
 fn weights(case: &Case) -> ([usize; 5], [usize; 3]) {
-    let ([_, oh, ow, out], [_, kh, kw, cg]) = (case.y(), case.w);
+    let [_, oh, ow, out] = case.y();
+    let [_, kh, kw, cg] = case.w;
     ([oh * ow, out, kh, kw, cg], [oh, ow, out])
 }
 
@@ -26,8 +27,10 @@ fn draw(case: &Case, seed: u64) -> [Vec<f64>; 4] {
 /// y with bias, dx, dw.
 fn run<B: Tested>(device: &B, case: &Case, [x, w, b, dy]: &[Vec<f64>; 4]) -> [Tensor<B>; 3] {
     let (w_shape, b_shape) = weights(case);
-    let (x, w) = (flowing(device, &case.x, x), on(device, &w_shape, w));
-    let (b, dy) = (on(device, &b_shape, b), flowing(device, &case.y(), dy));
+    let x = flowing(device, &case.x, x);
+    let w = on(device, &w_shape, w);
+    let b = on(device, &b_shape, b);
+    let dy = flowing(device, &case.y(), dy);
     let y = x.local2d(&case.spec, &w, Some(&b)).expect("a launch");
     let dx = dy.local2d_dx(&case.spec, &case.x, &w).expect("a launch");
     let dw = dy.local2d_dw(&case.spec, &x, &w_shape).expect("a launch");
@@ -36,8 +39,10 @@ fn run<B: Tested>(device: &B, case: &Case, [x, w, b, dy]: &[Vec<f64>; 4]) -> [Te
 
 fn reference(case: &Case, [x, w, b, dy]: &[Vec<f64>; 4]) -> [Vec<f64>; 3] {
     let (w_shape, b_shape) = weights(case);
-    let (x, w) = (exact(&case.x, x), exact(&w_shape, w));
-    let (b, dy) = (exact(&b_shape, b), exact(&case.y(), dy));
+    let x = exact(&case.x, x);
+    let w = exact(&w_shape, w);
+    let b = exact(&b_shape, b);
+    let dy = exact(&case.y(), dy);
     let y = x.local2d(&case.spec, &w, Some(&b)).expect("the CPU");
     let dx = dy.local2d_dx(&case.spec, &case.x, &w).expect("the CPU");
     let dw = dy.local2d_dw(&case.spec, &x, &w_shape).expect("the CPU");

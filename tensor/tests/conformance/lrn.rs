@@ -15,8 +15,10 @@ fn sized(size: usize) -> Lrn {
 /// Forward and backward against the CPU; `slack` is for powers by logarithms.
 fn check<B: Tested>(device: &B, spec: &Lrn, shape: [usize; 4], slack: f64) {
     let len = shape.iter().product();
-    let (x, dy) = (values(len as u64, len), values(spec.size as u64, len));
-    let (on_x, on_dy) = (flowing(device, &shape, &x), flowing(device, &shape, &dy));
+    let x = values(len as u64, len);
+    let dy = values(spec.size as u64, len);
+    let on_x = flowing(device, &shape, &x);
+    let on_dy = flowing(device, &shape, &dy);
     let (y, base) = on_x.lrn(spec).expect("a launch");
     let dx = on_dy.lrn_dx(spec, &on_x, &base).expect("a launch");
 
@@ -34,7 +36,8 @@ fn check<B: Tested>(device: &B, spec: &Lrn, shape: [usize; 4], slack: f64) {
 /// Of base, y and dx: what their terms' absolute values add up to.
 pub fn scales(spec: &Lrn, shape: [usize; 4], x: &[f64], dy: &[f64]) -> [Vec<f64>; 3] {
     let absolute = |v: &[f64]| exact(&shape, &v.iter().map(|v| v.abs()).collect::<Vec<_>>());
-    let (x, dy) = (absolute(x), absolute(dy));
+    let x = absolute(x);
+    let dy = absolute(dy);
     let (y, base) = x.lrn(spec).expect("the CPU");
     let [y, base, x, dy, dx] =
         [&y, &base, &x, &dy, &dy.lrn_dx(spec, &x, &base).expect("the CPU")].map(|t| t.to_vec().expect("values"));

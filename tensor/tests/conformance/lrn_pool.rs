@@ -40,7 +40,8 @@ pub fn forward<B: Tested>(device: &B) {
         let scale = 2.0 * spec.k.powf(-0.75);
         assert_near(&host(&y), &expected, |_| scale, tolerance);
         let normal = exact(&case.x, &x).lrn(spec).expect("the CPU").0.to_vec().expect("values");
-        let (c, outputs) = (case.x[3], case.y()[1..].iter().product::<usize>());
+        let c = case.x[3];
+        let outputs = case.y()[1..].iter().product::<usize>();
         for (i, position) in kept.positions.to_vec().expect("a download").into_iter().enumerate() {
             let image = i / outputs * case.x[1] * case.x[2];
             let found = normal[(image + position as usize) * c + i % c];
@@ -51,7 +52,8 @@ pub fn forward<B: Tested>(device: &B) {
 
 pub fn backward<B: Tested>(device: &B) {
     each(|case, spec, seed| {
-        let (x, dy) = (values(seed, case.x.iter().product()), values(seed ^ 1, case.y().iter().product()));
+        let x = values(seed, case.x.iter().product());
+        let dy = values(seed ^ 1, case.y().iter().product());
         let on_x = flowing(device, &case.x, &x);
         let (_, kept) = on_x.lrn_max_pool(spec, &case.spec).expect("a launch");
         let dx = flowing(device, &case.y(), &dy).lrn_max_pool_dx(spec, &case.spec, &on_x, &kept).expect("a launch");
@@ -76,7 +78,8 @@ pub fn backward<B: Tested>(device: &B) {
 pub fn backward_through_a_relu<B: Tested>(device: &B) {
     each(|case, spec, seed| {
         let x: Vec<f64> = values(seed, case.x.iter().product()).iter().map(|v| v.max(0.0)).collect();
-        let (dy, x) = (values(seed ^ 1, case.y().iter().product()), flowing(device, &case.x, &x));
+        let dy = values(seed ^ 1, case.y().iter().product());
+        let x = flowing(device, &case.x, &x);
         let (_, kept) = x.lrn_max_pool(spec, &case.spec).expect("a launch");
         let dy = flowing(device, &case.y(), &dy);
         let (dx, sums) = dy.lrn_max_pool_dx_through_relu(spec, &case.spec, &x, &kept).expect("a launch");
@@ -103,7 +106,8 @@ pub fn two_operations_give_the_same<B: Tested>(device: &B) {
 }
 
 pub fn the_same_bits_again<B: Tested>(device: &B) {
-    let (case, spec) = (&chosen()[5], Lrn::paper());
+    let case = &chosen()[5];
+    let spec = Lrn::paper();
     let run = || {
         let x = flowing(device, &case.x, &values(1, case.x.iter().product()));
         let (y, kept) = x.lrn_max_pool(&spec, &case.spec).expect("a launch");

@@ -81,7 +81,8 @@ fn maxima<B: Tested>(device: &B, case: &Case, x: &[f64]) {
     let (y, positions) = flowing(device, &case.x, x).pool(&case.spec).expect("a launch");
     let (expected, expected_positions) = exact(&case.x, x).pool(&case.spec).expect("the CPU");
     assert_eq!(y.shape(), expected.shape());
-    let (y, expected) = (host(&y), expected.to_vec().expect("values"));
+    let y = host(&y);
+    let expected = expected.to_vec().expect("values");
     let same = |(a, b): (&f64, &f64)| a == b || a.is_nan() && b.is_nan();
     assert!(y.iter().zip(&expected).all(same), "{case:?}: got {y:?}, expected {expected:?}");
     let [positions, expected] =
@@ -119,7 +120,8 @@ pub fn averages<B: Tested>(device: &B) {
 
 pub fn gradients<B: Tested>(device: &B) {
     each(|case, seed| {
-        let (x, dy) = (quarters(seed, case.x.iter().product()), quarters(seed ^ 1, case.y().iter().product()));
+        let x = quarters(seed, case.x.iter().product());
+        let dy = quarters(seed ^ 1, case.y().iter().product());
         let absolute: Vec<f64> = dy.iter().map(|v| v.abs()).collect();
         let positions = exact(&case.x, &x).pool(&case.spec).expect("the CPU").1.expect("of maxima").to_vec();
         let positions = positions.expect("values");

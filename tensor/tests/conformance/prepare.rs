@@ -101,7 +101,9 @@ pub fn ten_views_of_one_image<B: Tested>(device: &B) {
     );
     for (view, image) in views.iter().zip(images.chunks_exact(6 * 6 * 3)) {
         for (i, &value) in image.iter().enumerate() {
-            let (row, column, colour) = (i / 18, i / 3 % 6, i % 3);
+            let row = i / 18;
+            let column = i / 3 % 6;
+            let colour = i % 3;
             let column = if view.mirror { 5 - column } else { column };
             let place = ((view.top as usize + row) * 9 + view.left as usize + column) * 3 + colour;
             // Whole numbers up to 255 are exact in every format.

@@ -82,7 +82,8 @@ pub fn max_and_argmax<B: Tested>(device: &B) {
         let x: Vec<f64> = values(c as u64, rows * c).iter().map(|v| (v * 8.0).round() / 8.0).collect();
         check_maxima(device, [rows, c], &x);
     }
-    let (nan, inf) = (f64::NAN, f64::INFINITY);
+    let nan = f64::NAN;
+    let inf = f64::INFINITY;
     check_maxima(device, [2, 3], &[-inf, -inf, -inf, -1.0, inf, inf]);
     check_maxima(device, [4, 3], &[inf, nan, nan, nan, inf, 1.0, 0.0, -0.0, 0.0, -0.0, 0.0, -1.0]);
 }
@@ -114,7 +115,8 @@ pub fn all_finite<B: Tested>(device: &B) {
 pub fn bits_repeat<B: Tested>(device: &B) {
     let bits = |t: &Tensor<B>| t.to_vec().expect("values").into_iter().map(f32::to_bits).collect::<Vec<_>>();
     let x = flowing(device, &[3001, 100], &values(1, 300_100));
-    let (all, rows) = (bits(&x.sum().expect("a launch")), bits(&x.sum_rows().expect("a launch")));
+    let all = bits(&x.sum().expect("a launch"));
+    let rows = bits(&x.sum_rows().expect("a launch"));
     for _ in 0..3 {
         assert_eq!(bits(&x.sum().expect("a launch")), all);
         assert_eq!(bits(&x.sum_rows().expect("a launch")), rows);

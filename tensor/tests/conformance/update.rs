@@ -41,7 +41,8 @@ fn run_adam<B: Backend>(s: AdamStep, mut w: Tensor<B>, g: impl Fn(u64) -> Tensor
 
 pub fn sgd<B: Tested>(device: &B) {
     for (s, len) in sgd_settings().into_iter().flat_map(|s| LENGTHS.map(|len| (s, len))) {
-        let (w, g) = (values(1, len), |t| values(10 + t, len));
+        let w = values(1, len);
+        let g = |t| values(10 + t, len);
         let got = run_sgd(s, on(device, &[len], &w), |t| on(device, &[len], &g(t)));
         let expected = run_sgd(s, exact(&[len], &w), |t| exact(&[len], &g(t)));
         for (got, expected) in got.iter().zip(&expected) {
@@ -52,7 +53,8 @@ pub fn sgd<B: Tested>(device: &B) {
 
 pub fn adam<B: Tested>(device: &B) {
     for (s, len) in adam_settings().into_iter().flat_map(|s| LENGTHS.map(|len| (s, len))) {
-        let (w, g) = (values(2, len), |t| values(20 + t, len));
+        let w = values(2, len);
+        let g = |t| values(20 + t, len);
         let got = run_adam(s, on(device, &[len], &w), |t| on(device, &[len], &g(t)));
         let expected = run_adam(s, exact(&[len], &w), |t| exact(&[len], &g(t)));
         for (got, expected) in got.iter().zip(&expected) {
@@ -81,25 +83,33 @@ pub fn a_list_is_its_single_steps<B: Tested>(device: &B) {
     };
     let sgd = |i: usize| SgdStep { rate: 0.01 * (i + 1) as f64, ..sgd_settings()[i % 3] };
     let adam = |i: usize| AdamStep { rate: 0.01 * (i + 1) as f64, step: 1 + i as u64, ..adam_settings()[i % 2] };
-    let (w, m, g) = (draw(100), draw(300), draw(500));
+    let w = draw(100);
+    let m = draw(300);
+    let g = draw(500);
     let v: Vec<_> = draw(700).iter().map(|v| v.multiply(v).expect("a launch")).collect();
 
-    let (mut single_w, mut single_m) = (w.clone(), m.clone());
+    let mut single_w = w.clone();
+    let mut single_m = m.clone();
     for (i, (w, m)) in single_w.iter_mut().zip(&mut single_m).enumerate() {
         w.sgd_step(&sgd(i), m, &g[i]).expect("a step");
     }
-    let (mut list_w, mut list_m) = (w.clone(), m.clone());
+    let mut list_w = w.clone();
+    let mut list_m = m.clone();
     let all = list_w.iter_mut().zip(&mut list_m).zip(&g).enumerate();
     let updates = all.map(|(i, ((w, v), g))| SgdUpdate { step: sgd(i), w, v, g }).collect();
     Tensor::sgd_steps(updates).expect("a step");
     assert_eq!((bits(&list_w), bits(&list_m)), (bits(&single_w), bits(&single_m)));
     assert!(lens.iter().enumerate().all(|(i, &len)| len == 0 || bits(&list_w[i..=i]) != bits(&w[i..=i])));
 
-    let (mut single_w, mut single_m, mut single_v) = (w.clone(), m.clone(), v.clone());
+    let mut single_w = w.clone();
+    let mut single_m = m.clone();
+    let mut single_v = v.clone();
     for (i, ((w, m), v)) in single_w.iter_mut().zip(&mut single_m).zip(&mut single_v).enumerate() {
         w.adam_step(&adam(i), m, v, &g[i]).expect("a step");
     }
-    let (mut list_w, mut list_m, mut list_v) = (w.clone(), m.clone(), v.clone());
+    let mut list_w = w.clone();
+    let mut list_m = m.clone();
+    let mut list_v = v.clone();
     let all = list_w.iter_mut().zip(&mut list_m).zip(&mut list_v).zip(&g).enumerate();
     let updates = all.map(|(i, (((w, m), v), g))| AdamUpdate { step: adam(i), w, m, v, g }).collect();
     Tensor::adam_steps(updates).expect("a step");
@@ -109,7 +119,8 @@ pub fn a_list_is_its_single_steps<B: Tested>(device: &B) {
 
 /// A checkpoint that is being written shares the memory: it does not see the step.
 pub fn shared_tensors_are_left_alone<B: Tested>(device: &B) {
-    let (mut w, g) = (on(device, &[100], &values(1, 100)), on(device, &[100], &values(2, 100)));
+    let mut w = on(device, &[100], &values(1, 100));
+    let g = on(device, &[100], &values(2, 100));
     let mut v = Tensor::zeros(device, &[100]).expect("zeros");
     let kept = [w.clone(), v.clone()];
     let before = bits(&kept);

@@ -74,7 +74,8 @@ impl CompileServer {
         if bindings > limits.max_bindings as usize {
             return Err(format!("{bindings} buffers, of at most {}", limits.max_bindings));
         }
-        let (dim, max) = (id.cube_dim, limits.max_cube_dim);
+        let dim = id.cube_dim;
+        let max = limits.max_cube_dim;
         let units = dim.num_elems();
         if units == 0 || units > limits.max_units_per_cube || dim.x > max.0 || dim.y > max.1 || dim.z > max.2 {
             return Err(format!("blocks of {dim:?}, of at most {} threads", limits.max_units_per_cube));

@@ -93,7 +93,8 @@ pub fn assert_same_bits(work32: impl Fn(&Cpu<f32>) -> Vec<Vec<f32>>, work64: imp
         let results = work64(&Cpu::new(threads).expect("threads"));
         results.iter().map(|r| r.iter().map(|v| v.to_bits()).collect::<Vec<_>>()).collect::<Vec<_>>()
     };
-    let (one32, one64) = (bits32(1), bits64(1));
+    let one32 = bits32(1);
+    let one64 = bits64(1);
     for threads in [2, 3] {
         assert!(bits32(threads) == one32, "f32 on {threads} threads differs from 1");
         assert!(bits64(threads) == one64, "f64 on {threads} threads differs from 1");

@@ -72,7 +72,8 @@ impl Layer {
 
 pub fn conv2d<B: Backend<Scalar = f32>>(device: &B) -> Result {
     for (layer, batch) in LAYERS.iter().flat_map(|layer| BATCHES.map(|batch| (layer, batch))) {
-        let (w, b) = (weights(device, &layer.kernels()), weights(device, &[layer.filters]));
+        let w = weights(device, &layer.kernels());
+        let b = weights(device, &[layer.filters]);
         let x = flowing(device, &layer.input(batch));
         x.conv2d(&layer.spec(), &w, Some(&b), true)?;
         x.conv2d(&layer.spec(), &w, None, false)?;
@@ -83,7 +84,8 @@ pub fn conv2d<B: Backend<Scalar = f32>>(device: &B) -> Result {
     }
     // Images that were not rounded.
     let first = &LAYERS[0];
-    let (x, w) = (weights(device, &first.input(BATCH)), weights(device, &first.kernels()));
+    let x = weights(device, &first.input(BATCH));
+    let w = weights(device, &first.kernels());
     let dy = x.conv2d(&first.spec(), &w, None, true)?;
     dy.conv2d_dw(&first.spec(), &x, w.shape())?;
     Ok(())
@@ -111,7 +113,8 @@ const LINEAR: [[usize; 2]; 7] =
 
 pub fn linear<B: Backend<Scalar = f32>>(device: &B) -> Result {
     for ([inputs, outputs], batch) in LINEAR.into_iter().flat_map(|sizes| BATCHES.map(|batch| (sizes, batch))) {
-        let (w, b) = (weights(device, &[outputs, inputs]), weights(device, &[outputs]));
+        let w = weights(device, &[outputs, inputs]);
+        let b = weights(device, &[outputs]);
         let x = flowing(device, &[batch, inputs]);
         x.linear(&w, Some(&b), true)?;
         let dy = x.linear(&w, Some(&b), false)?;
@@ -120,7 +123,8 @@ pub fn linear<B: Backend<Scalar = f32>>(device: &B) -> Result {
         dy.linear_dw(&x)?;
         dy.sum_rows()?;
     }
-    let (a, b) = (flowing(device, &[BATCH, BATCH]), weights(device, &[BATCH, BATCH]));
+    let a = flowing(device, &[BATCH, BATCH]);
+    let b = weights(device, &[BATCH, BATCH]);
     for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
         a.matmul(ta, &a, tb)?;
         b.matmul(ta, &b, tb)?;

@@ -48,7 +48,8 @@ pub fn elementwise<B: Backend<Scalar = f32>>(device: &B) -> Result {
 }
 
 pub fn lrn<B: Backend<Scalar = f32>>(device: &B) -> Result {
-    let (region, alpha_scaling) = (Region::WithinChannel, AlphaScaling::Mean);
+    let region = Region::WithinChannel;
+    let alpha_scaling = AlphaScaling::Mean;
     let specs = [
         Lrn::paper(),
         // caffe.
@@ -140,7 +141,8 @@ pub fn batch_norm<B: Backend<Scalar = f32>>(device: &B) -> Result {
     let shapes = [&MAPS[0][..], &MAPS[3], &MAPS[7], &ROWS[0], &ROWS[3]];
     for x in shapes.map(|shape| flowing(device, shape)) {
         let c = x.shape()[x.shape().len() - 1];
-        let (gamma, beta) = (weights(device, &[c]), weights(device, &[c]));
+        let gamma = weights(device, &[c]);
+        let beta = weights(device, &[c]);
         let statistics: BatchStatistics<B> = x.batch_statistics()?;
         let y = x.batch_norm(&statistics, &gamma, &beta, 1e-5)?;
         y.batch_norm_backward(&x, &statistics, &gamma, 1e-5)?;
@@ -191,11 +193,18 @@ pub fn update<B: Backend<Scalar = f32>>(device: &B) -> Result {
     // A length of 37 has no vectors.
     for (count, len) in [(1, 96), (1, 37), (10, 96), (16, 96), (32, 96)] {
         let draw = || (0..count).map(|_| weights(device, &[len])).collect::<Vec<_>>();
-        let (mut w, mut m, mut v, g) = (draw(), draw(), draw(), draw());
+        let mut w = draw();
+        let mut m = draw();
+        let mut v = draw();
+        let g = draw();
         let step = SgdStep { rate: 0.01, momentum: 0.9, decay: 5e-4, nesterov: false };
         let all = w.iter_mut().zip(&mut v).zip(&g);
         Tensor::sgd_steps(all.map(|((w, v), g)| SgdUpdate { step, w, v, g }).collect())?;
-        let (rate, beta1, beta2, epsilon, decay) = (1e-3, 0.9, 0.999, 1e-7, 5e-4);
+        let rate = 1e-3;
+        let beta1 = 0.9;
+        let beta2 = 0.999;
+        let epsilon = 1e-7;
+        let decay = 5e-4;
         let step = AdamStep { rate, beta1, beta2, epsilon, decay, step: 1, epsilon_hat: false };
         let all = w.iter_mut().zip(&mut m).zip(&mut v).zip(&g);
         Tensor::adam_steps(all.map(|(((w, m), v), g)| AdamUpdate { step, w, m, v, g }).collect())?;
