@@ -1,4 +1,4 @@
-//! A training step takes its large buffers from the device's memory: the second step takes none from the system.
+//! Training steps after the first take no large memory from the system.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,7 +32,7 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn the_second_step_allocates_nothing_large() {
-    // One thread: with more, which of them needs a column buffer first depends on timing.
+    // One thread: with more, the number of window buffers in use at a time depends on timing.
     let cpu = Cpu::<f32>::new(1).expect("a thread");
     let draw = |shape: &[usize]| Tensor::uniform(&cpu, shape, -1.0, 1.0, Stream::new(1, 2, 3)).expect("uniform");
     let spec = Conv2d { padding: Padding::all(1), ..Conv2d::default() };

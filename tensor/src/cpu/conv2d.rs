@@ -1,5 +1,5 @@
-//! Convolution as matrix products: the windows of a piece of the output become rows of a matrix (im2col), which stays in
-//! cache and is multiplied with the kernels, group by group. Winograd's algorithm replaces it where it is faster.
+//! Convolution as matrix products: the windows of a piece of the output become rows of a matrix (im2col), which stays
+//! in cache and is multiplied with the kernels, group by group. Winograd's algorithm replaces it where it is faster.
 
 use std::ops::Range;
 

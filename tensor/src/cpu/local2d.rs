@@ -119,7 +119,8 @@ impl<E: Element> Kernel<Local2dWeightGrad> for Cpu<E> {
         if output_len(g) * patch == 0 {
             return Ok([dw]);
         }
-        // A task computes the weights of one position. No two tasks write the same weights, so there are no partial sums.
+        // A task computes the weights of one position. No two tasks write the same weights, so there are no partial
+        // sums.
         self.install(|| {
             dw.make_mut()?.par_chunks_mut(g.output[2] * patch).enumerate().try_for_each(|(position, dw)| {
                 let mut buffer = self.alloc(g.n * patch)?;

@@ -154,8 +154,8 @@ impl<E: Element> Cpu<E> {
         Ok([dx])
     }
 
-    /// For each row, calls `start(offset, out, terms)`, which writes the terms, and `finish(offset, out, sums)` with the
-    /// sums over their windows. The sums stay in `all_sums`, if given.
+    /// For each row, calls `start(offset, out, terms)`, which writes the terms, and `finish(offset, out, sums)` with
+    /// the sums over their windows. The sums stay in `all_sums`, if given.
     fn sum_windows<S, F>(
         &self,
         windows: &Windows,

@@ -80,9 +80,9 @@ pub(super) fn product<E: Element>(
     let [left, right] = if is_transposed { [b.t(), a.t()] } else { [a, b] };
     let [row_stride, column_stride] = if is_transposed { [1, c.stride] } else { [c.stride, 1] };
     let gemm = gemm::<E>();
-    // SAFETY: each matrix lies within its slice (checked by `Matrix::new` and `MatrixMut::new`; a transpose has the same
-    // values), the lengths agree (checked above), rows of c do not overlap, and c is borrowed mutably, so it shares no
-    // memory with a and b.
+    // SAFETY: each matrix lies within its slice (checked by `Matrix::new` and `MatrixMut::new`; a transpose has the
+    // same values), the lengths agree (checked above), rows of c do not overlap, and c is borrowed mutably, so it
+    // shares no memory with a and b.
     unsafe {
         gemm(
             left.rows,

@@ -1,7 +1,8 @@
 //! The CPU backend: rayon threads, matrix products by the `gemm` crates, and NHWC loops that are vectorised along
 //! channels.
 //!
-//! Work is partitioned by shape, never by the number of threads, so results are bit-identical for any number of threads.
+//! Work is partitioned by shape, never by the number of threads, so results are bit-identical for any number of
+//! threads.
 
 mod activation;
 mod arena;

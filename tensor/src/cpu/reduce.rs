@@ -49,8 +49,8 @@ pub(super) fn sum_slice<E: Element>(x: &[E]) -> E {
 
 /// Sums over rows, for each column. `add(row, columns, sums)` adds the terms of one row in these columns to their sums.
 ///
-/// The rows are halved down to [`LEAF_ROWS`], so the order of the sums depends on their number alone. To be called within
-/// [`install`](Cpu::install).
+/// The rows are halved down to [`LEAF_ROWS`], so the order of the sums depends on their number alone. To be called
+/// within [`install`](Cpu::install).
 pub(super) fn sum_rows_by<E, F>(rows: usize, sums: &mut [E], add: &F)
 where
     E: Element,

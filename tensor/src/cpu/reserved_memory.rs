@@ -87,7 +87,8 @@ mod system {
             }
         }
 
-        /// Asks for huge pages. Kernels access many places of a large buffer at a time, more than a TLB holds small pages.
+        /// Asks for huge pages. Kernels access many places of a large buffer at a time, more than a TLB holds small
+        /// pages.
         fn prefer_huge_pages(&self, from: usize, to: usize) {
             #[cfg(target_os = "linux")]
             // SAFETY: within the mapping; the advice changes no content. A refusal costs only speed.

@@ -29,18 +29,18 @@ fn run<E: Element>(cpu: &Cpu<E>, f: Activation, x: &[f64], dy: &[f64]) -> [Vec<f
     let y = tensor_on(cpu, &[x.len()], x).activation(f).unwrap();
     let dy = tensor_on(cpu, &[x.len()], dy);
     let dx = dy.activation_dx(f, &y).unwrap();
-    // In place where nobody else holds dy, else beside it: the same bits.
+    // A shared dy is copied, another one changes in place: both give the same bits.
     let bits = |x: &[f64]| x.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
     let before = bits(&host(&dy));
-    let beside = dy.clone().into_activation_dx(f, &y).unwrap();
+    let copied = dy.clone().into_activation_dx(f, &y).unwrap();
     assert_eq!(bits(&host(&dy)), before);
-    for same in [beside, dy.into_activation_dx(f, &y).unwrap()] {
-        assert_eq!(bits(&host(&same)), bits(&host(&dx)));
-    }
+    let in_place = dy.into_activation_dx(f, &y).unwrap();
+    assert_eq!(bits(&host(&copied)), bits(&host(&dx)));
+    assert_eq!(bits(&host(&in_place)), bits(&host(&dx)));
     [host(&y), host(&dx)]
 }
 
-/// relu(x + b) backwards in one pass, where nobody else holds dy or somebody does.
+/// Checks the fused gradient of relu(x + b), for a shared dy and another one.
 fn relu_bias<E: Element>(cpu: &Cpu<E>, rows: usize, c: usize, seed: u64) {
     let [y, dy] = [seed, seed ^ 1].map(|seed| tensor_on(cpu, &[rows, c], &values(seed, rows * c)));
     let y = y.activation(Activation::Relu).unwrap();
@@ -110,7 +110,7 @@ fn relu_passes_no_gradient_at_zero() {
 fn another_shape_is_refused() {
     let y = tensor64(&[2], &[1.0, 2.0]);
     let dy = tensor64(&[3], &[1.0; 3]);
-    assert!(dy.activation_dx(Activation::Relu, &y).is_err());
+    assert_shape_error(dy.activation_dx(Activation::Relu, &y), "activation backward");
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn relu_and_bias_of_large_maps_and_of_long_rows() {
     }
     let y = tensor64(&[2, 3], &[1.0; 6]);
     let dy = tensor64(&[3, 2], &[1.0; 6]);
-    assert!(dy.into_relu_bias_dx(&y).is_err());
+    assert_shape_error(dy.into_relu_bias_dx(&y), "ReLU backward");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Batch normalisation against plain loops and finite differences.
 
 use alexnet_tensor::ops::BatchStatistics;
-use alexnet_tensor::{Cpu, Element, Error};
+use alexnet_tensor::{Cpu, Element};
 use proptest::prelude::*;
 
 use crate::support::*;
@@ -37,7 +37,7 @@ impl Case {
         [&statistics.mean, &statistics.variance, &y, &dx, &dgamma, &dbeta].map(host)
     }
 
-    /// The same by plain loops; dx through the mean's and the variance's own derivatives.
+    /// The same by plain loops, with dx through the derivatives of mean and variance.
     fn reference(&self) -> [Vec<f64>; 6] {
         let rows = self.rows;
         let c = self.c;
@@ -69,8 +69,8 @@ impl Case {
         results
     }
 
-    /// Fails where an f32 result is further from the exact one than 1e-5 of what its terms' absolute values add up
-    /// to: they may cancel, so that the result itself is no measure.
+    /// Fails if an f32 result differs from the exact one by more than 1e-5 of the sum of its terms' absolute values,
+    /// which may cancel.
     fn assert_rounded(&self, got: &[Vec<f64>; 6], exact: &[Vec<f64>; 6]) {
         let rows = self.rows;
         let c = self.c;
@@ -104,9 +104,9 @@ proptest! {
         case.assert_rounded(&case.run(cpu32()), &expected);
     }
 
-    /// Two equal rows have no deviation to divide by, and gradients that cancel.
+    /// Two nearly equal rows: the deviation is near 0, and gradients cancel.
     #[test]
-    fn rows_without_deviation_equal_plain_loops(c in 1usize..4, seed: u64, apart in 0.0f32..1e-2) {
+    fn rows_of_little_deviation_equal_plain_loops(c in 1usize..4, seed: u64, apart in 0.0f32..1e-2) {
         let mut case = Case::new(2, c, seed);
         for k in 0..c {
             case.x[c + k] = f64::from(case.x[k] as f32 + apart);
@@ -138,7 +138,7 @@ proptest! {
     }
 }
 
-/// A mean a thousand times the deviation costs single precision three digits, not all of them.
+/// A mean of a thousand times the deviation costs only three digits in single precision.
 #[test]
 fn a_large_mean_keeps_the_variance() {
     let rows = 10_000;
@@ -161,7 +161,7 @@ fn wide_and_long_inputs_equal_plain_loops() {
     }
 }
 
-/// At test, statistics from elsewhere are used as they are; images are rows of channels.
+/// Given statistics are used unchanged, as at test time. Images are rows of channels.
 #[test]
 fn given_statistics_are_used() {
     let channels = |v: [f64; 2]| tensor64(&[2], &v);
@@ -169,13 +169,13 @@ fn given_statistics_are_used() {
     let x = tensor64(&[1, 1, 2, 2], &[3.0, 0.0, 1.0, -1.0]);
     let y = x.batch_norm(&statistics, &channels([1.0, 2.0]), &channels([0.5, 0.0]), 0.0).unwrap();
     assert_eq!(host(&y), [1.5, 4.0, 0.5, 0.0]);
-    assert!(x.batch_norm(&statistics, &tensor64(&[3], &[1.0; 3]), &channels([0.5, 0.0]), 0.0).is_err());
+    let gamma = tensor64(&[3], &[1.0; 3]);
+    assert_shape_error(x.batch_norm(&statistics, &gamma, &channels([0.5, 0.0]), 0.0), "batch norm");
 }
 
 #[test]
 fn one_row_has_no_statistics() {
-    let error = tensor64(&[1, 2], &[1.0, 2.0]).batch_statistics().unwrap_err();
-    assert!(matches!(error, Error::Argument { .. }), "{error}");
+    assert_argument_error(tensor64(&[1, 2], &[1.0, 2.0]).batch_statistics(), "use a larger batch");
 }
 
 #[test]

@@ -4,22 +4,8 @@ use alexnet_tensor::ops::{Conv2d, Padding};
 use alexnet_tensor::{Algorithms, Cpu, Element, Tensor};
 use proptest::prelude::*;
 
-use crate::common::{Case, absolute, assert_rounded, cases, len};
+use crate::common::{Case, Values, assert_rounded, cases};
 use crate::support::*;
-
-struct Values {
-    x: Vec<f64>,
-    w: Vec<f64>,
-    b: Vec<f64>,
-    dy: Vec<f64>,
-}
-
-impl Values {
-    fn new(case: &Case, seed: u64) -> Self {
-        let draw = |i, shape: &[usize]| values(seed.wrapping_add(i), len(shape));
-        Self { x: draw(0, &case.x), w: draw(1, &case.w), b: draw(2, &case.w[..1]), dy: draw(3, &case.y()) }
-    }
-}
 
 /// y with bias, dx and dw.
 fn run<E: Element>(cpu: &Cpu<E>, case: &Case, relu: bool, v: &Values) -> [Tensor<Cpu<E>>; 3] {
@@ -35,7 +21,7 @@ fn run<E: Element>(cpu: &Cpu<E>, case: &Case, relu: bool, v: &Values) -> [Tensor
 }
 
 fn reference(case: &Case, relu: bool, v: &Values) -> [Vec<f64>; 3] {
-    let [mut y, dx, dw] = case.reference(false, &v.x, &v.w, &v.dy);
+    let [mut y, dx, dw] = case.reference(false, v);
     for (i, y) in y.iter_mut().enumerate() {
         *y += v.b[i % v.b.len()];
         if relu {
@@ -46,10 +32,9 @@ fn reference(case: &Case, relu: bool, v: &Values) -> [Vec<f64>; 3] {
 }
 
 fn check(case: &Case, relu: bool, seed: u64) {
-    let v = Values::new(case, seed);
-    let magnitude = Values { x: absolute(&v.x), w: absolute(&v.w), b: absolute(&v.b), dy: absolute(&v.dy) };
+    let v = Values::conv(case, seed);
     let expected = reference(case, relu, &v);
-    let sums = reference(case, relu, &magnitude);
+    let sums = reference(case, relu, &v.absolute());
     let double = run(cpu64(), case, relu, &v);
     let single = run(cpu32(), case, relu, &v);
     for (i, expected) in expected.iter().enumerate() {
@@ -67,7 +52,9 @@ proptest! {
     }
 
     #[test]
-    fn pointwise_matches_plain_loops(n in 1usize..4, h in 1usize..9, w in 1usize..9, groups in 1usize..4, c in 1usize..20, out in 1usize..20, seed: u64) {
+    fn pointwise_matches_plain_loops(
+        n in 1usize..4, h in 1usize..9, w in 1usize..9, groups in 1usize..4, c in 1usize..20, out in 1usize..20, seed: u64,
+    ) {
         let spec = Conv2d { groups, ..Conv2d::default() };
         check(&Case { spec, x: [n, h, w, groups * c], w: [groups * out, 1, 1, c] }, false, seed);
     }
@@ -78,9 +65,11 @@ proptest! {
 
     #[test]
     fn gradients_are_finite_differences(case in cases(4), seed: u64) {
-        let v = Values::new(&case, seed);
+        let v = Values::conv(&case, seed);
         let w = tensor64(&case.w, &v.w);
-        let forward = |x: &[f64], w: &Tensor<_>| host(&tensor64(&case.x, x).conv2d(&case.spec, w, None, false).expect("forward"));
+        let forward = |x: &[f64], w: &Tensor<_>| {
+            host(&tensor64(&case.x, x).conv2d(&case.spec, w, None, false).expect("forward"))
+        };
         let [_, dx, dw] = run(cpu64(), &case, false, &v);
         let slope = finite_differences(&v.x, &v.dy, |x| forward(x, &w));
         assert_close(&host(&dx), &slope, 1e-6);
@@ -89,11 +78,10 @@ proptest! {
     }
 }
 
-/// The largest error of y, dx and dw, as a share of the largest of what their terms' absolute values add up to.
+/// The largest error in y, dx and dw, relative to the largest sum of absolute values of terms.
 fn largest_error(got: &[Tensor<Cpu<f32>>; 3], case: &Case, relu: bool, v: &Values) -> f64 {
-    let magnitude = Values { x: absolute(&v.x), w: absolute(&v.w), b: absolute(&v.b), dy: absolute(&v.dy) };
     let exact = reference(case, relu, v);
-    let sums = reference(case, relu, &magnitude);
+    let sums = reference(case, relu, &v.absolute());
     let error = |i: usize| {
         let largest = sums[i].iter().fold(0.0f64, |m, v| m.max(*v));
         host(&got[i]).iter().zip(&exact[i]).fold(0.0f64, |m, (g, e)| m.max((g - e).abs() / largest))
@@ -104,7 +92,7 @@ fn largest_error(got: &[Tensor<Cpu<f32>>; 3], case: &Case, relu: bool, v: &Value
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(6))]
 
-    /// Shapes that fast algorithms take: an error of 1e-5 at most, and of 1e-6 where they are turned off.
+    /// Shapes for fast algorithms: an error of at most 1e-5, and of 1e-6 by exact ones.
     #[test]
     fn fast_and_exact_algorithms_match_plain_loops(
         five: bool, n in 12usize..14, room in [0usize..6, 0usize..6], depth in [1usize..3, 1usize..3],
@@ -117,7 +105,7 @@ proptest! {
         let x = [n, side + 4 + room[0], side + 4 + room[1], groups * inner];
         let spec = Conv2d { padding, groups, ..Conv2d::default() };
         let case = Case { spec, x, w: [groups * outer, side, side, inner] };
-        let v = Values::new(&case, seed);
+        let v = Values::conv(&case, seed);
         for (algorithms, most) in [(Algorithms::Fast, 1e-5), (Algorithms::Exact, 1e-6)] {
             let cpu = Cpu::with_algorithms(2, algorithms).expect("threads");
             let error = largest_error(&run(&cpu, &case, relu, &v), &case, relu, &v);
@@ -126,13 +114,13 @@ proptest! {
     }
 }
 
-/// Large enough for many pieces and for all partial sums of dw; pieces end in the middle of a row.
+/// Large enough for many pieces and for all partial sums of dw. Pieces end within rows.
 fn large() -> Case {
     let spec = Conv2d { stride: [1, 1], padding: Padding::all(2), groups: 2 };
     Case { spec, x: [5, 23, 21, 14], w: [22, 5, 5, 7] }
 }
 
-/// A shape that fast algorithms take, of several blocks.
+/// A shape for Winograd's algorithm, of several blocks.
 fn winograd() -> Case {
     let spec = Conv2d { padding: Padding::all(1), groups: 2, ..Conv2d::default() };
     Case { spec, x: [160, 13, 13, 32], w: [64, 3, 3, 16] }
@@ -153,7 +141,7 @@ fn bits_do_not_depend_on_the_number_of_threads() {
         winograd(),
         Case { x: [40, 13, 13, 48], w: [64, 1, 1, 24], spec: Conv2d { groups: 2, ..Conv2d::default() } },
     ] {
-        let v = Values::new(&case, 9);
+        let v = Values::conv(&case, 9);
         let download = |t: &Tensor<Cpu<f32>>| t.to_vec().expect("a download");
         let download64 = |t: &Tensor<Cpu<f64>>| t.to_vec().expect("a download");
         assert_same_bits(
@@ -166,13 +154,13 @@ fn bits_do_not_depend_on_the_number_of_threads() {
 #[test]
 fn no_images_give_no_output_and_no_gradient() {
     let case = Case { x: [0, 5, 5, 4], w: [6, 3, 3, 2], spec: Conv2d { groups: 2, ..Conv2d::default() } };
-    let [y, dx, dw] = run(cpu64(), &case, false, &Values::new(&case, 1));
+    let [y, dx, dw] = run(cpu64(), &case, false, &Values::conv(&case, 1));
     assert!(y.is_empty() && dx.is_empty());
     assert_eq!(host(&dw), vec![0.0; 6 * 3 * 3 * 2]);
 }
 
 #[test]
-fn not_a_number_is_kept_by_the_fused_relu() {
+fn the_fused_relu_keeps_nan() {
     let x = tensor64(&[1, 1, 2, 1], &[f64::NAN, -1.0]);
     let y = x.conv2d(&Conv2d::default(), &tensor64(&[1, 1, 1, 1], &[1.0]), None, true);
     let y = host(&y.expect("forward"));
@@ -181,34 +169,37 @@ fn not_a_number_is_kept_by_the_fused_relu() {
 
 #[test]
 fn shapes_that_do_not_fit_are_named() {
-    let zeros = |shape: &[usize]| Tensor::zeros(cpu64(), shape).expect("zeros");
-    let x = zeros(&[2, 5, 5, 4]);
-    let w = zeros(&[6, 3, 3, 4]);
+    let x = zeros64(&[2, 5, 5, 4]);
+    let w = zeros64(&[6, 3, 3, 4]);
     let spec = Conv2d::default();
-    let message = |result: alexnet_tensor::Result<Tensor<Cpu<f64>>>| result.expect_err("does not fit").to_string();
-
     assert_eq!(
-        message(zeros(&[5, 5, 4]).conv2d(&spec, &w, None, false)),
+        error_message(zeros64(&[5, 5, 4]).conv2d(&spec, &w, None, false)),
         "conv2d: expected an NHWC input, got shape [5, 5, 4]"
     );
-    let text = message(x.conv2d(&spec, &zeros(&[6, 36]), None, false));
+    let text = error_message(x.conv2d(&spec, &zeros64(&[6, 36]), None, false));
     assert_eq!(text, "conv2d: expected weights [out, kh, kw, in / groups], got shape [6, 36]");
-    let text = message(x.conv2d(&spec, &zeros(&[6, 3, 3, 3]), None, false));
+    let text = error_message(x.conv2d(&spec, &zeros64(&[6, 3, 3, 3]), None, false));
     assert_eq!(text, "conv2d: expected weights for 4 channels a group, got shape [6, 3, 3, 3]");
-    let text = message(x.conv2d(&Conv2d { groups: 3, ..spec }, &w, None, false));
+    let text = error_message(x.conv2d(&Conv2d { groups: 3, ..spec }, &w, None, false));
     assert_eq!(text, "conv2d: groups must divide 4 input and 6 output channels, got 3");
-    assert!(message(x.conv2d(&Conv2d { groups: 0, ..spec }, &w, None, false)).contains("got 0"));
-    assert!(message(x.conv2d(&Conv2d { stride: [0, 1], ..spec }, &w, None, false)).contains("at least 1, got 3 and 0"));
-    let text = message(x.conv2d(&spec, &zeros(&[6, 7, 3, 4]), None, false));
+    assert!(error_message(x.conv2d(&Conv2d { groups: 0, ..spec }, &w, None, false)).contains("got 0"));
+    assert!(
+        error_message(x.conv2d(&Conv2d { stride: [0, 1], ..spec }, &w, None, false))
+            .contains("at least 1, got 3 and 0")
+    );
+    let text = error_message(x.conv2d(&spec, &zeros64(&[6, 7, 3, 4]), None, false));
     assert_eq!(text, "conv2d: a kernel of 7 does not fit an input of 5 padded to 5");
-    assert_eq!(message(x.conv2d(&spec, &w, Some(&zeros(&[5])), false)), "conv2d: expected a bias [6], got shape [5]");
+    assert_eq!(
+        error_message(x.conv2d(&spec, &w, Some(&zeros64(&[5])), false)),
+        "conv2d: expected a bias [6], got shape [5]"
+    );
     let far = Padding { top: usize::MAX / 8, bottom: usize::MAX / 8, ..Padding::all(1) };
     assert!(
-        message(x.conv2d(&Conv2d { padding: far, ..spec }, &w, None, false))
+        error_message(x.conv2d(&Conv2d { padding: far, ..spec }, &w, None, false))
             .starts_with("conv2d: expected a number of values")
     );
 
     let wrong = "conv2d backward: expected a gradient [2, 3, 3, 6], got shape [2, 3, 6]";
-    assert_eq!(message(zeros(&[2, 3, 6]).conv2d_dx(&spec, &[2, 5, 5, 4], &w)), wrong);
-    assert_eq!(message(zeros(&[2, 3, 6]).conv2d_dw(&spec, &x, &[6, 3, 3, 4])), wrong);
+    assert_eq!(error_message(zeros64(&[2, 3, 6]).conv2d_dx(&spec, &[2, 5, 5, 4], &w)), wrong);
+    assert_eq!(error_message(zeros64(&[2, 3, 6]).conv2d_dw(&spec, &x, &[6, 3, 3, 4])), wrong);
 }

@@ -1,4 +1,4 @@
-//! Dropout: the mask is the stream's.
+//! Dropout against masks computed from the random stream.
 
 use alexnet_tensor::ops::{Dropout, DropoutScale};
 use alexnet_tensor::random::{Stream, purpose};
@@ -42,9 +42,9 @@ proptest! {
     }
 }
 
-/// Long enough for many jobs: the mask goes on from one to the next.
+/// Long enough for many jobs, which draw consecutive parts of the mask.
 #[test]
-fn long_masks_follow_from_the_stream_and_p_of_them_are_zero() {
+fn long_masks_follow_from_the_stream_and_drop_a_share_p() {
     let len = 100_003;
     for p in [0.0, 0.2, 0.5, 0.9] {
         let stream = Stream::new(11, purpose::DROPOUT, 5);
@@ -75,7 +75,7 @@ fn masks_differ_by_step_and_layer() {
 }
 
 #[test]
-fn dropped_values_are_zero_whatever_they_were() {
+fn dropped_nan_becomes_zero() {
     let y = run(cpu32(), &Dropout { p: 0.5, scale: DropoutScale::AtTest }, Stream::new(2, 3, 4), &[f64::NAN; 1000]);
     assert!(y.iter().any(|v| v.is_nan()) && y.contains(&0.0));
 }
@@ -84,7 +84,7 @@ fn dropped_values_are_zero_whatever_they_were() {
 fn p_out_of_range_is_refused() {
     for p in [-0.1, 1.0, f64::NAN] {
         let spec = Dropout { p, scale: DropoutScale::AtTest };
-        assert!(tensor64(&[1], &[1.0]).dropout(&spec, Stream::new(0, 0, 0)).is_err(), "{p}");
+        assert_argument_error(tensor64(&[1], &[1.0]).dropout(&spec, Stream::new(0, 0, 0)), "p must be in [0, 1)");
     }
 }
 

@@ -11,26 +11,32 @@ fn reference([m, n, k]: [usize; 3], a: &[f64], b: &[f64]) -> Vec<f64> {
     (0..m * n).map(|i| (0..k).map(|j| a[i / n * k + j] * b[j * n + i % n]).sum()).collect()
 }
 
-/// The transpose of x `[rows, columns]`.
-fn transposed(rows: usize, columns: usize, x: &[f64]) -> Vec<f64> {
-    (0..x.len()).map(|i| x[i % rows * columns + i / rows]).collect()
-}
-
 fn check_matmul([m, n, k]: [usize; 3], [ta, tb]: [bool; 2], seed: u64) {
     let a = values(seed, m * k);
     let b = values(seed.wrapping_add(1), k * n);
     let expected = reference([m, n, k], &a, &b);
     let sums = reference([m, n, k], &absolute(&a), &absolute(&b));
-    let (a_shape, a) = if ta { ([k, m], transposed(m, k, &a)) } else { ([m, k], a) };
-    let (b_shape, b) = if tb { ([n, k], transposed(k, n, &b)) } else { ([k, n], b) };
-    let c = tensor64(&a_shape, &a).matmul(ta, &tensor64(&b_shape, &b), tb).expect("product");
-    assert_eq!(c.shape(), [m, n]);
-    assert_close(&host(&c), &expected, 1e-10);
-    let c = tensor32(&a_shape, &a).matmul(ta, &tensor32(&b_shape, &b), tb).expect("product");
-    assert_rounded(&host(&c), &expected, &sums);
+    let double = matmul(cpu64(), [m, n, k], [ta, tb], &a, &b);
+    assert_eq!(double.shape(), [m, n]);
+    assert_close(&host(&double), &expected, 1e-10);
+    let single = matmul(cpu32(), [m, n, k], [ta, tb], &a, &b);
+    assert_rounded(&host(&single), &expected, &sums);
 }
 
-/// y, dx, dw.
+/// The product of a `[m, k]` and b `[k, n]`, of matrices stored transposed or not.
+fn matmul<E: Element>(
+    cpu: &Cpu<E>,
+    [m, n, k]: [usize; 3],
+    [ta, tb]: [bool; 2],
+    a: &[f64],
+    b: &[f64],
+) -> Tensor<Cpu<E>> {
+    let a = if ta { tensor_on(cpu, &[k, m], &transposed(m, k, a)) } else { tensor_on(cpu, &[m, k], a) };
+    let b = if tb { tensor_on(cpu, &[n, k], &transposed(k, n, b)) } else { tensor_on(cpu, &[k, n], b) };
+    a.matmul(ta, &b, tb).expect("product")
+}
+
+/// y, dx and dw of a fully connected layer with random operands.
 fn layer<E: Element>(cpu: &Cpu<E>, [m, n, k]: [usize; 3], relu: bool, seed: u64) -> [Tensor<Cpu<E>>; 3] {
     let draw = |i, shape: &[usize]| tensor_on(cpu, shape, &values(seed.wrapping_add(i), shape.iter().product()));
     let x = draw(0, &[m, k]);
@@ -41,7 +47,7 @@ fn layer<E: Element>(cpu: &Cpu<E>, [m, n, k]: [usize; 3], relu: bool, seed: u64)
     [y, dy.linear_dx(&w).expect("dx"), dy.linear_dw(&x).expect("dw")]
 }
 
-/// y, dx, dw of [`layer`] from its x, w, b, dy.
+/// y, dx and dw of [`layer`] from x, w, b and dy, by plain loops.
 fn layer_reference([m, n, k]: [usize; 3], relu: bool, [x, w, b, dy]: &[Vec<f64>; 4]) -> [Vec<f64>; 3] {
     let mut y = reference([m, n, k], x, &transposed(n, k, w));
     for (i, y) in y.iter_mut().enumerate() {
@@ -94,7 +100,7 @@ proptest! {
     }
 }
 
-/// Both ways to compute x W^T, and lengths past the blocks of outputs.
+/// All ways to compute x W^T, and more outputs than a block has.
 #[test]
 fn many_rows_and_many_outputs_match_plain_loops() {
     for lengths in [[1, 600, 70], [30, 520, 33], [512, 20, 30], [513, 20, 30]] {
@@ -123,17 +129,19 @@ fn an_empty_sum_is_the_bias() {
 
 #[test]
 fn shapes_that_do_not_fit_are_named() {
-    let zeros = |shape: &[usize]| Tensor::zeros(cpu64(), shape).expect("zeros");
-    let message = |result: alexnet_tensor::Result<Tensor<Cpu<f64>>>| result.expect_err("does not fit").to_string();
-    let x = zeros(&[2, 5]);
-    let w = zeros(&[3, 4]);
-    assert_eq!(message(x.linear(&w, None, false)), "linear: expected an inner length of 5, got shape [3, 4]");
-    assert_eq!(message(x.matmul(false, &w, false)), "matmul: expected an inner length of 5, got shape [3, 4]");
-    assert_eq!(message(x.matmul(true, &w, false)), "matmul: expected an inner length of 2, got shape [3, 4]");
-    let text = message(zeros(&[1, 2, 5]).linear(&w, None, false));
+    let x = zeros64(&[2, 5]);
+    let w = zeros64(&[3, 4]);
+    assert_eq!(error_message(x.linear(&w, None, false)), "linear: expected an inner length of 5, got shape [3, 4]");
+    assert_eq!(error_message(x.matmul(false, &w, false)), "matmul: expected an inner length of 5, got shape [3, 4]");
+    assert_eq!(error_message(x.matmul(true, &w, false)), "matmul: expected an inner length of 2, got shape [3, 4]");
+    let text = error_message(zeros64(&[1, 2, 5]).linear(&w, None, false));
     assert_eq!(text, "linear: expected 2 axes, got shape [1, 2, 5]");
-    let text = message(x.linear(&zeros(&[3, 5]), Some(&zeros(&[5])), false));
+    let text = error_message(x.linear(&zeros64(&[3, 5]), Some(&zeros64(&[5])), false));
     assert_eq!(text, "linear: expected a bias [3], got shape [5]");
-    assert!(message(x.linear_dx(&zeros(&[3, 5]))).starts_with("linear backward: expected an inner length of 5"));
-    assert!(message(x.linear_dw(&zeros(&[3, 5]))).starts_with("linear backward: expected an inner length of 2"));
+    assert!(
+        error_message(x.linear_dx(&zeros64(&[3, 5]))).starts_with("linear backward: expected an inner length of 5")
+    );
+    assert!(
+        error_message(x.linear_dw(&zeros64(&[3, 5]))).starts_with("linear backward: expected an inner length of 2")
+    );
 }

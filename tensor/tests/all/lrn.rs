@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::support::*;
 
 prop_compose! {
-    /// Sizes even and odd, also larger than the axis; beta 0.75 takes a path of its own.
+    /// Even and odd sizes, also larger than the axis. Beta 0.75 has an algorithm of its own.
     fn specs()(size in 1usize..9, alpha in 0.01..1.0f64, k in 0.5..3.0f64,
                beta in prop_oneof![Just(0.75), Just(0.5), 0.1..2.0f64],
                region in prop_oneof![Just(Region::AcrossChannels), Just(Region::WithinChannel)],
@@ -20,7 +20,7 @@ fn small() -> impl Strategy<Value = [usize; 4]> {
     [1usize..3, 1usize..5, 1usize..5, 1usize..7]
 }
 
-/// The places that position `at` (y, x, channel) is divided by, as flat indices in one image.
+/// The neighbours of position `at` (y, x, channel), as flat indices in one image.
 fn window(spec: &Lrn, [_, h, w, c]: [usize; 4], at: [usize; 3]) -> Vec<usize> {
     let holds = |i: usize, j: usize| {
         let i = i as i64;
@@ -41,7 +41,7 @@ fn window(spec: &Lrn, [_, h, w, c]: [usize; 4], at: [usize; 3]) -> Vec<usize> {
     places
 }
 
-/// Output, base, and the gradient for dy from the formula's derivative.
+/// Output and base by the formula, and dx by its derivative.
 fn reference(spec: &Lrn, shape: [usize; 4], x: &[f64], dy: &[f64]) -> [Vec<f64>; 3] {
     let [_, h, w, c] = shape;
     let nominal = match (spec.alpha_scaling, spec.region) {
@@ -120,9 +120,9 @@ fn long_rows_equal_plain_loops() {
     }
 }
 
-/// The paper's formula by hand: the middle of five ones is 1 / (2 + 5e-4)^0.75.
+/// The paper's formula: the middle of five ones becomes 1 / (2 + 5e-4)^0.75.
 #[test]
-fn the_papers_formula() {
+fn five_ones_follow_the_papers_formula() {
     let (y, base) = tensor64(&[1, 1, 1, 5], &[1.0; 5]).lrn(&Lrn::paper()).unwrap();
     assert_close(&host(&base), &[2.0003, 2.0004, 2.0005, 2.0004, 2.0003], 1e-15);
     assert!((host(&y)[2] - 2.0005f64.powf(-0.75)).abs() < 1e-15);
@@ -137,9 +137,9 @@ fn constants_out_of_range_are_refused() {
         Lrn { alpha: f64::NAN, ..Lrn::paper() },
         Lrn { beta: f64::INFINITY, ..Lrn::paper() },
     ] {
-        assert!(x.lrn(&spec).is_err(), "{spec:?}");
+        assert_argument_error(x.lrn(&spec), "size must be at least 1");
     }
-    assert!(tensor64(&[2], &[1.0, 2.0]).lrn(&Lrn::paper()).is_err());
+    assert_shape_error(tensor64(&[2], &[1.0, 2.0]).lrn(&Lrn::paper()), "lrn");
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! Local response normalisation and max-pooling in one against the two, and what is refused.
+//! Fused local response normalisation and max-pooling, against the two operations.
 
 use alexnet_tensor::ops::{Activation, Lrn, Pool2d, PoolKind, Region, RoundMode};
-use alexnet_tensor::{Cpu, Element, Error, IntTensor};
+use alexnet_tensor::{Cpu, Element, IntTensor};
 
 use crate::support::*;
 
@@ -16,9 +16,9 @@ fn run<E: Element>(
     let x = tensor_on(cpu, &shape, &values(1, shape.iter().product()));
     let dy = |shape: &[usize]| tensor_on(cpu, shape, &values(2, shape.iter().product()));
     let (y, positions, dx) = if fused {
-        let (y, kept) = x.lrn_max_pool(lrn, pool).unwrap();
-        let dx = dy(y.shape()).lrn_max_pool_dx(lrn, pool, &x, &kept).unwrap();
-        (y, kept.positions, dx)
+        let (y, saved) = x.lrn_max_pool(lrn, pool).unwrap();
+        let dx = dy(y.shape()).lrn_max_pool_dx(lrn, pool, &x, &saved).unwrap();
+        (y, saved.positions, dx)
     } else {
         let (normal, base) = x.lrn(lrn).unwrap();
         let (y, positions) = normal.pool(pool).unwrap();
@@ -34,7 +34,7 @@ fn the_two_operations_give_the_same_bits() {
         let lrn = Lrn { alpha: 0.1, region, ..Lrn::paper() };
         for round_mode in [RoundMode::Floor, RoundMode::Ceil] {
             let pool = Pool2d { round_mode, ..Pool2d::new(PoolKind::Max, 3, 2) };
-            // Rows of whole vectors, which may be one pass, and others; several bands.
+            // Rows that fill vectors, which may take one pass, and others; several bands.
             for shape in [[2, 12, 7, 19], [2, 12, 7, 32], [1, 61, 30, 64]] {
                 assert_eq!(run(cpu32(), &lrn, &pool, shape, true), run(cpu32(), &lrn, &pool, shape, false));
                 assert_eq!(run(cpu64(), &lrn, &pool, shape, true), run(cpu64(), &lrn, &pool, shape, false));
@@ -43,17 +43,17 @@ fn the_two_operations_give_the_same_bits() {
     }
 }
 
-/// Through the ReLU before as well: the same bits in the maps, another order in the sums.
+/// dx also goes through the ReLU before: dx has the same bits, and the sums another order.
 #[test]
-fn the_relu_before_is_one_with_it() {
+fn the_gradient_goes_through_the_relu_before() {
     fn check<E: Element>(cpu: &Cpu<E>, shape: [usize; 4], lrn: &Lrn, tolerance: f64) {
         let pool = Pool2d::new(PoolKind::Max, 3, 2);
         let len = shape.iter().product();
         let x = tensor_on(cpu, &shape, &values(1, len)).activation(Activation::Relu).unwrap();
-        let (y, kept) = x.lrn_max_pool(lrn, &pool).unwrap();
+        let (y, saved) = x.lrn_max_pool(lrn, &pool).unwrap();
         let dy = tensor_on(cpu, y.shape(), &values(2, y.len()));
-        let (dx, sums) = dy.lrn_max_pool_dx_through_relu(lrn, &pool, &x, &kept).unwrap();
-        let expected = dy.lrn_max_pool_dx(lrn, &pool, &x, &kept).unwrap().activation_dx(Activation::Relu, &x).unwrap();
+        let (dx, sums) = dy.lrn_max_pool_dx_through_relu(lrn, &pool, &x, &saved).unwrap();
+        let expected = dy.lrn_max_pool_dx(lrn, &pool, &x, &saved).unwrap().activation_dx(Activation::Relu, &x).unwrap();
         assert_eq!(dx.to_vec().unwrap(), expected.to_vec().unwrap(), "{shape:?}");
         let expected = host(&expected);
         let c = shape[3];
@@ -81,35 +81,31 @@ fn bits_do_not_depend_on_the_number_of_threads() {
         let pool = Pool2d::new(PoolKind::Max, 3, 2);
         let len = shape.iter().product();
         let x = tensor_on(cpu, &shape, &values(1, len)).activation(Activation::Relu).unwrap();
-        let (y, kept) = x.lrn_max_pool(&lrn, &pool).unwrap();
+        let (y, saved) = x.lrn_max_pool(&lrn, &pool).unwrap();
         let dy = tensor_on(cpu, y.shape(), &values(2, y.len()));
-        let (dx, sums) = dy.lrn_max_pool_dx_through_relu(&lrn, &pool, &x, &kept).unwrap();
+        let (dx, sums) = dy.lrn_max_pool_dx_through_relu(&lrn, &pool, &x, &saved).unwrap();
         [y, dx, sums].map(|t| t.to_vec().unwrap()).into()
     }
-    // Images that are parts, and a single one that is several.
+    // Images that are one part each, and an image of several parts.
     for shape in [[17, 9, 11, 32], [1, 61, 30, 64]] {
         assert_same_bits(|cpu| run(cpu, shape), |cpu| run(cpu, shape));
     }
 }
 
 #[test]
-fn what_does_not_fit_is_refused() {
+fn invalid_settings_and_saved_values_are_refused() {
     let lrn = Lrn::paper();
     let pool = Pool2d::new(PoolKind::Max, 3, 2);
     let x = tensor64(&[1, 5, 5, 2], &[1.0; 50]);
     let average = Pool2d { kind: PoolKind::Average, ..pool };
-    let message = x.lrn_max_pool(&lrn, &average).unwrap_err().to_string();
-    assert!(message.contains("only max-pooling") && message.contains("Average"), "{message}");
-    assert!(x.lrn_max_pool(&Lrn { k: 0.0, ..lrn }, &pool).is_err());
-    assert!(x.lrn_max_pool(&lrn, &Pool2d::new(PoolKind::Max, 6, 1)).is_err());
+    assert_argument_error(x.lrn_max_pool(&lrn, &average), "only max-pooling goes with it, got Average");
+    assert_argument_error(x.lrn_max_pool(&Lrn { k: 0.0, ..lrn }, &pool), "k above 0");
+    assert_argument_error(x.lrn_max_pool(&lrn, &Pool2d::new(PoolKind::Max, 6, 1)), "does not fit");
 
-    let (y, mut kept) = x.lrn_max_pool(&lrn, &pool).unwrap();
-    let shape = x.lrn_max_pool_dx(&lrn, &pool, &x, &kept).unwrap_err();
-    assert!(matches!(shape, Error::Shape { .. }), "{shape}");
-    kept.base = None;
-    let message = y.lrn_max_pool_dx(&lrn, &pool, &x, &kept).unwrap_err().to_string();
-    assert!(message.contains("base"), "{message}");
-    kept.positions = IntTensor::from_slice(cpu64(), &[0]).unwrap();
-    let message = y.lrn_max_pool_dx(&lrn, &pool, &x, &kept).unwrap_err().to_string();
-    assert!(message.contains("another forward"), "{message}");
+    let (y, mut saved) = x.lrn_max_pool(&lrn, &pool).unwrap();
+    assert_shape_error(x.lrn_max_pool_dx(&lrn, &pool, &x, &saved), "lrn and max-pool backward");
+    saved.base = None;
+    assert_argument_error(y.lrn_max_pool_dx(&lrn, &pool, &x, &saved), "base");
+    saved.positions = IntTensor::from_slice(cpu64(), &[0]).unwrap();
+    assert_argument_error(y.lrn_max_pool_dx(&lrn, &pool, &x, &saved), "another forward");
 }

@@ -1,10 +1,10 @@
-//! Memory that the system refuses is an error, not the end of the program.
+//! A lack of memory is an error and does not abort the program.
 
 use alexnet_tensor::ops::{Conv2d, Padding};
 use alexnet_tensor::random::Stream;
 use alexnet_tensor::{Cpu, Error, Result, Tensor};
 
-/// 2^58 values of 4 bytes: more than any address space has, whatever the system promises.
+/// A tensor of SIDE x SIDE values has 2^60 bytes, more than any address space.
 const SIDE: usize = 1 << 29;
 
 fn assert_refused<T: std::fmt::Debug>(result: Result<T>) {
@@ -24,7 +24,7 @@ fn tensors_of_absurd_sizes_are_refused() {
 }
 
 #[test]
-fn kernels_whose_output_is_absurd_are_refused_and_the_device_goes_on() {
+fn kernels_with_absurd_outputs_are_refused_and_the_device_still_works() {
     let cpu = Cpu::<f32>::new(2).expect("threads");
     let tensor = |shape: &[usize]| Tensor::full(&cpu, shape, 1.0).expect("small");
     assert_refused(tensor(&[SIDE, 0]).matmul(false, &tensor(&[0, SIDE]), false));
@@ -34,9 +34,9 @@ fn kernels_whose_output_is_absurd_are_refused_and_the_device_goes_on() {
     assert_eq!(tensor(&[3]).add(&tensor(&[3])).expect("small").to_vec().expect("values"), [2.0; 3]);
 }
 
-/// What lies unused at the end of the device's memory is given back before an allocation fails.
+/// Unused memory at the end of the arena goes back to the system before an allocation fails.
 #[test]
-fn the_device_counts_what_it_has_and_gives_back_what_nobody_uses() {
+fn unused_memory_is_released_before_an_allocation_fails() {
     const PAGE: u64 = 4096;
     let cpu = Cpu::<f32>::new(1).expect("a thread");
     let kept = Tensor::zeros(&cpu, &[10_000]).expect("small");

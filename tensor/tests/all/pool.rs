@@ -1,7 +1,7 @@
 //! Pooling against plain loops and finite differences.
 
 use alexnet_tensor::ops::{Padding, Pool2d, PoolKind, RoundMode};
-use alexnet_tensor::{Cpu, Element, Error, IntTensor, Tensor};
+use alexnet_tensor::{Cpu, Element, IntTensor, Tensor};
 use proptest::prelude::*;
 
 use crate::support::*;
@@ -31,7 +31,7 @@ prop_compose! {
     }
 }
 
-/// The number of windows by trying them one after the other.
+/// The number of windows, counted one after the other.
 fn count(input: usize, before: usize, after: usize, kernel: usize, stride: usize, round_mode: RoundMode) -> usize {
     let mut starts = (0..).map(|i| i * stride);
     match round_mode {
@@ -43,7 +43,7 @@ fn count(input: usize, before: usize, after: usize, kernel: usize, stride: usize
     }
 }
 
-/// Output shape, values, and for each output the weights (position, factor) of its inputs.
+/// The output's shape and values, and for each value its inputs (index, factor).
 type Reference = ([usize; 4], Vec<f64>, Vec<Vec<(usize, f64)>>);
 
 fn reference(case: &Case, x: &[f64]) -> Reference {
@@ -156,7 +156,7 @@ fn nan_wins_and_the_first_nan_is_kept() {
     assert_eq!(positions.unwrap().to_vec().unwrap(), [1]);
 }
 
-/// Max over windows of one row.
+/// Max-pooling over windows of one row.
 fn wide(kernel: usize) -> Pool2d {
     Pool2d { kernel: [1, kernel], ..Pool2d::new(PoolKind::Max, 1, 1) }
 }
@@ -190,9 +190,10 @@ fn padding_counts_only_where_asked() {
 fn positions_of_another_image_are_refused() {
     let spec = Pool2d::new(PoolKind::Max, 2, 2);
     let positions = IntTensor::from_slice(cpu64(), &[1000]).unwrap();
-    let error = tensor64(&[1, 1, 1, 1], &[1.0]).pool_dx(&spec, &[1, 2, 2, 1], Some(&positions)).unwrap_err();
-    assert!(matches!(&error, Error::Argument { what, .. } if what.contains("positions")), "{error}");
-    assert!(tensor64(&[1, 1, 1, 1], &[1.0]).pool_dx(&spec, &[1, 2, 2, 1], None).is_err());
+    let result = tensor64(&[1, 1, 1, 1], &[1.0]).pool_dx(&spec, &[1, 2, 2, 1], Some(&positions));
+    assert_argument_error(result, "positions");
+    let result = tensor64(&[1, 1, 1, 1], &[1.0]).pool_dx(&spec, &[1, 2, 2, 1], None);
+    assert_argument_error(result, "max-pooling needs the positions");
 }
 
 #[test]

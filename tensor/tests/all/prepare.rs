@@ -1,8 +1,7 @@
 //! Crops of stored images against plain loops.
 
 use alexnet_tensor::ops::{Prepare, RawImages, View};
-use alexnet_tensor::random::{Stream, purpose};
-use alexnet_tensor::{Cpu, Device, Element, Error, Tensor};
+use alexnet_tensor::{Cpu, Device, Element, Tensor};
 use proptest::prelude::*;
 
 use crate::support::*;
@@ -17,11 +16,6 @@ struct Case {
     seed: u64,
 }
 
-fn bytes(seed: u64, len: usize) -> Vec<u8> {
-    let stream = Stream::new(seed, purpose::USER, 2);
-    (0..len as u64).map(|i| (stream.uniform(i) * 256.0) as u8).collect()
-}
-
 prop_compose! {
     fn cases()(count in 1usize..4, crop in 1usize..12, margin in 0usize..6, bgr in any::<bool>(), mean_image in any::<bool>(),
                factor in [0.1f32..2.0, -1.0f32..-0.1, 0.5f32..3.0], mean in [-3f32..3.0, -3f32..3.0, -3f32..3.0], seed in any::<u64>())
@@ -34,7 +28,7 @@ prop_compose! {
     }
 }
 
-/// Value by value, in the order of the output.
+/// The output by the formula.
 fn expected(case: &Case, pixels: &[u8], mean: &[f64]) -> Vec<f64> {
     let size = case.size;
     let crop = case.spec.crop;
@@ -65,7 +59,7 @@ proptest! {
     #![proptest_config(ProptestConfig { rng_seed: proptest::test_runner::RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
     #[test]
-    fn each_value_is_the_formula(case in cases()) {
+    fn values_follow_the_formula(case in cases()) {
         let pixels = bytes(case.seed, case.count * case.size * case.size * 3);
         let mean: Vec<f64> = values(case.seed, case.size * case.size * 3).iter().map(|v| f64::from(*v as f32)).collect();
         let expected = expected(&case, &pixels, &mean);
@@ -81,7 +75,7 @@ proptest! {
 }
 
 #[test]
-fn bytes_go_up_the_first_in_the_lowest_bits() {
+fn bytes_are_uploaded_in_little_endian_words() {
     for len in 0..9u8 {
         let bytes: Vec<u8> = (0..len).map(|b| b + 0xf0).collect();
         let words = cpu32().upload_bytes(&bytes).unwrap();
@@ -95,24 +89,22 @@ fn bytes_go_up_the_first_in_the_lowest_bits() {
 }
 
 #[test]
-fn what_does_not_fit_is_an_error() {
-    let says = |result: Result<Tensor<Cpu<f32>>, Error>, expected: &str| {
-        let message = result.expect_err(expected).to_string();
-        assert!(message.contains(expected), "{message}");
-    };
+fn invalid_sizes_crops_and_views_are_refused() {
     let cpu = cpu32();
     for (size, len) in [(4, 47), (0, 0), (usize::MAX, 3)] {
-        assert!(RawImages::upload(cpu, size, &vec![0; len]).is_err(), "{len} bytes as images of {size}");
+        assert_argument_error(RawImages::upload(cpu, size, &vec![0; len]), "expected whole images");
     }
     let images = RawImages::upload(cpu, 4, &[0; 96]).unwrap();
     assert_eq!((images.len(), images.size(), images.is_empty()), (2, 4, false));
     let spec = |crop| Prepare { crop, bgr: false, factor: [1.0; 3], mean: [0.0; 3] };
     for crop in [0, 5] {
-        says(images.prepare(&spec(crop), None, &[]), "the crop must be 1 to 4");
+        assert_argument_error(images.prepare(&spec(crop), None, &[]), "the crop must be 1 to 4");
     }
     for view in [View::crop(2, 0, 0, false), View::crop(0, 2, 0, false), View::crop(0, 0, u32::MAX, false)] {
-        says(images.prepare(&spec(3), None, &[View::crop(1, 1, 1, true), view]), "within 2 images of 4 x 4");
+        let result = images.prepare(&spec(3), None, &[View::crop(1, 1, 1, true), view]);
+        assert_argument_error(result, "within 2 images of 4 x 4");
     }
     let mean = Tensor::zeros(cpu, &[4, 3, 3]).unwrap();
-    says(images.prepare(&spec(3), Some(&mean), &[]), "a mean image of 4 x 4 x 3");
+    let message = error_message(images.prepare(&spec(3), Some(&mean), &[]));
+    assert!(message.contains("a mean image of 4 x 4 x 3"), "{message}");
 }

@@ -1,4 +1,4 @@
-//! The profiler: same values, and each call with its layer, its kernel, its work and its bytes.
+//! The profiler: the same values, and the layer, kernel, operations and bytes of each call.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn ramp<B: alexnet_tensor::Backend<Scalar = f32>>(device: &B, shape: &[usize]) -
 }
 
 #[test]
-fn calls_are_named_counted_and_profiled() {
+fn calls_have_layer_kernel_flops_and_bytes() {
     let profiled = Profiled::new(cpu());
     let x = ramp(&profiled, &[2, 5, 6, 4]);
     let w = ramp(&profiled, &[6, 3, 3, 2]);
@@ -27,10 +27,10 @@ fn calls_are_named_counted_and_profiled() {
     y.pool(&Pool2d::new(PoolKind::Max, 3, 2)).expect("a pooling");
     profiled.set_scope("");
     let calls = profiled.end();
-    let told: Vec<_> = calls.iter().map(|c| (&*c.scope, c.kernel, c.flops, c.bytes)).collect();
+    let found: Vec<_> = calls.iter().map(|c| (&*c.scope, c.kernel, c.flops, c.bytes)).collect();
     // 2 x 3 x 4 places, 6 kernels of 3 x 3 x 2; x, w and y have 240, 108 and 144 numbers; 2 x 1 x 1 x 6 maxima.
     let conv = ("conv1", "conv2d", 2.0 * 144.0 * 18.0, 4 * (240 + 108 + 144));
-    assert_eq!(told, [conv, ("pool1", "max pool", 0.0, 4 * (144 + 2 * 12))]);
+    assert_eq!(found, [conv, ("pool1", "max pool", 0.0, 4 * (144 + 2 * 12))]);
     assert!(calls.iter().all(|c| c.seconds > 0.0 && c.seconds < 10.0));
 
     y.scale(2.0).expect("a product");
@@ -55,12 +55,12 @@ fn each_kind_of_product_has_its_name() {
     assert!(calls.iter().all(|c| c.bytes == 4 * (15 + 35 + 21)));
 }
 
-/// A fast algorithm's multiplications: 49 a tile of 7 x 7 for 5 x 5 outputs of 9 each.
+/// Winograd's algorithm takes 49 multiplications for a tile of 5 x 5 outputs, of 9 terms each.
 #[test]
-fn executed_operations_stand_beside_those_of_the_definition() {
+fn executed_flops_are_those_of_the_algorithm() {
     for (algorithms, n, per_output) in [
         (Algorithms::Fast, 64, 49.0 / 25.0),
-        // Along rows, of a single image: 7 a tile for 5 outputs, of each of 3 rows.
+        // A single image has tiles along rows: 7 multiplications for 5 outputs, for each of 3 kernel rows.
         (Algorithms::Fast, 1, 21.0 / 5.0),
         (Algorithms::Exact, 64, 9.0),
     ] {
@@ -90,19 +90,19 @@ fn updates_in_place_count_reads_and_writes() {
     w.sgd_step(&step, &mut v, &g).expect("a step");
     IntTensor::from_slice(&profiled, &[1, 2, 3]).expect("an upload");
     let calls = profiled.end();
-    let told: Vec<_> = calls.iter().map(|c| (c.kernel, c.bytes)).collect();
-    assert_eq!(told, [("sgd", 5 * 400), ("upload", 12)]);
+    let found: Vec<_> = calls.iter().map(|c| (c.kernel, c.bytes)).collect();
+    assert_eq!(found, [("sgd", 5 * 400), ("upload", 12)]);
 }
 
 #[test]
-fn a_budget_repeats_a_call() {
+fn calls_repeat_within_a_time_budget() {
     let profiled = Profiled::new(cpu());
     let mut y = Tensor::zeros(&profiled, &[4]).expect("zeros");
     let one = Tensor::full(&profiled, &[4], 1.0).expect("ones");
     profiled.begin_repeated(Duration::from_millis(20));
     y.add_scaled(1.0, &one).expect("a sum");
     assert_eq!(profiled.end().len(), 1);
-    // Once to warm up, once to see how long it takes, then at most 200 times.
+    // Once to warm up, once to measure its time, then at most 200 times.
     let times = y.to_vec().expect("values")[0];
     assert!((3.0..=202.0).contains(&times), "{times} times");
 }

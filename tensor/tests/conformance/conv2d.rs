@@ -4,36 +4,28 @@ use alexnet_tensor::Tensor;
 use alexnet_tensor::ops::{Conv2d, Padding};
 use proptest::prelude::*;
 
-use crate::common::{Case, absolute, cases, len};
-use crate::compare::{assert_near, exact, flowing, host, on};
-use crate::devices::{Tested, full};
-use crate::linear::bits;
-use crate::support::values;
-
-/// x, w, b, dy.
-fn draw(case: &Case, seed: u64) -> [Vec<f64>; 4] {
-    let draw = |i, shape: &[usize]| values(seed.wrapping_add(i), len(shape));
-    [draw(0, &case.x), draw(1, &case.w), draw(2, &case.w[..1]), draw(3, &case.y())]
-}
+use crate::common::{Case, Values, cases};
+use crate::compare::{activations, assert_near, bits, exact, host, weights};
+use crate::devices::{Tested, full_size};
 
 /// y with bias, dx, dw.
-fn run<B: Tested>(device: &B, case: &Case, relu: bool, [x, w, b, dy]: &[Vec<f64>; 4]) -> [Tensor<B>; 3] {
-    let x = flowing(device, &case.x, x);
-    let w = on(device, &case.w, w);
-    let b = on(device, &case.w[..1], b);
-    let dy = flowing(device, &case.y(), dy);
+fn run<B: Tested>(device: &B, case: &Case, relu: bool, v: &Values) -> [Tensor<B>; 3] {
+    let x = activations(device, &case.x, &v.x);
+    let w = weights(device, &case.w, &v.w);
+    let b = weights(device, &case.w[..1], &v.b);
+    let dy = activations(device, &case.y(), &v.dy);
     let y = x.conv2d(&case.spec, &w, Some(&b), relu).expect("a launch");
     let dx = dy.conv2d_dx(&case.spec, &case.x, &w).expect("a launch");
     let dw = dy.conv2d_dw(&case.spec, &x, &case.w).expect("a launch");
     [y, dx, dw]
 }
 
-/// The same, exactly.
-fn reference(case: &Case, relu: bool, [x, w, b, dy]: &[Vec<f64>; 4]) -> [Vec<f64>; 3] {
-    let x = exact(&case.x, x);
-    let w = exact(&case.w, w);
-    let b = exact(&case.w[..1], b);
-    let dy = exact(&case.y(), dy);
+/// The same in double precision on the CPU.
+fn reference(case: &Case, relu: bool, v: &Values) -> [Vec<f64>; 3] {
+    let x = exact(&case.x, &v.x);
+    let w = exact(&case.w, &v.w);
+    let b = exact(&case.w[..1], &v.b);
+    let dy = exact(&case.y(), &v.dy);
     let y = x.conv2d(&case.spec, &w, Some(&b), relu).expect("the CPU");
     let dx = dy.conv2d_dx(&case.spec, &case.x, &w).expect("the CPU");
     let dw = dy.conv2d_dw(&case.spec, &x, &case.w).expect("the CPU");
@@ -41,11 +33,11 @@ fn reference(case: &Case, relu: bool, [x, w, b, dy]: &[Vec<f64>; 4]) -> [Vec<f64
 }
 
 fn check<B: Tested>(device: &B, case: &Case, relu: bool, seed: u64) {
-    let drawn = draw(case, seed);
-    let sums = reference(case, relu, &drawn.each_ref().map(|v| absolute(v)));
-    let expected = reference(case, relu, &drawn);
-    for ((got, expected), sums) in run(device, case, relu, &drawn).iter().zip(&expected).zip(&sums) {
-        assert_near(&host(got), expected, |i| sums[i], device.products());
+    let v = Values::conv(case, seed);
+    let sums = reference(case, relu, &v.absolute());
+    let expected = reference(case, relu, &v);
+    for ((got, expected), sums) in run(device, case, relu, &v).iter().zip(&expected).zip(&sums) {
+        assert_near(&host(got), expected, |i| sums[i], device.product_tolerance());
     }
 }
 
@@ -55,7 +47,7 @@ pub fn any_shape<B: Tested>(device: &B) {
     });
 }
 
-/// Channels in whole vectors and more than a tile, kernels of one pixel, strides past the kernel.
+/// Channels that fill vectors and exceed a tile, kernels of one pixel, strides longer than the kernel.
 pub fn channels<B: Tested>(device: &B) {
     let padded = Conv2d { padding: Padding::all(1), ..Conv2d::default() };
     let asymmetric = Padding { top: 0, bottom: 3, left: 2, right: 1 };
@@ -73,7 +65,7 @@ pub fn channels<B: Tested>(device: &B) {
     }
 }
 
-/// Sums for dw over so many pixels that they are split.
+/// Enough pixels to split the sums of dw.
 pub fn many_pixels<B: Tested>(device: &B) {
     let spec = Conv2d { padding: Padding::all(1), groups: 2, ..Conv2d::default() };
     check(device, &Case { spec, x: [3, 20, 19, 8], w: [8, 3, 3, 4] }, false, 1);
@@ -81,7 +73,7 @@ pub fn many_pixels<B: Tested>(device: &B) {
 
 pub fn no_images<B: Tested>(device: &B) {
     let case = Case { x: [0, 5, 5, 4], w: [6, 3, 3, 2], spec: Conv2d { groups: 2, ..Conv2d::default() } };
-    let [y, dx, dw] = run(device, &case, false, &draw(&case, 1));
+    let [y, dx, dw] = run(device, &case, false, &Values::conv(&case, 1));
     assert!(y.is_empty() && dx.is_empty());
     assert_eq!(host(&dw), vec![0.0; 6 * 3 * 3 * 2]);
 }
@@ -89,14 +81,14 @@ pub fn no_images<B: Tested>(device: &B) {
 pub fn same_bits<B: Tested>(device: &B) {
     let spec = Conv2d { padding: Padding::all(1), groups: 2, ..Conv2d::default() };
     let case = Case { spec, x: [3, 20, 19, 8], w: [8, 3, 3, 4] };
-    let drawn = draw(&case, 2);
-    let bits = || run(device, &case, false, &drawn).map(|t| bits(&t));
-    assert!(bits() == bits(), "two runs differ");
+    let v = Values::conv(&case, 2);
+    let run_bits = || run(device, &case, false, &v).map(|t| bits(&t));
+    assert!(run_bits() == run_bits(), "two runs differ");
 }
 
 /// conv1 to conv5 of the paper.
-pub fn of_the_paper<B: Tested>(device: &B) {
-    if !full() {
+pub fn layers_of_the_paper<B: Tested>(device: &B) {
+    if !full_size() {
         return;
     }
     let layer = |stride, padding, groups, x: [usize; 2], w: [usize; 2]| Case {

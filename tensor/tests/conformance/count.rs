@@ -1,4 +1,4 @@
-//! Counting, and asking for many numbers at once.
+//! Counting, and downloading many tensors at once.
 
 use alexnet_tensor::{IntTensor, Tensor, read_all};
 
@@ -16,7 +16,7 @@ pub fn at_least<B: Tested>(device: &B) {
     }
 }
 
-pub fn reading_at_once<B: Tested>(device: &B) {
+pub fn many_tensors_at_once<B: Tested>(device: &B) {
     let floats: Vec<Tensor<B>> =
         (0..5).map(|i| Tensor::full(device, &[i], 0.5 * i as f64).expect("a launch")).collect();
     let ints: Vec<IntTensor<B>> = (0..3u32).map(|i| ints_on(device, &[i, 7 * i])).collect();

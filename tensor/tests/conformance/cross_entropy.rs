@@ -2,11 +2,11 @@
 
 use alexnet_tensor::{Cpu, IntTensor, Tensor};
 
-use crate::compare::{assert_near, exact, flowing, host, ints_on};
+use crate::compare::{activations, assert_near, bits, exact, host, ints_on};
 use crate::devices::Tested;
 use crate::support::{cpu64, values};
 
-/// Rows and classes: one of either; fewer than the units of a cube and more; many rows.
+/// Rows and classes: one of either; fewer and more than a block of threads; many rows.
 const SHAPES: [[usize; 2]; 10] =
     [[0, 3], [1, 1], [5, 1], [3, 2], [7, 10], [4, 31], [128, 1000], [2, 10_007], [3, 256], [70_001, 3]];
 
@@ -17,7 +17,7 @@ fn case([n, c]: [usize; 2]) -> (Vec<f64>, Vec<u32>) {
     (x, (0..n).map(label).collect())
 }
 
-/// Logits as the device rounds them, so that what follows is compared alone.
+/// The logits as the device rounds them, so that the comparison leaves their rounding out.
 fn rounded<B: Tested>(x: &Tensor<B>) -> Tensor<Cpu<f64>> {
     exact(x.shape(), &host(x))
 }
@@ -28,16 +28,16 @@ fn labels64(labels: &[u32]) -> IntTensor<Cpu<f64>> {
 
 pub fn softmax<B: Tested>(device: &B) {
     for shape in SHAPES {
-        let x = flowing(device, &shape, &case(shape).0);
+        let x = activations(device, &shape, &case(shape).0);
         let expected = rounded(&x).softmax().expect("the CPU").to_vec().expect("values");
-        assert_near(&host(&x.softmax().expect("a launch")), &expected, |_| 1.0, device.values());
+        assert_near(&host(&x.softmax().expect("a launch")), &expected, |_| 1.0, device.value_tolerance());
     }
 }
 
 pub fn loss<B: Tested>(device: &B) {
     for shape in SHAPES {
         let (x, labels) = case(shape);
-        let x = flowing(device, &shape, &x);
+        let x = activations(device, &shape, &x);
         let expected = rounded(&x).cross_entropy(&labels64(&labels)).expect("the CPU").to_vec().expect("values");
         let losses = host(&x.cross_entropy(&ints_on(device, &labels)).expect("a launch"));
         // Single precision in every mode.
@@ -49,10 +49,10 @@ pub fn gradient<B: Tested>(device: &B) {
     for shape in SHAPES {
         let (x, labels) = case(shape);
         let factor = 1.0 / shape[0].max(1) as f64;
-        let x = flowing(device, &shape, &x);
+        let x = activations(device, &shape, &x);
         let dx = rounded(&x).cross_entropy_dx(&labels64(&labels), factor).expect("the CPU");
         let got = host(&x.cross_entropy_dx(&ints_on(device, &labels), factor).expect("a launch"));
-        assert_near(&got, &dx.to_vec().expect("values"), |_| factor, 2.0 * device.values());
+        assert_near(&got, &dx.to_vec().expect("values"), |_| factor, 2.0 * device.value_tolerance());
     }
 }
 
@@ -72,18 +72,18 @@ pub fn rank<B: Tested>(device: &B) {
 }
 
 fn check_ranks<B: Tested>(device: &B, shape: [usize; 2], x: &[f64], labels: &[u32]) {
-    let got = flowing(device, &shape, x).rank_of_label(&ints_on(device, labels)).expect("a launch");
+    let got = activations(device, &shape, x).rank_of_label(&ints_on(device, labels)).expect("a launch");
     let expected = exact(&shape, x).rank_of_label(&labels64(labels)).expect("the CPU");
     assert_eq!(got.to_vec().expect("values"), expected.to_vec().expect("values"), "{shape:?}");
 }
 
-/// Logits far from 0 neither overflow nor vanish; NaN and infinity spread over their row and no further.
+/// Large logits neither overflow nor underflow. NaN and infinity affect their row alone.
 pub fn special_values<B: Tested>(device: &B) {
     let nan = f64::NAN;
     let inf = f64::INFINITY;
     let x = [[1e30, -1e30, 0.0], [3.0, nan, 1.0], [-inf, 2.0, 2.0], [inf, 0.0, 0.0], [-inf, -inf, -inf]];
     let labels = [0, 0, 2, 1, 0];
-    let x = flowing(device, &[5, 3], x.as_flattened());
+    let x = activations(device, &[5, 3], x.as_flattened());
     let on_host = labels64(&labels);
     let labels = ints_on(device, &labels);
     let exact = rounded(&x);
@@ -96,16 +96,16 @@ pub fn special_values<B: Tested>(device: &B) {
         let got = host(&got.expect("a launch"));
         let expected = expected.expect("the CPU").to_vec().expect("values");
         for (i, (g, e)) in got.iter().zip(&expected).enumerate() {
-            let near = (g - e).abs() <= device.values() || g == e || (g.is_nan() && e.is_nan());
+            let near = (g - e).abs() <= device.value_tolerance() || g == e || (g.is_nan() && e.is_nan());
             assert!(near, "value {i} of {got:?} should be {e}");
         }
     }
 }
 
-/// A label that is no class is an error, or where the device does not look at labels first a loss that is no number:
-/// never another row's logit. It is no hit.
-pub fn labels_beyond_the_classes<B: Tested>(device: &B) {
-    let x = flowing(device, &[3, 4], &values(1, 12));
+/// A label that is not a class is an error. A device that does not check labels gives NaN as the loss, never another
+/// row's logit, and the last rank.
+pub fn invalid_labels<B: Tested>(device: &B) {
+    let x = activations(device, &[3, 4], &values(1, 12));
     for label in [4, 5, u32::MAX] {
         let labels = ints_on(device, &[1, label, 3]);
         if let Ok(losses) = x.cross_entropy(&labels) {
@@ -118,20 +118,17 @@ pub fn labels_beyond_the_classes<B: Tested>(device: &B) {
     }
 }
 
-pub fn bits_repeat<B: Tested>(device: &B) {
+pub fn same_bits<B: Tested>(device: &B) {
     let (x, labels) = case([64, 1000]);
-    let x = flowing(device, &[64, 1000], &x);
+    let x = activations(device, &[64, 1000], &x);
     let labels = ints_on(device, &labels);
-    let bits = || {
+    let run_bits = || {
         let loss = x.cross_entropy(&labels);
         let dx = x.cross_entropy_dx(&labels, 0.25);
-        [loss, dx].map(|t| {
-            let values = t.expect("a launch").to_vec().expect("values");
-            values.into_iter().map(f32::to_bits).collect::<Vec<_>>()
-        })
+        [loss, dx].map(|t| bits(&t.expect("a launch")))
     };
-    let first = bits();
+    let first = run_bits();
     for _ in 0..3 {
-        assert_eq!(bits(), first);
+        assert_eq!(run_bits(), first);
     }
 }

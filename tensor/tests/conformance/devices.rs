@@ -5,32 +5,32 @@ use std::sync::LazyLock;
 
 use alexnet_tensor::{Backend, Cpu};
 
-/// A backend with what its number formats can reach, relative to what a sum's terms add up to in absolute value.
+/// A backend and the accuracy of its number formats, relative to the sum of the absolute values of a sum's terms.
 pub trait Tested: Backend<Scalar = f32> {
-    /// Where values are moved, scaled, added or passed through a function.
-    fn values(&self) -> f64;
-    /// In matrix products and convolutions.
-    fn products(&self) -> f64;
+    /// The accuracy where values are copied, scaled, added or passed to a function.
+    fn value_tolerance(&self) -> f64;
+    /// The accuracy of matrix products and convolutions.
+    fn product_tolerance(&self) -> f64;
 }
 
 impl Tested for Cpu<f32> {
-    fn values(&self) -> f64 {
+    fn value_tolerance(&self) -> f64 {
         1e-6
     }
-    fn products(&self) -> f64 {
+    fn product_tolerance(&self) -> f64 {
         3e-6
     }
 }
 
 #[cfg(feature = "gpu")]
 impl<R: alexnet_tensor::gpu::cubecl::Runtime> Tested for alexnet_tensor::Gpu<R> {
-    fn values(&self) -> f64 {
+    fn value_tolerance(&self) -> f64 {
         match self.precision() {
             alexnet_tensor::gpu::Precision::Bf16 => 1e-2,
             _ => 1e-6,
         }
     }
-    fn products(&self) -> f64 {
+    fn product_tolerance(&self) -> f64 {
         match self.precision() {
             alexnet_tensor::gpu::Precision::F32 => 3e-6,
             alexnet_tensor::gpu::Precision::Tf32 => 2e-3,
@@ -39,8 +39,8 @@ impl<R: alexnet_tensor::gpu::cubecl::Runtime> Tested for alexnet_tensor::Gpu<R> 
     }
 }
 
-/// Whether shapes are to be those of the paper's network.
-pub fn full() -> bool {
+/// Whether to test the large shapes of the paper's network.
+pub fn full_size() -> bool {
     std::env::var("ALEXNET_TEST_FULL").is_ok_and(|v| v == "1")
 }
 
@@ -48,7 +48,7 @@ pub fn cpu() -> &'static Cpu<f32> {
     crate::support::cpu32()
 }
 
-/// The device of `ALEXNET_TEST_WGPU` (`wgpu:N` as in `alexnet info`), by default Vulkan in software.
+/// The device number in `ALEXNET_TEST_WGPU` (N of `wgpu:N` in `alexnet info`), by default Vulkan in software.
 #[cfg(feature = "wgpu")]
 pub fn wgpu() -> &'static alexnet_tensor::Gpu<alexnet_tensor::gpu::cubecl::wgpu::WgpuRuntime> {
     use alexnet_tensor::gpu::{Precision, runtime};

@@ -1,12 +1,13 @@
 //! Products of matrices and fully connected layers.
 
-use alexnet_tensor::{Backend, Tensor};
+use alexnet_tensor::Tensor;
 
-use crate::compare::{assert_near, exact, flowing, host, on};
-use crate::devices::{Tested, full};
-use crate::support::values;
+use crate::common::absolute;
+use crate::compare::{activations, assert_near, bits, exact, host, weights};
+use crate::devices::{Tested, full_size};
+use crate::support::{transposed, values};
 
-/// m, n, k: every edge of a tile and of a vector, none, one, sums that are split.
+/// m, n, k: lengths at the edges of tiles and vectors, of 0 and 1, and of sums that are split.
 const LENGTHS: [[usize; 3]; 16] = [
     [1, 1, 1],
     [3, 5, 7],
@@ -26,16 +27,7 @@ const LENGTHS: [[usize; 3]; 16] = [
     [40, 36, 1031],
 ];
 
-/// The transpose of x `[rows, columns]`.
-fn transposed([rows, columns]: [usize; 2], x: &[f64]) -> Vec<f64> {
-    (0..x.len()).map(|i| x[i % rows * columns + i / rows]).collect()
-}
-
-fn absolute(x: &[f64]) -> Vec<f64> {
-    x.iter().map(|v| v.abs()).collect()
-}
-
-/// The product of a `[m, k]` and b `[k, n]`, exactly.
+/// The product of a `[m, k]` and b `[k, n]` in double precision.
 fn product([m, n, k]: [usize; 3], a: &[f64], b: &[f64]) -> Vec<f64> {
     let c = exact(&[m, k], a).matmul(false, &exact(&[k, n], b), false).expect("the CPU");
     c.to_vec().expect("values")
@@ -52,7 +44,7 @@ fn check<B: Tested>(
     let sums = product(lengths, &absolute(a), &absolute(b));
     let expected: Vec<f64> = product(lengths, a, b).into_iter().enumerate().map(|(i, v)| after(i, v)).collect();
     // A bias has values up to 2.
-    assert_near(&host(got), &expected, |i| sums[i] + 2.0, device.products());
+    assert_near(&host(got), &expected, |i| sums[i] + 2.0, device.product_tolerance());
 }
 
 pub fn transposes<B: Tested>(device: &B) {
@@ -62,8 +54,8 @@ pub fn transposes<B: Tested>(device: &B) {
         let b = values(50 + i as u64, k * n);
         for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
             let left =
-                if ta { flowing(device, &[k, m], &transposed([m, k], &a)) } else { flowing(device, &[m, k], &a) };
-            let right = if tb { on(device, &[n, k], &transposed([k, n], &b)) } else { on(device, &[k, n], &b) };
+                if ta { activations(device, &[k, m], &transposed(m, k, &a)) } else { activations(device, &[m, k], &a) };
+            let right = if tb { weights(device, &[n, k], &transposed(k, n, &b)) } else { weights(device, &[k, n], &b) };
             let c = left.matmul(ta, &right, tb).expect("a launch");
             check(device, lengths, &c, &a, &b, |_, v| v);
         }
@@ -83,11 +75,11 @@ fn check_layer<B: Tested>(device: &B, [n, inputs, outputs]: [usize; 3], seed: u6
     let w = draw(1, outputs * inputs);
     let b = draw(2, outputs);
     let dy = draw(3, n * outputs);
-    let xs = flowing(device, &[n, inputs], &x);
-    let ws = on(device, &[outputs, inputs], &w);
-    let bs = on(device, &[outputs], &b);
-    let dys = flowing(device, &[n, outputs], &dy);
-    let columns = transposed([outputs, inputs], &w);
+    let xs = activations(device, &[n, inputs], &x);
+    let ws = weights(device, &[outputs, inputs], &w);
+    let bs = weights(device, &[outputs], &b);
+    let dys = activations(device, &[n, outputs], &dy);
+    let columns = transposed(outputs, inputs, &w);
     for relu in [false, true] {
         let y = xs.linear(&ws, Some(&bs), relu).expect("a launch");
         let finish = |i: usize, v: f64| if relu { (v + b[i % outputs]).max(0.0) } else { v + b[i % outputs] };
@@ -97,32 +89,28 @@ fn check_layer<B: Tested>(device: &B, [n, inputs, outputs]: [usize; 3], seed: u6
     check(device, [n, outputs, inputs], &y, &x, &columns, |_, v| v.max(0.0));
     check(device, [n, inputs, outputs], &dys.linear_dx(&ws).expect("a launch"), &dy, &w, |_, v| v);
     let dw = dys.linear_dw(&xs).expect("a launch");
-    check(device, [outputs, inputs, n], &dw, &transposed([n, outputs], &dy), &x, |_, v| v);
+    check(device, [outputs, inputs, n], &dw, &transposed(n, outputs, &dy), &x, |_, v| v);
 }
 
-pub fn not_a_number<B: Tested>(device: &B) {
-    let x = flowing(device, &[3, 1], &[f64::NAN, -1.0, 1.0]);
-    let y = host(&x.linear(&on(device, &[1, 1], &[2.0]), None, true).expect("a launch"));
+pub fn relu_keeps_nan<B: Tested>(device: &B) {
+    let x = activations(device, &[3, 1], &[f64::NAN, -1.0, 1.0]);
+    let y = host(&x.linear(&weights(device, &[1, 1], &[2.0]), None, true).expect("a launch"));
     assert!(y[0].is_nan() && y[1] == 0.0 && y[2] == 2.0, "{y:?}");
 }
 
-/// Also sums that are split.
+/// Includes sums that are split.
 pub fn same_bits<B: Tested>(device: &B) {
     for [m, n, k] in [[70, 33, 90], [20, 30, 2000]] {
-        let a = flowing(device, &[m, k], &values(1, m * k));
-        let b = on(device, &[k, n], &values(2, k * n));
-        let bits = || bits(&a.matmul(false, &b, false).expect("a launch"));
-        assert!(bits() == bits(), "two runs differ");
+        let a = activations(device, &[m, k], &values(1, m * k));
+        let b = weights(device, &[k, n], &values(2, k * n));
+        let run_bits = || bits(&a.matmul(false, &b, false).expect("a launch"));
+        assert!(run_bits() == run_bits(), "two runs differ");
     }
 }
 
-pub fn bits<B: Backend<Scalar = f32>>(tensor: &Tensor<B>) -> Vec<u32> {
-    tensor.to_vec().expect("a download").into_iter().map(f32::to_bits).collect()
-}
-
 /// fc6, fc7 and fc8 of the paper.
-pub fn of_the_paper<B: Tested>(device: &B) {
-    if full() {
+pub fn layers_of_the_paper<B: Tested>(device: &B) {
+    if full_size() {
         for (i, [inputs, outputs]) in [[9216, 4096], [4096, 4096], [4096, 1000]].into_iter().enumerate() {
             check_layer(device, [4, inputs, outputs], i as u64);
         }

@@ -1,4 +1,4 @@
-//! Local response normalisation and max-pooling in one.
+//! Fused local response normalisation and max-pooling.
 
 use alexnet_tensor::IntTensor;
 use alexnet_tensor::ops::lrn_pool::Saved;
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::lrn::scales;
 use super::pool::{Case, cases, chosen};
-use crate::compare::{assert_near, exact, flowing, host};
+use crate::compare::{activations, assert_near, exact, host};
 use crate::devices::Tested;
 use crate::support::{cpu64, values};
 
@@ -26,23 +26,23 @@ fn each(check: impl Fn(&Case, &Lrn, u64)) {
     });
 }
 
-/// Positions are exact where no other value of the window is within rounding of the maximum.
+/// A position must be the maximum's, or that of a value that differs from it by rounding only.
 pub fn forward<B: Tested>(device: &B) {
     each(|case, spec, seed| {
         let len = case.x.iter().product();
         let x = values(seed, len);
-        let (y, kept) = flowing(device, &case.x, &x).lrn_max_pool(spec, &case.spec).expect("a launch");
+        let (y, saved) = activations(device, &case.x, &x).lrn_max_pool(spec, &case.spec).expect("a launch");
         let (expected, _) = exact(&case.x, &x).lrn_max_pool(spec, &case.spec).expect("the CPU");
         assert_eq!(y.shape(), expected.shape());
         let expected = expected.to_vec().expect("values");
-        let tolerance = 3.0 * device.values();
+        let tolerance = 3.0 * device.value_tolerance();
         // No value is larger than 2, nor the factor than k^-0.75.
         let scale = 2.0 * spec.k.powf(-0.75);
         assert_near(&host(&y), &expected, |_| scale, tolerance);
         let normal = exact(&case.x, &x).lrn(spec).expect("the CPU").0.to_vec().expect("values");
         let c = case.x[3];
         let outputs = case.y()[1..].iter().product::<usize>();
-        for (i, position) in kept.positions.to_vec().expect("a download").into_iter().enumerate() {
+        for (i, position) in saved.positions.to_vec().expect("a download").into_iter().enumerate() {
             let image = i / outputs * case.x[1] * case.x[2];
             let found = normal[(image + position as usize) * c + i % c];
             assert!((found - expected[i]).abs() <= 2.0 * tolerance * scale, "{case:?}: {found} at {position}");
@@ -54,66 +54,67 @@ pub fn backward<B: Tested>(device: &B) {
     each(|case, spec, seed| {
         let x = values(seed, case.x.iter().product());
         let dy = values(seed ^ 1, case.y().iter().product());
-        let on_x = flowing(device, &case.x, &x);
-        let (_, kept) = on_x.lrn_max_pool(spec, &case.spec).expect("a launch");
-        let dx = flowing(device, &case.y(), &dy).lrn_max_pool_dx(spec, &case.spec, &on_x, &kept).expect("a launch");
+        let on_x = activations(device, &case.x, &x);
+        let (_, saved) = on_x.lrn_max_pool(spec, &case.spec).expect("a launch");
+        let dx =
+            activations(device, &case.y(), &dy).lrn_max_pool_dx(spec, &case.spec, &on_x, &saved).expect("a launch");
 
-        // The device's own maxima: near ties are no error.
+        // With the device's own positions: near ties are no error.
         let positions =
-            IntTensor::from_slice(cpu64(), &kept.positions.to_vec().expect("a download")).expect("an upload");
+            IntTensor::from_slice(cpu64(), &saved.positions.to_vec().expect("a download")).expect("an upload");
         let dnormal = |dy: &[f64]| {
             let dnormal = exact(&case.y(), dy).pool_dx(&case.spec, &case.x, Some(&positions)).expect("the CPU");
             dnormal.to_vec().expect("values")
         };
         let x64 = exact(&case.x, &x);
-        let kept = Saved { base: Some(x64.lrn(spec).expect("the CPU").1), positions: positions.clone() };
-        let expected = exact(&case.y(), &dy).lrn_max_pool_dx(spec, &case.spec, &x64, &kept).expect("the CPU");
+        let saved = Saved { base: Some(x64.lrn(spec).expect("the CPU").1), positions: positions.clone() };
+        let expected = exact(&case.y(), &dy).lrn_max_pool_dx(spec, &case.spec, &x64, &saved).expect("the CPU");
         let absolute: Vec<f64> = dy.iter().map(|v| v.abs()).collect();
         let [_, _, scale] = scales(spec, case.x, &x, &dnormal(&absolute));
-        assert_near(&host(&dx), &expected.to_vec().expect("values"), |i| scale[i], 4.0 * device.values());
+        assert_near(&host(&dx), &expected.to_vec().expect("values"), |i| scale[i], 4.0 * device.value_tolerance());
     });
 }
 
-/// Against the device's own gradient, cut and summed in double precision.
+/// Compares with the device's own dx, through the ReLU and summed in double precision.
 pub fn backward_through_a_relu<B: Tested>(device: &B) {
     each(|case, spec, seed| {
         let x: Vec<f64> = values(seed, case.x.iter().product()).iter().map(|v| v.max(0.0)).collect();
         let dy = values(seed ^ 1, case.y().iter().product());
-        let x = flowing(device, &case.x, &x);
-        let (_, kept) = x.lrn_max_pool(spec, &case.spec).expect("a launch");
-        let dy = flowing(device, &case.y(), &dy);
-        let (dx, sums) = dy.lrn_max_pool_dx_through_relu(spec, &case.spec, &x, &kept).expect("a launch");
-        let own = host(&dy.lrn_max_pool_dx(spec, &case.spec, &x, &kept).expect("a launch"));
+        let x = activations(device, &case.x, &x);
+        let (_, saved) = x.lrn_max_pool(spec, &case.spec).expect("a launch");
+        let dy = activations(device, &case.y(), &dy);
+        let (dx, sums) = dy.lrn_max_pool_dx_through_relu(spec, &case.spec, &x, &saved).expect("a launch");
+        let own = host(&dy.lrn_max_pool_dx(spec, &case.spec, &x, &saved).expect("a launch"));
         let cut: Vec<f64> = own.iter().zip(host(&x)).map(|(&dx, x)| if x > 0.0 { dx } else { 0.0 }).collect();
         assert_eq!(host(&dx), cut, "{case:?}");
         let c = case.x[3];
         let of = |channel: usize| cut.iter().skip(channel).step_by(c);
         let expected: Vec<f64> = (0..c).map(|channel| of(channel).sum()).collect();
         let scale: Vec<f64> = (0..c).map(|channel| of(channel).map(|v| v.abs()).sum()).collect();
-        assert_near(&host(&sums), &expected, |i| scale[i], 4.0 * device.products());
+        assert_near(&host(&sums), &expected, |i| scale[i], 4.0 * device.product_tolerance());
     });
 }
 
-pub fn two_operations_give_the_same<B: Tested>(device: &B) {
+pub fn matches_the_two_operations<B: Tested>(device: &B) {
     each(|case, spec, seed| {
-        let x = flowing(device, &case.x, &values(seed, case.x.iter().product()));
+        let x = activations(device, &case.x, &values(seed, case.x.iter().product()));
         let (y, _) = x.lrn_max_pool(spec, &case.spec).expect("a launch");
         let (normal, _) = x.lrn(spec).expect("a launch");
         let (expected, _) = normal.pool(&case.spec).expect("a launch");
         let expected = host(&expected);
-        assert_near(&host(&y), &expected, |i| expected[i].abs(), device.values());
+        assert_near(&host(&y), &expected, |i| expected[i].abs(), device.value_tolerance());
     });
 }
 
-pub fn the_same_bits_again<B: Tested>(device: &B) {
+pub fn same_bits<B: Tested>(device: &B) {
     let case = &chosen()[5];
     let spec = Lrn::paper();
     let run = || {
-        let x = flowing(device, &case.x, &values(1, case.x.iter().product()));
-        let (y, kept) = x.lrn_max_pool(&spec, &case.spec).expect("a launch");
-        let dy = flowing(device, &case.y(), &values(2, case.y().iter().product()));
-        let dx = dy.lrn_max_pool_dx(&spec, &case.spec, &x, &kept).expect("a launch");
-        ([y, dx].map(|t| t.to_vec().expect("a download")), kept.positions.to_vec().expect("a download"))
+        let x = activations(device, &case.x, &values(1, case.x.iter().product()));
+        let (y, saved) = x.lrn_max_pool(&spec, &case.spec).expect("a launch");
+        let dy = activations(device, &case.y(), &values(2, case.y().iter().product()));
+        let dx = dy.lrn_max_pool_dx(&spec, &case.spec, &x, &saved).expect("a launch");
+        ([y, dx].map(|t| t.to_vec().expect("a download")), saved.positions.to_vec().expect("a download"))
     };
     assert_eq!(run(), run());
 }

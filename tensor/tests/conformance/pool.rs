@@ -4,11 +4,11 @@ use alexnet_tensor::IntTensor;
 use alexnet_tensor::ops::{Padding, Pool2d, PoolKind, RoundMode};
 use proptest::prelude::*;
 
-use crate::compare::{assert_near, exact, flowing, host, ints_on};
-use crate::devices::{Tested, full};
+use crate::compare::{activations, assert_near, exact, host, ints_on};
+use crate::devices::{Tested, full_size};
 use crate::support::{cpu64, values};
 
-/// Quarters from -2 to 2: many are equal, and their sums are exact in every format.
+/// Multiples of 1/4 from -2 to 2: many are equal, and their sums are exact in every format.
 pub fn quarters(seed: u64, len: usize) -> Vec<f64> {
     values(seed, len).into_iter().map(|v| (v * 4.0).round() / 4.0).collect()
 }
@@ -34,7 +34,7 @@ impl Case {
 }
 
 prop_compose! {
-    /// Kernels that overlap or leave gaps, padding that differs by side, windows that overhang.
+    /// Kernels that overlap or leave gaps, different padding on each side, windows that overhang.
     pub fn cases()(kernel in [1usize..5, 1..5], ceil in any::<bool>())
         (stride in [1usize..5, 1..5], top in 0..kernel[0], bottom in 0..kernel[0], left in 0..kernel[1],
          right in 0..kernel[1], size in [1usize..9, 1..9], n in 1usize..3, c in 1usize..9, kernel in Just(kernel),
@@ -47,7 +47,7 @@ prop_compose! {
     }
 }
 
-/// Shapes of networks, and extremes.
+/// Shapes of networks, and extreme ones.
 pub fn chosen() -> Vec<Case> {
     let mut cases: Vec<Case> = [1, 3, 5, 6, 7, 96].map(|c| Case::new([2, 13, 11, c], 3, 2)).to_vec();
     cases.extend([
@@ -64,21 +64,21 @@ pub fn chosen() -> Vec<Case> {
             ..Pool2d::new(PoolKind::Max, 3, 2)
         },
     });
-    if full() {
+    if full_size() {
         cases.extend([[2, 55, 55, 96], [2, 27, 27, 256], [2, 13, 13, 256]].map(|x| Case::new(x, 3, 2)));
     }
     cases
 }
 
-/// Runs a check on the chosen cases and on some drawn ones.
+/// Runs a check on the chosen cases and on random ones.
 fn each(check: impl Fn(&Case, u64)) {
     chosen().iter().enumerate().for_each(|(i, case)| check(case, i as u64));
     proptest!(ProptestConfig::with_cases(32), |(case in cases(), seed: u64)| check(&case, seed));
 }
 
-/// Values and positions must be the CPU's, as the values are the same in every format.
+/// Values and positions must equal the CPU's, since the values are exact in every format.
 fn maxima<B: Tested>(device: &B, case: &Case, x: &[f64]) {
-    let (y, positions) = flowing(device, &case.x, x).pool(&case.spec).expect("a launch");
+    let (y, positions) = activations(device, &case.x, x).pool(&case.spec).expect("a launch");
     let (expected, expected_positions) = exact(&case.x, x).pool(&case.spec).expect("the CPU");
     assert_eq!(y.shape(), expected.shape());
     let y = host(&y);
@@ -110,10 +110,10 @@ pub fn averages<B: Tested>(device: &B) {
         let x = values(seed, case.x.iter().product());
         let absolute: Vec<f64> = x.iter().map(|v| v.abs()).collect();
         for spec in [PoolKind::Average, PoolKind::AverageWithPadding].map(|kind| case.of_kind(kind)) {
-            let y = flowing(device, &case.x, &x).pool(&spec).expect("a launch").0;
+            let y = activations(device, &case.x, &x).pool(&spec).expect("a launch").0;
             let [expected, scale] =
                 [&x, &absolute].map(|x| exact(&case.x, x).pool(&spec).expect("the CPU").0.to_vec().expect("values"));
-            assert_near(&host(&y), &expected, |i| scale[i], device.values());
+            assert_near(&host(&y), &expected, |i| scale[i], device.value_tolerance());
         }
     });
 }
@@ -128,22 +128,22 @@ pub fn gradients<B: Tested>(device: &B) {
         let here = ints_on(device, &positions);
         let there = IntTensor::from_slice(cpu64(), &positions).expect("an upload");
         for spec in [PoolKind::Max, PoolKind::Average, PoolKind::AverageWithPadding].map(|kind| case.of_kind(kind)) {
-            let dx = flowing(device, &case.y(), &dy).pool_dx(&spec, &case.x, Some(&here)).expect("a launch");
+            let dx = activations(device, &case.y(), &dy).pool_dx(&spec, &case.x, Some(&here)).expect("a launch");
             let [expected, scale] = [&dy, &absolute].map(|dy| {
                 let dx = exact(&case.y(), dy).pool_dx(&spec, &case.x, Some(&there)).expect("the CPU");
                 dx.to_vec().expect("values")
             });
-            let tolerance = if spec.kind == PoolKind::Max { 0.0 } else { device.values() };
+            let tolerance = if spec.kind == PoolKind::Max { 0.0 } else { device.value_tolerance() };
             assert_near(&host(&dx), &expected, |i| scale[i], tolerance);
         }
     });
 }
 
-pub fn nothing<B: Tested>(device: &B) {
+pub fn empty_tensors<B: Tested>(device: &B) {
     for (x, y) in [([0, 5, 5, 3], [0, 2, 2, 3]), ([2, 5, 5, 0], [2, 2, 2, 0])] {
         for kind in [PoolKind::Max, PoolKind::Average] {
             let spec = Pool2d::new(kind, 3, 2);
-            let (pooled, positions) = flowing(device, &x, &[]).pool(&spec).expect("nothing to do");
+            let (pooled, positions) = activations(device, &x, &[]).pool(&spec).expect("nothing to do");
             assert_eq!(pooled.shape(), y);
             let dx = pooled.pool_dx(&spec, &x, positions.as_ref()).expect("nothing to do");
             assert_eq!((dx.shape(), host(&dx).len()), (&x[..], 0));
@@ -151,13 +151,13 @@ pub fn nothing<B: Tested>(device: &B) {
     }
 }
 
-pub fn the_same_bits_again<B: Tested>(device: &B) {
+pub fn same_bits<B: Tested>(device: &B) {
     let case = Case::new([2, 15, 13, 12], 3, 2);
     for kind in [PoolKind::Max, PoolKind::Average] {
         let run = || {
-            let x = flowing(device, &case.x, &values(1, case.x.iter().product()));
+            let x = activations(device, &case.x, &values(1, case.x.iter().product()));
             let (y, positions) = x.pool(&case.of_kind(kind)).expect("a launch");
-            let dy = flowing(device, &case.y(), &values(2, case.y().iter().product()));
+            let dy = activations(device, &case.y(), &values(2, case.y().iter().product()));
             let dx = dy.pool_dx(&case.of_kind(kind), &case.x, positions.as_ref()).expect("a launch");
             [y, dx].map(|t| t.to_vec().expect("a download"))
         };

@@ -6,9 +6,9 @@ use alexnet_tensor::ops::{Prepare, RawImages, View};
 use alexnet_tensor::random::{Stream, purpose};
 use alexnet_tensor::{Backend, Cpu, Tensor};
 
-use crate::compare::{assert_near, exact, host, on};
+use crate::compare::{assert_near, exact, host, weights};
 use crate::devices::Tested;
-use crate::support::{cpu64, values};
+use crate::support::{bytes, cpu64, values};
 
 struct Case {
     count: usize,
@@ -18,12 +18,7 @@ struct Case {
     mean: Option<Vec<f64>>,
 }
 
-fn bytes(seed: u64, len: usize) -> Vec<u8> {
-    let stream = Stream::new(seed, purpose::USER, 2);
-    (0..len as u64).map(|i| (stream.uniform(i) * 256.0) as u8).collect()
-}
-
-/// Every place of the crop, mirrored or not, with shifts and dampings of their own.
+/// Random crops, flips, shifts and dampings.
 fn views(count: usize, margin: usize, n: usize) -> Vec<View> {
     let stream = Stream::new(n as u64, purpose::USER, 3);
     let below = |i: u64, n: usize| (stream.uniform(i) * n as f32) as u32;
@@ -38,8 +33,8 @@ fn views(count: usize, margin: usize, n: usize) -> Vec<View> {
     (0..n as u64).map(view).collect()
 }
 
-/// Sizes and crops whose rows do and do not begin with a word and end with a vector; crops as large as the image and
-/// of one pixel.
+/// Sizes and crops whose rows do and do not start at a word and end with a vector, crops as large as the image and of
+/// one pixel.
 fn cases() -> Vec<Case> {
     let sides = [(1, 1, 1), (2, 5, 5), (3, 7, 4), (2, 9, 8), (1, 16, 16), (3, 13, 1), (5, 30, 27), (2, 64, 56)];
     let mut cases = Vec::new();
@@ -50,7 +45,7 @@ fn cases() -> Vec<Case> {
             cases.push(Case { count, size, spec, views: views(count, size - crop, 7), mean });
         }
     }
-    if crate::devices::full() {
+    if crate::devices::full_size() {
         let spec = Prepare { crop: 224, bgr: false, factor: [1.0; 3], mean: [0.0; 3] };
         let mean = Some(values(1, 256 * 256 * 3).iter().map(|v| 60.0 * v).collect());
         cases.push(Case { count: 128, size: 256, spec, views: views(128, 32, 128), mean });
@@ -62,7 +57,7 @@ fn prepared<B: Backend>(case: &Case, images: &RawImages<B>, mean: Option<Tensor<
     images.prepare(&case.spec, mean.as_ref(), &case.views).expect("a launch")
 }
 
-/// What the CPU makes of them in double precision.
+/// The result of the CPU in double precision.
 fn reference(case: &Case, pixels: &[u8]) -> Vec<f64> {
     let images = RawImages::upload(cpu64(), case.size, pixels).expect("an upload");
     let mean: Option<Tensor<Cpu<f64>>> = case.mean.as_ref().map(|m| exact(&[case.size, case.size, 3], &single(m)));
@@ -73,7 +68,7 @@ fn single(values: &[f64]) -> Vec<f64> {
     values.iter().map(|&v| f64::from(v as f32)).collect()
 }
 
-/// Pixels, shift and mean after their factors, at most: they cancel.
+/// The largest sum of pixel, shift and mean after their factors, which may cancel.
 fn scale(case: &Case) -> f64 {
     let factor = case.spec.factor.iter().fold(0.0, |max, f| f64::from(f.abs()).max(max));
     265.0 * factor + 20.0 + if case.mean.is_some() { 120.0 } else { 0.0 }
@@ -83,9 +78,9 @@ pub fn forward<B: Tested>(device: &B) {
     for (i, case) in cases().iter().enumerate() {
         let pixels = bytes(i as u64, case.count * case.size * case.size * 3);
         let images = RawImages::upload(device, case.size, &pixels).expect("an upload");
-        let mean = || case.mean.as_ref().map(|m| on(device, &[case.size, case.size, 3], m));
+        let mean = || case.mean.as_ref().map(|m| weights(device, &[case.size, case.size, 3], m));
         let got = host(&prepared(case, &images, mean()));
-        assert_near(&got, &reference(case, &pixels), |_| scale(case), device.values());
+        assert_near(&got, &reference(case, &pixels), |_| scale(case), device.value_tolerance());
         assert_eq!(got, host(&prepared(case, &images, mean())), "other bits in a second run");
     }
 }
@@ -112,15 +107,15 @@ pub fn ten_views_of_one_image<B: Tested>(device: &B) {
     }
 }
 
-pub fn nothing<B: Tested>(device: &B) {
+pub fn empty_tensors<B: Tested>(device: &B) {
     let spec = Prepare { crop: 2, bgr: false, factor: [1.0; 3], mean: [0.0; 3] };
     let raw = RawImages::upload(device, 3, &[]).expect("an upload");
     let images = raw.prepare(&spec, None, &[]).expect("no launch");
     assert_eq!((images.shape(), images.to_vec().expect("values").len()), (&[0, 2, 2, 3][..], 0));
 }
 
-/// Uploads by a thread that is ahead do not reach images that kernels still queued are to read, though every upload
-/// is of one length and its memory is given out again.
+/// Uploads by a thread that runs ahead do not overwrite images that queued kernels have not read yet, although all
+/// uploads have the same length and reuse memory.
 pub fn uploads_ahead<B: Tested>(device: &B) {
     const ROUNDS: u64 = 40;
     let case = &cases()[0];
@@ -131,13 +126,20 @@ pub fn uploads_ahead<B: Tested>(device: &B) {
     let images: Vec<Tensor<B>> = std::thread::scope(|scope| {
         scope.spawn(move || {
             for round in 0..ROUNDS {
-                sender.send(RawImages::upload(device, case.size, &pixels(round)).expect("an upload")).expect("a taker");
+                sender
+                    .send(RawImages::upload(device, case.size, &pixels(round)).expect("an upload"))
+                    .expect("a receiver");
             }
         });
-        // Nothing is waited for: the device is behind, the uploading thread ahead.
+        // Without waiting: the device is behind, and the uploading thread ahead.
         uploaded.iter().map(|images| prepared(&case, &images, None)).collect()
     });
     for (round, images) in images.iter().enumerate() {
-        assert_near(&host(images), &reference(&case, &pixels(round as u64)), |_| scale(&case), device.values());
+        assert_near(
+            &host(images),
+            &reference(&case, &pixels(round as u64)),
+            |_| scale(&case),
+            device.value_tolerance(),
+        );
     }
 }

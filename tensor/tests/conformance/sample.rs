@@ -1,4 +1,4 @@
-//! Random tensors: the network of a seed is the same on every device, bit for bit.
+//! Random tensors: a seed gives the same bits on every device.
 
 use alexnet_tensor::Tensor;
 use alexnet_tensor::random::{Stream, purpose};
@@ -6,7 +6,7 @@ use alexnet_tensor::random::{Stream, purpose};
 use crate::devices::Tested;
 use crate::support::cpu32;
 
-pub fn values_are_the_hosts<B: Tested>(device: &B) {
+pub fn values_match_the_host<B: Tested>(device: &B) {
     for len in [0, 1, 5, 40_003] {
         let stream = Stream::new(len as u64, purpose::INIT + 1, 2);
         let bits = |x: Vec<f32>| x.into_iter().map(f32::to_bits).collect::<Vec<_>>();

@@ -1,9 +1,9 @@
-//! Optimizer steps, one parameter at a time and all at once. Everything is single precision in every mode.
+//! Optimizer steps of one parameter and of many. They are in single precision on every device.
 
 use alexnet_tensor::ops::{AdamStep, AdamUpdate, SgdStep, SgdUpdate};
 use alexnet_tensor::{Backend, Tensor};
 
-use crate::compare::{assert_near, exact, host, on};
+use crate::compare::{assert_near, bits, exact, host, weights};
 use crate::devices::Tested;
 use crate::support::values;
 
@@ -43,7 +43,7 @@ pub fn sgd<B: Tested>(device: &B) {
     for (s, len) in sgd_settings().into_iter().flat_map(|s| LENGTHS.map(|len| (s, len))) {
         let w = values(1, len);
         let g = |t| values(10 + t, len);
-        let got = run_sgd(s, on(device, &[len], &w), |t| on(device, &[len], &g(t)));
+        let got = run_sgd(s, weights(device, &[len], &w), |t| weights(device, &[len], &g(t)));
         let expected = run_sgd(s, exact(&[len], &w), |t| exact(&[len], &g(t)));
         for (got, expected) in got.iter().zip(&expected) {
             assert_near(&host(got), &expected.to_vec().expect("values"), |_| 4.0, TOLERANCE);
@@ -55,7 +55,7 @@ pub fn adam<B: Tested>(device: &B) {
     for (s, len) in adam_settings().into_iter().flat_map(|s| LENGTHS.map(|len| (s, len))) {
         let w = values(2, len);
         let g = |t| values(20 + t, len);
-        let got = run_adam(s, on(device, &[len], &w), |t| on(device, &[len], &g(t)));
+        let got = run_adam(s, weights(device, &[len], &w), |t| weights(device, &[len], &g(t)));
         let expected = run_adam(s, exact(&[len], &w), |t| exact(&[len], &g(t)));
         for (got, expected) in got.iter().zip(&expected) {
             assert_near(&host(got), &expected.to_vec().expect("values"), |_| 4.0, TOLERANCE);
@@ -63,23 +63,22 @@ pub fn adam<B: Tested>(device: &B) {
     }
 }
 
-/// Lengths of one network: of every width of vectors, less and more than a cube's chunk, and more parameters than
-/// some devices bind at once.
+/// The lengths of a network's parameters: for every width of vectors, below and above the chunk of a block of threads,
+/// and more parameters than some devices can bind at once.
 fn network() -> Vec<usize> {
     let few = [5000, 1, 96, 10, 0, 4096, 4099, 34_848, 3, 16_384];
     few.into_iter().chain((1..60).map(|i| i * 4)).collect()
 }
 
-fn bits<B: Tested>(tensors: &[Tensor<B>]) -> Vec<Vec<u32>> {
-    let bits = |t: &Tensor<B>| t.to_vec().expect("values").into_iter().map(f32::to_bits).collect();
+fn all_bits<B: Tested>(tensors: &[Tensor<B>]) -> Vec<Vec<u32>> {
     tensors.iter().map(bits).collect()
 }
 
-/// Bit for bit, each parameter with settings of its own.
-pub fn a_list_is_its_single_steps<B: Tested>(device: &B) {
+/// Each parameter has its own settings, and the results have the same bits.
+pub fn a_list_equals_single_steps<B: Tested>(device: &B) {
     let lens = network();
     let draw = |seed: u64| -> Vec<Tensor<B>> {
-        lens.iter().enumerate().map(|(i, &len)| on(device, &[len], &values(seed + i as u64, len))).collect()
+        lens.iter().enumerate().map(|(i, &len)| weights(device, &[len], &values(seed + i as u64, len))).collect()
     };
     let sgd = |i: usize| SgdStep { rate: 0.01 * (i + 1) as f64, ..sgd_settings()[i % 3] };
     let adam = |i: usize| AdamStep { rate: 0.01 * (i + 1) as f64, step: 1 + i as u64, ..adam_settings()[i % 2] };
@@ -98,8 +97,8 @@ pub fn a_list_is_its_single_steps<B: Tested>(device: &B) {
     let all = list_w.iter_mut().zip(&mut list_m).zip(&g).enumerate();
     let updates = all.map(|(i, ((w, v), g))| SgdUpdate { step: sgd(i), w, v, g }).collect();
     Tensor::sgd_steps(updates).expect("a step");
-    assert_eq!((bits(&list_w), bits(&list_m)), (bits(&single_w), bits(&single_m)));
-    assert!(lens.iter().enumerate().all(|(i, &len)| len == 0 || bits(&list_w[i..=i]) != bits(&w[i..=i])));
+    assert_eq!((all_bits(&list_w), all_bits(&list_m)), (all_bits(&single_w), all_bits(&single_m)));
+    assert!(lens.iter().enumerate().all(|(i, &len)| len == 0 || all_bits(&list_w[i..=i]) != all_bits(&w[i..=i])));
 
     let mut single_w = w.clone();
     let mut single_m = m.clone();
@@ -113,18 +112,21 @@ pub fn a_list_is_its_single_steps<B: Tested>(device: &B) {
     let all = list_w.iter_mut().zip(&mut list_m).zip(&mut list_v).zip(&g).enumerate();
     let updates = all.map(|(i, (((w, m), v), g))| AdamUpdate { step: adam(i), w, m, v, g }).collect();
     Tensor::adam_steps(updates).expect("a step");
-    assert_eq!((bits(&list_w), bits(&list_m), bits(&list_v)), (bits(&single_w), bits(&single_m), bits(&single_v)));
+    assert_eq!(
+        (all_bits(&list_w), all_bits(&list_m), all_bits(&list_v)),
+        (all_bits(&single_w), all_bits(&single_m), all_bits(&single_v))
+    );
     Tensor::<B>::sgd_steps(Vec::new()).expect("nothing to do");
 }
 
-/// A checkpoint that is being written shares the memory: it does not see the step.
-pub fn shared_tensors_are_left_alone<B: Tested>(device: &B) {
-    let mut w = on(device, &[100], &values(1, 100));
-    let g = on(device, &[100], &values(2, 100));
+/// A checkpoint that is being written shares the memory and must not see the step.
+pub fn shared_tensors_do_not_change<B: Tested>(device: &B) {
+    let mut w = weights(device, &[100], &values(1, 100));
+    let g = weights(device, &[100], &values(2, 100));
     let mut v = Tensor::zeros(device, &[100]).expect("zeros");
-    let kept = [w.clone(), v.clone()];
-    let before = bits(&kept);
+    let shared = [w.clone(), v.clone()];
+    let before = all_bits(&shared);
     w.sgd_step(&sgd_settings()[0], &mut v, &g).expect("a step");
-    assert_eq!(bits(&kept), before);
-    assert!(bits(&[w])[0] != before[0] && bits(&[v])[0] != before[1]);
+    assert_eq!(all_bits(&shared), before);
+    assert!(all_bits(&[w])[0] != before[0] && all_bits(&[v])[0] != before[1]);
 }

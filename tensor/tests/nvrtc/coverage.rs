@@ -1,10 +1,10 @@
-//! Which kernels there are, from the sources.
+//! The list of kernels in the sources.
 
 use std::path::{Path, PathBuf};
 
 use crate::server::Source;
 
-/// The functions marked `#[cube(launch...)]` under `tensor/src/gpu` of which no kernel was made, and the number of all.
+/// The functions marked `#[cube(launch...)]` in `tensor/src/gpu` that were never launched, and the number of all.
 pub fn missing(sources: &[Source]) -> (Vec<String>, usize) {
     let mut files = Vec::new();
     collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/gpu"), &mut files);
@@ -25,7 +25,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The name after each mark, without those of unit tests.
+/// The names of the marked functions, without those of unit tests.
 fn launched(text: &str) -> Vec<String> {
     let name = |after: &str| {
         let rest = &after[after.find("fn ")? + 3..];

@@ -1,4 +1,4 @@
-//! Launches that must not pass.
+//! Launches that must be refused.
 
 use cubecl::Runtime;
 use cubecl::future::block_on;
@@ -17,7 +17,7 @@ fn reverse_kernel(x: &mut Array<f32>, #[comptime] shared: usize) {
     x[ABSOLUTE_POS] = cache[shared - 1 - UNIT_POS as usize];
 }
 
-/// What comes of one launch.
+/// The outcome of one launch.
 fn launch(device: u16, count: CubeCount, dim: CubeDim, shared: usize) -> Launches {
     let client = CompileRuntime::client(&NoDevice(device));
     let memory = client.empty(4096);

@@ -1,8 +1,8 @@
 //! Compiles the CUDA kernels of every operation for an H100 or H200, on a machine without a GPU.
 //!
 //! Ordinary launches go to a [`runtime`] whose [`server`] makes CUDA C++ of each new kernel with CubeCL's own compiler
-//! and checks block, grid and shared memory against the device's limits; [`nvrtc`] makes machine code of it. Nothing
-//! runs: whether results are right is for the conformance suite.
+//! and checks block, grid and shared memory against the device's limits; [`nvrtc`] compiles it to machine code. Nothing
+//! runs: the conformance suite checks results.
 //!
 //! `eval "$(.ci/nvrtc)"` installs the compiler; then `cargo test --features nvrtc --test nvrtc`. With
 //! `ALEXNET_DUMP_CUDA=FOLDER` each source and a table of registers and spills is written to the folder.
@@ -26,12 +26,12 @@ use crate::nvrtc::Usage;
 use crate::runtime::{CompileRuntime, NoDevice};
 use crate::server::{Launches, Source};
 
-/// Kernels that all operations in all precisions make. To be changed with them.
+/// The number of kernels of all operations in all precisions. Change it when a kernel is added or removed.
 const KERNELS: usize = 803;
-/// 32-bit registers of a multiprocessor, which a block must fit.
+/// 32-bit registers of a multiprocessor, which limit a block.
 const REGISTERS: u32 = 65_536;
-/// Bytes a thread may keep in memory for want of registers: the assembler does so with a few to run more threads at
-/// once, but more of it makes a kernel slow.
+/// Maximum number of bytes that a thread may keep in memory for lack of registers. The assembler spills a few to run
+/// more threads at once, but more of them make a kernel slow.
 const SPILLED: u32 = 64;
 
 type Compiled = Gpu<CompileRuntime>;
@@ -59,7 +59,7 @@ const SECTIONS: &[Section] = sections![
     update,
 ];
 
-/// Why a kernel does not fit the device, or does not compile.
+/// The reason why a kernel does not fit the device or does not compile.
 fn failure(source: &Source, compiled: &Result<Usage, String>) -> Option<String> {
     let what = match compiled {
         Err(what) => what.clone(),
@@ -81,10 +81,10 @@ fn every_kernel_compiles_for_compute_capability_9() {
     let mut failures = Vec::new();
     for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
         let device = Gpu::<CompileRuntime>::new(&NoDevice(0), "sm_90a", precision).expect("all precisions");
-        // All tiles that would be tried.
+        // Compiles all tile sizes that the tuner tries.
         device.tune(Tuning { folder: folder.path().into(), device: precision.to_string(), least: 0.0 });
         for (name, section) in SECTIONS {
-            // So that one failure does not hide those after it.
+            // A failure must not hide those after it.
             match catch_unwind(AssertUnwindSafe(|| section(&device))) {
                 Ok(Ok(())) => {}
                 Ok(Err(e)) => failures.push(format!("{name}, {precision}: {e}")),

@@ -7,12 +7,12 @@ use cudarc::nvrtc::{result, sys};
 
 use crate::server::Source;
 
-/// What the assembler says of a kernel.
+/// The resources that a kernel uses, as the assembler reports them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// 32-bit registers of a thread.
     pub registers: u32,
-    /// Bytes a thread keeps in memory for want of registers, or as arrays indexed at run time.
+    /// Bytes that a thread keeps in memory for lack of registers, or as arrays indexed at run time.
     pub stack: u32,
     /// Bytes written to that memory.
     pub spilled: u32,
@@ -32,7 +32,7 @@ pub fn compile(source: &Source) -> Result<Usage, String> {
         format!("--include-path={}", include_path().display()),
         format!("--include-path={}", cccl_include_path().display()),
         "-lineinfo".to_string(),
-        // Has the assembler say how many registers it used.
+        // Makes the assembler report registers.
         "--ptxas-options=-v".to_string(),
     ];
     let text = CString::new(source.text.as_str()).map_err(|e| e.to_string())?;

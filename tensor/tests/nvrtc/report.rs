@@ -1,4 +1,4 @@
-//! What was compiled, for reading.
+//! A report of the compiled kernels.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::nvrtc::Usage;
 use crate::server::Source;
 
-/// Writes each source and a table to the folder of `ALEXNET_DUMP_CUDA`, if there is one.
+/// Writes each source and a table to the folder in `ALEXNET_DUMP_CUDA`, if it is set.
 pub fn write(sources: &[Source], compiled: &[Result<Usage, String>]) {
     let Some(folder) = std::env::var_os("ALEXNET_DUMP_CUDA").map(PathBuf::from) else { return };
     std::fs::create_dir_all(&folder).expect("a folder");

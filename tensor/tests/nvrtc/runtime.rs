@@ -20,11 +20,11 @@ use cubecl_cpp::shared::{
 
 use crate::server::{CompileServer, Shared};
 
-/// Compiles what is launched and runs nothing.
+/// A runtime that compiles each launched kernel and runs nothing.
 #[derive(Clone, Debug)]
 pub struct CompileRuntime;
 
-/// A server of its own for each number.
+/// A device number. Each has its own server.
 #[derive(Clone, Debug, Default)]
 pub struct NoDevice(pub u16);
 
@@ -72,7 +72,7 @@ impl Runtime for CompileRuntime {
     }
 }
 
-/// What CubeCL's CUDA runtime tells its compiler on compute capability 9.0.
+/// The options that CubeCL's CUDA runtime passes to its compiler for compute capability 9.0.
 pub fn options() -> CompilationOptions {
     let supports_features = CppSupportedFeatures {
         grid_constants: true,
@@ -84,7 +84,7 @@ pub fn options() -> CompilationOptions {
     CompilationOptions { warp_size: 32, supports_features }
 }
 
-/// What CubeCL's CUDA runtime says of a device of compute capability 9.0 with 80 GB.
+/// The properties that CubeCL's CUDA runtime reports for a device of compute capability 9.0 with 80 GB.
 pub fn properties() -> DeviceProperties {
     let memory = MemoryDeviceProperties { max_page_size: (80 << 30) / 4, alignment: 512 };
     let hardware = HardwareProperties {

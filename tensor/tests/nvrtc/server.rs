@@ -1,5 +1,5 @@
-//! A server that turns each kernel launched into CUDA C++, checks the launch against the device's limits, and runs
-//! nothing. Reading gives zeros.
+//! A server that compiles each launched kernel to CUDA C++, checks the launch against the device's limits, and runs
+//! nothing. Downloads are zeros.
 
 use std::any::Any;
 use std::collections::HashSet;
@@ -42,12 +42,12 @@ pub struct Source {
     pub shared: usize,
 }
 
-/// What was launched on a device.
+/// The kernels launched on a device.
 #[derive(Debug, Default)]
 pub struct Launches {
     /// Each kernel once.
     pub sources: Vec<Source>,
-    /// Launches that the device would refuse, and kernels that cannot be made.
+    /// Launches that the device would refuse, and kernels that cannot be compiled.
     pub failures: Vec<String>,
 }
 
@@ -133,7 +133,7 @@ impl ComputeServer for CompileServer {
         _: StreamId,
     ) {
         let bindings = arguments.buffers.len() + arguments.tensor_maps.len();
-        // A panic in a kernel's expansion would end here in silence.
+        // Without this, a panic in a kernel's expansion would be lost.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.checked_source(&kernel, &count, bindings, mode)));
         let mut launches = self.utilities.info.lock().expect("no panic under the lock");
         match outcome.unwrap_or_else(|panic| Err(message(panic))) {

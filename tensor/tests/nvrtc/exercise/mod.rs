@@ -12,17 +12,17 @@ pub use values::{
 
 type Result = alexnet_tensor::Result<()>;
 
-/// Images of a step in training, and of a prediction.
+/// Batch sizes of training steps and of a prediction.
 const BATCHES: [usize; 3] = [128, 1024, 1];
 const BATCH: usize = BATCHES[0];
 
-/// Numbers in single precision everywhere: weights and what belongs to them.
+/// Weights, statistics and the like, in single precision in every mode.
 fn weights<B: Backend<Scalar = f32>>(device: &B, shape: &[usize]) -> Tensor<B> {
     Tensor::zeros(device, shape).expect("a buffer")
 }
 
-/// Activations and their gradients.
-fn flowing<B: Backend<Scalar = f32>>(device: &B, shape: &[usize]) -> Tensor<B> {
+/// Activations or their gradients, in the dtype of activations.
+fn activations<B: Backend<Scalar = f32>>(device: &B, shape: &[usize]) -> Tensor<B> {
     weights(device, shape).to_activation_dtype().expect("a cast")
 }
 

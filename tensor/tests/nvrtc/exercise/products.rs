@@ -3,7 +3,7 @@
 use alexnet_tensor::Backend;
 use alexnet_tensor::ops::{Conv2d, Padding};
 
-use super::{BATCH, BATCHES, Result, flowing, weights};
+use super::{BATCH, BATCHES, Result, activations, weights};
 
 /// A convolutional layer with square input and kernels.
 struct Layer {
@@ -16,14 +16,14 @@ struct Layer {
     groups: usize,
 }
 
-/// Input length and channels, filters, kernel; groups. The output is as long as the input.
+/// A layer whose output has the side of its input.
 const fn layer(input: usize, channels: usize, filters: usize, kernel: usize, groups: usize) -> Layer {
     let p = kernel / 2;
     let padding = Padding { top: p, bottom: p, left: p, right: p };
     Layer { input, channels, filters, kernel, stride: 1, padding, groups }
 }
 
-/// The first layer of the networks for 224 pixels: input length, filters, zeros before and after.
+/// The first layer of a network for 224 pixels, with padding `before` and `after` on both axes.
 const fn first(input: usize, filters: usize, before: usize, after: usize) -> Layer {
     let padding = Padding { top: before, bottom: after, left: before, right: after };
     Layer { input, channels: 3, filters, kernel: 11, stride: 4, padding, groups: 1 }
@@ -74,7 +74,7 @@ pub fn conv2d<B: Backend<Scalar = f32>>(device: &B) -> Result {
     for (layer, batch) in LAYERS.iter().flat_map(|layer| BATCHES.map(|batch| (layer, batch))) {
         let w = weights(device, &layer.kernels());
         let b = weights(device, &[layer.filters]);
-        let x = flowing(device, &layer.input(batch));
+        let x = activations(device, &layer.input(batch));
         x.conv2d(&layer.spec(), &w, Some(&b), true)?;
         x.conv2d(&layer.spec(), &w, None, false)?;
         let dy = x.conv2d(&layer.spec(), &w, Some(&b), false)?;
@@ -82,7 +82,7 @@ pub fn conv2d<B: Backend<Scalar = f32>>(device: &B) -> Result {
         dy.conv2d_dw(&layer.spec(), &x, w.shape())?;
         dy.sum_rows()?;
     }
-    // Images that were not rounded.
+    // Images in single precision.
     let first = &LAYERS[0];
     let x = weights(device, &first.input(BATCH));
     let w = weights(device, &first.kernels());
@@ -91,13 +91,13 @@ pub fn conv2d<B: Backend<Scalar = f32>>(device: &B) -> Result {
     Ok(())
 }
 
-/// cifar-11pct's.
+/// The layers of cifar-11pct.
 pub fn local2d<B: Backend<Scalar = f32>>(device: &B) -> Result {
     for layer in [layer(6, 64, 64, 3, 1), layer(6, 64, 32, 3, 1), layer(6, 64, 64, 3, 2)] {
         let places = [layer.input * layer.input];
         let w = weights(device, &[&places[..], &layer.kernels()].concat());
         let b = weights(device, &[layer.input, layer.input, layer.filters]);
-        let x = flowing(device, &layer.input(BATCH));
+        let x = activations(device, &layer.input(BATCH));
         x.local2d(&layer.spec(), &w, None)?;
         let dy = x.local2d(&layer.spec(), &w, Some(&b))?;
         dy.local2d_dx(&layer.spec(), x.shape(), &w)?;
@@ -107,7 +107,7 @@ pub fn local2d<B: Backend<Scalar = f32>>(device: &B) -> Result {
     Ok(())
 }
 
-/// In, out.
+/// Inputs and outputs.
 const LINEAR: [[usize; 2]; 7] =
     [[9216, 4096], [4096, 4096], [4096, 1000], [1024, 10], [1152, 10], [3072, 10], [4096, 37]];
 
@@ -115,7 +115,7 @@ pub fn linear<B: Backend<Scalar = f32>>(device: &B) -> Result {
     for ([inputs, outputs], batch) in LINEAR.into_iter().flat_map(|sizes| BATCHES.map(|batch| (sizes, batch))) {
         let w = weights(device, &[outputs, inputs]);
         let b = weights(device, &[outputs]);
-        let x = flowing(device, &[batch, inputs]);
+        let x = activations(device, &[batch, inputs]);
         x.linear(&w, Some(&b), true)?;
         let dy = x.linear(&w, Some(&b), false)?;
         x.linear(&w, None, false)?;
@@ -123,7 +123,7 @@ pub fn linear<B: Backend<Scalar = f32>>(device: &B) -> Result {
         dy.linear_dw(&x)?;
         dy.sum_rows()?;
     }
-    let a = flowing(device, &[BATCH, BATCH]);
+    let a = activations(device, &[BATCH, BATCH]);
     let b = weights(device, &[BATCH, BATCH]);
     for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
         a.matmul(ta, &a, tb)?;

@@ -1,4 +1,4 @@
-//! Everything but products.
+//! All operations but convolutions and matrix products.
 
 use alexnet_tensor::ops::{
     Activation, AdamStep, AdamUpdate, AlphaScaling, BatchStatistics, Dropout, DropoutScale, Lrn, Padding, Pool2d,
@@ -7,10 +7,9 @@ use alexnet_tensor::ops::{
 use alexnet_tensor::random::{Stream, purpose};
 use alexnet_tensor::{Backend, Tensor};
 
-use super::{BATCH, Result, flowing, ints, weights};
+use super::{BATCH, Result, activations, ints, weights};
 
-/// Outputs of layers: of the networks for 224 pixels, of those for 32, of fully connected ones, and of an odd one, for
-/// which there are no vectors.
+/// Outputs of layers of the networks for 224 and for 32 pixels, and one of an odd length, without vectors.
 const MAPS: [[usize; 4]; 8] = [
     [BATCH, 55, 55, 96],
     [BATCH, 56, 56, 96],
@@ -24,25 +23,25 @@ const MAPS: [[usize; 4]; 8] = [
 const ROWS: [[usize; 2]; 4] = [[BATCH, 4096], [BATCH, 1000], [BATCH, 10], [BATCH, 37]];
 
 pub fn activation<B: Backend<Scalar = f32>>(device: &B) -> Result {
-    for x in MAPS.map(|shape| flowing(device, &shape)) {
+    for x in MAPS.map(|shape| activations(device, &shape)) {
         for f in [Activation::Relu, Activation::Tanh, Activation::Logistic] {
             x.activation(f)?.activation_dx(f, &x)?;
         }
     }
-    flowing(device, &ROWS[1]).to_vec()?;
+    activations(device, &ROWS[1]).to_vec()?;
     Ok(())
 }
 
 pub fn elementwise<B: Backend<Scalar = f32>>(device: &B) -> Result {
     for shape in [MAPS[0], MAPS[7]] {
-        for mut x in [flowing(device, &shape), weights(device, &shape)] {
+        for mut x in [activations(device, &shape), weights(device, &shape)] {
             let y = x.add(&x)?.subtract(&x)?.multiply(&x)?.mul_add_scalar(2.0, 1.0)?.scale(0.5)?;
             x.add_scaled(0.5, &y)?;
             let shared = x.clone();
             x.add_scaled(0.5, &shared)?;
         }
-        flowing(device, &shape).add(&weights(device, &shape))?;
-        weights(device, &shape).add_scaled(0.5, &flowing(device, &shape))?;
+        activations(device, &shape).add(&weights(device, &shape))?;
+        weights(device, &shape).add_scaled(0.5, &activations(device, &shape))?;
     }
     Ok(())
 }
@@ -56,15 +55,15 @@ pub fn lrn<B: Backend<Scalar = f32>>(device: &B) -> Result {
         Lrn { k: 1.0, alpha_scaling, ..Lrn::paper() },
         // cifar-11pct.
         Lrn { size: 9, alpha: 1e-3, beta: 0.75, k: 1.0, region: Region::AcrossChannels, alpha_scaling },
-        // source's norm2b.
+        // norm2b of source.
         Lrn { size: 5, alpha: 1e-3, beta: 0.75, k: 1.0, region, alpha_scaling },
         // cifar-18pct.
         Lrn { size: 3, alpha: 5e-5, beta: 0.75, k: 1.0, region, alpha_scaling },
-        // Another exponent, for which there is no shortcut.
+        // Other exponents, without a shortcut.
         Lrn { beta: 0.6, ..Lrn::paper() },
         Lrn { size: 4, beta: 0.5, region, ..Lrn::paper() },
     ];
-    for x in [MAPS[0], MAPS[3], MAPS[5], MAPS[7]].map(|shape| flowing(device, &shape)) {
+    for x in [MAPS[0], MAPS[3], MAPS[5], MAPS[7]].map(|shape| activations(device, &shape)) {
         for spec in &specs {
             let (y, base) = x.lrn(spec)?;
             y.lrn_dx(spec, &x, &base)?;
@@ -75,11 +74,11 @@ pub fn lrn<B: Backend<Scalar = f32>>(device: &B) -> Result {
 
 pub fn pool<B: Backend<Scalar = f32>>(device: &B) -> Result {
     let overlapping = |kind| Pool2d::new(kind, 3, 2);
-    for x in MAPS.map(|shape| flowing(device, &shape)) {
+    for x in MAPS.map(|shape| activations(device, &shape)) {
         pooled(&x, &overlapping(PoolKind::Max))?;
     }
-    // Kernels are compiled for a geometry: each kind and size with two of them.
-    for x in [MAPS[5], MAPS[7]].map(|shape| flowing(device, &shape)) {
+    // Kernels are compiled for each geometry: two for each kind and size.
+    for x in [MAPS[5], MAPS[7]].map(|shape| activations(device, &shape)) {
         for kind in [PoolKind::Max, PoolKind::Average, PoolKind::AverageWithPadding] {
             pooled(&x, &Pool2d { round_mode: RoundMode::Ceil, ..overlapping(kind) })?;
             pooled(&x, &Pool2d { padding: Padding::all(1), ..overlapping(kind) })?;
@@ -99,11 +98,11 @@ fn pooled<B: Backend<Scalar = f32>>(x: &Tensor<B>, spec: &Pool2d) -> Result {
 pub fn lrn_pool<B: Backend<Scalar = f32>>(device: &B) -> Result {
     let overlapping = Pool2d::new(PoolKind::Max, 3, 2);
     let others = [Pool2d { round_mode: RoundMode::Ceil, ..overlapping }, Pool2d::new(PoolKind::Max, 2, 2)];
-    for x in MAPS.map(|shape| flowing(device, &shape)) {
+    for x in MAPS.map(|shape| activations(device, &shape)) {
         let (y, kept) = x.lrn_max_pool(&Lrn::paper(), &overlapping)?;
         y.lrn_max_pool_dx(&Lrn::paper(), &overlapping, &x, &kept)?;
     }
-    let x = flowing(device, &MAPS[5]);
+    let x = activations(device, &MAPS[5]);
     for (pool, beta) in others.into_iter().zip([0.75, 0.6]) {
         let lrn = Lrn { size: 4, beta, ..Lrn::paper() };
         let (y, kept) = x.lrn_max_pool(&lrn, &pool)?;
@@ -113,7 +112,7 @@ pub fn lrn_pool<B: Backend<Scalar = f32>>(device: &B) -> Result {
 }
 
 pub fn prepare<B: Backend<Scalar = f32>>(device: &B) -> Result {
-    // Crops of 227 leave no vectors.
+    // Crops of 227 pixels have no vectors.
     for (size, crop) in [(256, 224), (256, 227), (40, 32)] {
         let images = RawImages::upload(device, size, &vec![0; BATCH * size * size * 3])?;
         let views: Vec<View> = (0..BATCH as u32).map(|image| View::crop(image, 0, 0, false)).collect();
@@ -128,18 +127,18 @@ pub fn prepare<B: Backend<Scalar = f32>>(device: &B) -> Result {
 
 pub fn dropout<B: Backend<Scalar = f32>>(device: &B) -> Result {
     let stream = Stream::new(1, purpose::USER, 0);
-    for x in ROWS.map(|shape| flowing(device, &shape)) {
+    for x in ROWS.map(|shape| activations(device, &shape)) {
         for scale in [DropoutScale::AtTest, DropoutScale::InTraining] {
             x.dropout(&Dropout { p: 0.5, scale }, stream)?;
         }
     }
-    flowing(device, &MAPS[4]).dropout(&Dropout { p: 0.1, scale: DropoutScale::InTraining }, stream)?;
+    activations(device, &MAPS[4]).dropout(&Dropout { p: 0.1, scale: DropoutScale::InTraining }, stream)?;
     Ok(())
 }
 
 pub fn batch_norm<B: Backend<Scalar = f32>>(device: &B) -> Result {
     let shapes = [&MAPS[0][..], &MAPS[3], &MAPS[7], &ROWS[0], &ROWS[3]];
-    for x in shapes.map(|shape| flowing(device, shape)) {
+    for x in shapes.map(|shape| activations(device, shape)) {
         let c = x.shape()[x.shape().len() - 1];
         let gamma = weights(device, &[c]);
         let beta = weights(device, &[c]);
@@ -152,7 +151,7 @@ pub fn batch_norm<B: Backend<Scalar = f32>>(device: &B) -> Result {
 
 pub fn cross_entropy<B: Backend<Scalar = f32>>(device: &B) -> Result {
     let labels = ints(device, BATCH);
-    for logits in ROWS.map(|shape| flowing(device, &shape)) {
+    for logits in ROWS.map(|shape| activations(device, &shape)) {
         logits.softmax()?.to_vec()?;
         logits.cross_entropy(&labels)?.mean()?.scalar()?;
         logits.cross_entropy_dx(&labels, 1.0 / BATCH as f64)?;
@@ -163,7 +162,7 @@ pub fn cross_entropy<B: Backend<Scalar = f32>>(device: &B) -> Result {
 
 pub fn reduce<B: Backend<Scalar = f32>>(device: &B) -> Result {
     for shape in MAPS {
-        for x in [flowing(device, &shape), weights(device, &shape)] {
+        for x in [activations(device, &shape), weights(device, &shape)] {
             x.sum()?.to_vec()?;
             x.mean()?;
             x.sum_rows()?;
@@ -172,7 +171,7 @@ pub fn reduce<B: Backend<Scalar = f32>>(device: &B) -> Result {
             x.all_finite()?;
         }
     }
-    for x in ROWS.map(|shape| flowing(device, &shape)) {
+    for x in ROWS.map(|shape| activations(device, &shape)) {
         x.sum_rows()?;
         x.max_and_argmax()?.1.to_vec()?;
     }
@@ -189,8 +188,8 @@ pub fn sample<B: Backend<Scalar = f32>>(device: &B) -> Result {
 }
 
 pub fn update<B: Backend<Scalar = f32>>(device: &B) -> Result {
-    // Kernels are compiled for a number of parameters: one, and those of the networks, and as many as one launch takes.
-    // A length of 37 has no vectors.
+    // Kernels are compiled for each number of parameters: one, those of the networks, and the maximum of one launch. A
+    // length of 37 has no vectors.
     for (count, len) in [(1, 96), (1, 37), (10, 96), (16, 96), (32, 96)] {
         let draw = || (0..count).map(|_| weights(device, &[len])).collect::<Vec<_>>();
         let mut w = draw();
