@@ -109,8 +109,8 @@ fn auto(precision: &str, threads: usize, algorithms: Algorithms) -> Result<Opene
     }
     #[cfg(feature = "wgpu")]
     match runtime::wgpu::devices() {
-        Ok(found) => match found.iter().find(|f| f.kind != runtime::Kind::Software) {
-            Some(gpu) => return wgpu(gpu.number, precision, &reasons),
+        Ok(found) => match found.iter().find(|f| f.kind != runtime::DeviceKind::Software) {
+            Some(gpu) => return wgpu(gpu.index, precision, &reasons),
             None => reasons.push("wgpu has no GPU, only devices in software".into()),
         },
         Err(missing) => reasons.push(missing.what),

@@ -32,24 +32,24 @@ pub fn all() -> Devices {
 mod gpus {
     use serde_json::json;
     use tensor::gpu::Precision;
-    use tensor::gpu::runtime::{self, Found, Support};
+    use tensor::gpu::runtime::{self, Capabilities, DeviceInfo};
 
     use super::Devices;
 
     impl Devices {
         pub(super) fn add_gpus(&mut self) {
-            for survey in runtime::devices() {
-                match survey.found {
-                    Ok(found) => found.iter().for_each(|device| self.add(device, device.support())),
+            for probed in runtime::devices() {
+                match probed.devices {
+                    Ok(found) => found.iter().for_each(|device| self.add(device, device.capabilities())),
                     Err(missing) => {
-                        self.lines.push(format!("{}: {missing}", survey.api));
-                        self.values.push(json!({ "name": survey.api.to_string(), "missing": missing.to_string() }));
+                        self.lines.push(format!("{}: {missing}", probed.runtime));
+                        self.values.push(json!({ "name": probed.runtime.to_string(), "missing": missing.to_string() }));
                     }
                 }
             }
         }
 
-        fn add(&mut self, device: &Found, support: tensor::Result<Support>) {
+        fn add(&mut self, device: &DeviceInfo, capabilities: tensor::Result<Capabilities>) {
             let mut line = format!("{device} ({}; {}): ", device.kind, device.driver);
             let mut json = json!({
                 "name": device.name(),
@@ -58,21 +58,21 @@ mod gpus {
                 "driver": device.driver,
                 "memory": device.memory,
             });
-            match support {
-                Ok(support) => {
-                    let precisions: Vec<String> = support.precisions.iter().map(Precision::to_string).collect();
-                    let free = support.memory.map(|m| m.free);
-                    let units = if support.matrix_units { "with" } else { "no" };
+            match capabilities {
+                Ok(capabilities) => {
+                    let precisions: Vec<String> = capabilities.precisions.iter().map(Precision::to_string).collect();
+                    let free = capabilities.memory.map(|m| m.free);
+                    let units = if capabilities.matrix_units { "with" } else { "no" };
                     line += &format!(
                         "{}; {}, {units} matrix units; buffers up to {}",
                         memory(device.memory, free),
                         precisions.join(", "),
-                        gib(support.largest_buffer)
+                        gib(capabilities.largest_buffer)
                     );
                     json["free_memory"] = free.into();
                     json["precisions"] = precisions.into();
-                    json["matrix_units"] = support.matrix_units.into();
-                    json["largest_buffer"] = support.largest_buffer.into();
+                    json["matrix_units"] = capabilities.matrix_units.into();
+                    json["largest_buffer"] = capabilities.largest_buffer.into();
                 }
                 Err(error) => {
                     line += &error.to_string();

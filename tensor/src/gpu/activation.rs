@@ -18,7 +18,7 @@ fn activation_kernel<F: Float, N: Size>(
         let zero = Vector::new(0.0f32);
         let one = Vector::new(1.0f32);
         let result = match comptime!(f) {
-            // Not max(x, 0), which would lose NaN.
+            // Unlike max(x, 0), keeps NaN.
             Activation::Relu => select_many(x.less_than(zero), zero, x),
             Activation::Tanh => Vector::tanh(x),
             Activation::Logistic => one / (one + Vector::exp(zero - x)),
@@ -54,7 +54,7 @@ impl<R: Runtime> Kernel<ActivationForward> for Gpu<R> {
         let y = self.empty(x.dtype(), len);
         if len > 0 {
             let width = self.vector_width(x.dtype(), &[len]);
-            let (count, dim) = self.cover(len / width);
+            let (count, dim) = self.unit_grid(len / width);
             dispatch!(x.dtype(), F => {
                 activation_kernel::launch::<F, R>(self.client(), count, dim, width, x.arg(), y.arg(), f);
             });
@@ -70,7 +70,7 @@ impl<R: Runtime> Kernel<ActivationBackward> for Gpu<R> {
         let dx = self.empty(dy.dtype(), len);
         if len > 0 {
             let width = self.vector_width(dy.dtype(), &[len]);
-            let (count, dim) = self.cover(len / width);
+            let (count, dim) = self.unit_grid(len / width);
             dispatch!(dy.dtype(), F => {
                 activation_dx_kernel::launch::<F, R>(self.client(), count, dim, width, y.arg(), dy.arg(), dx.arg(), f);
             });

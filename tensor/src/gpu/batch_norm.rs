@@ -22,12 +22,12 @@ fn batch_norm_kernel<F: Float, N: Size>(
     if ABSOLUTE_POS < y.len() {
         let k = ABSOLUTE_POS % vectors;
         let scale = gamma[k] * inverse_deviation::<N>(variance[k], epsilon);
-        let left = Vector::<f32, N>::cast_from(x[ABSOLUTE_POS]) - mean[k];
-        y[ABSOLUTE_POS] = Vector::cast_from(left * scale + beta[k]);
+        let deviation = Vector::<f32, N>::cast_from(x[ABSOLUTE_POS]) - mean[k];
+        y[ABSOLUTE_POS] = Vector::cast_from(deviation * scale + beta[k]);
     }
 }
 
-/// gamma / deviation (dy - dbeta / rows - xhat dgamma / rows).
+/// dx = gamma / deviation (dy - dbeta / rows - xhat dgamma / rows); `share` is 1 / rows.
 #[cube(launch)]
 fn batch_norm_dx_kernel<F: Float, N: Size>(
     x: &Array<Vector<F, N>>,
@@ -44,13 +44,13 @@ fn batch_norm_dx_kernel<F: Float, N: Size>(
         let inverse = inverse_deviation::<N>(statistics.variance[k], epsilon);
         let normal = (Vector::<f32, N>::cast_from(x[ABSOLUTE_POS]) - statistics.mean[k]) * inverse;
         let share = Vector::<f32, N>::new(share);
-        let apart = statistics.dbeta[k] * share + normal * statistics.dgamma[k] * share;
-        let gradient = Vector::<f32, N>::cast_from(dy[ABSOLUTE_POS]) - apart;
+        let mean_gradient = statistics.dbeta[k] * share + normal * statistics.dgamma[k] * share;
+        let gradient = Vector::<f32, N>::cast_from(dy[ABSOLUTE_POS]) - mean_gradient;
         dx[ABSOLUTE_POS] = Vector::cast_from(gamma[k] * inverse * gradient);
     }
 }
 
-/// By channel.
+/// The values of each channel.
 #[derive(CubeType, CubeLaunch)]
 struct Statistics<N: Size> {
     mean: Array<Vector<f32, N>>,
@@ -75,7 +75,7 @@ impl<R: Runtime> Kernel<BatchNormForward> for Gpu<R> {
         self.addressable("batch norm", rows * c)?;
         let y = self.empty(x.dtype(), rows * c);
         let width = self.vector_width(x.dtype(), &[c]);
-        let (count, dim) = self.cover(rows * c / width);
+        let (count, dim) = self.unit_grid(rows * c / width);
         dispatch!(x.dtype(), F => {
             let [mean, variance, gamma, beta] = [mean, variance, gamma, beta].map(Buffer::arg::<R>);
             batch_norm_kernel::launch::<F, R>(
@@ -95,9 +95,8 @@ impl<R: Runtime> Kernel<BatchNormBackward> for Gpu<R> {
         let width = self.vector_width(dy.dtype(), &[c]);
         let (dbeta, dgamma) = self.gradient_sums(rows, c, &x, &dy, (mean, variance), epsilon);
         let dx = self.empty(dy.dtype(), rows * c);
-        let (count, dim) = self.cover(rows * c / width);
-        let [mean, variance, dgamma_, dbeta_] = [mean, variance, &dgamma, &dbeta].map(Buffer::arg::<R>);
-        let statistics = StatisticsLaunch::new(mean, variance, dgamma_, dbeta_);
+        let (count, dim) = self.unit_grid(rows * c / width);
+        let statistics = StatisticsLaunch::new(mean.arg(), variance.arg(), dgamma.arg(), dbeta.arg());
         dispatch!(dy.dtype(), F => {
             batch_norm_dx_kernel::launch::<F, R>(
                 self.client(), count, dim, width, x.arg(), dy.arg(), statistics, gamma.arg(), dx.arg(),

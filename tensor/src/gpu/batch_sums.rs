@@ -1,8 +1,9 @@
-//! Sums over rows for batch normalisation, in two launches: each cube sums a part of the rows, then one cube for some
-//! channels adds up the parts, in an order that follows from the shape.
+//! Sums over rows for batch normalisation, in two launches: first each cube sums a part of the rows, then one cube for
+//! each chunk of channels merges the parts, in an order that follows from the shape.
 //!
-//! Statistics read x once: a unit sums its values less the first of them, so that a large mean costs no digits, and means
-//! and squared deviations are merged by the formula of Chan, Golub and LeVeque. The backward's sums read x and dy once.
+//! The statistics read x once. A unit subtracts its first value from the others before it sums them, so that a large mean
+//! costs no digits; means and squared deviations are merged by the formula of Chan, Golub and LeVeque. The sums of the
+//! backward read x and dy once.
 
 use cubecl::prelude::*;
 
@@ -10,43 +11,43 @@ use super::launch::UNITS;
 use super::precision::dispatch;
 use super::{Buffer, Dtype, Gpu};
 
-/// How sums over rows are shared out.
+/// How sums over rows are split among cubes and units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Parts {
-    /// Vectors of channels a row.
+    /// Vectors of channels in a row.
     vectors: usize,
-    /// Units of a cube side by side: a vector of channels each.
-    side: usize,
-    /// Units of a cube for one vector: each sums its share of the part's rows.
-    high: usize,
+    /// Adjacent units of a cube, each of which sums one vector of channels.
+    unit_columns: usize,
+    /// Units of a cube that share one vector of channels: the rows of the part are split among them.
+    unit_rows: usize,
     /// Whether a mean and squared deviations are merged, or two sums added.
     statistics: bool,
 }
 
 impl Parts {
     fn of(vectors: usize, statistics: bool) -> Self {
-        let side = vectors.min(UNITS as usize);
-        Self { vectors, side, high: UNITS as usize / side, statistics }
+        let unit_columns = vectors.min(UNITS as usize);
+        Self { vectors, unit_columns, unit_rows: UNITS as usize / unit_columns, statistics }
     }
 
     fn units(&self) -> usize {
-        self.side * self.high
+        self.unit_columns * self.unit_rows
     }
 
-    /// Cubes for all channels.
+    /// The number of cubes for all channels.
     fn chunks(&self) -> usize {
-        self.vectors.div_ceil(self.side)
+        self.vectors.div_ceil(self.unit_columns)
     }
 
-    /// Rows of a part: parts are to fill a large device, and be few enough to be merged by one cube.
+    /// The number of rows in a part. Parts should fill a large device, and be few enough for one cube to merge.
     fn rows(&self, rows: usize) -> usize {
         const CUBES: usize = 1024;
         let parts = (CUBES / self.chunks()).max(1);
-        rows.div_ceil(parts).max(4 * self.high)
+        rows.div_ceil(parts).max(4 * self.unit_rows)
     }
 }
 
-/// Over some rows: a mean and squared deviations from it, or two sums.
+/// The partial result over some rows: a mean and squared deviations from it, or two sums.
 #[derive(CubeType, Clone, Copy)]
 struct Partial<N: Size> {
     rows: f32,
@@ -58,18 +59,18 @@ struct Partial<N: Size> {
 fn merge<N: Size>(left: &Partial<N>, right: &Partial<N>, #[comptime] statistics: bool) -> Partial<N> {
     let rows = left.rows + right.rows;
     if comptime!(statistics) {
-        let apart = right.a - left.a;
-        // Of two empty ones nothing.
+        let difference = right.a - left.a;
+        // 0, not NaN, for two empty partial results.
         let share = right.rows / max(rows, 1.0f32);
-        let between = apart * apart * Vector::new(left.rows * share);
-        Partial::<N> { rows, a: left.a + apart * Vector::new(share), b: left.b + right.b + between }
+        let between = difference * difference * Vector::new(left.rows * share);
+        Partial::<N> { rows, a: left.a + difference * Vector::new(share), b: left.b + right.b + between }
     } else {
         Partial::<N> { rows, a: left.a + right.a, b: left.b + right.b }
     }
 }
 
-/// Merges what the units of a cube have for the same channels; its first row of units gets all. All units of the cube
-/// must come here.
+/// Merges the partial results of a cube's units for the same channels. The first row of units gets the result. All units
+/// of the cube must call this.
 #[cube]
 fn merge_cube<N: Size>(own: Partial<N>, #[comptime] parts: Parts) -> Partial<N> {
     let unit = UNIT_POS as usize;
@@ -80,10 +81,10 @@ fn merge_cube<N: Size>(own: Partial<N>, #[comptime] parts: Parts) -> Partial<N> 
     a[unit] = own.a;
     b[unit] = own.b;
     sync_cube();
-    let mut half = comptime!(parts.high.next_power_of_two() / 2).runtime();
+    let mut half = comptime!(parts.unit_rows.next_power_of_two() / 2).runtime();
     while half > 0 {
-        let other = unit + half * parts.side;
-        if unit < half * parts.side && other < comptime!(parts.units()) {
+        let other = unit + half * parts.unit_columns;
+        if unit < half * parts.unit_columns && other < comptime!(parts.units()) {
             let left = Partial::<N> { rows: rows[unit], a: a[unit], b: b[unit] };
             let right = Partial::<N> { rows: rows[other], a: a[other], b: b[other] };
             let both = merge::<N>(&left, &right, parts.statistics);
@@ -97,9 +98,9 @@ fn merge_cube<N: Size>(own: Partial<N>, #[comptime] parts: Parts) -> Partial<N> 
     Partial::<N> { rows: rows[unit], a: a[unit], b: b[unit] }
 }
 
-/// Which channels and rows a unit sums.
+/// The channels and rows that a unit sums.
 #[derive(CubeType, Clone, Copy)]
-struct Share {
+struct UnitRange {
     part: usize,
     vector: usize,
     first_row: usize,
@@ -107,51 +108,51 @@ struct Share {
 }
 
 #[cube]
-fn share(rows: usize, rows_a_part: usize, #[comptime] parts: Parts) -> Share {
+fn unit_range(rows: usize, part_rows: usize, #[comptime] parts: Parts) -> UnitRange {
     let unit = UNIT_POS as usize;
     let part = CUBE_POS / comptime!(parts.chunks());
-    let vector = CUBE_POS % comptime!(parts.chunks()) * parts.side + unit % parts.side;
-    let first_row = part * rows_a_part + unit / parts.side;
-    let end_row = min((part + 1) * rows_a_part, rows);
-    Share { part, vector, first_row, end_row: select(vector < parts.vectors, end_row, first_row) }
+    let vector = CUBE_POS % comptime!(parts.chunks()) * parts.unit_columns + unit % parts.unit_columns;
+    let first_row = part * part_rows + unit / parts.unit_columns;
+    let end_row = min((part + 1) * part_rows, rows);
+    UnitRange { part, vector, first_row, end_row: select(vector < parts.vectors, end_row, first_row) }
 }
 
-/// A part's means and squared deviations into row `part` of `means` and `squares`.
+/// Writes the means and squared deviations of each part to its row of `means` and `squares`.
 #[cube(launch)]
 fn statistics_kernel<F: Float, N: Size>(
     x: &Array<Vector<F, N>>,
     means: &mut Array<Vector<f32, N>>,
     squares: &mut Array<Vector<f32, N>>,
     rows: usize,
-    rows_a_part: usize,
+    part_rows: usize,
     #[comptime] parts: Parts,
 ) {
-    let share = share(rows, rows_a_part, parts);
+    let range = unit_range(rows, part_rows, parts);
     let zero = Vector::<f32, N>::new(0.0f32);
     let mut partial = Partial::<N> { rows: 0.0f32, a: zero, b: zero };
-    if share.first_row < share.end_row {
-        let origin = Vector::<f32, N>::cast_from(x[share.first_row * parts.vectors + share.vector]);
+    if range.first_row < range.end_row {
+        let origin = Vector::<f32, N>::cast_from(x[range.first_row * parts.vectors + range.vector]);
         let mut sum = zero;
         let mut square = zero;
-        for row in range_stepped(share.first_row, share.end_row, parts.high) {
-            let left = Vector::<f32, N>::cast_from(x[row * parts.vectors + share.vector]) - origin;
-            sum += left;
-            square += left * left;
+        for row in range_stepped(range.first_row, range.end_row, parts.unit_rows) {
+            let deviation = Vector::<f32, N>::cast_from(x[row * parts.vectors + range.vector]) - origin;
+            sum += deviation;
+            square += deviation * deviation;
         }
-        let count = f32::cast_from((share.end_row - share.first_row).div_ceil(parts.high));
+        let count = f32::cast_from((range.end_row - range.first_row).div_ceil(parts.unit_rows));
         let mean = sum / Vector::new(count);
         partial.rows = count;
         partial.a = origin + mean;
         partial.b = square - sum * mean;
     }
-    let all = merge_cube::<N>(partial, parts);
-    if UNIT_POS < parts.side as u32 && share.vector < parts.vectors {
-        means[share.part * parts.vectors + share.vector] = all.a;
-        squares[share.part * parts.vectors + share.vector] = all.b;
+    let merged = merge_cube::<N>(partial, parts);
+    if UNIT_POS < parts.unit_columns as u32 && range.vector < parts.vectors {
+        means[range.part * parts.vectors + range.vector] = merged.a;
+        squares[range.part * parts.vectors + range.vector] = merged.b;
     }
 }
 
-/// A part's sums of dy and of dy (x - mean).
+/// Writes the sums of dy and of dy (x - mean) of each part to its row of `dbetas` and `products`.
 #[cube(launch)]
 fn sums_kernel<F: Float, N: Size>(
     x: &Array<Vector<F, N>>,
@@ -160,29 +161,29 @@ fn sums_kernel<F: Float, N: Size>(
     dbetas: &mut Array<Vector<f32, N>>,
     products: &mut Array<Vector<f32, N>>,
     rows: usize,
-    rows_a_part: usize,
+    part_rows: usize,
     #[comptime] parts: Parts,
 ) {
-    let share = share(rows, rows_a_part, parts);
+    let range = unit_range(rows, part_rows, parts);
     let zero = Vector::<f32, N>::new(0.0f32);
     let mut partial = Partial::<N> { rows: 0.0f32, a: zero, b: zero };
-    if share.first_row < share.end_row {
-        let mean = mean[share.vector];
-        for row in range_stepped(share.first_row, share.end_row, parts.high) {
-            let at = row * parts.vectors + share.vector;
+    if range.first_row < range.end_row {
+        let mean = mean[range.vector];
+        for row in range_stepped(range.first_row, range.end_row, parts.unit_rows) {
+            let at = row * parts.vectors + range.vector;
             let gradient = Vector::<f32, N>::cast_from(dy[at]);
             partial.a += gradient;
             partial.b += gradient * (Vector::cast_from(x[at]) - mean);
         }
     }
-    let all = merge_cube::<N>(partial, parts);
-    if UNIT_POS < parts.side as u32 && share.vector < parts.vectors {
-        dbetas[share.part * parts.vectors + share.vector] = all.a;
-        products[share.part * parts.vectors + share.vector] = all.b;
+    let merged = merge_cube::<N>(partial, parts);
+    if UNIT_POS < parts.unit_columns as u32 && range.vector < parts.vectors {
+        dbetas[range.part * parts.vectors + range.vector] = merged.a;
+        products[range.part * parts.vectors + range.vector] = merged.b;
     }
 }
 
-/// Merges the parts' rows of `a` and `b`: into the mean and the variance, or the sums, the second over the deviation.
+/// Merges the parts' rows of `a` and `b` into the mean and the variance, or into dbeta and dgamma.
 #[cube(launch)]
 fn merge_kernel<N: Size>(
     a: &Array<Vector<f32, N>>,
@@ -191,32 +192,32 @@ fn merge_kernel<N: Size>(
     merged_a: &mut Array<Vector<f32, N>>,
     merged_b: &mut Array<Vector<f32, N>>,
     rows: usize,
-    rows_a_part: usize,
+    part_rows: usize,
     epsilon: f32,
     #[comptime] parts: Parts,
 ) {
-    let count = rows.div_ceil(rows_a_part);
-    let share = share(count, count, parts);
+    let count = rows.div_ceil(part_rows);
+    let range = unit_range(count, count, parts);
     let zero = Vector::<f32, N>::new(0.0f32);
     let mut partial = Partial::<N> { rows: 0.0f32, a: zero, b: zero };
-    if share.first_row < share.end_row {
-        for part in range_stepped(share.first_row, share.end_row, parts.high) {
-            let at = part * parts.vectors + share.vector;
-            let here = f32::cast_from(min((part + 1) * rows_a_part, rows) - part * rows_a_part);
-            let next = Partial::<N> { rows: here, a: a[at], b: b[at] };
+    if range.first_row < range.end_row {
+        for part in range_stepped(range.first_row, range.end_row, parts.unit_rows) {
+            let at = part * parts.vectors + range.vector;
+            let rows_here = f32::cast_from(min((part + 1) * part_rows, rows) - part * part_rows);
+            let next = Partial::<N> { rows: rows_here, a: a[at], b: b[at] };
             let both = merge::<N>(&partial, &next, parts.statistics);
             partial.rows = both.rows;
             partial.a = both.a;
             partial.b = both.b;
         }
     }
-    let all = merge_cube::<N>(partial, parts);
-    if share.part == 0 && UNIT_POS < parts.side as u32 && share.vector < parts.vectors {
-        merged_a[share.vector] = all.a;
+    let merged = merge_cube::<N>(partial, parts);
+    if range.part == 0 && UNIT_POS < parts.unit_columns as u32 && range.vector < parts.vectors {
+        merged_a[range.vector] = merged.a;
         if comptime!(parts.statistics) {
-            merged_b[share.vector] = all.b / Vector::new(f32::cast_from(rows));
+            merged_b[range.vector] = merged.b / Vector::new(f32::cast_from(rows));
         } else {
-            merged_b[share.vector] = all.b * inverse_deviation::<N>(variance[share.vector], epsilon);
+            merged_b[range.vector] = merged.b * inverse_deviation::<N>(variance[range.vector], epsilon);
         }
     }
 }
@@ -226,12 +227,13 @@ pub(super) fn inverse_deviation<N: Size>(variance: Vector<f32, N>, epsilon: f32)
     Vector::inverse_sqrt(variance + Vector::new(epsilon))
 }
 
-/// What the first launch of a sum over rows writes: `[count, c]` each.
+/// The results of the first launch: `[count, c]` each.
 struct Partials {
     a: Buffer,
     b: Buffer,
+    /// The number of parts.
     count: usize,
-    /// Rows of a part.
+    /// The number of rows in a part.
     rows: usize,
 }
 
@@ -248,8 +250,8 @@ impl<R: Runtime> Gpu<R> {
                 self.client(), count, dim, width, x.arg(), a, b, rows, partials.rows, parts,
             );
         });
-        // No variance is needed; an argument must be there.
-        self.merged(rows, c, &partials, &parts, width, &partials.a, 0.0)
+        // The kernel does not read the variance here, but the argument must be a buffer.
+        self.merge(rows, c, &partials, &parts, width, &partials.a, 0.0)
     }
 
     /// The gradients of beta and of gamma.
@@ -272,24 +274,27 @@ impl<R: Runtime> Gpu<R> {
                 self.client(), count, dim, width, x.arg(), dy.arg(), mean, a, b, rows, partials.rows, parts,
             );
         });
-        self.merged(rows, c, &partials, &parts, width, variance, epsilon)
+        self.merge(rows, c, &partials, &parts, width, variance, epsilon)
     }
 
     fn partials(&self, rows: usize, c: usize, parts: &Parts) -> Partials {
-        let rows_a_part = parts.rows(rows);
-        let count = rows.div_ceil(rows_a_part);
-        let buffer = || self.empty(Dtype::F32, count * c);
-        Partials { a: buffer(), b: buffer(), count, rows: rows_a_part }
+        let part_rows = parts.rows(rows);
+        let count = rows.div_ceil(part_rows);
+        let a = self.empty(Dtype::F32, count * c);
+        let b = self.empty(Dtype::F32, count * c);
+        Partials { a, b, count, rows: part_rows }
     }
 
-    /// A cube for each part and chunk of channels.
+    /// One cube for each part and chunk of channels.
     fn cubes(&self, count: usize, parts: &Parts) -> (CubeCount, CubeDim) {
         let dim = CubeDim::new_1d(parts.units() as u32);
-        (cubecl::calculate_cube_count_elemwise(self.client(), count * parts.chunks() * parts.units(), dim), dim)
+        let units = count * parts.chunks() * parts.units();
+        (cubecl::calculate_cube_count_elemwise(self.client(), units, dim), dim)
     }
 
+    /// The second launch.
     #[allow(clippy::too_many_arguments)]
-    fn merged(
+    fn merge(
         &self,
         rows: usize,
         c: usize,
@@ -299,7 +304,8 @@ impl<R: Runtime> Gpu<R> {
         variance: &Buffer,
         epsilon: f64,
     ) -> (Buffer, Buffer) {
-        let (merged_a, merged_b) = (self.empty(Dtype::F32, c), self.empty(Dtype::F32, c));
+        let merged_a = self.empty(Dtype::F32, c);
+        let merged_b = self.empty(Dtype::F32, c);
         let (count, dim) = self.cubes(1, parts);
         let [a, b, variance, to_a, to_b] =
             [&partials.a, &partials.b, variance, &merged_a, &merged_b].map(Buffer::arg::<R>);

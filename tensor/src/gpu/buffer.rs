@@ -1,4 +1,4 @@
-//! Device memory with its length and type.
+//! Buffers: device memory with its length and type.
 
 use std::sync::Arc;
 
@@ -32,12 +32,12 @@ impl Buffer {
         Handle::clone(&self.handle)
     }
 
-    /// Whether no other buffer shares the memory, so that it may be written in place.
+    /// Whether no other buffer shares the memory.
     pub(crate) fn is_unique(&mut self) -> bool {
         Arc::get_mut(&mut self.handle).is_some()
     }
 
-    /// The whole buffer as a kernel's argument: of numbers, or of vectors, which the kernel's vector width tells.
+    /// The buffer as a kernel argument. The vector width of the launch decides whether the kernel sees scalars or vectors.
     pub(crate) fn arg<R: Runtime>(&self) -> ArrayArg<R> {
         // SAFETY: the memory was allocated for `len` numbers of `dtype`, and kernels are launched for that type: every
         // launch goes through `dispatch!` or checks `dtype` itself.
@@ -45,7 +45,7 @@ impl Buffer {
     }
 }
 
-/// Whole numbers on a device. Clones share the memory.
+/// Integers on a device. Clones share the memory.
 #[derive(Clone, Debug)]
 pub struct IntBuffer {
     handle: Handle,
@@ -65,7 +65,7 @@ impl IntBuffer {
         self.handle.clone()
     }
 
-    /// The whole buffer as a kernel's argument.
+    /// The buffer as a kernel argument.
     pub(crate) fn arg<R: Runtime>(&self) -> ArrayArg<R> {
         // SAFETY: the memory was allocated for `len` words of 32 bits.
         unsafe { ArrayArg::from_raw_parts(self.handle(), self.len) }

@@ -1,4 +1,4 @@
-//! Between number formats, and buffers of one value.
+//! Conversions between number formats, copies, and fills.
 
 use cubecl::prelude::*;
 
@@ -20,7 +20,7 @@ fn fill_kernel<F: Float, N: Size>(value: f32, y: &mut Array<Vector<F, N>>) {
 }
 
 impl<R: Runtime> Gpu<R> {
-    /// The buffer in another format, or itself.
+    /// The buffer converted to `dtype`; the same buffer if it has that format.
     pub(crate) fn cast(&self, x: &Buffer, dtype: Dtype) -> Buffer {
         if x.dtype() == dtype {
             return x.clone();
@@ -28,7 +28,7 @@ impl<R: Runtime> Gpu<R> {
         let y = self.empty(dtype, x.len());
         if x.len() > 0 {
             let width = self.vector_width(Dtype::F32, &[x.len()]);
-            let (count, dim) = self.cover(x.len() / width);
+            let (count, dim) = self.unit_grid(x.len() / width);
             dispatch!(x.dtype(), I => dispatch!(dtype, O => {
                 cast_kernel::launch::<I, O, R>(self.client(), count, dim, width, x.arg(), y.arg());
             }));
@@ -46,29 +46,30 @@ impl<R: Runtime> Gpu<R> {
         if a.dtype() == b.dtype() { (a.clone(), b.clone()) } else { (self.to_f32(a), self.to_f32(b)) }
     }
 
-    /// Writes `value` everywhere.
+    /// Fills a buffer with `value`.
     pub(crate) fn fill(&self, y: &Buffer, value: f32) {
         if y.len() > 0 {
             let width = self.vector_width(y.dtype(), &[y.len()]);
-            let (count, dim) = self.cover(y.len() / width);
+            let (count, dim) = self.unit_grid(y.len() / width);
             dispatch!(y.dtype(), F => {
                 fill_kernel::launch::<F, R>(self.client(), count, dim, width, value, y.arg());
             });
         }
     }
 
-    /// A buffer that nobody else holds, with the same content: what a kernel that writes in place works on.
+    /// Copies a shared buffer before a kernel writes to it in place.
     pub(crate) fn make_unique(&self, x: &mut Buffer) {
-        if !x.is_unique() {
-            let copy = self.empty(x.dtype(), x.len());
-            if x.len() > 0 {
-                let width = self.vector_width(x.dtype(), &[x.len()]);
-                let (count, dim) = self.cover(x.len() / width);
-                dispatch!(x.dtype(), F => {
-                    cast_kernel::launch::<F, F, R>(self.client(), count, dim, width, x.arg(), copy.arg());
-                });
-            }
-            *x = copy;
+        if x.is_unique() {
+            return;
         }
+        let copy = self.empty(x.dtype(), x.len());
+        if x.len() > 0 {
+            let width = self.vector_width(x.dtype(), &[x.len()]);
+            let (count, dim) = self.unit_grid(x.len() / width);
+            dispatch!(x.dtype(), F => {
+                cast_kernel::launch::<F, F, R>(self.client(), count, dim, width, x.arg(), copy.arg());
+            });
+        }
+        *x = copy;
     }
 }

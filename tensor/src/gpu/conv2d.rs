@@ -1,76 +1,79 @@
-//! Convolution as products over windows that are read where they lie (implicit GEMM), one product a group.
+//! Convolution as implicit GEMM: products over windows that are read in place, one product for each group.
 
 use cubecl::prelude::*;
 
-use super::fold::Folded;
-use super::matrix::tile::Extent;
-use super::matrix::view::{Along, Kind, Lengths};
-use super::matrix::{Bias, Factor, Job, Output};
-use super::simulated_pools::partial_sums;
+use super::matrix::tile::Problem;
+use super::matrix::view::{Axis, ViewKind, ViewSizes};
+use super::matrix::{Bias, Gemm, Operand, Output};
+use super::simulated_pools::split_sums_len;
+use super::space_to_depth::SpaceToDepthConv;
 use super::{Buffer, Dtype, Gpu};
 use crate::ops::conv2d::{Conv2dForward, Conv2dInputGrad, Conv2dWeightGrad, Geometry};
 use crate::{Kernel, Result, Workspace};
 
-/// Output channels of a group.
+/// The number of output channels in a group.
 pub(crate) fn group_outputs(g: &Geometry) -> usize {
     g.output[2] / g.groups
 }
 
-/// Lengths of the products: for y, for dx, for dw.
-pub(crate) fn extents(g: &Geometry) -> [Extent; 3] {
-    let ([h, w, c], [oh, ow, _], [kh, kw]) = (g.input, g.output, g.kernel);
-    let (og, batches) = (group_outputs(g), g.groups);
+/// The sizes of the products for y, dx and dw.
+pub(crate) fn problems(g: &Geometry) -> [Problem; 3] {
+    let [h, w, c] = g.input;
+    let [oh, ow, _] = g.output;
+    let [kh, kw] = g.kernel;
+    let og = group_outputs(g);
+    let batches = g.groups;
     [
-        Extent { m: g.n * oh * ow, n: og, k: g.patch(), batches },
-        Extent { m: g.n * h * w, n: c / g.groups, k: kh * kw * og, batches },
-        Extent { m: og, n: g.patch(), k: g.n * oh * ow, batches },
+        Problem { m: g.n * oh * ow, n: og, k: g.patch(), batches },
+        Problem { m: g.n * h * w, n: c / g.groups, k: kh * kw * og, batches },
+        Problem { m: og, n: g.patch(), k: g.n * oh * ow, batches },
     ]
 }
 
-/// Windows of the input, at the output's `pixels`: `[n * pixels, patch]`.
-pub(crate) fn windows(g: &Geometry, pixels: [usize; 2]) -> Lengths {
+/// Windows of the input at the output's `pixels`: `[n * pixels, patch]`.
+pub(crate) fn windows(g: &Geometry, pixels: [usize; 2]) -> ViewSizes {
     let [h, w, c] = g.input;
-    Lengths {
-        by_group: c / g.groups,
+    ViewSizes {
+        group_stride: c / g.groups,
         pixels,
         channels: c / g.groups,
         kernel_width: g.kernel[1],
-        image: h * w * c,
-        line: w * c,
-        column: c,
+        image_stride: h * w * c,
+        line_stride: w * c,
+        pixel_stride: c,
         step: g.stride,
         origin: [-(g.padding.top as isize), -(g.padding.left as isize)],
         source: [h, w],
-        ..Lengths::default()
+        ..ViewSizes::default()
     }
 }
 
-/// The places of the output's gradient that each of the input's `pixels` went into:
+/// Windows of the output's gradient, one for each of the input's `pixels`: the outputs that the pixel contributed to.
 /// `[n * pixels, kernel height, kernel width, outputs of a group]`.
-pub(crate) fn windows_of_gradient(g: &Geometry, pixels: [usize; 2]) -> Lengths {
+pub(crate) fn gradient_windows(g: &Geometry, pixels: [usize; 2]) -> ViewSizes {
     let [oh, ow, out] = g.output;
-    Lengths {
-        by_group: group_outputs(g),
+    ViewSizes {
+        group_stride: group_outputs(g),
         pixels,
         channels: group_outputs(g),
         kernel_width: g.kernel[1],
-        image: oh * ow * out,
-        line: ow * out,
-        column: out,
+        image_stride: oh * ow * out,
+        line_stride: ow * out,
+        pixel_stride: out,
         origin: [g.padding.top as isize, g.padding.left as isize],
         backwards: true,
         source: [oh, ow],
         stride: g.stride,
-        ..Lengths::default()
+        ..ViewSizes::default()
     }
 }
 
-/// How [`windows_of_gradient`] are read.
-pub(crate) fn gradient_kind(g: &Geometry) -> Kind {
-    Kind::Window { strided: g.stride != [1, 1] }
+/// The kind of the view of [`gradient_windows`].
+pub(crate) fn gradient_kind(g: &Geometry) -> ViewKind {
+    ViewKind::Window { strided: g.stride != [1, 1] }
 }
 
-/// y from x and w.
+/// The product for y: windows of x times w.
 pub(crate) fn forward<'a>(
     dtype: Dtype,
     g: &Geometry,
@@ -78,93 +81,91 @@ pub(crate) fn forward<'a>(
     w: &'a Buffer,
     b: Option<&'a Buffer>,
     relu: bool,
-) -> Job<'a> {
+) -> Gemm<'a> {
     let [oh, ow, out] = g.output;
-    let (og, patch) = (group_outputs(g), g.patch());
-    let weights = Lengths { by_group: og * patch, row_stride: patch, depth_stride: 1, ..Lengths::default() };
-    Job {
+    let og = group_outputs(g);
+    let patch = g.patch();
+    let [problem, _, _] = problems(g);
+    let weights = ViewSizes { group_stride: og * patch, row_stride: patch, depth_stride: 1, ..ViewSizes::default() };
+    Gemm {
         op: "conv2d",
-        extent: extents(g)[0],
+        problem,
         groups: g.groups,
-        across: 1,
-        a: Factor {
+        positions_per_row: 1,
+        a: Operand {
             buffer: x,
-            kind: Kind::Window { strided: false },
-            along: Along::Depth,
-            lengths: windows(g, [oh, ow]),
+            kind: ViewKind::Window { strided: false },
+            contiguous: Axis::Depth,
+            sizes: windows(g, [oh, ow]),
         },
-        b: Factor { buffer: w, kind: Kind::Matrix, along: Along::Depth, lengths: weights },
-        output: Output { dtype, len: g.n * oh * ow * out, row_stride: out, by_position: 0, by_group: og },
-        bias: b.map(|buffer| Bias { buffer, by_position: 0, by_group: og }),
+        b: Operand { buffer: w, kind: ViewKind::Matrix, contiguous: Axis::Depth, sizes: weights },
+        output: Output { dtype, len: g.n * oh * ow * out, row_stride: out, position_stride: 0, group_stride: og },
+        bias: b.map(|buffer| Bias { buffer, position_stride: 0, group_stride: og }),
         relu,
     }
 }
 
-/// dx from w and dy.
-pub(crate) fn of_input<'a>(dtype: Dtype, g: &Geometry, w: &'a Buffer, dy: &'a Buffer) -> Job<'a> {
-    let ([h, width, c], kw) = (g.input, g.kernel[1]);
-    let (og, cg, patch) = (group_outputs(g), c / g.groups, g.patch());
-    let weights = Lengths {
-        by_group: og * patch,
+/// The product for dx: windows of dy times w.
+pub(crate) fn input_grad<'a>(dtype: Dtype, g: &Geometry, w: &'a Buffer, dy: &'a Buffer) -> Gemm<'a> {
+    let [h, width, c] = g.input;
+    let og = group_outputs(g);
+    let cg = c / g.groups;
+    let patch = g.patch();
+    let [_, problem, _] = problems(g);
+    let weights = ViewSizes {
+        group_stride: og * patch,
         depth_stride: patch,
         tap_stride: cg,
         channels: og,
-        kernel_width: kw,
-        ..Lengths::default()
+        kernel_width: g.kernel[1],
+        ..ViewSizes::default()
     };
-    Job {
+    Gemm {
         op: "conv2d backward",
-        extent: extents(g)[1],
+        problem,
         groups: g.groups,
-        across: 1,
-        a: Factor {
+        positions_per_row: 1,
+        a: Operand {
             buffer: dy,
             kind: gradient_kind(g),
-            along: Along::Depth,
-            lengths: windows_of_gradient(g, [h, width]),
+            contiguous: Axis::Depth,
+            sizes: gradient_windows(g, [h, width]),
         },
-        b: Factor { buffer: w, kind: Kind::Taps, along: Along::Rows, lengths: weights },
-        output: Output { dtype, len: g.n * h * width * c, row_stride: c, by_position: 0, by_group: cg },
+        b: Operand { buffer: w, kind: ViewKind::KernelTaps, contiguous: Axis::Rows, sizes: weights },
+        output: Output { dtype, len: g.n * h * width * c, row_stride: c, position_stride: 0, group_stride: cg },
         bias: None,
         relu: false,
     }
 }
 
-/// dw from x and dy.
-pub(crate) fn of_weights<'a>(g: &Geometry, x: &'a Buffer, dy: &'a Buffer) -> Job<'a> {
+/// The product for dw: dy, transposed, times windows of x.
+pub(crate) fn weight_grad<'a>(g: &Geometry, x: &'a Buffer, dy: &'a Buffer) -> Gemm<'a> {
     let [oh, ow, out] = g.output;
-    let (og, patch) = (group_outputs(g), g.patch());
-    let gradient = Lengths { by_group: og, row_stride: 1, depth_stride: out, ..Lengths::default() };
-    Job {
+    let og = group_outputs(g);
+    let patch = g.patch();
+    let [_, _, problem] = problems(g);
+    let gradient = ViewSizes { group_stride: og, row_stride: 1, depth_stride: out, ..ViewSizes::default() };
+    Gemm {
         op: "conv2d backward",
-        extent: extents(g)[2],
+        problem,
         groups: g.groups,
-        across: 1,
-        a: Factor { buffer: dy, kind: Kind::Matrix, along: Along::Rows, lengths: gradient },
-        b: Factor {
+        positions_per_row: 1,
+        a: Operand { buffer: dy, kind: ViewKind::Matrix, contiguous: Axis::Rows, sizes: gradient },
+        b: Operand {
             buffer: x,
-            kind: Kind::Window { strided: false },
-            along: Along::Rows,
-            lengths: windows(g, [oh, ow]),
+            kind: ViewKind::Window { strided: false },
+            contiguous: Axis::Rows,
+            sizes: windows(g, [oh, ow]),
         },
-        output: Output { dtype: Dtype::F32, len: out * patch, row_stride: patch, by_position: 0, by_group: og * patch },
+        output: Output {
+            dtype: Dtype::F32,
+            len: out * patch,
+            row_stride: patch,
+            position_stride: 0,
+            group_stride: og * patch,
+        },
         bias: None,
         relu: false,
-    }
-}
-
-/// Places in [`extents`].
-const FORWARD: usize = 0;
-const INPUT_GRAD: usize = 1;
-const WEIGHT_GRAD: usize = 2;
-
-impl<R: Runtime> Gpu<R> {
-    /// The buffers of a product of a convolution that may be folded.
-    fn folding_workspace(&self, g: &Geometry, product: usize) -> Vec<usize> {
-        let folded = Folded::of(g).map_or(*g, |f| f.geometry);
-        let mut lens = self.fold_workspace(g);
-        lens.push(partial_sums(&extents(&folded)[product]));
-        lens
     }
 }
 
@@ -172,47 +173,56 @@ impl<R: Runtime> Kernel<Conv2dForward> for Gpu<R> {
     fn run(&self, op: &Conv2dForward, ([x, w], b): ([&Buffer; 2], Option<&Buffer>)) -> Result<[Buffer; 1]> {
         let &Conv2dForward { geometry: ref g, relu } = op;
         let dtype = self.activation_dtype();
-        let y = match Folded::of(g) {
-            Some(f) => {
-                let (x, w) = (self.fold_input(&f, x)?, self.fold_weights(&f, w));
-                self.product(&forward(dtype, &f.geometry, &x, &w, b, relu))?
-            }
-            None => self.product(&forward(dtype, g, x, w, b, relu))?,
+        let Some(conv) = SpaceToDepthConv::of(g) else {
+            return Ok([self.product(&forward(dtype, g, x, w, b, relu))?]);
         };
-        Ok([y])
+        let x = self.space_to_depth_input(&conv, x)?;
+        let w = self.space_to_depth_weights(&conv, w);
+        Ok([self.product(&forward(dtype, &conv.geometry, &x, &w, b, relu))?])
     }
 
     fn workspace(&self, op: &Conv2dForward) -> Workspace {
-        Workspace::of(self.folding_workspace(&op.geometry, FORWARD))
+        let g = &op.geometry;
+        let [problem, _, _] = problems(&computed_geometry(g));
+        let mut buffers = self.space_to_depth_workspace(g);
+        buffers.push(split_sums_len(&problem));
+        Workspace::of(buffers)
     }
 }
 
 impl<R: Runtime> Kernel<Conv2dInputGrad> for Gpu<R> {
     fn run(&self, op: &Conv2dInputGrad, [w, dy]: [&Buffer; 2]) -> Result<[Buffer; 1]> {
         let g = &op.geometry;
-        Ok([self.product(&of_input(self.activation_dtype(), g, w, dy))?])
+        Ok([self.product(&input_grad(self.activation_dtype(), g, w, dy))?])
     }
 
     fn workspace(&self, op: &Conv2dInputGrad) -> Workspace {
-        Workspace::of(vec![partial_sums(&extents(&op.geometry)[INPUT_GRAD])])
+        let [_, problem, _] = problems(&op.geometry);
+        Workspace::of(vec![split_sums_len(&problem)])
     }
 }
 
 impl<R: Runtime> Kernel<Conv2dWeightGrad> for Gpu<R> {
     fn run(&self, op: &Conv2dWeightGrad, [x, dy]: [&Buffer; 2]) -> Result<[Buffer; 1]> {
         let g = &op.geometry;
-        let dw = match Folded::of(g) {
-            Some(f) => {
-                let x = self.fold_input(&f, x)?;
-                let dw = self.product(&of_weights(&f.geometry, &x, dy))?;
-                self.unfold_weights(&f, &dw)
-            }
-            None => self.product(&of_weights(g, x, dy))?,
+        let Some(conv) = SpaceToDepthConv::of(g) else {
+            return Ok([self.product(&weight_grad(g, x, dy))?]);
         };
-        Ok([dw])
+        let x = self.space_to_depth_input(&conv, x)?;
+        let dw = self.product(&weight_grad(&conv.geometry, &x, dy))?;
+        Ok([self.depth_to_space_weights(&conv, &dw)])
     }
 
     fn workspace(&self, op: &Conv2dWeightGrad) -> Workspace {
-        Workspace::of(self.folding_workspace(&op.geometry, WEIGHT_GRAD))
+        let g = &op.geometry;
+        let [_, _, problem] = problems(&computed_geometry(g));
+        let mut buffers = self.space_to_depth_workspace(g);
+        buffers.push(split_sums_len(&problem));
+        Workspace::of(buffers)
     }
+}
+
+/// The convolution that is computed: after space-to-depth, where that pays.
+fn computed_geometry(g: &Geometry) -> Geometry {
+    SpaceToDepthConv::of(g).map_or(*g, |conv| conv.geometry)
 }

@@ -1,30 +1,25 @@
-//! Counting: one cube, for a batch's worth of numbers.
+//! Counting, in one cube: there are as many values as images in a batch.
 
 use cubecl::prelude::*;
 
+use super::block_reduce::{Reduction, block_reduce};
 use super::launch::UNITS;
 use super::{Buffer, Gpu, IntBuffer};
 use crate::ops::count::CountGe;
 use crate::{Kernel, Result};
 
 #[cube(launch)]
-fn count_kernel(x: &Array<u32>, count: &mut Array<u32>, least: u32) {
-    let mut counts = SharedMemory::<u32>::new(UNITS as usize);
-    let mut own = 0u32;
+fn count_kernel(x: &Array<u32>, count: &mut Array<u32>, threshold: u32) {
+    let mut unit_count = 0u32;
     let mut i = UNIT_POS as usize;
     while i < x.len() {
-        if x[i] >= least {
-            own += 1u32;
+        if x[i] >= threshold {
+            unit_count += 1u32;
         }
         i += UNITS as usize;
     }
-    counts[UNIT_POS as usize] = own;
-    sync_cube();
+    let sum = block_reduce::<u32>(unit_count, Reduction::Sum, UNITS as usize);
     if UNIT_POS == 0 {
-        let mut sum = 0u32;
-        for unit in 0..UNITS {
-            sum += counts[unit as usize];
-        }
         count[0] = sum;
     }
 }
@@ -36,8 +31,8 @@ impl<R: Runtime> Kernel<CountGe> for Gpu<R> {
             return Ok(([], [IntBuffer::new(self.create(bytemuck::bytes_of(&0u32))?, 1)]));
         }
         let count = self.empty_ints(1);
-        let (cubes, dim) = (CubeCount::new_single(), CubeDim::new_1d(UNITS));
-        count_kernel::launch::<R>(self.client(), cubes, dim, x.arg(), count.arg(), threshold);
+        let dim = CubeDim::new_1d(UNITS);
+        count_kernel::launch::<R>(self.client(), CubeCount::new_single(), dim, x.arg(), count.arg(), threshold);
         Ok(([], [count]))
     }
 }

@@ -1,19 +1,19 @@
-//! Softmax and cross-entropy: a cube a row, which it reads from memory once and then from the cache.
+//! Softmax and cross-entropy: one cube for each row, which is read from memory once and then from the cache.
 
 use cubecl::prelude::*;
 
-use super::cube::{Fold, fold_cube, rank};
+use super::block_reduce::{Reduction, block_reduce, rank};
 use super::precision::dispatch;
 use super::reduce::row_units;
 use super::{Buffer, Dtype, Gpu, IntBuffer};
 use crate::ops::cross_entropy::{CrossEntropyBackward, CrossEntropyForward, RankOfLabel, Softmax};
 use crate::{Kernel, Result};
 
-/// The largest of a row and the sum of e^(x - max), for every unit. None overflows and one is 1, so that the sum is
-/// never 0; NaN is no maximum, and spreads through its own power.
+/// The largest value of a row and the sum of e^(x - max), for every unit. No term overflows and one is 1, so that the
+/// sum is never 0. NaN is never the maximum; it reaches the sum through its own term.
 #[cube]
 fn max_and_sum<F: Float>(x: &Array<F>, start: usize, c: usize, #[comptime] units: usize) -> (f32, f32) {
-    // Not minus infinity, which is no literal in CUDA: a row of nothing else gives NaN either way.
+    // Minus infinity has no literal in CUDA. A row of minus infinities gives NaN either way.
     let mut largest = f32::MIN.runtime();
     let mut i = UNIT_POS as usize;
     while i < c {
@@ -21,14 +21,14 @@ fn max_and_sum<F: Float>(x: &Array<F>, start: usize, c: usize, #[comptime] units
         largest = select(value > largest, value, largest);
         i += units;
     }
-    let largest = fold_cube::<f32>(largest, Fold::Max, units);
+    let largest = block_reduce::<f32>(largest, Reduction::Max, units);
     let mut sum = 0.0f32;
     let mut i = UNIT_POS as usize;
     while i < c {
         sum += f32::exp(f32::cast_from(x[start + i]) - largest);
         i += units;
     }
-    (largest, fold_cube::<f32>(sum, Fold::Sum, units))
+    (largest, block_reduce::<f32>(sum, Reduction::Sum, units))
 }
 
 #[cube(launch)]
@@ -43,7 +43,7 @@ fn softmax_kernel<F: Float>(x: &Array<F>, y: &mut Array<F>, rows: usize, c: usiz
     }
 }
 
-/// The loss of a label that is no class is NaN.
+/// The loss of a label out of range is NaN.
 #[cube(launch)]
 fn loss_kernel<F: Float>(
     x: &Array<F>,
@@ -57,8 +57,8 @@ fn loss_kernel<F: Float>(
     let (largest, sum) = max_and_sum::<F>(x, start, c, units);
     if UNIT_POS == 0 && CUBE_POS < losses.len() {
         let label = labels[CUBE_POS];
-        let own = f32::cast_from(x[start + min(label as usize, c - 1)]);
-        let loss = f32::ln(sum) + (largest - own);
+        let logit = f32::cast_from(x[start + min(label as usize, c - 1)]);
+        let loss = f32::ln(sum) + (largest - logit);
         let nan = label | 0x7fc0_0000u32;
         losses[CUBE_POS] = select((label as usize) < c, loss, f32::reinterpret(nan));
     }
@@ -86,7 +86,7 @@ fn dx_kernel<F: Float>(
     }
 }
 
-/// The rank of a label that is no class is c: all classes come before it.
+/// The rank of a label out of range is c: all classes come before it.
 #[cube(launch)]
 fn rank_of_label_kernel<F: Float>(
     x: &Array<F>,
@@ -99,16 +99,16 @@ fn rank_of_label_kernel<F: Float>(
     let c = select(CUBE_POS < rows, c, 0);
     let start = CUBE_POS * c;
     let label = labels[min(CUBE_POS, rows - 1)] as usize;
-    // Below all where the label is no class.
-    let own = select(label < c, rank(f32::cast_from(x[start + min(label, max(c, 1) - 1)])), 0u32);
+    // 0, which is below all ranks, where the label is out of range.
+    let label_rank = select(label < c, rank(f32::cast_from(x[start + min(label, max(c, 1) - 1)])), 0u32);
     let mut before = 0u32;
     let mut i = UNIT_POS as usize;
     while i < c {
         let value = rank(f32::cast_from(x[start + i]));
-        before += select(value > own || (value == own && i < label), 1u32, 0u32);
+        before += select(value > label_rank || (value == label_rank && i < label), 1u32, 0u32);
         i += units;
     }
-    let before = fold_cube::<u32>(before, Fold::Sum, units);
+    let before = block_reduce::<u32>(before, Reduction::Sum, units);
     if UNIT_POS == 0 && CUBE_POS < rows {
         ranks[CUBE_POS] = before;
     }
@@ -121,10 +121,12 @@ impl<R: Runtime> Kernel<Softmax> for Gpu<R> {
         let y = self.empty(logits.dtype(), rows * c);
         if rows * c > 0 {
             let units = row_units(c);
-            let (count, dim) = self.spread(rows, units);
+            let (count, dim) = self.cube_grid(rows, units);
+            let client = self.client();
             dispatch!(logits.dtype(), F => {
-                let (client, x, y) = (self.client(), logits.arg(), y.arg());
-                softmax_kernel::launch::<F, R>(client, count, dim, x, y, rows, c, units as usize);
+                softmax_kernel::launch::<F, R>(
+                    client, count, dim, logits.arg(), y.arg(), rows, c, units as usize,
+                );
             });
         }
         Ok([y])
@@ -142,10 +144,12 @@ impl<R: Runtime> Kernel<CrossEntropyForward> for Gpu<R> {
         let losses = self.empty(Dtype::F32, rows);
         if rows > 0 {
             let units = row_units(c);
-            let (count, dim) = self.spread(rows, units);
+            let (count, dim) = self.cube_grid(rows, units);
+            let client = self.client();
             dispatch!(logits.dtype(), F => {
-                let (client, x, losses) = (self.client(), logits.arg(), losses.arg());
-                loss_kernel::launch::<F, R>(client, count, dim, x, labels.arg(), losses, c, units as usize);
+                loss_kernel::launch::<F, R>(
+                    client, count, dim, logits.arg(), labels.arg(), losses.arg(), c, units as usize,
+                );
             });
         }
         Ok([losses])
@@ -162,11 +166,14 @@ impl<R: Runtime> Kernel<CrossEntropyBackward> for Gpu<R> {
         self.addressable("cross-entropy backward", rows * c)?;
         let dx = self.empty(logits.dtype(), rows * c);
         if rows > 0 {
-            let (units, factor) = (row_units(c), factor as f32);
-            let (count, dim) = self.spread(rows, units);
+            let units = row_units(c);
+            let (count, dim) = self.cube_grid(rows, units);
+            let client = self.client();
+            let factor = factor as f32;
             dispatch!(logits.dtype(), F => {
-                let (client, x, dx) = (self.client(), logits.arg(), dx.arg());
-                dx_kernel::launch::<F, R>(client, count, dim, x, labels.arg(), factor, dx, c, units as usize);
+                dx_kernel::launch::<F, R>(
+                    client, count, dim, logits.arg(), labels.arg(), factor, dx.arg(), c, units as usize,
+                );
             });
         }
         Ok([dx])
@@ -184,10 +191,12 @@ impl<R: Runtime> Kernel<RankOfLabel> for Gpu<R> {
         let ranks = self.empty_ints(rows);
         if rows > 0 {
             let units = row_units(c);
-            let (count, dim) = self.spread(rows, units);
+            let (count, dim) = self.cube_grid(rows, units);
+            let client = self.client();
             dispatch!(logits.dtype(), F => {
-                let (client, x, ranks) = (self.client(), logits.arg(), ranks.arg());
-                rank_of_label_kernel::launch::<F, R>(client, count, dim, x, labels.arg(), ranks, c, units as usize);
+                rank_of_label_kernel::launch::<F, R>(
+                    client, count, dim, logits.arg(), labels.arg(), ranks.arg(), c, units as usize,
+                );
             });
         }
         Ok(([], [ranks]))

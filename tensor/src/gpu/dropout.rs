@@ -1,24 +1,24 @@
-//! Dropout: the mask follows from the stream, four values from each call of the generator.
+//! Dropout: the mask is computed from the stream, four values from each call of the generator.
 
 use cubecl::prelude::*;
 
-use super::philox::{Words, words};
+use super::philox::{StreamArg, stream_arg};
 use super::precision::dispatch;
 use super::{Buffer, Gpu};
 use crate::ops::dropout::DropoutForward;
 use crate::{Kernel, Result};
 
-/// Words of one call of the generator.
+/// The number of words from one call of the generator.
 const WORDS: usize = 4;
 
-/// A unit makes whole calls of the generator: of one vector's values, or one call for several shorter vectors.
+/// A unit uses whole calls of the generator: several for one vector, or one for several shorter vectors.
 #[cube(launch)]
 fn dropout_kernel<F: Float, N: Size>(
     x: &Array<Vector<F, N>>,
     y: &mut Array<Vector<F, N>>,
     p: f32,
     factor: f32,
-    stream: Words,
+    stream: StreamArg,
     #[comptime] calls: usize,
     #[comptime] vectors: usize,
 ) {
@@ -39,7 +39,7 @@ fn dropout_kernel<F: Float, N: Size>(
             let mut values = Vector::<f32, N>::cast_from(x[i]);
             #[unroll]
             for lane in 0..width {
-                // As `to_uniform` does: exact, so the mask is the host's.
+                // As in `to_uniform`. Exact, so that the mask is that of the host.
                 let word = random[comptime!(part * width + lane)];
                 let uniform = f32::cast_from(word >> 8) * (1.0 / 16_777_216.0);
                 values[lane] = select(uniform >= p, values[lane] * factor, 0.0f32);
@@ -56,12 +56,15 @@ impl<R: Runtime> Kernel<DropoutForward> for Gpu<R> {
         let y = self.empty(x.dtype(), len);
         if len > 0 {
             let width = self.vector_width(x.dtype(), &[len]);
-            let (calls, vectors) = ((width / WORDS).max(1), (WORDS / width).max(1));
-            let (count, dim) = self.cover(len.div_ceil(width * vectors));
-            let (factor, stream) = (factor as f32, words(stream));
+            let calls = (width / WORDS).max(1);
+            let vectors = (WORDS / width).max(1);
+            let (count, dim) = self.unit_grid(len.div_ceil(width * vectors));
+            let client = self.client();
+            let stream = stream_arg(stream);
             dispatch!(x.dtype(), F => {
-                let (client, x, y) = (self.client(), x.arg(), y.arg());
-                dropout_kernel::launch::<F, R>(client, count, dim, width, x, y, p, factor, stream, calls, vectors);
+                dropout_kernel::launch::<F, R>(
+                    client, count, dim, width, x.arg(), y.arg(), p, factor as f32, stream, calls, vectors,
+                );
             });
         }
         Ok([y])

@@ -57,7 +57,7 @@ impl<R: Runtime> Kernel<Binary> for Gpu<R> {
         let c = self.empty(a.dtype(), len);
         if len > 0 {
             let width = self.vector_width(a.dtype(), &[len]);
-            let (count, dim) = self.cover(len / width);
+            let (count, dim) = self.unit_grid(len / width);
             dispatch!(a.dtype(), F => {
                 binary_kernel::launch::<F, R>(self.client(), count, dim, width, a.arg(), b.arg(), c.arg(), operator);
             });
@@ -72,10 +72,11 @@ impl<R: Runtime> Kernel<AddScaled> for Gpu<R> {
         self.addressable("add_scaled", len)?;
         self.make_unique(y);
         if len > 0 {
-            // The width that suits the wider of two formats.
+            // A width that fits both formats: that of the wider one.
             let dtype = if y.dtype() == x.dtype() { x.dtype() } else { Dtype::F32 };
             let width = self.vector_width(dtype, &[len]);
-            let ((count, dim), factor) = (self.cover(len / width), factor as f32);
+            let (count, dim) = self.unit_grid(len / width);
+            let factor = factor as f32;
             dispatch!(y.dtype(), Y => dispatch!(x.dtype(), X => {
                 add_scaled_kernel::launch::<Y, X, R>(self.client(), count, dim, width, y.arg(), factor, x.arg());
             }));
@@ -91,9 +92,11 @@ impl<R: Runtime> Kernel<MulAddScalar> for Gpu<R> {
         let y = self.empty(x.dtype(), len);
         if len > 0 {
             let width = self.vector_width(x.dtype(), &[len]);
-            let ((count, dim), factor, shift) = (self.cover(len / width), factor as f32, shift as f32);
+            let (count, dim) = self.unit_grid(len / width);
             dispatch!(x.dtype(), F => {
-                mul_add_scalar_kernel::launch::<F, R>(self.client(), count, dim, width, x.arg(), factor, shift, y.arg());
+                mul_add_scalar_kernel::launch::<F, R>(
+                    self.client(), count, dim, width, x.arg(), factor as f32, shift as f32, y.arg(),
+                );
             });
         }
         Ok([y])

@@ -1,15 +1,16 @@
-//! Sizes of launches.
+//! Sizes of launches: grids, cubes and vectors.
 
 use cubecl::prelude::*;
 
 use super::{Dtype, Gpu, fault};
 use crate::{Error, Result};
 
-/// The most numbers of a buffer, and units of a launch. Kernels count with 32 bits, CubeCL's default, and wrap around in
-/// silence past them; the last step of a loop, and a grid of more than one dimension, go a little further.
+/// The most values in a buffer, and units in a launch. Kernels count in 32 bits, CubeCL's default, and wrap around
+/// silently beyond. The margin is for the last step of a loop and for grids of several dimensions, which go a little past
+/// the end.
 pub(crate) const MAX_LEN: usize = u32::MAX as usize - (1 << 24);
 
-/// Units of a cube in kernels that work value by value.
+/// The number of units in a cube of an elementwise kernel.
 pub(crate) const UNITS: u32 = 256;
 
 impl<R: Runtime> Gpu<R> {
@@ -19,25 +20,25 @@ impl<R: Runtime> Gpu<R> {
         self.client().io_optimized_vector_sizes(dtype.bytes()).filter(fits).max().unwrap_or(1)
     }
 
-    /// Cubes for `count` units of work, one a unit: kernels ask for `ABSOLUTE_POS` and return past the end.
-    pub(crate) fn cover(&self, count: usize) -> (CubeCount, CubeDim) {
+    /// A grid of at least `count` units. Kernels compare `ABSOLUTE_POS` with the length and do nothing past the end.
+    pub(crate) fn unit_grid(&self, count: usize) -> (CubeCount, CubeDim) {
         let dim = CubeDim::new_1d(UNITS);
         if count > MAX_LEN {
             let what = format!("a launch of {count} units is more than the {MAX_LEN} that kernels can count");
-            fault::refuse(Error::Device { device: self.name().to_string(), what });
+            fault::defer(Error::Device { device: self.name().to_string(), what });
             return (CubeCount::Static(0, 0, 0), dim);
         }
         (cubecl::calculate_cube_count_elemwise(self.client(), count, dim), dim)
     }
 
-    /// At least `count` cubes of `units` units, over several axes where one does not hold them: kernels return where
-    /// `CUBE_POS` is not below `count`.
-    pub(crate) fn spread(&self, count: usize, units: u32) -> (CubeCount, CubeDim) {
+    /// A grid of at least `count` cubes of `units` units, over several axes where one is too short. Kernels do nothing
+    /// where `CUBE_POS` is not below `count`.
+    pub(crate) fn cube_grid(&self, count: usize, units: u32) -> (CubeCount, CubeDim) {
         let dim = CubeDim::new_1d(units);
         (cubecl::calculate_cube_count_elemwise(self.client(), count * units as usize, dim), dim)
     }
 
-    /// Fails for a buffer of `len` values that kernels, whose indices have 32 bits, could not step past the end of.
+    /// Fails for a buffer of more values than kernels can count.
     pub(crate) fn addressable(&self, op: &'static str, len: usize) -> Result<()> {
         if len <= MAX_LEN {
             return Ok(());

@@ -1,31 +1,31 @@
 //! GPU backends over CubeCL: one set of kernels for CUDA and for wgpu (Vulkan, Metal, DirectX 12).
 //!
-//! Kernels follow the CPU's, file by file. None uses atomics on floating-point numbers, and sums are taken in an order
-//! that follows from shapes alone: the same device and input give the same bits.
+//! Kernels are in files of the same names as the CPU's. They use CubeCL's terms: a unit is a thread, a plane a warp, a
+//! cube a thread block. None uses atomics on floating-point numbers, and the order of sums follows from shapes alone: the
+//! same device and input give the same bits.
 //!
-//! Weights, gradients of weights, statistics and losses are `f32`. What flows between layers is `f32` or, with
-//! [`Precision::Bf16`], `bf16`, which has the exponents of `f32` and so needs no scaling of the loss. Kernels compute
-//! in `f32` whatever they read and write; only the factors of matrix products are rounded to the precision chosen.
+//! Weights, their gradients, statistics and losses are `f32`. Activations are `f32` or, with [`Precision::Bf16`], `bf16`,
+//! which has the range of `f32` and so needs no loss scaling. Kernels compute in `f32` whatever they read and write; only
+//! the operands of matrix products are rounded to the chosen precision.
 
 mod activation;
 mod batch_norm;
 mod batch_sums;
+mod block_reduce;
 mod buffer;
 mod cast;
 mod conv2d;
 mod count;
 mod cross_entropy;
-mod cube;
 mod dropout;
 mod elementwise;
 mod fault;
-mod fold;
 mod launch;
 mod linear;
 mod local2d;
 mod lrn;
-mod lrn_map;
 mod lrn_pool;
+mod lrn_windows;
 mod matrix;
 mod philox;
 mod pool;
@@ -36,6 +36,7 @@ mod relu_bias;
 pub mod runtime;
 mod sample;
 mod simulated_pools;
+mod space_to_depth;
 #[cfg(all(test, feature = "wgpu"))]
 mod tests;
 mod update;
@@ -62,7 +63,7 @@ use matrix::tune::Tuner;
 pub use matrix::tune::Tuning;
 pub use precision::{Dtype, Precision};
 
-/// What to do about a buffer that is too large.
+/// The remedy for a buffer that is too large.
 const SMALLER: &str = "a smaller batch needs less";
 
 /// A GPU of runtime `R`.
@@ -75,20 +76,21 @@ struct Shared<R: Runtime> {
     server: DeviceHandle<R::Server>,
     name: String,
     precision: Precision,
+    /// The precisions that the device supports.
     precisions: Vec<Precision>,
     memory: Option<MemoryProbe>,
     tuner: OnceLock<Tuner>,
 }
 
-/// Asks a driver for a device's memory.
+/// Asks the driver for the memory of a device.
 type MemoryProbe = Box<dyn Fn() -> Option<Memory> + Send + Sync>;
 
-/// What a runtime knows of a device beside CubeCL.
+/// Facts about a device that CubeCL does not know.
 struct Identity {
-    /// What messages call it.
+    /// The name in messages.
     name: String,
-    /// Precisions that CubeCL is wrong about.
-    lacks: Vec<Precision>,
+    /// Precisions that CubeCL offers by mistake.
+    unsupported: Vec<Precision>,
     memory: Option<MemoryProbe>,
 }
 
@@ -105,53 +107,40 @@ impl<R: Runtime> fmt::Debug for Gpu<R> {
 }
 
 impl<R: Runtime> Gpu<R> {
-    /// A backend on a device that is known to be there: see [`runtime`] for finding one. `name` is what messages call
-    /// it.
+    /// A backend on a device that is known to exist; see [`runtime`] for finding one. Messages call it `name`.
     ///
     /// # Errors
     /// [`Error::Device`] if the device cannot compute in `precision`.
     pub fn new(device: &R::Device, name: impl Into<String>, precision: Precision) -> Result<Self> {
-        Self::identified(
-            device,
-            R::client(device),
-            Identity { name: name.into(), lacks: Vec::new(), memory: None },
-            precision,
-        )
+        let identity = Identity { name: name.into(), unsupported: Vec::new(), memory: None };
+        Self::with_client(device, R::client(device), identity, precision)
     }
 
-    fn identified(
+    fn with_client(
         device: &R::Device,
         client: ComputeClient<R>,
         identity: Identity,
         precision: Precision,
     ) -> Result<Self> {
-        let Identity { name, lacks, memory } = identity;
+        let Identity { name, unsupported, memory } = identity;
         let mut precisions = Precision::supported(client.properties());
-        precisions.retain(|p| !lacks.contains(p));
+        precisions.retain(|p| !unsupported.contains(p));
         if !precisions.contains(&precision) {
-            let there = precisions.iter().map(Precision::to_string).collect::<Vec<_>>().join(", ");
-            let what = format!("it has no matrix units for {precision}; it computes in {there}");
+            let supported = precisions.iter().map(Precision::to_string).collect::<Vec<_>>().join(", ");
+            let what = format!("it has no matrix units for {precision}; it computes in {supported}");
             return Err(Error::Device { device: name, what });
         }
-        Ok(Self {
-            shared: Arc::new(Shared {
-                client,
-                server: DeviceHandle::new(device.to_id()),
-                name,
-                precision,
-                precisions,
-                memory,
-                tuner: OnceLock::new(),
-            }),
-        })
+        let server = DeviceHandle::new(device.to_id());
+        let tuner = OnceLock::new();
+        Ok(Self { shared: Arc::new(Shared { client, server, name, precision, precisions, memory, tuner }) })
     }
 
-    /// How it computes.
+    /// The precision of matrix products and activations.
     pub fn precision(&self) -> Precision {
         self.shared.precision
     }
 
-    /// What messages call it.
+    /// The name in messages.
     pub fn name(&self) -> &str {
         &self.shared.name
     }
@@ -160,104 +149,104 @@ impl<R: Runtime> Gpu<R> {
         &self.shared.client
     }
 
-    /// The thread that owns the device.
+    /// CubeCL's handle of the thread that runs the device.
     pub(crate) fn server(&self) -> &DeviceHandle<R::Server> {
         &self.shared.server
     }
 
-    /// The type of what flows between layers.
+    /// The type of activations.
     pub(crate) fn activation_dtype(&self) -> Dtype {
         self.shared.precision.activations()
     }
 
-    /// A buffer to be written in full: its content is arbitrary.
+    /// An uninitialised buffer.
     pub(crate) fn empty(&self, dtype: Dtype, len: usize) -> Buffer {
         Buffer::new(self.allocate(len, dtype.bytes()), len, dtype)
     }
 
-    /// A buffer to be written in full: its content is arbitrary.
+    /// An uninitialised buffer.
     pub(crate) fn empty_ints(&self, len: usize) -> IntBuffer {
         IntBuffer::new(self.allocate(len, 4), len)
     }
 
-    /// Memory for `len` numbers. What a device cannot have, like what it turns out not to have, is told when its results
-    /// are asked for: until then it has no memory behind it, and kernels that are given it do not run.
+    /// Memory for `len` values. A size that the device cannot have is an error when results are downloaded, just as one
+    /// that it turns out not to have. Until then the handle has no memory, and kernels that use it do not run.
     fn allocate(&self, len: usize, bytes_each: usize) -> Handle {
         match self.size(len, bytes_each) {
             Ok(size) => self.client().empty(size),
             Err(error) => {
-                fault::refuse(error);
+                fault::defer(error);
                 Handle::new(StreamId::current(), len.saturating_mul(bytes_each) as u64)
             }
         }
     }
 
-    /// The bytes to allocate for `len` numbers.
+    /// The bytes to allocate for `len` values.
     ///
     /// # Errors
-    /// [`Error::Device`] if kernels could not count them, or the device has no buffers as large.
+    /// [`Error::Device`] if kernels cannot count them, or the device has no buffers as large.
     fn size(&self, len: usize, bytes_each: usize) -> Result<usize> {
-        let device = || self.shared.name.clone();
         if len > MAX_LEN {
             let what =
                 format!("a buffer of {len} numbers is more than the {MAX_LEN} that kernels can count; {SMALLER}");
-            return Err(Error::Device { device: device(), what });
+            return Err(Error::Device { device: self.shared.name.clone(), what });
         }
         // A buffer of no bytes cannot be bound.
         let size = (len * bytes_each).max(4);
-        let most = self.client().properties().memory.max_page_size;
-        if size as u64 > most {
-            let what = format!("a buffer of {size} bytes is more than the {most} that it gives at once; {SMALLER}");
-            return Err(Error::Device { device: device(), what });
+        let max_size = self.client().properties().memory.max_page_size;
+        if size as u64 > max_size {
+            let what = format!("a buffer of {size} bytes is more than the {max_size} that it gives at once; {SMALLER}");
+            return Err(Error::Device { device: self.shared.name.clone(), what });
         }
         Ok(size)
     }
 
+    /// Uploads bytes.
     fn create(&self, bytes: &[u8]) -> Result<Handle> {
         self.size(bytes.len() / 4, 4)?;
         Ok(self.client().create_from_slice(if bytes.is_empty() { &[0; 4] } else { bytes }))
     }
 
-    /// The words of buffers, once all work on them is done: the device is waited for once.
+    /// Downloads the words of buffers of these lengths, waiting for the device once.
     fn read(&self, buffers: &[(Handle, usize)]) -> Result<Vec<Vec<u32>>> {
-        // After a failed launch some runtimes read stale memory without a word: ask for errors first.
+        // After a failed launch, some runtimes silently read stale memory: ask for errors first.
         self.synchronize()?;
         let handles = buffers.iter().map(|(handle, _)| handle.clone()).collect();
-        let bytes = self.outcome(fault::quietly(|| block_on(self.client().read_async(handles))))?;
-        let words =
-            |bytes: &[u8], len| bytes.as_chunks::<4>().0.iter().take(len).map(|&b| u32::from_ne_bytes(b)).collect();
-        Ok(bytes.iter().zip(buffers).map(|(bytes, (_, len))| words(bytes, *len)).collect())
+        let downloads = self.checked(fault::catch_panic(|| block_on(self.client().read_async(handles))))?;
+        Ok(downloads.iter().zip(buffers).map(|(bytes, (_, len))| to_words(bytes, *len)).collect())
     }
 
-    /// The result of waiting for the device, `None` where that panicked.
-    fn outcome<T>(&self, result: Option<std::result::Result<T, ServerError>>) -> Result<T> {
-        // The first fault says why; the others follow from it.
+    /// The result of waiting for the device; `None` stands for a panic.
+    fn checked<T>(&self, result: Option<std::result::Result<T, ServerError>>) -> Result<T> {
+        // The first fault is the cause; the others follow from it.
         match (fault::take(), result) {
             (None, Some(Ok(value))) => Ok(value),
-            (None, Some(Err(error))) => Err(self.failure(&error)),
-            (None, None) => Err(self.failed("its thread does not answer")),
-            (Some(Fault::Refused(error)), _) => Err(error),
-            (Some(Fault::Panic(message)), _) => Err(self.panicked(&message)),
+            (None, Some(Err(error))) => Err(self.server_error(&error)),
+            (None, None) => Err(self.device_error("its thread does not answer")),
+            (Some(Fault::Deferred(error)), _) => Err(error),
+            (Some(Fault::Panic(message)), _) => Err(self.panic_error(&message)),
         }
     }
 
-    /// What went wrong on the device, without the runtime's backtraces.
-    fn failure(&self, error: &ServerError) -> Error {
-        match too_big(error) {
+    /// The error of a request to the device.
+    fn server_error(&self, error: &ServerError) -> Error {
+        match refused_allocation(error) {
             Some(needed) => Error::Memory { device: self.shared.name.clone(), needed },
-            None => self.failed(&error.to_string()),
+            None => self.device_error(&error.to_string()),
         }
     }
 
-    fn panicked(&self, message: &str) -> Error {
-        let message = fault::in_short(message);
+    /// The error of a panic of the device's thread.
+    fn panic_error(&self, message: &str) -> Error {
+        let message = fault::summarize(message);
         match message.strip_prefix("can't allocate buffer of size: ").and_then(|bytes| bytes.parse().ok()) {
             Some(needed) => Error::Memory { device: self.shared.name.clone(), needed },
-            None => self.failed(&message),
+            None => self.device_error(&message),
         }
     }
 
-    fn failed(&self, message: &str) -> Error {
+    /// A failure of the device, with advice for known causes and without the runtime's backtrace.
+    fn device_error(&self, message: &str) -> Error {
         let advice = if message.contains("UNSUPPORTED_PTX_VERSION") {
             "NVRTC is newer than the driver: update the driver, or name an older CUDA toolkit in LD_LIBRARY_PATH"
         } else if message.to_lowercase().replace('_', " ").contains("out of memory") {
@@ -267,18 +256,24 @@ impl<R: Runtime> Gpu<R> {
         } else {
             "start again; if it happens again, try another driver, or the CPU"
         };
-        let what = format!("the device failed: {}; {advice}", fault::in_short(message));
+        let what = format!("the device failed: {}; {advice}", fault::summarize(message));
         Error::Device { device: self.shared.name.clone(), what }
     }
 }
 
-/// The size of the allocation that was refused, if that is what happened.
-fn too_big(error: &ServerError) -> Option<u64> {
+/// The first `len` words of `bytes`.
+fn to_words(bytes: &[u8], len: usize) -> Vec<u32> {
+    let (words, _) = bytes.as_chunks::<4>();
+    words.iter().take(len).map(|&word| u32::from_ne_bytes(word)).collect()
+}
+
+/// The size of the allocation that was refused, if that is the cause.
+fn refused_allocation(error: &ServerError) -> Option<u64> {
     match error {
         ServerError::Io(IoError::BufferTooBig { size, .. }) => Some(*size),
-        ServerError::Io(IoError::Execution(inner)) => too_big(inner),
+        ServerError::Io(IoError::Execution(inner)) => refused_allocation(inner),
         ServerError::Launch(LaunchError::IoError(IoError::BufferTooBig { size, .. })) => Some(*size),
-        ServerError::ServerUnhealthy { errors, .. } => errors.iter().find_map(too_big),
+        ServerError::ServerUnhealthy { errors, .. } => errors.iter().find_map(refused_allocation),
         _ => None,
     }
 }
@@ -323,7 +318,7 @@ impl<R: Runtime> Device for Gpu<R> {
     }
 
     fn upload_images(&self, bytes: &[u8]) -> Result<IntBuffer> {
-        self.upload_beside(bytes)
+        self.upload_in_background(bytes)
     }
 
     fn download_ints(&self, buffer: &IntBuffer) -> Result<Vec<u32>> {
@@ -333,12 +328,12 @@ impl<R: Runtime> Device for Gpu<R> {
 
     fn download_all(&self, floats: &[&Buffer], ints: &[&IntBuffer]) -> Result<(Vec<Vec<f32>>, Vec<Vec<u32>>)> {
         let floats: Vec<Buffer> = floats.iter().map(|buffer| self.to_f32(buffer)).collect();
-        let mut words = floats.iter().map(|b| (b.handle(), b.len())).collect::<Vec<_>>();
-        words.extend(ints.iter().map(|b| (b.handle(), b.len())));
-        let mut floats_read = self.read(&words)?;
-        let ints_read = floats_read.split_off(floats.len());
-        let floats_read = floats_read.into_iter().map(|words| words.into_iter().map(f32::from_bits).collect());
-        Ok((floats_read.collect(), ints_read))
+        let mut buffers = floats.iter().map(|b| (b.handle(), b.len())).collect::<Vec<_>>();
+        buffers.extend(ints.iter().map(|b| (b.handle(), b.len())));
+        let mut float_words = self.read(&buffers)?;
+        let int_words = float_words.split_off(floats.len());
+        let float_values = float_words.into_iter().map(|words| words.into_iter().map(f32::from_bits).collect());
+        Ok((float_values.collect(), int_words))
     }
 
     fn is_asynchronous(&self) -> bool {
@@ -358,13 +353,13 @@ impl<R: Runtime> Device for Gpu<R> {
     }
 
     fn synchronize(&self) -> Result<()> {
-        self.outcome(fault::quietly(|| block_on(self.client().sync())))
+        self.checked(fault::catch_panic(|| block_on(self.client().sync())))
     }
 
-    /// What the driver calls free, and what CubeCL holds for later.
+    /// Free memory is that of the driver plus what CubeCL holds for reuse.
     fn memory(&self) -> Option<Memory> {
         let Memory { total, free, is_host } = self.shared.memory.as_ref()?()?;
-        let usage = fault::quietly(|| self.client().memory_usage())?.ok()?;
+        let usage = fault::catch_panic(|| self.client().memory_usage())?.ok()?;
         let held = usage.bytes_reserved.saturating_sub(usage.bytes_in_use);
         Some(Memory { total, free: (free + held).min(total), is_host })
     }

@@ -4,9 +4,9 @@ use cubecl::prelude::*;
 
 use crate::random::{MULTIPLIERS, Stream, WEYL};
 
-/// A [`Stream`] as a kernel's argument: key and counter, all but the number of the block.
+/// A [`Stream`] as a kernel argument: key and counter, without the number of the block.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
-pub(crate) struct Words {
+pub(crate) struct StreamArg {
     purpose: u32,
     step_low: u32,
     step_high: u32,
@@ -14,14 +14,14 @@ pub(crate) struct Words {
     seed_high: u32,
 }
 
-/// The stream's numbers for a launch.
-pub(crate) fn words<R: Runtime>(stream: Stream) -> WordsLaunch<R> {
+/// The kernel argument of a stream.
+pub(crate) fn stream_arg<R: Runtime>(stream: Stream) -> StreamArgLaunch<R> {
     let Stream { seed, purpose, step } = stream;
-    WordsLaunch::new(purpose, step as u32, (step >> 32) as u32, seed as u32, (seed >> 32) as u32)
+    StreamArgLaunch::new(purpose, step as u32, (step >> 32) as u32, seed as u32, (seed >> 32) as u32)
 }
 
 #[cube]
-impl Words {
+impl StreamArg {
     /// Words `4 * block .. 4 * block + 4` of the stream.
     pub fn block(&self, block: u32) -> Sequence<u32> {
         philox(block, self.purpose, self.step_low, self.step_high, self.seed_low, self.seed_high)
@@ -31,8 +31,12 @@ impl Words {
 /// The ten rounds: four random words from a counter of four words under a key of two.
 #[cube]
 fn philox(a: u32, b: u32, c: u32, d: u32, key_a: u32, key_b: u32) -> Sequence<u32> {
-    let (mut a, mut b, mut c, mut d) = (a, b, c, d);
-    let (mut key_a, mut key_b) = (key_a, key_b);
+    let mut a = a;
+    let mut b = b;
+    let mut c = c;
+    let mut d = d;
+    let mut key_a = key_a;
+    let mut key_b = key_b;
     #[unroll]
     for _ in 0..10 {
         let high_a = a.mul_hi(MULTIPLIERS[0]);
@@ -64,8 +68,7 @@ mod tests {
     fn philox_kernel(inputs: &Array<u32>, outputs: &mut Array<u32>) {
         let i = ABSOLUTE_POS * 6;
         if ABSOLUTE_POS * 4 < outputs.len() {
-            let (a, b, c, d) = (inputs[i], inputs[i + 1], inputs[i + 2], inputs[i + 3]);
-            let words = philox(a, b, c, d, inputs[i + 4], inputs[i + 5]);
+            let words = philox(inputs[i], inputs[i + 1], inputs[i + 2], inputs[i + 3], inputs[i + 4], inputs[i + 5]);
             #[unroll]
             for k in 0..4 {
                 outputs[ABSOLUTE_POS * 4 + k] = words[k];
@@ -73,14 +76,14 @@ mod tests {
         }
     }
 
-    /// The known answers of `random`'s test, and more of its words.
+    /// The known answers of `random`'s test, and more words of the host.
     #[test]
     fn words_are_those_of_the_host() {
         let gpu = runtime::wgpu::open_software(Precision::F32).expect("Vulkan in software");
         let mut inputs = vec![[0; 6], [!0; 6]];
         inputs.push([0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344, 0xa409_3822, 0x299f_31d0]);
         inputs.extend((0..100u32).map(|i| [i, 0x2000_0000, i * i, i << 20, !i, i.wrapping_mul(0x9E37_79B9)]));
-        let (count, dim) = gpu.cover(inputs.len());
+        let (count, dim) = gpu.unit_grid(inputs.len());
         let x = gpu.upload_ints(inputs.as_flattened()).expect("an upload");
         let y = gpu.empty_ints(inputs.len() * 4);
         philox_kernel::launch(gpu.client(), count, dim, x.arg(), y.arg());

@@ -1,8 +1,8 @@
-//! Max and average pooling: one unit a vector of channels of the output, and of the input in the backward, which
-//! gathers: each place looks at the windows that hold it, in the order in which the CPU adds them.
+//! Max and average pooling. Each unit computes one vector of channels: of the output in the forward, of the input's
+//! gradient in the backward, which gathers from the windows that cover its pixel, in the order in which the CPU adds them.
 //!
-//! Overlapping windows read a value again from the caches, so that memory sees each input and output once. Geometry is
-//! compiled in: divisions by constants are multiplications.
+//! Overlapping windows read values again from the caches, so that memory sees each input and output once. The geometry is
+//! known at compile time, which turns divisions into multiplications.
 
 use cubecl::prelude::*;
 
@@ -11,15 +11,15 @@ use super::{Buffer, Gpu, IntBuffer};
 use crate::ops::pool::{AveragePoolBackward, AveragePoolForward, Geometry, MaxPoolBackward, MaxPoolForward, PoolKind};
 use crate::{Error, Kernel, Result};
 
-/// Loops over windows of at most this many places are unrolled.
-const UNROLLED: usize = 16;
+/// The most positions of a window whose loops are unrolled.
+const MAX_UNROLLED: usize = 16;
 
-/// What a kernel is compiled for: any number of images; channels are counted in vectors.
-pub(super) fn compiled(g: &Geometry, width: usize) -> Geometry {
+/// The geometry that a kernel is compiled for: any number of images, channels counted in vectors.
+pub(super) fn compile_time_geometry(g: &Geometry, width: usize) -> Geometry {
     let mut g = Geometry { n: 0, channels: g.channels / width, ..*g };
     for axis in 0..2 {
         if g.output[axis] == 1 {
-            // The stride leads nowhere, and may be anything.
+            // With one window, the stride has no effect; a huge one would overflow.
             g.spec.stride[axis] = g.spec.kernel[axis];
         }
     }
@@ -33,40 +33,40 @@ pub(super) fn overhangs(g: &Geometry, axis: usize) -> bool {
 }
 
 /// Whether the loops over a window are unrolled.
-pub(super) fn unrolled(g: &Geometry) -> bool {
-    g.spec.kernel[0] * g.spec.kernel[1] <= UNROLLED
+pub(super) fn is_unrolled(g: &Geometry) -> bool {
+    g.spec.kernel[0] * g.spec.kernel[1] <= MAX_UNROLLED
 }
 
-/// Windows along an axis that may hold a place.
-fn holders(g: &Geometry, axis: usize) -> usize {
+/// The most windows along an axis that cover one pixel.
+fn windows_per_pixel(g: &Geometry, axis: usize) -> usize {
     g.spec.kernel[axis].div_ceil(g.spec.stride[axis])
 }
 
-/// A vector's place: image, row, column, and number among the place's vectors.
+/// The coordinates of a vector: image, row, column, and vector of channels in the pixel.
 #[derive(CubeType, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct VectorCoord {
     pub image: usize,
     pub row: usize,
     pub column: usize,
     pub vector: usize,
 }
 
-/// The place of the vector at `at` in maps of `size`.
+/// The coordinates of the vector at index `at`, for images of `size`.
 #[cube]
-pub(super) fn place(at: usize, #[comptime] size: [usize; 2], #[comptime] vectors: usize) -> Place {
-    let flat = at / vectors;
-    let row = flat / comptime!(size[1]);
-    Place {
+pub(super) fn vector_coord(at: usize, #[comptime] size: [usize; 2], #[comptime] vectors: usize) -> VectorCoord {
+    let pixel = at / vectors;
+    let row = pixel / comptime!(size[1]);
+    VectorCoord {
         image: row / comptime!(size[0]),
         row: row % comptime!(size[0]),
-        column: flat % comptime!(size[1]),
+        column: pixel % comptime!(size[1]),
         vector: at % vectors,
     }
 }
 
-/// Whether a place, counted from the start of the leading padding, is in the image.
+/// Whether a coordinate, counted from the start of the leading padding, is inside the image.
 #[cube]
-pub(super) fn in_image(padded: usize, #[comptime] g: Geometry, #[comptime] axis: usize) -> bool {
+pub(super) fn is_inside(padded: usize, #[comptime] g: Geometry, #[comptime] axis: usize) -> bool {
     if comptime!(overhangs(&g, axis)) {
         padded >= comptime!(g.before(axis)) && padded < comptime!(g.before(axis) + g.input[axis])
     } else {
@@ -74,10 +74,10 @@ pub(super) fn in_image(padded: usize, #[comptime] g: Geometry, #[comptime] axis:
     }
 }
 
-/// A place in the image, counted from the start of the leading padding, as counted from the image's. Saturating:
-/// constants are worked out while a kernel is expanded, also behind a condition that is false.
+/// Converts a coordinate that counts from the start of the leading padding to one that counts from the image's start.
+/// Saturates, because CubeCL evaluates constants while it expands a kernel, even behind a condition that is false.
 #[cube]
-pub(super) fn from_padded(padded: usize, #[comptime] g: Geometry, #[comptime] axis: usize) -> usize {
+pub(super) fn unpadded(padded: usize, #[comptime] g: Geometry, #[comptime] axis: usize) -> usize {
     if comptime!(g.before(axis) == 0) {
         padded
     } else {
@@ -85,15 +85,15 @@ pub(super) fn from_padded(padded: usize, #[comptime] g: Geometry, #[comptime] ax
     }
 }
 
-/// The first place in the image of window `i`.
+/// The first coordinate of window `i` inside the image.
 #[cube]
 pub(super) fn first_inside(i: usize, #[comptime] g: Geometry, #[comptime] axis: usize) -> usize {
     max(i * comptime!(g.spec.stride[axis]), comptime!(g.before(axis))) - comptime!(g.before(axis))
 }
 
-/// Takes `value` where it is larger, or the first NaN.
+/// Replaces `best` and its position where `value` is larger, or is the first NaN.
 #[cube]
-pub(super) fn take_larger<N: Size>(
+pub(super) fn max_with_position<N: Size>(
     best: &mut Vector<f32, N>,
     positions: &mut Vector<u32, N>,
     value: Vector<f32, N>,
@@ -104,7 +104,7 @@ pub(super) fn take_larger<N: Size>(
     *positions = select_many(keep, *positions, position);
 }
 
-/// `lowest` is minus infinity, which some shading languages cannot write.
+/// `lowest` is minus infinity, for which some shading languages have no literal.
 #[cube(launch_unchecked)]
 fn max_pool_kernel<F: Float, N: Size>(
     x: &Array<Vector<F, N>>,
@@ -114,24 +114,24 @@ fn max_pool_kernel<F: Float, N: Size>(
     #[comptime] g: Geometry,
 ) {
     if ABSOLUTE_POS < y.len() {
-        let to = place(ABSOLUTE_POS, g.output, g.channels);
+        let to = vector_coord(ABSOLUTE_POS, g.output, g.channels);
         let first = first_inside(to.row, g, 0usize) * comptime!(g.input[1]) + first_inside(to.column, g, 1usize);
         let mut best = Vector::<f32, N>::new(lowest);
         let mut from = Vector::<u32, N>::new(first as u32);
         let start = to.image * comptime!(g.input[0] * g.input[1]);
-        let short = comptime!(unrolled(&g));
+        let short = comptime!(is_unrolled(&g));
         #[unroll(short)]
         for ky in 0..comptime!(g.spec.kernel[0]) {
             let py = to.row * comptime!(g.spec.stride[0]) + ky;
-            if in_image(py, g, 0usize) {
-                let row = from_padded(py, g, 0usize) * comptime!(g.input[1]);
+            if is_inside(py, g, 0usize) {
+                let row = unpadded(py, g, 0usize) * comptime!(g.input[1]);
                 #[unroll(short)]
                 for kx in 0..comptime!(g.spec.kernel[1]) {
                     let px = to.column * comptime!(g.spec.stride[1]) + kx;
-                    if in_image(px, g, 1usize) {
-                        let at = row + from_padded(px, g, 1usize);
+                    if is_inside(px, g, 1usize) {
+                        let at = row + unpadded(px, g, 1usize);
                         let value = Vector::cast_from(x[(start + at) * g.channels + to.vector]);
-                        take_larger::<N>(&mut best, &mut from, value, Vector::new(at as u32));
+                        max_with_position::<N>(&mut best, &mut from, value, Vector::new(at as u32));
                     }
                 }
             }
@@ -149,22 +149,23 @@ pub(super) fn gather<F: Float, N: Size>(
     at: usize,
     #[comptime] g: Geometry,
 ) -> Vector<f32, N> {
-    let from = place(at, g.input, g.channels);
+    let from = vector_coord(at, g.input, g.channels);
     let here = Vector::<u32, N>::new((from.row * comptime!(g.input[1]) + from.column) as u32);
-    let (above, left) = comptime!((holders(&g, 0) - 1, holders(&g, 1) - 1));
+    let above = comptime!(windows_per_pixel(&g, 0) - 1);
+    let left = comptime!(windows_per_pixel(&g, 1) - 1);
     let py = from.row + comptime!(g.before(0));
     let px = from.column + comptime!(g.before(1));
     let mut sum = Vector::<f32, N>::new(0.0f32);
-    let short = comptime!(unrolled(&g));
+    let short = comptime!(is_unrolled(&g));
     #[unroll(short)]
-    for j in 0..comptime!(holders(&g, 0)) {
+    for j in 0..comptime!(windows_per_pixel(&g, 0)) {
         let oy = py / comptime!(g.spec.stride[0]) + j;
-        if holds(oy, above, py, g, 0usize) {
+        if covers(oy, above, py, g, 0usize) {
             let row = (from.image * comptime!(g.output[0]) + oy - above) * comptime!(g.output[1]);
             #[unroll(short)]
-            for i in 0..comptime!(holders(&g, 1)) {
+            for i in 0..comptime!(windows_per_pixel(&g, 1)) {
                 let ox = px / comptime!(g.spec.stride[1]) + i;
-                if holds(ox, left, px, g, 1usize) {
+                if covers(ox, left, px, g, 1usize) {
                     let window = (row + ox - left) * g.channels + from.vector;
                     let hit = positions[window].equal(here);
                     sum += select_many(hit, Vector::cast_from(dy[window]), Vector::new(0.0f32));
@@ -175,9 +176,9 @@ pub(super) fn gather<F: Float, N: Size>(
     sum
 }
 
-/// Whether window `raised - shift` is one, and reaches to the padded place; it starts at or before it.
+/// Whether window `raised - shift` exists and covers the padded coordinate, given that it starts at or before it.
 #[cube]
-fn holds(
+fn covers(
     raised: usize,
     #[comptime] shift: usize,
     padded: usize,
@@ -202,7 +203,7 @@ fn max_pool_dx_kernel<F: Float, N: Size>(
     }
 }
 
-/// What the sum along one axis of window `i` is divided by.
+/// The number of values along one axis that the sum of window `i` is divided by.
 #[cube]
 fn divisor(i: usize, #[comptime] g: Geometry, #[comptime] axis: usize) -> f32 {
     let start = i * comptime!(g.spec.stride[axis]);
@@ -223,20 +224,20 @@ fn average_pool_kernel<F: Float, N: Size>(
     #[comptime] g: Geometry,
 ) {
     if ABSOLUTE_POS < y.len() {
-        let to = place(ABSOLUTE_POS, g.output, g.channels);
+        let to = vector_coord(ABSOLUTE_POS, g.output, g.channels);
         let mut sum = Vector::<f32, N>::new(0.0f32);
         let start = to.image * comptime!(g.input[0] * g.input[1]);
-        let short = comptime!(unrolled(&g));
+        let short = comptime!(is_unrolled(&g));
         #[unroll(short)]
         for ky in 0..comptime!(g.spec.kernel[0]) {
             let py = to.row * comptime!(g.spec.stride[0]) + ky;
-            if in_image(py, g, 0usize) {
-                let row = start + from_padded(py, g, 0usize) * comptime!(g.input[1]);
+            if is_inside(py, g, 0usize) {
+                let row = start + unpadded(py, g, 0usize) * comptime!(g.input[1]);
                 #[unroll(short)]
                 for kx in 0..comptime!(g.spec.kernel[1]) {
                     let px = to.column * comptime!(g.spec.stride[1]) + kx;
-                    if in_image(px, g, 1usize) {
-                        let at = row + from_padded(px, g, 1usize);
+                    if is_inside(px, g, 1usize) {
+                        let at = row + unpadded(px, g, 1usize);
                         sum += Vector::cast_from(x[at * g.channels + to.vector]);
                     }
                 }
@@ -254,21 +255,22 @@ fn average_pool_dx_kernel<F: Float, N: Size>(
     #[comptime] g: Geometry,
 ) {
     if ABSOLUTE_POS < dx.len() {
-        let from = place(ABSOLUTE_POS, g.input, g.channels);
-        let (above, left) = comptime!((holders(&g, 0) - 1, holders(&g, 1) - 1));
+        let from = vector_coord(ABSOLUTE_POS, g.input, g.channels);
+        let above = comptime!(windows_per_pixel(&g, 0) - 1);
+        let left = comptime!(windows_per_pixel(&g, 1) - 1);
         let py = from.row + comptime!(g.before(0));
         let px = from.column + comptime!(g.before(1));
         let mut sum = Vector::<f32, N>::new(0.0f32);
-        let short = comptime!(unrolled(&g));
+        let short = comptime!(is_unrolled(&g));
         #[unroll(short)]
-        for j in 0..comptime!(holders(&g, 0)) {
+        for j in 0..comptime!(windows_per_pixel(&g, 0)) {
             let oy = py / comptime!(g.spec.stride[0]) + j;
-            if holds(oy, above, py, g, 0usize) {
+            if covers(oy, above, py, g, 0usize) {
                 let row = (from.image * comptime!(g.output[0]) + oy - above) * comptime!(g.output[1]);
                 #[unroll(short)]
-                for i in 0..comptime!(holders(&g, 1)) {
+                for i in 0..comptime!(windows_per_pixel(&g, 1)) {
                     let ox = px / comptime!(g.spec.stride[1]) + i;
-                    if holds(ox, left, px, g, 1usize) {
+                    if covers(ox, left, px, g, 1usize) {
                         let share = 1.0f32 / (divisor(oy - above, g, 0usize) * divisor(ox - left, g, 1usize));
                         let near = Vector::<f32, N>::cast_from(dy[(row + ox - left) * g.channels + from.vector]);
                         sum += near * Vector::new(share);
@@ -284,15 +286,16 @@ impl<R: Runtime> Kernel<MaxPoolForward> for Gpu<R> {
     fn run(&self, op: &MaxPoolForward, [x]: [&Buffer; 1]) -> Result<([Buffer; 1], [IntBuffer; 1])> {
         let g = &op.geometry;
         let [_, len] = self.pool_lens(g)?;
-        let (y, positions) = (self.empty(x.dtype(), len), self.empty_ints(len));
+        let y = self.empty(x.dtype(), len);
+        let positions = self.empty_ints(len);
         if len > 0 {
             let width = self.vector_width(x.dtype(), &[g.channels]);
-            let (count, dim) = self.cover(len / width);
-            // SAFETY: windows are read where they lie in the image; units past the end do nothing.
+            let (count, dim) = self.unit_grid(len / width);
+            // SAFETY: windows are read inside the image; units past the end do nothing.
             dispatch!(x.dtype(), F => unsafe {
                 max_pool_kernel::launch_unchecked::<F, R>(
                     self.client(), count, dim, width, x.arg(), y.arg(), positions.arg(), f32::NEG_INFINITY,
-                    compiled(g, width),
+                    compile_time_geometry(g, width),
                 );
             });
         }
@@ -307,11 +310,11 @@ impl<R: Runtime> Kernel<MaxPoolBackward> for Gpu<R> {
         let dx = self.empty(dy.dtype(), len);
         if len > 0 {
             let width = self.vector_width(dy.dtype(), &[g.channels]);
-            let (count, dim) = self.cover(len / width);
-            // SAFETY: only windows that there are are read, and positions are compared, never followed.
+            let (count, dim) = self.unit_grid(len / width);
+            // SAFETY: only existing windows are read; positions are compared, never used as indices.
             dispatch!(dy.dtype(), F => unsafe {
                 max_pool_dx_kernel::launch_unchecked::<F, R>(
-                    self.client(), count, dim, width, positions.arg(), dy.arg(), dx.arg(), compiled(g, width),
+                    self.client(), count, dim, width, positions.arg(), dy.arg(), dx.arg(), compile_time_geometry(g, width),
                 );
             });
         }
@@ -326,11 +329,11 @@ impl<R: Runtime> Kernel<AveragePoolForward> for Gpu<R> {
         let y = self.empty(x.dtype(), len);
         if len > 0 {
             let width = self.vector_width(x.dtype(), &[g.channels]);
-            let (count, dim) = self.cover(len / width);
+            let (count, dim) = self.unit_grid(len / width);
             // SAFETY: as for the maxima.
             dispatch!(x.dtype(), F => unsafe {
                 average_pool_kernel::launch_unchecked::<F, R>(
-                    self.client(), count, dim, width, x.arg(), y.arg(), compiled(g, width),
+                    self.client(), count, dim, width, x.arg(), y.arg(), compile_time_geometry(g, width),
                 );
             });
         }
@@ -345,11 +348,11 @@ impl<R: Runtime> Kernel<AveragePoolBackward> for Gpu<R> {
         let dx = self.empty(dy.dtype(), len);
         if len > 0 {
             let width = self.vector_width(dy.dtype(), &[g.channels]);
-            let (count, dim) = self.cover(len / width);
+            let (count, dim) = self.unit_grid(len / width);
             // SAFETY: as for the maxima.
             dispatch!(dy.dtype(), F => unsafe {
                 average_pool_dx_kernel::launch_unchecked::<F, R>(
-                    self.client(), count, dim, width, dy.arg(), dx.arg(), compiled(g, width),
+                    self.client(), count, dim, width, dy.arg(), dx.arg(), compile_time_geometry(g, width),
                 );
             });
         }
@@ -358,7 +361,7 @@ impl<R: Runtime> Kernel<AveragePoolBackward> for Gpu<R> {
 }
 
 impl<R: Runtime> Gpu<R> {
-    /// Values of input and output, if kernels can count them and the places around the maps.
+    /// The number of values in the input and in the output, if kernels can count them and the padding.
     pub(super) fn pool_lens(&self, g: &Geometry) -> Result<[usize; 2]> {
         for axis in 0..2 {
             let reach = g.before(axis) + g.input[axis] + g.after(axis) + g.spec.kernel[axis];

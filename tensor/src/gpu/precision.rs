@@ -5,22 +5,21 @@ use std::str::FromStr;
 
 use cubecl::ir::{DeviceProperties, ElemType, FloatKind, StorageType};
 
-/// How matrix products are computed and what flows between layers. Weights, their gradients and the optimizer's state
-/// are `f32` in each.
+/// The precision of matrix products and activations. Weights, their gradients and the optimizer's state are always `f32`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
-    /// Everything in `f32`, products too: nothing is rounded to fewer bits in silence.
+    /// Everything in `f32`, products too.
     #[default]
     F32,
-    /// Factors of matrix products are rounded to 10 bits after the point for tensor cores; the rest is `f32`.
+    /// Operands of matrix products are rounded to `tf32`, with 10-bit mantissas, for tensor cores; the rest is `f32`.
     Tf32,
-    /// Activations and the factors of matrix products have 7 bits after the point and the exponents of `f32`, so that
-    /// gradients do not vanish and the loss needs no scaling. Sums are `f32`.
+    /// Activations and operands of matrix products are `bf16`, with 7-bit mantissas; sums are `f32`. Since `bf16` has the
+    /// range of `f32`, the loss needs no scaling.
     Bf16,
 }
 
 impl Precision {
-    /// The type of what flows between layers.
+    /// The type of activations.
     pub fn activations(self) -> Dtype {
         match self {
             Self::F32 | Self::Tf32 => Dtype::F32,
@@ -28,17 +27,20 @@ impl Precision {
         }
     }
 
-    /// How a device can compute. `f32` needs nothing; the others need matrix units for them, and `bf16` buffers of it.
+    /// The precisions that a device supports: `f32` always, others with matrix units for them, `bf16` also with buffers.
     pub(crate) fn supported(device: &DeviceProperties) -> Vec<Self> {
-        let fragments = |kind| {
-            let kind = StorageType::Scalar(ElemType::Float(kind));
-            device.features.matmul.cmma.iter().any(|c| c.a_type == kind)
+        let has_matrix_units = |kind| {
+            let operand = StorageType::Scalar(ElemType::Float(kind));
+            device.features.matmul.cmma.iter().any(|config| config.a_type == operand)
         };
-        let bf16 = fragments(FloatKind::BF16) && device.supports_type(ElemType::Float(FloatKind::BF16));
-        [(Self::F32, true), (Self::Tf32, fragments(FloatKind::TF32)), (Self::Bf16, bf16)]
-            .into_iter()
-            .filter_map(|(precision, there)| there.then_some(precision))
-            .collect()
+        let mut precisions = vec![Self::F32];
+        if has_matrix_units(FloatKind::TF32) {
+            precisions.push(Self::Tf32);
+        }
+        if has_matrix_units(FloatKind::BF16) && device.supports_type(ElemType::Float(FloatKind::BF16)) {
+            precisions.push(Self::Bf16);
+        }
+        precisions
     }
 }
 
@@ -65,7 +67,7 @@ impl FromStr for Precision {
     }
 }
 
-/// The type of a buffer's numbers.
+/// The type of the values of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dtype {
     /// 32 bits.
@@ -75,7 +77,7 @@ pub enum Dtype {
 }
 
 impl Dtype {
-    /// Bytes of one number.
+    /// Bytes of one value.
     pub fn bytes(self) -> usize {
         match self {
             Self::F32 => 4,

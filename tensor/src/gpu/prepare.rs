@@ -83,7 +83,7 @@ impl<R: Runtime> Kernel<PrepareImages<'_>> for Gpu<R> {
             let mean = mean.map(|mean| self.to_f32(mean));
             let none = self.empty(Dtype::F32, 1);
             let width = self.vector_width(y.dtype(), &[3 * layout.crop]);
-            let (count, dim) = self.cover(len / width);
+            let (count, dim) = self.unit_grid(len / width);
             dispatch!(y.dtype(), F => {
                 prepare_kernel::launch::<F, R>(
                     self.client(),
@@ -98,7 +98,7 @@ impl<R: Runtime> Kernel<PrepareImages<'_>> for Gpu<R> {
                     mean.is_some(),
                 );
             });
-            self.hold_until(&y, images);
+            self.make_uploads_wait(&y, images);
         }
         Ok([y])
     }

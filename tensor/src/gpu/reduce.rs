@@ -1,24 +1,24 @@
-//! Sums and maxima. Each part of the input becomes one partial result, and the parts follow from the shape alone; a
-//! second launch folds the partial results, in the order of the parts.
+//! Sums and maxima, in two launches: the first reduces each part of the input to a partial result, the second reduces the
+//! partial results in the order of the parts. The parts follow from the shape alone.
 
 use cubecl::prelude::*;
 
-use super::cube::{Fold, fold_cube, rank};
+use super::block_reduce::{Reduction, block_reduce, rank};
 use super::launch::UNITS;
 use super::precision::dispatch;
 use super::{Buffer, Dtype, Gpu, IntBuffer};
 use crate::ops::reduce::{AllFinite, MaxAndArgmax, Sum, SumRows};
 use crate::{Kernel, Result};
 
-/// At least as many vectors, or rows, for each unit before there is another part.
+/// The fewest vectors, or rows, of a unit before the input is split into another part.
 const STEPS: usize = 8;
-/// Parts of a sum over all values, at most: all that the second launch, of one cube, has to read.
+/// The most parts of a sum over all values. The second launch, of one cube, reads them all.
 const PARTS: usize = 4096;
-/// Cubes of a sum over rows, about: as many as the largest devices run at once.
+/// The number of cubes aimed at for a sum over rows: as many as the largest devices run at once.
 const CUBES: usize = 1024;
-/// Columns, in vectors, of one cube that reads rows: enough for whole lines of the device's cache.
+/// Columns of a cube that sums rows, in vectors: enough to read whole cache lines.
 const TILE: usize = 64;
-/// The same where partial sums are read: few rows, so many cubes matter more.
+/// The same for partial sums: there are few rows, so that the number of cubes matters more.
 const TILE_OF_PARTS: usize = 4;
 
 #[cube(launch)]
@@ -34,14 +34,14 @@ fn sum_kernel<F: Float, N: Size>(x: &Array<Vector<F, N>>, sums: &mut Array<f32>)
     for lane in 0..N::value() {
         total += sum[lane];
     }
-    let total = fold_cube::<f32>(total, Fold::Sum, UNITS as usize);
+    let total = block_reduce::<f32>(total, Reduction::Sum, UNITS as usize);
     if UNIT_POS == 0 {
         sums[CUBE_POS] = total;
     }
 }
 
-/// `[rows, columns]` to `[parts, columns]`, columns in vectors. A cube has one part of the rows of `tile` columns;
-/// its units form lanes of `tile` units side by side, so that what they read at once lies side by side.
+/// Sums `[rows, columns]` to `[parts, columns]`, columns in vectors. A cube sums one part of the rows of `tile` columns.
+/// Its units form lanes of `tile` adjacent units, whose reads are coalesced.
 #[cube(launch)]
 fn sum_rows_kernel<F: Float, N: Size>(
     x: &Array<Vector<F, N>>,
@@ -52,15 +52,20 @@ fn sum_rows_kernel<F: Float, N: Size>(
     tile: usize,
 ) {
     let tiles = columns.div_ceil(tile);
-    let (part, unit) = (CUBE_POS / tiles, UNIT_POS as usize);
+    let part = CUBE_POS / tiles;
+    let unit = UNIT_POS as usize;
     let column = CUBE_POS % tiles * tile + unit % tile;
-    let (lane, lanes) = (unit / tile, UNITS as usize / tile);
+    let lane = unit / tile;
+    let lanes = UNITS as usize / tile;
     let inside = part < parts && lane < lanes && column < columns;
     let step = lanes * parts;
     let mut row = select(inside, part * lanes + lane, rows);
-    // Four sums at a time: four reads under way, and shorter sums.
+    // Four sums at a time: four reads are in flight, and the sums are shorter.
     let zero = Vector::<f32, N>::new(0.0f32);
-    let (mut a, mut b, mut c, mut d) = (zero, zero, zero, zero);
+    let mut a = zero;
+    let mut b = zero;
+    let mut c = zero;
+    let mut d = zero;
     while row + 3 * step < rows {
         a += Vector::cast_from(x[row * columns + column]);
         b += Vector::cast_from(x[(row + step) * columns + column]);
@@ -89,37 +94,38 @@ fn sum_rows_kernel<F: Float, N: Size>(
     }
 }
 
-/// A cube a row.
+/// One cube for each row.
 #[cube(launch)]
 fn max_and_argmax_kernel<F: Float>(
     x: &Array<F>,
     values: &mut Array<F>,
-    places: &mut Array<u32>,
+    indices: &mut Array<u32>,
     c: usize,
     #[comptime] units: usize,
 ) {
-    let (row, unit) = (CUBE_POS, UNIT_POS as usize);
-    let columns = select(row < places.len(), c, 0);
+    let row = CUBE_POS;
+    let unit = UNIT_POS as usize;
+    let columns = select(row < indices.len(), c, 0);
     let mut best = 0u32;
-    let mut place = u32::MAX.runtime();
+    let mut index = u32::MAX.runtime();
     let mut i = unit;
     while i < columns {
         let value = rank(f32::cast_from(x[row * c + i]));
-        place = select(value > best, i as u32, place);
+        index = select(value > best, i as u32, index);
         best = max(value, best);
         i += units;
     }
-    let largest = fold_cube::<u32>(best, Fold::Max, units);
-    // Of equals the first: the least place, found as the greatest of its complement.
-    let first = fold_cube::<u32>(select(best == largest, !place, 0), Fold::Max, units);
-    if unit == 0 && row < places.len() {
-        let place = !first;
-        places[row] = place;
-        values[row] = x[row * c + place as usize];
+    let largest = block_reduce::<u32>(best, Reduction::Max, units);
+    // Of equal values the first: its index is the smallest, so the complement is the largest.
+    let first = block_reduce::<u32>(select(best == largest, !index, 0), Reduction::Max, units);
+    if unit == 0 && row < indices.len() {
+        let index = !first;
+        indices[row] = index;
+        values[row] = x[row * c + index as usize];
     }
 }
 
-/// All ones in the exponent: infinite or NaN.
+/// The exponent bits of an `f32`: all are ones in an infinity and in NaN.
 const EXPONENT: u32 = 0x7f80_0000;
 
 /// The largest exponent of each part.
@@ -137,13 +143,13 @@ fn exponents_kernel<F: Float, N: Size>(x: &Array<Vector<F, N>>, largest: &mut Ar
     for lane in 0..N::value() {
         exponent = max(exponent, exponents[lane]);
     }
-    let exponent = fold_cube::<u32>(exponent, Fold::Max, UNITS as usize);
+    let exponent = block_reduce::<u32>(exponent, Reduction::Max, UNITS as usize);
     if UNIT_POS == 0 {
         largest[CUBE_POS] = exponent;
     }
 }
 
-/// One cube: whether no part has the exponent of infinity.
+/// One cube: writes 1 if no part has the exponent of infinity, else 0.
 #[cube(launch)]
 fn finite_kernel(exponents: &Array<u32>, finite: &mut Array<u32>) {
     let mut exponent = 0u32;
@@ -152,42 +158,47 @@ fn finite_kernel(exponents: &Array<u32>, finite: &mut Array<u32>) {
         exponent = max(exponent, exponents[i]);
         i += UNITS as usize;
     }
-    let exponent = fold_cube::<u32>(exponent, Fold::Max, UNITS as usize);
+    let exponent = block_reduce::<u32>(exponent, Reduction::Max, UNITS as usize);
     if UNIT_POS == 0 {
         finite[0] = select(exponent < EXPONENT, 1u32, 0u32);
     }
 }
 
 impl<R: Runtime> Gpu<R> {
-    /// `[parts]`: each the sum of its part of the values.
+    /// The sum of each part of the values: `[parts]`.
     fn sum_parts(&self, x: &Buffer, parts: usize) -> Buffer {
-        let (count, dim) = (CubeCount::new_1d(parts as u32), CubeDim::new_1d(UNITS));
-        let (width, sums) = (self.vector_width(x.dtype(), &[x.len()]), self.empty(Dtype::F32, parts));
+        let count = CubeCount::new_1d(parts as u32);
+        let dim = CubeDim::new_1d(UNITS);
+        let width = self.vector_width(x.dtype(), &[x.len()]);
+        let sums = self.empty(Dtype::F32, parts);
         dispatch!(x.dtype(), F => {
             sum_kernel::launch::<F, R>(self.client(), count, dim, width, x.arg(), sums.arg());
         });
         sums
     }
 
-    /// `[parts, c]`: each row the sum of its part of `rows` rows.
+    /// The sum of each part of `rows` rows: `[parts, c]`.
     fn sum_rows_parts(&self, rows: usize, c: usize, x: &Buffer, parts: usize, tile: usize) -> Buffer {
-        let (width, sums) = (self.vector_width(x.dtype(), &[c]), self.empty(Dtype::F32, parts * c));
+        let width = self.vector_width(x.dtype(), &[c]);
+        let sums = self.empty(Dtype::F32, parts * c);
         let columns = c / width;
-        let (count, dim) = self.spread(parts * columns.div_ceil(tile), UNITS);
+        let (count, dim) = self.cube_grid(parts * columns.div_ceil(tile), UNITS);
+        let client = self.client();
         dispatch!(x.dtype(), F => {
-            let (client, x, sums) = (self.client(), x.arg(), sums.arg());
-            sum_rows_kernel::launch::<F, R>(client, count, dim, width, x, sums, rows, columns, parts, tile);
+            sum_rows_kernel::launch::<F, R>(
+                client, count, dim, width, x.arg(), sums.arg(), rows, columns, parts, tile,
+            );
         });
         sums
     }
 }
 
-/// Parts of `len` values that are read in vectors of `width`.
-fn parts(len: usize, width: usize) -> usize {
+/// The number of parts of `len` values, which are read in vectors of `width`.
+fn part_count(len: usize, width: usize) -> usize {
     len.div_ceil(width * UNITS as usize * STEPS).clamp(1, PARTS)
 }
 
-/// Units of a cube for a row of `c` values.
+/// The number of units in a cube for a row of `c` values.
 pub(crate) fn row_units(c: usize) -> u32 {
     c.next_power_of_two().clamp(32, UNITS as usize) as u32
 }
@@ -196,7 +207,7 @@ impl<R: Runtime> Kernel<Sum> for Gpu<R> {
     fn run(&self, op: &Sum, [x]: [&Buffer; 1]) -> Result<[Buffer; 1]> {
         let len = op.len;
         self.addressable("sum", len)?;
-        let parts = parts(len, self.vector_width(x.dtype(), &[len]));
+        let parts = part_count(len, self.vector_width(x.dtype(), &[len]));
         let sums = self.sum_parts(x, parts);
         Ok([if parts == 1 { sums } else { self.sum_parts(&sums, 1) }])
     }
@@ -212,7 +223,7 @@ impl<R: Runtime> Kernel<SumRows> for Gpu<R> {
         if c == 0 {
             return Ok([self.empty(Dtype::F32, 0)]);
         }
-        // Tiles of one width, as near to `TILE` as there are columns.
+        // Tiles of equal width, at most `TILE`.
         let columns = c / self.vector_width(x.dtype(), &[c]);
         let tiles = columns.div_ceil(TILE);
         let tile = columns.div_ceil(tiles);
@@ -231,7 +242,7 @@ impl<R: Runtime> Kernel<MaxAndArgmax> for Gpu<R> {
         let indices = self.empty_ints(rows);
         if rows > 0 {
             let units = row_units(c);
-            let (count, dim) = self.spread(rows, units);
+            let (count, dim) = self.cube_grid(rows, units);
             dispatch!(x.dtype(), F => {
                 max_and_argmax_kernel::launch::<F, R>(
                     self.client(), count, dim, x.arg(), values.arg(), indices.arg(), c, units as usize,
@@ -247,9 +258,11 @@ impl<R: Runtime> Kernel<AllFinite> for Gpu<R> {
         let len = op.len;
         self.addressable("all_finite", len)?;
         let width = self.vector_width(x.dtype(), &[len]);
-        let parts = parts(len, width);
-        let (exponents, finite) = (self.empty_ints(parts), self.empty_ints(1));
-        let (client, dim) = (self.client(), CubeDim::new_1d(UNITS));
+        let parts = part_count(len, width);
+        let exponents = self.empty_ints(parts);
+        let finite = self.empty_ints(1);
+        let client = self.client();
+        let dim = CubeDim::new_1d(UNITS);
         dispatch!(x.dtype(), F => {
             let count = CubeCount::new_1d(parts as u32);
             exponents_kernel::launch::<F, R>(client, count, dim, width, x.arg(), exponents.arg());

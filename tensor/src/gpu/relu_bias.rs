@@ -1,4 +1,5 @@
-//! Gradients through a ReLU, and of the bias before it: two kernels, since sums go by other units than the maps.
+//! The backward of a ReLU and the bias before it: two kernels, since the sums need another assignment of units than the
+//! values.
 
 use cubecl::Runtime;
 

@@ -1,7 +1,7 @@
-//! Random values, drawn on the host.
+//! Random values, sampled on the host.
 //!
-//! The network of a seed is the same on every device, bit for bit. The host draws normals in double precision, which
-//! many devices lack and none need round alike; and parameters are drawn once a run.
+//! A seed gives the same network on every device, bit for bit. The host samples normals in double precision, which many
+//! devices lack or round differently. Speed does not matter, since parameters are sampled once a run.
 
 use cubecl::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The device's memory for dry runs: CubeCL's own pools, over a storage that holds nothing.
+//! Device memory for dry runs: CubeCL's own memory pools, over a storage that allocates nothing.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -10,19 +10,19 @@ use cubecl_runtime::memory_management::{MemoryConfiguration, MemoryManagement, M
 use cubecl_runtime::storage::{ComputeStorage, StorageHandle, StorageId, StorageUtilization};
 
 use super::launch::MAX_LEN;
-use super::matrix::tile::Extent;
+use super::matrix::tile::Problem;
 use super::matrix::workspace_len;
 use super::{Dtype, Gpu, fault};
 use crate::dry_run::{Allocator, Block, MemoryModel};
 use crate::{Device, Error, Result};
 
 impl<R: Runtime> Gpu<R> {
-    /// Bytes that this thread's queue holds on the device: in use and kept for later.
+    /// Bytes of device memory reserved by this thread's stream: in use, and kept for reuse.
     ///
     /// # Errors
     /// [`Error::Device`] if the device does not answer.
     pub fn reserved_bytes(&self) -> Result<u64> {
-        Ok(self.outcome(fault::quietly(|| self.client().memory_usage()))?.bytes_reserved)
+        Ok(self.checked(fault::catch_panic(|| self.client().memory_usage()))?.bytes_reserved)
     }
 
     pub(super) fn simulated_memory(&self) -> MemoryModel {
@@ -30,7 +30,7 @@ impl<R: Runtime> Gpu<R> {
         let options = MemoryManagementOptions::new("dry run");
         let logger = Arc::new(ServerLogger::default());
         let configuration = MemoryConfiguration::default();
-        let pools = MemoryManagement::from_configuration(Nowhere, properties, configuration, logger, options);
+        let pools = MemoryManagement::from_configuration(NullStorage, properties, configuration, logger, options);
         MemoryModel {
             weight_bytes: Dtype::F32.bytes(),
             activation_bytes: self.activation_dtype().bytes(),
@@ -39,15 +39,15 @@ impl<R: Runtime> Gpu<R> {
     }
 }
 
-/// Values of the partial sums of a product.
-pub(super) fn partial_sums(extent: &Extent) -> usize {
-    workspace_len(extent, extent.m * extent.n * extent.batches)
+/// Length of the workspace for the parts of split sums.
+pub(super) fn split_sums_len(problem: &Problem) -> usize {
+    workspace_len(problem, problem.m * problem.n * problem.batches)
 }
 
 /// A storage that records sizes and allocates nothing.
-struct Nowhere;
+struct NullStorage;
 
-impl ComputeStorage for Nowhere {
+impl ComputeStorage for NullStorage {
     type Resource = ();
 
     fn alignment(&self) -> usize {
@@ -66,20 +66,22 @@ impl ComputeStorage for Nowhere {
 }
 
 struct Pools {
-    pools: MemoryManagement<Nowhere>,
+    pools: MemoryManagement<NullStorage>,
     device: String,
 }
 
 impl Allocator for Pools {
     fn take(&mut self, block: &Block) -> Result<Box<dyn Any + Send + Sync>> {
         let needed = block.size().max(4);
-        // What kernels do not reach is as good as not there.
-        let reserved = if block.len <= MAX_LEN { self.pools.reserve(needed).ok() } else { None };
-        let refused = || Error::Memory { device: self.device.clone(), needed };
-        reserved.map(|handle| Box::new(handle) as Box<dyn Any + Send + Sync>).ok_or_else(refused)
+        // Kernels cannot count longer buffers, so the device refuses them.
+        let handle = if block.len <= MAX_LEN { self.pools.reserve(needed).ok() } else { None };
+        match handle {
+            Some(handle) => Ok(Box::new(handle)),
+            None => Err(Error::Memory { device: self.device.clone(), needed }),
+        }
     }
 
-    /// Memory is free for others when its handle is dropped.
+    /// Memory can be reused when its handle is dropped.
     fn give(&mut self, _: &Block, _: Box<dyn Any + Send + Sync>) {}
 
     fn held(&self) -> u64 {

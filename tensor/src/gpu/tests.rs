@@ -1,4 +1,4 @@
-//! What goes wrong on a device is an error that names it, and the next piece of work succeeds: on Vulkan in software.
+//! Tests of faults, on Vulkan in software: a fault is an error that names the device, and the next work succeeds.
 
 use cubecl::wgpu::WgpuRuntime;
 
@@ -40,18 +40,18 @@ fn more_numbers_than_kernels_count_are_refused() {
 #[test]
 fn a_buffer_past_the_devices_largest_is_refused() {
     let gpu = gpu();
-    let most = gpu.support().largest_buffer as usize;
+    let most = gpu.capabilities().largest_buffer as usize;
     let what = device_error(gpu.full(most / 4 + 1, 1.0).unwrap_err());
     assert!(what.contains(&format!("{most} that it gives")), "{what}");
     works(&gpu);
 }
 
-/// Kernels' own buffers are asked for in the middle of work: the refusal waits for whoever asks for a result, and no
-/// kernel runs on memory that is not there.
+/// A kernel allocates its output in the middle of queued work: a refusal is an error at the next download, and no kernel
+/// runs on the missing memory.
 #[test]
 fn a_refused_result_is_an_error_when_it_is_asked_for() {
     let gpu = gpu();
-    for len in [1 << 33, gpu.support().largest_buffer as usize / 4 + 1] {
+    for len in [1 << 33, gpu.capabilities().largest_buffer as usize / 4 + 1] {
         let x = gpu.empty(Dtype::F32, len);
         let [y] = gpu.run(&ActivationForward { f: Activation::Tanh, len }, [&x]).unwrap();
         let what = device_error(gpu.download(&y).unwrap_err());
@@ -61,22 +61,22 @@ fn a_refused_result_is_an_error_when_it_is_asked_for() {
     }
 }
 
-/// The device's thread panics where memory is short: no word of it is lost, none is printed.
+/// The device's thread panics when memory runs out. The error has the panic's message, and nothing is printed.
 #[test]
 fn memory_short_on_the_devices_thread_is_an_error() {
     let gpu = gpu();
-    let needed = gpu.support().largest_buffer * 2;
+    let needed = gpu.capabilities().largest_buffer * 2;
     let x = Buffer::new(gpu.client().empty(needed as usize), 8, Dtype::F32);
     let [y] = gpu.run(&ActivationForward { f: Activation::Relu, len: 8 }, [&x]).unwrap();
     match gpu.download(&y).unwrap_err() {
-        Error::Memory { device, needed: told } => assert!(device.starts_with("wgpu:") && told == needed),
+        Error::Memory { device, needed: bytes } => assert!(device.starts_with("wgpu:") && bytes == needed),
         other => panic!("{other}"),
     }
     works(&gpu);
 }
 
 #[test]
-fn another_thread_is_not_told() {
+fn another_thread_does_not_get_the_error() {
     let gpu = gpu();
     let x = gpu.empty(Dtype::F32, 1 << 33);
     std::thread::scope(|scope| scope.spawn(|| works(&gpu)).join().unwrap());
@@ -86,7 +86,7 @@ fn another_thread_is_not_told() {
 }
 
 #[test]
-fn a_precision_that_is_not_there_is_refused() {
+fn an_unsupported_precision_is_refused() {
     for precision in [Precision::Tf32, Precision::Bf16] {
         let what = device_error(runtime::wgpu::open_software(precision).unwrap_err());
         assert!(what.contains(&precision.to_string()) && what.ends_with("it computes in f32"), "{what}");
@@ -95,16 +95,16 @@ fn a_precision_that_is_not_there_is_refused() {
 }
 
 #[test]
-fn devices_say_what_they_are() {
-    let found = runtime::wgpu::devices().unwrap();
-    let software = found.iter().find(|f| f.kind == runtime::Kind::Software).unwrap();
-    assert_eq!(software.name(), format!("wgpu:{}", software.number));
+fn devices_report_their_properties() {
+    let devices = runtime::wgpu::devices().unwrap();
+    let software = devices.iter().find(|info| info.kind == runtime::DeviceKind::Software).unwrap();
+    assert_eq!(software.name(), format!("wgpu:{}", software.index));
     assert!(gpu().describe().starts_with(&software.to_string()), "{}", gpu().describe());
-    let support = gpu().support();
-    assert_eq!((support.precisions, support.matrix_units), (vec![Precision::F32], false));
+    let capabilities = gpu().capabilities();
+    assert_eq!((capabilities.precisions, capabilities.matrix_units), (vec![Precision::F32], false));
     if let Some(memory) = gpu().memory() {
         assert!(memory.free > 0 && memory.free <= memory.total && Some(memory.total) == software.memory);
     }
-    let what = device_error(runtime::wgpu::open(found.len(), Precision::F32).unwrap_err());
-    assert!(what.contains(&found[0].to_string()), "{what}");
+    let what = device_error(runtime::wgpu::open(devices.len(), Precision::F32).unwrap_err());
+    assert!(what.contains(&devices[0].to_string()), "{what}");
 }

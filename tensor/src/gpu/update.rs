@@ -1,7 +1,7 @@
-//! Optimizer steps: one launch over all parameters, as far as the device binds so many buffers at once.
+//! Optimizer steps: one launch for all parameters, or as many as the device can bind buffers for.
 //!
-//! A step of descent reads w, v, g and writes w, v: 20 bytes a weight; Adam's moves 28. Nothing but the memory's speed
-//! counts, and launches: a network's biases are too small to be worth one each.
+//! The time is that of memory traffic, 20 bytes per weight for SGD (reads w, v, g; writes w, v) and 28 for Adam, and of
+//! launches: biases are too small for a launch each.
 
 use cubecl::prelude::*;
 
@@ -10,14 +10,14 @@ use super::{Buffer, Dtype, Gpu};
 use crate::ops::update::{AdamSteps, AdamUpdate, SgdSteps, SgdUpdate};
 use crate::{Kernel, Result};
 
-/// Vectors that each unit of a cube updates.
+/// The number of vectors that each unit updates.
 const VECTORS: usize = 4;
-/// Vectors that a cube updates.
+/// The number of vectors that a cube updates.
 const CHUNK: usize = UNITS as usize * VECTORS;
-/// Parameters in one launch, at most: the kernel has a copy of the step for each.
-const TENSORS: usize = 32;
+/// The most parameters in one launch. The kernel contains a copy of the step for each.
+const MAX_TENSORS: usize = 32;
 
-/// What a step of descent needs to know for one parameter.
+/// The factors of an SGD step on one parameter; `shrink` is the learning rate times the weight decay.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 struct Sgd {
     momentum: f32,
@@ -26,7 +26,7 @@ struct Sgd {
     nesterov: u32,
 }
 
-/// What Adam's step needs to know for one parameter.
+/// The factors of an Adam step on one parameter: see [`AdamStep::factors`](crate::ops::update::AdamStep).
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 struct Adam {
     beta1: f32,
@@ -39,7 +39,7 @@ struct Adam {
     epsilon: f32,
 }
 
-/// Cubes take the parameters one after the other: each as many as it has chunks.
+/// The first cubes update the first parameter, a chunk each; the next cubes the second, and so on.
 #[cube(launch)]
 fn sgd_kernel<N: Size>(
     w: &mut Sequence<Array<Vector<f32, N>>>,
@@ -61,11 +61,11 @@ fn sgd_kernel<N: Size>(
                 let i = start + k * UNITS as usize;
                 if i < len {
                     let weight = w[t][i];
-                    let fall = Vector::new(s.shrink) * weight + Vector::new(s.rate) * g[t][i];
-                    let velocity = Vector::new(s.momentum) * v[t][i] - fall;
-                    let ahead = Vector::new(s.momentum) * velocity - fall;
+                    let descent = Vector::new(s.shrink) * weight + Vector::new(s.rate) * g[t][i];
+                    let velocity = Vector::new(s.momentum) * v[t][i] - descent;
+                    let nesterov = Vector::new(s.momentum) * velocity - descent;
                     v.index_mut(t)[i] = velocity;
-                    w.index_mut(t)[i] = weight + select(s.nesterov == 1, ahead, velocity);
+                    w.index_mut(t)[i] = weight + select(s.nesterov == 1, nesterov, velocity);
                 }
             }
         }
@@ -73,7 +73,7 @@ fn sgd_kernel<N: Size>(
     }
 }
 
-/// As [`sgd_kernel`].
+/// Assigns cubes to parameters like [`sgd_kernel`].
 #[cube(launch)]
 fn adam_kernel<N: Size>(
     w: &mut Sequence<Array<Vector<f32, N>>>,
@@ -96,9 +96,9 @@ fn adam_kernel<N: Size>(
                 let i = start + k * UNITS as usize;
                 if i < len {
                     let weight = w[t][i];
-                    let slope = g[t][i] + Vector::new(s.decay) * weight;
-                    let mean = Vector::new(s.beta1) * m[t][i] + Vector::new(s.rest1) * slope;
-                    let square = Vector::new(s.beta2) * v[t][i] + Vector::new(s.rest2) * (slope * slope);
+                    let gradient = g[t][i] + Vector::new(s.decay) * weight;
+                    let mean = Vector::new(s.beta1) * m[t][i] + Vector::new(s.rest1) * gradient;
+                    let square = Vector::new(s.beta2) * v[t][i] + Vector::new(s.rest2) * (gradient * gradient);
                     let root = Vector::sqrt(square) * Vector::new(s.scale) + Vector::new(s.epsilon);
                     m.index_mut(t)[i] = mean;
                     v.index_mut(t)[i] = square;
@@ -110,28 +110,36 @@ fn adam_kernel<N: Size>(
     }
 }
 
+/// One launch: parameters of the same vector width.
+struct Launch {
+    /// Indices of the parameters.
+    tensors: Vec<usize>,
+    width: usize,
+    cubes: usize,
+}
+
 impl<R: Runtime> Gpu<R> {
-    /// Lists of parameters for one launch each, of those with as many `values`: their indices, the width of vectors and
-    /// the number of cubes. `buffers` are bound for each.
-    fn launches(&self, lens: &[usize], buffers: usize) -> Vec<(Vec<usize>, usize, usize)> {
+    /// Groups parameters of these lengths into launches. A launch binds `buffers` buffers for each parameter.
+    fn launches(&self, lens: &[usize], buffers: usize) -> Vec<Launch> {
         // One binding is left for the factors.
-        let bound = self.client().properties().hardware.max_bindings.saturating_sub(1) as usize / buffers;
-        let width = |t: usize| self.vector_width(Dtype::F32, &[lens[t]]);
+        let bindings = self.client().properties().hardware.max_bindings.saturating_sub(1) as usize;
+        let max_tensors = (bindings / buffers).clamp(1, MAX_TENSORS);
         let mut widths: Vec<usize> = self.client().io_optimized_vector_sizes(Dtype::F32.bytes()).collect();
         widths.sort_unstable();
-        let of_width = |w| (0..lens.len()).filter(|&t| lens[t] > 0 && width(t) == w).collect::<Vec<_>>();
         let mut launches = Vec::new();
-        for w in widths {
-            for tensors in of_width(w).chunks(bound.clamp(1, TENSORS)) {
-                let cubes = tensors.iter().map(|&t| (lens[t] / w).div_ceil(CHUNK)).sum();
-                launches.push((tensors.to_vec(), w, cubes));
+        for width in widths {
+            let has_width = |t: &usize| lens[*t] > 0 && self.vector_width(Dtype::F32, &[lens[*t]]) == width;
+            let tensors: Vec<usize> = (0..lens.len()).filter(has_width).collect();
+            for tensors in tensors.chunks(max_tensors) {
+                let cubes = tensors.iter().map(|&t| (lens[t] / width).div_ceil(CHUNK)).sum();
+                launches.push(Launch { tensors: tensors.to_vec(), width, cubes });
             }
         }
         launches
     }
 }
 
-/// The buffers of some tensors as a kernel's argument.
+/// The buffers of some tensors as a kernel argument.
 fn sequence<'a, R: Runtime, N: Size>(
     tensors: &[usize],
     buffer: impl Fn(usize) -> &'a Buffer,
@@ -147,10 +155,10 @@ impl<R: Runtime> Kernel<SgdSteps> for Gpu<R> {
             self.make_unique(u.v);
         }
         let u = &updates;
-        let slopes: Vec<Buffer> = u.iter().map(|u| self.to_f32(u.g)).collect();
+        let gradients: Vec<Buffer> = u.iter().map(|u| self.to_f32(u.g)).collect();
         let lens: Vec<usize> = u.iter().map(|u| u.w.len()).collect();
-        for (tensors, width, cubes) in self.launches(&lens, 3) {
-            let (count, dim) = self.spread(cubes, UNITS);
+        for Launch { tensors, width, cubes } in self.launches(&lens, 3) {
+            let (count, dim) = self.cube_grid(cubes, UNITS);
             let factors = tensors.iter().map(|&t| {
                 let s = &u[t].step;
                 let [momentum, rate, shrink] = [s.momentum, s.rate, s.decay * s.rate].map(|v| v as f32);
@@ -158,7 +166,7 @@ impl<R: Runtime> Kernel<SgdSteps> for Gpu<R> {
             });
             let w = sequence(&tensors, |t| &*u[t].w);
             let v = sequence(&tensors, |t| &*u[t].v);
-            let g = sequence(&tensors, |t| &slopes[t]);
+            let g = sequence(&tensors, |t| &gradients[t]);
             sgd_kernel::launch::<R>(self.client(), count, dim, width, w, v, g, factors.collect(), tensors.len());
         }
         Ok([])
@@ -174,10 +182,10 @@ impl<R: Runtime> Kernel<AdamSteps> for Gpu<R> {
             self.make_unique(u.v);
         }
         let u = &updates;
-        let slopes: Vec<Buffer> = u.iter().map(|u| self.to_f32(u.g)).collect();
+        let gradients: Vec<Buffer> = u.iter().map(|u| self.to_f32(u.g)).collect();
         let lens: Vec<usize> = u.iter().map(|u| u.w.len()).collect();
-        for (tensors, width, cubes) in self.launches(&lens, 4) {
-            let (count, dim) = self.spread(cubes, UNITS);
+        for Launch { tensors, width, cubes } in self.launches(&lens, 4) {
+            let (count, dim) = self.cube_grid(cubes, UNITS);
             let factors = tensors.iter().map(|&t| {
                 let f = u[t].step.factors();
                 let [rest1, rest2] = [f.rest1, f.rest2].map(|v| v as f32);
@@ -188,7 +196,7 @@ impl<R: Runtime> Kernel<AdamSteps> for Gpu<R> {
             let w = sequence(&tensors, |t| &*u[t].w);
             let m = sequence(&tensors, |t| &*u[t].m);
             let v = sequence(&tensors, |t| &*u[t].v);
-            let g = sequence(&tensors, |t| &slopes[t]);
+            let g = sequence(&tensors, |t| &gradients[t]);
             adam_kernel::launch::<R>(self.client(), count, dim, width, w, m, v, g, factors.collect(), tensors.len());
         }
         Ok([])

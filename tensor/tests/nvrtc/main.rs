@@ -82,7 +82,7 @@ fn every_kernel_compiles_for_compute_capability_9() {
     for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
         let device = Gpu::<CompileRuntime>::new(&NoDevice(0), "sm_90a", precision).expect("all precisions");
         // Compiles all tile sizes that the tuner tries.
-        device.tune(Tuning { folder: folder.path().into(), device: precision.to_string(), least: 0.0 });
+        device.tune(Tuning { folder: folder.path().into(), device: precision.to_string(), min_multiplications: 0.0 });
         for (name, section) in SECTIONS {
             // A failure must not hide those after it.
             match catch_unwind(AssertUnwindSafe(|| section(&device))) {

@@ -1,12 +1,12 @@
-//! Products of matrices: the fully connected, convolutional and locally connected layers, forward and backward, are one
-//! kernel that computes C[m,n] = sum over k of A(m,k) B(k,n) for a batch of products.
+//! Batched GEMM: the fully connected, convolutional and locally connected layers, forward and backward, are one kernel
+//! that computes C[m,n] = sum over k of A(m,k) B(k,n) for a batch of products.
 //!
-//! A and B need not lie in memory as matrices: a [`view`] says where the value of a row and a depth is, or that it is
-//! zero. A convolution is then a product over windows that are never written out (implicit GEMM); the batch is its
-//! groups, and for locally connected layers also the positions.
+//! A and B need not lie in memory as matrices: a [`view`] maps a row and a depth to an address, or to zero. A convolution
+//! is then a product over windows that are never written out (implicit GEMM). Its groups are the batch; for locally
+//! connected layers, the batch is groups times output positions.
 //!
-//! Sums are taken in the order of k, in as many parts as the shapes alone say ([`tile::Extent::splits`]): tiles, which
-//! are chosen by device, do not change a bit of the result.
+//! Sums are taken in the order of k, split into parts that follow from the shapes alone ([`tile::Problem::splits`]).
+//! Tiles are chosen by device and do not change a bit of the result.
 
 mod fragments;
 mod kernel;
@@ -25,72 +25,74 @@ use cubecl::prelude::*;
 
 use super::{Buffer, Dtype, Gpu, Precision};
 use crate::{Error, Result};
-use kernel::{Plan, ShapeLaunch, floor, product_kernel};
+use kernel::{GemmConfig, GemmSizesLaunch, product_kernel, relu_threshold};
 use reduce::add_parts_kernel;
-use tile::{Extent, Inner, Staging, Tile};
-use view::{Along, Kind, Lengths, Operand};
+use tile::{Inner, Problem, Staging, Tile};
+use view::{Axis, OperandSpec, ViewKind, ViewSizes};
 
-/// Vectors of the result have at most this many values: a plane's are then whole cache lines, and shared memory is read
-/// in 16 bytes.
+/// The most values in a vector of the result: the vectors of a plane are then whole cache lines, and shared memory is
+/// read 16 bytes at a time.
 const OUT_WIDTH: usize = 4;
 
-/// Where a factor is not loaded in vectors, values that a unit can load for a stage, and values of a tile, without running
-/// out of registers.
-const SINGLES: u32 = 32;
-const SINGLES_TILE: u32 = 128 * 128;
+/// The most values that a unit loads for a stage, where an operand is loaded value by value. With more, registers run out.
+const MAX_SCALAR_LOADS: u32 = 32;
+/// The most values of a tile, in the same case.
+const MAX_SCALAR_TILE: u32 = 128 * 128;
 
-/// Values of the widest vector of a factor: 16 bytes of `bf16`.
-const WIDEST: u32 = 8;
+/// The most values in a vector of an operand: 16 bytes of `bf16`.
+const MAX_WIDTH: u32 = 8;
 
-/// One factor of a product.
+/// A or B: a buffer and the view of it as a matrix.
 #[derive(Clone, Copy)]
-pub(crate) struct Factor<'a> {
+pub(crate) struct Operand<'a> {
     pub buffer: &'a Buffer,
-    pub kind: Kind,
-    pub along: Along,
-    pub lengths: Lengths,
+    pub kind: ViewKind,
+    /// The axis along which values are contiguous in memory.
+    pub contiguous: Axis,
+    pub sizes: ViewSizes,
 }
 
-/// Where results go: rows are `row_stride` values apart, columns side by side. All values of the buffer are written.
+/// The layout of C, in values: rows are `row_stride` apart, columns are contiguous. The whole buffer is written.
 pub(crate) struct Output {
     pub dtype: Dtype,
     pub len: usize,
     pub row_stride: usize,
-    pub by_position: usize,
-    pub by_group: usize,
+    pub position_stride: usize,
+    pub group_stride: usize,
 }
 
-/// A value for each column.
+/// One value for each column of C.
 pub(crate) struct Bias<'a> {
     pub buffer: &'a Buffer,
-    pub by_position: usize,
-    pub by_group: usize,
+    pub position_stride: usize,
+    pub group_stride: usize,
 }
 
-/// A batch of products.
-pub(crate) struct Job<'a> {
+/// A batch of products, one for each position and group.
+pub(crate) struct Gemm<'a> {
+    /// The operation, for messages.
     pub op: &'static str,
-    pub extent: Extent,
-    /// The batch is positions x groups.
+    pub problem: Problem,
     pub groups: usize,
-    /// Positions in a line.
-    pub across: usize,
-    pub a: Factor<'a>,
-    pub b: Factor<'a>,
+    /// Positions in a row of the image; 1 where the batch is groups alone.
+    pub positions_per_row: usize,
+    pub a: Operand<'a>,
+    pub b: Operand<'a>,
     pub output: Output,
     pub bias: Option<Bias<'a>>,
     pub relu: bool,
 }
 
-/// How the factors are rounded before they are multiplied.
+/// The format that operands are rounded to before they are multiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Rounding {
+pub(crate) struct OperandPrecision {
+    /// The format of values in shared memory.
     stage: FloatKind,
-    /// Depth of the fragments, where matrix units are used.
+    /// The depth of a fragment, where matrix units are used.
     pub fragments: Option<u32>,
 }
 
-impl Rounding {
+impl OperandPrecision {
     pub(crate) fn of(precision: Precision) -> Self {
         match precision {
             Precision::F32 => Self { stage: FloatKind::F32, fragments: None },
@@ -105,108 +107,126 @@ impl Rounding {
     }
 }
 
-/// Values of `f32` that a product needs beside its factors and its result, which has `len` values.
-pub(crate) fn workspace_len(extent: &Extent, len: usize) -> usize {
-    match extent.splits() {
+/// Length of the `f32` workspace of a product whose result has `len` values.
+pub(crate) fn workspace_len(problem: &Problem, len: usize) -> usize {
+    match problem.splits() {
         (1, _) => 0,
         (splits, _) => splits * len,
     }
 }
 
 impl<R: Runtime> Gpu<R> {
-    /// The result of a batch of products.
+    /// Runs a GEMM with the fastest tile and returns C.
     ///
     /// # Errors
     /// [`Error::Argument`] where an index would not fit 32 bits, [`Error::Device`] where no tile fits the device.
-    pub(crate) fn product(&self, job: &Job) -> Result<Buffer> {
-        check(job)?;
-        let rounding = Rounding::of(self.precision());
-        let tiles = self.tiles(job, rounding)?;
-        let tile = if job.output.len == 0 { tiles[0] } else { self.fastest(job, rounding, &tiles)? };
-        Ok(self.product_by(job, tile, rounding))
+    pub(crate) fn product(&self, gemm: &Gemm) -> Result<Buffer> {
+        check(gemm)?;
+        let precision = OperandPrecision::of(self.precision());
+        let tiles = self.tiles(gemm, precision)?;
+        let tile = if gemm.output.len == 0 { tiles[0] } else { self.fastest(gemm, precision, &tiles)? };
+        Ok(self.product_by(gemm, tile, precision))
     }
 
-    /// The tiles for a job, first what should be fastest.
-    fn tiles(&self, job: &Job, rounding: Rounding) -> Result<Vec<Tile>> {
+    /// The tiles that can run a GEMM, in order of estimated time.
+    fn tiles(&self, gemm: &Gemm, precision: OperandPrecision) -> Result<Vec<Tile>> {
         let device = &self.client().properties().hardware;
-        let mut tiles = tile::tiles(device, rounding.bytes(), rounding.fragments);
-        let e = &job.extent;
-        let single = |tile: &Tile| {
-            let width = |factor, rows| self.operand(factor, rows, e.k, tile.widest()).width;
-            width(&job.a, e.m) == 1 || width(&job.b, e.n) == 1
-        };
-        let large = |t: &Tile| (t.m + t.n) * t.k / t.cube() > SINGLES || t.m * t.n > SINGLES_TILE;
-        tiles.retain(|tile| rounding.fragments.is_none() || !large(tile) || !single(tile));
+        let mut tiles = tile::tiles(device, precision.bytes(), precision.fragments);
+        let problem = &gemm.problem;
+        if precision.fragments.is_some() {
+            tiles.retain(|tile| !needs_vectors(tile) || !self.loads_scalars(gemm, tile));
+        }
         if tiles.is_empty() {
             return Err(Error::Device {
                 device: self.shared.name.clone(),
                 what: "it has too little shared memory for products of matrices; use another device".into(),
             });
         }
-        tile::rank(e, device, &mut tiles);
+        tile::rank(problem, device, &mut tiles);
         Ok(tiles)
     }
 
-    /// The same with a given tile.
-    pub(crate) fn product_by(&self, job: &Job, tile: Tile, rounding: Rounding) -> Buffer {
-        let c = self.empty(job.output.dtype, job.output.len);
-        if job.output.len == 0 {
+    /// Whether A or B is loaded value by value.
+    fn loads_scalars(&self, gemm: &Gemm, tile: &Tile) -> bool {
+        let Problem { m, n, k, .. } = gemm.problem;
+        let a = self.operand_spec(&gemm.a, m, k, tile.max_width());
+        let b = self.operand_spec(&gemm.b, n, k, tile.max_width());
+        a.width == 1 || b.width == 1
+    }
+
+    /// Runs a GEMM with the given tile and returns C.
+    pub(crate) fn product_by(&self, gemm: &Gemm, tile: Tile, precision: OperandPrecision) -> Buffer {
+        let c = self.empty(gemm.output.dtype, gemm.output.len);
+        if gemm.output.len == 0 {
             return c;
         }
-        if job.extent.splits().0 == 1 {
-            self.launch(job, tile, rounding, job.bias.as_ref(), job.relu, &c);
+        let (splits, _) = gemm.problem.splits();
+        if splits == 1 {
+            self.launch(gemm, tile, precision, gemm.bias.as_ref(), gemm.relu, &c);
             return c;
         }
-        let parts = self.empty(Dtype::F32, workspace_len(&job.extent, job.output.len));
-        self.launch(job, tile, rounding, None, false, &parts);
-        self.add_parts(job, &parts, &c);
+        let parts = self.empty(Dtype::F32, workspace_len(&gemm.problem, gemm.output.len));
+        self.launch(gemm, tile, precision, None, false, &parts);
+        self.add_parts(gemm, &parts, &c);
         c
     }
 
-    fn launch(&self, job: &Job, tile: Tile, rounding: Rounding, bias: Option<&Bias>, relu: bool, c: &Buffer) {
-        let extent = &job.extent;
-        let operand = |f: &Factor, rows| self.operand(f, rows, extent.k, tile.widest());
-        let (a, b) = (operand(&job.a, extent.m), operand(&job.b, extent.n));
-        let out = &job.output;
-        let run = match tile.inner {
-            Inner::Units { .. } if b.along == Along::Rows => b.width as usize,
+    fn launch(
+        &self,
+        gemm: &Gemm,
+        tile: Tile,
+        precision: OperandPrecision,
+        bias: Option<&Bias>,
+        relu: bool,
+        c: &Buffer,
+    ) {
+        let problem = &gemm.problem;
+        let a = self.operand_spec(&gemm.a, problem.m, problem.k, tile.max_width());
+        let b = self.operand_spec(&gemm.b, problem.n, problem.k, tile.max_width());
+        let out = &gemm.output;
+        let contiguous_columns = match tile.inner {
+            Inner::Units { .. } if b.contiguous == Axis::Rows => b.width as usize,
             Inner::Units { .. } => 1,
             Inner::Fragments { .. } => OUT_WIDTH,
         };
-        let width = if self.output_width(job).min(run) == OUT_WIDTH { OUT_WIDTH } else { 1 };
-        let stage = |operand, rows| Staging::new(operand, rows, tile.k, tile.cube(), rounding.bytes());
-        let plan = Plan { tile, a: stage(a, tile.m), b: stage(b, tile.n), width: width as u32 };
-        let (splits, split_len) = extent.splits();
-        let [tiles_m, tiles_n] = extent.tiles(&tile);
-        let shape = ShapeLaunch::new(
-            extent.m as u32,
-            extent.n as u32,
-            extent.k as u32,
+        let width = if self.output_width(gemm).min(contiguous_columns) == OUT_WIDTH { OUT_WIDTH } else { 1 };
+        let stage = |operand, rows| Staging::new(operand, rows, tile.k, tile.cube(), precision.bytes());
+        let config = GemmConfig { tile, a: stage(a, tile.m), b: stage(b, tile.n), width: width as u32 };
+        let (splits, split_len) = problem.splits();
+        let [tiles_m, tiles_n] = problem.tiles(&tile);
+        let sizes = GemmSizesLaunch::new(
+            problem.m as u32,
+            problem.n as u32,
+            problem.k as u32,
             tiles_m as u32,
             tiles_n as u32,
             u32::from(tiles_m < tiles_n),
-            job.groups as u32,
-            extent.batches as u32,
-            job.across as u32,
+            gemm.groups as u32,
+            problem.batches as u32,
+            gemm.positions_per_row as u32,
             splits as u32,
             split_len as u32,
             out.row_stride as u32,
-            out.by_position as u32,
-            out.by_group as u32,
+            out.position_stride as u32,
+            out.group_stride as u32,
             out.len as u32,
-            bias.map_or(0, |b| b.by_position) as u32,
-            bias.map_or(0, |b| b.by_group) as u32,
-            floor(relu),
+            bias.map_or(0, |b| b.position_stride) as u32,
+            bias.map_or(0, |b| b.group_stride) as u32,
+            relu_threshold(relu),
         );
         let dim = match tile.inner {
             Inner::Units { .. } => CubeDim::new_1d(tile.cube()),
             Inner::Fragments { m, n, plane, .. } => CubeDim::new_2d(plane, m * n),
         };
-        let cubes = tiles_m * tiles_n * extent.batches * splits;
-        let types =
-            [storage(job.a.buffer.dtype()), storage(job.b.buffer.dtype()), storage(c.dtype()), float(rounding.stage)];
+        let cubes = tiles_m * tiles_n * problem.batches * splits;
+        let types = [
+            storage_type(gemm.a.buffer.dtype()),
+            storage_type(gemm.b.buffer.dtype()),
+            storage_type(c.dtype()),
+            float_type(precision.stage),
+        ];
         // SAFETY: reads of a and b are guarded by their lengths along both axes, which the operation has checked against
-        // the buffers; writes by the number of rows and columns of the result, whose buffer was made for them.
+        // the buffers; writes are guarded by the rows and columns of the result, whose buffer was made for them.
         unsafe {
             product_kernel::launch_unchecked::<R>(
                 self.client(),
@@ -215,95 +235,112 @@ impl<R: Runtime> Gpu<R> {
                 a.width as usize,
                 b.width as usize,
                 width,
-                job.a.buffer.arg(),
-                job.b.buffer.arg(),
+                gemm.a.buffer.arg(),
+                gemm.b.buffer.arg(),
                 bias.map(|b| b.buffer.arg()).into(),
                 c.arg(),
-                job.a.lengths.arg(),
-                job.b.lengths.arg(),
-                shape,
-                plan,
+                gemm.a.sizes.arg(),
+                gemm.b.sizes.arg(),
+                sizes,
+                config,
                 types,
             );
         }
     }
 
-    /// Values of a vector of the result.
-    fn output_width(&self, job: &Job) -> usize {
-        let out = &job.output;
-        self.vector_width(Dtype::F32, &[job.extent.n, out.row_stride, out.by_position, out.by_group])
+    /// The number of values in a vector of the result.
+    fn output_width(&self, gemm: &Gemm) -> usize {
+        let out = &gemm.output;
+        self.vector_width(Dtype::F32, &[gemm.problem.n, out.row_stride, out.position_stride, out.group_stride])
     }
 
-    /// What the kernel's compiler is told of a factor: vectors as wide as its lengths allow, up to `widest` values.
-    fn operand(&self, factor: &Factor, rows: usize, depth: usize, widest: u32) -> Operand {
-        let l = &factor.lengths;
-        let (length, across) = match (factor.kind, factor.along) {
-            (Kind::Window { .. }, _) => (l.channels, 0),
-            (_, Along::Depth) => (depth, l.row_stride),
-            (_, Along::Rows) => (rows, l.depth_stride),
+    /// The compile-time part of an operand: vectors as wide as its sizes allow, up to `max_width` values.
+    fn operand_spec(&self, operand: &Operand, rows: usize, depth: usize, max_width: u32) -> OperandSpec {
+        let &Operand { buffer, kind, contiguous, ref sizes } = operand;
+        let (contiguous_len, line_stride) = match (kind, contiguous) {
+            (ViewKind::Window { .. }, _) => (sizes.channels, 0),
+            (_, Axis::Depth) => (depth, sizes.row_stride),
+            (_, Axis::Rows) => (rows, sizes.depth_stride),
         };
-        let lens = [length, across, l.by_position, l.by_group, l.tap_stride, l.image, l.line, l.column];
-        // A value can be read of a buffer of none, a vector not.
-        let most = if factor.buffer.len() == 0 { 1 } else { widest };
-        let width = match self.vector_width(factor.buffer.dtype(), &lens).min(most as usize) {
-            // Not worth kernels of their own.
+        let lens = [
+            contiguous_len,
+            line_stride,
+            sizes.position_stride,
+            sizes.group_stride,
+            sizes.tap_stride,
+            sizes.image_stride,
+            sizes.line_stride,
+            sizes.pixel_stride,
+        ];
+        // A scalar can be read from an empty buffer, a vector cannot.
+        let max_width = if buffer.len() == 0 { 1 } else { max_width };
+        let width = match self.vector_width(buffer.dtype(), &lens).min(max_width as usize) {
+            // Not worth a kernel of their own.
             2 | 3 => 1,
             width => width,
         };
-        Operand { kind: factor.kind, along: factor.along, width: width as u32 }
+        OperandSpec { kind, contiguous, width: width as u32 }
     }
 
-    fn add_parts(&self, job: &Job, parts: &Buffer, c: &Buffer) {
-        let bias_len = job.bias.as_ref().map_or(0, |b| b.buffer.len());
+    /// Adds the parts of split sums, then the bias, and applies the ReLU.
+    fn add_parts(&self, gemm: &Gemm, parts: &Buffer, c: &Buffer) {
+        let (splits, _) = gemm.problem.splits();
+        let bias_len = gemm.bias.as_ref().map_or(0, |b| b.buffer.len());
         let width = self.vector_width(Dtype::F32, &[c.len(), bias_len]);
-        let (count, dim) = self.cover(c.len() / width);
+        let (count, dim) = self.unit_grid(c.len() / width);
         add_parts_kernel::launch::<R>(
             self.client(),
             count,
             dim,
             width,
             parts.arg(),
-            job.bias.as_ref().map(|b| b.buffer.arg()).into(),
+            gemm.bias.as_ref().map(|b| b.buffer.arg()).into(),
             c.arg(),
-            job.extent.splits().0 as u32,
+            splits as u32,
             (bias_len / width).max(1) as u32,
-            floor(job.relu),
-            storage(c.dtype()),
+            relu_threshold(gemm.relu),
+            storage_type(c.dtype()),
         );
     }
 
-    /// At least `cubes` cubes.
+    /// A grid of at least `cubes` cubes.
     fn cube_count(&self, cubes: usize) -> CubeCount {
-        let (most, ..) = self.client().properties().hardware.max_cube_count;
-        let lines = cubes.div_ceil(most as usize);
-        CubeCount::Static(cubes.div_ceil(lines) as u32, lines as u32, 1)
+        let (max_x, ..) = self.client().properties().hardware.max_cube_count;
+        let y = cubes.div_ceil(max_x as usize);
+        CubeCount::Static(cubes.div_ceil(y) as u32, y as u32, 1)
     }
 }
 
-fn float(kind: FloatKind) -> StorageType {
+/// Whether a tile runs out of registers where operands are loaded value by value.
+fn needs_vectors(tile: &Tile) -> bool {
+    let loads = (tile.m + tile.n) * tile.k / tile.cube();
+    loads > MAX_SCALAR_LOADS || tile.m * tile.n > MAX_SCALAR_TILE
+}
+
+fn float_type(kind: FloatKind) -> StorageType {
     ElemType::Float(kind).into()
 }
 
-fn storage(dtype: Dtype) -> StorageType {
-    float(match dtype {
-        Dtype::F32 => FloatKind::F32,
-        Dtype::Bf16 => FloatKind::BF16,
-    })
+fn storage_type(dtype: Dtype) -> StorageType {
+    match dtype {
+        Dtype::F32 => float_type(FloatKind::F32),
+        Dtype::Bf16 => float_type(FloatKind::BF16),
+    }
 }
 
-/// Kernels count in 32 bits, and divide numbers below 2^31.
-fn check(job: &Job) -> Result<()> {
-    let e = &job.extent;
-    let lens = [job.a.buffer.len(), job.b.buffer.len(), job.output.len];
-    let limit = 1 << 31;
-    let too_long = lens.iter().any(|&len| len > u32::MAX as usize);
-    if too_long || [e.m, e.n, e.k, e.batches].iter().any(|&len| len >= limit) {
+/// Refuses tensors that the kernel's 32-bit indices do not reach, and lengths past 2^31, which its divisions assume.
+fn check(gemm: &Gemm) -> Result<()> {
+    let Problem { m, n, k, batches } = gemm.problem;
+    let lens = [gemm.a.buffer.len(), gemm.b.buffer.len(), gemm.output.len];
+    let too_large = lens.iter().any(|&len| len > u32::MAX as usize);
+    let too_long = [m, n, k, batches].iter().any(|&len| len >= 1 << 31);
+    if too_large || too_long {
         let what = format!(
             "a GPU's kernels count to 2^32 values a tensor and 2^31 rows, got factors of {} and {} values and a result of \
              {}; use a smaller batch",
             lens[0], lens[1], lens[2]
         );
-        return Err(Error::argument(job.op, what));
+        return Err(Error::argument(gemm.op, what));
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
-//! Sums that were computed in parts.
+//! The sum of the parts of split sums (split-K).
 
 use cubecl::prelude::*;
 
 use super::kernel::{add_bias, relu};
 
-/// Adds up parts of `c`, in order; reads each once and writes `c` once. `bias` repeats all `bias_len` vectors.
+/// Adds the parts of `c` in order, then the bias, which repeats every `bias_len` vectors. One pass.
 #[cube(launch)]
 pub(crate) fn add_parts_kernel<F: Float, N: Size>(
     parts: &Array<Vector<f32, N>>,
@@ -12,7 +12,7 @@ pub(crate) fn add_parts_kernel<F: Float, N: Size>(
     c: &mut Array<Vector<F, N>>,
     count: u32,
     bias_len: u32,
-    floor: f32,
+    relu_threshold: f32,
     #[define(F)] _type: StorageType,
 ) {
     if ABSOLUTE_POS < c.len() {
@@ -22,6 +22,6 @@ pub(crate) fn add_parts_kernel<F: Float, N: Size>(
             sum += parts[part as usize * len + ABSOLUTE_POS];
         }
         let sum = add_bias(sum, bias, ABSOLUTE_POS as u32 % bias_len);
-        c[ABSOLUTE_POS] = Vector::cast_from(relu(sum, floor));
+        c[ABSOLUTE_POS] = Vector::cast_from(relu(sum, relu_threshold));
     }
 }

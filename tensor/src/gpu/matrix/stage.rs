@@ -1,13 +1,13 @@
-//! From device memory through registers to shared memory.
+//! Stages of operands: copies from device memory through registers to shared memory.
 
 use cubecl::prelude::*;
 
 use super::tile::Staging;
-use super::view::{Along, Batch, Place, View, address, depth_place, row_place};
+use super::view::{Axis, AxisOffset, BatchIndex, View, address, depth_offset, row_offset};
 
-/// Line and vector within it that this unit loads in a pass.
+/// The line, and the vector in it, that this unit loads in a pass.
 #[cube]
-fn spot(unit: u32, #[comptime] pass: u32, #[comptime] s: Staging) -> (u32, u32) {
+fn line_and_vector(unit: u32, #[comptime] pass: u32, #[comptime] s: Staging) -> (u32, u32) {
     let vectors = comptime!(s.line_vectors());
     if comptime!(s.is_columnar()) {
         (unit / vectors + comptime!(pass * (s.units / s.line_vectors())), unit % vectors)
@@ -17,60 +17,60 @@ fn spot(unit: u32, #[comptime] pass: u32, #[comptime] s: Staging) -> (u32, u32) 
     }
 }
 
-/// The places of the rows that this unit loads, which stay the same for all depths. `first` is the tile's first row.
+/// The offsets of the rows that this unit loads, which are the same for all depths. `first` is the tile's first row.
 #[cube]
 pub(crate) fn rows_of_unit(
     view: &View,
-    batch: &Batch,
+    batch: &BatchIndex,
     first: u32,
     rows: u32,
     unit: u32,
     #[comptime] s: Staging,
-) -> Sequence<Place> {
-    let mut places = Sequence::<Place>::new();
+) -> Sequence<AxisOffset> {
+    let mut offsets = Sequence::<AxisOffset>::new();
     #[unroll]
     for pass in 0..comptime!(row_passes(s)) {
-        let (line, vector) = spot(unit, pass, s);
-        let row = match comptime!(s.operand.along) {
-            Along::Depth => line,
-            Along::Rows => vector * comptime!(s.operand.width),
+        let (line, vector) = line_and_vector(unit, pass, s);
+        let row = match comptime!(s.operand.contiguous) {
+            Axis::Depth => line,
+            Axis::Rows => vector * comptime!(s.operand.width),
         };
-        places.push(row_place(view, batch, first + row, rows, s.operand));
+        offsets.push(row_offset(view, batch, first + row, rows, s.operand));
     }
-    places
+    offsets
 }
 
-/// Passes with rows of their own.
+/// The number of passes that differ in their row.
 fn row_passes(s: Staging) -> u32 {
-    if s.is_columnar() && s.operand.along == Along::Rows { 1 } else { s.passes() }
+    if s.is_columnar() && s.operand.contiguous == Axis::Rows { 1 } else { s.passes() }
 }
 
-/// Passes with depths of their own.
+/// The number of passes that differ in their depth.
 fn depth_passes(s: Staging) -> u32 {
-    if s.is_columnar() && s.operand.along == Along::Depth { 1 } else { s.passes() }
+    if s.is_columnar() && s.operand.contiguous == Axis::Depth { 1 } else { s.passes() }
 }
 
-/// The vectors of this unit for the stage that starts at depth `k`: zeros where there is nothing.
+/// Loads this unit's vectors of the stage that starts at depth `k`: zeros for padding and past the end.
 #[cube]
 pub(crate) fn load<F: Float, N: Size>(
     x: &Array<Vector<F, N>>,
     view: &View,
-    batch: &Batch,
-    rows: &Sequence<Place>,
+    batch: &BatchIndex,
+    rows: &Sequence<AxisOffset>,
     k: u32,
     end: u32,
     unit: u32,
     #[comptime] s: Staging,
 ) -> Sequence<Vector<F, N>> {
-    let mut depths = Sequence::<Place>::new();
+    let mut depths = Sequence::<AxisOffset>::new();
     #[unroll]
     for pass in 0..comptime!(depth_passes(s)) {
-        let (line, vector) = spot(unit, pass, s);
-        let depth = match comptime!(s.operand.along) {
-            Along::Depth => vector * comptime!(s.operand.width),
-            Along::Rows => line,
+        let (line, vector) = line_and_vector(unit, pass, s);
+        let depth = match comptime!(s.operand.contiguous) {
+            Axis::Depth => vector * comptime!(s.operand.width),
+            Axis::Rows => line,
         };
-        depths.push(depth_place(view, batch, k + depth, end, s.operand));
+        depths.push(depth_offset(view, batch, k + depth, end, s.operand));
     }
     let mut vectors = Sequence::<Vector<F, N>>::new();
     #[unroll]
@@ -78,14 +78,14 @@ pub(crate) fn load<F: Float, N: Size>(
         let row = rows.index(comptime!(pass.min(row_passes(s) - 1) as usize));
         let depth = depths.index(comptime!(pass.min(depth_passes(s) - 1) as usize));
         let (at, valid) = address(view, row, depth, s.operand.kind);
-        // Loaded in any case, from where there is something: a branch costs more.
+        // Always loads, if need be from index 0: a branch costs more.
         let at = select(valid, at / comptime!(s.operand.width), 0u32);
         vectors.push(select(valid, x[at as usize], Vector::cast_from(0.0f32)));
     }
     vectors
 }
 
-/// Writes what [`load`] loaded to a stage, which starts at `start`.
+/// Writes loaded vectors to the stage that begins at index `start`.
 #[cube]
 pub(crate) fn store<F: Float, S: Float, N: Size>(
     vectors: &Sequence<Vector<F, N>>,
@@ -96,7 +96,7 @@ pub(crate) fn store<F: Float, S: Float, N: Size>(
 ) {
     #[unroll]
     for pass in 0..comptime!(s.passes()) {
-        let (line, vector) = spot(unit, pass, s);
+        let (line, vector) = line_and_vector(unit, pass, s);
         let at = (start + line * comptime!(s.line_stride()) + vector) as usize;
         let value = Vector::<S, N>::cast_from(*vectors.index(comptime!(pass as usize)));
         if comptime!(s.is_even()) || line < comptime!(s.lines()) {

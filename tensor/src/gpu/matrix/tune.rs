@@ -1,6 +1,6 @@
-//! Which tile is fastest on this very device, measured where a product is first computed and kept on disk.
+//! Auto-tuning: measures which tile is fastest when a product is first computed, and caches the answer on disk.
 //!
-//! Tiles do not change a bit of the result, so that what is measured, on a busy device even, changes nothing but speed.
+//! Tiles do not change a bit of the result, so a wrong measurement, e.g. on a busy device, costs only speed.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,168 +11,176 @@ use std::time::{Duration, Instant};
 use cubecl::cache::{Cache, CacheOption};
 use cubecl::prelude::*;
 
-use super::tile::{Extent, Tile};
-use super::view::Operand;
-use super::{Factor, Job, Rounding, WIDEST};
+use super::tile::{Problem, Tile};
+use super::view::OperandSpec;
+use super::{Gemm, MAX_WIDTH, Operand, OperandPrecision};
 use crate::gpu::{Dtype, Gpu, fault};
 use crate::{Device, Result};
 
-/// How many of the tiles that should be fastest are measured.
+/// The number of tiles that are measured, of those with the least estimated time.
 const CANDIDATES: usize = 4;
-/// How long each is repeated, which is long beside what starting and waiting take.
-const ENOUGH: Duration = Duration::from_millis(5);
-const REPEATS: u32 = 50;
+/// The time that each tile is repeated for: long compared with launching and waiting.
+const MEASURING_TIME: Duration = Duration::from_millis(5);
+const MAX_REPEATS: u32 = 50;
 
-/// What is measured and where it is kept.
+/// Settings of the auto-tuner.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tuning {
-    /// Programs of one user may share it. Where it cannot be written, nothing is kept.
+    /// The folder of the cache, which programs of one user may share. Without permission to write, nothing is cached.
     pub folder: PathBuf,
-    /// What tells devices apart whose fastest tiles differ: the model and the driver.
+    /// Identifies devices that share their fastest tiles: the model and the driver.
     pub device: String,
-    /// Multiplications of the smallest products that are measured. Others take as long as it takes to start them.
-    pub least: f64,
+    /// The fewest multiplications of a product that is measured. The time of smaller ones is that of their launch.
+    pub min_multiplications: f64,
 }
 
 impl Tuning {
-    /// In the user's folder for such files, `~/.cache/alexnet` on Linux.
+    /// Caches in the user's cache folder: `~/.cache/alexnet` on Linux.
     pub fn of_user(device: impl Into<String>) -> Self {
-        Self { folder: crate::gpu::runtime::cache_folder(), device: device.into(), least: 5e7 }
+        let folder = crate::gpu::runtime::cache_folder();
+        Self { folder, device: device.into(), min_multiplications: 5e7 }
     }
 }
 
-/// What the fastest tile depends on.
+/// Everything that the fastest tile depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Shape {
-    extent: Extent,
-    factors: [(Operand, Dtype); 2],
+struct TuneKey {
+    problem: Problem,
+    operands: [(OperandSpec, Dtype); 2],
     result: Dtype,
-    /// Values of a vector of the result.
+    /// The number of values in a vector of the result.
     width: usize,
     bias: bool,
-    rounding: Rounding,
+    precision: OperandPrecision,
 }
 
-/// The line of the file.
-impl fmt::Display for Shape {
+/// The key in the cache file.
+impl fmt::Display for TuneKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Extent { m, n, k, batches } = self.extent;
+        let Problem { m, n, k, batches } = self.problem;
         write!(f, "{batches} x {m} x {n} x {k} of ")?;
-        for (Operand { kind, along, width }, dtype) in self.factors {
-            write!(f, "{kind:?} {along:?} {dtype:?} by {width}, ")?;
+        for (OperandSpec { kind, contiguous, width }, dtype) in self.operands {
+            write!(f, "{kind:?} {contiguous:?} {dtype:?} by {width}, ")?;
         }
         let bias = if self.bias { "bias" } else { "no bias" };
-        write!(f, "{:?} by {}, {bias}, {:?}", self.result, self.width, self.rounding)
+        write!(f, "{:?} by {}, {bias}, {:?}", self.result, self.width, self.precision)
     }
 }
 
 pub(crate) struct Tuner {
     tuning: Tuning,
-    known: Mutex<Known>,
+    cache: Mutex<TileCache>,
 }
 
-struct Known {
-    tiles: HashMap<Shape, Tile>,
-    /// None where even its folder's path is no good.
+struct TileCache {
+    tiles: HashMap<TuneKey, Tile>,
+    /// `None` where the folder cannot be used.
     disk: Option<Cache<String, String>>,
 }
 
 impl Tuner {
     pub(crate) fn new(tuning: Tuning) -> Self {
-        let disk = fault::quietly(|| open(&tuning.folder, &tuning.device));
-        Self { tuning, known: Mutex::new(Known { tiles: HashMap::new(), disk }) }
+        let disk = fault::catch_panic(|| open(&tuning.folder, &tuning.device));
+        Self { tuning, cache: Mutex::new(TileCache { tiles: HashMap::new(), disk }) }
     }
 
-    /// The tile for a job, of which `measure` tells the time; the first of `tiles` unless another is faster.
+    /// The fastest of `tiles` by `measure`, from the cache where it is there. `prepare` runs before a measurement. Where
+    /// nothing can be measured, the first tile.
     fn tile(
         &self,
-        shape: Shape,
+        key: TuneKey,
         tiles: &[Tile],
         measure: impl Fn(Tile) -> Option<Duration>,
-        before: impl FnOnce() -> Result<()>,
+        prepare: impl FnOnce() -> Result<()>,
     ) -> Result<Tile> {
-        let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(&tile) = known.tiles.get(&shape) {
+        let mut cache = self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(&tile) = cache.tiles.get(&key) {
             return Ok(tile);
         }
-        let key = shape.to_string();
-        let kept = known.disk.as_ref().and_then(|disk| disk.get(&key));
-        let tile = match kept.and_then(|name| tiles.iter().find(|tile| tile.to_string() == *name)) {
-            Some(&tile) => tile,
+        let line = key.to_string();
+        let name = cache.disk.as_ref().and_then(|disk| disk.get(&line));
+        let cached = name.and_then(|name| tiles.iter().find(|tile| tile.to_string() == *name)).copied();
+        let tile = match cached {
+            Some(tile) => tile,
             None => {
-                before()?;
-                let timed = tiles.iter().take(CANDIDATES).filter_map(|&tile| Some((measure(tile)?, tile)));
-                let fastest = timed.min_by_key(|&(time, _)| time).map_or(tiles[0], |(_, tile)| tile);
-                if let Some(disk) = &mut known.disk {
-                    // Another process may have been first, or the disk be full: then it is measured again some day.
-                    let _ = fault::quietly(|| disk.insert(key, fastest.to_string()).is_ok());
+                prepare()?;
+                let fastest = fastest_of(tiles, measure);
+                if let Some(disk) = &mut cache.disk {
+                    // Fails where another process was first or the disk is full: a later run measures again.
+                    let _ = fault::catch_panic(|| disk.insert(line, fastest.to_string()).is_ok());
                 }
                 fastest
             }
         };
-        known.tiles.insert(shape, tile);
+        cache.tiles.insert(key, tile);
         Ok(tile)
     }
 }
 
-/// A line a product, appended under a lock; lines that cannot be read are passed over.
+/// The fastest of the first few tiles; the first where nothing can be measured.
+fn fastest_of(tiles: &[Tile], measure: impl Fn(Tile) -> Option<Duration>) -> Tile {
+    let timed = tiles.iter().take(CANDIDATES).filter_map(|&tile| Some((measure(tile)?, tile)));
+    timed.min_by_key(|&(time, _)| time).map_or(tiles[0], |(_, tile)| tile)
+}
+
+/// Opens the cache file: one line for each product, appended under a lock. Lines that cannot be read are skipped.
 fn open(folder: &Path, device: &str) -> Cache<String, String> {
     let options = CacheOption::default().root(folder).name("tiles").version(env!("CARGO_PKG_VERSION"));
     Cache::new(device.replace(['/', '\\'], "-"), options)
 }
 
 impl<R: Runtime> Gpu<R> {
-    /// From now on measures tiles of large products where they are first computed, a few tenths of a second each, and
-    /// keeps what was found. Devices of [`runtime`](crate::gpu::runtime) do so unless they are in software. Does nothing
-    /// the second time.
+    /// Turns auto-tuning on: large products measure their tiles when they are first computed, a few tenths of a second
+    /// each, and the fastest is cached. [`runtime`](crate::gpu::runtime) turns it on for all but software devices. A second
+    /// call has no effect.
     pub fn tune(&self, tuning: Tuning) {
         self.shared.tuner.get_or_init(|| Tuner::new(tuning));
     }
 
-    fn shape(&self, job: &Job, rounding: Rounding) -> Shape {
-        let Job { extent, a, b, output, .. } = job;
-        let factor = |f: &Factor, rows| (self.operand(f, rows, extent.k, WIDEST), f.buffer.dtype());
-        Shape {
-            extent: *extent,
-            factors: [factor(a, extent.m), factor(b, extent.n)],
+    fn tune_key(&self, gemm: &Gemm, precision: OperandPrecision) -> TuneKey {
+        let Gemm { problem, a, b, output, .. } = gemm;
+        let operand = |o: &Operand, rows| (self.operand_spec(o, rows, problem.k, MAX_WIDTH), o.buffer.dtype());
+        TuneKey {
+            problem: *problem,
+            operands: [operand(a, problem.m), operand(b, problem.n)],
             result: output.dtype,
-            width: self.output_width(job),
-            bias: job.bias.is_some(),
-            rounding,
+            width: self.output_width(gemm),
+            bias: gemm.bias.is_some(),
+            precision,
         }
     }
 
-    /// Of `tiles`, the first of which should be fastest, the one that is.
-    pub(super) fn fastest(&self, job: &Job, rounding: Rounding, tiles: &[Tile]) -> Result<Tile> {
-        let Extent { m, n, k, batches } = job.extent;
-        let work = [m, n, k, batches].iter().map(|&len| len as f64).product::<f64>();
+    /// The fastest of `tiles`, which are in order of estimated time.
+    pub(super) fn fastest(&self, gemm: &Gemm, precision: OperandPrecision, tiles: &[Tile]) -> Result<Tile> {
+        let Problem { m, n, k, batches } = gemm.problem;
+        let multiplications = [m, n, k, batches].iter().map(|&len| len as f64).product::<f64>();
         match self.shared.tuner.get() {
-            Some(tuner) if work >= tuner.tuning.least && tiles.len() > 1 => tuner.tile(
-                self.shape(job, rounding),
+            Some(tuner) if multiplications >= tuner.tuning.min_multiplications && tiles.len() > 1 => tuner.tile(
+                self.tune_key(gemm, precision),
                 tiles,
-                |tile| self.measure(job, tile, rounding),
-                // What failed before must not be taken for a tile's failure.
+                |tile| self.measure(gemm, tile, precision),
+                // An earlier failure must not be mistaken for a tile's.
                 || self.synchronize(),
             ),
             _ => Ok(tiles[0]),
         }
     }
 
-    /// Seconds of one product; none if it failed.
-    fn measure(&self, job: &Job, tile: Tile, rounding: Rounding) -> Option<Duration> {
-        let run = |times: u32| {
+    /// The time of one product; `None` if it failed.
+    fn measure(&self, gemm: &Gemm, tile: Tile, precision: OperandPrecision) -> Option<Duration> {
+        let mean_time = |times: u32| {
             let start = Instant::now();
             for _ in 0..times {
-                drop(self.product_by(job, tile, rounding));
+                drop(self.product_by(gemm, tile, precision));
             }
             self.synchronize().ok()?;
             Some(start.elapsed() / times)
         };
-        // The first compiles the kernel.
-        run(1)?;
-        let once = run(1)?;
-        let times = (ENOUGH.as_secs_f64() / once.as_secs_f64().max(1e-7)).ceil();
-        run((times as u32).clamp(1, REPEATS))
+        // The first run compiles the kernel.
+        mean_time(1)?;
+        let once = mean_time(1)?;
+        let times = (MEASURING_TIME.as_secs_f64() / once.as_secs_f64().max(1e-7)).ceil();
+        mean_time((times as u32).clamp(1, MAX_REPEATS))
     }
 }
 
@@ -180,24 +188,24 @@ impl<R: Runtime> Gpu<R> {
 mod tests {
     use super::*;
     use crate::gpu::Precision;
-    use crate::gpu::matrix::tile::UNITS;
-    use crate::gpu::matrix::view::{Along, Kind};
+    use crate::gpu::matrix::tile::REGISTER_TILES;
+    use crate::gpu::matrix::view::{Axis, ViewKind};
 
-    fn shape(m: usize) -> Shape {
-        let factor = (Operand { kind: Kind::Matrix, along: Along::Depth, width: 4 }, Dtype::F32);
-        let extent = Extent { m, n: 8, k: 8, batches: 1 };
-        let rounding = Rounding::of(Precision::F32);
-        Shape { extent, factors: [factor; 2], result: Dtype::F32, width: 4, bias: true, rounding }
+    fn key(m: usize) -> TuneKey {
+        let operand = (OperandSpec { kind: ViewKind::Matrix, contiguous: Axis::Depth, width: 4 }, Dtype::F32);
+        let problem = Problem { m, n: 8, k: 8, batches: 1 };
+        let precision = OperandPrecision::of(Precision::F32);
+        TuneKey { problem, operands: [operand; 2], result: Dtype::F32, width: 4, bias: true, precision }
     }
 
     fn tuner(folder: &Path) -> Tuner {
-        Tuner::new(Tuning { folder: folder.into(), device: "a/model".into(), least: 0.0 })
+        Tuner::new(Tuning { folder: folder.into(), device: "a/model".into(), min_multiplications: 0.0 })
     }
 
     /// The second candidate is fastest, the first fails.
     fn time(tile: Tile) -> Option<Duration> {
-        let number = UNITS.iter().position(|&t| t == tile)?;
-        (number > 0).then(|| Duration::from_micros(number as u64))
+        let index = REGISTER_TILES.iter().position(|&t| t == tile)?;
+        (index > 0).then(|| Duration::from_micros(index as u64))
     }
 
     fn never(_: Tile) -> Option<Duration> {
@@ -205,30 +213,30 @@ mod tests {
     }
 
     #[test]
-    fn what_was_measured_is_kept() {
+    fn measurements_are_cached() {
         let folder = tempfile::tempdir().unwrap();
         let first = tuner(folder.path());
-        assert_eq!(first.tile(shape(8), &UNITS, time, || Ok(())).unwrap(), UNITS[1]);
-        assert_eq!(first.tile(shape(8), &UNITS, never, || panic!()).unwrap(), UNITS[1]);
+        assert_eq!(first.tile(key(8), &REGISTER_TILES, time, || Ok(())).unwrap(), REGISTER_TILES[1]);
+        assert_eq!(first.tile(key(8), &REGISTER_TILES, never, || panic!()).unwrap(), REGISTER_TILES[1]);
         let second = tuner(folder.path());
-        assert_eq!(second.tile(shape(8), &UNITS, never, || panic!()).unwrap(), UNITS[1]);
-        assert_eq!(second.tile(shape(9), &UNITS[2..], time, || Ok(())).unwrap(), UNITS[2]);
+        assert_eq!(second.tile(key(8), &REGISTER_TILES, never, || panic!()).unwrap(), REGISTER_TILES[1]);
+        assert_eq!(second.tile(key(9), &REGISTER_TILES[2..], time, || Ok(())).unwrap(), REGISTER_TILES[2]);
     }
 
     #[test]
-    fn where_nothing_can_be_measured_or_kept_the_first_is_taken() {
+    fn the_first_tile_is_used_where_nothing_can_be_measured_or_cached() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         std::fs::write(&file, "not a folder").unwrap();
         let tuner = tuner(&file);
-        assert_eq!(tuner.tile(shape(8), &UNITS, |_| None, || Ok(())).unwrap(), UNITS[0]);
+        assert_eq!(tuner.tile(key(8), &REGISTER_TILES, |_| None, || Ok(())).unwrap(), REGISTER_TILES[0]);
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "not a folder");
     }
 
     #[test]
-    fn a_damaged_file_is_measured_again() {
+    fn damaged_lines_are_measured_again() {
         let folder = tempfile::tempdir().unwrap();
-        tuner(folder.path()).tile(shape(8), &UNITS, time, || Ok(())).unwrap();
+        tuner(folder.path()).tile(key(8), &REGISTER_TILES, time, || Ok(())).unwrap();
         let mut files = Vec::new();
         let mut folders = vec![folder.path().to_path_buf()];
         while let Some(next) = folders.pop() {
@@ -241,15 +249,15 @@ mod tests {
         let text = std::fs::read_to_string(lines[0]).unwrap();
         for damaged in [text.replace("128x64x8", "1x1x1"), text.replace('{', "["), text[..text.len() / 2].to_string()] {
             std::fs::write(lines[0], damaged).unwrap();
-            assert_eq!(tuner(folder.path()).tile(shape(8), &UNITS, time, || Ok(())).unwrap(), UNITS[1]);
+            assert_eq!(tuner(folder.path()).tile(key(8), &REGISTER_TILES, time, || Ok(())).unwrap(), REGISTER_TILES[1]);
         }
     }
 
     #[test]
-    fn an_error_of_before_is_told() {
+    fn an_earlier_error_is_returned() {
         let folder = tempfile::tempdir().unwrap();
         let error = crate::Error::Device { device: "a".into(), what: "lost".into() };
-        let told = tuner(folder.path()).tile(shape(8), &UNITS, never, || Err(error));
-        assert!(told.unwrap_err().to_string().contains("lost"));
+        let result = tuner(folder.path()).tile(key(8), &REGISTER_TILES, never, || Err(error));
+        assert!(result.unwrap_err().to_string().contains("lost"));
     }
 }

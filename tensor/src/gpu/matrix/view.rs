@@ -1,44 +1,47 @@
-//! Operands as functions from a row and a depth to an address.
+//! Views: operands as functions from a row and a depth to an address.
 //!
-//! A row and a depth each give a [`Place`], and two places together give an address or nothing (padding, past the end).
-//! Divisions are in the places: those of rows are made once, those of depths once a tile, and what is left for each
-//! vector loaded is a few additions and comparisons. Coordinates are `u32` and wrap: a row above the image is a huge
-//! one, so one comparison finds both ends.
+//! A row and a depth each give an [`AxisOffset`]; the two together give an address, or none for padding and past the end.
+//! All divisions are in the offsets. Those of rows are computed once and those of depths once a tile, which leaves a few
+//! additions and comparisons for each vector loaded. Coordinates are `u32` and wrap: a row above the image is a huge
+//! number, so that one comparison checks both ends.
 
 use cubecl::prelude::*;
 
-/// How a row and a depth become an address.
+/// How a view maps a row and a depth to an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
-    /// Two strides.
+pub(crate) enum ViewKind {
+    /// A matrix with two strides.
     Matrix,
-    /// Pixels of an output against the values of their windows in an image. `strided` if only every so many pixels of
-    /// the source exist, as for the gradient of a convolution with strides.
+    /// Output pixels along one axis, the values of their windows in an image along the other. `strided` where windows
+    /// meet only every n-th pixel, as for the input gradient of a convolution with strides.
     Window { strided: bool },
-    /// A convolution's kernels where the depth is (position in the kernel, output channel).
-    Taps,
-    /// The same where each position of the output has kernels of its own.
-    LocalTaps,
+    /// The kernels of a convolution. The depth is (tap, output channel), where a tap is a position in the kernel.
+    KernelTaps,
+    /// The same for a locally connected layer, which has kernels for each position of the output.
+    LocalKernelTaps,
 }
 
-/// The axis along which neighbours lie side by side in memory: vectors are along it.
+/// An axis of an operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Along {
+pub(crate) enum Axis {
+    /// The summed axis, k.
     Depth,
+    /// The other axis: rows of A, columns of B.
     Rows,
 }
 
-/// What the compiler of a kernel knows of an operand.
+/// The compile-time part of an operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Operand {
-    pub kind: Kind,
-    /// Of a [`Kind::Window`], pixels are the axis across this one.
-    pub along: Along,
-    /// Values in a vector.
+pub(crate) struct OperandSpec {
+    pub kind: ViewKind,
+    /// The axis along which values are contiguous in memory, and vectors run. Pixels of a [`ViewKind::Window`] are along
+    /// the other.
+    pub contiguous: Axis,
+    /// The number of values in a vector.
     pub width: u32,
 }
 
-/// A number to divide by, at the price of a multiplication: for dividends below 2^31.
+/// A divisor with its precomputed multiplier, for dividends below 2^31: a division costs a multiplication.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 pub(crate) struct Divisor {
     by: u32,
@@ -55,182 +58,203 @@ impl Divisor {
     }
 }
 
-/// The lengths of an operand, in values; which ones count depends on its [`Kind`].
+/// The sizes and strides of a view, in values. Which of them are used depends on its [`ViewKind`].
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 pub(crate) struct View {
-    by_position: u32,
-    by_group: u32,
+    position_stride: u32,
+    group_stride: u32,
     row_stride: u32,
     depth_stride: u32,
     tap_stride: u32,
-    /// Pixels in a line, lines in an image.
+    /// Columns and lines of an image of output pixels.
     width: Divisor,
     height: Divisor,
-    /// Channels of a tap, taps in a line of the kernel.
+    /// Channels of a tap.
     channels: Divisor,
+    /// Taps in a line of the kernel.
     kernel: Divisor,
-    image: u32,
-    line: u32,
-    column: u32,
-    /// From a pixel to the first line and column of its window.
+    image_stride: u32,
+    line_stride: u32,
+    pixel_stride: u32,
+    /// The first line and column of the window of pixel (y, x): `y * step_y + origin_y`, `x * step_x + origin_x`.
     step_y: u32,
     step_x: u32,
     origin_y: u32,
     origin_x: u32,
-    /// 1, or -1 where windows are walked backwards.
+    /// 1, or -1 (wrapped) where windows are walked backwards.
     direction: u32,
-    /// Source lines and columns that exist, before `stride` divides them.
+    /// Lines and columns of the source, times its strides.
     bound_y: u32,
     bound_x: u32,
     stride_y: Divisor,
     stride_x: Divisor,
 }
 
-/// What is the same for all values of one product of a batch.
+/// The coordinates of one product in the batch.
 #[derive(CubeType, Clone, Copy)]
-pub(crate) struct Batch {
+pub(crate) struct BatchIndex {
     pub position: u32,
     pub y: u32,
     pub x: u32,
     pub group: u32,
 }
 
-/// One axis' share of an address.
+/// The part of an address that one axis contributes, and its coordinates in the source image.
 #[derive(CubeType, Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct AxisOffset {
     address: u32,
     y: u32,
     x: u32,
     valid: bool,
 }
 
-/// The place of `row`; there are `rows`.
+/// The offset of `row`, which is valid below `rows`.
 #[cube]
-pub(crate) fn row_place(view: &View, batch: &Batch, row: u32, rows: u32, #[comptime] operand: Operand) -> Place {
-    let base = batch.position * view.by_position + batch.group * view.by_group;
+pub(crate) fn row_offset(
+    view: &View,
+    batch: &BatchIndex,
+    row: u32,
+    rows: u32,
+    #[comptime] operand: OperandSpec,
+) -> AxisOffset {
+    let base = batch.position * view.position_stride + batch.group * view.group_stride;
     let valid = row < rows;
     match comptime!(operand.kind) {
-        Kind::Matrix => Place { address: base + row * view.row_stride, y: 0u32, x: 0u32, valid },
-        Kind::Window { strided } => match comptime!(operand.along) {
-            Along::Depth => pixel(view, batch, row, base, valid, strided),
-            Along::Rows => tap(view, row, base, valid, strided),
+        ViewKind::Matrix => AxisOffset { address: base + row * view.row_stride, y: 0u32, x: 0u32, valid },
+        ViewKind::Window { strided } => match comptime!(operand.contiguous) {
+            Axis::Depth => pixel(view, batch, row, base, valid, strided),
+            Axis::Rows => tap(view, row, base, valid, strided),
         },
-        Kind::Taps => Place { address: base + row, y: 0u32, x: 0u32, valid },
-        Kind::LocalTaps => Place { address: base + row, y: 0u32, x: 0u32, valid },
+        ViewKind::KernelTaps => AxisOffset { address: base + row, y: 0u32, x: 0u32, valid },
+        ViewKind::LocalKernelTaps => AxisOffset { address: base + row, y: 0u32, x: 0u32, valid },
     }
 }
 
-/// The place of depth `k`; the sum ends before `end`.
+/// The offset of depth `k`, which is valid below `end`.
 #[cube]
-pub(crate) fn depth_place(view: &View, batch: &Batch, k: u32, end: u32, #[comptime] operand: Operand) -> Place {
+pub(crate) fn depth_offset(
+    view: &View,
+    batch: &BatchIndex,
+    k: u32,
+    end: u32,
+    #[comptime] operand: OperandSpec,
+) -> AxisOffset {
     let valid = k < end;
     match comptime!(operand.kind) {
-        Kind::Matrix => Place { address: k * view.depth_stride, y: 0u32, x: 0u32, valid },
-        Kind::Window { strided } => match comptime!(operand.along) {
-            Along::Depth => tap(view, k, 0u32, valid, strided),
-            Along::Rows => pixel(view, batch, k, 0u32, valid, strided),
+        ViewKind::Matrix => AxisOffset { address: k * view.depth_stride, y: 0u32, x: 0u32, valid },
+        ViewKind::Window { strided } => match comptime!(operand.contiguous) {
+            Axis::Depth => tap(view, k, 0u32, valid, strided),
+            Axis::Rows => pixel(view, batch, k, 0u32, valid, strided),
         },
-        Kind::Taps => {
+        ViewKind::KernelTaps => {
             let (tap, channel) = view.channels.split(k);
-            Place { address: tap * view.tap_stride + channel * view.depth_stride, y: 0u32, x: 0u32, valid }
+            AxisOffset { address: tap * view.tap_stride + channel * view.depth_stride, y: 0u32, x: 0u32, valid }
         }
-        Kind::LocalTaps => {
+        ViewKind::LocalKernelTaps => {
             let (tap, channel) = view.channels.split(k);
             let (ky, kx) = view.kernel.split(tap);
             let y = batch.y + view.origin_y + ky * view.direction;
             let x = batch.x + view.origin_x + kx * view.direction;
-            Place { address: tap * view.tap_stride + channel * view.depth_stride, y, x, valid }
+            AxisOffset { address: tap * view.tap_stride + channel * view.depth_stride, y, x, valid }
         }
     }
 }
 
-/// The pixel `i` of all images.
+/// The offset of output pixel `i`, counted over all images.
 #[cube]
-fn pixel(view: &View, batch: &Batch, i: u32, base: u32, valid: bool, #[comptime] strided: bool) -> Place {
+fn pixel(view: &View, batch: &BatchIndex, i: u32, base: u32, valid: bool, #[comptime] strided: bool) -> AxisOffset {
     let (rest, x) = view.width.split(i);
     let (image, y) = view.height.split(rest);
     let y = (y + batch.y) * view.step_y + view.origin_y;
     let x = (x + batch.x) * view.step_x + view.origin_x;
-    let start = base + image * view.image;
-    let address = if comptime!(strided) { start } else { start + y * view.line + x * view.column };
-    Place { address, y, x, valid }
+    let start = base + image * view.image_stride;
+    let address = if comptime!(strided) { start } else { start + y * view.line_stride + x * view.pixel_stride };
+    AxisOffset { address, y, x, valid }
 }
 
-/// The value `i` of a window.
+/// The offset of value `i` of a window.
 #[cube]
-fn tap(view: &View, i: u32, base: u32, valid: bool, #[comptime] strided: bool) -> Place {
+fn tap(view: &View, i: u32, base: u32, valid: bool, #[comptime] strided: bool) -> AxisOffset {
     let (tap, channel) = view.channels.split(i);
     let (y, x) = view.kernel.split(tap);
     let y = y * view.direction;
     let x = x * view.direction;
     let start = base + channel;
-    let address = if comptime!(strided) { start } else { start + y * view.line + x * view.column };
-    Place { address, y, x, valid }
+    let address = if comptime!(strided) { start } else { start + y * view.line_stride + x * view.pixel_stride };
+    AxisOffset { address, y, x, valid }
 }
 
-/// The address of a row and a depth together, and whether there is anything.
+/// The address of a row and a depth, and whether a value exists there.
 #[cube]
-pub(crate) fn address(view: &View, row: &Place, depth: &Place, #[comptime] kind: Kind) -> (u32, bool) {
+pub(crate) fn address(view: &View, row: &AxisOffset, depth: &AxisOffset, #[comptime] kind: ViewKind) -> (u32, bool) {
     let start = row.address + depth.address;
     let valid = row.valid && depth.valid;
     match comptime!(kind) {
-        Kind::Matrix => (start, valid),
-        Kind::Taps => (start, valid),
-        Kind::Window { strided } => match comptime!(strided) {
-            false => (start, valid && row.y + depth.y < view.bound_y && row.x + depth.x < view.bound_x),
-            true => strided_address(view, row, depth, start, valid),
-        },
-        Kind::LocalTaps => strided_address(view, row, depth, start, valid),
+        ViewKind::Matrix => (start, valid),
+        ViewKind::KernelTaps => (start, valid),
+        ViewKind::Window { strided } => {
+            if comptime!(strided) {
+                strided_address(view, row, depth, start, valid)
+            } else {
+                (start, valid && row.y + depth.y < view.bound_y && row.x + depth.x < view.bound_x)
+            }
+        }
+        ViewKind::LocalKernelTaps => strided_address(view, row, depth, start, valid),
     }
 }
 
 #[cube]
-fn strided_address(view: &View, row: &Place, depth: &Place, start: u32, valid: bool) -> (u32, bool) {
+fn strided_address(view: &View, row: &AxisOffset, depth: &AxisOffset, start: u32, valid: bool) -> (u32, bool) {
     let y = row.y + depth.y;
     let x = row.x + depth.x;
     let (line, off_y) = view.stride_y.split(y);
     let (column, off_x) = view.stride_x.split(x);
-    // A coordinate past 2^31, i.e. below 0, is divided wrongly but is not below the bound.
+    // The quotient of a coordinate below 0, i.e. past 2^31, is wrong; but such a coordinate is not below the bound.
     let inside = y < view.bound_y && x < view.bound_x && off_y == 0u32 && off_x == 0u32;
-    (start + line * view.line + column * view.column, valid && inside)
+    (start + line * view.line_stride + column * view.pixel_stride, valid && inside)
 }
 
-/// A [`View`] on the host's side, in values.
+/// A [`View`] on the host, in values.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Lengths {
-    pub by_position: usize,
-    pub by_group: usize,
+pub(crate) struct ViewSizes {
+    pub position_stride: usize,
+    pub group_stride: usize,
     pub row_stride: usize,
     pub depth_stride: usize,
     pub tap_stride: usize,
-    /// Lines and pixels in a line.
+    /// Lines and columns of output pixels.
     pub pixels: [usize; 2],
     pub channels: usize,
     pub kernel_width: usize,
-    pub image: usize,
-    pub line: usize,
-    pub column: usize,
+    pub image_stride: usize,
+    pub line_stride: usize,
+    pub pixel_stride: usize,
+    /// From one window to the next: lines, columns.
     pub step: [usize; 2],
+    /// The first line and column of the first window.
     pub origin: [isize; 2],
+    /// Whether windows are walked backwards.
     pub backwards: bool,
+    /// Lines and columns of the source image.
     pub source: [usize; 2],
+    /// The source holds only every n-th line and column.
     pub stride: [usize; 2],
 }
 
-impl Default for Lengths {
+impl Default for ViewSizes {
     fn default() -> Self {
         Self {
-            by_position: 0,
-            by_group: 0,
+            position_stride: 0,
+            group_stride: 0,
             row_stride: 0,
             depth_stride: 0,
             tap_stride: 0,
             pixels: [1, 1],
             channels: 1,
             kernel_width: 1,
-            image: 0,
-            line: 0,
-            column: 0,
+            image_stride: 0,
+            line_stride: 0,
+            pixel_stride: 0,
             step: [1, 1],
             origin: [0, 0],
             backwards: false,
@@ -240,13 +264,13 @@ impl Default for Lengths {
     }
 }
 
-impl Lengths {
-    /// As a kernel's argument. Numbers wrap to 32 bits as the kernel's do.
+impl ViewSizes {
+    /// As a kernel argument. Numbers wrap to 32 bits, as they do in the kernel.
     pub fn arg<R: Runtime>(&self) -> ViewLaunch<R> {
         let bound = |axis: usize| (self.source[axis] * self.stride[axis]) as u32;
         ViewLaunch::new(
-            self.by_position as u32,
-            self.by_group as u32,
+            self.position_stride as u32,
+            self.group_stride as u32,
             self.row_stride as u32,
             self.depth_stride as u32,
             self.tap_stride as u32,
@@ -254,9 +278,9 @@ impl Lengths {
             divisor(self.pixels[0]),
             divisor(self.channels),
             divisor(self.kernel_width),
-            self.image as u32,
-            self.line as u32,
-            self.column as u32,
+            self.image_stride as u32,
+            self.line_stride as u32,
+            self.pixel_stride as u32,
             self.step[0] as u32,
             self.step[1] as u32,
             self.origin[0] as u32,
@@ -271,30 +295,31 @@ impl Lengths {
 }
 
 fn divisor<R: Runtime>(by: usize) -> DivisorLaunch<R> {
-    let (by, multiplier, shift) = magic(by.max(1) as u32);
+    let by = by.max(1) as u32;
+    let (multiplier, shift) = multiplier_and_shift(by);
     DivisorLaunch::new(by, multiplier, shift)
 }
 
 /// Multiplier and shift such that `n / by = (mul_hi(n, multiplier) + n) >> shift` for n below 2^31 (Granlund and
 /// Montgomery 1994, section 4).
-fn magic(by: u32) -> (u32, u32, u32) {
+fn multiplier_and_shift(by: u32) -> (u32, u32) {
     let shift = by.next_power_of_two().trailing_zeros();
     let multiplier = ((1u64 << 32) * ((1u64 << shift) - u64::from(by))) / u64::from(by) + 1;
-    (by, multiplier as u32, shift)
+    (multiplier as u32, shift)
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::magic;
+    use super::multiplier_and_shift;
 
     proptest! {
         #[test]
         fn division_by_multiplication_is_exact(by in 1u32..1 << 31, n in 0u32..1 << 31, small in 1u32..2000) {
             for by in [by, small] {
+                let (multiplier, shift) = multiplier_and_shift(by);
                 for n in [n, n / by * by, (n / by * by).saturating_sub(1), (1 << 31) - 1] {
-                    let (by, multiplier, shift) = magic(by);
                     let high = ((u64::from(n) * u64::from(multiplier)) >> 32) as u32;
                     prop_assert_eq!((high + n) >> shift, n / by);
                 }

@@ -1,4 +1,4 @@
-//! Finding and opening devices without a panic where there is none.
+//! Finds and opens GPUs, with an error instead of a panic where there is none.
 
 #[cfg(feature = "cuda")]
 pub mod cuda;
@@ -15,10 +15,10 @@ use super::{Gpu, Identity, Precision, Tuning, fault};
 use crate::{Device, Error, Memory, Result};
 pub(crate) use settings::cache_folder;
 
-/// A way to GPUs.
+/// A runtime that gives access to GPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Api {
-    /// NVIDIA's own.
+pub enum RuntimeKind {
+    /// CUDA, for NVIDIA's GPUs.
     #[cfg(feature = "cuda")]
     Cuda,
     /// Vulkan, or Metal on a Mac.
@@ -26,7 +26,7 @@ pub enum Api {
     Wgpu,
 }
 
-impl fmt::Display for Api {
+impl fmt::Display for RuntimeKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match *self {
             #[cfg(feature = "cuda")]
@@ -37,9 +37,9 @@ impl fmt::Display for Api {
     }
 }
 
-/// What a device is.
+/// The kind of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum DeviceKind {
     /// A GPU with memory of its own.
     Discrete,
     /// A GPU that shares the machine's memory.
@@ -48,18 +48,18 @@ pub enum Kind {
     Virtual,
     /// None of these.
     Other,
-    /// The CPU, computing as if it were a GPU: for tests.
+    /// A software renderer, which computes on the CPU: for tests.
     Software,
 }
 
-impl Kind {
-    /// Whether its memory is the machine's own.
+impl DeviceKind {
+    /// Whether the device shares the machine's memory.
     fn is_host(self) -> bool {
         matches!(self, Self::Integrated | Self::Software)
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for DeviceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Discrete => "discrete",
@@ -73,70 +73,70 @@ impl fmt::Display for Kind {
 
 /// A device that can be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// The way to it.
-    pub api: Api,
-    /// What `open` takes.
-    pub number: usize,
-    /// What its maker calls it.
+pub struct DeviceInfo {
+    /// The runtime that opens it.
+    pub runtime: RuntimeKind,
+    /// Its index in the runtime, for `open`.
+    pub index: usize,
+    /// The model's name.
     pub model: String,
-    /// What it is.
-    pub kind: Kind,
-    /// The driver and what else tells devices apart.
+    /// Its kind.
+    pub kind: DeviceKind,
+    /// The driver's version, and other properties that tell devices apart.
     pub driver: String,
-    /// Its memory in bytes, where the driver tells.
+    /// Its memory in bytes, where the driver reports it.
     pub memory: Option<u64>,
 }
 
-impl Found {
-    /// The way and the number: `cuda:0`.
+impl DeviceInfo {
+    /// Runtime and index: `cuda:0`.
     pub fn name(&self) -> String {
-        format!("{}:{}", self.api, self.number)
+        format!("{}:{}", self.runtime, self.index)
     }
 
-    /// What it can do, found out by opening it.
+    /// Opens the device and returns its capabilities.
     ///
     /// # Errors
     /// [`Error::Device`] if it cannot be opened.
-    pub fn support(&self) -> Result<Support> {
-        match self.api {
+    pub fn capabilities(&self) -> Result<Capabilities> {
+        match self.runtime {
             #[cfg(feature = "cuda")]
-            Api::Cuda => Ok(cuda::open(self.number, Precision::F32)?.support()),
+            RuntimeKind::Cuda => Ok(cuda::open(self.index, Precision::F32)?.capabilities()),
             #[cfg(feature = "wgpu")]
-            Api::Wgpu => Ok(wgpu::open(self.number, Precision::F32)?.support()),
+            RuntimeKind::Wgpu => Ok(wgpu::open(self.index, Precision::F32)?.capabilities()),
         }
     }
 }
 
-impl fmt::Display for Found {
+impl fmt::Display for DeviceInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.name(), self.model)
     }
 }
 
-/// What a device can do, which only opening it shows.
+/// The capabilities of an open device.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Support {
-    /// How it can compute.
+pub struct Capabilities {
+    /// The precisions that it supports.
     pub precisions: Vec<Precision>,
-    /// Whether it has units that multiply small matrices.
+    /// Whether it has matrix units (tensor cores).
     pub matrix_units: bool,
     /// Bytes of the largest buffer.
     pub largest_buffer: u64,
-    /// Its memory, where the driver tells what is free.
+    /// Its memory, where the driver reports how much is free.
     pub memory: Option<Memory>,
 }
 
-/// Why there is no device.
+/// The reason why a runtime has no device.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Missing {
-    /// What is missing.
+pub struct Unavailable {
+    /// The missing part.
     pub what: String,
-    /// What to do about it.
+    /// The remedy.
     pub remedy: String,
 }
 
-impl Missing {
+impl Unavailable {
     fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { what: what.into(), remedy: remedy.into() }
     }
@@ -146,35 +146,35 @@ impl Missing {
     }
 }
 
-impl fmt::Display for Missing {
+impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.what, self.remedy)
     }
 }
 
-/// The devices that one way leads to.
+/// The devices of one runtime.
 #[derive(Clone, Debug)]
-pub struct Survey {
-    /// The way to them.
-    pub api: Api,
-    /// Its devices, never none, or why there are none.
-    pub found: std::result::Result<Vec<Found>, Missing>,
+pub struct RuntimeDevices {
+    /// The runtime.
+    pub runtime: RuntimeKind,
+    /// Its devices, at least one, or the reason why there are none.
+    pub devices: std::result::Result<Vec<DeviceInfo>, Unavailable>,
 }
 
-/// The devices that this build can compute on, beside the CPU.
-pub fn devices() -> Vec<Survey> {
+/// The GPUs that this build can use, by runtime.
+pub fn devices() -> Vec<RuntimeDevices> {
     vec![
         #[cfg(feature = "cuda")]
-        Survey { api: Api::Cuda, found: cuda::devices() },
+        RuntimeDevices { runtime: RuntimeKind::Cuda, devices: cuda::devices() },
         #[cfg(feature = "wgpu")]
-        Survey { api: Api::Wgpu, found: wgpu::devices() },
+        RuntimeDevices { runtime: RuntimeKind::Wgpu, devices: wgpu::devices() },
     ]
 }
 
 impl<R: Runtime> Gpu<R> {
-    /// What the device can do.
-    pub fn support(&self) -> Support {
-        Support {
+    /// The capabilities of the device.
+    pub fn capabilities(&self) -> Capabilities {
+        Capabilities {
             precisions: self.shared.precisions.clone(),
             matrix_units: !self.client().features().matmul.cmma.is_empty(),
             largest_buffer: self.client().properties().memory.max_page_size,
@@ -183,37 +183,41 @@ impl<R: Runtime> Gpu<R> {
     }
 }
 
-/// The device of this number, or an error that lists those that there are.
-fn pick(api: Api, number: usize, found: std::result::Result<Vec<Found>, Missing>) -> Result<Found> {
-    let device = format!("{api}:{number}");
-    let found = found.map_err(|missing| missing.error(&device))?;
-    let list = found.iter().map(Found::to_string).collect::<Vec<_>>().join(", ");
-    found.into_iter().find(|f| f.number == number).ok_or_else(|| Error::Device {
-        device,
-        what: format!("there is no such device; there {} {list}", if list.contains(',') { "are" } else { "is" }),
-    })
+/// The device with this index, or an error that lists the devices there are.
+fn find_device(
+    runtime: RuntimeKind,
+    index: usize,
+    devices: std::result::Result<Vec<DeviceInfo>, Unavailable>,
+) -> Result<DeviceInfo> {
+    let device = format!("{runtime}:{index}");
+    let devices = devices.map_err(|unavailable| unavailable.error(&device))?;
+    let list = devices.iter().map(DeviceInfo::to_string).collect::<Vec<_>>().join(", ");
+    let verb = if devices.len() > 1 { "are" } else { "is" };
+    let what = format!("there is no such device; there {verb} {list}");
+    devices.into_iter().find(|info| info.index == index).ok_or(Error::Device { device, what })
 }
 
-/// Makes CubeCL's client of a device that is there, which panics where the driver does not do what it says.
-fn connect<R: Runtime>(found: &Found, device: &R::Device, identity: Identity, precision: Precision) -> Result<Gpu<R>> {
-    settings::settle();
-    fault::watch();
-    match fault::quietly(|| R::client(device)) {
-        Some(client) => {
-            let gpu = Gpu::identified(device, client, identity, precision)?;
-            // What computes in software is there for tests.
-            if found.kind != Kind::Software {
-                gpu.tune(Tuning::of_user(format!("{}, {}", found.model, found.driver)));
-            }
-            Ok(gpu)
-        }
-        None => {
-            let DeviceId { type_id, index_id } = device.to_id();
-            let why = fault::take_of_device(type_id, index_id).map_or("unknown".into(), |text| fault::in_short(&text));
-            let what = format!("it cannot be opened: {why}; another process may hold it, or its driver be too old");
-            Err(Error::Device { device: identity.name, what })
-        }
+/// Opens CubeCL's client of a device, and tunes it unless it is software. CubeCL panics where the driver fails.
+fn connect<R: Runtime>(
+    info: &DeviceInfo,
+    device: &R::Device,
+    identity: Identity,
+    precision: Precision,
+) -> Result<Gpu<R>> {
+    settings::apply_defaults();
+    fault::install_panic_hook();
+    let Some(client) = fault::catch_panic(|| R::client(device)) else {
+        let DeviceId { type_id, index_id } = device.to_id();
+        let panic = fault::take_for_device(type_id, index_id);
+        let why = panic.map_or("unknown".into(), |message| fault::summarize(&message));
+        let what = format!("it cannot be opened: {why}; another process may hold it, or its driver be too old");
+        return Err(Error::Device { device: identity.name, what });
+    };
+    let gpu = Gpu::with_client(device, client, identity, precision)?;
+    if info.kind != DeviceKind::Software {
+        gpu.tune(Tuning::of_user(format!("{}, {}", info.model, info.driver)));
     }
+    Ok(gpu)
 }
 
 #[cfg(test)]
@@ -221,22 +225,27 @@ mod tests {
     use super::*;
 
     #[cfg(feature = "cuda")]
-    const API: Api = Api::Cuda;
+    const RUNTIME: RuntimeKind = RuntimeKind::Cuda;
     #[cfg(not(feature = "cuda"))]
-    const API: Api = Api::Wgpu;
+    const RUNTIME: RuntimeKind = RuntimeKind::Wgpu;
 
-    fn found(number: usize) -> Found {
-        let (model, driver) = ("Model".to_string(), String::new());
-        Found { api: API, number, model, kind: Kind::Discrete, driver, memory: None }
+    fn info(index: usize) -> DeviceInfo {
+        let model = "Model".to_string();
+        let driver = String::new();
+        DeviceInfo { runtime: RUNTIME, index, model, kind: DeviceKind::Discrete, driver, memory: None }
     }
 
     #[test]
-    fn a_number_out_of_range_lists_what_is_there() {
-        let two = || Ok(vec![found(0), found(1)]);
-        assert_eq!(pick(API, 1, two()).unwrap(), found(1));
-        let message = pick(API, 7, two()).unwrap_err().to_string();
-        assert_eq!(message, format!("{API}:7: there is no such device; there are {API}:0 Model, {API}:1 Model"));
-        let message = pick(API, 0, Err(Missing::new("no driver", "install it"))).unwrap_err().to_string();
-        assert_eq!(message, format!("{API}:0: no driver: install it"));
+    fn an_index_out_of_range_lists_the_devices() {
+        let two = || Ok(vec![info(0), info(1)]);
+        assert_eq!(find_device(RUNTIME, 1, two()).unwrap(), info(1));
+        let message = find_device(RUNTIME, 7, two()).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            format!("{RUNTIME}:7: there is no such device; there are {RUNTIME}:0 Model, {RUNTIME}:1 Model")
+        );
+        let message =
+            find_device(RUNTIME, 0, Err(Unavailable::new("no driver", "install it"))).unwrap_err().to_string();
+        assert_eq!(message, format!("{RUNTIME}:0: no driver: install it"));
     }
 }

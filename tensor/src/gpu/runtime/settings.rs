@@ -1,4 +1,4 @@
-//! CubeCL's settings in our process.
+//! CubeCL's global settings, and the cache folder.
 
 use std::env;
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use std::sync::Arc;
 use cubecl::config::cache::CacheConfig;
 use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 
-/// Settles them, unless the program that uses this crate has: CubeCL would look for `cubecl.toml` in the working folder
-/// and those above, and write what it tuned under the nearest `target`. Its `CUBECL_` variables keep their meaning. It
-/// could keep compiled kernels too, but by a key in which neither the device nor the kernel's source has a part.
-pub(crate) fn settle() {
+/// Sets CubeCL's settings, unless the program has done so. Otherwise, CubeCL would read `cubecl.toml` in the working
+/// folder and those above, and write its tuning cache under the nearest `target`. `CUBECL_` variables keep their meaning.
+/// CubeCL's cache of compiled kernels stays off: its key covers neither the device nor the kernel's source.
+pub(crate) fn apply_defaults() {
     let mut settings = CubeClRuntimeConfig::storage().lock();
     if settings.is_none() {
         let mut ours = CubeClRuntimeConfig::default();
@@ -19,7 +19,7 @@ pub(crate) fn settle() {
     }
 }
 
-/// Where this user's programs keep what they can find out again.
+/// The folder for caches of this program, in the user's cache folder.
 pub(crate) fn cache_folder() -> PathBuf {
     let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let base = if cfg!(windows) {
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn nothing_is_written_under_target() {
-        settle();
+        apply_defaults();
         let root = CubeClRuntimeConfig::get().autotune.cache.root();
         assert!(root.is_absolute() && root.ends_with("alexnet"), "{}", root.display());
     }
