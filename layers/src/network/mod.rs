@@ -3,13 +3,13 @@
 mod compile;
 mod parameters;
 
-use tensor::ops::BatchStatistics;
 use tensor::random::{Stream, purpose};
 use tensor::{Backend, Tensor};
 
-use crate::model::{Model, Parameter};
+use crate::model::{ForwardContext, LayerPosition, LayerShape, Model, Parameter};
+use crate::ops::Stage;
 use crate::{Error, Result, Tape, Var};
-use compile::{Node, Operation, compile};
+use compile::{Node, compile};
 
 /// Whether a pass is for training or for use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,7 @@ pub struct Pass<B: Backend> {
 pub struct Network<B: Backend> {
     device: B,
     model: Model,
+    shapes: Vec<LayerShape>,
     nodes: Vec<Node>,
     parameters: Vec<Parameter<B>>,
 }
@@ -62,8 +63,9 @@ impl<B: Backend> Network<B> {
     }
 
     fn from_parts(device: &B, model: &Model, parameters: Vec<Parameter<B>>) -> Result<Self> {
-        let nodes = compile(model, model.layers.len())?;
-        Ok(Self { device: device.clone(), model: model.clone(), nodes, parameters })
+        let shapes = model.shapes()?;
+        let nodes = compile(model, &shapes, model.layers.len());
+        Ok(Self { device: device.clone(), model: model.clone(), shapes, nodes, parameters })
     }
 
     /// The device that holds the parameters.
@@ -107,7 +109,7 @@ impl<B: Backend> Network<B> {
     /// # Errors
     /// [`Error::Model`] if there is no such layer, else as [`forward`](Self::forward).
     pub fn activations(&self, images: Tensor<B>, layer: &str) -> Result<Tensor<B>> {
-        let nodes = compile(&self.model, self.model.find_layer(layer)? + 1)?;
+        let nodes = compile(&self.model, &self.shapes, self.model.find_layer(layer)? + 1);
         Ok(self.run(&mut Tape::inference(), images, Mode::Test, &nodes)?.logits.into_value())
     }
 
@@ -119,18 +121,37 @@ impl<B: Backend> Network<B> {
             .iter()
             .map(|p| if is_trainable(p) { tape.parameter(p.value.clone()) } else { Var::constant(p.value.clone()) })
             .collect();
-        let mut executor = Executor { network: self, tape, mode, parameters, statistics: Vec::new() };
+        let mut statistics = Vec::new();
         let mut x = Var::constant(images);
         for node in nodes {
-            let layer = &self.model.layers[node.layer].name;
-            executor.tape.set_scope(&self.device, layer);
-            x = executor.node(&x, node).map_err(|e| Error::Layer { layer: layer.clone(), source: Box::new(e) })?;
+            let layer = &self.model.layers[node.layers.start];
+            tape.set_scope(&self.device, &layer.name);
+            let mut context = ForwardContext {
+                tape,
+                position: self.position(node.layers.start, mode),
+                parameters: parameters.get(node.parameters.clone()).unwrap_or_default(),
+                stages: &self.epilogue(node, mode),
+                statistics: Vec::new(),
+            };
+            let y = layer.kind.forward(&x, &mut context);
+            x = y.map_err(|e| Error::Layer { layer: layer.name.clone(), source: Box::new(e) })?;
+            let first = node.parameters.start;
+            statistics.extend(context.statistics.into_iter().map(|(number, value)| (first + number, value)));
         }
-        executor.tape.set_scope(&self.device, "");
-        let Executor { parameters, statistics, .. } = executor;
+        tape.set_scope(&self.device, "");
         let parameters =
             parameters.into_iter().zip(&self.parameters).map(|(var, p)| is_trainable(p).then_some(var)).collect();
         Ok(Pass { logits: x, parameters, statistics })
+    }
+
+    fn position(&self, layer: usize, mode: Mode) -> LayerPosition<'_> {
+        LayerPosition { number: layer, input: &self.shapes[layer].input, mode }
+    }
+
+    /// The stages after a node's first layer.
+    fn epilogue(&self, node: &Node, mode: Mode) -> Vec<Stage> {
+        let stage = |layer: usize| self.model.layers[layer].kind.as_layer().stage(&self.position(layer, mode));
+        node.layers.clone().skip(1).filter_map(stage).collect()
     }
 
     fn check_images(&self, images: &Tensor<B>) -> Result<()> {
@@ -148,64 +169,4 @@ impl<B: Backend> Network<B> {
 /// Whether gradient descent changes a parameter; no gradient is computed for a frozen one.
 fn is_trainable<B: Backend>(parameter: &Parameter<B>) -> bool {
     parameter.spec.trained && parameter.spec.rate > 0.0
-}
-
-/// Runs the nodes of one forward pass.
-struct Executor<'a, B: Backend> {
-    network: &'a Network<B>,
-    tape: &'a mut Tape<B>,
-    mode: Mode,
-    parameters: Vec<Var<B>>,
-    statistics: Vec<(usize, Tensor<B>)>,
-}
-
-impl<B: Backend> Executor<'_, B> {
-    fn node(&mut self, x: &Var<B>, node: &Node) -> Result<Var<B>> {
-        let first = node.parameter;
-        let w = self.parameters.get(first);
-        let b = self.parameters.get(first + 1).filter(|_| node.bias);
-        let missing = || Error::Tape { op: "network", what: "the layer's parameters are missing".into() };
-        match &node.operation {
-            Operation::Conv(spec) => self.tape.conv2d(x, w.ok_or_else(missing)?, b, spec, &node.stages),
-            Operation::Local(spec) => self.tape.local2d(x, w.ok_or_else(missing)?, b, spec, &node.stages),
-            Operation::Linear => {
-                let rows = if x.shape().len() == 2 { x.clone() } else { self.tape.flatten(x)? };
-                self.tape.linear(&rows, w.ok_or_else(missing)?, b, &node.stages)
-            }
-            Operation::Activation(f) => self.tape.activation(x, *f),
-            Operation::Stages => self.tape.stages(x, &node.stages),
-            Operation::AveragePool(spec) => self.tape.pool(x, spec),
-            Operation::Dropout(spec) => match self.mode {
-                Mode::Train { seed, step } if spec.p > 0.0 => {
-                    let stream = Stream::new(seed, purpose::DROPOUT + node.layer as u32, step);
-                    self.tape.dropout(x, spec, stream)
-                }
-                Mode::Test if spec.test_factor() != 1.0 => self.tape.scale(x, spec.test_factor()),
-                _ => Ok(x.clone()),
-            },
-            Operation::BatchNorm { epsilon, momentum } => self.batch_norm(x, first, *epsilon, *momentum),
-            Operation::Flatten => self.tape.flatten(x),
-        }
-    }
-
-    /// A batch norm's parameters are scale, shift, running mean and running variance from `first` on.
-    fn batch_norm(&mut self, x: &Var<B>, first: usize, epsilon: f64, momentum: f64) -> Result<Var<B>> {
-        let [gamma, beta, mean, variance] = &self.parameters[first..first + 4] else {
-            return Err(Error::Tape { op: "batch norm", what: "the layer's parameters are missing".into() });
-        };
-        if self.mode == Mode::Test {
-            let running = BatchStatistics { mean: mean.value().clone(), variance: variance.value().clone() };
-            return self.tape.batch_norm_with(x, gamma, beta, &running, epsilon);
-        }
-        let (y, batch) = self.tape.batch_norm(x, gamma, beta, epsilon)?;
-        // As PyTorch has it: the running variance is that of the population, the batch's own that of the sample.
-        let rows = (x.value().len() / batch.mean.len().max(1)) as f64;
-        let old = &self.network.parameters[first + 2..first + 4];
-        for (i, (new, factor)) in [(batch.mean, 1.0), (batch.variance, rows / (rows - 1.0))].into_iter().enumerate() {
-            let mut running = old[i].value.scale(1.0 - momentum)?;
-            running.add_scaled(momentum * factor, &new)?;
-            self.statistics.push((first + 2 + i, running));
-        }
-        Ok(y)
-    }
 }

@@ -5,7 +5,8 @@
 //! devices have kernels for several stages at once ([`tensor::Kernel::is_fused`]).
 
 use tensor::ops::lrn_pool;
-use tensor::ops::{Activation, Lrn, Pool2d, PoolKind};
+use tensor::ops::{Activation, Dropout, Lrn, Pool2d, PoolKind};
+use tensor::random::Stream;
 use tensor::{Backend, IntTensor, Tensor};
 
 use crate::Result;
@@ -20,6 +21,38 @@ pub enum Stage {
     Lrn(Lrn),
     /// Pooling of `[n, h, w, c]` (paper, section 3.4).
     Pool(Pool2d),
+    /// Dropout in training, drawn from this stream (paper, section 4.2).
+    Dropout(Dropout, Stream),
+    /// All values times a factor.
+    Scale(f64),
+}
+
+/// The order of stages that are computed in the epilogue of a network's layer.
+impl Stage {
+    /// Whether it is computed with a convolution that `stages` already are computed with: a ReLU, then normalisation and
+    /// max-pooling, or one of them.
+    pub(crate) fn follows_conv2d(&self, stages: &[Self]) -> bool {
+        match stages.last() {
+            None => *self == Self::Relu,
+            Some(Self::Relu) => matches!(self, Self::Lrn(_)) || self.is_max_pool(),
+            Some(Self::Lrn(_)) => self.is_max_pool(),
+            Some(_) => false,
+        }
+    }
+
+    /// Whether it is computed with a linear layer: a ReLU.
+    pub(crate) fn follows_linear(&self, stages: &[Self]) -> bool {
+        stages.is_empty() && *self == Self::Relu
+    }
+
+    /// Whether it is computed with a normalisation: a max-pooling.
+    pub(crate) fn follows_lrn(&self, stages: &[Self]) -> bool {
+        stages.is_empty() && self.is_max_pool()
+    }
+
+    fn is_max_pool(&self) -> bool {
+        matches!(self, Self::Pool(pool) if pool.kind == PoolKind::Max)
+    }
 }
 
 /// The values of one or two stages that their backward pass reads.
@@ -33,6 +66,14 @@ enum Saved<B: Backend> {
         base: Tensor<B>,
     },
     Pool(Pooling<B>),
+    /// No mask: it follows from the stream.
+    Dropout {
+        spec: Dropout,
+        stream: Stream,
+    },
+    Scale {
+        factor: f64,
+    },
     /// A ReLU let through what it gave to a max-pooling where the maximum is above 0: the pooled values are enough, and the
     /// ReLU's own output, the largest of a network, is not kept.
     ReluMaxPool {
@@ -110,6 +151,14 @@ impl<B: Backend> Epilogue<B> {
                         Saved::Pool(pooling)
                     });
                 }
+                (Stage::Dropout(spec, stream), _) => {
+                    y = y.dropout(spec, *stream)?;
+                    saved.push(Saved::Dropout { spec: *spec, stream: *stream });
+                }
+                (Stage::Scale(factor), _) => {
+                    y = y.scale(*factor)?;
+                    saved.push(Saved::Scale { factor: *factor });
+                }
             }
         }
         Ok((y, Self { saved }))
@@ -144,6 +193,8 @@ impl<B: Backend> Saved<B> {
             Self::Relu { y } => undo_relu(dy, &y, with_bias)?,
             Self::Lrn { spec, x, base } => (dy.lrn_dx(&spec, &x, &base)?, None),
             Self::Pool(pooling) => (pooling.backward(&dy)?, None),
+            Self::Dropout { spec, stream } => (dy.dropout(&spec, stream)?, None),
+            Self::Scale { factor } => (dy.scale(factor)?, None),
             Self::ReluMaxPool { y, pooling } => {
                 // Each gradient goes to one place of the maps: their sum is that of the pooled ones.
                 let (dy, dbias) = undo_relu(dy, &y, with_bias)?;
@@ -187,7 +238,7 @@ impl<B: Backend> Backward<B> for Epilogue<B> {
 mod tests {
     use proptest::prelude::*;
     use tensor::Cpu;
-    use tensor::ops::{Conv2d, Padding, Region, RoundMode};
+    use tensor::ops::{Conv2d, DropoutScale, Padding, Region, RoundMode};
 
     use super::*;
     use crate::ops::testing::{check, distinct, draw, off_grid, quarters};
@@ -201,6 +252,8 @@ mod tests {
                 Stage::Relu => tape.activation(&y, Activation::Relu)?,
                 Stage::Lrn(spec) => tape.lrn(&y, spec)?,
                 Stage::Pool(spec) => tape.pool(&y, spec)?,
+                Stage::Dropout(spec, stream) => tape.dropout(&y, spec, *stream)?,
+                Stage::Scale(factor) => tape.scale(&y, *factor)?,
             };
         }
         Ok(y)
@@ -216,7 +269,17 @@ mod tests {
             let round_mode = if ceil { RoundMode::Ceil } else { RoundMode::Floor };
             Pool2d { round_mode, ..Pool2d::new(kind, kernel, stride) }
         });
-        let stage = prop_oneof![Just(Stage::Relu), lrn.prop_map(Stage::Lrn), pool.prop_map(Stage::Pool)];
+        let dropout = (0.0f64..0.9, any::<bool>(), any::<u64>()).prop_map(|(p, at_test, step)| {
+            let scale = if at_test { DropoutScale::AtTest } else { DropoutScale::InTraining };
+            Stage::Dropout(Dropout { p, scale }, Stream::new(1, 2, step))
+        });
+        let stage = prop_oneof![
+            Just(Stage::Relu),
+            lrn.prop_map(Stage::Lrn),
+            pool.prop_map(Stage::Pool),
+            dropout,
+            (0.1f64..3.0).prop_map(Stage::Scale),
+        ];
         prop::collection::vec(stage, 0..5)
     }
 

@@ -1,14 +1,18 @@
 //! Batch normalisation (Ioffe and Szegedy, 2015).
 
 use serde::{Deserialize, Deserializer, Serialize};
+use tensor::ops::BatchStatistics;
+use tensor::{Backend, Tensor};
 
-use super::{KerasLayer, Layer, ReadLayer};
+use super::{ForwardContext, KerasLayer, Layer, ReadLayer};
 use crate::init::Init;
 use crate::model::parameter::{Layout, ParameterSpec};
 use crate::model::reader::{Invalid, TableReader};
 use crate::model::settings::{non_negative, number, positive};
 use crate::model::shape::{Activations, LayerContext, LayerOutput};
 use crate::model::writer::TableWriter;
+use crate::network::Mode;
+use crate::{Error, Var};
 
 /// Settings of batch normalisation. PyTorch's are the defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +43,26 @@ fn fraction<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error>
     number(deserializer, "from 0 to 1", |n| (0.0..=1.0).contains(&n))
 }
 
+/// Places of the running statistics among the parameters.
+const RUNNING_MEAN: usize = 2;
+const RUNNING_VARIANCE: usize = 3;
+
+impl BatchNorm {
+    /// Moves a running statistic towards `factor` times that of the batch.
+    fn update<B: Backend>(
+        &self,
+        parameter: usize,
+        batch: &Tensor<B>,
+        factor: f64,
+        context: &mut ForwardContext<'_, B>,
+    ) -> crate::Result<()> {
+        let mut running = context.parameters[parameter].value().scale(1.0 - self.momentum)?;
+        running.add_scaled(self.momentum * factor, batch)?;
+        context.statistics.push((parameter, running));
+        Ok(())
+    }
+}
+
 impl Layer for BatchNorm {
     fn kind(&self) -> &'static str {
         Self::KINDS[0]
@@ -60,6 +84,22 @@ impl Layer for BatchNorm {
             running(vector("running_var", 1.0)),
         ];
         Ok(LayerOutput { activations: input.clone(), parameters, macs: 0 })
+    }
+
+    fn forward<B: Backend>(&self, x: &Var<B>, context: &mut ForwardContext<'_, B>) -> crate::Result<Var<B>> {
+        let [gamma, beta, mean, variance] = context.parameters else {
+            return Err(Error::tape("batch norm", "the layer's parameters are missing"));
+        };
+        if context.position.mode == Mode::Test {
+            let running = BatchStatistics { mean: mean.value().clone(), variance: variance.value().clone() };
+            return context.tape.batch_norm_with(x, gamma, beta, &running, self.epsilon);
+        }
+        let (y, batch) = context.tape.batch_norm(x, gamma, beta, self.epsilon)?;
+        // As PyTorch has it: the running variance is that of the population, the batch's own that of the sample.
+        let rows = (x.value().len() / batch.mean.len().max(1)) as f64;
+        self.update(RUNNING_MEAN, &batch.mean, 1.0, context)?;
+        self.update(RUNNING_VARIANCE, &batch.variance, rows / (rows - 1.0), context)?;
+        Ok(y)
     }
 
     fn write(&self, table: &mut TableWriter) {

@@ -1,16 +1,19 @@
 //! Convolution.
 
 use serde::{Deserialize, Serialize};
+use tensor::Backend;
 use tensor::ops::Conv2d;
 use tensor::ops::conv2d::Geometry;
 
-use super::{KerasLayer, Layer, ReadLayer};
+use super::{ForwardContext, KerasLayer, Layer, ReadLayer};
+use crate::Var;
 use crate::model::parameter::Layout;
 use crate::model::parameter_settings::ParameterSettings;
 use crate::model::reader::{Invalid, TableReader};
 use crate::model::settings::{Pad, count, padding, pair};
 use crate::model::shape::{Activations, LayerContext, LayerOutput, value_count};
 use crate::model::writer::TableWriter;
+use crate::ops::Stage;
 
 /// Settings of a convolution.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -91,6 +94,17 @@ impl Layer for Conv {
             parameters: self.parameters.specs(context, &weight, Layout::Conv, &[self.filters], fans)?,
             macs: self.macs(&output, channels)?,
         })
+    }
+
+    fn takes(&self, stages: &[Stage], next: &Stage) -> bool {
+        next.follows_conv2d(stages)
+    }
+
+    fn forward<B: Backend>(&self, x: &Var<B>, context: &mut ForwardContext<'_, B>) -> crate::Result<Var<B>> {
+        let operation = self.operation(context.position.map_size());
+        let weight = context.weight()?;
+        let bias = context.bias();
+        context.tape.conv2d(x, weight, bias, &operation, context.stages)
     }
 
     fn write(&self, table: &mut TableWriter) {

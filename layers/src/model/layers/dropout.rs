@@ -2,12 +2,15 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 use tensor::ops::{Dropout, DropoutScale};
+use tensor::random::{Stream, purpose};
 
-use super::{KerasLayer, Layer, ReadLayer};
+use super::{KerasLayer, Layer, LayerPosition, ReadLayer};
 use crate::model::reader::{Invalid, TableReader};
 use crate::model::settings::number;
 use crate::model::shape::{Activations, LayerContext, LayerOutput};
 use crate::model::writer::TableWriter;
+use crate::network::Mode;
+use crate::ops::Stage;
 
 /// The keys of [`Dropout`].
 #[derive(Serialize, Deserialize)]
@@ -41,6 +44,17 @@ impl Layer for Dropout {
 
     fn shape(&self, input: &Activations, _: &LayerContext) -> Result<LayerOutput, String> {
         Ok(LayerOutput::without_parameters(input.clone()))
+    }
+
+    fn stage(&self, position: &LayerPosition) -> Option<Stage> {
+        match position.mode {
+            Mode::Train { seed, step } if self.p > 0.0 => {
+                let stream = Stream::new(seed, purpose::DROPOUT + position.number as u32, step);
+                Some(Stage::Dropout(*self, stream))
+            }
+            Mode::Test if self.test_factor() != 1.0 => Some(Stage::Scale(self.test_factor())),
+            _ => None,
+        }
     }
 
     fn write(&self, table: &mut TableWriter) {

@@ -1,6 +1,9 @@
 //! Flattening a map to one row. It has no settings.
 
-use super::{KerasLayer, Layer, ReadLayer};
+use tensor::Backend;
+
+use super::{ForwardContext, KerasLayer, Layer, ReadLayer};
+use crate::Var;
 use crate::model::reader::{Invalid, TableReader};
 use crate::model::shape::{Activations, LayerContext, LayerOutput};
 use crate::model::writer::TableWriter;
@@ -14,6 +17,10 @@ impl Layer for Flatten {
 
     fn shape(&self, input: &Activations, _: &LayerContext) -> Result<LayerOutput, String> {
         Ok(LayerOutput::without_parameters(input.flatten()))
+    }
+
+    fn forward<B: Backend>(&self, x: &Var<B>, context: &mut ForwardContext<'_, B>) -> crate::Result<Var<B>> {
+        context.tape.flatten(x)
     }
 
     fn write(&self, _: &mut TableWriter) {}

@@ -1,14 +1,17 @@
 //! Fully connected layers.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tensor::Backend;
 
-use super::{KerasLayer, Layer, ReadLayer};
+use super::{ForwardContext, KerasLayer, Layer, ReadLayer};
+use crate::Var;
 use crate::model::parameter::Layout;
 use crate::model::parameter_settings::ParameterSettings;
 use crate::model::reader::{Invalid, TableReader};
 use crate::model::settings::{MAX_COUNT, as_count, value};
 use crate::model::shape::{Activations, LayerContext, LayerOutput, value_count};
 use crate::model::writer::TableWriter;
+use crate::ops::Stage;
 
 /// Settings of a fully connected layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,6 +72,18 @@ impl Layer for Linear {
             parameters: self.parameters.specs(context, &weight, layout, &[units], fans)?,
             macs: value_count(&weight)? as u64,
         })
+    }
+
+    fn takes(&self, stages: &[Stage], next: &Stage) -> bool {
+        next.follows_linear(stages)
+    }
+
+    fn forward<B: Backend>(&self, x: &Var<B>, context: &mut ForwardContext<'_, B>) -> crate::Result<Var<B>> {
+        let weight = context.weight()?;
+        let bias = context.bias();
+        let is_flat = x.shape().len() == 2;
+        let rows = if is_flat { x.clone() } else { context.tape.flatten(x)? };
+        context.tape.linear(&rows, weight, bias, context.stages)
     }
 
     fn write(&self, table: &mut TableWriter) {

@@ -1,9 +1,11 @@
 //! Locally connected layers: convolution with unshared weights.
 
 use serde::{Deserialize, Serialize};
+use tensor::Backend;
 use tensor::ops::Conv2d;
 
-use super::{Conv, KerasLayer, Layer, ReadLayer};
+use super::{Conv, ForwardContext, KerasLayer, Layer, ReadLayer};
+use crate::Var;
 use crate::model::parameter::Layout;
 use crate::model::reader::{Invalid, TableReader};
 use crate::model::shape::{Activations, LayerContext, LayerOutput, value_count};
@@ -41,6 +43,13 @@ impl Layer for Local {
             parameters: conv.parameters.specs(context, &weight, Layout::Local, &output, fans)?,
             macs: conv.macs(&output, channels)?,
         })
+    }
+
+    fn forward<B: Backend>(&self, x: &Var<B>, context: &mut ForwardContext<'_, B>) -> crate::Result<Var<B>> {
+        let operation = self.operation(context.position.map_size());
+        let weight = context.weight()?;
+        let bias = context.bias();
+        context.tape.local2d(x, weight, bias, &operation, context.stages)
     }
 
     fn write(&self, table: &mut TableWriter) {

@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 use tensor::ops::{AlphaScaling, Lrn, Region};
 
-use super::{KerasLayer, Layer, ReadLayer};
+use super::{KerasLayer, Layer, LayerPosition, ReadLayer};
 use crate::model::reader::{Invalid, TableReader};
 use crate::model::settings::{count, non_negative, positive};
 use crate::model::shape::{Activations, LayerContext, LayerOutput};
 use crate::model::writer::TableWriter;
+use crate::ops::Stage;
 
 /// The keys of [`Lrn`]. The paper's constants are the defaults.
 #[derive(Serialize, Deserialize)]
@@ -50,6 +51,14 @@ impl Layer for Lrn {
     fn shape(&self, input: &Activations, _: &LayerContext) -> Result<LayerOutput, String> {
         input.map()?;
         Ok(LayerOutput::without_parameters(input.clone()))
+    }
+
+    fn stage(&self, _: &LayerPosition) -> Option<Stage> {
+        Some(Stage::Lrn(*self))
+    }
+
+    fn takes(&self, stages: &[Stage], next: &Stage) -> bool {
+        next.follows_lrn(stages)
     }
 
     fn write(&self, table: &mut TableWriter) {

@@ -1,14 +1,15 @@
-//! The kinds of layers. Each is one file, with its settings, its shape rule and its row in summaries, and one line in
-//! the list of [`LayerKind`] below.
+//! The kinds of layers. Each is one file, with its settings, its shape rule, its forward pass and its row in summaries,
+//! and one line in the list of [`LayerKind`] below.
 //!
-//! To add a layer, write its file: a struct of its settings with `serde`'s derives, [`Layer`] and [`ReadLayer`]. Then
-//! add its line to the list, and its operation to the network.
+//! To add a layer, write its file: a struct of its settings with `serde`'s derives, [`Layer`] and [`ReadLayer`]. Its
+//! forward pass calls operations of the [`Tape`](crate::Tape), which give the gradients. Then add its line to the list.
 
 mod activation;
 mod batch_norm;
 mod conv;
 mod dropout;
 mod flatten;
+mod forward;
 mod linear;
 mod local;
 mod lrn;
@@ -23,14 +24,19 @@ pub use linear::{Linear, Units};
 pub use local::Local;
 pub use pool::Pool;
 
+pub(crate) use forward::{ForwardContext, LayerPosition};
+
 use flatten::Flatten;
 use softmax::Softmax;
+use tensor::Backend;
 use tensor::ops::{Activation, Dropout, Lrn};
 
 use super::reader::{Invalid, TableReader};
 use super::shape::{Activations, LayerContext, LayerOutput};
 use super::spelling::suggestion;
 use super::writer::TableWriter;
+use crate::Var;
+use crate::ops::Stage;
 
 /// A kind of layer.
 pub(crate) trait Layer {
@@ -42,6 +48,33 @@ pub(crate) trait Layer {
     /// # Errors
     /// A message for an input that it cannot take.
     fn shape(&self, input: &Activations, context: &LayerContext) -> Result<LayerOutput, String>;
+
+    /// The layer as one stage: a computation that an operation before it may take into its epilogue. None if it is more
+    /// than a stage, or gives its input on unchanged.
+    fn stage(&self, _position: &LayerPosition) -> Option<Stage> {
+        None
+    }
+
+    /// Whether `next` may be computed with this layer, after the `stages` that already are.
+    fn takes(&self, _stages: &[Stage], _next: &Stage) -> bool {
+        false
+    }
+
+    /// Computes the layer on the tape, and `context.stages` on its output. Layers that are a stage need not implement it.
+    ///
+    /// # Errors
+    /// Those of the operations.
+    fn forward<B: Backend>(&self, x: &Var<B>, context: &mut ForwardContext<'_, B>) -> crate::Result<Var<B>>
+    where
+        Self: Sized,
+    {
+        let own = self.stage(&context.position);
+        let stages: Vec<Stage> = own.into_iter().chain(context.stages.iter().copied()).collect();
+        if stages.is_empty() {
+            return Ok(x.clone());
+        }
+        context.tape.stages(x, &stages)
+    }
 
     /// Writes its settings, all of them, under the keys that [`ReadLayer::read`] reads.
     fn write(&self, table: &mut TableWriter);
@@ -126,6 +159,18 @@ macro_rules! layer_kinds {
                 match self {
                     $(Self::$kind(layer) => layer,)*
                     $(Self::$plain => &$plain,)*
+                }
+            }
+
+            /// [`Layer::forward`] of the layer.
+            pub(crate) fn forward<B: Backend>(
+                &self,
+                x: &Var<B>,
+                context: &mut ForwardContext<'_, B>,
+            ) -> crate::Result<Var<B>> {
+                match self {
+                    $(Self::$kind(layer) => layer.forward(x, context),)*
+                    $(Self::$plain => $plain.forward(x, context),)*
                 }
             }
 

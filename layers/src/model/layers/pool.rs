@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 use tensor::ops::{Pool2d, PoolKind, RoundMode};
 
-use super::{KerasLayer, Layer, ReadLayer};
+use super::{KerasLayer, Layer, LayerPosition, ReadLayer};
 use crate::model::reader::{Invalid, TableReader};
 use crate::model::settings::{Pad, padding, pair};
 use crate::model::shape::{Activations, LayerContext, LayerOutput};
 use crate::model::writer::TableWriter;
+use crate::ops::Stage;
 
 /// Settings of a max or average pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +75,10 @@ impl Layer for Pool {
         let geometry = operation.geometry(&[1, height, width, channels]).map_err(|error| error.to_string())?;
         let [height, width] = geometry.output;
         Ok(LayerOutput::without_parameters(Activations::new(&[height, width, channels])?))
+    }
+
+    fn stage(&self, position: &LayerPosition) -> Option<Stage> {
+        Some(Stage::Pool(self.operation(position.map_size())))
     }
 
     fn write(&self, table: &mut TableWriter) {

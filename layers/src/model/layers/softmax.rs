@@ -1,4 +1,4 @@
-//! Softmax at the end of a network. It has no settings.
+//! Softmax at the end of a network. It has no settings. A forward pass leaves it to the code that needs probabilities.
 
 use super::{KerasLayer, Layer, ReadLayer};
 use crate::model::reader::{Invalid, TableReader};
