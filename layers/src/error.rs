@@ -1,29 +1,29 @@
-//! What can go wrong in this crate.
+//! The errors of this crate.
 
 use std::path::PathBuf;
 
 /// The result of an operation of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Each variant says what it concerns, what was expected, what came and what to do.
+/// Each message names the file, layer or operation, the expected and the found values, and the remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// An operation on tensors failed: shapes that do not fit, settings out of range, memory, the device.
     #[error(transparent)]
     Tensor(#[from] tensor::Error),
-    /// The tape was used in a way that it cannot follow.
+    /// A misuse of the tape.
     #[error("{op}: {what}")]
     Tape {
         /// The operation on the tape.
         op: &'static str,
-        /// What was expected, what came, and what to do.
+        /// The expected and the found values, and the remedy.
         what: String,
     },
     /// A gradient check could not be made.
     #[error("gradient check: {what}")]
     GradientCheck {
-        /// What was expected and what came.
+        /// The expected and the found values.
         what: String,
     },
     /// A layer of a network failed.
@@ -31,26 +31,26 @@ pub enum Error {
     Layer {
         /// The layer's name.
         layer: String,
-        /// What went wrong in it.
+        /// The error in it.
         #[source]
         source: Box<Error>,
     },
     /// A model's text is not a network.
     #[error("{origin}: {}{what}", layer_prefix(.layer.as_deref()))]
     Model {
-        /// The preset, or the file that the text came from.
+        /// The preset or the file of the text.
         origin: String,
         /// The layer at fault, where there is one.
         layer: Option<String>,
-        /// What was expected, what came, and what to do.
+        /// The expected and the found values, and the remedy.
         what: String,
     },
     /// There is no preset of this name.
     #[error("no network {name:?}: it is neither a file nor one of {}{}", known.join(", "), suggestion(near))]
     UnknownModel {
-        /// The name that came.
+        /// The unknown name.
         name: String,
-        /// Those presets with similar names, the nearest first.
+        /// Presets with similar names, the nearest first.
         near: Vec<String>,
         /// All presets.
         known: Vec<String>,
@@ -58,13 +58,13 @@ pub enum Error {
     /// Parameters and the network they are meant for do not fit.
     #[error("{}", parameters_message(origin, missing, extra, mismatched))]
     Parameters {
-        /// Where the parameters came from.
+        /// The file of the parameters, or another origin.
         origin: String,
-        /// Parameters of the network that did not come.
+        /// Parameters of the network that are missing.
         missing: Vec<String>,
-        /// Parameters that came and that the network does not have.
+        /// Parameters that the network does not have.
         extra: Vec<String>,
-        /// Parameters that came in another shape: name, shape of the network's, shape that came.
+        /// Parameters of another shape: name, expected shape, found shape.
         mismatched: Vec<(String, Vec<usize>, Vec<usize>)>,
     },
     /// A file of weights cannot be used.
@@ -72,7 +72,7 @@ pub enum Error {
     Weights {
         /// The file.
         path: PathBuf,
-        /// What was expected, what came, and what to do.
+        /// The expected and the found values, and the remedy.
         what: String,
     },
     /// The system refused to read or write a file.
@@ -80,7 +80,7 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// What was tried.
+        /// The failed attempt.
         what: &'static str,
         /// The system's reason.
         source: std::io::Error,
@@ -107,7 +107,7 @@ fn suggestion(near: &[String]) -> String {
     near.first().map(|name| format!("; did you mean {name:?}?")).unwrap_or_default()
 }
 
-/// One line: at most eight names of a kind, so that the weights of another network do not fill the screen.
+/// One line with at most eight names of a kind, so that the weights of another network do not fill the screen.
 fn parameters_message(
     origin: &str,
     missing: &[String],

@@ -1,8 +1,8 @@
-//! Gradients against finite differences: for whoever adds an operation, a layer or a network.
+//! Gradients against finite differences: the test of every new operation, layer or network.
 //!
 //! A closure builds a scalar from parameters on a tape; the check compares its gradients with central differences
-//! in double precision, (f(p + h d) - f(p - h d)) / 2h: along single coordinates, which say where an error is, and along
-//! random directions through whole parameters, which see every coordinate at once.
+//! in double precision, (f(p + h d) - f(p - h d)) / 2h. Differences along single coordinates say where an error is;
+//! differences along random directions through whole parameters test every coordinate at once.
 //!
 //! ```
 //! use alexnet_layers::gradient_check::GradientCheck;
@@ -31,18 +31,18 @@ use crate::{Error, Result};
 /// The device of a check: finite differences need double precision.
 pub type Device = Cpu<f64>;
 
-/// How to check.
+/// The settings of a check.
 ///
 /// Keep the inputs of ReLU and max-pooling at least ten steps from ties: across a kink a difference is not a gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GradientCheck {
     /// h, the distance that a parameter is moved to each side.
     pub step: f64,
-    /// At most this many coordinates of a parameter are looked at, drawn at random if it has more.
+    /// The most coordinates of a parameter to check. A larger parameter is sampled at random.
     pub coordinates: usize,
-    /// Random directions through each parameter.
+    /// The number of random directions through each parameter.
     pub directions: usize,
-    /// Decides the coordinates and the directions.
+    /// The random seed of coordinates and directions.
     pub seed: u64,
     /// Errors are relative to the gradient, or where that is smaller, to this part of the larger of 1, |f| and the
     /// parameter's largest gradient. Differences of f have a rounding error of about 1e-11 |f|.
@@ -73,9 +73,9 @@ impl GradientCheck {
         let device = Device::new(1)?;
         let values: Vec<ArrayD<f64>> = parameters.iter().map(|(_, value)| value.clone()).collect();
         let (loss, gradients) = differentiate(&device, parameters, &values, &f)?;
-        let mut run = Run { check: *self, device, values, f };
+        let mut checker = Checker { check: *self, device, values, f };
         let found = gradients.iter().zip(parameters).enumerate();
-        let found = found.map(|(i, (gradient, (name, _)))| run.parameter(i, name, gradient, loss));
+        let found = found.map(|(i, (gradient, (name, _)))| checker.parameter(i, name, gradient, loss));
         Ok(Report { parameters: found.collect::<Result<_>>()? })
     }
 }
@@ -109,15 +109,15 @@ fn leaves(device: &Device, tape: &mut Tape<Device>, values: &[ArrayD<f64>]) -> R
     values.iter().map(|value| Ok(tape.parameter(Tensor::from_array(device, value)?))).collect()
 }
 
-/// A check under way.
-struct Run<F> {
+/// A check in progress.
+struct Checker<F> {
     check: GradientCheck,
     device: Device,
     values: Vec<ArrayD<f64>>,
     f: F,
 }
 
-impl<F> Run<F>
+impl<F> Checker<F>
 where
     F: Fn(&mut Tape<Device>, &[Var<Device>]) -> Result<Var<Device>>,
 {
@@ -129,7 +129,7 @@ where
         let mut worst = Comparison { place: Place::Direction, tape: 0.0, difference: 0.0, error: 0.0 };
         let mut compare = |place, tape: f64, difference: f64| {
             let error = (tape - difference).abs() / tape.abs().max(difference.abs()).max(floor);
-            // NaN and infinity, in either, are as wrong as can be.
+            // NaN or infinity, in either derivative, is the largest error.
             let error = if error.is_finite() { error } else { f64::INFINITY };
             if error > worst.error {
                 worst = Comparison { place, tape, difference, error };
@@ -222,10 +222,10 @@ pub struct ParameterReport {
     pub worst: Comparison,
 }
 
-/// One gradient, twice.
+/// One derivative, computed by the tape and by differences.
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    /// Where.
+    /// The coordinate or direction of the derivative.
     pub place: Place,
     /// The derivative by the tape.
     pub tape: f64,
@@ -235,10 +235,10 @@ pub struct Comparison {
     pub error: f64,
 }
 
-/// What a derivative was taken along.
+/// The coordinate or direction of a derivative.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// One value of the parameter, by its place on each axis.
+    /// One value of the parameter, by its index on each axis.
     Coordinate(Vec<usize>),
     /// A random direction through the whole parameter.
     Direction,
@@ -288,8 +288,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// A scalar that every value of `y` has a different part in: the sum of `y` times fixed random numbers. It makes a loss
-/// of an operation under test.
+/// The sum of `y` times fixed random numbers: a scalar loss to which every value of `y` contributes differently.
 ///
 /// # Errors
 /// Those of the kernels.

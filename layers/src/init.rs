@@ -11,7 +11,7 @@ use tensor::{Backend, Tensor};
 use crate::Result;
 use crate::model::settings::{finite, non_negative};
 
-/// The distribution that a parameter's first values are drawn from.
+/// The distribution of a parameter's initial values.
 ///
 /// In a model file it is a table like `{ kind = "normal", std = 0.01 }`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -26,7 +26,7 @@ pub enum Init {
         /// Its standard deviation.
         std: f64,
     },
-    /// Evenly distributed in `[low, high)`.
+    /// The uniform distribution on `[low, high)`.
     Uniform {
         /// The lower end.
         low: f64,
@@ -41,7 +41,7 @@ pub enum Init {
     HeUniform,
     /// Normal with deviation sqrt(2 / fan in).
     HeNormal,
-    /// Uniform within +-1 / sqrt(fan in): what PyTorch gives weights and biases of convolutions and linear layers.
+    /// Uniform within +-1 / sqrt(fan in): PyTorch's default for weights and biases of convolutions and linear layers.
     TorchDefault,
 }
 
@@ -140,7 +140,10 @@ impl InitTable {
 }
 
 impl InitTable {
-    /// The distribution, or the missing key or wrong range in words.
+    /// The distribution.
+    ///
+    /// # Errors
+    /// A message that names the missing key or the wrong range.
     fn init(&self, kind: InitKind) -> std::result::Result<Init, String> {
         let required = |key: &str, value: Option<f64>, expected: &str| {
             value.ok_or_else(|| format!("{key:?} is missing; it must be {expected}"))

@@ -1,12 +1,13 @@
-//! Automatic differentiation on a tape, the layers of AlexNet and its kin, networks as text, and their weights in files.
+//! Automatic differentiation on a tape, the layers of AlexNet and related networks, networks as TOML files, and weights
+//! files.
 //!
 //! - [`Tape`] computes and records, [`Tape::backward`] gives [`Gradients`]. The operations are in [`ops`], a file each.
-//! - [`gradient_check`] compares gradients with finite differences, for whoever adds an operation.
+//! - [`gradient_check`] compares gradients with finite differences: the test of every new operation.
 //! - [`Model`] is a network as TOML: a preset or a file. [`Network`] is a model with parameters on a device.
 //! - [`summary`] prints a model's layers.
 //! - `weights`, behind the default feature of that name, reads and writes parameters as HDF5 and safetensors.
 //!
-//! Images are laid out NHWC, weights as in [`tensor`]. The crate is for any [`tensor::Backend`].
+//! Images are laid out NHWC, weights as in [`tensor`]. Everything works on every [`tensor::Backend`].
 //!
 //! ```
 //! use alexnet_layers::Tape;
@@ -36,7 +37,7 @@ pub mod weights;
 pub use error::{Error, Result};
 pub use init::Init;
 pub use model::{LayerKind, LayerSpec, Layout, Model, Parameter, ParameterSpec};
-pub use network::{Mode, Network, Pass};
+pub use network::{ForwardOutput, Mode, Network};
 pub use tape::{Backward, Gradients, InputGrads, Tape, Var};
 
 /// The README's programs, run as tests.

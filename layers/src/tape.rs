@@ -16,13 +16,13 @@ use crate::{Error, Result};
 #[derive(Clone, Debug)]
 pub struct Var<B: Backend> {
     value: Tensor<B>,
-    /// None: no gradient flows through this value.
-    node: Option<Node>,
+    /// None if no gradient flows through this value.
+    record: Option<RecordId>,
 }
 
-/// A place on a tape.
+/// The index of a record of one tape.
 #[derive(Clone, Copy, Debug)]
-struct Node {
+struct RecordId {
     tape: u64,
     index: usize,
 }
@@ -30,7 +30,7 @@ struct Node {
 impl<B: Backend> Var<B> {
     /// A value without a gradient: images, targets, frozen weights. It can be used on any tape.
     pub fn constant(value: Tensor<B>) -> Self {
-        Self { value, node: None }
+        Self { value, record: None }
     }
 
     /// The value.
@@ -50,20 +50,20 @@ impl<B: Backend> Var<B> {
 
     /// Whether backward will compute a gradient for this value: it is a parameter or was computed from one.
     pub fn requires_grad(&self) -> bool {
-        self.node.is_some()
+        self.record.is_some()
     }
 }
 
-/// What an operation keeps of its forward pass, and its backward pass.
+/// The values that an operation saved in its forward pass, and its backward pass.
 pub trait Backward<B: Backend>: Send {
-    /// Hands the gradients of the inputs to `grads`, given that of the output, which has the output's shape.
+    /// Adds the gradients of the inputs to `grads`. `dy` is the gradient of the output and has its shape.
     ///
     /// # Errors
     /// Those of the kernels.
     fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()>;
 }
 
-/// Where an operation's backward puts the gradients of its inputs, numbered as they were given to [`Tape::record`].
+/// The gradients of an operation's inputs, numbered as they were given to [`Tape::record`]. A backward pass adds to them.
 pub struct InputGrads<'a, B: Backend> {
     inputs: &'a [Option<usize>],
     gradients: &'a mut [Option<Tensor<B>>],
@@ -76,7 +76,7 @@ impl<B: Backend> InputGrads<'_, B> {
         self.inputs.get(input).is_some_and(Option::is_some)
     }
 
-    /// Adds to the gradient of an input. `gradient` is called only if it is needed.
+    /// Adds to the gradient of an input. Calls `gradient` only if an input requires it.
     ///
     /// # Errors
     /// Those of `gradient`; [`tensor::Error::Shape`] if an earlier gradient of the same value has another shape.
@@ -90,7 +90,7 @@ impl<B: Backend> InputGrads<'_, B> {
         Ok(())
     }
 
-    /// The number in a gradient of one value. For the loss itself it is 1, known without waiting for the device.
+    /// The value of a gradient of shape `[1]`. That of the loss itself is 1, which needs no wait for the device.
     ///
     /// # Errors
     /// [`tensor::Error::Shape`] for more values; those of the device.
@@ -102,14 +102,14 @@ impl<B: Backend> InputGrads<'_, B> {
     }
 }
 
-/// One record. A leaf (a parameter) has no operation.
+/// One operation or parameter of a tape. Parameters have no operation.
 struct Record<B: Backend> {
     operation: Option<Box<dyn Backward<B>>>,
     inputs: Vec<Option<usize>>,
     scope: Arc<str>,
 }
 
-/// The record of a computation. The operations are methods, a file each in [`ops`](crate::ops).
+/// The record of a computation. The operations are methods, one file each in [`ops`](crate::ops).
 pub struct Tape<B: Backend> {
     id: u64,
     recording: bool,
@@ -131,8 +131,8 @@ impl<B: Backend> Tape<B> {
         Self { id: NEXT.fetch_add(1, Ordering::Relaxed), recording: true, records: Vec::new(), scope: "".into() }
     }
 
-    /// A tape that records nothing: the same operations, but intermediate values are freed as soon as the caller drops
-    /// them, and there is no backward.
+    /// A tape that records nothing. Intermediate values are freed as soon as the caller drops them, and
+    /// [`backward`](Self::backward) is an error.
     pub fn inference() -> Self {
         Self { recording: false, ..Self::new() }
     }
@@ -159,7 +159,7 @@ impl<B: Backend> Tape<B> {
         self.scope = layer.into();
     }
 
-    /// A leaf whose gradient is wanted.
+    /// A value that gets a gradient: a leaf of the computation.
     pub fn parameter(&mut self, value: Tensor<B>) -> Var<B> {
         if !self.recording {
             return Var::constant(value);
@@ -167,10 +167,10 @@ impl<B: Backend> Tape<B> {
         self.push(None, Vec::new(), value)
     }
 
-    /// Appends an operation: `value` was computed from `inputs`, and `saved` makes what backward needs. This is how an
-    /// operation of one's own is added.
+    /// Appends an operation that computed `value` from `inputs`. `saved` returns its backward pass and the values that this
+    /// needs. Call it to add an operation of your own.
     ///
-    /// Nothing is recorded and `saved` is not called if no input wants a gradient.
+    /// Nothing is recorded, and `saved` is not called, if no input requires a gradient.
     ///
     /// # Errors
     /// [`Error::Tape`] for an input that was computed on another tape.
@@ -190,8 +190,8 @@ impl<B: Backend> Tape<B> {
 
     /// The gradients of `loss`, a single value, for all parameters that it depends on.
     ///
-    /// The tape is consumed and its saved values are freed on the way. Gradients that lead to no parameter (such as
-    /// that of the images) are not computed.
+    /// The tape is consumed, and its saved values are freed on the way. Gradients that lead to no parameter, such as that
+    /// of the images, are not computed.
     ///
     /// # Errors
     /// [`Error::Tape`] for a loss of more than one value, one from another tape, or one that depends on no parameter;
@@ -202,12 +202,12 @@ impl<B: Backend> Tape<B> {
         Ok(Gradients { tape, leaves })
     }
 
-    /// As [`backward`](Self::backward), but hands each parameter's gradient to `take` as soon as it is complete, with the
-    /// parameter's place in `parameters`: the last layers' come first, and no more of them need be held than `take`
-    /// keeps. Nothing here holds a parameter's value by then, so that it may be changed in place.
+    /// Like [`backward`](Self::backward), but passes each parameter's gradient to `take` as soon as it is complete, with
+    /// the parameter's index in `parameters`. The gradients of the last layers come first, and only those that `take` keeps
+    /// are held. By then the tape holds no parameter's value, so `take` may update it in place.
     ///
     /// # Errors
-    /// As [`backward`](Self::backward), and those of `take`: some gradients have been handed over by then.
+    /// Those of [`backward`](Self::backward) and of `take`. Some gradients have been passed to `take` by then.
     pub fn backward_each<E: From<Error>>(
         self,
         loss: Var<B>,
@@ -227,8 +227,8 @@ impl<B: Backend> Tape<B> {
         .map(|_| ())
     }
 
-    /// By record: the parameters (their records, and their places in `parameters`) that no record before it uses, so that
-    /// their gradients are complete after it.
+    /// By record: the parameters (their records, and their indices in `parameters`) that no earlier record uses. Their
+    /// gradients are complete after this record's backward.
     fn completed_at(&self, parameters: &[Option<Var<B>>]) -> Result<HashMap<usize, Vec<(usize, usize)>>> {
         let mut places = HashMap::new();
         for (place, var) in parameters.iter().enumerate() {
@@ -245,8 +245,8 @@ impl<B: Backend> Tape<B> {
         Ok(complete)
     }
 
-    /// Runs every record's backward, the last first, and `after` it with its place; returns the gradients that are left,
-    /// by place.
+    /// Runs every record's backward, the last first, and then `after` with the record's index. Returns the gradients that
+    /// are left, by record.
     fn walk<E: From<Error>>(
         mut self,
         loss: &Var<B>,
@@ -271,7 +271,7 @@ impl<B: Backend> Tape<B> {
                 let mut grads = InputGrads { inputs: &record.inputs, gradients: &mut gradients[..index], at_loss };
                 let done = operation.backward(dy, &mut grads);
                 device.set_scope("");
-                done.map_err(|e| at(&record.scope, e))?;
+                done.map_err(|e| with_layer(&record.scope, e))?;
             }
             after(index, &mut gradients)?;
         }
@@ -286,11 +286,11 @@ impl<B: Backend> Tape<B> {
         self.index("backward", loss)?.ok_or_else(|| Error::tape("backward", none))
     }
 
-    /// Where `var` stands on this tape; None for a constant.
+    /// The index of the record of `var`; None for a constant.
     fn index(&self, op: &'static str, var: &Var<B>) -> Result<Option<usize>> {
-        match var.node {
+        match var.record {
             None => Ok(None),
-            Some(node) if node.tape == self.id => Ok(Some(node.index)),
+            Some(id) if id.tape == self.id => Ok(Some(id.index)),
             Some(_) => Err(Error::tape(
                 op,
                 format!(
@@ -308,18 +308,18 @@ impl<B: Backend> Tape<B> {
         inputs: Vec<Option<usize>>,
         value: Tensor<B>,
     ) -> Var<B> {
-        let node = Node { tape: self.id, index: self.records.len() };
+        let id = RecordId { tape: self.id, index: self.records.len() };
         self.records.push(Record { operation, inputs, scope: Arc::clone(&self.scope) });
-        Var { value, node: Some(node) }
+        Var { value, record: Some(id) }
     }
 }
 
-/// An error with the layer that it arose in, where that is known.
-fn at(layer: &str, error: Error) -> Error {
+/// Adds the layer to an error, where it is known.
+fn with_layer(layer: &str, error: Error) -> Error {
     if layer.is_empty() { error } else { Error::Layer { layer: layer.into(), source: Box::new(error) } }
 }
 
-/// What [`Tape::backward`] found: the gradients of a tape's parameters.
+/// The gradients of a tape's parameters, from [`Tape::backward`].
 #[derive(Debug)]
 pub struct Gradients<B: Backend> {
     tape: u64,
@@ -327,16 +327,16 @@ pub struct Gradients<B: Backend> {
 }
 
 impl<B: Backend> Gradients<B> {
-    /// The gradient for a parameter, of its shape. None for one that the loss does not depend on, for anything that is
-    /// not a parameter, and for values of other tapes.
+    /// The gradient of a parameter, in its shape. None for a parameter that the loss does not depend on, for a value that
+    /// is no parameter, and for values of other tapes.
     pub fn get(&self, parameter: &Var<B>) -> Option<&Tensor<B>> {
-        let node = parameter.node.filter(|node| node.tape == self.tape)?;
-        self.leaves.get(node.index)?.as_ref()
+        let id = parameter.record.filter(|id| id.tape == self.tape)?;
+        self.leaves.get(id.index)?.as_ref()
     }
 
-    /// As [`get`](Self::get), and gives the gradient away: a second call returns None.
+    /// Like [`get`](Self::get), but moves the gradient out: a second call returns None.
     pub fn take(&mut self, parameter: &Var<B>) -> Option<Tensor<B>> {
-        let node = parameter.node.filter(|node| node.tape == self.tape)?;
-        self.leaves.get_mut(node.index)?.take()
+        let id = parameter.record.filter(|id| id.tape == self.tape)?;
+        self.leaves.get_mut(id.index)?.take()
     }
 }

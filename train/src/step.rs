@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use layers::{Mode, Network, Pass, Tape, Var};
+use layers::{ForwardOutput, Mode, Network, Tape, Var};
 use optim::{Optimizer, Update};
 use tensor::{Backend, IntTensor, Tensor};
 
@@ -58,7 +58,7 @@ fn preallocate<B: Backend>(network: &Network<B>, optimizer: &mut Optimizer<B>) -
 /// The forward half of a step, up to the loss.
 struct Forward<B: Backend> {
     tape: Tape<B>,
-    pass: Pass<B>,
+    pass: ForwardOutput<B>,
     loss: Var<B>,
     metrics: PendingMetrics<B>,
 }
@@ -95,7 +95,7 @@ impl<B: Backend<Scalar = f32>> Forward<B> {
     /// Walks back through the tape and updates parameters as soon as their gradients are complete, so that the
     /// gradients of all are never held at once.
     fn update(self, network: &mut Network<B>, optimizer: &mut Optimizer<B>, learning_rate: f64) -> Result<()> {
-        let Self { tape, pass: Pass { logits, parameters, statistics }, loss, .. } = self;
+        let Self { tape, pass: ForwardOutput { logits, parameters, statistics }, loss, .. } = self;
         drop(logits);
         let mut step = optimizer.begin(learning_rate)?;
         let mut gradients = Vec::new();

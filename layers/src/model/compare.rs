@@ -1,4 +1,4 @@
-//! Whether parameters from outside are those of a network.
+//! Compares parameters from files with those of a network.
 
 use std::collections::BTreeMap;
 

@@ -13,7 +13,7 @@ const MAX_LAYERS: usize = 10_000;
 
 const TRAIN_SECTIONS: &[&str] = &["data", "optim", "run"];
 
-/// A file's keys. Tables are read one by one, for errors that say where they are.
+/// The keys of a file but `layer`. Tables are read one by one, so that errors can name them.
 #[derive(Deserialize)]
 struct Header {
     #[serde(default, deserialize_with = "optional_text")]
@@ -28,14 +28,14 @@ struct Header {
     train: Table,
 }
 
-/// Its other key, separate for errors in the order of the file.
+/// The key `layer`, read separately so that errors come in the order of the file.
 #[derive(Deserialize)]
 struct Layers {
     #[serde(deserialize_with = "layer_tables")]
     layer: Vec<Table>,
 }
 
-/// A layer's name: with it, errors can say which layer they are in.
+/// A layer's name, read first so that errors can name the layer.
 #[derive(Deserialize)]
 struct LayerName {
     #[serde(deserialize_with = "layer_name")]
@@ -52,7 +52,7 @@ struct LayerHeader {
 }
 
 impl Model {
-    /// Reads a network from TOML; `origin` is where the text came from, for messages.
+    /// Reads a network from TOML. `origin` is the file or preset in error messages.
     ///
     /// # Errors
     /// [`Error::Model`] for text that is not TOML, an unknown kind or key, a setting out of range, or layers that do

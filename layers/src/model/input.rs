@@ -1,11 +1,11 @@
-//! A network's input: from stored images to the values that it sees.
+//! A network's input: crop and normalisation of stored images.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::reader::{Invalid, TableReader};
 use super::settings::{as_colour, count, optional_count, positive, value};
 
-/// How a stored image becomes a network's input: value = (pixel * scale - mean) / deviation, of a crop.
+/// Crop and normalisation of stored images: value = (pixel * scale - mean) / deviation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Input {
     /// Height and width of stored images, in pixels; as `crop` unless given.
@@ -46,7 +46,7 @@ pub enum ChannelOrder {
     Bgr,
 }
 
-/// The values that are subtracted from scaled pixels.
+/// Values to subtract from scaled pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Mean {
     /// Nothing.
@@ -56,7 +56,7 @@ pub enum Mean {
     PackImage,
     /// The training set's mean colour, times scale.
     PackRgb,
-    /// Fixed values: red, green, blue, whatever the order of the channels.
+    /// Fixed values: red, green, blue, for both orders of the channels.
     Rgb([f64; 3]),
 }
 

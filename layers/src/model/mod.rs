@@ -93,7 +93,7 @@ impl Model {
         Ok(())
     }
 
-    /// The layer of this name and its place.
+    /// The index of the layer of this name.
     ///
     /// # Errors
     /// [`Error::Model`] that lists the layers if there is none.

@@ -1,10 +1,10 @@
-//! The names that networks may have.
+//! Valid names of networks.
 
 /// The names that [`is_network`] accepts, in words.
 pub(super) const NETWORKS: &str =
     "a text of 1 to 60 letters, digits, spaces, '_', '-', '.', '+', '(' and ')', with a letter, a digit or '_' first";
 
-/// Whether a network may have this name: runs make folders of it, and it is shown to people.
+/// Whether a network may have this name, which becomes the name of a folder and part of terminal output.
 pub(super) fn is_network(name: &str) -> bool {
     let fits = |c: char| c.is_alphanumeric() || " _-.+()".contains(c);
     let first = name.chars().next().is_some_and(|c| c.is_alphanumeric() || c == '_');

@@ -7,9 +7,9 @@ use crate::init::Init;
 /// One parameter of a network, without its values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParameterSpec {
-    /// The layer's name and `.weight`, `.bias`, `.running_mean` or `.running_var`.
+    /// The layer's name, then `.weight`, `.bias`, `.running_mean` or `.running_var`.
     pub name: String,
-    /// The name in files for other programs, for instance `features.0.weight`; else the same as `name`.
+    /// The name in files for other programs, such as `features.0.weight`; `name` unless the model file gives one.
     pub export: String,
     /// Lengths of the axes, in the layout's order.
     pub shape: Vec<usize>,
@@ -17,14 +17,14 @@ pub struct ParameterSpec {
     pub layout: Layout,
     /// The distribution of its initial values.
     pub init: Init,
-    /// Inputs that an output sums (fan-in), and outputs that an input contributes to (fan-out); for a bias, those of its
-    /// layer.
+    /// Fan-in and fan-out: the inputs that each output sums, and the outputs that each input contributes to. A bias has
+    /// those of its layer.
     pub fans: [usize; 2],
     /// Multiplies the learning rate.
     pub rate: f64,
     /// Multiplies the weight decay.
     pub decay: f64,
-    /// Whether gradient descent changes it; a batch norm's running statistics are stored but not trained.
+    /// Whether gradient descent changes it. The running statistics of a batch norm are stored but not trained.
     pub trained: bool,
 }
 
@@ -34,13 +34,13 @@ impl ParameterSpec {
         self.shape.iter().product()
     }
 
-    /// Whether there are no values; never so for a checked model's parameters.
+    /// Whether there are no values. Parameters of a checked model have at least one.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// The meaning of a parameter's axes, and so its permutation for other programs.
+/// The meaning of a parameter's axes. It decides the permutation of the axes in files for other programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// `[c]`, or a local layer's bias `[oh, ow, out]`.

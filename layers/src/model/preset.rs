@@ -1,4 +1,4 @@
-//! The networks that are built in, and those in files.
+//! Built-in networks and networks in files.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -36,7 +36,7 @@ impl Model {
         NAMES
     }
 
-    /// The text of a preset, with its comments: a start for a file of one's own.
+    /// The text of a preset, with its comments: a start for a file of your own.
     ///
     /// # Errors
     /// [`Error::UnknownModel`] if there is none of this name.
@@ -47,7 +47,7 @@ impl Model {
         }
     }
 
-    /// A network that is built in.
+    /// The preset of this name.
     ///
     /// # Errors
     /// [`Error::UnknownModel`] if there is none of this name.

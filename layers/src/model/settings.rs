@@ -17,7 +17,7 @@ pub(crate) const MAX_COUNT: usize = 1 << 20;
 pub enum Pad {
     /// A number for each side.
     Sides(Padding),
-    /// TensorFlow's `same`: as many as make the output `ceil(input / stride)`.
+    /// TensorFlow's `same`: the padding whose output has length `ceil(input / stride)`.
     Same,
 }
 

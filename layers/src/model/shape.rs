@@ -8,8 +8,8 @@ use super::{LayerSpec, Model};
 use crate::Result;
 use crate::init::Init;
 
-/// The most values of one parameter, or of one layer's output for one image: 256 GiB as f32. More is a slip in the
-/// file.
+/// The most values of one parameter, or of one layer's output for one image: 256 GiB as f32. A larger number is a mistake
+/// in the file.
 const MAX_VALUES: usize = 1 << 36;
 
 /// The result of a layer's shape rule.
@@ -45,7 +45,7 @@ impl LayerShape {
 #[derive(Clone, Debug)]
 pub(crate) struct Activations {
     shape: Vec<usize>,
-    /// The map that they were before they were flattened.
+    /// The shape of the map before it was flattened.
     flattened_from: Option<[usize; 3]>,
 }
 
@@ -77,12 +77,12 @@ impl Activations {
         })
     }
 
-    /// The same values as one row.
+    /// The values as one row.
     pub fn flatten(&self) -> Self {
         Self { shape: vec![self.len()], flattened_from: self.flattened_map() }
     }
 
-    /// Whether they were a map and are one row now.
+    /// Whether they are the row of a flattened map.
     pub fn is_flattened(&self) -> bool {
         self.flattened_from.is_some()
     }
@@ -93,7 +93,7 @@ impl Activations {
     }
 }
 
-/// A layer's surroundings, as far as its shape rule depends on them.
+/// The properties of the model that a layer's shape rule depends on.
 pub(crate) struct LayerContext<'a> {
     layer: &'a LayerSpec,
     /// The model's number of classes.
@@ -129,14 +129,14 @@ pub(crate) struct LayerOutput {
 }
 
 impl LayerOutput {
-    /// For layers that have no parameters and whose work is not counted.
+    /// The output of a layer without parameters whose work is not counted.
     pub fn without_parameters(activations: Activations) -> Self {
         Self { activations, parameters: Vec::new(), macs: 0 }
     }
 }
 
 impl Model {
-    /// Each layer's shapes, parameters and work, in order.
+    /// Shapes, parameters and work of each layer, in order.
     ///
     /// # Errors
     /// [`Error::Model`](crate::Error::Model) that names the first layer that does not fit its input.
@@ -164,12 +164,12 @@ impl Model {
     /// All parameters, in the order of the layers; a layer's weight before its bias.
     ///
     /// # Errors
-    /// As [`shapes`](Self::shapes).
+    /// Those of [`shapes`](Self::shapes).
     pub fn parameters(&self) -> Result<Vec<ParameterSpec>> {
         Ok(self.shapes()?.into_iter().flat_map(|shape| shape.parameters).collect())
     }
 
-    /// Checks the whole: that names are unique, that layers fit each other, and the output.
+    /// Checks that names are unique, that the layers fit each other, and the shape of the output.
     pub(super) fn check(&self) -> Result<()> {
         if !name::is_network(&self.name) {
             return Err(self.error(None, format!("\"name\" must be {}, got {:?}", name::NETWORKS, self.name)));

@@ -11,28 +11,28 @@ use crate::ops::Stage;
 use crate::{Error, Result, Tape, Var};
 use compile::{Node, compile};
 
-/// Whether a pass is for training or for use.
+/// Training or test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Dropout drops, batch norms use the batch's own statistics.
+    /// Dropout sets values to 0, and batch norms use the statistics of the batch.
     Train {
         /// The run's seed.
         seed: u64,
-        /// The training step; with the seed it decides what is dropped.
+        /// The training step. Seed and step decide which values dropout sets to 0.
         step: u64,
     },
-    /// Nothing is random, batch norms use their running statistics.
+    /// Nothing is random, and batch norms use their running statistics.
     Test,
 }
 
 /// The result of a forward pass.
-pub struct Pass<B: Backend> {
+pub struct ForwardOutput<B: Backend> {
     /// The network's output before the softmax, `[n, classes]`.
     pub logits: Var<B>,
-    /// Each of [`Network::parameters`] on the tape; none for those without a gradient: running statistics, and parameters
-    /// whose learning rate is 0.
+    /// Each of [`Network::parameters`] on the tape. None for parameters without a gradient: running statistics, and
+    /// parameters whose learning rate is 0.
     pub parameters: Vec<Option<Var<B>>>,
-    /// New running statistics, by index in [`Network::parameters`], for the training step to store there.
+    /// New running statistics, by index in [`Network::parameters`]. The training step stores them there.
     pub statistics: Vec<(usize, Tensor<B>)>,
 }
 
@@ -47,8 +47,8 @@ pub struct Network<B: Backend> {
 }
 
 impl<B: Backend> Network<B> {
-    /// The network of a model, its parameters drawn from their initial distributions: parameter number i from a stream
-    /// of its own, so that the same seed gives the same network on every device.
+    /// The network of a model, with parameters drawn from their initial distributions. Each parameter has a random stream
+    /// of its own, so the same seed gives the same network on every device.
     ///
     /// # Errors
     /// [`Error::Model`] if the layers do not fit each other; those of the device.
@@ -83,20 +83,20 @@ impl<B: Backend> Network<B> {
         &self.parameters
     }
 
-    /// All parameters, to be changed; their shapes must stay.
+    /// All parameters, to be changed. Their shapes must stay the same.
     pub fn parameters_mut(&mut self) -> &mut [Parameter<B>] {
         &mut self.parameters
     }
 
-    /// Runs the network on images `[n, crop, crop, 3]` that are prepared as [`Model::input`] says.
+    /// Runs the network on images `[n, crop, crop, 3]` that are normalised as [`Model::input`] says.
     ///
     /// # Errors
-    /// [`tensor::Error::Shape`] for images of another shape; [`Error::Layer`] with the layer at which a kernel failed.
-    pub fn forward(&self, tape: &mut Tape<B>, images: Tensor<B>, mode: Mode) -> Result<Pass<B>> {
+    /// [`tensor::Error::Shape`] for images of another shape; [`Error::Layer`] with the layer in which a kernel failed.
+    pub fn forward(&self, tape: &mut Tape<B>, images: Tensor<B>, mode: Mode) -> Result<ForwardOutput<B>> {
         self.run(tape, images, mode, &self.nodes)
     }
 
-    /// Logits `[n, classes]` of images, in use.
+    /// Logits `[n, classes]` of images, in test mode.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).
@@ -104,7 +104,8 @@ impl<B: Backend> Network<B> {
         Ok(self.forward(&mut Tape::inference(), images, Mode::Test)?.logits.into_value())
     }
 
-    /// The output of the layer of this name, in use: of a convolution the values before the ReLU that follows.
+    /// The output of the layer of this name, in test mode. For a convolution these are the values before the ReLU that
+    /// follows it.
     ///
     /// # Errors
     /// [`Error::Model`] if there is no such layer, else as [`forward`](Self::forward).
@@ -114,7 +115,7 @@ impl<B: Backend> Network<B> {
     }
 
     /// Runs nodes; the `logits` are the output of the last one.
-    fn run(&self, tape: &mut Tape<B>, images: Tensor<B>, mode: Mode, nodes: &[Node]) -> Result<Pass<B>> {
+    fn run(&self, tape: &mut Tape<B>, images: Tensor<B>, mode: Mode, nodes: &[Node]) -> Result<ForwardOutput<B>> {
         self.check_images(&images)?;
         let parameters: Vec<Var<B>> = self
             .parameters
@@ -141,7 +142,7 @@ impl<B: Backend> Network<B> {
         tape.set_scope(&self.device, "");
         let parameters =
             parameters.into_iter().zip(&self.parameters).map(|(var, p)| is_trainable(p).then_some(var)).collect();
-        Ok(Pass { logits: x, parameters, statistics })
+        Ok(ForwardOutput { logits: x, parameters, statistics })
     }
 
     fn position(&self, layer: usize, mode: Mode) -> LayerPosition<'_> {

@@ -1,4 +1,4 @@
-//! Parameters from outside, checked.
+//! Parameters from files, checked.
 
 use std::collections::HashMap;
 
@@ -10,11 +10,11 @@ use crate::Result;
 use crate::model::{Model, Parameter, ParameterSpec, compare};
 
 impl<B: Backend> Network<B> {
-    /// The network of a model with these parameters, by our names and in our layouts, in any order.
+    /// The network of a model with these parameters, in this crate's names and layouts, in any order.
     ///
     /// # Errors
-    /// [`Error::Parameters`](crate::Error::Parameters) that lists all that are missing, extra or of another shape; `origin` says where they came
-    /// from. Those of [`new`](Self::new).
+    /// [`Error::Parameters`](crate::Error::Parameters) that names `origin` and lists all parameters that are missing, extra
+    /// or of another shape. Those of [`new`](Self::new).
     pub fn with_parameters(device: &B, model: &Model, origin: &str, values: &[(String, ArrayD<f32>)]) -> Result<Self> {
         let specs = model.parameters()?;
         let values = matched(specs.iter(), origin, values)?;
@@ -23,10 +23,10 @@ impl<B: Backend> Network<B> {
         Self::from_parts(device, model, parameters)
     }
 
-    /// Sets all parameters, by our names and in our layouts, in any order; none if one does not fit.
+    /// Sets all parameters, in this crate's names and layouts, in any order. If one does not fit, none is set.
     ///
     /// # Errors
-    /// As [`with_parameters`](Self::with_parameters).
+    /// Those of [`with_parameters`](Self::with_parameters).
     pub fn set_parameters(&mut self, origin: &str, values: &[(String, ArrayD<f32>)]) -> Result<()> {
         let matched = matched(self.parameters.iter().map(|p| &p.spec), origin, values)?;
         let tensors: Vec<_> = matched.into_iter().map(|value| uploaded(&self.device, value)).collect::<Result<_>>()?;
@@ -49,9 +49,9 @@ fn matched<'s, 'v>(
     values: &'v [(String, ArrayD<f32>)],
 ) -> Result<Vec<&'v ArrayD<f32>>> {
     let specs: Vec<&ParameterSpec> = specs.collect();
-    let wanted: Vec<_> = specs.iter().map(|spec| (spec.name.as_str(), spec.shape.clone())).collect();
-    compare(origin, &wanted, values.iter().map(|(name, value)| (name.as_str(), value.shape())))?;
+    let expected: Vec<_> = specs.iter().map(|spec| (spec.name.as_str(), spec.shape.clone())).collect();
+    compare(origin, &expected, values.iter().map(|(name, value)| (name.as_str(), value.shape())))?;
     let by_name: HashMap<&str, &ArrayD<f32>> = values.iter().map(|(name, value)| (name.as_str(), value)).collect();
-    // Compared just now: each name is there.
+    // `compare` has found every name.
     Ok(specs.iter().filter_map(|spec| by_name.get(spec.name.as_str()).copied()).collect())
 }

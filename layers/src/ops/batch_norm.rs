@@ -10,7 +10,7 @@ const X: usize = 0;
 const GAMMA: usize = 1;
 const BETA: usize = 2;
 
-/// x itself: its statistics depend on it too.
+/// The input, on which the statistics depend too.
 struct Saved<B: Backend> {
     x: Tensor<B>,
     gamma: Tensor<B>,
@@ -18,7 +18,7 @@ struct Saved<B: Backend> {
     epsilon: f64,
 }
 
-/// As [`Saved`], but the statistics are constants.
+/// Like [`Saved`], but the statistics are constants.
 struct SavedGiven<B: Backend>(Saved<B>);
 
 impl<B: Backend> Tape<B> {
@@ -37,7 +37,7 @@ impl<B: Backend> Tape<B> {
         Ok((self.record("batch_norm", &[x, gamma, beta], y, saved)?, statistics))
     }
 
-    /// As [`batch_norm`](Self::batch_norm) with given statistics, as at test; they get no gradient.
+    /// Like [`batch_norm`](Self::batch_norm), but with given statistics, as in test mode. They get no gradient.
     pub fn batch_norm_with(
         &mut self,
         x: &Var<B>,

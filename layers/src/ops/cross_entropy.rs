@@ -9,8 +9,8 @@ use crate::tape::{Backward, InputGrads, Tape, Var};
 struct Saved<B: Backend> {
     logits: Tensor<B>,
     labels: IntTensor<B>,
-    /// One-hot labels less the targets, where these are not the same.
-    excess: Option<Tensor<B>>,
+    /// One-hot labels minus the targets, where these differ.
+    onehot_minus_targets: Option<Tensor<B>>,
 }
 
 impl<B: Backend> Tape<B> {
@@ -21,33 +21,37 @@ impl<B: Backend> Tape<B> {
         self.record("cross_entropy", &[logits], loss, || Saved {
             logits: logits.value().clone(),
             labels: labels.clone(),
-            excess: None,
+            onehot_minus_targets: None,
         })
     }
 
-    /// The same for targets that are no one-hot labels (mixed images, smoothed labels). `excess` `[n, c]` is the
-    /// one-hot labels less the targets, so that its rows sum to 0 where the targets' sum to 1: from the loss `log sum
-    /// e^x - t x` of targets t the labels' differs by `excess x`.
-    pub fn soft_cross_entropy(&mut self, logits: &Var<B>, labels: &IntTensor<B>, excess: &Tensor<B>) -> Result<Var<B>> {
+    /// The same for soft targets t (mixup, CutMix, label smoothing), whose loss is `log sum e^x - t x`.
+    /// `onehot_minus_targets` `[n, c]` is the one-hot labels minus t; its product with x is added to the loss of the labels.
+    pub fn soft_cross_entropy(
+        &mut self,
+        logits: &Var<B>,
+        labels: &IntTensor<B>,
+        onehot_minus_targets: &Tensor<B>,
+    ) -> Result<Var<B>> {
         let rows = labels.len().max(1) as f64;
         let mut loss = logits.value().cross_entropy(labels)?.mean()?;
-        loss.add_scaled(1.0 / rows, &logits.value().multiply(excess)?.sum()?)?;
+        loss.add_scaled(1.0 / rows, &logits.value().multiply(onehot_minus_targets)?.sum()?)?;
         self.record("soft_cross_entropy", &[logits], loss, || Saved {
             logits: logits.value().clone(),
             labels: labels.clone(),
-            excess: Some(excess.clone()),
+            onehot_minus_targets: Some(onehot_minus_targets.clone()),
         })
     }
 }
 
 impl<B: Backend> Backward<B> for Saved<B> {
-    /// dlogits = (softmax - one-hot label + excess) dloss / n.
+    /// dlogits = (softmax - one-hot label + onehot_minus_targets) dloss / n.
     fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()> {
         let factor = grads.factor(&dy)? / self.labels.len().max(1) as f64;
         grads.add(0, || {
             let mut dlogits = self.logits.cross_entropy_dx(&self.labels, factor)?;
-            if let Some(excess) = &self.excess {
-                dlogits.add_scaled(factor, excess)?;
+            if let Some(onehot_minus_targets) = &self.onehot_minus_targets {
+                dlogits.add_scaled(factor, onehot_minus_targets)?;
             }
             Ok(dlogits)
         })
@@ -92,16 +96,16 @@ mod tests {
                 row.iter_mut().for_each(|t| *t /= sum);
             }
             let own = |i: usize| f64::from(u8::from(labels[i / c] as usize == i % c));
-            let excess: Vec<f64> = targets.iter().enumerate().map(|(i, t)| own(i) - t).collect();
-            let excess = Tensor::from_slice(&device, &[n, c], &excess).unwrap();
+            let onehot_minus_targets: Vec<f64> = targets.iter().enumerate().map(|(i, t)| own(i) - t).collect();
+            let onehot_minus_targets = Tensor::from_slice(&device, &[n, c], &onehot_minus_targets).unwrap();
             let labels = IntTensor::from_slice(&device, &labels).unwrap();
             let logits = [("logits", normal(&[n, c], seed) * size)];
-            check(&logits, |tape, p| tape.soft_cross_entropy(&p[0], &labels, &excess))?;
+            check(&logits, |tape, p| tape.soft_cross_entropy(&p[0], &labels, &onehot_minus_targets))?;
 
             let values = Tensor::from_array(&device, logits[0].1.view()).unwrap();
             let softmax = values.softmax().unwrap().to_vec().unwrap();
             let plain = -targets.iter().zip(&softmax).map(|(t, p)| t * p.ln()).sum::<f64>() / n as f64;
-            let loss = Tape::new().soft_cross_entropy(&Var::constant(values), &labels, &excess).unwrap();
+            let loss = Tape::new().soft_cross_entropy(&Var::constant(values), &labels, &onehot_minus_targets).unwrap();
             prop_assert!((loss.value().scalar().unwrap() - plain).abs() < 1e-9 * (1.0 + plain));
         });
     }

@@ -7,7 +7,7 @@ use tensor::{Backend, Tensor};
 use crate::Result;
 use crate::tape::{Backward, InputGrads, Tape, Var};
 
-/// No mask: it follows from the stream.
+/// The mask follows from the stream and is not saved.
 struct Saved {
     spec: Dropout,
     stream: Stream,

@@ -1,4 +1,4 @@
-//! The operations of a [`Tape`](crate::Tape), one file each: forward, what backward needs of it (`Saved`), backward,
+//! The operations of a [`Tape`](crate::Tape), one file each: forward, the values saved for backward (`Saved`), backward,
 //! and a test of the gradients against finite differences.
 //!
 //! Shapes and settings are those of the operations of the same name in [`tensor::ops`]. Errors are theirs, as

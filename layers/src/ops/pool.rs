@@ -6,7 +6,7 @@ use tensor::{Backend, IntTensor, Tensor};
 use crate::Result;
 use crate::tape::{Backward, InputGrads, Tape, Var};
 
-/// Of a max-pooling the places of the maxima; of an average nothing but the input's shape.
+/// The input's shape, and the positions of the maxima of a max-pooling.
 struct Saved<B: Backend> {
     spec: Pool2d,
     x_shape: Vec<usize>,

@@ -5,7 +5,7 @@ use tensor::{Backend, Tensor};
 use crate::Result;
 use crate::tape::{Backward, InputGrads, Tape, Var};
 
-/// Each value's share in the result.
+/// The factor of each value in the result.
 struct Saved {
     x_shape: Vec<usize>,
     factor: f64,

@@ -1,11 +1,11 @@
-//! Other shapes for the same values; nothing is moved.
+//! Other shapes for the same values; no value is moved.
 
 use tensor::{Backend, Tensor};
 
 use crate::tape::{Backward, InputGrads, Tape, Var};
 use crate::{Error, Result};
 
-/// The shape to go back to.
+/// The input's shape.
 struct Saved {
     x_shape: Vec<usize>,
 }
@@ -17,7 +17,8 @@ impl<B: Backend> Tape<B> {
         self.record("reshape", &[x], y, || Saved { x_shape: x.shape().to_vec() })
     }
 
-    /// One row an image: `[n, ...]` to `[n, the rest]`. An NHWC image's row is in the order height, width, channel.
+    /// One row for each image: `[n, ...]` to `[n, product of the others]`. A row of an NHWC image is in the order height,
+    /// width, channel.
     pub fn flatten(&mut self, x: &Var<B>) -> Result<Var<B>> {
         let (n, rest) =
             x.shape().split_first().ok_or_else(|| Error::tape("flatten", "expected at least 1 axis, got shape []"))?;

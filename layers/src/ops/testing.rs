@@ -1,4 +1,4 @@
-//! Values for the tests of the operations, and the check that they share.
+//! Inputs for the tests of the operations, and their common gradient check.
 
 use proptest::test_runner::TestCaseError;
 use tensor::ndarray::{ArrayD, IxDyn};
@@ -8,7 +8,7 @@ use tensor::{Cpu, Tensor};
 use crate::gradient_check::{Device, GradientCheck, projection};
 use crate::{Result, Tape, Var};
 
-/// The error that the gradients of all operations stay below.
+/// The largest relative error of the operations' gradients.
 pub const TOLERANCE: f64 = 1e-6;
 
 /// Values of the normal distribution.

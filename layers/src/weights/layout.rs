@@ -1,6 +1,6 @@
-//! Our layouts and PyTorch's.
+//! Conversion between this crate's layouts and PyTorch's.
 //!
-//! | layout | ours | PyTorch's |
+//! | layout | this crate's | PyTorch's |
 //! |---|---|---|
 //! | vector | `[c]` | the same |
 //! | convolution | `[out, kh, kw, in / groups]` | `[out, in / groups, kh, kw]` |
@@ -15,7 +15,7 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn, ShapeError};
 
 use crate::model::{Layout, ParameterSpec};
 
-/// Where PyTorch's axes come from among ours.
+/// The axis of this crate's layout for each axis of PyTorch's; None if they are the same.
 fn order(layout: Layout) -> Option<&'static [usize]> {
     match layout {
         Layout::Vector | Layout::Linear => None,
@@ -24,7 +24,7 @@ fn order(layout: Layout) -> Option<&'static [usize]> {
     }
 }
 
-/// The permutation that undoes `order`.
+/// The inverse permutation of `order`.
 fn inverse(order: &[usize]) -> Vec<usize> {
     let mut inverse = vec![0; order.len()];
     for (to, &from) in order.iter().enumerate() {
@@ -33,7 +33,7 @@ fn inverse(order: &[usize]) -> Vec<usize> {
     inverse
 }
 
-/// The shape with the map's axes apart, ours.
+/// The shape in this crate's layout, with the axes of a flattened map separate.
 fn unfolded(spec: &ParameterSpec) -> Vec<usize> {
     match (spec.layout, spec.shape.as_slice()) {
         (Layout::LinearAfterFlatten { height, width, channels }, &[out, _]) => vec![out, height, width, channels],
@@ -58,7 +58,7 @@ pub(super) fn to_pytorch(spec: &ParameterSpec, ours: ArrayViewD<'_, f32>) -> Res
     permuted.into_shape_with_order(IxDyn(&pytorch_shape(spec)))
 }
 
-/// A parameter that came in PyTorch's layout, in ours, row-major.
+/// A parameter in PyTorch's layout, converted to this crate's, row-major.
 pub(super) fn from_pytorch(spec: &ParameterSpec, theirs: ArrayD<f32>) -> Result<ArrayD<f32>, ShapeError> {
     let Some(order) = order(spec.layout) else { return Ok(theirs) };
     let ours = unfolded(spec);

@@ -1,19 +1,18 @@
-//! Weights in files: ours as HDF5 and safetensors, other programs' safetensors.
+//! Weights files: HDF5 and safetensors of this crate, and safetensors of other programs.
 //!
-//! [`Weights`] holds a network's parameters on the host, under our names and in our layouts, with what a prediction
-//! needs beside them: the network's text, the classes' names, the training set's means. [`Weights::load`] tells a file's
-//! type by its content, [`Weights::save`] chooses by the name's extension. Loading copies: a file may be saved over while
-//! its weights are in use. Saving replaces the file so that a crash leaves the old one or the new one
-//! ([`files::replace`]).
+//! [`Weights`] holds a network's parameters on the host, in this crate's names and layouts, and all else that a prediction
+//! needs: the network's TOML, the names of the classes, the means of the training set. [`Weights::load`] detects the format
+//! by content, [`Weights::save`] chooses it by the file's extension. Loading copies, so a file may be overwritten while its
+//! weights are in use. After a crash during a save there is the old file or the new one ([`files::replace`]).
 //!
-//! Files are checked before anything of their size is allocated, and every tensor against its checksum.
+//! Every size is checked before memory is allocated, and every tensor against its checksum.
 //!
-//! What the files look like is said in [`hdf5_file`] and [`safetensors_file`].
+//! The formats are described in [`hdf5_file`] and [`safetensors_file`].
 
-mod foreign;
 pub mod hdf5_file;
 mod layout;
 pub mod safetensors_file;
+mod torchvision;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -25,54 +24,54 @@ use ndarray::{Array3, ArrayD};
 use crate::model::Model;
 use crate::{Error, Result};
 
-/// A network's parameters and what belongs to them, on the host.
+/// A network's parameters on the host, with its classes and the means of its training set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights {
-    /// The network. `None` only for a file of ours that was saved without.
+    /// The network. `None` only for HDF5 that was saved without one.
     pub model: Option<Model>,
-    /// Parameters, running statistics included, by name; in the network's order, layouts and shapes.
+    /// Parameters and running statistics by name, in the network's order, layouts and shapes.
     pub tensors: Vec<(String, ArrayD<f32>)>,
-    /// Names of the classes in order; none where unknown.
+    /// Names of the classes in order; empty if unknown.
     pub classes: Vec<String>,
     /// The training set's mean image, `[height, width, 3]`, red, green, blue, 0 to 255.
     pub mean_image: Option<Array3<f32>>,
     /// The training set's mean colour: red, green, blue, 0 to 255.
     pub mean_rgb: Option<[f32; 3]>,
-    /// Whether the training set's images were turned as their EXIF orientation says; those of a prediction are then too.
+    /// Whether the EXIF orientation was applied to the training set's images. Predictions then apply it too.
     pub exif_orientation: bool,
 }
 
-/// Kinds of file.
+/// The formats of weights files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum FileFormat {
     Hdf5,
     Safetensors,
 }
 
 impl Weights {
-    /// Loads a file of ours, or torchvision's AlexNet from safetensors (as `one-weird-trick`, with as many classes as it
-    /// has).
+    /// Loads a file of this crate, or torchvision's AlexNet from safetensors (as `one-weird-trick` with the file's number
+    /// of classes).
     ///
     /// # Errors
-    /// [`Error::File`] if it cannot be read; [`Error::Weights`] if it is of another kind, cut short, damaged, too new, or
-    /// does not say what network it is for; [`Error::Parameters`] if its tensors are not the network's.
+    /// [`Error::File`] if it cannot be read; [`Error::Weights`] if it has another format, is truncated, damaged or too new,
+    /// or names no network; [`Error::Parameters`] if its tensors are not the network's.
     pub fn load(path: &Path) -> Result<Self> {
         Self::load_either(path, None)
     }
 
-    /// Loads a file for `model`, whatever network it says it is for. A safetensors file of another program's needs
-    /// this unless it is torchvision's: its names may be ours (`conv1.weight`) or those that the model exports.
+    /// Loads a file for `model`, whatever network it names. A safetensors file of another program needs this unless it is
+    /// torchvision's. Its names may be this crate's (`conv1.weight`) or those that the model exports.
     ///
     /// # Errors
-    /// As [`load`](Self::load).
+    /// Those of [`load`](Self::load).
     pub fn load_for(path: &Path, model: &Model) -> Result<Self> {
         Self::load_either(path, Some(model))
     }
 
-    /// Loads a file for the network that it says it is for, else for `model`.
+    /// Loads a file for the network that it names, else for `model`.
     ///
     /// # Errors
-    /// As [`load`](Self::load).
+    /// Those of [`load`](Self::load).
     pub fn load_else_for(path: &Path, model: &Model) -> Result<Self> {
         let mut weights = Self::read(path, Some(model))?;
         if weights.model.is_none() {
@@ -82,11 +81,12 @@ impl Weights {
         Ok(weights)
     }
 
-    /// What a file holds, for the network that it says; safetensors that say none for `model`, else for one that is recognised.
+    /// Reads a file for the network that it names. Safetensors that name none are read for `model`, else for torchvision's
+    /// AlexNet.
     fn read(path: &Path, model: Option<&Model>) -> Result<Self> {
-        match kind_of(path)? {
-            Kind::Hdf5 => Ok(hdf5_file::load_with(path)?.0),
-            Kind::Safetensors => safetensors_file::load(path, model),
+        match file_format(path)? {
+            FileFormat::Hdf5 => Ok(hdf5_file::load_with(path)?.0),
+            FileFormat::Safetensors => safetensors_file::load(path, model),
         }
     }
 
@@ -99,12 +99,12 @@ impl Weights {
         Ok(weights)
     }
 
-    /// Saves as HDF5 (`.h5`, `.hdf5`) or safetensors (`.safetensors`), by the name's extension.
+    /// Saves as HDF5 (`.h5`, `.hdf5`) or safetensors (`.safetensors`), by the file's extension.
     ///
     /// # Errors
-    /// [`Error::Weights`] for another extension, or safetensors of weights without a network (whose layouts would be
-    /// unknown); [`Error::Parameters`] if the tensors are not the network's; [`Error::Tensor`] if the file cannot be
-    /// written, which leaves an old one as it was.
+    /// [`Error::Weights`] for another extension, and for safetensors of weights without a network, whose layouts are
+    /// unknown; [`Error::Parameters`] if the tensors are not the network's; [`Error::Tensor`] if the file cannot be written.
+    /// An old file is then kept.
     pub fn save(&self, path: &Path) -> Result<()> {
         let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
         match extension.as_str() {
@@ -119,8 +119,8 @@ impl Weights {
         self.tensors.iter().find(|(known, _)| known == name).map(|(_, tensor)| tensor)
     }
 
-    /// Checks that the tensors are those of the network, in name and shape, and brings them into its order. Without a
-    /// network there is nothing to check. `origin` says in messages where the tensors came from.
+    /// Checks that the tensors have the names and shapes of the network's parameters, and puts them in the network's order.
+    /// Does nothing without a network. Messages name `origin`.
     ///
     /// # Errors
     /// [`Error::Parameters`] that lists what is missing, extra or of another shape.
@@ -135,21 +135,21 @@ impl Weights {
     }
 
     fn check(&self, model: &Model, origin: &str) -> Result<()> {
-        let came = self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape()));
+        let found = self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape()));
         let specs = model.parameters()?;
-        let wanted: Vec<_> = specs.iter().map(|spec| (spec.name.as_str(), spec.shape.clone())).collect();
-        crate::model::compare(origin, &wanted, came)
+        let expected: Vec<_> = specs.iter().map(|spec| (spec.name.as_str(), spec.shape.clone())).collect();
+        crate::model::compare(origin, &expected, found)
     }
 }
 
-fn kind_of(path: &Path) -> Result<Kind> {
+fn file_format(path: &Path) -> Result<FileFormat> {
     let mut start = Vec::with_capacity(16);
     let file = regular_file::open(path).map_err(unreadable(path))?;
     file.take(16).read_to_end(&mut start).map_err(unreadable(path))?;
     let what = match start.as_slice() {
         [] => "an empty file",
-        bytes if bytes.starts_with(&hdf5_file::SIGNATURE) => return Ok(Kind::Hdf5),
-        bytes if bytes.get(8) == Some(&b'{') => return Ok(Kind::Safetensors),
+        bytes if bytes.starts_with(&hdf5_file::SIGNATURE) => return Ok(FileFormat::Hdf5),
+        bytes if bytes.get(8) == Some(&b'{') => return Ok(FileFormat::Safetensors),
         bytes if bytes.len() < 9 => "too short for a weights file",
         bytes if bytes.starts_with(b"PK\x03\x04") => {
             "a zip file, as PyTorch and Keras save; save it there as safetensors or HDF5 first"
@@ -166,14 +166,14 @@ fn refused(path: &Path, what: impl Into<String>) -> Error {
     Error::Weights { path: path.into(), what: what.into() }
 }
 
-/// What was tried when the system refused to read.
+/// The failed attempt in errors of reading.
 const READING: &str = "reading the weights failed";
 
 fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
     move |source| Error::File { path: path.into(), what: READING, source }
 }
 
-/// "written by version N, this reads up to M".
+/// Fails for a version that this crate cannot read.
 fn check_version(path: &Path, version: u32, newest: u32) -> Result<()> {
     match version {
         0 => Err(refused(path, "its format version is 0; there is none before 1, so it is damaged")),
@@ -185,7 +185,7 @@ fn check_version(path: &Path, version: u32, newest: u32) -> Result<()> {
     }
 }
 
-/// The number of bytes that a shape takes, if it can be had at all.
+/// Byte length of a shape, or `None` if it exceeds the address space.
 fn byte_count(shape: &[u64], size: u64) -> Option<u64> {
     shape.iter().try_fold(size, |bytes, &axis| bytes.checked_mul(axis)).filter(|&bytes| bytes <= isize::MAX as u64)
 }
@@ -202,5 +202,5 @@ fn crc_of(values: &[f32]) -> u32 {
     crc
 }
 
-/// Values converted at a time.
+/// The number of values that are converted at a time.
 const BLOCK: usize = 4096;

@@ -196,12 +196,16 @@ fn classes_and_dropout_can_be_set() {
     let mut model = Model::preset("paper").unwrap();
     model.set_classes(10).unwrap();
     assert_eq!(model.shapes().unwrap().last().unwrap().output, [10]);
-    assert!(model.set_classes(0).is_err());
+    let error = model.set_classes(0).unwrap_err().to_string();
+    assert!(error.contains("classes must be from 1 to 1048576, got 0"), "{error}");
     assert_eq!(model.classes, 10);
     model.set_dropout(0.25).unwrap();
     let dropped = model.layers.iter().filter(|l| matches!(&l.kind, LayerKind::Dropout(d) if d.p == 0.25)).count();
     assert_eq!(dropped, 2);
-    assert!(model.set_dropout(1.0).is_err() && model.set_dropout(f64::NAN).is_err());
+    for p in [1.0, f64::NAN] {
+        let error = model.set_dropout(p).unwrap_err().to_string();
+        assert!(error.contains("dropout must be at least 0 and below 1, got "), "{error}");
+    }
     let mut plain = Model::preset("linear").unwrap();
     assert!(plain.set_dropout(0.5).unwrap_err().to_string().contains("no dropout"));
     plain.set_dropout(0.0).unwrap();

@@ -1,4 +1,4 @@
-//! Networks from models: first values, passes, parameters from outside.
+//! Networks from models: initial values, forward passes, parameters from files.
 
 use alexnet_layers::{Error, Mode, Model, Network, Tape};
 use ndarray::ArrayD;
@@ -72,7 +72,7 @@ fn first_values_follow_from_the_file_and_the_seed() {
     assert_ne!(parameter(&other, "fc1.weight").to_vec().unwrap(), values("fc1.weight"));
 }
 
-/// The network's pass against the same operations written out, in training and in use.
+/// The network's forward pass against the same operations written out, in training and test mode.
 #[test]
 fn a_pass_is_its_layers_in_order() {
     use tensor::ops::{Activation::Relu, Conv2d, Dropout, DropoutScale, Lrn, Padding, Pool2d, PoolKind};
@@ -98,12 +98,12 @@ fn a_pass_is_its_layers_in_order() {
     // "drop" is layer number 6.
     let dropped = fc1.dropout(&mask, Stream::new(11, purpose::DROPOUT + 6, 4)).unwrap();
     let mut tape = Tape::new();
-    let pass = network.forward(&mut tape, x, Mode::Train { seed: 11, step: 4 }).unwrap();
-    close(pass.logits.value(), &fc2(&dropped));
-    assert!(pass.statistics.is_empty());
-    let loss = tape.cross_entropy(&pass.logits, &IntTensor::from_slice(&device(), &[0, 2]).unwrap()).unwrap();
+    let output = network.forward(&mut tape, x, Mode::Train { seed: 11, step: 4 }).unwrap();
+    close(output.logits.value(), &fc2(&dropped));
+    assert!(output.statistics.is_empty());
+    let loss = tape.cross_entropy(&output.logits, &IntTensor::from_slice(&device(), &[0, 2]).unwrap()).unwrap();
     let mut gradients = tape.backward(&loss).unwrap();
-    for (var, parameter) in pass.parameters.iter().zip(network.parameters()) {
+    for (var, parameter) in output.parameters.iter().zip(network.parameters()) {
         let gradient = gradients.take(var.as_ref().unwrap()).unwrap();
         assert_eq!(gradient.shape(), parameter.value.shape(), "{}", parameter.spec.name);
     }
@@ -117,9 +117,9 @@ fn frozen_parameters_get_no_gradient() {
     );
     let network = Network::new(&device(), &model, 0).unwrap();
     let mut tape = Tape::new();
-    let pass = network.forward(&mut tape, images(2, 0), Mode::Train { seed: 0, step: 0 }).unwrap();
-    let wanted: Vec<bool> = pass.parameters.iter().map(Option::is_some).collect();
-    assert_eq!(wanted, [false, false, true, true]);
+    let output = network.forward(&mut tape, images(2, 0), Mode::Train { seed: 0, step: 0 }).unwrap();
+    let has_gradient: Vec<bool> = output.parameters.iter().map(Option::is_some).collect();
+    assert_eq!(has_gradient, [false, false, true, true]);
 }
 
 #[test]
@@ -137,19 +137,19 @@ fn batch_norm_keeps_running_statistics() {
     let x = images(3, 2);
     let conv = network.activations(x.clone(), "conv").unwrap();
     let batch = conv.batch_statistics().unwrap();
-    let pass = network.forward(&mut Tape::new(), x.clone(), Mode::Train { seed: 0, step: 0 }).unwrap();
-    let wanted: Vec<bool> = pass.parameters.iter().map(Option::is_some).collect();
-    assert_eq!(wanted, [true, true, true, false, false, true, true]);
+    let output = network.forward(&mut Tape::new(), x.clone(), Mode::Train { seed: 0, step: 0 }).unwrap();
+    let has_gradient: Vec<bool> = output.parameters.iter().map(Option::is_some).collect();
+    assert_eq!(has_gradient, [true, true, true, false, false, true, true]);
 
     let values = |t: &Tensor<Device>| t.to_vec().unwrap();
-    let [(3, mean), (4, variance)] = &pass.statistics[..] else { panic!("{:?}", pass.statistics) };
+    let [(3, mean), (4, variance)] = &output.statistics[..] else { panic!("{:?}", output.statistics) };
     // 3 images of 6 x 6: the sample's variance divides by 107 and not 108.
     for c in 0..2 {
         assert!((values(mean)[c] - 0.25 * values(&batch.mean)[c]).abs() < 1e-12);
         let expected = 0.75 + 0.25 * values(&batch.variance)[c] * 108.0 / 107.0;
         assert!((values(variance)[c] - expected).abs() < 1e-12);
     }
-    let statistics = pass.statistics.clone();
+    let statistics = output.statistics.clone();
     for (index, value) in statistics {
         network.parameters_mut()[index].value = value;
     }
@@ -219,13 +219,13 @@ fn small_presets_run_forward_and_backward() {
         let crop = model.input.crop;
         let x = Tensor::normal(&device, &[2, crop, crop, 3], 0.0, 60.0, Stream::new(1, purpose::USER, 0)).unwrap();
         let mut tape = Tape::new();
-        let pass = network.forward(&mut tape, x, Mode::Train { seed: 3, step: 0 }).unwrap();
-        assert_eq!(pass.logits.shape(), [2, 10], "{name}");
-        let loss = tape.cross_entropy(&pass.logits, &IntTensor::from_slice(&device, &[3, 7]).unwrap()).unwrap();
+        let output = network.forward(&mut tape, x, Mode::Train { seed: 3, step: 0 }).unwrap();
+        assert_eq!(output.logits.shape(), [2, 10], "{name}");
+        let loss = tape.cross_entropy(&output.logits, &IntTensor::from_slice(&device, &[3, 7]).unwrap()).unwrap();
         let value = loss.value().scalar().unwrap();
         assert!(value.is_finite() && value > 0.0, "{name}: {value}");
         let mut gradients = tape.backward(&loss).unwrap();
-        for (var, parameter) in pass.parameters.iter().zip(network.parameters()) {
+        for (var, parameter) in output.parameters.iter().zip(network.parameters()) {
             let gradient = gradients.take(var.as_ref().unwrap()).unwrap();
             assert!(gradient.all_finite().unwrap(), "{name}: {}", parameter.spec.name);
             assert!(gradient.to_vec().unwrap().iter().any(|&g| g != 0.0), "{name}: {}", parameter.spec.name);
@@ -242,8 +242,8 @@ fn kernels_are_labelled_with_their_layers() {
     let labels = IntTensor::from_slice(&profiled, &[0, 2]).unwrap();
     profiled.begin();
     let mut tape = Tape::new();
-    let pass = network.forward(&mut tape, images, Mode::Train { seed: 1, step: 0 }).unwrap();
-    let loss = tape.cross_entropy(&pass.logits, &labels).unwrap();
+    let output = network.forward(&mut tape, images, Mode::Train { seed: 1, step: 0 }).unwrap();
+    let loss = tape.cross_entropy(&output.logits, &labels).unwrap();
     tape.backward(&loss).unwrap();
     let calls = profiled.end();
     let layers_of = |kernel: &str| -> Vec<String> {
@@ -251,7 +251,7 @@ fn kernels_are_labelled_with_their_layers() {
     };
     assert_eq!(layers_of("conv2d"), ["conv"]);
     assert_eq!(layers_of("conv2d dw"), ["conv"]);
-    assert!(layers_of("conv2d dx").is_empty(), "nobody wants the gradient of the images");
+    assert!(layers_of("conv2d dx").is_empty(), "no parameter needs the gradient of the images");
     assert_eq!(layers_of("linear"), ["fc1", "fc2"]);
     assert_eq!(layers_of("linear dw"), ["fc2", "fc1"]);
     assert_eq!(layers_of("dropout"), ["drop", "drop"]);

@@ -2,8 +2,8 @@
 
 use alexnet_layers::{Model, summary};
 
-/// What the notebook prints for its network, as far as it is kept, and on to the end in the same format. (Its export
-/// lost the line of `=` under the header, which every Keras prints.)
+/// The notebook's output for its network, completed in the same format where it is cut. (Its export lost the line of `=`
+/// under the header, which every Keras prints.)
 const KERAS: &str = r#"Model: "sequential"
 _________________________________________________________________
  Layer (type)                Output Shape              Param #   

@@ -70,7 +70,7 @@ fn adding_to_one_gradient_leaves_those_that_share_its_buffer() {
 fn what_depends_on_no_parameter_is_not_recorded() {
     let mut tape = Tape::new();
     let x = Var::constant(tensor(&[1.0, 2.0]));
-    let (y, saved) = double(&mut tape, &x, || panic!("no gradient is wanted here"));
+    let (y, saved) = double(&mut tape, &x, || panic!("no input requires a gradient"));
     assert!(tape.is_empty() && saved.upgrade().is_none() && !y.requires_grad());
     // A parameter after it: still nothing flows back to x.
     let w = tape.parameter(tensor(&[3.0, 4.0]));
@@ -223,7 +223,7 @@ fn a_tape_can_move_to_another_thread() {
     assert_eq!(found, [4.0]);
 }
 
-/// What [`Tape::backward_each`] hands over, in order.
+/// The gradients that [`Tape::backward_each`] passes on, in order.
 fn each(tape: Tape<B>, loss: Var<B>, parameters: &[&Var<B>]) -> Vec<(usize, Vec<f64>)> {
     let mut taken = Vec::new();
     let parameters = parameters.iter().map(|&p| Some(p.clone())).collect();
@@ -279,7 +279,7 @@ fn a_parameter_is_held_by_nobody_else_when_its_gradient_comes() {
 }
 
 #[test]
-fn an_error_of_whoever_takes_a_gradient_ends_the_walk() {
+fn an_error_of_take_ends_the_backward_pass() {
     let mut tape = Tape::new();
     let a = tape.parameter(tensor(&[1.0]));
     let b = tape.parameter(tensor(&[2.0]));
@@ -290,7 +290,7 @@ fn an_error_of_whoever_takes_a_gradient_ends_the_walk() {
         calls += 1;
         Err(Error::Tape { op: "test", what: "no".into() })
     });
-    assert!(done.is_err());
+    assert_refused(done, "test: no");
     assert_eq!(calls, 1);
     // A parameter of another tape is refused before anything is done.
     let mut tape = Tape::new();

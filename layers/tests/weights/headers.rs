@@ -85,7 +85,7 @@ fn safetensors_metadata() {
     }
 }
 
-/// What is said of a file of ours as another program would change it.
+/// The message for a file that another program has edited.
 fn h5_edited(path: &Path, edit: impl FnOnce(&hdf5::File) -> hdf5::Result<()>) -> String {
     edit_h5(path, edit);
     refusal(path)
@@ -160,7 +160,7 @@ fn another_programs_hdf5() {
 }
 
 proptest! {
-    /// Whatever stands where the header should be.
+    /// Any text in place of the header.
     #[test]
     fn any_header(json in ".{0,80}", data in 0..64usize) {
         let (_folder, path) = place("a.safetensors");

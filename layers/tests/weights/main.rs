@@ -2,10 +2,10 @@
 
 mod allocator;
 mod corrupt;
-mod foreign;
 mod headers;
 mod pytorch;
 mod round_trip;
+mod torchvision;
 
 use std::path::{Path, PathBuf};
 

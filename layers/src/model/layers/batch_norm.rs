@@ -14,7 +14,7 @@ use crate::model::writer::TableWriter;
 use crate::network::Mode;
 use crate::{Error, Var};
 
-/// Settings of batch normalisation. PyTorch's are the defaults.
+/// Batch normalisation of each channel, like PyTorch's `BatchNorm2d`, with the same defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BatchNorm {

@@ -15,10 +15,11 @@ use crate::model::shape::{Activations, LayerContext, LayerOutput, value_count};
 use crate::model::writer::TableWriter;
 use crate::ops::Stage;
 
-/// Settings of a convolution.
+/// A 2-D convolution (paper, section 3.5), like PyTorch's `Conv2d`: `[height, width, channels]` to
+/// `[output height, output width, filters]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Conv {
-    /// Output channels.
+    /// Output channels, PyTorch's `out_channels`.
     #[serde(deserialize_with = "count")]
     pub filters: usize,
     /// Height and width of a kernel.
@@ -27,13 +28,13 @@ pub struct Conv {
     /// Vertical and horizontal steps between windows; 1 unless given.
     #[serde(default = "unit_stride", with = "pair")]
     pub stride: [usize; 2],
-    /// Zeros around the input; none unless given.
+    /// Rows and columns of zeros around the input; none unless given.
     #[serde(default, with = "padding")]
     pub padding: Pad,
     /// Groups of channels that are convolved separately; 1 unless given.
     #[serde(default = "one_group", deserialize_with = "count")]
     pub groups: usize,
-    /// Settings of its weights and bias: keys of the same table, read separately.
+    /// Settings of weights and bias; in a model file they are keys of the same table.
     #[serde(flatten, skip_deserializing)]
     pub parameters: ParameterSettings,
 }

@@ -1,4 +1,4 @@
-//! What a layer is given in a forward pass.
+//! The arguments of a layer's forward pass.
 
 use tensor::{Backend, Tensor};
 
@@ -24,7 +24,7 @@ impl LayerPosition<'_> {
     }
 }
 
-/// The surroundings of one layer in a forward pass.
+/// Tape, parameters and position of one layer in a forward pass.
 pub(crate) struct ForwardContext<'a, B: Backend> {
     pub tape: &'a mut Tape<B>,
     pub position: LayerPosition<'a>,

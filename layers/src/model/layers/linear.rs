@@ -13,12 +13,12 @@ use crate::model::shape::{Activations, LayerContext, LayerOutput, value_count};
 use crate::model::writer::TableWriter;
 use crate::ops::Stage;
 
-/// Settings of a fully connected layer.
+/// A fully connected layer, like PyTorch's `Linear`. A map is flattened first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Linear {
-    /// Outputs.
+    /// Outputs, PyTorch's `out_features`.
     pub units: Units,
-    /// Settings of its weights and bias: keys of the same table, read separately.
+    /// Settings of weights and bias; in a model file they are keys of the same table.
     #[serde(flatten, skip_deserializing)]
     pub parameters: ParameterSettings,
 }

@@ -11,7 +11,7 @@ use crate::model::reader::{Invalid, TableReader};
 use crate::model::shape::{Activations, LayerContext, LayerOutput, value_count};
 use crate::model::writer::TableWriter;
 
-/// Settings of a locally connected layer: those of a convolution, whose kernels it has for each position.
+/// A locally connected layer, like Keras' `LocallyConnected2D`: a convolution with separate kernels at each position.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Local(pub Conv);

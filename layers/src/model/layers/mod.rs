@@ -100,13 +100,13 @@ pub(crate) trait ReadLayer: Layer + Sized {
 pub(crate) struct KerasLayer {
     /// The class, for instance `Conv2D`.
     pub class: &'static str,
-    /// Its part in fusing a layer and its activation function into one row.
+    /// Its part in writing a layer and its activation function as one row.
     pub activation: KerasActivation,
     /// Whether Keras needs a `Flatten` before it if its input is a map.
     pub flat_input: bool,
 }
 
-/// Whether Keras writes an activation function as an argument of the layer before it.
+/// The part of a layer in Keras' habit of writing an activation function as an argument of the layer before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KerasActivation {
     /// The layer has an argument `activation`.
@@ -221,7 +221,7 @@ impl LayerKind {
     }
 }
 
-/// Reads a layer and refuses keys that it does not have. A misspelt key explains a missing one, so it is told first.
+/// Reads a layer and refuses unknown keys. A misspelt key explains a missing one, so its error comes first.
 fn read<L: ReadLayer>(kind: &str, table: &mut TableReader) -> Result<L, Invalid> {
     let layer = L::read(kind, table);
     table.finish()?;

@@ -10,7 +10,8 @@ use crate::model::shape::{Activations, LayerContext, LayerOutput};
 use crate::model::writer::TableWriter;
 use crate::ops::Stage;
 
-/// Settings of a max or average pooling.
+/// Max or average pooling of maps `[height, width, channels]` (paper, section 3.4), like PyTorch's `MaxPool2d` and
+/// `AvgPool2d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
     /// Maximum, or average with or without the padding.

@@ -1,12 +1,12 @@
-//! Our HDF5 files of weights, which checkpoints are too. h5py and the HDF5 tools open them.
+//! HDF5 files of weights and checkpoints. h5py and the HDF5 tools open them.
 //!
-//! | where | what |
+//! | place | content |
 //! |---|---|
 //! | attribute `format` | `alexnet weights` |
 //! | attribute `version` | u32, [`VERSION`] |
 //! | attributes `model`, `model_crc32c` | the network's TOML; absent where unknown |
-//! | attribute `exif_orientation` | u8, 1 if the training set's images were turned as their EXIF orientation says; absent if not |
-//! | group `parameters` | an f32 dataset a parameter, in our names and layouts (channels last) |
+//! | attribute `exif_orientation` | u8, 1 if the EXIF orientation was applied to the training set's images; absent if not |
+//! | group `parameters` | an f32 dataset for each parameter, in this crate's names and layouts (channels last) |
 //! | dataset `classes` | names in order, fixed-length UTF-8; absent where unknown |
 //! | dataset `mean_image` | `[height, width, 3]`, RGB, 0 to 255; absent where unknown |
 //! | dataset `mean_rgb` | `[3]`, 0 to 255; absent where unknown |
@@ -32,10 +32,10 @@ use crate::Error;
 pub use read::load_with;
 pub use write::save_with;
 
-/// Version of the format that this writes; it reads all up to it.
+/// The version of the format that this crate writes. It reads all versions up to this one.
 pub const VERSION: u32 = 1;
 
-/// What every HDF5 file begins with.
+/// The first bytes of every HDF5 file.
 pub(super) const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 
 const FORMAT: &str = "alexnet weights";
@@ -43,34 +43,34 @@ const CRC: &str = "crc32c";
 const MODEL_CRC: &str = "model_crc32c";
 const EXIF_ORIENTATION: &str = "exif_orientation";
 
-/// What a checkpoint holds beside the weights.
+/// The part of a checkpoint beside the weights.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Extra {
-    /// A text: where the run is. At most 60,000 bytes.
+    /// The state of the run as text, at most 60,000 bytes.
     pub state: String,
     /// The optimizer's tensors by name; a name's slashes are groups in the file.
     pub tensors: Vec<(String, ArrayD<f32>)>,
 }
 
-/// How a file is opened before it has its name: nobody else opens it. HDF5's lock would outlive the close while a child
-/// process, begun meanwhile, holds the file's descriptor, and opening the file again would fail.
+/// Turns off HDF5's lock of a file that has only its temporary name. The lock would outlive the close while a child
+/// process, started meanwhile, holds the file's descriptor, and opening the file again would fail.
 fn unlocked(access: &mut FileAccessBuilder) -> &mut FileAccessBuilder {
     access.file_locking(false)
 }
 
-/// The error in HDF5's words: the system's, met while doing `what`, or else what is wrong with the file, after `prefix`.
-/// What the system cannot read or write says nothing about the file.
+/// The error of a message of HDF5: the system's error of the attempt `what`, else an error of the file's content, whose
+/// message begins with `prefix`. An error of the system says nothing about the file's content.
 fn failure(path: &Path, what: &'static str, prefix: &str, words: &str) -> Error {
     match system_error(words) {
         Some(source) => Error::File { path: path.into(), what, source },
-        None => refused(path, format!("{prefix}{}", tidy(words))),
+        None => refused(path, format!("{prefix}{}", one_line(words))),
     }
 }
 
-/// HDF5's words for an error of the system that they do not name: they end with one of these.
+/// The ends of HDF5's messages for errors of the system that they do not name.
 const UNNAMED: [&str; 2] = ["can't retrieve stat info for file", "unable to fstat file"];
 
-/// The system's error in HDF5's words, if there is one.
+/// The system's error in a message of HDF5, if there is one.
 fn system_error(words: &str) -> Option<std::io::Error> {
     if let Some(unnamed) = UNNAMED.iter().find(|unnamed| words.ends_with(**unnamed)) {
         return Some(std::io::Error::other(*unnamed));
@@ -82,8 +82,8 @@ fn system_error(words: &str) -> Option<std::io::Error> {
     (code != 0 && error.kind() != std::io::ErrorKind::InvalidInput).then_some(error)
 }
 
-/// HDF5's words on one line, shortened to the system's reason where there is one.
-fn tidy(words: &str) -> String {
+/// A message of HDF5 on one line, shortened to the system's reason if it has one.
+fn one_line(words: &str) -> String {
     let reason = words.split_once("error message = '").and_then(|(_, rest)| rest.split_once('\''));
     match reason {
         Some((reason, _)) => reason.into(),
@@ -96,11 +96,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_is_said_plainly() {
+    fn a_full_disk_has_the_systems_message() {
         let words = "H5Fflush(): unable to flush: file write failed: time = Mon\n, errno = 28, error message = \
                      'No space left on device', buf = 0x55";
-        assert_eq!(tidy(words), "No space left on device");
-        assert_eq!(tidy("H5Fopen(): bad\n, block"), "H5Fopen(): bad , block");
+        assert_eq!(one_line(words), "No space left on device");
+        assert_eq!(one_line("H5Fopen(): bad\n, block"), "H5Fopen(): bad , block");
         let Error::File { source, .. } = failure(Path::new("a.h5"), "cannot be written", "", words) else {
             panic!("the system's error is lost")
         };

@@ -1,4 +1,4 @@
-//! Reading our HDF5 files: everything is checked against the file's length before it is allocated.
+//! Reading HDF5 files: every size is checked against the file's length before memory is allocated.
 
 use std::fs;
 use std::io::Read;
@@ -8,24 +8,24 @@ use hdf5::types::{FloatSize, TypeDescriptor};
 use hdf5::{Container, Dataset, File, Group, IndexType, IterationOrder, LinkType};
 use ndarray::{ArrayD, IxDyn};
 
-use super::text::{self, Said};
+use super::text::{self, TextResult};
 use super::{CRC, EXIF_ORIENTATION, Extra, FORMAT, MODEL_CRC, SIGNATURE, VERSION, failure, system_error};
 use crate::model::Model;
 use crate::weights::{READING, Weights, byte_count, check_version, crc_of, refused, unreadable};
 use crate::{Error, Result};
 
-/// Groups within groups at most: `optimizer/adam.m/conv1.weight`.
-const DEEPEST: usize = 4;
+/// The most groups within groups: `optimizer/adam.m/conv1.weight`.
+const MAX_DEPTH: usize = 4;
 
-/// Loads our HDF5, and what makes a checkpoint of it if it has that.
+/// Loads a file, and the part of a checkpoint if it is one.
 ///
 /// # Errors
-/// As [`Weights::load`].
+/// Those of [`Weights::load`].
 pub fn load_with(path: &Path) -> Result<(Weights, Option<Extra>)> {
     let length = check_length(path)?;
     hdf5::silence_errors(true);
     let (mut weights, extra) = match read_file(path, length) {
-        // The library does not always say that the system could not read; what is damaged can be read, and is so again.
+        // The library does not always report a failed read as such. A damaged file can be read, and fails again below.
         Err(Error::Weights { .. }) => {
             read_through(path)?;
             read_file(path, length)?
@@ -52,14 +52,14 @@ fn read_file(path: &Path, length: u64) -> Result<(Weights, Option<Extra>)> {
 /// Reads the whole file once.
 ///
 /// # Errors
-/// [`Error::File`] where the system cannot.
+/// [`Error::File`] if the system cannot read it.
 fn read_through(path: &Path) -> Result<()> {
     let mut file = fs::File::open(path).map_err(unreadable(path))?;
     std::io::copy(&mut file, &mut std::io::sink()).map_err(unreadable(path))?;
     Ok(())
 }
 
-/// Compares the file's length with what its first block says, since the library's words for that help nobody.
+/// Compares the file's length with the length in its first block: a clearer message than the library's.
 pub(super) fn check_length(path: &Path) -> Result<u64> {
     let file = fs::File::open(path).map_err(unreadable(path))?;
     let length = file.metadata().map_err(unreadable(path))?.len();
@@ -67,7 +67,7 @@ pub(super) fn check_length(path: &Path) -> Result<u64> {
     file.take(56).read_to_end(&mut block).map_err(unreadable(path))?;
     let truncated = |needed: u64| refused(path, format!("truncated: need {needed} bytes, have {length}"));
     let Some(version) = block.get(8).filter(|_| block.starts_with(&SIGNATURE)) else { return Err(truncated(48)) };
-    // Where the block has the width of offsets, and the end of the file (HDF5 file format, section II.A).
+    // The offsets in the block of the width of offsets and of the file's end (HDF5 file format, section II.A).
     let (width, end) = match version {
         0 => (13, 40),
         1 => (13, 44),
@@ -92,7 +92,7 @@ pub(super) fn check_length(path: &Path) -> Result<u64> {
 }
 
 pub(super) fn check_format(path: &Path, file: &File) -> Result<()> {
-    // Listing them reads the header in which they lie, whose checksum tells damage from absence.
+    // Listing the attributes reads their header, whose checksum tells damage from absence.
     let damaged = "its header is damaged, use another copy: ";
     file.attr_names().map_err(|e| failure(path, READING, damaged, &e.to_string()))?;
     let format = attribute(file, "format").and_then(|a| text::read_text(&a).ok());
@@ -108,7 +108,7 @@ pub(super) fn check_format(path: &Path, file: &File) -> Result<()> {
     }
 }
 
-pub(super) fn model_text(file: &File, attribute_: Container) -> Said<String> {
+pub(super) fn model_text(file: &File, attribute_: Container) -> TextResult<String> {
     let text = text::read_text(&attribute_).map_err(|e| format!("attribute model: {e}"))?;
     match attribute(file, MODEL_CRC).map(|a| a.read_scalar::<u32>()) {
         Some(Ok(crc)) => check_crc("model", text::crc_of(&[&text]), crc)?,
@@ -117,8 +117,8 @@ pub(super) fn model_text(file: &File, attribute_: Container) -> Said<String> {
     Ok(text)
 }
 
-/// Files from before the attribute have none.
-pub(super) fn exif_orientation(file: &File) -> Said<bool> {
+/// Whether the EXIF orientation was applied. Older files lack the attribute.
+pub(super) fn exif_orientation(file: &File) -> TextResult<bool> {
     match attribute(file, EXIF_ORIENTATION).map(|a| a.read_scalar::<u8>()) {
         None | Some(Ok(0)) => Ok(false),
         Some(Ok(1)) => Ok(true),
@@ -131,7 +131,7 @@ pub(super) fn attribute(group: &Group, name: &str) -> Option<Container> {
     group.attr(name).ok().map(|attribute| (*attribute).clone())
 }
 
-pub(super) fn check_crc(name: &str, got: u32, stored: u32) -> Said<()> {
+pub(super) fn check_crc(name: &str, got: u32, stored: u32) -> TextResult<()> {
     if got == stored {
         return Ok(());
     }
@@ -139,7 +139,7 @@ pub(super) fn check_crc(name: &str, got: u32, stored: u32) -> Said<()> {
 }
 
 /// The names in a group, none of which may be a link: it could lead out of the file, or in a circle.
-fn names(group: &Group, prefix: &str) -> Said<Vec<String>> {
+fn names(group: &Group, prefix: &str) -> TextResult<Vec<String>> {
     let links = group
         .links(IndexType::Name, IterationOrder::Increasing)
         .map_err(|e| format!("group {:?} cannot be listed: {e}", group.name()))?;
@@ -150,19 +150,19 @@ fn names(group: &Group, prefix: &str) -> Said<Vec<String>> {
     links.into_iter().map(name).collect()
 }
 
-/// A file's length, and which of its bytes datasets have taken.
+/// The reader of a file: its length, and the bytes that its datasets take.
 pub(super) struct Reader {
     length: u64,
     taken: Vec<(u64, u64, String)>,
 }
 
 impl Reader {
-    /// Of a file of `length` bytes.
+    /// The reader of a file of `length` bytes.
     pub fn new(length: u64) -> Self {
         Self { length, taken: Vec::new() }
     }
 
-    fn read(&mut self, file: &File) -> Said<(Weights, Option<Extra>)> {
+    fn read(&mut self, file: &File) -> TextResult<(Weights, Option<Extra>)> {
         names(file, "")?;
         let parameters = file.group("parameters").map_err(|e| format!("group parameters: {e}"))?;
         let tensors = self.tensors(&parameters, "")?;
@@ -174,7 +174,7 @@ impl Reader {
         Ok((Weights { model: None, tensors, classes, mean_image, mean_rgb, exif_orientation }, extra))
     }
 
-    fn extra(&mut self, file: &File) -> Said<Extra> {
+    fn extra(&mut self, file: &File) -> TextResult<Extra> {
         let training = file.group("training").map_err(|e| format!("group training: {e}"))?;
         names(&training, "training/")?;
         let state = self.state(&training)?;
@@ -182,8 +182,8 @@ impl Reader {
         Ok(Extra { state, tensors: self.tensors(&optimizer, "")? })
     }
 
-    /// The text that says where a run is.
-    pub fn state(&mut self, training: &Group) -> Said<String> {
+    /// The state of the run.
+    pub fn state(&mut self, training: &Group) -> TextResult<String> {
         let dataset = open(training, "state")?;
         let bytes = text::stored_length(&dataset).map_err(|e| format!("state: {e}"))? as u64;
         self.place("state", &dataset, bytes)?;
@@ -192,9 +192,9 @@ impl Reader {
         Ok(state)
     }
 
-    /// All datasets of a group and of groups in it.
-    fn tensors(&mut self, group: &Group, prefix: &str) -> Said<Vec<(String, ArrayD<f32>)>> {
-        if prefix.split('/').count() > DEEPEST {
+    /// All datasets of a group and of the groups in it.
+    fn tensors(&mut self, group: &Group, prefix: &str) -> TextResult<Vec<(String, ArrayD<f32>)>> {
+        if prefix.split('/').count() > MAX_DEPTH {
             return Err(format!("group {prefix} is nested too deep"));
         }
         let links = names(group, prefix)?;
@@ -212,8 +212,8 @@ impl Reader {
         Ok(tensors)
     }
 
-    /// Where the values of a dataset begin, which must be f32 in one block.
-    pub fn place_of_tensor(&mut self, name: &str, dataset: &Dataset) -> Said<u64> {
+    /// The offset of a dataset of f32 values in one block.
+    pub fn place_of_tensor(&mut self, name: &str, dataset: &Dataset) -> TextResult<u64> {
         let kind = dataset.dtype().and_then(|t| t.to_descriptor()).map_err(|e| format!("{name}: {e}"))?;
         if kind != TypeDescriptor::Float(FloatSize::U4) {
             return Err(format!("{name}: expected f32 values, got {kind}"));
@@ -221,16 +221,16 @@ impl Reader {
         self.place(name, dataset, 4)
     }
 
-    fn tensor(&mut self, name: &str, dataset: &Dataset) -> Said<ArrayD<f32>> {
+    fn tensor(&mut self, name: &str, dataset: &Dataset) -> TextResult<ArrayD<f32>> {
         self.place_of_tensor(name, dataset)?;
         let values: Vec<f32> = dataset.read_raw().map_err(|e| format!("{name} cannot be read: {e}"))?;
         check_crc(name, crc_of(&values), stored_crc(name, dataset)?)?;
         ArrayD::from_shape_vec(IxDyn(&dataset.shape()), values).map_err(|e| format!("{name}: {e}"))
     }
 
-    /// Checks that a dataset of items of `size` bytes is one block within the file that no other dataset has; where it
-    /// begins.
-    fn place(&mut self, name: &str, dataset: &Dataset, size: u64) -> Said<u64> {
+    /// The offset of a dataset of items of `size` bytes, after a check that it is one block within the file and overlaps no
+    /// other dataset.
+    fn place(&mut self, name: &str, dataset: &Dataset, size: u64) -> TextResult<u64> {
         let space = dataset.space().map_err(|e| format!("{name}: {e}"))?;
         let shape: Vec<u64> = space.shape().iter().map(|&axis| axis as u64).collect();
         let needed = byte_count(&shape, size).filter(|_| !space.is_null());
@@ -251,7 +251,7 @@ impl Reader {
     }
 
     /// The names of the classes.
-    pub fn classes(&mut self, file: &File) -> Said<Vec<String>> {
+    pub fn classes(&mut self, file: &File) -> TextResult<Vec<String>> {
         let dataset = open(file, "classes")?;
         let length = text::stored_length(&dataset).map_err(|e| format!("classes: {e}"))?;
         self.place("classes", &dataset, length as u64)?;
@@ -260,7 +260,7 @@ impl Reader {
         Ok(classes)
     }
 
-    fn mean_image(&mut self, file: &File) -> Said<ndarray::Array3<f32>> {
+    fn mean_image(&mut self, file: &File) -> TextResult<ndarray::Array3<f32>> {
         let image = self.tensor("mean_image", &open(file, "mean_image")?)?;
         let got = image.shape().to_vec();
         match image.into_dimensionality() {
@@ -269,18 +269,18 @@ impl Reader {
         }
     }
 
-    fn mean_rgb(&mut self, file: &File) -> Said<[f32; 3]> {
+    fn mean_rgb(&mut self, file: &File) -> TextResult<[f32; 3]> {
         let rgb = self.tensor("mean_rgb", &open(file, "mean_rgb")?)?;
         let got = rgb.shape().to_vec();
         rgb.into_raw_vec_and_offset().0.try_into().map_err(|_| format!("mean_rgb: expected shape [3], got {got:?}"))
     }
 }
 
-pub(super) fn open(group: &Group, name: &str) -> Said<Dataset> {
+pub(super) fn open(group: &Group, name: &str) -> TextResult<Dataset> {
     group.dataset(name).map_err(|e| format!("dataset {name} cannot be opened: {e}"))
 }
 
-pub(super) fn stored_crc(name: &str, dataset: &Dataset) -> Said<u32> {
+pub(super) fn stored_crc(name: &str, dataset: &Dataset) -> TextResult<u32> {
     let crc = dataset.attr(CRC).and_then(|attribute| attribute.read_scalar());
     crc.map_err(|e| match e.to_string() {
         words if system_error(&words).is_some() => words,

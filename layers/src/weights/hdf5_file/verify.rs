@@ -1,4 +1,4 @@
-//! Reading back what was written, before it takes the place of an older file.
+//! Reads a new file back before it replaces an older one.
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
@@ -10,13 +10,13 @@ use ndarray::{ArrayViewD, arr1};
 use super::read::{
     Reader, attribute, check_crc, check_format, check_length, exif_orientation, model_text, open, stored_crc,
 };
-use super::text::Said;
-use super::{Extra, tidy, unlocked};
+use super::text::TextResult;
+use super::{Extra, one_line, unlocked};
 use crate::weights::{BLOCK, Weights, refused, unreadable};
 use crate::{Error, Result};
 
-/// Fails unless the file `temporary` holds exactly these weights. Messages call it `path`. Needs no memory of the weights'
-/// size.
+/// Fails unless the file `temporary` holds exactly these weights. Messages name `path`. Memory does not grow with the
+/// weights.
 pub(super) fn verify(temporary: &Path, path: &Path, weights: &Weights, extra: Option<&Extra>) -> Result<()> {
     let renamed = |error| match error {
         Error::Weights { what, .. } => different(path, &what),
@@ -25,11 +25,11 @@ pub(super) fn verify(temporary: &Path, path: &Path, weights: &Weights, extra: Op
     };
     let length = check_length(temporary).map_err(renamed)?;
     let file = File::with_options().with_fapl(unlocked).open(temporary);
-    let file = file.map_err(|e| different(path, &tidy(&e.to_string())))?;
+    let file = file.map_err(|e| different(path, &one_line(&e.to_string())))?;
     check_format(temporary, &file).map_err(renamed)?;
     let bytes = fs::File::open(temporary).map_err(unreadable(path))?;
-    let mut written = Written { file, bytes, reader: Reader::new(length), blocks: [const { Vec::new() }; 2] };
-    written.verify(weights, extra).map_err(|what| different(path, &tidy(&what)))
+    let mut written = WrittenFile { file, bytes, reader: Reader::new(length), blocks: [const { Vec::new() }; 2] };
+    written.verify(weights, extra).map_err(|what| different(path, &one_line(&what)))
 }
 
 fn different(path: &Path, what: &str) -> Error {
@@ -37,18 +37,18 @@ fn different(path: &Path, what: &str) -> Error {
     refused(path, format!("cannot be written: read back, it is not what was written: {what}{kept}"))
 }
 
-/// A file that was written.
-struct Written {
+/// A new file.
+struct WrittenFile {
     file: File,
-    /// The same file, past the library.
+    /// The same file, read without the library.
     bytes: fs::File,
     reader: Reader,
-    /// Room for a block of what should be there, and of what is.
+    /// Buffers for an expected and a found block.
     blocks: [Vec<u8>; 2],
 }
 
-impl Written {
-    fn verify(&mut self, weights: &Weights, extra: Option<&Extra>) -> Said<()> {
+impl WrittenFile {
+    fn verify(&mut self, weights: &Weights, extra: Option<&Extra>) -> TextResult<()> {
         let model = match attribute(&self.file, "model") {
             Some(text) => Some(model_text(&self.file, text)?),
             None => None,
@@ -76,8 +76,8 @@ impl Written {
         Ok(())
     }
 
-    /// Compares a dataset with what it should hold, byte by byte, and its checksum with that of what it should hold.
-    fn tensor(&mut self, name: &str, values: ArrayViewD<'_, f32>) -> Said<()> {
+    /// Compares a dataset with its expected values byte by byte, and its checksum with theirs.
+    fn tensor(&mut self, name: &str, values: ArrayViewD<'_, f32>) -> TextResult<()> {
         let dataset = open(&self.file, name)?;
         same(name, &dataset.shape(), &values.shape().to_vec())?;
         let start = self.reader.place_of_tensor(name, &dataset)?;
@@ -101,7 +101,7 @@ impl Written {
     }
 }
 
-fn same<T: PartialEq>(name: &str, found: &T, expected: &T) -> Said<()> {
+fn same<T: PartialEq>(name: &str, found: &T, expected: &T) -> TextResult<()> {
     if found == expected { Ok(()) } else { Err(format!("{name} holds something else")) }
 }
 
@@ -123,7 +123,7 @@ mod tests {
         }
     }
 
-    /// Whatever differs between the file and what was meant is found.
+    /// Every part of the weights is compared.
     #[test]
     fn every_difference_is_found() {
         let folder = tempfile::tempdir().unwrap();
@@ -154,7 +154,7 @@ mod tests {
         assert!(verify(&path, &path, &meant, Some(&other)).unwrap_err().to_string().contains("state"));
     }
 
-    /// A dataset that was lost on the way, as a failed write leaves it: zeros.
+    /// A dataset of zeros, as a failed write leaves it.
     #[test]
     fn a_lost_dataset_is_found() {
         let folder = tempfile::tempdir().unwrap();

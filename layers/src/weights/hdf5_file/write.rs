@@ -1,4 +1,4 @@
-//! Writing our HDF5 files.
+//! Writing HDF5 files.
 
 use std::path::Path;
 
@@ -6,16 +6,16 @@ use hdf5::plist::group_create::LinkPhaseChange;
 use hdf5::{File, Group};
 use ndarray::{ArrayViewD, arr1};
 
-use super::text::{self, Said};
+use super::text::{self, TextResult};
 use super::{EXIF_ORIENTATION, Extra, FORMAT, MODEL_CRC, VERSION, failure, unlocked, verify};
 use crate::Result;
 use crate::weights::{Weights, crc_of};
 
-/// Saves weights as our HDF5, with what makes a checkpoint of them if there is any. What was written is read back and
-/// compared with what is in memory before the file gets its name.
+/// Saves weights, and with `extra` a checkpoint. The file is read back and compared with the values in memory before it
+/// gets its name.
 ///
 /// # Errors
-/// As [`Weights::save`].
+/// Those of [`Weights::save`].
 pub fn save_with(path: &Path, weights: &Weights, extra: Option<&Extra>) -> Result<()> {
     if let Some(model) = &weights.model {
         weights.check(model, &path.display().to_string())?;
@@ -41,10 +41,10 @@ impl From<String> for Failure {
     }
 }
 
-/// What went wrong, in words.
+/// The message of an error.
 struct Failure(String);
 
-fn write(path: &Path, weights: &Weights, extra: Option<&Extra>) -> Said<()> {
+fn write(path: &Path, weights: &Weights, extra: Option<&Extra>) -> TextResult<()> {
     fill(path, weights, extra).map_err(|Failure(what)| what)
 }
 
@@ -76,12 +76,12 @@ fn fill(path: &Path, weights: &Weights, extra: Option<&Extra>) -> std::result::R
         let optimizer = new_group(&training, "optimizer")?;
         write_tensors(&optimizer, extra.tensors.iter().map(|(n, t)| (n.as_str(), t.view())))?;
     }
-    // The structure of the file. Closing would write it too, but could not say what failed.
+    // Writes the structure of the file. Closing would write it too, but could not report a failure.
     file.flush()?;
     Ok(file.close()?)
 }
 
-/// A new file, which nobody else opens before it has its name.
+/// A new file under its temporary name.
 fn create(path: &Path) -> hdf5::Result<File> {
     File::with_options()
         // Without the sieve buffer a dataset is written when it is made, and a failure is an error. With it, small ones
@@ -91,15 +91,15 @@ fn create(path: &Path) -> hdf5::Result<File> {
         .create(path)
 }
 
-/// A group whose links stay in its header however many there are: beyond a few HDF5 would move them to a heap, and its
-/// library (1.10.8) crashes where that heap is damaged.
-fn new_group(parent: &Group, name: &str) -> Said<Group> {
+/// A group whose links stay in its header, however many there are. HDF5 would move more than a few to a heap, and its
+/// library (1.10.8) crashes if the heap is damaged.
+fn new_group(parent: &Group, name: &str) -> TextResult<Group> {
     let compact = LinkPhaseChange { max_compact: 65_535, min_dense: 0 };
     let builder = parent.create_group_builder().with_gcpl(|p| p.obj_track_times(false).link_phase_change(compact));
     builder.create(name).map_err(|e| format!("group {name}: {e}"))
 }
 
-fn write_tensors<'a>(group: &Group, tensors: impl Iterator<Item = (&'a str, ArrayViewD<'a, f32>)>) -> Said<()> {
+fn write_tensors<'a>(group: &Group, tensors: impl Iterator<Item = (&'a str, ArrayViewD<'a, f32>)>) -> TextResult<()> {
     for (name, values) in tensors {
         let parts: Vec<&str> = name.split('/').collect();
         if parts.iter().any(|part| part.is_empty() || *part == "." || *part == ".." || part.contains('\0')) {
@@ -118,7 +118,7 @@ fn write_tensors<'a>(group: &Group, tensors: impl Iterator<Item = (&'a str, Arra
     Ok(())
 }
 
-fn write_tensor(group: &Group, name: &str, values: ArrayViewD<'_, f32>) -> Said<()> {
+fn write_tensor(group: &Group, name: &str, values: ArrayViewD<'_, f32>) -> TextResult<()> {
     let contiguous = values.as_standard_layout();
     let crc = crc_of(contiguous.as_slice().ok_or_else(|| format!("{name}: not in row-major order"))?);
     let builder = group.new_dataset_builder().obj_track_times(false).no_chunk();

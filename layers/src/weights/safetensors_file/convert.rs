@@ -1,6 +1,6 @@
 //! Number types of safetensors.
 
-/// Bytes of one value of a type that safetensors has, where that is a whole number.
+/// Bytes of one value of a safetensors type; `None` for unknown types and those of less than a byte.
 pub(super) fn size_of(dtype: &str) -> Option<u64> {
     Some(match dtype {
         "BOOL" | "U8" | "I8" | "F8_E5M2" | "F8_E4M3" | "F8_E8M0" | "F8_E4M3FNUZ" | "F8_E5M2FNUZ" => 1,

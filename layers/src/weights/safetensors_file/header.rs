@@ -1,4 +1,4 @@
-//! The header: JSON that says where each tensor is.
+//! The header: JSON with the type, shape and offsets of each tensor.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,8 +9,8 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use super::convert::size_of;
 use crate::weights::byte_count;
 
-/// The longest header that safetensors' own library reads.
-pub(super) const LONGEST: u64 = 100_000_000;
+/// The longest header that safetensors' own library reads, in bytes.
+pub(super) const MAX_LENGTH: u64 = 100_000_000;
 
 /// One tensor of a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,9 +19,9 @@ pub(crate) struct Entry {
     pub name: String,
     /// Lengths of its axes.
     pub shape: Vec<usize>,
-    /// `F32` and so on.
+    /// The type of its values, such as `F32`.
     pub dtype: String,
-    /// Its first byte and the one past its last, after the header.
+    /// The offsets of its first byte and of the byte after its last, from the end of the header.
     pub bytes: [u64; 2],
 }
 
@@ -77,7 +77,7 @@ fn entry((name, info): (String, Info)) -> Result<Entry, String> {
     Ok(Entry { name, shape, dtype, bytes })
 }
 
-/// The header's JSON as it stands, but for duplicates, which are refused.
+/// The header's JSON, before its values are checked. Duplicate keys are refused.
 #[derive(Default)]
 struct Raw {
     metadata: BTreeMap<String, String>,

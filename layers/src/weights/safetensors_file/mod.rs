@@ -1,30 +1,31 @@
-//! safetensors: ours, which PyTorch's tools load, and other programs'.
+//! Safetensors of this crate, which PyTorch's tools load, and of other programs.
 //!
-//! Tensors are written under the names that the network exports (torchvision's for `one-weird-trick`, else ours:
+//! Tensors are written under the names that the network exports (torchvision's for `one-weird-trick`, else this crate's:
 //! `conv1.weight`) and in PyTorch's layouts (convolutions OIHW, the first linear layer's inputs in order of channel,
 //! row, column), in the network's order. `alexnet.mean_image` (`[3, height, width]`) and `alexnet.mean_rgb` (`[3]`), RGB, 0 to
 //! 255, are there where known; PyTorch loads such a file with `load_state_dict(..., strict=False)`.
 //!
 //! The metadata, always in this order:
 //!
-//! | key | what |
+//! | key | value |
 //! |---|---|
-//! | `format` | `pt`, which PyTorch's tools ask for |
+//! | `format` | `pt`, which PyTorch's tools require |
 //! | `alexnet.format` | `weights` |
 //! | `alexnet.version` | [`VERSION`] |
 //! | `alexnet.model` | the network's TOML |
 //! | `alexnet.classes` | a JSON list of names; absent where unknown |
-//! | `alexnet.exif_orientation` | `true` if the training set's images were turned as their EXIF orientation says; absent if not |
+//! | `alexnet.exif_orientation` | `true` if the EXIF orientation was applied to the training set's images; absent if not |
 //! | `alexnet.crc32c` | a JSON object: of each tensor, and of the texts from the network's on, the CRC-32C of its bytes in hexadecimal |
 //!
-//! A file with `alexnet.format` must have all keys but the classes and the orientation. A program that changes tensors leaves the keys of ours out;
-//! the file is then loaded for a network that is named ([`Weights::load_for`](super::Weights::load_for)).
+//! A file with `alexnet.format` must have all keys but the classes and the orientation. A program that changes tensors must
+//! leave out the keys that begin with `alexnet.`; the file is then loaded for a network that the caller names ([`Weights::load_for`](super::Weights::load_for)).
 //!
 //! Reading converts f64, f16 and bf16 to f32, and checks the header as strictly as safetensors' own library does
 //! (no gaps, no overlaps, nothing after the last tensor), and for duplicate names.
 
 mod convert;
 mod header;
+mod names;
 mod read;
 mod write;
 
@@ -32,7 +33,7 @@ pub(super) use header::Entry;
 pub(super) use read::load;
 pub(super) use write::save;
 
-/// Version of the metadata that this writes; it reads all up to it.
+/// The version of the metadata that this crate writes. It reads all versions up to this one.
 pub const VERSION: u32 = 1;
 
 const FORMAT_KEY: &str = "alexnet.format";

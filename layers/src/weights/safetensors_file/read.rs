@@ -8,17 +8,18 @@ use std::path::Path;
 use ndarray::{ArrayD, Axis, Ix3, IxDyn};
 
 use super::convert;
-use super::header::{self, Entry, Header, LONGEST};
+use super::header::{self, Entry, Header, MAX_LENGTH};
+use super::names::{is_ignored, match_entries};
 use super::{CLASSES_KEY, CRC_KEY, EXIF_ORIENTATION_KEY, FORMAT, FORMAT_KEY, MEAN_IMAGE, MEAN_RGB, MODEL_KEY};
 use super::{VERSION, VERSION_KEY};
 use crate::Result;
 use crate::model::Model;
-use crate::weights::{Weights, check_version, foreign, layout, refused, unreadable};
+use crate::weights::{Weights, check_version, layout, refused, torchvision, unreadable};
 
-/// Checksums by name, where the file has them.
+/// The file's checksums by name.
 type Checksums = BTreeMap<String, u32>;
 
-/// Loads a file: for `model`, else for the network that it says or that its names are those of.
+/// Loads a file for the network that it names, else for `model`, else for torchvision's AlexNet.
 pub(in crate::weights) fn load(path: &Path, model: Option<&Model>) -> Result<Weights> {
     let mut file = File::open(path).map_err(unreadable(path))?;
     let (Header { metadata, mut entries }, start) = read_header(path, &mut file)?;
@@ -26,29 +27,30 @@ pub(in crate::weights) fn load(path: &Path, model: Option<&Model>) -> Result<Wei
         Some(_) => Some(Description::parse(path, &metadata, &entries)?),
         None => None,
     };
-    let mut source = Source { path, file, start, checksums: Checksums::new() };
+    let mut reader = TensorReader { path, file, start, checksums: Checksums::new() };
     let mut mean_image = None;
     let mut mean_rgb = None;
     let mut classes = Vec::new();
     let mut own_model = None;
     let mut exif_orientation = false;
     if let Some(ours) = ours {
-        source.checksums = ours.checksums;
-        (own_model, classes) = (Some(ours.model), ours.classes);
+        reader.checksums = ours.checksums;
+        own_model = Some(ours.model);
+        classes = ours.classes;
         exif_orientation = ours.exif_orientation;
-        mean_image = take(&mut entries, MEAN_IMAGE).map(|entry| source.mean_image(&entry)).transpose()?;
-        mean_rgb = take(&mut entries, MEAN_RGB).map(|entry| source.mean_rgb(&entry)).transpose()?;
+        mean_image = take(&mut entries, MEAN_IMAGE).map(|entry| reader.mean_image(&entry)).transpose()?;
+        mean_rgb = take(&mut entries, MEAN_RGB).map(|entry| reader.mean_rgb(&entry)).transpose()?;
     }
-    entries.retain(|entry| !foreign::is_ignored(&entry.name));
-    // The file's own network says how its tensors are laid out, also where they are wanted for another.
+    entries.retain(|entry| !is_ignored(&entry.name));
+    // The layouts are those of the file's own network, even if the caller loads it for another.
     let model = match own_model.or_else(|| model.cloned()) {
         Some(model) => model,
-        None => foreign::recognise(path, &entries)?,
+        None => torchvision::detect(path, &entries)?,
     };
     let specs = model.parameters()?;
     let mut tensors = Vec::with_capacity(specs.len());
-    for (spec, entry) in specs.iter().zip(foreign::assign(path, &specs, &entries)?) {
-        let values = layout::from_pytorch(spec, source.tensor(entry)?);
+    for (spec, entry) in specs.iter().zip(match_entries(path, &specs, &entries)?) {
+        let values = layout::from_pytorch(spec, reader.tensor(entry)?);
         tensors.push((spec.name.clone(), values.map_err(|e| refused(path, format!("{}: {e}", entry.name)))?));
     }
     Ok(Weights { model: Some(model), tensors, classes, mean_image, mean_rgb, exif_orientation })
@@ -59,7 +61,7 @@ fn take(entries: &mut Vec<Entry>, name: &str) -> Option<Entry> {
     Some(entries.remove(place))
 }
 
-/// The header, and where the tensors begin.
+/// The header, and the offset of the first tensor.
 fn read_header(path: &Path, file: &mut File) -> Result<(Header, u64)> {
     let have = file.metadata().map_err(unreadable(path))?.len();
     if have < 8 {
@@ -68,10 +70,10 @@ fn read_header(path: &Path, file: &mut File) -> Result<(Header, u64)> {
     let mut length = [0; 8];
     file.read_exact(&mut length).map_err(unreadable(path))?;
     let length = u64::from_le_bytes(length);
-    if length > LONGEST {
+    if length > MAX_LENGTH {
         return Err(refused(
             path,
-            format!("its header claims {length} bytes; at most {LONGEST} are read, it is damaged"),
+            format!("its header claims {length} bytes; at most {MAX_LENGTH} are read, it is damaged"),
         ));
     }
     let start = 8 + length;
@@ -84,7 +86,7 @@ fn read_header(path: &Path, file: &mut File) -> Result<(Header, u64)> {
     Ok((header, start))
 }
 
-/// What the metadata of a file of ours says.
+/// The metadata of a file of this crate.
 struct Description {
     model: Model,
     classes: Vec<String>,
@@ -153,16 +155,16 @@ fn check_crc(name: &str, got: u32, stored: u32) -> std::result::Result<(), Strin
     Err(format!("checksum of {name} is {got:08x}, stored is {stored:08x}; the file is damaged, use another copy"))
 }
 
-/// Where tensors are read from. All offsets have been compared with the file's length.
-struct Source<'a> {
+/// Reads tensors. All offsets have been compared with the file's length.
+struct TensorReader<'a> {
     path: &'a Path,
     file: File,
     start: u64,
     checksums: Checksums,
 }
 
-impl Source<'_> {
-    /// A tensor's values, as laid out in the file.
+impl TensorReader<'_> {
+    /// A tensor's values, in the file's layout.
     fn tensor(&mut self, entry: &Entry) -> Result<ArrayD<f32>> {
         let [from, to] = entry.bytes;
         let mut bytes = vec![0; (to - from) as usize];

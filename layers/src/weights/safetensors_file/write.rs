@@ -13,20 +13,20 @@ use crate::weights::{BLOCK, Weights, layout, refused};
 use crate::{Error, Result};
 
 /// One tensor to be written.
-struct Plan<'a> {
+struct PendingTensor<'a> {
     name: &'a str,
     shape: Vec<usize>,
     crc: u32,
-    source: Source<'a>,
+    values: TensorValues<'a>,
 }
 
-/// Where a tensor's values come from: a parameter is permuted only when its turn comes.
-enum Source<'a> {
-    Parameter(&'a ParameterSpec, &'a ArrayD<f32>),
-    Values(ArrayD<f32>),
+/// The values of a tensor. A parameter is permuted only when it is written.
+enum TensorValues<'a> {
+    Permuted(&'a ParameterSpec, &'a ArrayD<f32>),
+    AsIs(ArrayD<f32>),
 }
 
-/// Saves weights with their metadata. What was written is read back and compared before the file gets its name.
+/// Saves weights with their metadata. The file is read back and compared before it gets its name.
 pub(in crate::weights) fn save(path: &Path, weights: &Weights) -> Result<()> {
     let Some(model) = &weights.model else {
         let what =
@@ -35,21 +35,26 @@ pub(in crate::weights) fn save(path: &Path, weights: &Weights) -> Result<()> {
     };
     weights.check(model, &path.display().to_string())?;
     let specs = model.parameters()?;
-    let mut plans = plan(weights, &specs);
+    let mut tensors = pending_tensors(weights, &specs);
     let texts = texts(path, model, weights)?;
     files::replace(path, |temporary| {
         let failed = |what| move |source| Error::File { path: path.into(), what, source };
-        let header = write(temporary, &texts, &mut plans).map_err(failed("writing the weights failed"))?;
-        verify(temporary, &header, &plans).map_err(failed("read back, it is not what was written"))
+        let header = write(temporary, &texts, &mut tensors).map_err(failed("writing the weights failed"))?;
+        verify(temporary, &header, &tensors).map_err(failed("read back, it is not what was written"))
     })
 }
 
-fn plan<'a>(weights: &'a Weights, specs: &'a [ParameterSpec]) -> Vec<Plan<'a>> {
-    let mut plans = Vec::new();
+fn pending_tensors<'a>(weights: &'a Weights, specs: &'a [ParameterSpec]) -> Vec<PendingTensor<'a>> {
+    let mut tensors = Vec::new();
     for spec in specs {
         if let Some(values) = weights.tensor(&spec.name) {
             let shape = layout::pytorch_shape(spec);
-            plans.push(Plan { name: &spec.export, shape, crc: 0, source: Source::Parameter(spec, values) });
+            tensors.push(PendingTensor {
+                name: &spec.export,
+                shape,
+                crc: 0,
+                values: TensorValues::Permuted(spec, values),
+            });
         }
     }
     let image = weights.mean_image.as_ref().map(|image| image.view().permuted_axes([2, 0, 1]));
@@ -57,13 +62,18 @@ fn plan<'a>(weights: &'a Weights, specs: &'a [ParameterSpec]) -> Vec<Plan<'a>> {
     let rgb = weights.mean_rgb.map(|rgb| arr1(&rgb).into_dyn());
     for (name, values) in [(MEAN_IMAGE, image), (MEAN_RGB, rgb)] {
         if let Some(values) = values {
-            plans.push(Plan { name, shape: values.shape().to_vec(), crc: 0, source: Source::Values(values) });
+            tensors.push(PendingTensor {
+                name,
+                shape: values.shape().to_vec(),
+                crc: 0,
+                values: TensorValues::AsIs(values),
+            });
         }
     }
-    plans
+    tensors
 }
 
-/// The metadata but for the checksums of tensors.
+/// The metadata without the checksums.
 fn texts(path: &Path, model: &Model, weights: &Weights) -> Result<Vec<(&'static str, String)>> {
     let mut texts = vec![
         ("format", "pt".to_string()),
@@ -81,23 +91,23 @@ fn texts(path: &Path, model: &Model, weights: &Weights) -> Result<Vec<(&'static 
     Ok(texts)
 }
 
-/// Writes the file; gives its header.
-fn write(path: &Path, texts: &[(&str, String)], plans: &mut [Plan<'_>]) -> io::Result<Vec<u8>> {
+/// Writes the file and returns its header.
+fn write(path: &Path, texts: &[(&str, String)], tensors: &mut [PendingTensor<'_>]) -> io::Result<Vec<u8>> {
     let mut file = BufWriter::new(File::create(path)?);
-    // Checksums are known only after the tensors, but not how long they are: 8 digits each.
-    file.write_all(&header(texts, plans)?)?;
-    for plan in plans.iter_mut() {
-        plan.crc = write_values(&mut file, &plan.source)?;
+    // The checksums are known only after the tensors, but their length is: 8 digits each.
+    file.write_all(&header(texts, tensors)?)?;
+    for tensor in tensors.iter_mut() {
+        tensor.crc = write_values(&mut file, &tensor.values)?;
     }
     file.seek(SeekFrom::Start(0))?;
-    let header = header(texts, plans)?;
+    let header = header(texts, tensors)?;
     file.write_all(&header)?;
     file.flush()?;
     Ok(header)
 }
 
 /// Fails unless a file holds this header, then tensors with these checksums, and nothing else.
-fn verify(path: &Path, header: &[u8], plans: &[Plan<'_>]) -> io::Result<()> {
+fn verify(path: &Path, header: &[u8], tensors: &[PendingTensor<'_>]) -> io::Result<()> {
     let different = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{what} is different"));
     let mut file = File::open(path)?;
     let mut block = vec![0; header.len().max(4 * BLOCK)];
@@ -105,8 +115,8 @@ fn verify(path: &Path, header: &[u8], plans: &[Plan<'_>]) -> io::Result<()> {
     if block[..header.len()] != *header {
         return Err(different("the header"));
     }
-    for plan in plans {
-        let mut left = 4 * plan.shape.iter().product::<usize>();
+    for tensor in tensors {
+        let mut left = 4 * tensor.shape.iter().product::<usize>();
         let mut crc = 0;
         while left > 0 {
             let part = &mut block[..left.min(4 * BLOCK)];
@@ -114,8 +124,8 @@ fn verify(path: &Path, header: &[u8], plans: &[Plan<'_>]) -> io::Result<()> {
             crc = crc32c::crc32c_append(crc, part);
             left -= part.len();
         }
-        if crc != plan.crc {
-            return Err(different(plan.name));
+        if crc != tensor.crc {
+            return Err(different(tensor.name));
         }
     }
     match file.read(&mut block[..1])? {
@@ -124,12 +134,12 @@ fn verify(path: &Path, header: &[u8], plans: &[Plan<'_>]) -> io::Result<()> {
     }
 }
 
-/// Writes a tensor; gives its checksum.
-fn write_values(file: &mut impl Write, source: &Source<'_>) -> io::Result<u32> {
+/// Writes a tensor and returns its checksum.
+fn write_values(file: &mut impl Write, source: &TensorValues<'_>) -> io::Result<u32> {
     let permuted;
     let values = match source {
-        Source::Values(values) => values,
-        Source::Parameter(spec, ours) => {
+        TensorValues::AsIs(values) => values,
+        TensorValues::Permuted(spec, ours) => {
             permuted = layout::to_pytorch(spec, ours.view()).map_err(io::Error::other)?;
             &permuted
         }
@@ -147,10 +157,10 @@ fn write_values(file: &mut impl Write, source: &Source<'_>) -> io::Result<u32> {
 }
 
 /// The header's length and JSON, padded with spaces so that tensors begin at a multiple of 8.
-fn header(texts: &[(&str, String)], plans: &[Plan<'_>]) -> io::Result<Vec<u8>> {
+fn header(texts: &[(&str, String)], tensors: &[PendingTensor<'_>]) -> io::Result<Vec<u8>> {
     let checked = texts.iter().filter(|(key, _)| [MODEL_KEY, CLASSES_KEY, EXIF_ORIENTATION_KEY].contains(key));
     let mut crcs: Vec<(&str, u32)> = checked.map(|(key, text)| (*key, crc32c::crc32c(text.as_bytes()))).collect();
-    crcs.extend(plans.iter().map(|plan| (plan.name, plan.crc)));
+    crcs.extend(tensors.iter().map(|tensor| (tensor.name, tensor.crc)));
     let crcs: Vec<String> = crcs.iter().map(|(name, crc)| format!("{name:?}:\"{crc:08x}\"")).collect();
 
     let mut metadata = Vec::new();
@@ -160,7 +170,7 @@ fn header(texts: &[(&str, String)], plans: &[Plan<'_>]) -> io::Result<Vec<u8>> {
     metadata.push(format!("{CRC_KEY:?}:{}", serde_json::to_string(&format!("{{{}}}", crcs.join(",")))?));
     let mut json = format!("{{\"__metadata__\":{{{}}}", metadata.join(","));
     let mut from = 0;
-    for Plan { name, shape, .. } in plans {
+    for PendingTensor { name, shape, .. } in tensors {
         let to = from + 4 * shape.iter().product::<usize>();
         json += &format!(
             ",{}:{{\"dtype\":\"F32\",\"shape\":{shape:?},\"data_offsets\":[{from},{to}]}}",
@@ -179,19 +189,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_from_what_was_written_is_found() {
+    fn a_changed_byte_is_found() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("w.safetensors");
         let texts = [("format", "pt".to_string())];
-        let tensor = |name, values: &[f32]| Plan {
+        let tensor = |name, values: &[f32]| PendingTensor {
             name,
             shape: vec![values.len()],
             crc: 0,
-            source: Source::Values(arr1(values).into_dyn()),
+            values: TensorValues::AsIs(arr1(values).into_dyn()),
         };
-        let mut plans = [tensor("a", &[1.0, 2.0]), tensor("b", &[])];
-        let header = write(&path, &texts, &mut plans).unwrap();
-        verify(&path, &header, &plans).unwrap();
+        let mut tensors = [tensor("a", &[1.0, 2.0]), tensor("b", &[])];
+        let header = write(&path, &texts, &mut tensors).unwrap();
+        verify(&path, &header, &tensors).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         let damaged = |at: usize| {
             let mut bytes = bytes.clone();
@@ -206,7 +216,7 @@ mod tests {
         ];
         for (bytes, expected) in cases {
             std::fs::write(&path, bytes).unwrap();
-            assert_eq!(verify(&path, &header, &plans).unwrap_err().to_string(), expected);
+            assert_eq!(verify(&path, &header, &tensors).unwrap_err().to_string(), expected);
         }
     }
 }

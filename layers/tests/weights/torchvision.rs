@@ -1,4 +1,4 @@
-//! Files of other programs.
+//! Safetensors of torchvision and of other programs.
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
@@ -95,7 +95,7 @@ fn torchvisions_names_with_other_shapes_are_listed() {
 }
 
 #[test]
-fn a_file_that_fits_no_network_says_what_came() {
+fn a_file_that_fits_no_network_lists_its_tensors() {
     let (_folder, path) = place("a.safetensors");
     zeros(&path, &[("conv1.weight", vec![1, 1, 1, 2]), ("fc8.bias", vec![3])]);
     let message = refusal(&path);
