@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut model = Model::parse(MODEL, "two-colours")?;
     input::fit_to_pack(&mut model, &pack)?;
-    let config = Config::from_layers(&[("two-colours".into(), model.train.clone())])?;
+    let config = Config::from_overrides(&[("two-colours".into(), model.train.clone())])?;
     let run = Run::create(&folder.path().join("run"), &config, &model)?;
     let packs = Packs { train: Arc::clone(&pack), val: Some(Arc::clone(&pack)) };
     let mut trainer = Trainer::new(run, &Cpu::<f32>::new(2)?, &model, packs, None)?;

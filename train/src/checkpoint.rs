@@ -195,7 +195,7 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Resume`] with both values of each setting that differs, or the first line of the network that does.
     pub fn check_run(&self, run: &Path, config: &Config, model: &Model, packs: &Packs) -> Result<()> {
-        config.can_continue(&self.state.config, run)?;
+        config.check_resumable(&self.state.config, run)?;
         let before = self.weights.model.as_ref().map(Model::to_toml).unwrap_or_default();
         let now = model.to_toml();
         if before != now {

@@ -340,10 +340,6 @@ run.checkpoint_steps saves at its steps in any case. run.keep counts checkpoints
 ";
 
 fn after_train() -> String {
-    let mut text = String::from("Settings for --set and --config (in run.toml as [section] name = value):\n");
-    for (key, what) in train::config::keys::KEYS {
-        text.push_str(&format!("  {key:<24} {what}\n"));
-    }
-    text.push_str(SAVING);
-    text
+    let settings = train::config::docs::help();
+    format!("Settings for --set and --config (in run.toml as [section] name = value):\n{settings}{SAVING}")
 }

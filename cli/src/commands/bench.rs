@@ -10,7 +10,7 @@ use tensor::{Algorithms, Backend};
 use toml::Value;
 use train::Config;
 use train::bench::{self, Bound, Fed, Layers, Limit, Speed, StepKind};
-use train::config::{Given, keys};
+use train::config::{UserSettings, keys};
 
 use super::device::{self, Work};
 use super::train as train_command;
@@ -71,8 +71,8 @@ fn configure(common: &BenchCommon, batch: usize, threads: usize) -> Result<(Mode
         ("--batch", "run.batch", number(batch)),
         ("--threads", "run.threads", number(threads)),
     ];
-    let line = settings.map(|(flag, key, value)| (flag.to_string(), keys::single(key, value))).to_vec();
-    train_command::configure(&Given { file: None, line })
+    let command_line = settings.map(|(flag, key, value)| (flag.to_string(), keys::single(key, value))).to_vec();
+    train_command::configure(&UserSettings { file: None, command_line })
 }
 
 /// Measures each batch size, and prints all.

@@ -6,7 +6,7 @@ use data::Pack;
 use serde::Serialize;
 use toml::Value;
 use train::bench::{self, Pipeline, StageKind};
-use train::config::{Given, keys};
+use train::config::{UserSettings, keys};
 
 use super::{device, train as train_command};
 use crate::args::{BenchData, Output};
@@ -27,17 +27,17 @@ pub fn run(args: &BenchData) -> Result<()> {
     let pack = Arc::new(Pack::open(&args.pack)?);
     let number = |n: usize| Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
     let threads = args.threads.unwrap_or_else(device::all_threads);
-    let mut line = vec![
+    let mut command_line = vec![
         ("--batch".to_string(), keys::single("run.batch", number(args.batch))),
         ("--threads".to_string(), keys::single("run.threads", number(threads))),
     ];
     for setting in &args.set {
         let table = keys::parse_setting(setting)?;
-        check_setting(setting.split('=').next().unwrap_or("").trim())?;
-        line.push(("--set".to_string(), table));
+        check_setting(setting.split('=').next().unwrap_or_default().trim())?;
+        command_line.push(("--set".to_string(), table));
     }
-    let (_, mut config) = train_command::configure(&Given { file: None, line })?;
-    if let Some(told) = config.data.settle(&pack)? {
+    let (_, mut config) = train_command::configure(&UserSettings { file: None, command_line })?;
+    if let Some(told) = config.data.resolve(&pack)? {
         note(&format!("note: {told}"));
     }
     let output = match args.output {

@@ -148,9 +148,9 @@ impl Whole<'_> {
             keys::single("run.device", Value::String(self.device.clone())),
             keys::single("run.precision", Value::String(args.place.precision.clone())),
         ];
-        let mut layers = vec![(model.name.clone(), model.train.clone())];
-        layers.extend(settings.map(|table| ("demo".to_string(), table)));
-        let config = Config::from_layers(&layers)?;
+        let mut overrides = vec![(model.name.clone(), model.train.clone())];
+        overrides.extend(settings.map(|table| ("demo".to_string(), table)));
+        let config = Config::from_overrides(&overrides)?;
         Start::prepare(config, model, Some(&args.out.join(name)))?.begin(device)
     }
 }

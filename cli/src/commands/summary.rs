@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use layers::{Model, summary};
 use tensor::Cpu;
-use train::config::{Given, OptimKind};
+use train::config::{OptimKind, UserSettings};
 use train::{Config, memory};
 
 use super::device::all_threads;
@@ -14,7 +14,7 @@ use crate::failure::{Failure, Result};
 
 pub fn run(args: &Summary) -> Result<()> {
     let model = Model::load(&args.model)?;
-    Given::check_network(&args.model, &model.train)?;
+    UserSettings::check_network(&args.model, &model.train)?;
     if args.style == SummaryStyle::Keras && args.batch.is_some() {
         let what =
             "--batch: has no effect with --style keras, which shows no memory; leave it out, or use --style table";

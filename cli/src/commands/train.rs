@@ -10,7 +10,7 @@ use layers::Model;
 use tensor::{Backend, Cpu};
 use toml::{Table, Value};
 use train::checkpoint::{self, Checkpoint};
-use train::config::{Given, RunConfig, keys, parse_table};
+use train::config::{RunConfig, UserSettings, keys, parse_table};
 use train::run::Run;
 use train::trainer::{Event, Packs, Trainer};
 use train::{Config, Stop, input, load};
@@ -90,7 +90,7 @@ impl Start {
     /// A new run in `out`, or in the next free folder under `runs`. Nothing is written yet.
     pub fn prepare(mut config: Config, mut model: Model, out: Option<&Path>) -> Result<Self> {
         let packs = open_packs(&config)?;
-        if let Some(told) = config.data.settle(&packs.train)? {
+        if let Some(told) = config.data.resolve(&packs.train)? {
             note(&format!("note: {told}"));
         }
         if let Some(told) = replaced(&config.model.name, &model, &packs.train) {
@@ -153,14 +153,14 @@ fn resume(args: &Train, stop: Stop, asked: Instant) -> Result<()> {
     let folder = args.out.as_deref().unwrap_or(Path::new("."));
     let run = Run::open(folder)?;
     let before = run.config()?;
-    let mut layers = vec![(folder.join("run.toml").display().to_string(), before.to_table())];
+    let mut overrides = vec![(folder.join("run.toml").display().to_string(), before.to_table())];
     let given = given(args)?;
     given.check_flags()?;
     given.check_length()?;
-    layers.extend(given.layers());
-    let mut config = Config::from_layers(&layers)?;
+    overrides.extend(given.overrides());
+    let mut config = Config::from_overrides(&overrides)?;
     config.data.read_pca()?;
-    config.can_continue(&before, folder)?;
+    config.check_resumable(&before, folder)?;
     let model = run.model()?;
     check_packs_are_here(&before, &config, folder)?;
     let packs = open_packs(&config)?;
@@ -286,30 +286,30 @@ fn open_packs(config: &Config) -> Result<Packs> {
 }
 
 /// The network that a user's settings name, and the settings over its defaults. Says what of a run's file has no effect.
-pub fn configure(given: &Given) -> Result<(Model, Config)> {
-    let layers = given.layers();
-    let name = layers.iter().rev().find_map(|(_, table)| keys::value(table, "model.name")?.as_str());
+pub fn configure(given: &UserSettings) -> Result<(Model, Config)> {
+    let overrides = given.overrides();
+    let name = overrides.iter().rev().find_map(|(_, table)| keys::value(table, "model.name")?.as_str());
     let name = name.unwrap_or("paper").to_string();
     if name.is_empty() {
         return Err(Failure::Usage("model.name: expected a preset's name or a file, got an empty text".into()));
     }
     let model = Model::load(&name)?;
-    Given::check_network(&name, &model.train)?;
+    UserSettings::check_network(&name, &model.train)?;
     given.check_flags()?;
     given.check_length()?;
     let mut all = vec![
         (name.clone(), model.train.clone()),
         ("model".to_string(), keys::single("model.name", Value::String(name))),
     ];
-    all.extend(layers);
-    let config = Config::from_layers(&all)?;
+    all.extend(overrides);
+    let config = Config::from_overrides(&all)?;
     given.check_effects(&model.train, &config)?.iter().for_each(|text| note(&format!("note: {text}")));
     Ok((model, config))
 }
 
 /// What the command line and the file of `--config` set.
-fn given(args: &Train) -> Result<Given> {
-    let mut given = Given::default();
+fn given(args: &Train) -> Result<UserSettings> {
+    let mut given = UserSettings::default();
     if let Some(path) = &args.config {
         let origin = path.display().to_string();
         let text = regular_file::read_text(path)
@@ -317,9 +317,9 @@ fn given(args: &Train) -> Result<Given> {
         let table = parse_table(&origin, &text)?;
         given.file = Some((origin, table));
     }
-    given.line.extend(flags(args)?.into_iter().map(|(flag, table)| (flag.to_string(), table)));
+    given.command_line.extend(flags(args)?.into_iter().map(|(flag, table)| (flag.to_string(), table)));
     for setting in &args.set {
-        given.line.push(("--set".to_string(), keys::parse_setting(setting)?));
+        given.command_line.push(("--set".to_string(), keys::parse_setting(setting)?));
     }
     Ok(given)
 }

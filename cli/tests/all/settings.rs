@@ -93,3 +93,24 @@ fn a_network_that_weights_are_not_of_is_refused() {
         "{message}"
     );
 }
+
+/// The page's list of settings is that of the program. To write it anew, run this test with `UPDATE_DOCS=1` set.
+#[test]
+fn settings_page_is_up_to_date() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/settings.md");
+    let page = fs::read_to_string(path).unwrap();
+    let begin =
+        "<!-- The list of settings, written by `UPDATE_DOCS=1 cargo test --workspace --test all settings_page`. -->\n";
+    let end = "\n## Augmentation\n";
+    let (before, rest) = page.split_once(begin).expect("the comment before the list");
+    let (_, after) = rest.split_once(end).expect("the heading after the list");
+    let expected = format!("{before}{begin}{}{end}{after}", train::config::docs::markdown());
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(path, &expected).unwrap();
+    }
+    let current = fs::read_to_string(path).unwrap();
+    assert!(
+        current == expected,
+        "{path} is out of date; run `UPDATE_DOCS=1 cargo test --workspace --test all settings_page`"
+    );
+}

@@ -1,27 +1,25 @@
-//! The images of a run, their order and how they are varied.
+//! Settings of the packs, of augmentation and of loading.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use data::{Pack, PrincipalComponents};
-use files::regular_file;
 use serde::{Deserialize, Serialize};
-use tensor::{Cpu, Device};
 
-use crate::{Error, Result};
+use super::setting::{Condition, is_amount, is_fraction, rises_within, section};
+use super::{Pca, Shuffle};
 
-/// Where a training image is cut from its stored square.
+/// Crops of the stored squares in training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Crop {
-    /// At a random place.
+    /// At a random position.
     Random,
     /// From the centre.
     Centre,
-    /// A part of random area and shape, resized.
+    /// Of random area and aspect ratio, then resized.
     Resized,
 }
 
-/// The colour noise of training images.
+/// PCA colour noise of training images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Colour {
@@ -33,218 +31,181 @@ pub enum Colour {
     Source,
 }
 
-/// The order of an epoch's images.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Shuffle {
-    /// Full or in windows, as memory allows; a run's own file has what was chosen.
-    Auto,
-    /// That of the pack.
-    None,
-    /// A random order of all images.
-    Full,
-    /// Random runs of images, so many at a time as have `window_bytes`, shuffled.
-    Window,
-}
+const AUGMENT: Condition = Condition {
+    needed: "`data.augment`",
+    holds: |config| config.data.augment,
+    decided_by: "data.augment",
+    advice: "add --set data.augment=true, which also crops at random and mirrors unless data.crop and data.mirror say otherwise",
+};
 
-impl<'de> Deserialize<'de> for Shuffle {
-    /// Also takes true for auto and false for none.
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Form {
-            Flag(bool),
-            Name(String),
-        }
-        match Form::deserialize(deserializer) {
-            Ok(Form::Flag(true)) => Ok(Self::Auto),
-            Ok(Form::Flag(false)) => Ok(Self::None),
-            Ok(Form::Name(name)) if name == "auto" => Ok(Self::Auto),
-            Ok(Form::Name(name)) if name == "none" => Ok(Self::None),
-            Ok(Form::Name(name)) if name == "full" => Ok(Self::Full),
-            Ok(Form::Name(name)) if name == "window" => Ok(Self::Window),
-            _ => Err(serde::de::Error::custom("data.shuffle must be auto (true), none (false), full or window")),
-        }
+const RESIZED_CROP: Condition = Condition {
+    needed: "`data.crop = \"resized\"`",
+    holds: |config| config.data.crop == Crop::Resized,
+    decided_by: "data.crop",
+    advice: "add --set data.crop=resized",
+};
+
+const CROP_OR_MIRROR: Condition = Condition {
+    needed: "another `data.crop` than `centre`, or `data.mirror`",
+    holds: |config| config.data.crop != Crop::Centre || config.data.mirror,
+    decided_by: "data.crop",
+    advice: "there is no mirroring either, and images share nothing else; add --set data.crop=random or data.mirror=true",
+};
+
+const COLOUR: Condition = Condition {
+    needed: "`data.colour`",
+    holds: |config| config.data.colour != Colour::None,
+    decided_by: "data.colour",
+    advice: "add --set data.colour=paper, or source",
+};
+
+const DEVIATION: Condition = Condition {
+    needed: "`data.colour_deviation` above 0",
+    holds: |config| config.data.colour == Colour::None || config.data.colour_deviation > 0.0,
+    decided_by: "data.colour_deviation",
+    advice: "add --set data.colour_deviation=0.1, the paper's",
+};
+
+const ERASING: Condition = Condition {
+    needed: "`data.erase` above 0",
+    holds: |config| config.data.erase > 0.0,
+    decided_by: "data.erase",
+    advice: "add --set data.erase=FRACTION, that of the images of which a rectangle is erased",
+};
+
+const WINDOW: Condition = Condition {
+    needed: "`data.shuffle` = `window` or `auto`",
+    holds: |config| matches!(config.data.shuffle, Shuffle::Auto | Shuffle::Window),
+    decided_by: "data.shuffle",
+    advice: "add --set data.shuffle=window",
+};
+
+section! {
+    /// Packs, augmentation and loading
+    data: DataConfig {
+        /// Pack to train on.
+        #[default_text = "none"]
+        #[resumable = true]
+        train: PathBuf = PathBuf::new(),
+
+        /// Pack to validate on after each epoch.
+        #[default_text = "none"]
+        #[range("the name of a file or folder, or be left out", |path| path.as_ref().is_none_or(|path| !path.as_os_str().is_empty()))]
+        #[resumable = true]
+        val: Option<PathBuf> = None,
+
+        /// Augmentation; `false`: centre crops and nothing else.
+        augment: bool = true,
+
+        /// Crops: `random`, `centre`, or `resized` (of random area and aspect ratio, then resized).
+        #[off = "centre"]
+        #[needs(AUGMENT)]
+        crop: Crop = Crop::Random,
+
+        /// Range of the area of a resized crop, as fractions of the image.
+        #[range("two rising numbers in [0.0001, 1]", |scale| rises_within(scale, 0.0001, 1.0))]
+        #[needs(AUGMENT, RESIZED_CROP)]
+        crop_scale: [f64; 2] = [0.08, 1.0],
+
+        /// Range of the width of a resized crop divided by its height.
+        #[default_text = "[3/4, 4/3]"]
+        #[range("two rising numbers in [0.01, 100]", |ratio| rises_within(ratio, 0.01, 100.0))]
+        #[needs(AUGMENT, RESIZED_CROP)]
+        crop_ratio: [f64; 2] = [3.0 / 4.0, 4.0 / 3.0],
+
+        /// Horizontal flips of half of the images.
+        #[off = "false"]
+        #[needs(AUGMENT)]
+        mirror: bool = true,
+
+        /// Number of consecutive images that share crop and flip; 128 in the authors' code.
+        #[range("at least 1", |images| *images > 0)]
+        #[off = "1"]
+        #[needs(AUGMENT, CROP_OR_MIRROR)]
+        shared: usize = 1,
+
+        /// PCA colour noise: `none`, `paper` (the formula) or `source` (the authors' code).
+        #[off = "none"]
+        #[needs(AUGMENT, DEVIATION)]
+        colour: Colour = Colour::None,
+
+        /// Standard deviation of the PCA colour noise.
+        #[range("at least 0", is_amount)]
+        #[off = "0"]
+        #[needs(AUGMENT, COLOUR)]
+        colour_deviation: f64 = 0.1,
+
+        /// Brightness jitter: the factor is between 1 - this and 1 + this; 0: none.
+        #[range("in [0, 10]", |jitter| (0.0..=10.0).contains(jitter))]
+        #[off = "0"]
+        #[needs(AUGMENT)]
+        brightness: f64 = 0.0,
+
+        /// Contrast jitter, in the same way.
+        #[range("in [0, 10]", |jitter| (0.0..=10.0).contains(jitter))]
+        #[off = "0"]
+        #[needs(AUGMENT)]
+        contrast: f64 = 0.0,
+
+        /// Saturation jitter, in the same way.
+        #[range("in [0, 10]", |jitter| (0.0..=10.0).contains(jitter))]
+        #[off = "0"]
+        #[needs(AUGMENT)]
+        saturation: f64 = 0.0,
+
+        /// Hue jitter, as a fraction of 360 degrees.
+        #[range("in [0, 0.5]", |jitter| (0.0..=0.5).contains(jitter))]
+        #[off = "0"]
+        #[needs(AUGMENT)]
+        hue: f64 = 0.0,
+
+        /// Fraction of images of which a random rectangle is erased.
+        #[range("in [0, 1]", |fraction| (0.0..=1.0).contains(fraction))]
+        #[off = "0"]
+        #[needs(AUGMENT)]
+        erase: f64 = 0.0,
+
+        /// Range of the area of the erased rectangle, as fractions of the crop.
+        #[range("two rising numbers in [0.0001, 1]", |scale| rises_within(scale, 0.0001, 1.0))]
+        #[needs(AUGMENT, ERASING)]
+        erase_scale: [f64; 2] = [0.02, 0.33],
+
+        /// Range of the width of the erased rectangle divided by its height.
+        #[range("two rising numbers in [0.01, 100]", |ratio| rises_within(ratio, 0.01, 100.0))]
+        #[needs(AUGMENT, ERASING)]
+        erase_ratio: [f64; 2] = [0.3, 3.3],
+
+        /// Alpha of mixup; 0: none.
+        #[range("in [0, 100]", |alpha| (0.0..=100.0).contains(alpha))]
+        #[off = "0"]
+        #[needs(AUGMENT)]
+        mixup: f64 = 0.0,
+
+        /// Alpha of CutMix; 0: none. With mixup, either is as likely.
+        #[range("in [0, 100]", |alpha| (0.0..=100.0).contains(alpha))]
+        #[off = "0"]
+        #[needs(AUGMENT)]
+        cutmix: f64 = 0.0,
+
+        /// Label smoothing.
+        #[range("in [0, 1)", is_fraction)]
+        label_smoothing: f64 = 0.0,
+
+        /// Order of the images: `none`, `full`, `window`, or `auto`, which is `full` unless the pack exceeds the memory.
+        shuffle: Shuffle = Shuffle::Auto,
+
+        /// Bytes of memory of a shuffle window; 0: half of the memory that is free at the start.
+        #[off = "0"]
+        #[needs(WINDOW)]
+        window_bytes: u64 = 0,
+
+        /// Bytes of memory for batches loaded ahead; one batch is in any case.
+        #[resumable = true]
+        prefetch_bytes: usize = data::LoaderOptions::default().prefetch_bytes,
+
+        /// Principal components of the PCA colour noise, from another pack or from a TOML file.
+        #[default_text = "those of the training pack"]
+        #[needs(AUGMENT, COLOUR, DEVIATION)]
+        pca: Option<Pca> = None,
     }
-}
-
-/// The principal components of colour that colour noise follows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Pca {
-    /// A TOML file of `eigenvalues` and `eigenvectors`, or a pack whose own are taken. A run's file has the values.
-    File(PathBuf),
-    /// For pixels of 0 to 255.
-    #[serde(with = "Values")]
-    Values(PrincipalComponents),
-}
-
-/// How [`PrincipalComponents`] are written.
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "PrincipalComponents", deny_unknown_fields)]
-struct Values {
-    eigenvalues: [f32; 3],
-    eigenvectors: [[f32; 3]; 3],
-}
-
-/// The images.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DataConfig {
-    /// The pack to train on.
-    pub train: PathBuf,
-    /// The pack to validate on after each epoch.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub val: Option<PathBuf>,
-    /// Whether training images are varied at all; false means centre crop, no mirror, no colour, nothing else either.
-    pub augment: bool,
-    /// Where training crops are cut.
-    pub crop: Crop,
-    /// Resized crops: smallest and largest area, as shares of the image's.
-    pub crop_scale: [f64; 2],
-    /// Resized crops: smallest and largest ratio of width to height.
-    pub crop_ratio: [f64; 2],
-    /// Whether half of the training images are mirrored.
-    pub mirror: bool,
-    /// So many images in turn share crop and mirror; 1: each has its own.
-    pub shared: usize,
-    /// Which colour noise is added.
-    pub colour: Colour,
-    /// Standard deviation of the colour noise's factors.
-    pub colour_deviation: f64,
-    /// Jitter of brightness, as torchvision's ColorJitter; 0: none.
-    pub brightness: f64,
-    /// Jitter of contrast.
-    pub contrast: f64,
-    /// Jitter of saturation.
-    pub saturation: f64,
-    /// Jitter of hue, at most 0.5.
-    pub hue: f64,
-    /// How many of the images have a rectangle erased, in [0, 1].
-    pub erase: f64,
-    /// Erasing: smallest and largest area, as shares of the crop's.
-    pub erase_scale: [f64; 2],
-    /// Erasing: smallest and largest ratio of width to height.
-    pub erase_ratio: [f64; 2],
-    /// Alpha of mixup; 0: none.
-    pub mixup: f64,
-    /// Alpha of CutMix; 0: none.
-    pub cutmix: f64,
-    /// The share of every target that is spread over all classes, in [0, 1).
-    pub label_smoothing: f64,
-    /// The order of each epoch.
-    pub shuffle: Shuffle,
-    /// Window: bytes of memory for it; 0: half of what is free when the run begins.
-    pub window_bytes: u64,
-    /// The most bytes of batches made ahead; at least one batch is.
-    pub prefetch_bytes: usize,
-    /// Components of the colour noise in place of the training pack's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pca: Option<Pca>,
-}
-
-impl Default for DataConfig {
-    fn default() -> Self {
-        Self {
-            train: PathBuf::new(),
-            val: None,
-            augment: true,
-            crop: Crop::Random,
-            crop_scale: [0.08, 1.0],
-            crop_ratio: [3.0 / 4.0, 4.0 / 3.0],
-            mirror: true,
-            shared: 1,
-            colour: Colour::None,
-            colour_deviation: 0.1,
-            brightness: 0.0,
-            contrast: 0.0,
-            saturation: 0.0,
-            hue: 0.0,
-            erase: 0.0,
-            erase_scale: [0.02, 0.33],
-            erase_ratio: [0.3, 3.3],
-            mixup: 0.0,
-            cutmix: 0.0,
-            label_smoothing: 0.0,
-            shuffle: Shuffle::Auto,
-            window_bytes: 0,
-            prefetch_bytes: data::LoaderOptions::default().prefetch_bytes,
-            pca: None,
-        }
-    }
-}
-
-impl DataConfig {
-    /// What the loader is told. What was left to be chosen when the run began, and was not, is full.
-    pub fn order(&self) -> data::Shuffle {
-        match self.shuffle {
-            Shuffle::None => data::Shuffle::None,
-            Shuffle::Auto | Shuffle::Full => data::Shuffle::Full,
-            Shuffle::Window => data::Shuffle::Window { bytes: self.window_bytes },
-        }
-    }
-
-    /// Puts the values in the place of a file of components of colour.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] that names the file and what is wrong with it.
-    pub fn read_pca(&mut self) -> Result<()> {
-        if let Some(Pca::File(path)) = &self.pca {
-            self.pca = Some(Pca::Values(components(path)?));
-        }
-        Ok(())
-    }
-
-    /// Settles what depends on files and on this machine, so that the run is the same wherever it goes on. Returns what
-    /// a user should know of it.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] for components of colour that cannot be read, and for a size of windows where there are none.
-    pub fn settle(&mut self, pack: &Pack) -> Result<Option<String>> {
-        self.read_pca()?;
-        let free = || Cpu::<f32>::new(1).ok().and_then(|cpu| cpu.memory()).map_or(u64::MAX, |memory| memory.free);
-        let chosen = self.shuffle;
-        if chosen == Shuffle::Auto || (chosen == Shuffle::Window && self.window_bytes == 0) {
-            let free = free();
-            self.shuffle = match data::Shuffle::for_memory(pack.stored_bytes(), free) {
-                data::Shuffle::Window { .. } => Shuffle::Window,
-                _ if chosen == Shuffle::Window => Shuffle::Window,
-                _ => Shuffle::Full,
-            };
-            if self.shuffle == Shuffle::Window && self.window_bytes == 0 {
-                // A run's file holds signed numbers.
-                self.window_bytes = (free / 2).min(i64::MAX as u64);
-            }
-            if self.shuffle == Shuffle::Full && self.window_bytes > 0 {
-                let what = format!(
-                    "{} has no effect: data.shuffle = \"auto\" shuffles all of a pack that fits into memory; \
-                     add --set data.shuffle=window, or leave it out",
-                    self.window_bytes
-                );
-                return Err(Error::setting("data.window_bytes", what));
-            }
-        }
-        let mib = |bytes: u64| bytes >> 20;
-        Ok((self.shuffle == Shuffle::Window).then(|| {
-            format!(
-                "images are shuffled in windows of {} MiB: the pack has {} MiB; --set data.shuffle=full shuffles all",
-                mib(self.window_bytes),
-                mib(pack.stored_bytes())
-            )
-        }))
-    }
-}
-
-/// The components in a TOML file or of a pack.
-fn components(path: &Path) -> Result<PrincipalComponents> {
-    let wrong = |what: String| Error::setting("data.pca", format!("{}: {what}", path.display()));
-    if path.is_dir() {
-        return Ok(Pack::open(path)?.statistics().components());
-    }
-    let text = regular_file::read_text(path).map_err(|e| wrong(format!("cannot be read: {e}")))?;
-    let help = "expected `eigenvalues = [a, b, c]` and `eigenvectors = [[r, g, b], [r, g, b], [r, g, b]]`";
-    let components = Values::deserialize(toml::Deserializer::parse(&text).map_err(|e| wrong(format!("{e}; {help}")))?)
-        .map_err(|e| wrong(format!("{}; {help}", e.message())))?;
-    components.check().map_err(|e| wrong(e.to_string()))?;
-    Ok(components)
 }

@@ -1,7 +1,7 @@
 //! Settings: where they come from, what is refused.
 
-use alexnet_train::config::keys::{KEYS, parse_setting};
-use alexnet_train::config::{Config, OptimKind, Pca, Shuffle, parse_table};
+use alexnet_train::config::keys::parse_setting;
+use alexnet_train::config::{Config, OptimKind, Pca, Shuffle, parse_table, settings};
 use data::PrincipalComponents;
 use proptest::prelude::*;
 use std::path::Path;
@@ -21,16 +21,16 @@ fn full() -> Config {
     config
 }
 
-/// The table of keys and the structs cannot drift apart.
+/// The table of a configuration has the settings of the list, and no others.
 #[test]
-fn keys_are_those_of_the_config() {
+fn settings_are_those_of_the_config() {
     let table = full().to_table();
     let mut names: Vec<String> = Vec::new();
     for (section, value) in &table {
         names.extend(value.as_table().unwrap().keys().map(|name| format!("{section}.{name}")));
     }
     names.sort();
-    let mut keys: Vec<String> = KEYS.iter().map(|(key, _)| key.to_string()).collect();
+    let mut keys: Vec<String> = settings().map(|setting| setting.key.to_string()).collect();
     keys.sort();
     assert_eq!(names, keys);
 }
@@ -44,13 +44,13 @@ fn run_toml_round_trips() {
 #[test]
 fn later_layers_win() {
     let layers = [layer("[optim]\nrate = 0.5\nmomentum = 0.1"), layer("[optim]\nrate = 0.25\nkind = 'adam'")];
-    let config = Config::from_layers(&layers).unwrap();
+    let config = Config::from_overrides(&layers).unwrap();
     assert_eq!((config.optim.rate, config.optim.momentum, config.optim.kind), (0.25, 0.1, OptimKind::Adam));
 }
 
 #[test]
 fn settings_are_toml_or_text() {
-    let set = |text: &str| Config::from_layers(&[("--set".into(), parse_setting(text).unwrap())]);
+    let set = |text: &str| Config::from_overrides(&[("--set".into(), parse_setting(text).unwrap())]);
     assert_eq!(set("optim.kind=adam").unwrap().optim.kind, OptimKind::Adam);
     assert_eq!(set("optim.drop_epochs=[25, 51, 79]").unwrap().optim.drop_epochs, [25.0, 51.0, 79.0]);
     assert!(!set("data.augment = false").unwrap().data.augment);
@@ -65,7 +65,7 @@ fn unknown_keys_name_near_ones() {
         let error = parse_setting(&format!("{wrong}=1")).unwrap_err().to_string();
         assert!(error.contains(wrong) && error.contains(near), "{error}");
     }
-    let error = Config::from_layers(&[layer("[optim]\nmomentun = 0.9")]).unwrap_err().to_string();
+    let error = Config::from_overrides(&[layer("[optim]\nmomentun = 0.9")]).unwrap_err().to_string();
     assert!(error.contains("test") && error.contains("optim.momentum"), "{error}");
 }
 
@@ -81,7 +81,8 @@ fn values_out_of_range_name_setting_and_range() {
         ("optim.drop_epochs=[3, 2]", "rising"),
         ("run.steps=0", "at least 1"),
     ] {
-        let error = Config::from_layers(&[("--set".into(), parse_setting(setting).unwrap())]).unwrap_err().to_string();
+        let error =
+            Config::from_overrides(&[("--set".into(), parse_setting(setting).unwrap())]).unwrap_err().to_string();
         let key = setting.split('=').next().unwrap();
         assert!(error.contains(key) && error.contains(words), "{error}");
     }
@@ -93,15 +94,15 @@ fn a_resumed_run_may_be_longer_but_not_other() {
     let mut longer = before.clone();
     longer.run.epochs = 200;
     longer.run.threads = 7;
-    longer.can_continue(&before, Path::new("run")).unwrap();
+    longer.check_resumable(&before, Path::new("run")).unwrap();
     let mut other = before.clone();
     other.model.weights = Some("w.h5".into());
-    let error = other.can_continue(&before, Path::new("run")).unwrap_err().to_string();
+    let error = other.check_resumable(&before, Path::new("run")).unwrap_err().to_string();
     assert!(error.contains("model.weights was unset, now \"w.h5\""), "{error}");
     let mut other = before.clone();
     other.run.batch = 64;
     other.run.seed = 9;
-    let error = other.can_continue(&before, Path::new("run")).unwrap_err().to_string();
+    let error = other.check_resumable(&before, Path::new("run")).unwrap_err().to_string();
     assert!(error.contains("run.batch was 128, now 64") && error.contains("run.seed was 1, now 9"), "{error}");
 }
 
@@ -111,7 +112,7 @@ proptest! {
     fn any_setting_is_taken_or_refused(key in "[a-z_.]{0,20}", value in ".{0,20}") {
         let text = format!("{key}={value}");
         match parse_setting(&text) {
-            Ok(table) => { let _ = Config::from_layers(&[("--set".into(), table)]); }
+            Ok(table) => { let _ = Config::from_overrides(&[("--set".into(), table)]); }
             Err(error) => prop_assert!(error.to_string().contains(key.as_str())),
         }
     }
@@ -124,7 +125,7 @@ fn a_value_of_the_wrong_kind_names_its_setting() {
     {
         let (section, name) = key.split_once('.').unwrap();
         let given = layer(&format!("[{section}]\n{name} = {value}"));
-        let message = Config::from_layers(&[given]).unwrap_err().to_string();
+        let message = Config::from_overrides(&[given]).unwrap_err().to_string();
         assert!(message.starts_with(key) && message.contains(word), "{message}");
     }
 }
@@ -134,7 +135,7 @@ fn a_value_of_the_wrong_kind_names_its_setting() {
 fn every_presets_defaults_are_settings() {
     for name in layers::Model::presets() {
         let model = layers::Model::preset(name).unwrap();
-        let config = Config::from_layers(&[(name.to_string(), model.train.clone())]).unwrap();
+        let config = Config::from_overrides(&[(name.to_string(), model.train.clone())]).unwrap();
         alexnet_train::checkpoint::schedule(&config.optim).unwrap();
         alexnet_train::checkpoint::optimizer::<tensor::Cpu<f32>>(&config.optim).unwrap();
     }
@@ -143,7 +144,7 @@ fn every_presets_defaults_are_settings() {
 #[test]
 fn orders_have_names_and_the_names_of_before() {
     let shuffle =
-        |text: &str| Config::from_layers(&[layer(&format!("[data]\nshuffle = {text}"))]).map(|c| c.data.shuffle);
+        |text: &str| Config::from_overrides(&[layer(&format!("[data]\nshuffle = {text}"))]).map(|c| c.data.shuffle);
     for (text, expected) in [
         ("true", Shuffle::Auto),
         ("false", Shuffle::None),
@@ -172,7 +173,7 @@ fn augmentation_out_of_range_is_named() {
         ("label_smoothing = 1.0", "data.label_smoothing: must be in [0, 1), got 1"),
         ("shared = 0", "data.shared: must be at least 1, got 0"),
     ] {
-        let error = Config::from_layers(&[layer(&format!("[data]\n{setting}"))]).unwrap_err().to_string();
+        let error = Config::from_overrides(&[layer(&format!("[data]\n{setting}"))]).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
 }

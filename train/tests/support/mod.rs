@@ -108,7 +108,7 @@ impl World {
             self.path("val.pack").display()
         );
         let layer = |text: &str| ("test".to_string(), text.parse().unwrap());
-        Config::from_layers(&[layer(SETTINGS), layer(&paths), layer(more)]).unwrap()
+        Config::from_overrides(&[layer(SETTINGS), layer(&paths), layer(more)]).unwrap()
     }
 
     pub fn model(&self) -> Model {

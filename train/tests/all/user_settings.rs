@@ -1,26 +1,26 @@
 //! What a user gives has an effect, or is refused with what it takes.
 
 use alexnet_train::config::keys::parse_setting;
-use alexnet_train::config::{Config, Given, parse_table};
+use alexnet_train::config::{Config, UserSettings, parse_table};
 use layers::Model;
 
-fn line(settings: &[&str]) -> Given {
+fn line(settings: &[&str]) -> UserSettings {
     let line = settings.iter().map(|text| ("--set".to_string(), parse_setting(text).unwrap())).collect();
-    Given { file: None, line }
+    UserSettings { file: None, command_line: line }
 }
 
-fn file(text: &str) -> Given {
-    Given { file: Some(("my.toml".into(), parse_table("my.toml", text).unwrap())), line: Vec::new() }
+fn file(text: &str) -> UserSettings {
+    UserSettings { file: Some(("my.toml".into(), parse_table("my.toml", text).unwrap())), command_line: Vec::new() }
 }
 
 /// The settings of a network and a user's, and what is said of them.
-fn checked(network: &str, given: &Given) -> Result<(Config, Vec<String>), String> {
+fn checked(network: &str, given: &UserSettings) -> Result<(Config, Vec<String>), String> {
     let model = Model::preset(network).unwrap();
     let name = parse_setting(&format!("model.name={network}")).unwrap();
-    let mut layers = vec![(network.to_string(), model.train.clone()), ("model".to_string(), name)];
-    layers.extend(given.layers());
+    let mut overrides = vec![(network.to_string(), model.train.clone()), ("model".to_string(), name)];
+    overrides.extend(given.overrides());
     given.check_length().map_err(|e| e.to_string())?;
-    let config = Config::from_layers(&layers).map_err(|e| e.to_string())?;
+    let config = Config::from_overrides(&overrides).map_err(|e| e.to_string())?;
     let notes = given.check_effects(&model.train, &config).map_err(|e| e.to_string())?;
     Ok((config, notes))
 }
@@ -112,7 +112,7 @@ fn files_are_held_to_the_same_and_those_of_runs_are_read() {
     let mut given = file("[optim]\ndrop_epochs = [3]\n");
     let error = checked("linear", &given).unwrap_err();
     assert!(error.starts_with("my.toml: optim.drop_epochs: [3] has no effect while optim.schedule = "), "{error}");
-    given.line = line(&["optim.schedule=constant"]).line;
+    given.command_line = line(&["optim.schedule=constant"]).command_line;
     assert!(checked("linear", &given).is_ok());
     for network in Model::presets() {
         for more in [&[][..], &["data.augment=false", "optim.schedule=constant"], &["optim.kind=adam"]] {
@@ -132,19 +132,25 @@ fn files_are_held_to_the_same_and_those_of_runs_are_read() {
 /// Epochs and steps each take the place of both in what is weaker, however they are given.
 #[test]
 fn epochs_and_steps_take_each_others_place() {
-    let length = |given: &Given| {
+    let length = |given: &UserSettings| {
         let (config, _) = checked("linear", given).unwrap();
         (config.run.epochs, config.run.steps)
     };
     assert_eq!(length(&line(&["run.epochs=4"])), (4, None));
     assert_eq!(length(&line(&["run.steps=7"])), (30, Some(7)));
-    assert_eq!(length(&Given { line: line(&["run.epochs=4"]).line, ..file("[run]\nsteps = 7") }), (4, None));
-    assert_eq!(length(&Given { line: line(&["run.steps=7"]).line, ..file("[run]\nepochs = 4") }), (4, Some(7)));
+    assert_eq!(
+        length(&UserSettings { command_line: line(&["run.epochs=4"]).command_line, ..file("[run]\nsteps = 7") }),
+        (4, None)
+    );
+    assert_eq!(
+        length(&UserSettings { command_line: line(&["run.steps=7"]).command_line, ..file("[run]\nepochs = 4") }),
+        (4, Some(7))
+    );
     let of_steps = checked("linear", &line(&["run.steps=7"])).unwrap().0;
     assert_eq!(length(&file(&of_steps.to_toml())), (30, Some(7)));
-    let layers =
+    let overrides =
         [("run.toml".to_string(), of_steps.to_table()), ("--set".into(), parse_setting("run.epochs=4").unwrap())];
-    assert_eq!(Config::from_layers(&layers).unwrap().run.steps, None);
+    assert_eq!(Config::from_overrides(&overrides).unwrap().run.steps, None);
     for (given, place) in
         [(line(&["run.epochs=3", "run.steps=2"]), ""), (file("[run]\nepochs = 3\nsteps = 2"), "my.toml: ")]
     {
@@ -158,7 +164,7 @@ fn epochs_and_steps_take_each_others_place() {
 fn a_flag_and_a_set_of_one_setting_are_refused() {
     let given = |settings: &[(&str, &str)]| {
         let line = settings.iter().map(|(flag, text)| (flag.to_string(), parse_setting(text).unwrap())).collect();
-        Given { file: None, line }.check_flags().map_err(|e| e.to_string())
+        UserSettings { file: None, command_line: line }.check_flags().map_err(|e| e.to_string())
     };
     for (flag, key) in [("--batch", "run.batch"), ("--data", "data.train"), ("--device", "run.device")] {
         let text = format!("{key}=5");
@@ -172,7 +178,7 @@ fn a_flag_and_a_set_of_one_setting_are_refused() {
 #[test]
 fn a_networks_settings_are_held_to_the_same() {
     for network in Model::presets() {
-        Given::check_network(network, &Model::preset(network).unwrap().train).unwrap();
+        UserSettings::check_network(network, &Model::preset(network).unwrap().train).unwrap();
     }
     for (text, expected) in [
         ("[run]\nepochs = 3\nsteps = 2", "net.toml: run.epochs and run.steps: both are given"),
@@ -181,7 +187,8 @@ fn a_networks_settings_are_held_to_the_same() {
         ("[optim]\nrate = true", "net.toml: optim.rate: invalid type"),
         ("[run]\nbatch = 0", "net.toml: run.batch: must be at least 1"),
     ] {
-        let error = Given::check_network("net.toml", &parse_table("net.toml", text).unwrap()).unwrap_err().to_string();
+        let error =
+            UserSettings::check_network("net.toml", &parse_table("net.toml", text).unwrap()).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
     }
 }

@@ -1,0 +1,158 @@
+//! A user's settings. A setting that has no effect is an error before the run begins, not silently ignored.
+
+use toml::Table;
+
+use super::setting::{Condition, settings};
+use super::{Config, keys, prefix};
+use crate::{Error, Result};
+
+/// The settings that a user gives, by their origin.
+#[derive(Clone, Debug, Default)]
+pub struct UserSettings {
+    /// Those of a file, with its name. The command line overrides them.
+    pub file: Option<(String, Table)>,
+    /// Those of the command line, each with its flag; later ones win.
+    pub command_line: Vec<(String, Table)>,
+}
+
+/// A file that has all of these is a `run.toml`, which also holds settings without an effect; no user writes all of them.
+const MARKS_OF_RUN_TOML: [&str; 8] = [
+    "model.name",
+    "data.train",
+    "data.augment",
+    "optim.kind",
+    "optim.momentum",
+    "optim.beta1",
+    "optim.schedule",
+    "run.epochs",
+];
+
+/// A setting that has no effect.
+struct IdleSetting {
+    key: &'static str,
+    decided_by: &'static str,
+    message: String,
+}
+
+impl UserSettings {
+    /// All tables with their origin, later ones winning.
+    pub fn overrides(&self) -> Vec<(String, Table)> {
+        self.file.iter().chain(&self.command_line).cloned().collect()
+    }
+
+    /// Fails if `run.epochs` and `run.steps` are given in one place. Either of them on the command line overrides both in
+    /// the file, and either in the file overrides both in the network's.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] that names the place.
+    pub fn check_length(&self) -> Result<()> {
+        let both = |place: &str| {
+            Error::setting(
+                format!("{place}run.epochs and run.steps"),
+                "both are given, and either says how long the run is; give one of them",
+            )
+        };
+        if self.on_command_line("run.epochs") && self.on_command_line("run.steps") {
+            return Err(both(""));
+        }
+        match &self.file {
+            Some((origin, file)) if has(file, "run.epochs") && has(file, "run.steps") && !is_run_toml(file) => {
+                Err(both(&format!("{origin}: ")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Fails if a flag and a `--set` give the same setting: neither may be ignored.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] that names both.
+    pub fn check_flags(&self) -> Result<()> {
+        let sets = || self.command_line.iter().filter(|(flag, _)| flag == "--set");
+        for (flag, table) in self.command_line.iter().filter(|(flag, _)| flag != "--set") {
+            let is_set_too = |key: &str| has(table, key) && sets().any(|(_, other)| has(other, key));
+            if let Some(setting) = settings().find(|setting| is_set_too(setting.key)) {
+                let both = format!("{flag} and --set {}", setting.key);
+                return Err(Error::setting(both, "both are given, and they are the same setting; give one of them"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the `[train]` tables of the network file `origin` as if they were a file of `--config`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] that names the file and the setting.
+    pub fn check_network(origin: &str, train: &Table) -> Result<()> {
+        keys::with_current_names(train).map_err(|e| prefix(origin, e))?;
+        let given = Self { file: Some((origin.to_string(), train.clone())), command_line: Vec::new() };
+        given.check_length()?;
+        let config = Config::from_overrides(&given.overrides()).map_err(|e| prefix(origin, e))?;
+        given.check_effects(&Table::new(), &config).map(drop)
+    }
+
+    /// Fails for a setting that has no effect in `config`, which was made of these settings and those of the network file,
+    /// `network`. A `run.toml` may hold such settings: notes are returned for those that differ from the network file's.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] that says which setting is needed.
+    pub fn check_effects(&self, network: &Table, config: &Config) -> Result<Vec<String>> {
+        for (_, table) in &self.command_line {
+            if let Some(idle) = self.idle_settings(table, network, config).into_iter().next() {
+                return Err(Error::setting(idle.key, idle.message));
+            }
+        }
+        let Some((origin, file)) = &self.file else { return Ok(Vec::new()) };
+        let mut idle = self.idle_settings(file, network, config);
+        // The command line overrides the file, and with it what the file says beside that.
+        idle.retain(|setting| !self.on_command_line(setting.decided_by));
+        if is_run_toml(file) {
+            let of_network = Config::from_overrides(&[(origin.clone(), network.clone())])?.to_table();
+            let of_file = Config::from_overrides(&[(origin.clone(), file.clone())])?.to_table();
+            idle.retain(|setting| keys::value(&of_file, setting.key) != keys::value(&of_network, setting.key));
+            let note = |setting: IdleSetting| format!("{origin}: {}: {}", setting.key, setting.message);
+            return Ok(idle.into_iter().map(note).collect());
+        }
+        match idle.into_iter().next() {
+            Some(setting) => Err(Error::setting(format!("{origin}: {}", setting.key), setting.message)),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The settings of a table that have no effect.
+    fn idle_settings(&self, table: &Table, network: &Table, config: &Config) -> Vec<IdleSetting> {
+        let mut idle = Vec::new();
+        for setting in settings() {
+            let Some(value) = keys::value(table, setting.key).filter(|value| !setting.is_off(value)) else { continue };
+            if let Some(condition) = setting.unmet(config) {
+                let why = self.why(condition, network, config);
+                let message = format!("{value} has no effect while {why}; {}", condition.advice);
+                idle.push(IdleSetting { key: setting.key, decided_by: condition.decided_by, message });
+            }
+        }
+        idle
+    }
+
+    /// The deciding setting with its value, and the network file if that gives it.
+    fn why(&self, condition: &Condition, network: &Table, config: &Config) -> String {
+        let key = condition.decided_by;
+        let Some(value) = keys::value(&config.to_table(), key).cloned() else { return format!("{key} is not given") };
+        let by_user = self.on_command_line(key) || self.file.as_ref().is_some_and(|(_, file)| has(file, key));
+        if has(network, key) && !by_user {
+            return format!("{key} = {value}, as the file of the network {} says", config.model.name);
+        }
+        format!("{key} = {value}")
+    }
+
+    fn on_command_line(&self, key: &str) -> bool {
+        self.command_line.iter().any(|(_, table)| has(table, key))
+    }
+}
+
+fn has(table: &Table, key: &str) -> bool {
+    keys::value(table, key).is_some()
+}
+
+fn is_run_toml(file: &Table) -> bool {
+    MARKS_OF_RUN_TOML.iter().all(|key| has(file, key))
+}
