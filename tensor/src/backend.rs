@@ -1,34 +1,34 @@
-//! The interface of a device: memory here, kernels by the operations of [`ops`].
+//! The interface of a device: [`Device`] for memory, [`Backend`] for the kernels of [`ops`].
 
 use std::fmt::Debug;
 
 use crate::dry_run::MemoryModel;
 use crate::{Element, Kernel, Result, ops};
 
-/// A device's memory and identity. Cloning a device is cheap: it is a handle.
+/// A device that holds buffers. Cloning a device is cheap: it is a handle.
 ///
-/// Buffers are reference-counted: cloning one shares it, and a kernel that writes in place copies a shared one first.
+/// Buffers are reference-counted. Clones share memory, and a kernel that writes in place copies a shared buffer first.
 pub trait Device: Clone + Debug + Send + Sync + 'static {
     /// The number type of host-side values.
     type Scalar: Element;
-    /// A buffer of numbers.
+    /// A buffer of floating-point numbers.
     type FloatBuffer: Clone + Debug + Send + Sync + 'static;
     /// A buffer of `u32`: labels, positions, counts.
     type IntBuffer: Clone + Debug + Send + Sync + 'static;
 
     /// The device's name and settings, for messages.
     fn describe(&self) -> String;
-    /// A buffer that holds a copy of `values`.
+    /// Copies `values` to a new buffer.
     fn upload(&self, values: &[Self::Scalar]) -> Result<Self::FloatBuffer>;
-    /// The buffer's values, once all work on it is done.
+    /// The buffer's values, after all queued work on it.
     fn download(&self, buffer: &Self::FloatBuffer) -> Result<Vec<Self::Scalar>>;
-    /// A buffer of `len` times `value`.
+    /// A new buffer of `len` values, all equal to `value`.
     fn full(&self, len: usize, value: Self::Scalar) -> Result<Self::FloatBuffer>;
-    /// A buffer that holds a copy of `values`.
+    /// Copies `values` to a new buffer.
     fn upload_ints(&self, values: &[u32]) -> Result<Self::IntBuffer>;
-    /// The buffer's values, once all work on it is done.
+    /// The buffer's values, after all queued work on it.
     fn download_ints(&self, buffer: &Self::IntBuffer) -> Result<Vec<u32>>;
-    /// The values of several buffers at once: the device is waited for once.
+    /// The values of several buffers. Waits for the device once.
     #[allow(clippy::type_complexity)]
     fn download_all(
         &self,
@@ -36,49 +36,54 @@ pub trait Device: Clone + Debug + Send + Sync + 'static {
         ints: &[&Self::IntBuffer],
     ) -> Result<(Vec<Vec<Self::Scalar>>, Vec<Vec<u32>>)> {
         let floats = floats.iter().map(|buffer| self.download(buffer)).collect::<Result<_>>()?;
-        Ok((floats, ints.iter().map(|buffer| self.download_ints(buffer)).collect::<Result<_>>()?))
+        let ints = ints.iter().map(|buffer| self.download_ints(buffer)).collect::<Result<_>>()?;
+        Ok((floats, ints))
     }
-    /// The numbers in the type that flows between layers, where that is not the type of weights: a step's input.
+    /// The values in the type of activations, which may be narrower than that of weights.
     fn to_activation_dtype(&self, buffer: &Self::FloatBuffer) -> Result<Self::FloatBuffer> {
         Ok(buffer.clone())
     }
-    /// A buffer that holds a copy of `bytes`, four a word, the first in the lowest bits; the last word is filled up with
-    /// zeros.
+    /// Copies `bytes` to a new buffer, four to a word, the first in the lowest bits. The last word is padded with zeros.
     fn upload_bytes(&self, bytes: &[u8]) -> Result<Self::IntBuffer> {
-        let word = |b: &[u8]| b.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte));
+        let word = |bytes: &[u8]| {
+            let mut padded = [0; 4];
+            padded[..bytes.len()].copy_from_slice(bytes);
+            u32::from_le_bytes(padded)
+        };
         self.upload_ints(&bytes.chunks(4).map(word).collect::<Vec<_>>())
     }
-    /// Uploads images that only [`PrepareImages`](crate::ops::prepare::PrepareImages) reads, like
-    /// [`upload_bytes`](Self::upload_bytes). Where the device can, the copy runs beside the work that is queued. Meant for a thread that is ahead of the one that computes.
+    /// Like [`upload_bytes`](Self::upload_bytes), for images that only
+    /// [`PrepareImages`](crate::ops::prepare::PrepareImages) reads. Where the device can, it copies them while it computes:
+    /// call this from a prefetch thread.
     fn upload_images(&self, bytes: &[u8]) -> Result<Self::IntBuffer> {
         self.upload_bytes(bytes)
     }
-    /// Bytes of the buffer's numbers.
+    /// The size of the buffer's values in bytes.
     fn bytes(&self, buffer: &Self::FloatBuffer) -> u64;
-    /// Bytes of the buffer's numbers.
+    /// The size of the buffer's values in bytes.
     fn int_bytes(&self, buffer: &Self::IntBuffer) -> u64;
-    /// Labels the kernels that follow with a layer's name, or with nothing, for profilers. Results do not depend on it.
+    /// Labels subsequent kernels with a layer's name, which may be empty, for profilers. Has no effect on results.
     fn set_scope(&self, _layer: &str) {}
-    /// Whether kernels are queued and done later, so that asking for a value waits for all work before it.
+    /// Whether kernels are queued, so that a download waits for all work before it.
     fn is_asynchronous(&self) -> bool {
         false
     }
-    /// The memory that buffers are taken from, where the device tells.
+    /// The device's memory, where it reports it.
     fn memory(&self) -> Option<Memory> {
         None
     }
-    /// Waits until all work given to the device so far is done, and reports what went wrong in it.
+    /// Waits for all queued work and returns its first error.
     fn synchronize(&self) -> Result<()>;
 }
 
 /// A device's memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// All of it.
+    /// The whole memory.
     pub total: u64,
-    /// Bytes not in use.
+    /// The part that is not in use.
     pub free: u64,
-    /// Whether it is the machine's own, which the rest of the program needs too.
+    /// Whether it is the host's memory, which the rest of the program shares.
     pub is_host: bool,
 }
 
@@ -126,7 +131,7 @@ pub trait Backend:
     + Kernel<ops::update::SgdSteps>
     + Kernel<ops::update::AdamSteps>
 {
-    /// How this device's memory comes and goes, for a [`DryRun`](crate::DryRun).
+    /// How this device allocates memory, for a [`DryRun`](crate::DryRun).
     fn memory_model(&self) -> MemoryModel {
         MemoryModel::default()
     }

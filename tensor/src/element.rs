@@ -1,10 +1,10 @@
-//! Numbers a tensor can hold.
+//! The number types of tensors.
 
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{AddAssign, MulAssign, SubAssign};
 
-/// A floating-point element: `f32` for work, `f64` for checking gradients.
+/// A number type of tensors: `f32` to train, `f64` to check gradients.
 pub trait Element:
     num_traits::Float
     + num_traits::FromPrimitive
@@ -20,7 +20,7 @@ pub trait Element:
     + Sync
     + 'static
 {
-    /// The type's name as files and messages give it.
+    /// The type's name in files and messages.
     const NAME: &'static str;
     /// The nearest value to `v`.
     fn of(v: f64) -> Self;

@@ -1,9 +1,9 @@
-//! What can go wrong in this crate.
+//! The errors of this crate.
 
 /// The result of a tensor operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Each variant says which operation, what it expected and what came.
+/// An error of a tensor operation or a device.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -14,7 +14,7 @@ pub enum Error {
         op: &'static str,
         /// The rule that the shape breaks.
         expected: String,
-        /// The shape that came.
+        /// The shape that was given.
         got: Vec<usize>,
     },
     /// A setting is outside its range.
@@ -22,23 +22,23 @@ pub enum Error {
     Argument {
         /// The operation.
         op: &'static str,
-        /// The setting, its range, and what came.
+        /// The setting, its range and its value.
         what: String,
     },
-    /// A buffer could not be had.
+    /// Out of memory.
     #[error("{device}: out of memory: {needed} bytes needed")]
     Memory {
-        /// The device that ran short.
+        /// The device.
         device: String,
-        /// Bytes asked for.
+        /// Bytes of the buffer that was refused.
         needed: u64,
     },
-    /// The device cannot be used or failed at work.
+    /// The device cannot be used, or failed.
     #[error("{device}: {what}")]
     Device {
         /// The device.
         device: String,
-        /// What is missing or failed, and what to do.
+        /// The cause and the remedy.
         what: String,
     },
 }

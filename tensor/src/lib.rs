@@ -1,11 +1,11 @@
 //! Tensors and the kernels of convolutional networks, forward and backward.
 //!
-//! A [`Tensor`] lives on a [`Backend`]: [`Cpu<f32>`](Cpu) for work, `Cpu<f64>` where gradients are checked. Every
-//! operation is a file in [`ops`]: its settings, its shape rule, what a backend must supply for it, and the
-//! methods of `Tensor` that use it. Images are laid out NHWC; convolution weights are
-//! `[out, kernel height, kernel width, in / groups]`; matrices of weights are `[out, in]`.
+//! A [`Tensor`] lives on a [`Backend`]: [`Cpu<f32>`](Cpu) to train, `Cpu<f64>` to check gradients, `Gpu` with the
+//! features `cuda` or `wgpu`. Every operation is a file in [`ops`]: its settings, its shape rule, the [`Operation`] that a
+//! backend implements, and the methods of `Tensor` that run it. Images are laid out as NHWC, convolution weights as
+//! `[out, kernel height, kernel width, in / groups]`, matrices of weights as `[out, in]`.
 //!
-//! Nothing here knows about layers or gradients: an operation's backward is a function like its forward.
+//! This crate knows neither layers nor automatic differentiation: an operation's backward is a function like its forward.
 #![warn(missing_docs)]
 
 mod backend;

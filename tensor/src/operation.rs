@@ -1,16 +1,16 @@
-//! Operations as data: what a kernel computes, apart from how a device computes it.
+//! Operations as data, separate from the kernels that compute them.
 //!
-//! An [`Operation`] holds a kernel's settings and lengths and says which buffers it takes and gives. A device implements
-//! [`Kernel`] for it. What holds for all operations is written once over these two traits: the profiler
+//! An [`Operation`] holds the settings and sizes of a kernel and declares its operands and outputs. A device implements
+//! [`Kernel`] for it. Code for all operations is generic over these two traits: the profiler
 //! ([`Profiled`](crate::Profiled)) and the dry run that predicts memory ([`DryRun`](crate::DryRun)).
 
 use std::fmt::Debug;
 
 use crate::{Device, Result};
 
-/// The description of one kernel: settings, lengths, operands, outputs and work.
+/// The description of a kernel: settings, sizes, operands, outputs and work.
 pub trait Operation: Debug {
-    /// The buffers that the kernel reads, or changes in place: `F` holds floating-point numbers, `I` integers.
+    /// The buffers that the kernel reads or changes in place: `F` of floating-point numbers, `I` of integers.
     type In<'a, F: Handle, I: Handle>: Operands<F, I>;
     /// The buffers that the kernel returns.
     type Out<F: Handle, I: Handle>: Outputs<F, I>;
@@ -18,34 +18,34 @@ pub trait Operation: Debug {
     /// The kernel's name in profiles.
     fn name(&self) -> &'static str;
 
-    /// Multiplications and additions of products and convolutions, as they are defined; 0 where memory is the limit.
+    /// Multiplications and additions of matrix products and convolutions, by definition; 0 for memory-bound kernels.
     fn flops(&self) -> f64 {
         0.0
     }
 
-    /// Bytes read, where the kernel does not read each operand once.
+    /// Bytes that the kernel reads; `None` where it reads each operand once.
     fn bytes_read(&self) -> Option<u64> {
         None
     }
 
-    /// New buffers for the outputs, given the operands.
+    /// Allocates the outputs for these operands.
     ///
     /// # Errors
-    /// Those of [`Alloc`].
+    /// As [`Alloc`].
     fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>>;
 
-    /// The same operands for a shorter time, so that a call can be repeated.
+    /// Reborrows the operands, so that a call can be repeated.
     fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I>;
 }
 
-/// A device's handle of a buffer.
+/// A device's handle to a buffer.
 pub trait Handle: 'static {}
 
 impl<T: 'static> Handle for T {}
 
 /// A device's implementation of an operation.
 pub trait Kernel<O: Operation>: Device {
-    /// Computes the outputs. Buffers have the lengths that the operation says.
+    /// Computes the outputs. The buffers have the lengths that the operation declares.
     ///
     /// # Errors
     /// Those of the device.
@@ -55,63 +55,63 @@ pub trait Kernel<O: Operation>: Device {
         operands: O::In<'_, Self::FloatBuffer, Self::IntBuffer>,
     ) -> Result<O::Out<Self::FloatBuffer, Self::IntBuffer>>;
 
-    /// Multiplications and additions that the device's algorithm executes: fewer than [`Operation::flops`] by a fast one.
+    /// Multiplications and additions that the device's algorithm executes. Fast algorithms need fewer than
+    /// [`Operation::flops`].
     fn executed_flops(&self, op: &O) -> f64 {
         op.flops()
     }
 
-    /// Memory that the kernel takes beside its operands and outputs.
+    /// The memory that the kernel needs beside its operands and outputs.
     fn workspace(&self, _op: &O) -> Workspace {
         Workspace::default()
     }
 
-    /// Whether the device has one kernel for this fused operation. Where not, callers run its parts one by one and
-    /// [`run`](Self::run) is an error. Always true of operations that have no parts.
+    /// Whether the device has a single kernel for this fused operation. If not, callers run its parts one by one, and
+    /// [`run`](Self::run) is an error. Always true for operations without parts.
     fn is_fused(&self, _op: &O) -> bool {
         true
     }
 
-    /// Whether operands that change in place keep their memory. Where not, the kernel replaces them by new buffers.
+    /// Whether operands that change in place keep their memory. If not, the kernel replaces them by new buffers.
     fn runs_in_place(&self, _op: &O) -> bool {
         true
     }
 }
 
-/// Memory beside operands and outputs, in numbers of the size of a weight.
+/// The memory of a kernel beside its operands and outputs, in values of the size of a weight.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Workspace {
-    /// Lengths of the buffers that a kernel holds while it runs.
+    /// Lengths of the buffers that are held while the kernel runs.
     pub buffers: Vec<usize>,
-    /// Length of the transformed weights (the second operand), which are cached from their second use on until the weights
-    /// change.
+    /// Length of the transformed weights. The weights, the second operand, are transformed once and cached from their
+    /// second use until they change.
     pub cached_weights: usize,
 }
 
 impl Workspace {
-    /// Buffers of these lengths, and no cache.
+    /// Buffers of these lengths, without a cache.
     pub fn of(buffers: Vec<usize>) -> Self {
         Self { buffers, cached_weights: 0 }
     }
 }
 
-/// A source of buffers for outputs.
+/// Allocates outputs.
+///
+/// All methods return [`Error::Memory`](crate::Error::Memory) for a buffer that the device cannot have.
 pub trait Alloc<F, I> {
-    /// Numbers in the format of weights, their gradients, statistics and losses.
-    ///
-    /// # Errors
-    /// [`Error::Memory`](crate::Error::Memory) for a buffer that the device cannot give; so for all methods.
+    /// A buffer in the format of weights, their gradients, statistics and losses.
     fn weights(&self, len: usize) -> Result<F>;
-    /// Numbers in the format of activations.
+    /// A buffer in the format of activations.
     fn activations(&self, len: usize) -> Result<F>;
-    /// Numbers in the format of `operand`.
+    /// A buffer in the format of `operand`.
     fn like(&self, operand: &F, len: usize) -> Result<F>;
-    /// Numbers in the widest format of `operands`, all of which the kernel needs in this format.
+    /// A buffer in the widest format of `operands`, to which the kernel converts them.
     fn like_widest(&self, operands: &[&F], len: usize) -> Result<F>;
-    /// Integers.
+    /// A buffer of integers.
     fn ints(&self, len: usize) -> Result<I>;
 }
 
-/// The buffers that a kernel is given.
+/// The operands of a kernel.
 pub trait Operands<F, I> {
     /// Buffers of floating-point numbers, also those that change in place.
     fn floats(&self) -> Vec<&F>;
@@ -170,7 +170,7 @@ impl<F, I, const N: usize> Operands<F, I> for (&mut F, [&F; N]) {
     }
 }
 
-/// The buffers that a kernel returns.
+/// The outputs of a kernel.
 pub trait Outputs<F, I> {
     /// Buffers of floating-point numbers.
     fn floats(&self) -> &[F];

@@ -1,9 +1,9 @@
-//! A profiler: a backend that times each kernel of another.
+//! A profiler: a backend that times each kernel of another backend.
 //!
-//! Every call goes to the backend underneath. After [`Profiled::begin`] each call is timed as it is made, with the caches as
-//! the calls before have left them. On a device that queues its work that would time launches: there, after
-//! [`Profiled::begin_repeated`], a call is made once to warm up and then repeated; its result is that of the last time. A
-//! kernel that writes in place thus does so several times: the times are those of a step, the numbers are not.
+//! After [`Profiled::begin`], each call is timed once, with the caches in the state that earlier calls left. On a device
+//! that queues its work, this would include the wait for the device. For such devices, [`Profiled::begin_repeated`] runs
+//! each call once to warm up and then repeats it. A kernel that writes in place does so every time: the times are those of
+//! a training step, the values are not.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,27 +12,27 @@ use std::time::{Duration, Instant};
 use crate::dry_run::MemoryModel;
 use crate::{Backend, Device, Kernel, Memory, Operands, Operation, Outputs, Result, Workspace};
 
-/// One call of a kernel.
+/// A timed call of a kernel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
-    /// The layer's name as given to [`Device::set_scope`], or nothing.
+    /// The layer's name, from [`Device::set_scope`], or nothing.
     pub scope: Arc<str>,
-    /// The kernel.
+    /// The kernel's name.
     pub kernel: &'static str,
-    /// Seconds of the call, or their mean where it is repeated.
+    /// The time of the call in seconds; the mean where it was repeated.
     pub seconds: f64,
-    /// Multiplications and additions of products and convolutions, as they are defined; 0 where memory is the limit.
+    /// Multiplications and additions of matrix products and convolutions, by definition; 0 for memory-bound kernels.
     pub flops: f64,
     /// Multiplications and additions that the backend's algorithm executes.
     pub executed_flops: f64,
-    /// The fewest bytes that must be moved: each operand read once, each result written once.
+    /// The least memory traffic in bytes: each operand read once, each result written once.
     pub bytes: u64,
 }
 
-/// The most times that one call is repeated.
+/// The most repeats of one call.
 const MAX_REPEATS: u32 = 200;
 
-/// A backend whose kernels are timed one by one.
+/// A backend that times the kernels of another one.
 pub struct Profiled<B: Backend> {
     inner: B,
     log: Arc<Mutex<Log>>,
@@ -52,22 +52,22 @@ enum Mode {
 }
 
 impl<B: Backend> Profiled<B> {
-    /// Calls `inner`, and times nothing yet.
+    /// A profiler of `inner`, not started.
     pub fn new(inner: B) -> Self {
         Self { inner, log: Arc::new(Mutex::new(Log { scope: "".into(), mode: Mode::Off, calls: Vec::new() })) }
     }
 
-    /// From now on each call is timed.
+    /// Starts to time each call.
     pub fn begin(&self) {
         self.log().mode = Mode::Once;
     }
 
-    /// From now on each call is timed by repeating it for about `budget`.
+    /// Starts to time each call by repeating it for about `budget`.
     pub fn begin_repeated(&self, budget: Duration) {
         self.log().mode = Mode::Repeated(budget);
     }
 
-    /// Ends that, and gives the calls in their order.
+    /// Stops, and returns the timed calls in order.
     pub fn end(&self) -> Vec<Call> {
         let mut log = self.log();
         log.mode = Mode::Off;
@@ -78,7 +78,7 @@ impl<B: Backend> Profiled<B> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A transfer: a call that reads `read` bytes and writes as many as `written` says of its result.
+    /// Runs a transfer, which reads `read` bytes and writes `written` bytes, computed from its result.
     fn transfer<T>(
         &self,
         kernel: &'static str,
@@ -89,7 +89,7 @@ impl<B: Backend> Profiled<B> {
         self.call(kernel, [0.0; 2], |device, result| read + written(device, result), run)
     }
 
-    /// A call of a kernel with its floating-point operations, as defined and as executed, and its bytes given its result.
+    /// Runs and times a call. Its FLOPs are given by definition and as executed, its bytes computed from its result.
     fn call<T>(
         &self,
         kernel: &'static str,
@@ -101,14 +101,14 @@ impl<B: Backend> Profiled<B> {
         let (seconds, result) = match mode {
             Mode::Off => return run(),
             Mode::Once => {
-                let at = Instant::now();
+                let start = Instant::now();
                 let result = run()?;
                 self.inner.synchronize()?;
-                (at.elapsed().as_secs_f64(), result)
+                (start.elapsed().as_secs_f64(), result)
             }
             Mode::Repeated(budget) => {
                 run()?;
-                self.mean(budget, &mut run)?
+                self.repeat(budget, &mut run)?
             }
         };
         let bytes = bytes(&self.inner, &result);
@@ -118,26 +118,26 @@ impl<B: Backend> Profiled<B> {
         Ok(result)
     }
 
-    /// Waits only at the ends, so that the device always has work.
-    fn mean<T>(&self, budget: Duration, run: &mut impl FnMut() -> Result<T>) -> Result<(f64, T)> {
-        let mut stretch = |calls: u32| {
+    /// The mean time of repeated calls in seconds, and the last result. Waits for the device only before the first call and
+    /// after the last, so that the device always has work.
+    fn repeat<T>(&self, budget: Duration, run: &mut impl FnMut() -> Result<T>) -> Result<(f64, T)> {
+        let mut mean_of = |calls: u32| {
             self.inner.synchronize()?;
-            let at = Instant::now();
+            let start = Instant::now();
             let mut result = run()?;
             for _ in 1..calls {
                 result = run()?;
             }
             self.inner.synchronize()?;
-            Ok((at.elapsed().as_secs_f64() / f64::from(calls), result))
+            Ok((start.elapsed().as_secs_f64() / f64::from(calls), result))
         };
-        let (once, result) = stretch(1)?;
-        match (budget.as_secs_f64() / once.max(1e-9)) as u32 {
-            0 | 1 => Ok((once, result)),
-            calls => {
-                drop(result);
-                stretch(calls.min(MAX_REPEATS))
-            }
+        let (seconds, result) = mean_of(1)?;
+        let calls = (budget.as_secs_f64() / seconds.max(1e-9)) as u32;
+        if calls <= 1 {
+            return Ok((seconds, result));
         }
+        drop(result);
+        mean_of(calls.min(MAX_REPEATS))
     }
 }
 
@@ -187,7 +187,7 @@ impl<B: Backend> Device for Profiled<B> {
         floats: &[&B::FloatBuffer],
         ints: &[&B::IntBuffer],
     ) -> Result<(Vec<Vec<B::Scalar>>, Vec<Vec<u32>>)> {
-        let read = floats.iter().map(|x| self.inner.bytes(x)).chain(ints.iter().map(|x| self.inner.int_bytes(x))).sum();
+        let read = total_bytes(&self.inner, floats.iter().copied(), ints.iter().copied());
         self.transfer("download", read, |_, _| 0, || self.inner.download_all(floats, ints))
     }
 
@@ -239,11 +239,11 @@ impl<B: Backend + Kernel<O>, O: Operation> Kernel<O> for Profiled<B> {
         mut operands: O::In<'_, B::FloatBuffer, B::IntBuffer>,
     ) -> Result<O::Out<B::FloatBuffer, B::IntBuffer>> {
         let device = &self.inner;
-        let operand_bytes = size(device, operands.floats(), operands.ints());
+        let operand_bytes = total_bytes(device, operands.floats(), operands.ints());
         let read = op.bytes_read().unwrap_or(operand_bytes);
         let changed: u64 = operands.in_place().into_iter().map(|buffer| device.bytes(buffer)).sum();
         let bytes = |device: &B, outputs: &O::Out<B::FloatBuffer, B::IntBuffer>| {
-            read + changed + size(device, outputs.floats(), outputs.ints())
+            read + changed + total_bytes(device, outputs.floats(), outputs.ints())
         };
         let flops = [op.flops(), device.executed_flops(op)];
         self.call(op.name(), flops, bytes, || device.run(op, O::reborrow(&mut operands)))
@@ -266,7 +266,8 @@ impl<B: Backend + Kernel<O>, O: Operation> Kernel<O> for Profiled<B> {
     }
 }
 
-fn size<'b, B: Device>(
+/// The bytes of some buffers.
+fn total_bytes<'b, B: Device>(
     device: &B,
     floats: impl IntoIterator<Item = &'b B::FloatBuffer>,
     ints: impl IntoIterator<Item = &'b B::IntBuffer>,

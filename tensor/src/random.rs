@@ -1,6 +1,8 @@
-//! Philox 4x32-10, a counter-based generator (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as
-//! 1, 2, 3", SC 2011). A value follows from seed, purpose, step and index alone, so it is the same on every backend
-//! and for any number of threads, and nothing needs to be saved to go on where one was.
+//! Philox 4x32-10, a counter-based random number generator (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy
+//! as 1, 2, 3", SC 2011).
+//!
+//! A value depends only on seed, purpose, step and index. It is the same on every backend and for any number of threads,
+//! and a resumed run has no generator state to restore.
 
 pub(crate) const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 pub(crate) const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
@@ -14,23 +16,25 @@ pub fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
         }
         let a = u64::from(MULTIPLIERS[0]) * u64::from(counter[0]);
         let b = u64::from(MULTIPLIERS[1]) * u64::from(counter[2]);
-        counter = [(b >> 32) as u32 ^ counter[1] ^ key[0], b as u32, (a >> 32) as u32 ^ counter[3] ^ key[1], a as u32];
+        let high_a = (a >> 32) as u32;
+        let high_b = (b >> 32) as u32;
+        counter = [high_b ^ counter[1] ^ key[0], b as u32, high_a ^ counter[3] ^ key[1], a as u32];
     }
     counter
 }
 
-/// One sequence of random values: all draws for one purpose at one step.
+/// A sequence of random values, for one purpose at one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stream {
     /// The run's seed.
     pub seed: u64,
-    /// What the draws are for, e.g. [`purpose::DROPOUT`] plus the layer's number; at most 2^32 sequences a step.
+    /// The purpose of the values, e.g. [`purpose::DROPOUT`] plus the layer's number.
     pub purpose: u32,
-    /// The training step, epoch or sample that the draws belong to.
+    /// The training step, epoch or sample that the values belong to.
     pub step: u64,
 }
 
-/// First numbers of the ranges that keep draws for different purposes apart.
+/// Disjoint ranges of [`Stream::purpose`]: the first number of each.
 pub mod purpose {
     /// Initial weights, plus the parameter's number.
     pub const INIT: u32 = 0x1000_0000;
@@ -38,9 +42,9 @@ pub mod purpose {
     pub const DROPOUT: u32 = 0x2000_0000;
     /// The order of samples in an epoch.
     pub const SHUFFLE: u32 = 0x3000_0000;
-    /// Crop, mirror and colour of one sample.
+    /// The augmentation of one sample.
     pub const AUGMENT: u32 = 0x4000_0000;
-    /// Anything a user of the crate draws.
+    /// For users of this crate.
     pub const USER: u32 = 0x8000_0000;
 }
 
@@ -71,22 +75,21 @@ impl Stream {
         to_uniform(self.word(index))
     }
 
-    /// A whole number in `0..n`, each as likely to within `n / 2^32`; `n` must not be 0.
+    /// A uniform integer in `0..n`, with a bias of at most `n / 2^32`; `n` must not be 0.
     #[inline]
     pub fn below(&self, index: u64, n: u32) -> u32 {
         ((u64::from(self.word(index)) * u64::from(n)) >> 32) as u32
     }
 
-    /// A value of the standard normal distribution (Box and Muller's transform of a pair of words).
+    /// A value of the standard normal distribution, by the Box-Muller transform of a pair of words.
     #[inline]
     pub fn normal(&self, index: u64) -> f64 {
         let words = self.block((index / 4) as u32);
         let pair = if index % 4 < 2 { [words[0], words[1]] } else { [words[2], words[3]] };
-        let both = to_normals(pair);
-        both[(index % 2) as usize]
+        to_normals(pair)[(index % 2) as usize]
     }
 
-    /// A random order of `0..n` (Fisher and Yates).
+    /// A random permutation of `0..n` (Fisher-Yates shuffle).
     pub fn permutation(&self, n: u32) -> Vec<u32> {
         let mut order: Vec<u32> = (0..n).collect();
         for i in (1..n).rev() {
@@ -96,17 +99,17 @@ impl Stream {
     }
 }
 
-/// A random word as a value in [0, 1) with 24 bits, exact in `f32`.
+/// Converts a random word to a value in [0, 1) with 24 random bits, exact in `f32`.
 #[inline(always)]
 pub fn to_uniform(word: u32) -> f32 {
-    // Signed: what all vector units convert.
+    // Signed integers, which all vector units convert.
     (word >> 8) as i32 as f32 * (1.0 / 16_777_216.0)
 }
 
-/// Two random words as two independent standard normal values, within +-6.7.
+/// Converts two random words to two independent standard normal values, within +-6.7.
 #[inline]
 pub fn to_normals(words: [u32; 2]) -> [f64; 2] {
-    // Half a step up: never the logarithm of zero.
+    // Plus half a step: the logarithm of zero never occurs.
     let u = (f64::from(words[0]) + 0.5) / 4_294_967_296.0;
     let angle = std::f64::consts::TAU * f64::from(words[1]) / 4_294_967_296.0;
     let radius = (-2.0 * u.ln()).sqrt();
@@ -148,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_differ_by_seed_purpose_step_and_index() {
+    fn values_differ_by_seed_purpose_step_and_index() {
         let base = Stream::new(1, 2, 3);
         let others = [Stream::new(2, 2, 3), Stream::new(1, 3, 3), Stream::new(1, 2, 4), Stream::new(1 << 40, 2, 3)];
         for other in others {

@@ -1,10 +1,11 @@
-//! A shape over a device's buffer.
+//! Tensors: shapes over buffers of a device.
 
 use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 use crate::{Backend, Error, Result};
 
-/// Numbers in row-major order on a device. Cloning shares the buffer; writing in place copies a shared one first.
+/// An array of numbers on a device, in row-major order. Clones share the buffer; writing in place copies a shared buffer
+/// first.
 #[derive(Clone, Debug)]
 pub struct Tensor<B: Backend> {
     device: B,
@@ -24,7 +25,7 @@ impl<B: Backend> Tensor<B> {
     /// A tensor of `shape` with `values` in row-major order.
     ///
     /// # Errors
-    /// [`Error::Shape`] if there are not as many values as `shape` holds.
+    /// [`Error::Shape`] if `shape` holds another number of values.
     pub fn from_slice(device: &B, shape: &[usize], values: &[B::Scalar]) -> Result<Self> {
         if element_count("tensor", shape)? != values.len() {
             return Err(Error::shape("tensor", format!("a shape of {} values", values.len()), shape));
@@ -52,7 +53,7 @@ impl<B: Backend> Tensor<B> {
         Self::from_parts(self.device.clone(), self.shape.clone(), data)
     }
 
-    /// The device that the numbers are on.
+    /// The device that holds the values.
     pub fn device(&self) -> &B {
         &self.device
     }
@@ -72,7 +73,7 @@ impl<B: Backend> Tensor<B> {
         self.len() == 0
     }
 
-    /// The same values under another shape; nothing is moved.
+    /// The same values with another shape, without a copy.
     ///
     /// # Errors
     /// [`Error::Shape`] if the new shape holds another number of values.
@@ -84,25 +85,27 @@ impl<B: Backend> Tensor<B> {
         Ok(self)
     }
 
-    /// The same values in the type that flows between layers on this device: `bf16` on a GPU told to use it, else as
-    /// they are.
+    /// Converts to the type of activations on this device: `bf16` on a GPU with that precision, otherwise no change.
     pub fn to_activation_dtype(&self) -> Result<Self> {
         Ok(self.with_data(self.device.to_activation_dtype(&self.data)?))
     }
 
-    /// The values, row-major.
+    /// Downloads the values in row-major order.
     pub fn to_vec(&self) -> Result<Vec<B::Scalar>> {
         self.device.download(&self.data)
     }
 
-    /// The values as an array.
+    /// Downloads the values as an array.
     pub fn to_array(&self) -> Result<ArrayD<B::Scalar>> {
         let values = self.to_vec()?;
         ArrayD::from_shape_vec(IxDyn(&self.shape), values)
             .map_err(|_| Error::shape("to_array", "a buffer as long as the shape says", &self.shape))
     }
 
-    /// The only value of a tensor of one.
+    /// Downloads the value of a tensor that has only one.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another number of values.
     pub fn scalar(&self) -> Result<f64> {
         match self.to_vec()?.as_slice() {
             [value] => Ok(crate::Element::f64(*value)),
@@ -110,12 +113,12 @@ impl<B: Backend> Tensor<B> {
         }
     }
 
-    /// Four axes, or an error that names the operation.
+    /// The lengths of four axes, or an error that names the operation.
     pub(crate) fn dims4(&self, op: &'static str) -> Result<[usize; 4]> {
         self.shape.as_slice().try_into().map_err(|_| Error::shape(op, "4 axes (NHWC)", &self.shape))
     }
 
-    /// Two axes, or an error that names the operation.
+    /// The lengths of two axes, or an error that names the operation.
     pub(crate) fn dims2(&self, op: &'static str) -> Result<[usize; 2]> {
         self.shape.as_slice().try_into().map_err(|_| Error::shape(op, "2 axes", &self.shape))
     }
@@ -129,7 +132,7 @@ impl<B: Backend> Tensor<B> {
     }
 }
 
-/// Whole numbers on a device: labels, positions of maxima.
+/// A list of integers on a device: labels, positions of maxima, counts.
 #[derive(Clone, Debug)]
 pub struct IntTensor<B: Backend> {
     device: B,
@@ -138,7 +141,7 @@ pub struct IntTensor<B: Backend> {
 }
 
 impl<B: Backend> IntTensor<B> {
-    /// The values, uploaded.
+    /// Uploads `values`.
     pub fn from_slice(device: &B, values: &[u32]) -> Result<Self> {
         Ok(Self { device: device.clone(), len: values.len(), data: device.upload_ints(values)? })
     }
@@ -147,7 +150,7 @@ impl<B: Backend> IntTensor<B> {
         Self { device, len, data }
     }
 
-    /// The device that the numbers are on.
+    /// The device that holds the values.
     pub fn device(&self) -> &B {
         &self.device
     }
@@ -162,13 +165,13 @@ impl<B: Backend> IntTensor<B> {
         self.len == 0
     }
 
-    /// The values.
+    /// Downloads the values.
     pub fn to_vec(&self) -> Result<Vec<u32>> {
         self.device.download_ints(&self.data)
     }
 }
 
-/// The values of several tensors and of several [`IntTensor`], all of one device, which is waited for once.
+/// Downloads the values of several tensors of one device, and waits for the device once.
 #[allow(clippy::type_complexity)]
 pub fn read_all<B: Backend>(
     floats: &[&Tensor<B>],
@@ -177,11 +180,12 @@ pub fn read_all<B: Backend>(
     let Some(device) = floats.first().map(|t| t.device()).or(ints.first().map(|i| i.device())) else {
         return Ok((Vec::new(), Vec::new()));
     };
-    let floats: Vec<&B::FloatBuffer> = floats.iter().map(|t| &t.data).collect();
-    device.download_all(&floats, &ints.iter().map(|i| &i.data).collect::<Vec<_>>())
+    let floats: Vec<&B::FloatBuffer> = floats.iter().map(|tensor| &tensor.data).collect();
+    let ints: Vec<&B::IntBuffer> = ints.iter().map(|tensor| &tensor.data).collect();
+    device.download_all(&floats, &ints)
 }
 
-/// The product of the axes, checked: a shape from a file may claim anything.
+/// The product of the axes, checked, because a shape from a file may be arbitrarily large.
 pub(crate) fn element_count(op: &'static str, shape: &[usize]) -> Result<usize> {
     shape
         .iter()

@@ -201,7 +201,7 @@ impl<B: Backend> Saved<B> {
                 (pooling.backward(&dy)?, dbias)
             }
             Self::LrnMaxPool { lrn, pool, x, saved, relu: true } => {
-                let (dx, dbias) = dy.lrn_max_pool_dx_through_relu(&lrn, &pool, &x, &saved)?;
+                let (dx, dbias) = dy.lrn_max_pool_relu_bias_dx(&lrn, &pool, &x, &saved)?;
                 (dx, Some(dbias))
             }
             Self::LrnMaxPool { lrn, pool, x, saved, relu: false } => {

@@ -16,7 +16,7 @@ pub(super) struct SimulatedArena {
 }
 
 impl Allocator for SimulatedArena {
-    fn take(&mut self, block: &Block) -> Result<Box<dyn Any + Send + Sync>> {
+    fn allocate(&mut self, block: &Block) -> Result<Box<dyn Any + Send + Sync>> {
         if block.len < MIN_ARENA_LEN {
             self.short_bytes += block.size();
             return Ok(Box::new(0u64));
@@ -26,7 +26,7 @@ impl Allocator for SimulatedArena {
         Ok(Box::new(start))
     }
 
-    fn give(&mut self, block: &Block, place: Box<dyn Any + Send + Sync>) {
+    fn free(&mut self, block: &Block, place: Box<dyn Any + Send + Sync>) {
         if block.len < MIN_ARENA_LEN {
             self.short_bytes -= block.size();
         } else if let (Ok(start), Some(len)) = (place.downcast::<u64>(), block_len(block.size())) {
@@ -34,7 +34,7 @@ impl Allocator for SimulatedArena {
         }
     }
 
-    fn held(&self) -> u64 {
+    fn reserved(&self) -> u64 {
         self.range.end() + self.short_bytes
     }
 }

@@ -1,7 +1,7 @@
-//! Predicts memory: a backend that computes nothing and counts the bytes that another would hold.
+//! Predicts memory: a backend that computes nothing and counts the bytes that another backend would allocate.
 //!
-//! Its buffers are lengths. Its kernels take their outputs and their workspace and give the workspace back. So the program's
-//! own training step, run on a [`DryRun`], finds the peak of memory in milliseconds, with no formula to keep up to date.
+//! Its buffers are lengths. Its kernels allocate their outputs and their workspace, then free the workspace. The program's
+//! own training step, run on a [`DryRun`], thus finds the peak memory in milliseconds, without a formula to maintain.
 //!
 //! ```
 //! use alexnet_tensor::{Cpu, DryRun, Result, Tensor};
@@ -27,9 +27,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::{Alloc, Backend, Device, Element, Error, Kernel, Operands, Operation, Result, Workspace};
 pub use allocator::{Allocator, Counter};
 
-/// How a device's memory comes and goes.
+/// How a device allocates memory.
 pub struct MemoryModel {
-    /// Bytes of a weight, of its gradient, of a statistic.
+    /// Bytes of a weight, a gradient of weights, or a statistic.
     pub weight_bytes: usize,
     /// Bytes of an activation.
     pub activation_bytes: usize,
@@ -43,7 +43,7 @@ impl Default for MemoryModel {
     }
 }
 
-/// A backend that allocates as `B` does and computes nothing. Downloaded values are zeros.
+/// A backend that allocates like `B` and computes nothing. Downloads are zeros.
 #[derive(Clone)]
 pub struct DryRun<B: Backend> {
     device: B,
@@ -62,42 +62,43 @@ struct Ledger {
     peak: u64,
 }
 
-/// A buffer of more bytes is refused, so that sums of bytes do not overflow.
-const LARGEST: u64 = 1 << 56;
+/// The most bytes of a buffer, so that sums of bytes do not overflow.
+const MAX_BYTES: u64 = 1 << 56;
 
 impl<B: Backend> DryRun<B> {
-    /// A dry run of `device`, with no memory taken yet.
+    /// A dry run of `device`, with no memory allocated.
     pub fn new(device: B) -> Self {
         let MemoryModel { weight_bytes, activation_bytes, allocator } = device.memory_model();
         let ledger = Mutex::new(Ledger { allocator, in_use: 0, peak: 0 });
         Self { device, shared: Arc::new(Shared { weight_bytes, activation_bytes, ledger }) }
     }
 
-    /// The most bytes that the device's allocator held at once so far.
+    /// The peak of the bytes that the device's allocator reserved.
     pub fn peak(&self) -> u64 {
         self.shared.lock().peak
     }
 
-    /// Bytes of the buffers that are held now.
+    /// Bytes of the buffers that are alive.
     pub fn in_use(&self) -> u64 {
         self.shared.lock().in_use
     }
 
-    fn take(&self, block: Block) -> Result<Buffer> {
-        if block.size() > LARGEST {
+    fn allocate(&self, block: Block) -> Result<Buffer> {
+        if block.size() > MAX_BYTES {
             return Err(Error::Memory { device: self.describe(), needed: block.size() });
         }
         let mut ledger = self.shared.lock();
-        let place = ledger.allocator.take(&block)?;
+        let location = ledger.allocator.allocate(&block)?;
         ledger.in_use += block.size();
-        ledger.peak = ledger.peak.max(ledger.allocator.held());
+        ledger.peak = ledger.peak.max(ledger.allocator.reserved());
         drop(ledger);
         let shared = Arc::clone(&self.shared);
-        Ok(Buffer { held: Arc::new(Held { block, place: Some(place), shared, cache: Mutex::default() }) })
+        let allocation = Allocation { block, location: Some(location), shared, cache: Mutex::default() };
+        Ok(Buffer { allocation: Arc::new(allocation) })
     }
 
-    /// Takes and gives back the workspace of a kernel; the transformed weights may stay in the cache of their buffer.
-    fn work(&self, workspace: Workspace, weights: Option<&Buffer>) -> Result<()> {
+    /// Allocates and frees the workspace of a kernel. Transformed weights may stay in the cache of their buffer.
+    fn use_workspace(&self, workspace: Workspace, weights: Option<&Buffer>) -> Result<()> {
         let Workspace { buffers, cached_weights } = workspace;
         let _transformed = match weights {
             Some(weights) if cached_weights > 0 => self.transform(weights, cached_weights)?,
@@ -107,9 +108,9 @@ impl<B: Backend> DryRun<B> {
         Ok(())
     }
 
-    /// Transformed weights for one call, unless they are cached from now on.
+    /// Allocates the transformed weights, and returns them unless they are cached.
     fn transform(&self, weights: &Buffer, len: usize) -> Result<Option<Buffer>> {
-        let mut cache = weights.held.cache();
+        let mut cache = weights.allocation.cache();
         match &*cache {
             Cache::Filled(_) => Ok(None),
             Cache::Unused => {
@@ -123,11 +124,11 @@ impl<B: Backend> DryRun<B> {
         }
     }
 
-    /// Copies a buffer that is shared before a kernel writes to it.
+    /// Copies a shared buffer before a kernel writes to it in place.
     fn make_unique(&self, buffer: &mut Buffer) -> Result<()> {
-        match Arc::get_mut(&mut buffer.held) {
-            Some(held) => *held.cache() = Cache::Unused,
-            None => *buffer = self.like(buffer, buffer.held.block.len)?,
+        match Arc::get_mut(&mut buffer.allocation) {
+            Some(allocation) => *allocation.cache() = Cache::Unused,
+            None => *buffer = self.like(buffer, buffer.block().len)?,
         }
         Ok(())
     }
@@ -141,28 +142,28 @@ impl<B: Backend> fmt::Debug for DryRun<B> {
 
 impl<B: Backend> Alloc<Buffer, Buffer> for DryRun<B> {
     fn weights(&self, len: usize) -> Result<Buffer> {
-        self.take(Block { kind: BlockKind::Floats, len, bytes: self.shared.weight_bytes })
+        self.allocate(Block { kind: BlockKind::Floats, len, bytes: self.shared.weight_bytes })
     }
 
     fn activations(&self, len: usize) -> Result<Buffer> {
-        self.take(Block { kind: BlockKind::Floats, len, bytes: self.shared.activation_bytes })
+        self.allocate(Block { kind: BlockKind::Floats, len, bytes: self.shared.activation_bytes })
     }
 
     fn like(&self, operand: &Buffer, len: usize) -> Result<Buffer> {
-        self.take(Block { len, ..operand.held.block })
+        self.allocate(Block { len, ..*operand.block() })
     }
 
-    /// Narrower operands are converted first.
+    /// Converts narrower operands first.
     fn like_widest(&self, operands: &[&Buffer], len: usize) -> Result<Buffer> {
-        let bytes = operands.iter().map(|operand| operand.held.block.bytes).max().unwrap_or(self.shared.weight_bytes);
-        let narrow = operands.iter().filter(|operand| operand.held.block.bytes < bytes);
-        let convert = |operand: &&Buffer| self.take(Block { bytes, ..operand.held.block });
-        let _converted = narrow.map(convert).collect::<Result<Vec<_>>>()?;
-        self.take(Block { kind: BlockKind::Floats, len, bytes })
+        let bytes = operands.iter().map(|operand| operand.block().bytes).max().unwrap_or(self.shared.weight_bytes);
+        let narrower = operands.iter().filter(|operand| operand.block().bytes < bytes);
+        let convert = |operand: &&Buffer| self.allocate(Block { bytes, ..*operand.block() });
+        let _converted = narrower.map(convert).collect::<Result<Vec<_>>>()?;
+        self.allocate(Block { kind: BlockKind::Floats, len, bytes })
     }
 
     fn ints(&self, len: usize) -> Result<Buffer> {
-        self.take(Block { kind: BlockKind::Ints, len, bytes: 4 })
+        self.allocate(Block { kind: BlockKind::Ints, len, bytes: 4 })
     }
 }
 
@@ -171,12 +172,12 @@ impl<B: Backend + Kernel<O>, O: Operation> Kernel<O> for DryRun<B> {
         if self.device.runs_in_place(op) {
             operands.in_place().into_iter().try_for_each(|buffer| self.make_unique(buffer))?;
         } else {
-            let len = operands.floats()[0].held.block.len;
+            let len = operands.floats()[0].block().len;
             let replacement = self.like_widest(&operands.floats(), len)?;
             operands.in_place().into_iter().for_each(|buffer| *buffer = replacement.clone());
         }
         let outputs = op.outputs(&operands, self)?;
-        self.work(self.device.workspace(op), operands.floats().get(1).copied())?;
+        self.use_workspace(self.device.workspace(op), operands.floats().get(1).copied())?;
         Ok(outputs)
     }
 
@@ -212,32 +213,39 @@ pub struct Block {
 }
 
 impl Block {
-    /// Bytes in all.
+    /// Bytes of all values.
     pub fn size(&self) -> u64 {
         (self.len as u64).saturating_mul(self.bytes as u64)
     }
 }
 
-/// A length and what it occupies. Clones share it.
+/// A buffer without values: its length and its simulated memory. Clones share the memory.
 #[derive(Clone)]
 pub struct Buffer {
-    held: Arc<Held>,
+    allocation: Arc<Allocation>,
+}
+
+impl Buffer {
+    fn block(&self) -> &Block {
+        &self.allocation.block
+    }
 }
 
 impl fmt::Debug for Buffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.held.block.fmt(f)
+        self.block().fmt(f)
     }
 }
 
-struct Held {
+struct Allocation {
     block: Block,
-    place: Option<Box<dyn Any + Send + Sync>>,
+    /// Taken when the memory is freed.
+    location: Option<Box<dyn Any + Send + Sync>>,
     shared: Arc<Shared>,
     cache: Mutex<Cache>,
 }
 
-/// The cache of transformed weights beside a buffer, which is filled at their second use.
+/// The cache of a buffer's transformed weights, which is filled at their second use.
 #[derive(Default)]
 enum Cache {
     #[default]
@@ -246,18 +254,18 @@ enum Cache {
     Filled(#[expect(dead_code, reason = "it takes memory")] Buffer),
 }
 
-impl Held {
+impl Allocation {
     fn cache(&self) -> MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Held {
+impl Drop for Allocation {
     fn drop(&mut self) {
         let mut ledger = self.shared.lock();
         ledger.in_use -= self.block.size();
-        if let Some(place) = self.place.take() {
-            ledger.allocator.give(&self.block, place);
+        if let Some(location) = self.location.take() {
+            ledger.allocator.free(&self.block, location);
         }
     }
 }
@@ -276,7 +284,7 @@ impl<B: Backend> Device for DryRun<B> {
     }
 
     fn download(&self, buffer: &Buffer) -> Result<Vec<B::Scalar>> {
-        Ok(vec![B::Scalar::of(0.0); buffer.held.block.len])
+        Ok(vec![B::Scalar::of(0.0); buffer.block().len])
     }
 
     fn full(&self, len: usize, _value: B::Scalar) -> Result<Buffer> {
@@ -288,14 +296,14 @@ impl<B: Backend> Device for DryRun<B> {
     }
 
     fn download_ints(&self, buffer: &Buffer) -> Result<Vec<u32>> {
-        Ok(vec![0; buffer.held.block.len])
+        Ok(vec![0; buffer.block().len])
     }
 
     fn to_activation_dtype(&self, buffer: &Buffer) -> Result<Buffer> {
-        if buffer.held.block.bytes == self.shared.activation_bytes {
+        if buffer.block().bytes == self.shared.activation_bytes {
             return Ok(buffer.clone());
         }
-        self.activations(buffer.held.block.len)
+        self.activations(buffer.block().len)
     }
 
     fn upload_bytes(&self, bytes: &[u8]) -> Result<Buffer> {
@@ -303,11 +311,11 @@ impl<B: Backend> Device for DryRun<B> {
     }
 
     fn bytes(&self, buffer: &Buffer) -> u64 {
-        buffer.held.block.size()
+        buffer.block().size()
     }
 
     fn int_bytes(&self, buffer: &Buffer) -> u64 {
-        buffer.held.block.size()
+        buffer.block().size()
     }
 
     fn synchronize(&self) -> Result<()> {

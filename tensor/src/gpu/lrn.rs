@@ -24,7 +24,7 @@ pub(super) fn constants<R: Runtime>(spec: &Lrn) -> ConstantsLaunch<R> {
     ConstantsLaunch::new(spec.k as f32, spec.alpha_of_sum() as f32, spec.beta as f32)
 }
 
-/// What the kernels across channels are compiled for.
+/// The compile-time configuration of the kernels across channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct AcrossConfig {
     /// Vectors of channels in a pixel.

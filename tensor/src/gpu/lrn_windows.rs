@@ -10,7 +10,7 @@ use super::precision::dispatch;
 use super::{Buffer, Dtype, Gpu};
 use crate::ops::lrn::{Lrn, Region};
 
-/// What the kernels are compiled for: images of rows, columns and vectors of channels.
+/// The compile-time configuration of the kernels: images of rows, columns and vectors of channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct WindowConfig {
     rows: usize,

@@ -71,7 +71,7 @@ struct Pools {
 }
 
 impl Allocator for Pools {
-    fn take(&mut self, block: &Block) -> Result<Box<dyn Any + Send + Sync>> {
+    fn allocate(&mut self, block: &Block) -> Result<Box<dyn Any + Send + Sync>> {
         let needed = block.size().max(4);
         // Kernels cannot count longer buffers, so the device refuses them.
         let handle = if block.len <= MAX_LEN { self.pools.reserve(needed).ok() } else { None };
@@ -82,9 +82,9 @@ impl Allocator for Pools {
     }
 
     /// Memory can be reused when its handle is dropped.
-    fn give(&mut self, _: &Block, _: Box<dyn Any + Send + Sync>) {}
+    fn free(&mut self, _: &Block, _: Box<dyn Any + Send + Sync>) {}
 
-    fn held(&self) -> u64 {
+    fn reserved(&self) -> u64 {
         self.pools.memory_usage().bytes_reserved
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{Alloc, Backend, Handle, Operation, Result, Tensor};
 
-/// A function applied to each value.
+/// An elementwise function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Activation {
     /// max(0, x) (paper, section 3.1).
@@ -40,8 +40,8 @@ impl Operation for ActivationForward {
     }
 }
 
-/// dx = dy f'(x), from y: ReLU passes dy where y > 0, tanh 1 - y^2, logistic y (1 - y). Operands: dy, which becomes dx in
-/// place, and y.
+/// dx = dy f'(x), where f' follows from y: 1 or 0 for ReLU, 1 - y^2 for tanh, y (1 - y) for the logistic function.
+/// Operands: dy, which becomes dx in place, and y.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ActivationBackward {
     /// The function.
@@ -68,7 +68,7 @@ impl Operation for ActivationBackward {
 }
 
 impl<B: Backend> Tensor<B> {
-    /// f of each value. NaN stays NaN, also under ReLU.
+    /// Applies `f` to each value. NaN stays NaN, also with ReLU.
     pub fn activation(&self, f: Activation) -> Result<Self> {
         let [y] = self.device().run(&ActivationForward { f, len: self.len() }, [&self.data])?;
         Ok(self.with_data(y))
@@ -79,7 +79,7 @@ impl<B: Backend> Tensor<B> {
         self.clone().into_activation_dx(f, y)
     }
 
-    /// As [`activation_dx`](Self::activation_dx), in dy's memory where the device can and nobody else holds it.
+    /// Like [`activation_dx`](Self::activation_dx), but reuses the memory of dy where the device can and it is not shared.
     pub fn into_activation_dx(mut self, f: Activation, y: &Self) -> Result<Self> {
         self.same_shape("activation backward", y)?;
         let device = self.device().clone();

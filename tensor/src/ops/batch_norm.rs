@@ -2,12 +2,12 @@
 
 use crate::{Alloc, Backend, Error, Handle, Operation, Result, Tensor};
 
-/// Mean and variance by channel.
+/// The mean and variance of each channel.
 #[derive(Clone, Debug)]
 pub struct BatchStatistics<B: Backend> {
     /// `[c]`.
     pub mean: Tensor<B>,
-    /// The variance that divides by the count (not count - 1), `[c]`.
+    /// The biased variance, which divides by the count, not by count - 1: `[c]`.
     pub variance: Tensor<B>,
 }
 
@@ -65,7 +65,8 @@ impl Operation for BatchNormForward {
     }
 }
 
-/// Gradients under the statistics of x itself. Operands: x, mean, variance, gamma, dy. Outputs: dx, dgamma, dbeta.
+/// The gradients, where mean and variance are those of x. Operands: x, mean, variance, gamma, dy. Outputs: dx, dgamma,
+/// dbeta.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BatchNormBackward {
     /// Number of rows.
@@ -85,7 +86,8 @@ impl Operation for BatchNormBackward {
     }
 
     fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
-        let dx = new.like(of[4], self.rows * self.channels)?;
+        let [_, _, _, _, dy] = of;
+        let dx = new.like(dy, self.rows * self.channels)?;
         Ok([dx, new.weights(self.channels)?, new.weights(self.channels)?])
     }
 
@@ -102,10 +104,10 @@ impl<B: Backend> Tensor<B> {
         }
     }
 
-    /// Statistics of each channel (the last axis) over all others.
+    /// The mean and variance of each channel (the last axis) over all other axes.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a single row: its variance is zero and training on it pointless.
+    /// [`Error::Argument`] for a single row, whose variance is 0.
     pub fn batch_statistics(&self) -> Result<BatchStatistics<B>> {
         let (rows, c) = self.rows_and_channels("batch norm")?;
         if rows < 2 {
@@ -119,7 +121,10 @@ impl<B: Backend> Tensor<B> {
         Ok(BatchStatistics { mean: tensor(mean), variance: tensor(variance) })
     }
 
-    /// Normalises each channel by the given statistics, then scales by `gamma` and shifts by `beta`, both `[c]`.
+    /// Normalises each channel by `statistics`, then scales it by `gamma` and shifts it by `beta`, both `[c]`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for an operand that is not `[c]`.
     pub fn batch_norm(&self, statistics: &BatchStatistics<B>, gamma: &Self, beta: &Self, epsilon: f64) -> Result<Self> {
         let (rows, c) = self.rows_and_channels("batch norm")?;
         check_channels(c, [&statistics.mean, &statistics.variance, gamma, beta])?;
@@ -130,7 +135,11 @@ impl<B: Backend> Tensor<B> {
         Ok(self.with_data(y))
     }
 
-    /// Gradients (dx, dgamma, dbeta) of [`batch_norm`](Self::batch_norm) under `x`'s own statistics; `self` is dy.
+    /// The gradients dx, dgamma and dbeta of [`batch_norm`](Self::batch_norm), where `statistics` are those of `x`; `self`
+    /// is dy.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for operands whose shapes do not fit.
     pub fn batch_norm_backward(
         &self,
         x: &Self,

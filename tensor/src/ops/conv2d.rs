@@ -1,17 +1,18 @@
-//! 2-D convolution (cross-correlation, as every framework has it) with groups.
+//! 2-D convolution (cross-correlation, as in every framework) with groups.
 
 use super::{Padding, RoundMode, window::output_length};
 use crate::tensor::element_count;
 use crate::{Alloc, Backend, Error, Handle, Operation, Result, Tensor};
 
-/// How a convolution walks over its input.
+/// Settings of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Conv2d {
     /// Steps between windows: rows, columns.
     pub stride: [usize; 2],
     /// Zeros around the input.
     pub padding: Padding,
-    /// Input and output channels are split into this many parts that do not see each other (paper, Fig. 2).
+    /// The number of groups: output channels of a group are computed from the input channels of that group only (paper,
+    /// Fig. 2).
     pub groups: usize,
 }
 
@@ -21,10 +22,10 @@ impl Default for Conv2d {
     }
 }
 
-/// All lengths of one convolution, checked.
+/// The sizes of a convolution, checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Geometry {
-    /// Images.
+    /// Number of images.
     pub n: usize,
     /// Input height, width and channels.
     pub input: [usize; 3],
@@ -36,7 +37,7 @@ pub struct Geometry {
     pub stride: [usize; 2],
     /// Zeros around the input.
     pub padding: Padding,
-    /// Parts that do not see each other.
+    /// Number of groups.
     pub groups: usize,
 }
 
@@ -51,58 +52,58 @@ impl Conv2d {
     /// Checks an input `[n, h, w, c]` against weights `[out, kh, kw, c / groups]`.
     ///
     /// # Errors
-    /// [`Error::Shape`] where the two do not fit, [`Error::Argument`] for settings out of range.
+    /// [`Error::Shape`] if the two do not fit, [`Error::Argument`] for settings out of range.
     pub fn geometry(&self, x: &[usize], w: &[usize]) -> Result<Geometry> {
         const OP: &str = "conv2d";
-        let [n, h, width, c]: [usize; 4] = x.try_into().map_err(|_| Error::shape(OP, "an NHWC input", x))?;
-        let [out, kh, kw, cg]: [usize; 4] =
+        let [n, height, width, c]: [usize; 4] = x.try_into().map_err(|_| Error::shape(OP, "an NHWC input", x))?;
+        let [out, kh, kw, group_channels]: [usize; 4] =
             w.try_into().map_err(|_| Error::shape(OP, "weights [out, kh, kw, in / groups]", w))?;
         if self.groups == 0 || c % self.groups != 0 || out % self.groups != 0 {
             let what = format!("groups must divide {c} input and {out} output channels, got {}", self.groups);
             return Err(Error::argument(OP, what));
         }
-        if cg != c / self.groups {
+        if group_channels != c / self.groups {
             return Err(Error::shape(OP, format!("weights for {} channels a group", c / self.groups), w));
         }
-        let p = self.padding;
-        let oh = output_length(OP, h, [p.top, p.bottom], kh, self.stride[0], RoundMode::Floor)?;
-        let ow = output_length(OP, width, [p.left, p.right], kw, self.stride[1], RoundMode::Floor)?;
+        let pad = self.padding;
+        let oh = output_length(OP, height, [pad.top, pad.bottom], kh, self.stride[0], RoundMode::Floor)?;
+        let ow = output_length(OP, width, [pad.left, pad.right], kw, self.stride[1], RoundMode::Floor)?;
         element_count(OP, &[n, oh, ow, out])?;
         Ok(Geometry {
             n,
-            input: [h, width, c],
+            input: [height, width, c],
             output: [oh, ow, out],
             kernel: [kh, kw],
             stride: self.stride,
-            padding: p,
+            padding: pad,
             groups: self.groups,
         })
     }
 }
 
 impl Geometry {
-    /// Values of the input of all images.
+    /// Number of values in the input.
     pub fn input_len(&self) -> usize {
         self.n * self.input.iter().product::<usize>()
     }
 
-    /// Values of the output of all images.
+    /// Number of values in the output.
     pub fn output_len(&self) -> usize {
         self.n * self.output.iter().product::<usize>()
     }
 
-    /// Multiplications and additions of the forward pass, and of either gradient: one of each for each weight and each
-    /// place that it is used at.
+    /// Multiplications and additions of the forward, and of each of the two gradients: one of each for every weight and
+    /// position that it is applied to.
     pub fn flops(&self) -> f64 {
         2.0 * self.patch() as f64 * self.output_len() as f64
     }
 }
 
-/// `y[n,oh,ow,o] = b[o] +` the sum over kh, kw, c of `x * w`, then a ReLU if `relu`. Operands: x, w and perhaps b.
+/// `y[n, oh, ow, o] = b[o] + sum over kh, kw, c of x * w`, then a ReLU if `relu`. Operands: x, w and an optional b.
 /// Output: y.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Conv2dForward {
-    /// Lengths.
+    /// The sizes.
     pub geometry: Geometry,
     /// Whether a ReLU follows.
     pub relu: bool,
@@ -132,7 +133,7 @@ impl Operation for Conv2dForward {
 /// The gradient of a convolution's input. Operands: w, dy. Output: dx.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Conv2dInputGrad {
-    /// Lengths.
+    /// The sizes.
     pub geometry: Geometry,
 }
 
@@ -160,7 +161,7 @@ impl Operation for Conv2dInputGrad {
 /// The gradient of a convolution's weights. Operands: x, dy. Output: dw.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Conv2dWeightGrad {
-    /// Lengths.
+    /// The sizes.
     pub geometry: Geometry,
 }
 
@@ -202,8 +203,8 @@ impl<B: Backend> Tensor<B> {
         Ok(Self::from_parts(self.device().clone(), vec![g.n, oh, ow, out], y))
     }
 
-    /// The gradient of [`conv2d`](Self::conv2d) for its input, which had shape `x_shape`. `self` is the gradient
-    /// after the fused ReLU, if any, has been undone.
+    /// The gradient of [`conv2d`](Self::conv2d) for its input of shape `x_shape`. `self` is the gradient of the
+    /// convolution's output before the fused ReLU, if there is one.
     pub fn conv2d_dx(&self, spec: &Conv2d, x_shape: &[usize], w: &Self) -> Result<Self> {
         let g = spec.geometry(x_shape, w.shape())?;
         self.check_output(&g)?;
@@ -211,7 +212,7 @@ impl<B: Backend> Tensor<B> {
         Ok(Self::from_parts(self.device().clone(), x_shape.to_vec(), dx))
     }
 
-    /// The gradient of [`conv2d`](Self::conv2d) for its weights, which had shape `w_shape`. The bias gradient is
+    /// The gradient of [`conv2d`](Self::conv2d) for its weights of shape `w_shape`. The gradient of the bias is
     /// [`sum_rows`](Self::sum_rows) of `self`.
     pub fn conv2d_dw(&self, spec: &Conv2d, x: &Self, w_shape: &[usize]) -> Result<Self> {
         let g = spec.geometry(x.shape(), w_shape)?;

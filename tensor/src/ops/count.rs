@@ -1,4 +1,4 @@
-//! Counting whole numbers.
+//! Counting integers.
 
 use crate::{Alloc, Backend, Handle, IntTensor, Operation, Result};
 
@@ -29,9 +29,10 @@ impl Operation for CountGe {
 }
 
 impl<B: Backend> IntTensor<B> {
-    /// How many values are at least `least`, as one value that stays on the device. Of ranks, with 1: the wrong guesses.
-    pub fn count_ge(&self, least: u32) -> Result<Self> {
-        let op = CountGe { len: self.len(), threshold: least };
+    /// The number of values that are at least `threshold`, as one value on the device. For ranks of labels and a threshold
+    /// of k, it is the number of top-k errors.
+    pub fn count_ge(&self, threshold: u32) -> Result<Self> {
+        let op = CountGe { len: self.len(), threshold };
         let (_, [count]) = self.device().run(&op, ([], [&self.data]))?;
         Ok(Self::from_parts(self.device().clone(), 1, count))
     }

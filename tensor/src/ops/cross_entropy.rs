@@ -1,8 +1,8 @@
-//! Softmax and cross-entropy, fused.
+//! Softmax, cross-entropy and the rank of the label.
 
 use crate::{Alloc, Backend, Error, Handle, IntTensor, Operation, Result, Tensor};
 
-/// e^(x - max) / sum, by row. Operand: logits. Output: probabilities.
+/// The softmax of each row: e^(x - max) / sum. Operand: logits. Output: probabilities.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Softmax {
     /// Number of rows.
@@ -28,7 +28,7 @@ impl Operation for Softmax {
     }
 }
 
-/// `log sum e^x - x[label]`, by row. Operands: logits, labels. Output: losses.
+/// The cross-entropy of each row, `log sum e^x - x[label]`, in nats. Operands: logits, labels. Output: losses.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CrossEntropyForward {
     /// Number of rows.
@@ -83,8 +83,9 @@ impl Operation for CrossEntropyBackward {
     }
 }
 
-/// By row, the number of classes that come before the label's in order of falling logits (of equals, the lower class
-/// first; NaN before all): 0 is a top-1 hit, below 5 a top-5 hit. Operands: logits, labels. Output: ranks.
+/// The rank of each row's label: the number of classes before it in order of descending logits. Of equal logits, the lower
+/// class is first; NaN is before all. Rank 0 is a top-1 hit, a rank below 5 a top-5 hit. Operands: logits, labels. Output:
+/// ranks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RankOfLabel {
     /// Number of rows.
@@ -111,7 +112,7 @@ impl Operation for RankOfLabel {
 }
 
 impl<B: Backend> Tensor<B> {
-    /// Probabilities of each row of logits `[n, c]`.
+    /// The probabilities of each row of logits `[n, c]`.
     pub fn softmax(&self) -> Result<Self> {
         let [rows, classes] = self.dims2("softmax")?;
         let [y] = self.device().run(&Softmax { rows, classes }, [&self.data])?;
@@ -121,7 +122,7 @@ impl<B: Backend> Tensor<B> {
     /// The loss of each row of logits `[n, c]` against its label: `[n]`, in nats.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless there is one label a row. Labels must be below c; a backend may not notice if not.
+    /// [`Error::Shape`] unless there is one label for each row. Labels must be below c, which not every backend checks.
     pub fn cross_entropy(&self, labels: &IntTensor<B>) -> Result<Self> {
         let [rows, classes] = self.check_labels(labels)?;
         let op = CrossEntropyForward { rows, classes };
@@ -129,8 +130,8 @@ impl<B: Backend> Tensor<B> {
         Ok(Self::from_parts(self.device().clone(), vec![rows], losses))
     }
 
-    /// The gradient for the logits of `factor` times the sum of [`cross_entropy`](Self::cross_entropy): with factor
-    /// 1 / n that of the mean.
+    /// The gradient of `factor` times the sum of [`cross_entropy`](Self::cross_entropy) for the logits. With the factor
+    /// 1 / n it is that of the mean.
     pub fn cross_entropy_dx(&self, labels: &IntTensor<B>, factor: f64) -> Result<Self> {
         let [rows, classes] = self.check_labels(labels)?;
         let op = CrossEntropyBackward { rows, classes, factor };
@@ -138,7 +139,7 @@ impl<B: Backend> Tensor<B> {
         Ok(self.with_data(dx))
     }
 
-    /// The place of each row's label in the order of falling logits, from 0.
+    /// The rank of each row's label in order of descending logits, from 0: see [`RankOfLabel`].
     pub fn rank_of_label(&self, labels: &IntTensor<B>) -> Result<IntTensor<B>> {
         let [rows, classes] = self.check_labels(labels)?;
         let (_, [ranks]) = self.device().run(&RankOfLabel { rows, classes }, ([&self.data], [&labels.data]))?;

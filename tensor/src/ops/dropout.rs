@@ -3,21 +3,21 @@
 use crate::random::Stream;
 use crate::{Alloc, Backend, Error, Handle, Operation, Result, Tensor};
 
-/// Where the scale goes that keeps the expected output the same.
+/// The phase in which values are scaled, to keep the expected output the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DropoutScale {
-    /// Kept values are as they are in training; at test all are multiplied by 1 - p (the paper).
+    /// At test, all values are multiplied by 1 - p (the paper).
     AtTest,
-    /// Kept values are divided by 1 - p in training; at test nothing is done (every framework since).
+    /// In training, kept values are divided by 1 - p (inverted dropout, every framework since).
     InTraining,
 }
 
-/// Sets each value to zero with probability `p`, in `[0, 1)`.
+/// Settings of dropout, which sets each value to zero with probability `p` in `[0, 1)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dropout {
-    /// Probability of a zero.
+    /// The probability of a zero.
     pub p: f64,
-    /// Where the scale goes.
+    /// The phase in which values are scaled.
     pub scale: DropoutScale,
 }
 
@@ -39,17 +39,17 @@ impl Dropout {
     }
 }
 
-/// `y_i = x_i * factor` where `stream.uniform(i) >= p`, else 0. Its own backward, since the mask follows from the stream.
-/// Operand: x. Output: y.
+/// `y_i = x_i * factor` where `stream.uniform(i) >= p`, else 0. It is its own backward, since the stream determines the
+/// mask. Operand: x. Output: y.
 #[derive(Clone, Copy, Debug)]
 pub struct DropoutForward {
     /// Number of values.
     pub len: usize,
-    /// Probability of a zero.
+    /// The probability of a zero.
     pub p: f32,
-    /// Multiplies the values that are kept.
+    /// The factor of the values that are kept.
     pub factor: f64,
-    /// Decides which values are kept.
+    /// The random numbers of the mask.
     pub stream: Stream,
 }
 
@@ -71,7 +71,7 @@ impl Operation for DropoutForward {
 }
 
 impl<B: Backend> Tensor<B> {
-    /// Dropout in training. The gradient of the input is the same call on dy with the same stream: no mask is kept.
+    /// Dropout in training. The gradient of the input is the same call on dy with the same stream; no mask is saved.
     ///
     /// # Errors
     /// [`Error::Argument`] unless p is in `[0, 1)`.

@@ -1,8 +1,8 @@
-//! Sums, products and scaling, value by value.
+//! Elementwise sums, products and scaling.
 
 use crate::{Alloc, Backend, Handle, Operation, Result, Tensor};
 
-/// An operation on two values.
+/// A binary operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BinaryOperator {
     /// a + b.
@@ -13,7 +13,7 @@ pub enum BinaryOperator {
     Multiply,
 }
 
-/// `a operator b`, value by value. Operands: a, b. Output: the result.
+/// Elementwise `a operator b`. Operands: a, b. Output: the result.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Binary {
     /// The operator.
@@ -44,7 +44,7 @@ impl Operation for Binary {
 pub struct AddScaled {
     /// Number of values.
     pub len: usize,
-    /// Multiplies x.
+    /// The factor of x.
     pub factor: f64,
 }
 
@@ -70,9 +70,9 @@ impl Operation for AddScaled {
 pub struct MulAddScalar {
     /// Number of values.
     pub len: usize,
-    /// Multiplies x.
+    /// The factor of x.
     pub factor: f64,
-    /// Added after that.
+    /// The constant term.
     pub shift: f64,
 }
 
@@ -104,12 +104,12 @@ impl<B: Backend> Tensor<B> {
         self.binary(BinaryOperator::Subtract, other)
     }
 
-    /// self times other, value by value.
+    /// self * other, elementwise.
     pub fn multiply(&self, other: &Self) -> Result<Self> {
         self.binary(BinaryOperator::Multiply, other)
     }
 
-    /// The values times `factor`.
+    /// factor * self.
     pub fn scale(&self, factor: f64) -> Result<Self> {
         self.mul_add_scalar(factor, 0.0)
     }

@@ -1,8 +1,8 @@
-//! Matrix product with bias: the fully connected layer.
+//! Matrix products with bias: the fully connected layer.
 
 use crate::{Alloc, Backend, Error, Handle, Operation, Result, Tensor};
 
-/// Rows, columns and the summed length of a product.
+/// The sizes of a matrix product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Product {
     /// Rows of the result.
@@ -11,19 +11,19 @@ pub struct Product {
     pub n: usize,
     /// Terms of each sum.
     pub k: usize,
-    /// The left factor is stored `[k, m]`.
+    /// Whether a is stored as `[k, m]`.
     pub transpose_a: bool,
-    /// The right factor is stored `[n, k]`.
+    /// Whether b is stored as `[n, k]`.
     pub transpose_b: bool,
-    /// The result is a gradient of weights, which stays in full precision where activations do not.
+    /// Whether the result is a gradient of weights, which stays in full precision where activations do not.
     pub weights: bool,
 }
 
-/// `c[m,n] = a b`, with a bias `[n]` added to each row, then a ReLU if `relu`. Operands: a, b and perhaps the bias.
+/// `c[m, n] = a b`, with a bias `[n]` added to each row, then a ReLU if `relu`. Operands: a, b and an optional bias.
 /// Output: c.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Matmul {
-    /// Lengths.
+    /// The sizes.
     pub product: Product,
     /// Whether a ReLU follows.
     pub relu: bool,
@@ -48,7 +48,8 @@ impl Operation for Matmul {
 
     fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
         let len = self.product.m * self.product.n;
-        Ok([if self.product.weights { new.weights(len)? } else { new.activations(len)? }])
+        let c = if self.product.weights { new.weights(len)? } else { new.activations(len)? };
+        Ok([c])
     }
 
     fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
@@ -65,10 +66,10 @@ impl<B: Backend> Tensor<B> {
         self.product("matmul", transpose_a, other, transpose_b, None, false)
     }
 
-    /// x W^T + b: rows `[n, in]`, weights `[out, in]`, bias `[out]`, giving `[n, out]`; then ReLU if asked.
+    /// x W^T + b for x `[n, in]`, weights `[out, in]` and a bias `[out]`, then a ReLU if `relu`: `[n, out]`.
     ///
     /// # Errors
-    /// [`Error::Shape`] where they do not fit.
+    /// [`Error::Shape`] if they do not fit.
     pub fn linear(&self, w: &Self, b: Option<&Self>, relu: bool) -> Result<Self> {
         self.product("linear", false, w, true, b, relu)
     }
@@ -78,8 +79,8 @@ impl<B: Backend> Tensor<B> {
         self.product("linear backward", false, w, false, None, false)
     }
 
-    /// The gradient of [`linear`](Self::linear) for its weights: dy^T x. `self` is dy; the bias gradient is its
-    /// [`sum_rows`](Self::sum_rows).
+    /// The gradient of [`linear`](Self::linear) for its weights: dy^T x. `self` is dy. The gradient of the bias is
+    /// [`sum_rows`](Self::sum_rows) of dy.
     pub fn linear_dw(&self, x: &Self) -> Result<Self> {
         self.product("linear backward", true, x, false, None, false)
     }
@@ -93,17 +94,23 @@ impl<B: Backend> Tensor<B> {
         bias: Option<&Self>,
         relu: bool,
     ) -> Result<Self> {
-        let [a0, a1] = self.dims2(op)?;
-        let [b0, b1] = other.dims2(op)?;
-        let (m, k) = if transpose_a { (a1, a0) } else { (a0, a1) };
-        let (n, inner) = if transpose_b { (b0, b1) } else { (b1, b0) };
+        let mut a_shape = self.dims2(op)?;
+        if transpose_a {
+            a_shape.reverse();
+        }
+        let mut b_shape = other.dims2(op)?;
+        if transpose_b {
+            b_shape.reverse();
+        }
+        let [m, k] = a_shape;
+        let [inner, n] = b_shape;
         if inner != k {
             return Err(Error::shape(op, format!("an inner length of {k}"), other.shape()));
         }
         if let Some(bias) = bias.filter(|b| b.shape() != [n]) {
             return Err(Error::shape(op, format!("a bias [{n}]"), bias.shape()));
         }
-        // Only the gradient of weights sums over the rows of its left factor.
+        // Only the gradient of weights sums over the rows of a.
         let product = Product { m, n, k, transpose_a, transpose_b, weights: transpose_a };
         let operands = ([&self.data, &other.data], bias.map(|b| &b.data));
         let [c] = self.device().run(&Matmul { product, relu }, operands)?;

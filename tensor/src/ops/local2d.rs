@@ -1,12 +1,12 @@
-//! Locally connected layer: a convolution whose every position has kernels of its own (cuda-convnet's `local`).
+//! Locally connected layers: convolutions with separate kernels for each position (cuda-convnet's `local`).
 
 use super::conv2d::{Conv2d, Geometry};
 use crate::{Alloc, Backend, Error, Handle, Operation, Result, Tensor};
 
-/// `y[n,oh,ow,o] = b[oh,ow,o] +` the sum over kh, kw, c of `x * w[oh,ow]`. Operands: x, w and perhaps b. Output: y.
+/// `y[n, oh, ow, o] = b[oh, ow, o] + sum over kh, kw, c of x * w[oh, ow]`. Operands: x, w and an optional b. Output: y.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Local2dForward {
-    /// Lengths.
+    /// The sizes.
     pub geometry: Geometry,
 }
 
@@ -34,7 +34,7 @@ impl Operation for Local2dForward {
 /// The gradient of a locally connected layer's input. Operands: w, dy. Output: dx.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Local2dInputGrad {
-    /// Lengths.
+    /// The sizes.
     pub geometry: Geometry,
 }
 
@@ -62,7 +62,7 @@ impl Operation for Local2dInputGrad {
 /// The gradient of a locally connected layer's weights. Operands: x, dy. Output: dw.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Local2dWeightGrad {
-    /// Lengths.
+    /// The sizes.
     pub geometry: Geometry,
 }
 
@@ -128,8 +128,8 @@ impl<B: Backend> Tensor<B> {
         Ok(Self::from_parts(self.device().clone(), x_shape.to_vec(), dx))
     }
 
-    /// The gradient of [`local2d`](Self::local2d) for its weights; `self` is the output's. The bias gradient is the
-    /// sum over images.
+    /// The gradient of [`local2d`](Self::local2d) for its weights; `self` is the output's. The gradient of the bias is
+    /// [`sum_first`](Self::sum_first) of `self`.
     pub fn local2d_dw(&self, spec: &Conv2d, x: &Self, w_shape: &[usize]) -> Result<Self> {
         let g = geometry(spec, x.shape(), w_shape)?;
         self.check_local_output(&g)?;

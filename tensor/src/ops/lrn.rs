@@ -2,46 +2,46 @@
 
 use crate::{Alloc, Backend, Error, Handle, Operation, Result, Tensor};
 
-/// The neighbours that a value is divided by.
+/// The window whose squares a value is normalised by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Region {
-    /// `size` adjacent channels at the same place.
+    /// `size` adjacent channels of the same pixel.
     AcrossChannels,
-    /// `size` x `size` adjacent places of the same channel (the authors' code's second norm after conv2).
+    /// `size` x `size` adjacent pixels of the same channel (the norm after conv2 in the authors' code).
     WithinChannel,
 }
 
-/// What alpha multiplies.
+/// The scaling of alpha.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AlphaScaling {
-    /// The sum of squares, as the paper's formula has it.
+    /// Alpha multiplies the sum of squares (the paper's formula).
     Sum,
-    /// The mean of squares over the nominal window (the sum over `size`, or over `size` squared within a map), as the
-    /// authors' code, Caffe and PyTorch have it.
+    /// Alpha multiplies the sum of squares divided by the window's size: `size`, or `size` squared within a channel (the
+    /// authors' code, Caffe and PyTorch).
     Mean,
 }
 
-/// b = a / (k + alpha * sum of a^2 over the window)^beta; windows are cut at the edges.
+/// Settings of the normalisation: b = a / (k + alpha * sum of a^2 over the window)^beta.
 ///
-/// The window of position i is `i - size / 2 ..= i + (size - 1) / 2`.
+/// The window of position i is `i - size / 2 ..= i + (size - 1) / 2`, clipped to the image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Lrn {
-    /// Neighbours, the value itself included.
+    /// Length of the window along each of its axes.
     pub size: usize,
-    /// Weight of the squares.
+    /// The factor of the squares.
     pub alpha: f64,
-    /// Exponent.
+    /// The exponent.
     pub beta: f64,
-    /// Added to the sum.
+    /// The constant term.
     pub k: f64,
-    /// Which neighbours.
+    /// The axes of the window.
     pub region: Region,
-    /// What alpha multiplies.
+    /// The scaling of alpha.
     pub alpha_scaling: AlphaScaling,
 }
 
 impl Lrn {
-    /// The paper's constants: size 5, alpha 1e-4 on the sum, beta 0.75, k 2, across channels.
+    /// The paper's settings: size 5, alpha 1e-4 on the sum, beta 0.75, k 2, across channels.
     pub fn paper() -> Self {
         Self {
             size: 5,
@@ -53,7 +53,7 @@ impl Lrn {
         }
     }
 
-    /// Alpha as a factor of the sum of squares.
+    /// The factor of the sum of squares.
     pub fn alpha_of_sum(&self) -> f64 {
         match (self.alpha_scaling, self.region) {
             (AlphaScaling::Sum, _) => self.alpha,
@@ -71,10 +71,10 @@ impl Lrn {
     }
 }
 
-/// The output and the base k + alpha * sum, which the backward needs. Operand: x. Outputs: y, base.
+/// The output, and the base k + alpha * sum for the backward. Operand: x. Outputs: y, base.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LrnForward {
-    /// The constants.
+    /// The settings.
     pub spec: Lrn,
     /// NHWC.
     pub shape: [usize; 4],
@@ -99,11 +99,11 @@ impl Operation for LrnForward {
     }
 }
 
-/// dx_i = dy_i base_i^-beta - 2 alpha beta x_i * sum over j whose window holds i of dy_j x_j base_j^(-beta-1). Operands: x,
-/// base, dy. Output: dx.
+/// dx_i = dy_i base_i^-beta - 2 alpha beta x_i * sum of dy_j x_j base_j^(-beta-1) over all j whose windows contain i.
+/// Operands: x, base, dy. Output: dx.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LrnBackward {
-    /// The constants.
+    /// The settings.
     pub spec: Lrn,
     /// NHWC.
     pub shape: [usize; 4],
@@ -128,10 +128,10 @@ impl Operation for LrnBackward {
 }
 
 impl<B: Backend> Tensor<B> {
-    /// Normalises `[n, h, w, c]`; returns the output and the base that [`lrn_dx`](Self::lrn_dx) needs.
+    /// Normalises `[n, h, w, c]`. Returns the output and the base, which [`lrn_dx`](Self::lrn_dx) needs.
     ///
     /// # Errors
-    /// [`Error::Shape`] for another number of axes; [`Error::Argument`] for constants out of range.
+    /// [`Error::Shape`] for another number of axes; [`Error::Argument`] for settings out of range.
     pub fn lrn(&self, spec: &Lrn) -> Result<(Self, Self)> {
         spec.check()?;
         let op = LrnForward { spec: *spec, shape: self.dims4("lrn")? };

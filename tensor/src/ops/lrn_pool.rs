@@ -1,27 +1,27 @@
-//! Local response normalisation and the max-pooling of its output in one, as the paper has them after its first two
-//! convolutions (sections 3.3 and 3.4): the normalised maps, four times as large as the maxima, need not be written.
+//! Local response normalisation fused with max-pooling, which follow the first two convolutions of the paper (sections
+//! 3.3 and 3.4). The normalised values, four times as many as the maxima, are not written to memory.
 
 use super::lrn::{LrnBackward, LrnForward};
 use super::pool::{MaxPoolBackward, MaxPoolForward};
 use super::{Lrn, Pool2d, PoolKind, pool};
 use crate::{Alloc, Backend, Error, Handle, IntTensor, Operation, Result, Tensor};
 
-/// The values that the backward needs beside the input.
+/// The values saved for the backward, beside the input.
 #[derive(Clone, Debug)]
 pub struct Saved<B: Backend> {
-    /// Of each maximum, the position in its image's `[h, w]`.
+    /// The position of each maximum, a flat index in `[h, w]` of its image.
     pub positions: IntTensor<B>,
-    /// k + alpha * sum, where the backend does not compute it again from the input.
+    /// k + alpha * sum; `None` where the backend computes it again from the input.
     pub base: Option<Tensor<B>>,
 }
 
-/// The maxima of the normalised maps and, for each, its flat position in its image's `[h, w]`. Operand: x. Outputs: y,
-/// positions. Its parts are [`LrnForward`] and [`MaxPoolForward`].
+/// The maxima of the normalised values and their positions, as flat indices in `[h, w]` of their images. Operand: x.
+/// Outputs: y, positions. Its parts are [`LrnForward`] and [`MaxPoolForward`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LrnMaxPoolForward {
     /// The normalisation.
     pub lrn: Lrn,
-    /// Lengths of the pooling.
+    /// The sizes of the pooling.
     pub geometry: pool::Geometry,
 }
 
@@ -48,7 +48,7 @@ impl Operation for LrnMaxPoolForward {
 pub struct LrnMaxPoolBackward {
     /// The normalisation.
     pub lrn: Lrn,
-    /// Lengths of the pooling.
+    /// The sizes of the pooling.
     pub geometry: pool::Geometry,
 }
 
@@ -76,7 +76,7 @@ impl Operation for LrnMaxPoolBackward {
 pub struct LrnMaxPoolReluBiasBackward {
     /// The normalisation.
     pub lrn: Lrn,
-    /// Lengths of the pooling.
+    /// The sizes of the pooling.
     pub geometry: pool::Geometry,
 }
 
@@ -98,7 +98,7 @@ impl Operation for LrnMaxPoolReluBiasBackward {
     }
 }
 
-/// The error of a backend that was asked to run a fused kernel that it said it does not have.
+/// The error of a backend that is asked for a fused kernel that it does not have.
 pub(crate) fn not_fused() -> Error {
     Error::argument("lrn and max-pool", "this device runs it as two kernels")
 }
@@ -109,7 +109,7 @@ impl<B: Backend> Tensor<B> {
     /// [`lrn`](Self::lrn), then [`pool`](Self::pool): `[n, h, w, c]` to `[n, oh, ow, c]`.
     ///
     /// # Errors
-    /// As those two; [`Error::Argument`] for another pooling than of maxima.
+    /// As those two; [`Error::Argument`] unless `pool` is a max-pooling.
     pub fn lrn_max_pool(&self, lrn: &Lrn, pool: &Pool2d) -> Result<(Self, Saved<B>)> {
         let g = geometry("lrn and max-pool", lrn, pool, self.shape())?;
         let device = self.device();
@@ -118,8 +118,8 @@ impl<B: Backend> Tensor<B> {
             let ([y], [positions]) = device.run(&fused, [&self.data])?;
             (y, positions, None)
         } else {
-            let [normal, base] = device.run(&LrnForward { spec: *lrn, shape: g.x_shape() }, [&self.data])?;
-            let ([y], [positions]) = device.run(&MaxPoolForward { geometry: g }, [&normal])?;
+            let [normalised, base] = device.run(&LrnForward { spec: *lrn, shape: g.x_shape() }, [&self.data])?;
+            let ([y], [positions]) = device.run(&MaxPoolForward { geometry: g }, [&normalised])?;
             (y, positions, Some(self.with_data(base)))
         };
         let positions = IntTensor::from_parts(device.clone(), g.output_len(), positions);
@@ -129,16 +129,16 @@ impl<B: Backend> Tensor<B> {
     /// The gradient of [`lrn_max_pool`](Self::lrn_max_pool) for its input `x`; `self` is dy.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless dy has the output's shape; [`Error::Argument`] for what another forward saved.
+    /// [`Error::Shape`] unless dy has the output's shape; [`Error::Argument`] for values that another forward saved.
     pub fn lrn_max_pool_dx(&self, lrn: &Lrn, pool: &Pool2d, x: &Self, saved: &Saved<B>) -> Result<Self> {
         let g = self.checked_gradient(lrn, pool, x, saved)?;
         let device = self.device();
         let positions = &saved.positions.data;
         let [dx] = match &saved.base {
             Some(base) => {
-                let [dnormal] = device.run(&MaxPoolBackward { geometry: g }, ([&self.data], [positions]))?;
+                let [d_normalised] = device.run(&MaxPoolBackward { geometry: g }, ([&self.data], [positions]))?;
                 let op = LrnBackward { spec: *lrn, shape: g.x_shape() };
-                device.run(&op, [&x.data, &base.data, &dnormal])?
+                device.run(&op, [&x.data, &base.data, &d_normalised])?
             }
             None if device.is_fused(&LrnMaxPoolForward { lrn: *lrn, geometry: g }) => {
                 device.run(&LrnMaxPoolBackward { lrn: *lrn, geometry: g }, ([&x.data, &self.data], [positions]))?
@@ -148,11 +148,11 @@ impl<B: Backend> Tensor<B> {
         Ok(x.with_data(dx))
     }
 
-    /// The gradient of [`lrn_max_pool`](Self::lrn_max_pool) where its input `x` is relu(z + b): for z, and for b `[c]`.
+    /// The gradients of [`lrn_max_pool`](Self::lrn_max_pool) where its input `x` is relu(z + b): for z, and for b `[c]`.
     ///
     /// # Errors
     /// As [`lrn_max_pool_dx`](Self::lrn_max_pool_dx).
-    pub fn lrn_max_pool_dx_through_relu(
+    pub fn lrn_max_pool_relu_bias_dx(
         &self,
         lrn: &Lrn,
         pool: &Pool2d,

@@ -1,8 +1,8 @@
 //! The operations: one file each, forward and backward together.
 //!
-//! A file holds the operation's settings, its shape rule, the trait `Kernels` that a backend implements in the file of
-//! the same name, and the methods of [`Tensor`](crate::Tensor) that check shapes and call it. Gradients are named `d`
-//! and the name of what they belong to.
+//! A file holds the settings of an operation, its shape rule, the [`Operation`](crate::Operation)s that a backend
+//! implements in the file of the same name, and the methods of [`Tensor`](crate::Tensor) that check shapes and run them.
+//! The gradient of `x` is called `dx`.
 
 pub mod activation;
 pub mod batch_norm;

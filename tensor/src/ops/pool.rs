@@ -3,42 +3,42 @@
 use super::{Padding, RoundMode, window::output_length};
 use crate::{Alloc, Backend, Error, Handle, IntTensor, Operation, Result, Tensor};
 
-/// What becomes of a window's values.
+/// How the values of a window are reduced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PoolKind {
-    /// The largest; the first of equals in row order takes the gradient. NaN wins.
+    /// The maximum. NaN is larger than any number. Of equal values, the first in row order gets the gradient.
     Max,
     /// The mean of the values inside the image (authors' code, Keras).
     Average,
-    /// The sum over the window's size, clipped to the padded image, padding counted as zeros (Caffe, PyTorch's default).
+    /// The mean over the window clipped to the padded image, where padding counts as zeros (Caffe, PyTorch's default).
     AverageWithPadding,
 }
 
-/// How a pooling walks over its input.
+/// Settings of a pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Pool2d {
-    /// What becomes of a window.
+    /// Maximum or average.
     pub kind: PoolKind,
     /// Window height and width.
     pub kernel: [usize; 2],
     /// Steps between windows: rows, columns.
     pub stride: [usize; 2],
-    /// Places around the image where windows may stand.
+    /// Positions around the image that windows may cover.
     pub padding: Padding,
-    /// Where the last window may stand.
+    /// Rounding of the output's size.
     pub round_mode: RoundMode,
 }
 
-/// All lengths of one pooling, checked. Each window holds at least one value of the image.
+/// The sizes of a pooling, checked. Each window covers at least one value of the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Geometry {
-    /// Images.
+    /// Number of images.
     pub n: usize,
     /// Input height and width.
     pub input: [usize; 2],
     /// Output height and width.
     pub output: [usize; 2],
-    /// Channels.
+    /// Number of channels.
     pub channels: usize,
     /// The settings.
     pub spec: Pool2d,
@@ -47,8 +47,13 @@ pub struct Geometry {
 impl Pool2d {
     /// A pooling of square windows without padding.
     pub fn new(kind: PoolKind, kernel: usize, stride: usize) -> Self {
-        let (kernel, stride) = ([kernel; 2], [stride; 2]);
-        Self { kind, kernel, stride, padding: Padding::default(), round_mode: RoundMode::Floor }
+        Self {
+            kind,
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            padding: Padding::default(),
+            round_mode: RoundMode::Floor,
+        }
     }
 
     /// Checks an input `[n, h, w, c]`.
@@ -59,12 +64,14 @@ impl Pool2d {
     pub fn geometry(&self, x: &[usize]) -> Result<Geometry> {
         const OP: &str = "pool";
         let [n, h, w, c]: [usize; 4] = x.try_into().map_err(|_| Error::shape(OP, "an NHWC input", x))?;
-        let p = self.padding;
-        if p.top.max(p.bottom) >= self.kernel[0].max(1) || p.left.max(p.right) >= self.kernel[1].max(1) {
-            return Err(Error::argument(OP, format!("padding must be smaller than the kernel, got {p}")));
+        let pad = self.padding;
+        let rows_fit = pad.top.max(pad.bottom) < self.kernel[0].max(1);
+        let columns_fit = pad.left.max(pad.right) < self.kernel[1].max(1);
+        if !rows_fit || !columns_fit {
+            return Err(Error::argument(OP, format!("padding must be smaller than the kernel, got {pad}")));
         }
-        let oh = output_length(OP, h, [p.top, p.bottom], self.kernel[0], self.stride[0], self.round_mode)?;
-        let ow = output_length(OP, w, [p.left, p.right], self.kernel[1], self.stride[1], self.round_mode)?;
+        let oh = output_length(OP, h, [pad.top, pad.bottom], self.kernel[0], self.stride[0], self.round_mode)?;
+        let ow = output_length(OP, w, [pad.left, pad.right], self.kernel[1], self.stride[1], self.round_mode)?;
         Ok(Geometry { n, input: [h, w], output: [oh, ow], channels: c, spec: *self })
     }
 }
@@ -80,31 +87,31 @@ impl Geometry {
         [self.n, self.output[0], self.output[1], self.channels]
     }
 
-    /// Values of the input of all images.
+    /// Number of values in the input.
     pub fn input_len(&self) -> usize {
         self.x_shape().iter().product()
     }
 
-    /// Values of the output of all images.
+    /// Number of values in the output.
     pub fn output_len(&self) -> usize {
         self.y_shape().iter().product()
     }
 
-    /// Places before the image, along the rows' axis (0) or the columns' (1).
+    /// Padding before the image: above for axis 0, on the left for axis 1.
     pub(crate) fn before(&self, axis: usize) -> usize {
         [self.spec.padding.top, self.spec.padding.left][axis]
     }
 
-    /// Places after the image.
+    /// Padding after the image: below for axis 0, on the right for axis 1.
     pub(crate) fn after(&self, axis: usize) -> usize {
         [self.spec.padding.bottom, self.spec.padding.right][axis]
     }
 }
 
-/// The maxima and, for each, its flat position in its image's `[h, w]`. Operand: x. Outputs: y, positions.
+/// The maxima and their positions, as flat indices in `[h, w]` of their images. Operand: x. Outputs: y, positions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MaxPoolForward {
-    /// Lengths.
+    /// The sizes.
     pub geometry: Geometry,
 }
 
@@ -126,10 +133,10 @@ impl Operation for MaxPoolForward {
     }
 }
 
-/// Each gradient added to the position that its maximum came from. Operands: dy, positions. Output: dx.
+/// Adds each gradient at the position of its maximum. Operands: dy, positions. Output: dx.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MaxPoolBackward {
-    /// Lengths.
+    /// The sizes.
     pub geometry: Geometry,
 }
 
@@ -154,7 +161,7 @@ impl Operation for MaxPoolBackward {
 /// The means. Operand: x. Output: y.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AveragePoolForward {
-    /// Lengths.
+    /// The sizes.
     pub geometry: Geometry,
 }
 
@@ -175,10 +182,10 @@ impl Operation for AveragePoolForward {
     }
 }
 
-/// Each gradient shared out over its window. Operand: dy. Output: dx.
+/// Spreads each gradient evenly over its window. Operand: dy. Output: dx.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AveragePoolBackward {
-    /// Lengths.
+    /// The sizes.
     pub geometry: Geometry,
 }
 
@@ -200,8 +207,8 @@ impl Operation for AveragePoolBackward {
 }
 
 impl<B: Backend> Tensor<B> {
-    /// Pools `[n, h, w, c]` to `[n, oh, ow, c]`; for max-pooling, also the positions that
-    /// [`pool_dx`](Self::pool_dx) needs.
+    /// Pools `[n, h, w, c]` to `[n, oh, ow, c]`. Max-pooling also returns the positions that [`pool_dx`](Self::pool_dx)
+    /// needs.
     ///
     /// # Errors
     /// As [`Pool2d::geometry`].
@@ -221,7 +228,7 @@ impl<B: Backend> Tensor<B> {
     /// The gradient of [`pool`](Self::pool) for its input of `x_shape`; `self` is dy.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless dy has the output's shape; [`Error::Argument`] for a max-pooling without positions.
+    /// [`Error::Shape`] unless dy has the output's shape; [`Error::Argument`] for max-pooling without its positions.
     pub fn pool_dx(&self, spec: &Pool2d, x_shape: &[usize], positions: Option<&IntTensor<B>>) -> Result<Self> {
         let g = spec.geometry(x_shape)?;
         if self.shape() != g.y_shape() {

@@ -52,8 +52,8 @@ impl Operation for SumRows {
     }
 }
 
-/// The largest value of each row and its index: of equals the first; NaN is larger than all. Operand: x. Outputs: values,
-/// indices.
+/// The maximum of each row and its index. Of equal values, the first counts; NaN is larger than any number. Operand: x.
+/// Outputs: values, indices.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MaxAndArgmax {
     /// Number of rows.
@@ -79,7 +79,7 @@ impl Operation for MaxAndArgmax {
     }
 }
 
-/// Whether all values are finite. Operand: x. Output: 1 or 0.
+/// Whether all values are finite. Operand: x. Output: 1 if so, else 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AllFinite {
     /// Number of values.
@@ -125,15 +125,17 @@ impl<B: Backend> Tensor<B> {
 
     /// The sum over the first axis: `[a, b, c]` to `[b, c]`.
     pub fn sum_first(&self) -> Result<Self> {
-        let shape = self.shape().get(1..).filter(|s| !s.is_empty());
-        let shape = shape.ok_or_else(|| Error::shape("sum_first", "at least 2 axes", self.shape()))?.to_vec();
+        let Some(shape) = self.shape().get(1..).filter(|shape| !shape.is_empty()) else {
+            return Err(Error::shape("sum_first", "at least 2 axes", self.shape()));
+        };
+        let shape = shape.to_vec();
         let c: usize = shape.iter().product();
         let op = SumRows { rows: self.shape()[0], channels: c };
         let [sums] = self.device().run(&op, [&self.data])?;
         Ok(Self::from_parts(self.device().clone(), shape, sums))
     }
 
-    /// The largest value along the last axis and its index.
+    /// The maximum along the last axis and its index.
     pub fn max_and_argmax(&self) -> Result<(Self, IntTensor<B>)> {
         let c = self.last_axis()?;
         let rows = self.len() / c;
@@ -148,7 +150,7 @@ impl<B: Backend> Tensor<B> {
         Ok(self.all_finite_flag()?.to_vec()?.first() == Some(&1))
     }
 
-    /// As [`all_finite`](Self::all_finite): 1 or 0 that stays on the device.
+    /// Like [`all_finite`](Self::all_finite), but leaves the answer, 1 or 0, on the device.
     pub fn all_finite_flag(&self) -> Result<IntTensor<B>> {
         let (_, [flag]) = self.device().run(&AllFinite { len: self.len() }, [&self.data])?;
         Ok(IntTensor::from_parts(self.device().clone(), 1, flag))

@@ -1,12 +1,12 @@
-//! The gradients of a ReLU of maps plus a bias, for both at once: one pass over the maps instead of two.
+//! The backward of relu(x + b), for x and the bias b in one pass.
 
 use super::Activation;
 use super::activation::ActivationBackward;
 use super::reduce::SumRows;
 use crate::{Alloc, Backend, Handle, Kernel, Operation, Result, Tensor};
 
-/// dy where y > 0 and 0 elsewhere, and its sum over the rows. Operands: dy, in place, and y. Output: `[channels]`. Its parts
-/// are [`ActivationBackward`] and [`SumRows`].
+/// dx = dy where y > 0, else 0, and db, the sum of the rows of dx. Operands: dy, which becomes dx in place, and y. Output:
+/// db, `[channels]`. Its parts are [`ActivationBackward`] and [`SumRows`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReluBiasBackward {
     /// Number of rows.
@@ -33,7 +33,7 @@ impl Operation for ReluBiasBackward {
 }
 
 impl ReluBiasBackward {
-    /// Runs the two parts.
+    /// Runs the two parts one after the other.
     pub(crate) fn run_parts<B>(
         &self,
         device: &B,
@@ -50,11 +50,11 @@ impl ReluBiasBackward {
 }
 
 impl<B: Backend> Tensor<B> {
-    /// The gradient of relu(x + b), for x and for b `[c]`, which is added to each row of the last axis; `self` is dy, `y` the
-    /// output. The same as [`into_activation_dx`](Self::into_activation_dx) and [`sum_rows`](Self::sum_rows).
+    /// The gradients of relu(x + b) for x and for b `[c]`, which is added along the last axis; `self` is dy, `y` the output.
+    /// The same as [`into_activation_dx`](Self::into_activation_dx), then [`sum_rows`](Self::sum_rows).
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape) unless dy and y have one shape, with a last axis of at least 1.
+    /// [`Error::Shape`](crate::Error::Shape) unless dy and y have the same shape, with a last axis of at least 1.
     pub fn into_relu_bias_dx(mut self, y: &Self) -> Result<(Self, Self)> {
         self.same_shape("ReLU backward", y)?;
         let device = self.device().clone();

@@ -65,14 +65,14 @@ impl Operation for SampleUniform {
 }
 
 impl<B: Backend> Tensor<B> {
-    /// Values of the normal distribution.
+    /// A tensor of normally distributed values.
     pub fn normal(device: &B, shape: &[usize], mean: f64, deviation: f64, stream: Stream) -> Result<Self> {
         let op = SampleNormal { len: element_count("normal", shape)?, mean, deviation, stream };
         let [data] = device.run(&op, [])?;
         Ok(Self::from_parts(device.clone(), shape.to_vec(), data))
     }
 
-    /// Values evenly distributed in `[low, high)`, rounded to the element type.
+    /// A tensor of values that are uniformly distributed in `[low, high)`, rounded to the element type.
     pub fn uniform(device: &B, shape: &[usize], low: f64, high: f64, stream: Stream) -> Result<Self> {
         let op = SampleUniform { len: element_count("uniform", shape)?, low, high, stream };
         let [data] = device.run(&op, [])?;

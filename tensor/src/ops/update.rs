@@ -2,18 +2,18 @@
 
 use crate::{Alloc, Backend, Handle, Operands, Operation, Result, Tensor};
 
-/// One step of gradient descent with momentum. As the paper (section 5) writes it:
+/// One step of stochastic gradient descent with momentum (paper, section 5):
 /// v <- momentum v - decay rate w - rate g; w <- w + v.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SgdStep {
     /// The learning rate, epsilon.
     pub rate: f64,
-    /// The share of the last step that is kept.
+    /// The factor of the velocity.
     pub momentum: f64,
     /// Weight decay.
     pub decay: f64,
-    /// Nesterov's form: w <- w + momentum v - decay rate w - rate g with the new v and, in the decay, the old w.
-    /// Keras' form, and PyTorch's while the rate is constant (its velocity is multiplied by the rate only when used).
+    /// Nesterov momentum: w <- w + momentum v - decay rate w - rate g, with the new v and the old w. As in Keras, and as in
+    /// PyTorch while the rate is constant (PyTorch's velocity does not contain the rate).
     pub nesterov: bool,
 }
 
@@ -24,22 +24,22 @@ pub struct SgdStep {
 pub struct AdamStep {
     /// The learning rate.
     pub rate: f64,
-    /// b1.
+    /// b1, the decay of the mean.
     pub beta1: f64,
-    /// b2.
+    /// b2, the decay of the mean square.
     pub beta2: f64,
-    /// Added to the root.
+    /// The constant added to the root.
     pub epsilon: f64,
     /// Weight decay.
     pub decay: f64,
-    /// t: 1 at the first step.
+    /// t, which is 1 at the first step.
     pub step: u64,
-    /// Where epsilon goes: false as in the paper's algorithm 1 and PyTorch; true adds it to sqrt(v) before the bias
-    /// correction ("epsilon hat"), as Keras does.
+    /// Whether epsilon is added to sqrt(v) before the bias correction ("epsilon hat", as in Keras), not after it (as in
+    /// algorithm 1 and PyTorch).
     pub epsilon_hat: bool,
 }
 
-/// The factors of [`AdamStep`]'s formulas, with the corrections for bias taken out of the loop over the weights:
+/// The factors of [`AdamStep`]'s formula, with the bias correction moved out of the loop over the weights:
 /// w <- w - rate m / (scale sqrt(v) + epsilon).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct AdamFactors {
@@ -54,10 +54,11 @@ pub(crate) struct AdamFactors {
 }
 
 impl AdamStep {
-    /// Worked out in double precision.
+    /// Computes the factors in double precision.
     pub(crate) fn factors(&self) -> AdamFactors {
         let &Self { rate, beta1, beta2, epsilon, decay, step, epsilon_hat } = self;
-        let (correct1, correct2) = (1.0 - beta1.powf(step as f64), (1.0 - beta2.powf(step as f64)).sqrt());
+        let correct1 = 1.0 - beta1.powf(step as f64);
+        let correct2 = (1.0 - beta2.powf(step as f64)).sqrt();
         // rate mhat / (sqrt(vhat) + e) = rate / correct1 * m / (sqrt(v) / correct2 + e); with epsilon hat it is
         // rate * correct2 / correct1 * m / (sqrt(v) + e).
         let (rate, scale) =
@@ -66,7 +67,7 @@ impl AdamStep {
     }
 }
 
-/// A parameter and what a step of gradient descent reads and writes with it, all of one shape.
+/// The operands of an SGD step on one parameter, all of one shape.
 #[derive(Debug)]
 pub struct SgdUpdate<'a, T> {
     /// The step.
@@ -79,7 +80,7 @@ pub struct SgdUpdate<'a, T> {
     pub g: &'a T,
 }
 
-/// A parameter and what a step of Adam reads and writes with it, all of one shape.
+/// The operands of an Adam step on one parameter, all of one shape.
 #[derive(Debug)]
 pub struct AdamUpdate<'a, T> {
     /// The step.
@@ -114,8 +115,8 @@ impl<F, I> Operands<F, I> for Vec<AdamUpdate<'_, F>> {
     }
 }
 
-/// Updates w and v of several parameters in place. A list is one kernel: a network has few large parameters and many small
-/// ones.
+/// Updates w and v of several parameters in place. One kernel takes them all, because most parameters of a network are
+/// small.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SgdSteps;
 
@@ -132,8 +133,8 @@ impl Operation for SgdSteps {
     }
 
     fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
-        let again = |u: &'s mut SgdUpdate<'a, F>| SgdUpdate { step: u.step, w: &mut *u.w, v: &mut *u.v, g: u.g };
-        operands.iter_mut().map(again).collect()
+        let reborrow = |u: &'s mut SgdUpdate<'a, F>| SgdUpdate { step: u.step, w: &mut *u.w, v: &mut *u.v, g: u.g };
+        operands.iter_mut().map(reborrow).collect()
     }
 }
 
@@ -154,14 +155,14 @@ impl Operation for AdamSteps {
     }
 
     fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut Self::In<'a, F, I>) -> Self::In<'s, F, I> {
-        let again = |u: &'s mut AdamUpdate<'a, F>| AdamUpdate {
+        let reborrow = |u: &'s mut AdamUpdate<'a, F>| AdamUpdate {
             step: u.step,
             w: &mut *u.w,
             m: &mut *u.m,
             v: &mut *u.v,
             g: u.g,
         };
-        operands.iter_mut().map(again).collect()
+        operands.iter_mut().map(reborrow).collect()
     }
 }
 

@@ -1,8 +1,8 @@
-//! Sliding windows: what convolution and pooling share.
+//! Padding and output sizes of sliding windows, for convolution and pooling.
 
 use crate::{Error, Result};
 
-/// Zeros (for pooling: nothing) around an image, which may differ by side.
+/// Padding around an image, for each side: zeros for convolution, positions that windows may cover for pooling.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Padding {
     /// Rows above.
@@ -23,39 +23,40 @@ impl std::fmt::Display for Padding {
 }
 
 impl Padding {
-    /// The same on each side.
+    /// The same padding on each side.
     pub fn all(n: usize) -> Self {
         Self { top: n, bottom: n, left: n, right: n }
     }
 
-    /// TensorFlow's `same`: the output is `ceil(input / stride)`, and of an odd number of zeros the extra one goes
-    /// below or right.
+    /// TensorFlow's `same` padding: the output's size is `ceil(input / stride)`. If the padding of an axis is odd, the
+    /// extra row or column is below or on the right.
     pub fn same(input: [usize; 2], kernel: [usize; 2], stride: [usize; 2]) -> Self {
         let total = |axis: usize| {
             let output = input[axis].div_ceil(stride[axis].max(1));
-            let reach = output.saturating_sub(1).saturating_mul(stride[axis]).saturating_add(kernel[axis]);
-            reach.saturating_sub(input[axis])
+            let covered = output.saturating_sub(1).saturating_mul(stride[axis]).saturating_add(kernel[axis]);
+            covered.saturating_sub(input[axis])
         };
-        let (v, h) = (total(0), total(1));
-        Self { top: v / 2, bottom: v - v / 2, left: h / 2, right: h - h / 2 }
+        let rows = total(0);
+        let columns = total(1);
+        Self { top: rows / 2, bottom: rows - rows / 2, left: columns / 2, right: columns - columns / 2 }
     }
 }
 
-/// Where the last window may stand.
+/// Rounding of a pooling's output size: Caffe's `round_mode`, PyTorch's `ceil_mode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum RoundMode {
-    /// Only windows that lie inside the padded image (PyTorch's and Keras' default).
+    /// All windows lie inside the padded image (the default of PyTorch and Keras).
     #[default]
     Floor,
-    /// A last window may overlap the edge, as the authors' code and Caffe have it; it must start inside the image
-    /// or its leading padding.
+    /// The last window may extend past the padded image if it starts inside the image or its leading padding (Caffe and
+    /// the authors' code).
     Ceil,
 }
 
 /// The number of windows along one axis.
 ///
 /// # Errors
-/// [`Error::Argument`] for a kernel or stride of 0, a kernel larger than the padded input, or lengths past counting.
+/// [`Error::Argument`] for a kernel or stride of 0, a kernel larger than the padded input, or lengths that overflow.
 pub fn output_length(
     op: &'static str,
     input: usize,
@@ -67,27 +68,23 @@ pub fn output_length(
     if kernel == 0 || stride == 0 {
         return Err(Error::argument(op, format!("kernel and stride must be at least 1, got {kernel} and {stride}")));
     }
-    let padded = input.checked_add(pads[0]).and_then(|n| n.checked_add(pads[1]));
-    let padded = padded.filter(|&n| n <= isize::MAX as usize).ok_or_else(|| {
-        Error::argument(
-            op,
-            format!("padding must leave a length that can be counted, got {} and {} around {input}", pads[0], pads[1]),
-        )
-    })?;
+    let [before, after] = pads;
+    let padded = input.checked_add(before).and_then(|n| n.checked_add(after));
+    let Some(padded) = padded.filter(|&n| n <= isize::MAX as usize) else {
+        let what = format!("padding must leave a length that can be counted, got {before} and {after} around {input}");
+        return Err(Error::argument(op, what));
+    };
     if input == 0 || padded < kernel {
-        return Err(Error::argument(
-            op,
-            format!("a kernel of {kernel} does not fit an input of {input} padded to {padded}"),
-        ));
+        let what = format!("a kernel of {kernel} does not fit an input of {input} padded to {padded}");
+        return Err(Error::argument(op, what));
     }
-    let room = padded - kernel;
-    Ok(match round_mode {
-        RoundMode::Floor => room / stride + 1,
-        RoundMode::Ceil => {
-            let n = room.div_ceil(stride) + 1;
-            if (n - 1).saturating_mul(stride) >= input + pads[0] { n - 1 } else { n }
-        }
-    })
+    let last_start = padded - kernel;
+    if round_mode == RoundMode::Floor {
+        return Ok(last_start / stride + 1);
+    }
+    let windows = last_start.div_ceil(stride) + 1;
+    let starts_past_image = (windows - 1).saturating_mul(stride) >= input + before;
+    Ok(if starts_past_image { windows - 1 } else { windows })
 }
 
 #[cfg(test)]
@@ -118,7 +115,7 @@ mod tests {
         // cuda-convnet's 32x32 networks: 3/2 pooling gives 16, 8, 4.
         assert_eq!([32, 16, 8].map(|n| length(n, [0, 0], 3, 2, RoundMode::Ceil)), [Some(16), Some(8), Some(4)]);
         assert_eq!(length(4, [0, 0], 1, 3, RoundMode::Ceil), Some(2));
-        assert_eq!(length(3, [0, 0], 1, 4, RoundMode::Ceil), Some(1), "a window past the edge holds nothing");
+        assert_eq!(length(3, [0, 0], 1, 4, RoundMode::Ceil), Some(1), "a window past the edge would be empty");
     }
 
     #[test]
@@ -133,7 +130,7 @@ mod tests {
         assert!(message(5, [usize::MAX, 1], 3, 1).contains("can be counted"));
     }
 
-    /// Caffe's PoolingLayer: ceil, then a last window that starts in the far padding is dropped.
+    /// The size in Caffe's PoolingLayer: rounded up, without a last window that starts in the trailing padding.
     fn caffe(input: usize, pad: usize, kernel: usize, stride: usize) -> usize {
         let pooled = ((input + 2 * pad - kernel) as f64 / stride as f64).ceil() as usize + 1;
         if pad > 0 && (pooled - 1) * stride >= input + pad { pooled - 1 } else { pooled }
@@ -142,7 +139,8 @@ mod tests {
     proptest! {
         #[test]
         fn ceil_is_caffes_rule(input in 1usize..60, kernel in 1usize..12, stride in 1usize..12, pad in 0usize..6) {
-            let (stride, pad) = (stride.min(kernel), pad.min(kernel - 1));
+            let stride = stride.min(kernel);
+            let pad = pad.min(kernel - 1);
             prop_assume!(input + 2 * pad >= kernel);
             let n = output_length("pool", input, [pad, pad], kernel, stride, RoundMode::Ceil).expect("fits");
             prop_assert_eq!(n, caffe(input, pad, kernel, stride));

@@ -52,7 +52,7 @@ fn the_gradient_goes_through_the_relu_before() {
         let x = tensor_on(cpu, &shape, &values(1, len)).activation(Activation::Relu).unwrap();
         let (y, saved) = x.lrn_max_pool(lrn, &pool).unwrap();
         let dy = tensor_on(cpu, y.shape(), &values(2, y.len()));
-        let (dx, sums) = dy.lrn_max_pool_dx_through_relu(lrn, &pool, &x, &saved).unwrap();
+        let (dx, sums) = dy.lrn_max_pool_relu_bias_dx(lrn, &pool, &x, &saved).unwrap();
         let expected = dy.lrn_max_pool_dx(lrn, &pool, &x, &saved).unwrap().activation_dx(Activation::Relu, &x).unwrap();
         assert_eq!(dx.to_vec().unwrap(), expected.to_vec().unwrap(), "{shape:?}");
         let expected = host(&expected);
@@ -83,7 +83,7 @@ fn bits_do_not_depend_on_the_number_of_threads() {
         let x = tensor_on(cpu, &shape, &values(1, len)).activation(Activation::Relu).unwrap();
         let (y, saved) = x.lrn_max_pool(&lrn, &pool).unwrap();
         let dy = tensor_on(cpu, y.shape(), &values(2, y.len()));
-        let (dx, sums) = dy.lrn_max_pool_dx_through_relu(&lrn, &pool, &x, &saved).unwrap();
+        let (dx, sums) = dy.lrn_max_pool_relu_bias_dx(&lrn, &pool, &x, &saved).unwrap();
         [y, dx, sums].map(|t| t.to_vec().unwrap()).into()
     }
     // Images that are one part each, and an image of several parts.

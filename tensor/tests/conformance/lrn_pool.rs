@@ -83,7 +83,7 @@ pub fn backward_through_a_relu<B: Tested>(device: &B) {
         let x = activations(device, &case.x, &x);
         let (_, saved) = x.lrn_max_pool(spec, &case.spec).expect("a launch");
         let dy = activations(device, &case.y(), &dy);
-        let (dx, sums) = dy.lrn_max_pool_dx_through_relu(spec, &case.spec, &x, &saved).expect("a launch");
+        let (dx, sums) = dy.lrn_max_pool_relu_bias_dx(spec, &case.spec, &x, &saved).expect("a launch");
         let own = host(&dy.lrn_max_pool_dx(spec, &case.spec, &x, &saved).expect("a launch"));
         let cut: Vec<f64> = own.iter().zip(host(&x)).map(|(&dx, x)| if x > 0.0 { dx } else { 0.0 }).collect();
         assert_eq!(host(&dx), cut, "{case:?}");

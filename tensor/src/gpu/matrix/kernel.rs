@@ -7,7 +7,7 @@ use super::tile::{Engine, FRAGMENT, Inner, Staging, Tile};
 use super::view::{BatchIndex, View};
 use super::{fragments, stage, units};
 
-/// What the kernel is compiled for.
+/// The compile-time configuration of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct GemmConfig {
     pub tile: Tile,

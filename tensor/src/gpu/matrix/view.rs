@@ -12,8 +12,8 @@ use cubecl::prelude::*;
 pub(crate) enum ViewKind {
     /// A matrix with two strides.
     Matrix,
-    /// Output pixels along one axis, the values of their windows in an image along the other. `strided` where windows
-    /// meet only every n-th pixel, as for the input gradient of a convolution with strides.
+    /// Output pixels along one axis, the values of their windows in an image along the other. `strided` where the image is
+    /// dilated, so that only every n-th line and column exists, as for the input gradient of a convolution with strides.
     Window { strided: bool },
     /// The kernels of a convolution. The depth is (tap, output channel), where a tap is a position in the kernel.
     KernelTaps,
@@ -237,7 +237,7 @@ pub(crate) struct ViewSizes {
     pub backwards: bool,
     /// Lines and columns of the source image.
     pub source: [usize; 2],
-    /// The source holds only every n-th line and column.
+    /// The dilation of the source image: lines, columns.
     pub stride: [usize; 2],
 }
 
