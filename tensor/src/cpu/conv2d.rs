@@ -76,7 +76,7 @@ impl<E: Element> Kernel<Conv2dForward> for Cpu<E> {
         let y = result.make_mut()?;
         if let (Some(cpu), Some(w), Some(tiles)) = (self.fast(), w.single(), Tiles::forward(g)) {
             let bias = b.map(|b| cast_slice(b));
-            let operands = Operands { x: cast_slice(x), w, bias, relu, turned: false };
+            let operands = Operands { x: cast_slice(x), w, bias, relu, transposed: false };
             let y = cast_slice_mut(y);
             self.install(|| match RowTiles::forward(g) {
                 Some(rows) => rows.run(cpu, &operands, y),
@@ -125,7 +125,7 @@ impl<E: Element> Kernel<Conv2dInputGrad> for Cpu<E> {
         }
         let dx = result.make_mut()?;
         if let (Some(cpu), Some(w), Some(tiles)) = (self.fast(), w.single(), Tiles::backward(g)) {
-            let operands = Operands { x: cast_slice(dy), w, bias: None, relu: false, turned: true };
+            let operands = Operands { x: cast_slice(dy), w, bias: None, relu: false, transposed: true };
             let dx = cast_slice_mut(dx);
             self.install(|| tiles.run(cpu, &operands, dx))?;
         } else {

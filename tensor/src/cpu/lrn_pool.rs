@@ -117,7 +117,7 @@ impl<E: Element> Cpu<E> {
             let x = &x[(n * g.input[0] + first) * width..][..dx.len()];
             dispatch(Level::get(), Gradient { rows, g, x, positions, dy, first, relu, dx: cast_slice_mut(dx) })
         };
-        self.by_parts(g, |outputs| check_positions(g, &positions[outputs]), part)
+        self.par_rows(g, |outputs| check_positions(g, &positions[outputs]), part)
     }
 }
 

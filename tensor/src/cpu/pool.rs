@@ -37,7 +37,7 @@ impl<E: Element> Kernel<MaxPoolBackward> for Cpu<E> {
         let g = &op.geometry;
         let (positions, dy) = (positions.as_slice(), dy.as_slice());
         let check = |outputs: Range<usize>| check_positions(g, &positions[outputs]);
-        let (dx, _) = self.by_parts(g, check, |outputs, first, dx| {
+        let (dx, _) = self.par_rows(g, check, |outputs, first, dx| {
             for (i, dx) in dx.chunks_exact_mut(g.input[1] * g.channels).enumerate() {
                 max_row_dx(g, &positions[outputs.clone()], &dy[outputs.clone()], first + i, dx);
             }
@@ -83,7 +83,7 @@ impl<E: Element> Kernel<AveragePoolBackward> for Cpu<E> {
 impl<E: Element> Cpu<E> {
     /// A gradient of the input, after `check` of each image's range of outputs, by `part(outputs of the image,
     /// first row, rows of dx)`, and what that gave for each part, in their order.
-    pub(super) fn by_parts<T: Send>(
+    pub(super) fn par_rows<T: Send>(
         &self,
         g: &Geometry,
         check: impl Fn(Range<usize>) -> Result<()> + Sync,

@@ -8,14 +8,14 @@ use rayon::prelude::*;
 use super::inputs::TransformInputs;
 use super::outputs::TransformOutputs;
 use super::transform::TILE;
-use super::{Layout, Parts, Tiles};
+use super::{DisjointSlices, Layout, Tiles};
 use crate::cpu::Buffer;
 use crate::cpu::simd::dispatch;
 use crate::cpu::tile::{COLUMNS, Strided, Target, product, shape};
 use crate::{Cpu, Result};
 
-/// Output channels whose products are made and transformed together, at most: at all points and for a block of tiles they
-/// stay in the second cache.
+/// Output channels whose products are made and transformed together, at most: at all points and for a block of tiles
+/// they stay in the second cache.
 pub(super) const PANEL: usize = 2 * COLUMNS;
 
 /// What a convolution reads.
@@ -26,7 +26,7 @@ pub(in crate::cpu) struct Operands<'a> {
     pub bias: Option<&'a [f32]>,
     pub relu: bool,
     /// Whether x is dy, of a convolution with these weights, and y its dx.
-    pub turned: bool,
+    pub transposed: bool,
 }
 
 impl Tiles {
@@ -50,8 +50,8 @@ impl Tiles {
         self.group()[1].div_ceil(PANEL)
     }
 
-    /// Parts that one thread does each, and the pieces of work in all: those, and the panels of the parts that are left,
-    /// too few for all threads.
+    /// Parts that one thread does each, and the pieces of work in all: those, and the panels of the parts that are
+    /// left, too few for all threads.
     fn pieces(&self, threads: usize) -> [usize; 2] {
         let whole = self.parts() / threads * threads;
         [whole, whole + (self.parts() - whole) * self.panels()]
@@ -64,7 +64,8 @@ impl Tiles {
         let kernels = self.transformed_kernels(cpu, operands)?;
         let (threads, next) = (cpu.threads(), AtomicUsize::new(0));
         let [whole, pieces] = self.pieces(threads);
-        let pass = Pass { tiles: self, operands, kernels: kernels.as_slice(), y: Parts::new(y), whole, pieces };
+        let pass =
+            Pass { tiles: self, operands, kernels: kernels.as_slice(), y: DisjointSlices::new(y), whole, pieces };
         (0..threads.min(pieces)).into_par_iter().with_max_len(1).try_for_each(|_| pass.take_part(cpu, &next))
     }
 }
@@ -74,15 +75,15 @@ struct Pass<'a> {
     tiles: &'a Tiles,
     operands: &'a Operands<'a>,
     kernels: &'a [f32],
-    y: Parts<'a>,
+    y: DisjointSlices<'a>,
     /// See [`Tiles::pieces`].
     whole: usize,
     pieces: usize,
 }
 
 impl Pass<'_> {
-    /// Does pieces of the work until there are no more. A thread makes all that it reads but the kernels, so that nothing
-    /// moves from one processor to the other, and none waits.
+    /// Does pieces of the work until there are no more. A thread makes all that it reads but the kernels, so that
+    /// nothing moves from one processor to the other, and none waits.
     fn take_part(&self, cpu: &Cpu<f32>, next: &AtomicUsize) -> Result<()> {
         let mut piece = next.fetch_add(1, Ordering::Relaxed);
         if piece >= self.pieces {
@@ -132,7 +133,7 @@ impl Pass<'_> {
         let ((range, group), inner) = (self.part(part), self.tiles.group()[0]);
         let layout = Layout::new(self.tiles.block, inner);
         let (first, channels) = (range.start, group * inner..(group + 1) * inner);
-        let (tiles, x, points) = (self.tiles, self.operands.x, &Parts::new(points));
+        let (tiles, x, points) = (self.tiles, self.operands.x, &DisjointSlices::new(points));
         dispatch(tiles.level, TransformInputs { tiles, x, first, range, channels, layout, points });
     }
 

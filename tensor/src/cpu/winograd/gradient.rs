@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::inputs::TransformInputs;
 use super::transform::{POINTS, TILE, column, kernel_gradient, output_gradient};
-use super::{Kernel, Layout, Parts, Tiles};
+use super::{DisjointSlices, Kernel, Layout, Tiles};
 use crate::cpu::simd::{LANES, Simd, Vector, WithSimd, dispatch, prefetch};
 use crate::cpu::tile::{ROWS, Strided, Target, product};
 use crate::{Cpu, Result};
@@ -17,8 +17,8 @@ const TASK: usize = 6;
 const MIN_TASKS: usize = 16;
 /// Output channels of a point that one task sums.
 const OUTPUTS: usize = 8 * ROWS;
-/// Values of all sums that threads make apart, at most: 64 MiB. What one thread alone reads and writes need not come from
-/// another, which may be far away, and none waits; but sums of more than a few MiB a thread push out all else.
+/// Values of all sums that threads make apart, at most: 64 MiB. What one thread alone reads and writes need not come
+/// from another, which may be far away, and none waits; but sums of more than a few MiB a thread push out all else.
 const APART_VALUES: usize = 1 << 24;
 /// Parts of the tiles that are summed apart, at most.
 const MOST_PARTS: usize = 16;
@@ -50,8 +50,8 @@ impl Tiles {
         std::iter::once(parts * self.sum_values()).chain(self.gradient_block().repeat(blocks)).collect()
     }
 
-    /// dw `[out][R][R][in / groups]` from x and dy. Sums run over the tiles of a part in their order, block by block, then
-    /// over parts.
+    /// dw `[out][R][R][in / groups]` from x and dy. Sums run over the tiles of a part in their order, block by block,
+    /// then over parts.
     pub fn weights_gradient(&self, cpu: &Cpu<f32>, x: &[f32], dy: &[f32], dw: &mut [f32]) -> Result<()> {
         assert!(x.len() >= self.images(), "all images");
         assert!(dy.len() >= self.n * self.output.iter().product::<usize>(), "all gradients");
@@ -117,7 +117,7 @@ impl Sum<'_> {
     /// A block's tiles as points, in the [`Layout`] of the whole block.
     fn transform_inputs(&self, block: Range<usize>, points: &mut [f32]) {
         let (&Self { tiles, x, group, .. }, inner, first) = (self, self.tiles.group()[0], block.start);
-        let (points, layout) = (&Parts::new(points), Layout::new(tiles.block, inner));
+        let (points, layout) = (&DisjointSlices::new(points), Layout::new(tiles.block, inner));
         self.ranges(block).for_each(|range| {
             let channels = group * inner..(group + 1) * inner;
             dispatch(tiles.level, TransformInputs { tiles, x, first, range, channels, layout, points });
@@ -127,7 +127,7 @@ impl Sum<'_> {
     /// A block's tiles of dy as gradients at points.
     fn transform_gradients(&self, block: Range<usize>, gradients: &mut [f32]) {
         let (&Self { tiles, dy, group, .. }, outer, first) = (self, self.tiles.group()[1], block.start);
-        let (gradients, layout) = (&Parts::new(gradients), Layout::new(tiles.block, outer));
+        let (gradients, layout) = (&DisjointSlices::new(gradients), Layout::new(tiles.block, outer));
         self.ranges(block).for_each(|range| {
             let channels = group * outer..(group + 1) * outer;
             dispatch(tiles.level, TransformGradients { tiles, dy, first, range, channels, layout, gradients });
@@ -139,7 +139,7 @@ impl Sum<'_> {
         let [inner, outer] = self.tiles.group();
         let [right, left] = self.tiles.group().map(|channels| Layout::new(self.tiles.block, channels));
         let pieces = outer.div_ceil(OUTPUTS);
-        let sums = &Parts::new(sums);
+        let sums = &DisjointSlices::new(sums);
         self.tasks(TILE * pieces).for_each(|task| {
             let (point, first) = (task / pieces, task % pieces * OUTPUTS);
             let m = OUTPUTS.min(outer - first);
@@ -164,7 +164,7 @@ struct TransformGradients<'a> {
     /// Those of a group.
     channels: Range<usize>,
     layout: Layout,
-    gradients: &'a Parts<'a>,
+    gradients: &'a DisjointSlices<'a>,
 }
 
 impl WithSimd for TransformGradients<'_> {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::fold::Folded;
 use super::transform::{POINTS, column, input};
-use super::{AtPointsMut, Layout, Parts, Tiles};
+use super::{AtPointsMut, DisjointSlices, Layout, Tiles};
 use crate::cpu::simd::{LANES, Simd, Vector, WithSimd, prefetch};
 
 /// Bt x B of some tiles.
@@ -18,7 +18,7 @@ pub(super) struct TransformInputs<'a> {
     /// Those of a group.
     pub channels: Range<usize>,
     pub layout: Layout,
-    pub points: &'a Parts<'a>,
+    pub points: &'a DisjointSlices<'a>,
 }
 
 /// A tile's inputs, some of them outside the image.
@@ -66,7 +66,8 @@ impl WithSimd for TransformInputs<'_> {
             if let Some((fold, start)) = in_place {
                 tiles.ask_for_next(fold, x, start);
                 for channel in channels.clone().step_by(LANES) {
-                    // SAFETY: the tile's inputs are in place, and all images in x, as `run` and `weights_gradient` asserted.
+                    // SAFETY: the tile's inputs are in place, and all images in x, as `run` and `weights_gradient`
+                    // asserted.
                     unsafe { tiles.rows_in_place(simd, fold, x, start, channel, &mut half) };
                     let at = layout.at(0, tile - first) + channel - channels.start;
                     // SAFETY: this tile's points belong to this task.

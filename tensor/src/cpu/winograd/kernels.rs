@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::forward::{Operands, PANEL};
 use super::transform::{POINTS, TILE, column, kernel};
-use super::{Kernel, Parts, Tiles};
+use super::{DisjointSlices, Kernel, Tiles};
 use crate::cpu::Buffer;
 use crate::cpu::simd::{LANES, Simd, Vector, WithSimd, dispatch};
 use crate::cpu::tile::shape;
@@ -13,8 +13,8 @@ use crate::{Cpu, Result};
 /// Channels, on either side, of the kernels that one task transforms.
 const CHANNELS: usize = LANES;
 
-/// Where the transformed kernels of a group and a panel lie: `[point][columns of a register tile][in][output]`, the last columns
-/// as many as are left.
+/// Where the transformed kernels of a group and a panel lie: `[point][columns of a register tile][in][output]`, the
+/// last columns as many as are left.
 pub(super) struct Places {
     first: usize,
     /// From one point to the next: with a gap, or they would fall on the same sets of the caches.
@@ -48,15 +48,15 @@ impl Tiles {
         }
     }
 
-    /// The transformed kernels, those of weights that do not change kept beside them. At batch 1 transforming them takes
-    /// as long as all the rest.
+    /// The transformed kernels, those of weights that do not change kept beside them. At batch 1 transforming them
+    /// takes as long as all the rest.
     pub(super) fn transformed_kernels(&self, cpu: &Cpu<f32>, operands: &Operands<'_>) -> Result<Buffer<f32>> {
         let make = || {
             let mut kernels = cpu.alloc(self.kernels())?;
             self.transform_kernels(operands, kernels.make_mut()?);
             Ok(kernels)
         };
-        if operands.turned {
+        if operands.transposed {
             return make();
         }
         let stride = self.fold.map_or(1, |fold| fold.stride);
@@ -69,7 +69,7 @@ impl Tiles {
     fn transform_kernels(&self, operands: &Operands<'_>, kernels: &mut [f32]) {
         let [inner, outer] = self.group();
         let per_group = [inner / CHANNELS, outer / CHANNELS];
-        let kernels = &Parts::new(kernels);
+        let kernels = &DisjointSlices::new(kernels);
         (0..self.groups * per_group[0] * per_group[1]).into_par_iter().for_each(|task| {
             let (group, rest) = (task / (per_group[0] * per_group[1]), task % (per_group[0] * per_group[1]));
             let from = [rest % per_group[0] * CHANNELS, rest / per_group[0] * CHANNELS];
@@ -79,7 +79,8 @@ impl Tiles {
     }
 }
 
-/// The first and the number of the columns that are multiplied together with output `output`, in a panel from `panel` on.
+/// The first and the number of the columns that are multiplied together with output `output`, in a panel from `panel`
+/// on.
 fn columns_of(panel: usize, len: usize, output: usize) -> (usize, usize) {
     let mut first = 0;
     loop {
@@ -98,7 +99,7 @@ struct TransformKernels<'a> {
     group: usize,
     /// The first input and output channel within the group.
     from: [usize; 2],
-    kernels: &'a Parts<'a>,
+    kernels: &'a DisjointSlices<'a>,
 }
 
 impl WithSimd for TransformKernels<'_> {
@@ -158,7 +159,7 @@ impl TransformKernels<'_> {
                     }
                 }
             }
-        } else if operands.turned {
+        } else if operands.transposed {
             let w = &operands.w.as_slice()[group * outer * inner * AREA..];
             for (place, kernels) in kernels.iter_mut().enumerate() {
                 for (i, kernels) in kernels.iter_mut().enumerate() {

@@ -7,9 +7,9 @@
 //! `f32` the transforms cost about one more digit than plain sums: errors stay below 1e-5 of the terms' absolute sum,
 //! and [`Algorithms::Exact`](super::Algorithms::Exact) does without.
 //!
-//! Each thread works on a block of tiles of its own, for outputs and dx on a panel of output channels at a time, so that the
-//! panel's products stay in its second cache. Only for dw of many channels, whose sums are too large for each thread to have
-//! its own, all threads work on one block.
+//! Each thread works on a block of tiles of its own, for outputs and dx on a panel of output channels at a time, so
+//! that the panel's products stay in its second cache. Only for dw of many channels, whose sums are too large for each
+//! thread to have its own, all threads work on one block.
 
 #![allow(clippy::needless_range_loop, reason = "columns of small matrices")]
 
@@ -82,15 +82,15 @@ const SUMMED_TILES: usize = 96;
 const MIN_TILES: usize = 96;
 /// Where an image's multiplications are fewer by this factor, it pays for a single image: what is made of weights that
 /// do not change is kept.
-const MIN_SAVING: usize = 2;
+const MIN_SPEEDUP: usize = 2;
 
 impl Tiles {
     /// The tiles of a convolution, if they pay.
     pub fn forward(g: &Geometry) -> Option<Self> {
         let tiles = Self::of(g)?;
-        match tiles.saving() >= MIN_SAVING {
+        match tiles.speedup() >= MIN_SPEEDUP {
             true => Some(tiles.within_a_block()),
-            false => tiles.if_it_pays(),
+            false => tiles.when_profitable(),
         }
     }
 
@@ -99,13 +99,13 @@ impl Tiles {
         let forward = Self::of(g).filter(|tiles| tiles.fold.is_none())?;
         let reach = forward.kernel.side() - 1;
         let pads = [reach.checked_sub(g.padding.top)?, reach.checked_sub(g.padding.left)?];
-        Self { input: g.output, output: g.input, pads, ..forward }.if_it_pays()
+        Self { input: g.output, output: g.input, pads, ..forward }.when_profitable()
     }
 
     /// The tiles of a convolution as dw sees them.
     pub fn weights(g: &Geometry) -> Option<Self> {
         let tiles = Self::of(g)?;
-        Self { block: SUMMED_TILES, ..tiles }.if_it_pays()
+        Self { block: SUMMED_TILES, ..tiles }.when_profitable()
     }
 
     fn of(g: &Geometry) -> Option<Self> {
@@ -127,7 +127,7 @@ impl Tiles {
         Some(Self { level: Level::get(), kernel, n, input, output, pads, fold, groups, block: BLOCK_TILES })
     }
 
-    fn if_it_pays(self) -> Option<Self> {
+    fn when_profitable(self) -> Option<Self> {
         (self.tiles() >= MIN_TILES).then(|| self.within_a_block())
     }
 
@@ -136,7 +136,7 @@ impl Tiles {
     }
 
     /// Multiplications of an image by those of its tiles, rounded down.
-    fn saving(&self) -> usize {
+    fn speedup(&self) -> usize {
         let patch = self.fold.map_or(self.kernel.side().pow(2) * self.input[2], |fold| fold.patch());
         self.output[0] * self.output[1] * patch / (TILE * self.an_image() * self.input[2]).max(1)
     }
@@ -181,8 +181,8 @@ impl Tiles {
     }
 }
 
-/// Where the points of a block and a group lie: `[point][tile][channel]`, with gaps that keep rows and points from falling on the
-/// same sets of a cache.
+/// Where the points of a block and a group lie: `[point][tile][channel]`, with gaps that keep rows and points from
+/// falling on the same sets of a cache.
 #[derive(Clone, Copy, Debug)]
 struct Layout {
     row: usize,
@@ -206,20 +206,20 @@ impl Layout {
     }
 }
 
-/// A slice that several threads write to, each its own part.
+/// A slice of which threads write disjoint parts.
 #[derive(Clone, Copy)]
-struct Parts<'a> {
+struct DisjointSlices<'a> {
     data: *mut f32,
     len: usize,
     slice: std::marker::PhantomData<&'a mut [f32]>,
 }
 
 // SAFETY: a borrowed slice; who makes parts of it promises that they do not overlap.
-unsafe impl Send for Parts<'_> {}
+unsafe impl Send for DisjointSlices<'_> {}
 // SAFETY: as above.
-unsafe impl Sync for Parts<'_> {}
+unsafe impl Sync for DisjointSlices<'_> {}
 
-impl<'a> Parts<'a> {
+impl<'a> DisjointSlices<'a> {
     fn new(slice: &'a mut [f32]) -> Self {
         Self { data: slice.as_mut_ptr(), len: slice.len(), slice: std::marker::PhantomData }
     }
@@ -260,7 +260,8 @@ impl AtPointsMut<'_> {
     fn put<V: Vector>(&self, q: usize, column: [V; POINTS]) {
         assert!(q < POINTS, "a column");
         for (p, value) in column.into_iter().enumerate() {
-            // SAFETY: `Parts::tile` saw that all points lie in their block, and its caller has them for itself.
+            // SAFETY: `DisjointSlices::tile` saw that all points lie in their block, and its caller has them for
+            // itself.
             unsafe { value.store_ptr(self.first.add((p * POINTS + q) * self.point)) };
         }
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::forward::Operands;
 use super::transform::{POINTS, column, output};
-use super::{AtPoints, Kernel, Layout, Parts, Tiles};
+use super::{AtPoints, DisjointSlices, Kernel, Layout, Tiles};
 use crate::cpu::simd::{LANES, Simd, Vector, WithSimd, exceeds_cache};
 
 /// At p A of some tiles; bias and ReLU on the way.
@@ -18,7 +18,7 @@ pub(super) struct TransformOutputs<'a> {
     pub channels: Range<usize>,
     pub layout: Layout,
     pub products: &'a [f32],
-    pub y: &'a Parts<'a>,
+    pub y: &'a DisjointSlices<'a>,
 }
 
 impl WithSimd for TransformOutputs<'_> {

@@ -1,14 +1,14 @@
 //! Convolutions of 3x3 kernels over a single image, where all the time is that of reading kernels.
 //!
-//! Tiles of 7 values along a row, 5 outputs each, are multiplied with kernels that are transformed along their rows only: 21
-//! values for 9 instead of 49, for 21 multiplications a tile instead of 45. The same transforms as in two dimensions, and
-//! smaller errors.
+//! Tiles of 7 values along a row, 5 outputs each, are multiplied with kernels that are transformed along their rows
+//! only: 21 values for 9 instead of 49, for 21 multiplications a tile instead of 45. The same transforms as in two
+//! dimensions, and smaller errors.
 
 use rayon::prelude::*;
 
 use super::forward::Operands;
 use super::transform::{POINTS, input, kernel, output};
-use super::{Kernel, Layout, Parts, Tiles};
+use super::{DisjointSlices, Kernel, Layout, Tiles};
 use crate::cpu::Buffer;
 use crate::cpu::simd::{LANES, Simd, Vector, WithSimd, dispatch};
 use crate::cpu::tile::{COLUMNS, Strided, Target, product};
@@ -93,12 +93,12 @@ impl RowTiles {
         assert!(operands.x.len() >= self.tiles.images(), "the image");
         let kernels = self.transformed_kernels(cpu, operands)?;
         let mut points = cpu.alloc(self.points().len)?;
-        let all = Parts::new(points.make_mut()?);
+        let all = DisjointSlices::new(points.make_mut()?);
         let rows = self.tiles.output[0] + SIDE - 1;
         (0..rows).into_par_iter().for_each(|row| {
             dispatch(self.tiles.level, TransformRow { rows: self, x: operands.x, row, points: &all });
         });
-        let (points, y) = (points.as_slice(), &Parts::new(y));
+        let (points, y) = (points.as_slice(), &DisjointSlices::new(y));
         let pass = Pass { rows: self, operands, kernels: kernels.as_slice(), points, y };
         let own = POINTS * self.products() * COLUMNS;
         (0..self.pieces()[1]).into_par_iter().with_max_len(1).try_for_each(|piece| {
@@ -112,7 +112,7 @@ impl RowTiles {
     fn transformed_kernels(&self, cpu: &Cpu<f32>, operands: &Operands<'_>) -> Result<Buffer<f32>> {
         let make = || {
             let mut kernels = cpu.alloc(self.kernels())?;
-            let all = &Parts::new(kernels.make_mut()?);
+            let all = &DisjointSlices::new(kernels.make_mut()?);
             (0..self.pieces()[1]).into_par_iter().for_each(|piece| {
                 dispatch(
                     self.tiles.level,
@@ -139,7 +139,7 @@ struct Pass<'a> {
     operands: &'a Operands<'a>,
     kernels: &'a [f32],
     points: &'a [f32],
-    y: &'a Parts<'a>,
+    y: &'a DisjointSlices<'a>,
 }
 
 impl Pass<'_> {
@@ -170,7 +170,7 @@ struct TransformRow<'a> {
     rows: &'a RowTiles,
     x: &'a [f32],
     row: usize,
-    points: &'a Parts<'a>,
+    points: &'a DisjointSlices<'a>,
 }
 
 impl WithSimd for TransformRow<'_> {
@@ -205,7 +205,7 @@ struct TransformKernels<'a> {
     rows: &'a RowTiles,
     w: &'a [f32],
     piece: usize,
-    kernels: &'a Parts<'a>,
+    kernels: &'a DisjointSlices<'a>,
 }
 
 impl WithSimd for TransformKernels<'_> {
@@ -244,7 +244,7 @@ struct TransformProducts<'a> {
     /// The first one and their number, counted over all groups.
     channels: [usize; 2],
     products: &'a [f32],
-    y: &'a Parts<'a>,
+    y: &'a DisjointSlices<'a>,
 }
 
 impl WithSimd for TransformProducts<'_> {

@@ -69,12 +69,12 @@ impl Case {
         let at = |tiles: Option<Tiles>| Tiles { level, block: 30, ..tiles.expect("tiles") };
         let (forward, backward) = (at(Tiles::forward(&self.g)), Tiles::backward(&self.g));
         let w = &cpu.upload(&self.w).expect("memory");
-        let operands = Operands { x: &self.x, w, bias: Some(&self.b), relu: true, turned: false };
-        let turned = Operands { x: &self.dy, w, bias: None, relu: false, turned: true };
+        let operands = Operands { x: &self.x, w, bias: Some(&self.b), relu: true, transposed: false };
+        let transposed = Operands { x: &self.dy, w, bias: None, relu: false, transposed: true };
         cpu.install(|| {
             forward.run(&cpu, &operands, &mut y).expect("y");
             match backward {
-                Some(_) => at(backward).run(&cpu, &turned, &mut dx).expect("dx"),
+                Some(_) => at(backward).run(&cpu, &transposed, &mut dx).expect("dx"),
                 None => dx.clear(),
             }
             at(Tiles::weights(&self.g)).weights_gradient(&cpu, &self.x, &self.dy, &mut dw).expect("dw");
@@ -114,7 +114,7 @@ fn single_images() {
             let run = |threads| {
                 let cpu = Cpu::<f32>::new(threads).expect("threads");
                 let w = &cpu.upload(&case.w).expect("memory");
-                let operands = Operands { x: &case.x, w, bias: Some(&case.b), relu: true, turned: false };
+                let operands = Operands { x: &case.x, w, bias: Some(&case.b), relu: true, transposed: false };
                 let all: Vec<Vec<f32>> = (0..3)
                     .map(|_| {
                         let mut y = vec![f32::NAN; case.dy.len()];
