@@ -1,4 +1,5 @@
-//! Replaces a settings file: whenever the program or the machine stops, the file holds the old settings or the new ones.
+//! Replaces a settings file: whenever the program or the machine stops, the file holds the old settings or the new
+//! ones.
 
 use std::path::Path;
 

@@ -89,8 +89,8 @@ mod tests {
     fn a_file_in_the_way_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("file"), "").unwrap();
-        assert!(create_all(&folder.path().join("file")).unwrap_err().kind() == ErrorKind::AlreadyExists);
-        assert!(create_all(&folder.path().join("file/below")).is_err());
-        assert!(create_all(Path::new("")).is_err());
+        assert_eq!(create_all(&folder.path().join("file")).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(create_all(&folder.path().join("file/below")).unwrap_err().kind(), ErrorKind::NotADirectory);
+        assert_eq!(create_all(Path::new("")).unwrap_err().kind(), ErrorKind::NotFound);
     }
 }

@@ -1,6 +1,7 @@
 //! Files that survive crashes, and files and names that users give.
 //!
-//! - [`replace`](fn@replace) and [`replace_bytes`]: a crash or a full disk leaves the old file or the new one, never a mix.
+//! - [`replace`](fn@replace) and [`replace_bytes`]: a crash or a full disk leaves the old file or the new one, never a
+//!   mix.
 //! - [`folder`]: new folders that survive power loss.
 //! - [`regular_file`]: opens files only, never a pipe or a device.
 //! - [`printable`]: names and messages without control characters.

@@ -45,8 +45,8 @@ pub fn check(path: &Path) -> io::Result<()> {
 /// The content of a small text file in UTF-8.
 ///
 /// # Errors
-/// Those of [`open`]; [`ErrorKind::InvalidData`] for a file of more than [`LARGEST_TEXT`] bytes, of which no more are read, and
-/// for one that is not UTF-8.
+/// Those of [`open`]; [`ErrorKind::InvalidData`] for a file of more than [`LARGEST_TEXT`] bytes, of which no more are
+/// read, and for one that is not UTF-8.
 pub fn read_text(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     open(path)?.take(LARGEST_TEXT + 1).read_to_end(&mut bytes)?;

@@ -4,8 +4,8 @@
 //! killed at any point, the file under its name is what it was before; what was half written is a temporary file
 //! beside it, which the next [`sweep`] of the folder removes.
 //!
-//! Only files are replaced: a device, a pipe or a folder of that name is an error. Of a link, what it leads to is replaced, and
-//! the link stays.
+//! Only files are replaced: a device, a pipe or a folder of that name is an error. Of a link, what it leads to is
+//! replaced, and the link stays.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -26,14 +26,14 @@ const MOST_LINKS: usize = 40;
 /// `write` gets the name of an empty temporary file to fill and must have closed it when it returns.
 ///
 /// # Errors
-/// `write`'s own error, or [`Error`] that names `path` and the step; the temporary file is removed. What is there and is
-/// no regular file is not replaced.
+/// `write`'s own error, or [`Error`] that names `path` and the step; the temporary file is removed. What is there and
+/// is no regular file is not replaced.
 pub fn replace<E: From<Error>>(path: &Path, write: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
     replace_on(&System, path, write)
 }
 
-/// Replaces `path`'s content by `bytes` as [`replace`] does, and compares what was written with them before the new file
-/// gets its name.
+/// Replaces `path`'s content by `bytes` as [`replace`] does, and compares what was written with them before the new
+/// file gets its name.
 ///
 /// # Errors
 /// [`Error`] that names `path` and the step; the old file is kept.

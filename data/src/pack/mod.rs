@@ -43,8 +43,8 @@ const LOCK: &str = ".lock";
 /// followed, hidden files and operating system folders are skipped. An empty class, a single class, and a cyclic link
 /// are errors.
 ///
-/// Bad images are rejected and listed in `rejected.csv` in the pack's folder. If images were repaired since a run that did
-/// not complete the pack, only their shards are packed again. A complete pack is left unchanged, as reported by
+/// Bad images are rejected and listed in `rejected.csv` in the pack's folder. If images were repaired since a run that
+/// did not complete the pack, only their shards are packed again. A complete pack is left unchanged, as reported by
 /// [`PackReport::was_complete`].
 ///
 /// # Errors

@@ -27,12 +27,19 @@ pub(super) fn write(folder: &Path, rejected: &[Rejected]) -> Result<PathBuf> {
             _ => Ok(path),
         };
     }
-    let mut text = String::from("file,reason\r\n");
-    for Rejected { name, reason } in rejected {
-        text.push_str(&format!("{},{}\r\n", csv_field(name), csv_field(reason)));
-    }
-    files::replace_bytes(&path, text.as_bytes())?;
+    let table = csv_table(rejected).map_err(Error::io(&path, "cannot be written"))?;
+    files::replace_bytes(&path, &table)?;
     Ok(path)
+}
+
+/// The rejected images by RFC 4180, with a header.
+fn csv_table(rejected: &[Rejected]) -> std::io::Result<Vec<u8>> {
+    let mut table = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    table.write_record(["file", "reason"])?;
+    for Rejected { name, reason } in rejected {
+        table.write_record([csv_field(name), csv_field(reason)])?;
+    }
+    table.into_inner().map_err(csv::IntoInnerError::into_error)
 }
 
 /// Escapes a field for spreadsheets and terminals: control characters except line ends and tabs are escaped (`\u{1b}`),
@@ -40,18 +47,9 @@ pub(super) fn write(folder: &Path, rejected: &[Rejected]) -> Result<PathBuf> {
 fn csv_field(text: &str) -> String {
     let escaped = printable::lines(text);
     if escaped.starts_with(['=', '+', '-', '@', '\t', '\n', '\'']) {
-        quoted(&format!("'{escaped}"))
+        format!("'{escaped}")
     } else {
-        quoted(&escaped)
-    }
-}
-
-/// Quotes a field by RFC 4180 if needed, doubling quotes.
-fn quoted(csv_field: &str) -> String {
-    if csv_field.contains(['"', ',', '\n', '\r']) {
-        format!("\"{}\"", csv_field.replace('"', "\"\""))
-    } else {
-        csv_field.to_string()
+        escaped.into_owned()
     }
 }
 
@@ -61,14 +59,18 @@ mod tests {
 
     #[test]
     fn fields_are_quoted_if_necessary() {
-        assert_eq!(quoted("cat/1.jpg"), "cat/1.jpg");
-        assert_eq!(quoted("a,b\"c\"\n.jpg"), "\"a,b\"\"c\"\"\n.jpg\"");
+        let rejected = [("cat/1.jpg", "empty file"), ("a,b\"c\"\n.jpg", "damaged: 1, 2"), ("+1/a,b.jpg", "x")];
+        let rejected = rejected.map(|(name, reason)| Rejected { name: name.into(), reason: reason.into() });
+        let table = String::from_utf8(csv_table(&rejected).unwrap()).unwrap();
+        let expected = "file,reason\r\ncat/1.jpg,empty file\r\n\"a,b\"\"c\"\"\n.jpg\",\"damaged: 1, 2\"\r\n\
+                        \"'+1/a,b.jpg\",x\r\n";
+        assert_eq!(table, expected);
     }
 
     #[test]
     fn fields_are_neither_formulas_nor_control_sequences() {
         assert_eq!(csv_field("=cmd|calc/1.jpg"), "'=cmd|calc/1.jpg");
-        assert_eq!(csv_field("+1/a,b.jpg"), "\"'+1/a,b.jpg\"");
+        assert_eq!(csv_field("+1/a,b.jpg"), "'+1/a,b.jpg");
         assert_eq!(csv_field("-1/1.jpg"), "'-1/1.jpg");
         assert_eq!(csv_field("@x/1.jpg"), "'@x/1.jpg");
         assert_eq!(csv_field("\t=x/1.jpg"), "'\t=x/1.jpg");

@@ -68,7 +68,8 @@ pub(super) fn open(root: &Path, options: &SourceOptions) -> Result<Source> {
 /// Notes on the layout, for the user.
 ///
 /// # Errors
-/// [`Error::Source`] if the folders are not classes, or hold masks, and the user did not say that they are class folders.
+/// [`Error::Source`] if the folders are not classes, or hold masks, and the user did not say that they are class
+/// folders.
 fn layout_notes(root: &Path, layout: &Layout, options: &SourceOptions) -> Result<Vec<String>> {
     if options.from == Some(SourceKind::Folders) {
         return Ok(layout.masks().into_iter().chain(layout.merged()).collect());

@@ -1,9 +1,9 @@
-//! Files of the names of classes: a name a line in the order of the labels, or any form in which a number says which label a
-//! name belongs to. Any other form is an error, never a guess.
+//! Files of the names of classes: a name a line in the order of the labels, or any form in which a number says which
+//! label a name belongs to. Any other form is an error, never a guess.
 //!
 //! - Lines of a name; comments (`#`) at the top are left out.
-//! - Lines of a number and a name, or a name and a number, separated by white space, a comma, a semicolon, a tab or a colon:
-//!   `0: cat`, `/a/abbey 1` (Places365), `ClassId,Name` with a header. The numbers are all from 0 or 1 on.
+//! - Lines of a number and a name, or a name and a number, separated by white space, a comma, a semicolon, a tab or a
+//!   colon: `0: cat`, `/a/abbey 1` (Places365), `ClassId,Name` with a header. The numbers are all from 0 or 1 on.
 //! - Lines of a wnid and its words (`synset_words.txt`, Tiny ImageNet's `words.txt`).
 //! - JSON: a list of names, or an object of numbers and names, in either order.
 
@@ -50,7 +50,8 @@ pub(super) struct ClassNames {
     pub wordnet: Option<WordNetNames>,
 }
 
-/// The lines of a file of class names that are not empty, for [`PackOptions::class_names`](crate::PackOptions::class_names).
+/// The lines of a file of class names that are not empty, for
+/// [`PackOptions::class_names`](crate::PackOptions::class_names).
 ///
 /// # Errors
 /// [`Error::Io`] if it cannot be read; [`Error::Source`] if it is of no form that is known for certain.

@@ -41,8 +41,8 @@ struct ClassFolder {
 }
 
 impl Layout {
-    /// Adds a class and the names of its images within the source, which are sorted and begin with `prefix`, the class folder
-    /// and a `/`.
+    /// Adds a class and the names of its images within the source, which are sorted and begin with `prefix`, the class
+    /// folder and a `/`.
     pub fn add(&mut self, class: &str, prefix: usize, images: &[&[u8]]) {
         let mut folders = BTreeSet::new();
         for image in images {

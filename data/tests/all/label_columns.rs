@@ -1,4 +1,5 @@
-//! Columns and rows that are not what they seem: splits, sizes, lists of classes, images of another split or by other names.
+//! Columns and rows that are not what they seem: splits, sizes, lists of classes, images of another split or by other
+//! names.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -104,7 +105,8 @@ fn images_of_several_splits_are_not_packed_together() {
         let said =
             format!("l.csv: column 3 ({name}) says that the images are of 3 splits (1, 2, 3), which would be packed");
         assert!(error.contains(&said) && error.contains("write the rows of each into a file of its own"), "{error}");
-        assert!(by(&place, &text, Some("label")).is_err());
+        let named = by(&place, &text, Some("label")).unwrap_err();
+        assert!(named.contains(&said), "{named}");
     }
     // Rows of other splits whose images are elsewhere, and folds, are fine.
     let own = table("file,label,split", ["cat,train", "dog,train", "cat,train", "dog,train", "cat,train", "dog,train"]);
@@ -135,7 +137,8 @@ fn cells_that_are_lists_are_no_classes() {
     let names = ["golden retriever", "tabby cat", "siamese cat", "golden retriever", "tabby cat", "siamese cat"];
     assert_eq!(by(&place, &table("image,labels", names), None).unwrap().len(), 6);
     let words = table("image,labels", ["a", "b", "a b", "a", "b", "a b"]);
-    assert!(by(&place, &words, None).is_err());
+    let error = by(&place, &words, None).unwrap_err();
+    assert!(error.contains("the label \"a b\" is a list of several classes"), "{error}");
     assert_eq!(by(&place, &words, Some("labels")).unwrap()["3.jpg"], "a b");
     // In a list of labels alone.
     let labels = place.write("list.txt", b"A|B\nA\nB\nA\nB\nA|B\n");
@@ -160,7 +163,8 @@ fn rows_that_say_that_a_class_is_absent_are_refused() {
         error.contains("the label -1: a number below 0 stands for an image without the class or a label; remove"),
         "{error}"
     );
-    assert!(by(&place, &text, Some("label")).is_err());
+    let named = by(&place, &text, Some("label")).unwrap_err();
+    assert!(named.contains("the label -1: a number below 0"), "{named}");
     let text = table("image_id,Male", ["-1", "-1", "-1", "1", "1", "1"]);
     assert!(fails(&place, &text).contains("where -1 and 1 are the two classes, name their column (--label-column)"));
     assert_eq!(by(&place, &text, Some("Male")).unwrap()["1.jpg"], "-1");

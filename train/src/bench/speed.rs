@@ -64,23 +64,34 @@ const MAX_QUEUED: usize = 64;
 pub(super) fn median_step<B: Backend>(
     device: &B,
     seconds: f64,
+    step: impl FnMut() -> Result<()>,
+) -> Result<(f64, usize)> {
+    let start = Instant::now();
+    median_step_by(device, seconds, step, || start.elapsed().as_secs_f64())
+}
+
+/// [`median_step`] by a clock that gives seconds.
+fn median_step_by<B: Backend>(
+    device: &B,
+    seconds: f64,
     mut step: impl FnMut() -> Result<()>,
+    clock: impl Fn() -> f64,
 ) -> Result<(f64, usize)> {
     let mut stretch = |steps: usize| -> Result<f64> {
-        let at = Instant::now();
+        let start = clock();
         for _ in 0..steps {
             step()?;
         }
         device.synchronize()?;
-        Ok(at.elapsed().as_secs_f64() / steps as f64)
+        Ok((clock() - start) / steps as f64)
     };
     stretch(WARM_UP)?;
     let length =
         if device.is_asynchronous() { (seconds / STRETCHES as f64 / stretch(1)?.max(1e-9)) as usize } else { 1 };
     let length = length.clamp(1, MAX_QUEUED);
     let mut times = Vec::new();
-    let begun = Instant::now();
-    while times.len() < 3 || begun.elapsed().as_secs_f64() < seconds {
+    let start = clock();
+    while times.len() < 3 || clock() - start < seconds {
         times.push(stretch(length)?);
     }
     times.sort_by(f64::total_cmp);
@@ -96,7 +107,7 @@ fn peak_mib() -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::cell::Cell;
 
     use tensor::Cpu;
 
@@ -106,22 +117,25 @@ mod tests {
     fn the_median_step_is_measured_after_the_first() {
         let cpu = Cpu::<f32>::new(1).unwrap();
         let mut calls = 0;
+        let now = Cell::new(0.0);
         let step = || {
             calls += 1;
             // The first two are slow, and so is one in three of the others.
-            std::thread::sleep(Duration::from_millis(if calls <= 2 || calls % 3 == 0 { 40 } else { 4 }));
+            let seconds = if calls <= 2 || calls % 3 == 0 { 40.0 } else { 4.0 };
+            now.set(now.get() + seconds);
             Ok(())
         };
-        let (median, steps) = median_step(&cpu, 0.2, step).unwrap();
-        assert!((0.004..0.03).contains(&median), "{median}");
-        assert!(steps >= 3);
-        assert_eq!(calls, steps + 2);
+        let measured = median_step_by(&cpu, 200.0, step, || now.get()).unwrap();
+        // Of 3 steps in turn, one takes 40 seconds and two take 4: 200 seconds are over after 13.
+        assert_eq!(measured, (4.0, 13));
+        assert_eq!(calls, 15);
     }
 
     #[test]
     fn an_error_ends_it() {
         let cpu = Cpu::<f32>::new(1).unwrap();
         let refuse = || Err(crate::Error::setting("run.batch", "no"));
-        assert!(median_step(&cpu, 10.0, refuse).is_err());
+        let error = median_step(&cpu, 10.0, refuse).unwrap_err();
+        assert_eq!(error.to_string(), "run.batch: no");
     }
 }

@@ -1,4 +1,7 @@
 //! Line charts: a loss or an error against steps.
+//!
+//! Drawn here and not by `plotters`, which needs a font file of its own or the system's: the glyphs that label samples
+//! and kernels label these charts too.
 
 mod axis;
 

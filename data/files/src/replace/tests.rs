@@ -34,7 +34,7 @@ fn bytes_are_replaced_and_permissions_kept() {
     assert_eq!(fs::read(&path).unwrap(), b"new");
     check_writable(folder.path()).unwrap();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    assert!(check_writable(&path).is_err());
+    assert_eq!(check_writable(&path).unwrap_err().kind(), io::ErrorKind::NotADirectory);
 }
 
 #[test]

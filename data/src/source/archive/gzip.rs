@@ -97,8 +97,9 @@ mod tests {
     fn members_follow_each_other_and_zeros_the_last() {
         let two = [gzip(b"one "), vec![0; 7], gzip(b"two"), vec![0; 9000]].concat();
         assert_eq!(unpacked(&two).unwrap(), b"one two");
-        assert!(unpacked(&[gzip(b"one"), b"more".to_vec()].concat()).is_err());
-        assert!(unpacked(&gzip(b"one")[..15]).is_err());
-        assert!(unpacked(b"").is_err());
+        let refusal = |bytes: &[u8]| unpacked(bytes).unwrap_err().kind();
+        assert_eq!(refusal(&[gzip(b"one"), b"more".to_vec()].concat()), io::ErrorKind::InvalidInput);
+        assert_eq!(refusal(&gzip(b"one")[..15]), io::ErrorKind::UnexpectedEof);
+        assert_eq!(refusal(b""), io::ErrorKind::UnexpectedEof);
     }
 }

@@ -71,7 +71,8 @@ pub(super) fn is_no_label(name: &str) -> bool {
     SPLITS.contains(&name) || NO_LABELS.contains(&name)
 }
 
-/// Whether a table without a header says which split each image is of: by its file's name, and numbers of up to three splits.
+/// Whether a table without a header says which split each image is of: by its file's name, and numbers of up to three
+/// splits.
 pub(super) fn is_list_of_splits(file: &str, table: &Table, label: usize) -> bool {
     let file = file.to_lowercase();
     let named = ["partition", "train_test_split", "train_val_split"].iter().any(|name| file.contains(name));

@@ -1,9 +1,12 @@
 //! Safetensors of this crate, which PyTorch's tools load, and of other programs.
 //!
-//! Tensors are written under the names that the network exports (torchvision's for `one-weird-trick`, else this crate's:
-//! `conv1.weight`) and in PyTorch's layouts (convolutions OIHW, the first linear layer's inputs in order of channel,
-//! row, column), in the network's order. `alexnet.mean_image` (`[3, height, width]`) and `alexnet.mean_rgb` (`[3]`), RGB, 0 to
-//! 255, are there where known; PyTorch loads such a file with `load_state_dict(..., strict=False)`.
+//! Tensors are written under the names that the network exports (torchvision's for `one-weird-trick`, else this
+//! crate's: `conv1.weight`) and in PyTorch's layouts (convolutions OIHW, the first linear layer's inputs in order of
+//! channel, row, column), in the network's order. `alexnet.mean_image` (`[3, height, width]`) and `alexnet.mean_rgb`
+//! (`[3]`), RGB, 0 to 255, are there where known; PyTorch loads such a file with `load_state_dict(..., strict=False)`.
+//!
+//! The crate `safetensors` reads and writes files that are in memory as a whole; this one goes through them in blocks,
+//! with a checksum of each tensor, and refuses damage with the tensor's name. The tests compare it with that crate.
 //!
 //! The metadata, always in this order:
 //!
@@ -17,8 +20,9 @@
 //! | `alexnet.exif_orientation` | `true` if the EXIF orientation was applied to the training set's images; absent if not |
 //! | `alexnet.crc32c` | a JSON object: of each tensor, and of the texts from the network's on, the CRC-32C of its bytes in hexadecimal |
 //!
-//! A file with `alexnet.format` must have all keys but the classes and the orientation. A program that changes tensors must
-//! leave out the keys that begin with `alexnet.`; the file is then loaded for a network that the caller names ([`Weights::load_for`](super::Weights::load_for)).
+//! A file with `alexnet.format` must have all keys but the classes and the orientation. A program that changes tensors
+//! must leave out the keys that begin with `alexnet.`; the file is then loaded for a network that the caller names
+//! ([`Weights::load_for`](super::Weights::load_for)).
 //!
 //! Reading converts f64, f16 and bf16 to f32, and checks the header as strictly as safetensors' own library does
 //! (no gaps, no overlaps, nothing after the last tensor), and for duplicate names.
