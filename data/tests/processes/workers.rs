@@ -75,8 +75,10 @@ fn the_task() {
         "stall" => {
             let at: usize = env::var(POINT).unwrap().parse().unwrap();
             let _ = pack(&options(&folder), |progress| {
-                while progress.done == at {
-                    std::thread::park();
+                if progress.done == at {
+                    loop {
+                        std::thread::park();
+                    }
                 }
             });
         }
