@@ -91,9 +91,9 @@ fn bytes_are_uploaded_in_little_endian_words() {
 #[test]
 fn invalid_sizes_crops_and_views_are_refused() {
     let cpu = cpu32();
-    for (size, len) in [(4, 47), (0, 0), (usize::MAX, 3)] {
-        assert_argument_error(RawImages::upload(cpu, size, &vec![0; len]), "expected whole images");
-    }
+    assert_argument_error(RawImages::upload(cpu, 4, &[0; 47]), "expected whole images");
+    assert_argument_error(RawImages::upload(cpu, 0, &[]), "expected whole images");
+    assert_shape_error(RawImages::upload(cpu, usize::MAX, &[0; 3]), "prepare");
     let images = RawImages::upload(cpu, 4, &[0; 96]).unwrap();
     assert_eq!((images.len(), images.size(), images.is_empty()), (2, 4, false));
     let spec = |crop| Prepare { crop, bgr: false, factor: [1.0; 3], mean: [0.0; 3] };
