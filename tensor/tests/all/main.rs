@@ -21,5 +21,4 @@ mod prepare;
 mod profiled;
 mod reduce;
 mod sample;
-
 mod update;
