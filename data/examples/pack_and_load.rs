@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use alexnet_data::{
-    Augment, ColourJitter, ColourNoise, ColourRule, Input, Loader, LoaderOptions, Mean, MixupCutmix, Pack, PackOptions,
-    RandomErasing, ResizedCrop, Shuffle, pack,
+    Augment, ColourJitter, ColourNoise, ColourRule, CropAndNormalize, Loader, LoaderOptions, Mean, MixupCutmix, Pack,
+    PackOptions, RandomErasing, ResizedCrop, Shuffle, pack,
 };
 use image::{Rgb, RgbImage};
 
@@ -28,33 +28,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // Pixels minus the mean image, as in the paper.
     let mean = Mean::Image(statistics.mean_image.clone());
-    let input = Input { crop: 56, bgr: false, scale: 1.0, mean, deviation: None };
+    let input = CropAndNormalize { mean, ..CropAndNormalize::crop_only(56) };
     let colour_noise = Some(ColourNoise { rule: ColourRule::AuthorsCode, deviation: 0.1, components: None });
     let augment = Some(Augment { random_crop: true, mirror: true, colour_noise, ..Augment::default() });
     let options = LoaderOptions { batch: 8, seed: 1, shuffle: Shuffle::Full, augment, ..LoaderOptions::default() };
     let loader = Loader::new(pack, input.clone(), options)?;
     for batch in loader.batches(0, 0).take(2) {
         let batch = batch?;
-        let mean = batch.images.mean().unwrap_or(0.0);
-        println!("images {:?} of mean {mean:.2}, labels {:?}", batch.images.shape(), batch.labels);
+        let images = loader.crops(&batch)?;
+        let mean = images.mean().unwrap_or(0.0);
+        println!("images {:?} of mean {mean:.2}, labels {:?}", images.shape(), batch.labels);
     }
 
-    // Later augmentations and windows of 64 KB, as if the pack were larger than memory; crops as bytes.
+    // Later augmentations and windows of 64 KB, as if the pack were larger than memory.
     let loader = Loader::new(Arc::clone(loader.pack()), input, later_augmentations())?;
-    for batch in loader.crop_batches(0, 0).take(2) {
+    for batch in loader.batches(0, 0).take(2) {
         let batch = batch?;
         let mixed = batch.mixed.iter().map(|other| format!("{} to {:.2}", other.label, other.share));
-        println!("{} bytes, labels {:?}, mixed with {:?}", batch.pixels.len(), batch.labels, mixed.collect::<Vec<_>>());
-    }
-    // Whole images, for a device that crops by itself.
-    if let Some(batch) = loader.raw_batches(0, 0).next().transpose()? {
-        println!(
-            "{} images of {} x {} bytes, first view {:?}",
-            batch.labels.len(),
-            batch.size,
-            batch.size,
-            batch.views[0]
-        );
+        println!("labels {:?}, mixed with {:?}", batch.labels, mixed.collect::<Vec<_>>());
+        println!("images of {0} x {0}, the first crop is {1:?}", batch.images.size(), batch.crops[0]);
     }
     Ok(())
 }

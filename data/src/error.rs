@@ -1,5 +1,6 @@
 //! The errors of this crate.
 
+use std::any::Any;
 use std::path::{Path, PathBuf};
 
 /// Result of packing, reading or loading.
@@ -199,8 +200,22 @@ impl Error {
         }
     }
 
+    /// A panic of a worker thread.
+    pub(crate) fn worker_panic(panic: &(dyn Any + Send)) -> Self {
+        Self::Worker { what: panic_message(panic) }
+    }
+
     pub(crate) fn pack(path: &Path, what: impl Into<String>) -> Self {
         Self::Pack { path: path.to_path_buf(), what: what.into() }
+    }
+}
+
+/// The message of a panic.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).to_string(),
+        (_, Some(text)) => text.clone(),
+        _ => "a panic without a message".to_string(),
     }
 }
 

@@ -3,8 +3,8 @@
 //! [`pack`](fn@pack) decodes the images of a source once (class folders, ILSVRC's tars and more: see [`SourceKind`]),
 //! resizes and crops them to squares as the paper does (Krizhevsky, Sutskever, Hinton, "ImageNet Classification with
 //! Deep Convolutional Neural Networks", 2012, section 2) and stores them in a few large HDF5 files, together with the
-//! mean image and the principal components of colour. [`Pack`] memory-maps those files. [`Loader`] makes batches of
-//! floats or bytes on several threads: random crops, mirrors and colour noise for training, plus augmentations newer
+//! mean image and the principal components of colour. [`Pack`] memory-maps those files. [`Loader`] makes batches
+//! on several threads: random crops, mirrors and colour noise for training, plus augmentations newer
 //! than the paper ([`Augment`]); the centre crop or ten crops for evaluation. A pack larger than memory is shuffled in
 //! windows ([`Shuffle`]).
 //!
@@ -14,18 +14,19 @@
 //!
 //! ```no_run
 //! use std::sync::Arc;
-//! use alexnet_data::{Augment, Input, Loader, LoaderOptions, Mean, Pack, PackOptions, Shuffle, pack};
+//! use alexnet_data::{Augment, CropAndNormalize, Loader, LoaderOptions, Mean, Pack, PackOptions, Shuffle, pack};
 //!
 //! # fn main() -> alexnet_data::Result<()> {
 //! pack(&PackOptions::new("photographs/train", "train.pack"), |_| ())?;
 //! let pack = Arc::new(Pack::open("train.pack")?);
 //! let mean = Mean::Image(pack.statistics().mean_image.clone());
-//! let input = Input { crop: 224, bgr: false, scale: 1.0, mean, deviation: None };
+//! let input = CropAndNormalize { mean, ..CropAndNormalize::crop_only(224) };
 //! let augment = Some(Augment { random_crop: true, mirror: true, ..Augment::default() });
 //! let loader = Loader::new(pack, input, LoaderOptions { shuffle: Shuffle::Full, augment, ..LoaderOptions::default() })?;
 //! for batch in loader.batches(0, 0) {
 //!     let batch = batch?;
-//!     println!("{:?} {:?}", batch.images.shape(), batch.labels);
+//!     let images = loader.crops(&batch)?;
+//!     println!("{:?} {:?}", images.shape(), batch.labels);
 //! }
 //! # Ok(())
 //! # }
@@ -40,6 +41,7 @@ pub mod ilsvrc2012;
 mod jpeg;
 mod loader;
 mod pack;
+mod prefetch;
 mod reader;
 mod source;
 mod statistics;
@@ -50,20 +52,22 @@ pub use decode::{
 pub use error::{BadImage, Error, Result};
 pub use format::Storage;
 pub use loader::{
-    Augment, Batch, Batches, ColourJitter, ColourNoise, ColourRule, CropBatch, Input, Loader, LoaderOptions, Mean,
-    MixedLabel, MixupCutmix, Preparation, RandomErasing, RawBatch, ResizedCrop, Shuffle, Views, views,
+    Augment, Batch, ColourJitter, ColourNoise, ColourRule, Loader, LoaderOptions, MixedLabel, MixupCutmix,
+    RandomErasing, ResizedCrop, Shuffle, StoredImages, Views, crop_image,
 };
 pub use ndarray;
 pub use pack::{
     HoldOut, PackOptions, PackReport, Progress, Rejected, Subset, TrainValReport, holds_train_and_val, pack,
     pack_train_and_val,
 };
+pub use prefetch::Prefetch;
 pub use reader::Pack;
 #[cfg(unix)]
 pub use reader::install_sigbus_handler;
 pub use source::{SourceKind, Split, read_class_names};
 pub use statistics::{PrincipalComponents, Statistics};
 pub use tensor;
+pub use tensor::ops::{CropAndNormalize, CropParams, Mean};
 
 /// The README's code, compiled.
 #[cfg(doctest)]

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use crate::dry_run::MemoryModel;
-use crate::{Element, Kernel, Result, ops};
+use crate::{Element, HostImages, Kernel, Result, ops};
 
 /// A device that holds buffers. Cloning a device is cheap: it is a handle.
 ///
@@ -43,20 +43,22 @@ pub trait Device: Clone + Debug + Send + Sync + 'static {
     fn to_activation_dtype(&self, buffer: &Self::FloatBuffer) -> Result<Self::FloatBuffer> {
         Ok(buffer.clone())
     }
-    /// Copies `bytes` to a new buffer, four to a word, the first in the lowest bits. The last word is padded with zeros.
-    fn upload_bytes(&self, bytes: &[u8]) -> Result<Self::IntBuffer> {
+    /// Whether kernels read [`HostImages`] where they are, so that nothing is copied.
+    fn reads_host_memory(&self) -> bool {
+        false
+    }
+    /// Copies images to the device, one after another: four bytes to an integer, the first in its lowest bits, and zeros
+    /// at the end. Only [`CropAndNormalizeImages`](crate::ops::crop_and_normalize::CropAndNormalizeImages) reads the
+    /// buffer. Where the device can, the copy overlaps with its work. Meant for a thread that runs ahead of the one that
+    /// computes.
+    fn upload_images(&self, images: &dyn HostImages) -> Result<Self::IntBuffer> {
+        let bytes = (0..images.count()).flat_map(|index| images.image(index)).copied().collect::<Vec<u8>>();
         let word = |bytes: &[u8]| {
             let mut padded = [0; 4];
             padded[..bytes.len()].copy_from_slice(bytes);
             u32::from_le_bytes(padded)
         };
         self.upload_ints(&bytes.chunks(4).map(word).collect::<Vec<_>>())
-    }
-    /// Like [`upload_bytes`](Self::upload_bytes), for images that only
-    /// [`PrepareImages`](crate::ops::prepare::PrepareImages) reads. Where the device can, it copies them while it computes:
-    /// call this from a prefetch thread.
-    fn upload_images(&self, bytes: &[u8]) -> Result<Self::IntBuffer> {
-        self.upload_bytes(bytes)
     }
     /// The size of the buffer's values in bytes.
     fn bytes(&self, buffer: &Self::FloatBuffer) -> u64;
@@ -99,6 +101,7 @@ pub trait Backend:
     + Kernel<ops::conv2d::Conv2dInputGrad>
     + Kernel<ops::conv2d::Conv2dWeightGrad>
     + Kernel<ops::count::CountGe>
+    + for<'a> Kernel<ops::crop_and_normalize::CropAndNormalizeImages<'a>>
     + Kernel<ops::cross_entropy::Softmax>
     + Kernel<ops::cross_entropy::CrossEntropyForward>
     + Kernel<ops::cross_entropy::CrossEntropyBackward>
@@ -120,7 +123,6 @@ pub trait Backend:
     + Kernel<ops::pool::MaxPoolBackward>
     + Kernel<ops::pool::AveragePoolForward>
     + Kernel<ops::pool::AveragePoolBackward>
-    + for<'c> Kernel<ops::prepare::PrepareImages<'c>>
     + Kernel<ops::reduce::Sum>
     + Kernel<ops::reduce::SumRows>
     + Kernel<ops::reduce::MaxAndArgmax>

@@ -15,6 +15,7 @@ mod element;
 mod error;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+mod images;
 mod operation;
 pub mod ops;
 pub mod profiled;
@@ -28,6 +29,7 @@ pub use element::Element;
 pub use error::{Error, Result};
 #[cfg(feature = "gpu")]
 pub use gpu::Gpu;
+pub use images::{DeviceImages, HostImages};
 pub use ndarray;
 pub use operation::{Alloc, Handle, Kernel, Operands, Operation, Outputs, Workspace};
 pub use profiled::Profiled;

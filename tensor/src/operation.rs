@@ -148,14 +148,14 @@ impl<F, I, const N: usize, const M: usize> Operands<F, I> for ([&F; N], [&I; M])
     }
 }
 
-/// With an optional operand.
-impl<F, I, const N: usize, const M: usize> Operands<F, I> for ([&F; N], [&I; M], Option<&F>) {
+/// With optional operands.
+impl<F, I, const N: usize> Operands<F, I> for ([&F; N], Option<&I>, Option<&F>) {
     fn floats(&self) -> Vec<&F> {
         self.0.iter().copied().chain(self.2).collect()
     }
 
     fn ints(&self) -> Vec<&I> {
-        self.1.to_vec()
+        self.1.into_iter().collect()
     }
 }
 

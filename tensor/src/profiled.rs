@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::dry_run::MemoryModel;
-use crate::{Backend, Device, Kernel, Memory, Operands, Operation, Outputs, Result, Workspace};
+use crate::{Backend, Device, HostImages, Kernel, Memory, Operands, Operation, Outputs, Result, Workspace};
 
 /// A timed call of a kernel.
 #[derive(Clone, Debug, PartialEq)]
@@ -195,12 +195,12 @@ impl<B: Backend> Device for Profiled<B> {
         self.transfer("cast", self.inner.bytes(buffer), B::bytes, || self.inner.to_activation_dtype(buffer))
     }
 
-    fn upload_bytes(&self, bytes: &[u8]) -> Result<B::IntBuffer> {
-        self.transfer("upload", 0, B::int_bytes, || self.inner.upload_bytes(bytes))
+    fn reads_host_memory(&self) -> bool {
+        self.inner.reads_host_memory()
     }
 
-    fn upload_images(&self, bytes: &[u8]) -> Result<B::IntBuffer> {
-        self.transfer("upload images", 0, B::int_bytes, || self.inner.upload_images(bytes))
+    fn upload_images(&self, images: &dyn HostImages) -> Result<B::IntBuffer> {
+        self.transfer("upload images", 0, B::int_bytes, || self.inner.upload_images(images))
     }
 
     fn bytes(&self, buffer: &B::FloatBuffer) -> u64 {

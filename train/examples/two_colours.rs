@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     })?;
 
-    let pixels = input::pixels(&model.input, trainer.means(), pack.size())?;
+    let pixels = input::crop_and_normalize(&model.input, trainer.means(), pack.size())?;
     let options = Options { input: pixels, views: Views::Ten, batch: 16, threads: 2 };
     let result = evaluate(trainer.network(), &pack, &options, &Stop::default(), |_| ())?;
     println!("ten crops: {result:?}");

@@ -2,47 +2,47 @@
 
 use std::sync::Arc;
 
-use data::{Loader, LoaderOptions, Pack, Shuffle, Views};
+use data::{CropAndNormalize, Loader, LoaderOptions, Pack, Shuffle, Views};
 use layers::Network;
 use ndarray::Array2;
 use serde::Serialize;
 use tensor::{Backend, Tensor};
 
-use crate::feed::{Feed, Preparer};
+use crate::device_loader::DeviceLoader;
 use crate::{Error, Result, Stop};
 
-/// What a test showed. Errors are fractions of the images.
+/// Results of a test. Errors are fractions of the images.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// Images tested.
+    /// Number of images.
     pub images: usize,
-    /// Crops an image: 1 (centre) or 10 (corners, centre, and their mirrors; softmax averaged).
+    /// Crops per image: 1 (centre) or 10 (corners, centre, and their mirrors; softmax averaged).
     pub crops: usize,
     /// Mean of -log(probability of the label), in nats.
     pub loss: f64,
-    /// Fraction whose label was not the most probable class.
+    /// Fraction of images whose label was not the most probable class.
     pub top1_error: f64,
-    /// Fraction whose label was not among the five most probable.
+    /// Fraction of images whose label was not among the five most probable classes.
     pub top5_error: f64,
 }
 
-/// How to test.
+/// Options of a test.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What the network expects of its images.
-    pub input: data::Input,
+    /// The network's input.
+    pub input: CropAndNormalize,
     /// One crop or ten.
     pub views: Views,
-    /// Images at a time.
+    /// Images per batch.
     pub batch: usize,
-    /// Threads for loading.
+    /// Number of loading threads.
     pub threads: usize,
 }
 
-/// Tests a network on all images of a pack. `progress` is told how many are done.
+/// Tests a network on all images of a pack. Calls `progress` with the number of images done.
 ///
 /// # Errors
-/// [`Error::Setting`] if the pack has more classes than the network; [`Error::Stopped`] when asked to end.
+/// [`Error::Setting`] if the pack has more classes than the network; [`Error::Stopped`] if `stop` was requested.
 pub fn evaluate<B: Backend<Scalar = f32>>(
     network: &Network<B>,
     pack: &Arc<Pack>,
@@ -57,12 +57,11 @@ pub fn evaluate<B: Backend<Scalar = f32>>(
     }
     let mut sums = Sums::default();
     let loader = Loader::new(Arc::clone(pack), options.input.clone(), loader_options(options))?;
-    let preparer = Preparer::new(network.device(), loader.preparation())?;
-    for batch in Feed::new(network.device(), &loader, 0, 0) {
+    let loader = DeviceLoader::new(network.device(), loader)?;
+    for batch in loader.batches(0, 0) {
         stop.check()?;
         let batch = batch?;
-        let images = preparer.images(&batch.images, &batch.views)?;
-        let probabilities = probabilities(network, images, options.views)?;
+        let probabilities = probabilities(network, loader.input(&batch)?, options.views)?;
         for (row, &label) in probabilities.rows().into_iter().zip(&batch.labels) {
             sums.add(row.as_slice().unwrap_or(&[]), label as usize);
         }
@@ -71,15 +70,16 @@ pub fn evaluate<B: Backend<Scalar = f32>>(
     Ok(sums.finish(options.views.count()))
 }
 
-/// The class probabilities of each image, `[n, classes]`: the softmax, averaged over the views of an image, which
-/// are consecutive rows of `images`.
+/// The class probabilities of each image, `[n, classes]`: the softmax, averaged over the views of an image, which are
+/// consecutive in `images`.
 pub fn probabilities<B: Backend<Scalar = f32>>(
     network: &Network<B>,
     images: Tensor<B>,
     views: Views,
 ) -> Result<Array2<f32>> {
     let softmax = network.predict(images)?.softmax()?;
-    let [rows, classes] = [softmax.shape()[0], softmax.shape()[1]];
+    let rows = softmax.shape()[0];
+    let classes = softmax.shape()[1];
     let values = softmax.to_vec()?;
     let views = views.count();
     let factor = 1.0 / views as f32;
@@ -103,12 +103,13 @@ fn loader_options(options: &Options) -> LoaderOptions {
     }
 }
 
+/// Sums over the images.
 #[derive(Default)]
 struct Sums {
     images: usize,
     loss: f64,
-    wrong1: usize,
-    wrong5: usize,
+    top1_errors: usize,
+    top5_errors: usize,
 }
 
 impl Sums {
@@ -119,8 +120,8 @@ impl Sums {
         let rank = probabilities.iter().enumerate().filter(|&(class, q)| before((class, q))).count();
         self.images += 1;
         self.loss -= f64::from(p.max(f32::MIN_POSITIVE)).ln();
-        self.wrong1 += usize::from(rank > 0 || p.is_nan());
-        self.wrong5 += usize::from(rank >= 5 || p.is_nan());
+        self.top1_errors += usize::from(rank > 0 || p.is_nan());
+        self.top5_errors += usize::from(rank >= 5 || p.is_nan());
     }
 
     fn finish(self, crops: usize) -> Evaluation {
@@ -129,8 +130,8 @@ impl Sums {
             images: self.images,
             crops,
             loss: self.loss / n,
-            top1_error: self.wrong1 as f64 / n,
-            top5_error: self.wrong5 as f64 / n,
+            top1_error: self.top1_errors as f64 / n,
+            top5_error: self.top5_errors as f64 / n,
         }
     }
 }

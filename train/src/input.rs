@@ -1,18 +1,20 @@
-//! From what a network's file says of its input to what the loader does to pixels.
+//! The input of a network: crop, normalization and augmentation, from the network's file and the configuration.
 
-use data::{Augment, ColourJitter, ColourNoise, ColourRule, MixupCutmix, Pack, RandomErasing, ResizedCrop};
+use data::{
+    Augment, ColourJitter, ColourNoise, ColourRule, CropAndNormalize, MixupCutmix, Pack, RandomErasing, ResizedCrop,
+};
 use layers::model::{ChannelOrder, Input, Mean, Model};
 use ndarray::Array3;
 
 use crate::config::{Colour, Crop, DataConfig, Pca};
 use crate::{Error, Result};
 
-/// Means that come from the pack a network was trained on: pixels of 0 to 255, RGB.
+/// Means of the pack that a network was trained on, for pixels of 0 to 255.
 #[derive(Clone, Debug, Default)]
 pub struct PackMeans {
-    /// By colour.
+    /// Mean colour.
     pub rgb: Option<[f32; 3]>,
-    /// By place and colour, HWC.
+    /// Mean image, `[size, size, 3]`.
     pub image: Option<Array3<f32>>,
 }
 
@@ -24,11 +26,11 @@ impl PackMeans {
     }
 }
 
-/// What the loader does to pixels of stored squares of `size`: `(pixel * scale - mean) / deviation`.
+/// Crop and normalization of stored images of `size` x `size`, from the `[input]` of a network's file.
 ///
 /// # Errors
-/// [`Error::Setting`] if the crop does not fit the images, or a mean that the network needs is not at hand.
-pub fn pixels(input: &Input, means: &PackMeans, size: usize) -> Result<data::Input> {
+/// [`Error::Setting`] if the crop does not fit the images, or a mean that the network needs is not in `means`.
+pub fn crop_and_normalize(input: &Input, means: &PackMeans, size: usize) -> Result<CropAndNormalize> {
     if input.crop == 0 || input.crop > size {
         let what = format!(
             "the network takes crops of {}, the images are {size} x {size}; pack with a larger --size",
@@ -60,7 +62,7 @@ pub fn pixels(input: &Input, means: &PackMeans, size: usize) -> Result<data::Inp
             data::Mean::Image(image.mapv(|v| (f64::from(v) * input.scale) as f32))
         }
     };
-    Ok(data::Input {
+    Ok(CropAndNormalize {
         crop: input.crop,
         bgr: input.channels == ChannelOrder::Bgr,
         scale: input.scale as f32,
@@ -69,10 +71,10 @@ pub fn pixels(input: &Input, means: &PackMeans, size: usize) -> Result<data::Inp
     })
 }
 
-/// How training images are varied.
+/// Augmentation of training images.
 ///
 /// # Errors
-/// [`Error::Setting`] for components of colour that were not read yet.
+/// [`Error::Setting`] if the colour components are still to be read from a file.
 pub fn augment(config: &DataConfig) -> Result<Option<Augment>> {
     let rule = match config.colour {
         Colour::None => None,
@@ -83,7 +85,7 @@ pub fn augment(config: &DataConfig) -> Result<Option<Augment>> {
         None => None,
         Some(Pca::Values(components)) => Some(*components),
         Some(Pca::File(path)) => {
-            return Err(Error::setting("data.pca", format!("{} is to be read first", path.display())));
+            return Err(Error::setting("data.pca", format!("{} has not been read", path.display())));
         }
     };
     let pair = |range: [f64; 2]| range.map(|v| v as f32);
@@ -108,7 +110,7 @@ pub fn augment(config: &DataConfig) -> Result<Option<Augment>> {
     }))
 }
 
-/// Gives a network the pack's classes and image size.
+/// Sets a network's number of classes and image size to the pack's.
 ///
 /// # Errors
 /// [`Error::Layers`] if the network cannot have that many classes.

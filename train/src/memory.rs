@@ -10,6 +10,7 @@ use optim::Optimizer;
 use tensor::{Backend, DryRun, Memory, Tensor};
 
 use crate::config::Config;
+use crate::device_loader::BATCHES_AHEAD;
 use crate::step::{StepOptions, step};
 use crate::{Error, Result, Targets, checkpoint};
 
@@ -18,8 +19,8 @@ use crate::{Error, Result, Targets, checkpoint};
 const ALLOWANCE: u64 = 16;
 /// Beside that on the CPU, for the program itself.
 const PROGRAM: u64 = 128 << 20;
-/// Raw batches on the device at once: one in use, one that waits, one on its way.
-const FED: usize = 3;
+/// Batches of stored images on the device at once: those ahead, and one in use.
+const DEVICE_BATCHES: usize = BATCHES_AHEAD + 1;
 
 /// What is run: the lengths that its memory follows from.
 #[derive(Clone, Copy, Debug)]
@@ -198,7 +199,8 @@ fn feed<B: Backend>(network: &Network<B>, batch: usize, views: usize) -> Result<
     let size = network.model().input.size;
     let crop = network.model().input.crop;
     let words = (batch * size * size * 3).div_ceil(4);
-    let raw = (0..FED).map(|_| Tensor::zeros(device, &[words])).collect::<tensor::Result<_>>()?;
+    let copies = if device.reads_host_memory() { 0 } else { DEVICE_BATCHES };
+    let raw = (0..copies).map(|_| Tensor::zeros(device, &[words])).collect::<tensor::Result<_>>()?;
     Ok((raw, Tensor::zeros(device, &[batch * views, crop, crop, 3])?.to_activation_dtype()?))
 }
 

@@ -2,13 +2,12 @@
 
 use layers::Network;
 use serde::Serialize;
-use tensor::Backend;
-use tensor::ops::RawImages;
+use tensor::ops::InputTransform;
+use tensor::{Backend, DeviceImages};
 
 use crate::evaluate::probabilities;
-use crate::feed::Preparer;
 use crate::{Error, Result};
-use data::{Preparation, Views};
+use data::{CropAndNormalize, Views};
 
 /// One class of a prediction.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -27,19 +26,19 @@ pub struct Guess {
 pub fn predict<B: Backend<Scalar = f32>>(
     network: &Network<B>,
     names: &[String],
-    input: &data::Input,
+    input: &CropAndNormalize,
     views: Views,
     size: usize,
     image: &[u8],
     top: usize,
 ) -> Result<Vec<Guess>> {
-    let preparation = Preparation::new(input, size)?;
-    let raw = RawImages::upload(network.device(), size, image)?;
-    if raw.len() != 1 {
-        return Err(Error::setting("image", format!("expected one of {size} x {size}, got {}", raw.len())));
+    let images = DeviceImages::from_bytes(network.device(), size, image)?;
+    if images.len() != 1 {
+        return Err(Error::setting("image", format!("expected one of {size} x {size}, got {}", images.len())));
     }
-    let images = Preparer::new(network.device(), &preparation)?.images(&raw, &preparation.views(views, 0))?;
-    let probabilities = probabilities(network, images, views)?;
+    let transform = InputTransform::new(network.device(), input)?;
+    let crops = transform.apply(&images, &views.crops(size, input.crop, 0))?;
+    let probabilities = probabilities(network, crops, views)?;
     let mut order: Vec<usize> = (0..probabilities.ncols()).collect();
     let row = probabilities.row(0);
     order.sort_by(|&a, &b| row[b].total_cmp(&row[a]).then(a.cmp(&b)));

@@ -24,7 +24,7 @@ pub struct StepOptions {
 
 /// Takes one training step: forward, loss, backward, update.
 ///
-/// `images` are a network's input, as [`Preparer`](crate::feed::Preparer) makes it; `targets` are labels, or
+/// `images` are a network's input, as [`DeviceLoader`](crate::device_loader::DeviceLoader) makes it; `targets` are labels, or
 /// mixtures of labels.
 ///
 /// # Errors

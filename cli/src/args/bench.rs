@@ -20,11 +20,9 @@ pub enum Bench {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// Normalised floats
+    /// Cropped and normalized floats
     Floats,
-    /// Crops of bytes
-    Crops,
-    /// Whole images of bytes and what is to be cut from them, as `train` gives a device
+    /// Stored images with crop parameters, as `train` gives them to a device
     #[value(alias = "pictures")]
     Images,
 }
@@ -34,7 +32,7 @@ pub struct BenchData {
     /// Pack to load
     #[arg(value_name = "PACK")]
     pub pack: PathBuf,
-    /// What the loader hands over
+    /// Form in which images leave the loader
     #[arg(long, value_enum, default_value_t = Output::Floats)]
     pub output: Output,
     /// Side of the crops [default: 224, or the images' if that is less]

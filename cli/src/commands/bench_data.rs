@@ -42,7 +42,6 @@ pub fn run(args: &BenchData) -> Result<()> {
     }
     let output = match args.output {
         Output::Floats => bench::Output::Floats,
-        Output::Crops => bench::Output::Crops,
         Output::Images => bench::Output::Images,
     };
     let crop = args.crop.unwrap_or(224.min(pack.size()));
@@ -84,8 +83,7 @@ fn text(measured: &Measured) -> String {
     }
     let output = match result.output {
         bench::Output::Floats => "floats",
-        bench::Output::Crops => "crops of bytes",
-        bench::Output::Images => "images of bytes",
+        bench::Output::Images => "stored images",
     };
     format!(
         "{pack}: {images} images, {}, shuffle {}; batches of {} {output} of {}, {} threads\n{}\n\

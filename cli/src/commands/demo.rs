@@ -184,7 +184,7 @@ fn test<B: Backend<Scalar = f32>>(
     threads: usize,
     stop: &Stop,
 ) -> Result<Evaluation> {
-    let input = input::pixels(&trainer.network().model().input, trainer.means(), val.size())?;
+    let input = input::crop_and_normalize(&trainer.network().model().input, trainer.means(), val.size())?;
     let options = evaluate::Options { input, views, batch: 128, threads };
     Ok(evaluate::evaluate(trainer.network(), val, &options, stop, |_| ())?)
 }
@@ -221,7 +221,7 @@ fn draw_report<B: Backend<Scalar = f32>>(out: &Path, trainer: &Trainer<B>, val: 
 fn prediction_rows<B: Backend<Scalar = f32>>(trainer: &Trainer<B>, val: &Pack) -> Result<Vec<PredictionRow>> {
     let network = trainer.network();
     let size = val.size();
-    let input = input::pixels(&network.model().input, trainer.means(), size)?;
+    let input = input::crop_and_normalize(&network.model().input, trainer.means(), size)?;
     let first_of = |class: usize| (0..val.len()).find(|&i| val.label(i) as usize == class);
     let mut rows = Vec::new();
     for index in (0..val.classes().len()).filter_map(first_of) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use data::{Augment, ColourNoise, ColourRule, Input, Loader, LoaderOptions, Mean, Pack, ilsvrc2012};
+use data::{Augment, ColourNoise, ColourRule, CropAndNormalize, Loader, LoaderOptions, Pack, ilsvrc2012};
 use image::RgbImage;
 use train::plots::{Sample, check_png_name, samples, save_png};
 
@@ -36,11 +36,10 @@ pub fn run(args: &Show) -> Result<()> {
 
 /// Makes batches of one image, varied as the paper does, in the pack's order.
 fn loader(pack: &Arc<Pack>, crop: usize, seed: u64) -> Result<Loader> {
-    let input = Input { crop, bgr: false, scale: 1.0, mean: Mean::None, deviation: None };
     let colour_noise = Some(ColourNoise { rule: ColourRule::Paper, deviation: COLOUR, components: None });
     let augment = Some(Augment { random_crop: true, mirror: true, colour_noise, ..Augment::default() });
     let options = LoaderOptions { batch: 1, seed, threads: 1, prefetch_bytes: 1, augment, ..LoaderOptions::default() };
-    Ok(Loader::new(Arc::clone(pack), input, options)?)
+    Ok(Loader::new(Arc::clone(pack), CropAndNormalize::crop_only(crop), options)?)
 }
 
 /// Images from all of the pack: one of each of `count` equal parts, the same place in each.
@@ -59,8 +58,9 @@ fn sample(loader: &Loader, index: usize, variants: u32) -> Result<Sample> {
     let mut varied = Vec::new();
     for epoch in 0..u64::from(variants) {
         let batch = loader.batches(epoch, index).next().ok_or_else(wrong)??;
-        let crop = batch.images.shape()[1] as u32;
-        let pixels = batch.images.iter().map(|&v| v.round().clamp(0.0, 255.0) as u8).collect();
+        let crops = loader.crops(&batch)?;
+        let crop = crops.shape()[1] as u32;
+        let pixels = crops.iter().map(|&v| v.round().clamp(0.0, 255.0) as u8).collect();
         varied.push(RgbImage::from_raw(crop, crop, pixels).ok_or_else(wrong)?);
     }
     let label = pack.label(index);

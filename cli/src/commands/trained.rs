@@ -55,8 +55,8 @@ impl Ready {
 
 impl<B: Backend> Trained<B> {
     /// What the loader does to pixels of stored squares of `size`.
-    pub fn input(&self, size: usize) -> Result<data::Input> {
-        Ok(input::pixels(&self.network.model().input, &self.means, size)?)
+    pub fn input(&self, size: usize) -> Result<data::CropAndNormalize> {
+        Ok(input::crop_and_normalize(&self.network.model().input, &self.means, size)?)
     }
 
     /// Says so if the pack's images were turned otherwise than those of the training.

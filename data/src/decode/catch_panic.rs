@@ -1,11 +1,10 @@
 //! Conversion of decoder panics to errors.
 
-use std::any::Any;
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
-use crate::error::BadImage;
+use crate::error::{BadImage, panic_message};
 
 thread_local! {
     static IN_DECODER: Cell<bool> = const { Cell::new(false) };
@@ -17,7 +16,7 @@ pub(super) fn catch_decoder_panic<T>(decode: impl FnOnce() -> Result<T, BadImage
     let was_in_decoder = IN_DECODER.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(decode));
     IN_DECODER.set(was_in_decoder);
-    result.unwrap_or_else(|panic| Err(BadImage::DecoderPanic(message(panic.as_ref()))))
+    result.unwrap_or_else(|panic| Err(BadImage::DecoderPanic(panic_message(panic.as_ref()))))
 }
 
 /// Keeps the panic hook from printing a backtrace for what is only a bad image. The previous hook still handles all
@@ -32,15 +31,6 @@ fn silence_guarded_panics() {
             }
         }));
     });
-}
-
-/// The message of a panic.
-pub(crate) fn message(panic: &(dyn Any + Send)) -> String {
-    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-        (Some(text), _) => (*text).to_string(),
-        (_, Some(text)) => text.clone(),
-        _ => "a panic without a message".to_string(),
-    }
 }
 
 #[cfg(test)]

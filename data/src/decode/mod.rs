@@ -20,7 +20,6 @@ use crate::error::{BadImage, Error, Result};
 use format_detection::ImageKind;
 use image::metadata::Orientation;
 
-pub(crate) use catch_panic::message as panic_message;
 pub(crate) use jpeg::storable_as_is as storable_jpeg;
 pub use resize::resize_and_crop;
 pub(crate) use resize::{check as check_square, resize};

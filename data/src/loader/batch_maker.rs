@@ -1,39 +1,36 @@
 //! Making one batch on all threads.
 
-use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::Arc;
 
+use ndarray::Array3;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use tensor::ops::View;
+use tensor::HostImages;
+use tensor::ops::{CropAndNormalize, CropParams};
 
 use super::augment::{Augment, CropRect, MixedLabel, SampleKey, mix_into, resize_rect_into};
-use super::batch::{Batch, CropBatch, RawBatch};
+use super::batch::{Batch, StoredImages};
 use super::buffer_pool::BufferPool;
 use super::options::LoaderOptions;
-use super::{Preparation, crop};
-use crate::Pack;
+use super::{crop, input};
 use crate::error::{Error, Result};
-
-thread_local! {
-    /// Buffer of each thread for a decoded image.
-    static DECODED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
+use crate::{Pack, Storage};
 
 /// State shared by the loader's threads.
 #[derive(Debug)]
 pub(super) struct BatchMaker {
     pub pack: Arc<Pack>,
-    pub preparation: Preparation,
+    pub input: CropAndNormalize,
     pub options: LoaderOptions,
+    /// The input's mean image divided by the deviations.
+    mean_image: Option<Array3<f32>>,
     /// Shift of R, G and B (0 to 255) per component and standard normal draw.
     colour_shifts: [[f32; 3]; 3],
     /// Colour of erased pixels.
     mean_colour: [u8; 3],
-    pool: ThreadPool,
-    float_pool: Arc<BufferPool<f32>>,
-    byte_pool: Arc<BufferPool<u8>>,
+    threads: ThreadPool,
+    buffers: Arc<BufferPool>,
 }
 
 /// The images of a batch.
@@ -47,22 +44,18 @@ pub(super) struct BatchIndices {
 }
 
 impl BatchMaker {
-    pub fn new(pack: Arc<Pack>, preparation: Preparation, options: LoaderOptions) -> Result<Self> {
+    pub fn new(pack: Arc<Pack>, input: CropAndNormalize, options: LoaderOptions) -> Result<Self> {
         let colour_shifts = match options.augment.as_ref().and_then(|a| a.colour_noise.as_ref()) {
             Some(noise) => noise.shifts(pack.statistics())?,
             None => [[0.0; 3]; 3],
         };
         let mean_colour = pack.statistics().mean_rgb.map(|v| v.round() as u8);
-        let pool = ThreadPoolBuilder::new().num_threads(options.threads).thread_name(|i| format!("load-{i}")).build();
-        let pool = pool.map_err(|e| Error::Worker { what: format!("cannot start loading threads: {e}") })?;
-        let float_pool = Arc::default();
-        let byte_pool = Arc::default();
-        Ok(Self { pack, preparation, options, colour_shifts, mean_colour, pool, float_pool, byte_pool })
-    }
-
-    /// Size of a decoded image in bytes.
-    pub fn image_bytes(&self) -> usize {
-        self.pack.size() * self.pack.size() * 3
+        let threads =
+            ThreadPoolBuilder::new().num_threads(options.threads).thread_name(|i| format!("load-{i}")).build();
+        let threads = threads.map_err(|e| Error::Worker { what: format!("cannot start loading threads: {e}") })?;
+        let mean_image = input.normalized_mean_image();
+        let buffers = Arc::default();
+        Ok(Self { pack, input, options, mean_image, colour_shifts, mean_colour, threads, buffers })
     }
 
     /// The augmentation, if it modifies pixels.
@@ -70,110 +63,83 @@ impl BatchMaker {
         self.options.augment.as_ref().filter(|augment| augment.modifies_pixels())
     }
 
-    /// Makes a batch of normalized floats.
+    /// Whether batches consist of records of the mapped pack.
+    pub fn reads_the_map(&self) -> bool {
+        self.pack.storage() == Storage::Raw && self.pixel_augment().is_none()
+    }
+
+    /// Makes a batch. Raw images stay in the mapped pack: they are brought into memory and their checksums are verified.
+    /// JPEGs are decoded, within their crops.
     pub fn batch(&self, batch: &BatchIndices) -> Result<Batch> {
-        let count = self.options.views.count();
-        let mut buffer = self.float_pool.take(batch.indices.len() * count * self.preparation.values());
-        let (_, mixed) = self.par_each_image(batch, &mut buffer, |pixels, views, out| {
-            self.preparation.apply(pixels, views, out);
-        })?;
-        let crop = self.preparation.prepare.crop;
-        let shape = [batch.indices.len() * count, crop, crop, 3];
-        let labels = self.labels(batch);
-        let indices = batch.indices.clone();
-        Batch::new(shape, buffer, labels, indices, mixed, &self.float_pool)
-    }
-
-    /// Makes a batch of 8-bit crops.
-    pub fn crop_batch(&self, batch: &BatchIndices) -> Result<CropBatch> {
-        let crop = self.preparation.prepare.crop;
-        let values = self.preparation.values();
-        let mut pixels = self.byte_pool.take(batch.indices.len() * self.options.views.count() * values);
-        let (views, mixed) = self.par_each_image(batch, &mut pixels, |image, views, out| {
-            for (view, out) in views.iter().zip(out.chunks_exact_mut(values)) {
-                crop::crop(image, self.crop_rect(view), view.mirror, out);
+        let mut crops = self.crops(batch);
+        let mut mixed = Vec::new();
+        let decoded = if self.reads_the_map() {
+            self.threads.install(|| batch.indices.par_iter().try_for_each(|&index| self.pack.load(index as usize)))?;
+            None
+        } else {
+            let mut images = self.buffers.take(batch.indices.len() * self.pack.image_bytes());
+            match self.pixel_augment() {
+                Some(augment) => mixed = self.augment_batch(augment, batch, &mut crops, &mut images)?,
+                None => self.decode_batch(batch, &crops, &mut images)?,
             }
-        })?;
-        let labels = self.labels(batch);
-        let indices = batch.indices.clone();
-        Ok(CropBatch { crop, pixels, views, labels, indices, mixed, pool: Arc::clone(&self.byte_pool) })
-    }
-
-    /// Makes a batch of stored images, with pixel augmentation applied.
-    pub fn raw_batch(&self, batch: &BatchIndices) -> Result<RawBatch> {
-        let mut pixels = self.byte_pool.take(batch.indices.len() * self.image_bytes());
-        let mut views = self.views(batch);
-        let mixed = match self.pixel_augment() {
-            Some(augment) => self.augment_batch(augment, batch, &mut views, &mut pixels)?,
-            None => {
-                self.par_each(batch, &mut pixels, |position, out| {
-                    self.pack.read_pixels_into(batch.indices[position] as usize, out)
-                })?;
-                Vec::new()
-            }
+            Some(images)
         };
+        let indices = batch.indices.clone();
+        let labels = self.labels(batch);
+        let images = StoredImages { pack: Arc::clone(&self.pack), indices: indices.clone(), decoded };
+        Ok(Batch { images: Arc::new(images), crops, labels, indices, mixed })
+    }
+
+    /// Crops and normalizes the images of a batch into `out`, `[crops, crop, crop, 3]`.
+    pub fn write_crops(&self, batch: &Batch, out: &mut [f32]) -> Result<()> {
         let size = self.pack.size();
-        let labels = self.labels(batch);
-        let pool = Arc::clone(&self.byte_pool);
-        Ok(RawBatch { size, pixels, views, labels, indices: batch.indices.clone(), mixed, pool })
-    }
-
-    /// Calls `make` in parallel with each image, its views and its part of `out`.
-    fn par_each_image<T: Send>(
-        &self,
-        batch: &BatchIndices,
-        out: &mut [T],
-        make: impl Fn(&[u8], &[View], &mut [T]) + Sync,
-    ) -> Result<(Vec<View>, Vec<MixedLabel>)> {
-        let mut views = self.views(batch);
-        let count = self.options.views.count();
-        let Some(augment) = self.pixel_augment() else {
-            self.par_each(batch, out, |position, out| {
-                let views = &views[position * count..(position + 1) * count];
-                let (rows, columns) = self.visible_region(views);
-                DECODED.with_borrow_mut(|buffer| {
-                    make(self.pack.read_region(batch.indices[position] as usize, rows, columns, buffer)?, views, out);
-                    Ok(())
-                })
-            })?;
-            return Ok((views, Vec::new()));
-        };
-        let mut images = self.byte_pool.take(batch.indices.len() * self.image_bytes());
-        let mixed = self.augment_batch(augment, batch, &mut views, &mut images)?;
-        let made = self.par_each(batch, out, |position, out| {
-            make(&images[position * self.image_bytes()..][..self.image_bytes()], &views[position..=position], out);
-            Ok(())
+        let mean = self.mean_image.as_ref();
+        batch.images.check_unchanged()?;
+        self.threads.install(|| {
+            out.par_chunks_exact_mut(self.input.crop_len()).zip(&batch.crops).for_each(|(out, crop)| {
+                let image = batch.images.image(crop.image as usize);
+                input::write_crops(&self.input, mean, size, image, std::slice::from_ref(crop), out);
+            });
         });
-        self.byte_pool.put(images);
-        made.map(|()| (views, mixed))
+        batch.images.check_unchanged()
     }
 
-    /// Writes the images, augmented within their views, to `out`, `[n, size, size, 3]`, and updates the views'
+    /// Decodes the images within their crops to `out`, `[n, size, size, 3]`.
+    fn decode_batch(&self, batch: &BatchIndices, crops: &[CropParams], out: &mut [u8]) -> Result<()> {
+        let count = self.options.views.count();
+        self.par_each(batch, out, |position, out| {
+            let (rows, columns) = self.visible_region(&crops[position * count..(position + 1) * count]);
+            self.pack.read_region_into(batch.indices[position] as usize, rows, columns, out)
+        })
+    }
+
+    /// Writes the images, augmented within their crops, to `out`, `[n, size, size, 3]`, and updates the crops'
     /// positions.
     fn augment_batch(
         &self,
         augment: &Augment,
         batch: &BatchIndices,
-        views: &mut [View],
+        crops: &mut [CropParams],
         out: &mut [u8],
     ) -> Result<Vec<MixedLabel>> {
         let n = batch.indices.len();
-        let values = self.preparation.values();
-        let drawn = &*views;
+        let values = self.input.crop_len();
+        let image_bytes = self.pack.image_bytes();
+        let drawn = &*crops;
         self.par_each(batch, out, |position, out| self.augment_image(augment, batch, position, &drawn[position], out))?;
         let Some(mix) = augment.mix.filter(|_| n > 1) else {
             return Ok(augment.mix.map_or_else(Vec::new, |_| vec![MixedLabel::default(); n]));
         };
         // All crops are copied before mixing, because each is mixed with an unmixed one.
-        let mut own = self.byte_pool.take(n * values);
+        let mut own = self.buffers.take(n * values);
         let images = &*out;
         self.par_each(batch, &mut own, |position, crop| {
-            let image = &images[position * self.image_bytes()..][..self.image_bytes()];
+            let image = &images[position * image_bytes..][..image_bytes];
             crop::crop(image, self.crop_rect(&drawn[position]), drawn[position].mirror, crop);
             Ok(())
         })?;
-        let side = self.preparation.prepare.crop;
-        let centre = (self.preparation.margin() / 2) as u32;
+        let side = self.input.crop;
+        let centre = (self.margin() / 2) as u32;
         let crop = |position: usize| &own[position * values..(position + 1) * values];
         let previous = |position: usize| (position + n - 1) % n;
         let mix_of =
@@ -187,12 +153,11 @@ impl BatchMaker {
         let mixed = (0..n)
             .map(|position| MixedLabel { label: labels[previous(position)], share: mix_of(position).weight(side) });
         let mixed = mixed.collect();
-        for view in views {
-            view.left = centre;
-            view.top = centre;
-            view.mirror = false;
+        for crop in crops {
+            crop.left = centre;
+            crop.top = centre;
+            crop.mirror = false;
         }
-        self.byte_pool.put(own);
         Ok(mixed)
     }
 
@@ -202,12 +167,12 @@ impl BatchMaker {
         augment: &Augment,
         batch: &BatchIndices,
         position: usize,
-        view: &View,
+        params: &CropParams,
         out: &mut [u8],
     ) -> Result<()> {
         let index = batch.indices[position];
         let stream = Augment::stream(self.options.seed, batch.epoch, index);
-        let crop_rect = self.crop_rect(view);
+        let crop_rect = self.crop_rect(params);
         match &augment.resized_crop {
             Some(resized_crop) => {
                 let image = self.pack.pixels(index as usize)?;
@@ -224,22 +189,26 @@ impl BatchMaker {
         Ok(())
     }
 
-    /// Rows and columns of a stored image that are visible in some view.
-    fn visible_region(&self, views: &[View]) -> (Range<usize>, Range<usize>) {
-        let crop = self.preparation.prepare.crop;
-        let span = |of: fn(&View) -> u32| {
-            let starts = views.iter().map(of);
-            let first = starts.clone().min().unwrap_or(0);
-            let last = starts.max().unwrap_or(0);
-            first as usize..last as usize + crop
+    /// Rows and columns of a stored image that are visible in some crop.
+    fn visible_region(&self, crops: &[CropParams]) -> (Range<usize>, Range<usize>) {
+        let span = |position: fn(&CropParams) -> u32| {
+            let positions = crops.iter().map(position);
+            let first = positions.clone().min().unwrap_or(0);
+            let last = positions.max().unwrap_or(0);
+            first as usize..last as usize + self.input.crop
         };
-        (span(|view| view.top), span(|view| view.left))
+        (span(|crop| crop.top), span(|crop| crop.left))
     }
 
-    /// Rectangle of a stored image that a view shows.
-    fn crop_rect(&self, view: &View) -> CropRect {
-        let side = self.preparation.prepare.crop;
-        CropRect { size: self.pack.size(), left: view.left as usize, top: view.top as usize, side }
+    /// Rectangle of a stored image that a crop shows.
+    fn crop_rect(&self, crop: &CropParams) -> CropRect {
+        let side = self.input.crop;
+        CropRect { size: self.pack.size(), left: crop.left as usize, top: crop.top as usize, side }
+    }
+
+    /// Difference between the side lengths of image and crop.
+    fn margin(&self) -> usize {
+        self.pack.size() - self.input.crop
     }
 
     /// Fills each image's part of `buffer` in parallel.
@@ -250,26 +219,26 @@ impl BatchMaker {
         fill: impl Fn(usize, &mut [T]) -> Result<()> + Sync,
     ) -> Result<()> {
         let chunk = (buffer.len() / batch.indices.len().max(1)).max(1);
-        self.pool.install(|| {
+        self.threads.install(|| {
             buffer.par_chunks_exact_mut(chunk).enumerate().try_for_each(|(position, out)| fill(position, out))
         })
     }
 
-    /// Views of all images: all views of the first, then of the next.
-    fn views(&self, batch: &BatchIndices) -> Vec<View> {
-        let margin = self.preparation.margin();
-        let mut views = Vec::with_capacity(batch.indices.len() * self.options.views.count());
+    /// Crops of all images: all crops of the first, then of the next.
+    fn crops(&self, batch: &BatchIndices) -> Vec<CropParams> {
+        let mut crops = Vec::with_capacity(batch.indices.len() * self.options.views.count());
         for (position, &index) in batch.indices.iter().enumerate() {
+            let image = position as u32;
             match &self.options.augment {
                 Some(augment) => {
                     let seed = self.options.seed;
                     let key = SampleKey { seed, epoch: batch.epoch, index, position: batch.start + position };
-                    views.push(View { image: position as u32, ..augment.draw(key, margin, &self.colour_shifts) });
+                    crops.push(CropParams { image, ..augment.draw(key, self.margin(), &self.colour_shifts) });
                 }
-                None => views.extend(self.preparation.views(self.options.views, position as u32)),
+                None => crops.extend(self.options.views.crops(self.pack.size(), self.input.crop, image)),
             }
         }
-        views
+        crops
     }
 
     fn labels(&self, batch: &BatchIndices) -> Vec<u32> {

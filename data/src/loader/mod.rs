@@ -8,42 +8,41 @@
 mod augment;
 mod batch;
 mod batch_maker;
-mod batches;
 mod buffer_pool;
 mod crop;
 mod input;
 mod options;
-mod preparation;
 mod sampler;
 
 use std::sync::Arc;
 
-use crate::Pack;
+use ndarray::Array4;
+use tensor::ops::CropAndNormalize;
+
 use crate::error::{Error, Result};
+use crate::{Pack, Prefetch};
 use batch_maker::{BatchIndices, BatchMaker};
 use sampler::Sampler;
 
 pub use augment::{
     Augment, ColourJitter, ColourNoise, ColourRule, MixedLabel, MixupCutmix, RandomErasing, ResizedCrop,
 };
-pub use batch::{Batch, CropBatch, RawBatch};
-pub use batches::Batches;
-pub use input::{Input, Mean, Views};
+pub use batch::{Batch, StoredImages};
+pub use input::{Views, crop_image};
 pub use options::{LoaderOptions, Shuffle};
-pub use preparation::{Preparation, views};
 
-/// A loader that makes batches of a pack.
-#[derive(Debug)]
+/// A loader that makes batches of a pack. Cloning is cheap: the clones share threads and buffers.
+#[derive(Clone, Debug)]
 pub struct Loader {
     maker: Arc<BatchMaker>,
 }
 
 impl Loader {
-    /// Creates a loader of `pack` for networks with the given input format.
+    /// Creates a loader of `pack` for networks with this input.
     ///
     /// # Errors
     /// [`Error::Option`] if an option is out of range or the crop or mean image does not fit the images.
-    pub fn new(pack: Arc<Pack>, input: Input, options: LoaderOptions) -> Result<Self> {
+    pub fn new(pack: Arc<Pack>, input: CropAndNormalize, options: LoaderOptions) -> Result<Self> {
         let at_least_1 = |name, value| match value {
             0 => Err(Error::option(name, "at least 1", value)),
             _ => Ok(()),
@@ -59,8 +58,8 @@ impl Loader {
         if let Some(augment) = &options.augment {
             augment.check()?;
         }
-        let preparation = Preparation::new(&input, pack.size())?;
-        Ok(Self { maker: Arc::new(BatchMaker::new(pack, preparation, options)?) })
+        input::check(&input, pack.size())?;
+        Ok(Self { maker: Arc::new(BatchMaker::new(pack, input, options)?) })
     }
 
     /// The pack being loaded.
@@ -75,42 +74,22 @@ impl Loader {
         if self.maker.options.drop_last { images / batch } else { images.div_ceil(batch) }
     }
 
-    /// The transform from a [`RawBatch`] to the network's input.
-    pub fn preparation(&self) -> &Preparation {
-        &self.maker.preparation
+    /// The input that the crops are made for.
+    pub fn input(&self) -> &CropAndNormalize {
+        &self.maker.input
+    }
+
+    /// Whether the images of batches are records of the mapped pack, not copies: raw images without pixel augmentation.
+    pub fn reads_the_map(&self) -> bool {
+        self.maker.reads_the_map()
     }
 
     /// Batches of an epoch from number `first_batch` on, prefetched by other threads until the iterator is dropped.
-    pub fn batches(&self, epoch: u64, first_batch: usize) -> Batches {
-        let image_bytes = self.maker.options.views.count() * self.maker.preparation.values() * size_of::<f32>();
-        self.spawn(epoch, first_batch, image_bytes, BatchMaker::batch)
-    }
-
-    /// Like [`batches`](Self::batches), with the same images, draws and order, for devices that crop and normalize
-    /// images themselves: each batch holds the stored images and the views to cut from them.
-    pub fn raw_batches(&self, epoch: u64, first_batch: usize) -> Batches<RawBatch> {
-        self.spawn(epoch, first_batch, self.maker.image_bytes(), BatchMaker::raw_batch)
-    }
-
-    /// Like [`batches`](Self::batches), as 8-bit crops, mirrored but not normalized, for callers that do the rest
-    /// themselves.
-    pub fn crop_batches(&self, epoch: u64, first_batch: usize) -> Batches<CropBatch> {
-        let image_bytes = self.maker.options.views.count() * self.maker.preparation.values();
-        self.spawn(epoch, first_batch, image_bytes, BatchMaker::crop_batch)
-    }
-
-    /// Starts prefetching; `image_bytes` is the size of an image in a batch.
-    fn spawn<T: Send + 'static>(
-        &self,
-        epoch: u64,
-        first_batch: usize,
-        image_bytes: usize,
-        make: fn(&BatchMaker, &BatchIndices) -> Result<T>,
-    ) -> Batches<T> {
+    pub fn batches(&self, epoch: u64, first_batch: usize) -> Prefetch<Batch> {
         let maker = Arc::clone(&self.maker);
         let sampler = Sampler::new(&maker.options, &maker.pack, epoch);
-        let bytes = maker.options.batch.min(maker.pack.len()).saturating_mul(image_bytes);
-        let ahead = (maker.options.prefetch_bytes / bytes.max(1)).max(1);
+        let batch_bytes = maker.options.batch.min(maker.pack.len()).saturating_mul(maker.pack.image_bytes());
+        let ahead = (maker.options.prefetch_bytes / batch_bytes.max(1)).max(1);
         let make = move |number: usize| {
             if let Some(images) = sampler.images_to_prefetch(number, number == first_batch) {
                 images.iter().for_each(|&index| maker.pack.prefetch(index as usize));
@@ -120,10 +99,42 @@ impl Loader {
                 indices.iter().for_each(|&index| maker.pack.prefetch(index as usize));
             }
             let batch_indices = BatchIndices { indices, epoch, start: sampler.positions(number).start };
-            let batch = make(&maker, &batch_indices)?;
+            let batch = maker.batch(&batch_indices)?;
             maker.pack.check_unchanged(&batch_indices.indices)?;
             Ok(batch)
         };
-        Batches::spawn(first_batch..self.batches_per_epoch(), ahead, make)
+        Prefetch::spawn("load", ahead, (first_batch..self.batches_per_epoch()).map(make))
+    }
+
+    /// Crops and normalizes the images of a batch of this loader, on its threads: `[n * views, crop, crop, 3]`, the
+    /// views of an image consecutive.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] or [`Error::Changed`] if a file of the pack was modified.
+    pub fn crops(&self, batch: &Batch) -> Result<Array4<f32>> {
+        let mut values = vec![0.0; batch.crops.len() * self.maker.input.crop_len()];
+        self.write_crops(batch, &mut values)?;
+        input::to_array(batch.crops.len(), self.maker.input.crop, values)
+    }
+
+    /// Like [`crops`](Self::crops), into a buffer of that many values.
+    ///
+    /// # Errors
+    /// As [`crops`](Self::crops); [`Error::Option`] if `out` has another length.
+    pub fn write_crops(&self, batch: &Batch, out: &mut [f32]) -> Result<()> {
+        let expected = batch.crops.len() * self.maker.input.crop_len();
+        if out.len() != expected {
+            return Err(Error::option("out", format!("{expected} values"), out.len()));
+        }
+        self.maker.write_crops(batch, out)
+    }
+
+    /// Checks that the files of these images were not modified since the pack was opened, if batches read the mapped
+    /// pack. Called after the images of a batch were used, it confirms that they were valid.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] or [`Error::Changed`].
+    pub fn check_unchanged(&self, indices: &[u64]) -> Result<()> {
+        if self.reads_the_map() { self.maker.pack.check_unchanged(indices) } else { Ok(()) }
     }
 }

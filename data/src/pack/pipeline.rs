@@ -6,7 +6,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::decode::panic_message;
 use crate::error::{Error, Result};
 
 /// Number of results per thread that may wait for an earlier one.
@@ -77,7 +76,7 @@ impl<T> OrderedResults<'_, T> {
         };
         self.next += 1;
         self.queue.update(|state| state.limit += 1);
-        result.map_err(|panic| Error::Worker { what: panic_message(panic.as_ref()) })
+        result.map_err(|panic| Error::worker_panic(panic.as_ref()))
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Everything except the images is verified when a pack is opened, and each image when it is first read. Before each
 //! read the file's length and modification time are checked, so truncating or modifying an open pack is an error; a
-//! loader checks again before it hands over a batch. If a file is truncated between check and read, the system kills
-//! the process with SIGBUS; [`install_sigbus_handler`] turns that into an error message.
+//! loader checks again before it hands over a batch, and whoever reads the images of a batch in the map checks before
+//! and after. If a file is truncated between check and read, the system kills the process with SIGBUS;
+//! [`install_sigbus_handler`] turns that into an error message.
 
 mod open;
 mod shard;
@@ -71,6 +72,11 @@ impl Pack {
     /// Side length of the square images in pixels.
     pub fn size(&self) -> usize {
         self.size
+    }
+
+    /// Size of a decoded image in bytes.
+    pub(crate) fn image_bytes(&self) -> usize {
+        self.size * self.size * 3
     }
 
     /// Encoding of the stored images.
@@ -161,7 +167,7 @@ impl Pack {
         if self.storage == Storage::Raw {
             return Ok(Cow::Borrowed(stored));
         }
-        let mut pixels = vec![0; self.size * self.size * 3];
+        let mut pixels = vec![0; self.image_bytes()];
         self.decode(index, stored, 0..self.size, 0..self.size, &mut pixels)?;
         Ok(Cow::Owned(pixels))
     }
@@ -171,33 +177,44 @@ impl Pack {
     /// # Errors
     /// Same as [`Pack::pixels`].
     pub(crate) fn read_pixels_into(&self, index: usize, out: &mut [u8]) -> Result<()> {
-        let stored = self.stored(index)?;
-        match self.storage {
-            Storage::Raw => out.copy_from_slice(stored),
-            Storage::Jpeg { .. } => self.decode(index, stored, 0..self.size, 0..self.size, out)?,
-        }
-        Ok(())
+        self.read_region_into(index, 0..self.size, 0..self.size, out)
     }
 
-    /// Pixels of image `index`, valid only within `rows` and `columns`. A JPEG is decoded into `buffer`, the rest of
+    /// Writes the pixels of image `index` within `rows` and `columns` to `out`, `size * size * 3` bytes, the rest of
     /// which is unspecified.
     ///
     /// # Errors
     /// Same as [`Pack::pixels`].
-    pub(crate) fn read_region<'a>(
-        &'a self,
+    pub(crate) fn read_region_into(
+        &self,
         index: usize,
         rows: Range<usize>,
         columns: Range<usize>,
-        buffer: &'a mut Vec<u8>,
-    ) -> Result<&'a [u8]> {
+        out: &mut [u8],
+    ) -> Result<()> {
         let stored = self.stored(index)?;
-        if self.storage == Storage::Raw {
-            return Ok(stored);
+        match self.storage {
+            Storage::Raw => out.copy_from_slice(stored),
+            Storage::Jpeg { .. } => self.decode(index, stored, rows, columns, out)?,
         }
-        buffer.resize(self.size * self.size * 3, 0);
-        self.decode(index, stored, rows, columns, buffer)?;
-        Ok(buffer)
+        Ok(())
+    }
+
+    /// Brings the stored bytes of image `index` into memory, so that [`mapped`](Self::mapped) does not wait for the
+    /// disk. The checksum is verified on the first read.
+    ///
+    /// # Errors
+    /// Same as [`Pack::stored`].
+    pub(crate) fn load(&self, index: usize) -> Result<()> {
+        shard::touch_pages(self.stored(index)?);
+        Ok(())
+    }
+
+    /// Stored bytes of image `index` in the mapped file, without any check: they are valid if [`load`](Self::load)
+    /// succeeded before and [`check_unchanged`](Self::check_unchanged) succeeds after they are used.
+    pub(crate) fn mapped(&self, index: usize) -> &[u8] {
+        let (shard, record) = self.locate(index);
+        shard.mapped(record)
     }
 
     /// Decodes a region of a stored JPEG into `out`, `[size, size, 3]`.

@@ -40,7 +40,7 @@ impl MappedShard {
     /// verified is not computed again.
     pub fn read(&self, record: usize, index: usize, once: bool) -> Result<&[u8]> {
         self.check_unchanged()?;
-        let bytes = &self.map[self.range(record)];
+        let bytes = self.mapped(record);
         let word = &self.verified[record / 64];
         let bit = 1u64 << (record % 64);
         if once && word.load(Ordering::Relaxed) & bit != 0 {
@@ -54,6 +54,11 @@ impl MappedShard {
         }
         word.fetch_or(bit, Ordering::Relaxed);
         Ok(bytes)
+    }
+
+    /// Stored bytes of a record, without any check.
+    pub fn mapped(&self, record: usize) -> &[u8] {
+        &self.map[self.range(record)]
     }
 
     /// Checks that the file was not modified since it was opened.
@@ -107,6 +112,15 @@ impl MappedShard {
             }
         }
     }
+}
+
+/// Smallest page size of the systems that this runs on.
+const PAGE_BYTES: usize = 4096;
+
+/// Reads a byte of every page, so that all are in memory and mapped.
+pub(super) fn touch_pages(bytes: &[u8]) {
+    let one_per_page = bytes.iter().step_by(PAGE_BYTES).chain(bytes.last());
+    std::hint::black_box(one_per_page.fold(0, |sum, byte| sum ^ byte));
 }
 
 #[cfg(unix)]

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
-use alexnet_data::{Error, Input, Loader, LoaderOptions, Mean, Pack, PackOptions, Storage, pack};
+use alexnet_data::{CropAndNormalize, Error, Loader, LoaderOptions, Pack, PackOptions, Storage, pack};
 use proptest::prelude::*;
 
 use crate::common::{Setting, seal};
@@ -162,14 +162,24 @@ fn a_changed_image_is_named_by_record_and_source() {
         assert!(error.to_string().contains(expected), "{error}");
     }
     // The loader hands it on, and ends.
-    let input = Input { crop: 32, bgr: false, scale: 1.0, mean: Mean::None, deviation: None };
+    let input = CropAndNormalize::crop_only(32);
     let loader = Loader::new(pack, input, LoaderOptions { batch: 4, ..LoaderOptions::default() }).unwrap();
     let results: Vec<_> = loader.batches(0, 0).collect();
     assert_eq!(results.len(), 2);
     assert!(results[1].as_ref().unwrap_err().to_string().contains(expected));
-    let results: Vec<_> = loader.raw_batches(0, 0).collect();
-    assert_eq!(results.len(), 2);
-    assert!(results[1].as_ref().unwrap_err().to_string().contains(expected));
+}
+
+#[test]
+fn a_file_cut_under_a_batch_is_an_error() {
+    let setting = packed();
+    let options = LoaderOptions { batch: 4, ..LoaderOptions::default() };
+    let loader = Loader::new(setting.open("out"), CropAndNormalize::crop_only(32), options).unwrap();
+    let batch = loader.batches(0, 1).next().unwrap().unwrap();
+    assert!(loader.crops(&batch).is_ok() && loader.check_unchanged(&batch.indices).is_ok());
+    File::options().write(true).open(setting.path(SHARD)).unwrap().set_len(5000).unwrap();
+    for error in [loader.crops(&batch).unwrap_err(), loader.check_unchanged(&batch.indices).unwrap_err()] {
+        assert!(matches!(error, Error::Truncated { have: 5000, .. }), "{error}");
+    }
 }
 
 #[test]

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use alexnet_data::ndarray::{Array3, Array4, Axis, s};
 use alexnet_data::{
-    Augment, Batch, ColourJitter, ColourNoise, ColourRule, Error, Input, Loader, LoaderOptions, Mean, MixupCutmix,
-    Pack, PackOptions, RandomErasing, ResizedCrop, Shuffle, Storage, Views, pack, views,
+    Augment, Batch, ColourJitter, ColourNoise, ColourRule, CropAndNormalize, Error, Loader, LoaderOptions, Mean,
+    MixupCutmix, Pack, PackOptions, RandomErasing, ResizedCrop, Shuffle, Storage, Views, crop_image, pack,
 };
 use proptest::prelude::*;
 
 use crate::common::Setting;
 
-fn input(crop: usize) -> Input {
-    Input { crop, bgr: false, scale: 1.0, mean: Mean::None, deviation: None }
+fn input(crop: usize) -> CropAndNormalize {
+    CropAndNormalize::crop_only(crop)
 }
 
 fn augment() -> Option<Augment> {
@@ -34,7 +34,7 @@ fn packed() -> Arc<Pack> {
 /// Every image of an epoch from a batch on: pack index, label, values.
 fn epoch(
     pack: &Arc<Pack>,
-    input: &Input,
+    input: &CropAndNormalize,
     options: &LoaderOptions,
     epoch: u64,
     first: usize,
@@ -43,9 +43,10 @@ fn epoch(
     let mut images = Vec::new();
     for batch in loader.batches(epoch, first) {
         let batch: Batch = batch.unwrap();
-        assert_eq!(batch.images.len_of(Axis(0)), batch.labels.len() * options.views.count());
+        let crops = loader.crops(&batch).unwrap();
+        assert_eq!(crops.len_of(Axis(0)), batch.labels.len() * options.views.count());
         assert_eq!(batch.labels.len(), batch.indices.len());
-        let rows = batch.images.axis_iter(Axis(0));
+        let rows = crops.axis_iter(Axis(0));
         images.extend(batch.indices.iter().zip(&batch.labels).zip(rows).map(|((&i, &l), v)| (i, l, v.to_owned())));
     }
     images
@@ -109,7 +110,8 @@ fn ten_crops_are_corners_centre_and_their_mirrors() {
     let options = LoaderOptions { batch: 4, views: Views::Ten, ..LoaderOptions::default() };
     let loader = Loader::new(Arc::clone(&pack), input(21), options).unwrap();
     let batch = loader.batches(0, 1).next().unwrap().unwrap();
-    assert_eq!((batch.images.dim(), batch.labels.len()), ((40, 21, 21, 3), 4));
+    let crops = loader.crops(&batch).unwrap();
+    assert_eq!((crops.dim(), batch.labels.len()), ((40, 21, 21, 3), 4));
     for (n, &index) in batch.indices.iter().enumerate() {
         let image = stored(&pack, index as usize);
         // Rows and columns left out before the crop: 32 - 21 = 11 of them in all.
@@ -117,13 +119,13 @@ fn ten_crops_are_corners_centre_and_their_mirrors() {
         for (view, (top, left)) in places.into_iter().enumerate() {
             let crop = image.slice(s![top..top + 21, left..left + 21, ..]);
             let mirror = crop.slice(s![.., ..;-1, ..]);
-            assert_eq!(batch.images.index_axis(Axis(0), 10 * n + view), crop);
-            assert_eq!(batch.images.index_axis(Axis(0), 10 * n + view + 5), mirror);
+            assert_eq!(crops.index_axis(Axis(0), 10 * n + view), crop);
+            assert_eq!(crops.index_axis(Axis(0), 10 * n + view + 5), mirror);
         }
     }
     // What `predict` does with one image is the same.
-    let first = views(&pack.pixels(4).unwrap(), 32, &input(21), Views::Ten).unwrap();
-    assert_eq!(first, batch.images.slice(s![..10, .., .., ..]));
+    let first = crop_image(&pack.pixels(4).unwrap(), 32, &input(21), Views::Ten).unwrap();
+    assert_eq!(first, crops.slice(s![..10, .., .., ..]));
 }
 
 #[test]
@@ -174,8 +176,8 @@ proptest! {
             1 => Mean::Rgb([10.0 * scale, 20.0 * scale, 30.0 * scale]),
             _ => Mean::Image(mean_image.clone()),
         };
-        let input = Input { crop, bgr, scale, mean, deviation };
-        let found: Array4<f32> = views(&image, 12, &input, Views::Ten).unwrap();
+        let input = CropAndNormalize { crop, bgr, scale, mean, deviation };
+        let found: Array4<f32> = crop_image(&image, 12, &input, Views::Ten).unwrap();
         let margin = 12 - crop;
         for (view, (top, left)) in [(0, 0), (0, margin), (margin, 0), (margin, margin), (margin / 2, margin / 2)].into_iter().enumerate() {
             for ((mirrored, y), x) in [false, true].into_iter().flat_map(|m| (0..crop).map(move |y| (m, y))).flat_map(|p| (0..crop).map(move |x| (p, x))) {
@@ -206,7 +208,7 @@ fn the_mean_image_is_cropped_with_the_image() {
         ..training(23, 2)
     };
     let plain = epoch(&pack, &input(25), &options, 1, 0);
-    let with_mean = Input { mean: Mean::Image(image.clone()), ..input(25) };
+    let with_mean = CropAndNormalize { mean: Mean::Image(image.clone()), ..input(25) };
     let subtracted = epoch(&pack, &with_mean, &options, 1, 0);
     let mut kinds = BTreeSet::new();
     for ((_, _, before), (_, _, after)) in plain.iter().zip(&subtracted) {
@@ -238,14 +240,25 @@ fn dropping_batches_early_is_quiet() {
     let loader = Loader::new(packed(), input(16), training(2, 2)).unwrap();
     for taken in 0..4 {
         assert_eq!(loader.batches(0, 0).take(taken).filter(|b| b.is_ok()).count(), taken);
-        assert_eq!(loader.raw_batches(0, 0).take(taken).filter(|b| b.is_ok()).count(), taken);
     }
+}
+
+#[test]
+fn crops_are_written_to_a_buffer_of_their_length() {
+    let loader = Loader::new(packed(), input(16), training(2, 2)).unwrap();
+    let batch = loader.batches(0, 0).next().unwrap().unwrap();
+    let expected = loader.crops(&batch).unwrap();
+    let mut values = vec![0.0; expected.len()];
+    loader.write_crops(&batch, &mut values).unwrap();
+    assert!(values.iter().eq(&expected));
+    let error = loader.write_crops(&batch, &mut values[1..]).unwrap_err().to_string();
+    assert_eq!(error, "out: expected 1536 values, got 1535");
 }
 
 #[test]
 fn options_out_of_range_are_named() {
     let pack = packed();
-    let check = |input: Input, options: LoaderOptions, expected: &str| {
+    let check = |input: CropAndNormalize, options: LoaderOptions, expected: &str| {
         let error = Loader::new(Arc::clone(&pack), input, options).unwrap_err();
         assert!(matches!(error, Error::Option { .. }) && error.to_string().starts_with(expected), "{error}");
     };
@@ -256,12 +269,16 @@ fn options_out_of_range_are_named() {
     check(input(8), LoaderOptions { threads: 0, ..usual() }, "threads: expected at least 1, got 0");
     check(input(8), LoaderOptions { views: Views::Ten, augment: augment(), ..usual() }, "views: expected one crop");
     check(
-        Input { mean: Mean::Image(Array3::zeros((8, 8, 3))), ..input(8) },
+        CropAndNormalize { mean: Mean::Image(Array3::zeros((8, 8, 3))), ..input(8) },
         usual(),
         "mean image: expected 32 x 32 x 3",
     );
-    check(Input { deviation: Some([1.0, 0.0, 1.0]), ..input(8) }, usual(), "input: expected a scale and a deviation");
-    check(Input { scale: f32::NAN, ..input(8) }, usual(), "input: ");
+    check(
+        CropAndNormalize { deviation: Some([1.0, 0.0, 1.0]), ..input(8) },
+        usual(),
+        "input: expected a scale and a deviation",
+    );
+    check(CropAndNormalize { scale: f32::NAN, ..input(8) }, usual(), "input: ");
     let colour_noise = Some(ColourNoise { rule: ColourRule::Paper, deviation: -1.0, components: None });
     let negative = Some(Augment { colour_noise, ..Augment::default() });
     let with = |augment: Augment| LoaderOptions { augment: Some(augment), ..usual() };
@@ -282,6 +299,6 @@ fn options_out_of_range_are_named() {
     let mix = Some(MixupCutmix::default());
     check(input(8), with(Augment { mix, ..Augment::default() }), "mix: expected alphas of 0 to 100");
     check(input(8), LoaderOptions { augment: negative, ..usual() }, "colour deviation: expected 0 or more, got -1");
-    let error = views(&[0; 5], 2, &input(1), Views::Centre).unwrap_err();
-    assert_eq!(error.to_string(), "?");
+    let error = crop_image(&[0; 5], 2, &input(1), Views::Centre).unwrap_err();
+    assert_eq!(error.to_string(), "image: expected 2 x 2 x 3 bytes, got 5 bytes");
 }

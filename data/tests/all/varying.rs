@@ -1,21 +1,21 @@
-//! Augmentation and shuffling: the same for floats, crops and images, and for any number of threads.
+//! Augmentation and shuffling: the same on a device and by the loader, and for any number of threads.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use alexnet_data::ndarray::{Array3, Axis};
+use alexnet_data::ndarray::{Array3, Axis, s};
 use alexnet_data::{
-    Augment, ColourJitter, ColourNoise, ColourRule, Input, Loader, LoaderOptions, Mean, MixupCutmix, Pack, PackOptions,
-    RandomErasing, RawBatch, ResizedCrop, Shuffle, Storage, Views, pack,
+    Augment, Batch, ColourJitter, ColourNoise, ColourRule, CropAndNormalize, Loader, LoaderOptions, Mean, MixupCutmix,
+    Pack, PackOptions, RandomErasing, ResizedCrop, Shuffle, Storage, Views, pack,
 };
 use proptest::prelude::*;
-use tensor::ops::RawImages;
-use tensor::{Cpu, Tensor};
+use tensor::ops::InputTransform;
+use tensor::{Cpu, DeviceImages, HostImages};
 
 use crate::common::Setting;
 
-fn input(crop: usize) -> Input {
-    Input { crop, bgr: false, scale: 1.0, mean: Mean::None, deviation: None }
+fn input(crop: usize) -> CropAndNormalize {
+    CropAndNormalize::crop_only(crop)
 }
 
 fn augment() -> Option<Augment> {
@@ -38,34 +38,28 @@ fn stored(pack: &Pack, index: usize) -> Array3<f32> {
     Array3::from_shape_vec((pack.size(), pack.size(), 3), pixels.iter().map(|&v| f32::from(v)).collect()).unwrap()
 }
 
-/// Prepares a raw batch with the CPU kernel.
-fn prepared(loader: &Loader, batch: &RawBatch) -> Vec<f32> {
+/// The network's input as the CPU's kernel makes it.
+fn transformed(loader: &Loader, batch: Batch) -> Vec<f32> {
     let cpu = Cpu::<f32>::new(2).unwrap();
-    let preparation = loader.preparation();
-    let mean = preparation.mean_image.as_ref().map(|mean| Tensor::from_array(&cpu, mean.view().into_dyn()).unwrap());
-    let images = RawImages::upload(&cpu, batch.size, &batch.pixels).unwrap();
-    images.prepare(&preparation.prepare, mean.as_ref(), &batch.views).unwrap().to_vec().unwrap()
+    let size = batch.images.size();
+    let batch = batch.map_images(|images| DeviceImages::new(&cpu, size, images)).unwrap();
+    let transform = InputTransform::new(&cpu, loader.input()).unwrap();
+    transform.apply(&batch.images, &batch.crops).unwrap().to_vec().unwrap()
 }
 
-/// Checks that the prepared raw batches of an epoch equal its batches, bit for bit.
-fn assert_raw_is_the_same(loader: &Loader, epoch: u64, first: usize, changed: bool) -> Result<(), TestCaseError> {
-    let batches = loader.batches(epoch, first);
-    let raw = loader.raw_batches(epoch, first);
-    let batches: Vec<_> = batches.map(Result::unwrap).collect();
-    let raw: Vec<_> = raw.map(Result::unwrap).collect();
-    prop_assert_eq!(batches.len(), raw.len());
-    for (batch, raw) in batches.iter().zip(&raw) {
-        prop_assert_eq!((&batch.labels, &batch.indices), (&raw.labels, &raw.indices));
-        let found = prepared(loader, raw);
-        prop_assert_eq!(batch.images.len(), found.len());
-        prop_assert!(batch.images.iter().zip(&found).all(|(a, b)| a.to_bits() == b.to_bits()), "other bits");
-        prop_assert_eq!(&batch.mixed, &raw.mixed);
-        let unchanged = (0..raw.indices.len()).filter(|_| !changed);
-        for (place, &index) in unchanged.zip(&raw.indices) {
-            let bytes = raw.size * raw.size * 3;
-            let stored = loader.pack().pixels(index as usize).unwrap();
-            prop_assert!(raw.pixels[place * bytes..(place + 1) * bytes] == *stored);
+/// Checks that the loader's crops of an epoch equal those of a device, bit for bit.
+fn assert_devices_make_the_same(loader: &Loader, epoch: u64, first: usize, changed: bool) -> Result<(), TestCaseError> {
+    let is_stored = loader.pack().storage() == Storage::Raw && !changed;
+    for batch in loader.batches(epoch, first) {
+        let batch = batch.unwrap();
+        for (position, &index) in batch.indices.iter().enumerate().filter(|_| is_stored) {
+            let stored = loader.pack().stored(index as usize).unwrap();
+            prop_assert_eq!(batch.images.image(position).as_ptr(), stored.as_ptr(), "a copy");
         }
+        let crops = loader.crops(&batch).unwrap();
+        let found = transformed(loader, batch);
+        prop_assert_eq!(crops.len(), found.len());
+        prop_assert!(crops.iter().zip(&found).all(|(a, b)| a.to_bits() == b.to_bits()), "other bits");
     }
     Ok(())
 }
@@ -92,7 +86,7 @@ fn both_packs() -> [Arc<Pack>; 2] {
 }
 
 #[test]
-fn raw_batches_prepared_are_the_batches_bit_for_bit() {
+fn devices_make_the_loaders_crops_bit_for_bit() {
     let packs = both_packs();
     let colour_noise = prop::option::of((any::<bool>(), 0.0..0.5f32).prop_map(|(paper, deviation)| ColourNoise {
         rule: if paper { ColourRule::Paper } else { ColourRule::AuthorsCode },
@@ -129,8 +123,8 @@ fn raw_batches_prepared_are_the_batches_bit_for_bit() {
             crop_group: a.crop_group, ..Augment::default()
         });
         let options = LoaderOptions { batch, seed, shuffle, augment, views, threads: 2, ..LoaderOptions::default() };
-        let loader = Loader::new(Arc::clone(pack), Input { crop, bgr, scale, mean, deviation }, options).unwrap();
-        assert_raw_is_the_same(&loader, epoch, first, changed)?;
+        let loader = Loader::new(Arc::clone(pack), CropAndNormalize { crop, bgr, scale, mean, deviation }, options).unwrap();
+        assert_devices_make_the_same(&loader, epoch, first, changed)?;
     });
 }
 
@@ -148,7 +142,7 @@ fn every_way_to_vary_and_shuffle_is_the_same_from_anywhere_on_any_threads() {
         let load = |options: LoaderOptions, first: usize| -> Vec<(Vec<u64>, Vec<u32>, Vec<f32>)> {
             let loader = Loader::new(Arc::clone(&packs[0]), input(27), options).unwrap();
             let batches = loader.batches(1, first).map(Result::unwrap);
-            batches.map(|b| (b.indices.clone(), b.labels.clone(), b.images.iter().copied().collect())).collect()
+            batches.map(|b| (b.indices.clone(), b.labels.clone(), loader.crops(&b).unwrap().into_iter().collect())).collect()
         };
         let whole = load(LoaderOptions { threads: 1, ..options.clone() }, 0);
         let again = load(LoaderOptions { threads, prefetch_bytes, ..options }, first.min(whole.len()));
@@ -158,27 +152,23 @@ fn every_way_to_vary_and_shuffle_is_the_same_from_anywhere_on_any_threads() {
     });
 }
 
-/// 8-bit crops equal the floats without a mean, and record their position.
+/// Without a mean, the crops are the pixels at their positions.
 #[test]
-fn crop_batches_are_the_batches_as_bytes() {
+fn crops_are_the_pixels_at_their_positions() {
     for pack in both_packs() {
-        for changes in [0, 1, 8, 31] {
-            let augment = Some(Augment { random_crop: true, mirror: true, ..changes_of(changes) });
-            let options = LoaderOptions { augment, ..training(5, 2) };
-            let loader = Loader::new(Arc::clone(&pack), input(21), options).unwrap();
-            for (floats, bytes) in loader.batches(3, 1).zip(loader.crop_batches(3, 1)) {
-                let floats = floats.unwrap();
-                let bytes = bytes.unwrap();
-                assert_eq!((&floats.labels, &floats.indices), (&bytes.labels, &bytes.indices));
-                assert_eq!(floats.mixed, bytes.mixed);
-                assert!(floats.images.iter().eq(bytes.pixels.iter().map(|&v| f32::from(v)).collect::<Vec<_>>().iter()));
-                let views = bytes.views.iter().zip(&bytes.indices).zip(bytes.pixels.chunks(21 * 21 * 3));
-                for ((view, &index), crop) in views.filter(|_| changes == 0) {
-                    let stored = pack.pixels(index as usize).unwrap();
-                    let x = if view.mirror { view.left + 20 } else { view.left };
-                    let y = view.top;
-                    assert_eq!(crop[..3], stored[(y * 32 + x) as usize * 3..][..3]);
-                }
+        let augment = Some(Augment { random_crop: true, mirror: true, ..Augment::default() });
+        let loader = Loader::new(Arc::clone(&pack), input(21), LoaderOptions { augment, ..training(5, 2) }).unwrap();
+        for batch in loader.batches(3, 1) {
+            let batch = batch.unwrap();
+            let crops = loader.crops(&batch).unwrap();
+            assert_eq!(crops.len_of(Axis(0)), batch.indices.len());
+            for (params, found) in batch.crops.iter().zip(crops.axis_iter(Axis(0))) {
+                let stored = stored(&pack, batch.indices[params.image as usize] as usize);
+                let top = params.top as usize;
+                let left = params.left as usize;
+                let expected = stored.slice(s![top..top + 21, left..left + 21, ..]);
+                let expected = if params.mirror { expected.slice_move(s![.., ..;-1, ..]) } else { expected };
+                assert_eq!(found, expected);
             }
         }
     }
@@ -194,13 +184,14 @@ fn mixed_images_name_the_other_label_and_its_share() {
     for batch in loader.batches(0, 0) {
         let batch = batch.unwrap();
         let n = batch.labels.len();
+        let crops = loader.crops(&batch).unwrap();
         assert_eq!(batch.mixed.len(), n);
         for (place, mixed) in batch.mixed.iter().enumerate() {
             let before = (place + n - 1) % n;
             assert_eq!(mixed.label, batch.labels[before]);
             let stored = |place: usize| stored(&pack, batch.indices[place] as usize);
             let expected = stored(place) * (1.0 - mixed.share) + stored(before) * mixed.share;
-            let found = batch.images.index_axis(Axis(0), place);
+            let found = crops.index_axis(Axis(0), place);
             assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 0.51));
             different += usize::from(mixed.share > 0.1 && mixed.share < 0.9);
         }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use alexnet_data::{Input, Loader, LoaderOptions, Mean, Pack, PackOptions, Shuffle, install_sigbus_handler, pack};
+use alexnet_data::{CropAndNormalize, Loader, LoaderOptions, Pack, PackOptions, Shuffle, install_sigbus_handler, pack};
 
 use crate::common::running::Running;
 use crate::common::{Setting, contents};
@@ -60,12 +60,12 @@ fn the_task() {
         "load" => {
             install_sigbus_handler();
             let pack = Arc::new(Pack::open(folder.join("out")).unwrap());
-            let input = Input { crop: 32, bgr: false, scale: 1.0, mean: Mean::None, deviation: None };
+            let input = CropAndNormalize::crop_only(32);
             let options = LoaderOptions { batch: 4, threads: 2, shuffle: Shuffle::Full, ..LoaderOptions::default() };
             let loader = Loader::new(pack, input, options).unwrap();
             println!("loading");
             for batch in (0..u64::MAX).flat_map(|epoch| loader.batches(epoch, 0)) {
-                if let Err(error) = batch {
+                if let Err(error) = batch.and_then(|batch| loader.crops(&batch)) {
                     eprintln!("failed: {error}");
                     std::process::exit(3);
                 }

@@ -11,6 +11,7 @@ mod best_fit;
 mod buffer;
 mod conv2d;
 mod count;
+mod crop_and_normalize;
 mod cross_entropy;
 mod dropout;
 mod elementwise;
@@ -26,7 +27,6 @@ mod matrix;
 mod one_row;
 mod pool;
 mod pool_rows;
-mod prepare;
 mod reduce;
 mod relu_bias;
 mod reserved_memory;
@@ -174,17 +174,8 @@ impl<E: Element> Device for Cpu<E> {
         self.shared.ints.copy_of(values)
     }
 
-    fn upload_bytes(&self, bytes: &[u8]) -> Result<Buffer<u32>> {
-        let mut buffer = self.alloc_ints(bytes.len().div_ceil(4))?;
-        let words = buffer.make_mut()?;
-        if let Some(last) = words.last_mut() {
-            *last = 0;
-        }
-        bytemuck::cast_slice_mut(words)[..bytes.len()].copy_from_slice(bytes);
-        if cfg!(target_endian = "big") {
-            words.iter_mut().for_each(|word| *word = word.swap_bytes());
-        }
-        Ok(buffer)
+    fn reads_host_memory(&self) -> bool {
+        true
     }
 
     fn download_ints(&self, buffer: &Buffer<u32>) -> Result<Vec<u32>> {

@@ -16,6 +16,7 @@ mod buffer;
 mod cast;
 mod conv2d;
 mod count;
+mod crop_and_normalize;
 mod cross_entropy;
 mod dropout;
 mod elementwise;
@@ -30,7 +31,6 @@ mod matrix;
 mod philox;
 mod pool;
 mod precision;
-mod prepare;
 mod reduce;
 mod relu_bias;
 pub mod runtime;
@@ -54,7 +54,7 @@ use cubecl::server::{Handle, IoError, LaunchError, ServerError};
 use cubecl::stream_id::StreamId;
 
 use crate::dry_run::MemoryModel;
-use crate::{Backend, Device, Error, Memory, Result};
+use crate::{Backend, Device, Error, HostImages, Memory, Result};
 pub use buffer::{Buffer, IntBuffer};
 pub use cubecl;
 use fault::Fault;
@@ -307,18 +307,8 @@ impl<R: Runtime> Device for Gpu<R> {
         Ok(IntBuffer::new(self.create(bytemuck::cast_slice(values))?, values.len()))
     }
 
-    fn upload_bytes(&self, bytes: &[u8]) -> Result<IntBuffer> {
-        let words = bytes.len().div_ceil(4);
-        if bytes.len() == 4 * words {
-            return Ok(IntBuffer::new(self.create(bytes)?, words));
-        }
-        let mut padded = bytes.to_vec();
-        padded.resize(4 * words, 0);
-        Ok(IntBuffer::new(self.create(&padded)?, words))
-    }
-
-    fn upload_images(&self, bytes: &[u8]) -> Result<IntBuffer> {
-        self.upload_in_background(bytes)
+    fn upload_images(&self, images: &dyn HostImages) -> Result<IntBuffer> {
+        self.upload_in_background(images)
     }
 
     fn download_ints(&self, buffer: &IntBuffer) -> Result<Vec<u32>> {

@@ -3,7 +3,8 @@
 //! CubeCL gives every thread a stream and makes it wait for another where it uses the other's memory. CubeCL 0.10 lacks
 //! two things:
 //! - `ComputeClient::create` copies its input to pageable memory, from which the driver copies it once more and blocks
-//!   meanwhile. Here bytes are written to pinned memory, which the server uploads directly.
+//!   meanwhile. Here images are copied from where they are, such as a mapped file, to pinned memory, which the server
+//!   uploads directly.
 //! - Freed memory is reused on its stream even if another stream still reads it. [`Gpu::make_uploads_wait`] makes the
 //!   upload stream wait for the reader.
 
@@ -15,23 +16,28 @@ use cubecl::stream_id::StreamId;
 use super::fault::{self, Fault};
 use super::precision::dispatch;
 use super::{Buffer, Gpu, IntBuffer};
-use crate::Result;
+use crate::{HostImages, Result};
 
 /// The stream of uploads. The streams of threads are numbered from 0.
 const UPLOADS: StreamId = StreamId { value: u64::MAX };
 
 impl<R: Runtime> Gpu<R> {
-    /// Starts an upload and returns its buffer, which belongs to the upload stream. After the kernel that reads it, call
+    /// Starts an upload of images, one after another, and returns its buffer, which belongs to the upload stream. After the kernel that reads it, call
     /// [`make_uploads_wait`](Self::make_uploads_wait).
-    pub(crate) fn upload_in_background(&self, bytes: &[u8]) -> Result<IntBuffer> {
+    pub(crate) fn upload_in_background(&self, images: &dyn HostImages) -> Result<IntBuffer> {
         if let Some(Fault::Panic(message)) = UPLOADS.executes(fault::take) {
             return Err(self.panic_error(&message));
         }
-        let words = bytes.len().div_ceil(4).max(1);
+        let bytes: usize = (0..images.count()).map(|index| images.image(index).len()).sum();
+        let words = bytes.div_ceil(4).max(1);
         self.size(words, 4)?;
         let mut staged = self.staging(4 * words);
-        staged[..bytes.len()].copy_from_slice(bytes);
-        staged[bytes.len()..].fill(0);
+        let mut end = 0;
+        for image in (0..images.count()).map(|index| images.image(index)) {
+            staged[end..end + image.len()].copy_from_slice(image);
+            end += image.len();
+        }
+        staged[end..].fill(0);
 
         let alignment = self.client().properties().memory.alignment.max(1);
         let used = 4 * words as u64;
@@ -46,7 +52,7 @@ impl<R: Runtime> Gpu<R> {
             server.write(vec![(copy, staged)], UPLOADS);
         });
         match (written, fault::take()) {
-            (Ok(()), None) => Ok(IntBuffer::new(handle, bytes.len().div_ceil(4))),
+            (Ok(()), None) => Ok(IntBuffer::new(handle, bytes.div_ceil(4))),
             (_, Some(Fault::Panic(message))) => Err(self.panic_error(&message)),
             (_, Some(Fault::Deferred(error))) => Err(error),
             (Err(_), None) => Err(self.device_error("its thread does not answer")),

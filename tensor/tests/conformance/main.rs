@@ -15,6 +15,7 @@ mod batch_norm;
 mod compare;
 mod conv2d;
 mod count;
+mod crop_and_normalize;
 mod cross_entropy;
 mod devices;
 mod dropout;
@@ -24,7 +25,6 @@ mod local2d;
 mod lrn;
 mod lrn_pool;
 mod pool;
-mod prepare;
 mod reduce;
 mod sample;
 mod update;
@@ -71,6 +71,7 @@ suite! {
     batch_norm { statistics, a_large_mean_keeps_the_variance, forward, backward, same_bits }
     conv2d { any_shape, channels, many_pixels, no_images, same_bits, layers_of_the_paper }
     count { at_least, many_tensors_at_once }
+    crop_and_normalize { forward, ten_crops_of_one_image, empty_tensors, uploads_ahead }
     cross_entropy { softmax, loss, gradient, rank, special_values, invalid_labels, same_bits }
     dropout { masks_match_the_host, known_answers, masks_do_not_depend_on_the_dtype }
     elementwise { binary, add_scaled, mul_add_scalar, in_place_copies_shared_tensors }
@@ -82,5 +83,4 @@ suite! {
     reduce { sum, sum_rows, sum_first, max_and_argmax, all_finite, same_bits }
     sample { values_match_the_host }
     update { sgd, adam, a_list_equals_single_steps, shared_tensors_do_not_change }
-    prepare { forward, ten_views_of_one_image, empty_tensors, uploads_ahead }
 }

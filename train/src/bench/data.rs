@@ -1,78 +1,77 @@
-//! The loader by stage: what bounds it.
+//! The loader by stage, and the stage that bounds it.
 
 use std::hint::black_box;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use data::{Augment, Input, Loader, LoaderOptions, Mean, Pack, Shuffle, Storage};
+use data::{Augment, CropAndNormalize, Loader, LoaderOptions, Mean, Pack, Prefetch, Shuffle, Storage};
 use serde::Serialize;
+use tensor::HostImages;
 
 use crate::config::Config;
 use crate::{Error, Result, input};
 
-/// What the loader hands over.
+/// The form in which images leave the loader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Output {
-    /// Floats, normalised: what a CPU takes.
+    /// Cropped and normalized floats, made by the loader.
     Floats,
-    /// Crops of bytes.
-    Crops,
-    /// Images of bytes, with what is to be cut from them: what `train` gives a device.
+    /// Stored images and crop parameters, as `train` gives them to a device.
     Images,
 }
 
-/// A part of the way from disk to network.
+/// A stage on the way from the disk to the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StageKind {
-    /// The stored bytes come into memory.
+    /// The stored bytes are read into memory.
     Storage,
-    /// Pixels of the crop: JPEGs are decoded, raw images copied.
+    /// The images of a batch are in memory: JPEGs decoded within their crops, raw images mapped.
     Decode,
-    /// Varied, normalised, written as floats.
+    /// Augmentation and, for floats, crop and normalization.
     Augment,
-    /// A batch is copied out by one thread, as to a device.
+    /// One thread copies a batch, as to a device.
     Consumer,
 }
 
-/// A stage's own time.
+/// The time of one stage.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Stage {
-    /// Which.
+    /// The stage.
     pub stage: StageKind,
-    /// Images a second up to and with this stage, on all threads; of the consumer, by itself.
+    /// Images per second up to and including this stage, on all threads; of the consumer alone.
     pub images_per_s: f64,
-    /// What it adds to an image, in microseconds of wall time.
+    /// Wall time that the stage adds to an image, in microseconds.
     pub us_per_image: f64,
 }
 
-/// A pack's loader, measured.
+/// Measurements of a pack's loader.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Pipeline {
-    /// Images a batch.
+    /// Images per batch.
     pub batch: usize,
-    /// The loader's threads.
+    /// Number of loading threads.
     pub threads: usize,
-    /// Side of the crops.
+    /// Side length of the crops in pixels.
     pub crop: usize,
-    /// How images are stored.
+    /// Encoding of the stored images.
     pub storage: String,
     /// The order of an epoch: none, full or window.
     pub shuffle: String,
-    /// What is handed over.
+    /// The form in which images leave the loader.
     pub output: Output,
-    /// The stages in their order.
+    /// The stages, in order.
     pub stages: Vec<Stage>,
-    /// All of it at once.
+    /// Images per second of all stages together.
     pub images_per_s: f64,
-    /// The stage that takes most of the time.
+    /// The stage that takes the most time.
     pub limit: StageKind,
-    /// Bytes read and written for an image: as stored, decoded if they are, and as handed over.
+    /// Bytes read and written per image: stored, decoded, and output.
     pub bytes_per_image: f64,
-    /// These times the loader's images a second.
+    /// `bytes_per_image` times the images per second of the loader.
     pub bytes_per_s: f64,
-    /// Bytes read and written a second by copying large memory on the same threads.
+    /// Bytes read and written per second by copying large memory on the same threads.
     pub copy_bytes_per_s: f64,
     /// `bytes_per_s / copy_bytes_per_s`.
     pub share_of_copy: f64,
@@ -99,29 +98,34 @@ pub fn data(pack: &Arc<Pack>, config: &Config, crop: usize, output: Output, seco
         ..LoaderOptions::default()
     };
     let mean = Mean::Image(pack.statistics().mean_image.clone());
-    let wanted = Input { crop, bgr: false, scale: 1.0, mean, deviation: None };
-    let loader = Loader::new(Arc::clone(pack), wanted.clone(), options(input::augment(&config.data)?))?;
-    let cropped = Augment { random_crop: true, mirror: true, ..Augment::default() };
-    let cropped = Loader::new(Arc::clone(pack), wanted, options(Some(cropped)))?;
+    let input = CropAndNormalize { mean, ..CropAndNormalize::crop_only(crop) };
+    let loader = Loader::new(Arc::clone(pack), input.clone(), options(input::augment(&config.data)?))?;
+    let crop_only = Augment { random_crop: true, mirror: true, ..Augment::default() };
+    let cropping = Loader::new(Arc::clone(pack), input, options(Some(crop_only)))?;
 
     let storage = storage(pack, config, seconds)?;
-    let decode = drain(seconds, |epoch| cropped.crop_batches(epoch, 0), |batch| batch.labels.len())?;
+    let decode = rate(seconds, |epoch| cropping.batches(epoch, 0), |batch| batch.labels.len())?;
+    let buffers = FloatBuffers::default();
     let augment = match output {
-        Output::Floats => drain(seconds, |epoch| loader.batches(epoch, 0), |batch| batch.labels.len())?,
-        Output::Crops => drain(seconds, |epoch| loader.crop_batches(epoch, 0), |batch| batch.labels.len())?,
-        Output::Images => drain(seconds, |epoch| loader.raw_batches(epoch, 0), |batch| batch.labels.len())?,
+        Output::Floats => rate(seconds, |epoch| float_batches(&loader, epoch, &buffers), |batch| batch.images)?,
+        Output::Images => rate(seconds, |epoch| loader.batches(epoch, 0), |batch| batch.labels.len())?,
     };
-    let side = if output == Output::Images { pack.size() } else { crop };
-    let handed = side * side * 3 * if output == Output::Floats { 4 } else { 1 };
-    let consumer = copy_rate(1, handed * config.run.batch, seconds / 4.0) / (2 * handed) as f64;
-    let images_per_s = consumed(&loader, output, handed * config.run.batch, seconds)?;
+    let (side, value_bytes) = match output {
+        Output::Floats => (crop, size_of::<f32>()),
+        Output::Images => (pack.size(), 1),
+    };
+    let output_bytes = side * side * 3 * value_bytes;
+    let consumer = copy_rate(1, output_bytes * config.run.batch, seconds / 4.0) / (2 * output_bytes) as f64;
+    let images_per_s = copied(&loader, output, &buffers, seconds)?;
 
     let stages = stages([storage, decode, augment, consumer]);
     let limit = limit(&stages);
     let stored = pack.stored_bytes() as f64 / pack.len() as f64;
-    let part = (side * side * 3) as f64;
-    let read = if pack.storage() == Storage::Raw { part } else { stored + 2.0 * part };
-    let bytes_per_image = read + handed as f64;
+    let pixels = (side * side * 3) as f64;
+    let read = if pack.storage() == Storage::Raw { pixels } else { stored + 2.0 * pixels };
+    let is_borrowed = output == Output::Images && loader.reads_the_map();
+    let written = if is_borrowed { 0.0 } else { output_bytes as f64 };
+    let bytes_per_image = read + written;
     let bytes_per_s = bytes_per_image * augment;
     let copy_bytes_per_s = copy_rate(config.run.threads, 256 << 20, seconds / 4.0);
     Ok(Pipeline {
@@ -199,70 +203,97 @@ fn storage(pack: &Pack, config: &Config, seconds: f64) -> Result<f64> {
     all(seconds)
 }
 
-/// Batches that are passed over first: memory is made, and some lie ready.
+/// Batches that are not measured: the first allocate memory, and some are ready before the start.
 const WARM_UP: usize = 3;
 
-/// Images a second of a loader whose batches are dropped.
-fn drain<T, I: Iterator<Item = data::Result<T>>>(
+/// Images per second of iterators of batches, one per epoch; `consume` takes a batch and returns its number of images.
+fn rate<T, I: Iterator<Item = data::Result<T>>>(
     seconds: f64,
     epoch: impl Fn(u64) -> I,
-    mut count: impl FnMut(&T) -> usize,
+    mut consume: impl FnMut(T) -> usize,
 ) -> Result<f64> {
     let mut taken = 0;
     let mut images = 0;
-    let mut begun = Instant::now();
+    let mut started = Instant::now();
     for batch in (0..).flat_map(epoch) {
-        let batch = batch?;
+        let count = consume(batch?);
         taken += 1;
         if taken <= WARM_UP {
-            begun = Instant::now();
+            started = Instant::now();
             continue;
         }
-        images += count(&batch);
-        if begun.elapsed().as_secs_f64() >= seconds {
+        images += count;
+        if started.elapsed().as_secs_f64() >= seconds {
             break;
         }
     }
-    Ok(images as f64 / begun.elapsed().as_secs_f64())
+    Ok(images as f64 / started.elapsed().as_secs_f64())
 }
 
-/// Images a second whose batches are copied out while the next are made.
-fn consumed(loader: &Loader, output: Output, bytes: usize, seconds: f64) -> Result<f64> {
-    fn copy<T: Copy>(out: &mut Vec<T>, values: &[T]) {
-        out.clear();
-        out.extend_from_slice(black_box(values));
-    }
-    let mut floats = Vec::with_capacity(bytes / 4);
-    let mut pixels = Vec::with_capacity(bytes);
+/// Images per second whose batches are copied by this thread while the next are made.
+fn copied(loader: &Loader, output: Output, buffers: &FloatBuffers, seconds: f64) -> Result<f64> {
+    let mut floats = Vec::new();
+    let mut pixels = Vec::new();
     match output {
-        Output::Floats => drain(
+        Output::Floats => rate(
+            seconds,
+            |epoch| float_batches(loader, epoch, buffers),
+            |batch| {
+                floats.clear();
+                floats.extend_from_slice(black_box(&batch.values));
+                batch.images
+            },
+        ),
+        Output::Images => rate(
             seconds,
             |epoch| loader.batches(epoch, 0),
             |batch| {
-                copy(&mut floats, batch.images.as_slice().unwrap_or(&[]));
-                batch.labels.len()
-            },
-        ),
-        Output::Crops => drain(
-            seconds,
-            |epoch| loader.crop_batches(epoch, 0),
-            |batch| {
-                copy(&mut pixels, &batch.pixels);
-                batch.labels.len()
-            },
-        ),
-        Output::Images => drain(
-            seconds,
-            |epoch| loader.raw_batches(epoch, 0),
-            |batch| {
-                copy(&mut pixels, &batch.pixels);
+                pixels.clear();
+                for position in 0..batch.images.count() {
+                    pixels.extend_from_slice(black_box(batch.images.image(position)));
+                }
                 batch.labels.len()
             },
         ),
     }
 }
 
-/// Bytes read and written a second by copying memory of `bytes`, a part for each thread.
+/// Buffers of dropped batches, for reuse.
+type FloatBuffers = Arc<Mutex<Vec<Vec<f32>>>>;
+
+/// The crops of a batch as floats.
+struct FloatBatch {
+    images: usize,
+    values: Vec<f32>,
+    buffers: FloatBuffers,
+}
+
+impl Drop for FloatBatch {
+    fn drop(&mut self) {
+        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        buffers.push(std::mem::take(&mut self.values));
+    }
+}
+
+/// The batches of an epoch as floats, made ahead.
+fn float_batches(loader: &Loader, epoch: u64, buffers: &FloatBuffers) -> Prefetch<FloatBatch> {
+    let batches = loader.batches(epoch, 0);
+    let loader = loader.clone();
+    let buffers = Arc::clone(buffers);
+    let floats = batches.map(move |batch| {
+        let batch = batch?;
+        let mut values = buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        values.resize(batch.crops.len() * loader.input().crop_len(), 0.0);
+        loader.write_crops(&batch, &mut values)?;
+        Ok(FloatBatch { images: batch.labels.len(), values, buffers: Arc::clone(&buffers) })
+    });
+    Prefetch::spawn("crop", FLOAT_BATCHES_AHEAD, floats)
+}
+
+/// Batches of floats that are made ahead.
+const FLOAT_BATCHES_AHEAD: usize = 2;
+
+/// Bytes read and written per second by copying memory of `bytes`, a part on each thread.
 fn copy_rate(threads: usize, bytes: usize, seconds: f64) -> f64 {
     let part = bytes.div_ceil(threads).max(1);
     let from = vec![1u8; part * threads];

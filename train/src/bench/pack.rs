@@ -10,7 +10,7 @@ use tensor::Backend;
 
 use super::{RATE, speed};
 use crate::config::Config;
-use crate::feed::{self, Feed, Preparer};
+use crate::device_loader::{DeviceBatch, DeviceLoader};
 use crate::input::{self, PackMeans};
 use crate::metrics::{MetricsPolicy, PendingMetrics};
 use crate::step::{StepOptions, step};
@@ -64,24 +64,23 @@ pub fn fed<B: Backend<Scalar = f32>>(
     }
     let mut model = model.clone();
     input::fit_to_pack(&mut model, pack)?;
-    let pixels = input::pixels(&model.input, &PackMeans::of(pack), pack.size())?;
-    let loader = Loader::new(Arc::clone(pack), pixels, loader_options(config, &model)?)?;
-    let raw = |epoch| loader.raw_batches(epoch, 0).map(|batch| Ok(batch?));
-    let loader_images_per_s = run(raw, seconds, |batch, _| Ok(batch.labels.len()), || Ok(()))?.0;
+    let input = input::crop_and_normalize(&model.input, &PackMeans::of(pack), pack.size())?;
+    let loader = Loader::new(Arc::clone(pack), input, loader_options(config, &model)?)?;
+    let batches = |epoch| loader.batches(epoch, 0).map(|batch| Ok(batch?));
+    let loader_images_per_s = run(batches, seconds, |batch, _| Ok(batch.labels.len()), || Ok(()))?.0;
     let synthetic_images_per_s = speed::train(device, &model, config, seconds)?.images_per_s;
 
     let mut network = Network::new(device, &model, config.run.seed)?;
     let mut optimizer = checkpoint::optimizer(&config.optim)?;
-    let preparer = Preparer::new(device, loader.preparation())?;
-    let feed = |epoch| Feed::new(device, &loader, epoch, 0);
+    let loader = DeviceLoader::new(device, loader)?;
     let policy = MetricsPolicy::for_device(device);
     let max_pending = match policy {
         MetricsPolicy::EachStep => 1,
         MetricsPolicy::Batched { steps, .. } => steps,
     };
     let mut pending = Vec::new();
-    let train = |batch: feed::Fed<B>, number: u64| -> Result<usize> {
-        let images = preparer.images(&batch.images, &batch.views)?;
+    let train = |batch: DeviceBatch<B>, number: u64| -> Result<usize> {
+        let images = loader.input(&batch)?;
         let smoothing = config.data.label_smoothing;
         let targets = Targets { labels: &batch.labels, mixed: &batch.mixed, smoothing };
         let options = StepOptions {
@@ -97,7 +96,7 @@ pub fn fed<B: Backend<Scalar = f32>>(
         }
         Ok(batch.labels.len())
     };
-    let (images_per_s, steps) = run(feed, seconds, train, || Ok(device.synchronize()?))?;
+    let (images_per_s, steps) = run(|epoch| loader.batches(epoch, 0), seconds, train, || Ok(device.synchronize()?))?;
     let (slower, limit) = if loader_images_per_s < synthetic_images_per_s {
         (loader_images_per_s, Limit::Loader)
     } else {

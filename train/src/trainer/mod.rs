@@ -5,7 +5,7 @@ mod saving;
 use std::path::Path;
 use std::sync::Arc;
 
-use data::{Loader, LoaderOptions, Pack, Views};
+use data::{CropAndNormalize, Loader, LoaderOptions, Pack, Views};
 use layers::model::LayerKind;
 use layers::{Model, Network};
 use optim::{Optimizer, Schedule};
@@ -14,8 +14,8 @@ use tensor::Backend;
 
 use crate::checkpoint::{self, Checkpoint, Position};
 use crate::config::RunConfig;
+use crate::device_loader::{DeviceBatch, DeviceLoader};
 use crate::evaluate::{self, evaluate};
-use crate::feed::{Fed, Feed, Preparer};
 use crate::input::{self, PackMeans};
 use crate::log::{Log, StepLine, ValidationLine};
 use crate::metrics::{CompletedStep, MetricsBuffer, MetricsPolicy};
@@ -58,8 +58,7 @@ pub struct Trainer<B: Backend<Scalar = f32>> {
     schedule: Schedule,
     packs: Packs,
     means: PackMeans,
-    loader: Loader,
-    preparer: Preparer<B>,
+    loader: DeviceLoader<B>,
     validation: Option<evaluate::Options>,
     position: Position,
     metrics: MetricsBuffer<B>,
@@ -77,12 +76,12 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
     /// [`Error::Setting`] where configuration, network and packs do not fit; errors of the parts.
     pub fn new(run: Run, device: &B, model: &Model, packs: Packs, from: Option<Checkpoint>) -> Result<Self> {
         let config = run.config()?;
-        let pixels = Self::check(&config, model, &packs)?;
+        let input = Self::check(&config, model, &packs)?;
         Self::check_memory(device, &config, model, &packs)?;
         let means = PackMeans::of(&packs.train);
-        let loader = Loader::new(Arc::clone(&packs.train), pixels.clone(), loader_options(&config, model)?)?;
-        let preparer = Preparer::new(device, loader.preparation())?;
-        let validation = packs.val.as_ref().map(|_| validation_options(&config, pixels));
+        let loader = Loader::new(Arc::clone(&packs.train), input.clone(), loader_options(&config, model)?)?;
+        let loader = DeviceLoader::new(device, loader)?;
+        let validation = packs.val.as_ref().map(|_| validation_options(&config, input));
         let mut network = Network::new(device, model, config.run.seed)?;
         let mut optimizer = checkpoint::optimizer(&config.optim)?;
         let mut schedule = checkpoint::schedule(&config.optim)?;
@@ -112,7 +111,6 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
             packs,
             means,
             loader,
-            preparer,
             validation,
             position,
             metrics: MetricsBuffer::new(MetricsPolicy::for_device(device)),
@@ -128,7 +126,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
     ///
     /// # Errors
     /// [`Error::Setting`] that names the setting at fault.
-    pub fn check(config: &Config, model: &Model, packs: &Packs) -> Result<data::Input> {
+    pub fn check(config: &Config, model: &Model, packs: &Packs) -> Result<CropAndNormalize> {
         if config.run.batch > packs.train.len() {
             let what = format!(
                 "must be at most the {} images of the pack, got {}; give --batch (without it, it is the network's or {})",
@@ -147,7 +145,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
             }
         }
         input::augment(&config.data)?;
-        input::pixels(&model.input, &PackMeans::of(&packs.train), packs.train.size())
+        input::crop_and_normalize(&model.input, &PackMeans::of(&packs.train), packs.train.size())
     }
 
     /// Sets when the metrics of steps are read; the default is [`MetricsPolicy::for_device`].
@@ -220,7 +218,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         if self.position.step >= self.total_steps() {
             return Ok(());
         }
-        let batches = Feed::new(self.network.device(), &self.loader, self.position.epoch, self.position.batch);
+        let batches = self.loader.batches(self.position.epoch, self.position.batch);
         self.metrics.restart_clock();
         for batch in batches {
             if let Some(signal) = stop.requested() {
@@ -246,7 +244,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         self.flush_metrics(on_event)
     }
 
-    fn step(&mut self, batch: &Fed<B>) -> Result<()> {
+    fn step(&mut self, batch: &DeviceBatch<B>) -> Result<()> {
         let epochs = self.position.epoch as f64 + self.position.batch as f64 / self.loader.batches_per_epoch() as f64;
         let options = StepOptions {
             seed: self.config.run.seed,
@@ -256,7 +254,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         };
         let smoothing = self.config.data.label_smoothing;
         let targets = Targets { labels: &batch.labels, mixed: &batch.mixed, smoothing };
-        let images = self.preparer.images(&batch.images, &batch.views)?;
+        let images = self.loader.input(batch)?;
         let metrics = step(&mut self.network, &mut self.optimizer, images, targets, options)
             .map_err(|error| self.with_checkpoint_hint(error))?;
         self.position.advance();
@@ -336,6 +334,6 @@ pub(crate) fn loader_options(config: &Config, model: &Model) -> Result<LoaderOpt
     })
 }
 
-fn validation_options(config: &Config, input: data::Input) -> evaluate::Options {
+fn validation_options(config: &Config, input: CropAndNormalize) -> evaluate::Options {
     evaluate::Options { input, views: Views::Centre, batch: config.run.batch, threads: config.run.threads }
 }

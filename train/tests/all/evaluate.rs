@@ -1,7 +1,7 @@
 //! Errors over a pack, one crop and ten.
 
 use alexnet_train::evaluate::{Options, evaluate, probabilities};
-use alexnet_train::input::{PackMeans, pixels};
+use alexnet_train::input::{PackMeans, crop_and_normalize};
 use alexnet_train::{Error, Stop};
 use data::Views;
 use tensor::Tensor;
@@ -9,7 +9,7 @@ use tensor::Tensor;
 use crate::support::{World, train_until};
 
 fn options(world: &World, views: Views, batch: usize) -> Options {
-    let input = pixels(&world.model().input, &PackMeans::of(&world.packs.train), 10).unwrap();
+    let input = crop_and_normalize(&world.model().input, &PackMeans::of(&world.packs.train), 10).unwrap();
     Options { input, views, batch, threads: 2 }
 }
 
@@ -38,7 +38,7 @@ fn ten_crops_average_the_softmax() {
     let val = world.packs.val.as_ref().unwrap();
     let input = options(&world, Views::Ten, 1).input;
     let square = val.pixels(0).unwrap();
-    let ten = data::views(&square, 10, &input, Views::Ten).unwrap();
+    let ten = data::crop_image(&square, 10, &input, Views::Ten).unwrap();
     let ten = Tensor::from_array(trainer.network().device(), ten.view().into_dyn()).unwrap();
     let averaged = probabilities(trainer.network(), ten.clone(), Views::Ten).unwrap();
     let each = probabilities(trainer.network(), ten, Views::Centre).unwrap();

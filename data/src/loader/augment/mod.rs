@@ -9,7 +9,7 @@ mod rect;
 mod resized_crop;
 mod rng;
 
-use tensor::ops::View;
+use tensor::ops::CropParams;
 use tensor::random::{Stream, purpose, to_normals};
 
 use crate::error::{Error, Result};
@@ -117,9 +117,9 @@ impl Augment {
         Stream::new(seed, purpose::AUGMENT, epoch << 32 | index & 0xffff_ffff)
     }
 
-    /// Draws the view of an image, with `View::image` 0. `margin` is the difference between the side lengths of image
+    /// Draws the crop of an image, with `CropParams::image` 0. `margin` is the difference between the side lengths of image
     /// and crop.
-    pub(super) fn draw(&self, key: SampleKey, margin: usize, colour: &[[f32; 3]; 3]) -> View {
+    pub(super) fn draw(&self, key: SampleKey, margin: usize, colour: &[[f32; 3]; 3]) -> CropParams {
         let own = Self::stream(key.seed, key.epoch, key.index);
         let shared = match self.crop_group {
             0 | 1 => own,
@@ -131,7 +131,7 @@ impl Augment {
         let centre = (margin / 2) as u32;
         let left = if is_random { below(left, margin + 1) } else { centre };
         let top = if is_random { below(top, margin + 1) } else { centre };
-        let mut draw = View::crop(0, left, top, self.mirror && mirror >> 31 == 1);
+        let mut draw = CropParams::new(0, left, top, self.mirror && mirror >> 31 == 1);
         if let Some(noise) = &self.colour_noise {
             let [a, b, c, d] = own.block(1);
             let [x, y] = to_normals([a, b]);
@@ -174,7 +174,7 @@ fn check_range(option: &'static str, range: [f32; 2], within: [f32; 2]) -> crate
 mod tests {
     use super::*;
 
-    fn draws(augment: &Augment, colour: &[[f32; 3]; 3], margin: usize, n: u64) -> Vec<View> {
+    fn draws(augment: &Augment, colour: &[[f32; 3]; 3], margin: usize, n: u64) -> Vec<CropParams> {
         let key = |index| SampleKey { seed: 11, epoch: 3, index, position: index as usize };
         (0..n).map(|index| augment.draw(key(index), margin, colour)).collect()
     }
@@ -185,7 +185,7 @@ mod tests {
         for crop_group in [0, 100] {
             let augment = Augment { random_crop: true, mirror: true, crop_group, ..Augment::default() };
             let n = if crop_group > 0 { 5_000_000 } else { 50_000 };
-            let draws: Vec<View> = (0..n as u64)
+            let draws: Vec<CropParams> = (0..n as u64)
                 .step_by(crop_group.max(1))
                 .map(|i| {
                     augment.draw(SampleKey { seed: 11, epoch: 3, index: i, position: i as usize }, 4, &[[0.0; 3]; 3])
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn without_random_crop_the_centre_is_taken() {
         let augment = Augment::default();
-        assert!(draws(&augment, &[[0.0; 3]; 3], 5, 100).iter().all(|d| *d == View::crop(0, 2, 2, false)));
+        assert!(draws(&augment, &[[0.0; 3]; 3], 5, 100).iter().all(|d| *d == CropParams::new(0, 2, 2, false)));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! All operations but convolutions and matrix products.
 
+use alexnet_tensor::ndarray::Array3;
 use alexnet_tensor::ops::{
-    Activation, AdamStep, AdamUpdate, AlphaScaling, BatchStatistics, Dropout, DropoutScale, Lrn, Padding, Pool2d,
-    PoolKind, Prepare, RawImages, Region, RoundMode, SgdStep, SgdUpdate, View,
+    Activation, AdamStep, AdamUpdate, AlphaScaling, BatchStatistics, CropAndNormalize, CropParams, Dropout,
+    DropoutScale, InputTransform, Lrn, Mean, Padding, Pool2d, PoolKind, Region, RoundMode, SgdStep, SgdUpdate,
 };
 use alexnet_tensor::random::{Stream, purpose};
-use alexnet_tensor::{Backend, Tensor};
+use alexnet_tensor::{Backend, DeviceImages, Tensor};
 
 use super::{BATCH, Result, activations, ints, weights};
 
@@ -111,15 +112,15 @@ pub fn lrn_pool<B: Backend<Scalar = f32>>(device: &B) -> Result {
     Ok(())
 }
 
-pub fn prepare<B: Backend<Scalar = f32>>(device: &B) -> Result {
+pub fn crop_and_normalize<B: Backend<Scalar = f32>>(device: &B) -> Result {
     // Crops of 227 pixels have no vectors.
     for (size, crop) in [(256, 224), (256, 227), (40, 32)] {
-        let images = RawImages::upload(device, size, &vec![0; BATCH * size * size * 3])?;
-        let views: Vec<View> = (0..BATCH as u32).map(|image| View::crop(image, 0, 0, false)).collect();
-        let mean = weights(device, &[size, size, 3]);
-        for (bgr, mean) in [(false, None), (false, Some(&mean)), (true, None), (true, Some(&mean))] {
-            let spec = Prepare { crop, bgr, factor: [1.0; 3], mean: [0.0; 3] };
-            images.prepare(&spec, mean, &views)?;
+        let images = DeviceImages::from_bytes(device, size, &vec![0; BATCH * size * size * 3])?;
+        let crops: Vec<CropParams> = (0..BATCH as u32).map(|image| CropParams::new(image, 0, 0, false)).collect();
+        let mean_image = Mean::Image(Array3::zeros((size, size, 3)));
+        for (bgr, mean) in [false, true].into_iter().flat_map(|bgr| [(bgr, Mean::None), (bgr, mean_image.clone())]) {
+            let settings = CropAndNormalize { bgr, mean, ..CropAndNormalize::crop_only(crop) };
+            InputTransform::new(device, &settings)?.apply(&images, &crops)?;
         }
     }
     Ok(())
