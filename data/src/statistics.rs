@@ -4,6 +4,7 @@
 //! of linear algebra would take longer to build than the rest of this crate.
 
 use ndarray::Array3;
+use simd::Level;
 
 use crate::error::{Error, Result};
 
@@ -173,19 +174,10 @@ impl Sums {
 
 /// Sums of RR, RG, RB, GG, GB and BB over the pixels of one image.
 pub(crate) fn products(pixels: &[u8]) -> [u64; 6] {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has AVX2.
-        return unsafe { products_avx2(pixels) };
-    }
-    products_scalar(pixels)
-}
-
-/// The scalar code compiled for AVX2.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn products_avx2(pixels: &[u8]) -> [u64; 6] {
-    products_scalar(pixels)
+    Level::get().without_avx512().vectorize(
+        #[inline(always)]
+        || products_scalar(pixels),
+    )
 }
 
 /// Number of pixels whose products, at most 255 x 255 each, fit in 32 bits when summed.

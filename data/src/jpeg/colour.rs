@@ -3,6 +3,9 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::__m128i;
 
+#[cfg(target_arch = "x86_64")]
+use simd::{Level, V3};
+
 use super::frame::COMPONENTS;
 
 /// Colour space of the samples.
@@ -61,9 +64,9 @@ fn darken(pixel_to_rgb: &mut [u8], black: u8) {
 /// Converts YCbCr to RGB.
 fn ycbcr_to_rgb(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has AVX2.
-        unsafe { ycbcr_to_rgb_avx2(y, cb, cr, out) };
+    if let Some(simd) = Level::get().avx2() {
+        // SAFETY: `simd` proves AVX2.
+        unsafe { ycbcr_to_rgb_avx2(simd, y, cb, cr, out) };
         return;
     }
     convert_scalar(y, cb, cr, out);
@@ -91,7 +94,7 @@ fn pixel_to_rgb(y: u8, cb: u8, cr: u8) -> [u8; 3] {
 /// Sixteen pixels at a time, the same sums in 16 bits, with each factor reduced by its nearest integer.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn ycbcr_to_rgb_avx2(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
+fn ycbcr_to_rgb_avx2(_: V3, y: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
     use std::arch::x86_64::*;
 
     let middle = _mm256_set1_epi16(128);

@@ -17,7 +17,7 @@ pub(super) trait InverseDct: Copy {
     fn apply(self, block: &[i16; 64], quantizer: &[i16; 64], last: usize, out: &mut [u8], stride: usize);
 }
 
-/// The fastest implementation on this processor.
+/// The implementation of a level.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Idct {
     Scalar(ScalarIdct),
@@ -26,10 +26,11 @@ pub(super) enum Idct {
 }
 
 impl Idct {
+    /// The fastest on this processor, or a slower one that `ALEXNET_SIMD` asks for.
     pub fn new() -> Self {
         #[cfg(target_arch = "x86_64")]
-        if let Some(idct) = avx2::Avx2Idct::new() {
-            return Self::Avx2(idct);
+        if let Some(simd) = simd::Level::get().avx2() {
+            return Self::Avx2(avx2::Avx2Idct(simd));
         }
         Self::Scalar(ScalarIdct)
     }
@@ -136,21 +137,13 @@ fn to_byte(value: i32) -> u8 {
 mod avx2 {
     use std::arch::x86_64::*;
 
+    use simd::V3;
+
     use super::{BLOCK, CONSTANT_BITS, InverseDct, PASS_BITS, dc_only, first_row_only, has_extreme_first_row};
 
-    /// Proof that the processor has AVX2 and BMI2.
+    /// Holds the proof of AVX2.
     #[derive(Clone, Copy, Debug)]
-    pub(in super::super) struct Avx2Idct(());
-
-    impl Avx2Idct {
-        pub(super) fn new() -> Option<Self> {
-            let has = is_x86_feature_detected!("avx2")
-                && is_x86_feature_detected!("bmi1")
-                && is_x86_feature_detected!("bmi2")
-                && is_x86_feature_detected!("lzcnt");
-            has.then_some(Self(()))
-        }
-    }
+    pub(in super::super) struct Avx2Idct(pub V3);
 
     impl InverseDct for Avx2Idct {
         #[inline(always)]
@@ -160,7 +153,7 @@ mod avx2 {
                 _ if has_extreme_first_row(block, block[0].wrapping_mul(quantizer[0])) => {
                     first_row_only(block, quantizer, out, stride)
                 }
-                // SAFETY: an `Avx2Idct` exists only if there is AVX2.
+                // SAFETY: `self.0` proves AVX2.
                 _ => unsafe { apply(block, quantizer, out, stride) },
             }
         }
@@ -293,9 +286,30 @@ mod avx2 {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use proptest::prelude::*;
+    use simd::{Level, VARIABLE};
 
     use super::*;
+
+    #[test]
+    fn the_variable_chooses_the_implementation() {
+        let is_scalar = matches!(Idct::new(), Idct::Scalar(_));
+        let best = Level::all().last().unwrap().name();
+        let portable = std::env::var(VARIABLE).is_ok_and(|limit| limit == "portable");
+        assert_eq!(is_scalar, portable || best == "portable");
+    }
+
+    #[test]
+    fn other_processes_obey_the_variable() {
+        for level in Level::all() {
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            let test = "jpeg::idct::tests::the_variable_chooses_the_implementation";
+            let output = command.args(["--exact", test]).env(VARIABLE, level.name()).output().unwrap();
+            assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{level:?}: {output:?}");
+        }
+    }
 
     fn apply(block: &[i16; 64], quantizer: &[i16; 64], last: usize, out: &mut [u8], stride: usize) {
         match Idct::new() {

@@ -41,8 +41,10 @@ pub(super) fn decode(
             match Idct::new() {
                 Idct::Scalar(idct) => transform(plane, blocks, quantizer, idct),
                 #[cfg(target_arch = "x86_64")]
-                // SAFETY: `Idct::new` found AVX2 and BMI2.
-                Idct::Avx2(idct) => unsafe { transform_avx2(plane, blocks, quantizer, idct) },
+                Idct::Avx2(idct) => idct.0.vectorize(
+                    #[inline(always)]
+                    || transform(plane, blocks, quantizer, idct),
+                ),
             }
             // The band above is interpolated with the first of these rows.
             blocks.keep_rows(plane.rows.start + 2);
@@ -50,12 +52,6 @@ pub(super) fn decode(
         planes.write_rgb(jpeg.colour, &band, out, stride);
     }
     Ok(())
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
-fn transform_avx2(plane: &mut Plane, blocks: &CoefficientPlane, quantizer: &[i16; 64], idct: impl InverseDct) {
-    transform(plane, blocks, quantizer, idct);
 }
 
 /// Transforms blocks to the samples of a plane.

@@ -81,8 +81,10 @@ fn decode_scan(jpeg: &Jpeg<'_>, scan: &Scan<'_>, extent: ReadExtent, planes: &mu
     match Idct::new() {
         Idct::Scalar(idct) => mcu_decoder.decode_any(is_wide, idct),
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: `Idct::new` found AVX2 and BMI2.
-        Idct::Avx2(idct) => unsafe { mcu_decoder.decode_avx2(is_wide, idct) },
+        Idct::Avx2(idct) => idct.0.vectorize(
+            #[inline(always)]
+            || mcu_decoder.decode_any(is_wide, idct),
+        ),
     }
 }
 
@@ -100,12 +102,6 @@ struct McuDecoder<'a> {
 }
 
 impl McuDecoder<'_> {
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt")]
-    fn decode_avx2(&mut self, is_wide: bool, idct: impl InverseDct) -> Result<(), ScanError> {
-        self.decode_any(is_wide, idct)
-    }
-
     #[inline(always)]
     fn decode_any(&mut self, is_wide: bool, idct: impl InverseDct) -> Result<(), ScanError> {
         if is_wide { self.decode_wide(idct) } else { self.decode::<false>(idct) }

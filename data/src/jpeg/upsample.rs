@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use simd::Level;
+
 /// Upsampling along one axis of a component.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Axis {
@@ -96,20 +98,10 @@ impl Upsampler {
 
     /// Upsamples a row.
     pub fn fill(&mut self, from: &UpsampleInput<'_>) {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has AVX2.
-            unsafe { self.fill_avx2(from) };
-            return;
-        }
-        self.fill_scalar(from);
-    }
-
-    /// The scalar code compiled for AVX2.
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2")]
-    fn fill_avx2(&mut self, from: &UpsampleInput<'_>) {
-        self.fill_scalar(from);
+        Level::get().without_avx512().vectorize(
+            #[inline(always)]
+            || self.fill_scalar(from),
+        );
     }
 
     #[inline(always)]

@@ -5,9 +5,9 @@ use super::augment::CropRect;
 /// Copies a crop of an image to `out`, `[side, side, 3]`, optionally mirrored.
 pub(super) fn crop(image: &[u8], rect: CropRect, mirror: bool, out: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]
-    if mirror && is_x86_feature_detected!("ssse3") {
-        // SAFETY: the processor has SSSE3.
-        unsafe { crop_mirrored_ssse3(image, rect, out) };
+    if mirror && let Some(simd) = simd::Level::get().avx2() {
+        // SAFETY: `simd` proves AVX2.
+        unsafe { crop_mirrored_avx2(simd, image, rect, out) };
         return;
     }
     crop_scalar(image, rect, mirror, out);
@@ -32,8 +32,8 @@ fn mirror_row(row: &[u8], out: &mut [u8], from: usize) {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "ssse3")]
-fn crop_mirrored_ssse3(image: &[u8], rect: CropRect, out: &mut [u8]) {
+#[target_feature(enable = "avx2")]
+fn crop_mirrored_avx2(_: simd::V3, image: &[u8], rect: CropRect, out: &mut [u8]) {
     use std::arch::x86_64::{_mm_loadu_si128, _mm_setr_epi8, _mm_shuffle_epi8, _mm_storeu_si128};
 
     // Five pixels at a time: 16 bytes are read and written, 15 of which count. The extra byte written is overwritten by

@@ -70,6 +70,16 @@ impl Level {
         }
     }
 
+    /// `Avx2` in place of `Avx512`, for loops that are too short for its vectors.
+    #[inline]
+    pub fn without_avx512(self) -> Self {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(simd) => Self::Avx2(*simd),
+            _ => self,
+        }
+    }
+
     /// Runs `f` compiled with the instructions of this level, for which `f` and what it calls must be
     /// `#[inline(always)]`: `level.vectorize(#[inline(always)] || ...)`.
     #[inline(always)]
