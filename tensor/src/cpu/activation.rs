@@ -12,7 +12,8 @@ impl<E: Element> Kernel<ActivationForward> for Cpu<E> {
     fn run(&self, op: &ActivationForward, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let &ActivationForward { f, len } = op;
         let mut result = self.alloc(len)?;
-        let (y, x) = (result.make_mut()?, x.as_slice());
+        let y = result.make_mut()?;
+        let x = x.as_slice();
         self.install(|| y.par_chunks_mut(JOB).zip(x.par_chunks(JOB)).for_each(|(y, x)| apply(f, x, y)));
         Ok([result])
     }
@@ -21,7 +22,8 @@ impl<E: Element> Kernel<ActivationForward> for Cpu<E> {
 impl<E: Element> Kernel<ActivationBackward> for Cpu<E> {
     fn run(&self, op: &ActivationBackward, (dy, [y]): (&mut Buffer<E>, [&Buffer<E>; 1])) -> Result<[Buffer<E>; 0]> {
         let f = op.f;
-        let (y, dy) = (y.as_slice(), dy.make_mut()?);
+        let y = y.as_slice();
+        let dy = dy.make_mut()?;
         self.install(|| {
             dy.par_chunks_mut(JOB).zip(y.par_chunks(JOB)).for_each(|(dy, y)| gradient_in_place(f, y, dy));
         });
@@ -31,7 +33,8 @@ impl<E: Element> Kernel<ActivationBackward> for Cpu<E> {
 
 multiversion! {
     fn apply<E: Element>(f: Activation, x: &[E], y: &mut [E]) {
-        let (zero, one) = (E::zero(), E::one());
+        let zero = E::zero();
+        let one = E::one();
         let pairs = y.iter_mut().zip(x);
         match f {
             // Not `max`, which would turn NaN into 0.
@@ -42,9 +45,9 @@ multiversion! {
     }
 }
 
-/// f'(x) dy, from y.
+/// f'(x) dy, computed from y.
 #[inline(always)]
-fn slope<E: Element>(f: Activation, y: E, dy: E) -> E {
+fn derivative<E: Element>(f: Activation, y: E, dy: E) -> E {
     match f {
         Activation::Relu if y > E::zero() => dy,
         Activation::Relu => E::zero(),
@@ -57,8 +60,8 @@ multiversion! {
     fn gradient_in_place<E: Element>(f: Activation, y: &[E], dy: &mut [E]) {
         let all = dy.iter_mut().zip(y);
         match f {
-            Activation::Relu => all.for_each(|(dy, &y)| *dy = slope(Activation::Relu, y, *dy)),
-            f => all.for_each(|(dy, &y)| *dy = slope(f, y, *dy)),
+            Activation::Relu => all.for_each(|(dy, &y)| *dy = derivative(Activation::Relu, y, *dy)),
+            f => all.for_each(|(dy, &y)| *dy = derivative(f, y, *dy)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Softmax and cross-entropy by rows of logits.
+//! Softmax and cross-entropy of rows of logits.
 
 use rayon::prelude::*;
 
@@ -13,7 +13,9 @@ impl<E: Element> Kernel<Softmax> for Cpu<E> {
     fn run(&self, op: &Softmax, [logits]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let &Softmax { rows, classes: c } = op;
         let mut result = self.alloc(rows * c)?;
-        let (y, x, job) = (result.make_mut()?, logits.as_slice(), (rows_per_job(c) * c).max(1));
+        let y = result.make_mut()?;
+        let x = logits.as_slice();
+        let job = (rows_per_job(c) * c).max(1);
         self.install(|| {
             y.par_chunks_mut(job).zip(x.par_chunks(job)).for_each(|(y, x)| {
                 for (y, x) in y.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
@@ -32,10 +34,12 @@ impl<E: Element> Kernel<CrossEntropyForward> for Cpu<E> {
         ([logits], [labels]): ([&Buffer<E>; 1], [&Buffer<u32>; 1]),
     ) -> Result<[Buffer<E>; 1]> {
         let &CrossEntropyForward { rows, classes: c } = op;
-        let (x, labels) = (logits.as_slice(), labels.as_slice());
+        let x = logits.as_slice();
+        let labels = labels.as_slice();
         check_labels("cross-entropy", labels, c)?;
         let mut result = self.alloc(rows)?;
-        let (losses, job) = (result.make_mut()?, rows_per_job(c));
+        let losses = result.make_mut()?;
+        let job = rows_per_job(c);
         self.install(|| {
             let rows = losses.par_chunks_mut(job).zip(labels.par_chunks(job)).zip(x.par_chunks(job * c));
             rows.for_each(|((losses, labels), x)| {
@@ -57,10 +61,13 @@ impl<E: Element> Kernel<CrossEntropyBackward> for Cpu<E> {
         ([logits], [labels]): ([&Buffer<E>; 1], [&Buffer<u32>; 1]),
     ) -> Result<[Buffer<E>; 1]> {
         let &CrossEntropyBackward { rows, classes: c, factor } = op;
-        let (x, labels, factor) = (logits.as_slice(), labels.as_slice(), E::of(factor));
+        let x = logits.as_slice();
+        let labels = labels.as_slice();
+        let factor = E::of(factor);
         check_labels("cross-entropy backward", labels, c)?;
         let mut result = self.alloc(rows * c)?;
-        let (dx, job) = (result.make_mut()?, rows_per_job(c));
+        let dx = result.make_mut()?;
+        let job = rows_per_job(c);
         self.install(|| {
             let rows = dx.par_chunks_mut(job * c).zip(labels.par_chunks(job)).zip(x.par_chunks(job * c));
             rows.for_each(|((dx, labels), x)| {
@@ -81,10 +88,12 @@ impl<E: Element> Kernel<RankOfLabel> for Cpu<E> {
         ([logits], [labels]): ([&Buffer<E>; 1], [&Buffer<u32>; 1]),
     ) -> Result<([Buffer<E>; 0], [Buffer<u32>; 1])> {
         let &RankOfLabel { rows, classes: c } = op;
-        let (x, labels) = (logits.as_slice(), labels.as_slice());
+        let x = logits.as_slice();
+        let labels = labels.as_slice();
         check_labels("label rank", labels, c)?;
         let mut result = self.alloc_ints(rows)?;
-        let (ranks, job) = (result.make_mut()?, rows_per_job(c));
+        let ranks = result.make_mut()?;
+        let job = rows_per_job(c);
         self.install(|| {
             let rows = ranks.par_chunks_mut(job).zip(labels.par_chunks(job)).zip(x.par_chunks(job * c));
             rows.for_each(|((ranks, labels), x)| {
@@ -97,7 +106,7 @@ impl<E: Element> Kernel<RankOfLabel> for Cpu<E> {
     }
 }
 
-/// Fails if a label is not a class: the loops index by it.
+/// Fails if a label is not a class: labels are used as indices.
 fn check_labels(op: &'static str, labels: &[u32], c: usize) -> Result<()> {
     match labels.iter().enumerate().find(|&(_, &label)| label as usize >= c) {
         Some((row, label)) => {
@@ -122,9 +131,10 @@ multiversion! {
     }
 }
 
-/// How many classes come before `label`: a larger logit, or an equal one of a lower class. NaN is above all numbers.
+/// The number of classes before `label`: those with a larger logit, or an equal one and a lower index. NaN is the largest.
 fn rank_of<E: Element>(x: &[E], label: usize) -> u32 {
-    let (own, mut before) = (x[label], 0);
+    let own = x[label];
+    let mut before = 0;
     for (class, &v) in x.iter().enumerate() {
         let equal = v == own || (v.is_nan() && own.is_nan());
         let above = v > own || (v.is_nan() && !own.is_nan());

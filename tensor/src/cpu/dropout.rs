@@ -1,27 +1,29 @@
-//! Dropout: the mask follows from the stream.
+//! Dropout. The mask follows from the random stream.
 
 use rayon::prelude::*;
 
 use super::Buffer;
+use super::philox_simd::{CALL, for_batches};
 use super::reduce::JOB;
 use super::simd::multiversion;
-use super::words::{CALL, for_batches};
 use crate::ops::dropout::DropoutForward;
 use crate::random::to_uniform;
 use crate::{Cpu, Element, Kernel, Result};
 
-const _: () = assert!(JOB.is_multiple_of(CALL), "a job starts at a call of the generator");
+const _: () = assert!(JOB.is_multiple_of(CALL), "a job starts at a call of Philox");
 
 impl<E: Element> Kernel<DropoutForward> for Cpu<E> {
     fn run(&self, op: &DropoutForward, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let &DropoutForward { len, p, factor, stream } = op;
         let mut result = self.alloc(len)?;
-        let (y, x, factor) = (result.make_mut()?, x.as_slice(), E::of(factor));
+        let y = result.make_mut()?;
+        let x = x.as_slice();
+        let factor = E::of(factor);
         self.install(|| {
             y.par_chunks_mut(JOB).zip(x.par_chunks(JOB)).enumerate().for_each(|(job, (y, x))| {
                 for_batches(stream, (job * (JOB / CALL)) as u32, y.len(), |start, words| {
                     let range = start..start + words.len();
-                    keep(words, p, factor, &x[range.clone()], &mut y[range]);
+                    apply_mask(words, p, factor, &x[range.clone()], &mut y[range]);
                 });
             });
         });
@@ -31,7 +33,7 @@ impl<E: Element> Kernel<DropoutForward> for Cpu<E> {
 
 multiversion! {
     /// y = factor x where a word is at least p as a value in [0, 1), else 0.
-    fn keep<E: Element>(words: &[u32], p: f32, factor: E, x: &[E], y: &mut [E]) {
+    fn apply_mask<E: Element>(words: &[u32], p: f32, factor: E, x: &[E], y: &mut [E]) {
         for ((y, &x), &word) in y.iter_mut().zip(x).zip(words) {
             *y = if to_uniform(word) >= p { x * factor } else { E::zero() };
         }

@@ -4,8 +4,8 @@ use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
 use super::Buffer;
+use super::gemv;
 use super::matrix::{Matrix, MatrixMut, Parallelism, TRANSPOSE_ROWS, add_bias_and_relu, product, transpose};
-use super::one_row;
 use crate::ops::linear::{Matmul, Product};
 use crate::{Cpu, Element, Kernel, Result, Workspace};
 
@@ -27,9 +27,9 @@ impl<E: Element> Kernel<Matmul> for Cpu<E> {
         if p.m * p.n == 0 {
             return Ok([c]);
         }
-        if let (Some(cpu), Some(w), true) = (self.fast(), b.single(), one_row::applies(p)) {
+        if let (Some(cpu), Some(w), true) = (self.fast(), b.single(), gemv::applies(p)) {
             let y = c.make_mut()?;
-            self.install(|| one_row::run(cpu, p, cast_slice(a), w, cast_slice_mut(y)))?;
+            self.install(|| gemv::run(cpu, p, cast_slice(a), w, cast_slice_mut(y)))?;
             add_bias_and_relu(y, bias, relu);
             return Ok([c]);
         }
@@ -45,8 +45,8 @@ impl<E: Element> Kernel<Matmul> for Cpu<E> {
 
     fn workspace(&self, op: &Matmul) -> Workspace {
         let p = &op.product;
-        if self.fast().is_some() && one_row::applies(p) {
-            return Workspace { buffers: one_row::workspace(p, self.threads()), cached_weights: one_row::kept(p) };
+        if self.fast().is_some() && gemv::applies(p) {
+            return Workspace { buffers: gemv::workspace(p, self.threads()), cached_weights: gemv::panels_len(p) };
         }
         if has_few_rows(p) {
             return Workspace::of(vec![p.m * p.k, p.n * p.m]);

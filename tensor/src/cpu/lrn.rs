@@ -9,7 +9,7 @@ use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
 use super::Buffer;
-use super::lrn_rows::Rows;
+use super::lrn_rows::RowLrn;
 use super::reduce::rows_per_job;
 use crate::ops::lrn::{Lrn, LrnBackward, LrnForward, Region};
 use crate::{Cpu, Element, Kernel, Result, Workspace};
@@ -25,7 +25,7 @@ fn workspace(spec: &Lrn, shape: [usize; 4]) -> Workspace {
 impl<E: Element> Kernel<LrnForward> for Cpu<E> {
     fn run(&self, op: &LrnForward, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 2]> {
         let &LrnForward { ref spec, shape } = op;
-        if let Some(rows) = self.single().and_then(|_| Rows::of(spec, shape[3])) {
+        if let Some(rows) = self.single().and_then(|_| RowLrn::new(spec, shape[3])) {
             return self.normalise_rows(rows, shape[3], x.as_slice());
         }
         if spec.beta == 0.75 {
@@ -44,7 +44,7 @@ impl<E: Element> Kernel<LrnBackward> for Cpu<E> {
     fn run(&self, op: &LrnBackward, operands: [&Buffer<E>; 3]) -> Result<[Buffer<E>; 1]> {
         let &LrnBackward { ref spec, shape } = op;
         let operands = operands.map(|operand| operand.as_slice());
-        if let Some(rows) = self.single().and_then(|_| Rows::of(spec, shape[3])) {
+        if let Some(rows) = self.single().and_then(|_| RowLrn::new(spec, shape[3])) {
             return self.rows_dx(rows, shape[3], operands);
         }
         if spec.beta == 0.75 {
@@ -68,7 +68,7 @@ fn inverse_three_quarters<E: Element>(base: E) -> E {
 
 impl<E: Element> Cpu<E> {
     /// Output and base by rows of `c` channels. E is `f32`.
-    fn normalise_rows(&self, rows: Rows, c: usize, x: &[E]) -> Result<[Buffer<E>; 2]> {
+    fn normalise_rows(&self, rows: RowLrn, c: usize, x: &[E]) -> Result<[Buffer<E>; 2]> {
         let mut y = self.alloc(x.len())?;
         let mut base = self.alloc(x.len())?;
         let x: &[f32] = cast_slice(x);
@@ -83,7 +83,7 @@ impl<E: Element> Cpu<E> {
     }
 
     /// The input gradient by rows of `c` channels. E is `f32`.
-    fn rows_dx(&self, rows: Rows, c: usize, operands: [&[E]; 3]) -> Result<[Buffer<E>; 1]> {
+    fn rows_dx(&self, rows: RowLrn, c: usize, operands: [&[E]; 3]) -> Result<[Buffer<E>; 1]> {
         let [x, base, dy]: [&[f32]; 3] = operands.map(|operand| cast_slice(operand));
         let mut dx = self.alloc(x.len())?;
         let out: &mut [f32] = cast_slice_mut(dx.make_mut()?);

@@ -1,6 +1,5 @@
-//! Local response normalisation, then max-pooling. In single precision and across channels in one pass: a band of
-//! normalised rows stays in the cache, and backward computes the base again, so that nothing of the normalised maps'
-//! size is written.
+//! LRN and max-pooling. In single precision and across channels they are one pass: a band of normalised rows stays in the
+//! cache, and backward recomputes the base, so that nothing of the size of the normalised maps is written.
 
 use std::ops::Range;
 
@@ -8,9 +7,9 @@ use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
 use super::Buffer;
-use super::lrn_rows::{GradientInputs, Rows};
-use super::pool::{Lengths, check_positions, input_rows, rows_of_part};
-use super::pool_rows::{max_row_dx_of, max_row_of};
+use super::lrn_rows::{GradientInputs, RowLrn};
+use super::pool::{Lengths, check_positions, image_rows_per_job, input_rows};
+use super::pool_rows::{max_row_dx_vectors, max_row_vectors};
 use super::simd::{Level, Simd, WithSimd, dispatch, exceeds_cache};
 use crate::ops::lrn::Lrn;
 use crate::ops::lrn_pool::{LrnMaxPoolBackward, LrnMaxPoolForward, LrnMaxPoolReluBiasBackward, not_fused};
@@ -18,41 +17,44 @@ use crate::ops::pool::Geometry;
 use crate::{Cpu, Device, Element, Kernel, Result};
 
 /// Values of a band of normalised rows, at most: 96 KiB.
-const BAND_VALUES: usize = 24 << 10;
+const MAX_BAND_VALUES: usize = 24 << 10;
 
-/// Values of the normalised maps' gradient that are gathered at a time: 4 KiB, which stay in the nearest cache.
-const GATHERED: usize = 1 << 10;
+/// Values of the gradient of the normalised maps that are computed at a time: 4 KiB, which fit the L1 cache.
+const GRADIENT_VALUES: usize = 1 << 10;
 
-/// The normalisation of rows, where the two are one pass in `E`.
-fn fused_rows<E: Element>(lrn: &Lrn, g: &Geometry) -> Option<Rows> {
+/// The LRN of rows, if the two operations are one pass in `E`.
+fn fused_lrn<E: Element>(lrn: &Lrn, g: &Geometry) -> Option<RowLrn> {
     let is_single = std::any::TypeId::of::<E>() == std::any::TypeId::of::<f32>();
-    Rows::of(lrn, g.channels).filter(|_| is_single)
+    RowLrn::new(lrn, g.channels).filter(|_| is_single)
 }
 
-/// Rows of maxima that are worked on at a time.
-fn band(g: &Geometry) -> usize {
-    let fit = BAND_VALUES / (g.input[1] * g.channels).max(1);
+/// Rows of maxima per band.
+fn band_rows(g: &Geometry) -> usize {
+    let fit = MAX_BAND_VALUES / (g.input[1] * g.channels).max(1);
     (fit.saturating_sub(g.spec.kernel[0]) / g.spec.stride[0] + 1).clamp(1, g.output[0].max(1))
 }
 
 impl<E: Element> Kernel<LrnMaxPoolForward> for Cpu<E> {
     fn run(&self, op: &LrnMaxPoolForward, [x]: [&Buffer<E>; 1]) -> Result<([Buffer<E>; 1], [Buffer<u32>; 1])> {
         let g = &op.geometry;
-        let rows = fused_rows::<E>(&op.lrn, g).ok_or_else(not_fused)?;
+        let lrn = fused_lrn::<E>(&op.lrn, g).ok_or_else(not_fused)?;
         g.check_places()?;
         let lengths = Lengths::of(g);
-        let (mut maxima, mut positions) = (self.alloc(lengths.outputs)?, self.alloc_ints(lengths.outputs)?);
-        let (y, places, x) = (maxima.make_mut()?, positions.make_mut()?, cast_slice::<E, f32>(x.as_slice()));
-        let (image, row) = (lengths.output_image.max(1), lengths.output_row.max(1));
-        let y: &mut [f32] = cast_slice_mut(y);
-        let part = rows_of_part(g.n, g.output[0]);
+        let mut maxima = self.alloc(lengths.outputs)?;
+        let mut positions = self.alloc_ints(lengths.outputs)?;
+        let y: &mut [f32] = cast_slice_mut(maxima.make_mut()?);
+        let places = positions.make_mut()?;
+        let x = cast_slice::<E, f32>(x.as_slice());
+        let image = lengths.output_image.max(1);
+        let row = lengths.output_row.max(1);
+        let part = image_rows_per_job(g.n, g.output[0]);
         let images = y.par_chunks_mut(image).zip(places.par_chunks_mut(image)).enumerate();
         self.install(|| {
             images.for_each(|(n, (y, places))| {
                 let x = &x[n * lengths.image..][..lengths.image];
                 let parts = y.par_chunks_mut(part * row).zip(places.par_chunks_mut(part * row)).enumerate();
                 parts.for_each(|(i, (y, places))| {
-                    dispatch(Level::get(), Maxima { rows, g, x, first: i * part, y, places });
+                    dispatch(Level::get(), Maxima { lrn, g, x, first: i * part, y, places });
                 });
             });
         });
@@ -60,7 +62,7 @@ impl<E: Element> Kernel<LrnMaxPoolForward> for Cpu<E> {
     }
 
     fn is_fused(&self, op: &LrnMaxPoolForward) -> bool {
-        fused_rows::<E>(&op.lrn, &op.geometry).is_some()
+        fused_lrn::<E>(&op.lrn, &op.geometry).is_some()
     }
 }
 
@@ -70,8 +72,8 @@ impl<E: Element> Kernel<LrnMaxPoolBackward> for Cpu<E> {
         op: &LrnMaxPoolBackward,
         (operands, [positions]): ([&Buffer<E>; 2], [&Buffer<u32>; 1]),
     ) -> Result<[Buffer<E>; 1]> {
-        let rows = fused_rows::<E>(&op.lrn, &op.geometry).ok_or_else(not_fused)?;
-        let (dx, _) = self.gradient(rows, &op.geometry, operands, positions, false)?;
+        let lrn = fused_lrn::<E>(&op.lrn, &op.geometry).ok_or_else(not_fused)?;
+        let (dx, _) = self.lrn_pool_dx(lrn, &op.geometry, operands, positions, false)?;
         Ok([dx])
     }
 }
@@ -83,8 +85,8 @@ impl<E: Element> Kernel<LrnMaxPoolReluBiasBackward> for Cpu<E> {
         (operands, [positions]): ([&Buffer<E>; 2], [&Buffer<u32>; 1]),
     ) -> Result<[Buffer<E>; 2]> {
         let g = &op.geometry;
-        let rows = fused_rows::<E>(&op.lrn, g).ok_or_else(not_fused)?;
-        let (dx, parts) = self.gradient(rows, g, operands, positions, true)?;
+        let lrn = fused_lrn::<E>(&op.lrn, g).ok_or_else(not_fused)?;
+        let (dx, parts) = self.lrn_pool_dx(lrn, g, operands, positions, true)?;
         let mut sums = self.full(g.channels, E::zero())?;
         let total = cast_slice_mut::<E, f32>(sums.make_mut()?);
         for part in parts {
@@ -94,36 +96,38 @@ impl<E: Element> Kernel<LrnMaxPoolReluBiasBackward> for Cpu<E> {
     }
 
     fn is_fused(&self, op: &LrnMaxPoolReluBiasBackward) -> bool {
-        fused_rows::<E>(&op.lrn, &op.geometry).is_some()
+        fused_lrn::<E>(&op.lrn, &op.geometry).is_some()
     }
 }
 
 impl<E: Element> Cpu<E> {
-    /// The gradient in one pass, through a ReLU if `relu`, and then with the sums over the places of each part.
-    fn gradient(
+    /// The gradient in one pass. With `relu`, also through the ReLU before, with the sums over places of each job.
+    fn lrn_pool_dx(
         &self,
-        rows: Rows,
+        lrn: RowLrn,
         g: &Geometry,
         [x, dy]: [&Buffer<E>; 2],
         positions: &Buffer<u32>,
         relu: bool,
     ) -> Result<(Buffer<E>, Vec<Vec<f32>>)> {
         let width = g.input[1] * g.channels;
-        let (x, dy) = (cast_slice::<E, f32>(x.as_slice()), cast_slice::<E, f32>(dy.as_slice()));
+        let x = cast_slice::<E, f32>(x.as_slice());
+        let dy = cast_slice::<E, f32>(dy.as_slice());
         let positions = positions.as_slice();
         let part = |outputs: Range<usize>, first: usize, dx: &mut [E]| {
             let n = outputs.start / Lengths::of(g).output_image;
-            let (positions, dy) = (&positions[outputs.clone()], &dy[outputs]);
+            let positions = &positions[outputs.clone()];
+            let dy = &dy[outputs];
             let x = &x[(n * g.input[0] + first) * width..][..dx.len()];
-            dispatch(Level::get(), Gradient { rows, g, x, positions, dy, first, relu, dx: cast_slice_mut(dx) })
+            dispatch(Level::get(), Gradient { lrn, g, x, positions, dy, first, relu, dx: cast_slice_mut(dx) })
         };
-        self.par_rows(g, |outputs| check_positions(g, &positions[outputs]), part)
+        self.par_rows_dx(g, |outputs| check_positions(g, &positions[outputs]), part)
     }
 }
 
-/// Rows of maxima from `first` on, as many as `y` has, of image `x`.
+/// The rows of maxima from `first` on that `y` has room for, of image `x`.
 struct Maxima<'a> {
-    rows: Rows,
+    lrn: RowLrn,
     g: &'a Geometry,
     x: &'a [f32],
     first: usize,
@@ -137,66 +141,69 @@ impl WithSimd for Maxima<'_> {
     /// A band at a time.
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { rows, g, first, .. } = self;
-        let (width, row, band) = (g.input[1] * g.channels, g.output[1] * g.channels, band(g));
+        let Self { lrn, g, first, .. } = self;
+        let width = g.input[1] * g.channels;
+        let row = g.output[1] * g.channels;
+        let band = band_rows(g);
         let outputs = self.y.len() / row;
-        let (mut normal, mut held) = (Vec::new(), 0..0);
+        let mut normalised = Vec::new();
+        let mut held = 0..0;
         let bands = self.y.chunks_mut(band * row).zip(self.places.chunks_mut(band * row));
         for (i, (y, places)) in bands.enumerate() {
             let start = first + i * band;
             let wanted = input_rows(g, start..(start + band).min(first + outputs));
-            // Rows that this band shares with the one before move to the front.
+            // Rows in common with the band before move to the front.
             let shared = wanted.start.max(held.start).min(held.end)..held.end;
-            normal.resize(normal.len().max(wanted.len() * width), 0.0);
-            normal.copy_within((shared.start - held.start) * width..(shared.end - held.start) * width, 0);
+            normalised.resize(normalised.len().max(wanted.len() * width), 0.0);
+            normalised.copy_within((shared.start - held.start) * width..(shared.end - held.start) * width, 0);
             let fresh = wanted.start + shared.len()..wanted.end;
-            let to = normal[shared.len() * width..wanted.len() * width].chunks_exact_mut(g.channels);
+            let to = normalised[shared.len() * width..wanted.len() * width].chunks_exact_mut(g.channels);
             for (x, to) in self.x[fresh.start * width..fresh.end * width].chunks_exact(g.channels).zip(to) {
-                rows.normalise(simd, x, to, None);
+                lrn.normalise(simd, x, to, None);
             }
             for (i, (y, places)) in y.chunks_exact_mut(row).zip(places.chunks_exact_mut(row)).enumerate() {
-                max_row_of(simd, g, &normal[..wanted.len() * width], wanted.start, start + i, y, places);
+                max_row_vectors(simd, g, &normalised[..wanted.len() * width], wanted.start, start + i, y, places);
             }
             held = wanted;
         }
     }
 }
 
-/// Rows of the gradient from `first` on, as many as `x` and `dx` have; positions and dy are the image's.
+/// The rows of dx from `first` on that `x` and `dx` hold; positions and dy are the image's.
 struct Gradient<'a> {
-    rows: Rows,
+    lrn: RowLrn,
     g: &'a Geometry,
     x: &'a [f32],
     positions: &'a [u32],
     dy: &'a [f32],
     first: usize,
-    /// Whether x is what a ReLU gave, and the gradient is that before it.
+    /// Whether x is the output of a ReLU, and dx the gradient of its input.
     relu: bool,
     dx: &'a mut [f32],
 }
 
 impl WithSimd for Gradient<'_> {
-    /// The sums of dx over the places, if `relu`: a row's at a time, so that no sum is of many small terms to a large one.
+    /// The sums of dx over places, if `relu`: by rows, so that no small term is added to a large sum.
     type Output = Vec<f32>;
 
-    /// Some places of a row at a time.
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
-        let Self { rows, g, .. } = self;
-        let (c, width) = (g.channels, g.input[1] * g.channels);
+        let Self { lrn, g, .. } = self;
+        let c = g.channels;
+        let width = g.input[1] * c;
         let nontemporal = exceeds_cache(g.x_shape().iter().product());
-        let mut dnormal = vec![0.0; (GATHERED / c).max(1) * c];
+        let mut gradient = vec![0.0; (GRADIENT_VALUES / c).max(1) * c];
         let [mut sums, mut row_sums] = [(); 2].map(|()| vec![0.0; if self.relu { c } else { 0 }]);
         for (y, (x, dx)) in (self.first..).zip(self.x.chunks_exact(width).zip(self.dx.chunks_exact_mut(width))) {
-            let block = dnormal.len();
+            let block = gradient.len();
             for (i, (x, dx)) in x.chunks(block).zip(dx.chunks_mut(block)).enumerate() {
-                let dnormal = &mut dnormal[..x.len()];
-                max_row_dx_of(simd, g, self.positions, self.dy, [y, i * block / c], false, dnormal);
-                let places = x.chunks_exact(c).zip(dnormal.chunks_exact(c)).zip(dx.chunks_exact_mut(c));
+                let gradient = &mut gradient[..x.len()];
+                max_row_dx_vectors(simd, g, self.positions, self.dy, [y, i * block / c], false, gradient);
+                let places = x.chunks_exact(c).zip(gradient.chunks_exact(c)).zip(dx.chunks_exact_mut(c));
                 for ((x, dy), dx) in places {
                     let row = GradientInputs { x, base: None, dy };
                     let relu_sums = self.relu.then_some(&mut row_sums[..]);
-                    rows.gradient(simd, row, nontemporal, relu_sums, dx);
+                    lrn.gradient(simd, row, nontemporal, relu_sums, dx);
                 }
             }
             for (sum, row_sums) in sums.iter_mut().zip(&mut row_sums) {

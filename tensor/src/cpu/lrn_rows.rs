@@ -1,15 +1,15 @@
-//! The paper's response normalisation, of windows of five channels with beta = 0.75, in single precision: rows of whole
-//! vectors, powers by roots, and windows summed in registers.
+//! LRN as in the paper, windows of five channels and beta = 0.75, in single precision, for rows of whole vectors. Powers
+//! are products of square roots, and windows are summed in registers.
 
 use super::simd::{LANES, Level, Simd, Vector, WithSimd, dispatch, prefetch};
 use crate::ops::lrn::{Lrn, Region};
 
-/// How many values before their use are asked for: 8 KiB.
+/// Values between prefetch and use: 8 KiB.
 const AHEAD: usize = 2048;
 
-/// Constants of rows of `c` channels.
+/// The constants, for rows of `c` channels.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rows {
+pub(super) struct RowLrn {
     c: usize,
     k: f32,
     alpha: f32,
@@ -17,28 +17,28 @@ pub(super) struct Rows {
     factor: f32,
 }
 
-impl Rows {
-    /// None for other normalisations, and rows that are not whole vectors.
-    pub fn of(spec: &Lrn, c: usize) -> Option<Self> {
+impl RowLrn {
+    /// `None` for other settings, and rows that are not whole vectors.
+    pub fn new(spec: &Lrn, c: usize) -> Option<Self> {
         if spec.region != Region::AcrossChannels || spec.beta != 0.75 || spec.size != 5 {
             return None;
         }
         let alpha = spec.alpha_of_sum();
-        let rows = Self { c, k: spec.k as f32, alpha: alpha as f32, factor: (2.0 * alpha * spec.beta) as f32 };
-        (c > 0 && c.is_multiple_of(LANES)).then_some(rows)
+        let lrn = Self { c, k: spec.k as f32, alpha: alpha as f32, factor: (2.0 * alpha * spec.beta) as f32 };
+        (c > 0 && c.is_multiple_of(LANES)).then_some(lrn)
     }
 
     /// y and the base k + alpha * sum from x, whole rows.
     pub fn forward(self, x: &[f32], y: &mut [f32], base: &mut [f32]) {
-        dispatch(Level::get(), Forward { rows: self, x, y, base });
+        dispatch(Level::get(), Forward { lrn: self, x, y, base });
     }
 
     /// dx from x, dy and the base.
     pub fn backward(self, x: &[f32], base: &[f32], dy: &[f32], dx: &mut [f32]) {
-        dispatch(Level::get(), Backward { rows: self, x, base, dy, dx });
+        dispatch(Level::get(), Backward { lrn: self, x, base, dy, dx });
     }
 
-    /// [`forward`](Self::forward) of one row, for work that is dispatched already.
+    /// [`forward`](Self::forward) of one row, within a kernel.
     #[inline(always)]
     pub fn normalise<S: Simd>(&self, simd: S, x: &[f32], y: &mut [f32], mut base: Option<&mut [f32]>) {
         let mut bases = Bases::new(simd, self, x);
@@ -52,8 +52,8 @@ impl Rows {
         }
     }
 
-    /// [`backward`](Self::backward) of one row, for work that is dispatched already; past the caches if `nontemporal`.
-    /// With `relu_sums`, x is what a ReLU gave: dx is the gradient before it, and is added to them.
+    /// [`backward`](Self::backward) of one row, within a kernel. With `relu_sums`, x is the output of a ReLU, dx is the
+    /// gradient of its input, and `relu_sums` += dx.
     ///
     /// With t_j = dy_j x_j base_j^(-beta - 1): dx_i = dy_i base_i^-beta - 2 alpha beta x_i times the sum of t_j over the
     /// mirrored window, which holds each j whose own window holds i.
@@ -67,13 +67,11 @@ impl Rows {
         dx: &mut [f32],
     ) {
         let x = row.x;
-        let mut parts = Parts { row, bases: Bases::new(simd, self, x) };
-        let (mut before, mut own) = (simd.splat(0.0), parts.next(0));
+        let mut parts = GradientParts { row, bases: Bases::new(simd, self, x) };
+        let mut before = simd.splat(0.0);
+        let mut own = parts.next(0);
         for i in (0..self.c).step_by(LANES) {
-            let after = match i + LANES < self.c {
-                true => parts.next(i + LANES),
-                false => [simd.splat(0.0); 2],
-            };
+            let after = if i + LANES < self.c { parts.next(i + LANES) } else { [simd.splat(0.0); 2] };
             let [scaled, term] = own;
             let x = simd.load(&x[i..]);
             let factor = x.mul(simd.splat(-self.factor));
@@ -83,12 +81,13 @@ impl Rows {
                 simd.load(&sums[i..]).add(value).store(&mut sums[i..]);
             }
             value.store_nontemporal_if(nontemporal, &mut dx[i..]);
-            (before, own) = (term, after);
+            before = term;
+            own = after;
         }
     }
 }
 
-/// A row for [`Rows::gradient`].
+/// A row for [`RowLrn::gradient`].
 #[derive(Clone, Copy)]
 pub(super) struct GradientInputs<'a> {
     pub x: &'a [f32],
@@ -97,44 +96,42 @@ pub(super) struct GradientInputs<'a> {
     pub dy: &'a [f32],
 }
 
-/// The bases of a row, to be taken vector by vector.
+/// Computes the bases of a row, vector by vector.
 struct Bases<'a, S: Simd> {
     simd: S,
-    rows: &'a Rows,
+    lrn: &'a RowLrn,
     x: &'a [f32],
-    /// The squares of the vector before the next one, and of that.
+    /// The squares of the vector before the next one, and of the next one.
     before: S::F32,
     own: S::F32,
 }
 
 impl<'a, S: Simd> Bases<'a, S> {
     #[inline(always)]
-    fn new(simd: S, rows: &'a Rows, x: &'a [f32]) -> Self {
+    fn new(simd: S, lrn: &'a RowLrn, x: &'a [f32]) -> Self {
         let first = simd.load(x);
-        Self { simd, rows, x, before: simd.splat(0.0), own: first.mul(first) }
+        Self { simd, lrn, x, before: simd.splat(0.0), own: first.mul(first) }
     }
 
     #[inline(always)]
     fn next(&mut self, i: usize) -> S::F32 {
         let simd = self.simd;
-        let after = match i + LANES < self.rows.c {
-            true => simd.load(&self.x[i + LANES..]),
-            false => simd.splat(0.0),
-        };
+        let after = if i + LANES < self.lrn.c { simd.load(&self.x[i + LANES..]) } else { simd.splat(0.0) };
         let after = after.mul(after);
         let sum = window(self.before, self.own, after);
-        (self.before, self.own) = (self.own, after);
-        sum.mul_add(simd.splat(self.rows.alpha), simd.splat(self.rows.k))
+        self.before = self.own;
+        self.own = after;
+        sum.mul_add(simd.splat(self.lrn.alpha), simd.splat(self.lrn.k))
     }
 }
 
-/// dy base^-beta and the terms t of a row, to be taken vector by vector.
-struct Parts<'a, S: Simd> {
+/// Computes dy base^-beta and the terms t of a row, vector by vector.
+struct GradientParts<'a, S: Simd> {
     row: GradientInputs<'a>,
     bases: Bases<'a, S>,
 }
 
-impl<S: Simd> Parts<'_, S> {
+impl<S: Simd> GradientParts<'_, S> {
     #[inline(always)]
     fn next(&mut self, i: usize) -> [S::F32; 2] {
         let simd = self.bases.simd;
@@ -150,11 +147,14 @@ impl<S: Simd> Parts<'_, S> {
     }
 }
 
-/// The sums of each of `own`'s terms with the two before and the two after.
+/// The sums of each term of `own` with two terms before and two after.
 #[inline(always)]
 fn window<V: Vector>(before: V, own: V, after: V) -> V {
-    let earlier = V::concat_shift::<{ LANES - 2 }>(before, own).add(V::concat_shift::<{ LANES - 1 }>(before, own));
-    earlier.add(own).add(V::concat_shift::<1>(own, after)).add(V::concat_shift::<2>(own, after))
+    let two_before = V::concat_shift::<{ LANES - 2 }>(before, own);
+    let one_before = V::concat_shift::<{ LANES - 1 }>(before, own);
+    let one_after = V::concat_shift::<1>(own, after);
+    let two_after = V::concat_shift::<2>(own, after);
+    two_before.add(one_before).add(own).add(one_after).add(two_after)
 }
 
 /// base^-1/2 and base^-3/4.
@@ -165,7 +165,7 @@ fn powers<V: Vector>(base: V) -> [V; 2] {
 }
 
 struct Forward<'a> {
-    rows: Rows,
+    lrn: RowLrn,
     x: &'a [f32],
     y: &'a mut [f32],
     base: &'a mut [f32],
@@ -176,16 +176,16 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let c = self.rows.c;
+        let c = self.lrn.c;
         let outputs = self.y.chunks_exact_mut(c).zip(self.base.chunks_exact_mut(c));
         for (x, (y, base)) in self.x.chunks_exact(c).zip(outputs) {
-            self.rows.normalise(simd, x, y, Some(base));
+            self.lrn.normalise(simd, x, y, Some(base));
         }
     }
 }
 
 struct Backward<'a> {
-    rows: Rows,
+    lrn: RowLrn,
     x: &'a [f32],
     base: &'a [f32],
     dy: &'a [f32],
@@ -197,10 +197,10 @@ impl WithSimd for Backward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let c = self.rows.c;
+        let c = self.lrn.c;
         let inputs = self.x.chunks_exact(c).zip(self.base.chunks_exact(c)).zip(self.dy.chunks_exact(c));
         for (((x, base), dy), dx) in inputs.zip(self.dx.chunks_exact_mut(c)) {
-            self.rows.gradient(simd, GradientInputs { x, base: Some(base), dy }, false, None, dx);
+            self.lrn.gradient(simd, GradientInputs { x, base: Some(base), dy }, false, None, dx);
         }
     }
 }
@@ -208,7 +208,6 @@ impl WithSimd for Backward<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::simd::Level;
 
     fn values(len: usize, seed: usize) -> Vec<f32> {
         (0..len).map(|i| ((i * 7919 + seed * 104_729) % 1009) as f32 / 100.0 - 5.0).collect()
@@ -218,25 +217,27 @@ mod tests {
     fn vectors_of_every_level_agree_with_the_formula() {
         let spec = Lrn { alpha: 0.3, k: 1.5, ..Lrn::paper() };
         for c in [LANES, 3 * LANES] {
-            let (rows, len) = (Rows::of(&spec, c).unwrap(), 3 * c);
-            let (x, dy) = (values(len, 1), values(len, 2));
+            let lrn = RowLrn::new(&spec, c).unwrap();
+            let len = 3 * c;
+            let x = values(len, 1);
+            let dy = values(len, 2);
             let near = |i: usize| (i / c * c).max(i.saturating_sub(2))..(i / c * c + c).min(i + 3);
             let base = |i: usize| 1.5 + spec.alpha_of_sum() * near(i).map(|j| f64::from(x[j]).powi(2)).sum::<f64>();
             let term = |j: usize| f64::from(dy[j]) * f64::from(x[j]) * base(j).powf(-1.75);
             for level in Level::all() {
-                let [mut y, mut bases, mut kept, mut again] = [(); 4].map(|()| vec![0.0; len]);
-                dispatch(level, Forward { rows, x: &x, y: &mut y, base: &mut bases });
-                dispatch(level, Backward { rows, x: &x, base: &bases, dy: &dy, dx: &mut kept });
-                for (r, again) in again.chunks_exact_mut(c).enumerate() {
-                    dispatch(level, Again { rows, x: &x[r * c..][..c], dy: &dy[r * c..][..c], dx: again });
+                let [mut y, mut bases, mut with_base, mut without_base] = [(); 4].map(|()| vec![0.0; len]);
+                dispatch(level, Forward { lrn, x: &x, y: &mut y, base: &mut bases });
+                dispatch(level, Backward { lrn, x: &x, base: &bases, dy: &dy, dx: &mut with_base });
+                for (r, dx) in without_base.chunks_exact_mut(c).enumerate() {
+                    dispatch(level, WithoutBase { lrn, x: &x[r * c..][..c], dy: &dy[r * c..][..c], dx });
                 }
-                assert_eq!(kept, again, "{level:?}");
+                assert_eq!(with_base, without_base, "{level:?}");
                 for i in 0..len {
                     let power = base(i).powf(-0.75);
                     let dx = f64::from(dy[i]) * power
                         - 1.5 * spec.alpha_of_sum() * f64::from(x[i]) * near(i).map(term).sum::<f64>();
                     let expected = [base(i), f64::from(x[i]) * power, dx];
-                    for (got, expected) in [bases[i], y[i], kept[i]].into_iter().zip(expected) {
+                    for (got, expected) in [bases[i], y[i], with_base[i]].into_iter().zip(expected) {
                         assert!((f64::from(got) - expected).abs() < 2e-5, "{level:?}, {i}: {got} for {expected}");
                     }
                 }
@@ -245,20 +246,20 @@ mod tests {
     }
 
     /// The gradient of a row without its base.
-    struct Again<'a> {
-        rows: Rows,
+    struct WithoutBase<'a> {
+        lrn: RowLrn,
         x: &'a [f32],
         dy: &'a [f32],
         dx: &'a mut [f32],
     }
 
-    impl WithSimd for Again<'_> {
+    impl WithSimd for WithoutBase<'_> {
         type Output = ();
 
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) {
             let row = GradientInputs { x: self.x, base: None, dy: self.dy };
-            self.rows.gradient(simd, row, true, None, self.dx);
+            self.lrn.gradient(simd, row, true, None, self.dx);
             simd.fence();
         }
     }

@@ -1,5 +1,5 @@
-//! Max and average pooling: forward by rows of windows; backward of maxima by rows of the input, each of which gathers from the
-//! windows that it lies in, and of means by images. So the order of sums follows from shapes alone.
+//! Max and average pooling. Forward runs in parallel over rows of windows. Backward of maxima runs over rows of the input,
+//! each of which gathers from its windows, and of means over images, so the order of sums depends on shapes only.
 
 use std::ops::Range;
 
@@ -16,8 +16,11 @@ impl<E: Element> Kernel<MaxPoolForward> for Cpu<E> {
         let g = &op.geometry;
         let lengths = Lengths::of(g);
         g.check_places()?;
-        let (mut maxima, mut positions) = (self.alloc(lengths.outputs)?, self.alloc_ints(lengths.outputs)?);
-        let (y, place, x) = (maxima.make_mut()?, positions.make_mut()?, x.as_slice());
+        let mut maxima = self.alloc(lengths.outputs)?;
+        let mut positions = self.alloc_ints(lengths.outputs)?;
+        let y = maxima.make_mut()?;
+        let place = positions.make_mut()?;
+        let x = x.as_slice();
         let row = lengths.output_row.max(1);
         self.install(|| {
             y.par_chunks_mut(row).zip(place.par_chunks_mut(row)).enumerate().for_each(|(i, (y, place))| {
@@ -35,9 +38,10 @@ impl<E: Element> Kernel<MaxPoolBackward> for Cpu<E> {
         ([dy], [positions]): ([&Buffer<E>; 1], [&Buffer<u32>; 1]),
     ) -> Result<[Buffer<E>; 1]> {
         let g = &op.geometry;
-        let (positions, dy) = (positions.as_slice(), dy.as_slice());
+        let positions = positions.as_slice();
+        let dy = dy.as_slice();
         let check = |outputs: Range<usize>| check_positions(g, &positions[outputs]);
-        let (dx, _) = self.par_rows(g, check, |outputs, first, dx| {
+        let (dx, _) = self.par_rows_dx(g, check, |outputs, first, dx| {
             for (i, dx) in dx.chunks_exact_mut(g.input[1] * g.channels).enumerate() {
                 max_row_dx(g, &positions[outputs.clone()], &dy[outputs.clone()], first + i, dx);
             }
@@ -51,7 +55,8 @@ impl<E: Element> Kernel<AveragePoolForward> for Cpu<E> {
         let g = &op.geometry;
         let lengths = Lengths::of(g);
         let mut result = self.alloc(lengths.outputs)?;
-        let (y, x) = (result.make_mut()?, x.as_slice());
+        let y = result.make_mut()?;
+        let x = x.as_slice();
         self.install(|| {
             y.par_chunks_mut(lengths.output_row.max(1)).enumerate().for_each(|(i, y)| {
                 average_row(g, &x[i / g.output[0] * lengths.image..][..lengths.image], i % g.output[0], y);
@@ -66,8 +71,10 @@ impl<E: Element> Kernel<AveragePoolBackward> for Cpu<E> {
         let g = &op.geometry;
         let lengths = Lengths::of(g);
         let mut result = self.alloc(g.n * lengths.image)?;
-        let (dx, dy) = (result.make_mut()?, dy.as_slice());
-        let (image, outputs) = (lengths.image.max(1), lengths.output_image.max(1));
+        let dx = result.make_mut()?;
+        let dy = dy.as_slice();
+        let image = lengths.image.max(1);
+        let outputs = lengths.output_image.max(1);
         self.install(|| {
             dx.par_chunks_mut(image).zip(dy.par_chunks(outputs)).for_each(|(dx, dy)| {
                 dx.fill(E::zero());
@@ -81,9 +88,9 @@ impl<E: Element> Kernel<AveragePoolBackward> for Cpu<E> {
 }
 
 impl<E: Element> Cpu<E> {
-    /// A gradient of the input, after `check` of each image's range of outputs, by `part(outputs of the image,
-    /// first row, rows of dx)`, and what that gave for each part, in their order.
-    pub(super) fn par_rows<T: Send>(
+    /// Computes dx in parallel over images and rows. `check` is given the outputs of each image first; then
+    /// `part(outputs of the image, first row, rows of dx)` fills some rows. Returns dx and the results of `part` in order.
+    pub(super) fn par_rows_dx<T: Send>(
         &self,
         g: &Geometry,
         check: impl Fn(Range<usize>) -> Result<()> + Sync,
@@ -92,26 +99,25 @@ impl<E: Element> Cpu<E> {
         let lengths = Lengths::of(g);
         let mut result = self.alloc(g.n * lengths.image)?;
         let dx = result.make_mut()?;
-        let of_image = |(n, dx): (usize, &mut [E])| {
+        let image_dx = |(n, dx): (usize, &mut [E])| {
             let outputs = n * lengths.output_image..(n + 1) * lengths.output_image;
             check(outputs.clone())?;
-            let rows = rows_of_part(g.n, g.input[0]);
+            let rows = image_rows_per_job(g.n, g.input[0]);
             let parts = dx.par_chunks_mut((rows * g.input[1] * g.channels).max(1)).enumerate();
             Ok(parts.map(|(i, dx)| part(outputs.clone(), i * rows, dx)).collect())
         };
         let images = dx.par_chunks_mut(lengths.image.max(1)).enumerate();
-        let given: Vec<Vec<T>> = self.install(|| images.map(of_image).collect::<Result<_>>())?;
-        Ok((result, given.into_iter().flatten().collect()))
+        let results: Vec<Vec<T>> = self.install(|| images.map(image_dx).collect::<Result<_>>())?;
+        Ok((result, results.into_iter().flatten().collect()))
     }
 }
 
-/// Rows of an image that are one job: all, where images are enough jobs; few, where a single one must be work for all
-/// threads.
-pub(super) fn rows_of_part(images: usize, rows: usize) -> usize {
+/// Rows of an image per job: all if there are enough images for the threads, else an eighth.
+pub(super) fn image_rows_per_job(images: usize, rows: usize) -> usize {
     if images >= 16 { rows.max(1) } else { rows.div_ceil(8).max(1) }
 }
 
-/// Values in each part of the input and output.
+/// Lengths of the parts of the input and output, in values.
 pub(super) struct Lengths {
     pub image: usize,
     pub output_row: usize,
@@ -120,7 +126,7 @@ pub(super) struct Lengths {
 }
 
 impl Geometry {
-    /// Fails for images whose places 32 bits do not number.
+    /// Fails for images with more places than 32 bits can number.
     pub(super) fn check_places(&self) -> Result<()> {
         if self.input[0] * self.input[1] > u32::MAX as usize {
             let what = format!("max-pooling numbers the places of an image with 32 bits, got {:?}", self.input);
@@ -139,15 +145,15 @@ impl Lengths {
     }
 }
 
-/// The rows of the input that windows of these rows of the output read.
+/// The rows of the input that the windows of these output rows read.
 pub(super) fn input_rows(g: &Geometry, outputs: Range<usize>) -> Range<usize> {
-    match outputs.is_empty() {
-        true => 0..0,
-        false => inside(g, 0, outputs.start).start..inside(g, 0, outputs.end - 1).end,
+    if outputs.is_empty() {
+        return 0..0;
     }
+    inside(g, 0, outputs.start).start..inside(g, 0, outputs.end - 1).end
 }
 
-/// Fails for positions beyond an image.
+/// Fails for positions outside the image.
 pub(super) fn check_positions(g: &Geometry, positions: &[u32]) -> Result<()> {
     let places = g.input[0] * g.input[1];
     if largest(positions) < places as u32 {
@@ -158,7 +164,7 @@ pub(super) fn check_positions(g: &Geometry, positions: &[u32]) -> Result<()> {
 }
 
 multiversion! {
-fn largest(positions: &[u32]) -> u32 {
-    positions.iter().fold(0, |most, &p| most.max(p))
-}
+    fn largest(positions: &[u32]) -> u32 {
+        positions.iter().fold(0, |max, &p| max.max(p))
+    }
 }

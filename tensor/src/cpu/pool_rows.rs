@@ -1,5 +1,5 @@
-//! Rows of pooled maps and of their gradients. In single precision a window's values stay in registers, a vector of
-//! channels at a time; the channels that fill no vector, and double precision, go by plain loops with the same results.
+//! Rows of pooled maps and of their gradients. In single precision a vector of channels of a window stays in registers. The
+//! remaining channels, and double precision, take plain loops with the same results.
 
 use std::any::TypeId;
 use std::ops::Range;
@@ -18,7 +18,7 @@ pub(super) fn inside(g: &Geometry, axis: usize, i: usize) -> Range<usize> {
     start.saturating_sub(before)..(start + g.spec.kernel[axis] - before).min(g.input[axis])
 }
 
-/// What the sum along one axis of window `i` is divided by.
+/// The number of values along one axis of window `i` in the average.
 fn divisor(g: &Geometry, axis: usize, i: usize) -> usize {
     if g.spec.kind != PoolKind::AverageWithPadding {
         return inside(g, axis, i).len();
@@ -26,42 +26,45 @@ fn divisor(g: &Geometry, axis: usize, i: usize) -> usize {
     g.spec.kernel[axis].min(g.before(axis) + g.input[axis] + g.after(axis) - i * g.spec.stride[axis])
 }
 
-/// The reciprocal of the number of values that window (oy, ox) counts.
+/// The reciprocal of the number of values in the average of window (oy, ox).
 fn share<E: Element>(g: &Geometry, oy: usize, ox: usize) -> E {
     E::of(1.0 / (divisor(g, 0, oy) as f64 * divisor(g, 1, ox) as f64))
 }
 
-/// The places of window (oy, ox), flat in the image: their rows' starts, and what follows each.
+/// The places of window (oy, ox) in the image, a range per row.
 #[inline(always)]
 fn window(g: &Geometry, oy: usize, ox: usize) -> impl Iterator<Item = Range<usize>> + Clone {
-    let (width, columns) = (g.input[1], inside(g, 1, ox));
+    let width = g.input[1];
+    let columns = inside(g, 1, ox);
     inside(g, 0, oy).map(move |y| y * width + columns.start..y * width + columns.end)
 }
 
-/// The windows along `axis` that hold place `at`: those i with i * stride <= at + before < i * stride + kernel.
+/// The windows along `axis` that contain place `at`: those i with i * stride <= at + before < i * stride + kernel.
 #[inline(always)]
-fn holding(g: &Geometry, axis: usize, at: usize) -> Range<usize> {
-    let (stride, at) = (g.spec.stride[axis], at + g.before(axis));
+fn windows_along(g: &Geometry, axis: usize, at: usize) -> Range<usize> {
+    let stride = g.spec.stride[axis];
+    let at = at + g.before(axis);
     let end = (at / stride + 1).min(g.output[axis]);
     (at + 1).saturating_sub(g.spec.kernel[axis]).div_ceil(stride).min(end)..end
 }
 
-/// The windows that hold place (y, px), flat in the output, by rows.
+/// The windows that contain place (y, px), a range of output places per row.
 #[inline(always)]
 fn windows_over(g: &Geometry, y: usize, px: usize) -> impl Iterator<Item = Range<usize>> + Clone {
-    let (width, columns) = (g.output[1], holding(g, 1, px));
-    holding(g, 0, y).map(move |oy| oy * width + columns.start..oy * width + columns.end)
+    let width = g.output[1];
+    let columns = windows_along(g, 1, px);
+    windows_along(g, 0, y).map(move |oy| oy * width + columns.start..oy * width + columns.end)
 }
 
-/// The channels that are worked on as vectors.
-fn in_vectors<E: Element>(c: usize) -> usize {
+/// The number of channels that vectors cover.
+fn vector_channels<E: Element>(c: usize) -> usize {
     if TypeId::of::<E>() == TypeId::of::<f32>() { c / LANES * LANES } else { 0 }
 }
 
 /// Row `oy` of an image's maxima and their places.
 pub(super) fn max_row<E: Element>(g: &Geometry, x: &[E], oy: usize, y: &mut [E], places: &mut [u32]) {
     let c = g.channels;
-    let whole = in_vectors::<E>(c);
+    let whole = vector_channels::<E>(c);
     if whole > 0 {
         dispatch(Level::get(), MaxRow { g, x: cast_slice(x), oy, y: cast_slice_mut(y), places });
     }
@@ -72,7 +75,7 @@ pub(super) fn max_row<E: Element>(g: &Geometry, x: &[E], oy: usize, y: &mut [E],
     }
 }
 
-/// The maxima of one window, of `y.len()` of the `c` channels; `x` begins with the first of them.
+/// The maxima of one window for `y.len()` of the `c` channels. `x` starts at place `skip` with the first of them.
 #[inline(always)]
 fn max_window<E: Element>(
     c: usize,
@@ -106,13 +109,13 @@ impl WithSimd for MaxRow<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        max_row_of(simd, self.g, self.x, 0, self.oy, self.y, self.places);
+        max_row_vectors(simd, self.g, self.x, 0, self.oy, self.y, self.places);
     }
 }
 
-/// [`max_row`] of the channels that fill vectors. `x` holds the image's rows from `first` on.
+/// [`max_row`] for the channels that vectors cover. `x` holds the image's rows from `first` on.
 #[inline(always)]
-pub(super) fn max_row_of<S: Simd>(
+pub(super) fn max_row_vectors<S: Simd>(
     simd: S,
     g: &Geometry,
     x: &[f32],
@@ -121,12 +124,13 @@ pub(super) fn max_row_of<S: Simd>(
     y: &mut [f32],
     places: &mut [u32],
 ) {
-    let (c, rows) = (g.channels, inside(g, 0, oy));
+    let c = g.channels;
+    let rows = inside(g, 0, oy);
     let nontemporal = exceeds_cache(g.y_shape().iter().product());
     for (ox, (y, places)) in y.chunks_exact_mut(c).zip(places.chunks_exact_mut(c)).enumerate() {
         let columns = inside(g, 1, ox);
-        ask_for_next(g, x, rows.end, first, columns.start);
-        let window = Window::of(g, x, first, [rows.clone(), columns]);
+        prefetch_next(g, x, rows.end, first, columns.start);
+        let window = Window::new(g, x, first, [rows.clone(), columns]);
         match window.sides {
             [3, 3] => window.maxima::<S, 3>(simd, nontemporal, y, places),
             [2, 2] => window.maxima::<S, 2>(simd, nontemporal, y, places),
@@ -136,11 +140,12 @@ pub(super) fn max_row_of<S: Simd>(
     simd.fence();
 }
 
-/// Asks for the places that the next row of windows adds to the row that ends with `end`, as many as a window adds to the one
-/// before it. `x` holds the image's rows from `first` on.
+/// Prefetches the places that the next row of windows reads after row `end`, for one window. `x` holds the image's rows from
+/// `first` on.
 #[inline(always)]
-fn ask_for_next(g: &Geometry, x: &[f32], end: usize, first: usize, column: usize) {
-    let (c, width) = (g.channels, g.input[1]);
+fn prefetch_next(g: &Geometry, x: &[f32], end: usize, first: usize, column: usize) {
+    let c = g.channels;
+    let width = g.input[1];
     for row in end..(end + g.spec.stride[0]).min(first + x.len() / (width * c)) {
         let place = (row - first) * width + column;
         for i in (0..g.spec.stride[1] * c).step_by(LANES) {
@@ -150,32 +155,34 @@ fn ask_for_next(g: &Geometry, x: &[f32], end: usize, first: usize, column: usize
 }
 
 struct Window<'a> {
-    /// From its first value on.
+    /// The image from the window's first value on.
     x: &'a [f32],
-    /// The place of that.
+    /// The window's first place.
     place: usize,
     sides: [usize; 2],
-    /// Of the image.
+    /// The image's width.
     width: usize,
 }
 
 impl<'a> Window<'a> {
     /// `x` holds the image's rows from `first` on.
     #[inline(always)]
-    fn of(g: &Geometry, x: &'a [f32], first: usize, [rows, columns]: [Range<usize>; 2]) -> Self {
-        let (width, place) = (g.input[1], rows.start * g.input[1] + columns.start);
+    fn new(g: &Geometry, x: &'a [f32], first: usize, [rows, columns]: [Range<usize>; 2]) -> Self {
+        let width = g.input[1];
+        let place = rows.start * width + columns.start;
         let x = &x[(place - first * width) * g.channels..];
         Self { x, place, sides: [rows.len(), columns.len()], width }
     }
 
-    /// The maxima of all `y.len()` channels that fill vectors. `K` is both sides, or 0 for any.
+    /// The maxima of the channels that vectors cover. `K` is the length of both sides, or 0 for any.
     #[inline(always)]
     fn maxima<S: Simd, const K: usize>(&self, simd: S, nontemporal: bool, y: &mut [f32], places: &mut [u32]) {
         let c = y.len();
         let [rows, columns] = if K == 0 { self.sides } else { [K; 2] };
         for i in (0..c / LANES * LANES).step_by(LANES) {
-            let (mut best, mut at) = (simd.splat(f32::NEG_INFINITY), simd.splat_u32(self.place as u32));
-            // NaN is never larger, but does not get lost in a sum.
+            let mut best = simd.splat(f32::NEG_INFINITY);
+            let mut at = simd.splat_u32(self.place as u32);
+            // Comparisons ignore NaN; a sum does not.
             let mut sum = simd.splat(0.0);
             for row in 0..rows {
                 for column in 0..columns {
@@ -186,7 +193,8 @@ impl<'a> Window<'a> {
                 }
             }
             if sum.has_nan() {
-                let (y, places) = (&mut y[i..i + LANES], &mut places[i..i + LANES]);
+                let y = &mut y[i..i + LANES];
+                let places = &mut places[i..i + LANES];
                 let rows = (0..rows).map(|row| self.place + row * self.width).map(|at| at..at + columns);
                 max_window(c, rows, self.place, &self.x[i..], y, places);
             } else {
@@ -196,7 +204,7 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// The sums times `share`, of all `y.len()` channels that fill vectors. `K` as for the maxima.
+    /// The sums times `share` of the channels that vectors cover. `K` as in `maxima`.
     #[inline(always)]
     fn means<S: Simd, const K: usize>(&self, simd: S, share: S::F32, y: &mut [f32]) {
         let c = y.len();
@@ -213,11 +221,11 @@ impl<'a> Window<'a> {
     }
 }
 
-/// Row `y` of an image's gradient: each place adds up the gradients of the maxima that came from it, by rows of
-/// windows. `positions` and `dy` are the image's.
+/// Row `y` of an image's gradient: each place sums the gradients of its maxima, in the order of the windows. `positions` and
+/// `dy` are the image's.
 pub(super) fn max_row_dx<E: Element>(g: &Geometry, positions: &[u32], dy: &[E], y: usize, dx: &mut [E]) {
     let c = g.channels;
-    let whole = in_vectors::<E>(c);
+    let whole = vector_channels::<E>(c);
     if whole > 0 {
         dispatch(Level::get(), MaxRowDx { g, positions, dy: cast_slice(dy), y, dx: cast_slice_mut(dx) });
     }
@@ -246,14 +254,14 @@ impl WithSimd for MaxRowDx<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let nontemporal = exceeds_cache(self.g.x_shape().iter().product());
-        max_row_dx_of(simd, self.g, self.positions, self.dy, [self.y, 0], nontemporal, self.dx);
+        max_row_dx_vectors(simd, self.g, self.positions, self.dy, [self.y, 0], nontemporal, self.dx);
         simd.fence();
     }
 }
 
-/// [`max_row_dx`] of the channels that fill vectors, for the places from column `px` on that `dx` has.
+/// [`max_row_dx`] for the channels that vectors cover and the places from column `px` on that `dx` holds.
 #[inline(always)]
-pub(super) fn max_row_dx_of<S: Simd>(
+pub(super) fn max_row_dx_vectors<S: Simd>(
     simd: S,
     g: &Geometry,
     positions: &[u32],
@@ -262,10 +270,11 @@ pub(super) fn max_row_dx_of<S: Simd>(
     nontemporal: bool,
     dx: &mut [f32],
 ) {
-    let (c, rows) = (g.channels, holding(g, 0, y));
+    let c = g.channels;
+    let rows = windows_along(g, 0, y);
     for (px, dx) in (px..).zip(dx.chunks_exact_mut(c)) {
-        let columns = holding(g, 1, px);
-        // The next row of windows is asked for once, in the course of this one.
+        let columns = windows_along(g, 1, px);
+        // Prefetches the next row of windows once, spread over this one.
         if y.is_multiple_of(g.spec.stride[0]) && px.is_multiple_of(g.spec.stride[1]) {
             let next = (rows.end * g.output[1] + px / g.spec.stride[1]) * c;
             for i in (next..next + c).step_by(LANES) {
@@ -291,24 +300,24 @@ pub(super) fn max_row_dx_of<S: Simd>(
     }
 }
 
-/// A place of the input, and the windows that hold it.
+/// A place of the input, and the windows that contain it.
 struct Place<'a> {
-    /// From the first of the windows on.
+    /// From the first window on.
     dy: &'a [f32],
     positions: &'a [u32],
     place: u32,
     /// Rows and columns of windows.
     windows: [usize; 2],
-    /// Of the output.
+    /// The output's width.
     width: usize,
 }
 
 impl Place<'_> {
-    /// The gradients of all `dx.len()` channels that fill vectors. `R` and `C` are the rows and columns of windows, or 0 for
-    /// any.
+    /// The gradients of the channels that vectors cover. `R` and `C` are the rows and columns of windows, or 0 for any.
     #[inline(always)]
     fn sums<S: Simd, const R: usize, const C: usize>(&self, simd: S, nontemporal: bool, dx: &mut [f32]) {
-        let (c, place) = (dx.len(), simd.splat_u32(self.place));
+        let c = dx.len();
+        let place = simd.splat_u32(self.place);
         let [rows, columns] = if R == 0 { self.windows } else { [R, C] };
         for i in (0..c / LANES * LANES).step_by(LANES) {
             let mut sum = simd.splat(0.0);
@@ -326,7 +335,7 @@ impl Place<'_> {
 /// Row `oy` of an image's means.
 pub(super) fn average_row<E: Element>(g: &Geometry, x: &[E], oy: usize, y: &mut [E]) {
     let c = g.channels;
-    let whole = in_vectors::<E>(c);
+    let whole = vector_channels::<E>(c);
     if whole > 0 {
         dispatch(Level::get(), AverageRow { g, x: cast_slice(x), oy, y: cast_slice_mut(y) });
     }
@@ -355,8 +364,9 @@ impl WithSimd for AverageRow<'_> {
         let Self { g, x, oy, y } = self;
         let rows = inside(g, 0, oy);
         for (ox, y) in y.chunks_exact_mut(g.channels).enumerate() {
-            ask_for_next(g, x, rows.end, 0, inside(g, 1, ox).start);
-            let (window, share) = (Window::of(g, x, 0, [rows.clone(), inside(g, 1, ox)]), simd.splat(share(g, oy, ox)));
+            prefetch_next(g, x, rows.end, 0, inside(g, 1, ox).start);
+            let window = Window::new(g, x, 0, [rows.clone(), inside(g, 1, ox)]);
+            let share = simd.splat(share(g, oy, ox));
             match window.sides {
                 [3, 3] => window.means::<S, 3>(simd, share, y),
                 [2, 2] => window.means::<S, 2>(simd, share, y),
@@ -367,21 +377,22 @@ impl WithSimd for AverageRow<'_> {
 }
 
 multiversion! {
-/// Adds the shares of row `oy` of the means' gradient to an image's.
-pub(super) fn average_row_dx<E: Element>(g: &Geometry, dy: &[E], oy: usize, dx: &mut [E]) {
-    let c = g.channels;
-    for (ox, dy) in dy.chunks_exact(c).enumerate() {
-        let (share, columns) = (share(g, oy, ox), inside(g, 1, ox));
-        for y in inside(g, 0, oy) {
-            let row = &mut dx[(y * g.input[1] + columns.start) * c..(y * g.input[1] + columns.end) * c];
-            for dx in row.chunks_exact_mut(c) {
-                for (dx, &dy) in dx.iter_mut().zip(dy) {
-                    *dx += dy * share;
+    /// Adds the shares of row `oy` of the gradient of the means to an image's.
+    pub(super) fn average_row_dx<E: Element>(g: &Geometry, dy: &[E], oy: usize, dx: &mut [E]) {
+        let c = g.channels;
+        for (ox, dy) in dy.chunks_exact(c).enumerate() {
+            let share = share(g, oy, ox);
+            let columns = inside(g, 1, ox);
+            for y in inside(g, 0, oy) {
+                let row = &mut dx[(y * g.input[1] + columns.start) * c..(y * g.input[1] + columns.end) * c];
+                for dx in row.chunks_exact_mut(c) {
+                    for (dx, &dy) in dx.iter_mut().zip(dy) {
+                        *dx += dy * share;
+                    }
                 }
             }
         }
     }
-}
 }
 
 #[cfg(test)]

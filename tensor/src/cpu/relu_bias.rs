@@ -1,4 +1,5 @@
-//! Gradients through a ReLU, and of the bias before it. 8 bytes are read and 4 written a value; the sums alone would read 4 more.
+//! The gradients of a ReLU and of the bias before it, fused: 8 bytes read and 4 written per value. Separate sums would read
+//! 4 more.
 
 use super::Buffer;
 use super::reduce::{COLUMNS, JOB, LEAF_ROWS, middle};
@@ -14,28 +15,32 @@ impl<E: Element> Kernel<ReluBiasBackward> for Cpu<E> {
             return op.run_parts(self, dy, y);
         }
         let mut sums = self.alloc(c)?;
-        let (y, dy, out) = (y.as_slice(), dy.make_mut()?, sums.make_mut()?);
-        self.install(|| by_halves(y, dy, out));
+        let y = y.as_slice();
+        let dy = dy.make_mut()?;
+        let out = sums.make_mut()?;
+        self.install(|| mask_and_sum(y, dy, out));
         Ok([sums])
     }
 }
 
-/// Rows as long as `sums`, added in the order of [`SumRows`](crate::ops::reduce::SumRows).
-fn by_halves<E: Element>(y: &[E], dy: &mut [E], sums: &mut [E]) {
-    let (rows, c) = (dy.len() / sums.len(), sums.len());
+/// Masks dy and sums its rows, which are as long as `sums`, in the order of [`SumRows`](crate::ops::reduce::SumRows).
+fn mask_and_sum<E: Element>(y: &[E], dy: &mut [E], sums: &mut [E]) {
+    let c = sums.len();
+    let rows = dy.len() / c;
     if rows <= LEAF_ROWS {
         sums.fill(E::zero());
-        return cut_and_add(y, dy, sums);
+        return mask_and_sum_leaf(y, dy, sums);
     }
     let at = middle(0..rows) * c;
     let values = dy.len();
-    let ((y_first, y_second), (first, second)) = (y.split_at(at), dy.split_at_mut(at));
+    let (y_first, y_second) = y.split_at(at);
+    let (first, second) = dy.split_at_mut(at);
     let mut others = vec![E::zero(); c];
     if values > JOB {
-        rayon::join(|| by_halves(y_first, first, sums), || by_halves(y_second, second, &mut others));
+        rayon::join(|| mask_and_sum(y_first, first, sums), || mask_and_sum(y_second, second, &mut others));
     } else {
-        by_halves(y_first, first, sums);
-        by_halves(y_second, second, &mut others);
+        mask_and_sum(y_first, first, sums);
+        mask_and_sum(y_second, second, &mut others);
     }
     for (sum, &other) in sums.iter_mut().zip(&others) {
         *sum += other;
@@ -43,7 +48,7 @@ fn by_halves<E: Element>(y: &[E], dy: &mut [E], sums: &mut [E]) {
 }
 
 multiversion! {
-    fn cut_and_add<E: Element>(y: &[E], dy: &mut [E], sums: &mut [E]) {
+    fn mask_and_sum_leaf<E: Element>(y: &[E], dy: &mut [E], sums: &mut [E]) {
         for (y, dy) in y.chunks_exact(sums.len()).zip(dy.chunks_exact_mut(sums.len())) {
             for ((dy, &y), sum) in dy.iter_mut().zip(y).zip(&mut *sums) {
                 *dy = if y > E::zero() { *dy } else { E::zero() };

@@ -4,8 +4,8 @@ use rayon::prelude::*;
 
 use super::buffer::Buffer;
 use super::elementwise::CHUNK;
+use super::philox_simd::{CALL, for_batches};
 use super::simd::multiversion;
-use super::words::{CALL, for_batches};
 use crate::ops::sample::{SampleNormal, SampleUniform};
 use crate::random::{Stream, to_normals, to_uniform};
 use crate::{Cpu, Element, Kernel, Result};
@@ -13,7 +13,7 @@ use crate::{Cpu, Element, Kernel, Result};
 impl<E: Element> Kernel<SampleNormal> for Cpu<E> {
     fn run(&self, op: &SampleNormal, _: [&Buffer<E>; 0]) -> Result<[Buffer<E>; 1]> {
         let &SampleNormal { len, mean, deviation, stream } = op;
-        // Values come in pairs; of the last pair one may not be needed, but the word that it follows from is.
+        // Values come in pairs: an odd number needs the second word of the last pair, too.
         let values = self.sample(len, stream, |words, out| {
             for (out, words) in out.chunks_mut(2).zip(words.chunks_exact(2)) {
                 let pair = to_normals([words[0], words[1]]);
@@ -40,7 +40,7 @@ multiversion! {
 }
 
 impl<E: Element> Cpu<E> {
-    /// `len` values that `make` makes of as many words of `stream`, or one more.
+    /// `len` values that `make` computes from as many words of `stream`, or one more.
     fn sample(&self, len: usize, stream: Stream, make: impl Fn(&[u32], &mut [E]) + Sync) -> Result<Buffer<E>> {
         let mut values = self.alloc(len)?;
         let out = values.make_mut()?;

@@ -1,4 +1,4 @@
-//! Optimizer steps: one pass over the weights and what belongs to them.
+//! Optimizer steps, in one pass over weights, gradients and state.
 
 use rayon::prelude::*;
 
@@ -10,7 +10,7 @@ use crate::{Cpu, Element, Kernel, Result};
 
 impl<E: Element> Kernel<SgdSteps> for Cpu<E> {
     fn run(&self, _: &SgdSteps, mut updates: Vec<SgdUpdate<'_, Buffer<E>>>) -> Result<[Buffer<E>; 0]> {
-        // Side by side, so that no thread waits for the end of a small parameter.
+        // Parameters in parallel, so that no thread waits for the end of a small one.
         self.install(|| updates.par_iter_mut().try_for_each(sgd_step))?;
         Ok([])
     }
@@ -24,20 +24,20 @@ impl<E: Element> Kernel<AdamSteps> for Cpu<E> {
 }
 
 fn sgd_step<E: Element>(u: &mut SgdUpdate<'_, Buffer<E>>) -> Result<()> {
-    let (s, nesterov) = (u.step, u.step.nesterov);
+    let s = u.step;
     let factors = [s.momentum, s.rate, s.decay * s.rate].map(E::of);
     let pairs = u.w.make_mut()?.par_chunks_mut(CHUNK).zip(u.v.make_mut()?.par_chunks_mut(CHUNK));
-    pairs.zip(u.g.as_slice().par_chunks(CHUNK)).for_each(|((w, v), g)| sgd(factors, nesterov, w, v, g));
+    pairs.zip(u.g.as_slice().par_chunks(CHUNK)).for_each(|((w, v), g)| sgd(factors, s.nesterov, w, v, g));
     Ok(())
 }
 
 multiversion! {
     fn sgd<E: Element>(factors: [E; 3], nesterov: bool, w: &mut [E], v: &mut [E], g: &[E]) {
-        let [momentum, rate, shrink] = factors;
+        let [momentum, rate, decay] = factors;
         for ((w, v), &g) in w.iter_mut().zip(v).zip(g) {
-            let fall = shrink * *w + rate * g;
-            *v = momentum * *v - fall;
-            *w += if nesterov { momentum * *v - fall } else { *v };
+            let step = decay * *w + rate * g;
+            *v = momentum * *v - step;
+            *w += if nesterov { momentum * *v - step } else { *v };
         }
     }
 }

@@ -1,81 +1,83 @@
-//! Gradients of weights.
+//! dw, the gradient of the weights.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::inputs::TransformInputs;
-use super::transform::{POINTS, TILE, column, kernel_gradient, output_gradient};
-use super::{DisjointSlices, Kernel, Layout, Tiles};
+use super::points::{DisjointSlices, Layout};
+use super::transform::{POINTS, TILE_POINTS, column, kernel_gradient, output_gradient};
+use super::{Kernel, Tiles};
+use crate::cpu::microkernel::{ROWS, Strided, Target, product};
 use crate::cpu::simd::{LANES, Simd, Vector, WithSimd, dispatch, prefetch};
-use crate::cpu::tile::{ROWS, Strided, Target, product};
 use crate::{Cpu, Result};
 
 /// Tiles that one task transforms, at most.
-const TASK: usize = 6;
-/// Tasks that there are at least, if there are as many tiles: work for that many threads.
+const MAX_TASK_TILES: usize = 6;
+/// Tasks of a block, at least, if it has so many tiles: work for as many threads.
 const MIN_TASKS: usize = 16;
 /// Output channels of a point that one task sums.
-const OUTPUTS: usize = 8 * ROWS;
-/// Values of all sums that threads make apart, at most: 64 MiB. What one thread alone reads and writes need not come
-/// from another, which may be far away, and none waits; but sums of more than a few MiB a thread push out all else.
-const APART_VALUES: usize = 1 << 24;
-/// Parts of the tiles that are summed apart, at most.
-const MOST_PARTS: usize = 16;
-/// Fewer sums than these, of all parts and groups, do not occupy the threads.
-const LEAST_SUMS: usize = 8;
+const TASK_OUTPUTS: usize = 8 * ROWS;
+/// Values of the separate sums of all parts, at most: 64 MiB. Separate sums save traffic between processors and waiting,
+/// but sums of more than a few MiB per thread leave no room in its cache.
+const MAX_SUM_VALUES: usize = 1 << 24;
+/// Parts with separate sums, at most.
+const MAX_PARTS: usize = 16;
+/// With fewer separate sums, of all parts and groups, threads would idle.
+const MIN_SUMS: usize = 8;
 
 impl Tiles {
-    /// Parts of the tiles whose sums are made apart, by one thread each; 1 if all threads make the only sums together.
-    fn sums(&self) -> usize {
-        let parts = (APART_VALUES / self.sum_values().max(1)).min(MOST_PARTS).min(self.tiles().div_ceil(self.block));
-        if parts * self.groups < LEAST_SUMS { 1 } else { parts.max(1) }
+    /// The number of parts with separate sums, one thread each; 1 if all threads share one.
+    fn sum_parts(&self) -> usize {
+        let parts = (MAX_SUM_VALUES / self.sums_len().max(1)).min(MAX_PARTS).min(self.tiles().div_ceil(self.block));
+        if parts * self.groups < MIN_SUMS { 1 } else { parts.max(1) }
     }
 
     /// Values of the sums of one part: `[group][point][out][in]`.
-    fn sum_values(&self) -> usize {
+    fn sums_len(&self) -> usize {
         let [inner, outer] = self.group();
-        self.groups * TILE * outer * inner
+        self.groups * TILE_POINTS * outer * inner
     }
 
     /// Values of the points and of the gradients of a block.
-    fn gradient_block(&self) -> [usize; 2] {
+    fn block_lens(&self) -> [usize; 2] {
         self.group().map(|channels| Layout::new(self.block, channels).len)
     }
 
-    /// Buffers that [`weights_gradient`](Self::weights_gradient) takes on `threads` threads.
+    /// Lengths of the buffers that [`weights_gradient`](Self::weights_gradient) takes on `threads` threads.
     pub fn gradient_workspace(&self, threads: usize) -> Vec<usize> {
-        let parts = self.sums();
+        let parts = self.sum_parts();
         let blocks = if parts == 1 { 1 } else { threads.min(parts * self.groups) };
-        std::iter::once(parts * self.sum_values()).chain(self.gradient_block().repeat(blocks)).collect()
+        std::iter::once(parts * self.sums_len()).chain(self.block_lens().repeat(blocks)).collect()
     }
 
     /// dw `[out][R][R][in / groups]` from x and dy. Sums run over the tiles of a part in their order, block by block,
     /// then over parts.
     pub fn weights_gradient(&self, cpu: &Cpu<f32>, x: &[f32], dy: &[f32], dw: &mut [f32]) -> Result<()> {
-        assert!(x.len() >= self.images(), "all images");
+        assert!(x.len() >= self.images_len(), "all images");
         assert!(dy.len() >= self.n * self.output.iter().product::<usize>(), "all gradients");
-        let (parts, [inner, outer]) = (self.sums(), self.group());
-        let mut sums = cpu.alloc(parts * self.sum_values())?;
-        let of_group = sums.make_mut()?.par_chunks_exact_mut(TILE * outer * inner).enumerate();
-        of_group.with_min_len(if parts == 1 { self.groups } else { 1 }).try_for_each(|(i, sums)| {
-            let sum = Sum { tiles: self, x, dy, group: i % self.groups, together: parts == 1 };
-            let [points, gradients] = self.gradient_block();
+        let parts = self.sum_parts();
+        let [inner, outer] = self.group();
+        let mut sums = cpu.alloc(parts * self.sums_len())?;
+        let group_sums = sums.make_mut()?.par_chunks_exact_mut(TILE_POINTS * outer * inner).enumerate();
+        group_sums.with_min_len(if parts == 1 { self.groups } else { 1 }).try_for_each(|(i, sums)| {
+            let sum = Sum { tiles: self, x, dy, group: i % self.groups, shared: parts == 1 };
+            let [points, gradients] = self.block_lens();
             let (mut points, mut gradients) = (cpu.alloc(points)?, cpu.alloc(gradients)?);
             sum.run(self.part(i / self.groups), sums, points.make_mut()?, gradients.make_mut()?);
             Ok(())
         })?;
         let sums = sums.as_slice();
-        dw.par_chunks_mut(self.patch()).enumerate().for_each(|(output, dw)| {
+        dw.par_chunks_mut(self.kernel_len()).enumerate().for_each(|(output, dw)| {
             dispatch(self.level, KernelGradient { tiles: self, output, sums, dw });
         });
         Ok(())
     }
 
-    /// The tiles of a part: whole blocks.
+    /// The tiles of a part, whole blocks.
     fn part(&self, part: usize) -> Range<usize> {
         let blocks = self.tiles().div_ceil(self.block);
-        let start = |part| part * blocks / self.sums() * self.block;
+        let start = |part| part * blocks / self.sum_parts() * self.block;
         start(part)..start(part + 1).min(self.tiles())
     }
 }
@@ -86,8 +88,8 @@ struct Sum<'a> {
     x: &'a [f32],
     dy: &'a [f32],
     group: usize,
-    /// Whether all threads make them.
-    together: bool,
+    /// Whether all threads share the sums.
+    shared: bool,
 }
 
 impl Sum<'_> {
@@ -100,35 +102,41 @@ impl Sum<'_> {
         }
     }
 
-    /// Tasks for all threads, or for this one.
+    /// Tasks for all threads if the sums are shared, else for this thread.
     fn tasks(&self, len: usize) -> impl IndexedParallelIterator<Item = usize> {
-        (0..len).into_par_iter().with_min_len(if self.together { 1 } else { len })
+        (0..len).into_par_iter().with_min_len(if self.shared { 1 } else { len })
     }
 
-    /// The tiles of a block, some for each task.
-    fn ranges(&self, block: Range<usize>) -> impl IndexedParallelIterator<Item = Range<usize>> {
-        let each = (block.len() / MIN_TASKS).clamp(1, TASK);
+    /// Ranges of a block's tiles, one per task.
+    fn task_ranges(&self, block: Range<usize>) -> impl IndexedParallelIterator<Item = Range<usize>> {
+        let each = (block.len() / MIN_TASKS).clamp(1, MAX_TASK_TILES);
         self.tasks(block.len().div_ceil(each)).map(move |task| {
             let first = block.start + task * each;
             first..(first + each).min(block.end)
         })
     }
 
-    /// A block's tiles as points, in the [`Layout`] of the whole block.
+    /// Transforms the tiles of a block to points.
     fn transform_inputs(&self, block: Range<usize>, points: &mut [f32]) {
-        let (&Self { tiles, x, group, .. }, inner, first) = (self, self.tiles.group()[0], block.start);
-        let (points, layout) = (&DisjointSlices::new(points), Layout::new(tiles.block, inner));
-        self.ranges(block).for_each(|range| {
+        let &Self { tiles, x, group, .. } = self;
+        let inner = tiles.group()[0];
+        let first = block.start;
+        let points = &DisjointSlices::new(points);
+        let layout = Layout::new(tiles.block, inner);
+        self.task_ranges(block).for_each(|range| {
             let channels = group * inner..(group + 1) * inner;
             dispatch(tiles.level, TransformInputs { tiles, x, first, range, channels, layout, points });
         });
     }
 
-    /// A block's tiles of dy as gradients at points.
+    /// Transforms the tiles of dy of a block to gradients at points.
     fn transform_gradients(&self, block: Range<usize>, gradients: &mut [f32]) {
-        let (&Self { tiles, dy, group, .. }, outer, first) = (self, self.tiles.group()[1], block.start);
-        let (gradients, layout) = (&DisjointSlices::new(gradients), Layout::new(tiles.block, outer));
-        self.ranges(block).for_each(|range| {
+        let &Self { tiles, dy, group, .. } = self;
+        let outer = tiles.group()[1];
+        let first = block.start;
+        let gradients = &DisjointSlices::new(gradients);
+        let layout = Layout::new(tiles.block, outer);
+        self.task_ranges(block).for_each(|range| {
             let channels = group * outer..(group + 1) * outer;
             dispatch(tiles.level, TransformGradients { tiles, dy, first, range, channels, layout, gradients });
         });
@@ -138,15 +146,16 @@ impl Sum<'_> {
     fn add_products(&self, tiles: usize, points: &[f32], gradients: &[f32], sums: &mut [f32], accumulate: bool) {
         let [inner, outer] = self.tiles.group();
         let [right, left] = self.tiles.group().map(|channels| Layout::new(self.tiles.block, channels));
-        let pieces = outer.div_ceil(OUTPUTS);
+        let pieces = outer.div_ceil(TASK_OUTPUTS);
         let sums = &DisjointSlices::new(sums);
-        self.tasks(TILE * pieces).for_each(|task| {
-            let (point, first) = (task / pieces, task % pieces * OUTPUTS);
-            let m = OUTPUTS.min(outer - first);
+        self.tasks(TILE_POINTS * pieces).for_each(|task| {
+            let point = task / pieces;
+            let first = task % pieces * TASK_OUTPUTS;
+            let m = TASK_OUTPUTS.min(outer - first);
             let a = Strided { data: &gradients[left.at(point, 0) + first..], row: 1, column: left.row };
             let b = Strided { data: &points[right.at(point, 0)..], row: right.row, column: 1 };
             // SAFETY: these rows of the sums belong to this task.
-            let sums = unsafe { sums.part((point * outer + first) * inner, m * inner) };
+            let sums = unsafe { sums.slice((point * outer + first) * inner, m * inner) };
             let c = Target { data: sums.as_mut_ptr(), len: sums.len(), row: inner };
             // SAFETY: as above.
             unsafe { product(self.tiles.level, [m, inner, tiles], a, b, c, accumulate) };
@@ -161,7 +170,7 @@ struct TransformGradients<'a> {
     /// The block's first tile.
     first: usize,
     range: Range<usize>,
-    /// Those of a group.
+    /// The channels of a group.
     channels: Range<usize>,
     layout: Layout,
     gradients: &'a DisjointSlices<'a>,
@@ -173,20 +182,20 @@ impl WithSimd for TransformGradients<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         match self.tiles.kernel {
-            Kernel::Three => self.tiles_of::<S, 5>(simd),
-            Kernel::Five => self.tiles_of::<S, 3>(simd),
+            Kernel::Three => self.transform::<S, 5>(simd),
+            Kernel::Five => self.transform::<S, 3>(simd),
         }
     }
 }
 
 impl TransformGradients<'_> {
     #[inline(always)]
-    fn tiles_of<S: Simd, const M: usize>(&self, simd: S) {
+    fn transform<S: Simd, const M: usize>(&self, simd: S) {
         let Self { tiles, dy, first, channels, layout, gradients, .. } = self;
         let [oh, ow, out] = tiles.output;
         let mut half = [[simd.splat(0.0); POINTS]; M];
         for tile in self.range.clone() {
-            let [image, top, left] = tiles.place(tile);
+            let [image, top, left] = tiles.origin(tile);
             let [rows, columns] = [M.min(oh - top), M.min(ow - left)];
             for channel in channels.clone().step_by(LANES) {
                 let at = layout.at(0, tile - first) + channel - channels.start;
@@ -206,18 +215,18 @@ impl TransformGradients<'_> {
                 // SAFETY: this tile's points belong to this task.
                 let points = unsafe { gradients.tile(at, *layout) };
                 for q in 0..POINTS {
-                    points.put(q, output_gradient(column(&half, q)));
+                    points.store_column(q, output_gradient(column(&half, q)));
                 }
             }
         }
     }
 }
 
-/// dw of one output channel, counted over all groups: Gt sums G.
+/// dw of one output channel over all groups: Gt sums G.
 struct KernelGradient<'a> {
     tiles: &'a Tiles,
     output: usize,
-    /// Of each part: `[group][point][out][in]`.
+    /// `[part][group][point][out][in]`.
     sums: &'a [f32],
     dw: &'a mut [f32],
 }
@@ -228,23 +237,23 @@ impl WithSimd for KernelGradient<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         match self.tiles.kernel {
-            Kernel::Three => self.of_side::<S, 3>(simd),
-            Kernel::Five => self.of_side::<S, 5>(simd),
+            Kernel::Three => self.transform::<S, 3>(simd),
+            Kernel::Five => self.transform::<S, 5>(simd),
         }
     }
 }
 
 impl KernelGradient<'_> {
     #[inline(always)]
-    fn of_side<S: Simd, const R: usize>(self, simd: S) {
+    fn transform<S: Simd, const R: usize>(self, simd: S) {
         let Self { tiles, output, sums, dw } = self;
         let [inner, outer] = tiles.group();
-        let first = (output / outer * TILE * outer + output % outer) * inner;
+        let first = (output / outer * TILE_POINTS * outer + output % outer) * inner;
         let mut half = [[simd.splat(0.0); R]; POINTS];
         for channel in (0..inner).step_by(LANES) {
             for (p, half) in half.iter_mut().enumerate() {
                 let mut row = [simd.splat(0.0); POINTS];
-                for sums in sums.chunks_exact(tiles.sum_values()) {
+                for sums in sums.chunks_exact(tiles.sums_len()) {
                     for (q, value) in row.iter_mut().enumerate() {
                         *value = value.add(simd.load(&sums[first + (p * POINTS + q) * outer * inner + channel..]));
                     }
@@ -254,14 +263,14 @@ impl KernelGradient<'_> {
             for j in 0..R {
                 let column = kernel_gradient::<_, R>(column(&half, j));
                 for (i, value) in column.into_iter().enumerate() {
-                    let Some(fold) = &tiles.fold else {
+                    let Some(space_to_depth) = &tiles.space_to_depth else {
                         value.store(&mut dw[(i * R + j) * inner + channel..]);
                         continue;
                     };
                     let mut lanes = [0.0; LANES];
                     value.store(&mut lanes);
                     for (lane, value) in lanes.into_iter().enumerate() {
-                        if let Some(at) = fold.place([i, j], channel + lane) {
+                        if let Some(at) = space_to_depth.kernel_index([i, j], channel + lane) {
                             dw[at] = value;
                         }
                     }

@@ -1,27 +1,28 @@
-//! Kernels as points.
+//! The transform of kernels.
 
 use rayon::prelude::*;
 
 use super::forward::{Operands, PANEL};
-use super::transform::{POINTS, TILE, column, kernel};
-use super::{DisjointSlices, Kernel, Tiles};
+use super::points::DisjointSlices;
+use super::transform::{POINTS, TILE_POINTS, column, kernel};
+use super::{Kernel, Tiles};
 use crate::cpu::Buffer;
+use crate::cpu::microkernel::tile_shape;
 use crate::cpu::simd::{LANES, Simd, Vector, WithSimd, dispatch};
-use crate::cpu::tile::shape;
 use crate::{Cpu, Result};
 
-/// Channels, on either side, of the kernels that one task transforms.
+/// One task transforms kernels of so many input and output channels.
 const CHANNELS: usize = LANES;
 
-/// Where the transformed kernels of a group and a panel lie: `[point][columns of a register tile][in][output]`, the
-/// last columns as many as are left.
-pub(super) struct Places {
+/// The place of a panel's transformed kernels: `[point][columns of a register tile][in][output]`, in the last columns the
+/// outputs that are left.
+pub(super) struct PanelLayout {
     first: usize,
-    /// From one point to the next: with a gap, or they would fall on the same sets of the caches.
+    /// From one point to the next, with a gap: without it the points would share few sets of the caches.
     step: usize,
 }
 
-impl Places {
+impl PanelLayout {
     pub fn point(&self, point: usize) -> usize {
         self.first + point * self.step
     }
@@ -30,26 +31,27 @@ impl Places {
 impl Tiles {
     /// Values of the transformed kernels.
     pub fn kernels(&self) -> usize {
-        self.groups * self.kernels_of_group()
+        self.groups * self.group_kernels_len()
     }
 
-    fn kernels_of_group(&self) -> usize {
+    fn group_kernels_len(&self) -> usize {
         let [inner, outer] = self.group();
-        TILE * (outer * inner + outer.div_ceil(PANEL) * LANES)
+        TILE_POINTS * (outer * inner + outer.div_ceil(PANEL) * LANES)
     }
 
-    /// Those of a group and of the panel that holds output channel `output` of it.
-    pub(super) fn kernel_places(&self, group: usize, output: usize) -> Places {
-        let ([inner, outer], panel) = (self.group(), output / PANEL);
-        let before = TILE * panel * (PANEL * inner + LANES);
-        Places {
-            first: group * self.kernels_of_group() + before,
+    /// The layout of the panel that holds output channel `output` of a group.
+    pub(super) fn panel_layout(&self, group: usize, output: usize) -> PanelLayout {
+        let [inner, outer] = self.group();
+        let panel = output / PANEL;
+        let before = TILE_POINTS * panel * (PANEL * inner + LANES);
+        PanelLayout {
+            first: group * self.group_kernels_len() + before,
             step: PANEL.min(outer - panel * PANEL) * inner + LANES,
         }
     }
 
-    /// The transformed kernels, those of weights that do not change kept beside them. At batch 1 transforming them
-    /// takes as long as all the rest.
+    /// The transformed kernels, cached until the weights change. At batch 1 transforming them takes as long as all the
+    /// rest.
     pub(super) fn transformed_kernels(&self, cpu: &Cpu<f32>, operands: &Operands<'_>) -> Result<Buffer<f32>> {
         let make = || {
             let mut kernels = cpu.alloc(self.kernels())?;
@@ -59,19 +61,20 @@ impl Tiles {
         if operands.transposed {
             return make();
         }
-        let stride = self.fold.map_or(1, |fold| fold.stride);
+        let stride = self.space_to_depth.map_or(1, |space_to_depth| space_to_depth.stride);
         let kept =
             operands.w.weight_cache().get_on_reuse([self.kernel.side(), stride, self.groups, self.group()[0]], make)?;
         kept.map_or_else(make, Ok)
     }
 
-    /// Transformed kernels, `[group][panel]` and then as [`Places`] says.
+    /// Transformed kernels, `[group][panel]` and then as in [`PanelLayout`].
     fn transform_kernels(&self, operands: &Operands<'_>, kernels: &mut [f32]) {
         let [inner, outer] = self.group();
         let per_group = [inner / CHANNELS, outer / CHANNELS];
         let kernels = &DisjointSlices::new(kernels);
         (0..self.groups * per_group[0] * per_group[1]).into_par_iter().for_each(|task| {
-            let (group, rest) = (task / (per_group[0] * per_group[1]), task % (per_group[0] * per_group[1]));
+            let group = task / (per_group[0] * per_group[1]);
+            let rest = task % (per_group[0] * per_group[1]);
             let from = [rest % per_group[0] * CHANNELS, rest / per_group[0] * CHANNELS];
             let work = TransformKernels { tiles: self, operands, group, from, kernels };
             dispatch(self.level, work);
@@ -79,12 +82,12 @@ impl Tiles {
     }
 }
 
-/// The first and the number of the columns that are multiplied together with output `output`, in a panel from `panel`
-/// on.
-fn columns_of(panel: usize, len: usize, output: usize) -> (usize, usize) {
+/// The first and the number of the columns of the register tile that holds output channel `output`, in a panel of `len`
+/// channels from `panel` on.
+fn tile_columns(panel: usize, len: usize, output: usize) -> (usize, usize) {
     let mut first = 0;
     loop {
-        let (width, _) = shape(len - first);
+        let (width, _) = tile_shape(len - first);
         if output < panel + first + width {
             return (panel + first, width);
         }
@@ -108,21 +111,22 @@ impl WithSimd for TransformKernels<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         match self.tiles.kernel {
-            Kernel::Three => self.of_side::<S, 3, 9>(simd),
-            Kernel::Five => self.of_side::<S, 5, 25>(simd),
+            Kernel::Three => self.transform::<S, 3, 9>(simd),
+            Kernel::Five => self.transform::<S, 5, 25>(simd),
         }
     }
 }
 
 impl TransformKernels<'_> {
     #[inline(always)]
-    fn of_side<S: Simd, const R: usize, const AREA: usize>(&self, simd: S) {
+    fn transform<S: Simd, const R: usize, const AREA: usize>(&self, simd: S) {
         let Self { tiles, group, from, .. } = *self;
         let [inner, outer] = tiles.group();
         let mut kernels = [[[0.0f32; CHANNELS]; CHANNELS]; AREA];
         self.gather(&mut kernels);
-        let (places, panel) = (tiles.kernel_places(group, from[1]), from[1] / PANEL * PANEL);
-        let (columns, width) = columns_of(panel, PANEL.min(outer - panel), from[1]);
+        let layout = tiles.panel_layout(group, from[1]);
+        let panel = from[1] / PANEL * PANEL;
+        let (columns, width) = tile_columns(panel, PANEL.min(outer - panel), from[1]);
         let mut half = [[simd.splat(0.0); POINTS]; R];
         for i in 0..CHANNELS {
             for (half, kernels) in half.iter_mut().zip(kernels.chunks_exact(R)) {
@@ -134,25 +138,25 @@ impl TransformKernels<'_> {
             }
             for q in 0..POINTS {
                 for (p, value) in kernel(column(&half, q)).into_iter().enumerate() {
-                    let at = places.point(p * POINTS + q) + (columns - panel) * inner + (from[0] + i) * width + from[1]
-                        - columns;
+                    let row = (columns - panel) * inner + (from[0] + i) * width;
+                    let at = layout.point(p * POINTS + q) + row + from[1] - columns;
                     // SAFETY: these channels' kernels belong to this task.
-                    value.store(unsafe { self.kernels.part(at, LANES) });
+                    value.store(unsafe { self.kernels.slice(at, LANES) });
                 }
             }
         }
     }
 
-    /// `[place][in][out]` from weights that lie `[out][place][in]` as the forward has them.
+    /// Copies kernels `[place][in][out]` from weights `[out][place][in]`.
     #[inline(always)]
     fn gather<const AREA: usize>(&self, kernels: &mut [[[f32; CHANNELS]; CHANNELS]; AREA]) {
         let Self { tiles, operands, group, from, .. } = *self;
         let [inner, outer] = tiles.group();
-        if let Some(fold) = &tiles.fold {
-            let (w, patch, side) = (operands.w.as_slice(), fold.patch(), tiles.kernel.side());
+        if let Some(space_to_depth) = &tiles.space_to_depth {
+            let (w, patch, side) = (operands.w.as_slice(), space_to_depth.kernel_len(), tiles.kernel.side());
             for (place, kernels) in kernels.iter_mut().enumerate() {
                 for (i, kernels) in kernels.iter_mut().enumerate() {
-                    if let Some(at) = fold.place([place / side, place % side], from[0] + i) {
+                    if let Some(at) = space_to_depth.kernel_index([place / side, place % side], from[0] + i) {
                         for (o, value) in kernels.iter_mut().enumerate() {
                             *value = w[(from[1] + o) * patch + at];
                         }

@@ -1,17 +1,17 @@
-//! Convolutions of 3x3 kernels over a single image, where all the time is that of reading kernels.
+//! Winograd convolution in one dimension: 3x3 kernels over a single image, where reading the kernels takes all the time.
 //!
-//! Tiles of 7 values along a row, 5 outputs each, are multiplied with kernels that are transformed along their rows
-//! only: 21 values for 9 instead of 49, for 21 multiplications a tile instead of 45. The same transforms as in two
-//! dimensions, and smaller errors.
+//! A tile is 7 values of a row and gives 5 outputs. Kernels are transformed along their rows only, to 21 values instead of
+//! 49, and a tile takes 21 multiplications instead of 45. The transforms are those of two dimensions; errors are smaller.
 
 use rayon::prelude::*;
 
 use super::forward::Operands;
+use super::points::{DisjointSlices, Layout};
 use super::transform::{POINTS, input, kernel, output};
-use super::{DisjointSlices, Kernel, Layout, Tiles};
+use super::{Kernel, Tiles};
 use crate::cpu::Buffer;
+use crate::cpu::microkernel::{COLUMNS, Strided, Target, product};
 use crate::cpu::simd::{LANES, Simd, Vector, WithSimd, dispatch};
-use crate::cpu::tile::{COLUMNS, Strided, Target, product};
 use crate::ops::conv2d::Geometry;
 use crate::{Cpu, Result};
 
@@ -21,24 +21,24 @@ const SIDE: usize = 3;
 const OUTPUTS: usize = POINTS + 1 - SIDE;
 /// Values of a transformed kernel: `[point][row]`.
 const VALUES: usize = POINTS * SIDE;
-/// So many tiles of 7 x 7 use each transformed kernel often enough to pay for reading more of it.
-const MANY_TILES: usize = 16;
+/// From so many tiles of 7 x 7 on, two dimensions are faster: each transformed kernel is used often enough.
+const MIN_SQUARE_TILES: usize = 16;
 
-/// A convolution as rows of tiles.
+/// A convolution in tiles along rows.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cpu) struct RowTiles {
     tiles: Tiles,
 }
 
 impl RowTiles {
-    /// The tiles, if this is how the convolution is computed.
+    /// The tiles, if they are the fastest way.
     pub fn forward(g: &Geometry) -> Option<Self> {
         let tiles = Tiles::forward(g)?;
-        let few = tiles.n == 1 && tiles.tiles() < MANY_TILES;
-        (few && tiles.kernel == Kernel::Three && tiles.fold.is_none()).then_some(Self { tiles })
+        let few = tiles.n == 1 && tiles.tiles() < MIN_SQUARE_TILES;
+        (few && tiles.kernel == Kernel::Three && tiles.space_to_depth.is_none()).then_some(Self { tiles })
     }
 
-    /// The same with vectors of another kind.
+    /// The same at another level.
     #[cfg(test)]
     pub fn at(self, level: super::Level) -> Self {
         Self { tiles: Tiles { level, ..self.tiles } }
@@ -59,9 +59,9 @@ impl RowTiles {
         self.tiles.output[0] * self.columns()
     }
 
-    /// Where the inputs' points lie: `[point][row][tile][channel]` of all rows that kernels see.
-    fn points(&self) -> Layout {
-        Layout::of_points(POINTS, (self.tiles.output[0] + SIDE - 1) * self.columns(), self.tiles.input[2])
+    /// The layout `[point][row][tile][channel]` of the inputs' points, of all rows that kernels see.
+    fn layout(&self) -> Layout {
+        Layout::with_points(POINTS, (self.tiles.output[0] + SIDE - 1) * self.columns(), self.tiles.input[2])
     }
 
     /// Values of the transformed kernels.
@@ -69,37 +69,38 @@ impl RowTiles {
         VALUES * self.tiles.group()[0] * self.tiles.output[2]
     }
 
-    /// Output channels of a group that are worked on together, and all such pieces.
+    /// The number of pieces of a group, a register tile's columns of output channels each, and of all groups.
     fn pieces(&self) -> [usize; 2] {
-        let a_group = self.tiles.group()[1].div_ceil(COLUMNS);
-        [a_group, self.tiles.groups * a_group]
+        let per_group = self.tiles.group()[1].div_ceil(COLUMNS);
+        [per_group, self.tiles.groups * per_group]
     }
 
     /// Group, first output channel in it and number of output channels of a piece.
     fn piece(&self, piece: usize) -> [usize; 3] {
-        let ([a_group, _], [_, outer]) = (self.pieces(), self.tiles.group());
-        let first = piece % a_group * COLUMNS;
-        [piece / a_group, first, COLUMNS.min(outer - first)]
+        let [per_group, _] = self.pieces();
+        let [_, outer] = self.tiles.group();
+        let first = piece % per_group * COLUMNS;
+        [piece / per_group, first, COLUMNS.min(outer - first)]
     }
 
-    /// Buffers that [`run`](Self::run) takes on `threads` threads beside the transformed kernels.
+    /// Lengths of the buffers that [`run`](Self::run) takes on `threads` threads beside the transformed kernels.
     pub fn workspace(&self, threads: usize) -> Vec<usize> {
         let own = POINTS * self.products() * COLUMNS;
-        std::iter::once(self.points().len).chain(vec![own; threads.min(self.pieces()[1])]).collect()
+        std::iter::once(self.layout().len).chain(vec![own; threads.min(self.pieces()[1])]).collect()
     }
 
     /// y from x, written in full.
     pub fn run(&self, cpu: &Cpu<f32>, operands: &Operands<'_>, y: &mut [f32]) -> Result<()> {
-        assert!(operands.x.len() >= self.tiles.images(), "the image");
+        assert!(operands.x.len() >= self.tiles.images_len(), "the image");
         let kernels = self.transformed_kernels(cpu, operands)?;
-        let mut points = cpu.alloc(self.points().len)?;
+        let mut points = cpu.alloc(self.layout().len)?;
         let all = DisjointSlices::new(points.make_mut()?);
         let rows = self.tiles.output[0] + SIDE - 1;
         (0..rows).into_par_iter().for_each(|row| {
             dispatch(self.tiles.level, TransformRow { rows: self, x: operands.x, row, points: &all });
         });
-        let (points, y) = (points.as_slice(), &DisjointSlices::new(y));
-        let pass = Pass { rows: self, operands, kernels: kernels.as_slice(), points, y };
+        let y = &DisjointSlices::new(y);
+        let pass = Pass { rows: self, operands, kernels: kernels.as_slice(), points: points.as_slice(), y };
         let own = POINTS * self.products() * COLUMNS;
         (0..self.pieces()[1]).into_par_iter().with_max_len(1).try_for_each(|piece| {
             let mut products = cpu.alloc(own)?;
@@ -108,27 +109,26 @@ impl RowTiles {
         })
     }
 
-    /// The transformed kernels, kept beside weights that do not change.
+    /// The transformed kernels, cached until the weights change.
     fn transformed_kernels(&self, cpu: &Cpu<f32>, operands: &Operands<'_>) -> Result<Buffer<f32>> {
         let make = || {
             let mut kernels = cpu.alloc(self.kernels())?;
             let all = &DisjointSlices::new(kernels.make_mut()?);
             (0..self.pieces()[1]).into_par_iter().for_each(|piece| {
-                dispatch(
-                    self.tiles.level,
-                    TransformKernels { rows: self, w: operands.w.as_slice(), piece, kernels: all },
-                );
+                let kernel = TransformKernels { rows: self, w: operands.w.as_slice(), piece, kernels: all };
+                dispatch(self.tiles.level, kernel);
             });
             Ok(kernels)
         };
-        // No stride is 0: a kind of its own.
+        // No stride is 0, so the key differs from those of `Tiles`.
         let kept = operands.w.weight_cache().get_on_reuse([SIDE, 0, self.tiles.groups, self.tiles.group()[0]], make)?;
         kept.map_or_else(make, Ok)
     }
 
-    /// Where the kernels of a piece begin: `[point][row][in][output]`.
-    fn kernels_of(&self, piece: usize) -> usize {
-        let ([group, first, _], [inner, outer]) = (self.piece(piece), self.tiles.group());
+    /// The index of a piece's transformed kernels `[point][row][in][output]`.
+    fn kernels_index(&self, piece: usize) -> usize {
+        let [group, first, _] = self.piece(piece);
+        let [inner, outer] = self.tiles.group();
         VALUES * inner * (group * outer + first)
     }
 }
@@ -144,17 +144,20 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     fn run(&self, piece: usize, products: &mut [f32]) {
-        let (rows, [group, first, width]) = (self.rows, self.rows.piece(piece));
-        let (layout, [inner, outer]) = (rows.points(), rows.tiles.group());
-        let (m, mut kernels) = (rows.products(), &self.kernels[rows.kernels_of(piece)..]);
+        let rows = self.rows;
+        let [group, first, width] = rows.piece(piece);
+        let [inner, outer] = rows.tiles.group();
+        let layout = rows.layout();
+        let m = rows.products();
+        let mut kernels = &self.kernels[rows.kernels_index(piece)..];
         for (point, products) in products.chunks_exact_mut(m * COLUMNS).enumerate() {
             for row in 0..SIDE {
-                // The rows that this row of the kernels sees: all of them moved down by as many.
+                // The input rows that this row of the kernels is multiplied with: all of them, shifted by `row`.
                 let a = &self.points[layout.at(point, row * rows.columns()) + group * inner..];
                 let a = Strided { data: a, row: layout.row, column: 1 };
                 let b = Strided { data: kernels, row: width, column: 1 };
                 let c = Target { data: products.as_mut_ptr(), len: products.len(), row: COLUMNS };
-                // SAFETY: the products are this thread's own.
+                // SAFETY: only this thread uses the products.
                 unsafe { product(rows.tiles.level, [m, width, inner], a, b, c, row > 0) };
                 kernels = &kernels[inner * width..];
             }
@@ -165,7 +168,7 @@ impl Pass<'_> {
     }
 }
 
-/// Bt x of the tiles of a row that kernels see, zeros outside the image.
+/// Bt x of the tiles of an input row, zeros outside the image.
 struct TransformRow<'a> {
     rows: &'a RowTiles,
     x: &'a [f32],
@@ -179,7 +182,9 @@ impl WithSimd for TransformRow<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { rows, x, row, points } = self;
-        let ([h, w, c], [pad_y, pad_x], layout) = (rows.tiles.input, rows.tiles.pads, rows.points());
+        let [h, w, c] = rows.tiles.input;
+        let [pad_y, pad_x] = rows.tiles.pads;
+        let layout = rows.layout();
         let y = row.checked_sub(pad_y).filter(|&y| y < h);
         for tile in 0..rows.columns() {
             for channel in (0..c).step_by(LANES) {
@@ -193,7 +198,7 @@ impl WithSimd for TransformRow<'_> {
                 let at = row * rows.columns() + tile;
                 for (point, value) in input(values).into_iter().enumerate() {
                     // SAFETY: this row's points belong to this task.
-                    value.store(unsafe { points.part(layout.at(point, at) + channel, LANES) });
+                    value.store(unsafe { points.slice(layout.at(point, at) + channel, LANES) });
                 }
             }
         }
@@ -214,8 +219,9 @@ impl WithSimd for TransformKernels<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { rows, w, piece, kernels } = self;
-        let ([group, first, width], [inner, outer]) = (rows.piece(piece), rows.tiles.group());
-        let start = rows.kernels_of(piece);
+        let [group, first, width] = rows.piece(piece);
+        let [inner, outer] = rows.tiles.group();
+        let start = rows.kernels_index(piece);
         for (output, channel) in (0..width).step_by(LANES).flat_map(|o| (0..inner).map(move |c| (o, c))) {
             for row in 0..SIDE {
                 let mut values = [simd.splat(0.0); SIDE];
@@ -230,18 +236,18 @@ impl WithSimd for TransformKernels<'_> {
                 for (point, value) in kernel(values).into_iter().enumerate() {
                     let at = start + ((point * SIDE + row) * inner + channel) * width + output;
                     // SAFETY: these kernels belong to this task.
-                    value.store(unsafe { kernels.part(at, LANES) });
+                    value.store(unsafe { kernels.slice(at, LANES) });
                 }
             }
         }
     }
 }
 
-/// At p of a piece's products; bias and ReLU on the way.
+/// At p of a piece's products, then bias and ReLU.
 struct TransformProducts<'a> {
     rows: &'a RowTiles,
     operands: &'a Operands<'a>,
-    /// The first one and their number, counted over all groups.
+    /// The first output channel over all groups, and the number of channels.
     channels: [usize; 2],
     products: &'a [f32],
     y: &'a DisjointSlices<'a>,
@@ -260,12 +266,13 @@ impl WithSimd for TransformProducts<'_> {
                 *value = simd.load(&products[(point * rows.products() + tile) * COLUMNS + at..]);
             }
             let bias = operands.bias.map_or(simd.splat(0.0), |bias| simd.load(&bias[first + at..]));
-            let (row, left) = (tile / rows.columns(), tile % rows.columns() * OUTPUTS);
+            let row = tile / rows.columns();
+            let left = tile % rows.columns() * OUTPUTS;
             for (j, value) in output::<_, OUTPUTS>(points).into_iter().enumerate().take(ow - left) {
                 let value = value.add(bias);
                 let value = if operands.relu { value.relu() } else { value };
-                // SAFETY: these channels of y are nobody else's work.
-                value.store(unsafe { y.part((row * ow + left + j) * out + first + at, LANES) });
+                // SAFETY: these channels of y belong to this task.
+                value.store(unsafe { y.slice((row * ow + left + j) * out + first + at, LANES) });
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::cpu::simd::{Simd, Vector};
 /// Points along one axis.
 pub(super) const POINTS: usize = 7;
 /// Points of a tile.
-pub(super) const TILE: usize = POINTS * POINTS;
+pub(super) const TILE_POINTS: usize = POINTS * POINTS;
 
 /// The finite points.
 const PLACES: [f64; POINTS - 1] = [0.0, 1.0, -1.0, 2.0, -2.0, 0.5];
@@ -21,9 +21,8 @@ fn scaled<V: Vector>(a: V, factor: f32, b: V) -> V {
     b.mul_add(b.simd().splat(factor), a)
 }
 
-/// Column `j` of a matrix. Matrices of vectors are filled by loops, not by closures, which would be compiled without the
-/// instructions that [`dispatch`](crate::cpu::simd::dispatch) chose, and are made once for many tiles: clearing one takes
-/// as long as a transform.
+/// Column `j` of a matrix. Matrices of vectors are filled by loops: closures would be compiled without the instructions of
+/// the level. They are made once for many tiles: clearing one takes as long as a transform.
 #[inline(always)]
 pub(super) fn column<V: Vector, const N: usize, const M: usize>(rows: &[[V; M]; N], j: usize) -> [V; N] {
     let mut column = [rows[0][j]; N];
@@ -37,10 +36,17 @@ pub(super) fn column<V: Vector, const N: usize, const M: usize>(rows: &[[V; M]; 
 /// infinity over all: x^4 - 5 x^2 + 4 and x - 1/2 are common factors of most.
 #[inline(always)]
 pub(super) fn input<V: Vector>(d: [V; POINTS]) -> [V; POINTS] {
-    let (q0, q1, q2) = (quartic(&d, 0), quartic(&d, 1), quartic(&d, 2));
-    let (h1, h2, h3, h4) = (linear(&d, 1), linear(&d, 2), linear(&d, 3), linear(&d, 4));
-    let (even1, odd1) = (scaled(h4, -4.0, h2), scaled(h3, -4.0, h1));
-    let (even2, odd2) = (h4.sub(h2), h3.sub(h1));
+    let q0 = quartic(&d, 0);
+    let q1 = quartic(&d, 1);
+    let q2 = quartic(&d, 2);
+    let h1 = linear(&d, 1);
+    let h2 = linear(&d, 2);
+    let h3 = linear(&d, 3);
+    let h4 = linear(&d, 4);
+    let even1 = scaled(h4, -4.0, h2);
+    let odd1 = scaled(h3, -4.0, h1);
+    let even2 = h4.sub(h2);
+    let odd2 = h3.sub(h1);
     [
         scaled(q1, -0.5, q0),
         even1.add(odd1),
@@ -67,8 +73,10 @@ fn linear<V: Vector>(d: &[V; POINTS], i: usize) -> V {
 /// At: points to `M` outputs.
 #[inline(always)]
 pub(super) fn output<V: Vector, const M: usize>(p: [V; POINTS]) -> [V; M] {
-    let (sum1, difference1) = (p[1].add(p[2]), p[1].sub(p[2]));
-    let (sum2, difference2) = (p[3].add(p[4]), p[3].sub(p[4]));
+    let sum1 = p[1].add(p[2]);
+    let difference1 = p[1].sub(p[2]);
+    let sum2 = p[3].add(p[4]);
+    let difference2 = p[3].sub(p[4]);
     let mut outputs = [sum1; M];
     for (i, output) in outputs.iter_mut().enumerate() {
         let power = (1u32 << i) as f32;
@@ -84,13 +92,15 @@ pub(super) fn output<V: Vector, const M: usize>(p: [V; POINTS]) -> [V; M] {
 /// A, the transpose of [`output`]: gradients of outputs to gradients at points.
 #[inline(always)]
 pub(super) fn output_gradient<V: Vector, const M: usize>(dy: [V; M]) -> [V; POINTS] {
-    let (even1, odd1) = (powers(&dy, 1.0, 0, 2), powers(&dy, 1.0, 1, 2));
-    let (even2, odd2) = (powers(&dy, 2.0, 0, 2), powers(&dy, 2.0, 1, 2));
+    let even1 = powers(&dy, 1.0, 0, 2);
+    let odd1 = powers(&dy, 1.0, 1, 2);
+    let even2 = powers(&dy, 2.0, 0, 2);
+    let odd2 = powers(&dy, 2.0, 1, 2);
     let half = powers(&dy, 0.5, 0, 1);
     [dy[0], even1.add(odd1), even1.sub(odd1), even2.add(odd2), even2.sub(odd2), half, dy[M - 1]]
 }
 
-/// The values from `first` on, each `step`th, times that power of a point.
+/// The sum of every `step`th value i from `first` on, times the i-th power of a point.
 #[inline(always)]
 fn powers<V: Vector, const M: usize>(dy: &[V; M], point: f32, first: usize, step: usize) -> V {
     let simd = dy[first].simd();
@@ -103,20 +113,22 @@ fn powers<V: Vector, const M: usize>(dy: &[V; M], point: f32, first: usize, step
     sum
 }
 
-/// G: row p gives point p from a kernel of `R` values. It holds what [`input`] leaves out: the reciprocal of the product
-/// of point p minus each other one.
+/// G: row p gives point p of a kernel of `R` values. It includes the factor that [`input`] omits: the reciprocal of the
+/// product of point p minus each other one.
 pub(super) const fn kernel_matrix<const R: usize>() -> [[f32; R]; POINTS] {
     let mut g = [[0.0; R]; POINTS];
     let mut p = 0;
     while p < POINTS - 1 {
-        let (mut product, mut q) = (1.0, 0);
+        let mut product = 1.0;
+        let mut q = 0;
         while q < POINTS - 1 {
             if q != p {
                 product *= PLACES[p] - PLACES[q];
             }
             q += 1;
         }
-        let (mut power, mut j) = (1.0 / product, 0);
+        let mut power = 1.0 / product;
+        let mut j = 0;
         while j < R {
             g[p][j] = power as f32;
             power *= PLACES[p];

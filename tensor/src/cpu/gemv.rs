@@ -1,9 +1,9 @@
-//! A fully connected layer of a single row: one image's prediction.
+//! GEMV: a fully connected layer on a single image.
 //!
-//! Its time is that of reading the weights from memory, 235 MB of `paper`'s 244 MB. What zeros are multiplied with need
-//! not be read, and after a ReLU many inputs are zero, a half on noise. So weights that do not change are kept by panels of
-//! outputs, in which one input's weights lie together, and inputs that are zero are passed over.
-//! (A weight that is not finite is not seen where its input is zero.)
+//! Reading the weights from memory takes all the time: 235 MB of the 244 MB of `paper`. After a ReLU many inputs are zero,
+//! half of them on noise, and their weights need not be read. So weights are cached in panels of outputs, in which the
+//! weights of one input are contiguous, and zero inputs are skipped. (A weight that is not finite has no effect where its
+//! input is zero.)
 
 use rayon::prelude::*;
 
@@ -17,24 +17,24 @@ use crate::{Cpu, Result};
 const VECTORS: usize = 8;
 /// Outputs of a panel.
 const PANEL: usize = VECTORS * LANES;
-/// Products that are added up before their sum is added to those before: errors grow with both counts, not with all inputs.
+/// Products of a partial sum: the error grows with this number and that of partial sums instead of all inputs.
 const BLOCK: usize = 128;
-/// Inputs whose weights are asked for ahead: where zeros are passed over, the processor does not foresee what comes.
+/// Inputs whose weights are prefetched: the hardware does not predict skipped inputs.
 const AHEAD: usize = 6;
-/// Fewer weights than these, 4 MiB, come from the caches.
+/// Fewer weights, of 4 MiB, are read from the caches.
 const MIN_WEIGHTS: usize = 1 << 20;
 
-/// Whether this is how a product is computed.
+/// Whether a product is computed as a GEMV.
 pub(super) fn applies(p: &Product) -> bool {
     p.m == 1 && !p.transpose_a && p.transpose_b && p.n >= PANEL && p.n * p.k >= MIN_WEIGHTS
 }
 
-/// Values of the weights by panels.
-pub(super) fn kept(p: &Product) -> usize {
+/// Values of the weights in panels.
+pub(super) fn panels_len(p: &Product) -> usize {
     p.n.div_ceil(PANEL) * PANEL * p.k
 }
 
-/// Buffers beside the output while nothing is kept: a panel a thread.
+/// Lengths of the buffers that are taken while no panels are cached: a panel per thread.
 pub(super) fn workspace(p: &Product, threads: usize) -> Vec<usize> {
     vec![PANEL * p.k; threads.min(p.n.div_ceil(PANEL))]
 }
@@ -42,19 +42,19 @@ pub(super) fn workspace(p: &Product, threads: usize) -> Vec<usize> {
 /// y `[n]` = W x for weights `[n, k]`.
 pub(super) fn run(cpu: &Cpu<f32>, p: &Product, x: &[f32], w: &Buffer<f32>, y: &mut [f32]) -> Result<()> {
     let make = || {
-        let mut panels = cpu.alloc(kept(p))?;
+        let mut panels = cpu.alloc(panels_len(p))?;
         let each = panels.make_mut()?.par_chunks_mut(PANEL * p.k).enumerate();
-        each.for_each(|(i, panel)| lay_out(p, w.as_slice(), i, panel));
+        each.for_each(|(i, panel)| pack_panel(p, w.as_slice(), i, panel));
         Ok(panels)
     };
-    let kept = w.weight_cache().get_on_reuse([p.n, p.k, 0, 0], make)?;
+    let cached = w.weight_cache().get_on_reuse([p.n, p.k, 0, 0], make)?;
     let inputs: Vec<(usize, f32)> = x.iter().copied().enumerate().filter(|&(_, x)| x != 0.0).collect();
     y.par_chunks_mut(PANEL).enumerate().try_for_each(|(i, y)| {
-        let sums = match &kept {
+        let sums = match &cached {
             Some(panels) => sums(&inputs, &panels.as_slice()[i * PANEL * p.k..][..PANEL * p.k]),
             None => {
                 let mut panel = cpu.alloc(PANEL * p.k)?;
-                lay_out(p, w.as_slice(), i, panel.make_mut()?);
+                pack_panel(p, w.as_slice(), i, panel.make_mut()?);
                 sums(&inputs, panel.as_slice())
             }
         };
@@ -63,8 +63,8 @@ pub(super) fn run(cpu: &Cpu<f32>, p: &Product, x: &[f32], w: &Buffer<f32>, y: &m
     })
 }
 
-/// Panel number `i`, `[k, PANEL]`. The last one ends with the last output, and repeats some of the panel before.
-fn lay_out(p: &Product, w: &[f32], i: usize, panel: &mut [f32]) {
+/// Copies panel `i`, `[k, PANEL]`. The last panel ends with the last output and overlaps the one before.
+fn pack_panel(p: &Product, w: &[f32], i: usize, panel: &mut [f32]) {
     let first = (i * PANEL).min(p.n - PANEL);
     transpose(&w[first * p.k..(first + PANEL) * p.k], PANEL, p.k, panel, |_| {});
 }
@@ -76,7 +76,7 @@ fn sums(inputs: &[(usize, f32)], panel: &[f32]) -> [f32; PANEL] {
 }
 
 struct Sums<'a> {
-    /// Numbers, in ascending order, and values.
+    /// Indices, in ascending order, and values.
     inputs: &'a [(usize, f32)],
     panel: &'a [f32],
 }
@@ -87,12 +87,12 @@ impl WithSimd for Sums<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> [f32; PANEL] {
         let mut sums = [0.0; PANEL];
-        match S::HAS_32_REGISTERS {
-            true => self.columns::<S, VECTORS>(simd, 0, &mut sums),
-            // With half as many registers, half of the sums at a time.
-            false => {
-                (0..PANEL).step_by(PANEL / 2).for_each(|at| self.columns::<S, { VECTORS / 2 }>(simd, at, &mut sums))
-            }
+        if S::HAS_32_REGISTERS {
+            self.columns::<S, VECTORS>(simd, 0, &mut sums);
+        } else {
+            // With half the registers, half of the sums at a time.
+            self.columns::<S, { VECTORS / 2 }>(simd, 0, &mut sums);
+            self.columns::<S, { VECTORS / 2 }>(simd, PANEL / 2, &mut sums);
         }
         sums
     }
@@ -103,15 +103,18 @@ impl Sums<'_> {
     #[inline(always)]
     fn columns<S: Simd, const N: usize>(&self, simd: S, at: usize, sums: &mut [f32; PANEL]) {
         let weights = self.panel.as_ptr();
-        for (start, block) in self.inputs.chunks(BLOCK).enumerate().map(|(i, block)| (i * BLOCK, block)) {
+        for (i, block) in self.inputs.chunks(BLOCK).enumerate() {
+            let start = i * BLOCK;
             let mut partial = [simd.splat(0.0); N];
             for (j, &(input, x)) in block.iter().enumerate() {
                 if let Some(&(later, _)) = self.inputs.get(start + j + AHEAD) {
-                    (0..N).for_each(|v| prefetch(weights.wrapping_add(later * PANEL + at + v * LANES)));
+                    for v in 0..N {
+                        prefetch(weights.wrapping_add(later * PANEL + at + v * LANES));
+                    }
                 }
                 let x = simd.splat(x);
                 for (v, sum) in partial.iter_mut().enumerate() {
-                    // SAFETY: inputs are in ascending order, so that each has its weights in the panel, as `sums` asserted.
+                    // SAFETY: `sums` asserted that the panel holds the weights of the last and so of every input.
                     let w = unsafe { simd.load_ptr(weights.add(input * PANEL + at + v * LANES)) };
                     *sum = x.mul_add(w, *sum);
                 }
@@ -145,7 +148,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
-        /// Against plain sums; the second and third time, from what is kept, bit by bit the first; so on 3 threads.
+        /// Against plain sums. The second and third run, with cached panels and on 3 threads, give the bits of the first.
         #[test]
         fn it_is_the_plain_product(n in PANEL..3 * PANEL + 9, k in 1usize..700, zeros in 0.0f32..1.0, seed in 0u64..99) {
             let p = product(n, k);
@@ -170,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn every_level_passes_over_zeros() {
+    fn every_level_skips_zeros() {
         let (x, w) = (draw(1, 300), draw(2, 300 * PANEL));
         let inputs: Vec<_> = x.iter().copied().enumerate().filter(|(i, _)| i % 3 != 1).collect();
         for level in Level::all() {
@@ -182,9 +185,9 @@ mod tests {
         }
     }
 
-    /// A layer of `paper`'s kind takes this way: bias and ReLU included, its weights changed in between.
+    /// With bias and ReLU, as in `paper`, and weights that change in between.
     #[test]
-    fn large_layers_of_one_row_go_this_way() {
+    fn large_layers_of_one_row_are_gemvs() {
         let (n, k) = (1000, 1100);
         assert!(applies(&product(n, k)) && !applies(&Product { m: 2, ..product(n, k) }) && !applies(&product(n, 9)));
         let cpu = Cpu::<f32>::new(2).unwrap();

@@ -1,11 +1,11 @@
-//! Small products of `f32` matrices whose factors are at hand in the layout that the registers want: what fast
-//! convolutions are made of. For products of any layout there is [`matrix`](super::matrix).
+//! A GEMM microkernel for `f32` matrices that are packed already, used by Winograd convolutions. For products of any
+//! layout see [`matrix`](super::matrix).
 //!
-//! A tile of [`ROWS`] x [`COLUMNS`] results stays in registers while k runs: with AVX-512, 24 of the 32 registers hold
-//! sums, and each step loads two vectors of b and 12 single values of a for 24 fused multiply-adds, so that the
-//! multipliers are the limit as long as a and b come from the first two caches. Three vectors of columns that are left go
-//! by 8 rows, also in 24 registers: two and then one would load more than it multiplies. With 16 registers of half a vector
-//! the tile is 6 x 16.
+//! A tile of [`ROWS`] x [`COLUMNS`] results stays in registers during the loop over k. With AVX-512, 24 of the 32 registers
+//! hold sums, and each step loads two vectors of b and 12 values of a for 24 fused multiply-adds: the multipliers are the
+//! bottleneck as long as a and b are in the L1 and L2 caches. Three remaining vectors of columns take 8 rows, also 24
+//! registers: two vectors and then one would load more than they multiply. With 16 registers of half a vector the tile is
+//! 6 x 16.
 
 use std::hint::black_box;
 
@@ -13,50 +13,49 @@ use super::simd::{LANES, Level, Simd, Vector, WithSimd, dispatch, prefetch};
 
 /// Rows of a register tile.
 pub(super) const ROWS: usize = 12;
-/// Rows that one pointer reaches: with one for all, each row's address would wait for the last one's, which is slower than
-/// the multipliers.
-const REACH: usize = 3;
-const POINTERS: usize = ROWS / REACH;
-/// Steps of k that factors are asked for ahead of use: as long as the last cache takes.
+/// Rows per pointer: with one pointer for all rows, each address would depend on the last one's, which is slower than the
+/// multipliers.
+const POINTER_ROWS: usize = 3;
+const POINTERS: usize = ROWS / POINTER_ROWS;
+/// Steps of k between prefetch and use: the latency of the last cache.
 const AHEAD: usize = 64;
 /// Columns of a register tile.
 pub(super) const COLUMNS: usize = 2 * LANES;
 
-/// Columns and rows of a register tile where so many columns are left.
+/// Columns and rows of the next register tile if `left` columns are left.
 #[inline(always)]
-pub(super) fn shape(left: usize) -> (usize, usize) {
+pub(super) fn tile_shape(left: usize) -> (usize, usize) {
     if left == 3 * LANES { (left, 8) } else { (COLUMNS.min(left), ROWS) }
 }
 
-/// A factor: value (i, j) is `data[i * row + j * column]`.
+/// A factor with value (i, j) at `data[i * row + j * column]`.
 #[derive(Clone, Copy)]
 pub(super) struct Strided<'a> {
-    /// From the first value on.
+    /// Starts with the first value.
     pub data: &'a [f32],
-    /// From one row to the next.
+    /// Stride of rows.
     pub row: usize,
-    /// From one column to the next.
+    /// Stride of columns.
     pub column: usize,
 }
 
-/// A result; its columns are contiguous.
+/// A result with contiguous columns.
 #[derive(Clone, Copy)]
 pub(super) struct Target {
-    /// From the first value on.
+    /// Points to the first value.
     pub data: *mut f32,
-    /// Values from there on that may be written.
+    /// Values that may be written.
     pub len: usize,
-    /// From one row to the next.
+    /// Stride of rows.
     pub row: usize,
 }
 
-/// c `[m, n]` = or += a `[m, k]` times b `[k, n]`, whose columns are contiguous (`b.column` is 1). n is whole vectors.
+/// c `[m, n]` = or += a `[m, k]` times b `[k, n]` of contiguous columns (`b.column` is 1). n is a multiple of a vector.
 ///
-/// Inlined, so that the operands' descriptions stay in registers: read back from memory they would wait until what the
-/// thread wrote last, some product, had left for the caches.
+/// Inlined, so that the operands' fields stay in registers: loads of them would wait for the stores of the last product.
 ///
 /// # Safety
-/// `c.data` must be valid for reading and writing `c.len` values, and nobody else may use the m rows of n of them.
+/// `c.data` must be valid for reading and writing `c.len` values, and nothing else may use the m rows of n of them.
 #[inline(always)]
 pub(super) unsafe fn product(
     level: Level,
@@ -92,7 +91,7 @@ impl WithSimd for Product<'_> {
         let [m, n, _] = self.size;
         let mut column = 0;
         while column < n {
-            let (columns, rows) = if S::HAS_32_REGISTERS { shape(n - column) } else { (LANES, ROWS / 2) };
+            let (columns, rows) = if S::HAS_32_REGISTERS { tile_shape(n - column) } else { (LANES, ROWS / 2) };
             for row in (0..m).step_by(rows) {
                 let rows = rows.min(m - row);
                 // SAFETY: rows, columns and k stay inside the slices, as `product` asserted.
@@ -140,7 +139,7 @@ impl Product<'_> {
         let mut sums = [[simd.splat(0.0); N]; R];
         // SAFETY: the caller's promise covers each place read and written below.
         unsafe {
-            // What is added to is needed at the end only, all of it at once.
+            // The old values are needed at the end only, all at once.
             for place in
                 (0..if *accumulate { R * N } else { 0 }).map(|i| (row + i / N) * c.row + column + i % N * LANES)
             {
@@ -149,8 +148,8 @@ impl Product<'_> {
             let first = a.data.as_ptr().add(row * a.row);
             let mut a_at = [first; POINTERS];
             for (i, a_at) in a_at.iter_mut().enumerate() {
-                // Opaque, or the compiler makes one pointer of them.
-                *a_at = black_box(first.wrapping_add(i * REACH * a.row));
+                // Opaque, or the compiler merges the pointers.
+                *a_at = black_box(first.wrapping_add(i * POINTER_ROWS * a.row));
             }
             let mut b_at = b.data.as_ptr().add(column);
             for _ in 0..*k {
@@ -159,7 +158,7 @@ impl Product<'_> {
                     *b = simd.load_ptr(b_at.add(i * LANES));
                 }
                 for (r, sums) in sums.iter_mut().enumerate() {
-                    let a = simd.splat(*a_at[r / REACH].add(r % REACH * a.row));
+                    let a = simd.splat(*a_at[r / POINTER_ROWS].add(r % POINTER_ROWS * a.row));
                     for (sum, b) in sums.iter_mut().zip(b) {
                         *sum = a.mul_add(b, *sum);
                     }
@@ -186,7 +185,6 @@ impl Product<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::simd::Level;
     use super::*;
     use crate::random::{Stream, purpose};
 
@@ -197,11 +195,10 @@ mod tests {
 
     fn check(level: Level, [m, n, k]: [usize; 3], transposed: bool, accumulate: bool) {
         let b_row = n + 3;
-        let (a, b) = (values(1, m * k + 1), values(2, (k * b_row).max(1)));
-        let a = match transposed {
-            true => Strided { data: &a, row: 1, column: m },
-            false => Strided { data: &a, row: k, column: 1 },
-        };
+        let a = values(1, m * k + 1);
+        let b = values(2, (k * b_row).max(1));
+        let [row, column] = if transposed { [1, m] } else { [k, 1] };
+        let a = Strided { data: &a, row, column };
         let b = Strided { data: &b, row: b_row, column: 1 };
         let start = values(3, m * (n + 2));
         let mut c = start.clone();
@@ -209,17 +206,17 @@ mod tests {
         // SAFETY: c is this function's own.
         unsafe { product(level, [m, n, k], a, b, target, accumulate) };
         for (place, (&got, &old)) in c.iter().zip(&start).enumerate() {
-            let (i, j) = (place / (n + 2), place % (n + 2));
+            let i = place / (n + 2);
+            let j = place % (n + 2);
             let term = |l| f64::from(a.data[i * a.row + l * a.column]) * f64::from(b.data[l * b_row + j]);
-            let expected = match j < n {
-                true => (0..k).map(term).sum::<f64>() + if accumulate { f64::from(old) } else { 0.0 },
-                false => f64::from(old),
-            };
+            let old = f64::from(old);
+            let sum = || (0..k).map(term).sum::<f64>() + if accumulate { old } else { 0.0 };
+            let expected = if j < n { sum() } else { old };
             assert!((f64::from(got) - expected).abs() < 1e-5, "{level:?}: [{i}, {j}] of {m}x{n}x{k}: {got}");
         }
     }
 
-    /// All sizes of tiles, both orders of the left factor, set and added, at each level, against plain sums.
+    /// All tile sizes, both orders of the left factor, with and without `accumulate`, at each level.
     #[test]
     fn products_equal_plain_sums() {
         for level in Level::all() {

@@ -1,26 +1,25 @@
-//! Words of a random stream, many calls of the generator side by side.
+//! Philox for the CPU: words of a random stream, a vector of calls at a time.
 
 use super::simd::{LANES, Level, Simd, WithSimd, dispatch};
 use crate::random::{MULTIPLIERS, Stream, WEYL};
 
-/// Words of one call of the generator.
+/// Words of one call of Philox.
 pub(super) const CALL: usize = 4;
-/// Words that are made at a time: as many as stay in the nearest cache with what is made of them.
+/// Words of a batch: they fit the L1 cache with the values made of them.
 const BATCH: usize = 1024;
 
-/// Runs `work` with the words of `len` values, from that of call `first` of the generator on, a batch at a time with the
-/// number of the batch's first value.
+/// Calls `f` for each batch of `len` words from call `first` of Philox on, with the index of the batch's first word.
 #[inline(always)]
-pub(super) fn for_batches(stream: Stream, first: u32, len: usize, mut work: impl FnMut(usize, &[u32])) {
+pub(super) fn for_batches(stream: Stream, first: u32, len: usize, mut f: impl FnMut(usize, &[u32])) {
     let mut words = [0; BATCH];
     for start in (0..len).step_by(BATCH) {
         let words = &mut words[..BATCH.min(len - start)];
         fill(Level::get(), stream, first.wrapping_add((start / CALL) as u32), words);
-        work(start, words);
+        f(start, words);
     }
 }
 
-/// The words of the stream from those of call `first` on.
+/// Fills `words` with those of the stream from call `first` on.
 fn fill(level: Level, stream: Stream, first: u32, words: &mut [u32]) {
     dispatch(level, Fill { stream, first, words });
 }
@@ -31,7 +30,7 @@ struct Fill<'a> {
     words: &'a mut [u32],
 }
 
-/// The calls made side by side, in an order whose words lie as they should once each four places are transposed.
+/// The calls of a vector's lanes, in the order that `transpose_4x4` undoes.
 const CALLS: [u32; LANES] = [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15];
 
 impl WithSimd for Fill<'_> {
@@ -62,7 +61,7 @@ fn put_words<S: Simd>(simd: S, all: [S::U32; CALL], words: &mut [u32]) {
     }
 }
 
-/// [`philox`](crate::random::philox) for as many counters as a vector has places.
+/// [`philox`](crate::random::philox) for a vector of counters.
 #[inline(always)]
 fn philox<S: Simd>(simd: S, stream: Stream, counters: S::U32) -> [S::U32; CALL] {
     let mut key = [stream.seed as u32, (stream.seed >> 32) as u32];
@@ -87,7 +86,7 @@ mod tests {
     use crate::cpu::simd::Level;
 
     #[test]
-    fn they_are_the_streams_in_order() {
+    fn words_are_the_streams_in_order() {
         let stream = Stream::new(0x1234_5678_9abc, 7, 1 << 40 | 3);
         for (first, len) in [(0, 0), (0, 1), (5, 63), (9, 64), (2, 65), (u32::MAX - 3, 2500)] {
             let mut words = Vec::new();
