@@ -131,7 +131,8 @@ multiversion! {
     }
 }
 
-/// The number of classes before `label`: those with a larger logit, or an equal one and a lower index. NaN is the largest.
+/// The number of classes before `label`: those with a larger logit, or an equal one and a lower index. NaN is the
+/// largest.
 fn rank_of<E: Element>(x: &[E], label: usize) -> u32 {
     let own = x[label];
     let mut before = 0;

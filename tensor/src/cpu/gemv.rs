@@ -1,9 +1,9 @@
 //! GEMV: a fully connected layer on a single image.
 //!
-//! Reading the weights from memory takes all the time: 235 MB of the 244 MB of `paper`. After a ReLU many inputs are zero,
-//! half of them on noise, and their weights need not be read. So weights are cached in panels of outputs, in which the
-//! weights of one input are contiguous, and zero inputs are skipped. (A weight that is not finite has no effect where its
-//! input is zero.)
+//! Reading the weights from memory takes all the time: 235 MB of the 244 MB of `paper`. After a ReLU many inputs are
+//! zero, half of them on noise, and their weights need not be read. So weights are cached in panels of outputs, in
+//! which the weights of one input are contiguous, and zero inputs are skipped. (A weight that is not finite has no
+//! effect where its input is zero.)
 
 use rayon::prelude::*;
 
@@ -148,7 +148,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
-        /// Against plain sums. The second and third run, with cached panels and on 3 threads, give the bits of the first.
+        /// Against plain sums. The second and third run, with cached panels and on 3 threads, give the bits of the
+        /// first.
         #[test]
         fn it_is_the_plain_product(n in PANEL..3 * PANEL + 9, k in 1usize..700, zeros in 0.0f32..1.0, seed in 0u64..99) {
             let p = product(n, k);

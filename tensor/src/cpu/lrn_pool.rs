@@ -1,5 +1,5 @@
-//! LRN and max-pooling. In single precision and across channels they are one pass: a band of normalised rows stays in the
-//! cache, and backward recomputes the base, so that nothing of the size of the normalised maps is written.
+//! LRN and max-pooling. In single precision and across channels they are one pass: a band of normalised rows stays in
+//! the cache, and backward recomputes the base, so that nothing of the size of the normalised maps is written.
 
 use std::ops::Range;
 
@@ -121,7 +121,7 @@ impl<E: Element> Cpu<E> {
             let x = &x[(n * g.input[0] + first) * width..][..dx.len()];
             dispatch(Level::get(), Gradient { lrn, g, x, positions, dy, first, relu, dx: cast_slice_mut(dx) })
         };
-        self.par_rows_dx(g, |outputs| check_positions(g, &positions[outputs]), part)
+        self.par_rows(g, |outputs| check_positions(g, &positions[outputs]), part)
     }
 }
 

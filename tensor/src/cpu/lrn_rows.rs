@@ -1,5 +1,5 @@
-//! LRN as in the paper, windows of five channels and beta = 0.75, in single precision, for rows of whole vectors. Powers
-//! are products of square roots, and windows are summed in registers.
+//! LRN as in the paper, windows of five channels and beta = 0.75, in single precision, for rows of whole vectors.
+//! Powers are products of square roots, and windows are summed in registers.
 
 use super::simd::{LANES, Level, Simd, Vector, WithSimd, dispatch, prefetch};
 use crate::ops::lrn::{Lrn, Region};
@@ -55,8 +55,8 @@ impl RowLrn {
     /// [`backward`](Self::backward) of one row, within a kernel. With `relu_sums`, x is the output of a ReLU, dx is the
     /// gradient of its input, and `relu_sums` += dx.
     ///
-    /// With t_j = dy_j x_j base_j^(-beta - 1): dx_i = dy_i base_i^-beta - 2 alpha beta x_i times the sum of t_j over the
-    /// mirrored window, which holds each j whose own window holds i.
+    /// With t_j = dy_j x_j base_j^(-beta - 1): dx_i = dy_i base_i^-beta - 2 alpha beta x_i times the sum of t_j over
+    /// the mirrored window, which holds each j whose own window holds i.
     #[inline(always)]
     pub fn gradient<S: Simd>(
         &self,

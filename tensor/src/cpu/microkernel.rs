@@ -1,11 +1,11 @@
 //! A GEMM microkernel for `f32` matrices that are packed already, used by Winograd convolutions. For products of any
 //! layout see [`matrix`](super::matrix).
 //!
-//! A tile of [`ROWS`] x [`COLUMNS`] results stays in registers during the loop over k. With AVX-512, 24 of the 32 registers
-//! hold sums, and each step loads two vectors of b and 12 values of a for 24 fused multiply-adds: the multipliers are the
-//! bottleneck as long as a and b are in the L1 and L2 caches. Three remaining vectors of columns take 8 rows, also 24
-//! registers: two vectors and then one would load more than they multiply. With 16 registers of half a vector the tile is
-//! 6 x 16.
+//! A tile of [`ROWS`] x [`COLUMNS`] results stays in registers during the loop over k. With AVX-512, 24 of the 32
+//! registers hold sums, and each step loads two vectors of b and 12 values of a for 24 fused multiply-adds: the
+//! multipliers are the bottleneck as long as a and b are in the L1 and L2 caches. Three remaining vectors of columns
+//! take 8 rows, also 24 registers: two vectors and then one would load more than they multiply. With 16 registers of
+//! half a vector the tile is 6 x 16.
 
 use std::hint::black_box;
 
@@ -13,8 +13,8 @@ use super::simd::{LANES, Level, Simd, Vector, WithSimd, dispatch, prefetch};
 
 /// Rows of a register tile.
 pub(super) const ROWS: usize = 12;
-/// Rows per pointer: with one pointer for all rows, each address would depend on the last one's, which is slower than the
-/// multipliers.
+/// Rows per pointer: with one pointer for all rows, each address would depend on the last one's, which is slower than
+/// the multipliers.
 const POINTER_ROWS: usize = 3;
 const POINTERS: usize = ROWS / POINTER_ROWS;
 /// Steps of k between prefetch and use: the latency of the last cache.
@@ -52,7 +52,8 @@ pub(super) struct Target {
 
 /// c `[m, n]` = or += a `[m, k]` times b `[k, n]` of contiguous columns (`b.column` is 1). n is a multiple of a vector.
 ///
-/// Inlined, so that the operands' fields stay in registers: loads of them would wait for the stores of the last product.
+/// Inlined, so that the operands' fields stay in registers: loads of them would wait for the stores of the last
+/// product.
 ///
 /// # Safety
 /// `c.data` must be valid for reading and writing `c.len` values, and nothing else may use the m rows of n of them.

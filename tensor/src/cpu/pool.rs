@@ -1,5 +1,6 @@
-//! Max and average pooling. Forward runs in parallel over rows of windows. Backward of maxima runs over rows of the input,
-//! each of which gathers from its windows, and of means over images, so the order of sums depends on shapes only.
+//! Max and average pooling. Forward runs in parallel over rows of windows. Backward of maxima runs over rows of the
+//! input, each of which gathers from its windows, and of means over images, so the order of sums depends on shapes
+//! only.
 
 use std::ops::Range;
 
@@ -41,7 +42,7 @@ impl<E: Element> Kernel<MaxPoolBackward> for Cpu<E> {
         let positions = positions.as_slice();
         let dy = dy.as_slice();
         let check = |outputs: Range<usize>| check_positions(g, &positions[outputs]);
-        let (dx, _) = self.par_rows_dx(g, check, |outputs, first, dx| {
+        let (dx, _) = self.par_rows(g, check, |outputs, first, dx| {
             for (i, dx) in dx.chunks_exact_mut(g.input[1] * g.channels).enumerate() {
                 max_row_dx(g, &positions[outputs.clone()], &dy[outputs.clone()], first + i, dx);
             }
@@ -89,8 +90,9 @@ impl<E: Element> Kernel<AveragePoolBackward> for Cpu<E> {
 
 impl<E: Element> Cpu<E> {
     /// Computes dx in parallel over images and rows. `check` is given the outputs of each image first; then
-    /// `part(outputs of the image, first row, rows of dx)` fills some rows. Returns dx and the results of `part` in order.
-    pub(super) fn par_rows_dx<T: Send>(
+    /// `part(outputs of the image, first row, rows of dx)` fills some rows. Returns dx and the results of `part` in
+    /// order.
+    pub(super) fn par_rows<T: Send>(
         &self,
         g: &Geometry,
         check: impl Fn(Range<usize>) -> Result<()> + Sync,

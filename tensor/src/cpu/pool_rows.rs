@@ -1,5 +1,5 @@
-//! Rows of pooled maps and of their gradients. In single precision a vector of channels of a window stays in registers. The
-//! remaining channels, and double precision, take plain loops with the same results.
+//! Rows of pooled maps and of their gradients. In single precision a vector of channels of a window stays in registers.
+//! The remaining channels, and double precision, take plain loops with the same results.
 
 use std::any::TypeId;
 use std::ops::Range;
@@ -140,8 +140,8 @@ pub(super) fn max_row_vectors<S: Simd>(
     simd.fence();
 }
 
-/// Prefetches the places that the next row of windows reads after row `end`, for one window. `x` holds the image's rows from
-/// `first` on.
+/// Prefetches the places that the next row of windows reads after row `end`, for one window. `x` holds the image's rows
+/// from `first` on.
 #[inline(always)]
 fn prefetch_next(g: &Geometry, x: &[f32], end: usize, first: usize, column: usize) {
     let c = g.channels;
@@ -221,8 +221,8 @@ impl<'a> Window<'a> {
     }
 }
 
-/// Row `y` of an image's gradient: each place sums the gradients of its maxima, in the order of the windows. `positions` and
-/// `dy` are the image's.
+/// Row `y` of an image's gradient: each place sums the gradients of its maxima, in the order of the windows.
+/// `positions` and `dy` are the image's.
 pub(super) fn max_row_dx<E: Element>(g: &Geometry, positions: &[u32], dy: &[E], y: usize, dx: &mut [E]) {
     let c = g.channels;
     let whole = vector_channels::<E>(c);

@@ -1,5 +1,5 @@
-//! The gradients of a ReLU and of the bias before it, fused: 8 bytes read and 4 written per value. Separate sums would read
-//! 4 more.
+//! The gradients of a ReLU and of the bias before it, fused: 8 bytes read and 4 written per value. Separate sums would
+//! read 4 more.
 
 use super::Buffer;
 use super::reduce::{COLUMNS, JOB, LEAF_ROWS, middle};

@@ -1,5 +1,6 @@
-//! Vectors of 16 values for kernels that need the layout of the registers. Such a kernel is a [`WithSimd`], written once
-//! over [`Simd`] and compiled for each [`Level`] by [`dispatch`]. Plain loops are compiled for each by [`multiversion!`].
+//! Vectors of 16 values for kernels that need the layout of the registers. Such a kernel is a [`WithSimd`], written
+//! once over [`Simd`] and compiled for each [`Level`] by [`dispatch`]. Plain loops are compiled for each by
+//! [`multiversion!`].
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -83,8 +83,8 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Computes pieces until none is left. A thread makes everything that it reads except for the kernels, so that no data
-    /// moves between processors and no thread waits.
+    /// Computes pieces until none is left. A thread makes everything that it reads except for the kernels, so that no
+    /// data moves between processors and no thread waits.
     fn take_pieces(&self, cpu: &Cpu<f32>, next: &AtomicUsize) -> Result<()> {
         let mut piece = next.fetch_add(1, Ordering::Relaxed);
         if piece >= self.pieces {

@@ -18,8 +18,8 @@ const MAX_TASK_TILES: usize = 6;
 const MIN_TASKS: usize = 16;
 /// Output channels of a point that one task sums.
 const TASK_OUTPUTS: usize = 8 * ROWS;
-/// Values of the separate sums of all parts, at most: 64 MiB. Separate sums save traffic between processors and waiting,
-/// but sums of more than a few MiB per thread leave no room in its cache.
+/// Values of the separate sums of all parts, at most: 64 MiB. Separate sums save traffic between processors and
+/// waiting, but sums of more than a few MiB per thread leave no room in its cache.
 const MAX_SUM_VALUES: usize = 1 << 24;
 /// Parts with separate sums, at most.
 const MAX_PARTS: usize = 16;

@@ -68,7 +68,8 @@ impl WithSimd for TransformInputs<'_> {
             if let Some((space_to_depth, start)) = in_place {
                 tiles.prefetch_next(space_to_depth, x, start);
                 for channel in self.channels.clone().step_by(LANES) {
-                    // SAFETY: `in_place` returned `start`; x holds all images, as `run` and `weights_gradient` asserted.
+                    // SAFETY: `in_place` returned `start`; x holds all images, as `run` and `weights_gradient`
+                    // asserted.
                     unsafe { tiles.transform_in_place(simd, space_to_depth, x, start, channel, &mut half) };
                     self.transform_columns(tile, channel, &half);
                 }

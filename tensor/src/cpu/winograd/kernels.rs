@@ -14,8 +14,8 @@ use crate::{Cpu, Result};
 /// One task transforms kernels of so many input and output channels.
 const CHANNELS: usize = LANES;
 
-/// The place of a panel's transformed kernels: `[point][columns of a register tile][in][output]`, in the last columns the
-/// outputs that are left.
+/// The place of a panel's transformed kernels: `[point][columns of a register tile][in][output]`, in the last columns
+/// the outputs that are left.
 pub(super) struct PanelLayout {
     first: usize,
     /// From one point to the next, with a gap: without it the points would share few sets of the caches.

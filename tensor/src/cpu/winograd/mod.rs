@@ -4,12 +4,12 @@
 //!
 //! Tiles are transformed, multiplied with the transformed kernels at each of 49 points (a matrix product
 //! `[tiles, in] [in, out]` per point) and transformed back. Gradients of weights take the transposed transforms in the
-//! reverse order. In `f32` the transforms lose about one digit: errors stay below 1e-5 of the absolute sum of the terms.
-//! [`Algorithms::Exact`](super::Algorithms::Exact) disables all of this.
+//! reverse order. In `f32` the transforms lose about one digit: errors stay below 1e-5 of the absolute sum of the
+//! terms. [`Algorithms::Exact`](super::Algorithms::Exact) disables all of this.
 //!
-//! Each thread works on its own block of tiles, for y and dx on a panel of output channels at a time, so that the panel's
-//! products stay in the L2 cache. For dw of many channels, where the sums are too large for one copy per thread, all
-//! threads work on one block.
+//! Each thread works on its own block of tiles, for y and dx on a panel of output channels at a time, so that the
+//! panel's products stay in the L2 cache. For dw of many channels, where the sums are too large for one copy per
+//! thread, all threads work on one block.
 
 #![allow(clippy::needless_range_loop, reason = "columns of small matrices")]
 
@@ -73,7 +73,8 @@ pub(super) struct Tiles {
     block: usize,
 }
 
-/// Tiles of a block: the transformed kernels are read once per block, and its points and products must fit the L2 cache.
+/// Tiles of a block: the transformed kernels are read once per block, and its points and products must fit the L2
+/// cache.
 const BLOCK_TILES: usize = 48;
 /// Tiles of a block of dw: the sums, as large as the transformed kernels, are read and written once per block.
 const GRADIENT_BLOCK_TILES: usize = 96;

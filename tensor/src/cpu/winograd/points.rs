@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 use super::transform::{POINTS, TILE_POINTS};
 use crate::cpu::simd::{LANES, Simd, Vector};
 
-/// The layout `[point][tile][channel]` of a block's points in a group, with gaps: without them rows and points would share
-/// few sets of a cache.
+/// The layout `[point][tile][channel]` of a block's points in a group, with gaps: without them rows and points would
+/// share few sets of a cache.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Layout {
     pub row: usize,
@@ -84,7 +84,8 @@ impl TilePointsMut<'_> {
     pub fn store_column<V: Vector>(&self, q: usize, column: [V; POINTS]) {
         assert!(q < POINTS, "a column");
         for (p, value) in column.into_iter().enumerate() {
-            // SAFETY: `DisjointSlices::tile` checked that all points lie in their block, and its caller uses them alone.
+            // SAFETY: `DisjointSlices::tile` checked that all points lie in their block, and its caller uses them
+            // alone.
             unsafe { value.store_ptr(self.first.add((p * POINTS + q) * self.point)) };
         }
     }

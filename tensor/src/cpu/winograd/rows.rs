@@ -1,7 +1,9 @@
-//! Winograd convolution in one dimension: 3x3 kernels over a single image, where reading the kernels takes all the time.
+//! Winograd convolution in one dimension: 3x3 kernels over a single image, where reading the kernels takes all the
+//! time.
 //!
-//! A tile is 7 values of a row and gives 5 outputs. Kernels are transformed along their rows only, to 21 values instead of
-//! 49, and a tile takes 21 multiplications instead of 45. The transforms are those of two dimensions; errors are smaller.
+//! A tile is 7 values of a row and gives 5 outputs. Kernels are transformed along their rows only, to 21 values instead
+//! of 49, and a tile takes 21 multiplications instead of 45. The transforms are those of two dimensions; errors are
+//! smaller.
 
 use rayon::prelude::*;
 

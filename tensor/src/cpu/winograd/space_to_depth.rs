@@ -1,6 +1,6 @@
-//! Space-to-depth: a convolution of a larger stride as one of stride 1. Each square of stride x stride pixels becomes one
-//! pixel with its values `[row][column][channel]` as channels. Kernels change likewise, with zeros after their last rows
-//! and columns. The paper's first layer, 11x11 at stride 4 on 3 channels, becomes 3x3 on 48.
+//! Space-to-depth: a convolution of a larger stride as one of stride 1. Each square of stride x stride pixels becomes
+//! one pixel with its values `[row][column][channel]` as channels. Kernels change likewise, with zeros after their last
+//! rows and columns. The paper's first layer, 11x11 at stride 4 on 3 channels, becomes 3x3 on 48.
 
 use super::Tiles;
 use super::transform::{POINTS, input};
@@ -55,8 +55,8 @@ impl SpaceToDepth {
         self.kernel[0] * self.kernel[1] * self.image[2]
     }
 
-    /// The index in a kernel `[kh][kw][c]` of the value at a row, column and channel after space-to-depth; `None` for the
-    /// zeros after the kernel's last rows and columns.
+    /// The index in a kernel `[kh][kw][c]` of the value at a row, column and channel after space-to-depth; `None` for
+    /// the zeros after the kernel's last rows and columns.
     #[inline(always)]
     pub fn kernel_index(&self, [row, column]: [usize; 2], channel: usize) -> Option<usize> {
         let [kh, kw] = self.kernel;

@@ -21,8 +21,8 @@ fn scaled<V: Vector>(a: V, factor: f32, b: V) -> V {
     b.mul_add(b.simd().splat(factor), a)
 }
 
-/// Column `j` of a matrix. Matrices of vectors are filled by loops: closures would be compiled without the instructions of
-/// the level. They are made once for many tiles: clearing one takes as long as a transform.
+/// Column `j` of a matrix. Matrices of vectors are filled by loops: closures would be compiled without the instructions
+/// of the level. They are made once for many tiles: clearing one takes as long as a transform.
 #[inline(always)]
 pub(super) fn column<V: Vector, const N: usize, const M: usize>(rows: &[[V; M]; N], j: usize) -> [V; N] {
     let mut column = [rows[0][j]; N];
