@@ -151,9 +151,10 @@ mod tests {
         /// Against plain sums. The second and third run, with cached panels and on 3 threads, give the bits of the
         /// first.
         #[test]
-        fn it_is_the_plain_product(n in PANEL..3 * PANEL + 9, k in 1usize..700, zeros in 0.0f32..1.0, seed in 0u64..99) {
+        fn products_equal_plain_sums(n in PANEL..3 * PANEL + 9, k in 1usize..700, zeros in 0.0f32..1.0, seed in 0u64..99) {
             let p = product(n, k);
-            let (mut x, values) = (draw(seed, k), draw(seed + 1, n * k));
+            let mut x = draw(seed, k);
+            let values = draw(seed + 1, n * k);
             x.iter_mut().for_each(|v| if (*v + 1.0) / 2.0 < zeros { *v = 0.0 });
             let mut first: Option<Vec<f32>> = None;
             for threads in [1, 3] {
@@ -167,7 +168,8 @@ mod tests {
             }
             for (o, &got) in first.unwrap().iter().enumerate() {
                 let terms = || x.iter().zip(&values[o * k..]).map(|(&x, &w)| f64::from(x) * f64::from(w));
-                let (exact, scale) = (terms().sum::<f64>(), terms().map(f64::abs).sum::<f64>());
+                let exact = terms().sum::<f64>();
+                let scale = terms().map(f64::abs).sum::<f64>();
                 prop_assert!((f64::from(got) - exact).abs() <= 1e-6 * scale, "{o}: {got}, exact {exact}");
             }
         }
@@ -175,7 +177,8 @@ mod tests {
 
     #[test]
     fn every_level_skips_zeros() {
-        let (x, w) = (draw(1, 300), draw(2, 300 * PANEL));
+        let x = draw(1, 300);
+        let w = draw(2, 300 * PANEL);
         let inputs: Vec<_> = x.iter().copied().enumerate().filter(|(i, _)| i % 3 != 1).collect();
         for level in Level::all() {
             let got = dispatch(level, Sums { inputs: &inputs, panel: &w });
@@ -189,15 +192,19 @@ mod tests {
     /// With bias and ReLU, as in `paper`, and weights that change in between.
     #[test]
     fn large_layers_of_one_row_are_gemvs() {
-        let (n, k) = (1000, 1100);
+        let n = 1000;
+        let k = 1100;
         assert!(applies(&product(n, k)) && !applies(&Product { m: 2, ..product(n, k) }) && !applies(&product(n, 9)));
         let cpu = Cpu::<f32>::new(2).unwrap();
         let tensor =
             |shape: &[usize], seed| Tensor::from_slice(&cpu, shape, &draw(seed, shape.iter().product())).unwrap();
-        let (x, mut w, b) = (tensor(&[1, k], 1), tensor(&[n, k], 2), tensor(&[n], 3));
+        let x = tensor(&[1, k], 1);
+        let mut w = tensor(&[n, k], 2);
+        let b = tensor(&[n], 3);
         let two = tensor(&[2, k], 1);
         for _ in 0..4 {
-            let (one, many) = (x.linear(&w, Some(&b), true).unwrap(), two.linear(&w, Some(&b), true).unwrap());
+            let one = x.linear(&w, Some(&b), true).unwrap();
+            let many = two.linear(&w, Some(&b), true).unwrap();
             for (a, b) in one.to_vec().unwrap().iter().zip(many.to_vec().unwrap()) {
                 assert!((a - b).abs() < 1e-4, "{a}, {b}");
             }

@@ -29,18 +29,21 @@ fn bits(values: &[f32]) -> Vec<u32> {
 }
 
 #[test]
-fn vectors_of_every_level_give_what_plain_loops_do() {
+fn every_level_equals_plain_loops() {
     for g in geometries() {
         let c = g.channels;
-        let (x, row) = (values(g.input[0] * g.input[1] * c), g.output[1] * c);
+        let x = values(g.input[0] * g.input[1] * c);
+        let row = g.output[1] * c;
         let mut positions = Vec::new();
         for oy in 0..g.output[0] {
-            let (mut expected, mut places) = (vec![0.0; row], vec![0; row]);
+            let mut expected = vec![0.0; row];
+            let mut places = vec![0; row];
             for (ox, (y, at)) in expected.chunks_exact_mut(c).zip(places.chunks_exact_mut(c)).enumerate() {
                 max_window(c, window(&g, oy, ox), 0, &x, y, at);
             }
             for level in Level::all() {
-                let (mut y, mut at) = (vec![0.0; row], vec![0; row]);
+                let mut y = vec![0.0; row];
+                let mut at = vec![0; row];
                 dispatch(level, MaxRow { g: &g, x: &x, oy, y: &mut y, places: &mut at });
                 assert_eq!((bits(&y), &at), (bits(&expected), &places), "{level:?} {g:?}");
             }

@@ -215,7 +215,7 @@ pub(crate) fn prefetch<T>(place: *const T) {
     let _ = place;
 }
 
-/// Whether so many values, written one after the other, would have left the caches when they are read.
+/// Whether values written in order are evicted from the caches before all are written.
 pub(crate) fn exceeds_cache(values: usize) -> bool {
     values >= 4 << 20
 }

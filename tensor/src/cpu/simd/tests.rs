@@ -17,7 +17,7 @@ impl WithSimd for Roots<'_> {
 }
 
 #[test]
-fn inverse_roots_are_right_to_the_last_bits() {
+fn reciprocal_square_roots_are_right_to_two_units_in_the_last_place() {
     let x: Vec<f32> = (0..4096).map(|i| (i as f32 * 0.01 - 20.0).exp()).collect();
     for level in Level::all() {
         let mut y = vec![0.0; x.len()];
@@ -35,7 +35,8 @@ impl WithSimd for Shifted<'_> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let (low, high) = (simd.load(self.0), simd.load(&self.0[LANES..]));
+        let low = simd.load(self.0);
+        let high = simd.load(&self.0[LANES..]);
         Vector::concat_shift::<1>(low, high).store(self.1);
         Vector::concat_shift::<2>(low, high).store(&mut self.1[LANES..]);
         Vector::concat_shift::<14>(low, high).store(&mut self.1[2 * LANES..]);
@@ -44,7 +45,7 @@ impl WithSimd for Shifted<'_> {
 }
 
 #[test]
-fn values_from_a_place_on_cross_from_one_vector_to_the_next() {
+fn shifts_cross_from_one_vector_to_the_next() {
     let x: Vec<f32> = (0..2 * LANES).map(|i| i as f32).collect();
     for level in Level::all() {
         let mut y = vec![0.0; 4 * LANES];
@@ -94,9 +95,9 @@ fn relu_keeps_nan() {
     }
 }
 
-struct Join<'a>(&'a [f32], &'a [f32], usize, &'a mut [f32]);
+struct LoadTwo<'a>(&'a [f32], &'a [f32], usize, &'a mut [f32]);
 
-impl WithSimd for Join<'_> {
+impl WithSimd for LoadTwo<'_> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
@@ -108,12 +109,12 @@ impl WithSimd for Join<'_> {
 }
 
 #[test]
-fn a_vector_is_joined_of_two_places() {
-    let (low, high): (Vec<f32>, Vec<f32>) =
-        ((0..16).map(|i| i as f32).collect(), (0..16).map(|i| -1.0 - i as f32).collect());
+fn vectors_load_from_two_places() {
+    let low: Vec<f32> = (0..16).map(|i| i as f32).collect();
+    let high: Vec<f32> = (0..16).map(|i| -1.0 - i as f32).collect();
     for (level, split) in Level::all().flat_map(|level| (1..=LANES).map(move |split| (level, split))) {
         let mut out = [0.0; LANES];
-        dispatch(level, Join(&low[..split], &high[..LANES - split], split, &mut out));
+        dispatch(level, LoadTwo(&low[..split], &high[..LANES - split], split, &mut out));
         let expected = low[..split].iter().chain(&high[..LANES - split]);
         assert!(out.iter().eq(expected), "{level:?}, {split}: {out:?}");
     }

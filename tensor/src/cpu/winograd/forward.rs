@@ -91,8 +91,10 @@ impl Pass<'_> {
             return Ok(());
         }
         let [points, products] = self.tiles.thread_workspace();
-        let (mut points, mut products) = (cpu.alloc(points)?, cpu.alloc(products)?);
-        let (points, products) = (points.make_mut()?, products.make_mut()?);
+        let mut points = cpu.alloc(points)?;
+        let mut products = cpu.alloc(products)?;
+        let points = points.make_mut()?;
+        let products = products.make_mut()?;
         let mut transformed = None;
         while piece < self.pieces {
             let (part, panels) = self.piece(piece);

@@ -14,7 +14,7 @@ use crate::{Cpu, Result};
 
 /// Tiles that one task transforms, at most.
 const MAX_TASK_TILES: usize = 6;
-/// Tasks of a block, at least, if it has so many tiles: work for as many threads.
+/// Tasks of a block, at least, if it has as many tiles: work for 16 threads.
 const MIN_TASKS: usize = 16;
 /// Output channels of a point that one task sums.
 const TASK_OUTPUTS: usize = 8 * ROWS;
@@ -63,7 +63,8 @@ impl Tiles {
         group_sums.with_min_len(if parts == 1 { self.groups } else { 1 }).try_for_each(|(i, sums)| {
             let sum = Sum { tiles: self, x, dy, group: i % self.groups, shared: parts == 1 };
             let [points, gradients] = self.block_lens();
-            let (mut points, mut gradients) = (cpu.alloc(points)?, cpu.alloc(gradients)?);
+            let mut points = cpu.alloc(points)?;
+            let mut gradients = cpu.alloc(gradients)?;
             sum.run(self.part(i / self.groups), sums, points.make_mut()?, gradients.make_mut()?);
             Ok(())
         })?;

@@ -11,7 +11,7 @@ use crate::cpu::microkernel::tile_shape;
 use crate::cpu::simd::{LANES, Simd, Vector, WithSimd, dispatch};
 use crate::{Cpu, Result};
 
-/// One task transforms kernels of so many input and output channels.
+/// Input channels, and output channels, of the kernels that one task transforms.
 const CHANNELS: usize = LANES;
 
 /// The place of a panel's transformed kernels: `[point][columns of a register tile][in][output]`, in the last columns
@@ -153,7 +153,9 @@ impl TransformKernels<'_> {
         let Self { tiles, operands, group, from, .. } = *self;
         let [inner, outer] = tiles.group();
         if let Some(space_to_depth) = &tiles.space_to_depth {
-            let (w, patch, side) = (operands.w.as_slice(), space_to_depth.kernel_len(), tiles.kernel.side());
+            let w = operands.w.as_slice();
+            let patch = space_to_depth.kernel_len();
+            let side = tiles.kernel.side();
             for (place, kernels) in kernels.iter_mut().enumerate() {
                 for (i, kernels) in kernels.iter_mut().enumerate() {
                     if let Some(at) = space_to_depth.kernel_index([place / side, place % side], from[0] + i) {

@@ -23,7 +23,7 @@ const SIDE: usize = 3;
 const OUTPUTS: usize = POINTS + 1 - SIDE;
 /// Values of a transformed kernel: `[point][row]`.
 const VALUES: usize = POINTS * SIDE;
-/// From so many tiles of 7 x 7 on, two dimensions are faster: each transformed kernel is used often enough.
+/// From this number of 7 x 7 tiles on, two dimensions are faster: each transformed kernel is used often enough.
 const MIN_SQUARE_TILES: usize = 16;
 
 /// A convolution in tiles along rows.

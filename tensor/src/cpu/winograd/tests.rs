@@ -1,4 +1,4 @@
-//! Every level of vectors against plain sums in double precision.
+//! Every level against plain sums in double precision.
 
 use super::*;
 use crate::Cpu;
@@ -18,7 +18,7 @@ fn len(shape: [usize; 3], n: usize) -> usize {
     n * shape.iter().product::<usize>()
 }
 
-/// Fails where the values are further from the exact ones than 1e-5, together and each by the largest.
+/// Fails if the relative error of all values is above 1e-5, or that of one against the largest value above 3e-5.
 fn assert_near(what: &str, got: &[f32], exact: &[f64]) {
     let square = |of: &dyn Fn(usize) -> f64| (0..exact.len()).map(|i| of(i).powi(2)).sum::<f64>().sqrt();
     let error = square(&|i| f64::from(got[i]) - exact[i]) / square(&|i| exact[i]);
@@ -45,7 +45,8 @@ impl Case {
     fn of(side: usize, n: usize, sides: [usize; 2], channels: [usize; 2], spec: Conv2d) -> Self {
         let shape = [n, sides[0], sides[1], channels[0]];
         let g = spec.geometry(&shape, &[channels[1], side, side, channels[0] / spec.groups]).expect("a geometry");
-        let (x, dy) = (values(1, len(g.input, n)), values(2, len(g.output, n)));
+        let x = values(1, len(g.input, n));
+        let dy = values(2, len(g.output, n));
         Self { g, x, w: values(3, channels[1] * g.patch()), b: values(4, channels[1]), dy }
     }
 
@@ -53,7 +54,10 @@ impl Case {
     fn exact(&self) -> [Vec<f64>; 3] {
         let cpu = Cpu::<f64>::new(1).expect("a thread");
         let upload = |v: &[f32]| cpu.upload(&v.iter().map(|&v| f64::from(v)).collect::<Vec<_>>()).expect("memory");
-        let (x, w, b, dy) = (upload(&self.x), upload(&self.w), upload(&self.b), upload(&self.dy));
+        let x = upload(&self.x);
+        let w = upload(&self.w);
+        let b = upload(&self.b);
+        let dy = upload(&self.dy);
         let geometry = self.g;
         let [y] = cpu.run(&Conv2dForward { geometry, relu: true }, ([&x, &w], Some(&b))).expect("y");
         let [dx] = cpu.run(&Conv2dInputGrad { geometry }, [&w, &dy]).expect("dx");
@@ -61,13 +65,14 @@ impl Case {
         [y, dx, dw].map(|v| cpu.download(&v).expect("values"))
     }
 
-    /// The same, but no dx where there are no tiles for it.
+    /// The same with tiles. dx is empty if it has none.
     fn fast(&self, level: Level, threads: usize) -> [Vec<f32>; 3] {
         let cpu = Cpu::<f32>::new(threads).expect("threads");
         let [mut y, mut dx, mut dw] = [self.dy.len(), self.x.len(), self.w.len()].map(|len| vec![f32::NAN; len]);
-        // Blocks that the tiles are no multiple of.
+        // The number of tiles is not a multiple of the block.
         let at = |tiles: Option<Tiles>| Tiles { level, block: 30, ..tiles.expect("tiles") };
-        let (forward, backward) = (at(Tiles::forward(&self.g)), Tiles::backward(&self.g));
+        let forward = at(Tiles::forward(&self.g));
+        let backward = Tiles::backward(&self.g);
         let w = &cpu.upload(&self.w).expect("memory");
         let operands = Operands { x: &self.x, w, bias: Some(&self.b), relu: true, transposed: false };
         let transposed = Operands { x: &self.dy, w, bias: None, relu: false, transposed: true };
@@ -97,7 +102,7 @@ impl Case {
     }
 }
 
-/// Single images on tiles along rows, at every level and any number of threads; from what is kept, too.
+/// Single images in tiles along rows, at every level and any number of threads, also with cached kernels.
 #[test]
 fn single_images() {
     let uneven = Padding { top: 2, bottom: 0, left: 0, right: 1 };
@@ -122,7 +127,7 @@ fn single_images() {
                         y
                     })
                     .collect();
-                assert!(all.iter().all(|y| *y == all[0]), "{level:?}: what is kept gives other bits");
+                assert!(all.iter().all(|y| *y == all[0]), "{level:?}: cached kernels give other bits");
                 all[0].clone()
             };
             let y = run(2);
@@ -150,7 +155,7 @@ fn five_by_five() {
 }
 
 #[test]
-fn strides_are_folded() {
+fn larger_strides() {
     let at = |stride, padding| Conv2d { stride: [stride; 2], padding, ..Conv2d::default() };
     // The paper's first layer and torchvision's, smaller; tiles at all edges and in between.
     Case::of(11, 2, [227, 131], [3, 96], at(4, Padding::default())).check();
@@ -158,15 +163,15 @@ fn strides_are_folded() {
     Case::of(9, 100, [15, 16], [1, 16], at(4, Padding { top: 5, bottom: 0, left: 0, right: 3 })).check();
     Case::of(5, 2, [61, 80], [4, 16], at(2, Padding::all(1))).check();
     Case::of(10, 2, [61, 60], [8, 16], at(2, Padding::default())).check();
-    // Of each other number of channels whose tiles inside the image are read in place.
+    // The other numbers of channels whose inner tiles are read in place.
     Case::of(12, 5, [101, 120], [2, 16], at(4, Padding::all(1))).check();
     Case::of(9, 5, [101, 120], [4, 16], at(4, Padding::all(3))).check();
     Case::of(20, 5, [163, 240], [1, 16], at(8, Padding::all(5))).check();
 }
 
-/// What comes before and after an image in memory is nothing to it.
+/// The values before and after an image in memory do not affect it.
 #[test]
-fn images_that_are_folded_do_not_see_each_other() {
+fn images_do_not_affect_each_other() {
     let spec = Conv2d { stride: [4, 4], padding: Padding::all(1), ..Conv2d::default() };
     let one = Case::of(11, 1, [231, 233], [3, 16], spec);
     let mut three = Case::of(11, 3, [231, 233], [3, 16], spec);
@@ -180,7 +185,7 @@ fn images_that_are_folded_do_not_see_each_other() {
 }
 
 #[test]
-fn others_are_left_alone() {
+fn other_geometries_have_no_tiles() {
     let g = |x: [usize; 4], w: [usize; 4], spec: Conv2d| spec.geometry(&x, &w).expect("a geometry");
     let plain = Conv2d::default();
     assert!(Tiles::forward(&g([64, 16, 16, 16], [16, 3, 3, 16], plain)).is_some());
@@ -193,17 +198,17 @@ fn others_are_left_alone() {
     assert!(Tiles::forward(&g([64, 17, 17, 32], [16, 5, 5, 32], two)).is_none(), "too many channels");
     assert!(Tiles::backward(&g([64, 17, 17, 4], [16, 5, 5, 4], two)).is_none());
     assert!(Tiles::forward(&g([64, 16, 16, 24], [16, 3, 3, 24], plain)).is_none());
-    // A single image of 14 x 14 is 9 tiles of 49 for 196 outputs of 9 multiplications, one of 4 x 4 a tile for 16.
+    // A single image of 14 x 14 outputs is 9 tiles. 49 multiplications a tile replace 9 per output, 1764 in all.
     assert!(Tiles::forward(&g([1, 16, 16, 16], [16, 3, 3, 16], plain)).is_some());
     assert!(Tiles::backward(&g([1, 16, 16, 16], [16, 3, 3, 16], plain)).is_none(), "too few tiles");
-    assert!(Tiles::forward(&g([1, 5, 5, 16], [16, 3, 3, 16], plain)).is_none(), "too little is saved");
+    assert!(Tiles::forward(&g([1, 5, 5, 16], [16, 3, 3, 16], plain)).is_none(), "too small a speedup");
     // Tiles along rows are for single images of few tiles.
     assert!(RowTiles::forward(&g([1, 16, 16, 16], [16, 3, 3, 16], plain)).is_some());
     assert!(RowTiles::forward(&g([2, 16, 16, 16], [16, 3, 3, 16], plain)).is_none());
     assert!(RowTiles::forward(&g([1, 27, 27, 16], [16, 3, 3, 16], plain)).is_none(), "25 tiles");
     assert!(RowTiles::forward(&g([1, 16, 16, 16], [16, 5, 5, 16], plain)).is_none());
     assert!(Tiles::forward(&g([96, 5, 5, 16], [16, 3, 3, 16], plain)).is_some());
-    // What lies beyond the image on all sides has no tiles in dx.
+    // dx of a wider padding than the kernel has no tiles.
     let wide = Conv2d { padding: Padding::all(3), ..plain };
     assert!(Tiles::backward(&g([64, 16, 16, 16], [16, 3, 3, 16], wide)).is_none());
 }

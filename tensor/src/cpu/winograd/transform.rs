@@ -239,7 +239,8 @@ mod tests {
             ($forward:ident, $n:literal, $backward:ident, $m:literal) => {
                 for level in Level::all() {
                     for (i, j) in (0..$m).flat_map(|i| (0..$n).map(move |j| (i, j))) {
-                        let (forward, backward) = ($forward(level, unit(j))[i], $backward(level, unit(i))[j]);
+                        let forward = $forward(level, unit(j))[i];
+                        let backward = $backward(level, unit(i))[j];
                         assert_eq!(forward, backward, "row {i}, column {j}");
                     }
                 }
