@@ -6,21 +6,14 @@ use std::arch::x86_64::*;
 
 use super::CropRows;
 use crate::Element;
+use crate::cpu::simd::Level;
 
-/// An instruction set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Level {
-    Avx2,
-    Avx512,
-}
-
-/// Writes a crop, if the values are `f32` and the processor has vectors; returns whether it did.
+/// Writes a crop, if the values are `f32` and the level has vectors; returns whether it did.
 pub(super) fn write<E: Element>(rows: &CropRows, image: &[u8], mean: Option<&[E]>, out: &mut [E]) -> bool {
-    let Some(level) = Level::available().into_iter().flatten().next() else { return false };
     let Some(out) = as_f32_mut(out) else { return false };
     match mean {
-        None => level.write(rows, image, None, out),
-        Some(mean) => as_f32(mean).is_some_and(|mean| level.write(rows, image, Some(mean), out)),
+        None => write_at(Level::get(), rows, image, None, out),
+        Some(mean) => as_f32(mean).is_some_and(|mean| write_at(Level::get(), rows, image, Some(mean), out)),
     }
 }
 
@@ -38,36 +31,27 @@ fn as_f32_mut<E: Element>(values: &mut [E]) -> Option<&mut [f32]> {
     (TypeId::of::<E>() == TypeId::of::<f32>()).then(same)
 }
 
-impl Level {
-    /// The instruction sets that this processor has, the widest first.
-    fn available() -> [Option<Self>; 2] {
-        [
-            is_x86_feature_detected!("avx512f").then_some(Self::Avx512),
-            is_x86_feature_detected!("avx2").then_some(Self::Avx2),
-        ]
+/// Writes a crop, unless the level is portable or the crop does not lie within the image and the mean; returns whether
+/// it did.
+fn write_at(level: Level, rows: &CropRows, image: &[u8], mean: Option<&[f32]>, out: &mut [f32]) -> bool {
+    if rows.crop == 0 {
+        return false;
     }
-
-    /// Writes a crop, unless it does not lie within the image and the mean; returns whether it did.
-    fn write(self, rows: &CropRows, image: &[u8], mean: Option<&[f32]>, out: &mut [f32]) -> bool {
-        if rows.crop == 0 {
-            return false;
-        }
-        let end = rows.row_start(rows.crop - 1) + 3 * rows.crop;
-        if image.len() < end || mean.is_some_and(|mean| mean.len() < end) {
-            return false;
-        }
-        for (row, out) in out.chunks_exact_mut(3 * rows.crop).enumerate() {
-            // SAFETY: the processor has these vectors; each row of the crop lies within image and mean.
-            let done = unsafe {
-                match self {
-                    Self::Avx2 => row_avx2(rows, row, image, mean, out),
-                    Self::Avx512 => row_avx512(rows, row, image, mean, out),
-                }
-            };
-            rows.write_pixels(row, done, image, mean, out);
-        }
-        true
+    let end = rows.row_start(rows.crop - 1) + 3 * rows.crop;
+    if image.len() < end || mean.is_some_and(|mean| mean.len() < end) {
+        return false;
     }
+    for (row, out) in out.chunks_exact_mut(3 * rows.crop).enumerate() {
+        let done = match level {
+            Level::Portable => return false,
+            // SAFETY: the level proves AVX2; each row of the crop lies within image and mean.
+            Level::Avx2(_) => unsafe { row_avx2(rows, row, image, mean, out) },
+            // SAFETY: the level proves AVX-512; as above.
+            Level::Avx512(_) => unsafe { row_avx512(rows, row, image, mean, out) },
+        };
+        rows.write_pixels(row, done, image, mean, out);
+    }
+    true
 }
 
 /// The lane that each lane's value comes from, in a vector of `pixels` pixels.
@@ -192,9 +176,9 @@ mod tests {
             let mean = with_mean.then_some(mean.as_slice());
             let mut expected = vec![0.0; 3 * crop * crop];
             rows.write_scalar(&image, mean, &mut expected);
-            for level in Level::available().into_iter().flatten() {
+            for level in Level::all().filter(|level| !matches!(level, Level::Portable)) {
                 let mut found = vec![0.0; 3 * crop * crop];
-                prop_assert!(level.write(&rows, &image, mean, &mut found));
+                prop_assert!(write_at(level, &rows, &image, mean, &mut found));
                 prop_assert!(expected.iter().zip(&found).all(|(a, b)| a.to_bits() == b.to_bits()), "{level:?}");
             }
         }
