@@ -207,7 +207,7 @@ def losses(session):
         session.alexnet(
             "train", "--data", pack, "--model", "paper", "--out", run, "--steps", session.loss_steps, "--batch", batch,
             "--device", session.device, "--precision", precision, "--set", "optim.kind=adam", "--set",
-            "optim.rate=0.0001", "--set", "optim.schedule=constant", limit=180)
+            "optim.lr=0.0001", "--set", "optim.schedule=constant", limit=180)
         lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
         tail = [line["loss"] for line in lines[-LOSS_TAIL:]]
         found["loss"][precision] = sum(tail) / len(tail)

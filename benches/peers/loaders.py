@@ -42,7 +42,7 @@ def ours(work, places, threads, seconds, output="floats"):
         found, error = run([OURS.parent / "examples" / "originals", originals, threads, seconds])
     else:
         pack = raw if work.startswith("raw") else jpeg
-        flags = ["--threads", threads, "--seconds", seconds, "--output", output, "--set", "data.colour=source"]
+        flags = ["--threads", threads, "--seconds", seconds, "--output", output, "--set", "data.colour=alexnet-code"]
         found, error = run([OURS, "bench", "data", pack, *flags, "--json"])
     if error:
         sys.exit(f"ours: {error}")

@@ -223,44 +223,44 @@ impl Checkpoint {
     }
 }
 
-/// What `model.weights` holds for a network, without the layers in `model.fresh`; nothing if a run begins without.
+/// What `model.weights` holds for a network, without the layers in `model.reinit`; nothing if a run begins without.
 ///
 /// # Errors
-/// [`Error::Layers`] that lists what is missing, extra or of another shape; [`Error::Setting`] for a layer in `fresh`
+/// [`Error::Layers`] that lists what is missing, extra or of another shape; [`Error::Setting`] for a layer in `reinit`
 /// that the network does not have.
 pub fn starting_weights(config: &ModelConfig, model: &Model) -> Result<Option<StartingWeights>> {
-    check_fresh(config, model)?;
+    check_reinit(config, model)?;
     let Some(path) = &config.weights else { return Ok(None) };
     // A file that does not say what it is for is taken to be for this network.
     let loaded = load::weights(path, None, &mut |_| {}).or_else(|_| load::weights(path, Some(model), &mut |_| {}))?;
     let own = loaded.weights.model;
     let mut tensors = loaded.weights.tensors;
     let classes = loaded.weights.classes.clone();
-    tensors.retain(|(name, _)| !is_fresh(config, name));
+    tensors.retain(|(name, _)| !is_reinitialised(config, name));
     let mut whole = Weights { model: Some(model.clone()), tensors: tensors.clone(), ..loaded.weights };
-    for spec in model.parameters()?.into_iter().filter(|spec| is_fresh(config, &spec.name)) {
+    for spec in model.parameters()?.into_iter().filter(|spec| is_reinitialised(config, &spec.name)) {
         whole.tensors.push((spec.name, ArrayD::zeros(spec.shape)));
     }
     whole.fit(&loaded.path.display().to_string())?;
-    let has_last = model.parameters()?.last().is_some_and(|spec| !is_fresh(config, &spec.name));
+    let has_last = model.parameters()?.last().is_some_and(|spec| !is_reinitialised(config, &spec.name));
     Ok(Some(StartingWeights { path: loaded.path, own, tensors, classes: if has_last { classes } else { Vec::new() } }))
 }
 
-/// Fails for a layer in `model.fresh` that has nothing to begin anew, and if nothing of the weights is left beside them.
-fn check_fresh(config: &ModelConfig, model: &Model) -> Result<()> {
+/// Fails for a layer in `model.reinit` that has nothing to begin anew, and if nothing of the weights is left beside them.
+fn check_reinit(config: &ModelConfig, model: &Model) -> Result<()> {
     let parameters = model.parameters()?;
-    for layer in &config.fresh {
-        model.find_layer(layer).map_err(|e| Error::setting("model.fresh", e.to_string()))?;
+    for layer in &config.reinit {
+        model.find_layer(layer).map_err(|e| Error::setting("model.reinit", e.to_string()))?;
         let has_parameters = parameters.iter().any(|spec| is_of_layer(&spec.name, layer));
         if !has_parameters {
             let what = format!("{layer:?} has no parameters, so there is nothing to begin anew; leave it out");
-            return Err(Error::setting("model.fresh", what));
+            return Err(Error::setting("model.reinit", what));
         }
     }
-    if !config.fresh.is_empty() && parameters.iter().all(|spec| is_fresh(config, &spec.name)) {
+    if !config.reinit.is_empty() && parameters.iter().all(|spec| is_reinitialised(config, &spec.name)) {
         let what =
             "it names all layers that have parameters, and nothing of model.weights is used; leave the weights out";
-        return Err(Error::setting("model.fresh", what));
+        return Err(Error::setting("model.reinit", what));
     }
     Ok(())
 }
@@ -270,9 +270,9 @@ pub struct StartingWeights {
     path: PathBuf,
     /// The network that they were trained in, where the file says it.
     own: Option<Model>,
-    /// All but those of layers in `model.fresh`.
+    /// All but those of layers in `model.reinit`.
     pub(crate) tensors: Tensors,
-    /// The names of the classes that the last layer has learned; none where they are unknown, or the layer is fresh.
+    /// The names of the classes that the last layer has learned; none where they are unknown, or the layer is initialised anew.
     classes: Vec<String>,
 }
 
@@ -296,7 +296,7 @@ impl StartingWeights {
         let theirs = self.classes.get(at).map_or("none", String::as_str);
         Some(format!(
             "{} was trained on other classes, or in another order: its class {at} is {theirs:?}, the pack's {:?}; to begin the \
-             last layer anew, name it in model.fresh",
+             last layer anew, name it in model.reinit",
             self.path.display(),
             classes[at]
         ))
@@ -309,15 +309,15 @@ pub(crate) fn begin_with<B: Backend<Scalar = f32>>(
     config: &ModelConfig,
     mut tensors: Tensors,
 ) -> Result<()> {
-    for parameter in network.parameters().iter().filter(|p| is_fresh(config, &p.spec.name)) {
+    for parameter in network.parameters().iter().filter(|p| is_reinitialised(config, &p.spec.name)) {
         tensors.push((parameter.spec.name.clone(), parameter.value.to_array()?));
     }
     Ok(network.set_parameters("model.weights", &tensors)?)
 }
 
-/// Whether a parameter belongs to a layer in `model.fresh`.
-fn is_fresh(config: &ModelConfig, name: &str) -> bool {
-    config.fresh.iter().any(|layer| is_of_layer(name, layer))
+/// Whether a parameter belongs to a layer in `model.reinit`.
+fn is_reinitialised(config: &ModelConfig, name: &str) -> bool {
+    config.reinit.iter().any(|layer| is_of_layer(name, layer))
 }
 
 fn is_of_layer(parameter: &str, layer: &str) -> bool {
@@ -327,12 +327,14 @@ fn is_of_layer(parameter: &str, layer: &str) -> bool {
 /// The optimizer of a configuration, without state.
 pub fn optimizer<B: Backend>(config: &OptimConfig) -> Result<Optimizer<B>> {
     let rule: Rule = match config.kind {
-        OptimKind::Sgd => Sgd { momentum: config.momentum, decay: config.decay, nesterov: config.nesterov }.into(),
+        OptimKind::Sgd => {
+            Sgd { momentum: config.momentum, decay: config.weight_decay, nesterov: config.nesterov }.into()
+        }
         OptimKind::Adam => Adam {
             beta1: config.beta1,
             beta2: config.beta2,
             epsilon: config.epsilon,
-            decay: config.decay,
+            decay: config.weight_decay,
             epsilon_hat: config.epsilon_hat,
         }
         .into(),
@@ -351,7 +353,7 @@ pub fn schedule(config: &OptimConfig) -> Result<Schedule> {
             factor,
             patience: config.patience,
             threshold: config.threshold,
-            times: config.times,
+            times: config.max_drops,
         },
     })?)
 }

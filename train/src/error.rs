@@ -37,7 +37,7 @@ pub enum Error {
     /// The loss is not a number any more.
     #[error(
         "step {step}: the loss is {loss}, first seen in {place}; stopped {stopped}, {kept}. \
-         A lower optim.rate usually helps"
+         A lower optim.lr usually helps"
     )]
     Diverged {
         /// The step, from 1.

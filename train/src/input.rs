@@ -79,7 +79,7 @@ pub fn augment(config: &DataConfig) -> Result<Option<Augment>> {
     let rule = match config.colour {
         Colour::None => None,
         Colour::Paper => Some(ColourRule::Paper),
-        Colour::Source => Some(ColourRule::AuthorsCode),
+        Colour::AlexnetCode => Some(ColourRule::AuthorsCode),
     };
     let components = match &config.pca {
         None => None,
@@ -94,14 +94,17 @@ pub fn augment(config: &DataConfig) -> Result<Option<Augment>> {
     let changes = [config.brightness, config.contrast, config.saturation, config.hue, config.mixup, config.cutmix];
     let [brightness, contrast, saturation, hue, mixup, cutmix] = changes.map(|v| v as f32);
     let jitter = ColourJitter { brightness, contrast, saturation, hue };
-    let probability = config.erase as f32;
+    let probability = config.random_erasing as f32;
     let mix = MixupCutmix { mixup, cutmix };
-    let random_erasing =
-        RandomErasing { probability, scale: pair(config.erase_scale), ratio: pair(config.erase_ratio) };
+    let random_erasing = RandomErasing {
+        probability,
+        scale: pair(config.random_erasing_scale),
+        ratio: pair(config.random_erasing_ratio),
+    };
     Ok(config.augment.then(|| Augment {
         random_crop: config.crop == Crop::Random,
         mirror: config.mirror,
-        crop_group: config.shared,
+        crop_group: config.crop_group,
         colour_noise: rule.map(|rule| ColourNoise { rule, deviation: config.colour_deviation as f32, components }),
         resized_crop: (config.crop == Crop::Resized).then_some(ResizedCrop { scale, ratio }),
         jitter: (jitter != ColourJitter::default()).then_some(jitter),

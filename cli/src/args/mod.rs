@@ -198,7 +198,7 @@ pub struct Train {
     /// Settings in a file of the form of run.toml
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
-    /// Any setting of run.toml, e.g. optim.rate=0.001 (--help lists them); may be given again
+    /// Any setting of run.toml, e.g. optim.lr=0.001 (--help lists them); may be given again
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Go on with the run in --out where its newest checkpoint is
@@ -336,7 +336,7 @@ fn batch(text: &str) -> Result<usize, String> {
 const SAVING: &str = "
 A run saves a checkpoint when it ends or is stopped, after an epoch that validated best so far, and after any other epoch
 unless the last save ended less than 20 times as long ago as it took: of short epochs not each is saved.
-run.checkpoint_steps saves at its steps in any case. run.keep counts checkpoints that were saved.
+run.checkpoint_steps saves at its steps in any case. run.keep_checkpoints counts checkpoints that were saved.
 ";
 
 fn after_train() -> String {

@@ -84,12 +84,12 @@ fn settings_reach_the_run() {
         "--set",
         "optim.kind=adam",
         "--set",
-        "optim.rate=0.002",
+        "optim.lr=0.002",
         "--set",
         "data.augment=false",
     ]);
     let text = fs::read_to_string(world.path("run/run.toml")).unwrap();
-    for line in ["kind = \"adam\"", "rate = 0.002", "augment = false", "steps = 1", "batch = 6"] {
+    for line in ["kind = \"adam\"", "lr = 0.002", "augment = false", "steps = 1", "batch = 6"] {
         assert!(text.contains(line), "{line}: {text}");
     }
 }

@@ -14,9 +14,9 @@ fn usage_errors_exit_2_and_name_flag_and_range() {
     for (more, words) in [
         (&["--threads", "0"][..], &["--threads", "1..=1024"][..]),
         (&["--batch", "13"], &["run.batch", "12"]),
-        (&["--set", "optim.rate=-1"], &["optim.rate", "at least 0"]),
-        (&["--set", "optim.rat=1"], &["optim.rat", "optim.rate"]),
-        (&["--set", "optim.rate"], &["KEY=VALUE"]),
+        (&["--set", "optim.lr=-1"], &["optim.lr", "at least 0"]),
+        (&["--set", "optim.rat=1"], &["optim.rat", "optim.lr"]),
+        (&["--set", "optim.lr"], &["KEY=VALUE"]),
         (&["--epochs", "1", "--steps", "1"], &["--epochs", "--steps"]),
         (&["--device", "abacus"], &["--device", "abacus"]),
         (&["--resume"], &["--out"]),

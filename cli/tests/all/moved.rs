@@ -44,8 +44,8 @@ fn log(run: &Path) -> Vec<String> {
 #[test]
 fn a_run_goes_on_exactly_wherever_and_whenever_it_is() {
     let world = World::packed();
-    world.ok(&[&TRAIN[..], &["--out", "whole", "--epochs", "6", "--set", "run.keep=9"]].concat());
-    world.ok(&[&TRAIN[..], &["--out", "begun", "--epochs", "3", "--set", "run.keep=9"]].concat());
+    world.ok(&[&TRAIN[..], &["--out", "whole", "--epochs", "6", "--set", "run.keep_checkpoints=9"]].concat());
+    world.ok(&[&TRAIN[..], &["--out", "begun", "--epochs", "3", "--set", "run.keep_checkpoints=9"]].concat());
     let far = SystemTime::now() + Duration::from_secs(86_400 * 3650);
     for (name, time) in [
         ("deep/copied", None),

@@ -67,13 +67,13 @@ fn what_weights_were_trained_for_is_told() {
     world.ok(&["train", "--data", "train.pack", "--model", "deep.toml", "--steps", "1", "--out", "deep"]);
     let fresh = ["train", "--data", "train.pack", "--weights", "deep", "--model", "deep.toml", "--out", "c", "--set"];
     for (layers, expected) in [
-        ("model.fresh=[\"relu0\"]", "model.fresh: \"relu0\" has no parameters"),
-        ("model.fresh=[\"fc0\", \"fc1\"]", "model.fresh: it names all layers that have parameters"),
+        ("model.reinit=[\"relu0\"]", "model.reinit: \"relu0\" has no parameters"),
+        ("model.reinit=[\"fc0\", \"fc1\"]", "model.reinit: it names all layers that have parameters"),
     ] {
         let message = world.fails(2, &[&fresh[..], &[layers]].concat());
         assert!(message.contains(expected) && !world.path("c").exists(), "{message}");
     }
-    world.ok(&[&fresh[..], &["model.fresh=[\"fc1\"]", "--steps", "1"]].concat());
+    world.ok(&[&fresh[..], &["model.reinit=[\"fc1\"]", "--steps", "1"]].concat());
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn options_without_effect_are_refused() {
         (&["summary", "tiny.toml", "--style", "keras", "--batch", "3"], "--batch: has no effect with --style keras"),
         (&["show", "train.pack", "--variants", "0", "--crop", "3"], "--crop: has no effect with --variants 0"),
         (&["bench", "data", "train.pack", "--set", "run.batch=3"], "--set run.batch: has no effect"),
-        (&["bench", "data", "train.pack", "--set", "optim.rate=3"], "--set optim.rate: has no effect"),
+        (&["bench", "data", "train.pack", "--set", "optim.lr=3"], "--set optim.lr: has no effect"),
     ] {
         let message = world.fails(2, args);
         assert!(message.contains(expected), "{message}");

@@ -91,7 +91,7 @@ fn an_edited_run_is_refused() {
 fn room_is_made_on_a_full_disk() {
     let world = World::packed();
     let script = "mount -t tmpfs -o size=2m none disk || exit 99
-        \"$1\" train --data train.pack --model tiny.toml --out disk/run --epochs 2 --set run.keep=2 || exit 98
+        \"$1\" train --data train.pack --model tiny.toml --out disk/run --epochs 2 --set run.keep_checkpoints=2 || exit 98
         dd if=/dev/zero of=disk/fill bs=4k 2>/dev/null
         truncate -s -8k disk/fill
         \"$1\" train --out disk/run --resume --epochs 3; code=$?

@@ -16,7 +16,9 @@ fn without_augmentation() -> World {
 #[test]
 fn augmentation_is_not_ignored_where_the_network_has_none() {
     let world = without_augmentation();
-    for setting in ["data.mixup=0.5", "data.erase=0.5", "data.crop=resized", "data.mirror=true", "data.colour=paper"] {
+    for setting in
+        ["data.mixup=0.5", "data.random_erasing=0.5", "data.crop=resized", "data.mirror=true", "data.colour=paper"]
+    {
         let message = world.fails(2, &[&TRAIN[..], &["--set", setting]].concat());
         let why = "data.augment = false, as the file of the network plain.toml says; add --set data.augment=true";
         assert!(message.contains(setting.split('=').next().unwrap()) && message.contains(why), "{message}");

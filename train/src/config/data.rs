@@ -28,7 +28,8 @@ pub enum Colour {
     /// The paper's formula: eigenvectors times eigenvalues.
     Paper,
     /// The authors' code: standard deviations.
-    Source,
+    #[serde(alias = "source")]
+    AlexnetCode,
 }
 
 const AUGMENT: Condition = Condition {
@@ -56,7 +57,7 @@ const COLOUR: Condition = Condition {
     needed: "`data.colour`",
     holds: |config| config.data.colour != Colour::None,
     decided_by: "data.colour",
-    advice: "add --set data.colour=paper, or source",
+    advice: "add --set data.colour=paper, or alexnet-code",
 };
 
 const DEVIATION: Condition = Condition {
@@ -67,10 +68,10 @@ const DEVIATION: Condition = Condition {
 };
 
 const ERASING: Condition = Condition {
-    needed: "`data.erase` above 0",
-    holds: |config| config.data.erase > 0.0,
-    decided_by: "data.erase",
-    advice: "add --set data.erase=FRACTION, that of the images of which a rectangle is erased",
+    needed: "`data.random_erasing` above 0",
+    holds: |config| config.data.random_erasing > 0.0,
+    decided_by: "data.random_erasing",
+    advice: "add --set data.random_erasing=FRACTION, that of the images of which a rectangle is erased",
 };
 
 const WINDOW: Condition = Condition {
@@ -119,12 +120,13 @@ section! {
         mirror: bool = true,
 
         /// Number of consecutive images that share crop and flip; 128 in the authors' code.
+        #[alias = "shared"]
         #[range("at least 1", |images| *images > 0)]
         #[off = "1"]
         #[needs(AUGMENT, CROP_OR_MIRROR)]
-        shared: usize = 1,
+        crop_group: usize = 1,
 
-        /// PCA colour noise: `none`, `paper` (the formula) or `source` (the authors' code).
+        /// PCA colour noise: `none`, `paper` (the formula) or `alexnet-code` (the authors' code).
         #[off = "none"]
         #[needs(AUGMENT, DEVIATION)]
         colour: Colour = Colour::None,
@@ -160,20 +162,23 @@ section! {
         hue: f64 = 0.0,
 
         /// Fraction of images of which a random rectangle is erased.
+        #[alias = "erase"]
         #[range("in [0, 1]", |fraction| (0.0..=1.0).contains(fraction))]
         #[off = "0"]
         #[needs(AUGMENT)]
-        erase: f64 = 0.0,
+        random_erasing: f64 = 0.0,
 
         /// Range of the area of the erased rectangle, as fractions of the crop.
+        #[alias = "erase_scale"]
         #[range("two rising numbers in [0.0001, 1]", |scale| rises_within(scale, 0.0001, 1.0))]
         #[needs(AUGMENT, ERASING)]
-        erase_scale: [f64; 2] = [0.02, 0.33],
+        random_erasing_scale: [f64; 2] = [0.02, 0.33],
 
         /// Range of the width of the erased rectangle divided by its height.
+        #[alias = "erase_ratio"]
         #[range("two rising numbers in [0.01, 100]", |ratio| rises_within(ratio, 0.01, 100.0))]
         #[needs(AUGMENT, ERASING)]
-        erase_ratio: [f64; 2] = [0.3, 3.3],
+        random_erasing_ratio: [f64; 2] = [0.3, 3.3],
 
         /// Alpha of mixup; 0: none.
         #[range("in [0, 100]", |alpha| (0.0..=100.0).contains(alpha))]

@@ -53,7 +53,7 @@ impl Setting {
         let mut text = format!("`{}` (default {default}{range}): {}", self.key, self.doc.trim());
         if !self.needs.is_empty() {
             let needed: Vec<&str> = self.needs.iter().map(|condition| condition.needed).collect();
-            text.push_str(&format!(" Needs {}.", needed.join("; ")));
+            text.push_str(&format!(" Needs {}.", needed.join(" and ")));
         }
         if self.resumable {
             text.push_str(" May change on resume.");

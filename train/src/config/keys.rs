@@ -11,7 +11,7 @@ use crate::{Error, Result};
 /// [`Error::Setting`] for a missing `=`, an unknown name, with the nearest names, or several lines of settings.
 pub fn parse_setting(setting: &str) -> Result<Table> {
     let (key, text) =
-        setting.split_once('=').ok_or_else(|| Error::setting(setting, "expected KEY=VALUE, e.g. optim.rate=0.01"))?;
+        setting.split_once('=').ok_or_else(|| Error::setting(setting, "expected KEY=VALUE, e.g. optim.lr=0.01"))?;
     let key = key.trim();
     if key.is_empty() {
         return Err(Error::setting(format!("--set {setting}"), "the setting has no name; expected KEY=VALUE"));

@@ -29,8 +29,9 @@ section! {
         weights: Option<PathBuf> = None,
 
         /// Layers to initialise anew although the weights file holds them, for another set of classes.
+        #[alias = "fresh"]
         #[off = "[]"]
         #[needs(WEIGHTS)]
-        fresh: Vec<String> = Vec::new(),
+        reinit: Vec<String> = Vec::new(),
     }
 }

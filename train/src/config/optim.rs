@@ -110,8 +110,9 @@ section! {
         kind: OptimKind = OptimKind::Sgd,
 
         /// Initial learning rate.
+        #[alias = "rate"]
         #[range("a number of at least 0", is_amount)]
-        rate: f64 = 0.01,
+        lr: f64 = 0.01,
 
         /// Momentum.
         #[range("in [0, 1)", is_fraction)]
@@ -119,8 +120,9 @@ section! {
         momentum: f64 = 0.9,
 
         /// Weight decay.
+        #[alias = "decay"]
         #[range("a number of at least 0", is_amount)]
-        decay: f64 = 0.0005,
+        weight_decay: f64 = 0.0005,
 
         /// Nesterov momentum.
         #[off = "false"]
@@ -177,8 +179,9 @@ section! {
         #[needs(PLATEAU)]
         threshold: f64 = 0.0005,
 
-        /// Number of drops.
+        /// Number of drops at most.
+        #[alias = "times"]
         #[needs(PLATEAU)]
-        times: u32 = 3,
+        max_drops: u32 = 3,
     }
 }

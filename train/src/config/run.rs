@@ -50,8 +50,9 @@ section! {
         checkpoint_steps: u64 = 0,
 
         /// Number of newest checkpoints to keep; the best one is kept too.
+        #[alias = "keep"]
         #[range("at least 1", |checkpoints| *checkpoints > 0)]
         #[resumable = true]
-        keep: usize = 2,
+        keep_checkpoints: usize = 2,
     }
 }

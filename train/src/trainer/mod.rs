@@ -249,7 +249,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         let options = StepOptions {
             seed: self.config.run.seed,
             step: self.position.step,
-            learning_rate: self.schedule.rate(self.config.optim.rate, epochs),
+            learning_rate: self.schedule.rate(self.config.optim.lr, epochs),
             require_finite_loss: self.metrics.policy == MetricsPolicy::EachStep,
         };
         let smoothing = self.config.data.label_smoothing;

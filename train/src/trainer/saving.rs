@@ -103,7 +103,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
             best.as_ref().map_or(Ok(()), |best| self.run.set_best(best))?;
             self.saved = SavedCheckpoints { newest: Some(step), best: best.clone(), pending: None };
         }
-        self.run.prune(step, self.config.run.keep, best.map(|best| best.step))?;
+        self.run.prune(step, self.config.run.keep_checkpoints, best.map(|best| best.step))?;
         Ok(())
     }
 
@@ -111,7 +111,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
     fn make_room(&self) -> Result<usize> {
         let Some(newest) = self.saved.newest else { return Ok(0) };
         let best = self.saved.best.as_ref().map(|best| best.step);
-        self.run.prune(newest, self.config.run.keep.saturating_sub(1), best)
+        self.run.prune(newest, self.config.run.keep_checkpoints.saturating_sub(1), best)
     }
 
     /// Saves a last time, with a second try: all since the checkpoint before depends on it.

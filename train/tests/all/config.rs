@@ -43,9 +43,9 @@ fn run_toml_round_trips() {
 
 #[test]
 fn later_layers_win() {
-    let layers = [layer("[optim]\nrate = 0.5\nmomentum = 0.1"), layer("[optim]\nrate = 0.25\nkind = 'adam'")];
+    let layers = [layer("[optim]\nlr = 0.5\nmomentum = 0.1"), layer("[optim]\nlr = 0.25\nkind = 'adam'")];
     let config = Config::from_overrides(&layers).unwrap();
-    assert_eq!((config.optim.rate, config.optim.momentum, config.optim.kind), (0.25, 0.1, OptimKind::Adam));
+    assert_eq!((config.optim.lr, config.optim.momentum, config.optim.kind), (0.25, 0.1, OptimKind::Adam));
 }
 
 #[test]
@@ -55,13 +55,18 @@ fn settings_are_toml_or_text() {
     assert_eq!(set("optim.drop_epochs=[25, 51, 79]").unwrap().optim.drop_epochs, [25.0, 51.0, 79.0]);
     assert!(!set("data.augment = false").unwrap().data.augment);
     assert_eq!(set("data.train=a pack").unwrap().data.train, Path::new("a pack"));
-    let error = set("optim.rate=fast").unwrap_err().to_string();
+    let error = set("optim.lr=fast").unwrap_err().to_string();
     assert!(error.contains("fast") || error.contains("expected"), "{error}");
 }
 
 #[test]
 fn unknown_keys_name_near_ones() {
-    for (wrong, near) in [("optim.rat", "optim.rate"), ("run.sed", "run.seed"), ("rate", "optim.rate")] {
+    for (wrong, near) in [
+        ("optim.rat", "optim.lr"),
+        ("optim.weight_decy", "optim.weight_decay"),
+        ("run.sed", "run.seed"),
+        ("rate", "optim.lr"),
+    ] {
         let error = parse_setting(&format!("{wrong}=1")).unwrap_err().to_string();
         assert!(error.contains(wrong) && error.contains(near), "{error}");
     }
@@ -74,8 +79,8 @@ fn values_out_of_range_name_setting_and_range() {
     for (setting, words) in [
         ("run.batch=0", "at least 1"),
         ("run.threads=0", "1..=1024"),
-        ("optim.rate=-0.1", "at least 0"),
-        ("optim.rate=nan", "at least 0"),
+        ("optim.lr=-0.1", "at least 0"),
+        ("optim.lr=nan", "at least 0"),
         ("optim.momentum=1", "[0, 1)"),
         ("model.dropout=1.0", "[0, 1)"),
         ("optim.drop_epochs=[3, 2]", "rising"),
@@ -168,10 +173,10 @@ fn augmentation_out_of_range_is_named() {
     for (setting, expected) in [
         ("hue = 0.6", "data.hue: must be in [0, 0.5], got 0.6"),
         ("crop_scale = [0.5, 0.2]", "data.crop_scale: must be two rising numbers in [0.0001, 1], got [0.5, 0.2]"),
-        ("erase = 2.0", "data.erase: must be in [0, 1], got 2"),
+        ("random_erasing = 2.0", "data.random_erasing: must be in [0, 1], got 2"),
         ("mixup = -1.0", "data.mixup: must be in [0, 100], got -1"),
         ("label_smoothing = 1.0", "data.label_smoothing: must be in [0, 1), got 1"),
-        ("shared = 0", "data.shared: must be at least 1, got 0"),
+        ("crop_group = 0", "data.crop_group: must be at least 1, got 0"),
     ] {
         let error = Config::from_overrides(&[layer(&format!("[data]\n{setting}"))]).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
@@ -205,4 +210,42 @@ fn components_of_colour_are_read_from_a_file() {
         let error = read(text).unwrap_err().to_string();
         assert!(error.contains("data.pca") && error.contains(expected), "{error}");
     }
+}
+
+/// Each former name and value, with the current one, as files, `--set` and stored configurations have it.
+#[test]
+fn former_names_are_read_and_current_ones_written() {
+    for (former, current) in [
+        ("model.fresh=['fc']", "model.reinit=['fc']"),
+        ("data.shared=3", "data.crop_group=3"),
+        ("data.erase=0.5", "data.random_erasing=0.5"),
+        ("data.erase_scale=[0.1, 0.2]", "data.random_erasing_scale=[0.1, 0.2]"),
+        ("data.erase_ratio=[0.5, 2.0]", "data.random_erasing_ratio=[0.5, 2.0]"),
+        ("data.colour=source", "data.colour=alexnet-code"),
+        ("optim.rate=0.5", "optim.lr=0.5"),
+        ("optim.decay=0.25", "optim.weight_decay=0.25"),
+        ("optim.times=7", "optim.max_drops=7"),
+        ("run.keep=9", "run.keep_checkpoints=9"),
+    ] {
+        let config = |text: &str| Config::from_overrides(&[("--set".into(), parse_setting(text).unwrap())]).unwrap();
+        let expected = config(current);
+        assert_ne!(expected, Config::default());
+        assert_eq!(config(former), expected, "{former}");
+        let (key, value) = former.split_once('=').unwrap();
+        let (section, name) = key.split_once('.').unwrap();
+        let value = if value == "source" { "'source'" } else { value };
+        let text = format!("[{section}]\n{name} = {value}");
+        assert_eq!(Config::parse("run.toml", &text).unwrap(), expected, "{text}");
+        assert_eq!(toml::from_str::<Config>(&text).unwrap(), expected, "as a checkpoint's state: {text}");
+        let (section, entry) = current.split_once('=').unwrap().0.split_once('.').unwrap();
+        assert!(expected.to_table()[section].as_table().unwrap().contains_key(entry), "{current}");
+    }
+}
+
+#[test]
+fn a_former_and_a_current_name_override_each_other() {
+    let layers = [layer("[optim]\nlr = 0.5"), layer("[optim]\nrate = 0.25")];
+    assert_eq!(Config::from_overrides(&layers).unwrap().optim.lr, 0.25);
+    let error = Config::from_overrides(&[layer("[optim]\nrate = 0.5\nlr = 0.25")]).unwrap_err().to_string();
+    assert!(error.contains("test: optim.lr: is given under two names"), "{error}");
 }

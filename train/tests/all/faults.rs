@@ -21,7 +21,7 @@ fn a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_checkpoint() {
 
     // A rate that blows the weights up at once.
     let mut checkpoint = Checkpoint::load(&path).unwrap();
-    checkpoint.state.config.optim.rate = 1e30;
+    checkpoint.state.config.optim.lr = 1e30;
     checkpoint.save(&path).unwrap();
     let good = fs::read(&path).unwrap();
     Run::open(&world.path("run")).unwrap().set_config(&checkpoint.state.config).unwrap();

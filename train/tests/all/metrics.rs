@@ -129,7 +129,7 @@ fn a_loss_that_is_not_a_number_is_found_late_and_nothing_is_saved_after_it() {
     // A rate that blows the weights up at once, in the checkpoint too, with which the run's file is compared.
     let (_, path) = run::checkpoints(&world.path("run")).unwrap().pop().unwrap();
     let mut checkpoint = Checkpoint::load(&path).unwrap();
-    checkpoint.state.config.optim.rate = 1e30;
+    checkpoint.state.config.optim.lr = 1e30;
     checkpoint.state.config.run.checkpoint_steps = 0;
     checkpoint.save(&path).unwrap();
     run::Run::open(&world.path("run")).unwrap().set_config(&checkpoint.state.config).unwrap();

@@ -30,13 +30,13 @@ fn augmentation_of_a_network_without_is_refused() {
     for setting in [
         "data.mixup=0.5",
         "data.cutmix=1.0",
-        "data.erase=0.5",
+        "data.random_erasing=0.5",
         "data.crop=resized",
         "data.mirror=true",
         "data.brightness=0.4",
         "data.colour=paper",
         "data.crop_scale=[0.5, 1.0]",
-        "data.shared=128",
+        "data.crop_group=128",
     ] {
         let (key, _) = setting.split_once('=').unwrap();
         let error = checked("linear", &line(&[setting])).unwrap_err();
@@ -72,8 +72,8 @@ fn settings_of_what_is_not_used_name_what_uses_them() {
         ("paper", "optim.period=2.0", "optim.schedule = \"plateau\"", "optim.schedule=exponential"),
         ("paper", "data.crop_scale=[0.5, 1.0]", "data.crop = \"random\"", "data.crop=resized"),
         ("caffe", "data.colour_deviation=0.2", "data.colour = \"none\"", "data.colour=paper"),
-        ("paper", "data.erase_scale=[0.1, 0.2]", "data.erase = 0.0", "data.erase=0.5"),
-        ("paper", "model.fresh=[\"fc8\"]", "model.weights is not given", "model.weights=w.h5"),
+        ("paper", "data.random_erasing_scale=[0.1, 0.2]", "data.random_erasing = 0.0", "data.random_erasing=0.5"),
+        ("paper", "model.reinit=[\"fc8\"]", "model.weights is not given", "model.weights=w.h5"),
     ] {
         let error = checked(network, &line(&[setting])).unwrap_err();
         assert!(error.contains(&format!("has no effect while {what}")), "{error}");
@@ -85,7 +85,7 @@ fn settings_of_what_is_not_used_name_what_uses_them() {
         (&["optim.schedule=steps"], "optim.drop_epochs = []", "optim.drop_epochs=[3]"),
         (&["optim.schedule=steps", "optim.drop_epochs=[5, 6]", "run.epochs=5"], "run.epochs = 5", "run.epochs=6"),
         (
-            &["data.augment=true", "data.shared=9", "data.crop=centre", "data.mirror=false"],
+            &["data.augment=true", "data.crop_group=9", "data.crop=centre", "data.mirror=false"],
             "\"centre\"",
             "data.mirror=true",
         ),
@@ -170,7 +170,7 @@ fn a_flag_and_a_set_of_one_setting_are_refused() {
         let text = format!("{key}=5");
         let error = given(&[(flag, &text), ("--set", &text)]).unwrap_err();
         assert!(error.starts_with(&format!("{flag} and --set {key}: both are given")), "{error}");
-        given(&[(flag, &text), ("--set", "optim.rate=1")]).unwrap();
+        given(&[(flag, &text), ("--set", "optim.lr=1")]).unwrap();
     }
     given(&[("--set", "run.batch=5"), ("--set", "run.batch=6")]).unwrap();
 }
@@ -183,8 +183,8 @@ fn a_networks_settings_are_held_to_the_same() {
     for (text, expected) in [
         ("[run]\nepochs = 3\nsteps = 2", "net.toml: run.epochs and run.steps: both are given"),
         ("[optim]\nbeta1 = 0.5", "net.toml: optim.beta1: 0.5 has no effect while optim.kind = \"sgd\""),
-        ("[optim]\nrat = 0.5", "net.toml: optim.rat: unknown setting; near ones: optim.rate"),
-        ("[optim]\nrate = true", "net.toml: optim.rate: invalid type"),
+        ("[optim]\nrat = 0.5", "net.toml: optim.rat: unknown setting; near ones: optim.lr"),
+        ("[optim]\nlr = true", "net.toml: optim.lr: invalid type"),
         ("[run]\nbatch = 0", "net.toml: run.batch: must be at least 1"),
     ] {
         let error =
@@ -196,16 +196,19 @@ fn a_networks_settings_are_held_to_the_same() {
 #[test]
 fn values_that_are_none_are_said_as_they_are() {
     for (text, expected) in [
-        ("optim.rate=0.1\nmomentum=0.5", "optim.rate: its value has further settings on more lines"),
-        ("optim.rate=0.1\n[run]\nseed=5", "optim.rate: its value has further settings on more lines"),
+        ("optim.lr=0.1\nmomentum=0.5", "optim.lr: its value has further settings on more lines"),
+        ("optim.lr=0.1\n[run]\nseed=5", "optim.lr: its value has further settings on more lines"),
         ("=1", "--set =1: the setting has no name"),
     ] {
         assert!(parse_setting(text).unwrap_err().to_string().starts_with(expected), "{text}");
     }
     for (text, expected) in [
-        ("optim.rate=1e400", "optim.rate: 1e400 is too large a number"),
-        ("run.keep=99999999999999999999", "run.keep: 99999999999999999999 is too large a number"),
-        ("optim.rate=fast", "optim.rate: invalid type: string \"fast\""),
+        ("optim.lr=1e400", "optim.lr: 1e400 is too large a number"),
+        (
+            "run.keep_checkpoints=99999999999999999999",
+            "run.keep_checkpoints: 99999999999999999999 is too large a number",
+        ),
+        ("optim.lr=fast", "optim.lr: invalid type: string \"fast\""),
         ("data.val=", "data.val: must be the name of a file or folder"),
         ("model.weights=", "model.weights: must be the name of a file or folder"),
         ("model.name=", "model.name: must be a preset's name or a file"),
@@ -214,4 +217,26 @@ fn values_that_are_none_are_said_as_they_are() {
         assert!(error.starts_with(expected), "{error}");
     }
     assert!(checked("linear", &line(&["optim.drop_epochs=[\n3,\n5]", "optim.schedule=steps"])).is_ok());
+}
+
+/// A setting under a former name is held to the same, and named by its current name.
+#[test]
+fn former_names_have_the_same_checks() {
+    let given = line(&["data.erase_scale=[0.1, 0.2]"]);
+    let error = checked("paper", &given).unwrap_err();
+    assert!(
+        error.starts_with("data.random_erasing_scale: [0.1, 0.2] has no effect while data.random_erasing = 0.0"),
+        "{error}"
+    );
+    let error = checked("paper", &file("[model]\nfresh = ['fc8']")).unwrap_err();
+    assert!(
+        error.starts_with("my.toml: model.reinit: [\"fc8\"] has no effect while model.weights is not given"),
+        "{error}"
+    );
+    let flag = ("--lr".to_string(), parse_setting("optim.lr=1").unwrap());
+    let set = ("--set".to_string(), parse_setting("optim.rate=2").unwrap());
+    let both = UserSettings { file: None, command_line: vec![flag, set] };
+    assert!(both.check_flags().unwrap_err().to_string().starts_with("--lr and --set optim.lr: both are given"));
+    let old = parse_table("net.toml", "[optim]\nschedule = 'plateau'\nrate = 0.5\ntimes = 2").unwrap();
+    UserSettings::check_network("net.toml", &old).unwrap();
 }

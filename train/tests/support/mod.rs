@@ -66,9 +66,9 @@ init = { kind = "normal", std = 0.2 }
 /// Settings under which everything that has state has some.
 pub const SETTINGS: &str = r#"
 [data]
-colour = "source"
+colour = "alexnet-code"
 [optim]
-rate = 0.05
+lr = 0.05
 schedule = "plateau"
 patience = 1
 threshold = 0.5
@@ -76,7 +76,7 @@ threshold = 0.5
 epochs = 3
 batch = 7
 threads = 1
-keep = 100
+keep_checkpoints = 100
 checkpoint_steps = 2
 "#;
 
