@@ -10,7 +10,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// An operation on tensors failed: shapes that do not fit, settings out of range, memory, the device.
-    #[error(transparent)]
+    #[error("{0}")]
     Tensor(#[from] tensor::Error),
     /// A misuse of the tape.
     #[error("{op}: {what}")]

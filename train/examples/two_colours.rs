@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use alexnet_train::evaluate::{Options, evaluate};
 use alexnet_train::run::Run;
-use alexnet_train::trainer::{Event, Packs, Trainer};
-use alexnet_train::{Config, Stop, input};
+use alexnet_train::trainer::{Event, Trainer};
+use alexnet_train::{Config, Packs, Stop, input};
 use data::{Pack, PackOptions, Views};
 use layers::Model;
 use tensor::Cpu;

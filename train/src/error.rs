@@ -1,40 +1,40 @@
-//! What can go wrong in a run.
+//! The errors of this crate.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-/// The result of anything in this crate.
+/// Result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Each variant names the file, setting, layer or step, and says what to do.
+/// An error of this crate. Its message names the file, setting, layer or step, and a remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A setting that does not exist, or a value outside its range: the user's to mend.
+    /// A setting that does not exist, or a value outside its range.
     #[error("{key}: {what}")]
     Setting {
         /// The setting, as in `run.toml`.
         key: String,
-        /// What is expected, what came.
+        /// The expected and the given value.
         what: String,
     },
-    /// A file that cannot be read or written, or does not hold what it should.
+    /// A file that cannot be read or written, or has unexpected contents.
     #[error("{}: {what}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What was expected, what came, what to do.
+        /// The problem and a remedy.
         what: String,
     },
-    /// A resumed run that would not go on as it began.
+    /// A run that cannot be resumed because its settings, network or packs differ.
     #[error("{}: cannot be resumed with other settings: {}", run.display(), differences.join("; "))]
     Resume {
         /// The run's folder.
         run: PathBuf,
-        /// Each setting with the run's value and the one that came.
+        /// Each difference, with the value of the run and the new one.
         differences: Vec<String>,
     },
-    /// The loss is not a number any more.
+    /// The loss is not finite.
     #[error(
         "step {step}: the loss is {loss}, first seen in {place}; stopped {stopped}, {kept}. \
          A lower optim.lr usually helps"
@@ -46,51 +46,51 @@ pub enum Error {
         loss: f64,
         /// The parameter or layer that holds the first value that is not finite.
         place: String,
-        /// When this was noticed.
+        /// When it was detected.
         stopped: String,
-        /// What there is to go on from.
+        /// The checkpoint to resume from.
         kept: String,
     },
-    /// The last save of a run failed, twice.
+    /// The last save of a run failed twice.
     #[error("{source}; {kept}; make it possible to save there, then go on with --resume")]
     Unsaved {
-        /// Why.
+        /// The error of the second attempt.
         source: Box<Error>,
-        /// What there is to go on from.
+        /// The checkpoint to resume from.
         kept: String,
     },
-    /// A signal asked for an end; the work is saved if there was any.
+    /// A signal stopped the run, after a save if there was anything to save.
     #[error("stopped by signal {signal}{}", saved.as_ref().map(|p| format!(", saved in {}", p.display())).unwrap_or_default())]
     Stopped {
-        /// The signal's number.
+        /// Number of the signal.
         signal: usize,
-        /// The checkpoint written on the way out.
+        /// The checkpoint saved before stopping.
         saved: Option<PathBuf>,
     },
     /// A file could not be replaced.
-    #[error(transparent)]
+    #[error("{0}")]
     Write(#[from] files::Error),
-    /// A kernel refused.
-    #[error(transparent)]
+    /// A tensor operation failed.
+    #[error("{0}")]
     Tensor(#[from] tensor::Error),
-    /// A network or its weights.
-    #[error(transparent)]
+    /// An error of a network or its weights.
+    #[error("{0}")]
     Layers(#[from] layers::Error),
-    /// A pack or an image.
-    #[error(transparent)]
+    /// An error of a pack or an image.
+    #[error("{0}")]
     Data(#[from] data::Error),
-    /// An optimizer's settings.
-    #[error(transparent)]
+    /// An error of the optimizer.
+    #[error("{0}")]
     Optim(#[from] optim::Error),
 }
 
 impl Error {
-    /// A setting's error.
+    /// An error of a setting.
     pub fn setting(key: impl Into<String>, what: impl Into<String>) -> Self {
         Self::Setting { key: key.into(), what: what.into() }
     }
 
-    /// A loss that is not finite; what is kept is for the caller to say, who knows the run.
+    /// A loss that is not finite. The trainer, which knows the run, adds the checkpoint to resume from.
     pub(crate) fn diverged(step: u64, loss: f64, place: String, stopped: impl Into<String>) -> Self {
         Self::Diverged { step, loss, place, stopped: stopped.into(), kept: String::new() }
     }
@@ -106,10 +106,16 @@ impl Error {
     }
 
     fn system(&self) -> Option<&std::io::Error> {
-        std::error::Error::source(self)?.downcast_ref::<std::io::Error>()
+        self.find_source()
     }
 
-    /// A file's error.
+    /// The first error of this type among this error and its sources.
+    pub(crate) fn find_source<T: std::error::Error + 'static>(&self) -> Option<&T> {
+        let this: &(dyn std::error::Error + 'static) = self;
+        std::iter::successors(Some(this), |error| error.source()).find_map(|error| error.downcast_ref())
+    }
+
+    /// An error of a file.
     pub fn file(path: impl Into<PathBuf>, what: impl ToString) -> Self {
         Self::File { path: path.into(), what: what.to_string() }
     }

@@ -4,27 +4,10 @@ use data::{
     Augment, ColourJitter, ColourNoise, ColourRule, CropAndNormalize, MixupCutmix, Pack, RandomErasing, ResizedCrop,
 };
 use layers::model::{ChannelOrder, Input, Mean, Model};
-use ndarray::Array3;
 
 use crate::config::{Colour, Crop, DataConfig, Pca};
+use crate::packs::PackMeans;
 use crate::{Error, Result};
-
-/// Means of the pack that a network was trained on, for pixels of 0 to 255.
-#[derive(Clone, Debug, Default)]
-pub struct PackMeans {
-    /// Mean colour.
-    pub rgb: Option<[f32; 3]>,
-    /// Mean image, `[size, size, 3]`.
-    pub image: Option<Array3<f32>>,
-}
-
-impl PackMeans {
-    /// The means of a pack.
-    pub fn of(pack: &Pack) -> Self {
-        let statistics = pack.statistics();
-        Self { rgb: Some(statistics.mean_rgb), image: Some(statistics.mean_image.clone()) }
-    }
-}
 
 /// Crop and normalization of stored images of `size` x `size`, from the `[input]` of a network's file.
 ///

@@ -1,4 +1,4 @@
-//! Finding weights: in a file, a checkpoint, or a run's newest checkpoint.
+//! Weights for a command: from a file, a checkpoint, or the newest checkpoint of a run.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,11 +10,11 @@ use tensor::Backend;
 
 use crate::checkpoint::Checkpoint;
 use crate::compare::Difference;
-use crate::input::PackMeans;
-use crate::memory::{self, Work};
+use crate::memory::{self, Workload};
+use crate::packs::PackMeans;
 use crate::{Error, Result, run};
 
-/// Weights and the file they came from.
+/// Weights, and the file that they were loaded from.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The file.
@@ -23,31 +23,31 @@ pub struct Loaded {
     pub weights: Weights,
 }
 
-/// Loads weights from a file or from a run's folder; `model` says what they are for where the file does not, and else must be
-/// the same network. `warn` is told of checkpoints that had to be passed over.
+/// Loads weights from a file or from the folder of a run. `model` is the network of a file that does not name one; other
+/// files must be for the same network. Calls `warn` with a message for each damaged checkpoint that is skipped.
 ///
 /// # Errors
-/// [`Error::File`] or [`Error::Layers`] that names the file and what is wrong with it; [`Error::Setting`] if it holds weights of
-/// another network than `model`.
+/// [`Error::File`] or [`Error::Layers`] with the file and its problem; [`Error::Setting`] if it holds weights of another
+/// network than `model`.
 pub fn weights(path: &Path, model: Option<&Model>, warn: &mut dyn FnMut(String)) -> Result<Loaded> {
     let metadata = fs::metadata(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
     if metadata.is_dir() {
         let (path, checkpoint) = newest_checkpoint(path, warn)?
             .ok_or_else(|| Error::file(path, "holds no checkpoint yet: train further, or name a weights file"))?;
-        return Loaded { path, weights: checkpoint.weights }.of(model);
+        return Loaded { path, weights: checkpoint.weights }.checked_for(model);
     }
     let weights = match model {
         Some(model) => Weights::load_else_for(path, model)?,
         None => Weights::load(path)?,
     };
-    Loaded { path: path.to_path_buf(), weights }.of(model)
+    Loaded { path: path.to_path_buf(), weights }.checked_for(model)
 }
 
-/// The newest whole checkpoint of a run; damaged ones are told to `warn` and passed over.
+/// The newest undamaged checkpoint of a run. Calls `warn` with a message for each damaged one that is skipped.
 ///
 /// # Errors
-/// [`Error::File`] if `folder` is no run, if there are checkpoints and all are damaged, or if the system cannot list them
-/// or read one, which may be as good as ever when the cause is gone.
+/// [`Error::File`] if `folder` is not a run, if all its checkpoints are damaged, or if the system cannot list them or read
+/// one, which may be undamaged.
 pub fn newest_checkpoint(folder: &Path, warn: &mut dyn FnMut(String)) -> Result<Option<(PathBuf, Checkpoint)>> {
     let settings = folder.join("run.toml");
     if !settings.try_exists().map_err(|e| Error::file(&settings, format!("cannot be looked at: {e}")))? {
@@ -71,8 +71,8 @@ pub fn newest_checkpoint(folder: &Path, warn: &mut dyn FnMut(String)) -> Result<
 }
 
 impl Loaded {
-    /// Fails if these are weights of another network than `model`.
-    fn of(self, model: Option<&Model>) -> Result<Self> {
+    /// Checks that these are weights of the network `model`, if both are known.
+    fn checked_for(self, model: Option<&Model>) -> Result<Self> {
         let (Some(own), Some(asked)) = (&self.weights.model, model) else { return Ok(self) };
         let Some(Difference { place, first, second }) = Difference::between(own, asked) else { return Ok(self) };
         let what = format!(
@@ -88,16 +88,16 @@ impl Loaded {
     /// The network with these weights.
     ///
     /// # Errors
-    /// [`Error::File`] if the file does not say which network it is for.
+    /// [`Error::File`] if the file does not name its network.
     pub fn network<B: Backend<Scalar = f32>>(&self, device: &B) -> Result<Network<B>> {
         let model = self.model()?;
         Ok(Network::with_parameters(device, model, &self.path.display().to_string(), &self.weights.tensors)?)
     }
 
-    /// Fails, before the weights are brought there, unless `device` has the memory to test so many images.
+    /// Checks that `device` has the memory to evaluate this many images, before the weights are uploaded.
     ///
     /// # Errors
-    /// [`Error::Setting`] with what is needed and free, and the largest batch that fits; [`Error::File`] as
+    /// [`Error::Setting`] with the bytes needed and free, and the largest batch that fits; [`Error::File`] as in
     /// [`network`](Self::network).
     pub fn check_memory<B: Backend<Scalar = f32>>(
         &self,
@@ -106,8 +106,8 @@ impl Loaded {
         views: Views,
         batch: usize,
     ) -> Result<()> {
-        let work = Work { model: self.model()?, training: None, evaluation: Some((images, views)) };
-        memory::check(device, &work, batch)
+        let workload = Workload { model: self.model()?, training: None, evaluation: Some((images, views)) };
+        memory::check(device, &workload, batch)
     }
 
     fn model(&self) -> Result<&Model> {
@@ -115,7 +115,7 @@ impl Loaded {
         self.weights.model.as_ref().ok_or_else(missing)
     }
 
-    /// The means of the pack that the weights were trained on, where the file has them.
+    /// The means of the pack that the weights were trained on, if the file has them.
     pub fn means(&self) -> PackMeans {
         PackMeans { rgb: self.weights.mean_rgb, image: self.weights.mean_image.clone() }
     }

@@ -1,7 +1,7 @@
-//! Whether a batch fits into a device's memory, known before the first step.
+//! Prediction of the memory that a run needs, before its first step.
 //!
-//! The step itself, and the evaluation, are run on a [`DryRun`], which takes memory as the device's allocator
-//! does and computes nothing. On the CPU the rest of the program is added: the loader's batches and, when a checkpoint is
+//! The step itself and the evaluation run on a [`DryRun`], which allocates memory as the device's allocator does and
+//! computes nothing. On the CPU the rest of the program is added: the loader's batches and, when a checkpoint is
 //! written, a second copy of all that is saved.
 
 use data::{LoaderOptions, MixedLabel, Views};
@@ -12,62 +12,64 @@ use tensor::{Backend, DryRun, Memory, Tensor};
 use crate::config::Config;
 use crate::device_loader::BATCHES_AHEAD;
 use crate::step::{StepOptions, step};
-use crate::{Error, Result, Targets, checkpoint};
+use crate::{Error, Result, Targets};
 
-/// Beside what is planned, a share of it, for gaps that the order of allocations leaves and for what the plan does not
-/// see, such as the kernels themselves: a 16th.
-const ALLOWANCE: u64 = 16;
-/// Beside that on the CPU, for the program itself.
-const PROGRAM: u64 = 128 << 20;
+/// This share of the predicted memory, a 16th, is added as headroom: for gaps that the order of allocations leaves, and
+/// for memory that the dry run does not know, such as the kernels themselves.
+const HEADROOM_DIVISOR: u64 = 16;
+/// Memory of the program itself, which counts on the CPU.
+const PROGRAM_BYTES: u64 = 128 << 20;
 /// Batches of stored images on the device at once: those ahead, and one in use.
 const DEVICE_BATCHES: usize = BATCHES_AHEAD + 1;
 
-/// What is run: the lengths that its memory follows from.
+/// The sizes that the memory of a run follows from.
 #[derive(Clone, Copy, Debug)]
-pub struct Work<'a> {
+pub struct Workload<'a> {
     /// The network.
     pub model: &'a Model,
-    /// Images to train on, with the settings of the run; none to evaluate only.
+    /// Number of training images, and the configuration of the run; `None` for evaluation only.
     pub training: Option<(usize, &'a Config)>,
-    /// Images to evaluate on, if any, and their views.
+    /// Number of images to evaluate, and their crops.
     pub evaluation: Option<(usize, Views)>,
 }
 
-/// Fails if `work` with batches of `batch` does not fit into the free memory that the device tells, or needs a buffer
-/// larger than it gives.
+/// Checks that `workload` with batches of `batch` images fits into the free memory that the device reports, and needs no
+/// buffer larger than the device can allocate.
 ///
 /// # Errors
 /// [`Error::Setting`] that names `--batch`, the bytes needed and free, and the largest batch that fits. Errors of the
 /// network.
-pub fn check<B: Backend<Scalar = f32>>(device: &B, work: &Work<'_>, batch: usize) -> Result<()> {
-    check_with(device, device.memory(), work, batch)
+pub fn check<B: Backend<Scalar = f32>>(device: &B, workload: &Workload<'_>, batch: usize) -> Result<()> {
+    check_with(device, device.memory(), workload, batch)
 }
 
-/// As [`check`], with this much memory.
+/// Like [`check`], for a given amount of memory.
 ///
 /// # Errors
 /// As [`check`].
 pub fn check_with<B: Backend<Scalar = f32>>(
     device: &B,
     memory: Option<Memory>,
-    work: &Work<'_>,
+    workload: &Workload<'_>,
     batch: usize,
 ) -> Result<()> {
     let free = memory.map_or(u64::MAX, |memory| memory.free);
     let is_host = memory.is_some_and(|memory| memory.is_host);
-    let need = |batch| need(device, is_host, work, batch);
-    let needed = match need(batch)? {
-        Need::Bytes(bytes) if bytes <= free => return Ok(()),
-        Need::Bytes(bytes) => format!("needs {} of memory", human(bytes)),
-        Need::Refused(bytes) => format!("needs {} in one piece, more than the device gives", human(bytes)),
+    let requirement = |batch| requirement(device, is_host, workload, batch);
+    let needed = match requirement(batch)? {
+        Requirement::Bytes(bytes) if bytes <= free => return Ok(()),
+        Requirement::Bytes(bytes) => format!("needs {} of memory", human(bytes)),
+        Requirement::TooLargeBuffer(bytes) => {
+            format!("needs {} in one piece, more than the device gives", human(bytes))
+        }
     };
-    // More images never need less but for roundings: what is found fits, and nearly none larger does.
+    // Except for rounding, larger batches never need less memory: the batch found fits, and hardly any larger one does.
     let mut fits = 0;
     let mut too_many = batch;
     while too_many - fits > 1 {
         let middle = fits + (too_many - fits) / 2;
-        match need(middle)? {
-            Need::Bytes(bytes) if bytes <= free => fits = middle,
+        match requirement(middle)? {
+            Requirement::Bytes(bytes) if bytes <= free => fits = middle,
             _ => too_many = middle,
         }
     }
@@ -80,99 +82,90 @@ pub fn check_with<B: Backend<Scalar = f32>>(
     Err(Error::setting("--batch", what))
 }
 
-/// Bytes that training takes of a device at its peak, settings those of `config`: weights, gradients and the optimizer's
-/// values, what backward needs of the layers' outputs, the kernels' own room, and the images.
+/// Peak memory in bytes that training with `config` takes on a device: weights, gradients, the optimizer's state,
+/// activations kept for backward, the kernels' workspaces, and the images.
 ///
 /// # Errors
-/// Those of the network, and of a buffer larger than the device gives.
+/// Those of the network, and of a buffer larger than the device can allocate.
 pub fn of_training<B: Backend<Scalar = f32>>(device: &B, model: &Model, config: &Config, batch: usize) -> Result<u64> {
     let dry_run = DryRun::new(device.clone());
-    rehearse(&dry_run, &Work { model, training: Some((batch, config)), evaluation: None }, batch)?;
+    simulate_epoch(&dry_run, &Workload { model, training: Some((batch, config)), evaluation: None }, batch)?;
     Ok(dry_run.peak())
 }
 
-/// What a batch asks of a device.
-enum Need {
+/// Memory that a batch requires.
+enum Requirement {
+    /// Bytes in all.
     Bytes(u64),
-    /// A single buffer of so many bytes is more than the device can give.
-    Refused(u64),
+    /// A single buffer of this many bytes, which the device cannot allocate.
+    TooLargeBuffer(u64),
 }
 
-fn need<B: Backend<Scalar = f32>>(device: &B, is_host: bool, work: &Work<'_>, batch: usize) -> Result<Need> {
+fn requirement<B: Backend<Scalar = f32>>(
+    device: &B,
+    is_host: bool,
+    workload: &Workload<'_>,
+    batch: usize,
+) -> Result<Requirement> {
     let dry_run = DryRun::new(device.clone());
-    match rehearse(&dry_run, work, batch) {
-        Ok(kept) => {
-            let peak = dry_run.peak();
-            let kept = kept.iter().map(|tensor| 4 * tensor.len() as u64).sum::<u64>();
-            let beside = if is_host { loaded(work, batch) + kept + PROGRAM } else { 0 };
-            Ok(Need::Bytes(peak + peak / ALLOWANCE + beside))
+    let saved = match simulate_epoch(&dry_run, workload, batch) {
+        Ok(saved) => saved,
+        Err(error) => {
+            return match error.find_source() {
+                Some(tensor::Error::Memory { needed, .. }) => Ok(Requirement::TooLargeBuffer(*needed)),
+                _ => Err(error),
+            };
         }
-        Err(error) => refused(&error).map(Need::Refused).ok_or(error),
+    };
+    let mut bytes = dry_run.peak() + dry_run.peak() / HEADROOM_DIVISOR;
+    if is_host {
+        let checkpoint: u64 = saved.iter().map(|tensor| 4 * tensor.len() as u64).sum();
+        bytes += host_batch_bytes(workload, batch) + checkpoint + PROGRAM_BYTES;
     }
+    Ok(Requirement::Bytes(bytes))
 }
 
-/// The bytes of the allocation that a device cannot make, if that is the error.
-fn refused(error: &Error) -> Option<u64> {
-    match error {
-        Error::Tensor(error) => of_tensor(error),
-        Error::Layers(error) => of_layers(error),
-        Error::Optim(optim::Error::Tensor { source, .. }) => of_tensor(source),
-        _ => None,
-    }
-}
-
-fn of_layers(error: &layers::Error) -> Option<u64> {
-    match error {
-        layers::Error::Tensor(error) => of_tensor(error),
-        layers::Error::Layer { source, .. } => of_layers(source),
-        _ => None,
-    }
-}
-
-fn of_tensor(error: &tensor::Error) -> Option<u64> {
-    match error {
-        tensor::Error::Memory { needed, .. } => Some(*needed),
-        _ => None,
-    }
-}
-
-/// Does with images of nothing but zeros all that takes memory in an epoch and its evaluation: two steps, since the
-/// optimizer's memory is made in the first, and steps of all lengths of batches, since allocators may keep memory by
-/// length; as many evaluations, since kernels may keep what they make of weights used again; and a last step, which
-/// finds that kept. Returns what a checkpoint would copy. On a [`DryRun`] it computes nothing.
+/// Does with black images everything that allocates memory in an epoch and its evaluation. It takes a step with each
+/// length of batch, since allocators may keep memory by length, and the first of them allocates the optimizer's state.
+/// It evaluates as many batches, since kernels may cache transformed weights from their second use on, and takes a last
+/// step beside those caches. Returns the tensors that a checkpoint copies. On a [`DryRun`] it computes nothing.
 ///
 /// # Errors
 /// Those of the parts.
-pub fn rehearse<B: Backend<Scalar = f32>>(device: &B, work: &Work<'_>, batch: usize) -> Result<Vec<Tensor<B>>> {
-    let mut network = Network::new(device, work.model, 0)?;
-    let size = work.model.input.size;
+pub fn simulate_epoch<B: Backend<Scalar = f32>>(
+    device: &B,
+    workload: &Workload<'_>,
+    batch: usize,
+) -> Result<Vec<Tensor<B>>> {
+    let mut network = Network::new(device, workload.model, 0)?;
+    let size = workload.model.input.size;
     let _mean_image = Tensor::zeros(device, &[size, size, 3])?;
-    let mut training = match work.training {
-        Some((count, config)) => Some((count, config, checkpoint::optimizer(&config.optim)?)),
+    let mut training = match workload.training {
+        Some((count, config)) => Some((count, config, config.optim.optimizer()?)),
         None => None,
     };
     if let Some((count, config, optimizer)) = &mut training {
-        for batch in batches(*count, batch).into_iter().chain([batch.min(*count)]) {
+        for batch in batch_lengths(*count, batch).into_iter().chain([batch.min(*count)]) {
             train(&mut network, optimizer, batch, config)?;
         }
     }
-    if let Some((count, views)) = work.evaluation {
-        for batch in batches(count, batch).into_iter().chain([batch.min(count)]) {
-            let (_raw, images) = feed(&network, batch, views.count())?;
-            network.predict(images)?.softmax()?;
+    if let Some((count, views)) = workload.evaluation {
+        for batch in batch_lengths(count, batch).into_iter().chain([batch.min(count)]) {
+            let (_stored, input) = load_batch(&network, batch, views.count())?;
+            network.predict(input)?.softmax()?;
         }
     }
-    let mut remembered = Vec::new();
+    let mut state = Vec::new();
     if let Some((count, config, mut optimizer)) = training {
         train(&mut network, &mut optimizer, batch.min(count), config)?;
-        remembered = optimizer.state()?.tensors;
+        state = optimizer.state()?.tensors;
     }
     let parameters = network.parameters().iter().map(|parameter| parameter.value.clone());
-    Ok(parameters.chain(remembered.into_iter().map(|(_, tensor)| tensor)).collect())
+    Ok(parameters.chain(state.into_iter().map(|(_, tensor)| tensor)).collect())
 }
 
-/// The lengths of batches of an epoch: the whole ones' and the last one's.
-fn batches(images: usize, batch: usize) -> Vec<usize> {
+/// The lengths of the batches of an epoch: of the full ones, and of the last one.
+fn batch_lengths(images: usize, batch: usize) -> Vec<usize> {
     let batch = batch.min(images);
     let last = images % batch.max(1);
     [batch, last].into_iter().filter(|&n| n > 0).collect()
@@ -184,34 +177,35 @@ fn train<B: Backend<Scalar = f32>>(
     batch: usize,
     config: &Config,
 ) -> Result<()> {
-    let (_raw, images) = feed(network, batch, 1)?;
+    let (_stored, input) = load_batch(network, batch, 1)?;
     let data = &config.data;
     let mixed = if data.mixup > 0.0 || data.cutmix > 0.0 { vec![MixedLabel::default(); batch] } else { Vec::new() };
     let targets = Targets { labels: &vec![0; batch], mixed: &mixed, smoothing: data.label_smoothing };
     let options = StepOptions { seed: 0, step: 0, learning_rate: 0.0, require_finite_loss: false };
-    step(network, optimizer, images, targets, options)?;
+    step(network, optimizer, input, targets, options)?;
     Ok(())
 }
 
-/// The stored bytes of the batches that are on the device at once, and one batch as the network's input.
-fn feed<B: Backend>(network: &Network<B>, batch: usize, views: usize) -> Result<(Vec<Tensor<B>>, Tensor<B>)> {
+/// The stored bytes of the batches that are on the device at once, and the network's input of one batch.
+fn load_batch<B: Backend>(network: &Network<B>, batch: usize, views: usize) -> Result<(Vec<Tensor<B>>, Tensor<B>)> {
     let device = network.device();
     let size = network.model().input.size;
     let crop = network.model().input.crop;
     let words = (batch * size * size * 3).div_ceil(4);
     let copies = if device.reads_host_memory() { 0 } else { DEVICE_BATCHES };
-    let raw = (0..copies).map(|_| Tensor::zeros(device, &[words])).collect::<tensor::Result<_>>()?;
-    Ok((raw, Tensor::zeros(device, &[batch * views, crop, crop, 3])?.to_activation_dtype()?))
+    let stored = (0..copies).map(|_| Tensor::zeros(device, &[words])).collect::<tensor::Result<_>>()?;
+    Ok((stored, Tensor::zeros(device, &[batch * views, crop, crop, 3])?.to_activation_dtype()?))
 }
 
-/// Bytes of the batches that a loader holds: those made ahead, one in the making, one on its way to the device.
-fn loaded(work: &Work<'_>, batch: usize) -> u64 {
-    let images = work.training.map(|(images, _)| images).into_iter().chain(work.evaluation.map(|e| e.0));
+/// Bytes of the batches in host memory: those that the loader makes ahead, and those that the device reads there. Raw
+/// images stay in the mapped file, so this is an upper bound.
+fn host_batch_bytes(workload: &Workload<'_>, batch: usize) -> u64 {
+    let images = workload.training.map(|(images, _)| images).into_iter().chain(workload.evaluation.map(|e| e.0));
     let batch = batch.min(images.max().unwrap_or(batch)) as u64;
-    let image = (work.model.input.size.pow(2) * 3) as u64;
-    let trained = work.training.map(|(_, config)| config.data.prefetch_bytes);
-    let ahead = trained.unwrap_or(LoaderOptions::default().prefetch_bytes) as u64;
-    ahead.max(batch * image) + 2 * batch * image
+    let batch_bytes = batch * (workload.model.input.size.pow(2) * 3) as u64;
+    let prefetch = workload.training.map(|(_, config)| config.data.prefetch_bytes);
+    let ahead = prefetch.unwrap_or(LoaderOptions::default().prefetch_bytes) as u64;
+    ahead.max(batch_bytes) + DEVICE_BATCHES as u64 * batch_bytes
 }
 
 /// Bytes in the unit that gives one to three digits before the point.

@@ -9,11 +9,12 @@ use files::regular_file;
 use layers::Model;
 use tensor::{Backend, Cpu};
 use toml::{Table, Value};
-use train::checkpoint::{self, Checkpoint};
+use train::checkpoint::Checkpoint;
 use train::config::{RunConfig, UserSettings, keys, parse_table};
 use train::run::Run;
-use train::trainer::{Event, Packs, Trainer};
-use train::{Config, Stop, input, load};
+use train::starting_weights::StartingWeights;
+use train::trainer::{Event, Trainer};
+use train::{Config, Packs, Stop, input, load};
 
 use super::device::{self, Work};
 use crate::args::Train;
@@ -105,7 +106,7 @@ impl Start {
             None => next_folder(&model.name)?,
         };
         Trainer::<Cpu<f32>>::check(&config, &model, &packs)?;
-        let weights = checkpoint::starting_weights(&config.model, &model)?;
+        let weights = StartingWeights::load(&config.model, &model)?;
         for told in weights.iter().flat_map(|weights| weights.notes(&model, packs.train.classes())) {
             note(&format!("note: {told}"));
         }

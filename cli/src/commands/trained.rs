@@ -3,8 +3,8 @@
 use data::{Pack, Views};
 use layers::Network;
 use tensor::{Algorithms, Backend};
-use train::input::{self, PackMeans};
 use train::load::{self, Loaded};
+use train::{PackMeans, input};
 
 use super::device::{self, Opened};
 use crate::args;

@@ -11,11 +11,12 @@ use tensor::Backend;
 use super::{RATE, speed};
 use crate::config::Config;
 use crate::device_loader::{DeviceBatch, DeviceLoader};
-use crate::input::{self, PackMeans};
+use crate::input;
 use crate::metrics::{MetricsPolicy, PendingMetrics};
+use crate::packs::PackMeans;
 use crate::step::{StepOptions, step};
 use crate::trainer::loader_options;
-use crate::{Error, Result, Targets, checkpoint};
+use crate::{Error, Result, Targets};
 
 /// What keeps training from being faster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -71,7 +72,7 @@ pub fn fed<B: Backend<Scalar = f32>>(
     let synthetic_images_per_s = speed::train(device, &model, config, seconds)?.images_per_s;
 
     let mut network = Network::new(device, &model, config.run.seed)?;
-    let mut optimizer = checkpoint::optimizer(&config.optim)?;
+    let mut optimizer = config.optim.optimizer()?;
     let loader = DeviceLoader::new(device, loader)?;
     let policy = MetricsPolicy::for_device(device);
     let max_pending = match policy {

@@ -9,7 +9,7 @@ use tensor::{Backend, Tensor};
 use super::RATE;
 use crate::config::Config;
 use crate::step::{StepOptions, step};
-use crate::{Result, checkpoint, memory};
+use crate::{Result, memory};
 
 pub(super) struct Work<B: Backend<Scalar = f32>> {
     network: Network<B>,
@@ -24,16 +24,16 @@ impl<B: Backend<Scalar = f32>> Work<B> {
     /// To train; batch and optimizer are the configuration's.
     pub fn training(device: &B, model: &Model, config: &Config) -> Result<Self> {
         let training = Some((config.run.batch, config));
-        Self::new(device, config, memory::Work { model, training, evaluation: None })
+        Self::new(device, config, memory::Workload { model, training, evaluation: None })
     }
 
     /// To predict.
     pub fn predicting(device: &B, model: &Model, config: &Config) -> Result<Self> {
         let evaluation = Some((config.run.batch, Views::Centre));
-        Self::new(device, config, memory::Work { model, training: None, evaluation })
+        Self::new(device, config, memory::Workload { model, training: None, evaluation })
     }
 
-    fn new(device: &B, config: &Config, work: memory::Work<'_>) -> Result<Self> {
+    fn new(device: &B, config: &Config, work: memory::Workload<'_>) -> Result<Self> {
         let model = work.model;
         let batch = config.run.batch;
         let seed = config.run.seed;
@@ -45,7 +45,7 @@ impl<B: Backend<Scalar = f32>> Work<B> {
         let images = Tensor::normal(device, &shape, 0.0, 1.0, Stream::new(seed, purpose::USER, 0))?;
         Ok(Self {
             network: Network::new(device, model, seed)?,
-            optimizer: checkpoint::optimizer(&config.optim)?,
+            optimizer: config.optim.optimizer()?,
             images: images.to_activation_dtype()?,
             labels: (0..batch).map(|i| (i % model.classes) as u32).collect(),
             seed,

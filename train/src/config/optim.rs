@@ -1,9 +1,12 @@
 //! Settings of the optimizer and its learning-rate schedule.
 
+use optim::{Adam, Optimizer, Rule, Schedule, ScheduleRule, Sgd};
 use serde::{Deserialize, Serialize};
+use tensor::Backend;
 
 use super::Config;
 use super::setting::{Condition, is_amount, is_fraction, is_positive, section};
+use crate::Result;
 
 /// Optimizers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,5 +186,46 @@ section! {
         #[alias = "times"]
         #[needs(PLATEAU)]
         max_drops: u32 = 3,
+    }
+}
+
+impl OptimConfig {
+    /// The optimizer of this configuration, without state.
+    ///
+    /// # Errors
+    /// [`Error::Optim`](crate::Error::Optim) for a setting outside its range.
+    pub fn optimizer<B: Backend>(&self) -> Result<Optimizer<B>> {
+        let rule: Rule = match self.kind {
+            OptimKind::Sgd => Sgd { momentum: self.momentum, decay: self.weight_decay, nesterov: self.nesterov }.into(),
+            OptimKind::Adam => Adam {
+                beta1: self.beta1,
+                beta2: self.beta2,
+                epsilon: self.epsilon,
+                decay: self.weight_decay,
+                epsilon_hat: self.epsilon_hat,
+            }
+            .into(),
+        };
+        Ok(Optimizer::new(rule)?)
+    }
+
+    /// The learning-rate schedule of this configuration, in its initial state.
+    ///
+    /// # Errors
+    /// [`Error::Optim`](crate::Error::Optim) for a setting outside its range.
+    pub fn schedule(&self) -> Result<Schedule> {
+        let factor = self.factor;
+        let rule = match self.schedule {
+            ScheduleKind::Constant => ScheduleRule::Constant,
+            ScheduleKind::Steps => ScheduleRule::Steps { drop_epochs: self.drop_epochs.clone(), factor },
+            ScheduleKind::Exponential => ScheduleRule::Exponential { gamma: factor.powf(1.0 / self.period) },
+            ScheduleKind::Plateau => ScheduleRule::Plateau {
+                factor,
+                patience: self.patience,
+                threshold: self.threshold,
+                times: self.max_drops,
+            },
+        };
+        Ok(Schedule::new(rule)?)
     }
 }

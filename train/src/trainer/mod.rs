@@ -1,57 +1,36 @@
 //! The loop around [`step`](crate::step::step): epochs, validation, schedule, log and checkpoints.
 
+mod event;
 mod saving;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use data::{CropAndNormalize, Loader, LoaderOptions, Pack, Views};
 use layers::model::LayerKind;
 use layers::{Model, Network};
 use optim::{Optimizer, Schedule};
-use saving::{LastSave, SavedCheckpoints};
+use saving::CheckpointSaver;
 use tensor::Backend;
 
-use crate::checkpoint::{self, Checkpoint, Position};
-use crate::config::RunConfig;
+use crate::checkpoint::{self, Checkpoint, RunState};
+use crate::config::{RunConfig, ScheduleKind};
 use crate::device_loader::{DeviceBatch, DeviceLoader};
 use crate::evaluate::{self, evaluate};
-use crate::input::{self, PackMeans};
-use crate::log::{Log, StepLine, ValidationLine};
+use crate::log::Log;
 use crate::metrics::{CompletedStep, MetricsBuffer, MetricsPolicy};
+use crate::packs::{PackMeans, Packs};
+use crate::position::Position;
 use crate::run::Run;
+use crate::starting_weights::StartingWeights;
 use crate::step::{StepOptions, step};
-use crate::{Config, Error, Result, Stop, Targets, diagnose, memory};
+use crate::{Config, Error, Result, Stop, Targets, diagnose, input, memory};
 
-/// What happened, for whoever watches.
-#[derive(Debug)]
-pub enum Event<'a> {
-    /// All is set up, the first batch is there, and its step begins.
-    Begins,
-    /// A step is done.
-    Step(&'a StepLine),
-    /// So many validation images are done.
-    Validating(usize),
-    /// An epoch was validated.
-    Validated(&'a ValidationLine),
-    /// A checkpoint was written.
-    Saved(&'a Path),
-    /// Something that the user should know and that does not end the run.
-    Note(String),
-}
-
-/// The images of a run.
-#[derive(Clone, Debug)]
-pub struct Packs {
-    /// To train on.
-    pub train: Arc<Pack>,
-    /// To validate on.
-    pub val: Option<Arc<Pack>>,
-}
+pub use event::Event;
 
 /// A run in progress.
 pub struct Trainer<B: Backend<Scalar = f32>> {
-    run: Run,
     config: Config,
     network: Network<B>,
     optimizer: Optimizer<B>,
@@ -64,13 +43,13 @@ pub struct Trainer<B: Backend<Scalar = f32>> {
     metrics: MetricsBuffer<B>,
     log: Log,
     validation_log: Log,
-    last_save: Option<LastSave>,
-    saved: SavedCheckpoints,
-    begun: bool,
+    saver: CheckpointSaver,
+    /// Whether the first step has begun.
+    has_begun: bool,
 }
 
 impl<B: Backend<Scalar = f32>> Trainer<B> {
-    /// Sets everything up: from `checkpoint` if there is one, else from the beginning.
+    /// Sets up a run: resumes from a checkpoint, or starts from the beginning.
     ///
     /// # Errors
     /// [`Error::Setting`] where configuration, network and packs do not fit; errors of the parts.
@@ -83,27 +62,27 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         let loader = DeviceLoader::new(device, loader)?;
         let validation = packs.val.as_ref().map(|_| validation_options(&config, input));
         let mut network = Network::new(device, model, config.run.seed)?;
-        let mut optimizer = checkpoint::optimizer(&config.optim)?;
-        let mut schedule = checkpoint::schedule(&config.optim)?;
-        let mut saved = SavedCheckpoints::default();
-        let position = match from {
+        let mut optimizer = config.optim.optimizer()?;
+        let mut schedule = config.optim.schedule()?;
+        let folder = run.folder().to_path_buf();
+        let keep = config.run.keep_checkpoints;
+        let (saver, position) = match from {
             Some(checkpoint) => {
-                checkpoint.check_run(run.folder(), &config, model, &packs)?;
-                saved = SavedCheckpoints::resumed(&run, &checkpoint.state)?;
-                checkpoint.restore(&mut network, &mut optimizer, &mut schedule)?
+                checkpoint.check_run(&folder, &config, model, &packs)?;
+                let saver = CheckpointSaver::resume(run, keep, &checkpoint.state)?;
+                (saver, checkpoint.restore(&mut network, &mut optimizer, &mut schedule)?)
             }
             None => {
                 run.check_never_saved()?;
-                if let Some(weights) = checkpoint::starting_weights(&config.model, model)? {
-                    checkpoint::begin_with(&mut network, &config.model, weights.tensors)?;
+                if let Some(weights) = StartingWeights::load(&config.model, model)? {
+                    weights.apply_to(&mut network, &config.model)?;
                 }
-                Position::default()
+                (CheckpointSaver::new(run, keep), Position::default())
             }
         };
-        let log = Log::open(&run.folder().join("log.jsonl"), position.step)?;
-        let validation_log = Log::open(&run.folder().join("validation.jsonl"), position.validated_step)?;
+        let log = Log::open(&folder.join("log.jsonl"), position.step)?;
+        let validation_log = Log::open(&folder.join("validation.jsonl"), position.validated_step)?;
         Ok(Self {
-            run,
             config,
             network,
             optimizer,
@@ -116,9 +95,8 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
             metrics: MetricsBuffer::new(MetricsPolicy::for_device(device)),
             log,
             validation_log,
-            last_save: None,
-            saved,
-            begun: false,
+            saver,
+            has_begun: false,
         })
     }
 
@@ -156,19 +134,19 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
     /// Checks that batches fit into the device's memory, before anything is written.
     ///
     /// # Errors
-    /// [`Error::Setting`] with what is needed and free, and the largest batch that fits.
+    /// [`Error::Setting`] with the bytes needed and free, and the largest batch that fits.
     pub fn check_memory(device: &B, config: &Config, model: &Model, packs: &Packs) -> Result<()> {
         let evaluation = packs.val.as_ref().map(|val| (val.len(), Views::Centre));
-        let work = memory::Work { model, training: Some((packs.train.len(), config)), evaluation };
+        let work = memory::Workload { model, training: Some((packs.train.len(), config)), evaluation };
         memory::check(device, &work, config.run.batch)
     }
 
-    /// Steps of the whole run.
+    /// Number of steps of the whole run.
     pub fn total_steps(&self) -> u64 {
         self.config.run.steps.unwrap_or(self.config.run.epochs.saturating_mul(self.loader.batches_per_epoch() as u64))
     }
 
-    /// Steps done.
+    /// Number of steps taken.
     pub fn steps_done(&self) -> u64 {
         self.position.step
     }
@@ -185,11 +163,11 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
 
     /// The run's folder.
     pub fn folder(&self) -> &Path {
-        self.run.folder()
+        self.saver.run().folder()
     }
 
-    /// Trains to the end of the run and saves. A save that fails on the way is told and passed over; the last one
-    /// must succeed.
+    /// Trains to the end of the run and saves. Errors of periodic saves are reported and do not end the run; the last
+    /// save must succeed.
     ///
     /// # Errors
     /// [`Error::Stopped`] after a signal, with the checkpoint saved; [`Error::Diverged`] with the last good checkpoint
@@ -207,13 +185,13 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
             if self.position.step >= self.total_steps() {
                 return self.save_at_the_end(on_event).map(|_| ());
             }
-            if self.save_is_due() {
-                self.save_on_the_way(on_event)?;
+            if self.saver.is_due(self.position.step) {
+                self.save_periodically(on_event)?;
             }
         }
     }
 
-    /// The steps that the current epoch still has.
+    /// Takes the remaining steps of the current epoch.
     fn epoch(&mut self, stop: &Stop, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         if self.position.step >= self.total_steps() {
             return Ok(());
@@ -224,7 +202,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
             if let Some(signal) = stop.requested() {
                 return self.save_and_stop(signal, on_event);
             }
-            if batch.is_ok() && !std::mem::replace(&mut self.begun, true) {
+            if batch.is_ok() && !std::mem::replace(&mut self.has_begun, true) {
                 on_event(Event::Begins);
             }
             let result = batch.and_then(|batch| self.step(&batch));
@@ -238,12 +216,13 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
             }
             let every = self.config.run.checkpoint_steps;
             if every > 0 && self.position.step.is_multiple_of(every) {
-                self.save_on_the_way(on_event)?;
+                self.save_periodically(on_event)?;
             }
         }
         self.flush_metrics(on_event)
     }
 
+    /// Takes a step on one batch.
     fn step(&mut self, batch: &DeviceBatch<B>) -> Result<()> {
         let epochs = self.position.epoch as f64 + self.position.batch as f64 / self.loader.batches_per_epoch() as f64;
         let options = StepOptions {
@@ -283,7 +262,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         Ok(())
     }
 
-    /// A loss was not finite at `step`, and updates have been made since.
+    /// The error of a loss that was not finite at `step`, after which updates were made.
     fn diverged_before(&self, step: u64, loss: f64) -> Result<Error> {
         let now = self.position.step;
         let place = match diagnose::parameter_not_finite(&self.network)? {
@@ -294,7 +273,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         Ok(self.with_checkpoint_hint(Error::diverged(step, loss, place, stopped)))
     }
 
-    /// Validates, tells the schedule, and moves on to the next epoch.
+    /// Validates, adjusts the schedule, and moves on to the next epoch.
     fn end_epoch(&mut self, stop: &Stop, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         if let (Some(val), Some(options)) = (&self.packs.val, &self.validation) {
             let result = evaluate(&self.network, val, options, stop, |done| on_event(Event::Validating(done)))?;
@@ -305,17 +284,77 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
             }
             on_event(Event::Validated(&line));
             self.position.validated_step = self.position.step;
-            self.saved.observe(self.position.step, line.top1_error);
+            self.saver.observe(self.position.step, line.top1_error);
         }
         self.position.next_epoch();
         Ok(())
     }
 
     fn note_schedule_without_validation(&self, on_event: &mut dyn FnMut(Event<'_>)) {
-        if self.packs.val.is_none() && self.config.optim.schedule == crate::config::ScheduleKind::Plateau {
+        if self.packs.val.is_none() && self.config.optim.schedule == ScheduleKind::Plateau {
             let note = "optim.schedule is plateau, which needs --val; without it the rate stays as it is".to_string();
             on_event(Event::Note(note));
         }
+    }
+
+    fn save(&mut self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
+        // A loss that is not finite must be known before anything takes the place of the last good checkpoint.
+        self.flush_metrics(on_event)?;
+        let started = Instant::now();
+        if let Some(name) = diagnose::parameter_not_finite(&self.network)? {
+            let place = format!("parameter {name}");
+            let error = Error::diverged(self.position.step, f64::NAN, place, "before saving");
+            return Err(self.with_checkpoint_hint(error));
+        }
+        let checkpoint = Checkpoint::of(&self.network, &self.optimizer, self.state(), &self.packs, &self.means)?;
+        self.saver.save(&checkpoint, started, on_event)
+    }
+
+    /// Saves at the end of a run, with a second attempt: all steps since the previous checkpoint depend on it.
+    fn save_at_the_end(&mut self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
+        let error = match self.save(on_event) {
+            Err(error) if !matches!(error, Error::Diverged { .. }) => error,
+            other => return other,
+        };
+        on_event(Event::Note(format!("{error}; trying once more")));
+        self.save(on_event)
+            .map_err(|error| Error::Unsaved { source: Box::new(error), kept: self.saver.checkpoint_hint() })
+    }
+
+    /// Saves during a run: an error is reported and does not end the run, unless the weights are not finite.
+    fn save_periodically(&mut self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        match self.save(on_event) {
+            Err(error @ Error::Diverged { .. }) => Err(error),
+            Err(error) => {
+                on_event(Event::Note(format!("{error}; training goes on")));
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+        }
+    }
+
+    fn save_and_stop(&mut self, signal: usize, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let saved = Some(self.save_at_the_end(on_event)?);
+        Err(Error::Stopped { signal, saved })
+    }
+
+    fn state(&self) -> RunState {
+        RunState {
+            version: checkpoint::VERSION,
+            train_fingerprint: self.packs.train.fingerprint().to_string(),
+            val_fingerprint: self.packs.val.as_deref().map_or("", Pack::fingerprint).to_string(),
+            optimizer_steps: self.optimizer.steps(),
+            position: self.position.clone(),
+            schedule: self.schedule.state().clone(),
+            best: self.saver.best_with(self.position.step).cloned(),
+            config: self.config.clone(),
+        }
+    }
+
+    /// Adds the checkpoint to resume from to the error of a diverged run.
+    fn with_checkpoint_hint(&self, error: Error) -> Error {
+        let Error::Diverged { step, loss, place, stopped, .. } = error else { return error };
+        Error::Diverged { step, loss, place, stopped, kept: self.saver.checkpoint_hint() }
     }
 }
 

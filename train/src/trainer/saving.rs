@@ -1,84 +1,91 @@
-//! What a run keeps: when it saves, what a checkpoint holds, which one is best.
+//! The checkpoints of a run: when one is due, which one is best, and which ones are kept.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use data::Pack;
-use tensor::Backend;
-
-use super::{Event, Trainer};
-use crate::checkpoint::{self, Checkpoint, RunState};
+use super::event::Event;
+use crate::Result;
+use crate::checkpoint::{Checkpoint, RunState};
 use crate::run::{Best, Run};
-use crate::{Error, Result, diagnose};
 
-/// When the last checkpoint was written, and how long that took.
-pub(super) struct LastSave {
+/// Saves the checkpoints of a run, and removes those that are no longer kept.
+pub(super) struct CheckpointSaver {
+    run: Run,
+    /// Number of checkpoints to keep besides the best.
+    keep: usize,
+    /// Step of the newest checkpoint that was read back well.
+    newest: Option<u64>,
+    /// The checkpoint that validated best.
+    best: Option<Best>,
+    /// A better validation whose checkpoint is not saved yet.
+    pending_best: Option<Best>,
+    last_save: Option<LastSave>,
+}
+
+/// The end of the last save, and its duration.
+struct LastSave {
     at: Instant,
     took: Duration,
 }
 
-/// The checkpoints that must not be removed.
-#[derive(Debug, Default)]
-pub(super) struct SavedCheckpoints {
-    /// Step of the newest one that was read back well.
-    newest: Option<u64>,
-    /// The one that validated best.
-    best: Option<Best>,
-    /// A better validation, whose checkpoint is not saved yet.
-    pending: Option<Best>,
-}
+/// An epoch ends with a save only if this many times the duration of the last save has passed since: saving takes at
+/// most a twentieth of the time.
+const MIN_SAVE_INTERVAL: u32 = 20;
 
-impl SavedCheckpoints {
-    /// Of a run that resumes from a checkpoint. `best.toml` is written after the checkpoint that it names, so it may be
-    /// older than the checkpoint's word; it is believed about later checkpoints, which the run will come to again.
-    pub fn resumed(run: &Run, state: &RunState) -> Result<Self> {
+impl CheckpointSaver {
+    /// A saver for a run that has no checkpoints.
+    pub fn new(run: Run, keep: usize) -> Self {
+        Self { run, keep, newest: None, best: None, pending_best: None, last_save: None }
+    }
+
+    /// A saver for a run that resumes from the checkpoint with this state. `best.toml` is written after the checkpoint
+    /// that it names, so it may be older than the checkpoint's own entry. It counts for later checkpoints, which the run
+    /// will reach again.
+    pub fn resume(run: Run, keep: usize, state: &RunState) -> Result<Self> {
         let saved: Vec<u64> = crate::run::checkpoints(run.folder())?.into_iter().map(|(step, _)| step).collect();
         let noted = run.best()?.filter(|best| saved.contains(&best.step));
-        let later = noted.as_ref().is_some_and(|best| best.step > state.position.step);
-        let known = if later || state.best.is_none() { noted.clone() } else { state.best.clone() };
-        if let Some(best) = known.as_ref().filter(|best| noted.as_ref() != Some(*best)) {
+        let is_later = noted.as_ref().is_some_and(|best| best.step > state.position.step);
+        let best = if is_later || state.best.is_none() { noted.clone() } else { state.best.clone() };
+        if let Some(best) = best.as_ref().filter(|best| noted.as_ref() != Some(*best)) {
             run.set_best(best)?;
         }
-        Ok(Self { newest: Some(state.position.step), best: known, pending: None })
+        Ok(Self { newest: Some(state.position.step), best, ..Self::new(run, keep) })
     }
 
-    /// Takes a validation into account. Equal errors leave the earlier one best.
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// Takes a validation into account. Of equal errors, the earliest is best.
     pub fn observe(&mut self, step: u64, top1_error: f64) {
-        let better = self.best.as_ref().is_none_or(|best| top1_error < best.top1_error || best.step == step);
-        self.pending = better.then_some(Best { step, top1_error });
+        let is_better = self.best.as_ref().is_none_or(|best| top1_error < best.top1_error || best.step == step);
+        self.pending_best = is_better.then_some(Best { step, top1_error });
     }
 
-    /// The best once the checkpoint of `step` is saved.
-    fn best_with(&self, step: u64) -> Option<&Best> {
-        self.pending.as_ref().filter(|best| best.step == step).or(self.best.as_ref())
+    /// The best checkpoint once that of `step` is saved.
+    pub fn best_with(&self, step: u64) -> Option<&Best> {
+        self.pending_best.as_ref().filter(|best| best.step == step).or(self.best.as_ref())
+    }
+
+    /// Whether to save at the end of an epoch: if it is the best so far, or the last save is long enough ago.
+    pub fn is_due(&self, step: u64) -> bool {
+        self.is_pending(step)
+            || self.last_save.as_ref().is_none_or(|last| last.at.elapsed() >= last.took * MIN_SAVE_INTERVAL)
     }
 
     fn is_pending(&self, step: u64) -> bool {
-        self.pending.as_ref().is_some_and(|best| best.step == step)
-    }
-}
-
-/// Epochs shorter than this many saves do not each end in one: saving takes at most a twentieth of the time.
-const SAVES_APART: u32 = 20;
-
-impl<B: Backend<Scalar = f32>> Trainer<B> {
-    /// Whether an epoch's end is to be saved: if it is the best so far, or saves are not too close.
-    pub(super) fn save_is_due(&self) -> bool {
-        self.saved.is_pending(self.position.step)
-            || self.last_save.as_ref().is_none_or(|last| last.at.elapsed() >= last.took * SAVES_APART)
+        self.pending_best.as_ref().is_some_and(|best| best.step == step)
     }
 
-    pub(super) fn save(&mut self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
-        // A loss that is not finite must be known before anything takes the place of the last good checkpoint.
-        self.flush_metrics(on_event)?;
-        let begun = Instant::now();
-        let path = self.run.checkpoint_path(self.position.step);
-        if let Some(name) = diagnose::parameter_not_finite(&self.network)? {
-            let place = format!("parameter {name}");
-            let error = Error::diverged(self.position.step, f64::NAN, place, "before saving");
-            return Err(self.with_checkpoint_hint(error));
-        }
-        let checkpoint = Checkpoint::of(&self.network, &self.optimizer, self.state(), &self.packs, &self.means)?;
+    /// Writes a checkpoint, whose preparation began at `started`. If the disk is full, an older checkpoint makes room.
+    pub fn save(
+        &mut self,
+        checkpoint: &Checkpoint,
+        started: Instant,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<PathBuf> {
+        let step = checkpoint.state.position.step;
+        let path = self.run.checkpoint_path(step);
         match checkpoint.save(&path) {
             Err(error) if error.is_disk_full() && self.make_room()? > 0 => {
                 on_event(Event::Note(format!("{error}; an older checkpoint was removed to make room")));
@@ -86,81 +93,39 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
             }
             other => other?,
         }
-        if let Err(error) = self.tidy() {
+        if let Err(error) = self.record(step) {
             on_event(Event::Note(format!("{error}; training goes on")));
         }
-        self.last_save = Some(LastSave { at: Instant::now(), took: begun.elapsed() });
+        self.last_save = Some(LastSave { at: Instant::now(), took: started.elapsed() });
         on_event(Event::Saved(&path));
         Ok(path)
     }
 
-    /// After a save, which was read back well: notes which checkpoint is best, and removes those that are not kept.
-    fn tidy(&mut self) -> Result<()> {
-        let step = self.position.step;
-        self.saved.newest = Some(step);
-        let best = self.saved.best_with(step).cloned();
-        if self.saved.is_pending(step) {
-            best.as_ref().map_or(Ok(()), |best| self.run.set_best(best))?;
-            self.saved = SavedCheckpoints { newest: Some(step), best: best.clone(), pending: None };
+    /// Records that the checkpoint of `step` was saved and read back well: writes down whether it is the best, and
+    /// removes the checkpoints that are no longer kept.
+    fn record(&mut self, step: u64) -> Result<()> {
+        self.newest = Some(step);
+        let best = self.best_with(step).cloned();
+        if self.is_pending(step) {
+            if let Some(best) = &best {
+                self.run.set_best(best)?;
+            }
+            self.best = best.clone();
+            self.pending_best = None;
         }
-        self.run.prune(step, self.config.run.keep_checkpoints, best.map(|best| best.step))?;
+        self.run.prune(step, self.keep, best.map(|best| best.step))?;
         Ok(())
     }
 
-    /// Removes what a successful save would, and never the newest checkpoint that a run can go on from.
+    /// Removes the checkpoints that a successful save would, but never the newest that a run can resume from.
     fn make_room(&self) -> Result<usize> {
-        let Some(newest) = self.saved.newest else { return Ok(0) };
-        let best = self.saved.best.as_ref().map(|best| best.step);
-        self.run.prune(newest, self.config.run.keep_checkpoints.saturating_sub(1), best)
+        let Some(newest) = self.newest else { return Ok(0) };
+        let best = self.best.as_ref().map(|best| best.step);
+        self.run.prune(newest, self.keep.saturating_sub(1), best)
     }
 
-    /// Saves a last time, with a second try: all since the checkpoint before depends on it.
-    pub(super) fn save_at_the_end(&mut self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
-        let error = match self.save(on_event) {
-            Err(error) if !matches!(error, Error::Diverged { .. }) => error,
-            other => return other,
-        };
-        on_event(Event::Note(format!("{error}; trying once more")));
-        self.save(on_event).map_err(|error| Error::Unsaved { source: Box::new(error), kept: self.kept() })
-    }
-
-    /// Saves; a full disk is told and does not end the run, broken weights do.
-    pub(super) fn save_on_the_way(&mut self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        match self.save(on_event) {
-            Err(error @ Error::Diverged { .. }) => Err(error),
-            Err(error) => {
-                on_event(Event::Note(format!("{error}; training goes on")));
-                Ok(())
-            }
-            Ok(_) => Ok(()),
-        }
-    }
-
-    fn state(&self) -> RunState {
-        RunState {
-            version: checkpoint::VERSION,
-            train_fingerprint: self.packs.train.fingerprint().to_string(),
-            val_fingerprint: self.packs.val.as_deref().map_or("", Pack::fingerprint).to_string(),
-            optimizer_steps: self.optimizer.steps(),
-            position: self.position.clone(),
-            schedule: self.schedule.state().clone(),
-            best: self.saved.best_with(self.position.step).cloned(),
-            config: self.config.clone(),
-        }
-    }
-
-    pub(super) fn save_and_stop(&mut self, signal: usize, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        let saved = Some(self.save_at_the_end(on_event)?);
-        Err(Error::Stopped { signal, saved })
-    }
-
-    /// A diverged run's message says what there is to go on from.
-    pub(super) fn with_checkpoint_hint(&self, error: Error) -> Error {
-        let Error::Diverged { step, loss, place, stopped, .. } = error else { return error };
-        Error::Diverged { step, loss, place, stopped, kept: self.kept() }
-    }
-
-    fn kept(&self) -> String {
+    /// A hint for messages: the checkpoint to resume from.
+    pub fn checkpoint_hint(&self) -> String {
         match crate::run::checkpoints(self.run.folder()).as_deref() {
             Ok([.., (_, path)]) => format!("the last good checkpoint is {}", path.display()),
             Ok([]) => "there is no checkpoint yet".to_string(),

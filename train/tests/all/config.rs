@@ -141,8 +141,8 @@ fn every_presets_defaults_are_settings() {
     for name in layers::Model::presets() {
         let model = layers::Model::preset(name).unwrap();
         let config = Config::from_overrides(&[(name.to_string(), model.train.clone())]).unwrap();
-        alexnet_train::checkpoint::schedule(&config.optim).unwrap();
-        alexnet_train::checkpoint::optimizer::<tensor::Cpu<f32>>(&config.optim).unwrap();
+        config.optim.schedule().unwrap();
+        config.optim.optimizer::<tensor::Cpu<f32>>().unwrap();
     }
 }
 

@@ -1,8 +1,8 @@
 //! Errors over a pack, one crop and ten.
 
 use alexnet_train::evaluate::{Options, evaluate, probabilities};
-use alexnet_train::input::{PackMeans, crop_and_normalize};
-use alexnet_train::{Error, Stop};
+use alexnet_train::input::crop_and_normalize;
+use alexnet_train::{Error, PackMeans, Stop};
 use data::Views;
 use tensor::Tensor;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use alexnet_train::checkpoint::Checkpoint;
 use alexnet_train::run::{self, Run};
-use alexnet_train::trainer::{Packs, Trainer};
-use alexnet_train::{Error, load};
+use alexnet_train::trainer::Trainer;
+use alexnet_train::{Error, Packs, load};
 use tensor::Cpu;
 
 use crate::support::{self, World, train_until};

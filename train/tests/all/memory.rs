@@ -2,7 +2,7 @@
 
 use alexnet_train::config::OptimKind;
 use alexnet_train::load::Loaded;
-use alexnet_train::memory::{Work, check_with, of_training, rehearse};
+use alexnet_train::memory::{Workload, check_with, of_training, simulate_epoch};
 use alexnet_train::step::{StepOptions, step};
 use alexnet_train::{Config, Error};
 use data::Views;
@@ -112,11 +112,11 @@ fn the_plan_is_what_the_pool_takes() {
     for (kind, images, batch) in [(Some(OptimKind::Sgd), 12, 5), (Some(OptimKind::Adam), 16, 8), (None, 0, 3)] {
         let config = kind.map(config);
         let training = config.as_ref().map(|config| (images, config));
-        let work = Work { model: &model, training, evaluation: Some((7, Views::Ten)) };
+        let work = Workload { model: &model, training, evaluation: Some((7, Views::Ten)) };
         let cpu = Cpu::<f32>::new(1).unwrap();
         let dry_run = DryRun::new(cpu.clone());
-        rehearse(&dry_run, &work, batch).unwrap();
-        rehearse(&cpu, &work, batch).unwrap();
+        simulate_epoch(&dry_run, &work, batch).unwrap();
+        simulate_epoch(&cpu, &work, batch).unwrap();
         let planned = dry_run.peak() as f64;
         let real = cpu.allocated_bytes() as f64;
         // The device's figure is that after the end: short buffers, which it does not keep, are in the plan only.
@@ -125,8 +125,8 @@ fn the_plan_is_what_the_pool_takes() {
         // On more threads which of them need a buffer at the same time is chance; the plan is the most.
         let cpu = Cpu::<f32>::new(3).unwrap();
         let dry_run = DryRun::new(cpu.clone());
-        rehearse(&dry_run, &work, batch).unwrap();
-        rehearse(&cpu, &work, batch).unwrap();
+        simulate_epoch(&dry_run, &work, batch).unwrap();
+        simulate_epoch(&cpu, &work, batch).unwrap();
         assert!(dry_run.peak() >= cpu.allocated_bytes());
     }
 }
@@ -138,7 +138,7 @@ fn later_steps_take_no_memory_from_the_system() {
     let config = config(OptimKind::Adam);
     let cpu = Cpu::<f32>::new(1).unwrap();
     let mut network = Network::new(&cpu, &model, 0).unwrap();
-    let mut optimizer = alexnet_train::checkpoint::optimizer(&config.optim).unwrap();
+    let mut optimizer = config.optim.optimizer().unwrap();
     let mut train = |batch: usize| {
         let images = Tensor::zeros(&cpu, &[batch, 32, 32, 3]).unwrap();
         let options = StepOptions { seed: 0, step: 0, learning_rate: 0.0, require_finite_loss: false };
@@ -168,7 +168,7 @@ fn a_batch_that_does_not_fit_is_refused_with_the_largest_that_does() {
     let config = config(OptimKind::Sgd);
     let cpu = Cpu::<f32>::new(2).unwrap();
     let work =
-        Work { model: &model, training: Some((1_000_000, &config)), evaluation: Some((1_000_000, Views::Centre)) };
+        Workload { model: &model, training: Some((1_000_000, &config)), evaluation: Some((1_000_000, Views::Centre)) };
     let error = check_with(&cpu, gib(4), &work, 1_000_000).unwrap_err();
     let message = error.to_string();
     assert!(matches!(error, Error::Setting { .. }) && !message.contains('\n'), "{message}");
@@ -197,13 +197,13 @@ fn what_is_only_evaluated_needs_less() {
     let config = config(OptimKind::Adam);
     let cpu = Cpu::<f32>::new(2).unwrap();
     let evaluation = Some((1_000_000, Views::Centre));
-    let both = Work { model: &model, training: Some((1_000_000, &config)), evaluation };
-    let largest = |work: &Work<'_>| -> usize {
+    let both = Workload { model: &model, training: Some((1_000_000, &config)), evaluation };
+    let largest = |work: &Workload<'_>| -> usize {
         let message = check_with(&cpu, gib(2), work, 1_000_000).unwrap_err().to_string();
         message.rsplit(' ').next().unwrap().parse().unwrap()
     };
     let trained = largest(&both);
-    let tested = largest(&Work { training: None, ..both });
+    let tested = largest(&Workload { training: None, ..both });
     assert!(tested > trained, "{tested}, {trained}");
 }
 
@@ -218,7 +218,7 @@ fn the_machines_own_memory_is_looked_at() {
     }
     let model = model();
     let config = config(OptimKind::Sgd);
-    let work = Work { model: &model, training: Some((50_000_000, &config)), evaluation: None };
+    let work = Workload { model: &model, training: Some((50_000_000, &config)), evaluation: None };
     let message = alexnet_train::memory::check(&cpu, &work, 50_000_000).unwrap_err().to_string();
     assert!(message.contains("the largest batch that fits is "), "{message}");
 }

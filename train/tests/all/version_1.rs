@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use alexnet_train::log::{StepLine, read};
 use alexnet_train::run::Run;
-use alexnet_train::trainer::{Packs, Trainer};
-use alexnet_train::{Stop, load};
+use alexnet_train::trainer::Trainer;
+use alexnet_train::{Packs, Stop, load};
 use data::{Pack, PackOptions};
 use tensor::Cpu;
 

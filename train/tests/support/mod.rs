@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use alexnet_train::run::Run;
-use alexnet_train::trainer::{Event, Packs, Trainer};
-use alexnet_train::{Config, Result, Stop, input, load};
+use alexnet_train::trainer::{Event, Trainer};
+use alexnet_train::{Config, Packs, Result, Stop, input, load};
 use data::Pack;
 use layers::Model;
 use tensor::{Backend, Cpu};

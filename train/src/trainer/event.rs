@@ -1,0 +1,22 @@
+//! Progress events of a run.
+
+use std::path::Path;
+
+use crate::log::{StepLine, ValidationLine};
+
+/// A progress event of a run.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Everything is set up, the first batch has been loaded, and its step begins.
+    Begins,
+    /// A step was taken.
+    Step(&'a StepLine),
+    /// This many validation images are done.
+    Validating(usize),
+    /// An epoch was validated.
+    Validated(&'a ValidationLine),
+    /// A checkpoint was written.
+    Saved(&'a Path),
+    /// A note for the user that does not end the run.
+    Note(String),
+}
