@@ -1,4 +1,4 @@
-//! What this project makes of image files: `decode [--out FOLDER] FILE...` prints a line for each file, fields separated by
+//! Decodes image files: `decode [--out FOLDER] FILE...` prints a line for each file, fields separated by
 //! tabs: `PATH ok WIDTH HEIGHT PIXELS` or `PATH error REASON`. PIXELS is the CRC-32 (zlib's) of the RGB bytes, or with
 //! `--out` the file `FOLDER/N.rgb` that holds them, N from 0. With `-` in place of files, their paths are read from
 //! standard input, one a line. For the scripts that compare with other programs.

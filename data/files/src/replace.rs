@@ -15,7 +15,7 @@ use tempfile::{Builder, TempPath};
 
 use crate::{Error, regular_file};
 
-/// What temporary files' names start with.
+/// Prefix of the names of temporary files.
 const PREFIX: &str = ".alexnet-tmp-";
 
 /// Links that are followed before they are taken to lead in a circle, as the system does.
@@ -61,7 +61,7 @@ pub fn check_writable(folder: &Path) -> io::Result<()> {
     Builder::new().prefix(PREFIX).tempfile_in(folder).and_then(tempfile::NamedTempFile::close)
 }
 
-/// What the safety of a replacement rests on; tests record it and let the power fail.
+/// The calls that make a replacement safe. Tests record them and simulate a loss of power.
 trait Disk {
     /// Makes a file's content durable.
     fn sync_file(&self, path: &Path) -> io::Result<()>;
@@ -121,7 +121,7 @@ fn target(path: &Path) -> io::Result<PathBuf> {
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(target),
             Err(error) => return Err(error),
         }
-        // What the system keeps in links of its own (/dev/stdout) need not be a path.
+        // Links of the system itself (/dev/stdout) need not hold a path.
         match regular_file::check(&target) {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Err(error),
             _ => target = folder_of(&target).join(fs::read_link(&target)?),

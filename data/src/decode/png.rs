@@ -1,4 +1,4 @@
-//! PNG: what is looked at, and left out, before the `image` crate sees the file.
+//! PNG: checks of a file, and removal of metadata, before the `image` crate reads it.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Files that are numbered one after the other: what is missing among them.
+//! Series of numbered files, and the numbers that are missing in them.
 
 use std::collections::BTreeSet;
 

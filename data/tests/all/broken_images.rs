@@ -56,7 +56,7 @@ proptest! {
         if with_end {
             cut.extend([0xff, 0xd9]);
         }
-        // What a cut takes away may be nothing but an end mark.
+        // A cut may take away nothing but an end mark.
         if let Ok(found) = decode(&cut) {
             prop_assert!(found == decode(whole).unwrap(), "half a {name} cut at {at} of {}", whole.len());
         }

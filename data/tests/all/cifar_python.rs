@@ -160,7 +160,7 @@ fn pickles_of_another_form_are_refused() {
     let planes = record(0).0;
     assert!(fails(&pickle("labels", &[1, 2], 2, &planes)).contains("bytes of the shape [n, 3072]"));
     assert!(fails(&pickle("labels", &[1, 2], 1, &planes)).contains("data_batch_1: 2 labels for 1 images"));
-    // What would call something is not followed.
+    // Opcodes that call something are refused.
     let error = fails(b"\x80\x02cos\nsystem\nq\x00U\x02idq\x01\x85Rq\x02.");
     assert!(error.contains("no pickle of CIFAR: expected a dict"), "{error}");
     assert!(fails(b"\x80\x02i.").contains("the instruction 0x69 at offset 2, which CIFAR's files do not have"));

@@ -192,7 +192,7 @@ fn jpegs_of_the_right_size_are_kept_as_they_are() {
     let pack = packed_with(&setting, &setting.path("s"), jpeg(60));
     assert!(pack.stored(0).unwrap() == fits && pack.stored(1).unwrap() == fits);
     assert_eq!(pack.pixels(0).unwrap(), square(&setting, &fits));
-    // What has no end is encoded again.
+    // A JPEG without an end mark is encoded again.
     assert!(pack.stored(3).unwrap().ends_with(&[0xff, 0xd9]) && pack.stored(3).unwrap() != fits);
     let better = packed_with(&setting, &setting.path("s"), jpeg(95));
     assert!(better.stored(0).unwrap() == fits);
@@ -216,7 +216,7 @@ fn kept_jpegs_of_several_scans_have_their_pixels() {
     assert!(files.iter().all(|file| file.windows(2).filter(|pair| *pair == [0xff, 0xda]).count() >= 3));
     write(&setting, "s/a/scans.jpg", &files[0]);
     write(&setting, "s/b/progressive.jpg", &files[1]);
-    // What a decoder passes over is not kept.
+    // Bytes that a decoder skips are not kept.
     write(&setting, "s/b/strays.jpg", &[&files[1][..2], b"strays", &files[1][2..]].concat());
     let pack =
         packed_with(&setting, &setting.path("s"), |o| PackOptions { storage: Storage::Jpeg { quality: 60 }, ..o });

@@ -123,7 +123,7 @@ fn ten_crops_are_corners_centre_and_their_mirrors() {
             assert_eq!(crops.index_axis(Axis(0), 10 * n + view + 5), mirror);
         }
     }
-    // What `predict` does with one image is the same.
+    // `predict` does the same with one image.
     let first = crop_image(&pack.pixels(4).unwrap(), 32, &input(21), Views::Ten).unwrap();
     assert_eq!(first, crops.slice(s![..10, .., .., ..]));
 }

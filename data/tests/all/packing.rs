@@ -88,7 +88,7 @@ fn a_stopped_run_goes_on_to_the_same_bytes() {
     let error = Pack::open(&out).unwrap_err().to_string();
     assert!(error.ends_with("packing was not finished; run the same `alexnet pack` command again"), "{error}");
 
-    // What a killed run leaves besides: half a temporary file, and a shard that the disk lost a part of.
+    // Other remains of a killed run: half a temporary file, and a shard of which the disk lost a part.
     fs::write(out.join(".alexnet-tmp-x1"), "half").unwrap();
     let shard = fs::read(out.join("shard-00001.h5")).unwrap();
     fs::write(out.join("shard-00001.h5"), &shard[..shard.len() / 2]).unwrap();

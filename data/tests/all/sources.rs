@@ -78,7 +78,7 @@ fn links_are_followed_but_not_in_circles() {
     let opened = setting.open("out");
     assert!((0..26).any(|i| opened.name(i) == "dog/deep/001.jpg"));
 
-    // What it leads to may be away for a while, as a disk is: no bad image.
+    // The target may be away for a while, as a disk can be: that is no bad image.
     let broken = setting.source().join("ant/broken.png");
     symlink(setting.path("nowhere"), &broken).unwrap();
     let error = pack(&PackOptions { max_bad: 1, ..setting.options("more") }, |_| ()).unwrap_err().to_string();

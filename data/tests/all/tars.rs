@@ -127,7 +127,7 @@ fn joined_tars_are_read_to_the_end_of_the_last() {
     let (pack, report) = packed(&setting, &write(&setting, "again.tar", &again));
     assert_eq!((labels(&pack), pack.pixels(1).unwrap().to_vec()), (expected(&FOUR), square(&setting, &other)));
     assert!(report.notes[0].starts_with("1 members are replaced by later ones of the same name"), "{report:?}");
-    // What follows the end and is no tar is ignored, as tar does.
+    // Bytes after the end that are no tar are ignored, as by tar.
     let (pack, _) = packed(&setting, &write(&setting, "tail.tar", &[padded(&members), b"tail".to_vec()].concat()));
     assert_eq!(pack.len(), 4);
 }

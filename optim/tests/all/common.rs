@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers of the tests.
 
 use alexnet_optim::{Optimizer, Result, Update};
 use tensor::{Cpu, Tensor};

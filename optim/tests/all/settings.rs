@@ -54,7 +54,7 @@ fn rules_are_text() {
 }
 
 proptest! {
-    /// Whatever the numbers, settings are taken or refused, and what is taken trains without NaN.
+    /// Settings of any numbers are refused, or train without NaN.
     #[test]
     fn no_setting_gets_through_that_makes_nan(
         momentum in proptest::num::f64::ANY,
