@@ -8,8 +8,8 @@
 //! This crate knows neither layers nor automatic differentiation: an operation's backward is a function like its forward.
 #![warn(missing_docs)]
 
-mod backend;
 pub mod cpu;
+mod device;
 pub mod dry_run;
 mod element;
 mod error;
@@ -22,8 +22,8 @@ pub mod profiled;
 pub mod random;
 mod tensor;
 
-pub use backend::{Backend, Device, Memory};
 pub use cpu::{Algorithms, Cpu};
+pub use device::{Device, Memory};
 pub use dry_run::DryRun;
 pub use element::Element;
 pub use error::{Error, Result};
@@ -32,6 +32,7 @@ pub use gpu::Gpu;
 pub use images::{DeviceImages, HostImages};
 pub use ndarray;
 pub use operation::{Alloc, Handle, Kernel, Operands, Operation, Outputs, Workspace};
+pub use ops::Backend;
 pub use profiled::Profiled;
 pub use tensor::{IntTensor, Tensor, read_all};
 

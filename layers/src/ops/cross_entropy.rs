@@ -26,7 +26,8 @@ impl<B: Backend> Tape<B> {
     }
 
     /// The same for soft targets t (mixup, CutMix, label smoothing), whose loss is `log sum e^x - t x`.
-    /// `onehot_minus_targets` `[n, c]` is the one-hot labels minus t; its product with x is added to the loss of the labels.
+    /// `onehot_minus_targets` `[n, c]` is the one-hot labels minus t. Its product with x is added to the loss of the
+    /// labels.
     pub fn soft_cross_entropy(
         &mut self,
         logits: &Var<B>,

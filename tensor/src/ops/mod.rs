@@ -2,7 +2,7 @@
 //!
 //! A file holds the settings of an operation, its shape rule, the [`Operation`](crate::Operation)s that a backend
 //! implements in the file of the same name, and the methods of [`Tensor`](crate::Tensor) that check shapes and run them.
-//! The gradient of `x` is called `dx`.
+//! The gradient of `x` is called `dx`. [`Backend`] lists all of them.
 
 pub mod activation;
 pub mod batch_norm;
@@ -32,3 +32,56 @@ pub use lrn::{AlphaScaling, Lrn, Region};
 pub use pool::{Pool2d, PoolKind};
 pub use update::{AdamStep, AdamUpdate, SgdStep, SgdUpdate};
 pub use window::{Padding, RoundMode};
+
+use crate::dry_run::MemoryModel;
+use crate::{Device, Kernel};
+
+/// A device with a kernel for every operation of this list. A missing kernel is a compile error.
+pub trait Backend:
+    Device
+    + Kernel<activation::ActivationForward>
+    + Kernel<activation::ActivationBackward>
+    + Kernel<batch_norm::BatchMoments>
+    + Kernel<batch_norm::BatchNormForward>
+    + Kernel<batch_norm::BatchNormBackward>
+    + Kernel<conv2d::Conv2dForward>
+    + Kernel<conv2d::Conv2dInputGrad>
+    + Kernel<conv2d::Conv2dWeightGrad>
+    + Kernel<count::CountGe>
+    + for<'a> Kernel<crop_and_normalize::CropAndNormalizeImages<'a>>
+    + Kernel<cross_entropy::Softmax>
+    + Kernel<cross_entropy::CrossEntropyForward>
+    + Kernel<cross_entropy::CrossEntropyBackward>
+    + Kernel<cross_entropy::RankOfLabel>
+    + Kernel<dropout::DropoutForward>
+    + Kernel<elementwise::Binary>
+    + Kernel<elementwise::AddScaled>
+    + Kernel<elementwise::MulAddScalar>
+    + Kernel<linear::Matmul>
+    + Kernel<local2d::Local2dForward>
+    + Kernel<local2d::Local2dInputGrad>
+    + Kernel<local2d::Local2dWeightGrad>
+    + Kernel<lrn::LrnForward>
+    + Kernel<lrn::LrnBackward>
+    + Kernel<lrn_pool::LrnMaxPoolForward>
+    + Kernel<lrn_pool::LrnMaxPoolBackward>
+    + Kernel<lrn_pool::LrnMaxPoolReluBiasBackward>
+    + Kernel<pool::MaxPoolForward>
+    + Kernel<pool::MaxPoolBackward>
+    + Kernel<pool::AveragePoolForward>
+    + Kernel<pool::AveragePoolBackward>
+    + Kernel<reduce::Sum>
+    + Kernel<reduce::SumRows>
+    + Kernel<reduce::MaxAndArgmax>
+    + Kernel<reduce::AllFinite>
+    + Kernel<relu_bias::ReluBiasBackward>
+    + Kernel<sample::SampleNormal>
+    + Kernel<sample::SampleUniform>
+    + Kernel<update::SgdSteps>
+    + Kernel<update::AdamSteps>
+{
+    /// How this device allocates memory, for a [`DryRun`](crate::DryRun).
+    fn memory_model(&self) -> MemoryModel {
+        MemoryModel::default()
+    }
+}

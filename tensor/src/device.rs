@@ -1,9 +1,8 @@
-//! The interface of a device: [`Device`] for memory, [`Backend`] for the kernels of [`ops`].
+//! The interface of a device's memory. Its kernels are those of [`Backend`](crate::Backend).
 
 use std::fmt::Debug;
 
-use crate::dry_run::MemoryModel;
-use crate::{Element, HostImages, Kernel, Result, ops};
+use crate::{Element, HostImages, Result};
 
 /// A device that holds buffers. Cloning a device is cheap: it is a handle.
 ///
@@ -87,54 +86,4 @@ pub struct Memory {
     pub free: u64,
     /// Whether it is the host's memory, which the rest of the program shares.
     pub is_host: bool,
-}
-
-/// A device with a kernel for every operation of [`ops`]. A missing kernel is a compile error.
-pub trait Backend:
-    Device
-    + Kernel<ops::activation::ActivationForward>
-    + Kernel<ops::activation::ActivationBackward>
-    + Kernel<ops::batch_norm::BatchMoments>
-    + Kernel<ops::batch_norm::BatchNormForward>
-    + Kernel<ops::batch_norm::BatchNormBackward>
-    + Kernel<ops::conv2d::Conv2dForward>
-    + Kernel<ops::conv2d::Conv2dInputGrad>
-    + Kernel<ops::conv2d::Conv2dWeightGrad>
-    + Kernel<ops::count::CountGe>
-    + for<'a> Kernel<ops::crop_and_normalize::CropAndNormalizeImages<'a>>
-    + Kernel<ops::cross_entropy::Softmax>
-    + Kernel<ops::cross_entropy::CrossEntropyForward>
-    + Kernel<ops::cross_entropy::CrossEntropyBackward>
-    + Kernel<ops::cross_entropy::RankOfLabel>
-    + Kernel<ops::dropout::DropoutForward>
-    + Kernel<ops::elementwise::Binary>
-    + Kernel<ops::elementwise::AddScaled>
-    + Kernel<ops::elementwise::MulAddScalar>
-    + Kernel<ops::linear::Matmul>
-    + Kernel<ops::local2d::Local2dForward>
-    + Kernel<ops::local2d::Local2dInputGrad>
-    + Kernel<ops::local2d::Local2dWeightGrad>
-    + Kernel<ops::lrn::LrnForward>
-    + Kernel<ops::lrn::LrnBackward>
-    + Kernel<ops::lrn_pool::LrnMaxPoolForward>
-    + Kernel<ops::lrn_pool::LrnMaxPoolBackward>
-    + Kernel<ops::lrn_pool::LrnMaxPoolReluBiasBackward>
-    + Kernel<ops::pool::MaxPoolForward>
-    + Kernel<ops::pool::MaxPoolBackward>
-    + Kernel<ops::pool::AveragePoolForward>
-    + Kernel<ops::pool::AveragePoolBackward>
-    + Kernel<ops::reduce::Sum>
-    + Kernel<ops::reduce::SumRows>
-    + Kernel<ops::reduce::MaxAndArgmax>
-    + Kernel<ops::reduce::AllFinite>
-    + Kernel<ops::relu_bias::ReluBiasBackward>
-    + Kernel<ops::sample::SampleNormal>
-    + Kernel<ops::sample::SampleUniform>
-    + Kernel<ops::update::SgdSteps>
-    + Kernel<ops::update::AdamSteps>
-{
-    /// How this device allocates memory, for a [`DryRun`](crate::DryRun).
-    fn memory_model(&self) -> MemoryModel {
-        MemoryModel::default()
-    }
 }
