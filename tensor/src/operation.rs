@@ -23,6 +23,12 @@ pub trait Operation: Debug {
         0.0
     }
 
+    /// Whether the operation fuses others, its parts. Devices run the parts one by one unless they have a kernel for it
+    /// ([`Kernel::is_fused`]).
+    fn has_parts(&self) -> bool {
+        false
+    }
+
     /// Bytes that the kernel reads; `None` where it reads each operand once.
     fn bytes_read(&self) -> Option<u64> {
         None
@@ -66,10 +72,10 @@ pub trait Kernel<O: Operation>: Device {
         Workspace::default()
     }
 
-    /// Whether the device has a single kernel for this fused operation. If not, callers run its parts one by one, and
-    /// [`run`](Self::run) is an error. Always true for operations without parts.
-    fn is_fused(&self, _op: &O) -> bool {
-        true
+    /// Whether the device has a single kernel for the operation. If not, callers run its parts one by one, and
+    /// [`run`](Self::run) must not be called. A device says so only of the fused operations that it has.
+    fn is_fused(&self, op: &O) -> bool {
+        !op.has_parts()
     }
 
     /// Whether operands that change in place keep their memory. If not, the kernel replaces them by new buffers.

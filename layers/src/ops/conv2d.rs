@@ -32,7 +32,7 @@ impl<B: Backend> Tape<B> {
     ) -> Result<Var<B>> {
         let relu = stages.first() == Some(&Stage::Relu);
         let y = x.value().conv2d(spec, w.value(), b.map(Var::value), relu)?;
-        let (y, epilogue) = Epilogue::forward(y, stages, relu)?;
+        let (y, epilogue) = Epilogue::forward(y, stages, usize::from(relu))?;
         let inputs: Vec<&Var<B>> = [x, w].into_iter().chain(b).collect();
         self.record("conv2d", &inputs, y, || Saved {
             spec: *spec,

@@ -114,16 +114,16 @@ pub(super) struct Epilogue<B: Backend> {
 }
 
 impl<B: Backend> Epilogue<B> {
-    /// Computes `stages` on `y`, the output of an operation. If `relu_done`, the operation has computed the first stage, a
-    /// ReLU, itself.
-    pub fn forward(mut y: Tensor<B>, stages: &[Stage], mut relu_done: bool) -> Result<(Tensor<B>, Self)> {
+    /// Computes `stages` on `y`, the output of an operation that has computed the first `done` of them itself: 0, or 1 if
+    /// it is a ReLU.
+    pub fn forward(mut y: Tensor<B>, stages: &[Stage], done: usize) -> Result<(Tensor<B>, Self)> {
         let mut saved = Vec::new();
         let mut rest = stages;
         while let [stage, after @ ..] = rest {
             rest = after;
             match (stage, after) {
                 (Stage::Relu, _) => {
-                    if !std::mem::take(&mut relu_done) {
+                    if stages.len() - rest.len() > done {
                         y = y.activation(Activation::Relu)?;
                     }
                     saved.push(Saved::Relu { y: y.clone() });
@@ -222,7 +222,7 @@ fn relu_backward<B: Backend>(dy: Tensor<B>, y: &Tensor<B>, with_bias: bool) -> R
 impl<B: Backend> Tape<B> {
     /// Computes stages one after another, as one record.
     pub fn stages(&mut self, x: &Var<B>, stages: &[Stage]) -> Result<Var<B>> {
-        let (y, epilogue) = Epilogue::forward(x.value().clone(), stages, false)?;
+        let (y, epilogue) = Epilogue::forward(x.value().clone(), stages, 0)?;
         self.record("stages", &[x], y, || epilogue)
     }
 }

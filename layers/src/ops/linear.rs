@@ -22,7 +22,7 @@ impl<B: Backend> Tape<B> {
     pub fn linear(&mut self, x: &Var<B>, w: &Var<B>, b: Option<&Var<B>>, stages: &[Stage]) -> Result<Var<B>> {
         let relu = stages.first() == Some(&Stage::Relu);
         let y = x.value().linear(w.value(), b.map(Var::value), relu)?;
-        let (y, epilogue) = Epilogue::forward(y, stages, relu)?;
+        let (y, epilogue) = Epilogue::forward(y, stages, usize::from(relu))?;
         let inputs: Vec<&Var<B>> = [x, w].into_iter().chain(b).collect();
         self.record("linear", &inputs, y, || Saved { x: x.value().clone(), w: w.value().clone(), epilogue })
     }

@@ -31,7 +31,7 @@ impl<B: Backend> Tape<B> {
         stages: &[Stage],
     ) -> Result<Var<B>> {
         let y = x.value().local2d(spec, w.value(), b.map(Var::value))?;
-        let (y, epilogue) = Epilogue::forward(y, stages, false)?;
+        let (y, epilogue) = Epilogue::forward(y, stages, 0)?;
         let inputs: Vec<&Var<B>> = [x, w].into_iter().chain(b).collect();
         self.record("local2d", &inputs, y, || Saved {
             spec: *spec,

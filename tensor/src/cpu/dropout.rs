@@ -31,11 +31,16 @@ impl<E: Element> Kernel<DropoutForward> for Cpu<E> {
     }
 }
 
+/// factor x where a word is at least p as a value in [0, 1), else 0.
+#[inline(always)]
+pub(super) fn kept<E: Element>(word: u32, p: f32, factor: E, x: E) -> E {
+    if to_uniform(word) >= p { x * factor } else { E::zero() }
+}
+
 multiversion! {
-    /// y = factor x where a word is at least p as a value in [0, 1), else 0.
     fn apply_mask<E: Element>(words: &[u32], p: f32, factor: E, x: &[E], y: &mut [E]) {
         for ((y, &x), &word) in y.iter_mut().zip(x).zip(words) {
-            *y = if to_uniform(word) >= p { x * factor } else { E::zero() };
+            *y = kept(word, p, factor, x);
         }
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn run(cpu: &Cpu<f32>, p: &Product, x: &[f32], w: &Buffer<f32>, y: &m
 /// Copies panel `i`, `[k, PANEL]`. The last panel ends with the last output and overlaps the one before.
 fn pack_panel(p: &Product, w: &[f32], i: usize, panel: &mut [f32]) {
     let first = (i * PANEL).min(p.n - PANEL);
-    transpose(&w[first * p.k..(first + PANEL) * p.k], PANEL, p.k, panel, |_| {});
+    transpose(&w[first * p.k..(first + PANEL) * p.k], PANEL, p.k, panel, |_, _| {});
 }
 
 fn sums(inputs: &[(usize, f32)], panel: &[f32]) -> [f32; PANEL] {

@@ -70,7 +70,7 @@ impl<E: Element> Cpu<E> {
     /// twice as fast for 128 rows of 9216 values and 4096 outputs, and 6 times for 32 rows.
     fn few_rows(&self, p: &Product, x: &[E], w: &[E], bias: Option<&[E]>, relu: bool, c: &mut [E]) -> Result<()> {
         let mut columns = self.alloc(x.len())?;
-        transpose(x, p.m, p.k, columns.make_mut()?, |_| {});
+        transpose(x, p.m, p.k, columns.make_mut()?, |_, _| {});
         let columns = Matrix::new(columns.as_slice(), p.k, p.m, p.m);
         let mut by_output = self.alloc(p.n * p.m)?;
         by_output.make_mut()?.par_chunks_mut(OUTPUTS * p.m).enumerate().for_each(|(i, c)| {
@@ -78,7 +78,7 @@ impl<E: Element> Cpu<E> {
             let w = Matrix::new(&w[i * OUTPUTS * p.k..], outputs, p.k, p.k);
             product(MatrixMut::new(c, outputs, p.m, p.m), false, w, columns, Parallelism::None);
         });
-        transpose(by_output.as_slice(), p.n, p.m, c, |rows| add_bias_and_relu(rows, bias, relu));
+        transpose(by_output.as_slice(), p.n, p.m, c, |_, rows| add_bias_and_relu(rows, bias, relu));
         Ok(())
     }
 }

@@ -144,13 +144,14 @@ fn gemm<E: Element>() -> Gemm<E> {
 /// Rows that [`transpose`] writes together: a cache line of `f32`.
 pub(super) const TRANSPOSE_ROWS: usize = 16;
 
-/// Computes y[j, i] = x[i, j] for x of `rows` x `columns`, and runs `finish` on each block of whole rows of y.
+/// Computes y[j, i] = x[i, j] for x of `rows` x `columns`, and runs `finish(index of the first value, rows)` on each block
+/// of whole rows of y.
 pub(super) fn transpose<E: Element>(
     x: &[E],
     rows: usize,
     columns: usize,
     y: &mut [E],
-    finish: impl Fn(&mut [E]) + Sync,
+    finish: impl Fn(usize, &mut [E]) + Sync,
 ) {
     if rows == 0 || columns == 0 {
         return;
@@ -163,7 +164,7 @@ pub(super) fn transpose<E: Element>(
                 out[j * rows + i] = value;
             }
         }
-        finish(out);
+        finish(first * rows, out);
     });
 }
 

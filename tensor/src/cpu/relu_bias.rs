@@ -21,6 +21,10 @@ impl<E: Element> Kernel<ReluBiasBackward> for Cpu<E> {
         self.install(|| mask_and_sum(y, dy, out));
         Ok([sums])
     }
+
+    fn is_fused(&self, _: &ReluBiasBackward) -> bool {
+        true
+    }
 }
 
 /// Masks dy and sums its rows, which are as long as `sums`, in the order of [`SumRows`](crate::ops::reduce::SumRows).

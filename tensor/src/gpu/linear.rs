@@ -48,8 +48,7 @@ pub(crate) fn gemm<'a>(
 
 impl<R: Runtime> Kernel<Matmul> for Gpu<R> {
     fn run(&self, op: &Matmul, ([a, b], bias): ([&Buffer; 2], Option<&Buffer>)) -> Result<[Buffer; 1]> {
-        let &Matmul { product: ref p, relu } = op;
-        Ok([self.product(&gemm(self.activation_dtype(), p, a, b, bias, relu))?])
+        Ok([self.product(&gemm(self.activation_dtype(), &op.product, a, b, bias, op.relu))?])
     }
 
     fn workspace(&self, op: &Matmul) -> Workspace {

@@ -212,8 +212,4 @@ impl<R: Runtime> Kernel<LrnMaxPoolReluBiasBackward> for Gpu<R> {
         let [sums] = ReluBiasBackward { rows, channels: geometry.channels }.run_parts(self, &mut dx, x)?;
         Ok([dx, sums])
     }
-
-    fn is_fused(&self, _: &LrnMaxPoolReluBiasBackward) -> bool {
-        false
-    }
 }

@@ -11,8 +11,4 @@ impl<R: Runtime> Kernel<ReluBiasBackward> for Gpu<R> {
     fn run(&self, op: &ReluBiasBackward, (dy, [y]): (&mut Buffer, [&Buffer; 1])) -> Result<[Buffer; 1]> {
         op.run_parts(self, dy, y)
     }
-
-    fn is_fused(&self, _: &ReluBiasBackward) -> bool {
-        false
-    }
 }

@@ -41,7 +41,7 @@ impl Dropout {
 
 /// `y_i = x_i * factor` where `stream.uniform(i) >= p`, else 0. It is its own backward, since the stream determines the
 /// mask. Operand: x. Output: y.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DropoutForward {
     /// Number of values.
     pub len: usize,
@@ -51,6 +51,19 @@ pub struct DropoutForward {
     pub factor: f64,
     /// The random numbers of the mask.
     pub stream: Stream,
+}
+
+impl DropoutForward {
+    /// The dropout of `len` values.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] unless p is in `[0, 1)`.
+    pub fn new(len: usize, spec: &Dropout, stream: Stream) -> Result<Self> {
+        if !(0.0..1.0).contains(&spec.p) {
+            return Err(Error::argument("dropout", format!("p must be in [0, 1), got {}", spec.p)));
+        }
+        Ok(Self { len, p: spec.p as f32, factor: spec.training_factor(), stream })
+    }
 }
 
 impl Operation for DropoutForward {
@@ -76,10 +89,7 @@ impl<B: Backend> Tensor<B> {
     /// # Errors
     /// [`Error::Argument`] unless p is in `[0, 1)`.
     pub fn dropout(&self, spec: &Dropout, stream: Stream) -> Result<Self> {
-        if !(0.0..1.0).contains(&spec.p) {
-            return Err(Error::argument("dropout", format!("p must be in [0, 1), got {}", spec.p)));
-        }
-        let op = DropoutForward { len: self.len(), p: spec.p as f32, factor: spec.training_factor(), stream };
+        let op = DropoutForward::new(self.len(), spec, stream)?;
         let [y] = self.device().run(&op, [&self.data])?;
         Ok(self.with_data(y))
     }

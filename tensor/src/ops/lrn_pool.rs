@@ -33,6 +33,10 @@ impl Operation for LrnMaxPoolForward {
         "lrn + max pool"
     }
 
+    fn has_parts(&self) -> bool {
+        true
+    }
+
     fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
         let len = self.geometry.output_len();
         Ok(([new.like(of[0], len)?], [new.ints(len)?]))
@@ -86,6 +90,10 @@ impl Operation for LrnMaxPoolReluBiasBackward {
 
     fn name(&self) -> &'static str {
         "lrn + max pool + relu dx"
+    }
+
+    fn has_parts(&self) -> bool {
+        true
     }
 
     fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {

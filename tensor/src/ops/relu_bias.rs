@@ -23,6 +23,10 @@ impl Operation for ReluBiasBackward {
         "relu + bias dx"
     }
 
+    fn has_parts(&self) -> bool {
+        true
+    }
+
     fn outputs<F: Handle, I: Handle>(&self, _: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>> {
         Ok([new.weights(self.channels)?])
     }
