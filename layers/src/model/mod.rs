@@ -19,8 +19,7 @@ mod writer;
 
 pub(crate) use compare::compare;
 pub use input::{ChannelOrder, Input, Mean};
-pub use layers::{BatchNorm, Conv, LayerKind, Linear, Local, Pool, Units};
-pub(crate) use layers::{ForwardContext, KerasActivation, LayerPosition};
+pub use layers::*;
 pub use parameter::{Layout, Parameter, ParameterSpec};
 pub use parameter_settings::ParameterSettings;
 pub use settings::Pad;

@@ -19,6 +19,6 @@ mod pool;
 mod reduce;
 mod reshape;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use epilogue::Stage;
