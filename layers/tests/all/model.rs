@@ -157,6 +157,7 @@ fn text_and_back_is_the_same_network() {
             { name = "b", kind = "batch-norm", epsilon = 1e-3, momentum = 0.01, rate = 2, decay = 0 },
             { name = "c", kind = "logistic" },
             { name = "d", kind = "average-pool", kernel = 3, stride = 2, padding = 1, edge = "ceil", count_padding = true },
+            { name = "d2", kind = "adaptive-average-pool", output = [5, 4] },
             { name = "e", kind = "local", filters = 2, kernel = 2, padding = "same", bias = false },
             { name = "f", kind = "lrn", region = "within-map", alpha_rule = "mean", size = 3 },
             { name = "g", kind = "dropout", p = 0.25, scale = "at-test" },

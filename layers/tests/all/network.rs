@@ -163,6 +163,35 @@ fn batch_norm_keeps_running_statistics() {
     close(&normal, &conv.batch_norm(&running, &gamma, &beta, 1e-5).unwrap());
 }
 
+/// torchvision's AlexNet takes other sizes than 224 this way: its linear layers see a map of one size.
+#[test]
+fn an_adaptive_pooling_gives_linear_layers_one_size() {
+    let network = |crop: usize| {
+        let layers = r#"
+            { name = "conv", kind = "conv", filters = 2, kernel = 3 },
+            { name = "adaptive", kind = "adaptive-average-pool", output = 4 },
+            { name = "fc", kind = "linear", units = "classes" },
+        "#;
+        let text = format!("name = \"small\"\nclasses = 3\ninput.crop = {crop}\nlayer = [{layers}]");
+        Network::new(&device(), &Model::parse(&text, "small").unwrap(), 1).unwrap()
+    };
+    for crop in [3, 6, 9] {
+        let network = network(crop);
+        assert_eq!(parameter(&network, "fc.weight").shape(), [3, 32]);
+        let x = Tensor::normal(&device(), &[2, crop, crop, 3], 0.0, 1.0, Stream::new(1, purpose::USER, 0)).unwrap();
+        let maps = network.activations(x.clone(), "conv").unwrap();
+        let rows = maps.adaptive_average_pool([4, 4]).unwrap().reshape(&[2, 32]).unwrap();
+        let logits =
+            rows.linear(&parameter(&network, "fc.weight"), Some(&parameter(&network, "fc.bias")), false).unwrap();
+        close(&network.predict(x.clone()).unwrap(), &logits);
+        let mut tape = Tape::new();
+        let output = network.forward(&mut tape, x, Mode::Train { seed: 1, step: 0 }).unwrap();
+        let loss = tape.cross_entropy(&output.logits, &IntTensor::from_slice(&device(), &[0, 2]).unwrap()).unwrap();
+        let gradients = tape.backward(&loss).unwrap();
+        assert_eq!(gradients.get(output.parameters[0].as_ref().unwrap()).unwrap().shape(), [2, 3, 3, 3]);
+    }
+}
+
 #[test]
 fn parameters_from_outside_are_checked_all_at_once() {
     let mut network = Network::new(&device(), &small(), 1).unwrap();

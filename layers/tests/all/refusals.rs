@@ -32,6 +32,8 @@ fn refusals_name_file_layer_and_what_was_meant() {
             &["\"edge\"", "did you mean \"ceil\""],
         ),
         (file("name = \"c1\"\nkind = \"max-pool\"\nkernel = 2\npadding = 2"), &["\"c1\"", "padding", "smaller"]),
+        (file("name = \"c1\"\nkind = \"adaptive-average-pool\""), &["\"c1\"", "\"output\" is missing"]),
+        (file("name = \"c1\"\nkind = \"adaptive-average-pool\"\noutput = 0"), &["\"output\"", "from 1 to", "got 0"]),
         (file("name = \"fc\"\nkind = \"relu\""), &["\"fc\"", "another layer has this name"]),
         (file(&format!("{conv}init = {{ kind = \"normal\" }}")), &["init: \"std\" is missing"]),
         (
@@ -175,6 +177,7 @@ fn garbage() -> impl Strategy<Value = String> {
         "momentum",
         "export",
         "count_padding",
+        "output",
         "weight_rate",
     ];
     let setting = (prop::sample::select(keys.to_vec()), value.clone()).prop_map(|(k, v)| format!("{k} = {v}\n"));

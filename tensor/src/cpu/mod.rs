@@ -5,6 +5,7 @@
 //! threads.
 
 mod activation;
+mod adaptive_pool;
 mod arena;
 mod batch_norm;
 mod best_fit;

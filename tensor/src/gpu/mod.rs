@@ -9,6 +9,7 @@
 //! the operands of matrix products are rounded to the chosen precision.
 
 mod activation;
+mod adaptive_pool;
 mod batch_norm;
 mod batch_sums;
 mod block_reduce;

@@ -5,6 +5,7 @@
 //! The gradient of `x` is called `dx`. [`Backend`] lists all of them.
 
 pub mod activation;
+pub mod adaptive_pool;
 pub mod batch_norm;
 pub mod conv2d;
 pub mod count;
@@ -41,6 +42,8 @@ pub trait Backend:
     Device
     + Kernel<activation::ActivationForward>
     + Kernel<activation::ActivationBackward>
+    + Kernel<adaptive_pool::AdaptiveAveragePoolForward>
+    + Kernel<adaptive_pool::AdaptiveAveragePoolBackward>
     + Kernel<batch_norm::BatchMoments>
     + Kernel<batch_norm::BatchNormForward>
     + Kernel<batch_norm::BatchNormBackward>

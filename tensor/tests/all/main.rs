@@ -6,6 +6,7 @@ mod common;
 mod support;
 
 mod activation;
+mod adaptive_pool;
 mod batch_norm;
 mod conv2d;
 mod crop_and_normalize;

@@ -11,6 +11,7 @@ mod common;
 mod support;
 
 mod activation;
+mod adaptive_pool;
 mod batch_norm;
 mod compare;
 mod conv2d;
@@ -68,6 +69,7 @@ macro_rules! suite {
 
 suite! {
     activation { forward, backward, relu_and_bias }
+    adaptive_pool { averages, gradients, nothing }
     batch_norm { statistics, a_large_mean_keeps_the_variance, forward, backward, same_bits }
     conv2d { any_shape, channels, many_pixels, no_images, same_bits, layers_of_the_paper }
     count { at_least, many_tensors_at_once }

@@ -43,6 +43,7 @@ macro_rules! sections {
 
 const SECTIONS: &[Section] = sections![
     activation,
+    adaptive_pool,
     batch_norm,
     conv2d,
     crop_and_normalize,

@@ -5,6 +5,7 @@
 //! forward pass calls operations of the [`Tape`](crate::Tape), which give the gradients. Then add its line to the list.
 
 mod activation;
+mod adaptive_pool;
 mod batch_norm;
 mod conv;
 mod dropout;
@@ -18,6 +19,7 @@ mod softmax;
 #[cfg(test)]
 mod tests;
 
+pub use adaptive_pool::AdaptiveAveragePool;
 pub use batch_norm::BatchNorm;
 pub use conv::Conv;
 pub use linear::{Linear, Units};
@@ -203,6 +205,8 @@ layer_kinds! {
     Lrn(Lrn),
     /// Max or average pooling (paper, section 3.4).
     Pool(Pool),
+    /// Average pooling to a given height and width.
+    AdaptiveAveragePool(AdaptiveAveragePool),
     /// Dropout (paper, section 4.2).
     Dropout(Dropout),
     /// Batch normalisation of each channel.

@@ -83,6 +83,7 @@ fn layer_kind() -> impl Strategy<Value = LayerKind> {
             .prop_map(LayerKind::Activation),
         lrn().prop_map(LayerKind::Lrn),
         pool().prop_map(LayerKind::Pool),
+        window().prop_map(|output| LayerKind::AdaptiveAveragePool(AdaptiveAveragePool { output })),
         (0.0..1.0, scales).prop_map(|(p, scale)| LayerKind::Dropout(Dropout { p, scale })),
         (1e-12..1.0, 0.0..1.0, 0.0..9.0, 0.0..9.0).prop_map(|(epsilon, momentum, rate, decay)| {
             LayerKind::BatchNorm(BatchNorm { epsilon, momentum, rate, decay })
@@ -116,6 +117,7 @@ fn kinds_are_in_the_registrys_order_and_unique() {
         "lrn",
         "max-pool",
         "average-pool",
+        "adaptive-average-pool",
         "dropout",
         "batch-norm",
         "flatten",

@@ -90,6 +90,13 @@ pub fn pool<B: Backend<Scalar = f32>>(device: &B) -> Result {
     Ok(())
 }
 
+pub fn adaptive_pool<B: Backend<Scalar = f32>>(device: &B) -> Result {
+    for x in [MAPS[4], MAPS[7]].map(|shape| activations(device, &shape)) {
+        x.adaptive_average_pool([6, 6])?.adaptive_average_pool_dx(x.shape())?;
+    }
+    Ok(())
+}
+
 fn pooled<B: Backend<Scalar = f32>>(x: &Tensor<B>, spec: &Pool2d) -> Result {
     let (y, places) = x.pool(spec)?;
     y.pool_dx(spec, x.shape(), places.as_ref())?;

@@ -1,0 +1,87 @@
+//! Adaptive average pooling, and its operation on the tape.
+
+use serde::{Deserialize, Serialize};
+use tensor::{Backend, Tensor};
+
+use super::{ForwardContext, KerasLayer, Layer, ReadLayer};
+use crate::model::reader::{Invalid, TableReader};
+use crate::model::settings::pair;
+use crate::model::shape::{Activations, LayerContext, LayerOutput};
+use crate::model::writer::TableWriter;
+use crate::tape::{Backward, InputGrads, Tape, Var};
+
+/// Average pooling of maps `[height, width, channels]` to a given height and width, like PyTorch's `AdaptiveAvgPool2d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdaptiveAveragePool {
+    /// Height and width of the output.
+    #[serde(with = "pair")]
+    pub output: [usize; 2],
+}
+
+/// The input's shape.
+struct Saved {
+    x_shape: Vec<usize>,
+}
+
+impl<B: Backend> Tape<B> {
+    /// Averages `[n, h, w, c]` to `[n, output height, output width, c]`.
+    pub fn adaptive_average_pool(&mut self, x: &Var<B>, output: [usize; 2]) -> crate::Result<Var<B>> {
+        let y = x.value().adaptive_average_pool(output)?;
+        self.record("adaptive_average_pool", &[x], y, || Saved { x_shape: x.shape().to_vec() })
+    }
+}
+
+impl<B: Backend> Backward<B> for Saved {
+    fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> crate::Result<()> {
+        grads.add(0, || dy.adaptive_average_pool_dx(&self.x_shape))
+    }
+}
+
+impl Layer for AdaptiveAveragePool {
+    fn kind(&self) -> &'static str {
+        Self::KINDS[0]
+    }
+
+    fn shape(&self, input: &Activations, _: &LayerContext) -> Result<LayerOutput, String> {
+        let [_, _, channels] = input.map()?;
+        let [height, width] = self.output;
+        Ok(LayerOutput::without_parameters(Activations::new(&[height, width, channels])?))
+    }
+
+    fn forward<B: Backend>(&self, x: &Var<B>, context: &mut ForwardContext<'_, B>) -> crate::Result<Var<B>> {
+        context.tape.adaptive_average_pool(x, self.output)
+    }
+
+    fn write(&self, table: &mut TableWriter) {
+        table.write(self);
+    }
+
+    /// Keras has it for an output of 1 x 1 only; a `Lambda` can compute it.
+    fn keras(&self) -> KerasLayer {
+        KerasLayer::plain("Lambda")
+    }
+}
+
+impl ReadLayer for AdaptiveAveragePool {
+    const KINDS: &'static [&'static str] = &["adaptive-average-pool"];
+
+    fn read(_: &str, table: &mut TableReader) -> Result<Self, Invalid> {
+        table.read()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::ops::testing::{check, normal};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn gradients(shape in [1usize..3, 1usize..9, 1usize..9, 1usize..4], output in [1usize..9, 1usize..9], seed: u64) {
+            check(&[("x", normal(&shape, seed))], |tape, p| tape.adaptive_average_pool(&p[0], output))?;
+        }
+    }
+}
