@@ -68,10 +68,8 @@ mod tests {
             "conv3 relu3",
             "conv4 relu4",
             "conv5 relu5 pool5",
-            "fc6 relu6",
-            "drop6",
-            "fc7 relu7",
-            "drop7",
+            "fc6 relu6 drop6",
+            "fc7 relu7 drop7",
             "fc8",
             "softmax",
         ];

@@ -1,11 +1,15 @@
-//! Matrix products, with the bias and the ReLU of a fully connected layer.
+//! Matrix products, with the bias, the ReLU and the dropout of a fully connected layer.
 
 use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
 use super::Buffer;
+use super::dropout::kept;
 use super::gemv;
 use super::matrix::{Matrix, MatrixMut, Parallelism, TRANSPOSE_ROWS, add_bias_and_relu, product, transpose};
+use super::philox_simd::{CALL, for_batches};
+use super::simd::multiversion;
+use crate::ops::dropout::DropoutForward;
 use crate::ops::linear::{Matmul, Product};
 use crate::{Cpu, Element, Kernel, Result, Workspace};
 
@@ -14,15 +18,17 @@ const FEW_ROWS: usize = 512;
 /// Outputs, which are rows of W, in one such product.
 const OUTPUTS: usize = 256;
 
+const _: () = assert!(TRANSPOSE_ROWS.is_multiple_of(CALL), "blocks of rows start at a call of Philox");
+
 fn has_few_rows(p: &Product) -> bool {
     !p.transpose_a && p.transpose_b && p.m <= FEW_ROWS
 }
 
 impl<E: Element> Kernel<Matmul> for Cpu<E> {
     fn run(&self, op: &Matmul, ([a, b], bias): ([&Buffer<E>; 2], Option<&Buffer<E>>)) -> Result<[Buffer<E>; 1]> {
-        let &Matmul { product: ref p, relu } = op;
+        let p = &op.product;
         let a = a.as_slice();
-        let bias = bias.map(|b| b.as_slice());
+        let epilogue = Epilogue { bias: bias.map(|b| b.as_slice()), relu: op.relu, dropout: op.dropout };
         let mut c = self.alloc(p.m * p.n)?;
         if p.m * p.n == 0 {
             return Ok([c]);
@@ -30,15 +36,15 @@ impl<E: Element> Kernel<Matmul> for Cpu<E> {
         if let (Some(cpu), Some(w), true) = (self.fast(), b.single(), gemv::applies(p)) {
             let y = c.make_mut()?;
             self.install(|| gemv::run(cpu, p, cast_slice(a), w, cast_slice_mut(y)))?;
-            add_bias_and_relu(y, bias, relu);
+            epilogue.finish(0, y);
             return Ok([c]);
         }
         let b = b.as_slice();
         let y = c.make_mut()?;
         if has_few_rows(p) {
-            self.install(|| self.few_rows(p, a, b, bias, relu, y))?;
+            self.install(|| self.few_rows(p, a, b, &epilogue, y))?;
         } else {
-            self.install(|| self.whole_product(p, a, b, bias, relu, y));
+            self.install(|| self.whole_product(p, a, b, &epilogue, y));
         }
         Ok([c])
     }
@@ -53,22 +59,58 @@ impl<E: Element> Kernel<Matmul> for Cpu<E> {
         }
         Workspace::default()
     }
+
+    fn is_fused(&self, _: &Matmul) -> bool {
+        true
+    }
+}
+
+/// The operations on the values of a product, row by row.
+struct Epilogue<'a, E> {
+    bias: Option<&'a [E]>,
+    relu: bool,
+    dropout: Option<DropoutForward>,
+}
+
+impl<E: Element> Epilogue<'_, E> {
+    /// Computes it on whole rows, whose first value has this index: a multiple of 4, the values of a call of Philox.
+    fn finish(&self, first: usize, rows: &mut [E]) {
+        add_bias_and_relu(rows, self.bias, self.relu);
+        let Some(DropoutForward { p, factor, stream, .. }) = self.dropout else { return };
+        for_batches(stream, (first / CALL) as u32, rows.len(), |start, words| {
+            drop_values(words, p, E::of(factor), &mut rows[start..start + words.len()]);
+        });
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bias.is_none() && !self.relu && self.dropout.is_none()
+    }
+}
+
+multiversion! {
+    fn drop_values<E: Element>(words: &[u32], p: f32, factor: E, values: &mut [E]) {
+        for (value, &word) in values.iter_mut().zip(words) {
+            *value = kept(word, p, factor, *value);
+        }
+    }
 }
 
 impl<E: Element> Cpu<E> {
-    fn whole_product(&self, p: &Product, a: &[E], b: &[E], bias: Option<&[E]>, relu: bool, c: &mut [E]) {
+    fn whole_product(&self, p: &Product, a: &[E], b: &[E], epilogue: &Epilogue<'_, E>, c: &mut [E]) {
         let a = if p.transpose_a { Matrix::new(a, p.k, p.m, p.m).t() } else { Matrix::new(a, p.m, p.k, p.k) };
         let b = if p.transpose_b { Matrix::new(b, p.n, p.k, p.k).t() } else { Matrix::new(b, p.k, p.n, p.n) };
         product(MatrixMut::new(c, p.m, p.n, p.n), false, a, b, Parallelism::Rayon(self.threads()));
-        if bias.is_some() || relu {
-            c.par_chunks_mut(TRANSPOSE_ROWS * p.n).for_each(|rows| add_bias_and_relu(rows, bias, relu));
+        if epilogue.is_empty() {
+            return;
         }
+        let block = TRANSPOSE_ROWS * p.n;
+        c.par_chunks_mut(block).enumerate().for_each(|(i, rows)| epilogue.finish(i * block, rows));
     }
 
     /// c = x W^T for few rows x `[m, k]` and weights `[n, k]`, as (W x^T)^T in blocks of outputs. Such a product reads
     /// the weights once and in the order of their addresses, where x W^T gathers columns that are k values apart. It is
     /// twice as fast for 128 rows of 9216 values and 4096 outputs, and 6 times for 32 rows.
-    fn few_rows(&self, p: &Product, x: &[E], w: &[E], bias: Option<&[E]>, relu: bool, c: &mut [E]) -> Result<()> {
+    fn few_rows(&self, p: &Product, x: &[E], w: &[E], epilogue: &Epilogue<'_, E>, c: &mut [E]) -> Result<()> {
         let mut columns = self.alloc(x.len())?;
         transpose(x, p.m, p.k, columns.make_mut()?, |_, _| {});
         let columns = Matrix::new(columns.as_slice(), p.k, p.m, p.m);
@@ -78,7 +120,7 @@ impl<E: Element> Cpu<E> {
             let w = Matrix::new(&w[i * OUTPUTS * p.k..], outputs, p.k, p.k);
             product(MatrixMut::new(c, outputs, p.m, p.m), false, w, columns, Parallelism::None);
         });
-        transpose(by_output.as_slice(), p.n, p.m, c, |_, rows| add_bias_and_relu(rows, bias, relu));
+        transpose(by_output.as_slice(), p.n, p.m, c, |first, rows| epilogue.finish(first, rows));
         Ok(())
     }
 }

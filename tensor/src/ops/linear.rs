@@ -1,5 +1,7 @@
 //! Matrix products with bias: the fully connected layer.
 
+use super::dropout::{Dropout, DropoutForward};
+use crate::random::Stream;
 use crate::{Alloc, Backend, Error, Handle, Operation, Result, Tensor};
 
 /// The sizes of a matrix product.
@@ -27,6 +29,8 @@ pub struct Matmul {
     pub product: Product,
     /// Whether a ReLU follows.
     pub relu: bool,
+    /// Dropout at the end. With it the product has parts: one without, and the dropout.
+    pub dropout: Option<DropoutForward>,
 }
 
 impl Operation for Matmul {
@@ -39,6 +43,10 @@ impl Operation for Matmul {
             (false, true) => "linear",
             (false, false) => "linear dx",
         }
+    }
+
+    fn has_parts(&self) -> bool {
+        self.dropout.is_some()
     }
 
     fn flops(&self) -> f64 {
@@ -63,7 +71,8 @@ impl<B: Backend> Tensor<B> {
     /// # Errors
     /// [`Error::Shape`] unless both are matrices whose inner lengths agree.
     pub fn matmul(&self, transpose_a: bool, other: &Self, transpose_b: bool) -> Result<Self> {
-        self.product("matmul", transpose_a, other, transpose_b, None, false)
+        let product = self.product("matmul", transpose_a, other, transpose_b, None)?;
+        self.run_product(other, None, &Matmul { product, relu: false, dropout: None })
     }
 
     /// x W^T + b for x `[n, in]`, weights `[out, in]` and a bias `[out]`, then a ReLU if `relu`: `[n, out]`.
@@ -71,20 +80,39 @@ impl<B: Backend> Tensor<B> {
     /// # Errors
     /// [`Error::Shape`] if they do not fit.
     pub fn linear(&self, w: &Self, b: Option<&Self>, relu: bool) -> Result<Self> {
-        self.product("linear", false, w, true, b, relu)
+        let product = self.product("linear", false, w, true, b)?;
+        self.run_product(w, b, &Matmul { product, relu, dropout: None })
+    }
+
+    /// [`linear`](Self::linear) with a ReLU, then [`dropout`](Self::dropout), with the same bits. On a device that fuses
+    /// them, the ReLU's output needs no memory: 4 bytes a value less, and 8 bytes a value less are moved.
+    ///
+    /// # Errors
+    /// Those of the two.
+    pub fn linear_relu_dropout(&self, w: &Self, b: Option<&Self>, spec: &Dropout, stream: Stream) -> Result<Self> {
+        let product = self.product("linear", false, w, true, b)?;
+        let dropout = DropoutForward::new(product.m * product.n, spec, stream)?;
+        let fused = Matmul { product, relu: true, dropout: Some(dropout) };
+        if self.device().is_fused(&fused) {
+            return self.run_product(w, b, &fused);
+        }
+        self.linear(w, b, true)?.dropout(spec, stream)
     }
 
     /// The gradient of [`linear`](Self::linear) for its input: dy W. `self` is dy.
     pub fn linear_dx(&self, w: &Self) -> Result<Self> {
-        self.product("linear backward", false, w, false, None, false)
+        let product = self.product("linear backward", false, w, false, None)?;
+        self.run_product(w, None, &Matmul { product, relu: false, dropout: None })
     }
 
     /// The gradient of [`linear`](Self::linear) for its weights: dy^T x. `self` is dy. The gradient of the bias is
     /// [`sum_rows`](Self::sum_rows) of dy.
     pub fn linear_dw(&self, x: &Self) -> Result<Self> {
-        self.product("linear backward", true, x, false, None, false)
+        let product = self.product("linear backward", true, x, false, None)?;
+        self.run_product(x, None, &Matmul { product, relu: false, dropout: None })
     }
 
+    /// The lengths of a product, checked.
     fn product(
         &self,
         op: &'static str,
@@ -92,8 +120,7 @@ impl<B: Backend> Tensor<B> {
         other: &Self,
         transpose_b: bool,
         bias: Option<&Self>,
-        relu: bool,
-    ) -> Result<Self> {
+    ) -> Result<Product> {
         let mut a_shape = self.dims2(op)?;
         if transpose_a {
             a_shape.reverse();
@@ -111,9 +138,12 @@ impl<B: Backend> Tensor<B> {
             return Err(Error::shape(op, format!("a bias [{n}]"), bias.shape()));
         }
         // Only the gradient of weights sums over the rows of a.
-        let product = Product { m, n, k, transpose_a, transpose_b, weights: transpose_a };
+        Ok(Product { m, n, k, transpose_a, transpose_b, weights: transpose_a })
+    }
+
+    fn run_product(&self, other: &Self, bias: Option<&Self>, op: &Matmul) -> Result<Self> {
         let operands = ([&self.data, &other.data], bias.map(|b| &b.data));
-        let [c] = self.device().run(&Matmul { product, relu }, operands)?;
-        Ok(Self::from_parts(self.device().clone(), vec![m, n], c))
+        let [c] = self.device().run(op, operands)?;
+        Ok(Self::from_parts(self.device().clone(), vec![op.product.m, op.product.n], c))
     }
 }

@@ -43,9 +43,13 @@ impl Stage {
         }
     }
 
-    /// Whether it is computed with a linear layer: a ReLU.
+    /// Whether it is computed with a linear layer: a ReLU, then dropout.
     pub(crate) fn follows_linear(&self, stages: &[Self]) -> bool {
-        stages.is_empty() && *self == Self::Relu
+        match stages {
+            [] => *self == Self::Relu,
+            [Self::Relu] => matches!(self, Self::Dropout(..)),
+            _ => false,
+        }
     }
 
     /// Whether it is computed with a normalisation: a max-pooling.
@@ -75,6 +79,12 @@ enum Saved<B: Backend> {
         stream: Stream,
     },
     Scale {
+        factor: f64,
+    },
+    /// A value of y is above 0 where the ReLU passed it on and dropout kept it: neither the ReLU's output is kept, nor is the
+    /// mask drawn again.
+    ReluDropout {
+        y: Tensor<B>,
         factor: f64,
     },
     /// A ReLU passed a maximum on where it is above 0, so its backward needs the pooled values only. The ReLU's own output,
@@ -117,14 +127,25 @@ pub(super) struct Epilogue<B: Backend> {
 }
 
 impl<B: Backend> Epilogue<B> {
-    /// Computes `stages` on `y`, the output of an operation that has computed the first `done` of them itself: 0, or 1 if
-    /// it is a ReLU.
+    /// Computes `stages` on `y`, the output of an operation that has computed the first `done` of them itself: none, a
+    /// ReLU, or a ReLU and dropout.
     pub fn forward(mut y: Tensor<B>, stages: &[Stage], done: usize) -> Result<(Tensor<B>, Self)> {
         let mut saved = Vec::new();
         let mut rest = stages;
         while let [stage, after @ ..] = rest {
             rest = after;
             match (stage, after) {
+                (Stage::Relu, [Stage::Dropout(spec, stream), after @ ..]) => {
+                    let computed = done.saturating_sub(stages.len() - rest.len() - 1);
+                    if computed == 0 {
+                        y = y.activation(Activation::Relu)?;
+                    }
+                    if computed <= 1 {
+                        y = y.dropout(spec, *stream)?;
+                    }
+                    saved.push(Saved::ReluDropout { y: y.clone(), factor: spec.training_factor() });
+                    rest = after;
+                }
                 (Stage::Relu, _) => {
                     if stages.len() - rest.len() > done {
                         y = y.activation(Activation::Relu)?;
@@ -198,6 +219,11 @@ impl<B: Backend> Saved<B> {
             Self::Pool(pooling) => (pooling.backward(&dy)?, None),
             Self::Dropout { spec, stream } => (dy.dropout(&spec, stream)?, None),
             Self::Scale { factor } => (dy.scale(factor)?, None),
+            Self::ReluDropout { y, factor } => {
+                // Adding -0 leaves every product as it is, also -0.
+                let dy = if factor == 1.0 { dy } else { dy.mul_add_scalar(factor, -0.0)? };
+                relu_backward(dy, &y, with_bias)?
+            }
             Self::ReluMaxPool { y, pooling } => {
                 // Each gradient goes to one place of the maps: their sum is that of the pooled ones.
                 let (dy, dbias) = relu_backward(dy, &y, with_bias)?;
