@@ -1,4 +1,4 @@
-//! The tape: what was computed, in order, with what its gradients need.
+//! The tape: operations in the order of their computation, with the values that their gradients need.
 //!
 //! There is one autodiff. Each operation on a [`Tape`] computes its value at once and appends a record: the operation's
 //! saved values and the places of its inputs. [`Tape::backward`] walks the records in reverse and consumes each, so

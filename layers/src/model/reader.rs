@@ -32,7 +32,7 @@ impl<'de> TableReader<'de> {
     /// Like [`read`](Self::read), with a function in place of the trait: for `#[serde(remote = ..)]`.
     pub fn read_with<T>(&mut self, deserialize: impl Fn(Fields<'de, '_>) -> Result<T, Invalid>) -> Result<T, Invalid> {
         match deserialize(Fields { reader: self, absent: None }) {
-            // Once more with a placeholder, which learns from the field's type what the value must be.
+            // A second time with a placeholder: the error then describes the values that the field accepts.
             Err(Invalid::Missing { key, .. }) => deserialize(Fields { reader: self, absent: Some(key) }),
             result => result,
         }

@@ -37,7 +37,7 @@ impl Pad {
     }
 }
 
-/// Reads a value that `convert` accepts; `expected` says in words which it does.
+/// Reads a value that `convert` accepts. Error messages describe the accepted values as `expected`.
 pub(crate) fn value<'de, D, T>(
     deserializer: D,
     expected: &str,
@@ -144,7 +144,7 @@ pub(crate) fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64
     number(deserializer, "above 0", |n| n > 0.0)
 }
 
-/// A finite number that `fits`; `range` says in words which do.
+/// A finite number that `fits`. Error messages describe the accepted numbers as `range`.
 pub(crate) fn number<'de, D: Deserializer<'de>>(
     deserializer: D,
     range: &str,
