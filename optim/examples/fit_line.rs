@@ -12,8 +12,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         (0..40).map(|i| f64::from(i) / 10.0 - 2.0).map(|x| (x, 3.0 * x - 1.0 + 0.1 * (37.0 * x).sin())).collect();
     let mut slope = Tensor::zeros(&cpu, &[1])?;
     let mut offset = Tensor::zeros(&cpu, &[1])?;
-    let mut optimizer = Optimizer::new(Sgd { decay: 0.0, ..Sgd::default() })?;
-    let mut schedule = Schedule::new(ScheduleRule::Plateau { factor: 0.1, patience: 40, threshold: 1e-9, times: 3 })?;
+    let mut optimizer = Optimizer::new(Sgd { weight_decay: 0.0, ..Sgd::default() })?;
+    let mut schedule =
+        Schedule::new(ScheduleRule::Plateau { factor: 0.1, patience: 40, threshold: 1e-9, max_drops: 3 })?;
 
     for epoch in 0..1000u32 {
         let a = slope.scalar()?;
@@ -35,8 +36,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let da = Tensor::full(&cpu, &[1], da)?;
         let db = Tensor::full(&cpu, &[1], db)?;
         let updates = vec![
-            Update { name: "slope", value: &mut slope, gradient: &da, rate: 1.0, decay: 1.0 },
-            Update { name: "offset", value: &mut offset, gradient: &db, rate: 1.0, decay: 0.0 },
+            Update { name: "slope", value: &mut slope, gradient: &da, lr_mult: 1.0, decay_mult: 1.0 },
+            Update { name: "offset", value: &mut offset, gradient: &db, lr_mult: 1.0, decay_mult: 0.0 },
         ];
         optimizer.step(rate, updates)?;
     }

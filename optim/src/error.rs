@@ -1,55 +1,55 @@
-//! What can go wrong in this crate.
+//! Errors.
 
 /// The result of an operation of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Each variant names the setting or the parameter, says what was expected and what came.
+/// An error of an optimizer or a schedule. Each variant names the setting or parameter, and says what was expected.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A setting is outside its range.
     #[error("{setting} must be {range}, got {got}")]
     Setting {
-        /// The setting's name, as a run's configuration gives it; for a parameter's multiplier, with its name.
+        /// The setting's name; for a multiplier, with the parameter's name.
         setting: String,
         /// The allowed range in words.
         range: &'static str,
-        /// What came.
+        /// The value given.
         got: String,
     },
-    /// A parameter's value, gradient and remembered state are not of one shape.
+    /// A parameter and its gradient or state have different shapes.
     #[error("parameter `{parameter}` has shape {expected:?}, but its {what} has shape {got:?}")]
     Shape {
         /// The parameter.
         parameter: String,
-        /// What differs: the gradient, or a tensor of the optimizer's state.
+        /// The tensor that differs: the gradient, or one of the optimizer's state.
         what: String,
         /// The parameter's shape.
         expected: Vec<usize>,
-        /// The other's shape.
+        /// The shape of the other tensor.
         got: Vec<usize>,
     },
-    /// One step was given the same parameter twice.
+    /// A parameter is given twice in one step.
     #[error("parameter `{parameter}` is given twice in one step; names must be unique")]
     Duplicate {
         /// The parameter.
         parameter: String,
     },
-    /// State to resume from does not belong to this optimizer or schedule.
+    /// The state to restore does not belong to this optimizer or schedule.
     #[error("optimizer state `{tensor}`: {what}")]
     State {
         /// The tensor or field.
         tensor: String,
-        /// What was expected, what came and what to do.
+        /// What was expected, what was found and what to do.
         what: String,
     },
-    /// The device failed in a step, which some parameters have had and others not.
+    /// The device failed during a step: some parameters are updated, others are not.
     #[error("the device failed in a step; go on from the last checkpoint: {source}")]
     Step {
         /// The operation that failed.
         source: tensor::Error,
     },
-    /// The device cannot hold a tensor of state.
+    /// The device has no memory for a tensor of the state.
     #[error("parameter `{parameter}`: {source}")]
     Tensor {
         /// The parameter, or the tensor of state.

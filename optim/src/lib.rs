@@ -1,12 +1,12 @@
 //! Optimizers and learning-rate schedules for networks of [`tensor`].
 //!
-//! An [`Optimizer`] holds a [`Rule`], [`Sgd`] as section 5 of the AlexNet paper writes it or [`Adam`], and what the rule
-//! remembers of each parameter, by name. It is given parameters with their gradients as [`Update`]s and writes them
-//! in place. A [`Schedule`] says what learning rate a point of the training has, and for [`ScheduleRule::Plateau`]
-//! learns from the validation error when to lower it and when training may stop.
+//! An [`Optimizer`] has a [`Rule`], [`Sgd`] as in section 5 of the AlexNet paper or [`Adam`], and the state of each
+//! parameter, by name. It takes parameters with their gradients as [`Update`]s and updates them in place. A [`Schedule`]
+//! gives the learning rate at each point of the training; with [`ScheduleRule::Plateau`] it depends on the validation
+//! error, which also decides when training may stop.
 //!
-//! Both give their state out and take it back, so that a training run resumed from a checkpoint goes on with the same
-//! bits as one never stopped: the optimizer's is named tensors, the schedule's is serialisable.
+//! The state of both can be saved and restored, so that a run resumed from a checkpoint has the same bits as one never
+//! stopped: the optimizer's state is named tensors, the schedule's is serialisable.
 //!
 //! ```
 //! use alexnet_optim::{Optimizer, Schedule, ScheduleRule, Sgd, Update};
@@ -15,11 +15,12 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let cpu = Cpu::<f32>::new(1)?;
 //! let mut weight = Tensor::full(&cpu, &[2], 1.0)?;
-//! let mut sgd = Optimizer::new(Sgd { momentum: 0.9, decay: 0.0, nesterov: false })?;
+//! let mut sgd = Optimizer::new(Sgd { momentum: 0.9, weight_decay: 0.0, nesterov: false })?;
 //! let schedule = Schedule::new(ScheduleRule::Steps { drop_epochs: vec![25.0, 51.0, 79.0], factor: 0.1 })?;
 //! let gradient = Tensor::full(&cpu, &[2], 0.5)?;
-//! let rate = schedule.rate(0.01, 30.0);
-//! sgd.step(rate, vec![Update { name: "fc.weight", value: &mut weight, gradient: &gradient, rate: 1.0, decay: 1.0 }])?;
+//! let lr = schedule.rate(0.01, 30.0);
+//! let update = Update { name: "fc.weight", value: &mut weight, gradient: &gradient, lr_mult: 1.0, decay_mult: 1.0 };
+//! sgd.step(lr, vec![update])?;
 //! assert_eq!(weight.to_vec()?, [0.9995, 0.9995]);
 //! # Ok(())
 //! # }

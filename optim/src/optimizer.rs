@@ -1,4 +1,4 @@
-//! Steps on named parameters, and what is remembered between them.
+//! Updates of named parameters, and the state between them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,37 +8,38 @@ use tensor::{Backend, Tensor};
 use crate::error::{Range, check};
 use crate::{Adam, Error, Result, Rule, Sgd};
 
-/// A parameter to be updated in place.
+/// A parameter to update in place.
 #[derive(Debug)]
 pub struct Update<'a, B: Backend> {
-    /// Unique among the parameters; what the state is kept under.
+    /// The name, unique among the parameters: the key of its state.
     pub name: &'a str,
     /// The parameter.
     pub value: &'a mut Tensor<B>,
-    /// The gradient of the mean loss for it.
+    /// The gradient of the mean loss.
     pub gradient: &'a Tensor<B>,
-    /// Multiplies the learning rate, at least 0. With 0 the parameter is frozen: it and its state are left alone.
-    pub rate: f64,
-    /// Multiplies the weight decay, at least 0.
-    pub decay: f64,
+    /// Multiplier of the learning rate, at least 0. With 0 the parameter is frozen: it and its state stay unchanged.
+    pub lr_mult: f64,
+    /// Multiplier of the weight decay, at least 0.
+    pub decay_mult: f64,
 }
 
-/// What an optimizer remembers, for a checkpoint.
+/// State of an optimizer, for a checkpoint.
 #[derive(Clone, Debug)]
 pub struct State<B: Backend> {
     /// Steps taken so far.
     pub steps: u64,
-    /// Tensors by name, in order of the names. Under SGD `momentum/NAME` for each parameter that had a step, under Adam
-    /// `adam.m/NAME`, `adam.v/NAME` and `adam.t/NAME` (shape `[1]`: the parameter's own number of steps).
+    /// Tensors by name, sorted. SGD has `momentum/NAME` for each parameter updated so far; Adam has `adam.m/NAME`,
+    /// `adam.v/NAME` and `adam.t/NAME` (shape `[1]`: the number of updates of the parameter).
     pub tensors: Vec<(String, Tensor<B>)>,
 }
 
-/// Prefixes of the names of state.
+/// Prefixes of the names of state tensors.
 const MOMENTUM: &str = "momentum/";
 const ADAM: [&str; 3] = ["adam.m/", "adam.v/", "adam.t/"];
-/// Adam's count is stored as a number of the tensors' type, f32 at least; beyond this its bias correction is 1.
+/// Adam's count is stored as a float, of f32 or more. From this count on, the bias correction is 1 in any case.
 const MAX_STORED_COUNT: u64 = 1 << 24;
 
+/// State of one parameter.
 #[derive(Clone, Debug)]
 enum Slot<B: Backend> {
     Velocity(Tensor<B>),
@@ -53,14 +54,14 @@ impl<B: Backend> Slot<B> {
     }
 }
 
-/// A rule and what it remembers of each parameter. The memory is made at a parameter's first step.
+/// An optimizer: its rule, and the state of each parameter, which is allocated at the first update.
 #[derive(Clone, Debug)]
 pub struct Optimizer<B: Backend> {
     rule: Rule,
     steps: u64,
     slots: BTreeMap<String, Slot<B>>,
-    /// Made ahead of the first step.
-    reserved: BTreeMap<String, Slot<B>>,
+    /// Allocated by [`preallocate`](Self::preallocate) and not used yet.
+    preallocated: BTreeMap<String, Slot<B>>,
 }
 
 impl<B: Backend> Optimizer<B> {
@@ -71,7 +72,7 @@ impl<B: Backend> Optimizer<B> {
     pub fn new(rule: impl Into<Rule>) -> Result<Self> {
         let rule = rule.into();
         rule.validate()?;
-        Ok(Self { rule, steps: 0, slots: BTreeMap::new(), reserved: BTreeMap::new() })
+        Ok(Self { rule, steps: 0, slots: BTreeMap::new(), preallocated: BTreeMap::new() })
     }
 
     /// The rule.
@@ -84,42 +85,42 @@ impl<B: Backend> Optimizer<B> {
         self.steps
     }
 
-    /// Takes one step at learning rate `rate` on each parameter given. A parameter left out stays as it is.
+    /// Updates each parameter given, with learning rate `lr`. Other parameters stay unchanged.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a rate or multiplier that is negative or not finite, [`Error::Shape`] where a gradient or
-    /// the remembered state is of another shape, [`Error::Duplicate`] for a name that comes twice: all found before
-    /// anything is changed. [`Error::Tensor`] if the device cannot hold a parameter's state. [`Error::Step`] if it
-    /// fails in the step, in which case some parameters have had theirs.
-    pub fn step(&mut self, rate: f64, updates: Vec<Update<'_, B>>) -> Result<()> {
-        check("rate", Range::NonNegative, rate)?;
+    /// [`Error::Setting`] for a learning rate or multiplier that is negative or not finite, [`Error::Shape`] if a gradient
+    /// or the state has another shape, [`Error::Duplicate`] if a name occurs twice: all before anything changes.
+    /// [`Error::Tensor`] if the device has no memory for a parameter's state. [`Error::Step`] if the device fails during
+    /// the step, after which some parameters may be updated.
+    pub fn step(&mut self, lr: f64, updates: Vec<Update<'_, B>>) -> Result<()> {
+        check("lr", Range::NonNegative, lr)?;
         self.check_all(&updates, &mut BTreeSet::new())?;
         self.steps += 1;
-        self.apply(rate, updates)
+        self.apply(lr, updates)
     }
 
-    /// Begins one step at learning rate `rate`, whose parameters are given as their gradients come. The bits are those of
-    /// [`step`](Self::step) with all of them.
+    /// Begins a step with learning rate `lr` whose parameters are updated as their gradients are computed. The result has
+    /// the same bits as [`step`](Self::step) with all of them.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a rate that is negative or not finite.
-    pub fn begin(&mut self, rate: f64) -> Result<Step<'_, B>> {
-        check("rate", Range::NonNegative, rate)?;
+    /// [`Error::Setting`] for a learning rate that is negative or not finite.
+    pub fn begin(&mut self, lr: f64) -> Result<Step<'_, B>> {
+        check("lr", Range::NonNegative, lr)?;
         self.steps += 1;
-        Ok(Step { optimizer: self, rate, names: BTreeSet::new() })
+        Ok(Step { optimizer: self, lr, names: BTreeSet::new() })
     }
 
-    /// Makes the memory that the first step on these parameters needs, unless it is there. Where that is before anything
-    /// else of the step, it does not come to lie between what the step gives back.
+    /// Allocates the state of these parameters, if it is not allocated yet. Call it before the first step: state allocated
+    /// during the step fragments the memory that the step frees.
     ///
     /// # Errors
-    /// [`Error::Tensor`] if the device cannot hold it.
-    pub fn reserve<'a>(&mut self, parameters: impl IntoIterator<Item = (&'a str, &'a Tensor<B>)>) -> Result<()> {
+    /// [`Error::Tensor`] if the device has no memory for it.
+    pub fn preallocate<'a>(&mut self, parameters: impl IntoIterator<Item = (&'a str, &'a Tensor<B>)>) -> Result<()> {
         for (name, value) in parameters {
-            if !self.slots.contains_key(name) && !self.reserved.contains_key(name) {
+            if !self.slots.contains_key(name) && !self.preallocated.contains_key(name) {
                 let slot = new_slot(&self.rule, value);
                 let slot = slot.map_err(|source| Error::Tensor { parameter: name.into(), source })?;
-                self.reserved.insert(name.into(), slot);
+                self.preallocated.insert(name.into(), slot);
             }
         }
         Ok(())
@@ -136,8 +137,8 @@ impl<B: Backend> Optimizer<B> {
     }
 
     fn check(&self, update: &Update<'_, B>) -> Result<()> {
-        check(&format!("the rate multiplier of `{}`", update.name), Range::NonNegative, update.rate)?;
-        check(&format!("the decay multiplier of `{}`", update.name), Range::NonNegative, update.decay)?;
+        check(&format!("lr_mult of `{}`", update.name), Range::NonNegative, update.lr_mult)?;
+        check(&format!("decay_mult of `{}`", update.name), Range::NonNegative, update.decay_mult)?;
         let expected = update.value.shape();
         let fits = |what: &str, t: &Tensor<B>| {
             if t.shape() == expected {
@@ -152,53 +153,54 @@ impl<B: Backend> Optimizer<B> {
         };
         fits("gradient", update.gradient)?;
         match self.slots.get(update.name) {
-            Some(Slot::Velocity(v)) => fits("remembered momentum", v),
-            Some(Slot::Moments { m, v, .. }) => fits("remembered adam.m", m).and(fits("remembered adam.v", v)),
+            Some(Slot::Velocity(v)) => fits("momentum", v),
+            Some(Slot::Moments { m, v, .. }) => fits("adam.m", m).and(fits("adam.v", v)),
             None => Ok(()),
         }
     }
 
     fn make_slot(&mut self, update: &Update<'_, B>) -> tensor::Result<()> {
         if !self.slots.contains_key(update.name) {
-            let reserved = self.reserved.remove(update.name).filter(|slot| slot.shape() == update.value.shape());
-            let slot = reserved.map_or_else(|| new_slot(&self.rule, update.value), Ok)?;
+            let preallocated =
+                self.preallocated.remove(update.name).filter(|slot| slot.shape() == update.value.shape());
+            let slot = preallocated.map_or_else(|| new_slot(&self.rule, update.value), Ok)?;
             self.slots.insert(update.name.into(), slot);
         }
         Ok(())
     }
 
-    /// All parameters given in one call, which is one launch on a GPU.
-    fn apply(&mut self, rate: f64, updates: Vec<Update<'_, B>>) -> Result<()> {
-        let mut moving = BTreeMap::new();
-        for update in updates.into_iter().filter(|u| u.rate > 0.0) {
+    /// Updates all parameters in one call, which is one launch on a GPU.
+    fn apply(&mut self, lr: f64, updates: Vec<Update<'_, B>>) -> Result<()> {
+        let mut by_name = BTreeMap::new();
+        for update in updates.into_iter().filter(|update| update.lr_mult > 0.0) {
             self.make_slot(&update).map_err(|source| Error::Tensor { parameter: update.name.into(), source })?;
-            moving.insert(update.name, update);
+            by_name.insert(update.name, update);
         }
-        self.move_all(rate, moving).map_err(|source| Error::Step { source })
+        self.apply_updates(lr, by_name).map_err(|source| Error::Step { source })
     }
 
-    fn move_all(&mut self, rate: f64, mut updates: BTreeMap<&str, Update<'_, B>>) -> tensor::Result<()> {
+    fn apply_updates(&mut self, lr: f64, mut updates: BTreeMap<&str, Update<'_, B>>) -> tensor::Result<()> {
         let mut sgd = Vec::new();
         let mut adam = Vec::new();
         for (name, slot) in &mut self.slots {
             let Some(update) = updates.remove(name.as_str()) else { continue };
             match (&self.rule, slot) {
-                (Rule::Sgd(rule), Slot::Velocity(v)) => sgd.push(sgd_update(rule, rate, v, update)),
+                (Rule::Sgd(rule), Slot::Velocity(v)) => sgd.push(sgd_update(rule, lr, v, update)),
                 (Rule::Adam(rule), Slot::Moments { m, v, t }) => {
                     *t += 1;
-                    adam.push(adam_update(rule, rate, *t, m, v, update));
+                    adam.push(adam_update(rule, lr, *t, m, v, update));
                 }
-                _ => unreachable!("slots are made and loaded by the rule"),
+                _ => unreachable!("new_slot and load_state make the slots of the rule"),
             }
         }
         Tensor::sgd_steps(sgd)?;
         Tensor::adam_steps(adam)
     }
 
-    /// What is remembered. The tensors share memory with the optimizer's until its next step.
+    /// The state, for a checkpoint. The tensors share memory with the optimizer's until the next step.
     ///
     /// # Errors
-    /// [`Error::Tensor`] if the device cannot hold Adam's counts.
+    /// [`Error::Tensor`] if the device has no memory for Adam's counts.
     pub fn state(&self) -> Result<State<B>> {
         let mut tensors = BTreeMap::new();
         for (name, slot) in &self.slots {
@@ -219,45 +221,46 @@ impl<B: Backend> Optimizer<B> {
         Ok(State { steps: self.steps, tensors: tensors.into_iter().collect() })
     }
 
-    /// Replaces what is remembered by an earlier [`state`](Self::state) of an optimizer with the same kind of rule.
-    /// Continuing from it gives the same bits as never having stopped.
+    /// Restores an earlier [`state`](Self::state) of an optimizer with the same kind of rule. Training continues with the
+    /// same bits as if it had never stopped.
     ///
     /// # Errors
-    /// [`Error::State`] for a tensor that this rule does not keep, that comes twice, or that lacks its companions;
-    /// nothing is changed then. Shapes are checked against the parameters at the next step.
+    /// [`Error::State`] for a tensor that this rule does not have, one that occurs twice, and for a missing one; nothing
+    /// changes then. Shapes are checked against the parameters at the next step.
     pub fn load_state(&mut self, state: State<B>) -> Result<()> {
         let mut tensors = BTreeMap::new();
         for (name, tensor) in state.tensors {
             if tensors.insert(name.clone(), tensor).is_some() {
-                return Err(Error::state(name, "comes twice; the checkpoint is damaged"));
+                return Err(Error::state(name, "occurs twice; the checkpoint is damaged"));
             }
         }
         let slots = match self.rule {
             Rule::Sgd(_) => velocities(tensors)?,
             Rule::Adam(_) => moments(tensors)?,
         };
-        (self.steps, self.slots, self.reserved) = (state.steps, slots, BTreeMap::new());
+        self.steps = state.steps;
+        self.slots = slots;
+        self.preallocated = BTreeMap::new();
         Ok(())
     }
 }
 
-/// A step under way: [`Optimizer::begin`].
+/// A step in progress, made by [`Optimizer::begin`].
 #[derive(Debug)]
 pub struct Step<'a, B: Backend> {
     optimizer: &'a mut Optimizer<B>,
-    rate: f64,
+    lr: f64,
     names: BTreeSet<String>,
 }
 
 impl<B: Backend> Step<'_, B> {
-    /// Takes the step on more parameters.
+    /// Updates more parameters.
     ///
     /// # Errors
-    /// As [`Optimizer::step`]; [`Error::Duplicate`] also for a parameter that has had this step. Those that were given
-    /// before have had theirs.
+    /// As [`Optimizer::step`]; [`Error::Duplicate`] also for a parameter that an earlier call updated.
     pub fn update(&mut self, updates: Vec<Update<'_, B>>) -> Result<()> {
         self.optimizer.check_all(&updates, &mut self.names)?;
-        self.optimizer.apply(self.rate, updates)
+        self.optimizer.apply(self.lr, updates)
     }
 }
 
@@ -271,28 +274,29 @@ fn new_slot<B: Backend>(rule: &Rule, value: &Tensor<B>) -> tensor::Result<Slot<B
 
 fn sgd_update<'a, B: Backend>(
     rule: &Sgd,
-    rate: f64,
+    lr: f64,
     v: &'a mut Tensor<B>,
-    u: Update<'a, B>,
+    update: Update<'a, B>,
 ) -> SgdUpdate<'a, Tensor<B>> {
-    let Sgd { momentum, decay, nesterov } = *rule;
-    let step = SgdStep { rate: rate * u.rate, momentum, decay: decay * u.decay, nesterov };
-    SgdUpdate { step, w: u.value, v, g: u.gradient }
+    let rate = lr * update.lr_mult;
+    let decay = rule.weight_decay * update.decay_mult;
+    let step = SgdStep { rate, momentum: rule.momentum, decay, nesterov: rule.nesterov };
+    SgdUpdate { step, w: update.value, v, g: update.gradient }
 }
 
 fn adam_update<'a, B: Backend>(
     rule: &Adam,
-    rate: f64,
+    lr: f64,
     t: u64,
     m: &'a mut Tensor<B>,
     v: &'a mut Tensor<B>,
-    u: Update<'a, B>,
+    update: Update<'a, B>,
 ) -> AdamUpdate<'a, Tensor<B>> {
-    let Adam { beta1, beta2, epsilon, decay, epsilon_hat } = *rule;
-    let rate = rate * u.rate;
-    let decay = decay * u.decay;
+    let Adam { beta1, beta2, epsilon, weight_decay, epsilon_hat } = *rule;
+    let rate = lr * update.lr_mult;
+    let decay = weight_decay * update.decay_mult;
     let step = AdamStep { rate, beta1, beta2, epsilon, decay, step: t, epsilon_hat };
-    AdamUpdate { step, w: u.value, m, v, g: u.gradient }
+    AdamUpdate { step, w: update.value, m, v, g: update.gradient }
 }
 
 type Tensors<B> = BTreeMap<String, Tensor<B>>;
@@ -301,7 +305,7 @@ type Slots<B> = BTreeMap<String, Slot<B>>;
 fn velocities<B: Backend>(tensors: Tensors<B>) -> Result<Slots<B>> {
     let slot = |(name, v): (String, Tensor<B>)| match name.strip_prefix(MOMENTUM) {
         Some(parameter) => Ok((parameter.to_string(), Slot::Velocity(v))),
-        None => Err(foreign(name, "sgd", MOMENTUM)),
+        None => Err(unexpected_tensor(name, "sgd", MOMENTUM)),
     };
     tensors.into_iter().map(slot).collect()
 }
@@ -310,11 +314,11 @@ fn moments<B: Backend>(mut tensors: Tensors<B>) -> Result<Slots<B>> {
     let mut slots = BTreeMap::new();
     while let Some(first) = tensors.keys().next().cloned() {
         let Some(parameter) = ADAM.iter().find_map(|prefix| first.strip_prefix(prefix)) else {
-            return Err(foreign(first, "adam", "adam.m/, adam.v/ or adam.t/"));
+            return Err(unexpected_tensor(first, "adam", "adam.m/, adam.v/ or adam.t/"));
         };
         let mut take = |prefix: &str| {
             let name = format!("{prefix}{parameter}");
-            let missing = || Error::state(&name, "missing, though others of its parameter are there");
+            let missing = || Error::state(&name, "missing, though other tensors of its parameter exist");
             tensors.remove(&name).ok_or_else(missing)
         };
         let m = take(ADAM[0])?;
@@ -334,7 +338,7 @@ fn count<B: Backend>(parameter: &str, t: &Tensor<B>) -> Result<u64> {
     Err(Error::state(name, format!("expected a whole number from 1 to {MAX_STORED_COUNT}, got {value}")))
 }
 
-fn foreign(name: String, kind: &str, expected: &str) -> Error {
+fn unexpected_tensor(name: String, kind: &str, expected: &str) -> Error {
     let what =
         format!("optimizer `{kind}` keeps only tensors named {expected}...; resume with the optimizer that wrote it");
     Error::state(name, what)

@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Range, check};
 use crate::{Error, Result};
 
-/// How the learning rate changes. Epochs are passes over the training set so far, as a fraction within one.
+/// Rule of a learning-rate schedule. Epochs are passes over the training set, with fractions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "schedule", rename_all = "lowercase", deny_unknown_fields)]
 pub enum ScheduleRule {
-    /// The base rate throughout.
+    /// The base learning rate throughout.
     Constant,
-    /// Times `factor` from each of `drop_epochs` on. The authors' run #145: 25, 51, 79.
+    /// Multiplied by `factor` after each of `drop_epochs`. The authors' run #145: 25, 51, 79.
     Steps {
         /// Rising, each at least 0.
         drop_epochs: Vec<f64>,
@@ -24,31 +24,31 @@ pub enum ScheduleRule {
         /// Above 0, at most 1.
         gamma: f64,
     },
-    /// From base to `end` * base over `epochs`, as (1 - epoch / epochs)^power; linear for power 1.
+    /// From base to `end` * base over `epochs`, as (1 - epoch / epochs)^power: linear for power 1.
     Polynomial {
         /// Above 0.
         epochs: f64,
         /// Above 0.
         #[serde(default = "one")]
         power: f64,
-        /// Share of the base rate at the end, 0 to 1.
+        /// Fraction of the base rate at the end, 0 to 1.
         #[serde(default)]
         end: f64,
     },
-    /// Times `factor` when the validation error stops improving (paper, section 5: divided by 10, three times).
+    /// Multiplied by `factor` when the validation error stops improving (paper, section 5: divided by 10, three times).
     Plateau {
         /// Above 0, at most 1.
         #[serde(default = "tenth")]
         factor: f64,
-        /// Observations in a row without improvement that make a drop, at least 1.
+        /// Number of consecutive observations without improvement before a drop, at least 1.
         #[serde(default = "patience")]
         patience: u32,
-        /// What the error must fall below the best so far by to count as improvement, in the error's unit, at least 0.
+        /// Minimum decrease of the error that counts as an improvement, at least 0.
         #[serde(default)]
         threshold: f64,
-        /// Drops at most. Once they are used up and patience runs out again, training may stop.
-        #[serde(default = "times")]
-        times: u32,
+        /// Maximum number of drops. When patience runs out after the last of them, training may stop.
+        #[serde(default = "max_drops", alias = "times")]
+        max_drops: u32,
     },
 }
 
@@ -64,14 +64,14 @@ fn patience() -> u32 {
     5
 }
 
-fn times() -> u32 {
+fn max_drops() -> u32 {
     3
 }
 
 impl ScheduleRule {
     /// The paper's schedule: divided by 10 when the validation error stops improving, three times.
     pub fn plateau() -> Self {
-        Self::Plateau { factor: tenth(), patience: patience(), threshold: 0.0, times: times() }
+        Self::Plateau { factor: tenth(), patience: patience(), threshold: 0.0, max_drops: max_drops() }
     }
 
     /// Checks every setting.
@@ -116,7 +116,7 @@ fn setting(name: &str, range: &'static str, got: String) -> Error {
     Error::Setting { setting: name.into(), range, got }
 }
 
-/// What a schedule has learned, for a checkpoint. Only [`ScheduleRule::Plateau`] learns.
+/// State of a schedule, for a checkpoint. Only [`ScheduleRule::Plateau`] has any.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScheduleState {
@@ -131,22 +131,22 @@ pub struct ScheduleState {
     pub finished: bool,
 }
 
-/// What an observed validation error led to.
+/// Effect of an observed validation error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Observed {
-    /// The schedule does not look at errors.
+    /// None: the schedule does not depend on errors.
     Ignored,
     /// The lowest so far.
     Improved,
-    /// No improvement; patience lasts.
+    /// No improvement, but patience has not run out.
     Stale,
-    /// Patience ran out: the rate is lower from now on.
+    /// Patience ran out: the learning rate drops.
     Dropped,
     /// Patience ran out and no drops are left: training may stop.
     Finished,
 }
 
-/// A rule and what it has learned.
+/// A learning-rate schedule: its rule and its state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
     rule: ScheduleRule,
@@ -154,7 +154,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule that has seen nothing yet.
+    /// A schedule at the start of training.
     ///
     /// # Errors
     /// [`Error::Setting`] for a setting outside its range.
@@ -168,8 +168,8 @@ impl Schedule {
         &self.rule
     }
 
-    /// The learning rate after `epoch` passes over the training set (steps so far / steps in an epoch), from the rate
-    /// `base` of the configuration.
+    /// The learning rate after `epoch` passes over the training set (steps so far / steps in an epoch). `base` is the
+    /// initial learning rate.
     pub fn rate(&self, base: f64, epoch: f64) -> f64 {
         let epoch = epoch.max(0.0);
         base * match &self.rule {
@@ -186,45 +186,46 @@ impl Schedule {
         }
     }
 
-    /// Takes note of the error on the validation set, once an evaluation. NaN counts as no improvement.
+    /// Records the validation error, once per evaluation. NaN counts as no improvement.
     pub fn observe(&mut self, error: f64) -> Observed {
-        let ScheduleRule::Plateau { patience, threshold, times, .. } = self.rule else {
+        let ScheduleRule::Plateau { patience, threshold, max_drops, .. } = self.rule else {
             return Observed::Ignored;
         };
         let state = &mut self.state;
         if error.is_finite() && state.best.is_none_or(|best| error < best - threshold) {
-            (state.best, state.stale) = (Some(error), 0);
+            state.best = Some(error);
+            state.stale = 0;
             return Observed::Improved;
         }
         state.stale = state.stale.saturating_add(1);
         if state.stale < patience {
             return Observed::Stale;
         }
-        if state.drops < times {
-            (state.drops, state.stale) = (state.drops + 1, 0);
+        if state.drops < max_drops {
+            state.drops += 1;
+            state.stale = 0;
             return Observed::Dropped;
         }
         state.finished = true;
         Observed::Finished
     }
 
-    /// Whether the last drop and its patience are used up, so that training may stop. An improvement after that does not
-    /// take it back.
+    /// Whether patience ran out after the last drop, so that training may stop. A later improvement does not undo this.
     pub fn finished(&self) -> bool {
         self.state.finished
     }
 
-    /// What has been learned.
+    /// The state, for a checkpoint.
     pub fn state(&self) -> &ScheduleState {
         &self.state
     }
 
-    /// Replaces what has been learned by an earlier [`state`](Self::state).
+    /// Restores an earlier [`state`](Self::state).
     ///
     /// # Errors
-    /// [`Error::State`] for one that this schedule cannot have had.
+    /// [`Error::State`] for a state that this schedule cannot have reached.
     pub fn load_state(&mut self, state: ScheduleState) -> Result<()> {
-        let drops = if let ScheduleRule::Plateau { times, .. } = self.rule { times } else { 0 };
+        let drops = if let ScheduleRule::Plateau { max_drops, .. } = self.rule { max_drops } else { 0 };
         if state.drops > drops {
             let what =
                 format!("at most {drops} in this schedule, got {}; resume with the schedule it had", state.drops);
@@ -238,7 +239,7 @@ impl Schedule {
     }
 }
 
-/// factor^n by division where the factor is one tenth or the like: 0.01 dropped once by 0.1 is 0.001 to the last bit.
+/// factor^n. For a factor of 1/k it divides by k^n, so that 0.01 dropped once by 0.1 is exactly 0.001.
 fn power(factor: f64, n: usize) -> f64 {
     let inverse = (1.0 / factor).round();
     let exponent = i32::try_from(n).unwrap_or(i32::MAX);

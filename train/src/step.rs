@@ -52,7 +52,7 @@ pub fn step<'a, B: Backend<Scalar = f32>>(
 /// Allocates the optimizer's state before the activations, so that it leaves no gaps where they are freed.
 fn preallocate<B: Backend>(network: &Network<B>, optimizer: &mut Optimizer<B>) -> Result<()> {
     let trained = network.parameters().iter().filter(|p| p.spec.trained && p.spec.rate > 0.0);
-    Ok(optimizer.reserve(trained.map(|p| (p.spec.name.as_str(), &p.value)))?)
+    Ok(optimizer.preallocate(trained.map(|p| (p.spec.name.as_str(), &p.value)))?)
 }
 
 /// The forward half of a step, up to the loss.
@@ -132,7 +132,7 @@ fn update<B: Backend>(
         let spec = &parameter.spec;
         let name = &spec.name;
         let value = &mut parameter.value;
-        Some(Update { name, value, gradient, rate: spec.rate, decay: spec.decay })
+        Some(Update { name, value, gradient, lr_mult: spec.rate, decay_mult: spec.decay })
     });
     Ok(step.update(updates.collect())?)
 }

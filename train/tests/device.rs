@@ -52,7 +52,7 @@ struct Run {
 fn train<B: Backend<Scalar = f32>>(device: &B, require_finite_loss: bool) -> Run {
     let model = small();
     let mut network = Network::new(device, &model, 1).unwrap();
-    let mut optimizer = Optimizer::new(Sgd { momentum: 0.9, decay: 5e-4, nesterov: false }).unwrap();
+    let mut optimizer = Optimizer::new(Sgd { momentum: 0.9, weight_decay: 5e-4, nesterov: false }).unwrap();
     let mut pending = Vec::new();
     for number in 0..STEPS {
         let (images, labels) = batch(number, model.input.crop);

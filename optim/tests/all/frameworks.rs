@@ -24,7 +24,7 @@ fn six_steps(rule: impl Into<Rule>, schedule: ScheduleRule) -> Vec<f64> {
 }
 
 fn sgd(decay: f64, nesterov: bool) -> Sgd {
-    Sgd { momentum: 0.9, decay, nesterov }
+    Sgd { momentum: 0.9, weight_decay: decay, nesterov }
 }
 
 #[test]
@@ -54,14 +54,14 @@ fn keras_sgd_with_a_drop() {
 
 #[test]
 fn pytorch_adam() {
-    let adam = Adam { beta1: 0.8, beta2: 0.95, epsilon: 1e-3, decay: 0.01, epsilon_hat: false };
+    let adam = Adam { beta1: 0.8, beta2: 0.95, epsilon: 1e-3, weight_decay: 0.01, epsilon_hat: false };
     let w = six_steps(adam, ScheduleRule::Constant);
     assert_close(&w, &[-0.03205443757997184, -0.9113002214306173, 2.6040663136090165], 1e-12);
 }
 
 #[test]
 fn keras_adam() {
-    let adam = Adam { beta1: 0.8, beta2: 0.95, epsilon: 1e-3, decay: 0.0, epsilon_hat: true };
+    let adam = Adam { beta1: 0.8, beta2: 0.95, epsilon: 1e-3, weight_decay: 0.0, epsilon_hat: true };
     let w = six_steps(adam, ScheduleRule::Constant);
     assert_close(&w, &[-0.030333438347290118, -0.9116643896898694, 2.6030463345038837], 1e-6);
 }

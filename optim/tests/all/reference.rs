@@ -25,7 +25,7 @@ proptest! {
         decay in 0.0..0.1,
         nesterov: bool,
     ) {
-        let mut optimizer = Optimizer::new(Sgd { momentum, decay, nesterov }).unwrap();
+        let mut optimizer = Optimizer::new(Sgd { momentum, weight_decay: decay, nesterov }).unwrap();
         let mut w = vector(&start);
         let mut plain = start;
         let mut v = [0.0; LEN];
@@ -50,7 +50,7 @@ proptest! {
         epsilon_hat: bool,
     ) {
         let (beta1, beta2) = betas;
-        let mut optimizer = Optimizer::new(Adam { beta1, beta2, epsilon, decay, epsilon_hat }).unwrap();
+        let mut optimizer = Optimizer::new(Adam { beta1, beta2, epsilon, weight_decay: decay, epsilon_hat }).unwrap();
         let mut w = vector(&start);
         let mut plain = start;
         let mut m = [0.0; LEN];
@@ -84,7 +84,7 @@ proptest! {
         decay in 0.0..0.1,
         nesterov: bool,
     ) {
-        let mut optimizer = Optimizer::new(Sgd { momentum, decay, nesterov }).unwrap();
+        let mut optimizer = Optimizer::new(Sgd { momentum, weight_decay: decay, nesterov }).unwrap();
         let mut w = vector(&start);
         let mut torch = start;
         let mut buffer = [0.0; LEN];
@@ -115,12 +115,12 @@ proptest! {
     ) {
         let mut a = vector(&start);
         let mut b = vector(&start);
-        let mut plain = Optimizer::new(Sgd { momentum: 0.9, decay: 0.01 * decay_factor, nesterov: false }).unwrap();
-        let mut multiplied = Optimizer::new(Sgd { momentum: 0.9, decay: 0.01, nesterov: false }).unwrap();
+        let mut plain = Optimizer::new(Sgd { momentum: 0.9, weight_decay: 0.01 * decay_factor, nesterov: false }).unwrap();
+        let mut multiplied = Optimizer::new(Sgd { momentum: 0.9, weight_decay: 0.01, nesterov: false }).unwrap();
         for (g, rate) in &run {
             step(&mut plain, rate * rate_factor, &mut a, g).unwrap();
             let gradient = vector(g);
-            let update = Update { name: "w", value: &mut b, gradient: &gradient, rate: rate_factor, decay: decay_factor };
+            let update = Update { name: "w", value: &mut b, gradient: &gradient, lr_mult: rate_factor, decay_mult: decay_factor };
             multiplied.step(*rate, vec![update]).unwrap();
         }
         prop_assert_eq!(a.to_vec().unwrap(), b.to_vec().unwrap());
@@ -133,7 +133,8 @@ fn a_multiplier_of_0_freezes_a_parameter_and_its_state() {
     let mut w = vector(&[1.0, 2.0]);
     let gradient = vector(&[0.5, 0.5]);
     let frozen = |sgd: &mut Optimizer<_>, w: &mut Tensor<_>, rate: f64| {
-        sgd.step(0.1, vec![Update { name: "w", value: w, gradient: &gradient, rate, decay: 1.0 }]).unwrap();
+        sgd.step(0.1, vec![Update { name: "w", value: w, gradient: &gradient, lr_mult: rate, decay_mult: 1.0 }])
+            .unwrap();
     };
     frozen(&mut sgd, &mut w, 0.0);
     assert_eq!(w.to_vec().unwrap(), [1.0, 2.0]);
@@ -158,21 +159,24 @@ fn adam_counts_steps_by_parameter() {
         step(&mut adam, 0.01, &mut early, &[0.3]).unwrap();
     }
     let gradient = Tensor::from_slice(&cpu(), &[1], &[0.3]).unwrap();
-    adam.step(0.01, vec![Update { name: "late", value: &mut late, gradient: &gradient, rate: 1.0, decay: 1.0 }])
-        .unwrap();
+    adam.step(
+        0.01,
+        vec![Update { name: "late", value: &mut late, gradient: &gradient, lr_mult: 1.0, decay_mult: 1.0 }],
+    )
+    .unwrap();
     assert_close(&late.to_vec().unwrap(), &[1.0 - 0.01], 1e-6);
 }
 
 fn update<'a>((i, value): (usize, &'a mut Tensor<Cpu<f64>>), g: &'a [Tensor<Cpu<f64>>]) -> Update<'a, Cpu<f64>> {
-    Update { name: ["a", "b"][i], value, gradient: &g[i], rate: 1.0, decay: 1.0 }
+    Update { name: ["a", "b"][i], value, gradient: &g[i], lr_mult: 1.0, decay_mult: 1.0 }
 }
 
 /// A step whose parameters are given one by one has the bits of one that is given all.
 #[test]
 fn a_step_in_parts_is_the_step() {
     let rules: [Rule; 2] = [
-        Sgd { momentum: 0.9, decay: 1e-3, nesterov: false }.into(),
-        Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decay: 1e-3, epsilon_hat: false }.into(),
+        Sgd { momentum: 0.9, weight_decay: 1e-3, nesterov: false }.into(),
+        Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 1e-3, epsilon_hat: false }.into(),
     ];
     for rule in rules {
         let mut whole = Optimizer::new(rule).unwrap();

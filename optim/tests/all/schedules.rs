@@ -41,8 +41,8 @@ fn polynomial() {
     table(square, 0.5, &[(0.0, 0.5), (5.0, 0.125), (10.0, 0.0), (11.0, 0.0)]);
 }
 
-fn plateau(patience: u32, threshold: f64, times: u32) -> Schedule {
-    Schedule::new(ScheduleRule::Plateau { factor: 0.1, patience, threshold, times }).unwrap()
+fn plateau(patience: u32, threshold: f64, max_drops: u32) -> Schedule {
+    Schedule::new(ScheduleRule::Plateau { factor: 0.1, patience, threshold, max_drops }).unwrap()
 }
 
 /// Feeds errors; gives what each did and the rate after it.
@@ -108,13 +108,13 @@ proptest! {
         errors in proptest::collection::vec(0.0..1.0, 0..40),
         stop in 0usize..40,
         patience in 1u32..4,
-        times in 0u32..4,
+        max_drops in 0u32..4,
     ) {
         let stop = stop.min(errors.len());
-        let mut whole = plateau(patience, 0.01, times);
+        let mut whole = plateau(patience, 0.01, max_drops);
         let seen = watch(&mut whole, &errors);
 
-        let mut first = plateau(patience, 0.01, times);
+        let mut first = plateau(patience, 0.01, max_drops);
         watch(&mut first, &errors[..stop]);
         let text = toml::to_string(first.state()).unwrap();
         let json = serde_json::to_string(first.state()).unwrap();
@@ -122,13 +122,13 @@ proptest! {
         prop_assert_eq!(&state, first.state());
         prop_assert_eq!(&serde_json::from_str::<ScheduleState>(&json).unwrap(), first.state());
 
-        let mut second = plateau(patience, 0.01, times);
+        let mut second = plateau(patience, 0.01, max_drops);
         second.load_state(state).unwrap();
         prop_assert_eq!(&watch(&mut second, &errors[stop..]), &seen[stop..]);
         prop_assert_eq!(second, whole);
     }
 
-    /// The rate never rises, never goes below base * factor^times and ends there exactly when training may stop.
+    /// The rate never rises, never goes below base * factor^max_drops and ends there exactly when training may stop.
     #[test]
     fn plateau_only_falls(errors in proptest::collection::vec(0.0..1.0, 0..80), patience in 1u32..4) {
         let mut schedule = plateau(patience, 0.0, 3);
@@ -160,7 +160,7 @@ fn settings_out_of_range() {
     refused(polynomial(0.0, 1.0, 0.0), "epochs must be a finite number above 0, got 0");
     refused(polynomial(1.0, f64::NAN, 0.0), "power must be a finite number above 0, got NaN");
     refused(polynomial(1.0, 1.0, 1.5), "end must be at least 0 and at most 1, got 1.5");
-    let plateau = |patience, threshold| ScheduleRule::Plateau { factor: 0.1, patience, threshold, times: 3 };
+    let plateau = |patience, threshold| ScheduleRule::Plateau { factor: 0.1, patience, threshold, max_drops: 3 };
     refused(plateau(0, 0.0), "patience must be at least 1, got 0");
     refused(plateau(1, -1.0), "threshold must be a finite number of at least 0, got -1");
 }
@@ -177,7 +177,7 @@ fn state_of_another_schedule_is_refused() {
 #[test]
 fn rules_are_text() {
     let rule: ScheduleRule = toml::from_str("schedule = \"plateau\"\npatience = 2").unwrap();
-    assert_eq!(rule, ScheduleRule::Plateau { factor: 0.1, patience: 2, threshold: 0.0, times: 3 });
+    assert_eq!(rule, ScheduleRule::Plateau { factor: 0.1, patience: 2, threshold: 0.0, max_drops: 3 });
     let rule: ScheduleRule = toml::from_str("schedule = \"steps\"\ndrop_epochs = [25.0, 51.0]").unwrap();
     assert_eq!(rule, ScheduleRule::Steps { drop_epochs: vec![25.0, 51.0], factor: 0.1 });
     let error = toml::from_str::<ScheduleRule>("schedule = \"steps\"\nstep = 1").unwrap_err();

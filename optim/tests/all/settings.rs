@@ -19,11 +19,14 @@ fn rules() {
     refused(Sgd { momentum: 1.0, ..sgd }, "momentum must be at least 0 and below 1, got 1");
     refused(Sgd { momentum: -0.1, ..sgd }, "momentum must be at least 0 and below 1, got -0.1");
     refused(Sgd { momentum: f64::NAN, ..sgd }, "momentum must be at least 0 and below 1, got NaN");
-    refused(Sgd { decay: -1.0, ..sgd }, "decay must be a finite number of at least 0, got -1");
+    refused(Sgd { weight_decay: -1.0, ..sgd }, "weight_decay must be a finite number of at least 0, got -1");
     refused(Adam { beta1: 1.5, ..adam }, "beta1 must be at least 0 and below 1, got 1.5");
     refused(Adam { beta2: f64::INFINITY, ..adam }, "beta2 must be at least 0 and below 1, got inf");
     refused(Adam { epsilon: 0.0, ..adam }, "epsilon must be a finite number above 0, got 0");
-    refused(Adam { decay: f64::INFINITY, ..adam }, "decay must be a finite number of at least 0, got inf");
+    refused(
+        Adam { weight_decay: f64::INFINITY, ..adam },
+        "weight_decay must be a finite number of at least 0, got inf",
+    );
 }
 
 #[test]
@@ -32,24 +35,26 @@ fn rates_and_multipliers() {
     let mut w = vector(&[1.0]);
     for rate in [-0.1, f64::NAN, f64::INFINITY] {
         let error = step(&mut sgd, rate, &mut w, &[1.0]).unwrap_err();
-        assert_eq!(error.to_string(), format!("rate must be a finite number of at least 0, got {rate}"));
+        assert_eq!(error.to_string(), format!("lr must be a finite number of at least 0, got {rate}"));
     }
     let gradient = vector(&[1.0]);
-    let update = Update { name: "fc8.bias", value: &mut w, gradient: &gradient, rate: f64::NAN, decay: 1.0 };
+    let update = Update { name: "fc8.bias", value: &mut w, gradient: &gradient, lr_mult: f64::NAN, decay_mult: 1.0 };
     let error = sgd.step(0.1, vec![update]).unwrap_err();
-    assert!(error.to_string().starts_with("the rate multiplier of `fc8.bias` must be a finite number"), "{error}");
-    let update = Update { name: "fc8.bias", value: &mut w, gradient: &gradient, rate: 1.0, decay: -2.0 };
+    assert!(error.to_string().starts_with("lr_mult of `fc8.bias` must be a finite number"), "{error}");
+    let update = Update { name: "fc8.bias", value: &mut w, gradient: &gradient, lr_mult: 1.0, decay_mult: -2.0 };
     let error = sgd.step(0.1, vec![update]).unwrap_err();
-    assert!(error.to_string().starts_with("the decay multiplier of `fc8.bias` must be"), "{error}");
+    assert!(error.to_string().starts_with("decay_mult of `fc8.bias` must be"), "{error}");
     assert_eq!(w.to_vec().unwrap(), [1.0]);
 }
 
 #[test]
 fn rules_are_text() {
     let rule: Rule = toml::from_str("kind = \"sgd\"\nmomentum = 0.5\nnesterov = true").unwrap();
-    assert_eq!(rule, Sgd { momentum: 0.5, decay: 0.0005, nesterov: true }.into());
+    assert_eq!(rule, Sgd { momentum: 0.5, weight_decay: 0.0005, nesterov: true }.into());
     let rule: Rule = toml::from_str("kind = \"adam\"\nepsilon = 1e-7").unwrap();
     assert_eq!(rule, Adam { epsilon: 1e-7, ..Adam::default() }.into());
+    let former: Rule = toml::from_str("kind = \"sgd\"\ndecay = 0.25").unwrap();
+    assert_eq!(former, Sgd { weight_decay: 0.25, ..Sgd::default() }.into());
     assert!(toml::from_str::<Rule>("kind = \"sgd\"\nbeta1 = 0.5").unwrap_err().to_string().contains("beta1"));
 }
 
@@ -62,7 +67,7 @@ proptest! {
         rate in proptest::num::f64::ANY,
     ) {
         let valid = (0.0..1.0).contains(&momentum) && decay >= 0.0 && decay.is_finite();
-        let made = Optimizer::new(Sgd { momentum, decay, nesterov: false });
+        let made = Optimizer::new(Sgd { momentum, weight_decay: decay, nesterov: false });
         prop_assert_eq!(made.is_ok(), valid);
         let mut w = vector(&[0.0]);
         if let Ok(mut sgd) = made {

@@ -17,7 +17,7 @@ fn train(optimizer: &mut Optimizer<Cpu<f64>>, weights: &mut [Tensor<Cpu<f64>>; 2
             .into_iter()
             .zip(weights.iter_mut())
             .zip(&gradients)
-            .map(|((name, value), gradient)| Update { name, value, gradient, rate: 1.0, decay: 1.0 });
+            .map(|((name, value), gradient)| Update { name, value, gradient, lr_mult: 1.0, decay_mult: 1.0 });
         optimizer.step(0.05, updates.take(joined).collect()).unwrap();
     }
 }
@@ -26,7 +26,7 @@ fn rules() -> [Rule; 3] {
     [
         Sgd::default().into(),
         Sgd { nesterov: true, ..Sgd::default() }.into(),
-        Adam { decay: 1e-3, ..Adam::default() }.into(),
+        Adam { weight_decay: 1e-3, ..Adam::default() }.into(),
     ]
 }
 
@@ -102,7 +102,7 @@ fn state_of_another_kind_is_refused() {
     let adam = Adam::default().into();
     refused(sgd, &[("adam.m/a", &[1.0])], "`adam.m/a`: optimizer `sgd` keeps only tensors named momentum/");
     refused(adam, &[("momentum/a", &[1.0])], "`momentum/a`: optimizer `adam` keeps only");
-    refused(sgd, &[("momentum/a", &[1.0]), ("momentum/a", &[1.0])], "`momentum/a`: comes twice");
+    refused(sgd, &[("momentum/a", &[1.0]), ("momentum/a", &[1.0])], "`momentum/a`: occurs twice");
     refused(adam, &[("adam.m/a", &[1.0]), ("adam.t/a", &[1.0])], "`adam.v/a`: missing");
     let with_count = |t| [("adam.m/a", &[1.0][..]), ("adam.v/a", &[1.0][..]), ("adam.t/a", t)];
     refused(adam, &with_count(&[0.5]), "`adam.t/a`: expected a whole number");
@@ -116,7 +116,7 @@ fn state_of_another_shape_is_refused_at_the_step() {
     sgd.load_state(State { steps: 1, tensors: vec![("momentum/w".into(), vector(&[0.0; 3]))] }).unwrap();
     let mut w = vector(&[1.0, 2.0]);
     let error = step(&mut sgd, 0.1, &mut w, &[1.0, 1.0]).unwrap_err();
-    assert_eq!(error.to_string(), "parameter `w` has shape [2], but its remembered momentum has shape [3]");
+    assert_eq!(error.to_string(), "parameter `w` has shape [2], but its momentum has shape [3]");
     assert_eq!((w.to_vec().unwrap(), sgd.steps()), (vec![1.0, 2.0], 1));
 }
 
@@ -127,8 +127,8 @@ fn bad_updates_are_found_before_anything_changes() {
     let mut b = vector(&[1.0, 2.0]);
     let gradient = vector(&[1.0]);
     let updates = vec![
-        Update { name: "a", value: &mut a, gradient: &gradient, rate: 1.0, decay: 1.0 },
-        Update { name: "b", value: &mut b, gradient: &gradient, rate: 1.0, decay: 1.0 },
+        Update { name: "a", value: &mut a, gradient: &gradient, lr_mult: 1.0, decay_mult: 1.0 },
+        Update { name: "b", value: &mut b, gradient: &gradient, lr_mult: 1.0, decay_mult: 1.0 },
     ];
     let error = sgd.step(0.1, updates).unwrap_err();
     assert_eq!(error.to_string(), "parameter `b` has shape [2], but its gradient has shape [1]");
@@ -136,6 +136,7 @@ fn bad_updates_are_found_before_anything_changes() {
 
     let mut c = vector(&[1.0]);
     let mut d = vector(&[1.0]);
-    let updates = [&mut c, &mut d].map(|value| Update { name: "c", value, gradient: &gradient, rate: 1.0, decay: 1.0 });
+    let updates =
+        [&mut c, &mut d].map(|value| Update { name: "c", value, gradient: &gradient, lr_mult: 1.0, decay_mult: 1.0 });
     assert!(matches!(sgd.step(0.1, updates.into()), Err(Error::Duplicate { parameter }) if parameter == "c"));
 }

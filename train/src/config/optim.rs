@@ -196,12 +196,14 @@ impl OptimConfig {
     /// [`Error::Optim`](crate::Error::Optim) for a setting outside its range.
     pub fn optimizer<B: Backend>(&self) -> Result<Optimizer<B>> {
         let rule: Rule = match self.kind {
-            OptimKind::Sgd => Sgd { momentum: self.momentum, decay: self.weight_decay, nesterov: self.nesterov }.into(),
+            OptimKind::Sgd => {
+                Sgd { momentum: self.momentum, weight_decay: self.weight_decay, nesterov: self.nesterov }.into()
+            }
             OptimKind::Adam => Adam {
                 beta1: self.beta1,
                 beta2: self.beta2,
                 epsilon: self.epsilon,
-                decay: self.weight_decay,
+                weight_decay: self.weight_decay,
                 epsilon_hat: self.epsilon_hat,
             }
             .into(),
@@ -223,7 +225,7 @@ impl OptimConfig {
                 factor,
                 patience: self.patience,
                 threshold: self.threshold,
-                times: self.max_drops,
+                max_drops: self.max_drops,
             },
         };
         Ok(Schedule::new(rule)?)

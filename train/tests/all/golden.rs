@@ -86,8 +86,8 @@ fn any_step<E: Element>(
         name: &parameter.spec.name,
         value: &mut parameter.value,
         gradient: gradients.get(variable.as_ref().unwrap()).unwrap(),
-        rate: parameter.spec.rate,
-        decay: parameter.spec.decay,
+        lr_mult: parameter.spec.rate,
+        decay_mult: parameter.spec.decay,
     });
     optimizer.step(rate, updates.collect()).unwrap();
     loss.value().scalar().unwrap()

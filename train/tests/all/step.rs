@@ -33,7 +33,7 @@ fn options(seed: u64, step: u64, learning_rate: f64) -> StepOptions {
 fn setup(more: &str, decay: f64) -> (Network<OnCpu>, Optimizer<OnCpu>, Tensor<OnCpu>) {
     let model = Model::parse(&MODEL.replace("std = 0.5 }", &format!("std = 0.5 }}\n{more}")), "one").unwrap();
     let network = Network::new(&OnCpu::new(1).unwrap(), &model, 1).unwrap();
-    let optimizer = Optimizer::new(Sgd { momentum: 0.9, decay, nesterov: false }).unwrap();
+    let optimizer = Optimizer::new(Sgd { momentum: 0.9, weight_decay: decay, nesterov: false }).unwrap();
     let images = Array4::from_shape_fn((2, 2, 2, 3), |(n, y, x, c)| (n * 7 + y * 5 + x * 3 + c) as f32 * 0.1 - 0.5);
     let images = Tensor::from_array(network.device(), images.view().into_dyn()).unwrap();
     (network, optimizer, images)
@@ -139,8 +139,8 @@ units = "classes"
 fn early_updates_have_the_bits_of_late_ones() {
     let model = Model::parse(WIDE, "wide").unwrap();
     let rules: [Rule; 2] = [
-        Sgd { momentum: 0.9, decay: 1e-3, nesterov: false }.into(),
-        Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decay: 1e-3, epsilon_hat: false }.into(),
+        Sgd { momentum: 0.9, weight_decay: 1e-3, nesterov: false }.into(),
+        Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 1e-3, epsilon_hat: false }.into(),
     ];
     for rule in rules {
         let cpu = OnCpu::new(2).unwrap();
@@ -183,7 +183,7 @@ fn late_step(
         let name = &p.spec.name;
         let value = &mut p.value;
         let gradient = gradient.as_ref()?;
-        Some(Update { name, value, gradient, rate: p.spec.rate, decay: p.spec.decay })
+        Some(Update { name, value, gradient, lr_mult: p.spec.rate, decay_mult: p.spec.decay })
     });
     optimizer.step(rate, updates.collect()).unwrap();
     for (index, value) in pass.statistics {
