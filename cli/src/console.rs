@@ -20,7 +20,8 @@ pub fn print(text: &str) -> Result<()> {
     print_raw(&printable::lines(text))
 }
 
-fn print_raw(text: &str) -> Result<()> {
+/// Writes text of our own to standard output, as it is.
+pub fn print_raw(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()).map_err(|e| {
         if e.kind() == io::ErrorKind::BrokenPipe {

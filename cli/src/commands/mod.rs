@@ -2,6 +2,7 @@
 
 mod bench;
 mod bench_data;
+mod completions;
 mod convert;
 mod demo;
 mod device;
@@ -33,5 +34,6 @@ pub fn run(command: Command) -> Result<()> {
         Command::Info(args) => info::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Completions(args) => completions::run(&args),
     }
 }

@@ -116,3 +116,14 @@ fn settings_page_is_up_to_date() {
         "{path} is out of date; run `UPDATE_DOCS=1 cargo test --workspace --test all settings_page`"
     );
 }
+
+#[test]
+fn completions_have_commands_flags_and_settings() {
+    let world = World::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = world.ok(&["completions", shell]);
+        for word in ["summary", "resume", "optim.lr="] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+}
