@@ -1,6 +1,5 @@
-//! What the user sees: results on standard output, everything else on standard error. Names from outside may hold control
-//! characters, which would give the terminal orders: they are written out here, for all that is printed but JSON, which has
-//! its own way to write them.
+//! Terminal output: results on standard output, everything else on standard error. Names from outside may contain control
+//! characters, which a terminal would obey, so they are escaped here. JSON escapes them itself.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -15,17 +14,17 @@ use crate::failure::{Failure, Result};
 /// Writes a result to standard output.
 ///
 /// # Errors
-/// [`Failure::Closed`] when nobody reads it any more.
+/// [`Failure::BrokenPipe`] if the reader has closed the pipe.
 pub fn print(text: &str) -> Result<()> {
     print_raw(&printable::lines(text))
 }
 
-/// Writes text of our own to standard output, as it is.
+/// Writes text to standard output without escaping: only for text without names from outside.
 pub fn print_raw(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()).map_err(|e| {
         if e.kind() == io::ErrorKind::BrokenPipe {
-            return Failure::Closed;
+            return Failure::BrokenPipe;
         }
         Failure::Failed(format!("standard output cannot be written: {e}"))
     })
@@ -37,49 +36,49 @@ pub fn print_json(value: &impl Serialize) -> Result<()> {
     print_raw(&text)
 }
 
-/// So many of something, in words.
+/// A number with its unit, in the plural unless it is 1.
 pub fn count(n: u64, unit: &str) -> String {
     format!("{n} {unit}{}", if n == 1 { "" } else { "s" })
 }
 
-/// Tells the user something beside the result. Where standard error is closed as well there is nobody to tell.
+/// Writes a message to standard error. If that is closed too, the message is lost.
 pub fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{}", printable::lines(text));
 }
 
-/// A bar with rate and time left on a terminal; nothing elsewhere.
+/// A progress bar with rate and remaining time; hidden unless standard error is a terminal.
 pub struct Bar(ProgressBar);
 
 impl Bar {
-    /// A bar that ends at `len` of `unit`.
-    pub fn new(what: &'static str, unit: &str, len: u64) -> Self {
+    /// A bar of length `len`, counted in `unit`.
+    pub fn new(label: &'static str, unit: &str, len: u64) -> Self {
         if !io::stderr().is_terminal() {
             return Self(ProgressBar::hidden());
         }
         let template = format!("{{prefix:>10}} {{bar:30}} {{pos}}/{{len}} {unit} {{msg}} {{elapsed}} + {{eta}}");
         let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::new(len).with_style(style).with_prefix(what);
+        let bar = ProgressBar::new(len).with_style(style).with_prefix(label);
         bar.enable_steady_tick(Duration::from_millis(250));
         Self(bar)
     }
 
-    /// How many there are, once it is known.
+    /// Sets the length, once it is known.
     pub fn set_len(&self, len: u64) {
         self.0.set_length(len);
     }
 
-    /// So many are done.
+    /// Sets the number done.
     pub fn set(&self, done: u64) {
         self.0.set_position(done);
     }
 
-    /// Work that was done before the bar began does not count for its rate.
-    pub fn begin_at(&self, done: u64) {
+    /// Sets the number done before, which does not count for the rate.
+    pub fn resume_at(&self, done: u64) {
         self.0.set_position(done);
         self.0.reset_eta();
     }
 
-    /// Also shows the rate so far in `unit` a second.
+    /// Sets the number done, and shows the mean rate in `unit` per second.
     pub fn set_with_rate(&self, done: u64, unit: &str) {
         self.0.set_position(done);
         let seconds = self.0.elapsed().as_secs_f64();
@@ -88,9 +87,9 @@ impl Bar {
         }
     }
 
-    /// Sets the words behind the count.
-    pub fn say(&self, words: String) {
-        self.0.set_message(words);
+    /// Sets the message behind the count.
+    pub fn set_message(&self, message: String) {
+        self.0.set_message(message);
     }
 
     /// Prints a line above the bar.
@@ -98,13 +97,13 @@ impl Bar {
         self.0.suspend(|| note(text));
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(&self) {
         self.0.finish_and_clear();
     }
 }
 
-/// Lays out rows in columns; the first is aligned left, the others right. Control characters are written out.
+/// Formats rows as columns: the first aligned left, the others right. Control characters are escaped.
 pub fn table(rows: &[Vec<String>]) -> String {
     let printable = |row: &Vec<String>| row.iter().map(|cell| printable::name(cell).into_owned()).collect();
     let rows: Vec<Vec<String>> = rows.iter().map(printable).collect();

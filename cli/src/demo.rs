@@ -1,4 +1,4 @@
-//! The data and the network of `alexnet demo`.
+//! Data and network of `alexnet demo`.
 
 pub mod draw;
 pub mod folder;

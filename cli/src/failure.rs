@@ -1,47 +1,47 @@
-//! How a command ends when it does not end well: one message, one exit code.
+//! Failures of commands: one message and one exit code each.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::console::note;
 
-/// Why a command ended.
+/// Failure of a command.
 #[derive(Debug)]
 pub enum Failure {
-    /// The command line asks for what there is not: exit code 2.
+    /// Wrong use of the command line: exit code 2.
     Usage(String),
-    /// Something went wrong: exit code 1.
+    /// Any other error: exit code 1.
     Failed(String),
-    /// A signal asked for an end and the work is safe: 128 plus the signal's number.
+    /// Stopped by a signal, with the work saved: exit code 128 plus the signal's number.
     Stopped { signal: usize, message: String },
-    /// Nobody reads standard output any more: a quiet end.
-    Closed,
+    /// The reader of standard output has closed the pipe: a silent exit with code 0.
+    BrokenPipe,
 }
 
 /// The result of a command.
 pub type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
-    /// Prints the message and gives the exit code.
+    /// Prints the message and returns the exit code.
     pub fn report(self) -> ExitCode {
         let (message, code) = match self {
             Self::Usage(message) => (format!("error: {message}"), 2),
             Self::Failed(message) => (format!("error: {message}"), 1),
             Self::Stopped { signal, message } => (message, 128u8.wrapping_add(signal as u8)),
-            Self::Closed => return ExitCode::SUCCESS,
+            Self::BrokenPipe => return ExitCode::SUCCESS,
         };
         note(&message);
         ExitCode::from(code)
     }
 }
 
-/// Prints the help that was asked for, or what is wrong with the command line.
-pub fn help_or_usage(said: &clap::Error) -> ExitCode {
-    match said.print().and_then(|()| io::stdout().flush()) {
+/// Prints the help, the version or the usage error that clap returns.
+pub fn help_or_usage(output: &clap::Error) -> ExitCode {
+    match output.print().and_then(|()| io::stdout().flush()) {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
             Failure::Failed(format!("standard output cannot be written: {e}")).report()
         }
-        _ => ExitCode::from(u8::try_from(said.exit_code()).unwrap_or(2)),
+        _ => ExitCode::from(u8::try_from(output.exit_code()).unwrap_or(2)),
     }
 }
 

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     data::install_sigbus_handler();
     let args = match args::Args::try_parse() {
         Ok(args) => args,
-        Err(said) => return failure::help_or_usage(&said),
+        Err(output) => return failure::help_or_usage(&output),
     };
     match commands::run(args.command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -25,12 +25,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Mesa's layer that sorts devices asks the session for them, and where there is none says so as an error, each time.
+/// Silences Mesa's device-select layer, which prints an error in each process without a display session.
 #[cfg(all(feature = "wgpu", target_os = "linux"))]
 fn quiet_device_selection() {
     let unset = |name: &str| std::env::var_os(name).is_none();
     if unset("XDG_RUNTIME_DIR") && unset("MESA_VK_DEVICE_SELECT") {
-        // SAFETY: this is the only thread yet.
+        // SAFETY: there is no other thread yet.
         unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
 }

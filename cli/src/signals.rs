@@ -1,4 +1,4 @@
-//! Ctrl-C, the polite kill and a terminal that is closed: the first asks for a clean end, a later one ends at once.
+//! SIGINT (Ctrl-C), SIGTERM and SIGHUP: the first requests a clean stop, a later one exits immediately.
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level;
@@ -9,10 +9,10 @@ use train::Stop;
 
 use crate::failure::{Failure, Result};
 
-/// Signals of one request: `timeout` and supervisors send theirs to the process and again to its group.
-const TOGETHER_MS: u64 = 500;
+/// Signals within this time are one request: `timeout` and supervisors signal the process and then its group.
+const DEBOUNCE_MS: u64 = 500;
 
-/// Turns writing past the file size limit from a death by signal into an error that names the file.
+/// Ignores SIGXFSZ, so that a write beyond the file size limit is an error that names the file.
 #[cfg(unix)]
 pub fn survive_file_size_limit() -> Result<()> {
     signal_hook::flag::register(libc::SIGXFSZ, Arc::default())
@@ -20,8 +20,8 @@ pub fn survive_file_size_limit() -> Result<()> {
     Ok(())
 }
 
-/// The signals that ask for an end. `nohup` has SIGHUP ignored, and so it stays.
-fn asking() -> Vec<i32> {
+/// The signals that request a stop. SIGHUP is not among them if `nohup` has it ignored.
+fn stop_signals() -> Vec<i32> {
     let mut signals = vec![SIGINT, SIGTERM];
     #[cfg(unix)]
     if !is_ignored(libc::SIGHUP) {
@@ -33,7 +33,7 @@ fn asking() -> Vec<i32> {
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: without a new action this only writes the present one, to a place of its type; all-zero is a valid one.
+    // SAFETY: without a new action, `sigaction` only writes the current one to `action`; all-zero is a valid value.
     let action = unsafe {
         libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr());
         action.assume_init()
@@ -41,29 +41,29 @@ fn is_ignored(signal: i32) -> bool {
     action.sa_sigaction == libc::SIG_IGN
 }
 
-/// Ends the process as `signal` asks, where there is nothing to be saved.
-pub fn end_at_once(signal: usize) -> ! {
+/// Exits immediately with the code of `signal`, without saving.
+pub fn exit_now(signal: usize) -> ! {
     low_level::exit(128i32.wrapping_add(signal as i32))
 }
 
-/// A flag that SIGINT, SIGTERM and SIGHUP raise with their number.
+/// A flag that SIGINT, SIGTERM and SIGHUP set to their number.
 pub fn stop_on_signals() -> Result<Stop> {
     const NONE: u64 = u64::MAX;
     let stop = Stop::default();
-    let begun = Instant::now();
+    let start = Instant::now();
     let first = Arc::new(AtomicU64::new(NONE));
-    for signal in asking() {
+    for signal in stop_signals() {
         let flag = stop.flag();
         let first = Arc::clone(&first);
         let handle = move || {
-            let now = begun.elapsed().as_millis() as u64;
+            let now = start.elapsed().as_millis() as u64;
             match first.compare_exchange(NONE, now, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => flag.store(signal as usize, Ordering::Relaxed),
-                Err(then) if now.saturating_sub(then) < TOGETHER_MS => {}
+                Err(then) if now.saturating_sub(then) < DEBOUNCE_MS => {}
                 Err(_) => low_level::exit(128 + signal),
             }
         };
-        // SAFETY: the handler reads the clock, stores in atomics and ends the process: no locks, no memory.
+        // SAFETY: the handler only reads the clock, writes atomics and exits: no locks, no allocation.
         unsafe { low_level::register(signal, handle) }
             .map_err(|e| Failure::Failed(format!("cannot listen for signals: {e}")))?;
     }

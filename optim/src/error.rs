@@ -3,7 +3,7 @@
 /// The result of an operation of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// An error of an optimizer or a schedule. Each variant names the setting or parameter, and says what was expected.
+/// An error of an optimizer or a schedule. Each variant names the setting or parameter.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -40,7 +40,7 @@ pub enum Error {
     State {
         /// The tensor or field.
         tensor: String,
-        /// What was expected, what was found and what to do.
+        /// The problem and what to do.
         what: String,
     },
     /// The device failed during a step: some parameters are updated, others are not.

@@ -1,20 +1,20 @@
-//! Whether two networks are the same, and where they are not.
+//! Comparison of two networks.
 
 use layers::Model;
 
-/// Where two networks differ first.
+/// First difference between two networks.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
     /// The layer, for a message.
     pub place: String,
-    /// What the first says there.
+    /// The line of the first network.
     pub first: String,
-    /// What the second says there.
+    /// The line of the second network.
     pub second: String,
 }
 
 impl Difference {
-    /// The first line in which two networks' texts differ.
+    /// The first line in which the texts of two networks differ.
     pub fn of(first: &str, second: &str) -> Self {
         let shown = |line: Option<&str>| line.unwrap_or("nothing").to_string();
         let mut first_lines = first.lines();
@@ -34,12 +34,12 @@ impl Difference {
         Self { place, first: shown(first_lines.next()), second: "nothing".to_string() }
     }
 
-    /// Where the network `asked` would compute otherwise than `own`, if it would. Names and training are nothing to a network
-    /// that is trained, and it took classes and the images' size from its pack.
-    pub fn between(own: &Model, asked: &Model) -> Option<Self> {
-        let mut fitted = asked.clone();
+    /// The first difference between the outputs of a trained network `own` and of `requested`, if any. Names and training
+    /// settings have no effect on them, and the number of classes and the image size are those of the pack.
+    pub fn between(own: &Model, requested: &Model) -> Option<Self> {
+        let mut fitted = requested.clone();
         fitted.input.size = own.input.size;
-        // One that cannot have so many classes differs by them.
+        // If it cannot have this number of classes, that is the difference.
         let _ = fitted.set_classes(own.classes);
         let texts = [own, &fitted].map(|model| {
             let bare =
@@ -50,9 +50,8 @@ impl Difference {
     }
 }
 
-/// Keys that say nothing of what a network computes from given values: how they began and are trained, names, sizes that
-/// a pack gives.
-const OF_TRAINING: [&str; 18] = [
+/// Keys without an effect on the output for given weights: initialisation, training, names, and sizes given by a pack.
+const NOT_OF_OUTPUT: [&str; 18] = [
     "name",
     "about",
     "classes",
@@ -73,8 +72,8 @@ const OF_TRAINING: [&str; 18] = [
     "crop",
 ];
 
-/// Each way in which `model` would compute otherwise from the values of `own`, as `layer: theirs there, its own here`.
-pub(crate) fn readings(own: &Model, model: &Model) -> Vec<String> {
+/// The differences between the outputs of `own` and `model` with the same weights, as `layer: SETTINGS there, SETTINGS here`.
+pub(crate) fn output_differences(own: &Model, model: &Model) -> Vec<String> {
     let there = parts(own);
     let here = parts(model);
     if there.len() != here.len() {
@@ -94,14 +93,14 @@ pub(crate) fn readings(own: &Model, model: &Model) -> Vec<String> {
     found
 }
 
-/// The input, or a layer.
+/// The settings of the input or of a layer.
 struct Part {
     name: String,
-    /// The lines of its TOML that decide its output.
+    /// The lines of its TOML with an effect on the output.
     lines: Vec<String>,
 }
 
-/// The input and all layers, but for what has no effect where nothing is trained.
+/// The input and all layers, without dropout, which has an effect in training only.
 fn parts(model: &Model) -> Vec<Part> {
     let bare = Model { about: String::new(), train: toml::Table::new(), ..model.clone() };
     let text = bare.to_toml();
@@ -110,7 +109,7 @@ fn parts(model: &Model) -> Vec<Part> {
     let is_lrn = |part: &str| part.contains("\nkind = \"lrn\"");
     let counts = |part: &str, line: &str| {
         let key = key(line);
-        line.contains(" = ") && (!OF_TRAINING.contains(&key.as_str()) || (key == "size" && is_lrn(part)))
+        line.contains(" = ") && (!NOT_OF_OUTPUT.contains(&key.as_str()) || (key == "size" && is_lrn(part)))
     };
     let all = names.zip(text.split("\n[[layer]]\n")).filter(|(_, part)| !part.contains("\nscale = \"in-training\""));
     all.map(|(name, part)| {
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn names_training_classes_and_size_of_images_make_no_other_network() {
+    fn names_training_classes_and_image_size_are_no_difference() {
         let own = Model::preset("cifar-18pct").unwrap();
         let mut asked = own.clone();
         asked.name = "mine".into();
@@ -158,19 +157,19 @@ mod tests {
     }
 
     #[test]
-    fn networks_that_read_values_otherwise_are_told() {
+    fn output_differences_are_listed_by_layer() {
         let own = Model::preset("paper").unwrap();
         let mut model = own.clone();
         model.name = "mine".into();
         model.input.size = 300;
         model.set_classes(7).unwrap();
         model.set_dropout(0.1).unwrap();
-        assert_eq!(readings(&own, &model), Vec::<String>::new());
+        assert_eq!(output_differences(&own, &model), Vec::<String>::new());
         model.input.scale = 0.5;
         model.input.mean = layers::model::Mean::None;
         let relu = model.layers.iter_mut().find(|layer| layer.name == "relu1").unwrap();
         relu.kind = layers::model::LayerKind::Activation(tensor::ops::Activation::Tanh);
-        let found = readings(&own, &model);
+        let found = output_differences(&own, &model);
         assert_eq!(
             found,
             [
@@ -179,6 +178,6 @@ mod tests {
             ]
         );
         model.layers.truncate(3);
-        assert_eq!(readings(&own, &model).len(), 1);
+        assert_eq!(output_differences(&own, &model).len(), 1);
     }
 }

@@ -44,7 +44,7 @@ pub enum Error {
         step: u64,
         /// NaN or an infinity.
         loss: f64,
-        /// The parameter or layer that holds the first value that is not finite.
+        /// The parameter or layer with the first value that is not finite.
         place: String,
         /// When it was detected.
         stopped: String,
@@ -95,13 +95,13 @@ impl Error {
         Self::Diverged { step, loss, place, stopped: stopped.into(), kept: String::new() }
     }
 
-    /// Whether the disk, or the user's share of it, is full.
+    /// Whether the disk or the user's quota is full.
     pub(crate) fn is_disk_full(&self) -> bool {
         self.system().is_some_and(|e| matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
     }
 
-    /// Whether the system refused to read or write, which says nothing about a file's content.
-    pub(crate) fn is_of_the_system(&self) -> bool {
+    /// Whether the system could not read or write, as opposed to wrong contents of a file.
+    pub(crate) fn is_io_error(&self) -> bool {
         self.system().is_some_and(|e| !matches!(e.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof))
     }
 

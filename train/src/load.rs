@@ -57,7 +57,7 @@ pub fn newest_checkpoint(folder: &Path, warn: &mut dyn FnMut(String)) -> Result<
     for (_, path) in run::checkpoints(folder)?.into_iter().rev() {
         match Checkpoint::load(&path) {
             Ok(checkpoint) => return Ok(Some((path, checkpoint))),
-            Err(error) if error.is_of_the_system() => {
+            Err(error) if error.is_io_error() => {
                 let what = format!("{error}; try again, or move this file away to go on from the checkpoint before it");
                 return Err(Error::file(folder, what));
             }

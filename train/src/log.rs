@@ -1,4 +1,4 @@
-//! Logs of one JSON object a line, appended as they happen.
+//! Logs of a run, with one JSON object per line.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -12,17 +12,17 @@ use crate::{Error, Result};
 /// A line of `log.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepLine {
-    /// Steps done, from 1.
+    /// The step, from 1.
     pub step: u64,
     /// The epoch, from 0.
     pub epoch: u64,
     /// Mean cross-entropy of the batch in nats, before the update.
     pub loss: f64,
-    /// Fraction of the batch whose label was not the first guess.
+    /// Top-1 error of the batch, as a fraction.
     pub top1_error: f64,
     /// The learning rate.
     pub rate: f64,
-    /// Images a second of this step, loading included.
+    /// Images per second of this step, with loading.
     pub images_per_s: f64,
 }
 
@@ -45,7 +45,7 @@ pub struct ValidationLine {
     pub top5_error: f64,
 }
 
-/// A log that is written to.
+/// A log file, open for appending.
 #[derive(Debug)]
 pub struct Log {
     path: PathBuf,
@@ -54,13 +54,12 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens a log to append to, first dropping lines after `last_step`: a run resumed from a checkpoint writes
-    /// them again.
+    /// Opens a log and removes the lines after `last_step`, which a run resumed from a checkpoint writes again.
     ///
     /// # Errors
     /// [`Error::File`] if it cannot be read or written.
     pub fn open(path: &Path, last_step: u64) -> Result<Self> {
-        drop_after(path, last_step)?;
+        remove_after(path, last_step)?;
         let file = OpenOptions::new()
             .create(true)
             .append(true)
@@ -69,8 +68,8 @@ impl Log {
         Ok(Self { path: path.to_path_buf(), file, failed: false })
     }
 
-    /// Appends a line. A log that cannot be written does not end the run: the first failure is returned as words
-    /// for the user, later ones are passed over.
+    /// Appends a line. An error does not end the run: the first one is returned as a message for the user, later ones are
+    /// ignored.
     pub fn append(&mut self, line: &impl Serialize) -> Option<String> {
         let mut text = serde_json::to_string(line).unwrap_or_default();
         text.push('\n');
@@ -87,13 +86,13 @@ impl Log {
     }
 }
 
-/// Reads a log's lines; one cut short by a crash is passed over.
+/// Reads the lines of a log, without those truncated by a crash.
 pub fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>> {
     let text = text(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
     Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
 }
 
-/// All of a log, which may be long; a byte that is damaged spoils its line only.
+/// The text of a log. A damaged byte affects its line only.
 fn text(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     regular_file::open(path)?.read_to_end(&mut bytes)?;
@@ -101,24 +100,24 @@ fn text(path: &Path) -> io::Result<String> {
 }
 
 #[derive(Deserialize)]
-struct Numbered {
+struct LineStep {
     step: u64,
 }
 
-fn drop_after(path: &Path, last_step: u64) -> Result<()> {
+fn remove_after(path: &Path, last_step: u64) -> Result<()> {
     let text = match text(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
         text => {
             text.map_err(|e| Error::file(path, format!("cannot be read: {e}; move it away to go on without it")))?
         }
     };
-    let keep = |line: &&str| serde_json::from_str::<Numbered>(line).is_ok_and(|n| n.step <= last_step);
-    let mut kept: String = text.lines().filter(keep).collect::<Vec<_>>().join("\n");
-    if !kept.is_empty() {
-        kept.push('\n');
+    let keep = |line: &&str| serde_json::from_str::<LineStep>(line).is_ok_and(|n| n.step <= last_step);
+    let mut remaining: String = text.lines().filter(keep).collect::<Vec<_>>().join("\n");
+    if !remaining.is_empty() {
+        remaining.push('\n');
     }
-    if kept == text {
+    if remaining == text {
         return Ok(());
     }
-    Ok(files::replace_bytes(path, kept.as_bytes())?)
+    Ok(files::replace_bytes(path, remaining.as_bytes())?)
 }

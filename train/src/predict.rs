@@ -1,4 +1,4 @@
-//! Naming what an image shows.
+//! Classification of images.
 
 use layers::Network;
 use serde::Serialize;
@@ -9,20 +9,20 @@ use crate::evaluate::probabilities;
 use crate::{Error, Result};
 use data::{CropAndNormalize, Views};
 
-/// One class of a prediction.
+/// A class of a prediction.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Guess {
-    /// The class's number.
+pub struct ClassProbability {
+    /// Index of the class.
     pub class: usize,
-    /// Its name; its number where the weights come without names.
+    /// Name of the class, or its index if the weights have no names.
     pub name: String,
-    /// Its probability.
+    /// Probability.
     pub probability: f32,
 }
 
-/// The most probable classes of each image, most probable first.
+/// The `top` most probable classes of an image, most probable first.
 ///
-/// `images` are `size` x `size` RGB squares (the paper's resize and centre crop), from which the views are cut.
+/// `image` is an RGB square of `size` x `size` (the paper's resize and centre crop), from which the views are cropped.
 pub fn predict<B: Backend<Scalar = f32>>(
     network: &Network<B>,
     names: &[String],
@@ -31,7 +31,7 @@ pub fn predict<B: Backend<Scalar = f32>>(
     size: usize,
     image: &[u8],
     top: usize,
-) -> Result<Vec<Guess>> {
+) -> Result<Vec<ClassProbability>> {
     let images = DeviceImages::from_bytes(network.device(), size, image)?;
     if images.len() != 1 {
         return Err(Error::setting("image", format!("expected one of {size} x {size}, got {}", images.len())));
@@ -42,10 +42,10 @@ pub fn predict<B: Backend<Scalar = f32>>(
     let mut order: Vec<usize> = (0..probabilities.ncols()).collect();
     let row = probabilities.row(0);
     order.sort_by(|&a, &b| row[b].total_cmp(&row[a]).then(a.cmp(&b)));
-    let guess = |class: usize| Guess {
+    let with_name = |class: usize| ClassProbability {
         class,
         name: names.get(class).cloned().unwrap_or_else(|| class.to_string()),
         probability: row[class],
     };
-    Ok(order.into_iter().take(top).map(guess).collect())
+    Ok(order.into_iter().take(top).map(with_name).collect())
 }

@@ -1,7 +1,7 @@
-//! A run's folder: what is in it, who may write to it, and which checkpoint is the newest whole one.
+//! The folder of a run: its files, its lock and its checkpoints.
 //!
-//! `run.toml` (configuration), `model.toml` (network), `log.jsonl` (a line a step), `validation.jsonl` (a line a
-//! validation), `checkpoints/step-NNNNNNNNN.h5`, `best.toml` (which checkpoint validated best) and `lock`.
+//! The files are `run.toml` (settings), `model.toml` (network), `log.jsonl` (one line per step), `validation.jsonl` (one
+//! line per validation), `checkpoints/step-NNNNNNNNN.h5`, `best.toml` (the checkpoint that validated best) and `lock`.
 
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::log::{self, StepLine};
 use crate::{Config, Error, Result};
 
-/// A run's folder, held against other processes while this value lives.
+/// The folder of a run, locked against other processes while this value lives.
 #[derive(Debug)]
 pub struct Run {
     folder: PathBuf,
@@ -31,11 +31,10 @@ pub struct Best {
 }
 
 impl Run {
-    /// Makes a new run's folder and writes its configuration and network.
+    /// Creates the folder of a new run and writes its settings and network.
     ///
     /// # Errors
-    /// [`Error::File`] if the folder holds a run already or anything else, another process holds it, or it cannot be
-    /// written.
+    /// [`Error::File`] if the folder is not empty, another process has locked it, or it cannot be written.
     pub fn create(folder: &Path, config: &Config, model: &Model) -> Result<Self> {
         check_name(folder)?;
         check_unused(folder)?;
@@ -47,15 +46,15 @@ impl Run {
             return Err(Error::file(folder, "holds a run already; go on with --resume, or choose another --out"));
         }
         write_text(&folder.join("model.toml"), &model.to_toml())?;
-        // Last: a folder with run.toml is a whole run.
+        // Last: a folder with run.toml is a complete run.
         write_text(&folder.join("run.toml"), &config.to_toml())?;
         Ok(run)
     }
 
-    /// Opens an existing run to go on with it; removes what an interrupted save left.
+    /// Opens an existing run to resume it, and removes the temporary files of interrupted saves.
     ///
     /// # Errors
-    /// [`Error::File`] if there is no run, or another process holds it.
+    /// [`Error::File`] if there is no run, or another process has locked it.
     pub fn open(folder: &Path) -> Result<Self> {
         if !exists(&folder.join("run.toml"))? {
             return Err(Error::file(folder, "holds no run to resume (no run.toml); start one without --resume"));
@@ -80,38 +79,37 @@ impl Run {
                 return Err(Error::file(&path, format!("cannot lock the run's folder: {e}")));
             }
         }
-        for swept in [folder.to_path_buf(), folder.join("checkpoints")] {
-            if metadata(&swept)?.is_some_and(|found| found.is_dir()) {
-                files::sweep(&swept).map_err(|e| Error::file(&swept, format!("cannot be tidied: {e}")))?;
-                // Before the first step, not at the first save.
-                files::check_writable(&swept)
-                    .map_err(|e| Error::file(&swept, format!("cannot be written to: {e}; change its permissions")))?;
+        for part in [folder.to_path_buf(), folder.join("checkpoints")] {
+            if metadata(&part)?.is_some_and(|found| found.is_dir()) {
+                files::sweep(&part).map_err(|e| Error::file(&part, format!("cannot be tidied: {e}")))?;
+                // Fail before the first step rather than at the first save.
+                files::check_writable(&part)
+                    .map_err(|e| Error::file(&part, format!("cannot be written to: {e}; change its permissions")))?;
             }
         }
         Ok(Self { folder: folder.to_path_buf(), _lock: lock })
     }
 
-    /// Fails if the run has saved checkpoints that are not there any more: starting from the beginning would overwrite its
-    /// logs.
+    /// Fails if the run has saved checkpoints that are missing now: starting from the beginning would overwrite its logs.
     ///
     /// # Errors
-    /// [`Error::File`] that says why a checkpoint is missed.
+    /// [`Error::File`] that says why a checkpoint must have existed.
     pub fn check_never_saved(&self) -> Result<()> {
-        let missed = |why: String| {
+        let missing = |why: String| {
             let what = format!("{why}, but checkpoints/ holds none; restore them, or begin again with another --out");
             Err(Error::file(&self.folder, what))
         };
         if !metadata(&self.folder.join("checkpoints"))?.is_some_and(|found| found.is_dir()) {
-            return missed("its folder of checkpoints is gone".into());
+            return missing("its folder of checkpoints is gone".into());
         }
         if exists(&self.folder.join("best.toml"))? {
-            return missed("best.toml says which checkpoint validated best".into());
+            return missing("best.toml says which checkpoint validated best".into());
         }
         let path = self.folder.join("log.jsonl");
         let log: Vec<StepLine> = if exists(&path)? { log::read(&path)? } else { Vec::new() };
         match log.last() {
-            // The end of each first epoch is saved.
-            Some(line) if line.epoch > 0 => missed(format!("log.jsonl has {} steps of more than an epoch", line.step)),
+            // A checkpoint is always saved at the end of the first epoch.
+            Some(line) if line.epoch > 0 => missing(format!("log.jsonl has {} steps of more than an epoch", line.step)),
             _ => Ok(()),
         }
     }
@@ -121,62 +119,62 @@ impl Run {
         &self.folder
     }
 
-    /// The run's configuration.
+    /// The settings of the run.
     pub fn config(&self) -> Result<Config> {
         let path = self.folder.join("run.toml");
         Config::parse(&path.display().to_string(), &read_text(&path)?)
     }
 
-    /// Writes the configuration, which a resumed run may have lengthened.
+    /// Writes the settings, some of which a resumed run may change.
     pub fn set_config(&self, config: &Config) -> Result<()> {
         write_text(&self.folder.join("run.toml"), &config.to_toml())
     }
 
-    /// The run's network.
+    /// The network of the run.
     pub fn model(&self) -> Result<Model> {
         model(&self.folder)
     }
 
-    /// The name of the checkpoint after `step` steps.
+    /// The path of the checkpoint after `step` steps.
     pub fn checkpoint_path(&self, step: u64) -> PathBuf {
         self.folder.join("checkpoints").join(format!("step-{step:09}.h5"))
     }
 
-    /// Which checkpoint validated best: see [`best`].
+    /// The checkpoint that validated best: see [`best`].
     pub fn best(&self) -> Result<Option<Best>> {
         best(&self.folder)
     }
 
-    /// Notes which checkpoint validated best.
+    /// Records the checkpoint that validated best.
     pub fn set_best(&self, best: &Best) -> Result<()> {
         write_text(&self.folder.join("best.toml"), &toml::to_string(best).unwrap_or_default())
     }
 
-    /// Removes the checkpoints before `step`, which was read back well, but for the newest `keep` up to it and those of
-    /// `best`. Later ones, which a run that resumes from `step` could not use, stay. Returns how many were removed.
+    /// Removes old checkpoints: those up to `step`, whose checkpoint was verified, except for the newest `keep` of them and
+    /// that of `best`. Checkpoints after `step`, from before a resume, stay. Returns the number removed.
     ///
     /// # Errors
     /// [`Error::File`] that names the checkpoint that cannot be removed.
     pub fn prune(&self, step: u64, keep: usize, best: Option<u64>) -> Result<usize> {
-        let mut past = checkpoints(&self.folder)?;
-        past.retain(|(other, _)| *other <= step);
-        past.truncate(past.len().saturating_sub(keep.max(1)));
-        past.retain(|(other, _)| Some(*other) != best && *other != step);
-        for (_, path) in &past {
+        let mut old = checkpoints(&self.folder)?;
+        old.retain(|(other, _)| *other <= step);
+        old.truncate(old.len().saturating_sub(keep.max(1)));
+        old.retain(|(other, _)| Some(*other) != best && *other != step);
+        for (_, path) in &old {
             fs::remove_file(path)
                 .map_err(|e| Error::file(path, format!("an old checkpoint cannot be removed: {e}")))?;
         }
-        Ok(past.len())
+        Ok(old.len())
     }
 }
 
-/// Fails before anything is trained if checkpoints could not be saved below `folder`.
+/// Fails if the name of the folder makes it impossible to save checkpoints in it.
 fn check_name(folder: &Path) -> Result<()> {
     files::folder::check_utf8(folder)
         .map_err(|e| Error::file(folder, format!("cannot hold a run: {e}; choose another --out")))
 }
 
-/// Fails if `folder` holds anything but what an interrupted [`Run::create`] leaves.
+/// Fails if `folder` has other files than an interrupted [`Run::create`] leaves.
 fn check_unused(folder: &Path) -> Result<()> {
     if exists(&folder.join("run.toml"))? {
         return Err(Error::file(folder, "holds a run already; go on with --resume, or choose another --out"));
@@ -202,11 +200,11 @@ pub fn model(folder: &Path) -> Result<Model> {
     Ok(Model::parse(&read_text(&path)?, &path.display().to_string())?)
 }
 
-/// Which checkpoint of the run in `folder` validated best; `None` where that is not noted, or the note is damaged:
-/// checkpoints say it too.
+/// The checkpoint of the run in `folder` that validated best; `None` if best.toml is missing or damaged: the checkpoints
+/// have it too.
 ///
 /// # Errors
-/// [`Error::File`] if the system cannot read the note.
+/// [`Error::File`] if the system cannot read best.toml.
 pub fn best(folder: &Path) -> Result<Option<Best>> {
     let path = folder.join("best.toml");
     match regular_file::read_text(&path) {
@@ -216,10 +214,10 @@ pub fn best(folder: &Path) -> Result<Option<Best>> {
     }
 }
 
-/// The checkpoints in a run's folder with their steps, oldest first.
+/// The checkpoints of the run in `folder` with their steps, oldest first.
 ///
 /// # Errors
-/// [`Error::File`] if the system cannot list them: none may be overlooked.
+/// [`Error::File`] if the system cannot list them.
 pub fn checkpoints(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let folder = folder.join("checkpoints");
     let fail = |e| Error::file(&folder, format!("cannot be listed: {e}"));
@@ -231,7 +229,7 @@ pub fn checkpoints(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
     for entry in entries {
         let path = entry.map_err(fail)?.path();
         let Some(step) = step_of(&path) else { continue };
-        // A folder or a named pipe is no checkpoint, and would block whoever opens it.
+        // Opening a named pipe would block.
         if metadata(&path)?.is_some_and(|found| found.is_file()) {
             found.push((step, path));
         }
@@ -240,7 +238,7 @@ pub fn checkpoints(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// What the system knows of a file; `None` if there is none.
+/// The metadata of a file; `None` if it does not exist.
 fn metadata(path: &Path) -> Result<Option<fs::Metadata>> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(Some(metadata)),
@@ -249,12 +247,12 @@ fn metadata(path: &Path) -> Result<Option<fs::Metadata>> {
     }
 }
 
-/// The step in a checkpoint's name.
+/// The step in the name of a checkpoint.
 pub fn step_of(checkpoint: &Path) -> Option<u64> {
     checkpoint.file_name()?.to_str()?.strip_prefix("step-")?.strip_suffix(".h5")?.parse().ok()
 }
 
-/// What the system does not let one see is an error, not missing.
+/// Whether a path exists; an error if the system does not say.
 fn exists(path: &Path) -> Result<bool> {
     Ok(metadata(path)?.is_some())
 }

@@ -56,7 +56,7 @@ impl StartingWeights {
 
     /// A note if the network that these weights were trained in interprets its input or parameters differently.
     fn other_network(&self, model: &Model) -> Option<String> {
-        let different = compare::readings(self.own.as_ref()?, model);
+        let different = compare::output_differences(self.own.as_ref()?, model);
         let what = format!("{} was trained in a network that reads its values otherwise", self.path.display());
         (!different.is_empty()).then(|| format!("{what}: {}", different.join("; ")))
     }

@@ -4,25 +4,25 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::{Where, batch, threads};
+use super::{ComputeArgs, batch, threads};
 
 #[derive(Debug, Subcommand)]
 pub enum Bench {
-    /// Training steps a second, on noise that stays on the device or on a pack.
+    /// Training speed on synthetic images that stay on the device, or on a pack.
     Train(BenchTrain),
-    /// Predictions a second, on noise that stays on the device.
+    /// Inference speed on synthetic images that stay on the device.
     Predict(BenchSpeed),
-    /// A training step, or a prediction, by layer: the time of each kernel, and its share of what the device can do.
+    /// Profile of a training step or of inference: time of each kernel by layer, and its fraction of the device's limits.
     Layers(BenchLayers),
-    /// A pack's loader by stage: storage, decoding, augmentation, consumer, and which of them bounds it.
+    /// Data loading speed by stage (storage, decoding, augmentation, consumer), and the bottleneck.
     Data(BenchData),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// Cropped and normalized floats
+    /// Normalised crops as floats
     Floats,
-    /// Stored images with crop parameters, as `train` gives them to a device
+    /// Whole images as bytes with their crop parameters, as `train` uploads them
     #[value(alias = "pictures")]
     Images,
 }
@@ -32,22 +32,22 @@ pub struct BenchData {
     /// Pack to load
     #[arg(value_name = "PACK")]
     pub pack: PathBuf,
-    /// Form in which images leave the loader
+    /// Output of the loader
     #[arg(long, value_enum, default_value_t = Output::Floats)]
     pub output: Output,
-    /// Side of the crops [default: 224, or the images' if that is less]
+    /// Crop size [default: 224, or the image size if that is less]
     #[arg(long, value_name = "N", value_parser = batch)]
     pub crop: Option<usize>,
-    /// Images a batch
+    /// Batch size
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = batch)]
     pub batch: usize,
-    /// Threads to load with [default: all]
+    /// Number of loader threads [default: all]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
-    /// Seconds a stage
+    /// Seconds per stage
     #[arg(long, value_name = "S", default_value_t = 3.0, value_parser = seconds)]
     pub seconds: f64,
-    /// A setting of [data] or run.seed, e.g. data.mixup=0.2 [default: the paper's]; may be given again
+    /// Set a setting of [data], or run.seed, e.g. data.mixup=0.2 [default: those of paper]; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Print JSON
@@ -59,7 +59,7 @@ pub struct BenchData {
 pub struct BenchTrain {
     #[command(flatten)]
     pub speed: BenchSpeed,
-    /// Pack to train on, loaded as `train` does; tells whether the loader or the device is the limit
+    /// Pack to train on; reports whether the loader or the device is the bottleneck
     #[arg(long, value_name = "PACK")]
     pub data: Option<PathBuf>,
 }
@@ -68,7 +68,7 @@ pub struct BenchTrain {
 pub struct BenchSpeed {
     #[command(flatten)]
     pub common: BenchCommon,
-    /// Images a step; several sizes are measured one after the other
+    /// Batch size, or several batch sizes to measure one after the other
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [128], value_parser = batch)]
     pub batch: Vec<usize>,
 }
@@ -77,27 +77,27 @@ pub struct BenchSpeed {
 pub struct BenchLayers {
     #[command(flatten)]
     pub common: BenchCommon,
-    /// Images a step
+    /// Batch size
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = batch)]
     pub batch: usize,
-    /// Predict instead of training
+    /// Profile inference instead of training
     #[arg(long)]
     pub predict: bool,
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct BenchCommon {
-    /// A preset's name or a TOML file
+    /// Preset or TOML file
     #[arg(value_name = "MODEL")]
     pub model: String,
-    /// Seconds a measurement, after a few steps to warm up; at least three steps are measured
+    /// Seconds per measurement, after a warm-up of a few steps; at least three steps are measured
     #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = seconds)]
     pub seconds: f64,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub place: Where,
+    pub compute: ComputeArgs,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

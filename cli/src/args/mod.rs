@@ -7,7 +7,7 @@ use std::path::PathBuf;
 pub use bench::{Bench, BenchCommon, BenchData, BenchLayers, BenchSpeed, Output};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-/// AlexNet (Krizhevsky, Sutskever, Hinton, 2012): pack images, train, evaluate, and see what was learned.
+/// AlexNet (Krizhevsky, Sutskever and Hinton, 2012): pack images, train, evaluate and look inside the network.
 #[derive(Debug, Parser)]
 #[command(name = "alexnet", version, max_term_width = 100)]
 pub struct Args {
@@ -17,135 +17,135 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Draw images of ten kinds, pack them, train a small network, evaluate it and show what it learned.
+    /// Generate a toy data set, train a small AlexNet on it, evaluate it and plot what it learned.
     Demo(Demo),
-    /// Pack images, as folders, archives or data files, into one memory-mapped data set; or check a pack.
+    /// Pack images from folders, archives or data files into a memory-mapped data set, or verify a pack.
     Pack(Pack),
     /// Train a network on a pack.
     Train(Box<Train>),
-    /// Test a network on a pack: loss, top-1 and top-5 error.
+    /// Evaluate a network on a pack: loss, top-1 and top-5 error.
     Eval(Eval),
-    /// Name what images show.
+    /// Classify images.
     Predict(Predict),
-    /// Show a network's layers, output shapes, parameters, multiply-accumulates and memory.
+    /// Print the layers of a network: output shapes, parameters, multiply-accumulates and memory.
     Summary(Summary),
-    /// Convert weights between our HDF5 (.h5) and safetensors (.safetensors), both ways.
+    /// Convert weights between HDF5 (.h5) and safetensors (.safetensors).
     Convert(Convert),
-    /// Show what a pack, run or weights file holds; without a path, devices and features.
+    /// Describe a pack, a run or a weights file; without a path, devices and build features.
     Info(Info),
-    /// Draw some images of a pack with their labels, as stored and as training varies them.
+    /// Plot images of a pack with their labels, as stored and with augmentation.
     Show(Show),
-    /// Measure how fast a network trains and predicts, and from where that comes.
+    /// Benchmark training, inference and data loading.
     #[command(subcommand)]
     Bench(Bench),
+    /// Print a shell completion script, e.g. for `source <(alexnet completions bash)`.
+    Completions(Completions),
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct Demo {
-    /// Folder to write images, packs, the run and the report to
+    /// Folder for images, packs, runs and plots
     #[arg(long, value_name = "DIR", default_value = "alexnet-demo")]
     pub out: PathBuf,
-    /// Decides the images and the network's beginning
-    #[arg(long, default_value_t = 1)]
+    /// Random seed
+    #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     #[command(flatten)]
-    pub place: Where,
+    pub compute: ComputeArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Storage {
-    /// Pixels as they are: 196,608 bytes an image of 256 x 256, nothing to decode when training
+    /// Pixels: 196,608 bytes per image of 256 x 256, without decoding in training
     Raw,
-    /// JPEG of --quality: about a tenth of the bytes; a JPEG of the right size is kept as it is
+    /// JPEG of --quality: about a tenth of the bytes; JPEGs of the right size are copied unchanged
     Jpeg,
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct Pack {
-    /// Images: a folder of class folders, ILSVRC's tars, CIFAR, MNIST, HDF5 and more (--from lists them)
+    /// Images: class folders, ILSVRC tars, CIFAR, MNIST, HDF5 and more (see --from)
     #[arg(required_unless_present = "verify")]
     pub source: Option<PathBuf>,
-    /// Folder to make; of a folder that holds train and val (or --val-fraction), that of train.pack and val.pack
+    /// Folder of the pack; with --val-fraction, or a source that has train and val, the folder of train.pack and val.pack
     #[arg(required_unless_present = "verify")]
     pub out: Option<PathBuf>,
-    /// What the source is [default: found by its content]
-    #[arg(long, value_name = "KIND", value_enum)]
+    /// Source format [default: auto-detect]
+    #[arg(long, value_name = "FORMAT", value_enum)]
     pub from: Option<From>,
-    /// Labels of images that come without: a table of images and labels, a list in the order of the images' names (if
-    /// numbers in them leave no doubt of it), or ILSVRC's development kit (a folder or its .tar.gz)
+    /// Labels for an unlabelled source: a table of images and labels, a list of labels in the order of the image names
+    /// (if the names are numbered), or the ILSVRC development kit (a folder or its .tar.gz)
     #[arg(long, value_name = "PATH")]
     pub labels: Option<PathBuf>,
-    /// Column of images in a table of labels: a name of its header, else a number from 1 on [default: found by name or
-    /// content]
+    /// Column of the image names in a table of --labels: a header name, or else a number counted from 1 [default: auto-detect]
     #[arg(long, value_name = "COLUMN")]
     pub image_column: Option<String>,
-    /// Column of labels in a table of labels: a name of its header (a column that is named 3 comes before the third), else a
-    /// number from 1 on; the key of the label in a WebDataset's .json [default: found by name or form]
+    /// Column of the labels in a table of --labels: a header name, or else a number counted from 1; for WebDataset, the
+    /// label key in .json files [default: auto-detect]
     #[arg(long, value_name = "COLUMN")]
     pub label_column: Option<String>,
-    /// Which part of a folder of CIFAR or MNIST; for no other source [default: train]
+    /// Part of a CIFAR or MNIST folder to pack [default: train]
     #[arg(long, value_enum)]
     pub split: Option<Split>,
-    /// Names of classes that the source only numbers (not other names than it has): one a line in the order of the labels, a
-    /// number and a name a line, a JSON list, or a wnid and its words a line (synset_words.txt, Tiny ImageNet's words.txt)
+    /// Class names for a source with numbered classes: one name per line in label order, a number and a name per line, a
+    /// JSON list, or a WordNet ID and its words per line (synset_words.txt, words.txt of Tiny ImageNet)
     #[arg(long, value_name = "FILE")]
     pub class_names: Option<PathBuf>,
-    /// Shorter side to resize to, and side of the centre square that is kept
-    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    /// Image size: the shorter side is resized to it and the centre square is cropped
+    #[arg(long, value_name = "PIXELS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub size: u32,
-    /// How images are stored
+    /// Image storage
     #[arg(long, value_enum, default_value_t = Storage::Raw)]
     pub storage: Storage,
-    /// Quality of stored JPEGs, 1 to 100 [default: 95]
+    /// JPEG quality, 1 to 100 [default: 95]
     #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub quality: Option<u8>,
-    /// Turn images as their EXIF orientation says, here and when the trained network predicts; the data of 2012 was
-    /// made without
+    /// Rotate images by their EXIF orientation, here and in predictions of the trained network
     #[arg(long)]
     pub exif_orientation: bool,
-    /// Threads to decode and resize with [default: all]
+    /// Number of threads [default: all]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub jobs: Option<usize>,
-    /// Bytes of images in a shard; for tests, which need several shards of little
+    /// Bytes of images in a shard, for tests of several small shards
     #[arg(long, value_name = "N", hide = true)]
     pub shard_bytes: Option<u64>,
-    /// How many images may be unreadable, also of a pack that is complete; they are listed in OUT/bad.csv
+    /// Maximum number of unreadable images, which are skipped and listed in OUT/bad.csv
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_bad: usize,
-    /// Pack whose classes this one must have, in the same order (for validation and test sets); numbers as labels are
-    /// found among them by name where the source names its classes or they are named by numbers, else they are places
+    /// Pack whose classes and class order to use, for validation and test sets. Numeric labels are class names if the source
+    /// or the pack names classes by numbers, and indices otherwise
     #[arg(long, value_name = "PACK", conflicts_with = "class_names")]
     pub classes_of: Option<PathBuf>,
-    /// Share of the images of each class to hold out for validation: makes OUT/train.pack and OUT/val.pack. Of a class of one
-    /// image none is
-    #[arg(long, value_name = "SHARE")]
+    /// Fraction of each class to hold out for validation, in OUT/val.pack beside OUT/train.pack. A class of one image has
+    /// none held out
+    #[arg(long, value_name = "FRACTION")]
     pub val_fraction: Option<f64>,
-    /// Decides which images are held out
+    /// Random seed of the held-out images
     #[arg(long, value_name = "N", default_value_t = 1, requires = "val_fraction")]
     pub val_seed: u64,
-    /// Compare all checksums of a pack, and pack nothing: takes no other option
+    /// Verify the checksums of a pack, without packing; takes no other option
     #[arg(long, value_name = "PACK", exclusive = true)]
     pub verify: Option<PathBuf>,
 }
 
-/// What a source is.
+/// Source format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum From {
-    /// A folder of class folders
+    /// Folder of class folders
     Folders,
-    /// A tar of class tars (ILSVRC2012_img_train.tar), or a folder of `WNID.tar`
+    /// Tar of class tars (ILSVRC2012_img_train.tar), or a folder of `WNID.tar` files
     ClassTars,
-    /// A tar of class folders; with --labels, of images (ILSVRC2012_img_val.tar)
+    /// Tar of class folders, or of images with --labels (ILSVRC2012_img_val.tar)
     Tar,
-    /// A folder of images with --labels, or with a .csv of labels in it
+    /// Folder of images with --labels, or with a .csv file of labels in it
     Labelled,
-    /// A tar, or a folder of tars, of images each with its .cls or .json
+    /// WebDataset: tars of images, each with a .cls or .json file
     Webdataset,
     /// CIFAR-10 or CIFAR-100, binary or Python version: a folder, a file or the .tar.gz
     Cifar,
-    /// Files of MNIST's form, a folder or a file, compressed by gzip or not
+    /// IDX files (the MNIST family): a folder or a file, also gzipped
     Idx,
-    /// An HDF5 file of `images` and `labels`
+    /// HDF5 file with `images` and `labels`
     Hdf5,
 }
 
@@ -157,7 +157,7 @@ pub enum Split {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_long_help = after_train())]
+#[command(after_long_help = settings_help())]
 pub struct Train {
     /// Pack to train on
     #[arg(long, value_name = "PACK")]
@@ -165,136 +165,138 @@ pub struct Train {
     /// Pack to validate on after each epoch
     #[arg(long, value_name = "PACK")]
     pub val: Option<PathBuf>,
-    /// Network: a preset's name or a TOML file [default: paper]
+    /// Network: a preset or a TOML file [default: paper]
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub model: Option<String>,
     /// Folder of the run [default: runs/MODEL-N]
     #[arg(long, value_name = "RUN")]
     pub out: Option<PathBuf>,
-    /// Passes over the pack; take the place of steps that a file or a run that is resumed has
+    /// Number of epochs; replaces the steps of --config or of a resumed run
     #[arg(long, value_name = "N", conflicts_with = "steps")]
     pub epochs: Option<u64>,
-    /// Steps, in place of epochs
+    /// Number of steps, in place of epochs
     #[arg(long, value_name = "N")]
     pub steps: Option<u64>,
-    /// Images a step [default: the network's, else 128]
+    /// Batch size [default: that of the network file, or else 128]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
-    /// Decides initial weights, order, augmentation and dropout [default: 1]
+    /// Random seed [default: 1]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// The CPU's threads, to compute and to load images [default: all]
+    /// Number of CPU threads, for kernels and for loading [default: all]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
-    /// Where to compute: auto (a GPU if there is one), cpu, `cuda[:N]` or `wgpu[:N]` [default: auto]
-    #[arg(long, value_name = "D")]
+    /// Device: auto (a GPU if there is one), cpu, `cuda[:N]` or `wgpu[:N]` [default: auto]
+    #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
-    /// Number format of layers' outputs and of products; weights are always f32 [default: f32]
-    #[arg(long, value_name = "P", value_parser = PRECISIONS)]
+    /// Number format of activations and matrix products; weights are f32 [default: f32]
+    #[arg(long, value_name = "FORMAT", value_parser = PRECISIONS)]
     pub precision: Option<String>,
-    /// Weights to begin with
+    /// Weights to start from
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
-    /// Settings in a file of the form of run.toml
+    /// Read settings from a TOML file (same format as run.toml)
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
-    /// Any setting of run.toml, e.g. optim.lr=0.001 (--help lists them); may be given again
+    /// Set a setting, e.g. optim.lr=0.001 (--help lists all); repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Go on with the run in --out where its newest checkpoint is
+    /// Resume the run in --out from its newest checkpoint
     #[arg(long, requires = "out")]
     pub resume: bool,
 }
 
+/// Device, number format and threads.
 #[derive(Debug, ClapArgs)]
-pub struct Where {
-    /// The CPU's threads, to compute and to load images [default: all]
+pub struct ComputeArgs {
+    /// Number of CPU threads, for kernels and for loading [default: all]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,
-    /// Where to compute: auto (a GPU if there is one), cpu, `cuda[:N]` or `wgpu[:N]`
-    #[arg(long, value_name = "D", default_value = "auto")]
+    /// Device: auto (a GPU if there is one), cpu, `cuda[:N]` or `wgpu[:N]`
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,
-    /// Number format of layers' outputs and of products; weights are always f32
-    #[arg(long, value_name = "P", default_value = "f32", value_parser = PRECISIONS)]
+    /// Number format of activations and matrix products; weights are f32
+    #[arg(long, value_name = "FORMAT", default_value = "f32", value_parser = PRECISIONS)]
     pub precision: String,
 }
 
+/// A trained network.
 #[derive(Debug, ClapArgs)]
-pub struct Trained {
-    /// Weights: a file, a checkpoint, or a run's folder (its newest checkpoint)
+pub struct NetworkArgs {
+    /// Weights: a weights file, a checkpoint, or a run (its newest checkpoint)
     #[arg(long, value_name = "FILE|RUN")]
     pub weights: PathBuf,
-    /// The network, for a weights file that does not name it; where it is known, no other is taken
+    /// Network of a weights file that does not name its own; must agree with the file otherwise
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub model: Option<String>,
-    /// Crops an image: 1 (centre) or 10 (corners, centre, their mirrors; softmax averaged)
+    /// Crops per image: 1 (centre) or 10 (corners, centre and their flips; softmax averaged)
     #[arg(long, default_value = "1", value_parser = ["1", "10"])]
     pub crops: String,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
-    pub place: Where,
+    pub compute: ComputeArgs,
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct Eval {
-    /// Pack to test on
+    /// Pack to evaluate on
     #[arg(long, value_name = "PACK")]
     pub data: PathBuf,
-    /// Images at a time
+    /// Batch size
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = batch)]
     pub batch: usize,
     #[command(flatten)]
-    pub trained: Trained,
+    pub network: NetworkArgs,
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct Predict {
-    /// Images of any size and type
+    /// Images of any size and format
     #[arg(value_name = "IMAGE", required = true)]
     pub images: Vec<PathBuf>,
-    /// Classes to name
+    /// Number of classes to print
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = batch)]
     pub top: usize,
     #[command(flatten)]
-    pub trained: Trained,
+    pub network: NetworkArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SummaryStyle {
-    /// All there is to say, a layer a line
+    /// One line per layer, all columns
     Table,
-    /// As Keras' model.summary() prints it
+    /// The format of model.summary() in Keras
     Keras,
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct Summary {
-    /// A preset's name or a TOML file
+    /// Preset or TOML file
     pub model: String,
-    /// Form of the output
+    /// Output format
     #[arg(long, value_enum, default_value_t = SummaryStyle::Table)]
     pub style: SummaryStyle,
-    /// Images a step, for the memory of a table [default: 128]
+    /// Batch size of the memory estimates [default: 128]
     #[arg(long, value_name = "N", value_parser = batch)]
     pub batch: Option<usize>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct Convert {
-    /// Weights to read: .h5 (a checkpoint too) or .safetensors; told by content
+    /// Weights to read: .h5 (or a checkpoint) or .safetensors; the format is detected from the content
     pub input: PathBuf,
-    /// File to write: .h5 or .safetensors; none of a pack or a run
+    /// File to write: .h5 or .safetensors; not in a pack or a run
     pub output: PathBuf,
-    /// The network, for a weights file that does not name it; where it is known, no other is taken
+    /// Network of a weights file that does not name its own; must agree with the file otherwise
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub model: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct Info {
-    /// A pack's folder, a run's folder, or a weights file
+    /// Pack, run or weights file
     pub path: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
@@ -302,23 +304,30 @@ pub struct Info {
 }
 
 #[derive(Debug, ClapArgs)]
+pub struct Completions {
+    /// Shell
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, ClapArgs)]
 pub struct Show {
-    /// Pack to look into
+    /// Pack
     #[arg(value_name = "PACK")]
     pub pack: PathBuf,
-    /// PNG to write; its name ends in .png
+    /// PNG file to write
     #[arg(long, value_name = "FILE", default_value = "grid.png")]
     pub out: PathBuf,
-    /// Images to draw, from all of the pack
+    /// Number of images, spread over the pack
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub images: u32,
-    /// How often each is varied
+    /// Augmented variants per image
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=16))]
     pub variants: u32,
-    /// Side of the crops [default: seven eighths of the images', as the paper's 224 of 256]
+    /// Crop size [default: 7/8 of the image size, as 224 of 256 in the paper]
     #[arg(long, value_name = "PIXELS")]
     pub crop: Option<usize>,
-    /// Decides which images and what is drawn for them
+    /// Random seed
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 }
@@ -333,13 +342,15 @@ fn batch(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| (1..=1 << 20).contains(n)).ok_or_else(|| "expected a number of at least 1".to_string())
 }
 
-const SAVING: &str = "
-A run saves a checkpoint when it ends or is stopped, after an epoch that validated best so far, and after any other epoch
-unless the last save ended less than 20 times as long ago as it took: of short epochs not each is saved.
-run.checkpoint_steps saves at its steps in any case. run.keep_checkpoints counts checkpoints that were saved.
+/// Shown below the list of settings.
+const CHECKPOINTS: &str = "
+Checkpoints are saved at the end of a run, when it is stopped, after each epoch with the best
+validation error so far, and after other epochs unless the last save ended less than 20 times its
+own duration ago. run.checkpoint_steps saves at its steps in any case. run.keep_checkpoints counts
+saved checkpoints.
 ";
 
-fn after_train() -> String {
+fn settings_help() -> String {
     let settings = train::config::docs::help();
-    format!("Settings for --set and --config (in run.toml as [section] name = value):\n{settings}{SAVING}")
+    format!("Settings for --set and --config (in run.toml as [section] name = value):\n{settings}{CHECKPOINTS}")
 }

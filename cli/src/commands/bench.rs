@@ -12,7 +12,7 @@ use train::Config;
 use train::bench::{self, Bound, Fed, Layers, Limit, Speed, StepKind};
 use train::config::{UserSettings, keys};
 
-use super::device::{self, Work};
+use super::device::{self, DeviceTask};
 use super::train as train_command;
 use crate::args::{Bench, BenchCommon, BenchLayers, BenchSpeed};
 use crate::console::{percent, print, print_json, table};
@@ -25,17 +25,17 @@ pub fn run(args: &Bench) -> Result<()> {
         Bench::Layers(args) => &args.common,
         Bench::Data(args) => return super::bench_data::run(args),
     };
-    let threads = common.place.threads.unwrap_or_else(device::all_threads);
-    device::open(&common.place.device, &common.place.precision, threads, Algorithms::default())?
-        .run(Measure { args, threads })
+    let threads = common.compute.threads.unwrap_or_else(device::all_threads);
+    device::open(&common.compute.device, &common.compute.precision, threads, Algorithms::default())?
+        .run(BenchTask { args, threads })
 }
 
-struct Measure<'a> {
+struct BenchTask<'a> {
     args: &'a Bench,
     threads: usize,
 }
 
-impl Work for Measure<'_> {
+impl DeviceTask for BenchTask<'_> {
     type Output = ();
 
     fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<()> {
@@ -53,7 +53,7 @@ impl Work for Measure<'_> {
     }
 }
 
-/// What was measured of what, as `--json` gives it.
+/// Result of a benchmark, as `--json` prints it.
 #[derive(Serialize)]
 struct Measured<'a, T> {
     work: &'static str,
@@ -63,7 +63,7 @@ struct Measured<'a, T> {
     result: T,
 }
 
-/// The network, and its own settings with this batch.
+/// The network, and its settings with this batch size.
 fn configure(common: &BenchCommon, batch: usize, threads: usize) -> Result<(Model, Config)> {
     let number = |n: usize| Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
     let settings = [
@@ -75,7 +75,7 @@ fn configure(common: &BenchCommon, batch: usize, threads: usize) -> Result<(Mode
     train_command::configure(&UserSettings { file: None, command_line })
 }
 
-/// Measures each batch size, and prints all.
+/// Measures each batch size and prints the results.
 fn each_batch<B: Backend, T: Serialize>(
     work: &'static str,
     device: &B,

@@ -13,7 +13,7 @@ use crate::args::{BenchData, Output};
 use crate::console::{note, percent, print, print_json, table};
 use crate::failure::{Failure, Result};
 
-/// What was measured of what, as `--json` gives it.
+/// Result of the benchmark, as `--json` prints it.
 #[derive(Serialize)]
 struct Measured {
     work: &'static str,
@@ -37,8 +37,8 @@ pub fn run(args: &BenchData) -> Result<()> {
         command_line.push(("--set".to_string(), table));
     }
     let (_, mut config) = train_command::configure(&UserSettings { file: None, command_line })?;
-    if let Some(told) = config.data.resolve(&pack)? {
-        note(&format!("note: {told}"));
+    if let Some(text) = config.data.resolve(&pack)? {
+        note(&format!("note: {text}"));
     }
     let output = match args.output {
         Output::Floats => bench::Output::Floats,
@@ -50,7 +50,7 @@ pub fn run(args: &BenchData) -> Result<()> {
     if args.json { print_json(&pack) } else { print(&text(&pack)) }
 }
 
-/// Fails for a setting that the loader has nothing to do with.
+/// Fails for a setting that the loader does not use.
 fn check_setting(key: &str) -> Result<()> {
     let is_of_loader = key.starts_with("data.") && !["data.train", "data.val", "data.label_smoothing"].contains(&key);
     if is_of_loader || key == "run.seed" {

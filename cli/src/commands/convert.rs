@@ -11,7 +11,7 @@ use crate::failure::{Failure, Result};
 
 pub fn run(args: &Convert) -> Result<()> {
     check_output(&args.output)?;
-    if args.output.extension().is_some_and(|ending| ending == "h5") {
+    if args.output.extension().is_some_and(|extension| extension == "h5") {
         files::folder::check_utf8(&args.output)
             .map_err(|e| Failure::Usage(format!("{}: {e}; choose another folder", args.output.display())))?;
     }
@@ -25,9 +25,9 @@ pub fn run(args: &Convert) -> Result<()> {
     Ok(())
 }
 
-/// Tables of packs and checkpoints have an ending of weights as well; none of them may be lost.
+/// Fails for a file in a pack or a run, whose files also end in .h5 and must not be overwritten.
 fn check_output(output: &Path) -> Result<()> {
-    // Of a link, what it leads to would be replaced.
+    // A link is followed: its target would be replaced.
     let target = output.canonicalize().unwrap_or_else(|_| output.to_path_buf());
     let Some(folder) = target.parent() else { return Ok(()) };
     let of_run = folder.ends_with("checkpoints") && folder.with_file_name("run.toml").exists();

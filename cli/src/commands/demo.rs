@@ -1,4 +1,4 @@
-//! `alexnet demo`: from drawing images to showing what a network learned of them, by the commands' own code.
+//! `alexnet demo`: draws a data set, packs it, trains on it and plots the results, with the code of the other commands.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use train::predict::predict;
 use train::trainer::Trainer;
 use train::{Config, Stop, input};
 
-use super::device::{self, Work};
+use super::device::{self, DeviceTask};
 use super::pack;
-use super::train::{self as train_command, Start};
+use super::train::{self as train_command, PreparedRun};
 use crate::args::Demo;
 use crate::console::{note, percent, print, table};
 use crate::demo::folder::DemoFolder;
@@ -27,38 +27,38 @@ use crate::demo::{MODEL, draw};
 use crate::failure::{Failure, Result};
 use crate::signals::stop_on_signals;
 
-/// Drawn images of each kind: to train on, to test on.
+/// Number of images of each class, for training and for validation.
 const TRAIN_PER_CLASS: usize = 400;
 const VAL_PER_CLASS: usize = 100;
-/// The linear classifier learns no more after this many epochs.
+/// The linear classifier has converged after these epochs.
 const LINEAR_EPOCHS: i64 = 10;
 
 pub fn run(args: &Demo) -> Result<()> {
-    let begun = Instant::now();
+    let start = Instant::now();
     let stop = stop_on_signals()?;
     DemoFolder::check(args)?;
-    let threads = args.place.threads.unwrap_or_else(device::all_threads);
-    let opened = device::open(&args.place.device, &args.place.precision, threads, Algorithms::default())?;
+    let threads = args.compute.threads.unwrap_or_else(device::all_threads);
+    let opened = device::open(&args.compute.device, &args.compute.precision, threads, Algorithms::default())?;
     let name = opened.name.clone();
     let folder = DemoFolder::open(args)?;
-    let drawn = opened.run(Whole { args, folder, threads, device: name, stop }).map_err(goes_on)?;
-    note(&closing(&args.out, &drawn, begun));
+    let drawn = opened.run(DemoTask { args, folder, threads, device: name, stop }).map_err(with_resume_hint)?;
+    note(&closing(&args.out, &drawn, start));
     Ok(())
 }
 
-/// Says of a demo that was stopped how to go on.
-fn goes_on(failure: Failure) -> Failure {
-    const HOW: &str = "; the same command goes on where this ended";
+/// Adds to the message of a stopped demo how to resume it.
+fn with_resume_hint(failure: Failure) -> Failure {
+    const HINT: &str = "; the same command goes on where this ended";
     match failure {
-        Failure::Stopped { signal, message } if !message.ends_with(HOW) => {
-            Failure::Stopped { signal, message: message + HOW }
+        Failure::Stopped { signal, message } if !message.ends_with(HINT) => {
+            Failure::Stopped { signal, message: message + HINT }
         }
         other => other,
     }
 }
 
-/// All of the demo: it gives the images drawn of what was learned.
-struct Whole<'a> {
+/// The demo on a device; its result is the paths of the plots.
+struct DemoTask<'a> {
     args: &'a Demo,
     folder: DemoFolder,
     threads: usize,
@@ -66,7 +66,7 @@ struct Whole<'a> {
     stop: Stop,
 }
 
-impl Work for Whole<'_> {
+impl DeviceTask for DemoTask<'_> {
     type Output = Vec<PathBuf>;
 
     fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<Vec<PathBuf>> {
@@ -97,14 +97,14 @@ impl Work for Whole<'_> {
             ("small AlexNet, 1 crop", test(&network, &val, Views::Centre, threads, stop)?),
             ("small AlexNet, 10 crops", test(&network, &val, Views::Ten, threads, stop)?),
         ];
-        let drawn = draw_report(out, &network, &val)?;
+        let drawn = save_plots(out, &network, &val)?;
         print(&report(&rows))?;
         Ok(drawn)
     }
 }
 
-impl Whole<'_> {
-    /// Trains a network in the folder `name`, or goes on where an earlier demo was stopped.
+impl DemoTask<'_> {
+    /// Trains a network in the folder `name`, or resumes the training of an earlier demo.
     fn train<B: Backend<Scalar = f32>>(
         &self,
         device: &B,
@@ -122,7 +122,7 @@ impl Whole<'_> {
     }
 
     fn resume<B: Backend<Scalar = f32>>(&self, device: &B, name: &str, packs: &[PathBuf; 2]) -> Result<Trainer<B>> {
-        train_command::go_on(device, &self.args.out.join(name), |config| {
+        train_command::resume_moved(device, &self.args.out.join(name), |config| {
             config.data.train.clone_from(&packs[0]);
             config.data.val = Some(packs[1].clone());
             config.run.threads = self.threads;
@@ -146,19 +146,19 @@ impl Whole<'_> {
             keys::single("run.threads", number(*threads as u64)),
             keys::single("run.seed", number(args.seed)),
             keys::single("run.device", Value::String(self.device.clone())),
-            keys::single("run.precision", Value::String(args.place.precision.clone())),
+            keys::single("run.precision", Value::String(args.compute.precision.clone())),
         ];
         let mut overrides = vec![(model.name.clone(), model.train.clone())];
         overrides.extend(settings.map(|table| ("demo".to_string(), table)));
         let config = Config::from_overrides(&overrides)?;
-        Start::prepare(config, model, Some(&args.out.join(name)))?.begin(device)
+        PreparedRun::new(config, model, Some(&args.out.join(name)))?.create(device)
     }
 }
 
 fn draw_images(folder: &Path, seed: u64, stop: &Stop) -> Result<()> {
     let is_stopped = || stop.requested().is_some();
     let drawn = draw::draw_dataset(folder, seed, TRAIN_PER_CLASS, VAL_PER_CLASS, draw::SIZE, &is_stopped);
-    // Says which signal it was, where it was one.
+    // The error of a signal names it.
     stop.check()?;
     drawn.map(|_| ()).map_err(|e| Failure::Failed(e.to_string()))
 }
@@ -202,8 +202,8 @@ fn report(rows: &[(&str, Evaluation)]) -> String {
     table(&lines)
 }
 
-/// Writes the images of the report and names them.
-fn draw_report<B: Backend<Scalar = f32>>(out: &Path, trainer: &Trainer<B>, val: &Pack) -> Result<Vec<PathBuf>> {
+/// Writes the plots and returns their paths.
+fn save_plots<B: Backend<Scalar = f32>>(out: &Path, trainer: &Trainer<B>, val: &Pack) -> Result<Vec<PathBuf>> {
     let names = ["kernels.png", "predictions.png", "loss.png"].map(|name| out.join(name));
     let first = trainer.network().parameters().iter().find(|p| p.value.shape().len() == 4);
     if let Some(kernels) = first {
@@ -217,7 +217,7 @@ fn draw_report<B: Backend<Scalar = f32>>(out: &Path, trainer: &Trainer<B>, val: 
     Ok(names.to_vec())
 }
 
-/// The first test image of each class and what the network makes of it.
+/// The first validation image of each class, with its predictions.
 fn prediction_rows<B: Backend<Scalar = f32>>(trainer: &Trainer<B>, val: &Pack) -> Result<Vec<PredictionRow>> {
     let network = trainer.network();
     let size = val.size();
@@ -235,7 +235,7 @@ fn prediction_rows<B: Backend<Scalar = f32>>(trainer: &Trainer<B>, val: &Pack) -
     Ok(rows)
 }
 
-fn closing(out: &Path, drawn: &[PathBuf], begun: Instant) -> String {
+fn closing(out: &Path, drawn: &[PathBuf], start: Instant) -> String {
     let list: Vec<String> = drawn.iter().map(|path| format!("  {}", path.display())).collect();
     let dir = out.display();
     format!(
@@ -245,7 +245,7 @@ fn closing(out: &Path, drawn: &[PathBuf], begun: Instant) -> String {
          alexnet train --data TRAIN --val VAL --model {dir}/model.toml --out RUN\n  \
          alexnet eval --data VAL --weights RUN --crops 10\n  \
          alexnet predict --weights RUN {dir}/images/val/*/0000.jpg",
-        begun.elapsed().as_secs_f64(),
+        start.elapsed().as_secs_f64(),
         list.join("\n"),
         size = draw::SIZE,
     )

@@ -1,4 +1,4 @@
-//! Choosing where to compute.
+//! Opening the device of `--device`.
 
 use std::str::FromStr;
 
@@ -9,23 +9,23 @@ use tensor::{Algorithms, Backend, Cpu};
 use crate::console::{count, note};
 use crate::failure::{Failure, Result};
 
-/// All threads of the machine.
+/// Number of threads of the machine.
 pub fn all_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get())
 }
 
-/// Work that can be done on any device: written once, compiled for each.
-pub trait Work {
-    /// What comes out of it.
+/// A task that runs on any device: written once, compiled for each backend.
+pub trait DeviceTask {
+    /// The result.
     type Output;
-    /// Does it.
+    /// Runs the task.
     fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<Self::Output>;
 }
 
-/// A device, opened.
-pub struct Opened {
+/// An open device.
+pub struct OpenDevice {
     device: Device,
-    /// What `--device` would name it by.
+    /// Name, as `--device` takes it.
     pub name: String,
 }
 
@@ -37,29 +37,29 @@ enum Device {
     Wgpu(tensor::Gpu<tensor::gpu::cubecl::wgpu::WgpuRuntime>),
 }
 
-impl Opened {
-    /// Does `work` on the device.
-    pub fn run<W: Work>(self, work: W) -> Result<W::Output> {
+impl OpenDevice {
+    /// Runs a task on the device.
+    pub fn run<T: DeviceTask>(self, task: T) -> Result<T::Output> {
         match self.device {
-            Device::Cpu(device) => work.run(device),
+            Device::Cpu(device) => task.run(device),
             #[cfg(feature = "cuda")]
-            Device::Cuda(device) => work.run(device),
+            Device::Cuda(device) => task.run(device),
             #[cfg(feature = "wgpu")]
-            Device::Wgpu(device) => work.run(device),
+            Device::Wgpu(device) => task.run(device),
         }
     }
 }
 
 /// A value of `--device`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Choice {
+enum DeviceChoice {
     Auto,
     Cpu,
     Cuda(usize),
     Wgpu(usize),
 }
 
-impl FromStr for Choice {
+impl FromStr for DeviceChoice {
     type Err = Failure;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -82,25 +82,26 @@ impl FromStr for Choice {
     }
 }
 
-/// The ways to GPUs, and whether this build has them.
-pub const WAYS: [(&str, bool); 2] = [("cuda", cfg!(feature = "cuda")), ("wgpu", cfg!(feature = "wgpu"))];
+/// GPU runtimes, and whether this build has them.
+pub const RUNTIMES: [(&str, bool); 2] = [("cuda", cfg!(feature = "cuda")), ("wgpu", cfg!(feature = "wgpu"))];
 
-/// Opens the device that `--device` and `--precision` ask for. A GPU, and what `auto` chose, are said on standard error.
-/// `threads` and `algorithms` are the CPU's.
+/// Opens the device of `--device` with the number format of `--precision`. A GPU, and the choice of `auto`, are noted on
+/// standard error. `threads` and `algorithms` are those of the CPU.
 ///
 /// # Errors
-/// [`Failure::Usage`] for what this build or the CPU cannot do, [`Failure::Failed`] for a device that is not there.
-pub fn open(name: &str, precision: &str, threads: usize, algorithms: Algorithms) -> Result<Opened> {
+/// [`Failure::Usage`] for a device or format that this build or the CPU does not have, [`Failure::Failed`] for a device
+/// that the machine does not have.
+pub fn open(name: &str, precision: &str, threads: usize, algorithms: Algorithms) -> Result<OpenDevice> {
     match name.parse()? {
-        Choice::Auto => auto(precision, threads, algorithms),
-        Choice::Cpu => cpu(precision, threads, algorithms, ""),
-        Choice::Cuda(number) => cuda(number, precision, &[]),
-        Choice::Wgpu(number) => wgpu(number, precision, &[]),
+        DeviceChoice::Auto => auto(precision, threads, algorithms),
+        DeviceChoice::Cpu => cpu(precision, threads, algorithms, ""),
+        DeviceChoice::Cuda(number) => cuda(number, precision, &[]),
+        DeviceChoice::Wgpu(number) => wgpu(number, precision, &[]),
     }
 }
 
 /// The first CUDA device, else the first GPU of wgpu, else the CPU.
-fn auto(precision: &str, threads: usize, algorithms: Algorithms) -> Result<Opened> {
+fn auto(precision: &str, threads: usize, algorithms: Algorithms) -> Result<OpenDevice> {
     let mut reasons: Vec<String> = Vec::new();
     #[cfg(feature = "cuda")]
     match runtime::cuda::devices() {
@@ -115,9 +116,9 @@ fn auto(precision: &str, threads: usize, algorithms: Algorithms) -> Result<Opene
         },
         Err(missing) => reasons.push(missing.what),
     }
-    let lacks: Vec<&str> = WAYS.iter().filter(|(_, there)| !there).map(|(name, _)| *name).collect();
-    if !lacks.is_empty() {
-        reasons.push(format!("this build has no {}", lacks.join(" and no ")));
+    let missing: Vec<&str> = RUNTIMES.iter().filter(|(_, built)| !built).map(|(name, _)| *name).collect();
+    if !missing.is_empty() {
+        reasons.push(format!("this build has no {}", missing.join(" and no ")));
     }
     let why = reasons.join("; ");
     let opened = cpu(precision, threads, algorithms, &format!(", and --device auto chose it: {why}"))?;
@@ -125,29 +126,29 @@ fn auto(precision: &str, threads: usize, algorithms: Algorithms) -> Result<Opene
     Ok(opened)
 }
 
-fn cpu(precision: &str, threads: usize, algorithms: Algorithms, why: &str) -> Result<Opened> {
+fn cpu(precision: &str, threads: usize, algorithms: Algorithms, why: &str) -> Result<OpenDevice> {
     if precision != "f32" {
         return Err(Failure::Usage(format!("--precision {precision}: the CPU computes in f32{why}")));
     }
-    Ok(Opened { device: Device::Cpu(Cpu::with_algorithms(threads, algorithms)?), name: "cpu".into() })
+    Ok(OpenDevice { device: Device::Cpu(Cpu::with_algorithms(threads, algorithms)?), name: "cpu".into() })
 }
 
 #[cfg(feature = "cuda")]
-fn cuda(number: usize, precision: &str, why: &[String]) -> Result<Opened> {
+fn cuda(number: usize, precision: &str, why: &[String]) -> Result<OpenDevice> {
     let device = runtime::cuda::open(number, parse(precision)?)?;
-    say(&device, why);
-    Ok(Opened { device: Device::Cuda(device), name: format!("cuda:{number}") })
+    log_device(&device, why);
+    Ok(OpenDevice { device: Device::Cuda(device), name: format!("cuda:{number}") })
 }
 
 #[cfg(feature = "wgpu")]
-fn wgpu(number: usize, precision: &str, why: &[String]) -> Result<Opened> {
+fn wgpu(number: usize, precision: &str, why: &[String]) -> Result<OpenDevice> {
     let device = runtime::wgpu::open(number, parse(precision)?)?;
-    say(&device, why);
-    Ok(Opened { device: Device::Wgpu(device), name: format!("wgpu:{number}") })
+    log_device(&device, why);
+    Ok(OpenDevice { device: Device::Wgpu(device), name: format!("wgpu:{number}") })
 }
 
 #[cfg(feature = "gpu")]
-fn say(device: &impl tensor::Device, why: &[String]) {
+fn log_device(device: &impl tensor::Device, why: &[String]) {
     let why = if why.is_empty() { String::new() } else { format!(": {}", why.join("; ")) };
     note(&format!("device: {}{why}", device.describe()));
 }
@@ -158,12 +159,12 @@ fn parse(precision: &str) -> Result<Precision> {
 }
 
 #[cfg(not(feature = "cuda"))]
-fn cuda(_: usize, _: &str, _: &[String]) -> Result<Opened> {
+fn cuda(_: usize, _: &str, _: &[String]) -> Result<OpenDevice> {
     Err(not_built("cuda", "cuda"))
 }
 
 #[cfg(not(feature = "wgpu"))]
-fn wgpu(_: usize, _: &str, _: &[String]) -> Result<Opened> {
+fn wgpu(_: usize, _: &str, _: &[String]) -> Result<OpenDevice> {
     Err(not_built("wgpu", "vulkan (on a Mac: wgpu)"))
 }
 
@@ -179,17 +180,17 @@ mod tests {
     #[test]
     fn names_of_devices() {
         for (text, choice) in [
-            ("auto", Choice::Auto),
-            ("cpu", Choice::Cpu),
-            ("cuda", Choice::Cuda(0)),
-            ("cuda:7", Choice::Cuda(7)),
-            ("wgpu", Choice::Wgpu(0)),
-            ("wgpu:12", Choice::Wgpu(12)),
+            ("auto", DeviceChoice::Auto),
+            ("cpu", DeviceChoice::Cpu),
+            ("cuda", DeviceChoice::Cuda(0)),
+            ("cuda:7", DeviceChoice::Cuda(7)),
+            ("wgpu", DeviceChoice::Wgpu(0)),
+            ("wgpu:12", DeviceChoice::Wgpu(12)),
         ] {
-            assert_eq!(text.parse::<Choice>().unwrap(), choice);
+            assert_eq!(text.parse::<DeviceChoice>().unwrap(), choice);
         }
         for text in ["", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:+1", "wgpu:99999", "cpu:0", "auto:1", "cuda:1:2"] {
-            let message = match text.parse::<Choice>() {
+            let message = match text.parse::<DeviceChoice>() {
                 Err(Failure::Usage(message)) => message,
                 other => panic!("{text}: {other:?}"),
             };

@@ -1,20 +1,20 @@
-//! What there is to compute on, for `alexnet info`.
+//! The devices of this machine, for `alexnet info`.
 
 use serde_json::{Value, json};
 
-use super::device::{WAYS, all_threads};
+use super::device::{RUNTIMES, all_threads};
 use crate::console::count;
 
 /// A line and a JSON object for each device.
 #[derive(Default)]
 pub struct Devices {
-    /// For people; also what this build does not have.
+    /// For people; runtimes that this build does not have are among them.
     pub lines: Vec<String>,
     /// For programs.
     pub values: Vec<Value>,
 }
 
-/// The CPU and each GPU, opened to see what it can do.
+/// The CPU and each GPU, opened to query its capabilities.
 pub fn all() -> Devices {
     let mut devices = Devices::default();
     let threads = all_threads();
@@ -22,7 +22,7 @@ pub fn all() -> Devices {
     devices.values.push(json!({ "name": "cpu", "threads": threads, "precisions": ["f32"] }));
     #[cfg(feature = "gpu")]
     devices.add_gpus();
-    for (name, _) in WAYS.iter().filter(|(_, there)| !there) {
+    for (name, _) in RUNTIMES.iter().filter(|(_, built)| !built) {
         devices.lines.push(format!("{name}: not in this build"));
     }
     devices
@@ -88,7 +88,7 @@ mod gpus {
         match (total, free) {
             (Some(total), Some(free)) => format!("{} of {} free", gib(free), gib(total)),
             (Some(total), None) => gib(total),
-            _ => "memory not told".into(),
+            _ => "memory unknown".into(),
         }
     }
 

@@ -7,8 +7,8 @@ use tensor::Backend;
 use train::Stop;
 use train::evaluate::{Evaluation, Options, evaluate};
 
-use super::device::Work;
-use super::trained::{self, Ready};
+use super::device::DeviceTask;
+use super::trained::{self, LoadedModel};
 use crate::args::Eval;
 use crate::console::{Bar, percent, print, print_json};
 use crate::failure::Result;
@@ -17,27 +17,27 @@ use crate::signals::stop_on_signals;
 pub fn run(args: &Eval) -> Result<()> {
     let stop = stop_on_signals()?;
     let pack = Arc::new(Pack::open(&args.data)?);
-    let (ready, opened) = trained::load(&args.trained)?;
-    let result = opened.run(Test { args, pack, ready, stop })?;
-    if args.trained.json { print_json(&result) } else { print(&lines(&result)) }
+    let (model, opened) = trained::load(&args.network)?;
+    let result = opened.run(EvalTask { args, pack, model, stop })?;
+    if args.network.json { print_json(&result) } else { print(&lines(&result)) }
 }
 
-struct Test<'a> {
+struct EvalTask<'a> {
     args: &'a Eval,
     pack: Arc<Pack>,
-    ready: Ready,
+    model: LoadedModel,
     stop: Stop,
 }
 
-impl Work for Test<'_> {
+impl DeviceTask for EvalTask<'_> {
     type Output = Evaluation;
 
     fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<Evaluation> {
-        let Self { args, pack, ready, stop } = self;
-        let views = ready.views;
-        let threads = ready.threads;
-        ready.check_memory(&device, pack.len(), args.batch)?;
-        let trained = ready.on(&device)?;
+        let Self { args, pack, model, stop } = self;
+        let views = model.views;
+        let threads = model.threads;
+        model.check_memory(&device, pack.len(), args.batch)?;
+        let trained = model.into_device(&device)?;
         trained.check_classes(pack.classes())?;
         trained.check_size(&pack)?;
         trained.compare_orientation(&pack);

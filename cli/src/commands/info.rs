@@ -28,16 +28,16 @@ pub fn run(args: &Info) -> Result<()> {
 }
 
 fn is_folder(path: &Path) -> Result<bool> {
-    let metadata = fs::metadata(path).map_err(|e| not_seen(path, &e))?;
+    let metadata = fs::metadata(path).map_err(|e| unreadable(path, &e))?;
     Ok(metadata.is_dir())
 }
 
-/// What the system does not let one see is an error, not missing.
+/// Whether a path exists; an error if the system does not say.
 fn exists(path: &Path) -> Result<bool> {
-    path.try_exists().map_err(|e| not_seen(path, &e))
+    path.try_exists().map_err(|e| unreadable(path, &e))
 }
 
-fn not_seen(path: &Path, error: &std::io::Error) -> Failure {
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::Failed(format!("{}: cannot be looked at: {error}", path.display()))
 }
 
@@ -45,7 +45,7 @@ fn row(name: &str, value: impl ToString) -> Vec<String> {
     vec![name.to_string(), value.to_string()]
 }
 
-/// Names on the left, values on the right of a gap.
+/// Names and values in two columns.
 fn lines(rows: &[Vec<String>]) -> String {
     let width = rows.iter().map(|r| r[0].chars().count()).max().unwrap_or(0);
     let line = |r: &Vec<String>| format!("{:<width$}  {}", r[0], printable::name(&r[1]));
@@ -153,14 +153,14 @@ fn weights(path: &Path) -> Result<(String, Value)> {
     let network = weights.model.as_ref().map_or("unknown", |m| m.name.as_str());
     let values: usize = weights.tensors.iter().map(|(_, t)| t.len()).sum();
     let step = Checkpoint::load(path).ok().map(|c| c.state.position.step);
-    let has = |there: bool| if there { "yes" } else { "no" };
+    let yes_or_no = |is_true: bool| if is_true { "yes" } else { "no" };
     let mut rows = vec![
         row("weights", path.display()),
         row("network", network),
         row("parameters", values),
         row("class names", weights.classes.len()),
-        row("mean image", has(weights.mean_image.is_some())),
-        row("turned by EXIF", has(weights.exif_orientation)),
+        row("mean image", yes_or_no(weights.mean_image.is_some())),
+        row("turned by EXIF", yes_or_no(weights.exif_orientation)),
     ];
     rows.extend(step.map(|step| row("checkpoint", format!("after {step} steps"))));
     let tensors: Vec<Vec<String>> =

@@ -18,8 +18,8 @@ use crate::console::{Bar, count, note, print};
 use crate::failure::{Failure, Result};
 use crate::signals::{self, stop_on_signals};
 
-/// Bad or damaged images that are named; of more, the number is.
-const NAMED: usize = 20;
+/// Maximum number of rejected or damaged images to list.
+const MAX_LISTED: usize = 20;
 
 pub fn run(args: &Pack) -> Result<()> {
     if let Some(pack) = &args.verify {
@@ -39,13 +39,13 @@ pub fn run(args: &Pack) -> Result<()> {
     Ok(())
 }
 
-/// Whether the source is a folder of two sets, and nothing says that it is to be read as one.
+/// Whether the source is a folder of a training and a validation set, and no option treats it as one set.
 fn is_train_and_val(args: &Pack, options: &PackOptions) -> Result<bool> {
     let is_one = args.from.is_some() || args.labels.is_some() || args.classes_of.is_some();
     Ok(!is_one && data::holds_train_and_val(&options.source)?)
 }
 
-/// Sources whose kind has no splits, where that is known before they are read.
+/// Fails for `--split` with a source that is known to have no splits before it is read.
 fn check_split(args: &Pack, is_two_sets: bool) -> Result<()> {
     let Some(split) = args.split else { return Ok(()) };
     let value = split.to_possible_value().map_or(String::new(), |value| value.get_name().to_string());
@@ -75,7 +75,7 @@ fn train_and_val(options: PackOptions, hold_out: Option<HoldOut>) -> Result<()> 
 }
 
 fn options(args: &Pack) -> Result<PackOptions> {
-    // The parser asks for both where nothing is to be verified.
+    // The parser requires both, except for --verify.
     let (Some(source), Some(out)) = (&args.source, &args.out) else {
         return Err(Failure::Usage("expected a source and a folder to make".into()));
     };
@@ -121,12 +121,12 @@ fn kind(from: From) -> SourceKind {
     }
 }
 
-/// Packs with a bar; a signal ends it between two images, and what is finished stays for the next call.
+/// Packs with a progress bar. A signal stops it between two images; the next call resumes from the finished shards.
 pub fn pack(options: PackOptions, stop: &Stop) -> Result<PackReport> {
     with_bar(options, stop, |options, show| data::pack(options, show))
 }
 
-/// The same of any way to pack, which is given what shows its progress.
+/// Runs a packing function with a progress bar and a flag that signals set.
 fn with_bar<T>(
     options: PackOptions,
     stop: &Stop,
@@ -135,12 +135,12 @@ fn with_bar<T>(
     let cancel = Arc::new(AtomicBool::new(false));
     let options = PackOptions { cancel: Some(Arc::clone(&cancel)), ..options };
     let bar = Bar::new("pack", "images", 0);
-    let begun = AtomicBool::new(false);
+    let started = AtomicBool::new(false);
     let done = AtomicBool::new(false);
     let packed = thread::scope(|scope| {
-        scope.spawn(|| pass_on(stop, &cancel, &begun, &done));
+        scope.spawn(|| forward_signal(stop, &cancel, &started, &done));
         let packed = work(&options, &|progress: Progress| {
-            begun.store(true, Ordering::Relaxed);
+            started.store(true, Ordering::Relaxed);
             bar.set_len(progress.total as u64);
             bar.set_with_rate(progress.done as u64, "images");
         });
@@ -155,34 +155,34 @@ fn with_bar<T>(
             Err(Failure::Stopped { signal, message })
         }
         (Err(error @ data::Error::TooManyBad { .. }), _) => {
-            name_bad(&error);
+            list_rejected(&error);
             Err(error.into())
         }
         (packed, _) => Ok(packed?),
     }
 }
 
-/// Names the first of the images that are too many.
-fn name_bad(error: &data::Error) {
+/// Lists the first rejected images.
+fn list_rejected(error: &data::Error) {
     let data::Error::TooManyBad { list, bad, .. } = error else { return };
     // A list may be long.
     let lines = fs::File::open(list).map(|file| BufReader::new(file).lines());
-    let named = lines.into_iter().flatten().map_while(|line| line.ok()).skip(1).take(NAMED);
+    let named = lines.into_iter().flatten().map_while(|line| line.ok()).skip(1).take(MAX_LISTED);
     named.for_each(|line| note(&format!("bad: {line}")));
-    if *bad > NAMED {
-        note(&format!("bad: and {} more", bad - NAMED));
+    if *bad > MAX_LISTED {
+        note(&format!("bad: and {} more", bad - MAX_LISTED));
     }
 }
 
-/// Raises the packer's flag when a signal comes. Before packing has begun, while a source is listed or the shards of an
+/// Raises the packer's flag when a signal comes. Before packing has started, while a source is listed or the shards of an
 /// earlier run are checked, nobody looks at the flag and nothing is written: the process ends at once.
-fn pass_on(stop: &Stop, cancel: &AtomicBool, begun: &AtomicBool, done: &AtomicBool) {
+fn forward_signal(stop: &Stop, cancel: &AtomicBool, started: &AtomicBool, done: &AtomicBool) {
     while !done.load(Ordering::Relaxed) {
         if let Some(signal) = stop.requested() {
             cancel.store(true, Ordering::Relaxed);
-            if !begun.load(Ordering::Relaxed) {
+            if !started.load(Ordering::Relaxed) {
                 note(&format!("stopped by signal {signal}, before anything was packed"));
-                signals::end_at_once(signal);
+                signals::exit_now(signal);
             }
         }
         thread::sleep(Duration::from_millis(10));
@@ -207,7 +207,7 @@ fn summary(out: &Path, report: &PackReport) -> String {
     )
 }
 
-/// Compares every checksum, and names what is damaged.
+/// Compares every checksum and lists the damaged images.
 fn verify(path: &Path) -> Result<()> {
     let pack = data::Pack::open(path)?;
     let bar = Bar::new("verify", "images", pack.len() as u64);
@@ -221,8 +221,8 @@ fn verify(path: &Path) -> Result<()> {
             count(pack.shards() as u64, "shard")
         ));
     }
-    damaged.iter().take(NAMED).for_each(|(_, error)| note(&format!("{error}")));
-    let more = if damaged.len() > NAMED { format!(" ({NAMED} of them above)") } else { String::new() };
+    damaged.iter().take(MAX_LISTED).for_each(|(_, error)| note(&format!("{error}")));
+    let more = if damaged.len() > MAX_LISTED { format!(" ({MAX_LISTED} of them above)") } else { String::new() };
     let what = format!("{shown}: {} of {} images are damaged{more}", damaged.len(), pack.len());
     Err(Failure::Failed(format!("{what}; copy the pack again, or pack the images again")))
 }

@@ -4,10 +4,10 @@ use data::DecodeOptions;
 use files::printable;
 use serde::Serialize;
 use tensor::Backend;
-use train::predict::{Guess, predict};
+use train::predict::{ClassProbability, predict};
 
-use super::device::Work;
-use super::trained::{self, Ready};
+use super::device::DeviceTask;
+use super::trained::{self, LoadedModel};
 use crate::args::Predict;
 use crate::console::{note, print, print_json, table};
 use crate::failure::{Failure, Result};
@@ -15,13 +15,13 @@ use crate::failure::{Failure, Result};
 #[derive(Serialize)]
 struct Prediction {
     file: String,
-    top: Vec<Guess>,
+    top: Vec<ClassProbability>,
 }
 
 pub fn run(args: &Predict) -> Result<()> {
-    let (ready, opened) = trained::load(&args.trained)?;
-    let predictions = opened.run(Look { args, ready })?;
-    if args.trained.json {
+    let (model, opened) = trained::load(&args.network)?;
+    let predictions = opened.run(PredictTask { args, model })?;
+    if args.network.json {
         print_json(&predictions)?;
     } else {
         for prediction in &predictions {
@@ -34,19 +34,19 @@ pub fn run(args: &Predict) -> Result<()> {
     }
 }
 
-struct Look<'a> {
+struct PredictTask<'a> {
     args: &'a Predict,
-    ready: Ready,
+    model: LoadedModel,
 }
 
-impl Work for Look<'_> {
+impl DeviceTask for PredictTask<'_> {
     type Output = Vec<Prediction>;
 
-    /// What the images show; of those that cannot be read an error is printed.
+    /// Classifies the images; for those that cannot be read it prints an error.
     fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<Vec<Prediction>> {
-        let Self { args, ready } = self;
-        let views = ready.views;
-        let trained = ready.on(&device)?;
+        let Self { args, model } = self;
+        let views = model.views;
+        let trained = model.into_device(&device)?;
         let size = trained.network.model().input.size;
         let input = trained.input(size)?;
         let options = DecodeOptions { apply_orientation: trained.exif_orientation, ..DecodeOptions::default() };
@@ -65,10 +65,10 @@ impl Work for Look<'_> {
 }
 
 fn lines(prediction: &Prediction) -> String {
-    let name = |g: &Guess| match data::ilsvrc2012::words(&g.name) {
-        Some(_) => format!("  {} ({})", data::ilsvrc2012::short_name(&g.name), g.name),
-        None => format!("  {}", g.name),
+    let name = |class: &ClassProbability| match data::ilsvrc2012::words(&class.name) {
+        Some(_) => format!("  {} ({})", data::ilsvrc2012::short_name(&class.name), class.name),
+        None => format!("  {}", class.name),
     };
-    let row = |g: &Guess| vec![name(g), format!("{:.2} %", g.probability * 100.0)];
+    let row = |class: &ClassProbability| vec![name(class), format!("{:.2} %", class.probability * 100.0)];
     format!("{}\n{}", printable::name(&prediction.file), table(&prediction.top.iter().map(row).collect::<Vec<_>>()))
 }

@@ -10,8 +10,8 @@ use crate::args::Show;
 use crate::console::print;
 use crate::failure::{Failure, Result};
 
-/// The paper's deviation of colour noise.
-const COLOUR: f32 = 0.1;
+/// Standard deviation of the colour noise in the paper.
+const COLOUR_DEVIATION: f32 = 0.1;
 
 pub fn run(args: &Show) -> Result<()> {
     check_png_name(&args.out).map_err(|error| Failure::Usage(format!("--out: {error}")))?;
@@ -20,30 +20,30 @@ pub fn run(args: &Show) -> Result<()> {
         return Err(Failure::Usage(what.into()));
     }
     let pack = Arc::new(Pack::open(&args.pack)?);
-    // The paper cuts 224 of 256.
+    // The paper crops 224 of 256.
     let crop = args.crop.unwrap_or((pack.size() * 7 / 8).max(1));
     let loader = loader(&pack, crop, args.seed)?;
-    let chosen = chosen(pack.len(), args.images as usize, args.seed);
+    let selected = select(pack.len(), args.images as usize, args.seed);
     let drawn: Vec<Sample> =
-        chosen.iter().map(|&index| sample(&loader, index, args.variants)).collect::<Result<_>>()?;
+        selected.iter().map(|&index| sample(&loader, index, args.variants)).collect::<Result<_>>()?;
     save_png(&samples(&drawn), &args.out)?;
-    let varied = match args.variants {
+    let variants = match args.variants {
         0 => String::new(),
-        n => format!(", each as stored and {n} times as training varies it (crop {crop}, mirror, colour)"),
+        n => format!(", each as stored and with {n} variants (crop {crop}, flip, colour)"),
     };
-    print(&format!("{}: {} of {} images{varied}", args.out.display(), drawn.len(), pack.len()))
+    print(&format!("{}: {} of {} images{variants}", args.out.display(), drawn.len(), pack.len()))
 }
 
-/// Makes batches of one image, varied as the paper does, in the pack's order.
+/// A loader of batches of one image in the pack's order, with the augmentation of the paper.
 fn loader(pack: &Arc<Pack>, crop: usize, seed: u64) -> Result<Loader> {
-    let colour_noise = Some(ColourNoise { rule: ColourRule::Paper, deviation: COLOUR, components: None });
+    let colour_noise = Some(ColourNoise { rule: ColourRule::Paper, deviation: COLOUR_DEVIATION, components: None });
     let augment = Some(Augment { random_crop: true, mirror: true, colour_noise, ..Augment::default() });
     let options = LoaderOptions { batch: 1, seed, threads: 1, prefetch_bytes: 1, augment, ..LoaderOptions::default() };
     Ok(Loader::new(Arc::clone(pack), CropAndNormalize::crop_only(crop), options)?)
 }
 
-/// Images from all of the pack: one of each of `count` equal parts, the same place in each.
-fn chosen(len: usize, count: usize, seed: u64) -> Vec<usize> {
+/// Indices of `count` images spread over the pack: at the same offset in each of `count` equal parts.
+fn select(len: usize, count: usize, seed: u64) -> Vec<usize> {
     let count = count.min(len);
     let offset = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     let start = |part: usize| (part as u128 * len as u128 / count as u128) as usize;
@@ -55,13 +55,13 @@ fn sample(loader: &Loader, index: usize, variants: u32) -> Result<Sample> {
     let size = pack.size() as u32;
     let wrong = || Failure::Failed(format!("image {index}: its size does not fit its pixels"));
     let stored = RgbImage::from_raw(size, size, pack.pixels(index)?.into_owned()).ok_or_else(wrong)?;
-    let mut varied = Vec::new();
+    let mut augmented = Vec::new();
     for epoch in 0..u64::from(variants) {
         let batch = loader.batches(epoch, index).next().ok_or_else(wrong)??;
         let crops = loader.crops(&batch)?;
         let crop = crops.shape()[1] as u32;
         let pixels = crops.iter().map(|&v| v.round().clamp(0.0, 255.0) as u8).collect();
-        varied.push(RgbImage::from_raw(crop, crop, pixels).ok_or_else(wrong)?);
+        augmented.push(RgbImage::from_raw(crop, crop, pixels).ok_or_else(wrong)?);
     }
     let label = pack.label(index);
     let class = &pack.classes()[label as usize];
@@ -69,6 +69,6 @@ fn sample(loader: &Loader, index: usize, variants: u32) -> Result<Sample> {
         label: format!("{} ({label})", ilsvrc2012::short_name(class)),
         note: format!("{index}: {}", pack.name(index)),
         stored,
-        varied,
+        variants: augmented,
     })
 }

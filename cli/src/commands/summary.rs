@@ -22,14 +22,14 @@ pub fn run(args: &Summary) -> Result<()> {
     }
     let batch = args.batch.unwrap_or(128);
     let text = match args.style {
-        SummaryStyle::Table => summary::table(&model, batch)? + &to_train(&model, batch)?,
+        SummaryStyle::Table => summary::table(&model, batch)? + &training_memory(&model, batch)?,
         SummaryStyle::Keras => summary::keras(&model)?,
     };
     print(text.trim_end_matches('\n'))
 }
 
-/// What training takes of this machine's memory, planned as before a run.
-fn to_train(model: &Model, batch: usize) -> Result<String> {
+/// Memory of training on this CPU, by the same dry run as before a training run.
+fn training_memory(model: &Model, batch: usize) -> Result<String> {
     let threads = all_threads();
     let cpu = Cpu::<f32>::new(threads)?;
     let mut lines = String::new();

@@ -16,23 +16,23 @@ use train::starting_weights::StartingWeights;
 use train::trainer::{Event, Trainer};
 use train::{Config, Packs, Stop, input, load};
 
-use super::device::{self, Work};
+use super::device::{self, DeviceTask};
 use crate::args::Train;
 use crate::console::{Bar, count, note, percent};
 use crate::failure::{Failure, Result};
 use crate::signals::stop_on_signals;
 
 pub fn run(args: &Train) -> Result<()> {
-    let asked = Instant::now();
+    let start = Instant::now();
     let stop = stop_on_signals()?;
-    if args.resume { resume(args, stop, asked) } else { start(args, stop, asked) }
+    if args.resume { resume_run(args, stop, start) } else { start_run(args, stop, start) }
 }
 
-/// Trains with a bar and a line an epoch, and one that says how long after `asked` the first step begins.
-pub fn train<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, stop: &Stop, asked: Option<Instant>) -> Result<()> {
+/// Trains with a progress bar and one line per epoch. A line before the first step gives the time since `start`.
+pub fn train<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, stop: &Stop, start: Option<Instant>) -> Result<()> {
     let bar = Bar::new("train", "steps", trainer.total_steps());
-    bar.begin_at(trainer.steps_done());
-    let outcome = trainer.train(stop, &mut |event| show(&bar, event, asked));
+    bar.resume_at(trainer.steps_done());
+    let outcome = trainer.train(stop, &mut |event| show(&bar, event, start));
     bar.finish();
     if outcome.is_ok() {
         note(&format!("trained {}; the run is in {}", count(trainer.steps_done(), "step"), trainer.folder().display()));
@@ -40,18 +40,18 @@ pub fn train<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, stop: &Stop, as
     Ok(outcome?)
 }
 
-fn show(bar: &Bar, event: Event<'_>, asked: Option<Instant>) {
+fn show(bar: &Bar, event: Event<'_>, start: Option<Instant>) {
     match event {
         Event::Begins => {
-            if let Some(asked) = asked {
-                bar.note(&format!("the first step begins after {:.2} s", asked.elapsed().as_secs_f64()));
+            if let Some(start) = start {
+                bar.note(&format!("the first step begins after {:.2} s", start.elapsed().as_secs_f64()));
             }
         }
         Event::Step(line) => {
             bar.set(line.step);
-            bar.say(format!("loss {:.4}, {:.1} images/s", line.loss, line.images_per_s));
+            bar.set_message(format!("loss {:.4}, {:.1} images/s", line.loss, line.images_per_s));
         }
-        Event::Validating(done) => bar.say(format!("validating: {done}")),
+        Event::Validating(done) => bar.set_message(format!("validating: {done}")),
         Event::Validated(line) => bar.note(&format!(
             "epoch {}: loss {:.4}, top-1 error {}; validation loss {:.4}, top-1 error {}, top-5 error {}",
             line.epoch,
@@ -66,36 +66,36 @@ fn show(bar: &Bar, event: Event<'_>, asked: Option<Instant>) {
     }
 }
 
-fn start(args: &Train, stop: Stop, asked: Instant) -> Result<()> {
-    let (model, config) = configure(&given(args)?)?;
+fn start_run(args: &Train, stop: Stop, start: Instant) -> Result<()> {
+    let (model, config) = configure(&user_settings(args)?)?;
     if config.data.train.as_os_str().is_empty() {
         return Err(Failure::Usage("--data PACK is needed: the pack to train on".into()));
     }
-    let mut start = Start::prepare(config, model, args.out.as_deref())?;
-    let algorithms = start.config.tensor.algorithms.into();
-    let run = &mut start.config.run;
-    let opened = device::open(&run.device, &run.precision, run.threads, algorithms)?;
-    run.device.clone_from(&opened.name);
-    opened.run(Begin { start, stop, asked })
+    let mut run = PreparedRun::new(config, model, args.out.as_deref())?;
+    let algorithms = run.config.tensor.algorithms.into();
+    let settings = &mut run.config.run;
+    let opened = device::open(&settings.device, &settings.precision, settings.threads, algorithms)?;
+    settings.device.clone_from(&opened.name);
+    opened.run(StartTask { run, stop, start })
 }
 
-/// A run that can begin: what can be refused without its device was.
-pub struct Start {
+/// A new run, checked as far as possible without its device.
+pub struct PreparedRun {
     config: Config,
     model: Model,
     packs: Packs,
     folder: PathBuf,
 }
 
-impl Start {
-    /// A new run in `out`, or in the next free folder under `runs`. Nothing is written yet.
-    pub fn prepare(mut config: Config, mut model: Model, out: Option<&Path>) -> Result<Self> {
+impl PreparedRun {
+    /// Prepares a run in `out`, or in the next free folder under `runs`, without writing anything.
+    pub fn new(mut config: Config, mut model: Model, out: Option<&Path>) -> Result<Self> {
         let packs = open_packs(&config)?;
-        if let Some(told) = config.data.resolve(&packs.train)? {
-            note(&format!("note: {told}"));
+        if let Some(text) = config.data.resolve(&packs.train)? {
+            note(&format!("note: {text}"));
         }
-        if let Some(told) = replaced(&config.model.name, &model, &packs.train) {
-            note(&format!("note: {told}"));
+        if let Some(text) = replaced_by_pack(&config.model.name, &model, &packs.train) {
+            note(&format!("note: {text}"));
         }
         input::fit_to_pack(&mut model, &packs.train)?;
         if let Some(p) = config.model.dropout {
@@ -107,22 +107,22 @@ impl Start {
         };
         Trainer::<Cpu<f32>>::check(&config, &model, &packs)?;
         let weights = StartingWeights::load(&config.model, &model)?;
-        for told in weights.iter().flat_map(|weights| weights.notes(&model, packs.train.classes())) {
-            note(&format!("note: {told}"));
+        for text in weights.iter().flat_map(|weights| weights.notes(&model, packs.train.classes())) {
+            note(&format!("note: {text}"));
         }
         Ok(Self { config, model, packs, folder })
     }
 
-    /// Makes the run's folder, unless the device has no memory for the run.
-    pub fn begin<B: Backend<Scalar = f32>>(self, device: &B) -> Result<Trainer<B>> {
+    /// Creates the folder of the run, unless the device has too little memory for it.
+    pub fn create<B: Backend<Scalar = f32>>(self, device: &B) -> Result<Trainer<B>> {
         Trainer::check_memory(device, &self.config, &self.model, &self.packs)?;
         let run = Run::create(&self.folder, &self.config, &self.model)?;
         Ok(Trainer::new(run, device, &self.model, self.packs, None)?)
     }
 }
 
-/// Notes on settings of the network's file that the pack replaces.
-fn replaced(network: &str, model: &Model, pack: &Pack) -> Option<String> {
+/// A note on settings of the network file that the pack replaces.
+fn replaced_by_pack(network: &str, model: &Model, pack: &Pack) -> Option<String> {
     let text = Model::preset_text(network).map(str::to_string).or_else(|_| regular_file::read_text(Path::new(network)));
     let file: Table = text.ok()?.parse().ok()?;
     let mut replaced = Vec::new();
@@ -136,29 +136,29 @@ fn replaced(network: &str, model: &Model, pack: &Pack) -> Option<String> {
     (!replaced.is_empty()).then_some(what)
 }
 
-struct Begin {
-    start: Start,
+struct StartTask {
+    run: PreparedRun,
     stop: Stop,
-    asked: Instant,
+    start: Instant,
 }
 
-impl Work for Begin {
+impl DeviceTask for StartTask {
     type Output = ();
 
     fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<()> {
-        train(&mut self.start.begin(&device)?, &self.stop, Some(self.asked))
+        train(&mut self.run.create(&device)?, &self.stop, Some(self.start))
     }
 }
 
-fn resume(args: &Train, stop: Stop, asked: Instant) -> Result<()> {
+fn resume_run(args: &Train, stop: Stop, start: Instant) -> Result<()> {
     let folder = args.out.as_deref().unwrap_or(Path::new("."));
     let run = Run::open(folder)?;
     let before = run.config()?;
     let mut overrides = vec![(folder.join("run.toml").display().to_string(), before.to_table())];
-    let given = given(args)?;
-    given.check_flags()?;
-    given.check_length()?;
-    overrides.extend(given.overrides());
+    let settings = user_settings(args)?;
+    settings.check_flags()?;
+    settings.check_length()?;
+    overrides.extend(settings.overrides());
     let mut config = Config::from_overrides(&overrides)?;
     config.data.read_pca()?;
     config.check_resumable(&before, folder)?;
@@ -168,7 +168,7 @@ fn resume(args: &Train, stop: Stop, asked: Instant) -> Result<()> {
     let checkpoint = load::newest_checkpoint(folder, &mut |warning| note(&format!("note: {warning}")))?;
     if let Some((path, checkpoint)) = &checkpoint {
         checkpoint.check_run(folder, &config, &model, &packs)?;
-        if has_more(&config, checkpoint) {
+        if is_beyond_end(&config, checkpoint) {
             let at = &checkpoint.state.position;
             let done = format!("{}, {}", count(at.step, "step"), count(at.epoch, "epoch"));
             let more = "--epochs N or --steps N asks for more";
@@ -189,16 +189,17 @@ fn resume(args: &Train, stop: Stop, asked: Instant) -> Result<()> {
     if config != before {
         run.set_config(&config)?;
     }
-    opened.run(Resume { run, model, packs, checkpoint: checkpoint.map(|(_, checkpoint)| checkpoint), stop, asked })
+    let checkpoint = checkpoint.map(|(_, checkpoint)| checkpoint);
+    opened.run(ResumeTask { run, model, packs, checkpoint, stop, start })
 }
 
-/// Fails where the file of a run names a pack from another folder than this one.
+/// Fails if `run.toml` names a pack by a path relative to another folder than the current one.
 fn check_packs_are_here(before: &Config, config: &Config, folder: &Path) -> Result<()> {
-    let of_run = [
+    let unchanged = [
         ("--data", Some(&config.data.train).filter(|train| **train == before.data.train)),
         ("--val", config.data.val.as_ref().filter(|val| before.data.val.as_ref() == Some(*val))),
     ];
-    for (flag, path) in of_run {
+    for (flag, path) in unchanged {
         let Some(path) = path.filter(|path| path.is_relative() && matches!(path.try_exists(), Ok(false))) else {
             continue;
         };
@@ -212,9 +213,9 @@ fn check_packs_are_here(before: &Config, config: &Config, folder: &Path) -> Resu
     Ok(())
 }
 
-/// Whether a checkpoint has more than `config` asks for. One that has just as much is saved again, and so is what belongs to
-/// it, which may be missing if the run was killed.
-fn has_more(config: &Config, checkpoint: &Checkpoint) -> bool {
+/// Whether a checkpoint is beyond the end of the run. One exactly at the end is saved again with its logs, which may be
+/// missing if the run was killed.
+fn is_beyond_end(config: &Config, checkpoint: &Checkpoint) -> bool {
     let at = &checkpoint.state.position;
     match config.run.steps {
         Some(steps) => at.step > steps,
@@ -222,16 +223,16 @@ fn has_more(config: &Config, checkpoint: &Checkpoint) -> bool {
     }
 }
 
-/// Goes on with a run after `place` has set where it is and runs now: nothing that its numbers depend on.
-pub fn go_on<B: Backend<Scalar = f32>>(
+/// Resumes a run whose paths, threads and device `update` changes: no setting that changes its results.
+pub fn resume_moved<B: Backend<Scalar = f32>>(
     device: &B,
     folder: &Path,
-    place: impl FnOnce(&mut Config),
+    update: impl FnOnce(&mut Config),
 ) -> Result<Trainer<B>> {
     let run = Run::open(folder)?;
     let before = run.config()?;
     let mut config = before.clone();
-    place(&mut config);
+    update(&mut config);
     note_change(&before.run, &config.run);
     let model = run.model()?;
     let packs = open_packs(&config)?;
@@ -246,34 +247,35 @@ pub fn go_on<B: Backend<Scalar = f32>>(
     Ok(Trainer::new(run, device, &model, packs, checkpoint.map(|(_, checkpoint)| checkpoint))?)
 }
 
-/// Says where a run leaves the device that it has been on: from there on it rounds otherwise.
+/// Prints a note if a run continues on another device or with another number format.
 fn note_change(before: &RunConfig, now: &RunConfig) {
-    let place = |run: &RunConfig| match run.device.as_str() {
-        // Runs of before there were other devices.
+    let device = |run: &RunConfig| match run.device.as_str() {
+        // From before there were other devices.
         "auto" => format!("cpu, {}", run.precision),
-        device => format!("{device}, {}", run.precision),
+        name => format!("{name}, {}", run.precision),
     };
-    let [was, is] = [place(before), place(now)];
+    let was = device(before);
+    let is = device(now);
     if was != is {
-        note(&format!("note: this run was on {was} until now and goes on on {is}, which rounds otherwise"));
+        note(&format!("note: resuming on {is} (was {was}); results will differ in rounding"));
     }
 }
 
-struct Resume {
+struct ResumeTask {
     run: Run,
     model: Model,
     packs: Packs,
     checkpoint: Option<Checkpoint>,
     stop: Stop,
-    asked: Instant,
+    start: Instant,
 }
 
-impl Work for Resume {
+impl DeviceTask for ResumeTask {
     type Output = ();
 
     fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<()> {
         let mut trainer = Trainer::new(self.run, &device, &self.model, self.packs, self.checkpoint)?;
-        train(&mut trainer, &self.stop, Some(self.asked))
+        train(&mut trainer, &self.stop, Some(self.start))
     }
 }
 
@@ -286,9 +288,9 @@ fn open_packs(config: &Config) -> Result<Packs> {
     Ok(Packs { train, val })
 }
 
-/// The network that a user's settings name, and the settings over its defaults. Says what of a run's file has no effect.
-pub fn configure(given: &UserSettings) -> Result<(Model, Config)> {
-    let overrides = given.overrides();
+/// The network of the user's settings, and all settings. Prints notes on settings of a `run.toml` without an effect.
+pub fn configure(settings: &UserSettings) -> Result<(Model, Config)> {
+    let overrides = settings.overrides();
     let name = overrides.iter().rev().find_map(|(_, table)| keys::value(table, "model.name")?.as_str());
     let name = name.unwrap_or("paper").to_string();
     if name.is_empty() {
@@ -296,33 +298,33 @@ pub fn configure(given: &UserSettings) -> Result<(Model, Config)> {
     }
     let model = Model::load(&name)?;
     UserSettings::check_network(&name, &model.train)?;
-    given.check_flags()?;
-    given.check_length()?;
+    settings.check_flags()?;
+    settings.check_length()?;
     let mut all = vec![
         (name.clone(), model.train.clone()),
         ("model".to_string(), keys::single("model.name", Value::String(name))),
     ];
     all.extend(overrides);
     let config = Config::from_overrides(&all)?;
-    given.check_effects(&model.train, &config)?.iter().for_each(|text| note(&format!("note: {text}")));
+    settings.check_effects(&model.train, &config)?.iter().for_each(|text| note(&format!("note: {text}")));
     Ok((model, config))
 }
 
-/// What the command line and the file of `--config` set.
-fn given(args: &Train) -> Result<UserSettings> {
-    let mut given = UserSettings::default();
+/// The settings of the command line and of the `--config` file.
+fn user_settings(args: &Train) -> Result<UserSettings> {
+    let mut settings = UserSettings::default();
     if let Some(path) = &args.config {
         let origin = path.display().to_string();
         let text = regular_file::read_text(path)
             .map_err(|e| Failure::Usage(format!("--config: {origin}: cannot be read: {e}")))?;
         let table = parse_table(&origin, &text)?;
-        given.file = Some((origin, table));
+        settings.file = Some((origin, table));
     }
-    given.command_line.extend(flags(args)?.into_iter().map(|(flag, table)| (flag.to_string(), table)));
+    settings.command_line.extend(flags(args)?.into_iter().map(|(flag, table)| (flag.to_string(), table)));
     for setting in &args.set {
-        given.command_line.push(("--set".to_string(), keys::parse_setting(setting)?));
+        settings.command_line.push(("--set".to_string(), keys::parse_setting(setting)?));
     }
-    Ok(given)
+    Ok(settings)
 }
 
 fn flags(args: &Train) -> Result<Vec<(&'static str, Table)>> {
@@ -342,7 +344,7 @@ fn flags(args: &Train) -> Result<Vec<(&'static str, Table)>> {
     Ok(tables)
 }
 
-/// A number as a run's file holds it.
+/// A number as a TOML integer, which is signed.
 fn number(flag: &str, number: Option<u64>) -> Result<Option<Value>> {
     let too_large = |n| Failure::Usage(format!("{flag}: {n} is too large a number; the largest is {}", i64::MAX));
     number.map(|n| i64::try_from(n).map(Value::Integer).map_err(|_| too_large(n))).transpose()
@@ -354,7 +356,7 @@ fn path_value(flag: &str, path: Option<&PathBuf>) -> Result<Option<Value>> {
     Ok(Some(Value::String(text.to_string())))
 }
 
-/// The next free folder for a run; a network's name is no path.
+/// The next free folder `runs/MODEL-N`.
 fn next_folder(model: &str) -> Result<PathBuf> {
     let mut number = 1;
     loop {

@@ -1,4 +1,4 @@
-//! A trained network, as `eval` and `predict` take it.
+//! Trained networks for `eval` and `predict`.
 
 use data::{Pack, Views};
 use layers::Network;
@@ -6,71 +6,71 @@ use tensor::{Algorithms, Backend};
 use train::load::{self, Loaded};
 use train::{PackMeans, input};
 
-use super::device::{self, Opened};
+use super::device::{self, OpenDevice};
 use crate::args;
 use crate::console::note;
 use crate::failure::{Failure, Result};
 
-/// Weights that `--weights` names, and where and how to use them.
-pub struct Ready {
+/// The network of `--weights`, in host memory.
+pub struct LoadedModel {
     loaded: Loaded,
     pub views: Views,
     pub threads: usize,
 }
 
-/// A network with what it expects of images.
-pub struct Trained<B: Backend> {
+/// A trained network on a device, with its classes and its expectations of images.
+pub struct TrainedModel<B: Backend> {
     pub network: Network<B>,
-    /// Names of the classes; empty where the weights come without.
+    /// Class names; empty if the weights have none.
     pub classes: Vec<String>,
     means: PackMeans,
-    /// Whether the images of the training were turned as their EXIF orientation says.
+    /// Whether the training images were rotated by their EXIF orientation.
     pub exif_orientation: bool,
 }
 
-/// Loads what `--weights` names, then opens the device.
-pub fn load(args: &args::Trained) -> Result<(Ready, Opened)> {
+/// Loads the network of `--weights`, then opens the device.
+pub fn load(args: &args::NetworkArgs) -> Result<(LoadedModel, OpenDevice)> {
     let model = args.model.as_deref().map(layers::Model::load).transpose()?;
     let loaded = load::weights(&args.weights, model.as_ref(), &mut |warning| note(&format!("note: {warning}")))?;
-    let threads = args.place.threads.unwrap_or_else(device::all_threads);
+    let threads = args.compute.threads.unwrap_or_else(device::all_threads);
     let views = if args.crops == "10" { Views::Ten } else { Views::Centre };
-    let opened = device::open(&args.place.device, &args.place.precision, threads, Algorithms::default())?;
-    Ok((Ready { loaded, views, threads }, opened))
+    let opened = device::open(&args.compute.device, &args.compute.precision, threads, Algorithms::default())?;
+    Ok((LoadedModel { loaded, views, threads }, opened))
 }
 
-impl Ready {
-    /// Fails unless the device has the memory to test so many images.
+impl LoadedModel {
+    /// Fails unless the device has the memory to evaluate this number of images.
     pub fn check_memory<B: Backend<Scalar = f32>>(&self, device: &B, images: usize, batch: usize) -> Result<()> {
         Ok(self.loaded.check_memory(device, images, self.views, batch)?)
     }
 
-    /// The network on a device.
-    pub fn on<B: Backend<Scalar = f32>>(self, device: &B) -> Result<Trained<B>> {
+    /// Moves the network to a device.
+    pub fn into_device<B: Backend<Scalar = f32>>(self, device: &B) -> Result<TrainedModel<B>> {
         let network = self.loaded.network(device)?;
         let means = self.loaded.means();
         let weights = self.loaded.weights;
-        Ok(Trained { network, means, exif_orientation: weights.exif_orientation, classes: weights.classes })
+        Ok(TrainedModel { network, means, exif_orientation: weights.exif_orientation, classes: weights.classes })
     }
 }
 
-impl<B: Backend> Trained<B> {
-    /// What the loader does to pixels of stored squares of `size`.
+impl<B: Backend> TrainedModel<B> {
+    /// Preprocessing of stored images of `size`.
     pub fn input(&self, size: usize) -> Result<data::CropAndNormalize> {
         Ok(input::crop_and_normalize(&self.network.model().input, &self.means, size)?)
     }
 
-    /// Says so if the pack's images were turned otherwise than those of the training.
+    /// Prints a note if only one of this pack and the training pack was rotated by EXIF orientation.
     pub fn compare_orientation(&self, pack: &Pack) {
-        let said = |turned: bool| if turned { "with" } else { "without" };
+        let with_or_without = |rotated: bool| if rotated { "with" } else { "without" };
         if pack.exif_orientation() != self.exif_orientation {
-            let now = said(pack.exif_orientation());
-            let before = said(self.exif_orientation);
+            let now = with_or_without(pack.exif_orientation());
+            let before = with_or_without(self.exif_orientation);
             let what = format!("packed {now} --exif-orientation, the pack of the training {before}");
             note(&format!("note: --data: {what}; images that a camera turned may look different to the network"));
         }
     }
 
-    /// Fails unless the pack's images have the size of those of the training: the network would see them at another scale.
+    /// Fails unless the pack's images have the size of the training images: the network would see them at another scale.
     pub fn check_size(&self, pack: &Pack) -> Result<()> {
         let found = pack.size();
         let trained = self.network.model().input.size;

@@ -1,8 +1,8 @@
-//! The demo's data set: images of ten kinds, drawn and written as folders of JPEG files like anyone's photographs.
+//! The data set of the demo: images of ten classes, drawn and written as class folders of JPEG files.
 //!
-//! Every image follows from the seed, its class and its number alone, so the set does not depend on the number of
-//! threads. Position, scale, rotation, colours, lighting, clutter and noise are all drawn at random: a pixel by itself
-//! says almost nothing about the kind, which is what makes the set hard for a linear classifier.
+//! Each image depends only on the seed, its class and its number, not on the number of threads. Position, scale,
+//! rotation, colours, lighting, clutter and noise are random: a single pixel says almost nothing about the class, which
+//! makes the set hard for a linear classifier.
 
 mod canvas;
 mod dice;
@@ -20,26 +20,26 @@ use tensor::random::{Stream, purpose};
 use dice::Dice;
 pub use kinds::Kind;
 
-/// The side of the demo's images: crops of 32 leave room to move.
+/// Size of the demo's images: crops of 32 can move.
 pub const SIZE: u32 = 40;
 /// JPEG quality of the files.
 const QUALITY: u8 = 90;
-/// The largest side that [`draw_dataset`] draws.
+/// Maximum image size of [`draw_dataset`].
 const MAX_SIZE: u32 = 1024;
 
-/// Why the data set could not be drawn.
+/// Error of drawing the data set.
 #[derive(Debug, thiserror::Error)]
 pub enum DrawError {
-    /// The side of the images is out of range.
+    /// The image size is out of range.
     #[error("size {size}: images are drawn with sides of 8 to {MAX_SIZE} pixels; choose one of these")]
     Size {
-        /// The side asked for.
+        /// The size given.
         size: u32,
     },
-    /// There is something where the images are to go.
+    /// The folder for the images exists already.
     #[error("{}: exists already; remove it or choose another folder, so that old and new images do not mix", .0.display())]
     Occupied(PathBuf),
-    /// An end was asked for.
+    /// Stopped on request.
     #[error("{}: stopped before all images were drawn", .0.display())]
     Stopped(PathBuf),
     /// A file or folder could not be written.
@@ -52,31 +52,31 @@ pub enum DrawError {
     },
 }
 
-/// What [`draw_dataset`] wrote.
+/// Result of [`draw_dataset`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drawn {
     /// The folder of class folders to train on.
     pub train: PathBuf,
     /// The folder of class folders to validate on.
     pub val: PathBuf,
-    /// Images in both.
+    /// Number of images in both.
     pub images: usize,
 }
 
-/// The two parts of the data set; the number keeps their random draws apart.
+/// The two parts of the data set. The number separates their random streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
-    /// To learn from.
+    /// Training.
     Train = 0,
-    /// To measure with.
+    /// Validation.
     Val = 1,
 }
 
 /// Draws `size` x `size` images of each [`Kind`] into `folder/train/<kind>/NNNN.jpg` and `folder/val/<kind>/NNNN.jpg`.
 ///
 /// # Errors
-/// A size outside 8 to 1024, a `train` or `val` already in `folder`, a failed write, or that `is_stopped` came true: it is
-/// asked before every image.
+/// A size outside 8 to 1024, an existing `train` or `val` in `folder`, a failed write, or `is_stopped` returning true,
+/// which is called before each image.
 pub fn draw_dataset(
     folder: &Path,
     seed: u64,
@@ -110,7 +110,7 @@ pub fn draw_dataset(
     })
 }
 
-/// The images of one kind in one part of the data set.
+/// The images of one class in one part of the data set.
 struct Class {
     seed: u64,
     split: Split,
@@ -138,7 +138,7 @@ impl Class {
     }
 }
 
-/// Image `number` of one kind, `size` x `size`.
+/// Image `number` of a class, `size` x `size`.
 pub fn image(seed: u64, split: Split, kind: Kind, number: u64, size: u32) -> RgbImage {
     let sequence = purpose::USER + 16 * split as u32 + kind as u32;
     let mut dice = Dice::new(Stream::new(seed, sequence, number));

@@ -1,4 +1,4 @@
-//! The demo's folder: a new one, or one that an earlier, interrupted demo with the same settings left.
+//! The folder of the demo: a new one, or that of an interrupted demo with the same settings.
 
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::args::Demo;
 use crate::failure::{Failure, Result};
 
-/// What the demo was asked for; also what tells its folder from others.
+/// File of the demo's settings, which also identifies the folder.
 const SETTINGS: &str = "demo.toml";
 
 /// Settings on which everything in the folder depends.
@@ -21,14 +21,14 @@ struct Settings {
     precision: String,
 }
 
-/// The folder, held against a second demo while this value lives.
+/// The folder, locked against a second demo while this value lives.
 pub struct DemoFolder {
     path: PathBuf,
     _lock: File,
 }
 
 impl DemoFolder {
-    /// Fails where nothing can be begun or gone on with, before anything is written.
+    /// Fails if a demo can neither start nor resume in the folder, before anything is written.
     pub fn check(args: &Demo) -> Result<()> {
         match entries(&args.out)? {
             0 => Ok(()),
@@ -36,36 +36,36 @@ impl DemoFolder {
         }
     }
 
-    /// Makes the folder, or takes the one of an interrupted demo with the same settings.
+    /// Creates the folder, or opens that of an interrupted demo with the same settings.
     pub fn open(args: &Demo) -> Result<Self> {
         let path = &args.out;
-        let settings = path.join(SETTINGS);
+        let file = path.join(SETTINGS);
         files::folder::create_all(path).map_err(|e| failed(path, &e))?;
         if entries(path)? == 0 {
-            let text = toml::to_string(&of(args)).map_err(|e| Failure::Failed(e.to_string()))?;
-            files::replace_bytes(&settings, text.as_bytes())?;
+            let text = toml::to_string(&settings(args)).map_err(|e| Failure::Failed(e.to_string()))?;
+            files::replace_bytes(&file, text.as_bytes())?;
         }
         check_settings(args)?;
-        let lock = File::options().append(true).open(&settings).map_err(|e| failed(&settings, &e))?;
+        let lock = File::options().append(true).open(&file).map_err(|e| failed(&file, &e))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let what = "another demo is running in this folder; wait, or choose another --out";
                 return Err(Failure::Failed(format!("{}: {what}", path.display())));
             }
-            Err(TryLockError::Error(e)) => return Err(failed(&settings, &e)),
+            Err(TryLockError::Error(e)) => return Err(failed(&file, &e)),
         }
         files::sweep(path).map_err(|e| failed(path, &e))?;
         Ok(Self { path: path.clone(), _lock: lock })
     }
 
-    /// Whether there is something of this name.
+    /// Whether the folder has an entry of this name.
     pub fn has(&self, name: &str) -> Result<bool> {
         let path = self.path.join(name);
         path.try_exists().map_err(|e| failed(&path, &e))
     }
 
-    /// Makes a folder of this name with `fill`: whole, or, after an interruption, not at all.
+    /// Creates a folder of this name and its contents by `fill`: complete, or, after an interruption, not at all.
     pub fn make(&self, name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
         let path = self.path.join(name);
         if self.has(name)? {
@@ -83,11 +83,11 @@ impl DemoFolder {
     }
 }
 
-fn of(args: &Demo) -> Settings {
-    Settings { seed: args.seed, precision: args.place.precision.clone() }
+fn settings(args: &Demo) -> Settings {
+    Settings { seed: args.seed, precision: args.compute.precision.clone() }
 }
 
-/// So many things in a folder; what an interrupted write left does not count.
+/// Number of entries in a folder, without the temporary files of interrupted writes.
 fn entries(folder: &Path) -> Result<usize> {
     let mut count = 0;
     let listed = match fs::read_dir(folder) {
@@ -113,14 +113,14 @@ fn check_settings(args: &Demo) -> Result<()> {
     let found: Settings = toml::from_str(&text).map_err(|e| {
         Failure::Failed(format!("{}: not a demo's settings: {}; choose another --out", path.display(), e.message()))
     })?;
-    let wanted = of(args);
-    if found == wanted {
+    let expected = settings(args);
+    if found == expected {
         return Ok(());
     }
     Err(Failure::Failed(format!(
         "{out}: holds a demo with --seed {} --precision {}, expected --seed {} --precision {}; give the same, or choose \
          another --out",
-        found.seed, found.precision, wanted.seed, wanted.precision
+        found.seed, found.precision, expected.seed, expected.precision
     )))
 }
 

@@ -154,10 +154,7 @@ fn verify_names_what_is_damaged() {
 fn show_draws_a_grid() {
     let world = World::packed();
     let said = world.ok(&["show", "train.pack", "--out", "grid.png", "--images", "4"]);
-    assert_eq!(
-        said.trim(),
-        "grid.png: 4 of 12 images, each as stored and 3 times as training varies it (crop 8, mirror, colour)"
-    );
+    assert_eq!(said.trim(), "grid.png: 4 of 12 images, each as stored and with 3 variants (crop 8, flip, colour)");
     let grid = image::open(world.path("grid.png")).unwrap().into_rgb8();
     assert!(grid.width() > 640 && grid.height() > 300, "{:?}", grid.dimensions());
     let has = |wanted: fn(&[u8; 3]) -> bool| grid.pixels().filter(|p| wanted(&p.0)).count() > 10_000;

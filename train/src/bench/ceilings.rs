@@ -1,4 +1,4 @@
-//! What a device does at best, measured: the ceilings of its roofline.
+//! The ceilings of a device's roofline, measured.
 
 use std::time::Instant;
 
@@ -10,36 +10,35 @@ use crate::Result;
 /// The ceilings of a roofline.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Ceilings {
-    /// Of the product of two large squares in the type that flows between layers, in multiplications and additions a
-    /// second.
+    /// Of the product of two large square matrices of activations, in FLOP per second.
     pub matrix_flops_per_s: f64,
-    /// Rows of those squares.
+    /// Rows of those matrices.
     pub matrix_rows: usize,
-    /// Of a large elementwise pass: bytes read and written a second.
+    /// Of a large elementwise operation, in bytes read and written per second.
     pub copy_bytes_per_s: f64,
-    /// Numbers in that pass.
+    /// Values in that operation.
     pub copy_len: usize,
-    /// What giving the device the smallest piece of work takes: no kernel shows less.
+    /// Seconds of the smallest kernel: a lower bound of every kernel.
     pub launch_s: f64,
 }
 
-/// A size is large enough if a call takes so many seconds, or all that there are.
-const LONG_ENOUGH: f64 = 0.03;
-const SQUARES: [usize; 5] = [512, 1024, 2048, 4096, 8192];
-const LENGTHS: [usize; 4] = [1 << 20, 1 << 22, 1 << 24, 1 << 26];
+/// A size is large enough if a call takes this many seconds, or all of the time given.
+const LARGE_ENOUGH_S: f64 = 0.03;
+const MATRIX_ROWS: [usize; 5] = [512, 1024, 2048, 4096, 8192];
+const COPY_LENGTHS: [usize; 4] = [1 << 20, 1 << 22, 1 << 24, 1 << 26];
 
-/// Measures them, each in about `seconds`, or in what the smallest sizes take.
+/// Measures the ceilings, each in about `seconds`, or in the time of the smallest sizes.
 ///
 /// # Errors
-/// Those of the device at the smallest sizes; a larger one that it refuses is passed over.
+/// Those of the device at the smallest sizes. It skips larger sizes that fail.
 pub fn ceilings<B: Backend<Scalar = f32>>(device: &B, seconds: f64) -> Result<Ceilings> {
-    let matrix = largest(device, seconds, &SQUARES, |rows| {
+    let matrix = largest(device, seconds, &MATRIX_ROWS, |rows| {
         let [a, b] = [1.0, 0.5].map(|v| Tensor::full(device, &[rows, rows], v)?.to_activation_dtype());
         let a = a?;
         let b = b?;
         Ok(move || a.matmul(false, &b, true).map(|_| ()))
     })?;
-    let copy = largest(device, seconds, &LENGTHS, |len| {
+    let copy = largest(device, seconds, &COPY_LENGTHS, |len| {
         let x = Tensor::full(device, &[len], 1.0)?;
         Ok(move || x.scale(1.5).map(|_| ()))
     })?;
@@ -54,7 +53,7 @@ pub fn ceilings<B: Backend<Scalar = f32>>(device: &B, seconds: f64) -> Result<Ce
     })
 }
 
-/// The largest size tried, and the seconds of a call.
+/// The largest size measured, and the seconds of a call.
 fn largest<B: Backend, F: FnMut() -> tensor::Result<()>>(
     device: &B,
     seconds: f64,
@@ -74,15 +73,15 @@ fn largest<B: Backend, F: FnMut() -> tensor::Result<()>>(
             Err(_) if found.is_some() => break,
             Err(error) => return Err(error.into()),
         }
-        if found.is_some_and(|(_, taken)| taken > LONG_ENOUGH.min(seconds)) {
+        if found.is_some_and(|(_, taken)| taken > LARGE_ENOUGH_S.min(seconds)) {
             break;
         }
     }
-    // There is at least one size, and a failure of the first has returned.
+    // There is at least one size, and an error of the first has returned.
     Ok(found.unwrap_or((1, f64::INFINITY)))
 }
 
-/// Seconds of a call: the best of three rows of `repeats` calls, waiting for the device only at their ends.
+/// Seconds of a call: the best mean of three series of `repeats` calls, each synchronised at its end.
 fn best_of<B: Backend>(device: &B, repeats: u32, mut call: impl FnMut() -> tensor::Result<()>) -> tensor::Result<f64> {
     let mut best = f64::INFINITY;
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! A step by layer: the time of each kernel beside what the device could do.
+//! Profile of a step by layer: the time of each kernel relative to the roofline.
 
 use std::time::{Duration, Instant};
 
@@ -9,77 +9,75 @@ use tensor::{Backend, Device};
 
 use super::ceilings::{Ceilings, ceilings};
 use super::speed::median_step;
-use super::work::Work;
+use super::synthetic::Synthetic;
 use crate::Result;
 use crate::config::Config;
 
-/// What a kernel's time cannot be less than comes from.
+/// The ceiling that bounds a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Bound {
-    /// Multiplications and additions.
+    /// FLOP per second.
     Matrix,
-    /// Bytes read and written.
+    /// Memory bandwidth.
     Copy,
-    /// It is so little work that its launch is most of it.
+    /// Launch overhead: the kernel is too small for the others.
     Launch,
 }
 
-/// One kernel of one layer in one step.
+/// Calls of one kernel for one layer in one step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
-    /// The layer's name; `loss` and `update` for what follows the network.
+    /// Name of the layer, or `loss` or `update`.
     pub layer: String,
     /// The kernel.
     pub kernel: &'static str,
-    /// Calls in a step.
+    /// Number of calls.
     pub calls: usize,
-    /// Seconds of all of them.
+    /// Seconds of all calls.
     pub seconds: f64,
-    /// Multiplications and additions of all of them, as their sums are defined; 0 where memory is the bound in any case.
+    /// FLOP of all calls by the definition of the operation; 0 for operations that memory always bounds.
     pub flops: f64,
-    /// Those that are really done: a fast algorithm's products are fewer. Its transforms are not counted.
+    /// FLOP executed: fewer with a fast algorithm, whose transforms are not counted.
     pub done: f64,
-    /// Bytes that they must move at least: operands and results once each.
+    /// Minimum of bytes moved: each operand and result once.
     pub bytes: u64,
-    /// Which ceiling is nearer.
+    /// The nearer ceiling.
     pub bound: Bound,
-    /// The least time under the ceilings, for what is done, by the time taken: 1 is at the roof. More is possible where caches
-    /// hold what the copy's size does not let them hold.
+    /// Time at the ceiling divided by the measured time: 1 is at the roofline. More is possible for data in caches.
     pub share: f64,
 }
 
-/// A step and its parts.
+/// Profile of a step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Layers {
-    /// Images a step.
+    /// Batch size.
     pub batch: usize,
-    /// Seconds of a whole step, measured on its own.
+    /// Seconds of a whole step, measured without the profiler.
     pub step_s: f64,
-    /// Seconds of all rows.
+    /// Seconds of all rows together.
     pub listed_s: f64,
-    /// What a step takes beyond its rows, as a share of it: launches that the device waits for, memory made or copied. Below
-    /// zero where the machine was slower meanwhile.
+    /// Fraction of the step outside the rows: idle time between kernels, allocation and copies. Negative if the machine
+    /// was slower during the profile.
     pub gap: f64,
-    /// Calls of kernels in a step.
+    /// Number of kernel calls in a step.
     pub calls: usize,
-    /// What the device can do.
+    /// The ceilings of the device.
     pub ceilings: Ceilings,
-    /// In the order in which a step runs them.
+    /// The kernels, in the order of execution.
     pub rows: Vec<Row>,
 }
 
-/// What a step does.
+/// Kind of step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepKind {
     /// Forward, loss, backward, update.
     Train,
-    /// Forward alone.
+    /// Forward only.
     Predict,
 }
 
-/// Measures each kernel that a step on noise runs, on the values of that step, for about `seconds` in all, after whole
-/// steps for as long.
+/// Profiles the kernels of a step on synthetic images for about `seconds`, after measuring whole steps for as long.
 ///
 /// # Errors
 /// Those of the network and the device.
@@ -92,23 +90,23 @@ pub fn layers<B: Backend<Scalar = f32>>(
 ) -> Result<Layers> {
     let ceilings = ceilings(device, seconds)?;
     let (step_s, _) = {
-        let mut work = begin(device, model, config, kind)?;
+        let mut work = synthetic(device, model, config, kind)?;
         median_step(device, seconds, || run(&mut work, kind))?
     };
     let profiled = Profiled::new(device.clone());
-    let mut work = begin(&profiled, model, config, kind)?;
-    let made = calls(&profiled, seconds, || run(&mut work, kind))?;
-    let calls = made.len();
-    let rows = rows(made, &ceilings);
+    let mut work = synthetic(&profiled, model, config, kind)?;
+    let recorded = calls(&profiled, seconds, || run(&mut work, kind))?;
+    let calls = recorded.len();
+    let rows = rows(recorded, &ceilings);
     let listed_s: f64 = rows.iter().map(|row| row.seconds).sum();
     let gap = (step_s - listed_s) / step_s;
     Ok(Layers { batch: config.run.batch, step_s, listed_s, gap, calls, ceilings, rows })
 }
 
-/// The calls of a step, each with its median seconds over steps for about `seconds`; on a device that queues its work, each
-/// repeated on its own.
+/// The kernel calls of a step, each with its median seconds over steps for about `seconds`. On an asynchronous device,
+/// each call is repeated by itself.
 fn calls<B: Backend>(profiled: &Profiled<B>, seconds: f64, mut step: impl FnMut() -> Result<()>) -> Result<Vec<Call>> {
-    // The first step makes the optimizer's memory; the next shows what is called.
+    // The first step allocates the optimizer's state; the second records the calls.
     step()?;
     profiled.begin();
     step()?;
@@ -119,8 +117,8 @@ fn calls<B: Backend>(profiled: &Profiled<B>, seconds: f64, mut step: impl FnMut(
         return Ok(profiled.end());
     }
     let mut times = vec![Vec::new(); calls.len()];
-    let begun = Instant::now();
-    while times.iter().any(|times| times.len() < 3) || begun.elapsed().as_secs_f64() < seconds {
+    let start = Instant::now();
+    while times.iter().any(|times| times.len() < 3) || start.elapsed().as_secs_f64() < seconds {
         profiled.begin();
         step()?;
         times.iter_mut().zip(profiled.end()).for_each(|(times, call)| times.push(call.seconds));
@@ -132,21 +130,26 @@ fn calls<B: Backend>(profiled: &Profiled<B>, seconds: f64, mut step: impl FnMut(
     Ok(calls)
 }
 
-fn begin<B: Backend<Scalar = f32>>(device: &B, model: &Model, config: &Config, kind: StepKind) -> Result<Work<B>> {
+fn synthetic<B: Backend<Scalar = f32>>(
+    device: &B,
+    model: &Model,
+    config: &Config,
+    kind: StepKind,
+) -> Result<Synthetic<B>> {
     match kind {
-        StepKind::Train => Work::training(device, model, config),
-        StepKind::Predict => Work::predicting(device, model, config),
+        StepKind::Train => Synthetic::training(device, model, config),
+        StepKind::Predict => Synthetic::predicting(device, model, config),
     }
 }
 
-fn run<B: Backend<Scalar = f32>>(work: &mut Work<B>, kind: StepKind) -> Result<()> {
+fn run<B: Backend<Scalar = f32>>(work: &mut Synthetic<B>, kind: StepKind) -> Result<()> {
     match kind {
         StepKind::Train => work.train(),
         StepKind::Predict => work.predict(),
     }
 }
 
-/// Calls of one kernel for one layer are one row.
+/// Sums the calls of each kernel and layer to a row.
 fn rows(calls: Vec<Call>, ceilings: &Ceilings) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for call in calls {
@@ -167,7 +170,7 @@ fn rows(calls: Vec<Call>, ceilings: &Ceilings) -> Vec<Row> {
         row.done += call.executed_flops;
         row.bytes += call.bytes;
     }
-    rows.iter_mut().for_each(|row| row.judge(ceilings));
+    rows.iter_mut().for_each(|row| row.compare(ceilings));
     rows
 }
 
@@ -186,7 +189,8 @@ impl Row {
         }
     }
 
-    fn judge(&mut self, ceilings: &Ceilings) {
+    /// Compares the row with the ceilings.
+    fn compare(&mut self, ceilings: &Ceilings) {
         let by_flops = self.done / ceilings.matrix_flops_per_s;
         let by_bytes = self.bytes as f64 / ceilings.copy_bytes_per_s;
         let launches = ceilings.launch_s * self.calls as f64;
@@ -225,14 +229,14 @@ mod tests {
             call("", "sgd", 0.003, 0.0, 3_000_000),
         ];
         let rows = rows(calls, &CEILINGS);
-        let told: Vec<_> = rows.iter().map(|r| (r.layer.as_str(), r.kernel, r.calls, r.bound)).collect();
+        let found: Vec<_> = rows.iter().map(|r| (r.layer.as_str(), r.kernel, r.calls, r.bound)).collect();
         let expected = [
             ("conv1", "conv2d", 1, Bound::Matrix),
             ("norm1", "lrn", 1, Bound::Copy),
             ("update", "sgd", 2, Bound::Copy),
             ("loss", "sum", 1, Bound::Launch),
         ];
-        assert_eq!(told, expected);
+        assert_eq!(found, expected);
         // 1e10 at 1e12 a second is half of 0.02 s; 5e7 at 1e10 half of 0.01 s; 4e6 at 1e10 a tenth of 0.004 s.
         for (row, share) in rows.iter().zip([0.5, 0.5, 0.1]) {
             assert!((row.share - share).abs() < 1e-12, "{row:?}");

@@ -1,14 +1,14 @@
-//! Measuring: images a second of a network on a device, from where that comes by layer, and what bounds it.
+//! Benchmarks: images per second of training, inference and loading, and profiles by layer.
 //!
-//! Steps are those of training itself. A device that queues its work is waited for only at the ends of a stretch of
-//! steps, so that what is measured is the device's rate and not that of asking it.
+//! The steps are those of training itself. An asynchronous device is synchronised only after a group of steps, so that
+//! the benchmark measures the device, not the latency of its queue.
 
 mod ceilings;
 mod data;
 mod layers;
 mod pack;
 mod speed;
-mod work;
+mod synthetic;
 
 pub use ceilings::{Ceilings, ceilings};
 pub use data::{Output, Pipeline, Stage, StageKind, data};
@@ -16,5 +16,5 @@ pub use layers::{Bound, Layers, Row, StepKind, layers};
 pub use pack::{Fed, Limit, fed};
 pub use speed::{Speed, predict, train};
 
-/// The learning rate: so small that a network which learns noise stays where it is.
-const RATE: f64 = 1e-6;
+/// Learning rate: so small that training on noise hardly changes the weights.
+const LEARNING_RATE: f64 = 1e-6;

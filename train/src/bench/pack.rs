@@ -1,4 +1,4 @@
-//! Training fed from a pack, and what bounds it.
+//! Benchmark of training on a pack.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use layers::{Model, Network};
 use serde::Serialize;
 use tensor::Backend;
 
-use super::{RATE, speed};
+use super::{LEARNING_RATE, speed};
 use crate::config::Config;
 use crate::device_loader::{DeviceBatch, DeviceLoader};
 use crate::input;
@@ -18,36 +18,36 @@ use crate::step::{StepOptions, step};
 use crate::trainer::loader_options;
 use crate::{Error, Result, Targets};
 
-/// What keeps training from being faster.
+/// Bottleneck of training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Limit {
-    /// Making batches of the pack.
+    /// The data loader.
     Loader,
-    /// The network on its device.
+    /// The device.
     Device,
 }
 
-/// Training on a pack beside its two halves; images a second.
+/// Measurement of training on a pack, and of loading and computing alone.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Fed {
-    /// Images a step.
+    /// Batch size.
     pub batch: usize,
-    /// As training does it: from the pack through the loader to the device.
+    /// Images per second of training on the pack.
     pub images_per_s: f64,
-    /// Steps measured.
+    /// Number of steps measured.
     pub steps: usize,
-    /// With images that stay on the device.
+    /// Images per second of training on images that stay on the device.
     pub synthetic_images_per_s: f64,
-    /// The loader alone.
+    /// Images per second of the loader alone.
     pub loader_images_per_s: f64,
-    /// The slower of the two.
+    /// The slower of the two: the bottleneck.
     pub limit: Limit,
-    /// What is reached of the slower one's rate.
+    /// `images_per_s` divided by the rate of the bottleneck.
     pub share: f64,
 }
 
-/// Trains on a pack for about `seconds`, after its halves for as long each.
+/// Trains on a pack for about `seconds`, after measuring the loader and the device for as long each.
 ///
 /// # Errors
 /// [`Error::Setting`] for a pack of fewer images than a batch, or that does not fit the network.
@@ -87,7 +87,7 @@ pub fn fed<B: Backend<Scalar = f32>>(
         let options = StepOptions {
             seed: config.run.seed,
             step: number,
-            learning_rate: RATE,
+            learning_rate: LEARNING_RATE,
             require_finite_loss: policy == MetricsPolicy::EachStep,
         };
         pending.push(step(&mut network, &mut optimizer, images, targets, options)?);
@@ -107,11 +107,11 @@ pub fn fed<B: Backend<Scalar = f32>>(
     Ok(Fed { batch, images_per_s, steps, synthetic_images_per_s, loader_images_per_s, limit, share })
 }
 
-/// Steps that are not measured: kernels are compiled, memory is made, and batches lie ready.
+/// Steps before the measurement: they compile kernels and allocate memory, and batches are prefetched.
 const WARM_UP: usize = 3;
 
-/// Images a second, epoch after epoch, and steps. `step` says how many images it took, `finish` waits for what it
-/// began.
+/// Images per second over several epochs, and the number of steps. `step` returns its number of images, `finish` waits
+/// for the device.
 fn run<I: Iterator<Item = Result<T>>, T>(
     epoch: impl Fn(u64) -> I,
     seconds: f64,
@@ -120,20 +120,20 @@ fn run<I: Iterator<Item = Result<T>>, T>(
 ) -> Result<(f64, usize)> {
     let mut steps = 0;
     let mut images = 0;
-    let mut begun = Instant::now();
+    let mut start = Instant::now();
     for batch in (0..).flat_map(epoch) {
         let taken = step(batch?, steps as u64)?;
         steps += 1;
         if steps <= WARM_UP {
             finish()?;
-            begun = Instant::now();
+            start = Instant::now();
             continue;
         }
         images += taken;
-        if begun.elapsed().as_secs_f64() >= seconds {
+        if start.elapsed().as_secs_f64() >= seconds {
             break;
         }
     }
     finish()?;
-    Ok((images as f64 / begun.elapsed().as_secs_f64(), steps - WARM_UP))
+    Ok((images as f64 / start.elapsed().as_secs_f64(), steps - WARM_UP))
 }

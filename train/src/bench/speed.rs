@@ -1,4 +1,4 @@
-//! Images a second.
+//! Benchmark of training and inference on synthetic images.
 
 use std::time::Instant;
 
@@ -6,44 +6,44 @@ use layers::Model;
 use serde::Serialize;
 use tensor::Backend;
 
-use super::work::Work;
+use super::synthetic::Synthetic;
 use crate::Result;
 use crate::config::Config;
 
-/// What was measured of one batch size.
+/// Measurement of one batch size.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Speed {
-    /// Images a step.
+    /// Batch size.
     pub batch: usize,
-    /// By the median step.
+    /// Images per second of the median step.
     pub images_per_s: f64,
-    /// Seconds of the median step; on a device that queues its work, of the median stretch by its steps.
+    /// Seconds of the median step; on an asynchronous device, of a step in the median group of steps.
     pub step_s: f64,
-    /// Steps measured.
+    /// Number of steps measured.
     pub steps: usize,
-    /// The most memory that the process has held so far, in MiB, where the system tells.
+    /// Peak memory of the process in MiB, if the system reports it.
     pub peak_mib: Option<u64>,
-    /// Memory of a device with its own in use at the end, by whomever, in MiB, where it tells.
+    /// Memory in use on the device at the end, by all processes, in MiB, if it reports it.
     pub device_mib: Option<u64>,
 }
 
-/// Training steps on images of noise that stay on the device: forward, loss, backward, update.
+/// Measures training steps on synthetic images that stay on the device: forward, loss, backward, update.
 ///
 /// # Errors
 /// [`Error::Setting`](crate::Error::Setting) for a batch that does not fit a device's own memory; errors of the network and
 /// the device.
 pub fn train<B: Backend<Scalar = f32>>(device: &B, model: &Model, config: &Config, seconds: f64) -> Result<Speed> {
-    let mut work = Work::training(device, model, config)?;
-    speed(device, config.run.batch, seconds, || work.train())
+    let mut synthetic = Synthetic::training(device, model, config)?;
+    speed(device, config.run.batch, seconds, || synthetic.train())
 }
 
-/// Logits of images of noise that stay on the device.
+/// Measures inference on synthetic images that stay on the device.
 ///
 /// # Errors
 /// As [`train`].
 pub fn predict<B: Backend<Scalar = f32>>(device: &B, model: &Model, config: &Config, seconds: f64) -> Result<Speed> {
-    let work = Work::predicting(device, model, config)?;
-    speed(device, config.run.batch, seconds, || work.predict())
+    let synthetic = Synthetic::predicting(device, model, config)?;
+    speed(device, config.run.batch, seconds, || synthetic.predict())
 }
 
 fn speed<B: Backend>(device: &B, batch: usize, seconds: f64, step: impl FnMut() -> Result<()>) -> Result<Speed> {
@@ -53,14 +53,14 @@ fn speed<B: Backend>(device: &B, batch: usize, seconds: f64, step: impl FnMut() 
     Ok(Speed { batch, images_per_s: batch as f64 / step_s, step_s, steps, peak_mib: peak_mib(), device_mib: used })
 }
 
-/// Steps before any is measured: kernels are compiled and memory is made.
+/// Steps before the measurement: they compile kernels and allocate memory.
 const WARM_UP: usize = 2;
-/// Stretches that the time is divided into where a device queues its work.
-const STRETCHES: usize = 8;
-/// The most steps that are queued at once.
+/// Number of groups of steps on an asynchronous device.
+const GROUPS: usize = 8;
+/// Maximum number of steps in a group.
 const MAX_QUEUED: usize = 64;
 
-/// Seconds a step for about `seconds`, and the number of steps measured: at least three stretches.
+/// Median seconds of a step, measured for about `seconds`, and the number of steps: at least three groups.
 pub(super) fn median_step<B: Backend>(
     device: &B,
     seconds: f64,
@@ -77,7 +77,7 @@ fn median_step_by<B: Backend>(
     mut step: impl FnMut() -> Result<()>,
     clock: impl Fn() -> f64,
 ) -> Result<(f64, usize)> {
-    let mut stretch = |steps: usize| -> Result<f64> {
+    let mut time_group = |steps: usize| -> Result<f64> {
         let start = clock();
         for _ in 0..steps {
             step()?;
@@ -85,20 +85,20 @@ fn median_step_by<B: Backend>(
         device.synchronize()?;
         Ok((clock() - start) / steps as f64)
     };
-    stretch(WARM_UP)?;
+    time_group(WARM_UP)?;
     let length =
-        if device.is_asynchronous() { (seconds / STRETCHES as f64 / stretch(1)?.max(1e-9)) as usize } else { 1 };
+        if device.is_asynchronous() { (seconds / GROUPS as f64 / time_group(1)?.max(1e-9)) as usize } else { 1 };
     let length = length.clamp(1, MAX_QUEUED);
     let mut times = Vec::new();
     let start = clock();
     while times.len() < 3 || clock() - start < seconds {
-        times.push(stretch(length)?);
+        times.push(time_group(length)?);
     }
     times.sort_by(f64::total_cmp);
     Ok((times[times.len() / 2], times.len() * length))
 }
 
-/// The most memory the process has held, in MiB.
+/// Peak memory of the process, in MiB.
 fn peak_mib() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

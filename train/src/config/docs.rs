@@ -17,9 +17,10 @@ pub fn help() -> String {
     for section in SECTIONS {
         for setting in section.settings {
             let doc = setting.doc.trim().replace('`', "");
-            let default = setting.default(&defaults);
+            let default = format!("[default: {}]", setting.default(&defaults));
+            let words = doc.split_whitespace().chain([default.as_str()]);
             let first = format!("  {:<longest$}  ", setting.key);
-            text.push_str(&wrapped(&first, &indent, HELP_WIDTH, &format!("{doc} [default: {default}]")));
+            text.push_str(&wrapped(&first, &indent, HELP_WIDTH, words));
         }
     }
     text
@@ -32,7 +33,8 @@ pub fn markdown() -> String {
     for section in SECTIONS {
         text.push_str(&format!("\n### {}: `[{}]`\n\n", section.doc.trim(), section.name));
         for setting in section.settings {
-            text.push_str(&wrapped("- ", "  ", PAGE_WIDTH, &setting.markdown(&defaults)));
+            let entry = setting.markdown(&defaults);
+            text.push_str(&wrapped("- ", "  ", PAGE_WIDTH, entry.split_whitespace()));
         }
     }
     text
@@ -65,12 +67,12 @@ impl Setting {
     }
 }
 
-/// `text` in lines of at most `width`, where words allow it: the first begins with `first`, the others with `indent`.
-fn wrapped(first: &str, indent: &str, width: usize, text: &str) -> String {
+/// Words in lines of at most `width`, if no word is longer: the first begins with `first`, the others with `indent`.
+fn wrapped<'a>(first: &str, indent: &str, width: usize, words: impl Iterator<Item = &'a str>) -> String {
     let mut lines = String::new();
     let mut line = first.to_string();
     let mut separator = "";
-    for word in text.split_whitespace() {
+    for word in words {
         if line.len() + separator.len() + word.len() > width {
             lines.push_str(&line);
             lines.push('\n');

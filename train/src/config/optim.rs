@@ -143,6 +143,7 @@ section! {
         beta2: f64 = 0.999,
 
         /// Epsilon, added to the denominator.
+        #[default_text = "1e-8"]
         #[range("above 0", is_positive)]
         #[needs(ADAM)]
         epsilon: f64 = 1e-8,

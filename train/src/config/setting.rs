@@ -45,7 +45,7 @@ pub struct Setting {
 /// Other settings that decide whether a setting has an effect.
 #[derive(Debug)]
 pub struct Condition {
-    /// What is needed, for the documentation.
+    /// The condition in words, for the documentation.
     pub needed: &'static str,
     /// Whether it is met.
     pub(super) holds: fn(&Config) -> bool,

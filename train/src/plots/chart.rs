@@ -1,7 +1,7 @@
-//! Line charts: a loss or an error against steps.
+//! Line charts of a loss or an error over the steps.
 //!
-//! Drawn here and not by `plotters`, which needs a font file of its own or the system's: the glyphs that label samples
-//! and kernels label these charts too.
+//! Not drawn by `plotters`, which needs a font file of its own or of the system: these charts share the bitmap font of the
+//! other plots.
 
 mod axis;
 
@@ -13,26 +13,29 @@ use axis::Axis;
 
 const WIDTH: i64 = 960;
 const HEIGHT: i64 = 600;
-/// Left of the plot: the y axis' name and its ticks.
+/// Width of the y axis with its label and ticks.
 const LEFT: i64 = 100;
 const RIGHT: i64 = 36;
 const BOTTOM: i64 = 76;
-/// From the top: the title, and a line of the legend.
+/// Height of the title.
 const TITLE: i64 = 60;
+/// Height of a line of the legend.
 const LEGEND: i64 = 26;
-/// Lines of the legend at most; series beyond them are drawn without a name.
+/// Maximum number of lines of the legend; further series have no name.
 const MAX_LEGEND: i64 = 4;
-/// Half a curve's width in pixels.
+/// Half the line width in pixels.
 const HALF_WIDTH: f64 = 1.2;
-/// A series with so few points has each of them marked.
-const FEW: usize = 32;
+/// Maximum number of points for markers.
+const MAX_MARKED: usize = 32;
+/// Radius of a marker.
 const MARK: f64 = 3.8;
-/// A series with more points than this is drawn pale, with means of neighbours over it: at most this many of them.
-const MANY: usize = 400;
+/// A series with more points than this is drawn pale, with its moving means over it.
+const MAX_DARK: usize = 400;
+/// Maximum number of means.
 const MEANS: usize = 120;
 
 const GRID: Rgb<u8> = Rgb([229, 231, 235]);
-/// Told apart by the colour-blind too, and by their brightness in print (after Okabe and Ito).
+/// Colours that colour-blind readers can distinguish, also by brightness in print (after Okabe and Ito).
 const COLOURS: [Rgb<u8>; 7] = [
     Rgb([0, 100, 170]),
     Rgb([220, 90, 10]),
@@ -43,19 +46,19 @@ const COLOURS: [Rgb<u8>; 7] = [
     Rgb([60, 60, 60]),
 ];
 
-/// One line of a chart.
+/// A line of a chart.
 #[derive(Clone, Debug)]
 pub struct Series {
-    /// What the legend calls it.
+    /// Name in the legend.
     pub name: String,
-    /// (x, y) in the order in which they are joined. Where one is NaN or infinite the line has a gap.
+    /// Points (x, y) in order. The line has a gap at NaN and infinite values.
     pub points: Vec<(f64, f64)>,
 }
 
-/// Draws a line chart of 960 x 600 pixels with ticks, a grid and, for more than one series, a legend.
+/// Plots a line chart of 960 x 600 pixels with ticks, a grid and, for more than one series, a legend.
 ///
-/// An axis begins at 0 if the values are positive and reach down to less than a third of their largest. A series of
-/// more than 400 points is pale, with a line through means of consecutive points over it; a note says of how many.
+/// An axis begins at 0 if the smallest value is positive and less than a third of the largest. A series of more than 400
+/// points is pale, with a line of the means of consecutive points over it; a note gives the number of points per mean.
 pub fn curve(series: &[Series], x_label: &str, y_label: &str, title: &str) -> RgbImage {
     let mut image = RgbImage::from_pixel(WIDTH as u32, HEIGHT as u32, WHITE);
     let legend = Legend::new(series);
@@ -84,7 +87,7 @@ pub fn curve(series: &[Series], x_label: &str, y_label: &str, title: &str) -> Rg
     image
 }
 
-/// Values beyond any loss are left out with the infinite ones, so that no difference overflows.
+/// Excludes infinite and huge values, whose differences would overflow.
 fn is_drawable((x, y): (f64, f64)) -> bool {
     x.abs() < 1e100 && y.abs() < 1e100
 }
@@ -114,67 +117,69 @@ fn draw_labels(image: &mut RgbImage, plot: Area, x_label: &str, y_label: &str) {
     text::draw_upwards(image, 16, below, &y_label, style);
 }
 
-/// Draws one series; None is a gap.
+/// Draws a series; `None` is a gap.
 fn draw_series(image: &mut RgbImage, points: &[Option<(f64, f64)>], colour: Rgb<u8>) {
-    if points.len() > MANY {
-        join(image, points, pale(colour), HALF_WIDTH / 2.0);
-        join(image, &means(points), colour, HALF_WIDTH * 1.3);
+    if points.len() > MAX_DARK {
+        draw_lines(image, points, pale(colour), HALF_WIDTH / 2.0);
+        draw_lines(image, &means(points), colour, HALF_WIDTH * 1.3);
     } else {
-        join(image, points, colour, HALF_WIDTH);
+        draw_lines(image, points, colour, HALF_WIDTH);
     }
 }
 
-/// Joins neighbouring points, and marks those that have no neighbour or are few.
-fn join(image: &mut RgbImage, points: &[Option<(f64, f64)>], colour: Rgb<u8>, half_width: f64) {
+/// Draws the lines between points, with markers for single points and for short series.
+fn draw_lines(image: &mut RgbImage, points: &[Option<(f64, f64)>], colour: Rgb<u8>, half_width: f64) {
     let mut cover = Cover { shares: vec![0; (WIDTH * HEIGHT) as usize] };
     for (number, point) in points.iter().enumerate() {
         let Some(point) = *point else { continue };
         let before = number.checked_sub(1).and_then(|before| points[before]);
         let alone = before.is_none() && points.get(number + 1).copied().flatten().is_none();
         cover.line(before.unwrap_or(point), point, half_width);
-        if alone || points.len() <= FEW {
+        if alone || points.len() <= MAX_MARKED {
             cover.line(point, point, MARK);
         }
     }
     cover.blend(image, colour);
 }
 
-/// Points that make one mean of a series with `points` points.
-fn together(points: usize) -> usize {
+/// Number of points per mean of a series with `points` points.
+fn points_per_mean(points: usize) -> usize {
     points.div_ceil(MEANS)
 }
 
-/// Means of as many neighbours as [`together`] says, those of them that are drawable.
+/// Means of consecutive points, without gaps.
 fn means(points: &[Option<(f64, f64)>]) -> Vec<Option<(f64, f64)>> {
     let mean = |part: &[Option<(f64, f64)>]| {
         let count = part.iter().flatten().count() as f64;
         let sum = part.iter().flatten().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
         (count > 0.0).then(|| (sum.0 / count, sum.1 / count))
     };
-    points.chunks(together(points.len())).map(mean).collect()
+    points.chunks(points_per_mean(points.len())).map(mean).collect()
 }
 
 fn pale(colour: Rgb<u8>) -> Rgb<u8> {
     Rgb(colour.0.map(|value| 255 - (255 - value) / 3))
 }
 
-/// Says what the dark lines over pale ones are, right of a title that leaves room.
+/// Draws the note on means to the right of the title, if there is space.
 fn draw_note(image: &mut RgbImage, plot: Area, series: &[Series], title: i64) {
-    let Some(many) = series.iter().map(|one| one.points.len()).filter(|points| *points > MANY).max() else { return };
+    let Some(many) = series.iter().map(|one| one.points.len()).filter(|points| *points > MAX_DARK).max() else {
+        return;
+    };
     let style = Style::small(GREY);
-    let note = format!("dark: means of {} points", together(many));
+    let note = format!("dark: means of {} points", points_per_mean(many));
     if title + style.width(&note) + 20 <= plot.width {
         text::draw(image, plot.x + plot.width - style.width(&note), 24, &note, style);
     }
 }
 
-/// How much of each pixel one series covers: collected first, so that joints are not painted twice.
+/// Coverage of each pixel by one series, collected first so that overlapping lines are blended once.
 struct Cover {
     shares: Vec<u8>,
 }
 
 impl Cover {
-    /// Covers what lies within `half_width` of the segment between two points.
+    /// Covers the pixels within `half_width` of the segment between two points.
     fn line(&mut self, (x0, y0): (f64, f64), (x1, y1): (f64, f64), half_width: f64) {
         let reach = half_width + 1.0;
         let bounds = |a: f64, b: f64, side: i64| {
@@ -203,9 +208,9 @@ impl Cover {
     }
 }
 
-/// Names of the series under the title; none where there is but one.
+/// Names of the series below the title, if there are several.
 struct Legend {
-    /// Left end, line and name.
+    /// Left edge, line and name.
     entries: Vec<(i64, i64, String)>,
     lines: i64,
 }
@@ -223,7 +228,8 @@ impl Legend {
             let name = style.fit(&one.name, 300);
             let width = 34 + style.width(&name) + 28;
             if x > LEFT && x + width > WIDTH - RIGHT {
-                (x, line) = (LEFT, line + 1);
+                x = LEFT;
+                line += 1;
             }
             if line == MAX_LEGEND {
                 break;

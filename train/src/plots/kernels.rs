@@ -1,4 +1,4 @@
-//! The first layer's kernels as one image (paper, Fig. 3).
+//! The kernels of the first layer (paper, Fig. 3).
 
 use image::{Rgb, RgbImage};
 use ndarray::{ArrayD, ArrayView3, Axis, Ix4};
@@ -6,21 +6,21 @@ use tensor::{Error, Result};
 
 use super::paint::{self, area};
 
-/// Between the kernels: darker than most of what they hold, so that each stands by itself.
+/// Colour between the kernels, darker than most of them.
 const SEPARATOR: Rgb<u8> = Rgb([24, 24, 24]);
-/// A weight that is not a number, in a colour that no eye misses.
+/// Colour of NaN and infinite weights.
 const INVALID: Rgb<u8> = Rgb([255, 0, 255]);
-/// The image's sides stay under this; the scale gives way.
+/// Maximum width and height of the plot; a smaller scale keeps it.
 const MAX_SIDE: usize = 8192;
 
-/// Draws the kernels of `weights` [out, kh, kw, channels], each weight as a square of `scale` x `scale` pixels.
+/// Plots the kernels of `weights` [out, kh, kw, channels], each weight as a square of `scale` x `scale` pixels.
 ///
-/// Each kernel by itself is stretched from its smallest weight (black) to its largest (white), as in the paper. Three
-/// channels are taken as red, green and blue; any other number is shown as its mean, in grey. 96 kernels make six rows
-/// of 16, other numbers a grid of similar shape without holes where there is one. Infinite weights and NaN are magenta.
+/// Each kernel is scaled from its smallest weight (black) to its largest (white), as in the paper. Three channels are
+/// red, green and blue; otherwise the mean of the channels is grey. 96 kernels make six rows of 16, other numbers a full
+/// grid of similar shape if there is one. Infinite weights and NaN are magenta.
 ///
 /// # Errors
-/// [`Error::Shape`] if `weights` has not four axes, has an empty one, or is too large to draw.
+/// [`Error::Shape`] if `weights` does not have four axes, is empty, or is too large.
 pub fn kernels(weights: &ArrayD<f32>, scale: u32) -> Result<RgbImage> {
     let wrong = |expected: &str| Error::Shape {
         op: "image of kernels",
@@ -46,7 +46,7 @@ pub fn kernels(weights: &ArrayD<f32>, scale: u32) -> Result<RgbImage> {
     Ok(image)
 }
 
-/// Kernels a row: a divisor of `out` that makes the grid about 2.7 times as wide as high, as the paper's 16 x 6 is.
+/// Number of columns: a divisor of `out` for a grid about 2.7 times as wide as high, like the paper's 16 x 6.
 fn columns(out: usize) -> usize {
     let ideal = (out as f64 * 16.0 / 6.0).sqrt();
     let off = |columns: usize| (columns as f64 / ideal).ln().abs();
@@ -57,7 +57,7 @@ fn columns(out: usize) -> usize {
     }
 }
 
-/// Where kernels lie in the image.
+/// Layout of the kernels in the plot.
 struct Grid {
     /// Rows and columns of kernels.
     cells: [usize; 2],
@@ -68,7 +68,7 @@ struct Grid {
 }
 
 impl Grid {
-    /// None if even a scale of 1 makes the image too large.
+    /// `None` if the plot is too large even with a scale of 1.
     fn new(cells: [usize; 2], kernel: [usize; 2], scale: usize) -> Option<Self> {
         (1..=scale.clamp(1, MAX_SIDE)).rev().map(|scale| Self { cells, kernel, scale, gap: (scale / 3).max(1) }).find(
             |grid| {
@@ -80,12 +80,12 @@ impl Grid {
         )
     }
 
-    /// The image's height (axis 0) or width (1).
+    /// Height (axis 0) or width (axis 1) of the plot.
     fn side(&self, axis: usize) -> u32 {
         (self.cells[axis] * self.step(axis) + self.gap) as u32
     }
 
-    /// From one kernel to the next.
+    /// Distance between two kernels.
     fn step(&self, axis: usize) -> usize {
         self.kernel[axis] * self.scale + self.gap
     }
@@ -102,7 +102,7 @@ impl Grid {
     }
 }
 
-/// The colour of each place of a kernel [kh, kw, channels].
+/// The colour of each position of a kernel [kh, kw, channels].
 fn colours(kernel: ArrayView3<f32>) -> impl Fn(usize, usize) -> Rgb<u8> {
     let shown = match kernel.dim().2 {
         3 => kernel.to_owned(),
@@ -111,7 +111,7 @@ fn colours(kernel: ArrayView3<f32>) -> impl Fn(usize, usize) -> Rgb<u8> {
     let finite = || shown.iter().copied().filter(|value| value.is_finite());
     let low = finite().fold(f32::INFINITY, f32::min);
     let high = finite().fold(f32::NEG_INFINITY, f32::max);
-    // Halves, since the difference of two finite values may not be finite.
+    // Halved, because the difference of two finite values may overflow.
     let range = high / 2.0 - low / 2.0;
     move |row, column| {
         let values: Vec<f32> = (0..shown.dim().2).map(|channel| shown[[row, column, channel]]).collect();

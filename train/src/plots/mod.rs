@@ -1,5 +1,4 @@
-//! Images of what a network is shown, what it has learnt and how: samples of a pack, first kernels, predictions, and
-//! curves of a run.
+//! Plots: samples of a pack, kernels of the first layer, predictions and loss curves.
 
 mod chart;
 mod kernels;
@@ -20,23 +19,22 @@ pub use kernels::kernels;
 pub use predictions::{PredictionRow, predictions};
 pub use samples::{Sample, samples};
 
-/// Fails unless `path` is a name for what [`save_png`] writes.
+/// Checks the name of a file for [`save_png`].
 ///
 /// # Errors
 /// [`Error::File`] for a name that does not end in `.png`.
 pub fn check_png_name(path: &Path) -> Result<()> {
-    let ending = path.extension().unwrap_or_default();
-    if ending.eq_ignore_ascii_case("png") {
+    let extension = path.extension().unwrap_or_default();
+    if extension.eq_ignore_ascii_case("png") {
         return Ok(());
     }
     Err(Error::file(path, "expected a name that ends in .png: the image is written as PNG"))
 }
 
-/// Writes `image` as PNG to `path`; an old file is replaced whole or not at all.
+/// Writes `image` as PNG to `path`. An existing file is replaced atomically.
 ///
 /// # Errors
-/// [`Error::Write`] if it cannot be written; [`Error::File`] for a name that does not end in `.png` and an image without
-/// pixels.
+/// [`Error::Write`] if it cannot be written; [`Error::File`] for a name that does not end in `.png` and for an empty image.
 pub fn save_png(image: &RgbImage, path: &Path) -> Result<()> {
     check_png_name(path)?;
     let mut png = Cursor::new(Vec::new());

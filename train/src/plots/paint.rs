@@ -1,28 +1,28 @@
-//! Filling rectangles and blending single pixels; everything outside the image is left out.
+//! Filled rectangles and blended pixels, clipped to the image.
 
 use image::{Rgb, RgbImage};
 
-/// The page.
+/// Background.
 pub const WHITE: Rgb<u8> = Rgb([255, 255, 255]);
-/// Text.
+/// Text colour.
 pub const INK: Rgb<u8> = Rgb([32, 33, 36]);
-/// Text and lines that should not catch the eye.
+/// Colour of secondary text and lines.
 pub const GREY: Rgb<u8> = Rgb([110, 114, 120]);
 
 /// A rectangle in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Area {
-    /// The left edge.
+    /// Left edge.
     pub x: i64,
-    /// The upper edge.
+    /// Upper edge.
     pub y: i64,
-    /// Pixels across.
+    /// Width.
     pub width: i64,
-    /// Pixels down.
+    /// Height.
     pub height: i64,
 }
 
-/// A rectangle from its left upper corner and its size.
+/// A rectangle from its upper left corner and its size.
 pub fn area(x: i64, y: i64, width: i64, height: i64) -> Area {
     Area { x, y, width, height }
 }
@@ -37,7 +37,7 @@ pub fn fill(image: &mut RgbImage, area: Area, colour: Rgb<u8>) {
     }
 }
 
-/// Covers a share (0 to 255) of a pixel with a colour.
+/// Blends a pixel with a colour, with a coverage of 0 to 255.
 pub fn blend(image: &mut RgbImage, x: i64, y: i64, colour: Rgb<u8>, share: u8) {
     if x < 0 || y < 0 || x >= i64::from(image.width()) || y >= i64::from(image.height()) {
         return;

@@ -1,4 +1,4 @@
-//! Images with their most probable labels as bars (paper, Fig. 4, left).
+//! Images with bars of their most probable labels (paper, Fig. 4, left).
 
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
@@ -6,28 +6,29 @@ use image::{Rgb, RgbImage};
 use super::paint::{self, Area, GREY, INK, WHITE, area};
 use super::text::{self, Style};
 
-/// Side of the square that an image is fitted into, and width of everything beneath it.
+/// Size of the square of an image, and width of the strip and bars below it.
 const SIDE: i64 = 232;
 /// Height of the strip with the correct label.
 const STRIP: i64 = 32;
-/// Height of a bar, and from one bar to the next.
+/// Height of a bar.
 const BAR: i64 = 24;
+/// Distance between the tops of two bars.
 const BAR_STEP: i64 = 28;
-/// Between the strip and the first bar.
+/// Gap between the strip and the first bar.
 const GAP: i64 = 6;
-/// Around and between the cells.
+/// Margin around and between the cells.
 const MARGIN: i64 = 24;
-/// Labels shown of each image.
+/// Number of labels per image.
 const LABELS: usize = 5;
-/// Images shown at most, which keeps the image under 60 million pixels.
+/// Maximum number of images, which keeps the plot under 60 million pixels.
 const MAX_ROWS: usize = 480;
 
-const BEHIND: Rgb<u8> = Rgb([238, 240, 243]);
+const BACKGROUND: Rgb<u8> = Rgb([238, 240, 243]);
 const TRACK: Rgb<u8> = Rgb([243, 245, 248]);
 const RIGHT: Rgb<u8> = Rgb([247, 164, 150]);
 const WRONG: Rgb<u8> = Rgb([164, 203, 238]);
 
-/// One image and what the network says it shows.
+/// An image and its predictions.
 #[derive(Clone, Debug)]
 pub struct PredictionRow {
     /// The image, of any size.
@@ -38,11 +39,11 @@ pub struct PredictionRow {
     pub top: Vec<(String, f32)>,
 }
 
-/// Draws each image, its correct label beneath, and bars for its (at most five) most probable labels; the correct
-/// one's bar has another colour and a bold label.
+/// Plots each image with its correct label and bars of its (at most five) most probable labels below. The bar of the
+/// correct label has another colour and bold type.
 ///
-/// Eight images make two rows of four, as in the paper. Labels that are too long are cut and end in "...";
-/// at most 480 images are drawn.
+/// Eight images make two rows of four, as in the paper. Labels that are too long end in "...". At most 480 images are
+/// plotted.
 pub fn predictions(rows: &[PredictionRow]) -> RgbImage {
     let rows = &rows[..rows.len().min(MAX_ROWS)];
     let labels = rows.iter().map(|row| row.top.len().min(LABELS)).max().unwrap_or(0) as i64;
@@ -63,7 +64,7 @@ pub fn predictions(rows: &[PredictionRow]) -> RgbImage {
     image
 }
 
-/// Cells side by side: four as in the paper, more when there are many.
+/// Number of columns: four as in the paper, more for many cells.
 fn columns(cells: usize) -> usize {
     match cells {
         0..=4 => cells.max(1),
@@ -85,9 +86,9 @@ fn draw_cell(page: &mut RgbImage, x: i64, y: i64, row: &PredictionRow) {
     }
 }
 
-/// Fits `image` into `place`, its proportions kept.
+/// Draws `image` into `place`, with its aspect ratio.
 fn draw_image(page: &mut RgbImage, place: Area, image: &RgbImage) {
-    paint::fill(page, place, BEHIND);
+    paint::fill(page, place, BACKGROUND);
     let width = i64::from(image.width());
     let height = i64::from(image.height());
     let longer = width.max(height);
@@ -102,8 +103,8 @@ fn draw_image(page: &mut RgbImage, place: Area, image: &RgbImage) {
 }
 
 fn draw_bar(page: &mut RgbImage, bar: Area, label: &str, probability: f32, right: bool) {
-    let share = if probability.is_nan() { 0.0 } else { probability.clamp(0.0, 1.0) };
-    let length = (share * bar.width as f32).round() as i64;
+    let fraction = if probability.is_nan() { 0.0 } else { probability.clamp(0.0, 1.0) };
+    let length = (fraction * bar.width as f32).round() as i64;
     paint::fill(page, bar, TRACK);
     paint::fill(page, area(bar.x, bar.y, length, bar.height), if right { RIGHT } else { WRONG });
     let plain = Style::large(INK);
@@ -120,7 +121,7 @@ fn draw_bar(page: &mut RgbImage, bar: Area, label: &str, probability: f32, right
 fn percent(probability: f32) -> String {
     match probability * 100.0 {
         value if !value.is_finite() => "NaN".to_owned(),
-        // One decimal only where it tells something.
+        // One decimal for small values only.
         value if value.abs() < 9.95 => format!("{value:.1}%"),
         value => format!("{:.0}%", value.min(9999.0)),
     }

@@ -1,7 +1,6 @@
-//! Text from glyphs that were rasterised beforehand (Noto Sans Mono): Latin letters with their accents.
+//! Text in a bitmap font (Noto Sans Mono): Latin letters with their accents.
 //!
-//! Every character is as wide as any other, so lengths are counted, not measured. A character that the font lacks
-//! shows as its replacement sign, so that a label is never silently shorter than it is.
+//! All characters have the same width. A character that the font lacks is drawn as the replacement character.
 
 use image::{Rgb, RgbImage};
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
@@ -17,17 +16,17 @@ pub struct Style {
 }
 
 impl Style {
-    /// Text for ticks and notes.
+    /// Style of ticks and notes.
     pub const fn small(colour: Rgb<u8>) -> Self {
         Self { size: RasterHeight::Size16, weight: FontWeight::Regular, colour }
     }
 
-    /// Text for labels.
+    /// Style of labels.
     pub const fn large(colour: Rgb<u8>) -> Self {
         Self { size: RasterHeight::Size20, weight: FontWeight::Regular, colour }
     }
 
-    /// The same in bold.
+    /// This style in bold.
     pub const fn bold(self) -> Self {
         Self { weight: FontWeight::Bold, ..self }
     }
@@ -47,38 +46,38 @@ impl Style {
         printable(text).count() as i64 * self.advance()
     }
 
-    /// `text` as it is if it fits into `width` pixels, or else its start and "...".
+    /// `text`, shortened to end in "..." if it is wider than `width` pixels.
     pub fn fit(self, text: &str, width: i64) -> String {
-        let room = (width / self.advance()).max(0) as usize;
-        if printable(text).count() <= room {
+        let max_len = (width / self.advance()).max(0) as usize;
+        if printable(text).count() <= max_len {
             return text.to_owned();
         }
-        let dots = room.min(3);
-        printable(text).take(room - dots).chain(std::iter::repeat_n('.', dots)).collect()
+        let dots = max_len.min(3);
+        printable(text).take(max_len - dots).chain(std::iter::repeat_n('.', dots)).collect()
     }
 }
 
-/// The characters to draw: what would break a line is a space, and what has no width of its own is left out.
+/// The characters to draw: control characters and white space as spaces, and none of zero width.
 fn printable(text: &str) -> impl Iterator<Item = char> {
     text.chars().filter(|c| !is_mark(*c)).map(|c| if c.is_control() || c.is_whitespace() { ' ' } else { c })
 }
 
-/// Accents that follow their letter, joiners and direction marks.
+/// Combining accents, joiners and direction marks, which have no width.
 fn is_mark(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
 }
 
-/// Draws `text` with its left upper corner at (x, y).
+/// Draws `text` with its upper left corner at (x, y).
 pub fn draw(image: &mut RgbImage, x: i64, y: i64, text: &str, style: Style) {
     glyphs(text, style, |across, down, share| blend(image, x + across, y + down, style.colour, share));
 }
 
-/// Draws `text` turned to read from below; (x, y) is the left lower corner of the column it makes.
+/// Draws `text` upwards, rotated by 90 degrees; (x, y) is the lower left corner.
 pub fn draw_upwards(image: &mut RgbImage, x: i64, y: i64, text: &str, style: Style) {
     glyphs(text, style, |across, down, share| blend(image, x + down, y - across, style.colour, share));
 }
 
-/// Calls `dot(across, down, share)` for every pixel that `text` covers.
+/// Calls `dot(dx, dy, coverage)` for every pixel that `text` covers.
 fn glyphs(text: &str, style: Style, mut dot: impl FnMut(i64, i64, u8)) {
     for (number, c) in printable(text).enumerate() {
         let glyph = get_raster(c, style.weight, style.size)

@@ -164,7 +164,8 @@ fn orders_have_names_and_the_names_of_before() {
     assert!(error.contains("auto (true), none (false), full or window"), "{error}");
     let mut config = Config::default();
     assert_eq!(config.data.order(), data::Shuffle::Full);
-    (config.data.shuffle, config.data.window_bytes) = (Shuffle::Window, 77);
+    config.data.shuffle = Shuffle::Window;
+    config.data.window_bytes = 77;
     assert_eq!(config.data.order(), data::Shuffle::Window { bytes: 77 });
 }
 

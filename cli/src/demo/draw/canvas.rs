@@ -1,4 +1,4 @@
-//! Colours, light, clutter and noise: how a figure becomes an image.
+//! Rendering of a figure: colours, light, clutter and noise.
 
 use image::{Rgb, RgbImage};
 
@@ -13,7 +13,7 @@ const SAMPLES: u32 = 3;
 /// The least distance in RGB between foreground and background: less would be invisible under the noise.
 const CONTRAST: f32 = 0.5;
 
-/// A surface: a colour that wavers, smoothly, towards another.
+/// A surface whose colour varies smoothly between two.
 struct Paint {
     from: Colour,
     to: Colour,
@@ -38,7 +38,7 @@ impl Paint {
     }
 }
 
-/// A straight stroke across the image that belongs to nothing.
+/// A straight stroke of clutter.
 struct Stroke {
     start: [f32; 2],
     end: [f32; 2],
@@ -67,7 +67,7 @@ impl Stroke {
     }
 }
 
-/// Everything that is drawn, before any pixel is.
+/// A scene to render.
 struct Scene {
     figure: Figure,
     background: Paint,
@@ -142,7 +142,7 @@ fn colour(dice: &mut Dice) -> Colour {
     hsv(dice.between(0.0, 1.0), dice.between(0.0, 1.0).sqrt(), dice.between(0.25, 1.0))
 }
 
-/// A colour that can be told from `other`; it may well be as bright, and differ in hue alone.
+/// A colour distinguishable from `other`; it may differ in hue alone.
 fn contrasting(other: Colour, dice: &mut Dice) -> Colour {
     for _ in 0..32 {
         let candidate = colour(dice);

@@ -1,8 +1,8 @@
-//! Random values in the order they are asked for.
+//! Random values in sequence.
 
 use tensor::random::Stream;
 
-/// A stream of random values with a place in it.
+/// A sequence of random values from a stream.
 pub struct Dice {
     stream: Stream,
     next: u64,

@@ -1,10 +1,10 @@
-//! The ten kinds: six shapes, three textures, and one that colour alone tells from stripes.
+//! The ten classes: six shapes, three textures, and the rainbow, which differs from stripes in colour only.
 
 use std::f32::consts::{PI, TAU};
 
 use super::dice::Dice;
 
-/// What an image shows. The names are in alphabetical order, as the classes of the packed set are.
+/// Class of an image. The names are in alphabetical order, as in the packed set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A board of squares in two colours.
@@ -44,7 +44,7 @@ impl Kind {
         Self::Triangle,
     ];
 
-    /// The class's name, which is its folder's.
+    /// Name of the class and of its folder.
     pub fn name(self) -> &'static str {
         match self {
             Self::Checks => "checks",
@@ -61,7 +61,7 @@ impl Kind {
     }
 }
 
-/// A figure of one kind, with its place and proportions drawn.
+/// A figure of one class, with random position and proportions.
 pub struct Figure {
     kind: Kind,
     centre: [f32; 2],
@@ -69,18 +69,18 @@ pub struct Figure {
     turn: [f32; 2],
     /// Half the figure's extent, or the period of a texture, along its own two axes.
     radius: [f32; 2],
-    /// A proportion whose meaning depends on the kind: width of a bar, share of a period, ...
+    /// A proportion whose meaning depends on the class: width of a bar, fraction of a period, ...
     detail: f32,
     /// The offset of every other row of dots; the bend of a rainbow.
     bend: f32,
 }
 
-/// What a figure shows at a point.
+/// Part of a figure at a point.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Part {
     Background,
     Foreground,
-    /// A place in the spectrum, from 0 (red) to 1 (violet).
+    /// A position in the spectrum, from 0 (red) to 1 (violet).
     Spectrum(f32),
 }
 

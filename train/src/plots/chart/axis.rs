@@ -1,4 +1,4 @@
-//! One axis of a chart: its range and round numbers along it.
+//! An axis of a chart: its range and ticks.
 
 /// A range with ticks at multiples of a round step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -9,24 +9,24 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// From the least value to the largest, about `ticks` ticks.
+    /// An axis from the smallest to the largest value, with about `ticks` ticks.
     pub fn tight(values: impl Iterator<Item = f64>, ticks: usize) -> Self {
         let (low, high) = range(values);
         Self { low, high, step: round_step((high - low) / ticks as f64) }
     }
 
-    /// From tick to tick around the values.
+    /// An axis that starts and ends at ticks.
     pub fn round(values: impl Iterator<Item = f64>, ticks: usize) -> Self {
         let Self { low, high, step } = Self::tight(values, ticks);
         Self { low: (low / step).floor() * step, high: (high / step).ceil() * step, step }
     }
 
-    /// Where `value` lies: 0 at the low end, 1 at the high end.
+    /// Position of `value`: 0 at the low end, 1 at the high end.
     pub fn share(&self, value: f64) -> f64 {
         (value - self.low) / (self.high - self.low)
     }
 
-    /// The ticks and what is written beside them, in one unit for all.
+    /// The ticks with their labels, in one unit.
     pub fn ticks(&self) -> Vec<(f64, String)> {
         let slack = self.step * 1e-6;
         let first = ((self.low - slack) / self.step).ceil();
@@ -37,7 +37,7 @@ impl Axis {
     }
 }
 
-/// The least and the largest value, widened where they are (nearly) equal; 0 included if it is near.
+/// The smallest and the largest value, widened if they are (nearly) equal, and with 0 if it is near.
 fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let (mut low, mut high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     if low > high {
@@ -48,21 +48,22 @@ fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     }
     let least = low.abs().max(high.abs()) * 1e-6;
     if high - low <= least {
-        // A hundredth of a step would not show in the labels: show the value amid a wider range.
+        // The labels could not show such a small range: widen it around the value.
         let margin = (low.abs() * 0.1).max(if low == 0.0 { 1.0 } else { f64::MIN_POSITIVE });
-        (low, high) = (low - margin, high + margin);
+        low -= margin;
+        high += margin;
     }
     (low, high)
 }
 
-/// The next 1, 2 or 5 times a power of ten.
+/// The smallest of 1, 2 or 5 times a power of ten that is at least `least`.
 fn round_step(least: f64) -> f64 {
     let power = 10.0_f64.powf(least.log10().floor());
     let lead = least / power;
     power * [1.0, 2.0, 5.0].into_iter().find(|round| lead <= round * 1.000_001).unwrap_or(10.0)
 }
 
-/// `value` with the digits that `step` needs; in thousands (k) or millions (M) where all are large.
+/// `value` with the digits that `step` needs, in thousands (k) or millions (M) if the values are large.
 fn label(value: f64, step: f64, largest: f64) -> String {
     let value = if value.abs() < step * 1e-6 { 0.0 } else { value };
     if !(1e-5..1e10).contains(&largest) || step < 1e-6 {

@@ -1,4 +1,4 @@
-//! One network with images of noise on its device, to be run again and again.
+//! A network with synthetic images on its device.
 
 use data::Views;
 use layers::{Model, Network};
@@ -6,12 +6,13 @@ use optim::Optimizer;
 use tensor::random::{Stream, purpose};
 use tensor::{Backend, Tensor};
 
-use super::RATE;
+use super::LEARNING_RATE;
 use crate::config::Config;
 use crate::step::{StepOptions, step};
 use crate::{Result, memory};
 
-pub(super) struct Work<B: Backend<Scalar = f32>> {
+/// A network, and a batch of noise that stays on the device.
+pub(super) struct Synthetic<B: Backend<Scalar = f32>> {
     network: Network<B>,
     optimizer: Optimizer<B>,
     images: Tensor<B>,
@@ -20,14 +21,14 @@ pub(super) struct Work<B: Backend<Scalar = f32>> {
     steps: u64,
 }
 
-impl<B: Backend<Scalar = f32>> Work<B> {
-    /// To train; batch and optimizer are the configuration's.
+impl<B: Backend<Scalar = f32>> Synthetic<B> {
+    /// For training, with the batch size and the optimizer of the configuration.
     pub fn training(device: &B, model: &Model, config: &Config) -> Result<Self> {
         let training = Some((config.run.batch, config));
         Self::new(device, config, memory::Workload { model, training, evaluation: None })
     }
 
-    /// To predict.
+    /// For inference.
     pub fn predicting(device: &B, model: &Model, config: &Config) -> Result<Self> {
         let evaluation = Some((config.run.batch, Views::Centre));
         Self::new(device, config, memory::Workload { model, training: None, evaluation })
@@ -37,7 +38,7 @@ impl<B: Backend<Scalar = f32>> Work<B> {
         let model = work.model;
         let batch = config.run.batch;
         let seed = config.run.seed;
-        // On the host that check also counts loading and checkpoints, of which there are none.
+        // The check of host memory counts loading and checkpoints, which a benchmark does not have.
         if !device.memory().is_some_and(|memory| memory.is_host) {
             memory::check(device, &work, batch)?;
         }
@@ -53,16 +54,16 @@ impl<B: Backend<Scalar = f32>> Work<B> {
         })
     }
 
-    /// Takes a training step, whose metrics are not read.
+    /// Runs a training step without reading its metrics.
     pub fn train(&mut self) -> Result<()> {
         self.steps += 1;
         let options =
-            StepOptions { seed: self.seed, step: self.steps, learning_rate: RATE, require_finite_loss: false };
+            StepOptions { seed: self.seed, step: self.steps, learning_rate: LEARNING_RATE, require_finite_loss: false };
         step(&mut self.network, &mut self.optimizer, self.images.clone(), &self.labels, options)?;
         Ok(())
     }
 
-    /// The logits, which are not read.
+    /// Computes the logits without reading them.
     pub fn predict(&self) -> Result<()> {
         Ok(self.network.predict(self.images.clone()).map(|_| ())?)
     }
