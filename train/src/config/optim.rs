@@ -30,6 +30,8 @@ pub enum ScheduleKind {
     Exponential,
     /// Times `factor` when the validation error stops improving (paper, section 5).
     Plateau,
+    /// From the initial learning rate to `end_factor` times it over `decay_epochs`, as a power of the remaining time.
+    Polynomial,
 }
 
 const SGD: Condition = Condition {
@@ -60,9 +62,16 @@ const DROPS: Condition = Condition {
     advice: "add --set optim.drop_epochs=[...], the epochs after which the rate drops",
 };
 
-const NOT_CONSTANT: Condition = Condition {
-    needed: "another `optim.schedule` than `constant`",
-    holds: |config| config.optim.schedule != ScheduleKind::Constant,
+const DECAY_EPOCHS: Condition = Condition {
+    needed: "`optim.decay_epochs` if it is `polynomial`",
+    holds: |config| config.optim.schedule != ScheduleKind::Polynomial || config.optim.decay_epochs > 0.0,
+    decided_by: "optim.decay_epochs",
+    advice: "add --set optim.decay_epochs=N, the epochs over which the learning rate falls",
+};
+
+const FACTOR: Condition = Condition {
+    needed: "`optim.schedule` = `steps`, `exponential` or `plateau`",
+    holds: |config| !matches!(config.optim.schedule, ScheduleKind::Constant | ScheduleKind::Polynomial),
     decided_by: "optim.schedule",
     advice: "add --set optim.schedule=steps, exponential or plateau",
 };
@@ -93,6 +102,13 @@ const PLATEAU: Condition = Condition {
     holds: |config| config.optim.schedule == ScheduleKind::Plateau,
     decided_by: "optim.schedule",
     advice: "add --set optim.schedule=plateau",
+};
+
+const POLYNOMIAL: Condition = Condition {
+    needed: "`optim.schedule = \"polynomial\"`",
+    holds: |config| config.optim.schedule == ScheduleKind::Polynomial,
+    decided_by: "optim.schedule",
+    advice: "add --set optim.schedule=polynomial",
 };
 
 /// Whether the first drop comes before the end of the run. If `run.steps` gives the length, that depends on the pack.
@@ -153,13 +169,13 @@ section! {
         #[needs(ADAM)]
         epsilon_hat: bool = false,
 
-        /// Learning-rate schedule: `constant`, `steps`, `exponential` or `plateau`.
-        #[needs(DROPS)]
+        /// Learning-rate schedule: `constant`, `steps`, `exponential`, `plateau` or `polynomial`.
+        #[needs(DROPS, DECAY_EPOCHS)]
         schedule: ScheduleKind = ScheduleKind::Constant,
 
         /// Factor of the learning rate at a drop, or in a period.
         #[range("in (0, 1]", |factor| *factor > 0.0 && *factor <= 1.0)]
-        #[needs(NOT_CONSTANT)]
+        #[needs(FACTOR)]
         factor: f64 = 0.1,
 
         /// Epochs after which the learning rate drops; fractions are allowed.
@@ -187,6 +203,22 @@ section! {
         #[alias = "times"]
         #[needs(PLATEAU)]
         max_drops: u32 = 3,
+
+        /// Epochs over which the learning rate falls to its end.
+        #[range("at least 0", is_amount)]
+        #[off = "0"]
+        #[needs(POLYNOMIAL)]
+        decay_epochs: f64 = 0.0,
+
+        /// Power of the remaining fraction of `optim.decay_epochs`: 1 for a linear decay.
+        #[range("above 0", is_positive)]
+        #[needs(POLYNOMIAL)]
+        power: f64 = 1.0,
+
+        /// Final learning rate, as a fraction of the initial one.
+        #[range("in [0, 1]", |factor| (0.0..=1.0).contains(factor))]
+        #[needs(POLYNOMIAL)]
+        end_factor: f64 = 0.0,
     }
 }
 
@@ -228,6 +260,9 @@ impl OptimConfig {
                 threshold: self.threshold,
                 max_drops: self.max_drops,
             },
+            ScheduleKind::Polynomial => {
+                ScheduleRule::Polynomial { epochs: self.decay_epochs, power: self.power, end: self.end_factor }
+            }
         };
         Ok(Schedule::new(rule)?)
     }

@@ -250,3 +250,22 @@ fn a_former_and_a_current_name_override_each_other() {
     let error = Config::from_overrides(&[layer("[optim]\nrate = 0.5\nlr = 0.25")]).unwrap_err().to_string();
     assert!(error.contains("test: optim.lr: is given under two names"), "{error}");
 }
+
+proptest! {
+    /// Caffe's "poly" policy for an end of 0, PyTorch's LinearLR from a factor of 1 for a power of 1.
+    #[test]
+    fn a_polynomial_schedule_falls_to_its_end(
+        power in 0.1..4.0_f64,
+        end in 0.0..1.0_f64,
+        decay_epochs in 1.0..100.0_f64,
+        epoch in 0.0..120.0_f64,
+    ) {
+        let text = format!(
+            "[optim]\nlr = 0.5\nschedule = 'polynomial'\npower = {power:?}\nend_factor = {end:?}\ndecay_epochs = {decay_epochs:?}"
+        );
+        let optim = Config::parse("test", &text).unwrap().optim;
+        let remaining = (1.0 - epoch / decay_epochs).max(0.0);
+        let expected = 0.5 * (end + (1.0 - end) * remaining.powf(power));
+        prop_assert!((optim.schedule().unwrap().rate(optim.lr, epoch) - expected).abs() < 1e-12);
+    }
+}
