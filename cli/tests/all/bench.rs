@@ -100,9 +100,7 @@ fn a_loader_by_stage() {
         let text = world.ok(&[&args[..], more].concat());
         serde_json::from_str::<Value>(&text).unwrap()
     };
-    for more in
-        [&[][..], &["--output", "crops"], &["--output", "pictures"], &["--output", "images", "--set", "data.mixup=0.2"]]
-    {
+    for more in [&[][..], &["--output", "pictures"], &["--output", "images", "--set", "data.mixup=0.2"]] {
         let found = measure(more);
         positive(&found, &["images_per_s", "bytes_per_image", "bytes_per_s", "copy_bytes_per_s", "share_of_copy"]);
         assert_eq!((found["work"].as_str(), found["shuffle"].as_str()), (Some("data"), Some("full")));

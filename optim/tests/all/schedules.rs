@@ -171,7 +171,7 @@ fn state_of_another_schedule_is_refused() {
     let error = plateau(1, 0.0, 1).load_state(state.clone()).unwrap_err();
     assert!(error.to_string().contains("at most 1 in this schedule, got 2"), "{error}");
     let error = Schedule::new(ScheduleRule::Constant).unwrap().load_state(state).unwrap_err();
-    assert_eq!(error.to_string(), "?");
+    assert!(error.to_string().contains("at most 0 in this schedule, got 2"), "{error}");
 }
 
 #[test]
@@ -181,5 +181,5 @@ fn rules_are_text() {
     let rule: ScheduleRule = toml::from_str("schedule = \"steps\"\ndrop_epochs = [25.0, 51.0]").unwrap();
     assert_eq!(rule, ScheduleRule::Steps { drop_epochs: vec![25.0, 51.0], factor: 0.1 });
     let error = toml::from_str::<ScheduleRule>("schedule = \"steps\"\nstep = 1").unwrap_err();
-    assert!(error.message().contains("?"), "{error}");
+    assert!(error.message().contains("unknown field `step`"), "{error}");
 }
