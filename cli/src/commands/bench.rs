@@ -9,7 +9,7 @@ use serde::Serialize;
 use tensor::{Algorithms, Backend};
 use toml::Value;
 use train::Config;
-use train::bench::{self, Bound, Fed, Layers, Limit, Speed, StepKind};
+use train::bench::{self, Bound, Layers, Limit, PackTraining, Speed, StepKind};
 use train::config::{UserSettings, keys};
 
 use super::device::{self, DeviceTask};
@@ -118,8 +118,9 @@ fn speed<B: Backend<Scalar = f32>>(
 
 fn fed<B: Backend<Scalar = f32>>(device: &B, args: &BenchSpeed, pack: &Path, threads: usize) -> Result<()> {
     let pack = Arc::new(Pack::open(pack)?);
-    let measure = |model: &Model, config: &Config| Ok(bench::fed(device, model, config, &pack, args.common.seconds)?);
-    let row = |f: &Fed| {
+    let measure =
+        |model: &Model, config: &Config| Ok(bench::train_from_pack(device, model, config, &pack, args.common.seconds)?);
+    let row = |f: &PackTraining| {
         let rates = [f.images_per_s, f.synthetic_images_per_s, f.loader_images_per_s].map(|r| format!("{r:.1}"));
         let limit = match f.limit {
             Limit::Loader => "loader",

@@ -1,4 +1,4 @@
-//! Loading of batches: their values, and their independence of how they are made.
+//! Batches: their values and order, which do not depend on threads or batch size.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,7 +31,7 @@ fn packed() -> Arc<Pack> {
     setting.open("out")
 }
 
-/// Every image of an epoch from a batch on: pack index, label, values.
+/// Every image of an epoch from batch `first` on: pack index, label, crop.
 fn epoch(
     pack: &Arc<Pack>,
     input: &CropAndNormalize,
@@ -58,7 +58,7 @@ fn stored(pack: &Pack, index: usize) -> Array3<f32> {
 }
 
 #[test]
-fn batches_do_not_depend_on_threads_sizes_or_the_place_to_begin() {
+fn batches_do_not_depend_on_threads_batch_size_or_the_first_batch() {
     let pack = packed();
     let whole = epoch(&pack, &input(27), &training(4, 1), 5, 0);
     assert_eq!(whole.len(), 23);
@@ -78,7 +78,7 @@ fn batches_do_not_depend_on_threads_sizes_or_the_place_to_begin() {
 }
 
 #[test]
-fn what_is_drawn_follows_the_image_not_its_place_in_the_epoch() {
+fn draws_follow_the_image_and_not_its_position_in_the_epoch() {
     let pack = packed();
     let in_order = LoaderOptions { shuffle: Shuffle::None, ..training(5, 2) };
     let sorted = epoch(&pack, &input(20), &in_order, 2, 0);
@@ -129,7 +129,7 @@ fn ten_crops_are_corners_centre_and_their_mirrors() {
 }
 
 #[test]
-fn crops_mirrors_and_shifts_are_what_they_say() {
+fn crops_flips_and_shifts_follow_the_draws() {
     let pack = packed();
     let mut seen = BTreeMap::new();
     for number in 0..40 {

@@ -4,6 +4,7 @@
 mod common;
 
 mod archives;
+mod augmentation;
 mod broken_images;
 mod canvases;
 mod cifar_python;
@@ -28,5 +29,4 @@ mod splits;
 mod tars;
 mod tiffs;
 mod unreadable;
-mod varying;
 mod version_1;

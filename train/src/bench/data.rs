@@ -67,7 +67,7 @@ pub struct Pipeline {
     pub images_per_s: f64,
     /// The stage that takes the most time.
     pub limit: StageKind,
-    /// Bytes read and written per image: stored, decoded, and output.
+    /// Bytes read and written per image: stored, decoded, and output; 0 if the output is the mapped pack itself.
     pub bytes_per_image: f64,
     /// `bytes_per_image` times the images per second of the loader.
     pub bytes_per_s: f64,
@@ -124,8 +124,7 @@ pub fn data(pack: &Arc<Pack>, config: &Config, crop: usize, output: Output, seco
     let pixels = (side * side * 3) as f64;
     let read = if pack.storage() == Storage::Raw { pixels } else { stored + 2.0 * pixels };
     let is_borrowed = output == Output::Images && loader.reads_the_map();
-    let written = if is_borrowed { 0.0 } else { output_bytes as f64 };
-    let bytes_per_image = read + written;
+    let bytes_per_image = if is_borrowed { 0.0 } else { read + output_bytes as f64 };
     let bytes_per_s = bytes_per_image * augment;
     let copy_bytes_per_s = copy_rate(config.run.threads, 256 << 20, seconds / 4.0);
     Ok(Pipeline {
@@ -179,14 +178,14 @@ fn storage(pack: &Pack, config: &Config, seconds: f64) -> Result<f64> {
     let read_part = &|thread: usize, seconds: f64| -> Result<f64> {
         let own = thread * part..((thread + 1) * part).min(pack.len());
         let mut images = 0;
-        let begun = Instant::now();
+        let started = Instant::now();
         loop {
             for index in own.clone() {
                 black_box(read(index)?);
             }
             images += own.len();
-            if own.is_empty() || begun.elapsed().as_secs_f64() >= seconds {
-                return Ok(images as f64 / begun.elapsed().as_secs_f64());
+            if own.is_empty() || started.elapsed().as_secs_f64() >= seconds {
+                return Ok(images as f64 / started.elapsed().as_secs_f64());
             }
         }
     };
@@ -299,8 +298,8 @@ fn copy_rate(threads: usize, bytes: usize, seconds: f64) -> f64 {
     let from = vec![1u8; part * threads];
     let mut to = vec![0u8; part * threads];
     let mut best = 0f64;
-    let begun = Instant::now();
-    while best == 0.0 || begun.elapsed().as_secs_f64() < seconds {
+    let started = Instant::now();
+    while best == 0.0 || started.elapsed().as_secs_f64() < seconds {
         let at = Instant::now();
         std::thread::scope(|scope| {
             for (to, from) in to.chunks_mut(part).zip(from.chunks(part)) {

@@ -13,7 +13,7 @@ mod synthetic;
 pub use ceilings::{Ceilings, ceilings};
 pub use data::{Output, Pipeline, Stage, StageKind, data};
 pub use layers::{Bound, Layers, Row, StepKind, layers};
-pub use pack::{Fed, Limit, fed};
+pub use pack::{Limit, PackTraining, train_from_pack};
 pub use speed::{Speed, predict, train};
 
 /// Learning rate: so small that training on noise hardly changes the weights.

@@ -30,7 +30,7 @@ pub enum Limit {
 
 /// Measurement of training on a pack, and of loading and computing alone.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Fed {
+pub struct PackTraining {
     /// Batch size.
     pub batch: usize,
     /// Images per second of training on the pack.
@@ -51,13 +51,13 @@ pub struct Fed {
 ///
 /// # Errors
 /// [`Error::Setting`] for a pack of fewer images than a batch, or that does not fit the network.
-pub fn fed<B: Backend<Scalar = f32>>(
+pub fn train_from_pack<B: Backend<Scalar = f32>>(
     device: &B,
     model: &Model,
     config: &Config,
     pack: &Arc<Pack>,
     seconds: f64,
-) -> Result<Fed> {
+) -> Result<PackTraining> {
     let batch = config.run.batch;
     if batch > pack.len() {
         let what = format!("must be at most the {} images of the pack, got {batch}", pack.len());
@@ -104,7 +104,7 @@ pub fn fed<B: Backend<Scalar = f32>>(
         (synthetic_images_per_s, Limit::Device)
     };
     let share = images_per_s / slower;
-    Ok(Fed { batch, images_per_s, steps, synthetic_images_per_s, loader_images_per_s, limit, share })
+    Ok(PackTraining { batch, images_per_s, steps, synthetic_images_per_s, loader_images_per_s, limit, share })
 }
 
 /// Steps before the measurement: they compile kernels and allocate memory, and batches are prefetched.

@@ -1,4 +1,4 @@
-//! Augmentation and shuffling: the same on a device and by the loader, and for any number of threads.
+//! Augmentation and shuffling: a device and the loader make the same crops, for any number of threads.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ fn assert_devices_make_the_same(loader: &Loader, epoch: u64, first: usize, chang
 }
 
 /// The pixel augmentations selected by these bits.
-fn changes_of(bits: u8) -> Augment {
+fn augment_of(bits: u8) -> Augment {
     let bit = |n: u8| bits >> n & 1 == 1;
     let mix = |n: u8| if bit(n) { 0.5 } else { 0.0 };
     Augment {
@@ -99,7 +99,7 @@ fn devices_make_the_loaders_crops_bit_for_bit() {
             mirror,
             colour_noise,
             crop_group,
-            ..changes_of(changes)
+            ..augment_of(changes)
         },
     ));
     let input =
@@ -130,14 +130,14 @@ fn devices_make_the_loaders_crops_bit_for_bit() {
 
 /// Order, draws and values do not depend on the number of threads, the prefetch limit and the first batch.
 #[test]
-fn every_way_to_vary_and_shuffle_is_the_same_from_anywhere_on_any_threads() {
+fn batches_do_not_depend_on_threads_prefetching_or_the_first_batch() {
     let packs = both_packs();
     let config =
         ProptestConfig { cases: 40, rng_seed: proptest::test_runner::RngSeed::Fixed(2), ..ProptestConfig::default() };
     let strategy = (0..3usize, 1..9usize, 0..32u8, any::<u64>(), 1..5usize, 0..4usize, 0..100_000usize);
     proptest!(config, |((shuffle, batch, changes, seed, threads, first, prefetch_bytes) in strategy, crop_group in 0..5usize)| {
         let shuffle = [Shuffle::None, Shuffle::Full, Shuffle::Window { bytes: 25_000 }][shuffle];
-        let augment = Augment { random_crop: true, mirror: true, crop_group, ..changes_of(changes) };
+        let augment = Augment { random_crop: true, mirror: true, crop_group, ..augment_of(changes) };
         let options = LoaderOptions { batch, seed, shuffle, augment: Some(augment), ..LoaderOptions::default() };
         let load = |options: LoaderOptions, first: usize| -> Vec<(Vec<u64>, Vec<u32>, Vec<f32>)> {
             let loader = Loader::new(Arc::clone(&packs[0]), input(27), options).unwrap();
@@ -175,7 +175,7 @@ fn crops_are_the_pixels_at_their_positions() {
 }
 
 #[test]
-fn mixed_images_name_the_other_label_and_its_share() {
+fn mixed_images_have_the_second_label_and_its_share() {
     let pack = packed();
     let mix = Some(MixupCutmix { mixup: 1.0, cutmix: 0.0 });
     let options = LoaderOptions { augment: Some(Augment { mix, ..Augment::default() }), ..training(6, 2) };
@@ -197,7 +197,7 @@ fn mixed_images_name_the_other_label_and_its_share() {
         }
     }
     assert!(different > 10, "{different}");
-    // Alone in its batch, an image is mixed with nothing.
+    // In a batch of one, nothing is mixed.
     let alone = LoaderOptions { augment: Some(Augment { mix, ..Augment::default() }), ..training(1, 2) };
     let loader = Loader::new(Arc::clone(&pack), input(32), alone).unwrap();
     assert!(loader.batches(0, 0).all(|batch| batch.unwrap().mixed[0].share == 0.0));
