@@ -138,29 +138,7 @@ pub(crate) fn product_kernel<FA: Float, NA: Size, FB: Float, NB: Size, FC: Float
         sync_cube();
     }
 
-    match &sums {
-        Sums::Registers(values) => write_units(values, bias, c, sizes, &batch, &coord, config),
-        Sums::Fragments(sums) => {
-            let mut fragment_rows = fragment_rows::<NC>(config);
-            #[unroll]
-            for i in 0..comptime!(config.tile.plane_fragments()[0]) {
-                fragments::write_fragment_row::<NC>(sums, &mut fragment_rows, i, config);
-                sync_cube();
-                store_fragment_row::<FC, NC>(&fragment_rows, bias, c, sizes, &batch, &coord, i, config);
-                sync_cube();
-            }
-        }
-        Sums::Shared(sums) => {
-            let mut fragment_rows = fragment_rows::<NC>(config);
-            #[unroll]
-            for i in 0..comptime!(config.tile.plane_fragments()[0]) {
-                fragments::write_fragment_row_in_loops::<NC>(sums, &mut fragment_rows, i, config);
-                sync_cube();
-                store_fragment_row::<FC, NC>(&fragment_rows, bias, c, sizes, &batch, &coord, i, config);
-                sync_cube();
-            }
-        }
-    }
+    write_sums::<FC, NC>(&sums, bias, c, sizes, &batch, &coord, config);
 }
 
 /// The accumulators of a cube.
@@ -190,6 +168,42 @@ fn zeros(#[comptime] config: GemmConfig) -> Sums {
             Engine::MatrixUnits => Sums::new_Fragments(fragments::zeros(config)),
             Engine::Loops => Sums::new_Shared(fragments::zeros_in_loops(config)),
         },
+    }
+}
+
+/// Writes the sums of a cube to C, with the bias and the ReLU.
+#[cube]
+fn write_sums<FC: Float, NC: Size>(
+    sums: &Sums,
+    bias: &ComptimeOption<Array<Vector<f32, NC>>>,
+    c: &mut Array<Vector<FC, NC>>,
+    sizes: &GemmSizes,
+    batch: &BatchIndex,
+    coord: &TileCoord,
+    #[comptime] config: GemmConfig,
+) {
+    match sums {
+        Sums::Registers(values) => write_units(values, bias, c, sizes, batch, coord, config),
+        Sums::Fragments(sums) => {
+            let mut fragment_rows = fragment_rows::<NC>(config);
+            #[unroll]
+            for i in 0..comptime!(config.tile.plane_fragments()[0]) {
+                fragments::write_fragment_row::<NC>(sums, &mut fragment_rows, i, config);
+                sync_cube();
+                store_fragment_row::<FC, NC>(&fragment_rows, bias, c, sizes, batch, coord, i, config);
+                sync_cube();
+            }
+        }
+        Sums::Shared(sums) => {
+            let mut fragment_rows = fragment_rows::<NC>(config);
+            #[unroll]
+            for i in 0..comptime!(config.tile.plane_fragments()[0]) {
+                fragments::write_fragment_row_in_loops::<NC>(sums, &mut fragment_rows, i, config);
+                sync_cube();
+                store_fragment_row::<FC, NC>(&fragment_rows, bias, c, sizes, batch, coord, i, config);
+                sync_cube();
+            }
+        }
     }
 }
 

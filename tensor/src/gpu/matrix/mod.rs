@@ -180,45 +180,11 @@ impl<R: Runtime> Gpu<R> {
         relu: bool,
         c: &Buffer,
     ) {
-        let problem = &gemm.problem;
-        let a = self.operand_spec(&gemm.a, problem.m, problem.k, tile.max_width());
-        let b = self.operand_spec(&gemm.b, problem.n, problem.k, tile.max_width());
-        let out = &gemm.output;
-        let contiguous_columns = match tile.inner {
-            Inner::Units { .. } if b.contiguous == Axis::Rows => b.width as usize,
-            Inner::Units { .. } => 1,
-            Inner::Fragments { .. } => OUT_WIDTH,
-        };
-        let width = if self.output_width(gemm).min(contiguous_columns) == OUT_WIDTH { OUT_WIDTH } else { 1 };
-        let stage = |operand, rows| Staging::new(operand, rows, tile.k, tile.cube(), precision.bytes());
-        let config = GemmConfig { tile, a: stage(a, tile.m), b: stage(b, tile.n), width: width as u32 };
-        let (splits, split_len) = problem.splits();
-        let [tiles_m, tiles_n] = problem.tiles(&tile);
-        let sizes = GemmSizesLaunch::new(
-            problem.m as u32,
-            problem.n as u32,
-            problem.k as u32,
-            tiles_m as u32,
-            tiles_n as u32,
-            u32::from(tiles_m < tiles_n),
-            gemm.groups as u32,
-            problem.batches as u32,
-            gemm.positions_per_row as u32,
-            splits as u32,
-            split_len as u32,
-            out.row_stride as u32,
-            out.position_stride as u32,
-            out.group_stride as u32,
-            out.len as u32,
-            bias.map_or(0, |b| b.position_stride) as u32,
-            bias.map_or(0, |b| b.group_stride) as u32,
-            relu_threshold(relu),
-        );
+        let config = self.config(gemm, tile, precision);
         let dim = match tile.inner {
             Inner::Units { .. } => CubeDim::new_1d(tile.cube()),
             Inner::Fragments { m, n, plane, .. } => CubeDim::new_2d(plane, m * n),
         };
-        let cubes = tiles_m * tiles_n * problem.batches * splits;
         let types = [
             storage_type(gemm.a.buffer.dtype()),
             storage_type(gemm.b.buffer.dtype()),
@@ -230,22 +196,37 @@ impl<R: Runtime> Gpu<R> {
         unsafe {
             product_kernel::launch_unchecked::<R>(
                 self.client(),
-                self.cube_count(cubes),
+                self.cube_count(gemm.problem.cubes(&tile)),
                 dim,
-                a.width as usize,
-                b.width as usize,
-                width,
+                config.a.operand.width as usize,
+                config.b.operand.width as usize,
+                config.width as usize,
                 gemm.a.buffer.arg(),
                 gemm.b.buffer.arg(),
-                bias.map(|b| b.buffer.arg()).into(),
+                bias.map(|bias| bias.buffer.arg()).into(),
                 c.arg(),
                 gemm.a.sizes.arg(),
                 gemm.b.sizes.arg(),
-                sizes,
+                sizes_arg(gemm, &tile, bias, relu),
                 config,
                 types,
             );
         }
+    }
+
+    /// The compile-time configuration of the kernel for a tile.
+    fn config(&self, gemm: &Gemm, tile: Tile, precision: OperandPrecision) -> GemmConfig {
+        let Problem { m, n, k, .. } = gemm.problem;
+        let a = self.operand_spec(&gemm.a, m, k, tile.max_width());
+        let b = self.operand_spec(&gemm.b, n, k, tile.max_width());
+        let contiguous_columns = match tile.inner {
+            Inner::Units { .. } if b.contiguous == Axis::Rows => b.width as usize,
+            Inner::Units { .. } => 1,
+            Inner::Fragments { .. } => OUT_WIDTH,
+        };
+        let width = if self.output_width(gemm).min(contiguous_columns) == OUT_WIDTH { OUT_WIDTH } else { 1 };
+        let stage = |operand, rows| Staging::new(operand, rows, tile.k, tile.cube(), precision.bytes());
+        GemmConfig { tile, a: stage(a, tile.m), b: stage(b, tile.n), width: width as u32 }
     }
 
     /// The number of values in a vector of the result.
@@ -309,6 +290,34 @@ impl<R: Runtime> Gpu<R> {
         let y = cubes.div_ceil(max_x as usize);
         CubeCount::Static(cubes.div_ceil(y) as u32, y as u32, 1)
     }
+}
+
+/// The sizes of a GEMM as a kernel argument.
+fn sizes_arg<R: Runtime>(gemm: &Gemm, tile: &Tile, bias: Option<&Bias>, relu: bool) -> GemmSizesLaunch<R> {
+    let Problem { m, n, k, batches } = gemm.problem;
+    let output = &gemm.output;
+    let (splits, split_len) = gemm.problem.splits();
+    let [tiles_m, tiles_n] = gemm.problem.tiles(tile);
+    GemmSizesLaunch::new(
+        m as u32,
+        n as u32,
+        k as u32,
+        tiles_m as u32,
+        tiles_n as u32,
+        u32::from(tiles_m < tiles_n),
+        gemm.groups as u32,
+        batches as u32,
+        gemm.positions_per_row as u32,
+        splits as u32,
+        split_len as u32,
+        output.row_stride as u32,
+        output.position_stride as u32,
+        output.group_stride as u32,
+        output.len as u32,
+        bias.map_or(0, |bias| bias.position_stride) as u32,
+        bias.map_or(0, |bias| bias.group_stride) as u32,
+        relu_threshold(relu),
+    )
 }
 
 /// Whether a tile runs out of registers where operands are loaded value by value.

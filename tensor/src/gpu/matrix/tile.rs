@@ -206,16 +206,20 @@ impl Problem {
     pub fn tiles(&self, tile: &Tile) -> [usize; 2] {
         [self.m.div_ceil(tile.m as usize), self.n.div_ceil(tile.n as usize)]
     }
+
+    /// The number of cubes: one for each tile of each product and each part of its sums.
+    pub fn cubes(&self, tile: &Tile) -> usize {
+        let [m, n] = self.tiles(tile);
+        let (splits, _) = self.splits();
+        m * n * self.batches * splits
+    }
 }
 
 /// Sorts tiles by estimated time: the rounds that the device needs for all cubes, and the loads of each.
 pub(crate) fn rank(problem: &Problem, device: &HardwareProperties, tiles: &mut [Tile]) {
     let processors = device.num_streaming_multiprocessors.unwrap_or(16) as usize;
-    let (splits, _) = problem.splits();
     let time = |tile: &Tile| {
-        let [m, n] = problem.tiles(tile);
-        let cubes = m * n * problem.batches * splits;
-        let rounds = cubes.div_ceil(processors) as f64;
+        let rounds = problem.cubes(tile).div_ceil(processors) as f64;
         rounds * f64::from(tile.m * tile.n) / tile.efficiency()
     };
     tiles.sort_by(|a, b| time(a).total_cmp(&time(b)));
