@@ -76,8 +76,9 @@ impl Simd for V4 {
         let factor = self.avx512f._mm512_set1_epi64(i64::from(factor));
         let even = self.avx512f._mm512_mul_epu32(v, factor);
         let odd = self.avx512f._mm512_mul_epu32(self.avx512f._mm512_srli_epi64::<32>(v), factor);
-        let high = self.avx512f._mm512_mask_blend_epi32(0xaaaa, self.avx512f._mm512_srli_epi64::<32>(even), odd);
-        let low = self.avx512f._mm512_mask_blend_epi32(0xaaaa, even, self.avx512f._mm512_slli_epi64::<32>(odd));
+        // Shuffles, not shifts, which LLVM merges into slow 64-bit multiplications.
+        let high = self.avx512f._mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd, 0x5555, even);
+        let low = self.avx512f._mm512_mask_shuffle_epi32::<0b10_10_00_00>(even, 0xaaaa, odd);
         (high, low)
     }
 
