@@ -22,7 +22,8 @@
 //! let mean = Mean::Image(pack.statistics().mean_image.clone());
 //! let input = CropAndNormalize { mean, ..CropAndNormalize::crop_only(224) };
 //! let augment = Some(Augment { random_crop: true, mirror: true, ..Augment::default() });
-//! let loader = Loader::new(pack, input, LoaderOptions { shuffle: Shuffle::Full, augment, ..LoaderOptions::default() })?;
+//! let options = LoaderOptions { shuffle: Shuffle::Full, augment, ..LoaderOptions::default() };
+//! let loader = Loader::new(pack, input, options)?;
 //! for batch in loader.batches(0, 0) {
 //!     let batch = batch?;
 //!     let images = loader.crops(&batch)?;

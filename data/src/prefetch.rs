@@ -15,8 +15,8 @@ pub struct Prefetch<T, E = Error> {
 }
 
 impl<T: Send + 'static, E: From<Error> + Send + 'static> Prefetch<T, E> {
-    /// Starts a thread called `name` that takes the items in order. At most `ahead` items, and at least one, exist before
-    /// the consumer asks for the first of them, including the one being made.
+    /// Starts a thread called `name` that takes the items in order. At most `ahead` items, and at least one, exist
+    /// before the consumer asks for the first of them, including the one being made.
     pub fn spawn(name: &str, ahead: usize, items: impl Iterator<Item = Result<T, E>> + Send + 'static) -> Self {
         // One more is being made besides those that wait in the channel.
         let (sender, receiver) = sync_channel(ahead.saturating_sub(1));

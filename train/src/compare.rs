@@ -34,8 +34,8 @@ impl Difference {
         Self { place, first: shown(first_lines.next()), second: "nothing".to_string() }
     }
 
-    /// The first difference between the outputs of a trained network `own` and of `requested`, if any. Names and training
-    /// settings have no effect on them, and the number of classes and the image size are those of the pack.
+    /// The first difference between the outputs of a trained network `own` and of `requested`, if any. Names and
+    /// training settings have no effect on them, and the number of classes and the image size are those of the pack.
     pub fn between(own: &Model, requested: &Model) -> Option<Self> {
         let mut fitted = requested.clone();
         fitted.input.size = own.input.size;
@@ -72,7 +72,8 @@ const NOT_OF_OUTPUT: [&str; 18] = [
     "crop",
 ];
 
-/// The differences between the outputs of `own` and `model` with the same weights, as `layer: SETTINGS there, SETTINGS here`.
+/// The differences between the outputs of `own` and `model` with the same weights, as `layer: SETTINGS there, SETTINGS
+/// here`.
 pub(crate) fn output_differences(own: &Model, model: &Model) -> Vec<String> {
     let there = parts(own);
     let here = parts(model);

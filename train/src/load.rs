@@ -23,12 +23,12 @@ pub struct Loaded {
     pub weights: Weights,
 }
 
-/// Loads weights from a file or from the folder of a run. `model` is the network of a file that does not name one; other
-/// files must be for the same network. Calls `warn` with a message for each damaged checkpoint that is skipped.
+/// Loads weights from a file or from the folder of a run. `model` is the network of a file that does not name one;
+/// other files must be for the same network. Calls `warn` with a message for each damaged checkpoint that is skipped.
 ///
 /// # Errors
-/// [`Error::File`] or [`Error::Layers`] with the file and its problem; [`Error::Setting`] if it holds weights of another
-/// network than `model`.
+/// [`Error::File`] or [`Error::Layers`] with the file and its problem; [`Error::Setting`] if it holds weights of
+/// another network than `model`.
 pub fn weights(path: &Path, model: Option<&Model>, warn: &mut dyn FnMut(String)) -> Result<Loaded> {
     let metadata = fs::metadata(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
     if metadata.is_dir() {
@@ -46,8 +46,8 @@ pub fn weights(path: &Path, model: Option<&Model>, warn: &mut dyn FnMut(String))
 /// The newest undamaged checkpoint of a run. Calls `warn` with a message for each damaged one that is skipped.
 ///
 /// # Errors
-/// [`Error::File`] if `folder` is not a run, if all its checkpoints are damaged, or if the system cannot list them or read
-/// one, which may be undamaged.
+/// [`Error::File`] if `folder` is not a run, if all its checkpoints are damaged, or if the system cannot list them or
+/// read one, which may be undamaged.
 pub fn newest_checkpoint(folder: &Path, warn: &mut dyn FnMut(String)) -> Result<Option<(PathBuf, Checkpoint)>> {
     let settings = folder.join("run.toml");
     if !settings.try_exists().map_err(|e| Error::file(&settings, format!("cannot be looked at: {e}")))? {

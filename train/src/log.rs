@@ -68,8 +68,8 @@ impl Log {
         Ok(Self { path: path.to_path_buf(), file, failed: false })
     }
 
-    /// Appends a line. An error does not end the run: the first one is returned as a message for the user, later ones are
-    /// ignored.
+    /// Appends a line. An error does not end the run: the first one is returned as a message for the user, later ones
+    /// are ignored.
     pub fn append(&mut self, line: &impl Serialize) -> Option<String> {
         let mut text = serde_json::to_string(line).unwrap_or_default();
         text.push('\n');

@@ -33,8 +33,8 @@ pub struct Workload<'a> {
     pub evaluation: Option<(usize, Views)>,
 }
 
-/// Checks that `workload` with batches of `batch` images fits into the free memory that the device reports, and needs no
-/// buffer larger than the device can allocate.
+/// Checks that `workload` with batches of `batch` images fits into the free memory that the device reports, and needs
+/// no buffer larger than the device can allocate.
 ///
 /// # Errors
 /// [`Error::Setting`] that names `--batch`, the bytes needed and free, and the largest batch that fits. Errors of the

@@ -1,7 +1,8 @@
 //! The folder of a run: its files, its lock and its checkpoints.
 //!
-//! The files are `run.toml` (settings), `model.toml` (network), `log.jsonl` (one line per step), `validation.jsonl` (one
-//! line per validation), `checkpoints/step-NNNNNNNNN.h5`, `best.toml` (the checkpoint that validated best) and `lock`.
+//! The files are `run.toml` (settings), `model.toml` (network), `log.jsonl` (one line per step), `validation.jsonl`
+//! (one line per validation), `checkpoints/step-NNNNNNNNN.h5`, `best.toml` (the checkpoint that validated best) and
+//! `lock`.
 
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
@@ -90,7 +91,8 @@ impl Run {
         Ok(Self { folder: folder.to_path_buf(), _lock: lock })
     }
 
-    /// Fails if the run has saved checkpoints that are missing now: starting from the beginning would overwrite its logs.
+    /// Fails if the run has saved checkpoints that are missing now: starting from the beginning would overwrite its
+    /// logs.
     ///
     /// # Errors
     /// [`Error::File`] that says why a checkpoint must have existed.
@@ -150,8 +152,8 @@ impl Run {
         write_text(&self.folder.join("best.toml"), &toml::to_string(best).unwrap_or_default())
     }
 
-    /// Removes old checkpoints: those up to `step`, whose checkpoint was verified, except for the newest `keep` of them and
-    /// that of `best`. Checkpoints after `step`, from before a resume, stay. Returns the number removed.
+    /// Removes old checkpoints: those up to `step`, whose checkpoint was verified, except for the newest `keep` of them
+    /// and that of `best`. Checkpoints after `step`, from before a resume, stay. Returns the number removed.
     ///
     /// # Errors
     /// [`Error::File`] that names the checkpoint that cannot be removed.
@@ -200,8 +202,8 @@ pub fn model(folder: &Path) -> Result<Model> {
     Ok(Model::parse(&read_text(&path)?, &path.display().to_string())?)
 }
 
-/// The checkpoint of the run in `folder` that validated best; `None` if best.toml is missing or damaged: the checkpoints
-/// have it too.
+/// The checkpoint of the run in `folder` that validated best; `None` if best.toml is missing or damaged: the
+/// checkpoints have it too.
 ///
 /// # Errors
 /// [`Error::File`] if the system cannot read best.toml.

@@ -23,8 +23,8 @@ pub struct StartingWeights {
 }
 
 impl StartingWeights {
-    /// Loads the weights in `model.weights` for a network, without the layers in `model.reinit`; `None` if the setting is
-    /// not given.
+    /// Loads the weights in `model.weights` for a network, without the layers in `model.reinit`; `None` if the setting
+    /// is not given.
     ///
     /// # Errors
     /// [`Error::Layers`] with a list of the parameters that are missing, extra or of another shape; [`Error::Setting`]

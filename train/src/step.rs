@@ -24,8 +24,8 @@ pub struct StepOptions {
 
 /// Takes one training step: forward, loss, backward, update.
 ///
-/// `images` are a network's input, as [`DeviceLoader`](crate::device_loader::DeviceLoader) makes it; `targets` are labels, or
-/// mixtures of labels.
+/// `images` are a network's input, as [`DeviceLoader`](crate::device_loader::DeviceLoader) makes it; `targets` are
+/// labels, or mixtures of labels.
 ///
 /// # Errors
 /// [`Error::Diverged`] before anything is changed if a finite loss is required and the loss is not. After an error of

@@ -9,8 +9,8 @@ pub struct Targets<'a> {
     pub labels: &'a [u32],
     /// The second label of each image; empty if no images are mixed.
     pub mixed: &'a [MixedLabel],
-    /// Label smoothing: the share of each target that is spread evenly over all classes (Szegedy et al., "Rethinking the Inception
-    /// Architecture for Computer Vision", 2015, section 7), in [0, 1).
+    /// Label smoothing: the share of each target that is spread evenly over all classes (Szegedy et al., "Rethinking
+    /// the Inception Architecture for Computer Vision", 2015, section 7), in [0, 1).
     pub smoothing: f64,
 }
 

@@ -68,8 +68,8 @@ impl BatchMaker {
         self.pack.storage() == Storage::Raw && self.pixel_augment().is_none()
     }
 
-    /// Makes a batch. Raw images stay in the mapped pack: they are brought into memory and their checksums are verified.
-    /// JPEGs are decoded, within their crops.
+    /// Makes a batch. Raw images stay in the mapped pack: they are brought into memory and their checksums are
+    /// verified. JPEGs are decoded, within their crops.
     pub fn batch(&self, batch: &BatchIndices) -> Result<Batch> {
         let mut crops = self.crops(batch);
         let mut mixed = Vec::new();

@@ -30,8 +30,8 @@ impl<E: Element> Kernel<CropAndNormalizeImages<'_>> for Cpu<E> {
 
 impl CropAndNormalize {
     /// Writes a crop of `image` `[size, size, 3]` to `out` `[crop, crop, 3]`. `mean_image` `[size, size, 3]` is the
-    /// [normalized mean image](Self::normalized_mean_image), if there is one; [`CropParams::image`] is ignored. The bits
-    /// are the same on all processors.
+    /// [normalized mean image](Self::normalized_mean_image), if there is one; [`CropParams::image`] is ignored. The
+    /// bits are the same on all processors.
     ///
     /// # Panics
     /// If the crop does not lie within the image.

@@ -67,8 +67,8 @@ fn permutation<const N: usize>(rows: &CropRows, pixels: usize) -> [i32; N] {
     })
 }
 
-/// Writes five pixels at a time in vectors of 16 values, the last of which the next vector overwrites. Returns the number
-/// of pixels written.
+/// Writes five pixels at a time in vectors of 16 values, the last of which the next vector overwrites. Returns the
+/// number of pixels written.
 #[target_feature(enable = "avx512f")]
 fn row_avx512(rows: &CropRows, row: usize, image: &[u8], mean: Option<&[f32]>, out: &mut [f32]) -> usize {
     const PIXELS: usize = 5;
@@ -107,8 +107,8 @@ fn row_avx512(rows: &CropRows, row: usize, image: &[u8], mean: Option<&[f32]>, o
     done
 }
 
-/// Writes two pixels at a time in vectors of eight values, the last two of which the next vector overwrites. Returns the
-/// number of pixels written.
+/// Writes two pixels at a time in vectors of eight values, the last two of which the next vector overwrites. Returns
+/// the number of pixels written.
 #[target_feature(enable = "avx2")]
 fn row_avx2(rows: &CropRows, row: usize, image: &[u8], mean: Option<&[f32]>, out: &mut [f32]) -> usize {
     const PIXELS: usize = 2;

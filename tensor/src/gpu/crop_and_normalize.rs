@@ -1,6 +1,6 @@
-//! Crops of stored images, normalized in one pass. A unit writes one vector of a row, and picks each value's byte out of
-//! its word: neighbouring units read neighbouring words, each word from memory once. A value costs 1 byte read and 2 or 4
-//! written, and about 30 instructions, so memory bounds it on a data-centre GPU.
+//! Crops of stored images, normalized in one pass. A unit writes one vector of a row, and picks each value's byte out
+//! of its word: neighbouring units read neighbouring words, each word from memory once. A value costs 1 byte read and 2
+//! or 4 written, and about 30 instructions, so memory bounds it on a data-centre GPU.
 
 use cubecl::prelude::*;
 

@@ -22,8 +22,8 @@ use crate::{HostImages, Result};
 const UPLOADS: StreamId = StreamId { value: u64::MAX };
 
 impl<R: Runtime> Gpu<R> {
-    /// Starts an upload of images, one after another, and returns its buffer, which belongs to the upload stream. After the kernel that reads it, call
-    /// [`make_uploads_wait`](Self::make_uploads_wait).
+    /// Starts an upload of images, one after another, and returns its buffer, which belongs to the upload stream. After
+    /// the kernel that reads it, call [`make_uploads_wait`](Self::make_uploads_wait).
     pub(crate) fn upload_in_background(&self, images: &dyn HostImages) -> Result<IntBuffer> {
         if let Some(Fault::Panic(message)) = UPLOADS.executes(fault::take) {
             return Err(self.panic_error(&message));

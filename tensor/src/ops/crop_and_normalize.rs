@@ -178,8 +178,8 @@ impl<B: Backend> InputTransform<B> {
 }
 
 /// The operation of [`InputTransform::apply`]: `[crops, crop, crop, 3]` in the format of activations. Operands: the
-/// images' bytes, four to an integer, unless they are in host memory; a mean image, if there is one. Output: the values.
-/// All crops lie within their images.
+/// images' bytes, four to an integer, unless they are in host memory; a mean image, if there is one. Output: the
+/// values. All crops lie within their images.
 #[derive(Clone, Copy, Debug)]
 pub struct CropAndNormalizeImages<'a> {
     /// Crop size and normalization.

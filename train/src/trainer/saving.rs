@@ -39,8 +39,8 @@ impl CheckpointSaver {
     }
 
     /// A saver for a run that resumes from the checkpoint with this state. `best.toml` is written after the checkpoint
-    /// that it names, so it may be older than the checkpoint's own entry. It counts for later checkpoints, which the run
-    /// will reach again.
+    /// that it names, so it may be older than the checkpoint's own entry. It counts for later checkpoints, which the
+    /// run will reach again.
     pub fn resume(run: Run, keep: usize, state: &RunState) -> Result<Self> {
         let saved: Vec<u64> = crate::run::checkpoints(run.folder())?.into_iter().map(|(step, _)| step).collect();
         let noted = run.best()?.filter(|best| saved.contains(&best.step));
