@@ -8,7 +8,7 @@ use alexnet_layers::weights::{Weights, hdf5_file};
 use proptest::prelude::*;
 
 use crate::allocator::allocated_by;
-use crate::{SMALL, assert_same, bits, model, place, refusal, weights};
+use crate::{SMALL, assert_same, bits, model, refusal, temporary_file, weights};
 
 const FILES: [&str; 2] = ["a.h5", "a.safetensors"];
 
@@ -28,10 +28,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn a_flipped_bit_is_found_or_harmless(kind in 0..2usize, place_ in 0.0..1.0, bit in 0..8u8) {
-        let (_folder, path) = place(FILES[kind]);
+    fn a_flipped_bit_is_found_or_harmless(kind in 0..2usize, position in 0.0..1.0, bit in 0..8u8) {
+        let (_folder, path) = temporary_file(FILES[kind]);
         let (mut bytes, original) = saved(&path);
-        let at = (place_ * bytes.len() as f64) as usize;
+        let at = (position * bytes.len() as f64) as usize;
         bytes[at] ^= 1 << bit;
         fs::write(&path, &bytes).unwrap();
         if let Ok(loaded) = Weights::load(&path) {
@@ -41,7 +41,7 @@ proptest! {
 
     #[test]
     fn a_cut_file_is_refused(kind in 0..2usize, keep in 0.0..1.0) {
-        let (_folder, path) = place(FILES[kind]);
+        let (_folder, path) = temporary_file(FILES[kind]);
         let (bytes, _) = saved(&path);
         let keep = (keep * bytes.len() as f64) as usize;
         fs::write(&path, &bytes[..keep]).unwrap();
@@ -51,7 +51,7 @@ proptest! {
 
     #[test]
     fn noise_is_refused(kind in 0..2usize, from in 0.0..1.0, noise in proptest::collection::vec(any::<u8>(), 1..64)) {
-        let (_folder, path) = place(FILES[kind]);
+        let (_folder, path) = temporary_file(FILES[kind]);
         let (mut bytes, original) = saved(&path);
         let from = (from * (bytes.len() - noise.len()) as f64) as usize;
         bytes[from..from + noise.len()].copy_from_slice(&noise);
@@ -65,7 +65,7 @@ proptest! {
 #[test]
 fn a_damaged_tensor_is_named() {
     for name in FILES {
-        let (_folder, path) = place(name);
+        let (_folder, path) = temporary_file(name);
         let (mut bytes, original) = saved(&path);
         let value = original.tensor("fc8.bias").unwrap().as_slice().unwrap()[1].to_le_bytes();
         let at = bytes.windows(4).position(|window| window == value).unwrap();
@@ -79,7 +79,7 @@ fn a_damaged_tensor_is_named() {
 /// Every bit of the block that the attribute `format` lies in: damage is called so, and not another program's file.
 #[test]
 fn a_damaged_header_is_said_to_be_damaged() {
-    let (_folder, path) = place(FILES[0]);
+    let (_folder, path) = temporary_file(FILES[0]);
     let (bytes, _) = saved(&path);
     let at = bytes.windows(6).position(|window| window == b"format").unwrap();
     for place in [at - 9, at, at + 3, at + 12] {
@@ -94,7 +94,7 @@ fn a_damaged_header_is_said_to_be_damaged() {
 #[test]
 fn trailing_bytes_are_refused() {
     for name in FILES {
-        let (_folder, path) = place(name);
+        let (_folder, path) = temporary_file(name);
         let (mut bytes, _) = saved(&path);
         bytes.push(0);
         fs::write(&path, &bytes).unwrap();
@@ -105,7 +105,7 @@ fn trailing_bytes_are_refused() {
 
 #[test]
 fn other_files_are_told_apart() {
-    let (_folder, path) = place("a.h5");
+    let (_folder, path) = temporary_file("a.h5");
     let cases: [(&[u8], &str); 8] = [
         (b"", "an empty file"),
         (b"\x89HDF", "too short"),
@@ -127,7 +127,7 @@ fn other_files_are_told_apart() {
 /// Headers that claim more than there is: refused before it is allocated.
 #[test]
 fn claimed_sizes_cost_nothing() {
-    let (_folder, path) = place("a.safetensors");
+    let (_folder, path) = temporary_file("a.safetensors");
     let huge = u64::MAX;
     let with_header = |json: &str, data: usize| {
         let mut bytes = (json.len() as u64).to_le_bytes().to_vec();
@@ -159,7 +159,7 @@ fn claimed_sizes_cost_nothing() {
 
 #[test]
 fn a_checkpoints_own_part_is_checked_too() {
-    let (_folder, path) = place("a.h5");
+    let (_folder, path) = temporary_file("a.h5");
     let extra = hdf5_file::Extra {
         state: "step = 123456789".into(),
         tensors: vec![("momentum/w".into(), ndarray::arr1(&[123.456f32, 7.0]).into_dyn())],

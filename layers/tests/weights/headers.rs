@@ -6,7 +6,7 @@ use std::path::Path;
 use hdf5::types::FixedAscii;
 use proptest::prelude::*;
 
-use crate::{SMALL, model, place, refusal, weights};
+use crate::{SMALL, model, refusal, temporary_file, weights};
 
 /// Writes a safetensors file of a header and zeros.
 fn write(path: &Path, json: &str, data: usize) {
@@ -22,7 +22,7 @@ fn tensor(name: &str, from: u64, to: u64) -> String {
 
 #[test]
 fn safetensors_layouts() {
-    let (_folder, path) = place("a.safetensors");
+    let (_folder, path) = temporary_file("a.safetensors");
     let a = tensor("a", 0, 8);
     let b = tensor("b", 8, 16);
     let cases = [
@@ -61,7 +61,7 @@ fn edited(path: &Path, from: &str, to: &str) {
 
 #[test]
 fn safetensors_metadata() {
-    let (_folder, path) = place("a.safetensors");
+    let (_folder, path) = temporary_file("a.safetensors");
     let cases = [
         (
             "\"alexnet.version\":\"1\"",
@@ -105,7 +105,7 @@ fn has(message: String, expected: &str) {
 
 #[test]
 fn hdf5_structure() {
-    let (_folder, path) = place("a.h5");
+    let (_folder, path) = temporary_file("a.h5");
     let version = |n: u32| move |file: &hdf5::File| file.attr("version")?.write_scalar(&n);
     has(h5_edited(&path, version(2)), "written by version 2 of the format, this reads up to 1; update alexnet");
     has(h5_edited(&path, version(0)), "its format version is 0");
@@ -132,7 +132,7 @@ fn hdf5_structure() {
 
 #[test]
 fn hdf5_shapes_without_storage_are_not_allocated() {
-    let (_folder, path) = place("a.h5");
+    let (_folder, path) = temporary_file("a.h5");
     for shape in [vec![1 << 40], vec![1 << 30, 1 << 29], vec![3]] {
         let unwritten =
             |f: &hdf5::File| f.new_dataset::<f32>().no_chunk().shape(shape.clone()).create("parameters/w").map(|_| ());
@@ -147,7 +147,7 @@ fn hdf5_shapes_without_storage_are_not_allocated() {
 
 #[test]
 fn another_programs_hdf5() {
-    let (_folder, path) = place("a.h5");
+    let (_folder, path) = temporary_file("a.h5");
     let file = hdf5::File::create(&path).unwrap();
     file.create_group("model_weights").unwrap();
     let version: FixedAscii<8> = FixedAscii::from_ascii("3.15").unwrap();
@@ -163,7 +163,7 @@ proptest! {
     /// Any text in place of the header.
     #[test]
     fn any_header(json in ".{0,80}", data in 0..64usize) {
-        let (_folder, path) = place("a.safetensors");
+        let (_folder, path) = temporary_file("a.safetensors");
         write(&path, &format!("{{{json}"), data);
         refusal(&path);
     }

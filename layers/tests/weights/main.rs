@@ -106,8 +106,8 @@ pub fn assert_same(a: &Weights, b: &Weights) {
     assert_eq!(a.exif_orientation, b.exif_orientation);
 }
 
-/// A folder that goes away, and a file in it.
-pub fn place(name: &str) -> (TempDir, PathBuf) {
+/// A temporary folder, and the path of a file in it.
+pub fn temporary_file(name: &str) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     (folder, path)

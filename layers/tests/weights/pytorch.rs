@@ -8,7 +8,7 @@ use alexnet_layers::weights::Weights;
 use safetensors::SafeTensors;
 use tensor::{Cpu, Tensor};
 
-use crate::{model, place};
+use crate::{model, temporary_file};
 
 /// The network of `make.py`.
 const NETWORK: &str = r#"
@@ -107,7 +107,7 @@ fn outputs_match() {
         assert!((g - e).abs() < 1e-5, "got {got:?}, PyTorch has {expected:?}");
     }
     for name in ["a.h5", "a.safetensors"] {
-        let (_folder, path) = place(name);
+        let (_folder, path) = temporary_file(name);
         loaded.save(&path).unwrap();
         assert_eq!(logits(&Weights::load(&path).unwrap()).0, got, "{name}");
     }

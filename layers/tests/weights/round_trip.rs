@@ -9,14 +9,14 @@ use ndarray::{ArrayD, IxDyn};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
 
-use crate::{SMALL, assert_same, model, place, weights};
+use crate::{SMALL, assert_same, model, temporary_file, weights};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
     fn hdf5_to_safetensors_to_hdf5(seed: u32) {
-        let (_folder, first) = place("a.h5");
+        let (_folder, first) = temporary_file("a.h5");
         let between = first.with_file_name("b.safetensors");
         let second = first.with_file_name("c.hdf5");
         let original = weights(&model(SMALL), seed);
@@ -33,7 +33,7 @@ proptest! {
 
 #[test]
 fn every_bit_pattern_survives() {
-    let (_folder, h5) = place("a.h5");
+    let (_folder, h5) = temporary_file("a.h5");
     let safetensors = h5.with_file_name("a.safetensors");
     let mut original = weights(&model(SMALL), 1);
     let odd = [f32::NAN, -f32::NAN, f32::INFINITY, -0.0, f32::from_bits(1), f32::from_bits(0x7f80_0001), f32::MIN];
@@ -49,7 +49,7 @@ fn every_bit_pattern_survives() {
 #[test]
 fn the_orientation_of_the_training_stays_known() {
     let turned = Weights { exif_orientation: true, ..weights(&model(SMALL), 15) };
-    let (_folder, h5) = place("a.h5");
+    let (_folder, h5) = temporary_file("a.h5");
     for path in [h5.with_file_name("a.safetensors"), h5] {
         turned.save(&path).unwrap();
         assert_same(&Weights::load(&path).unwrap(), &turned);
@@ -59,7 +59,7 @@ fn the_orientation_of_the_training_stays_known() {
 #[test]
 fn what_is_unknown_stays_unknown() {
     let bare = Weights { classes: vec![], mean_image: None, mean_rgb: None, ..weights(&model(SMALL), 2) };
-    let (_folder, h5) = place("a.h5");
+    let (_folder, h5) = temporary_file("a.h5");
     for path in [h5.with_file_name("a.safetensors"), h5] {
         bare.save(&path).unwrap();
         assert_same(&Weights::load(&path).unwrap(), &bare);
@@ -68,7 +68,7 @@ fn what_is_unknown_stays_unknown() {
 
 #[test]
 fn without_a_network() {
-    let (_folder, path) = place("a.h5");
+    let (_folder, path) = temporary_file("a.h5");
     let full = weights(&model(SMALL), 3);
     let bare = Weights { model: None, ..full.clone() };
     bare.save(&path).unwrap();
@@ -83,7 +83,7 @@ fn without_a_network() {
 #[test]
 fn saving_over_a_loaded_file_leaves_what_was_loaded() {
     for name in ["a.h5", "a.safetensors"] {
-        let (folder, path) = place(name);
+        let (folder, path) = temporary_file(name);
         let old = weights(&model(SMALL), 4);
         let new = weights(&model(SMALL), 5);
         old.save(&path).unwrap();
@@ -98,7 +98,7 @@ fn saving_over_a_loaded_file_leaves_what_was_loaded() {
 #[test]
 fn a_refused_save_keeps_the_old_file() {
     for name in ["a.h5", "a.safetensors"] {
-        let (folder, path) = place(name);
+        let (folder, path) = temporary_file(name);
         weights(&model(SMALL), 6).save(&path).unwrap();
         let before = fs::read(&path).unwrap();
         let mut wrong = weights(&model(SMALL), 7);
@@ -121,7 +121,7 @@ fn a_refused_save_keeps_the_old_file() {
 
 #[test]
 fn the_extension_decides() {
-    let (_folder, path) = place("weights.onnx");
+    let (_folder, path) = temporary_file("weights.onnx");
     let weights = weights(&model(SMALL), 8);
     for name in ["weights.onnx", "weights", "weights.h5.bak"] {
         let error = weights.save(&path.with_file_name(name)).unwrap_err().to_string();
@@ -136,7 +136,7 @@ fn the_extension_decides() {
 
 #[test]
 fn a_missing_folder_or_file_is_named() {
-    let (folder, _) = place("");
+    let (folder, _) = temporary_file("");
     let path = folder.path().join("no/such/a.h5");
     let error = weights(&model(SMALL), 9).save(&path).unwrap_err().to_string();
     assert!(error.starts_with(&path.display().to_string()), "{error}");
@@ -146,7 +146,7 @@ fn a_missing_folder_or_file_is_named() {
 
 #[test]
 fn checkpoints_hold_more() {
-    let (_folder, path) = place("a.h5");
+    let (_folder, path) = temporary_file("a.h5");
     let original = weights(&model(SMALL), 10);
     let tensor = |shape: &[usize], value: f32| ArrayD::from_elem(IxDyn(shape), value);
     let extra = hdf5_file::Extra {
@@ -178,7 +178,7 @@ fn checkpoints_hold_more() {
 
 #[test]
 fn a_text_may_be_as_long_as_60_000_bytes() {
-    let (_folder, path) = place("a.h5");
+    let (_folder, path) = temporary_file("a.h5");
     let mut original = weights(&model(SMALL), 11);
     let long = |n: usize| Some(Model { about: "x".repeat(n), ..model(SMALL) });
     for n in [40_000, 58_000] {
@@ -195,7 +195,7 @@ fn a_text_may_be_as_long_as_60_000_bytes() {
 /// HDF5's library (1.10.8) crashes where a fractal heap ("FRHP") is damaged: no file may have one, however much is in it.
 #[test]
 fn hdf5_without_heaps() {
-    let (_folder, path) = place("a.h5");
+    let (_folder, path) = temporary_file("a.h5");
     let original =
         Weights { model: Some(Model { about: "x".repeat(58_000), ..model(SMALL) }), ..weights(&model(SMALL), 14) };
     let one = |i| (format!("momentum/layer{i}.weight"), ArrayD::from_elem(IxDyn(&[2]), i as f32));
@@ -211,7 +211,7 @@ fn hdf5_without_heaps() {
 /// Tensors lie in PyTorch's layouts, by explicit index arithmetic; safetensors' own library agrees on where.
 #[test]
 fn safetensors_are_pytorchs_layouts() {
-    let (_folder, path) = place("a.safetensors");
+    let (_folder, path) = temporary_file("a.safetensors");
     let model = model(SMALL);
     let original = weights(&model, 12);
     original.save(&path).unwrap();
@@ -271,7 +271,7 @@ fn safetensors_are_pytorchs_layouts() {
 
 #[test]
 fn safetensors_metadata_keeps_its_order() {
-    let (_folder, path) = place("a.safetensors");
+    let (_folder, path) = temporary_file("a.safetensors");
     let original = weights(&model(SMALL), 13);
     original.save(&path).unwrap();
     let bytes = fs::read(&path).unwrap();

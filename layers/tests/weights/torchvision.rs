@@ -9,7 +9,7 @@ use alexnet_layers::{Error, Model};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use crate::{SMALL, assert_same, model, place, refusal, weights};
+use crate::{SMALL, assert_same, model, refusal, temporary_file, weights};
 
 /// Writes tensors of zeros with safetensors' own library.
 fn zeros(path: &Path, tensors: &[(&str, Vec<usize>)]) {
@@ -44,7 +44,7 @@ fn torchvision(classes: usize) -> [(&'static str, Vec<usize>); 16] {
 /// The full size, at two bytes a value in a file with holes.
 #[test]
 fn torchvisions_alexnet_is_one_weird_trick() {
-    let (_folder, path) = place("alexnet.safetensors");
+    let (_folder, path) = temporary_file("alexnet.safetensors");
     let mut header = String::from("{");
     let mut places = Vec::new();
     let mut at = 0;
@@ -85,7 +85,7 @@ fn torchvisions_alexnet_is_one_weird_trick() {
 
 #[test]
 fn torchvisions_names_with_other_shapes_are_listed() {
-    let (_folder, path) = place("a.safetensors");
+    let (_folder, path) = temporary_file("a.safetensors");
     let tensors = torchvision(1000).map(|(name, shape)| (name, vec![1; shape.len()]));
     zeros(&path, &tensors);
     let error = Weights::load(&path).unwrap_err();
@@ -96,7 +96,7 @@ fn torchvisions_names_with_other_shapes_are_listed() {
 
 #[test]
 fn a_file_that_fits_no_network_lists_its_tensors() {
-    let (_folder, path) = place("a.safetensors");
+    let (_folder, path) = temporary_file("a.safetensors");
     zeros(&path, &[("conv1.weight", vec![1, 1, 1, 2]), ("fc8.bias", vec![3])]);
     let message = refusal(&path);
     assert!(message.contains("it holds 2: conv1.weight [1, 1, 1, 2], fc8.bias [3]"), "{message}");
@@ -107,7 +107,7 @@ fn a_file_that_fits_no_network_lists_its_tensors() {
 /// A file of another program's by our names or by the network's exported ones, in PyTorch's layouts.
 #[test]
 fn names_are_ours_or_the_networks_exported_ones() {
-    let (_folder, path) = place("a.safetensors");
+    let (_folder, path) = temporary_file("a.safetensors");
     let model = model(SMALL);
     let original = weights(&model, 1);
     original.save(&path).unwrap();
@@ -127,7 +127,7 @@ fn names_are_ours_or_the_networks_exported_ones() {
 
 #[test]
 fn another_networks_weights_are_listed() {
-    let (_folder, h5) = place("a.h5");
+    let (_folder, h5) = temporary_file("a.h5");
     let other = model(&SMALL.replace("classes = 3", "classes = 4").replace("\"conv2\"", "\"conv9\""));
     for path in [h5.with_file_name("a.safetensors"), h5] {
         weights(&model(SMALL), 2).save(&path).unwrap();
@@ -142,7 +142,7 @@ fn another_networks_weights_are_listed() {
 
 #[test]
 fn weights_for_a_network_of_another_name_but_the_same_shapes() {
-    let (_folder, path) = place("a.safetensors");
+    let (_folder, path) = temporary_file("a.safetensors");
     let original = weights(&model(SMALL), 3);
     original.save(&path).unwrap();
     let renamed = Model { name: "renamed".into(), ..model(SMALL) };
@@ -152,7 +152,7 @@ fn weights_for_a_network_of_another_name_but_the_same_shapes() {
 
 #[test]
 fn whole_numbers_are_no_weights() {
-    let (_folder, path) = place("a.safetensors");
+    let (_folder, path) = temporary_file("a.safetensors");
     let model = model(SMALL);
     let specs = model.parameters().unwrap();
     let data: Vec<Vec<u8>> = specs.iter().map(|spec| vec![0; 8 * spec.len()]).collect();
