@@ -9,7 +9,7 @@ use super::{Buffer, Gpu};
 use crate::ops::adaptive_pool::{AdaptiveAveragePoolBackward, AdaptiveAveragePoolForward, Geometry};
 use crate::{Error, Kernel, Result};
 
-/// The places that part `i` of `parts` holds of a `length`: the first, and the one after the last.
+/// The start and end of window `i`, where `parts` windows cover `length` positions.
 #[cube]
 fn share(i: usize, #[comptime] length: usize, #[comptime] parts: usize) -> (usize, usize) {
     (i * length / parts, ((i + 1) * length + comptime!(parts - 1)) / parts)
@@ -72,7 +72,7 @@ impl<R: Runtime> Kernel<AdaptiveAveragePoolForward> for Gpu<R> {
         if len > 0 {
             let width = self.vector_width(x.dtype(), &[g.channels]);
             let (count, dim) = self.unit_grid(len / width);
-            // SAFETY: windows lie in the image; units past the end do nothing.
+            // SAFETY: windows lie inside the image; units past the end do nothing.
             dispatch!(x.dtype(), F => unsafe {
                 adaptive_average_pool_kernel::launch_unchecked::<F, R>(
                     self.client(), count, dim, width, x.arg(), y.arg(), compile_time_geometry(g, width),
@@ -91,7 +91,7 @@ impl<R: Runtime> Kernel<AdaptiveAveragePoolBackward> for Gpu<R> {
         if len > 0 {
             let width = self.vector_width(dy.dtype(), &[g.channels]);
             let (count, dim) = self.unit_grid(len / width);
-            // SAFETY: the windows that hold a place lie in the output; units past the end do nothing.
+            // SAFETY: the windows that cover a pixel lie in the output; units past the end do nothing.
             dispatch!(dy.dtype(), F => unsafe {
                 adaptive_average_pool_dx_kernel::launch_unchecked::<F, R>(
                     self.client(), count, dim, width, dy.arg(), dx.arg(), compile_time_geometry(g, width),
@@ -108,7 +108,7 @@ fn compile_time_geometry(g: &Geometry, width: usize) -> Geometry {
 }
 
 impl<R: Runtime> Gpu<R> {
-    /// Values of input and output, if kernels can count them and their products with the number of windows.
+    /// The number of values in the input and in the output, if kernels can count them and the products of their sides.
     fn adaptive_pool_lens(&self, g: &Geometry) -> Result<[usize; 2]> {
         for axis in 0..2 {
             if i32::try_from((g.input[axis] + 1) * (g.output[axis] + 1)).is_err() {
