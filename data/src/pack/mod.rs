@@ -50,8 +50,8 @@ const LOCK: &str = ".lock";
 /// # Errors
 /// [`Error::Option`] and [`Error::Source`] before anything is written; [`Error::Locked`] if another process packs into
 /// the folder; [`Error::OtherPack`] if the folder holds a different pack; [`Error::TooManyBad`] at the end;
-/// [`Error::Cancelled`]; [`Error::Unreadable`] if the system cannot read an image; [`Error::Io`], [`Error::Hdf5`] or
-/// [`Error::Write`] if writing fails. Finished shards are kept in all cases.
+/// [`Error::Cancelled`]; [`Error::Unreadable`] if the system cannot read an image; [`Error::Io`] or [`Error::Hdf5`]
+/// if writing fails. Finished shards are kept in all cases.
 pub fn pack(options: &PackOptions, progress: impl FnMut(Progress)) -> Result<PackReport> {
     options.check()?;
     let source = Source::open(&options.source, &options.source_options())?;

@@ -1,6 +1,6 @@
 //! Everything that decides a run, as `run.toml` holds it.
 //!
-//! A setting is one entry in the file of its section: [`setting`] describes the form. Values come, later ones winning,
+//! A setting is one entry in the file of its section: `setting.rs` describes the form. Values come, later ones winning,
 //! from the defaults there, the network's `[train]` tables, a configuration file, and single settings. A setting that a
 //! user gives must have an effect ([`UserSettings`]).
 

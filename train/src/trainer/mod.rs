@@ -1,4 +1,4 @@
-//! The loop around [`step`](crate::step::step): epochs, validation, schedule, log and checkpoints.
+//! The loop around [`step`]: epochs, validation, schedule, log and checkpoints.
 
 mod event;
 mod saving;
