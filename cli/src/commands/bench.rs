@@ -42,7 +42,7 @@ impl DeviceTask for BenchTask<'_> {
         let Self { args, threads } = self;
         match args {
             Bench::Train(args) => match &args.data {
-                Some(pack) => fed(&device, &args.speed, pack, threads),
+                Some(pack) => train_from_pack(&device, &args.speed, pack, threads),
                 None => speed("train", &device, &args.speed, threads, bench::train),
             },
             Bench::Predict(args) => speed("predict", &device, args, threads, bench::predict),
@@ -71,7 +71,7 @@ fn configure(common: &BenchCommon, batch: usize, threads: usize) -> Result<(Mode
         ("--batch", "run.batch", number(batch)),
         ("--threads", "run.threads", number(threads)),
     ];
-    let command_line = settings.map(|(flag, key, value)| (flag.to_string(), keys::single(key, value))).to_vec();
+    let command_line = settings.map(|(flag, key, value)| (flag.to_string(), keys::table_of(key, value))).to_vec();
     train_command::configure(&UserSettings { file: None, command_line })
 }
 
@@ -116,7 +116,7 @@ fn speed<B: Backend<Scalar = f32>>(
     each_batch(work, device, args, threads, measure, &header, row)
 }
 
-fn fed<B: Backend<Scalar = f32>>(device: &B, args: &BenchSpeed, pack: &Path, threads: usize) -> Result<()> {
+fn train_from_pack<B: Backend<Scalar = f32>>(device: &B, args: &BenchSpeed, pack: &Path, threads: usize) -> Result<()> {
     let pack = Arc::new(Pack::open(pack)?);
     let measure =
         |model: &Model, config: &Config| Ok(bench::train_from_pack(device, model, config, &pack, args.common.seconds)?);

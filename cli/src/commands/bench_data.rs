@@ -28,8 +28,8 @@ pub fn run(args: &BenchData) -> Result<()> {
     let number = |n: usize| Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
     let threads = args.threads.unwrap_or_else(device::all_threads);
     let mut command_line = vec![
-        ("--batch".to_string(), keys::single("run.batch", number(args.batch))),
-        ("--threads".to_string(), keys::single("run.threads", number(threads))),
+        ("--batch".to_string(), keys::table_of("run.batch", number(args.batch))),
+        ("--threads".to_string(), keys::table_of("run.threads", number(threads))),
     ];
     for setting in &args.set {
         let table = keys::parse_setting(setting)?;

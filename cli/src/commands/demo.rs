@@ -83,7 +83,7 @@ impl DeviceTask for DemoTask<'_> {
 
         note("3/5 training a linear classifier on pixels, to compare with");
         let mut linear = Model::preset("linear")?;
-        merge(&mut linear.train, &keys::single("run.epochs", Value::Integer(LINEAR_EPOCHS)));
+        merge(&mut linear.train, &keys::table_of("run.epochs", Value::Integer(LINEAR_EPOCHS)));
         let linear = self.train(&device, "linear", linear, &packs)?;
         note("4/5 training a small AlexNet");
         let model = Model::parse(MODEL, "demo")?;
@@ -141,12 +141,12 @@ impl DemoTask<'_> {
         let text = |path: &Path| Value::String(path.display().to_string());
         let number = |n: u64| Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
         let settings = [
-            keys::single("data.train", text(&packs[0])),
-            keys::single("data.val", text(&packs[1])),
-            keys::single("run.threads", number(*threads as u64)),
-            keys::single("run.seed", number(args.seed)),
-            keys::single("run.device", Value::String(self.device.clone())),
-            keys::single("run.precision", Value::String(args.compute.precision.clone())),
+            keys::table_of("data.train", text(&packs[0])),
+            keys::table_of("data.val", text(&packs[1])),
+            keys::table_of("run.threads", number(*threads as u64)),
+            keys::table_of("run.seed", number(args.seed)),
+            keys::table_of("run.device", Value::String(self.device.clone())),
+            keys::table_of("run.precision", Value::String(args.compute.precision.clone())),
         ];
         let mut overrides = vec![(model.name.clone(), model.train.clone())];
         overrides.extend(settings.map(|table| ("demo".to_string(), table)));

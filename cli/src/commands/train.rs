@@ -302,7 +302,7 @@ pub fn configure(settings: &UserSettings) -> Result<(Model, Config)> {
     settings.check_length()?;
     let mut all = vec![
         (name.clone(), model.train.clone()),
-        ("model".to_string(), keys::single("model.name", Value::String(name))),
+        ("model".to_string(), keys::table_of("model.name", Value::String(name))),
     ];
     all.extend(overrides);
     let config = Config::from_overrides(&all)?;
@@ -329,7 +329,7 @@ fn user_settings(args: &Train) -> Result<UserSettings> {
 
 fn flags(args: &Train) -> Result<Vec<(&'static str, Table)>> {
     let mut tables = Vec::new();
-    let mut add = |flag, key, value: Option<Value>| tables.extend(value.map(|v| (flag, keys::single(key, v))));
+    let mut add = |flag, key, value: Option<Value>| tables.extend(value.map(|v| (flag, keys::table_of(key, v))));
     add("--data", "data.train", path_value("--data", args.data.as_ref())?);
     add("--val", "data.val", path_value("--val", args.val.as_ref())?);
     add("--model", "model.name", args.model.clone().map(Value::String));

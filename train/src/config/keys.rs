@@ -22,11 +22,11 @@ pub fn parse_setting(setting: &str) -> Result<Table> {
     if parsed.len() > 1 {
         return Err(Error::setting(key, "its value has further settings on more lines; give each a --set of its own"));
     }
-    Ok(single(setting.key, parsed.remove("v").unwrap_or_else(|| Value::String(text.to_string()))))
+    Ok(table_of(setting.key, parsed.remove("v").unwrap_or_else(|| Value::String(text.to_string()))))
 }
 
 /// A table that holds one setting.
-pub fn single(key: &str, value: Value) -> Table {
+pub fn table_of(key: &str, value: Value) -> Table {
     let (section, name) = key.split_once('.').unwrap_or(("", key));
     let mut inner = Table::new();
     inner.insert(name.to_string(), value);

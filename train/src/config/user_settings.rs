@@ -125,8 +125,8 @@ impl UserSettings {
         for setting in settings() {
             let Some(value) = keys::value(table, setting.key).filter(|value| !setting.is_off(value)) else { continue };
             if let Some(condition) = setting.unmet(config) {
-                let why = self.why(condition, network, config);
-                let message = format!("{value} has no effect while {why}; {}", condition.advice);
+                let reason = self.reason(condition, network, config);
+                let message = format!("{value} has no effect while {reason}; {}", condition.advice);
                 idle.push(IdleSetting { key: setting.key, decided_by: condition.decided_by, message });
             }
         }
@@ -134,7 +134,7 @@ impl UserSettings {
     }
 
     /// The deciding setting with its value, and the network file if that gives it.
-    fn why(&self, condition: &Condition, network: &Table, config: &Config) -> String {
+    fn reason(&self, condition: &Condition, network: &Table, config: &Config) -> String {
         let key = condition.decided_by;
         let Some(value) = keys::value(&config.to_table(), key).cloned() else { return format!("{key} is not given") };
         let by_user = self.on_command_line(key) || self.file.as_ref().is_some_and(|(_, file)| has(file, key));

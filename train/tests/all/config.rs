@@ -36,6 +36,16 @@ fn settings_are_those_of_the_config() {
 }
 
 #[test]
+fn names_and_former_names_are_unique() {
+    let mut names: Vec<&str> =
+        settings().flat_map(|setting| setting.aliases.iter().copied().chain([setting.key])).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+}
+
+#[test]
 fn run_toml_round_trips() {
     let config = full();
     assert_eq!(Config::parse("run.toml", &config.to_toml()).unwrap(), config);
