@@ -36,13 +36,13 @@ def run(command):
     return json.loads(text), None
 
 
-def ours(work, places, threads, seconds, output="floats"):
+def ours(work, places, threads, seconds):
     originals, raw, jpeg = places
     if work.startswith("originals"):
         found, error = run([OURS.parent / "examples" / "originals", originals, threads, seconds])
     else:
         pack = raw if work.startswith("raw") else jpeg
-        flags = ["--threads", threads, "--seconds", seconds, "--output", output, "--set", "data.colour=alexnet-code"]
+        flags = ["--threads", threads, "--seconds", seconds, "--output", "floats", "--set", "data.colour=alexnet-code"]
         found, error = run([OURS, "bench", "data", pack, *flags, "--json"])
     if error:
         sys.exit(f"ours: {error}")
@@ -86,10 +86,8 @@ def main():
                     missing[work, peer] = error
                 else:
                     rates.setdefault((work, peer), []).append(found)
-        for work, output in [("raw 256 x 256 to floats", "floats"), ("raw 256 x 256 to crops", "crops"), ("JPEG 256 x 256 to floats", "floats"), ("originals to floats", "floats")]:
-            rates.setdefault((work, "ours, 1 thread"), []).append(ours(work, places, 1, seconds, output))
-        rates.setdefault(("raw 256 x 256 to crops", "ours"), []).append(
-            ours("raw 256 x 256 to crops", places, THREADS, seconds, "crops"))
+        for work in WORK:
+            rates.setdefault((work, "ours, 1 thread"), []).append(ours(work, places, 1, seconds))
     median = {key: statistics.median(r["images_per_s"] for r in runs) for key, runs in rates.items()}
     print(f"{datetime.date.today()}, {cpu()}, {THREADS} threads unless said, {rounds} rounds of {seconds:g} s, {versions()}\n")
     print("| work | by | images/s | ours are times as many | of copying |")
