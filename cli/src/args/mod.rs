@@ -226,7 +226,7 @@ pub struct NetworkArgs {
     /// Weights: a weights file, a checkpoint, or a run (its newest checkpoint)
     #[arg(long, value_name = "FILE|RUN")]
     pub weights: PathBuf,
-    /// Network of a weights file that does not name its own; must agree with the file otherwise
+    /// Network, for a weights file that does not name its own; if it does, both must agree
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub model: Option<String>,
     /// Crops per image: 1 (centre) or 10 (corners, centre and their flips; softmax averaged)
@@ -289,7 +289,7 @@ pub struct Convert {
     pub input: PathBuf,
     /// File to write: .h5 or .safetensors; not in a pack or a run
     pub output: PathBuf,
-    /// Network of a weights file that does not name its own; must agree with the file otherwise
+    /// Network, for a weights file that does not name its own; if it does, both must agree
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub model: Option<String>,
 }
@@ -345,9 +345,9 @@ fn batch(text: &str) -> Result<usize, String> {
 /// Shown below the list of settings.
 const CHECKPOINTS: &str = "
 Checkpoints are saved at the end of a run, when it is stopped, after each epoch with the best
-validation error so far, and after other epochs unless the last save ended less than 20 times its
-own duration ago. run.checkpoint_steps saves at its steps in any case. run.keep_checkpoints counts
-saved checkpoints.
+validation error so far, and after any other epoch if at least 20 times the duration of the last
+save has passed since then. run.checkpoint_steps adds checkpoints that are always saved.
+run.keep_checkpoints is a number of saved checkpoints, not of epochs.
 ";
 
 fn settings_help() -> String {

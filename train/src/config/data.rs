@@ -36,7 +36,7 @@ const AUGMENT: Condition = Condition {
     needed: "`data.augment`",
     holds: |config| config.data.augment,
     decided_by: "data.augment",
-    advice: "add --set data.augment=true, which also crops at random and mirrors unless data.crop and data.mirror say otherwise",
+    advice: "add --set data.augment=true, which also enables random crops and flips unless data.crop and data.mirror disable them",
 };
 
 const RESIZED_CROP: Condition = Condition {
@@ -50,7 +50,7 @@ const CROP_OR_MIRROR: Condition = Condition {
     needed: "another `data.crop` than `centre`, or `data.mirror`",
     holds: |config| config.data.crop != Crop::Centre || config.data.mirror,
     decided_by: "data.crop",
-    advice: "there is no mirroring either, and images share nothing else; add --set data.crop=random or data.mirror=true",
+    advice: "without crops and flips there is nothing to share; add --set data.crop=random or data.mirror=true",
 };
 
 const COLOUR: Condition = Condition {
@@ -71,7 +71,7 @@ const ERASING: Condition = Condition {
     needed: "`data.random_erasing` above 0",
     holds: |config| config.data.random_erasing > 0.0,
     decided_by: "data.random_erasing",
-    advice: "add --set data.random_erasing=FRACTION, that of the images of which a rectangle is erased",
+    advice: "add --set data.random_erasing=FRACTION, the fraction of images of which a rectangle is erased",
 };
 
 const WINDOW: Condition = Condition {
@@ -91,11 +91,11 @@ section! {
 
         /// Pack to validate on after each epoch.
         #[default_text = "none"]
-        #[range("the name of a file or folder, or be left out", |path| path.as_ref().is_none_or(|path| !path.as_os_str().is_empty()))]
+        #[range("a file or folder, or left out", |path| path.as_ref().is_none_or(|path| !path.as_os_str().is_empty()))]
         #[resumable = true]
         val: Option<PathBuf> = None,
 
-        /// Augmentation; `false`: centre crops and nothing else.
+        /// Augmentation of training images; `false`: centre crops only.
         augment: bool = true,
 
         /// Crops: `random`, `centre`, or `resized` (of random area and aspect ratio, then resized).
@@ -114,12 +114,12 @@ section! {
         #[needs(AUGMENT, RESIZED_CROP)]
         crop_ratio: [f64; 2] = [3.0 / 4.0, 4.0 / 3.0],
 
-        /// Horizontal flips of half of the images.
+        /// Horizontal flips with probability 1/2.
         #[off = "false"]
         #[needs(AUGMENT)]
         mirror: bool = true,
 
-        /// Number of consecutive images that share crop and flip; 128 in the authors' code.
+        /// Number of consecutive images that share one crop position and flip; 128 in the authors' code.
         #[alias = "shared"]
         #[range("at least 1", |images| *images > 0)]
         #[off = "1"]
@@ -137,7 +137,7 @@ section! {
         #[needs(AUGMENT, COLOUR)]
         colour_deviation: f64 = 0.1,
 
-        /// Brightness jitter: the factor is between 1 - this and 1 + this; 0: none.
+        /// Brightness jitter b: a random factor from 1 - b to 1 + b; 0: none.
         #[range("in [0, 10]", |jitter| (0.0..=10.0).contains(jitter))]
         #[off = "0"]
         #[needs(AUGMENT)]
@@ -186,7 +186,7 @@ section! {
         #[needs(AUGMENT)]
         mixup: f64 = 0.0,
 
-        /// Alpha of CutMix; 0: none. With mixup, either is as likely.
+        /// Alpha of CutMix; 0: none. If mixup is set too, each is drawn with probability 1/2.
         #[range("in [0, 100]", |alpha| (0.0..=100.0).contains(alpha))]
         #[off = "0"]
         #[needs(AUGMENT)]
@@ -199,12 +199,12 @@ section! {
         /// Order of the images: `none`, `full`, `window`, or `auto`, which is `full` unless the pack exceeds the memory.
         shuffle: Shuffle = Shuffle::Auto,
 
-        /// Bytes of memory of a shuffle window; 0: half of the memory that is free at the start.
+        /// Size of a shuffle window in bytes; 0: half of the memory that is free at the start.
         #[off = "0"]
         #[needs(WINDOW)]
         window_bytes: u64 = 0,
 
-        /// Bytes of memory for batches loaded ahead; one batch is in any case.
+        /// Maximum size in bytes of the batches loaded ahead; at least one batch is.
         #[resumable = true]
         prefetch_bytes: usize = data::LoaderOptions::default().prefetch_bytes,
 

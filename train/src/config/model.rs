@@ -25,7 +25,7 @@ section! {
 
         /// Weights file to start from.
         #[default_text = "none"]
-        #[range("the name of a file or folder, or be left out", |path| path.as_ref().is_none_or(|path| !path.as_os_str().is_empty()))]
+        #[range("a file or folder, or left out", |path| path.as_ref().is_none_or(|path| !path.as_os_str().is_empty()))]
         weights: Option<PathBuf> = None,
 
         /// Layers to initialise anew although the weights file holds them, for another set of classes.

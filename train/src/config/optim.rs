@@ -30,7 +30,7 @@ pub enum ScheduleKind {
     Exponential,
     /// Times `factor` when the validation error stops improving (paper, section 5).
     Plateau,
-    /// From the initial learning rate to `end_factor` times it over `decay_epochs`, as a power of the remaining time.
+    /// From the initial learning rate to `end_factor` times that over `decay_epochs`, by a power of the remaining time.
     Polynomial,
 }
 
@@ -59,7 +59,7 @@ const DROPS: Condition = Condition {
     needed: "`optim.drop_epochs` if it is `steps`",
     holds: |config| config.optim.schedule != ScheduleKind::Steps || !config.optim.drop_epochs.is_empty(),
     decided_by: "optim.drop_epochs",
-    advice: "add --set optim.drop_epochs=[...], the epochs after which the rate drops",
+    advice: "add --set optim.drop_epochs=[...], the epochs after which the learning rate drops",
 };
 
 const DECAY_EPOCHS: Condition = Condition {
@@ -84,10 +84,10 @@ const STEPS: Condition = Condition {
 };
 
 const DROP_BEFORE_THE_END: Condition = Condition {
-    needed: "more `run.epochs` than before the first drop",
+    needed: "`run.epochs` beyond the first drop",
     holds: drops_before_the_end,
     decided_by: "run.epochs",
-    advice: "the rate would never drop: name an epoch before the end, or give more --epochs",
+    advice: "the learning rate would never drop: choose an epoch before the end, or more --epochs",
 };
 
 const EXPONENTIAL: Condition = Condition {
@@ -173,7 +173,7 @@ section! {
         #[needs(DROPS, DECAY_EPOCHS)]
         schedule: ScheduleKind = ScheduleKind::Constant,
 
-        /// Factor of the learning rate at a drop, or in a period.
+        /// Factor of the learning rate at each drop, or per period.
         #[range("in (0, 1]", |factor| *factor > 0.0 && *factor <= 1.0)]
         #[needs(FACTOR)]
         factor: f64 = 0.1,
@@ -199,12 +199,12 @@ section! {
         #[needs(PLATEAU)]
         threshold: f64 = 0.0005,
 
-        /// Number of drops at most.
+        /// Maximum number of drops.
         #[alias = "times"]
         #[needs(PLATEAU)]
         max_drops: u32 = 3,
 
-        /// Epochs over which the learning rate falls to its end.
+        /// Epochs over which the learning rate falls to its final value.
         #[range("at least 0", is_amount)]
         #[off = "0"]
         #[needs(POLYNOMIAL)]

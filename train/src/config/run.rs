@@ -2,7 +2,7 @@
 
 use super::setting::section;
 
-/// The most epochs: times the batches of any pack that there can be, steps stay far from overflow.
+/// Maximum number of epochs: times the batches of the largest possible pack, the number of steps does not overflow.
 const MAX_EPOCHS: u64 = 1_000_000_000;
 
 fn available_threads() -> usize {
@@ -30,7 +30,7 @@ section! {
         /// Random seed of the initial weights, the order of the images, augmentation and dropout.
         seed: u64 = 1,
 
-        /// CPU threads of the kernels, and as many for loading.
+        /// Number of CPU threads for kernels; loading uses as many more.
         #[default_text = "all"]
         #[range("in 1..=1024", |threads| (1..=1024).contains(threads))]
         #[resumable = true]
@@ -45,7 +45,7 @@ section! {
         #[resumable = true]
         precision: String = "f32".into(),
 
-        /// Number of steps between checkpoints, which are saved beside those at the ends of epochs; 0: none.
+        /// Number of steps between additional checkpoints, besides those at the ends of epochs; 0: none.
         #[resumable = true]
         checkpoint_steps: u64 = 0,
 

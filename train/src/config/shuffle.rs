@@ -22,7 +22,7 @@ pub enum Shuffle {
 }
 
 impl<'de> Deserialize<'de> for Shuffle {
-    /// Also takes true for auto and false for none, the values before there were others.
+    /// Also takes true for auto and false for none, the only values of earlier versions.
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
@@ -47,7 +47,7 @@ impl<'de> Deserialize<'de> for Shuffle {
 }
 
 impl DataConfig {
-    /// The order as the loader takes it. `Auto` that was not [resolved](Self::resolve) is full.
+    /// The order as the loader takes it. `Auto` becomes `Full` unless it was [resolved](Self::resolve).
     pub fn order(&self) -> data::Shuffle {
         match self.shuffle {
             Shuffle::None => data::Shuffle::None,
@@ -56,11 +56,11 @@ impl DataConfig {
         }
     }
 
-    /// Replaces values that depend on files and on the memory of this machine by those that they stand for, so that the
-    /// run is the same wherever it is resumed. Returns a note for the user on windows of images.
+    /// Replaces settings that depend on files and on the memory of this machine by definite values, so that the run is
+    /// the same wherever it is resumed. Returns a note for the user if images are shuffled in windows.
     ///
     /// # Errors
-    /// [`Error::Setting`] for components of colour that cannot be read, and for a size of windows where there are none.
+    /// [`Error::Setting`] for principal components that cannot be read, and for a window size without windows.
     pub fn resolve(&mut self, pack: &Pack) -> Result<Option<String>> {
         self.read_pca()?;
         let given = self.shuffle;
