@@ -1,7 +1,7 @@
-//! Decodes image files: `decode [--out FOLDER] FILE...` prints a line for each file, fields separated by
-//! tabs: `PATH ok WIDTH HEIGHT PIXELS` or `PATH error REASON`. PIXELS is the CRC-32 (zlib's) of the RGB bytes, or with
+//! Decodes image files: `decode [--out FOLDER] FILE...` prints a line for each file, with fields separated by tabs:
+//! `PATH ok WIDTH HEIGHT PIXELS` or `PATH error REASON`. PIXELS is the CRC-32 (zlib's) of the RGB bytes, or with
 //! `--out` the file `FOLDER/N.rgb` that holds them, N from 0. With `-` in place of files, their paths are read from
-//! standard input, one a line. For the scripts that compare with other programs.
+//! standard input, one per line. The scripts that compare with other programs use it.
 
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};

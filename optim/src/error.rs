@@ -44,7 +44,7 @@ pub enum Error {
         what: String,
     },
     /// The device failed during a step: some parameters are updated, others are not.
-    #[error("the device failed in a step; go on from the last checkpoint: {source}")]
+    #[error("the device failed in a step; continue from the last checkpoint: {source}")]
     Step {
         /// The operation that failed.
         source: tensor::Error,

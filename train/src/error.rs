@@ -52,7 +52,7 @@ pub enum Error {
         kept: String,
     },
     /// The last save of a run failed twice.
-    #[error("{source}; {kept}; make it possible to save there, then go on with --resume")]
+    #[error("{source}; {kept}; make it possible to save there, then continue with --resume")]
     Unsaved {
         /// The error of the second attempt.
         source: Box<Error>,

@@ -1,9 +1,9 @@
-//! Training, from a pack of images to a tested network, without losing work.
+//! Crash-safe, resumable training, from a pack of images to an evaluated network.
 //!
-//! A [`Run`](run::Run) is a folder: its configuration (`run.toml`), its network (`model.toml`), a log of one line a
+//! A [`Run`](run::Run) is a folder: its configuration (`run.toml`), its network (`model.toml`), a log with one line per
 //! step (`log.jsonl`), one of validations (`validation.jsonl`) and checkpoints. [`step`](step::step) is section 5 of
-//! the paper; [`Trainer`](trainer::Trainer) is the loop around it. A run killed anywhere and resumed equals the run
-//! never killed, bit for bit on the CPU.
+//! the paper; [`Trainer`](trainer::Trainer) is the loop around it. On the CPU, a run that was killed and resumed ends
+//! with the same bits as one that was never killed.
 #![warn(missing_docs)]
 
 pub mod bench;

@@ -50,7 +50,7 @@ pub fn weights(path: &Path, model: Option<&Model>, warn: &mut dyn FnMut(String))
 /// read one, which may be undamaged.
 pub fn newest_checkpoint(folder: &Path, warn: &mut dyn FnMut(String)) -> Result<Option<(PathBuf, Checkpoint)>> {
     let settings = folder.join("run.toml");
-    if !settings.try_exists().map_err(|e| Error::file(&settings, format!("cannot be looked at: {e}")))? {
+    if !settings.try_exists().map_err(|e| Error::file(&settings, format!("cannot be accessed: {e}")))? {
         return Err(Error::file(folder, "is a folder but not a run (no run.toml)"));
     }
     let mut last = None;
@@ -58,7 +58,7 @@ pub fn newest_checkpoint(folder: &Path, warn: &mut dyn FnMut(String)) -> Result<
         match Checkpoint::load(&path) {
             Ok(checkpoint) => return Ok(Some((path, checkpoint))),
             Err(error) if error.is_io_error() => {
-                let what = format!("{error}; try again, or move this file away to go on from the checkpoint before it");
+                let what = format!("{error}; try again, or move this file away to continue from an earlier checkpoint");
                 return Err(Error::file(folder, what));
             }
             Err(error) => {

@@ -77,7 +77,7 @@ impl Log {
             Err(e) if !self.failed => {
                 self.failed = true;
                 Some(format!(
-                    "{}: cannot be written: {e}; training goes on without the missing lines",
+                    "{}: cannot be written: {e}; training continues without the missing lines",
                     self.path.display()
                 ))
             }
@@ -108,7 +108,7 @@ fn remove_after(path: &Path, last_step: u64) -> Result<()> {
     let text = match text(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
         text => {
-            text.map_err(|e| Error::file(path, format!("cannot be read: {e}; move it away to go on without it")))?
+            text.map_err(|e| Error::file(path, format!("cannot be read: {e}; move it away to continue without it")))?
         }
     };
     let keep = |line: &&str| serde_json::from_str::<LineStep>(line).is_ok_and(|n| n.step <= last_step);

@@ -44,7 +44,7 @@ impl Run {
             .map_err(|e| Error::file(folder, format!("cannot make the run's folder: {e}; choose another --out")))?;
         let run = Self::locked(folder)?;
         if exists(&folder.join("run.toml"))? {
-            return Err(Error::file(folder, "holds a run already; go on with --resume, or choose another --out"));
+            return Err(Error::file(folder, "holds a run already; continue it with --resume, or choose another --out"));
         }
         write_text(&folder.join("model.toml"), &model.to_toml())?;
         // Last: a folder with run.toml is a complete run.
@@ -82,7 +82,8 @@ impl Run {
         }
         for part in [folder.to_path_buf(), folder.join("checkpoints")] {
             if metadata(&part)?.is_some_and(|found| found.is_dir()) {
-                files::sweep(&part).map_err(|e| Error::file(&part, format!("cannot be tidied: {e}")))?;
+                files::sweep(&part)
+                    .map_err(|e| Error::file(&part, format!("its temporary files cannot be removed: {e}")))?;
                 // Fail before the first step rather than at the first save.
                 files::check_writable(&part)
                     .map_err(|e| Error::file(&part, format!("cannot be written to: {e}; change its permissions")))?;
@@ -179,7 +180,7 @@ fn check_name(folder: &Path) -> Result<()> {
 /// Fails if `folder` has other files than an interrupted [`Run::create`] leaves.
 fn check_unused(folder: &Path) -> Result<()> {
     if exists(&folder.join("run.toml"))? {
-        return Err(Error::file(folder, "holds a run already; go on with --resume, or choose another --out"));
+        return Err(Error::file(folder, "holds a run already; continue it with --resume, or choose another --out"));
     }
     let entries = match fs::read_dir(folder) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
@@ -203,7 +204,7 @@ pub fn model(folder: &Path) -> Result<Model> {
 }
 
 /// The checkpoint of the run in `folder` that validated best; `None` if best.toml is missing or damaged: the
-/// checkpoints have it too.
+/// checkpoints record it too.
 ///
 /// # Errors
 /// [`Error::File`] if the system cannot read best.toml.
@@ -245,7 +246,7 @@ fn metadata(path: &Path) -> Result<Option<fs::Metadata>> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(Some(metadata)),
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        Err(e) => Err(Error::file(path, format!("cannot be looked at: {e}"))),
+        Err(e) => Err(Error::file(path, format!("cannot be accessed: {e}"))),
     }
 }
 

@@ -48,7 +48,7 @@ pub fn run(args: &Demo) -> Result<()> {
 
 /// Adds to the message of a stopped demo how to resume it.
 fn with_resume_hint(failure: Failure) -> Failure {
-    const HINT: &str = "; the same command goes on where this ended";
+    const HINT: &str = "; the same command resumes it";
     match failure {
         Failure::Stopped { signal, message } if !message.ends_with(HINT) => {
             Failure::Stopped { signal, message: message + HINT }
@@ -57,7 +57,7 @@ fn with_resume_hint(failure: Failure) -> Failure {
     }
 }
 
-/// The demo on a device; its result is the paths of the plots.
+/// The demo on a device. Its output is the paths of the plots.
 struct DemoTask<'a> {
     args: &'a Demo,
     folder: DemoFolder,
@@ -74,14 +74,14 @@ impl DeviceTask for DemoTask<'_> {
         let out = &args.out;
         let threads = *threads;
 
-        note("1/5 drawing images of ten kinds");
+        note("1/5 drawing images of ten classes");
         let images = self.folder.make("images", |part| draw_images(part, args.seed, stop))?;
 
         note("2/5 packing them");
         let packs =
             [pack_demo(args, threads, &images, "train", stop)?, pack_demo(args, threads, &images, "val", stop)?];
 
-        note("3/5 training a linear classifier on pixels, to compare with");
+        note("3/5 training a linear classifier for comparison");
         let mut linear = Model::preset("linear")?;
         merge(&mut linear.train, &keys::table_of("run.epochs", Value::Integer(LINEAR_EPOCHS)));
         let linear = self.train(&device, "linear", linear, &packs)?;
@@ -90,7 +90,7 @@ impl DeviceTask for DemoTask<'_> {
         files::replace_bytes(&out.join("model.toml"), MODEL.as_bytes())?;
         let network = self.train(&device, "network", model, &packs)?;
 
-        note("5/5 testing both and drawing what was learned");
+        note("5/5 evaluating both and plotting the results");
         let val = Arc::new(Pack::open(&packs[1])?);
         let rows = [
             ("linear classifier, 1 crop", test(&linear, &val, Views::Centre, threads, stop)?),
@@ -158,7 +158,7 @@ impl DemoTask<'_> {
 fn draw_images(folder: &Path, seed: u64, stop: &Stop) -> Result<()> {
     let is_stopped = || stop.requested().is_some();
     let drawn = draw::draw_dataset(folder, seed, TRAIN_PER_CLASS, VAL_PER_CLASS, draw::SIZE, &is_stopped);
-    // The error of a signal names it.
+    // If a signal stopped the drawing, the error is that of the signal.
     stop.check()?;
     drawn.map(|_| ()).map_err(|e| Failure::Failed(e.to_string()))
 }
@@ -239,7 +239,7 @@ fn closing(out: &Path, drawn: &[PathBuf], start: Instant) -> String {
     let list: Vec<String> = drawn.iter().map(|path| format!("  {}", path.display())).collect();
     let dir = out.display();
     format!(
-        "in {:.0} s. Look at\n{}\nThe same by hand:\n  \
+        "finished in {:.0} s; see\n{}\nThe same steps by hand:\n  \
          alexnet pack {dir}/images/train TRAIN --size {size}\n  \
          alexnet pack {dir}/images/val VAL --size {size} --classes-of TRAIN\n  \
          alexnet train --data TRAIN --val VAL --model {dir}/model.toml --out RUN\n  \

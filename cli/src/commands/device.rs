@@ -75,7 +75,7 @@ impl FromStr for DeviceChoice {
             ("cuda", Some(n)) => Ok(Self::Cuda(n.into())),
             ("wgpu", Some(n)) => Ok(Self::Wgpu(n.into())),
             _ => {
-                let what = "expected auto, cpu, cuda, wgpu, or one of several as cuda:1, wgpu:1 (see alexnet info)";
+                let what = "expected auto, cpu, cuda[:N] or wgpu[:N], with N from alexnet info";
                 Err(Failure::Usage(format!("--device: {what}, got {text:?}")))
             }
         }
@@ -86,7 +86,7 @@ impl FromStr for DeviceChoice {
 pub const RUNTIMES: [(&str, bool); 2] = [("cuda", cfg!(feature = "cuda")), ("wgpu", cfg!(feature = "wgpu"))];
 
 /// Opens the device of `--device` with the number format of `--precision`. A GPU, and the choice of `auto`, are noted on
-/// standard error. `threads` and `algorithms` are those of the CPU.
+/// standard error. `threads` and `algorithms` apply to the CPU.
 ///
 /// # Errors
 /// [`Failure::Usage`] for a device or format that this build or the CPU does not have, [`Failure::Failed`] for a device
@@ -112,7 +112,7 @@ fn auto(precision: &str, threads: usize, algorithms: Algorithms) -> Result<OpenD
     match runtime::wgpu::devices() {
         Ok(found) => match found.iter().find(|f| f.kind != runtime::DeviceKind::Software) {
             Some(gpu) => return wgpu(gpu.index, precision, &reasons),
-            None => reasons.push("wgpu has no GPU, only devices in software".into()),
+            None => reasons.push("wgpu has no GPU, only software renderers".into()),
         },
         Err(missing) => reasons.push(missing.what),
     }

@@ -38,7 +38,7 @@ fn exists(path: &Path) -> Result<bool> {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::Failed(format!("{}: cannot be looked at: {error}", path.display()))
+    Failure::Failed(format!("{}: cannot be accessed: {error}", path.display()))
 }
 
 fn row(name: &str, value: impl ToString) -> Vec<String> {

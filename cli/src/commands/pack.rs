@@ -151,7 +151,7 @@ fn with_bar<T>(
     match (packed, stop.requested()) {
         (Err(data::Error::Cancelled { kept, total, .. }), Some(signal)) => {
             let kept = format!("{kept} of {total} images are kept in finished shards");
-            let message = format!("stopped by signal {signal}; {kept}, and the same command goes on from there");
+            let message = format!("stopped by signal {signal}; {kept}, and the same command continues from there");
             Err(Failure::Stopped { signal, message })
         }
         (Err(error @ data::Error::TooManyBad { .. }), _) => {

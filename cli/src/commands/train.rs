@@ -182,7 +182,7 @@ fn resume_run(args: &Train, stop: Stop, start: Instant) -> Result<()> {
     let opened = device::open(&run_now.device, &run_now.precision, run_now.threads, config.tensor.algorithms.into())?;
     config.run.device.clone_from(&opened.name);
     match &checkpoint {
-        Some((path, _)) => note(&format!("going on from {}", path.display())),
+        Some((path, _)) => note(&format!("resuming from {}", path.display())),
         None => note("no checkpoint was saved yet: starting from the beginning"),
     }
     note_change(&before.run, &config.run);
@@ -239,7 +239,7 @@ pub fn resume_moved<B: Backend<Scalar = f32>>(
     let checkpoint = load::newest_checkpoint(folder, &mut |warning| note(&format!("note: {warning}")))?;
     if let Some((path, checkpoint)) = &checkpoint {
         checkpoint.check_run(folder, &config, &model, &packs)?;
-        note(&format!("going on from {}", path.display()));
+        note(&format!("resuming from {}", path.display()));
     }
     if config != before {
         run.set_config(&config)?;
@@ -367,7 +367,7 @@ fn next_folder(model: &str) -> Result<PathBuf> {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(folder),
             Err(e) => {
                 return Err(Failure::Failed(format!(
-                    "{}: cannot be looked at: {e}; name a folder by --out",
+                    "{}: cannot be accessed: {e}; name a folder by --out",
                     folder.display()
                 )));
             }

@@ -20,7 +20,7 @@ use tensor::random::{Stream, purpose};
 use dice::Dice;
 pub use kinds::Kind;
 
-/// Size of the demo's images: crops of 32 can move.
+/// Side of the demo's images, larger than the crops of 32 pixels so that these can move.
 pub const SIZE: u32 = 40;
 /// JPEG quality of the files.
 const QUALITY: u8 = 90;

@@ -23,7 +23,7 @@ fn stop_at(world: &World, words: &str) -> Vec<String> {
         }
     }
     assert_eq!(child.wait().unwrap().code(), Some(143), "{said:#?}");
-    assert!(said.last().unwrap().ends_with("; the same command goes on where this ended"), "{said:#?}");
+    assert!(said.last().unwrap().ends_with("; the same command resumes it"), "{said:#?}");
     said
 }
 
@@ -54,12 +54,12 @@ fn a_stopped_demo_goes_on() {
     stop_at(&world, "4/5");
     assert!(world.path("d/linear/run.toml").exists());
     let said = stop_at(&world, "epoch 1:");
-    assert!(said.iter().any(|line| line.contains("going on from d/linear/checkpoints/")), "{said:#?}");
+    assert!(said.iter().any(|line| line.contains("resuming from d/linear/checkpoints/")), "{said:#?}");
 
     let output = world.run(&DEMO);
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{text}");
-    assert!(text.contains("going on from d/network/checkpoints/"), "{text}");
+    assert!(text.contains("resuming from d/network/checkpoints/"), "{text}");
     assert!(String::from_utf8(output.stdout).unwrap().contains("small AlexNet, 10 crops"));
     assert!(world.path("d/predictions.png").exists());
     // One that is done shows its report again.

@@ -43,7 +43,7 @@ const LOCK: &str = ".lock";
 /// followed, hidden files and operating system folders are skipped. An empty class, a single class, and a cyclic link
 /// are errors.
 ///
-/// Bad images are rejected and listed in `rejected.csv` in the pack's folder. If images were repaired since a run that
+/// Bad images are rejected and listed in `bad.csv` in the pack's folder. If images were repaired since a run that
 /// did not complete the pack, only their shards are packed again. A complete pack is left unchanged, as reported by
 /// [`PackReport::was_complete`].
 ///
@@ -62,7 +62,8 @@ pub fn pack(options: &PackOptions, progress: impl FnMut(Progress)) -> Result<Pac
 fn pack_source(options: &PackOptions, source: &Source, mut progress: impl FnMut(Progress)) -> Result<PackReport> {
     files::folder::create_all(&options.out).map_err(Error::io(&options.out, "cannot make this folder"))?;
     let _lock = lock(&options.out)?;
-    files::sweep(&options.out).map_err(Error::io(&options.out, "cannot clear what an earlier run left"))?;
+    files::sweep(&options.out)
+        .map_err(Error::io(&options.out, "cannot remove the temporary files of an earlier run"))?;
     let plan = PackPlan::new(source.samples(), options);
     let table = options.out.join(TABLE_FILE);
     if table.try_exists().map_err(Error::io(&table, "cannot be accessed"))? {
@@ -221,7 +222,7 @@ fn notes(source: &Source, options: &PackOptions) -> Vec<String> {
     notes
 }
 
-/// Classes without images, which only given classes can be.
+/// Classes without images, which occur only among the classes of another pack.
 fn classes_without_images(samples: &SampleList) -> Vec<&str> {
     let classes = samples.classes();
     let mut is_used = vec![false; classes.len()];

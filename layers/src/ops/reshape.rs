@@ -1,4 +1,4 @@
-//! Other shapes for the same values; no value is moved.
+//! Reshapes, which move no value.
 
 use tensor::{Backend, Tensor};
 

@@ -32,7 +32,7 @@ impl<T: Pod> BufferAllocator<T> {
     /// A buffer of `len` values of arbitrary content.
     ///
     /// # Errors
-    /// [`Error::Memory`] if the system has not enough memory.
+    /// [`Error::Memory`] if the system has too little memory.
     pub fn alloc(self: &Arc<Self>, len: usize) -> Result<Buffer<T>> {
         let bytes = (len as u64).saturating_mul(size_of::<T>() as u64);
         let memory =
@@ -63,7 +63,7 @@ impl<T: Pod> BufferAllocator<T> {
 }
 
 enum Memory<T> {
-    /// Longer than the buffer, whose values start at a cache line.
+    /// Longer than the buffer; its values start at a cache line.
     Short(Vec<T>),
     Long(Block),
 }
@@ -137,7 +137,7 @@ impl<T: Pod> Buffer<T> {
         self.inner.values()
     }
 
-    /// This buffer, if it holds single precision.
+    /// This buffer, if its values are `f32`.
     pub(super) fn single(&self) -> Option<&Buffer<f32>> {
         (self as &dyn std::any::Any).downcast_ref()
     }

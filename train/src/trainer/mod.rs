@@ -326,7 +326,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         match self.save(on_event) {
             Err(error @ Error::Diverged { .. }) => Err(error),
             Err(error) => {
-                on_event(Event::Note(format!("{error}; training goes on")));
+                on_event(Event::Note(format!("{error}; training continues")));
                 Ok(())
             }
             Ok(_) => Ok(()),

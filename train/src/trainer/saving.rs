@@ -94,7 +94,7 @@ impl CheckpointSaver {
             other => other?,
         }
         if let Err(error) = self.record(step) {
-            on_event(Event::Note(format!("{error}; training goes on")));
+            on_event(Event::Note(format!("{error}; training continues")));
         }
         self.last_save = Some(LastSave { at: Instant::now(), took: started.elapsed() });
         on_event(Event::Saved(&path));

@@ -6,7 +6,7 @@ use ::simd::V4;
 
 use super::{Simd, Vector};
 
-/// A register, and the proof that there are such ones.
+/// A register, and the token that proves AVX-512.
 #[derive(Clone, Copy)]
 pub(crate) struct F32x16(__m512, V4);
 
@@ -144,7 +144,7 @@ impl Vector for F32x16 {
 
     #[inline(always)]
     fn relu(self) -> Self {
-        // The second operand where either is NaN.
+        // The instruction returns the second operand if either is NaN.
         Self(self.1.avx512f._mm512_max_ps(self.1.avx512f._mm512_setzero_ps(), self.0), self.1)
     }
 
@@ -182,7 +182,7 @@ impl Vector for F32x16 {
     fn max_with_index(self, other: Self, index: __m512i, other_index: __m512i) -> (Self, __m512i) {
         let avx512 = self.1.avx512f;
         let wins = avx512._mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, other.0);
-        // The second operand where either is NaN.
+        // The instruction returns the second operand if either is NaN.
         let max = avx512._mm512_max_ps(self.0, other.0);
         (Self(max, self.1), avx512._mm512_mask_mov_epi32(other_index, wins, index))
     }
