@@ -1,5 +1,5 @@
-//! Disks that refuse, injected by strace: reads of images that fail once or always, and what is synced of new folders.
-//! Without strace (CI installs it) there is nothing to run these with, and they say so.
+//! Errors of disks, injected by strace: reads of images that fail once or always, and syncs of new folders. Without
+//! strace, which CI installs, these tests are skipped with a note.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -8,10 +8,11 @@ use std::process::{Command, Output};
 
 use crate::support::World;
 
-/// Runs the command under strace, if it can be had; says so if not.
+/// Runs the command under strace; `None`, with a note, if strace does not work here.
 fn traced(world: &World, options: &[&str], args: &[&str]) -> Option<Output> {
-    let there = Command::new("strace").args(["-o", "/dev/null", "true"]).output().is_ok_and(|o| o.status.success());
-    if !there {
+    let is_available =
+        Command::new("strace").args(["-o", "/dev/null", "true"]).output().is_ok_and(|o| o.status.success());
+    if !is_available {
         eprintln!("not run: strace is not installed, or may not trace here");
         return None;
     }
@@ -31,7 +32,7 @@ fn files_of(folder: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// A disk's or a network's hiccup says nothing of the image.
+/// A temporary error of a disk or a network does not make an image bad.
 #[test]
 fn a_read_that_fails_once_is_tried_again() {
     let world = World::packed();
@@ -47,7 +48,7 @@ fn a_read_that_fails_once_is_tried_again() {
 }
 
 #[test]
-fn a_read_that_goes_on_failing_stops_the_pack_which_then_goes_on() {
+fn a_read_that_keeps_failing_stops_packing_until_it_succeeds() {
     let world = World::packed();
     for (calls, error, more) in [
         ("read", "EIO", &[][..]),
@@ -63,13 +64,13 @@ fn a_read_that_goes_on_failing_stops_the_pack_which_then_goes_on() {
         let message = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{calls} {error}: {message}");
         assert!(message.contains("train: red/3.png: cannot be read: "), "{calls} {error}: {message}");
-        assert!(files_of(&world.path("out.pack")).is_empty(), "{calls} {error}: something is finished");
+        assert!(files_of(&world.path("out.pack")).is_empty(), "{calls} {error}: a file was finished");
     }
     world.ok(&["pack", "train", "out.pack", "--size", "10"]);
     assert!(files_of(&world.path("out.pack")) == files_of(&world.path("train.pack")));
 }
 
-/// A folder's name is kept by the folder above it: that is synced when a run or a pack makes new ones.
+/// The name of a folder is stored in its parent, which is synced when a run or a pack creates folders.
 #[test]
 fn the_folders_above_new_ones_are_synced() {
     let world = World::packed();
@@ -90,7 +91,7 @@ fn the_folders_above_new_ones_are_synced() {
     }
 }
 
-/// A folder above that may not be listed, and so not synced, is no reason not to begin.
+/// A parent folder that cannot be opened for a sync does not stop a command; an error of the disk does.
 #[test]
 fn folders_that_cannot_be_synced_do_not_stop_a_run() {
     let world = World::packed();

@@ -1,4 +1,5 @@
-//! What a user may name by mistake or receive from a stranger: pipes, devices, endless files, names that are orders.
+//! Inputs that a user may name by mistake or receive from a stranger: pipes, devices, endless files, and names with
+//! terminal escape sequences.
 #![cfg(unix)]
 
 use std::fs::{self, File};
@@ -10,7 +11,7 @@ fn pipe(world: &World, name: &str) {
     assert!(Command::new("mkfifo").arg(world.path(name)).status().unwrap().success());
 }
 
-/// A pipe would be waited for without end, a device read without end.
+/// Reading a pipe would block forever, and a device has no end.
 #[test]
 fn pipes_and_devices_are_refused() {
     let world = World::trained();
@@ -48,11 +49,11 @@ fn pipes_and_devices_are_refused() {
 }
 
 #[test]
-fn a_pipe_in_the_place_of_a_file_of_a_run_or_a_pack_is_told() {
+fn a_pipe_in_place_of_a_file_of_a_run_or_a_pack_is_an_error() {
     let world = World::trained();
     let newest = "run/checkpoints/step-000000009.h5";
     pipe(&world, newest);
-    // No checkpoint at all: the newest is the one before it.
+    // A pipe is not a checkpoint: the newest is the one before it.
     assert!(world.ok(&["info", "run"]).contains("run/checkpoints/step-000000006.h5"));
     for file in ["run/best.toml", "run/log.jsonl", "run/run.toml", "run/model.toml"] {
         let away = world.path("away");
@@ -60,8 +61,8 @@ fn a_pipe_in_the_place_of_a_file_of_a_run_or_a_pack_is_told() {
         pipe(&world, file);
         let output = world.run(&["train", "--out", "run", "--resume", "--epochs", "3"]);
         let text = String::from_utf8(output.stderr).unwrap();
-        let is_told = text.contains(file.rsplit('/').next().unwrap()) && text.contains("a named pipe");
-        assert!(file == "run/best.toml" || (is_told && output.status.code() == Some(1)), "{file}: {text}");
+        let is_named = text.contains(file.rsplit('/').next().unwrap()) && text.contains("a named pipe");
+        assert!(file == "run/best.toml" || (is_named && output.status.code() == Some(1)), "{file}: {text}");
         fs::remove_file(world.path(file)).unwrap();
         fs::rename(&away, world.path(file)).unwrap();
     }
@@ -95,32 +96,33 @@ fn texts_are_read_to_their_limit() {
     }
 }
 
-/// The escape character, and one that turns the direction of writing.
-const ORDERS: &str = "\u{1b}]0;pwn\u{7}\u{202e}";
-const SHOWN: &str = "\\u{1b}]0;pwn\\u{7}\\u{202e}";
+/// An escape sequence, and the character that reverses the direction of text.
+const ESCAPES: &str = "\u{1b}]0;pwn\u{7}\u{202e}";
+const PRINTED: &str = "\\u{1b}]0;pwn\\u{7}\\u{202e}";
 
-fn has_no_orders(text: &[u8], what: &str) -> String {
+fn without_escapes(text: &[u8], name: &str) -> String {
     let text = String::from_utf8(text.to_vec()).unwrap();
     let found = text.chars().find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
-    assert_eq!(found, None, "{what}: {text:?}");
+    assert_eq!(found, None, "{name}: {text:?}");
     text
 }
 
 #[test]
-fn names_give_a_terminal_no_orders() {
+fn names_do_not_control_the_terminal() {
     let world = World::new();
-    // Classes, a bad image, an image to look at, a pack, a run and a network's file: all with orders in their names.
+    // Classes, a bad image, an image to classify, a pack, a run and a network file, all with escape sequences in their
+    // names.
     for part in ["train", "val"] {
-        fs::rename(world.path(part).join("red"), world.path(part).join(format!("=red{ORDERS}"))).unwrap();
+        fs::rename(world.path(part).join("red"), world.path(part).join(format!("=red{ESCAPES}"))).unwrap();
     }
-    fs::write(world.path(format!("train/=red{ORDERS}/bad{ORDERS}.jpg")), "text").unwrap();
-    let pack = format!("pack{ORDERS}");
-    let run = format!("run{ORDERS}");
-    let model = format!("tiny{ORDERS}.toml");
+    fs::write(world.path(format!("train/=red{ESCAPES}/bad{ESCAPES}.jpg")), "text").unwrap();
+    let pack = format!("pack{ESCAPES}");
+    let run = format!("run{ESCAPES}");
+    let model = format!("tiny{ESCAPES}.toml");
     fs::rename(world.path("tiny.toml"), world.path(&model)).unwrap();
-    let image = format!("val/=red{ORDERS}/0.png");
-    let missing = format!("missing{ORDERS}");
-    let weights = format!("out{ORDERS}.h5");
+    let image = format!("val/=red{ESCAPES}/0.png");
+    let missing = format!("missing{ESCAPES}");
+    let weights = format!("out{ESCAPES}.h5");
     for (args, expected) in [
         (&["pack", "train", &pack, "--size", "10"][..], 1),
         (&["pack", "train", &pack, "--size", "10", "--max-bad", "1"], 0),
@@ -128,7 +130,7 @@ fn names_give_a_terminal_no_orders() {
         (&["train", "--data", &pack, "--model", &model, "--out", &run], 0),
         (&["info", &run], 0),
         (&["predict", "--weights", &run, &image], 0),
-        (&["predict", "--weights", &run, &format!("train/=red{ORDERS}/bad{ORDERS}.jpg")], 1),
+        (&["predict", "--weights", &run, &format!("train/=red{ESCAPES}/bad{ESCAPES}.jpg")], 1),
         (&["convert", &run, &weights], 0),
         (&["info", &weights], 0),
         (&["info", &missing], 1),
@@ -136,22 +138,22 @@ fn names_give_a_terminal_no_orders() {
         (&["eval", "--data", &missing, "--weights", &run], 1),
     ] {
         let output = world.run(args);
-        let shown =
-            has_no_orders(&output.stdout, &format!("{args:?}")) + &has_no_orders(&output.stderr, &format!("{args:?}"));
+        let shown = without_escapes(&output.stdout, &format!("{args:?}"))
+            + &without_escapes(&output.stderr, &format!("{args:?}"));
         assert_eq!(output.status.code(), Some(expected), "{shown}");
-        assert!(shown.contains(SHOWN) || args[0] == "summary", "{args:?}: {shown}");
+        assert!(shown.contains(PRINTED) || args[0] == "summary", "{args:?}: {shown}");
     }
     let list = fs::read_to_string(world.path(&pack).join("bad.csv")).unwrap().replace("\r\n", "\n");
-    has_no_orders(list.as_bytes(), "bad.csv");
-    assert!(list.contains(&format!("\n'=red{SHOWN}/bad{SHOWN}.jpg,")), "{list}");
-    // JSON has its own way.
+    without_escapes(list.as_bytes(), "bad.csv");
+    assert!(list.contains(&format!("\n'=red{PRINTED}/bad{PRINTED}.jpg,")), "{list}");
+    // JSON escapes the characters itself.
     let json = world.ok(&["info", &pack, "--json"]);
     assert!(json.contains(r"=red\u001b]0;pwn\u0007"), "{json}");
 }
 
-/// All of the header used to be in the message.
+/// The message once contained the whole header.
 #[test]
-fn a_damaged_tar_is_told_in_few_characters() {
+fn the_message_on_a_damaged_tar_is_short() {
     let world = World::new();
     let mut bytes = vec![0u8; 1024];
     bytes[..5].copy_from_slice(b"a/b.p");
@@ -159,7 +161,7 @@ fn a_damaged_tar_is_told_in_few_characters() {
     bytes[124..136].copy_from_slice(b"00000000100\0");
     bytes[257..263].copy_from_slice(b"ustar\0");
     bytes[400] = 0x1b;
-    // A checksum that fits, of a first member; then one whose checksum does not.
+    // A first member with a correct checksum, then one with a wrong checksum.
     let sum: u32 = bytes[..512].iter().map(|&b| u32::from(b)).sum::<u32>() + 8 * 32;
     let mut second = bytes[..512].to_vec();
     bytes[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
@@ -168,13 +170,13 @@ fn a_damaged_tar_is_told_in_few_characters() {
     fs::write(world.path("damaged.tar"), bytes).unwrap();
     let message = world.fails(1, &["pack", "damaged.tar", "p", "--size", "10"]);
     assert!(message.contains("damaged.tar: damaged at offset"), "{message}");
-    has_no_orders(message.as_bytes(), "the message");
+    without_escapes(message.as_bytes(), "the message");
     assert!(message.len() < 500, "{} characters: {message}", message.len());
 }
 
-/// A network's name makes the name of a folder.
+/// The name of the default folder of a run contains the network's name.
 #[test]
-fn a_networks_name_leads_nowhere_else() {
+fn a_networks_name_cannot_lead_to_another_folder() {
     let world = World::packed();
     fs::create_dir(world.path("deep")).unwrap();
     let text = support::MODEL.replace("name = \"tiny\"", "name = \"../../up\"");
@@ -190,7 +192,7 @@ fn a_networks_name_leads_nowhere_else() {
 fn epochs_do_not_overflow() {
     let world = World::packed();
     let train = ["train", "--data", "train.pack", "--model", "tiny.toml", "--out", "r"];
-    // Times the three batches of an epoch: 2^64 and a little; and less than 2^63.
+    // Times the three batches of an epoch, the first gives 2^64 + 2 steps and the second less than 2^63.
     for epochs in ["6148914691236517206", "2305843009213693952", "1000000001"] {
         let message = world.fails(2, &[&train[..], &["--epochs", epochs]].concat());
         assert!(message.contains("--epochs") && message.contains("1..=1000000000"), "{message}");

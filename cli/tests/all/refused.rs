@@ -7,7 +7,8 @@ use crate::support::{self, World};
 
 const TRAIN: [&str; 7] = ["train", "--data", "train.pack", "--model", "tiny.toml", "--out", "r"];
 
-fn told(output: &Output) -> String {
+/// Standard error of a command that succeeded.
+fn notes(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{text}");
     text
@@ -21,7 +22,7 @@ fn deep(world: &World) {
 }
 
 #[test]
-fn images_of_another_size_than_the_trainings_are_no_test() {
+fn eval_refuses_images_of_another_size_than_those_of_training() {
     let world = World::trained();
     world.ok(&["pack", "val", "large.pack", "--size", "12", "--classes-of", "train.pack"]);
     world.ok(&["convert", "run", "w.safetensors"]);
@@ -34,34 +35,34 @@ fn images_of_another_size_than_the_trainings_are_no_test() {
 }
 
 #[test]
-fn what_a_pack_replaces_of_the_network_is_told() {
+fn a_note_lists_the_values_that_a_pack_replaces() {
     let world = World::packed();
     let other = support::MODEL.replace("size = 10", "size = 12").replace("classes = 2", "classes = 5");
     fs::write(world.path("other.toml"), other).unwrap();
     let train = ["train", "--data", "train.pack", "--steps", "1", "--out"];
-    let text = told(&world.run(&[&train[..], &["a", "--model", "other.toml"]].concat()));
+    let text = notes(&world.run(&[&train[..], &["a", "--model", "other.toml"]].concat()));
     let expected = "note: the network is fitted to the pack of --data: its images of 10 pixels a side replace input.size = 12; \
                     its 2 classes replace classes = 5, as other.toml says";
     assert!(text.contains(expected), "{text}");
-    // What the file does not say is not replaced.
+    // Values that the file does not give are not replaced.
     let silent = support::MODEL.replace("size = 10\n", "").replace("classes = 2\n", "");
     fs::write(world.path("silent.toml"), silent).unwrap();
     for model in ["tiny.toml", "silent.toml"] {
-        let text = told(&world.run(&[&train[..], &[&format!("of-{model}"), "--model", model]].concat()));
+        let text = notes(&world.run(&[&train[..], &[&format!("of-{model}"), "--model", model]].concat()));
         assert!(!text.contains("fitted"), "{text}");
     }
 }
 
 #[test]
-fn what_weights_were_trained_for_is_told() {
+fn a_note_compares_the_networks_of_starting_weights() {
     let world = World::trained();
     fs::write(world.path("scaled.toml"), support::MODEL.replace("scale = 0.004", "scale = 0.008")).unwrap();
     let train = ["train", "--data", "train.pack", "--weights", "run", "--steps", "1", "--out"];
-    let text = told(&world.run(&[&train[..], &["a", "--model", "scaled.toml"]].concat()));
+    let text = notes(&world.run(&[&train[..], &["a", "--model", "scaled.toml"]].concat()));
     let expected =
         "was trained in a network that reads its values otherwise: input: scale = 0.004 there, scale = 0.008 here";
     assert!(text.contains(expected), "{text}");
-    let text = told(&world.run(&[&train[..], &["b", "--model", "tiny.toml"]].concat()));
+    let text = notes(&world.run(&[&train[..], &["b", "--model", "tiny.toml"]].concat()));
     assert!(!text.contains("otherwise: "), "{text}");
     deep(&world);
     world.ok(&["train", "--data", "train.pack", "--model", "deep.toml", "--steps", "1", "--out", "deep"]);
@@ -126,7 +127,7 @@ fn options_without_effect_are_refused() {
 }
 
 #[test]
-fn numbers_that_are_too_large_and_batches_are_said_as_they_are() {
+fn errors_repeat_numbers_that_are_too_large() {
     let world = World::packed();
     for (flag, value) in [("--epochs", "18446744073709551615"), ("--seed", "9223372036854775808")] {
         let message = world.fails(2, &[&TRAIN[..], &[flag, value]].concat());
@@ -140,7 +141,7 @@ fn numbers_that_are_too_large_and_batches_are_said_as_they_are() {
 }
 
 #[test]
-fn images_held_out_otherwise_are_no_changed_source() {
+fn other_held_out_images_are_not_a_changed_source() {
     let world = World::new();
     let pack = ["pack", "train", "both", "--size", "10", "--val-fraction"];
     world.ok(&[&pack[..], &["0.34"]].concat());
@@ -158,7 +159,7 @@ fn a_finished_run_is_left_as_it_is() {
     let before = fs::read(world.path("run/run.toml")).unwrap();
     for more in [["--epochs", "1"], ["--steps", "2"]] {
         let args = [&["train", "--out", "run", "--resume"][..], &more].concat();
-        let text = told(&world.run(&args));
+        let text = notes(&world.run(&args));
         assert!(
             text.contains("nothing was trained, nothing changed: ") && text.contains("6 steps, 2 epochs"),
             "{text}"
@@ -177,12 +178,12 @@ fn a_finished_run_is_left_as_it_is() {
     let mut command =
         world.command(&["train", "--out", "../run", "--resume", "--epochs", "3", "--data", "../train.pack"]);
     let output = command.arg("--val").arg("../val.pack").current_dir(world.path("elsewhere")).output().unwrap();
-    assert!(told(&output).contains("trained 9 steps"));
-    assert!(world.ok(&["info", "run"]).contains("top-1 error"), "best.toml is not written anew");
+    assert!(notes(&output).contains("trained 9 steps"));
+    assert!(world.ok(&["info", "run"]).contains("top-1 error"), "best.toml was not written again");
 }
 
 #[test]
-fn padding_is_told_in_words() {
+fn padding_is_given_in_words() {
     let world = World::new();
     let pool = "[[layer]]\nname = \"pool\"\nkind = \"max-pool\"\nkernel = 2\npadding = 3\n[[layer]]";
     fs::write(world.path("pool.toml"), support::MODEL.replacen("[[layer]]", pool, 1)).unwrap();
@@ -198,7 +199,7 @@ mod linux {
 
     use super::*;
 
-    /// HDF5 makes files in no other: a run would train an epoch and then fail to save.
+    /// HDF5 needs paths in UTF-8: a run would train an epoch and then fail to save.
     #[test]
     fn a_folder_that_hdf5_cannot_name_is_refused_first() {
         let world = World::packed();
@@ -218,7 +219,7 @@ mod linux {
         }
     }
 
-    /// Who opens a pipe to write waits until somebody reads.
+    /// Opening a pipe for writing blocks until it has a reader.
     #[test]
     fn a_pipe_in_the_place_of_a_lock_is_refused() {
         let world = World::trained();

@@ -1,4 +1,4 @@
-//! What is saved where, and for whom.
+//! Permissions of written files, read-only folders, edited runs and full disks.
 #![cfg(unix)]
 
 use std::fs;
@@ -13,7 +13,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// New files have what the user's umask leaves, replaced ones what they had.
+/// New files have the permissions that the umask leaves; replaced files keep theirs.
 #[test]
 fn the_umask_is_kept() {
     let world = World::packed();
@@ -41,11 +41,12 @@ fn a_read_only_folder_of_checkpoints_is_found_before_the_first_step() {
     const NOBODY: u32 = 65_534;
     let world = World::trained();
     let log = fs::read(world.path("run/log.jsonl")).unwrap();
-    // The superuser may write anywhere, so this runs as somebody else, who must reach the program as well.
+    // The superuser may write anywhere, so the command runs as another user, who must be able to reach the program too.
     let is_root = chown(world.path("run"), Some(NOBODY), Some(NOBODY)).is_ok();
     if is_root {
         fs::set_permissions(world.path(""), fs::Permissions::from_mode(0o755)).unwrap();
-        // By another process: a program that this one holds open, and so each child for an instant, cannot be started.
+        // Another process copies it: a file that this process, or a child forked at that instant, has open for writing
+        // cannot be executed.
         let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_alexnet")).arg(world.path("alexnet")).status().unwrap();
         assert!(copied.success());
         for entry in fs::read_dir(world.path("run")).unwrap() {
@@ -67,7 +68,7 @@ fn a_read_only_folder_of_checkpoints_is_found_before_the_first_step() {
     assert!(fs::read(world.path("run/log.jsonl")).unwrap() == log, "steps were made: {message}");
 }
 
-/// Settings and the network of a run that were edited between two resumes are shown, not followed.
+/// Edits of a run's settings or network between two resumes are errors that name them.
 #[test]
 fn an_edited_run_is_refused() {
     let world = World::trained();
@@ -85,7 +86,7 @@ fn an_edited_run_is_refused() {
     world.ok(&["train", "--out", "run", "--resume", "--epochs", "3"]);
 }
 
-/// The space that the oldest checkpoint takes is used where there is none left for the next.
+/// On a full disk, the oldest checkpoint is removed to make room for the next.
 #[test]
 #[cfg(target_os = "linux")]
 fn room_is_made_on_a_full_disk() {

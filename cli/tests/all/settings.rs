@@ -1,4 +1,4 @@
-//! What is given has an effect, or is an error that says why not: nothing is silently ignored.
+//! Every given setting has an effect, or is an error that says why it has none.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use crate::support::{self, World};
 
 const TRAIN: [&str; 7] = ["train", "--data", "train.pack", "--model", "plain.toml", "--out", "r"];
 
-/// A world with a network whose file says that images are not varied.
+/// A world with a network whose file disables augmentation.
 fn without_augmentation() -> World {
     let world = World::packed();
     fs::write(world.path("plain.toml"), format!("{}[train.data]\naugment = false\n", support::MODEL)).unwrap();
@@ -27,7 +27,7 @@ fn augmentation_is_not_ignored_where_the_network_has_none() {
     let message = world.fails(2, &[&TRAIN[..], &["--set", "optim.beta1=0.8"]].concat());
     assert!(message.contains("optim.beta1: 0.8 has no effect while optim.kind = \"sgd\""), "{message}");
     world.ok(&[&TRAIN[..], &["--set", "data.mixup=0.5", "--set", "data.augment=true", "--steps", "1"]].concat());
-    // A run's own file begins it again.
+    // With its own run.toml, a run starts again.
     world.ok(&["train", "--config", "r/run.toml", "--out", "again"]);
 }
 
@@ -44,7 +44,7 @@ fn a_resumed_run_keeps_its_weights() {
 }
 
 #[test]
-fn a_run_of_steps_goes_on_for_epochs_however_they_are_given() {
+fn a_run_of_steps_can_be_resumed_for_epochs() {
     let world = World::packed();
     fs::write(world.path("more.toml"), "[run]\nepochs = 4\n").unwrap();
     let flags: [&[&str]; 3] = [&["--epochs", "4"], &["--set", "run.epochs=4"], &["--config", "more.toml"]];
@@ -62,12 +62,12 @@ fn a_run_of_steps_goes_on_for_epochs_however_they_are_given() {
 }
 
 #[test]
-fn a_network_that_weights_are_not_of_is_refused() {
+fn a_network_that_differs_from_that_of_the_weights_is_refused() {
     let world = World::trained();
     world.ok(&["convert", "run", "w.safetensors"]);
     world.ok(&["convert", "run", "w.h5"]);
     fs::write(world.path("scaled.toml"), support::MODEL.replace("scale = 0.004", "scale = 0.008")).unwrap();
-    // Of another name, for a pack of other images and as many classes, and to be trained otherwise.
+    // Another name, image size, number of classes and batch size: none of them changes predictions.
     let same = support::MODEL
         .replace("\"tiny\"", "\"same\"")
         .replace("size = 10", "size = 12")
@@ -96,7 +96,7 @@ fn a_network_that_weights_are_not_of_is_refused() {
     );
 }
 
-/// The page's list of settings is that of the program. To write it anew, run this test with `UPDATE_DOCS=1` set.
+/// The page lists the settings of the program. To update it, run this test with `UPDATE_DOCS=1` set.
 #[test]
 fn settings_page_is_up_to_date() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/settings.md");

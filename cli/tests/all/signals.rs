@@ -1,4 +1,5 @@
-//! Every command ends promptly when a signal asks for it, with the signal's code, and leaves nothing half under its name.
+//! On a signal, every command ends promptly with the signal's exit code, and leaves no incomplete file under its final
+//! name.
 #![cfg(unix)]
 
 use std::fs;
@@ -13,7 +14,7 @@ use crate::support::running::Running;
 
 const SIGNALS: [(&str, i32); 3] = [("HUP", 1), ("INT", 2), ("TERM", 15)];
 
-/// Starts a command to which signals do what they do by default, whatever they do to the tests.
+/// Starts a command with the default signal handlers, even if the tests run with others.
 fn start(command: &mut Command) -> Running {
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     // SAFETY: `signal` is safe between fork and exec.
@@ -33,35 +34,35 @@ fn send(signal: &str, child: &Running) {
     assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
 }
 
-/// What a shell says of a process: its code, or that of the signal it died of.
+/// The exit code as a shell reports it: 128 + N if signal N killed the process.
 fn code(status: ExitStatus) -> i32 {
     status.code().or(status.signal().map(|signal| 128 + signal)).unwrap()
 }
 
 /// Waits until `is_there`, as long as the process runs.
 fn wait_for(child: &mut Running, is_there: impl Fn(&Running) -> bool) {
-    let begun = Instant::now();
+    let start = Instant::now();
     while !is_there(child) && child.try_wait().unwrap().is_none() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it never came");
+        assert!(start.elapsed() < Duration::from_secs(60), "timed out");
         sleep(Duration::from_micros(200));
     }
 }
 
 /// Whether a process has a handler for SIGTERM.
 #[cfg(target_os = "linux")]
-fn listens(child: &Running) -> bool {
+fn has_handler(child: &Running) -> bool {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0").trim().to_string();
     u64::from_str_radix(&caught, 16).unwrap_or(0) >> (15 - 1) & 1 == 1
 }
 
 #[cfg(not(target_os = "linux"))]
-fn listens(_: &Running) -> bool {
+fn has_handler(_: &Running) -> bool {
     sleep(Duration::from_millis(100));
     true
 }
 
-/// A source of `count` images of two classes, each of so many pixels a side.
+/// A source of `count` images of two classes, of `side` x `side` pixels.
 fn source(world: &World, name: &str, side: u32, count: usize) {
     let image = image::RgbImage::from_fn(side, side, |x, y| image::Rgb([x as u8, y as u8, (x * y % 251) as u8]));
     let first = world.path("one.png");
@@ -92,7 +93,7 @@ fn training_saves() {
     }
 }
 
-/// As under `nohup`: a terminal that closes does not end it.
+/// As under `nohup`: closing the terminal does not end the command.
 #[test]
 fn a_signal_that_is_ignored_stays_so() {
     let world = World::packed();
@@ -117,7 +118,7 @@ fn a_signal_that_is_ignored_stays_so() {
     assert_eq!(code(child.wait().unwrap()), 143, "{last}");
 }
 
-/// Whether a shard is being written: that is after the handlers are set.
+/// Whether a shard is being written, which begins after the handlers are set.
 fn has_temporary(world: &World, folder: &str) -> bool {
     let mut entries = fs::read_dir(world.path(folder)).into_iter().flatten().flatten();
     entries.any(|entry| entry.file_name().to_string_lossy().starts_with(".alexnet-tmp-"))
@@ -141,14 +142,14 @@ fn packing_is_stopped_between_images() {
     }
 }
 
-/// While nothing is packed yet nobody looks for signals between two images: it ends at once.
+/// Before the first image is packed, nothing polls the flag of the handler: the signal ends the process at once.
 #[test]
 fn packing_is_stopped_while_it_lists() {
     let world = World::new();
     source(&world, "many", 8, 20_000);
     for (signal, number) in SIGNALS {
         let mut child = start(&mut world.command(&["pack", "many", "out.pack", "--size", "8"]));
-        wait_for(&mut child, listens);
+        wait_for(&mut child, has_handler);
         send(signal, &child);
         let (status, text) = child.end();
         assert_eq!(code(status), 128 + number, "{text}");
@@ -164,7 +165,7 @@ fn evaluation_is_stopped_between_batches() {
     let args = ["eval", "--data", "many.pack", "--weights", "run", "--crops", "10", "--batch", "10", "--threads", "1"];
     for (signal, number) in SIGNALS {
         let mut child = start(&mut world.command(&args));
-        wait_for(&mut child, listens);
+        wait_for(&mut child, has_handler);
         send(signal, &child);
         let (status, text) = child.end();
         assert_eq!(code(status), 128 + number, "{text}");
@@ -172,7 +173,7 @@ fn evaluation_is_stopped_between_batches() {
     }
 }
 
-/// What is short or has nothing to save dies of the signal, which a shell shows as the same code.
+/// Commands that are short or have nothing to save are killed by the signal. A shell reports the same code.
 #[test]
 fn the_other_commands_leave_whole_files_or_none() {
     let world = World::trained();
@@ -190,7 +191,7 @@ fn the_other_commands_leave_whole_files_or_none() {
             sleep(Duration::from_millis(7 * at as u64));
             send(signal, &child);
             let (status, text) = child.end();
-            // Some of them are done by then.
+            // Some commands have finished by then.
             let is_done = code(status) == 0 && args[0] != "bench";
             assert!(is_done || code(status) == 128 + number, "{args:?}: {status:?}: {text}");
             let Some(path) = file.map(|file| world.path(file)).filter(|path| path.exists()) else { continue };

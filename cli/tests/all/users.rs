@@ -1,4 +1,4 @@
-//! Folders and files that a user may not read or write: said as it is, and before work is lost.
+//! Folders and files that a user may not read or write: the error says so, and comes before work is lost.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -6,11 +6,11 @@ use std::fs;
 use crate::support::World;
 use crate::support::users::{command, fails, set_mode};
 
-/// Every command that writes finds out before it has worked.
+/// Every command that writes fails before it has done any work.
 #[test]
 fn a_read_only_folder_fails_first() {
     let world = World::trained();
-    // The run's files may all be read; nothing may be made or changed.
+    // All files of the run can be read, and none can be created or changed.
     set_mode(&world.path(""), 0o555);
     set_mode(&world.path("run"), 0o555);
     set_mode(&world.path("run/lock"), 0o444);
@@ -29,7 +29,7 @@ fn a_read_only_folder_fails_first() {
         assert!(message.contains(named) && message.contains("Permission denied"), "{args:?}: {message}");
         assert!(!message.contains("epoch 1"), "{args:?} worked before it failed: {message}");
     }
-    // What only reads goes on as before.
+    // Commands that only read still work.
     for args in [&["eval", "--data", "val.pack", "--weights", "run"][..], &["info", "run"]] {
         let output = command(&world, args).output().unwrap();
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -39,7 +39,7 @@ fn a_read_only_folder_fails_first() {
     assert_eq!(world.files(), ["run", "tiny.toml", "train", "train.pack", "val", "val.pack"]);
 }
 
-/// What may not be entered or read is not said to be missing or of another kind.
+/// A file or folder without permission is not reported as missing or of another kind.
 #[test]
 fn permission_denied_is_called_so() {
     let world = World::trained();
@@ -65,7 +65,8 @@ fn permission_denied_is_called_so() {
     closed("tiny.toml", &["summary", "./tiny.toml"], "tiny.toml");
 }
 
-/// An image that may not be read is no bad image: the same command goes on when it may.
+/// An image without read permission is not a bad image: packing stops, and the same command continues once it is
+/// readable.
 #[test]
 fn an_image_that_may_not_be_read_stops_packing() {
     let world = World::new();

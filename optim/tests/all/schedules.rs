@@ -1,4 +1,4 @@
-//! Rates over epochs, and what validation errors do to them.
+//! Learning rates over epochs, and how validation errors change them.
 
 use alexnet_optim::{Observed, Schedule, ScheduleRule, ScheduleState};
 use proptest::prelude::*;
@@ -24,7 +24,11 @@ fn steps() {
     let rates = [(0.0, 0.01), (24.999, 0.01), (25.0, 1e-3), (50.9, 1e-3), (51.0, 1e-4), (79.0, 1e-5), (1e3, 1e-5)];
     table(rule.clone(), 0.01, &rates);
     let exact = Schedule::new(rule).unwrap();
-    assert_eq!([25.0, 51.0, 79.0].map(|e| exact.rate(0.01, e)), [1e-3, 1e-4, 1e-5], "dividing by 10 leaves no dust");
+    assert_eq!(
+        [25.0, 51.0, 79.0].map(|e| exact.rate(0.01, e)),
+        [1e-3, 1e-4, 1e-5],
+        "dividing by 10 leaves no rounding error"
+    );
 }
 
 #[test]
@@ -45,13 +49,13 @@ fn plateau(patience: u32, threshold: f64, max_drops: u32) -> Schedule {
     Schedule::new(ScheduleRule::Plateau { factor: 0.1, patience, threshold, max_drops }).unwrap()
 }
 
-/// Feeds errors; gives what each did and the rate after it.
-fn watch(schedule: &mut Schedule, errors: &[f64]) -> Vec<(Observed, f64)> {
+/// Feeds errors to a schedule; returns the effect of each and the rate after it.
+fn observe_all(schedule: &mut Schedule, errors: &[f64]) -> Vec<(Observed, f64)> {
     errors.iter().map(|&e| (schedule.observe(e), schedule.rate(0.01, 0.0))).collect()
 }
 
 #[test]
-fn plateau_divides_three_times_and_then_says_stop() {
+fn plateau_divides_three_times_and_then_finishes() {
     use Observed::{Dropped, Finished, Improved, Stale};
     let mut schedule = plateau(2, 0.0, 3);
     let errors = [0.9, 0.8, 0.8, 0.7, 0.7, 0.75, 0.7, 0.6, 0.6, 0.6, 0.6, 0.65, 0.61, 0.6];
@@ -71,23 +75,23 @@ fn plateau_divides_three_times_and_then_says_stop() {
         (Stale, 1e-5),
         (Finished, 1e-5),
     ];
-    assert_eq!(watch(&mut schedule, &errors), rates);
+    assert_eq!(observe_all(&mut schedule, &errors), rates);
     assert!(schedule.finished());
     assert_eq!(schedule.observe(0.1), Improved);
-    assert!(schedule.finished(), "once over, it stays over");
+    assert!(schedule.finished(), "a finished schedule stays finished");
 }
 
 #[test]
-fn plateau_wants_more_than_the_threshold() {
+fn an_improvement_exceeds_the_threshold() {
     use Observed::{Dropped, Improved, Stale};
     let mut schedule = plateau(3, 0.01, 3);
-    let seen = watch(&mut schedule, &[0.5, 0.495, 0.491, 0.48, 0.475, 0.472, 0.4701]);
+    let seen = observe_all(&mut schedule, &[0.5, 0.495, 0.491, 0.48, 0.475, 0.472, 0.4701]);
     let seen: Vec<_> = seen.into_iter().map(|(observed, _)| observed).collect();
     assert_eq!(seen, [Improved, Stale, Stale, Improved, Stale, Stale, Dropped]);
 }
 
 #[test]
-fn plateau_takes_nan_for_no_improvement() {
+fn nan_is_no_improvement() {
     use Observed::{Dropped, Finished, Improved, Stale};
     let mut schedule = plateau(2, 0.0, 1);
     let seen: Vec<_> = [f64::NAN, f64::INFINITY, 0.5, f64::NAN, f64::NAN].map(|e| schedule.observe(e)).into();
@@ -104,7 +108,7 @@ fn other_schedules_ignore_errors() {
 
 proptest! {
     #[test]
-    fn a_resumed_schedule_goes_on_the_same(
+    fn a_resumed_schedule_has_the_same_rates(
         errors in proptest::collection::vec(0.0..1.0, 0..40),
         stop in 0usize..40,
         patience in 1u32..4,
@@ -112,10 +116,10 @@ proptest! {
     ) {
         let stop = stop.min(errors.len());
         let mut whole = plateau(patience, 0.01, max_drops);
-        let seen = watch(&mut whole, &errors);
+        let seen = observe_all(&mut whole, &errors);
 
         let mut first = plateau(patience, 0.01, max_drops);
-        watch(&mut first, &errors[..stop]);
+        observe_all(&mut first, &errors[..stop]);
         let text = toml::to_string(first.state()).unwrap();
         let json = serde_json::to_string(first.state()).unwrap();
         let state: ScheduleState = toml::from_str(&text).unwrap();
@@ -124,7 +128,7 @@ proptest! {
 
         let mut second = plateau(patience, 0.01, max_drops);
         second.load_state(state).unwrap();
-        prop_assert_eq!(&watch(&mut second, &errors[stop..]), &seen[stop..]);
+        prop_assert_eq!(&observe_all(&mut second, &errors[stop..]), &seen[stop..]);
         prop_assert_eq!(second, whole);
     }
 
@@ -133,7 +137,7 @@ proptest! {
     fn plateau_only_falls(errors in proptest::collection::vec(0.0..1.0, 0..80), patience in 1u32..4) {
         let mut schedule = plateau(patience, 0.0, 3);
         let mut last = f64::INFINITY;
-        for (_, rate) in watch(&mut schedule, &errors) {
+        for (_, rate) in observe_all(&mut schedule, &errors) {
             prop_assert!(rate <= last && rate >= 1e-5);
             last = rate;
         }

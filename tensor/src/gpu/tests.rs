@@ -28,7 +28,7 @@ fn device_error(error: Error) -> String {
 }
 
 #[test]
-fn more_numbers_than_kernels_count_are_refused() {
+fn buffers_longer_than_kernels_can_index_are_refused() {
     let gpu = gpu();
     for len in [MAX_LEN + 1, 1 << 32, (1 << 32) + 5, usize::MAX / 2] {
         let what = device_error(gpu.full(len, 1.0).unwrap_err());
@@ -38,18 +38,18 @@ fn more_numbers_than_kernels_count_are_refused() {
 }
 
 #[test]
-fn a_buffer_past_the_devices_largest_is_refused() {
+fn a_buffer_above_the_limit_of_the_device_is_refused() {
     let gpu = gpu();
-    let most = gpu.capabilities().largest_buffer as usize;
-    let what = device_error(gpu.full(most / 4 + 1, 1.0).unwrap_err());
-    assert!(what.contains(&format!("{most} that it gives")), "{what}");
+    let largest = gpu.capabilities().largest_buffer as usize;
+    let what = device_error(gpu.full(largest / 4 + 1, 1.0).unwrap_err());
+    assert!(what.contains(&format!("{largest} that it gives")), "{what}");
     works(&gpu);
 }
 
 /// A kernel allocates its output in the middle of queued work: a refusal is an error at the next download, and no kernel
 /// runs on the missing memory.
 #[test]
-fn a_refused_result_is_an_error_when_it_is_asked_for() {
+fn a_refused_output_is_an_error_at_the_download() {
     let gpu = gpu();
     for len in [1 << 33, gpu.capabilities().largest_buffer as usize / 4 + 1] {
         let x = gpu.empty(Dtype::F32, len);
@@ -63,7 +63,7 @@ fn a_refused_result_is_an_error_when_it_is_asked_for() {
 
 /// The device's thread panics when memory runs out. The error has the panic's message, and nothing is printed.
 #[test]
-fn memory_short_on_the_devices_thread_is_an_error() {
+fn out_of_memory_on_the_devices_thread_is_an_error() {
     let gpu = gpu();
     let needed = gpu.capabilities().largest_buffer * 2;
     let x = Buffer::new(gpu.client().empty(needed as usize), 8, Dtype::F32);

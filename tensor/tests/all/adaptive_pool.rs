@@ -8,19 +8,19 @@ use crate::support::*;
 
 /// PyTorch's `start_index` and `end_index`, in floating point as its documentation has them.
 fn window(i: usize, input: usize, output: usize) -> std::ops::Range<usize> {
-    let place = |i: usize| (i * input) as f64 / output as f64;
-    place(i).floor() as usize..place(i + 1).ceil() as usize
+    let edge = |i: usize| (i * input) as f64 / output as f64;
+    edge(i).floor() as usize..edge(i + 1).ceil() as usize
 }
 
-/// For each output the positions of its inputs.
+/// For each output, the indices of its inputs.
 fn windows([n, h, w, c]: [usize; 4], [oh, ow]: [usize; 2]) -> Vec<Vec<usize>> {
     let mut windows = Vec::new();
     for image in 0..n {
         for (oy, ox) in (0..oh).flat_map(|oy| (0..ow).map(move |ox| (oy, ox))) {
             for channel in 0..c {
                 let rows = window(oy, h, oh);
-                let places = rows.flat_map(|y| window(ox, w, ow).map(move |x| (y, x)));
-                windows.push(places.map(|(y, x)| ((image * h + y) * w + x) * c + channel).collect());
+                let positions = rows.flat_map(|y| window(ox, w, ow).map(move |x| (y, x)));
+                windows.push(positions.map(|(y, x)| ((image * h + y) * w + x) * c + channel).collect());
             }
         }
     }
@@ -71,7 +71,7 @@ proptest! {
         prop_assert!(relative_error(&dx, &finite_differences(&x, &dy, forward)) < 1e-6);
     }
 
-    /// Where the output divides the input, windows are those of a plain average pooling.
+    /// Where the output size divides the input size, the windows are those of a plain average pooling.
     #[test]
     fn whole_windows_are_those_of_an_average_pooling(side in [1usize..5, 1usize..5], output in [1usize..5, 1usize..5], c in 1usize..20, seed: u64) {
         let shape = [2, side[0] * output[0], side[1] * output[1], c];
@@ -82,7 +82,8 @@ proptest! {
     }
 }
 
-/// By hand: 5 places to 3 windows are 0..2, 1..4 and 3..5; 2 places to 3 windows are 0, both, 1.
+/// Computed by hand: 5 inputs for 3 outputs have the windows 0..2, 1..4 and 3..5; 2 inputs for 3 outputs have 0, both
+/// and 1.
 #[test]
 fn windows_of_pytorch() {
     let x = tensor64(&[1, 1, 5, 1], &[1.0, 2.0, 3.0, 4.0, 6.0]);
@@ -93,7 +94,8 @@ fn windows_of_pytorch() {
     assert_eq!(host(&x.adaptive_average_pool([3, 1]).unwrap()), [1.0, 3.0, 5.0]);
 }
 
-/// As torchvision's AlexNet has it between 224 pixels' maps and its linear layers: nothing changes, not even a zero's sign.
+/// As in torchvision's AlexNet at 224 pixels, whose maps already have the output size: nothing changes, not even the
+/// sign of a zero.
 #[test]
 fn maps_of_the_output_size_stay_as_they_are() {
     let x = tensor32(&[1, 6, 6, 1], &(0..36).map(|i| if i % 2 == 0 { -0.0 } else { f64::from(i) }).collect::<Vec<_>>());

@@ -18,7 +18,7 @@ struct Case {
     crops: Vec<CropParams>,
 }
 
-/// Crops at random positions, mirrored or not, with shifts and dampings of their own.
+/// Crops at random positions, mirrored or not, each with its own shift and damping.
 fn crops(count: usize, margin: usize, n: usize) -> Vec<CropParams> {
     let stream = Stream::new(n as u64, purpose::USER, 3);
     let below = |i: u64, n: usize| (stream.uniform(i) * n as f32) as u32;
@@ -33,8 +33,8 @@ fn crops(count: usize, margin: usize, n: usize) -> Vec<CropParams> {
     (0..n as u64).map(params).collect()
 }
 
-/// Sizes and crops whose rows do and do not start at a word and end with a vector, crops as large as the image and of
-/// one pixel.
+/// Sizes and crops whose rows start at a word or between words and fill whole vectors or not, crops as large as the
+/// image, and crops of one pixel.
 fn cases() -> Vec<Case> {
     let sides = [(1, 1, 1), (2, 5, 5), (3, 7, 4), (2, 9, 8), (1, 16, 16), (3, 13, 1), (5, 30, 27), (2, 64, 56)];
     let mut cases = Vec::new();
@@ -131,7 +131,7 @@ pub fn uploads_ahead<B: Tested>(device: &B) {
                 sender.send(images).expect("a receiver");
             }
         });
-        // Without waiting: the device is behind, and the uploading thread ahead.
+        // Nothing waits: the device is behind, and the uploading thread ahead.
         uploaded.iter().map(|images| transformed(&case, &images)).collect()
     });
     for (round, images) in images.iter().enumerate() {

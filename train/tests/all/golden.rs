@@ -1,5 +1,5 @@
 //! Ten training steps of two small networks against PyTorch and Keras: `tests/golden/training.safetensors`, made by
-//! `tests/golden/make.py`. Losses and all weights after each step, in f64 and through
+//! `tests/golden/make.py`. The losses, and all weights after each step, are compared in f64 and, in f32, through
 //! [`step`](alexnet_train::step::step).
 
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ impl Goldens {
         self.0.get(name).unwrap_or_else(|| panic!("no {name} in the file"))
     }
 
-    /// Images and labels of a step: batches in order, over and over.
+    /// Images and labels of a step: batches in order, repeated.
     fn batch(&self, step: usize) -> (Array4<f64>, Vec<u32>) {
         let images = self.get("pictures");
         let labels = self.get("labels");
@@ -93,7 +93,7 @@ fn any_step<E: Element>(
     loss.value().scalar().unwrap()
 }
 
-/// Compares the losses and, after each step, all weights; `limit` is a share of the largest value of a tensor.
+/// Compares the losses and, after each step, all weights. `limit` is a fraction of the largest value of a tensor.
 fn follow<E: Element>(
     name: &str,
     rule: impl Into<Rule>,
@@ -111,9 +111,9 @@ fn follow<E: Element>(
         let error = (loss - losses[i]).abs() / losses[i];
         assert!(error <= limit, "{name}, step {}: loss {loss}, not {}", i + 1, losses[i]);
         for parameter in network.parameters() {
-            let what = format!("{name}/{}/{}", i + 1, parameter.spec.name);
-            let error = relative_error(&parameter.value, goldens.get(&what));
-            assert!(error <= limit, "{what}: relative error {error:e}, at most {limit:e} expected");
+            let key = format!("{name}/{}/{}", i + 1, parameter.spec.name);
+            let error = relative_error(&parameter.value, goldens.get(&key));
+            assert!(error <= limit, "{key}: relative error {error:e}, at most {limit:e} expected");
         }
     }
 }

@@ -11,7 +11,7 @@ use data::Pack;
 use layers::Model;
 use tensor::{Backend, Cpu};
 
-/// Dropout, LRN, overlapping pooling and groups on 8 x 8 crops: all that must be the same after a resume.
+/// Dropout, LRN and overlapping pooling on 8 x 8 crops, with results that a resume must reproduce.
 pub const MODEL: &str = r#"
 name = "small"
 about = "A small network of every kind of layer that training treats in its own way."
@@ -63,7 +63,7 @@ units = "classes"
 init = { kind = "normal", std = 0.2 }
 "#;
 
-/// Settings under which everything that has state has some.
+/// Settings whose state a resume must restore: momentum, a plateau schedule, and checkpoints within an epoch.
 pub const SETTINGS: &str = r#"
 [data]
 colour = "alexnet-code"
@@ -107,8 +107,8 @@ impl World {
             self.path("train.pack").display(),
             self.path("val.pack").display()
         );
-        let layer = |text: &str| ("test".to_string(), text.parse().unwrap());
-        Config::from_overrides(&[layer(SETTINGS), layer(&paths), layer(more)]).unwrap()
+        let table = |text: &str| ("test".to_string(), text.parse().unwrap());
+        Config::from_overrides(&[table(SETTINGS), table(&paths), table(more)]).unwrap()
     }
 
     pub fn model(&self) -> Model {
@@ -117,7 +117,7 @@ impl World {
         model
     }
 
-    /// Begins a run in a folder of this name.
+    /// Starts a run in the folder `name`.
     pub fn start(&self, name: &str, more: &str) -> Trainer<Cpu<f32>> {
         self.start_on(&Cpu::new(self.config(more).run.threads).unwrap(), name, more)
     }
@@ -128,7 +128,7 @@ impl World {
         Trainer::new(run, device, &self.model(), self.packs.clone(), None).unwrap()
     }
 
-    /// Goes on with the run in a folder of this name, on `threads` threads.
+    /// Resumes the run in the folder `name`, on `threads` threads.
     pub fn resume(&self, name: &str, threads: usize) -> Trainer<Cpu<f32>> {
         self.resume_on(&Cpu::new(threads).unwrap(), name)
     }
@@ -142,7 +142,7 @@ impl World {
     }
 }
 
-/// Trains until `steps` are done in all, then as if a signal came.
+/// Trains until `steps` steps are done in all, then stops as on a signal.
 pub fn train_until<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, steps: u64) -> Result<()> {
     let stop = Stop::default();
     let flag = stop.clone();
@@ -153,7 +153,7 @@ pub fn train_until<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, steps: u6
     })
 }
 
-/// All parameters' bits.
+/// The bits of all parameters.
 pub fn bits<B: Backend<Scalar = f32>>(trainer: &Trainer<B>) -> Vec<(String, Vec<u32>)> {
     let of = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect();
     trainer.network().parameters().iter().map(|p| (p.spec.name.clone(), of(p.value.to_vec().unwrap()))).collect()

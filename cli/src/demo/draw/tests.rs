@@ -63,19 +63,19 @@ fn names_are_unique_and_in_alphabetical_order() {
     assert!(Kind::ALL.windows(2).all(|pair| pair[0].name() < pair[1].name()));
 }
 
-/// The share of each part over a fine grid of the unit square.
-fn shares(kind: Kind, number: u64) -> (f64, f64) {
+/// The fractions of the unit square that are foreground and spectrum, on a fine grid.
+fn fractions(kind: Kind, number: u64) -> (f64, f64) {
     let figure = Figure::new(kind, &mut Dice::new(Stream::new(3, purpose::USER, number)));
     let parts: Vec<Part> = (0..64 * 64).map(|i| figure.at((i % 64) as f32 / 63.0, (i / 64) as f32 / 63.0)).collect();
-    let share = |wanted: fn(&Part) -> bool| parts.iter().filter(|part| wanted(part)).count() as f64 / 4096.0;
-    (share(|part| *part == Part::Foreground), share(|part| matches!(part, Part::Spectrum(_))))
+    let fraction = |is_counted: fn(&Part) -> bool| parts.iter().filter(|part| is_counted(part)).count() as f64 / 4096.0;
+    (fraction(|part| *part == Part::Foreground), fraction(|part| matches!(part, Part::Spectrum(_))))
 }
 
 #[test]
 fn every_figure_is_in_the_image_and_leaves_background() {
     for kind in Kind::ALL {
         for number in 0..40 {
-            let (foreground, spectrum) = shares(kind, number);
+            let (foreground, spectrum) = fractions(kind, number);
             let shown = if kind == Kind::Rainbow { spectrum } else { foreground };
             assert!((0.06..0.8).contains(&shown), "{kind:?} {number}: {shown}");
             assert!(if kind == Kind::Rainbow { foreground == 0.0 } else { spectrum == 0.0 });
@@ -96,7 +96,7 @@ fn only_a_ring_is_hollow() {
     }
 }
 
-/// The same mean colour for every class would do; a linear classifier must not live on it.
+/// The mean colours of the classes are close, so that a linear classifier cannot rely on them.
 #[test]
 fn the_mean_image_says_little_about_the_class() {
     let mean = |kind| {
