@@ -5,7 +5,7 @@
 #
 # Needs Linux, an NVIDIA driver, the CUDA toolkit (NVRTC and headers: CUDA_PATH, or /usr/local/cuda), Python 3 and PyTorch;
 # neither Rust nor a network. `build-gpu.sh` makes the folder with all that is needed, this script in it. FOLDER/gpu.md is
-# the table for RESULTS.md; what fails or does not fit the time is told in it and stops nothing else.
+# the table for RESULTS.md; it also lists the parts that failed or did not fit the time, which stop nothing else.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 if [ -z "${CUDA_PATH:-}" ] && [ -d /usr/local/cuda ]; then

@@ -30,7 +30,7 @@ SAMPLINGS = [
     "2x2,2x1,1x2", "2x2,1x2,2x1", "2x1,1x1,2x1", "1x1,2x2,1x1", "2x2,2x2,1x1", "1x1,1x1,2x2", "4x2,2x2,2x1",
     "2x2,2x2,2x2", "4x2,2x1,1x1", "1x2,1x1,1x2", "4x4,2x2,1x4", "4x1,2x1,1x1", "2x4,2x2,1x2", "4x1,4x1,2x1",
 ]
-# Scripts of cjpeg. None: one scan, if that holds so many blocks.
+# Scripts of cjpeg. None: one scan, if a scan can hold that many blocks.
 SEQUENTIAL = [None, "0;1;2;", "0,1;2;", "0;1,2;", "2;1;0;", "1;2;0;", "1,2;0;", "0,2;1;"]
 PROGRESSIVE = [
     "default",
@@ -175,15 +175,15 @@ def compare(count, seed):
             image = pillow(data)
             if image is None or size is None:
                 what = "refused by both" if image is None and size is None else "refused by one"
-                told = f"{found if size is None else 'read'}; Pillow: {'refused' if image is None else 'read'}"
+                outcome = f"{found if size is None else 'read'}; Pillow: {'refused' if image is None else 'read'}"
             else:
                 expected = image.tobytes()
                 same = size == image.size and found == expected
                 what = "equal" if same else "DIFFERENT"
-                told = f"most {max(map(abs, (a - b for a, b in zip(found, expected))), default=0)}"
+                outcome = f"most {max(map(abs, (a - b for a, b in zip(found, expected))), default=0)}"
             tally[what] += 1
             if what != "equal":
-                print(f"{what}: {name}: {told}")
+                print(f"{what}: {name}: {outcome}")
     print(f"seed {seed}: {dict(tally)}")
     return tally["DIFFERENT"] + tally["refused by one"]
 

@@ -15,8 +15,8 @@ class Failed(Exception):
 def last_words(text):
     """The message of a program that failed: its line with `error`, else its last."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith("error")] or lines[-1:]
-    return told[0][:300] if told else "it said nothing"
+    errors = [line for line in lines if line.startswith("error")] or lines[-1:]
+    return errors[0][:300] if errors else "no message"
 
 
 def stop(process):
@@ -86,7 +86,7 @@ class Session:
         return self.minutes * 60 - (time.monotonic() - self.begun)
 
     def note(self, name, why):
-        """Keeps why a part failed or was left out; what fails for the same reason is told together."""
+        """Keeps why a part failed or was left out; parts that fail for the same reason are listed together."""
         why = str(why)
         if why not in self.notes:
             print(f"   {name}: {why}", file=sys.stderr, flush=True)

@@ -142,7 +142,7 @@ def main():
         except Exception as error:
             text = str(error).strip().splitlines() or [""]
             result = {"error": f"{type(error).__name__}: {text[0][:200]}"}
-        # What was measured must leave the device to whoever is next.
+        # Free the device's memory for the next measurement.
         torch._dynamo.reset()
         if DEVICE.type == "cuda":
             torch.cuda.empty_cache()

@@ -1,5 +1,5 @@
-//! `--device` and `--precision`: what this machine and this build have is used and said, what they lack is an error that
-//! says what to do.
+//! `--device` and `--precision`: a device or format that this machine and this build have is used and logged; another
+//! is an error that says what to do.
 
 mod support;
 
@@ -122,7 +122,7 @@ mod cuda {
     }
 
     #[test]
-    fn without_a_driver_auto_goes_on_and_says_so() {
+    fn without_a_driver_auto_continues_and_says_so() {
         let world = World::packed();
         let Some(missing) = missing(&world) else { return };
         let output = world.run(&train(&["--out", "run"]));
@@ -293,7 +293,7 @@ threads = 1
     }
 
     #[test]
-    fn a_run_goes_on_where_it_was_and_elsewhere_when_asked() {
+    fn a_run_resumes_on_its_device_and_on_another_when_asked() {
         let world = World::packed();
         let gpu = name(&world);
         world.ok(&train(&["--out", "run", "--device", &gpu]));

@@ -1,5 +1,5 @@
-//! Training on each device of this build: it follows the CPU, gives the same bits each time, and goes on after a stop as
-//! if there had been none.
+//! Training on each device of this build: it follows the CPU, gives the same bits each time, and resumes after a stop
+//! with the bits of an unstopped run.
 
 mod support;
 
@@ -93,7 +93,7 @@ fn gives_the_same_bits_again<B: Backend<Scalar = f32>>(device: &B) {
     assert_eq!(once, train(device, false));
 }
 
-fn goes_on_after_a_stop<B: Backend<Scalar = f32>>(device: &B) {
+fn resumes_after_a_stop<B: Backend<Scalar = f32>>(device: &B) {
     let world = World::new();
     let mut whole = world.start_on(device, "whole", "");
     train_until(&mut whole, u64::MAX).unwrap();
@@ -123,8 +123,8 @@ mod cpu {
     }
 
     #[test]
-    fn goes_on_after_a_stop() {
-        super::goes_on_after_a_stop(&Cpu::<f32>::new(2).unwrap());
+    fn resumes_after_a_stop() {
+        super::resumes_after_a_stop(&Cpu::<f32>::new(2).unwrap());
     }
 }
 
@@ -159,8 +159,8 @@ mod wgpu {
     }
 
     #[test]
-    fn goes_on_after_a_stop() {
-        super::goes_on_after_a_stop(device());
+    fn resumes_after_a_stop() {
+        super::resumes_after_a_stop(device());
     }
 
     #[test]
@@ -219,7 +219,7 @@ mod cuda {
 
     #[test]
     #[ignore = "needs an NVIDIA GPU"]
-    fn goes_on_after_a_stop() {
-        super::goes_on_after_a_stop(&runtime::cuda::open(0, Precision::Bf16).unwrap());
+    fn resumes_after_a_stop() {
+        super::resumes_after_a_stop(&runtime::cuda::open(0, Precision::Bf16).unwrap());
     }
 }

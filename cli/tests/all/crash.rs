@@ -1,5 +1,5 @@
-//! Kills and refused system calls in the middle of a save, injected by strace: what was saved before still loads, and
-//! the run goes on. Without strace (CI installs it) there is nothing to run these with, and they say so.
+//! Kills and failed system calls in the middle of a save, injected by strace: earlier checkpoints still load, and the
+//! run continues. Without strace, which CI installs, these tests are skipped with a note.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -7,16 +7,17 @@ use std::process::{Command, Output};
 
 use crate::support::World;
 
-/// Whether strace can be had; says so if not.
+/// Whether strace works here; prints a note if not.
 fn strace() -> bool {
-    let there = Command::new("strace").args(["-o", "/dev/null", "true"]).output().is_ok_and(|o| o.status.success());
-    if !there {
+    let is_available =
+        Command::new("strace").args(["-o", "/dev/null", "true"]).output().is_ok_and(|o| o.status.success());
+    if !is_available {
         eprintln!("not run: strace is not installed, or may not trace here");
     }
-    there
+    is_available
 }
 
-/// Goes on with the run for an epoch while strace injects `fault` into `calls`.
+/// Resumes the run for an epoch while strace injects `fault` into `calls`.
 fn resume_with(world: &World, calls: &str, fault: &str) -> Output {
     let inject = format!("inject={calls}:{fault}");
     Command::new("strace")
@@ -35,8 +36,8 @@ fn temporaries(world: &World) -> usize {
     in_folder("run") + in_folder("run/checkpoints")
 }
 
-/// The run can be read and taken to its end, and what an interrupted save left is gone.
-fn goes_on(world: &World, after: &str) {
+/// Checks that the run can be read and completed, and that no temporary file of an interrupted save remains.
+fn check_resumes(world: &World, after: &str) {
     let info = world.ok(&["info", "run"]);
     assert!(info.contains("steps"), "{after}: {info}");
     world.ok(&["train", "--out", "run", "--resume", "--epochs", "3"]);
@@ -55,13 +56,13 @@ fn killed_at_any_call_of_a_save() {
             let world = World::trained();
             let output = resume_with(&world, calls, &format!("signal=KILL:when={when}"));
             killed += usize::from(!output.status.success());
-            goes_on(&world, &format!("killed at {calls} number {when}"));
+            check_resumes(&world, &format!("killed at {calls} number {when}"));
         }
     }
     assert!(killed >= 8, "only {killed} runs were killed: the calls have other names here");
 }
 
-/// A save that fails on the way is told and passed over; the old checkpoint is kept to the byte.
+/// A failed save is an error, and the old checkpoint is unchanged.
 #[test]
 fn refused_calls_keep_the_old_checkpoint() {
     if !strace() {
@@ -81,20 +82,21 @@ fn refused_calls_keep_the_old_checkpoint() {
         assert!(message.contains(words) && !message.contains("panicked"), "{calls}: {message}");
         assert!(fs::read(&newest).unwrap() == before, "{calls}: the old checkpoint was touched");
         assert_eq!(temporaries(&world), 0, "{calls}: {message}");
-        goes_on(&world, calls);
+        check_resumes(&world, calls);
     }
 }
 
-/// The folder's own sync comes after the rename: the checkpoint is there, and the message says what is uncertain.
+/// The sync of the folder comes after the rename: the checkpoint exists, and the message says that its durability is
+/// unconfirmed.
 #[test]
-fn a_folder_that_cannot_be_synced_is_told() {
+fn a_folder_that_cannot_be_synced_is_noted() {
     if !strace() {
         return;
     }
     let world = World::trained();
-    // Calls 1 and 2 are run.toml's, 3 is the checkpoint's content, 4 its folder.
+    // Calls 1 and 2 sync run.toml, 3 the content of the checkpoint, 4 its folder.
     let output = resume_with(&world, "fsync", "error=EIO:when=4+");
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(message.contains("unconfirmed"), "{message}");
-    goes_on(&world, "folder sync");
+    check_resumes(&world, "folder sync");
 }

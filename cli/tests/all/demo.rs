@@ -1,4 +1,4 @@
-//! The demo, stopped and gone on with.
+//! The demo, stopped and resumed.
 #![cfg(unix)]
 
 use std::fs;
@@ -10,24 +10,24 @@ use crate::support::running::Running;
 
 const DEMO: [&str; 7] = ["demo", "--out", "d", "--threads", "1", "--device", "cpu"];
 
-/// Runs the demo until it says something with `words`, then sends SIGTERM; all that it said.
+/// Runs the demo until it prints a line with `words`, then sends SIGTERM; returns all lines.
 fn stop_at(world: &World, words: &str) -> Vec<String> {
     let mut child = Running::start(world.command(&DEMO).stdout(Stdio::null()).stderr(Stdio::piped()));
-    let mut said = Vec::new();
+    let mut lines = Vec::new();
     for line in BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap) {
-        let is_there = line.contains(words);
-        said.push(line);
-        if is_there {
+        let is_found = line.contains(words);
+        lines.push(line);
+        if is_found {
             let script = format!("kill -TERM {}", child.id());
             assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
         }
     }
-    assert_eq!(child.wait().unwrap().code(), Some(143), "{said:#?}");
-    assert!(said.last().unwrap().ends_with("; the same command resumes it"), "{said:#?}");
-    said
+    assert_eq!(child.wait().unwrap().code(), Some(143), "{lines:#?}");
+    assert!(lines.last().unwrap().ends_with("; the same command resumes it"), "{lines:#?}");
+    lines
 }
 
-/// A data set that is small, in the place of the demo's.
+/// A small data set in place of the demo's.
 fn draw_few(world: &World) {
     for (part, count) in [("train", 13), ("val", 2)] {
         for class in 0..10u8 {
@@ -43,18 +43,18 @@ fn draw_few(world: &World) {
 }
 
 #[test]
-fn a_stopped_demo_goes_on() {
+fn a_stopped_demo_resumes() {
     let world = World::new();
-    // It does not draw to the end first.
-    let said = stop_at(&world, "1/5");
-    assert!(!said.iter().any(|line| line.contains("2/5")), "{said:#?}");
+    // The signal stops the drawing.
+    let lines = stop_at(&world, "1/5");
+    assert!(!lines.iter().any(|line| line.contains("2/5")), "{lines:#?}");
     assert!(!world.path("d/images").exists() && world.path("d/images.part").exists());
 
     draw_few(&world);
     stop_at(&world, "4/5");
     assert!(world.path("d/linear/run.toml").exists());
-    let said = stop_at(&world, "epoch 1:");
-    assert!(said.iter().any(|line| line.contains("resuming from d/linear/checkpoints/")), "{said:#?}");
+    let lines = stop_at(&world, "epoch 1:");
+    assert!(lines.iter().any(|line| line.contains("resuming from d/linear/checkpoints/")), "{lines:#?}");
 
     let output = world.run(&DEMO);
     let text = String::from_utf8(output.stderr).unwrap();
@@ -62,7 +62,7 @@ fn a_stopped_demo_goes_on() {
     assert!(text.contains("resuming from d/network/checkpoints/"), "{text}");
     assert!(String::from_utf8(output.stdout).unwrap().contains("small AlexNet, 10 crops"));
     assert!(world.path("d/predictions.png").exists());
-    // One that is done shows its report again.
+    // A finished demo shows its report again.
     assert!(world.ok(&DEMO).contains("small AlexNet, 10 crops"));
 
     let message = world.fails(1, &[&DEMO[..], &["--seed", "2"]].concat());

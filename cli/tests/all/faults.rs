@@ -60,14 +60,14 @@ fn missing_and_wrong_files_are_named() {
 }
 
 #[test]
-fn an_image_that_is_none_is_listed() {
+fn a_file_that_is_not_an_image_is_listed() {
     let world = World::new();
     fs::write(world.path("train/red/notes.jpg"), "not an image").unwrap();
     let message = world.fails(1, &["pack", "train", "train.pack", "--size", "10"]);
     assert!(message.contains("notes.jpg") || message.contains("bad.csv"), "{message}");
     world.ok(&["pack", "train", "other.pack", "--size", "10", "--max-bad", "1"]);
     assert!(fs::read_to_string(world.path("other.pack/bad.csv")).unwrap().contains("notes.jpg"));
-    // Complete, and still not what is allowed.
+    // The pack is complete, but still has more bad images than are allowed.
     let again = world.fails(1, &["pack", "train", "other.pack", "--size", "10"]);
     assert_eq!(again.replace("other.pack", "train.pack"), message);
 }

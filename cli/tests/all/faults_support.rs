@@ -11,26 +11,27 @@ use crate::support::World;
 /// A command and the files that it writes.
 pub struct Job {
     pub name: &'static str,
-    /// Shell commands that make what is there before.
+    /// Shell commands that prepare the folder.
     pub prepare: &'static [&'static str],
     pub command: &'static [&'static str],
-    /// How to go on after it failed, where that is not the same command.
+    /// The command that resumes the job after a failure, if it is another one.
     pub again: Option<&'static [&'static str]>,
-    /// Files that are right after a success.
+    /// Files that must be correct after a success.
     pub files: &'static [&'static str],
-    /// Files that may be as before after a success that came with a note.
+    /// Files that may be unchanged after a success with a note.
     pub noted: &'static [&'static str],
-    /// Whether the command removes what a killed one left. It does in its own folder, not among a user's files.
-    pub tidies: bool,
+    /// Whether the command removes the temporary files of a killed one. It does so in its own folder, not among a
+    /// user's files.
+    pub removes_temporaries: bool,
 }
 
-/// Of so many faults one is tried where not all are.
+/// Without `ALEXNET_FAULTS=all`, one of this many faults is tried.
 const SAMPLE: usize = 41;
 
-/// Sizes of disks, in KiB, that are tried where not all are.
+/// Disk sizes in KiB that are tried without `ALEXNET_FAULTS=all`.
 const SIZES: [usize; 14] = [4, 8, 16, 24, 32, 48, 64, 96, 192, 256, 320, 384, 512, 2048];
 
-/// What happens at a system call.
+/// The fault injected into a system call.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
     Error(&'static str),
@@ -46,17 +47,17 @@ impl Fault {
     }
 }
 
-/// Whether all faults are to be tried, or a sample.
+/// Whether all faults are tried, not a sample.
 fn all() -> bool {
     std::env::var_os("ALEXNET_FAULTS").is_some_and(|value| value == "all")
 }
 
-/// Whether strace can be had; says so if not.
+/// Whether strace works here; prints a note if not.
 pub fn can_trace() -> bool {
     available("strace", &["-o", "/dev/null", "true"], "strace is not installed, or may not trace here")
 }
 
-/// Whether a disk of a given size can be mounted; says so if not.
+/// Whether a disk of a given size can be mounted; prints a note if not.
 pub fn can_mount() -> bool {
     let script = "mount -t tmpfs -o size=24k none /tmp";
     available("unshare", &["-rm", "sh", "-c", script], "nothing can be mounted here (unshare -rm, tmpfs)")
@@ -95,7 +96,7 @@ impl Job {
         Command::new(env!("CARGO_BIN_EXE_alexnet")).args(args).current_dir(folder).output().unwrap()
     }
 
-    /// How to go on after a fault: a run without `run.toml` was never begun.
+    /// The command to continue with after a fault: a run without `run.toml` was never started.
     fn next_command(&self, folder: &Path) -> &'static [&'static str] {
         match self.again {
             Some(again) if folder.join("run/run.toml").exists() => again,
@@ -103,7 +104,7 @@ impl Job {
         }
     }
 
-    /// What is not as it must be after a fault, or when the work is completed then.
+    /// Checks the files and the message after a fault, then completes the work and checks it.
     fn check(
         &self,
         folder: &Path,
@@ -113,7 +114,7 @@ impl Job {
         expected: &Files,
     ) -> Result<(), String> {
         let message = String::from_utf8_lossy(&output.stderr);
-        let fail = |what: &str| Err(format!("{case}: {what}: {message}"));
+        let fail = |problem: &str| Err(format!("{case}: {problem}: {message}"));
         if message.contains("panicked") {
             return fail("a panic");
         }
@@ -132,7 +133,7 @@ impl Job {
                     return fail(&format!("success, and {name} is not saved"));
                 }
                 if now != *expected && !message.contains("note: ") {
-                    return fail("not all is saved and nothing was said");
+                    return fail("not everything is saved, and there is no note");
                 }
             }
             Some(code) if code != 1 || !message.contains("error: ") => return fail(&format!("exit code {code}")),
@@ -142,26 +143,26 @@ impl Job {
         self.check_next(folder, case, expected)
     }
 
-    /// That the work can be completed.
+    /// Checks that the work can be completed.
     fn check_next(&self, folder: &Path, case: &str, expected: &Files) -> Result<(), String> {
         let again = self.run(folder, self.next_command(folder));
         let message = String::from_utf8_lossy(&again.stderr);
         if !again.status.success() {
-            return Err(format!("{case}: the same command does not go on: {message}"));
+            return Err(format!("{case}: the work cannot be completed: {message}"));
         }
         let now = self.files_in(folder);
         if let Some(name) = self.files.iter().find(|name| now[**name] != expected[**name]) {
             return Err(format!("{case}: {name} is not what it should be in the end: {message}"));
         }
         let left = temporaries(folder);
-        if !left.is_empty() && (self.tidies || !case.contains("KILL")) {
-            return Err(format!("{case}: {left:?} stay"));
+        if !left.is_empty() && (self.removes_temporaries || !case.contains("KILL")) {
+            return Err(format!("{case}: {left:?} remain"));
         }
         Ok(())
     }
 }
 
-/// Names of files that were never completed, in the folder and those in it.
+/// Names of temporary files in the folder and below it.
 fn temporaries(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
@@ -190,7 +191,7 @@ fn template() -> &'static World {
     })
 }
 
-/// A copy of the template with what is there before the job.
+/// A copy of the template, prepared for the job.
 fn world_for(job: &Job) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let source = format!("{}/.", template().path("").display());

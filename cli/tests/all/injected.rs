@@ -1,13 +1,14 @@
-//! Every system call of a command in turn fails once or kills the process, injected by strace, and files are saved on disks
-//! that are full at every size. Afterwards there is an error and each file is what it was, or success and each file is
-//! what it should be; and the same command goes on from there.
+//! Faults injected by strace: each system call of a command fails once or kills the process, and files are saved on
+//! full disks of every size. Afterwards there is an error and each file is unchanged, or success and each file is new
+//! and correct; and the same command can complete the work.
 //!
-//! By default a sample of the calls is tried. `ALEXNET_FAULTS=all` tries all of them, which takes hours: `.ci/faults` does.
+//! By default a sample of the calls is tried. `ALEXNET_FAULTS=all` tries all of them, as `.ci/faults` does, and takes
+//! hours.
 #![cfg(target_os = "linux")]
 
 use crate::faults_support::{Fault, Job, can_mount, can_trace, sweep_calls, sweep_disk_sizes};
 
-/// All that a checkpoint consists of is saved once: at the end of the third epoch.
+/// Every part of a checkpoint is saved once: at the end of the third epoch.
 const CHECKPOINT: Job = Job {
     name: "checkpoint",
     prepare: &["cp -r trained run"],
@@ -15,7 +16,7 @@ const CHECKPOINT: Job = Job {
     again: None,
     files: &["run/run.toml", "run/model.toml", "run/checkpoints/step-000000009.h5"],
     noted: &["run/best.toml", "run/checkpoints/step-000000003.h5", "run/checkpoints/step-000000006.h5"],
-    tidies: true,
+    removes_temporaries: true,
 };
 
 /// A run from its first file on, with the best checkpoint.
@@ -40,7 +41,7 @@ const RUN: Job = Job {
     again: Some(&["train", "--out", "run", "--resume", "--epochs", "1"]),
     files: &["run/run.toml", "run/model.toml", "run/checkpoints/step-000000003.h5"],
     noted: &["run/best.toml"],
-    tidies: true,
+    removes_temporaries: true,
 };
 
 const HDF5: Job = Job {
@@ -50,7 +51,7 @@ const HDF5: Job = Job {
     again: None,
     files: &["out.h5"],
     noted: &[],
-    tidies: false,
+    removes_temporaries: false,
 };
 
 const SAFETENSORS: Job = Job {
@@ -60,7 +61,7 @@ const SAFETENSORS: Job = Job {
     again: None,
     files: &["out.safetensors"],
     noted: &[],
-    tidies: false,
+    removes_temporaries: false,
 };
 
 const RAW: Job = Job {
@@ -70,7 +71,7 @@ const RAW: Job = Job {
     again: None,
     files: &["out/pack.h5", "out/shard-00000.h5"],
     noted: &[],
-    tidies: true,
+    removes_temporaries: true,
 };
 
 const RAW_SHARDS: Job = Job {
@@ -80,7 +81,7 @@ const RAW_SHARDS: Job = Job {
     again: None,
     files: &["out/pack.h5", "out/shard-00000.h5", "out/shard-00001.h5"],
     noted: &[],
-    tidies: true,
+    removes_temporaries: true,
 };
 
 const JPEG: Job = Job {
@@ -90,7 +91,7 @@ const JPEG: Job = Job {
     again: None,
     files: &["out/pack.h5", "out/shard-00000.h5"],
     noted: &[],
-    tidies: true,
+    removes_temporaries: true,
 };
 
 const JPEG_SHARDS: Job = Job {
@@ -100,7 +101,7 @@ const JPEG_SHARDS: Job = Job {
     again: None,
     files: &["out/pack.h5", "out/shard-00000.h5", "out/shard-00001.h5"],
     noted: &[],
-    tidies: true,
+    removes_temporaries: true,
 };
 
 const FAULTS: [Fault; 4] = [Fault::Error("EIO"), Fault::Error("ENOSPC"), Fault::Error("EPERM"), Fault::Kill];

@@ -1,5 +1,5 @@
-//! Runs that are moved, copied, or continued when the clock was set back: what they go on from is told by content and by
-//! step, never by a time.
+//! Runs that are moved, copied, or resumed after the clock was set back: the checkpoint is chosen by content and step,
+//! never by a time.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -21,7 +21,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Gives all files below a folder times that fall in the order of their names: the newest checkpoint has the oldest.
+/// Gives all files below a folder times that decrease in the order of their names: the newest checkpoint has the oldest
+/// time.
 fn set_times_back(folder: &Path, from: SystemTime) {
     let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     entries.sort();
@@ -35,14 +36,14 @@ fn set_times_back(folder: &Path, from: SystemTime) {
     }
 }
 
-/// Steps and what they showed, without how long they took.
+/// The lines of the log without the measured speed.
 fn log(run: &Path) -> Vec<String> {
     let text = fs::read_to_string(run.join("log.jsonl")).unwrap();
     text.lines().map(|line| line.split(",\"images_per_s\"").next().unwrap().to_string()).collect()
 }
 
 #[test]
-fn a_run_goes_on_exactly_wherever_and_whenever_it_is() {
+fn a_moved_run_resumes_exactly_at_any_time() {
     let world = World::packed();
     world.ok(&[&TRAIN[..], &["--out", "whole", "--epochs", "6", "--set", "run.keep_checkpoints=9"]].concat());
     world.ok(&[&TRAIN[..], &["--out", "begun", "--epochs", "3", "--set", "run.keep_checkpoints=9"]].concat());

@@ -1,4 +1,4 @@
-//! Names that a command is told to write to.
+//! Paths that a command may write to.
 
 use std::fs;
 

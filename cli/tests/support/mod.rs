@@ -80,7 +80,7 @@ impl World {
         command
     }
 
-    /// Names of what is in the folder, sorted.
+    /// Sorted names of the entries of the folder.
     pub fn files(&self) -> Vec<String> {
         let entries = fs::read_dir(self.0.path()).unwrap();
         let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();

@@ -2,8 +2,8 @@
 //!
 //! Everything except the images is verified when a pack is opened, and each image when it is first read. Before each
 //! read the file's length and modification time are checked, so truncating or modifying an open pack is an error; a
-//! loader checks again before it hands over a batch, and whoever reads the images of a batch in the map checks before
-//! and after. If a file is truncated between check and read, the system kills the process with SIGBUS;
+//! loader checks again before it hands over a batch, and code that reads the images of a batch in the mapped pack
+//! checks before and after. If a file is truncated between check and read, the system kills the process with SIGBUS;
 //! [`install_sigbus_handler`] turns that into an error message.
 
 mod open;

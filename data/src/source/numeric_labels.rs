@@ -86,7 +86,7 @@ fn names(path: &Path, own: Option<Vec<String>>, options: &SourceOptions) -> Resu
     }
 }
 
-/// Refuses labels that are not the numbers of so many classes from `first` on.
+/// Fails unless all labels are in `first..first + classes`.
 fn check_range(path: &Path, used: &BTreeSet<u64>, classes: usize, first: u64) -> Result<()> {
     let smallest = used.first().copied().unwrap_or(first);
     let largest = used.last().copied().unwrap_or(first);

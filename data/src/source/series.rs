@@ -11,7 +11,7 @@ pub(super) fn gaps(numbers: &BTreeSet<u64>) -> Vec<u64> {
     pairs.flat_map(|(a, b)| (a + 1..*b).take(SHOWN)).collect()
 }
 
-/// The only number that tells names of one series apart; `None` where there is no such number in all of them.
+/// The number in each name by which the names of a series differ; `None` if they differ in none or in several.
 pub(super) fn numbers_of(names: &[String]) -> Option<Vec<u64>> {
     let all: Vec<Vec<&str>> = names.iter().map(|name| digits(name)).collect();
     let first = all.first()?;

@@ -115,7 +115,7 @@ fn idx_files_are_stored_to_the_pixel() {
     let test = packed_with(&setting, &setting.path("gz"), |o| PackOptions { split: Split::Test, ..sized(o) });
     assert_eq!((test.len(), test.label(1)), (2, 9));
     assert_eq!(packed_with(&setting, &setting.path("gz/train-images-idx3-ubyte.gz"), sized).len(), 6);
-    // Another size is told.
+    // Another size is noted.
     let options = PackOptions { size: 32, ..PackOptions::new(setting.path("plain"), setting.path("o.pack")) };
     assert_eq!(
         pack(&options, |_| ()).unwrap().notes,

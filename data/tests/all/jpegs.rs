@@ -223,8 +223,8 @@ fn scans_that_refine_are_missed_by_that_name() {
     };
     let sample = SAMPLES.iter().find(refines).unwrap();
     let cut = [&sample.jpeg[..last(sample)], &[0xff, 0xd9]].concat();
-    let told = refusal(&cut);
-    assert!(told.starts_with("cut short: scans that refine 1 of "), "{told}");
+    let message = refusal(&cut);
+    assert!(message.starts_with("cut short: scans that refine 1 of "), "{message}");
 }
 
 proptest! {

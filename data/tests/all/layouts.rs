@@ -200,7 +200,7 @@ fn tars_beside_a_folder_are_not_taken_for_anything() {
     assert_eq!(place.pack("s", tars).unwrap().0.classes(), ["n01440764", "n02119789"]);
 }
 
-/// A batch of so many records.
+/// A CIFAR batch of `records` records.
 fn batch(records: u32) -> Bytes {
     let record = |i: u32| {
         let pixels = image(32, 32, i).into_raw();

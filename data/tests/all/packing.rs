@@ -74,7 +74,7 @@ fn the_bytes_do_not_depend_on_threads() {
 }
 
 #[test]
-fn a_stopped_run_goes_on_to_the_same_bytes() {
+fn a_stopped_run_resumes_to_the_same_bytes() {
     let setting = Setting::new();
     setting.pack("unbroken");
     let out = setting.path("out");

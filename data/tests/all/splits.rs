@@ -120,7 +120,7 @@ proptest! {
 }
 
 #[test]
-fn a_run_that_was_stopped_goes_on() {
+fn a_stopped_run_resumes() {
     let setting = Setting::new();
     held_out(&setting, "whole", 0.3, 1);
     let hold_out = Some(HoldOut { fraction: 0.3, seed: 1 });

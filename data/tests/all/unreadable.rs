@@ -18,7 +18,7 @@ fn pack_with(options: &PackOptions, fault: impl FnOnce()) -> Result<PackReport> 
 }
 
 #[test]
-fn a_file_that_vanished_stops_the_pack_which_then_goes_on() {
+fn a_missing_file_stops_packing_until_it_is_restored() {
     let setting = Setting::new();
     setting.pack("unbroken");
     // In the second shard of five.
@@ -42,7 +42,7 @@ fn a_file_that_vanished_stops_the_pack_which_then_goes_on() {
 
 /// A removed image does not invalidate earlier shards.
 #[test]
-fn without_the_file_the_same_command_goes_on_too() {
+fn the_same_call_also_completes_the_pack_without_the_file() {
     let setting = Setting::new();
     let file = setting.source().join("ant/007.jpg");
     pack_with(&setting.options("out"), || fs::remove_file(&file).unwrap()).unwrap_err();
@@ -111,11 +111,11 @@ fn forge_unread(shard: &Path) {
 }
 
 #[test]
-fn what_earlier_versions_could_not_read_is_tried_again() {
+fn images_that_earlier_versions_could_not_read_are_tried_again() {
     let setting = Setting::new();
     let file = setting.source().join("ant/002.jpg");
     let image = fs::read(&file).unwrap();
-    // Of the same length: nothing else tells that it was replaced.
+    // Of the same length: only a different length would show that it was replaced.
     fs::write(&file, " ".repeat(image.len())).unwrap();
     pack(&setting.options("out"), |_| ()).unwrap_err();
     forge_unread(&setting.path("out/shard-00000.h5"));

@@ -40,8 +40,8 @@ fn the_task() {
     // Libraries set themselves up at their first use.
     let _ = use_it(&path.with_file_name("warm"));
     let before = peak_kb();
-    let told = use_it(&path).map_or_else(|error| error.to_string(), |()| "none".to_string());
-    println!("\npeak {} {told}", peak_kb() - before);
+    let message = use_it(&path).map_or_else(|error| error.to_string(), |()| "none".to_string());
+    println!("\npeak {} {message}", peak_kb() - before);
 }
 
 /// Memory use of the task in KB, and its message.
@@ -137,14 +137,14 @@ fn profiles_and_texts_of_a_png_are_not_unpacked() {
         let bytes = [&png[..33], &length, &chunk, &crc32(&chunk).to_be_bytes(), &png[33..]].concat();
         let path = setting.path("packed");
         fs::write(&path, bytes).unwrap();
-        let (peak, told) = measure("image", &path);
-        assert!(told == "none" && peak < IMAGE_KB, "{}: {told}, {peak} KB", String::from_utf8_lossy(kind));
+        let (peak, message) = measure("image", &path);
+        assert!(message == "none" && peak < IMAGE_KB, "{}: {message}, {peak} KB", String::from_utf8_lossy(kind));
     }
     // The largest that a header can say.
     for (kind, bytes) in claims(i32::MAX as u32, i32::MAX as u32).into_iter().filter(|(kind, _)| *kind == "png") {
         fs::write(setting.path(kind), bytes).unwrap();
-        let (_, told) = measure("image", &setting.path(kind));
-        assert!(told.contains("2147483647 x 2147483647 pixels are over the limit of 64000000 pixels"), "{told}");
+        let (_, message) = measure("image", &setting.path(kind));
+        assert!(message.contains("2147483647 x 2147483647 pixels are over the limit of 64000000 pixels"), "{message}");
     }
 }
 

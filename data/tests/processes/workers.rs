@@ -44,10 +44,10 @@ fn the_task() {
             let pixels = pack.stored(8).unwrap();
             let shard = File::options().write(true).open(folder.join("out/shard-00001.h5")).unwrap();
             shard.set_len(100).unwrap();
-            // Where no check can come between: the bytes are held already.
+            // No check can come first: the slice is held already.
             println!("{}", pixels.iter().map(|&v| u64::from(v)).sum::<u64>());
         }
-        // Kills itself in the instant in which so many images are done.
+        // Kills itself as soon as `at` images are done.
         "die" => {
             let at: usize = env::var(POINT).unwrap().parse().unwrap();
             let _ = pack(&options(&folder), |progress| {
@@ -118,16 +118,16 @@ fn a_file_cut_in_the_instant_it_is_read_is_a_message() {
 
 /// Truncating or modifying a shard at any time during loading gives an error or a message, and ends.
 #[test]
-fn a_pack_cut_or_written_to_while_it_is_loaded_is_a_message() {
+fn a_pack_truncated_or_written_to_while_it_is_loaded_is_an_error() {
     for (number, cut) in [(0, true), (1, true), (2, true), (3, true), (4, false), (5, false)] {
         let setting = Setting::new();
         setting.pack("out");
         let mut loader = Running::start(child("load", &setting.path("")).stdout(Stdio::piped()));
         let mut line = String::new();
-        let mut told = BufReader::new(loader.stdout.take().unwrap());
+        let mut output = BufReader::new(loader.stdout.take().unwrap());
         while !line.contains("loading") {
             line.clear();
-            assert!(told.read_line(&mut line).unwrap() > 0, "it ended before it loaded");
+            assert!(output.read_line(&mut line).unwrap() > 0, "it ended before it loaded");
         }
         std::thread::sleep(Duration::from_millis(10 + 3 * number));
         let path = setting.path("out/shard-00002.h5");
@@ -147,7 +147,7 @@ fn a_pack_cut_or_written_to_while_it_is_loaded_is_a_message() {
 }
 
 #[test]
-fn a_killed_packer_goes_on_to_the_same_bytes() {
+fn a_killed_packer_resumes_to_the_same_bytes() {
     let setting = Setting::new();
     setting.pack("unbroken");
     for shard in 0..3 {
@@ -161,7 +161,7 @@ fn a_killed_packer_goes_on_to_the_same_bytes() {
 }
 
 #[test]
-fn a_packer_killed_at_any_image_goes_on_to_the_same_bytes() {
+fn a_packer_killed_at_any_image_resumes_to_the_same_bytes() {
     let setting = Setting::new();
     setting.pack("unbroken");
     let unbroken = contents(&setting.path("unbroken"));

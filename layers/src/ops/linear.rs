@@ -66,7 +66,7 @@ mod tests {
             check(&parameters[..2], |tape, p| tape.linear(&p[0], &p[1], None, &[]))?;
         }
 
-        /// One row, few, and so many that the product takes another order; values that fill no vector.
+        /// One row, a few, and enough that the product is computed in another order; lengths that do not fill a vector.
         #[test]
         fn a_relu_and_a_dropout_have_the_bits_of_their_own_operations(
             n in prop::sample::select(vec![1usize, 2, 17, 513]),

@@ -1,4 +1,4 @@
-//! Networks as text: what is refused and how.
+//! Errors of network files.
 
 use alexnet_layers::{Error, LayerKind, Model};
 use proptest::prelude::*;

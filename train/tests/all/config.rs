@@ -1,4 +1,4 @@
-//! Settings: where they come from, what is refused.
+//! Settings: their sources and their errors.
 
 use alexnet_train::config::keys::parse_setting;
 use alexnet_train::config::{Config, OptimKind, Pca, Shuffle, parse_table, settings};

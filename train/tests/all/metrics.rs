@@ -92,7 +92,7 @@ fn time_alone_makes_them_due() {
     let world = World::new();
     let mut trainer = world.start("run", "");
     trainer.set_metrics_policy(MetricsPolicy::Batched { steps: 100, within: Duration::ZERO });
-    // Each step is told before the next begins, so that a signal after the 5th stops the run there.
+    // Each step is reported before the next one starts, so that a signal after the 5th stops the run there.
     train_until(&mut trainer, 5).unwrap_err();
     assert_eq!(trainer.steps_done(), 5);
 }

@@ -38,7 +38,7 @@ fn resumed_anywhere_equals_never_stopped() {
     }
 }
 
-/// A kill leaves no checkpoint of its own: the run goes on from an earlier one and the log has no line twice.
+/// A kill saves no checkpoint: the run resumes from an earlier one, and the log has no line twice.
 #[test]
 fn killed_and_resumed_equals_never_stopped() {
     let world = World::new();
@@ -77,15 +77,15 @@ fn threads_do_not_change_bits() {
 }
 
 #[test]
-fn seeds_do() {
+fn seeds_change_bits() {
     let world = World::new();
     let one = train_to_the_end(&world, "one", "");
     assert_ne!(train_to_the_end(&world, "two", "[run]\nseed = 2"), one);
 }
 
-/// A resumed run may be made longer, and then equals one that was as long from the beginning.
+/// A run that is resumed for more epochs equals one that had them from the beginning.
 #[test]
-fn a_longer_run_goes_on() {
+fn a_run_can_be_made_longer() {
     let world = World::new();
     let whole = train_to_the_end(&world, "whole", "");
     train_to_the_end(&world, "short", "[run]\nepochs = 2");
@@ -99,7 +99,7 @@ fn a_longer_run_goes_on() {
 
 /// The folder may be moved or copied between runs.
 #[test]
-fn a_copied_run_goes_on() {
+fn a_moved_run_resumes() {
     let world = World::new();
     let whole = train_to_the_end(&world, "whole", "");
     let mut trainer = world.start("here", "");

@@ -1,4 +1,4 @@
-//! What a user gives has an effect, or is refused with what it takes.
+//! Settings of a user have an effect, or are refused with the setting that they need.
 
 use alexnet_train::config::keys::parse_setting;
 use alexnet_train::config::{Config, UserSettings, parse_table};
@@ -13,7 +13,7 @@ fn file(text: &str) -> UserSettings {
     UserSettings { file: Some(("my.toml".into(), parse_table("my.toml", text).unwrap())), command_line: Vec::new() }
 }
 
-/// The settings of a network and a user's, and what is said of them.
+/// The settings of a network and of a user combined, and the notes on them.
 fn checked(network: &str, given: &UserSettings) -> Result<(Config, Vec<String>), String> {
     let model = Model::preset(network).unwrap();
     let name = parse_setting(&format!("model.name={network}")).unwrap();
@@ -131,9 +131,9 @@ fn files_are_held_to_the_same_and_those_of_runs_are_read() {
     assert!(notes.len() == 1 && notes[0].starts_with(expected), "{notes:?}");
 }
 
-/// Epochs and steps each take the place of both in what is weaker, however they are given.
+/// Epochs or steps of a source replace both in sources of lower precedence, however they are given.
 #[test]
-fn epochs_and_steps_take_each_others_place() {
+fn epochs_and_steps_replace_each_other() {
     let length = |given: &UserSettings| {
         let (config, _) = checked("linear", given).unwrap();
         (config.run.epochs, config.run.steps)

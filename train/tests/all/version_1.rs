@@ -1,5 +1,5 @@
-//! Runs that the first version of the formats wrote: their checkpoints load, and they go on as they would have. They are never
-//! made anew.
+//! Runs in the first version of the formats: their checkpoints load, and training continues as it would have then. The
+//! files are never written again.
 
 use std::fs;
 use std::path::Path;

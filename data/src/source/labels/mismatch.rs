@@ -6,7 +6,7 @@ use super::columns::ColumnFinder;
 use super::image_lookup::ImageMatch;
 use crate::error::Error;
 
-/// Rows by which the column of the images is told.
+/// Number of rows that are sampled to find the column of the images.
 const SAMPLE: usize = 1000;
 
 impl ColumnFinder<'_> {
@@ -34,7 +34,7 @@ impl ColumnFinder<'_> {
         }
     }
 
-    /// The column that is that of the images by its name, and its first field.
+    /// The column whose name is one of image columns, and its first field.
     fn named_images(&self) -> Option<(usize, &str)> {
         let at = self.image_column_by_name()?;
         self.table.rows.get(1)?.get(at).map(|field| (at, field))
@@ -52,7 +52,7 @@ impl ColumnFinder<'_> {
         format!("column {} ({name}) has the images by its name, but other names: {how}", at + 1)
     }
 
-    /// An image of the same number, or of the same name with another ending.
+    /// An image with the same number, or with the same name and another extension.
     fn alike(&self, field: &str) -> Option<&[u8]> {
         let last = field.rsplit(['/', '\\']).next().unwrap_or(field);
         let stem = last.rsplit_once('.').map_or(last, |(stem, _)| stem);
@@ -66,14 +66,14 @@ impl ColumnFinder<'_> {
         self.images.names().iter().find(is_alike).copied()
     }
 
-    /// How many rows have an image of the source, in the column that has most by a sample of them.
+    /// Number of rows with an image of the source, in the column that has the most of them in a sample.
     pub fn most_matches(&self) -> usize {
         let step = self.table.rows.len() / SAMPLE + 1;
         let column = (0..self.table.columns).max_by_key(|&at| self.matching_rows(at, step).count());
         column.map_or(0, |at| self.matching_rows(at, 1).count())
     }
 
-    /// Of each `step` rows one, if its field is an image of the source.
+    /// Every `step`-th row, if its field is an image of the source.
     fn matching_rows(&self, at: usize, step: usize) -> impl Iterator<Item = &StringRecord> {
         let is_image = move |field: &str| self.images.find(field) != ImageMatch::None;
         self.table.rows.iter().step_by(step).filter(move |row| row.get(at).is_some_and(is_image))

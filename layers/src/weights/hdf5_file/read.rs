@@ -92,7 +92,7 @@ pub(super) fn check_length(path: &Path) -> Result<u64> {
 }
 
 pub(super) fn check_format(path: &Path, file: &File) -> Result<()> {
-    // Listing the attributes reads their header, whose checksum tells damage from absence.
+    // Listing the attributes reads their header, whose checksum distinguishes damage from absence.
     let damaged = "its header is damaged, use another copy: ";
     file.attr_names().map_err(|e| failure(path, READING, damaged, &e.to_string()))?;
     let format = attribute(file, "format").and_then(|a| text::read_text(&a).ok());
