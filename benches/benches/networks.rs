@@ -1,4 +1,4 @@
-//! Whole networks: a training step (without loading) and a prediction, in images a second.
+//! Whole networks: a training step (without loading) and a prediction, in images per second.
 
 use std::hint::black_box;
 

@@ -1,5 +1,5 @@
-//! Photographs as they come, to a network's input: decoded, the shorter side resized to 256, the centre 256 x 256 kept, a
-//! random 224 x 224 of it cut out, mirrored half of the time, the mean colour taken away. Prints images a second as JSON:
+//! From original photographs to the input of a network: decode, resize the shorter side to 256, crop the centre 256 x
+//! 256, crop a random 224 x 224, flip half of the images, subtract the mean colour. Prints images per second as JSON:
 //! `originals FOLDER THREADS SECONDS`.
 
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ const CROP: usize = 224;
 const BATCH: usize = 128;
 const MEAN: [f32; 3] = [127.3, 119.7, 104.9];
 
-/// Fills `out` `[CROP, CROP, 3]`; `draw` says where from.
+/// Fills `out` `[CROP, CROP, 3]` from a crop and flip that follow from `draw`.
 fn load(bytes: &[u8], draw: usize, out: &mut [f32]) -> Result<(), Failure> {
     let square = decode_square(bytes.to_vec(), SIZE, &DecodeOptions::default())?;
     let left = draw % 33;

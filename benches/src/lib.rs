@@ -1,12 +1,13 @@
-//! Speed: what measures it, and `RESULTS.md`, which keeps what was measured.
+//! Benchmarks. `RESULTS.md` has their results.
 //!
-//! - `alexnet bench train|predict|layers MODEL` measures a network on any device: images a second, and a training step
-//!   kernel by kernel beside what the device can do. The rest is built on it.
-//! - `peers/compare.py` runs it and other frameworks alternately on the CPU and puts the table into `RESULTS.md`.
-//! - `gpu.sh` does so on an NVIDIA GPU and tests the kernels there; `build-gpu.sh` builds all that it needs.
-//! - `cargo bench -p alexnet-benches` follows kernels and networks on the CPU from change to change.
+//! - `alexnet bench train|predict|layers MODEL` measures a network on any device: images per second, and the time of
+//!   each kernel of a training step as a fraction of the device's limits. The scripts below call it.
+//! - `peers/compare.py` runs it and other frameworks in turn on the CPU and writes the table in `RESULTS.md`.
+//! - `gpu.sh` does the same on an NVIDIA GPU and tests the kernels there; `build-gpu.sh` builds everything that it
+//!   needs.
+//! - `cargo bench -p alexnet-benches` compares kernels and networks on the CPU between changes.
 //!
-//! Here are the shapes that the benches share.
+//! This crate has the shapes that the benchmarks share.
 
 /// A convolution of the paper's network at one batch size.
 pub struct ConvShape {

@@ -137,7 +137,7 @@ impl Checkpoint {
         Ok(self.state.position)
     }
 
-    /// Checks that the configuration and the network in the folder of the run are those of the checkpoint: someone may
+    /// Checks that the configuration and the network in the folder of the run are those of the checkpoint: a user may
     /// have edited the files since.
     ///
     /// # Errors

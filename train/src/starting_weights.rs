@@ -1,4 +1,4 @@
-//! Weights that a run starts with, as `model.weights` and `model.reinit` say.
+//! Starting weights of a run, from `model.weights` and `model.reinit`.
 
 use std::path::PathBuf;
 
@@ -57,7 +57,7 @@ impl StartingWeights {
     /// A note if the network that these weights were trained in interprets its input or parameters differently.
     fn other_network(&self, model: &Model) -> Option<String> {
         let different = compare::output_differences(self.own.as_ref()?, model);
-        let what = format!("{} was trained in a network that reads its values otherwise", self.path.display());
+        let what = format!("{} was trained in a network that differs", self.path.display());
         (!different.is_empty()).then(|| format!("{what}: {}", different.join("; ")))
     }
 
@@ -67,8 +67,8 @@ impl StartingWeights {
         let at = at.filter(|_| !self.classes.is_empty())?;
         let theirs = self.classes.get(at).map_or("none", String::as_str);
         Some(format!(
-            "{} was trained on other classes, or in another order: its class {at} is {theirs:?}, the pack's {:?}; to begin the \
-             last layer anew, name it in model.reinit",
+            "{} was trained on other classes, or in another order: its class {at} is {theirs:?}, the pack's {:?}; to \
+             initialise the last layer, name it in model.reinit",
             self.path.display(),
             classes[at]
         ))
@@ -95,7 +95,7 @@ fn check_reinit_layers(config: &ModelConfig, model: &Model) -> Result<()> {
         model.find_layer(layer).map_err(|e| Error::setting("model.reinit", e.to_string()))?;
         let has_parameters = parameters.iter().any(|spec| is_of_layer(&spec.name, layer));
         if !has_parameters {
-            let what = format!("{layer:?} has no parameters, so there is nothing to begin anew; leave it out");
+            let what = format!("{layer:?} has no parameters, so there is nothing to initialise; leave it out");
             return Err(Error::setting("model.reinit", what));
         }
     }

@@ -174,8 +174,8 @@ fn list_rejected(error: &data::Error) {
     }
 }
 
-/// Raises the packer's flag when a signal comes. Before packing has started, while a source is listed or the shards of an
-/// earlier run are checked, nobody looks at the flag and nothing is written: the process ends at once.
+/// Raises the packer's flag when a signal comes. Before packing has started, while a source is listed or the shards of
+/// an earlier run are checked, nothing polls the flag and nothing is written: the process ends at once.
 fn forward_signal(stop: &Stop, cancel: &AtomicBool, started: &AtomicBool, done: &AtomicBool) {
     while !done.load(Ordering::Relaxed) {
         if let Some(signal) = stop.requested() {

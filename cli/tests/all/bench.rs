@@ -59,7 +59,7 @@ fn a_step_by_layer() {
     positive(&found["ceilings"], &["matrix_flops_per_s", "copy_bytes_per_s", "launch_s"]);
     let rows = found["rows"].as_array().unwrap();
     let row = |layer: &str, kernel: &str| rows.iter().find(|r| r["layer"] == layer && r["kernel"] == kernel);
-    // Three rows of 8 x 8 x 3 values, two classes; nobody wants the gradient of the images.
+    // Three rows of 8 x 8 x 3 values, two classes; the gradient of the images is not needed.
     for (kernel, values) in [("linear", 966 + 2), ("linear dw", 966)] {
         let row = row("fc1", kernel).unwrap();
         assert_eq!(row["done"], row["flops"], "no fast algorithm");

@@ -68,7 +68,7 @@ fn a_moved_run_resumes_exactly_at_any_time() {
     assert_weights_equal(&world, "moved", "whole");
 }
 
-/// From a folder elsewhere with the packs elsewhere too, which are named anew.
+/// From another folder, with the packs in another folder too, whose new paths are given.
 #[test]
 fn a_run_and_its_packs_may_move_apart() {
     let world = World::packed();

@@ -38,8 +38,8 @@ fn weights_of_classes_by_other_names_are_noted() {
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stderr).unwrap()
     };
-    let note = "was trained on other classes, or in another order: its class 1 is \"red\", the pack's \"green\"; to begin the \
-                last layer anew, name it in model.reinit";
+    let note = "was trained on other classes, or in another order: its class 1 is \"red\", the pack's \"green\"; to \
+                initialise the last layer, name it in model.reinit";
     let text = said("other.pack");
     assert!(text.contains(note), "{text}");
     assert!(!said("train.pack").contains("other classes"));

@@ -25,7 +25,7 @@ pub fn command(world: &World, args: &[&str]) -> Command {
     if !is_root {
         return world.command(args);
     }
-    // The folders that the program lies in may be closed to that user: it is started by a handle.
+    // That user may have no permission for the folders of the program, so it is started through an open file.
     let program = File::open(env!("CARGO_BIN_EXE_alexnet")).unwrap();
     let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
     command.args(args).current_dir(world.path("")).uid(NOBODY).gid(NOBODY).env("HOME", "/nonexistent");

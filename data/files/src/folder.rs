@@ -6,14 +6,14 @@ use std::path::Path;
 
 use crate::replace::sync_folder;
 
-/// Makes a folder and those above it that are missing, and makes each new name durable: a folder's name is kept by the
-/// folder above it, which is synced. A folder that is there already is left as it is.
+/// Creates a folder and its missing parents, and makes each new name durable: the name of a folder is stored in its
+/// parent, which is synced. An existing folder is unchanged.
 ///
-/// Where the system does not let a folder be synced (one that may be entered and not listed, some network disks), its
-/// new name is as durable as the system makes it by itself.
+/// If a parent cannot be synced (it may not be listed, or is on certain network disks), the durability of the new name
+/// is up to the system.
 ///
 /// # Errors
-/// The system's; of a sync that failed, with the name of the folder.
+/// The error of the system; that of a failed sync names the folder.
 pub fn create_all(path: &Path) -> io::Result<()> {
     match fs::create_dir(path) {
         Ok(()) => {}
@@ -32,16 +32,16 @@ pub fn create_all(path: &Path) -> io::Result<()> {
     sync_name(path)
 }
 
-/// Fails unless `path`, with all folders above it, is UTF-8: HDF5 files are made by no other.
+/// Fails unless `path`, with all folders above it, is UTF-8: HDF5 cannot create files under other paths.
 ///
 /// # Errors
-/// The system's; [`ErrorKind::InvalidInput`] with the whole path.
+/// The error of the system; [`ErrorKind::InvalidInput`] with the whole path.
 pub fn check_utf8(path: &Path) -> io::Result<()> {
     let whole = std::path::absolute(path)?;
     if whole.to_str().is_some() {
         return Ok(());
     }
-    Err(io::Error::new(ErrorKind::InvalidInput, format!("HDF5 files need a path in UTF-8, and {whole:?} is none")))
+    Err(io::Error::new(ErrorKind::InvalidInput, format!("HDF5 files need a path in UTF-8, which {whole:?} is not")))
 }
 
 /// Makes the name of a new folder durable.
@@ -55,7 +55,7 @@ fn sync_name(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether syncing a folder is not possible here, in place of having failed.
+/// Whether an error means that a folder cannot be synced here, not that the sync failed.
 fn may_fail(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput | ErrorKind::Unsupported)
 }

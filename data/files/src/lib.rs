@@ -1,4 +1,4 @@
-//! Files that survive crashes, and files and names that users give.
+//! Crash-safe replacement of files, and careful handling of files and names that users give.
 //!
 //! - [`replace`](fn@replace) and [`replace_bytes`]: a crash or a full disk leaves the old file or the new one, never a
 //!   mix.

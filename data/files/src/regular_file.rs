@@ -1,25 +1,26 @@
-//! Files that a user names: opened only if they are files, and small texts read only if they are small.
+//! Opens paths that a user gives only if they are regular files, and reads text files only up to a size.
 //!
-//! Opening a named pipe waits until somebody writes to it, and a device may give bytes without end: both are refused
-//! before they are opened.
+//! Opening a named pipe would block until it has a writer, and a device may never end: both are refused before they are
+//! opened.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
-/// No settings, list of names or network's text comes near this many bytes.
+/// Maximum size of a text file in bytes, far above that of settings, lists of names and networks.
 pub const LARGEST_TEXT: u64 = 4 << 20;
 
 /// Opens a regular file to read from; links are followed.
 ///
 /// # Errors
-/// The system's; for anything but a regular file, [`ErrorKind::InvalidInput`] and a message that says what it is.
+/// The error of the system; for anything but a regular file, [`ErrorKind::InvalidInput`] and a message that says what
+/// it is.
 pub fn open(path: &Path) -> io::Result<File> {
     check(path)?;
     File::open(path)
 }
 
-/// Opens a file that is to be locked, and makes an empty one if there is none; links are followed.
+/// Opens a file to lock it, and creates an empty one if there is none; links are followed.
 ///
 /// # Errors
 /// Those of [`open`].
@@ -92,7 +93,7 @@ mod tests {
         assert_eq!(refusal(), "expected text in UTF-8, found other bytes at offset 2");
         fs::write(&path, vec![b' '; LARGEST_TEXT as usize]).unwrap();
         assert_eq!(read_text(&path).unwrap().len() as u64, LARGEST_TEXT);
-        // As large as it gets, and no more of it is read than is allowed.
+        // A sparse file of a terabyte, of which only the maximum size is read.
         File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
         assert_eq!(refusal(), "expected a text of at most 4 MiB, found a larger file");
         fs::remove_file(&path).unwrap();

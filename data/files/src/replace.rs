@@ -1,11 +1,11 @@
 //! Atomic, durable replacement of a file.
 //!
 //! The contract: after [`replace`] returns `Ok`, the new content survives power loss. If it fails, or the process is
-//! killed at any point, the file under its name is what it was before; what was half written is a temporary file
-//! beside it, which the next [`sweep`] of the folder removes.
+//! killed at any point, the old file is unchanged; a temporary file that remains beside it is removed by the next
+//! [`sweep`] of the folder.
 //!
-//! Only files are replaced: a device, a pipe or a folder of that name is an error. Of a link, what it leads to is
-//! replaced, and the link stays.
+//! Only files are replaced: a device, a pipe or a folder of that name is an error. If the name is a link, the file that
+//! it leads to is replaced, and the link is kept.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::{Error, regular_file};
 /// Prefix of the names of temporary files.
 const PREFIX: &str = ".alexnet-tmp-";
 
-/// Links that are followed before they are taken to lead in a circle, as the system does.
+/// Maximum number of links to follow before they count as a cycle, as in Linux.
 const MOST_LINKS: usize = 40;
 
 /// Writes a new file in `path`'s folder with `write`, makes it durable, and gives it `path`'s name.
@@ -26,8 +26,8 @@ const MOST_LINKS: usize = 40;
 /// `write` gets the name of an empty temporary file to fill and must have closed it when it returns.
 ///
 /// # Errors
-/// `write`'s own error, or [`Error`] that names `path` and the step; the temporary file is removed. What is there and
-/// is no regular file is not replaced.
+/// `write`'s own error, or [`Error`] that names `path` and the step; the temporary file is removed. A path that exists
+/// and is not a regular file is an error.
 pub fn replace<E: From<Error>>(path: &Path, write: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
     replace_on(&System, path, write)
 }
@@ -56,7 +56,7 @@ pub fn if_there(path: &Path, kept: &'static str, none: &'static str) -> &'static
     if path.exists() { kept } else { none }
 }
 
-/// Fails if files cannot be made in `folder`: what a later [`replace`] there would meet.
+/// Fails if files cannot be created in `folder`, before a later [`replace`] does.
 pub fn check_writable(folder: &Path) -> io::Result<()> {
     Builder::new().prefix(PREFIX).tempfile_in(folder).and_then(tempfile::NamedTempFile::close)
 }
@@ -109,7 +109,7 @@ fn replace_on<E: From<Error>>(
     Ok(())
 }
 
-/// The file that has the name `path`, or will have: links are followed, also to where nothing is yet.
+/// The file that `path` leads to through all links; it need not exist yet.
 fn target(path: &Path) -> io::Result<PathBuf> {
     let mut target = path.to_path_buf();
     for _ in 0..MOST_LINKS {
@@ -117,7 +117,7 @@ fn target(path: &Path) -> io::Result<PathBuf> {
             Ok(found) if !found.is_symlink() => return regular_file::check(&target).map(|()| target),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(target),
-            // The step that fails by it says what to do.
+            // The step that fails because of this says what to do.
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(target),
             Err(error) => return Err(error),
         }
@@ -127,7 +127,7 @@ fn target(path: &Path) -> io::Result<PathBuf> {
             _ => target = folder_of(&target).join(fs::read_link(&target)?),
         }
     }
-    Err(io::Error::other("it is a link that leads in a circle"))
+    Err(io::Error::other("it is a cyclic link"))
 }
 
 /// Whether a file of this name is one that an interrupted [`replace`] left.
@@ -137,7 +137,7 @@ pub fn is_temporary(name: &str) -> bool {
 
 /// Removes temporary files that earlier, interrupted writers left in `folder`.
 ///
-/// Call it only while holding whatever keeps other writers out of the folder.
+/// Call it only while holding the lock that excludes other writers from the folder.
 pub fn sweep(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut removed = Vec::new();
     for entry in fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()? {
@@ -167,7 +167,7 @@ fn mode_of(path: &Path) -> io::Result<Option<u32>> {
     }
 }
 
-/// An empty temporary file. Without an old file it has what any new file would: all that the user's umask leaves.
+/// An empty temporary file. Without an old file, it has the permissions that the umask leaves to any new file.
 #[cfg(unix)]
 fn create(folder: &Path, old_mode: Option<u32>) -> io::Result<TempPath> {
     use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,5 @@
-//! Files of the names of classes: a name a line in the order of the labels, or any form in which a number says which
-//! label a name belongs to. Any other form is an error, never a guess.
+//! Files of class names: one name per line in the order of the labels, or any form that gives the label of each name as
+//! a number. Any other form is an error, never a guess.
 //!
 //! - Lines of a name; comments (`#`) at the top are left out.
 //! - Lines of a number and a name, or a name and a number, separated by white space, a comma, a semicolon, a tab or a
@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 
 /// Advice for files of an unknown form.
 const ADVICE: &str =
-    "expected one name a line in the order of the labels, or a JSON list of the names: [\"cat\", \"dog\"]";
+    "expected one name per line in the order of the labels, or a JSON list of the names: [\"cat\", \"dog\"]";
 /// First lines that name a column or a list, in lower case without marks.
 const HEADERS: [&str; 14] = [
     "name",

@@ -142,7 +142,7 @@ fn check_size(path: &Path, height: usize, width: usize, limit: u64) -> Result<()
         Some(0) => Err(Error::source(path, format!("\"images\": a size of {width} x {height} pixels"))),
         Some(pixels) if pixels <= limit => Ok(()),
         _ => {
-            let what = format!("\"images\": {width} x {height} pixels are over the limit of {limit} pixels an image");
+            let what = format!("\"images\": {width} x {height} pixels are over the limit of {limit} pixels per image");
             Err(Error::source(path, what))
         }
     }

@@ -161,7 +161,7 @@ impl Source {
         };
         check_unused_options(kind, options)?;
         let named = options.class_names.map(ClassNames::parse).transpose();
-        let named = named.map_err(|what| Error::option("class_names", "names of classes, one a line", what))?;
+        let named = named.map_err(|what| Error::option("class_names", "names of classes, one per line", what))?;
         let beside = if named.is_none() { WordNetNames::find_for(path)? } else { None };
         let options = &SourceOptions {
             class_names: named.as_ref().map(|named| named.names.as_slice()),

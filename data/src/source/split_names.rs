@@ -11,7 +11,7 @@ const SPLITS: [&[&str]; 4] = [
 const VAL_OR_TEST: usize = 3;
 /// Words before the number of a piece of a data set.
 const PIECES: [&str; 6] = ["fold", "part", "batch", "split", "subset", "chunk"];
-/// Words that say what lies in a folder, and nothing of the split.
+/// Words for the contents of a folder, which do not name a split.
 const CONTENT: [&str; 12] =
     ["images", "image", "imgs", "img", "data", "dataset", "set", "input", "inputs", "photos", "jpg", "png"];
 /// Names of versions of the same images.

@@ -89,7 +89,7 @@ fn a_file_of_another_form_is_refused_by_its_name() {
     let class_names = Some(vec!["names:".to_string(), "- cat".to_string()]);
     let error = place.pack("im", |o| PackOptions { class_names: class_names.clone(), ..o }).unwrap_err();
     assert!(
-        error.starts_with("class_names: expected names of classes, one a line, got the line \"names:\""),
+        error.starts_with("class_names: expected names of classes, one per line, got the line \"names:\""),
         "{error}"
     );
     let error = read_class_names(Path::new("absent.txt")).unwrap_err().to_string();

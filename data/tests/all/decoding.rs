@@ -96,7 +96,7 @@ fn cmyk_is_turned_back_with_adobes_marker_or_without() {
         let adobe = jpeg(&ink, 60, 44, colour, |_| ());
         assert_near(&decode(&adobe).unwrap(), &expected, 8);
     }
-    // Without the marker that says so, the values are inverted too: so browsers read them.
+    // Without the marker, the values are inverted too, as browsers read them.
     let adobe = jpeg(&ink, 60, 44, ColorType::Cmyk, |_| ());
     assert_eq!(decode(&without_segment(&adobe, 0xee)).unwrap(), decode(&adobe).unwrap());
 }

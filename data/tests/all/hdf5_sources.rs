@@ -46,7 +46,7 @@ fn headers_that_claim_too_much_are_refused() {
     let fails = |path: PathBuf| failure(&setting, &path, |o| o);
     let error = fails(claims(&setting, "wide.h5", &[2, 100_000, 100_000], None, labels));
     assert!(
-        error.contains("\"images\": 100000 x 100000 pixels are over the limit of 64000000 pixels an image"),
+        error.contains("\"images\": 100000 x 100000 pixels are over the limit of 64000000 pixels per image"),
         "{error}"
     );
     let error = fails(claims(&setting, "never.h5", &[2, 5000, 5000], None, labels));

@@ -198,7 +198,7 @@ fn parts_by_other_names_are_no_classes() {
         let options = PackOptions { from: Some(SourceKind::Folders), ..options };
         assert_eq!(pack(&options, |_| ()).unwrap().classes, folders.len());
     }
-    // Words that say so of some only.
+    // Words that name a split for some of the images only.
     draw_source(&setting.path("plain"), &[("test tube", 2), ("cat images", 2)]);
     assert_eq!(pack(&options(&setting, "plain", "plain.pack"), |_| ()).unwrap().classes, 2);
 }

@@ -189,7 +189,7 @@ impl Model {
         match shapes.last() {
             Some(last) if last.output == [self.classes] => Ok(()),
             Some(last) => {
-                let what = format!("the output must be {} values, one a class, got {:?}", self.classes, last.output);
+                let what = format!("the output must be {} values, one per class, got {:?}", self.classes, last.output);
                 Err(self.error(Some(&last.name), what))
             }
             None => Err(self.error(None, "there are no layers".into())),

@@ -11,7 +11,7 @@ use tensor::{Cpu, Element, Tensor};
 pub struct Golden {
     /// Its values.
     pub array: ArrayD<f64>,
-    /// How it is stored: F32 where a framework had no better.
+    /// The stored format: F32 if a framework has no higher precision.
     pub precision: Dtype,
 }
 

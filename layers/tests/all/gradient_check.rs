@@ -1,4 +1,5 @@
-//! The gradient checker: it finds wrong gradients, says where, and passes right ones, whole networks too.
+//! The gradient checker: it finds wrong gradients, names their position, and accepts correct ones, also of whole
+//! networks.
 
 use alexnet_layers::gradient_check::{Device, GradientCheck, Place, projection};
 use alexnet_layers::ops::Stage;

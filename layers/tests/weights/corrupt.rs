@@ -76,7 +76,7 @@ fn a_damaged_tensor_is_named() {
     }
 }
 
-/// Every bit of the block that the attribute `format` lies in: damage is called so, and not another program's file.
+/// Every bit of the block with the attribute `format`: damage is reported as damage, not as a file of another program.
 #[test]
 fn a_damaged_header_is_said_to_be_damaged() {
     let (_folder, path) = temporary_file(FILES[0]);

@@ -289,7 +289,7 @@ fn safetensors_metadata_keeps_its_order() {
     assert!(fs::read(&path).unwrap() == bytes, "the same weights give the same bytes");
 }
 
-/// Files that the first version of the formats wrote; they are never made anew. Their values count from 1.
+/// Files in the first version of the formats, which are never written again. Their values count from 1.
 #[test]
 fn files_of_version_1_load() {
     for name in ["version_1.h5", "version_1.safetensors"] {

@@ -41,7 +41,7 @@ fn torchvision(classes: usize) -> [(&'static str, Vec<usize>); 16] {
     ]
 }
 
-/// The full size, at two bytes a value in a file with holes.
+/// The full size, with two bytes per value in a sparse file.
 #[test]
 fn torchvisions_alexnet_is_one_weird_trick() {
     let (_folder, path) = temporary_file("alexnet.safetensors");

@@ -101,7 +101,8 @@ impl fmt::Debug for Level {
 }
 
 /// Compiles a function once for each [`Level`] and runs the version of [`Level::get`]. Parameters are plain names, and
-/// type parameters have one bound each. What the body calls must be `#[inline(always)]`, or it is not compiled anew.
+/// type parameters have one bound each. Functions that the body calls must be `#[inline(always)]`, or they are not
+/// compiled for each level.
 #[macro_export]
 macro_rules! multiversion {
     ($(#[$meta:meta])* $vis:vis fn $name:ident $(<$($t:ident: $bound:path),+>)? ($($arg:ident: $ty:ty),* $(,)?)

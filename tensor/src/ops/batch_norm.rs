@@ -113,7 +113,7 @@ impl<B: Backend> Tensor<B> {
         if rows < 2 {
             return Err(Error::argument(
                 "batch norm",
-                "training needs more than one value a channel; use a larger batch",
+                "training needs more than one value per channel; use a larger batch",
             ));
         }
         let [mean, variance] = self.device().run(&BatchMoments { rows, channels: c }, [&self.data])?;
@@ -161,7 +161,7 @@ impl<B: Backend> Tensor<B> {
 
 fn check_channels<B: Backend>(c: usize, operands: [&Tensor<B>; 4]) -> Result<()> {
     match operands.iter().find(|t| t.shape() != [c]) {
-        Some(t) => Err(Error::shape("batch norm", format!("[{c}], one value a channel"), t.shape())),
+        Some(t) => Err(Error::shape("batch norm", format!("[{c}], one value per channel"), t.shape())),
         None => Ok(()),
     }
 }

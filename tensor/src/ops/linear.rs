@@ -84,8 +84,9 @@ impl<B: Backend> Tensor<B> {
         self.run_product(w, b, &Matmul { product, relu, dropout: None })
     }
 
-    /// [`linear`](Self::linear) with a ReLU, then [`dropout`](Self::dropout), with the same bits. On a device that fuses
-    /// them, the ReLU's output needs no memory: 4 bytes a value less, and 8 bytes a value less are moved.
+    /// [`linear`](Self::linear) with a ReLU, then [`dropout`](Self::dropout), with the same bits. On a device that
+    /// fuses them, the ReLU's output needs no memory, which saves 4 bytes per value, and 8 bytes per value of memory
+    /// traffic.
     ///
     /// # Errors
     /// Those of the two.

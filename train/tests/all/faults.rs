@@ -189,7 +189,7 @@ fn pruning_never_removes_what_a_run_can_go_on_from() {
     assert_eq!(names(), [8, 10]);
 }
 
-/// A folder of someone's files is not made a run of; what an interrupted creation left is.
+/// A folder with a user's files does not become a run; one with the files of an interrupted creation does.
 #[test]
 fn a_folder_of_other_files_is_refused() {
     let world = World::new();

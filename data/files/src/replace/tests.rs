@@ -72,7 +72,7 @@ fn of_a_link_the_target_is_replaced() {
     symlink("b", at("a")).unwrap();
     symlink("a", at("b")).unwrap();
     let error = replace_bytes(&at("a"), b"x").unwrap_err().to_string();
-    assert!(error.ends_with("cannot be replaced; choose another name: it is a link that leads in a circle"), "{error}");
+    assert!(error.ends_with("cannot be replaced; choose another name: it is a cyclic link"), "{error}");
 }
 
 #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! Columns of a table that are no labels, or that say which rows do not count: splits, sizes, and how sure a label is.
+//! Columns of a table that are not labels, or that exclude rows: splits, sizes, and the confidence of a label.
 
 use std::collections::BTreeSet;
 
@@ -71,7 +71,7 @@ pub(super) fn is_no_label(name: &str) -> bool {
     SPLITS.contains(&name) || NO_LABELS.contains(&name)
 }
 
-/// Whether a table without a header says which split each image is of: by its file's name, and numbers of up to three
+/// Whether a table without a header gives the split of each image: by its file's name, and numbers of up to three
 /// splits.
 pub(super) fn is_list_of_splits(file: &str, table: &Table, label: usize) -> bool {
     let file = file.to_lowercase();
@@ -91,7 +91,7 @@ impl ColumnFinder<'_> {
 }
 
 impl LabelFile {
-    /// Refuses rows that other columns say are of several splits, or that say which class an image does not have.
+    /// Refuses tables whose other columns put rows in several splits, or name a class that an image does not have.
     pub(super) fn check_columns(&self, finder: &ColumnFinder, columns: &Columns, rows: &[StringRecord]) -> Result<()> {
         if !columns.has_header {
             return Ok(());

@@ -317,7 +317,7 @@ impl LabelFile {
     }
 }
 
-/// Whether a text is JSON, whole or a value a line.
+/// Whether a text is JSON, as a whole or with one value per line.
 fn is_json(text: &str) -> bool {
     let text = text.trim();
     let is_value = |text: &str| serde_json::from_str::<serde_json::Value>(text).is_ok();
