@@ -157,6 +157,6 @@ mod tests {
             assert!(square.pixels().iter().all(|&v| v == 77), "{width} x {height}");
         }
         let error = resize_and_crop(&Image::new(1, 1, vec![0; 3]).unwrap(), 0).unwrap_err();
-        assert_eq!(error.to_string(), "?");
+        assert_eq!(error.to_string(), "size: expected 1 to 4096, got 0");
     }
 }
