@@ -1,7 +1,8 @@
 //! Automatic differentiation on a tape, the layers of AlexNet and related networks, networks as TOML files, and weights
 //! files.
 //!
-//! - [`Tape`] computes and records, [`Tape::backward`] gives [`Gradients`]. The operations are in [`ops`], a file each.
+//! - [`Tape`] computes and records, [`Tape::backward`] gives [`Gradients`]. The operations are in [`ops`], one file
+//!   each.
 //! - [`gradient_check`] compares gradients with finite differences: the test of every new operation.
 //! - [`Model`] is a network as TOML: a preset or a file. [`Network`] is a model with parameters on a device.
 //! - [`summary`] prints a model's layers.

@@ -1,8 +1,8 @@
 //! The tape: operations in the order of their computation, with the values that their gradients need.
 //!
-//! There is one autodiff. Each operation on a [`Tape`] computes its value at once and appends a record: the operation's
-//! saved values and the places of its inputs. [`Tape::backward`] walks the records in reverse and consumes each, so
-//! saved values are freed as it goes. Records point backwards only: there are no reference cycles.
+//! Each operation on a [`Tape`] computes its value at once and appends a record: the operation's saved values and the
+//! indices of its inputs' records. [`Tape::backward`] walks the records in reverse and consumes each, so saved values
+//! are freed on the way. Records point backwards only: there are no reference cycles.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -54,7 +54,7 @@ impl<B: Backend> DeviceImages<B> {
     /// The same for images that lie one after another in `bytes`, which are copied.
     ///
     /// # Errors
-    /// [`Error::Argument`] if `bytes` are no whole images; errors of the device.
+    /// [`Error::Argument`] if `bytes` is not a whole number of images; errors of the device.
     pub fn from_bytes(device: &B, size: usize, bytes: &[u8]) -> Result<Self> {
         let image_bytes = element_count("images", &[size, size, 3])?;
         if image_bytes == 0 || !bytes.len().is_multiple_of(image_bytes) {

@@ -125,9 +125,9 @@ fn requirement<B: Backend<Scalar = f32>>(
     Ok(Requirement::Bytes(bytes))
 }
 
-/// Does with black images everything that allocates memory in an epoch and its evaluation. It takes a step with each
-/// length of batch, since allocators may keep memory by length, and the first of them allocates the optimizer's state.
-/// It evaluates as many batches, since kernels may cache transformed weights from their second use on, and takes a last
+/// Runs everything that allocates memory in an epoch and its evaluation, on black images. It takes a step with each
+/// batch size, since allocators may keep memory by length, and the first of them allocates the optimizer's state. It
+/// evaluates as many batches, since kernels may cache transformed weights from their second use on, and takes a last
 /// step beside those caches. Returns the tensors that a checkpoint copies. On a [`DryRun`] it computes nothing.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use toml_edit::{ArrayOfTables, DocumentMut, Formatted, Item, Table, Value};
 
 use super::{LayerSpec, Model};
 
-/// A table that structs are written to, one key a line.
+/// A table that structs are written to, one key per line.
 #[derive(Default)]
 pub(crate) struct TableWriter(Table);
 
@@ -24,7 +24,7 @@ impl TableWriter {
 
     /// Like [`write`](Self::write), with a function in place of the trait: for `#[serde(remote = ..)]`.
     pub fn write_with(&mut self, serialize: impl FnOnce(ValueSerializer) -> Result<Value, Error>) {
-        // Fails for counts above i64::MAX alone, which no model has that passed its checks.
+        // Fails only for counts above i64::MAX, which no checked model has.
         if let Ok(Value::InlineTable(fields)) = serialize(ValueSerializer::new()) {
             self.0.extend(fields);
         }

@@ -15,7 +15,7 @@ pub(super) struct Node {
     pub parameters: Range<usize>,
 }
 
-/// The nodes of a model's first `upto` layers, given the shapes of all.
+/// The nodes of a model's first `upto` layers, given the shapes of all layers.
 pub(super) fn compile(model: &Model, shapes: &[LayerShape], upto: usize) -> Vec<Node> {
     let mut nodes: Vec<Node> = Vec::with_capacity(upto);
     let mut stages: Vec<Stage> = Vec::new();

@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn gradients_of_the_papers_constants() {
-        // Activations of some hundreds, where the normalisation bites.
+        // Activations of some hundreds, for which the normalisation has a strong effect.
         check(&[("x", normal(&[2, 3, 3, 16], 1) * 100.0)], |tape, p| tape.lrn(&p[0], &Lrn::paper())).unwrap();
     }
 }

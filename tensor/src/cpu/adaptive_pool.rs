@@ -1,4 +1,5 @@
-//! Adaptive average pooling by rows: of windows forward, of the input backward. Each place gathers its sum in row order.
+//! Adaptive average pooling by rows: of windows forward, of the input backward. Each position gathers its sum in row
+//! order.
 
 use rayon::prelude::*;
 

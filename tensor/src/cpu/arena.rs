@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(arena.bytes(), MIB);
         let third = alloc(&arena, 8);
         assert!(is_filled(&first, 1, 7));
-        // Of the huge page that `first` is in, the rest is not released: look behind it.
+        // The rest of the huge page that contains `first` is not released: start after it.
         // SAFETY: within the block.
         let byte = unsafe { third.start().add(7 << 20).read() };
         assert_eq!(byte, if cfg!(unix) { 0 } else { 7 });

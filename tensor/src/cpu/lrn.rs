@@ -213,7 +213,7 @@ impl<E: Element> Cpu<E> {
     }
 }
 
-/// The windows of a row: the channels of one place, or a row of the image for windows within a map.
+/// The windows of a row: the channels of one position, or a row of the image for windows within a map.
 struct Windows {
     /// The number of values in a row.
     row: usize,

@@ -101,7 +101,7 @@ impl<E: Element> Kernel<LrnMaxPoolReluBiasBackward> for Cpu<E> {
 }
 
 impl<E: Element> Cpu<E> {
-    /// The gradient in one pass. With `relu`, also through the ReLU before, with the sums over places of each job.
+    /// The gradient in one pass. With `relu`, also through the ReLU before, with the sums over positions of each job.
     fn lrn_pool_dx(
         &self,
         lrn: RowLrn,
@@ -183,7 +183,7 @@ struct Gradient<'a> {
 }
 
 impl WithSimd for Gradient<'_> {
-    /// The sums of dx over places, if `relu`: by rows, so that no small term is added to a large sum.
+    /// The sums of dx over positions, if `relu`: by rows, so that no small term is added to a large sum.
     type Output = Vec<f32>;
 
     #[inline(always)]

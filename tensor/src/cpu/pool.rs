@@ -128,7 +128,7 @@ pub(super) struct Lengths {
 }
 
 impl Geometry {
-    /// Fails for images with more places than 32 bits can number.
+    /// Fails for images with more positions than 32 bits can number.
     pub(super) fn check_places(&self) -> Result<()> {
         if self.input[0] * self.input[1] > u32::MAX as usize {
             let what = format!("max-pooling numbers the places of an image with 32 bits, got {:?}", self.input);

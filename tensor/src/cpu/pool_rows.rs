@@ -31,7 +31,7 @@ fn share<E: Element>(g: &Geometry, oy: usize, ox: usize) -> E {
     E::of(1.0 / (divisor(g, 0, oy) as f64 * divisor(g, 1, ox) as f64))
 }
 
-/// The places of window (oy, ox) in the image, a range per row.
+/// The positions of window (oy, ox) in the image, a range per row.
 #[inline(always)]
 fn window(g: &Geometry, oy: usize, ox: usize) -> impl Iterator<Item = Range<usize>> + Clone {
     let width = g.input[1];
@@ -61,7 +61,7 @@ fn vector_channels<E: Element>(c: usize) -> usize {
     if TypeId::of::<E>() == TypeId::of::<f32>() { c / LANES * LANES } else { 0 }
 }
 
-/// Row `oy` of an image's maxima and their places.
+/// Row `oy` of an image's maxima and their positions.
 pub(super) fn max_row<E: Element>(g: &Geometry, x: &[E], oy: usize, y: &mut [E], places: &mut [u32]) {
     let c = g.channels;
     let whole = vector_channels::<E>(c);
@@ -75,7 +75,7 @@ pub(super) fn max_row<E: Element>(g: &Geometry, x: &[E], oy: usize, y: &mut [E],
     }
 }
 
-/// The maxima of one window for `y.len()` of the `c` channels. `x` starts at place `skip` with the first of them.
+/// The maxima of one window for `y.len()` of the `c` channels. `x` starts at position `skip` with the first of them.
 #[inline(always)]
 fn max_window<E: Element>(
     c: usize,
@@ -140,8 +140,8 @@ pub(super) fn max_row_vectors<S: Simd>(
     simd.fence();
 }
 
-/// Prefetches the places that the next row of windows reads after row `end`, for one window. `x` holds the image's rows
-/// from `first` on.
+/// Prefetches the positions that the next row of windows reads after row `end`, for one window. `x` holds the image's
+/// rows from `first` on.
 #[inline(always)]
 fn prefetch_next(g: &Geometry, x: &[f32], end: usize, first: usize, column: usize) {
     let c = g.channels;
@@ -157,7 +157,7 @@ fn prefetch_next(g: &Geometry, x: &[f32], end: usize, first: usize, column: usiz
 struct Window<'a> {
     /// The image from the window's first value on.
     x: &'a [f32],
-    /// The window's first place.
+    /// The window's first position.
     place: usize,
     sides: [usize; 2],
     /// The image's width.
@@ -221,7 +221,7 @@ impl<'a> Window<'a> {
     }
 }
 
-/// Row `y` of an image's gradient: each place sums the gradients of its maxima, in the order of the windows.
+/// Row `y` of an image's gradient: each position sums the gradients of its maxima, in the order of the windows.
 /// `positions` and `dy` are the image's.
 pub(super) fn max_row_dx<E: Element>(g: &Geometry, positions: &[u32], dy: &[E], y: usize, dx: &mut [E]) {
     let c = g.channels;
@@ -259,7 +259,7 @@ impl WithSimd for MaxRowDx<'_> {
     }
 }
 
-/// [`max_row_dx`] for the channels that vectors cover and the places from column `px` on that `dx` holds.
+/// [`max_row_dx`] for the channels that vectors cover and the positions from column `px` on that `dx` holds.
 #[inline(always)]
 pub(super) fn max_row_dx_vectors<S: Simd>(
     simd: S,
@@ -300,7 +300,7 @@ pub(super) fn max_row_dx_vectors<S: Simd>(
     }
 }
 
-/// A place of the input, and the windows that contain it.
+/// A position of the input, and the windows that contain it.
 struct Place<'a> {
     /// From the first window on.
     dy: &'a [f32],

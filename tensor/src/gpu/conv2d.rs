@@ -222,7 +222,7 @@ impl<R: Runtime> Kernel<Conv2dWeightGrad> for Gpu<R> {
     }
 }
 
-/// The convolution that is computed: after space-to-depth, where that pays.
+/// The convolution that is computed: after space-to-depth, where that is faster.
 fn computed_geometry(g: &Geometry) -> Geometry {
     SpaceToDepthConv::of(g).map_or(*g, |conv| conv.geometry)
 }

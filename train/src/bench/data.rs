@@ -161,7 +161,7 @@ fn stages([storage, decode, augment, consumer]: [f64; 4]) -> Vec<Stage> {
     ]
 }
 
-/// The consumer runs beside the others: it bounds them where it is slower than all of them together.
+/// The consumer runs in parallel: it is the bottleneck if it is slower than all others together.
 fn limit(stages: &[Stage]) -> StageKind {
     let loader: f64 = stages.iter().filter(|s| s.stage != StageKind::Consumer).map(|s| s.us_per_image).sum();
     let bound = |s: &&Stage| s.stage != StageKind::Consumer || s.us_per_image > loader;

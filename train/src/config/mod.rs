@@ -49,8 +49,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Puts tables of settings over the defaults, later ones winning, and checks every value. Epochs in a table take the
-    /// place of steps in those before it. Each table comes with its origin, for errors.
+    /// Puts tables of settings over the defaults, later ones winning, and checks every value. Epochs in a table replace
+    /// steps in earlier ones. Each table comes with its origin, for errors.
     ///
     /// # Errors
     /// [`Error::Setting`] that names the setting, its origin and what is allowed.

@@ -13,7 +13,7 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Pca {
-    /// A TOML file of `eigenvalues` and `eigenvectors`, or a pack. [`DataConfig::read_pca`] puts its values in its place.
+    /// A TOML file of `eigenvalues` and `eigenvectors`, or a pack. [`DataConfig::read_pca`] replaces it by its values.
     File(PathBuf),
     /// The values, for pixels of 0 to 255.
     #[serde(with = "Values")]
@@ -29,7 +29,7 @@ struct Values {
 }
 
 impl DataConfig {
-    /// Reads the file of `data.pca` and puts its values in its place, so that `run.toml` records them.
+    /// Reads the file of `data.pca` and replaces it by its values, so that `run.toml` records them.
     ///
     /// # Errors
     /// [`Error::Setting`] that names the file and what is wrong with it.

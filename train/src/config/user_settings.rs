@@ -40,11 +40,11 @@ impl UserSettings {
         self.file.iter().chain(&self.command_line).cloned().collect()
     }
 
-    /// Fails if `run.epochs` and `run.steps` are given in one place. Either of them on the command line overrides both in
-    /// the file, and either in the file overrides both in the network's.
+    /// Fails if `run.epochs` and `run.steps` are given by one origin. Either of them on the command line overrides both
+    /// in the file, and either in the file overrides both in the network's.
     ///
     /// # Errors
-    /// [`Error::Setting`] that names the place.
+    /// [`Error::Setting`] that names the origin.
     pub fn check_length(&self) -> Result<()> {
         let both = |place: &str| {
             Error::setting(
@@ -104,7 +104,7 @@ impl UserSettings {
         }
         let Some((origin, file)) = &self.file else { return Ok(Vec::new()) };
         let mut idle = self.idle_settings(file, network, config);
-        // The command line overrides the file, and with it what the file says beside that.
+        // Settings of the file may be idle because the command line overrides a setting that they depend on.
         idle.retain(|setting| !self.on_command_line(setting.decided_by));
         if is_run_toml(file) {
             let of_network = Config::from_overrides(&[(origin.clone(), network.clone())])?.to_table();

@@ -22,7 +22,7 @@ pub struct BatchNorm {
     #[serde(deserialize_with = "positive")]
     pub epsilon: f64,
     /// Weight of the new batch in the running statistics, 0.1 unless given. This is PyTorch's definition; Keras'
-    /// momentum is 1 less this.
+    /// momentum is 1 minus this.
     #[serde(deserialize_with = "fraction")]
     pub momentum: f64,
     /// Multiplies the learning rate of scale and shift; 1 unless given.
@@ -43,7 +43,7 @@ fn fraction<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error>
     number(deserializer, "from 0 to 1", |n| (0.0..=1.0).contains(&n))
 }
 
-/// Places of the running statistics among the parameters.
+/// Indices of the running statistics among the parameters.
 const RUNNING_MEAN: usize = 2;
 const RUNNING_VARIANCE: usize = 3;
 
@@ -95,7 +95,8 @@ impl Layer for BatchNorm {
             return context.tape.batch_norm_with(x, gamma, beta, &running, self.epsilon);
         }
         let (y, batch) = context.tape.batch_norm(x, gamma, beta, self.epsilon)?;
-        // As PyTorch has it: the running variance is that of the population, the batch's own that of the sample.
+        // As in PyTorch, the running variance is unbiased (divided by rows - 1), unlike the variance that normalises
+        // the batch.
         let rows = (x.value().len() / batch.mean.len().max(1)) as f64;
         self.update(RUNNING_MEAN, &batch.mean, 1.0, context)?;
         self.update(RUNNING_VARIANCE, &batch.variance, rows / (rows - 1.0), context)?;

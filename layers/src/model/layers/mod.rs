@@ -52,7 +52,7 @@ pub(crate) trait Layer {
     fn shape(&self, input: &Activations, context: &LayerContext) -> Result<LayerOutput, String>;
 
     /// The layer as one stage: a computation that an operation before it may take into its epilogue. None if it is more
-    /// than a stage, or gives its input on unchanged.
+    /// than a stage, or passes its input on unchanged.
     fn stage(&self, _position: &LayerPosition) -> Option<Stage> {
         None
     }

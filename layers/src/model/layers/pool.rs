@@ -18,11 +18,11 @@ pub struct Pool {
     pub kind: PoolKind,
     /// Window height and width.
     pub kernel: [usize; 2],
-    /// Vertical and horizontal steps between windows; as `kernel` unless given.
+    /// Vertical and horizontal stride; that of `kernel` unless given.
     pub stride: [usize; 2],
-    /// Places around the image that windows may cover; none unless given.
+    /// Padding: positions around the image that windows may cover; 0 unless given.
     pub padding: Pad,
-    /// Where the last window may stand; [`RoundMode::Floor`] unless given.
+    /// Rounding of the number of windows; [`RoundMode::Floor`] unless given.
     pub round_mode: RoundMode,
 }
 

@@ -32,8 +32,8 @@ pub enum Stage {
 
 /// The order of stages that are computed in the epilogue of a network's layer.
 impl Stage {
-    /// Whether it is computed with a convolution that `stages` already are computed with: a ReLU, then normalisation and
-    /// max-pooling, or one of them.
+    /// Whether the stage can be fused with a convolution that `stages` are already fused with: a ReLU, then
+    /// normalisation and max-pooling, or one of them.
     pub(crate) fn follows_conv2d(&self, stages: &[Self]) -> bool {
         match stages.last() {
             None => *self == Self::Relu,
@@ -43,7 +43,7 @@ impl Stage {
         }
     }
 
-    /// Whether it is computed with a linear layer: a ReLU, then dropout.
+    /// Whether the stage can be fused with a linear layer: a ReLU, then dropout.
     pub(crate) fn follows_linear(&self, stages: &[Self]) -> bool {
         match stages {
             [] => *self == Self::Relu,
@@ -52,7 +52,7 @@ impl Stage {
         }
     }
 
-    /// Whether it is computed with a normalisation: a max-pooling.
+    /// Whether the stage can be fused with a normalisation: a max-pooling.
     pub(crate) fn follows_lrn(&self, stages: &[Self]) -> bool {
         stages.is_empty() && self.is_max_pool()
     }
@@ -81,13 +81,13 @@ enum Saved<B: Backend> {
     Scale {
         factor: f64,
     },
-    /// A value of y is above 0 where the ReLU passed it on and dropout kept it: neither the ReLU's output is kept, nor is the
-    /// mask drawn again.
+    /// A value of y is above 0 where the ReLU passed it on and dropout kept it, so the ReLU's output need not be kept,
+    /// nor the mask drawn again.
     ReluDropout {
         y: Tensor<B>,
         factor: f64,
     },
-    /// A ReLU passed a maximum on where it is above 0, so its backward needs the pooled values only. The ReLU's own output,
+    /// A ReLU has passed on the maxima above 0, so its backward needs the pooled values only. The ReLU's own output,
     /// the largest of a network, is not kept.
     ReluMaxPool {
         y: Tensor<B>,
@@ -220,12 +220,12 @@ impl<B: Backend> Saved<B> {
             Self::Dropout { spec, stream } => (dy.dropout(&spec, stream)?, None),
             Self::Scale { factor } => (dy.scale(factor)?, None),
             Self::ReluDropout { y, factor } => {
-                // Adding -0 leaves every product as it is, also -0.
+                // Adding -0 leaves every product unchanged, also -0.
                 let dy = if factor == 1.0 { dy } else { dy.mul_add_scalar(factor, -0.0)? };
                 relu_backward(dy, &y, with_bias)?
             }
             Self::ReluMaxPool { y, pooling } => {
-                // Each gradient goes to one place of the maps: their sum is that of the pooled ones.
+                // Each gradient goes to one position of the maps: their sum is that of the pooled ones.
                 let (dy, dbias) = relu_backward(dy, &y, with_bias)?;
                 (pooling.backward(&dy)?, dbias)
             }

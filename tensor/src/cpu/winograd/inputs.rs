@@ -48,7 +48,7 @@ impl Window {
     }
 }
 
-/// The range of the [`POINTS`] places from `start` on that lies within `len`, which begins after the padding.
+/// The range of the [`POINTS`] positions from `start` on that lies within `len`, which begins after the padding.
 #[inline(always)]
 fn within(start: usize, pad: usize, len: usize) -> Range<usize> {
     pad.saturating_sub(start)..(len + pad).saturating_sub(start).min(POINTS)
@@ -111,8 +111,8 @@ impl TransformInputs<'_> {
                     let start = x.as_ptr().wrapping_add(window.first.wrapping_add(i * width * c + channel));
                     for (j, value) in row.iter_mut().enumerate() {
                         if window.has_all_columns() || window.columns.contains(&j) {
-                            // SAFETY: a place in an image or in the buffer, and a vector of its channels; x holds all
-                            // images, as `run` and `weights_gradient` asserted.
+                            // SAFETY: a position in an image or in the buffer, and a vector of its channels; x holds
+                            // all images, as `run` and `weights_gradient` asserted.
                             *value = unsafe { simd.load_ptr(start.wrapping_add(j * c)) };
                         }
                     }

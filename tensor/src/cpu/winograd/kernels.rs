@@ -14,8 +14,8 @@ use crate::{Cpu, Result};
 /// Input channels, and output channels, of the kernels that one task transforms.
 const CHANNELS: usize = LANES;
 
-/// The place of a panel's transformed kernels: `[point][columns of a register tile][in][output]`, in the last columns
-/// the outputs that are left.
+/// The position of a panel's transformed kernels: `[point][columns of a register tile][in][output]`, in the last
+/// columns the outputs that are left.
 pub(super) struct PanelLayout {
     first: usize,
     /// From one point to the next, with a gap: without it the points would share few sets of the caches.
@@ -50,8 +50,8 @@ impl Tiles {
         }
     }
 
-    /// The transformed kernels, cached until the weights change. At batch 1 transforming them takes as long as all the
-    /// rest.
+    /// The transformed kernels, cached until the weights change. At batch size 1, the transform takes as long as the
+    /// rest of the convolution.
     pub(super) fn transformed_kernels(&self, cpu: &Cpu<f32>, operands: &Operands<'_>) -> Result<Buffer<f32>> {
         let make = || {
             let mut kernels = cpu.alloc(self.kernels())?;

@@ -33,7 +33,7 @@ pub(in crate::cpu) struct RowTiles {
 }
 
 impl RowTiles {
-    /// The tiles, if they are the fastest way.
+    /// The tiles, if they are the fastest algorithm.
     pub fn forward(g: &Geometry) -> Option<Self> {
         let tiles = Tiles::forward(g)?;
         let few = tiles.n == 1 && tiles.tiles() < MIN_SQUARE_TILES;

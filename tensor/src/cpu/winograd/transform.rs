@@ -58,13 +58,13 @@ pub(super) fn input<V: Vector>(d: [V; POINTS]) -> [V; POINTS] {
     ]
 }
 
-/// x^4 - 5 x^2 + 4, from place i on.
+/// x^4 - 5 x^2 + 4, from index i on.
 #[inline(always)]
 fn quartic<V: Vector>(d: &[V; POINTS], i: usize) -> V {
     scaled(scaled(d[i + 4], -5.0, d[i + 2]), 4.0, d[i])
 }
 
-/// x - 1/2, from place i on.
+/// x - 1/2, from index i on.
 #[inline(always)]
 fn linear<V: Vector>(d: &[V; POINTS], i: usize) -> V {
     scaled(d[i + 1], -0.5, d[i])

@@ -82,7 +82,7 @@ pub struct DeviceInfo {
     pub model: String,
     /// Its kind.
     pub kind: DeviceKind,
-    /// The driver's version, and other properties that tell devices apart.
+    /// The driver's version, and other properties that distinguish devices.
     pub driver: String,
     /// Its memory in bytes, where the driver reports it.
     pub memory: Option<u64>,
