@@ -39,7 +39,7 @@ fn window(g: &Geometry, oy: usize, ox: usize) -> impl Iterator<Item = Range<usiz
     inside(g, 0, oy).map(move |y| y * width + columns.start..y * width + columns.end)
 }
 
-/// The windows along `axis` that contain place `at`: those i with i * stride <= at + before < i * stride + kernel.
+/// The windows along `axis` that contain position `at`: those i with i * stride <= at + before < i * stride + kernel.
 #[inline(always)]
 fn windows_along(g: &Geometry, axis: usize, at: usize) -> Range<usize> {
     let stride = g.spec.stride[axis];
@@ -48,7 +48,7 @@ fn windows_along(g: &Geometry, axis: usize, at: usize) -> Range<usize> {
     (at + 1).saturating_sub(g.spec.kernel[axis]).div_ceil(stride).min(end)..end
 }
 
-/// The windows that contain place (y, px), a range of output places per row.
+/// The windows that contain position (y, px), a range of output positions per row.
 #[inline(always)]
 fn windows_over(g: &Geometry, y: usize, px: usize) -> impl Iterator<Item = Range<usize>> + Clone {
     let width = g.output[1];
