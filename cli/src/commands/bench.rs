@@ -7,13 +7,11 @@ use data::Pack;
 use layers::Model;
 use serde::Serialize;
 use tensor::{Algorithms, Backend};
-use toml::Value;
 use train::Config;
 use train::bench::{self, Bound, Layers, Limit, PackTraining, Speed, StepKind};
-use train::config::{UserSettings, keys};
+use train::config::UserSettings;
 
 use super::device::{self, DeviceTask};
-use super::train as train_command;
 use crate::args::{Bench, BenchCommon, BenchLayers, BenchSpeed};
 use crate::console::{percent, print, print_json, table};
 use crate::failure::Result;
@@ -63,16 +61,14 @@ struct Measured<'a, T> {
     result: T,
 }
 
-/// The network, and its settings with this batch size.
+/// The network, and its settings with this batch size. Settings that have no effect in training are no matter here.
 fn configure(common: &BenchCommon, batch: usize, threads: usize) -> Result<(Model, Config)> {
-    let number = |n: usize| Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
-    let settings = [
-        ("MODEL", "model.name", Value::String(common.model.clone())),
-        ("--batch", "run.batch", number(batch)),
-        ("--threads", "run.threads", number(threads)),
-    ];
-    let command_line = settings.map(|(flag, key, value)| (flag.to_string(), keys::table_of(key, value))).to_vec();
-    train_command::configure(&UserSettings { file: None, command_line })
+    let model = Model::load(&common.model)?;
+    let mut config = UserSettings::check_values(&common.model, &model.train)?;
+    config.model.name.clone_from(&common.model);
+    config.run.batch = batch;
+    config.run.threads = threads;
+    Ok((model, config))
 }
 
 /// Measures each batch size and prints the results.

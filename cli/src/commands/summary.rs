@@ -14,7 +14,7 @@ use crate::failure::{Failure, Result};
 
 pub fn run(args: &Summary) -> Result<()> {
     let model = Model::load(&args.model)?;
-    UserSettings::check_network(&args.model, &model.train)?;
+    UserSettings::check_values(&args.model, &model.train)?;
     if args.style == SummaryStyle::Keras && args.batch.is_some() {
         let what =
             "--batch: has no effect with --style keras, which shows no memory; leave it out, or use --style table";

@@ -297,7 +297,7 @@ pub fn configure(settings: &UserSettings) -> Result<(Model, Config)> {
         return Err(Failure::Usage("model.name: expected a preset's name or a file, got an empty text".into()));
     }
     let model = Model::load(&name)?;
-    UserSettings::check_network(&name, &model.train)?;
+    settings.check_network(&name, &model.train)?;
     settings.check_flags()?;
     settings.check_length()?;
     let mut all = vec![

@@ -127,3 +127,21 @@ fn completions_have_commands_flags_and_settings() {
         }
     }
 }
+
+/// Bash takes `=` for a word of its own.
+#[test]
+fn bash_completes_the_name_of_a_setting_and_not_its_value() {
+    let world = World::new();
+    std::fs::write(world.path("alexnet.bash"), world.ok(&["completions", "bash"])).unwrap();
+    let complete = |words: &[&str]| {
+        let script = "source alexnet.bash; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1))
+            _alexnet_words alexnet \"${@: -1}\" \"${@: -2:1}\" 2>/dev/null; echo \"${COMPREPLY[*]}\"";
+        let mut bash = std::process::Command::new("bash");
+        bash.current_dir(world.path("")).args(["-c", script, "bash", "alexnet"]).args(words);
+        String::from_utf8(bash.output().unwrap().stdout).unwrap().trim().to_string()
+    };
+    assert_eq!(complete(&["train", "--set", "optim.l"]), "optim.lr=");
+    assert_eq!(complete(&["train", "--set", "optim.lr", "="]), "");
+    assert_eq!(complete(&["train", "--set", "optim.lr", "=", "0"]), "");
+    assert_eq!(complete(&["train", "--resu"]), "--resume");
+}

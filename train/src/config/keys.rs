@@ -82,9 +82,13 @@ fn find(key: &str) -> Result<&'static Setting> {
 
 fn unknown(key: &str) -> Error {
     let names = settings().flat_map(|setting| std::iter::once(setting.key).chain(setting.aliases.iter().copied()));
-    let mut near: Vec<&str> =
-        nearest(key, names).into_iter().map(|name| Setting::find(name).map_or(name, |s| s.key)).collect();
-    near.dedup();
+    let mut near: Vec<&str> = Vec::new();
+    for name in nearest(key, names) {
+        let current = Setting::find(name).map_or(name, |setting| setting.key);
+        if !near.contains(&current) {
+            near.push(current);
+        }
+    }
     let what = match near.as_slice() {
         [] => "unknown setting; `alexnet train --help` lists them".to_string(),
         near => format!("unknown setting; near ones: {}", near.join(", ")),

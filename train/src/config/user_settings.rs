@@ -79,16 +79,33 @@ impl UserSettings {
         Ok(())
     }
 
-    /// Checks the `[train]` tables of the network file `origin` as if they were a file of `--config`.
+    /// Checks the `[train]` tables of the network file `origin` as if they were a file of `--config`. A setting may depend
+    /// on one that these settings override.
     ///
     /// # Errors
     /// [`Error::Setting`] that names the file and the setting.
-    pub fn check_network(origin: &str, train: &Table) -> Result<()> {
+    pub fn check_network(&self, origin: &str, train: &Table) -> Result<()> {
+        let config = Self::check_values(origin, train)?;
+        let network = Self { file: Some((origin.to_string(), train.clone())), command_line: Vec::new() };
+        if !self.gives("run.epochs") && !self.gives("run.steps") {
+            network.check_length()?;
+        }
+        let idle = network.idle_settings(train, &Table::new(), &config);
+        match idle.into_iter().find(|setting| !self.gives(setting.decided_by)) {
+            Some(setting) if !is_run_toml(train) => {
+                Err(Error::setting(format!("{origin}: {}", setting.key), setting.message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks the names and values of the `[train]` tables of the network file `origin`, where no network is trained.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] that names the file and the setting.
+    pub fn check_values(origin: &str, train: &Table) -> Result<Config> {
         keys::with_current_names(train).map_err(|e| prefix(origin, e))?;
-        let given = Self { file: Some((origin.to_string(), train.clone())), command_line: Vec::new() };
-        given.check_length()?;
-        let config = Config::from_overrides(&given.overrides()).map_err(|e| prefix(origin, e))?;
-        given.check_effects(&Table::new(), &config).map(drop)
+        Config::from_overrides(&[(origin.to_string(), train.clone())]).map_err(|e| prefix(origin, e))
     }
 
     /// Fails for a setting that has no effect in `config`, which was made of these settings and those of the network file,
@@ -137,11 +154,14 @@ impl UserSettings {
     fn reason(&self, condition: &Condition, network: &Table, config: &Config) -> String {
         let key = condition.decided_by;
         let Some(value) = keys::value(&config.to_table(), key).cloned() else { return format!("{key} is not given") };
-        let by_user = self.on_command_line(key) || self.file.as_ref().is_some_and(|(_, file)| has(file, key));
-        if has(network, key) && !by_user {
+        if has(network, key) && !self.gives(key) {
             return format!("{key} = {value}, as the file of the network {} says", config.model.name);
         }
         format!("{key} = {value}")
+    }
+
+    fn gives(&self, key: &str) -> bool {
+        self.on_command_line(key) || self.file.as_ref().is_some_and(|(_, file)| has(file, key))
     }
 
     fn on_command_line(&self, key: &str) -> bool {

@@ -180,7 +180,7 @@ fn a_flag_and_a_set_of_one_setting_are_refused() {
 #[test]
 fn a_networks_settings_are_held_to_the_same() {
     for network in Model::presets() {
-        UserSettings::check_network(network, &Model::preset(network).unwrap().train).unwrap();
+        UserSettings::default().check_network(network, &Model::preset(network).unwrap().train).unwrap();
     }
     for (text, expected) in [
         ("[run]\nepochs = 3\nsteps = 2", "net.toml: run.epochs and run.steps: both are given"),
@@ -189,8 +189,8 @@ fn a_networks_settings_are_held_to_the_same() {
         ("[optim]\nlr = true", "net.toml: optim.lr: invalid type"),
         ("[run]\nbatch = 0", "net.toml: run.batch: must be at least 1"),
     ] {
-        let error =
-            UserSettings::check_network("net.toml", &parse_table("net.toml", text).unwrap()).unwrap_err().to_string();
+        let train = parse_table("net.toml", text).unwrap();
+        let error = UserSettings::default().check_network("net.toml", &train).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
     }
 }
@@ -240,5 +240,21 @@ fn former_names_have_the_same_checks() {
     let both = UserSettings { file: None, command_line: vec![flag, set] };
     assert!(both.check_flags().unwrap_err().to_string().starts_with("--lr and --set optim.lr: both are given"));
     let old = parse_table("net.toml", "[optim]\nschedule = 'plateau'\nrate = 0.5\ntimes = 2").unwrap();
-    UserSettings::check_network("net.toml", &old).unwrap();
+    UserSettings::default().check_network("net.toml", &old).unwrap();
+}
+
+/// The advice of an error about a network's settings works: the command line gives the setting that decides.
+#[test]
+fn a_networks_settings_may_depend_on_the_command_line() {
+    for (text, setting) in [
+        ("[data]\nerase_scale = [0.1, 0.2]", "data.erase=0.5"),
+        ("[optim]\nschedule = 'steps'\ndrop_epochs = [120]\n[run]\nepochs = 10", "run.epochs=200"),
+        ("[optim]\nmax_drops = 2", "optim.schedule=plateau"),
+        ("[run]\nepochs = 3\nsteps = 2", "run.epochs=1"),
+    ] {
+        let train = parse_table("net.toml", text).unwrap();
+        UserSettings::default().check_network("net.toml", &train).unwrap_err();
+        line(&[setting]).check_network("net.toml", &train).unwrap();
+        UserSettings::check_values("net.toml", &train).unwrap();
+    }
 }
