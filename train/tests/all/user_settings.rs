@@ -211,8 +211,8 @@ fn values_that_are_none_are_said_as_they_are() {
             "run.keep_checkpoints: 99999999999999999999 is too large a number",
         ),
         ("optim.lr=fast", "optim.lr: invalid type: string \"fast\""),
-        ("data.val=", "data.val: must be the name of a file or folder"),
-        ("model.weights=", "model.weights: must be the name of a file or folder"),
+        ("data.val=", "data.val: must be a file or folder, or left out"),
+        ("model.weights=", "model.weights: must be a file or folder, or left out"),
         ("model.name=", "model.name: must be a preset's name or a file"),
     ] {
         let error = checked("linear", &line(&[text])).unwrap_err();
