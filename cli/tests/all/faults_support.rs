@@ -78,7 +78,7 @@ struct Call {
     number: usize,
 }
 
-/// What is in the files of a job; none for a file that is not there.
+/// The contents of the files of a job; none for a missing file.
 type Files = BTreeMap<&'static str, Option<Vec<u8>>>;
 
 impl Job {
@@ -200,7 +200,7 @@ fn world_for(job: &Job) -> tempfile::TempDir {
     folder
 }
 
-/// What the job's files are without a fault.
+/// The contents of the job's files without a fault.
 fn expected(job: &Job) -> Files {
     let world = world_for(job);
     let output = job.run(world.path(), job.command);

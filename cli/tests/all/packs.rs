@@ -1,4 +1,4 @@
-//! What is done with packs: made from archives, checked, shown.
+//! Packs: made from archives, checked, shown.
 
 use std::fs;
 

@@ -145,7 +145,7 @@ fn a_value_of_the_wrong_kind_names_its_setting() {
     }
 }
 
-/// What the presets say of training is made of settings that there are, in their ranges.
+/// The `[train]` tables of the presets hold known settings, in their ranges.
 #[test]
 fn every_presets_defaults_are_settings() {
     for name in layers::Model::presets() {

@@ -1,4 +1,4 @@
-//! What goes wrong in a run ends in a clear message and loses nothing.
+//! A fault in a run ends in a clear message and loses nothing.
 
 use std::fs;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What a batch needs is known before the first step, and what does not fit is refused in one line.
+//! The memory of a batch is known before the first step, and a batch that does not fit is refused in one line.
 
 use alexnet_train::config::OptimKind;
 use alexnet_train::load::Loaded;
@@ -131,7 +131,7 @@ fn the_plan_is_what_the_pool_takes() {
     }
 }
 
-/// What one step leaves is enough for all that follow, also where two lengths of batches take turns.
+/// The memory of the first step is enough for all later ones, also where two lengths of batches take turns.
 #[test]
 fn later_steps_take_no_memory_from_the_system() {
     let model = model();

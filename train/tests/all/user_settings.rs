@@ -51,7 +51,7 @@ fn augmentation_of_a_network_without_is_refused() {
     }
     let error = checked("paper", &line(&["data.augment=false", "data.mixup=0.5"])).unwrap_err();
     assert!(error.contains("data.mixup: 0.5 has no effect while data.augment = false; "), "{error}");
-    // What is so in any case, and what does not vary images.
+    // Settings at their neutral values, and those that do not augment images.
     for setting in
         ["data.mixup=0", "data.mirror=false", "data.crop=centre", "data.colour=none", "data.label_smoothing=0.1"]
     {
@@ -108,7 +108,7 @@ fn settings_of_what_is_not_used_name_what_uses_them() {
     assert!(checked("paper", &line(&["data.window_bytes=5000"])).is_ok());
 }
 
-/// What the command line decides is meant; a run's own file holds all that there is.
+/// The command line decides; the `run.toml` of a run holds every setting.
 #[test]
 fn files_are_held_to_the_same_and_those_of_runs_are_read() {
     let mut given = file("[optim]\ndrop_epochs = [3]\n");

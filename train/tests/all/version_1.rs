@@ -42,7 +42,7 @@ fn copy_of(name: &str, to: &Path) {
 fn runs_of_version_1_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let packs = Packs { train: Arc::new(pack(folder.path())), val: None };
-    // What the first version's own run showed when it was not stopped: losses of steps 4 to 6, and of the weights the first and
+    // Metrics of the first version's own run without a stop: losses of steps 4 to 6, and of the weights the first and
     // the sum of all without their signs.
     let expected = [
         ("version_1_sgd", [0.479_566_93, 0.373_280_05, 0.280_580_31], -0.018_414_6, 5.880_883),
