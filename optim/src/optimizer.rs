@@ -257,7 +257,7 @@ impl<B: Backend> Step<'_, B> {
     /// Updates more parameters.
     ///
     /// # Errors
-    /// As [`Optimizer::step`]; [`Error::Duplicate`] also for a parameter that an earlier call updated.
+    /// Those of [`Optimizer::step`]; [`Error::Duplicate`] also for a parameter that an earlier call updated.
     pub fn update(&mut self, updates: Vec<Update<'_, B>>) -> Result<()> {
         self.optimizer.check_all(&updates, &mut self.names)?;
         self.optimizer.apply(self.lr, updates)

@@ -37,7 +37,7 @@ pub trait Operation: Debug {
     /// Allocates the outputs for these operands.
     ///
     /// # Errors
-    /// As [`Alloc`].
+    /// Those of [`Alloc`].
     fn outputs<F: Handle, I: Handle>(&self, of: &Self::In<'_, F, I>, new: &dyn Alloc<F, I>) -> Result<Self::Out<F, I>>;
 
     /// Reborrows the operands, so that a call can be repeated.

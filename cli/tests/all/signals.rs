@@ -93,7 +93,7 @@ fn training_saves() {
     }
 }
 
-/// As under `nohup`: closing the terminal does not end the command.
+/// A command under `nohup`: closing the terminal does not end the command.
 #[test]
 fn a_signal_that_is_ignored_stays_so() {
     let world = World::packed();

@@ -120,7 +120,7 @@ impl Loader {
     /// Like [`crops`](Self::crops), into a buffer of that many values.
     ///
     /// # Errors
-    /// As [`crops`](Self::crops); [`Error::Option`] if `out` has another length.
+    /// Those of [`crops`](Self::crops); [`Error::Option`] if `out` has another length.
     pub fn write_crops(&self, batch: &Batch, out: &mut [f32]) -> Result<()> {
         let expected = batch.crops.len() * self.maker.input.crop_len();
         if out.len() != expected {

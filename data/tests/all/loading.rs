@@ -11,25 +11,7 @@ use alexnet_data::{
 use proptest::prelude::*;
 
 use crate::common::Setting;
-
-fn input(crop: usize) -> CropAndNormalize {
-    CropAndNormalize::crop_only(crop)
-}
-
-fn augment() -> Option<Augment> {
-    let colour_noise = Some(ColourNoise { rule: ColourRule::AuthorsCode, deviation: 0.1, components: None });
-    Some(Augment { random_crop: true, mirror: true, colour_noise, ..Augment::default() })
-}
-
-fn training(batch: usize, threads: usize) -> LoaderOptions {
-    LoaderOptions { batch, threads, seed: 9, shuffle: Shuffle::Full, augment: augment(), ..LoaderOptions::default() }
-}
-
-fn packed() -> Arc<Pack> {
-    let setting = Setting::new();
-    setting.pack("out");
-    setting.open("out")
-}
+use crate::common::loading::{augment, input, packed, training};
 
 /// Every image of an epoch from batch `first` on: pack index, label, crop.
 fn epoch(

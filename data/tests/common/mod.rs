@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses some of it")]
 
 pub mod jpegs;
+pub mod loading;
 pub mod place;
 pub mod running;
 pub mod tiff;

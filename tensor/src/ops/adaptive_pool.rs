@@ -123,7 +123,7 @@ impl<B: Backend> Tensor<B> {
     /// is.
     ///
     /// # Errors
-    /// As [`Geometry::new`].
+    /// Those of [`Geometry::new`].
     pub fn adaptive_average_pool(&self, output: [usize; 2]) -> Result<Self> {
         let geometry = Geometry::new(self.shape(), output)?;
         if geometry.input == output {

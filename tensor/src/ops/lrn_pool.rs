@@ -117,7 +117,7 @@ impl<B: Backend> Tensor<B> {
     /// [`lrn`](Self::lrn), then [`pool`](Self::pool): `[n, h, w, c]` to `[n, oh, ow, c]`.
     ///
     /// # Errors
-    /// As those two; [`Error::Argument`] unless `pool` is a max-pooling.
+    /// Those of both operations; [`Error::Argument`] unless `pool` is a max-pooling.
     pub fn lrn_max_pool(&self, lrn: &Lrn, pool: &Pool2d) -> Result<(Self, Saved<B>)> {
         let g = geometry("lrn and max-pool", lrn, pool, self.shape())?;
         let device = self.device();

@@ -94,7 +94,7 @@ fn windows_of_pytorch() {
     assert_eq!(host(&x.adaptive_average_pool([3, 1]).unwrap()), [1.0, 3.0, 5.0]);
 }
 
-/// As in torchvision's AlexNet at 224 pixels, whose maps already have the output size: nothing changes, not even the
+/// The case of torchvision's AlexNet at 224 pixels, whose maps already have the output size: nothing changes, not even the
 /// sign of a zero.
 #[test]
 fn maps_of_the_output_size_stay_as_they_are() {

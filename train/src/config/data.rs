@@ -132,7 +132,7 @@ section! {
         colour: Colour = Colour::None,
 
         /// Standard deviation of the PCA colour noise.
-        #[range("at least 0", is_amount)]
+        #[range("a finite number of at least 0", is_amount)]
         #[off = "0"]
         #[needs(AUGMENT, COLOUR)]
         colour_deviation: f64 = 0.1,

@@ -130,7 +130,7 @@ section! {
 
         /// Initial learning rate.
         #[alias = "rate"]
-        #[range("a number of at least 0", is_amount)]
+        #[range("a finite number of at least 0", is_amount)]
         lr: f64 = 0.01,
 
         /// Momentum.
@@ -140,7 +140,7 @@ section! {
 
         /// Weight decay.
         #[alias = "decay"]
-        #[range("a number of at least 0", is_amount)]
+        #[range("a finite number of at least 0", is_amount)]
         weight_decay: f64 = 0.0005,
 
         /// Nesterov momentum.
@@ -195,7 +195,7 @@ section! {
         patience: u32 = 5,
 
         /// Smallest decrease of the error that counts as an improvement, as a fraction of the images.
-        #[range("at least 0", is_amount)]
+        #[range("a finite number of at least 0", is_amount)]
         #[needs(PLATEAU)]
         threshold: f64 = 0.0005,
 
@@ -205,7 +205,7 @@ section! {
         max_drops: u32 = 3,
 
         /// Epochs over which the learning rate falls to its final value.
-        #[range("at least 0", is_amount)]
+        #[range("a finite number of at least 0", is_amount)]
         #[off = "0"]
         #[needs(POLYNOMIAL)]
         decay_epochs: f64 = 0.0,

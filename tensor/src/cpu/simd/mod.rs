@@ -67,7 +67,7 @@ pub(crate) trait Simd: Copy {
     /// `to` must be valid for writing [`LANES`] values.
     unsafe fn store_u32_ptr(self, v: Self::U32, to: *mut u32);
 
-    /// As [`Vector::store_nontemporal_ptr`].
+    /// The promise of [`Vector::store_nontemporal_ptr`].
     ///
     /// # Safety
     /// As there.
@@ -93,7 +93,7 @@ pub(crate) trait Simd: Copy {
         unsafe { self.store_u32_ptr(v, to.as_mut_ptr()) }
     }
 
-    /// As [`Vector::store_nontemporal_if`].
+    /// The same as [`Vector::store_nontemporal_if`], for integers.
     #[inline(always)]
     fn store_u32_nontemporal_if(self, nontemporal: bool, v: Self::U32, to: &mut [u32]) {
         let to = &mut to[..LANES];
@@ -137,7 +137,7 @@ pub(crate) trait Vector: Copy {
     /// [`fence`](Simd::fence) must follow.
     ///
     /// # Safety
-    /// As `store_ptr`, and `to` must be at the start of a cache line.
+    /// The promise of `store_ptr`, and `to` must be at the start of a cache line.
     #[inline(always)]
     unsafe fn store_nontemporal_ptr(self, to: *mut f32) {
         // SAFETY: the caller's promise.
@@ -195,7 +195,7 @@ pub(crate) trait Vector: Copy {
     fn masked_add_eq(self, other: Self, a: U32<Self>, b: U32<Self>) -> Self;
 }
 
-/// As many integers as `V` has values.
+/// A vector of integers, one for each value of `V`.
 pub(crate) type U32<V> = <<V as Vector>::Simd as Simd>::U32;
 
 fn is_cache_line<T>(lanes: &[T]) -> bool {

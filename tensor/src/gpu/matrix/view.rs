@@ -265,7 +265,7 @@ impl Default for ViewSizes {
 }
 
 impl ViewSizes {
-    /// As a kernel argument. Numbers wrap to 32 bits, as they do in the kernel.
+    /// The kernel argument. Numbers wrap to 32 bits, as they do in the kernel.
     pub fn arg<R: Runtime>(&self) -> ViewLaunch<R> {
         let bound = |axis: usize| (self.source[axis] * self.stride[axis]) as u32;
         ViewLaunch::new(
