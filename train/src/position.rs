@@ -59,3 +59,25 @@ impl Position {
         *self = Self { step: self.step, epoch: self.epoch + 1, validated_step, ..Self::default() };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_are_weighted_by_images_and_epochs_start_at_zero() {
+        let mut position = Position::default();
+        for (loss, wrong, images) in [(2.0, 3, 4), (8.0, 1, 1)] {
+            position.advance();
+            position.add(StepMetrics { loss, wrong }, images);
+        }
+        let result = Evaluation { images: 9, crops: 1, loss: 0.5, top1_error: 0.25, top5_error: 0.125 };
+        let line = position.validation_line(&result);
+        assert_eq!((line.step, line.epoch), (2, 1));
+        assert_eq!((line.train_loss, line.train_top1_error), (16.0 / 5.0, 4.0 / 5.0));
+        assert_eq!((line.loss, line.top1_error, line.top5_error), (0.5, 0.25, 0.125));
+        position.validated_step = 2;
+        position.next_epoch();
+        assert_eq!(position, Position { step: 2, epoch: 1, validated_step: 2, ..Position::default() });
+    }
+}
