@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use layers::{Mode, Model, Network, Tape};
+use layers::{Mode, Model, Module, Network, Pass, Var};
 use tensor::random::{Stream, purpose};
 use tensor::{Cpu, IntTensor, Tensor};
 
@@ -29,10 +29,10 @@ fn gradients(c: &mut Criterion) {
         group.throughput(Throughput::Elements(batch as u64));
         group.bench_function(format!("{name}, batch {batch}"), |b| {
             b.iter(|| {
-                let mut tape = Tape::new();
-                let pass = network.forward(&mut tape, x.clone(), Mode::Train { seed: 1, step: 0 }).unwrap();
-                let loss = tape.cross_entropy(&pass.logits, &labels).unwrap();
-                black_box(tape.backward(&loss).unwrap());
+                let mut pass = Pass::new(Mode::Train { seed: 1, step: 0 });
+                let logits = network.forward(&Var::constant(x.clone()), &mut pass).unwrap();
+                let loss = pass.tape.cross_entropy(&logits, &labels).unwrap();
+                black_box(pass.backward(&loss).unwrap());
             });
         });
     }

@@ -1,9 +1,9 @@
 //! Defines, differentiates and trains a small network on generated images: a row or a column of light in noise.
 use alexnet_layers::ops::Stage;
+use alexnet_layers::tensor::ops::{Conv2d, Pool2d, PoolKind};
+use alexnet_layers::tensor::random::{Stream, purpose};
+use alexnet_layers::tensor::{Cpu, IntTensor, Tensor};
 use alexnet_layers::{Result, Tape, Var};
-use tensor::ops::{Conv2d, Pool2d, PoolKind};
-use tensor::random::{Stream, purpose};
-use tensor::{Cpu, IntTensor, Tensor};
 
 fn images(n: usize, step: u64) -> (Vec<f32>, Vec<u32>) {
     let [noise, draws] = [0, 1].map(|purpose| Stream::new(1, purpose::USER + purpose, step));

@@ -1,19 +1,18 @@
 //! The errors of this crate.
 
+use std::fmt;
 use std::path::PathBuf;
 
 /// The result of an operation of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Each message names the file, layer or operation, the expected and the found values, and the remedy.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// An operation on tensors failed: shapes that do not fit, settings out of range, memory, the device.
-    #[error("{0}")]
-    Tensor(#[from] tensor::Error),
+    Tensor(tensor::Error),
     /// A misuse of the tape.
-    #[error("{op}: {what}")]
     Tape {
         /// The operation on the tape.
         op: &'static str,
@@ -21,22 +20,18 @@ pub enum Error {
         what: String,
     },
     /// A gradient check could not be made.
-    #[error("gradient check: {what}")]
     GradientCheck {
         /// The expected and the found values.
         what: String,
     },
     /// A layer of a network failed.
-    #[error("layer {layer:?}: {source}")]
     Layer {
         /// The layer's name.
         layer: String,
         /// The error in it.
-        #[source]
         source: Box<Error>,
     },
     /// A model's text is not a network.
-    #[error("{origin}: {}{what}", layer_prefix(.layer.as_deref()))]
     Model {
         /// The preset or the file of the text.
         origin: String,
@@ -46,7 +41,6 @@ pub enum Error {
         what: String,
     },
     /// There is no preset of this name.
-    #[error("no network {name:?}: it is neither a file nor one of {}{}", known.join(", "), suggestion(near))]
     UnknownModel {
         /// The unknown name.
         name: String,
@@ -56,7 +50,6 @@ pub enum Error {
         known: Vec<String>,
     },
     /// Parameters and the network they are meant for do not fit.
-    #[error("{}", parameters_message(origin, missing, extra, mismatched))]
     Parameters {
         /// The file of the parameters, or another origin.
         origin: String,
@@ -68,7 +61,6 @@ pub enum Error {
         mismatched: Vec<(String, Vec<usize>, Vec<usize>)>,
     },
     /// A file of weights cannot be used.
-    #[error("{}: {what}", path.display())]
     Weights {
         /// The file.
         path: PathBuf,
@@ -76,7 +68,6 @@ pub enum Error {
         what: String,
     },
     /// The system refused to read or write a file.
-    #[error("{}: {what}: {source}", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -85,6 +76,44 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tensor(error) => error.fmt(f),
+            Self::Tape { op, what } => write!(f, "{op}: {what}"),
+            Self::GradientCheck { what } => write!(f, "gradient check: {what}"),
+            Self::Layer { layer, source } => write!(f, "layer {layer:?}: {source}"),
+            Self::Model { origin, layer, what } => write!(f, "{origin}: {}{what}", layer_prefix(layer.as_deref())),
+            Self::UnknownModel { name, near, known } => {
+                let known = known.join(", ");
+                write!(f, "no network {name:?}: it is neither a file nor one of {known}{}", suggestion(near))
+            }
+            Self::Parameters { origin, missing, extra, mismatched } => {
+                f.write_str(&parameters_message(origin, missing, extra, mismatched))
+            }
+            Self::Weights { path, what } => write!(f, "{}: {what}", path.display()),
+            Self::File { path, what, source } => write!(f, "{}: {what}: {source}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Tensor(error) => Some(error),
+            Self::Layer { source, .. } => Some(source.as_ref()),
+            Self::File { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl From<tensor::Error> for Error {
+    fn from(error: tensor::Error) -> Self {
+        Self::Tensor(error)
+    }
 }
 
 impl From<files::Error> for Error {

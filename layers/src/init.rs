@@ -14,8 +14,19 @@ use crate::model::settings::{finite, non_negative};
 /// The distribution of a parameter's initial values.
 ///
 /// In a model file it is a table like `{ kind = "normal", std = 0.01 }`.
+///
+/// ```
+/// use alexnet_layers::Init;
+/// use alexnet_layers::tensor::{Cpu, random::Stream};
+///
+/// assert_eq!(Init::HeNormal.resolve([50, 7]), Init::Normal { mean: 0.0, std: 0.2 });
+/// let weights = Init::HeNormal.tensor(&Cpu::<f32>::new(1)?, &[7, 50], [50, 7], Stream::new(1, 0, 0))?;
+/// assert_eq!(weights.shape(), [7, 50]);
+/// # Ok::<(), alexnet_layers::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(into = "InitTable")]
+#[non_exhaustive]
 pub enum Init {
     /// All values the same.
     Constant(f64),

@@ -1,8 +1,10 @@
-//! Automatic differentiation on a tape, the layers of AlexNet and related networks, networks as TOML files, and weights
-//! files.
+//! Automatic differentiation on a tape, the layers of AlexNet and related networks, networks in code and as TOML files,
+//! and weights files.
 //!
 //! - [`Tape`] computes and records, [`Tape::backward`] gives [`Gradients`]. The operations are in [`ops`], one file
 //!   each.
+//! - [`Module`] is a layer or a network with named [`Parameters`]; [`nn`] has those of this crate. A [`Pass`] is one
+//!   forward pass of a module.
 //! - [`gradient_check`] compares gradients with finite differences: the test of every new operation.
 //! - [`Model`] is a network as TOML: a preset or a file. [`Network`] is a model with parameters on a device.
 //! - [`summary`] prints a model's layers.
@@ -12,7 +14,7 @@
 //!
 //! ```
 //! use alexnet_layers::Tape;
-//! use tensor::{Cpu, Tensor};
+//! use alexnet_layers::tensor::{Cpu, Tensor};
 //!
 //! let mut tape = Tape::new();
 //! let x = tape.parameter(Tensor::from_slice(&Cpu::<f64>::new(1)?, &[3], &[1.0, 2.0, 3.0])?);
@@ -28,7 +30,9 @@ mod error;
 pub mod gradient_check;
 pub mod init;
 pub mod model;
+pub mod module;
 pub mod network;
+pub mod nn;
 pub mod ops;
 pub mod summary;
 mod tape;
@@ -37,9 +41,12 @@ pub mod weights;
 
 pub use error::{Error, Result};
 pub use init::Init;
-pub use model::{LayerKind, LayerSpec, Layout, Model, Parameter, ParameterSpec};
-pub use network::{ForwardOutput, Mode, Network};
+pub use model::{LayerKind, LayerSpec, Layout, Model, ParameterSpec};
+pub use module::{Module, Parameter, ParameterGradients, ParameterId, Parameters, Pass, Statistics};
+pub use network::{Mode, Network};
 pub use tape::{Backward, Gradients, InputGrads, Tape, Var};
+pub use tensor;
+pub use toml;
 
 /// The README's programs, run as tests.
 #[cfg(doctest)]

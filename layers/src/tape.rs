@@ -13,6 +13,18 @@ use tensor::{Backend, Tensor};
 use crate::{Error, Result};
 
 /// A value that was computed on a tape, or a constant. Cloning is cheap: the buffer is shared.
+///
+/// ```
+/// use alexnet_layers::tensor::{Cpu, Tensor};
+/// use alexnet_layers::{Tape, Var};
+///
+/// let ones = Tensor::full(&Cpu::<f32>::new(1)?, &[2], 1.0)?;
+/// let mut tape = Tape::new();
+/// let x = Var::constant(ones.clone());
+/// let w = tape.parameter(ones);
+/// assert!(!x.requires_grad() && tape.add(&x, &w)?.requires_grad());
+/// # Ok::<(), alexnet_layers::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Var<B: Backend> {
     value: Tensor<B>,
@@ -55,6 +67,36 @@ impl<B: Backend> Var<B> {
 }
 
 /// The values that an operation saved in its forward pass, and its backward pass.
+///
+/// ```
+/// use alexnet_layers::gradient_check::GradientCheck;
+/// use alexnet_layers::tensor::{Backend, Tensor, ndarray::arr1};
+/// use alexnet_layers::{Backward, InputGrads, Result, Tape, Var};
+///
+/// /// y = x^2, whose gradient is 2 x dy.
+/// struct Square<B: Backend> {
+///     x: Tensor<B>,
+/// }
+///
+/// fn square<B: Backend>(tape: &mut Tape<B>, x: &Var<B>) -> Result<Var<B>> {
+///     let y = x.value().multiply(x.value())?;
+///     tape.record("square", &[x], y, || Square { x: x.value().clone() })
+/// }
+///
+/// impl<B: Backend> Backward<B> for Square<B> {
+///     fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()> {
+///         grads.add(0, || dy.multiply(&self.x)?.scale(2.0))
+///     }
+/// }
+///
+/// let x = arr1(&[0.5, -2.0, 3.0]).into_dyn();
+/// let report = GradientCheck::default().run(&[("x", x)], |tape, p| {
+///     let y = square(tape, &p[0])?;
+///     tape.sum(&y)
+/// })?;
+/// report.within(1e-6)?;
+/// # Ok::<(), alexnet_layers::Error>(())
+/// ```
 pub trait Backward<B: Backend>: Send {
     /// Adds the gradients of the inputs to `grads`. `dy` is the gradient of the output and has its shape.
     ///
@@ -63,7 +105,8 @@ pub trait Backward<B: Backend>: Send {
     fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()>;
 }
 
-/// The gradients of an operation's inputs, numbered as they were given to [`Tape::record`]. A backward pass adds to them.
+/// The gradients of an operation's inputs, numbered as they were given to [`Tape::record`]. A backward pass adds to them,
+/// as the example of [`Backward`] shows.
 pub struct InputGrads<'a, B: Backend> {
     inputs: &'a [Option<usize>],
     gradients: &'a mut [Option<Tensor<B>>],
@@ -109,7 +152,8 @@ struct Record<B: Backend> {
     scope: Arc<str>,
 }
 
-/// The record of a computation. The operations are methods, one file each in [`ops`](crate::ops).
+/// The record of a computation. The operations are methods, one file each in [`ops`](crate::ops). There is an example on
+/// the [crate's page](crate).
 pub struct Tape<B: Backend> {
     id: u64,
     recording: bool,
@@ -320,6 +364,19 @@ fn with_layer(layer: &str, error: Error) -> Error {
 }
 
 /// The gradients of a tape's parameters, from [`Tape::backward`].
+///
+/// ```
+/// use alexnet_layers::Tape;
+/// use alexnet_layers::tensor::{Cpu, Tensor};
+///
+/// let mut tape = Tape::new();
+/// let x = tape.parameter(Tensor::full(&Cpu::<f32>::new(1)?, &[2], 5.0)?);
+/// let loss = tape.mean(&x)?;
+/// let mut gradients = tape.backward(&loss)?;
+/// assert_eq!(gradients.take(&x).unwrap().to_vec()?, [0.5, 0.5]);
+/// assert!(gradients.get(&x).is_none());
+/// # Ok::<(), alexnet_layers::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Gradients<B: Backend> {
     tape: u64,

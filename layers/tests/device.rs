@@ -1,7 +1,7 @@
 //! The paper's network in small on each device of this build, against the CPU in double precision: logits, loss and all
 //! gradients.
 
-use alexnet_layers::{Mode, Model, Network, Tape};
+use alexnet_layers::{Mode, Model, Module, Network, Pass, Var};
 use tensor::random::{Stream, purpose};
 use tensor::{Backend, Cpu, Element, IntTensor, Tensor};
 
@@ -43,15 +43,14 @@ fn pass<B: Backend>(device: &B) -> Vec<(String, Vec<f64>)> {
     let images = Tensor::from_slice(device, &[BATCH, crop, crop, 3], &images).unwrap().to_activation_dtype().unwrap();
     let labels = IntTensor::from_slice(device, &[2, 6, 0]).unwrap();
 
-    let mut tape = Tape::new();
-    let pass = network.forward(&mut tape, images, Mode::Train { seed: 7, step: 8 }).unwrap();
-    let loss = tape.cross_entropy(&pass.logits, &labels).unwrap();
+    let mut pass = Pass::new(Mode::Train { seed: 7, step: 8 });
+    let logits = network.forward(&Var::constant(images), &mut pass).unwrap();
+    let loss = pass.tape.cross_entropy(&logits, &labels).unwrap();
     let host = |tensor: &Tensor<B>| tensor.to_vec().unwrap().into_iter().map(Element::f64).collect::<Vec<f64>>();
-    let mut found = vec![("logits".to_string(), host(pass.logits.value())), ("loss".to_string(), host(loss.value()))];
-    let gradients = tape.backward(&loss).unwrap();
-    for (parameter, variable) in network.parameters().iter().zip(&pass.parameters) {
-        let gradient = gradients.get(variable.as_ref().unwrap()).unwrap();
-        found.push((parameter.spec.name.clone(), host(gradient)));
+    let mut found = vec![("logits".to_string(), host(logits.value())), ("loss".to_string(), host(loss.value()))];
+    let gradients = pass.backward(&loss).unwrap();
+    for parameter in network.parameters() {
+        found.push((parameter.spec.name.clone(), host(gradients.get(parameter).unwrap())));
     }
     found
 }

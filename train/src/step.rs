@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use layers::{ForwardOutput, Mode, Network, Tape, Var};
+use layers::{Mode, Module, Network, ParameterId, Pass, Var};
 use optim::{Optimizer, Update};
 use tensor::{Backend, IntTensor, Tensor};
 
@@ -51,14 +51,13 @@ pub fn step<'a, B: Backend<Scalar = f32>>(
 
 /// Allocates the optimizer's state before the activations, so that it leaves no gaps where they are freed.
 fn preallocate<B: Backend>(network: &Network<B>, optimizer: &mut Optimizer<B>) -> Result<()> {
-    let trained = network.parameters().iter().filter(|p| p.spec.trained && p.spec.rate > 0.0);
+    let trained = network.parameters().iter().filter(|p| p.spec.is_trainable());
     Ok(optimizer.preallocate(trained.map(|p| (p.spec.name.as_str(), &p.value)))?)
 }
 
 /// The forward half of a step, up to the loss.
 struct Forward<B: Backend> {
-    tape: Tape<B>,
-    pass: ForwardOutput<B>,
+    pass: Pass<B>,
     loss: Var<B>,
     metrics: PendingMetrics<B>,
 }
@@ -66,20 +65,20 @@ struct Forward<B: Backend> {
 impl<B: Backend<Scalar = f32>> Forward<B> {
     fn run(network: &Network<B>, images: Tensor<B>, targets: Targets<'_>, mode: Mode) -> Result<Self> {
         let labels = IntTensor::from_slice(network.device(), targets.labels)?;
-        let mut tape = Tape::new();
-        let pass = network.forward(&mut tape, images, mode)?;
+        let mut pass = Pass::new(mode);
+        let logits = network.forward(&Var::constant(images), &mut pass)?;
         let classes = network.model().classes;
         let loss = match targets.onehot_minus_targets(classes) {
             Some(difference) => {
                 let shape = [targets.labels.len(), classes];
                 let difference = Tensor::from_slice(network.device(), &shape, &difference)?;
-                tape.soft_cross_entropy(&pass.logits, &labels, &difference)?
+                pass.tape.soft_cross_entropy(&logits, &labels, &difference)?
             }
-            None => tape.cross_entropy(&pass.logits, &labels)?,
+            None => pass.tape.cross_entropy(&logits, &labels)?,
         };
-        let wrong = pass.logits.value().rank_of_label(&labels)?.count_ge(1)?;
+        let wrong = logits.value().rank_of_label(&labels)?.count_ge(1)?;
         let metrics = PendingMetrics::OnDevice { loss: loss.value().clone(), wrong };
-        Ok(Self { tape, pass, loss, metrics })
+        Ok(Self { pass, loss, metrics })
     }
 
     fn require_finite_loss(&mut self, network: &Network<B>, images: Tensor<B>, step: u64) -> Result<()> {
@@ -95,12 +94,11 @@ impl<B: Backend<Scalar = f32>> Forward<B> {
     /// Walks back through the tape and updates parameters as soon as their gradients are complete, so that the
     /// gradients of all are never held at once.
     fn update(self, network: &mut Network<B>, optimizer: &mut Optimizer<B>, learning_rate: f64) -> Result<()> {
-        let Self { tape, pass: ForwardOutput { logits, parameters, statistics }, loss, .. } = self;
-        drop(logits);
+        let Self { pass, loss, .. } = self;
         let mut step = optimizer.begin(learning_rate)?;
         let mut gradients = Vec::new();
         let mut values = 0;
-        tape.backward_each(loss, parameters, |parameter, gradient| {
+        let statistics = pass.backward_each(loss, |parameter, gradient| {
             values += gradient.len();
             gradients.push((parameter, gradient));
             if values < MIN_UPDATE_VALUES {
@@ -110,9 +108,7 @@ impl<B: Backend<Scalar = f32>> Forward<B> {
             update(network, &mut step, &std::mem::take(&mut gradients))
         })?;
         update(network, &mut step, &gradients)?;
-        for (parameter, value) in statistics {
-            network.parameters_mut()[parameter].value = value;
-        }
+        statistics.store(network);
         Ok(())
     }
 }
@@ -120,15 +116,15 @@ impl<B: Backend<Scalar = f32>> Forward<B> {
 /// Minimum number of values to update in one call, except in the last: each call is a launch on a GPU.
 const MIN_UPDATE_VALUES: usize = 8 << 20;
 
-/// Updates the parameters whose gradients are given with their indices in the network.
+/// Updates the parameters whose gradients are given.
 fn update<B: Backend>(
     network: &mut Network<B>,
     step: &mut optim::Step<'_, B>,
-    gradients: &[(usize, Tensor<B>)],
+    gradients: &[(ParameterId, Tensor<B>)],
 ) -> Result<()> {
-    let mut by_index: HashMap<usize, &Tensor<B>> = gradients.iter().map(|(index, g)| (*index, g)).collect();
-    let updates = network.parameters_mut().iter_mut().enumerate().filter_map(|(index, parameter)| {
-        let gradient = by_index.remove(&index)?;
+    let mut by_id: HashMap<ParameterId, &Tensor<B>> = gradients.iter().map(|(id, g)| (*id, g)).collect();
+    let updates = network.parameters_mut().iter_mut().filter_map(|parameter| {
+        let gradient = by_id.remove(&parameter.id())?;
         let spec = &parameter.spec;
         let name = &spec.name;
         let value = &mut parameter.value;

@@ -10,11 +10,10 @@ use crate::{Error, Result};
 /// [`Error::Parameters`] with the differences.
 pub(crate) fn compare<'a>(
     origin: &str,
-    expected: &[(&str, Vec<usize>)],
+    expected: &[(&str, &[usize])],
     found: impl Iterator<Item = (&'a str, &'a [usize])>,
 ) -> Result<()> {
-    let mut unmatched: BTreeMap<&str, &[usize]> =
-        expected.iter().map(|(name, shape)| (*name, shape.as_slice())).collect();
+    let mut unmatched: BTreeMap<&str, &[usize]> = expected.iter().copied().collect();
     let mut extra = Vec::new();
     let mut mismatched = Vec::new();
     for (name, shape) in found {

@@ -157,7 +157,7 @@ fn export<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Opt
 }
 
 fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<String, D::Error> {
-    let expected = format!("one of {}", LayerKind::NAMES.join(", "));
+    let expected = format!("one of {}", LayerKind::names().join(", "));
     value(deserializer, &expected, |value| value.as_str().map(str::to_owned))
 }
 

@@ -6,6 +6,15 @@ use super::reader::{Invalid, TableReader};
 use super::settings::{as_colour, count, optional_count, positive, value};
 
 /// Crop and normalisation of stored images: value = (pixel * scale - mean) / deviation.
+///
+/// ```
+/// use alexnet_layers::Model;
+/// use alexnet_layers::model::Mean;
+///
+/// let input = Model::preset("paper")?.input;
+/// assert_eq!((input.size, input.crop, input.mean), (256, 224, Mean::PackImage));
+/// # Ok::<(), alexnet_layers::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Input {
     /// Height and width of stored images, in pixels; as `crop` unless given.

@@ -20,7 +20,7 @@ mod writer;
 pub(crate) use compare::compare;
 pub use input::{ChannelOrder, Input, Mean};
 pub use layers::*;
-pub use parameter::{Layout, Parameter, ParameterSpec};
+pub use parameter::{Layout, ParameterSpec};
 pub use parameter_settings::ParameterSettings;
 pub use settings::Pad;
 pub use shape::LayerShape;
@@ -28,6 +28,17 @@ pub use shape::LayerShape;
 use crate::{Error, Result};
 
 /// A network as described in a model file.
+///
+/// ```
+/// use alexnet_layers::Model;
+///
+/// let mut model = Model::preset("paper")?;
+/// model.set_classes(10)?;
+/// let parameters: usize = model.parameters()?.iter().map(|spec| spec.len()).sum();
+/// assert_eq!(parameters, 60_965_224 - 990 * 4097);
+/// assert_eq!(Model::parse(&model.to_toml(), "copy")?, model);
+/// # Ok::<(), alexnet_layers::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     /// A short name: 1 to 60 letters, digits, spaces and `_-.+()`, with a letter, a digit or `_` first.
@@ -45,6 +56,16 @@ pub struct Model {
 }
 
 /// One layer of a model file.
+///
+/// ```
+/// use alexnet_layers::model::LayerSpec;
+/// use alexnet_layers::Model;
+///
+/// let model = Model::preset("one-weird-trick")?;
+/// let LayerSpec { name, export, kind } = &model.layers[0];
+/// assert_eq!((name.as_str(), export.as_deref(), kind.name()), ("conv1", Some("features.0"), "conv"));
+/// # Ok::<(), alexnet_layers::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerSpec {
     /// Its name, unique in the network.

@@ -1,13 +1,22 @@
 //! A network's parameters: names, shapes, layouts.
 
-use tensor::{Backend, Tensor};
-
 use crate::init::Init;
 
-/// One parameter of a network, without its values.
+/// One parameter of a layer or a network, without its values.
+///
+/// ```
+/// use alexnet_layers::{Init, Layout, ParameterSpec};
+///
+/// let weight = ParameterSpec::new("weight", &[10, 64]).layout(Layout::Linear).init(Init::HeNormal).fans([64, 10]);
+/// assert_eq!(weight.len(), 640);
+/// assert!(weight.is_trainable());
+/// assert!(!ParameterSpec::new("running_mean", &[64]).statistic().is_trainable());
+/// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ParameterSpec {
-    /// The layer's name, then `.weight`, `.bias`, `.running_mean` or `.running_var`.
+    /// Its name: in a [`Network`](crate::Network) the layer's name, then `.weight`, `.bias`, `.running_mean` or
+    /// `.running_var`; in a layer of [`nn`](crate::nn) `weight` and so on.
     pub name: String,
     /// The name in files for other programs, such as `features.0.weight`; `name` unless the model file gives one.
     pub export: String,
@@ -29,6 +38,51 @@ pub struct ParameterSpec {
 }
 
 impl ParameterSpec {
+    /// A trained parameter with multipliers of 1: a vector of zeros, unless other methods say more.
+    pub fn new(name: &str, shape: &[usize]) -> Self {
+        Self {
+            name: name.into(),
+            export: name.into(),
+            shape: shape.to_vec(),
+            layout: Layout::Vector,
+            init: Init::Constant(0.0),
+            fans: [1, 1],
+            rate: 1.0,
+            decay: 1.0,
+            trained: true,
+        }
+    }
+
+    /// The same parameter with this meaning of its axes.
+    pub fn layout(self, layout: Layout) -> Self {
+        Self { layout, ..self }
+    }
+
+    /// The same parameter with this distribution of initial values.
+    pub fn init(self, init: Init) -> Self {
+        Self { init, ..self }
+    }
+
+    /// The same parameter with this fan-in and fan-out.
+    pub fn fans(self, fans: [usize; 2]) -> Self {
+        Self { fans, ..self }
+    }
+
+    /// The same parameter with these multipliers of the learning rate and the weight decay.
+    pub fn multipliers(self, rate: f64, decay: f64) -> Self {
+        Self { rate, decay, ..self }
+    }
+
+    /// The same parameter as a running statistic: stored, but not trained.
+    pub fn statistic(self) -> Self {
+        Self { rate: 0.0, decay: 0.0, trained: false, ..self }
+    }
+
+    /// Whether gradient descent changes it: no gradient is computed for a running statistic or a rate of 0.
+    pub fn is_trainable(&self) -> bool {
+        self.trained && self.rate > 0.0
+    }
+
     /// The number of values.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
@@ -42,6 +96,7 @@ impl ParameterSpec {
 
 /// The meaning of a parameter's axes. It decides the permutation of the axes in files for other programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Layout {
     /// `[c]`, or a local layer's bias `[oh, ow, out]`.
     Vector,
@@ -61,13 +116,4 @@ pub enum Layout {
     },
     /// `[oh * ow, out, kernel height, kernel width, in / groups]`.
     Local,
-}
-
-/// One parameter of a network and its values.
-#[derive(Clone, Debug)]
-pub struct Parameter<B: Backend> {
-    /// Its name, shape and settings.
-    pub spec: ParameterSpec,
-    /// Its values.
-    pub value: Tensor<B>,
 }

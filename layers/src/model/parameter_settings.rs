@@ -8,10 +8,22 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::parameter::{Layout, ParameterSpec};
 use super::settings::non_negative;
-use super::shape::{LayerContext, value_count};
+use super::shape::value_count;
 use crate::init::Init;
 
 /// Initial values of a layer's weights and bias, and their multipliers in training.
+///
+/// ```
+/// use alexnet_layers::Init;
+/// use alexnet_layers::model::ParameterSettings;
+///
+/// let paper = ParameterSettings {
+///     init: Init::Normal { mean: 0.0, std: 0.01 },
+///     bias: Some(Init::Constant(1.0)),
+///     ..ParameterSettings::default()
+/// };
+/// assert_eq!(paper.weight_rate, 1.0);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ParameterSettings {
@@ -48,24 +60,23 @@ impl Default for ParameterSettings {
 }
 
 impl ParameterSettings {
-    /// A weight of this shape, and a bias if the layer has one.
+    /// `weight` of this shape, and `bias` if the layer has one.
     ///
     /// # Errors
     /// A message if there are too many values.
-    pub(super) fn specs(
+    pub(crate) fn specs(
         &self,
-        context: &LayerContext,
         weight_shape: &[usize],
         layout: Layout,
         bias_shape: &[usize],
         fans: [usize; 2],
     ) -> Result<Vec<ParameterSpec>, String> {
         value_count(weight_shape)?;
-        let weight = context.parameter("weight", weight_shape, layout, self.init, fans);
-        let mut specs = vec![ParameterSpec { rate: self.weight_rate, decay: self.weight_decay, ..weight }];
+        let weight = ParameterSpec::new("weight", weight_shape).layout(layout).init(self.init).fans(fans);
+        let mut specs = vec![weight.multipliers(self.weight_rate, self.weight_decay)];
         if let Some(init) = self.bias {
-            let bias = context.parameter("bias", bias_shape, Layout::Vector, init, fans);
-            specs.push(ParameterSpec { rate: self.bias_rate, decay: self.bias_decay, ..bias });
+            let bias = ParameterSpec::new("bias", bias_shape).init(init).fans(fans);
+            specs.push(bias.multipliers(self.bias_rate, self.bias_decay));
         }
         Ok(specs)
     }

@@ -73,12 +73,17 @@ impl<'de> Deserializer<'de> for Fields<'de, '_> {
         visitor.visit_map(MapDeserializer::new(entries.chain(absent)))
     }
 
+    /// A struct without settings.
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Invalid> {
+        visitor.visit_unit()
+    }
+
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
         visitor.visit_map(MapDeserializer::new(self.reader.table.iter().map(entry)))
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
         newtype_struct seq tuple tuple_struct map enum identifier ignored_any
     }
 }

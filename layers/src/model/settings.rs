@@ -13,6 +13,13 @@ use toml::Value;
 pub(crate) const MAX_COUNT: usize = 1 << 20;
 
 /// Zeros around a layer's input.
+///
+/// ```
+/// use alexnet_layers::model::{Conv, Pad};
+///
+/// let conv = Conv { padding: Pad::Same, ..Conv::new(8, 5) };
+/// assert_eq!(conv.operation([32, 32]).padding.top, 2);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pad {
     /// A number for each side.

@@ -3,16 +3,22 @@
 use std::collections::HashSet;
 
 use super::name;
-use super::parameter::{Layout, ParameterSpec};
+use super::parameter::ParameterSpec;
 use super::{LayerSpec, Model};
 use crate::Result;
-use crate::init::Init;
 
 /// The most values of one parameter, or of one layer's output for one image: 256 GiB as f32. A larger number is a mistake
 /// in the file.
 const MAX_VALUES: usize = 1 << 36;
 
 /// The result of a layer's shape rule.
+///
+/// ```
+/// let shapes = alexnet_layers::Model::preset("paper")?.shapes()?;
+/// assert_eq!(shapes[0].output, [55, 55, 96]);
+/// assert_eq!(shapes[0].parameter_count(), 96 * (11 * 11 * 3 + 1));
+/// # Ok::<(), alexnet_layers::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerShape {
     /// The layer's name.
@@ -57,6 +63,11 @@ impl Activations {
         Ok(Self { shape: shape.to_vec(), flattened_from: None })
     }
 
+    /// The shape for one image: `[height, width, channels]` or `[values]`.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
     /// Number of values.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
@@ -94,35 +105,18 @@ impl Activations {
 }
 
 /// The properties of the model that a layer's shape rule depends on.
-pub(crate) struct LayerContext<'a> {
-    layer: &'a LayerSpec,
+pub(crate) struct LayerContext {
     /// The model's number of classes.
     pub classes: usize,
     /// Whether it is the model's last layer.
     pub is_last: bool,
 }
 
-impl LayerContext<'_> {
-    /// A parameter of the layer, trained and without multipliers of its own.
-    pub fn parameter(
-        &self,
-        suffix: &str,
-        shape: &[usize],
-        layout: Layout,
-        init: Init,
-        fans: [usize; 2],
-    ) -> ParameterSpec {
-        let name = format!("{}.{suffix}", self.layer.name);
-        let export = self.layer.export.as_ref().map_or_else(|| name.clone(), |export| format!("{export}.{suffix}"));
-        ParameterSpec { name, export, shape: shape.to_vec(), layout, init, fans, rate: 1.0, decay: 1.0, trained: true }
-    }
-}
-
 /// The result of one layer's shape rule.
 pub(crate) struct LayerOutput {
     /// The output for one image.
     pub activations: Activations,
-    /// The layer's parameters.
+    /// The layer's parameters, named within the layer.
     pub parameters: Vec<ParameterSpec>,
     /// Multiply-accumulates for one image.
     pub macs: u64,
@@ -145,7 +139,7 @@ impl Model {
         let mut input = Activations { shape: vec![crop, crop, 3], flattened_from: None };
         let mut shapes = Vec::with_capacity(self.layers.len());
         for (i, layer) in self.layers.iter().enumerate() {
-            let context = LayerContext { layer, classes: self.classes, is_last: i + 1 == self.layers.len() };
+            let context = LayerContext { classes: self.classes, is_last: i + 1 == self.layers.len() };
             let output = layer.kind.as_layer().shape(&input, &context);
             let output = output.map_err(|message| self.error(Some(&layer.name), message))?;
             shapes.push(LayerShape {
@@ -153,7 +147,7 @@ impl Model {
                 kind: layer.kind.name(),
                 input: input.shape,
                 output: output.activations.shape.clone(),
-                parameters: output.parameters,
+                parameters: output.parameters.into_iter().map(|spec| named(layer, spec)).collect(),
                 macs: output.macs,
             });
             input = output.activations;
@@ -195,6 +189,13 @@ impl Model {
             None => Err(self.error(None, "there are no layers".into())),
         }
     }
+}
+
+/// A layer's parameter with its name in the network.
+fn named(layer: &LayerSpec, spec: ParameterSpec) -> ParameterSpec {
+    let name = format!("{}.{}", layer.name, spec.name);
+    let export = layer.export.as_ref().map_or_else(|| name.clone(), |export| format!("{export}.{}", spec.name));
+    ParameterSpec { name, export, ..spec }
 }
 
 /// The number of values of a shape.

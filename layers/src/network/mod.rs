@@ -3,16 +3,26 @@
 mod compile;
 mod parameters;
 
-use tensor::random::{Stream, purpose};
 use tensor::{Backend, Tensor};
 
-use crate::model::{ForwardContext, LayerPosition, LayerShape, Model, Parameter};
+use crate::model::{ForwardContext, LayerPosition, LayerShape, Model};
+use crate::module::join;
+use crate::nn::Initializer;
 use crate::ops::Stage;
-use crate::{Error, Result, Tape, Var};
+use crate::{Error, Module, Parameter, Parameters, Pass, Result, Var};
 use compile::{Node, compile};
 
 /// Training or test.
+///
+/// ```
+/// use alexnet_layers::{Mode, Pass, tensor::Cpu};
+///
+/// let mut pass = Pass::<Cpu<f32>>::new(Mode::Train { seed: 1, step: 0 });
+/// assert!(pass.dropout_stream().is_some());
+/// assert!(Pass::<Cpu<f32>>::new(Mode::Test).dropout_stream().is_none());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Mode {
     /// Dropout sets values to 0, and batch norms use the statistics of the batch.
     Train {
@@ -25,18 +35,18 @@ pub enum Mode {
     Test,
 }
 
-/// The result of a forward pass.
-pub struct ForwardOutput<B: Backend> {
-    /// The network's output before the softmax, `[n, classes]`.
-    pub logits: Var<B>,
-    /// Each of [`Network::parameters`] on the tape. None for parameters without a gradient: running statistics, and
-    /// parameters whose learning rate is 0.
-    pub parameters: Vec<Option<Var<B>>>,
-    /// New running statistics, by index in [`Network::parameters`]. The training step stores them there.
-    pub statistics: Vec<(usize, Tensor<B>)>,
-}
-
-/// A network on a device.
+/// A network on a device: a [`Module`] that follows from a [`Model`].
+///
+/// ```
+/// use alexnet_layers::tensor::{Cpu, Tensor};
+/// use alexnet_layers::{Model, Network};
+///
+/// let cpu = Cpu::<f32>::new(1)?;
+/// let network = Network::new(&cpu, &Model::preset("cifar-18pct")?, 1)?;
+/// let logits = network.predict(Tensor::zeros(&cpu, &[4, 32, 32, 3])?)?;
+/// assert_eq!(logits.shape(), [4, 10]);
+/// # Ok::<(), alexnet_layers::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Network<B: Backend> {
     device: B,
@@ -53,16 +63,15 @@ impl<B: Backend> Network<B> {
     /// # Errors
     /// [`Error::Model`] if the layers do not fit each other; those of the device.
     pub fn new(device: &B, model: &Model, seed: u64) -> Result<Self> {
-        let draw = |(number, spec): (usize, crate::model::ParameterSpec)| {
-            let stream = Stream::new(seed, purpose::INIT + number as u32, 0);
-            let value = spec.init.tensor(device, &spec.shape, spec.fans, stream)?;
-            Ok(Parameter { spec, value })
-        };
-        let parameters = model.parameters()?.into_iter().enumerate().map(draw).collect::<Result<_>>()?;
+        let mut init = Initializer::new(device, seed);
+        let parameters = model.parameters()?.into_iter().map(|spec| init.parameter(spec)).collect::<Result<_>>()?;
         Self::from_parts(device, model, parameters)
     }
 
     fn from_parts(device: &B, model: &Model, parameters: Vec<Parameter<B>>) -> Result<Self> {
+        for layer in &model.layers {
+            layer.kind.check_backend::<B>().map_err(|what| model.error(Some(&layer.name), what))?;
+        }
         let shapes = model.shapes()?;
         let nodes = compile(model, &shapes, model.layers.len());
         Ok(Self { device: device.clone(), model: model.clone(), shapes, nodes, parameters })
@@ -88,70 +97,54 @@ impl<B: Backend> Network<B> {
         &mut self.parameters
     }
 
-    /// Runs the network on images `[n, crop, crop, 3]` that are normalised as [`Model::input`] says.
-    ///
-    /// # Errors
-    /// [`tensor::Error::Shape`] for images of another shape; [`Error::Layer`] with the layer in which a kernel failed.
-    pub fn forward(&self, tape: &mut Tape<B>, images: Tensor<B>, mode: Mode) -> Result<ForwardOutput<B>> {
-        self.run(tape, images, mode, &self.nodes)
-    }
-
     /// Logits `[n, classes]` of images, in test mode.
     ///
     /// # Errors
-    /// As [`forward`](Self::forward).
+    /// [`tensor::Error::Shape`] for images of another shape; [`Error::Layer`] with the layer in which a kernel failed.
     pub fn predict(&self, images: Tensor<B>) -> Result<Tensor<B>> {
-        Ok(self.forward(&mut Tape::inference(), images, Mode::Test)?.logits.into_value())
+        Ok(self.run(Var::constant(images), &mut Pass::new(Mode::Test), &self.nodes)?.into_value())
     }
 
     /// The output of the layer of this name, in test mode. For a convolution these are the values before the ReLU that
     /// follows it.
     ///
     /// # Errors
-    /// [`Error::Model`] if there is no such layer, else as [`forward`](Self::forward).
+    /// [`Error::Model`] if there is no such layer, else as [`predict`](Self::predict).
     pub fn activations(&self, images: Tensor<B>, layer: &str) -> Result<Tensor<B>> {
         let nodes = compile(&self.model, &self.shapes, self.model.find_layer(layer)? + 1);
-        Ok(self.run(&mut Tape::inference(), images, Mode::Test, &nodes)?.logits.into_value())
+        Ok(self.run(Var::constant(images), &mut Pass::new(Mode::Test), &nodes)?.into_value())
     }
 
-    /// Runs nodes; the `logits` are the output of the last one.
-    fn run(&self, tape: &mut Tape<B>, images: Tensor<B>, mode: Mode, nodes: &[Node]) -> Result<ForwardOutput<B>> {
-        self.check_images(&images)?;
-        let parameters: Vec<Var<B>> = self
-            .parameters
-            .iter()
-            .map(|p| if is_trainable(p) { tape.parameter(p.value.clone()) } else { Var::constant(p.value.clone()) })
-            .collect();
-        let mut statistics = Vec::new();
-        let mut x = Var::constant(images);
+    /// The output of the last of `nodes`.
+    fn run(&self, mut x: Var<B>, pass: &mut Pass<B>, nodes: &[Node]) -> Result<Var<B>> {
+        self.check_images(x.value())?;
+        let first_stream = pass.reserve_streams(self.model.layers.len() as u32) as usize;
         for node in nodes {
             let layer = &self.model.layers[node.layers.start];
-            tape.set_scope(&self.device, &layer.name);
+            pass.tape.set_scope(&self.device, &layer.name);
+            let stages = self.epilogue(node, first_stream, pass.mode());
             let mut context = ForwardContext {
-                tape,
-                position: self.position(node.layers.start, mode),
-                parameters: parameters.get(node.parameters.clone()).unwrap_or_default(),
-                stages: &self.epilogue(node, mode),
-                statistics: Vec::new(),
+                position: self.position(node.layers.start, first_stream, pass.mode()),
+                pass: &mut *pass,
+                parameters: self.parameters.get(node.parameters.clone()).unwrap_or_default(),
+                stages: &stages,
             };
             let y = layer.kind.forward(&x, &mut context);
             x = y.map_err(|e| Error::Layer { layer: layer.name.clone(), source: Box::new(e) })?;
-            let first = node.parameters.start;
-            statistics.extend(context.statistics.into_iter().map(|(number, value)| (first + number, value)));
         }
-        tape.set_scope(&self.device, "");
-        let parameters =
-            parameters.into_iter().zip(&self.parameters).map(|(var, p)| is_trainable(p).then_some(var)).collect();
-        Ok(ForwardOutput { logits: x, parameters, statistics })
+        pass.tape.set_scope(&self.device, "");
+        Ok(x)
     }
 
-    fn position(&self, layer: usize, mode: Mode) -> LayerPosition<'_> {
-        LayerPosition { number: layer, input: &self.shapes[layer].input, mode }
+    /// A layer's position, in a pass in which the network's streams begin with number `first_stream`.
+    fn position(&self, layer: usize, first_stream: usize, mode: Mode) -> LayerPosition<'_> {
+        LayerPosition { number: first_stream + layer, input: &self.shapes[layer].input, mode }
     }
 
     /// The stages after a node's first layer.
-    fn epilogue(&self, node: &Node, mode: Mode) -> Vec<Stage> {
-        let stage = |layer: usize| self.model.layers[layer].kind.as_layer().stage(&self.position(layer, mode));
+    fn epilogue(&self, node: &Node, first_stream: usize, mode: Mode) -> Vec<Stage> {
+        let stage =
+            |layer: usize| self.model.layers[layer].kind.as_layer().stage(&self.position(layer, first_stream, mode));
         node.layers.clone().skip(1).filter_map(stage).collect()
     }
 
@@ -167,7 +160,32 @@ impl<B: Backend> Network<B> {
     }
 }
 
-/// Whether gradient descent changes a parameter; no gradient is computed for a frozen one.
-fn is_trainable<B: Backend>(parameter: &Parameter<B>) -> bool {
-    parameter.spec.trained && parameter.spec.rate > 0.0
+impl<B: Backend> Parameters<B> for Network<B> {
+    fn visit<'a>(&'a self, prefix: &str, f: &mut dyn FnMut(&str, &'a Parameter<B>)) {
+        for parameter in &self.parameters {
+            f(&join(prefix, &parameter.spec.name), parameter);
+        }
+    }
+
+    fn visit_mut<'a>(&'a mut self, prefix: &str, f: &mut dyn FnMut(&str, &'a mut Parameter<B>)) {
+        for parameter in &mut self.parameters {
+            let name = join(prefix, &parameter.spec.name);
+            f(&name, parameter);
+        }
+    }
+}
+
+impl<B: Backend> Module<B> for Network<B> {
+    /// Runs the network on images `[n, crop, crop, 3]` that are normalised as [`Model::input`] says. The output are the
+    /// values before the softmax, `[n, classes]`.
+    ///
+    /// # Errors
+    /// Those of [`Network::predict`].
+    fn forward(&self, x: &Var<B>, pass: &mut Pass<B>) -> Result<Var<B>> {
+        self.run(x.clone(), pass, &self.nodes)
+    }
+
+    fn predict(&self, x: Tensor<B>) -> Result<Tensor<B>> {
+        Self::predict(self, x)
+    }
 }

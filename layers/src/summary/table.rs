@@ -11,6 +11,12 @@ const BYTES: u64 = 4;
 
 /// Layers with output shapes, parameters, multiply-accumulates and memory for `batch` images, and totals.
 ///
+/// ```
+/// let model = alexnet_layers::Model::preset("paper")?;
+/// assert!(alexnet_layers::summary::table(&model, 128)?.contains("60,965,224"));
+/// # Ok::<(), alexnet_layers::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Model`] if the layers do not fit each other, or for a batch of 0 or above 2^20.
 pub fn table(model: &Model, batch: usize) -> Result<String> {

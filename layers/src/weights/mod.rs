@@ -11,6 +11,7 @@
 
 pub mod hdf5_file;
 mod layout;
+mod module;
 pub mod safetensors_file;
 mod torchvision;
 
@@ -24,10 +25,30 @@ use ndarray::{Array3, ArrayD};
 use crate::model::Model;
 use crate::{Error, Result};
 
+pub use module::{load_module, load_tensors, save_module, save_tensors};
+
 /// A network's parameters on the host, with its classes and the means of its training set.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// ```
+/// use alexnet_layers::weights::Weights;
+/// use alexnet_layers::{Model, Network, tensor::Cpu};
+///
+/// let cpu = Cpu::<f32>::new(1)?;
+/// let model = Model::preset("linear")?;
+/// let network = Network::new(&cpu, &model, 1)?;
+/// let weights = Weights { model: Some(model.clone()), ..Weights::of(&network)? };
+/// # let folder = std::env::temp_dir().join(format!("alexnet-doc-weights-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder).unwrap();
+/// # let path = folder.join("linear.h5");
+/// weights.save(&path)?;
+/// assert_eq!(Weights::load(&path)?, weights);
+/// # std::fs::remove_dir_all(&folder).unwrap();
+/// # Ok::<(), alexnet_layers::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Weights {
-    /// The network. `None` only for HDF5 that was saved without one.
+    /// The network. `None` for the parameters of a module in code, which are saved as HDF5 only; [`save_module`] saves
+    /// them in both formats.
     pub model: Option<Model>,
     /// Parameters and running statistics by name, in the network's order, layouts and shapes.
     pub tensors: Vec<(String, ArrayD<f32>)>,
@@ -106,11 +127,9 @@ impl Weights {
     /// unknown; [`Error::Parameters`] if the tensors are not the network's; [`Error::Tensor`] if the file cannot be written.
     /// An old file is then kept.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
-        match extension.as_str() {
-            "h5" | "hdf5" => hdf5_file::save_with(path, self, None),
-            "safetensors" => safetensors_file::save(path, self),
-            _ => Err(refused(path, "weights are saved as .h5 (or .hdf5) or .safetensors; give the file such a name")),
+        match file_format_of_name(path)? {
+            FileFormat::Hdf5 => hdf5_file::save_with(path, self, None),
+            FileFormat::Safetensors => safetensors_file::save(path, self),
         }
     }
 
@@ -137,11 +156,22 @@ impl Weights {
     fn check(&self, model: &Model, origin: &str) -> Result<()> {
         let found = self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape()));
         let specs = model.parameters()?;
-        let expected: Vec<_> = specs.iter().map(|spec| (spec.name.as_str(), spec.shape.clone())).collect();
+        let expected: Vec<_> = specs.iter().map(|spec| (spec.name.as_str(), spec.shape.as_slice())).collect();
         crate::model::compare(origin, &expected, found)
     }
 }
 
+/// The format by the file's extension.
+fn file_format_of_name(path: &Path) -> Result<FileFormat> {
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    match extension.as_str() {
+        "h5" | "hdf5" => Ok(FileFormat::Hdf5),
+        "safetensors" => Ok(FileFormat::Safetensors),
+        _ => Err(refused(path, "weights are saved as .h5 (or .hdf5) or .safetensors; give the file such a name")),
+    }
+}
+
+/// The format by the file's first bytes.
 fn file_format(path: &Path) -> Result<FileFormat> {
     let mut start = Vec::with_capacity(16);
     let file = regular_file::open(path).map_err(unreadable(path))?;

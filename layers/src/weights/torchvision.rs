@@ -40,7 +40,7 @@ fn unknown_names(specs: &[ParameterSpec], entries: &[Entry]) -> String {
     let last = &specs[specs.len() - 1].export;
     format!(
         "does not say what network it is for, and its tensors are not those of torchvision's AlexNet ({} from {first} to \
-         {last}); it holds {}: {}; if you know the network, name it (--model)",
+         {last}); it holds {}: {}; name the network that it is for",
         specs.len(),
         entries.len(),
         if found.is_empty() { "none".into() } else { found.join(", ") },

@@ -1,6 +1,6 @@
 //! Networks from models: initial values, forward passes, parameters from files.
 
-use alexnet_layers::{Error, Mode, Model, Network, Tape};
+use alexnet_layers::{Error, Mode, Model, Module, Network, Pass, Var};
 use ndarray::ArrayD;
 use tensor::random::{Stream, purpose};
 use tensor::{Cpu, IntTensor, Tensor};
@@ -97,14 +97,15 @@ fn a_pass_is_its_layers_in_order() {
     let mask = Dropout { p: 0.5, scale: DropoutScale::AtTest };
     // "drop" is layer number 6.
     let dropped = fc1.dropout(&mask, Stream::new(11, purpose::DROPOUT + 6, 4)).unwrap();
-    let mut tape = Tape::new();
-    let output = network.forward(&mut tape, x, Mode::Train { seed: 11, step: 4 }).unwrap();
-    close(output.logits.value(), &fc2(&dropped));
-    assert!(output.statistics.is_empty());
-    let loss = tape.cross_entropy(&output.logits, &IntTensor::from_slice(&device(), &[0, 2]).unwrap()).unwrap();
-    let mut gradients = tape.backward(&loss).unwrap();
-    for (var, parameter) in output.parameters.iter().zip(network.parameters()) {
-        let gradient = gradients.take(var.as_ref().unwrap()).unwrap();
+    let mut pass = Pass::new(Mode::Train { seed: 11, step: 4 });
+    let logits = network.forward(&Var::constant(x), &mut pass).unwrap();
+    close(logits.value(), &fc2(&dropped));
+    let labels = IntTensor::from_slice(&device(), &[0, 2]).unwrap();
+    let loss = pass.tape.cross_entropy(&logits, &labels).unwrap();
+    let mut gradients = pass.backward(&loss).unwrap();
+    assert!(gradients.statistics.is_empty());
+    for parameter in network.parameters() {
+        let gradient = gradients.take(parameter).unwrap();
         assert_eq!(gradient.shape(), parameter.value.shape(), "{}", parameter.spec.name);
     }
 }
@@ -116,9 +117,11 @@ fn frozen_parameters_get_no_gradient() {
            { name = "fc", kind = "linear", units = "classes" }"#,
     );
     let network = Network::new(&device(), &model, 0).unwrap();
-    let mut tape = Tape::new();
-    let output = network.forward(&mut tape, images(2, 0), Mode::Train { seed: 0, step: 0 }).unwrap();
-    let has_gradient: Vec<bool> = output.parameters.iter().map(Option::is_some).collect();
+    let mut pass = Pass::new(Mode::Train { seed: 0, step: 0 });
+    let logits = network.forward(&Var::constant(images(2, 0)), &mut pass).unwrap();
+    let loss = pass.tape.sum(&logits).unwrap();
+    let gradients = pass.backward(&loss).unwrap();
+    let has_gradient: Vec<bool> = network.parameters().iter().map(|p| gradients.get(p).is_some()).collect();
     assert_eq!(has_gradient, [false, false, true, true]);
 }
 
@@ -137,22 +140,23 @@ fn batch_norm_keeps_running_statistics() {
     let x = images(3, 2);
     let conv = network.activations(x.clone(), "conv").unwrap();
     let batch = conv.batch_statistics().unwrap();
-    let output = network.forward(&mut Tape::new(), x.clone(), Mode::Train { seed: 0, step: 0 }).unwrap();
-    let has_gradient: Vec<bool> = output.parameters.iter().map(Option::is_some).collect();
+    let mut pass = Pass::new(Mode::Train { seed: 0, step: 0 });
+    let logits = network.forward(&Var::constant(x.clone()), &mut pass).unwrap();
+    let [mean, variance] = [3, 4].map(|number| pass.statistic(&network.parameters()[number]).clone());
+    let loss = pass.tape.sum(&logits).unwrap();
+    let gradients = pass.backward(&loss).unwrap();
+    let has_gradient: Vec<bool> = network.parameters().iter().map(|p| gradients.get(p).is_some()).collect();
     assert_eq!(has_gradient, [true, true, true, false, false, true, true]);
 
     let values = |t: &Tensor<Device>| t.to_vec().unwrap();
-    let [(3, mean), (4, variance)] = &output.statistics[..] else { panic!("{:?}", output.statistics) };
     // 3 images of 6 x 6: the sample's variance divides by 107 and not 108.
     for c in 0..2 {
-        assert!((values(mean)[c] - 0.25 * values(&batch.mean)[c]).abs() < 1e-12);
+        assert!((values(&mean)[c] - 0.25 * values(&batch.mean)[c]).abs() < 1e-12);
         let expected = 0.75 + 0.25 * values(&batch.variance)[c] * 108.0 / 107.0;
-        assert!((values(variance)[c] - expected).abs() < 1e-12);
+        assert!((values(&variance)[c] - expected).abs() < 1e-12);
     }
-    let statistics = output.statistics.clone();
-    for (index, value) in statistics {
-        network.parameters_mut()[index].value = value;
-    }
+    assert_eq!(gradients.statistics.len(), 2);
+    gradients.statistics.store(&mut network);
     let normal = network.activations(x, "bn").unwrap();
     let running = tensor::ops::BatchStatistics {
         mean: parameter(&network, "bn.running_mean"),
@@ -184,11 +188,12 @@ fn an_adaptive_pooling_gives_linear_layers_one_size() {
         let logits =
             rows.linear(&parameter(&network, "fc.weight"), Some(&parameter(&network, "fc.bias")), false).unwrap();
         close(&network.predict(x.clone()).unwrap(), &logits);
-        let mut tape = Tape::new();
-        let output = network.forward(&mut tape, x, Mode::Train { seed: 1, step: 0 }).unwrap();
-        let loss = tape.cross_entropy(&output.logits, &IntTensor::from_slice(&device(), &[0, 2]).unwrap()).unwrap();
-        let gradients = tape.backward(&loss).unwrap();
-        assert_eq!(gradients.get(output.parameters[0].as_ref().unwrap()).unwrap().shape(), [2, 3, 3, 3]);
+        let mut pass = Pass::new(Mode::Train { seed: 1, step: 0 });
+        let logits = network.forward(&Var::constant(x), &mut pass).unwrap();
+        let labels = IntTensor::from_slice(&device(), &[0, 2]).unwrap();
+        let loss = pass.tape.cross_entropy(&logits, &labels).unwrap();
+        let gradients = pass.backward(&loss).unwrap();
+        assert_eq!(gradients.get(&network.parameters()[0]).unwrap().shape(), [2, 3, 3, 3]);
     }
 }
 
@@ -247,15 +252,16 @@ fn small_presets_run_forward_and_backward() {
         let network = Network::new(&device, &model, 3).unwrap();
         let crop = model.input.crop;
         let x = Tensor::normal(&device, &[2, crop, crop, 3], 0.0, 60.0, Stream::new(1, purpose::USER, 0)).unwrap();
-        let mut tape = Tape::new();
-        let output = network.forward(&mut tape, x, Mode::Train { seed: 3, step: 0 }).unwrap();
-        assert_eq!(output.logits.shape(), [2, 10], "{name}");
-        let loss = tape.cross_entropy(&output.logits, &IntTensor::from_slice(&device, &[3, 7]).unwrap()).unwrap();
+        let mut pass = Pass::new(Mode::Train { seed: 3, step: 0 });
+        let logits = network.forward(&Var::constant(x), &mut pass).unwrap();
+        assert_eq!(logits.shape(), [2, 10], "{name}");
+        let labels = IntTensor::from_slice(&device, &[3, 7]).unwrap();
+        let loss = pass.tape.cross_entropy(&logits, &labels).unwrap();
         let value = loss.value().scalar().unwrap();
         assert!(value.is_finite() && value > 0.0, "{name}: {value}");
-        let mut gradients = tape.backward(&loss).unwrap();
-        for (var, parameter) in output.parameters.iter().zip(network.parameters()) {
-            let gradient = gradients.take(var.as_ref().unwrap()).unwrap();
+        let mut gradients = pass.backward(&loss).unwrap();
+        for parameter in network.parameters() {
+            let gradient = gradients.take(parameter).unwrap();
             assert!(gradient.all_finite().unwrap(), "{name}: {}", parameter.spec.name);
             assert!(gradient.to_vec().unwrap().iter().any(|&g| g != 0.0), "{name}: {}", parameter.spec.name);
         }
@@ -270,10 +276,10 @@ fn kernels_are_labelled_with_their_layers() {
     let images = Tensor::full(&profiled, &[2, 8, 8, 3], 0.5).unwrap();
     let labels = IntTensor::from_slice(&profiled, &[0, 2]).unwrap();
     profiled.begin();
-    let mut tape = Tape::new();
-    let output = network.forward(&mut tape, images, Mode::Train { seed: 1, step: 0 }).unwrap();
-    let loss = tape.cross_entropy(&output.logits, &labels).unwrap();
-    tape.backward(&loss).unwrap();
+    let mut pass = Pass::new(Mode::Train { seed: 1, step: 0 });
+    let logits = network.forward(&Var::constant(images), &mut pass).unwrap();
+    let loss = pass.tape.cross_entropy(&logits, &labels).unwrap();
+    pass.backward(&loss).unwrap();
     let calls = profiled.end();
     let layers_of = |kernel: &str| -> Vec<String> {
         calls.iter().filter(|c| c.kernel == kernel).map(|c| c.scope.to_string()).collect()

@@ -3,6 +3,7 @@
 mod allocator;
 mod corrupt;
 mod headers;
+mod module;
 mod pytorch;
 mod round_trip;
 mod torchvision;

@@ -101,7 +101,7 @@ fn a_file_that_fits_no_network_lists_its_tensors() {
     let message = refusal(&path);
     assert!(message.contains("it holds 2: conv1.weight [1, 1, 1, 2], fc8.bias [3]"), "{message}");
     assert!(message.contains("16 from features.0.weight to classifier.6.bias"), "{message}");
-    assert!(message.contains("--model"), "{message}");
+    assert!(message.contains("name the network"), "{message}");
 }
 
 /// A file of another program's by our names or by the network's exported ones, in PyTorch's layouts.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use alexnet_train::step::{StepOptions, step};
 use layers::model::Model;
-use layers::{Mode, Network, Tape};
+use layers::{Mode, Module, Network, Pass, Var};
 use ndarray::{Array4, ArrayD, Axis, Ix4, IxDyn, Slice};
 use optim::{Adam, Optimizer, Rule, Sgd, Update};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -78,14 +78,14 @@ fn any_step<E: Element>(
     let device = network.device().clone();
     let images = Tensor::from_array(&device, images.mapv(E::of).view().into_dyn()).unwrap();
     let labels = IntTensor::from_slice(&device, labels).unwrap();
-    let mut tape = Tape::new();
-    let pass = network.forward(&mut tape, images, Mode::Train { seed: 1, step: 0 }).unwrap();
-    let loss = tape.cross_entropy(&pass.logits, &labels).unwrap();
-    let gradients = tape.backward(&loss).unwrap();
-    let updates = network.parameters_mut().iter_mut().zip(&pass.parameters).map(|(parameter, variable)| Update {
+    let mut pass = Pass::new(Mode::Train { seed: 1, step: 0 });
+    let logits = network.forward(&Var::constant(images), &mut pass).unwrap();
+    let loss = pass.tape.cross_entropy(&logits, &labels).unwrap();
+    let gradients = pass.backward(&loss).unwrap();
+    let updates = network.parameters_mut().iter_mut().map(|parameter| Update {
+        gradient: gradients.get(parameter).unwrap(),
         name: &parameter.spec.name,
         value: &mut parameter.value,
-        gradient: gradients.get(variable.as_ref().unwrap()).unwrap(),
         lr_mult: parameter.spec.rate,
         decay_mult: parameter.spec.decay,
     });

@@ -3,7 +3,7 @@
 use alexnet_train::Targets;
 use alexnet_train::step::{StepOptions, step};
 use data::MixedLabel;
-use layers::{Mode, Model, Network, Tape};
+use layers::{Mode, Model, Module, Network, Pass, Var};
 use ndarray::Array4;
 use optim::{Adam, Optimizer, Rule, Sgd, Update};
 use tensor::random::{Stream, purpose};
@@ -171,22 +171,16 @@ fn late_step(
     rate: f64,
 ) {
     let labels = IntTensor::from_slice(network.device(), labels).unwrap();
-    let mut tape = Tape::new();
-    let pass = network.forward(&mut tape, images, Mode::Train { seed: 5, step: number }).unwrap();
-    let loss = tape.cross_entropy(&pass.logits, &labels).unwrap();
-    let gradients = tape.backward(&loss).unwrap();
-    let gradients: Vec<_> =
-        pass.parameters.iter().map(|p| p.as_ref().and_then(|p| gradients.get(p).cloned())).collect();
-    drop(pass.parameters);
-    let pairs = network.parameters_mut().iter_mut().zip(&gradients);
-    let updates = pairs.filter_map(|(p, gradient)| {
+    let mut pass = Pass::new(Mode::Train { seed: 5, step: number });
+    let logits = network.forward(&Var::constant(images), &mut pass).unwrap();
+    let loss = pass.tape.cross_entropy(&logits, &labels).unwrap();
+    let gradients = pass.backward(&loss).unwrap();
+    let updates = network.parameters_mut().iter_mut().filter_map(|p| {
+        let gradient = gradients.get(p)?;
         let name = &p.spec.name;
         let value = &mut p.value;
-        let gradient = gradient.as_ref()?;
         Some(Update { name, value, gradient, lr_mult: p.spec.rate, decay_mult: p.spec.decay })
     });
     optimizer.step(rate, updates.collect()).unwrap();
-    for (index, value) in pass.statistics {
-        network.parameters_mut()[index].value = value;
-    }
+    gradients.statistics.store(network);
 }

@@ -28,7 +28,7 @@ impl Layer for Activation {
     }
 
     fn forward<B: Backend>(&self, x: &Var<B>, context: &mut ForwardContext<'_, B>) -> crate::Result<Var<B>> {
-        context.tape.activation(x, *self)
+        context.pass.tape.activation(x, *self)
     }
 
     fn write(&self, _: &mut TableWriter) {}

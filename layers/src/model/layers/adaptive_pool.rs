@@ -49,7 +49,7 @@ impl Layer for AdaptiveAveragePool {
     }
 
     fn forward<B: Backend>(&self, x: &Var<B>, context: &mut ForwardContext<'_, B>) -> crate::Result<Var<B>> {
-        context.tape.adaptive_average_pool(x, self.output)
+        context.pass.tape.adaptive_average_pool(x, self.output)
     }
 
     fn write(&self, table: &mut TableWriter) {

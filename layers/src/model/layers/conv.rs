@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use tensor::Backend;
-use tensor::ops::Conv2d;
 use tensor::ops::conv2d::Geometry;
+use tensor::ops::{Conv2d, Padding};
 
 use super::{ForwardContext, KerasLayer, Layer, ReadLayer};
 use crate::Var;
-use crate::model::parameter::Layout;
+use crate::model::parameter::{Layout, ParameterSpec};
 use crate::model::parameter_settings::ParameterSettings;
 use crate::model::reader::{Invalid, TableReader};
 use crate::model::settings::{Pad, count, padding, pair};
@@ -17,6 +17,14 @@ use crate::ops::Stage;
 
 /// A 2-D convolution (paper, section 3.5), like PyTorch's `Conv2d`: `[height, width, channels]` to
 /// `[output height, output width, filters]`.
+///
+/// ```
+/// use alexnet_layers::model::Conv;
+/// use alexnet_layers::tensor::ops::Padding;
+///
+/// let conv = Conv::new(64, 3).stride(2).padding(1).without_bias();
+/// assert_eq!(conv.operation([32, 32]).padding, Padding::all(1));
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Conv {
     /// Output channels, PyTorch's `out_channels`.
@@ -48,6 +56,33 @@ fn one_group() -> usize {
 }
 
 impl Conv {
+    /// A convolution with this many output channels, square kernels, and all else as in a model file that says no more.
+    pub fn new(filters: usize, kernel: usize) -> Self {
+        Self {
+            filters,
+            kernel: [kernel; 2],
+            stride: unit_stride(),
+            padding: Pad::default(),
+            groups: one_group(),
+            parameters: ParameterSettings::default(),
+        }
+    }
+
+    /// The same convolution with this stride in both directions.
+    pub fn stride(self, stride: usize) -> Self {
+        Self { stride: [stride; 2], ..self }
+    }
+
+    /// The same convolution with this many rows and columns of zeros on each side.
+    pub fn padding(self, padding: usize) -> Self {
+        Self { padding: Pad::Sides(Padding::all(padding)), ..self }
+    }
+
+    /// The same convolution without a bias.
+    pub fn without_bias(self) -> Self {
+        Self { parameters: ParameterSettings { bias: None, ..self.parameters }, ..self }
+    }
+
     /// The tensor operation for an input of this height and width.
     pub fn operation(&self, input: [usize; 2]) -> Conv2d {
         let padding = self.padding.resolve(input, self.kernel, self.stride);
@@ -57,6 +92,12 @@ impl Conv {
     /// The shape of the kernels for an input of this many channels.
     pub(super) fn kernel_shape(&self, channels: usize) -> [usize; 4] {
         [self.filters, self.kernel[0], self.kernel[1], channels / self.groups.max(1)]
+    }
+
+    /// The kernels for an input of this many channels, and the bias.
+    pub(crate) fn specs(&self, channels: usize) -> Result<Vec<ParameterSpec>, String> {
+        let weight = self.kernel_shape(channels);
+        self.parameters.specs(&weight, Layout::Conv, &[self.filters], self.fans(channels)?)
     }
 
     /// All lengths for a map `[height, width, channels]`.
@@ -84,15 +125,13 @@ impl Layer for Conv {
         Self::KINDS[0]
     }
 
-    fn shape(&self, input: &Activations, context: &LayerContext) -> Result<LayerOutput, String> {
+    fn shape(&self, input: &Activations, _: &LayerContext) -> Result<LayerOutput, String> {
         let map = input.map()?;
         let channels = map[2];
         let output = self.geometry(map)?.output;
-        let weight = self.kernel_shape(channels);
-        let fans = self.fans(channels)?;
         Ok(LayerOutput {
             activations: Activations::new(&output)?,
-            parameters: self.parameters.specs(context, &weight, Layout::Conv, &[self.filters], fans)?,
+            parameters: self.specs(channels)?,
             macs: self.macs(&output, channels)?,
         })
     }
@@ -105,7 +144,7 @@ impl Layer for Conv {
         let operation = self.operation(context.position.map_size());
         let weight = context.weight()?;
         let bias = context.bias();
-        context.tape.conv2d(x, weight, bias, &operation, context.stages)
+        context.pass.tape.conv2d(x, &weight, bias.as_ref(), &operation, context.stages)
     }
 
     fn write(&self, table: &mut TableWriter) {

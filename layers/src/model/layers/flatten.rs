@@ -20,7 +20,7 @@ impl Layer for Flatten {
     }
 
     fn forward<B: Backend>(&self, x: &Var<B>, context: &mut ForwardContext<'_, B>) -> crate::Result<Var<B>> {
-        context.tape.flatten(x)
+        context.pass.tape.flatten(x)
     }
 
     fn write(&self, _: &mut TableWriter) {}

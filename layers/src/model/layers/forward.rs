@@ -1,15 +1,15 @@
 //! The arguments of a layer's forward pass.
 
-use tensor::{Backend, Tensor};
+use tensor::Backend;
 
 use crate::network::Mode;
 use crate::ops::Stage;
-use crate::{Error, Result, Tape, Var};
+use crate::{Error, Parameter, Pass, Result, Var};
 
 /// A layer's position in a network and the mode of the pass.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LayerPosition<'a> {
-    /// Its number in the network, which is part of dropout's random stream.
+    /// The number of its random stream: its own number in a network that is the first module of a pass.
     pub number: usize,
     /// The shape of its input for one image.
     pub input: &'a [usize],
@@ -24,30 +24,28 @@ impl LayerPosition<'_> {
     }
 }
 
-/// Tape, parameters and position of one layer in a forward pass.
+/// Pass, parameters and position of one layer in a network.
 pub(crate) struct ForwardContext<'a, B: Backend> {
-    pub tape: &'a mut Tape<B>,
+    pub pass: &'a mut Pass<B>,
     pub position: LayerPosition<'a>,
     /// The layer's parameters, in the order of its shape rule.
-    pub parameters: &'a [Var<B>],
+    pub parameters: &'a [Parameter<B>],
     /// The layers after it that are computed with it.
     pub stages: &'a [Stage],
-    /// New values of parameters that are running statistics, by their number among the layer's parameters.
-    pub statistics: Vec<(usize, Tensor<B>)>,
 }
 
-impl<'a, B: Backend> ForwardContext<'a, B> {
+impl<B: Backend> ForwardContext<'_, B> {
     /// The first parameter.
     ///
     /// # Errors
     /// [`Error::Tape`] if it is missing.
-    pub fn weight(&self) -> Result<&'a Var<B>> {
+    pub fn weight(&mut self) -> Result<Var<B>> {
         let missing = || Error::tape("network", "the layer's parameters are missing");
-        self.parameters.first().ok_or_else(missing)
+        Ok(self.pass.parameter(self.parameters.first().ok_or_else(missing)?))
     }
 
     /// The second parameter, if there is one.
-    pub fn bias(&self) -> Option<&'a Var<B>> {
-        self.parameters.get(1)
+    pub fn bias(&mut self) -> Option<Var<B>> {
+        self.parameters.get(1).map(|bias| self.pass.parameter(bias))
     }
 }

@@ -5,7 +5,7 @@ use tensor::Backend;
 
 use super::{ForwardContext, KerasLayer, Layer, ReadLayer};
 use crate::Var;
-use crate::model::parameter::Layout;
+use crate::model::parameter::{Layout, ParameterSpec};
 use crate::model::parameter_settings::ParameterSettings;
 use crate::model::reader::{Invalid, TableReader};
 use crate::model::settings::{MAX_COUNT, as_count, value};
@@ -13,7 +13,16 @@ use crate::model::shape::{Activations, LayerContext, LayerOutput, value_count};
 use crate::model::writer::TableWriter;
 use crate::ops::Stage;
 
-/// A fully connected layer, like PyTorch's `Linear`. A map is flattened first.
+/// A fully connected layer, like PyTorch's `Linear`. A map is flattened first. Its settings; with parameters it is
+/// [`nn::Linear`](crate::nn::Linear).
+///
+/// ```
+/// use alexnet_layers::LayerKind;
+/// use alexnet_layers::model::{Linear, ParameterSettings, Units};
+///
+/// let last = LayerKind::Linear(Linear { units: Units::Classes, parameters: ParameterSettings::default() });
+/// assert_eq!(last.name(), "linear");
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Linear {
     /// Outputs, PyTorch's `out_features`.
@@ -51,6 +60,20 @@ impl Serialize for Units {
     }
 }
 
+/// Weights and bias for `inputs` values, which may be those of a flattened map.
+pub(crate) fn specs(
+    settings: &ParameterSettings,
+    inputs: usize,
+    map: Option<[usize; 3]>,
+    units: usize,
+) -> Result<Vec<ParameterSpec>, String> {
+    let layout = match map {
+        Some([height, width, channels]) => Layout::LinearAfterFlatten { height, width, channels },
+        None => Layout::Linear,
+    };
+    settings.specs(&[units, inputs], layout, &[units], [inputs, units])
+}
+
 impl Layer for Linear {
     fn kind(&self) -> &'static str {
         Self::KINDS[0]
@@ -61,16 +84,11 @@ impl Layer for Linear {
             Units::Classes => context.classes,
             Units::Number(n) => n,
         };
-        let layout = match input.flattened_map() {
-            Some([height, width, channels]) => Layout::LinearAfterFlatten { height, width, channels },
-            None => Layout::Linear,
-        };
-        let weight = [units, input.len()];
-        let fans = [input.len(), units];
+        let inputs = input.len();
         Ok(LayerOutput {
             activations: Activations::new(&[units])?,
-            parameters: self.parameters.specs(context, &weight, layout, &[units], fans)?,
-            macs: value_count(&weight)? as u64,
+            parameters: specs(&self.parameters, inputs, input.flattened_map(), units)?,
+            macs: value_count(&[units, inputs])? as u64,
         })
     }
 
@@ -82,8 +100,8 @@ impl Layer for Linear {
         let weight = context.weight()?;
         let bias = context.bias();
         let is_flat = x.shape().len() == 2;
-        let rows = if is_flat { x.clone() } else { context.tape.flatten(x)? };
-        context.tape.linear(&rows, weight, bias, context.stages)
+        let rows = if is_flat { x.clone() } else { context.pass.tape.flatten(x)? };
+        context.pass.tape.linear(&rows, &weight, bias.as_ref(), context.stages)
     }
 
     fn write(&self, table: &mut TableWriter) {

@@ -28,7 +28,7 @@ impl Layer for Local {
         Self::KINDS[0]
     }
 
-    fn shape(&self, input: &Activations, context: &LayerContext) -> Result<LayerOutput, String> {
+    fn shape(&self, input: &Activations, _: &LayerContext) -> Result<LayerOutput, String> {
         let Self(conv) = self;
         let map = input.map()?;
         let channels = map[2];
@@ -40,7 +40,7 @@ impl Layer for Local {
         let fans = conv.fans(channels)?;
         Ok(LayerOutput {
             activations,
-            parameters: conv.parameters.specs(context, &weight, Layout::Local, &output, fans)?,
+            parameters: conv.parameters.specs(&weight, Layout::Local, &output, fans)?,
             macs: conv.macs(&output, channels)?,
         })
     }
@@ -49,7 +49,7 @@ impl Layer for Local {
         let operation = self.operation(context.position.map_size());
         let weight = context.weight()?;
         let bias = context.bias();
-        context.tape.local2d(x, weight, bias, &operation, context.stages)
+        context.pass.tape.local2d(x, &weight, bias.as_ref(), &operation, context.stages)
     }
 
     fn write(&self, table: &mut TableWriter) {

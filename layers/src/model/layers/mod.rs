@@ -1,16 +1,18 @@
 //! The kinds of layers. Each is one file, with its settings, its shape rule, its forward pass and its row in summaries,
 //! and one line in the list of [`LayerKind`] below.
 //!
-//! To add a layer, write its file: a struct of its settings with `serde`'s derives, [`Layer`] and [`ReadLayer`]. Its
+//! To add a layer outside this crate, see [`CustomLayer`]. To add one here, write its file: a struct of its settings with `serde`'s derives, [`Layer`] and [`ReadLayer`]. Its
 //! forward pass calls operations of the [`Tape`](crate::Tape), which give the gradients. Then add its line to the list.
 
 mod activation;
 mod adaptive_pool;
 mod batch_norm;
 mod conv;
+mod custom;
 mod dropout;
 mod flatten;
 mod forward;
+mod global_pool;
 mod linear;
 mod local;
 mod lrn;
@@ -22,6 +24,9 @@ mod tests;
 pub use adaptive_pool::AdaptiveAveragePool;
 pub use batch_norm::BatchNorm;
 pub use conv::Conv;
+pub use custom::{Custom, CustomLayer, CustomShape, register_layer, register_layer_for};
+pub use global_pool::GlobalAveragePool;
+pub(crate) use linear::specs as linear_specs;
 pub use linear::{Linear, Units};
 pub use local::Local;
 pub use pool::Pool;
@@ -75,7 +80,7 @@ pub(crate) trait Layer {
         if stages.is_empty() {
             return Ok(x.clone());
         }
-        context.tape.stages(x, &stages)
+        context.pass.tape.stages(x, &stages)
     }
 
     /// Writes its settings, all of them, under the keys that [`ReadLayer::read`] reads.
@@ -145,22 +150,26 @@ macro_rules! layer_kinds {
     ) => {
         /// A layer's kind and its settings.
         #[derive(Clone, Debug, PartialEq)]
+        #[non_exhaustive]
         pub enum LayerKind {
             $($(#[$doc])* $kind($settings),)*
             $($(#[$plain_doc])* $plain,)*
+            /// A kind that another crate registered.
+            Custom(Custom),
         }
 
         const KINDS: &[&[&str]] =
             &[$(<$settings as ReadLayer>::KINDS,)* $(<$plain as ReadLayer>::KINDS,)*];
 
         impl LayerKind {
-            /// The kinds' names in a model file.
+            /// The names in a model file of this crate's kinds; see [`names`](Self::names).
             pub const NAMES: &[&str] = &concat::<{ total_len(KINDS) }>(KINDS);
 
             pub(crate) fn as_layer(&self) -> &dyn Layer {
                 match self {
                     $(Self::$kind(layer) => layer,)*
                     $(Self::$plain => &$plain,)*
+                    Self::Custom(layer) => layer,
                 }
             }
 
@@ -173,6 +182,7 @@ macro_rules! layer_kinds {
                 match self {
                     $(Self::$kind(layer) => layer.forward(x, context),)*
                     $(Self::$plain => $plain.forward(x, context),)*
+                    Self::Custom(layer) => layer.forward(x, context),
                 }
             }
 
@@ -184,8 +194,12 @@ macro_rules! layer_kinds {
                 $(if <$plain as ReadLayer>::KINDS.contains(&kind) {
                     return read(kind, table).map(|$plain| Self::$plain);
                 })*
-                let near = suggestion(kind, Self::NAMES);
-                let message = format!("unknown kind {kind:?}{near}; the kinds are {}", Self::NAMES.join(", "));
+                if let Some(layer) = custom::read_kind(kind, table) {
+                    return layer.map(Self::Custom);
+                }
+                let names = Self::names();
+                let near = suggestion(kind, &names);
+                let message = format!("unknown kind {kind:?}{near}; the kinds are {}", names.join(", "));
                 Err(Invalid::Message(message))
             }
         }
@@ -212,6 +226,8 @@ layer_kinds! {
     /// Batch normalisation of each channel.
     BatchNorm(BatchNorm),
     ;
+    /// The average of each channel of a map.
+    GlobalAveragePool,
     /// A map as one row: height, width, channels, channels innermost.
     Flatten,
     /// Probabilities from logits; only at the end. A forward pass gives the logits.
@@ -222,6 +238,26 @@ impl LayerKind {
     /// The kind's name in a model file.
     pub fn name(&self) -> &'static str {
         self.as_layer().kind()
+    }
+
+    /// The names of all kinds in a model file: this crate's, then those of [`register_layer`].
+    ///
+    /// ```
+    /// assert!(alexnet_layers::LayerKind::names().contains(&"max-pool"));
+    /// ```
+    pub fn names() -> Vec<&'static str> {
+        Self::NAMES.iter().copied().chain(custom::names()).collect()
+    }
+
+    /// Checks that the layer runs on this backend.
+    ///
+    /// # Errors
+    /// A message.
+    pub(crate) fn check_backend<B: Backend>(&self) -> Result<(), String> {
+        match self {
+            Self::Custom(layer) => layer.check_backend::<B>(),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -12,6 +12,15 @@ use crate::ops::Stage;
 
 /// Max or average pooling of maps `[height, width, channels]` (paper, section 3.4), like PyTorch's `MaxPool2d` and
 /// `AvgPool2d`.
+///
+/// ```
+/// use alexnet_layers::model::{Pad, Pool};
+/// use alexnet_layers::tensor::ops::{PoolKind, RoundMode};
+///
+/// let kind = PoolKind::Max;
+/// let pool = Pool { kind, kernel: [3; 2], stride: [2; 2], padding: Pad::default(), round_mode: RoundMode::Floor };
+/// assert_eq!(pool.operation([55, 55]).stride, [2, 2]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
     /// Maximum, or average with or without the padding.

@@ -88,6 +88,7 @@ fn layer_kind() -> impl Strategy<Value = LayerKind> {
         (1e-12..1.0, 0.0..1.0, 0.0..9.0, 0.0..9.0).prop_map(|(epsilon, momentum, rate, decay)| {
             LayerKind::BatchNorm(BatchNorm { epsilon, momentum, rate, decay })
         }),
+        Just(LayerKind::GlobalAveragePool),
         Just(LayerKind::Flatten),
         Just(LayerKind::Softmax),
     ]
@@ -120,6 +121,7 @@ fn kinds_are_in_the_registrys_order_and_unique() {
         "adaptive-average-pool",
         "dropout",
         "batch-norm",
+        "global-average-pool",
         "flatten",
         "softmax",
     ];

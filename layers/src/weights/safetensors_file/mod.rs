@@ -15,12 +15,12 @@
 //! | `format` | `pt`, which PyTorch's tools require |
 //! | `alexnet.format` | `weights` |
 //! | `alexnet.version` | [`VERSION`] |
-//! | `alexnet.model` | the network's TOML |
+//! | `alexnet.model` | the network's TOML; absent for a module in code and for other tensors |
 //! | `alexnet.classes` | a JSON list of names; absent where unknown |
 //! | `alexnet.exif_orientation` | `true` if the EXIF orientation was applied to the training set's images; absent if not |
 //! | `alexnet.crc32c` | a JSON object: of each tensor, and of the texts from the network's on, the CRC-32C of its bytes in hexadecimal |
 //!
-//! A file with `alexnet.format` must have all keys but the classes and the orientation. A program that changes tensors
+//! A file with `alexnet.format` must have all keys but the network, the classes and the orientation. A program that changes tensors
 //! must leave out the keys that begin with `alexnet.`; the file is then loaded for a network that the caller names
 //! ([`Weights::load_for`](super::Weights::load_for)).
 //!
@@ -34,8 +34,8 @@ mod read;
 mod write;
 
 pub(super) use header::Entry;
-pub(super) use read::load;
-pub(super) use write::save;
+pub(super) use read::{load, load_parameters, load_tensors};
+pub(super) use write::{save, save_parameters, save_tensors};
 
 /// The version of the metadata that this crate writes. It reads all versions up to this one.
 pub const VERSION: u32 = 1;

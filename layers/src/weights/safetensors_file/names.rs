@@ -27,8 +27,9 @@ pub(super) fn match_entries<'a>(path: &Path, specs: &[ParameterSpec], entries: &
     };
     let name: &dyn Fn(&ParameterSpec) -> String = if hits(&own) > hits(&export) { &own } else { &export };
     let names: Vec<String> = specs.iter().map(name).collect();
-    let expected: Vec<(&str, Vec<usize>)> =
-        names.iter().zip(specs).map(|(name, spec)| (name.as_str(), layout::pytorch_shape(spec))).collect();
+    let shapes: Vec<Vec<usize>> = specs.iter().map(layout::pytorch_shape).collect();
+    let expected: Vec<(&str, &[usize])> =
+        names.iter().zip(&shapes).map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
     let found = entries.iter().map(|entry| (entry.name.as_str(), entry.shape.as_slice()));
     crate::model::compare(&path.display().to_string(), &expected, found)?;
     let find = |name: &String| entries.iter().find(|entry| entry.name == *name);

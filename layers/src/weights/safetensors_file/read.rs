@@ -13,7 +13,7 @@ use super::names::{is_ignored, match_entries};
 use super::{CLASSES_KEY, CRC_KEY, EXIF_ORIENTATION_KEY, FORMAT, FORMAT_KEY, MEAN_IMAGE, MEAN_RGB, MODEL_KEY};
 use super::{VERSION, VERSION_KEY};
 use crate::Result;
-use crate::model::Model;
+use crate::model::{Model, ParameterSpec};
 use crate::weights::{Weights, check_version, layout, refused, torchvision, unreadable};
 
 /// The file's checksums by name.
@@ -21,39 +21,96 @@ type Checksums = BTreeMap<String, u32>;
 
 /// Loads a file for the network that it names, else for `model`, else for torchvision's AlexNet.
 pub(in crate::weights) fn load(path: &Path, model: Option<&Model>) -> Result<Weights> {
-    let mut file = File::open(path).map_err(unreadable(path))?;
-    let (Header { metadata, mut entries }, start) = read_header(path, &mut file)?;
-    let ours = match metadata.get(FORMAT_KEY) {
-        Some(_) => Some(Description::parse(path, &metadata, &entries)?),
-        None => None,
-    };
-    let mut reader = TensorReader { path, file, start, checksums: Checksums::new() };
+    let mut file = OpenFile::open(path)?;
+    file.entries.retain(|entry| !is_ignored(&entry.name));
     let mut mean_image = None;
     let mut mean_rgb = None;
     let mut classes = Vec::new();
     let mut own_model = None;
     let mut exif_orientation = false;
-    if let Some(ours) = ours {
-        reader.checksums = ours.checksums;
-        own_model = Some(ours.model);
+    let is_ours = file.description.is_some();
+    if let Some(ours) = file.description.take() {
+        own_model = ours.model;
         classes = ours.classes;
         exif_orientation = ours.exif_orientation;
-        mean_image = take(&mut entries, MEAN_IMAGE).map(|entry| reader.mean_image(&entry)).transpose()?;
-        mean_rgb = take(&mut entries, MEAN_RGB).map(|entry| reader.mean_rgb(&entry)).transpose()?;
+        mean_image = take(&mut file.entries, MEAN_IMAGE).map(|entry| file.reader.mean_image(&entry)).transpose()?;
+        mean_rgb = take(&mut file.entries, MEAN_RGB).map(|entry| file.reader.mean_rgb(&entry)).transpose()?;
+    } else {
+        strip_data_parallel(&mut file.entries);
     }
-    entries.retain(|entry| !is_ignored(&entry.name));
     // The layouts are those of the file's own network, even if the caller loads it for another.
     let model = match own_model.or_else(|| model.cloned()) {
         Some(model) => model,
-        None => torchvision::detect(path, &entries)?,
+        None if is_ours => return Err(refused(path, NO_NETWORK)),
+        None => torchvision::detect(path, &file.entries)?,
     };
-    let specs = model.parameters()?;
-    let mut tensors = Vec::with_capacity(specs.len());
-    for (spec, entry) in specs.iter().zip(match_entries(path, &specs, &entries)?) {
-        let values = layout::from_pytorch(spec, reader.tensor(entry)?);
-        tensors.push((spec.name.clone(), values.map_err(|e| refused(path, format!("{}: {e}", entry.name)))?));
-    }
+    let tensors = file.parameters(&model.parameters()?)?;
     Ok(Weights { model: Some(model), tensors, classes, mean_image, mean_rgb, exif_orientation })
+}
+
+/// Loads the parameters of these specifications, in this crate's layouts.
+pub(in crate::weights) fn load_parameters(path: &Path, specs: &[ParameterSpec]) -> Result<Vec<(String, ArrayD<f32>)>> {
+    let mut file = OpenFile::open(path)?;
+    // The means of a training set are no parameters.
+    file.entries.retain(|entry| !is_ignored(&entry.name) && ![MEAN_IMAGE, MEAN_RGB].contains(&entry.name.as_str()));
+    let is_prefixed = |spec: &ParameterSpec| spec.name.starts_with(DATA_PARALLEL);
+    if !specs.iter().all(is_prefixed) {
+        strip_data_parallel(&mut file.entries);
+    }
+    file.parameters(specs)
+}
+
+/// Loads all tensors under their names in the file, in the file's layouts.
+pub(in crate::weights) fn load_tensors(path: &Path) -> Result<Vec<(String, ArrayD<f32>)>> {
+    let OpenFile { mut reader, mut entries, .. } = OpenFile::open(path)?;
+    entries.retain(|entry| entry.dtype != "I64" || !is_ignored(&entry.name));
+    entries.into_iter().map(|entry| Ok((entry.name.clone(), reader.tensor(&entry)?))).collect()
+}
+
+/// The error of a file of this crate that names no network.
+const NO_NETWORK: &str =
+    "holds the parameters of a module in code and names no network; load them into such a module, or name the network";
+
+/// The prefix of all names in a checkpoint of PyTorch's `DataParallel`.
+const DATA_PARALLEL: &str = "module.";
+
+/// Removes the prefix of `DataParallel` if all names have it.
+fn strip_data_parallel(entries: &mut [Entry]) {
+    if entries.iter().all(|entry| entry.name.starts_with(DATA_PARALLEL)) {
+        entries.iter_mut().for_each(|entry| drop(entry.name.drain(..DATA_PARALLEL.len())));
+    }
+}
+
+/// A file whose header has been read.
+struct OpenFile<'a> {
+    reader: TensorReader<'a>,
+    entries: Vec<Entry>,
+    /// None for a file of another program.
+    description: Option<Description>,
+}
+
+impl<'a> OpenFile<'a> {
+    fn open(path: &'a Path) -> Result<Self> {
+        let mut file = File::open(path).map_err(unreadable(path))?;
+        let (Header { metadata, entries }, start) = read_header(path, &mut file)?;
+        let description = match metadata.get(FORMAT_KEY) {
+            Some(_) => Some(Description::parse(path, &metadata, &entries)?),
+            None => None,
+        };
+        let checksums = description.as_ref().map(|ours| ours.checksums.clone()).unwrap_or_default();
+        Ok(Self { reader: TensorReader { path, file, start, checksums }, entries, description })
+    }
+
+    /// The parameters of these specifications, in this crate's layouts.
+    fn parameters(&mut self, specs: &[ParameterSpec]) -> Result<Vec<(String, ArrayD<f32>)>> {
+        let path = self.reader.path;
+        let mut tensors = Vec::with_capacity(specs.len());
+        for (spec, entry) in specs.iter().zip(match_entries(path, specs, &self.entries)?) {
+            let values = layout::from_pytorch(spec, self.reader.tensor(entry)?);
+            tensors.push((spec.name.clone(), values.map_err(|e| refused(path, format!("{}: {e}", entry.name)))?));
+        }
+        Ok(tensors)
+    }
 }
 
 fn take(entries: &mut Vec<Entry>, name: &str) -> Option<Entry> {
@@ -88,7 +145,8 @@ fn read_header(path: &Path, file: &mut File) -> Result<(Header, u64)> {
 
 /// The metadata of a file of this crate.
 struct Description {
-    model: Model,
+    /// None for the parameters of a module in code.
+    model: Option<Model>,
     classes: Vec<String>,
     exif_orientation: bool,
     checksums: Checksums,
@@ -110,10 +168,12 @@ impl Description {
             Some(&crc) => check_crc(key, crc32c::crc32c(text.as_bytes()), crc).map_err(|what| refused(path, what)),
             None => Ok(()),
         };
-        let model = text(MODEL_KEY)?;
-        verify(MODEL_KEY, model)?;
         let mut described: BTreeSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
-        described.insert(MODEL_KEY);
+        let model = metadata.get(MODEL_KEY);
+        if let Some(model) = model {
+            verify(MODEL_KEY, model)?;
+            described.insert(MODEL_KEY);
+        }
         let classes = match metadata.get(CLASSES_KEY) {
             Some(json) => {
                 verify(CLASSES_KEY, json)?;
@@ -134,7 +194,7 @@ impl Description {
         if !described.iter().copied().eq(checksums.keys().map(String::as_str)) {
             return Err(wrong(CRC_KEY, "does not name what the file holds; the file is damaged".into()));
         }
-        let model = Model::parse(model, &path.display().to_string())?;
+        let model = model.map(|text| Model::parse(text, &path.display().to_string())).transpose()?;
         Ok(Self { model, classes, exif_orientation, checksums })
     }
 }

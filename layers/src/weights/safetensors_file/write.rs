@@ -29,17 +29,51 @@ enum TensorValues<'a> {
 /// Saves weights with their metadata. The file is read back and compared before it gets its name.
 pub(in crate::weights) fn save(path: &Path, weights: &Weights) -> Result<()> {
     let Some(model) = &weights.model else {
-        let what =
-            "weights without a network cannot be saved as safetensors, whose layouts depend on it; name the network";
+        let what = "weights without a network cannot be saved as safetensors, whose layouts depend on it; save the \
+                    module that they are of";
         return Err(refused(path, what));
     };
     weights.check(model, &path.display().to_string())?;
     let specs = model.parameters()?;
-    let mut tensors = pending_tensors(weights, &specs);
+    let tensors = pending_tensors(weights, &specs);
     let texts = texts(path, model, weights)?;
+    replace(path, &texts, tensors)
+}
+
+/// Saves a module's parameters, which have the names and the order of their specifications.
+pub(in crate::weights) fn save_parameters(
+    path: &Path,
+    specs: &[ParameterSpec],
+    tensors: &[(String, ArrayD<f32>)],
+) -> Result<()> {
+    let pending = specs.iter().zip(tensors).map(|(spec, (_, values))| PendingTensor {
+        name: &spec.export,
+        shape: layout::pytorch_shape(spec),
+        crc: 0,
+        values: TensorValues::Permuted(spec, values),
+    });
+    replace(path, &format_texts(), pending.collect())
+}
+
+/// Saves tensors as they are.
+pub(in crate::weights) fn save_tensors(path: &Path, tensors: &[(String, ArrayD<f32>)]) -> Result<()> {
+    let pending = tensors.iter().map(|(name, values)| PendingTensor {
+        name,
+        shape: values.shape().to_vec(),
+        crc: 0,
+        values: TensorValues::AsIs(values.as_standard_layout().into_owned()),
+    });
+    replace(path, &format_texts(), pending.collect())
+}
+
+/// Writes a file, reads it back and compares it before it gets its name.
+fn replace(path: &Path, texts: &[(&str, String)], mut tensors: Vec<PendingTensor<'_>>) -> Result<()> {
+    if tensors.iter().any(|tensor| tensor.name == "__metadata__") {
+        return Err(refused(path, "no tensor of a safetensors file may have the name __metadata__"));
+    }
     files::replace(path, |temporary| {
         let failed = |what| move |source| Error::File { path: path.into(), what, source };
-        let header = write(temporary, &texts, &mut tensors).map_err(failed("writing the weights failed"))?;
+        let header = write(temporary, texts, &mut tensors).map_err(failed("writing the weights failed"))?;
         verify(temporary, &header, &tensors).map_err(failed("read back, it is not what was written"))
     })
 }
@@ -73,14 +107,15 @@ fn pending_tensors<'a>(weights: &'a Weights, specs: &'a [ParameterSpec]) -> Vec<
     tensors
 }
 
+/// The metadata of every file.
+fn format_texts() -> Vec<(&'static str, String)> {
+    vec![("format", "pt".to_string()), (FORMAT_KEY, FORMAT.into()), (VERSION_KEY, VERSION.to_string())]
+}
+
 /// The metadata without the checksums.
 fn texts(path: &Path, model: &Model, weights: &Weights) -> Result<Vec<(&'static str, String)>> {
-    let mut texts = vec![
-        ("format", "pt".to_string()),
-        (FORMAT_KEY, FORMAT.into()),
-        (VERSION_KEY, VERSION.to_string()),
-        (MODEL_KEY, model.to_toml()),
-    ];
+    let mut texts = format_texts();
+    texts.push((MODEL_KEY, model.to_toml()));
     if !weights.classes.is_empty() {
         let json = serde_json::to_string(&weights.classes).map_err(|e| refused(path, format!("classes: {e}")))?;
         texts.push((CLASSES_KEY, json));
@@ -161,7 +196,8 @@ fn header(texts: &[(&str, String)], tensors: &[PendingTensor<'_>]) -> io::Result
     let checked = texts.iter().filter(|(key, _)| [MODEL_KEY, CLASSES_KEY, EXIF_ORIENTATION_KEY].contains(key));
     let mut crcs: Vec<(&str, u32)> = checked.map(|(key, text)| (*key, crc32c::crc32c(text.as_bytes()))).collect();
     crcs.extend(tensors.iter().map(|tensor| (tensor.name, tensor.crc)));
-    let crcs: Vec<String> = crcs.iter().map(|(name, crc)| format!("{name:?}:\"{crc:08x}\"")).collect();
+    let text = |(name, crc): &(&str, u32)| Ok(format!("{}:\"{crc:08x}\"", serde_json::to_string(name)?));
+    let crcs: Vec<String> = crcs.iter().map(text).collect::<io::Result<_>>()?;
 
     let mut metadata = Vec::new();
     for (key, text) in texts {
