@@ -12,6 +12,13 @@ use crate::replace::sync_folder;
 /// If a parent cannot be synced (it may not be listed, or is on certain network disks), the durability of the new name
 /// is up to the system.
 ///
+/// ```
+/// let folder = tempfile::tempdir()?;
+/// alexnet_files::folder::create_all(&folder.path().join("runs/first"))?;
+/// assert!(folder.path().join("runs/first").is_dir());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// # Errors
 /// The error of the system; that of a failed sync names the folder.
 pub fn create_all(path: &Path) -> io::Result<()> {

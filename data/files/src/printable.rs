@@ -6,16 +6,28 @@
 use std::borrow::Cow;
 
 /// A text with control characters written out (`\u{1b}`), line ends and tabs kept.
+///
+/// ```
+/// assert_eq!(alexnet_files::printable::lines("two\nlines\x1b[2J"), "two\nlines\\u{1b}[2J");
+/// ```
 pub fn lines(text: &str) -> Cow<'_, str> {
     escape(text, |c| c != '\n' && c != '\t' && is_control(c))
 }
 
 /// A name with all control characters written out, line ends and tabs too (`\n`).
+///
+/// ```
+/// assert_eq!(alexnet_files::printable::name("a\nb"), "a\\nb");
+/// ```
 pub fn name(text: &str) -> Cow<'_, str> {
     escape(text, is_control)
 }
 
 /// The first `most` characters of a name or a message as [`name`] writes it, and `...` if there are more.
+///
+/// ```
+/// assert_eq!(alexnet_files::printable::brief("a long name", 6), "a long...");
+/// ```
 pub fn brief(text: &str, most: usize) -> String {
     let escaped = name(text);
     match escaped.char_indices().nth(most) {

@@ -12,6 +12,13 @@ pub const LARGEST_TEXT: u64 = 4 << 20;
 
 /// Opens a regular file to read from; links are followed.
 ///
+/// ```
+/// use std::path::Path;
+///
+/// // A device, from which reading might never end.
+/// assert!(alexnet_files::regular_file::open(Path::new("/dev/zero")).is_err());
+/// ```
+///
 /// # Errors
 /// The error of the system; for anything but a regular file, [`ErrorKind::InvalidInput`] and a message that says what
 /// it is.

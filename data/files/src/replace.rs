@@ -11,12 +11,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::{ffi::OsStr, io};
 
-use tempfile::{Builder, TempPath};
-
-use crate::{Error, regular_file};
-
-/// Prefix of the names of temporary files.
-const PREFIX: &str = ".alexnet-tmp-";
+use crate::{Error, TemporaryFile, is_temporary, regular_file};
 
 /// Maximum number of links to follow before they count as a cycle, as in Linux.
 const MOST_LINKS: usize = 40;
@@ -25,11 +20,87 @@ const MOST_LINKS: usize = 40;
 ///
 /// `write` gets the name of an empty temporary file to fill and must have closed it when it returns.
 ///
+/// ```
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("log.txt");
+/// std::fs::write(&path, "old")?;
+/// // It fails: the old file stays.
+/// let failed = alexnet_files::replace(&path, |temporary| -> Result<(), Box<dyn std::error::Error>> {
+///     std::fs::write(temporary, "half of the new")?;
+///     Err("out of words".into())
+/// });
+/// assert!(failed.is_err());
+/// assert_eq!(std::fs::read_to_string(&path)?, "old");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
 /// # Errors
 /// `write`'s own error, or [`Error`] that names `path` and the step; the temporary file is removed. A path that exists
 /// and is not a regular file is an error.
 pub fn replace<E: From<Error>>(path: &Path, write: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
     replace_on(&System, path, write)
+}
+
+/// A [`replace`] in steps, for a file that is written over a longer time. Dropping it without
+/// [`commit`](Self::commit) removes the temporary file.
+///
+/// ```
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("table.csv");
+/// let table = alexnet_files::Replacement::begin(&path)?;
+/// std::fs::write(table.temporary(), "a,b\n")?;
+/// assert!(!path.exists());
+/// table.commit()?;
+/// assert_eq!(std::fs::read_to_string(&path)?, "a,b\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Replacement {
+    path: PathBuf,
+    /// The file that `path` leads to.
+    target: PathBuf,
+    old_mode: Option<u32>,
+    temporary: TemporaryFile,
+}
+
+impl Replacement {
+    /// Creates an empty temporary file in `path`'s folder.
+    ///
+    /// # Errors
+    /// [`Error`] that names `path` and the step. A path that exists and is not a regular file is an error.
+    pub fn begin(path: &Path) -> Result<Self, Error> {
+        let fail = |what| move |source| Error { path: path.to_path_buf(), what, source };
+        let target = target(path).map_err(fail("cannot be replaced; choose another name"))?;
+        let old_mode = mode_of(&target).map_err(fail("cannot be examined; nothing was replaced"))?;
+        let temporary = create(folder_of(&target), old_mode)
+            .map_err(fail("cannot create a file in this folder; choose another, or free space"))?;
+        Ok(Self { path: path.to_path_buf(), target, old_mode, temporary })
+    }
+
+    /// The name of the temporary file, to be written and closed before [`commit`](Self::commit).
+    pub fn temporary(&self) -> &Path {
+        self.temporary.path()
+    }
+
+    /// Makes the temporary file durable and gives it the name of the file to be replaced.
+    ///
+    /// # Errors
+    /// [`Error`] that names the path and the step; the temporary file is removed.
+    pub fn commit(self) -> Result<(), Error> {
+        self.commit_on(&System)
+    }
+
+    fn commit_on(self, disk: &impl Disk) -> Result<(), Error> {
+        let Self { path, target, old_mode, temporary } = self;
+        let path = &path;
+        let fail = |what| move |source| Error { path: path.clone(), what, source };
+        set_mode(temporary.path(), old_mode).map_err(fail("cannot set permissions; nothing was replaced"))?;
+        disk.sync_file(temporary.path()).map_err(fail("cannot make the new content durable; nothing was replaced"))?;
+        disk.rename(temporary, &target)
+            .map_err(fail("cannot give the new file its name; nothing was replaced, choose another folder"))?;
+        disk.sync_folder(folder_of(&target))
+            .map_err(fail("saved, but its durability is unconfirmed: the folder could not be synced"))
+    }
 }
 
 /// Replaces `path`'s content by `bytes` as [`replace`] does, and compares what was written with them before the new
@@ -58,7 +129,7 @@ pub fn if_there(path: &Path, kept: &'static str, none: &'static str) -> &'static
 
 /// Fails if files cannot be created in `folder`, before a later [`replace`] does.
 pub fn check_writable(folder: &Path) -> io::Result<()> {
-    Builder::new().prefix(PREFIX).tempfile_in(folder).and_then(tempfile::NamedTempFile::close)
+    TemporaryFile::create(folder).map(drop)
 }
 
 /// The calls that make a replacement safe. Tests record them and simulate a loss of power.
@@ -66,7 +137,7 @@ trait Disk {
     /// Makes a file's content durable.
     fn sync_file(&self, path: &Path) -> io::Result<()>;
     /// Gives the temporary file the name `to`.
-    fn rename(&self, temporary: TempPath, to: &Path) -> io::Result<()>;
+    fn rename(&self, temporary: TemporaryFile, to: &Path) -> io::Result<()>;
     /// Makes renames in a folder durable.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
 }
@@ -79,8 +150,8 @@ impl Disk for System {
         File::open(path)?.sync_all()
     }
 
-    fn rename(&self, temporary: TempPath, to: &Path) -> io::Result<()> {
-        temporary.persist(to).map_err(|e| e.error)
+    fn rename(&self, temporary: TemporaryFile, to: &Path) -> io::Result<()> {
+        temporary.rename(to)
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
@@ -93,19 +164,9 @@ fn replace_on<E: From<Error>>(
     path: &Path,
     write: impl FnOnce(&Path) -> Result<(), E>,
 ) -> Result<(), E> {
-    let fail = |what| move |source| Error { path: path.to_path_buf(), what, source };
-    let target = target(path).map_err(fail("cannot be replaced; choose another name"))?;
-    let folder = folder_of(&target);
-    let old_mode = mode_of(&target).map_err(fail("cannot be examined; nothing was replaced"))?;
-    let temporary =
-        create(folder, old_mode).map_err(fail("cannot create a file in this folder; choose another, or free space"))?;
-    write(&temporary)?;
-    set_mode(&temporary, old_mode).map_err(fail("cannot set permissions; nothing was replaced"))?;
-    disk.sync_file(&temporary).map_err(fail("cannot make the new content durable; nothing was replaced"))?;
-    disk.rename(temporary, &target)
-        .map_err(fail("cannot give the new file its name; nothing was replaced, choose another folder"))?;
-    disk.sync_folder(folder)
-        .map_err(fail("saved, but its durability is unconfirmed: the folder could not be synced"))?;
+    let replacement = Replacement::begin(path)?;
+    write(replacement.temporary())?;
+    replacement.commit_on(disk)?;
     Ok(())
 }
 
@@ -128,11 +189,6 @@ fn target(path: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(io::Error::other("it is a cyclic link"))
-}
-
-/// Whether a file of this name is one that an interrupted [`replace`] left.
-pub fn is_temporary(name: &str) -> bool {
-    name.starts_with(PREFIX)
 }
 
 /// Removes temporary files that earlier, interrupted writers left in `folder`.
@@ -169,12 +225,10 @@ fn mode_of(path: &Path) -> io::Result<Option<u32>> {
 
 /// An empty temporary file. Without an old file, it has the permissions that the umask leaves to any new file.
 #[cfg(unix)]
-fn create(folder: &Path, old_mode: Option<u32>) -> io::Result<TempPath> {
-    use std::os::unix::fs::PermissionsExt;
+fn create(folder: &Path, old_mode: Option<u32>) -> io::Result<TemporaryFile> {
     // The owner must be able to write until the file is complete.
     let mode = old_mode.map_or(0o666, |mode| mode & 0o700 | 0o600);
-    let permissions = fs::Permissions::from_mode(mode);
-    Ok(Builder::new().prefix(PREFIX).permissions(permissions).tempfile_in(folder)?.into_temp_path())
+    TemporaryFile::create_with_mode(folder, mode)
 }
 
 /// Gives the new file the old one's permissions.
@@ -190,8 +244,8 @@ fn mode_of(_: &Path) -> io::Result<Option<u32>> {
 }
 
 #[cfg(not(unix))]
-fn create(folder: &Path, _: Option<u32>) -> io::Result<TempPath> {
-    Ok(Builder::new().prefix(PREFIX).tempfile_in(folder)?.into_temp_path())
+fn create(folder: &Path, _: Option<u32>) -> io::Result<TemporaryFile> {
+    TemporaryFile::create(folder)
 }
 
 #[cfg(not(unix))]

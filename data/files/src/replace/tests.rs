@@ -38,6 +38,25 @@ fn bytes_are_replaced_and_permissions_kept() {
 }
 
 #[test]
+fn a_replacement_that_is_not_committed_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.h5");
+    replace(&path, write("old")).unwrap();
+    let replacement = Replacement::begin(&path).unwrap();
+    fs::write(replacement.temporary(), "new").unwrap();
+    assert!(is_temporary(&replacement.temporary().file_name().unwrap().to_string_lossy()));
+    drop(replacement);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    let replacement = Replacement::begin(&path).unwrap();
+    fs::write(replacement.temporary(), "new").unwrap();
+    replacement.commit().unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    assert!(Replacement::begin(folder.path()).is_err());
+}
+
+#[test]
 fn a_failed_write_keeps_the_old_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.h5");
@@ -130,7 +149,7 @@ impl Disk for Recorded {
         System.sync_file(path)
     }
 
-    fn rename(&self, temporary: TempPath, to: &Path) -> io::Result<()> {
+    fn rename(&self, temporary: TemporaryFile, to: &Path) -> io::Result<()> {
         self.0.borrow_mut().push(Call::Rename);
         System.rename(temporary, to)
     }
