@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     // Later augmentations and windows of 64 KB, as if the pack were larger than memory.
-    let loader = Loader::new(Arc::clone(loader.pack()), input, later_augmentations())?;
+    let loader = Loader::new(Arc::clone(loader.dataset()), input, later_augmentations())?;
     for batch in loader.batches(0, 0).take(2) {
         let batch = batch?;
         let mixed = batch.mixed.iter().map(|other| format!("{} to {:.2}", other.label, other.share));

@@ -193,6 +193,7 @@ impl Error {
     }
 
     /// Converts an HDF5 error, preferring the error of the operating system that caused it.
+    #[cfg(feature = "hdf5")]
     pub(crate) fn hdf5(path: &Path, what: &'static str) -> impl Fn(hdf5::Error) -> Self {
         move |error| match system_error(&error.to_string()) {
             Some(error) => Self::io(path, what)(error),
@@ -219,6 +220,7 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     }
 }
 
+#[cfg(feature = "hdf5")]
 fn one_line(error: &hdf5::Error) -> String {
     error.to_string().replace('\n', " ")
 }
@@ -292,6 +294,7 @@ pub enum BadImage {
 
 impl BadImage {
     /// Reason why an image of an HDF5 file cannot be read: an error of the system, or damage.
+    #[cfg(feature = "hdf5")]
     pub(crate) fn hdf5(error: &hdf5::Error) -> Self {
         match system_error(&error.to_string()) {
             Some(error) => Self::Unreadable(error),

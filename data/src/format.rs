@@ -133,6 +133,7 @@ pub(crate) fn checksum_of_content(file: &[u8], images: &Range<u64>) -> u32 {
 
 /// Encoding of the stored images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Storage {
     /// Raw pixels, `size * size * 3` bytes per image.
     Raw,

@@ -11,6 +11,10 @@ static CLASSES: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
 
 /// All 1000 classes as (wnid, words), such as `n01440764` and `tench, Tinca tinca`, sorted by wnid. Torchvision, Keras
 /// and the paper's network number the classes in this order, from 0.
+///
+/// ```
+/// assert_eq!(alexnet_data::ilsvrc2012::classes()[0].0, "n01440764");
+/// ```
 pub fn classes() -> &'static [(&'static str, &'static str)] {
     &CLASSES
 }
@@ -25,6 +29,12 @@ pub fn words(wnid: &str) -> Option<&'static str> {
 }
 
 /// A readable class name: the first word for one of the 1000 wnids, otherwise `class` itself.
+///
+/// ```
+/// use alexnet_data::ilsvrc2012::short_name;
+///
+/// assert_eq!((short_name("n01443537"), short_name("ant")), ("goldfish", "ant"));
+/// ```
 pub fn short_name(class: &str) -> &str {
     words(class).map_or(class, |words| words.split(',').next().unwrap_or(words))
 }

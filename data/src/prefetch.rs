@@ -9,6 +9,15 @@ use crate::error::Error;
 
 /// Iterator over items that a background thread makes ahead of the consumer. It ends after the first error; a panic of
 /// the thread is an error. Dropping it ends the thread.
+///
+/// ```
+/// use alexnet_data::{Error, Prefetch};
+///
+/// let squares = (0..5).map(|number| Ok::<_, Error>(number * number));
+/// let squares: Result<Vec<u32>, Error> = Prefetch::spawn("squares", 2, squares).collect();
+/// assert_eq!(squares?, [0, 1, 4, 9, 16]);
+/// # Ok::<(), Error>(())
+/// ```
 pub struct Prefetch<T, E = Error> {
     receiver: Option<Receiver<Option<Result<T, E>>>>,
     thread: Option<JoinHandle<()>>,

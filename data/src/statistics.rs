@@ -6,6 +6,8 @@
 use ndarray::Array3;
 use simd::Level;
 
+use crate::dataset::Dataset;
+use crate::decode::check_square;
 use crate::error::{Error, Result};
 
 /// Statistics of all images of a pack, for pixel values of 0 to 255. Rejected images are excluded.
@@ -62,6 +64,71 @@ impl Statistics {
     /// The principal components of colour.
     pub fn components(&self) -> PrincipalComponents {
         PrincipalComponents { eigenvalues: self.eigenvalues, eigenvectors: self.eigenvectors }
+    }
+}
+
+impl Statistics {
+    /// The statistics of the images of a data set, as squares of its [size](Dataset::size).
+    ///
+    /// # Errors
+    /// Those of [`Dataset::read_region`]; [`Error::Option`] if there are no images.
+    pub fn of(dataset: &dyn Dataset) -> Result<Self> {
+        let size = dataset.size();
+        let mut builder = StatisticsBuilder::new(size)?;
+        let mut pixels = vec![0; size * size * 3];
+        for index in 0..dataset.len() {
+            dataset.read_region(index, 0..size, 0..size, &mut pixels)?;
+            builder.push(&pixels)?;
+        }
+        builder.finish().ok_or_else(|| Error::option("data set", "at least one image", "none"))
+    }
+}
+
+/// Computes the [`Statistics`] of images that come one after another. Sums are exact, so their order does not matter.
+///
+/// ```
+/// use alexnet_data::StatisticsBuilder;
+///
+/// let mut builder = StatisticsBuilder::new(1)?;
+/// builder.push(&[10, 20, 30])?;
+/// builder.push(&[20, 20, 20])?;
+/// let statistics = builder.finish().ok_or("no image")?;
+/// assert_eq!(statistics.mean_rgb, [15.0, 20.0, 25.0]);
+/// assert_eq!(statistics.covariance[0], [25.0, 0.0, -25.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct StatisticsBuilder {
+    size: usize,
+    sums: Sums,
+}
+
+impl StatisticsBuilder {
+    /// No image yet, of `size` x `size`.
+    ///
+    /// # Errors
+    /// [`Error::Option`] for a size that is not 1 to 4096.
+    pub fn new(size: usize) -> Result<Self> {
+        check_square(size)?;
+        Ok(Self { size, sums: Sums::new(size) })
+    }
+
+    /// Adds an image of `size * size * 3` bytes of RGB.
+    ///
+    /// # Errors
+    /// [`Error::Option`] if it has another length.
+    pub fn push(&mut self, pixels: &[u8]) -> Result<()> {
+        let expected = self.size * self.size * 3;
+        if pixels.len() != expected {
+            return Err(Error::option("image", format!("{expected} bytes"), pixels.len()));
+        }
+        self.sums.add(pixels, &products(pixels));
+        Ok(())
+    }
+
+    /// The statistics of the images so far; `None` if there are none.
+    pub fn finish(&self) -> Option<Statistics> {
+        (self.sums.images > 0).then(|| self.sums.finish(self.size))
     }
 }
 
@@ -271,6 +338,10 @@ pub(crate) mod tests {
             let (values, vectors) = symmetric_eigen(s);
             let scale = 1.0 + values[0];
             prop_assert!(values[0] >= values[1] && values[1] >= values[2] && values[2] >= 0.0);
+            for vector in vectors {
+                let largest = vector.into_iter().fold(0.0, |m: f64, x| if x.abs() > m.abs() { x } else { m });
+                prop_assert!(largest > 0.0, "the largest part of {vector:?} is negative");
+            }
             for k in 0..3 {
                 for i in 0..3 {
                     let product: f64 = (0..3).map(|j| s[i][j] * vectors[k][j]).sum();

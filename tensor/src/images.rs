@@ -1,18 +1,11 @@
 //! Stored images as a device reads them: in host memory, or in a buffer of its own.
 
-use std::fmt::Debug;
 use std::sync::Arc;
+
+pub use crop::HostImages;
 
 use crate::tensor::element_count;
 use crate::{Backend, Error, Result};
-
-/// Square RGB images in host memory, such as records of a memory-mapped file.
-pub trait HostImages: Debug + Send + Sync {
-    /// Number of images.
-    fn count(&self) -> usize;
-    /// Bytes of image `index`, `[size, size, 3]`: rows from the top, channels R, G, B.
-    fn image(&self, index: usize) -> &[u8];
-}
 
 /// Square RGB images `[count, size, size, 3]` of 8-bit channels that a device can read. A device with memory of its own
 /// gets a copy; the CPU reads them where they are. Cloning shares them.

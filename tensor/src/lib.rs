@@ -19,7 +19,6 @@ mod images;
 mod operation;
 pub mod ops;
 pub mod profiled;
-pub mod random;
 mod tensor;
 
 pub use cpu::{Algorithms, Cpu};
@@ -34,6 +33,7 @@ pub use ndarray;
 pub use operation::{Alloc, Handle, Kernel, Operands, Operation, Outputs, Workspace};
 pub use ops::Backend;
 pub use profiled::Profiled;
+pub use random;
 pub use tensor::{IntTensor, Tensor, read_all};
 
 /// The README's program, run as a test.

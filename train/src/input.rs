@@ -93,6 +93,7 @@ pub fn augment(config: &DataConfig) -> Result<Option<Augment>> {
         jitter: (jitter != ColourJitter::default()).then_some(jitter),
         random_erasing: (probability > 0.0).then_some(random_erasing),
         mix: (mix != MixupCutmix::default()).then_some(mix),
+        ..Augment::default()
     }))
 }
 

@@ -25,7 +25,7 @@ pub fn run(args: &Show) -> Result<()> {
     let loader = loader(&pack, crop, args.seed)?;
     let selected = select(pack.len(), args.images as usize, args.seed);
     let drawn: Vec<Sample> =
-        selected.iter().map(|&index| sample(&loader, index, args.variants)).collect::<Result<_>>()?;
+        selected.iter().map(|&index| sample(&pack, &loader, index, args.variants)).collect::<Result<_>>()?;
     save_png(&samples(&drawn), &args.out)?;
     let variants = match args.variants {
         0 => String::new(),
@@ -50,8 +50,7 @@ fn select(len: usize, count: usize, seed: u64) -> Vec<usize> {
     (0..count).map(|part| start(part) + offset as usize % (start(part + 1) - start(part))).collect()
 }
 
-fn sample(loader: &Loader, index: usize, variants: u32) -> Result<Sample> {
-    let pack = loader.pack();
+fn sample(pack: &Pack, loader: &Loader, index: usize, variants: u32) -> Result<Sample> {
     let size = pack.size() as u32;
     let wrong = || Failure::Failed(format!("image {index}: its size does not fit its pixels"));
     let stored = RgbImage::from_raw(size, size, pack.pixels(index)?.into_owned()).ok_or_else(wrong)?;

@@ -149,8 +149,8 @@ fn other_held_out_images_are_not_a_changed_source() {
     world.ok(&[&pack[..], &["0.34"]].concat());
     for more in [&["0.5"][..], &["0.34", "--val-seed", "5"]] {
         let message = world.fails(1, &[&pack[..], more].concat());
-        assert!(message.contains("held out by another --val-fraction or --val-seed"), "{message}");
-        assert!(message.contains("give the --val-fraction and --val-seed of before"), "{message}");
+        assert!(message.contains("held out by another val_fraction or val_seed"), "{message}");
+        assert!(message.contains("give the val_fraction and val_seed of before"), "{message}");
     }
 }
 

@@ -43,6 +43,15 @@ pub(crate) const MAX_FILE_BYTES: u64 = 1 << 30;
 /// - Colour profiles are ignored. So is the EXIF orientation, as in 2012, unless [`DecodeOptions`] enables it. The
 ///   orientation tag of TIFF describes the row order in the file and is always applied.
 /// - A panic of a decoder is caught and rejects the image.
+///
+/// ```
+/// use alexnet_data::Image;
+///
+/// let red = Image::new(2, 1, vec![255, 0, 0, 255, 0, 0]).ok_or("no image")?;
+/// assert_eq!((red.width(), red.height(), red.pixels()[3]), (2, 1, 255));
+/// assert_eq!(Image::new(2, 2, vec![0; 6]), None);
+/// # Ok::<(), &str>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     width: usize,
@@ -97,6 +106,16 @@ impl Default for DecodeOptions {
 
 /// Reads an image from a file.
 ///
+/// ```no_run
+/// use std::path::Path;
+/// use alexnet_data::{DecodeOptions, read_image};
+///
+/// let options = DecodeOptions { apply_orientation: true, ..DecodeOptions::default() };
+/// let image = read_image(Path::new("cat.jpg"), &options)?;
+/// println!("{} x {}", image.width(), image.height());
+/// # Ok::<(), alexnet_data::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Image`] with the file and the reason.
 pub fn read_image(path: &Path, options: &DecodeOptions) -> Result<Image> {
@@ -106,6 +125,16 @@ pub fn read_image(path: &Path, options: &DecodeOptions) -> Result<Image> {
 }
 
 /// Decodes an image from the bytes of a file.
+///
+/// ```
+/// use alexnet_data::{DecodeOptions, decode_image};
+///
+/// let image = decode_image(b"P3 1 1 255 10 20 30".to_vec(), &DecodeOptions::default())?;
+/// assert_eq!(image.pixels(), [10, 20, 30]);
+/// let error = decode_image(b"GIF89a".to_vec(), &DecodeOptions::default()).map(drop);
+/// assert!(error.is_err());
+/// # Ok::<(), alexnet_data::BadImage>(())
+/// ```
 ///
 /// # Errors
 /// The reason why the image is rejected.
@@ -126,6 +155,14 @@ pub fn decode_image(bytes: Vec<u8>, options: &DecodeOptions) -> Result<Image, Ba
 /// unchanged. For sequential JPEGs only the pixels that the square needs are computed, but the whole file is read and
 /// checked.
 ///
+/// ```
+/// use alexnet_data::{DecodeOptions, decode_square};
+///
+/// let square = decode_square(b"P3 2 1 255 0 0 0 200 200 200".to_vec(), 1, &DecodeOptions::default())?;
+/// assert_eq!((square.width(), square.height()), (1, 1));
+/// # Ok::<(), alexnet_data::BadImage>(())
+/// ```
+///
 /// # Errors
 /// The reason why the image is rejected.
 pub fn decode_square(bytes: Vec<u8>, size: usize, options: &DecodeOptions) -> Result<Image, BadImage> {
@@ -145,6 +182,12 @@ pub fn decode_square(bytes: Vec<u8>, size: usize, options: &DecodeOptions) -> Re
 
 /// Reads an image and crops it to a square: the shorter side is resized to `size` and the centre kept (paper, section
 /// 2). Returns `size * size * 3` bytes.
+///
+/// ```no_run
+/// let pixels = alexnet_data::read_square(std::path::Path::new("cat.jpg"), 256)?;
+/// assert_eq!(pixels.len(), 256 * 256 * 3);
+/// # Ok::<(), alexnet_data::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Image`] with the file and the reason, [`Error::Option`] for an invalid size.

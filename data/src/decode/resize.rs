@@ -28,6 +28,15 @@ thread_local! {
 /// Resizes the shorter side to `size`, keeping the aspect ratio, and crops the centre `size` x `size`, with the exact
 /// rounding of torchvision's `Resize` and `CenterCrop`.
 ///
+/// ```
+/// use alexnet_data::{Image, resize_and_crop};
+///
+/// let wide = Image::new(40, 10, vec![77; 40 * 10 * 3]).ok_or("no image")?;
+/// let square = resize_and_crop(&wide, 5)?;
+/// assert_eq!((square.width(), square.pixels()[0]), (5, 77));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Option`] for a size outside 1 to 4096.
 pub fn resize_and_crop(image: &Image, size: usize) -> Result<Image> {

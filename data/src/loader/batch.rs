@@ -3,16 +3,16 @@
 use std::fmt::{Debug, Formatter};
 use std::sync::Arc;
 
-use tensor::HostImages;
-use tensor::ops::CropParams;
+use crop::CropParams;
+use crop::HostImages;
 
 use super::augment::MixedLabel;
 use super::buffer_pool::PooledBuffer;
-use crate::Pack;
+use crate::dataset::Dataset;
 use crate::error::Result;
 
 /// A batch of images and the crops to make from them. [`Loader::crops`](super::Loader::crops) makes them on the CPU, an
-/// [`InputTransform`](tensor::ops::InputTransform) on a device. `I` is where the images are: in host memory, or on a
+/// `InputTransform` of `alexnet-tensor` on a device. `I` is where the images are: in host memory, or on a
 /// device.
 #[derive(Debug)]
 pub struct Batch<I = Arc<StoredImages>> {
@@ -22,7 +22,7 @@ pub struct Batch<I = Arc<StoredImages>> {
     pub crops: Vec<CropParams>,
     /// Label of each image.
     pub labels: Vec<u32>,
-    /// Index of each image in the pack.
+    /// Index of each image in the data set.
     pub indices: Vec<u64>,
     /// Second label of each image with [`MixupCutmix`](super::MixupCutmix); otherwise empty.
     pub mixed: Vec<MixedLabel>,
@@ -39,23 +39,23 @@ impl<I> Batch<I> {
     }
 }
 
-/// The images of a batch in host memory: records of the mapped pack, or, if they had to be decoded or augmented, a
-/// buffer, which is reused for a later batch after it is dropped.
+/// The images of a batch in host memory: those of the data set if it has them in memory, as records of a mapped pack are,
+/// or, if they had to be decoded or augmented, a buffer, which is reused for a later batch after it is dropped.
 pub struct StoredImages {
-    pub(super) pack: Arc<Pack>,
-    /// Indices in the pack.
+    pub(super) dataset: Arc<dyn Dataset>,
+    /// Indices in the data set.
     pub(super) indices: Vec<u64>,
-    /// Decoded or augmented images, one after another; `None` for records of the mapped pack.
+    /// Decoded or augmented images, one after another; `None` for images that the data set has in memory.
     pub(super) decoded: Option<PooledBuffer>,
 }
 
 impl StoredImages {
     /// Side length of the images in pixels.
     pub fn size(&self) -> usize {
-        self.pack.size()
+        self.dataset.size()
     }
 
-    /// Checks that the images were not modified since the pack was opened. Called after reading them, it confirms that
+    /// Checks that the images were not modified since the data set was opened. Called after reading them, it confirms that
     /// the bytes read were valid.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl StoredImages {
     pub fn check_unchanged(&self) -> Result<()> {
         match self.decoded {
             Some(_) => Ok(()),
-            None => self.pack.check_unchanged(&self.indices),
+            None => self.dataset.check_unchanged(&self.indices),
         }
     }
 }
@@ -74,10 +74,10 @@ impl HostImages for StoredImages {
     }
 
     fn image(&self, index: usize) -> &[u8] {
-        let bytes = self.pack.image_bytes();
+        let bytes = self.size() * self.size() * 3;
         match &self.decoded {
             Some(decoded) => &decoded[index * bytes..][..bytes],
-            None => self.pack.mapped(self.indices[index] as usize),
+            None => self.dataset.pixels_in_memory(self.indices[index] as usize),
         }
     }
 }

@@ -1,26 +1,26 @@
 //! Making one batch on all threads.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crop::{CropAndNormalize, CropParams};
 use ndarray::Array3;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use tensor::HostImages;
-use tensor::ops::{CropAndNormalize, CropParams};
 
 use super::augment::{Augment, CropRect, MixedLabel, SampleKey, mix_into, resize_rect_into};
 use super::batch::{Batch, StoredImages};
 use super::buffer_pool::BufferPool;
+use super::byte_crop;
+use super::input::CropWriter;
 use super::options::LoaderOptions;
-use super::{crop, input};
-use crate::error::{Error, Result};
-use crate::{Pack, Storage};
+use crate::dataset::Dataset;
+use crate::error::{BadImage, Error, Result};
 
 /// State shared by the loader's threads.
-#[derive(Debug)]
 pub(super) struct BatchMaker {
-    pub pack: Arc<Pack>,
+    pub dataset: Arc<dyn Dataset>,
     pub input: CropAndNormalize,
     pub options: LoaderOptions,
     /// The input's mean image divided by the deviations.
@@ -36,7 +36,7 @@ pub(super) struct BatchMaker {
 /// The images of a batch.
 #[derive(Debug)]
 pub(super) struct BatchIndices {
-    /// Indices in the pack.
+    /// Indices in the data set.
     pub indices: Vec<u64>,
     pub epoch: u64,
     /// Position of the first image in the epoch.
@@ -44,18 +44,27 @@ pub(super) struct BatchIndices {
 }
 
 impl BatchMaker {
-    pub fn new(pack: Arc<Pack>, input: CropAndNormalize, options: LoaderOptions) -> Result<Self> {
+    pub fn new(dataset: Arc<dyn Dataset>, input: CropAndNormalize, options: LoaderOptions) -> Result<Self> {
+        let statistics = dataset.known_statistics();
         let colour_shifts = match options.augment.as_ref().and_then(|a| a.colour_noise.as_ref()) {
-            Some(noise) => noise.shifts(pack.statistics())?,
+            Some(noise) => noise.shifts(statistics)?,
             None => [[0.0; 3]; 3],
         };
-        let mean_colour = pack.statistics().mean_rgb.map(|v| v.round() as u8);
+        let erases = options.augment.as_ref().is_some_and(|augment| augment.random_erasing.is_some());
+        let mean_colour = match statistics {
+            Some(statistics) => statistics.mean_rgb.map(|v| v.round() as u8),
+            None if erases => {
+                let expected = "a data set with statistics, whose mean colour it takes";
+                return Err(Error::option("random erasing", expected, "one without"));
+            }
+            None => [0; 3],
+        };
         let threads =
             ThreadPoolBuilder::new().num_threads(options.threads).thread_name(|i| format!("load-{i}")).build();
         let threads = threads.map_err(|e| Error::Worker { what: format!("cannot start loading threads: {e}") })?;
         let mean_image = input.normalized_mean_image();
         let buffers = Arc::default();
-        Ok(Self { pack, input, options, mean_image, colour_shifts, mean_colour, threads, buffers })
+        Ok(Self { dataset, input, options, mean_image, colour_shifts, mean_colour, threads, buffers })
     }
 
     /// The augmentation, if it modifies pixels.
@@ -63,21 +72,26 @@ impl BatchMaker {
         self.options.augment.as_ref().filter(|augment| augment.modifies_pixels())
     }
 
-    /// Whether batches consist of records of the mapped pack.
+    /// Whether batches consist of images that the data set has in memory.
     pub fn reads_the_map(&self) -> bool {
-        self.pack.storage() == Storage::Raw && self.pixel_augment().is_none()
+        self.dataset.is_in_memory() && self.pixel_augment().is_none()
     }
 
-    /// Makes a batch. Raw images stay in the mapped pack: they are brought into memory and their checksums are
-    /// verified. JPEGs are decoded, within their crops.
+    /// Size of a decoded image in bytes.
+    pub fn image_bytes(&self) -> usize {
+        self.dataset.size() * self.dataset.size() * 3
+    }
+
+    /// Makes a batch. Images that the data set has in memory stay there, such as raw ones in a mapped pack, whose
+    /// checksums are verified. Others are decoded, JPEGs of packs within their crops only.
     pub fn batch(&self, batch: &BatchIndices) -> Result<Batch> {
         let mut crops = self.crops(batch);
         let mut mixed = Vec::new();
         let decoded = if self.reads_the_map() {
-            self.threads.install(|| batch.indices.par_iter().try_for_each(|&index| self.pack.load(index as usize)))?;
+            self.threads.install(|| batch.indices.par_iter().try_for_each(|&index| self.load(index as usize)))?;
             None
         } else {
-            let mut images = self.buffers.take(batch.indices.len() * self.pack.image_bytes());
+            let mut images = self.buffers.take(batch.indices.len() * self.image_bytes());
             match self.pixel_augment() {
                 Some(augment) => mixed = self.augment_batch(augment, batch, &mut crops, &mut images)?,
                 None => self.decode_batch(batch, &crops, &mut images)?,
@@ -86,21 +100,26 @@ impl BatchMaker {
         };
         let indices = batch.indices.clone();
         let labels = self.labels(batch);
-        let images = StoredImages { pack: Arc::clone(&self.pack), indices: indices.clone(), decoded };
+        let images = StoredImages { dataset: Arc::clone(&self.dataset), indices: indices.clone(), decoded };
         Ok(Batch { images: Arc::new(images), crops, labels, indices, mixed })
     }
 
-    /// Crops and normalizes the images of a batch into `out`, `[crops, crop, crop, 3]`.
+    /// Brings an image of the data set's memory into the caches of the system, and checks it.
+    fn load(&self, index: usize) -> Result<()> {
+        self.dataset.load(index)?;
+        let found = self.dataset.pixels_in_memory(index).len();
+        if found != self.image_bytes() {
+            let reason = BadImage::Damaged(format!("{found} bytes in memory, expected {}", self.image_bytes()));
+            return Err(Error::Image { path: self.dataset.name(index).into(), reason });
+        }
+        Ok(())
+    }
+
+    /// Crops and normalizes the images of a batch into `out`, in the options' layout.
     pub fn write_crops(&self, batch: &Batch, out: &mut [f32]) -> Result<()> {
-        let size = self.pack.size();
-        let mean = self.mean_image.as_ref();
+        let writer = CropWriter { input: &self.input, mean: self.mean_image.as_ref(), layout: self.options.layout };
         batch.images.check_unchanged()?;
-        self.threads.install(|| {
-            out.par_chunks_exact_mut(self.input.crop_len()).zip(&batch.crops).for_each(|(out, crop)| {
-                let image = batch.images.image(crop.image as usize);
-                input::write_crops(&self.input, mean, size, image, std::slice::from_ref(crop), out);
-            });
-        });
+        self.threads.install(|| writer.write_batch(&*batch.images, batch.images.size(), &batch.crops, out));
         batch.images.check_unchanged()
     }
 
@@ -109,7 +128,7 @@ impl BatchMaker {
         let count = self.options.views.count();
         self.par_each(batch, out, |position, out| {
             let (rows, columns) = self.visible_region(&crops[position * count..(position + 1) * count]);
-            self.pack.read_region_into(batch.indices[position] as usize, rows, columns, out)
+            self.dataset.read_region(batch.indices[position] as usize, rows, columns, out)
         })
     }
 
@@ -124,7 +143,7 @@ impl BatchMaker {
     ) -> Result<Vec<MixedLabel>> {
         let n = batch.indices.len();
         let values = self.input.crop_len();
-        let image_bytes = self.pack.image_bytes();
+        let image_bytes = self.image_bytes();
         let drawn = &*crops;
         self.par_each(batch, out, |position, out| self.augment_image(augment, batch, position, &drawn[position], out))?;
         let Some(mix) = augment.mix.filter(|_| n > 1) else {
@@ -135,7 +154,7 @@ impl BatchMaker {
         let images = &*out;
         self.par_each(batch, &mut own, |position, crop| {
             let image = &images[position * image_bytes..][..image_bytes];
-            crop::crop(image, self.crop_rect(&drawn[position]), drawn[position].mirror, crop);
+            byte_crop::crop(image, self.crop_rect(&drawn[position]), drawn[position].mirror, crop);
             Ok(())
         })?;
         let side = self.input.crop;
@@ -145,7 +164,7 @@ impl BatchMaker {
         let mix_of =
             |position: usize| mix.draw(Augment::stream(self.options.seed, batch.epoch, batch.indices[position]), side);
         self.par_each(batch, out, |position, out| {
-            let to = CropRect { size: self.pack.size(), left: centre as usize, top: centre as usize, side };
+            let to = CropRect { size: self.dataset.size(), left: centre as usize, top: centre as usize, side };
             mix_into(mix_of(position), crop(position), crop(previous(position)), to, out);
             Ok(())
         })?;
@@ -175,18 +194,40 @@ impl BatchMaker {
         let crop_rect = self.crop_rect(params);
         match &augment.resized_crop {
             Some(resized_crop) => {
-                let image = self.pack.pixels(index as usize)?;
-                resize_rect_into(&image, resized_crop.draw(stream, self.pack.size()), crop_rect, out)?;
+                let image = self.pixels(index as usize)?;
+                resize_rect_into(&image, resized_crop.draw(stream, self.dataset.size()), crop_rect, out)?;
             }
-            None => self.pack.read_pixels_into(index as usize, out)?,
+            None => self.dataset.read_region(index as usize, 0..self.dataset.size(), 0..self.dataset.size(), out)?,
         }
         if let Some(jitter) = &augment.jitter {
             jitter.apply(stream, crop_rect, out);
         }
+        augment.apply_own(self.key(batch, position), crop_rect, out)?;
         if let Some(random_erasing) = &augment.random_erasing {
             random_erasing.apply(stream, crop_rect, self.mean_colour, out);
         }
         Ok(())
+    }
+
+    /// All pixels of an image, borrowed if the data set has them in memory.
+    fn pixels(&self, index: usize) -> Result<Cow<'_, [u8]>> {
+        if self.dataset.is_in_memory() {
+            self.load(index)?;
+            return Ok(Cow::Borrowed(self.dataset.pixels_in_memory(index)));
+        }
+        let size = self.dataset.size();
+        let mut pixels = vec![0; self.image_bytes()];
+        self.dataset.read_region(index, 0..size, 0..size, &mut pixels)?;
+        Ok(Cow::Owned(pixels))
+    }
+
+    fn key(&self, batch: &BatchIndices, position: usize) -> SampleKey {
+        SampleKey {
+            seed: self.options.seed,
+            epoch: batch.epoch,
+            index: batch.indices[position],
+            position: batch.start + position,
+        }
     }
 
     /// Rows and columns of a stored image that are visible in some crop.
@@ -203,12 +244,12 @@ impl BatchMaker {
     /// Rectangle of a stored image that a crop shows.
     fn crop_rect(&self, crop: &CropParams) -> CropRect {
         let side = self.input.crop;
-        CropRect { size: self.pack.size(), left: crop.left as usize, top: crop.top as usize, side }
+        CropRect { size: self.dataset.size(), left: crop.left as usize, top: crop.top as usize, side }
     }
 
     /// Difference between the side lengths of image and crop.
     fn margin(&self) -> usize {
-        self.pack.size() - self.input.crop
+        self.dataset.size() - self.input.crop
     }
 
     /// Fills each image's part of `buffer` in parallel.
@@ -227,21 +268,20 @@ impl BatchMaker {
     /// Crops of all images: all crops of the first, then of the next.
     fn crops(&self, batch: &BatchIndices) -> Vec<CropParams> {
         let mut crops = Vec::with_capacity(batch.indices.len() * self.options.views.count());
-        for (position, &index) in batch.indices.iter().enumerate() {
+        for position in 0..batch.indices.len() {
             let image = position as u32;
             match &self.options.augment {
                 Some(augment) => {
-                    let seed = self.options.seed;
-                    let key = SampleKey { seed, epoch: batch.epoch, index, position: batch.start + position };
-                    crops.push(CropParams { image, ..augment.draw(key, self.margin(), &self.colour_shifts) });
+                    let draw = augment.draw(self.key(batch, position), self.margin(), &self.colour_shifts);
+                    crops.push(CropParams { image, ..draw });
                 }
-                None => crops.extend(self.options.views.crops(self.pack.size(), self.input.crop, image)),
+                None => crops.extend(self.options.views.crops(self.dataset.size(), self.input.crop, image)),
             }
         }
         crops
     }
 
     fn labels(&self, batch: &BatchIndices) -> Vec<u32> {
-        batch.indices.iter().map(|&index| self.pack.label(index as usize)).collect()
+        batch.indices.iter().map(|&index| self.dataset.label(index as usize)).collect()
     }
 }

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use tensor::random::{Stream, purpose};
+use random::{Stream, purpose};
 
 use super::options::{LoaderOptions, Shuffle};
-use crate::Pack;
+use crate::dataset::Dataset;
 
 /// Size in bytes of contiguous runs that are read together: long enough for near full speed on any disk.
 const RUN_BYTES: u64 = 8 << 20;
@@ -14,7 +14,7 @@ const RUN_BYTES: u64 = 8 << 20;
 pub(super) struct Sampler {
     images: usize,
     batch: usize,
-    /// `None` for the order of the pack.
+    /// `None` for the order of the data set.
     shuffled: Option<Vec<u32>>,
     /// Read order for windowed shuffling.
     read_ahead: Option<ReadAhead>,
@@ -27,14 +27,14 @@ struct ReadAhead {
 }
 
 impl Sampler {
-    pub fn new(options: &LoaderOptions, pack: &Pack, epoch: u64) -> Self {
+    pub fn new(options: &LoaderOptions, dataset: &dyn Dataset, epoch: u64) -> Self {
         // Checked by `Loader::new`.
-        let n = u32::try_from(pack.len()).unwrap_or(u32::MAX);
+        let n = u32::try_from(dataset.len()).unwrap_or(u32::MAX);
         let stream = Stream::new(options.seed, purpose::SHUFFLE, epoch);
         let read_ahead = match options.shuffle {
             Shuffle::Window { bytes } => {
-                let runs = contiguous_runs(pack, RUN_BYTES);
-                Some(ReadAhead::new(&runs, |run| pack.stored_bytes_of(run), bytes / 2, &stream))
+                let runs = contiguous_runs(dataset, RUN_BYTES);
+                Some(ReadAhead::new(&runs, |run| dataset.bytes_of(run), bytes / 2, &stream))
             }
             Shuffle::None | Shuffle::Full => None,
         };
@@ -44,7 +44,7 @@ impl Sampler {
                 read_ahead.as_ref().map(|read_ahead| read_ahead.shuffled(options.seed, epoch))
             }
         };
-        Self { shuffled, read_ahead, images: pack.len(), batch: options.batch }
+        Self { shuffled, read_ahead, images: dataset.len(), batch: options.batch }
     }
 
     /// Positions in the epoch of batch `number`.
@@ -53,7 +53,7 @@ impl Sampler {
         start..start.saturating_add(self.batch).min(self.images)
     }
 
-    /// Pack indices of batch `number`.
+    /// Indices of the images of batch `number`.
     pub fn batch(&self, number: usize) -> Vec<u64> {
         let positions = self.positions(number);
         match &self.shuffled {
@@ -124,17 +124,17 @@ impl ReadAhead {
 }
 
 /// Runs of contiguous images of at most `bytes` each, or a single larger image.
-fn contiguous_runs(pack: &Pack, bytes: u64) -> Vec<Range<usize>> {
+fn contiguous_runs(dataset: &dyn Dataset, bytes: u64) -> Vec<Range<usize>> {
     let mut runs = Vec::new();
-    for shard in pack.shard_ranges() {
-        let mut start = shard.start;
-        for index in shard.clone() {
-            if index > start && pack.stored_bytes_of(&(start..index + 1)) > bytes {
+    for range in dataset.ranges() {
+        let mut start = range.start;
+        for index in range.clone() {
+            if index > start && dataset.bytes_of(&(start..index + 1)) > bytes {
                 runs.push(start..index);
                 start = index;
             }
         }
-        runs.push(start..shard.end);
+        runs.push(start..range.end);
     }
     runs
 }
@@ -186,6 +186,49 @@ mod tests {
                 let ahead = sampler.read_ahead.as_ref().unwrap().read_until(used).saturating_sub(used);
                 prop_assert!(ahead <= longest, "{ahead} of {longest}");
             }
+        }
+    }
+
+    /// Images that count alone.
+    struct Images(usize);
+
+    impl Dataset for Images {
+        fn len(&self) -> usize {
+            self.0
+        }
+
+        fn size(&self) -> usize {
+            1
+        }
+
+        fn classes(&self) -> &[String] {
+            &[]
+        }
+
+        fn label(&self, _: usize) -> u32 {
+            0
+        }
+
+        fn read(&self, _: usize) -> Result<crate::ImageContent, crate::BadImage> {
+            Err(crate::BadImage::Empty)
+        }
+    }
+
+    proptest! {
+        /// The order of an epoch is the permutation of its stream, cut into batches; without shuffling, it counts.
+        #[test]
+        fn a_full_shuffle_is_the_permutation_of_its_stream(n in 1..200usize, batch in 1..30usize, seed: u64, epoch in 0..9u64) {
+            let options = LoaderOptions { batch, seed, shuffle: Shuffle::Full, ..LoaderOptions::default() };
+            let sampler = Sampler::new(&options, &Images(n), epoch);
+            let order: Vec<u64> = (0..n.div_ceil(batch)).flat_map(|number| sampler.batch(number)).collect();
+            let expected = Stream::new(seed, purpose::SHUFFLE, epoch).permutation(n as u32);
+            prop_assert!(order.into_iter().eq(expected.into_iter().map(u64::from)));
+            prop_assert!(sampler.images_to_prefetch(0, true).is_none());
+            prop_assert!((0..n.div_ceil(batch)).all(|number| sampler.batch(number).len() <= batch));
+
+            let plain = Sampler::new(&LoaderOptions { shuffle: Shuffle::None, ..options }, &Images(n), epoch);
+            let order: Vec<u64> = (0..n.div_ceil(batch)).flat_map(|number| plain.batch(number)).collect();
+            prop_assert!(order.into_iter().eq(0..n as u64));
         }
     }
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use super::options::PackOptions;
-use crate::decode::{Image, decode_square, resize_and_crop, storable_jpeg};
+use crate::dataset::ImageContent;
+use crate::decode::{decode_square, storable_jpeg};
 use crate::error::{BadImage, Error, Result};
 use crate::format::Storage;
-use crate::source::{ImageContent, Source};
+use crate::source::Source;
 use crate::statistics::products;
 
 /// An encoded image, ready to be stored.
@@ -69,12 +70,17 @@ fn is_transient(error: &io::Error) -> bool {
 }
 
 fn decode_and_encode(source: &Source, index: usize, options: &PackOptions) -> Result<Encoded, BadImage> {
-    let (image, storable_original) = match read(source, index)? {
-        ImageContent::File(bytes) => {
+    encode_content(read(source, index)?, options)
+}
+
+/// Decodes, crops and encodes an image.
+pub(super) fn encode_content(content: ImageContent, options: &PackOptions) -> Result<Encoded, BadImage> {
+    let (image, storable_original) = match content {
+        ImageContent::Encoded(bytes) => {
             let storable_original = storable_original(&bytes, options);
             (decode_square(bytes, options.size, &options.decode)?, storable_original)
         }
-        ImageContent::Pixels(image) => (to_square(image, options.size)?, None),
+        ImageContent::Pixels(_) => (content.into_square(options.size, &options.decode)?, None),
     };
     let pixels = image.into_pixels();
     let colour_products = products(&pixels);
@@ -94,13 +100,6 @@ fn storable_original(bytes: &[u8], options: &PackOptions) -> Option<Vec<u8>> {
         Storage::Raw => None,
         Storage::Jpeg { .. } => storable_jpeg(bytes, options.size, &options.decode).map(<[u8]>::to_vec),
     }
-}
-
-fn to_square(image: Image, size: usize) -> Result<Image, BadImage> {
-    if image.width() == size && image.height() == size {
-        return Ok(image);
-    }
-    resize_and_crop(&image, size).map_err(|e| BadImage::Damaged(e.to_string()))
 }
 
 /// Without chroma subsampling, which the loader decodes fastest.

@@ -1,6 +1,6 @@
 //! Choice of the validation images of a source.
 
-use sha2::{Digest, Sha256};
+use hmac_sha256::Hash;
 
 use crate::error::{Error, Result};
 use crate::source::SampleList;
@@ -9,6 +9,15 @@ use crate::source::SampleList;
 const MAX_NAMED_CLASSES: usize = 5;
 
 /// A fraction of the images of each class held out for validation.
+///
+/// ```no_run
+/// use alexnet_data::{HoldOut, PackOptions, pack_train_and_val};
+///
+/// let hold_out = HoldOut { fraction: 0.1, seed: 2012 };
+/// let report = pack_train_and_val(&PackOptions::new("images", "packs"), Some(hold_out), |_, _| ())?;
+/// println!("{} images to train, {} to validate", report.train.images, report.val.images);
+/// # Ok::<(), alexnet_data::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HoldOut {
     /// Fraction of each class, between 0 and 1 exclusive. For each class with two images or more, at least one is held
@@ -31,9 +40,9 @@ impl HoldOut {
         match error {
             Error::OtherPack { path, expected, found, .. } => Error::OtherPack {
                 path,
-                expected: format!("{expected}, --val-fraction {} and --val-seed {}", self.fraction, self.seed),
-                found: format!("{found}, or images held out by another --val-fraction or --val-seed"),
-                advice: "give the --val-fraction and --val-seed of before, or choose another folder",
+                expected: format!("{expected}, val_fraction {} and val_seed {}", self.fraction, self.seed),
+                found: format!("{found}, or images held out by another val_fraction or val_seed"),
+                advice: "give the val_fraction and val_seed of before, or choose another folder",
             },
             other => other,
         }
@@ -77,10 +86,10 @@ impl HoldOut {
     }
 
     fn hash(&self, name: &[u8]) -> [u8; 32] {
-        let mut digest = Sha256::new();
+        let mut digest = Hash::new();
         digest.update(self.seed.to_le_bytes());
         digest.update(name);
-        digest.finalize().into()
+        digest.finalize()
     }
 }
 

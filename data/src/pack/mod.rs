@@ -15,6 +15,7 @@ mod rejected;
 mod shard;
 mod table;
 mod train_and_val;
+mod writer;
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ pub use hold_out::HoldOut;
 pub use options::{PackOptions, PackReport, Progress};
 pub use rejected::Rejected;
 pub use train_and_val::{Subset, TrainValReport, holds_train_and_val, pack_train_and_val};
+pub use writer::{PackWriter, PackWriterOptions};
 
 /// Lock file that excludes a second packer; it remains, empty.
 const LOCK: &str = ".lock";
@@ -60,14 +62,10 @@ pub fn pack(options: &PackOptions, progress: impl FnMut(Progress)) -> Result<Pac
 
 /// Packs an open source.
 fn pack_source(options: &PackOptions, source: &Source, mut progress: impl FnMut(Progress)) -> Result<PackReport> {
-    files::folder::create_all(&options.out).map_err(Error::io(&options.out, "cannot make this folder"))?;
-    let _lock = lock(&options.out)?;
-    files::sweep(&options.out)
-        .map_err(Error::io(&options.out, "cannot remove the temporary files of an earlier run"))?;
+    let _lock = prepare(&options.out)?;
     let plan = PackPlan::new(source.samples(), options);
-    let table = options.out.join(TABLE_FILE);
-    if table.try_exists().map_err(Error::io(&table, "cannot be accessed"))? {
-        return report_complete(&plan, source, options);
+    if is_complete(&options.out)? {
+        return report_complete(&plan, source.samples(), notes(source, options), options);
     }
     let mut shards = plan.finished_shards(source.samples())?;
     // Earlier versions rejected images the system could not read; these are tried again.
@@ -79,7 +77,22 @@ fn pack_source(options: &PackOptions, source: &Source, mut progress: impl FnMut(
     let resumed = shards.iter().flatten().count();
     write_missing(&plan, source, options, &mut shards, &mut progress)?;
     let shards: Vec<FinishedShard> = shards.into_iter().flatten().collect();
-    complete(&plan, source, options, &shards, resumed)
+    let report = complete(&plan, source.samples(), notes(source, options), options, &shards)?;
+    Ok(PackReport { resumed_shards: resumed, ..report })
+}
+
+/// Creates the folder of a pack, locks it and removes what an interrupted run left.
+fn prepare(folder: &Path) -> Result<File> {
+    files::folder::create_all(folder).map_err(Error::io(folder, "cannot make this folder"))?;
+    let lock = lock(folder)?;
+    files::sweep(folder).map_err(Error::io(folder, "cannot remove the temporary files of an earlier run"))?;
+    Ok(lock)
+}
+
+/// Whether a folder holds a complete pack.
+fn is_complete(folder: &Path) -> Result<bool> {
+    let table = folder.join(TABLE_FILE);
+    table.try_exists().map_err(Error::io(&table, "cannot be accessed"))
 }
 
 /// Packs the shards missing from `shards`.
@@ -98,21 +111,22 @@ fn write_missing(
     let encode_task = |task: usize| encode(source, indices[task], options);
     run_ordered(indices.len(), options.jobs, encode_task, |results: &mut OrderedResults<'_, _>| {
         for &number in &missing {
-            let path = plan.path(number);
+            let path = plan.format.path(number);
             let kept = state.done;
             let mut packed = None;
             files::replace(&path, |temporary| {
-                let mut writer = ShardWriter::create(plan, number, temporary)?;
+                let mut writer = ShardWriter::create(&plan.format, number, temporary)?;
                 for index in plan.range(number) {
                     if options.is_cancelled() {
                         return Err(Error::Cancelled { path: options.out.clone(), kept, total });
                     }
                     let result = results.next()??;
-                    state.bytes += writer.push(source.samples(), index, result)?;
+                    let samples = source.samples();
+                    state.bytes += writer.push(samples.name(index), samples.label(index), result)?;
                     state.done += 1;
                     progress(state);
                 }
-                packed = Some(writer.finish()?);
+                packed = Some(writer.finish(&plan.shard_fingerprints[number])?);
                 Ok::<(), Error>(())
             })?;
             shards[number] = packed;
@@ -124,15 +138,14 @@ fn write_missing(
 /// Writes the list of rejected images and, if there are not too many, completes the pack.
 fn complete(
     plan: &PackPlan,
-    source: &Source,
+    samples: &SampleList,
+    notes: Vec<String>,
     options: &PackOptions,
     shards: &[FinishedShard],
-    resumed: usize,
 ) -> Result<PackReport> {
-    let samples = source.samples();
     let rejected: Vec<Rejected> = shards.iter().flat_map(|s| s.rejected.iter().cloned()).collect();
     let list = rejected::write(&options.out, &rejected)?;
-    check_rejected(&rejected, list, source, options)?;
+    check_rejected(&rejected, list, samples.len(), options)?;
     let mut sums = Sums::new(options.size);
     shards.iter().for_each(|shard| sums.merge(&shard.sums));
     if sums.images == 0 {
@@ -144,21 +157,21 @@ fn complete(
         images: sums.images as usize,
         classes: samples.classes().len(),
         shards: shards.len(),
-        resumed_shards: resumed,
+        resumed_shards: 0,
         bytes: shards.iter().map(|s| s.length).sum(),
         rejected,
         fingerprint,
-        notes: notes(source, options).into_iter().chain(dark::note(&statistics)).collect(),
+        notes: notes.into_iter().chain(dark::note(&statistics)).collect(),
         was_complete: false,
     })
 }
 
 /// Fails if more images were rejected than allowed; `list` is the file naming them.
-fn check_rejected(rejected: &[Rejected], list: PathBuf, source: &Source, options: &PackOptions) -> Result<()> {
+fn check_rejected(rejected: &[Rejected], list: PathBuf, total: usize, options: &PackOptions) -> Result<()> {
     let Some(first) = rejected.first().filter(|_| rejected.len() > options.max_bad) else { return Ok(()) };
     Err(Error::TooManyBad {
         bad: rejected.len(),
-        total: source.samples().len(),
+        total,
         allowed: options.max_bad,
         list,
         first: format!("{}: {}", first.name, first.reason),
@@ -166,17 +179,22 @@ fn check_rejected(rejected: &[Rejected], list: PathBuf, source: &Source, options
 }
 
 /// Report of a pack that was already complete.
-fn report_complete(plan: &PackPlan, source: &Source, options: &PackOptions) -> Result<PackReport> {
+fn report_complete(
+    plan: &PackPlan,
+    samples: &SampleList,
+    mut notes: Vec<String>,
+    options: &PackOptions,
+) -> Result<PackReport> {
     table::check_same(plan)?;
     let pack = crate::Pack::open(&options.out)?;
-    let shards = plan.finished_shards(source.samples())?;
+    let shards = plan.finished_shards(samples)?;
     let shards: Vec<FinishedShard> = shards.into_iter().flatten().collect();
     let rejected: Vec<Rejected> = shards.iter().flat_map(|s| s.rejected.iter().cloned()).collect();
     if rejected.len() > options.max_bad {
         // The list may have been deleted since.
-        check_rejected(&rejected, rejected::write(&options.out, &rejected)?, source, options)?;
+        check_rejected(&rejected, rejected::write(&options.out, &rejected)?, samples.len(), options)?;
     }
-    let mut notes: Vec<String> = notes(source, options).into_iter().chain(dark::note(pack.statistics())).collect();
+    notes.extend(dark::note(pack.statistics()));
     let unreadable: usize = shards.iter().map(unreadable_images).sum();
     if unreadable > 0 {
         notes.push(format!(
@@ -212,14 +230,17 @@ fn notes(source: &Source, options: &PackOptions) -> Vec<String> {
             options.size
         ));
     }
-    let unused = classes_without_images(source.samples());
-    if !unused.is_empty() {
-        let shown = unused.iter().take(5).copied().collect::<Vec<_>>().join(", ");
-        let more = if unused.len() > 5 { ", ..." } else { "" };
-        let verb = if unused.len() == 1 { "class has" } else { "classes have" };
-        notes.push(format!("{} {verb} no image: {shown}{more}", unused.len()));
-    }
+    notes.extend(unused_classes_note(source.samples()));
     notes
+}
+
+/// Note on classes without images.
+fn unused_classes_note(samples: &SampleList) -> Option<String> {
+    let unused = classes_without_images(samples);
+    let shown = unused.iter().take(5).copied().collect::<Vec<_>>().join(", ");
+    let more = if unused.len() > 5 { ", ..." } else { "" };
+    let verb = if unused.len() == 1 { "class has" } else { "classes have" };
+    (!unused.is_empty()).then(|| format!("{} {verb} no image: {shown}{more}", unused.len()))
 }
 
 /// Classes without images, which occur only among the classes of another pack.

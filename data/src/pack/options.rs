@@ -15,6 +15,13 @@ use crate::format::{Storage, TABLE_FILE, shard_number};
 use crate::source::{SourceKind, SourceOptions, Split};
 
 /// Options of [`pack`](fn@crate::pack).
+///
+/// ```
+/// use alexnet_data::{PackOptions, Storage};
+///
+/// let options = PackOptions { size: 224, storage: Storage::JPEG, max_bad: 10, ..PackOptions::new("images", "a.pack") };
+/// assert_eq!(options.shard_bytes, 1 << 30);
+/// ```
 #[derive(Clone, Debug)]
 pub struct PackOptions {
     /// Source of the images, a folder or an archive: see [`SourceKind`].
@@ -81,6 +88,16 @@ impl PackOptions {
     }
 
     pub(super) fn check(&self) -> Result<()> {
+        self.check_storing()?;
+        for path in [Some(&self.source), self.labels.as_ref()].into_iter().flatten() {
+            check_input(path)?;
+        }
+        self.check_out()?;
+        self.check_out_contents()
+    }
+
+    /// Checks all options but those of the source and the folder.
+    pub(super) fn check_storing(&self) -> Result<()> {
         decode::check_square(self.size)?;
         if self.jobs == 0 {
             return Err(Error::option("jobs", "at least 1", 0));
@@ -94,11 +111,7 @@ impl PackOptions {
         if self.classes.as_ref().is_some_and(Vec::is_empty) {
             return Err(Error::option("classes", "at least one class", "none"));
         }
-        for path in [Some(&self.source), self.labels.as_ref()].into_iter().flatten() {
-            check_input(path)?;
-        }
-        self.check_out()?;
-        self.check_out_contents()
+        Ok(())
     }
 
     pub(super) fn source_options(&self) -> SourceOptions<'_> {
@@ -120,8 +133,7 @@ impl PackOptions {
     /// Refuses a pack inside the source, which the next run would take for a class.
     fn check_out(&self) -> Result<()> {
         let source = self.source.canonicalize().map_err(Error::io(&self.source, "cannot be read"))?;
-        let out = std::path::absolute(&self.out).map_err(Error::io(&self.out, "is not a usable path"))?;
-        files::folder::check_utf8(&out).map_err(Error::io(&self.out, "cannot hold a pack; choose another folder"))?;
+        let out = self.absolute_out()?;
         let existing = out.ancestors().find_map(|folder| folder.canonicalize().ok());
         if existing.is_some_and(|folder| folder.starts_with(&source)) {
             let expected = format!("a folder outside of the source {}", show(&self.source));
@@ -130,8 +142,15 @@ impl PackOptions {
         Ok(())
     }
 
+    /// The absolute path of the pack's folder, which must be UTF-8 for the HDF5 library.
+    pub(super) fn absolute_out(&self) -> Result<PathBuf> {
+        let out = std::path::absolute(&self.out).map_err(Error::io(&self.out, "is not a usable path"))?;
+        files::folder::check_utf8(&out).map_err(Error::io(&self.out, "cannot hold a pack; choose another folder"))?;
+        Ok(out)
+    }
+
     /// Refuses a folder that holds something else, for example a second source given by mistake.
-    fn check_out_contents(&self) -> Result<()> {
+    pub(super) fn check_out_contents(&self) -> Result<()> {
         let Ok(entries) = std::fs::read_dir(&self.out) else { return Ok(()) };
         let names: Vec<String> =
             entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();

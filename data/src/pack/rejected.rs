@@ -27,19 +27,22 @@ pub(super) fn write(folder: &Path, rejected: &[Rejected]) -> Result<PathBuf> {
             _ => Ok(path),
         };
     }
-    let table = csv_table(rejected).map_err(Error::io(&path, "cannot be written"))?;
-    files::replace_bytes(&path, &table)?;
+    files::replace_bytes(&path, csv_table(rejected).as_bytes())?;
     Ok(path)
 }
 
 /// The rejected images by RFC 4180, with a header.
-fn csv_table(rejected: &[Rejected]) -> std::io::Result<Vec<u8>> {
-    let mut table = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    table.write_record(["file", "reason"])?;
+fn csv_table(rejected: &[Rejected]) -> String {
+    let mut table = String::from("file,reason\r\n");
     for Rejected { name, reason } in rejected {
-        table.write_record([csv_field(name), csv_field(reason)])?;
+        table += &format!("{},{}\r\n", quoted(csv_field(name)), quoted(csv_field(reason)));
     }
-    table.into_inner().map_err(csv::IntoInnerError::into_error)
+    table
+}
+
+/// A field in quotes, if it needs them.
+fn quoted(field: String) -> String {
+    if field.contains(['"', ',', '\r', '\n']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field }
 }
 
 /// Escapes a field for spreadsheets and terminals: control characters except line ends and tabs are escaped (`\u{1b}`),
@@ -61,7 +64,7 @@ mod tests {
     fn fields_are_quoted_if_necessary() {
         let rejected = [("cat/1.jpg", "empty file"), ("a,b\"c\"\n.jpg", "damaged: 1, 2"), ("+1/a,b.jpg", "x")];
         let rejected = rejected.map(|(name, reason)| Rejected { name: name.into(), reason: reason.into() });
-        let table = String::from_utf8(csv_table(&rejected).unwrap()).unwrap();
+        let table = csv_table(&rejected);
         let expected = "file,reason\r\ncat/1.jpg,empty file\r\n\"a,b\"\"c\"\"\n.jpg\",\"damaged: 1, 2\"\r\n\
                         \"'+1/a,b.jpg\",x\r\n";
         assert_eq!(table, expected);

@@ -9,8 +9,10 @@ use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use files::TemporaryFile;
+
 use super::encode::Encoded;
-use super::plan::{OTHER_FOLDER, PackPlan};
+use super::plan::{OTHER_FOLDER, PackPlan, ShardFormat};
 use super::rejected::Rejected;
 use crate::error::{BadImage, Error, Result};
 use crate::format::{FileHeader, FileKind, HEADER_BYTES, Storage, checksum_of_content};
@@ -32,8 +34,8 @@ pub(super) struct FinishedShard {
 }
 
 /// Writer of one shard.
-pub(super) struct ShardWriter<'a> {
-    plan: &'a PackPlan,
+pub(super) struct ShardWriter {
+    format: ShardFormat,
     number: usize,
     /// Final path of the shard, for messages.
     path: PathBuf,
@@ -59,23 +61,23 @@ const READ_BACK_FAILED: &str = "cannot be read back; run the same command again"
 
 /// A shard file without its images.
 struct ShardTemplate {
-    file: tempfile::TempPath,
+    file: TemporaryFile,
     /// File offset of the images.
     start: Option<u64>,
     /// Intended contents besides the images.
     expected_contents: IntendedContents,
 }
 
-impl<'a> ShardWriter<'a> {
+impl ShardWriter {
     /// Starts shard `number` in the empty file `temporary`.
-    pub fn create(plan: &'a PackPlan, number: usize, temporary: &Path) -> Result<Self> {
-        let path = plan.path(number);
-        let shard = FinishedShard::empty(plan);
+    pub fn create(format: &ShardFormat, number: usize, temporary: &Path) -> Result<Self> {
+        let path = format.path(number);
+        let shard = FinishedShard::empty(format.size);
         let open = File::options().write(true).open(temporary).map_err(Error::io(&path, WRITE_FAILED))?;
         let file = BufWriter::with_capacity(1 << 20, open);
         let read_back = File::open(temporary).map_err(Error::io(&path, READ_BACK_FAILED))?;
         let mut writer = Self {
-            plan,
+            format: format.clone(),
             number,
             path,
             temporary: temporary.to_path_buf(),
@@ -87,8 +89,8 @@ impl<'a> ShardWriter<'a> {
             names: NameList::default(),
             shard,
         };
-        // The offset does not depend on the number of images because everything else follows them.
-        let start = writer.write_template(1)?.start;
+        // The offset depends neither on the number of images nor on texts, because everything else follows them.
+        let start = writer.write_template(1, "")?.start;
         writer.start = start.ok_or_else(|| Error::pack(&writer.path, "HDF5 reserves no space"))?;
         let start = writer.start;
         writer.file.seek(SeekFrom::Start(start)).map_err(Error::io(&writer.path, WRITE_FAILED))?;
@@ -96,19 +98,19 @@ impl<'a> ShardWriter<'a> {
     }
 
     /// Adds an image, or the reason for its rejection. Returns the bytes written.
-    pub fn push(&mut self, source: &SampleList, index: usize, result: Result<Encoded, BadImage>) -> Result<u64> {
+    pub fn push(&mut self, name: &[u8], label: u32, result: Result<Encoded, BadImage>) -> Result<u64> {
         let image = match result {
             Ok(image) => image,
             Err(reason) => {
-                let name = String::from_utf8_lossy(source.name(index)).into_owned();
+                let name = String::from_utf8_lossy(name).into_owned();
                 self.shard.rejected.push(Rejected { name, reason: reason.to_string() });
                 return Ok(0);
             }
         };
         self.file.write_all(&image.stored).map_err(Error::io(&self.path, WRITE_FAILED))?;
         self.offsets.push(self.image_bytes() + image.stored.len() as u64);
-        self.names.push(source.name(index));
-        self.shard.labels.push(source.label(index));
+        self.names.push(name);
+        self.shard.labels.push(label);
         self.shard.checksums.push(image.checksum);
         self.shard.sums.add(image.pixels(), &image.colour_products);
         if self.image_bytes() - self.offsets[self.verified_images] >= READ_BACK_BYTES {
@@ -117,19 +119,20 @@ impl<'a> ShardWriter<'a> {
         Ok(image.stored.len() as u64)
     }
 
-    /// Writes everything around the images, then reads the whole file back to verify it.
-    pub fn finish(mut self) -> Result<FinishedShard> {
-        let count = match self.plan.storage {
+    /// Writes everything around the images, then reads the whole file back to verify it. `fingerprint` is that of the
+    /// shard's part of the source.
+    pub fn finish(mut self, fingerprint: &str) -> Result<FinishedShard> {
+        let count = match self.format.storage {
             Storage::Raw => self.shard.labels.len(),
             Storage::Jpeg { .. } => self.image_bytes() as usize,
         };
-        let ShardTemplate { file: template, start, expected_contents } = self.write_template(count)?;
+        let ShardTemplate { file: template, start, expected_contents } = self.write_template(count, fingerprint)?;
         let images = start.map_or(0..0, |start| start..start + self.image_bytes());
         if start.is_some_and(|start| start != self.start) {
             return Err(Error::pack(&self.path, "this HDF5 library lays files out in an unexpected way"));
         }
         let fail = || Error::io(&self.path, WRITE_FAILED);
-        let mut file = File::open(&template).map_err(fail())?;
+        let mut file = File::open(template.path()).map_err(fail())?;
         self.shard.length = file.metadata().map_err(fail())?.len();
         let mut head = Vec::new();
         let mut tail = Vec::new();
@@ -196,26 +199,25 @@ impl<'a> ShardWriter<'a> {
 
     /// Writes the shard with HDF5, leaving a hole for the images. `count` is in images for raw storage, in bytes for
     /// JPEG.
-    fn write_template(&self, count: usize) -> Result<ShardTemplate> {
-        let temporary = tempfile::Builder::new().prefix(".alexnet-tmp-").tempfile_in(&self.plan.folder);
-        let temporary = temporary.map_err(Error::io(&self.path, WRITE_FAILED))?.into_temp_path();
-        let file = Hdf5Writer::create(&temporary, &self.path)?;
-        let size = self.plan.size;
-        let shape: &[usize] = match self.plan.storage {
+    fn write_template(&self, count: usize, fingerprint: &str) -> Result<ShardTemplate> {
+        let temporary = TemporaryFile::create(&self.format.folder).map_err(Error::io(&self.path, WRITE_FAILED))?;
+        let file = Hdf5Writer::create(temporary.path(), &self.path)?;
+        let size = self.format.size;
+        let shape: &[usize] = match self.format.storage {
             Storage::Raw => &[count, size, size, 3],
             Storage::Jpeg { .. } => &[count],
         };
         // Reserved first, so that its offset does not depend on the other datasets.
         let start = file.reserve("images", shape)?;
-        self.write_tables(&file)?;
+        self.write_tables(&file, fingerprint)?;
         let expected_contents = file.close()?;
         Ok(ShardTemplate { file: temporary, start, expected_contents })
     }
 
-    fn write_tables(&self, file: &Hdf5Writer) -> Result<()> {
+    fn write_tables(&self, file: &Hdf5Writer, fingerprint: &str) -> Result<()> {
         let n = self.shard.labels.len();
-        let size = self.plan.size;
-        if let Storage::Jpeg { .. } = self.plan.storage {
+        let size = self.format.size;
+        if let Storage::Jpeg { .. } = self.format.storage {
             file.write_dataset("offsets", &[n + 1], &self.offsets)?;
         }
         file.write_dataset("labels", &[n], &self.shard.labels)?;
@@ -229,18 +231,18 @@ impl<'a> ShardWriter<'a> {
         let rejected = serde_json::to_vec(&rejected).map_err(|e| Error::pack(&self.path, e.to_string()))?;
         file.write_dataset("bad", &[rejected.len()], &rejected)?;
         file.write_number("shard", self.number as u64)?;
-        file.write_text("source", &self.plan.shard_fingerprints[self.number])?;
-        file.write_text("settings", &self.plan.settings)
+        file.write_text("source", fingerprint)?;
+        file.write_text("settings", &self.format.settings)
     }
 }
 
 impl FinishedShard {
-    fn empty(plan: &PackPlan) -> Self {
+    fn empty(size: usize) -> Self {
         Self {
             labels: Vec::new(),
             checksums: Vec::new(),
             rejected: Vec::new(),
-            sums: Sums::new(plan.size),
+            sums: Sums::new(size),
             length: 0,
             content_checksum: 0,
         }
@@ -252,48 +254,71 @@ impl FinishedShard {
     /// [`Error::OtherPack`] if the shard has another source or other settings; the errors of a damaged file. A shard of
     /// the same files, some of which changed since, counts as missing.
     pub fn load(plan: &PackPlan, samples: &SampleList, number: usize) -> Result<Option<Self>> {
-        let path = &plan.path(number);
-        if !path.try_exists().map_err(Error::io(path, "cannot be read"))? {
+        let Some(StoredShard { path, file, source, shard }) = StoredShard::read(&plan.format, number)? else {
             return Ok(None);
-        }
-        let (header, _map) = crate::reader::open_checked(path, FileKind::Shard)?;
-        let file = Hdf5Reader::open(path)?;
-        let source = file.read_text("source")?;
-        let settings = file.read_text("settings")?;
-        plan.check_settings(path, &settings)?;
-        let labels: Vec<u32> = file.read_vector("labels")?;
-        let rejected_json: Vec<u8> = file.read_vector("bad")?;
-        let rejected: Vec<[String; 2]> =
-            serde_json::from_slice(&rejected_json).map_err(|e| Error::pack(path, format!("dataset \"bad\": {e}")))?;
+        };
         if !plan.is_source_of(number, &source) {
-            let names = record_names(&file, labels.len())?;
-            let stored = names.iter().map(Vec::as_slice).zip(labels.iter().copied()).collect();
-            return if same_files(samples, plan.range(number), stored, &rejected) {
+            let names = record_names(&file, shard.labels.len())?;
+            let stored = names.iter().map(Vec::as_slice).zip(shard.labels.iter().copied()).collect();
+            return if same_files(samples, plan.range(number), stored, &shard.rejected) {
                 Ok(None)
             } else {
-                Err(plan.other_source(path, &source, OTHER_FOLDER))
+                Err(plan.other_source(&path, &source, OTHER_FOLDER))
             };
         }
         let found: u64 = file.read_number("shard")?;
         let records = plan.range(number).len();
-        if found != number as u64 || labels.len() + rejected.len() != records {
-            let what = format!(
-                "is shard {found} of {} files, expected shard {number} of {records}",
-                labels.len() + rejected.len()
-            );
-            return Err(Error::pack(path, what));
+        if found != number as u64 || shard.files() != records {
+            let what = format!("is shard {found} of {} files, expected shard {number} of {records}", shard.files());
+            return Err(Error::pack(&path, what));
         }
-        let position_sums = file.read("place_sums", &[plan.size, plan.size, 3])?;
+        Ok(Some(shard))
+    }
+
+    /// Number of files of the source, including rejected ones.
+    pub fn files(&self) -> usize {
+        self.labels.len() + self.rejected.len()
+    }
+}
+
+/// A shard of an earlier run, whatever its source.
+pub(super) struct StoredShard {
+    path: PathBuf,
+    file: Hdf5Reader,
+    /// Fingerprint of its part of the source.
+    pub source: String,
+    pub shard: FinishedShard,
+}
+
+impl StoredShard {
+    /// Reads shard `number`; `None` if it is missing.
+    ///
+    /// # Errors
+    /// [`Error::OtherPack`] if it has other settings; the errors of a damaged file.
+    pub fn read(format: &ShardFormat, number: usize) -> Result<Option<Self>> {
+        let path = format.path(number);
+        if !path.try_exists().map_err(Error::io(&path, "cannot be read"))? {
+            return Ok(None);
+        }
+        let (header, _map) = crate::reader::open_checked(&path, FileKind::Shard)?;
+        let file = Hdf5Reader::open(&path)?;
+        let source = file.read_text("source")?;
+        format.check_settings(&path, &file.read_text("settings")?)?;
+        let labels: Vec<u32> = file.read_vector("labels")?;
+        let rejected: Vec<u8> = file.read_vector("bad")?;
+        let rejected: Vec<[String; 2]> =
+            serde_json::from_slice(&rejected).map_err(|e| Error::pack(&path, format!("dataset \"bad\": {e}")))?;
+        let position_sums = file.read("place_sums", &[format.size, format.size, 3])?;
         let products = file.read_attribute("product_sums")?;
-        let sums = Sums::from_parts(labels.len() as u64, position_sums, products);
-        Ok(Some(Self {
+        let shard = FinishedShard {
             checksums: file.read("crc32c", &[labels.len()])?,
+            sums: Sums::from_parts(labels.len() as u64, position_sums, products),
             labels,
             rejected: rejected.into_iter().map(|[name, reason]| Rejected { name, reason }).collect(),
-            sums,
             length: header.length,
             content_checksum: header.content_checksum,
-        }))
+        };
+        Ok(Some(Self { path, file, source, shard }))
     }
 }
 
@@ -306,14 +331,14 @@ fn record_names(file: &Hdf5Reader, count: usize) -> Result<Vec<Vec<u8>>> {
 }
 
 /// Whether a shard's stored and rejected images have, in order, the names and labels of `range` of the source.
-fn same_files(source: &SampleList, range: Range<usize>, stored: Vec<(&[u8], u32)>, rejected: &[[String; 2]]) -> bool {
+fn same_files(source: &SampleList, range: Range<usize>, stored: Vec<(&[u8], u32)>, rejected: &[Rejected]) -> bool {
     let mut stored = stored.into_iter().peekable();
     let mut rejected = rejected.iter().peekable();
     for index in range {
         let name = source.name(index);
         let is_stored = stored.next_if(|&(stored, label)| stored == name && label == source.label(index)).is_some();
         let is_known =
-            is_stored || rejected.next_if(|[rejected, _]| *rejected == String::from_utf8_lossy(name)).is_some();
+            is_stored || rejected.next_if(|rejected| rejected.name == String::from_utf8_lossy(name)).is_some();
         if !is_known {
             return false;
         }

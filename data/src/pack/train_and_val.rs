@@ -13,6 +13,7 @@ const VAL: &str = "val.pack";
 
 /// One of the two packs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Subset {
     /// The training images, in `train.pack`.
     Train,

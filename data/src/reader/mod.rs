@@ -6,6 +6,7 @@
 //! checks before and after. If a file is truncated between check and read, the system kills the process with SIGBUS;
 //! [`install_sigbus_handler`] turns that into an error message.
 
+mod dataset;
 mod open;
 mod shard;
 #[cfg(unix)]
@@ -30,6 +31,14 @@ pub(crate) use open::open_checked;
 pub use sigbus::install_sigbus_handler;
 
 /// An open pack, shareable between threads.
+///
+/// ```no_run
+/// let pack = alexnet_data::Pack::open("train.pack")?;
+/// println!("{} images of {} classes, mean {:?}", pack.len(), pack.classes().len(), pack.statistics().mean_rgb);
+/// let pixels = pack.pixels(7)?;
+/// println!("{}: label {}, first pixel {:?}", pack.name(7), pack.label(7), &pixels[..3]);
+/// # Ok::<(), alexnet_data::Error>(())
+/// ```
 pub struct Pack {
     path: PathBuf,
     size: usize,
@@ -172,51 +181,6 @@ impl Pack {
         Ok(Cow::Owned(pixels))
     }
 
-    /// Writes the pixels of image `index` to `out`, `size * size * 3` bytes.
-    ///
-    /// # Errors
-    /// Same as [`Pack::pixels`].
-    pub(crate) fn read_pixels_into(&self, index: usize, out: &mut [u8]) -> Result<()> {
-        self.read_region_into(index, 0..self.size, 0..self.size, out)
-    }
-
-    /// Writes the pixels of image `index` within `rows` and `columns` to `out`, `size * size * 3` bytes, the rest of
-    /// which is unspecified.
-    ///
-    /// # Errors
-    /// Same as [`Pack::pixels`].
-    pub(crate) fn read_region_into(
-        &self,
-        index: usize,
-        rows: Range<usize>,
-        columns: Range<usize>,
-        out: &mut [u8],
-    ) -> Result<()> {
-        let stored = self.stored(index)?;
-        match self.storage {
-            Storage::Raw => out.copy_from_slice(stored),
-            Storage::Jpeg { .. } => self.decode(index, stored, rows, columns, out)?,
-        }
-        Ok(())
-    }
-
-    /// Brings the stored bytes of image `index` into memory, so that [`mapped`](Self::mapped) does not wait for the
-    /// disk. The checksum is verified on the first read.
-    ///
-    /// # Errors
-    /// Same as [`Pack::stored`].
-    pub(crate) fn load(&self, index: usize) -> Result<()> {
-        shard::touch_pages(self.stored(index)?);
-        Ok(())
-    }
-
-    /// Stored bytes of image `index` in the mapped file, without any check: they are valid if [`load`](Self::load)
-    /// succeeded before and [`check_unchanged`](Self::check_unchanged) succeeds after they are used.
-    pub(crate) fn mapped(&self, index: usize) -> &[u8] {
-        let (shard, record) = self.locate(index);
-        shard.mapped(record)
-    }
-
     /// Decodes a region of a stored JPEG into `out`, `[size, size, 3]`.
     fn decode(
         &self,
@@ -267,40 +231,6 @@ impl Pack {
     /// Total stored size of the images in bytes.
     pub fn stored_bytes(&self) -> u64 {
         self.shards.iter().map(|shard| shard.bytes(0..shard.labels.len())).sum()
-    }
-
-    /// Stored size in bytes of a range of images within one shard.
-    pub(crate) fn stored_bytes_of(&self, images: &Range<usize>) -> u64 {
-        if images.is_empty() {
-            return 0;
-        }
-        let (shard, record) = self.locate(images.start);
-        shard.bytes(record..record + images.len())
-    }
-
-    /// Image ranges of all non-empty shards.
-    pub(crate) fn shard_ranges(&self) -> impl Iterator<Item = Range<usize>> {
-        let ranges = self.starts.iter().zip(&self.shards).map(|(&start, shard)| start..start + shard.labels.len());
-        ranges.filter(|range| !range.is_empty())
-    }
-
-    /// Checks that the files of these images were not modified since the pack was opened. Called after reading, it
-    /// confirms that the data read was valid.
-    pub(crate) fn check_unchanged(&self, images: &[u64]) -> Result<()> {
-        let mut seen = vec![false; self.shards.len()];
-        for &index in images {
-            let number = self.starts.partition_point(|&start| start <= index as usize) - 1;
-            if !std::mem::replace(&mut seen[number], true) {
-                self.shards[number].check_unchanged()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Advises the system that image `index` will be read soon.
-    pub(crate) fn prefetch(&self, index: usize) {
-        let (shard, record) = self.locate(index);
-        shard.prefetch(record);
     }
 
     fn locate(&self, index: usize) -> (&MappedShard, usize) {

@@ -31,6 +31,9 @@ static PREVIOUS: OnceLock<libc::sigaction> = OnceLock::new();
 /// SIGBUS is raised if a pack is truncated at the moment it is being read; without a handler the system kills the
 /// process silently. Call this once, before opening packs. Faults elsewhere are passed on to the previous handler.
 ///
+/// ```
+/// alexnet_data::install_sigbus_handler();
+/// ```
 pub fn install_sigbus_handler() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -31,7 +31,7 @@ pub(super) struct FileReader {
 
 impl ImageReader for FileReader {
     fn read(&self, samples: &SampleList, index: usize) -> Result<ImageContent, BadImage> {
-        read_bytes(&self.root.join(path_from_bytes(samples.name(index)))).map(ImageContent::File)
+        read_bytes(&self.root.join(path_from_bytes(samples.name(index)))).map(ImageContent::Encoded)
     }
 }
 
@@ -74,7 +74,7 @@ fn layout_notes(root: &Path, layout: &Layout, options: &SourceOptions) -> Result
     if options.from == Some(SourceKind::Folders) {
         return Ok(layout.masks().into_iter().chain(layout.merged()).collect());
     }
-    let advice = "or, to pack all of them as images of their class folder, say so (--from folders)";
+    let advice = "or, to pack all of them as images of their class folder, say so (option from: folders)";
     if let Some(masks) = layout.masks() {
         return Err(Error::source(root, format!("{masks}; move them out of the class folders, {advice}")));
     }
@@ -106,11 +106,11 @@ fn class_folders(root: &Path) -> Result<(Vec<String>, usize)> {
             0 => "is empty; expected one folder of images for each class",
             _ if !files_of(root, is_labels_file)?.is_empty() => {
                 "holds files but no folders; expected one folder of images for each class, or the file that has their \
-                 labels (--labels FILE)"
+                 labels (option labels)"
             }
             _ => {
                 "holds files but no folders; expected one folder of images for each class; if the labels are in a file, name \
-                 it (--labels FILE)"
+                 it (option labels)"
             }
         };
         return Err(Error::source(root, what));

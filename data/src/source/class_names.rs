@@ -53,6 +53,14 @@ pub(super) struct ClassNames {
 /// The lines of a file of class names that are not empty, for
 /// [`PackOptions::class_names`](crate::PackOptions::class_names).
 ///
+/// ```
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("names.txt");
+/// std::fs::write(&path, "cat\ndog\n")?;
+/// assert_eq!(alexnet_data::read_class_names(&path)?, ["cat", "dog"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Io`] if it cannot be read; [`Error::Source`] if it is of no form that is known for certain.
 pub fn read_class_names(path: &Path) -> Result<Vec<String>> {

@@ -41,7 +41,7 @@ fn detect_folder(path: &Path, options: &SourceOptions) -> Result<SourceKind> {
     if let ([_, _, ..], [(one, _)]) = (tars.as_slice(), folders.as_slice()) {
         let what = format!(
             "holds {} tars and the folder {}; expected tars alone, or class folders: move the folder away, or say that the \
-             tars are the source (--from class-tars, or --from webdataset)",
+             tars are the source (option from: class-tars or webdataset)",
             tars.len(),
             one.display()
         );
@@ -49,8 +49,8 @@ fn detect_folder(path: &Path, options: &SourceOptions) -> Result<SourceKind> {
     }
     if let Some(train_val) = find_train_val(path)? {
         let what = format!(
-            "holds {} and {}, two sets and not two classes; give one of them; both are packed by `alexnet pack` with no \
-             option that says how a single source is read (--from, --split, --labels, --classes-of, --val-fraction)",
+            "holds {} and {}, two sets and not two classes; give one of them; both are packed together with no \
+             option that says how a single source is read (from, split, labels, classes, val_fraction)",
             file_name(&train_val.train),
             file_name(&train_val.val)
         );
@@ -61,7 +61,7 @@ fn detect_folder(path: &Path, options: &SourceOptions) -> Result<SourceKind> {
         ([_], 0 | 1) => Ok(SourceKind::Labelled),
         ([list, ..], 2..) => {
             let what = format!(
-                "holds folders and {}, either of which may be the labels; say which: --from folders, or --labels {}",
+                "holds folders and {}, either of which may be the labels; say which: option from: folders, or option labels: {}",
                 file_name(list),
                 list.display()
             );
@@ -113,7 +113,7 @@ fn detect_file(path: &Path, options: &SourceOptions) -> Result<SourceKind> {
             let kinds: Vec<&str> = SourceKind::ALL.iter().map(|(_, name)| *name).collect();
             format!(
                 "is not a recognized source; expected a folder, a tar, CIFAR's .bin, IDX or HDF5; if it \
-                 is one of these, say which (--from {})",
+                 is one of these, say which (option from: {})",
                 kinds.join("|")
             )
         }

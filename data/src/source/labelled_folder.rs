@@ -53,7 +53,7 @@ fn find_labels(root: &Path) -> Result<PathBuf> {
     match <[PathBuf; 1]>::try_from(csv_files(root)?) {
         Ok([only]) => Ok(only),
         Err(found) => {
-            let what = format!("holds {} .csv files; say which has the labels (--labels FILE)", found.len());
+            let what = format!("holds {} .csv files; say which has the labels (option labels)", found.len());
             Err(Error::source(root, what))
         }
     }

@@ -10,6 +10,7 @@ mod class_index;
 mod class_names;
 mod class_tars;
 mod detect;
+#[cfg(feature = "hdf5")]
 mod hdf5_file;
 mod idx;
 mod labelled_folder;
@@ -19,6 +20,7 @@ mod name_forms;
 mod numeric_labels;
 mod sample_list;
 mod series;
+mod source_images;
 mod split_names;
 mod tar_file;
 mod train_val;
@@ -28,11 +30,12 @@ mod wordnet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::decode::Image;
+use crate::dataset::ImageContent;
 use crate::error::{BadImage, Error, Result};
 use class_names::ClassNames;
 pub use class_names::read_class_names;
-pub(crate) use sample_list::{NameList, SampleList, hex};
+pub(crate) use sample_list::{NameList, SampleList, SampleListBuilder, hex};
+pub use source_images::{SourceImages, SourceSettings};
 pub(crate) use train_val::find_train_val;
 pub(crate) use wordnet::WordNetNames;
 
@@ -75,6 +78,7 @@ impl SourceKind {
 
 /// Split of a source that holds two: folders of CIFAR and MNIST.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Split {
     /// The training set.
     #[default]
@@ -113,15 +117,6 @@ impl SourceOptions<'_> {
     fn has_words(&self, wnid: &str) -> bool {
         self.wordnet.is_some_and(|wordnet| wordnet.contains(wnid))
     }
-}
-
-/// Content of one image.
-#[derive(Debug)]
-pub(crate) enum ImageContent {
-    /// Bytes of an image file.
-    File(Vec<u8>),
-    /// Decoded pixels.
-    Pixels(Image),
 }
 
 /// Reads the images of a sample list.
@@ -177,7 +172,13 @@ impl Source {
             SourceKind::WebDataset => webdataset::open(path, options),
             SourceKind::Cifar => cifar::open(path, options),
             SourceKind::Idx => idx::open(path, options),
+            #[cfg(feature = "hdf5")]
             SourceKind::Hdf5 => hdf5_file::open(path, options),
+            #[cfg(not(feature = "hdf5"))]
+            SourceKind::Hdf5 => Err(Error::source(
+                path,
+                "is an HDF5 file, which this build cannot read: it lacks the Cargo feature hdf5",
+            )),
         }?;
         if options.classes.is_none() {
             check_class_names(path, source.samples.classes())?;
@@ -307,7 +308,7 @@ fn list(folder: &Path) -> Result<Vec<(std::ffi::OsString, Option<std::fs::Metada
 }
 
 /// Refuses two classes of the same name.
-fn check_class_names(path: &Path, classes: &[String]) -> Result<()> {
+pub(crate) fn check_class_names(path: &Path, classes: &[String]) -> Result<()> {
     let mut sorted: Vec<&String> = classes.iter().collect();
     sorted.sort_unstable();
     match sorted.windows(2).find(|pair| pair[0] == pair[1]) {

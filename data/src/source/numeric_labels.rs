@@ -1,6 +1,6 @@
 //! Classes of sources with numeric labels.
 //!
-//! A number is an index into the class names of the source or given ones. With given classes (`--classes-of`), the
+//! A number is an index into the class names of the source or given ones. With given classes (option `classes`), the
 //! class is found by name: that of the source, or the number itself if the classes are named by numbers. A missing
 //! class is an error, because its index belongs to another class.
 

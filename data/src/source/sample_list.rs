@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use sha2::{Digest, Sha256};
+use hmac_sha256::Hash;
 
 /// Names and labels of a source's images in a fixed order, about 28 bytes per image plus its name.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ impl SampleList {
         indices.iter().for_each(|&index| names.push(self.name(index)));
         let labels: Vec<u32> = indices.iter().map(|&index| self.labels[index]).collect();
         let lengths: Vec<u64> = indices.iter().map(|&index| self.lengths[index]).collect();
-        let mut digest = Sha256::new();
+        let mut digest = Hash::new();
         update(&mut digest, self.fingerprint.as_bytes());
         update(&mut digest, rule.as_bytes());
         Self { classes: self.classes.clone(), names, labels, lengths, fingerprint: finish_fingerprint(digest) }
@@ -55,21 +55,17 @@ impl SampleList {
 
     /// Fingerprint of a range of images.
     pub fn fingerprint_of(&self, images: Range<usize>) -> String {
-        let mut digest = start_fingerprint(&self.classes);
-        for index in images {
-            update_record(&mut digest, self.name(index), self.lengths[index], self.labels[index]);
-        }
-        finish_fingerprint(digest)
+        fingerprint_of(&self.classes, &self.names, &self.lengths, &self.labels, images)
     }
 }
 
 /// Builder of a [`SampleList`].
-pub(super) struct SampleListBuilder {
+pub(crate) struct SampleListBuilder {
     classes: Vec<String>,
     names: NameList,
     labels: Vec<u32>,
     lengths: Vec<u64>,
-    digest: Sha256,
+    digest: Hash,
 }
 
 impl SampleListBuilder {
@@ -86,33 +82,63 @@ impl SampleListBuilder {
         self.lengths.push(length);
     }
 
+    /// Number of images so far.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Class names; labels are indices into them.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// Fingerprint of a range of images, that of [`SampleList::fingerprint_of`].
+    pub fn fingerprint_of(&self, images: Range<usize>) -> String {
+        fingerprint_of(&self.classes, &self.names, &self.lengths, &self.labels, images)
+    }
+
     pub fn finish(self) -> SampleList {
         let Self { classes, names, labels, lengths, digest } = self;
         SampleList { classes, names, labels, lengths, fingerprint: finish_fingerprint(digest) }
     }
 }
 
+/// Fingerprint of a range of images.
+fn fingerprint_of(
+    classes: &[String],
+    names: &NameList,
+    lengths: &[u64],
+    labels: &[u32],
+    images: Range<usize>,
+) -> String {
+    let mut digest = start_fingerprint(classes);
+    for index in images {
+        update_record(&mut digest, names.get(index), lengths[index], labels[index]);
+    }
+    finish_fingerprint(digest)
+}
+
 /// Starts a fingerprint with the classes.
-fn start_fingerprint(classes: &[String]) -> Sha256 {
-    let mut digest = Sha256::new();
+fn start_fingerprint(classes: &[String]) -> Hash {
+    let mut digest = Hash::new();
     for class in classes {
         update(&mut digest, class.as_bytes());
     }
     digest
 }
 
-fn update_record(digest: &mut Sha256, name: &[u8], length: u64, label: u32) {
+fn update_record(digest: &mut Hash, name: &[u8], length: u64, label: u32) {
     update(digest, name);
     digest.update(length.to_le_bytes());
     digest.update(label.to_le_bytes());
 }
 
-fn finish_fingerprint(digest: Sha256) -> String {
+fn finish_fingerprint(digest: Hash) -> String {
     hex(&digest.finalize()[..16])
 }
 
 /// Length-prefixed, so that different lists never hash the same bytes.
-fn update(digest: &mut Sha256, part: &[u8]) {
+fn update(digest: &mut Hash, part: &[u8]) {
     digest.update((part.len() as u64).to_le_bytes());
     digest.update(part);
 }

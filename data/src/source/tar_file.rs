@@ -61,7 +61,7 @@ fn open_class_folders(path: &Path, members: &[Member], others: &[Vec<u8>], optio
         }
     }
     if images.is_empty() {
-        let what = "holds no class folders; for images that have their labels elsewhere, give them (--labels)";
+        let what = "holds no class folders; for images that have their labels elsewhere, give them (option labels)";
         return Err(Error::source(path, what));
     }
     found.sort_unstable();

@@ -77,7 +77,7 @@ pub(crate) fn find_train_val(root: &Path) -> Result<Option<TrainValFolders>> {
             return Ok(None);
         }
         let classes = check_not_splits(&folders);
-        let advice = "give one of them, or say that they are classes (--from folders)";
+        let advice = "give one of them, or say that they are classes (option from: folders)";
         return classes.map(|()| None).map_err(|what| Error::source(root, format!("{what}; {advice}")));
     }
     let shown = |found: &[&String]| found.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
@@ -88,7 +88,7 @@ pub(crate) fn find_train_val(root: &Path) -> Result<Option<TrainValFolders>> {
         let example = root.join(found[0]);
         let what = format!(
             "holds {}{beside}: splits of a data set, not classes; give one of them, such as {}, or say that they are classes \
-             (--from folders)",
+             (option from: folders)",
             shown(&found),
             example.display()
         );

@@ -1,16 +1,15 @@
-//! Augmentation and shuffling: a device and the loader make the same crops, for any number of threads.
+//! Augmentation and shuffling: the same crops for any number of threads. That devices make the same ones is tested in
+//! `train/tests/all/device_crops.rs`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use alexnet_data::ndarray::{Array3, Axis, s};
 use alexnet_data::{
-    Augment, Batch, ColourJitter, ColourNoise, ColourRule, CropAndNormalize, Loader, LoaderOptions, Mean, MixupCutmix,
-    Pack, PackOptions, RandomErasing, ResizedCrop, Shuffle, Storage, Views, pack,
+    Augment, ColourJitter, HostImages, Loader, LoaderOptions, MixupCutmix, Pack, PackOptions, RandomErasing,
+    ResizedCrop, Shuffle, Storage, pack,
 };
 use proptest::prelude::*;
-use tensor::ops::InputTransform;
-use tensor::{Cpu, DeviceImages, HostImages};
 
 use crate::common::Setting;
 use crate::common::loading::{input, packed, training};
@@ -18,32 +17,6 @@ use crate::common::loading::{input, packed, training};
 fn stored(pack: &Pack, index: usize) -> Array3<f32> {
     let pixels = pack.pixels(index).unwrap();
     Array3::from_shape_vec((pack.size(), pack.size(), 3), pixels.iter().map(|&v| f32::from(v)).collect()).unwrap()
-}
-
-/// The network's input as the CPU's kernel makes it.
-fn transformed(loader: &Loader, batch: Batch) -> Vec<f32> {
-    let cpu = Cpu::<f32>::new(2).unwrap();
-    let size = batch.images.size();
-    let batch = batch.map_images(|images| DeviceImages::new(&cpu, size, images)).unwrap();
-    let transform = InputTransform::new(&cpu, loader.input()).unwrap();
-    transform.apply(&batch.images, &batch.crops).unwrap().to_vec().unwrap()
-}
-
-/// Checks that the loader's crops of an epoch equal those of a device, bit for bit.
-fn assert_devices_make_the_same(loader: &Loader, epoch: u64, first: usize, changed: bool) -> Result<(), TestCaseError> {
-    let is_stored = loader.pack().storage() == Storage::Raw && !changed;
-    for batch in loader.batches(epoch, first) {
-        let batch = batch.unwrap();
-        for (position, &index) in batch.indices.iter().enumerate().filter(|_| is_stored) {
-            let stored = loader.pack().stored(index as usize).unwrap();
-            prop_assert_eq!(batch.images.image(position).as_ptr(), stored.as_ptr(), "a copy");
-        }
-        let crops = loader.crops(&batch).unwrap();
-        let found = transformed(loader, batch);
-        prop_assert_eq!(crops.len(), found.len());
-        prop_assert!(crops.iter().zip(&found).all(|(a, b)| a.to_bits() == b.to_bits()), "other bits");
-    }
-    Ok(())
 }
 
 /// The pixel augmentations selected by these bits.
@@ -67,47 +40,22 @@ fn both_packs() -> [Arc<Pack>; 2] {
     [setting.open("raw"), setting.open("jpeg")]
 }
 
+/// Raw images are read where they are, unless their pixels are augmented; decoded images are copies.
 #[test]
-fn devices_make_the_loaders_crops_bit_for_bit() {
-    let packs = both_packs();
-    let colour_noise = prop::option::of((any::<bool>(), 0.0..0.5f32).prop_map(|(paper, deviation)| ColourNoise {
-        rule: if paper { ColourRule::Paper } else { ColourRule::AuthorsCode },
-        deviation,
-        components: None,
-    }));
-    let augment = prop::option::of((any::<bool>(), any::<bool>(), colour_noise, 0..9usize, 0..32u8).prop_map(
-        |(random_crop, mirror, colour_noise, crop_group, changes)| Augment {
-            random_crop,
-            mirror,
-            colour_noise,
-            crop_group,
-            ..augment_of(changes)
-        },
-    ));
-    let input =
-        (1..=32usize, any::<bool>(), 0.001..2.0f32, 0..3usize, prop::option::of(prop::array::uniform3(0.1..3.0f32)));
-    let place = (1..25usize, any::<u64>(), any::<bool>(), 0..3u64, 0..2usize, any::<bool>());
-    let config =
-        ProptestConfig { cases: 48, rng_seed: proptest::test_runner::RngSeed::Fixed(1), ..ProptestConfig::default() };
-    proptest!(config, |(augment in augment, input in input, place in place, jpeg: bool)| {
-        let pack = &packs[usize::from(jpeg)];
-        let (crop, bgr, scale, mean, deviation) = input;
-        let mean = match mean {
-            0 => Mean::None,
-            1 => Mean::Rgb(pack.statistics().mean_rgb),
-            _ => Mean::Image(pack.statistics().mean_image.clone()),
-        };
-        let (batch, seed, shuffle, epoch, first, ten) = place;
-        let shuffle = if shuffle { Shuffle::Full } else { Shuffle::Window { bytes: 20_000 } };
-        let views = if ten && augment.is_none() { Views::Ten } else { Views::Centre };
-        let changed = augment.as_ref().is_some_and(|a: &Augment| *a != Augment {
-            random_crop: a.random_crop, mirror: a.mirror, colour_noise: a.colour_noise,
-            crop_group: a.crop_group, ..Augment::default()
-        });
-        let options = LoaderOptions { batch, seed, shuffle, augment, views, threads: 2, ..LoaderOptions::default() };
-        let loader = Loader::new(Arc::clone(pack), CropAndNormalize { crop, bgr, scale, mean, deviation }, options).unwrap();
-        assert_devices_make_the_same(&loader, epoch, first, changed)?;
-    });
+fn raw_images_are_records_of_the_mapped_pack() {
+    for (pack, changes) in both_packs().into_iter().flat_map(|pack| [(Arc::clone(&pack), 0), (pack, 2)]) {
+        let augment = Some(Augment { random_crop: true, mirror: true, ..augment_of(changes) });
+        let loader = Loader::new(Arc::clone(&pack), input(21), LoaderOptions { augment, ..training(5, 2) }).unwrap();
+        let is_stored = pack.storage() == Storage::Raw && changes == 0;
+        assert_eq!(loader.reads_the_map(), is_stored);
+        for batch in loader.batches(0, 0) {
+            let batch = batch.unwrap();
+            for (position, &index) in batch.indices.iter().enumerate() {
+                let stored = pack.stored(index as usize).unwrap();
+                assert_eq!(batch.images.image(position).as_ptr() == stored.as_ptr(), is_stored);
+            }
+        }
+    }
 }
 
 /// Order, draws and values do not depend on the number of threads, the prefetch limit and the first batch.

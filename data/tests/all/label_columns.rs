@@ -232,7 +232,7 @@ fn json_and_lists_of_images_are_no_labels() {
     for text in ["pie/1\npie/2\ncake/3\n", "/pie/1.jpg\n/pie/2.jpg\n/cake/3.jpg\n/cake/9.jpg\n"] {
         let error = place.by("f", &place.write("train.txt", text.as_bytes())).unwrap_err();
         let said = " without a label; expected lines of an image and its label, or one label per line in the order of the \
-                    image names; where the folders are the classes, pack without --labels";
+                    image names; where the folders are the classes, pack without the option labels";
         assert!(error.contains("train.txt: line 1: ") && error.ends_with(said), "{error}");
     }
     let labels = place.write("l.txt", b"img_0\nimg_2\nimg_1\n");

@@ -77,7 +77,9 @@ fn ham10000_is_labelled_by_its_diagnoses() {
     fs::copy(&labels, place.path("h/HAM10000_metadata.csv")).unwrap();
     let error = place.pack("h", |o| o).unwrap_err();
     assert!(
-        error.contains("holds folders and HAM10000_metadata.csv, either of which may be the labels; say which: --from"),
+        error.contains(
+            "holds folders and HAM10000_metadata.csv, either of which may be the labels; say which: option from: "
+        ),
         "{error}"
     );
 }

@@ -23,6 +23,7 @@ mod label_rows;
 mod labels;
 mod layouts;
 mod loading;
+mod pack_writer;
 mod packing;
 mod sources;
 mod splits;

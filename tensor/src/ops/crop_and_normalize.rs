@@ -1,113 +1,15 @@
 //! The input of a network from stored images: crop, horizontal flip, colour shift and normalization in one pass (paper,
 //! sections 2 and 4.1).
 
-use ndarray::Array3;
+#[cfg(feature = "gpu")]
+pub(crate) use crop::Coefficients;
+pub use crop::{CropAndNormalize, CropParams, Mean};
 
 use crate::images::ImageMemory;
 use crate::tensor::element_count;
 use crate::{Alloc, Backend, DeviceImages, Element, Error, Handle, HostImages, Operation, Result, Tensor};
 
 const OP: &str = "crop and normalize";
-
-/// The input that a network expects: a square crop of each image, of values `(pixel * scale - mean) / deviation` for
-/// pixels of 0 to 255. Channels are R, G, B throughout; `bgr` reverses them in the output.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CropAndNormalize {
-    /// Side length of the crop in pixels; 224 in the paper.
-    pub crop: usize,
-    /// Output channels in the order blue, green, red.
-    pub bgr: bool,
-    /// Factor applied to the pixels.
-    pub scale: f32,
-    /// Mean to subtract from the scaled pixels.
-    pub mean: Mean,
-    /// Standard deviations to divide R, G and B by; `None` for no division.
-    pub deviation: Option<[f32; 3]>,
-}
-
-/// Mean to subtract from the scaled pixels.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Mean {
-    /// No mean.
-    None,
-    /// One value each for R, G and B.
-    Rgb([f32; 3]),
-    /// An image `[size, size, 3]` of the same size as the stored images (paper, section 2), cropped and mirrored like
-    /// them.
-    Image(Array3<f32>),
-}
-
-/// The crop of one image, and its draws of flip and colour.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct CropParams {
-    /// Position of the image in its batch.
-    pub image: u32,
-    /// Rows above the crop.
-    pub top: u32,
-    /// Columns left of the crop.
-    pub left: u32,
-    /// Whether the crop is flipped horizontally.
-    pub mirror: bool,
-    /// Shift of R, G and B, on the scale of 0 to 255, before normalization.
-    pub shift: [f32; 3],
-    /// Factor applied to the normalized values.
-    pub damping: f32,
-}
-
-impl CropParams {
-    /// A crop without shift or damping.
-    pub fn new(image: u32, left: u32, top: u32, mirror: bool) -> Self {
-        Self { image, top, left, mirror, shift: [0.0; 3], damping: 1.0 }
-    }
-
-    /// Position of the crop's first byte in an image of `size` x `size`.
-    pub(crate) fn start(&self, size: usize) -> usize {
-        3 * (self.top as usize * size + self.left as usize)
-    }
-}
-
-/// Factor and offset of each channel of one crop: a value is `pixel * factor + offset`, or with a mean image
-/// `pixel * factor + (offset - mean * damping)`, in this order.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Coefficients {
-    pub factor: [f32; 3],
-    pub offset: [f32; 3],
-    pub damping: f32,
-}
-
-impl CropAndNormalize {
-    /// A crop of the pixels as they are.
-    pub fn crop_only(crop: usize) -> Self {
-        Self { crop, bgr: false, scale: 1.0, mean: Mean::None, deviation: None }
-    }
-
-    /// Number of values in a crop.
-    pub fn crop_len(&self) -> usize {
-        3 * self.crop * self.crop
-    }
-
-    /// The mean image divided by the deviations, if the mean is an image.
-    pub fn normalized_mean_image(&self) -> Option<Array3<f32>> {
-        let Mean::Image(image) = &self.mean else { return None };
-        let deviation = self.deviation.unwrap_or([1.0; 3]);
-        Some(Array3::from_shape_fn(image.dim(), |at| image[at] / deviation[at.2]))
-    }
-
-    pub(crate) fn coefficients(&self, crop: &CropParams) -> Coefficients {
-        let deviation = self.deviation.unwrap_or([1.0; 3]);
-        let mean = match self.mean {
-            Mean::Rgb(rgb) => rgb,
-            Mean::None | Mean::Image(_) => [0.0; 3],
-        };
-        let factor = deviation.map(|deviation| self.scale / deviation);
-        let offset = |c: usize| (crop.shift[c] * factor[c] - mean[c] / deviation[c]) * crop.damping;
-        Coefficients {
-            factor: factor.map(|factor| factor * crop.damping),
-            offset: std::array::from_fn(offset),
-            damping: crop.damping,
-        }
-    }
-}
 
 /// A [`CropAndNormalize`] on a device, with the mean image in its memory.
 #[derive(Clone, Debug)]

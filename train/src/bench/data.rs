@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use data::{Augment, CropAndNormalize, Loader, LoaderOptions, Mean, Pack, Prefetch, Shuffle, Storage};
+use data::{Augment, CropAndNormalize, Loader, LoaderOptions, Mean, Pack, Prefetch, Storage};
 use serde::Serialize;
 use tensor::HostImages;
 
@@ -132,11 +132,7 @@ pub fn data(pack: &Arc<Pack>, config: &Config, crop: usize, output: Output, seco
         threads: config.run.threads,
         crop,
         storage: pack.storage().to_string(),
-        shuffle: match config.data.order() {
-            Shuffle::None => "none".into(),
-            Shuffle::Full => "full".into(),
-            Shuffle::Window { bytes } => format!("window of {bytes} bytes"),
-        },
+        shuffle: config.data.order().to_string(),
         output,
         stages,
         images_per_s,

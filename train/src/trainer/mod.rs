@@ -370,6 +370,7 @@ pub(crate) fn loader_options(config: &Config, model: &Model) -> Result<LoaderOpt
         prefetch_bytes: config.data.prefetch_bytes,
         augment: input::augment(&config.data)?,
         views: Views::Centre,
+        ..LoaderOptions::default()
     })
 }
 

@@ -4,6 +4,7 @@
 mod support;
 
 mod config;
+mod device_crops;
 mod evaluate;
 mod faults;
 mod golden;

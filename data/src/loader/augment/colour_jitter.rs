@@ -1,6 +1,6 @@
 //! Colour jitter (torchvision's ColorJitter).
 
-use tensor::random::Stream;
+use random::Stream;
 
 use super::rect::CropRect;
 use super::rng::{JITTER_BLOCK, SampleRng};
@@ -8,6 +8,14 @@ use crate::error::{Error, Result};
 
 /// Strength of the random changes of brightness, contrast, saturation and hue, applied in random order. Pixels are
 /// rounded and clamped to 0 to 255 after each.
+///
+/// ```
+/// use alexnet_data::{Augment, ColourJitter};
+///
+/// let jitter = ColourJitter { brightness: 0.4, contrast: 0.4, ..ColourJitter::default() };
+/// let augment = Augment { jitter: Some(jitter), ..Augment::default() };
+/// # assert!(augment.jitter.is_some());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ColourJitter {
     /// Brightness is scaled by a factor of 1 ± this, at least 0.

@@ -1,7 +1,7 @@
 //! Mixing of two images and their labels: mixup (Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2017) and
 //! CutMix (Yun et al., "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features", 2019).
 
-use tensor::random::Stream;
+use random::Stream;
 
 use super::rect::{CropRect, Rect};
 use super::rng::{MIX_BLOCK, SampleRng};
@@ -9,6 +9,15 @@ use crate::error::{Error, Result};
 
 /// Mixes each image of a batch with the previous one (the first with the last). The image's own weight is drawn from
 /// Beta(alpha, alpha); each image keeps its own colour noise.
+///
+/// ```
+/// use alexnet_data::{Augment, MixupCutmix};
+///
+/// // Half of the images are blended, half have a rectangle of the other; `Batch::mixed` has the second labels.
+/// let mix = MixupCutmix { mixup: 0.2, cutmix: 1.0 };
+/// let augment = Augment { mix: Some(mix), ..Augment::default() };
+/// # assert!(augment.mix.is_some());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct MixupCutmix {
     /// Alpha of mixup, the weighted mean of both images; 0 disables it.

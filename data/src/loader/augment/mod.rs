@@ -4,13 +4,16 @@
 
 mod colour_jitter;
 mod mixup_cutmix;
+mod own;
 mod random_erasing;
 mod rect;
 mod resized_crop;
 mod rng;
 
-use tensor::ops::CropParams;
-use tensor::random::{Stream, purpose, to_normals};
+use std::sync::Arc;
+
+use crop::CropParams;
+use random::{Stream, purpose, to_normals};
 
 use crate::error::{Error, Result};
 use crate::statistics::{PrincipalComponents, Statistics};
@@ -18,17 +21,31 @@ use crate::statistics::{PrincipalComponents, Statistics};
 pub use colour_jitter::ColourJitter;
 pub(super) use mixup_cutmix::mix_into;
 pub use mixup_cutmix::{MixedLabel, MixupCutmix};
+pub use own::PixelAugmentation;
 pub use random_erasing::RandomErasing;
 pub(super) use rect::CropRect;
 pub use resized_crop::ResizedCrop;
 pub(super) use resized_crop::resize_rect_into;
+pub use rng::SampleRng;
 
 /// Augmentation of training images. The default changes nothing.
 ///
 /// Random crops, mirroring and [`ColourNoise`] are the paper's; they add no pass over the pixels, and a device can do
 /// them. The other augmentations run on the CPU, on the 8-bit pixels of the crop, in the order of the fields below;
-/// colour noise and mean subtraction follow them.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// mirroring, colour noise and mean subtraction follow them.
+///
+/// ```
+/// use alexnet_data::{Augment, ColourJitter, ResizedCrop};
+///
+/// let augment = Augment {
+///     mirror: true,
+///     resized_crop: Some(ResizedCrop::default()),
+///     jitter: Some(ColourJitter { brightness: 0.4, ..ColourJitter::default() }),
+///     ..Augment::default()
+/// };
+/// assert!(!augment.random_crop);
+/// ```
+#[derive(Clone, Debug, Default)]
 pub struct Augment {
     /// Crop at a uniformly random position instead of the centre.
     pub random_crop: bool,
@@ -43,6 +60,8 @@ pub struct Augment {
     pub resized_crop: Option<ResizedCrop>,
     /// Randomly change brightness, contrast, saturation and hue.
     pub jitter: Option<ColourJitter>,
+    /// Own augmentations, in this order; see [`Augment::with`].
+    pub own: Vec<Arc<dyn PixelAugmentation>>,
     /// Fill a random rectangle with the mean colour.
     pub random_erasing: Option<RandomErasing>,
     /// Mix each image and its label with the previous one of its batch.
@@ -52,6 +71,14 @@ pub struct Augment {
 /// PCA colour noise: `p1 a1 s1 + p2 a2 s2 + p3 a3 s3` is added to every pixel of an image, where `p` are the
 /// eigenvectors of the colour covariance, `a` is drawn from a normal distribution once per image and epoch, and `s` is
 /// given by the rule.
+///
+/// ```
+/// use alexnet_data::{Augment, ColourNoise, ColourRule};
+///
+/// let noise = ColourNoise { rule: ColourRule::AuthorsCode, ..ColourNoise::default() };
+/// let augment = Augment { colour_noise: Some(noise), ..Augment::default() };
+/// # assert!(augment.colour_noise.is_some());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ColourNoise {
     /// Scale of the components.
@@ -64,6 +91,7 @@ pub struct ColourNoise {
 
 /// Scale `s` of the components of colour noise. `l` are the eigenvalues for pixel values of 0 to 255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ColourRule {
     /// The paper's formula: the eigenvalues, for pixels and covariance scaled to 0 to 1. For 0 to 255 that is `s =
     /// l / 255`: 58, 5 and 2 levels for ImageNet, so a deviation of 0.1 gives noise of about 6 levels. (On the scale of
@@ -74,13 +102,21 @@ pub enum ColourRule {
     AuthorsCode,
 }
 
+impl Default for ColourNoise {
+    /// The paper's: its formula, 0.1, and the components of the data set.
+    fn default() -> Self {
+        Self { rule: ColourRule::Paper, deviation: 0.1, components: None }
+    }
+}
+
 impl ColourNoise {
     /// Shift of R, G and B per component for a standard normal draw of 1.
-    pub(super) fn shifts(&self, statistics: &Statistics) -> Result<[[f32; 3]; 3]> {
+    pub(super) fn shifts(&self, statistics: Option<&Statistics>) -> Result<[[f32; 3]; 3]> {
         if !self.deviation.is_finite() || self.deviation < 0.0 {
             return Err(Error::option("colour deviation", "0 or more", self.deviation));
         }
-        let components = self.components.unwrap_or_else(|| statistics.components());
+        let unknown = || Error::option("colour noise", "components, or a data set with statistics", "neither");
+        let components = self.components.or_else(|| statistics.map(Statistics::components)).ok_or_else(unknown)?;
         components.check()?;
         let mut shifts = components.eigenvectors;
         for (shift, &eigenvalue) in shifts.iter_mut().zip(&components.eigenvalues) {
@@ -94,13 +130,27 @@ impl ColourNoise {
     }
 }
 
-/// Random purpose of crop groups: the second half of the range reserved for augmentation.
+/// Own augmentations are equal if they are the same objects.
+impl PartialEq for Augment {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { random_crop, mirror, colour_noise, crop_group, resized_crop, jitter, own, random_erasing, mix } =
+            self;
+        let are_same = own.len() == other.own.len() && own.iter().zip(&other.own).all(|(a, b)| Arc::ptr_eq(a, b));
+        are_same
+            && (random_crop, mirror, crop_group) == (&other.random_crop, &other.mirror, &other.crop_group)
+            && (colour_noise, resized_crop, jitter) == (&other.colour_noise, &other.resized_crop, &other.jitter)
+            && (random_erasing, mix) == (&other.random_erasing, &other.mix)
+    }
+}
+
+/// Random purpose of crop groups, within the range reserved for augmentation.
 const CROP_GROUP_PURPOSE: u32 = purpose::AUGMENT + 0x0800_0000;
 
 impl Augment {
     /// Whether the 8-bit pixels are modified.
     pub(super) fn modifies_pixels(&self) -> bool {
-        self.resized_crop.is_some() || self.jitter.is_some() || self.random_erasing.is_some() || self.mix.is_some()
+        let built_in = [self.resized_crop.is_some(), self.jitter.is_some(), self.random_erasing.is_some()];
+        built_in.contains(&true) || self.mix.is_some() || !self.own.is_empty()
     }
 
     /// Checks the options' ranges.
@@ -174,6 +224,9 @@ fn check_range(option: &'static str, range: [f32; 2], within: [f32; 2]) -> crate
 mod tests {
     use super::*;
 
+    /// The first shift of the test of its values, as it was drawn when the test was written.
+    const FIRST_SHIFT: [f32; 3] = [5.12162, -1.85019, 2.50946];
+
     fn draws(augment: &Augment, colour: &[[f32; 3]; 3], margin: usize, n: u64) -> Vec<CropParams> {
         let key = |index| SampleKey { seed: 11, epoch: 3, index, position: index as usize };
         (0..n).map(|index| augment.draw(key(index), margin, colour)).collect()
@@ -239,7 +292,7 @@ mod tests {
         ] {
             let noise = ColourNoise { rule, deviation: 0.1, components };
             let augment = Augment { colour_noise: Some(noise), ..Augment::default() };
-            let shifts = noise.shifts(&statistics).unwrap();
+            let shifts = noise.shifts(Some(&statistics)).unwrap();
             let draws = draws(&augment, &shifts, 0, 40_000);
             let parts = components.unwrap_or_else(|| statistics.components());
             // Sum over components of p p^T l (source) or p p^T (l / 255)^2 (paper), times the deviation squared.
@@ -262,6 +315,39 @@ mod tests {
             let damping = if rule == ColourRule::AuthorsCode { 1.0 / 1.1 } else { 1.0 };
             assert!(draws.iter().all(|d| (d.damping - damping).abs() < 1e-6));
         }
+    }
+
+    /// The values of colour noise: the first three normals of the sample's second block, each with its own sign, along
+    /// the components. They belong to what a resumed run repeats.
+    #[test]
+    fn colour_noise_is_the_sum_of_normals_along_the_components() {
+        let components = PrincipalComponents {
+            eigenvalues: [14_830.0, 1375.0, 389.0],
+            eigenvectors: [[0.6, 0.0, 0.8], [0.0, 1.0, 0.0], [0.8, 0.0, -0.6]],
+        };
+        let noise = ColourNoise { rule: ColourRule::AuthorsCode, deviation: 0.1, components: Some(components) };
+        let augment = Augment { colour_noise: Some(noise), ..Augment::default() };
+        for (index, draw) in (0..).zip(draws(&augment, &noise.shifts(None).unwrap(), 0, 20)) {
+            let words = Stream::new(11, purpose::AUGMENT, 3 << 32 | index).block(1).map(f64::from);
+            let radius = |word: f64| (-2.0 * ((word + 0.5) / 2f64.powi(32)).ln()).sqrt();
+            let angle = |word: f64| std::f64::consts::TAU * word / 2f64.powi(32);
+            let normals = [
+                radius(words[0]) * angle(words[1]).cos(),
+                radius(words[0]) * angle(words[1]).sin(),
+                radius(words[2]) * angle(words[3]).cos(),
+            ];
+            for (channel, &found) in draw.shift.iter().enumerate() {
+                let along = |k: usize| {
+                    normals[k]
+                        * f64::from(components.eigenvectors[k][channel])
+                        * f64::from(components.eigenvalues[k]).sqrt()
+                };
+                let expected = 0.1 * (along(0) + along(1) + along(2));
+                assert!((f64::from(found) - expected).abs() < 1e-3, "{index} {channel}: {found} for {expected}");
+            }
+        }
+        let first = draws(&augment, &noise.shifts(None).unwrap(), 0, 1)[0].shift;
+        assert!(first.iter().zip(FIRST_SHIFT).all(|(found, expected)| (found - expected).abs() < 1e-4), "{first:?}");
     }
 
     #[test]

@@ -1,13 +1,21 @@
 //! Random erasing (Zhong et al., "Random Erasing Data Augmentation", 2017; torchvision's RandomErasing).
 
-use tensor::random::Stream;
+use random::Stream;
 
 use super::check_range;
 use super::rect::{CropRect, Rect};
 use super::rng::{ERASING_BLOCK, SampleRng};
 use crate::error::{Error, Result};
 
-/// With a given probability, fills a rectangle of random area and aspect ratio with the pack's mean colour.
+/// With a given probability, fills a rectangle of random area and aspect ratio with the mean colour of the data set.
+///
+/// ```
+/// use alexnet_data::{Augment, RandomErasing};
+///
+/// let erasing = RandomErasing { probability: 0.25, ..RandomErasing::default() };
+/// let augment = Augment { random_erasing: Some(erasing), ..Augment::default() };
+/// # assert!(augment.random_erasing.is_some());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RandomErasing {
     /// Probability per image, 0 to 1.

@@ -6,6 +6,14 @@ use super::rng::{RESIZED_CROP_BLOCK, SampleRng};
 use crate::error::{Error, Result};
 
 /// A rectangle of random area and aspect ratio, resized to the crop with the same antialiased bilinear filter as packs.
+///
+/// ```
+/// use alexnet_data::{Augment, ResizedCrop};
+///
+/// let crop = ResizedCrop { scale: [0.25, 1.0], ..ResizedCrop::default() };
+/// let augment = Augment { resized_crop: Some(crop), mirror: true, ..Augment::default() };
+/// # assert!(augment.resized_crop.is_some());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ResizedCrop {
     /// Range of the area as a fraction of the image's area.
@@ -28,7 +36,7 @@ impl ResizedCrop {
     }
 
     /// Draws the rectangle of an image of `size` x `size`. If no draw fits, the largest central one the ratio allows.
-    pub(crate) fn draw(&self, stream: tensor::random::Stream, size: usize) -> Rect {
+    pub(crate) fn draw(&self, stream: random::Stream, size: usize) -> Rect {
         let mut rng = SampleRng::new(stream, RESIZED_CROP_BLOCK);
         Rect::draw(&mut rng, size, self.scale, self.ratio).unwrap_or_else(|| {
             let [narrow, wide] = self.ratio.map(f64::from);
@@ -54,7 +62,7 @@ pub(crate) fn resize_rect_into(image: &[u8], rect: Rect, to: CropRect, out: &mut
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tensor::random::Stream;
+    use random::Stream;
 
     use super::*;
 

@@ -83,7 +83,7 @@ impl MemberReader {
 impl ImageReader for MemberReader {
     fn read(&self, _: &SampleList, index: usize) -> Result<ImageContent, BadImage> {
         if let Some(only) = &self.only {
-            return self.bytes(only, index).map(ImageContent::File);
+            return self.bytes(only, index).map(ImageContent::Encoded);
         }
         let path = &self.files[self.first_images.partition_point(|&first| first <= index) - 1];
         let unreadable = |e: Error| match e {
@@ -93,6 +93,6 @@ impl ImageReader for MemberReader {
             other => BadImage::Unreadable(io::Error::other(other.to_string())),
         };
         let opened = Container::open(path).map_err(unreadable)?;
-        self.bytes(&opened, index).map(ImageContent::File)
+        self.bytes(&opened, index).map(ImageContent::Encoded)
     }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use csv::StringRecord;
+use super::row::Row;
 
 use super::LabelFile;
 use super::columns::{ColumnFinder, Columns, LabelColumns};
 use super::image_lookup::ImageMatch;
-use super::table::{Table, line_of};
+use super::table::Table;
 use crate::error::{Error, Result};
 
 /// Names of columns of splits, in lower case without marks.
@@ -92,7 +92,7 @@ impl ColumnFinder<'_> {
 
 impl LabelFile {
     /// Refuses tables whose other columns put rows in several splits, or name a class that an image does not have.
-    pub(super) fn check_columns(&self, finder: &ColumnFinder, columns: &Columns, rows: &[StringRecord]) -> Result<()> {
+    pub(super) fn check_columns(&self, finder: &ColumnFinder, columns: &Columns, rows: &[Row]) -> Result<()> {
         if !columns.has_header {
             return Ok(());
         }
@@ -107,7 +107,7 @@ impl LabelFile {
         Ok(())
     }
 
-    fn check_split(&self, finder: &ColumnFinder, columns: &Columns, rows: &[StringRecord], at: usize) -> Result<()> {
+    fn check_split(&self, finder: &ColumnFinder, columns: &Columns, rows: &[Row], at: usize) -> Result<()> {
         let splits: BTreeSet<&str> = of_images(finder, columns, rows).filter_map(|row| row.get(at)).collect();
         if splits.len() < 2 {
             return Ok(());
@@ -124,20 +124,14 @@ impl LabelFile {
         Err(Error::source(&self.path, what))
     }
 
-    fn check_confidence(
-        &self,
-        finder: &ColumnFinder,
-        columns: &Columns,
-        rows: &[StringRecord],
-        at: usize,
-    ) -> Result<()> {
-        let is_zero = |row: &&StringRecord| row.get(at).is_some_and(|field| field.parse() == Ok(0.0));
+    fn check_confidence(&self, finder: &ColumnFinder, columns: &Columns, rows: &[Row], at: usize) -> Result<()> {
+        let is_zero = |row: &&Row| row.get(at).is_some_and(|field| field.parse() == Ok(0.0));
         let mut absent = of_images(finder, columns, rows).filter(is_zero);
         let Some(first) = absent.next() else { return Ok(()) };
         let what = format!(
             "line {}: its confidence is 0, which says that the image is not of this class, and so of {} more rows; remove \
              these rows",
-            line_of(first),
+            first.line,
             absent.count()
         );
         Err(Error::source(&self.path, what))
@@ -145,13 +139,8 @@ impl LabelFile {
 }
 
 /// The rows of images that the source has.
-fn of_images<'r>(
-    finder: &'r ColumnFinder,
-    columns: &'r Columns,
-    rows: &'r [StringRecord],
-) -> impl Iterator<Item = &'r StringRecord> {
-    let is_there = |row: &&StringRecord| {
-        row.get(columns.image).is_some_and(|path| !matches!(finder.images.find(path), ImageMatch::None))
-    };
+fn of_images<'r>(finder: &'r ColumnFinder, columns: &'r Columns, rows: &'r [Row]) -> impl Iterator<Item = &'r Row> {
+    let is_there =
+        |row: &&Row| row.get(columns.image).is_some_and(|path| !matches!(finder.images.find(path), ImageMatch::None));
     rows.iter().filter(is_there)
 }

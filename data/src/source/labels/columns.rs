@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use csv::StringRecord;
+use super::row::Row;
 
 use super::column_checks::{is_list_of_splits, is_no_label};
 use super::column_names::{IMAGE_COLUMNS, PREDICTION, is_image_name, is_label_name, normalize};
@@ -181,7 +181,7 @@ impl<'a> ColumnFinder<'a> {
             && !first.contains(|c: char| c.is_ascii_digit())
     }
 
-    fn means_image(&self, row: &StringRecord, at: usize) -> bool {
+    fn means_image(&self, row: &Row, at: usize) -> bool {
         row.get(at).is_some_and(|field| self.images.find(field) != ImageMatch::None)
     }
 
@@ -204,7 +204,7 @@ impl<'a> ColumnFinder<'a> {
     fn disambiguate(&self, several: &[usize]) -> Result<usize> {
         let matching: Vec<usize> = several.iter().copied().filter(|&at| self.matches(at).any()).collect();
         let same = |a: usize, b: usize| {
-            let meant = |row: &StringRecord, at: usize| match self.images.find(row.get(at).unwrap_or_default()) {
+            let meant = |row: &Row, at: usize| match self.images.find(row.get(at).unwrap_or_default()) {
                 ImageMatch::One { image, .. } => Some(image),
                 _ => None,
             };

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use csv::StringRecord;
+use super::row::Row;
 
 use super::columns::LabelColumns;
-use super::table::{Table, line_of};
+use super::table::Table;
 use crate::error::{Error, Result};
 use crate::source::wordnet::is_wnid;
 
@@ -34,8 +34,8 @@ pub(super) fn is_row_number(table: &Table, at: usize) -> bool {
 }
 
 /// Like [`is_row_number`], for some rows.
-pub(super) fn are_row_numbers(rows: &[StringRecord], at: usize) -> bool {
-    let number = |row: &StringRecord| row.get(at).and_then(|field| field.parse::<u64>().ok());
+pub(super) fn are_row_numbers(rows: &[Row], at: usize) -> bool {
+    let number = |row: &Row| row.get(at).and_then(|field| field.parse::<u64>().ok());
     let first = rows.first().and_then(number).filter(|&first| first <= 1);
     rows.len() >= 3
         && first.is_some_and(|first| (first..).zip(rows).all(|(expected, row)| number(row) == Some(expected)))
@@ -75,7 +75,7 @@ fn lst(path: &Path, table: &Table, image: usize) -> Result<usize> {
 /// Whether rows are like Oxford's lists of pets: `Abyssinian_100 1 1 1` is a name and the numbers of its class, its
 /// species (1: cat, 2: dog), and its breed within the species.
 fn are_pets(table: &Table) -> bool {
-    let number = |row: &StringRecord, at: usize| row.get(at).and_then(|field| field.parse::<u32>().ok());
+    let number = |row: &Row, at: usize| row.get(at).and_then(|field| field.parse::<u32>().ok());
     let mut classes: HashMap<&str, u32> = HashMap::new();
     let mut breeds: HashMap<u32, &str> = HashMap::new();
     table.columns == 4
@@ -106,17 +106,12 @@ fn parse_bit(field: &str) -> Option<bool> {
 
 /// Whether these columns hold only 0 and 1.
 pub(super) fn is_one_hot(table: &Table, classes: &[usize]) -> bool {
-    let is_bits = |row: &StringRecord| classes.iter().all(|&at| row.get(at).and_then(parse_bit).is_some());
+    let is_bits = |row: &Row| classes.iter().all(|&at| row.get(at).and_then(parse_bit).is_some());
     table.rows.len() > 1 && table.rows.iter().skip(1).all(is_bits)
 }
 
 /// The class of a row: the only column with a 1.
-pub(super) fn one_hot<'a>(
-    path: &Path,
-    header: &'a StringRecord,
-    row: &StringRecord,
-    classes: &[usize],
-) -> Result<&'a str> {
+pub(super) fn one_hot<'a>(path: &Path, header: &'a Row, row: &Row, classes: &[usize]) -> Result<&'a str> {
     let ones: Vec<&str> = classes
         .iter()
         .filter(|&&at| row.get(at).and_then(parse_bit) == Some(true))
@@ -129,7 +124,7 @@ pub(super) fn one_hot<'a>(
             let what = format!(
                 "line {}: {} of the {} columns of classes are 1{which}; expected exactly one, as an image has one class; \
                  leave such rows out, or say which column is the label (--label-column)",
-                line_of(row),
+                row.line,
                 ones.len(),
                 classes.len()
             );

@@ -1,6 +1,6 @@
 //! Why a table names none of the images of a source, and what to do.
 
-use csv::StringRecord;
+use super::row::Row;
 
 use super::columns::ColumnFinder;
 use super::image_lookup::ImageMatch;
@@ -16,7 +16,7 @@ impl ColumnFinder<'_> {
         let example = names.first().map(|name| String::from_utf8_lossy(name)).unwrap_or_default();
         let root = self.root.display();
         let none = format!("names none of the {} images of {root}, such as {example}", names.len());
-        let mut fields = self.table.rows.iter().flat_map(StringRecord::iter);
+        let mut fields = self.table.rows.iter().flat_map(Row::iter);
         if let Some(field) = fields.find(|field| self.images.is_of_other_split(field)) {
             let what = format!(
                 "{none}; {field:?} is of another part of the data set than {root}, give the labels of this one"
@@ -74,7 +74,7 @@ impl ColumnFinder<'_> {
     }
 
     /// Every `step`-th row, if its field is an image of the source.
-    fn matching_rows(&self, at: usize, step: usize) -> impl Iterator<Item = &StringRecord> {
+    fn matching_rows(&self, at: usize, step: usize) -> impl Iterator<Item = &Row> {
         let is_image = move |field: &str| self.images.find(field) != ImageMatch::None;
         self.table.rows.iter().step_by(step).filter(move |row| row.get(at).is_some_and(is_image))
     }

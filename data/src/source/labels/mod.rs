@@ -10,7 +10,7 @@
 //! own class, row numbers, fractions, negative numbers, lists of classes (see [`label_checks`]), and images of several
 //! splits (see [`column_checks`]).
 //!
-//! Named classes are sorted by name in byte order, or by value if all are numbers. With given classes (`--classes-of`),
+//! Named classes are sorted by name in byte order, or by value if all are numbers. With given classes (option `classes`),
 //! numbers are names if those are numbers too, otherwise indices.
 
 mod classes;
@@ -25,6 +25,7 @@ mod label_list;
 mod matlab;
 mod mismatch;
 mod quotes;
+mod row;
 mod table;
 mod text;
 mod zero_fractions;
@@ -35,7 +36,8 @@ use super::SourceOptions;
 use crate::error::{Error, Result};
 use columns::{ColumnFinder, Columns, LabelColumns};
 use image_lookup::{ImageLookup, ImageMatch};
-use table::{Table, line_of, numbered_lines};
+use row::Row;
+use table::{Table, numbered_lines};
 pub(super) use text::read_text;
 
 /// A labels file.
@@ -140,8 +142,11 @@ impl LabelFile {
     /// Reads a list of one word per line.
     fn labels_of_lines(&self, root: &Path, images: &ImageLookup, lines: &[(u64, &str)]) -> Result<RawLabels> {
         if let Some((line, name)) = label_list::image_in(images, lines) {
-            let folders =
-                if name.contains('/') { "; where the folders are the classes, pack without --labels" } else { "" };
+            let folders = if name.contains('/') {
+                "; where the folders are the classes, pack without the option labels"
+            } else {
+                ""
+            };
             let what = format!(
                 "line {line}: {name} is an image of {} without a label; expected lines of an image and its label, or one \
                  label per line in the order of the image names{folders}",
@@ -216,7 +221,7 @@ impl LabelFile {
     }
 
     /// Refuses row numbers in place of labels, unless they were requested.
-    fn check_no_index(&self, finder: &ColumnFinder, columns: &Columns, rows: &[csv::StringRecord]) -> Result<()> {
+    fn check_no_index(&self, finder: &ColumnFinder, columns: &Columns, rows: &[Row]) -> Result<()> {
         let LabelColumns::Column { at, requested: false, .. } = columns.labels else { return Ok(()) };
         if !forms::are_row_numbers(rows, at) {
             return Ok(());
@@ -235,7 +240,7 @@ impl LabelFile {
         &self,
         finder: &ColumnFinder,
         columns: &Columns,
-        rows: &[csv::StringRecord],
+        rows: &[Row],
         notes: &mut Vec<String>,
     ) -> Result<Vec<Option<String>>> {
         let images = finder.images;
@@ -258,7 +263,7 @@ impl LabelFile {
                             let what = format!(
                                 "line {}: {path:?} is {label:?}, before it was {before:?}: an image with two labels; \
                                  remove one of the rows",
-                                line_of(row)
+                                row.line
                             );
                             return Err(Error::source(&self.path, what));
                         }
@@ -288,14 +293,13 @@ impl LabelFile {
         found.iter().map(|row| row.map(|(at, _)| self.label_of(finder, columns, &rows[at])).transpose()).collect()
     }
 
-    fn ambiguous(&self, images: &ImageLookup, row: &csv::StringRecord, path: &str, which: [usize; 2]) -> Error {
+    fn ambiguous(&self, images: &ImageLookup, row: &Row, path: &str, which: [usize; 2]) -> Error {
         let [a, b] = which.map(|at| String::from_utf8_lossy(images.names()[at]));
-        let what =
-            format!("line {}: {path:?} may be {a} or {b}; expected the path that tells them apart", line_of(row));
+        let what = format!("line {}: {path:?} may be {a} or {b}; expected the path that tells them apart", row.line);
         Error::source(&self.path, what)
     }
 
-    fn label_of(&self, finder: &ColumnFinder, columns: &Columns, row: &csv::StringRecord) -> Result<String> {
+    fn label_of(&self, finder: &ColumnFinder, columns: &Columns, row: &Row) -> Result<String> {
         let name = row.get(columns.image).unwrap_or_default();
         let label = match &columns.labels {
             LabelColumns::OneHot(classes) => forms::one_hot(&self.path, &finder.table.rows[0], row, classes)?,
@@ -307,11 +311,11 @@ impl LabelFile {
             LabelColumns::Column { at, .. } => row.get(*at).unwrap_or_default(),
         };
         if name.is_empty() || label.is_empty() || label.eq_ignore_ascii_case("nan") {
-            return Err(Error::source(&self.path, format!("line {}: an empty file or label", line_of(row))));
+            return Err(Error::source(&self.path, format!("line {}: an empty file or label", row.line)));
         }
         if [name, label].iter().any(|field| field.contains(['\n', '\r'])) {
             let what = "the image's name or the label holds the end of a line; close the quote (\") that begins there";
-            return Err(Error::source(&self.path, format!("line {}: {what}", line_of(row))));
+            return Err(Error::source(&self.path, format!("line {}: {what}", row.line)));
         }
         Ok(label.to_string())
     }
@@ -346,15 +350,15 @@ fn columns_note(path: &Path, table: &Table, columns: &Columns) -> String {
 }
 
 /// All classes of one-hot columns, sorted.
-fn one_hot_classes(header: &csv::StringRecord, classes: &[usize]) -> Vec<String> {
+fn one_hot_classes(header: &Row, classes: &[usize]) -> Vec<String> {
     let mut names: Vec<String> = classes.iter().map(|&at| header.get(at).unwrap_or_default().to_string()).collect();
     names.sort_unstable();
     names
 }
 
 /// Oxford's breeds in the order of their numbers.
-fn pet_classes(rows: &[csv::StringRecord], at: usize) -> Vec<String> {
-    let class = |row: &csv::StringRecord| {
+fn pet_classes(rows: &[Row], at: usize) -> Vec<String> {
+    let class = |row: &Row| {
         let class_index = row.get(at)?.parse::<u32>().ok()?;
         Some((class_index, forms::pet_breed(row.get(0)?)?.to_string()))
     };

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use csv::{Position, StringRecord};
-
 use super::quotes;
+use super::row::{self, Row};
 use crate::error::{Error, Result};
 
 /// Number of rows used to detect the separator.
@@ -16,7 +15,7 @@ const SHOWN_LETTERS: usize = 40;
 /// Rows of fields with the same number of columns.
 #[derive(Debug)]
 pub(super) struct Table {
-    pub rows: Vec<StringRecord>,
+    pub rows: Vec<Row>,
     pub columns: usize,
 }
 
@@ -26,16 +25,11 @@ impl Table {
     pub fn separated(path: &Path, text: &str) -> Result<Option<Self>> {
         let (comments, text) = without_comments(text);
         let consistent = |separator: &u8| {
-            let mut records = reader(text, *separator).into_records().take(SAMPLE_ROWS).flatten();
+            let mut records = row::rows(text, *separator).take(SAMPLE_ROWS);
             let columns = records.next().map_or(0, |first| used_columns(&first));
             columns >= 2 && records.all(|record| used_columns(&record) == columns)
         };
-        let present = |separator: &u8| {
-            reader(text, *separator)
-                .into_records()
-                .next()
-                .is_some_and(|first| first.is_ok_and(|first| first.len() >= 2))
-        };
+        let present = |separator: &u8| row::rows(text, *separator).next().is_some_and(|first| first.len() >= 2);
         let separators = [b'\t', b';', b','];
         let found = separators.iter().find(|s| consistent(s)).or_else(|| separators.iter().find(|s| present(s)));
         // A quote in the first line may hide all separators.
@@ -51,22 +45,17 @@ impl Table {
 
     fn read(path: &Path, text: &str, separator: u8, comments: u64) -> Result<Self> {
         let wrong = |what: String| Error::source(path, what);
-        let mut rows: Vec<StringRecord> = Vec::new();
-        for record in reader(text, separator).into_records() {
-            let mut record = record.map_err(|e| wrong(e.to_string()))?;
-            if let Some(mut position) = record.position().cloned() {
-                position.set_line(position.line() + comments);
-                record.set_position(Some(position));
-            }
+        let mut rows: Vec<Row> = Vec::new();
+        for mut record in row::rows(text, separator) {
             if record.iter().any(|field| !field.is_empty()) {
+                record.line += comments;
                 rows.push(record);
             }
         }
         let columns = rows.iter().map(used_columns).max().unwrap_or(0);
-        let expected = rows.first().map_or(0, StringRecord::len);
+        let expected = rows.first().map_or(0, Row::len);
         if let Some(row) = rows.iter().find(|row| used_columns(row) > expected) {
-            let what =
-                format!("line {}: {} columns; expected {expected}, as in line 1", line_of(row), used_columns(row));
+            let what = format!("line {}: {} columns; expected {expected}, as in line 1", row.line, used_columns(row));
             return Err(wrong(what));
         }
         Ok(Self { rows, columns })
@@ -76,13 +65,9 @@ impl Table {
     pub fn from_words<'a>(text: &'a str, split: impl Fn(&'a str) -> Vec<&'a str>) -> Option<Self> {
         let mut rows = Vec::new();
         for (number, line) in numbered_lines(text) {
-            let mut row = StringRecord::from(split(line));
-            let mut position = Position::new();
-            position.set_line(number);
-            row.set_position(Some(position));
-            rows.push(row);
+            rows.push(Row::new(split(line), number));
         }
-        let columns = rows.first().map_or(0, StringRecord::len);
+        let columns = rows.first().map_or(0, Row::len);
         (columns >= 2 && rows.iter().all(|row| row.len() == columns)).then_some(Self { rows, columns })
     }
 
@@ -96,17 +81,12 @@ impl Table {
             .take(SHOWN_COLUMNS)
             .map(|(at, field)| format!("{} {:?}", at + 1, truncated(field)))
             .collect();
-        let header = format!("columns of line {}: {}{more}", line_of(first), numbered.join(", "));
+        let header = format!("columns of line {}: {}{more}", first.line, numbered.join(", "));
         let Some(second) = self.rows.get(1) else { return header };
         let fields: Vec<String> =
             second.iter().take(SHOWN_COLUMNS).map(|field| format!("{:?}", truncated(field))).collect();
-        format!("{header}; line {}: {}{more}", line_of(second), fields.join(", "))
+        format!("{header}; line {}: {}{more}", second.line, fields.join(", "))
     }
-}
-
-/// Line number at which a row begins.
-pub(super) fn line_of(row: &StringRecord) -> u64 {
-    row.position().map_or(0, Position::line)
 }
 
 /// Non-empty lines with 1-based numbers, without leading comments.
@@ -127,13 +107,8 @@ fn without_comments(text: &str) -> (u64, &str) {
     (lines, rest)
 }
 
-fn reader(text: &str, separator: u8) -> csv::Reader<&[u8]> {
-    let mut builder = csv::ReaderBuilder::new();
-    builder.has_headers(false).flexible(true).trim(csv::Trim::All).delimiter(separator).from_reader(text.as_bytes())
-}
-
 /// Number of fields up to the last non-empty one.
-fn used_columns(row: &StringRecord) -> usize {
+fn used_columns(row: &Row) -> usize {
     (0..row.len()).rev().find(|&at| !row[at].is_empty()).map_or(0, |last| last + 1)
 }
 

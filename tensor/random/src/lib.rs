@@ -1,13 +1,17 @@
-//! Philox 4x32-10, a counter-based random number generator (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy
-//! as 1, 2, 3", SC 2011).
-//!
-//! A value depends only on seed, purpose, step and index. It is the same on every backend and for any number of threads,
-//! and a resumed run has no generator state to restore.
+#![doc = include_str!("../README.md")]
+#![warn(missing_docs)]
 
-pub(crate) const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
-pub(crate) const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+/// Multipliers of a round of Philox 4x32, for implementations on vectors and on GPUs.
+pub const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+/// What is added to the key before each round but the first.
+pub const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
-/// The ten rounds: four random words from a 128-bit counter under a 64-bit key.
+/// The ten rounds of Philox 4x32: four random words from a 128-bit counter under a 64-bit key.
+///
+/// ```
+/// // A known answer of the authors' library, Random123.
+/// assert_eq!(alexnet_random::philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
+/// ```
 #[inline]
 pub fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for round in 0..10 {
@@ -23,7 +27,17 @@ pub fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     counter
 }
 
-/// A sequence of random values, for one purpose at one step.
+/// A sequence of random values, for one purpose at one step. It has no state: any value of it is computed from its
+/// index.
+///
+/// ```
+/// use alexnet_random::{Stream, purpose};
+///
+/// let stream = Stream::new(2012, purpose::USER, 0);
+/// let values: Vec<f32> = (0..4).map(|index| stream.uniform(index)).collect();
+/// assert_eq!(values[3], stream.uniform(3));
+/// assert_ne!(values, (0..4).map(|index| Stream::new(2012, purpose::USER, 1).uniform(index)).collect::<Vec<_>>());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stream {
     /// The run's seed.
@@ -44,7 +58,7 @@ pub mod purpose {
     pub const SHUFFLE: u32 = 0x3000_0000;
     /// The augmentation of one sample.
     pub const AUGMENT: u32 = 0x4000_0000;
-    /// For users of this crate.
+    /// For users of this crate: this number and all above.
     pub const USER: u32 = 0x8000_0000;
 }
 
@@ -90,6 +104,13 @@ impl Stream {
     }
 
     /// A random permutation of `0..n` (Fisher-Yates shuffle).
+    ///
+    /// ```
+    /// let mut order = alexnet_random::Stream::new(1, alexnet_random::purpose::SHUFFLE, 0).permutation(100);
+    /// assert_ne!(order[..3], [0, 1, 2]);
+    /// order.sort_unstable();
+    /// assert!(order.into_iter().eq(0..100));
+    /// ```
     pub fn permutation(&self, n: u32) -> Vec<u32> {
         let mut order: Vec<u32> = (0..n).collect();
         for i in (1..n).rev() {
@@ -114,49 +135,4 @@ pub fn to_normals(words: [u32; 2]) -> [f64; 2] {
     let angle = std::f64::consts::TAU * f64::from(words[1]) / 4_294_967_296.0;
     let radius = (-2.0 * u.ln()).sqrt();
     [radius * angle.cos(), radius * angle.sin()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Known answers of the authors' Random123 library.
-    #[test]
-    fn known_answers() {
-        assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
-        assert_eq!(philox([!0; 4], [!0; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
-        assert_eq!(
-            philox([0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344], [0xa409_3822, 0x299f_31d0]),
-            [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
-        );
-    }
-
-    #[test]
-    fn normals_have_mean_0_and_deviation_1() {
-        let stream = Stream::new(7, purpose::USER, 3);
-        let n = 200_000;
-        let values: Vec<f64> = (0..n).map(|i| stream.normal(i)).collect();
-        let mean = values.iter().sum::<f64>() / n as f64;
-        let variance = values.iter().map(|v| v * v).sum::<f64>() / n as f64;
-        assert!(mean.abs() < 0.01, "mean {mean}");
-        assert!((variance - 1.0).abs() < 0.01, "variance {variance}");
-    }
-
-    #[test]
-    fn a_permutation_holds_each_number_once() {
-        let mut order = Stream::new(1, purpose::SHUFFLE, 0).permutation(1000);
-        assert_ne!(order, (0..1000).collect::<Vec<_>>());
-        order.sort_unstable();
-        assert_eq!(order, (0..1000).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn values_differ_by_seed_purpose_step_and_index() {
-        let base = Stream::new(1, 2, 3);
-        let others = [Stream::new(2, 2, 3), Stream::new(1, 3, 3), Stream::new(1, 2, 4), Stream::new(1 << 40, 2, 3)];
-        for other in others {
-            assert_ne!(base.block(0), other.block(0));
-        }
-        assert_ne!(base.block(0), base.block(1));
-    }
 }

@@ -4,12 +4,18 @@
 use std::any::TypeId;
 use std::arch::x86_64::*;
 
+use num_traits::{Float, FromPrimitive};
+use simd::Level;
+
 use super::CropRows;
-use crate::Element;
-use crate::cpu::simd::Level;
 
 /// Writes a crop, if the values are `f32` and the level has vectors; returns whether it did.
-pub(super) fn write<E: Element>(rows: &CropRows, image: &[u8], mean: Option<&[E]>, out: &mut [E]) -> bool {
+pub(super) fn write<E: Float + FromPrimitive + 'static>(
+    rows: &CropRows,
+    image: &[u8],
+    mean: Option<&[E]>,
+    out: &mut [E],
+) -> bool {
     let Some(out) = as_f32_mut(out) else { return false };
     match mean {
         None => write_at(Level::get(), rows, image, None, out),
@@ -18,14 +24,14 @@ pub(super) fn write<E: Element>(rows: &CropRows, image: &[u8], mean: Option<&[E]
 }
 
 /// The values if they are `f32`.
-fn as_f32<E: Element>(values: &[E]) -> Option<&[f32]> {
+fn as_f32<E: 'static>(values: &[E]) -> Option<&[f32]> {
     // SAFETY: the two types are the same one.
     let same = || unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), values.len()) };
     (TypeId::of::<E>() == TypeId::of::<f32>()).then(same)
 }
 
 /// The values if they are `f32`.
-fn as_f32_mut<E: Element>(values: &mut [E]) -> Option<&mut [f32]> {
+fn as_f32_mut<E: 'static>(values: &mut [E]) -> Option<&mut [f32]> {
     // SAFETY: the two types are the same one, and the borrow is passed on.
     let same = || unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), values.len()) };
     (TypeId::of::<E>() == TypeId::of::<f32>()).then(same)
@@ -151,8 +157,8 @@ fn row_avx2(rows: &CropRows, row: usize, image: &[u8], mean: Option<&[f32]>, out
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::Coefficients;
     use super::*;
+    use crate::Coefficients;
 
     proptest! {
         #[test]
