@@ -6,7 +6,8 @@ use tensor::{Backend, Tensor};
 
 use super::{Parameter, ParameterId, Parameters};
 
-/// The gradients of a module's parameters, from [`Pass::backward`](super::Pass::backward).
+/// The gradients of a module's parameters, from [`Pass::backward`](super::Pass::backward). The example of
+/// [this module's page](crate::module) updates a module with them.
 #[derive(Debug)]
 pub struct ParameterGradients<B: Backend> {
     gradients: HashMap<ParameterId, Tensor<B>>,
@@ -53,7 +54,8 @@ impl<B: Backend> ParameterGradients<B> {
     }
 }
 
-/// New running statistics of a pass, such as the means of a batch norm.
+/// New running statistics of a pass, such as the means of a batch norm. [`nn::BatchNorm`](crate::nn::BatchNorm) has an
+/// example.
 #[derive(Clone, Debug)]
 pub struct Statistics<B: Backend>(HashMap<ParameterId, Tensor<B>>);
 

@@ -16,6 +16,12 @@ const BREAKS: [&str; 4] = ["),", "},", "],", "',"];
 /// softmax right after a convolution or a linear layer is that layer's `activation` there and has no row; a response
 /// normalisation, which Keras lacks, is a `Lambda`.
 ///
+/// ```
+/// let text = alexnet_layers::summary::keras(&alexnet_layers::Model::preset("keras")?)?;
+/// assert!(text.starts_with("Model: \"sequential\""));
+/// # Ok::<(), alexnet_layers::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Model`](crate::Error::Model) if the layers do not fit each other.
 pub fn keras(model: &Model) -> Result<String> {

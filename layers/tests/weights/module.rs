@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use alexnet_layers::model::Conv;
+use alexnet_layers::model::{Conv, CustomLayer, CustomShape, register_layer};
 use alexnet_layers::module::values;
 use alexnet_layers::nn::{BatchNorm, Conv2d, Initializer, Linear};
 use alexnet_layers::weights::{Weights, load_module, load_tensors, save_module, save_tensors};
-use alexnet_layers::{Error, Model, Network, Parameters, parameters};
+use alexnet_layers::{Error, Init, Model, Network, Parameter, ParameterSpec, Parameters, Pass, Var, parameters};
 use ndarray::{ArrayD, IxDyn};
 use proptest::prelude::*;
 use safetensors::Dtype;
@@ -197,4 +197,43 @@ fn names_that_a_format_cannot_hold_are_refused() {
     }
     let (_folder, path) = temporary_file("m.bin");
     assert!(save_tensors(&path, &BTreeMap::new()).is_err());
+}
+
+/// Holds a number.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Gain {
+    at_first: f64,
+}
+
+impl CustomLayer for Gain {
+    const KIND: &'static str = "gain";
+
+    fn shape(&self, input: &[usize]) -> Result<CustomShape, String> {
+        let gain = ParameterSpec::new("gain", &[1]).init(Init::Constant(self.at_first));
+        Ok(CustomShape { parameters: vec![gain], ..CustomShape::new(input) })
+    }
+
+    fn forward<B: Backend>(&self, x: &Var<B>, _: &[Parameter<B>], _: &mut Pass<B>) -> alexnet_layers::Result<Var<B>> {
+        Ok(x.clone())
+    }
+}
+
+/// The file names the network, with its kind of layer of another crate.
+#[test]
+fn weights_of_a_network_with_an_own_kind_of_layer() {
+    register_layer::<Gain>().unwrap();
+    let text = r#"
+        classes = 12
+        input.crop = 2
+        layer = [{ name = "gain", kind = "gain", at_first = 1.5 }, { name = "flat", kind = "flatten" }]
+    "#;
+    let model = Model::parse(text, "own").unwrap();
+    let network = Network::new(&Cpu::<f32>::new(1).unwrap(), &model, 1).unwrap();
+    let weights = Weights { model: Some(model), ..Weights::of(&network).unwrap() };
+    assert_eq!(weights.tensor("gain.gain").unwrap()[[0]], 1.5);
+    for name in ["w.h5", "w.safetensors"] {
+        let (_folder, path) = temporary_file(name);
+        weights.save(&path).unwrap();
+        assert_eq!(Weights::load(&path).unwrap(), weights);
+    }
 }

@@ -11,6 +11,16 @@ use crate::model::writer::TableWriter;
 use crate::tape::{Backward, InputGrads, Tape, Var};
 
 /// Average pooling of maps `[height, width, channels]` to a given height and width, like PyTorch's `AdaptiveAvgPool2d`.
+///
+/// ```
+/// use alexnet_layers::Module;
+/// use alexnet_layers::model::AdaptiveAveragePool;
+/// use alexnet_layers::tensor::{Cpu, Tensor};
+///
+/// let pool = AdaptiveAveragePool { output: [6, 6] };
+/// assert_eq!(pool.predict(Tensor::zeros(&Cpu::<f32>::new(1)?, &[1, 9, 13, 2])?)?.shape(), [1, 6, 6, 2]);
+/// # Ok::<(), alexnet_layers::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdaptiveAveragePool {
     /// Height and width of the output.

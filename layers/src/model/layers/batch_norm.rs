@@ -12,7 +12,15 @@ use crate::model::shape::{Activations, LayerContext, LayerOutput};
 use crate::model::writer::TableWriter;
 use crate::{Error, Var, nn};
 
-/// Batch normalisation of each channel, like PyTorch's `BatchNorm2d`, with the same defaults.
+/// Batch normalisation of each channel, like PyTorch's `BatchNorm2d`, with the same defaults. Its settings; with
+/// parameters it is [`nn::BatchNorm`](crate::nn::BatchNorm).
+///
+/// ```
+/// use alexnet_layers::model::BatchNorm;
+///
+/// let slower = BatchNorm { momentum: 0.01, ..BatchNorm::default() };
+/// assert_eq!(slower.epsilon, 1e-5);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BatchNorm {

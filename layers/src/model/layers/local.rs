@@ -12,6 +12,13 @@ use crate::model::shape::{Activations, LayerContext, LayerOutput, value_count};
 use crate::model::writer::TableWriter;
 
 /// A locally connected layer, like Keras' `LocallyConnected2D`: a convolution with separate kernels at each position.
+///
+/// ```
+/// use alexnet_layers::LayerKind;
+/// use alexnet_layers::model::{Conv, Local};
+///
+/// assert_eq!(LayerKind::Local(Local(Conv::new(64, 3))).name(), "local");
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Local(pub Conv);

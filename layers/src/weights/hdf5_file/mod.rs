@@ -44,6 +44,20 @@ const MODEL_CRC: &str = "model_crc32c";
 const EXIF_ORIENTATION: &str = "exif_orientation";
 
 /// The part of a checkpoint beside the weights.
+///
+/// ```
+/// use alexnet_layers::weights::Weights;
+/// use alexnet_layers::weights::hdf5_file::{Extra, load_with, save_with};
+///
+/// # let folder = std::env::temp_dir().join(format!("alexnet-doc-extra-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder).unwrap();
+/// # let path = folder.join("step-7.h5");
+/// let extra = Extra { state: "step = 7".into(), ..Extra::default() };
+/// save_with(&path, &Weights::default(), Some(&extra))?;
+/// assert_eq!(load_with(&path)?.1, Some(extra));
+/// # std::fs::remove_dir_all(&folder).unwrap();
+/// # Ok::<(), alexnet_layers::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Extra {
     /// The state of the run as text, at most 60,000 bytes.
