@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use crate::console::note;
+use crate::words;
 
 /// Failure of a command.
 #[derive(Debug)]
@@ -47,10 +48,13 @@ pub fn help_or_usage(output: &clap::Error) -> ExitCode {
 
 impl From<train::Error> for Failure {
     fn from(error: train::Error) -> Self {
-        let message = error.to_string();
+        let message = words::message(&error);
         match error {
-            train::Error::Setting { .. } | train::Error::Resume { .. } => Self::Usage(message),
-            train::Error::Stopped { signal, .. } => Self::Stopped { signal, message },
+            train::Error::Setting { .. }
+            | train::Error::Memory(_)
+            | train::Error::OtherNetwork(_)
+            | train::Error::Resume { .. } => Self::Usage(message),
+            train::Error::Stopped { signal: Some(signal), .. } => Self::Stopped { signal, message },
             train::Error::Data(error) => error.into(),
             train::Error::Layers(error) => error.into(),
             _ => Self::Failed(message),

@@ -6,6 +6,7 @@ mod console;
 mod demo;
 mod failure;
 mod signals;
+mod words;
 
 use std::process::ExitCode;
 

@@ -6,13 +6,13 @@ use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
+use alexnet_train::data::{self, Pack, PackOptions, Views};
 use alexnet_train::evaluate::{Options, evaluate};
+use alexnet_train::layers::Model;
 use alexnet_train::run::Run;
-use alexnet_train::trainer::{Event, Trainer};
+use alexnet_train::tensor::Cpu;
+use alexnet_train::trainer::{RunEvent, Trainer};
 use alexnet_train::{Config, Packs, Stop, input};
-use data::{Pack, PackOptions, Views};
-use layers::Model;
-use tensor::Cpu;
 
 const MODEL: &str = r#"
 name = "two-colours"
@@ -55,10 +55,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     input::fit_to_pack(&mut model, &pack)?;
     let config = Config::from_overrides(&[("two-colours".into(), model.train.clone())])?;
     let run = Run::create(&folder.path().join("run"), &config, &model)?;
-    let packs = Packs { train: Arc::clone(&pack), val: Some(Arc::clone(&pack)) };
+    let packs = Packs::new(Arc::clone(&pack)).with_open_val(Some(Arc::clone(&pack)));
     let mut trainer = Trainer::new(run, &Cpu::<f32>::new(2)?, &model, packs, None)?;
     trainer.train(&Stop::default(), &mut |event| {
-        if let Event::Validated(line) = event {
+        if let RunEvent::Validated(line) = event {
             println!("epoch {}: loss {:.3}, top-1 error {:.2}", line.epoch, line.loss, line.top1_error);
         }
     })?;

@@ -37,6 +37,9 @@ pub struct RunState {
     pub val_fingerprint: String,
     /// Steps that the optimizer has taken.
     pub optimizer_steps: u64,
+    /// Factor of the learning rate that callbacks set.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub rate_factor: f64,
     /// Position of the run.
     pub position: Position,
     /// State of the learning-rate schedule.
@@ -46,6 +49,14 @@ pub struct RunState {
     pub best: Option<Best>,
     /// The configuration.
     pub config: Config,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn is_one(factor: &f64) -> bool {
+    *factor == 1.0
 }
 
 /// The state of a run at one step, on the host.
@@ -158,11 +169,11 @@ impl Checkpoint {
     fn check_packs(&self, run: &Path, packs: &Packs) -> Result<()> {
         let now = [packs.train.fingerprint(), packs.val.as_deref().map_or("", Pack::fingerprint)];
         let before = [self.state.train_fingerprint.as_str(), self.state.val_fingerprint.as_str()];
-        let differences: Vec<String> = ["--data", "--val"]
+        let differences: Vec<String> = ["data.train", "data.val"]
             .iter()
             .zip(before.iter().zip(now))
             .filter(|(_, (before, now))| *before != now)
-            .map(|(flag, (before, now))| format!("{flag} was a pack of fingerprint {before:?}, now {now:?}"))
+            .map(|(setting, (before, now))| format!("{setting} was a pack of fingerprint {before:?}, now {now:?}"))
             .collect();
         if differences.is_empty() {
             return Ok(());

@@ -1,6 +1,6 @@
 //! Location of values that are not finite.
 
-use layers::{Network, Parameter};
+use layers::{Network, Parameters};
 use tensor::{Backend, Tensor, read_all};
 
 use crate::Result;
@@ -21,11 +21,16 @@ pub(crate) fn first_not_finite<B: Backend>(network: &Network<B>, images: Tensor<
     Ok("the loss".into())
 }
 
-/// The first parameter with a value that is not finite.
-pub(crate) fn parameter_not_finite<B: Backend>(network: &Network<B>) -> Result<Option<String>> {
-    let flag = |parameter: &Parameter<B>| parameter.value.all_finite_flag();
-    let flags = network.parameters().iter().map(flag).collect::<tensor::Result<Vec<_>>>()?;
+/// The first parameter of a module with a value that is not finite, else the loss.
+pub(crate) fn place_of_loss<B: Backend, M: Parameters<B> + ?Sized>(module: &M) -> Result<String> {
+    Ok(parameter_not_finite(module)?.map_or("the loss".to_string(), |name| format!("parameter {name}")))
+}
+
+/// The name of the first parameter with a value that is not finite.
+pub(crate) fn parameter_not_finite<B: Backend, M: Parameters<B> + ?Sized>(module: &M) -> Result<Option<String>> {
+    let parameters = module.named_parameters();
+    let flags = parameters.iter().map(|(_, p)| p.value.all_finite_flag()).collect::<tensor::Result<Vec<_>>>()?;
     let (_, flags) = read_all::<B>(&[], &flags.iter().collect::<Vec<_>>())?;
     let position = flags.iter().position(|flag| flag != &[1]);
-    Ok(position.map(|number| network.parameters()[number].spec.name.clone()))
+    Ok(position.map(|number| parameters[number].0.clone()))
 }

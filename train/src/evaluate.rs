@@ -52,8 +52,8 @@ pub fn evaluate<B: Backend<Scalar = f32>>(
 ) -> Result<Evaluation> {
     let classes = network.model().classes;
     if pack.classes().len() > classes {
-        let what = format!("the pack has {} classes, the network {classes}", pack.classes().len());
-        return Err(Error::setting("--data", what));
+        let what = format!("it has {} classes, the network {classes}", pack.classes().len());
+        return Err(Error::setting("pack", what));
     }
     let mut sums = Sums::default();
     let loader = Loader::new(Arc::clone(pack), options.input.clone(), loader_options(options))?;

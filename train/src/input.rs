@@ -7,7 +7,7 @@ use layers::model::{ChannelOrder, Input, Mean, Model};
 
 use crate::config::{Colour, Crop, DataConfig, Pca};
 use crate::packs::PackMeans;
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 
 /// Crop and normalization of stored images of `size` x `size`, from the `[input]` of a network's file.
 ///
@@ -15,11 +15,8 @@ use crate::{Error, Result};
 /// [`Error::Setting`] if the crop does not fit the images, or a mean that the network needs is not in `means`.
 pub fn crop_and_normalize(input: &Input, means: &PackMeans, size: usize) -> Result<CropAndNormalize> {
     if input.crop == 0 || input.crop > size {
-        let what = format!(
-            "the network takes crops of {}, the images are {size} x {size}; pack with a larger --size",
-            input.crop
-        );
-        return Err(Error::setting("input.crop", what));
+        let what = format!("the network takes crops of {}, the images are {size} x {size}", input.crop);
+        return Err(Error::setting("input.crop", what).with_remedy(Remedy::LargerImages));
     }
     let missing = |what: &str| {
         let hint = "it comes with a run's checkpoints and HDF5 weights";
@@ -35,12 +32,8 @@ pub fn crop_and_normalize(input: &Input, means: &PackMeans, size: usize) -> Resu
         Mean::PackImage => {
             let image = means.image.as_ref().ok_or_else(|| missing("mean image"))?;
             if image.dim() != (size, size, 3) {
-                let what = format!(
-                    "the mean image is {:?}, the images are {size} x {size}; pack with --size {}",
-                    image.dim(),
-                    image.dim().0
-                );
-                return Err(Error::setting("input.mean", what));
+                let what = format!("the mean image is {:?}, the images are {size} x {size}", image.dim());
+                return Err(Error::setting("input.mean", what).with_remedy(Remedy::ImagesOfSize(image.dim().0)));
             }
             data::Mean::Image(image.mapv(|v| (f64::from(v) * input.scale) as f32))
         }
@@ -110,8 +103,8 @@ pub fn fit_to_pack(model: &mut Model, pack: &Pack) -> Result<()> {
 /// Fails unless `found` equals `expected`, in the same order.
 ///
 /// # Errors
-/// [`Error::Setting`] with `flag` and the first difference.
-pub fn check_classes(flag: &str, expected: &[String], found: &[String]) -> Result<()> {
+/// [`Error::Setting`] with the name of the setting and the first difference.
+pub fn check_classes(setting: &str, expected: &[String], found: &[String]) -> Result<()> {
     if expected == found {
         return Ok(());
     }
@@ -124,5 +117,5 @@ pub fn check_classes(flag: &str, expected: &[String], found: &[String]) -> Resul
         show(found),
         show(expected)
     );
-    Err(Error::setting(flag, what))
+    Err(Error::setting(setting, what))
 }

@@ -15,14 +15,18 @@ mod diagnose;
 mod error;
 pub mod evaluate;
 pub mod input;
+mod learner;
 pub mod load;
 pub mod log;
+mod loop_checkpoint;
+mod loss;
 pub mod memory;
 mod metrics;
 pub mod packs;
 pub mod plots;
 pub mod position;
 pub mod predict;
+mod remedy;
 pub mod run;
 pub mod starting_weights;
 pub mod step;
@@ -31,11 +35,24 @@ pub mod targets;
 pub mod trainer;
 
 pub use config::Config;
-pub use error::{Error, Result};
-pub use metrics::{MetricsPolicy, PendingMetrics, StepMetrics};
+pub use error::{Error, OtherNetwork, OutOfMemory, Result};
+pub use learner::{
+    Batches, BatchesFromFn, Callback, EarlyStopping, Ended, EpochReport, Event, Learner, OnEvent, Progress, Reply,
+    batches_from_fn, evaluate_with, on_event,
+};
+pub use loop_checkpoint::{CheckpointFolder, LoopCheckpoint};
+pub use loss::BatchLoss;
+pub use metrics::{Metric, MetricSums, MetricsPolicy, PendingMetrics, StepMetrics, StepReport, WRONG};
 pub use packs::{PackMeans, Packs};
+pub use remedy::Remedy;
 pub use stop::Stop;
 pub use targets::Targets;
+
+// The crates whose types stand in the signatures of this one.
+pub use data;
+pub use layers;
+pub use optim;
+pub use tensor;
 
 /// The README's code, compiled.
 #[cfg(doctest)]

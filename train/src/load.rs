@@ -10,9 +10,10 @@ use tensor::Backend;
 
 use crate::checkpoint::Checkpoint;
 use crate::compare::Difference;
+use crate::error::OtherNetwork;
 use crate::memory::{self, Workload};
 use crate::packs::PackMeans;
-use crate::{Error, Result, run};
+use crate::{Error, Remedy, Result, run};
 
 /// Weights, and the file that they were loaded from.
 #[derive(Clone, Debug)]
@@ -27,7 +28,7 @@ pub struct Loaded {
 /// other files must be for the same network. Calls `warn` with a message for each damaged checkpoint that is skipped.
 ///
 /// # Errors
-/// [`Error::File`] or [`Error::Layers`] with the file and its problem; [`Error::Setting`] if it holds weights of
+/// [`Error::File`] or [`Error::Layers`] with the file and its problem; [`Error::OtherNetwork`] if it holds weights of
 /// another network than `model`.
 pub fn weights(path: &Path, model: Option<&Model>, warn: &mut dyn FnMut(String)) -> Result<Loaded> {
     let metadata = fs::metadata(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
@@ -53,21 +54,7 @@ pub fn newest_checkpoint(folder: &Path, warn: &mut dyn FnMut(String)) -> Result<
     if !settings.try_exists().map_err(|e| Error::file(&settings, format!("cannot be accessed: {e}")))? {
         return Err(Error::file(folder, "is a folder but not a run (no run.toml)"));
     }
-    let mut last = None;
-    for (_, path) in run::checkpoints(folder)?.into_iter().rev() {
-        match Checkpoint::load(&path) {
-            Ok(checkpoint) => return Ok(Some((path, checkpoint))),
-            Err(error) if error.is_io_error() => {
-                let what = format!("{error}; try again, or move this file away to continue from an earlier checkpoint");
-                return Err(Error::file(folder, what));
-            }
-            Err(error) => {
-                warn(format!("{error}; trying the checkpoint before it"));
-                last = Some(error);
-            }
-        }
-    }
-    last.map_or(Ok(None), Err)
+    run::newest_undamaged(run::checkpoints(folder)?, folder, Checkpoint::load, warn)
 }
 
 impl Loaded {
@@ -75,14 +62,10 @@ impl Loaded {
     fn checked_for(self, model: Option<&Model>) -> Result<Self> {
         let (Some(own), Some(asked)) = (&self.weights.model, model) else { return Ok(self) };
         let Some(Difference { place, first, second }) = Difference::between(own, asked) else { return Ok(self) };
-        let what = format!(
-            "the network {:?} differs from {:?}, whose weights {} holds: {place}{first} there, {second} in --model; leave --model \
-             out",
-            asked.name,
-            own.name,
-            self.path.display(),
-        );
-        Err(Error::setting("--model", what))
+        let path = self.path.clone();
+        let requested = asked.name.clone();
+        let other = OtherNetwork { path, own: own.name.clone(), requested, place, first, second };
+        Err(Error::OtherNetwork(Box::new(other)))
     }
 
     /// The network with these weights.
@@ -97,7 +80,7 @@ impl Loaded {
     /// Checks that `device` has the memory to evaluate this many images, before the weights are uploaded.
     ///
     /// # Errors
-    /// [`Error::Setting`] with the bytes needed and free, and the largest batch that fits; [`Error::File`] as in
+    /// [`Error::Memory`] with the bytes needed and free, and the largest batch that fits; [`Error::File`] as in
     /// [`network`](Self::network).
     pub fn check_memory<B: Backend<Scalar = f32>>(
         &self,
@@ -111,7 +94,8 @@ impl Loaded {
     }
 
     fn model(&self) -> Result<&Model> {
-        let missing = || Error::file(&self.path, "does not say which network it is for; name it with --model");
+        let what = "does not say which network it is for";
+        let missing = || Error::file(&self.path, what).with_remedy(Remedy::NameNetwork);
         self.weights.model.as_ref().ok_or_else(missing)
     }
 

@@ -11,6 +11,7 @@ use tensor::{Backend, DryRun, Memory, Tensor};
 
 use crate::config::Config;
 use crate::device_loader::BATCHES_AHEAD;
+use crate::error::OutOfMemory;
 use crate::step::{StepOptions, step};
 use crate::{Error, Result, Targets};
 
@@ -37,8 +38,7 @@ pub struct Workload<'a> {
 /// no buffer larger than the device can allocate.
 ///
 /// # Errors
-/// [`Error::Setting`] that names `--batch`, the bytes needed and free, and the largest batch that fits. Errors of the
-/// network.
+/// [`Error::Memory`] with the bytes needed and free, and the largest batch that fits. Errors of the network.
 pub fn check<B: Backend<Scalar = f32>>(device: &B, workload: &Workload<'_>, batch: usize) -> Result<()> {
     check_with(device, device.memory(), workload, batch)
 }
@@ -56,12 +56,10 @@ pub fn check_with<B: Backend<Scalar = f32>>(
     let free = memory.map_or(u64::MAX, |memory| memory.free);
     let is_host = memory.is_some_and(|memory| memory.is_host);
     let requirement = |batch| requirement(device, is_host, workload, batch);
-    let needed = match requirement(batch)? {
+    let (needed, is_one_buffer) = match requirement(batch)? {
         Requirement::Bytes(bytes) if bytes <= free => return Ok(()),
-        Requirement::Bytes(bytes) => format!("needs {} of memory", human(bytes)),
-        Requirement::TooLargeBuffer(bytes) => {
-            format!("needs {} in one piece, more than the device gives", human(bytes))
-        }
+        Requirement::Bytes(bytes) => (bytes, false),
+        Requirement::TooLargeBuffer(bytes) => (bytes, true),
     };
     // Except for rounding, larger batches never need less memory: the batch found fits, and hardly any larger one does.
     let mut fits = 0;
@@ -73,13 +71,9 @@ pub fn check_with<B: Backend<Scalar = f32>>(
             _ => too_many = middle,
         }
     }
-    let free = memory.map_or_else(String::new, |memory| format!("; {} are free", human(memory.free)));
-    let advice = match fits {
-        0 => "not even a batch of 1 fits".to_string(),
-        fits => format!("the largest batch that fits is {fits}"),
-    };
-    let what = format!("a batch of {batch} {needed} on {}{free}; {advice}", device.describe());
-    Err(Error::setting("--batch", what))
+    let free = memory.map(|memory| memory.free);
+    let device = device.describe().to_string();
+    Err(Error::Memory(OutOfMemory { batch, needed, is_one_buffer, free, device, largest: fits }))
 }
 
 /// Peak memory in bytes that training with `config` takes on a device: weights, gradients, the optimizer's state,

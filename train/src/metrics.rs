@@ -1,57 +1,107 @@
 //! Metrics of training steps: read at once, or of many steps together where reading waits for the device.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
 use tensor::{Backend, Element, IntTensor, Tensor, read_all};
 
 use crate::Result;
-use crate::log::StepLine;
 
-/// Metrics of one training step, of the weights before its update.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// The name of the metric that counts the images whose most probable class is not their label.
+pub const WRONG: &str = "wrong";
+
+/// Metrics of one batch; in training, of the weights before its update.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct StepMetrics {
-    /// Mean cross-entropy of the batch with its targets, in nats.
+    /// Mean loss of the batch; for a classification cross-entropy with its targets, in nats.
     pub loss: f64,
-    /// Number of images whose most probable class was not their label.
-    pub wrong: usize,
+    /// Number of examples.
+    pub examples: usize,
+    /// The other metrics by name, each summed over the examples.
+    pub sums: Vec<(String, f64)>,
+}
+
+impl StepMetrics {
+    /// The sum of a metric over the examples of the batch.
+    pub fn sum(&self, name: &str) -> Option<f64> {
+        self.sums.iter().find(|(known, _)| known == name).map(|(_, sum)| *sum)
+    }
+
+    /// The mean of a metric over the examples of the batch.
+    pub fn mean(&self, name: &str) -> Option<f64> {
+        self.sum(name).map(|sum| sum / self.examples.max(1) as f64)
+    }
+}
+
+/// A metric of a batch, on its device.
+#[derive(Clone, Debug)]
+pub enum Metric<B: Backend> {
+    /// The mean over the examples of the batch, one value.
+    Mean(Tensor<B>),
+    /// The number of examples with a property, one integer.
+    Count(IntTensor<B>),
 }
 
 /// [`StepMetrics`] that may still be on the device.
 #[derive(Clone, Debug)]
-pub enum PendingMetrics<B: Backend> {
-    /// Not read yet.
-    OnDevice {
-        /// The loss, a scalar.
-        loss: Tensor<B>,
-        /// The number of wrong images, one integer.
-        wrong: IntTensor<B>,
-    },
-    /// Already read.
+pub struct PendingMetrics<B: Backend>(State<B>);
+
+#[derive(Clone, Debug)]
+enum State<B: Backend> {
+    OnDevice { loss: Tensor<B>, examples: usize, others: Vec<(String, Metric<B>)> },
     Read(StepMetrics),
 }
 
 impl<B: Backend> PendingMetrics<B> {
+    /// The mean loss of a batch of `examples`, one value on the device.
+    pub(crate) fn new(loss: Tensor<B>, examples: usize) -> Self {
+        Self(State::OnDevice { loss, examples, others: Vec::new() })
+    }
+
+    pub(crate) fn push(&mut self, name: String, metric: Metric<B>) {
+        if let State::OnDevice { others, .. } = &mut self.0 {
+            others.push((name, metric));
+        }
+    }
+
     /// Reads the metrics of several steps, in order. It waits for the device once.
     ///
     /// # Errors
     /// Those of the device.
     pub fn read_all(steps: &[&Self]) -> Result<Vec<StepMetrics>> {
-        let mut losses = Vec::new();
-        let mut wrong = Vec::new();
+        let mut values = Vec::new();
+        let mut counts = Vec::new();
         for step in steps {
-            if let Self::OnDevice { loss, wrong: count } = step {
-                losses.push(loss);
-                wrong.push(count);
+            let State::OnDevice { loss, others, .. } = &step.0 else { continue };
+            values.push(loss);
+            for (_, metric) in others {
+                match metric {
+                    Metric::Mean(value) => values.push(value),
+                    Metric::Count(count) => counts.push(count),
+                }
             }
         }
-        let (losses, wrong) = read_all(&losses, &wrong)?;
-        let pairs = losses.into_iter().flatten().zip(wrong.into_iter().flatten());
-        let mut read = pairs.map(|(loss, wrong)| StepMetrics { loss: loss.f64(), wrong: wrong as usize });
-        let metrics = steps.iter().filter_map(|step| match step {
-            Self::OnDevice { .. } => read.next(),
-            Self::Read(metrics) => Some(*metrics),
-        });
-        Ok(metrics.collect())
+        let (values, counts) = read_all(&values, &counts)?;
+        let mut values = values.iter().map(|values| single(values).map(|value| value.f64()));
+        let mut counts = counts.iter().map(|counts| single(counts).map(|count| f64::from(*count)));
+        // There is one of them for each that is asked for here.
+        let mut value = || values.next().unwrap_or(Ok(f64::NAN));
+        let mut count = || counts.next().unwrap_or(Ok(f64::NAN));
+        let mut read = |step: &Self| match &step.0 {
+            State::Read(metrics) => Ok(metrics.clone()),
+            State::OnDevice { examples, others, .. } => {
+                let loss = value()?;
+                let mut sum = |metric: &Metric<B>| match metric {
+                    Metric::Mean(_) => Ok(value()? * *examples as f64),
+                    Metric::Count(_) => count(),
+                };
+                let sums = others.iter().map(|(name, metric)| Ok((name.clone(), sum(metric)?)));
+                Ok(StepMetrics { loss, examples: *examples, sums: sums.collect::<Result<_>>()? })
+            }
+        };
+        steps.iter().map(|step| read(step)).collect()
     }
 
     /// Reads the metrics. It waits for the device.
@@ -59,18 +109,71 @@ impl<B: Backend> PendingMetrics<B> {
     /// # Errors
     /// Those of the device.
     pub fn read(&self) -> Result<StepMetrics> {
-        match self {
-            Self::OnDevice { loss, wrong } => {
-                let (losses, wrong) = read_all(&[loss], &[wrong])?;
-                Ok(StepMetrics { loss: losses[0][0].f64(), wrong: wrong[0][0] as usize })
-            }
-            Self::Read(metrics) => Ok(*metrics),
+        match &self.0 {
+            State::Read(metrics) => Ok(metrics.clone()),
+            State::OnDevice { .. } => Ok(Self::read_all(&[self])?.remove(0)),
         }
+    }
+
+    /// Reads the metrics, unless they are read, and keeps them.
+    pub(crate) fn read_once(&mut self) -> Result<&StepMetrics> {
+        let metrics = self.read()?;
+        self.0 = State::Read(metrics);
+        match &self.0 {
+            State::Read(metrics) => Ok(metrics),
+            State::OnDevice { .. } => unreachable!("set above"),
+        }
+    }
+}
+
+/// The only one of these values.
+fn single<T>(values: &[T]) -> Result<&T> {
+    match values {
+        [value] => Ok(value),
+        _ => {
+            let expected = "a loss or a metric of one value".to_string();
+            Err(tensor::Error::Shape { op: "metrics", expected, got: vec![values.len()] }.into())
+        }
+    }
+}
+
+/// Sums of metrics over the examples of an epoch or of a data set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MetricSums {
+    /// Examples.
+    pub examples: u64,
+    /// Sum of the losses of batches, each times the number of its examples.
+    pub loss: f64,
+    /// The sums of the other metrics by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub others: BTreeMap<String, f64>,
+}
+
+impl MetricSums {
+    /// Adds the metrics of a batch.
+    pub fn add(&mut self, metrics: &StepMetrics) {
+        self.examples += metrics.examples as u64;
+        self.loss += metrics.loss * metrics.examples as f64;
+        for (name, sum) in &metrics.sums {
+            *self.others.entry(name.clone()).or_default() += sum;
+        }
+    }
+
+    /// The mean loss of an example; 0 if there is none.
+    pub fn mean_loss(&self) -> f64 {
+        self.loss / self.examples.max(1) as f64
+    }
+
+    /// The mean of a metric over the examples: for a [`Metric::Count`], the fraction of the examples.
+    pub fn mean(&self, name: &str) -> Option<f64> {
+        self.others.get(name).map(|sum| sum / self.examples.max(1) as f64)
     }
 }
 
 /// When the metrics of steps are read from the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MetricsPolicy {
     /// At each step, before its update: a loss that is not finite changes nothing.
     EachStep,
@@ -102,26 +205,33 @@ pub(crate) struct CompletedStep<B: Backend> {
     pub step: u64,
     pub epoch: u64,
     pub learning_rate: f64,
-    /// Images in its batch.
-    pub images: usize,
     pub metrics: PendingMetrics<B>,
 }
 
-/// The report of a step: its line of the log, and its part in the sums of the epoch.
-pub(crate) struct StepReport {
-    pub line: StepLine,
+/// The report of a step, when its metrics have been read.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct StepReport {
+    /// The step, from 1.
+    pub step: u64,
+    /// The epoch, from 0.
+    pub epoch: u64,
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// Examples per second, with loading.
+    pub examples_per_s: f64,
+    /// The metrics of its batch, before the update.
     pub metrics: StepMetrics,
-    pub images: usize,
 }
 
-/// Completed steps whose metrics have not been reported, and the clock of their images per second.
+/// Completed steps whose metrics have not been reported, and the clock of their examples per second.
 pub(crate) struct MetricsBuffer<B: Backend> {
     pub policy: MetricsPolicy,
     pending: Vec<CompletedStep<B>>,
     started: Instant,
 }
 
-impl<B: Backend<Scalar = f32>> MetricsBuffer<B> {
+impl<B: Backend> MetricsBuffer<B> {
     pub fn new(policy: MetricsPolicy) -> Self {
         Self { policy, pending: Vec::new(), started: Instant::now() }
     }
@@ -145,24 +255,20 @@ impl<B: Backend<Scalar = f32>> MetricsBuffer<B> {
         }
     }
 
-    /// Reads all pending metrics, in order. The images per second of each step are the mean since the last read.
+    /// Reads all pending metrics, in order. The examples per second of each step are the mean since the last read.
     pub fn read(&mut self) -> Result<Vec<StepReport>> {
         let pending = std::mem::take(&mut self.pending);
         let metrics: Vec<&PendingMetrics<B>> = pending.iter().map(|step| &step.metrics).collect();
         let metrics = PendingMetrics::read_all(&metrics)?;
-        let images: usize = pending.iter().map(|step| step.images).sum();
-        let images_per_s = images as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        let examples: usize = metrics.iter().map(|metrics| metrics.examples).sum();
+        let examples_per_s = examples as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
         self.restart_clock();
-        let report = |(step, metrics): (CompletedStep<B>, StepMetrics)| {
-            let line = StepLine {
-                step: step.step,
-                epoch: step.epoch,
-                loss: metrics.loss,
-                top1_error: metrics.wrong as f64 / step.images.max(1) as f64,
-                rate: step.learning_rate,
-                images_per_s,
-            };
-            StepReport { line, metrics, images: step.images }
+        let report = |(step, metrics): (CompletedStep<B>, StepMetrics)| StepReport {
+            step: step.step,
+            epoch: step.epoch,
+            learning_rate: step.learning_rate,
+            examples_per_s,
+            metrics,
         };
         Ok(pending.into_iter().zip(metrics).map(report).collect())
     }

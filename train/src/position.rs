@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Progress;
 use crate::evaluate::Evaluation;
 use crate::log::ValidationLine;
-use crate::metrics::StepMetrics;
+use crate::metrics::{MetricSums, WRONG};
 
 /// The position of a run, and the sums of its current epoch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,17 +27,26 @@ pub struct Position {
 }
 
 impl Position {
-    /// Counts a step.
-    pub fn advance(&mut self) {
-        self.step += 1;
-        self.batch += 1;
+    /// The position of a learner, after its last validation at `validated_step`.
+    pub(crate) fn of(progress: &Progress, validated_step: u64) -> Self {
+        let sums = &progress.metrics;
+        Self {
+            step: progress.step,
+            epoch: progress.epoch,
+            batch: progress.batch,
+            validated_step,
+            loss_sum: sums.loss,
+            // A count, which f64 holds exactly.
+            wrong: sums.others.get(WRONG).map_or(0, |wrong| *wrong as u64),
+            images: sums.examples,
+        }
     }
 
-    /// Adds the metrics of a step to the sums of the epoch.
-    pub fn add(&mut self, metrics: StepMetrics, images: usize) {
-        self.loss_sum += metrics.loss * images as f64;
-        self.wrong += metrics.wrong as u64;
-        self.images += images as u64;
+    /// The progress of a learner at this position.
+    pub(crate) fn progress(&self) -> Progress {
+        let others = [(WRONG.to_string(), self.wrong as f64)].into();
+        let metrics = MetricSums { examples: self.images, loss: self.loss_sum, others };
+        Progress { step: self.step, epoch: self.epoch, batch: self.batch, metrics, ..Progress::default() }
     }
 
     /// The epoch's line of the log.
@@ -52,32 +62,29 @@ impl Position {
             top5_error: result.top5_error,
         }
     }
-
-    /// Begins the next epoch.
-    pub fn next_epoch(&mut self) {
-        let validated_step = self.validated_step;
-        *self = Self { step: self.step, epoch: self.epoch + 1, validated_step, ..Self::default() };
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::StepMetrics;
 
     #[test]
     fn losses_are_weighted_by_images_and_epochs_start_at_zero() {
-        let mut position = Position::default();
-        for (loss, wrong, images) in [(2.0, 3, 4), (8.0, 1, 1)] {
-            position.advance();
-            position.add(StepMetrics { loss, wrong }, images);
+        let mut progress = Progress::default();
+        for (loss, wrong, examples) in [(2.0, 3.0, 4), (8.0, 1.0, 1)] {
+            progress.advance();
+            progress.metrics.add(&StepMetrics { loss, examples, sums: vec![(WRONG.into(), wrong)] });
         }
+        let position = Position::of(&progress, 1);
+        assert_eq!(Position { validated_step: 0, ..position.clone() }, Position::of(&position.progress(), 0));
         let result = Evaluation { images: 9, crops: 1, loss: 0.5, top1_error: 0.25, top5_error: 0.125 };
         let line = position.validation_line(&result);
         assert_eq!((line.step, line.epoch), (2, 1));
         assert_eq!((line.train_loss, line.train_top1_error), (16.0 / 5.0, 4.0 / 5.0));
         assert_eq!((line.loss, line.top1_error, line.top5_error), (0.5, 0.25, 0.125));
-        position.validated_step = 2;
-        position.next_epoch();
-        assert_eq!(position, Position { step: 2, epoch: 1, validated_step: 2, ..Position::default() });
+        progress.next_epoch();
+        let next = Position::of(&progress, 2);
+        assert_eq!(next, Position { step: 2, epoch: 1, validated_step: 2, ..Position::default() });
     }
 }

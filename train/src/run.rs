@@ -13,7 +13,7 @@ use layers::Model;
 use serde::{Deserialize, Serialize};
 
 use crate::log::{self, StepLine};
-use crate::{Config, Error, Result};
+use crate::{Config, Error, Remedy, Result};
 
 /// The folder of a run, locked against other processes while this value lives.
 #[derive(Debug)]
@@ -41,10 +41,10 @@ impl Run {
         check_unused(folder)?;
         let checkpoints = folder.join("checkpoints");
         files::folder::create_all(&checkpoints)
-            .map_err(|e| Error::file(folder, format!("cannot make the run's folder: {e}; choose another --out")))?;
+            .map_err(|e| elsewhere(folder, format!("cannot make the run's folder: {e}")))?;
         let run = Self::locked(folder)?;
         if exists(&folder.join("run.toml"))? {
-            return Err(Error::file(folder, "holds a run already; continue it with --resume, or choose another --out"));
+            return Err(taken(folder));
         }
         write_text(&folder.join("model.toml"), &model.to_toml())?;
         // Last: a folder with run.toml is a complete run.
@@ -58,7 +58,8 @@ impl Run {
     /// [`Error::File`] if there is no run, or another process has locked it.
     pub fn open(folder: &Path) -> Result<Self> {
         if !exists(&folder.join("run.toml"))? {
-            return Err(Error::file(folder, "holds no run to resume (no run.toml); start one without --resume"));
+            let what = "holds no run to resume (no run.toml)";
+            return Err(Error::file(folder, what).with_remedy(Remedy::StartNew));
         }
         check_name(folder)?;
         Self::locked(folder)
@@ -67,14 +68,12 @@ impl Run {
     fn locked(folder: &Path) -> Result<Self> {
         let path = folder.join("lock");
         let lock = regular_file::open_lock(&path)
-            .map_err(|e| Error::file(&path, format!("cannot write in the run's folder: {e}; choose another --out")))?;
+            .map_err(|e| elsewhere(&path, format!("cannot write in the run's folder: {e}")))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(Error::file(
-                    folder,
-                    "another process is training in this folder; wait, or choose another --out",
-                ));
+                let what = "another process is training in this folder";
+                return Err(Error::file(folder, what).with_remedy(Remedy::WaitOrOtherFolder));
             }
             Err(TryLockError::Error(e)) => {
                 return Err(Error::file(&path, format!("cannot lock the run's folder: {e}")));
@@ -99,8 +98,8 @@ impl Run {
     /// [`Error::File`] that says why a checkpoint must have existed.
     pub fn check_never_saved(&self) -> Result<()> {
         let missing = |why: String| {
-            let what = format!("{why}, but checkpoints/ holds none; restore them, or begin again with another --out");
-            Err(Error::file(&self.folder, what))
+            let what = format!("{why}, but checkpoints/ holds none");
+            Err(Error::file(&self.folder, what).with_remedy(Remedy::RestoreOrOtherFolder))
         };
         if !metadata(&self.folder.join("checkpoints"))?.is_some_and(|found| found.is_dir()) {
             return missing("its folder of checkpoints is gone".into());
@@ -140,7 +139,7 @@ impl Run {
 
     /// The path of the checkpoint after `step` steps.
     pub fn checkpoint_path(&self, step: u64) -> PathBuf {
-        self.folder.join("checkpoints").join(format!("step-{step:09}.h5"))
+        self.folder.join("checkpoints").join(checkpoint_name(step))
     }
 
     /// The checkpoint that validated best: see [`best`].
@@ -173,25 +172,34 @@ impl Run {
 
 /// Fails if the name of the folder makes it impossible to save checkpoints in it.
 fn check_name(folder: &Path) -> Result<()> {
-    files::folder::check_utf8(folder)
-        .map_err(|e| Error::file(folder, format!("cannot hold a run: {e}; choose another --out")))
+    files::folder::check_utf8(folder).map_err(|e| elsewhere(folder, format!("cannot hold a run: {e}")))
+}
+
+/// The error of a folder that cannot be used.
+fn elsewhere(path: &Path, what: String) -> Error {
+    Error::file(path, what).with_remedy(Remedy::OtherFolder)
+}
+
+/// The error of a folder that holds a run.
+fn taken(folder: &Path) -> Error {
+    Error::file(folder, "holds a run already").with_remedy(Remedy::ResumeOrOtherFolder)
 }
 
 /// Fails if `folder` has other files than an interrupted [`Run::create`] leaves.
 fn check_unused(folder: &Path) -> Result<()> {
     if exists(&folder.join("run.toml"))? {
-        return Err(Error::file(folder, "holds a run already; continue it with --resume, or choose another --out"));
+        return Err(taken(folder));
     }
     let entries = match fs::read_dir(folder) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
-        other => other.map_err(|e| Error::file(folder, format!("cannot be listed: {e}; choose another --out")))?,
+        other => other.map_err(|e| elsewhere(folder, format!("cannot be listed: {e}")))?,
     };
     for entry in entries {
         let entry = entry.map_err(|e| Error::file(folder, format!("cannot be listed: {e}")))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if !files::is_temporary(&name) && !["lock", "checkpoints", "model.toml"].contains(&name.as_str()) {
-            let what = format!("holds {name:?} and is no run; choose another --out, or an empty folder");
-            return Err(Error::file(folder, what));
+            let what = format!("holds {name:?} and is no run");
+            return Err(Error::file(folder, what).with_remedy(Remedy::EmptyFolder));
         }
     }
     Ok(())
@@ -222,9 +230,13 @@ pub fn best(folder: &Path) -> Result<Option<Best>> {
 /// # Errors
 /// [`Error::File`] if the system cannot list them.
 pub fn checkpoints(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
-    let folder = folder.join("checkpoints");
-    let fail = |e| Error::file(&folder, format!("cannot be listed: {e}"));
-    let entries = match fs::read_dir(&folder) {
+    checkpoints_in(&folder.join("checkpoints"))
+}
+
+/// The checkpoints in a folder with their steps, oldest first.
+pub(crate) fn checkpoints_in(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let fail = |e| Error::file(folder, format!("cannot be listed: {e}"));
+    let entries = match fs::read_dir(folder) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(fail)?,
     };
@@ -248,6 +260,35 @@ fn metadata(path: &Path) -> Result<Option<fs::Metadata>> {
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         Err(e) => Err(Error::file(path, format!("cannot be accessed: {e}"))),
     }
+}
+
+/// The newest undamaged one of these checkpoints in `folder`, which are given oldest first.
+pub(crate) fn newest_undamaged<T>(
+    checkpoints: Vec<(u64, PathBuf)>,
+    folder: &Path,
+    load: impl Fn(&Path) -> Result<T>,
+    warn: &mut dyn FnMut(String),
+) -> Result<Option<(PathBuf, T)>> {
+    let mut last = None;
+    for (_, path) in checkpoints.into_iter().rev() {
+        match load(&path) {
+            Ok(checkpoint) => return Ok(Some((path, checkpoint))),
+            Err(error) if error.is_io_error() => {
+                let what = format!("{error}; try again, or move this file away to continue from an earlier checkpoint");
+                return Err(Error::file(folder, what));
+            }
+            Err(error) => {
+                warn(format!("{error}; trying the checkpoint before it"));
+                last = Some(error);
+            }
+        }
+    }
+    last.map_or(Ok(None), Err)
+}
+
+/// The name of the checkpoint after `step` steps.
+pub(crate) fn checkpoint_name(step: u64) -> String {
+    format!("step-{step:09}.h5")
 }
 
 /// The step in the name of a checkpoint.

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use layers::{Mode, Module, Network, ParameterId, Pass, Var};
+use layers::{Mode, Module, Network, ParameterId, Parameters, Pass, Var};
 use optim::{Optimizer, Update};
-use tensor::{Backend, IntTensor, Tensor};
+use tensor::{Backend, Tensor};
 
+use crate::loss::BatchLoss;
 use crate::metrics::PendingMetrics;
-use crate::{Error, Result, Targets, diagnose};
+use crate::{Result, Targets, diagnose};
 
 /// Settings of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,14 +23,30 @@ pub struct StepOptions {
     pub require_finite_loss: bool,
 }
 
-/// Takes one training step: forward, loss, backward, update.
+/// Takes one training step of a network that classifies images: forward, loss, backward, update.
 ///
 /// `images` are a network's input, as [`DeviceLoader`](crate::device_loader::DeviceLoader) makes it; `targets` are
 /// labels, or mixtures of labels.
 ///
 /// # Errors
-/// [`Error::Diverged`] before anything is changed if a finite loss is required and the loss is not. After an error of
-/// the parts, some parameters may have been updated and others not.
+/// [`Error::Diverged`](crate::Error::Diverged) before anything is changed if a finite loss is required and the loss is
+/// not. After an error of the parts, some parameters may have been updated and others not.
+///
+/// ```
+/// use alexnet_train::layers::{Model, Network};
+/// use alexnet_train::optim::{Optimizer, Sgd};
+/// use alexnet_train::step::{StepOptions, step};
+/// use alexnet_train::tensor::{Cpu, Tensor};
+///
+/// let cpu = Cpu::<f32>::new(1)?;
+/// let mut network = Network::new(&cpu, &Model::preset("linear")?, 1)?;
+/// let mut sgd = Optimizer::new(Sgd::default())?;
+/// let images = Tensor::full(&cpu, &[2, 32, 32, 3], 0.5)?;
+/// let options = StepOptions { seed: 1, step: 0, learning_rate: 0.01, require_finite_loss: true };
+/// let metrics = step(&mut network, &mut sgd, images, &[3, 7], options)?.read()?;
+/// assert!(metrics.loss > 0.0);
+/// # Ok::<(), alexnet_train::Error>(())
+/// ```
 pub fn step<'a, B: Backend<Scalar = f32>>(
     network: &mut Network<B>,
     optimizer: &mut Optimizer<B>,
@@ -37,96 +54,117 @@ pub fn step<'a, B: Backend<Scalar = f32>>(
     targets: impl Into<Targets<'a>>,
     options: StepOptions,
 ) -> Result<PendingMetrics<B>> {
-    preallocate(network, optimizer)?;
-    let images_to_diagnose = options.require_finite_loss.then(|| images.clone());
-    let mode = Mode::Train { seed: options.seed, step: options.step };
-    let mut forward = Forward::run(network, images, targets.into(), mode)?;
-    if let Some(images) = images_to_diagnose {
-        forward.require_finite_loss(network, images, options.step)?;
+    step_with(network, optimizer, options, |network, pass| {
+        classify(network, images, targets.into(), pass, options.require_finite_loss)
+    })
+}
+
+/// Takes one training step of any module: `loss` runs it forward and returns the loss; then backward and update.
+///
+/// # Errors
+/// As [`step`].
+///
+/// ```
+/// use alexnet_train::BatchLoss;
+/// use alexnet_train::layers::{Model, Module, Network, Var};
+/// use alexnet_train::optim::{Optimizer, Sgd};
+/// use alexnet_train::step::{StepOptions, step_with};
+/// use alexnet_train::tensor::{Cpu, Tensor};
+///
+/// let cpu = Cpu::<f32>::new(1)?;
+/// let mut network = Network::new(&cpu, &Model::preset("linear")?, 1)?;
+/// let mut sgd = Optimizer::new(Sgd::default())?;
+/// let options = StepOptions { seed: 1, step: 0, learning_rate: 0.01, require_finite_loss: true };
+/// let images = Var::constant(Tensor::full(&cpu, &[2, 32, 32, 3], 0.5)?);
+/// let metrics = step_with(&mut network, &mut sgd, options, |network, pass| {
+///     let outputs = network.forward(&images, pass)?;
+///     let squares = pass.tape.multiply(&outputs, &outputs)?;
+///     Ok(BatchLoss::new(pass.tape.mean(&squares)?, 2))
+/// })?;
+/// assert!(metrics.read()?.loss > 0.0);
+/// # Ok::<(), alexnet_train::Error>(())
+/// ```
+pub fn step_with<B: Backend, M: Parameters<B> + ?Sized>(
+    module: &mut M,
+    optimizer: &mut Optimizer<B>,
+    options: StepOptions,
+    loss: impl FnOnce(&M, &mut Pass<B>) -> Result<BatchLoss<B>>,
+) -> Result<PendingMetrics<B>> {
+    preallocate(module, optimizer)?;
+    let mut pass = Pass::new(Mode::Train { seed: options.seed, step: options.step });
+    let mut loss = loss(module, &mut pass)?;
+    if options.require_finite_loss {
+        loss.require_finite(pass.mode(), || diagnose::place_of_loss(module))?;
     }
-    let metrics = forward.metrics.clone();
-    forward.update(network, optimizer, options.learning_rate)?;
+    let (loss, metrics) = loss.into_parts();
+    backward_and_update(pass, loss, module, optimizer, options.learning_rate)?;
     Ok(metrics)
 }
 
 /// Allocates the optimizer's state before the activations, so that it leaves no gaps where they are freed.
-fn preallocate<B: Backend>(network: &Network<B>, optimizer: &mut Optimizer<B>) -> Result<()> {
-    let trained = network.parameters().iter().filter(|p| p.spec.is_trainable());
-    Ok(optimizer.preallocate(trained.map(|p| (p.spec.name.as_str(), &p.value)))?)
+fn preallocate<B: Backend, M: Parameters<B> + ?Sized>(module: &M, optimizer: &mut Optimizer<B>) -> Result<()> {
+    let parameters = module.named_parameters();
+    let trained = parameters.iter().filter(|(_, p)| p.spec.is_trainable());
+    Ok(optimizer.preallocate(trained.map(|(name, p)| (name.as_str(), &p.value)))?)
 }
 
-/// The forward half of a step, up to the loss.
-struct Forward<B: Backend> {
+/// The loss of a network that classifies images, up to the logits in the network's own nodes. If a finite loss is
+/// required, the error names the first layer with a value that is not finite.
+pub(crate) fn classify<B: Backend<Scalar = f32>>(
+    network: &Network<B>,
+    images: Tensor<B>,
+    targets: Targets<'_>,
+    pass: &mut Pass<B>,
+    require_finite_loss: bool,
+) -> Result<BatchLoss<B>> {
+    let images_to_diagnose = require_finite_loss.then(|| images.clone());
+    let logits = network.forward(&Var::constant(images), pass)?;
+    let mut loss = BatchLoss::cross_entropy(&logits, targets, pass)?;
+    if let Some(images) = images_to_diagnose {
+        loss.require_finite(pass.mode(), || diagnose::first_not_finite(network, images))?;
+    }
+    Ok(loss)
+}
+
+/// Walks back through the tape and updates parameters as soon as their gradients are complete, so that the gradients of
+/// all are never held at once.
+fn backward_and_update<B: Backend, M: Parameters<B> + ?Sized>(
     pass: Pass<B>,
     loss: Var<B>,
-    metrics: PendingMetrics<B>,
-}
-
-impl<B: Backend<Scalar = f32>> Forward<B> {
-    fn run(network: &Network<B>, images: Tensor<B>, targets: Targets<'_>, mode: Mode) -> Result<Self> {
-        let labels = IntTensor::from_slice(network.device(), targets.labels)?;
-        let mut pass = Pass::new(mode);
-        let logits = network.forward(&Var::constant(images), &mut pass)?;
-        let classes = network.model().classes;
-        let loss = match targets.onehot_minus_targets(classes) {
-            Some(difference) => {
-                let shape = [targets.labels.len(), classes];
-                let difference = Tensor::from_slice(network.device(), &shape, &difference)?;
-                pass.tape.soft_cross_entropy(&logits, &labels, &difference)?
-            }
-            None => pass.tape.cross_entropy(&logits, &labels)?,
-        };
-        let wrong = logits.value().rank_of_label(&labels)?.count_ge(1)?;
-        let metrics = PendingMetrics::OnDevice { loss: loss.value().clone(), wrong };
-        Ok(Self { pass, loss, metrics })
-    }
-
-    fn require_finite_loss(&mut self, network: &Network<B>, images: Tensor<B>, step: u64) -> Result<()> {
-        let metrics = self.metrics.read()?;
-        if !metrics.loss.is_finite() {
-            let place = diagnose::first_not_finite(network, images)?;
-            return Err(Error::diverged(step + 1, metrics.loss, place, "before the update"));
+    module: &mut M,
+    optimizer: &mut Optimizer<B>,
+    learning_rate: f64,
+) -> Result<()> {
+    let mut step = optimizer.begin(learning_rate)?;
+    let mut gradients = HashMap::new();
+    let mut values = 0;
+    let statistics = pass.backward_each(loss, |parameter, gradient| {
+        values += gradient.len();
+        gradients.insert(parameter, gradient);
+        if values < MIN_UPDATE_VALUES {
+            return Ok(());
         }
-        self.metrics = PendingMetrics::Read(metrics);
-        Ok(())
-    }
-
-    /// Walks back through the tape and updates parameters as soon as their gradients are complete, so that the
-    /// gradients of all are never held at once.
-    fn update(self, network: &mut Network<B>, optimizer: &mut Optimizer<B>, learning_rate: f64) -> Result<()> {
-        let Self { pass, loss, .. } = self;
-        let mut step = optimizer.begin(learning_rate)?;
-        let mut gradients = Vec::new();
-        let mut values = 0;
-        let statistics = pass.backward_each(loss, |parameter, gradient| {
-            values += gradient.len();
-            gradients.push((parameter, gradient));
-            if values < MIN_UPDATE_VALUES {
-                return Ok(());
-            }
-            values = 0;
-            update(network, &mut step, &std::mem::take(&mut gradients))
-        })?;
-        update(network, &mut step, &gradients)?;
-        statistics.store(network);
-        Ok(())
-    }
+        values = 0;
+        update(module, &mut step, std::mem::take(&mut gradients))
+    })?;
+    update(module, &mut step, gradients)?;
+    statistics.store(module);
+    Ok(())
 }
 
 /// Minimum number of values to update in one call, except in the last: each call is a launch on a GPU.
 const MIN_UPDATE_VALUES: usize = 8 << 20;
 
 /// Updates the parameters whose gradients are given.
-fn update<B: Backend>(
-    network: &mut Network<B>,
+fn update<B: Backend, M: Parameters<B> + ?Sized>(
+    module: &mut M,
     step: &mut optim::Step<'_, B>,
-    gradients: &[(ParameterId, Tensor<B>)],
+    gradients: HashMap<ParameterId, Tensor<B>>,
 ) -> Result<()> {
-    let mut by_id: HashMap<ParameterId, &Tensor<B>> = gradients.iter().map(|(id, g)| (*id, g)).collect();
-    let updates = network.parameters_mut().iter_mut().filter_map(|parameter| {
-        let gradient = by_id.remove(&parameter.id())?;
+    let mut parameters = module.named_parameters_mut();
+    let updates = parameters.iter_mut().filter_map(|(name, parameter)| {
+        let gradient = gradients.get(&parameter.id())?;
         let spec = &parameter.spec;
-        let name = &spec.name;
         let value = &mut parameter.value;
         Some(Update { name, value, gradient, lr_mult: spec.rate, decay_mult: spec.decay })
     });

@@ -100,7 +100,7 @@ fn resumes_after_a_stop<B: Backend<Scalar = f32>>(device: &B) {
     for stop_at in [3, 8] {
         let name = format!("stopped-{stop_at}");
         let mut trainer = world.start_on(device, &name, "");
-        assert!(matches!(train_until(&mut trainer, stop_at), Err(Error::Stopped { signal: 2, saved: Some(_) })));
+        assert!(matches!(train_until(&mut trainer, stop_at), Err(Error::Stopped { signal: Some(2), saved: Some(_) })));
         drop(trainer);
         let mut trainer = world.resume_on(device, &name);
         train_until(&mut trainer, u64::MAX).unwrap();

@@ -156,7 +156,7 @@ impl DemoTask<'_> {
 }
 
 fn draw_images(folder: &Path, seed: u64, stop: &Stop) -> Result<()> {
-    let is_stopped = || stop.requested().is_some();
+    let is_stopped = || stop.is_requested();
     let drawn = draw::draw_dataset(folder, seed, TRAIN_PER_CLASS, VAL_PER_CLASS, draw::SIZE, &is_stopped);
     // If a signal stopped the drawing, the error is that of the signal.
     stop.check()?;

@@ -148,7 +148,7 @@ fn with_bar<T>(
         packed
     });
     bar.finish();
-    match (packed, stop.requested()) {
+    match (packed, stop.signal()) {
         (Err(data::Error::Cancelled { kept, total, .. }), Some(signal)) => {
             let kept = format!("{kept} of {total} images are kept in finished shards");
             let message = format!("stopped by signal {signal}; {kept}, and the same command continues from there");
@@ -178,7 +178,7 @@ fn list_rejected(error: &data::Error) {
 /// an earlier run are checked, nothing polls the flag and nothing is written: the process ends at once.
 fn forward_signal(stop: &Stop, cancel: &AtomicBool, started: &AtomicBool, done: &AtomicBool) {
     while !done.load(Ordering::Relaxed) {
-        if let Some(signal) = stop.requested() {
+        if let Some(signal) = stop.signal() {
             cancel.store(true, Ordering::Relaxed);
             if !started.load(Ordering::Relaxed) {
                 note(&format!("stopped by signal {signal}, before anything was packed"));

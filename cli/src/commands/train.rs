@@ -13,7 +13,7 @@ use train::checkpoint::Checkpoint;
 use train::config::{RunConfig, UserSettings, keys, parse_table};
 use train::run::Run;
 use train::starting_weights::StartingWeights;
-use train::trainer::{Event, Trainer};
+use train::trainer::{RunEvent, Trainer};
 use train::{Config, Packs, Stop, input, load};
 
 use super::device::{self, DeviceTask};
@@ -40,19 +40,19 @@ pub fn train<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, stop: &Stop, st
     Ok(outcome?)
 }
 
-fn show(bar: &Bar, event: Event<'_>, start: Option<Instant>) {
+fn show(bar: &Bar, event: RunEvent<'_>, start: Option<Instant>) {
     match event {
-        Event::Begins => {
+        RunEvent::Begins => {
             if let Some(start) = start {
                 bar.note(&format!("the first step begins after {:.2} s", start.elapsed().as_secs_f64()));
             }
         }
-        Event::Step(line) => {
+        RunEvent::Step(line) => {
             bar.set(line.step);
             bar.set_message(format!("loss {:.4}, {:.1} images/s", line.loss, line.images_per_s));
         }
-        Event::Validating(done) => bar.set_message(format!("validating: {done}")),
-        Event::Validated(line) => bar.note(&format!(
+        RunEvent::Validating(done) => bar.set_message(format!("validating: {done}")),
+        RunEvent::Validated(line) => bar.note(&format!(
             "epoch {}: loss {:.4}, top-1 error {}; validation loss {:.4}, top-1 error {}, top-5 error {}",
             line.epoch,
             line.train_loss,
@@ -61,8 +61,9 @@ fn show(bar: &Bar, event: Event<'_>, start: Option<Instant>) {
             percent(line.top1_error),
             percent(line.top5_error)
         )),
-        Event::Saved(_) => {}
-        Event::Note(text) => bar.note(&format!("note: {text}")),
+        RunEvent::Note(text) => bar.note(&format!("note: {text}")),
+        // Checkpoints are silent.
+        _ => {}
     }
 }
 
@@ -285,7 +286,7 @@ fn open_packs(config: &Config) -> Result<Packs> {
     if val.as_ref().is_some_and(|val| val.fingerprint() == train.fingerprint()) {
         note("note: --val has the same images as --data: its errors say nothing of new images");
     }
-    Ok(Packs { train, val })
+    Ok(Packs::new(train).with_open_val(val))
 }
 
 /// The network of the user's settings, and all settings. Prints notes on settings of a `run.toml` without an effect.

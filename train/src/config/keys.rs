@@ -3,7 +3,7 @@
 use toml::{Table, Value};
 
 use super::setting::{Setting, settings};
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 
 /// Turns `section.name=value` into a table; the value is TOML, or else taken as text.
 ///
@@ -14,13 +14,13 @@ pub fn parse_setting(setting: &str) -> Result<Table> {
         setting.split_once('=').ok_or_else(|| Error::setting(setting, "expected KEY=VALUE, e.g. optim.lr=0.01"))?;
     let key = key.trim();
     if key.is_empty() {
-        return Err(Error::setting(format!("--set {setting}"), "the setting has no name; expected KEY=VALUE"));
+        return Err(Error::setting(setting, "the setting has no name; expected KEY=VALUE"));
     }
     let setting = find(key)?;
     let text = text.trim();
     let mut parsed = format!("v = {text}").parse::<Table>().unwrap_or_default();
     if parsed.len() > 1 {
-        return Err(Error::setting(key, "its value has further settings on more lines; give each a --set of its own"));
+        return Err(Error::setting(key, "its value has further settings on more lines; give each by itself"));
     }
     Ok(table_of(setting.key, parsed.remove("v").unwrap_or_else(|| Value::String(text.to_string()))))
 }
@@ -89,11 +89,10 @@ fn unknown(key: &str) -> Error {
             near.push(current);
         }
     }
-    let what = match near.as_slice() {
-        [] => "unknown setting; `alexnet train --help` lists them".to_string(),
-        near => format!("unknown setting; near ones: {}", near.join(", ")),
-    };
-    Error::setting(key, what)
+    match near.as_slice() {
+        [] => Error::setting(key, "unknown setting").with_remedy(Remedy::ListSettings),
+        near => Error::setting(key, format!("unknown setting; near ones: {}", near.join(", "))),
+    }
 }
 
 /// Up to three of `candidates` that `name` may be a misspelling of, the nearest first.

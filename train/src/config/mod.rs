@@ -138,7 +138,7 @@ fn is_too_large(text: &str) -> bool {
 
 fn prefix(origin: &str, error: Error) -> Error {
     match error {
-        Error::Setting { key, what } => Error::setting(format!("{origin}: {key}"), what),
+        Error::Setting { key, what, remedy } => Error::Setting { key: format!("{origin}: {key}"), what, remedy },
         other => other,
     }
 }

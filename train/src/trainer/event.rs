@@ -4,9 +4,10 @@ use std::path::Path;
 
 use crate::log::{StepLine, ValidationLine};
 
-/// A progress event of a run.
+/// A progress event of a run, to show.
 #[derive(Debug)]
-pub enum Event<'a> {
+#[non_exhaustive]
+pub enum RunEvent<'a> {
     /// Everything is set up, the first batch has been loaded, and its step begins.
     Begins,
     /// A step was taken.

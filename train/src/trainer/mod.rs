@@ -1,51 +1,40 @@
-//! The loop around [`step`]: epochs, validation, schedule, log and checkpoints.
+//! The trainer of a run: epochs, validation, schedule, log and checkpoints around [`step`](crate::step::step).
 
 mod event;
 mod saving;
+mod session;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
-use data::{CropAndNormalize, Loader, LoaderOptions, Pack, Views};
+use data::{CropAndNormalize, Loader, LoaderOptions, Views};
 use layers::model::LayerKind;
-use layers::{Model, Network};
-use optim::{Optimizer, Schedule};
+use layers::{Model, Network, Pass};
 use saving::CheckpointSaver;
+use session::{Records, Session};
 use tensor::Backend;
 
-use crate::checkpoint::{self, Checkpoint, RunState};
+use crate::checkpoint::Checkpoint;
 use crate::config::{RunConfig, ScheduleKind};
 use crate::device_loader::{DeviceBatch, DeviceLoader};
-use crate::evaluate::{self, evaluate};
+use crate::learner::{Callback, Ended, Learner};
 use crate::log::Log;
-use crate::metrics::{CompletedStep, MetricsBuffer, MetricsPolicy};
+use crate::metrics::MetricsPolicy;
 use crate::packs::{PackMeans, Packs};
 use crate::position::Position;
 use crate::run::Run;
 use crate::starting_weights::StartingWeights;
-use crate::step::{StepOptions, step};
-use crate::{Config, Error, Result, Stop, Targets, diagnose, input, memory};
+use crate::step::classify;
+use crate::{Config, Error, Remedy, Result, Stop, Targets, evaluate, input, memory};
 
-pub use event::Event;
+pub use event::RunEvent;
+pub use session::{NetworkLearner, VALIDATION_ERROR, VALIDATION_LOSS};
 
-/// A run in progress.
+/// A run in progress: a [`Learner`] of a network, on a pack of images, with a folder.
 pub struct Trainer<B: Backend<Scalar = f32>> {
-    config: Config,
-    network: Network<B>,
-    optimizer: Optimizer<B>,
-    schedule: Schedule,
-    packs: Packs,
-    means: PackMeans,
+    learner: NetworkLearner<B>,
     loader: DeviceLoader<B>,
-    validation: Option<evaluate::Options>,
-    position: Position,
-    metrics: MetricsBuffer<B>,
-    log: Log,
-    validation_log: Log,
-    saver: CheckpointSaver,
-    /// Whether the first step has begun.
-    has_begun: bool,
+    records: Records,
 }
 
 impl<B: Backend<Scalar = f32>> Trainer<B> {
@@ -66,9 +55,11 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         let mut schedule = config.optim.schedule()?;
         let folder = run.folder().to_path_buf();
         let keep = config.run.keep_checkpoints;
+        let mut rate_factor = 1.0;
         let (saver, position) = match from {
             Some(checkpoint) => {
                 checkpoint.check_run(&folder, &config, model, &packs)?;
+                rate_factor = checkpoint.state.rate_factor;
                 let saver = CheckpointSaver::resume(run, keep, &checkpoint.state)?;
                 (saver, checkpoint.restore(&mut network, &mut optimizer, &mut schedule)?)
             }
@@ -82,22 +73,32 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         };
         let log = Log::open(&folder.join("log.jsonl"), position.step)?;
         let validation_log = Log::open(&folder.join("validation.jsonl"), position.validated_step)?;
-        Ok(Self {
+        let learner = Learner::new(network, optimizer)?
+            .schedule(schedule)
+            .learning_rate(config.optim.lr)
+            .seed(config.run.seed)
+            .epochs(config.run.epochs)
+            .read_metrics_every(config.run.checkpoint_steps);
+        let mut learner = match config.run.steps {
+            Some(steps) => learner.steps(steps),
+            None => learner,
+        };
+        learner.rate_factor = rate_factor;
+        learner.progress = position.progress();
+        let validated_step = position.validated_step;
+        let records = Records {
             config,
-            network,
-            optimizer,
-            schedule,
             packs,
             means,
-            loader,
             validation,
-            position,
-            metrics: MetricsBuffer::new(MetricsPolicy::for_device(device)),
+            validated_step,
             log,
             validation_log,
             saver,
             has_begun: false,
-        })
+            saved: None,
+        };
+        Ok(Self { learner, loader, records })
     }
 
     /// Checks that a configuration, a network and packs fit each other, before anything is written.
@@ -106,20 +107,20 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
     /// [`Error::Setting`] that names the setting at fault.
     pub fn check(config: &Config, model: &Model, packs: &Packs) -> Result<CropAndNormalize> {
         if config.run.batch > packs.train.len() {
-            let what = format!(
-                "must be at most the {} images of the pack, got {}; give --batch (without it, it is the network's or {})",
-                packs.train.len(),
-                config.run.batch,
-                RunConfig::default().batch
-            );
-            return Err(Error::setting("run.batch", what));
+            let what =
+                format!("must be at most the {} images of the pack, got {}", packs.train.len(), config.run.batch);
+            let remedy = Remedy::BatchSize { default: RunConfig::default().batch };
+            return Err(Error::setting("run.batch", what).with_remedy(remedy));
         }
         if let Some(val) = &packs.val {
-            input::check_classes("--val", packs.train.classes(), val.classes())?;
+            input::check_classes("data.val", packs.train.classes(), val.classes())?;
             if val.size() != packs.train.size() {
-                let what =
-                    format!("its images have {} pixels a side, those of --data {}", val.size(), packs.train.size());
-                return Err(Error::setting("--val", what));
+                let what = format!(
+                    "its images have {} pixels a side, those of the training {}",
+                    val.size(),
+                    packs.train.size()
+                );
+                return Err(Error::setting("data.val", what));
             }
         }
         input::augment(&config.data)?;
@@ -128,13 +129,13 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
 
     /// Sets when the metrics of steps are read; the default is [`MetricsPolicy::for_device`].
     pub fn set_metrics_policy(&mut self, policy: MetricsPolicy) {
-        self.metrics.policy = policy;
+        self.learner.set_metrics_policy(policy);
     }
 
     /// Checks that batches fit into the device's memory, before anything is written.
     ///
     /// # Errors
-    /// [`Error::Setting`] with the bytes needed and free, and the largest batch that fits.
+    /// [`Error::Memory`] with the bytes needed and free, and the largest batch that fits.
     pub fn check_memory(device: &B, config: &Config, model: &Model, packs: &Packs) -> Result<()> {
         let evaluation = packs.val.as_ref().map(|val| (val.len(), Views::Centre));
         let work = memory::Workload { model, training: Some((packs.train.len(), config)), evaluation };
@@ -143,218 +144,106 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
 
     /// Number of steps of the whole run.
     pub fn total_steps(&self) -> u64 {
-        self.config.run.steps.unwrap_or(self.config.run.epochs.saturating_mul(self.loader.batches_per_epoch() as u64))
+        self.learner.total_steps(self.loader.batches_per_epoch())
     }
 
     /// Number of steps taken.
     pub fn steps_done(&self) -> u64 {
-        self.position.step
+        self.learner.progress().step
     }
 
     /// The network as trained so far.
     pub fn network(&self) -> &Network<B> {
-        &self.network
+        &self.learner.module
+    }
+
+    /// The network with its optimizer, schedule and position.
+    pub fn learner(&self) -> &NetworkLearner<B> {
+        &self.learner
     }
 
     /// The means of the training pack.
     pub fn means(&self) -> &PackMeans {
-        &self.means
+        &self.records.means
     }
 
     /// The run's folder.
     pub fn folder(&self) -> &Path {
-        self.saver.run().folder()
+        self.records.saver.run().folder()
     }
 
     /// Trains to the end of the run and saves. Errors of periodic saves are reported and do not end the run; the last
     /// save must succeed.
     ///
     /// # Errors
-    /// [`Error::Stopped`] after a signal, with the checkpoint saved; [`Error::Diverged`] with the last good checkpoint
-    /// untouched; errors of the parts.
-    pub fn train(&mut self, stop: &Stop, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+    /// [`Error::Stopped`] after a request to stop, with the checkpoint saved; [`Error::Diverged`] with the last good
+    /// checkpoint untouched; errors of the parts.
+    pub fn train(&mut self, stop: &Stop, on_event: &mut dyn FnMut(RunEvent<'_>)) -> Result<()> {
+        self.train_with(stop, on_event, &mut []).map(|_| ())
+    }
+
+    /// Like [`train`](Self::train), with callbacks, which may change the learner and end the run. It is then saved as at
+    /// its end, and can be resumed. The errors of each epoch's validation are recorded for them as [`VALIDATION_ERROR`] and
+    /// [`VALIDATION_LOSS`].
+    ///
+    /// # Errors
+    /// Those of [`train`](Self::train) and of the callbacks.
+    ///
+    /// ```
+    /// # use alexnet_train::{Result, Stop, tensor::Cpu};
+    /// use alexnet_train::EarlyStopping;
+    /// use alexnet_train::trainer::{Trainer, VALIDATION_ERROR};
+    ///
+    /// # fn example(mut trainer: Trainer<Cpu<f32>>) -> Result<()> {
+    /// let mut early = EarlyStopping::new(VALIDATION_ERROR, 5);
+    /// let ended = trainer.train_with(&Stop::default(), &mut |event| println!("{event:?}"), &mut [&mut early])?;
+    /// if let Some(reason) = ended.reason() {
+    ///     println!("stopped early: {reason}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn train_with(
+        &mut self,
+        stop: &Stop,
+        on_event: &mut dyn FnMut(RunEvent<'_>),
+        callbacks: &mut [&mut dyn Callback<B, Network<B>>],
+    ) -> Result<Ended> {
         self.note_schedule_without_validation(on_event);
-        loop {
-            self.epoch(stop, on_event)?;
-            if self.position.batch == self.loader.batches_per_epoch() {
-                match self.end_epoch(stop, on_event) {
-                    Err(Error::Stopped { signal, .. }) => return self.save_and_stop(signal, on_event),
-                    other => other?,
-                }
-            }
-            if self.position.step >= self.total_steps() {
-                return self.save_at_the_end(on_event).map(|_| ());
-            }
-            if self.saver.is_due(self.position.step) {
-                self.save_periodically(on_event)?;
-            }
-        }
-    }
-
-    /// Takes the remaining steps of the current epoch.
-    fn epoch(&mut self, stop: &Stop, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        if self.position.step >= self.total_steps() {
-            return Ok(());
-        }
-        let batches = self.loader.batches(self.position.epoch, self.position.batch);
-        self.metrics.restart_clock();
-        for batch in batches {
-            if let Some(signal) = stop.requested() {
-                return self.save_and_stop(signal, on_event);
-            }
-            if batch.is_ok() && !std::mem::replace(&mut self.has_begun, true) {
-                on_event(Event::Begins);
-            }
-            let result = batch.and_then(|batch| self.step(&batch));
-            // Even after an error, the steps before it are reported.
-            if result.is_err() || self.metrics.is_due() {
-                self.flush_metrics(on_event)?;
-            }
-            result?;
-            if self.position.step >= self.total_steps() {
-                break;
-            }
-            let every = self.config.run.checkpoint_steps;
-            if every > 0 && self.position.step.is_multiple_of(every) {
-                self.save_periodically(on_event)?;
-            }
-        }
-        self.flush_metrics(on_event)
-    }
-
-    /// Takes a step on one batch.
-    fn step(&mut self, batch: &DeviceBatch<B>) -> Result<()> {
-        let epochs = self.position.epoch as f64 + self.position.batch as f64 / self.loader.batches_per_epoch() as f64;
-        let options = StepOptions {
-            seed: self.config.run.seed,
-            step: self.position.step,
-            learning_rate: self.schedule.rate(self.config.optim.lr, epochs),
-            require_finite_loss: self.metrics.policy == MetricsPolicy::EachStep,
+        let total = self.total_steps();
+        let Self { learner, loader, records } = self;
+        let smoothing = records.config.data.label_smoothing;
+        let require_finite_loss = learner.reads_each_step();
+        let loss = |network: &Network<B>, batch: DeviceBatch<B>, pass: &mut Pass<B>| {
+            let images = loader.input(&batch)?;
+            let targets = Targets { labels: &batch.labels, mixed: &batch.mixed, smoothing };
+            classify(network, images, targets, pass, require_finite_loss)
         };
-        let smoothing = self.config.data.label_smoothing;
-        let targets = Targets { labels: &batch.labels, mixed: &batch.mixed, smoothing };
-        let images = self.loader.input(batch)?;
-        let metrics = step(&mut self.network, &mut self.optimizer, images, targets, options)
-            .map_err(|error| self.with_checkpoint_hint(error))?;
-        self.position.advance();
-        self.metrics.push(CompletedStep {
-            step: self.position.step,
-            epoch: self.position.epoch,
-            learning_rate: options.learning_rate,
-            images: batch.labels.len(),
-            metrics,
-        });
-        Ok(())
-    }
-
-    /// Reports the metrics of the steps since the last report: to the log, to the sums of the epoch, and as events.
-    fn flush_metrics(&mut self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        for report in self.metrics.read()? {
-            if !report.metrics.loss.is_finite() {
-                return Err(self.diverged_before(report.line.step, report.metrics.loss)?);
-            }
-            self.position.add(report.metrics, report.images);
-            if let Some(note) = self.log.append(&report.line) {
-                on_event(Event::Note(note));
-            }
-            on_event(Event::Step(&report.line));
+        let mut session = Session { records, stop, watch: on_event, total, is_stopped: false };
+        // The run comes last, so that its checkpoints hold what the others changed.
+        let mut all: Vec<&mut dyn Callback<B, Network<B>>> = Vec::new();
+        for callback in callbacks {
+            all.push(&mut **callback);
         }
-        Ok(())
-    }
-
-    /// The error of a loss that was not finite at `step`, after which updates were made.
-    fn diverged_before(&self, step: u64, loss: f64) -> Result<Error> {
-        let now = self.position.step;
-        let place = match diagnose::parameter_not_finite(&self.network)? {
-            Some(name) => format!("parameter {name} as step {now} left it"),
-            None => "the loss".to_string(),
-        };
-        let stopped = format!("after step {now}, when the numbers of the last steps were read");
-        Ok(self.with_checkpoint_hint(Error::diverged(step, loss, place, stopped)))
-    }
-
-    /// Validates, adjusts the schedule, and moves on to the next epoch.
-    fn end_epoch(&mut self, stop: &Stop, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        if let (Some(val), Some(options)) = (&self.packs.val, &self.validation) {
-            let result = evaluate(&self.network, val, options, stop, |done| on_event(Event::Validating(done)))?;
-            let line = self.position.validation_line(&result);
-            self.schedule.observe(result.top1_error);
-            if let Some(note) = self.validation_log.append(&line) {
-                on_event(Event::Note(note));
-            }
-            on_event(Event::Validated(&line));
-            self.position.validated_step = self.position.step;
-            self.saver.observe(self.position.step, line.top1_error);
+        all.push(&mut session);
+        let ended = learner.fit(&*loader, loss, &mut all);
+        let is_stopped = session.is_stopped;
+        let records = &mut self.records;
+        let hint = |error, records: &Records| records.with_checkpoint_hint(error);
+        let ended = ended.map_err(|error| hint(error, records))?;
+        let saved = records.save_at_the_end(&mut self.learner, on_event).map_err(|error| hint(error, records))?;
+        if is_stopped {
+            return Err(Error::Stopped { signal: stop.signal(), saved: Some(saved) });
         }
-        self.position.next_epoch();
-        Ok(())
+        Ok(ended)
     }
 
-    fn note_schedule_without_validation(&self, on_event: &mut dyn FnMut(Event<'_>)) {
-        if self.packs.val.is_none() && self.config.optim.schedule == ScheduleKind::Plateau {
-            let note = "optim.schedule is plateau, which needs --val; without it the rate stays as it is".to_string();
-            on_event(Event::Note(note));
+    fn note_schedule_without_validation(&self, on_event: &mut dyn FnMut(RunEvent<'_>)) {
+        let Records { config, packs, .. } = &self.records;
+        if packs.val.is_none() && config.optim.schedule == ScheduleKind::Plateau {
+            let what = "optim.schedule is plateau, which needs a validation pack (data.val)";
+            on_event(RunEvent::Note(format!("{what}; without it the rate stays as it is")));
         }
-    }
-
-    fn save(&mut self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
-        // A loss that is not finite must be known before anything takes the place of the last good checkpoint.
-        self.flush_metrics(on_event)?;
-        let started = Instant::now();
-        if let Some(name) = diagnose::parameter_not_finite(&self.network)? {
-            let place = format!("parameter {name}");
-            let error = Error::diverged(self.position.step, f64::NAN, place, "before saving");
-            return Err(self.with_checkpoint_hint(error));
-        }
-        let checkpoint = Checkpoint::of(&self.network, &self.optimizer, self.state(), &self.packs, &self.means)?;
-        self.saver.save(&checkpoint, started, on_event)
-    }
-
-    /// Saves at the end of a run, with a second attempt: all steps since the previous checkpoint depend on it.
-    fn save_at_the_end(&mut self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf> {
-        let error = match self.save(on_event) {
-            Err(error) if !matches!(error, Error::Diverged { .. }) => error,
-            other => return other,
-        };
-        on_event(Event::Note(format!("{error}; trying once more")));
-        self.save(on_event)
-            .map_err(|error| Error::Unsaved { source: Box::new(error), kept: self.saver.checkpoint_hint() })
-    }
-
-    /// Saves during a run: an error is reported and does not end the run, unless the weights are not finite.
-    fn save_periodically(&mut self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        match self.save(on_event) {
-            Err(error @ Error::Diverged { .. }) => Err(error),
-            Err(error) => {
-                on_event(Event::Note(format!("{error}; training continues")));
-                Ok(())
-            }
-            Ok(_) => Ok(()),
-        }
-    }
-
-    fn save_and_stop(&mut self, signal: usize, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        let saved = Some(self.save_at_the_end(on_event)?);
-        Err(Error::Stopped { signal, saved })
-    }
-
-    fn state(&self) -> RunState {
-        RunState {
-            version: checkpoint::VERSION,
-            train_fingerprint: self.packs.train.fingerprint().to_string(),
-            val_fingerprint: self.packs.val.as_deref().map_or("", Pack::fingerprint).to_string(),
-            optimizer_steps: self.optimizer.steps(),
-            position: self.position.clone(),
-            schedule: self.schedule.state().clone(),
-            best: self.saver.best_with(self.position.step).cloned(),
-            config: self.config.clone(),
-        }
-    }
-
-    /// Adds the checkpoint to resume from to the error of a diverged run.
-    fn with_checkpoint_hint(&self, error: Error) -> Error {
-        let Error::Diverged { step, loss, place, stopped, .. } = error else { return error };
-        Error::Diverged { step, loss, place, stopped, kept: self.saver.checkpoint_hint() }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::event::Event;
+use super::event::RunEvent;
 use crate::Result;
 use crate::checkpoint::{Checkpoint, RunState};
 use crate::run::{Best, Run};
@@ -82,22 +82,22 @@ impl CheckpointSaver {
         &mut self,
         checkpoint: &Checkpoint,
         started: Instant,
-        on_event: &mut dyn FnMut(Event<'_>),
+        on_event: &mut dyn FnMut(RunEvent<'_>),
     ) -> Result<PathBuf> {
         let step = checkpoint.state.position.step;
         let path = self.run.checkpoint_path(step);
         match checkpoint.save(&path) {
             Err(error) if error.is_disk_full() && self.make_room()? > 0 => {
-                on_event(Event::Note(format!("{error}; an older checkpoint was removed to make room")));
+                on_event(RunEvent::Note(format!("{error}; an older checkpoint was removed to make room")));
                 checkpoint.save(&path)?;
             }
             other => other?,
         }
         if let Err(error) = self.record(step) {
-            on_event(Event::Note(format!("{error}; training continues")));
+            on_event(RunEvent::Note(format!("{error}; training continues")));
         }
         self.last_save = Some(LastSave { at: Instant::now(), took: started.elapsed() });
-        on_event(Event::Saved(&path));
+        on_event(RunEvent::Saved(&path));
         Ok(path)
     }
 

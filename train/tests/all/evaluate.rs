@@ -54,8 +54,8 @@ fn a_signal_ends_it() {
     let world = World::new();
     let trainer = world.start("run", "");
     let stop = Stop::default();
-    stop.request(15);
+    stop.request_by_signal(15);
     let val = world.packs.val.as_ref().unwrap();
     let ended = evaluate(trainer.network(), val, &options(&world, Views::Centre, 4), &stop, |_| ());
-    assert!(matches!(ended, Err(Error::Stopped { signal: 15, .. })));
+    assert!(matches!(ended, Err(Error::Stopped { signal: Some(15), .. })));
 }

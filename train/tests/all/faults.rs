@@ -57,7 +57,7 @@ fn a_second_run_in_the_folder_is_refused() {
     assert!(error.contains("another process"), "{error}");
     drop(first);
     let error = Run::create(&world.path("run"), &world.config(""), &world.model()).unwrap_err().to_string();
-    assert!(error.contains("--resume"), "{error}");
+    assert!(error.contains("resume it"), "{error}");
 }
 
 #[test]
@@ -80,9 +80,9 @@ fn another_pack_is_refused() {
     let checkpoint = Checkpoint::load(&path).unwrap();
     let check = |packs| checkpoint.check_run(&world.path("run"), &world.config(""), &world.model(), packs);
     check(&world.packs).unwrap();
-    let other = Packs { train: Arc::clone(world.packs.val.as_ref().unwrap()), val: None };
+    let other = Packs::new(Arc::clone(world.packs.val.as_ref().unwrap()));
     let error = check(&other).unwrap_err().to_string();
-    assert!(error.contains("--data") && error.contains(world.packs.train.fingerprint()), "{error}");
+    assert!(error.contains("data.train") && error.contains(world.packs.train.fingerprint()), "{error}");
 }
 
 /// The run's files are compared with the checkpoint, which holds its own copies.
@@ -203,7 +203,7 @@ fn a_folder_of_other_files_is_refused() {
     fs::remove_file(folder.join("run.toml")).unwrap();
     fs::write(folder.join("cat.jpg"), "x").unwrap();
     let error = Run::create(&folder, &world.config(""), &world.model()).unwrap_err().to_string();
-    assert!(error.contains("cat.jpg") && error.contains("--out"), "{error}");
+    assert!(error.contains("cat.jpg") && error.contains("choose another folder"), "{error}");
     assert!(!folder.join("run.toml").exists());
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use alexnet_train::checkpoint::Checkpoint;
 use alexnet_train::log::{StepLine, ValidationLine, read};
-use alexnet_train::trainer::{Event, Trainer};
+use alexnet_train::trainer::{RunEvent, Trainer};
 use alexnet_train::{Error, MetricsPolicy, Stop, run};
 use tensor::Cpu;
 
@@ -73,8 +73,8 @@ fn events_come_in_order_and_in_groups_with_one_rate_each() {
     let mut trainer = start(&world, "run", "[run]\ncheckpoint_steps = 0", 3);
     let mut steps = Vec::new();
     let mut rates = Vec::new();
-    let watch = &mut |event: Event<'_>| {
-        if let Event::Step(line) = event {
+    let watch = &mut |event: RunEvent<'_>| {
+        if let RunEvent::Step(line) = event {
             steps.push(line.step);
             rates.push(line.images_per_s);
         }
@@ -106,7 +106,7 @@ fn stopped_and_resumed_equals_never_stopped() {
         let name = format!("stopped-{stop_at}");
         // Without saves on the way, it is noticed when the numbers are read: up to two steps later.
         let mut trainer = start(&world, &name, "[run]\ncheckpoint_steps = 0", 3);
-        assert!(matches!(train_until(&mut trainer, stop_at), Err(Error::Stopped { signal: 2, saved: Some(_) })));
+        assert!(matches!(train_until(&mut trainer, stop_at), Err(Error::Stopped { signal: Some(2), saved: Some(_) })));
         let stopped = trainer.steps_done();
         assert!((stop_at..stop_at + 3).contains(&stopped), "asked to stop at {stop_at}, did at {stopped}");
         assert_eq!(log(&world, &name).len() as u64, stopped);

@@ -26,7 +26,7 @@ fn resumed_anywhere_equals_never_stopped() {
             let name = format!("stopped-{stop_at}");
             let mut trainer = world.start(&name, more);
             match train_until(&mut trainer, stop_at) {
-                Err(Error::Stopped { signal: 2, saved: Some(path) }) => assert!(path.exists()),
+                Err(Error::Stopped { signal: Some(2), saved: Some(path) }) => assert!(path.exists()),
                 other => panic!("step {stop_at}: {other:?}"),
             }
             drop(trainer);

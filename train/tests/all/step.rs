@@ -1,9 +1,9 @@
 //! One step: the multipliers of rate and decay that a network's file gives reach its parameters.
 
-use alexnet_train::Targets;
 use alexnet_train::step::{StepOptions, step};
+use alexnet_train::{Targets, WRONG};
 use data::MixedLabel;
-use layers::{Mode, Model, Module, Network, Pass, Var};
+use layers::{Mode, Model, Module, Network, Parameters, Pass, Var};
 use ndarray::Array4;
 use optim::{Adam, Optimizer, Rule, Sgd, Update};
 use tensor::random::{Stream, purpose};
@@ -82,7 +82,7 @@ fn soft_targets_give_the_loss_of_their_definition() {
     let wrong = p.chunks(3).zip([0, 2]).filter(|(row, label)| row.iter().any(|v| *v > row[*label])).count();
     let metrics = step(&mut network, &mut optimizer, images, targets, options(1, 0, 0.1)).unwrap().read().unwrap();
     assert!((metrics.loss - f64::from(plain)).abs() < 1e-5, "{} for {plain}", metrics.loss);
-    assert_eq!(metrics.wrong, wrong);
+    assert_eq!(metrics.sum(WRONG), Some(wrong as f64));
 }
 
 /// Large enough for its first gradients not to wait for the others.
@@ -175,9 +175,9 @@ fn late_step(
     let logits = network.forward(&Var::constant(images), &mut pass).unwrap();
     let loss = pass.tape.cross_entropy(&logits, &labels).unwrap();
     let gradients = pass.backward(&loss).unwrap();
-    let updates = network.parameters_mut().iter_mut().filter_map(|p| {
+    let mut parameters = network.named_parameters_mut();
+    let updates = parameters.iter_mut().filter_map(|(name, p)| {
         let gradient = gradients.get(p)?;
-        let name = &p.spec.name;
         let value = &mut p.value;
         Some(Update { name, value, gradient, lr_mult: p.spec.rate, decay_mult: p.spec.decay })
     });

@@ -200,7 +200,7 @@ fn values_that_are_none_are_said_as_they_are() {
     for (text, expected) in [
         ("optim.lr=0.1\nmomentum=0.5", "optim.lr: its value has further settings on more lines"),
         ("optim.lr=0.1\n[run]\nseed=5", "optim.lr: its value has further settings on more lines"),
-        ("=1", "--set =1: the setting has no name"),
+        ("=1", "=1: the setting has no name"),
     ] {
         assert!(parse_setting(text).unwrap_err().to_string().starts_with(expected), "{text}");
     }

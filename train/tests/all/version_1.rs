@@ -41,7 +41,7 @@ fn copy_of(name: &str, to: &Path) {
 #[test]
 fn runs_of_version_1_go_on() {
     let folder = tempfile::tempdir().unwrap();
-    let packs = Packs { train: Arc::new(pack(folder.path())), val: None };
+    let packs = Packs::new(Arc::new(pack(folder.path())));
     // Metrics of the first version's own run without a stop: losses of steps 4 to 6, and of the weights the first and
     // the sum of all without their signs.
     let expected = [

@@ -1,11 +1,13 @@
 //! A small set of images, a small network, and runs of it.
 #![allow(dead_code)]
 
+pub mod loops;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use alexnet_train::run::Run;
-use alexnet_train::trainer::{Event, Trainer};
+use alexnet_train::trainer::{RunEvent, Trainer};
 use alexnet_train::{Config, Packs, Result, Stop, input, load};
 use data::Pack;
 use layers::Model;
@@ -89,10 +91,8 @@ pub struct World {
 impl World {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let packs = Packs {
-            train: Arc::new(pack(folder.path(), "train", 8)),
-            val: Some(Arc::new(pack(folder.path(), "val", 3))),
-        };
+        let val = Arc::new(pack(folder.path(), "val", 3));
+        let packs = Packs::new(Arc::new(pack(folder.path(), "train", 8))).with_open_val(Some(val));
         Self { folder, packs }
     }
 
@@ -147,8 +147,8 @@ pub fn train_until<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, steps: u6
     let stop = Stop::default();
     let flag = stop.clone();
     trainer.train(&stop, &mut |event| {
-        if matches!(event, Event::Step(line) if line.step == steps) {
-            flag.request(2);
+        if matches!(event, RunEvent::Step(line) if line.step == steps) {
+            flag.request_by_signal(2);
         }
     })
 }

@@ -1,0 +1,39 @@
+//! Errors of the library in the words of the command line: flags in place of settings.
+
+use train::{Error, Remedy};
+
+/// The message of an error.
+pub fn message(error: &Error) -> String {
+    match error {
+        Error::Setting { key, what, remedy: None } if key == "data.val" => format!("--val: {what}"),
+        Error::Setting { key, what, remedy: None } if key == "pack" => format!("--data: {what}"),
+        Error::Memory(memory) => format!("--batch: {memory}"),
+        Error::OtherNetwork(network) => {
+            let text = network.to_string().replace("in the one asked for", "in --model");
+            format!("--model: {text}; {}", words(&Remedy::LeaveNetworkOut))
+        }
+        other => other.message(&words),
+    }
+}
+
+/// What to do about an error, by the flags of the commands.
+fn words(remedy: &Remedy) -> String {
+    match remedy {
+        Remedy::BatchSize { default } => {
+            format!("give --batch (without it, it is the network's or {default})")
+        }
+        Remedy::LargerImages => "pack with a larger --size".into(),
+        Remedy::ImagesOfSize(size) => format!("pack with --size {size}"),
+        Remedy::NameNetwork => "name it with --model".into(),
+        Remedy::LeaveNetworkOut => "leave --model out".into(),
+        Remedy::OtherFolder => "choose another --out".into(),
+        Remedy::EmptyFolder => "choose another --out, or an empty folder".into(),
+        Remedy::ResumeOrOtherFolder => "continue it with --resume, or choose another --out".into(),
+        Remedy::StartNew => "start one without --resume".into(),
+        Remedy::WaitOrOtherFolder => "wait, or choose another --out".into(),
+        Remedy::RestoreOrOtherFolder => "restore them, or begin again with another --out".into(),
+        Remedy::SaveAndResume => "make it possible to save there, then continue with --resume".into(),
+        Remedy::ListSettings => "`alexnet train --help` lists them".into(),
+        other => other.to_string(),
+    }
+}

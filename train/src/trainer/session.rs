@@ -1,0 +1,212 @@
+//! What a run does beside its steps: logs, validation, checkpoints.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use data::Pack;
+use layers::Network;
+use tensor::Backend;
+
+use super::RunEvent;
+use super::saving::CheckpointSaver;
+use crate::checkpoint::{self, Checkpoint, RunState};
+use crate::evaluate::{self, evaluate};
+use crate::learner::{Callback, Event, Learner};
+use crate::log::{Log, StepLine};
+use crate::metrics::{StepReport, WRONG};
+use crate::packs::{PackMeans, Packs};
+use crate::position::Position;
+use crate::{Config, Error, Result, Stop, diagnose};
+
+/// The value of each epoch's validation that a run [records](Learner::record) for callbacks: the top-1 error.
+pub const VALIDATION_ERROR: &str = "validation top-1 error";
+/// The value of each epoch's validation that a run [records](Learner::record) for callbacks: the mean loss.
+pub const VALIDATION_LOSS: &str = "validation loss";
+
+/// The network of a run, with its optimizer.
+pub type NetworkLearner<B> = Learner<B, Network<B>>;
+
+/// The files of a run, and what they record.
+pub(super) struct Records {
+    pub config: Config,
+    pub packs: Packs,
+    pub means: PackMeans,
+    pub validation: Option<evaluate::Options>,
+    pub validated_step: u64,
+    pub log: Log,
+    pub validation_log: Log,
+    pub saver: CheckpointSaver,
+    /// Whether the first step has begun.
+    pub has_begun: bool,
+    /// The position and the rate factor of the last checkpoint.
+    pub saved: Option<(Position, f64)>,
+}
+
+/// The callback of a run.
+pub(super) struct Session<'a> {
+    pub records: &'a mut Records,
+    pub stop: &'a Stop,
+    pub watch: &'a mut dyn FnMut(RunEvent<'_>),
+    /// Steps of the whole run.
+    pub total: u64,
+    /// Whether the stop ended the run.
+    pub is_stopped: bool,
+}
+
+impl<B: Backend<Scalar = f32>> Callback<B, Network<B>> for Session<'_> {
+    fn on_event(&mut self, event: Event<'_>, learner: &mut NetworkLearner<B>) -> Result<ControlFlow<String>> {
+        let is_last = learner.progress().step >= self.total;
+        match event {
+            Event::StepBegins => {
+                if self.stop.is_requested() {
+                    return Ok(self.end());
+                }
+                if !std::mem::replace(&mut self.records.has_begun, true) {
+                    (self.watch)(RunEvent::Begins);
+                }
+            }
+            Event::Step(report) => self.records.append(report, self.watch),
+            Event::StepEnds => {
+                let every = self.records.config.run.checkpoint_steps;
+                if !is_last && every > 0 && learner.progress().step.is_multiple_of(every) {
+                    self.records.save_periodically(learner, self.watch)?;
+                }
+            }
+            Event::EpochEnds(_) => match self.records.validate(learner, self.stop, self.watch) {
+                Err(Error::Stopped { .. }) => return Ok(self.end()),
+                other => other?,
+            },
+            Event::Epoch(_) => {
+                if !is_last && self.records.saver.is_due(learner.progress().step) {
+                    self.records.save_periodically(learner, self.watch)?;
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+impl Session<'_> {
+    fn end(&mut self) -> ControlFlow<String> {
+        self.is_stopped = true;
+        ControlFlow::Break("stopped on request".into())
+    }
+}
+
+impl Records {
+    /// Writes a step to the log.
+    fn append(&mut self, report: &StepReport, watch: &mut dyn FnMut(RunEvent<'_>)) {
+        let line = StepLine {
+            step: report.step,
+            epoch: report.epoch,
+            loss: report.metrics.loss,
+            top1_error: report.metrics.mean(WRONG).unwrap_or(f64::NAN),
+            rate: report.learning_rate,
+            images_per_s: report.examples_per_s,
+        };
+        if let Some(note) = self.log.append(&line) {
+            watch(RunEvent::Note(note));
+        }
+        watch(RunEvent::Step(&line));
+    }
+
+    /// Validates at the end of an epoch, and adjusts the schedule.
+    fn validate<B: Backend<Scalar = f32>>(
+        &mut self,
+        learner: &mut NetworkLearner<B>,
+        stop: &Stop,
+        watch: &mut dyn FnMut(RunEvent<'_>),
+    ) -> Result<()> {
+        let (Some(val), Some(options)) = (&self.packs.val, &self.validation) else { return Ok(()) };
+        let result = evaluate(&learner.module, val, options, stop, |done| watch(RunEvent::Validating(done)))?;
+        let step = learner.progress().step;
+        let line = Position::of(learner.progress(), self.validated_step).validation_line(&result);
+        learner.schedule.observe(result.top1_error);
+        if let Some(note) = self.validation_log.append(&line) {
+            watch(RunEvent::Note(note));
+        }
+        watch(RunEvent::Validated(&line));
+        learner.record(VALIDATION_ERROR, line.top1_error);
+        learner.record(VALIDATION_LOSS, line.loss);
+        self.validated_step = step;
+        self.saver.observe(step, line.top1_error);
+        Ok(())
+    }
+
+    /// Saves, unless the last checkpoint is that of this state.
+    fn save<B: Backend<Scalar = f32>>(
+        &mut self,
+        learner: &mut NetworkLearner<B>,
+        watch: &mut dyn FnMut(RunEvent<'_>),
+    ) -> Result<PathBuf> {
+        // A loss that is not finite must be known before anything takes the place of the last good checkpoint.
+        learner.read_metrics()?;
+        let started = Instant::now();
+        let position = Position::of(learner.progress(), self.validated_step);
+        let saved = Some((position.clone(), learner.rate_factor));
+        if self.saved == saved {
+            return Ok(self.saver.run().checkpoint_path(position.step));
+        }
+        if let Some(name) = diagnose::parameter_not_finite(&learner.module)? {
+            let place = format!("parameter {name}");
+            return Err(Error::diverged(position.step, f64::NAN, place, "before saving"));
+        }
+        let state = self.state(learner, position);
+        let checkpoint = Checkpoint::of(&learner.module, &learner.optimizer, state, &self.packs, &self.means)?;
+        let path = self.saver.save(&checkpoint, started, watch)?;
+        self.saved = saved;
+        Ok(path)
+    }
+
+    /// Saves at the end of a run, with a second attempt: all steps since the previous checkpoint depend on it.
+    pub fn save_at_the_end<B: Backend<Scalar = f32>>(
+        &mut self,
+        learner: &mut NetworkLearner<B>,
+        watch: &mut dyn FnMut(RunEvent<'_>),
+    ) -> Result<PathBuf> {
+        let error = match self.save(learner, watch) {
+            Err(error) if !matches!(error, Error::Diverged { .. }) => error,
+            other => return other,
+        };
+        watch(RunEvent::Note(format!("{error}; trying once more")));
+        self.save(learner, watch)
+            .map_err(|error| Error::Unsaved { source: Box::new(error), kept: self.saver.checkpoint_hint() })
+    }
+
+    /// Saves during a run: an error is reported and does not end the run, unless the weights are not finite.
+    fn save_periodically<B: Backend<Scalar = f32>>(
+        &mut self,
+        learner: &mut NetworkLearner<B>,
+        watch: &mut dyn FnMut(RunEvent<'_>),
+    ) -> Result<()> {
+        match self.save(learner, watch) {
+            Err(error @ Error::Diverged { .. }) => Err(error),
+            Err(error) => {
+                watch(RunEvent::Note(format!("{error}; training continues")));
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+        }
+    }
+
+    fn state<B: Backend>(&self, learner: &NetworkLearner<B>, position: Position) -> RunState {
+        RunState {
+            version: checkpoint::VERSION,
+            train_fingerprint: self.packs.train.fingerprint().to_string(),
+            val_fingerprint: self.packs.val.as_deref().map_or("", Pack::fingerprint).to_string(),
+            optimizer_steps: learner.optimizer.steps(),
+            best: self.saver.best_with(position.step).cloned(),
+            position,
+            schedule: learner.schedule.state().clone(),
+            rate_factor: learner.rate_factor,
+            config: self.config.clone(),
+        }
+    }
+
+    /// Adds the checkpoint to resume from to the error of a diverged run.
+    pub fn with_checkpoint_hint(&self, error: Error) -> Error {
+        let Error::Diverged { step, loss, place, stopped, .. } = error else { return error };
+        Error::Diverged { step, loss, place, stopped, kept: self.saver.checkpoint_hint() }
+    }
+}
