@@ -8,7 +8,8 @@
 //! - [`gradient_check`] compares gradients with finite differences: the test of every new operation.
 //! - [`Model`] is a network as TOML: a preset or a file. [`Network`] is a model with parameters on a device.
 //! - [`summary`] prints a model's layers.
-//! - `weights`, behind the default feature of that name, reads and writes parameters as HDF5 and safetensors.
+//! - `weights`, behind the default feature of that name, reads and writes parameters as HDF5 and safetensors; with the
+//!   feature `safetensors` in its place as safetensors alone.
 //!
 //! Images are laid out NHWC, weights as in [`tensor`]. Everything works on every [`tensor::Backend`].
 //!
@@ -36,7 +37,7 @@ pub mod nn;
 pub mod ops;
 pub mod summary;
 mod tape;
-#[cfg(feature = "weights")]
+#[cfg(feature = "safetensors")]
 pub mod weights;
 
 pub use error::{Error, Result};

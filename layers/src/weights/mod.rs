@@ -7,13 +7,16 @@
 //!
 //! Every size is checked before memory is allocated, and every tensor against its checksum.
 //!
-//! The formats are described in [`hdf5_file`] and [`safetensors_file`].
+//! The formats are described in `hdf5_file` and [`safetensors_file`].
 
+#[cfg(feature = "weights")]
 pub mod hdf5_file;
 mod layout;
 mod module;
 pub mod safetensors_file;
 mod torchvision;
+#[cfg(not(feature = "weights"))]
+mod without_hdf5;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -24,6 +27,9 @@ use ndarray::{Array3, ArrayD};
 
 use crate::model::Model;
 use crate::{Error, Result};
+
+#[cfg(not(feature = "weights"))]
+use without_hdf5 as hdf5_file;
 
 pub use module::{load_module, load_tensors, save_module, save_tensors};
 
@@ -61,6 +67,9 @@ pub struct Weights {
     /// Whether the EXIF orientation was applied to the training set's images. Predictions then apply it too.
     pub exif_orientation: bool,
 }
+
+/// The first bytes of every HDF5 file.
+const HDF5_SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
 
 /// The formats of weights files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,7 +187,7 @@ fn file_format(path: &Path) -> Result<FileFormat> {
     file.take(16).read_to_end(&mut start).map_err(unreadable(path))?;
     let what = match start.as_slice() {
         [] => "an empty file",
-        bytes if bytes.starts_with(&hdf5_file::SIGNATURE) => return Ok(FileFormat::Hdf5),
+        bytes if bytes.starts_with(&HDF5_SIGNATURE) => return Ok(FileFormat::Hdf5),
         bytes if bytes.get(8) == Some(&b'{') => return Ok(FileFormat::Safetensors),
         bytes if bytes.len() < 9 => "too short for a weights file",
         bytes if bytes.starts_with(b"PK\x03\x04") => {
@@ -221,6 +230,7 @@ fn byte_count(shape: &[u64], size: u64) -> Option<u64> {
 }
 
 /// CRC-32C of the values' little-endian bytes.
+#[cfg(feature = "weights")]
 fn crc_of(values: &[f32]) -> u32 {
     let mut crc = 0;
     let mut bytes = Vec::with_capacity(4 * BLOCK);

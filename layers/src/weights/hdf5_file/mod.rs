@@ -35,9 +35,6 @@ pub use write::save_with;
 /// The version of the format that this crate writes. It reads all versions up to this one.
 pub const VERSION: u32 = 1;
 
-/// The first bytes of every HDF5 file.
-pub(super) const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
-
 const FORMAT: &str = "alexnet weights";
 const CRC: &str = "crc32c";
 const MODEL_CRC: &str = "model_crc32c";

@@ -9,9 +9,9 @@ use hdf5::{Container, Dataset, File, Group, IndexType, IterationOrder, LinkType}
 use ndarray::{ArrayD, IxDyn};
 
 use super::text::{self, TextResult};
-use super::{CRC, EXIF_ORIENTATION, Extra, FORMAT, MODEL_CRC, SIGNATURE, VERSION, failure, system_error};
+use super::{CRC, EXIF_ORIENTATION, Extra, FORMAT, MODEL_CRC, VERSION, failure, system_error};
 use crate::model::Model;
-use crate::weights::{READING, Weights, byte_count, check_version, crc_of, refused, unreadable};
+use crate::weights::{HDF5_SIGNATURE, READING, Weights, byte_count, check_version, crc_of, refused, unreadable};
 use crate::{Error, Result};
 
 /// The most groups within groups: `optimizer/adam.m/conv1.weight`.
@@ -66,7 +66,7 @@ pub(super) fn check_length(path: &Path) -> Result<u64> {
     let mut block = Vec::with_capacity(56);
     file.take(56).read_to_end(&mut block).map_err(unreadable(path))?;
     let truncated = |needed: u64| refused(path, format!("truncated: need {needed} bytes, have {length}"));
-    let Some(version) = block.get(8).filter(|_| block.starts_with(&SIGNATURE)) else { return Err(truncated(48)) };
+    let Some(version) = block.get(8).filter(|_| block.starts_with(&HDF5_SIGNATURE)) else { return Err(truncated(48)) };
     // The offsets in the block of the width of offsets and of the file's end (HDF5 file format, section II.A).
     let (width, end) = match version {
         0 => (13, 40),
