@@ -2,22 +2,25 @@
 //!
 //! `cargo run -p alexnet-data --example own_augmentation --no-default-features`
 
-use alexnet_data::ndarray::{ArrayViewMut3, s};
+use alexnet_data::ndarray::{ArrayViewMut3, Axis};
 use alexnet_data::{
     Augment, BadImage, CropAndNormalize, Dataset, Image, ImageContent, Layout, Loader, LoaderOptions, Mean,
     PixelAugmentation, SampleRng, Shuffle,
 };
 
-/// Rotates a crop by a random number of quarter turns.
+/// Makes some pixels black and as many white.
 #[derive(Debug)]
-struct QuarterTurns;
+struct SaltAndPepper {
+    /// Fraction of the pixels.
+    share: f64,
+}
 
-impl PixelAugmentation for QuarterTurns {
+impl PixelAugmentation for SaltAndPepper {
     fn apply(&self, mut pixels: ArrayViewMut3<'_, u8>, rng: &mut SampleRng) {
-        for _ in 0..rng.below(4) {
-            // Transposed and flipped: a quarter turn to the left.
-            let turned = pixels.view().permuted_axes([1, 0, 2]).to_owned();
-            pixels.assign(&turned.slice(s![..;-1, .., ..]));
+        for mut pixel in pixels.lanes_mut(Axis(2)) {
+            if rng.uniform() < self.share {
+                pixel.fill(if rng.below(2) == 0 { 0 } else { 255 });
+            }
         }
     }
 }
@@ -64,7 +67,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         deviation: Some([0.25; 3]),
         ..CropAndNormalize::crop_only(28)
     };
-    let augment = Augment { random_crop: true, mirror: true, ..Augment::default() }.with(QuarterTurns);
+    let augment = Augment { random_crop: true, ..Augment::default() }.with(SaltAndPepper { share: 0.05 });
     let options = LoaderOptions {
         batch: 16,
         seed: 2012,
