@@ -2,8 +2,8 @@
 
 use tensor::{Backend, IntTensor, Tensor};
 
-use crate::Result;
 use crate::tape::{Backward, InputGrads, Tape, Var};
+use crate::{Error, Result};
 
 /// Logits and labels: the softmax is computed again, as cheap as keeping it.
 struct Saved<B: Backend> {
@@ -34,6 +34,11 @@ impl<B: Backend> Tape<B> {
         labels: &IntTensor<B>,
         onehot_minus_targets: &Tensor<B>,
     ) -> Result<Var<B>> {
+        if onehot_minus_targets.shape() != logits.shape() {
+            let shapes = [logits.shape(), onehot_minus_targets.shape()];
+            let what = format!("logits of shape {:?} and targets of shape {:?} differ", shapes[0], shapes[1]);
+            return Err(Error::tape("soft_cross_entropy", what));
+        }
         let rows = labels.len().max(1) as f64;
         let mut loss = logits.value().cross_entropy(labels)?.mean()?;
         loss.add_scaled(1.0 / rows, &logits.value().multiply(onehot_minus_targets)?.sum()?)?;
@@ -119,5 +124,16 @@ mod tests {
         let loss = Tape::new().cross_entropy(&logits, &labels).unwrap();
         assert_eq!(loss.shape(), [1]);
         assert!((loss.value().scalar().unwrap() - 1000f64.ln()).abs() < 1e-12);
+    }
+
+    /// One row would be repeated for all.
+    #[test]
+    fn targets_of_another_shape_are_refused() {
+        let device = Device::new(1).unwrap();
+        let logits = Var::constant(Tensor::zeros(&device, &[2, 3]).unwrap());
+        let labels = IntTensor::from_slice(&device, &[0, 1]).unwrap();
+        let targets = Tensor::zeros(&device, &[1, 3]).unwrap();
+        let error = Tape::new().soft_cross_entropy(&logits, &labels, &targets).unwrap_err().to_string();
+        assert!(error.contains("[2, 3]") && error.contains("[1, 3]"), "{error}");
     }
 }

@@ -1,5 +1,6 @@
 //! The product of two matrices.
 
+use tensor::ops::MatmulOptions;
 use tensor::{Backend, Tensor};
 
 use crate::Result;
@@ -14,7 +15,7 @@ struct Saved<B: Backend> {
 impl<B: Backend> Tape<B> {
     /// a b: `[m, k]` times `[k, n]` gives `[m, n]`.
     pub fn matmul(&mut self, a: &Var<B>, b: &Var<B>) -> Result<Var<B>> {
-        let y = a.value().matmul(false, b.value(), false)?;
+        let y = a.value().matmul(b.value())?;
         self.record("matmul", &[a, b], y, || Saved { a: a.value().clone(), b: b.value().clone() })
     }
 }
@@ -22,8 +23,8 @@ impl<B: Backend> Tape<B> {
 impl<B: Backend> Backward<B> for Saved<B> {
     /// da = dy b^T, db = a^T dy.
     fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> Result<()> {
-        grads.add(0, || dy.matmul(false, &self.b, true))?;
-        grads.add(1, || self.a.matmul(true, &dy, false))
+        grads.add(0, || dy.matmul_with(&self.b, MatmulOptions { transpose_a: false, transpose_b: true }))?;
+        grads.add(1, || self.a.matmul_with(&dy, MatmulOptions { transpose_a: true, transpose_b: false }))
     }
 }
 

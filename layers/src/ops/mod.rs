@@ -5,6 +5,7 @@
 //! [`Error::Tensor`](crate::Error::Tensor), and [`Error::Tape`](crate::Error::Tape) for a value of another tape.
 
 mod activation;
+mod adaptive_pool;
 mod batch_norm;
 mod conv2d;
 mod cross_entropy;
@@ -15,10 +16,14 @@ mod linear;
 mod local2d;
 mod lrn;
 mod matmul;
+mod mean_squared_error;
 mod pool;
 mod reduce;
+mod reduce_axes;
 mod reshape;
+mod strided;
 #[cfg(test)]
 pub(crate) mod testing;
+mod unary;
 
 pub use epilogue::Stage;

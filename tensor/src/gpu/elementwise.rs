@@ -1,11 +1,43 @@
-//! Sums, products and scaling, value by value: one pass, vectors as wide as the device moves.
+//! Elementwise operations on two tensors, and scaling: one pass, vectors as wide as the device moves.
 
 use cubecl::prelude::*;
 
 use super::precision::dispatch;
+use super::strided::indices;
 use super::{Buffer, Dtype, Gpu};
-use crate::ops::elementwise::{AddScaled, Binary, BinaryOperator, MulAddScalar};
+use crate::ops::elementwise::{AddScaled, Binary, BinaryOperator, BroadcastBinary, MulAddScalar};
 use crate::{Kernel, Result};
+
+/// Whether values are NaN, by their bits: devices need not honour NaN in comparisons of floating-point numbers.
+#[cube]
+pub(super) fn is_nan<N: Size>(x: Vector<f32, N>) -> Vector<bool, N> {
+    let magnitude = Vector::<u32, N>::reinterpret(x) & Vector::new(0x7fff_ffffu32);
+    magnitude.greater_than(Vector::new(0x7f80_0000u32))
+}
+
+/// `a operator b`.
+#[cube]
+fn combine<N: Size>(a: Vector<f32, N>, b: Vector<f32, N>, #[comptime] operator: BinaryOperator) -> Vector<f32, N> {
+    match comptime!(operator) {
+        BinaryOperator::Add => a + b,
+        BinaryOperator::Subtract => a - b,
+        BinaryOperator::Multiply => a * b,
+        BinaryOperator::Divide => a / b,
+        BinaryOperator::Minimum => nan_or(a, b, select_many(b.less_than(a), b, a)),
+        BinaryOperator::Maximum => nan_or(a, b, select_many(b.greater_than(a), b, a)),
+        BinaryOperator::Less => {
+            let zero = Vector::new(0.0f32);
+            let mask = select_many(a.less_than(b), Vector::new(1.0f32), zero);
+            select_many(is_nan(a), zero, select_many(is_nan(b), zero, mask))
+        }
+    }
+}
+
+/// a or b where they are NaN, else `result`.
+#[cube]
+fn nan_or<N: Size>(a: Vector<f32, N>, b: Vector<f32, N>, result: Vector<f32, N>) -> Vector<f32, N> {
+    select_many(is_nan(a), a, select_many(is_nan(b), b, result))
+}
 
 #[cube(launch)]
 fn binary_kernel<F: Float, N: Size>(
@@ -17,12 +49,24 @@ fn binary_kernel<F: Float, N: Size>(
     if ABSOLUTE_POS < c.len() {
         let a = Vector::<f32, N>::cast_from(a[ABSOLUTE_POS]);
         let b = Vector::<f32, N>::cast_from(b[ABSOLUTE_POS]);
-        let result = match comptime!(operator) {
-            BinaryOperator::Add => a + b,
-            BinaryOperator::Subtract => a - b,
-            BinaryOperator::Multiply => a * b,
-        };
-        c[ABSOLUTE_POS] = Vector::cast_from(result);
+        c[ABSOLUTE_POS] = Vector::cast_from(combine(a, b, operator));
+    }
+}
+
+/// One value for each unit; `axes` are those of the layout of a and b.
+#[cube(launch)]
+fn broadcast_binary_kernel<F: Float, N: Size>(
+    a: &Array<Vector<F, N>>,
+    b: &Array<Vector<F, N>>,
+    c: &mut Array<Vector<F, N>>,
+    axes: &Array<u32>,
+    #[comptime] operator: BinaryOperator,
+) {
+    if ABSOLUTE_POS < c.len() {
+        let (in_a, in_b) = indices(ABSOLUTE_POS, axes);
+        let a = Vector::<f32, N>::cast_from(a[in_a]);
+        let b = Vector::<f32, N>::cast_from(b[in_b]);
+        c[ABSOLUTE_POS] = Vector::cast_from(combine(a, b, operator));
     }
 }
 
@@ -60,6 +104,26 @@ impl<R: Runtime> Kernel<Binary> for Gpu<R> {
             let (count, dim) = self.unit_grid(len / width);
             dispatch!(a.dtype(), F => {
                 binary_kernel::launch::<F, R>(self.client(), count, dim, width, a.arg(), b.arg(), c.arg(), operator);
+            });
+        }
+        Ok([c])
+    }
+}
+
+impl<R: Runtime> Kernel<BroadcastBinary> for Gpu<R> {
+    fn run(&self, op: &BroadcastBinary, [a, b]: [&Buffer; 2]) -> Result<[Buffer; 1]> {
+        let BroadcastBinary { operator, layout } = op;
+        let len = layout.len();
+        self.addressable("elementwise", len)?;
+        let (a, b) = self.promote(a, b);
+        let c = self.empty(a.dtype(), len);
+        if len > 0 {
+            let axes = self.upload_axes(layout, 1)?;
+            let (count, dim) = self.unit_grid(len);
+            dispatch!(a.dtype(), F => {
+                broadcast_binary_kernel::launch::<F, R>(
+                    self.client(), count, dim, 1, a.arg(), b.arg(), c.arg(), axes.arg(), *operator,
+                );
             });
         }
         Ok([c])

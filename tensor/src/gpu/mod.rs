@@ -33,13 +33,16 @@ mod philox;
 mod pool;
 mod precision;
 mod reduce;
+mod reduce_axes;
 mod relu_bias;
 pub mod runtime;
 mod sample;
 mod simulated_pools;
 mod space_to_depth;
+mod strided;
 #[cfg(all(test, feature = "wgpu"))]
 mod tests;
+mod unary;
 mod update;
 mod upload;
 

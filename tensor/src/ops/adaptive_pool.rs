@@ -133,6 +133,23 @@ impl<B: Backend> Tensor<B> {
         Ok(Self::from_parts(self.device().clone(), geometry.y_shape().to_vec(), y))
     }
 
+    /// The mean of each channel of each image: `[n, h, w, c]` to `[n, c]`.
+    ///
+    /// # Errors
+    /// Those of [`Geometry::new`].
+    ///
+    /// ```
+    /// # use alexnet_tensor::{Cpu, Tensor};
+    /// let x = Tensor::from_slice(&Cpu::<f32>::new(1)?, &[1, 2, 2, 1], &[1.0, 2.0, 3.0, 6.0])?;
+    /// let y = x.global_average_pool()?;
+    /// assert_eq!((y.shape(), y.scalar()?), (&[1, 1][..], 3.0));
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
+    pub fn global_average_pool(&self) -> Result<Self> {
+        let [n, _, _, c] = self.dims4("global average pool")?;
+        self.adaptive_average_pool([1, 1])?.reshape(&[n, c])
+    }
+
     /// The gradient of [`adaptive_average_pool`](Self::adaptive_average_pool) for its input of `x_shape`; `self` is dy.
     ///
     /// # Errors

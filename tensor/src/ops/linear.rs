@@ -21,6 +21,15 @@ pub struct Product {
     pub weights: bool,
 }
 
+/// The storage of a product's operands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MatmulOptions {
+    /// Whether the first is stored as `[k, m]`.
+    pub transpose_a: bool,
+    /// Whether the second is stored as `[n, k]`.
+    pub transpose_b: bool,
+}
+
 /// `c[m, n] = a b`, with a bias `[n]` added to each row, then a ReLU if `relu`. Operands: a, b and an optional bias.
 /// Output: c.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,11 +75,38 @@ impl Operation for Matmul {
 }
 
 impl<B: Backend> Tensor<B> {
-    /// The product of two matrices, each of which may be stored transposed.
+    /// The product of two matrices: `[m, k]` times `[k, n]` gives `[m, n]`.
     ///
     /// # Errors
     /// [`Error::Shape`] unless both are matrices whose inner lengths agree.
-    pub fn matmul(&self, transpose_a: bool, other: &Self, transpose_b: bool) -> Result<Self> {
+    ///
+    /// ```
+    /// # use alexnet_tensor::{Cpu, Tensor};
+    /// let cpu = Cpu::<f32>::new(1)?;
+    /// let a = Tensor::from_slice(&cpu, &[1, 2], &[1.0, 2.0])?;
+    /// let b = Tensor::from_slice(&cpu, &[2, 2], &[1.0, 2.0, 3.0, 4.0])?;
+    /// assert_eq!(a.matmul(&b)?.to_vec()?, [7.0, 10.0]);
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
+    pub fn matmul(&self, other: &Self) -> Result<Self> {
+        self.matmul_with(other, MatmulOptions::default())
+    }
+
+    /// The product of two matrices, each of which may be stored transposed. Nothing is copied.
+    ///
+    /// # Errors
+    /// Those of [`matmul`](Self::matmul).
+    ///
+    /// ```
+    /// # use alexnet_tensor::{Cpu, Tensor};
+    /// # use alexnet_tensor::ops::MatmulOptions;
+    /// let x = Tensor::from_slice(&Cpu::<f32>::new(1)?, &[2, 2], &[1.0, 2.0, 3.0, 4.0])?;
+    /// let y = x.matmul_with(&x, MatmulOptions { transpose_b: true, ..MatmulOptions::default() })?;
+    /// assert_eq!(y.to_vec()?, [5.0, 11.0, 11.0, 25.0]);
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
+    pub fn matmul_with(&self, other: &Self, options: MatmulOptions) -> Result<Self> {
+        let MatmulOptions { transpose_a, transpose_b } = options;
         let product = self.product("matmul", transpose_a, other, transpose_b, None)?;
         self.run_product(other, None, &Matmul { product, relu: false, dropout: None })
     }

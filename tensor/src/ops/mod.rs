@@ -13,14 +13,18 @@ pub mod crop_and_normalize;
 pub mod cross_entropy;
 pub mod dropout;
 pub mod elementwise;
+pub mod layout;
 pub mod linear;
 pub mod local2d;
 pub mod lrn;
 pub mod lrn_pool;
 pub mod pool;
 pub mod reduce;
+pub mod reduce_axes;
 pub mod relu_bias;
 pub mod sample;
+pub mod strided;
+pub mod unary;
 pub mod update;
 mod window;
 
@@ -29,8 +33,10 @@ pub use batch_norm::BatchStatistics;
 pub use conv2d::Conv2d;
 pub use crop_and_normalize::{CropAndNormalize, CropParams, InputTransform, Mean};
 pub use dropout::{Dropout, DropoutScale};
+pub use linear::MatmulOptions;
 pub use lrn::{AlphaScaling, Lrn, Region};
 pub use pool::{Pool2d, PoolKind};
+pub use unary::UnaryOperator;
 pub use update::{AdamStep, AdamUpdate, SgdStep, SgdUpdate};
 pub use window::{Padding, RoundMode};
 
@@ -58,6 +64,7 @@ pub trait Backend:
     + Kernel<cross_entropy::RankOfLabel>
     + Kernel<dropout::DropoutForward>
     + Kernel<elementwise::Binary>
+    + Kernel<elementwise::BroadcastBinary>
     + Kernel<elementwise::AddScaled>
     + Kernel<elementwise::MulAddScalar>
     + Kernel<linear::Matmul>
@@ -77,9 +84,16 @@ pub trait Backend:
     + Kernel<reduce::SumRows>
     + Kernel<reduce::MaxAndArgmax>
     + Kernel<reduce::AllFinite>
+    + Kernel<reduce_axes::ReduceAxis>
+    + Kernel<reduce_axes::ExtremumBackward>
     + Kernel<relu_bias::ReluBiasBackward>
     + Kernel<sample::SampleNormal>
     + Kernel<sample::SampleUniform>
+    + Kernel<strided::StridedCopy>
+    + Kernel<strided::SliceBackward>
+    + Kernel<strided::Concat>
+    + Kernel<unary::Unary>
+    + Kernel<unary::UnaryBackward>
     + Kernel<update::SgdSteps>
     + Kernel<update::AdamSteps>
 {

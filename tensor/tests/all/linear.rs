@@ -1,5 +1,6 @@
 //! Products of matrices against plain loops and finite differences.
 
+use alexnet_tensor::ops::MatmulOptions;
 use alexnet_tensor::{Cpu, Element, Tensor};
 use proptest::prelude::*;
 
@@ -33,7 +34,7 @@ fn matmul<E: Element>(
 ) -> Tensor<Cpu<E>> {
     let a = if ta { tensor_on(cpu, &[k, m], &transposed(m, k, a)) } else { tensor_on(cpu, &[m, k], a) };
     let b = if tb { tensor_on(cpu, &[n, k], &transposed(k, n, b)) } else { tensor_on(cpu, &[k, n], b) };
-    a.matmul(ta, &b, tb).expect("product")
+    a.matmul_with(&b, MatmulOptions { transpose_a: ta, transpose_b: tb }).expect("product")
 }
 
 /// y, dx and dw of a fully connected layer with random operands.
@@ -132,8 +133,9 @@ fn shapes_that_do_not_fit_are_named() {
     let x = zeros64(&[2, 5]);
     let w = zeros64(&[3, 4]);
     assert_eq!(error_message(x.linear(&w, None, false)), "linear: expected an inner length of 5, got shape [3, 4]");
-    assert_eq!(error_message(x.matmul(false, &w, false)), "matmul: expected an inner length of 5, got shape [3, 4]");
-    assert_eq!(error_message(x.matmul(true, &w, false)), "matmul: expected an inner length of 2, got shape [3, 4]");
+    assert_eq!(error_message(x.matmul(&w)), "matmul: expected an inner length of 5, got shape [3, 4]");
+    let transposed = x.matmul_with(&w, MatmulOptions { transpose_a: true, transpose_b: false });
+    assert_eq!(error_message(transposed), "matmul: expected an inner length of 2, got shape [3, 4]");
     let text = error_message(zeros64(&[1, 2, 5]).linear(&w, None, false));
     assert_eq!(text, "linear: expected 2 axes, got shape [1, 2, 5]");
     let text = error_message(x.linear(&zeros64(&[3, 5]), Some(&zeros64(&[5])), false));

@@ -21,5 +21,8 @@ mod out_of_memory;
 mod pool;
 mod profiled;
 mod reduce;
+mod reduce_axes;
 mod sample;
+mod strided;
+mod unary;
 mod update;

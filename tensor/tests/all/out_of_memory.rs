@@ -27,7 +27,7 @@ fn tensors_of_absurd_sizes_are_refused() {
 fn kernels_with_absurd_outputs_are_refused_and_the_device_still_works() {
     let cpu = Cpu::<f32>::new(2).expect("threads");
     let tensor = |shape: &[usize]| Tensor::full(&cpu, shape, 1.0).expect("small");
-    assert_refused(tensor(&[SIDE, 0]).matmul(false, &tensor(&[0, SIDE]), false));
+    assert_refused(tensor(&[SIDE, 0]).matmul(&tensor(&[0, SIDE])));
     let padding = Padding { bottom: SIDE - 1, right: SIDE - 1, ..Padding::default() };
     let spec = Conv2d { padding, ..Conv2d::default() };
     assert_refused(tensor(&[1, 1, 1, 1]).conv2d(&spec, &tensor(&[1, 1, 1, 1]), None, false));

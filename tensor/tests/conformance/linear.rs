@@ -1,6 +1,7 @@
 //! Products of matrices and fully connected layers.
 
 use alexnet_tensor::Tensor;
+use alexnet_tensor::ops::MatmulOptions;
 
 use crate::common::absolute;
 use crate::compare::{activations, assert_near, bits, exact, host, weights};
@@ -29,7 +30,7 @@ const LENGTHS: [[usize; 3]; 16] = [
 
 /// The product of a `[m, k]` and b `[k, n]` in double precision.
 fn product([m, n, k]: [usize; 3], a: &[f64], b: &[f64]) -> Vec<f64> {
-    let c = exact(&[m, k], a).matmul(false, &exact(&[k, n], b), false).expect("the CPU");
+    let c = exact(&[m, k], a).matmul(&exact(&[k, n], b)).expect("the CPU");
     c.to_vec().expect("values")
 }
 
@@ -56,7 +57,7 @@ pub fn transposes<B: Tested>(device: &B) {
             let left =
                 if ta { activations(device, &[k, m], &transposed(m, k, &a)) } else { activations(device, &[m, k], &a) };
             let right = if tb { weights(device, &[n, k], &transposed(k, n, &b)) } else { weights(device, &[k, n], &b) };
-            let c = left.matmul(ta, &right, tb).expect("a launch");
+            let c = left.matmul_with(&right, MatmulOptions { transpose_a: ta, transpose_b: tb }).expect("a launch");
             check(device, lengths, &c, &a, &b, |_, v| v);
         }
     }
@@ -103,7 +104,7 @@ pub fn same_bits<B: Tested>(device: &B) {
     for [m, n, k] in [[70, 33, 90], [20, 30, 2000]] {
         let a = activations(device, &[m, k], &values(1, m * k));
         let b = weights(device, &[k, n], &values(2, k * n));
-        let run_bits = || bits(&a.matmul(false, &b, false).expect("a launch"));
+        let run_bits = || bits(&a.matmul(&b).expect("a launch"));
         assert!(run_bits() == run_bits(), "two runs differ");
     }
 }

@@ -27,7 +27,10 @@ mod lrn;
 mod lrn_pool;
 mod pool;
 mod reduce;
+mod reduce_axes;
 mod sample;
+mod strided;
+mod unary;
 mod update;
 
 /// Instantiates each check for each backend of this build.
@@ -76,13 +79,16 @@ suite! {
     crop_and_normalize { forward, ten_crops_of_one_image, empty_tensors, uploads_ahead }
     cross_entropy { softmax, loss, gradient, rank, special_values, invalid_labels, same_bits }
     dropout { masks_match_the_host, known_answers, masks_do_not_depend_on_the_dtype }
-    elementwise { binary, add_scaled, mul_add_scalar, in_place_copies_shared_tensors }
+    elementwise { binary, quotients_and_masks, broadcasting, add_scaled, mul_add_scalar, in_place_copies_shared_tensors }
     linear { transposes, layers, relu_keeps_nan, same_bits, layers_of_the_paper }
     local2d { any_shape, channels, no_images, same_bits }
     lrn { across_channels, within_channels, long_windows_and_rows, any_power, empty_tensors, same_bits }
     lrn_pool { forward, backward, backward_through_a_relu, matches_the_two_operations, same_bits }
     pool { maxima_and_positions, the_first_of_equals_and_nan, averages, gradients, empty_tensors, same_bits }
     reduce { sum, sum_rows, sum_first, max_and_argmax, all_finite, same_bits }
+    reduce_axes { any_axes, special_values, gradients, the_first_of_equals, log_softmax, same_bits }
     sample { values_match_the_host }
+    strided { permutations, slices, concatenations, repetition }
+    unary { values_of_functions, gradients, clamped, special_values }
     update { sgd, adam, a_list_equals_single_steps, shared_tensors_do_not_change }
 }

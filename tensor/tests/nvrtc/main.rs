@@ -56,7 +56,10 @@ const SECTIONS: &[Section] = sections![
     lrn_pool,
     pool,
     reduce,
+    reduce_axes,
     sample,
+    strided,
+    unary,
     update,
 ];
 

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use serde::Serialize;
+use tensor::ops::MatmulOptions;
 use tensor::{Backend, Tensor};
 
 use crate::Result;
@@ -36,7 +37,8 @@ pub fn ceilings<B: Backend<Scalar = f32>>(device: &B, seconds: f64) -> Result<Ce
         let [a, b] = [1.0, 0.5].map(|v| Tensor::full(device, &[rows, rows], v)?.to_activation_dtype());
         let a = a?;
         let b = b?;
-        Ok(move || a.matmul(false, &b, true).map(|_| ()))
+        let options = MatmulOptions { transpose_b: true, ..MatmulOptions::default() };
+        Ok(move || a.matmul_with(&b, options).map(|_| ()))
     })?;
     let copy = largest(device, seconds, &COPY_LENGTHS, |len| {
         let x = Tensor::full(device, &[len], 1.0)?;

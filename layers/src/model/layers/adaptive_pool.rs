@@ -1,14 +1,14 @@
-//! Adaptive average pooling, and its operation on the tape.
+//! Adaptive average pooling.
 
 use serde::{Deserialize, Serialize};
-use tensor::{Backend, Tensor};
+use tensor::Backend;
 
 use super::{ForwardContext, KerasLayer, Layer, ReadLayer};
 use crate::model::reader::{Invalid, TableReader};
 use crate::model::settings::pair;
 use crate::model::shape::{Activations, LayerContext, LayerOutput};
 use crate::model::writer::TableWriter;
-use crate::tape::{Backward, InputGrads, Tape, Var};
+use crate::tape::Var;
 
 /// Average pooling of maps `[height, width, channels]` to a given height and width, like PyTorch's `AdaptiveAvgPool2d`.
 ///
@@ -26,25 +26,6 @@ pub struct AdaptiveAveragePool {
     /// Height and width of the output.
     #[serde(with = "pair")]
     pub output: [usize; 2],
-}
-
-/// The input's shape.
-struct Saved {
-    x_shape: Vec<usize>,
-}
-
-impl<B: Backend> Tape<B> {
-    /// Averages `[n, h, w, c]` to `[n, output height, output width, c]`.
-    pub fn adaptive_average_pool(&mut self, x: &Var<B>, output: [usize; 2]) -> crate::Result<Var<B>> {
-        let y = x.value().adaptive_average_pool(output)?;
-        self.record("adaptive_average_pool", &[x], y, || Saved { x_shape: x.shape().to_vec() })
-    }
-}
-
-impl<B: Backend> Backward<B> for Saved {
-    fn backward(self: Box<Self>, dy: Tensor<B>, grads: &mut InputGrads<'_, B>) -> crate::Result<()> {
-        grads.add(0, || dy.adaptive_average_pool_dx(&self.x_shape))
-    }
 }
 
 impl Layer for AdaptiveAveragePool {
@@ -77,21 +58,5 @@ impl ReadLayer for AdaptiveAveragePool {
 
     fn read(_: &str, table: &mut TableReader) -> Result<Self, Invalid> {
         table.read()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use crate::ops::testing::{check, normal};
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
-
-        #[test]
-        fn gradients(shape in [1usize..3, 1usize..9, 1usize..9, 1usize..4], output in [1usize..9, 1usize..9], seed: u64) {
-            check(&[("x", normal(&shape, seed))], |tape, p| tape.adaptive_average_pool(&p[0], output))?;
-        }
     }
 }

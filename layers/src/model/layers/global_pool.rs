@@ -6,7 +6,7 @@ use super::{ForwardContext, KerasLayer, Layer, ReadLayer};
 use crate::model::reader::{Invalid, TableReader};
 use crate::model::shape::{Activations, LayerContext, LayerOutput};
 use crate::model::writer::TableWriter;
-use crate::{Tape, Var};
+use crate::tape::Var;
 
 /// The average of each channel of a map: `[n, height, width, channels]` to `[n, channels]`, like Keras'
 /// `GlobalAveragePooling2D`.
@@ -23,14 +23,6 @@ use crate::{Tape, Var};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GlobalAveragePool;
-
-impl<B: Backend> Tape<B> {
-    /// Averages each channel of `[n, h, w, c]` to `[n, c]`.
-    pub fn global_average_pool(&mut self, x: &Var<B>) -> crate::Result<Var<B>> {
-        let means = self.adaptive_average_pool(x, [1, 1])?;
-        self.flatten(&means)
-    }
-}
 
 impl Layer for GlobalAveragePool {
     fn kind(&self) -> &'static str {

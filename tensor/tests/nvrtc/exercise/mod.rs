@@ -8,7 +8,7 @@ use alexnet_tensor::{Backend, IntTensor, Tensor};
 pub use products::{conv2d, linear, local2d};
 pub use values::{
     activation, adaptive_pool, batch_norm, crop_and_normalize, cross_entropy, dropout, elementwise, lrn, lrn_pool,
-    pool, reduce, sample, update,
+    pool, reduce, reduce_axes, sample, strided, unary, update,
 };
 
 type Result = alexnet_tensor::Result<()>;

@@ -1,7 +1,7 @@
 //! Convolutions and products of matrices.
 
 use alexnet_tensor::Backend;
-use alexnet_tensor::ops::{Conv2d, Padding};
+use alexnet_tensor::ops::{Conv2d, MatmulOptions, Padding};
 
 use super::{BATCH, BATCHES, Result, activations, weights};
 
@@ -125,9 +125,10 @@ pub fn linear<B: Backend<Scalar = f32>>(device: &B) -> Result {
     }
     let a = activations(device, &[BATCH, BATCH]);
     let b = weights(device, &[BATCH, BATCH]);
-    for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
-        a.matmul(ta, &a, tb)?;
-        b.matmul(ta, &b, tb)?;
+    for (transpose_a, transpose_b) in [(false, false), (false, true), (true, false), (true, true)] {
+        let options = MatmulOptions { transpose_a, transpose_b };
+        a.matmul_with(&a, options)?;
+        b.matmul_with(&b, options)?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use alexnet_tensor::ndarray::Array3;
 use alexnet_tensor::ops::{
     Activation, AdamStep, AdamUpdate, AlphaScaling, BatchStatistics, CropAndNormalize, CropParams, Dropout,
     DropoutScale, InputTransform, Lrn, Mean, Padding, Pool2d, PoolKind, Region, RoundMode, SgdStep, SgdUpdate,
+    UnaryOperator,
 };
 use alexnet_tensor::random::{Stream, purpose};
 use alexnet_tensor::{Backend, DeviceImages, Tensor};
@@ -37,6 +38,9 @@ pub fn elementwise<B: Backend<Scalar = f32>>(device: &B) -> Result {
     for shape in [MAPS[0], MAPS[7]] {
         for mut x in [activations(device, &shape), weights(device, &shape)] {
             let y = x.add(&x)?.subtract(&x)?.multiply(&x)?.mul_add_scalar(2.0, 1.0)?.scale(0.5)?;
+            y.divide(&x)?.minimum(&x)?.maximum(&x)?.less(&x)?;
+            let row = x.slice(&[0..1, 0..1, 0..1])?;
+            y.add(&row)?.subtract(&row)?.multiply(&row)?.divide(&row)?.minimum(&row)?.maximum(&row)?.less(&row)?;
             x.add_scaled(0.5, &y)?;
             let shared = x.clone();
             x.add_scaled(0.5, &shared)?;
@@ -186,11 +190,58 @@ pub fn reduce<B: Backend<Scalar = f32>>(device: &B) -> Result {
     Ok(())
 }
 
+pub fn reduce_axes<B: Backend<Scalar = f32>>(device: &B) -> Result {
+    for x in [activations(device, &MAPS[3]), weights(device, &MAPS[3])] {
+        x.sum_axes(&[1, 2], true)?;
+        x.log_softmax()?;
+        for y in [x.max_axes(&[1, 2], false)?, weights(device, &[BATCH, 256])] {
+            y.max_axes_dx(&x, &[1, 2])?;
+            y.min_axes_dx(&x, &[1, 2])?;
+        }
+    }
+    // The sums of activations are weights: so are their gradients, where x is not.
+    activations(device, &[BATCH, 256]).max_axes_dx(&weights(device, &MAPS[3]), &[1, 2])?;
+    Ok(())
+}
+
 pub fn sample<B: Backend<Scalar = f32>>(device: &B) -> Result {
     let stream = Stream::new(1, purpose::USER, 0);
     for shape in [&[4096, 9216][..], &[96, 11, 11, 3], &[37]] {
         Tensor::normal(device, shape, 0.0, 0.01, stream)?;
         Tensor::uniform(device, shape, -1.0, 1.0, stream)?;
+    }
+    Ok(())
+}
+
+pub fn strided<B: Backend<Scalar = f32>>(device: &B) -> Result {
+    for shape in [MAPS[4], MAPS[7]] {
+        for x in [activations(device, &shape), weights(device, &shape)] {
+            x.permute(&[0, 3, 1, 2])?;
+            let part = x.slice(&[0..BATCH, 1..6, 1..6])?;
+            part.slice_dx(&shape, &[0..BATCH, 1..6, 1..6], &[1; 3])?;
+            Tensor::concat(&[&x, &x], 3)?;
+            x.slice(&[0..1, 0..1, 0..1])?.broadcast_to(&shape)?;
+        }
+    }
+    Ok(())
+}
+
+pub fn unary<B: Backend<Scalar = f32>>(device: &B) -> Result {
+    let operators = [
+        UnaryOperator::Exp,
+        UnaryOperator::Log,
+        UnaryOperator::Sqrt,
+        UnaryOperator::Abs,
+        UnaryOperator::Square,
+        UnaryOperator::Reciprocal,
+    ];
+    for shape in [MAPS[0], MAPS[7]] {
+        for x in [activations(device, &shape), weights(device, &shape)] {
+            for operator in operators {
+                x.unary_dx(operator, &x.unary(operator)?)?;
+            }
+            x.clamp_dx(0.0, 6.0, &x.clamp(0.0, 6.0)?)?;
+        }
     }
     Ok(())
 }
