@@ -1,9 +1,9 @@
 //! Fits a line to noisy points by gradient descent, dividing the rate by 10 when the error stops improving.
 //!
-//! Run it with `cargo run -p alexnet-optim --example fit_line`.
+//! Run it with `cargo run --example fit_line`.
 
+use alexnet_optim::tensor::{Cpu, Tensor};
 use alexnet_optim::{Observed, Optimizer, Schedule, ScheduleRule, Sgd, Update};
-use tensor::{Cpu, Tensor};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cpu = Cpu::<f64>::new(1)?;
@@ -36,8 +36,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let da = Tensor::full(&cpu, &[1], da)?;
         let db = Tensor::full(&cpu, &[1], db)?;
         let updates = vec![
-            Update { name: "slope", value: &mut slope, gradient: &da, lr_mult: 1.0, decay_mult: 1.0 },
-            Update { name: "offset", value: &mut offset, gradient: &db, lr_mult: 1.0, decay_mult: 0.0 },
+            Update::new("slope", &mut slope, &da),
+            Update { decay_mult: 0.0, ..Update::new("offset", &mut offset, &db) },
         ];
         optimizer.step(rate, updates)?;
     }

@@ -1,16 +1,21 @@
-//! Optimizers and learning-rate schedules for networks of [`tensor`].
+//! Optimizers and learning-rate schedules for tensors of [`tensor`].
 //!
-//! An [`Optimizer`] has a [`Rule`], [`Sgd`] as in section 5 of the AlexNet paper or [`Adam`], and the state of each
-//! parameter, by name. It takes parameters with their gradients as [`Update`]s and updates them in place. A [`Schedule`]
-//! gives the learning rate at each point of the training; with [`ScheduleRule::Plateau`] it depends on the validation
-//! error, which also decides when training may stop.
+//! An [`Optimizer`] runs an [`UpdateRule`]: [`Sgd`] as in section 5 of the AlexNet paper, [`Adam`], [`AdamW`], [`RmsProp`],
+//! [`Lars`] or one of your own. It takes parameters with their gradients as [`Update`]s, updates them in place and keeps
+//! the state of each by name. [`Clipping`] limits the gradients; a [`Group`] of parameters can have multipliers and a rule
+//! of its own.
+//!
+//! A [`Schedule`] runs a [`LearningRate`], which gives the learning rate at each point of the training: a [`ScheduleRule`],
+//! a function or a type of your own, after a [`Warmup`] if need be. With [`ScheduleRule::Plateau`] it depends on the
+//! validation error, which also decides when training may stop.
 //!
 //! The state of both can be saved and restored, so that a run resumed from a checkpoint has the same bits as one never
-//! stopped: the optimizer's state is named tensors, the schedule's is serialisable.
+//! stopped: the optimizer's state is named tensors, the schedule's is named numbers. With the feature `serde`, settings
+//! and the state of schedules are serialisable.
 //!
 //! ```
+//! use alexnet_optim::tensor::{Cpu, Tensor};
 //! use alexnet_optim::{Optimizer, Schedule, ScheduleRule, Sgd, Update};
-//! use tensor::{Cpu, Tensor};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let cpu = Cpu::<f32>::new(1)?;
@@ -19,23 +24,33 @@
 //! let schedule = Schedule::new(ScheduleRule::Steps { drop_epochs: vec![25.0, 51.0, 79.0], factor: 0.1 })?;
 //! let gradient = Tensor::full(&cpu, &[2], 0.5)?;
 //! let lr = schedule.rate(0.01, 30.0);
-//! let update = Update { name: "fc.weight", value: &mut weight, gradient: &gradient, lr_mult: 1.0, decay_mult: 1.0 };
-//! sgd.step(lr, vec![update])?;
+//! sgd.step(lr, vec![Update::new("fc.weight", &mut weight, &gradient)])?;
 //! assert_eq!(weight.to_vec()?, [0.9995, 0.9995]);
 //! # Ok(())
 //! # }
 //! ```
 #![warn(missing_docs)]
 
+mod clipping;
 mod error;
+mod group;
 mod optimizer;
 mod rule;
+mod rules;
 mod schedule;
+mod state;
+mod update;
 
+pub use clipping::Clipping;
 pub use error::{Error, Result};
-pub use optimizer::{Optimizer, State, Step, Update};
-pub use rule::{Adam, Rule, Sgd};
-pub use schedule::{Observed, Schedule, ScheduleRule, ScheduleState};
+pub use group::Group;
+pub use optimizer::{Optimizer, Step};
+pub use rule::{ParameterStep, Rule, UpdateRule};
+pub use rules::{Adam, AdamW, Lars, RmsProp, Sgd};
+pub use schedule::{LearningRate, Observed, Schedule, ScheduleRule, ScheduleState, Warmup};
+pub use state::State;
+pub use tensor;
+pub use update::Update;
 
 /// The README's code, compiled.
 #[cfg(doctest)]

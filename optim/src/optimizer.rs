@@ -1,67 +1,83 @@
-//! Updates of named parameters, and the state between them.
+//! Steps of named parameters, and the state between them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use tensor::ops::{AdamStep, AdamUpdate, SgdStep, SgdUpdate};
 use tensor::{Backend, Tensor};
 
+use crate::clipping::{Change, change_all, global_norm, scale_to};
 use crate::error::{Range, check};
-use crate::{Adam, Error, Result, Rule, Sgd};
+use crate::state::{Slot, check_names, parameter_of, unexpected_tensor};
+use crate::{Clipping, Error, Group, ParameterStep, Result, State, Update, UpdateRule};
 
-/// A parameter to update in place.
-#[derive(Debug)]
-pub struct Update<'a, B: Backend> {
-    /// The name, unique among the parameters: the key of its state.
-    pub name: &'a str,
-    /// The parameter.
-    pub value: &'a mut Tensor<B>,
-    /// The gradient of the mean loss.
-    pub gradient: &'a Tensor<B>,
-    /// Multiplier of the learning rate, at least 0. With 0 the parameter is frozen: it and its state stay unchanged.
-    pub lr_mult: f64,
-    /// Multiplier of the weight decay, at least 0.
-    pub decay_mult: f64,
-}
-
-/// State of an optimizer, for a checkpoint.
-#[derive(Clone, Debug)]
-pub struct State<B: Backend> {
-    /// Steps taken so far.
-    pub steps: u64,
-    /// Tensors by name, sorted. SGD has `momentum/NAME` for each parameter updated so far; Adam has `adam.m/NAME`,
-    /// `adam.v/NAME` and `adam.t/NAME` (shape `[1]`: the number of updates of the parameter).
-    pub tensors: Vec<(String, Tensor<B>)>,
-}
-
-/// Prefixes of the names of state tensors.
-const MOMENTUM: &str = "momentum/";
-const ADAM: [&str; 3] = ["adam.m/", "adam.v/", "adam.t/"];
-/// Adam's count is stored as a float, of f32 or more. From this count on, the bias correction is 1 in any case.
-const MAX_STORED_COUNT: u64 = 1 << 24;
-
-/// State of one parameter.
-#[derive(Clone, Debug)]
-enum Slot<B: Backend> {
-    Velocity(Tensor<B>),
-    Moments { m: Tensor<B>, v: Tensor<B>, t: u64 },
-}
-
-impl<B: Backend> Slot<B> {
-    fn shape(&self) -> &[usize] {
-        match self {
-            Self::Velocity(v) | Self::Moments { v, .. } => v.shape(),
-        }
-    }
-}
-
-/// An optimizer: its rule, and the state of each parameter, which is allocated at the first update.
+/// An optimizer: its update rule, groups of parameters, and the state of each parameter, which is allocated at its first
+/// update. Clones have states of their own.
+///
+/// ```
+/// use alexnet_optim::tensor::{Cpu, Tensor};
+/// use alexnet_optim::{Adam, Optimizer, Update};
+///
+/// // f(w) = w^2
+/// let mut w = Tensor::full(&Cpu::<f64>::new(1)?, &[1], 1.0)?;
+/// let mut adam = Optimizer::new(Adam::default())?;
+/// for _ in 0..100 {
+///     let gradient = w.scale(2.0)?;
+///     adam.step(0.05, vec![Update::new("w", &mut w, &gradient)])?;
+/// }
+/// assert!(w.scalar()?.abs() < 0.05);
+///
+/// let mut resumed = Optimizer::new(Adam::default())?;
+/// resumed.load_state(adam.state()?)?;
+/// assert_eq!(resumed.steps(), 100);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Optimizer<B: Backend> {
-    rule: Rule,
+    rules: Rules<B>,
+    clipping: Vec<Clipping>,
+    gradient_norm: Option<f64>,
     steps: u64,
     slots: BTreeMap<String, Slot<B>>,
     /// Allocated by [`preallocate`](Self::preallocate) and not used yet.
     preallocated: BTreeMap<String, Slot<B>>,
+}
+
+/// The rule, and the groups in which another may hold.
+#[derive(Clone, Debug)]
+struct Rules<B: Backend> {
+    rule: Arc<dyn UpdateRule<B>>,
+    groups: Vec<Group<B>>,
+}
+
+impl<B: Backend> Rules<B> {
+    /// The number of the parameter's group, if it is in one.
+    fn group(&self, parameter: &str) -> Option<usize> {
+        self.groups.iter().position(|group| group.has(parameter))
+    }
+
+    /// The number of the parameter's group, if that has a rule of its own.
+    fn group_with_rule(&self, parameter: &str) -> Option<usize> {
+        self.group(parameter).filter(|&group| self.groups[group].rule.is_some())
+    }
+
+    /// The rule of a group, or the one outside groups with rules.
+    fn rule(&self, group: Option<usize>) -> &dyn UpdateRule<B> {
+        let rule = group.and_then(|group| self.groups[group].rule.as_ref());
+        rule.unwrap_or(&self.rule).as_ref()
+    }
+
+    /// The rule of a parameter.
+    fn of(&self, parameter: &str) -> &dyn UpdateRule<B> {
+        self.rule(self.group_with_rule(parameter))
+    }
+
+    /// The update with its multipliers times those of its group.
+    fn multiply<'a>(&self, update: Update<'a, B>) -> Update<'a, B> {
+        let Some(group) = self.group(update.name).map(|group| &self.groups[group]) else { return update };
+        let lr_mult = update.lr_mult * group.lr_mult;
+        let decay_mult = update.decay_mult * group.decay_mult;
+        Update { lr_mult, decay_mult, ..update }
+    }
 }
 
 impl<B: Backend> Optimizer<B> {
@@ -69,15 +85,50 @@ impl<B: Backend> Optimizer<B> {
     ///
     /// # Errors
     /// [`Error::Setting`] for a setting outside its range.
-    pub fn new(rule: impl Into<Rule>) -> Result<Self> {
-        let rule = rule.into();
+    pub fn new(rule: impl UpdateRule<B> + 'static) -> Result<Self> {
         rule.validate()?;
-        Ok(Self { rule, steps: 0, slots: BTreeMap::new(), preallocated: BTreeMap::new() })
+        check_names(&rule)?;
+        Ok(Self {
+            rules: Rules { rule: Arc::new(rule), groups: Vec::new() },
+            clipping: Vec::new(),
+            gradient_norm: None,
+            steps: 0,
+            slots: BTreeMap::new(),
+            preallocated: BTreeMap::new(),
+        })
     }
 
-    /// The rule.
-    pub fn rule(&self) -> &Rule {
-        &self.rule
+    /// Adds a group of parameters. A parameter belongs to the first group that has it, or to none. Add groups before the
+    /// first step and before [`load_state`](Self::load_state): state of a parameter whose rule changes is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a multiplier or a setting of the group's rule outside its range.
+    pub fn with_group(mut self, group: Group<B>) -> Result<Self> {
+        group.validate()?;
+        if let Some(rule) = &group.rule {
+            rule.validate()?;
+            check_names(rule.as_ref())?;
+            let keeps = |name: &str| self.rules.group(name).is_some() || !group.has(name);
+            self.slots.retain(|name, _| keeps(name));
+            self.preallocated.retain(|name, _| keeps(name));
+        }
+        self.rules.groups.push(group);
+        Ok(self)
+    }
+
+    /// Clips gradients from now on; several kinds of clipping are applied in the order in which they are added.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a limit that is not above 0.
+    pub fn with_clipping(mut self, clipping: Clipping) -> Result<Self> {
+        clipping.validate()?;
+        self.clipping.push(clipping);
+        Ok(self)
+    }
+
+    /// The rule of parameters outside groups.
+    pub fn rule(&self) -> &dyn UpdateRule<B> {
+        self.rules.rule.as_ref()
     }
 
     /// Steps taken so far.
@@ -85,22 +136,51 @@ impl<B: Backend> Optimizer<B> {
         self.steps
     }
 
+    /// The global norm of the gradients of the last step before they were clipped by it; `None` without
+    /// [`Clipping::GlobalNorm`].
+    pub fn gradient_norm(&self) -> Option<f64> {
+        self.gradient_norm
+    }
+
+    /// Whether a step needs all gradients in one call, because they are clipped by their global norm.
+    pub fn needs_all_gradients(&self) -> bool {
+        self.clipping.iter().any(|clipping| matches!(clipping, Clipping::GlobalNorm(_)))
+    }
+
     /// Updates each parameter given, with learning rate `lr`. Other parameters stay unchanged.
     ///
     /// # Errors
     /// [`Error::Setting`] for a learning rate or multiplier that is negative or not finite, [`Error::Shape`] if a gradient
-    /// or the state has another shape, [`Error::Duplicate`] if a name occurs twice: all before anything changes.
-    /// [`Error::Tensor`] if the device has no memory for a parameter's state. [`Error::Step`] if the device fails during
-    /// the step, after which some parameters may be updated.
+    /// or the state has another shape, [`Error::Duplicate`] if a name occurs twice, [`Error::Norm`] if gradients are to be
+    /// clipped by a norm that is not finite: all before anything changes. [`Error::Tensor`] if the device has no memory for
+    /// a parameter's state. [`Error::Step`] if the device fails during the step, after which some parameters may be
+    /// updated.
     pub fn step(&mut self, lr: f64, updates: Vec<Update<'_, B>>) -> Result<()> {
         check("lr", Range::NonNegative, lr)?;
         self.check_all(&updates, &mut BTreeSet::new())?;
+        let changes = self.changes(&updates)?;
         self.steps += 1;
-        self.apply(lr, updates)
+        self.apply(lr, updates, &changes)
     }
 
     /// Begins a step with learning rate `lr` whose parameters are updated as their gradients are computed. The result has
     /// the same bits as [`step`](Self::step) with all of them.
+    ///
+    /// ```
+    /// use alexnet_optim::tensor::{Cpu, Tensor};
+    /// use alexnet_optim::{Optimizer, Sgd, Update};
+    ///
+    /// let cpu = Cpu::<f32>::new(1)?;
+    /// let mut weights = [Tensor::zeros(&cpu, &[2])?, Tensor::zeros(&cpu, &[3])?];
+    /// let mut sgd = Optimizer::new(Sgd::default())?;
+    /// let mut step = sgd.begin(0.1)?;
+    /// for (name, value) in ["fc.bias", "fc.weight"].into_iter().zip(&mut weights) {
+    ///     let gradient = Tensor::full(&cpu, value.shape(), 1.0)?; // freed before the next one is computed
+    ///     step.update(vec![Update::new(name, value, &gradient)])?;
+    /// }
+    /// assert_eq!(sgd.steps(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Setting`] for a learning rate that is negative or not finite.
@@ -118,11 +198,52 @@ impl<B: Backend> Optimizer<B> {
     pub fn preallocate<'a>(&mut self, parameters: impl IntoIterator<Item = (&'a str, &'a Tensor<B>)>) -> Result<()> {
         for (name, value) in parameters {
             if !self.slots.contains_key(name) && !self.preallocated.contains_key(name) {
-                let slot = new_slot(&self.rule, value);
+                let slot = Slot::new(self.rules.of(name), value);
                 let slot = slot.map_err(|source| Error::Tensor { parameter: name.into(), source })?;
                 self.preallocated.insert(name.into(), slot);
             }
         }
+        Ok(())
+    }
+
+    /// The state, for a checkpoint. The tensors share memory with the optimizer's until the next step.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if the device has no memory for the counts of rules that count.
+    pub fn state(&self) -> Result<State<B>> {
+        let mut tensors = BTreeMap::new();
+        for (name, slot) in &self.slots {
+            slot.save(self.rules.of(name), name, &mut tensors)?;
+        }
+        Ok(State { steps: self.steps, tensors: tensors.into_iter().collect() })
+    }
+
+    /// Restores an earlier [`state`](Self::state) of an optimizer with the same kinds of rules. Training continues with the
+    /// same bits as if it had never stopped.
+    ///
+    /// # Errors
+    /// [`Error::State`] for a tensor that the rule of its parameter does not have, one that occurs twice, and for a missing
+    /// one; nothing changes then. Shapes are checked against the parameters at the next step.
+    pub fn load_state(&mut self, state: State<B>) -> Result<()> {
+        let mut tensors = BTreeMap::new();
+        for (name, tensor) in state.tensors {
+            if tensors.insert(name.clone(), tensor).is_some() {
+                return Err(Error::state(name, "occurs twice; the checkpoint is damaged"));
+            }
+        }
+        let mut slots = BTreeMap::new();
+        while let Some((first, tensor)) = tensors.first_key_value() {
+            let rule = self.rules.of(first.split_once('/').map_or("", |(_, parameter)| parameter));
+            let Some(parameter) = parameter_of(rule, first).map(str::to_string) else {
+                return Err(unexpected_tensor(rule, first.clone()));
+            };
+            let device = tensor.device().clone();
+            let slot = Slot::restore(rule, &parameter, device, &mut tensors)?;
+            slots.insert(parameter, slot);
+        }
+        self.steps = state.steps;
+        self.slots = slots;
+        self.preallocated = BTreeMap::new();
         Ok(())
     }
 
@@ -137,42 +258,59 @@ impl<B: Backend> Optimizer<B> {
     }
 
     fn check(&self, update: &Update<'_, B>) -> Result<()> {
-        check(&format!("lr_mult of `{}`", update.name), Range::NonNegative, update.lr_mult)?;
-        check(&format!("decay_mult of `{}`", update.name), Range::NonNegative, update.decay_mult)?;
-        let expected = update.value.shape();
-        let fits = |what: &str, t: &Tensor<B>| {
-            if t.shape() == expected {
-                return Ok(());
-            }
-            Err(Error::Shape {
-                parameter: update.name.into(),
-                what: what.into(),
-                expected: expected.to_vec(),
-                got: t.shape().to_vec(),
-            })
+        update.validate()?;
+        let Some(slot) = self.slots.get(update.name) else { return Ok(()) };
+        slot.check(self.rules.of(update.name), update.name, update.value.shape())
+    }
+
+    /// What clipping does to the gradients of these updates. Those of frozen parameters do not count in a norm.
+    fn changes(&mut self, updates: &[Update<'_, B>]) -> Result<Vec<Change>> {
+        let is_frozen = |update: &Update<'_, B>| {
+            let group = self.rules.group(update.name).map(|group| &self.rules.groups[group]);
+            update.lr_mult == 0.0 || group.is_some_and(|group| group.lr_mult == 0.0)
         };
-        fits("gradient", update.gradient)?;
-        match self.slots.get(update.name) {
-            Some(Slot::Velocity(v)) => fits("momentum", v),
-            Some(Slot::Moments { m, v, .. }) => fits("adam.m", m).and(fits("adam.v", v)),
-            None => Ok(()),
+        let gradients: Vec<&Tensor<B>> = updates.iter().filter(|u| !is_frozen(u)).map(|u| u.gradient).collect();
+        let mut changes = Vec::new();
+        for clipping in &self.clipping {
+            match *clipping {
+                Clipping::Value(limit) => changes.push(Change::Clamp(limit)),
+                Clipping::GlobalNorm(limit) => {
+                    let norm = global_norm(&gradients, &changes).map_err(|source| Error::Step { source })?;
+                    self.gradient_norm = Some(norm);
+                    changes.extend(scale_to(limit, norm)?);
+                }
+            }
         }
+        Ok(changes)
     }
 
     fn make_slot(&mut self, update: &Update<'_, B>) -> tensor::Result<()> {
         if !self.slots.contains_key(update.name) {
-            let preallocated =
-                self.preallocated.remove(update.name).filter(|slot| slot.shape() == update.value.shape());
-            let slot = preallocated.map_or_else(|| new_slot(&self.rule, update.value), Ok)?;
+            let preallocated = self.preallocated.remove(update.name);
+            let preallocated = preallocated.filter(|slot| slot.has_shape(update.value.shape()));
+            let slot = preallocated.map_or_else(|| Slot::new(self.rules.of(update.name), update.value), Ok)?;
             self.slots.insert(update.name.into(), slot);
         }
         Ok(())
     }
 
-    /// Updates all parameters in one call, which is one launch on a GPU.
-    fn apply(&mut self, lr: f64, updates: Vec<Update<'_, B>>) -> Result<()> {
+    /// Updates all parameters, together if their gradients stay as they are: on a GPU that is one launch. Changed gradients
+    /// are copies, of which only one at a time takes memory.
+    fn apply(&mut self, lr: f64, updates: Vec<Update<'_, B>>, changes: &[Change]) -> Result<()> {
+        if changes.is_empty() {
+            return self.apply_together(lr, updates);
+        }
+        for update in updates {
+            let changed = change_all(update.gradient, changes).map_err(|source| Error::Step { source })?;
+            self.apply_together(lr, vec![Update { gradient: &changed, ..update }])?;
+        }
+        Ok(())
+    }
+
+    fn apply_together(&mut self, lr: f64, updates: Vec<Update<'_, B>>) -> Result<()> {
         let mut by_name = BTreeMap::new();
-        for update in updates.into_iter().filter(|update| update.lr_mult > 0.0) {
+        let multiplied = updates.into_iter().map(|update| self.rules.multiply(update));
+        for update in multiplied.filter(|update| update.lr_mult > 0.0).collect::<Vec<_>>() {
             self.make_slot(&update).map_err(|source| Error::Tensor { parameter: update.name.into(), source })?;
             by_name.insert(update.name, update);
         }
@@ -180,68 +318,19 @@ impl<B: Backend> Optimizer<B> {
     }
 
     fn apply_updates(&mut self, lr: f64, mut updates: BTreeMap<&str, Update<'_, B>>) -> tensor::Result<()> {
-        let mut sgd = Vec::new();
-        let mut adam = Vec::new();
-        for (name, slot) in &mut self.slots {
-            let Some(update) = updates.remove(name.as_str()) else { continue };
-            match (&self.rule, slot) {
-                (Rule::Sgd(rule), Slot::Velocity(v)) => sgd.push(sgd_update(rule, lr, v, update)),
-                (Rule::Adam(rule), Slot::Moments { m, v, t }) => {
-                    *t += 1;
-                    adam.push(adam_update(rule, lr, *t, m, v, update));
-                }
-                _ => unreachable!("new_slot and load_state make the slots of the rule"),
-            }
+        let Self { rules, slots, .. } = self;
+        let mut by_group: BTreeMap<Option<usize>, Vec<ParameterStep<'_, B>>> = BTreeMap::new();
+        for (name, slot) in slots {
+            let Some(Update { value, gradient, lr_mult, decay_mult, .. }) = updates.remove(name.as_str()) else {
+                continue;
+            };
+            slot.count += 1;
+            let state = slot.tensors.as_mut_slice();
+            let rate = lr * lr_mult;
+            let step = ParameterStep { name, value, gradient, state, rate, decay_mult, count: slot.count };
+            by_group.entry(rules.group_with_rule(name)).or_default().push(step);
         }
-        Tensor::sgd_steps(sgd)?;
-        Tensor::adam_steps(adam)
-    }
-
-    /// The state, for a checkpoint. The tensors share memory with the optimizer's until the next step.
-    ///
-    /// # Errors
-    /// [`Error::Tensor`] if the device has no memory for Adam's counts.
-    pub fn state(&self) -> Result<State<B>> {
-        let mut tensors = BTreeMap::new();
-        for (name, slot) in &self.slots {
-            match slot {
-                Slot::Velocity(v) => {
-                    tensors.insert(format!("{MOMENTUM}{name}"), v.clone());
-                }
-                Slot::Moments { m, v, t } => {
-                    let count = (*t).min(MAX_STORED_COUNT) as f64;
-                    let count = Tensor::full(m.device(), &[1], count)
-                        .map_err(|source| Error::Tensor { parameter: name.clone(), source })?;
-                    for (prefix, tensor) in ADAM.iter().zip([m.clone(), v.clone(), count]) {
-                        tensors.insert(format!("{prefix}{name}"), tensor);
-                    }
-                }
-            }
-        }
-        Ok(State { steps: self.steps, tensors: tensors.into_iter().collect() })
-    }
-
-    /// Restores an earlier [`state`](Self::state) of an optimizer with the same kind of rule. Training continues with the
-    /// same bits as if it had never stopped.
-    ///
-    /// # Errors
-    /// [`Error::State`] for a tensor that this rule does not have, one that occurs twice, and for a missing one; nothing
-    /// changes then. Shapes are checked against the parameters at the next step.
-    pub fn load_state(&mut self, state: State<B>) -> Result<()> {
-        let mut tensors = BTreeMap::new();
-        for (name, tensor) in state.tensors {
-            if tensors.insert(name.clone(), tensor).is_some() {
-                return Err(Error::state(name, "occurs twice; the checkpoint is damaged"));
-            }
-        }
-        let slots = match self.rule {
-            Rule::Sgd(_) => velocities(tensors)?,
-            Rule::Adam(_) => moments(tensors)?,
-        };
-        self.steps = state.steps;
-        self.slots = slots;
-        self.preallocated = BTreeMap::new();
-        Ok(())
+        by_group.into_iter().try_for_each(|(group, parameters)| rules.rule(group).update_all(parameters))
     }
 }
 
@@ -257,89 +346,14 @@ impl<B: Backend> Step<'_, B> {
     /// Updates more parameters.
     ///
     /// # Errors
-    /// Those of [`Optimizer::step`]; [`Error::Duplicate`] also for a parameter that an earlier call updated.
+    /// Those of [`Optimizer::step`]; [`Error::Duplicate`] also for a parameter that an earlier call updated;
+    /// [`Error::PartialStep`] for a second call if gradients are clipped by their global norm.
     pub fn update(&mut self, updates: Vec<Update<'_, B>>) -> Result<()> {
+        if !self.names.is_empty() && self.optimizer.needs_all_gradients() {
+            return Err(Error::PartialStep);
+        }
         self.optimizer.check_all(&updates, &mut self.names)?;
-        self.optimizer.apply(self.lr, updates)
+        let changes = self.optimizer.changes(&updates)?;
+        self.optimizer.apply(self.lr, updates, &changes)
     }
-}
-
-fn new_slot<B: Backend>(rule: &Rule, value: &Tensor<B>) -> tensor::Result<Slot<B>> {
-    let zeros = || Tensor::zeros(value.device(), value.shape());
-    Ok(match rule {
-        Rule::Sgd(_) => Slot::Velocity(zeros()?),
-        Rule::Adam(_) => Slot::Moments { m: zeros()?, v: zeros()?, t: 0 },
-    })
-}
-
-fn sgd_update<'a, B: Backend>(
-    rule: &Sgd,
-    lr: f64,
-    v: &'a mut Tensor<B>,
-    update: Update<'a, B>,
-) -> SgdUpdate<'a, Tensor<B>> {
-    let rate = lr * update.lr_mult;
-    let decay = rule.weight_decay * update.decay_mult;
-    let step = SgdStep { rate, momentum: rule.momentum, decay, nesterov: rule.nesterov };
-    SgdUpdate { step, w: update.value, v, g: update.gradient }
-}
-
-fn adam_update<'a, B: Backend>(
-    rule: &Adam,
-    lr: f64,
-    t: u64,
-    m: &'a mut Tensor<B>,
-    v: &'a mut Tensor<B>,
-    update: Update<'a, B>,
-) -> AdamUpdate<'a, Tensor<B>> {
-    let Adam { beta1, beta2, epsilon, weight_decay, epsilon_hat } = *rule;
-    let rate = lr * update.lr_mult;
-    let decay = weight_decay * update.decay_mult;
-    let step = AdamStep { rate, beta1, beta2, epsilon, decay, step: t, epsilon_hat };
-    AdamUpdate { step, w: update.value, m, v, g: update.gradient }
-}
-
-type Tensors<B> = BTreeMap<String, Tensor<B>>;
-type Slots<B> = BTreeMap<String, Slot<B>>;
-
-fn velocities<B: Backend>(tensors: Tensors<B>) -> Result<Slots<B>> {
-    let slot = |(name, v): (String, Tensor<B>)| match name.strip_prefix(MOMENTUM) {
-        Some(parameter) => Ok((parameter.to_string(), Slot::Velocity(v))),
-        None => Err(unexpected_tensor(name, "sgd", MOMENTUM)),
-    };
-    tensors.into_iter().map(slot).collect()
-}
-
-fn moments<B: Backend>(mut tensors: Tensors<B>) -> Result<Slots<B>> {
-    let mut slots = BTreeMap::new();
-    while let Some(first) = tensors.keys().next().cloned() {
-        let Some(parameter) = ADAM.iter().find_map(|prefix| first.strip_prefix(prefix)) else {
-            return Err(unexpected_tensor(first, "adam", "adam.m/, adam.v/ or adam.t/"));
-        };
-        let mut take = |prefix: &str| {
-            let name = format!("{prefix}{parameter}");
-            let missing = || Error::state(&name, "missing, though other tensors of its parameter exist");
-            tensors.remove(&name).ok_or_else(missing)
-        };
-        let m = take(ADAM[0])?;
-        let v = take(ADAM[1])?;
-        let t = take(ADAM[2])?;
-        slots.insert(parameter.to_string(), Slot::Moments { m, v, t: count(parameter, &t)? });
-    }
-    Ok(slots)
-}
-
-fn count<B: Backend>(parameter: &str, t: &Tensor<B>) -> Result<u64> {
-    let name = format!("{}{parameter}", ADAM[2]);
-    let value = t.scalar().map_err(|source| Error::Tensor { parameter: name.clone(), source })?;
-    if (1.0..=MAX_STORED_COUNT as f64).contains(&value) && value.fract() == 0.0 {
-        return Ok(value as u64);
-    }
-    Err(Error::state(name, format!("expected a whole number from 1 to {MAX_STORED_COUNT}, got {value}")))
-}
-
-fn unexpected_tensor(name: String, kind: &str, expected: &str) -> Error {
-    let what =
-        format!("optimizer `{kind}` keeps only tensors named {expected}...; resume with the optimizer that wrote it");
-    Error::state(name, what)
 }

@@ -42,8 +42,16 @@ fn the_second_step_allocates_nothing_large() {
     let [mut v, mut m, mut n] = [(); 3].map(|()| Tensor::zeros(&cpu, fc.shape()).expect("zeros"));
     let mut velocity = Tensor::zeros(&cpu, w.shape()).expect("zeros");
     let sgd = SgdStep { rate: 1e-3, momentum: 0.9, decay: 5e-4, nesterov: false };
-    let adam =
-        AdamStep { rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decay: 0.0, step: 1, epsilon_hat: false };
+    let adam = AdamStep {
+        rate: 1e-3,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        decay: 0.0,
+        decoupled: false,
+        step: 1,
+        epsilon_hat: false,
+    };
     let mut step = || -> Result<()> {
         let y = x.conv2d(&spec, &w, None, true)?;
         let rows = y.clone().reshape(&[32, 16 * 16 * 128])?;

@@ -127,7 +127,7 @@ pub(crate) fn classify<B: Backend<Scalar = f32>>(
 }
 
 /// Walks back through the tape and updates parameters as soon as their gradients are complete, so that the gradients of
-/// all are never held at once.
+/// all are never held at once, unless they are clipped by their global norm.
 fn backward_and_update<B: Backend, M: Parameters<B> + ?Sized>(
     pass: Pass<B>,
     loss: Var<B>,
@@ -135,13 +135,14 @@ fn backward_and_update<B: Backend, M: Parameters<B> + ?Sized>(
     optimizer: &mut Optimizer<B>,
     learning_rate: f64,
 ) -> Result<()> {
+    let min_values = if optimizer.needs_all_gradients() { usize::MAX } else { MIN_UPDATE_VALUES };
     let mut step = optimizer.begin(learning_rate)?;
     let mut gradients = HashMap::new();
     let mut values = 0;
     let statistics = pass.backward_each(loss, |parameter, gradient| {
         values += gradient.len();
         gradients.insert(parameter, gradient);
-        if values < MIN_UPDATE_VALUES {
+        if values < min_values {
             return Ok(());
         }
         values = 0;

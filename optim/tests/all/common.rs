@@ -16,7 +16,7 @@ pub fn vector(values: &[f64]) -> Tensor<Cpu<f64>> {
 /// One step of a single parameter `w` with multipliers of 1.
 pub fn step(optimizer: &mut Optimizer<Cpu<f64>>, rate: f64, w: &mut Tensor<Cpu<f64>>, g: &[f64]) -> Result<()> {
     let gradient = vector(g);
-    optimizer.step(rate, vec![Update { name: "w", value: w, gradient: &gradient, lr_mult: 1.0, decay_mult: 1.0 }])
+    optimizer.step(rate, vec![Update::new("w", w, &gradient)])
 }
 
 /// Fails where the two differ by more than `tolerance` of their size.

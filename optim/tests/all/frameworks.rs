@@ -4,7 +4,8 @@
 //! `torch.optim.Adam([w], lr=0.1, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.01)`;
 //! Keras: `SGD(0.1, momentum=0.9, nesterov=...)`, `Adam(0.1, beta_1=0.8, beta_2=0.95, epsilon=1e-3)`.
 
-use alexnet_optim::{Adam, Optimizer, Rule, Schedule, ScheduleRule, Sgd};
+use alexnet_optim::{Adam, Optimizer, Schedule, ScheduleRule, Sgd, UpdateRule};
+use tensor::Cpu;
 
 use crate::common::{assert_close, step, vector};
 
@@ -12,7 +13,7 @@ const START: [f64; 3] = [0.5, -1.5, 2.0];
 const A: [f64; 3] = [1.0, 2.0, -0.5];
 
 /// The weights after six steps, of which an epoch has one.
-fn six_steps(rule: impl Into<Rule>, schedule: ScheduleRule) -> Vec<f64> {
+fn six_steps(rule: impl UpdateRule<Cpu<f64>> + 'static, schedule: ScheduleRule) -> Vec<f64> {
     let schedule = Schedule::new(schedule).unwrap();
     let mut optimizer = Optimizer::new(rule).unwrap();
     let mut w = vector(&START);

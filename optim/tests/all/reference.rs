@@ -120,7 +120,7 @@ proptest! {
         for (g, rate) in &run {
             step(&mut plain, rate * rate_factor, &mut a, g).unwrap();
             let gradient = vector(g);
-            let update = Update { name: "w", value: &mut b, gradient: &gradient, lr_mult: rate_factor, decay_mult: decay_factor };
+            let update = Update { lr_mult: rate_factor, decay_mult: decay_factor, ..Update::new("w", &mut b, &gradient) };
             multiplied.step(*rate, vec![update]).unwrap();
         }
         prop_assert_eq!(a.to_vec().unwrap(), b.to_vec().unwrap());

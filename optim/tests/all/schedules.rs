@@ -1,6 +1,6 @@
 //! Learning rates over epochs, and how validation errors change them.
 
-use alexnet_optim::{Observed, Schedule, ScheduleRule, ScheduleState};
+use alexnet_optim::{LearningRate, Observed, Schedule, ScheduleRule, ScheduleState, Warmup};
 use proptest::prelude::*;
 
 #[track_caller]
@@ -43,6 +43,81 @@ fn polynomial() {
     table(linear, 1.0, &[(0.0, 1.0), (5.0, 0.55), (10.0, 0.1), (20.0, 0.1)]);
     let square = ScheduleRule::Polynomial { epochs: 10.0, power: 2.0, end: 0.0 };
     table(square, 0.5, &[(0.0, 0.5), (5.0, 0.125), (10.0, 0.0), (11.0, 0.0)]);
+}
+
+/// PyTorch's CosineAnnealingLR: eta_min + (base - eta_min) (1 + cos(pi t / T)) / 2.
+#[test]
+fn cosine() {
+    let rule = ScheduleRule::Cosine { epochs: 8.0, end: 0.2 };
+    let quarter = 0.2 + 0.8 * (1.0 + 0.5f64.sqrt()) / 2.0;
+    table(rule, 0.5, &[(0.0, 0.5), (2.0, 0.5 * quarter), (4.0, 0.3), (8.0, 0.1), (9.0, 0.1)]);
+}
+
+/// PyTorch's OneCycleLR(max_lr=0.5, pct_start=0.25, div_factor=10, final_div_factor=10).
+#[test]
+fn one_cycle() {
+    let rule = ScheduleRule::OneCycle { epochs: 8.0, rise: 0.25, start: 0.1, end: 0.01 };
+    table(rule, 0.5, &[(0.0, 0.05), (1.0, 0.275), (2.0, 0.5), (5.0, 0.2525), (8.0, 0.005), (80.0, 0.005)]);
+    let defaults = [(0.0, 0.04), (3.0, 1.0), (10.0, 4e-6)];
+    table(ScheduleRule::one_cycle(10.0), 1.0, &defaults);
+}
+
+fn warm(epochs: f64, start: f64, then: ScheduleRule) -> ScheduleRule {
+    ScheduleRule::Warmup { epochs, start, then: Box::new(then) }
+}
+
+#[test]
+fn warmup() {
+    table(warm(4.0, 0.2, ScheduleRule::Constant), 0.5, &[(0.0, 0.1), (2.0, 0.3), (4.0, 0.5), (100.0, 0.5)]);
+    let steps = ScheduleRule::Steps { drop_epochs: vec![2.0, 6.0], factor: 0.1 };
+    table(warm(4.0, 0.0, steps), 1.0, &[(0.0, 0.0), (1.0, 0.25), (2.0, 0.05), (4.0, 0.1), (6.0, 0.01)]);
+}
+
+/// A plateau after a warm-up drops and ends as it does without.
+#[test]
+fn warmup_of_a_plateau() {
+    let rule = ScheduleRule::Plateau { factor: 0.1, patience: 1, threshold: 0.0, max_drops: 1 };
+    let mut schedule = Schedule::new(warm(10.0, 0.0, rule)).unwrap();
+    assert_eq!([0.5, 0.5].map(|error| schedule.observe(error)), [Observed::Improved, Observed::Dropped]);
+    assert_eq!([5.0, 10.0].map(|epoch| schedule.rate(1.0, epoch)), [0.05, 0.1]);
+    assert_eq!(schedule.observe(0.5), Observed::Finished);
+    let mut resumed = schedule.clone();
+    resumed.load_state(schedule.state().clone()).unwrap();
+    assert!(resumed.finished());
+}
+
+proptest! {
+    /// Cosine and polynomial only fall; one-cycle rises to the base rate, then falls; warm-up never exceeds the schedule
+    /// that it wraps, and equals it afterwards. All are continuous and stay between their ends.
+    #[test]
+    fn shapes_of_schedules(epochs in 0.5..100.0f64, end in 0.0..1.0f64, start in 0.0..1.0f64, rise in 0.01..1.0f64) {
+        let cosine = ScheduleRule::Cosine { epochs, end };
+        let falling = [cosine.clone(), ScheduleRule::Polynomial { epochs, power: 2.0, end }];
+        let samples: Vec<f64> = (0..=220).map(|i| epochs * f64::from(i) / 200.0).collect();
+        let rates = |rule: &ScheduleRule| -> Vec<f64> {
+            let schedule = Schedule::new(rule.clone()).unwrap();
+            samples.iter().map(|&epoch| schedule.rate(1.0, epoch)).collect()
+        };
+        for rule in &falling {
+            let rates = rates(rule);
+            prop_assert!(rates.windows(2).all(|pair| pair[1] <= pair[0] && pair[0] - pair[1] < 0.02));
+            prop_assert!((rates[200] - end).abs() < 1e-12);
+            prop_assert_eq!((rates[0], rates[220]), (1.0, end));
+        }
+        let cycle = rates(&ScheduleRule::OneCycle { epochs, rise, start, end });
+        let top = (200.0 * rise).ceil() as usize;
+        prop_assert!(cycle[..top].windows(2).all(|pair| pair[0] <= pair[1]));
+        prop_assert!(cycle[top..].windows(2).all(|pair| pair[0] >= pair[1]));
+        prop_assert!((cycle[0] - start).abs() < 1e-12 && cycle[220] == end);
+        prop_assert!(cycle.iter().all(|&rate| rate >= start.min(end) - 1e-12 && rate <= 1.0));
+        let warmed = rates(&warm(epochs / 2.0, start, cosine.clone()));
+        let plain = rates(&cosine);
+        prop_assert!(warmed.iter().zip(&plain).all(|(a, b)| a <= b));
+        prop_assert_eq!(&warmed[101..], &plain[101..]);
+        prop_assert!((warmed[0] - start).abs() < 1e-12);
+        let own = Warmup { epochs: epochs / 2.0, start, then: cosine };
+        prop_assert_eq!(own.rate(1.0, samples[30], &ScheduleState::default()), warmed[30]);
+    }
 }
 
 fn plateau(patience: u32, threshold: f64, max_drops: u32) -> Schedule {
@@ -106,6 +181,21 @@ fn other_schedules_ignore_errors() {
     assert_eq!(schedule.state(), &ScheduleState::default());
 }
 
+#[cfg(feature = "serde")]
+fn written_and_read(state: &ScheduleState) -> ScheduleState {
+    let text = toml::to_string(state).unwrap();
+    let json = serde_json::to_string(state).unwrap();
+    let read: ScheduleState = toml::from_str(&text).unwrap();
+    assert_eq!(&read, state);
+    assert_eq!(&serde_json::from_str::<ScheduleState>(&json).unwrap(), state);
+    read
+}
+
+#[cfg(not(feature = "serde"))]
+fn written_and_read(state: &ScheduleState) -> ScheduleState {
+    state.clone()
+}
+
 proptest! {
     #[test]
     fn a_resumed_schedule_has_the_same_rates(
@@ -120,16 +210,10 @@ proptest! {
 
         let mut first = plateau(patience, 0.01, max_drops);
         observe_all(&mut first, &errors[..stop]);
-        let text = toml::to_string(first.state()).unwrap();
-        let json = serde_json::to_string(first.state()).unwrap();
-        let state: ScheduleState = toml::from_str(&text).unwrap();
-        prop_assert_eq!(&state, first.state());
-        prop_assert_eq!(&serde_json::from_str::<ScheduleState>(&json).unwrap(), first.state());
-
         let mut second = plateau(patience, 0.01, max_drops);
-        second.load_state(state).unwrap();
+        second.load_state(written_and_read(first.state())).unwrap();
         prop_assert_eq!(&observe_all(&mut second, &errors[stop..]), &seen[stop..]);
-        prop_assert_eq!(second, whole);
+        prop_assert_eq!(second.state(), whole.state());
     }
 
     /// The rate never rises, never goes below base * factor^max_drops and ends there exactly when training may stop.
@@ -167,6 +251,19 @@ fn settings_out_of_range() {
     let plateau = |patience, threshold| ScheduleRule::Plateau { factor: 0.1, patience, threshold, max_drops: 3 };
     refused(plateau(0, 0.0), "patience must be at least 1, got 0");
     refused(plateau(1, -1.0), "threshold must be a finite number of at least 0, got -1");
+    let cosine = |epochs, end| ScheduleRule::Cosine { epochs, end };
+    refused(cosine(0.0, 0.0), "epochs must be a finite number above 0, got 0");
+    refused(cosine(1.0, -0.1), "end must be at least 0 and at most 1, got -0.1");
+    let cycle = |epochs, rise, start, end| ScheduleRule::OneCycle { epochs, rise, start, end };
+    refused(cycle(-1.0, 0.3, 0.0, 0.0), "epochs must be a finite number above 0, got -1");
+    refused(cycle(1.0, 0.0, 0.0, 0.0), "rise must be above 0 and at most 1, got 0");
+    refused(cycle(1.0, 0.3, 2.0, 0.0), "start must be at least 0 and at most 1, got 2");
+    refused(cycle(1.0, 0.3, 0.0, f64::NAN), "end must be at least 0 and at most 1, got NaN");
+    refused(warm(0.0, 0.1, ScheduleRule::Constant), "warm-up epochs must be a finite number above 0, got 0");
+    refused(warm(1.0, 1.1, ScheduleRule::Constant), "warm-up start must be at least 0 and at most 1, got 1.1");
+    refused(warm(1.0, 0.1, cosine(0.0, 0.0)), "epochs must be a finite number above 0, got 0");
+    let own = Schedule::new(Warmup { epochs: -1.0, start: 0.0, then: |base: f64, _: f64| base });
+    assert_eq!(own.unwrap_err().to_string(), "warm-up epochs must be a finite number above 0, got -1");
 }
 
 #[test]
@@ -178,8 +275,14 @@ fn state_of_another_schedule_is_refused() {
     assert!(error.to_string().contains("at most 0 in this schedule, got 2"), "{error}");
 }
 
+#[cfg(feature = "serde")]
 #[test]
 fn rules_are_text() {
+    let text = "schedule = \"warmup\"\nepochs = 5.0\n[then]\nschedule = \"cosine\"\nepochs = 90.0";
+    let then = ScheduleRule::Cosine { epochs: 90.0, end: 0.0 };
+    assert_eq!(toml::from_str::<ScheduleRule>(text).unwrap(), warm(5.0, 0.1, then));
+    let cycle: ScheduleRule = toml::from_str("schedule = \"onecycle\"\nepochs = 10.0").unwrap();
+    assert_eq!(cycle, ScheduleRule::one_cycle(10.0));
     let rule: ScheduleRule = toml::from_str("schedule = \"plateau\"\npatience = 2").unwrap();
     assert_eq!(rule, ScheduleRule::Plateau { factor: 0.1, patience: 2, threshold: 0.0, max_drops: 3 });
     let rule: ScheduleRule = toml::from_str("schedule = \"steps\"\ndrop_epochs = [25.0, 51.0]").unwrap();

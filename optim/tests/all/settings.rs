@@ -1,14 +1,14 @@
 //! Settings out of range are refused by name, with the range.
 
-use alexnet_optim::{Adam, Optimizer, Rule, Sgd, Update};
+use alexnet_optim::{Adam, AdamW, Lars, Optimizer, RmsProp, Sgd, Update, UpdateRule};
 use proptest::prelude::*;
 use tensor::Cpu;
 
 use crate::common::{step, vector};
 
 #[track_caller]
-fn refused(rule: impl Into<Rule>, expected: &str) {
-    let error = Optimizer::<Cpu<f64>>::new(rule).unwrap_err();
+fn refused(rule: impl UpdateRule<Cpu<f64>> + 'static, expected: &str) {
+    let error = Optimizer::new(rule).unwrap_err();
     assert_eq!(error.to_string(), expected);
 }
 
@@ -30,6 +30,25 @@ fn rules() {
 }
 
 #[test]
+fn other_rules() {
+    let adamw = AdamW::default();
+    let rmsprop = RmsProp::default();
+    let lars = Lars::default();
+    refused(AdamW { beta1: 1.0, ..adamw }, "beta1 must be at least 0 and below 1, got 1");
+    refused(AdamW { weight_decay: -1.0, ..adamw }, "weight_decay must be a finite number of at least 0, got -1");
+    refused(RmsProp { alpha: 1.0, ..rmsprop }, "alpha must be at least 0 and below 1, got 1");
+    refused(RmsProp { epsilon: 0.0, ..rmsprop }, "epsilon must be a finite number above 0, got 0");
+    refused(RmsProp { momentum: 1.0, ..rmsprop }, "momentum must be at least 0 and below 1, got 1");
+    refused(
+        RmsProp { weight_decay: f64::NAN, ..rmsprop },
+        "weight_decay must be a finite number of at least 0, got NaN",
+    );
+    refused(Lars { trust: 0.0, ..lars }, "trust must be a finite number above 0, got 0");
+    refused(Lars { momentum: -0.5, ..lars }, "momentum must be at least 0 and below 1, got -0.5");
+    refused(Lars { weight_decay: -1.0, ..lars }, "weight_decay must be a finite number of at least 0, got -1");
+}
+
+#[test]
 fn rates_and_multipliers() {
     let mut sgd = Optimizer::new(Sgd::default()).unwrap();
     let mut w = vector(&[1.0]);
@@ -47,8 +66,16 @@ fn rates_and_multipliers() {
     assert_eq!(w.to_vec().unwrap(), [1.0]);
 }
 
+#[cfg(feature = "serde")]
 #[test]
 fn rules_are_text() {
+    use alexnet_optim::Rule;
+    let rule: Rule = toml::from_str("kind = \"adamw\"").unwrap();
+    assert_eq!(rule, AdamW::default().into());
+    let rule: Rule = toml::from_str("kind = \"rmsprop\"\ncentered = true").unwrap();
+    assert_eq!(rule, RmsProp { centered: true, ..RmsProp::default() }.into());
+    let rule: Rule = toml::from_str("kind = \"lars\"\ntrust = 0.5").unwrap();
+    assert_eq!(rule, Lars { trust: 0.5, ..Lars::default() }.into());
     let rule: Rule = toml::from_str("kind = \"sgd\"\nmomentum = 0.5\nnesterov = true").unwrap();
     assert_eq!(rule, Sgd { momentum: 0.5, weight_decay: 0.0005, nesterov: true }.into());
     let rule: Rule = toml::from_str("kind = \"adam\"\nepsilon = 1e-7").unwrap();

@@ -1,6 +1,6 @@
 //! State out and in.
 
-use alexnet_optim::{Adam, Error, Optimizer, Rule, Sgd, State, Update};
+use alexnet_optim::{Adam, AdamW, Error, Lars, Optimizer, RmsProp, Rule, Sgd, State, Update};
 use proptest::prelude::*;
 use tensor::{Cpu, Tensor};
 
@@ -17,13 +17,20 @@ fn train(optimizer: &mut Optimizer<Cpu<f64>>, weights: &mut [Tensor<Cpu<f64>>; 2
             .into_iter()
             .zip(weights.iter_mut())
             .zip(&gradients)
-            .map(|((name, value), gradient)| Update { name, value, gradient, lr_mult: 1.0, decay_mult: 1.0 });
+            .map(|((name, value), gradient)| Update::new(name, value, gradient));
         optimizer.step(0.05, updates.take(joined).collect()).unwrap();
     }
 }
 
-fn rules() -> [Rule; 3] {
+fn rules() -> [Rule; 9] {
+    let rmsprop = RmsProp { weight_decay: 1e-3, ..RmsProp::default() };
     [
+        AdamW::default().into(),
+        rmsprop.into(),
+        RmsProp { momentum: 0.5, ..rmsprop }.into(),
+        RmsProp { centered: true, ..rmsprop }.into(),
+        RmsProp { momentum: 0.5, centered: true, ..rmsprop }.into(),
+        Lars::default().into(),
         Sgd::default().into(),
         Sgd { nesterov: true, ..Sgd::default() }.into(),
         Adam { weight_decay: 1e-3, ..Adam::default() }.into(),
@@ -34,7 +41,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn a_resumed_optimizer_goes_on_with_the_same_bits(stop in 0usize..20, more in 0usize..20, rule in 0usize..3) {
+    fn a_resumed_optimizer_goes_on_with_the_same_bits(stop in 0usize..20, more in 0usize..20, rule in 0usize..9) {
         let rule = rules()[rule];
         let start = || [vector(&[0.5, -1.0, 2.0]), vector(&[0.1])];
         let mut whole = Optimizer::new(rule).unwrap();
@@ -74,6 +81,22 @@ fn state_is_named_tensors_in_order() {
     assert_eq!(names(&state.tensors), [conv1("m"), conv1("t"), conv1("v")].concat());
     assert_eq!(state.tensors[2].1.to_vec().unwrap(), [1.0], "the bias joined at the last step");
     assert_eq!(state.tensors[3].1.to_vec().unwrap(), [4.0]);
+}
+
+#[test]
+fn names_of_state_by_rule() {
+    let names = |rule: Rule| {
+        let mut weights = [vector(&[0.5, -1.0]), vector(&[0.1])];
+        let mut optimizer = Optimizer::new(rule).unwrap();
+        train(&mut optimizer, &mut weights, 0, 1);
+        let tensors = optimizer.state().unwrap().tensors;
+        tensors.iter().map(|(name, _)| name.trim_end_matches("/conv1.weight").to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(AdamW::default().into()), ["adamw.m", "adamw.t", "adamw.v"]);
+    assert_eq!(names(Lars::default().into()), ["lars.momentum"]);
+    assert_eq!(names(RmsProp::default().into()), ["rmsprop.v"]);
+    let all = RmsProp { momentum: 0.9, centered: true, ..RmsProp::default() };
+    assert_eq!(names(all.into()), ["rmsprop.b", "rmsprop.m", "rmsprop.v"]);
 }
 
 #[test]
@@ -126,17 +149,13 @@ fn bad_updates_are_found_before_anything_changes() {
     let mut a = vector(&[1.0]);
     let mut b = vector(&[1.0, 2.0]);
     let gradient = vector(&[1.0]);
-    let updates = vec![
-        Update { name: "a", value: &mut a, gradient: &gradient, lr_mult: 1.0, decay_mult: 1.0 },
-        Update { name: "b", value: &mut b, gradient: &gradient, lr_mult: 1.0, decay_mult: 1.0 },
-    ];
+    let updates = vec![Update::new("a", &mut a, &gradient), Update::new("b", &mut b, &gradient)];
     let error = sgd.step(0.1, updates).unwrap_err();
     assert_eq!(error.to_string(), "parameter `b` has shape [2], but its gradient has shape [1]");
     assert_eq!((a.to_vec().unwrap(), sgd.steps()), (vec![1.0], 0));
 
     let mut c = vector(&[1.0]);
     let mut d = vector(&[1.0]);
-    let updates =
-        [&mut c, &mut d].map(|value| Update { name: "c", value, gradient: &gradient, lr_mult: 1.0, decay_mult: 1.0 });
+    let updates = [&mut c, &mut d].map(|value| Update::new("c", value, &gradient));
     assert!(matches!(sgd.step(0.1, updates.into()), Err(Error::Duplicate { parameter }) if parameter == "c"));
 }

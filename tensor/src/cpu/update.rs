@@ -44,7 +44,7 @@ multiversion! {
 
 fn adam_step<E: Element>(u: &mut AdamUpdate<'_, Buffer<E>>) -> Result<()> {
     let f = u.step.factors();
-    let factors = [f.beta1, f.rest1, f.beta2, f.rest2, f.decay, f.rate, f.scale, f.epsilon].map(E::of);
+    let factors = [f.beta1, f.rest1, f.beta2, f.rest2, f.decay, f.keep, f.rate, f.scale, f.epsilon].map(E::of);
     let state = u.m.make_mut()?.par_chunks_mut(CHUNK).zip(u.v.make_mut()?.par_chunks_mut(CHUNK));
     let weights = u.w.make_mut()?.par_chunks_mut(CHUNK).zip(u.g.as_slice().par_chunks(CHUNK));
     weights.zip(state).for_each(|((w, g), (m, v))| adam(factors, w, m, v, g));
@@ -52,13 +52,13 @@ fn adam_step<E: Element>(u: &mut AdamUpdate<'_, Buffer<E>>) -> Result<()> {
 }
 
 multiversion! {
-    fn adam<E: Element>(factors: [E; 8], w: &mut [E], m: &mut [E], v: &mut [E], g: &[E]) {
-        let [beta1, rest1, beta2, rest2, decay, rate, scale, epsilon] = factors;
+    fn adam<E: Element>(factors: [E; 9], w: &mut [E], m: &mut [E], v: &mut [E], g: &[E]) {
+        let [beta1, rest1, beta2, rest2, decay, keep, rate, scale, epsilon] = factors;
         for (((w, m), v), &g) in w.iter_mut().zip(m).zip(v).zip(g) {
             let g = g + decay * *w;
             *m = beta1 * *m + rest1 * g;
             *v = beta2 * *v + rest2 * (g * g);
-            *w -= rate * *m / (v.sqrt() * scale + epsilon);
+            *w = keep * *w - rate * *m / (v.sqrt() * scale + epsilon);
         }
     }
 }

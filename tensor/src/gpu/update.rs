@@ -34,6 +34,7 @@ struct Adam {
     beta2: f32,
     rest2: f32,
     decay: f32,
+    keep: f32,
     rate: f32,
     scale: f32,
     epsilon: f32,
@@ -102,7 +103,7 @@ fn adam_kernel<N: Size>(
                     let root = Vector::sqrt(square) * Vector::new(s.scale) + Vector::new(s.epsilon);
                     m.index_mut(t)[i] = mean;
                     v.index_mut(t)[i] = square;
-                    w.index_mut(t)[i] = weight - Vector::new(s.rate) * mean / root;
+                    w.index_mut(t)[i] = Vector::new(s.keep) * weight - Vector::new(s.rate) * mean / root;
                 }
             }
         }
@@ -190,8 +191,8 @@ impl<R: Runtime> Kernel<AdamSteps> for Gpu<R> {
                 let f = u[t].step.factors();
                 let [rest1, rest2] = [f.rest1, f.rest2].map(|v| v as f32);
                 let [beta1, beta2, decay] = [f.beta1, f.beta2, f.decay].map(|v| v as f32);
-                let [rate, scale, epsilon] = [f.rate, f.scale, f.epsilon].map(|v| v as f32);
-                AdamLaunch::new(beta1, rest1, beta2, rest2, decay, rate, scale, epsilon)
+                let [keep, rate, scale, epsilon] = [f.keep, f.rate, f.scale, f.epsilon].map(|v| v as f32);
+                AdamLaunch::new(beta1, rest1, beta2, rest2, decay, keep, rate, scale, epsilon)
             });
             let w = sequence(&tensors, |t| &*u[t].w);
             let m = sequence(&tensors, |t| &*u[t].m);

@@ -19,7 +19,7 @@ pub struct SgdStep {
 
 /// One step of Adam (Kingma and Ba, 2015, algorithm 1):
 /// m <- b1 m + (1 - b1) g; v <- b2 v + (1 - b2) g^2; w <- w - rate mhat / (sqrt(vhat) + epsilon), with
-/// mhat = m / (1 - b1^t) and vhat = v / (1 - b2^t). Weight decay adds decay * w to g.
+/// mhat = m / (1 - b1^t) and vhat = v / (1 - b2^t). Weight decay adds decay * w to g, or is decoupled from it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamStep {
     /// The learning rate.
@@ -32,6 +32,9 @@ pub struct AdamStep {
     pub epsilon: f64,
     /// Weight decay.
     pub decay: f64,
+    /// Whether weight decay is no part of the gradient but shrinks w before the step (AdamW; Loshchilov and Hutter, 2019):
+    /// w <- (1 - rate decay) w.
+    pub decoupled: bool,
     /// t, which is 1 at the first step.
     pub step: u64,
     /// Whether epsilon is added to sqrt(v) before the bias correction ("epsilon hat", as in Keras), not after it (as in
@@ -40,7 +43,7 @@ pub struct AdamStep {
 }
 
 /// The factors of [`AdamStep`]'s formula, with the bias correction moved out of the loop over the weights:
-/// w <- w - rate m / (scale sqrt(v) + epsilon).
+/// w <- keep w - rate m / (scale sqrt(v) + epsilon).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct AdamFactors {
     pub beta1: f64,
@@ -48,6 +51,7 @@ pub(crate) struct AdamFactors {
     pub beta2: f64,
     pub rest2: f64,
     pub decay: f64,
+    pub keep: f64,
     pub rate: f64,
     pub scale: f64,
     pub epsilon: f64,
@@ -56,14 +60,15 @@ pub(crate) struct AdamFactors {
 impl AdamStep {
     /// Computes the factors in double precision.
     pub(crate) fn factors(&self) -> AdamFactors {
-        let &Self { rate, beta1, beta2, epsilon, decay, step, epsilon_hat } = self;
+        let &Self { rate, beta1, beta2, epsilon, decay, decoupled, step, epsilon_hat } = self;
         let correct1 = 1.0 - beta1.powf(step as f64);
         let correct2 = (1.0 - beta2.powf(step as f64)).sqrt();
+        let (decay, keep) = if decoupled { (0.0, 1.0 - rate * decay) } else { (decay, 1.0) };
         // rate mhat / (sqrt(vhat) + e) = rate / correct1 * m / (sqrt(v) / correct2 + e); with epsilon hat it is
         // rate * correct2 / correct1 * m / (sqrt(v) + e).
         let (rate, scale) =
             if epsilon_hat { (rate * correct2 / correct1, 1.0) } else { (rate / correct1, 1.0 / correct2) };
-        AdamFactors { beta1, rest1: 1.0 - beta1, beta2, rest2: 1.0 - beta2, decay, rate, scale, epsilon }
+        AdamFactors { beta1, rest1: 1.0 - beta1, beta2, rest2: 1.0 - beta2, decay, keep, rate, scale, epsilon }
     }
 }
 

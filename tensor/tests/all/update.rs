@@ -52,7 +52,8 @@ fn adam<E: Element>(cpu: &Cpu<E>, s: AdamStep, len: usize, seed: u64) -> [Tensor
     [w, m, v]
 }
 
-/// Algorithm 1 of the paper by Kingma and Ba; with epsilon hat, the form at the end of its section 2.
+/// Algorithm 1 of the paper by Kingma and Ba; with epsilon hat, the form at the end of its section 2. Decoupled weight decay
+/// comes before the step, as in PyTorch's AdamW.
 fn adam_reference(s: AdamStep, len: usize, seed: u64) -> [Vec<f64>; 3] {
     let mut w = values(seed, len);
     let mut m = vec![0.0; len];
@@ -60,7 +61,8 @@ fn adam_reference(s: AdamStep, len: usize, seed: u64) -> [Vec<f64>; 3] {
     for t in 1..=STEPS as i32 {
         let g = gradient(len, t as u64, seed);
         for i in 0..len {
-            let g = g[i] + s.decay * w[i];
+            let g = if s.decoupled { g[i] } else { g[i] + s.decay * w[i] };
+            w[i] *= if s.decoupled { 1.0 - s.rate * s.decay } else { 1.0 };
             m[i] = s.beta1 * m[i] + (1.0 - s.beta1) * g;
             v[i] = s.beta2 * v[i] + (1.0 - s.beta2) * g * g;
             let c1 = 1.0 - s.beta1.powi(t);
@@ -90,8 +92,8 @@ prop_compose! {
 
 prop_compose! {
     fn adam_steps()(rate in 0.0..0.1f64, beta1 in 0.0..0.95f64, beta2 in 0.5..0.999f64, epsilon in 1e-8..1e-2f64,
-                    decay in 0.0..0.1f64, epsilon_hat: bool) -> AdamStep {
-        AdamStep { rate, beta1, beta2, epsilon, decay, step: 1, epsilon_hat }
+                    decay in 0.0..0.1f64, decoupled: bool, epsilon_hat: bool) -> AdamStep {
+        AdamStep { rate, beta1, beta2, epsilon, decay, decoupled, step: 1, epsilon_hat }
     }
 }
 
@@ -131,7 +133,16 @@ fn nesterov_is_pytorchs_while_the_rate_is_constant() {
 fn long_updates_follow_the_formula_on_any_number_of_threads() {
     let len = 40_001;
     let s = SgdStep { rate: 0.01, momentum: 0.9, decay: 5e-4, nesterov: false };
-    let a = AdamStep { rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-7, decay: 0.0, step: 1, epsilon_hat: true };
+    let a = AdamStep {
+        rate: 1e-3,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-7,
+        decay: 0.0,
+        decoupled: false,
+        step: 1,
+        epsilon_hat: true,
+    };
     check(sgd(cpu64(), s, len, 1), sgd(cpu32(), s, len, 1), sgd_reference(s, len, 1));
     check(adam(cpu64(), a, len, 1), adam(cpu32(), a, len, 1), adam_reference(a, len, 1));
     fn both<E: Element>(cpu: &Cpu<E>, s: SgdStep, a: AdamStep, len: usize) -> Vec<Vec<E>> {
@@ -149,7 +160,16 @@ fn shapes_that_differ_are_named() {
     assert_eq!(error_message(result), "sgd: expected shape [2, 3], got shape [6]");
     let result = zeros64(&[2, 3]).sgd_step(&s, &mut zeros64(&[3, 2]), &zeros64(&[2, 3]));
     assert_eq!(error_message(result), "sgd: expected shape [2, 3], got shape [3, 2]");
-    let a = AdamStep { rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-7, decay: 0.0, step: 1, epsilon_hat: false };
+    let a = AdamStep {
+        rate: 1e-3,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-7,
+        decay: 0.0,
+        decoupled: false,
+        step: 1,
+        epsilon_hat: false,
+    };
     let result = zeros64(&[2, 3]).adam_step(&a, &mut zeros64(&[2, 3]), &mut zeros64(&[2]), &zeros64(&[2, 3]));
     assert_eq!(error_message(result), "adam: expected shape [2, 3], got shape [2]");
 }

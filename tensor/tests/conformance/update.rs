@@ -16,10 +16,18 @@ fn sgd_settings() -> [SgdStep; 3] {
     [base, SgdStep { nesterov: true, ..base }, SgdStep { momentum: 0.0, decay: 0.0, ..base }]
 }
 
-fn adam_settings() -> [AdamStep; 2] {
-    let base =
-        AdamStep { rate: 0.01, beta1: 0.9, beta2: 0.99, epsilon: 1e-3, decay: 0.01, step: 1, epsilon_hat: false };
-    [base, AdamStep { epsilon_hat: true, decay: 0.0, ..base }]
+fn adam_settings() -> [AdamStep; 3] {
+    let base = AdamStep {
+        rate: 0.01,
+        beta1: 0.9,
+        beta2: 0.99,
+        epsilon: 1e-3,
+        decay: 0.01,
+        decoupled: false,
+        step: 1,
+        epsilon_hat: false,
+    };
+    [base, AdamStep { epsilon_hat: true, decay: 0.0, ..base }, AdamStep { decoupled: true, decay: 0.5, ..base }]
 }
 
 /// Weights and state after some steps.
@@ -81,7 +89,7 @@ pub fn a_list_equals_single_steps<B: Tested>(device: &B) {
         lens.iter().enumerate().map(|(i, &len)| weights(device, &[len], &values(seed + i as u64, len))).collect()
     };
     let sgd = |i: usize| SgdStep { rate: 0.01 * (i + 1) as f64, ..sgd_settings()[i % 3] };
-    let adam = |i: usize| AdamStep { rate: 0.01 * (i + 1) as f64, step: 1 + i as u64, ..adam_settings()[i % 2] };
+    let adam = |i: usize| AdamStep { rate: 0.01 * (i + 1) as f64, step: 1 + i as u64, ..adam_settings()[i % 3] };
     let w = draw(100);
     let m = draw(300);
     let g = draw(500);

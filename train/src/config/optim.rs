@@ -1,6 +1,6 @@
 //! Settings of the optimizer and its learning-rate schedule.
 
-use optim::{Adam, Optimizer, Rule, Schedule, ScheduleRule, Sgd};
+use optim::{Adam, AdamW, Clipping, Lars, Optimizer, RmsProp, Rule, Schedule, ScheduleRule, Sgd};
 use serde::{Deserialize, Serialize};
 use tensor::Backend;
 
@@ -16,6 +16,14 @@ pub enum OptimKind {
     Sgd,
     /// Adam.
     Adam,
+    /// Adam with decoupled weight decay.
+    #[serde(rename = "adamw")]
+    AdamW,
+    /// RMSprop.
+    #[serde(rename = "rmsprop")]
+    RmsProp,
+    /// SGD with a learning rate for each layer, from the norms of its weights and gradients.
+    Lars,
 }
 
 /// Learning-rate schedules.
@@ -32,28 +40,54 @@ pub enum ScheduleKind {
     Plateau,
     /// From the initial learning rate to `end_factor` times that over `decay_epochs`, by a power of the remaining time.
     Polynomial,
+    /// The same, along half a cosine.
+    Cosine,
 }
 
-const SGD: Condition = Condition {
-    needed: "`optim.kind = \"sgd\"`",
-    holds: |config| config.optim.kind == OptimKind::Sgd,
-    decided_by: "optim.kind",
-    advice: "add --set optim.kind=sgd",
-};
-
-const MOMENTUM: Condition = Condition {
+const NESTEROV: Condition = Condition {
     needed: "`optim.momentum` above 0",
     holds: |config| config.optim.momentum > 0.0,
     decided_by: "optim.momentum",
     advice: "add --set optim.momentum=0.9",
 };
 
-const ADAM: Condition = Condition {
-    needed: "`optim.kind = \"adam\"`",
-    holds: |config| config.optim.kind == OptimKind::Adam,
-    decided_by: "optim.kind",
-    advice: "add --set optim.kind=adam",
-};
+const SGD: Condition =
+    of_kind("`optim.kind = \"sgd\"`", |config| config.optim.kind == OptimKind::Sgd, "add --set optim.kind=sgd");
+
+const MOMENTUM: Condition = of_kind(
+    "`optim.kind` = `sgd`, `lars` or `rmsprop`",
+    |config| matches!(config.optim.kind, OptimKind::Sgd | OptimKind::Lars | OptimKind::RmsProp),
+    "add --set optim.kind=sgd, lars or rmsprop",
+);
+
+const MOMENTS: Condition = of_kind(
+    "`optim.kind` = `adam` or `adamw`",
+    |config| matches!(config.optim.kind, OptimKind::Adam | OptimKind::AdamW),
+    "add --set optim.kind=adam or adamw",
+);
+
+const EPSILON: Condition = of_kind(
+    "`optim.kind` = `adam`, `adamw` or `rmsprop`",
+    |config| matches!(config.optim.kind, OptimKind::Adam | OptimKind::AdamW | OptimKind::RmsProp),
+    "add --set optim.kind=adam, adamw or rmsprop",
+);
+
+const ADAM: Condition =
+    of_kind("`optim.kind = \"adam\"`", |config| config.optim.kind == OptimKind::Adam, "add --set optim.kind=adam");
+
+const RMSPROP: Condition = of_kind(
+    "`optim.kind = \"rmsprop\"`",
+    |config| config.optim.kind == OptimKind::RmsProp,
+    "add --set optim.kind=rmsprop",
+);
+
+const LARS: Condition =
+    of_kind("`optim.kind = \"lars\"`", |config| config.optim.kind == OptimKind::Lars, "add --set optim.kind=lars");
+
+/// A condition on the optimizer.
+const fn of_kind(needed: &'static str, holds: fn(&Config) -> bool, advice: &'static str) -> Condition {
+    Condition { needed, holds, decided_by: "optim.kind", advice }
+}
 
 const DROPS: Condition = Condition {
     needed: "`optim.drop_epochs` if it is `steps`",
@@ -63,24 +97,10 @@ const DROPS: Condition = Condition {
 };
 
 const DECAY_EPOCHS: Condition = Condition {
-    needed: "`optim.decay_epochs` if it is `polynomial`",
-    holds: |config| config.optim.schedule != ScheduleKind::Polynomial || config.optim.decay_epochs > 0.0,
+    needed: "`optim.decay_epochs` if it is `polynomial` or `cosine`",
+    holds: |config| !is_decay(config) || config.optim.decay_epochs > 0.0,
     decided_by: "optim.decay_epochs",
     advice: "add --set optim.decay_epochs=N, the epochs over which the learning rate falls",
-};
-
-const FACTOR: Condition = Condition {
-    needed: "`optim.schedule` = `steps`, `exponential` or `plateau`",
-    holds: |config| !matches!(config.optim.schedule, ScheduleKind::Constant | ScheduleKind::Polynomial),
-    decided_by: "optim.schedule",
-    advice: "add --set optim.schedule=steps, exponential or plateau",
-};
-
-const STEPS: Condition = Condition {
-    needed: "`optim.schedule = \"steps\"`",
-    holds: |config| config.optim.schedule == ScheduleKind::Steps,
-    decided_by: "optim.schedule",
-    advice: "add --set optim.schedule=steps",
 };
 
 const DROP_BEFORE_THE_END: Condition = Condition {
@@ -90,26 +110,58 @@ const DROP_BEFORE_THE_END: Condition = Condition {
     advice: "the learning rate would never drop: choose an epoch before the end, or more --epochs",
 };
 
-const EXPONENTIAL: Condition = Condition {
-    needed: "`optim.schedule = \"exponential\"`",
-    holds: |config| config.optim.schedule == ScheduleKind::Exponential,
-    decided_by: "optim.schedule",
-    advice: "add --set optim.schedule=exponential",
+const FACTOR: Condition = of_schedule(
+    "`optim.schedule` = `steps`, `exponential` or `plateau`",
+    |config| !is_decay(config) && config.optim.schedule != ScheduleKind::Constant,
+    "add --set optim.schedule=steps, exponential or plateau",
+);
+
+const STEPS: Condition = of_schedule(
+    "`optim.schedule = \"steps\"`",
+    |config| config.optim.schedule == ScheduleKind::Steps,
+    "add --set optim.schedule=steps",
+);
+
+const EXPONENTIAL: Condition = of_schedule(
+    "`optim.schedule = \"exponential\"`",
+    |config| config.optim.schedule == ScheduleKind::Exponential,
+    "add --set optim.schedule=exponential",
+);
+
+const PLATEAU: Condition = of_schedule(
+    "`optim.schedule = \"plateau\"`",
+    |config| config.optim.schedule == ScheduleKind::Plateau,
+    "add --set optim.schedule=plateau",
+);
+
+const DECAY: Condition = of_schedule(
+    "`optim.schedule` = `polynomial` or `cosine`",
+    is_decay,
+    "add --set optim.schedule=polynomial or cosine",
+);
+
+const POLYNOMIAL: Condition = of_schedule(
+    "`optim.schedule = \"polynomial\"`",
+    |config| config.optim.schedule == ScheduleKind::Polynomial,
+    "add --set optim.schedule=polynomial",
+);
+
+/// A condition on the schedule.
+const fn of_schedule(needed: &'static str, holds: fn(&Config) -> bool, advice: &'static str) -> Condition {
+    Condition { needed, holds, decided_by: "optim.schedule", advice }
+}
+
+const WARMUP: Condition = Condition {
+    needed: "`optim.warmup_epochs` above 0",
+    holds: |config| config.optim.warmup_epochs > 0.0,
+    decided_by: "optim.warmup_epochs",
+    advice: "add --set optim.warmup_epochs=5",
 };
 
-const PLATEAU: Condition = Condition {
-    needed: "`optim.schedule = \"plateau\"`",
-    holds: |config| config.optim.schedule == ScheduleKind::Plateau,
-    decided_by: "optim.schedule",
-    advice: "add --set optim.schedule=plateau",
-};
-
-const POLYNOMIAL: Condition = Condition {
-    needed: "`optim.schedule = \"polynomial\"`",
-    holds: |config| config.optim.schedule == ScheduleKind::Polynomial,
-    decided_by: "optim.schedule",
-    advice: "add --set optim.schedule=polynomial",
-};
+/// Whether the schedule falls over `decay_epochs`.
+fn is_decay(config: &Config) -> bool {
+    matches!(config.optim.schedule, ScheduleKind::Polynomial | ScheduleKind::Cosine)
+}
 
 /// Whether the first drop comes before the end of the run. If `run.steps` gives the length, that depends on the pack.
 fn drops_before_the_end(config: &Config) -> bool {
@@ -125,7 +177,7 @@ fn are_epochs(epochs: &[f64]) -> bool {
 section! {
     /// Optimizer and learning-rate schedule
     optim: OptimConfig {
-        /// Optimizer: `sgd` or `adam`.
+        /// Optimizer: `sgd`, `adam`, `adamw`, `rmsprop` or `lars`.
         kind: OptimKind = OptimKind::Sgd,
 
         /// Initial learning rate.
@@ -135,7 +187,7 @@ section! {
 
         /// Momentum.
         #[range("in [0, 1)", is_fraction)]
-        #[needs(SGD)]
+        #[needs(MOMENTUM)]
         momentum: f64 = 0.9,
 
         /// Weight decay.
@@ -145,23 +197,23 @@ section! {
 
         /// Nesterov momentum.
         #[off = "false"]
-        #[needs(SGD, MOMENTUM)]
+        #[needs(SGD, NESTEROV)]
         nesterov: bool = false,
 
         /// Decay rate of the first moment.
         #[range("in [0, 1)", is_fraction)]
-        #[needs(ADAM)]
+        #[needs(MOMENTS)]
         beta1: f64 = 0.9,
 
         /// Decay rate of the second moment.
         #[range("in [0, 1)", is_fraction)]
-        #[needs(ADAM)]
+        #[needs(MOMENTS)]
         beta2: f64 = 0.999,
 
         /// Epsilon, added to the denominator.
         #[default_text = "1e-8"]
         #[range("above 0", is_positive)]
-        #[needs(ADAM)]
+        #[needs(EPSILON)]
         epsilon: f64 = 1e-8,
 
         /// Add epsilon before the bias correction, as Keras does.
@@ -169,7 +221,33 @@ section! {
         #[needs(ADAM)]
         epsilon_hat: bool = false,
 
-        /// Learning-rate schedule: `constant`, `steps`, `exponential`, `plateau` or `polynomial`.
+        /// Decay rate of the mean square.
+        #[range("in [0, 1)", is_fraction)]
+        #[needs(RMSPROP)]
+        alpha: f64 = 0.99,
+
+        /// Divide by the deviation of the gradient, not by its root mean square.
+        #[off = "false"]
+        #[needs(RMSPROP)]
+        centered: bool = false,
+
+        /// Length of a layer's step as a fraction of the length of its weights, before the learning rate.
+        #[range("above 0", is_positive)]
+        #[needs(LARS)]
+        trust: f64 = 0.001,
+
+        /// Largest absolute value of a gradient, to which larger ones are clipped; 0 for no limit.
+        #[range("a finite number of at least 0", is_amount)]
+        #[off = "0"]
+        clip_value: f64 = 0.0,
+
+        /// Largest norm of all gradients together, to which longer ones are scaled; 0 for no limit. The gradients of all
+        /// layers are then in memory at once.
+        #[range("a finite number of at least 0", is_amount)]
+        #[off = "0"]
+        clip_norm: f64 = 0.0,
+
+        /// Learning-rate schedule: `constant`, `steps`, `exponential`, `plateau`, `polynomial` or `cosine`.
         #[needs(DROPS, DECAY_EPOCHS)]
         schedule: ScheduleKind = ScheduleKind::Constant,
 
@@ -207,7 +285,7 @@ section! {
         /// Epochs over which the learning rate falls to its final value.
         #[range("a finite number of at least 0", is_amount)]
         #[off = "0"]
-        #[needs(POLYNOMIAL)]
+        #[needs(DECAY)]
         decay_epochs: f64 = 0.0,
 
         /// Power of the remaining fraction of `optim.decay_epochs`: 1 for a linear decay.
@@ -217,8 +295,18 @@ section! {
 
         /// Final learning rate, as a fraction of the initial one.
         #[range("in [0, 1]", |factor| (0.0..=1.0).contains(factor))]
-        #[needs(POLYNOMIAL)]
+        #[needs(DECAY)]
         end_factor: f64 = 0.0,
+
+        /// Epochs at the start over which the learning rate of the schedule is multiplied by a factor that rises to 1.
+        #[range("a finite number of at least 0", is_amount)]
+        #[off = "0"]
+        warmup_epochs: f64 = 0.0,
+
+        /// Factor at the start of the warm-up.
+        #[range("in [0, 1]", |factor| (0.0..=1.0).contains(factor))]
+        #[needs(WARMUP)]
+        warmup_factor: f64 = 0.1,
     }
 }
 
@@ -228,20 +316,27 @@ impl OptimConfig {
     /// # Errors
     /// [`Error::Optim`](crate::Error::Optim) for a setting outside its range.
     pub fn optimizer<B: Backend>(&self) -> Result<Optimizer<B>> {
-        let rule: Rule = match self.kind {
-            OptimKind::Sgd => {
-                Sgd { momentum: self.momentum, weight_decay: self.weight_decay, nesterov: self.nesterov }.into()
-            }
-            OptimKind::Adam => Adam {
-                beta1: self.beta1,
-                beta2: self.beta2,
-                epsilon: self.epsilon,
-                weight_decay: self.weight_decay,
-                epsilon_hat: self.epsilon_hat,
-            }
-            .into(),
-        };
-        Ok(Optimizer::new(rule)?)
+        let mut optimizer = Optimizer::new(self.rule())?;
+        if self.clip_value > 0.0 {
+            optimizer = optimizer.with_clipping(Clipping::Value(self.clip_value))?;
+        }
+        if self.clip_norm > 0.0 {
+            optimizer = optimizer.with_clipping(Clipping::GlobalNorm(self.clip_norm))?;
+        }
+        Ok(optimizer)
+    }
+
+    /// The update rule of this configuration.
+    fn rule(&self) -> Rule {
+        let &Self { momentum, weight_decay, nesterov, beta1, beta2, epsilon, epsilon_hat, .. } = self;
+        let &Self { alpha, centered, trust, .. } = self;
+        match self.kind {
+            OptimKind::Sgd => Sgd { momentum, weight_decay, nesterov }.into(),
+            OptimKind::Adam => Adam { beta1, beta2, epsilon, weight_decay, epsilon_hat }.into(),
+            OptimKind::AdamW => AdamW { beta1, beta2, epsilon, weight_decay }.into(),
+            OptimKind::RmsProp => RmsProp { alpha, epsilon, momentum, weight_decay, centered }.into(),
+            OptimKind::Lars => Lars { trust, momentum, weight_decay }.into(),
+        }
     }
 
     /// The learning-rate schedule of this configuration, in its initial state.
@@ -249,21 +344,25 @@ impl OptimConfig {
     /// # Errors
     /// [`Error::Optim`](crate::Error::Optim) for a setting outside its range.
     pub fn schedule(&self) -> Result<Schedule> {
-        let factor = self.factor;
-        let rule = match self.schedule {
+        let rule = self.schedule_rule();
+        if self.warmup_epochs == 0.0 {
+            return Ok(Schedule::new(rule)?);
+        }
+        let then = Box::new(rule);
+        Ok(Schedule::new(ScheduleRule::Warmup { epochs: self.warmup_epochs, start: self.warmup_factor, then })?)
+    }
+
+    /// The schedule after the warm-up.
+    fn schedule_rule(&self) -> ScheduleRule {
+        let &Self { factor, period, patience, threshold, max_drops, .. } = self;
+        let &Self { decay_epochs: epochs, power, end_factor: end, .. } = self;
+        match self.schedule {
             ScheduleKind::Constant => ScheduleRule::Constant,
             ScheduleKind::Steps => ScheduleRule::Steps { drop_epochs: self.drop_epochs.clone(), factor },
-            ScheduleKind::Exponential => ScheduleRule::Exponential { gamma: factor.powf(1.0 / self.period) },
-            ScheduleKind::Plateau => ScheduleRule::Plateau {
-                factor,
-                patience: self.patience,
-                threshold: self.threshold,
-                max_drops: self.max_drops,
-            },
-            ScheduleKind::Polynomial => {
-                ScheduleRule::Polynomial { epochs: self.decay_epochs, power: self.power, end: self.end_factor }
-            }
-        };
-        Ok(Schedule::new(rule)?)
+            ScheduleKind::Exponential => ScheduleRule::Exponential { gamma: factor.powf(1.0 / period) },
+            ScheduleKind::Plateau => ScheduleRule::Plateau { factor, patience, threshold, max_drops },
+            ScheduleKind::Polynomial => ScheduleRule::Polynomial { epochs, power, end },
+            ScheduleKind::Cosine => ScheduleRule::Cosine { epochs, end },
+        }
     }
 }

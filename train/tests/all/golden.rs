@@ -102,7 +102,7 @@ fn follow<E: Element>(
 ) {
     let goldens = Goldens::read();
     let mut network = network::<E>(&goldens, name);
-    let mut optimizer = Optimizer::new(rule).unwrap();
+    let mut optimizer = Optimizer::new(rule.into()).unwrap();
     let losses = goldens.get(&format!("{name}/loss"));
     let rates = goldens.get(&format!("{name}/rate"));
     assert_eq!(losses.shape(), [STEPS]);

@@ -12,6 +12,7 @@ mod learner;
 mod loop_checkpoint;
 mod memory;
 mod metrics;
+mod optim_settings;
 mod resume;
 mod step;
 mod stopping;

@@ -263,7 +263,7 @@ pub fn update<B: Backend<Scalar = f32>>(device: &B) -> Result {
         let beta2 = 0.999;
         let epsilon = 1e-7;
         let decay = 5e-4;
-        let step = AdamStep { rate, beta1, beta2, epsilon, decay, step: 1, epsilon_hat: false };
+        let step = AdamStep { rate, beta1, beta2, epsilon, decay, decoupled: false, step: 1, epsilon_hat: false };
         let all = w.iter_mut().zip(&mut m).zip(&mut v).zip(&g);
         Tensor::adam_steps(all.map(|(((w, m), v), g)| AdamUpdate { step, w, m, v, g }).collect())?;
     }
