@@ -33,6 +33,10 @@ fn words(remedy: &Remedy) -> String {
         Remedy::WaitOrOtherFolder => "wait, or choose another --out".into(),
         Remedy::RestoreOrOtherFolder => "restore them, or begin again with another --out".into(),
         Remedy::SaveAndResume => "make it possible to save there, then continue with --resume".into(),
+        Remedy::Advice(text) => match text.strip_prefix("set ") {
+            Some(setting) => format!("add --set {setting}"),
+            None => text.clone(),
+        },
         Remedy::ListSettings => "`alexnet train --help` lists them".into(),
         other => other.to_string(),
     }

@@ -82,7 +82,7 @@ fn main() -> Result<()> {
     let encoder = Linear::new(&mut init, &[SIZE * SIZE], 12)?;
     let decoder = Linear::new(&mut init, &[12], SIZE * SIZE)?;
     let module = Autoencoder { encoder, decoder };
-    let mut learner = Learner::new(module, Optimizer::new(Adam::default())?)?.learning_rate(0.01).epochs(200);
+    let mut learner = Learner::new(module, Optimizer::new(Adam::default())?)?.learning_rate(0.003).epochs(200);
     let mut early = EarlyStopping::new("validation", 5).min_delta(1e-4);
     if let Some(saved) = checkpoints.newest(&mut |warning| eprintln!("{warning}"))? {
         learner.restore(&saved)?;

@@ -138,6 +138,8 @@ impl Sums {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -154,6 +156,33 @@ mod tests {
         assert!((result.top5_error - 1.0 / 3.0).abs() < 1e-12);
         let expected = -(0.3f32 as f64).ln() - (0.2f32 as f64).ln() - (0.1f32 as f64).ln();
         assert!((result.loss - expected / 3.0).abs() < 1e-9);
+    }
+
+    proptest! {
+        /// The rank of a label is its place in the classes sorted by falling probability, of equals the lower class first.
+        #[test]
+        fn hits_are_those_of_sorting(
+            rows in proptest::collection::vec((proptest::collection::vec(0u8..6, 7), 0usize..7), 1..20),
+        ) {
+            let mut sums = Sums::default();
+            let mut expected = [0; 2];
+            let mut loss = 0.0;
+            for (row, label) in &rows {
+                let row: Vec<f32> = row.iter().map(|&v| (f32::from(v) + 0.5) / 8.0).collect();
+                sums.add(&row, *label);
+                let mut order: Vec<usize> = (0..7).collect();
+                order.sort_by(|&a, &b| row[b].total_cmp(&row[a]));
+                let rank = order.iter().position(|class| class == label).unwrap();
+                expected[0] += usize::from(rank > 0);
+                expected[1] += usize::from(rank > 4);
+                loss -= f64::from(row[*label]).ln();
+            }
+            let n = rows.len() as f64;
+            let result = sums.finish(10);
+            prop_assert_eq!((result.images, result.crops), (rows.len(), 10));
+            prop_assert_eq!([result.top1_error, result.top5_error], expected.map(|count| count as f64 / n));
+            prop_assert!((result.loss - loss / n).abs() < 1e-9);
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //! with the same bits as one that was never killed.
 #![warn(missing_docs)]
 
+/// Measurements of the command `bench`, which may change in any release.
+#[doc(hidden)]
 pub mod bench;
 pub mod checkpoint;
 mod compare;

@@ -49,6 +49,8 @@ pub enum Remedy {
     SaveAndResume,
     /// A list of all settings.
     ListSettings,
+    /// Another value of a setting: `set KEY=VALUE`, with or without more words.
+    Advice(String),
 }
 
 impl Display for Remedy {
@@ -68,6 +70,7 @@ impl Display for Remedy {
             Self::WaitOrOtherFolder => write!(f, "wait, or choose another folder"),
             Self::RestoreOrOtherFolder => write!(f, "restore them, or begin again in another folder"),
             Self::SaveAndResume => write!(f, "make it possible to save there, then resume the run"),
+            Self::Advice(text) => f.write_str(text),
             Self::ListSettings => write!(f, "`config::settings` lists them"),
         }
     }

@@ -36,49 +36,49 @@ const AUGMENT: Condition = Condition {
     needed: "`data.augment`",
     holds: |config| config.data.augment,
     decided_by: "data.augment",
-    advice: "add --set data.augment=true, which also enables random crops and flips unless data.crop and data.mirror disable them",
+    advice: "set data.augment=true, which also enables random crops and flips unless data.crop and data.mirror disable them",
 };
 
 const RESIZED_CROP: Condition = Condition {
     needed: "`data.crop = \"resized\"`",
     holds: |config| config.data.crop == Crop::Resized,
     decided_by: "data.crop",
-    advice: "add --set data.crop=resized",
+    advice: "set data.crop=resized",
 };
 
 const CROP_OR_MIRROR: Condition = Condition {
     needed: "another `data.crop` than `centre`, or `data.mirror`",
     holds: |config| config.data.crop != Crop::Centre || config.data.mirror,
     decided_by: "data.crop",
-    advice: "without crops and flips there is nothing to share; add --set data.crop=random or data.mirror=true",
+    advice: "set data.crop=random or data.mirror=true: without crops and flips there is nothing to share",
 };
 
 const COLOUR: Condition = Condition {
     needed: "`data.colour`",
     holds: |config| config.data.colour != Colour::None,
     decided_by: "data.colour",
-    advice: "add --set data.colour=paper, or alexnet-code",
+    advice: "set data.colour=paper, or alexnet-code",
 };
 
 const DEVIATION: Condition = Condition {
     needed: "`data.colour_deviation` above 0",
     holds: |config| config.data.colour == Colour::None || config.data.colour_deviation > 0.0,
     decided_by: "data.colour_deviation",
-    advice: "add --set data.colour_deviation=0.1, the paper's",
+    advice: "set data.colour_deviation=0.1, the paper's",
 };
 
 const ERASING: Condition = Condition {
     needed: "`data.random_erasing` above 0",
     holds: |config| config.data.random_erasing > 0.0,
     decided_by: "data.random_erasing",
-    advice: "add --set data.random_erasing=FRACTION, the fraction of images of which a rectangle is erased",
+    advice: "set data.random_erasing=FRACTION, the fraction of images of which a rectangle is erased",
 };
 
 const WINDOW: Condition = Condition {
     needed: "`data.shuffle` = `window` or `auto`",
     holds: |config| matches!(config.data.shuffle, Shuffle::Auto | Shuffle::Window),
     decided_by: "data.shuffle",
-    advice: "add --set data.shuffle=window",
+    advice: "set data.shuffle=window",
 };
 
 section! {

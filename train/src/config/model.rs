@@ -8,7 +8,7 @@ const WEIGHTS: Condition = Condition {
     needed: "`model.weights`",
     holds: |config| config.model.weights.is_some(),
     decided_by: "model.weights",
-    advice: "add --weights FILE, the weights of the other layers",
+    advice: "set model.weights=FILE, the weights of the other layers",
 };
 
 section! {

@@ -51,7 +51,7 @@ pub struct Condition {
     pub(super) holds: fn(&Config) -> bool,
     /// The deciding setting.
     pub(super) decided_by: &'static str,
-    /// Advice to a user whose setting has no effect.
+    /// Advice to a user whose setting has no effect; `set KEY=VALUE` begins it if that helps.
     pub(super) advice: &'static str,
 }
 

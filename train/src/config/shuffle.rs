@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tensor::{Cpu, Device};
 
 use super::DataConfig;
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 
 /// How the images of an epoch are shuffled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -73,7 +73,7 @@ impl DataConfig {
             return Ok(None);
         }
         Ok(Some(format!(
-            "images are shuffled in windows of {} MiB: the pack has {} MiB; --set data.shuffle=full shuffles all",
+            "images are shuffled in windows of {} MiB: the pack has {} MiB; data.shuffle = \"full\" shuffles all",
             self.window_bytes >> 20,
             pack.stored_bytes() >> 20
         )))
@@ -92,11 +92,11 @@ impl DataConfig {
         self.shuffle = Shuffle::Full;
         if self.window_bytes > 0 {
             let what = format!(
-                "{} has no effect: data.shuffle = \"auto\" shuffles all of a pack that fits into memory; \
-                 add --set data.shuffle=window, or leave it out",
+                "{} has no effect: data.shuffle = \"auto\" shuffles all of a pack that fits into memory",
                 self.window_bytes
             );
-            return Err(Error::setting("data.window_bytes", what));
+            let advice = Remedy::Advice("set data.shuffle=window, or leave it out".into());
+            return Err(Error::setting("data.window_bytes", what).with_remedy(advice));
         }
         Ok(())
     }

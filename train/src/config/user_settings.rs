@@ -4,7 +4,7 @@ use toml::Table;
 
 use super::setting::{Condition, settings};
 use super::{Config, keys, prefix};
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 
 /// The settings that a user gives, by their origin.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +32,15 @@ struct IdleSetting {
     key: &'static str,
     decided_by: &'static str,
     message: String,
+    advice: &'static str,
+}
+
+impl IdleSetting {
+    /// The error of this setting, whose name begins with its origin.
+    fn error(self, origin: &str) -> Error {
+        let advice = Remedy::Advice(self.advice.into());
+        Error::setting(format!("{origin}{}", self.key), self.message).with_remedy(advice)
+    }
 }
 
 impl UserSettings {
@@ -92,9 +101,7 @@ impl UserSettings {
         }
         let idle = network.idle_settings(train, &Table::new(), &config);
         match idle.into_iter().find(|setting| !self.gives(setting.decided_by)) {
-            Some(setting) if !is_run_toml(train) => {
-                Err(Error::setting(format!("{origin}: {}", setting.key), setting.message))
-            }
+            Some(setting) if !is_run_toml(train) => Err(setting.error(&format!("{origin}: "))),
             _ => Ok(()),
         }
     }
@@ -116,7 +123,7 @@ impl UserSettings {
     pub fn check_effects(&self, network: &Table, config: &Config) -> Result<Vec<String>> {
         for (_, table) in &self.command_line {
             if let Some(idle) = self.idle_settings(table, network, config).into_iter().next() {
-                return Err(Error::setting(idle.key, idle.message));
+                return Err(idle.error(""));
             }
         }
         let Some((origin, file)) = &self.file else { return Ok(Vec::new()) };
@@ -127,11 +134,11 @@ impl UserSettings {
             let of_network = Config::from_overrides(&[(origin.clone(), network.clone())])?.to_table();
             let of_file = Config::from_overrides(&[(origin.clone(), file.clone())])?.to_table();
             idle.retain(|setting| keys::value(&of_file, setting.key) != keys::value(&of_network, setting.key));
-            let note = |setting: IdleSetting| format!("{origin}: {}: {}", setting.key, setting.message);
+            let note = |setting: IdleSetting| setting.error(&format!("{origin}: ")).to_string();
             return Ok(idle.into_iter().map(note).collect());
         }
         match idle.into_iter().next() {
-            Some(setting) => Err(Error::setting(format!("{origin}: {}", setting.key), setting.message)),
+            Some(setting) => Err(setting.error(&format!("{origin}: "))),
             None => Ok(Vec::new()),
         }
     }
@@ -143,8 +150,9 @@ impl UserSettings {
             let Some(value) = keys::value(table, setting.key).filter(|value| !setting.is_off(value)) else { continue };
             if let Some(condition) = setting.unmet(config) {
                 let reason = self.reason(condition, network, config);
-                let message = format!("{value} has no effect while {reason}; {}", condition.advice);
-                idle.push(IdleSetting { key: setting.key, decided_by: condition.decided_by, message });
+                let message = format!("{value} has no effect while {reason}");
+                let advice = condition.advice;
+                idle.push(IdleSetting { key: setting.key, decided_by: condition.decided_by, message, advice });
             }
         }
         idle

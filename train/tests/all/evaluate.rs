@@ -49,6 +49,30 @@ fn ten_crops_average_the_softmax() {
     }
 }
 
+/// The errors over a pack are the counts of images whose label has another rank among its probabilities, image by image.
+#[test]
+fn errors_over_a_pack_are_a_plain_count() {
+    let world = World::new();
+    let mut trainer = world.start("run", "");
+    train_until(&mut trainer, 6).unwrap_err();
+    let val = world.packs.val.as_ref().unwrap();
+    let options = options(&world, Views::Ten, 4);
+    let result = evaluate(trainer.network(), val, &options, &Stop::default(), |_| ()).unwrap();
+    let mut wrong = 0;
+    let mut loss = 0.0;
+    for number in 0..val.len() {
+        let crops = data::crop_image(&val.pixels(number).unwrap(), 10, &options.input, Views::Ten).unwrap();
+        let crops = Tensor::from_array(trainer.network().device(), crops.view().into_dyn()).unwrap();
+        let row = probabilities(trainer.network(), crops, Views::Ten).unwrap();
+        let p = row[[0, val.label(number) as usize]];
+        wrong += usize::from(row.iter().any(|other| *other > p));
+        loss -= f64::from(p).ln();
+    }
+    let images = val.len() as f64;
+    assert_eq!((result.top1_error, result.top5_error), (wrong as f64 / images, 0.0));
+    assert!((result.loss - loss / images).abs() < 1e-5, "{} for {}", result.loss, loss / images);
+}
+
 #[test]
 fn a_signal_ends_it() {
     let world = World::new();

@@ -41,7 +41,7 @@ fn augmentation_of_a_network_without_is_refused() {
         let (key, _) = setting.split_once('=').unwrap();
         let error = checked("linear", &line(&[setting])).unwrap_err();
         assert!(error.starts_with(&format!("{key}: ")), "{error}");
-        let expected = "has no effect while data.augment = false, as the file of the network linear says; add --set \
+        let expected = "has no effect while data.augment = false, as the file of the network linear says; set \
                         data.augment=true";
         assert!(error.contains(expected), "{error}");
         if key != "data.crop_scale" {
@@ -77,7 +77,7 @@ fn settings_of_what_is_not_used_name_what_uses_them() {
     ] {
         let error = checked(network, &line(&[setting])).unwrap_err();
         assert!(error.contains(&format!("has no effect while {what}")), "{error}");
-        assert!(error.contains(other.split('=').next().unwrap()) || error.contains("--weights FILE"), "{error}");
+        assert!(error.contains(other.split('=').next().unwrap()) || error.contains("model.weights=FILE"), "{error}");
         assert!(checked(network, &line(&[setting, other])).is_ok(), "{setting}, {other}");
     }
     for (settings, what, other) in [
@@ -104,7 +104,7 @@ fn settings_of_what_is_not_used_name_what_uses_them() {
     // The network's own drops may come after the end of a short run.
     assert!(checked("caffe", &line(&["run.epochs=1"])).is_ok());
     let windows = checked("paper", &line(&["data.shuffle=full", "data.window_bytes=5000"])).unwrap_err();
-    assert!(windows.contains("add --set data.shuffle=window"), "{windows}");
+    assert!(windows.contains("set data.shuffle=window"), "{windows}");
     assert!(checked("paper", &line(&["data.window_bytes=5000"])).is_ok());
 }
 
