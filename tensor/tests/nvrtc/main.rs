@@ -27,7 +27,7 @@ use crate::runtime::{CompileRuntime, NoDevice};
 use crate::server::{Launches, Source};
 
 /// The number of kernels of all operations in all precisions. Change it when a kernel is added or removed.
-const KERNELS: usize = 811;
+const KERNELS: usize = 876;
 /// 32-bit registers of a multiprocessor, which limit a block.
 const REGISTERS: u32 = 65_536;
 /// Maximum number of bytes that a thread may keep in memory for lack of registers. The assembler spills a few to run
