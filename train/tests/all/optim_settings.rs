@@ -72,11 +72,11 @@ fn a_warm_up_of_a_cosine() {
 #[test]
 fn values_out_of_range() {
     for (text, expected) in [
-        ("alpha = 1.0", "optim.alpha must be in [0, 1), got 1.0"),
-        ("trust = 0.0", "optim.trust must be above 0, got 0.0"),
-        ("clip_value = -1.0", "optim.clip_value must be a finite number of at least 0, got -1.0"),
-        ("warmup_epochs = nan", "optim.warmup_epochs must be a finite number of at least 0, got nan"),
-        ("warmup_factor = 1.5", "optim.warmup_factor must be in [0, 1], got 1.5"),
+        ("alpha = 1.0", "optim.alpha: must be in [0, 1), got 1.0"),
+        ("trust = 0.0", "optim.trust: must be above 0, got 0.0"),
+        ("clip_value = -1.0", "optim.clip_value: must be a finite number of at least 0, got -1.0"),
+        ("warmup_epochs = nan", "optim.warmup_epochs: must be a finite number of at least 0, got nan"),
+        ("warmup_factor = 1.5", "optim.warmup_factor: must be in [0, 1], got 1.5"),
     ] {
         let error = config(&format!("[optim]\n{text}")).unwrap_err().to_string();
         assert!(error.ends_with(expected), "{error}");
