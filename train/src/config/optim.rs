@@ -48,41 +48,38 @@ const NESTEROV: Condition = Condition {
     needed: "`optim.momentum` above 0",
     holds: |config| config.optim.momentum > 0.0,
     decided_by: "optim.momentum",
-    advice: "add --set optim.momentum=0.9",
+    advice: "set optim.momentum=0.9",
 };
 
 const SGD: Condition =
-    of_kind("`optim.kind = \"sgd\"`", |config| config.optim.kind == OptimKind::Sgd, "add --set optim.kind=sgd");
+    of_kind("`optim.kind = \"sgd\"`", |config| config.optim.kind == OptimKind::Sgd, "set optim.kind=sgd");
 
 const MOMENTUM: Condition = of_kind(
     "`optim.kind` = `sgd`, `lars` or `rmsprop`",
     |config| matches!(config.optim.kind, OptimKind::Sgd | OptimKind::Lars | OptimKind::RmsProp),
-    "add --set optim.kind=sgd, lars or rmsprop",
+    "set optim.kind=sgd, lars or rmsprop",
 );
 
 const MOMENTS: Condition = of_kind(
     "`optim.kind` = `adam` or `adamw`",
     |config| matches!(config.optim.kind, OptimKind::Adam | OptimKind::AdamW),
-    "add --set optim.kind=adam or adamw",
+    "set optim.kind=adam or adamw",
 );
 
 const EPSILON: Condition = of_kind(
     "`optim.kind` = `adam`, `adamw` or `rmsprop`",
     |config| matches!(config.optim.kind, OptimKind::Adam | OptimKind::AdamW | OptimKind::RmsProp),
-    "add --set optim.kind=adam, adamw or rmsprop",
+    "set optim.kind=adam, adamw or rmsprop",
 );
 
 const ADAM: Condition =
-    of_kind("`optim.kind = \"adam\"`", |config| config.optim.kind == OptimKind::Adam, "add --set optim.kind=adam");
+    of_kind("`optim.kind = \"adam\"`", |config| config.optim.kind == OptimKind::Adam, "set optim.kind=adam");
 
-const RMSPROP: Condition = of_kind(
-    "`optim.kind = \"rmsprop\"`",
-    |config| config.optim.kind == OptimKind::RmsProp,
-    "add --set optim.kind=rmsprop",
-);
+const RMSPROP: Condition =
+    of_kind("`optim.kind = \"rmsprop\"`", |config| config.optim.kind == OptimKind::RmsProp, "set optim.kind=rmsprop");
 
 const LARS: Condition =
-    of_kind("`optim.kind = \"lars\"`", |config| config.optim.kind == OptimKind::Lars, "add --set optim.kind=lars");
+    of_kind("`optim.kind = \"lars\"`", |config| config.optim.kind == OptimKind::Lars, "set optim.kind=lars");
 
 /// A condition on the optimizer.
 const fn of_kind(needed: &'static str, holds: fn(&Config) -> bool, advice: &'static str) -> Condition {
@@ -93,57 +90,54 @@ const DROPS: Condition = Condition {
     needed: "`optim.drop_epochs` if it is `steps`",
     holds: |config| config.optim.schedule != ScheduleKind::Steps || !config.optim.drop_epochs.is_empty(),
     decided_by: "optim.drop_epochs",
-    advice: "add --set optim.drop_epochs=[...], the epochs after which the learning rate drops",
+    advice: "set optim.drop_epochs=[...], the epochs after which the learning rate drops",
 };
 
 const DECAY_EPOCHS: Condition = Condition {
     needed: "`optim.decay_epochs` if it is `polynomial` or `cosine`",
     holds: |config| !is_decay(config) || config.optim.decay_epochs > 0.0,
     decided_by: "optim.decay_epochs",
-    advice: "add --set optim.decay_epochs=N, the epochs over which the learning rate falls",
+    advice: "set optim.decay_epochs=N, the epochs over which the learning rate falls",
 };
 
 const DROP_BEFORE_THE_END: Condition = Condition {
     needed: "`run.epochs` beyond the first drop",
     holds: drops_before_the_end,
     decided_by: "run.epochs",
-    advice: "the learning rate would never drop: choose an epoch before the end, or more --epochs",
+    advice: "the learning rate would never drop: choose an epoch before the end, or a larger run.epochs",
 };
 
 const FACTOR: Condition = of_schedule(
     "`optim.schedule` = `steps`, `exponential` or `plateau`",
     |config| !is_decay(config) && config.optim.schedule != ScheduleKind::Constant,
-    "add --set optim.schedule=steps, exponential or plateau",
+    "set optim.schedule=steps, exponential or plateau",
 );
 
 const STEPS: Condition = of_schedule(
     "`optim.schedule = \"steps\"`",
     |config| config.optim.schedule == ScheduleKind::Steps,
-    "add --set optim.schedule=steps",
+    "set optim.schedule=steps",
 );
 
 const EXPONENTIAL: Condition = of_schedule(
     "`optim.schedule = \"exponential\"`",
     |config| config.optim.schedule == ScheduleKind::Exponential,
-    "add --set optim.schedule=exponential",
+    "set optim.schedule=exponential",
 );
 
 const PLATEAU: Condition = of_schedule(
     "`optim.schedule = \"plateau\"`",
     |config| config.optim.schedule == ScheduleKind::Plateau,
-    "add --set optim.schedule=plateau",
+    "set optim.schedule=plateau",
 );
 
-const DECAY: Condition = of_schedule(
-    "`optim.schedule` = `polynomial` or `cosine`",
-    is_decay,
-    "add --set optim.schedule=polynomial or cosine",
-);
+const DECAY: Condition =
+    of_schedule("`optim.schedule` = `polynomial` or `cosine`", is_decay, "set optim.schedule=polynomial or cosine");
 
 const POLYNOMIAL: Condition = of_schedule(
     "`optim.schedule = \"polynomial\"`",
     |config| config.optim.schedule == ScheduleKind::Polynomial,
-    "add --set optim.schedule=polynomial",
+    "set optim.schedule=polynomial",
 );
 
 /// A condition on the schedule.
@@ -155,7 +149,7 @@ const WARMUP: Condition = Condition {
     needed: "`optim.warmup_epochs` above 0",
     holds: |config| config.optim.warmup_epochs > 0.0,
     decided_by: "optim.warmup_epochs",
-    advice: "add --set optim.warmup_epochs=5",
+    advice: "set optim.warmup_epochs=5",
 };
 
 /// Whether the schedule falls over `decay_epochs`.
