@@ -4,9 +4,12 @@ use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{AddAssign, MulAssign, SubAssign};
 
-/// A number type of tensors: `f32` to train, `f64` to check gradients.
+use crate::cpu::Gemm;
+
+/// A number type of tensors: `f32` to train, `f64` to check gradients. There are no others.
 pub trait Element:
-    num_traits::Float
+    Gemm
+    + num_traits::Float
     + num_traits::FromPrimitive
     + bytemuck::Pod
     + Default

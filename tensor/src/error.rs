@@ -1,14 +1,15 @@
 //! The errors of this crate.
 
+use std::fmt;
+
 /// The result of a tensor operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// An error of a tensor operation or a device.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// An operand's shape does not fit the operation.
-    #[error("{op}: expected {expected}, got shape {got:?}")]
     Shape {
         /// The operation.
         op: &'static str,
@@ -18,7 +19,6 @@ pub enum Error {
         got: Vec<usize>,
     },
     /// A setting is outside its range.
-    #[error("{op}: {what}")]
     Argument {
         /// The operation.
         op: &'static str,
@@ -26,7 +26,6 @@ pub enum Error {
         what: String,
     },
     /// Out of memory.
-    #[error("{device}: out of memory: {needed} bytes needed")]
     Memory {
         /// The device.
         device: String,
@@ -34,7 +33,6 @@ pub enum Error {
         needed: u64,
     },
     /// The device cannot be used, or failed.
-    #[error("{device}: {what}")]
     Device {
         /// The device.
         device: String,
@@ -42,6 +40,19 @@ pub enum Error {
         what: String,
     },
 }
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shape { op, expected, got } => write!(f, "{op}: expected {expected}, got shape {got:?}"),
+            Self::Argument { op, what } => write!(f, "{op}: {what}"),
+            Self::Memory { device, needed } => write!(f, "{device}: out of memory: {needed} bytes needed"),
+            Self::Device { device, what } => write!(f, "{device}: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
 
 impl Error {
     pub(crate) fn shape(op: &'static str, expected: impl Into<String>, got: &[usize]) -> Self {

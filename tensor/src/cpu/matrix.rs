@@ -1,8 +1,6 @@
 //! Matrices within slices, and the matrix product of convolutions and fully connected layers.
 
-use std::any::Any;
-
-pub(super) use gemm_common::Parallelism;
+pub use gemm_common::Parallelism;
 use rayon::prelude::*;
 
 use crate::Element;
@@ -79,66 +77,85 @@ pub(super) fn product<E: Element>(
     let is_transposed = c.stride > 1;
     let [left, right] = if is_transposed { [b.t(), a.t()] } else { [a, b] };
     let [row_stride, column_stride] = if is_transposed { [1, c.stride] } else { [c.stride, 1] };
-    let gemm = gemm::<E>();
+    let strides = |matrix: &Matrix<'_, E>| [matrix.row_stride as isize, matrix.column_stride as isize];
+    let c = RawMatrix { start: c.data.as_mut_ptr(), strides: [row_stride as isize, column_stride as isize] };
+    let a = RawMatrix { start: left.data.as_ptr(), strides: strides(&left) };
+    let b = RawMatrix { start: right.data.as_ptr(), strides: strides(&right) };
     // SAFETY: each matrix lies within its slice (checked by `Matrix::new` and `MatrixMut::new`; a transpose has the
     // same values), the lengths agree (checked above), rows of c do not overlap, and c is borrowed mutably, so it
     // shares no memory with a and b.
-    unsafe {
-        gemm(
-            left.rows,
-            right.columns,
-            k,
-            c.data.as_mut_ptr(),
-            column_stride as isize,
-            row_stride as isize,
-            accumulate,
-            left.data.as_ptr(),
-            left.column_stride as isize,
-            left.row_stride as isize,
-            right.data.as_ptr(),
-            right.column_stride as isize,
-            right.row_stride as isize,
-            E::one(),
-            E::one(),
-            false,
-            false,
-            false,
-            threads,
-        );
+    unsafe { E::gemm([left.rows, right.columns, k], c, accumulate, a, b, threads) };
+}
+
+/// A matrix in memory.
+pub struct RawMatrix<P> {
+    /// The address of the first value.
+    start: P,
+    /// Values from a row to the next, and from a column to the next.
+    strides: [isize; 2],
+}
+
+/// The matrix product of a number type, by a library.
+pub trait Gemm: Sized {
+    /// c = a b, or c += a b if `accumulate`, for a of m x k and b of k x n: `[m, n, k]`.
+    ///
+    /// # Safety
+    /// All values of the matrices are valid, those of c are different and lie outside a and b.
+    unsafe fn gemm(
+        lengths: [usize; 3],
+        c: RawMatrix<*mut Self>,
+        accumulate: bool,
+        a: RawMatrix<*const Self>,
+        b: RawMatrix<*const Self>,
+        threads: Parallelism,
+    );
+}
+
+impl Gemm for f32 {
+    unsafe fn gemm(
+        [m, n, k]: [usize; 3],
+        c: RawMatrix<*mut f32>,
+        accumulate: bool,
+        a: RawMatrix<*const f32>,
+        b: RawMatrix<*const f32>,
+        threads: Parallelism,
+    ) {
+        let [c_row, c_column] = c.strides;
+        let [a_row, a_column] = a.strides;
+        let [b_row, b_column] = b.strides;
+        // The crate `gemm`, which calls this function, also compiles complex numbers.
+        let gemm = gemm_f32::gemm::f32::get_gemm_fn();
+        // SAFETY: that of this function. The factors of c and of a b are 1; nothing is conjugated.
+        unsafe {
+            gemm(
+                m, n, k, c.start, c_column, c_row, accumulate, a.start, a_column, a_row, b.start, b_column, b_row, 1.0,
+                1.0, false, false, false, threads,
+            );
+        }
     }
 }
 
-/// dst = alpha dst + beta left right: m, n, k; dst, its column and row stride, whether to read it; left and right, each
-/// with its column and row stride; alpha, beta; whether to conjugate dst, left and right; threads.
-type Gemm<E> = unsafe fn(
-    usize,
-    usize,
-    usize,
-    *mut E,
-    isize,
-    isize,
-    bool,
-    *const E,
-    isize,
-    isize,
-    *const E,
-    isize,
-    isize,
-    E,
-    E,
-    bool,
-    bool,
-    bool,
-    Parallelism,
-);
-
-/// The product for `E` with this processor's instructions. (The crate `gemm` also compiles complex numbers.)
-fn gemm<E: Element>() -> Gemm<E> {
-    let single: Gemm<f32> = gemm_f32::gemm::f32::get_gemm_fn();
-    let double: Gemm<f64> = gemm_f64::gemm::f64::get_gemm_fn();
-    let candidates: [&dyn Any; 2] = [&single, &double];
-    let found = candidates.into_iter().find_map(|gemm| gemm.downcast_ref::<Gemm<E>>());
-    *found.expect("an element is an f32 or an f64")
+/// On one thread, for checks of gradients. The library is there anyway, for `ndarray`.
+impl Gemm for f64 {
+    unsafe fn gemm(
+        [m, n, k]: [usize; 3],
+        c: RawMatrix<*mut f64>,
+        accumulate: bool,
+        a: RawMatrix<*const f64>,
+        b: RawMatrix<*const f64>,
+        _: Parallelism,
+    ) {
+        let [c_row, c_column] = c.strides;
+        let [a_row, a_column] = a.strides;
+        let [b_row, b_column] = b.strides;
+        let beta = if accumulate { 1.0 } else { 0.0 };
+        // SAFETY: that of this function.
+        unsafe {
+            matrixmultiply::dgemm(
+                m, k, n, 1.0, a.start, a_row, a_column, b.start, b_row, b_column, beta, c.start, c_row, c_column,
+            );
+        }
+    }
 }
 
 /// Rows that [`transpose`] writes together: a cache line of `f32`.
