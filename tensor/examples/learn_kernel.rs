@@ -15,7 +15,7 @@ fn main() -> Result<()> {
 
     let mut kernel = noise(1, &[1, 3, 3, 1])?;
     let mut velocity = Tensor::zeros(&cpu, kernel.shape())?;
-    let step = SgdStep { rate: 0.1, momentum: 0.5, decay: 0.0, nesterov: false };
+    let step = SgdStep { rate: 0.1, momentum: 0.5, decay: 0.0, ..SgdStep::default() };
     for i in 0..=40 {
         let difference = images.conv2d(&spec, &kernel, None, false)?.subtract(&filtered)?;
         let loss = difference.multiply(&difference)?.mean()?.scalar()?;

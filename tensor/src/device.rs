@@ -4,10 +4,19 @@ use std::fmt::Debug;
 
 use crate::{Element, HostImages, Result};
 
+/// Keeps other crates from implementing a trait, so that it can gain methods.
+pub(crate) mod sealed {
+    /// The seal.
+    pub trait Sealed {}
+}
+
 /// A device that holds buffers. Cloning a device is cheap: it is a handle.
 ///
 /// Buffers are reference-counted. Clones share memory, and a kernel that writes in place copies a shared buffer first.
-pub trait Device: Clone + Debug + Send + Sync + 'static {
+///
+/// The trait is sealed: the devices are those of this crate. An operation of your own runs on them by
+/// [`Kernel`](crate::Kernel).
+pub trait Device: sealed::Sealed + Clone + Debug + Send + Sync + 'static {
     /// The number type of host-side values.
     type Scalar: Element;
     /// A buffer of floating-point numbers.
@@ -59,6 +68,10 @@ pub trait Device: Clone + Debug + Send + Sync + 'static {
         };
         self.upload_ints(&bytes.chunks(4).map(word).collect::<Vec<_>>())
     }
+    /// The number of values in the buffer.
+    fn buffer_len(&self, buffer: &Self::FloatBuffer) -> usize;
+    /// The number of values in the buffer.
+    fn int_buffer_len(&self, buffer: &Self::IntBuffer) -> usize;
     /// The size of the buffer's values in bytes.
     fn bytes(&self, buffer: &Self::FloatBuffer) -> u64;
     /// The size of the buffer's values in bytes.

@@ -19,6 +19,7 @@ mod images;
 mod operation;
 pub mod ops;
 pub mod profiled;
+mod show;
 mod tensor;
 
 pub use cpu::{Algorithms, Cpu};
@@ -34,7 +35,7 @@ pub use operation::{Alloc, Handle, Kernel, Operands, Operation, Outputs, Workspa
 pub use ops::Backend;
 pub use profiled::Profiled;
 pub use random;
-pub use tensor::{IntTensor, Tensor, read_all};
+pub use tensor::{AsArrayView, IntTensor, Tensor, read_all};
 
 /// The README's program, run as a test.
 #[cfg(doctest)]

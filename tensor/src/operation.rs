@@ -3,9 +3,13 @@
 //! An [`Operation`] holds the settings and sizes of a kernel and declares its operands and outputs. A device implements
 //! [`Kernel`] for it. Code for all operations is generic over these two traits: the profiler
 //! ([`Profiled`](crate::Profiled)) and the dry run that predicts memory ([`DryRun`](crate::DryRun)).
+//!
+//! Both traits are open: another crate adds an operation by a type that implements [`Operation`], with a [`Kernel`] for
+//! each device that shall compute it.
 
 use std::fmt::Debug;
 
+use crate::device::sealed::Sealed;
 use crate::{Device, Result};
 
 /// The description of a kernel: settings, sizes, operands, outputs and work.
@@ -50,6 +54,52 @@ pub trait Handle: 'static {}
 impl<T: 'static> Handle for T {}
 
 /// A device's implementation of an operation.
+///
+/// An operation of your own, with a kernel for the CPU. The profiler and the dry run handle it as they do the others.
+/// `examples/own_kernel.rs` adds a kernel for GPUs.
+///
+/// ```
+/// use alexnet_tensor::cpu::Buffer;
+/// use alexnet_tensor::{Alloc, Backend, Cpu, Element, Handle, Kernel, Operation, Result, Tensor};
+///
+/// /// x / (1 + |x|). Operand: x. Output: y.
+/// #[derive(Clone, Copy, Debug)]
+/// struct Softsign {
+///     len: usize,
+/// }
+///
+/// impl Operation for Softsign {
+///     type In<'a, F: Handle, I: Handle> = [&'a F; 1];
+///     type Out<F: Handle, I: Handle> = [F; 1];
+///
+///     fn name(&self) -> &'static str {
+///         "softsign"
+///     }
+///
+///     fn outputs<F: Handle, I: Handle>(&self, [x]: &[&F; 1], new: &dyn Alloc<F, I>) -> Result<[F; 1]> {
+///         Ok([new.like(x, self.len)?])
+///     }
+///
+///     fn reborrow<'s, 'a: 's, F: Handle, I: Handle>(operands: &'s mut [&'a F; 1]) -> [&'s F; 1] {
+///         *operands
+///     }
+/// }
+///
+/// impl<E: Element> Kernel<Softsign> for Cpu<E> {
+///     fn run(&self, _: &Softsign, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
+///         Ok([self.map(x, |v| v / (E::one() + v.abs()))?])
+///     }
+/// }
+///
+/// fn softsign<B: Backend + Kernel<Softsign>>(x: &Tensor<B>) -> Result<Tensor<B>> {
+///     let [y] = x.device().run(&Softsign { len: x.len() }, [x.buffer()])?;
+///     Tensor::from_buffer(x.device(), x.shape(), y)
+/// }
+///
+/// let x = Tensor::from_slice(&Cpu::<f32>::new(1)?, &[3], &[-1.0, 0.0, 3.0])?;
+/// assert_eq!(softsign(&x)?.as_slice(), [-0.5, 0.0, 0.75]);
+/// # Ok::<(), alexnet_tensor::Error>(())
+/// ```
 pub trait Kernel<O: Operation>: Device {
     /// Computes the outputs. The buffers have the lengths that the operation declares.
     ///
@@ -103,8 +153,9 @@ impl Workspace {
 
 /// Allocates outputs.
 ///
-/// All methods return [`Error::Memory`](crate::Error::Memory) for a buffer that the device cannot have.
-pub trait Alloc<F, I> {
+/// All methods return [`Error::Memory`](crate::Error::Memory) for a buffer that the device cannot have. The trait is
+/// sealed.
+pub trait Alloc<F, I>: Sealed {
     /// A buffer in the format of weights, their gradients, statistics and losses.
     fn weights(&self, len: usize) -> Result<F>;
     /// A buffer in the format of activations.

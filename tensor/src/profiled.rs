@@ -4,11 +4,28 @@
 //! that queues its work, this would include the wait for the device. For such devices, [`Profiled::begin_repeated`] runs
 //! each call once to warm up and then repeats it. A kernel that writes in place does so every time: the times are those of
 //! a training step, the values are not.
+//!
+//! ```
+//! use alexnet_tensor::{Cpu, Profiled, Result, Tensor};
+//!
+//! # fn main() -> Result<()> {
+//! let device = Profiled::new(Cpu::<f32>::new(1)?);
+//! let x = Tensor::full(&device, &[8, 64], 0.5)?;
+//! let w = Tensor::full(&device, &[32, 64], 0.1)?;
+//! device.begin();
+//! x.linear(&w, None, true)?;
+//! let calls = device.end();
+//! assert_eq!(calls.len(), 1);
+//! assert_eq!(calls[0].flops, 2.0 * 8.0 * 64.0 * 32.0);
+//! # Ok(())
+//! # }
+//! ```
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::device::sealed::Sealed;
 use crate::dry_run::MemoryModel;
 use crate::{Backend, Device, HostImages, Kernel, Memory, Operands, Operation, Outputs, Result, Workspace};
 
@@ -153,6 +170,8 @@ impl<B: Backend> fmt::Debug for Profiled<B> {
     }
 }
 
+impl<B: Backend> Sealed for Profiled<B> {}
+
 impl<B: Backend> Device for Profiled<B> {
     type Scalar = B::Scalar;
     type FloatBuffer = B::FloatBuffer;
@@ -201,6 +220,14 @@ impl<B: Backend> Device for Profiled<B> {
 
     fn upload_images(&self, images: &dyn HostImages) -> Result<B::IntBuffer> {
         self.transfer("upload images", 0, B::int_bytes, || self.inner.upload_images(images))
+    }
+
+    fn buffer_len(&self, buffer: &B::FloatBuffer) -> usize {
+        self.inner.buffer_len(buffer)
+    }
+
+    fn int_buffer_len(&self, buffer: &B::IntBuffer) -> usize {
+        self.inner.int_buffer_len(buffer)
     }
 
     fn bytes(&self, buffer: &B::FloatBuffer) -> u64 {

@@ -1,12 +1,23 @@
 //! Tensors: shapes over buffers of a device.
 
-use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use ndarray::{ArrayBase, ArrayD, ArrayRef, ArrayViewD, Data, Dimension, IxDyn};
 
 use crate::{Backend, Error, Result};
 
 /// An array of numbers on a device, in row-major order. Clones share the buffer; writing in place copies a shared buffer
 /// first.
-#[derive(Clone, Debug)]
+///
+/// ```
+/// use alexnet_tensor::{Cpu, Tensor};
+///
+/// let cpu = Cpu::<f32>::new(1)?;
+/// let x = Tensor::from_slice(&cpu, &[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+/// let y = x.scale(0.5)?.reshape(&[3, 2])?;
+/// assert_eq!(y.to_vec()?, [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]);
+/// assert_eq!(y.to_string(), "[[0.5, 1],\n [1.5, 2],\n [2.5, 3]]");
+/// # Ok::<(), alexnet_tensor::Error>(())
+/// ```
+#[derive(Clone)]
 pub struct Tensor<B: Backend> {
     device: B,
     shape: Vec<usize>,
@@ -14,9 +25,23 @@ pub struct Tensor<B: Backend> {
 }
 
 impl<B: Backend> Tensor<B> {
-    /// A tensor with the array's shape and values.
-    pub fn from_array<'a>(device: &B, array: impl Into<ArrayViewD<'a, B::Scalar>>) -> Result<Self> {
-        let array = array.into();
+    /// A tensor with the shape and values of an array, or a view, of any rank.
+    ///
+    /// ```
+    /// use alexnet_tensor::ndarray::{Array4, s};
+    /// use alexnet_tensor::{Cpu, Tensor};
+    ///
+    /// let cpu = Cpu::<f32>::new(1)?;
+    /// let images = Array4::<f32>::zeros((8, 32, 32, 3));
+    /// assert_eq!(Tensor::from_array(&cpu, &images)?.shape(), [8, 32, 32, 3]);
+    /// assert_eq!(Tensor::from_array(&cpu, images.slice(s![0, .., .., 1]))?.shape(), [32, 32]);
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the device, for want of memory.
+    pub fn from_array(device: &B, array: impl AsArrayView<B::Scalar>) -> Result<Self> {
+        let array = array.as_array_view();
         let contiguous = array.as_standard_layout();
         let values = contiguous.as_slice().expect("standard layout is contiguous");
         Self::from_slice(device, array.shape(), values)
@@ -42,6 +67,40 @@ impl<B: Backend> Tensor<B> {
     /// A tensor of `shape` filled with zeros.
     pub fn zeros(device: &B, shape: &[usize]) -> Result<Self> {
         Self::full(device, shape, 0.0)
+    }
+
+    /// A tensor of `shape` over a buffer of `device`, without a copy: the result of a kernel of your own.
+    ///
+    /// ```
+    /// use alexnet_tensor::{Cpu, Device, Tensor};
+    ///
+    /// let cpu = Cpu::<f32>::new(1)?;
+    /// let buffer = cpu.upload(&[1.0, 2.0, 3.0, 4.0])?;
+    /// let x = Tensor::from_buffer(&cpu, &[2, 2], buffer)?;
+    /// let mut buffer = x.into_buffer();
+    /// buffer.make_mut()?[0] = 7.0;
+    /// assert_eq!(Tensor::from_buffer(&cpu, &[4], buffer)?.to_vec()?, [7.0, 2.0, 3.0, 4.0]);
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if `shape` holds another number of values.
+    pub fn from_buffer(device: &B, shape: &[usize], buffer: B::FloatBuffer) -> Result<Self> {
+        let len = device.buffer_len(&buffer);
+        if element_count("from_buffer", shape)? != len {
+            return Err(Error::shape("from_buffer", format!("a shape of {len} values"), shape));
+        }
+        Ok(Self::from_parts(device.clone(), shape.to_vec(), buffer))
+    }
+
+    /// The buffer of the values, which clones of this tensor share.
+    pub fn buffer(&self) -> &B::FloatBuffer {
+        &self.data
+    }
+
+    /// The buffer of the values. Where no clone shares it, a kernel can write to it without a copy.
+    pub fn into_buffer(self) -> B::FloatBuffer {
+        self.data
     }
 
     pub(crate) fn from_parts(device: B, shape: Vec<usize>, data: B::FloatBuffer) -> Self {
@@ -96,6 +155,20 @@ impl<B: Backend> Tensor<B> {
     }
 
     /// Downloads the values as an array.
+    ///
+    /// ```
+    /// use alexnet_tensor::ndarray::{Ix2, array};
+    /// use alexnet_tensor::{Cpu, Tensor};
+    ///
+    /// let cpu = Cpu::<f32>::new(1)?;
+    /// let x = Tensor::from_array(&cpu, &array![[1.0, 2.0], [3.0, 4.0]])?;
+    /// let matrix = x.to_array()?.into_dimensionality::<Ix2>().expect("two axes");
+    /// assert_eq!(matrix[[1, 0]], 3.0);
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the device.
     pub fn to_array(&self) -> Result<ArrayD<B::Scalar>> {
         let values = self.to_vec()?;
         ArrayD::from_shape_vec(IxDyn(&self.shape), values)
@@ -133,7 +206,15 @@ impl<B: Backend> Tensor<B> {
 }
 
 /// A list of integers on a device: labels, positions of maxima, counts.
-#[derive(Clone, Debug)]
+///
+/// ```
+/// use alexnet_tensor::{Cpu, IntTensor};
+///
+/// let labels = IntTensor::from_slice(&Cpu::<f32>::new(1)?, &[3, 0, 2])?;
+/// assert_eq!(labels.to_vec()?, [3, 0, 2]);
+/// # Ok::<(), alexnet_tensor::Error>(())
+/// ```
+#[derive(Clone)]
 pub struct IntTensor<B: Backend> {
     device: B,
     len: usize,
@@ -144,6 +225,21 @@ impl<B: Backend> IntTensor<B> {
     /// Uploads `values`.
     pub fn from_slice(device: &B, values: &[u32]) -> Result<Self> {
         Ok(Self { device: device.clone(), len: values.len(), data: device.upload_ints(values)? })
+    }
+
+    /// The integers of a buffer of `device`, without a copy.
+    pub fn from_buffer(device: &B, buffer: B::IntBuffer) -> Self {
+        Self { device: device.clone(), len: device.int_buffer_len(&buffer), data: buffer }
+    }
+
+    /// The buffer of the values, which clones share.
+    pub fn buffer(&self) -> &B::IntBuffer {
+        &self.data
+    }
+
+    /// The buffer of the values.
+    pub fn into_buffer(self) -> B::IntBuffer {
+        self.data
     }
 
     pub(crate) fn from_parts(device: B, len: usize, data: B::IntBuffer) -> Self {
@@ -171,7 +267,46 @@ impl<B: Backend> IntTensor<B> {
     }
 }
 
+/// An array of numbers of type `A` and any rank, or a view of one: the argument of [`Tensor::from_array`].
+pub trait AsArrayView<A> {
+    /// A view of the values.
+    fn as_array_view(&self) -> ArrayViewD<'_, A>;
+}
+
+impl<A, S: Data<Elem = A>, D: Dimension> AsArrayView<A> for ArrayBase<S, D> {
+    fn as_array_view(&self) -> ArrayViewD<'_, A> {
+        self.view().into_dyn()
+    }
+}
+
+impl<A, D: Dimension> AsArrayView<A> for ArrayRef<A, D> {
+    fn as_array_view(&self) -> ArrayViewD<'_, A> {
+        self.view().into_dyn()
+    }
+}
+
+impl<A, T: AsArrayView<A> + ?Sized> AsArrayView<A> for &T {
+    fn as_array_view(&self) -> ArrayViewD<'_, A> {
+        T::as_array_view(self)
+    }
+}
+
 /// Downloads the values of several tensors of one device, and waits for the device once.
+///
+/// ```
+/// use alexnet_tensor::{Cpu, IntTensor, Tensor, read_all};
+///
+/// let cpu = Cpu::<f32>::new(1)?;
+/// let loss = Tensor::full(&cpu, &[], 0.5)?;
+/// let labels = IntTensor::from_slice(&cpu, &[1, 2])?;
+/// let (floats, ints) = read_all(&[&loss], &[&labels])?;
+/// assert_eq!(floats, [[0.5]]);
+/// assert_eq!(ints, [[1, 2]]);
+/// # Ok::<(), alexnet_tensor::Error>(())
+/// ```
+///
+/// # Errors
+/// Those of the device.
 #[allow(clippy::type_complexity)]
 pub fn read_all<B: Backend>(
     floats: &[&Tensor<B>],

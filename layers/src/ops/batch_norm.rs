@@ -112,8 +112,8 @@ mod tests {
         #[test]
         fn gradients_with_given_statistics(n in 1usize..4, side in 1usize..4, c in 1usize..5, seed: u64) {
             let device = Device::new(1).unwrap();
-            let mean = Tensor::from_array(&device, &normal(&[c], seed ^ 3)).unwrap();
-            let variance = Tensor::from_array(&device, &normal(&[c], seed ^ 4).mapv(|v| v * v)).unwrap();
+            let mean = Tensor::from_array(&device, normal(&[c], seed ^ 3)).unwrap();
+            let variance = Tensor::from_array(&device, normal(&[c], seed ^ 4).mapv(|v| v * v)).unwrap();
             let statistics = BatchStatistics { mean, variance };
             check(&parameters(&[n, side, side, c], c, seed), |tape, p| {
                 tape.batch_norm_with(&p[0], &p[1], &p[2], &statistics, 1e-2)

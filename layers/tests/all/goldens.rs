@@ -34,7 +34,7 @@ impl Goldens {
 
     /// The same on a device.
     pub fn tensor<E: Element>(&self, device: &Cpu<E>, name: &str) -> Tensor<Cpu<E>> {
-        Tensor::from_array(device, &self.get(name).array.mapv(E::of)).unwrap()
+        Tensor::from_array(device, self.get(name).array.mapv(E::of)).unwrap()
     }
 }
 

@@ -7,6 +7,7 @@ use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
 use super::Buffer;
+use super::debug_build::note_work;
 use super::im2col::{add_window, is_pointwise, window_matrix};
 use super::matrix::{Matrix, MatrixMut, Parallelism, add_bias_and_relu, product};
 use super::winograd::{Operands, RowTiles, Tiles};
@@ -67,6 +68,7 @@ fn partial_sums(g: &Geometry, pieces: usize) -> usize {
 impl<E: Element> Kernel<Conv2dForward> for Cpu<E> {
     fn run(&self, op: &Conv2dForward, ([x, w], b): ([&Buffer<E>; 2], Option<&Buffer<E>>)) -> Result<[Buffer<E>; 1]> {
         let &Conv2dForward { geometry: ref g, relu } = op;
+        note_work(g.flops());
         let x = x.as_slice();
         let b = b.map(|b| b.as_slice());
         let mut result = self.alloc(g.output_len())?;

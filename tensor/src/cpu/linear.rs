@@ -4,6 +4,7 @@ use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
 use super::Buffer;
+use super::debug_build::note_work;
 use super::dropout::kept;
 use super::gemv;
 use super::matrix::{Matrix, MatrixMut, Parallelism, TRANSPOSE_ROWS, add_bias_and_relu, product, transpose};
@@ -11,7 +12,7 @@ use super::philox_simd::{CALL, for_batches};
 use super::simd::multiversion;
 use crate::ops::dropout::DropoutForward;
 use crate::ops::linear::{Matmul, Product};
-use crate::{Cpu, Element, Kernel, Result, Workspace};
+use crate::{Cpu, Element, Kernel, Operation, Result, Workspace};
 
 /// Products of up to this many rows with transposed weights are computed as (W x^T)^T.
 const FEW_ROWS: usize = 512;
@@ -27,6 +28,7 @@ fn has_few_rows(p: &Product) -> bool {
 impl<E: Element> Kernel<Matmul> for Cpu<E> {
     fn run(&self, op: &Matmul, ([a, b], bias): ([&Buffer<E>; 2], Option<&Buffer<E>>)) -> Result<[Buffer<E>; 1]> {
         let p = &op.product;
+        note_work(op.flops());
         let a = a.as_slice();
         let epilogue = Epilogue { bias: bias.map(|b| b.as_slice()), relu: op.relu, dropout: op.dropout };
         let mut c = self.alloc(p.m * p.n)?;

@@ -14,6 +14,7 @@ mod conv2d;
 mod count;
 mod crop_and_normalize;
 mod cross_entropy;
+mod debug_build;
 mod dropout;
 mod elementwise;
 mod exponential;
@@ -40,19 +41,32 @@ mod simulated_arena;
 mod strided;
 mod unary;
 mod update;
+mod values;
 mod weight_cache;
 mod winograd;
 
 use std::fmt;
 use std::sync::Arc;
 
+use crate::device::sealed::Sealed;
 use crate::dry_run::MemoryModel;
 use crate::{Backend, Device, Element, Error, Memory, Result};
 use arena::Arena;
 pub use buffer::Buffer;
 use buffer::BufferAllocator;
+pub(crate) use matrix::Gemm;
 
 /// The CPU: a pool of threads that computes in the number format `E`.
+///
+/// ```
+/// use alexnet_tensor::{Algorithms, Cpu};
+///
+/// let cpu = Cpu::<f32>::new(2)?;
+/// assert_eq!(cpu.threads(), 2);
+/// let exact = Cpu::<f32>::with_algorithms(1, Algorithms::Exact)?;
+/// let for_gradient_checks = Cpu::<f64>::new(1)?;
+/// # Ok::<(), alexnet_tensor::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Cpu<E: Element> {
     shared: Arc<Shared<E>>,
@@ -60,6 +74,7 @@ pub struct Cpu<E: Element> {
 
 /// The algorithms of convolutions in single precision. Double precision always uses [`Exact`](Self::Exact).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Algorithms {
     /// Winograd's algorithm for 3x3 and 5x5 kernels where it is faster, with an error of up to 1e-5 of the sum of the
     /// terms' absolute values.
@@ -130,17 +145,23 @@ impl<E: Element> Cpu<E> {
     }
 
     /// Runs `work` on the backend's threads. Parallel loops of rayon in it use no others.
-    pub(crate) fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+    pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         self.shared.threads.install(work)
     }
 
     /// A buffer of arbitrary content, to be overwritten.
-    pub(crate) fn alloc(&self, len: usize) -> Result<Buffer<E>> {
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if the system has too little memory.
+    pub fn alloc(&self, len: usize) -> Result<Buffer<E>> {
         self.shared.floats.alloc(len)
     }
 
     /// A buffer of integers of arbitrary content, to be overwritten.
-    pub(crate) fn alloc_ints(&self, len: usize) -> Result<Buffer<u32>> {
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if the system has too little memory.
+    pub fn alloc_ints(&self, len: usize) -> Result<Buffer<u32>> {
         self.shared.ints.alloc(len)
     }
 }
@@ -150,6 +171,8 @@ impl<E: Element> fmt::Debug for Cpu<E> {
         write!(f, "Cpu<{}>({} threads)", E::NAME, self.threads())
     }
 }
+
+impl<E: Element> Sealed for Cpu<E> {}
 
 impl<E: Element> Device for Cpu<E> {
     type Scalar = E;
@@ -188,6 +211,14 @@ impl<E: Element> Device for Cpu<E> {
 
     fn memory(&self) -> Option<Memory> {
         host_memory::read()
+    }
+
+    fn buffer_len(&self, buffer: &Buffer<E>) -> usize {
+        buffer.as_slice().len()
+    }
+
+    fn int_buffer_len(&self, buffer: &Buffer<u32>) -> usize {
+        buffer.as_slice().len()
     }
 
     fn bytes(&self, buffer: &Buffer<E>) -> u64 {

@@ -24,10 +24,13 @@ use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::device::sealed::Sealed;
 use crate::{Alloc, Backend, Device, Element, Error, Kernel, Operands, Operation, Result, Workspace};
+#[doc(hidden)]
 pub use allocator::{Allocator, Counter};
 
 /// How a device allocates memory.
+#[doc(hidden)]
 pub struct MemoryModel {
     /// Bytes of a weight, a gradient of weights, or a statistic.
     pub weight_bytes: usize,
@@ -193,6 +196,7 @@ impl Shared {
 }
 
 /// The type of a buffer's values.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BlockKind {
     /// Floating-point numbers.
@@ -202,6 +206,7 @@ pub enum BlockKind {
 }
 
 /// A request to an [`Allocator`].
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Block {
     /// The type of the values.
@@ -270,6 +275,8 @@ impl Drop for Allocation {
     }
 }
 
+impl<B: Backend> Sealed for DryRun<B> {}
+
 impl<B: Backend> Device for DryRun<B> {
     type Scalar = B::Scalar;
     type FloatBuffer = Buffer;
@@ -308,6 +315,14 @@ impl<B: Backend> Device for DryRun<B> {
 
     fn reads_host_memory(&self) -> bool {
         self.device.reads_host_memory()
+    }
+
+    fn buffer_len(&self, buffer: &Buffer) -> usize {
+        buffer.block().len
+    }
+
+    fn int_buffer_len(&self, buffer: &Buffer) -> usize {
+        buffer.block().len
     }
 
     fn bytes(&self, buffer: &Buffer) -> u64 {

@@ -21,7 +21,7 @@ fn fill_kernel<F: Float, N: Size>(value: f32, y: &mut Array<Vector<F, N>>) {
 
 impl<R: Runtime> Gpu<R> {
     /// The buffer converted to `dtype`; the same buffer if it has that format.
-    pub(crate) fn cast(&self, x: &Buffer, dtype: Dtype) -> Buffer {
+    pub fn cast(&self, x: &Buffer, dtype: Dtype) -> Buffer {
         if x.dtype() == dtype {
             return x.clone();
         }
@@ -57,8 +57,8 @@ impl<R: Runtime> Gpu<R> {
         }
     }
 
-    /// Copies a shared buffer before a kernel writes to it in place.
-    pub(crate) fn make_unique(&self, x: &mut Buffer) {
+    /// Copies the buffer if clones share it, before a kernel writes to it in place.
+    pub fn make_unique(&self, x: &mut Buffer) {
         if x.is_unique() {
             return;
         }

@@ -20,8 +20,9 @@ impl<R: Runtime> Gpu<R> {
         self.client().io_optimized_vector_sizes(dtype.bytes()).filter(fits).max().unwrap_or(1)
     }
 
-    /// A grid of at least `count` units. Kernels compare `ABSOLUTE_POS` with the length and do nothing past the end.
-    pub(crate) fn unit_grid(&self, count: usize) -> (CubeCount, CubeDim) {
+    /// A grid of at least `count` units, for a kernel of one unit for each value. It compares `ABSOLUTE_POS` with the length
+    /// and does nothing past the end. More units than kernels can count are an error at the next download.
+    pub fn unit_grid(&self, count: usize) -> (CubeCount, CubeDim) {
         let dim = CubeDim::new_1d(UNITS);
         if count > MAX_LEN {
             let what = format!("a launch of {count} units is more than the {MAX_LEN} that kernels can count");

@@ -7,6 +7,9 @@
 //! Weights, their gradients, statistics and losses are `f32`. Activations are `f32` or, with [`Precision::Bf16`], `bf16`,
 //! which has the range of `f32` and so needs no loss scaling. Kernels compute in `f32` whatever they read and write; only
 //! the operands of matrix products are rounded to the chosen precision.
+//!
+//! A `#[cube(launch)]` kernel of your own runs on the [`Buffer`] of a tensor: `examples/own_kernel.rs` shows one. Generic
+//! over `F: Float`, computed in `f32`, and launched by [`dispatch!`](dispatch), it respects every precision.
 
 mod activation;
 mod adaptive_pool;
@@ -57,15 +60,17 @@ use cubecl::prelude::*;
 use cubecl::server::{Handle, IoError, LaunchError, ServerError};
 use cubecl::stream_id::StreamId;
 
+use crate::device::sealed::Sealed;
 use crate::dry_run::MemoryModel;
 use crate::{Backend, Device, Error, HostImages, Memory, Result};
 pub use buffer::{Buffer, IntBuffer};
 pub use cubecl;
 use fault::Fault;
+pub use half;
 use launch::MAX_LEN;
 use matrix::tune::Tuner;
 pub use matrix::tune::Tuning;
-pub use precision::{Dtype, Precision};
+pub use precision::{Dtype, Precision, dispatch};
 
 /// The remedy for a buffer that is too large.
 const SMALLER: &str = "a smaller batch needs less";
@@ -149,7 +154,8 @@ impl<R: Runtime> Gpu<R> {
         &self.shared.name
     }
 
-    pub(crate) fn client(&self) -> &ComputeClient<R> {
+    /// CubeCL's client of the device, which launches kernels.
+    pub fn client(&self) -> &ComputeClient<R> {
         &self.shared.client
     }
 
@@ -159,17 +165,18 @@ impl<R: Runtime> Gpu<R> {
     }
 
     /// The type of activations.
-    pub(crate) fn activation_dtype(&self) -> Dtype {
+    pub fn activation_dtype(&self) -> Dtype {
         self.shared.precision.activations()
     }
 
-    /// An uninitialised buffer.
-    pub(crate) fn empty(&self, dtype: Dtype, len: usize) -> Buffer {
+    /// A buffer of arbitrary content, for a kernel that writes every value. If the device cannot have it, the next download
+    /// returns the error.
+    pub fn empty(&self, dtype: Dtype, len: usize) -> Buffer {
         Buffer::new(self.allocate(len, dtype.bytes()), len, dtype)
     }
 
-    /// An uninitialised buffer.
-    pub(crate) fn empty_ints(&self, len: usize) -> IntBuffer {
+    /// A buffer of arbitrary content, as [`empty`](Self::empty) makes them.
+    pub fn empty_ints(&self, len: usize) -> IntBuffer {
         IntBuffer::new(self.allocate(len, 4), len)
     }
 
@@ -282,6 +289,8 @@ fn refused_allocation(error: &ServerError) -> Option<u64> {
     }
 }
 
+impl<R: Runtime> Sealed for Gpu<R> {}
+
 impl<R: Runtime> Device for Gpu<R> {
     type Scalar = f32;
     type FloatBuffer = Buffer;
@@ -336,6 +345,14 @@ impl<R: Runtime> Device for Gpu<R> {
 
     fn to_activation_dtype(&self, buffer: &Buffer) -> Result<Buffer> {
         Ok(self.cast(buffer, self.activation_dtype()))
+    }
+
+    fn buffer_len(&self, buffer: &Buffer) -> usize {
+        buffer.len()
+    }
+
+    fn int_buffer_len(&self, buffer: &IntBuffer) -> usize {
+        buffer.len()
     }
 
     fn bytes(&self, buffer: &Buffer) -> u64 {

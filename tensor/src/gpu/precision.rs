@@ -7,6 +7,7 @@ use cubecl::ir::{DeviceProperties, ElemType, FloatKind, StorageType};
 
 /// The precision of matrix products and activations. Weights, their gradients and the optimizer's state are always `f32`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Precision {
     /// Everything in `f32`, products too.
     #[default]
@@ -69,6 +70,7 @@ impl FromStr for Precision {
 
 /// The type of the values of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Dtype {
     /// 32 bits.
     F32,
@@ -86,8 +88,18 @@ impl Dtype {
     }
 }
 
-/// Runs `$body` with the type `$F` that a [`Dtype`] stands for.
-macro_rules! dispatch {
+/// Runs an expression with the type that a [`Dtype`] stands for, `f32` or `bf16`: the launch of a generic kernel, so that
+/// it reads and writes activations in every [`Precision`].
+///
+/// ```
+/// use alexnet_tensor::gpu::{Dtype, dispatch};
+///
+/// let bytes = |dtype: Dtype| dispatch!(dtype, F => size_of::<F>());
+/// assert_eq!([Dtype::F32, Dtype::Bf16].map(bytes), [4, 2]);
+/// ```
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __dispatch_dtype {
     ($dtype:expr, $F:ident => $body:expr) => {
         match $dtype {
             $crate::gpu::Dtype::F32 => {
@@ -95,10 +107,14 @@ macro_rules! dispatch {
                 $body
             }
             $crate::gpu::Dtype::Bf16 => {
-                type $F = half::bf16;
+                type $F = $crate::gpu::half::bf16;
                 $body
             }
+            // Users of the macro see an enum that may grow; it grows with it.
+            #[allow(unreachable_patterns)]
+            _ => unreachable!("the macro knows every type"),
         }
     };
 }
-pub(crate) use dispatch;
+#[doc(inline)]
+pub use crate::__dispatch_dtype as dispatch;

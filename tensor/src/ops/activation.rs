@@ -4,6 +4,7 @@ use crate::{Alloc, Backend, Handle, Operation, Result, Tensor};
 
 /// An elementwise function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Activation {
     /// max(0, x) (paper, section 3.1).
     Relu,
@@ -11,6 +12,17 @@ pub enum Activation {
     Tanh,
     /// 1 / (1 + e^-x).
     Logistic,
+}
+
+impl Activation {
+    /// The function's name, as in network files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::Tanh => "tanh",
+            Self::Logistic => "logistic",
+        }
+    }
 }
 
 /// y = f(x). Operand: x. Output: y.
@@ -69,6 +81,18 @@ impl Operation for ActivationBackward {
 
 impl<B: Backend> Tensor<B> {
     /// Applies `f` to each value. NaN stays NaN, also with ReLU.
+    ///
+    /// ```
+    /// use alexnet_tensor::ops::Activation;
+    /// use alexnet_tensor::{Cpu, Tensor};
+    ///
+    /// let cpu = Cpu::<f32>::new(1)?;
+    /// let y = Tensor::from_slice(&cpu, &[3], &[-1.0, 0.0, 2.0])?.activation(Activation::Relu)?;
+    /// assert_eq!(y.to_vec()?, [0.0, 0.0, 2.0]);
+    /// let dx = Tensor::full(&cpu, &[3], 3.0)?.activation_dx(Activation::Relu, &y)?;
+    /// assert_eq!(dx.to_vec()?, [0.0, 0.0, 3.0]);
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
     pub fn activation(&self, f: Activation) -> Result<Self> {
         let [y] = self.device().run(&ActivationForward { f, len: self.len() }, [&self.data])?;
         Ok(self.with_data(y))

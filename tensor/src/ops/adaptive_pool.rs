@@ -122,6 +122,14 @@ impl<B: Backend> Tensor<B> {
     /// Averages `[n, h, w, c]` to `[n, output height, output width, c]`. An input of the output's size is returned as it
     /// is.
     ///
+    /// ```
+    /// use alexnet_tensor::{Cpu, Tensor};
+    ///
+    /// let x = Tensor::from_slice(&Cpu::<f32>::new(1)?, &[1, 2, 2, 1], &[1.0, 2.0, 3.0, 6.0])?;
+    /// assert_eq!(x.adaptive_average_pool([1, 1])?.to_vec()?, [3.0]);
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Geometry::new`].
     pub fn adaptive_average_pool(&self, output: [usize; 2]) -> Result<Self> {

@@ -123,6 +123,19 @@ impl<B: Backend> Tensor<B> {
 
     /// Normalises each channel by `statistics`, then scales it by `gamma` and shifts it by `beta`, both `[c]`.
     ///
+    /// ```
+    /// use alexnet_tensor::{Cpu, Tensor};
+    ///
+    /// let cpu = Cpu::<f32>::new(1)?;
+    /// let x = Tensor::from_slice(&cpu, &[4, 1], &[1.0, 3.0, 1.0, 3.0])?;
+    /// let statistics = x.batch_statistics()?;
+    /// let gamma = Tensor::full(&cpu, &[1], 10.0)?;
+    /// let beta = Tensor::zeros(&cpu, &[1])?;
+    /// let y = x.batch_norm(&statistics, &gamma, &beta, 0.0)?;
+    /// assert_eq!(y.to_vec()?, [-10.0, 10.0, -10.0, 10.0]);
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Shape`] for an operand that is not `[c]`.
     pub fn batch_norm(&self, statistics: &BatchStatistics<B>, gamma: &Self, beta: &Self, epsilon: f64) -> Result<Self> {

@@ -24,6 +24,7 @@ impl Default for Conv2d {
 
 /// The sizes of a convolution, checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Geometry {
     /// Number of images.
     pub n: usize,
@@ -189,6 +190,23 @@ impl Operation for Conv2dWeightGrad {
 impl<B: Backend> Tensor<B> {
     /// Convolves `[n, h, w, c]` with weights `[out, kh, kw, c / groups]`, adds a bias `[out]` and applies a ReLU if `relu`:
     /// `[n, oh, ow, out]`.
+    ///
+    /// ```
+    /// use alexnet_tensor::ops::{Conv2d, Padding};
+    /// use alexnet_tensor::{Cpu, Tensor};
+    ///
+    /// let cpu = Cpu::<f32>::new(1)?;
+    /// let x = Tensor::full(&cpu, &[8, 32, 32, 3], 0.5)?;
+    /// let w = Tensor::full(&cpu, &[16, 5, 5, 3], 0.1)?;
+    /// let spec = Conv2d { stride: [2, 2], padding: Padding::all(2), ..Conv2d::default() };
+    /// let y = x.conv2d(&spec, &w, None, true)?;
+    /// assert_eq!(y.shape(), [8, 16, 16, 16]);
+    ///
+    /// let dy = Tensor::full(&cpu, y.shape(), 1.0)?;
+    /// assert_eq!(dy.conv2d_dx(&spec, x.shape(), &w)?.shape(), x.shape());
+    /// assert_eq!(dy.conv2d_dw(&spec, &x, w.shape())?.shape(), w.shape());
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Conv2d::geometry`]; [`Error::Shape`] for a bias of another length.

@@ -113,6 +113,17 @@ impl Operation for RankOfLabel {
 
 impl<B: Backend> Tensor<B> {
     /// The probabilities of each row of logits `[n, c]`.
+    ///
+    /// ```
+    /// use alexnet_tensor::{Cpu, Tensor};
+    ///
+    /// let x = Tensor::zeros(&Cpu::<f32>::new(1)?, &[1, 4])?;
+    /// assert_eq!(x.softmax()?.to_vec()?, [0.25; 4]);
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless there are two axes.
     pub fn softmax(&self) -> Result<Self> {
         let [rows, classes] = self.dims2("softmax")?;
         let [y] = self.device().run(&Softmax { rows, classes }, [&self.data])?;
@@ -120,6 +131,19 @@ impl<B: Backend> Tensor<B> {
     }
 
     /// The loss of each row of logits `[n, c]` against its label: `[n]`, in nats.
+    ///
+    /// ```
+    /// use alexnet_tensor::{Cpu, IntTensor, Tensor};
+    ///
+    /// let cpu = Cpu::<f32>::new(1)?;
+    /// let logits = Tensor::zeros(&cpu, &[2, 4])?;
+    /// let labels = IntTensor::from_slice(&cpu, &[0, 3])?;
+    /// let losses = logits.cross_entropy(&labels)?;
+    /// assert!((losses.mean()?.scalar()? - 4f64.ln()).abs() < 1e-6);
+    /// let dx = logits.cross_entropy_dx(&labels, 0.5)?;
+    /// assert_eq!(dx.to_vec()?[..4], [-0.375, 0.125, 0.125, 0.125]);
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Shape`] unless there is one label for each row. Labels must be below c, which not every backend checks.

@@ -21,6 +21,13 @@ pub struct Dropout {
     pub scale: DropoutScale,
 }
 
+/// The paper's probability, 0.5, with values scaled in training.
+impl Default for Dropout {
+    fn default() -> Self {
+        Self { p: 0.5, scale: DropoutScale::InTraining }
+    }
+}
+
 impl Dropout {
     /// The factor of kept values in training.
     pub fn training_factor(&self) -> f64 {
@@ -85,6 +92,19 @@ impl Operation for DropoutForward {
 
 impl<B: Backend> Tensor<B> {
     /// Dropout in training. The gradient of the input is the same call on dy with the same stream; no mask is saved.
+    ///
+    /// ```
+    /// use alexnet_tensor::ops::Dropout;
+    /// use alexnet_tensor::random::{Stream, purpose};
+    /// use alexnet_tensor::{Cpu, Tensor};
+    ///
+    /// let x = Tensor::full(&Cpu::<f32>::new(1)?, &[1000], 1.0)?;
+    /// let seed = 7;
+    /// let step = 3;
+    /// let y = x.dropout(&Dropout::default(), Stream::new(seed, purpose::DROPOUT, step))?;
+    /// assert!(y.to_vec()?.iter().all(|&v| v == 0.0 || v == 2.0));
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Argument`] unless p is in `[0, 1)`.

@@ -77,6 +77,16 @@ impl Operation for Matmul {
 impl<B: Backend> Tensor<B> {
     /// The product of two matrices: `[m, k]` times `[k, n]` gives `[m, n]`.
     ///
+    /// ```
+    /// use alexnet_tensor::{Cpu, Tensor};
+    ///
+    /// let cpu = Cpu::<f32>::new(1)?;
+    /// let a = Tensor::from_slice(&cpu, &[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+    /// let b = Tensor::from_slice(&cpu, &[2, 3], &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0])?;
+    /// assert_eq!(a.matmul(false, &b, true)?.to_vec()?, [1.0, 2.0, 4.0, 5.0]);
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Shape`] unless both are matrices whose inner lengths agree.
     ///
@@ -112,6 +122,22 @@ impl<B: Backend> Tensor<B> {
     }
 
     /// x W^T + b for x `[n, in]`, weights `[out, in]` and a bias `[out]`, then a ReLU if `relu`: `[n, out]`.
+    ///
+    /// ```
+    /// use alexnet_tensor::{Cpu, Tensor};
+    ///
+    /// let cpu = Cpu::<f32>::new(1)?;
+    /// let x = Tensor::full(&cpu, &[2, 3], 1.0)?;
+    /// let w = Tensor::from_slice(&cpu, &[2, 3], &[1.0, 2.0, 3.0, -1.0, -2.0, -3.0])?;
+    /// let b = Tensor::full(&cpu, &[2], 0.5)?;
+    /// assert_eq!(x.linear(&w, Some(&b), true)?.to_vec()?, [6.5, 0.0, 6.5, 0.0]);
+    ///
+    /// let dy = Tensor::full(&cpu, &[2, 2], 1.0)?;
+    /// assert_eq!(dy.linear_dx(&w)?.shape(), x.shape());
+    /// assert_eq!(dy.linear_dw(&x)?.shape(), w.shape());
+    /// assert_eq!(dy.sum_rows()?.shape(), b.shape());
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Shape`] if they do not fit.

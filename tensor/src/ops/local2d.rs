@@ -107,6 +107,19 @@ pub fn geometry(spec: &Conv2d, x: &[usize], w: &[usize]) -> Result<Geometry> {
 impl<B: Backend> Tensor<B> {
     /// Applies weights `[oh * ow, out, kh, kw, c / groups]` and a bias `[oh, ow, out]` to `[n, h, w, c]`.
     ///
+    /// ```
+    /// use alexnet_tensor::ops::Conv2d;
+    /// use alexnet_tensor::{Cpu, Tensor};
+    ///
+    /// let cpu = Cpu::<f32>::new(1)?;
+    /// let x = Tensor::full(&cpu, &[2, 4, 4, 3], 1.0)?;
+    /// // A kernel of its own for each of 2 x 2 outputs.
+    /// let w = Tensor::full(&cpu, &[2 * 2, 8, 3, 3, 3], 0.1)?;
+    /// let y = x.local2d(&Conv2d::default(), &w, None)?;
+    /// assert_eq!(y.shape(), [2, 2, 2, 8]);
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`geometry`]; [`Error::Shape`] for a bias of another shape.
     pub fn local2d(&self, spec: &Conv2d, w: &Self, b: Option<&Self>) -> Result<Self> {

@@ -40,6 +40,13 @@ pub struct Lrn {
     pub alpha_scaling: AlphaScaling,
 }
 
+/// The paper's settings.
+impl Default for Lrn {
+    fn default() -> Self {
+        Self::paper()
+    }
+}
+
 impl Lrn {
     /// The paper's settings: size 5, alpha 1e-4 on the sum, beta 0.75, k 2, across channels.
     pub fn paper() -> Self {
@@ -129,6 +136,19 @@ impl Operation for LrnBackward {
 
 impl<B: Backend> Tensor<B> {
     /// Normalises `[n, h, w, c]`. Returns the output and the base, which [`lrn_dx`](Self::lrn_dx) needs.
+    ///
+    /// ```
+    /// use alexnet_tensor::ops::Lrn;
+    /// use alexnet_tensor::{Cpu, Tensor};
+    ///
+    /// let x = Tensor::full(&Cpu::<f32>::new(1)?, &[1, 1, 1, 3], 1.0)?;
+    /// let spec = Lrn { size: 3, alpha: 1.0, beta: 1.0, k: 1.0, ..Lrn::default() };
+    /// let (y, base) = x.lrn(&spec)?;
+    /// assert_eq!(base.to_vec()?, [3.0, 4.0, 3.0]);
+    /// let dx = y.lrn_dx(&spec, &x, &base)?;
+    /// assert_eq!(dx.shape(), x.shape());
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Shape`] for another number of axes; [`Error::Argument`] for settings out of range.

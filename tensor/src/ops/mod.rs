@@ -3,6 +3,9 @@
 //! A file holds the settings of an operation, its shape rule, the [`Operation`](crate::Operation)s that a backend
 //! implements in the file of the same name, and the methods of [`Tensor`](crate::Tensor) that check shapes and run them.
 //! The gradient of `x` is called `dx`. [`Backend`] lists all of them.
+//!
+//! Settings have a default or a constructor: a literal that ends in `..Conv2d::default()` still compiles when a setting is
+//! added.
 
 pub mod activation;
 pub mod adaptive_pool;
@@ -44,6 +47,10 @@ use crate::dry_run::MemoryModel;
 use crate::{Device, Kernel};
 
 /// A device with a kernel for every operation of this list. A missing kernel is a compile error.
+///
+/// The backends are [`Cpu`](crate::Cpu), `Gpu`, and the two that wrap one: [`Profiled`](crate::Profiled) and
+/// [`DryRun`](crate::DryRun). Other crates cannot add one, so that operations can be added. They can add operations: see
+/// [`Kernel`].
 pub trait Backend:
     Device
     + Kernel<activation::ActivationForward>
@@ -98,6 +105,7 @@ pub trait Backend:
     + Kernel<update::AdamSteps>
 {
     /// How this device allocates memory, for a [`DryRun`](crate::DryRun).
+    #[doc(hidden)]
     fn memory_model(&self) -> MemoryModel {
         MemoryModel::default()
     }

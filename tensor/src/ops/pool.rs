@@ -5,6 +5,7 @@ use crate::{Alloc, Backend, Error, Handle, IntTensor, Operation, Result, Tensor}
 
 /// How the values of a window are reduced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum PoolKind {
     /// The maximum. NaN is larger than any number. Of equal values, the first in row order gets the gradient.
     Max,
@@ -31,6 +32,7 @@ pub struct Pool2d {
 
 /// The sizes of a pooling, checked. Each window covers at least one value of the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Geometry {
     /// Number of images.
     pub n: usize,
@@ -209,6 +211,20 @@ impl Operation for AveragePoolBackward {
 impl<B: Backend> Tensor<B> {
     /// Pools `[n, h, w, c]` to `[n, oh, ow, c]`. Max-pooling also returns the positions that [`pool_dx`](Self::pool_dx)
     /// needs.
+    ///
+    /// ```
+    /// use alexnet_tensor::ops::{Pool2d, PoolKind};
+    /// use alexnet_tensor::{Cpu, Tensor};
+    ///
+    /// let cpu = Cpu::<f32>::new(1)?;
+    /// let x = Tensor::from_slice(&cpu, &[1, 2, 4, 1], &[1.0, 5.0, 2.0, 3.0, 4.0, 0.0, 7.0, 6.0])?;
+    /// let spec = Pool2d::new(PoolKind::Max, 2, 2);
+    /// let (y, positions) = x.pool(&spec)?;
+    /// assert_eq!(y.to_vec()?, [5.0, 7.0]);
+    /// let dx = y.pool_dx(&spec, x.shape(), positions.as_ref())?;
+    /// assert_eq!(dx.to_vec()?, [0.0, 5.0, 0.0, 0.0, 0.0, 0.0, 7.0, 0.0]);
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Pool2d::geometry`].

@@ -66,6 +66,15 @@ impl Operation for SampleUniform {
 
 impl<B: Backend> Tensor<B> {
     /// A tensor of normally distributed values.
+    ///
+    /// ```
+    /// use alexnet_tensor::random::{Stream, purpose};
+    /// use alexnet_tensor::{Cpu, Tensor};
+    ///
+    /// let w = Tensor::normal(&Cpu::<f32>::new(1)?, &[64, 3, 3, 16], 0.0, 0.01, Stream::new(42, purpose::INIT, 0))?;
+    /// assert!(w.mean()?.scalar()?.abs() < 1e-3);
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
     pub fn normal(device: &B, shape: &[usize], mean: f64, deviation: f64, stream: Stream) -> Result<Self> {
         let op = SampleNormal { len: element_count("normal", shape)?, mean, deviation, stream };
         let [data] = device.run(&op, [])?;

@@ -17,6 +17,13 @@ pub struct SgdStep {
     pub nesterov: bool,
 }
 
+/// The paper's settings: rate 0.01, momentum 0.9, decay 0.0005.
+impl Default for SgdStep {
+    fn default() -> Self {
+        Self { rate: 0.01, momentum: 0.9, decay: 5e-4, nesterov: false }
+    }
+}
+
 /// One step of Adam (Kingma and Ba, 2015, algorithm 1):
 /// m <- b1 m + (1 - b1) g; v <- b2 v + (1 - b2) g^2; w <- w - rate mhat / (sqrt(vhat) + epsilon), with
 /// mhat = m / (1 - b1^t) and vhat = v / (1 - b2^t). Weight decay adds decay * w to g, or is decoupled from it.
@@ -40,6 +47,13 @@ pub struct AdamStep {
     /// Whether epsilon is added to sqrt(v) before the bias correction ("epsilon hat", as in Keras), not after it (as in
     /// algorithm 1 and PyTorch).
     pub epsilon_hat: bool,
+}
+
+/// The first step with the settings of algorithm 1: rate 0.001, b1 0.9, b2 0.999, epsilon 1e-8, no decay.
+impl Default for AdamStep {
+    fn default() -> Self {
+        Self { rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decay: 0.0, step: 1, epsilon_hat: false }
+    }
 }
 
 /// The factors of [`AdamStep`]'s formula, with the bias correction moved out of the loop over the weights:
@@ -173,6 +187,23 @@ impl Operation for AdamSteps {
 
 impl<B: Backend> Tensor<B> {
     /// One step on the weights `self` with velocity `v` and gradient `g`, all of one shape.
+    ///
+    /// ```
+    /// use alexnet_tensor::ops::SgdStep;
+    /// use alexnet_tensor::{Cpu, Tensor};
+    ///
+    /// let cpu = Cpu::<f32>::new(1)?;
+    /// let mut w = Tensor::full(&cpu, &[2], 1.0)?;
+    /// let mut velocity = Tensor::zeros(&cpu, &[2])?;
+    /// let gradient = Tensor::full(&cpu, &[2], 0.5)?;
+    /// let step = SgdStep { rate: 0.5, decay: 0.0, ..SgdStep::default() };
+    /// w.sgd_step(&step, &mut velocity, &gradient)?;
+    /// assert_eq!(w.to_vec()?, [0.75; 2]);
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) for different shapes.
     pub fn sgd_step(&mut self, s: &SgdStep, v: &mut Self, g: &Self) -> Result<()> {
         Self::sgd_steps(vec![SgdUpdate { step: *s, w: self, v, g }])
     }
@@ -198,6 +229,25 @@ impl<B: Backend> Tensor<B> {
     }
 
     /// One step on the weights `self` with moments `m`, `v` and gradient `g`, all of one shape.
+    ///
+    /// ```
+    /// use alexnet_tensor::ops::AdamStep;
+    /// use alexnet_tensor::{Cpu, Tensor};
+    ///
+    /// let cpu = Cpu::<f32>::new(1)?;
+    /// let mut w = Tensor::full(&cpu, &[1], 1.0)?;
+    /// let mut mean = Tensor::zeros(&cpu, &[1])?;
+    /// let mut mean_square = Tensor::zeros(&cpu, &[1])?;
+    /// for step in 1..=10 {
+    ///     let gradient = w.scale(2.0)?; // of w squared
+    ///     w.adam_step(&AdamStep { rate: 0.1, step, ..AdamStep::default() }, &mut mean, &mut mean_square, &gradient)?;
+    /// }
+    /// assert!(w.scalar()? < 0.3);
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) for different shapes.
     pub fn adam_step(&mut self, s: &AdamStep, m: &mut Self, v: &mut Self, g: &Self) -> Result<()> {
         Self::adam_steps(vec![AdamUpdate { step: *s, w: self, m, v, g }])
     }

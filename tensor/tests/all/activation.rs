@@ -13,6 +13,7 @@ fn formula(f: Activation, x: f64) -> f64 {
         Activation::Relu => x.max(0.0),
         Activation::Tanh => x.tanh(),
         Activation::Logistic => 1.0 / (1.0 + (-x).exp()),
+        other => panic!("{other:?} has no formula here"),
     }
 }
 
@@ -22,6 +23,7 @@ fn slope(f: Activation, x: f64) -> f64 {
         Activation::Relu => f64::from(u8::from(x > 0.0)),
         Activation::Tanh => 1.0 - y * y,
         Activation::Logistic => y * (1.0 - y),
+        other => panic!("{other:?} has no slope here"),
     }
 }
 

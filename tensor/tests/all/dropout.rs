@@ -58,6 +58,17 @@ fn long_masks_follow_from_the_stream_and_drop_a_share_p() {
     }
 }
 
+proptest! {
+    /// The expected output in training is the output at test: kept values are a share 1 - p.
+    #[test]
+    fn the_factors_of_both_phases_give_the_same_mean(p in 0.0..0.99f64, scale in scales()) {
+        let spec = Dropout { p, scale };
+        prop_assert!(((1.0 - p) * spec.training_factor() - spec.test_factor()).abs() < 1e-12);
+        let unscaled = match scale { DropoutScale::AtTest => spec.training_factor(), _ => spec.test_factor() };
+        prop_assert_eq!(unscaled, 1.0);
+    }
+}
+
 #[test]
 fn a_draw_equal_to_p_is_kept() {
     let stream = Stream::new(1, purpose::DROPOUT, 1);

@@ -74,6 +74,7 @@ fn reference(case: &Case, x: &[f64]) -> Reference {
                     }
                     PoolKind::Average => window.iter().map(|&i| (i, 1.0 / window.len() as f64)).collect(),
                     PoolKind::AverageWithPadding => window.iter().map(|&i| (i, 1.0 / padded as f64)).collect(),
+                    other => panic!("{other:?} has no window here"),
                 };
                 y.push(used.iter().map(|&(i, f)| x[i] * f).sum());
                 weights.push(used);

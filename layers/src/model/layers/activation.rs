@@ -12,11 +12,7 @@ use crate::ops::Stage;
 
 impl Layer for Activation {
     fn kind(&self) -> &'static str {
-        match self {
-            Self::Relu => "relu",
-            Self::Tanh => "tanh",
-            Self::Logistic => "logistic",
-        }
+        self.name()
     }
 
     fn shape(&self, input: &Activations, _: &LayerContext) -> Result<LayerOutput, String> {
@@ -36,7 +32,7 @@ impl Layer for Activation {
     fn keras(&self) -> KerasLayer {
         match self {
             Self::Relu => KerasLayer::function("ReLU"),
-            Self::Tanh | Self::Logistic => KerasLayer::function("Activation"),
+            _ => KerasLayer::function("Activation"),
         }
     }
 }

@@ -75,7 +75,7 @@ impl Layer for Pool {
     fn kind(&self) -> &'static str {
         match self.kind {
             PoolKind::Max => "max-pool",
-            PoolKind::Average | PoolKind::AverageWithPadding => "average-pool",
+            _ => "average-pool",
         }
     }
 
@@ -102,7 +102,7 @@ impl Layer for Pool {
     fn keras(&self) -> KerasLayer {
         match self.kind {
             PoolKind::Max => KerasLayer::plain("MaxPooling2D"),
-            PoolKind::Average | PoolKind::AverageWithPadding => KerasLayer::plain("AveragePooling2D"),
+            _ => KerasLayer::plain("AveragePooling2D"),
         }
     }
 }

@@ -17,6 +17,7 @@ pub(crate) use settings::cache_folder;
 
 /// A runtime that gives access to GPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RuntimeKind {
     /// CUDA, for NVIDIA's GPUs.
     #[cfg(feature = "cuda")]
@@ -39,6 +40,7 @@ impl fmt::Display for RuntimeKind {
 
 /// The kind of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DeviceKind {
     /// A GPU with memory of its own.
     Discrete,
@@ -73,6 +75,7 @@ impl fmt::Display for DeviceKind {
 
 /// A device that can be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DeviceInfo {
     /// The runtime that opens it.
     pub runtime: RuntimeKind,
@@ -116,6 +119,7 @@ impl fmt::Display for DeviceInfo {
 
 /// The capabilities of an open device.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Capabilities {
     /// The precisions that it supports.
     pub precisions: Vec<Precision>,
@@ -129,6 +133,7 @@ pub struct Capabilities {
 
 /// The reason why a runtime has no device.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Unavailable {
     /// The missing part.
     pub what: String,
@@ -154,6 +159,7 @@ impl fmt::Display for Unavailable {
 
 /// The devices of one runtime.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct RuntimeDevices {
     /// The runtime.
     pub runtime: RuntimeKind,
