@@ -4,11 +4,12 @@ use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{AddAssign, MulAssign, SubAssign};
 
-use crate::cpu::Gemm;
+use crate::cpu::{CompiledKernels, Gemm};
 
 /// A number type of tensors: `f32` to train, `f64` to check gradients. There are no others.
 pub trait Element:
-    Gemm
+    CompiledKernels
+    + Gemm
     + num_traits::Float
     + num_traits::FromPrimitive
     + bytemuck::Pod

@@ -3,12 +3,13 @@
 use rayon::prelude::*;
 
 use super::Buffer;
+use super::compiled::CpuKernel;
 use super::reduce::JOB;
 use super::simd::multiversion;
 use crate::ops::activation::{Activation, ActivationBackward, ActivationForward};
-use crate::{Cpu, Element, Kernel, Result};
+use crate::{Cpu, Element, Result};
 
-impl<E: Element> Kernel<ActivationForward> for Cpu<E> {
+impl<E: Element> CpuKernel<ActivationForward> for Cpu<E> {
     fn run(&self, op: &ActivationForward, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let &ActivationForward { f, len } = op;
         let mut result = self.alloc(len)?;
@@ -19,7 +20,7 @@ impl<E: Element> Kernel<ActivationForward> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<ActivationBackward> for Cpu<E> {
+impl<E: Element> CpuKernel<ActivationBackward> for Cpu<E> {
     fn run(&self, op: &ActivationBackward, (dy, [y]): (&mut Buffer<E>, [&Buffer<E>; 1])) -> Result<[Buffer<E>; 0]> {
         let f = op.f;
         let y = y.as_slice();

@@ -4,18 +4,19 @@
 use rayon::prelude::*;
 
 use super::Buffer;
+use super::compiled::CpuKernel;
 use super::simd::multiversion;
 use crate::ops::adaptive_pool::{AdaptiveAveragePoolBackward, AdaptiveAveragePoolForward, Geometry};
-use crate::{Cpu, Element, Kernel, Result};
+use crate::{Cpu, Element, Result};
 
-impl<E: Element> Kernel<AdaptiveAveragePoolForward> for Cpu<E> {
+impl<E: Element> CpuKernel<AdaptiveAveragePoolForward> for Cpu<E> {
     fn run(&self, op: &AdaptiveAveragePoolForward, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let g = &op.geometry;
         self.rows(x, [g.input, g.output], g, mean_row)
     }
 }
 
-impl<E: Element> Kernel<AdaptiveAveragePoolBackward> for Cpu<E> {
+impl<E: Element> CpuKernel<AdaptiveAveragePoolBackward> for Cpu<E> {
     fn run(&self, op: &AdaptiveAveragePoolBackward, [dy]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let g = &op.geometry;
         self.rows(dy, [g.output, g.input], g, mean_row_dx)

@@ -5,12 +5,13 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::Buffer;
+use super::compiled::CpuKernel;
 use super::reduce::{rows_per_job, sum_rows_by};
 use crate::ops::batch_norm::{BatchMoments, BatchNormBackward, BatchNormForward};
 use crate::ops::reduce::SumRows;
-use crate::{Cpu, Element, Kernel, Result};
+use crate::{Cpu, Element, Result};
 
-impl<E: Element> Kernel<BatchMoments> for Cpu<E> {
+impl<E: Element> CpuKernel<BatchMoments> for Cpu<E> {
     /// Takes two passes, the mean first and then the squared deviations from it: a large mean costs no digits.
     fn run(&self, op: &BatchMoments, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 2]> {
         let &BatchMoments { rows, channels: c } = op;
@@ -34,7 +35,7 @@ impl<E: Element> Kernel<BatchMoments> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<BatchNormForward> for Cpu<E> {
+impl<E: Element> CpuKernel<BatchNormForward> for Cpu<E> {
     fn run(&self, op: &BatchNormForward, operands: [&Buffer<E>; 5]) -> Result<[Buffer<E>; 1]> {
         let &BatchNormForward { rows, channels: c, epsilon } = op;
         let [x, mean, variance, gamma, beta] = operands;
@@ -60,7 +61,7 @@ impl<E: Element> Kernel<BatchNormForward> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<BatchNormBackward> for Cpu<E> {
+impl<E: Element> CpuKernel<BatchNormBackward> for Cpu<E> {
     /// With xhat = (x - mean) / deviation: dbeta = sum dy, dgamma = sum dy xhat, and
     /// dx = gamma / deviation * (dy - dbeta / rows - xhat dgamma / rows).
     fn run(&self, op: &BatchNormBackward, operands: [&Buffer<E>; 5]) -> Result<[Buffer<E>; 3]> {

@@ -7,12 +7,13 @@ use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
 use super::Buffer;
+use super::compiled::CpuKernel;
 use super::debug_build::note_work;
 use super::im2col::{add_window, is_pointwise, window_matrix};
 use super::matrix::{Matrix, MatrixMut, Parallelism, add_bias_and_relu, product};
 use super::winograd::{Operands, RowTiles, Tiles};
 use crate::ops::conv2d::{Conv2dForward, Conv2dInputGrad, Conv2dWeightGrad, Geometry};
-use crate::{Cpu, Element, Kernel, Result, Workspace};
+use crate::{Cpu, Element, Result, Workspace};
 
 /// Maximum number of values in a window matrix, unless [`MIN_ROWS`] need more: 2 MiB in `f32`.
 const MAX_WINDOW_VALUES: usize = 1 << 19;
@@ -65,7 +66,7 @@ fn partial_sums(g: &Geometry, pieces: usize) -> usize {
     fit.clamp(4, 16).min(pieces).max(1)
 }
 
-impl<E: Element> Kernel<Conv2dForward> for Cpu<E> {
+impl<E: Element> CpuKernel<Conv2dForward> for Cpu<E> {
     fn run(&self, op: &Conv2dForward, ([x, w], b): ([&Buffer<E>; 2], Option<&Buffer<E>>)) -> Result<[Buffer<E>; 1]> {
         let &Conv2dForward { geometry: ref g, relu } = op;
         note_work(g.flops());
@@ -117,7 +118,7 @@ impl<E: Element> Kernel<Conv2dForward> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<Conv2dInputGrad> for Cpu<E> {
+impl<E: Element> CpuKernel<Conv2dInputGrad> for Cpu<E> {
     fn run(&self, op: &Conv2dInputGrad, [w, dy]: [&Buffer<E>; 2]) -> Result<[Buffer<E>; 1]> {
         let g = &op.geometry;
         let dy = dy.as_slice();
@@ -153,7 +154,7 @@ impl<E: Element> Kernel<Conv2dInputGrad> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<Conv2dWeightGrad> for Cpu<E> {
+impl<E: Element> CpuKernel<Conv2dWeightGrad> for Cpu<E> {
     fn run(&self, op: &Conv2dWeightGrad, [x, dy]: [&Buffer<E>; 2]) -> Result<[Buffer<E>; 1]> {
         let g = &op.geometry;
         let x = x.as_slice();

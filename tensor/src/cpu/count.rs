@@ -1,10 +1,11 @@
 //! Counting, on one thread: it is used for the ranks of one batch.
 
 use super::Buffer;
+use super::compiled::CpuKernel;
 use crate::ops::count::CountGe;
-use crate::{Cpu, Device, Element, Kernel, Result};
+use crate::{Cpu, Device, Element, Result};
 
-impl<E: Element> Kernel<CountGe> for Cpu<E> {
+impl<E: Element> CpuKernel<CountGe> for Cpu<E> {
     fn run(
         &self,
         op: &CountGe,

@@ -3,13 +3,14 @@
 use rayon::prelude::*;
 
 use super::Buffer;
+use super::compiled::CpuKernel;
 use super::exponential::exponentials;
 use super::reduce::{rows_per_job, sum_slice};
 use super::simd::multiversion;
 use crate::ops::cross_entropy::{CrossEntropyBackward, CrossEntropyForward, RankOfLabel, Softmax};
-use crate::{Cpu, Element, Error, Kernel, Result};
+use crate::{Cpu, Element, Error, Result};
 
-impl<E: Element> Kernel<Softmax> for Cpu<E> {
+impl<E: Element> CpuKernel<Softmax> for Cpu<E> {
     fn run(&self, op: &Softmax, [logits]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let &Softmax { rows, classes: c } = op;
         let mut result = self.alloc(rows * c)?;
@@ -27,7 +28,7 @@ impl<E: Element> Kernel<Softmax> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<CrossEntropyForward> for Cpu<E> {
+impl<E: Element> CpuKernel<CrossEntropyForward> for Cpu<E> {
     fn run(
         &self,
         op: &CrossEntropyForward,
@@ -54,7 +55,7 @@ impl<E: Element> Kernel<CrossEntropyForward> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<CrossEntropyBackward> for Cpu<E> {
+impl<E: Element> CpuKernel<CrossEntropyBackward> for Cpu<E> {
     fn run(
         &self,
         op: &CrossEntropyBackward,
@@ -81,7 +82,7 @@ impl<E: Element> Kernel<CrossEntropyBackward> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<RankOfLabel> for Cpu<E> {
+impl<E: Element> CpuKernel<RankOfLabel> for Cpu<E> {
     fn run(
         &self,
         op: &RankOfLabel,

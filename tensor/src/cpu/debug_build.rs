@@ -27,7 +27,7 @@ fn count(flops: f64) {
     if is_first && std::env::var(VARIABLE).as_deref() != Ok("off") && !is_optimised() {
         eprintln!(
             "note: alexnet-tensor was compiled without optimisation, which makes it many times slower. Use --release, or \
-             add to Cargo.toml:\n\n[profile.dev]\nopt-level = 1\n[profile.dev.package.\"*\"]\nopt-level = 3\n\n\
+             add to Cargo.toml:\n\n[profile.dev.package.\"*\"]\nopt-level = 3\n\n\
              ({VARIABLE}=off hides this note.)"
         );
     }

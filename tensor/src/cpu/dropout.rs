@@ -3,16 +3,17 @@
 use rayon::prelude::*;
 
 use super::Buffer;
+use super::compiled::CpuKernel;
 use super::philox_simd::{CALL, for_batches};
 use super::reduce::JOB;
 use super::simd::multiversion;
 use crate::ops::dropout::DropoutForward;
 use crate::random::to_uniform;
-use crate::{Cpu, Element, Kernel, Result};
+use crate::{Cpu, Element, Result};
 
 const _: () = assert!(JOB.is_multiple_of(CALL), "a job starts at a call of Philox");
 
-impl<E: Element> Kernel<DropoutForward> for Cpu<E> {
+impl<E: Element> CpuKernel<DropoutForward> for Cpu<E> {
     fn run(&self, op: &DropoutForward, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let &DropoutForward { len, p, factor, stream } = op;
         let mut result = self.alloc(len)?;

@@ -3,9 +3,10 @@
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
+use super::compiled::CpuKernel;
 use crate::ops::elementwise::{AddScaled, Binary, BinaryOperator, BroadcastBinary, MulAddScalar};
 use crate::ops::layout::Layout;
-use crate::{Cpu, Element, Kernel, Result};
+use crate::{Cpu, Element, Result};
 
 /// The number of values in one task.
 pub(super) const CHUNK: usize = 1 << 14;
@@ -46,20 +47,20 @@ fn less<E: Element>(a: E, b: E) -> E {
     if a < b { E::one() } else { E::zero() }
 }
 
-impl<E: Element> Kernel<Binary> for Cpu<E> {
+impl<E: Element> CpuKernel<Binary> for Cpu<E> {
     fn run(&self, op: &Binary, [a, b]: [&Buffer<E>; 2]) -> Result<[Buffer<E>; 1]> {
         let &Binary { operator, len } = op;
         Ok([with_operator!(operator, f => self.map2(len, a, b, f))?])
     }
 }
 
-impl<E: Element> Kernel<BroadcastBinary> for Cpu<E> {
+impl<E: Element> CpuKernel<BroadcastBinary> for Cpu<E> {
     fn run(&self, op: &BroadcastBinary, [a, b]: [&Buffer<E>; 2]) -> Result<[Buffer<E>; 1]> {
         Ok([with_operator!(op.operator, f => self.map2_layout(&op.layout, a, b, f))?])
     }
 }
 
-impl<E: Element> Kernel<AddScaled> for Cpu<E> {
+impl<E: Element> CpuKernel<AddScaled> for Cpu<E> {
     fn run(&self, op: &AddScaled, (y, [x]): (&mut Buffer<E>, [&Buffer<E>; 1])) -> Result<[Buffer<E>; 0]> {
         let &AddScaled { len, factor } = op;
         let factor = E::of(factor);
@@ -74,7 +75,7 @@ impl<E: Element> Kernel<AddScaled> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<MulAddScalar> for Cpu<E> {
+impl<E: Element> CpuKernel<MulAddScalar> for Cpu<E> {
     fn run(&self, op: &MulAddScalar, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let &MulAddScalar { len, factor, shift } = op;
         let factor = E::of(factor);

@@ -4,6 +4,7 @@ use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
 use super::Buffer;
+use super::compiled::CpuKernel;
 use super::debug_build::note_work;
 use super::dropout::kept;
 use super::gemv;
@@ -12,7 +13,7 @@ use super::philox_simd::{CALL, for_batches};
 use super::simd::multiversion;
 use crate::ops::dropout::DropoutForward;
 use crate::ops::linear::{Matmul, Product};
-use crate::{Cpu, Element, Kernel, Operation, Result, Workspace};
+use crate::{Cpu, Element, Operation, Result, Workspace};
 
 /// Products of up to this many rows with transposed weights are computed as (W x^T)^T.
 const FEW_ROWS: usize = 512;
@@ -25,7 +26,7 @@ fn has_few_rows(p: &Product) -> bool {
     !p.transpose_a && p.transpose_b && p.m <= FEW_ROWS
 }
 
-impl<E: Element> Kernel<Matmul> for Cpu<E> {
+impl<E: Element> CpuKernel<Matmul> for Cpu<E> {
     fn run(&self, op: &Matmul, ([a, b], bias): ([&Buffer<E>; 2], Option<&Buffer<E>>)) -> Result<[Buffer<E>; 1]> {
         let p = &op.product;
         note_work(op.flops());

@@ -3,11 +3,12 @@
 use rayon::prelude::*;
 
 use super::Buffer;
+use super::compiled::CpuKernel;
 use super::im2col::{add_window, copy_window};
 use super::matrix::{Matrix, MatrixMut, Parallelism, add_bias_and_relu, product};
 use crate::ops::conv2d::Geometry;
 use crate::ops::local2d::{Local2dForward, Local2dInputGrad, Local2dWeightGrad};
-use crate::{Cpu, Element, Kernel, Result, Workspace};
+use crate::{Cpu, Element, Result, Workspace};
 
 /// The number of images in a piece, for which the weights are read once. It depends on the batch size alone.
 fn piece_images(g: &Geometry) -> usize {
@@ -63,7 +64,7 @@ fn workspace(g: &Geometry, threads: usize) -> Workspace {
     Workspace::of(vec![images * g.patch(); threads.min(g.n.div_ceil(images))])
 }
 
-impl<E: Element> Kernel<Local2dForward> for Cpu<E> {
+impl<E: Element> CpuKernel<Local2dForward> for Cpu<E> {
     fn run(&self, op: &Local2dForward, ([x, w], b): ([&Buffer<E>; 2], Option<&Buffer<E>>)) -> Result<[Buffer<E>; 1]> {
         let g = &op.geometry;
         let w = w.as_slice();
@@ -86,7 +87,7 @@ impl<E: Element> Kernel<Local2dForward> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<Local2dInputGrad> for Cpu<E> {
+impl<E: Element> CpuKernel<Local2dInputGrad> for Cpu<E> {
     fn run(&self, op: &Local2dInputGrad, [w, dy]: [&Buffer<E>; 2]) -> Result<[Buffer<E>; 1]> {
         let g = &op.geometry;
         let w = w.as_slice();
@@ -108,7 +109,7 @@ impl<E: Element> Kernel<Local2dInputGrad> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<Local2dWeightGrad> for Cpu<E> {
+impl<E: Element> CpuKernel<Local2dWeightGrad> for Cpu<E> {
     fn run(&self, op: &Local2dWeightGrad, [x, dy]: [&Buffer<E>; 2]) -> Result<[Buffer<E>; 1]> {
         let g = &op.geometry;
         let x = x.as_slice();

@@ -9,10 +9,11 @@ use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
 use super::Buffer;
+use super::compiled::CpuKernel;
 use super::lrn_rows::RowLrn;
 use super::reduce::rows_per_job;
 use crate::ops::lrn::{Lrn, LrnBackward, LrnForward, Region};
-use crate::{Cpu, Element, Kernel, Result, Workspace};
+use crate::{Cpu, Element, Result, Workspace};
 
 /// The buffers beside the outputs: the sums along rows, for windows within a map.
 fn workspace(spec: &Lrn, shape: [usize; 4]) -> Workspace {
@@ -22,7 +23,7 @@ fn workspace(spec: &Lrn, shape: [usize; 4]) -> Workspace {
     }
 }
 
-impl<E: Element> Kernel<LrnForward> for Cpu<E> {
+impl<E: Element> CpuKernel<LrnForward> for Cpu<E> {
     fn run(&self, op: &LrnForward, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 2]> {
         let &LrnForward { ref spec, shape } = op;
         if let Some(rows) = self.single().and_then(|_| RowLrn::new(spec, shape[3])) {
@@ -40,7 +41,7 @@ impl<E: Element> Kernel<LrnForward> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<LrnBackward> for Cpu<E> {
+impl<E: Element> CpuKernel<LrnBackward> for Cpu<E> {
     fn run(&self, op: &LrnBackward, operands: [&Buffer<E>; 3]) -> Result<[Buffer<E>; 1]> {
         let &LrnBackward { ref spec, shape } = op;
         let operands = operands.map(|operand| operand.as_slice());

@@ -7,6 +7,7 @@ use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
 use super::Buffer;
+use super::compiled::CpuKernel;
 use super::lrn_rows::{GradientInputs, RowLrn};
 use super::pool::{Lengths, check_positions, image_rows_per_job, input_rows};
 use super::pool_rows::{max_row_dx_vectors, max_row_vectors};
@@ -14,7 +15,7 @@ use super::simd::{Level, Simd, WithSimd, dispatch, exceeds_cache};
 use crate::ops::lrn::Lrn;
 use crate::ops::lrn_pool::{LrnMaxPoolBackward, LrnMaxPoolForward, LrnMaxPoolReluBiasBackward, not_fused};
 use crate::ops::pool::Geometry;
-use crate::{Cpu, Device, Element, Kernel, Result};
+use crate::{Cpu, Device, Element, Result};
 
 /// Values of a band of normalised rows, at most: 96 KiB.
 const MAX_BAND_VALUES: usize = 24 << 10;
@@ -34,7 +35,7 @@ fn band_rows(g: &Geometry) -> usize {
     (fit.saturating_sub(g.spec.kernel[0]) / g.spec.stride[0] + 1).clamp(1, g.output[0].max(1))
 }
 
-impl<E: Element> Kernel<LrnMaxPoolForward> for Cpu<E> {
+impl<E: Element> CpuKernel<LrnMaxPoolForward> for Cpu<E> {
     fn run(&self, op: &LrnMaxPoolForward, [x]: [&Buffer<E>; 1]) -> Result<([Buffer<E>; 1], [Buffer<u32>; 1])> {
         let g = &op.geometry;
         let lrn = fused_lrn::<E>(&op.lrn, g).ok_or_else(not_fused)?;
@@ -66,7 +67,7 @@ impl<E: Element> Kernel<LrnMaxPoolForward> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<LrnMaxPoolBackward> for Cpu<E> {
+impl<E: Element> CpuKernel<LrnMaxPoolBackward> for Cpu<E> {
     fn run(
         &self,
         op: &LrnMaxPoolBackward,
@@ -78,7 +79,7 @@ impl<E: Element> Kernel<LrnMaxPoolBackward> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<LrnMaxPoolReluBiasBackward> for Cpu<E> {
+impl<E: Element> CpuKernel<LrnMaxPoolReluBiasBackward> for Cpu<E> {
     fn run(
         &self,
         op: &LrnMaxPoolReluBiasBackward,

@@ -10,6 +10,7 @@ mod arena;
 mod batch_norm;
 mod best_fit;
 mod buffer;
+mod compiled;
 mod conv2d;
 mod count;
 mod crop_and_normalize;
@@ -54,6 +55,7 @@ use crate::{Backend, Device, Element, Error, Memory, Result};
 use arena::Arena;
 pub use buffer::Buffer;
 use buffer::BufferAllocator;
+pub(crate) use compiled::CompiledKernels;
 pub(crate) use matrix::Gemm;
 
 /// The CPU: a pool of threads that computes in the number format `E`.
@@ -192,9 +194,7 @@ impl<E: Element> Device for Cpu<E> {
     }
 
     fn full(&self, len: usize, value: E) -> Result<Buffer<E>> {
-        let mut buffer = self.alloc(len)?;
-        buffer.make_mut()?.fill(value);
-        Ok(buffer)
+        E::full(self, len, value)
     }
 
     fn upload_ints(&self, values: &[u32]) -> Result<Buffer<u32>> {

@@ -7,12 +7,13 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::Buffer;
+use super::compiled::CpuKernel;
 use super::pool_rows::{average_row, average_row_dx, inside, max_row, max_row_dx};
 use super::simd::multiversion;
 use crate::ops::pool::{AveragePoolBackward, AveragePoolForward, Geometry, MaxPoolBackward, MaxPoolForward};
-use crate::{Cpu, Device, Element, Error, Kernel, Result};
+use crate::{Cpu, Device, Element, Error, Result};
 
-impl<E: Element> Kernel<MaxPoolForward> for Cpu<E> {
+impl<E: Element> CpuKernel<MaxPoolForward> for Cpu<E> {
     fn run(&self, op: &MaxPoolForward, [x]: [&Buffer<E>; 1]) -> Result<([Buffer<E>; 1], [Buffer<u32>; 1])> {
         let g = &op.geometry;
         let lengths = Lengths::of(g);
@@ -32,7 +33,7 @@ impl<E: Element> Kernel<MaxPoolForward> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<MaxPoolBackward> for Cpu<E> {
+impl<E: Element> CpuKernel<MaxPoolBackward> for Cpu<E> {
     fn run(
         &self,
         op: &MaxPoolBackward,
@@ -51,7 +52,7 @@ impl<E: Element> Kernel<MaxPoolBackward> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<AveragePoolForward> for Cpu<E> {
+impl<E: Element> CpuKernel<AveragePoolForward> for Cpu<E> {
     fn run(&self, op: &AveragePoolForward, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let g = &op.geometry;
         let lengths = Lengths::of(g);
@@ -67,7 +68,7 @@ impl<E: Element> Kernel<AveragePoolForward> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<AveragePoolBackward> for Cpu<E> {
+impl<E: Element> CpuKernel<AveragePoolBackward> for Cpu<E> {
     fn run(&self, op: &AveragePoolBackward, [dy]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let g = &op.geometry;
         let lengths = Lengths::of(g);

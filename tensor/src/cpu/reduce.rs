@@ -5,8 +5,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::Buffer;
+use super::compiled::CpuKernel;
 use crate::ops::reduce::{AllFinite, MaxAndArgmax, Sum, SumRows};
-use crate::{Cpu, Device, Element, Kernel, Result};
+use crate::{Cpu, Device, Element, Result};
 
 /// The number of values in one job: enough to outweigh the cost of scheduling it, few enough to stay in the cache.
 pub(super) const JOB: usize = 16_384;
@@ -110,7 +111,7 @@ fn largest<E: Element>(row: &[E]) -> (E, u32) {
     best
 }
 
-impl<E: Element> Kernel<Sum> for Cpu<E> {
+impl<E: Element> CpuKernel<Sum> for Cpu<E> {
     fn run(&self, op: &Sum, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let x = &x.as_slice()[..op.len];
         let parts: Vec<E> = self.install(|| x.par_chunks(JOB).map(sum_slice).collect());
@@ -118,7 +119,7 @@ impl<E: Element> Kernel<Sum> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<SumRows> for Cpu<E> {
+impl<E: Element> CpuKernel<SumRows> for Cpu<E> {
     fn run(&self, op: &SumRows, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let &SumRows { rows, channels: c } = op;
         if c == 1 {
@@ -138,7 +139,7 @@ impl<E: Element> Kernel<SumRows> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<MaxAndArgmax> for Cpu<E> {
+impl<E: Element> CpuKernel<MaxAndArgmax> for Cpu<E> {
     fn run(&self, op: &MaxAndArgmax, [x]: [&Buffer<E>; 1]) -> Result<([Buffer<E>; 1], [Buffer<u32>; 1])> {
         let &MaxAndArgmax { rows, channels: c } = op;
         let mut values = self.alloc(rows)?;
@@ -159,7 +160,7 @@ impl<E: Element> Kernel<MaxAndArgmax> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<AllFinite> for Cpu<E> {
+impl<E: Element> CpuKernel<AllFinite> for Cpu<E> {
     fn run(&self, op: &AllFinite, [x]: [&Buffer<E>; 1]) -> Result<([Buffer<E>; 0], [Buffer<u32>; 1])> {
         let x = &x.as_slice()[..op.len];
         // Without a branch, so that it is vectorised.

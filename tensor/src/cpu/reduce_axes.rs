@@ -5,14 +5,15 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::Buffer;
+use super::compiled::CpuKernel;
 use super::elementwise::{maximum, minimum};
 use super::reduce::{COLUMNS, JOB, rows_per_job, sum_rows_by, sum_slice};
 use super::simd::multiversion;
 use crate::ops::reduce::SumRows;
 use crate::ops::reduce_axes::{ExtremumBackward, ReduceAxis, ReduceOperator};
-use crate::{Cpu, Element, Kernel, Result};
+use crate::{Cpu, Element, Result};
 
-impl<E: Element> Kernel<ReduceAxis> for Cpu<E> {
+impl<E: Element> CpuKernel<ReduceAxis> for Cpu<E> {
     fn run(&self, op: &ReduceAxis, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let &ReduceAxis { operator, outer, len, inner } = op;
         if operator == ReduceOperator::Sum && outer == 1 {
@@ -86,7 +87,7 @@ multiversion! {
     }
 }
 
-impl<E: Element> Kernel<ExtremumBackward> for Cpu<E> {
+impl<E: Element> CpuKernel<ExtremumBackward> for Cpu<E> {
     fn run(&self, op: &ExtremumBackward, [dy, x, y]: [&Buffer<E>; 3]) -> Result<[Buffer<E>; 1]> {
         let &ExtremumBackward { outer, len, inner } = op;
         let mut result = self.alloc(outer * len * inner)?;

@@ -2,12 +2,13 @@
 //! read 4 more.
 
 use super::Buffer;
+use super::compiled::CpuKernel;
 use super::reduce::{COLUMNS, JOB, LEAF_ROWS, middle};
 use super::simd::multiversion;
 use crate::ops::relu_bias::ReluBiasBackward;
-use crate::{Cpu, Element, Kernel, Result};
+use crate::{Cpu, Element, Result};
 
-impl<E: Element> Kernel<ReluBiasBackward> for Cpu<E> {
+impl<E: Element> CpuKernel<ReluBiasBackward> for Cpu<E> {
     fn run(&self, op: &ReluBiasBackward, (dy, [y]): (&mut Buffer<E>, [&Buffer<E>; 1])) -> Result<[Buffer<E>; 1]> {
         let c = op.channels;
         // Few or long rows are summed by columns.

@@ -3,14 +3,15 @@
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
+use super::compiled::CpuKernel;
 use super::elementwise::CHUNK;
 use super::philox_simd::{CALL, for_batches};
 use super::simd::multiversion;
 use crate::ops::sample::{SampleNormal, SampleUniform};
 use crate::random::{Stream, to_normals, to_uniform};
-use crate::{Cpu, Element, Kernel, Result};
+use crate::{Cpu, Element, Result};
 
-impl<E: Element> Kernel<SampleNormal> for Cpu<E> {
+impl<E: Element> CpuKernel<SampleNormal> for Cpu<E> {
     fn run(&self, op: &SampleNormal, _: [&Buffer<E>; 0]) -> Result<[Buffer<E>; 1]> {
         let &SampleNormal { len, mean, deviation, stream } = op;
         // Values come in pairs: an odd number needs the second word of the last pair, too.
@@ -24,7 +25,7 @@ impl<E: Element> Kernel<SampleNormal> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<SampleUniform> for Cpu<E> {
+impl<E: Element> CpuKernel<SampleUniform> for Cpu<E> {
     fn run(&self, op: &SampleUniform, _: [&Buffer<E>; 0]) -> Result<[Buffer<E>; 1]> {
         let &SampleUniform { len, low, high, stream } = op;
         Ok([self.sample(len, stream, |words, out| uniform(low, high, words, out))?])

@@ -3,12 +3,13 @@
 use rayon::prelude::*;
 
 use super::Buffer;
+use super::compiled::CpuKernel;
 use super::elementwise::CHUNK;
 use super::reduce::rows_per_job;
 use crate::ops::strided::{Concat, SliceBackward, StridedCopy};
-use crate::{Cpu, Element, Kernel, Result};
+use crate::{Cpu, Element, Result};
 
-impl<E: Element> Kernel<StridedCopy> for Cpu<E> {
+impl<E: Element> CpuKernel<StridedCopy> for Cpu<E> {
     fn run(&self, op: &StridedCopy, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let layout = &op.layout;
         let mut result = self.alloc(layout.len())?;
@@ -34,7 +35,7 @@ fn gather<E: Element>(x: &[E], stride: usize, y: &mut [E]) {
     }
 }
 
-impl<E: Element> Kernel<SliceBackward> for Cpu<E> {
+impl<E: Element> CpuKernel<SliceBackward> for Cpu<E> {
     fn run(&self, op: &SliceBackward, [dy]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let mut result = self.alloc(op.len())?;
         let dx = result.make_mut()?;
@@ -56,7 +57,7 @@ impl<E: Element> Kernel<SliceBackward> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<Concat> for Cpu<E> {
+impl<E: Element> CpuKernel<Concat> for Cpu<E> {
     fn run(&self, op: &Concat, tensors: Vec<&Buffer<E>>) -> Result<[Buffer<E>; 1]> {
         let width: usize = op.parts.iter().sum();
         let mut result = self.alloc(op.rows * width)?;

@@ -3,12 +3,13 @@
 use rayon::prelude::*;
 
 use super::Buffer;
+use super::compiled::CpuKernel;
 use super::reduce::JOB;
 use super::simd::multiversion;
 use crate::ops::unary::{Unary, UnaryBackward, UnaryOperator};
-use crate::{Cpu, Element, Kernel, Result};
+use crate::{Cpu, Element, Result};
 
-impl<E: Element> Kernel<Unary> for Cpu<E> {
+impl<E: Element> CpuKernel<Unary> for Cpu<E> {
     fn run(&self, op: &Unary, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 1]> {
         let &Unary { operator, bounds, len } = op;
         let mut result = self.alloc(len)?;
@@ -21,7 +22,7 @@ impl<E: Element> Kernel<Unary> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<UnaryBackward> for Cpu<E> {
+impl<E: Element> CpuKernel<UnaryBackward> for Cpu<E> {
     fn run(&self, op: &UnaryBackward, [dy, kept]: [&Buffer<E>; 2]) -> Result<[Buffer<E>; 1]> {
         let &UnaryBackward { operator, bounds, len } = op;
         let mut result = self.alloc(len)?;

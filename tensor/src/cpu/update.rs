@@ -3,12 +3,13 @@
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
+use super::compiled::CpuKernel;
 use super::elementwise::CHUNK;
 use super::simd::multiversion;
 use crate::ops::update::{AdamSteps, AdamUpdate, SgdSteps, SgdUpdate};
-use crate::{Cpu, Element, Kernel, Result};
+use crate::{Cpu, Element, Result};
 
-impl<E: Element> Kernel<SgdSteps> for Cpu<E> {
+impl<E: Element> CpuKernel<SgdSteps> for Cpu<E> {
     fn run(&self, _: &SgdSteps, mut updates: Vec<SgdUpdate<'_, Buffer<E>>>) -> Result<[Buffer<E>; 0]> {
         // Parameters in parallel, so that no thread waits for the end of a small one.
         self.install(|| updates.par_iter_mut().try_for_each(sgd_step))?;
@@ -16,7 +17,7 @@ impl<E: Element> Kernel<SgdSteps> for Cpu<E> {
     }
 }
 
-impl<E: Element> Kernel<AdamSteps> for Cpu<E> {
+impl<E: Element> CpuKernel<AdamSteps> for Cpu<E> {
     fn run(&self, _: &AdamSteps, mut updates: Vec<AdamUpdate<'_, Buffer<E>>>) -> Result<[Buffer<E>; 0]> {
         self.install(|| updates.par_iter_mut().try_for_each(adam_step))?;
         Ok([])

@@ -36,9 +36,13 @@ impl Buffer {
     }
 
     /// The number of values.
-    #[expect(clippy::len_without_is_empty, reason = "a tensor says so")]
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// Whether there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// The type of the values.
@@ -100,9 +104,13 @@ impl IntBuffer {
     }
 
     /// The number of values.
-    #[expect(clippy::len_without_is_empty, reason = "a tensor says so")]
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// Whether there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// CubeCL's handle of the memory.

@@ -77,16 +77,6 @@ impl Operation for Matmul {
 impl<B: Backend> Tensor<B> {
     /// The product of two matrices: `[m, k]` times `[k, n]` gives `[m, n]`.
     ///
-    /// ```
-    /// use alexnet_tensor::{Cpu, Tensor};
-    ///
-    /// let cpu = Cpu::<f32>::new(1)?;
-    /// let a = Tensor::from_slice(&cpu, &[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])?;
-    /// let b = Tensor::from_slice(&cpu, &[2, 3], &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0])?;
-    /// assert_eq!(a.matmul(false, &b, true)?.to_vec()?, [1.0, 2.0, 4.0, 5.0]);
-    /// # Ok::<(), alexnet_tensor::Error>(())
-    /// ```
-    ///
     /// # Errors
     /// [`Error::Shape`] unless both are matrices whose inner lengths agree.
     ///

@@ -52,7 +52,16 @@ pub struct AdamStep {
 /// The first step with the settings of algorithm 1: rate 0.001, b1 0.9, b2 0.999, epsilon 1e-8, no decay.
 impl Default for AdamStep {
     fn default() -> Self {
-        Self { rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decay: 0.0, step: 1, epsilon_hat: false }
+        Self {
+            rate: 1e-3,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            decay: 0.0,
+            step: 1,
+            epsilon_hat: false,
+            decoupled: false,
+        }
     }
 }
 

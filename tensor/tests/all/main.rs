@@ -26,6 +26,6 @@ mod reduce;
 mod reduce_axes;
 mod sample;
 mod strided;
-mod unary;
 mod tensor;
+mod unary;
 mod update;

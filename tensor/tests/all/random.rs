@@ -16,7 +16,7 @@ proptest! {
     /// Values at any distance have no correlation: neither those of one pair of words nor those of one block.
     #[test]
     fn normals_are_independent(seed: u64, step: u64, distance in 1usize..9) {
-        let n = 20_000;
+        let n = 2_000;
         let stream = Stream::new(seed, purpose::USER, step);
         let values: Vec<f64> = (0..n + distance as u64).map(|i| stream.normal(i)).collect();
         let all = correlation(&values[..n as usize], &values[distance..]);
