@@ -165,6 +165,7 @@ impl<B: Backend> Backward<B> for SavedExtremum<B> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tensor::ndarray::ArrayD;
 
     use super::*;
     use crate::gradient_check::Device;
@@ -197,9 +198,11 @@ mod tests {
                 let lengths = axes.iter().map(|&(len, repeated)| if repeated == value { 1 } else { len });
                 lengths.skip(missing[value]).collect()
             };
-            // No two values are near each other, nor any near 0.
-            let b = distinct(&shape_of(1), seed.wrapping_add(1)).mapv(|v| v + 0.013);
-            let both = [("a", distinct(&shape_of(0), seed)), ("b", b)];
+            // No value is near 0, nor a value of b near one of a.
+            let far_from_0 = |values: ArrayD<f64>| values.mapv(|v| v + 0.3 * v.signum());
+            let a = far_from_0(distinct(&shape_of(0), seed));
+            let b = far_from_0(distinct(&shape_of(1), seed.wrapping_add(1))).mapv(|v| v + 0.013);
+            let both = [("a", a), ("b", b)];
             let operations: [Operation; 6] =
                 [Tape::add, Tape::subtract, Tape::multiply, Tape::divide, Tape::minimum, Tape::maximum];
             for operation in operations {
