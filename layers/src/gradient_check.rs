@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use alexnet_layers::gradient_check::GradientCheck;
-//! use tensor::ndarray::array;
+//! use alexnet_layers::tensor::ndarray::array;
 //!
 //! let x = array![[0.5, -1.0], [2.0, 0.25]].into_dyn();
 //! let report = GradientCheck::default().run(&[("x", x)], |tape, p| {
