@@ -5,8 +5,8 @@ use tensor::Backend;
 use super::{Module, Parameter, Parameters, Pass};
 use crate::{Result, Var};
 
-/// Implements [`Parameters`](crate::Parameters) for a struct `Name<B: Backend>`: the fields that have parameters, in
-/// order. A field is a [`Parameter`](crate::Parameter), a module, or a `Vec`, an array, an `Option` or a `Box` of those.
+/// Implements [`Parameters`] for a struct `Name<B: Backend>`: the fields that have parameters, in
+/// order. A field is a [`Parameter`], a module, or a `Vec`, an array, an `Option` or a `Box` of those.
 ///
 /// ```
 /// use alexnet_layers::tensor::{Backend, Cpu, Tensor};

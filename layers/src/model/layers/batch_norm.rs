@@ -13,7 +13,7 @@ use crate::model::writer::TableWriter;
 use crate::{Error, Var, nn};
 
 /// Batch normalisation of each channel, like PyTorch's `BatchNorm2d`, with the same defaults. Its settings; with
-/// parameters it is [`nn::BatchNorm`](crate::nn::BatchNorm).
+/// parameters it is [`nn::BatchNorm`].
 ///
 /// ```
 /// use alexnet_layers::model::BatchNorm;
