@@ -6,6 +6,7 @@ use train::{Error, Remedy};
 pub fn message(error: &Error) -> String {
     match error {
         Error::Setting { key, what, remedy: None } if key == "data.val" => format!("--val: {what}"),
+        Error::Setting { key, what, remedy: None } if key == "run.epochs" => format!("run.epochs (--epochs): {what}"),
         Error::Setting { key, what, remedy: None } if key == "pack" => format!("--data: {what}"),
         Error::Memory(memory) => format!("--batch: {memory}"),
         Error::OtherNetwork(network) => {

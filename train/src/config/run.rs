@@ -13,7 +13,7 @@ section! {
     /// Length, seed, device and checkpoints
     run: RunConfig {
         /// Number of passes over the training images.
-        #[range("in 1..=1000000000 (--epochs)", |epochs| (1..=MAX_EPOCHS).contains(epochs))]
+        #[range("in 1..=1000000000", |epochs| (1..=MAX_EPOCHS).contains(epochs))]
         #[resumable = true]
         epochs: u64 = 90,
 
