@@ -12,8 +12,7 @@ use crate::failure::{Failure, Result};
 pub fn run(args: &Convert) -> Result<()> {
     check_output(&args.output)?;
     if args.output.extension().is_some_and(|extension| extension == "h5") {
-        files::folder::check_utf8(&args.output)
-            .map_err(|e| Failure::Usage(format!("{}: {e}; choose another folder", args.output.display())))?;
+        files::folder::check_utf8(&args.output).map_err(|e| unusable(&args.output, &e))?;
     }
     let model = args.model.as_deref().map(Model::load).transpose()?;
     let loaded = load::weights(&args.input, model.as_ref(), &mut |warning| note(&format!("note: {warning}")))?;
@@ -23,6 +22,16 @@ pub fn run(args: &Convert) -> Result<()> {
     let count = loaded.weights.tensors.len();
     note(&format!("{}: {name}, {count} tensors, {values} values", args.output.display()));
     Ok(())
+}
+
+/// A path that HDF5 cannot use, or an error of the system while it was looked at.
+fn unusable(output: &Path, error: &std::io::Error) -> Failure {
+    match error.kind() {
+        std::io::ErrorKind::InvalidInput => {
+            Failure::Usage(format!("{}: {error}; choose another folder", output.display()))
+        }
+        _ => Failure::Failed(format!("{}: {error}", output.display())),
+    }
 }
 
 /// Fails for a file in a pack or a run, whose files also end in .h5 and must not be overwritten.
