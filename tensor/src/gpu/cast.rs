@@ -26,7 +26,7 @@ impl<R: Runtime> Gpu<R> {
             return x.clone();
         }
         let y = self.empty(dtype, x.len());
-        if x.len() > 0 {
+        if !x.is_empty() {
             let width = self.vector_width(Dtype::F32, &[x.len()]);
             let (count, dim) = self.unit_grid(x.len() / width);
             dispatch!(x.dtype(), I => dispatch!(dtype, O => {
@@ -48,7 +48,7 @@ impl<R: Runtime> Gpu<R> {
 
     /// Fills a buffer with `value`.
     pub(crate) fn fill(&self, y: &Buffer, value: f32) {
-        if y.len() > 0 {
+        if !y.is_empty() {
             let width = self.vector_width(y.dtype(), &[y.len()]);
             let (count, dim) = self.unit_grid(y.len() / width);
             dispatch!(y.dtype(), F => {
@@ -63,7 +63,7 @@ impl<R: Runtime> Gpu<R> {
             return;
         }
         let copy = self.empty(x.dtype(), x.len());
-        if x.len() > 0 {
+        if !x.is_empty() {
             let width = self.vector_width(x.dtype(), &[x.len()]);
             let (count, dim) = self.unit_grid(x.len() / width);
             dispatch!(x.dtype(), F => {

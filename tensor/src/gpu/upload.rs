@@ -69,7 +69,7 @@ impl<R: Runtime> Gpu<R> {
     /// Makes later uploads wait for the kernel of the calling thread that computes `written` from the upload `read`, so
     /// that they do not overwrite `read` before the kernel is done.
     pub(crate) fn make_uploads_wait(&self, written: &Buffer, read: &IntBuffer) {
-        if read.handle().stream != UPLOADS || written.len() == 0 || read.len() == 0 {
+        if read.handle().stream != UPLOADS || written.is_empty() || read.is_empty() {
             return;
         }
         UPLOADS.executes(|| {

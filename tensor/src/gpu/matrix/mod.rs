@@ -254,7 +254,7 @@ impl<R: Runtime> Gpu<R> {
             sizes.pixel_stride,
         ];
         // A scalar can be read from an empty buffer, a vector cannot.
-        let max_width = if buffer.len() == 0 { 1 } else { max_width };
+        let max_width = if buffer.is_empty() { 1 } else { max_width };
         let width = match self.vector_width(buffer.dtype(), &lens).min(max_width as usize) {
             // Not worth a kernel of their own.
             2 | 3 => 1,
