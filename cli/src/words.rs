@@ -17,7 +17,7 @@ pub fn message(error: &Error) -> String {
     }
 }
 
-/// What to do about an error, by the flags of the commands.
+/// Advice on an error, by the flags of the commands.
 fn words(remedy: &Remedy) -> String {
     match remedy {
         Remedy::BatchSize { default } => {

@@ -40,7 +40,7 @@ impl Clipping {
     }
 }
 
-/// What becomes of each gradient of a step.
+/// The use of each gradient of a step.
 #[derive(Clone, Copy)]
 pub(crate) enum Change {
     Clamp(f64),

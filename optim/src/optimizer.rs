@@ -263,7 +263,7 @@ impl<B: Backend> Optimizer<B> {
         slot.check(self.rules.of(update.name), update.name, update.value.shape())
     }
 
-    /// What clipping does to the gradients of these updates. Those of frozen parameters do not count in a norm.
+    /// The effect of clipping on the gradients of these updates. Those of frozen parameters do not count in a norm.
     fn changes(&mut self, updates: &[Update<'_, B>]) -> Result<Vec<Change>> {
         let is_frozen = |update: &Update<'_, B>| {
             let group = self.rules.group(update.name).map(|group| &self.rules.groups[group]);

@@ -74,7 +74,7 @@ impl Checkpoint {
     /// Writes the file so that a crash leaves the old one or the new one, after reading back what was written.
     ///
     /// # Errors
-    /// As [`hdf5_file::save_with`]: the old file is kept.
+    /// Those of [`hdf5_file::save_with`]: the old file is kept.
     pub fn save(&self, path: &Path) -> Result<()> {
         let text = toml::to_string(&self.state).map_err(|e| Error::file(path, format!("cannot be written: {e}")))?;
         let extra = hdf5_file::Extra { state: text, tensors: self.optimizer.clone() };

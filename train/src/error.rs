@@ -21,7 +21,7 @@ pub enum Error {
         key: String,
         /// The expected and the given value.
         what: String,
-        /// What to do, where that depends on the program.
+        /// Advice, where that depends on the program.
         remedy: Option<Remedy>,
     },
     /// A file that cannot be read or written, or has unexpected contents.
@@ -30,7 +30,7 @@ pub enum Error {
         path: PathBuf,
         /// The problem and a remedy.
         what: String,
-        /// What to do, where that depends on the program.
+        /// Advice, where that depends on the program.
         remedy: Option<Remedy>,
     },
     /// A batch that does not fit into the memory of the device.

@@ -153,7 +153,7 @@ impl LoopCheckpoint {
     /// Writes the file so that a crash leaves the old one or the new one, after reading back what was written.
     ///
     /// # Errors
-    /// As [`hdf5_file::save_with`]: the old file is kept.
+    /// Those of [`hdf5_file::save_with`]: the old file is kept.
     pub fn save(&self, path: &Path) -> Result<()> {
         let text = toml::to_string(&self.text).map_err(|e| Error::file(path, format!("cannot be written: {e}")))?;
         let weights = Weights {

@@ -43,7 +43,7 @@ impl Packs {
     /// The same, and the pack of the validation images.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// Those of [`open`](Self::open).
     pub fn with_val(self, val: impl AsRef<Path>) -> Result<Self> {
         let val = Some(Arc::new(Pack::open(val.as_ref())?));
         Ok(Self { val, ..self })

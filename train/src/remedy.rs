@@ -1,8 +1,8 @@
-//! What a user can do about an error.
+//! Advice to the user on an error.
 
 use std::fmt::{self, Display, Formatter};
 
-/// What a user can do about an error, as a value: a program may give it in its own words. Its text is for programmers of
+/// Advice to the user on an error, as a value: a program may give it in its own words. Its text is for programmers of
 /// this crate; the `alexnet` command names its flags instead.
 ///
 /// ```

@@ -62,7 +62,7 @@ pub fn step<'a, B: Backend<Scalar = f32>>(
 /// Takes one training step of any module: `loss` runs it forward and returns the loss; then backward and update.
 ///
 /// # Errors
-/// As [`step`].
+/// Those of [`step`].
 ///
 /// ```
 /// use alexnet_train::BatchLoss;

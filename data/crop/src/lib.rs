@@ -111,7 +111,7 @@ impl CropAndNormalize {
         Some(Array3::from_shape_fn(image.dim(), |at| image[at] / deviation[at.2]))
     }
 
-    /// What a kernel multiplies the pixels of a crop by and adds to them.
+    /// The factors and terms that a kernel applies to the pixels of a crop.
     ///
     /// ```
     /// use alexnet_crop::{CropAndNormalize, CropParams, Mean};

@@ -68,7 +68,7 @@ pub(super) fn check(input: &CropAndNormalize, size: usize) -> Result<()> {
     }
 }
 
-/// What crops are written with.
+/// The settings with which crops are written.
 #[derive(Clone, Copy)]
 pub(super) struct CropWriter<'a> {
     pub input: &'a CropAndNormalize,

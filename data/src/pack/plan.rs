@@ -18,7 +18,7 @@ const JPEG_FACTOR: u64 = 8;
 /// Advice for a folder that holds something else.
 pub(super) const OTHER_FOLDER: &str = "choose another folder, or delete what is in this one";
 
-/// What all shards of a pack have in common, determined by the options alone.
+/// The properties that all shards of a pack share, determined by the options alone.
 #[derive(Clone, Debug)]
 pub(super) struct ShardFormat {
     pub folder: PathBuf,

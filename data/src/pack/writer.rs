@@ -322,7 +322,7 @@ impl PackWriter {
     }
 }
 
-/// What distinguishes an image from others of the same name: the length of its file, as for files of a folder, or a
+/// The mark that distinguishes an image from others of the same name: the length of its file, as for files of a folder, or a
 /// checksum of its pixels.
 fn version_of(content: &Result<ImageContent, BadImage>) -> u64 {
     match content {

@@ -8,7 +8,7 @@ use crate::dataset::{Dataset, ImageContent};
 use crate::decode::{DecodeOptions, check_square};
 use crate::error::{BadImage, Result};
 
-/// What is read of a source, and how. The default finds out all that it can.
+/// The options for reading a source. The default finds out all that it can.
 #[derive(Clone, Debug, Default)]
 pub struct SourceSettings {
     /// Kind of the source; `None` detects it from the content.

@@ -16,11 +16,11 @@ const SIZE: usize = 12;
 /// How the images are stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Store {
-    /// As files, in PNM.
+    /// Files, in PNM.
     Files,
-    /// As pixels that are copied.
+    /// Pixels that are copied.
     Pixels,
-    /// As pixels in memory.
+    /// Pixels in memory.
     Memory,
 }
 

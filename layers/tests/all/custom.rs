@@ -201,7 +201,7 @@ fn a_kind_has_one_type() {
     assert!(Model::preset("paper").is_ok());
 }
 
-/// What is a map's average is the average of its flattened rows.
+/// The average of a map is the average of its flattened rows.
 #[test]
 fn a_global_average_pool_averages_each_channel() {
     let cpu = Cpu::<f32>::new(1).unwrap();

@@ -3,7 +3,7 @@
 
 /// Multipliers of a round of Philox 4x32, for implementations on vectors and on GPUs.
 pub const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
-/// What is added to the key before each round but the first.
+/// The constants added to the key before each round but the first.
 pub const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
 /// The ten rounds of Philox 4x32: four random words from a 128-bit counter under a 64-bit key.

@@ -50,7 +50,7 @@ pub trait Callback<B: Backend, M> {
     fn on_event(&mut self, event: Event<'_>, learner: &mut Learner<B, M>) -> Result<ControlFlow<String>>;
 }
 
-/// What the closure of [`on_event`] may return: nothing, whether to go on, or either of them or an error.
+/// The values that the closure of [`on_event`] may return: nothing, whether to go on, or either of them or an error.
 pub trait Reply {
     /// Whether to go on; if not, the reason.
     ///

@@ -303,7 +303,7 @@ impl<B: Backend, M: Parameters<B>> Learner<B, M> {
     /// The means of loss and metrics over an epoch of a source, in test mode.
     ///
     /// # Errors
-    /// As [`evaluate_with`].
+    /// Those of [`evaluate_with`].
     pub fn evaluate<D: Batches>(
         &self,
         data: &D,

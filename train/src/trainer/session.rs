@@ -1,4 +1,4 @@
-//! What a run does beside its steps: logs, validation, checkpoints.
+//! The work of a run beside its steps: logs, validation, checkpoints.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
