@@ -35,6 +35,7 @@ impl<R: alexnet_tensor::gpu::cubecl::Runtime> Tested for alexnet_tensor::Gpu<R> 
             alexnet_tensor::gpu::Precision::F32 => 3e-6,
             alexnet_tensor::gpu::Precision::Tf32 => 2e-3,
             alexnet_tensor::gpu::Precision::Bf16 => 1.5e-2,
+            precision => panic!("no tolerance is known for {precision}"),
         }
     }
 }
