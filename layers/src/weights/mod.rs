@@ -31,6 +31,7 @@ use crate::{Error, Result};
 #[cfg(not(feature = "weights"))]
 use without_hdf5 as hdf5_file;
 
+pub use layout::AxisOrder;
 pub use module::{load_module, load_tensors, save_module, save_tensors};
 
 /// A network's parameters on the host, with its classes and the means of its training set.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Entry;
 use crate::model::ParameterSpec;
-use crate::weights::layout;
+use crate::weights::AxisOrder;
 use crate::{Error, Result};
 
 /// PyTorch's batch norm counts its batches; no network here needs the count.
@@ -27,7 +27,7 @@ pub(super) fn match_entries<'a>(path: &Path, specs: &[ParameterSpec], entries: &
     };
     let name: &dyn Fn(&ParameterSpec) -> String = if hits(&own) > hits(&export) { &own } else { &export };
     let names: Vec<String> = specs.iter().map(name).collect();
-    let shapes: Vec<Vec<usize>> = specs.iter().map(layout::pytorch_shape).collect();
+    let shapes: Vec<Vec<usize>> = specs.iter().map(|spec| AxisOrder::PyTorch.shape(spec)).collect();
     let expected: Vec<(&str, &[usize])> =
         names.iter().zip(&shapes).map(|(name, shape)| (name.as_str(), shape.as_slice())).collect();
     let found = entries.iter().map(|entry| (entry.name.as_str(), entry.shape.as_slice()));

@@ -14,7 +14,7 @@ use super::{CLASSES_KEY, CRC_KEY, EXIF_ORIENTATION_KEY, FORMAT, FORMAT_KEY, MEAN
 use super::{VERSION, VERSION_KEY};
 use crate::Result;
 use crate::model::{Model, ParameterSpec};
-use crate::weights::{Weights, check_version, layout, refused, torchvision, unreadable};
+use crate::weights::{AxisOrder, Weights, check_version, refused, torchvision, unreadable};
 
 /// The file's checksums by name.
 type Checksums = BTreeMap<String, u32>;
@@ -106,7 +106,7 @@ impl<'a> OpenFile<'a> {
         let path = self.reader.path;
         let mut tensors = Vec::with_capacity(specs.len());
         for (spec, entry) in specs.iter().zip(match_entries(path, specs, &self.entries)?) {
-            let values = layout::from_pytorch(spec, self.reader.tensor(entry)?);
+            let values = AxisOrder::PyTorch.into_own(spec, self.reader.tensor(entry)?);
             tensors.push((spec.name.clone(), values.map_err(|e| refused(path, format!("{}: {e}", entry.name)))?));
         }
         Ok(tensors)

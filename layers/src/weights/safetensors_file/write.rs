@@ -9,7 +9,7 @@ use ndarray::{ArrayD, arr1};
 use super::{CLASSES_KEY, CRC_KEY, EXIF_ORIENTATION_KEY, FORMAT, FORMAT_KEY, MEAN_IMAGE, MEAN_RGB, MODEL_KEY};
 use super::{VERSION, VERSION_KEY};
 use crate::model::{Model, ParameterSpec};
-use crate::weights::{BLOCK, Weights, layout, refused};
+use crate::weights::{AxisOrder, BLOCK, Weights, refused};
 use crate::{Error, Result};
 
 /// One tensor to be written.
@@ -48,7 +48,7 @@ pub(in crate::weights) fn save_parameters(
 ) -> Result<()> {
     let pending = specs.iter().zip(tensors).map(|(spec, (_, values))| PendingTensor {
         name: &spec.export,
-        shape: layout::pytorch_shape(spec),
+        shape: AxisOrder::PyTorch.shape(spec),
         crc: 0,
         values: TensorValues::Permuted(spec, values),
     });
@@ -82,7 +82,7 @@ fn pending_tensors<'a>(weights: &'a Weights, specs: &'a [ParameterSpec]) -> Vec<
     let mut tensors = Vec::new();
     for spec in specs {
         if let Some(values) = weights.tensor(&spec.name) {
-            let shape = layout::pytorch_shape(spec);
+            let shape = AxisOrder::PyTorch.shape(spec);
             tensors.push(PendingTensor {
                 name: &spec.export,
                 shape,
@@ -175,7 +175,7 @@ fn write_values(file: &mut impl Write, source: &TensorValues<'_>) -> io::Result<
     let values = match source {
         TensorValues::AsIs(values) => values,
         TensorValues::Permuted(spec, ours) => {
-            permuted = layout::to_pytorch(spec, ours.view()).map_err(io::Error::other)?;
+            permuted = AxisOrder::PyTorch.from_own(spec, ours.view()).map_err(io::Error::other)?;
             &permuted
         }
     };

@@ -1,0 +1,48 @@
+use layers::Model;
+use layers::weights::AxisOrder;
+use ndarray::{Array3, ArrayD};
+
+use crate::Format;
+
+/// The content of a weights file of another framework.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForeignFile {
+    /// The file's format.
+    pub format: Format,
+    /// The order of the axes of its tensors.
+    pub axes: AxisOrder,
+    /// Its parameters in the file's order, without those that no network here needs (`num_batches_tracked`).
+    pub tensors: Vec<ForeignTensor>,
+    /// The network, if the file describes it. Its parameters' `export` names are then the names of the tensors.
+    pub model: Option<Model>,
+    /// Names of the classes in order; empty if unknown.
+    pub classes: Vec<String>,
+    /// The mean image that is subtracted, `[height, width, 3]`, red, green, blue, 0 to 255.
+    pub mean_image: Option<Array3<f32>>,
+    /// The mean colour that is subtracted: red, green, blue, 0 to 255.
+    pub mean_rgb: Option<[f32; 3]>,
+    /// Slots of the optimizer.
+    pub optimizer: Option<OptimizerState>,
+    /// What a user should know: prefixes left out, number formats converted, layers folded.
+    pub notes: Vec<String>,
+}
+
+/// One tensor of a file, in the file's axes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForeignTensor {
+    /// Its name in the file.
+    pub name: String,
+    /// Its values; f64, f16 and bf16 are rounded to the nearest f32.
+    pub values: ArrayD<f32>,
+}
+
+/// The state of an optimizer that a file carries, in the axes of this crate's parameters once it is matched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OptimizerState {
+    /// The optimizer's name in this workspace's settings (`optim.kind`): `adam`, `sgd`.
+    pub kind: String,
+    /// The number of steps made.
+    pub step: u64,
+    /// Slots by name (`adam.m`, `adam.v`) and parameter.
+    pub slots: Vec<(String, Vec<ForeignTensor>)>,
+}
