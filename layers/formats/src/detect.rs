@@ -3,7 +3,7 @@ use std::path::Path;
 
 use files::regular_file;
 
-use crate::{Error, Result};
+use crate::{Error, Result, wire};
 
 /// The formats of weights files, by their content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,22 @@ impl Format {
             bytes if bytes.starts_with(b"PK\x03\x04") => Ok(Self::Torch),
             bytes if bytes.starts_with(b"\x80\x02") => Ok(Self::Torch),
             // The network's own reader names what is wrong with anything else.
-            _ => Ok(Self::Own),
+            bytes => Ok(protobuf(path, bytes)?.unwrap_or(Self::Own)),
         }
     }
+}
+
+/// Whether a protocol buffer is an ONNX graph or a network of Caffe, by the numbers of its fields.
+fn protobuf(path: &Path, start: &[u8]) -> Result<Option<Format>> {
+    // HDF5, and safetensors, whose JSON begins after eight bytes.
+    if start.starts_with(b"\x89HDF") || start.get(8) == Some(&b'{') {
+        return Ok(None);
+    }
+    let file = regular_file::open(path).map_err(Error::file(path))?;
+    let Some(fields) = wire::first_fields(file) else { return Ok(None) };
+    let has = |field: (u32, bool)| fields.contains(&field);
+    // ONNX: 1 is the version of the format, 7 the graph. Caffe: 1 is a name, 2 and 100 are layers.
+    let is_onnx = has((7, true)) && !has((1, true));
+    let is_caffe = (has((2, true)) || has((100, true))) && !has((7, true)) && !has((1, false));
+    if is_onnx { Ok(Some(Format::Onnx)) } else { Ok(is_caffe.then_some(Format::Caffe)) }
 }

@@ -63,3 +63,9 @@ impl From<layers::Error> for Error {
         Self::Layers(error)
     }
 }
+
+impl From<files::Error> for Error {
+    fn from(error: files::Error) -> Self {
+        Self::Layers(error.into())
+    }
+}

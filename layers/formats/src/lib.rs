@@ -8,15 +8,20 @@
 //! No reader executes anything that a file says, and none allocates more than the file's length justifies.
 
 pub mod caffe;
+mod chain;
 mod detect;
 mod error;
 mod foreign;
 pub mod keras;
+mod known;
+mod layer_names;
 pub mod matching;
+mod mean;
 mod npy;
 pub mod onnx;
 mod report;
 pub mod torch;
+mod wire;
 
 use std::path::Path;
 
@@ -27,6 +32,7 @@ use layers::weights::Weights;
 pub use detect::Format;
 pub use error::{Error, Result};
 pub use foreign::{ForeignFile, ForeignTensor, OptimizerState};
+pub use mean::{MeanFile, mean};
 pub use report::{Matched, Report};
 
 /// Weights of a network, and what the file's tensors became.

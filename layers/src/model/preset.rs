@@ -22,6 +22,7 @@ presets![
     "source",
     "one-weird-trick",
     "caffe",
+    "caffenet",
     "keras",
     "cifar-relu",
     "cifar-tanh",

@@ -24,7 +24,7 @@ fn row(name: &str, output: &[usize], parameters: u64) -> (String, Vec<usize>, u6
 
 #[test]
 fn presets_have_their_parameter_counts() {
-    for name in ["paper", "source", "caffe"] {
+    for name in ["paper", "source", "caffe", "caffenet"] {
         assert_eq!(parameters(name), 60_965_224, "{name}");
     }
     assert_eq!(parameters("one-weird-trick"), 61_100_840);
@@ -108,6 +108,18 @@ fn torchvisions_names_and_layouts() {
 }
 
 #[test]
+fn caffenet_pools_before_it_normalises() {
+    let kinds = |name: &str| {
+        let model = Model::preset(name).unwrap();
+        model.layers.iter().take(8).map(|layer| layer.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds("caffe"), ["conv1", "relu1", "norm1", "pool1", "conv2", "relu2", "norm2", "pool2"]);
+    assert_eq!(kinds("caffenet"), ["conv1", "relu1", "pool1", "norm1", "conv2", "relu2", "pool2", "norm2"]);
+    let outputs = |name: &str| learned(name);
+    assert_eq!(outputs("caffenet"), outputs("caffe"));
+}
+
+#[test]
 fn presets_state_their_input_and_multipliers() {
     let input = |name: &str| Model::preset(name).unwrap().input;
     let paper = input("paper");
@@ -124,7 +136,7 @@ fn presets_state_their_input_and_multipliers() {
         all.iter().find(|p| p.name == parameter).map(|p| (p.rate, p.decay)).unwrap()
     };
     assert_eq!(multipliers("paper", "conv1.bias"), (1.0, 1.0));
-    for name in ["source", "caffe"] {
+    for name in ["source", "caffe", "caffenet"] {
         assert_eq!(multipliers(name, "conv1.bias"), (2.0, 0.0));
         assert_eq!(multipliers(name, "fc8.weight"), (1.0, 1.0));
     }
