@@ -21,9 +21,11 @@ pub struct ForeignFile {
     pub mean_image: Option<Array3<f32>>,
     /// The mean colour that is subtracted: red, green, blue, 0 to 255.
     pub mean_rgb: Option<[f32; 3]>,
+    /// Whether the EXIF orientation was applied to the training set's images.
+    pub exif_orientation: bool,
     /// Slots of the optimizer.
     pub optimizer: Option<OptimizerState>,
-    /// What a user should know: prefixes left out, number formats converted, layers folded.
+    /// What a user should know: dictionaries left out, number formats converted, layers folded.
     pub notes: Vec<String>,
 }
 
@@ -43,6 +45,25 @@ pub struct OptimizerState {
     pub kind: String,
     /// The number of steps made.
     pub step: u64,
-    /// Slots by name (`adam.m`, `adam.v`) and parameter.
+    /// Slots by name (`adam.m`, `adam.v`) and parameter. In a file they have the names of the file's tensors, matched
+    /// those of the parameters.
     pub slots: Vec<(String, Vec<ForeignTensor>)>,
+}
+
+impl ForeignFile {
+    /// A file of this format without any content.
+    pub fn new(format: Format, axes: AxisOrder) -> Self {
+        Self {
+            format,
+            axes,
+            tensors: Vec::new(),
+            model: None,
+            classes: Vec::new(),
+            mean_image: None,
+            mean_rgb: None,
+            exif_orientation: false,
+            optimizer: None,
+            notes: Vec::new(),
+        }
+    }
 }

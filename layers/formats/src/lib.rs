@@ -3,10 +3,12 @@
 //! [`load`] reads a weights file of any of the formats below, by its content, as
 //! [`Weights`](layers::weights::Weights) of a network, with a [`Report`] of which tensor became which parameter. Each
 //! format is a module: it reads a file as a [`ForeignFile`], tensors in the file's own axes and all else that it says
-//! about the network. [`matching`] finds the parameter of each tensor.
+//! about the network. [`matching`] finds the parameter of each tensor. [`save`] writes the formats that can be written.
 //!
 //! No reader executes anything that a file says, and none allocates more than the file's length justifies.
+#![warn(missing_docs)]
 
+mod budget;
 pub mod caffe;
 mod chain;
 mod detect;
@@ -20,6 +22,9 @@ mod mean;
 mod npy;
 pub mod onnx;
 mod report;
+mod safetensors;
+mod save;
+mod shards;
 pub mod torch;
 mod wire;
 
@@ -34,6 +39,7 @@ pub use error::{Error, Result};
 pub use foreign::{ForeignFile, ForeignTensor, OptimizerState};
 pub use mean::{MeanFile, mean};
 pub use report::{Matched, Report};
+pub use save::save;
 
 /// Weights of a network, and what the file's tensors became.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,37 +48,67 @@ pub struct Loaded {
     pub weights: Weights,
     /// The tensors that were matched, permuted, renamed and left over.
     pub report: Report,
+    /// The network that the file describes, if the tensors were matched with another that the caller named.
+    pub described: Option<Model>,
     /// Slots of the optimizer, if the file has them.
     pub optimizer: Option<OptimizerState>,
 }
 
-/// Loads a weights file of any format for the network that it describes, else for `model`, else for the preset that its
-/// tensors fit.
+/// Loads a weights file of any format. A file of this workspace is loaded for the network that it names, else for `model`;
+/// a file of another framework for `model`, else for the network that it describes, else for the preset that its tensors
+/// fit. The number of classes is the file's.
 ///
 /// # Errors
 /// [`Error::File`] if it cannot be read; [`Error::Refused`] if it is damaged, hostile or of no known format;
-/// [`Error::Layers`] if its tensors fit no network.
+/// [`Error::UnknownNetwork`] if it is not known which network it is for; [`Error::Layers`] if its tensors do not fit the
+/// network.
 pub fn load(path: &Path, model: Option<&Model>) -> Result<Loaded> {
-    match Format::of(path)? {
-        Format::Own | Format::Safetensors => {
-            let weights = match model {
-                Some(model) => Weights::load_else_for(path, model)?,
-                None => Weights::load(path)?,
-            };
-            let report = Report::of_own(&weights);
-            Ok(Loaded { weights, report, optimizer: None })
-        }
-        format => matching::into_weights(path, read(path, format)?, model),
+    match read(path)? {
+        Some(file) => matching::into_weights(path, file, model),
+        None => own(path, model),
     }
 }
 
-/// Reads a file of another framework.
-fn read(path: &Path, format: Format) -> Result<ForeignFile> {
-    match format {
-        Format::Torch => torch::read(path),
-        Format::KerasArchive | Format::KerasHdf5 => keras::read(path),
-        Format::Caffe => caffe::read(path),
-        Format::Onnx => onnx::read(path),
-        Format::Own | Format::Safetensors => Err(Error::refused(path, "is not a file of another framework")),
+/// Reads a file of another framework, without a network for its tensors; `None` for a file of this workspace.
+///
+/// # Errors
+/// [`Error::File`] if it cannot be read; [`Error::Refused`] if it is damaged, hostile or of no known format.
+pub fn read(path: &Path) -> Result<Option<ForeignFile>> {
+    match Format::of(path)? {
+        Format::Own => Ok(None),
+        Format::Safetensors if safetensors::is_own(path)? => Ok(None),
+        Format::Safetensors => safetensors::read(path).map(Some),
+        Format::Shards => shards::read(path).map(Some),
+        Format::Torch => torch::read(path).map(Some),
+        Format::KerasArchive | Format::KerasHdf5 => keras::read(path).map(Some),
+        Format::Caffe => caffe::read(path).map(Some),
+        Format::Onnx => onnx::read(path).map(Some),
     }
 }
+
+/// Whether a weights file is one of this workspace, which may be a damaged one.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn is_own(path: &Path) -> Result<bool> {
+    match Format::of(path)? {
+        Format::Own => Ok(true),
+        Format::Safetensors => safetensors::is_own(path),
+        _ => Ok(false),
+    }
+}
+
+/// Loads a file of this workspace.
+fn own(path: &Path, model: Option<&Model>) -> Result<Loaded> {
+    let weights = match model {
+        Some(model) => Weights::load_else_for(path, model)?,
+        None => Weights::load(path)?,
+    };
+    let report = Report::of_own(Format::of(path)?, &weights);
+    Ok(Loaded { weights, report, described: None, optimizer: None })
+}
+
+/// The README's program, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -32,7 +32,7 @@ use crate::{Error, Result};
 use without_hdf5 as hdf5_file;
 
 pub use layout::AxisOrder;
-pub use module::{load_module, load_tensors, save_module, save_tensors};
+pub use module::{load_metadata, load_module, load_tensors, save_module, save_tensors};
 
 /// A network's parameters on the host, with its classes and the means of its training set.
 ///
@@ -138,9 +138,25 @@ impl Weights {
     /// An old file is then kept.
     pub fn save(&self, path: &Path) -> Result<()> {
         match file_format_of_name(path)? {
-            FileFormat::Hdf5 => hdf5_file::save_with(path, self, None),
-            FileFormat::Safetensors => safetensors_file::save(path, self),
+            FileFormat::Hdf5 => self.save_as_hdf5(path),
+            FileFormat::Safetensors => self.save_as_safetensors(path),
         }
+    }
+
+    /// Saves as HDF5, whatever the file's extension.
+    ///
+    /// # Errors
+    /// Those of [`save`](Self::save), but for the extension.
+    pub fn save_as_hdf5(&self, path: &Path) -> Result<()> {
+        hdf5_file::save_with(path, self, None)
+    }
+
+    /// Saves as safetensors, whatever the file's extension.
+    ///
+    /// # Errors
+    /// Those of [`save`](Self::save), but for the extension.
+    pub fn save_as_safetensors(&self, path: &Path) -> Result<()> {
+        safetensors_file::save(path, self)
     }
 
     /// The tensor of this name.

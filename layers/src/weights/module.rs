@@ -113,3 +113,12 @@ fn specs<B: Backend>(module: &(impl Parameters<B> + ?Sized)) -> Vec<ParameterSpe
     let named = module.named_parameters().into_iter();
     named.map(|(name, parameter)| ParameterSpec { export: name.clone(), name, ..parameter.spec.clone() }).collect()
 }
+
+/// The metadata of a safetensors file: texts by key. Those of this crate have a key `alexnet.format`.
+///
+/// # Errors
+/// [`Error::File`](crate::Error::File) if it cannot be read; [`Error::Weights`](crate::Error::Weights) if it is no
+/// safetensors file, or a damaged one.
+pub fn load_metadata(path: &Path) -> Result<BTreeMap<String, String>> {
+    safetensors_file::load_metadata(path)
+}

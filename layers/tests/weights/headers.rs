@@ -64,16 +64,18 @@ fn safetensors_metadata() {
     let (_folder, path) = temporary_file("a.safetensors");
     let cases = [
         (
-            "\"alexnet.version\":\"1\"",
             "\"alexnet.version\":\"2\"",
-            "written by version 2 of the format, this reads up to 1",
+            "\"alexnet.version\":\"3\"",
+            "written by version 3 of the format, this reads up to 2",
         ),
-        ("\"alexnet.version\":\"1\"", "\"alexnet.version\":\"x\"", "expected a number"),
-        ("\"alexnet.version\":\"1\"", "\"alexnet.version\":\"0\"", "its format version is 0"),
+        ("\"alexnet.version\":\"2\"", "\"alexnet.version\":\"x\"", "expected a number"),
+        ("\"alexnet.version\":\"2\"", "\"alexnet.version\":\"0\"", "its format version is 0"),
         ("alexnet.version", "alexnet.versiom", "\"alexnet.version\": missing"),
         ("\"alexnet.format\":\"weights\"", "\"alexnet.format\":\"other\"", "expected \"weights\", got \"other\""),
         ("alexnet.model\":\"name", "alexnet.model\":\"nome", "checksum of alexnet.model"),
         ("[\\\"class", "[\\\"klass", "checksum of alexnet.classes"),
+        ("\\\"height\\\":7", "\\\"height\\\":6", "checksum of alexnet.mean_image"),
+        ("alexnet.mean_rgb\":\"[", "alexnet.mean_rgb\":\"{", "checksum of alexnet.mean_rgb"),
         ("alexnet.crc32c", "alexnet.crc32d", "\"alexnet.crc32c\": missing"),
         ("\\\"fc8.bias\\\"", "\\\"fc9.bias\\\"", "does not name what the file holds"),
     ];

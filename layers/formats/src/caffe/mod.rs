@@ -39,6 +39,7 @@ pub fn read(path: &Path) -> Result<ForeignFile> {
         classes: Vec::new(),
         mean_image: None,
         mean_rgb: None,
+        exif_orientation: false,
         optimizer: None,
         notes,
     })

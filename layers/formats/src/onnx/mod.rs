@@ -40,7 +40,7 @@ use proto::{GraphProto, ModelProto};
 use tensor::Store;
 use value::Value;
 
-pub use write::save;
+pub use write::{GraphOutput, save};
 
 /// The oldest version of ONNX' operators that is read: older ones broadcast in other ways.
 const OLDEST_OPERATORS: i64 = 7;
@@ -83,6 +83,7 @@ fn read_model(file: &ModelProto, store: &Store, name: &str) -> std::result::Resu
         classes,
         mean_image: metadata.mean_image,
         mean_rgb: metadata.mean_rgb,
+        exif_orientation: false,
         optimizer: None,
         notes,
     })

@@ -1,7 +1,16 @@
 //! Tests of the readers and writers of weights files.
 
+mod allocator;
+mod detection;
+mod matched;
 mod means;
 mod onnx_file;
 mod onnx_read;
 mod onnx_words;
 mod protobuf;
+mod shards;
+mod support;
+mod torch_golden;
+mod torch_hostile;
+mod torch_read;
+mod torch_write;

@@ -5,13 +5,15 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use ndarray::{ArrayD, Axis, Ix3, IxDyn};
+use ndarray::{Array3, ArrayD, Axis, Ix3, IxDyn};
 
 use super::convert;
 use super::header::{self, Entry, Header, MAX_LENGTH};
 use super::names::{is_ignored, match_entries};
-use super::{CLASSES_KEY, CRC_KEY, EXIF_ORIENTATION_KEY, FORMAT, FORMAT_KEY, MEAN_IMAGE, MEAN_RGB, MODEL_KEY};
-use super::{VERSION, VERSION_KEY};
+use super::{
+    CHECKED_KEYS, CLASSES_KEY, CRC_KEY, EXIF_ORIENTATION_KEY, FORMAT, FORMAT_KEY, MEAN_IMAGE, MEAN_RGB, MODEL_KEY,
+};
+use super::{VERSION, VERSION_KEY, means};
 use crate::Result;
 use crate::model::{Model, ParameterSpec};
 use crate::weights::{AxisOrder, Weights, check_version, refused, torchvision, unreadable};
@@ -33,8 +35,11 @@ pub(in crate::weights) fn load(path: &Path, model: Option<&Model>) -> Result<Wei
         own_model = ours.model;
         classes = ours.classes;
         exif_orientation = ours.exif_orientation;
+        // Tensors of the first version.
         mean_image = take(&mut file.entries, MEAN_IMAGE).map(|entry| file.reader.mean_image(&entry)).transpose()?;
         mean_rgb = take(&mut file.entries, MEAN_RGB).map(|entry| file.reader.mean_rgb(&entry)).transpose()?;
+        mean_image = ours.mean_image.or(mean_image);
+        mean_rgb = ours.mean_rgb.or(mean_rgb);
     } else {
         strip_data_parallel(&mut file.entries);
     }
@@ -65,6 +70,12 @@ pub(in crate::weights) fn load_tensors(path: &Path) -> Result<Vec<(String, Array
     let OpenFile { mut reader, mut entries, .. } = OpenFile::open(path)?;
     entries.retain(|entry| entry.dtype != "I64" || !is_ignored(&entry.name));
     entries.into_iter().map(|entry| Ok((entry.name.clone(), reader.tensor(&entry)?))).collect()
+}
+
+/// The metadata of a file: texts by key.
+pub(in crate::weights) fn load_metadata(path: &Path) -> Result<BTreeMap<String, String>> {
+    let mut file = File::open(path).map_err(unreadable(path))?;
+    Ok(read_header(path, &mut file)?.0.metadata)
 }
 
 /// The error of a file of this crate that names no network.
@@ -149,6 +160,8 @@ struct Description {
     model: Option<Model>,
     classes: Vec<String>,
     exif_orientation: bool,
+    mean_image: Option<Array3<f32>>,
+    mean_rgb: Option<[f32; 3]>,
     checksums: Checksums,
 }
 
@@ -164,38 +177,40 @@ impl Description {
         let number = version.parse().map_err(|_| wrong(VERSION_KEY, format!("expected a number, got {version:?}")))?;
         check_version(path, number, VERSION)?;
         let checksums = checksums(text(CRC_KEY)?).map_err(|what| wrong(CRC_KEY, what))?;
-        let verify = |key: &str, text: &str| match checksums.get(key) {
-            Some(&crc) => check_crc(key, crc32c::crc32c(text.as_bytes()), crc).map_err(|what| refused(path, what)),
-            None => Ok(()),
-        };
         let mut described: BTreeSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
-        let model = metadata.get(MODEL_KEY);
-        if let Some(model) = model {
-            verify(MODEL_KEY, model)?;
-            described.insert(MODEL_KEY);
+        for key in CHECKED_KEYS {
+            let Some(text) = metadata.get(key) else { continue };
+            if let Some(&crc) = checksums.get(key) {
+                check_crc(key, crc32c::crc32c(text.as_bytes()), crc).map_err(|what| refused(path, what))?;
+            }
+            described.insert(key);
         }
         let classes = match metadata.get(CLASSES_KEY) {
             Some(json) => {
-                verify(CLASSES_KEY, json)?;
-                described.insert(CLASSES_KEY);
                 serde_json::from_str(json).map_err(|e| wrong(CLASSES_KEY, format!("expected a list of names: {e}")))?
             }
             None => Vec::new(),
         };
         let exif_orientation = match metadata.get(EXIF_ORIENTATION_KEY) {
+            Some(text) => text
+                .parse()
+                .map_err(|_| wrong(EXIF_ORIENTATION_KEY, format!("expected true or false, got {text:?}")))?,
             None => false,
-            Some(text) => {
-                verify(EXIF_ORIENTATION_KEY, text)?;
-                described.insert(EXIF_ORIENTATION_KEY);
-                text.parse()
-                    .map_err(|_| wrong(EXIF_ORIENTATION_KEY, format!("expected true or false, got {text:?}")))?
-            }
         };
+        let mean_image = metadata.get(MEAN_IMAGE).map(|text| means::image_of_text(text)).transpose();
+        let mean_rgb = metadata.get(MEAN_RGB).map(|text| means::colour_of_text(text)).transpose();
         if !described.iter().copied().eq(checksums.keys().map(String::as_str)) {
             return Err(wrong(CRC_KEY, "does not name what the file holds; the file is damaged".into()));
         }
-        let model = model.map(|text| Model::parse(text, &path.display().to_string())).transpose()?;
-        Ok(Self { model, classes, exif_orientation, checksums })
+        let model = metadata.get(MODEL_KEY);
+        Ok(Self {
+            model: model.map(|text| Model::parse(text, &path.display().to_string())).transpose()?,
+            classes,
+            exif_orientation,
+            mean_image: mean_image.map_err(|what| wrong(MEAN_IMAGE, what))?,
+            mean_rgb: mean_rgb.map_err(|what| wrong(MEAN_RGB, what))?,
+            checksums,
+        })
     }
 }
 
@@ -239,7 +254,7 @@ impl TensorReader<'_> {
         ArrayD::from_shape_vec(IxDyn(shape), values).map_err(|e| refused(self.path, format!("{name}: {e}")))
     }
 
-    fn mean_image(&mut self, entry: &Entry) -> Result<ndarray::Array3<f32>> {
+    fn mean_image(&mut self, entry: &Entry) -> Result<Array3<f32>> {
         let got = &entry.shape;
         let image = self.tensor(entry)?.into_dimensionality::<Ix3>().ok().filter(|image| image.len_of(Axis(0)) == 3);
         let image = image.ok_or_else(|| {

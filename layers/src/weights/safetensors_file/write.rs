@@ -4,11 +4,13 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use ndarray::{ArrayD, arr1};
+use ndarray::ArrayD;
 
-use super::{CLASSES_KEY, CRC_KEY, EXIF_ORIENTATION_KEY, FORMAT, FORMAT_KEY, MEAN_IMAGE, MEAN_RGB, MODEL_KEY};
-use super::{VERSION, VERSION_KEY};
-use crate::model::{Model, ParameterSpec};
+use super::{
+    CHECKED_KEYS, CLASSES_KEY, CRC_KEY, EXIF_ORIENTATION_KEY, FORMAT, FORMAT_KEY, MEAN_IMAGE, MEAN_RGB, MODEL_KEY,
+};
+use super::{VERSION, VERSION_KEY, means};
+use crate::model::{Mean, Model, ParameterSpec};
 use crate::weights::{AxisOrder, BLOCK, Weights, refused};
 use crate::{Error, Result};
 
@@ -91,19 +93,6 @@ fn pending_tensors<'a>(weights: &'a Weights, specs: &'a [ParameterSpec]) -> Vec<
             });
         }
     }
-    let image = weights.mean_image.as_ref().map(|image| image.view().permuted_axes([2, 0, 1]));
-    let image = image.map(|image| image.as_standard_layout().into_owned().into_dyn());
-    let rgb = weights.mean_rgb.map(|rgb| arr1(&rgb).into_dyn());
-    for (name, values) in [(MEAN_IMAGE, image), (MEAN_RGB, rgb)] {
-        if let Some(values) = values {
-            tensors.push(PendingTensor {
-                name,
-                shape: values.shape().to_vec(),
-                crc: 0,
-                values: TensorValues::AsIs(values),
-            });
-        }
-    }
     tensors
 }
 
@@ -122,6 +111,13 @@ fn texts(path: &Path, model: &Model, weights: &Weights) -> Result<Vec<(&'static 
     }
     if weights.exif_orientation {
         texts.push((EXIF_ORIENTATION_KEY, "true".into()));
+    }
+    // A mean image is as long as a header should be: it is written only for the networks that subtract it.
+    if let Some(image) = weights.mean_image.as_ref().filter(|_| model.input.mean == Mean::PackImage) {
+        texts.push((MEAN_IMAGE, means::image_to_text(image)));
+    }
+    if let Some(rgb) = weights.mean_rgb {
+        texts.push((MEAN_RGB, means::colour_to_text(rgb).map_err(|what| refused(path, what))?));
     }
     Ok(texts)
 }
@@ -193,7 +189,7 @@ fn write_values(file: &mut impl Write, source: &TensorValues<'_>) -> io::Result<
 
 /// The header's length and JSON, padded with spaces so that tensors begin at a multiple of 8.
 fn header(texts: &[(&str, String)], tensors: &[PendingTensor<'_>]) -> io::Result<Vec<u8>> {
-    let checked = texts.iter().filter(|(key, _)| [MODEL_KEY, CLASSES_KEY, EXIF_ORIENTATION_KEY].contains(key));
+    let checked = texts.iter().filter(|(key, _)| CHECKED_KEYS.contains(key));
     let mut crcs: Vec<(&str, u32)> = checked.map(|(key, text)| (*key, crc32c::crc32c(text.as_bytes()))).collect();
     crcs.extend(tensors.iter().map(|tensor| (tensor.name, tensor.crc)));
     let text = |(name, crc): &(&str, u32)| Ok(format!("{}:\"{crc:08x}\"", serde_json::to_string(name)?));
@@ -222,6 +218,8 @@ fn header(texts: &[(&str, String)], tensors: &[PendingTensor<'_>]) -> io::Result
 
 #[cfg(test)]
 mod tests {
+    use ndarray::arr1;
+
     use super::*;
 
     #[test]
