@@ -8,7 +8,7 @@ use files::regular_file;
 use zip::ZipArchive;
 
 use crate::error::Fault;
-use crate::{Error, Result, shards, torch, wire};
+use crate::{Error, Result, keras, shards, torch, wire};
 
 /// The formats of weights files, by their content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +52,8 @@ const FORMATS: [Names; 8] = [
     names(Format::Safetensors, "safetensors", &[".safetensors"], "safetensors"),
     names(Format::Shards, "shards", &[], "an index of shards"),
     names(Format::Torch, "pytorch", &[".pt", ".pth"], "PyTorch"),
-    names(Format::KerasArchive, "keras", &[], "Keras"),
-    names(Format::KerasHdf5, "keras-weights", &[], "HDF5 of Keras"),
+    names(Format::KerasArchive, "keras", &[".keras"], "Keras"),
+    names(Format::KerasHdf5, "keras-weights", &[".weights.h5"], "HDF5 of Keras"),
     names(Format::Caffe, "caffe", &[], "Caffe"),
     names(Format::Onnx, "onnx", &[".onnx"], "ONNX"),
 ];
@@ -83,7 +83,7 @@ impl Format {
         match start.as_slice() {
             bytes if bytes.starts_with(b"PK\x03\x04") => of_zip(path),
             bytes if bytes.starts_with(b"\x80") && has(bytes, TORCH_MAGIC) => Ok(Self::Torch),
-            bytes if bytes.starts_with(HDF5) => Ok(if is_keras(path) { Self::KerasHdf5 } else { Self::Own }),
+            bytes if bytes.starts_with(HDF5) => Ok(if keras::is_hdf5(path) { Self::KerasHdf5 } else { Self::Own }),
             bytes if bytes.get(8) == Some(&b'{') => Ok(Self::Safetensors),
             bytes if bytes.trim_ascii_start().starts_with(b"{") && shards::is_index(path) => Ok(Self::Shards),
             bytes if bytes.starts_with(b"\x80") && bytes.get(1).is_some_and(|version| *version <= 5) => {
@@ -179,13 +179,4 @@ fn of_zip(path: &Path) -> Result<Format> {
     let names: Vec<String> = zip.file_names().take(SHOWN).map(|name| files::printable::brief(name, 60)).collect();
     let what = format!("is a zip file of neither PyTorch nor Keras: it holds {}; {READ}", names.join(", "));
     Err(Error::refused(path, what))
-}
-
-/// Whether an HDF5 file has the marks of Keras.
-fn is_keras(path: &Path) -> bool {
-    let Ok(file) = hdf5::File::open(path) else { return false };
-    let attributes = file.attr_names().unwrap_or_default();
-    let marked = ["keras_version", "layer_names", "model_config"];
-    attributes.iter().any(|name| marked.contains(&name.as_str()))
-        || ["model_weights", "layers", "_layer_checkpoint_dependencies"].iter().any(|name| file.link_exists(name))
 }

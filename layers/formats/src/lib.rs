@@ -14,6 +14,7 @@ mod chain;
 mod detect;
 mod error;
 mod foreign;
+mod hdf5_tree;
 pub mod keras;
 mod known;
 mod layer_names;

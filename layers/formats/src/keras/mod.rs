@@ -1,13 +1,281 @@
 //! Keras: `.keras`, `.weights.h5` and `.h5` files.
+//!
+//! | file | network | weights |
+//! |---|---|---|
+//! | `.keras` (Keras 3) | `config.json` in a zip | `model.weights.h5` in it |
+//! | `.weights.h5` (Keras 3) | none: name it | groups by class and number: `layers/conv2d_1/vars/0` |
+//! | `.h5` (Keras 2 and 3) | attribute `model_config` | groups by the layers' names |
+//!
+//! Kernels are `[height, width, in, out]`, dense ones `[in, out]`, and rows of flattened maps run over height, width,
+//! channels as here. A network is a Sequential, or a functional model of one layer after another, of the layers that
+//! this workspace has. Activation functions in layers become layers of their own: `conv2d` and `conv2d_relu`.
+
+mod architecture;
+mod archive;
+mod chain;
+mod initializer;
+mod network;
+mod optimizer;
+mod preprocessing;
+mod settings;
+mod stored;
+mod write;
 
 use std::path::Path;
 
-use crate::{Error, ForeignFile, Result};
+use files::regular_file;
+use layers::Model;
+use layers::weights::AxisOrder;
+use ndarray::{ArrayD, IxDyn};
+use serde_json::Value;
+
+use crate::error::Fault;
+use crate::hdf5_tree::{SIGNATURE, Source, Tree};
+use crate::{Error, ForeignFile, ForeignTensor, Format, Result};
+use architecture::Architecture;
+use archive::Archive;
+use network::Statistics;
+use optimizer::Trained;
+use stored::{Layout, StoredLayer};
+
+pub use write::save;
+
+/// The entry of an archive's metadata in which this workspace keeps what Keras has no place for.
+const OWN_METADATA: &str = "alexnet";
 
 /// Reads a file.
 ///
 /// # Errors
 /// [`Error::File`] if it cannot be read; [`Error::Refused`] if it is damaged or holds something that is not read.
 pub fn read(path: &Path) -> Result<ForeignFile> {
-    Err(Error::refused(path, "is not read yet"))
+    KerasFile::open(path)?.into_foreign(path)
+}
+
+/// The network that a file describes.
+///
+/// # Errors
+/// Those of [`read`]; [`Error::Refused`] also for a `.weights.h5`, which holds no network.
+pub fn model(path: &Path) -> Result<Model> {
+    let mut file = KerasFile::open(path)?;
+    let stored = file.stored(path)?;
+    match file.architecture(path, &stored)? {
+        Some(architecture) => Ok(Own::of(&file.own, &architecture.model).map_or(architecture.model, |own| own.model)),
+        None => Err(Error::refused(path, "holds weights but no network; save the whole model (model.save)")),
+    }
+}
+
+/// Whether an HDF5 file is one of Keras. A file that is not readable is not.
+pub(crate) fn is_hdf5(path: &Path) -> bool {
+    let Ok(file) = regular_file::open(path) else { return false };
+    let Ok(length) = file.metadata().map(|metadata| metadata.len()) else { return false };
+    let source = Source::new(file, 0, length);
+    let Ok(attributes) = Tree::root_attributes(&source) else { return false };
+    let has = |name: &str| attributes.iter().any(|attribute| attribute.name == name);
+    let names = ["keras_version", "model_config", "layer_names", "layer_names0"];
+    // A file of this workspace has a mark of its own.
+    names.into_iter().any(has) || !has("format") && Tree::read(source).is_ok_and(|tree| is_layout(&tree))
+}
+
+fn is_layout(tree: &Tree) -> bool {
+    matches!(Layout::of(tree), Ok(Some(_)))
+}
+
+/// An opened file.
+struct KerasFile {
+    format: Format,
+    /// The configuration of the model.
+    config: Option<Value>,
+    /// The configuration of its training.
+    compile: Option<Value>,
+    /// The entry of this workspace, if it wrote the file.
+    own: Option<Value>,
+    tree: Tree,
+    layout: Layout,
+}
+
+/// The error of a file's content, or of the system.
+fn failed(path: &Path) -> impl Fn(Fault) -> Error + '_ {
+    move |fault| fault.of(path)
+}
+
+impl KerasFile {
+    fn open(path: &Path) -> Result<Self> {
+        let mut start = [0; 8];
+        let mut file = regular_file::open(path).map_err(Error::file(path))?;
+        let length = file.metadata().map_err(Error::file(path))?.len();
+        let is_hdf5 = std::io::Read::read_exact(&mut file, &mut start).is_ok() && start == SIGNATURE;
+        let failed = failed(path);
+        let (format, tree, config, compile, own) = if is_hdf5 {
+            let tree = Tree::read(Source::new(file, 0, length)).map_err(&failed)?;
+            let json = |attribute: &str| match tree.text("", attribute).map_err(&failed)? {
+                Some(text) => archive::parse_config(path, text.as_bytes()).map(Some),
+                None => Ok(None),
+            };
+            let config = json("model_config")?;
+            let compile = json("training_config")?;
+            (Format::KerasHdf5, tree, config, compile, None)
+        } else {
+            let Archive { config, own, weights } = Archive::open(path)?;
+            let compile = config.get("compile_config").cloned();
+            let tree = Tree::read(weights).map_err(&failed)?;
+            (Format::KerasArchive, tree, Some(config), compile, own)
+        };
+        match Layout::of(&tree).map_err(&failed)? {
+            Some(layout) => Ok(Self { format, config, compile, own, tree, layout }),
+            None => Err(Error::refused(path, "HDF5, but neither weights of Keras nor of this program")),
+        }
+    }
+
+    fn stored(&self, path: &Path) -> Result<Vec<StoredLayer>> {
+        self.layout.layers(&self.tree).map_err(failed(path))
+    }
+
+    /// The network of the configuration, if there is one.
+    fn architecture(&mut self, path: &Path, stored: &[StoredLayer]) -> Result<Option<Architecture>> {
+        let Some(config) = &self.config else { return Ok(None) };
+        let refused = |what: String| Error::refused(path, what);
+        let layers = chain::layers(config).map_err(refused)?;
+        let mut statistics = Statistics::new();
+        for layer in layers.iter().filter(|layer| layer.class == "Normalization") {
+            let Some([mean, variance, ..]) = self.find(stored, &layer.key, &layer.name).map(Vec::as_slice) else {
+                continue;
+            };
+            let mut of = |path_in: &str| {
+                let values = self.tree.floats(path_in).map_err(failed(path))?;
+                Ok::<_, Error>(values.iter().map(|&value| f64::from(value)).collect())
+            };
+            statistics.insert(layer.key.clone(), [of(mean)?, of(variance)?]);
+        }
+        let origin = path.display().to_string();
+        let compile = self.compile.as_ref().filter(|compile| !compile.is_null());
+        architecture::read(config, &layers, compile, &statistics, &origin).map(Some).map_err(refused)
+    }
+
+    /// The variables of a layer.
+    fn find<'a>(&self, stored: &'a [StoredLayer], key: &str, name: &str) -> Option<&'a Vec<String>> {
+        let found = stored.iter().find(|layer| match self.layout {
+            Layout::Numbered => layer.key == key,
+            Layout::Named(_) => layer.name == name,
+        });
+        found.map(|layer| &layer.variables)
+    }
+
+    fn into_foreign(mut self, path: &Path) -> Result<ForeignFile> {
+        let stored = self.stored(path)?;
+        let architecture = self.architecture(path, &stored)?;
+        let kind = architecture.as_ref().and_then(|architecture| architecture.optimizer.clone());
+        let mut notes = Vec::new();
+        let (tensors, trained) = match &architecture {
+            Some(architecture) => self.described(path, &stored, architecture)?,
+            None => self.undescribed(path, &stored)?,
+        };
+        let state = optimizer::read(&mut self.tree, self.layout, kind.as_deref(), &trained, &mut notes);
+        let optimizer = state.map_err(failed(path))?;
+        let file = ForeignFile { tensors, optimizer, notes, ..ForeignFile::new(self.format, AxisOrder::Keras) };
+        let Some(architecture) = architecture else { return Ok(file) };
+        if let Some(own) = Own::of(&self.own, &architecture.model) {
+            return Ok(own.complete(file));
+        }
+        let notes = architecture.notes.into_iter().chain(file.notes).collect();
+        Ok(ForeignFile { model: Some(architecture.model), notes, ..file })
+    }
+
+    /// The tensors of the network that the file describes, and those that its optimizer trains.
+    fn described(
+        &mut self,
+        path: &Path,
+        stored: &[StoredLayer],
+        architecture: &Architecture,
+    ) -> Result<(Vec<ForeignTensor>, Vec<Trained>)> {
+        let mut tensors = Vec::new();
+        let mut trained = Vec::new();
+        for layer in &architecture.variables {
+            let found = self.find(stored, &layer.key, &layer.name);
+            let found = found.ok_or_else(|| {
+                Error::refused(path, format!("the weights of layer {:?} are missing; save the model again", layer.name))
+            })?;
+            if found.len() != layer.tensors.len() {
+                let what = format!("layer {:?} has {} tensors", layer.name, found.len());
+                return Err(Error::refused(path, format!("{what}, expected {}; it is damaged", layer.tensors.len())));
+            }
+            for (variable, (name, is_trained)) in found.iter().zip(&layer.tensors) {
+                let values = self.tree.floats(variable).map_err(failed(path))?;
+                if *is_trained {
+                    trained.push((name.clone(), values.shape().to_vec()));
+                }
+                tensors.push(ForeignTensor { name: name.clone(), values });
+            }
+        }
+        // Scale and shift that a batch normalisation of Keras may lack.
+        for spec in architecture.model.parameters()? {
+            let value = if spec.name.ends_with(".weight") { 1.0 } else { 0.0 };
+            if !tensors.iter().any(|tensor| tensor.name == spec.export) {
+                tensors.push(ForeignTensor { name: spec.export, values: ArrayD::from_elem(IxDyn(&spec.shape), value) });
+            }
+        }
+        Ok((tensors, trained))
+    }
+
+    /// The tensors of a file without a network, under names that follow from their shapes.
+    fn undescribed(&mut self, path: &Path, stored: &[StoredLayer]) -> Result<(Vec<ForeignTensor>, Vec<Trained>)> {
+        let mut tensors = Vec::new();
+        let mut trained = Vec::new();
+        for layer in stored {
+            let rank = |variable: &String| self.tree.dataset(variable).map_or(0, |dataset| dataset.shape.len());
+            let parts: &[&str] = match (layer.variables.first().map(rank), layer.variables.len()) {
+                (Some(1), 4) => &["weight", "bias", "running_mean", "running_var"],
+                _ => &["weight", "bias"],
+            };
+            for (number, variable) in layer.variables.iter().enumerate() {
+                let part = parts.get(number).map_or_else(|| format!("variable{number}"), |part| part.to_string());
+                let name = format!("{}.{part}", layer.name);
+                let values = self.tree.floats(variable).map_err(failed(path))?;
+                if matches!(part.as_str(), "weight" | "bias") {
+                    trained.push((name.clone(), values.shape().to_vec()));
+                }
+                tensors.push(ForeignTensor { name, values });
+            }
+        }
+        Ok((tensors, trained))
+    }
+}
+
+/// What this workspace wrote into an archive beside Keras' own.
+struct Own {
+    model: Model,
+    classes: Vec<String>,
+    mean_rgb: Option<[f32; 3]>,
+}
+
+impl Own {
+    /// None unless the network is there and has the parameters of the one that the archive describes.
+    fn of(metadata: &Option<Value>, described: &Model) -> Option<Self> {
+        let metadata = metadata.as_ref()?;
+        let model = Model::parse(metadata["network"].as_str()?, "metadata.json").ok()?;
+        let shapes = |model: &Model| {
+            let specs = model.parameters().ok()?;
+            Some(specs.into_iter().map(|spec| (spec.name, spec.shape)).collect::<Vec<_>>())
+        };
+        if shapes(&model)? != shapes(described)? {
+            return None;
+        }
+        let names = metadata["classes"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let classes: Option<Vec<String>> = names.iter().map(|name| name.as_str().map(str::to_string)).collect();
+        let classes = classes.filter(|classes| classes.len() == model.classes).unwrap_or_default();
+        let numbers = metadata["mean_rgb"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let numbers: Vec<f32> = numbers.iter().filter_map(|number| Some(number.as_f64()? as f32)).collect();
+        Some(Self { model, classes, mean_rgb: numbers.try_into().ok() })
+    }
+
+    /// The file with the network, under whose names the tensors then are.
+    fn complete(self, mut file: ForeignFile) -> ForeignFile {
+        let specs = self.model.parameters().unwrap_or_default();
+        let slots = file.optimizer.iter_mut().flat_map(|state| &mut state.slots).flat_map(|(_, tensors)| tensors);
+        for tensor in file.tensors.iter_mut().chain(slots) {
+            if let Some(spec) = specs.iter().find(|spec| spec.name == tensor.name) {
+                tensor.name.clone_from(&spec.export);
+            }
+        }
+        ForeignFile { model: Some(self.model), classes: self.classes, mean_rgb: self.mean_rgb, ..file }
+    }
 }

@@ -14,3 +14,6 @@ mod torch_golden;
 mod torch_hostile;
 mod torch_read;
 mod torch_write;
+mod keras_files;
+mod keras_hostile;
+mod keras_networks;

@@ -1,0 +1,170 @@
+//! The network that a file's configuration describes.
+
+use layers::model::Units;
+use layers::toml::{Table, Value as Toml};
+use layers::{LayerKind, Model};
+use serde_json::Value;
+
+use super::network::{LayerVariables, NetworkBuilder, Statistics, image_size};
+use super::settings::{LayerConfig, Text, name_of, number};
+
+/// A network, and where its parameters are in the file.
+#[derive(Debug)]
+pub(super) struct Architecture {
+    pub model: Model,
+    /// The variables of each layer that has some, in order.
+    pub variables: Vec<LayerVariables>,
+    /// The optimizer's kind in this workspace, if it is one of ours.
+    pub optimizer: Option<String>,
+    pub notes: Vec<String>,
+}
+
+/// The network of a configuration. `compile` is the configuration of its training, `origin` the file's name in messages.
+///
+/// # Errors
+/// A message that names the layer and the setting that are not read.
+pub(super) fn read(
+    model: &Value,
+    layers: &[LayerConfig],
+    compile: Option<&Value>,
+    statistics: &Statistics,
+    origin: &str,
+) -> Text<Architecture> {
+    let mut builder = NetworkBuilder::default();
+    for layer in layers {
+        builder.add(layer, statistics)?;
+    }
+    let crop = crop(&builder, model)?;
+    let (input, note) = builder.preprocessing.input(crop);
+    let mut notes = std::mem::take(&mut builder.notes);
+    notes.extend(note);
+    let last = builder.layers.iter_mut().rev().find_map(|layer| match &mut layer.kind {
+        LayerKind::Linear(linear) => Some(&mut linear.units),
+        _ => None,
+    });
+    if let Some(units) = last.filter(|units| **units == Units::Number(builder.outputs)) {
+        *units = Units::Classes;
+    }
+    let (optimizer, train) = training(compile, &mut notes);
+    let model = Model {
+        name: network_name(&model["config"]),
+        about: "A network of Keras.".into(),
+        input,
+        classes: builder.outputs.max(1),
+        layers: builder.layers,
+        train,
+    };
+    // Reading checks everything: names, shapes, layers that do not fit each other.
+    let model = Model::parse(&model.to_toml(), origin).map_err(|error| {
+        let text = error.to_string();
+        text.strip_prefix(&format!("{origin}: ")).map_or(text.clone(), str::to_string)
+    })?;
+    Ok(Architecture { model, variables: builder.variables, optimizer, notes })
+}
+
+/// The side of square images.
+fn crop(builder: &NetworkBuilder, model: &Value) -> Text<usize> {
+    let built = ["build_input_shape", "batch_input_shape"].iter().map(|key| &model["config"][key]);
+    let built = built.chain([&model["build_config"]["input_shape"]]).find_map(|shape| image_size(shape)?);
+    match builder.size.or(built) {
+        Some([height, width]) if height == width => Ok(height),
+        Some([height, width]) => Err(format!("its images are {height} x {width}; networks of square images are read")),
+        None => {
+            Err("does not say how large its images are: begin with Input((height, width, 3)), and save again".into())
+        }
+    }
+}
+
+/// A name that networks may have.
+fn network_name(config: &Value) -> String {
+    let name = config["name"].as_str().unwrap_or("keras");
+    let fits = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    let name: String = name.chars().map(|c| if fits(c) { c } else { '-' }).take(60).collect();
+    let name = name.trim_start_matches('-');
+    if name.is_empty() { "keras".into() } else { name.into() }
+}
+
+/// The optimizer's kind, and its settings as `[train]`.
+fn training(compile: Option<&Value>, notes: &mut Vec<String>) -> (Option<String>, Table) {
+    let Some(compile) = compile else { return (None, Table::new()) };
+    let optimizer = match (&compile["optimizer"], &compile["optimizer_config"]) {
+        (Value::Null, Value::Null) => return (None, Table::new()),
+        (Value::Null, older) => older,
+        (newer, _) => newer,
+    };
+    let class = name_of(optimizer).filter(|_| optimizer.is_string()).or(optimizer["class_name"].as_str());
+    let class = class.unwrap_or_default();
+    let mut settings = Table::new();
+    let mut set = |key: &str, value: Toml| settings.insert(key.to_string(), value);
+    let config = &optimizer["config"];
+    let of = |key: &str, default: f64| shortest(number(&config[key]).unwrap_or(default));
+    let kind = match class.to_ascii_lowercase().as_str() {
+        "adam" => {
+            set("beta1", Toml::Float(of("beta_1", 0.9)));
+            set("beta2", Toml::Float(of("beta_2", 0.999)));
+            set("epsilon", Toml::Float(of("epsilon", 1e-7)));
+            set("epsilon_hat", Toml::Boolean(true));
+            "adam"
+        }
+        "sgd" => {
+            let momentum = of("momentum", 0.0);
+            set("momentum", Toml::Float(momentum));
+            let is_nesterov = config["nesterov"].as_bool().unwrap_or(false);
+            set("nesterov", Toml::Boolean(is_nesterov && momentum > 0.0));
+            "sgd"
+        }
+        _ => {
+            notes.push(format!("the optimizer {class:?} is not read; training starts with one of this command's own"));
+            return (None, Table::new());
+        }
+    };
+    set("kind", Toml::String(kind.into()));
+    set("weight_decay", Toml::Float(0.0));
+    set("schedule", Toml::String("constant".into()));
+    let default = if kind == "adam" { 0.001 } else { 0.01 };
+    match &config["learning_rate"] {
+        Value::Object(_) => {
+            notes.push("the learning rate follows a schedule of Keras, which is not read".into());
+        }
+        _ => {
+            set("lr", Toml::Float(of("learning_rate", default)));
+        }
+    }
+    note_unread(class, config, notes);
+    let section = Table::from_iter([("optim".to_string(), Toml::Table(settings))]);
+    (Some(kind.to_string()), section)
+}
+
+/// Notes on settings of the optimizer that are not read.
+fn note_unread(class: &str, config: &Value, notes: &mut Vec<String>) {
+    let keys = ["weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "amsgrad", "use_ema"];
+    let is_set = |value: &Value| match value {
+        Value::Bool(flag) => *flag,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        _ => false,
+    };
+    for key in keys.iter().filter(|key| is_set(&config[**key])) {
+        notes.push(format!("the optimizer {class}: its {key} is left out"));
+    }
+}
+
+/// Keras writes settings that it held as f32 with the digits of f64: 0.0010000000474974513.
+fn shortest(number: f64) -> f64 {
+    let single = number as f32;
+    if f64::from(single) != number {
+        return number;
+    }
+    single.to_string().parse().unwrap_or(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_that_was_f32_is_short() {
+        assert_eq!(shortest(0.0010000000474974513), 0.001);
+        assert_eq!(shortest(1e-7), 1e-7);
+        assert_eq!(shortest(0.25), 0.25);
+    }
+}

@@ -1,0 +1,207 @@
+//! Damaged and hostile files of Keras: one clear error, or the same tensors; never a panic, and no memory beyond the file.
+
+use std::fs;
+use std::path::Path;
+
+use alexnet_formats::keras;
+use hdf5::File;
+use ndarray::Array1;
+
+use crate::allocator::allocated_by;
+use crate::keras_files::golden;
+use crate::keras_networks::{archive, zipped};
+
+/// Reads a file, which must not take more memory than many times its length.
+fn read(path: &Path) -> Result<(), String> {
+    let length = fs::metadata(path).unwrap().len();
+    let (bytes, result) = allocated_by(|| keras::read(path));
+    assert!(bytes < 64 * length + (8 << 20), "{bytes} bytes for a file of {length}");
+    result.map(drop).map_err(|error| error.to_string())
+}
+
+fn refusal(path: &Path) -> String {
+    let error = read(path).unwrap_err();
+    assert!(error.contains(path.file_name().unwrap().to_str().unwrap()), "{error}");
+    assert!(error.lines().count() == 1 && error.len() < 600, "{error}");
+    error
+}
+
+/// A small file of Keras' form: one layer.
+fn small(path: &Path, more: impl FnOnce(&File)) {
+    let file = File::create(path).unwrap();
+    file.create_group("vars").unwrap();
+    let group = file.create_group("layers/dense/vars").unwrap();
+    group.new_dataset_builder().with_data(&ndarray::Array2::<f32>::ones((6, 2))).create("0").unwrap();
+    group.new_dataset_builder().with_data(&Array1::<f32>::ones(2)).create("1").unwrap();
+    more(&file);
+    file.close().unwrap();
+}
+
+#[test]
+fn every_cut_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cut.h5");
+    small(&path, |_| {});
+    let bytes = fs::read(&path).unwrap();
+    for length in 0..bytes.len() {
+        fs::write(&path, &bytes[..length]).unwrap();
+        // Padding may follow the last value.
+        if let Err(error) = read(&path) {
+            assert!(error.contains("cut.h5"), "{error}");
+        } else {
+            assert!(length + 64 > bytes.len(), "cut at {length} of {}", bytes.len());
+        }
+    }
+}
+
+#[test]
+fn every_flipped_byte_is_survived() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flip.h5");
+    small(&path, |file| {
+        let text: hdf5::types::VarLenUnicode = "dense".parse().unwrap();
+        let group = file.group("layers/dense/vars").unwrap();
+        group.new_attr::<hdf5::types::VarLenUnicode>().create("name").unwrap().write_scalar(&text).unwrap();
+    });
+    let bytes = fs::read(&path).unwrap();
+    for at in 0..bytes.len() {
+        for flip in [0xff, 0x01, 0x80] {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= flip;
+            fs::write(&path, &bytes).unwrap();
+            let _ = read(&path);
+        }
+    }
+}
+
+#[test]
+fn golden_files_survive_flips_and_cuts() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["chain.h5", "graph.keras"] {
+        let path = folder.path().join(name);
+        let bytes = fs::read(golden(name)).unwrap();
+        for at in (0..bytes.len()).step_by(11) {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1 << (at % 8);
+            fs::write(&path, &flipped).unwrap();
+            let result = read(&path);
+            // The archive's checksums find every change of its parts.
+            let tail = bytes.len() - 400;
+            assert!(name.ends_with("h5") || at < 60 || at > tail || result.is_err() || is_header(&bytes, at), "{at}");
+            fs::write(&path, &bytes[..at]).unwrap();
+            assert!(read(&path).is_err(), "{name} cut at {at}");
+        }
+    }
+}
+
+/// Whether a byte is part of a local header of the archive, whose fields the directory at its end repeats.
+fn is_header(bytes: &[u8], at: usize) -> bool {
+    bytes[at.saturating_sub(80)..=at].windows(4).any(|window| window == b"PK\x03\x04")
+        || bytes[at..(at + 4).min(bytes.len())].starts_with(b"PK")
+}
+
+#[test]
+fn links_are_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("links.h5");
+    let cases: [(&str, fn(&File)); 4] = [
+        ("link to elsewhere", |file| file.link_soft("/layers/dense", "layers/dense_1").unwrap()),
+        ("link to elsewhere", |file| file.link_external("/etc/passwd", "/", "layers/dense_1").unwrap()),
+        ("linked twice", |file| file.link_hard("/layers", "layers/dense/layers").unwrap()),
+        ("linked twice", |file| file.link_hard("/layers/dense/vars/0", "layers/dense/vars/2").unwrap()),
+    ];
+    for (words, more) in cases {
+        small(&path, more);
+        let error = refusal(&path);
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn values_that_are_not_in_the_file_take_no_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.h5");
+    // Space that was never written.
+    small(&path, |file| {
+        let group = file.create_group("layers/dense_1/vars").unwrap();
+        group.new_dataset_builder().empty::<f32>().shape([1 << 30, 16]).create("0").unwrap();
+    });
+    assert!(refusal(&path).contains("never written"));
+    small(&path, |file| {
+        let group = file.create_group("layers/dense_1/vars").unwrap();
+        group.new_dataset_builder().chunk([1 << 20, 16]).empty::<f32>().shape([1 << 30, 16]).create("0").unwrap();
+    });
+    assert!(refusal(&path).contains("chunks"));
+    // A shape that grows after the file was written.
+    small(&path, |_| {});
+    let mut bytes = fs::read(&path).unwrap();
+    let shape: Vec<u8> = [6u64, 2].iter().flat_map(|axis| axis.to_le_bytes()).collect();
+    let at = bytes.windows(16).position(|window| window == shape).unwrap();
+    bytes[at..at + 8].copy_from_slice(&(1u64 << 40).to_le_bytes());
+    fs::write(&path, bytes).unwrap();
+    assert!(refusal(&path).contains("not in the file"));
+}
+
+#[test]
+fn compressed_values_are_read_and_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("packed.h5");
+    let values = ndarray::Array2::from_shape_fn((50, 30), |(i, j)| (i * 30 + j) as f32);
+    small(&path, |file| {
+        let group = file.create_group("layers/dense_1/vars").unwrap();
+        let builder = group.new_dataset_builder().chunk([16, 7]).shuffle().deflate(4).fletcher32();
+        builder.with_data(&values).create("0").unwrap();
+    });
+    let file = keras::read(&path).unwrap();
+    let tensor = file.tensors.iter().find(|tensor| tensor.name == "dense_1.weight").unwrap();
+    assert_eq!(tensor.values, values.clone().into_dyn());
+    // Zeros that inflate a thousand times, but no more than their chunk's shape.
+    small(&path, |file| {
+        let group = file.create_group("layers/dense_1/vars").unwrap();
+        let zeros = ndarray::Array2::<f32>::zeros((512, 512));
+        group.new_dataset_builder().chunk([512, 512]).deflate(9).with_data(&zeros).create("0").unwrap();
+    });
+    keras::read(&path).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let shape: Vec<u8> = [512u64, 512].iter().flat_map(|axis| axis.to_le_bytes()).collect();
+    let at = bytes.windows(16).position(|window| window == shape).unwrap();
+    bytes[at..at + 8].copy_from_slice(&(1u64 << 30).to_le_bytes());
+    fs::write(&path, bytes).unwrap();
+    assert!(refusal(&path).contains("chunks"));
+}
+
+#[test]
+fn configurations_are_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |config: &str| refusal(&archive(folder.path(), config));
+    assert!(refused(&"[".repeat(1 << 20)).contains("not JSON"));
+    assert!(refused(&" ".repeat(5 << 20)).contains("MiB"));
+    let mut nested = r#"{"class_name":"Sequential","config":{"layers":[]}}"#.to_string();
+    for _ in 0..20 {
+        nested = format!(r#"{{"class_name":"Sequential","config":{{"layers":[{nested}]}}}}"#);
+    }
+    assert!(refused(&nested).contains("nested"));
+    let layer = r#"{"class_name":"Flatten","config":{}},"#.repeat(20_000);
+    let layers = layer.trim_end_matches(',');
+    assert!(
+        refused(&format!(r#"{{"class_name":"Sequential","config":{{"layers":[{layers}]}}}}"#)).contains("too many")
+    );
+}
+
+#[test]
+fn archives_are_read_in_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("odd.keras");
+    zipped(&path, &[("../../evil", b"x"), ("/etc/evil", b"x"), ("config.json", b"{}")]);
+    assert!(refusal(&path).contains("metadata.json"));
+    assert!(!folder.path().join("../../evil").exists());
+    zipped(&path, &[("metadata.json", b"{}"), ("config.json", b"{}"), ("model.weights.h5", b"none")]);
+    assert!(refusal(&path).contains("first block"));
+    fs::write(&path, b"PK\x03\x04").unwrap();
+    assert!(refusal(&path).contains("archive"));
+    fs::write(&path, b"").unwrap();
+    refusal(&path);
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(keras::read(&path).is_err());
+}
