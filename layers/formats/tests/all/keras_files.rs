@@ -177,17 +177,35 @@ fn what_is_written_is_read_back() {
 }
 
 #[test]
+fn presets_without_normalisation_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let cpu = Cpu::<f32>::new(1).unwrap();
+    let mut model = Model::preset("cifar-tanh").unwrap();
+    let images: Vec<f32> = (0..model.input.crop * model.input.crop * 3).map(|i| (i * 37 % 256) as f32 / 50.0).collect();
+    // Means are given by a pack, and left outside.
+    model.input.mean = Mean::None;
+    model.layers.retain(|layer| layer.kind.name() != "lrn");
+    let network = Network::new(&cpu, &model, 1).unwrap();
+    let weights = Weights { model: Some(model), ..Weights::of(&network).unwrap() };
+    let path = folder.path().join("pools.keras");
+    keras::save(&path, &weights, None).unwrap();
+    let mut parts = zip::ZipArchive::new(std::fs::File::open(&path).unwrap()).unwrap();
+    let config: Value = serde_json::from_reader(parts.by_name("config.json").unwrap()).unwrap();
+    let layers = config["config"]["layers"].as_array().unwrap();
+    let pools = layers.iter().filter(|layer| layer["class_name"].as_str().unwrap().ends_with("Pooling2D"));
+    assert!(pools.clone().count() > 1 && pools.clone().all(|pool| pool["config"]["padding"] == "same"), "{config}");
+    assert_eq!(outputs(&load(&path, None).unwrap().weights, &images), outputs(&weights, &images));
+}
+
+#[test]
 fn a_network_that_keras_lacks_is_refused_by_its_layer() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("source.keras");
-    let model = Model::preset("cifar-relu").unwrap();
-    let cpu = Cpu::<f32>::new(1).unwrap();
-    let mut weights = Weights::of(&Network::new(&cpu, &model, 1).unwrap()).unwrap();
-    weights.model = Some(model);
+    let path = folder.path().join("normed.keras");
+    let mut weights = load(&golden("chain.keras"), None).unwrap().weights;
     let lrn = Model::preset("caffe").unwrap().layers.into_iter().find(|layer| layer.kind.name() == "lrn").unwrap();
     weights.model.as_mut().unwrap().layers.insert(2, lrn);
     let error = keras::save(&path, &weights, None).unwrap_err().to_string();
     assert!(error.contains("norm") && error.contains(".weights.h5"), "{error}");
     assert!(!path.exists());
-    keras::save(&folder.path().join("source.weights.h5"), &weights, None).unwrap();
+    keras::save(&folder.path().join("normed.weights.h5"), &weights, None).unwrap();
 }

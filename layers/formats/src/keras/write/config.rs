@@ -183,25 +183,26 @@ impl ConfigWriter {
     fn pool(&mut self, name: &str, pool: &Pool, input: &[usize]) -> Text<()> {
         let refused =
             |what: &str| format!("layer {name:?}: {what}, which Keras' pools cannot; save as ONNX or safetensors");
-        let extra = beyond_edge(pool, input);
-        let padding = match pool.padding {
-            Pad::Same => "same",
-            Pad::Sides(sides) => {
-                let sides = Padding { bottom: sides.bottom + extra[0], right: sides.right + extra[1], ..sides };
-                let is_padded = sides != Padding::default();
-                if is_padded && pool.kind == PoolKind::Max && !self.is_non_negative {
-                    return Err(refused("it pads values that may be below 0"));
-                }
-                if is_padded && (pool.kind == PoolKind::Average || extra != [0, 0] && pool.kind != PoolKind::Max) {
-                    return Err(refused("it averages a padded map without the padding"));
-                }
+        let sides = covered(pool, input);
+        let is_padded = sides != Padding::default();
+        let is_same = pool.padding == Pad::Same || is_padded && sides == same(pool, input);
+        let padding = match pool.kind {
+            PoolKind::AverageWithPadding if pool.padding == Pad::Same => {
+                return Err(refused("it averages the padding of \"same\" too"));
+            }
+            PoolKind::Max | PoolKind::Average if is_same => "same",
+            PoolKind::Max if is_padded && !self.is_non_negative => {
+                return Err(refused("it pads values that may be below 0"));
+            }
+            PoolKind::Average if is_padded => return Err(refused("it averages a padded map without the padding")),
+            PoolKind::AverageWithPadding if sides != plain(pool) => {
+                return Err(refused("its last windows reach beyond the padding"));
+            }
+            _ => {
                 self.zero_padding(name, sides);
                 "valid"
             }
         };
-        if padding == "same" && pool.kind == PoolKind::AverageWithPadding {
-            return Err(refused("it averages the padding of \"same\" too"));
-        }
         let class = if pool.kind == PoolKind::Max { "MaxPooling2D" } else { "AveragePooling2D" };
         let settings = json!({
             "pool_size": pool.kernel, "strides": pool.stride, "padding": padding, "data_format": "channels_last",
@@ -250,15 +251,32 @@ impl ConfigWriter {
     }
 }
 
-/// Rows and columns that the windows of a pool reach beyond its padded input.
-fn beyond_edge(pool: &Pool, input: &[usize]) -> [usize; 2] {
-    let (RoundMode::Ceil, &[height, width, _]) = (pool.round_mode, input) else { return [0, 0] };
+/// The padding of a pool with the rows and columns that its last windows reach beyond.
+fn covered(pool: &Pool, input: &[usize]) -> Padding {
+    let &[height, width, _] = input else { return Padding::default() };
     let operation = pool.operation([height, width]);
-    let Ok(geometry) = operation.geometry(&[1, height, width, 1]) else { return [0, 0] };
     let sides = operation.padding;
-    let lengths = [height + sides.top + sides.bottom, width + sides.left + sides.right];
+    let (RoundMode::Ceil, Ok(geometry)) = (pool.round_mode, operation.geometry(&[1, height, width, 1])) else {
+        return sides;
+    };
     let reach = |axis: usize| (geometry.output[axis] - 1) * pool.stride[axis] + pool.kernel[axis];
-    [reach(0).saturating_sub(lengths[0]), reach(1).saturating_sub(lengths[1])]
+    let below = reach(0).saturating_sub(height + sides.top + sides.bottom);
+    let right = reach(1).saturating_sub(width + sides.left + sides.right);
+    Padding { bottom: sides.bottom + below, right: sides.right + right, ..sides }
+}
+
+/// The padding of a pool that Keras' "same" would have.
+fn same(pool: &Pool, input: &[usize]) -> Padding {
+    let &[height, width, _] = input else { return Padding::default() };
+    Padding::same([height, width], pool.kernel, pool.stride)
+}
+
+/// The padding of a pool as its settings have it.
+fn plain(pool: &Pool) -> Padding {
+    match pool.padding {
+        Pad::Sides(sides) => sides,
+        Pad::Same => Padding::default(),
+    }
 }
 
 /// Keras' name of an activation function.
