@@ -40,7 +40,7 @@ pub use error::{Error, Result};
 pub use foreign::{ForeignFile, ForeignTensor, OptimizerState};
 pub use mean::{MeanFile, mean};
 pub use report::{Matched, Report};
-pub use save::save;
+pub use save::{save, save_with};
 
 /// Weights of a network, and what the file's tensors became.
 #[derive(Clone, Debug, PartialEq)]

@@ -113,7 +113,10 @@ fn collect(value: &Value, numbers: &mut Vec<f64>, depth: usize) -> Option<()> {
         Value::Array(values) if depth > 0 && numbers.len() <= 3 => {
             values.iter().try_for_each(|value| collect(value, numbers, depth - 1))
         }
-        value => Some(numbers.push(number(value)?)),
+        value => {
+            numbers.push(number(value)?);
+            Some(())
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use alexnet_formats::layers::model::Mean;
 use alexnet_formats::layers::tensor::{Cpu, Tensor};
 use alexnet_formats::layers::weights::Weights;
 use alexnet_formats::layers::{LayerKind, Model, Network};
-use alexnet_formats::{Loaded, OptimizerState, keras, load};
+use alexnet_formats::{Loaded, OptimizerState, keras, load, save, save_with};
 use serde_json::Value;
 
 /// A file that `make.py` made.
@@ -159,18 +159,18 @@ fn what_is_written_is_read_back() {
         let classes = vec!["cat".to_string(), "dog".to_string(), "größer".to_string()];
         let weights = Weights { classes: classes.clone(), ..first.weights.clone() };
         let path = folder.path().join(file);
-        let notes = keras::save(&path, &weights, first.optimizer.as_ref()).unwrap();
+        let notes = save_with(&path, &weights, first.optimizer.as_ref(), None).unwrap();
         assert!(notes.iter().any(|note| note.contains("prepare images")), "{notes:?}");
         let second = load(&path, None).unwrap();
         assert_eq!(second.weights.classes, classes);
         assert_eq!(bits(&second.weights), bits(&first.weights));
         assert_eq!(second.optimizer, first.optimizer);
         let again = folder.path().join(format!("again-{file}"));
-        keras::save(&again, &weights, first.optimizer.as_ref()).unwrap();
+        save_with(&again, &weights, first.optimizer.as_ref(), None).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(&again).unwrap());
 
         let path = folder.path().join("alone.weights.h5");
-        keras::save(&path, &weights, None).unwrap();
+        save(&path, &weights, None).unwrap();
         let third = load(&path, weights.model.as_ref()).unwrap();
         assert_eq!(bits(&third.weights), bits(&first.weights));
     }
@@ -188,7 +188,7 @@ fn presets_without_normalisation_are_written() {
     let network = Network::new(&cpu, &model, 1).unwrap();
     let weights = Weights { model: Some(model), ..Weights::of(&network).unwrap() };
     let path = folder.path().join("pools.keras");
-    keras::save(&path, &weights, None).unwrap();
+    save(&path, &weights, None).unwrap();
     let mut parts = zip::ZipArchive::new(std::fs::File::open(&path).unwrap()).unwrap();
     let config: Value = serde_json::from_reader(parts.by_name("config.json").unwrap()).unwrap();
     let layers = config["config"]["layers"].as_array().unwrap();
@@ -204,8 +204,8 @@ fn a_network_that_keras_lacks_is_refused_by_its_layer() {
     let mut weights = load(&golden("chain.keras"), None).unwrap().weights;
     let lrn = Model::preset("caffe").unwrap().layers.into_iter().find(|layer| layer.kind.name() == "lrn").unwrap();
     weights.model.as_mut().unwrap().layers.insert(2, lrn);
-    let error = keras::save(&path, &weights, None).unwrap_err().to_string();
+    let error = save(&path, &weights, None).unwrap_err().to_string();
     assert!(error.contains("norm") && error.contains(".weights.h5"), "{error}");
     assert!(!path.exists());
-    keras::save(&folder.path().join("normed.weights.h5"), &weights, None).unwrap();
+    save(&folder.path().join("normed.weights.h5"), &weights, None).unwrap();
 }

@@ -10,7 +10,7 @@ use alexnet_formats::layers::tensor::Cpu;
 use alexnet_formats::layers::tensor::ops::{Activation, Dropout, DropoutScale, Padding, PoolKind, RoundMode};
 use alexnet_formats::layers::weights::Weights;
 use alexnet_formats::layers::{Init, LayerKind, LayerSpec, Model, Network};
-use alexnet_formats::load;
+use alexnet_formats::{load, save};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use zip::ZipWriter;
@@ -219,7 +219,7 @@ proptest! {
         let weights = Weights { model: Some(model), ..Weights::of(&network.unwrap()).unwrap() };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.keras");
-        keras::save(&path, &weights, None).unwrap();
+        save(&path, &weights, None).unwrap();
         let same = load(&path, None).unwrap().weights;
         prop_assert_eq!(&same, &weights);
 

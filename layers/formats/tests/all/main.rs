@@ -2,6 +2,9 @@
 
 mod allocator;
 mod detection;
+mod keras_files;
+mod keras_hostile;
+mod keras_networks;
 mod matched;
 mod means;
 mod onnx_file;
@@ -14,6 +17,3 @@ mod torch_golden;
 mod torch_hostile;
 mod torch_read;
 mod torch_write;
-mod keras_files;
-mod keras_hostile;
-mod keras_networks;

@@ -15,25 +15,24 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::OWN_METADATA;
-use crate::{Error, OptimizerState, Result};
+use crate::{Error, Format, OptimizerState, Result};
 use hdf5_file::{LayerVariables, write_weights};
 
-/// Saves weights for Keras 3: `.keras` with the network, which `keras.models.load_model` reads, or `.weights.h5`, which
-/// the `load_weights` of a model of the same layers reads. With the state of an optimizer, Keras goes on with it. Returns
-/// notes on what Keras does not have.
+/// Saves weights for Keras 3: [`Format::KerasArchive`] with the network, which `keras.models.load_model` reads, else
+/// [`Format::KerasHdf5`], which the `load_weights` of a model of the same layers reads. With the state of an optimizer,
+/// Keras goes on with it. Returns notes on what Keras does not have.
 ///
 /// # Errors
 /// [`Error::Refused`] for weights without a network, and for a `.keras` of a network with layers that Keras lacks, which
 /// it names; [`Error::File`] and [`Error::Refused`] if the file cannot be written. An old file is then kept.
-pub fn save(path: &Path, weights: &Weights, optimizer: Option<&OptimizerState>) -> Result<Vec<String>> {
+pub fn save(path: &Path, weights: &Weights, optimizer: Option<&OptimizerState>, format: Format) -> Result<Vec<String>> {
     let model = weights.model.as_ref();
     let model =
         model.ok_or_else(|| Error::refused(path, "the weights do not say what network they are for; name it"))?;
     let refused = |what: String| Error::refused(path, what);
-    let is_archive = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("keras"));
     let layers = layers_of(path, model)?;
     let content = Content { path, weights, optimizer, layers };
-    if !is_archive {
+    if format != Format::KerasArchive {
         files::replace(path, |temporary| content.write_and_check(temporary))?;
         return Ok(Vec::new());
     }
