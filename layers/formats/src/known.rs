@@ -1,10 +1,16 @@
 //! Which known network a file's layers are, so that its names, its preparation of images and its training apply.
 
+use std::sync::LazyLock;
+
 use layers::model::{Conv, Input, Linear, Mean, Pool, Units};
 use layers::tensor::ops::{Activation, DropoutScale, Lrn, PoolKind, Region};
 use layers::{LayerKind, Model};
 
 use crate::ForeignTensor;
+
+/// The presets, which are text until they are read.
+static PRESETS: LazyLock<Vec<Model>> =
+    LazyLock::new(|| Model::presets().iter().filter_map(|name| Model::preset(name).ok()).collect());
 
 /// What a layer computes in a test, whatever words its file has for it.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,13 +47,12 @@ impl PartialEq for Number {
 /// Makes `file` the first of `candidates` that computes the same, else gives it the input of a preset whose layers are
 /// the same but for sizes of maps. Returns what a user should know.
 pub(crate) fn identify(file: &mut Model, tensors: &mut [ForeignTensor], own: Option<&Model>) -> Vec<String> {
-    let presets: Vec<Model> = Model::presets().iter().filter_map(|name| Model::preset(name).ok()).collect();
-    for candidate in own.into_iter().chain(&presets) {
+    for candidate in own.into_iter().chain(PRESETS.iter()) {
         if adopt(file, tensors, candidate) {
             return Vec::new();
         }
     }
-    let alike = presets.iter().find(|preset| resembles(file, preset));
+    let alike = PRESETS.iter().find(|preset| resembles(file, preset));
     let Some(preset) = alike else {
         return vec![
             "the file does not say how images are prepared: pixels go in as they are, 0 to 255, red first; if that is \
@@ -65,8 +70,7 @@ pub(crate) fn identify(file: &mut Model, tensors: &mut [ForeignTensor], own: Opt
 
 /// Makes `file` the preset that computes the same, if there is one. Returns whether there is.
 pub(crate) fn adopt_preset(file: &mut Model, tensors: &mut [ForeignTensor]) -> bool {
-    let mut presets = Model::presets().iter().filter_map(|name| Model::preset(name).ok());
-    presets.any(|preset| adopt(file, tensors, &preset))
+    PRESETS.iter().any(|preset| adopt(file, tensors, preset))
 }
 
 /// Makes `file` the network `known`, with its number of classes, and renames the tensors, if both compute the same.
@@ -201,4 +205,84 @@ fn of_adaptive(output: [usize; 2], size: [usize; 2]) -> Option<Step> {
     let window = [size[0] / output[0], size[1] / output[1]];
     let place = Place { output, ..Place::default() };
     Some(Step::Pool { kind: PoolKind::Average, kernel: window, stride: window, place })
+}
+
+#[cfg(test)]
+mod tests {
+    use layers::tensor::ops::{AlphaScaling, RoundMode};
+
+    use super::*;
+
+    /// A preset as a file without names might have it.
+    fn nameless(preset: &str) -> Model {
+        let mut model = Model::preset(preset).unwrap();
+        model.set_classes(5).unwrap();
+        model.name = "file".into();
+        model.layers.retain(|layer| !matches!(layer.kind, LayerKind::Dropout(_)));
+        for (at, layer) in model.layers.iter_mut().enumerate() {
+            layer.name = format!("l{at}");
+            layer.export = None;
+        }
+        model.input = Input { size: model.input.crop, mean: Mean::None, ..Model::preset("paper").unwrap().input };
+        model.input.crop = Model::preset(preset).unwrap().input.crop;
+        model
+    }
+
+    #[test]
+    fn presets_are_recognised_without_names_and_dropout() {
+        for preset in ["caffe", "caffenet", "keras", "one-weird-trick", "cifar-18pct", "linear"] {
+            let mut model = nameless(preset);
+            let specs = model.parameters().unwrap();
+            let tensor = |name: &String| ForeignTensor { name: name.clone(), values: ndarray::arr0(0.0).into_dyn() };
+            let mut tensors: Vec<_> = specs.iter().map(|spec| tensor(&spec.name)).collect();
+            assert!(adopt_preset(&mut model, &mut tensors), "{preset}");
+            let mut expected = Model::preset(preset).unwrap();
+            expected.set_classes(5).unwrap();
+            assert_eq!(model, expected);
+            let names: Vec<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+            let parameters = expected.parameters().unwrap();
+            assert_eq!(names, parameters.iter().map(|spec| spec.name.as_str()).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_scale_at_test_is_no_detail() {
+        // Without dropout the paper's network computes something else: its outputs are halved at test.
+        assert!(!adopt_preset(&mut nameless("paper"), &mut []));
+    }
+
+    #[test]
+    fn pools_and_alphas_in_other_words_are_the_same() {
+        let mut model = nameless("caffe");
+        for layer in &mut model.layers {
+            match &mut layer.kind {
+                // 55, 27 and 13 windows end at the edge: rounding up changes nothing.
+                LayerKind::Pool(pool) => pool.round_mode = RoundMode::Floor,
+                LayerKind::Lrn(lrn) => {
+                    lrn.alpha = f64::from(1e-4f32) / 5.0;
+                    lrn.alpha_scaling = AlphaScaling::Sum;
+                }
+                _ => {}
+            }
+        }
+        assert!(adopt_preset(&mut model, &mut []));
+        let mut model = nameless("caffe");
+        for layer in &mut model.layers {
+            if let LayerKind::Lrn(lrn) = &mut layer.kind {
+                lrn.alpha *= 1.001;
+            }
+        }
+        assert!(!adopt_preset(&mut model, &mut []));
+    }
+
+    #[test]
+    fn the_layers_of_a_preset_at_another_size_have_its_input() {
+        let mut model = nameless("caffe");
+        model.input.crop = 224;
+        model.input.size = 224;
+        let notes = identify(&mut model, &mut [], None);
+        assert!(notes[0].contains("preset caffe,"), "{notes:?}");
+        let expected = Model::preset("caffe").unwrap().input;
+        assert_eq!(model.input, Input { crop: 224, ..expected });
+    }
 }

@@ -1,14 +1,18 @@
 //! Tests of the readers and writers of weights files.
 
 mod allocator;
+mod caffe_file;
+mod caffe_read;
 mod detection;
 mod keras_files;
 mod keras_hostile;
 mod keras_networks;
 mod matched;
 mod means;
+mod onnx_external;
 mod onnx_file;
 mod onnx_read;
+mod onnx_round_trip;
 mod onnx_words;
 mod protobuf;
 mod shards;

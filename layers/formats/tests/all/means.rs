@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use alexnet_formats::{MeanFile, mean};
 use proptest::prelude::*;
 
+use crate::onnx_file::write;
 use crate::protobuf::Message;
 
 fn written(folder: &tempfile::TempDir, bytes: &[u8]) -> PathBuf {
     let path = folder.path().join("mean.file");
-    std::fs::write(&path, bytes).unwrap();
+    write(&path, bytes);
     path
 }
 

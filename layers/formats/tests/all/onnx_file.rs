@@ -1,6 +1,6 @@
 //! ONNX files for tests.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use alexnet_formats::layers::weights::Weights;
 use alexnet_formats::{Error, ForeignFile, onnx};
@@ -141,8 +141,14 @@ fn value(name: &str, lengths: &[i64]) -> Message {
 /// A file of these bytes.
 pub fn path_of(folder: &tempfile::TempDir, bytes: &[u8]) -> PathBuf {
     let path = folder.path().join("net.onnx");
-    std::fs::write(&path, bytes).unwrap();
+    write(&path, bytes);
     path
+}
+
+/// Writes a file anew: some file systems wait for the disk when an old one is overwritten.
+pub fn write(path: &Path, bytes: &[u8]) {
+    let _ = std::fs::remove_file(path);
+    std::fs::write(path, bytes).unwrap();
 }
 
 pub fn read_bytes(bytes: &[u8]) -> Result<ForeignFile, Error> {
