@@ -31,18 +31,8 @@ pub fn read(path: &Path) -> Result<ForeignFile> {
     let net = decoded.map_err(|error| refused(format!("is no network of Caffe, or a damaged one: {error}")))?;
     let stem = path.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
     let (model, tensors, notes) = net::read(net, &stem).map_err(refused)?;
-    Ok(ForeignFile {
-        format: Format::Caffe,
-        axes: AxisOrder::PyTorch,
-        tensors,
-        model: Some(model),
-        classes: Vec::new(),
-        mean_image: None,
-        mean_rgb: None,
-        exif_orientation: false,
-        optimizer: None,
-        notes,
-    })
+    let empty = ForeignFile::new(Format::Caffe, AxisOrder::PyTorch);
+    Ok(ForeignFile { tensors, model: Some(model), notes, ..empty })
 }
 
 /// The array of a `.binaryproto` file.

@@ -8,6 +8,7 @@
 //! | `alexnet.mean_rgb` | JSON: the mean colour, 0 to 255 |
 //! | `alexnet.mean_image` | the mean image, 0 to 255: Base64 of little-endian f32 |
 //! | `alexnet.mean_image.shape` | JSON: `[height, width, 3]` |
+//! | `alexnet.exif_orientation` | `true` if images are turned as their EXIF orientation says |
 
 use layers::Model;
 use layers::weights::Weights;
@@ -23,6 +24,7 @@ const CLASSES: &str = "alexnet.classes";
 const MEAN_RGB: &str = "alexnet.mean_rgb";
 const MEAN_IMAGE: &str = "alexnet.mean_image";
 const MEAN_IMAGE_SHAPE: &str = "alexnet.mean_image.shape";
+const EXIF_ORIENTATION: &str = "alexnet.exif_orientation";
 
 /// The longest text of a network that is read, in bytes.
 const MAX_MODEL: usize = 4 << 20;
@@ -34,6 +36,7 @@ pub(super) struct Metadata {
     pub classes: Vec<String>,
     pub mean_rgb: Option<[f32; 3]>,
     pub mean_image: Option<Array3<f32>>,
+    pub exif_orientation: bool,
 }
 
 impl Metadata {
@@ -57,6 +60,7 @@ impl Metadata {
                 unread(MEAN_IMAGE);
             }
         }
+        metadata.exif_orientation = text(EXIF_ORIENTATION) == Some("true");
         metadata
     }
 
@@ -76,6 +80,9 @@ impl Metadata {
             let bytes: Vec<u8> = image.iter().flat_map(|value| value.to_le_bytes()).collect();
             add(MEAN_IMAGE, base64::encode(&bytes));
             add(MEAN_IMAGE_SHAPE, serde_json::to_string(image.shape()).unwrap_or_default());
+        }
+        if weights.exif_orientation {
+            add(EXIF_ORIENTATION, "true".into());
         }
         entries
     }

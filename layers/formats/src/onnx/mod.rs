@@ -75,18 +75,11 @@ fn read_model(file: &ModelProto, store: &Store, name: &str) -> std::result::Resu
     let metadata = Metadata::read(&file.metadata_props, &mut notes);
     notes.extend(known::identify(&mut model, &mut tensors, metadata.model.as_ref()));
     let classes = if metadata.classes.len() == model.classes { metadata.classes } else { Vec::new() };
-    Ok(ForeignFile {
-        format: Format::Onnx,
-        axes: AxisOrder::PyTorch,
-        tensors,
-        model: Some(model),
-        classes,
-        mean_image: metadata.mean_image,
-        mean_rgb: metadata.mean_rgb,
-        exif_orientation: false,
-        optimizer: None,
-        notes,
-    })
+    let empty = ForeignFile::new(Format::Onnx, AxisOrder::PyTorch);
+    let mean_image = metadata.mean_image;
+    let mean_rgb = metadata.mean_rgb;
+    let exif_orientation = metadata.exif_orientation;
+    Ok(ForeignFile { tensors, model: Some(model), classes, mean_image, mean_rgb, exif_orientation, notes, ..empty })
 }
 
 /// The version of ONNX' own operators.

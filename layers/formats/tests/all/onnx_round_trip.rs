@@ -30,6 +30,7 @@ fn weights(model: &Model) -> Weights {
         classes: (0..model.classes).map(|class| format!("class \"{class}\" ü")).collect(),
         mean_image: Some(Array3::from_shape_fn((size, size, 3), |(y, x, c)| (y * 7 + x * 3 + c) as f32 / 9.0)),
         mean_rgb: Some([123.68, 116.779, 103.939]),
+        exif_orientation: true,
         ..Weights::of(&network).unwrap()
     }
 }
