@@ -7,7 +7,7 @@ use std::error::Error;
 use std::path::Path;
 
 use alexnet_formats::layers::Model;
-use alexnet_formats::{load, save};
+use alexnet_formats::{load, save_with};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -18,9 +18,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let loaded = load(Path::new(input), model.as_ref())?;
     println!("{}", loaded.report);
-    for note in &loaded.report.notes {
+    let notes = save_with(Path::new(output), &loaded.weights, loaded.optimizer.as_ref(), None)?;
+    for note in loaded.report.notes.iter().chain(&notes) {
         println!("note: {note}");
     }
-    save(Path::new(output), &loaded.weights, None)?;
     Ok(())
 }

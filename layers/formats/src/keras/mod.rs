@@ -153,10 +153,11 @@ impl KerasFile {
 
     /// The variables of a layer.
     fn find<'a>(&self, stored: &'a [StoredLayer], key: &str, name: &str) -> Option<&'a Vec<String>> {
-        let found = stored.iter().find(|layer| match self.layout {
-            Layout::Numbered => layer.key == key,
-            Layout::Named(_) => layer.name == name,
-        });
+        let by_key = |key: &str| stored.iter().find(|layer| layer.key == key);
+        let found = match self.layout {
+            Layout::Numbered => by_key(key),
+            Layout::Named(_) => stored.iter().find(|layer| layer.name == name).or_else(|| by_key(name)),
+        };
         found.map(|layer| &layer.variables)
     }
 

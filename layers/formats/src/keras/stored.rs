@@ -18,7 +18,7 @@ pub(super) enum Layout {
 pub(super) struct StoredLayer {
     /// Its name in Keras, as far as the file has it.
     pub name: String,
-    /// Its group: `layers/conv2d_1`, or its name.
+    /// Its group: `layers/conv2d_1`; or the name in the names of its variables, which is its own in an inner model.
     pub key: String,
     /// Paths of its datasets, in Keras' order.
     pub variables: Vec<String>,
@@ -126,10 +126,7 @@ fn named(tree: &Tree, root: &str) -> Parsed<Vec<StoredLayer>> {
             let name = if is_unit { group.as_str() } else { own };
             match layers.last_mut().filter(|last| last.name == name) {
                 Some(last) => last.variables.push(path),
-                None => {
-                    let name = name.to_string();
-                    layers.push(StoredLayer { key: name.clone(), name, variables: vec![path] });
-                }
+                None => layers.push(StoredLayer { key: own.into(), name: name.into(), variables: vec![path] }),
             }
         }
     }

@@ -120,11 +120,17 @@ fn is_header(bytes: &[u8], at: usize) -> bool {
 fn links_are_not_followed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("links.h5");
-    let cases: [(&str, fn(&File)); 4] = [
+    type Change = fn(&File);
+    let cases: [(&str, Change); 5] = [
         ("link to elsewhere", |file| file.link_soft("/layers/dense", "layers/dense_1").unwrap()),
         ("link to elsewhere", |file| file.link_external("/etc/passwd", "/", "layers/dense_1").unwrap()),
         ("linked twice", |file| file.link_hard("/layers", "layers/dense/layers").unwrap()),
         ("linked twice", |file| file.link_hard("/layers/dense/vars/0", "layers/dense/vars/2").unwrap()),
+        ("another file", |file| {
+            let group = file.create_group("layers/dense_1/vars").unwrap();
+            let builder = group.new_dataset_builder().external("/etc/passwd", 0, 8);
+            builder.empty::<f32>().shape([2]).create("0").unwrap();
+        }),
     ];
     for (words, more) in cases {
         small(&path, more);

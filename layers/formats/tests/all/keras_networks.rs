@@ -72,7 +72,8 @@ fn what_is_not_read_is_refused_by_layer_and_setting() {
         config.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
         ("Conv2D", config)
     };
-    let cases: [(&[(&str, Value)], &[&str]); 12] = [
+    type Layers<'a> = &'a [(&'a str, Value)];
+    let cases: [(Layers, &[&str]); 12] = [
         (&[("LSTM", json!({}))], &["layer0", "LSTM"]),
         (&[conv(json!({ "dilation_rate": [2, 2] }))], &["layer0", "dilation_rate", "[2,2]"]),
         (&[conv(json!({ "data_format": "channels_first" }))], &["layer0", "channels_first", "channels_last"]),

@@ -6,7 +6,7 @@ use hdf5::types::VarLenUnicode;
 use hdf5::{File, Group};
 use layers::ParameterSpec;
 use layers::weights::{AxisOrder, Weights};
-use ndarray::ArrayViewD;
+use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 use crate::OptimizerState;
 use crate::keras::settings::Text;
@@ -102,10 +102,12 @@ fn write_optimizer(
     scalar().empty::<f32>().create("1")?.write_scalar(&(rate.unwrap_or(0.001) as f32))?;
     let mut number = 2;
     for spec in layers.iter().flat_map(|layer| &layer.parameters).filter(|spec| spec.is_trainable()) {
-        for (slot, tensors) in &state.slots {
-            let missing = || Failure(format!("the optimizer's {slot} of {} is missing", spec.name));
-            let tensor = tensors.iter().find(|tensor| tensor.name == spec.name).ok_or_else(missing)?;
-            write(&group, number, spec, tensor.values.view())?;
+        for (_, tensors) in &state.slots {
+            match tensors.iter().find(|tensor| tensor.name == spec.name) {
+                Some(tensor) => write(&group, number, spec, tensor.values.view())?,
+                // The state of a parameter before its first step.
+                None => write(&group, number, spec, ArrayD::zeros(IxDyn(&spec.shape)).view())?,
+            }
             number += 1;
         }
     }

@@ -68,7 +68,8 @@ def main():
     inner.layers[0].trainable = False
     start = keras.Input((9, 9, 3))
     hidden = layers.Normalization(mean=[10.0, 20.0, 30.0], variance=[4.0, 9.0, 16.0])(start)
-    hidden = layers.GlobalAveragePooling2D()(inner(hidden))
+    hidden = layers.BatchNormalization(scale=False, name="norm")(inner(hidden))
+    hidden = layers.GlobalAveragePooling2D()(hidden)
     model = keras.Model(start, layers.Dense(3, name="classes")(hidden), name="graph")
     train(model, keras.optimizers.SGD(0.001, momentum=0.9))
     model.save(FOLDER / "graph.keras")
