@@ -20,6 +20,7 @@ mod known;
 mod layer_names;
 pub mod matching;
 mod mean;
+mod network;
 mod npy;
 pub mod onnx;
 mod report;
@@ -39,6 +40,7 @@ pub use detect::Format;
 pub use error::{Error, Result};
 pub use foreign::{ForeignFile, ForeignTensor, OptimizerState};
 pub use mean::{MeanFile, mean};
+pub use network::{model, model_of};
 pub use report::{Matched, Report};
 pub use save::{save, save_with};
 
@@ -65,7 +67,12 @@ pub struct Loaded {
 /// network.
 pub fn load(path: &Path, model: Option<&Model>) -> Result<Loaded> {
     match read(path)? {
-        Some(file) => matching::into_weights(path, file, model),
+        Some(mut file) => {
+            if let Some(model) = model {
+                keras::arrange(&mut file, model);
+            }
+            matching::into_weights(path, file, model)
+        }
         None => own(path, model),
     }
 }

@@ -12,6 +12,7 @@
 
 mod architecture;
 mod archive;
+mod arrange;
 mod chain;
 mod initializer;
 mod network;
@@ -38,6 +39,7 @@ use network::Statistics;
 use optimizer::Trained;
 use stored::{Layout, StoredLayer};
 
+pub(crate) use arrange::arrange;
 pub use write::save;
 
 /// The entry of an archive's metadata in which this workspace keeps what Keras has no place for.

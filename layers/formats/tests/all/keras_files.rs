@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use alexnet_formats::layers::model::Mean;
 use alexnet_formats::layers::tensor::{Cpu, Tensor};
 use alexnet_formats::layers::weights::Weights;
-use alexnet_formats::layers::{LayerKind, Model, Network};
-use alexnet_formats::{Loaded, OptimizerState, keras, load, save, save_with};
+use alexnet_formats::layers::{LayerKind, LayerSpec, Model, Network};
+use alexnet_formats::{Loaded, OptimizerState, keras, load, model_of, save, save_with};
 use serde_json::Value;
 
 /// A file that `make.py` made.
@@ -217,4 +217,40 @@ fn a_network_that_keras_lacks_is_refused_by_its_layer() {
     assert!(error.contains("norm") && error.contains(".weights.h5"), "{error}");
     assert!(!path.exists());
     save(&folder.path().join("normed.weights.h5"), &weights, None).unwrap();
+}
+
+#[test]
+fn layers_without_a_network_are_in_the_order_of_their_kind() {
+    // Convolutions and batch norms of the same shapes: only their numbers say which is which.
+    let mut model = Model::preset("keras").unwrap();
+    let norm = LayerKind::BatchNorm(Default::default());
+    for (i, at) in [4, 2, 1].into_iter().enumerate() {
+        let conv = model.layers[0].kind.clone();
+        let LayerKind::Conv(mut conv) = conv else { panic!("expected a convolution") };
+        (conv.filters, conv.kernel, conv.stride) = (3, [3, 3], [1, 1]);
+        let layer = |name: &str, kind| LayerSpec { name: format!("{name}{i}"), export: None, kind };
+        let layers = [layer("c", LayerKind::Conv(conv)), layer("n", norm.clone())];
+        model.layers.splice(at - 1..at, layers);
+    }
+    model.layers.retain(|layer| !layer.name.starts_with("pool") && !layer.name.starts_with("conv"));
+    model.layers.retain(|layer| !layer.name.starts_with("fc6") && !layer.name.starts_with("fc7"));
+    (model.input.crop, model.input.size) = (6, 6);
+    model.set_classes(4).unwrap();
+    let cpu = Cpu::<f32>::new(1).unwrap();
+    let network = Network::new(&cpu, &model, 1).unwrap();
+    let weights = Weights { model: Some(model.clone()), ..Weights::of(&network).unwrap() };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.weights.h5");
+    save(&path, &weights, None).unwrap();
+    assert_eq!(load(&path, Some(&model)).unwrap().weights, weights);
+
+    let archive = folder.path().join("a.keras");
+    save(&archive, &weights, None).unwrap();
+    assert_eq!(model_of(archive.to_str().unwrap()).unwrap(), model);
+    assert_eq!(model_of("linear").unwrap(), Model::preset("linear").unwrap());
+    let error = model_of(path.to_str().unwrap()).unwrap_err().to_string();
+    assert!(error.contains("no network"), "{error}");
+    let text = folder.path().join("a.toml");
+    std::fs::write(&text, model.to_toml()).unwrap();
+    assert_eq!(model_of(text.to_str().unwrap()).unwrap(), model);
 }

@@ -1,0 +1,54 @@
+//! Networks by name or by file.
+
+use std::io::Read;
+use std::path::Path;
+
+use files::regular_file;
+use layers::Model;
+use layers::weights::Weights;
+
+use crate::{Error, Format, Result, keras, read};
+
+/// The preset of this name, or the network in the file at this path: a TOML file, or a weights file of any format that
+/// describes its network.
+///
+/// ```
+/// assert_eq!(alexnet_formats::model_of("keras").unwrap().classes, 1000);
+/// ```
+///
+/// # Errors
+/// [`Error::Layers`] for a name that is neither a preset nor a file, and for a TOML file that is no network; those of
+/// [`model`] for a weights file.
+pub fn model_of(name_or_path: &str) -> Result<Model> {
+    let path = Path::new(name_or_path);
+    if !Model::presets().contains(&name_or_path) && is_binary(path) {
+        return model(path);
+    }
+    Ok(Model::load(name_or_path)?)
+}
+
+/// The network that a weights file describes, whatever its format.
+///
+/// # Errors
+/// [`Error::File`] if it cannot be read; [`Error::Refused`] if it is damaged, describes no network, or one with a layer
+/// that this workspace does not have, which it names.
+pub fn model(path: &Path) -> Result<Model> {
+    let model = match Format::of(path)? {
+        Format::KerasArchive | Format::KerasHdf5 => return keras::model(path),
+        Format::Own => Weights::load(path)?.model,
+        _ => match read(path)? {
+            Some(file) => file.model,
+            None => Weights::load(path)?.model,
+        },
+    };
+    let what = "holds weights but describes no network; name a preset or the TOML file of a network";
+    model.ok_or_else(|| Error::refused(path, what))
+}
+
+/// Whether a file is no text: the first bytes have control characters, or cannot begin a text in UTF-8.
+fn is_binary(path: &Path) -> bool {
+    let mut start = Vec::with_capacity(64);
+    let read = regular_file::open(path).and_then(|file| file.take(64).read_to_end(&mut start));
+    let is_control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
+    read.is_ok() && (start.iter().any(is_control) || start.first().is_some_and(|byte| matches!(byte, 0x80..=0xbf)))
+}
