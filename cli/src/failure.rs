@@ -76,6 +76,12 @@ impl From<layers::Error> for Failure {
     }
 }
 
+impl From<formats::Error> for Failure {
+    fn from(error: formats::Error) -> Self {
+        train::Error::from(error).into()
+    }
+}
+
 impl From<files::Error> for Failure {
     fn from(error: files::Error) -> Self {
         Self::Failed(error.to_string())

@@ -254,6 +254,20 @@ impl Display for OtherNetwork {
     }
 }
 
+impl From<formats::Error> for Error {
+    fn from(error: formats::Error) -> Self {
+        match error {
+            formats::Error::Layers(error) => Self::Layers(error),
+            formats::Error::File { path, source } => {
+                Self::Layers(layers::Error::File { path, what: "reading or writing the weights failed", source })
+            }
+            formats::Error::UnknownNetwork { path, what } => Self::file(path, what).with_remedy(Remedy::NameNetwork),
+            formats::Error::Refused { path, what } => Self::file(path, what),
+            other => Self::other(other),
+        }
+    }
+}
+
 macro_rules! from {
     ($($variant:ident: $source:ty),+ $(,)?) => {$(
         impl From<$source> for Error {

@@ -52,6 +52,7 @@ pub use targets::Targets;
 
 // The crates whose types stand in the signatures of this one.
 pub use data;
+pub use formats;
 pub use layers;
 pub use optim;
 pub use tensor;

@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use data::Views;
+use data::{Views, ilsvrc2012};
+use formats::{OptimizerState, Report};
 use layers::weights::Weights;
 use layers::{Model, Network};
 use tensor::Backend;
 
 use crate::checkpoint::Checkpoint;
-use crate::compare::Difference;
+use crate::compare::{self, Difference};
 use crate::error::OtherNetwork;
 use crate::memory::{self, Workload};
 use crate::packs::PackMeans;
@@ -22,10 +23,18 @@ pub struct Loaded {
     pub path: PathBuf,
     /// Parameters, network, classes and means.
     pub weights: Weights,
+    /// The file's format, and what its tensors became.
+    pub report: Report,
+    /// The network that a file of another framework describes, if the caller named another for it.
+    pub described: Option<Model>,
+    /// Slots of the optimizer in a file of another framework.
+    pub optimizer: Option<OptimizerState>,
 }
 
-/// Loads weights from a file or from the folder of a run. `model` is the network of a file that does not name one;
-/// other files must be for the same network. Calls `warn` with a message for each damaged checkpoint that is skipped.
+/// Loads weights from a file of any format that [`formats`] reads, or from the folder of a run. `model` is the network
+/// of a file that does not name one, and of a file of another framework; other files must be for the same network. Calls
+/// `warn` with a message for each damaged checkpoint that is skipped, and for each thing to know about a file of another
+/// framework.
 ///
 /// # Errors
 /// [`Error::File`] or [`Error::Layers`] with the file and its problem; [`Error::OtherNetwork`] if it holds weights of
@@ -35,13 +44,32 @@ pub fn weights(path: &Path, model: Option<&Model>, warn: &mut dyn FnMut(String))
     if metadata.is_dir() {
         let (path, checkpoint) = newest_checkpoint(path, warn)?
             .ok_or_else(|| Error::file(path, "holds no checkpoint yet: train further, or name a weights file"))?;
-        return Loaded { path, weights: checkpoint.weights }.checked_for(model);
+        return Loaded::new(path, checkpoint.weights).checked_for(model);
     }
-    let weights = match model {
-        Some(model) => Weights::load_else_for(path, model)?,
-        None => Weights::load(path)?,
-    };
-    Loaded { path: path.to_path_buf(), weights }.checked_for(model)
+    let formats::Loaded { weights, report, described, optimizer } = formats::load(path, model)?;
+    let mut notes = report.notes.clone();
+    let differences = described.as_ref().zip(model).map(|(own, model)| compare::output_differences(own, model));
+    if let Some(differences) = differences.filter(|differences| !differences.is_empty()) {
+        notes.push(format!("the network that it describes differs: {}", differences.join("; ")));
+    }
+    notes.into_iter().for_each(|note| warn(format!("{}: {note}", path.display())));
+    Loaded { path: path.to_path_buf(), weights, report, described, optimizer }.checked_for(model)
+}
+
+/// Loads weights that a run of `model` starts with. A file of another framework is taken to be for `model` if its tensors
+/// fit; other files are for the network that they name.
+///
+/// # Errors
+/// Those of [`weights`].
+pub fn starting_weights(path: &Path, model: &Model) -> Result<Loaded> {
+    let is_foreign = path.is_file() && !formats::is_own(path)?;
+    let [first, second] = if is_foreign { [Some(model), None] } else { [None, Some(model)] };
+    let first = weights(path, first, &mut |_| {});
+    first.or_else(|error| match weights(path, second, &mut |_| {}) {
+        // The first attempt is the one that should have succeeded.
+        Err(_) if is_foreign => Err(error),
+        other => other,
+    })
 }
 
 /// The newest undamaged checkpoint of a run. Calls `warn` with a message for each damaged one that is skipped.
@@ -58,6 +86,12 @@ pub fn newest_checkpoint(folder: &Path, warn: &mut dyn FnMut(String)) -> Result<
 }
 
 impl Loaded {
+    /// Weights of this workspace's own from a file.
+    pub fn new(path: PathBuf, weights: Weights) -> Self {
+        let report = Report::of_own(formats::Format::Own, &weights);
+        Self { path, weights, report, described: None, optimizer: None }
+    }
+
     /// Checks that these are weights of the network `model`, if both are known.
     fn checked_for(self, model: Option<&Model>) -> Result<Self> {
         let (Some(own), Some(asked)) = (&self.weights.model, model) else { return Ok(self) };
@@ -97,6 +131,17 @@ impl Loaded {
         let what = "does not say which network it is for";
         let missing = || Error::file(&self.path, what).with_remedy(Remedy::NameNetwork);
         self.weights.model.as_ref().ok_or_else(missing)
+    }
+
+    /// Names of the classes to print. Without any in the file, 1000 classes are taken to be ILSVRC 2012's in the order of
+    /// their WordNet ids, as in torchvision, Keras and Caffe; the second value is then true.
+    pub fn class_names(&self) -> (Vec<String>, bool) {
+        let classes = self.weights.model.as_ref().map(|model| model.classes);
+        let known = ilsvrc2012::classes();
+        if self.weights.classes.is_empty() && classes == Some(known.len()) {
+            return (known.iter().map(|(wnid, _)| (*wnid).to_string()).collect(), true);
+        }
+        (self.weights.classes.clone(), false)
     }
 
     /// The means of the pack that the weights were trained on, if the file has them.

@@ -33,9 +33,8 @@ impl StartingWeights {
         check_reinit_layers(config, model)?;
         let Some(path) = &config.weights else { return Ok(None) };
         // A file that does not name its network is taken to be for this one.
-        let loaded =
-            load::weights(path, None, &mut |_| {}).or_else(|_| load::weights(path, Some(model), &mut |_| {}))?;
-        let own = loaded.weights.model;
+        let loaded = load::starting_weights(path, model)?;
+        let own = loaded.described.or(loaded.weights.model);
         let mut tensors = loaded.weights.tensors;
         let classes = loaded.weights.classes.clone();
         tensors.retain(|(name, _)| !is_reinit(config, name));

@@ -5,6 +5,7 @@ mod bench;
 use std::path::PathBuf;
 
 pub use bench::{Bench, BenchCommon, BenchData, BenchLayers, BenchSpeed, Output};
+use clap::builder::PossibleValuesParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 /// AlexNet (Krizhevsky, Sutskever and Hinton, 2012): pack images, train, evaluate and look inside the network.
@@ -29,7 +30,8 @@ pub enum Command {
     Predict(Predict),
     /// Print the layers of a network: output shapes, parameters, multiply-accumulates and memory.
     Summary(Summary),
-    /// Convert weights between HDF5 (.h5) and safetensors (.safetensors).
+    /// Convert weights between formats: HDF5, safetensors, PyTorch, and from other frameworks.
+    #[command(visible_alias = "export")]
     Convert(Convert),
     /// Describe a pack, a run or a weights file; without a path, devices and build features.
     Info(Info),
@@ -285,13 +287,16 @@ pub struct Summary {
 
 #[derive(Debug, ClapArgs)]
 pub struct Convert {
-    /// Weights to read: .h5 (or a checkpoint) or .safetensors; the format is detected from the content
+    /// Weights to read: a file of any framework, a checkpoint or a run; the format is detected from the content
     pub input: PathBuf,
-    /// File to write: .h5 or .safetensors; not in a pack or a run
+    /// File to write, in the format of its ending: .h5, .safetensors, .pt or .pth; not in a pack or a run
     pub output: PathBuf,
     /// Network, for a weights file that does not name its own; if it does, both must agree
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub model: Option<String>,
+    /// Format to write, whatever the file's ending
+    #[arg(long, value_parser = PossibleValuesParser::new(formats::Format::written()))]
+    pub format: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

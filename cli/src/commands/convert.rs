@@ -2,21 +2,29 @@
 
 use std::path::Path;
 
+use formats::Format;
 use layers::Model;
 use train::load;
 
 use crate::args::Convert;
-use crate::console::note;
+use crate::console::{note, print};
 use crate::failure::{Failure, Result};
 
 pub fn run(args: &Convert) -> Result<()> {
     check_output(&args.output)?;
-    if args.output.extension().is_some_and(|extension| extension == "h5") {
+    let format = match args.format.as_deref() {
+        Some(name) => name.parse().map_err(Failure::Usage)?,
+        None => Format::of_name(&args.output).map_err(|e| Failure::Usage(format!("{e}, or choose --format")))?,
+    };
+    if format == Format::Own {
         files::folder::check_utf8(&args.output).map_err(|e| unusable(&args.output, &e))?;
     }
     let model = args.model.as_deref().map(Model::load).transpose()?;
     let loaded = load::weights(&args.input, model.as_ref(), &mut |warning| note(&format!("note: {warning}")))?;
-    loaded.weights.save(&args.output)?;
+    formats::save(&args.output, &loaded.weights, Some(format))?;
+    if !loaded.report.is_own {
+        print(&loaded.report.to_string())?;
+    }
     let values: usize = loaded.weights.tensors.iter().map(|(_, t)| t.len()).sum();
     let name = loaded.weights.model.as_ref().map_or("unknown network", |m| m.name.as_str());
     let count = loaded.weights.tensors.len();

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use files::printable;
+use formats::ForeignFile;
+use formats::matching::{Fit, presets_that_fit};
 use serde_json::{Value, json};
 use train::checkpoint::Checkpoint;
 use train::{load, run as run_folder};
@@ -148,6 +150,52 @@ fn run_of(path: &Path) -> Result<(String, Value)> {
 }
 
 fn weights(path: &Path) -> Result<(String, Value)> {
+    match formats::read(path)? {
+        Some(file) => foreign(path, &file),
+        None => own_weights(path),
+    }
+}
+
+/// A weights file of another framework.
+fn foreign(path: &Path, file: &ForeignFile) -> Result<(String, Value)> {
+    let values: usize = file.tensors.iter().map(|t| t.values.len()).sum();
+    let fits = presets_that_fit(file)?;
+    let fit = |fit: &Fit| {
+        let by = if fit.by_names { "by names" } else { "by shapes" };
+        format!("{} with {} classes, {by}", fit.preset, fit.classes)
+    };
+    let fitting: Vec<String> = fits.iter().map(fit).collect();
+    let described = file.model.as_ref().map(|model| model.name.as_str());
+    let mut rows = vec![
+        row("weights", path.display()),
+        row("format", file.format),
+        row("parameters", format!("{values} in {}", count(file.tensors.len() as u64, "tensor"))),
+        row("network", described.unwrap_or("not described")),
+        row("fits", if fitting.is_empty() { "none of the presets".into() } else { fitting.join("; ") }),
+        row("class names", file.classes.len()),
+        row("mean image", if file.mean_image.is_some() { "yes" } else { "no" }),
+    ];
+    rows.extend(file.optimizer.as_ref().map(|o| row("optimizer", format!("{}, after {} steps", o.kind, o.step))));
+    rows.extend(file.notes.iter().map(|note| row("note", note)));
+    let tensors: Vec<Vec<String>> =
+        file.tensors.iter().map(|t| row(&format!("  {}", t.name), format!("{:?}", t.values.shape()))).collect();
+    let json = json!({
+        "kind": "weights",
+        "format": file.format.to_string(),
+        "network": described,
+        "fits": fits.iter().map(|f| json!({ "network": f.preset, "classes": f.classes, "by_names": f.by_names }))
+            .collect::<Vec<_>>(),
+        "parameters": values,
+        "classes": file.classes,
+        "mean_image": file.mean_image.is_some(),
+        "notes": file.notes,
+        "tensors": file.tensors.iter()
+            .map(|t| json!({ "name": t.name, "shape": t.values.shape() })).collect::<Vec<_>>(),
+    });
+    Ok((format!("{}\n{}", lines(&rows), table(&tensors)), json))
+}
+
+fn own_weights(path: &Path) -> Result<(String, Value)> {
     let loaded = load::weights(path, None, &mut |_| {})?;
     let weights = &loaded.weights;
     let network = weights.model.as_ref().map_or("unknown", |m| m.name.as_str());
@@ -156,6 +204,7 @@ fn weights(path: &Path) -> Result<(String, Value)> {
     let yes_or_no = |is_true: bool| if is_true { "yes" } else { "no" };
     let mut rows = vec![
         row("weights", path.display()),
+        row("format", loaded.report.format),
         row("network", network),
         row("parameters", values),
         row("class names", weights.classes.len()),
@@ -167,6 +216,7 @@ fn weights(path: &Path) -> Result<(String, Value)> {
         weights.tensors.iter().map(|(name, t)| row(&format!("  {name}"), format!("{:?}", t.shape()))).collect();
     let json = json!({
         "kind": "weights",
+        "format": loaded.report.format.to_string(),
         "network": network,
         "parameters": values,
         "classes": weights.classes,

@@ -20,6 +20,7 @@ struct Prediction {
 
 pub fn run(args: &Predict) -> Result<()> {
     let (model, opened) = trained::load(&args.network)?;
+    model.note_assumed_classes();
     let predictions = opened.run(PredictTask { args, model })?;
     if args.network.json {
         print_json(&predictions)?;
@@ -54,7 +55,8 @@ impl DeviceTask for PredictTask<'_> {
         for path in &args.images {
             match data::read_square_with(path, size, &options) {
                 Ok(square) => {
-                    let top = predict(&trained.network, &trained.classes, &input, views, size, &square, args.top)?;
+                    let top =
+                        predict(&trained.network, &trained.printed_classes, &input, views, size, &square, args.top)?;
                     predictions.push(Prediction { file: path.display().to_string(), top });
                 }
                 Err(error) => note(&format!("error: {error}")),

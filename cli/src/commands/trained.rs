@@ -23,6 +23,8 @@ pub struct TrainedModel<B: Backend> {
     pub network: Network<B>,
     /// Class names; empty if the weights have none.
     pub classes: Vec<String>,
+    /// Class names to print: those of ILSVRC 2012 for 1000 classes without names.
+    pub printed_classes: Vec<String>,
     means: PackMeans,
     /// Whether the training images were rotated by their EXIF orientation.
     pub exif_orientation: bool,
@@ -39,6 +41,13 @@ pub fn load(args: &args::NetworkArgs) -> Result<(LoadedModel, OpenDevice)> {
 }
 
 impl LoadedModel {
+    /// Prints a note if the names of the classes are those that 1000 classes usually have.
+    pub fn note_assumed_classes(&self) {
+        if let (_, true) = self.loaded.class_names() {
+            note("note: its 1000 classes have no names and are taken to be those of ILSVRC 2012, sorted by WordNet id");
+        }
+    }
+
     /// Fails unless the device has the memory to evaluate this number of images.
     pub fn check_memory<B: Backend<Scalar = f32>>(&self, device: &B, images: usize, batch: usize) -> Result<()> {
         Ok(self.loaded.check_memory(device, images, self.views, batch)?)
@@ -48,8 +57,15 @@ impl LoadedModel {
     pub fn into_device<B: Backend<Scalar = f32>>(self, device: &B) -> Result<TrainedModel<B>> {
         let network = self.loaded.network(device)?;
         let means = self.loaded.means();
+        let (printed_classes, _) = self.loaded.class_names();
         let weights = self.loaded.weights;
-        Ok(TrainedModel { network, means, exif_orientation: weights.exif_orientation, classes: weights.classes })
+        Ok(TrainedModel {
+            network,
+            means,
+            exif_orientation: weights.exif_orientation,
+            classes: weights.classes,
+            printed_classes,
+        })
     }
 }
 

@@ -237,7 +237,7 @@ fn weights_know_what_testing_them_takes() {
         mean_rgb: None,
         exif_orientation: false,
     };
-    let loaded = Loaded { path: "weights.h5".into(), weights: nothing };
+    let loaded = Loaded::new("weights.h5".into(), nothing);
     loaded.check_memory(&cpu, 1_000_000, Views::Centre, 1).unwrap();
     let message = loaded.check_memory(&cpu, 50_000_000, Views::Centre, 50_000_000).unwrap_err().to_string();
     assert!(
