@@ -80,7 +80,8 @@ impl<'a> Graph<'a> {
             "Constant" => constants(node).map(Some),
             "ConstantOfShape" => self.constant_of_shape(node).map(Some),
             "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" | "Transpose" => shapes::read(self, node),
-            "Shape" | "Gather" | "ReduceProd" => lengths::read(self, node),
+            "Shape" | "Gather" | "ReduceProd" | "Equal" => lengths::read(self, node),
+            "If" => self.branch(node).map(Some),
             "Slice" => groups::slice(self, node),
             "Split" => groups::split(self, node),
             "Concat" => groups::concat(self, node),
@@ -242,6 +243,21 @@ impl<'a> Graph<'a> {
         };
         let channels_last = before.channels_last && matches!(values, Values::Map(_));
         Ok(Some(Value::Images(Images { layers: self.chain.len(), dims, channels_last, pads: None })))
+    }
+
+    /// If, whose condition follows from lengths: the nodes of its branch.
+    fn branch(&mut self, node: Node<'a>) -> Result<Value<'a>, String> {
+        let condition = self.numbers(node, 0)?.ok_or("lacks its condition")?;
+        let name = if condition == [0] { "else_branch" } else { "then_branch" };
+        let branch = node.graph(name).ok_or_else(|| format!("lacks its {name}"))?;
+        for tensor in &branch.initializer {
+            self.values.insert(tensor.name.as_str(), constant(tensor).unwrap_or_else(Value::Unread));
+        }
+        for inner in &branch.node {
+            self.read(Node(inner))?;
+        }
+        let output = branch.output.first().and_then(|output| self.values.get(output.name.as_str()));
+        output.cloned().ok_or_else(|| format!("has a {name} that gives nothing"))
     }
 
     fn constant_of_shape(&self, node: Node<'a>) -> Result<Value<'a>, String> {

@@ -46,6 +46,13 @@ pub(super) fn slice<'a>(graph: &mut Graph<'a>, node: Node<'a>) -> Read<'a> {
     let ends = list(graph, 2, "ends")?.ok_or("lacks its ends")?;
     let axes = list(graph, 3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
     let steps = graph.numbers(node, 4)?.unwrap_or_else(|| vec![1; starts.len()]);
+    if let (Value::Table(mut rows), &[-1], &[axis], &[-1]) = (graph.value(node, 0)?, &*starts, &*axes, &*steps)
+        && axis == 0
+        && ends.iter().all(|end| *end < -(rows.len() as i64))
+    {
+        rows.reverse();
+        return Ok(Some(Value::Table(rows)));
+    }
     let (&[start], &[end], &[axis], &[1]) = (&*starts, &*ends, &*axes, &*steps) else {
         return Err("cuts several axes or takes steps, which is not read".into());
     };

@@ -14,7 +14,7 @@ pub(super) fn of(value: Value<'_>) -> Option<Vec<Length>> {
     }
 }
 
-/// Shape, Gather or ReduceProd.
+/// Shape, Gather, ReduceProd or Equal.
 pub(super) fn read<'a>(graph: &mut Graph<'a>, node: Node<'a>) -> Read<'a> {
     let value = graph.value(node, 0)?;
     let lengths = match node.0.op_type.as_str() {
@@ -22,6 +22,14 @@ pub(super) fn read<'a>(graph: &mut Graph<'a>, node: Node<'a>) -> Read<'a> {
         "Gather" => {
             let lengths = of(value).ok_or("takes values out of something other than lengths")?;
             gather(&lengths, &graph.numbers(node, 1)?.ok_or("lacks its indices")?)?
+        }
+        "Equal" => {
+            let first = of(value).ok_or("compares something other than lengths")?;
+            let second = of(graph.value(node, 1)?).ok_or("compares something other than lengths")?;
+            let (&[Length::Number(first)], &[Length::Number(second)]) = (first.as_slice(), second.as_slice()) else {
+                return Err("compares several lengths, or the number of images".into());
+            };
+            vec![Length::Number((first == second).into())]
         }
         _ => {
             let lengths = of(value).ok_or("multiplies something other than lengths")?;
@@ -49,6 +57,34 @@ fn shape(graph: &Graph, node: Node, value: &Value) -> Result<Vec<Length>, String
     let start = at(node.int("start", 0));
     let end = at(node.int("end", len));
     Ok(all[start..end.max(start)].to_vec())
+}
+
+/// Lengths in another view: rows of pairs are what torch turns around and transposes.
+pub(super) fn view<'a>(graph: &Graph<'a>, node: Node<'a>, lengths: Vec<Length>) -> Read<'a> {
+    if node.0.op_type == "Transpose" {
+        return Ok(Some(Value::Lengths(lengths)));
+    }
+    let target = if node.0.op_type == "Reshape" { graph.numbers(node, 1)? } else { None };
+    match target.as_deref() {
+        Some(&[_, columns]) if columns > 0 && lengths.len() as i64 % columns == 0 => {
+            let rows = lengths.chunks(columns as usize).map(<[Length]>::to_vec);
+            Ok(Some(Value::Table(rows.collect())))
+        }
+        _ => Ok(Some(Value::Lengths(lengths))),
+    }
+}
+
+/// A table in another view.
+pub(super) fn table<'a>(node: Node<'a>, rows: &[Vec<Length>]) -> Read<'a> {
+    match node.0.op_type.as_str() {
+        "Transpose" => {
+            let columns = rows.first().map_or(0, Vec::len);
+            let column = |at: usize| rows.iter().map(|row| row[at]).collect::<Vec<_>>();
+            Ok(Some(Value::Table((0..columns).map(column).collect())))
+        }
+        "Reshape" => Ok(Some(Value::Lengths(rows.concat()))),
+        _ => Err("takes rows of lengths, which are only turned here".into()),
+    }
 }
 
 fn gather(lengths: &[Length], indices: &[i64]) -> Result<Vec<Length>, String> {

@@ -1,6 +1,6 @@
 //! One node of a graph: its attributes with ONNX' defaults.
 
-use super::proto::{AttributeProto, NodeProto, TensorProto};
+use super::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
 
 /// A node.
 #[derive(Clone, Copy)]
@@ -71,6 +71,11 @@ impl<'a> Node<'a> {
     /// A tensor, if it is given.
     pub fn tensor(self, name: &str) -> Option<&'a TensorProto> {
         self.attribute(name).and_then(|attribute| attribute.t.as_ref())
+    }
+
+    /// A graph, if it is given.
+    pub fn graph(self, name: &str) -> Option<&'a GraphProto> {
+        self.attribute(name).and_then(|attribute| attribute.g.as_ref())
     }
 
     /// A pair of whole numbers from 1, for rows and columns.

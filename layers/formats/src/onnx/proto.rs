@@ -10,7 +10,7 @@ pub(super) static MODEL: Schema = Schema(&[(7, &GRAPH), (8, &PLAIN), (14, &PLAIN
 static PLAIN: Schema = Schema(&[]);
 static GRAPH: Schema = Schema(&[(1, &NODE), (5, &TENSOR), (11, &VALUE), (12, &VALUE)]);
 static NODE: Schema = Schema(&[(5, &ATTRIBUTE)]);
-static ATTRIBUTE: Schema = Schema(&[(5, &TENSOR)]);
+static ATTRIBUTE: Schema = Schema(&[(5, &TENSOR), (6, &GRAPH)]);
 static TENSOR: Schema = Schema(&[(13, &PLAIN)]);
 static VALUE: Schema = Schema(&[(2, &VALUE_TYPE)]);
 static VALUE_TYPE: Schema = Schema(&[(1, &TENSOR_TYPE)]);
@@ -112,6 +112,8 @@ pub(super) struct AttributeProto {
     pub s: Option<Vec<u8>>,
     #[prost(message, optional, tag = "5")]
     pub t: Option<TensorProto>,
+    #[prost(message, optional, tag = "6")]
+    pub g: Option<GraphProto>,
     #[prost(float, repeated, packed = "false", tag = "7")]
     pub floats: Vec<f32>,
     #[prost(int64, repeated, packed = "false", tag = "8")]

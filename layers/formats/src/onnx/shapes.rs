@@ -3,6 +3,7 @@
 use ndarray::{ArrayD, IxDyn};
 
 use super::graph::Graph;
+use super::lengths;
 use super::node::Node;
 use super::tensor::{Floats, Source};
 use super::value::{Images, Length, Squares, Value};
@@ -13,7 +14,8 @@ type Read<'a> = Result<Option<Value<'a>>, String>;
 /// A node that changes the view.
 pub(super) fn read<'a>(graph: &mut Graph<'a>, node: Node<'a>) -> Read<'a> {
     match graph.value(node, 0)? {
-        Value::Lengths(lengths) if node.0.op_type != "Transpose" => Ok(Some(Value::Lengths(lengths))),
+        Value::Lengths(lengths) => lengths::view(graph, node, lengths),
+        Value::Table(rows) => lengths::table(node, &rows),
         Value::Floats(floats) => constant(graph, node, &floats).map(Value::Floats).map(Some),
         Value::Images(images) => {
             let images = graph.newest(images)?;

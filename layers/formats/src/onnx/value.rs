@@ -13,6 +13,8 @@ pub(super) enum Value<'a> {
     Floats(Floats<'a>),
     /// Whole numbers: lengths, axes, indices.
     Lengths(Vec<Length>),
+    /// Whole numbers in rows, as torch turns the pads of its layers into ONNX'.
+    Table(Vec<Vec<Length>>),
     /// The images on their way through the layers.
     Images(Images),
     /// Some channels of the images: a group of a convolution that is written as several.
