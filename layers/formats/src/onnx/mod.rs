@@ -4,6 +4,9 @@
 //! that are written as Split, Conv and Concat, response normalisation written out, and the shapes that exporters compute
 //! before a Reshape. The tensors may be in files beside the graph. Names, preparation of images and training come from
 //! the metadata that [`save`] writes, else from the preset that computes the same.
+//!
+//! A graph may fill tensors with one value (ConstantOfShape), as ONNX' test files do: at most 2^27 values, the one thing
+//! that the file's length does not justify.
 
 mod arithmetic;
 mod base64;

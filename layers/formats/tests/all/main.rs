@@ -11,6 +11,7 @@ mod matched;
 mod means;
 mod onnx_external;
 mod onnx_file;
+mod onnx_golden;
 mod onnx_read;
 mod onnx_round_trip;
 mod onnx_words;

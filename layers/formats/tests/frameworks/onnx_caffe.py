@@ -29,7 +29,7 @@ from onnx import TensorProto, helper, numpy_helper
 FULL = "--full" in sys.argv
 PARTS = [int(argument[-1]) for argument in sys.argv if argument.startswith("--part=")] or [1, 2, 3, 4]
 ARGUMENTS = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
-LOGITS = pathlib.Path(ARGUMENTS[0]).resolve()
+LOGITS = pathlib.Path(ARGUMENTS[0] if ARGUMENTS else "logits").resolve()
 TOLERANCE = 1e-4
 CROPS = {
     "paper": 224, "source": 224, "caffe": 227, "caffenet": 227, "one-weird-trick": 224, "keras": 224, "cifar-18pct": 32,
@@ -149,7 +149,7 @@ def conv_and_norm():
 
 
 def channels_last():
-    g = Graph(12, channels_last=True)
+    g = Graph(6, channels_last=True)
     g.node("Transpose", perm=[0, 3, 1, 2])
     g.node("Pad", g.ints("pads", 0, 0, 2, 1, 0, 0, 2, 1))
     g.node("Conv", g.weight("w1", 8, 3, 5, 3))
@@ -160,7 +160,7 @@ def channels_last():
     g.node("Slice", g.ints("zero", 0), g.ints("one", 1), first=shape, output="batch")
     g.node("Concat", g.ints("rest", -1), first="batch", output="target", axis=0)
     g.node("Reshape", "target", first="v5")
-    g.node("MatMul", g.weight("w2", 12 * 12 * 8, 5))
+    g.node("MatMul", g.weight("w2", 6 * 6 * 8, 5))
     g.node("Add", g.weight("b2", 5))
     return g
 
@@ -200,9 +200,12 @@ def outside_pool():
     return g
 
 
+BY_HAND = (conv_and_norm, channels_last, parts, outside_pool)
+
+
 def made_by_hand(folder):
     """Part 2."""
-    for make in (conv_and_norm, channels_last, parts, outside_pool):
+    for make in BY_HAND:
         g = make()
         path = folder / f"{make.__name__}.onnx"
         g.save(path)
@@ -440,9 +443,14 @@ def caffe(folder):
             path.unlink()
 
 
-with tempfile.TemporaryDirectory() as temporary:
-    FOLDER = pathlib.Path(ARGUMENTS[1] if len(ARGUMENTS) > 1 else temporary)
-    FOLDER.mkdir(exist_ok=True)
-    for part in PARTS:
-        [written, made_by_hand, exported, caffe][part - 1](FOLDER)
-print("all the same")
+def main():
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(ARGUMENTS[1] if len(ARGUMENTS) > 1 else temporary)
+        folder.mkdir(exist_ok=True)
+        for part in PARTS:
+            [written, made_by_hand, exported, caffe][part - 1](folder)
+    print("all the same")
+
+
+if __name__ == "__main__":
+    main()
