@@ -12,6 +12,7 @@ mod parameter;
 mod parameter_settings;
 mod preset;
 mod reader;
+mod selection;
 pub(crate) mod settings;
 mod shape;
 mod spelling;

@@ -9,7 +9,7 @@ use crate::network::Mode;
 use crate::{Module, Parameter, Pass, Result, Var, parameters};
 
 /// Batch normalisation of each channel, the last axis, with its parameters. In training it uses the statistics of the
-/// batch and moves the running ones towards them; in test mode it uses the running ones.
+/// batch and moves the running ones towards them; in test mode, or if it is frozen, it uses the running ones.
 ///
 /// ```
 /// use alexnet_layers::nn::{BatchNorm, Initializer};
@@ -84,7 +84,7 @@ pub(crate) fn compute<B: Backend>(
 ) -> Result<Var<B>> {
     let gamma = pass.parameter(gamma);
     let beta = pass.parameter(beta);
-    if pass.mode() == Mode::Test {
+    if settings.frozen || pass.mode() == Mode::Test {
         let running = BatchStatistics { mean: mean.value.clone(), variance: variance.value.clone() };
         return pass.tape.batch_norm_with(x, &gamma, &beta, &running, settings.epsilon);
     }

@@ -38,7 +38,7 @@ pub fn keras(model: &Model) -> Result<String> {
     }
     write_rule(&mut text, '=');
     let count = |trained| {
-        shapes.iter().flat_map(|s| &s.parameters).filter(|p| p.trained == trained).map(|p| p.len() as u64).sum()
+        shapes.iter().flat_map(|s| &s.parameters).filter(|p| p.is_trainable() == trained).map(|p| p.len() as u64).sum()
     };
     let trained: u64 = count(true);
     let fixed: u64 = count(false);

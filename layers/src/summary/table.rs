@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::with_commas;
-use crate::model::{LayerShape, Model};
+use crate::model::{LayerShape, Model, ParameterSpec};
 use crate::{Error, Result};
 
 /// Bytes of one value; networks are trained in f32.
@@ -89,7 +89,11 @@ fn write_columns(text: &mut String, cells: &[[String; 6]]) {
 fn write_totals(text: &mut String, model: &Model, shapes: &[LayerShape], batch: usize) {
     let sum = |f: &dyn Fn(&LayerShape) -> u64| shapes.iter().map(f).fold(0, u64::saturating_add);
     let parameters = sum(&LayerShape::parameter_count);
-    let fixed = sum(&|s| s.parameters.iter().filter(|p| !p.trained).map(|p| p.len() as u64).sum());
+    let count_of = |is_counted: &dyn Fn(&ParameterSpec) -> bool| {
+        sum(&|s| s.parameters.iter().filter(|p| is_counted(p)).map(|p| p.len() as u64).sum())
+    };
+    let fixed = count_of(&|p| !p.trained);
+    let frozen = count_of(&|p| p.trained && !p.is_trainable());
     let macs = sum(&|s| s.macs);
     let input = 3 * (model.input.crop * model.input.crop) as u64;
     let values = sum(&|s| s.output_len() as u64).saturating_add(input);
@@ -101,6 +105,9 @@ fn write_totals(text: &mut String, model: &Model, shapes: &[LayerShape], batch: 
     line("parameters", with_commas(parameters));
     if fixed > 0 {
         line("  of these running statistics", with_commas(fixed));
+    }
+    if frozen > 0 {
+        line("  of these frozen", with_commas(frozen));
     }
     line("multiply-accumulates an image", millions(macs));
     line("memory of the parameters (f32)", bytes(weights));

@@ -2,6 +2,7 @@
 
 mod custom;
 mod example;
+mod freezing;
 mod full_size;
 mod golden;
 mod goldens;

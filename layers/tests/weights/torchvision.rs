@@ -5,9 +5,10 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
 use alexnet_layers::weights::Weights;
-use alexnet_layers::{Error, Model};
+use alexnet_layers::{Error, Model, Network};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
+use tensor::{Cpu, Tensor};
 
 use crate::{SMALL, assert_same, model, refusal, temporary_file, weights};
 
@@ -41,10 +42,9 @@ fn torchvision(classes: usize) -> [(&'static str, Vec<usize>); 16] {
     ]
 }
 
-/// The full size, with two bytes per value in a sparse file.
-#[test]
-fn torchvisions_alexnet_is_one_weird_trick() {
-    let (_folder, path) = temporary_file("alexnet.safetensors");
+/// Writes torchvision's AlexNet of ten classes, with two bytes per value in a sparse file: zeros, but for 1.0 at
+/// conv1.weight[5, 2, 7, 9] of OIHW and fc6.weight[100, channel 200, row 3, column 4].
+fn sparse(path: &Path) {
     let mut header = String::from("{");
     let mut places = Vec::new();
     let mut at = 0;
@@ -57,18 +57,62 @@ fn torchvisions_alexnet_is_one_weird_trick() {
     header.pop();
     header.push('}');
     let start = 8 + header.len();
-    let mut file = File::create(&path).unwrap();
+    let mut file = File::create(path).unwrap();
     file.write_all(&(header.len() as u64).to_le_bytes()).unwrap();
     file.write_all(header.as_bytes()).unwrap();
     file.set_len((start + at) as u64).unwrap();
-    // 1.0 as a half, at conv1.weight[5, 2, 7, 9] of OIHW and fc6.weight[100, channel 200, row 3, column 4].
     for index in [places[0] / 2 + ((5 * 3 + 2) * 11 + 7) * 11 + 9, places[10] / 2 + 100 * 9216 + (200 * 6 + 3) * 6 + 4]
     {
         file.seek(SeekFrom::Start((start + 2 * index) as u64)).unwrap();
         file.write_all(&[0x00, 0x3c]).unwrap();
     }
-    drop(file);
+}
 
+/// The preset for another size, as docs/networks.md makes it.
+fn of_size(size: usize, crop: usize) -> Model {
+    let text = Model::preset_text("one-weird-trick").unwrap();
+    let text = text.replace("size = 256", &format!("size = {size}")).replace("crop = 224", &format!("crop = {crop}"));
+    let layer = "[[layer]]\nname = \"avgpool\"\nkind = \"adaptive-average-pool\"\noutput = 6\n\n";
+    let before = "[[layer]]\nname = \"drop6\"";
+    Model::parse(&text.replace(before, &format!("{layer}{before}")), "larger.toml").unwrap()
+}
+
+#[test]
+fn torchvisions_weights_take_images_of_other_sizes() {
+    let (_folder, path) = temporary_file("alexnet.safetensors");
+    sparse(&path);
+    let preset = Model::preset("one-weird-trick").unwrap();
+    for (size, crop, map) in [(256, 224, 6), (72, 64, 1), (144, 128, 3), (512, 448, 13)] {
+        let mut model = of_size(size, crop);
+        model.set_classes(10).unwrap();
+        let pool5 = model.find_layer("pool5").unwrap();
+        let shapes = model.shapes().unwrap();
+        assert_eq!(
+            (&shapes[pool5].output[..], &shapes[pool5 + 1].output[..]),
+            (&[map, map, 256][..], &[6, 6, 256][..])
+        );
+        // Only names and shapes decide whether a file fits, and they are those of the preset.
+        let named = |model: &Model| -> Vec<(String, Vec<usize>)> {
+            model.parameters().unwrap().into_iter().map(|spec| (spec.export, spec.shape)).collect()
+        };
+        let mut expected = preset.clone();
+        expected.set_classes(10).unwrap();
+        assert_eq!(named(&model), named(&expected));
+    }
+    let mut model = of_size(72, 64);
+    model.set_classes(10).unwrap();
+    let loaded = Weights::load_for(&path, &model).unwrap();
+    assert_eq!(loaded.tensor("fc6.weight").unwrap()[[100, (3 * 6 + 4) * 256 + 200]], 1.0);
+    let cpu = Cpu::<f32>::new(1).unwrap();
+    let network = Network::with_parameters(&cpu, &model, "w", &loaded.tensors).unwrap();
+    let logits = network.predict(Tensor::zeros(&cpu, &[1, 64, 64, 3]).unwrap()).unwrap();
+    assert_eq!(logits.shape(), [1, 10]);
+}
+
+#[test]
+fn torchvisions_alexnet_is_one_weird_trick() {
+    let (_folder, path) = temporary_file("alexnet.safetensors");
+    sparse(&path);
     let loaded = Weights::load(&path).unwrap();
     let model = loaded.model.as_ref().unwrap();
     assert_eq!((model.name.as_str(), model.classes), ("one-weird-trick", 10));

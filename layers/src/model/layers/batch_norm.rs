@@ -7,7 +7,7 @@ use super::{ForwardContext, KerasLayer, Layer, ReadLayer};
 use crate::init::Init;
 use crate::model::parameter::ParameterSpec;
 use crate::model::reader::{Invalid, TableReader};
-use crate::model::settings::{non_negative, number, positive};
+use crate::model::settings::{non_negative, number, positive, value};
 use crate::model::shape::{Activations, LayerContext, LayerOutput};
 use crate::model::writer::TableWriter;
 use crate::{Error, Var, nn};
@@ -37,12 +37,25 @@ pub struct BatchNorm {
     /// Multiplies the decay of scale and shift; 1 unless given.
     #[serde(deserialize_with = "non_negative")]
     pub decay: f64,
+    /// Whether training changes neither scale and shift nor the running statistics, and normalises by the latter, as
+    /// torchvision's `FrozenBatchNorm2d`; false unless given.
+    #[serde(deserialize_with = "flag", skip_serializing_if = "is_false")]
+    pub frozen: bool,
 }
 
 impl Default for BatchNorm {
     fn default() -> Self {
-        Self { epsilon: 1e-5, momentum: 0.1, rate: 1.0, decay: 1.0 }
+        Self { epsilon: 1e-5, momentum: 0.1, rate: 1.0, decay: 1.0, frozen: false }
     }
+}
+
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    value(deserializer, "true or false", toml::Value::as_bool)
+}
+
+/// Files of networks without a frozen layer stay readable for versions that know none.
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn fraction<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
@@ -53,9 +66,10 @@ impl BatchNorm {
     /// Scale, shift and running statistics of this many channels.
     pub(crate) fn specs(&self, channels: usize) -> [ParameterSpec; 4] {
         let vector = |name: &str, value: f64| ParameterSpec::new(name, &[channels]).init(Init::Constant(value));
+        let rate = if self.frozen { 0.0 } else { self.rate };
         [
-            vector("weight", 1.0).multipliers(self.rate, self.decay),
-            vector("bias", 0.0).multipliers(self.rate, self.decay),
+            vector("weight", 1.0).multipliers(rate, self.decay),
+            vector("bias", 0.0).multipliers(rate, self.decay),
             vector("running_mean", 0.0).statistic(),
             vector("running_var", 1.0).statistic(),
         ]

@@ -85,9 +85,11 @@ fn layer_kind() -> impl Strategy<Value = LayerKind> {
         pool().prop_map(LayerKind::Pool),
         window().prop_map(|output| LayerKind::AdaptiveAveragePool(AdaptiveAveragePool { output })),
         (0.0..1.0, scales).prop_map(|(p, scale)| LayerKind::Dropout(Dropout { p, scale })),
-        (1e-12..1.0, 0.0..1.0, 0.0..9.0, 0.0..9.0).prop_map(|(epsilon, momentum, rate, decay)| {
-            LayerKind::BatchNorm(BatchNorm { epsilon, momentum, rate, decay })
-        }),
+        (1e-12..1.0, 0.0..1.0, 0.0..9.0, 0.0..9.0, any::<bool>()).prop_map(
+            |(epsilon, momentum, rate, decay, frozen)| {
+                LayerKind::BatchNorm(BatchNorm { epsilon, momentum, rate, decay, frozen })
+            }
+        ),
         Just(LayerKind::GlobalAveragePool),
         Just(LayerKind::Flatten),
         Just(LayerKind::Softmax),
