@@ -6,14 +6,30 @@ use train::{Error, Remedy};
 pub fn message(error: &Error) -> String {
     match error {
         Error::Setting { key, what, remedy: None } if key == "data.val" => format!("--val: {what}"),
-        Error::Setting { key, what, remedy: None } if key == "run.epochs" => format!("run.epochs (--epochs): {what}"),
         Error::Setting { key, what, remedy: None } if key == "pack" => format!("--data: {what}"),
+        Error::Setting { key, .. } if flag(key).is_some() => {
+            let text = error.message(&words);
+            let rest = text.strip_prefix(key.as_str()).unwrap_or(&text);
+            format!("{key} ({}){rest}", flag(key).unwrap_or_default())
+        }
         Error::Memory(memory) => format!("--batch: {memory}"),
         Error::OtherNetwork(network) => {
             let text = network.to_string().replace("in the one asked for", "in --model");
             format!("--model: {text}; {}", words(&Remedy::LeaveNetworkOut))
         }
         other => other.message(&words),
+    }
+}
+
+/// The flag of a setting whose errors name both.
+fn flag(key: &str) -> Option<&'static str> {
+    match key {
+        "run.epochs" => Some("--epochs"),
+        "model.freeze" => Some("--freeze"),
+        "model.lr_multipliers" => Some("--lr-multiplier"),
+        "model.layer_decay" => Some("--layer-decay"),
+        "data.mean" => Some("--mean"),
+        _ => None,
     }
 }
 
@@ -25,6 +41,7 @@ fn words(remedy: &Remedy) -> String {
         }
         Remedy::LargerImages => "pack with a larger --size".into(),
         Remedy::ImagesOfSize(size) => format!("pack with --size {size}"),
+        Remedy::GiveMean => format!("give --mean: {}", train::mean::FORMS),
         Remedy::NameNetwork => "name it with --model".into(),
         Remedy::LeaveNetworkOut => "leave --model out".into(),
         Remedy::OtherFolder => "choose another --out".into(),

@@ -44,14 +44,24 @@ impl Difference {
         let texts = [own, &fitted].map(|model| {
             let bare =
                 Model { name: own.name.clone(), about: String::new(), train: toml::Table::new(), ..model.clone() };
-            bare.to_toml()
+            let text = bare.to_toml();
+            let counts = |line: &&str| !OF_TRAINING.contains(&key(line));
+            text.lines().filter(counts).fold(String::new(), |text, line| text + line + "\n")
         });
         (texts[0] != texts[1]).then(|| Self::of(&texts[0], &texts[1]))
     }
 }
 
+/// Keys that a run's settings change: learning rates of layers, and frozen ones.
+const OF_TRAINING: [&str; 4] = ["weight_rate", "bias_rate", "rate", "frozen"];
+
+/// The key of a line of TOML.
+fn key(line: &str) -> &str {
+    line.split(" = ").next().unwrap_or("")
+}
+
 /// Keys without an effect on the output for given weights: initialisation, training, names, and sizes given by a pack.
-const NOT_OF_OUTPUT: [&str; 18] = [
+const NOT_OF_OUTPUT: [&str; 19] = [
     "name",
     "about",
     "classes",
@@ -66,6 +76,7 @@ const NOT_OF_OUTPUT: [&str; 18] = [
     "bias_decay",
     "momentum",
     "rate",
+    "frozen",
     "decay",
     "p",
     "train",
@@ -106,11 +117,10 @@ fn parts(model: &Model) -> Vec<Part> {
     let bare = Model { about: String::new(), train: toml::Table::new(), ..model.clone() };
     let text = bare.to_toml();
     let names = std::iter::once("input").chain(model.layers.iter().map(|layer| layer.name.as_str()));
-    let key = |line: &str| line.split(" = ").next().unwrap_or("").to_string();
     let is_lrn = |part: &str| part.contains("\nkind = \"lrn\"");
     let counts = |part: &str, line: &str| {
         let key = key(line);
-        line.contains(" = ") && (!NOT_OF_OUTPUT.contains(&key.as_str()) || (key == "size" && is_lrn(part)))
+        line.contains(" = ") && (!NOT_OF_OUTPUT.contains(&key) || (key == "size" && is_lrn(part)))
     };
     let all = names.zip(text.split("\n[[layer]]\n")).filter(|(_, part)| !part.contains("\nscale = \"in-training\""));
     all.map(|(name, part)| {
@@ -150,6 +160,8 @@ mod tests {
         asked.train = toml::Table::new();
         asked.input.size += 8;
         asked.set_classes(3).unwrap();
+        asked.freeze_layer("conv1").unwrap();
+        asked.multiply_rate("conv2", 0.5).unwrap();
         assert_eq!(Difference::between(&own, &asked), None);
         asked.input.scale = own.input.scale * 2.0;
         let found = Difference::between(&own, &asked).unwrap();

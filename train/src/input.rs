@@ -6,6 +6,7 @@ use data::{
 use layers::model::{ChannelOrder, Input, Mean, Model};
 
 use crate::config::{Colour, Crop, DataConfig, Pca};
+use crate::mean::mean_colour;
 use crate::packs::PackMeans;
 use crate::{Error, Remedy, Result};
 
@@ -19,8 +20,9 @@ pub fn crop_and_normalize(input: &Input, means: &PackMeans, size: usize) -> Resu
         return Err(Error::setting("input.crop", what).with_remedy(Remedy::LargerImages));
     }
     let missing = |what: &str| {
-        let hint = "it comes with a run's checkpoints and HDF5 weights";
-        Error::setting("input.mean", format!("the network needs the {what} of the pack it was trained on; {hint}"))
+        let what =
+            format!("the network subtracts the {what} of the images it was trained on, and the weights have none");
+        Error::setting("input.mean", what).with_remedy(Remedy::GiveMean)
     };
     let mean = match &input.mean {
         Mean::None => data::Mean::None,
@@ -32,8 +34,13 @@ pub fn crop_and_normalize(input: &Input, means: &PackMeans, size: usize) -> Resu
         Mean::PackImage => {
             let image = means.image.as_ref().ok_or_else(|| missing("mean image"))?;
             if image.dim() != (size, size, 3) {
-                let what = format!("the mean image is {:?}, the images are {size} x {size}", image.dim());
-                return Err(Error::setting("input.mean", what).with_remedy(Remedy::ImagesOfSize(image.dim().0)));
+                let (height, width, _) = image.dim();
+                let [r, g, b] = mean_colour(image);
+                let what = format!(
+                    "the mean image is {height} x {width}, the images are {size} x {size}; its mean colour, \
+                     {r:.3},{g:.3},{b:.3}, fits all sizes, or"
+                );
+                return Err(Error::setting("input.mean", what).with_remedy(Remedy::ImagesOfSize(height)));
             }
             data::Mean::Image(image.mapv(|v| (f64::from(v) * input.scale) as f32))
         }

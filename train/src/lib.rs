@@ -22,6 +22,7 @@ pub mod load;
 pub mod log;
 mod loop_checkpoint;
 mod loss;
+pub mod mean;
 pub mod memory;
 mod metrics;
 pub mod packs;

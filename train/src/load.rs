@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use data::{Views, ilsvrc2012};
 use formats::{OptimizerState, Report};
+use layers::model::Mean;
 use layers::weights::Weights;
 use layers::{Model, Network};
 use tensor::Backend;
@@ -14,7 +15,7 @@ use crate::compare::{self, Difference};
 use crate::error::OtherNetwork;
 use crate::memory::{self, Workload};
 use crate::packs::PackMeans;
-use crate::{Error, Remedy, Result, run};
+use crate::{Error, Remedy, Result, input, mean, run};
 
 /// Weights, and the file that they were loaded from.
 #[derive(Clone, Debug)]
@@ -146,6 +147,25 @@ impl Loaded {
 
     /// The means of the pack that the weights were trained on, if the file has them.
     pub fn means(&self) -> PackMeans {
-        PackMeans { rgb: self.weights.mean_rgb, image: self.weights.mean_image.clone() }
+        let means = PackMeans::of_weights(&self.weights);
+        match &self.weights.model {
+            Some(model) => means.for_input(&model.input),
+            None => means,
+        }
+    }
+
+    /// Puts a mean that a user gave in place of the file's.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the network subtracts none, or if it is an image of another size than the network's;
+    /// [`Error::File`] if the file does not name its network.
+    pub fn set_means(&mut self, means: PackMeans) -> Result<()> {
+        let input = self.model()?.input.clone();
+        mean::check_needed(&input)?;
+        let means = means.for_input(&input);
+        input::crop_and_normalize(&input, &means, input.size)?;
+        self.weights.mean_rgb = means.rgb;
+        self.weights.mean_image = means.image.filter(|_| input.mean == Mean::PackImage);
+        Ok(())
     }
 }

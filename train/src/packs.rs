@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use data::Pack;
+use layers::weights::Weights;
 use ndarray::Array3;
 
 use crate::Result;
@@ -69,5 +70,10 @@ impl PackMeans {
     pub fn of(pack: &Pack) -> Self {
         let statistics = pack.statistics();
         Self { rgb: Some(statistics.mean_rgb), image: Some(statistics.mean_image.clone()) }
+    }
+
+    /// The means that weights have.
+    pub fn of_weights(weights: &Weights) -> Self {
+        Self { rgb: weights.mean_rgb, image: weights.mean_image.clone() }
     }
 }

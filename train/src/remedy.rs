@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use crate::mean;
+
 /// Advice to the user on an error, as a value: a program may give it in its own words. Its text is for programmers of
 /// this crate; the `alexnet` command names its flags instead.
 ///
@@ -29,6 +31,8 @@ pub enum Remedy {
     LargerImages,
     /// Images of this size in the pack.
     ImagesOfSize(usize),
+    /// A mean image or a mean colour ([`mean::load`](crate::mean::load)).
+    GiveMean,
     /// The network of a file that does not name it.
     NameNetwork,
     /// No network, as the file names its own.
@@ -61,6 +65,7 @@ impl Display for Remedy {
             }
             Self::LargerImages => write!(f, "pack the images at a larger size"),
             Self::ImagesOfSize(size) => write!(f, "pack the images at size {size}"),
+            Self::GiveMean => write!(f, "give a mean: {}", mean::FORMS),
             Self::NameNetwork => write!(f, "name the network"),
             Self::LeaveNetworkOut => write!(f, "leave the network out"),
             Self::OtherFolder => write!(f, "choose another folder"),

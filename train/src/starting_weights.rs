@@ -1,14 +1,15 @@
 //! Starting weights of a run, from `model.weights` and `model.reinit`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use layers::weights::Weights;
-use layers::{Model, Network};
+use layers::{Model, Network, ParameterSpec};
 use ndarray::ArrayD;
 use tensor::Backend;
 
 use crate::checkpoint::Tensors;
 use crate::config::ModelConfig;
+use crate::load::Loaded;
 use crate::{Error, Result, compare, load};
 
 /// Weights that a run starts with.
@@ -16,41 +17,70 @@ pub struct StartingWeights {
     path: PathBuf,
     /// The network that they were trained in, if the file names it.
     own: Option<Model>,
-    /// Parameters of all layers but those in `model.reinit`.
+    /// Parameters of all layers but those that are initialised anew.
     tensors: Tensors,
-    /// Class names of the last layer; empty if they are unknown, or if the layer is in `model.reinit`.
+    /// Class names of the last layer; empty if they are unknown, or if the layer is initialised anew.
     classes: Vec<String>,
+    /// The layers that are initialised anew.
+    reinit: Vec<String>,
+    /// The last layer, if it is one of those because the file has another number of classes.
+    other_count: Option<OtherCount>,
+}
+
+/// A last layer whose number of classes is not the network's.
+struct OtherCount {
+    layer: String,
+    classes: usize,
 }
 
 impl StartingWeights {
-    /// Loads the weights in `model.weights` for a network, without the layers in `model.reinit`; `None` if the setting
-    /// is not given.
+    /// Loads the weights in `model.weights` for a network, without the layers in `model.reinit`, and without the last layer
+    /// if the file has another number of classes; `None` if the setting is not given.
     ///
     /// # Errors
     /// [`Error::Layers`] with a list of the parameters that are missing, extra or of another shape; [`Error::Setting`]
-    /// for a layer in `reinit` that the network does not have.
+    /// for a layer in `reinit` that the network does not have, and for one that is frozen.
     pub fn load(config: &ModelConfig, model: &Model) -> Result<Option<Self>> {
         check_reinit_layers(config, model)?;
         let Some(path) = &config.weights else { return Ok(None) };
-        // A file that does not name its network is taken to be for this one.
-        let loaded = load::starting_weights(path, model)?;
-        let own = loaded.described.or(loaded.weights.model);
-        let mut tensors = loaded.weights.tensors;
-        let classes = loaded.weights.classes.clone();
-        tensors.retain(|(name, _)| !is_reinit(config, name));
-        let mut whole = Weights { model: Some(model.clone()), tensors: tensors.clone(), ..loaded.weights };
-        for spec in model.parameters()?.into_iter().filter(|spec| is_reinit(config, &spec.name)) {
-            whole.tensors.push((spec.name, ArrayD::zeros(spec.shape)));
+        let Loaded { path, mut weights, described, .. } = load::starting_weights(path, model)?;
+        let mut reinit = config.reinit.to_vec();
+        let other_count = last_layer_of_other_classes(&weights, model, &reinit)?;
+        reinit.extend(other_count.iter().map(|last| last.layer.clone()));
+        check_something_is_used(&path, model, &reinit)?;
+        check_not_frozen(model, &reinit)?;
+        let own = described.or(weights.model.replace(model.clone()));
+        weights.tensors.retain(|(name, _)| !is_of(&reinit, name));
+        let tensors = weights.tensors.clone();
+        for spec in model.parameters()?.into_iter().filter(|spec| is_of(&reinit, &spec.name)) {
+            weights.tensors.push((spec.name, ArrayD::zeros(spec.shape)));
         }
-        whole.fit(&loaded.path.display().to_string())?;
-        let has_last = model.parameters()?.last().is_some_and(|spec| !is_reinit(config, &spec.name));
-        let classes = if has_last { classes } else { Vec::new() };
-        Ok(Some(Self { path: loaded.path, own, tensors, classes }))
+        weights.fit(&path.display().to_string())?;
+        let has_last = model.parameters()?.last().is_some_and(|spec| !is_of(&reinit, &spec.name));
+        let classes = if has_last { weights.classes } else { Vec::new() };
+        Ok(Some(Self { path, own, tensors, classes, reinit, other_count }))
+    }
+
+    /// The layers that are initialised anew: those in `model.reinit`, and the last one if the file has another number of
+    /// classes. A run writes them down as its `model.reinit`.
+    pub fn reinit(&self) -> &[String] {
+        &self.reinit
     }
 
     /// Notes for a run that starts with these weights in `model`, on these classes.
     pub fn notes(&self, model: &Model, classes: &[String]) -> Vec<String> {
-        self.other_network(model).into_iter().chain(self.other_classes(classes)).collect()
+        let new_layer = self.new_last_layer(classes.len());
+        new_layer.into_iter().chain(self.other_network(model)).chain(self.other_classes(classes)).collect()
+    }
+
+    /// A note if the last layer is initialised anew because the file has another number of classes.
+    fn new_last_layer(&self, classes: usize) -> Option<String> {
+        let OtherCount { layer, classes: found } = self.other_count.as_ref()?;
+        let file = self.path.display();
+        Some(format!(
+            "{layer} is initialised anew: {classes} classes here, {found} in {file} (set model.reinit={layer} to silence \
+             this note)"
+        ))
     }
 
     /// A note if the network that these weights were trained in interprets its input or parameters differently.
@@ -73,24 +103,41 @@ impl StartingWeights {
         ))
     }
 
-    /// Sets the parameters of a network; layers in `model.reinit` keep their initialisation.
-    pub(crate) fn apply_to<B: Backend<Scalar = f32>>(
-        self,
-        network: &mut Network<B>,
-        config: &ModelConfig,
-    ) -> Result<()> {
+    /// Sets the parameters of a network; layers that are initialised anew keep their initialisation.
+    pub(crate) fn apply_to<B: Backend<Scalar = f32>>(self, network: &mut Network<B>) -> Result<()> {
         let mut tensors = self.tensors;
-        for parameter in network.parameters().iter().filter(|p| is_reinit(config, &p.spec.name)) {
+        for parameter in network.parameters().iter().filter(|p| is_of(&self.reinit, &p.spec.name)) {
             tensors.push((parameter.spec.name.clone(), parameter.value.to_array()?));
         }
         Ok(network.set_parameters("model.weights", &tensors)?)
     }
 }
 
-/// Checks that each layer in `model.reinit` has parameters, and that other layers use the weights.
+/// The last layer with parameters, if the weights have all of its parameters for another number of classes, and it is not in
+/// `reinit`.
+fn last_layer_of_other_classes(weights: &Weights, model: &Model, reinit: &[String]) -> Result<Option<OtherCount>> {
+    let specs = model.parameters()?;
+    let Some(layer) = specs.last().and_then(|spec| spec.name.rsplit_once('.')).map(|(layer, _)| layer) else {
+        return Ok(None);
+    };
+    let fits = |spec: &ParameterSpec| weights.tensor(&spec.name).is_some_and(|tensor| tensor.shape() == spec.shape);
+    let of_layer = |spec: &&ParameterSpec| is_of_layer(&spec.name, layer);
+    let found = specs.iter().find(of_layer).and_then(|spec| weights.tensor(&spec.name)?.shape().first().copied());
+    let is_reinit = reinit.iter().any(|name| name == layer);
+    let Some(classes) = found.filter(|_| !is_reinit && !specs.iter().filter(of_layer).all(fits)) else {
+        return Ok(None);
+    };
+    let mut other = model.clone();
+    if other.set_classes(classes).is_err() || !other.parameters()?.iter().filter(of_layer).all(fits) {
+        return Ok(None);
+    }
+    Ok(Some(OtherCount { layer: layer.to_string(), classes }))
+}
+
+/// Checks that each layer in `model.reinit` has parameters.
 fn check_reinit_layers(config: &ModelConfig, model: &Model) -> Result<()> {
     let parameters = model.parameters()?;
-    for layer in &config.reinit {
+    for layer in config.reinit.iter() {
         model.find_layer(layer).map_err(|e| Error::setting("model.reinit", e.to_string()))?;
         let has_parameters = parameters.iter().any(|spec| is_of_layer(&spec.name, layer));
         if !has_parameters {
@@ -98,7 +145,7 @@ fn check_reinit_layers(config: &ModelConfig, model: &Model) -> Result<()> {
             return Err(Error::setting("model.reinit", what));
         }
     }
-    if !config.reinit.is_empty() && parameters.iter().all(|spec| is_reinit(config, &spec.name)) {
+    if !config.reinit.is_empty() && parameters.iter().all(|spec| is_of(&config.reinit, &spec.name)) {
         let what =
             "it names all layers that have parameters, and nothing of model.weights is used; leave the weights out";
         return Err(Error::setting("model.reinit", what));
@@ -106,9 +153,33 @@ fn check_reinit_layers(config: &ModelConfig, model: &Model) -> Result<()> {
     Ok(())
 }
 
-/// Whether a parameter belongs to a layer in `model.reinit`.
-fn is_reinit(config: &ModelConfig, name: &str) -> bool {
-    config.reinit.iter().any(|layer| is_of_layer(name, layer))
+/// Checks that the network uses some of the weights.
+fn check_something_is_used(path: &Path, model: &Model, reinit: &[String]) -> Result<()> {
+    if !model.parameters()?.iter().all(|spec| is_of(reinit, &spec.name)) {
+        return Ok(());
+    }
+    let what = format!(
+        "{}: its last layer has another number of classes, and no other layer is used; leave the weights out",
+        path.display()
+    );
+    Err(Error::setting("model.weights", what))
+}
+
+/// Checks that layers that are initialised anew are trained.
+fn check_not_frozen(model: &Model, reinit: &[String]) -> Result<()> {
+    let parameters = model.parameters()?;
+    let is_frozen = |layer: &&String| {
+        let mut own = parameters.iter().filter(|spec| is_of_layer(&spec.name, layer));
+        own.all(|spec| !spec.is_trainable())
+    };
+    let Some(layer) = reinit.iter().find(is_frozen) else { return Ok(()) };
+    let what = format!("{layer} is initialised anew and would keep its random values; leave it out");
+    Err(Error::setting("model.freeze", what))
+}
+
+/// Whether a parameter belongs to one of the layers.
+fn is_of(layers: &[String], name: &str) -> bool {
+    layers.iter().any(|layer| is_of_layer(name, layer))
 }
 
 fn is_of_layer(parameter: &str, layer: &str) -> bool {

@@ -194,9 +194,23 @@ pub struct Train {
     /// Number format of activations and matrix products; weights are f32 [default: f32]
     #[arg(long, value_name = "FORMAT", value_parser = PRECISIONS)]
     pub precision: Option<String>,
-    /// Weights to start from
-    #[arg(long, value_name = "FILE")]
+    /// Weights to start from: a weights file, a checkpoint, or a run (its newest checkpoint). The last layer begins anew if
+    /// the number of classes differs
+    #[arg(long, value_name = "FILE|RUN", visible_alias = "pretrained")]
     pub weights: Option<PathBuf>,
+    /// Layers to freeze: names, globs (`conv*`) and ranges (conv1..conv5), separated by commas; repeatable
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
+    pub freeze: Vec<String>,
+    /// Multiplier of the learning rate of layers, e.g. `conv*=0.1`; repeatable
+    #[arg(long, value_name = "LAYERS=FACTOR", value_delimiter = ',')]
+    pub lr_multiplier: Vec<String>,
+    /// Factor of the learning rate from each layer to the one before it [default: 1]
+    #[arg(long, value_name = "FACTOR")]
+    pub layer_decay: Option<f64>,
+    /// Mean that the network subtracts in place of the pack's: `imagenet`, R,G,B, a .npy or .binaryproto image, a pack, or
+    /// weights that have one
+    #[arg(long, value_name = "MEAN")]
+    pub mean: Option<String>,
     /// Read settings from a TOML file (same format as run.toml)
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
@@ -234,6 +248,10 @@ pub struct NetworkArgs {
     /// Crops per image: 1 (centre) or 10 (corners, centre and their flips; softmax averaged)
     #[arg(long, default_value = "1", value_parser = ["1", "10"])]
     pub crops: String,
+    /// Mean for a network that subtracts one, if its weights have none: `imagenet`, R,G,B, a .npy or .binaryproto image, a
+    /// pack, or weights that have one
+    #[arg(long, value_name = "MEAN")]
+    pub mean: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -283,6 +301,9 @@ pub struct Summary {
     /// Batch size of the memory estimates [default: 128]
     #[arg(long, value_name = "N", value_parser = batch)]
     pub batch: Option<usize>,
+    /// Layers that training freezes: names, globs (`conv*`) and ranges (conv1..conv5), separated by commas
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
+    pub freeze: Vec<String>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -297,6 +318,10 @@ pub struct Convert {
     /// Format to write, whatever the file's ending
     #[arg(long, value_parser = PossibleValuesParser::new(formats::Format::written()))]
     pub format: Option<String>,
+    /// Mean to store with the weights of a network that subtracts one: `imagenet`, R,G,B, a .npy or .binaryproto image, a
+    /// pack, or weights that have one
+    #[arg(long, value_name = "MEAN")]
+    pub mean: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use formats::Format;
 use layers::Model;
-use train::load;
+use train::{load, mean};
 
 use crate::args::Convert;
 use crate::console::{note, print};
@@ -20,7 +20,10 @@ pub fn run(args: &Convert) -> Result<()> {
         files::folder::check_utf8(&args.output).map_err(|e| unusable(&args.output, &e))?;
     }
     let model = args.model.as_deref().map(Model::load).transpose()?;
-    let loaded = load::weights(&args.input, model.as_ref(), &mut |warning| note(&format!("note: {warning}")))?;
+    let mut loaded = load::weights(&args.input, model.as_ref(), &mut |warning| note(&format!("note: {warning}")))?;
+    if let Some(mean) = &args.mean {
+        loaded.set_means(mean::load(mean)?)?;
+    }
     formats::save(&args.output, &loaded.weights, Some(format))?;
     if !loaded.report.is_own {
         print(&loaded.report.to_string())?;

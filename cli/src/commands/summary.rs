@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use layers::{Model, summary};
 use tensor::Cpu;
-use train::config::{OptimKind, UserSettings};
+use train::config::{ModelConfig, OptimKind, UserSettings};
 use train::{Config, memory};
 
 use super::device::all_threads;
@@ -13,13 +13,15 @@ use crate::console::print;
 use crate::failure::{Failure, Result};
 
 pub fn run(args: &Summary) -> Result<()> {
-    let model = Model::load(&args.model)?;
+    let mut model = Model::load(&args.model)?;
     UserSettings::check_values(&args.model, &model.train)?;
     if args.style == SummaryStyle::Keras && args.batch.is_some() {
         let what =
             "--batch: has no effect with --style keras, which shows no memory; leave it out, or use --style table";
         return Err(Failure::Usage(what.into()));
     }
+    let settings = ModelConfig { freeze: args.freeze.clone().into(), ..ModelConfig::default() };
+    settings.apply_to(&mut model)?;
     let batch = args.batch.unwrap_or(128);
     let text = match args.style {
         SummaryStyle::Table => summary::table(&model, batch)? + &training_memory(&model, batch)?,

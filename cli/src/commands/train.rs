@@ -99,8 +99,9 @@ impl PreparedRun {
             note(&format!("note: {text}"));
         }
         input::fit_to_pack(&mut model, &packs.train)?;
-        if let Some(p) = config.model.dropout {
-            model.set_dropout(p)?;
+        config.model.apply_to(&mut model)?;
+        if !config.model.freeze.is_empty() && config.model.weights.is_none() {
+            note("note: frozen layers keep their random initial values, since there is no --weights");
         }
         let folder = match out {
             Some(folder) => folder.to_path_buf(),
@@ -110,6 +111,9 @@ impl PreparedRun {
         let weights = StartingWeights::load(&config.model, &model)?;
         for text in weights.iter().flat_map(|weights| weights.notes(&model, packs.train.classes())) {
             note(&format!("note: {text}"));
+        }
+        if let Some(weights) = weights {
+            config.model.reinit = weights.reinit().to_vec().into();
         }
         Ok(Self { config, model, packs, folder })
     }
@@ -335,6 +339,10 @@ fn flags(args: &Train) -> Result<Vec<(&'static str, Table)>> {
     add("--val", "data.val", path_value("--val", args.val.as_ref())?);
     add("--model", "model.name", args.model.clone().map(Value::String));
     add("--weights", "model.weights", path_value("--weights", args.weights.as_ref())?);
+    add("--mean", "data.mean", args.mean.clone().map(Value::String));
+    add("--freeze", "model.freeze", list(&args.freeze));
+    add("--lr-multiplier", "model.lr_multipliers", list(&args.lr_multiplier));
+    add("--layer-decay", "model.layer_decay", args.layer_decay.map(Value::Float));
     add("--epochs", "run.epochs", number("--epochs", args.epochs)?);
     add("--steps", "run.steps", number("--steps", args.steps)?);
     add("--batch", "run.batch", number("--batch", args.batch.map(|n| n as u64))?);
@@ -343,6 +351,12 @@ fn flags(args: &Train) -> Result<Vec<(&'static str, Table)>> {
     add("--device", "run.device", args.device.clone().map(Value::String));
     add("--precision", "run.precision", args.precision.clone().map(Value::String));
     Ok(tables)
+}
+
+/// A list that has at least one item.
+fn list(items: &[String]) -> Option<Value> {
+    let values: Vec<Value> = items.iter().cloned().map(Value::String).collect();
+    (!values.is_empty()).then_some(Value::Array(values))
 }
 
 /// A number as a TOML integer, which is signed.

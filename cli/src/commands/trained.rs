@@ -4,7 +4,7 @@ use data::{Pack, Views};
 use layers::Network;
 use tensor::{Algorithms, Backend};
 use train::load::{self, Loaded};
-use train::{PackMeans, input};
+use train::{PackMeans, input, mean};
 
 use super::device::{self, OpenDevice};
 use crate::args;
@@ -33,7 +33,10 @@ pub struct TrainedModel<B: Backend> {
 /// Loads the network of `--weights`, then opens the device.
 pub fn load(args: &args::NetworkArgs) -> Result<(LoadedModel, OpenDevice)> {
     let model = args.model.as_deref().map(layers::Model::load).transpose()?;
-    let loaded = load::weights(&args.weights, model.as_ref(), &mut |warning| note(&format!("note: {warning}")))?;
+    let mut loaded = load::weights(&args.weights, model.as_ref(), &mut |warning| note(&format!("note: {warning}")))?;
+    if let Some(mean) = &args.mean {
+        loaded.set_means(mean::load(mean)?)?;
+    }
     let threads = args.compute.threads.unwrap_or_else(device::all_threads);
     let views = if args.crops == "10" { Views::Ten } else { Views::Centre };
     let opened = device::open(&args.compute.device, &args.compute.precision, threads, Algorithms::default())?;

@@ -11,6 +11,7 @@ mod disks;
 mod faults;
 #[cfg(target_os = "linux")]
 mod faults_support;
+mod fine_tuning;
 mod formats;
 mod injected;
 mod inputs;

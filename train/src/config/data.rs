@@ -212,5 +212,11 @@ section! {
         #[default_text = "those of the training pack"]
         #[needs(AUGMENT, COLOUR, DEVIATION)]
         pca: Option<Pca> = None,
+
+        /// Mean that networks whose `input.mean` is `"pack-image"` or `"pack-rgb"` subtract: `imagenet`, a colour `R,G,B`,
+        /// an image in `.npy` or `.binaryproto`, another pack, or weights that have a mean.
+        #[default_text = "that of the training pack"]
+        #[range("not empty", |mean| mean.as_ref().is_none_or(|mean| !mean.is_empty()))]
+        mean: Option<String> = None,
     }
 }

@@ -7,6 +7,8 @@
 mod data;
 pub mod docs;
 pub mod keys;
+mod layer_rates;
+mod list;
 mod model;
 mod optim;
 mod pca;
@@ -23,6 +25,7 @@ use toml::{Table, Value};
 use crate::{Error, Result};
 
 pub use data::{Colour, Crop, DataConfig};
+pub use list::List;
 pub use model::ModelConfig;
 pub use optim::{OptimConfig, OptimKind, ScheduleKind};
 pub use pca::Pca;

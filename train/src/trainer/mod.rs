@@ -25,7 +25,7 @@ use crate::position::Position;
 use crate::run::Run;
 use crate::starting_weights::StartingWeights;
 use crate::step::classify;
-use crate::{Config, Error, Remedy, Result, Stop, Targets, evaluate, input, memory};
+use crate::{Config, Error, Remedy, Result, Stop, Targets, evaluate, input, mean, memory};
 
 pub use event::RunEvent;
 pub use session::{NetworkLearner, VALIDATION_ERROR, VALIDATION_LOSS};
@@ -44,9 +44,13 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
     /// [`Error::Setting`] where configuration, network and packs do not fit; errors of the parts.
     pub fn new(run: Run, device: &B, model: &Model, packs: Packs, from: Option<Checkpoint>) -> Result<Self> {
         let config = run.config()?;
-        let input = Self::check(&config, model, &packs)?;
+        let means = match &from {
+            // The file of data.mean may have changed since.
+            Some(checkpoint) if config.data.mean.is_some() => PackMeans::of_weights(&checkpoint.weights),
+            _ => mean::of_run(&config, &model.input, &packs.train)?,
+        };
+        let input = check_with(&config, model, &packs, &means)?;
         Self::check_memory(device, &config, model, &packs)?;
-        let means = PackMeans::of(&packs.train);
         let loader = Loader::new(Arc::clone(&packs.train), input.clone(), loader_options(&config, model)?)?;
         let loader = DeviceLoader::new(device, loader)?;
         let validation = packs.val.as_ref().map(|_| validation_options(&config, input));
@@ -66,7 +70,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
             None => {
                 run.check_never_saved()?;
                 if let Some(weights) = StartingWeights::load(&config.model, model)? {
-                    weights.apply_to(&mut network, &config.model)?;
+                    weights.apply_to(&mut network)?;
                 }
                 (CheckpointSaver::new(run, keep), Position::default())
             }
@@ -106,25 +110,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
     /// # Errors
     /// [`Error::Setting`] that names the setting at fault.
     pub fn check(config: &Config, model: &Model, packs: &Packs) -> Result<CropAndNormalize> {
-        if config.run.batch > packs.train.len() {
-            let what =
-                format!("must be at most the {} images of the pack, got {}", packs.train.len(), config.run.batch);
-            let remedy = Remedy::BatchSize { default: RunConfig::default().batch };
-            return Err(Error::setting("run.batch", what).with_remedy(remedy));
-        }
-        if let Some(val) = &packs.val {
-            input::check_classes("data.val", packs.train.classes(), val.classes())?;
-            if val.size() != packs.train.size() {
-                let what = format!(
-                    "its images have {} pixels a side, those of the training {}",
-                    val.size(),
-                    packs.train.size()
-                );
-                return Err(Error::setting("data.val", what));
-            }
-        }
-        input::augment(&config.data)?;
-        input::crop_and_normalize(&model.input, &PackMeans::of(&packs.train), packs.train.size())
+        check_with(config, model, packs, &mean::of_run(config, &model.input, &packs.train)?)
     }
 
     /// Sets when the metrics of steps are read; the default is [`MetricsPolicy::for_device`].
@@ -247,8 +233,28 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
     }
 }
 
+/// [`Trainer::check`] with these means.
+fn check_with(config: &Config, model: &Model, packs: &Packs, means: &PackMeans) -> Result<CropAndNormalize> {
+    if config.run.batch > packs.train.len() {
+        let what = format!("must be at most the {} images of the pack, got {}", packs.train.len(), config.run.batch);
+        let remedy = Remedy::BatchSize { default: RunConfig::default().batch };
+        return Err(Error::setting("run.batch", what).with_remedy(remedy));
+    }
+    if let Some(val) = &packs.val {
+        input::check_classes("data.val", packs.train.classes(), val.classes())?;
+        if val.size() != packs.train.size() {
+            let what =
+                format!("its images have {} pixels a side, those of the training {}", val.size(), packs.train.size());
+            return Err(Error::setting("data.val", what));
+        }
+    }
+    input::augment(&config.data)?;
+    input::crop_and_normalize(&model.input, means, packs.train.size())
+}
+
 pub(crate) fn loader_options(config: &Config, model: &Model) -> Result<LoaderOptions> {
-    let batch_norm = model.layers.iter().any(|layer| matches!(layer.kind, LayerKind::BatchNorm { .. }));
+    let is_norm = |kind: &LayerKind| matches!(kind, LayerKind::BatchNorm(norm) if !norm.frozen);
+    let batch_norm = model.layers.iter().any(|layer| is_norm(&layer.kind));
     Ok(LoaderOptions {
         batch: config.run.batch,
         seed: config.run.seed,

@@ -16,6 +16,8 @@ fn full() -> Config {
     config.model.weights = Some("w.h5".into());
     config.data.val = Some("val".into());
     config.run.steps = Some(7);
+    config.model.freeze = vec!["conv1".to_string()].into();
+    config.data.mean = Some("imagenet".into());
     let eigenvectors = [[0.6, 0.0, 0.8], [0.0, 1.0, 0.0], [0.8, 0.0, -0.6]];
     config.data.pca = Some(Pca::Values(PrincipalComponents { eigenvalues: [14_830.0, 1375.5, 389.0], eigenvectors }));
     config

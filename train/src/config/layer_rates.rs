@@ -1,0 +1,88 @@
+//! Learning rates of single layers, frozen layers and dropout: the settings that change a network before it is trained.
+
+use std::collections::BTreeMap;
+
+use layers::model::LayerKind;
+use layers::{Error as LayersError, Model};
+
+use super::ModelConfig;
+use crate::{Error, Result};
+
+impl ModelConfig {
+    /// Changes a network as `dropout`, `lr_multipliers`, `layer_decay` and `freeze` say. The folder of a run holds the
+    /// changed network: a resumed run must not change it again.
+    ///
+    /// ```
+    /// use alexnet_train::Config;
+    /// use alexnet_train::layers::Model;
+    ///
+    /// let config = Config::parse("mine.toml", "model.freeze = 'conv1..conv5'")?;
+    /// let mut model = Model::preset("paper")?;
+    /// config.model.apply_to(&mut model)?;
+    /// assert_eq!(model.parameters()?.iter().filter(|spec| spec.is_trainable()).count(), 6);
+    /// # Ok::<(), alexnet_train::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a pattern that selects no layer, with those that there are, and if nothing is left to train.
+    pub fn apply_to(&self, model: &mut Model) -> Result<()> {
+        if let Some(p) = self.dropout {
+            model.set_dropout(p)?;
+        }
+        for (layer, factor) in self.multipliers(model)? {
+            model.multiply_rate(&layer, factor).map_err(in_setting("model.lr_multipliers"))?;
+        }
+        if self.layer_decay != 1.0 {
+            decay_by_depth(model, self.layer_decay).map_err(in_setting("model.layer_decay"))?;
+        }
+        for pattern in self.freeze.iter() {
+            for layer in model.select_layers(pattern).map_err(in_setting("model.freeze"))? {
+                model.freeze_layer(&layer).map_err(in_setting("model.freeze"))?;
+            }
+        }
+        if model.parameters()?.iter().any(|spec| spec.is_trainable()) {
+            return Ok(());
+        }
+        let key = if self.freeze.is_empty() { "model.lr_multipliers" } else { "model.freeze" };
+        Err(Error::setting(key, "no layer is left to train; leave at least the last one out"))
+    }
+
+    /// The factor of each layer that `lr_multipliers` name: that of the last entry for it.
+    fn multipliers(&self, model: &Model) -> Result<BTreeMap<String, f64>> {
+        let mut factors = BTreeMap::new();
+        for entry in self.lr_multipliers.iter() {
+            let Some((pattern, factor)) = parse_multiplier(entry) else {
+                return Err(Error::setting("model.lr_multipliers", format!("{entry:?} is not like conv*=0.1")));
+            };
+            for layer in model.select_layers(pattern).map_err(in_setting("model.lr_multipliers"))? {
+                factors.insert(layer, factor);
+            }
+        }
+        Ok(factors)
+    }
+}
+
+/// The pattern and the factor of an entry of `lr_multipliers`.
+pub(super) fn parse_multiplier(entry: &str) -> Option<(&str, f64)> {
+    let (pattern, factor) = entry.split_once('=')?;
+    let factor = factor.trim().parse::<f64>().ok().filter(|factor| *factor >= 0.0 && factor.is_finite())?;
+    Some((pattern.trim(), factor)).filter(|(pattern, _)| !pattern.is_empty())
+}
+
+fn in_setting(key: &'static str) -> impl Fn(LayersError) -> Error {
+    move |error| Error::setting(key, error.to_string())
+}
+
+/// Multiplies the learning rate of each layer by `factor` for each layer with weights between it and the last. A batch
+/// norm counts with the layer before it.
+fn decay_by_depth(model: &mut Model, factor: f64) -> std::result::Result<(), LayersError> {
+    let mut of_output = 1.0;
+    for layer in model.select_layers("*")?.iter().rev() {
+        model.multiply_rate(layer, of_output)?;
+        let place = model.find_layer(layer)?;
+        if !matches!(model.layers[place].kind, LayerKind::BatchNorm(_)) {
+            of_output *= factor;
+        }
+    }
+    Ok(())
+}
