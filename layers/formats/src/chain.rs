@@ -8,6 +8,9 @@ use ndarray::ArrayD;
 use crate::ForeignTensor;
 use crate::layer_names::LayerNames;
 
+/// The most values between two layers, as in networks of `alexnet-layers`.
+const MAX_VALUES: usize = 1 << 36;
+
 /// The shape of one image's values between two layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Values {
@@ -20,10 +23,15 @@ pub(crate) enum Values {
 impl Values {
     /// The number of values.
     pub fn len(self) -> usize {
-        match self {
-            Self::Map(map) => map.iter().product(),
-            Self::Row(len) => len,
-        }
+        self.axes().product()
+    }
+
+    fn axes(self) -> impl Iterator<Item = usize> {
+        let axes = match self {
+            Self::Map(map) => map,
+            Self::Row(len) => [len, 1, 1],
+        };
+        axes.into_iter()
     }
 
     /// Height, width, channels.
@@ -103,7 +111,11 @@ impl Chain {
         if matches!(self.links.last(), Some(Link { kind: LayerKind::Softmax, .. })) {
             return Err("follows the softmax; networks that end with it are read".into());
         }
-        self.values = output(&kind, self.values)?;
+        let values = output(&kind, self.values)?;
+        if values.axes().try_fold(1usize, |n, axis| n.checked_mul(axis)).is_none_or(|n| n > MAX_VALUES) {
+            return Err("gives more than 2^36 values for an image".into());
+        }
+        self.values = values;
         self.links.push(Link { name: name.into(), kind, tensors });
         Ok(())
     }

@@ -12,6 +12,9 @@ use crate::chain::Chain;
 /// The parameters of a layer by name.
 type Tensors = Vec<(&'static str, ArrayD<f32>)>;
 
+/// The longest kernel, stride and padding.
+const MAX_SIDE: u32 = 1 << 20;
+
 /// Adds a layer to those before it.
 ///
 /// # Errors
@@ -55,18 +58,19 @@ fn convolution(chain: &Chain, layer: &LayerParameter) -> Result<(LayerKind, Tens
     let [_, _, channels] = chain.values().map()?;
     let filters = settings.num_output() as usize;
     let groups = settings.group() as usize;
-    let kernel =
-        sides(&settings.kernel_size, settings.kernel_h, settings.kernel_w, None).ok_or("has no kernel_size")?;
-    let stride = sides(&settings.stride, settings.stride_h, settings.stride_w, Some(1)).ok_or("has three strides")?;
+    let kernel = sides(&settings.kernel_size, settings.kernel_h, settings.kernel_w, None)
+        .ok_or("has no kernel_size that is read")?;
+    let stride =
+        sides(&settings.stride, settings.stride_h, settings.stride_w, Some(1)).ok_or("has no stride that is read")?;
     if groups == 0 || !channels.is_multiple_of(groups) || filters == 0 || !filters.is_multiple_of(groups) {
         return Err(format!("has {filters} filters in {groups} groups on {channels} channels"));
     }
     let shape = [filters, channels / groups, kernel[0], kernel[1]];
-    let fan_in = shape[1..].iter().product();
+    let fan_in = shape[1..].iter().fold(1usize, |n, &axis| n.saturating_mul(axis));
     let fillers = [&settings.weight_filler, &settings.bias_filler];
     let parameters = parameters(layer, settings.bias_term(), fillers, fan_in);
     let tensors = weights(layer, &shape, settings.bias_term())?;
-    let padding = conv_padding(settings).ok_or("has three paddings")?;
+    let padding = conv_padding(settings).ok_or("has no padding that is read")?;
     Ok((LayerKind::Conv(Conv { filters, kernel, stride, padding, groups, parameters }), tensors))
 }
 
@@ -88,7 +92,7 @@ fn sides(list: &[u32], height: Option<u32>, width: Option<u32>, default: Option<
         (None, None, _) => return None,
         (height, width, _) => [height.or(default)?, width.or(default)?],
     };
-    Some(pair.map(|n| n as usize))
+    pair.iter().all(|&n| n <= MAX_SIDE).then(|| pair.map(|n| n as usize))
 }
 
 fn inner_product(chain: &Chain, layer: &LayerParameter) -> Result<(LayerKind, Tensors), String> {
@@ -217,7 +221,7 @@ fn pooling(chain: &Chain, layer: &LayerParameter) -> Result<LayerKind, String> {
     let padding = sides(&of(settings.pad), settings.pad_h, settings.pad_w, Some(0)).map(around);
     let round_mode = if settings.round_mode.unwrap_or(0) == 0 { RoundMode::Ceil } else { RoundMode::Floor };
     let (Some(kernel), Some(stride), Some(padding)) = (kernel, stride, padding) else {
-        return Err("has no kernel_size".into());
+        return Err("has no kernel_size, stride or padding that is read".into());
     };
     Ok(LayerKind::Pool(Pool { kind, kernel, stride, padding, round_mode }))
 }

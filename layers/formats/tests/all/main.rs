@@ -16,6 +16,7 @@ mod onnx_read;
 mod onnx_round_trip;
 mod onnx_words;
 mod protobuf;
+mod protobuf_hostile;
 mod shards;
 mod support;
 mod torch_golden;
