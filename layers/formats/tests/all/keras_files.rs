@@ -84,7 +84,12 @@ fn stated(loaded: &Loaded) -> OptimizerState {
 
 #[test]
 fn networks_of_keras_give_keras_outputs() {
-    let files = [("chain.keras", "chain.json"), ("chain.h5", "chain.json"), ("graph.keras", "graph.json")];
+    let files = [
+        ("chain.keras", "chain.json"),
+        ("chain.h5", "chain.json"),
+        ("graph.keras", "graph.json"),
+        ("older.h5", "older.json"),
+    ];
     for (file, json) in files {
         let (images, outputs_of_keras) = expected(json);
         let loaded = load(&golden(file), None).unwrap();
@@ -149,6 +154,21 @@ fn all_files_of_a_model_hold_the_same() {
     std::io::copy(&mut parts.by_name("model.weights.h5").unwrap(), &mut file).unwrap();
     let alone = load(&path, archive.weights.model.as_ref()).unwrap();
     assert_eq!(bits(&alone.weights), bits(&archive.weights));
+}
+
+#[test]
+fn files_of_keras_2_hold_adams_state() {
+    let loaded = load(&golden("older.h5"), None).unwrap();
+    let state = state(&loaded);
+    assert_eq!((state.kind.as_str(), state.step, state.slots.len()), ("adam", 2, 2));
+    let optim = loaded.weights.model.as_ref().unwrap().train["optim"].as_table().unwrap();
+    assert_eq!((optim["lr"].as_float(), optim["epsilon_hat"].as_bool()), (Some(0.01), Some(true)));
+    let names = |slot: usize| -> Vec<&str> { state.slots[slot].1.iter().map(|tensor| tensor.name.as_str()).collect() };
+    let expected: Vec<&str> = loaded.weights.tensors.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!((names(0), names(1)), (expected.clone(), expected));
+    // Squares.
+    assert!(state.slots[1].1.iter().all(|tensor| tensor.values.iter().all(|value| *value >= 0.0)));
+    assert!(state.slots[0].1.iter().any(|tensor| tensor.values.iter().any(|value| *value < 0.0)));
 }
 
 #[test]

@@ -7,6 +7,7 @@ Run: KERAS_BACKEND=jax python make.py
 import json
 import pathlib
 
+import h5py
 import keras
 import numpy as np
 from keras import layers
@@ -37,22 +38,59 @@ def chain(name):
     )
 
 
-def train(model, optimizer, steps=3):
+def train(model, optimizer, steps=3, scale=1):
     """A few steps, so that the optimizer has a state and the statistics are not those of the start."""
     random = np.random.default_rng(1)
-    images = random.integers(0, 256, (8, 9, 9, 3)).astype("float32")
+    images = random.integers(0, 256, (8, 9, 9, 3)).astype("float32") * scale
     labels = random.integers(0, 3, 8)
     model.compile(optimizer=optimizer, loss="sparse_categorical_crossentropy")
     model.fit(images, labels, batch_size=8, epochs=steps, verbose=0)
 
 
-def expect(model, file):
-    """Inputs and logits of a model as JSON."""
+def expect(model, file, scale=1):
+    """Images of 0 to 255 and the outputs of a model for them, times `scale`, as JSON."""
     random = np.random.default_rng(2)
     images = random.integers(0, 256, (2, 9, 9, 3)).astype("float32")
-    outputs = np.asarray(keras.ops.convert_to_numpy(model(images, training=False)))
+    outputs = np.asarray(keras.ops.convert_to_numpy(model(images * scale, training=False)))
     expected = {"images": images.ravel().tolist(), "outputs": [float(value) for value in outputs.ravel()]}
     (FOLDER / file).write_text(json.dumps(expected))
+
+
+def write_keras2(model, file):
+    """The model as TensorFlow 2's Keras wrote it: names of variables with `:0`, texts of a fixed length, Adam's m, then v.
+
+    Made by hand after that program's `hdf5_format.py`, since it does not run beside Keras 3.
+    """
+    config = {"name": "older", "layers": []}
+    for layer in model.layers:
+        settings = {key: value for key, value in layer.get_config().items() if key not in ("dtype", "build_config")}
+        for key in [key for key in settings if key.endswith("_initializer")]:
+            settings[key] = {"class_name": settings[key]["class_name"], "config": settings[key]["config"]}
+        config["layers"].append({"class_name": type(layer).__name__, "config": settings})
+    config["layers"][0]["config"]["batch_input_shape"] = [None, 9, 9, 3]
+    optimizer = {"class_name": "Adam", "config": {"name": "Adam", "learning_rate": 0.009999999776482582, "beta_1": 0.9}}
+    with h5py.File(FOLDER / file, "w") as target:
+        target.attrs["keras_version"] = b"2.4.0"
+        target.attrs["backend"] = b"tensorflow"
+        target.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": config}).encode()
+        target.attrs["training_config"] = json.dumps({"loss": "mse", "optimizer_config": optimizer}).encode()
+        weights = target.create_group("model_weights")
+        weights.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
+        for layer in model.layers:
+            group = weights.create_group(layer.name)
+            names = [f"{layer.name}/{variable.name}:0" for variable in layer.weights]
+            group.attrs["weight_names"] = [name.encode() for name in names]
+            for name, variable in zip(names, layer.weights):
+                group[name] = np.asarray(keras.ops.convert_to_numpy(variable))
+        slots = [np.asarray(keras.ops.convert_to_numpy(variable)) for variable in model.optimizer.variables]
+        variables = [f"{layer.name}/{variable.name}" for layer in model.layers for variable in layer.weights]
+        values = {"Adam/iter:0": np.int64(slots[0])}
+        for place, slot in enumerate("mv"):
+            values |= {f"Adam/{name}/{slot}:0": slots[2 + 2 * i + place] for i, name in enumerate(variables)}
+        group = target.create_group("optimizer_weights")
+        group.attrs["weight_names"] = [name.encode() for name in values]
+        for name, value in values.items():
+            group[name] = value
 
 
 def main():
@@ -62,6 +100,12 @@ def main():
     model.save(FOLDER / "chain.keras")
     model.save(FOLDER / "chain.h5")
     expect(model, "chain.json")
+
+    layers_of_older = [layers.Conv2D(2, 3, strides=2), layers.ReLU(), layers.Flatten(), layers.Dense(3, "softmax")]
+    model = keras.Sequential([keras.Input((9, 9, 3)), *layers_of_older])
+    train(model, keras.optimizers.Adam(0.01), 2, 1 / 255)
+    write_keras2(model, "older.h5")
+    expect(model, "older.json", 1 / 255)
 
     # A functional model, with a model within it, frozen in part, and the other optimizer.
     inner = keras.Sequential([keras.Input((9, 9, 3)), layers.Conv2D(2, 3), layers.ReLU()], name="inner")
