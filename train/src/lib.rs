@@ -25,6 +25,7 @@ mod loss;
 pub mod mean;
 pub mod memory;
 mod metrics;
+mod optimizer_state;
 pub mod packs;
 pub mod plots;
 pub mod position;

@@ -57,6 +57,25 @@ pub fn weights(path: &Path, model: Option<&Model>, warn: &mut dyn FnMut(String))
     Loaded { path: path.to_path_buf(), weights, report, described, optimizer }.checked_for(model)
 }
 
+/// Loads weights as [`weights`] does, with the state of a checkpoint's optimizer, and its settings as `[train.optim]` of the
+/// network: for files of other frameworks that have a place for them.
+///
+/// # Errors
+/// Those of [`weights`].
+pub fn with_optimizer(path: &Path, model: Option<&Model>, warn: &mut dyn FnMut(String)) -> Result<Loaded> {
+    let mut loaded = weights(path, model, warn)?;
+    if !loaded.report.is_own {
+        return Ok(loaded);
+    }
+    // Weights that are no checkpoint have no state.
+    let Ok(checkpoint) = Checkpoint::load(&loaded.path) else { return Ok(loaded) };
+    loaded.optimizer = checkpoint.optimizer_state();
+    if let Some(model) = loaded.weights.model.as_mut().filter(|_| loaded.optimizer.is_some()) {
+        model.train.insert("optim".into(), checkpoint.optimizer_settings().into());
+    }
+    Ok(loaded)
+}
+
 /// Loads weights that a run of `model` starts with. A file of another framework is taken to be for `model` if its tensors
 /// fit; other files are for the network that they name.
 ///

@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use formats::OptimizerState;
 use layers::weights::Weights;
 use layers::{Model, Network, ParameterSpec};
 use ndarray::ArrayD;
+use optim::Optimizer;
 use tensor::Backend;
 
 use crate::checkpoint::Tensors;
 use crate::config::ModelConfig;
 use crate::load::Loaded;
-use crate::{Error, Result, compare, load};
+use crate::{Config, Error, Result, compare, load, optimizer_state};
 
 /// Weights that a run starts with.
 pub struct StartingWeights {
@@ -25,6 +27,8 @@ pub struct StartingWeights {
     reinit: Vec<String>,
     /// The last layer, if it is one of those because the file has another number of classes.
     other_count: Option<OtherCount>,
+    /// The state of the optimizer in a file of another framework.
+    optimizer: Option<OptimizerState>,
 }
 
 /// A last layer whose number of classes is not the network's.
@@ -43,7 +47,7 @@ impl StartingWeights {
     pub fn load(config: &ModelConfig, model: &Model) -> Result<Option<Self>> {
         check_reinit_layers(config, model)?;
         let Some(path) = &config.weights else { return Ok(None) };
-        let Loaded { path, mut weights, described, .. } = load::starting_weights(path, model)?;
+        let Loaded { path, mut weights, described, optimizer, .. } = load::starting_weights(path, model)?;
         let mut reinit = config.reinit.to_vec();
         let other_count = last_layer_of_other_classes(&weights, model, &reinit)?;
         reinit.extend(other_count.iter().map(|last| last.layer.clone()));
@@ -58,7 +62,7 @@ impl StartingWeights {
         weights.fit(&path.display().to_string())?;
         let has_last = model.parameters()?.last().is_some_and(|spec| !is_of(&reinit, &spec.name));
         let classes = if has_last { weights.classes } else { Vec::new() };
-        Ok(Some(Self { path, own, tensors, classes, reinit, other_count }))
+        Ok(Some(Self { path, own, tensors, classes, reinit, other_count, optimizer }))
     }
 
     /// The layers that are initialised anew: those in `model.reinit`, and the last one if the file has another number of
@@ -101,6 +105,42 @@ impl StartingWeights {
             self.path.display(),
             classes[at]
         ))
+    }
+
+    /// A note if the file holds the state of an optimizer: whether a run of this configuration goes on with it.
+    ///
+    /// # Errors
+    /// Those of the network.
+    pub fn optimizer_note(&self, config: &Config, model: &Model) -> Result<Option<String>> {
+        let Some(state) = &self.optimizer else { return Ok(None) };
+        let OptimizerState { kind, step, .. } = state;
+        let path = self.path.display();
+        Ok(Some(match self.reason_against(state, config, model)? {
+            None => format!("{path}: the run goes on with the state of its optimizer, {kind} after {step} steps"),
+            Some(why) => format!("{path}: the state of its optimizer, {kind}, is left out: {why}"),
+        }))
+    }
+
+    /// Why the run does not go on with the state of the file's optimizer; nothing if it does.
+    fn reason_against(&self, state: &OptimizerState, config: &Config, model: &Model) -> Result<Option<String>> {
+        if !self.reinit.is_empty() {
+            return Ok(Some("layers are initialised anew".into()));
+        }
+        optimizer_state::reason_against(state, config, model)
+    }
+
+    /// Gives an optimizer the state of the file, if this run goes on with it.
+    pub(crate) fn apply_to_optimizer<B: Backend<Scalar = f32>>(
+        &self,
+        optimizer: &mut Optimizer<B>,
+        network: &Network<B>,
+        config: &Config,
+    ) -> Result<()> {
+        let Some(state) = &self.optimizer else { return Ok(()) };
+        if self.reason_against(state, config, network.model())?.is_none() {
+            optimizer.load_state(optimizer_state::on_device(state, network.device())?)?;
+        }
+        Ok(())
     }
 
     /// Sets the parameters of a network; layers that are initialised anew keep their initialisation.

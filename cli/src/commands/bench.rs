@@ -63,7 +63,7 @@ struct Measured<'a, T> {
 
 /// The network, and its settings with this batch size. Settings that have no effect in training are no matter here.
 fn configure(common: &BenchCommon, batch: usize, threads: usize) -> Result<(Model, Config)> {
-    let model = Model::load(&common.model)?;
+    let model = formats::model_of(&common.model)?;
     let mut config = UserSettings::check_values(&common.model, &model.train)?;
     config.model.name.clone_from(&common.model);
     config.run.batch = batch;

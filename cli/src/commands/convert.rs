@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use formats::Format;
-use layers::Model;
 use train::{load, mean};
 
 use crate::args::Convert;
@@ -19,12 +18,15 @@ pub fn run(args: &Convert) -> Result<()> {
     if format == Format::Own {
         files::folder::check_utf8(&args.output).map_err(|e| unusable(&args.output, &e))?;
     }
-    let model = args.model.as_deref().map(Model::load).transpose()?;
-    let mut loaded = load::weights(&args.input, model.as_ref(), &mut |warning| note(&format!("note: {warning}")))?;
+    let model = args.model.as_deref().map(formats::model_of).transpose()?;
+    let has_place = matches!(format, Format::KerasArchive | Format::KerasHdf5);
+    let load = if has_place { load::with_optimizer } else { load::weights };
+    let mut loaded = load(&args.input, model.as_ref(), &mut |warning| note(&format!("note: {warning}")))?;
     if let Some(mean) = &args.mean {
         loaded.set_means(mean::load(mean)?)?;
     }
-    formats::save(&args.output, &loaded.weights, Some(format))?;
+    let notes = formats::save_with(&args.output, &loaded.weights, loaded.optimizer.as_ref(), Some(format))?;
+    notes.iter().for_each(|text| note(&format!("note: {}: {text}", args.output.display())));
     if !loaded.report.is_own {
         print(&loaded.report.to_string())?;
     }

@@ -13,7 +13,7 @@ use crate::console::print;
 use crate::failure::{Failure, Result};
 
 pub fn run(args: &Summary) -> Result<()> {
-    let mut model = Model::load(&args.model)?;
+    let mut model = formats::model_of(&args.model)?;
     UserSettings::check_values(&args.model, &model.train)?;
     if args.style == SummaryStyle::Keras && args.batch.is_some() {
         let what =

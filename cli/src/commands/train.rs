@@ -113,6 +113,9 @@ impl PreparedRun {
             note(&format!("note: {text}"));
         }
         if let Some(weights) = weights {
+            if let Some(text) = weights.optimizer_note(&config, &model)? {
+                note(&format!("note: {text}"));
+            }
             config.model.reinit = weights.reinit().to_vec().into();
         }
         Ok(Self { config, model, packs, folder })
@@ -301,7 +304,7 @@ pub fn configure(settings: &UserSettings) -> Result<(Model, Config)> {
     if name.is_empty() {
         return Err(Failure::Usage("model.name: expected a preset's name or a file, got an empty text".into()));
     }
-    let model = Model::load(&name)?;
+    let model = formats::model_of(&name)?;
     settings.check_network(&name, &model.train)?;
     settings.check_flags()?;
     settings.check_length()?;

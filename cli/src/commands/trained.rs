@@ -32,7 +32,7 @@ pub struct TrainedModel<B: Backend> {
 
 /// Loads the network of `--weights`, then opens the device.
 pub fn load(args: &args::NetworkArgs) -> Result<(LoadedModel, OpenDevice)> {
-    let model = args.model.as_deref().map(layers::Model::load).transpose()?;
+    let model = args.model.as_deref().map(formats::model_of).transpose()?;
     let mut loaded = load::weights(&args.weights, model.as_ref(), &mut |warning| note(&format!("note: {warning}")))?;
     if let Some(mean) = &args.mean {
         loaded.set_means(mean::load(mean)?)?;

@@ -70,6 +70,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
             None => {
                 run.check_never_saved()?;
                 if let Some(weights) = StartingWeights::load(&config.model, model)? {
+                    weights.apply_to_optimizer(&mut optimizer, &network, &config)?;
                     weights.apply_to(&mut network)?;
                 }
                 (CheckpointSaver::new(run, keep), Position::default())

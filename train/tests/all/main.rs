@@ -8,6 +8,7 @@ mod device_crops;
 mod evaluate;
 mod faults;
 mod fine_tuning;
+mod foreign_optimizer;
 mod golden;
 mod learner;
 mod loop_checkpoint;

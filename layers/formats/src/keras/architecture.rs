@@ -37,6 +37,10 @@ pub(super) fn read(
     let crop = crop(&builder, model)?;
     let (input, note) = builder.preprocessing.input(crop);
     let mut notes = std::mem::take(&mut builder.notes);
+    let about = match &note {
+        Some(note) => format!("A network of Keras; {note}."),
+        None => "A network of Keras.".to_string(),
+    };
     notes.extend(note);
     let last = builder.layers.iter_mut().rev().find_map(|layer| match &mut layer.kind {
         LayerKind::Linear(linear) => Some(&mut linear.units),
@@ -48,7 +52,7 @@ pub(super) fn read(
     let (optimizer, train) = training(compile, &mut notes);
     let model = Model {
         name: network_name(&model["config"]),
-        about: "A network of Keras.".into(),
+        about,
         input,
         classes: builder.outputs.max(1),
         layers: builder.layers,

@@ -1,0 +1,100 @@
+//! The state of optimizers in files of other frameworks: what a run goes on with, and what its checkpoints hand on.
+
+use formats::{ForeignTensor, OptimizerState};
+use layers::Model;
+use ndarray::{ArrayD, IxDyn};
+use optim::State;
+use tensor::{Backend, Tensor};
+use toml::{Table, Value};
+
+use crate::checkpoint::Checkpoint;
+use crate::config::OptimKind;
+use crate::{Config, Result};
+
+/// The largest count of steps of a parameter that a checkpoint holds; more steps change nothing in Adam.
+const MAX_COUNT: u64 = 1 << 24;
+
+/// Why a run does not go on with the state of a file; nothing if it does.
+pub(crate) fn reason_against(state: &OptimizerState, config: &Config, model: &Model) -> Result<Option<String>> {
+    let kind = name(config.optim.kind);
+    if kind != state.kind {
+        return Ok(Some(format!("this run's optim.kind is {kind}")));
+    }
+    let specs = model.parameters()?;
+    let is_known = |tensor: &ForeignTensor| {
+        specs.iter().any(|spec| spec.name == tensor.name && spec.shape == tensor.values.shape())
+    };
+    let other = state.slots.iter().flat_map(|(_, tensors)| tensors).find(|tensor| !is_known(tensor));
+    Ok(other.map(|tensor| format!("{} is another parameter in this network", tensor.name)))
+}
+
+/// The state as an optimizer of a run has it, on a device.
+///
+/// # Errors
+/// Those of the device.
+pub(crate) fn on_device<B: Backend<Scalar = f32>>(state: &OptimizerState, device: &B) -> Result<State<B>> {
+    let mut tensors = Vec::new();
+    for (slot, values) in &state.slots {
+        for ForeignTensor { name, values } in values {
+            tensors.push((format!("{slot}/{name}"), Tensor::from_array(device, values.view())?));
+        }
+    }
+    let Some((_, first)) = state.slots.first().filter(|_| state.kind == "adam") else {
+        return Ok(State { steps: state.step, tensors });
+    };
+    let count = ArrayD::from_elem(IxDyn(&[1]), state.step.clamp(1, MAX_COUNT) as f32);
+    for ForeignTensor { name, .. } in first {
+        tensors.push((format!("adam.t/{name}"), Tensor::from_array(device, count.view())?));
+    }
+    Ok(State { steps: state.step, tensors })
+}
+
+impl Checkpoint {
+    /// The state of its optimizer for another framework; none unless it is Adam's or that of gradient descent.
+    pub fn optimizer_state(&self) -> Option<OptimizerState> {
+        let kind = name(self.state.config.optim.kind);
+        let slots: &[&str] = match kind {
+            "adam" => &["adam.m", "adam.v"],
+            "sgd" => &["momentum"],
+            _ => return None,
+        };
+        let of_slot = |slot: &&str| {
+            let named = self.optimizer.iter().filter_map(|(name, values)| {
+                let parameter = name.strip_prefix(*slot)?.strip_prefix('/')?;
+                Some(ForeignTensor { name: parameter.into(), values: values.clone() })
+            });
+            (slot.to_string(), named.collect())
+        };
+        let slots: Vec<(String, Vec<ForeignTensor>)> = slots.iter().map(of_slot).collect();
+        let is_empty = slots.iter().all(|(_, tensors)| tensors.is_empty());
+        (!is_empty).then(|| OptimizerState { kind: kind.into(), step: self.state.optimizer_steps, slots })
+    }
+
+    /// The settings of its optimizer, as the `[train]` of a network has them.
+    pub fn optimizer_settings(&self) -> Table {
+        let optim = &self.state.config.optim;
+        let mut settings = Table::new();
+        settings.insert("kind".into(), Value::String(name(optim.kind).into()));
+        settings.insert("nesterov".into(), Value::Boolean(optim.nesterov));
+        let numbers = [
+            ("lr", optim.lr * self.state.rate_factor),
+            ("momentum", optim.momentum),
+            ("beta1", optim.beta1),
+            ("beta2", optim.beta2),
+            ("epsilon", optim.epsilon),
+        ];
+        settings.extend(numbers.map(|(key, value)| (key.to_string(), Value::Float(value))));
+        settings
+    }
+}
+
+/// The name of an optimizer in settings.
+fn name(kind: OptimKind) -> &'static str {
+    match kind {
+        OptimKind::Sgd => "sgd",
+        OptimKind::Adam => "adam",
+        OptimKind::AdamW => "adamw",
+        OptimKind::RmsProp => "rmsprop",
+        OptimKind::Lars => "lars",
+    }
+}
