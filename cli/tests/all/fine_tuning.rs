@@ -95,6 +95,38 @@ fn another_number_of_classes_begins_the_last_layer_anew() {
 }
 
 #[test]
+fn weights_of_other_frameworks_begin_a_run() {
+    let world = world();
+    world.ok(&[&TRAIN[..], &["own", "--weights", "first", "--freeze", "conv1..bn1"]].concat());
+    let expected = saved(&world, "own").tensors;
+    for file in ["first.pt", "first.weights.h5", "first.keras", "first.onnx"] {
+        world.ok(&["convert", "first", file]);
+        let out = format!("run-{file}");
+        let text = notes(&world, &[&TRAIN[..], &[&out, "--weights", file, "--freeze", "conv1..bn1"]].concat());
+        assert!(text.contains(&format!("note: fc3 is initialised anew: 3 classes here, 2 in {file} (set")), "{text}");
+        assert_eq!(saved(&world, &out).tensors, expected, "{file}");
+    }
+}
+
+/// The commands of the page are understood; they fail for the files, which are not here.
+#[test]
+fn commands_of_the_page_are_understood() {
+    let world = World::new();
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/fine-tuning.md")).unwrap();
+    let mut count = 0;
+    for block in page.split("```sh\n").skip(1) {
+        let text = block.split("```").next().unwrap().replace("\\\n", " ").replace('\'', "");
+        for line in text.lines() {
+            let args: Vec<&str> = line.split_whitespace().skip(1).collect();
+            let message = String::from_utf8(world.run(&args).stderr).unwrap();
+            assert!(message.contains("error: ") && !message.contains("Usage:"), "{line}: {message}");
+            count += 1;
+        }
+    }
+    assert!(count >= 8, "{count} commands");
+}
+
+#[test]
 fn frozen_layers_keep_their_bits() {
     let world = world();
     let before = saved(&world, "first");
