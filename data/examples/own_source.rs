@@ -60,14 +60,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let augment = Some(Augment { random_crop: true, mirror: true, ..Augment::default() });
     let options = LoaderOptions { batch: 8, shuffle: Shuffle::Full, augment, ..LoaderOptions::default() };
     let loader = Loader::new(pack, input, options)?;
-    for batch in loader.batches(0, 0) {
+    for batch in loader.crop_batches(0, 0) {
         let batch = batch?;
-        println!(
-            "{:?} of mean {:.2}, labels {:?}",
-            batch.indices,
-            loader.crops(&batch)?.mean().unwrap_or(0.0),
-            batch.labels
-        );
+        let mean = batch.images.mean().unwrap_or(0.0);
+        println!("{:?} of mean {mean:.2}, labels {:?}", batch.indices, batch.labels);
     }
     Ok(())
 }

@@ -33,11 +33,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let augment = Some(Augment { random_crop: true, mirror: true, colour_noise, ..Augment::default() });
     let options = LoaderOptions { batch: 8, seed: 1, shuffle: Shuffle::Full, augment, ..LoaderOptions::default() };
     let loader = Loader::new(pack, input.clone(), options)?;
-    for batch in loader.batches(0, 0).take(2) {
+    for batch in loader.crop_batches(0, 0).take(2) {
         let batch = batch?;
-        let images = loader.crops(&batch)?;
-        let mean = images.mean().unwrap_or(0.0);
-        println!("images {:?} of mean {mean:.2}, labels {:?}", images.shape(), batch.labels);
+        let mean = batch.images.mean().unwrap_or(0.0);
+        println!("images {:?} of mean {mean:.2}, labels {:?}", batch.images.shape(), batch.labels);
     }
 
     // Later augmentations and windows of 64 KB, as if the pack were larger than memory.

@@ -28,10 +28,9 @@
 //! let augment = Some(Augment { random_crop: true, mirror: true, ..Augment::default() });
 //! let options = LoaderOptions { shuffle: Shuffle::Full, augment, ..LoaderOptions::default() };
 //! let loader = Loader::new(pack, input, options)?;
-//! for batch in loader.batches(0, 0) {
+//! for batch in loader.crop_batches(0, 0) {
 //!     let batch = batch?;
-//!     let images = loader.crops(&batch)?;
-//!     println!("{:?} {:?}", images.shape(), batch.labels);
+//!     println!("{:?} {:?}", batch.images.shape(), batch.labels);
 //! }
 //! # Ok(())
 //! # }
@@ -66,8 +65,9 @@ pub use decode::{
 pub use error::{BadImage, Error, Result};
 pub use format::Storage;
 pub use loader::{
-    Augment, Batch, ColourJitter, ColourNoise, ColourRule, Layout, Loader, LoaderOptions, MixedLabel, MixupCutmix,
-    PixelAugmentation, RandomErasing, ResizedCrop, SampleRng, Shuffle, StoredImages, Views, crop_image, crop_images,
+    Augment, Batch, ColourJitter, ColourNoise, ColourRule, CropBatch, Layout, Loader, LoaderOptions, MixedLabel,
+    MixupCutmix, PixelAugmentation, RandomErasing, ResizedCrop, SampleRng, Shuffle, StoredImages, Views, crop_image,
+    crop_images,
 };
 pub use ndarray;
 #[cfg(feature = "hdf5")]

@@ -8,8 +8,8 @@
 //! - [`gradient_check`] compares gradients with finite differences: the test of every new operation.
 //! - [`Model`] is a network as TOML: a preset or a file. [`Network`] is a model with parameters on a device.
 //! - [`summary`] prints a model's layers.
-//! - `weights`, behind the default feature of that name, reads and writes parameters as HDF5 and safetensors; with the
-//!   feature `safetensors` in its place as safetensors alone.
+//! - `weights`, behind the default feature `safetensors`, reads and writes parameters as safetensors, and with the
+//!   feature `hdf5` as HDF5 too.
 //!
 //! Images are laid out NHWC, weights as in [`tensor`]. Everything works on every [`tensor::Backend`].
 //!

@@ -35,7 +35,22 @@ impl StepMetrics {
     }
 }
 
-/// A metric of a batch, on its device.
+/// A metric of a batch, on its device, as [`BatchLoss::with_mean`](crate::BatchLoss::with_mean) and
+/// [`with_count`](crate::BatchLoss::with_count) add them.
+///
+/// ```
+/// use alexnet_train::BatchLoss;
+/// use alexnet_train::layers::Var;
+/// use alexnet_train::tensor::{Cpu, IntTensor, Tensor};
+///
+/// let cpu = Cpu::<f32>::new(1)?;
+/// let value = |v: f32| Tensor::from_slice(&cpu, &[1], &[v]).map(Var::constant);
+/// let late = IntTensor::from_slice(&cpu, &[3])?;
+/// let loss = BatchLoss::new(value(0.5)?, 8).with_mean("distance", &value(2.0)?).with_count("late", late);
+/// let metrics = loss.metrics().read()?;
+/// assert_eq!((metrics.loss, metrics.mean("distance"), metrics.mean("late")), (0.5, Some(2.0), Some(3.0 / 8.0)));
+/// # Ok::<(), alexnet_train::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub enum Metric<B: Backend> {
     /// The mean over the examples of the batch, one value.
@@ -137,7 +152,23 @@ fn single<T>(values: &[T]) -> Result<&T> {
     }
 }
 
-/// Sums of metrics over the examples of an epoch or of a data set.
+/// Sums of metrics over the examples of an epoch or of a data set. The means weigh each example alike, whatever the size
+/// of its batch.
+///
+/// ```
+/// use alexnet_train::layers::Var;
+/// use alexnet_train::tensor::{Cpu, Tensor};
+/// use alexnet_train::{BatchLoss, MetricSums};
+///
+/// let cpu = Cpu::<f32>::new(1)?;
+/// let mut sums = MetricSums::default();
+/// for (loss, examples) in [(1.0, 3), (5.0, 1)] {
+///     let loss = Var::constant(Tensor::from_slice(&cpu, &[1], &[loss])?);
+///     sums.add(&BatchLoss::new(loss, examples).metrics().read()?);
+/// }
+/// assert_eq!((sums.examples, sums.mean_loss()), (4, 2.0));
+/// # Ok::<(), alexnet_train::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MetricSums {

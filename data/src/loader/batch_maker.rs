@@ -117,19 +117,50 @@ impl BatchMaker {
 
     /// Crops and normalizes the images of a batch into `out`, in the options' layout.
     pub fn write_crops(&self, batch: &Batch, out: &mut [f32]) -> Result<()> {
-        let writer = CropWriter { input: &self.input, mean: self.mean_image.as_ref(), layout: self.options.layout };
+        let writer = CropWriter { input: &self.input, mean: self.mean_image(), layout: self.options.layout };
         batch.images.check_unchanged()?;
         self.threads.install(|| writer.write_batch(&*batch.images, batch.images.size(), &batch.crops, out));
         batch.images.check_unchanged()
+    }
+
+    /// Whether images are mixed with others of their batch.
+    pub fn mixes(&self) -> bool {
+        self.options.augment.as_ref().is_some_and(|augment| augment.mix.is_some())
+    }
+
+    /// The input's mean image divided by the deviations.
+    pub fn mean_image(&self) -> Option<&Array3<f32>> {
+        self.mean_image.as_ref()
+    }
+
+    /// Runs `work` on the loader's threads.
+    pub fn install<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.threads.install(work)
     }
 
     /// Decodes the images within their crops to `out`, `[n, size, size, 3]`.
     fn decode_batch(&self, batch: &BatchIndices, crops: &[CropParams], out: &mut [u8]) -> Result<()> {
         let count = self.options.views.count();
         self.par_each(batch, out, |position, out| {
-            let (rows, columns) = self.visible_region(&crops[position * count..(position + 1) * count]);
-            self.dataset.read_region(batch.indices[position] as usize, rows, columns, out)
+            self.write_image(batch, position, &crops[position * count..(position + 1) * count], out)
         })
+    }
+
+    /// Writes one image within its crops to `out`, `[size, size, 3]`, with its own augmentation.
+    pub fn write_image(
+        &self,
+        batch: &BatchIndices,
+        position: usize,
+        crops: &[CropParams],
+        out: &mut [u8],
+    ) -> Result<()> {
+        match self.pixel_augment() {
+            Some(augment) => self.augment_image(augment, batch, position, &crops[0], out),
+            None => {
+                let (rows, columns) = self.visible_region(crops);
+                self.dataset.read_region(batch.indices[position] as usize, rows, columns, out)
+            }
+        }
     }
 
     /// Writes the images, augmented within their crops, to `out`, `[n, size, size, 3]`, and updates the crops'
@@ -266,7 +297,7 @@ impl BatchMaker {
     }
 
     /// Crops of all images: all crops of the first, then of the next.
-    fn crops(&self, batch: &BatchIndices) -> Vec<CropParams> {
+    pub fn crops(&self, batch: &BatchIndices) -> Vec<CropParams> {
         let mut crops = Vec::with_capacity(batch.indices.len() * self.options.views.count());
         for position in 0..batch.indices.len() {
             let image = position as u32;
@@ -281,7 +312,7 @@ impl BatchMaker {
         crops
     }
 
-    fn labels(&self, batch: &BatchIndices) -> Vec<u32> {
+    pub fn labels(&self, batch: &BatchIndices) -> Vec<u32> {
         batch.indices.iter().map(|&index| self.dataset.label(index as usize)).collect()
     }
 }

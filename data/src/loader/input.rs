@@ -96,6 +96,25 @@ impl CropWriter<'_> {
             ),
         }
     }
+
+    /// Writes the crops of one image of `size` x `size` to `out`.
+    pub fn write_views(self, image: &[u8], size: usize, crops: &[CropParams], out: &mut [f32]) {
+        let mean = self.mean.and_then(|mean| mean.as_slice());
+        let len = self.input.crop_len();
+        let mut pixels = match self.layout {
+            Layout::Nhwc => Vec::new(),
+            Layout::Nchw => vec![0.0; len],
+        };
+        for (out, crop) in out.chunks_exact_mut(len).zip(crops) {
+            match self.layout {
+                Layout::Nhwc => self.input.write_crop(size, image, crop, mean, out),
+                Layout::Nchw => {
+                    self.input.write_crop(size, image, crop, mean, &mut pixels);
+                    write_planes(&pixels, out);
+                }
+            }
+        }
+    }
 }
 
 /// Writes the channels of pixels one after another.

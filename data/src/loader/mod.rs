@@ -10,6 +10,7 @@ mod batch;
 mod batch_maker;
 mod buffer_pool;
 mod byte_crop;
+mod crop_batch;
 mod input;
 mod options;
 mod sampler;
@@ -25,6 +26,7 @@ use crate::dataset::Dataset;
 use crate::decode::check_square;
 use crate::error::{Error, Result};
 use batch_maker::{BatchIndices, BatchMaker};
+use crop_batch::ArrayPool;
 use sampler::Sampler;
 
 pub use augment::{
@@ -32,6 +34,7 @@ pub use augment::{
     ResizedCrop, SampleRng,
 };
 pub use batch::{Batch, StoredImages};
+pub use crop_batch::CropBatch;
 pub use input::{Views, crop_image, crop_images};
 pub use options::{Layout, LoaderOptions, Shuffle};
 
@@ -55,6 +58,7 @@ pub use options::{Layout, LoaderOptions, Shuffle};
 #[derive(Clone)]
 pub struct Loader {
     maker: Arc<BatchMaker>,
+    arrays: Arc<ArrayPool>,
 }
 
 impl Loader {
@@ -83,7 +87,7 @@ impl Loader {
         }
         input::check(&input, dataset.size())?;
         check_square(dataset.size())?;
-        Ok(Self { maker: Arc::new(BatchMaker::new(dataset, input, options)?) })
+        Ok(Self { maker: Arc::new(BatchMaker::new(dataset, input, options)?), arrays: Arc::default() })
     }
 
     /// The data set being loaded.
@@ -111,9 +115,44 @@ impl Loader {
 
     /// Batches of an epoch from number `first_batch` on, prefetched by other threads until the iterator is dropped.
     pub fn batches(&self, epoch: u64, first_batch: usize) -> Prefetch<Batch> {
+        self.prefetch(epoch, first_batch, self.maker.image_bytes(), BatchMaker::batch)
+    }
+
+    /// Like [`batches`](Self::batches), with the crops made too: for frameworks that take floats. An image is cropped
+    /// while it is in a processor's cache, so this is faster than [`crops`](Self::crops) of [`batches`](Self::batches)
+    /// where images are decoded.
+    ///
+    /// ```no_run
+    /// use alexnet_data::{CropAndNormalize, Layout, Loader, LoaderOptions, SourceImages, SourceSettings};
+    ///
+    /// let images = SourceImages::open("photographs/train", 256, SourceSettings::default())?;
+    /// let options = LoaderOptions { layout: Layout::Nchw, ..LoaderOptions::default() };
+    /// let loader = Loader::new(images, CropAndNormalize::crop_only(224), options)?;
+    /// for batch in loader.crop_batches(0, 0) {
+    ///     let batch = batch?;
+    ///     assert_eq!(batch.images.shape(), [batch.labels.len(), 3, 224, 224]);
+    ///     let floats: Option<&[f32]> = batch.images.as_slice();
+    /// }
+    /// # Ok::<(), alexnet_data::Error>(())
+    /// ```
+    pub fn crop_batches(&self, epoch: u64, first_batch: usize) -> Prefetch<CropBatch> {
+        let arrays = Arc::clone(&self.arrays);
+        let crops = self.maker.options.views.count() * self.maker.input.crop_len();
+        let make = move |maker: &BatchMaker, batch: &BatchIndices| maker.crop_batch(batch, &arrays);
+        self.prefetch(epoch, first_batch, crops * size_of::<f32>(), make)
+    }
+
+    /// Starts the making of batches of an epoch, ahead by as many as the options allow for `bytes` an image.
+    fn prefetch<T: Send + 'static>(
+        &self,
+        epoch: u64,
+        first_batch: usize,
+        bytes: usize,
+        make_batch: impl Fn(&BatchMaker, &BatchIndices) -> Result<T> + Send + 'static,
+    ) -> Prefetch<T> {
         let maker = Arc::clone(&self.maker);
         let sampler = Sampler::new(&maker.options, &*maker.dataset, epoch);
-        let batch_bytes = maker.options.batch.min(maker.dataset.len()).saturating_mul(maker.image_bytes());
+        let batch_bytes = maker.options.batch.min(maker.dataset.len()).saturating_mul(bytes);
         let ahead = (maker.options.prefetch_bytes / batch_bytes.max(1)).max(1);
         let make = move |number: usize| {
             if let Some(images) = sampler.images_to_prefetch(number, number == first_batch) {
@@ -124,7 +163,7 @@ impl Loader {
                 indices.iter().for_each(|&index| maker.dataset.prefetch(index as usize));
             }
             let batch_indices = BatchIndices { indices, epoch, start: sampler.positions(number).start };
-            let batch = maker.batch(&batch_indices)?;
+            let batch = make_batch(&maker, &batch_indices)?;
             maker.dataset.check_unchanged(&batch_indices.indices)?;
             Ok(batch)
         };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use alexnet_data::{
-    Augment, Batch, ColourJitter, ColourNoise, ColourRule, CropAndNormalize, Dataset, HostImages, Loader,
+    Augment, Batch, ColourJitter, ColourNoise, ColourRule, CropAndNormalize, Dataset, HostImages, Layout, Loader,
     LoaderOptions, Mean, MixupCutmix, RandomErasing, ResizedCrop, Shuffle, Statistics, StatisticsBuilder, Views,
 };
 use proptest::prelude::*;
@@ -56,6 +56,34 @@ proptest! {
             all.push((crops, labels, indices(&found)));
         }
         prop_assert!(all[0] == all[1] && all[0] == all[2]);
+    }
+
+    /// Batches of crops are the crops of batches, in either layout, from any batch on.
+    #[test]
+    fn crop_batches_are_the_crops_of_batches(
+        n in 1..20usize, batch in 1..8usize, crop in 1..=SIZE, bits: u8, seed: u64, views in 0..3usize, nchw: bool,
+    ) {
+        let layout = if nchw { Layout::Nchw } else { Layout::Nhwc };
+        let augment = (views == 0).then(|| augment_of(bits));
+        let views = if views == 2 { Views::Ten } else { Views::Centre };
+        let options = LoaderOptions { batch, seed, threads: 2, augment, views, layout, ..LoaderOptions::default() };
+        for store in STORES {
+            let noise = Noise::new(store, n);
+            let mean = noise.known_statistics().unwrap().mean_image.clone();
+            let input = CropAndNormalize { mean: Mean::Image(mean), ..CropAndNormalize::crop_only(crop) };
+            let loader = Loader::new(noise, input, options.clone()).unwrap();
+            let first = n.div_ceil(batch) / 2;
+            let mut crop_batches = loader.crop_batches(3, first);
+            for expected in batches(&loader, 3, first) {
+                let found = crop_batches.next().unwrap().unwrap();
+                prop_assert_eq!(found.images.view(), loader.crops(&expected).unwrap());
+                prop_assert!(found.images.as_slice().is_some(), "not in standard layout");
+                prop_assert_eq!(&found.labels, &expected.labels);
+                prop_assert_eq!(&found.indices, &expected.indices);
+                prop_assert_eq!(&found.mixed, &expected.mixed);
+            }
+            prop_assert!(crop_batches.next().is_none());
+        }
     }
 
     /// Each image comes once, in an order that depends on seed and epoch alone, and an epoch starts anywhere.

@@ -1,4 +1,4 @@
-//! Weights files: HDF5 and safetensors of this crate, and safetensors of other programs.
+//! Weights files: HDF5 (with the feature `hdf5`) and safetensors of this crate, and safetensors of other programs.
 //!
 //! [`Weights`] holds a network's parameters on the host, in this crate's names and layouts, and all else that a prediction
 //! needs: the network's TOML, the names of the classes, the means of the training set. [`Weights::load`] detects the format
@@ -9,13 +9,13 @@
 //!
 //! The formats are described in `hdf5_file` and [`safetensors_file`].
 
-#[cfg(feature = "weights")]
+#[cfg(feature = "hdf5")]
 pub mod hdf5_file;
 mod layout;
 mod module;
 pub mod safetensors_file;
 mod torchvision;
-#[cfg(not(feature = "weights"))]
+#[cfg(not(feature = "hdf5"))]
 mod without_hdf5;
 
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ use ndarray::{Array3, ArrayD};
 use crate::model::Model;
 use crate::{Error, Result};
 
-#[cfg(not(feature = "weights"))]
+#[cfg(not(feature = "hdf5"))]
 use without_hdf5 as hdf5_file;
 
 pub use layout::AxisOrder;
@@ -46,7 +46,7 @@ pub use module::{load_metadata, load_module, load_tensors, save_module, save_ten
 /// let weights = Weights { model: Some(model.clone()), ..Weights::of(&network)? };
 /// # let folder = std::env::temp_dir().join(format!("alexnet-doc-weights-{}", std::process::id()));
 /// # std::fs::create_dir_all(&folder).unwrap();
-/// # let path = folder.join("linear.h5");
+/// # let path = folder.join("linear.safetensors");
 /// weights.save(&path)?;
 /// assert_eq!(Weights::load(&path)?, weights);
 /// # std::fs::remove_dir_all(&folder).unwrap();
@@ -247,7 +247,7 @@ fn byte_count(shape: &[u64], size: u64) -> Option<u64> {
 }
 
 /// CRC-32C of the values' little-endian bytes.
-#[cfg(feature = "weights")]
+#[cfg(feature = "hdf5")]
 fn crc_of(values: &[f32]) -> u32 {
     let mut crc = 0;
     let mut bytes = Vec::with_capacity(4 * BLOCK);

@@ -67,7 +67,7 @@ pub fn load_module<B: Backend>(path: &Path, module: &mut (impl Parameters<B> + ?
 /// let tensors = BTreeMap::from([("mean".to_owned(), arr1(&[123.7f32, 116.3, 103.5]).into_dyn())]);
 /// # let folder = std::env::temp_dir().join(format!("alexnet-doc-tensors-{}", std::process::id()));
 /// # std::fs::create_dir_all(&folder).unwrap();
-/// # let path = folder.join("mean.h5");
+/// # let path = folder.join("mean.safetensors");
 /// save_tensors(&path, &tensors)?;
 /// assert_eq!(load_tensors(&path)?, tensors);
 /// # std::fs::remove_dir_all(&folder).unwrap();

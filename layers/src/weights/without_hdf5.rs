@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Weights, refused};
 use crate::Result;
 
-const MISSING: &str = "HDF5 needs the feature \"weights\" of alexnet-layers; this build has safetensors alone";
+const MISSING: &str = "HDF5 needs the feature \"hdf5\" of alexnet-layers; this build has safetensors alone";
 
 /// An error.
 pub fn load_with(path: &Path) -> Result<(Weights, Option<()>)> {

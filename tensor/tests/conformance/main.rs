@@ -21,6 +21,8 @@ mod cross_entropy;
 mod devices;
 mod dropout;
 mod elementwise;
+#[cfg(feature = "wgpu")]
+mod handles;
 mod linear;
 mod local2d;
 mod lrn;

@@ -1,10 +1,10 @@
 //! The loader by stage, and the stage that bounds it.
 
 use std::hint::black_box;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use data::{Augment, CropAndNormalize, Loader, LoaderOptions, Mean, Pack, Prefetch, Storage};
+use data::{Augment, CropAndNormalize, Loader, LoaderOptions, Mean, Pack, Storage};
 use serde::Serialize;
 use tensor::HostImages;
 
@@ -105,9 +105,8 @@ pub fn data(pack: &Arc<Pack>, config: &Config, crop: usize, output: Output, seco
 
     let storage = storage(pack, config, seconds)?;
     let decode = rate(seconds, |epoch| cropping.batches(epoch, 0), |batch| batch.labels.len())?;
-    let buffers = FloatBuffers::default();
     let augment = match output {
-        Output::Floats => rate(seconds, |epoch| float_batches(&loader, epoch, &buffers), |batch| batch.images)?,
+        Output::Floats => rate(seconds, |epoch| loader.crop_batches(epoch, 0), |batch| batch.labels.len())?,
         Output::Images => rate(seconds, |epoch| loader.batches(epoch, 0), |batch| batch.labels.len())?,
     };
     let (side, value_bytes) = match output {
@@ -116,7 +115,7 @@ pub fn data(pack: &Arc<Pack>, config: &Config, crop: usize, output: Output, seco
     };
     let output_bytes = side * side * 3 * value_bytes;
     let consumer = copy_rate(1, output_bytes * config.run.batch, seconds / 4.0) / (2 * output_bytes) as f64;
-    let images_per_s = copied(&loader, output, &buffers, seconds)?;
+    let images_per_s = copied(&loader, output, seconds)?;
 
     let stages = stages([storage, decode, augment, consumer]);
     let limit = limit(&stages);
@@ -226,17 +225,17 @@ fn rate<T, I: Iterator<Item = data::Result<T>>>(
 }
 
 /// Images per second whose batches are copied by this thread while the next are made.
-fn copied(loader: &Loader, output: Output, buffers: &FloatBuffers, seconds: f64) -> Result<f64> {
+fn copied(loader: &Loader, output: Output, seconds: f64) -> Result<f64> {
     let mut floats = Vec::new();
     let mut pixels = Vec::new();
     match output {
         Output::Floats => rate(
             seconds,
-            |epoch| float_batches(loader, epoch, buffers),
+            |epoch| loader.crop_batches(epoch, 0),
             |batch| {
                 floats.clear();
-                floats.extend_from_slice(black_box(&batch.values));
-                batch.images
+                floats.extend(black_box(&batch.images).as_slice().unwrap_or_default());
+                batch.labels.len()
             },
         ),
         Output::Images => rate(
@@ -252,41 +251,6 @@ fn copied(loader: &Loader, output: Output, buffers: &FloatBuffers, seconds: f64)
         ),
     }
 }
-
-/// Buffers of dropped batches, for reuse.
-type FloatBuffers = Arc<Mutex<Vec<Vec<f32>>>>;
-
-/// The crops of a batch as floats.
-struct FloatBatch {
-    images: usize,
-    values: Vec<f32>,
-    buffers: FloatBuffers,
-}
-
-impl Drop for FloatBatch {
-    fn drop(&mut self) {
-        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        buffers.push(std::mem::take(&mut self.values));
-    }
-}
-
-/// The batches of an epoch as floats, made ahead.
-fn float_batches(loader: &Loader, epoch: u64, buffers: &FloatBuffers) -> Prefetch<FloatBatch> {
-    let batches = loader.batches(epoch, 0);
-    let loader = loader.clone();
-    let buffers = Arc::clone(buffers);
-    let floats = batches.map(move |batch| {
-        let batch = batch?;
-        let mut values = buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-        values.resize(batch.crops.len() * loader.input().crop_len(), 0.0);
-        loader.write_crops(&batch, &mut values)?;
-        Ok(FloatBatch { images: batch.labels.len(), values, buffers: Arc::clone(&buffers) })
-    });
-    Prefetch::spawn("crop", FLOAT_BATCHES_AHEAD, floats)
-}
-
-/// Batches of floats that are made ahead.
-const FLOAT_BATCHES_AHEAD: usize = 2;
 
 /// Bytes read and written per second by copying memory of `bytes`, a part on each thread.
 fn copy_rate(threads: usize, bytes: usize, seconds: f64) -> f64 {

@@ -42,6 +42,8 @@ pub enum ScheduleKind {
     Polynomial,
     /// The same, along half a cosine.
     Cosine,
+    /// Up to the initial learning rate and down again over `decay_epochs`, each along half a cosine.
+    OneCycle,
 }
 
 const NESTEROV: Condition = Condition {
@@ -94,7 +96,7 @@ const DROPS: Condition = Condition {
 };
 
 const DECAY_EPOCHS: Condition = Condition {
-    needed: "`optim.decay_epochs` if it is `polynomial` or `cosine`",
+    needed: "`optim.decay_epochs` if it is `polynomial`, `cosine` or `one-cycle`",
     holds: |config| !is_decay(config) || config.optim.decay_epochs > 0.0,
     decided_by: "optim.decay_epochs",
     advice: "set optim.decay_epochs=N, the epochs over which the learning rate falls",
@@ -131,13 +133,22 @@ const PLATEAU: Condition = of_schedule(
     "set optim.schedule=plateau",
 );
 
-const DECAY: Condition =
-    of_schedule("`optim.schedule` = `polynomial` or `cosine`", is_decay, "set optim.schedule=polynomial or cosine");
+const DECAY: Condition = of_schedule(
+    "`optim.schedule` = `polynomial`, `cosine` or `one-cycle`",
+    is_decay,
+    "set optim.schedule=polynomial, cosine or one-cycle",
+);
 
 const POLYNOMIAL: Condition = of_schedule(
     "`optim.schedule = \"polynomial\"`",
     |config| config.optim.schedule == ScheduleKind::Polynomial,
     "set optim.schedule=polynomial",
+);
+
+const ONE_CYCLE: Condition = of_schedule(
+    "`optim.schedule = \"one-cycle\"`",
+    |config| config.optim.schedule == ScheduleKind::OneCycle,
+    "set optim.schedule=one-cycle",
 );
 
 /// A condition on the schedule.
@@ -154,7 +165,7 @@ const WARMUP: Condition = Condition {
 
 /// Whether the schedule falls over `decay_epochs`.
 fn is_decay(config: &Config) -> bool {
-    matches!(config.optim.schedule, ScheduleKind::Polynomial | ScheduleKind::Cosine)
+    matches!(config.optim.schedule, ScheduleKind::Polynomial | ScheduleKind::Cosine | ScheduleKind::OneCycle)
 }
 
 /// Whether the first drop comes before the end of the run. If `run.steps` gives the length, that depends on the pack.
@@ -241,7 +252,7 @@ section! {
         #[off = "0"]
         clip_norm: f64 = 0.0,
 
-        /// Learning-rate schedule: `constant`, `steps`, `exponential`, `plateau`, `polynomial` or `cosine`.
+        /// Learning-rate schedule: `constant`, `steps`, `exponential`, `plateau`, `polynomial`, `cosine` or `one-cycle`.
         #[needs(DROPS, DECAY_EPOCHS)]
         schedule: ScheduleKind = ScheduleKind::Constant,
 
@@ -276,7 +287,7 @@ section! {
         #[needs(PLATEAU)]
         max_drops: u32 = 3,
 
-        /// Epochs over which the learning rate falls to its final value.
+        /// Epochs over which the learning rate changes to its final value.
         #[range("a finite number of at least 0", is_amount)]
         #[off = "0"]
         #[needs(DECAY)]
@@ -291,6 +302,16 @@ section! {
         #[range("in [0, 1]", |factor| (0.0..=1.0).contains(factor))]
         #[needs(DECAY)]
         end_factor: f64 = 0.0,
+
+        /// Fraction of `optim.decay_epochs` in which the learning rate rises to `optim.lr`.
+        #[range("in (0, 1]", |rise| *rise > 0.0 && *rise <= 1.0)]
+        #[needs(ONE_CYCLE)]
+        rise: f64 = 0.3,
+
+        /// Learning rate at the start, as a fraction of `optim.lr`.
+        #[range("in [0, 1]", |factor| (0.0..=1.0).contains(factor))]
+        #[needs(ONE_CYCLE)]
+        start_factor: f64 = 0.04,
 
         /// Epochs at the start over which the learning rate of the schedule is multiplied by a factor that rises to 1.
         #[range("a finite number of at least 0", is_amount)]
@@ -349,7 +370,7 @@ impl OptimConfig {
     /// The schedule after the warm-up.
     fn schedule_rule(&self) -> ScheduleRule {
         let &Self { factor, period, patience, threshold, max_drops, .. } = self;
-        let &Self { decay_epochs: epochs, power, end_factor: end, .. } = self;
+        let &Self { decay_epochs: epochs, power, rise, start_factor: start, end_factor: end, .. } = self;
         match self.schedule {
             ScheduleKind::Constant => ScheduleRule::Constant,
             ScheduleKind::Steps => ScheduleRule::Steps { drop_epochs: self.drop_epochs.clone(), factor },
@@ -357,6 +378,7 @@ impl OptimConfig {
             ScheduleKind::Plateau => ScheduleRule::Plateau { factor, patience, threshold, max_drops },
             ScheduleKind::Polynomial => ScheduleRule::Polynomial { epochs, power, end },
             ScheduleKind::Cosine => ScheduleRule::Cosine { epochs, end },
+            ScheduleKind::OneCycle => ScheduleRule::OneCycle { epochs, rise, start, end },
         }
     }
 }

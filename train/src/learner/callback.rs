@@ -27,6 +27,17 @@ pub enum Event<'a> {
 }
 
 /// The report of an epoch.
+///
+/// ```
+/// # use alexnet_train::{Event, Learner, layers::Network, on_event, tensor::Cpu};
+/// // A line an epoch, as a callback of `Learner::fit`.
+/// let mut log = on_event(|event, _: &mut Learner<Cpu<f32>, Network<Cpu<f32>>>| {
+///     if let Event::Epoch(report) = event {
+///         println!("epoch {}, step {}: loss {:.4}", report.epoch, report.step, report.metrics.mean_loss());
+///     }
+/// });
+/// # let _: &mut dyn alexnet_train::Callback<Cpu<f32>, Network<Cpu<f32>>> = &mut log;
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct EpochReport {
@@ -127,6 +138,19 @@ impl<B: Backend, M, C: Callback<B, M> + ?Sized> Callback<B, M> for Box<C> {
 }
 
 /// The end of a training that did not fail.
+///
+/// ```
+/// use alexnet_train::Ended;
+///
+/// let ended = Ended::Stopped { reason: "the validation error has not improved for 5 epochs".into() };
+/// match &ended {
+///     Ended::Finished => println!("all steps were taken"),
+///     Ended::Stopped { reason } => println!("stopped early: {reason}"),
+///     _ => {}
+/// }
+/// assert!(ended.reason().unwrap().contains("5 epochs"));
+/// assert_eq!(Ended::Finished.reason(), None);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ended {

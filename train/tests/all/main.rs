@@ -16,6 +16,7 @@ mod mean;
 mod memory;
 mod metrics;
 mod optim_settings;
+mod own_layer;
 mod resume;
 mod step;
 mod stopping;

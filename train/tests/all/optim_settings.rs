@@ -70,6 +70,23 @@ fn a_warm_up_of_a_cosine() {
 }
 
 #[test]
+fn one_cycle_is_pytorchs_unless_told_otherwise() {
+    let of =
+        |text: &str| config(&format!("[optim]\nschedule = 'one-cycle'\n{text}")).unwrap().optim.schedule().unwrap();
+    let schedule = of("decay_epochs = 10\nrise = 0.2\nstart_factor = 0.1\nend_factor = 0.5");
+    for (epoch, rate) in [(0.0, 0.1), (1.0, 0.55), (2.0, 1.0), (6.0, 0.75), (10.0, 0.5), (12.0, 0.5)] {
+        assert!((schedule.rate(1.0, epoch) - rate).abs() < 1e-12, "epoch {epoch}: {}", schedule.rate(1.0, epoch));
+    }
+    let default = of("decay_epochs = 10");
+    assert!((default.rate(1.0, 0.0) - 0.04).abs() < 1e-12);
+    assert_eq!(default.rate(1.0, 3.0), 1.0);
+    let error = config("[optim]\nschedule = 'one-cycle'").unwrap_err().to_string();
+    assert!(error.contains("optim.decay_epochs"), "{error}");
+    let error = config("[optim]\nschedule = 'cosine'\ndecay_epochs = 3\nrise = 0.5").unwrap_err().to_string();
+    assert!(error.contains("optim.rise") && error.contains("one-cycle"), "{error}");
+}
+
+#[test]
 fn values_out_of_range() {
     for (text, expected) in [
         ("alpha = 1.0", "optim.alpha: must be in [0, 1), got 1.0"),

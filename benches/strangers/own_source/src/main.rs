@@ -75,12 +75,10 @@ fn main() -> Result<()> {
     let mut sgd = SGD::new(variables.all_vars(), 0.1)?;
     let mut losses = Vec::new();
     for epoch in 0..4 {
-        for batch in loader.batches(epoch, 0) {
+        for batch in loader.crop_batches(epoch, 0) {
             let batch = batch?;
-            let n = batch.labels.len();
-            let mut values = vec![0.0; n * loader.input().crop_len()];
-            loader.write_crops(&batch, &mut values)?;
-            let images = Tensor::from_vec(values, (n, 3, 28, 28), &Device::Cpu)?;
+            let floats = batch.images.as_slice().unwrap_or_default();
+            let images = Tensor::from_slice(floats, (batch.labels.len(), 3, 28, 28), &Device::Cpu)?;
             let loss = loss::cross_entropy(&network.forward(&images)?, &Tensor::new(&batch.labels[..], &Device::Cpu)?)?;
             sgd.backward_step(&loss)?;
             losses.push(loss.to_scalar::<f32>()?);
