@@ -226,7 +226,7 @@ fn rate<T, I: Iterator<Item = data::Result<T>>>(
 
 /// Images per second whose batches are copied by this thread while the next are made.
 fn copied(loader: &Loader, output: Output, seconds: f64) -> Result<f64> {
-    let mut floats = Vec::new();
+    let mut floats: Vec<f32> = Vec::new();
     let mut pixels = Vec::new();
     match output {
         Output::Floats => rate(
@@ -234,7 +234,7 @@ fn copied(loader: &Loader, output: Output, seconds: f64) -> Result<f64> {
             |epoch| loader.crop_batches(epoch, 0),
             |batch| {
                 floats.clear();
-                floats.extend(black_box(&batch.images).as_slice().unwrap_or_default());
+                floats.extend_from_slice(black_box(&batch.images).as_slice().unwrap_or_default());
                 batch.labels.len()
             },
         ),
