@@ -84,6 +84,8 @@ fn settings_of_what_is_not_used_name_what_uses_them() {
         (&["optim.nesterov=true", "optim.momentum=0"][..], "optim.momentum = 0.0", "optim.momentum=0.5"),
         (&["optim.schedule=steps"], "optim.drop_epochs = []", "optim.drop_epochs=[3]"),
         (&["optim.schedule=polynomial"], "optim.decay_epochs = 0.0", "optim.decay_epochs=3"),
+        (&["optim.schedule=one-cycle"], "optim.decay_epochs = 0.0", "optim.decay_epochs=3"),
+        (&["optim.rise=0.5", "optim.decay_epochs=3"], "optim.schedule = \"constant\"", "optim.schedule=one-cycle"),
         (&["optim.power=2.0", "optim.decay_epochs=3"], "optim.schedule = \"constant\"", "optim.schedule=polynomial"),
         (&["optim.schedule=steps", "optim.drop_epochs=[5, 6]", "run.epochs=5"], "run.epochs = 5", "run.epochs=6"),
         (
