@@ -153,6 +153,13 @@ impl Loaded {
         self.weights.model.as_ref().ok_or_else(missing)
     }
 
+    /// Gives weights without class names those of [`class_names`](Self::class_names). Returns whether it did.
+    pub fn assume_class_names(&mut self) -> bool {
+        let (names, is_assumed) = self.class_names();
+        self.weights.classes = names;
+        is_assumed
+    }
+
     /// Names of the classes to print. Without any in the file, 1000 classes are taken to be ILSVRC 2012's in the order of
     /// their WordNet ids, as in torchvision, Keras and Caffe; the second value is then true.
     pub fn class_names(&self) -> (Vec<String>, bool) {

@@ -5,6 +5,7 @@ use std::path::Path;
 use formats::Format;
 use train::{load, mean};
 
+use super::trained::ASSUMED_CLASSES;
 use crate::args::Convert;
 use crate::console::{note, print};
 use crate::failure::{Failure, Result};
@@ -24,6 +25,9 @@ pub fn run(args: &Convert) -> Result<()> {
     let mut loaded = load(&args.input, model.as_ref(), &mut |warning| note(&format!("note: {warning}")))?;
     if let Some(mean) = &args.mean {
         loaded.set_means(mean::load(mean)?)?;
+    }
+    if !loaded.report.is_own && loaded.assume_class_names() {
+        note(ASSUMED_CLASSES);
     }
     let notes = formats::save_with(&args.output, &loaded.weights, loaded.optimizer.as_ref(), Some(format))?;
     notes.iter().for_each(|text| note(&format!("note: {}: {text}", args.output.display())));

@@ -11,6 +11,10 @@ use crate::args;
 use crate::console::note;
 use crate::failure::{Failure, Result};
 
+/// The note on 1000 classes without names.
+pub const ASSUMED_CLASSES: &str =
+    "note: the 1000 classes have no names and are taken to be those of ILSVRC 2012, sorted by WordNet id";
+
 /// The network of `--weights`, in host memory.
 pub struct LoadedModel {
     loaded: Loaded,
@@ -47,7 +51,7 @@ impl LoadedModel {
     /// Prints a note if the names of the classes are those that 1000 classes usually have.
     pub fn note_assumed_classes(&self) {
         if let (_, true) = self.loaded.class_names() {
-            note("note: its 1000 classes have no names and are taken to be those of ILSVRC 2012, sorted by WordNet id");
+            note(ASSUMED_CLASSES);
         }
     }
 

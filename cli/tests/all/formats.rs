@@ -111,8 +111,11 @@ fn a_thousand_classes_have_names() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("Egyptian cat (n02124075)"), "{text}");
     let notes = String::from_utf8(output.stderr).unwrap();
-    assert!(notes.contains("its 1000 classes have no names and are taken to be those of ILSVRC 2012"), "{notes}");
+    assert!(notes.contains("the 1000 classes have no names and are taken to be those of ILSVRC 2012"), "{notes}");
     let json: Value = serde_json::from_str(&world.ok(&[&args[..], &["--json"]].concat())).unwrap();
+    world.ok(&["convert", "x.safetensors", "named.pt", "--model", "thousand.toml"]);
+    let info: Value = serde_json::from_str(&world.ok(&["info", "named.pt", "--json"])).unwrap();
+    assert_eq!((info["classes"].as_array().unwrap().len(), &info["classes"][285]), (1000, &"n02124075".into()));
     assert_eq!((&json[0]["top"][0]["class"], &json[0]["top"][0]["name"]), (&285.into(), &"n02124075".into()));
 }
 

@@ -84,7 +84,8 @@ impl Format {
             bytes if bytes.starts_with(b"PK\x03\x04") => of_zip(path),
             bytes if bytes.starts_with(b"\x80") && has(bytes, TORCH_MAGIC) => Ok(Self::Torch),
             bytes if bytes.starts_with(HDF5) => Ok(if keras::is_hdf5(path) { Self::KerasHdf5 } else { Self::Own }),
-            bytes if bytes.get(8) == Some(&b'{') => Ok(Self::Safetensors),
+            // The header's length, which no header makes as long as eight bytes can say, and its first byte.
+            [_, _, _, _, _, _, _, 0, b'{', ..] => Ok(Self::Safetensors),
             bytes if bytes.trim_ascii_start().starts_with(b"{") && shards::is_index(path) => Ok(Self::Shards),
             bytes if bytes.starts_with(b"\x80") && bytes.get(1).is_some_and(|version| *version <= 5) => {
                 let what = "a Python pickle that torch.save did not make; it can run any code and so is not read; save a \

@@ -90,12 +90,16 @@ pub(crate) enum Fault {
     Content(String),
 }
 
+/// The most characters of a message.
+const MOST: usize = 1000;
+
 impl Fault {
     /// The error for this file.
     pub fn of(self, path: &Path) -> Error {
         match self {
             Self::System(source) => Error::File { path: path.into(), source },
-            Self::Content(what) => Error::refused(path, what),
+            // Names from the file may be long, and hold what a terminal obeys.
+            Self::Content(what) => Error::refused(path, files::printable::brief(&what, MOST)),
         }
     }
 }

@@ -208,10 +208,10 @@ fn file_format(path: &Path) -> Result<FileFormat> {
         bytes if bytes.get(8) == Some(&b'{') => return Ok(FileFormat::Safetensors),
         bytes if bytes.len() < 9 => "too short for a weights file",
         bytes if bytes.starts_with(b"PK\x03\x04") => {
-            "a zip file, as PyTorch and Keras save; save it there as safetensors or HDF5 first"
+            "a zip file, as PyTorch and Keras save, which the crate alexnet-formats reads"
         }
         bytes if bytes.starts_with(b"\x80\x02") || bytes.starts_with(b"\x80\x04") => {
-            "a Python pickle, which can run any code and so is not read; save it there as safetensors"
+            "a Python pickle, which can run any code; the crate alexnet-formats reads those that hold PyTorch's weights"
         }
         _ => "neither HDF5 nor safetensors by its content; weights are one of the two",
     };

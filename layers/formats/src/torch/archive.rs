@@ -3,8 +3,7 @@
 use std::fs::File;
 use std::io::{BufReader, Read};
 
-use zip::ZipArchive;
-use zip::result::ZipError;
+use zip::{ZipArchive, ZipReadOptions};
 
 use super::pickle::{Pickle, Source, StorageRef, unpickle};
 use super::storages::{Storages, byte_count};
@@ -25,6 +24,7 @@ pub struct Archive {
     /// The folder of the records, with its slash; empty if they are in none.
     folder: String,
     is_big_endian: bool,
+    has_checksums: bool,
 }
 
 impl Archive {
@@ -32,7 +32,8 @@ impl Archive {
     pub fn open(file: File, length: u64) -> Result<Self, Fault> {
         let zip = ZipArchive::new(BufReader::new(file))?;
         let folder = folder(&zip)?;
-        let mut archive = Self { zip, length, folder, is_big_endian: false };
+        let mut archive = Self { zip, length, folder, is_big_endian: false, has_checksums: true };
+        archive.has_checksums = archive.pickles_checksum()? != 0;
         if archive.has("constants.pkl") {
             let what = "is TorchScript, whose code would have to run; in Python: torch.save(torch.jit.load(FILE).\
                         state_dict(), \"state.pt\"), then give state.pt";
@@ -46,6 +47,11 @@ impl Archive {
             };
         }
         Ok(archive)
+    }
+
+    /// The checksum of the pickle. `torch.serialization.set_crc32_options(False)` leaves all checksums 0.
+    fn pickles_checksum(&mut self) -> Result<u32, Fault> {
+        Ok(self.zip.by_name(&format!("{}{PICKLE}", self.folder))?.crc32())
     }
 
     /// The values of the pickle.
@@ -66,10 +72,10 @@ impl Archive {
     /// A record of at most `most` bytes, and of no more than the file's length justifies.
     fn record(&mut self, name: &str, most: u64) -> Result<Vec<u8>, Fault> {
         let most = most.min(budget::of(self.length));
-        let entry = match self.zip.by_name(&format!("{}{name}", self.folder)) {
-            Err(ZipError::FileNotFound) => return Err(format!("has no record {name}; get it again").into()),
-            entry => entry?,
-        };
+        let index = self.zip.index_for_name(&format!("{}{name}", self.folder));
+        let index = index.ok_or_else(|| format!("has no record {name}; get it again"))?;
+        let options = ZipReadOptions::new().ignore_crc32(!self.has_checksums);
+        let entry = self.zip.by_index_with_options(index, options)?;
         let size = entry.size();
         if size > most {
             let length = self.length;

@@ -47,7 +47,7 @@ pub fn find(pickle: &Pickle) -> Result<StateDict, Fault> {
         match inner(pickle, at)? {
             Some((name, id)) => {
                 notes.extend(others(pickle, at, id));
-                notes.insert(0, format!("the parameters are those in its {name:?}"));
+                notes.insert(0, format!("the parameters are those in its {:?}", brief(name)));
                 at = id;
             }
             None => return collect(pickle, at, notes),
@@ -68,9 +68,20 @@ fn check_kind(node: &Node) -> Result<(), Fault> {
     }
 }
 
+/// A name that may be long.
+fn brief(name: &str) -> String {
+    files::printable::brief(name, 80)
+}
+
+/// The first names of a list.
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<String> = names.take(SHOWN).map(brief).collect();
+    names.join(", ")
+}
+
 /// The refusal of a pickled object.
 fn whole_object(class: &str) -> String {
-    let class = class.chars().take(100).filter(|c| !c.is_control()).collect::<String>();
+    let class = brief(class);
     format!(
         "holds a whole pickled object of {class}, whose code would have to run, and so is not read; in Python: \
          torch.save(torch.load(FILE, weights_only=False).state_dict(), \"state.pt\"), then give state.pt"
@@ -92,9 +103,8 @@ fn inner(pickle: &Pickle, dict: Id) -> Result<Option<(&str, Id)>, Fault> {
         [one] => Ok(Some(*one)),
         [] => Err(nothing_in(pickle, dict).into()),
         several => {
-            let names: Vec<&str> = several.iter().take(SHOWN).map(|(name, _)| *name).collect();
-            let what = format!("holds several dictionaries of tensors: {}; save one of them alone", names.join(", "));
-            Err(what.into())
+            let names = listed(several.iter().map(|(name, _)| *name));
+            Err(format!("holds several dictionaries of tensors: {names}; save one of them alone").into())
         }
     }
 }
@@ -117,9 +127,9 @@ fn wraps_tensors(pickle: &Pickle, dict: Id) -> bool {
 
 /// A note on dictionaries of tensors that are not the one that was chosen.
 fn others(pickle: &Pickle, dict: Id, chosen: Id) -> Option<String> {
-    let others: Vec<&str> =
-        dictionaries(pickle, dict).into_iter().filter(|(_, id)| *id != chosen).map(|(name, _)| name).collect();
-    (!others.is_empty()).then(|| format!("its {} is not read", others.join(", ")))
+    let others = dictionaries(pickle, dict).into_iter().filter(|(_, id)| *id != chosen).map(|(name, _)| name);
+    let names = listed(others);
+    (!names.is_empty()).then(|| format!("its {names} is not read"))
 }
 
 /// The refusal of a dictionary without tensors, with the classes of its objects.
@@ -130,8 +140,13 @@ fn nothing_in(pickle: &Pickle, dict: Id) -> String {
             return format!("in its {wrapper:?} {}", whole_object(class));
         }
     }
-    let names: Vec<&str> = entries.iter().filter_map(|&(key, _)| pickle.text(key)).take(SHOWN).collect();
-    format!("holds no tensors by name, only {}; save a state dict with torch.save", names.join(", "))
+    let is_numpys = |id: Id| matches!(pickle.node(id), Node::Opaque(class) if class.starts_with("numpy."));
+    if entries.iter().any(|&(_, value)| is_numpys(value)) {
+        let what = "holds arrays of numpy, which are not read; save tensors in Python: torch.from_numpy(array)";
+        return what.into();
+    }
+    let names = listed(entries.iter().filter_map(|&(key, _)| pickle.text(key)));
+    format!("holds no tensors by name, only {names}; save a state dict with torch.save")
 }
 
 /// The tensors of a dictionary.
@@ -160,8 +175,8 @@ fn collect(pickle: &Pickle, dict: Id, mut notes: Vec<String>) -> Result<StateDic
         }
     }
     if !others.is_empty() {
-        let names: Vec<&str> = others.iter().take(SHOWN).copied().collect();
-        notes.push(format!("{} entries are no tensors and not read: {}", others.len(), names.join(", ")));
+        let names = listed(others.iter().copied());
+        notes.push(format!("{} entries are no tensors and not read: {names}", others.len()));
     }
     notes.extend(converted(&tensors));
     Ok(StateDict { tensors, notes })
@@ -173,7 +188,7 @@ fn is_parameter(name: &str, tensor: &TensorRef, notes: &mut Vec<String>) -> Resu
         Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64 => Ok(true),
         _ if COUNTERS.iter().any(|counter| name.ends_with(counter)) => Ok(false),
         Dtype::Whole(kind, _) => {
-            notes.push(format!("{name} is of {kind}, which are no weights, and not read"));
+            notes.push(format!("{} is of {kind}, which are no weights, and not read", brief(name)));
             Ok(false)
         }
         other => {

@@ -8,7 +8,7 @@ use alexnet_formats::{Format, load, read};
 use crate::support::{SMALL, bits, model};
 
 /// The files that hold the same network.
-const STATES: [&str; 12] = [
+const STATES: [&str; 13] = [
     "state.pt",
     "protocol_4.pt",
     "legacy.pt",
@@ -21,6 +21,7 @@ const STATES: [&str; 12] = [
     "lightning.ckpt",
     "views.pt",
     "channels_last.pt",
+    "no_checksums.pt",
 ];
 
 fn golden(name: &str) -> PathBuf {
@@ -63,6 +64,8 @@ fn notes_say_what_was_done() {
 fn whole_modules_are_refused_with_the_remedy() {
     let message = read(&golden("whole_module.pt")).unwrap_err().to_string();
     assert!(message.contains("a whole pickled object of torch.nn.modules.container.Sequential"), "{message}");
+    let message = read(&golden("numpy.pt")).unwrap_err().to_string();
+    assert!(message.contains("holds arrays of numpy") && message.contains("torch.from_numpy"), "{message}");
     let message = read(&golden("script.pt")).unwrap_err().to_string();
     assert!(message.contains("torch.jit.load(FILE)"), "{message}");
 }

@@ -184,6 +184,11 @@ fn ordered_dictionaries_parameters_and_unknown_objects() {
     for (module, name) in [("torch._utils", "_rebuild_parameter"), ("torch.nn.parameter", "Parameter")] {
         assert_eq!(only_row(&read(&archive(&rebuilt(module, name), &[("0", &row)]))), ROW);
     }
+    // Before 0.4 there was `_rebuild_tensor(storage, offset, size, stride)`, and names of bytes from Python 2.
+    let oldest = Pickle::new().raw(b"}U\x01a").global("torch._utils", "_rebuild_tensor").raw(b"(");
+    let oldest = oldest.raw(b"(U\x07storage").global("torch", "FloatStorage").raw(b"U\x010U\x03cpu");
+    let oldest = oldest.number(3).raw(b"NtQ").number(0).numbers(&[3]).numbers(&[1]).raw(b"tRs").end();
+    assert_eq!(only_row(&read(&legacy(&oldest, &[("0", 3, &row)]))), ROW);
     // A dictionary of pairs, as Python 2 wrote it, and attributes of it.
     let pairs = Pickle::new().global("collections", "OrderedDict").raw(b"(](](").text("a").row("Float", "0", 3);
     let pairs = pairs.raw(b"eetR}").text("_metadata").raw(b"}sb").end();

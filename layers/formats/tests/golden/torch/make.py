@@ -45,6 +45,9 @@ torch.save(cast(torch.float16), "half.pt")
 torch.save(cast(torch.bfloat16), "bfloat16.pt")
 torch.save(cast(torch.float64), "double_legacy.pt", _use_new_zipfile_serialization=False)
 torch.save(OrderedDict(network.named_parameters()) | dict(network.named_buffers()), "parameters.pt")
+torch.serialization.set_crc32_options(False)
+torch.save(state, "no_checksums.pt")
+torch.serialization.set_crc32_options(True)
 torch.save(nn.DataParallel(network).state_dict(), "data_parallel.pt")
 # As torchvision's references save it.
 optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9)
@@ -84,6 +87,7 @@ for name, tensor in state.items():
         at += tensor.numel()
 torch.save(views, "views.pt")
 torch.save(network.to(memory_format=torch.channels_last).state_dict(), "channels_last.pt")
+torch.save({name: tensor.numpy() for name, tensor in state.items()}, "numpy.pt")
 torch.save(network, "whole_module.pt")
 torch.jit.script(network.features).save("whole_script.pt")
 # Without the records that hold paths of this machine.
