@@ -70,20 +70,28 @@ impl Checkpoint {
         (!is_empty).then(|| OptimizerState { kind: kind.into(), step: self.state.optimizer_steps, slots })
     }
 
-    /// The settings of its optimizer, as the `[train]` of a network has them.
+    /// The settings of its optimizer, as the `[train]` of a network has them: those that have an effect.
     pub fn optimizer_settings(&self) -> Table {
         let optim = &self.state.config.optim;
         let mut settings = Table::new();
-        settings.insert("kind".into(), Value::String(name(optim.kind).into()));
-        settings.insert("nesterov".into(), Value::Boolean(optim.nesterov));
-        let numbers = [
-            ("lr", optim.lr * self.state.rate_factor),
-            ("momentum", optim.momentum),
-            ("beta1", optim.beta1),
-            ("beta2", optim.beta2),
-            ("epsilon", optim.epsilon),
-        ];
-        settings.extend(numbers.map(|(key, value)| (key.to_string(), Value::Float(value))));
+        let mut set = |key: &str, value: Value| settings.insert(key.to_string(), value);
+        set("kind", Value::String(name(optim.kind).into()));
+        set("lr", Value::Float(optim.lr * self.state.rate_factor));
+        set("weight_decay", Value::Float(optim.weight_decay));
+        match optim.kind {
+            OptimKind::Adam => {
+                set("beta1", Value::Float(optim.beta1));
+                set("beta2", Value::Float(optim.beta2));
+                set("epsilon", Value::Float(optim.epsilon));
+                set("epsilon_hat", Value::Boolean(optim.epsilon_hat));
+            }
+            _ => {
+                set("momentum", Value::Float(optim.momentum));
+                if optim.nesterov {
+                    set("nesterov", Value::Boolean(true));
+                }
+            }
+        }
         settings
     }
 }

@@ -15,6 +15,7 @@ mod fine_tuning;
 mod formats;
 mod injected;
 mod inputs;
+mod keras;
 mod moved;
 mod named_classes;
 mod packs;

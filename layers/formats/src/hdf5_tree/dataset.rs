@@ -50,8 +50,13 @@ impl Dataset {
         Ok(Some(Self { shape, datatype, layout }))
     }
 
-    /// The values, rounded to f32.
-    pub(super) fn floats(&self, source: &Source, taken: &mut Vec<(u64, u64)>) -> Parsed<ArrayD<f32>> {
+    /// The values, rounded to f32. `may_inflate` says whether there is memory for more values than the file has bytes for.
+    pub(super) fn floats(
+        &self,
+        source: &Source,
+        taken: &mut Vec<(u64, u64)>,
+        may_inflate: bool,
+    ) -> Parsed<ArrayD<f32>> {
         let read = self.datatype.float_reader()?;
         let size = self.datatype.size();
         let count = value_count(&self.shape)?;
@@ -62,6 +67,9 @@ impl Dataset {
             }
             Layout::Compact(_) => return fault(format!("its {bytes} bytes are not in the file; it is damaged")),
             Layout::Contiguous { address } => contiguous(source, *address, bytes, size, read, taken)?,
+            Layout::Chunked(_) if !may_inflate => {
+                return fault("grows many times; save the file again without compression");
+            }
             Layout::Chunked(chunked) => chunked.floats(source, &self.shape, size, read, taken)?,
             Layout::Unread(why) => return fault(*why),
         };

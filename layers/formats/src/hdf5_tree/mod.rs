@@ -12,7 +12,8 @@
 //! | values | contiguous, compact, chunked; deflate, shuffle, Fletcher-32 | external files, virtual, other filters |
 //!
 //! Bounds: the metadata that is read is at most a few times the file's length, so that circles and shared blocks end; each
-//! object and each block of values is taken once; values are allocated only after the file was seen to hold them.
+//! object and each block of values is taken once; values are allocated only after the file was seen to hold them, and
+//! compressed ones only within the memory that the file's length justifies.
 //!
 //! Source: "HDF5 File Format Specification Version 3.0", The HDF Group.
 
@@ -32,6 +33,7 @@ pub(crate) use attribute::Attribute;
 pub(crate) use dataset::Dataset;
 pub(crate) use source::Source;
 
+use crate::budget;
 use crate::error::Fault;
 use bytes::Bytes;
 use object::Header;
@@ -58,6 +60,8 @@ pub(crate) struct Tree {
     objects: BTreeMap<String, Object>,
     /// Blocks of values that were read, so that none is read twice.
     taken: Vec<(u64, u64)>,
+    /// Bytes that values may still take: compressed ones could be a thousand times as long as the file.
+    budget: u64,
 }
 
 /// A group or a dataset.
@@ -76,7 +80,8 @@ impl Tree {
         let mut walk = Walk { source: &source, objects: BTreeMap::new(), seen: BTreeSet::new() };
         walk.visit(root, "", 0)?;
         let objects = walk.objects;
-        Ok(Self { source, objects, taken: Vec::new() })
+        let budget = budget::of(source.length());
+        Ok(Self { source, objects, taken: Vec::new(), budget })
     }
 
     /// The attributes of the file itself.
@@ -127,7 +132,10 @@ impl Tree {
             Fault::Content(what) => Fault::Content(format!("{path}: {what}")),
             other => other,
         };
-        dataset.floats(&self.source, &mut self.taken).map_err(at_path)
+        let bytes = dataset::value_count(&dataset.shape)?.saturating_mul(size_of::<f32>() as u64);
+        let values = dataset.floats(&self.source, &mut self.taken, bytes <= self.budget).map_err(at_path)?;
+        self.budget -= bytes.min(self.budget);
+        Ok(values)
     }
 
     /// A single number: a scalar, or the only value of an array.

@@ -113,8 +113,9 @@ fn training(compile: Option<&Value>, notes: &mut Vec<String>) -> (Option<String>
         "sgd" => {
             let momentum = of("momentum", 0.0);
             set("momentum", Toml::Float(momentum));
-            let is_nesterov = config["nesterov"].as_bool().unwrap_or(false);
-            set("nesterov", Toml::Boolean(is_nesterov && momentum > 0.0));
+            if config["nesterov"].as_bool() == Some(true) && momentum > 0.0 {
+                set("nesterov", Toml::Boolean(true));
+            }
             "sgd"
         }
         _ => {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::OWN_METADATA;
+use super::{MEAN_IMAGE, OWN_METADATA};
 use crate::hdf5_tree::Source;
 use crate::{Error, Result};
 
@@ -29,6 +29,8 @@ pub(super) struct Archive {
     pub config: Value,
     /// The entry of this workspace in the metadata, if it wrote the archive.
     pub own: Option<Value>,
+    /// The bytes of the mean image, if this workspace wrote one.
+    pub mean_image: Vec<u8>,
     /// The weights.
     pub weights: Source,
 }
@@ -38,8 +40,9 @@ impl Archive {
         let mut archive = open(path)?;
         let config = json(path, CONFIG, &mut archive)?;
         let metadata = json(path, METADATA, &mut archive)?;
+        let mean_image = mean_image(path, &mut archive)?;
         let weights = weights(path, &mut archive)?;
-        Ok(Self { config, own: metadata.get(OWN_METADATA).cloned(), weights })
+        Ok(Self { config, own: metadata.get(OWN_METADATA).cloned(), mean_image, weights })
     }
 }
 
@@ -61,6 +64,16 @@ fn json(path: &Path, part: &str, archive: &mut ZipArchive<File>) -> Result<Value
     let read = entry.take(LARGEST_CONFIG + 1).read_to_end(&mut text);
     read.map_err(|error| damaged(path, ZipError::Io(error)))?;
     parse_config(path, &text)
+}
+
+/// The mean image, which is stored uncompressed and so no larger than the file.
+fn mean_image(path: &Path, archive: &mut ZipArchive<File>) -> Result<Vec<u8>> {
+    let Ok(entry) = archive.by_name(MEAN_IMAGE) else { return Ok(Vec::new()) };
+    let mut bytes = Vec::new();
+    let length = entry.compressed_size();
+    let read = entry.take(length).read_to_end(&mut bytes);
+    read.map_err(|error| damaged(path, ZipError::Io(error)))?;
+    Ok(bytes)
 }
 
 /// A configuration's JSON.

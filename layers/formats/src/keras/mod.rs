@@ -22,12 +22,13 @@ mod settings;
 mod stored;
 mod write;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use files::regular_file;
 use layers::Model;
 use layers::weights::AxisOrder;
-use ndarray::{ArrayD, IxDyn};
+use ndarray::{Array3, ArrayD, IxDyn};
 use serde_json::Value;
 
 use crate::error::Fault;
@@ -44,6 +45,8 @@ pub use write::save;
 
 /// The entry of an archive's metadata in which this workspace keeps what Keras has no place for.
 const OWN_METADATA: &str = "alexnet";
+/// The part of an archive that is the mean image: f32 values, little-endian.
+const MEAN_IMAGE: &str = "alexnet_mean_image.f32";
 
 /// Reads a file.
 ///
@@ -91,6 +94,8 @@ struct KerasFile {
     compile: Option<Value>,
     /// The entry of this workspace, if it wrote the file.
     own: Option<Value>,
+    /// The mean image that this workspace wrote.
+    mean_image: Vec<u8>,
     tree: Tree,
     layout: Layout,
 }
@@ -107,7 +112,7 @@ impl KerasFile {
         let length = file.metadata().map_err(Error::file(path))?.len();
         let is_hdf5 = std::io::Read::read_exact(&mut file, &mut start).is_ok() && start == SIGNATURE;
         let failed = failed(path);
-        let (format, tree, config, compile, own) = if is_hdf5 {
+        let (format, tree, config, compile, own, mean_image) = if is_hdf5 {
             let tree = Tree::read(Source::new(file, 0, length)).map_err(&failed)?;
             let json = |attribute: &str| match tree.text("", attribute).map_err(&failed)? {
                 Some(text) => archive::parse_config(path, text.as_bytes()).map(Some),
@@ -115,15 +120,15 @@ impl KerasFile {
             };
             let config = json("model_config")?;
             let compile = json("training_config")?;
-            (Format::KerasHdf5, tree, config, compile, None)
+            (Format::KerasHdf5, tree, config, compile, None, Vec::new())
         } else {
-            let Archive { config, own, weights } = Archive::open(path)?;
+            let Archive { config, own, mean_image, weights } = Archive::open(path)?;
             let compile = config.get("compile_config").cloned();
             let tree = Tree::read(weights).map_err(&failed)?;
-            (Format::KerasArchive, tree, Some(config), compile, own)
+            (Format::KerasArchive, tree, Some(config), compile, own, mean_image)
         };
         match Layout::of(&tree).map_err(&failed)? {
-            Some(layout) => Ok(Self { format, config, compile, own, tree, layout }),
+            Some(layout) => Ok(Self { format, config, compile, own, mean_image, tree, layout }),
             None => Err(Error::refused(path, "HDF5, but neither weights of Keras nor of this program")),
         }
     }
@@ -177,7 +182,7 @@ impl KerasFile {
         let file = ForeignFile { tensors, optimizer, notes, ..ForeignFile::new(self.format, AxisOrder::Keras) };
         let Some(architecture) = architecture else { return Ok(file) };
         if let Some(own) = Own::of(&self.own, &architecture.model) {
-            return Ok(own.complete(file));
+            return Ok(own.complete(file, &self.mean_image));
         }
         let notes = architecture.notes.into_iter().chain(file.notes).collect();
         Ok(ForeignFile { model: Some(architecture.model), notes, ..file })
@@ -209,13 +214,7 @@ impl KerasFile {
                 tensors.push(ForeignTensor { name: name.clone(), values });
             }
         }
-        // Scale and shift that a batch normalisation of Keras may lack.
-        for spec in architecture.model.parameters()? {
-            let value = if spec.name.ends_with(".weight") { 1.0 } else { 0.0 };
-            if !tensors.iter().any(|tensor| tensor.name == spec.export) {
-                tensors.push(ForeignTensor { name: spec.export, values: ArrayD::from_elem(IxDyn(&spec.shape), value) });
-            }
-        }
+        add_constants(&mut tensors, &architecture.model)?;
         Ok((tensors, trained))
     }
 
@@ -243,11 +242,29 @@ impl KerasFile {
     }
 }
 
+/// Adds the scales and shifts that batch normalisations of Keras may lack.
+fn add_constants(tensors: &mut Vec<ForeignTensor>, model: &Model) -> Result<()> {
+    let known: BTreeMap<String, Vec<usize>> =
+        tensors.iter().map(|tensor| (tensor.name.clone(), tensor.values.shape().to_vec())).collect();
+    for spec in model.parameters()?.into_iter().filter(|spec| !known.contains_key(&spec.export)) {
+        let Some((layer, part)) = spec.export.rsplit_once('.') else { continue };
+        let value = if part == "weight" { 1.0 } else { 0.0 };
+        // The file must have as many values of another kind.
+        if known.get(&format!("{layer}.running_mean")) == Some(&spec.shape) {
+            tensors.push(ForeignTensor { name: spec.export, values: ArrayD::from_elem(IxDyn(&spec.shape), value) });
+        }
+    }
+    Ok(())
+}
+
 /// What this workspace wrote into an archive beside Keras' own.
 struct Own {
     model: Model,
     classes: Vec<String>,
     mean_rgb: Option<[f32; 3]>,
+    /// The shape of the mean image.
+    mean_shape: Option<[usize; 3]>,
+    exif_orientation: bool,
 }
 
 impl Own {
@@ -267,11 +284,15 @@ impl Own {
         let classes = classes.filter(|classes| classes.len() == model.classes).unwrap_or_default();
         let numbers = metadata["mean_rgb"].as_array().map(Vec::as_slice).unwrap_or_default();
         let numbers: Vec<f32> = numbers.iter().filter_map(|number| Some(number.as_f64()? as f32)).collect();
-        Some(Self { model, classes, mean_rgb: numbers.try_into().ok() })
+        let axes = metadata["mean_image"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let axes: Vec<usize> = axes.iter().filter_map(|axis| usize::try_from(axis.as_u64()?).ok()).collect();
+        let exif_orientation = metadata["exif_orientation"].as_bool().unwrap_or(false);
+        let mean_shape = axes.try_into().ok();
+        Some(Self { model, classes, mean_rgb: numbers.try_into().ok(), mean_shape, exif_orientation })
     }
 
     /// The file with the network, under whose names the tensors then are.
-    fn complete(self, mut file: ForeignFile) -> ForeignFile {
+    fn complete(self, mut file: ForeignFile, mean_image: &[u8]) -> ForeignFile {
         let specs = self.model.parameters().unwrap_or_default();
         let slots = file.optimizer.iter_mut().flat_map(|state| &mut state.slots).flat_map(|(_, tensors)| tensors);
         for tensor in file.tensors.iter_mut().chain(slots) {
@@ -279,6 +300,15 @@ impl Own {
                 tensor.name.clone_from(&spec.export);
             }
         }
-        ForeignFile { model: Some(self.model), classes: self.classes, mean_rgb: self.mean_rgb, ..file }
+        let values = mean_image.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let image = self.mean_shape.and_then(|shape| Array3::from_shape_vec(shape, values).ok());
+        ForeignFile {
+            model: Some(self.model),
+            classes: self.classes,
+            mean_image: image.filter(|image| image.dim().2 == 3),
+            mean_rgb: self.mean_rgb,
+            exif_orientation: self.exif_orientation,
+            ..file
+        }
     }
 }

@@ -186,12 +186,14 @@ fn what_is_written_is_read_back() {
     for file in ["chain.keras", "graph.keras"] {
         let first = load(&golden(file), None).unwrap();
         let classes = vec!["cat".to_string(), "dog".to_string(), "größer".to_string()];
-        let weights = Weights { classes: classes.clone(), ..first.weights.clone() };
+        let mean_image = Some(ndarray::Array3::from_shape_fn((9, 9, 3), |(i, j, k)| (i * 30 + j * 3 + k) as f32));
+        let mean_rgb = Some([1.5, 2.5, 3.5]);
+        let weights = Weights { classes: classes.clone(), mean_image, mean_rgb, ..first.weights.clone() };
         let path = folder.path().join(file);
         let notes = save_with(&path, &weights, first.optimizer.as_ref(), None).unwrap();
         assert!(notes.iter().any(|note| note.contains("prepare images")), "{notes:?}");
         let second = load(&path, None).unwrap();
-        assert_eq!(second.weights.classes, classes);
+        assert_eq!(second.weights, weights);
         assert_eq!(bits(&second.weights), bits(&first.weights));
         assert_eq!(stated(&second), stated(&first));
         let again = folder.path().join(format!("again-{file}"));

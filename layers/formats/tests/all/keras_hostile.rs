@@ -153,7 +153,7 @@ fn values_that_are_not_in_the_file_take_no_memory() {
         let group = file.create_group("layers/dense_1/vars").unwrap();
         group.new_dataset_builder().chunk([1 << 20, 16]).empty::<f32>().shape([1 << 30, 16]).create("0").unwrap();
     });
-    assert!(refusal(&path).contains("chunks"));
+    assert!(refusal(&path).contains("grows many times"));
     // A shape that grows after the file was written.
     small(&path, |_| {});
     let mut bytes = fs::read(&path).unwrap();
@@ -177,7 +177,7 @@ fn compressed_values_are_read_and_bounded() {
     let file = keras::read(&path).unwrap();
     let tensor = file.tensors.iter().find(|tensor| tensor.name == "dense_1.weight").unwrap();
     assert_eq!(tensor.values, values.clone().into_dyn());
-    // Zeros that inflate a thousand times, but no more than their chunk's shape.
+    // Zeros that inflate a thousand times are refused beyond what the file's length justifies.
     small(&path, |file| {
         let group = file.create_group("layers/dense_1/vars").unwrap();
         let zeros = ndarray::Array2::<f32>::zeros((515, 517));
@@ -185,12 +185,32 @@ fn compressed_values_are_read_and_bounded() {
     });
     keras::read(&path).unwrap();
     let mut bytes = fs::read(&path).unwrap();
+    small(&path, |file| {
+        let group = file.create_group("layers/dense_1/vars").unwrap();
+        let zeros = ndarray::Array2::<f32>::zeros((1030, 517));
+        group.new_dataset_builder().chunk([515, 517]).deflate(9).with_data(&zeros).create("0").unwrap();
+    });
+    let error = refusal(&path);
+    assert!(error.contains("grows many times"), "{error}");
     let shape: Vec<u8> = [515u64, 517].iter().flat_map(|axis| axis.to_le_bytes()).collect();
     let at = bytes.windows(16).position(|window| window == shape).unwrap();
     bytes[at..at + 8].copy_from_slice(&(1u64 << 30).to_le_bytes());
     fs::write(&path, bytes).unwrap();
     let error = refusal(&path);
-    assert!(error.contains("chunks"), "{error}");
+    assert!(error.contains("grows many times"), "{error}");
+    // Less than the file's length justifies, but more than its chunks hold.
+    small(&path, |file| {
+        let group = file.create_group("layers/dense_1/vars").unwrap();
+        let values = ndarray::Array2::<f32>::ones((50, 30));
+        group.new_dataset_builder().chunk([50, 30]).with_data(&values).create("0").unwrap();
+    });
+    let mut bytes = fs::read(&path).unwrap();
+    let shape: Vec<u8> = [50u64, 30].iter().flat_map(|axis| axis.to_le_bytes()).collect();
+    let at = bytes.windows(16).position(|window| window == shape).unwrap();
+    bytes[at..at + 8].copy_from_slice(&500u64.to_le_bytes());
+    fs::write(&path, bytes).unwrap();
+    let error = refusal(&path);
+    assert!(error.contains("1 of its 10 chunks"), "{error}");
 }
 
 #[test]

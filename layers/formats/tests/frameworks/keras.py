@@ -3,9 +3,10 @@
 Requirements: keras==3.15.1 jax==0.10.2 h5py==3.16.0 numpy==2.4.6
 Run, from the root of the workspace:
     cargo build --release -p alexnet-formats --examples
-    KERAS_BACKEND=jax python layers/formats/tests/frameworks/keras.py target/release/examples [--full]
+    KERAS_BACKEND=jax python layers/formats/tests/frameworks/keras.py target/release/examples [--full] [--alexnet FILE]
 
-`--full` adds the network of the notebook with all its 62,378,344 parameters. Exits with 1 at the first difference.
+`--full` adds the network of the notebook with all its 62,378,344 parameters; `--alexnet` runs of Keras that the command of
+this path continues. Exits with 1 at the first difference.
 """
 
 import argparse
@@ -185,6 +186,10 @@ def compare(examples, name, model, optimizer, scale, steps=2):
         other.load_weights(weights_file)
         same_bits("weights of the .weights.h5", other.get_weights(), model.get_weights())
 
+    if name == "full":
+        # Without a network, the only preset that has these tensors.
+        same("outputs of the .weights.h5", softmax(examples.logits(weights_file, batch, 1)), expected)
+
     # Both go on in the same way.
     for going_on in (model, loaded):
         train_on(going_on, scale)
@@ -202,9 +207,55 @@ def train_on(model, scale):
     model.fit(batch, labels, batch_size=4, epochs=2, verbose=0)
 
 
+def go_on(alexnet, work, optimizer):
+    """A run of Keras goes on in `alexnet train` as it does in Keras."""
+    print(f"alexnet goes on with {optimizer.name}")
+    model = keras.Sequential(
+        [
+            keras.Input((24, 24, 3)),
+            layers.Conv2D(6, 5, strides=2, padding="same", activation="relu"),
+            layers.MaxPooling2D(3, 2),
+            layers.Flatten(),
+            layers.Dense(8, activation="relu"),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+    pixels = images((24, 24, 3), 8)
+    for number, image in enumerate(pixels):
+        folder = work / "images" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number}.ppm").write_bytes(b"P6 24 24 255\n" + image.astype(np.uint8).tobytes())
+    model.compile(optimizer, "sparse_categorical_crossentropy")
+    fit = {"x": pixels / 255, "y": np.arange(8) % 2, "batch_size": 8, "verbose": 0}
+    model.fit(**fit, epochs=3)
+    model.save(work / "begun.keras")
+    begun = model.get_weights()
+    model.fit(**fit, epochs=4)
+
+    def run(*arguments):
+        done = subprocess.run([alexnet, *map(str, arguments)], capture_output=True, text=True, cwd=work)
+        if done.returncode:
+            fail(f"alexnet {arguments}: {done.stderr}")
+        return done.stderr
+
+    run("pack", "images", f"{optimizer.name}.pack", "--size", 24)
+    settings = [f"--set={setting}" for setting in ("data.augment=false", "data.shuffle=false", "run.batch=8")]
+    train = ["train", "--data", f"{optimizer.name}.pack", "--model", "begun.keras", "--weights", "begun.keras"]
+    said = run(*train, *settings, "--epochs", 4, "--out", optimizer.name)
+    if "goes on with the state of its optimizer" not in said:
+        fail(f"no word of the optimizer: {said}")
+    run("convert", optimizer.name, "ended.keras")
+    ended = keras.models.load_model(work / "ended.keras")
+    for number, (found, expected, start) in enumerate(zip(ended.get_weights(), model.get_weights(), begun)):
+        same(f"change of weight {number}", found - start, expected - start, 1e-3)
+    for number, (found, expected) in enumerate(zip(variables(ended.optimizer), variables(model.optimizer))):
+        same(f"variable {number} of the optimizer", found, expected, 1e-3)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("examples")
+    parser.add_argument("--alexnet", type=pathlib.Path)
     parser.add_argument("--full", action="store_true")
     arguments = parser.parse_args()
     keras.utils.set_random_seed(3)
@@ -215,6 +266,9 @@ def main():
         compare(examples, "adapted", adapted(), keras.optimizers.Adam(0.001, beta_1=0.8, epsilon=1e-6), 1)
         if arguments.full:
             compare(examples, "full", notebook(), "adam", 1 / 255, steps=1)
+        if arguments.alexnet:
+            for optimizer in (keras.optimizers.Adam(0.01), keras.optimizers.SGD(0.05, momentum=0.9)):
+                go_on(arguments.alexnet.resolve(), pathlib.Path(folder), optimizer)
     print("the same")
 
 

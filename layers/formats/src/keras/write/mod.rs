@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::OWN_METADATA;
+use super::{MEAN_IMAGE, OWN_METADATA};
 use crate::{Error, Format, OptimizerState, Result};
 use hdf5_file::{LayerVariables, write_weights};
 
@@ -36,9 +36,10 @@ pub fn save(path: &Path, weights: &Weights, optimizer: Option<&OptimizerState>, 
         files::replace(path, |temporary| content.write_and_check(temporary))?;
         return Ok(Vec::new());
     }
-    let (mut config, notes) = config::of(model, weights).map_err(refused)?;
+    let (mut config, mut notes) = config::of(model, weights).map_err(refused)?;
     if let Some(state) = optimizer {
         config["compile_config"] = compile_config(model, state);
+        notes.extend(other_rules(model));
     }
     files::replace(path, |temporary| content.write_archive(temporary, &config))?;
     Ok(notes)
@@ -138,6 +139,11 @@ impl Content<'_> {
             archive.start_file(name, options).map_err(zipped)?;
             archive.write_all(value.to_string().as_bytes()).map_err(&system)?;
         }
+        if let Some(image) = &self.weights.mean_image {
+            archive.start_file(MEAN_IMAGE, options).map_err(zipped)?;
+            let bytes: Vec<u8> = image.iter().flat_map(|value| value.to_le_bytes()).collect();
+            archive.write_all(&bytes).map_err(&system)?;
+        }
         archive.start_file("model.weights.h5", options).map_err(zipped)?;
         let mut file = File::open(weights.path()).map_err(&system)?;
         std::io::copy(&mut file, &mut archive).map_err(&system)?;
@@ -149,12 +155,34 @@ impl Content<'_> {
     fn metadata(&self) -> Value {
         let network = self.weights.model.as_ref().map(Model::to_toml);
         let mean_rgb = self.weights.mean_rgb;
+        let mean_image = self.weights.mean_image.as_ref().map(|image| image.shape().to_vec());
+        let exif_orientation = self.weights.exif_orientation;
         json!({
             "keras_version": "3.0.0",
             "date_saved": "1980-01-01@00:00:00",
-            OWN_METADATA: { "network": network, "classes": self.weights.classes, "mean_rgb": mean_rgb },
+            OWN_METADATA: {
+                "network": network,
+                "classes": self.weights.classes,
+                "mean_rgb": mean_rgb,
+                "mean_image": mean_image,
+                "exif_orientation": exif_orientation,
+            },
         })
     }
+}
+
+/// Notes on the optimizer's settings that Keras has in another form.
+fn other_rules(model: &Model) -> Vec<String> {
+    let optim = model.train.get("optim").and_then(|optim| optim.as_table());
+    let get = |key: &str| optim.and_then(|optim| optim.get(key));
+    let mut notes = Vec::new();
+    if get("weight_decay").and_then(|decay| decay.as_float()).is_some_and(|decay| decay > 0.0) {
+        notes.push("Keras goes on without weight decay, which is part of the gradient here".to_string());
+    }
+    if get("epsilon_hat").and_then(|flag| flag.as_bool()) == Some(false) {
+        notes.push("Keras' Adam adds epsilon before the bias correction, this run after it".to_string());
+    }
+    notes
 }
 
 /// The settings with which Keras goes on training.
