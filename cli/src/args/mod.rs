@@ -310,7 +310,8 @@ pub struct Summary {
 pub struct Convert {
     /// Weights to read: a file of any framework, a checkpoint or a run; the format is detected from the content
     pub input: PathBuf,
-    /// File to write, in the format of its ending: .h5, .safetensors, .pt or .pth; not in a pack or a run
+    /// File to write, in the format of its ending: .h5, .safetensors, .pt, .pth, .onnx, .keras or .weights.h5; not in a
+    /// pack or a run
     pub output: PathBuf,
     /// Network, for a weights file that does not name its own; if it does, both must agree
     #[arg(long, value_name = "NAME|FILE.toml")]
@@ -318,6 +319,9 @@ pub struct Convert {
     /// Format to write, whatever the file's ending
     #[arg(long, value_parser = PossibleValuesParser::new(formats::Format::written()))]
     pub format: Option<String>,
+    /// End an ONNX graph with the softmax: it gives probabilities in place of logits
+    #[arg(long)]
+    pub softmax: bool,
     /// Mean to store with the weights of a network that subtracts one: `imagenet`, R,G,B, a .npy or .binaryproto image, a
     /// pack, or weights that have one
     #[arg(long, value_name = "MEAN")]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use formats::Format;
+use formats::onnx::{self, GraphOutput};
 use train::{load, mean};
 
 use super::trained::ASSUMED_CLASSES;
@@ -19,6 +20,10 @@ pub fn run(args: &Convert) -> Result<()> {
     if format == Format::Own {
         files::folder::check_utf8(&args.output).map_err(|e| unusable(&args.output, &e))?;
     }
+    if args.softmax && format != Format::Onnx {
+        let what = "--softmax: only an ONNX graph can end with it; leave it out, or write .onnx";
+        return Err(Failure::Usage(what.into()));
+    }
     let model = args.model.as_deref().map(formats::model_of).transpose()?;
     let has_place = matches!(format, Format::KerasArchive | Format::KerasHdf5);
     let load = if has_place { load::with_optimizer } else { load::weights };
@@ -29,8 +34,12 @@ pub fn run(args: &Convert) -> Result<()> {
     if !loaded.report.is_own && loaded.assume_class_names() {
         note(ASSUMED_CLASSES);
     }
-    let notes = formats::save_with(&args.output, &loaded.weights, loaded.optimizer.as_ref(), Some(format))?;
-    notes.iter().for_each(|text| note(&format!("note: {}: {text}", args.output.display())));
+    if args.softmax {
+        onnx::save(&args.output, &loaded.weights, GraphOutput::Probabilities)?;
+    } else {
+        let notes = formats::save_with(&args.output, &loaded.weights, loaded.optimizer.as_ref(), Some(format))?;
+        notes.iter().for_each(|text| note(&format!("note: {}: {text}", args.output.display())));
+    }
     if !loaded.report.is_own {
         print(&loaded.report.to_string())?;
     }

@@ -62,6 +62,26 @@ fn weights_go_to_pytorch_and_back() {
 }
 
 #[test]
+fn weights_go_to_onnx_and_back() {
+    let world = World::trained();
+    world.ok(&["convert", "run", "a.onnx"]);
+    world.ok(&["convert", "run", "softmax.onnx", "--softmax"]);
+    world.ok(&["convert", "run", "d.h5"]);
+    let bytes = |name: &str| fs::read(world.path(name)).unwrap();
+    for name in ["a", "softmax"] {
+        world.ok(&["convert", &format!("{name}.onnx"), &format!("{name}.h5")]);
+        assert!(bytes(&format!("{name}.h5")) == bytes("d.h5"), "nothing is lost in {name}.onnx");
+    }
+    assert!(bytes("a.onnx") != bytes("softmax.onnx"));
+    let eval = |weights: &str| world.ok(&["eval", "--data", "val.pack", "--weights", weights, "--json"]);
+    assert_eq!(eval("a.onnx"), eval("run"));
+    let message = world.fails(2, &["convert", "run", "b.pt", "--softmax"]);
+    assert!(message.contains("only an ONNX graph"), "{message}");
+    let info = world.ok(&["info", "a.onnx"]);
+    assert!(info.contains("ONNX") && info.contains("tiny") && info.contains("fc1.weight"), "{info}");
+}
+
+#[test]
 fn the_report_of_a_conversion() {
     let world = World::new();
     foreign(&world, "x.safetensors", &[("net.head.weight", &[2, 192]), ("net.head.bias", &[2]), ("scale", &[300])]);

@@ -92,6 +92,10 @@ impl Format {
                             state dict with torch.save, or safetensors";
                 Err(Error::refused(path, what))
             }
+            bytes if is_prototxt(bytes) => {
+                let what = "describes a network of Caffe without its weights; the .caffemodel holds both";
+                Err(Error::refused(path, what))
+            }
             // This workspace's reader says what such files are.
             bytes if bytes.len() < 9 => Ok(Self::Own),
             bytes => match protobuf(path, bytes)? {
@@ -160,6 +164,13 @@ impl Display for Format {
         let found = FORMATS.iter().find(|row| row.format == *self);
         f.write_str(found.map_or("unknown", |row| row.title))
     }
+}
+
+/// Whether a file is the text of a network of Caffe, by its first words.
+fn is_prototxt(start: &[u8]) -> bool {
+    let start = start.trim_ascii_start();
+    let begins = [&b"name:"[..], b"layer", b"input:"].iter().any(|word| start.starts_with(word));
+    begins && (has(start, b"layer") || has(start, b"input"))
 }
 
 fn has(bytes: &[u8], part: &[u8]) -> bool {

@@ -15,7 +15,7 @@ use crate::{Error, Result};
 pub(crate) struct Schema(pub &'static [(u32, &'static Schema)]);
 
 /// The most messages, texts and lists of a file. The graphs that are read have some hundreds.
-const MAX_PARTS: usize = 1 << 18;
+const MAX_PARTS: usize = 1 << 15;
 
 /// The most messages inside each other.
 const MAX_DEPTH: usize = 24;

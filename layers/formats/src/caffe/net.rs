@@ -76,7 +76,7 @@ impl Net {
             declared = declared.or_else(|| shape.map(|BlobShape { dim }| dim.clone()));
         }
         let data = layers.iter().filter(|layer| is_data(layer) && layer.kind.as_deref() != Some("Input"));
-        let transform = data.map(|layer| layer.transform_param.clone().unwrap_or_default()).next();
+        let transform = data.map(transform).next();
         Ok(Self { name, layers, inputs, declared, transform })
     }
 
@@ -146,6 +146,21 @@ impl Net {
             blobs.insert(layer.top[0].as_str(), chain.len());
         }
         Ok(chain)
+    }
+}
+
+/// What a data layer does with images: of today's field, else of the field of old files.
+fn transform(layer: &LayerParameter) -> TransformationParameter {
+    let today = layer.transform_param.clone().unwrap_or_default();
+    let old = layer.data_param.as_ref().or(layer.image_data_param.as_ref());
+    match old {
+        Some(old) if today == TransformationParameter::default() => TransformationParameter {
+            scale: old.scale,
+            crop_size: old.crop_size,
+            mean_file: old.mean_file.clone(),
+            mean_value: Vec::new(),
+        },
+        _ => today,
     }
 }
 

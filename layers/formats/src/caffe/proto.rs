@@ -11,7 +11,8 @@ pub(crate) static BLOB: Schema = Schema(&[(7, &SHAPE)]);
 static SHAPE: Schema = Schema(&[]);
 static PLAIN: Schema = Schema(&[]);
 static FILLED: Schema = Schema(&[(3, &PLAIN), (4, &PLAIN), (7, &PLAIN), (8, &PLAIN)]);
-static V1_LAYER: Schema = Schema(&[(6, &BLOB), (10, &FILLED), (17, &FILLED), (32, &PLAIN), (36, &PLAIN)]);
+static V1_LAYER: Schema =
+    Schema(&[(6, &BLOB), (10, &FILLED), (11, &PLAIN), (15, &PLAIN), (17, &FILLED), (32, &PLAIN), (36, &PLAIN)]);
 static LAYER: Schema =
     Schema(&[(6, &PLAIN), (7, &BLOB), (8, &PLAIN), (100, &PLAIN), (106, &FILLED), (117, &FILLED), (143, &INPUT)]);
 static INPUT: Schema = Schema(&[(1, &SHAPE)]);
@@ -76,8 +77,12 @@ pub(crate) struct LayerParameter {
     pub transform_param: Option<TransformationParameter>,
     #[prost(message, optional, tag = "106")]
     pub convolution_param: Option<ConvolutionParameter>,
+    #[prost(message, optional, tag = "107")]
+    pub data_param: Option<DataParameter>,
     #[prost(message, optional, tag = "108")]
     pub dropout_param: Option<DropoutParameter>,
+    #[prost(message, optional, tag = "115")]
+    pub image_data_param: Option<DataParameter>,
     #[prost(message, optional, tag = "117")]
     pub inner_product_param: Option<InnerProductParameter>,
     #[prost(message, optional, tag = "118")]
@@ -110,8 +115,12 @@ pub(crate) struct V1LayerParameter {
     pub weight_decay: Vec<f32>,
     #[prost(message, optional, tag = "10")]
     pub convolution_param: Option<ConvolutionParameter>,
+    #[prost(message, optional, tag = "11")]
+    pub data_param: Option<DataParameter>,
     #[prost(message, optional, tag = "12")]
     pub dropout_param: Option<DropoutParameter>,
+    #[prost(message, optional, tag = "15")]
+    pub image_data_param: Option<DataParameter>,
     #[prost(message, optional, tag = "17")]
     pub inner_product_param: Option<InnerProductParameter>,
     #[prost(message, optional, tag = "18")]
@@ -150,6 +159,16 @@ pub(crate) struct TransformationParameter {
     pub mean_file: Option<String>,
     #[prost(float, repeated, tag = "5")]
     pub mean_value: Vec<f32>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct DataParameter {
+    #[prost(float, optional, tag = "2", default = "1.0")]
+    pub scale: Option<f32>,
+    #[prost(string, optional, tag = "3")]
+    pub mean_file: Option<String>,
+    #[prost(uint32, optional, tag = "5")]
+    pub crop_size: Option<u32>,
 }
 
 #[derive(Clone, PartialEq, Message)]

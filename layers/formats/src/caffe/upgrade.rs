@@ -52,6 +52,8 @@ pub(super) fn upgrade(old: V1LayerParameter) -> Result<LayerParameter, String> {
         blobs: old.blobs,
         include: old.include,
         transform_param: old.transform_param,
+        data_param: old.data_param,
+        image_data_param: old.image_data_param,
         convolution_param: old.convolution_param,
         dropout_param: old.dropout_param,
         inner_product_param: old.inner_product_param,

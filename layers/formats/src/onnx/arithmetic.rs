@@ -81,6 +81,9 @@ fn with_constant<'a>(
     index: usize,
 ) -> Read<'a> {
     let images = graph.newest(images)?;
+    if graph.chain.len() == 0 && images.pads.is_none() {
+        return prepare(graph, node, images, floats);
+    }
     let scalar = graph.scalar(floats)?;
     match (node.0.op_type.as_str(), scalar) {
         ("Pow", Some(2.0)) => normalisation::squares(images).map(Value::Squares).map(Some),
@@ -94,12 +97,32 @@ fn with_constant<'a>(
     }
 }
 
+/// A step of the preparation of images, before the first layer.
+fn prepare<'a>(graph: &mut Graph<'a>, node: Node<'a>, images: Images, floats: &Floats<'a>) -> Read<'a> {
+    let refused = || format!("changes images by a constant of shape {:?} as no [input] does", floats.shape);
+    if images.dims.len() != 3 {
+        return Err(refused());
+    }
+    // Axes from the last: the constant may lack those in front.
+    let from_end = if images.channels_last { 1 } else { 3 };
+    let values = graph.values_of(floats)?;
+    let is_colour =
+        |(at, &length): (usize, &usize)| length == 1 || (floats.shape.len() - at == from_end && length == 3);
+    let numbers: Vec<f64> = values.iter().map(|&value| decimal(value)).collect();
+    let numbers = match *numbers.as_slice() {
+        [all] => [all; 3],
+        [red, green, blue] if floats.shape.iter().enumerate().all(is_colour) => [red, green, blue],
+        _ => return Err(refused()),
+    };
+    let before = graph.preparation.unwrap_or_default();
+    graph.preparation = Some(before.then(&node.0.op_type, numbers).ok_or_else(refused)?);
+    Ok(Some(Value::Images(images)))
+}
+
 /// A factor from 0 to 1, as dropout has it in a test if it does not scale in training.
 fn scaled<'a>(graph: &mut Graph<'a>, node: Node<'a>, images: &Images, factor: f64) -> Read<'a> {
-    if !(factor > 0.0 && factor < 1.0) || graph.chain.len() == 0 {
-        return Err(format!(
-            "multiplies the images by {factor}; factors from 0 to 1 after a layer are read, as dropout's"
-        ));
+    if !(factor > 0.0 && factor < 1.0) {
+        return Err(format!("multiplies the images by {factor}; factors from 0 to 1 are read, as dropout's"));
     }
     let p = ((1.0 - factor) * 1e9).round() / 1e9;
     let dropout = Dropout { p, scale: DropoutScale::AtTest };

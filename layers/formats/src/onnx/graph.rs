@@ -6,6 +6,7 @@ use layers::LayerKind;
 use ndarray::ArrayD;
 
 use super::node::Node;
+use super::preparation::Preparation;
 use super::proto::{GraphProto, TensorProto, data_type};
 use super::tensor::{Floats, Source, Store, integers, shape, size_of_type};
 use super::value::{Images, Length, Value};
@@ -20,6 +21,8 @@ pub(super) struct Graph<'a> {
     pub batch: Option<i64>,
     /// The layers so far.
     pub chain: Chain,
+    /// What the graph does with images before its first layer.
+    pub preparation: Option<Preparation>,
     /// What a user should know.
     pub notes: Vec<String>,
     store: &'a Store,
@@ -41,7 +44,7 @@ impl<'a> Graph<'a> {
             values.insert(tensor.name.as_str(), constant(tensor).unwrap_or_else(Value::Unread));
         }
         values.insert(images.0, Value::Images(images.1));
-        Self { opset, batch, chain: Chain::new(size), notes: Vec::new(), store, values }
+        Self { opset, batch, chain: Chain::new(size), preparation: None, notes: Vec::new(), store, values }
     }
 
     /// Reads a node.

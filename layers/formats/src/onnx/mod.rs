@@ -19,6 +19,7 @@ mod linear;
 mod metadata;
 mod node;
 mod normalisation;
+mod preparation;
 mod proto;
 mod shapes;
 mod tensor;
@@ -29,7 +30,7 @@ mod write;
 use std::path::Path;
 
 use layers::Model;
-use layers::model::{ChannelOrder, Input, Mean};
+use layers::model::Input;
 use layers::weights::AxisOrder;
 use prost::Message;
 use prost::bytes::Bytes;
@@ -74,9 +75,19 @@ fn read_model(file: &ModelProto, store: &Store, name: &str) -> std::result::Resu
     let mut notes = Vec::new();
     let opset = opset(file, &mut notes)?;
     let input = GraphInput::of(graph)?;
-    let (mut model, mut tensors) = network(graph, store, opset, &input, name, &mut notes)?;
+    let Network { mut model, mut tensors, prepares } = network(graph, store, opset, &input, name, &mut notes)?;
     let metadata = Metadata::read(&file.metadata_props, &mut notes);
-    notes.extend(known::identify(&mut model, &mut tensors, metadata.model.as_ref()));
+    let prepared = prepares.then(|| model.input.clone());
+    let what_to_know = known::identify(&mut model, &mut tensors, metadata.model.as_ref());
+    match prepared {
+        Some(input) => {
+            notes.push(
+                "the graph prepares its images itself: [input] is what it does, on pixels that are red first".into(),
+            );
+            model.input = Input { size: model.input.size, ..input };
+        }
+        None => notes.extend(what_to_know),
+    }
     let classes = if metadata.classes.len() == model.classes { metadata.classes } else { Vec::new() };
     let empty = ForeignFile::new(Format::Onnx, AxisOrder::PyTorch);
     let mean_image = metadata.mean_image;
@@ -101,6 +112,13 @@ fn opset(file: &ModelProto, notes: &mut Vec<String>) -> std::result::Result<i64,
     Ok(version)
 }
 
+/// A network, its parameters, and whether its graph prepares the images.
+struct Network {
+    model: Model,
+    tensors: Vec<ForeignTensor>,
+    prepares: bool,
+}
+
 /// The layers and parameters for the graph's size of images, else for the first usual size that they fit.
 fn network(
     graph: &GraphProto,
@@ -109,7 +127,7 @@ fn network(
     input: &GraphInput,
     name: &str,
     notes: &mut Vec<String>,
-) -> std::result::Result<(Model, Vec<ForeignTensor>), String> {
+) -> std::result::Result<Network, String> {
     if let Some(size) = input.size {
         return network_of_size(graph, store, opset, input, (name, size), notes);
     }
@@ -138,7 +156,7 @@ fn network_of_size(
     input: &GraphInput,
     (name, size): (&str, usize),
     notes: &mut Vec<String>,
-) -> std::result::Result<(Model, Vec<ForeignTensor>), String> {
+) -> std::result::Result<Network, String> {
     let images = (input.name, input.images(size));
     let mut reader = Graph::new(graph, store, opset, images, size, input.batch);
     for node in &graph.node {
@@ -146,8 +164,12 @@ fn network_of_size(
     }
     check_output(graph, &reader)?;
     notes.append(&mut reader.notes);
-    let input = Input { size, crop: size, channels: ChannelOrder::Rgb, scale: 1.0, mean: Mean::None, deviation: None };
-    reader.chain.finish(name, "Read from an ONNX graph.", input)
+    let prepares = reader.preparation.is_some();
+    let input = reader.preparation.unwrap_or_default().input(size);
+    // Pixels go in as they are, unless the graph changes them.
+    let input = if prepares { input } else { Input { scale: 1.0, ..input } };
+    let (model, tensors) = reader.chain.finish(name, "Read from an ONNX graph.", input)?;
+    Ok(Network { model, tensors, prepares })
 }
 
 /// Fails unless the graph gives the output of the last layer.

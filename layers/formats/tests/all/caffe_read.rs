@@ -113,6 +113,17 @@ fn settings_have_caffes_meaning() {
 }
 
 #[test]
+fn old_data_layers_say_how_images_are_prepared() {
+    let layers = all_kinds();
+    let old = Message::default().text(1, "train").float(2, 0.5).text(3, "mean.binaryproto").int(5, 12);
+    let data = Message::default().texts(3, &["data", "label"]).text(4, "data").int(5, 5).message(11, old);
+    let rest = layers.iter().skip(1).map(|layer| layer.message(Version::Of2014));
+    let file = rest.fold(Message::default().text(1, "net").message(2, data), |file, layer| file.message(2, layer));
+    let input = load(&file).model.unwrap().input;
+    assert_eq!((input.crop, input.scale, input.mean), (12, 0.5, Mean::PackImage));
+}
+
+#[test]
 fn other_layers_are_refused_by_name() {
     let refused = |change: &dyn Fn(&mut Vec<CaffeLayer>)| {
         let mut layers = all_kinds();

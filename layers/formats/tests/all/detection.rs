@@ -64,6 +64,7 @@ fn other_files_are_refused_with_what_is_read() {
     );
     assert!(of(b"PK\x03\x04 and so on").unwrap_err().contains("not a whole zip file"));
     assert!(of(b"{\"a\": 1, \"b\": 2}").unwrap_err().contains("no known format"));
+    assert!(of(b"name: \"CaffeNet\"\nlayer {\n  name: \"data\"\n").unwrap_err().contains("the .caffemodel holds both"));
     // Short files are those of this workspace's readers.
     let (_folder, path) = file("a.h5", b"");
     assert!(load(&path, None).unwrap_err().to_string().contains("an empty file"));

@@ -1,6 +1,7 @@
 //! ONNX graphs as networks.
 
 use alexnet_formats::Format;
+use alexnet_formats::layers::model::Mean;
 use alexnet_formats::layers::tensor::ops::{DropoutScale, PoolKind};
 use alexnet_formats::layers::{LayerKind, Model};
 
@@ -143,6 +144,36 @@ fn a_graph_for_images_of_any_size_is_read_for_the_first_that_fits() {
     let file = read(&file);
     assert_eq!(file.model.unwrap().input.crop, 32);
     assert!(file.notes.iter().any(|note| note.contains("32 x 32")), "{:?}", file.notes);
+}
+
+#[test]
+fn a_graph_that_prepares_its_images_says_the_input() {
+    let end = |file: OnnxFile| {
+        let file = file.weight("w", &[4, 3, 3, 3]).weight("fw", &[5, 64]);
+        let file = file.node("Conv", &["w"], &[]).node("Flatten", &[], &[]).node("Gemm", &["fw"], &[Int("transB", 1)]);
+        let read = read(&file);
+        assert!(read.notes.iter().any(|note| note.contains("prepares its images itself")), "{:?}", read.notes);
+        read.model.unwrap().input
+    };
+    let torch = OnnxFile::new(&[0, 3, 6, 6])
+        .floats("mean", &[1, 3, 1, 1], &[0.485, 0.456, 0.406])
+        .floats("deviation", &[3, 1, 1], &[0.229, 0.224, 0.225])
+        .node("Sub", &["mean"], &[])
+        .node("Div", &["deviation"], &[]);
+    let input = end(torch);
+    let preset = Model::preset("one-weird-trick").unwrap().input;
+    assert_eq!((input.mean, input.deviation), (preset.mean, preset.deviation));
+    assert!((input.scale - preset.scale).abs() < 1e-12);
+    let keras = OnnxFile::new(&[0, 6, 6, 3])
+        .floats("factor", &[], &[1.0 / 127.5])
+        .floats("offset", &[3], &[-1.0, -1.0, -1.0])
+        .node("Mul", &["factor"], &[])
+        .node("Add", &["offset"], &[])
+        .node("Transpose", &[], &[Ints("perm", &[0, 3, 1, 2])]);
+    let input = end(keras);
+    assert!((input.scale - 1.0 / 127.5).abs() < 1e-9 && input.mean == Mean::Rgb([1.0; 3]), "{input:?}");
+    let other = OnnxFile::new(&[0, 3, 6, 6]).weight("rows", &[1, 1, 6, 1]).node("Sub", &["rows"], &[]);
+    assert!(refusal(&other).contains("as no [input] does"));
 }
 
 #[test]
