@@ -153,9 +153,14 @@ fn protobuf(path: &Path, start: &[u8]) -> Result<Option<Format>> {
     let file = regular_file::open(path).map_err(Error::file(path))?;
     let Some(fields) = wire::first_fields(file) else { return Ok(None) };
     let has = |field: (u32, bool)| fields.contains(&field);
-    // ONNX: 1 is the version of the format, 7 the graph. Caffe: 1 is a name, 2 and 100 are layers.
-    let is_onnx = has((7, true)) && !has((1, true));
+    // ONNX: 1 is the version of the format, 7 the graph, 8 the operators. Caffe: 1 is a name, 2 and 100 are layers. A
+    // mean of Caffe: 5 are its values, 1 and 7 say their shape.
+    let is_mean = has((5, true)) && (has((1, false)) || has((7, true))) && !has((2, true)) && !has((100, true));
+    let is_onnx = has((1, false)) && (has((7, true)) || has((8, true))) && !is_mean;
     let is_caffe = (has((2, true)) || has((100, true))) && !has((7, true)) && !has((1, false));
+    if is_mean {
+        return Err(Error::refused(path, "is a mean of Caffe (.binaryproto) and holds no weights"));
+    }
     if is_onnx { Ok(Some(Format::Onnx)) } else { Ok(is_caffe.then_some(Format::Caffe)) }
 }
 

@@ -50,6 +50,23 @@ fn safetensors_of_other_programs_are_matched_like_other_formats() {
 }
 
 #[test]
+fn protocol_buffers_are_told_apart_even_if_they_are_cut() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    for (name, format) in [
+        ("onnx/torchscript.onnx", Format::Onnx),
+        ("onnx/dynamo.onnx", Format::Onnx),
+        ("caffe/layer.caffemodel", Format::Caffe),
+        ("caffe/layers.caffemodel", Format::Caffe),
+    ] {
+        let bytes = std::fs::read(golden.join(name)).unwrap();
+        for length in [bytes.len(), bytes.len() - 1, bytes.len() / 2, 100] {
+            let (_folder, path) = file("weights", &bytes[..length]);
+            assert_eq!(Format::of(&path).unwrap(), format, "{name} cut to {length}");
+        }
+    }
+}
+
+#[test]
 fn other_files_are_refused_with_what_is_read() {
     let message = of(b"<!DOCTYPE html><html>").unwrap_err();
     for known in ["safetensors", ".pt", ".keras", ".caffemodel", "ONNX"] {
@@ -65,6 +82,9 @@ fn other_files_are_refused_with_what_is_read() {
     assert!(of(b"PK\x03\x04 and so on").unwrap_err().contains("not a whole zip file"));
     assert!(of(b"{\"a\": 1, \"b\": 2}").unwrap_err().contains("no known format"));
     assert!(of(b"name: \"CaffeNet\"\nlayer {\n  name: \"data\"\n").unwrap_err().contains("the .caffemodel holds both"));
+    let mean =
+        std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/caffe/mean.binaryproto")).unwrap();
+    assert!(of(&mean).unwrap_err().contains("a mean of Caffe"));
     // Short files are those of this workspace's readers.
     let (_folder, path) = file("a.h5", b"");
     assert!(load(&path, None).unwrap_err().to_string().contains("an empty file"));
