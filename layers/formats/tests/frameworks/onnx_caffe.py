@@ -213,6 +213,12 @@ def made_by_hand(folder):
         images = pixels(4, size, 3.0)
         given = images.transpose(0, 2, 3, 1) if make is channels_last else images
         compare(make.__name__, runtime(path, given), ours(folder, path, images)[0])
+    for opset in (11, 13, 15, 18, 21, 22):
+        g = conv_and_norm()
+        path = folder / f"operators-{opset}.onnx"
+        g.save(path, opset, 10)
+        images = pixels(4, 23, 3.0)
+        compare(path.name, runtime(path, images), ours(folder, path, images)[0])
 
 
 def exported(folder):
