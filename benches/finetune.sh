@@ -15,7 +15,7 @@ out=$3
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 alexnet=$(realpath "${ALEXNET:-$root/target/release/alexnet}")
 seeds=${SEEDS:-1 2 3}
-epochs=${EPOCHS:-15}
+epochs=${EPOCHS:-10}
 tenth=n03888257 # parachute
 other=n03445777 # golf ball
 mkdir -p "$out"
