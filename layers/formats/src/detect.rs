@@ -83,7 +83,7 @@ impl Format {
         match start.as_slice() {
             bytes if bytes.starts_with(b"PK\x03\x04") => of_zip(path),
             bytes if bytes.starts_with(b"\x80") && has(bytes, TORCH_MAGIC) => Ok(Self::Torch),
-            bytes if bytes.starts_with(HDF5) => Ok(if keras::is_hdf5(path) { Self::KerasHdf5 } else { Self::Own }),
+            bytes if bytes.starts_with(HDF5) => Ok(if is_keras(path, bytes) { Self::KerasHdf5 } else { Self::Own }),
             // The header's length, which no header makes as long as eight bytes can say, and its first byte.
             [_, _, _, _, _, _, _, 0, b'{', ..] => Ok(Self::Safetensors),
             bytes if bytes.trim_ascii_start().starts_with(b"{") && shards::is_index(path) => Ok(Self::Shards),
@@ -196,4 +196,10 @@ fn of_zip(path: &Path) -> Result<Format> {
     let names: Vec<String> = zip.file_names().take(SHOWN).map(|name| files::printable::brief(name, 60)).collect();
     let what = format!("is a zip file of neither PyTorch nor Keras: it holds {}; {READ}", names.join(", "));
     Err(Error::refused(path, what))
+}
+
+/// Whether an HDF5 file is for Keras' reader. Files of this workspace are of the superblock's version 2 or later, with
+/// checksums of their structure. The library that reads them can crash on a damaged one without, as Keras writes them.
+fn is_keras(path: &Path, start: &[u8]) -> bool {
+    matches!(start.get(8), Some(0 | 1)) || keras::is_hdf5(path)
 }

@@ -15,6 +15,8 @@ use crate::{Error, Result};
 
 /// The largest configuration, bytes: those of hundreds of layers have less.
 pub(super) const LARGEST_CONFIG: u64 = 4 << 20;
+/// The length that a configuration may have in any file.
+const LEAST_CONFIG: u64 = 1 << 18;
 /// The most that compressed weights may grow, beyond the least that always may.
 const MAX_COMPRESSION: u64 = 100;
 const LEAST: u64 = 1 << 26;
@@ -60,9 +62,15 @@ fn damaged(path: &Path, error: ZipError) -> Error {
 
 fn json(path: &Path, part: &str, archive: &mut ZipArchive<File>) -> Result<Value> {
     let mut text = Vec::new();
+    let length = path.metadata().map_err(Error::file(path))?.len();
     let entry = archive.by_name(part).map_err(|error| no_part(path, part, error))?;
-    let read = entry.take(LARGEST_CONFIG + 1).read_to_end(&mut text);
+    // A compressed one could be a thousand times as long as the file, and takes many times its length once it is read.
+    let most = (LEAST_CONFIG + length).min(LARGEST_CONFIG);
+    let read = entry.take(most + 1).read_to_end(&mut text);
     read.map_err(|error| damaged(path, ZipError::Io(error)))?;
+    if text.len() as u64 > most {
+        return Err(Error::refused(path, format!("{part} has more than {most} bytes; it is no network's")));
+    }
     parse_config(path, &text)
 }
 

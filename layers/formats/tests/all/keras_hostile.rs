@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
-use alexnet_formats::keras;
+use alexnet_formats::{Format, keras};
 use hdf5::File;
 use ndarray::Array1;
 
@@ -116,6 +116,18 @@ fn is_header(bytes: &[u8], at: usize) -> bool {
         || bytes[at..(at + 4).min(bytes.len())].starts_with(b"PK")
 }
 
+/// Such a file once went to HDF5's own library, which crashed.
+#[test]
+fn a_file_without_marks_is_not_for_the_library() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.h5");
+    let file = File::create(&path).unwrap();
+    file.new_dataset_builder().with_data(&Array1::<f32>::ones(2)).create("data").unwrap();
+    file.close().unwrap();
+    assert_eq!(Format::of(&path).unwrap(), Format::KerasHdf5);
+    assert!(refusal(&path).contains("neither weights of Keras nor of this program"));
+}
+
 #[test]
 fn links_are_not_followed() {
     let folder = tempfile::tempdir().unwrap();
@@ -218,7 +230,7 @@ fn configurations_are_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |config: &str| refusal(&archive(folder.path(), config));
     assert!(refused(&"[".repeat(1 << 20)).contains("not JSON"));
-    assert!(refused(&" ".repeat(5 << 20)).contains("MiB"));
+    assert!(refused(&" ".repeat(5 << 20)).contains("more than 4194304 bytes"));
     let mut nested = r#"{"class_name":"Sequential","config":{"layers":[]}}"#.to_string();
     for _ in 0..20 {
         nested = format!(r#"{{"class_name":"Sequential","config":{{"layers":[{nested}]}}}}"#);
