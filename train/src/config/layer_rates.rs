@@ -47,6 +47,22 @@ impl ModelConfig {
         Err(Error::setting(key, "no layer is left to train; leave at least the last one out"))
     }
 
+    /// Fails if a layer that `freeze` names is trained in a network: it would be trained although the settings say otherwise.
+    pub(crate) fn check_frozen(&self, model: &Model) -> Result<()> {
+        let parameters = model.parameters()?;
+        for pattern in self.freeze.iter() {
+            for layer in model.select_layers(pattern).map_err(in_setting("model.freeze"))? {
+                let of_layer = |name: &str| name.rsplit_once('.').is_some_and(|(of, _)| of == layer);
+                if parameters.iter().any(|spec| of_layer(&spec.name) && spec.is_trainable()) {
+                    let what =
+                        format!("{layer} is not frozen in the network; change it by ModelConfig::apply_to first");
+                    return Err(Error::setting("model.freeze", what));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The factor of each layer that `lr_multipliers` name: that of the last entry for it.
     fn multipliers(&self, model: &Model) -> Result<BTreeMap<String, f64>> {
         let mut factors = BTreeMap::new();

@@ -249,6 +249,7 @@ fn check_with(config: &Config, model: &Model, packs: &Packs, means: &PackMeans) 
             return Err(Error::setting("data.val", what));
         }
     }
+    config.model.check_frozen(model)?;
     input::augment(&config.data)?;
     input::crop_and_normalize(&model.input, means, packs.train.size())
 }

@@ -189,6 +189,18 @@ fn a_frozen_run_evaluates_as_its_network_without_the_settings() {
     load::weights(&world.path("run"), Some(&world.model()), &mut |_| {}).unwrap();
 }
 
+/// A program that forgets to change the network does not train what it meant to freeze.
+#[test]
+fn a_setting_that_was_not_applied_is_refused() {
+    let world = World::new();
+    let config = world.config("model.freeze = 'conv1..norm1'");
+    let mut model = world.model();
+    let error = Trainer::<Cpu<f32>>::check(&config, &model, &world.packs).unwrap_err().to_string();
+    assert!(error.starts_with("model.freeze: conv1 is not frozen in the network"), "{error}");
+    config.model.apply_to(&mut model).unwrap();
+    Trainer::<Cpu<f32>>::check(&config, &model, &world.packs).unwrap();
+}
+
 /// The change of every parameter in one step of plain SGD from the same start.
 fn changes(settings: &str) -> Vec<(String, Vec<f64>)> {
     let cpu = Cpu::<f32>::new(1).unwrap();
