@@ -187,6 +187,7 @@ fn template() -> &'static World {
         }
         world.ok(&["convert", "other", "old.h5"]);
         world.ok(&["convert", "other", "old.safetensors"]);
+        world.ok(&["convert", "other", "old.pt"]);
         world
     })
 }

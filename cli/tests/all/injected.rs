@@ -64,6 +64,16 @@ const SAFETENSORS: Job = Job {
     removes_temporaries: false,
 };
 
+const PYTORCH: Job = Job {
+    name: "pytorch",
+    prepare: &["cp old.pt out.pt"],
+    command: &["convert", "trained", "out.pt"],
+    again: None,
+    files: &["out.pt"],
+    noted: &[],
+    removes_temporaries: false,
+};
+
 const RAW: Job = Job {
     name: "raw",
     prepare: &[],
@@ -130,6 +140,7 @@ jobs! {
     RUN, calls_of_a_run, a_run_on_a_full_disk;
     HDF5, calls_of_hdf5_weights, hdf5_weights_on_a_full_disk;
     SAFETENSORS, calls_of_safetensors, safetensors_on_a_full_disk;
+    PYTORCH, calls_of_pytorchs_weights, pytorchs_weights_on_a_full_disk;
     RAW, calls_of_a_raw_pack, a_raw_pack_on_a_full_disk;
     RAW_SHARDS, calls_of_raw_shards, raw_shards_on_a_full_disk;
     JPEG, calls_of_a_jpeg_pack, a_jpeg_pack_on_a_full_disk;

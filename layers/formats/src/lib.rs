@@ -29,6 +29,7 @@ mod save;
 mod shards;
 pub mod torch;
 mod wire;
+mod zip_output;
 
 use std::path::Path;
 

@@ -7,11 +7,12 @@ use std::path::Path;
 use layers::weights::{AxisOrder, Weights};
 use layers::{Model, ParameterSpec};
 use ndarray::ArrayD;
-use zip::result::ZipResult;
+use zip::result::{ZipError, ZipResult};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
 use super::{extras, pickle_writer};
+use crate::zip_output::ZipOutput;
 use crate::{Error, Result};
 
 /// The folder of the records.
@@ -22,6 +23,9 @@ const ALIGNMENT: u16 = 64;
 
 /// The bytes up to which a record needs no larger lengths in its header.
 const LARGE: u64 = u32::MAX as u64;
+
+/// The file that is written.
+type Output = ZipOutput<BufWriter<File>>;
 
 /// A parameter, and its values in this workspace's axes.
 type Parameter<'a> = (&'a ParameterSpec, &'a ArrayD<f32>);
@@ -43,10 +47,19 @@ pub fn write(path: &Path, weights: &Weights) -> Result<()> {
     let parameters = specs.iter().map(|spec| parameter(path, weights, spec)).collect::<Result<Vec<_>>>()?;
     let records = records(path, model, weights, &parameters)?;
     files::replace(path, |temporary| {
-        let failed = |e: zip::result::ZipError| Error::File { path: path.into(), source: e.into() };
-        archive(temporary, &records, &parameters).map_err(failed)?;
-        verify(temporary).map_err(|source| Error::File { path: path.into(), source })
+        let failed = |what| move |source| layers::Error::File { path: path.into(), what, source };
+        let written = archive(temporary, &records, &parameters);
+        written.map_err(system_error).map_err(failed("writing the weights failed"))?;
+        Ok(verify(temporary).map_err(failed("read back, it is not what was written"))?)
     })
+}
+
+/// The error of the system in one of the zip writer.
+fn system_error(error: ZipError) -> io::Error {
+    match error {
+        ZipError::Io(error) => error,
+        other => io::Error::other(other),
+    }
 }
 
 fn parameter<'a>(path: &Path, weights: &'a Weights, spec: &'a ParameterSpec) -> Result<Parameter<'a>> {
@@ -74,7 +87,7 @@ fn records(
 }
 
 fn archive(path: &Path, records: &[(&str, Vec<u8>)], parameters: &[Parameter]) -> ZipResult<()> {
-    let mut zip = ZipWriter::new(BufWriter::new(File::create(path)?));
+    let mut zip = ZipWriter::new(Output::new(BufWriter::new(File::create(path)?)));
     for (name, bytes) in records {
         start(&mut zip, name, bytes.len() as u64)?;
         zip.write_all(bytes)?;
@@ -91,7 +104,7 @@ fn archive(path: &Path, records: &[(&str, Vec<u8>)], parameters: &[Parameter]) -
 }
 
 /// Begins a record of this many bytes.
-fn start(zip: &mut ZipWriter<BufWriter<File>>, name: &str, bytes: u64) -> ZipResult<()> {
+fn start(zip: &mut ZipWriter<Output>, name: &str, bytes: u64) -> ZipResult<()> {
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Stored)
         .last_modified_time(DateTime::default())

@@ -15,6 +15,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::{MEAN_IMAGE, OWN_METADATA};
+use crate::zip_output::ZipOutput;
 use crate::{Error, Format, OptimizerState, Result};
 use hdf5_file::{LayerVariables, write_weights};
 
@@ -132,7 +133,7 @@ impl Content<'_> {
         let weights = files::TemporaryFile::create(folder).map_err(&system)?;
         let cannot = |what: String| Error::refused(self.path, format!("cannot be written: {what}"));
         write_weights(weights.path(), self.weights, self.optimizer, &self.layers).map_err(cannot)?;
-        let mut archive = ZipWriter::new(File::create(temporary).map_err(&system)?);
+        let mut archive = ZipWriter::new(ZipOutput::new(File::create(temporary).map_err(&system)?));
         let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).large_file(true);
         let zipped = |error: zip::result::ZipError| system(error.into());
         for (name, value) in [("metadata.json", self.metadata()), ("config.json", config.clone())] {
