@@ -18,6 +18,7 @@ mod inputs;
 mod keras;
 mod moved;
 mod named_classes;
+mod other_frameworks;
 mod packs;
 mod refused;
 mod saving;

@@ -1,0 +1,60 @@
+//! The page for those who come from other frameworks: its commands work to the letter, on small files of each.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::support::World;
+
+fn golden(name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../layers/formats/tests/golden")).join(name)
+}
+
+/// The commands of the page, without `alexnet`.
+fn commands() -> Vec<Vec<String>> {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/other-frameworks.md")).unwrap();
+    let blocks = page.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap().replace("\\\n", " "));
+    let lines: Vec<String> = blocks.flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    lines.iter().map(|line| line.split_whitespace().skip(1).map(str::to_owned).collect()).collect()
+}
+
+/// The files that the page names: torchvision's network after a step from random weights, and those of Keras and Caffe.
+fn world() -> World {
+    let world = World::new();
+    world.ok(&["pack", "train", "train.pack", "--size", "256"]);
+    let train = ["train", "--data", "train.pack", "--model", "one-weird-trick", "--batch", "2", "--steps", "1"];
+    world.ok(&[&train[..], &["--out", "first"]].concat());
+    world.ok(&["convert", "first", "alexnet-owt-7be5be79.pth"]);
+    fs::copy(golden("keras/chain.keras"), world.path("model.keras")).unwrap();
+    fs::copy(golden("caffe/layers.caffemodel"), world.path("bvlc_alexnet.caffemodel")).unwrap();
+    fs::copy(golden("caffe/mean.npy"), world.path("ilsvrc_2012_mean.npy")).unwrap();
+    fs::copy(world.path("train/red/0.png"), world.path("photo.jpg")).unwrap();
+    for class in ["a", "b", "c"] {
+        fs::create_dir_all(world.path("three").join(class)).unwrap();
+        fs::copy(world.path("train/blue/0.png"), world.path("three").join(class).join("0.png")).unwrap();
+    }
+    world
+}
+
+#[test]
+fn the_pages_commands_work() {
+    let world = world();
+    let commands = commands();
+    assert!(commands.len() >= 12, "{commands:?}");
+    for args in &commands {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        // Keras' small network takes images of its own size and number of classes.
+        let is_keras = args.contains(&"model.keras") && args[0] == "train";
+        if is_keras {
+            fs::rename(world.path("train.pack"), world.path("large.pack")).unwrap();
+            world.ok(&["pack", "three", "train.pack", "--size", "9"]);
+        }
+        world.ok(&args);
+        if is_keras {
+            fs::remove_dir_all(world.path("train.pack")).unwrap();
+            fs::rename(world.path("large.pack"), world.path("train.pack")).unwrap();
+        }
+    }
+    for file in ["alexnet.safetensors", "tuned.pth", "kept.keras", "bvlc_alexnet.h5", "tuned.onnx"] {
+        assert!(world.path(file).is_file(), "{file}");
+    }
+}
