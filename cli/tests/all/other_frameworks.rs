@@ -26,13 +26,25 @@ fn world() -> World {
     world.ok(&["convert", "first", "alexnet-owt-7be5be79.pth"]);
     fs::copy(golden("keras/chain.keras"), world.path("model.keras")).unwrap();
     fs::copy(golden("caffe/layers.caffemodel"), world.path("bvlc_alexnet.caffemodel")).unwrap();
-    fs::copy(golden("caffe/mean.npy"), world.path("ilsvrc_2012_mean.npy")).unwrap();
+    fs::write(world.path("ilsvrc_2012_mean.npy"), npy([3, 24, 24])).unwrap();
     fs::copy(world.path("train/red/0.png"), world.path("photo.jpg")).unwrap();
     for class in ["a", "b", "c"] {
         fs::create_dir_all(world.path("three").join(class)).unwrap();
-        fs::copy(world.path("train/blue/0.png"), world.path("three").join(class).join("0.png")).unwrap();
+        for i in 0..4 {
+            fs::copy(world.path("train/blue/0.png"), world.path("three").join(class).join(format!("{i}.png"))).unwrap();
+        }
     }
     world
+}
+
+/// A numpy file of this shape, all values 100.
+fn npy(shape: [usize; 3]) -> Vec<u8> {
+    let [a, b, c] = shape;
+    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({a}, {b}, {c}), }}");
+    let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    bytes.extend(format!("{header:<117}\n").as_bytes());
+    bytes.extend((0..a * b * c).flat_map(|_| 100f32.to_le_bytes()));
+    bytes
 }
 
 #[test]
