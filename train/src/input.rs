@@ -37,8 +37,8 @@ pub fn crop_and_normalize(input: &Input, means: &PackMeans, size: usize) -> Resu
                 let (height, width, _) = image.dim();
                 let [r, g, b] = mean_colour(image);
                 let what = format!(
-                    "the mean image is {height} x {width}, the images are {size} x {size}; its mean colour, \
-                     {r:.3},{g:.3},{b:.3}, fits all sizes, or"
+                    "the mean image is {height} x {width}, the images are {size} x {size} (a colour fits all sizes; \
+                     this image's is {r:.3},{g:.3},{b:.3})"
                 );
                 return Err(Error::setting("input.mean", what).with_remedy(Remedy::ImagesOfSize(height)));
             }
