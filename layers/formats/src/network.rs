@@ -45,10 +45,14 @@ pub fn model(path: &Path) -> Result<Model> {
     model.ok_or_else(|| Error::refused(path, what))
 }
 
-/// Whether a file is no text: the first bytes have control characters, or cannot begin a text in UTF-8.
+/// Whether a file is no text: the first bytes have control characters, or cannot begin a text in UTF-8. Zeros alone are
+/// an empty disk's, and no weights file.
 fn is_binary(path: &Path) -> bool {
     let mut start = Vec::with_capacity(64);
     let read = regular_file::open(path).and_then(|file| file.take(64).read_to_end(&mut start));
     let is_control = |byte: &u8| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
-    read.is_ok() && (start.iter().any(is_control) || start.first().is_some_and(|byte| matches!(byte, 0x80..=0xbf)))
+    let is_empty = start.iter().all(|byte| *byte == 0);
+    read.is_ok()
+        && !is_empty
+        && (start.iter().any(is_control) || start.first().is_some_and(|byte| matches!(byte, 0x80..=0xbf)))
 }
