@@ -103,9 +103,21 @@ impl Bar {
     }
 }
 
+/// The text, or its beginning and its end if it has more characters than `most`: names in files can be a megabyte long.
+pub fn shortened(text: &str, most: usize) -> String {
+    let count = text.chars().count();
+    if count <= most {
+        return text.to_string();
+    }
+    let half = most / 2;
+    let begin: String = text.chars().take(half).collect();
+    let end: String = text.chars().skip(count - half).collect();
+    format!("{begin} ... {end}")
+}
+
 /// Formats rows as columns: the first aligned left, the others right. Control characters are escaped.
 pub fn table(rows: &[Vec<String>]) -> String {
-    let printable = |row: &Vec<String>| row.iter().map(|cell| printable::name(cell).into_owned()).collect();
+    let printable = |row: &Vec<String>| row.iter().map(|cell| shortened(&printable::name(cell), 200)).collect();
     let rows: Vec<Vec<String>> = rows.iter().map(printable).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max().unwrap_or(0);

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::console::note;
+use crate::console::{note, shortened};
 use crate::words;
 
 /// Failure of a command.
@@ -31,10 +31,13 @@ impl Failure {
             Self::Stopped { signal, message } => (message, 128u8.wrapping_add(signal as u8)),
             Self::BrokenPipe => return ExitCode::SUCCESS,
         };
-        note(&message);
+        note(&shortened(&message, MOST_CHARACTERS));
         ExitCode::from(code)
     }
 }
+
+/// Characters of a message that are printed: names in files can be a megabyte long.
+const MOST_CHARACTERS: usize = 8000;
 
 /// Prints the help, the version or the usage error that clap returns.
 pub fn help_or_usage(output: &clap::Error) -> ExitCode {

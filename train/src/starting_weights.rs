@@ -74,7 +74,21 @@ impl StartingWeights {
     /// Notes for a run that starts with these weights in `model`, on these classes.
     pub fn notes(&self, model: &Model, classes: &[String]) -> Vec<String> {
         let new_layer = self.new_last_layer(classes.len());
-        new_layer.into_iter().chain(self.other_network(model)).chain(self.other_classes(classes)).collect()
+        let other = self.other_network(model).into_iter().chain(self.other_size(model));
+        new_layer.into_iter().chain(other).chain(self.other_classes(classes)).collect()
+    }
+
+    /// A note if the images of the pack have another size than those that these weights were trained on.
+    fn other_size(&self, model: &Model) -> Option<String> {
+        let theirs = self.own.as_ref()?.input.size;
+        let ours = model.input.size;
+        (theirs != ours).then(|| {
+            format!(
+                "{} was trained on images of {theirs} pixels a side, those of the pack have {ours}: the network sees them \
+                 at another scale; a pack of its size is made by pack --size {theirs}",
+                self.path.display()
+            )
+        })
     }
 
     /// A note if the last layer is initialised anew because the file has another number of classes.

@@ -248,7 +248,7 @@ pub struct NetworkArgs {
     /// Crops per image: 1 (centre) or 10 (corners, centre and their flips; softmax averaged)
     #[arg(long, default_value = "1", value_parser = ["1", "10"])]
     pub crops: String,
-    /// Mean for a network that subtracts one, if its weights have none: `imagenet`, R,G,B, a .npy or .binaryproto image, a
+    /// Mean for a network that subtracts one, in place of that of its weights: `imagenet`, R,G,B, a .npy or .binaryproto image, a
     /// pack, or weights that have one
     #[arg(long, value_name = "MEAN")]
     pub mean: Option<String>,
@@ -289,11 +289,13 @@ pub enum SummaryStyle {
     Table,
     /// The format of model.summary() in Keras
     Keras,
+    /// The network as a TOML file, to be changed and named by --model
+    Toml,
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct Summary {
-    /// Preset or TOML file
+    /// Preset, TOML file, or a weights file that describes its network
     pub model: String,
     /// Output format
     #[arg(long, value_enum, default_value_t = SummaryStyle::Table)]

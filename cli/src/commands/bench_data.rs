@@ -8,7 +8,8 @@ use toml::Value;
 use train::bench::{self, Pipeline, StageKind};
 use train::config::{UserSettings, keys};
 
-use super::{device, train as train_command};
+use super::configure::configure;
+use super::device;
 use crate::args::{BenchData, Output};
 use crate::console::{note, percent, print, print_json, table};
 use crate::failure::{Failure, Result};
@@ -36,7 +37,7 @@ pub fn run(args: &BenchData) -> Result<()> {
         check_setting(setting.split('=').next().unwrap_or_default().trim())?;
         command_line.push(("--set".to_string(), table));
     }
-    let (_, mut config) = train_command::configure(&UserSettings { file: None, command_line })?;
+    let (_, mut config) = configure(&UserSettings { file: None, command_line })?;
     if let Some(text) = config.data.resolve(&pack)? {
         note(&format!("note: {text}"));
     }

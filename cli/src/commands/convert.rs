@@ -65,7 +65,8 @@ fn check_output(output: &Path) -> Result<()> {
     // A link is followed: its target would be replaced.
     let target = output.canonicalize().unwrap_or_else(|_| output.to_path_buf());
     let Some(folder) = target.parent() else { return Ok(()) };
-    let of_run = folder.ends_with("checkpoints") && folder.with_file_name("run.toml").exists();
+    let in_checkpoints = folder.ends_with("checkpoints") && folder.with_file_name("run.toml").exists();
+    let of_run = in_checkpoints || folder.join("run.toml").exists();
     let owner = if of_run { "a run" } else { "a pack" };
     if !of_run && !folder.join("pack.h5").exists() {
         return Ok(());

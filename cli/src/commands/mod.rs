@@ -3,6 +3,7 @@
 mod bench;
 mod bench_data;
 mod completions;
+mod configure;
 mod convert;
 mod demo;
 mod device;

@@ -15,9 +15,8 @@ use crate::failure::{Failure, Result};
 pub fn run(args: &Summary) -> Result<()> {
     let mut model = formats::model_of(&args.model)?;
     UserSettings::check_values(&args.model, &model.train)?;
-    if args.style == SummaryStyle::Keras && args.batch.is_some() {
-        let what =
-            "--batch: has no effect with --style keras, which shows no memory; leave it out, or use --style table";
+    if args.style != SummaryStyle::Table && args.batch.is_some() {
+        let what = "--batch: has an effect on the memory that --style table shows; leave it out, or use that style";
         return Err(Failure::Usage(what.into()));
     }
     let settings = ModelConfig { freeze: args.freeze.clone().into(), ..ModelConfig::default() };
@@ -26,6 +25,7 @@ pub fn run(args: &Summary) -> Result<()> {
     let text = match args.style {
         SummaryStyle::Table => summary::table(&model, batch)? + &training_memory(&model, batch)?,
         SummaryStyle::Keras => summary::keras(&model)?,
+        SummaryStyle::Toml => model.to_toml(),
     };
     print(text.trim_end_matches('\n'))
 }

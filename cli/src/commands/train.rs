@@ -16,6 +16,7 @@ use train::starting_weights::StartingWeights;
 use train::trainer::{RunEvent, Trainer};
 use train::{Config, Packs, Stop, input, load};
 
+use super::configure::configure;
 use super::device::{self, DeviceTask};
 use crate::args::Train;
 use crate::console::{Bar, count, note, percent};
@@ -294,28 +295,6 @@ fn open_packs(config: &Config) -> Result<Packs> {
         note("note: --val has the same images as --data: its errors say nothing of new images");
     }
     Ok(Packs::new(train).with_open_val(val))
-}
-
-/// The network of the user's settings, and all settings. Prints notes on settings of a `run.toml` without an effect.
-pub fn configure(settings: &UserSettings) -> Result<(Model, Config)> {
-    let overrides = settings.overrides();
-    let name = overrides.iter().rev().find_map(|(_, table)| keys::value(table, "model.name")?.as_str());
-    let name = name.unwrap_or("paper").to_string();
-    if name.is_empty() {
-        return Err(Failure::Usage("model.name: expected a preset's name or a file, got an empty text".into()));
-    }
-    let model = formats::model_of(&name)?;
-    settings.check_network(&name, &model.train)?;
-    settings.check_flags()?;
-    settings.check_length()?;
-    let mut all = vec![
-        (name.clone(), model.train.clone()),
-        ("model".to_string(), keys::table_of("model.name", Value::String(name))),
-    ];
-    all.extend(overrides);
-    let config = Config::from_overrides(&all)?;
-    settings.check_effects(&model.train, &config)?.iter().for_each(|text| note(&format!("note: {text}")));
-    Ok((model, config))
 }
 
 /// The settings of the command line and of the `--config` file.

@@ -60,11 +60,33 @@ fn the_pages_commands_work() {
             fs::rename(world.path("train.pack"), world.path("large.pack")).unwrap();
             world.ok(&["pack", "three", "train.pack", "--size", "9"]);
         }
-        world.ok(&args);
+        match args.iter().position(|arg| *arg == ">") {
+            Some(place) => fs::write(world.path(args[place + 1]), world.ok(&args[..place])).unwrap(),
+            None => drop(world.ok(&args)),
+        }
         if is_keras {
             fs::remove_dir_all(world.path("train.pack")).unwrap();
             fs::rename(world.path("large.pack"), world.path("train.pack")).unwrap();
         }
+    }
+    // Without --model, a run has the network of its weights.
+    for (weights, name) in [("alexnet-owt-7be5be79.pth", "one-weird-trick"), ("tuned", "one-weird-trick")] {
+        world.ok(&[
+            "train",
+            "--data",
+            "train.pack",
+            "--weights",
+            weights,
+            "--batch",
+            "2",
+            "--steps",
+            "1",
+            "--out",
+            name,
+        ]);
+        let network = fs::read_to_string(world.path(name).join("model.toml")).unwrap();
+        assert!(network.contains(&format!("name = \"{name}\"")), "{network}");
+        fs::remove_dir_all(world.path(name)).unwrap();
     }
     for file in ["alexnet.safetensors", "tuned.pth", "kept.keras", "bvlc_alexnet.h5", "tuned.onnx"] {
         assert!(world.path(file).is_file(), "{file}");

@@ -109,7 +109,10 @@ fn options_without_effect_are_refused() {
     let world = World::packed();
     for (args, expected) in [
         (&["pack", "--verify", "train.pack", "--size", "9"][..], "--verify <PACK>' cannot be used with"),
-        (&["summary", "tiny.toml", "--style", "keras", "--batch", "3"], "--batch: has no effect with --style keras"),
+        (
+            &["summary", "tiny.toml", "--style", "keras", "--batch", "3"],
+            "--batch: has an effect on the memory that --style table shows",
+        ),
         (&["show", "train.pack", "--variants", "0", "--crop", "3"], "--crop: has no effect with --variants 0"),
         (&["bench", "data", "train.pack", "--set", "run.batch=3"], "--set run.batch: has no effect"),
         (&["bench", "data", "train.pack", "--set", "optim.lr=3"], "--set optim.lr: has no effect"),

@@ -31,6 +31,28 @@ fn weights_are_not_written_over_a_pack_or_a_checkpoint() {
         );
         assert!(fs::read(world.path(name)).unwrap() == before, "{name}");
     }
+    for name in ["run/run.toml", "run/model.toml", "run/log.jsonl"] {
+        let before = fs::read(world.path(name)).unwrap();
+        let message = world.fails(2, &["convert", "run", name, "--format", "hdf5"]);
+        assert!(message.contains(&format!("{name}: lies in the folder of a run")), "{message}");
+        assert!(fs::read(world.path(name)).unwrap() == before, "{name}");
+    }
+    assert!(world.fails(2, &["convert", "run", "run/new.h5"]).contains("lies in the folder of a run"));
+}
+
+/// Names longer than a width can be are shortened, in tables and in messages.
+#[test]
+fn a_name_of_a_megabyte_is_shortened() {
+    let world = World::new();
+    let name = "n".repeat(1 << 20);
+    let header = format!("{{\"{name}\":{{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}}}");
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.extend([0; 4]);
+    fs::write(world.path("long.safetensors"), bytes).unwrap();
+    assert!(world.ok(&["info", "long.safetensors"]).len() < 2000);
+    let message = world.fails(1, &["convert", "long.safetensors", "x.h5", "--model", "linear"]);
+    assert!(message.contains("long.safetensors") && message.len() < 10_000, "{}", message.len());
 }
 
 /// Where the target is no file it is kept, also for the superuser; of a link, what it leads to is written.

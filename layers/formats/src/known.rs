@@ -56,7 +56,7 @@ pub(crate) fn identify(file: &mut Model, tensors: &mut [ForeignTensor], own: Opt
     let Some(preset) = alike else {
         return vec![
             "the file does not say how images are prepared: pixels go in as they are, 0 to 255, red first; if that is \
-             wrong, write the network to a file, set its [input], and name it with --model"
+             wrong, write the network to a file (summary FILE --style toml), set its [input], and name it with --model"
                 .into(),
         ];
     };

@@ -83,6 +83,14 @@ pub fn load(path: &Path, model: Option<&Model>) -> Result<Loaded> {
 /// # Errors
 /// [`Error::File`] if it cannot be read; [`Error::Refused`] if it is damaged, hostile or of no known format.
 pub fn read(path: &Path) -> Result<Option<ForeignFile>> {
+    let file = read_any(path)?;
+    if let Some(model) = file.as_ref().and_then(|file| file.model.as_ref()) {
+        network::check(path, model)?;
+    }
+    Ok(file)
+}
+
+fn read_any(path: &Path) -> Result<Option<ForeignFile>> {
     match Format::of(path)? {
         Format::Own => Ok(None),
         Format::Safetensors if safetensors::is_own(path)? => Ok(None),

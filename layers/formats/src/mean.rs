@@ -23,7 +23,8 @@ pub enum MeanFile {
 /// Reads a mean: `.binaryproto` of Caffe, or `.npy` of f4, f8 or u1, by their content.
 ///
 /// Arrays `[3, height, width]`, with or without an axis of length 1 in front, are Caffe's, blue first, as is
-/// `ilsvrc_2012_mean.npy`; `[3, 1, 1]` is a colour. Arrays `[height, width, 3]` and `[3]` are red first.
+/// `ilsvrc_2012_mean.npy`; `[3, 1, 1]` and `[3]`, its mean over the pixels, are colours. Arrays `[height, width, 3]` are red
+/// first.
 ///
 /// # Errors
 /// [`Error::File`] if the file cannot be read; [`Error::Refused`] if it is damaged, of another format, has another shape
@@ -50,12 +51,15 @@ fn of_array(mut array: ArrayD<f32>) -> std::result::Result<MeanFile, String> {
     if let Some(value) = array.iter().find(|value| !(-1.0..=256.0).contains(*value)) {
         return Err(format!("holds {value}; the values of a mean are from 0 to 255"));
     }
+    if array.iter().all(|value| *value <= 1.0) && array.iter().any(|value| *value != 0.0) {
+        return Err("holds values from 0 to 1; those of a mean are from 0 to 255".into());
+    }
     while array.ndim() > 3 && array.shape()[0] == 1 {
         array = array.index_axis_move(ndarray::Axis(0), 0);
     }
     let found = array.shape().to_vec();
     match *found.as_slice() {
-        [3] => Ok(MeanFile::Colour([array[[0]], array[[1]], array[[2]]])),
+        [3] => Ok(MeanFile::Colour([array[[2]], array[[1]], array[[0]]])),
         [3, 1, 1] => Ok(MeanFile::Colour([array[[2, 0, 0]], array[[1, 0, 0]], array[[0, 0, 0]]])),
         [3, height, width] if height > 0 && width > 0 => {
             let planes = array.into_dimensionality::<Ix3>().map_err(|error| error.to_string())?;

@@ -34,7 +34,11 @@ pub fn model_of(name_or_path: &str) -> Result<Model> {
 /// that this workspace does not have, which it names.
 pub fn model(path: &Path) -> Result<Model> {
     let model = match Format::of(path)? {
-        Format::KerasArchive | Format::KerasHdf5 => return keras::model(path),
+        Format::KerasArchive | Format::KerasHdf5 => {
+            let model = keras::model(path)?;
+            check(path, &model)?;
+            return Ok(model);
+        }
         Format::Own => Weights::load(path)?.model,
         _ => match read(path)? {
             Some(file) => file.model,
@@ -43,6 +47,12 @@ pub fn model(path: &Path) -> Result<Model> {
     };
     let what = "holds weights but describes no network; name a preset or the TOML file of a network";
     model.ok_or_else(|| Error::refused(path, what))
+}
+
+/// Fails for a network whose settings are outside the ranges of network files: what is written of it could not be read.
+pub(crate) fn check(path: &Path, model: &Model) -> Result<()> {
+    Model::parse(&model.to_toml(), &path.display().to_string())?;
+    Ok(())
 }
 
 /// Whether a file is no text: the first bytes have control characters, or cannot begin a text in UTF-8. Zeros alone are

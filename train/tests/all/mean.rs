@@ -111,9 +111,9 @@ fn weights_take_a_mean_that_their_network_needs() {
 
     let small = PackMeans::of_image(Array3::from_elem((224, 224, 3), 7.0));
     let error = caffe.set_means(small).unwrap_err().to_string();
-    assert!(
-        error.contains("the mean image is 224 x 224, the images are 256 x 256; its mean colour, 7.000,7.000,7.000")
-    );
+    assert!(error.contains(
+        "the mean image is 224 x 224, the images are 256 x 256 (a colour fits all sizes; this image's is 7.000,"
+    ));
 
     for (preset, expected) in [("one-weird-trick", "a mean of its own (its input.mean is [0.485"), ("keras", "none")] {
         let error = loaded(preset).set_means(mean::load("imagenet").unwrap()).unwrap_err().to_string();

@@ -171,7 +171,7 @@ impl Chunked {
             bytes = match filter {
                 Filter::Deflate => inflated(&bytes, expected + 4)?,
                 Filter::Shuffle => unshuffled(&bytes, size),
-                Filter::Fletcher32 => bytes[..bytes.len().saturating_sub(4)].to_vec(),
+                Filter::Fletcher32 => without_checksum(bytes)?,
                 Filter::Other(_) => bytes,
             };
         }
@@ -231,4 +231,32 @@ fn unshuffled(bytes: &[u8], size: usize) -> Vec<u8> {
         plain.extend((0..size).map(|place| bytes[place * count + value]));
     }
     plain
+}
+
+/// The bytes before the Fletcher-32 checksum at their end, which they must have.
+fn without_checksum(mut bytes: Vec<u8>) -> Parsed<Vec<u8>> {
+    let Some(&stored) = bytes.last_chunk::<4>() else { return fault("a chunk is shorter than its checksum") };
+    bytes.truncate(bytes.len() - 4);
+    if fletcher32(&bytes) == u32::from_le_bytes(stored) {
+        return Ok(bytes);
+    }
+    fault("a chunk's checksum is not that of its bytes; the file is damaged, use another copy")
+}
+
+/// Fletcher's checksum of 32 bits over big-endian words of 16, as HDF5 sums them.
+fn fletcher32(bytes: &[u8]) -> u32 {
+    let fold = |sum: u32| (sum & 0xffff) + (sum >> 16);
+    let mut first = 0u32;
+    let mut second = 0u32;
+    let word = |pair: &[u8]| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |&low| u32::from(low));
+    // 360 words are the most that the sums hold.
+    for block in bytes.chunks(2 * 360) {
+        for pair in block.chunks(2) {
+            first += word(pair);
+            second += first;
+        }
+        first = fold(first);
+        second = fold(second);
+    }
+    fold(second) << 16 | fold(first)
 }

@@ -132,6 +132,15 @@ fn other_layers_are_refused_by_name() {
     };
     let message = refused(&|layers| layers[2].kind = "PReLU");
     assert!(message.contains("the layer \"relu1\" is of the kind \"PReLU\""), "{message}");
+    // Settings outside the ranges of network files, which could be written and not be read.
+    for setting in [Message::default().int(1, 0), Message::default().int(1, 5).float(2, f32::NAN)] {
+        let mut layers = all_kinds();
+        layers[3].settings = Some(setting);
+        let folder = tempfile::tempdir().unwrap();
+        let path = written(&folder, &net("net", &layers, Version::Today).0);
+        let message = alexnet_formats::read(&path).unwrap_err().to_string();
+        assert!(message.contains("norm1") && message.contains(&*path.display().to_string()), "{message}");
+    }
     let message = refused(&|layers| layers[3].bottom = "data");
     assert!(message.contains("the layer \"norm1\" branches off"), "{message}");
     let message = refused(&|layers| layers[3].bottom = "nothing");

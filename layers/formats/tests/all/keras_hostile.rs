@@ -189,6 +189,19 @@ fn compressed_values_are_read_and_bounded() {
     let file = keras::read(&path).unwrap();
     let tensor = file.tensors.iter().find(|tensor| tensor.name == "dense_1.weight").unwrap();
     assert_eq!(tensor.values, values.clone().into_dyn());
+    // A bit that changed in a chunk without deflation is seen by its checksum.
+    small(&path, |file| {
+        let group = file.create_group("layers/dense_1/vars").unwrap();
+        group.new_dataset_builder().chunk([16, 7]).fletcher32().with_data(&values).create("0").unwrap();
+    });
+    keras::read(&path).unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let pattern: Vec<u8> = [1.0f32, 2.0, 3.0].iter().flat_map(|value| value.to_le_bytes()).collect();
+    let place = bytes.windows(12).position(|window| window == pattern).unwrap();
+    bytes[place] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let error = keras::read(&path).unwrap_err().to_string();
+    assert!(error.contains("checksum"), "{error}");
     // Zeros that inflate a thousand times are refused beyond what the file's length justifies.
     small(&path, |file| {
         let group = file.create_group("layers/dense_1/vars").unwrap();

@@ -55,7 +55,7 @@ fn arrays_of_numpy_are_blue_first_if_the_colours_are_and_red_first_if_they_are_l
     is_the_image(read(&npy("<f8", "(3, 2, 3)", &planes)).unwrap());
     let MeanFile::Image(image) = read(&npy("|u1", "(2, 1, 3)", &[1, 2, 3, 4, 5, 6])).unwrap() else { panic!() };
     assert_eq!([image[[1, 0, 0]], image[[1, 0, 1]], image[[1, 0, 2]]], [4.0, 5.0, 6.0]);
-    assert_eq!(read(&npy("|u1", "(3,)", &[123, 117, 104])).unwrap(), MeanFile::Colour([123.0, 117.0, 104.0]));
+    assert_eq!(read(&npy("|u1", "(3,)", &[104, 117, 123])).unwrap(), MeanFile::Colour([123.0, 117.0, 104.0]));
 }
 
 #[test]
@@ -64,6 +64,7 @@ fn other_content_is_refused_with_the_file_and_the_reason() {
         (npy("|u1", "(2, 2)", &[0; 4]), "has the shape [2, 2]; a mean is"),
         (npy("<f4", "(1, 1, 3)", &[f32::NAN; 3].iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<_>>()), "holds NaN"),
         (npy("<f4", "(3,)", &[0, 0, 0, 0x47].repeat(3)), "holds 32768"),
+        (npy("<f4", "(3,)", &[0, 0, 0, 0x3f].repeat(3)), "values from 0 to 1"),
         (b"\x89PNG\r\n".to_vec(), ".binaryproto and .npy"),
         (Vec::new(), "a mean is"),
         (Message::default().int(1, 1).int(2, 3).int(3, 1 << 40).int(4, 1 << 40).0, ".binaryproto"),
