@@ -31,7 +31,7 @@ pub enum Remedy {
     LargerImages,
     /// Images of this size in the pack.
     ImagesOfSize(usize),
-    /// A mean image or a mean colour ([`mean::load`](crate::mean::load)).
+    /// A mean image or a mean colour ([`mean::load`]).
     GiveMean,
     /// The network of a file that does not name it.
     NameNetwork,

@@ -1,9 +1,9 @@
 //! Weights of AlexNet-like networks in the files of other frameworks.
 //!
 //! [`load`] reads a weights file of any of the formats below, by its content, as
-//! [`Weights`](layers::weights::Weights) of a network, with a [`Report`] of which tensor became which parameter. Each
+//! [`Weights`] of a network, with a [`Report`] of which tensor became which parameter. Each
 //! format is a module: it reads a file as a [`ForeignFile`], tensors in the file's own axes and all else that it says
-//! about the network. [`matching`] finds the parameter of each tensor. [`save`] writes the formats that can be written.
+//! about the network. [`matching`] finds the parameter of each tensor. [`save()`] writes the formats that can be written.
 //!
 //! No reader executes anything that a file says, and none allocates more than the file's length justifies.
 #![warn(missing_docs)]

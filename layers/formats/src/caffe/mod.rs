@@ -2,7 +2,7 @@
 //!
 //! The layers of a file say what network it is for, in the messages of today (`layer`) and in those of 2014 (`layers`).
 //! Images are blue first. A file of a network for training says how it crops, scales and subtracts; the mean image is
-//! always a file of its own, which [`mean`](crate::mean) reads.
+//! always a file of its own, which [`mean()`](crate::mean()) reads.
 
 mod blob;
 mod layer;
