@@ -32,5 +32,6 @@ fn launched(text: &str) -> Vec<String> {
         rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().map(String::from)
     };
     let text = text.split("mod tests {").next().unwrap_or("");
-    text.split("#[cube(launch").skip(1).filter_map(name).collect()
+    // At the start of a line: documentation mentions the attribute too.
+    text.split("\n#[cube(launch").skip(1).filter_map(name).collect()
 }
