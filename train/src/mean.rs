@@ -17,7 +17,7 @@ use crate::{Config, Error, Remedy, Result, load as load_file};
 /// Caffe and Keras.
 pub const IMAGENET: [f32; 3] = [123.68, 116.779, 103.939];
 
-/// What [`load`] takes, for messages.
+/// The forms of means that [`load`] takes, for messages.
 pub const FORMS: &str =
     "imagenet, a colour R,G,B, an image in .npy or .binaryproto, a pack, or weights that have a mean";
 

@@ -58,7 +58,7 @@ const FORMATS: [Names; 8] = [
     names(Format::Onnx, "onnx", &[".onnx"], "ONNX"),
 ];
 
-/// What is read, for messages on other files.
+/// The formats that are read, for messages on other files.
 const READ: &str = "weights are HDF5 of alexnet, safetensors (also an index of shards), PyTorch's .pt and .pth, Keras' \
                     .keras, .weights.h5 and .h5, Caffe's .caffemodel, or ONNX";
 

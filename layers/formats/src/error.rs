@@ -29,7 +29,7 @@ pub enum Error {
     UnknownNetwork {
         /// The file.
         path: PathBuf,
-        /// What it holds, and the presets that it fits.
+        /// Its content, and the presets that it fits.
         what: String,
     },
     /// The tensors do not fit the network, or the network is not one.

@@ -25,7 +25,7 @@ pub struct ForeignFile {
     pub exif_orientation: bool,
     /// Slots of the optimizer.
     pub optimizer: Option<OptimizerState>,
-    /// What a user should know: dictionaries left out, number formats converted, layers folded.
+    /// Notes for the user: dictionaries left out, number formats converted, layers folded.
     pub notes: Vec<String>,
 }
 

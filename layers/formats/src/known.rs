@@ -12,7 +12,7 @@ use crate::ForeignTensor;
 static PRESETS: LazyLock<Vec<Model>> =
     LazyLock::new(|| Model::presets().iter().filter_map(|name| Model::preset(name).ok()).collect());
 
-/// What a layer computes in a test, whatever words its file has for it.
+/// The computation of a layer in test mode, whatever words its file has for it.
 #[derive(Clone, Debug, PartialEq)]
 enum Step {
     Conv { filters: usize, kernel: [usize; 2], stride: [usize; 2], groups: usize, bias: bool, place: Place },
@@ -45,7 +45,7 @@ impl PartialEq for Number {
 }
 
 /// Makes `file` the first of `candidates` that computes the same, else gives it the input of a preset whose layers are
-/// the same but for sizes of maps. Returns what a user should know.
+/// the same but for sizes of maps. Returns notes for the user.
 pub(crate) fn identify(file: &mut Model, tensors: &mut [ForeignTensor], own: Option<&Model>) -> Vec<String> {
     for candidate in own.into_iter().chain(PRESETS.iter()) {
         if adopt(file, tensors, candidate) {
@@ -81,7 +81,8 @@ pub(crate) fn adopt(file: &mut Model, tensors: &mut [ForeignTensor], known: &Mod
         return false;
     }
     let same = steps(file).is_some_and(|found| Some(found) == steps(&known));
-    let (Ok(from), Ok(to)) = (file.parameters(), known.parameters()) else { return false };
+    let Ok(from) = file.parameters() else { return false };
+    let Ok(to) = known.parameters() else { return false };
     if !same || from.len() != to.len() {
         return false;
     }
@@ -112,7 +113,8 @@ fn resembles(file: &Model, preset: &Model) -> bool {
     if preset.set_classes(file.classes).is_err() {
         return false;
     }
-    let (Some(mut found), Some(mut known)) = (steps(file), steps(&preset)) else { return false };
+    let Some(mut found) = steps(file) else { return false };
+    let Some(mut known) = steps(&preset) else { return false };
     // One linear layer is no description of a network.
     if known.len() < 4 {
         return false;
@@ -125,7 +127,7 @@ fn resembles(file: &Model, preset: &Model) -> bool {
     found == known
 }
 
-/// What a network computes in a test; None if it has layers of other crates.
+/// The computation of a network in test mode; None if it has layers of other crates.
 fn steps(model: &Model) -> Option<Vec<Step>> {
     let shapes = model.shapes().ok()?;
     let mut steps = Vec::with_capacity(shapes.len());

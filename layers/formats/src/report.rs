@@ -4,7 +4,7 @@ use layers::weights::Weights;
 
 use crate::Format;
 
-/// What the tensors of a file became. Its text has a line for each of them.
+/// The parameters that the tensors of a file became. Its text has a line for each of them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     /// The file's format.
@@ -15,7 +15,7 @@ pub struct Report {
     pub matched: Vec<Matched>,
     /// Tensors of the file that the network has no place for: names and shapes.
     pub left_over: Vec<(String, Vec<usize>)>,
-    /// What a user should know.
+    /// Notes for the user.
     pub notes: Vec<String>,
 }
 
@@ -53,15 +53,20 @@ impl Report {
         let count = |is_counted: fn(&Matched) -> bool| self.matched.iter().filter(|one| is_counted(one)).count();
         let permuted = count(|one| one.permuted);
         let renamed = count(|one| one.tensor != one.parameter);
-        let (format, matched, left) = (self.format, self.matched.len(), self.left_over.len());
+        let format = self.format;
+        let matched = self.matched.len();
+        let left = self.left_over.len();
         format!("{format}: {matched} tensors matched, {permuted} permuted, {renamed} renamed, {left} left over")
     }
 }
 
+/// Names can be a megabyte long, and a width of 65,536 is none that can be formatted.
+const MAX_WIDTH: usize = 60;
+
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(&self.summary())?;
-        let width = self.matched.iter().map(|one| one.left().chars().count()).max().unwrap_or(0);
+        let width = self.matched.iter().map(|one| one.left().chars().count()).max().unwrap_or(0).min(MAX_WIDTH);
         for one in &self.matched {
             let permuted = if one.permuted { ", permuted" } else { "" };
             write!(f, "\n  {:<width$} -> {} {:?}{permuted}", one.left(), one.parameter, one.to)?;

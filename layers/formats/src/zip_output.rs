@@ -1,4 +1,4 @@
-//! What a zip is written to.
+//! The file that a zip is written to.
 
 use std::io::{Result, Seek, SeekFrom, Write};
 

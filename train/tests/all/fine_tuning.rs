@@ -75,9 +75,10 @@ fn a_last_layer_of_other_classes_begins_anew_and_says_so() {
         let loaded = Weights::load(&path).unwrap();
         for (parameter, fresh) in trainer.network().parameters().iter().zip(fresh.parameters()) {
             let name = &parameter.spec.name;
-            let expected = match name.starts_with("fc3.") {
-                true => fresh.value.to_vec().unwrap(),
-                false => loaded.tensor(name).unwrap().iter().copied().collect(),
+            let expected = if name.starts_with("fc3.") {
+                fresh.value.to_vec().unwrap()
+            } else {
+                loaded.tensor(name).unwrap().iter().copied().collect()
             };
             assert_eq!(parameter.value.to_vec().unwrap(), expected, "{name}");
         }

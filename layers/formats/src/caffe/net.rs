@@ -20,7 +20,7 @@ const STORED: usize = 256;
 /// The largest side of images.
 const MAX_SIZE: usize = 1 << 14;
 
-/// The network, its parameters and what a user should know.
+/// The network, its parameters and notes for the user.
 ///
 /// # Errors
 /// A message with the layer that is not read.
@@ -54,7 +54,7 @@ struct Net {
     inputs: Vec<String>,
     /// The shape of the first of them.
     declared: Option<Vec<i64>>,
-    /// What the data layer does with images, if there is one.
+    /// The preparation of images in the data layer, if there is one.
     transform: Option<TransformationParameter>,
 }
 
@@ -149,7 +149,7 @@ impl Net {
     }
 }
 
-/// What a data layer does with images: of today's field, else of the field of old files.
+/// The preparation of images in a data layer: of today's field, else of the field of old files.
 fn transform(layer: &LayerParameter) -> TransformationParameter {
     let today = layer.transform_param.clone().unwrap_or_default();
     let old = layer.data_param.as_ref().or(layer.image_data_param.as_ref());

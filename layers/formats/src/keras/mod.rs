@@ -257,7 +257,7 @@ fn add_constants(tensors: &mut Vec<ForeignTensor>, model: &Model) -> Result<()> 
     Ok(())
 }
 
-/// What this workspace wrote into an archive beside Keras' own.
+/// The parts of an archive that this workspace wrote beside Keras' own.
 struct Own {
     model: Model,
     classes: Vec<String>,

@@ -21,7 +21,7 @@ pub(super) struct NetworkBuilder {
     pub layers: Vec<LayerSpec>,
     /// The variables of layers that have some, in order.
     pub variables: Vec<LayerVariables>,
-    /// What a user should know.
+    /// Notes for the user.
     pub notes: Vec<String>,
     /// The preparation of images.
     pub preprocessing: Preprocessing,

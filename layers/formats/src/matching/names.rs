@@ -67,7 +67,7 @@ impl Found {
         self.places.iter().copied().collect()
     }
 
-    /// What is missing, what is there instead, and of what was found that of another shape.
+    /// The missing parameters, the tensors in their place, and the tensors of another shape.
     pub fn misfit(&self, file: &ForeignFile, specs: &[ParameterSpec]) -> Misfit {
         let pairs = self.names.iter().zip(&self.places);
         let missing = pairs.filter(|(_, place)| place.is_none()).map(|(name, _)| name.clone()).collect();

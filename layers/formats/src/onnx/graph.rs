@@ -21,9 +21,9 @@ pub(super) struct Graph<'a> {
     pub batch: Option<i64>,
     /// The layers so far.
     pub chain: Chain,
-    /// What the graph does with images before its first layer.
+    /// The preparation of images before the first layer.
     pub preparation: Option<Preparation>,
-    /// What a user should know.
+    /// Notes for the user.
     pub notes: Vec<String>,
     store: &'a Store,
     values: HashMap<&'a str, Value<'a>>,

@@ -1,4 +1,4 @@
-//! What a file of this crate says beside its graph, in `metadata_props`.
+//! Network, classes and means beside the graph of a file of this crate, in `metadata_props`.
 //!
 //! | key | value |
 //! |---|---|

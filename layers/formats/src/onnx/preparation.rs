@@ -8,7 +8,7 @@ const LARGEST_SHARE: f64 = 1.5;
 /// Factors up to this are of pixels from 0 to 255: Rescaling(1 / 255), Rescaling(1 / 127.5).
 const LARGEST_FACTOR_OF_PIXELS: f64 = 0.02;
 
-/// What goes into the first layer: `factor * x + offset` for each colour, red first.
+/// The input of the first layer: `factor * x + offset` for each colour, red first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Preparation {
     factor: [f64; 3],

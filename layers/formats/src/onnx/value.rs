@@ -1,4 +1,4 @@
-//! What is known of a value of a graph without computing it.
+//! Shapes and constants of a graph's values, known without computing the graph.
 
 use ndarray::ArrayD;
 

@@ -1,4 +1,4 @@
-//! What a network needs besides its parameters, in records that PyTorch does not look at.
+//! Network, classes and means beside the parameters, in records that PyTorch does not look at.
 
 use std::path::Path;
 

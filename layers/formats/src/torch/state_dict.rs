@@ -34,7 +34,7 @@ const SHOWN: usize = 8;
 pub struct StateDict {
     /// Tensors of floating-point numbers by name, in the file's order.
     pub tensors: Vec<Named>,
-    /// What a user should know.
+    /// Notes for the user.
     pub notes: Vec<String>,
 }
 

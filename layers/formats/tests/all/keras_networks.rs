@@ -231,7 +231,8 @@ proptest! {
             std::io::Read::read_to_end(&mut archive.by_name(name).unwrap(), &mut bytes).unwrap();
             bytes
         };
-        let (config, file) = (part("config.json"), part("model.weights.h5"));
+        let config = part("config.json");
+        let file = part("model.weights.h5");
         let path = folder.path().join("b.keras");
         zipped(&path, &[("metadata.json", b"{}"), ("config.json", &config), ("model.weights.h5", &file)]);
         let other = load(&path, None).unwrap().weights;

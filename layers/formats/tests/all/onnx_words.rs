@@ -121,8 +121,10 @@ fn maps_with_channels_last_are_the_same_network() {
     let rows = 36;
     let in_our_order: Vec<f32> = (0..144 * 5)
         .map(|at| {
-            let (input, output) = (at / 5, at % 5);
-            let (place, channel) = (input / 4, input % 4);
+            let input = at / 5;
+            let output = at % 5;
+            let place = input / 4;
+            let channel = input % 4;
             theirs[output * 144 + channel * rows + place]
         })
         .collect();

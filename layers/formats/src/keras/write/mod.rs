@@ -122,7 +122,8 @@ impl Content<'_> {
         let expected = expected.and_then(|values| AxisOrder::Keras.from_own(spec, values).ok());
         let name = spec.name.as_str();
         let found = found.remove(name).or_else(|| found.remove(spec.export.as_str()));
-        let (Some(expected), Some(found)) = (expected, found) else { return Err(name) };
+        let Some(expected) = expected else { return Err(name) };
+        let Some(found) = found else { return Err(name) };
         let is_same = expected.iter().zip(found.iter()).all(|(a, b)| a.to_bits() == b.to_bits());
         if is_same && expected.shape() == found.shape() { Ok(()) } else { Err(name) }
     }

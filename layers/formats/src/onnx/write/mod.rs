@@ -11,7 +11,7 @@ use layers::weights::Weights;
 use crate::{Error, Result};
 use nodes::GraphWriter;
 
-/// What a graph gives at its end.
+/// The output of a graph.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GraphOutput {
     /// The values before the softmax, under the name `logits`.

@@ -1,4 +1,4 @@
-//! What the names of modules and their members mean.
+//! The meaning of names of modules and their members.
 
 use std::rc::Rc;
 
