@@ -157,7 +157,8 @@ fn names_are_ours_or_the_networks_exported_ones() {
     original.save(&path).unwrap();
     let bytes = fs::read(&path).unwrap();
     let ours = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let bare = Weights { classes: vec![], mean_image: None, mean_rgb: None, ..original.clone() };
+    let bare =
+        Weights { classes: vec![], mean_image: None, mean_rgb: None, exif_orientation: false, ..original.clone() };
     let counter = 7i64.to_le_bytes();
     for prefix in ["features.0", "conv1"] {
         let parameters = ours.iter().filter(|(name, _)| !name.starts_with("alexnet."));

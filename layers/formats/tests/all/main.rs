@@ -1,8 +1,11 @@
 //! Tests of the readers and writers of weights files.
 
+#[path = "../../../tests/common/allocator.rs"]
 mod allocator;
 mod caffe_file;
 mod caffe_read;
+#[path = "../../../tests/common/weights.rs"]
+mod common;
 mod detection;
 mod keras_files;
 mod keras_hostile;
@@ -23,3 +26,5 @@ mod torch_golden;
 mod torch_hostile;
 mod torch_read;
 mod torch_write;
+
+use alexnet_formats::layers;

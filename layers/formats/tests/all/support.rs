@@ -4,12 +4,11 @@ use std::fs;
 use std::io::{Cursor, Write};
 use std::path::PathBuf;
 
-use alexnet_formats::layers::Model;
-use alexnet_formats::layers::weights::Weights;
-use ndarray::{Array3, ArrayD, IxDyn};
 use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
+
+pub use crate::common::{bits, model, temporary_file, weights};
 
 /// A network with every layout but a local layer's, in few parameters. Its exported names are partly its own.
 pub const SMALL: &str = r#"
@@ -52,49 +51,6 @@ name = "fc8"
 kind = "linear"
 units = "classes"
 "#;
-
-/// The network of a text.
-pub fn model(text: &str) -> Model {
-    Model::parse(text, "test").unwrap()
-}
-
-/// Weights of a network with values that are all different, from `seed` on, and everything else that weights have.
-pub fn weights(model: &Model, seed: u32) -> Weights {
-    let mut n = seed;
-    let mut next = || {
-        n = n.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        f32::from_bits(n & 0x3fff_ffff | 0x3000_0000)
-    };
-    let specs = model.parameters().unwrap();
-    let tensors = specs
-        .iter()
-        .map(|spec| (spec.name.clone(), ArrayD::from_shape_simple_fn(IxDyn(&spec.shape), &mut next)))
-        .collect();
-    let size = model.input.size;
-    Weights {
-        model: Some(model.clone()),
-        tensors,
-        classes: (0..model.classes).map(|i| format!("class, \"{i}\" é\n")).collect(),
-        mean_image: Some(Array3::from_shape_simple_fn((size, size, 3), &mut next)),
-        mean_rgb: Some([next(), next(), next()]),
-        exif_orientation: true,
-    }
-}
-
-/// The bits of all parameters, since NaN is a value too.
-pub fn bits(weights: &Weights) -> Vec<(String, Vec<usize>, Vec<u32>)> {
-    let one = |(name, values): &(String, ArrayD<f32>)| {
-        (name.clone(), values.shape().to_vec(), values.iter().map(|v| v.to_bits()).collect())
-    };
-    weights.tensors.iter().map(one).collect()
-}
-
-/// A temporary folder, and the path of a file in it.
-pub fn temporary_file(name: &str) -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(name);
-    (folder, path)
-}
 
 /// A temporary file of these bytes.
 pub fn file(name: &str, bytes: &[u8]) -> (TempDir, PathBuf) {
