@@ -1,5 +1,7 @@
 //! Errors of the library in the words of the command line: flags in place of settings.
 
+use std::path::Path;
+
 use train::{Error, Remedy};
 
 /// The message of an error.
@@ -33,6 +35,28 @@ fn flag(key: &str) -> Option<&'static str> {
     }
 }
 
+/// The command that begins a run with the weights and the settings of another, except for some.
+fn new_run(run: &Path, settings: &[(String, String)]) -> String {
+    let folder = shell_word(&run.display().to_string());
+    let config = shell_word(&run.join("run.toml").display().to_string());
+    let mut command = format!("alexnet train --config {config} --weights {folder} --out NEW");
+    for (key, value) in settings.iter().filter(|(key, value)| key != "model.weights" && value != "unset") {
+        let is_quoted = value.len() > 2 && value.starts_with('"') && value.ends_with('"');
+        let value = if is_quoted { &value[1..value.len() - 1] } else { value };
+        command.push_str(&format!(" --set {}", shell_word(&format!("{key}={value}"))));
+    }
+    command
+}
+
+/// A text as one word of a shell's command line.
+fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:,%+@".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_string();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
 /// Advice on an error, by the flags of the commands.
 fn words(remedy: &Remedy) -> String {
     match remedy {
@@ -55,6 +79,9 @@ fn words(remedy: &Remedy) -> String {
             Some(setting) => format!("add --set {setting}"),
             None => text.clone(),
         },
+        Remedy::BeginFromWeights { run, settings } => {
+            format!("leave them as they were, or begin a new run from its weights: {}", new_run(run, settings))
+        }
         Remedy::ListSettings => "`alexnet train --help` lists them".into(),
         other => other.to_string(),
     }

@@ -18,7 +18,7 @@ use crate::compare::Difference;
 use crate::packs::{PackMeans, Packs};
 use crate::position::Position;
 use crate::run::Best;
-use crate::{Config, Error, Result};
+use crate::{Config, EarlyStopping, Error, Result};
 
 /// Version of the `training` group that this crate writes. It reads all versions up to it.
 pub const VERSION: u32 = 1;
@@ -44,9 +44,12 @@ pub struct RunState {
     pub position: Position,
     /// State of the learning-rate schedule.
     pub schedule: ScheduleState,
-    /// The checkpoint that validated best so far, which may be this one. Files of early versions lack it.
+    /// The checkpoint that is best so far, which may be this one. Files of early versions lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best: Option<Best>,
+    /// State of early stopping, if the run has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStopping>,
     /// The configuration.
     pub config: Config,
 }
@@ -57,6 +60,22 @@ fn one() -> f64 {
 
 fn is_one(factor: &f64) -> bool {
     *factor == 1.0
+}
+
+impl RunState {
+    /// Drops the state that settings of a resumed run make void: that of another schedule, and what was best by another
+    /// metric.
+    pub(crate) fn adapt_to(&mut self, config: &Config) {
+        if self.config.optim.schedule != config.optim.schedule {
+            self.schedule = ScheduleState::default();
+        }
+        if self.config.run.monitor != config.run.monitor {
+            self.schedule.best = None;
+            self.schedule.stale = 0;
+            self.best = None;
+            self.early_stopping = None;
+        }
+    }
 }
 
 /// The state of a run at one step, on the host.
@@ -149,20 +168,21 @@ impl Checkpoint {
     }
 
     /// Checks that the configuration and the network in the folder of the run are those of the checkpoint: a user may
-    /// have edited the files since.
+    /// have edited the files since. Returns the differences that change the results of the steps to come.
     ///
     /// # Errors
-    /// [`Error::Resume`] with both values of each setting that differs, or the first line of the network that does.
-    pub fn check_run(&self, run: &Path, config: &Config, model: &Model, packs: &Packs) -> Result<()> {
-        config.check_resumable(&self.state.config, run)?;
+    /// [`Error::Resume`] with both values of each setting that may not differ, or the first line of the network that does.
+    pub fn check_run(&self, run: &Path, config: &Config, model: &Model, packs: &Packs) -> Result<Vec<String>> {
+        let noted = config.check_resumable(&self.state.config, run)?;
         let before = self.weights.model.as_ref().map(Model::to_toml).unwrap_or_default();
         let now = model.to_toml();
         if before != now {
             let Difference { place, first, second } = Difference::of(&before, &now);
             let differences = vec![format!("model.toml: {place}the network had {first}, now {second}")];
-            return Err(Error::Resume { run: run.to_path_buf(), differences });
+            return Err(Error::Resume { run: run.to_path_buf(), differences, settings: Vec::new() });
         }
-        self.check_packs(run, packs)
+        self.check_packs(run, packs)?;
+        Ok(noted)
     }
 
     /// Checks that the packs are those that the run started with.
@@ -178,6 +198,6 @@ impl Checkpoint {
         if differences.is_empty() {
             return Ok(());
         }
-        Err(Error::Resume { run: run.to_path_buf(), differences })
+        Err(Error::Resume { run: run.to_path_buf(), differences, settings: Vec::new() })
     }
 }

@@ -43,6 +43,8 @@ pub enum Error {
         run: PathBuf,
         /// Each difference, with the value of the run and the new one.
         differences: Vec<String>,
+        /// The settings that differ, with the values asked for: a new run from these weights can have them.
+        settings: Vec<(String, String)>,
     },
     /// The loss is not finite.
     Diverged {
@@ -153,8 +155,10 @@ impl Error {
             Self::File { path, what, remedy } => format!("{}: {what}{}", path.display(), advice(remedy)),
             Self::Memory(memory) => memory.to_string(),
             Self::OtherNetwork(network) => format!("{network}; {}", words(&Remedy::LeaveNetworkOut)),
-            Self::Resume { run, differences } => {
-                format!("{}: cannot be resumed with other settings: {}", run.display(), differences.join("; "))
+            Self::Resume { run, differences, settings } => {
+                let remedy = Remedy::BeginFromWeights { run: run.clone(), settings: settings.clone() };
+                let what = format!("cannot be resumed with other settings: {}", differences.join("; "));
+                format!("{}: {what}; {}", run.display(), words(&remedy))
             }
             Self::Diverged { step, loss, place, stopped, kept } => {
                 let kept = if kept.is_empty() { String::new() } else { format!(", {kept}") };

@@ -49,14 +49,20 @@ impl Position {
         Progress { step: self.step, epoch: self.epoch, batch: self.batch, metrics, ..Progress::default() }
     }
 
+    /// The mean training loss and the training top-1 error of the epoch.
+    pub fn training_metrics(&self) -> [f64; 2] {
+        let n = self.images.max(1) as f64;
+        [self.loss_sum / n, self.wrong as f64 / n]
+    }
+
     /// The epoch's line of the log.
     pub fn validation_line(&self, result: &Evaluation) -> ValidationLine {
-        let n = self.images.max(1) as f64;
+        let [train_loss, train_top1_error] = self.training_metrics();
         ValidationLine {
             step: self.step,
             epoch: self.epoch + 1,
-            train_loss: self.loss_sum / n,
-            train_top1_error: self.wrong as f64 / n,
+            train_loss,
+            train_top1_error,
             loss: result.loss,
             top1_error: result.top1_error,
             top5_error: result.top5_error,

@@ -1,6 +1,7 @@
 //! Advice to the user on an error.
 
 use std::fmt::{self, Display, Formatter};
+use std::path::PathBuf;
 
 use crate::mean;
 
@@ -51,6 +52,13 @@ pub enum Remedy {
     RestoreOrOtherFolder,
     /// Room or permission to save, and then resuming the run.
     SaveAndResume,
+    /// A new run that begins with the weights of this one.
+    BeginFromWeights {
+        /// The run that cannot be resumed with other settings.
+        run: PathBuf,
+        /// These settings, which the new run may have, with their values as TOML.
+        settings: Vec<(String, String)>,
+    },
     /// A list of all settings.
     ListSettings,
     /// Another value of a setting: `set KEY=VALUE`, with or without more words.
@@ -75,6 +83,13 @@ impl Display for Remedy {
             Self::WaitOrOtherFolder => write!(f, "wait, or choose another folder"),
             Self::RestoreOrOtherFolder => write!(f, "restore them, or begin again in another folder"),
             Self::SaveAndResume => write!(f, "make it possible to save there, then resume the run"),
+            Self::BeginFromWeights { run, .. } => {
+                write!(
+                    f,
+                    "leave them as they were, or begin a new run with model.weights = {:?}",
+                    run.display().to_string()
+                )
+            }
             Self::Advice(text) => f.write_str(text),
             Self::ListSettings => write!(f, "`config::settings` lists them"),
         }

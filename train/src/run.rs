@@ -1,7 +1,7 @@
 //! The folder of a run: its files, its lock and its checkpoints.
 //!
 //! The files are `run.toml` (settings), `model.toml` (network), `log.jsonl` (one line per step), `validation.jsonl`
-//! (one line per validation), `checkpoints/step-NNNNNNNNN.h5`, `best.toml` (the checkpoint that validated best) and
+//! (one line per validation), `checkpoints/step-NNNNNNNNN.h5`, `best.toml` (the best checkpoint) and
 //! `lock`.
 
 use std::fs::{self, File, TryLockError};
@@ -12,6 +12,7 @@ use files::regular_file;
 use layers::Model;
 use serde::{Deserialize, Serialize};
 
+use crate::config::Monitor;
 use crate::log::{self, StepLine};
 use crate::{Config, Error, Remedy, Result};
 
@@ -22,13 +23,17 @@ pub struct Run {
     _lock: File,
 }
 
-/// The checkpoint with the lowest validation error so far.
+/// The best checkpoint so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Best {
     /// Its step.
     pub step: u64,
-    /// Its top-1 error on the validation pack, as a fraction.
-    pub top1_error: f64,
+    /// The metric that is lowest in its epoch: that of `run.monitor`.
+    #[serde(default)]
+    pub monitor: Monitor,
+    /// The value of the metric; errors are fractions.
+    #[serde(alias = "top1_error")]
+    pub value: f64,
 }
 
 impl Run {

@@ -122,7 +122,10 @@ fn run_of(path: &Path) -> Result<(String, Value)> {
     let newest = load::newest_checkpoint(path, &mut |warning| note(&format!("note: {warning}")))?;
     let is_damaged = best.is_none() && exists(&path.join("best.toml"))?;
     let best_text = match &best {
-        Some(best) => format!("step {}, top-1 error {}", best.step, percent(best.top1_error)),
+        Some(best) if best.monitor.is_error() => {
+            format!("step {}, {} {}", best.step, best.monitor.name(), percent(best.value))
+        }
+        Some(best) => format!("step {}, {} {:.4}", best.step, best.monitor.name(), best.value),
         None if is_damaged => {
             "unknown: best.toml is damaged; checkpoints say it too, and train --resume writes it anew".into()
         }

@@ -171,6 +171,9 @@ fn resume_run(args: &Train, stop: Stop, start: Instant) -> Result<()> {
     let mut config = Config::from_overrides(&overrides)?;
     config.data.read_pca()?;
     config.check_resumable(&before, folder)?;
+    for text in settings.check_effects(&Table::new(), &config)? {
+        note(&format!("note: {text}"));
+    }
     let model = run.model()?;
     check_packs_are_here(&before, &config, folder)?;
     let packs = open_packs(&config)?;

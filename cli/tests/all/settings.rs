@@ -43,6 +43,28 @@ fn a_resumed_run_keeps_its_weights() {
     world.ok(&["train", "--out", "tuned", "--resume", "--weights", "run", "--epochs", "3"]);
 }
 
+/// A resumed run may change its learning rate, with a note; what it may not change comes with a command that works.
+#[test]
+fn a_resumed_run_changes_settings_or_says_how_to_begin_anew() {
+    let world = World::trained();
+    let resume = ["train", "--out", "run", "--resume", "--epochs", "3"];
+    let output = world.run(&[&resume[..], &["--set", "optim.lr=0.002"]].concat());
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("note: optim.lr was 0.01, now 0.002: the run differs from step 7 on"), "{text}");
+    let log = fs::read_to_string(world.path("run/log.jsonl")).unwrap();
+    assert!(log.lines().last().unwrap().contains("\"rate\":0.002"), "{log}");
+    // A setting without an effect is refused as in a new run.
+    let message = world.fails(2, &[&resume[..], &["--set", "optim.beta1=0.5"]].concat());
+    assert!(message.contains("optim.beta1") && message.contains("optim.kind"), "{message}");
+    let message = world.fails(2, &[&resume[..], &["--batch", "3", "--set", "optim.kind=adam"]].concat());
+    assert!(message.contains("run.batch was 4, now 3; "), "{message}");
+    let command = message.split("begin a new run from its weights: alexnet ").nth(1).unwrap().trim();
+    let expected = "train --config run/run.toml --weights run --out NEW --set optim.kind=adam --set run.batch=3";
+    assert_eq!(command, expected);
+    world.ok(&command.split(' ').collect::<Vec<_>>());
+    assert_eq!(fs::read_to_string(world.path("NEW/log.jsonl")).unwrap().lines().count(), 12);
+}
+
 #[test]
 fn a_run_of_steps_can_be_resumed_for_epochs() {
     let world = World::packed();

@@ -86,37 +86,42 @@ section! {
     data: DataConfig {
         /// Pack to train on.
         #[default_text = "none"]
-        #[resumable = true]
+        #[on_resume = Silent]
         train: PathBuf = PathBuf::new(),
 
         /// Pack to validate on after each epoch.
         #[default_text = "none"]
         #[range("a file or folder, or left out", |path| path.as_ref().is_none_or(|path| !path.as_os_str().is_empty()))]
-        #[resumable = true]
+        #[on_resume = Silent]
         val: Option<PathBuf> = None,
 
         /// Augmentation of training images; `false`: centre crops only.
+        #[on_resume = Noted]
         augment: bool = true,
 
         /// Crops: `random`, `centre`, or `resized` (of random area and aspect ratio, then resized).
         #[off = "centre"]
         #[needs(AUGMENT)]
+        #[on_resume = Noted]
         crop: Crop = Crop::Random,
 
         /// Range of the area of a resized crop, as fractions of the image.
         #[range("two rising numbers in [0.0001, 1]", |scale| rises_within(scale, 0.0001, 1.0))]
         #[needs(AUGMENT, RESIZED_CROP)]
+        #[on_resume = Noted]
         crop_scale: [f64; 2] = [0.08, 1.0],
 
         /// Range of the width of a resized crop divided by its height.
         #[default_text = "[3/4, 4/3]"]
         #[range("two rising numbers in [0.01, 100]", |ratio| rises_within(ratio, 0.01, 100.0))]
         #[needs(AUGMENT, RESIZED_CROP)]
+        #[on_resume = Noted]
         crop_ratio: [f64; 2] = [3.0 / 4.0, 4.0 / 3.0],
 
         /// Horizontal flips with probability 1/2.
         #[off = "false"]
         #[needs(AUGMENT)]
+        #[on_resume = Noted]
         mirror: bool = true,
 
         /// Number of consecutive images that share one crop position and flip; 128 in the authors' code.
@@ -124,41 +129,48 @@ section! {
         #[range("at least 1", |images| *images > 0)]
         #[off = "1"]
         #[needs(AUGMENT, CROP_OR_MIRROR)]
+        #[on_resume = Noted]
         crop_group: usize = 1,
 
         /// PCA colour noise: `none`, `paper` (the formula) or `alexnet-code` (the authors' code).
         #[off = "none"]
         #[needs(AUGMENT, DEVIATION)]
+        #[on_resume = Noted]
         colour: Colour = Colour::None,
 
         /// Standard deviation of the PCA colour noise.
         #[range("a finite number of at least 0", is_amount)]
         #[off = "0"]
         #[needs(AUGMENT, COLOUR)]
+        #[on_resume = Noted]
         colour_deviation: f64 = 0.1,
 
         /// Brightness jitter b: a random factor from 1 - b to 1 + b; 0: none.
         #[range("in [0, 10]", |jitter| (0.0..=10.0).contains(jitter))]
         #[off = "0"]
         #[needs(AUGMENT)]
+        #[on_resume = Noted]
         brightness: f64 = 0.0,
 
         /// Contrast jitter, in the same way.
         #[range("in [0, 10]", |jitter| (0.0..=10.0).contains(jitter))]
         #[off = "0"]
         #[needs(AUGMENT)]
+        #[on_resume = Noted]
         contrast: f64 = 0.0,
 
         /// Saturation jitter, in the same way.
         #[range("in [0, 10]", |jitter| (0.0..=10.0).contains(jitter))]
         #[off = "0"]
         #[needs(AUGMENT)]
+        #[on_resume = Noted]
         saturation: f64 = 0.0,
 
         /// Hue jitter, as a fraction of 360 degrees.
         #[range("in [0, 0.5]", |jitter| (0.0..=0.5).contains(jitter))]
         #[off = "0"]
         #[needs(AUGMENT)]
+        #[on_resume = Noted]
         hue: f64 = 0.0,
 
         /// Fraction of images of which a random rectangle is erased.
@@ -166,34 +178,40 @@ section! {
         #[range("in [0, 1]", |fraction| (0.0..=1.0).contains(fraction))]
         #[off = "0"]
         #[needs(AUGMENT)]
+        #[on_resume = Noted]
         random_erasing: f64 = 0.0,
 
         /// Range of the area of the erased rectangle, as fractions of the crop.
         #[alias = "erase_scale"]
         #[range("two rising numbers in [0.0001, 1]", |scale| rises_within(scale, 0.0001, 1.0))]
         #[needs(AUGMENT, ERASING)]
+        #[on_resume = Noted]
         random_erasing_scale: [f64; 2] = [0.02, 0.33],
 
         /// Range of the width of the erased rectangle divided by its height.
         #[alias = "erase_ratio"]
         #[range("two rising numbers in [0.01, 100]", |ratio| rises_within(ratio, 0.01, 100.0))]
         #[needs(AUGMENT, ERASING)]
+        #[on_resume = Noted]
         random_erasing_ratio: [f64; 2] = [0.3, 3.3],
 
         /// Alpha of mixup; 0: none.
         #[range("in [0, 100]", |alpha| (0.0..=100.0).contains(alpha))]
         #[off = "0"]
         #[needs(AUGMENT)]
+        #[on_resume = Noted]
         mixup: f64 = 0.0,
 
         /// Alpha of CutMix; 0: none. If mixup is set too, each is drawn with probability 1/2.
         #[range("in [0, 100]", |alpha| (0.0..=100.0).contains(alpha))]
         #[off = "0"]
         #[needs(AUGMENT)]
+        #[on_resume = Noted]
         cutmix: f64 = 0.0,
 
         /// Label smoothing.
         #[range("in [0, 1)", is_fraction)]
+        #[on_resume = Noted]
         label_smoothing: f64 = 0.0,
 
         /// Order of the images: `none`, `full`, `window`, or `auto`, which is `full` unless the pack exceeds the memory.
@@ -205,12 +223,13 @@ section! {
         window_bytes: u64 = 0,
 
         /// Maximum size in bytes of the batches loaded ahead; at least one batch is.
-        #[resumable = true]
+        #[on_resume = Silent]
         prefetch_bytes: usize = data::LoaderOptions::default().prefetch_bytes,
 
         /// Principal components of the PCA colour noise, from another pack or from a TOML file.
         #[default_text = "those of the training pack"]
         #[needs(AUGMENT, COLOUR, DEVIATION)]
+        #[on_resume = Noted]
         pca: Option<Pca> = None,
 
         /// Mean that networks whose `input.mean` is `"pack-image"` or `"pack-rgb"` subtract: `imagenet`, a colour `R,G,B`,

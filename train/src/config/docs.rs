@@ -3,7 +3,7 @@
 use toml::Table;
 
 use super::setting::SECTIONS;
-use super::{Config, Setting, keys};
+use super::{Config, OnResume, Setting, keys};
 
 const HELP_WIDTH: usize = 100;
 const PAGE_WIDTH: usize = 120;
@@ -57,9 +57,11 @@ impl Setting {
             let needed: Vec<&str> = self.needs.iter().map(|condition| condition.needed).collect();
             text.push_str(&format!(" Needs {}.", needed.join(" and ")));
         }
-        if self.resumable {
-            text.push_str(" May change on resume.");
-        }
+        text.push_str(match self.on_resume {
+            OnResume::Refused => "",
+            OnResume::Noted => " May change on resume, with a note.",
+            OnResume::Silent => " May change on resume.",
+        });
         if !self.aliases.is_empty() {
             text.push_str(&format!(" Formerly `{}`.", self.aliases.join("`, `")));
         }

@@ -36,7 +36,7 @@ pub enum ScheduleKind {
     Steps,
     /// Times `factor` every `period` epochs, smoothly.
     Exponential,
-    /// Times `factor` when the validation error stops improving (paper, section 5).
+    /// Times `factor` when the validation error, or another `run.monitor`, stops improving (paper, section 5).
     Plateau,
     /// From the initial learning rate to `end_factor` times that over `decay_epochs`, by a power of the remaining time.
     Polynomial,
@@ -188,47 +188,56 @@ section! {
         /// Initial learning rate.
         #[alias = "rate"]
         #[range("a finite number of at least 0", is_amount)]
+        #[on_resume = Noted]
         lr: f64 = 0.01,
 
         /// Momentum.
         #[range("in [0, 1)", is_fraction)]
         #[needs(MOMENTUM)]
+        #[on_resume = Noted]
         momentum: f64 = 0.9,
 
         /// Weight decay.
         #[alias = "decay"]
         #[range("a finite number of at least 0", is_amount)]
+        #[on_resume = Noted]
         weight_decay: f64 = 0.0005,
 
         /// Nesterov momentum.
         #[off = "false"]
         #[needs(SGD, NESTEROV)]
+        #[on_resume = Noted]
         nesterov: bool = false,
 
         /// Decay rate of the first moment.
         #[range("in [0, 1)", is_fraction)]
         #[needs(MOMENTS)]
+        #[on_resume = Noted]
         beta1: f64 = 0.9,
 
         /// Decay rate of the second moment.
         #[range("in [0, 1)", is_fraction)]
         #[needs(MOMENTS)]
+        #[on_resume = Noted]
         beta2: f64 = 0.999,
 
         /// Epsilon, added to the denominator.
         #[default_text = "1e-8"]
         #[range("above 0", is_positive)]
         #[needs(EPSILON)]
+        #[on_resume = Noted]
         epsilon: f64 = 1e-8,
 
         /// Add epsilon before the bias correction, as Keras does.
         #[off = "false"]
         #[needs(ADAM)]
+        #[on_resume = Noted]
         epsilon_hat: bool = false,
 
         /// Decay rate of the mean square.
         #[range("in [0, 1)", is_fraction)]
         #[needs(RMSPROP)]
+        #[on_resume = Noted]
         alpha: f64 = 0.99,
 
         /// Divide by the deviation of the gradient, not by its root mean square.
@@ -239,88 +248,105 @@ section! {
         /// Length of a layer's step as a fraction of the length of its weights, before the learning rate.
         #[range("above 0", is_positive)]
         #[needs(LARS)]
+        #[on_resume = Noted]
         trust: f64 = 0.001,
 
         /// Largest absolute value of a gradient, to which larger ones are clipped; 0 for no limit.
         #[range("a finite number of at least 0", is_amount)]
         #[off = "0"]
+        #[on_resume = Noted]
         clip_value: f64 = 0.0,
 
         /// Largest norm of all gradients together, to which longer ones are scaled; 0 for no limit. The gradients of all
         /// layers are then in memory at once.
         #[range("a finite number of at least 0", is_amount)]
         #[off = "0"]
+        #[on_resume = Noted]
         clip_norm: f64 = 0.0,
 
         /// Learning-rate schedule: `constant`, `steps`, `exponential`, `plateau`, `polynomial`, `cosine` or `one-cycle`.
         #[needs(DROPS, DECAY_EPOCHS)]
+        #[on_resume = Noted]
         schedule: ScheduleKind = ScheduleKind::Constant,
 
         /// Factor of the learning rate at each drop, or per period.
         #[range("in (0, 1]", |factor| *factor > 0.0 && *factor <= 1.0)]
         #[needs(FACTOR)]
+        #[on_resume = Noted]
         factor: f64 = 0.1,
 
         /// Epochs after which the learning rate drops; fractions are allowed.
         #[range("rising numbers above 0", |epochs| are_epochs(epochs))]
         #[off = "[]"]
         #[needs(STEPS, DROP_BEFORE_THE_END)]
+        #[on_resume = Noted]
         drop_epochs: Vec<f64> = Vec::new(),
 
         /// Epochs per multiplication by the factor.
         #[range("above 0", is_positive)]
         #[needs(EXPONENTIAL)]
+        #[on_resume = Noted]
         period: f64 = 1.0,
 
         /// Epochs without improvement before a drop.
         #[range("at least 1", |epochs| *epochs > 0)]
         #[needs(PLATEAU)]
+        #[on_resume = Noted]
         patience: u32 = 5,
 
-        /// Smallest decrease of the error that counts as an improvement, as a fraction of the images.
+        /// Smallest decrease of `run.monitor` that counts as an improvement; for an error, as a fraction of the images.
         #[range("a finite number of at least 0", is_amount)]
         #[needs(PLATEAU)]
+        #[on_resume = Noted]
         threshold: f64 = 0.0005,
 
         /// Maximum number of drops.
         #[alias = "times"]
         #[needs(PLATEAU)]
+        #[on_resume = Noted]
         max_drops: u32 = 3,
 
         /// Epochs over which the learning rate changes to its final value.
         #[range("a finite number of at least 0", is_amount)]
         #[off = "0"]
         #[needs(DECAY)]
+        #[on_resume = Noted]
         decay_epochs: f64 = 0.0,
 
         /// Power of the remaining fraction of `optim.decay_epochs`: 1 for a linear decay.
         #[range("above 0", is_positive)]
         #[needs(POLYNOMIAL)]
+        #[on_resume = Noted]
         power: f64 = 1.0,
 
         /// Final learning rate, as a fraction of the initial one.
         #[range("in [0, 1]", |factor| (0.0..=1.0).contains(factor))]
         #[needs(DECAY)]
+        #[on_resume = Noted]
         end_factor: f64 = 0.0,
 
         /// Fraction of `optim.decay_epochs` in which the learning rate rises to `optim.lr`.
         #[range("in (0, 1]", |rise| *rise > 0.0 && *rise <= 1.0)]
         #[needs(ONE_CYCLE)]
+        #[on_resume = Noted]
         rise: f64 = 0.3,
 
         /// Learning rate at the start, as a fraction of `optim.lr`.
         #[range("in [0, 1]", |factor| (0.0..=1.0).contains(factor))]
         #[needs(ONE_CYCLE)]
+        #[on_resume = Noted]
         start_factor: f64 = 0.04,
 
         /// Epochs at the start over which the learning rate of the schedule is multiplied by a factor that rises to 1.
         #[range("a finite number of at least 0", is_amount)]
         #[off = "0"]
+        #[on_resume = Noted]
         warmup_epochs: f64 = 0.0,
 
         /// Factor at the start of the warm-up.
         #[range("in [0, 1]", |factor| (0.0..=1.0).contains(factor))]
         #[needs(WARMUP)]
+        #[on_resume = Noted]
         warmup_factor: f64 = 0.1,
     }
 }
@@ -342,7 +368,7 @@ impl OptimConfig {
     }
 
     /// The update rule of this configuration.
-    fn rule(&self) -> Rule {
+    pub(super) fn rule(&self) -> Rule {
         let &Self { momentum, weight_decay, nesterov, beta1, beta2, epsilon, epsilon_hat, .. } = self;
         let &Self { alpha, centered, trust, .. } = self;
         match self.kind {

@@ -39,7 +39,18 @@ pub struct Setting {
     /// All of these must hold for the setting to have an effect.
     pub needs: &'static [&'static Condition],
     /// Whether a resumed run may change it.
-    pub resumable: bool,
+    pub on_resume: OnResume,
+}
+
+/// What becomes of a setting that a resumed run changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnResume {
+    /// It is refused: the checkpoint does not fit another value.
+    Refused,
+    /// It changes, and a note says so: the results differ from there on.
+    Noted,
+    /// It changes: the results of the same steps are the same, but for rounding.
+    Silent,
 }
 
 /// Other settings that decide whether a setting has an effect.
@@ -99,7 +110,7 @@ impl Setting {
 /// #[range("allowed values in words", |value| check)]
 /// #[off = "value that switches it off"]
 /// #[needs(CONDITION, ...)]
-/// #[resumable = true]
+/// #[on_resume = Noted]                                (or Silent; without it, Refused)
 /// name: Type = default,
 /// ```
 ///
@@ -115,7 +126,7 @@ macro_rules! section {
                 $(#[range($range:literal, $in_range:expr)])?
                 $(#[off = $off:literal])?
                 $(#[needs($($condition:ident),+)])?
-                $(#[resumable = $resumable:literal])?
+                $(#[on_resume = $on_resume:ident])?
                 $name:ident: $type:ty = $default:expr,
             )+
         }
@@ -159,13 +170,15 @@ macro_rules! section {
                     },
                     off: section!(@optional $($off)?),
                     needs: &[$($(&$condition),+)?],
-                    resumable: false $(|| $resumable)?,
+                    on_resume: section!(@on_resume $($on_resume)?),
                 }
             ),+],
         };
     };
     (@optional) => { None };
     (@optional $value:literal) => { Some($value) };
+    (@on_resume) => { $crate::config::OnResume::Refused };
+    (@on_resume $on_resume:ident) => { $crate::config::OnResume::$on_resume };
 }
 pub(super) use section;
 

@@ -29,7 +29,7 @@ section! {
     tensor: TensorConfig {
         /// Convolution on the CPU: `fast`, or `exact` (no Winograd: up to twice the time, relative error 1e-6 instead of
         /// 1e-5).
-        #[resumable = true]
+        #[on_resume = Silent]
         algorithms: AlgorithmsKind = AlgorithmsKind::Fast,
     }
 }

@@ -53,6 +53,21 @@ impl EarlyStopping {
         self.best
     }
 
+    /// The same with the state of another one of the same value, from a checkpoint.
+    pub fn resume(self, saved: Option<&Self>) -> Self {
+        match saved.filter(|saved| saved.name == self.name) {
+            Some(saved) => Self { best: saved.best, stale: saved.stale, ..self },
+            None => self,
+        }
+    }
+
+    /// The reason to end a training that went on although patience had run out, as one that is resumed.
+    pub fn exhausted(&self) -> Option<String> {
+        let best = self.best.map_or("anything".to_string(), |best| best.to_string());
+        let reason = format!("{} has not improved on {best} for {} epochs", self.name, self.stale);
+        (self.stale >= self.patience).then_some(reason)
+    }
+
     /// Takes the value of an epoch into account.
     pub fn observe(&mut self, value: f64) -> ControlFlow<String> {
         if value.is_finite() && self.best.is_none_or(|best| value < best - self.min_delta) {
@@ -61,11 +76,7 @@ impl EarlyStopping {
             return ControlFlow::Continue(());
         }
         self.stale += 1;
-        if self.stale < self.patience {
-            return ControlFlow::Continue(());
-        }
-        let best = self.best.map_or("anything".to_string(), |best| best.to_string());
-        ControlFlow::Break(format!("{} has not improved on {best} for {} epochs", self.name, self.stale))
+        self.exhausted().map_or(ControlFlow::Continue(()), ControlFlow::Break)
     }
 }
 

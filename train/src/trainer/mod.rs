@@ -25,10 +25,10 @@ use crate::position::Position;
 use crate::run::Run;
 use crate::starting_weights::StartingWeights;
 use crate::step::classify;
-use crate::{Config, Error, Remedy, Result, Stop, Targets, evaluate, input, mean, memory};
+use crate::{Config, EarlyStopping, Error, Remedy, Result, Stop, Targets, evaluate, input, mean, memory};
 
 pub use event::RunEvent;
-pub use session::{NetworkLearner, VALIDATION_ERROR, VALIDATION_LOSS};
+pub use session::{NetworkLearner, TRAINING_ERROR, TRAINING_LOSS, VALIDATION_ERROR, VALIDATION_LOSS};
 
 /// A run in progress: a [`Learner`] of a network, on a pack of images, with a folder.
 pub struct Trainer<B: Backend<Scalar = f32>> {
@@ -60,11 +60,17 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         let folder = run.folder().to_path_buf();
         let keep = config.run.keep_checkpoints;
         let mut rate_factor = 1.0;
+        let mut early_stopping = config.run.early_stopping();
+        let mut notes = Vec::new();
         let (saver, position) = match from {
-            Some(checkpoint) => {
-                checkpoint.check_run(&folder, &config, model, &packs)?;
+            Some(mut checkpoint) => {
+                let differences = checkpoint.check_run(&folder, &config, model, &packs)?;
+                let step = checkpoint.state.position.step + 1;
+                notes.extend(differences.iter().map(|what| format!("{what}: the run differs from step {step} on")));
+                checkpoint.state.adapt_to(&config);
                 rate_factor = checkpoint.state.rate_factor;
-                let saver = CheckpointSaver::resume(run, keep, &checkpoint.state)?;
+                early_stopping = early_stopping.map(|early| early.resume(checkpoint.state.early_stopping.as_ref()));
+                let saver = CheckpointSaver::resume(run, keep, &checkpoint.state, config.run.monitor)?;
                 (saver, checkpoint.restore(&mut network, &mut optimizer, &mut schedule)?)
             }
             None => {
@@ -101,6 +107,8 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
             validation_log,
             saver,
             has_begun: false,
+            early_stopping,
+            notes,
             saved: None,
         };
         Ok(Self { learner, loader, records })
@@ -196,7 +204,15 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         on_event: &mut dyn FnMut(RunEvent<'_>),
         callbacks: &mut [&mut dyn Callback<B, Network<B>>],
     ) -> Result<Ended> {
-        self.note_schedule_without_validation(on_event);
+        self.note_metric_without_validation(on_event);
+        for note in std::mem::take(&mut self.records.notes) {
+            on_event(RunEvent::Note(note));
+        }
+        if let Some(reason) = self.records.early_stopping.as_ref().and_then(EarlyStopping::exhausted) {
+            let what = "a larger run.early_stopping lets the run go on";
+            on_event(RunEvent::Note(format!("stopped early already: {reason}; {what}")));
+            return Ok(Ended::Stopped { reason });
+        }
         let total = self.total_steps();
         let Self { learner, loader, records } = self;
         let smoothing = records.config.data.label_smoothing;
@@ -222,14 +238,25 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         if is_stopped {
             return Err(Error::Stopped { signal: stop.signal(), saved: Some(saved) });
         }
+        if let Some(reason) = ended.reason() {
+            on_event(RunEvent::Note(format!("stopped early: {reason}")));
+        }
         Ok(ended)
     }
 
-    fn note_schedule_without_validation(&self, on_event: &mut dyn FnMut(RunEvent<'_>)) {
+    fn note_metric_without_validation(&self, on_event: &mut dyn FnMut(RunEvent<'_>)) {
         let Records { config, packs, .. } = &self.records;
-        if packs.val.is_none() && config.optim.schedule == ScheduleKind::Plateau {
-            let what = "optim.schedule is plateau, which needs a validation pack (data.val)";
-            on_event(RunEvent::Note(format!("{what}; without it the rate stays as it is")));
+        if packs.val.is_some() || !config.run.monitor.needs_validation() {
+            return;
+        }
+        let needs = "needs a validation pack (data.val) or another run.monitor, such as training-loss; without it";
+        if config.optim.schedule == ScheduleKind::Plateau {
+            let what = format!("optim.schedule is plateau, which {needs} the rate stays as it is");
+            on_event(RunEvent::Note(what));
+        }
+        if config.run.early_stopping > 0 {
+            let what = format!("run.early_stopping {needs} the run does not end early");
+            on_event(RunEvent::Note(what));
         }
     }
 }

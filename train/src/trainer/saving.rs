@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::event::RunEvent;
 use crate::Result;
 use crate::checkpoint::{Checkpoint, RunState};
+use crate::config::Monitor;
 use crate::run::{Best, Run};
 
 /// Saves the checkpoints of a run, and removes those that are no longer kept.
@@ -15,9 +16,9 @@ pub(super) struct CheckpointSaver {
     keep: usize,
     /// Step of the newest checkpoint that was read back well.
     newest: Option<u64>,
-    /// The checkpoint that validated best.
+    /// The best checkpoint.
     best: Option<Best>,
-    /// A better validation whose checkpoint is not saved yet.
+    /// A better epoch whose checkpoint is not saved yet.
     pending_best: Option<Best>,
     last_save: Option<LastSave>,
 }
@@ -41,9 +42,9 @@ impl CheckpointSaver {
     /// A saver for a run that resumes from the checkpoint with this state. `best.toml` is written after the checkpoint
     /// that it names, so it may be older than the checkpoint's own entry. It counts for later checkpoints, which the
     /// run will reach again.
-    pub fn resume(run: Run, keep: usize, state: &RunState) -> Result<Self> {
+    pub fn resume(run: Run, keep: usize, state: &RunState, monitor: Monitor) -> Result<Self> {
         let saved: Vec<u64> = crate::run::checkpoints(run.folder())?.into_iter().map(|(step, _)| step).collect();
-        let noted = run.best()?.filter(|best| saved.contains(&best.step));
+        let noted = run.best()?.filter(|best| saved.contains(&best.step) && best.monitor == monitor);
         let is_later = noted.as_ref().is_some_and(|best| best.step > state.position.step);
         let best = if is_later || state.best.is_none() { noted.clone() } else { state.best.clone() };
         if let Some(best) = best.as_ref().filter(|best| noted.as_ref() != Some(*best)) {
@@ -56,10 +57,10 @@ impl CheckpointSaver {
         &self.run
     }
 
-    /// Takes a validation into account. Of equal errors, the earliest is best.
-    pub fn observe(&mut self, step: u64, top1_error: f64) {
-        let is_better = self.best.as_ref().is_none_or(|best| top1_error < best.top1_error || best.step == step);
-        self.pending_best = is_better.then_some(Best { step, top1_error });
+    /// Takes an epoch's value of the monitored metric into account. Of equal values, the earliest is best.
+    pub fn observe(&mut self, step: u64, monitor: Monitor, value: f64) {
+        let is_better = self.best.as_ref().is_none_or(|best| value < best.value || best.step == step);
+        self.pending_best = is_better.then_some(Best { step, monitor, value });
     }
 
     /// The best checkpoint once that of `step` is saved.

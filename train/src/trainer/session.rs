@@ -11,18 +11,22 @@ use tensor::Backend;
 use super::RunEvent;
 use super::saving::CheckpointSaver;
 use crate::checkpoint::{self, Checkpoint, RunState};
-use crate::evaluate::{self, evaluate};
+use crate::evaluate::{self, Evaluation, evaluate};
 use crate::learner::{Callback, Event, Learner};
 use crate::log::{Log, StepLine};
 use crate::metrics::{StepReport, WRONG};
 use crate::packs::{PackMeans, Packs};
 use crate::position::Position;
-use crate::{Config, Error, Result, Stop, diagnose};
+use crate::{Config, EarlyStopping, Error, Result, Stop, diagnose};
 
 /// The value of each epoch's validation that a run [records](Learner::record) for callbacks: the top-1 error.
 pub const VALIDATION_ERROR: &str = "validation top-1 error";
 /// The value of each epoch's validation that a run [records](Learner::record) for callbacks: the mean loss.
 pub const VALIDATION_LOSS: &str = "validation loss";
+/// The value of each epoch that a run [records](Learner::record) for callbacks: the training top-1 error, as a fraction.
+pub const TRAINING_ERROR: &str = "training top-1 error";
+/// The value of each epoch that a run [records](Learner::record) for callbacks: the mean training loss.
+pub const TRAINING_LOSS: &str = "training loss";
 
 /// The network of a run, with its optimizer.
 pub type NetworkLearner<B> = Learner<B, Network<B>>;
@@ -39,6 +43,10 @@ pub(super) struct Records {
     pub saver: CheckpointSaver,
     /// Whether the first step has begun.
     pub has_begun: bool,
+    /// Ends the run when the monitored metric stops improving.
+    pub early_stopping: Option<EarlyStopping>,
+    /// Notes for the user before the first step.
+    pub notes: Vec<String>,
     /// The position and the rate factor of the last checkpoint.
     pub saved: Option<(Position, f64)>,
 }
@@ -73,13 +81,17 @@ impl<B: Backend<Scalar = f32>> Callback<B, Network<B>> for Session<'_> {
                     self.records.save_periodically(learner, self.watch)?;
                 }
             }
-            Event::EpochEnds(_) => match self.records.validate(learner, self.stop, self.watch) {
+            Event::EpochEnds(_) => match self.records.end_epoch(learner, self.stop, self.watch) {
                 Err(Error::Stopped { .. }) => return Ok(self.end()),
                 other => other?,
             },
             Event::Epoch(_) => {
                 if !is_last && self.records.saver.is_due(learner.progress().step) {
                     self.records.save_periodically(learner, self.watch)?;
+                }
+                let exhausted = self.records.early_stopping.as_ref().and_then(EarlyStopping::exhausted);
+                if let Some(reason) = exhausted.filter(|_| !is_last) {
+                    return Ok(ControlFlow::Break(reason));
                 }
             }
         }
@@ -111,27 +123,49 @@ impl Records {
         watch(RunEvent::Step(&line));
     }
 
-    /// Validates at the end of an epoch, and adjusts the schedule.
-    fn validate<B: Backend<Scalar = f32>>(
+    /// Validates at the end of an epoch, and gives the monitored metric to all that depends on it.
+    fn end_epoch<B: Backend<Scalar = f32>>(
         &mut self,
         learner: &mut NetworkLearner<B>,
         stop: &Stop,
         watch: &mut dyn FnMut(RunEvent<'_>),
     ) -> Result<()> {
-        let (Some(val), Some(options)) = (&self.packs.val, &self.validation) else { return Ok(()) };
+        let position = Position::of(learner.progress(), self.validated_step);
+        let training = position.training_metrics();
+        let result = self.validate(learner, &position, stop, watch)?;
+        let [loss, top1_error] = training;
+        learner.record(TRAINING_LOSS, loss);
+        learner.record(TRAINING_ERROR, top1_error);
+        let monitor = self.config.run.monitor;
+        let Some(value) = monitor.value(training, result.as_ref()) else { return Ok(()) };
+        learner.schedule.observe(value);
+        self.saver.observe(position.step, monitor, value);
+        if let Some(early) = &mut self.early_stopping {
+            // Whether it is exhausted is asked when the epoch is complete.
+            let _ = early.observe(value);
+        }
+        Ok(())
+    }
+
+    /// Validates, if there is a validation pack.
+    fn validate<B: Backend<Scalar = f32>>(
+        &mut self,
+        learner: &mut NetworkLearner<B>,
+        position: &Position,
+        stop: &Stop,
+        watch: &mut dyn FnMut(RunEvent<'_>),
+    ) -> Result<Option<Evaluation>> {
+        let (Some(val), Some(options)) = (&self.packs.val, &self.validation) else { return Ok(None) };
         let result = evaluate(&learner.module, val, options, stop, |done| watch(RunEvent::Validating(done)))?;
-        let step = learner.progress().step;
-        let line = Position::of(learner.progress(), self.validated_step).validation_line(&result);
-        learner.schedule.observe(result.top1_error);
+        let line = position.validation_line(&result);
         if let Some(note) = self.validation_log.append(&line) {
             watch(RunEvent::Note(note));
         }
         watch(RunEvent::Validated(&line));
         learner.record(VALIDATION_ERROR, line.top1_error);
         learner.record(VALIDATION_LOSS, line.loss);
-        self.validated_step = step;
-        self.saver.observe(step, line.top1_error);
-        Ok(())
+        self.validated_step = position.step;
+        Ok(Some(result))
     }
 
     /// Saves, unless the last checkpoint is that of this state.
@@ -200,6 +234,7 @@ impl Records {
             position,
             schedule: learner.schedule.state().clone(),
             rate_factor: learner.rate_factor,
+            early_stopping: self.early_stopping.clone(),
             config: self.config.clone(),
         }
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::sync::Arc;
 
 use alexnet_train::checkpoint::Checkpoint;
+use alexnet_train::config::Monitor;
 use alexnet_train::run::{self, Run};
 use alexnet_train::trainer::Trainer;
 use alexnet_train::{Error, Packs, load};
@@ -101,7 +102,7 @@ fn files_of_a_run_edited_since_its_checkpoint_are_refused() {
     resumed().unwrap();
     let cases = [
         ("run.toml", "batch = 7", "batch = 5", "run.batch was 7, now 5"),
-        ("run.toml", "momentum = 0.9", "momentum = 0.5", "optim.momentum was 0.9, now 0.5"),
+        ("run.toml", "kind = \"sgd\"", "kind = \"lars\"", "optim.kind was \"sgd\", now \"lars\""),
         ("model.toml", "std = 0.2", "std = 0.3", "model.toml: "),
     ];
     for (file, from, to, expected) in cases {
@@ -163,7 +164,7 @@ fn the_best_checkpoint_is_known_again_after_a_kill() {
         assert_eq!(run::best(&world.path("run")).unwrap(), Some(best.clone()));
     }
     // Of a checkpoint after the one that the run resumes from, `best.toml` is believed.
-    let later = run::Best { step: newest, top1_error: 0.0 };
+    let later = run::Best { step: newest, monitor: Monitor::default(), value: 0.0 };
     Run::open(&world.path("run")).unwrap().set_best(&later).unwrap();
     let path = world.path("run").join(format!("checkpoints/step-{newest:09}.h5"));
     let bytes = fs::read(&path).unwrap();

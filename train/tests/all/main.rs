@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod changed_settings;
 mod config;
 mod device_crops;
 mod evaluate;

@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 
 use alexnet_train::checkpoint::Checkpoint;
-use alexnet_train::trainer::{NetworkLearner, RunEvent, VALIDATION_ERROR, VALIDATION_LOSS};
-use alexnet_train::{EarlyStopping, Ended, Error, Event, Stop, on_event, run};
+use alexnet_train::config::Monitor;
+use alexnet_train::trainer::{NetworkLearner, RunEvent, TRAINING_LOSS, Trainer, VALIDATION_ERROR, VALIDATION_LOSS};
+use alexnet_train::{EarlyStopping, Ended, Error, Event, Packs, Stop, on_event, run};
 use tensor::Cpu;
 
 use crate::support::{World, bits, train_until};
@@ -41,6 +42,73 @@ fn early_stopping_ends_a_run_that_is_saved_once() {
     let mut trainer = world.resume("early", 1);
     train_until(&mut trainer, u64::MAX).unwrap();
     assert_eq!(bits(&trainer), bits(&whole));
+}
+
+/// The settings do what the callback does, and their state is in the checkpoint: a run that was killed stops where it would
+/// have stopped.
+#[test]
+fn the_setting_stops_a_run_also_after_a_resume() {
+    let settings = "[optim]\nschedule = 'constant'\n[run]\nepochs = 9\nearly_stopping = 3\n\
+                    early_stopping_min_delta = 1.0\nmonitor = 'training-loss'";
+    let world = World::new();
+    let notes = |trainer: &mut Trainer<OnCpu>| {
+        let mut notes = Vec::new();
+        let mut watch = |event: RunEvent<'_>| {
+            if let RunEvent::Note(text) = event {
+                notes.push(text);
+            }
+        };
+        let ended = trainer.train_with(&Stop::default(), &mut watch, &mut []).unwrap();
+        (ended, notes)
+    };
+    let mut whole = world.start("whole", settings);
+    let (ended, said) = notes(&mut whole);
+    assert_eq!(whole.steps_done(), 16);
+    let reason = ended.reason().unwrap().to_string();
+    assert!(reason.starts_with(TRAINING_LOSS) && reason.ends_with(" for 3 epochs"), "{reason}");
+    assert_eq!(said, [format!("stopped early: {reason}")]);
+    let best = run::best(&world.path("whole")).unwrap().unwrap();
+    assert_eq!(best.monitor, Monitor::TrainingLoss);
+    for kill_at in [6, 9, 13] {
+        let name = format!("killed-{kill_at}");
+        let mut trainer = world.start(&name, settings);
+        train_until(&mut trainer, kill_at).unwrap_err();
+        drop(trainer);
+        let mut trainer = world.resume(&name, 1);
+        assert_eq!(notes(&mut trainer).0.reason(), Some(reason.as_str()));
+        assert_eq!(bits(&trainer), bits(&whole));
+    }
+    // More patience lets it go on; without it, nothing changes.
+    drop(whole);
+    let mut again = world.resume("whole", 1);
+    let (ended, said) = notes(&mut again);
+    assert_eq!((again.steps_done(), ended.reason()), (16, Some(reason.as_str())));
+    assert_eq!(said, [format!("stopped early already: {reason}; a larger run.early_stopping lets the run go on")]);
+    drop(again);
+    let more = world.config(&settings.replace("early_stopping = 3", "early_stopping = 4"));
+    run::Run::open(&world.path("whole")).unwrap().set_config(&more).unwrap();
+    let mut again = world.resume("whole", 1);
+    notes(&mut again);
+    assert_eq!(again.steps_done(), 20);
+}
+
+/// Without a validation pack, metrics of the training decide; those of a validation are asked for in vain.
+#[test]
+fn what_is_monitored_is_there_or_said_to_be_missing() {
+    let world = World::new();
+    for (monitor, has_best) in [("validation-loss", false), ("training-top1-error", true)] {
+        let config = world.config(&format!("[run]\nearly_stopping = 5\nmonitor = '{monitor}'"));
+        let run = run::Run::create(&world.path(monitor), &config, &world.model()).unwrap();
+        let packs = Packs::new(world.packs.train.clone());
+        let mut trainer = Trainer::new(run, &OnCpu::new(1).unwrap(), &world.model(), packs, None).unwrap();
+        let mut notes = 0;
+        let mut watch = |event: RunEvent<'_>| notes += usize::from(matches!(event, RunEvent::Note(_)));
+        trainer.train(&Stop::default(), &mut watch).unwrap();
+        assert_eq!(notes, if has_best { 0 } else { 2 });
+        assert_eq!(run::best(&world.path(monitor)).unwrap().is_some(), has_best);
+        // The plateau's threshold cannot be met after the first epoch: it drops if it sees the metric.
+        assert_eq!(trainer.learner().schedule.state().drops > 0, has_best);
+    }
 }
 
 /// A checkpoint that was saved at the end of an epoch is not saved again when the run stops there.
