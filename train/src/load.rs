@@ -58,7 +58,7 @@ pub fn weights(path: &Path, model: Option<&Model>, warn: &mut dyn FnMut(String))
 }
 
 /// Loads weights as [`weights`] does, with the state of a checkpoint's optimizer, and its settings as `[train.optim]` of the
-/// network: for files of other frameworks that have a place for them.
+/// network: for files of other frameworks that have a place for them. Calls `warn` also with what they have no place for.
 ///
 /// # Errors
 /// Those of [`weights`].
@@ -69,6 +69,7 @@ pub fn with_optimizer(path: &Path, model: Option<&Model>, warn: &mut dyn FnMut(S
     }
     // Weights that are no checkpoint have no state.
     let Ok(checkpoint) = Checkpoint::load(&loaded.path) else { return Ok(loaded) };
+    checkpoint.notes_on_export().into_iter().for_each(|note| warn(format!("{}: {note}", loaded.path.display())));
     loaded.optimizer = checkpoint.optimizer_state();
     if let Some(model) = loaded.weights.model.as_mut().filter(|_| loaded.optimizer.is_some()) {
         model.train.insert("optim".into(), checkpoint.optimizer_settings().into());

@@ -8,7 +8,7 @@ use tensor::{Backend, Tensor};
 use toml::{Table, Value};
 
 use crate::checkpoint::Checkpoint;
-use crate::config::OptimKind;
+use crate::config::{OptimKind, ScheduleKind};
 use crate::{Config, Result};
 
 /// The largest count of steps of a parameter that a checkpoint holds; more steps change nothing in Adam.
@@ -39,22 +39,22 @@ pub(crate) fn on_device<B: Backend<Scalar = f32>>(state: &OptimizerState, device
             tensors.push((format!("{slot}/{name}"), Tensor::from_array(device, values.view())?));
         }
     }
-    let Some((_, first)) = state.slots.first().filter(|_| state.kind == "adam") else {
-        return Ok(State { steps: state.step, tensors });
-    };
+    let counted = state.slots.first().filter(|_| matches!(state.kind.as_str(), "adam" | "adamw"));
+    let Some((_, first)) = counted else { return Ok(State { steps: state.step, tensors }) };
     let count = ArrayD::from_elem(IxDyn(&[1]), state.step.clamp(1, MAX_COUNT) as f32);
     for ForeignTensor { name, .. } in first {
-        tensors.push((format!("adam.t/{name}"), Tensor::from_array(device, count.view())?));
+        tensors.push((format!("{}.t/{name}", state.kind), Tensor::from_array(device, count.view())?));
     }
     Ok(State { steps: state.step, tensors })
 }
 
 impl Checkpoint {
-    /// The state of its optimizer for another framework; none unless it is Adam's or that of gradient descent.
+    /// The state of its optimizer for another framework; none unless it is Adam's, AdamW's or that of gradient descent.
     pub fn optimizer_state(&self) -> Option<OptimizerState> {
         let kind = name(self.state.config.optim.kind);
         let slots: &[&str] = match kind {
             "adam" => &["adam.m", "adam.v"],
+            "adamw" => &["adamw.m", "adamw.v"],
             "sgd" => &["momentum"],
             _ => return None,
         };
@@ -76,10 +76,10 @@ impl Checkpoint {
         let mut settings = Table::new();
         let mut set = |key: &str, value: Value| settings.insert(key.to_string(), value);
         set("kind", Value::String(name(optim.kind).into()));
-        set("lr", Value::Float(optim.lr * self.state.rate_factor));
+        set("lr", Value::Float(self.learning_rate()));
         set("weight_decay", Value::Float(optim.weight_decay));
         match optim.kind {
-            OptimKind::Adam => {
+            OptimKind::Adam | OptimKind::AdamW => {
                 set("beta1", Value::Float(optim.beta1));
                 set("beta2", Value::Float(optim.beta2));
                 set("epsilon", Value::Float(optim.epsilon));
@@ -93,6 +93,42 @@ impl Checkpoint {
             }
         }
         settings
+    }
+
+    /// The learning rate after the completed epochs; the initial one if the schedule has ended at 0, with which nothing
+    /// would go on.
+    fn learning_rate(&self) -> f64 {
+        let optim = &self.state.config.optim;
+        let mut rate = optim.lr;
+        if let Ok(mut schedule) = optim.schedule()
+            && schedule.load_state(self.state.schedule.clone()).is_ok()
+        {
+            rate = schedule.rate(optim.lr, self.state.position.epoch as f64);
+        }
+        if rate > 0.0 { rate * self.state.rate_factor } else { optim.lr * self.state.rate_factor }
+    }
+
+    /// Notes on what files of other frameworks do not hold of its optimizer.
+    pub(crate) fn notes_on_export(&self) -> Vec<String> {
+        let optim = &self.state.config.optim;
+        let mut notes = Vec::new();
+        let kind = name(optim.kind);
+        if !self.optimizer.is_empty() && self.optimizer_state().is_none() {
+            let what = "files of Keras take that of optim.kind adam, adamw or sgd here";
+            notes.push(format!("the state of its optimizer, {kind}, is left out: {what}"));
+            return notes;
+        }
+        if self.optimizer_state().is_none() {
+            return notes;
+        }
+        if optim.schedule != ScheduleKind::Constant || optim.warmup_epochs > 0.0 {
+            let rate = self.learning_rate() as f32;
+            notes.push(format!("its learning-rate schedule is left out: Keras goes on at a constant {rate}"));
+        }
+        if optim.clip_value > 0.0 || optim.clip_norm > 0.0 {
+            notes.push("the clipping of its gradients is left out: Keras goes on without".to_string());
+        }
+        notes
     }
 }
 

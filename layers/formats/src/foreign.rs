@@ -41,7 +41,7 @@ pub struct ForeignTensor {
 /// The state of an optimizer that a file carries, in the axes of this crate's parameters once it is matched.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OptimizerState {
-    /// The optimizer's name in this workspace's settings (`optim.kind`): `adam`, `sgd`.
+    /// The optimizer's name in this workspace's settings (`optim.kind`): `adam`, `adamw`, `sgd`.
     pub kind: String,
     /// The number of steps made.
     pub step: u64,

@@ -67,13 +67,8 @@ pub struct Loaded {
 /// [`Error::UnknownNetwork`] if it is not known which network it is for; [`Error::Layers`] if its tensors do not fit the
 /// network.
 pub fn load(path: &Path, model: Option<&Model>) -> Result<Loaded> {
-    match read(path)? {
-        Some(mut file) => {
-            if let Some(model) = model {
-                keras::arrange(&mut file, model);
-            }
-            matching::into_weights(path, file, model)
-        }
+    match read_for(path, model)? {
+        Some(file) => matching::into_weights(path, file, model),
         None => own(path, model),
     }
 }
@@ -83,21 +78,26 @@ pub fn load(path: &Path, model: Option<&Model>) -> Result<Loaded> {
 /// # Errors
 /// [`Error::File`] if it cannot be read; [`Error::Refused`] if it is damaged, hostile or of no known format.
 pub fn read(path: &Path) -> Result<Option<ForeignFile>> {
-    let file = read_any(path)?;
+    read_for(path, None)
+}
+
+/// Reads a file as [`read`] does; a file that describes no network may be read as one of `model`.
+fn read_for(path: &Path, model: Option<&Model>) -> Result<Option<ForeignFile>> {
+    let file = read_any(path, model)?;
     if let Some(model) = file.as_ref().and_then(|file| file.model.as_ref()) {
         network::check(path, model)?;
     }
     Ok(file)
 }
 
-fn read_any(path: &Path) -> Result<Option<ForeignFile>> {
+fn read_any(path: &Path, model: Option<&Model>) -> Result<Option<ForeignFile>> {
     match Format::of(path)? {
         Format::Own => Ok(None),
         Format::Safetensors if safetensors::is_own(path)? => Ok(None),
         Format::Safetensors => safetensors::read(path).map(Some),
         Format::Shards => shards::read(path).map(Some),
         Format::Torch => torch::read(path).map(Some),
-        Format::KerasArchive | Format::KerasHdf5 => keras::read(path).map(Some),
+        Format::KerasArchive | Format::KerasHdf5 => keras::read_for(path, model).map(Some),
         Format::Caffe => caffe::read(path).map(Some),
         Format::Onnx => onnx::read(path).map(Some),
     }

@@ -105,12 +105,14 @@ pub struct AdamW {
     pub epsilon: f64,
     /// Weight decay, at least 0. Each parameter's multiplier and the learning rate apply to it.
     pub weight_decay: f64,
+    /// Whether epsilon is added before the bias correction, as Keras does, or after it, as in [`Adam`].
+    pub epsilon_hat: bool,
 }
 
 impl Default for AdamW {
     /// PyTorch's settings: 0.9, 0.999, 1e-8, weight decay 0.01.
     fn default() -> Self {
-        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 }
+        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, epsilon_hat: false }
     }
 }
 
@@ -136,8 +138,8 @@ impl<B: Backend> UpdateRule<B> for AdamW {
     }
 
     fn update_all(&self, parameters: Vec<ParameterStep<'_, B>>) -> tensor::Result<()> {
-        let Self { beta1, beta2, epsilon, weight_decay: decay } = *self;
-        let step = AdamStep { rate: 0.0, beta1, beta2, epsilon, decay, decoupled: true, step: 1, epsilon_hat: false };
+        let Self { beta1, beta2, epsilon, weight_decay: decay, epsilon_hat } = *self;
+        let step = AdamStep { rate: 0.0, beta1, beta2, epsilon, decay, decoupled: true, step: 1, epsilon_hat };
         update_all(step, parameters)
     }
 }

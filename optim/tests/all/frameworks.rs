@@ -2,9 +2,10 @@
 //!
 //! PyTorch: `torch.optim.SGD([w], lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=...)`,
 //! `torch.optim.Adam([w], lr=0.1, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.01)`;
-//! Keras: `SGD(0.1, momentum=0.9, nesterov=...)`, `Adam(0.1, beta_1=0.8, beta_2=0.95, epsilon=1e-3)`.
+//! Keras: `SGD(0.1, momentum=0.9, nesterov=...)`, `Adam(0.1, beta_1=0.8, beta_2=0.95, epsilon=1e-3)`,
+//! `AdamW(0.1, beta_1=0.8, beta_2=0.95, epsilon=1e-3, weight_decay=0.01)`.
 
-use alexnet_optim::{Adam, Optimizer, Schedule, ScheduleRule, Sgd, UpdateRule};
+use alexnet_optim::{Adam, AdamW, Optimizer, Schedule, ScheduleRule, Sgd, UpdateRule};
 use tensor::Cpu;
 
 use crate::common::{assert_close, step, vector};
@@ -65,4 +66,11 @@ fn keras_adam() {
     let adam = Adam { beta1: 0.8, beta2: 0.95, epsilon: 1e-3, weight_decay: 0.0, epsilon_hat: true };
     let w = six_steps(adam, ScheduleRule::Constant);
     assert_close(&w, &[-0.030333438347290118, -0.9116643896898694, 2.6030463345038837], 1e-6);
+}
+
+#[test]
+fn keras_adamw() {
+    let adamw = AdamW { beta1: 0.8, beta2: 0.95, epsilon: 1e-3, weight_decay: 0.01, epsilon_hat: true };
+    let w = six_steps(adamw, ScheduleRule::Constant);
+    assert_close(&w, &[-0.03140932043413292, -0.9043761850553251, 2.5894997828343467], 1e-6);
 }

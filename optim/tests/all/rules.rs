@@ -31,7 +31,7 @@ proptest! {
         weight_decay in 0.0..0.5,
     ) {
         let (beta1, beta2) = betas;
-        let mut optimizer = Optimizer::new(AdamW { beta1, beta2, epsilon, weight_decay }).unwrap();
+        let mut optimizer = Optimizer::new(AdamW { beta1, beta2, epsilon, weight_decay, epsilon_hat: false }).unwrap();
         let mut w = vector(&start);
         let mut plain = start;
         let mut m = [0.0; LEN];

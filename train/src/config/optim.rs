@@ -74,9 +74,6 @@ const EPSILON: Condition = of_kind(
     "set optim.kind=adam, adamw or rmsprop",
 );
 
-const ADAM: Condition =
-    of_kind("`optim.kind = \"adam\"`", |config| config.optim.kind == OptimKind::Adam, "set optim.kind=adam");
-
 const RMSPROP: Condition =
     of_kind("`optim.kind = \"rmsprop\"`", |config| config.optim.kind == OptimKind::RmsProp, "set optim.kind=rmsprop");
 
@@ -230,7 +227,7 @@ section! {
 
         /// Add epsilon before the bias correction, as Keras does.
         #[off = "false"]
-        #[needs(ADAM)]
+        #[needs(MOMENTS)]
         #[on_resume = Noted]
         epsilon_hat: bool = false,
 
@@ -374,7 +371,7 @@ impl OptimConfig {
         match self.kind {
             OptimKind::Sgd => Sgd { momentum, weight_decay, nesterov }.into(),
             OptimKind::Adam => Adam { beta1, beta2, epsilon, weight_decay, epsilon_hat }.into(),
-            OptimKind::AdamW => AdamW { beta1, beta2, epsilon, weight_decay }.into(),
+            OptimKind::AdamW => AdamW { beta1, beta2, epsilon, weight_decay, epsilon_hat }.into(),
             OptimKind::RmsProp => RmsProp { alpha, epsilon, momentum, weight_decay, centered }.into(),
             OptimKind::Lars => Lars { trust, momentum, weight_decay }.into(),
         }

@@ -44,6 +44,7 @@ fn note(world: &World, more: &str) -> String {
 fn a_run_through_a_file_of_keras_equals_one_that_never_stopped() {
     let optims = [
         "kind = 'adam'\nlr = 0.01\nepsilon = 1e-7\nepsilon_hat = true",
+        "kind = 'adamw'\nlr = 0.01\nepsilon = 1e-7\nepsilon_hat = true\nweight_decay = 0.1",
         "kind = 'sgd'\nlr = 0.01\nmomentum = 0.9\nnesterov = true",
     ];
     for optim in optims {
@@ -90,4 +91,34 @@ fn a_state_that_does_not_fit_is_left_out_and_said_so() {
     let fresh = settings(adam, 2, Some(&path)).replace("[model]\n", "[model]\nreinit = ['fc3']\n");
     assert!(note(&world, &fresh).contains("anew"));
     start(&world, "second", &fresh);
+}
+
+/// Notes on what a file of Keras of a finished run does not hold.
+fn notes_on_export(optim: &str) -> (Vec<String>, Option<f64>) {
+    let world = World::new();
+    let mut run = start(&world, "run", &settings(optim, 2, None).replace("schedule = 'constant'\n", ""));
+    train_until(&mut run, u64::MAX).unwrap();
+    drop(run);
+    let mut notes = Vec::new();
+    let loaded = load::with_optimizer(&world.path("run"), None, &mut |note| notes.push(note)).unwrap();
+    let model = loaded.weights.model.unwrap();
+    let rate = model.train.get("optim").and_then(|optim| optim.get("lr")?.as_float());
+    (notes, rate)
+}
+
+#[test]
+fn what_keras_does_not_go_on_with_is_noted() {
+    let steps = "schedule = 'steps'\ndrop_epochs = [1.0]\nlr = 0.5\nfactor = 0.25\nclip_norm = 1.0";
+    let (notes, rate) = notes_on_export(steps);
+    assert_eq!(rate, Some(0.125));
+    assert!(notes[0].contains("schedule") && notes[0].contains("constant 0.125"), "{notes:?}");
+    assert!(notes[1].contains("clipping"), "{notes:?}");
+    // With a rate of 0 nothing would go on.
+    let (_, rate) = notes_on_export("schedule = 'cosine'\ndecay_epochs = 2.0\nlr = 0.5");
+    assert_eq!(rate, Some(0.5));
+    let (notes, _) = notes_on_export("kind = 'rmsprop'");
+    let [note] = notes.as_slice() else { panic!("{notes:?}") };
+    assert!(note.contains("rmsprop, is left out") && note.contains("optim.kind"), "{note}");
+    let (notes, _) = notes_on_export("kind = 'adam'\nschedule = 'constant'");
+    assert!(notes.is_empty(), "{notes:?}");
 }

@@ -34,8 +34,8 @@ fn settings_of_each_rule() {
         ),
         ("kind = 'adam'\nbeta1 = 0.8\nbeta2 = 0.9\nepsilon = 1e-3\nepsilon_hat = true", adam.into()),
         (
-            "kind = 'adamw'\nbeta1 = 0.8\nbeta2 = 0.9\nepsilon = 1e-3",
-            AdamW { beta1: 0.8, beta2: 0.9, epsilon: 1e-3, weight_decay: 0.1 }.into(),
+            "kind = 'adamw'\nbeta1 = 0.8\nbeta2 = 0.9\nepsilon = 1e-3\nepsilon_hat = true",
+            AdamW { beta1: 0.8, beta2: 0.9, epsilon: 1e-3, weight_decay: 0.1, epsilon_hat: true }.into(),
         ),
         ("kind = 'rmsprop'\nalpha = 0.8\nepsilon = 1e-3\nmomentum = 0.5\ncentered = true", rmsprop.into()),
         ("kind = 'lars'\ntrust = 0.5\nmomentum = 0.5", Lars { trust: 0.5, momentum: 0.5, weight_decay: 0.1 }.into()),

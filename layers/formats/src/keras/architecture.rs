@@ -6,6 +6,7 @@ use layers::{LayerKind, Model};
 use serde_json::Value;
 
 use super::network::{LayerVariables, NetworkBuilder, Statistics, image_size};
+use super::optimizer::{Kind, unread};
 use super::settings::{LayerConfig, Text, name_of, number};
 
 /// A network, and where its parameters are in the file.
@@ -14,8 +15,8 @@ pub(super) struct Architecture {
     pub model: Model,
     /// The variables of each layer that has some, in order.
     pub variables: Vec<LayerVariables>,
-    /// The optimizer's kind in this workspace, if it is one of ours.
-    pub optimizer: Option<String>,
+    /// Its optimizer.
+    pub optimizer: Kind,
     pub notes: Vec<String>,
 }
 
@@ -89,66 +90,81 @@ fn network_name(config: &Value) -> String {
 }
 
 /// The optimizer's kind, and its settings as `[train]`.
-fn training(compile: Option<&Value>, notes: &mut Vec<String>) -> (Option<String>, Table) {
-    let Some(compile) = compile else { return (None, Table::new()) };
+fn training(compile: Option<&Value>, notes: &mut Vec<String>) -> (Kind, Table) {
+    let Some(compile) = compile else { return (Kind::Unknown, Table::new()) };
     let optimizer = match (&compile["optimizer"], &compile["optimizer_config"]) {
-        (Value::Null, Value::Null) => return (None, Table::new()),
+        (Value::Null, Value::Null) => return (Kind::Unknown, Table::new()),
         (Value::Null, older) => older,
         (newer, _) => newer,
     };
     let class = name_of(optimizer).filter(|_| optimizer.is_string()).or(optimizer["class_name"].as_str());
     let class = class.unwrap_or_default();
+    let config = &optimizer["config"];
+    let Some(mut settings) = rule(class, config) else {
+        notes.push(format!("the optimizer is left out: {}", unread(class)));
+        return (Kind::Other, Table::new());
+    };
+    let kind = settings["kind"].as_str().unwrap_or_default().to_string();
+    settings.insert("schedule".into(), Toml::String("constant".into()));
+    if config["learning_rate"].is_object() {
+        notes.push("the learning rate follows a schedule of Keras, which is not read".into());
+    } else {
+        let default = if kind == "sgd" { 0.01 } else { 0.001 };
+        settings.insert("lr".into(), float(config, "learning_rate", default));
+    }
+    note_unread(class, &kind, config, notes);
+    let section = Table::from_iter([("optim".to_string(), Toml::Table(settings))]);
+    (Kind::Known(kind), section)
+}
+
+/// The kind and the settings of an optimizer's rule; none for one that is not here.
+fn rule(class: &str, config: &Value) -> Option<Table> {
     let mut settings = Table::new();
     let mut set = |key: &str, value: Toml| settings.insert(key.to_string(), value);
-    let config = &optimizer["config"];
-    let of = |key: &str, default: f64| shortest(number(&config[key]).unwrap_or(default));
-    let kind = match class.to_ascii_lowercase().as_str() {
-        "adam" => {
-            set("beta1", Toml::Float(of("beta_1", 0.9)));
-            set("beta2", Toml::Float(of("beta_2", 0.999)));
-            set("epsilon", Toml::Float(of("epsilon", 1e-7)));
+    let decay = match class.to_ascii_lowercase().as_str() {
+        "adamw" => float(config, "weight_decay", 0.004),
+        _ => float(config, "weight_decay", 0.0),
+    };
+    match class.to_ascii_lowercase().as_str() {
+        "adam" | "adamw" => {
+            set("beta1", float(config, "beta_1", 0.9));
+            set("beta2", float(config, "beta_2", 0.999));
+            set("epsilon", float(config, "epsilon", 1e-7));
             set("epsilon_hat", Toml::Boolean(true));
-            "adam"
+            // Keras' Adam with weight decay is AdamW.
+            let is_decoupled = decay.as_float() != Some(0.0);
+            set("kind", Toml::String(if is_decoupled { "adamw" } else { "adam" }.into()));
+            set("weight_decay", decay);
         }
         "sgd" => {
-            let momentum = of("momentum", 0.0);
-            set("momentum", Toml::Float(momentum));
-            if config["nesterov"].as_bool() == Some(true) && momentum > 0.0 {
+            let momentum = float(config, "momentum", 0.0);
+            if config["nesterov"].as_bool() == Some(true) && momentum.as_float() > Some(0.0) {
                 set("nesterov", Toml::Boolean(true));
             }
-            "sgd"
+            set("momentum", momentum);
+            set("kind", Toml::String("sgd".into()));
+            set("weight_decay", Toml::Float(0.0));
         }
-        _ => {
-            notes.push(format!("the optimizer {class:?} is not read; training starts with one of this command's own"));
-            return (None, Table::new());
-        }
-    };
-    set("kind", Toml::String(kind.into()));
-    set("weight_decay", Toml::Float(0.0));
-    set("schedule", Toml::String("constant".into()));
-    let default = if kind == "adam" { 0.001 } else { 0.01 };
-    match &config["learning_rate"] {
-        Value::Object(_) => {
-            notes.push("the learning rate follows a schedule of Keras, which is not read".into());
-        }
-        _ => {
-            set("lr", Toml::Float(of("learning_rate", default)));
-        }
+        _ => return None,
     }
-    note_unread(class, config, notes);
-    let section = Table::from_iter([("optim".to_string(), Toml::Table(settings))]);
-    (Some(kind.to_string()), section)
+    Some(settings)
+}
+
+/// A number of an optimizer's configuration.
+fn float(config: &Value, key: &str, default: f64) -> Toml {
+    Toml::Float(shortest(number(&config[key]).unwrap_or(default)))
 }
 
 /// Notes on settings of the optimizer that are not read.
-fn note_unread(class: &str, config: &Value, notes: &mut Vec<String>) {
+fn note_unread(class: &str, kind: &str, config: &Value, notes: &mut Vec<String>) {
     let keys = ["weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "amsgrad", "use_ema"];
     let is_set = |value: &Value| match value {
         Value::Bool(flag) => *flag,
         Value::Number(number) => number.as_f64() != Some(0.0),
         _ => false,
     };
-    for key in keys.iter().filter(|key| is_set(&config[**key])) {
+    let is_read = |key: &str| key == "weight_decay" && kind == "adamw";
+    for key in keys.iter().filter(|key| is_set(&config[**key]) && !is_read(key)) {
         notes.push(format!("the optimizer {class}: its {key} is left out"));
     }
 }

@@ -26,8 +26,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use files::regular_file;
-use layers::Model;
 use layers::weights::AxisOrder;
+use layers::{Model, ParameterSpec};
 use ndarray::{Array3, ArrayD, IxDyn};
 use serde_json::Value;
 
@@ -36,11 +36,11 @@ use crate::hdf5_tree::{SIGNATURE, Source, Tree};
 use crate::{Error, ForeignFile, ForeignTensor, Format, Result};
 use architecture::Architecture;
 use archive::Archive;
+use arrange::UndescribedLayer;
 use network::Statistics;
-use optimizer::Trained;
+use optimizer::{Kind, Trained};
 use stored::{Layout, StoredLayer};
 
-pub(crate) use arrange::arrange;
 pub use write::save;
 
 /// The entry of an archive's metadata in which this workspace keeps what Keras has no place for.
@@ -48,12 +48,25 @@ const OWN_METADATA: &str = "alexnet";
 /// The part of an archive that is the mean image: f32 values, little-endian.
 const MEAN_IMAGE: &str = "alexnet_mean_image.f32";
 
+/// The attribute of a layer's group, `"false"` for one that is frozen: a `.weights.h5` of this workspace says so itself.
+const TRAINABLE: &str = "trainable";
+
 /// Reads a file.
 ///
 /// # Errors
 /// [`Error::File`] if it cannot be read; [`Error::Refused`] if it is damaged or holds something that is not read.
 pub fn read(path: &Path) -> Result<ForeignFile> {
-    KerasFile::open(path)?.into_foreign(path)
+    read_for(path, None)
+}
+
+/// Reads a file; the layers of one that describes no network are then in the order of `model`.
+pub(crate) fn read_for(path: &Path, model: Option<&Model>) -> Result<ForeignFile> {
+    KerasFile::open(path)?.into_foreign(path, model)
+}
+
+/// Whether Keras trains a layer: it freezes all of its parameters or none.
+fn is_trained(parameters: &[ParameterSpec]) -> bool {
+    parameters.iter().any(ParameterSpec::is_trainable)
 }
 
 /// The network that a file describes.
@@ -168,16 +181,19 @@ impl KerasFile {
         found.map(|layer| &layer.variables)
     }
 
-    fn into_foreign(mut self, path: &Path) -> Result<ForeignFile> {
+    fn into_foreign(mut self, path: &Path, model: Option<&Model>) -> Result<ForeignFile> {
         let stored = self.stored(path)?;
         let architecture = self.architecture(path, &stored)?;
-        let kind = architecture.as_ref().and_then(|architecture| architecture.optimizer.clone());
+        let kind = architecture.as_ref().map_or(Kind::Unknown, |architecture| architecture.optimizer.clone());
         let mut notes = Vec::new();
         let (tensors, trained) = match &architecture {
-            Some(architecture) => self.described(path, &stored, architecture)?,
-            None => self.undescribed(path, &stored)?,
+            Some(architecture) => {
+                let (tensors, trained) = self.described(path, &stored, architecture)?;
+                (tensors, vec![trained])
+            }
+            None => self.undescribed(path, &stored, model)?,
         };
-        let state = optimizer::read(&mut self.tree, self.layout, kind.as_deref(), &trained, &mut notes);
+        let state = optimizer::read(&mut self.tree, self.layout, kind, &trained, &mut notes);
         let optimizer = state.map_err(failed(path))?;
         let file = ForeignFile { tensors, optimizer, notes, ..ForeignFile::new(self.format, AxisOrder::Keras) };
         let Some(architecture) = architecture else { return Ok(file) };
@@ -218,27 +234,46 @@ impl KerasFile {
         Ok((tensors, trained))
     }
 
-    /// The tensors of a file without a network, under names that follow from their shapes.
-    fn undescribed(&mut self, path: &Path, stored: &[StoredLayer]) -> Result<(Vec<ForeignTensor>, Vec<Trained>)> {
-        let mut tensors = Vec::new();
-        let mut trained = Vec::new();
+    /// The tensors of a file without a network, under names that follow from their shapes, and the lists of those that its
+    /// optimizer may train, the likeliest first.
+    fn undescribed(
+        &mut self,
+        path: &Path,
+        stored: &[StoredLayer],
+        model: Option<&Model>,
+    ) -> Result<(Vec<ForeignTensor>, Vec<Vec<Trained>>)> {
+        let mut layers = Vec::new();
         for layer in stored {
-            let rank = |variable: &String| self.tree.dataset(variable).map_or(0, |dataset| dataset.shape.len());
-            let parts: &[&str] = match (layer.variables.first().map(rank), layer.variables.len()) {
-                (Some(1), 4) => &["weight", "bias", "running_mean", "running_var"],
-                _ => &["weight", "bias"],
-            };
-            for (number, variable) in layer.variables.iter().enumerate() {
-                let part = parts.get(number).map_or_else(|| format!("variable{number}"), |part| part.to_string());
-                let name = format!("{}.{part}", layer.name);
-                let values = self.tree.floats(variable).map_err(failed(path))?;
-                if matches!(part.as_str(), "weight" | "bias") {
-                    trained.push((name.clone(), values.shape().to_vec()));
-                }
-                tensors.push(ForeignTensor { name, values });
-            }
+            let tensors = self.named_by_shape(path, layer)?;
+            let group = format!("{}/vars", layer.key);
+            let mark = self.tree.text(&group, TRAINABLE).map_err(failed(path))?;
+            layers.push(UndescribedLayer { tensors, is_frozen: mark.as_deref() == Some("false") });
         }
-        Ok((tensors, trained))
+        let mut trained = Vec::new();
+        if let Some(order) = model.and_then(|model| arrange::order(&layers, model)) {
+            let mut sorted: Vec<_> = order.iter().zip(layers).collect();
+            sorted.sort_by_key(|(place, _)| place.number);
+            trained.push(arrange::trained(sorted.iter().filter(|(place, _)| place.is_trained).map(|(_, layer)| layer)));
+            layers = sorted.into_iter().map(|(_, layer)| layer).collect();
+        }
+        trained.insert(0, arrange::trained(layers.iter().filter(|layer| !layer.is_frozen)));
+        trained.push(arrange::trained(layers.iter()));
+        Ok((layers.into_iter().flat_map(|layer| layer.tensors).collect(), trained))
+    }
+
+    fn named_by_shape(&mut self, path: &Path, layer: &StoredLayer) -> Result<Vec<ForeignTensor>> {
+        let rank = |variable: &String| self.tree.dataset(variable).map_or(0, |dataset| dataset.shape.len());
+        let parts: &[&str] = match (layer.variables.first().map(rank), layer.variables.len()) {
+            (Some(1), 4) => &["weight", "bias", "running_mean", "running_var"],
+            _ => &["weight", "bias"],
+        };
+        let mut tensors = Vec::new();
+        for (number, variable) in layer.variables.iter().enumerate() {
+            let part = parts.get(number).map_or_else(|| format!("variable{number}"), |part| part.to_string());
+            let name = format!("{}.{part}", layer.name);
+            tensors.push(ForeignTensor { name, values: self.tree.floats(variable).map_err(failed(path))? });
+        }
+        Ok(tensors)
     }
 }
 

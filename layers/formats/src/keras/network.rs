@@ -243,12 +243,13 @@ impl NetworkBuilder {
         {
             return layer.unexpected("axis", "the last one, of the channels");
         }
-        let rate = self.rate(layer)?;
+        // Keras' frozen one normalises by its running statistics.
+        let frozen = self.rate(layer)? == 0.0;
         let epsilon = layer.number("epsilon", 1e-3)?;
         let momentum = 1.0 - layer.number("momentum", 0.99)?;
         // 1 - 0.99 is 0.010000000000000009.
         let momentum = (momentum * 1e12).round() / 1e12;
-        self.push(layer, "", LayerKind::BatchNorm(BatchNorm { epsilon, momentum, rate, ..BatchNorm::default() }))?;
+        self.push(layer, "", LayerKind::BatchNorm(BatchNorm { epsilon, momentum, frozen, ..BatchNorm::default() }))?;
         let mut tensors = Vec::new();
         if layer.flag("scale", true)? {
             tensors.push(("weight", true));

@@ -15,14 +15,31 @@ struct Variable {
     path: String,
 }
 
-/// The optimizer's state; none if the file has none, or none of ours. Notes say what is left out.
+/// What a file's configuration says of the optimizer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Nothing.
+    Unknown,
+    /// One of this workspace: its `optim.kind`.
+    Known(String),
+    /// Another one, of which there is a note already.
+    Other,
+}
+
+/// The optimizer's state; none if the file has none, or none of ours. Notes say what is left out. It trains one of the
+/// lists of parameters in `candidates`.
 pub(super) fn read(
     tree: &mut Tree,
     layout: Layout,
-    kind: Option<&str>,
-    trained: &[Trained],
+    kind: Kind,
+    candidates: &[Vec<Trained>],
     notes: &mut Vec<String>,
 ) -> Parsed<Option<OptimizerState>> {
+    let kind = match kind {
+        Kind::Other => return Ok(None),
+        Kind::Known(kind) => Some(kind),
+        Kind::Unknown => None,
+    };
     let Some((kind, variables)) = variables(tree, layout, kind)? else { return Ok(None) };
     let rank = |variable: &Variable| tree.dataset(&variable.path).map_or(0, |dataset| dataset.shape.len());
     let (scalars, slots): (Vec<_>, Vec<_>) = variables.into_iter().partition(|variable| rank(variable) == 0);
@@ -31,28 +48,27 @@ pub(super) fn read(
     if step < 1.0 {
         return Ok(None);
     }
-    let left_out = |why: &str| format!("the optimizer's state is left out: {why}");
     let names: &[&str] = match kind.as_str() {
         "adam" => &["adam.m", "adam.v"],
+        "adamw" => &["adamw.m", "adamw.v"],
         "sgd" => &["momentum"],
         other => {
-            notes.push(left_out(&format!("{other:?} is not read; adam and sgd are")));
+            notes.push(left_out(&unread(other)));
             return Ok(None);
         }
     };
-    let Some(sorted) = sorted(layout, &slots, names.len(), trained.len()) else {
-        notes.push(left_out(&format!("its {} tensors are not those of {} parameters", slots.len(), trained.len())));
+    let fits = |trained: &&Vec<Trained>| misfit(tree, layout, &slots, names.len(), trained).is_none();
+    let Some(trained) = candidates.iter().find(fits) else {
+        let misfits = candidates.iter().filter_map(|trained| misfit(tree, layout, &slots, names.len(), trained));
+        notes.extend(misfits.last().map(|why| left_out(&why)));
         return Ok(None);
     };
+    let sorted = sorted(layout, &slots, names.len());
     let mut state = OptimizerState { kind, step: step as u64, slots: Vec::new() };
     for (name, paths) in names.iter().zip(&sorted) {
         let mut tensors = Vec::with_capacity(trained.len());
-        for (path, (tensor, shape)) in paths.iter().zip(trained) {
+        for (path, (tensor, _)) in paths.iter().zip(trained) {
             let values: ArrayD<f32> = tree.floats(path)?;
-            if values.shape() != shape {
-                notes.push(left_out(&format!("{path} is {:?}, {tensor} {shape:?}", values.shape())));
-                return Ok(None);
-            }
             tensors.push(ForeignTensor { name: tensor.clone(), values });
         }
         state.slots.push((name.to_string(), tensors));
@@ -60,13 +76,44 @@ pub(super) fn read(
     Ok(Some(state))
 }
 
+fn left_out(why: &str) -> String {
+    format!("the optimizer's state is left out: {why}")
+}
+
+/// Why the state of an optimizer of Keras is not read, and what to do.
+pub(super) fn unread(class: &str) -> String {
+    let why = match class.to_ascii_lowercase().as_str() {
+        "rmsprop" => "Keras' RMSprop adds epsilon inside the root, and the one here outside",
+        _ => "adam, adamw and sgd are read",
+    };
+    format!("{class:?} has no counterpart here ({why}); training starts anew with the optimizer of optim.kind")
+}
+
+/// Why slots are not those of some parameters; nothing if they are.
+fn misfit(tree: &Tree, layout: Layout, slots: &[Variable], kinds: usize, trained: &[Trained]) -> Option<String> {
+    let sorted = sorted(layout, slots, kinds);
+    if slots.len() != kinds * trained.len() || sorted.iter().any(|paths| paths.len() != trained.len()) {
+        return Some(format!(
+            "its {} tensors are not those of {} parameters; if layers were frozen, name a network in which they are",
+            slots.len(),
+            trained.len()
+        ));
+    }
+    let shape = |path: &String| -> Vec<usize> {
+        let lengths = tree.dataset(path).map(|dataset| dataset.shape.iter().map(|&length| length as usize));
+        lengths.into_iter().flatten().collect()
+    };
+    let mut pairs = sorted.iter().flat_map(|paths| paths.iter().zip(trained));
+    let (path, (tensor, expected)) = pairs.find(|(path, (_, expected))| shape(path) != *expected)?;
+    Some(format!("{path} is {:?}, {tensor} {expected:?}", shape(path)))
+}
+
 /// The optimizer's kind and variables.
-fn variables(tree: &Tree, layout: Layout, kind: Option<&str>) -> Parsed<Option<(String, Vec<Variable>)>> {
-    let kind = kind.map(str::to_string);
+fn variables(tree: &Tree, layout: Layout, kind: Option<String>) -> Parsed<Option<(String, Vec<Variable>)>> {
     match layout {
         Layout::Numbered => {
             let group = "optimizer/vars";
-            let named = tree.text(group, "name")?.map(|name| name.to_ascii_lowercase());
+            let named = tree.text(group, "name")?.map(|name| kind_of_name(&name));
             let paths = numbered_variables(tree, group);
             let variables = paths.into_iter().map(|path| Variable { name: String::new(), path });
             Ok(kind.or(named).map(|kind| (kind, variables.collect())))
@@ -80,10 +127,17 @@ fn variables(tree: &Tree, layout: Layout, kind: Option<&str>) -> Parsed<Option<(
     }
 }
 
-/// Paths of the slots, each in the order of the parameters; none if they are not as many as they must be.
-fn sorted(layout: Layout, slots: &[Variable], kinds: usize, parameters: usize) -> Option<Vec<Vec<String>>> {
+/// The kind of an optimizer by the name that Keras gives it: `adam`, `adam_w`, and `adam_1` for a second one.
+fn kind_of_name(name: &str) -> String {
+    let plain =
+        name.rsplit_once('_').filter(|(_, number)| number.parse::<u32>().is_ok()).map_or(name, |(kind, _)| kind);
+    plain.replace('_', "").to_ascii_lowercase()
+}
+
+/// Paths of the slots of each kind in the order of the parameters.
+fn sorted(layout: Layout, slots: &[Variable], kinds: usize) -> Vec<Vec<String>> {
     let path = |variable: &Variable| variable.path.clone();
-    let sorted: Vec<Vec<String>> = match (layout, kinds) {
+    match (layout, kinds) {
         // Momentum and velocity of a variable follow each other.
         (Layout::Numbered, _) => {
             (0..kinds).map(|kind| slots.iter().skip(kind).step_by(kinds).map(path).collect()).collect()
@@ -92,9 +146,7 @@ fn sorted(layout: Layout, slots: &[Variable], kinds: usize, parameters: usize) -
             [is_momentum, is_velocity].map(|is| slots.iter().filter(|slot| is(&slot.name)).map(path).collect()).into()
         }
         (Layout::Named(_), _) => vec![slots.iter().filter(|slot| is_momentum(&slot.name)).map(path).collect()],
-    };
-    let fits = slots.len() == kinds * parameters && sorted.iter().all(|paths| paths.len() == parameters);
-    fits.then_some(sorted)
+    }
 }
 
 /// Keras 3: `adam/conv2d_kernel_momentum`; Keras 2: `Adam/conv2d/kernel/m:0` or `Adam/m/conv2d/kernel:0`.
@@ -106,4 +158,16 @@ fn is_momentum(name: &str) -> bool {
 fn is_velocity(name: &str) -> bool {
     let name = name.trim_end_matches(":0");
     name.ends_with("_velocity") || name.ends_with("/v") || name.contains("/v/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kind_of_name;
+
+    #[test]
+    fn names_of_keras_are_kinds() {
+        for (name, kind) in [("adam", "adam"), ("adam_w", "adamw"), ("adam_w_2", "adamw"), ("SGD", "sgd")] {
+            assert_eq!(kind_of_name(name), kind);
+        }
+    }
 }

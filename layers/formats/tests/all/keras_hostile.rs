@@ -47,10 +47,26 @@ fn every_cut_is_refused() {
     let file = fs::File::options().write(true).open(&path).unwrap();
     for kept in (0..length).rev() {
         file.set_len(kept).unwrap();
+        let _case = Case { path: &path, what: "its end", at: kept as usize };
         // Padding may follow the last value.
         match read(&path) {
             Err(error) => assert!(error.contains("cut.h5"), "{error}"),
             Ok(()) => assert!(kept + 64 > length, "cut at {kept} of {length}"),
+        }
+    }
+}
+
+/// What is tried with which byte of a file: printed if the test fails meanwhile.
+struct Case<'a> {
+    path: &'a Path,
+    what: &'a str,
+    at: usize,
+}
+
+impl Drop for Case<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("failed with {}, {} at byte {}", self.path.display(), self.what, self.at);
         }
     }
 }
@@ -64,7 +80,9 @@ fn flipped(path: &Path, step: usize, flip: impl Fn(usize) -> u8, check: impl Fn(
         file.write_all(&[byte]).unwrap();
     };
     for at in (0..bytes.len()).step_by(step) {
-        put(at, bytes[at] ^ flip(at));
+        let changed = bytes[at] ^ flip(at);
+        put(at, changed);
+        let _case = Case { path, what: &format!("{changed:#04x} for {:#04x}", bytes[at]), at };
         check(at, read(path));
         put(at, bytes[at]);
     }
@@ -105,6 +123,7 @@ fn files_of_keras_survive_flips_and_cuts() {
         let file = fs::File::options().write(true).open(&path).unwrap();
         for kept in (0..bytes.len()).rev().step_by(29) {
             file.set_len(kept as u64).unwrap();
+            let _case = Case { path: &path, what: "its end", at: kept };
             assert!(read(&path).is_err(), "{name} cut at {kept}");
         }
     }

@@ -10,6 +10,7 @@ mod detection;
 mod keras_files;
 mod keras_hostile;
 mod keras_networks;
+mod keras_training;
 mod matched;
 mod means;
 mod onnx_external;

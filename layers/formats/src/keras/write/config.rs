@@ -6,6 +6,7 @@ use layers::weights::Weights;
 use layers::{Init, LayerKind, LayerSpec, Model};
 use serde_json::{Map, Value, json};
 
+use crate::keras::is_trained;
 use crate::keras::settings::Text;
 
 /// The configuration, and notes on what the file does not hold.
@@ -111,7 +112,7 @@ impl ConfigWriter {
             LayerKind::Linear(linear) => self.dense(linear, model.classes, shape, argument),
             LayerKind::Pool(pool) => self.pool(name, pool, input)?,
             LayerKind::Dropout(dropout) => self.dropout(name, dropout),
-            LayerKind::BatchNorm(norm) => self.batch_norm(name, norm),
+            LayerKind::BatchNorm(norm) => self.batch_norm(norm, shape),
             LayerKind::GlobalAveragePool => self.push(name, "GlobalAveragePooling2D", json!({})),
             LayerKind::AdaptiveAveragePool(pool) => self.adaptive(name, pool.output, input)?,
             LayerKind::Flatten => self.push(name, "Flatten", json!({})),
@@ -220,16 +221,17 @@ impl ConfigWriter {
         }
     }
 
-    fn batch_norm(&mut self, name: &str, norm: &BatchNorm) {
+    /// Keras' frozen one normalises by its running statistics, as here.
+    fn batch_norm(&mut self, norm: &BatchNorm, shape: &LayerShape) {
         let settings = json!({
             "axis": -1,
             "momentum": 1.0 - norm.momentum,
             "epsilon": norm.epsilon,
             "center": true,
             "scale": true,
-            "trainable": norm.rate > 0.0,
+            "trainable": is_trained(&shape.parameters),
         });
-        self.push(name, "BatchNormalization", settings);
+        self.push(&shape.name, "BatchNormalization", settings);
     }
 
     /// Adaptive pooling is a pool where the lengths divide; of the same lengths it does nothing.
@@ -305,7 +307,7 @@ fn parameters(settings: &mut Value, parameters: &ParameterSettings, shape: &Laye
         let fans = shape.parameters.last().map_or([1, 1], |bias| bias.fans);
         settings["bias_initializer"] = initializer(bias.resolve(fans));
     }
-    settings["trainable"] = json!(parameters.weight_rate > 0.0 || parameters.bias_rate > 0.0);
+    settings["trainable"] = json!(is_trained(&shape.parameters));
 }
 
 fn initializer(init: Init) -> Value {

@@ -10,6 +10,7 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn};
 
 use crate::OptimizerState;
 use crate::keras::settings::Text;
+use crate::keras::{TRAINABLE, is_trained};
 
 /// A layer and its parameters.
 pub(super) struct LayerVariables<'a> {
@@ -19,6 +20,15 @@ pub(super) struct LayerVariables<'a> {
     pub key: String,
     /// Its parameters in Keras' order, which is this workspace's.
     pub parameters: Vec<ParameterSpec>,
+}
+
+impl LayerVariables<'_> {
+    /// The parameters for which Keras' optimizer has slots: all that gradient descent could change, unless the layer is
+    /// frozen as a whole.
+    pub fn with_slots(&self) -> impl Iterator<Item = &ParameterSpec> {
+        let is_trained = is_trained(&self.parameters);
+        self.parameters.iter().filter(move |spec| is_trained && spec.trained)
+    }
 }
 
 /// Writes a file.
@@ -57,6 +67,9 @@ fn fill(
     variables(&file, "", network)?;
     for layer in layers {
         let group = variables(&file, &format!("layers/{}/", layer.key), layer.name)?;
+        if !is_trained(&layer.parameters) {
+            attribute(&group, TRAINABLE, "false")?;
+        }
         for (number, spec) in layer.parameters.iter().enumerate() {
             let missing = || Failure(format!("parameter {} is missing", spec.name));
             let values = weights.tensor(&spec.name).ok_or_else(missing)?;
@@ -74,9 +87,13 @@ fn fill(
 /// The group of a layer's variables, with the layer's name.
 fn variables(file: &File, parent: &str, name: &str) -> Result<Group, Failure> {
     let group = file.create_group(&format!("{parent}vars"))?;
-    let name: VarLenUnicode = name.parse().map_err(|_| Failure(format!("{name:?} cannot be stored")))?;
-    group.new_attr::<VarLenUnicode>().create("name")?.write_scalar(&name)?;
+    attribute(&group, "name", name)?;
     Ok(group)
+}
+
+fn attribute(group: &Group, key: &str, text: &str) -> Result<(), Failure> {
+    let text: VarLenUnicode = text.parse().map_err(|_| Failure(format!("{text:?} cannot be stored")))?;
+    Ok(group.new_attr::<VarLenUnicode>().create(key)?.write_scalar(&text)?)
 }
 
 /// Writes a tensor in Keras' axes.
@@ -101,7 +118,7 @@ fn write_optimizer(
     let rate = weights.model.as_ref().and_then(|model| model.train.get("optim")?.get("lr")?.as_float());
     scalar().empty::<f32>().create("1")?.write_scalar(&(rate.unwrap_or(0.001) as f32))?;
     let mut number = 2;
-    for spec in layers.iter().flat_map(|layer| &layer.parameters).filter(|spec| spec.is_trainable()) {
+    for spec in layers.iter().flat_map(LayerVariables::with_slots) {
         for (_, tensors) in &state.slots {
             match tensors.iter().find(|tensor| tensor.name == spec.name) {
                 Some(tensor) => write(&group, number, spec, tensor.values.view())?,

@@ -2,6 +2,7 @@
 
 mod config;
 mod hdf5_file;
+mod training;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -33,17 +34,34 @@ pub fn save(path: &Path, weights: &Weights, optimizer: Option<&OptimizerState>, 
     let refused = |what: String| Error::refused(path, what);
     let layers = layers_of(path, model)?;
     let content = Content { path, weights, optimizer, layers };
+    let mut notes = training::rate_notes(model, &content.layers);
+    if let Some(state) = optimizer {
+        notes.extend(training::other_rules(model, state, &content.layers));
+    }
     if format != Format::KerasArchive {
         files::replace(path, |temporary| content.write_and_check(temporary))?;
-        return Ok(Vec::new());
+        notes.extend(left_out(weights));
+        return Ok(notes);
     }
-    let (mut config, mut notes) = config::of(model, weights).map_err(refused)?;
+    let (mut config, more) = config::of(model, weights).map_err(refused)?;
     if let Some(state) = optimizer {
-        config["compile_config"] = compile_config(model, state);
-        notes.extend(other_rules(model));
+        config["compile_config"] = training::compile_config(model, state);
     }
     files::replace(path, |temporary| content.write_archive(temporary, &config))?;
+    notes.extend(more);
     Ok(notes)
+}
+
+/// A note on what a `.weights.h5` has no place for.
+fn left_out(weights: &Weights) -> Option<String> {
+    let has_means = weights.mean_rgb.is_some() || weights.mean_image.is_some();
+    let what = match (weights.classes.is_empty(), has_means) {
+        (true, false) => return None,
+        (false, false) => "the names of the classes are",
+        (true, true) => "the mean is",
+        (false, true) => "the names of the classes and the mean are",
+    };
+    Some(format!("{what} left out, for which .weights.h5 has no place; .keras keeps them"))
 }
 
 /// The layers with parameters, under the names that Keras gives their groups.
@@ -92,10 +110,11 @@ impl Content<'_> {
             let kept = files::if_there(self.path, "; the old file is kept", "");
             Error::refused(self.path, format!("cannot be written: read back, {what} is not what was written{kept}"))
         };
-        let written = super::read(temporary).map_err(|error| different(&error.to_string()))?;
+        let written =
+            super::read_for(temporary, self.weights.model.as_ref()).map_err(|error| different(&error.to_string()))?;
         let mut found = written.tensors.iter().map(|tensor| (tensor.name.as_str(), &tensor.values)).collect();
         let specs = self.layers.iter().flat_map(|layer| &layer.parameters);
-        for spec in specs.clone() {
+        for spec in specs {
             let expected = self.weights.tensor(&spec.name);
             self.compare(&mut found, spec, expected.map(|values| values.view())).map_err(different)?;
         }
@@ -103,8 +122,8 @@ impl Content<'_> {
         let written = written.optimizer.map(|state| state.slots).unwrap_or_default();
         for ((_, expected), (_, tensors)) in slots.iter().zip(&written) {
             let mut found = tensors.iter().map(|tensor| (tensor.name.as_str(), &tensor.values)).collect();
-            for spec in specs.clone() {
-                if let Some(expected) = expected.iter().find(|tensor| tensor.name == spec.name && spec.is_trainable()) {
+            for spec in self.layers.iter().flat_map(LayerVariables::with_slots) {
+                if let Some(expected) = expected.iter().find(|tensor| tensor.name == spec.name) {
                     self.compare(&mut found, spec, Some(expected.values.view())).map_err(different)?;
                 }
             }
@@ -171,62 +190,4 @@ impl Content<'_> {
             },
         })
     }
-}
-
-/// Notes on the optimizer's settings that Keras has in another form.
-fn other_rules(model: &Model) -> Vec<String> {
-    let optim = model.train.get("optim").and_then(|optim| optim.as_table());
-    let get = |key: &str| optim.and_then(|optim| optim.get(key));
-    let mut notes = Vec::new();
-    if get("weight_decay").and_then(|decay| decay.as_float()).is_some_and(|decay| decay > 0.0) {
-        notes.push("Keras goes on without weight decay, which is part of the gradient here".to_string());
-    }
-    if get("epsilon_hat").and_then(|flag| flag.as_bool()) == Some(false) {
-        notes.push("Keras' Adam adds epsilon before the bias correction, this run after it".to_string());
-    }
-    notes
-}
-
-/// The settings with which Keras goes on training.
-fn compile_config(model: &Model, state: &OptimizerState) -> Value {
-    let optim = model.train.get("optim").and_then(|optim| optim.as_table());
-    let setting = |key: &str, default: f64| {
-        let value = optim.and_then(|optim| optim.get(key));
-        value.and_then(|value| value.as_float().or(value.as_integer().map(|n| n as f64))).unwrap_or(default)
-    };
-    let nesterov = optim.and_then(|optim| optim.get("nesterov")).and_then(|flag| flag.as_bool()).unwrap_or(false);
-    let has_softmax = model.layers.last().is_some_and(|layer| layer.kind == LayerKind::Softmax);
-    let (class, settings) = match state.kind.as_str() {
-        "sgd" => {
-            let momentum = setting("momentum", 0.9);
-            ("SGD", json!({ "learning_rate": setting("lr", 0.01), "momentum": momentum, "nesterov": nesterov }))
-        }
-        _ => (
-            "Adam",
-            json!({
-                "learning_rate": setting("lr", 0.001),
-                "beta_1": setting("beta1", 0.9),
-                "beta_2": setting("beta2", 0.999),
-                "epsilon": setting("epsilon", 1e-7),
-                "amsgrad": false,
-            }),
-        ),
-    };
-    json!({
-        "optimizer": {
-            "module": "keras.optimizers", "class_name": class, "config": settings, "registered_name": null,
-        },
-        "loss": {
-            "module": "keras.losses",
-            "class_name": "SparseCategoricalCrossentropy",
-            "config": { "from_logits": !has_softmax },
-            "registered_name": null,
-        },
-        "loss_weights": null,
-        "metrics": ["accuracy"],
-        "weighted_metrics": null,
-        "run_eagerly": false,
-        "steps_per_execution": 1,
-        "jit_compile": false,
-    })
 }
