@@ -46,6 +46,12 @@ pub fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{}", printable::lines(text));
 }
 
+/// Writes a message of another thread to standard error, in place of the line of a progress bar that is drawn anew.
+pub fn interrupt(text: &str) {
+    let clear = if io::stderr().is_terminal() { "\r\u{1b}[2K" } else { "" };
+    let _ = writeln!(io::stderr(), "{clear}{text}");
+}
+
 /// A progress bar with rate and remaining time; hidden unless standard error is a terminal.
 pub struct Bar(ProgressBar);
 

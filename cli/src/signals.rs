@@ -1,16 +1,23 @@
-//! SIGINT (Ctrl-C), SIGTERM and SIGHUP: the first requests a clean stop, a later one exits immediately.
+//! SIGINT (Ctrl-C), SIGTERM and SIGHUP: the first requests a clean stop, a later one exits immediately. SIGUSR1 requests a
+//! checkpoint.
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 use train::Stop;
 
+use crate::console::interrupt;
 use crate::failure::{Failure, Result};
 
 /// Signals within this time are one request: `timeout` and supervisors signal the process and then its group.
-const DEBOUNCE_MS: u64 = 500;
+const DEBOUNCE_MS: u64 = 200;
+/// Time from one look at the flag to the next, of the thread that answers signals at once.
+const WATCH_INTERVAL: Duration = Duration::from_millis(30);
+/// Whether the first step of a training has begun, before which there is nothing to save.
+static TRAINING: AtomicBool = AtomicBool::new(false);
 
 /// Ignores SIGXFSZ, so that a write beyond the file size limit is an error that names the file.
 #[cfg(unix)]
@@ -44,6 +51,50 @@ fn is_ignored(signal: i32) -> bool {
 /// Exits immediately with the code of `signal`, without saving.
 pub fn exit_now(signal: usize) -> ! {
     low_level::exit(128i32.wrapping_add(signal as i32))
+}
+
+/// Ends the process at the first signal: for commands that have nothing to save.
+pub fn exit_on_signals() -> Result<()> {
+    let stop = stop_on_signals()?;
+    thread::spawn(move || {
+        let signal = wait_for_signal(&stop);
+        interrupt(&format!("stopped by signal {signal}"));
+        exit_now(signal);
+    });
+    Ok(())
+}
+
+/// Lets SIGUSR1 request a checkpoint, and answers the signals that request a stop at once: before the first step the
+/// process ends, afterwards a line says what happens. The work between two looks at the flag may take long.
+pub fn answer_signals_of_training(stop: &Stop) -> Result<()> {
+    #[cfg(unix)]
+    signal_hook::flag::register(libc::SIGUSR1, stop.save_flag())
+        .map_err(|e| Failure::Failed(format!("cannot listen for signals: {e}")))?;
+    let stop = stop.clone();
+    thread::spawn(move || {
+        let signal = wait_for_signal(&stop);
+        if !TRAINING.load(Ordering::Relaxed) {
+            interrupt(&format!("stopped by signal {signal} before the first step: there is nothing to save"));
+            exit_now(signal);
+        }
+        let again = if signal == SIGINT as usize { "press Ctrl-C again" } else { "send another signal" };
+        interrupt(&format!("finishing this step, then saving; {again} to quit now without saving"));
+    });
+    Ok(())
+}
+
+/// Says that the first step of a training begins.
+pub fn training_begins() {
+    TRAINING.store(true, Ordering::Relaxed);
+}
+
+fn wait_for_signal(stop: &Stop) -> usize {
+    loop {
+        if let Some(signal) = stop.signal() {
+            return signal;
+        }
+        thread::sleep(WATCH_INTERVAL);
+    }
 }
 
 /// A flag that SIGINT, SIGTERM and SIGHUP set to their number.

@@ -1,4 +1,6 @@
-//! Weights for a command: from a file, a checkpoint, or the newest checkpoint of a run.
+//! Weights for a command: from a file, a checkpoint, or the best or newest checkpoint of a run.
+
+mod run_weights;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,20 +34,49 @@ pub struct Loaded {
     pub optimizer: Option<OptimizerState>,
 }
 
-/// Loads weights from a file of any format that [`formats`] reads, or from the folder of a run. `model` is the network
+/// The checkpoint of a run to take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CheckpointChoice {
+    /// The one that validated best; without a validation, the newest.
+    #[default]
+    BestOrNewest,
+    /// The one that validated best.
+    Best,
+    /// The newest.
+    Newest,
+}
+
+/// Loads weights from a file of any format that [`formats`] reads, or from the folder of a run, of which it takes the
+/// checkpoint that validated best, or else the newest ([`weights_of`] takes another). `model` is the network
 /// of a file that does not name one, and of a file of another framework; other files must be for the same network. Calls
-/// `warn` with a message for each damaged checkpoint that is skipped, and for each thing to know about a file of another
-/// framework.
+/// `warn` with the step of a run's checkpoint, with a message for each damaged one that is skipped, and for each thing to
+/// know about a file of another framework.
 ///
 /// # Errors
 /// [`Error::File`] or [`Error::Layers`] with the file and its problem; [`Error::OtherNetwork`] if it holds weights of
 /// another network than `model`.
 pub fn weights(path: &Path, model: Option<&Model>, warn: &mut dyn FnMut(String)) -> Result<Loaded> {
+    weights_of(path, model, CheckpointChoice::default(), warn)
+}
+
+/// Loads weights as [`weights`] does, from this checkpoint if `path` is a run.
+///
+/// # Errors
+/// Those of [`weights`]; [`Error::File`] for a choice that is not the default if `path` is no run, and for the best
+/// checkpoint of a run that was never validated.
+pub fn weights_of(
+    path: &Path,
+    model: Option<&Model>,
+    choice: CheckpointChoice,
+    warn: &mut dyn FnMut(String),
+) -> Result<Loaded> {
     let metadata = fs::metadata(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
     if metadata.is_dir() {
-        let (path, checkpoint) = newest_checkpoint(path, warn)?
-            .ok_or_else(|| Error::file(path, "holds no checkpoint yet: train further, or name a weights file"))?;
-        return Loaded::new(path, checkpoint.weights).checked_for(model);
+        let (path, weights) = run_weights::of_run(path, choice, warn)?;
+        return Loaded::new(path, weights).checked_for(model);
+    }
+    if choice != CheckpointChoice::default() {
+        return Err(Error::file(path, "is a file: only the folder of a run has a best and a newest checkpoint"));
     }
     let formats::Loaded { weights, report, described, optimizer } = formats::load(path, model)?;
     let mut notes = report.notes.clone();
@@ -61,9 +92,14 @@ pub fn weights(path: &Path, model: Option<&Model>, warn: &mut dyn FnMut(String))
 /// network: for files of other frameworks that have a place for them. Calls `warn` also with what they have no place for.
 ///
 /// # Errors
-/// Those of [`weights`].
-pub fn with_optimizer(path: &Path, model: Option<&Model>, warn: &mut dyn FnMut(String)) -> Result<Loaded> {
-    let mut loaded = weights(path, model, warn)?;
+/// Those of [`weights_of`].
+pub fn with_optimizer(
+    path: &Path,
+    model: Option<&Model>,
+    choice: CheckpointChoice,
+    warn: &mut dyn FnMut(String),
+) -> Result<Loaded> {
+    let mut loaded = weights_of(path, model, choice, warn)?;
     if !loaded.report.is_own {
         return Ok(loaded);
     }
@@ -99,10 +135,7 @@ pub fn starting_weights(path: &Path, model: &Model) -> Result<Loaded> {
 /// [`Error::File`] if `folder` is not a run, if all its checkpoints are damaged, or if the system cannot list them or
 /// read one, which may be undamaged.
 pub fn newest_checkpoint(folder: &Path, warn: &mut dyn FnMut(String)) -> Result<Option<(PathBuf, Checkpoint)>> {
-    let settings = folder.join("run.toml");
-    if !settings.try_exists().map_err(|e| Error::file(&settings, format!("cannot be accessed: {e}")))? {
-        return Err(Error::file(folder, "is a folder but not a run (no run.toml)"));
-    }
+    run_weights::check_is_run(folder)?;
     run::newest_undamaged(run::checkpoints(folder)?, folder, Checkpoint::load, warn)
 }
 

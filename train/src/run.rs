@@ -1,15 +1,17 @@
 //! The folder of a run: its files, its lock and its checkpoints.
 //!
 //! The files are `run.toml` (settings), `model.toml` (network), `log.jsonl` (one line per step), `validation.jsonl`
-//! (one line per validation), `checkpoints/step-NNNNNNNNN.h5`, `best.toml` (the best checkpoint) and
-//! `lock`.
+//! (one line per validation), `checkpoints/step-NNNNNNNNN.h5`, `best.toml` (the best checkpoint), `best.h5` (its weights,
+//! without the state of training) and `lock`.
 
+use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use files::regular_file;
 use layers::Model;
+use layers::weights::Weights;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Monitor;
@@ -34,6 +36,17 @@ pub struct Best {
     /// The value of the metric; errors are fractions.
     #[serde(alias = "top1_error")]
     pub value: f64,
+}
+
+impl Display for Best {
+    /// The metric and its value.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let name = self.monitor.name();
+        if self.monitor.is_error() {
+            return write!(f, "{name} {:.1} %", 100.0 * self.value);
+        }
+        write!(f, "{name} {:.4}", self.value)
+    }
 }
 
 impl Run {
@@ -157,6 +170,14 @@ impl Run {
         write_text(&self.folder.join("best.toml"), &toml::to_string(best).unwrap_or_default())
     }
 
+    /// Writes the weights of the checkpoint that validated best to [`best_weights`].
+    ///
+    /// # Errors
+    /// Those of [`Weights::save_as_hdf5`]: the old file is kept.
+    pub fn save_best_weights(&self, weights: &Weights) -> Result<()> {
+        Ok(weights.save_as_hdf5(&best_weights(&self.folder))?)
+    }
+
     /// Removes old checkpoints: those up to `step`, whose checkpoint was verified, except for the newest `keep` of them
     /// and that of `best`. Checkpoints after `step`, from before a resume, stay. Returns the number removed.
     ///
@@ -228,6 +249,11 @@ pub fn best(folder: &Path) -> Result<Option<Best>> {
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::InvalidData) => Ok(None),
         Err(e) => Err(Error::file(&path, format!("cannot be read: {e}"))),
     }
+}
+
+/// The file of the best checkpoint's weights in the run in `folder`.
+pub fn best_weights(folder: &Path) -> PathBuf {
+    folder.join("best.h5")
 }
 
 /// The checkpoints of the run in `folder` with their steps, oldest first.

@@ -1,9 +1,10 @@
-//! Requests to stop between two steps.
+//! Requests to a run between two steps: to stop, or to save.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// A flag that a signal handler or another thread sets and loops check. Clones share it.
+/// A flag that a signal handler or another thread sets and loops check, to stop; beside it one to save a checkpoint and
+/// go on. Clones share both.
 ///
 /// ```
 /// use alexnet_train::Stop;
@@ -15,7 +16,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// assert_eq!(stop.signal(), None);
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicUsize>);
+pub struct Stop {
+    stop: Arc<AtomicUsize>,
+    save: Arc<AtomicBool>,
+}
 
 /// The value of the flag for a request without a signal.
 const NO_SIGNAL: usize = usize::MAX;
@@ -23,27 +27,42 @@ const NO_SIGNAL: usize = usize::MAX;
 impl Stop {
     /// The shared number of the signal that requests a stop, for a signal handler to set; 0: none.
     pub fn flag(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.stop)
     }
 
     /// Requests a stop.
     pub fn request(&self) {
-        self.0.store(NO_SIGNAL, Ordering::Relaxed);
+        self.stop.store(NO_SIGNAL, Ordering::Relaxed);
+    }
+
+    /// The shared flag that requests a checkpoint, for a signal handler to set.
+    pub fn save_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.save)
+    }
+
+    /// Requests a checkpoint after the current step.
+    pub fn request_save(&self) {
+        self.save.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a checkpoint was requested since the last call.
+    pub fn take_save_request(&self) -> bool {
+        self.save.swap(false, Ordering::Relaxed)
     }
 
     /// Requests a stop as if by the signal of this number.
     pub fn request_by_signal(&self, signal: usize) {
-        self.0.store(signal, Ordering::Relaxed);
+        self.stop.store(signal, Ordering::Relaxed);
     }
 
     /// Whether a stop was requested.
     pub fn is_requested(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != 0
+        self.stop.load(Ordering::Relaxed) != 0
     }
 
     /// The signal that requested a stop, if one did.
     pub fn signal(&self) -> Option<usize> {
-        Some(self.0.load(Ordering::Relaxed)).filter(|&signal| signal != 0 && signal != NO_SIGNAL)
+        Some(self.stop.load(Ordering::Relaxed)).filter(|&signal| signal != 0 && signal != NO_SIGNAL)
     }
 
     /// Fails with [`Error::Stopped`](crate::Error::Stopped) if a stop was requested.

@@ -1,12 +1,14 @@
 //! The command line.
 
 mod bench;
+mod runs;
 
 use std::path::PathBuf;
 
 pub use bench::{Bench, BenchCommon, BenchData, BenchLayers, BenchSpeed, Output};
 use clap::builder::PossibleValuesParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+pub use runs::CheckpointArgs;
 
 /// AlexNet (Krizhevsky, Sutskever and Hinton, 2012): pack images, train, evaluate and look inside the network.
 #[derive(Debug, Parser)]
@@ -194,8 +196,8 @@ pub struct Train {
     /// Number format of activations and matrix products; weights are f32 [default: f32]
     #[arg(long, value_name = "FORMAT", value_parser = PRECISIONS)]
     pub precision: Option<String>,
-    /// Weights to start from: a weights file, a checkpoint, or a run (its newest checkpoint). The last layer begins anew if
-    /// the number of classes differs
+    /// Weights to start from: a weights file, a checkpoint, or a run (its best checkpoint). The last layer begins anew if the
+    /// number of classes differs
     #[arg(long, value_name = "FILE|RUN", visible_alias = "pretrained")]
     pub weights: Option<PathBuf>,
     /// Layers to freeze: names, globs (`conv*`) and ranges (conv1..conv5), separated by commas; repeatable
@@ -239,9 +241,11 @@ pub struct ComputeArgs {
 /// A trained network.
 #[derive(Debug, ClapArgs)]
 pub struct NetworkArgs {
-    /// Weights: a weights file, a checkpoint, or a run (its newest checkpoint)
+    /// Weights: a weights file, a checkpoint, or a run (its best checkpoint, or else its newest)
     #[arg(long, value_name = "FILE|RUN")]
     pub weights: PathBuf,
+    #[command(flatten)]
+    pub checkpoint: CheckpointArgs,
     /// Network, for a weights file that does not name its own; if it does, both must agree
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub model: Option<String>,
@@ -312,6 +316,8 @@ pub struct Summary {
 pub struct Convert {
     /// Weights to read: a file of any framework, a checkpoint or a run; the format is detected from the content
     pub input: PathBuf,
+    #[command(flatten)]
+    pub checkpoint: CheckpointArgs,
     /// File to write, in the format of its ending: .h5, .safetensors, .pt, .pth, .onnx, .keras or .weights.h5; not in a
     /// pack or a run
     pub output: PathBuf,
@@ -382,7 +388,8 @@ fn batch(text: &str) -> Result<usize, String> {
 const CHECKPOINTS: &str = "
 Checkpoints are saved at the end of a run, when it is stopped, after each epoch with the best
 validation error so far, and after any other epoch if at least 20 times the duration of the last
-save has passed since then. run.checkpoint_steps adds checkpoints that are always saved.
+save has passed since then. run.checkpoint_steps, run.checkpoint_epochs and run.checkpoint_minutes
+add checkpoints that are always saved; SIGUSR1 asks for one.
 run.keep_checkpoints is a number of saved checkpoints, not of epochs.
 ";
 

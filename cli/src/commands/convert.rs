@@ -26,8 +26,9 @@ pub fn run(args: &Convert) -> Result<()> {
     }
     let model = args.model.as_deref().map(formats::model_of).transpose()?;
     let has_place = matches!(format, Format::KerasArchive | Format::KerasHdf5);
-    let load = if has_place { load::with_optimizer } else { load::weights };
-    let mut loaded = load(&args.input, model.as_ref(), &mut |warning| note(&format!("note: {warning}")))?;
+    let load = if has_place { load::with_optimizer } else { load::weights_of };
+    let choice = args.checkpoint.choice();
+    let mut loaded = load(&args.input, model.as_ref(), choice, &mut |warning| note(&format!("note: {warning}")))?;
     if let Some(mean) = &args.mean {
         loaded.set_means(mean::load(mean)?)?;
     }

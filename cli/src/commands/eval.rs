@@ -12,13 +12,13 @@ use super::trained::{self, LoadedModel};
 use crate::args::Eval;
 use crate::console::{Bar, percent, print, print_json};
 use crate::failure::Result;
-use crate::signals::stop_on_signals;
+use crate::signals::exit_on_signals;
 
 pub fn run(args: &Eval) -> Result<()> {
-    let stop = stop_on_signals()?;
+    exit_on_signals()?;
     let pack = Arc::new(Pack::open(&args.data)?);
     let (model, opened) = trained::load(&args.network)?;
-    let result = opened.run(EvalTask { args, pack, model, stop })?;
+    let result = opened.run(EvalTask { args, pack, model })?;
     if args.network.json { print_json(&result) } else { print(&lines(&result)) }
 }
 
@@ -26,14 +26,13 @@ struct EvalTask<'a> {
     args: &'a Eval,
     pack: Arc<Pack>,
     model: LoadedModel,
-    stop: Stop,
 }
 
 impl DeviceTask for EvalTask<'_> {
     type Output = Evaluation;
 
     fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<Evaluation> {
-        let Self { args, pack, model, stop } = self;
+        let Self { args, pack, model } = self;
         let views = model.views;
         let threads = model.threads;
         model.check_memory(&device, pack.len(), args.batch)?;
@@ -43,6 +42,7 @@ impl DeviceTask for EvalTask<'_> {
         trained.compare_orientation(&pack);
         let options = Options { input: trained.input(pack.size())?, views, batch: args.batch, threads };
         let bar = Bar::new("eval", "images", pack.len() as u64);
+        let stop = Stop::default();
         let result =
             evaluate(&trained.network, &pack, &options, &stop, |done| bar.set_with_rate(done as u64, "images"));
         bar.finish();

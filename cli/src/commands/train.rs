@@ -21,11 +21,12 @@ use super::device::{self, DeviceTask};
 use crate::args::Train;
 use crate::console::{Bar, count, note, percent};
 use crate::failure::{Failure, Result};
-use crate::signals::stop_on_signals;
+use crate::signals::{answer_signals_of_training, stop_on_signals, training_begins};
 
 pub fn run(args: &Train) -> Result<()> {
     let start = Instant::now();
     let stop = stop_on_signals()?;
+    answer_signals_of_training(&stop)?;
     if args.resume { resume_run(args, stop, start) } else { start_run(args, stop, start) }
 }
 
@@ -44,6 +45,7 @@ pub fn train<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, stop: &Stop, st
 fn show(bar: &Bar, event: RunEvent<'_>, start: Option<Instant>) {
     match event {
         RunEvent::Begins => {
+            training_begins();
             if let Some(start) = start {
                 bar.note(&format!("the first step begins after {:.2} s", start.elapsed().as_secs_f64()));
             }
@@ -66,6 +68,28 @@ fn show(bar: &Bar, event: RunEvent<'_>, start: Option<Instant>) {
         // Checkpoints are silent.
         _ => {}
     }
+}
+
+/// Trains, and after a signal says how to go on.
+fn train_with_way_on<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, stop: &Stop, start: Instant) -> Result<()> {
+    let outcome = train(trainer, stop, Some(start));
+    outcome.map_err(|failure| match failure {
+        Failure::Stopped { signal, message } => {
+            let folder = shell_word(&trainer.folder().display().to_string());
+            let message = format!("{message}\ncontinue with: alexnet train --out {folder} --resume");
+            Failure::Stopped { signal, message }
+        }
+        other => other,
+    })
+}
+
+/// A word that a shell reads as this text.
+fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_string();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 fn start_run(args: &Train, stop: Stop, start: Instant) -> Result<()> {
@@ -155,7 +179,7 @@ impl DeviceTask for StartTask {
     type Output = ();
 
     fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<()> {
-        train(&mut self.run.create(&device)?, &self.stop, Some(self.start))
+        train_with_way_on(&mut self.run.create(&device)?, &self.stop, self.start)
     }
 }
 
@@ -287,7 +311,7 @@ impl DeviceTask for ResumeTask {
 
     fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<()> {
         let mut trainer = Trainer::new(self.run, &device, &self.model, self.packs, self.checkpoint)?;
-        train(&mut trainer, &self.stop, Some(self.start))
+        train_with_way_on(&mut trainer, &self.stop, self.start)
     }
 }
 

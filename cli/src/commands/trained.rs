@@ -37,7 +37,9 @@ pub struct TrainedModel<B: Backend> {
 /// Loads the network of `--weights`, then opens the device.
 pub fn load(args: &args::NetworkArgs) -> Result<(LoadedModel, OpenDevice)> {
     let model = args.model.as_deref().map(formats::model_of).transpose()?;
-    let mut loaded = load::weights(&args.weights, model.as_ref(), &mut |warning| note(&format!("note: {warning}")))?;
+    let mut loaded = load::weights_of(&args.weights, model.as_ref(), args.checkpoint.choice(), &mut |text| {
+        note(&format!("note: {text}"));
+    })?;
     if let Some(mean) = &args.mean {
         loaded.set_means(mean::load(mean)?)?;
     }

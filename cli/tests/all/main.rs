@@ -4,6 +4,7 @@
 mod support;
 
 mod bench;
+mod checkpoints;
 mod commands;
 mod crash;
 mod demo;

@@ -85,12 +85,56 @@ fn training_saves() {
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
         assert!(lines.any(|line| line.contains("epoch 1")));
         send(signal, &child);
-        let last = lines.last().unwrap();
-        assert_eq!(code(child.wait().unwrap()), 128 + number, "{last}");
-        assert!(last.contains("saved in"), "{last}");
+        let rest: Vec<String> = lines.collect();
+        assert_eq!(code(child.wait().unwrap()), 128 + number, "{rest:?}");
+        assert!(rest.iter().any(|line| line.starts_with("finishing this step, then saving; ")), "{rest:?}");
+        let saved = rest.iter().find(|line| line.contains("saved in")).unwrap();
         let info = world.ok(&["info", "run"]);
-        assert!(info.contains(last.rsplit('/').next().unwrap()), "{info}");
+        assert!(info.contains(saved.rsplit('/').next().unwrap()), "{info}");
+        assert_eq!(rest.last().unwrap(), "continue with: alexnet train --out run --resume");
     }
+}
+
+#[test]
+fn a_checkpoint_is_saved_on_request_and_training_goes_on() {
+    let world = World::packed();
+    let args = ["train", "--data", "train.pack", "--model", "tiny.toml", "--out", "run", "--epochs", "1000000"];
+    let mut child = start(&mut world.command(&args));
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("the first step begins")));
+    send("USR1", &child);
+    let saved = lines.find(|line| line.contains("as requested")).unwrap();
+    assert!(saved.contains("saved in run/checkpoints/step-"), "{saved}");
+    assert!(child.try_wait().unwrap().is_none());
+    send("TERM", &child);
+    assert_eq!(code(child.wait().unwrap()), 143);
+}
+
+/// A cluster ends a process some seconds after it has asked it to end.
+#[test]
+fn training_ends_in_time_in_a_validation_and_before_the_first_step() {
+    let world = World::packed();
+    source(&world, "many", 10, 8000);
+    world.ok(&["pack", "many", "many.pack", "--size", "10"]);
+    let args = ["train", "--data", "train.pack", "--val", "many.pack", "--model", "tiny.toml", "--batch", "1"];
+    let mut child = start(world.command(&args).args(["--out", "validating", "--epochs", "1000000"]));
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("the first step begins")));
+    // The twelve steps of the epoch are over in no time.
+    sleep(Duration::from_millis(100));
+    let sent = Instant::now();
+    send("TERM", &child);
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(code(child.wait().unwrap()), 143, "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("saved in")), "{rest:?}");
+    assert!(sent.elapsed() < Duration::from_secs(10));
+
+    let mut child = start(world.command(&args).args(["--out", "loading"]));
+    wait_for(&mut child, has_handler);
+    send("TERM", &child);
+    let (status, text) = child.end();
+    assert_eq!(code(status), 143, "{text}");
+    assert!(text.contains("stopped by signal 15"), "{text}");
 }
 
 /// A command under `nohup`: closing the terminal does not end the command.

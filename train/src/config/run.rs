@@ -115,6 +115,15 @@ section! {
         #[on_resume = Silent]
         checkpoint_steps: u64 = 0,
 
+        /// Number of epochs between checkpoints that are saved however long ago the last one was; 0: none.
+        #[on_resume = Silent]
+        checkpoint_epochs: u64 = 0,
+
+        /// Minutes from one checkpoint to the next, within epochs too; 0: no limit.
+        #[range("in [0, 1000000]", |minutes| (0.0..=1e6).contains(minutes))]
+        #[on_resume = Silent]
+        checkpoint_minutes: f64 = 0.0,
+
         /// Metric that decides which checkpoint is best, when early stopping ends the run, and when the schedule `plateau`
         /// drops the learning rate: `validation-top1-error`, `validation-loss`, `training-loss` or `training-top1-error`.
         /// Less is better.

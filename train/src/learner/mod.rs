@@ -64,6 +64,8 @@ pub struct Learner<B: Backend, M> {
     metrics: MetricsBuffer<B>,
     /// Metrics are read at multiples of this step, whatever the policy; 0: they are not.
     read_every: u64,
+    /// Whether metrics are also read after this step.
+    read_next: bool,
     /// Reports of steps that callbacks have not seen.
     unreported: VecDeque<StepReport>,
     /// The reason of a callback to end the training.
@@ -92,6 +94,7 @@ impl<B: Backend, M: Parameters<B>> Learner<B, M> {
             progress: Progress::default(),
             metrics: MetricsBuffer::new(policy),
             read_every: 0,
+            read_next: false,
             unreported: VecDeque::new(),
             stopped: None,
         })
@@ -136,6 +139,11 @@ impl<B: Backend, M: Parameters<B>> Learner<B, M> {
     /// Metrics are also read after each multiple of `steps`.
     pub(crate) fn read_metrics_every(self, steps: u64) -> Self {
         Self { read_every: steps, ..self }
+    }
+
+    /// Metrics are also read after the step that begins: a checkpoint follows it, and the logs are to be complete.
+    pub(crate) fn read_metrics_after_this_step(&mut self) {
+        self.read_next = true;
     }
 
     /// Whether the metrics of each step are read before its update.
@@ -211,7 +219,7 @@ impl<B: Backend, M: Parameters<B>> Learner<B, M> {
     }
 
     fn is_time_to_read(&self) -> bool {
-        self.read_every > 0 && self.progress.step.is_multiple_of(self.read_every)
+        self.read_next || (self.read_every > 0 && self.progress.step.is_multiple_of(self.read_every))
     }
 
     /// Takes a step on one batch.
@@ -283,6 +291,7 @@ impl<B: Backend, M: Parameters<B>> Learner<B, M> {
 
     /// Reads all metrics and passes the reports of their steps to the callbacks, those before an error too.
     fn report(&mut self, callbacks: &mut [&mut dyn Callback<B, M>]) -> Result<()> {
+        self.read_next = false;
         let read = self.read_metrics();
         while let Some(report) = self.unreported.pop_front() {
             self.dispatch(Event::Step(&report), callbacks)?;

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use data::{CropAndNormalize, Loader, LoaderOptions, Views};
 use layers::model::LayerKind;
 use layers::{Model, Network, Pass};
-use saving::CheckpointSaver;
-use session::{Records, Session};
+use saving::{CheckpointPolicy, CheckpointSaver};
+use session::{Due, Records, Session};
 use tensor::Backend;
 
 use crate::checkpoint::Checkpoint;
@@ -58,7 +58,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         let mut optimizer = config.optim.optimizer()?;
         let mut schedule = config.optim.schedule()?;
         let folder = run.folder().to_path_buf();
-        let keep = config.run.keep_checkpoints;
+        let policy = CheckpointPolicy::of(&config.run);
         let mut rate_factor = 1.0;
         let mut early_stopping = config.run.early_stopping();
         let mut notes = Vec::new();
@@ -70,7 +70,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
                 checkpoint.state.adapt_to(&config);
                 rate_factor = checkpoint.state.rate_factor;
                 early_stopping = early_stopping.map(|early| early.resume(checkpoint.state.early_stopping.as_ref()));
-                let saver = CheckpointSaver::resume(run, keep, &checkpoint.state, config.run.monitor)?;
+                let saver = CheckpointSaver::resume(run, policy, &checkpoint.state, config.run.monitor)?;
                 (saver, checkpoint.restore(&mut network, &mut optimizer, &mut schedule)?)
             }
             None => {
@@ -79,7 +79,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
                     weights.apply_to_optimizer(&mut optimizer, &network, &config)?;
                     weights.apply_to(&mut network)?;
                 }
-                (CheckpointSaver::new(run, keep), Position::default())
+                (CheckpointSaver::new(run, policy), Position::default())
             }
         };
         let log = Log::open(&folder.join("log.jsonl"), position.step)?;
@@ -222,7 +222,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
             let targets = Targets { labels: &batch.labels, mixed: &batch.mixed, smoothing };
             classify(network, images, targets, pass, require_finite_loss)
         };
-        let mut session = Session { records, stop, watch: on_event, total, is_stopped: false };
+        let mut session = Session { records, stop, watch: on_event, total, is_stopped: false, due: Due::No };
         // The run comes last, so that its checkpoints hold what the others changed.
         let mut all: Vec<&mut dyn Callback<B, Network<B>>> = Vec::new();
         for callback in callbacks {

@@ -60,6 +60,20 @@ pub(super) struct Session<'a> {
     pub total: u64,
     /// Whether the stop ended the run.
     pub is_stopped: bool,
+    /// Why a checkpoint follows the current step.
+    pub due: Due,
+}
+
+/// The reason for a checkpoint after the current step, besides the number of steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Due {
+    /// There is none.
+    #[default]
+    No,
+    /// The time since the last one has passed.
+    Time,
+    /// It was requested, and the user is told where it is.
+    Request,
 }
 
 impl<B: Backend<Scalar = f32>> Callback<B, Network<B>> for Session<'_> {
@@ -73,12 +87,22 @@ impl<B: Backend<Scalar = f32>> Callback<B, Network<B>> for Session<'_> {
                 if !std::mem::replace(&mut self.records.has_begun, true) {
                     (self.watch)(RunEvent::Begins);
                 }
+                // On a device that computes behind, the logs are read before the checkpoint that they belong to.
+                if !learner.reads_each_step() {
+                    self.due = self.due_now();
+                    if self.due != Due::No {
+                        learner.read_metrics_after_this_step();
+                    }
+                }
             }
             Event::Step(report) => self.records.append(report, self.watch),
             Event::StepEnds => {
-                let every = self.records.config.run.checkpoint_steps;
-                if !is_last && every > 0 && learner.progress().step.is_multiple_of(every) {
-                    self.records.save_periodically(learner, self.watch)?;
+                let due = if learner.reads_each_step() { self.due_now() } else { std::mem::take(&mut self.due) };
+                if !is_last && (due != Due::No || self.records.saver.is_due_at_step(learner.progress().step)) {
+                    let saved = self.records.save_periodically(learner, self.watch)?;
+                    if let Some(path) = saved.filter(|_| due == Due::Request) {
+                        (self.watch)(RunEvent::Note(format!("saved in {}, as requested", path.display())));
+                    }
                 }
             }
             Event::EpochEnds(_) => match self.records.end_epoch(learner, self.stop, self.watch) {
@@ -86,7 +110,8 @@ impl<B: Backend<Scalar = f32>> Callback<B, Network<B>> for Session<'_> {
                 other => other?,
             },
             Event::Epoch(_) => {
-                if !is_last && self.records.saver.is_due(learner.progress().step) {
+                let progress = learner.progress();
+                if !is_last && self.records.saver.is_due_at_epoch(progress.step, progress.epoch) {
                     self.records.save_periodically(learner, self.watch)?;
                 }
                 let exhausted = self.records.early_stopping.as_ref().and_then(EarlyStopping::exhausted);
@@ -100,6 +125,13 @@ impl<B: Backend<Scalar = f32>> Callback<B, Network<B>> for Session<'_> {
 }
 
 impl Session<'_> {
+    fn due_now(&self) -> Due {
+        if self.stop.take_save_request() {
+            return Due::Request;
+        }
+        if self.records.saver.is_time() { Due::Time } else { Due::No }
+    }
+
     fn end(&mut self) -> ControlFlow<String> {
         self.is_stopped = true;
         ControlFlow::Break("stopped on request".into())
@@ -208,19 +240,20 @@ impl Records {
             .map_err(|error| Error::Unsaved { source: Box::new(error), kept: self.saver.checkpoint_hint() })
     }
 
-    /// Saves during a run: an error is reported and does not end the run, unless the weights are not finite.
+    /// Saves during a run, and returns the file. An error is reported and does not end the run, unless the weights are not
+    /// finite.
     fn save_periodically<B: Backend<Scalar = f32>>(
         &mut self,
         learner: &mut NetworkLearner<B>,
         watch: &mut dyn FnMut(RunEvent<'_>),
-    ) -> Result<()> {
+    ) -> Result<Option<PathBuf>> {
         match self.save(learner, watch) {
             Err(error @ Error::Diverged { .. }) => Err(error),
             Err(error) => {
                 watch(RunEvent::Note(format!("{error}; training continues")));
-                Ok(())
+                Ok(None)
             }
-            Ok(_) => Ok(()),
+            Ok(path) => Ok(Some(path)),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use alexnet_train::load::CheckpointChoice;
 use alexnet_train::run::Run;
 use alexnet_train::starting_weights::StartingWeights;
 use alexnet_train::trainer::Trainer;
@@ -56,7 +57,8 @@ fn a_run_through_a_file_of_keras_equals_one_that_never_stopped() {
         drop(first);
         for name in ["first.keras", "first.weights.h5"] {
             let path = world.path(name);
-            let loaded = load::with_optimizer(&world.path("first"), None, &mut |_| {}).unwrap();
+            let loaded =
+                load::with_optimizer(&world.path("first"), None, CheckpointChoice::Newest, &mut |_| {}).unwrap();
             formats::save_with(&path, &loaded.weights, loaded.optimizer.as_ref(), None).unwrap();
             let more = settings(optim, 3, Some(&path));
             let mut second = start(&world, &format!("second-{name}"), &more);
@@ -84,7 +86,7 @@ fn a_state_that_does_not_fit_is_left_out_and_said_so() {
     train_until(&mut first, u64::MAX).unwrap();
     drop(first);
     let path = world.path("first.keras");
-    let loaded = load::with_optimizer(&world.path("first"), None, &mut |_| {}).unwrap();
+    let loaded = load::with_optimizer(&world.path("first"), None, CheckpointChoice::Newest, &mut |_| {}).unwrap();
     formats::save_with(&path, &loaded.weights, loaded.optimizer.as_ref(), None).unwrap();
     let words = note(&world, &settings("kind = 'sgd'", 2, Some(&path)));
     assert!(words.contains("left out") && words.contains("sgd"), "{words}");

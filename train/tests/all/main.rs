@@ -4,6 +4,7 @@
 mod support;
 
 mod changed_settings;
+mod checkpoints;
 mod config;
 mod device_crops;
 mod evaluate;
