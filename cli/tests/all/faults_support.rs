@@ -29,7 +29,7 @@ pub struct Job {
 const SAMPLE: usize = 41;
 
 /// Disk sizes in KiB that are tried without `ALEXNET_FAULTS=all`.
-const SIZES: [usize; 14] = [4, 8, 16, 24, 32, 48, 64, 96, 192, 256, 320, 384, 512, 2048];
+const SIZES: [usize; 15] = [4, 8, 16, 24, 32, 48, 56, 64, 96, 192, 256, 320, 384, 512, 2048];
 
 /// The fault injected into a system call.
 #[derive(Clone, Copy, Debug)]

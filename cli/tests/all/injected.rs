@@ -15,7 +15,7 @@ const CHECKPOINT: Job = Job {
     command: &["train", "--out", "run", "--resume", "--epochs", "3", "--threads", "1"],
     again: None,
     files: &["run/run.toml", "run/model.toml", "run/checkpoints/step-000000009.h5"],
-    noted: &["run/best.toml", "run/checkpoints/step-000000003.h5", "run/checkpoints/step-000000006.h5"],
+    noted: &["run/best.toml", "run/best.h5", "run/checkpoints/step-000000003.h5", "run/checkpoints/step-000000006.h5"],
     removes_temporaries: true,
 };
 
@@ -40,7 +40,7 @@ const RUN: Job = Job {
     ],
     again: Some(&["train", "--out", "run", "--resume", "--epochs", "1"]),
     files: &["run/run.toml", "run/model.toml", "run/checkpoints/step-000000003.h5"],
-    noted: &["run/best.toml"],
+    noted: &["run/best.toml", "run/best.h5"],
     removes_temporaries: true,
 };
 
