@@ -59,6 +59,13 @@ pub enum Error {
         /// The checkpoint to resume from.
         kept: String,
     },
+    /// A network's outputs are not numbers.
+    NotFinite {
+        /// The first class whose probability is none.
+        class: usize,
+        /// NaN or an infinity.
+        probability: f32,
+    },
     /// The last save of a run failed twice.
     Unsaved {
         /// The error of the second attempt.
@@ -167,6 +174,10 @@ impl Error {
                      A lower optim.lr usually helps"
                 )
             }
+            Self::NotFinite { class, probability } => format!(
+                "the probability of class {class} is {probability}: weights that are not finite, or too large; use those \
+                 of an earlier checkpoint"
+            ),
             Self::Unsaved { source, kept } => {
                 format!("{}; {kept}; {}", source.message(words), words(&Remedy::SaveAndResume))
             }

@@ -49,8 +49,8 @@ pub enum CheckpointChoice {
 /// Loads weights from a file of any format that [`formats`] reads, or from the folder of a run, of which it takes the
 /// checkpoint that validated best, or else the newest ([`weights_of`] takes another). `model` is the network
 /// of a file that does not name one, and of a file of another framework; other files must be for the same network. Calls
-/// `warn` with the step of a run's checkpoint, with a message for each damaged one that is skipped, and for each thing to
-/// know about a file of another framework.
+/// `warn` with the step of a run's checkpoint, with a message for each damaged one that is skipped, for values that are not
+/// finite, and for each thing to know about a file of another framework.
 ///
 /// # Errors
 /// [`Error::File`] or [`Error::Layers`] with the file and its problem; [`Error::OtherNetwork`] if it holds weights of
@@ -73,7 +73,9 @@ pub fn weights_of(
     let metadata = fs::metadata(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
     if metadata.is_dir() {
         let (path, weights) = run_weights::of_run(path, choice, warn)?;
-        return Loaded::new(path, weights).checked_for(model);
+        let loaded = Loaded::new(path, weights);
+        loaded.report.notes.iter().for_each(|note| warn(format!("{}: {note}", loaded.path.display())));
+        return loaded.checked_for(model);
     }
     if choice != CheckpointChoice::default() {
         return Err(Error::file(path, "is a file: only the folder of a run has a best and a newest checkpoint"));

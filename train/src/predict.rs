@@ -23,6 +23,10 @@ pub struct ClassProbability {
 /// The `top` most probable classes of an image, most probable first.
 ///
 /// `image` is an RGB square of `size` x `size` (the paper's resize and centre crop), from which the views are cropped.
+///
+/// # Errors
+/// [`Error::NotFinite`] if the network's outputs are not numbers; [`Error::Setting`] for an image of another size; those of
+/// the device.
 pub fn predict<B: Backend<Scalar = f32>>(
     network: &Network<B>,
     names: &[String],
@@ -41,6 +45,9 @@ pub fn predict<B: Backend<Scalar = f32>>(
     let probabilities = probabilities(network, crops, views)?;
     let mut order: Vec<usize> = (0..probabilities.ncols()).collect();
     let row = probabilities.row(0);
+    if let Some((class, &probability)) = row.iter().enumerate().find(|(_, probability)| !probability.is_finite()) {
+        return Err(Error::NotFinite { class, probability });
+    }
     order.sort_by(|&a, &b| row[b].total_cmp(&row[a]).then(a.cmp(&b)));
     let with_name = |class: usize| ClassProbability {
         class,

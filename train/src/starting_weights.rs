@@ -21,6 +21,8 @@ pub struct StartingWeights {
     own: Option<Model>,
     /// Parameters of all layers but those that are initialised anew.
     tensors: Tensors,
+    /// A note on those of their values that are not finite.
+    not_finite: Option<String>,
     /// Class names of the last layer; empty if they are unknown, or if the layer is initialised anew.
     classes: Vec<String>,
     /// The layers that are initialised anew.
@@ -62,7 +64,8 @@ impl StartingWeights {
         weights.fit(&path.display().to_string())?;
         let has_last = model.parameters()?.last().is_some_and(|spec| !is_of(&reinit, &spec.name));
         let classes = if has_last { weights.classes } else { Vec::new() };
-        Ok(Some(Self { path, own, tensors, classes, reinit, other_count, optimizer }))
+        let not_finite = formats::not_finite(tensors.iter().map(|(name, values)| (name.as_str(), values)));
+        Ok(Some(Self { path, own, tensors, not_finite, classes, reinit, other_count, optimizer }))
     }
 
     /// The layers that are initialised anew: those in `model.reinit`, and the last one if the file has another number of
@@ -74,7 +77,8 @@ impl StartingWeights {
     /// Notes for a run that starts with these weights in `model`, on these classes.
     pub fn notes(&self, model: &Model, classes: &[String]) -> Vec<String> {
         let new_layer = self.new_last_layer(classes.len());
-        let other = self.other_network(model).into_iter().chain(self.other_size(model));
+        let not_finite = self.not_finite.iter().map(|note| format!("{}: {note}", self.path.display()));
+        let other = self.other_network(model).into_iter().chain(self.other_size(model)).chain(not_finite);
         new_layer.into_iter().chain(other).chain(self.other_classes(classes)).collect()
     }
 

@@ -215,6 +215,7 @@ fn own_weights(path: &Path) -> Result<(String, Value)> {
         row("turned by EXIF", yes_or_no(weights.exif_orientation)),
     ];
     rows.extend(step.map(|step| row("checkpoint", format!("after {step} steps"))));
+    rows.extend(loaded.report.notes.iter().map(|note| row("note", note)));
     let tensors: Vec<Vec<String>> =
         weights.tensors.iter().map(|(name, t)| row(&format!("  {name}"), format!("{:?}", t.shape()))).collect();
     let json = json!({
@@ -226,6 +227,7 @@ fn own_weights(path: &Path) -> Result<(String, Value)> {
         "mean_image": weights.mean_image.is_some(),
         "exif_orientation": weights.exif_orientation,
         "step": step,
+        "notes": loaded.report.notes,
         "tensors": weights.tensors.iter()
             .map(|(name, t)| json!({ "name": name, "shape": t.shape() })).collect::<Vec<_>>(),
     });

@@ -1,5 +1,7 @@
 //! `alexnet predict`.
 
+use std::path::Path;
+
 use data::DecodeOptions;
 use files::printable;
 use serde::Serialize;
@@ -55,14 +57,23 @@ impl DeviceTask for PredictTask<'_> {
         for path in &args.images {
             match data::read_square_with(path, size, &options) {
                 Ok(square) => {
-                    let top =
-                        predict(&trained.network, &trained.printed_classes, &input, views, size, &square, args.top)?;
+                    let names = &trained.printed_classes;
+                    let top = predict(&trained.network, names, &input, views, size, &square, args.top);
+                    let top = top.map_err(|error| named(&trained.path, error))?;
                     predictions.push(Prediction { file: path.display().to_string(), top });
                 }
                 Err(error) => note(&format!("error: {error}")),
             }
         }
         Ok(predictions)
+    }
+}
+
+/// The failure of a prediction, which names the weights if they are the cause.
+fn named(weights: &Path, error: train::Error) -> Failure {
+    match error {
+        train::Error::NotFinite { .. } => Failure::Failed(format!("{}: {error}", weights.display())),
+        other => other.into(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Trained networks for `eval` and `predict`.
 
+use std::path::PathBuf;
+
 use data::{Pack, Views};
 use layers::Network;
 use tensor::{Algorithms, Backend};
@@ -24,6 +26,8 @@ pub struct LoadedModel {
 
 /// A trained network on a device, with its classes and its expectations of images.
 pub struct TrainedModel<B: Backend> {
+    /// The file of the weights.
+    pub path: PathBuf,
     pub network: Network<B>,
     /// Class names; empty if the weights have none.
     pub classes: Vec<String>,
@@ -69,6 +73,7 @@ impl LoadedModel {
         let (printed_classes, _) = self.loaded.class_names();
         let weights = self.loaded.weights;
         Ok(TrainedModel {
+            path: self.loaded.path,
             network,
             means,
             exif_orientation: weights.exif_orientation,

@@ -19,6 +19,7 @@ mod inputs;
 mod keras;
 mod moved;
 mod named_classes;
+mod not_finite;
 mod other_frameworks;
 mod packs;
 mod refused;

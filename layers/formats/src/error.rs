@@ -2,6 +2,7 @@ use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use layers::weights::BeyondF32;
 use zip::result::ZipError;
 
 /// The result of an operation of this crate.
@@ -124,6 +125,12 @@ impl From<ZipError> for Fault {
             ZipError::Io(error) => error.into(),
             other => Self::Content(format!("is not a whole zip file: {other}; get it again")),
         }
+    }
+}
+
+impl From<BeyondF32> for Fault {
+    fn from(error: BeyondF32) -> Self {
+        Self::Content(error.to_string())
     }
 }
 

@@ -1,5 +1,5 @@
 use layers::Model;
-use layers::weights::AxisOrder;
+use layers::weights::{AxisOrder, Description};
 use ndarray::{Array3, ArrayD};
 
 use crate::Format;
@@ -65,5 +65,16 @@ impl ForeignFile {
             optimizer: None,
             notes: Vec::new(),
         }
+    }
+
+    /// Fails for means and class names that are wrong for a network, or for any if it is not known.
+    pub(crate) fn check_description(&self, model: Option<&Model>) -> Result<(), String> {
+        let description = Description {
+            outputs: model.map(|model| model.classes),
+            classes: &self.classes,
+            mean_image: self.mean_image.as_ref(),
+            mean_rgb: self.mean_rgb.as_ref(),
+        };
+        description.check()
     }
 }

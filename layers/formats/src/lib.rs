@@ -13,6 +13,7 @@ pub mod caffe;
 mod chain;
 mod detect;
 mod error;
+mod finite;
 mod foreign;
 mod hdf5_tree;
 pub mod keras;
@@ -39,6 +40,7 @@ use layers::weights::Weights;
 
 pub use detect::Format;
 pub use error::{Error, Result};
+pub use finite::not_finite;
 pub use foreign::{ForeignFile, ForeignTensor, OptimizerState};
 pub use mean::{MeanFile, mean};
 pub use network::{model, model_of};
@@ -83,11 +85,14 @@ pub fn read(path: &Path) -> Result<Option<ForeignFile>> {
 
 /// Reads a file as [`read`] does; a file that describes no network may be read as one of `model`.
 fn read_for(path: &Path, model: Option<&Model>) -> Result<Option<ForeignFile>> {
-    let file = read_any(path, model)?;
-    if let Some(model) = file.as_ref().and_then(|file| file.model.as_ref()) {
+    let Some(mut file) = read_any(path, model)? else { return Ok(None) };
+    if let Some(model) = &file.model {
         network::check(path, model)?;
     }
-    Ok(file)
+    file.check_description(file.model.as_ref()).map_err(|what| Error::refused(path, what))?;
+    let note = not_finite(file.tensors.iter().map(|tensor| (tensor.name.as_str(), &tensor.values)));
+    file.notes.extend(note);
+    Ok(Some(file))
 }
 
 fn read_any(path: &Path, model: Option<&Model>) -> Result<Option<ForeignFile>> {

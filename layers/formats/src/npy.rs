@@ -1,5 +1,6 @@
 //! Arrays of numpy: `.npy` files of versions 1 to 3, of f4, f8 and u1, in C and Fortran order.
 
+use layers::weights::{BeyondF32, narrow};
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 
 /// The first bytes of every `.npy` file.
@@ -21,7 +22,10 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<ArrayD<f32>, String> {
     if needed != Some(data.len()) {
         return Err(format!("an array of shape {shape:?} does not take the {} bytes after the header", data.len()));
     }
-    let values = data.chunks_exact(size).map(|bytes| kind.value(bytes)).collect();
+    let mut values = Vec::with_capacity(data.len() / size);
+    for bytes in data.chunks_exact(size) {
+        values.push(kind.value(bytes).map_err(|error| error.to_string())?);
+    }
     let shape = IxDyn(&shape).set_f(fortran);
     let array = ArrayD::from_shape_vec(shape, values).map_err(|error| error.to_string())?;
     Ok(array.as_standard_layout().into_owned())
@@ -75,17 +79,17 @@ impl ValueType {
     }
 
     /// A value from as many bytes as [`size`](Self::size) says.
-    fn value(self, bytes: &[u8]) -> f32 {
+    fn value(self, bytes: &[u8]) -> Result<f32, BeyondF32> {
         match (self, bytes) {
             (Self::F4 { big_endian }, &[a, b, c, d]) => {
                 let read = if big_endian { f32::from_be_bytes } else { f32::from_le_bytes };
-                read([a, b, c, d])
+                Ok(read([a, b, c, d]))
             }
             (Self::F8 { big_endian }, &[a, b, c, d, e, f, g, h]) => {
                 let read = if big_endian { f64::from_be_bytes } else { f64::from_le_bytes };
-                read([a, b, c, d, e, f, g, h]) as f32
+                narrow(read([a, b, c, d, e, f, g, h]))
             }
-            _ => bytes.first().copied().map_or(0.0, f32::from),
+            _ => Ok(bytes.first().copied().map_or(0.0, f32::from)),
         }
     }
 }
@@ -179,6 +183,7 @@ mod tests {
             (npy(1, &header("<f4", "False", "(1 2)"), &[0; 8]), "header"),
             (npy(1, "{}", &[]), "header"),
             (npy(9, "{}", &[]), "version 9"),
+            (npy(1, &header("<f8", "False", "(1,)"), &1e39f64.to_le_bytes()), "holds 1e39"),
             (b"PK".to_vec(), "no .npy"),
         ];
         for (bytes, expected) in cases {

@@ -2,7 +2,7 @@ use std::fmt::{self, Display, Formatter};
 
 use layers::weights::Weights;
 
-use crate::Format;
+use crate::{Format, not_finite};
 
 /// The parameters that the tensors of a file became. Its text has a line for each of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,7 +45,9 @@ impl Report {
             permuted: false,
         };
         let matched = weights.tensors.iter().map(matched).collect();
-        Self { format, is_own: true, matched, left_over: Vec::new(), notes: Vec::new() }
+        let tensors = weights.tensors.iter().map(|(name, values)| (name.as_str(), values));
+        let notes = not_finite(tensors).into_iter().collect();
+        Self { format, is_own: true, matched, left_over: Vec::new(), notes }
     }
 
     /// One line that counts: `PyTorch: 16 tensors matched, 6 permuted, 16 renamed, 0 left over`.

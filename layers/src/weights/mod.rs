@@ -9,10 +9,12 @@
 //!
 //! The formats are described in `hdf5_file` and [`safetensors_file`].
 
+mod description;
 #[cfg(feature = "hdf5")]
 pub mod hdf5_file;
 mod layout;
 mod module;
+mod narrow;
 pub mod safetensors_file;
 mod torchvision;
 #[cfg(not(feature = "hdf5"))]
@@ -31,8 +33,10 @@ use crate::{Error, Result};
 #[cfg(not(feature = "hdf5"))]
 use without_hdf5 as hdf5_file;
 
+pub use description::Description;
 pub use layout::AxisOrder;
-pub use module::{load_metadata, load_module, load_tensors, save_module, save_tensors};
+pub use module::{load_metadata, load_module, load_tensors, save_module, save_tensors, tensor_types};
+pub use narrow::{BeyondF32, narrow, narrow_all};
 
 /// A network's parameters on the host, with its classes and the means of its training set.
 ///
@@ -67,6 +71,14 @@ pub struct Weights {
     pub mean_rgb: Option<[f32; 3]>,
     /// Whether the EXIF orientation was applied to the training set's images. Predictions then apply it too.
     pub exif_orientation: bool,
+}
+
+/// The most tensors of a weights file. Networks that are read have some hundreds.
+pub const MAX_TENSORS: usize = 1 << 16;
+
+/// The refusal of a file with more than [`MAX_TENSORS`].
+fn too_many_tensors() -> String {
+    format!("it has more than {MAX_TENSORS} tensors; the networks that are read have some hundreds")
 }
 
 /// The first bytes of every HDF5 file.

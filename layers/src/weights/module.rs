@@ -114,6 +114,14 @@ fn specs<B: Backend>(module: &(impl Parameters<B> + ?Sized)) -> Vec<ParameterSpe
     named.map(|(name, parameter)| ParameterSpec { export: name.clone(), name, ..parameter.spec.clone() }).collect()
 }
 
+/// The types of the tensors of a safetensors file as it writes them, such as `F16`, by the tensors' names.
+///
+/// # Errors
+/// Those of [`load_metadata`].
+pub fn tensor_types(path: &Path) -> Result<BTreeMap<String, String>> {
+    safetensors_file::tensor_types(path)
+}
+
 /// The metadata of a safetensors file: texts by key. Those of this crate have a key `alexnet.format`.
 ///
 /// # Errors

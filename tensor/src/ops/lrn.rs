@@ -71,7 +71,9 @@ impl Lrn {
 
     pub(super) fn check(&self) -> Result<()> {
         if self.size == 0 || !(self.k > 0.0 && self.alpha >= 0.0 && self.beta.is_finite()) {
-            let what = format!("size must be at least 1, k above 0, alpha at least 0, beta finite; got {self:?}");
+            let Self { size, k, alpha, beta, .. } = self;
+            let got = format!("got size {size}, k {k}, alpha {alpha}, beta {beta}");
+            let what = format!("size must be at least 1, k above 0, alpha at least 0, beta finite; {got}");
             return Err(Error::argument("lrn", what));
         }
         Ok(())

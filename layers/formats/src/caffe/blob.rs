@@ -1,5 +1,6 @@
 //! Blobs: parameters and mean images.
 
+use layers::weights::narrow_all;
 use ndarray::{ArrayD, IxDyn};
 
 use super::proto::BlobProto;
@@ -13,7 +14,7 @@ pub(super) fn into_array(blob: BlobProto) -> Result<ArrayD<f32>, String> {
     let values = if blob.double_data.is_empty() {
         blob.data
     } else {
-        blob.double_data.iter().map(|&value| value as f32).collect()
+        narrow_all(blob.double_data.iter().copied()).map_err(|error| format!("has a blob that {error}"))?
     };
     let count = shape.iter().try_fold(1usize, |n, &axis| n.checked_mul(axis));
     if count != Some(values.len()) {

@@ -4,8 +4,11 @@ use std::io::Read;
 
 use flate2::read::ZlibDecoder;
 
+use layers::weights::BeyondF32;
+
 use super::bytes::Bytes;
 use super::dataset::{take, value_count};
+use super::datatype::ReadFloat;
 use super::{Parsed, Source, UNDEFINED, fault};
 
 /// The most that deflate compresses.
@@ -91,7 +94,7 @@ impl Chunked {
         source: &Source,
         shape: &[u64],
         size: usize,
-        read: fn(&[u8]) -> f32,
+        read: ReadFloat,
         taken: &mut Vec<(u64, u64)>,
     ) -> Parsed<Vec<f32>> {
         if shape.len() != self.shape.len() || self.shape.contains(&0) {
@@ -183,7 +186,13 @@ impl Chunked {
     }
 
     /// Copies a chunk into the array; the part beyond the array's ends is left out.
-    fn place(&self, chunk: &Chunk, shape: &[u64], values: impl Iterator<Item = f32>, array: &mut [f32]) -> Parsed<()> {
+    fn place(
+        &self,
+        chunk: &Chunk,
+        shape: &[u64],
+        values: impl Iterator<Item = Result<f32, BeyondF32>>,
+        array: &mut [f32],
+    ) -> Parsed<()> {
         if chunk.first.iter().zip(shape).any(|(first, axis)| first >= axis) {
             return fault("a chunk lies outside its array; the file is damaged");
         }
@@ -197,7 +206,7 @@ impl Chunked {
                 index = index * length + at.min(length - 1);
             }
             if is_inside {
-                array[index as usize] = value;
+                array[index as usize] = value?;
             }
             advance(&mut within, &self.shape);
         }

@@ -4,7 +4,7 @@ use ndarray::{ArrayD, IxDyn};
 
 use super::bytes::Bytes;
 use super::chunks::{self, Chunked, Filter};
-use super::datatype::Datatype;
+use super::datatype::{Datatype, ReadFloat};
 use super::object::{Header, kind};
 use super::{Parsed, Source, UNDEFINED, fault};
 
@@ -63,7 +63,7 @@ impl Dataset {
         let Some(bytes) = count.checked_mul(size as u64) else { return fault("has more values than memory") };
         let values = match &self.layout {
             Layout::Compact(data) if data.len() as u64 >= bytes => {
-                data[..bytes as usize].chunks_exact(size).map(read).collect()
+                data[..bytes as usize].chunks_exact(size).map(read).collect::<Result<_, _>>()?
             }
             Layout::Compact(_) => return fault(format!("its {bytes} bytes are not in the file; it is damaged")),
             Layout::Contiguous { address } => contiguous(source, *address, bytes, size, read, taken)?,
@@ -98,7 +98,7 @@ fn contiguous(
     address: u64,
     bytes: u64,
     size: usize,
-    read: fn(&[u8]) -> f32,
+    read: ReadFloat,
     taken: &mut Vec<(u64, u64)>,
 ) -> Parsed<Vec<f32>> {
     if bytes == 0 {
@@ -114,7 +114,9 @@ fn contiguous(
     while done < bytes {
         let count = block.len().min((bytes - done) as usize);
         source.read_into(address + done, &mut block[..count])?;
-        values.extend(block[..count].chunks_exact(size).map(read));
+        for bytes in block[..count].chunks_exact(size) {
+            values.push(read(bytes)?);
+        }
         done += count as u64;
     }
     Ok(values)

@@ -1,7 +1,12 @@
 //! Types of values.
 
+use layers::weights::{BeyondF32, narrow};
+
 use super::bytes::Bytes;
 use super::{Parsed, fault};
+
+/// The nearest f32 of the bytes of a floating-point number.
+pub(super) type ReadFloat = fn(&[u8]) -> Result<f32, BeyondF32>;
 
 /// A type that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +49,14 @@ impl Datatype {
     }
 
     /// A function from the bytes of a floating-point number to the nearest f32.
-    pub(super) fn float_reader(self) -> Parsed<fn(&[u8]) -> f32> {
+    pub(super) fn float_reader(self) -> Parsed<ReadFloat> {
         match self {
-            Self::Float { size: 2, is_big_endian: false } => Ok(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()),
-            Self::Float { size: 2, is_big_endian: true } => Ok(|b| half::f16::from_be_bytes([b[0], b[1]]).to_f32()),
-            Self::Float { size: 4, is_big_endian: false } => Ok(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
-            Self::Float { size: 4, is_big_endian: true } => Ok(|b| f32::from_be_bytes([b[0], b[1], b[2], b[3]])),
+            Self::Float { size: 2, is_big_endian: false } => {
+                Ok(|b| Ok(half::f16::from_le_bytes([b[0], b[1]]).to_f32()))
+            }
+            Self::Float { size: 2, is_big_endian: true } => Ok(|b| Ok(half::f16::from_be_bytes([b[0], b[1]]).to_f32())),
+            Self::Float { size: 4, is_big_endian: false } => Ok(|b| Ok(f32::from_le_bytes([b[0], b[1], b[2], b[3]]))),
+            Self::Float { size: 4, is_big_endian: true } => Ok(|b| Ok(f32::from_be_bytes([b[0], b[1], b[2], b[3]]))),
             Self::Float { is_big_endian: false, .. } => Ok(|b| wide(b, false)),
             Self::Float { is_big_endian: true, .. } => Ok(|b| wide(b, true)),
             other => fault(format!("expected floating-point numbers, got {}", other.name())),
@@ -60,7 +67,7 @@ impl Datatype {
     pub(super) fn number(self, bytes: &[u8]) -> Option<f64> {
         match self {
             Self::Float { size: 8, is_big_endian } => Some(f64::from_bits(whole(bytes, is_big_endian))),
-            Self::Float { .. } => self.float_reader().ok().map(|read| f64::from(read(bytes))),
+            Self::Float { .. } => self.float_reader().ok()?(bytes).ok().map(f64::from),
             Self::Integer { size, is_big_endian, is_signed } => {
                 let value = whole(bytes, is_big_endian);
                 let shift = 64 - 8 * size as u32;
@@ -82,8 +89,8 @@ impl Datatype {
     }
 }
 
-fn wide(bytes: &[u8], is_big_endian: bool) -> f32 {
-    f64::from_bits(whole(bytes, is_big_endian)) as f32
+fn wide(bytes: &[u8], is_big_endian: bool) -> Result<f32, BeyondF32> {
+    narrow(f64::from_bits(whole(bytes, is_big_endian)))
 }
 
 fn whole(bytes: &[u8], is_big_endian: bool) -> u64 {

@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use files::regular_file;
-use layers::weights::AxisOrder;
+use layers::weights::{AxisOrder, narrow};
 use layers::{Model, ParameterSpec};
 use ndarray::{Array3, ArrayD, IxDyn};
 use serde_json::Value;
@@ -316,9 +316,9 @@ impl Own {
         }
         let names = metadata["classes"].as_array().map(Vec::as_slice).unwrap_or_default();
         let classes: Option<Vec<String>> = names.iter().map(|name| name.as_str().map(str::to_string)).collect();
-        let classes = classes.filter(|classes| classes.len() == model.classes).unwrap_or_default();
+        let classes = classes.unwrap_or_default();
         let numbers = metadata["mean_rgb"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let numbers: Vec<f32> = numbers.iter().filter_map(|number| Some(number.as_f64()? as f32)).collect();
+        let numbers: Vec<f32> = numbers.iter().filter_map(|number| narrow(number.as_f64()?).ok()).collect();
         let axes = metadata["mean_image"].as_array().map(Vec::as_slice).unwrap_or_default();
         let axes: Vec<usize> = axes.iter().filter_map(|axis| usize::try_from(axis.as_u64()?).ok()).collect();
         let exif_orientation = metadata["exif_orientation"].as_bool().unwrap_or(false);

@@ -138,6 +138,7 @@ fn loaded(
     notes: Vec<String>,
 ) -> Result<Loaded> {
     let Assignment { model, specs, places, .. } = assignment;
+    file.check_description(Some(&model)).map_err(|what| Error::refused(path, what))?;
     let mut report =
         Report { format: file.format, is_own: false, matched: Vec::new(), left_over: Vec::new(), notes: file.notes };
     report.notes.extend(notes);

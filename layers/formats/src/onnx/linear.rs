@@ -2,6 +2,7 @@
 
 use layers::LayerKind;
 use layers::model::{Linear, ParameterSettings, Units};
+use layers::weights::narrow;
 use ndarray::{ArrayD, Ix2, IxDyn};
 
 use super::graph::Graph;
@@ -21,10 +22,10 @@ pub(super) fn gemm<'a>(graph: &mut Graph<'a>, node: Node<'a>) -> Read<'a> {
     if node.int("transB", 0) == 0 {
         weight = weight.reversed_axes();
     }
-    scale(&mut weight, node.float("alpha", 1.0));
+    scale(&mut weight, node.float("alpha", 1.0))?;
     let bias = if node.input(2).is_some() {
         let mut bias = row(graph, node, 2, weight.shape()[0])?;
-        scale(&mut bias, node.float("beta", 1.0));
+        scale(&mut bias, node.float("beta", 1.0))?;
         Some(bias)
     } else {
         None
@@ -77,10 +78,14 @@ fn channels_first(weight: &ArrayD<f32>, [height, width, channels]: [usize; 3]) -
     matrix.into_dimensionality::<Ix2>().map(|matrix| matrix.into_dyn()).map_err(message)
 }
 
-fn scale(values: &mut ArrayD<f32>, factor: f64) {
-    if factor != 1.0 {
-        values.mapv_inplace(|value| (f64::from(value) * factor) as f32);
+fn scale(values: &mut ArrayD<f32>, factor: f64) -> Result<(), String> {
+    if factor == 1.0 {
+        return Ok(());
     }
+    for value in values {
+        *value = narrow(f64::from(*value) * factor).map_err(|error| format!("times {factor} {error}"))?;
+    }
+    Ok(())
 }
 
 /// A constant that is added to rows: `[n]`, `[1, n]` or one value for all.

@@ -88,7 +88,7 @@ fn read_model(file: &ModelProto, store: &Store, name: &str) -> std::result::Resu
         }
         None => notes.extend(what_to_know),
     }
-    let classes = if metadata.classes.len() == model.classes { metadata.classes } else { Vec::new() };
+    let classes = metadata.classes;
     let empty = ForeignFile::new(Format::Onnx, AxisOrder::PyTorch);
     let mean_image = metadata.mean_image;
     let mean_rgb = metadata.mean_rgb;

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use files::regular_file;
 use half::{bf16, f16};
+use layers::weights::{BeyondF32, narrow_all};
 use ndarray::{ArrayD, IxDyn};
 
 use super::proto::{TensorProto, data_type};
@@ -104,7 +105,8 @@ impl Store {
         let values = match raw {
             Some(raw) => from_bytes(tensor.data_type, raw),
             None => from_lists(tensor),
-        };
+        }
+        .map_err(|error| format!("the tensor {:?} {error}", tensor.name))?;
         if values.len() != count {
             let what = format!("{:?} has {} values, its shape {:?} {count}", tensor.name, values.len(), tensor.dims);
             return Err(format!("the tensor {what}; the file is damaged"));
@@ -198,24 +200,24 @@ pub(super) fn size_of_type(kind: i32) -> Option<usize> {
     }
 }
 
-fn from_bytes(kind: i32, raw: &[u8]) -> Vec<f32> {
+fn from_bytes(kind: i32, raw: &[u8]) -> Result<Vec<f32>, BeyondF32> {
     let pairs = || raw.as_chunks::<2>().0.iter().map(|bytes| u16::from_le_bytes(*bytes));
-    match kind {
-        data_type::F64 => raw.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes) as f32).collect(),
+    Ok(match kind {
+        data_type::F64 => narrow_all(raw.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)))?,
         data_type::F16 => pairs().map(|bits| f16::from_bits(bits).to_f32()).collect(),
         data_type::BF16 => pairs().map(|bits| bf16::from_bits(bits).to_f32()).collect(),
         _ => raw.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
-    }
+    })
 }
 
-fn from_lists(tensor: &TensorProto) -> Vec<f32> {
+fn from_lists(tensor: &TensorProto) -> Result<Vec<f32>, BeyondF32> {
     let bits = || tensor.int32_data.iter().map(|&bits| bits as u16);
-    match tensor.data_type {
-        data_type::F64 => tensor.double_data.iter().map(|&value| value as f32).collect(),
+    Ok(match tensor.data_type {
+        data_type::F64 => narrow_all(tensor.double_data.iter().copied())?,
         data_type::F16 => bits().map(|bits| f16::from_bits(bits).to_f32()).collect(),
         data_type::BF16 => bits().map(|bits| bf16::from_bits(bits).to_f32()).collect(),
         _ => tensor.float_data.clone(),
-    }
+    })
 }
 
 /// The whole numbers of a small tensor.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use half::{bf16, f16};
+use layers::weights::narrow_all;
 use ndarray::{ArrayD, IxDyn};
 
 use super::pickle::{Dtype, TensorRef};
@@ -123,21 +124,25 @@ fn gather(tensor: &TensorRef, numbers: &[f32]) -> Vec<f32> {
 /// Numbers as f32, to the nearest.
 fn numbers(dtype: Dtype, bytes: &[u8], is_big_endian: bool) -> Result<Vec<f32>, String> {
     Ok(match dtype {
-        Dtype::F32 => each(bytes, is_big_endian, f32::from_le_bytes),
-        Dtype::F64 => each(bytes, is_big_endian, |b| f64::from_le_bytes(b) as f32),
-        Dtype::F16 => each(bytes, is_big_endian, |b| f16::from_le_bytes(b).to_f32()),
-        Dtype::BF16 => each(bytes, is_big_endian, |b| bf16::from_le_bytes(b).to_f32()),
+        Dtype::F32 => each(bytes, is_big_endian, f32::from_le_bytes).collect(),
+        Dtype::F64 => narrow_all(each(bytes, is_big_endian, f64::from_le_bytes)).map_err(|error| error.to_string())?,
+        Dtype::F16 => each(bytes, is_big_endian, |b| f16::from_le_bytes(b).to_f32()).collect(),
+        Dtype::BF16 => each(bytes, is_big_endian, |b| bf16::from_le_bytes(b).to_f32()).collect(),
         other => return Err(format!("expected floating-point numbers, got {}", other.name())),
     })
 }
 
-fn each<const N: usize>(bytes: &[u8], is_big_endian: bool, number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+fn each<const N: usize, T>(
+    bytes: &[u8],
+    is_big_endian: bool,
+    number: impl Fn([u8; N]) -> T,
+) -> impl ExactSizeIterator<Item = T> {
     let (numbers, _) = bytes.as_chunks::<N>();
-    let in_order = |mut bytes: [u8; N]| {
+    let in_order = move |mut bytes: [u8; N]| {
         if is_big_endian {
             bytes.reverse();
         }
         number(bytes)
     };
-    numbers.iter().map(|&bytes| in_order(bytes)).collect()
+    numbers.iter().map(move |&bytes| in_order(bytes))
 }

@@ -27,5 +27,6 @@ mod torch_golden;
 mod torch_hostile;
 mod torch_read;
 mod torch_write;
+mod values;
 
 use alexnet_formats::layers;

@@ -11,7 +11,10 @@ use ndarray::{ArrayD, IxDyn};
 use super::text::{self, TextResult};
 use super::{CRC, EXIF_ORIENTATION, Extra, FORMAT, MODEL_CRC, VERSION, failure, system_error};
 use crate::model::Model;
-use crate::weights::{HDF5_SIGNATURE, READING, Weights, byte_count, check_version, crc_of, refused, unreadable};
+use crate::weights::{
+    HDF5_SIGNATURE, MAX_TENSORS, READING, Weights, byte_count, check_version, crc_of, description, refused,
+    too_many_tensors, unreadable,
+};
 use crate::{Error, Result};
 
 /// The most groups within groups: `optimizer/adam.m/conv1.weight`.
@@ -33,6 +36,7 @@ pub fn load_with(path: &Path) -> Result<(Weights, Option<Extra>)> {
         other => other?,
     };
     weights.fit(&path.display().to_string())?;
+    description::check(path, &weights)?;
     Ok((weights, extra))
 }
 
@@ -154,12 +158,14 @@ fn names(group: &Group, prefix: &str) -> TextResult<Vec<String>> {
 pub(super) struct Reader {
     length: u64,
     taken: Vec<(u64, u64, String)>,
+    /// Tensors and groups of them so far.
+    datasets: usize,
 }
 
 impl Reader {
     /// The reader of a file of `length` bytes.
     pub fn new(length: u64) -> Self {
-        Self { length, taken: Vec::new() }
+        Self { length, taken: Vec::new(), datasets: 0 }
     }
 
     fn read(&mut self, file: &File) -> TextResult<(Weights, Option<Extra>)> {
@@ -200,6 +206,10 @@ impl Reader {
         let links = names(group, prefix)?;
         let mut tensors = Vec::with_capacity(links.len());
         for link in links {
+            self.datasets += 1;
+            if self.datasets > MAX_TENSORS {
+                return Err(too_many_tensors());
+            }
             let name = format!("{prefix}{link}");
             match group.group(&link) {
                 Ok(inner) => tensors.extend(self.tensors(&inner, &format!("{name}/"))?),

@@ -1,5 +1,7 @@
 //! Number types of safetensors.
 
+use crate::weights::narrow_all;
+
 /// Bytes of one value of a safetensors type; `None` for unknown types and those of less than a byte.
 pub(super) fn size_of(dtype: &str) -> Option<u64> {
     Some(match dtype {
@@ -11,14 +13,20 @@ pub(super) fn size_of(dtype: &str) -> Option<u64> {
     })
 }
 
-/// Little-endian values of a floating-point type as f32, to the nearest; `None` for other types.
-pub(super) fn to_f32(dtype: &str, bytes: &[u8]) -> Option<Vec<f32>> {
-    Some(match dtype {
+/// Little-endian values of a floating-point type as f32, to the nearest.
+///
+/// # Errors
+/// A message for other types, and for f64 beyond f32.
+pub(super) fn to_f32(dtype: &str, bytes: &[u8]) -> Result<Vec<f32>, String> {
+    Ok(match dtype {
         "F32" => each(bytes, f32::from_le_bytes),
-        "F64" => each(bytes, |b| f64::from_le_bytes(b) as f32),
+        "F64" => {
+            let values = bytes.as_chunks::<8>().0.iter().map(|&b| f64::from_le_bytes(b));
+            narrow_all(values).map_err(|error| error.to_string())?
+        }
         "BF16" => each(bytes, |b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)),
         "F16" => each(bytes, |b| from_half(u16::from_le_bytes(b))),
-        _ => return None,
+        _ => return Err(format!("expected F32, F64, F16 or BF16, got {dtype}")),
     })
 }
 
@@ -68,6 +76,7 @@ mod tests {
         assert_eq!(to_f32("BF16", &[0xc0, 0x3f]).unwrap(), [1.5]);
         assert_eq!(to_f32("F64", &(-0.1f64).to_le_bytes()).unwrap(), [-0.1]);
         assert_eq!(to_f32("F32", &[0, 0, 0x80, 0x3f, 0, 0, 0, 0x40]).unwrap(), [1.0, 2.0]);
-        assert_eq!(to_f32("I64", &[0; 8]), None);
+        assert!(to_f32("I64", &[0; 8]).unwrap_err().contains("got I64"));
+        assert!(to_f32("F64", &(-1e39f64).to_le_bytes()).unwrap_err().contains("-1e39"));
     }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Error as _, MapAccess, Visitor};
 
 use super::convert::size_of;
-use crate::weights::byte_count;
+use crate::weights::{MAX_TENSORS, byte_count, too_many_tensors};
 
 /// The longest header that safetensors' own library reads, in bytes.
 pub(super) const MAX_LENGTH: u64 = 100_000_000;
@@ -108,6 +108,8 @@ impl<'de> Visitor<'de> for RawVisitor {
             }
             if name == "__metadata__" {
                 raw.metadata = map.next_value::<Texts>()?.0;
+            } else if raw.tensors.len() == MAX_TENSORS {
+                return Err(A::Error::custom(too_many_tensors()));
             } else {
                 raw.tensors.push((name, map.next_value()?));
             }

@@ -26,7 +26,7 @@
 //! were tensors of the names of their keys, `[3, height, width]` and `[3]`. A program that changes tensors must leave out the keys that begin with `alexnet.`; the file is then loaded for a network that the caller names
 //! ([`Weights::load_for`](super::Weights::load_for)).
 //!
-//! Reading converts f64, f16 and bf16 to f32, and checks the header as strictly as safetensors' own library does
+//! Reading converts f64, f16 and bf16 to f32, refuses f64 beyond f32, and checks the header as strictly as safetensors' own library does
 //! (no gaps, no overlaps, nothing after the last tensor), and for duplicate names.
 
 mod convert;
@@ -37,7 +37,7 @@ mod read;
 mod write;
 
 pub(super) use header::Entry;
-pub(super) use read::{load, load_metadata, load_parameters, load_tensors};
+pub(super) use read::{load, load_metadata, load_parameters, load_tensors, tensor_types};
 pub(super) use write::{save, save_parameters, save_tensors};
 
 /// The version of the metadata that this crate writes. It reads all versions up to this one.

@@ -16,7 +16,7 @@ use super::{
 use super::{VERSION, VERSION_KEY, means};
 use crate::Result;
 use crate::model::{Model, ParameterSpec};
-use crate::weights::{AxisOrder, Weights, check_version, refused, torchvision, unreadable};
+use crate::weights::{AxisOrder, Weights, check_version, description, refused, torchvision, unreadable};
 
 /// The file's checksums by name.
 type Checksums = BTreeMap<String, u32>;
@@ -50,7 +50,9 @@ pub(in crate::weights) fn load(path: &Path, model: Option<&Model>) -> Result<Wei
         None => torchvision::detect(path, &file.entries)?,
     };
     let tensors = file.parameters(&model.parameters()?)?;
-    Ok(Weights { model: Some(model), tensors, classes, mean_image, mean_rgb, exif_orientation })
+    let weights = Weights { model: Some(model), tensors, classes, mean_image, mean_rgb, exif_orientation };
+    description::check(path, &weights)?;
+    Ok(weights)
 }
 
 /// Loads the parameters of these specifications, in this crate's layouts.
@@ -76,6 +78,13 @@ pub(in crate::weights) fn load_tensors(path: &Path) -> Result<Vec<(String, Array
 pub(in crate::weights) fn load_metadata(path: &Path) -> Result<BTreeMap<String, String>> {
     let mut file = File::open(path).map_err(unreadable(path))?;
     Ok(read_header(path, &mut file)?.0.metadata)
+}
+
+/// The types of the tensors of a file by their names.
+pub(in crate::weights) fn tensor_types(path: &Path) -> Result<BTreeMap<String, String>> {
+    let mut file = File::open(path).map_err(unreadable(path))?;
+    let entries = read_header(path, &mut file)?.0.entries.into_iter();
+    Ok(entries.map(|entry| (entry.name, entry.dtype)).collect())
 }
 
 /// The error of a file of this crate that names no network.
@@ -249,8 +258,7 @@ impl TensorReader<'_> {
             check_crc(&entry.name, crc32c::crc32c(&bytes), stored).map_err(|what| refused(self.path, what))?;
         }
         let Entry { name, shape, dtype, .. } = entry;
-        let values = convert::to_f32(dtype, &bytes)
-            .ok_or_else(|| refused(self.path, format!("{name}: expected F32, F64, F16 or BF16, got {dtype}")))?;
+        let values = convert::to_f32(dtype, &bytes).map_err(|what| refused(self.path, format!("{name}: {what}")))?;
         ArrayD::from_shape_vec(IxDyn(shape), values).map_err(|e| refused(self.path, format!("{name}: {e}")))
     }
 
