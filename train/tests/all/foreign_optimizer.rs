@@ -102,7 +102,8 @@ fn notes_on_export(optim: &str) -> (Vec<String>, Option<f64>) {
     train_until(&mut run, u64::MAX).unwrap();
     drop(run);
     let mut notes = Vec::new();
-    let loaded = load::with_optimizer(&world.path("run"), None, &mut |note| notes.push(note)).unwrap();
+    let loaded =
+        load::with_optimizer(&world.path("run"), None, CheckpointChoice::Newest, &mut |note| notes.push(note)).unwrap();
     let model = loaded.weights.model.unwrap();
     let rate = model.train.get("optim").and_then(|optim| optim.get("lr")?.as_float());
     (notes, rate)
