@@ -4,6 +4,7 @@
 //! It has a group `training` beside the parameters: `state` (position, seed, configuration, schedule; TOML text) and
 //! `optimizer/` (one dataset per tensor). Each has a CRC-32C.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use data::Pack;
@@ -18,7 +19,7 @@ use crate::compare::Difference;
 use crate::packs::{PackMeans, Packs};
 use crate::position::Position;
 use crate::run::Best;
-use crate::{Config, EarlyStopping, Error, Result};
+use crate::{Config, EarlyStopping, Error, Result, WeightAverage};
 
 /// Version of the `training` group that this crate writes. It reads all versions up to it.
 pub const VERSION: u32 = 1;
@@ -47,6 +48,9 @@ pub struct RunState {
     /// The checkpoint that is best so far, which may be this one. Files of early versions lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best: Option<Best>,
+    /// Updates of the moving average of the weights.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub average_updates: u64,
     /// State of early stopping, if the run has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<EarlyStopping>,
@@ -56,6 +60,10 @@ pub struct RunState {
 
 fn one() -> f64 {
     1.0
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 fn is_one(factor: &f64) -> bool {
@@ -87,6 +95,30 @@ pub struct Checkpoint {
     pub state: RunState,
     /// The optimizer's tensors by name.
     pub optimizer: Tensors,
+    /// The moving averages of the parameters by name; empty without `optim.ema_decay`.
+    pub average: Tensors,
+}
+
+/// Prefix of the names of moving averages among the tensors of the `training` group.
+const AVERAGE: &str = "weight-average/";
+
+/// The tensors of the `training` group: those of the optimizer, and the moving averages of the parameters.
+pub(crate) fn training_tensors(optimizer: &Tensors, average: &Tensors) -> Tensors {
+    let average = average.iter().map(|(name, values)| (format!("{AVERAGE}{name}"), values.clone()));
+    optimizer.iter().cloned().chain(average).collect()
+}
+
+/// The inverse of [`training_tensors`]: those of the optimizer, and the moving averages.
+pub(crate) fn split_training_tensors(tensors: Tensors) -> [Tensors; 2] {
+    let mut optimizer = Tensors::new();
+    let mut average = Tensors::new();
+    for (name, values) in tensors {
+        match name.strip_prefix(AVERAGE) {
+            Some(parameter) => average.push((parameter.to_string(), values)),
+            None => optimizer.push((name, values)),
+        }
+    }
+    [optimizer, average]
 }
 
 impl Checkpoint {
@@ -96,7 +128,7 @@ impl Checkpoint {
     /// Those of [`hdf5_file::save_with`]: the old file is kept.
     pub fn save(&self, path: &Path) -> Result<()> {
         let text = toml::to_string(&self.state).map_err(|e| Error::file(path, format!("cannot be written: {e}")))?;
-        let extra = hdf5_file::Extra { state: text, tensors: self.optimizer.clone() };
+        let extra = hdf5_file::Extra { state: text, tensors: training_tensors(&self.optimizer, &self.average) };
         Ok(hdf5_file::save_with(path, &self.weights, Some(&extra))?)
     }
 
@@ -113,7 +145,8 @@ impl Checkpoint {
             let what = format!("written by version {}, this reads up to {VERSION}", state.version);
             return Err(Error::file(path, what));
         }
-        Ok(Self { weights, state, optimizer: extra.tensors })
+        let [optimizer, average] = split_training_tensors(extra.tensors);
+        Ok(Self { weights, state, optimizer, average })
     }
 
     /// Copies the state of a run from its device.
@@ -123,6 +156,7 @@ impl Checkpoint {
     pub fn of<B: Backend<Scalar = f32>>(
         network: &Network<B>,
         optimizer: &Optimizer<B>,
+        average: Option<&WeightAverage<B>>,
         state: RunState,
         packs: &Packs,
         means: &PackMeans,
@@ -143,7 +177,16 @@ impl Checkpoint {
             mean_rgb: means.rgb,
             exif_orientation: packs.train.exif_orientation(),
         };
-        Ok(Self { weights, state, optimizer: slots })
+        let average = average.map(WeightAverage::to_arrays).transpose()?.unwrap_or_default();
+        Ok(Self { weights, state, optimizer: slots, average })
+    }
+
+    /// The weights that a validation tests: their moving average, if the checkpoint has one.
+    pub fn tested_weights(&self) -> Cow<'_, Weights> {
+        if self.average.is_empty() {
+            return Cow::Borrowed(&self.weights);
+        }
+        Cow::Owned(Weights { tensors: self.average.clone(), ..self.weights.clone() })
     }
 
     /// Restores a run: sets its weights, optimizer and schedule, and returns its position.

@@ -196,6 +196,14 @@ impl Error {
         Self::Diverged { step, loss, place, stopped: stopped.into(), kept: String::new() }
     }
 
+    /// The same error of a loss, at this step.
+    pub(crate) fn at_step(mut self, now: u64) -> Self {
+        if let Self::Diverged { step, .. } = &mut self {
+            *step = now;
+        }
+        self
+    }
+
     /// Whether the disk or the user's quota is full.
     pub(crate) fn is_disk_full(&self) -> bool {
         self.system().is_some_and(|e| matches!(e.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded))

@@ -42,7 +42,7 @@ pub use config::Config;
 pub use error::{Error, OtherNetwork, OutOfMemory, Result};
 pub use learner::{
     Batches, BatchesFromFn, Callback, EarlyStopping, Ended, EpochReport, Event, Learner, OnEvent, Progress, Reply,
-    batches_from_fn, evaluate_with, on_event,
+    WeightAverage, batches_from_fn, evaluate_with, on_event,
 };
 pub use loop_checkpoint::{CheckpointFolder, LoopCheckpoint};
 pub use loss::BatchLoss;

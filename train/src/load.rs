@@ -12,7 +12,7 @@ use layers::weights::Weights;
 use layers::{Model, Network};
 use tensor::Backend;
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Tensors};
 use crate::compare::{self, Difference};
 use crate::error::OtherNetwork;
 use crate::memory::{self, Workload};
@@ -32,6 +32,8 @@ pub struct Loaded {
     pub described: Option<Model>,
     /// Slots of the optimizer in a file of another framework.
     pub optimizer: Option<OptimizerState>,
+    /// The parameters after the last step, if those in `weights` are their moving average.
+    last: Option<Tensors>,
 }
 
 /// The checkpoint of a run to take.
@@ -47,7 +49,8 @@ pub enum CheckpointChoice {
 }
 
 /// Loads weights from a file of any format that [`formats`] reads, or from the folder of a run, of which it takes the
-/// checkpoint that validated best, or else the newest ([`weights_of`] takes another). `model` is the network
+/// checkpoint that validated best, or else the newest ([`weights_of`] takes another). Those of a checkpoint that has the
+/// moving average of the weights are that average. `model` is the network
 /// of a file that does not name one, and of a file of another framework; other files must be for the same network. Calls
 /// `warn` with the step of a run's checkpoint, with a message for each damaged one that is skipped, for values that are not
 /// finite, and for each thing to know about a file of another framework.
@@ -72,13 +75,19 @@ pub fn weights_of(
 ) -> Result<Loaded> {
     let metadata = fs::metadata(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
     if metadata.is_dir() {
-        let (path, weights) = run_weights::of_run(path, choice, warn)?;
-        let loaded = Loaded::new(path, weights);
+        let loaded = run_weights::of_run(path, choice, warn)?;
         loaded.report.notes.iter().for_each(|note| warn(format!("{}: {note}", loaded.path.display())));
         return loaded.checked_for(model);
     }
     if choice != CheckpointChoice::default() {
         return Err(Error::file(path, "is a file: only the folder of a run has a best and a newest checkpoint"));
+    }
+    if formats::is_own(path)?
+        && let Ok(checkpoint) = Checkpoint::load(path)
+    {
+        let loaded = Loaded::of_checkpoint(path.to_path_buf(), checkpoint);
+        loaded.report.notes.iter().for_each(|note| warn(format!("{}: {note}", path.display())));
+        return loaded.checked_for(model);
     }
     let formats::Loaded { weights, report, described, optimizer } = formats::load(path, model)?;
     let mut notes = report.notes.clone();
@@ -87,7 +96,7 @@ pub fn weights_of(
         notes.push(format!("the network that it describes differs: {}", differences.join("; ")));
     }
     notes.into_iter().for_each(|note| warn(format!("{}: {note}", path.display())));
-    Loaded { path: path.to_path_buf(), weights, report, described, optimizer }.checked_for(model)
+    Loaded { path: path.to_path_buf(), weights, report, described, optimizer, last: None }.checked_for(model)
 }
 
 /// Loads weights as [`weights`] does, with the state of a checkpoint's optimizer, and its settings as `[train.optim]` of the
@@ -145,7 +154,26 @@ impl Loaded {
     /// Weights of this workspace's own from a file.
     pub fn new(path: PathBuf, weights: Weights) -> Self {
         let report = Report::of_own(formats::Format::Own, &weights);
-        Self { path, weights, report, described: None, optimizer: None }
+        Self { path, weights, report, described: None, optimizer: None, last: None }
+    }
+
+    /// The weights of a checkpoint: their moving average, if it has one.
+    fn of_checkpoint(path: PathBuf, checkpoint: Checkpoint) -> Self {
+        let Checkpoint { mut weights, average, .. } = checkpoint;
+        let last = (!average.is_empty()).then(|| std::mem::replace(&mut weights.tensors, average));
+        Self { last, ..Self::new(path, weights) }
+    }
+
+    /// Whether the weights are a moving average of those after each step.
+    pub fn is_average(&self) -> bool {
+        self.last.is_some()
+    }
+
+    /// Takes the weights after the last step in place of their moving average.
+    pub fn use_last_weights(&mut self) {
+        if let Some(last) = self.last.take() {
+            self.weights.tensors = last;
+        }
     }
 
     /// Checks that these are weights of the network `model`, if both are known.

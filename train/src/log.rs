@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use files::regular_file;
 use serde::{Deserialize, Serialize};
 
+use crate::evaluate::Evaluation;
 use crate::{Error, Result};
 
 /// A line of `log.jsonl`.
@@ -43,6 +44,28 @@ pub struct ValidationLine {
     pub top1_error: f64,
     /// Top-5 error, as a fraction.
     pub top5_error: f64,
+    /// The validation of the last weights, if the values above are those of their moving average.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_weights: Option<LastWeights>,
+}
+
+/// A validation of the last weights of a run that averages them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LastWeights {
+    /// Mean cross-entropy over the validation pack, one crop.
+    pub loss: f64,
+    /// Top-1 error, as a fraction.
+    pub top1_error: f64,
+    /// Top-5 error, as a fraction.
+    pub top5_error: f64,
+}
+
+impl LastWeights {
+    /// The values of a validation.
+    pub(crate) fn of(result: &Evaluation) -> Self {
+        let Evaluation { loss, top1_error, top5_error, .. } = *result;
+        Self { loss, top1_error, top5_error }
+    }
 }
 
 /// A log file, open for appending.

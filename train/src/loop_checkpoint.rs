@@ -16,8 +16,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tensor::{Backend, Tensor};
 
-use crate::checkpoint::Tensors;
-use crate::{Error, Progress, Result};
+use crate::checkpoint::{Tensors, split_training_tensors, training_tensors};
+use crate::{Error, Progress, Result, WeightAverage};
 
 pub use folder::CheckpointFolder;
 
@@ -55,6 +55,7 @@ const KIND: &str = "loop";
 pub struct LoopCheckpoint {
     parameters: Tensors,
     optimizer: Tensors,
+    average: Tensors,
     text: LoopState,
 }
 
@@ -69,6 +70,8 @@ struct LoopState {
     optimizer_steps: BTreeMap<String, u64>,
     #[serde(default = "one")]
     rate_factor: f64,
+    #[serde(default)]
+    average_updates: u64,
     #[serde(default)]
     progress: Progress,
     #[serde(default)]
@@ -133,6 +136,16 @@ impl LoopCheckpoint {
         self
     }
 
+    /// Adds the moving average of the weights.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn with_average<B: Backend<Scalar = f32>>(mut self, average: &WeightAverage<B>) -> Result<Self> {
+        self.average = average.to_arrays()?;
+        self.text.average_updates = average.updates();
+        Ok(self)
+    }
+
     /// Adds the position.
     pub fn with_progress(mut self, progress: &Progress) -> Self {
         self.text.progress = progress.clone();
@@ -164,7 +177,7 @@ impl LoopCheckpoint {
             mean_rgb: None,
             exif_orientation: false,
         };
-        let extra = hdf5_file::Extra { state: text, tensors: self.optimizer.clone() };
+        let extra = hdf5_file::Extra { state: text, tensors: training_tensors(&self.optimizer, &self.average) };
         Ok(hdf5_file::save_with(path, &weights, Some(&extra))?)
     }
 
@@ -188,7 +201,8 @@ impl LoopCheckpoint {
             let what = format!("written by version {}, this reads up to {VERSION}", text.version);
             return Err(Error::file(path, what));
         }
-        Ok(Self { parameters: weights.tensors, optimizer: extra.tensors, text })
+        let [optimizer, average] = split_training_tensors(extra.tensors);
+        Ok(Self { parameters: weights.tensors, optimizer, average, text })
     }
 
     /// Sets the parameters of a module. If one does not fit, none is set.
@@ -264,6 +278,14 @@ impl LoopCheckpoint {
     pub fn restore_schedule(&self, schedule: &mut Schedule) -> Result<f64> {
         schedule.load_state(self.text.schedule.clone())?;
         Ok(self.text.rate_factor)
+    }
+
+    /// Restores the moving average of the weights of the same module.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the checkpoint has none of a parameter; those of the device.
+    pub fn restore_average<B: Backend<Scalar = f32>>(&self, average: &mut WeightAverage<B>) -> Result<()> {
+        average.restore(&self.average, self.text.average_updates)
     }
 
     /// The position.

@@ -12,8 +12,8 @@ use tensor::{Backend, DryRun, Memory, Tensor};
 use crate::config::Config;
 use crate::device_loader::BATCHES_AHEAD;
 use crate::error::OutOfMemory;
-use crate::step::{StepOptions, step};
-use crate::{Error, Result, Targets};
+use crate::step::{Accumulation, StepOptions, classify, preallocate, step};
+use crate::{Error, Result, Targets, WeightAverage};
 
 /// This share of the predicted memory, a 16th, is added as headroom: for gaps that the order of allocations leaves, and
 /// for memory that the dry run does not know, such as the kernels themselves.
@@ -135,12 +135,12 @@ pub fn simulate_epoch<B: Backend<Scalar = f32>>(
     let size = workload.model.input.size;
     let _mean_image = Tensor::zeros(device, &[size, size, 3])?;
     let mut training = match workload.training {
-        Some((count, config)) => Some((count, config, config.optim.optimizer()?)),
+        Some((count, config)) => Some((count, Training::new(&network, config)?)),
         None => None,
     };
-    if let Some((count, config, optimizer)) = &mut training {
+    if let Some((count, training)) = &mut training {
         for batch in batch_lengths(*count, batch).into_iter().chain([batch.min(*count)]) {
-            train(&mut network, optimizer, batch, config)?;
+            training.step(&mut network, batch)?;
         }
     }
     if let Some((count, views)) = workload.evaluation {
@@ -150,9 +150,10 @@ pub fn simulate_epoch<B: Backend<Scalar = f32>>(
         }
     }
     let mut state = Vec::new();
-    if let Some((count, config, mut optimizer)) = training {
-        train(&mut network, &mut optimizer, batch.min(count), config)?;
-        state = optimizer.state()?.tensors;
+    if let Some((count, mut training)) = training {
+        training.step(&mut network, batch.min(count))?;
+        state = training.optimizer.state()?.tensors;
+        state.extend(training.average.iter().flat_map(|average| average.values()).cloned());
     }
     let parameters = network.parameters().iter().map(|parameter| parameter.value.clone());
     Ok(parameters.chain(state.into_iter().map(|(_, tensor)| tensor)).collect())
@@ -165,19 +166,38 @@ fn batch_lengths(images: usize, batch: usize) -> Vec<usize> {
     [batch, last].into_iter().filter(|&n| n > 0).collect()
 }
 
-fn train<B: Backend<Scalar = f32>>(
-    network: &mut Network<B>,
-    optimizer: &mut Optimizer<B>,
-    batch: usize,
-    config: &Config,
-) -> Result<()> {
-    let (_stored, input) = load_batch(network, batch, 1)?;
-    let data = &config.data;
-    let mixed = if data.mixup > 0.0 || data.cutmix > 0.0 { vec![MixedLabel::default(); batch] } else { Vec::new() };
-    let targets = Targets { labels: &vec![0; batch], mixed: &mixed, smoothing: data.label_smoothing };
-    let options = StepOptions { seed: 0, step: 0, learning_rate: 0.0, require_finite_loss: false };
-    step(network, optimizer, input, targets, options)?;
-    Ok(())
+/// A training without a loader.
+struct Training<'a, B: Backend> {
+    config: &'a Config,
+    optimizer: Optimizer<B>,
+    average: Option<WeightAverage<B>>,
+}
+
+impl<'a, B: Backend<Scalar = f32>> Training<'a, B> {
+    fn new(network: &Network<B>, config: &'a Config) -> Result<Self> {
+        Ok(Self { config, optimizer: config.optim.optimizer()?, average: config.optim.average(network) })
+    }
+
+    /// A step on black images. With gradient accumulation it has two batches: more of them need no more memory.
+    fn step(&mut self, network: &mut Network<B>, batch: usize) -> Result<()> {
+        let data = &self.config.data;
+        let mixed = if data.mixup > 0.0 || data.cutmix > 0.0 { vec![MixedLabel::default(); batch] } else { Vec::new() };
+        let targets = Targets { labels: &vec![0; batch], mixed: &mixed, smoothing: data.label_smoothing };
+        let options = StepOptions { seed: 0, step: 0, learning_rate: 0.0, require_finite_loss: false };
+        if self.config.run.accumulate == 1 {
+            let (_stored, input) = load_batch(network, batch, 1)?;
+            step(network, &mut self.optimizer, input, targets, options)?;
+        } else {
+            preallocate(network, &mut self.optimizer)?;
+            let mut gathered = Accumulation::new();
+            for _ in 0..2 {
+                let (_stored, input) = load_batch(network, batch, 1)?;
+                gathered.add(network, options, |network, pass| classify(network, input, targets, pass, false))?;
+            }
+            gathered.update(network, &mut self.optimizer, 0.0)?;
+        }
+        self.average.as_mut().map_or(Ok(()), |average| average.update(network))
+    }
 }
 
 /// The stored bytes of the batches that are on the device at once, and the network's input of one batch.

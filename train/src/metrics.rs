@@ -24,6 +24,23 @@ pub struct StepMetrics {
 }
 
 impl StepMetrics {
+    /// The metrics of several batches of one step: means over all their examples.
+    fn combined(batches: impl Iterator<Item = Self>) -> Option<Self> {
+        batches.reduce(|mut all, batch| {
+            let examples = all.examples + batch.examples;
+            let sum = all.loss * all.examples as f64 + batch.loss * batch.examples as f64;
+            all.loss = sum / examples.max(1) as f64;
+            all.examples = examples;
+            for (name, sum) in batch.sums {
+                match all.sums.iter_mut().find(|(known, _)| *known == name) {
+                    Some((_, known)) => *known += sum,
+                    None => all.sums.push((name, sum)),
+                }
+            }
+            all
+        })
+    }
+
     /// The sum of a metric over the examples of the batch.
     pub fn sum(&self, name: &str) -> Option<f64> {
         self.sums.iter().find(|(known, _)| known == name).map(|(_, sum)| *sum)
@@ -73,6 +90,14 @@ impl<B: Backend> PendingMetrics<B> {
     /// The mean loss of a batch of `examples`, one value on the device.
     pub(crate) fn new(loss: Tensor<B>, examples: usize) -> Self {
         Self(State::OnDevice { loss, examples, others: Vec::new() })
+    }
+
+    /// The number of examples.
+    pub(crate) fn examples(&self) -> usize {
+        match &self.0 {
+            State::OnDevice { examples, .. } => *examples,
+            State::Read(metrics) => metrics.examples,
+        }
     }
 
     pub(crate) fn push(&mut self, name: String, metric: Metric<B>) {
@@ -236,7 +261,8 @@ pub(crate) struct CompletedStep<B: Backend> {
     pub step: u64,
     pub epoch: u64,
     pub learning_rate: f64,
-    pub metrics: PendingMetrics<B>,
+    /// Those of each of its batches, of which there is at least one.
+    pub metrics: Vec<PendingMetrics<B>>,
 }
 
 /// The report of a step, when its metrics have been read.
@@ -251,7 +277,7 @@ pub struct StepReport {
     pub learning_rate: f64,
     /// Examples per second, with loading.
     pub examples_per_s: f64,
-    /// The metrics of its batch, before the update.
+    /// The metrics of its batch or, with gradient accumulation, of all its batches, before the update.
     pub metrics: StepMetrics,
 }
 
@@ -289,8 +315,10 @@ impl<B: Backend> MetricsBuffer<B> {
     /// Reads all pending metrics, in order. The examples per second of each step are the mean since the last read.
     pub fn read(&mut self) -> Result<Vec<StepReport>> {
         let pending = std::mem::take(&mut self.pending);
-        let metrics: Vec<&PendingMetrics<B>> = pending.iter().map(|step| &step.metrics).collect();
-        let metrics = PendingMetrics::read_all(&metrics)?;
+        let batches: Vec<&PendingMetrics<B>> = pending.iter().flat_map(|step| &step.metrics).collect();
+        let mut batches = PendingMetrics::read_all(&batches)?.into_iter();
+        let of_step = |step: &CompletedStep<B>| StepMetrics::combined(batches.by_ref().take(step.metrics.len()));
+        let metrics: Vec<StepMetrics> = pending.iter().filter_map(of_step).collect();
         let examples: usize = metrics.iter().map(|metrics| metrics.examples).sum();
         let examples_per_s = examples as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
         self.restart_clock();

@@ -66,6 +66,7 @@ impl Position {
             loss: result.loss,
             top1_error: result.top1_error,
             top5_error: result.top5_error,
+            last_weights: None,
         }
     }
 }

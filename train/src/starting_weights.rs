@@ -31,6 +31,8 @@ pub struct StartingWeights {
     other_count: Option<OtherCount>,
     /// The state of the optimizer in a file of another framework.
     optimizer: Option<OptimizerState>,
+    /// Whether they are a moving average of weights.
+    is_average: bool,
 }
 
 /// A last layer whose number of classes is not the network's.
@@ -49,7 +51,9 @@ impl StartingWeights {
     pub fn load(config: &ModelConfig, model: &Model) -> Result<Option<Self>> {
         check_reinit_layers(config, model)?;
         let Some(path) = &config.weights else { return Ok(None) };
-        let Loaded { path, mut weights, described, optimizer, .. } = load::starting_weights(path, model)?;
+        let loaded = load::starting_weights(path, model)?;
+        let is_average = loaded.is_average();
+        let Loaded { path, mut weights, described, optimizer, .. } = loaded;
         let mut reinit = config.reinit.to_vec();
         let other_count = last_layer_of_other_classes(&weights, model, &reinit)?;
         reinit.extend(other_count.iter().map(|last| last.layer.clone()));
@@ -65,7 +69,7 @@ impl StartingWeights {
         let has_last = model.parameters()?.last().is_some_and(|spec| !is_of(&reinit, &spec.name));
         let classes = if has_last { weights.classes } else { Vec::new() };
         let not_finite = formats::not_finite(tensors.iter().map(|(name, values)| (name.as_str(), values)));
-        Ok(Some(Self { path, own, tensors, not_finite, classes, reinit, other_count, optimizer }))
+        Ok(Some(Self { path, own, tensors, not_finite, classes, reinit, other_count, optimizer, is_average }))
     }
 
     /// The layers that are initialised anew: those in `model.reinit`, and the last one if the file has another number of
@@ -79,7 +83,9 @@ impl StartingWeights {
         let new_layer = self.new_last_layer(classes.len());
         let not_finite = self.not_finite.iter().map(|note| format!("{}: {note}", self.path.display()));
         let other = self.other_network(model).into_iter().chain(self.other_size(model)).chain(not_finite);
-        new_layer.into_iter().chain(other).chain(self.other_classes(classes)).collect()
+        let average = format!("the weights of {} are their moving average (optim.ema_decay)", self.path.display());
+        let average = self.is_average.then_some(average);
+        average.into_iter().chain(new_layer).chain(other).chain(self.other_classes(classes)).collect()
     }
 
     /// A note if the images of the pack have another size than those that these weights were trained on.

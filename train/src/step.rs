@@ -101,8 +101,116 @@ pub fn step_with<B: Backend, M: Parameters<B> + ?Sized>(
     Ok(metrics)
 }
 
+/// The gradients of several batches, for one step with the gradient of the mean over all their examples, as of one large
+/// batch: gradient accumulation. Batch norms normalise each batch by itself. The gradients of all parameters are in
+/// memory until the update.
+///
+/// ```
+/// use alexnet_train::layers::{Model, Module, Network, Var};
+/// use alexnet_train::optim::{Optimizer, Sgd};
+/// use alexnet_train::step::{Accumulation, StepOptions};
+/// use alexnet_train::tensor::{Cpu, Tensor};
+/// use alexnet_train::BatchLoss;
+///
+/// let cpu = Cpu::<f32>::new(1)?;
+/// let mut network = Network::new(&cpu, &Model::preset("linear")?, 1)?;
+/// let mut sgd = Optimizer::new(Sgd::default())?;
+/// let mut gathered = Accumulation::new();
+/// for batch in 0..2 {
+///     let images = Var::constant(Tensor::full(&cpu, &[3, 32, 32, 3], 0.5)?);
+///     let options = StepOptions { seed: 1, step: batch, learning_rate: 0.01, require_finite_loss: true };
+///     gathered.add(&mut network, options, |network, pass| {
+///         BatchLoss::cross_entropy(&network.forward(&images, pass)?, &[1, 2, 3], pass)
+///     })?;
+/// }
+/// let metrics = gathered.update(&mut network, &mut sgd, 0.01)?;
+/// assert_eq!((metrics.len(), sgd.steps()), (2, 1));
+/// # Ok::<(), alexnet_train::Error>(())
+/// ```
+pub struct Accumulation<B: Backend> {
+    /// Sums over the batches, each times its examples divided by those of the first.
+    gradients: HashMap<ParameterId, Tensor<B>>,
+    metrics: Vec<PendingMetrics<B>>,
+}
+
+impl<B: Backend> Default for Accumulation<B> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<B: Backend> Accumulation<B> {
+    /// No batch yet.
+    pub fn new() -> Self {
+        Self { gradients: HashMap::new(), metrics: Vec::new() }
+    }
+
+    /// Number of batches so far.
+    pub fn batches(&self) -> usize {
+        self.metrics.len()
+    }
+
+    /// Adds the gradients of a batch: `loss` runs the module forward and returns its loss. The options' step is that of
+    /// the dropout masks, and should differ from batch to batch; their learning rate is not used.
+    ///
+    /// # Errors
+    /// Those of [`step`].
+    pub fn add<M: Parameters<B> + ?Sized>(
+        &mut self,
+        module: &mut M,
+        options: StepOptions,
+        loss: impl FnOnce(&M, &mut Pass<B>) -> Result<BatchLoss<B>>,
+    ) -> Result<()> {
+        let mut pass = Pass::new(Mode::Train { seed: options.seed, step: options.step });
+        let mut loss = loss(module, &mut pass)?;
+        if options.require_finite_loss {
+            loss.require_finite(pass.mode(), || diagnose::place_of_loss(module))?;
+        }
+        let (loss, metrics) = loss.into_parts();
+        let first = self.metrics.first().map_or(metrics.examples(), PendingMetrics::examples);
+        let factor = metrics.examples() as f64 / first.max(1) as f64;
+        let gradients = &mut self.gradients;
+        let statistics = pass.backward_each(loss, |parameter, gradient| -> Result<()> {
+            match gradients.get_mut(&parameter) {
+                Some(sum) => sum.add_scaled(factor, &gradient)?,
+                None if factor == 1.0 => _ = gradients.insert(parameter, gradient),
+                None => _ = gradients.insert(parameter, gradient.scale(factor)?),
+            }
+            Ok(())
+        })?;
+        statistics.store(module);
+        self.metrics.push(metrics);
+        Ok(())
+    }
+
+    /// Takes the step. Returns the metrics of each batch.
+    ///
+    /// # Errors
+    /// Those of the optimizer.
+    pub fn update<M: Parameters<B> + ?Sized>(
+        self,
+        module: &mut M,
+        optimizer: &mut Optimizer<B>,
+        learning_rate: f64,
+    ) -> Result<Vec<PendingMetrics<B>>> {
+        let Self { mut gradients, metrics } = self;
+        let first = metrics.first().map_or(1, PendingMetrics::examples);
+        let examples: usize = metrics.iter().map(PendingMetrics::examples).sum();
+        if examples != first {
+            for gradient in gradients.values_mut() {
+                *gradient = gradient.scale(first as f64 / examples as f64)?;
+            }
+        }
+        update(module, &mut optimizer.begin(learning_rate)?, gradients)?;
+        Ok(metrics)
+    }
+}
+
 /// Allocates the optimizer's state before the activations, so that it leaves no gaps where they are freed.
-fn preallocate<B: Backend, M: Parameters<B> + ?Sized>(module: &M, optimizer: &mut Optimizer<B>) -> Result<()> {
+pub(crate) fn preallocate<B: Backend, M: Parameters<B> + ?Sized>(
+    module: &M,
+    optimizer: &mut Optimizer<B>,
+) -> Result<()> {
     let parameters = module.named_parameters();
     let trained = parameters.iter().filter(|(_, p)| p.spec.is_trainable());
     Ok(optimizer.preallocate(trained.map(|(name, p)| (name.as_str(), &p.value)))?)

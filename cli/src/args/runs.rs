@@ -12,6 +12,9 @@ pub struct CheckpointArgs {
     /// Take the newest checkpoint of a run
     #[arg(long)]
     pub newest: bool,
+    /// Take the weights after the step itself where a run also has their moving average (optim.ema_decay)
+    #[arg(long)]
+    pub raw: bool,
 }
 
 impl CheckpointArgs {

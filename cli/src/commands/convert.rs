@@ -6,7 +6,7 @@ use formats::Format;
 use formats::onnx::{self, GraphOutput};
 use train::{load, mean};
 
-use super::trained::ASSUMED_CLASSES;
+use super::trained::{ASSUMED_CLASSES, choose_average};
 use crate::args::Convert;
 use crate::console::{note, print};
 use crate::failure::{Failure, Result};
@@ -29,6 +29,10 @@ pub fn run(args: &Convert) -> Result<()> {
     let load = if has_place { load::with_optimizer } else { load::weights_of };
     let choice = args.checkpoint.choice();
     let mut loaded = load(&args.input, model.as_ref(), choice, &mut |warning| note(&format!("note: {warning}")))?;
+    choose_average(&mut loaded, args.checkpoint.raw);
+    if loaded.is_average() && loaded.optimizer.take().is_some() {
+        note("note: the state of the optimizer is left out: it belongs to the weights of the last step (--raw)");
+    }
     if let Some(mean) = &args.mean {
         loaded.set_means(mean::load(mean)?)?;
     }

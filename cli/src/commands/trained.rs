@@ -44,6 +44,7 @@ pub fn load(args: &args::NetworkArgs) -> Result<(LoadedModel, OpenDevice)> {
     let mut loaded = load::weights_of(&args.weights, model.as_ref(), args.checkpoint.choice(), &mut |text| {
         note(&format!("note: {text}"));
     })?;
+    choose_average(&mut loaded, args.checkpoint.raw);
     if let Some(mean) = &args.mean {
         loaded.set_means(mean::load(mean)?)?;
     }
@@ -51,6 +52,17 @@ pub fn load(args: &args::NetworkArgs) -> Result<(LoadedModel, OpenDevice)> {
     let views = if args.crops == "10" { Views::Ten } else { Views::Centre };
     let opened = device::open(&args.compute.device, &args.compute.precision, threads, Algorithms::default())?;
     Ok((LoadedModel { loaded, views, threads }, opened))
+}
+
+/// Takes the last weights in place of their moving average if they are asked for, and says which of them are used where
+/// there are both.
+pub fn choose_average(loaded: &mut Loaded, raw: bool) {
+    if raw {
+        loaded.use_last_weights();
+    } else if loaded.is_average() {
+        let path = loaded.path.display();
+        note(&format!("note: {path}: taking the moving average of the weights; --raw takes those of the last step"));
+    }
 }
 
 impl LoadedModel {

@@ -1,12 +1,13 @@
 //! Settings of the optimizer and its learning-rate schedule.
 
+use layers::Parameters;
 use optim::{Adam, AdamW, Clipping, Lars, Optimizer, RmsProp, Rule, Schedule, ScheduleRule, Sgd};
 use serde::{Deserialize, Serialize};
 use tensor::Backend;
 
 use super::Config;
 use super::setting::{Condition, is_amount, is_fraction, is_positive, section};
-use crate::Result;
+use crate::{Result, WeightAverage};
 
 /// Optimizers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +46,13 @@ pub enum ScheduleKind {
     /// Up to the initial learning rate and down again over `decay_epochs`, each along half a cosine.
     OneCycle,
 }
+
+const EMA: Condition = Condition {
+    needed: "`optim.ema_decay` above 0",
+    holds: |config| config.optim.ema_decay > 0.0,
+    decided_by: "optim.ema_decay",
+    advice: "set optim.ema_decay=0.9998",
+};
 
 const NESTEROV: Condition = Condition {
     needed: "`optim.momentum` above 0",
@@ -261,6 +269,20 @@ section! {
         #[on_resume = Noted]
         clip_norm: f64 = 0.0,
 
+        /// Decay of the exponential moving average of the weights, which takes in the weights after each step; 0: none.
+        /// Validation, and `eval`, `predict` and `convert` of the run, take the average. 0.9998 suits long runs.
+        #[range("in [0, 1)", is_fraction)]
+        #[off = "0"]
+        #[on_resume = Noted]
+        ema_decay: f64 = 0.0,
+
+        /// Let the decay of the average rise: after n steps it is at most 1 - (1 + n)^(-2/3), so that the first weights are
+        /// soon forgotten.
+        #[off = "false"]
+        #[needs(EMA)]
+        #[on_resume = Noted]
+        ema_warmup: bool = false,
+
         /// Learning-rate schedule: `constant`, `steps`, `exponential`, `plateau`, `polynomial`, `cosine` or `one-cycle`.
         #[needs(DROPS, DECAY_EPOCHS)]
         #[on_resume = Noted]
@@ -362,6 +384,11 @@ impl OptimConfig {
             optimizer = optimizer.with_clipping(Clipping::GlobalNorm(self.clip_norm))?;
         }
         Ok(optimizer)
+    }
+
+    /// The moving average of a module's weights in this configuration, at its start.
+    pub fn average<B: Backend, M: Parameters<B> + ?Sized>(&self, module: &M) -> Option<WeightAverage<B>> {
+        (self.ema_decay > 0.0).then(|| WeightAverage::new(module, self.ema_decay).warmup(self.ema_warmup))
     }
 
     /// The update rule of this configuration.

@@ -93,6 +93,14 @@ section! {
         #[range("at least 1", |batch| *batch > 0)]
         batch: usize = 128,
 
+        /// Number of batches per step (gradient accumulation): a step has the gradient of the mean over all their images, as
+        /// of one batch that is as many times larger; the last step of an epoch has the batches that are left. Steps are
+        /// updates: checkpoints, `run.steps` and the log count them so. Gradients of all layers are then in memory at once.
+        #[range("at least 1", |batches| *batches > 0)]
+        #[off = "1"]
+        #[on_resume = Noted]
+        accumulate: usize = 1,
+
         /// Random seed of the initial weights, the order of the images, augmentation and dropout.
         seed: u64 = 1,
 

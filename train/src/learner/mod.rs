@@ -1,5 +1,6 @@
 //! Training of any module, on batches of any source, with any loss.
 
+mod average;
 mod batches;
 mod callback;
 mod early_stopping;
@@ -14,10 +15,11 @@ use tensor::Backend;
 
 use crate::loop_checkpoint::LoopCheckpoint;
 use crate::loss::BatchLoss;
-use crate::metrics::{CompletedStep, MetricSums, MetricsBuffer, MetricsPolicy, StepReport};
-use crate::step::{StepOptions, step_with};
+use crate::metrics::{CompletedStep, MetricSums, MetricsBuffer, MetricsPolicy, PendingMetrics, StepReport};
+use crate::step::{Accumulation, StepOptions, preallocate, step_with};
 use crate::{Error, Result, diagnose};
 
+pub use average::WeightAverage;
 pub use batches::{Batches, BatchesFromFn, batches_from_fn};
 pub use callback::{Callback, Ended, EpochReport, Event, OnEvent, Reply, on_event};
 pub use early_stopping::EarlyStopping;
@@ -56,10 +58,14 @@ pub struct Learner<B: Backend, M> {
     pub schedule: Schedule,
     /// Multiplies the learning rate of the schedule; 1 at first. Callbacks may change it. It is saved in checkpoints.
     pub rate_factor: f64,
-    learning_rate: f64,
+    /// The moving average of the weights, if there is one. It is saved in checkpoints.
+    pub average: Option<WeightAverage<B>>,
+    pub(crate) learning_rate: f64,
     seed: u64,
     epochs: u64,
     steps: Option<u64>,
+    /// Batches per step.
+    accumulate: usize,
     pub(crate) progress: Progress,
     metrics: MetricsBuffer<B>,
     /// Metrics are read at multiples of this step, whatever the policy; 0: they are not.
@@ -87,10 +93,12 @@ impl<B: Backend, M: Parameters<B>> Learner<B, M> {
             optimizer,
             schedule: Schedule::new(ScheduleRule::Constant)?,
             rate_factor: 1.0,
+            average: None,
             learning_rate: 0.01,
             seed: 1,
             epochs: 1,
             steps: None,
+            accumulate: 1,
             progress: Progress::default(),
             metrics: MetricsBuffer::new(policy),
             read_every: 0,
@@ -123,6 +131,17 @@ impl<B: Backend, M: Parameters<B>> Learner<B, M> {
     /// The same with this seed of the dropout masks.
     pub fn seed(self, seed: u64) -> Self {
         Self { seed, ..self }
+    }
+
+    /// The same with this number of batches per step, at least 1, as if they were one ([`Accumulation`]). The last step of
+    /// an epoch has those that are left. A step is an update: progress, reports and checkpoints count it once.
+    pub fn accumulate(self, batches: usize) -> Self {
+        Self { accumulate: batches.max(1), ..self }
+    }
+
+    /// The same with a moving average of the weights.
+    pub fn average(self, average: Option<WeightAverage<B>>) -> Self {
+        Self { average, ..self }
     }
 
     /// The same with metrics read by this policy; the default is [`MetricsPolicy::for_device`].
@@ -197,14 +216,18 @@ impl<B: Backend, M: Parameters<B>> Learner<B, M> {
         let batches_per_epoch = data.batches_per_epoch();
         let batches = data.batches(self.progress.epoch, self.progress.batch);
         self.metrics.restart_clock();
+        let mut gathered = Accumulation::new();
         for batch in batches {
-            if batch.is_ok() {
+            if batch.is_ok() && gathered.batches() == 0 {
                 self.dispatch(Event::StepBegins, callbacks)?;
             }
             if self.stopped.is_some() {
                 break;
             }
-            let result = batch.and_then(|batch| self.step(batch, batches_per_epoch, loss));
+            let result = batch.and_then(|batch| self.take_batch(batch, batches_per_epoch, &mut gathered, loss));
+            if matches!(result, Ok(false)) {
+                continue;
+            }
             // Even after an error, the steps before it are reported.
             if result.is_err() || self.metrics.is_due() || self.is_time_to_read() {
                 self.report(callbacks)?;
@@ -222,30 +245,65 @@ impl<B: Backend, M: Parameters<B>> Learner<B, M> {
         self.read_next || (self.read_every > 0 && self.progress.step.is_multiple_of(self.read_every))
     }
 
-    /// Takes a step on one batch.
-    fn step<T>(
+    /// Takes a step on one batch, or gathers its gradients for one. Returns whether the step was taken.
+    fn take_batch<T>(
         &mut self,
         batch: T,
         batches_per_epoch: usize,
+        gathered: &mut Accumulation<B>,
         loss: &mut impl FnMut(&M, T, &mut Pass<B>) -> Result<BatchLoss<B>>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let rate = self.schedule.rate(self.learning_rate, self.progress.epochs(batches_per_epoch));
         let options = StepOptions {
             seed: self.seed,
-            step: self.progress.step,
+            step: self.mask_number(batches_per_epoch, gathered.batches()),
             learning_rate: rate * self.rate_factor,
             require_finite_loss: self.reads_each_step(),
         };
         let forward = |module: &M, pass: &mut Pass<B>| loss(module, batch, pass);
-        let metrics = step_with(&mut self.module, &mut self.optimizer, options, forward)?;
-        self.progress.advance();
-        self.metrics.push(CompletedStep {
-            step: self.progress.step,
-            epoch: self.progress.epoch,
-            learning_rate: options.learning_rate,
-            metrics,
-        });
-        Ok(())
+        if self.accumulate == 1 {
+            let metrics = step_with(&mut self.module, &mut self.optimizer, options, forward)?;
+            return self.complete(vec![metrics], options.learning_rate);
+        }
+        preallocate(&self.module, &mut self.optimizer)?;
+        gathered.add(&mut self.module, options, forward).map_err(|error| error.at_step(self.progress.step + 1))?;
+        let batches = gathered.batches();
+        if batches < self.accumulate && self.progress.batch + batches < batches_per_epoch {
+            return Ok(false);
+        }
+        let gathered = std::mem::take(gathered);
+        let metrics = gathered.update(&mut self.module, &mut self.optimizer, options.learning_rate)?;
+        self.complete(metrics, options.learning_rate)
+    }
+
+    /// The number from which the dropout masks of a batch follow: that of the step, or, with several batches per step,
+    /// that of the batch.
+    fn mask_number(&self, batches_per_epoch: usize, gathered: usize) -> u64 {
+        if self.accumulate == 1 {
+            return self.progress.step;
+        }
+        self.progress.epoch * batches_per_epoch as u64 + (self.progress.batch + gathered) as u64
+    }
+
+    /// Counts a step with the metrics of its batches.
+    fn complete(&mut self, metrics: Vec<PendingMetrics<B>>, learning_rate: f64) -> Result<bool> {
+        if let Some(average) = &mut self.average {
+            average.update(&self.module)?;
+        }
+        self.progress.advance_by(metrics.len());
+        let step = self.progress.step;
+        let epoch = self.progress.epoch;
+        self.metrics.push(CompletedStep { step, epoch, learning_rate, metrics });
+        Ok(true)
+    }
+
+    /// Calls `f` with the module whose weights are their moving average; `None` if there is none.
+    pub fn with_average<R>(&mut self, f: impl FnOnce(&M) -> R) -> Option<R> {
+        let average = self.average.as_mut()?;
+        average.swap(&mut self.module);
+        let result = f(&self.module);
+        average.swap(&mut self.module);
+        Some(result)
     }
 
     /// Moves on to the next epoch.
@@ -330,7 +388,7 @@ impl<B: Backend, M> Learner<B, M> {
 
     /// Number of steps of the whole training, given the batches of an epoch.
     pub fn total_steps(&self, batches_per_epoch: usize) -> u64 {
-        self.steps.unwrap_or(self.epochs.saturating_mul(batches_per_epoch as u64))
+        self.steps.unwrap_or(self.epochs.saturating_mul(batches_per_epoch.div_ceil(self.accumulate) as u64))
     }
 
     /// Records a value, such as a validation error, for other callbacks and for checkpoints. A later one of the same name
@@ -356,7 +414,11 @@ impl<B: Backend<Scalar = f32>, M: Parameters<B>> Learner<B, M> {
             return Err(Error::diverged(self.progress.step, f64::NAN, format!("parameter {name}"), "before saving"));
         }
         let checkpoint = LoopCheckpoint::new().with_module("", &self.module)?.with_optimizer("", &self.optimizer)?;
-        Ok(checkpoint.with_schedule(&self.schedule, self.rate_factor).with_progress(&self.progress))
+        let checkpoint = checkpoint.with_schedule(&self.schedule, self.rate_factor).with_progress(&self.progress);
+        match &self.average {
+            Some(average) => checkpoint.with_average(average),
+            None => Ok(checkpoint),
+        }
     }
 
     /// Continues from a checkpoint of [`checkpoint`](Self::checkpoint). The result has the same bits as a training that
@@ -369,6 +431,9 @@ impl<B: Backend<Scalar = f32>, M: Parameters<B>> Learner<B, M> {
         if let Some((_, parameter)) = self.module.named_parameters().first() {
             let device = parameter.value.device().clone();
             checkpoint.restore_optimizer("", &device, &mut self.optimizer)?;
+        }
+        if let Some(average) = &mut self.average {
+            checkpoint.restore_average(average)?;
         }
         self.rate_factor = checkpoint.restore_schedule(&mut self.schedule)?;
         self.progress = checkpoint.progress().clone();

@@ -35,10 +35,15 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Counts a step.
+    /// Counts a step on one batch.
     pub fn advance(&mut self) {
+        self.advance_by(1);
+    }
+
+    /// Counts a step on several batches.
+    pub fn advance_by(&mut self, batches: usize) {
         self.step += 1;
-        self.batch += 1;
+        self.batch += batches;
     }
 
     /// Begins the next epoch.

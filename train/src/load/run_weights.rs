@@ -1,11 +1,10 @@
 //! The checkpoint of a run whose weights a command takes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use layers::weights::Weights;
 use layers::weights::hdf5_file::load_with;
 
-use super::{CheckpointChoice, newest_checkpoint};
+use super::{CheckpointChoice, Loaded, newest_checkpoint};
 use crate::checkpoint::Checkpoint;
 use crate::run::{self, Best};
 use crate::{Error, Result};
@@ -19,9 +18,9 @@ pub fn check_is_run(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The weights of a run's checkpoint, and the file that they come from. `say` is told which step was taken, and of each
+/// The weights of a run's checkpoint, with the file that they come from. `say` is told which step was taken, and of each
 /// damaged file that was passed over.
-pub fn of_run(folder: &Path, choice: CheckpointChoice, say: &mut dyn FnMut(String)) -> Result<(PathBuf, Weights)> {
+pub fn of_run(folder: &Path, choice: CheckpointChoice, say: &mut dyn FnMut(String)) -> Result<Loaded> {
     check_is_run(folder)?;
     let best = run::best(folder)?;
     match &best {
@@ -40,14 +39,14 @@ pub fn of_run(folder: &Path, choice: CheckpointChoice, say: &mut dyn FnMut(Strin
 }
 
 /// The best checkpoint, or else its weights alone; `None` if both are missing or damaged.
-fn best_of_run(folder: &Path, best: &Best, say: &mut dyn FnMut(String)) -> Result<Option<(PathBuf, Weights)>> {
+fn best_of_run(folder: &Path, best: &Best, say: &mut dyn FnMut(String)) -> Result<Option<Loaded>> {
     let checkpoints = run::checkpoints(folder)?;
     let newest = checkpoints.last().map(|(step, _)| *step);
     let error = match checkpoints.into_iter().find(|(step, _)| *step == best.step) {
         Some((_, path)) => match Checkpoint::load(&path) {
             Ok(checkpoint) => {
                 say(sentence(folder, best, newest));
-                return Ok(Some((path, checkpoint.weights)));
+                return Ok(Some(Loaded::of_checkpoint(path, checkpoint)));
             }
             Err(error) if error.is_io_error() => return Err(error),
             Err(error) => error.to_string(),
@@ -58,7 +57,7 @@ fn best_of_run(folder: &Path, best: &Best, say: &mut dyn FnMut(String)) -> Resul
     match load_with(&path) {
         Ok((weights, _)) => {
             say(format!("{error}; taking the weights of {}, which a run keeps of its best step", path.display()));
-            Ok(Some((path, weights)))
+            Ok(Some(Loaded::new(path, weights)))
         }
         Err(_) => {
             say(format!("{error}; trying the newest checkpoint"));
@@ -78,7 +77,7 @@ fn sentence(folder: &Path, best: &Best, newest: Option<u64>) -> String {
     }
 }
 
-fn newest_of_run(folder: &Path, best: Option<&Best>, say: &mut dyn FnMut(String)) -> Result<(PathBuf, Weights)> {
+fn newest_of_run(folder: &Path, best: Option<&Best>, say: &mut dyn FnMut(String)) -> Result<Loaded> {
     let (path, checkpoint) = newest_checkpoint(folder, say)?
         .ok_or_else(|| Error::file(folder, "holds no checkpoint yet: train further, or name a weights file"))?;
     let step = checkpoint.state.position.step;
@@ -88,5 +87,5 @@ fn newest_of_run(folder: &Path, best: Option<&Best>, say: &mut dyn FnMut(String)
         None => "; there was no validation to find the best".to_string(),
     };
     say(format!("{}: the newest weights, of step {step}{other}", folder.display()));
-    Ok((path, checkpoint.weights))
+    Ok(Loaded::of_checkpoint(path, checkpoint))
 }

@@ -62,6 +62,8 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         let mut rate_factor = 1.0;
         let mut early_stopping = config.run.early_stopping();
         let mut notes = Vec::new();
+        let mut saved_average = Vec::new();
+        let mut average_updates = 0;
         let (saver, position) = match from {
             Some(mut checkpoint) => {
                 let differences = checkpoint.check_run(&folder, &config, model, &packs)?;
@@ -69,6 +71,8 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
                 notes.extend(differences.iter().map(|what| format!("{what}: the run differs from step {step} on")));
                 checkpoint.state.adapt_to(&config);
                 rate_factor = checkpoint.state.rate_factor;
+                saved_average = std::mem::take(&mut checkpoint.average);
+                average_updates = checkpoint.state.average_updates;
                 early_stopping = early_stopping.map(|early| early.resume(checkpoint.state.early_stopping.as_ref()));
                 let saver = CheckpointSaver::resume(run, policy, &checkpoint.state, config.run.monitor)?;
                 (saver, checkpoint.restore(&mut network, &mut optimizer, &mut schedule)?)
@@ -82,6 +86,11 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
                 (CheckpointSaver::new(run, policy), Position::default())
             }
         };
+        let mut average = config.optim.average(&network);
+        // A checkpoint without one is of a run that begins to average now.
+        if let Some(average) = average.as_mut().filter(|_| !saved_average.is_empty()) {
+            average.restore(&saved_average, average_updates)?;
+        }
         let log = Log::open(&folder.join("log.jsonl"), position.step)?;
         let validation_log = Log::open(&folder.join("validation.jsonl"), position.validated_step)?;
         let learner = Learner::new(network, optimizer)?
@@ -89,6 +98,8 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
             .learning_rate(config.optim.lr)
             .seed(config.run.seed)
             .epochs(config.run.epochs)
+            .accumulate(config.run.accumulate)
+            .average(average)
             .read_metrics_every(config.run.checkpoint_steps);
         let mut learner = match config.run.steps {
             Some(steps) => learner.steps(steps),

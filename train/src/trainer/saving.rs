@@ -157,7 +157,7 @@ impl CheckpointSaver {
         self.newest = Some(step);
         let best = self.best_with(step).cloned();
         if self.is_pending(step) {
-            if let Err(error) = self.run.save_best_weights(&checkpoint.weights) {
+            if let Err(error) = self.run.save_best_weights(&checkpoint.tested_weights()) {
                 on_event(RunEvent::Note(format!(
                     "{error}; training continues, and the checkpoint has these weights too"
                 )));
@@ -193,7 +193,7 @@ impl CheckpointSaver {
 /// wrote none. The checkpoint has them too, so that a failure does no harm.
 fn restore_best_weights(run: &Run, step: u64) {
     if let Ok(checkpoint) = Checkpoint::load(&run.checkpoint_path(step)) {
-        let _ = run.save_best_weights(&checkpoint.weights);
+        let _ = run.save_best_weights(&checkpoint.tested_weights());
     }
 }
 

@@ -13,11 +13,11 @@ use super::saving::CheckpointSaver;
 use crate::checkpoint::{self, Checkpoint, RunState};
 use crate::evaluate::{self, Evaluation, evaluate};
 use crate::learner::{Callback, Event, Learner};
-use crate::log::{Log, StepLine};
+use crate::log::{LastWeights, Log, StepLine};
 use crate::metrics::{StepReport, WRONG};
 use crate::packs::{PackMeans, Packs};
 use crate::position::Position;
-use crate::{Config, EarlyStopping, Error, Result, Stop, diagnose};
+use crate::{Config, EarlyStopping, Error, Result, Stop, WeightAverage, diagnose};
 
 /// The value of each epoch's validation that a run [records](Learner::record) for callbacks: the top-1 error.
 pub const VALIDATION_ERROR: &str = "validation top-1 error";
@@ -179,7 +179,7 @@ impl Records {
         Ok(())
     }
 
-    /// Validates, if there is a validation pack.
+    /// Validates, if there is a validation pack: the moving average of the weights, if there is one, and the last weights.
     fn validate<B: Backend<Scalar = f32>>(
         &mut self,
         learner: &mut NetworkLearner<B>,
@@ -188,8 +188,15 @@ impl Records {
         watch: &mut dyn FnMut(RunEvent<'_>),
     ) -> Result<Option<Evaluation>> {
         let (Some(val), Some(options)) = (&self.packs.val, &self.validation) else { return Ok(None) };
-        let result = evaluate(&learner.module, val, options, stop, |done| watch(RunEvent::Validating(done)))?;
-        let line = position.validation_line(&result);
+        let mut test =
+            |network: &Network<B>| evaluate(network, val, options, stop, |done| watch(RunEvent::Validating(done)));
+        let last = test(&learner.module)?;
+        let (result, last) = match learner.with_average(test).transpose()? {
+            Some(average) => (average, Some(last)),
+            None => (last, None),
+        };
+        let mut line = position.validation_line(&result);
+        line.last_weights = last.map(|last| LastWeights::of(&last));
         if let Some(note) = self.validation_log.append(&line) {
             watch(RunEvent::Note(note));
         }
@@ -219,7 +226,8 @@ impl Records {
             return Err(Error::diverged(position.step, f64::NAN, place, "before saving"));
         }
         let state = self.state(learner, position);
-        let checkpoint = Checkpoint::of(&learner.module, &learner.optimizer, state, &self.packs, &self.means)?;
+        let average = learner.average.as_ref();
+        let checkpoint = Checkpoint::of(&learner.module, &learner.optimizer, average, state, &self.packs, &self.means)?;
         let path = self.saver.save(&checkpoint, started, watch)?;
         self.saved = saved;
         Ok(path)
@@ -263,6 +271,7 @@ impl Records {
             train_fingerprint: self.packs.train.fingerprint().to_string(),
             val_fingerprint: self.packs.val.as_deref().map_or("", Pack::fingerprint).to_string(),
             optimizer_steps: learner.optimizer.steps(),
+            average_updates: learner.average.as_ref().map_or(0, WeightAverage::updates),
             best: self.saver.best_with(position.step).cloned(),
             position,
             schedule: learner.schedule.state().clone(),

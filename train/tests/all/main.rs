@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod accumulation;
 mod changed_settings;
 mod checkpoints;
 mod config;
@@ -19,8 +20,10 @@ mod memory;
 mod metrics;
 mod optim_settings;
 mod own_layer;
+mod random_resume;
 mod resume;
 mod step;
 mod stopping;
 mod user_settings;
 mod version_1;
+mod weight_average;
