@@ -126,6 +126,41 @@ impl<B: Backend> Optimizer<B> {
         Ok(self)
     }
 
+    /// Replaces the rule of parameters outside groups by one of the same state, such as another momentum or weight decay,
+    /// also between steps.
+    ///
+    /// ```
+    /// use alexnet_optim::tensor::Cpu;
+    /// use alexnet_optim::{Adam, Optimizer, Sgd};
+    ///
+    /// let mut sgd = Optimizer::<Cpu<f32>>::new(Sgd::default())?;
+    /// sgd.set_rule(Sgd { momentum: 0.95, ..Sgd::default() })?;
+    /// assert!(sgd.set_rule(Adam::default()).is_err());
+    /// # Ok::<(), alexnet_optim::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a setting outside its range, and for a rule with another state.
+    pub fn set_rule(&mut self, rule: impl UpdateRule<B> + 'static) -> Result<()> {
+        rule.validate()?;
+        let old = self.rules.rule.as_ref();
+        if rule.state() != old.state() || rule.count() != old.count() {
+            return Err(Error::setting("rule", "one with the same state", rule.name()));
+        }
+        self.rules.rule = Arc::new(rule);
+        Ok(())
+    }
+
+    /// Replaces all clipping, also between steps.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a limit that is not above 0.
+    pub fn set_clipping(&mut self, clipping: Vec<Clipping>) -> Result<()> {
+        clipping.iter().try_for_each(Clipping::validate)?;
+        self.clipping = clipping;
+        Ok(())
+    }
+
     /// The rule of parameters outside groups.
     pub fn rule(&self) -> &dyn UpdateRule<B> {
         self.rules.rule.as_ref()

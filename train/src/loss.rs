@@ -46,6 +46,11 @@ impl<B: Backend> BatchLoss<B> {
         let device = logits.value().device();
         let labels = IntTensor::from_slice(device, targets.labels)?;
         let classes = logits.shape().last().copied().unwrap_or(0);
+        let wrong = logits.value().rank_of_label(&labels)?.count_ge(1)?;
+        if let Some(weighted) = targets.weighted(classes) {
+            let loss = weighted_cross_entropy(logits, &weighted, pass)?;
+            return Ok(Self::new(loss, targets.labels.len()).with_count(WRONG, wrong));
+        }
         let loss = match targets.onehot_minus_targets(classes) {
             Some(difference) => {
                 let shape = [targets.labels.len(), classes];
@@ -55,7 +60,6 @@ impl<B: Backend> BatchLoss<B> {
             }
             None => pass.tape.cross_entropy(logits, &labels)?,
         };
-        let wrong = logits.value().rank_of_label(&labels)?.count_ge(1)?;
         Ok(Self::new(loss, targets.labels.len()).with_count(WRONG, wrong))
     }
 
@@ -92,4 +96,16 @@ impl<B: Backend> BatchLoss<B> {
     pub(crate) fn into_parts(self) -> (Var<B>, PendingMetrics<B>) {
         (self.value, self.metrics)
     }
+}
+
+/// The mean over the images of -sum(weighted target * log softmax), for targets `[n, classes]`. As in PyTorch's loss of
+/// probabilities, it is divided by the number of images, not by their weights.
+fn weighted_cross_entropy<B: Backend>(logits: &Var<B>, targets: &[f32], pass: &mut Pass<B>) -> Result<Var<B>> {
+    let targets: Vec<B::Scalar> = targets.iter().map(|&v| Element::of(f64::from(v))).collect();
+    let targets = Var::constant(Tensor::from_slice(logits.value().device(), logits.shape(), &targets)?);
+    let log = pass.tape.log_softmax(logits)?;
+    let products = pass.tape.multiply(&log, &targets)?;
+    let sum = pass.tape.sum(&products)?;
+    let images = logits.shape().first().copied().unwrap_or(1).max(1);
+    Ok(pass.tape.scale(&sum, -1.0 / images as f64)?)
 }

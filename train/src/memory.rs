@@ -9,7 +9,7 @@ use layers::{Model, Network};
 use optim::Optimizer;
 use tensor::{Backend, DryRun, Memory, Tensor};
 
-use crate::config::Config;
+use crate::config::{ClassWeights, Config};
 use crate::device_loader::BATCHES_AHEAD;
 use crate::error::OutOfMemory;
 use crate::step::{Accumulation, StepOptions, classify, preallocate, step};
@@ -182,7 +182,14 @@ impl<'a, B: Backend<Scalar = f32>> Training<'a, B> {
     fn step(&mut self, network: &mut Network<B>, batch: usize) -> Result<()> {
         let data = &self.config.data;
         let mixed = if data.mixup > 0.0 || data.cutmix > 0.0 { vec![MixedLabel::default(); batch] } else { Vec::new() };
-        let targets = Targets { labels: &vec![0; batch], mixed: &mixed, smoothing: data.label_smoothing };
+        let classes = network.model().classes;
+        let weights = if data.class_weights == ClassWeights::None { Vec::new() } else { vec![1.0; classes] };
+        let targets = Targets {
+            labels: &vec![0; batch],
+            mixed: &mixed,
+            smoothing: data.label_smoothing,
+            class_weights: &weights,
+        };
         let options = StepOptions { seed: 0, step: 0, learning_rate: 0.0, require_finite_loss: false };
         if self.config.run.accumulate == 1 {
             let (_stored, input) = load_batch(network, batch, 1)?;

@@ -65,6 +65,38 @@ fn a_resumed_run_changes_settings_or_says_how_to_begin_anew() {
     assert_eq!(fs::read_to_string(world.path("NEW/log.jsonl")).unwrap().lines().count(), 12);
 }
 
+/// Commands take the moving average of a run's weights, say so, and take the last weights if asked.
+#[test]
+fn the_average_of_weights_is_taken_unless_the_last_ones_are_asked_for() {
+    let world = World::packed();
+    let config = "[optim]\nema_decay = 0.5\nlr = 0.1\n[[change]]\nat_epoch = 1\noptim.lr = 0.05\n";
+    fs::write(world.path("mine.toml"), config).unwrap();
+    let train = ["train", "--data", "train.pack", "--val", "val.pack", "--model", "tiny.toml", "--out", "run"];
+    let output = world.run(&[&train[..], &["--config", "mine.toml", "--set", "data.class_weights=1,3"]].concat());
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && text.contains("after 1.00 epochs, by [[change]]: optim.lr = 0.05"), "{text}");
+    let weights = |name: &str, more: &[&str]| {
+        let output = world.run(&[&["convert", "run", name][..], more].concat());
+        (fs::read(world.path(name)).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (average, said) = weights("average.safetensors", &[]);
+    assert!(said.contains("taking the moving average of the weights; --raw takes"), "{said}");
+    let (last, said) = weights("last.safetensors", &["--raw"]);
+    assert!(!said.contains("average of the weights"), "{said}");
+    assert_ne!(average, last);
+    let loss = |more: &[&str]| {
+        let json =
+            world.ok(&[&["eval", "--weights", "run", "--data", "val.pack", "--newest", "--json"][..], more].concat());
+        serde_json::from_str::<serde_json::Value>(&json).unwrap()["loss"].as_f64().unwrap()
+    };
+    let line = fs::read_to_string(world.path("run/validation.jsonl")).unwrap().lines().last().unwrap().to_string();
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert!((loss(&[]) - line["loss"].as_f64().unwrap()).abs() < 1e-5);
+    assert!((loss(&["--raw"]) - line["last_weights"]["loss"].as_f64().unwrap()).abs() < 1e-5);
+    let message = world.fails(2, &[&train[..8], &["again", "--set", "data.class_weights=1,2,3"]].concat());
+    assert!(message.contains("3 weights for the 2 classes of the pack"), "{message}");
+}
+
 #[test]
 fn a_run_of_steps_can_be_resumed_for_epochs() {
     let world = World::packed();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crop::{CropAndNormalize, CropParams};
 use ndarray::Array3;
+use random::Stream;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -14,7 +15,7 @@ use super::batch::{Batch, StoredImages};
 use super::buffer_pool::BufferPool;
 use super::byte_crop;
 use super::input::CropWriter;
-use super::options::LoaderOptions;
+use super::options::{LoaderOptions, Shuffle};
 use crate::dataset::Dataset;
 use crate::error::{BadImage, Error, Result};
 
@@ -192,8 +193,7 @@ impl BatchMaker {
         let centre = (self.margin() / 2) as u32;
         let crop = |position: usize| &own[position * values..(position + 1) * values];
         let previous = |position: usize| (position + n - 1) % n;
-        let mix_of =
-            |position: usize| mix.draw(Augment::stream(self.options.seed, batch.epoch, batch.indices[position]), side);
+        let mix_of = |position: usize| mix.draw(self.stream(batch, position), side);
         self.par_each(batch, out, |position, out| {
             let to = CropRect { size: self.dataset.size(), left: centre as usize, top: centre as usize, side };
             mix_into(mix_of(position), crop(position), crop(previous(position)), to, out);
@@ -221,7 +221,7 @@ impl BatchMaker {
         out: &mut [u8],
     ) -> Result<()> {
         let index = batch.indices[position];
-        let stream = Augment::stream(self.options.seed, batch.epoch, index);
+        let stream = self.stream(batch, position);
         let crop_rect = self.crop_rect(params);
         match &augment.resized_crop {
             Some(resized_crop) => {
@@ -252,13 +252,19 @@ impl BatchMaker {
         Ok(Cow::Owned(pixels))
     }
 
+    /// The stream of the augmentation of an image.
+    fn stream(&self, batch: &BatchIndices, position: usize) -> Stream {
+        let key = self.key(batch, position);
+        Augment::stream(key.seed, key.epoch, key.index)
+    }
+
     fn key(&self, batch: &BatchIndices, position: usize) -> SampleKey {
-        SampleKey {
-            seed: self.options.seed,
-            epoch: batch.epoch,
-            index: batch.indices[position],
-            position: batch.start + position,
-        }
+        let index = match self.options.shuffle {
+            // An image may occur several times in an epoch, and is to differ each time.
+            Shuffle::Balanced => (batch.start + position) as u64,
+            _ => batch.indices[position],
+        };
+        SampleKey { seed: self.options.seed, epoch: batch.epoch, index, position: batch.start + position }
     }
 
     /// Rows and columns of a stored image that are visible in some crop.

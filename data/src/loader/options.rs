@@ -95,6 +95,10 @@ pub enum Shuffle {
         /// Total size in bytes of the two windows in memory.
         bytes: u64,
     },
+    /// A random order in which all classes that have images have equally many places, to within one. The images of small
+    /// classes occur several times in an epoch, each time with an augmentation of its own, those of large classes only
+    /// in some epochs; over the epochs, the images of a class occur equally often, to within one.
+    Balanced,
 }
 
 impl Shuffle {
@@ -118,6 +122,7 @@ impl std::fmt::Display for Shuffle {
             Self::None => f.write_str("none"),
             Self::Full => f.write_str("full"),
             Self::Window { bytes } => write!(f, "window of {bytes} bytes"),
+            Self::Balanced => f.write_str("balanced"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The order of images in an epoch.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use random::{Stream, purpose};
@@ -36,10 +37,14 @@ impl Sampler {
                 let runs = contiguous_runs(dataset, RUN_BYTES);
                 Some(ReadAhead::new(&runs, |run| dataset.bytes_of(run), bytes / 2, &stream))
             }
-            Shuffle::None | Shuffle::Full => None,
+            Shuffle::None | Shuffle::Full | Shuffle::Balanced => None,
         };
         let shuffled = match options.shuffle {
             Shuffle::Full => Some(stream.permutation(n)),
+            Shuffle::Balanced => {
+                let images = balanced(options.seed, epoch, (0..n).map(|index| dataset.label(index as usize)));
+                Some(stream.permutation(n).into_iter().map(|place| images[place as usize]).collect())
+            }
             Shuffle::None | Shuffle::Window { .. } => {
                 read_ahead.as_ref().map(|read_ahead| read_ahead.shuffled(options.seed, epoch))
             }
@@ -121,6 +126,33 @@ impl ReadAhead {
         let share = position.saturating_sub(this.start) as u128 * next as u128 / this.len().max(1) as u128;
         this.end + share as usize
     }
+}
+
+/// The images of an epoch with as many of each class, class by class. Each class goes through a permutation of its images
+/// after the other, and each epoch goes on where the one before it ended.
+fn balanced(seed: u64, epoch: u64, labels: impl Iterator<Item = u32>) -> Vec<u32> {
+    let mut classes: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    let mut n = 0;
+    for (index, label) in (0..).zip(labels) {
+        classes.entry(label).or_default().push(index);
+        n += 1;
+    }
+    let mut images = Vec::with_capacity(n);
+    for (number, (&label, of_class)) in classes.iter().enumerate() {
+        let places = n / classes.len() + usize::from(number < n % classes.len());
+        let first = epoch * places as u64;
+        let length = of_class.len() as u64;
+        let mut round = None;
+        let mut order = Vec::new();
+        for place in first..first + places as u64 {
+            if round != Some(place / length) {
+                round = Some(place / length);
+                order = Stream::new(seed, purpose::SHUFFLE + 1 + label, place / length).permutation(length as u32);
+            }
+            images.push(of_class[order[(place % length) as usize] as usize]);
+        }
+    }
+    images
 }
 
 /// Runs of contiguous images of at most `bytes` each, or a single larger image.
@@ -229,6 +261,41 @@ mod tests {
             let plain = Sampler::new(&LoaderOptions { shuffle: Shuffle::None, ..options }, &Images(n), epoch);
             let order: Vec<u64> = (0..n.div_ceil(batch)).flat_map(|number| plain.batch(number)).collect();
             prop_assert!(order.into_iter().eq(0..n as u64));
+        }
+    }
+
+    proptest! {
+        /// Each class has its share of every epoch, and over the epochs its images occur equally often.
+        #[test]
+        fn a_balanced_order_has_as_many_images_of_each_class(
+            counts in prop::collection::vec(0..12usize, 1..6).prop_filter("some images", |c| c.iter().sum::<usize>() > 0),
+            seed: u64,
+            epochs in 1..9u64,
+        ) {
+            let labels: Vec<u32> = (0..).zip(&counts).flat_map(|(label, &count)| vec![label; count]).collect();
+            let full = counts.iter().filter(|&&count| count > 0).count();
+            let mut uses = vec![0; labels.len()];
+            for epoch in 0..epochs {
+                let order = balanced(seed, epoch, labels.iter().copied());
+                prop_assert_eq!(order.len(), labels.len());
+                prop_assert_eq!(&order, &balanced(seed, epoch, labels.iter().copied()));
+                let mut places = vec![0; counts.len()];
+                for &index in &order {
+                    uses[index as usize] += 1;
+                    places[labels[index as usize] as usize] += 1;
+                }
+                let share = labels.len() / full;
+                let is_fair = |(&places, &count): (&usize, &usize)| {
+                    if count == 0 { places == 0 } else { places == share || places == share + 1 }
+                };
+                prop_assert!(places.iter().zip(&counts).all(is_fair), "{places:?} of {counts:?}");
+            }
+            for label in 0..counts.len() as u32 {
+                let of_class: Vec<i32> = uses.iter().zip(&labels).filter(|(_, l)| **l == label).map(|(u, _)| *u).collect();
+                let most = of_class.iter().max().copied().unwrap_or(0);
+                let least = of_class.iter().min().copied().unwrap_or(0);
+                prop_assert!(most - least <= 1, "{of_class:?}");
+            }
         }
     }
 

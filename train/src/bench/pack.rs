@@ -83,7 +83,7 @@ pub fn train_from_pack<B: Backend<Scalar = f32>>(
     let train = |batch: DeviceBatch<B>, number: u64| -> Result<usize> {
         let images = loader.input(&batch)?;
         let smoothing = config.data.label_smoothing;
-        let targets = Targets { labels: &batch.labels, mixed: &batch.mixed, smoothing };
+        let targets = Targets { labels: &batch.labels, mixed: &batch.mixed, smoothing, class_weights: &[] };
         let options = StepOptions {
             seed: config.run.seed,
             step: number,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::setting::{Condition, is_amount, is_fraction, rises_within, section};
-use super::{Pca, Shuffle};
+use super::{ClassWeights, Pca, Shuffle};
 
 /// Crops of the stored squares in training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,25 @@ pub enum Colour {
     #[serde(alias = "source")]
     AlexnetCode,
 }
+
+/// Choice of the images of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sampling {
+    /// Each image once.
+    Natural,
+    /// As many images of each class.
+    Balanced,
+}
+
+const FULL: Condition = Condition {
+    needed: "`data.shuffle` = `full` or `auto`",
+    holds: |config| {
+        config.data.sampling == Sampling::Natural || matches!(config.data.shuffle, Shuffle::Auto | Shuffle::Full)
+    },
+    decided_by: "data.shuffle",
+    advice: "set data.shuffle=full",
+};
 
 const AUGMENT: Condition = Condition {
     needed: "`data.augment`",
@@ -97,18 +116,21 @@ section! {
 
         /// Augmentation of training images; `false`: centre crops only.
         #[on_resume = Noted]
+        #[timed = true]
         augment: bool = true,
 
         /// Crops: `random`, `centre`, or `resized` (of random area and aspect ratio, then resized).
         #[off = "centre"]
         #[needs(AUGMENT)]
         #[on_resume = Noted]
+        #[timed = true]
         crop: Crop = Crop::Random,
 
         /// Range of the area of a resized crop, as fractions of the image.
         #[range("two rising numbers in [0.0001, 1]", |scale| rises_within(scale, 0.0001, 1.0))]
         #[needs(AUGMENT, RESIZED_CROP)]
         #[on_resume = Noted]
+        #[timed = true]
         crop_scale: [f64; 2] = [0.08, 1.0],
 
         /// Range of the width of a resized crop divided by its height.
@@ -116,12 +138,14 @@ section! {
         #[range("two rising numbers in [0.01, 100]", |ratio| rises_within(ratio, 0.01, 100.0))]
         #[needs(AUGMENT, RESIZED_CROP)]
         #[on_resume = Noted]
+        #[timed = true]
         crop_ratio: [f64; 2] = [3.0 / 4.0, 4.0 / 3.0],
 
         /// Horizontal flips with probability 1/2.
         #[off = "false"]
         #[needs(AUGMENT)]
         #[on_resume = Noted]
+        #[timed = true]
         mirror: bool = true,
 
         /// Number of consecutive images that share one crop position and flip; 128 in the authors' code.
@@ -130,12 +154,14 @@ section! {
         #[off = "1"]
         #[needs(AUGMENT, CROP_OR_MIRROR)]
         #[on_resume = Noted]
+        #[timed = true]
         crop_group: usize = 1,
 
         /// PCA colour noise: `none`, `paper` (the formula) or `alexnet-code` (the authors' code).
         #[off = "none"]
         #[needs(AUGMENT, DEVIATION)]
         #[on_resume = Noted]
+        #[timed = true]
         colour: Colour = Colour::None,
 
         /// Standard deviation of the PCA colour noise.
@@ -143,6 +169,7 @@ section! {
         #[off = "0"]
         #[needs(AUGMENT, COLOUR)]
         #[on_resume = Noted]
+        #[timed = true]
         colour_deviation: f64 = 0.1,
 
         /// Brightness jitter b: a random factor from 1 - b to 1 + b; 0: none.
@@ -150,6 +177,7 @@ section! {
         #[off = "0"]
         #[needs(AUGMENT)]
         #[on_resume = Noted]
+        #[timed = true]
         brightness: f64 = 0.0,
 
         /// Contrast jitter, in the same way.
@@ -157,6 +185,7 @@ section! {
         #[off = "0"]
         #[needs(AUGMENT)]
         #[on_resume = Noted]
+        #[timed = true]
         contrast: f64 = 0.0,
 
         /// Saturation jitter, in the same way.
@@ -164,6 +193,7 @@ section! {
         #[off = "0"]
         #[needs(AUGMENT)]
         #[on_resume = Noted]
+        #[timed = true]
         saturation: f64 = 0.0,
 
         /// Hue jitter, as a fraction of 360 degrees.
@@ -171,6 +201,7 @@ section! {
         #[off = "0"]
         #[needs(AUGMENT)]
         #[on_resume = Noted]
+        #[timed = true]
         hue: f64 = 0.0,
 
         /// Fraction of images of which a random rectangle is erased.
@@ -179,6 +210,7 @@ section! {
         #[off = "0"]
         #[needs(AUGMENT)]
         #[on_resume = Noted]
+        #[timed = true]
         random_erasing: f64 = 0.0,
 
         /// Range of the area of the erased rectangle, as fractions of the crop.
@@ -186,6 +218,7 @@ section! {
         #[range("two rising numbers in [0.0001, 1]", |scale| rises_within(scale, 0.0001, 1.0))]
         #[needs(AUGMENT, ERASING)]
         #[on_resume = Noted]
+        #[timed = true]
         random_erasing_scale: [f64; 2] = [0.02, 0.33],
 
         /// Range of the width of the erased rectangle divided by its height.
@@ -193,6 +226,7 @@ section! {
         #[range("two rising numbers in [0.01, 100]", |ratio| rises_within(ratio, 0.01, 100.0))]
         #[needs(AUGMENT, ERASING)]
         #[on_resume = Noted]
+        #[timed = true]
         random_erasing_ratio: [f64; 2] = [0.3, 3.3],
 
         /// Alpha of mixup; 0: none.
@@ -200,6 +234,7 @@ section! {
         #[off = "0"]
         #[needs(AUGMENT)]
         #[on_resume = Noted]
+        #[timed = true]
         mixup: f64 = 0.0,
 
         /// Alpha of CutMix; 0: none. If mixup is set too, each is drawn with probability 1/2.
@@ -207,12 +242,27 @@ section! {
         #[off = "0"]
         #[needs(AUGMENT)]
         #[on_resume = Noted]
+        #[timed = true]
         cutmix: f64 = 0.0,
 
         /// Label smoothing.
         #[range("in [0, 1)", is_fraction)]
         #[on_resume = Noted]
+        #[timed = true]
         label_smoothing: f64 = 0.0,
+
+        /// Weights of the classes in the loss: `none`, `balanced` (inverse to the number of their training images, with a mean
+        /// of 1 over these), or a list with one number per class. The loss is the mean over the images of a batch of weight
+        /// times cross-entropy; the loss of a validation has no weights.
+        #[off = "none"]
+        #[on_resume = Noted]
+        #[timed = true]
+        class_weights: ClassWeights = ClassWeights::None,
+
+        /// Choice of the images of an epoch: `natural` (each once), or `balanced` (as many of each class: the images of small
+        /// classes occur several times, those of large ones not in every epoch; an epoch has as many images as before).
+        #[needs(FULL)]
+        sampling: Sampling = Sampling::Natural,
 
         /// Order of the images: `none`, `full`, `window`, or `auto`, which is `full` unless the pack exceeds the memory.
         shuffle: Shuffle = Shuffle::Auto,

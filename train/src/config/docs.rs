@@ -62,6 +62,9 @@ impl Setting {
             OnResume::Noted => " May change on resume, with a note.",
             OnResume::Silent => " May change on resume.",
         });
+        if self.timed {
+            text.push_str(" May change in `[[change]]`.");
+        }
         if !self.aliases.is_empty() {
             text.push_str(&format!(" Formerly `{}`.", self.aliases.join("`, `")));
         }

@@ -2,6 +2,7 @@
 
 use toml::{Table, Value};
 
+use super::change;
 use super::setting::{Setting, settings};
 use crate::{Error, Remedy, Result};
 
@@ -42,6 +43,10 @@ pub fn table_of(key: &str, value: Value) -> Table {
 pub fn with_current_names(table: &Table) -> Result<Table> {
     let mut renamed = Table::new();
     for (section, value) in table {
+        if section == "change" {
+            renamed.insert(section.clone(), change::with_current_names(value)?);
+            continue;
+        }
         let Value::Table(section_table) = value else {
             return Err(unknown(section));
         };

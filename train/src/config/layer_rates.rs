@@ -64,7 +64,7 @@ impl ModelConfig {
     }
 
     /// The factor of each layer that `lr_multipliers` name: that of the last entry for it.
-    fn multipliers(&self, model: &Model) -> Result<BTreeMap<String, f64>> {
+    pub(super) fn multipliers(&self, model: &Model) -> Result<BTreeMap<String, f64>> {
         let mut factors = BTreeMap::new();
         for entry in self.lr_multipliers.iter() {
             let Some((pattern, factor)) = parse_multiplier(entry) else {
@@ -85,7 +85,7 @@ pub(super) fn parse_multiplier(entry: &str) -> Option<(&str, f64)> {
     Some((pattern.trim(), factor)).filter(|(pattern, _)| !pattern.is_empty())
 }
 
-fn in_setting(key: &'static str) -> impl Fn(LayersError) -> Error {
+pub(super) fn in_setting(key: &'static str) -> impl Fn(LayersError) -> Error {
     move |error| Error::setting(key, error.to_string())
 }
 

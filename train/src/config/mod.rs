@@ -4,6 +4,8 @@
 //! from the defaults there, the network's `[train]` tables, a configuration file, and single settings. A setting that a
 //! user gives must have an effect ([`UserSettings`]).
 
+mod change;
+mod class_weights;
 mod data;
 pub mod docs;
 pub mod keys;
@@ -11,6 +13,7 @@ mod layer_rates;
 mod list;
 mod model;
 mod optim;
+mod optimizer;
 mod pca;
 mod resume;
 mod run;
@@ -24,7 +27,9 @@ use toml::{Table, Value};
 
 use crate::{Error, Result};
 
-pub use data::{Colour, Crop, DataConfig};
+pub use change::Change;
+pub use class_weights::ClassWeights;
+pub use data::{Colour, Crop, DataConfig, Sampling};
 pub use list::List;
 pub use model::ModelConfig;
 pub use optim::{OptimConfig, OptimKind, ScheduleKind};
@@ -49,6 +54,9 @@ pub struct Config {
     pub run: RunConfig,
     /// The kernels.
     pub tensor: TensorConfig,
+    /// Settings that change in the course of the run, by rising epoch.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub change: Vec<Change>,
 }
 
 impl Config {
@@ -66,7 +74,14 @@ impl Config {
             }
             merge(&mut merged, &table);
         }
-        let config: Self = Value::Table(merged).try_into().map_err(|e| wrong_type(&e))?;
+        let config = Self::of_table(merged)?;
+        config.check_changes()?;
+        Ok(config)
+    }
+
+    /// The settings in a table over the defaults.
+    fn of_table(table: Table) -> Result<Self> {
+        let config: Self = Value::Table(table).try_into().map_err(|e| wrong_type(&e))?;
         config.check_ranges()?;
         Ok(config)
     }

@@ -23,6 +23,7 @@ section! {
         /// Probability of every dropout layer.
         #[default_text = "that of the network file"]
         #[range("in [0, 1)", |p| p.as_ref().is_none_or(is_fraction))]
+        #[timed = true]
         dropout: Option<f64> = None,
 
         /// Weights file to start from.
@@ -41,6 +42,7 @@ section! {
         /// norms use their running statistics in training too. No gradient is computed for frozen layers before the
         /// first other one.
         #[off = "[]"]
+        #[timed = true]
         freeze: List = List::default(),
 
         /// Multipliers of the learning rates of layers, such as `conv*=0.1`; the layers are named as for `freeze`, and
@@ -49,6 +51,7 @@ section! {
             entries.iter().all(|entry| parse_multiplier(entry).is_some())
         })]
         #[off = "[]"]
+        #[timed = true]
         lr_multipliers: List = List::default(),
 
         /// Factor of the learning rate from each layer with weights to the one before it; the last layer has the whole

@@ -1,13 +1,9 @@
 //! Settings of the optimizer and its learning-rate schedule.
 
-use layers::Parameters;
-use optim::{Adam, AdamW, Clipping, Lars, Optimizer, RmsProp, Rule, Schedule, ScheduleRule, Sgd};
 use serde::{Deserialize, Serialize};
-use tensor::Backend;
 
 use super::Config;
 use super::setting::{Condition, is_amount, is_fraction, is_positive, section};
-use crate::{Result, WeightAverage};
 
 /// Optimizers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,36 +190,42 @@ section! {
         #[alias = "rate"]
         #[range("a finite number of at least 0", is_amount)]
         #[on_resume = Noted]
+        #[timed = true]
         lr: f64 = 0.01,
 
         /// Momentum.
         #[range("in [0, 1)", is_fraction)]
         #[needs(MOMENTUM)]
         #[on_resume = Noted]
+        #[timed = true]
         momentum: f64 = 0.9,
 
         /// Weight decay.
         #[alias = "decay"]
         #[range("a finite number of at least 0", is_amount)]
         #[on_resume = Noted]
+        #[timed = true]
         weight_decay: f64 = 0.0005,
 
         /// Nesterov momentum.
         #[off = "false"]
         #[needs(SGD, NESTEROV)]
         #[on_resume = Noted]
+        #[timed = true]
         nesterov: bool = false,
 
         /// Decay rate of the first moment.
         #[range("in [0, 1)", is_fraction)]
         #[needs(MOMENTS)]
         #[on_resume = Noted]
+        #[timed = true]
         beta1: f64 = 0.9,
 
         /// Decay rate of the second moment.
         #[range("in [0, 1)", is_fraction)]
         #[needs(MOMENTS)]
         #[on_resume = Noted]
+        #[timed = true]
         beta2: f64 = 0.999,
 
         /// Epsilon, added to the denominator.
@@ -231,18 +233,21 @@ section! {
         #[range("above 0", is_positive)]
         #[needs(EPSILON)]
         #[on_resume = Noted]
+        #[timed = true]
         epsilon: f64 = 1e-8,
 
         /// Add epsilon before the bias correction, as Keras does.
         #[off = "false"]
         #[needs(MOMENTS)]
         #[on_resume = Noted]
+        #[timed = true]
         epsilon_hat: bool = false,
 
         /// Decay rate of the mean square.
         #[range("in [0, 1)", is_fraction)]
         #[needs(RMSPROP)]
         #[on_resume = Noted]
+        #[timed = true]
         alpha: f64 = 0.99,
 
         /// Divide by the deviation of the gradient, not by its root mean square.
@@ -254,12 +259,14 @@ section! {
         #[range("above 0", is_positive)]
         #[needs(LARS)]
         #[on_resume = Noted]
+        #[timed = true]
         trust: f64 = 0.001,
 
         /// Largest absolute value of a gradient, to which larger ones are clipped; 0 for no limit.
         #[range("a finite number of at least 0", is_amount)]
         #[off = "0"]
         #[on_resume = Noted]
+        #[timed = true]
         clip_value: f64 = 0.0,
 
         /// Largest norm of all gradients together, to which longer ones are scaled; 0 for no limit. The gradients of all
@@ -267,6 +274,7 @@ section! {
         #[range("a finite number of at least 0", is_amount)]
         #[off = "0"]
         #[on_resume = Noted]
+        #[timed = true]
         clip_norm: f64 = 0.0,
 
         /// Decay of the exponential moving average of the weights, which takes in the weights after each step; 0: none.
@@ -367,68 +375,5 @@ section! {
         #[needs(WARMUP)]
         #[on_resume = Noted]
         warmup_factor: f64 = 0.1,
-    }
-}
-
-impl OptimConfig {
-    /// The optimizer of this configuration, without state.
-    ///
-    /// # Errors
-    /// [`Error::Optim`](crate::Error::Optim) for a setting outside its range.
-    pub fn optimizer<B: Backend>(&self) -> Result<Optimizer<B>> {
-        let mut optimizer = Optimizer::new(self.rule())?;
-        if self.clip_value > 0.0 {
-            optimizer = optimizer.with_clipping(Clipping::Value(self.clip_value))?;
-        }
-        if self.clip_norm > 0.0 {
-            optimizer = optimizer.with_clipping(Clipping::GlobalNorm(self.clip_norm))?;
-        }
-        Ok(optimizer)
-    }
-
-    /// The moving average of a module's weights in this configuration, at its start.
-    pub fn average<B: Backend, M: Parameters<B> + ?Sized>(&self, module: &M) -> Option<WeightAverage<B>> {
-        (self.ema_decay > 0.0).then(|| WeightAverage::new(module, self.ema_decay).warmup(self.ema_warmup))
-    }
-
-    /// The update rule of this configuration.
-    pub(super) fn rule(&self) -> Rule {
-        let &Self { momentum, weight_decay, nesterov, beta1, beta2, epsilon, epsilon_hat, .. } = self;
-        let &Self { alpha, centered, trust, .. } = self;
-        match self.kind {
-            OptimKind::Sgd => Sgd { momentum, weight_decay, nesterov }.into(),
-            OptimKind::Adam => Adam { beta1, beta2, epsilon, weight_decay, epsilon_hat }.into(),
-            OptimKind::AdamW => AdamW { beta1, beta2, epsilon, weight_decay, epsilon_hat }.into(),
-            OptimKind::RmsProp => RmsProp { alpha, epsilon, momentum, weight_decay, centered }.into(),
-            OptimKind::Lars => Lars { trust, momentum, weight_decay }.into(),
-        }
-    }
-
-    /// The learning-rate schedule of this configuration, in its initial state.
-    ///
-    /// # Errors
-    /// [`Error::Optim`](crate::Error::Optim) for a setting outside its range.
-    pub fn schedule(&self) -> Result<Schedule> {
-        let rule = self.schedule_rule();
-        if self.warmup_epochs == 0.0 {
-            return Ok(Schedule::new(rule)?);
-        }
-        let then = Box::new(rule);
-        Ok(Schedule::new(ScheduleRule::Warmup { epochs: self.warmup_epochs, start: self.warmup_factor, then })?)
-    }
-
-    /// The schedule after the warm-up.
-    fn schedule_rule(&self) -> ScheduleRule {
-        let &Self { factor, period, patience, threshold, max_drops, .. } = self;
-        let &Self { decay_epochs: epochs, power, rise, start_factor: start, end_factor: end, .. } = self;
-        match self.schedule {
-            ScheduleKind::Constant => ScheduleRule::Constant,
-            ScheduleKind::Steps => ScheduleRule::Steps { drop_epochs: self.drop_epochs.clone(), factor },
-            ScheduleKind::Exponential => ScheduleRule::Exponential { gamma: factor.powf(1.0 / period) },
-            ScheduleKind::Plateau => ScheduleRule::Plateau { factor, patience, threshold, max_drops },
-            ScheduleKind::Polynomial => ScheduleRule::Polynomial { epochs, power, end },
-            ScheduleKind::Cosine => ScheduleRule::Cosine { epochs, end },
-            ScheduleKind::OneCycle => ScheduleRule::OneCycle { epochs, rise, start, end },
-        }
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use optim::UpdateRule;
 use tensor::Cpu;
+use toml::Value;
 
 use super::{Config, OnResume, OptimConfig, keys};
 use crate::{Error, Result};
@@ -31,6 +32,10 @@ impl Config {
                 }
             }
         }
+        if self.change != before.change {
+            let show = |config: &Self| config.to_table().get("change").map_or("unset".to_string(), Value::to_string);
+            noted.push(format!("change was {}, now {}", show(before), show(self)));
+        }
         if refused.is_empty() {
             return Ok(noted);
         }
@@ -43,7 +48,7 @@ impl Config {
 }
 
 /// The names of the optimizer's state: RMSprop has one for momentum only with momentum.
-fn state_of(optim: &OptimConfig) -> Vec<String> {
+pub(super) fn state_of(optim: &OptimConfig) -> Vec<String> {
     let rule = optim.rule();
     UpdateRule::<Cpu<f32>>::state(&rule).iter().map(|name| name.to_string()).collect()
 }

@@ -40,6 +40,8 @@ pub struct Setting {
     pub needs: &'static [&'static Condition],
     /// Whether a resumed run may change it.
     pub on_resume: OnResume,
+    /// Whether it may change in the course of a run, by `[[change]]`.
+    pub timed: bool,
 }
 
 /// What becomes of a setting that a resumed run changes.
@@ -111,6 +113,7 @@ impl Setting {
 /// #[off = "value that switches it off"]
 /// #[needs(CONDITION, ...)]
 /// #[on_resume = Noted]                                (or Silent; without it, Refused)
+/// #[timed = true]
 /// name: Type = default,
 /// ```
 ///
@@ -127,6 +130,7 @@ macro_rules! section {
                 $(#[off = $off:literal])?
                 $(#[needs($($condition:ident),+)])?
                 $(#[on_resume = $on_resume:ident])?
+                $(#[timed = $timed:literal])?
                 $name:ident: $type:ty = $default:expr,
             )+
         }
@@ -171,6 +175,7 @@ macro_rules! section {
                     off: section!(@optional $($off)?),
                     needs: &[$($(&$condition),+)?],
                     on_resume: section!(@on_resume $($on_resume)?),
+                    timed: false $(|| $timed)?,
                 }
             ),+],
         };

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use tensor::{Cpu, Device};
 
 use super::DataConfig;
+use super::data::Sampling;
 use crate::{Error, Remedy, Result};
 
 /// How the images of an epoch are shuffled.
@@ -49,6 +50,9 @@ impl<'de> Deserialize<'de> for Shuffle {
 impl DataConfig {
     /// The order as the loader takes it. `Auto` becomes `Full` unless it was [resolved](Self::resolve).
     pub fn order(&self) -> data::Shuffle {
+        if self.sampling == Sampling::Balanced {
+            return data::Shuffle::Balanced;
+        }
         match self.shuffle {
             Shuffle::None => data::Shuffle::None,
             Shuffle::Auto | Shuffle::Full => data::Shuffle::Full,
@@ -63,6 +67,10 @@ impl DataConfig {
     /// [`Error::Setting`] for principal components that cannot be read, and for a window size without windows.
     pub fn resolve(&mut self, pack: &Pack) -> Result<Option<String>> {
         self.read_pca()?;
+        if self.sampling == Sampling::Balanced {
+            self.shuffle = Shuffle::Full;
+            return Ok(None);
+        }
         let given = self.shuffle;
         if given == Shuffle::Auto || (given == Shuffle::Window && self.window_bytes == 0) {
             let cpu = Cpu::<f32>::new(1).ok();

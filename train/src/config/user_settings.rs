@@ -121,6 +121,12 @@ impl UserSettings {
     /// # Errors
     /// [`Error::Setting`] that says which setting is needed.
     pub fn check_effects(&self, network: &Table, config: &Config) -> Result<Vec<String>> {
+        for change in &config.change {
+            let at = config.at_epoch(change.at_epoch)?;
+            if let Some(idle) = self.idle_settings(&change.settings, network, &at).into_iter().next() {
+                return Err(idle.error(&format!("{}: ", change.origin())));
+            }
+        }
         for (_, table) in &self.command_line {
             if let Some(idle) = self.idle_settings(table, network, config).into_iter().next() {
                 return Err(idle.error(""));

@@ -3,21 +3,21 @@
 mod event;
 mod saving;
 mod session;
+mod stages;
 
 use std::path::Path;
-use std::sync::Arc;
 
-use data::{CropAndNormalize, Loader, LoaderOptions, Views};
+use data::{CropAndNormalize, LoaderOptions, Views};
 use layers::model::LayerKind;
 use layers::{Model, Network, Pass};
 use saving::{CheckpointPolicy, CheckpointSaver};
 use session::{Due, Records, Session};
+use stages::{StagedBatch, StagedLoader, stages};
 use tensor::Backend;
 
 use crate::checkpoint::Checkpoint;
 use crate::config::{RunConfig, ScheduleKind};
-use crate::device_loader::{DeviceBatch, DeviceLoader};
-use crate::learner::{Callback, Ended, Learner};
+use crate::learner::{Batches, Callback, Ended, Learner};
 use crate::log::Log;
 use crate::metrics::MetricsPolicy;
 use crate::packs::{PackMeans, Packs};
@@ -25,7 +25,7 @@ use crate::position::Position;
 use crate::run::Run;
 use crate::starting_weights::StartingWeights;
 use crate::step::classify;
-use crate::{Config, EarlyStopping, Error, Remedy, Result, Stop, Targets, evaluate, input, mean, memory};
+use crate::{Config, EarlyStopping, Error, Remedy, Result, Stop, evaluate, input, mean, memory};
 
 pub use event::RunEvent;
 pub use session::{NetworkLearner, TRAINING_ERROR, TRAINING_LOSS, VALIDATION_ERROR, VALIDATION_LOSS};
@@ -33,7 +33,7 @@ pub use session::{NetworkLearner, TRAINING_ERROR, TRAINING_LOSS, VALIDATION_ERRO
 /// A run in progress: a [`Learner`] of a network, on a pack of images, with a folder.
 pub struct Trainer<B: Backend<Scalar = f32>> {
     learner: NetworkLearner<B>,
-    loader: DeviceLoader<B>,
+    loader: StagedLoader<B>,
     records: Records,
 }
 
@@ -51,8 +51,8 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         };
         let input = check_with(&config, model, &packs, &means)?;
         Self::check_memory(device, &config, model, &packs)?;
-        let loader = Loader::new(Arc::clone(&packs.train), input.clone(), loader_options(&config, model)?)?;
-        let loader = DeviceLoader::new(device, loader)?;
+        let stages = stages(&config, model, &packs.train)?;
+        let loader = StagedLoader::new(device, &stages, model, &packs.train, &input)?;
         let validation = packs.val.as_ref().map(|_| validation_options(&config, input));
         let mut network = Network::new(device, model, config.run.seed)?;
         let mut optimizer = config.optim.optimizer()?;
@@ -109,6 +109,11 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         learner.progress = position.progress();
         let validated_step = position.validated_step;
         let records = Records {
+            model: model.clone(),
+            stages,
+            stage: 0,
+            firsts: loader.firsts(),
+            batches_per_epoch: loader.batches_per_epoch(),
             config,
             packs,
             means,
@@ -226,11 +231,9 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         }
         let total = self.total_steps();
         let Self { learner, loader, records } = self;
-        let smoothing = records.config.data.label_smoothing;
         let require_finite_loss = learner.reads_each_step();
-        let loss = |network: &Network<B>, batch: DeviceBatch<B>, pass: &mut Pass<B>| {
-            let images = loader.input(&batch)?;
-            let targets = Targets { labels: &batch.labels, mixed: &batch.mixed, smoothing };
+        let loss = |network: &Network<B>, batch: StagedBatch<B>, pass: &mut Pass<B>| {
+            let (images, targets) = loader.input(&batch)?;
             classify(network, images, targets, pass, require_finite_loss)
         };
         let mut session = Session { records, stop, watch: on_event, total, is_stopped: false, due: Due::No };
@@ -288,7 +291,7 @@ fn check_with(config: &Config, model: &Model, packs: &Packs, means: &PackMeans) 
         }
     }
     config.model.check_frozen(model)?;
-    input::augment(&config.data)?;
+    stages(config, model, &packs.train)?;
     input::crop_and_normalize(&model.input, means, packs.train.size())
 }
 

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use data::Pack;
-use layers::Network;
+use layers::{Model, Network};
 use tensor::Backend;
 
 use super::RunEvent;
 use super::saving::CheckpointSaver;
+use super::stages::{Stage, with_model};
 use crate::checkpoint::{self, Checkpoint, RunState};
+use crate::config::keys;
 use crate::evaluate::{self, Evaluation, evaluate};
 use crate::learner::{Callback, Event, Learner};
 use crate::log::{LastWeights, Log, StepLine};
@@ -33,6 +35,14 @@ pub type NetworkLearner<B> = Learner<B, Network<B>>;
 
 /// The files of a run, and what they record.
 pub(super) struct Records {
+    /// The network as the run began.
+    pub model: Model,
+    pub stages: Vec<Stage>,
+    /// The stage that the learner is in.
+    pub stage: usize,
+    /// The first batch of each stage, counted from the beginning of the run.
+    pub firsts: Vec<u64>,
+    pub batches_per_epoch: usize,
     pub config: Config,
     pub packs: Packs,
     pub means: PackMeans,
@@ -84,6 +94,8 @@ impl<B: Backend<Scalar = f32>> Callback<B, Network<B>> for Session<'_> {
                 if self.stop.is_requested() {
                     return Ok(self.end());
                 }
+                let batch = self.records.batch_of(learner);
+                self.records.enter_stage(learner, batch, self.watch)?;
                 if !std::mem::replace(&mut self.records.has_begun, true) {
                     (self.watch)(RunEvent::Begins);
                 }
@@ -155,6 +167,40 @@ impl Records {
         watch(RunEvent::Step(&line));
     }
 
+    /// The next batch, counted from the beginning of the run.
+    fn batch_of<B: Backend>(&self, learner: &NetworkLearner<B>) -> u64 {
+        let progress = learner.progress();
+        progress.epoch * self.batches_per_epoch as u64 + progress.batch as u64
+    }
+
+    /// Changes settings, if this batch is in another stage than the one before it, or if the run resumes.
+    fn enter_stage<B: Backend<Scalar = f32>>(
+        &mut self,
+        learner: &mut NetworkLearner<B>,
+        batch: u64,
+        watch: &mut dyn FnMut(RunEvent<'_>),
+    ) -> Result<()> {
+        let now = self.firsts.iter().rposition(|first| *first <= batch).unwrap_or(0);
+        if now == self.stage && self.has_begun {
+            return Ok(());
+        }
+        let Stage { config, model, .. } = &self.stages[now];
+        config.optim.change_optimizer(&mut learner.optimizer)?;
+        learner.learning_rate = config.optim.lr;
+        if learner.module.model().to_toml() != model.to_toml() {
+            learner.module = with_model(&learner.module, model)?;
+        }
+        if now != self.stage {
+            let changes = keys::differences(&self.stages[self.stage].config.to_table(), &config.to_table());
+            let changes: Vec<String> =
+                changes.iter().map(|(setting, _, new)| format!("{} = {new}", setting.key)).collect();
+            let epoch = batch as f64 / self.batches_per_epoch as f64;
+            watch(RunEvent::Note(format!("after {epoch:.2} epochs, by [[change]]: {}", changes.join(", "))));
+        }
+        self.stage = now;
+        Ok(())
+    }
+
     /// Validates at the end of an epoch, and gives the monitored metric to all that depends on it.
     fn end_epoch<B: Backend<Scalar = f32>>(
         &mut self,
@@ -162,6 +208,9 @@ impl Records {
         stop: &Stop,
         watch: &mut dyn FnMut(RunEvent<'_>),
     ) -> Result<()> {
+        // If the run resumes here, the network is to validate as its last step left it.
+        let last = self.batch_of(learner).saturating_sub(1);
+        self.enter_stage(learner, last, watch)?;
         let position = Position::of(learner.progress(), self.validated_step);
         let training = position.training_metrics();
         let result = self.validate(learner, &position, stop, watch)?;
@@ -227,7 +276,10 @@ impl Records {
         }
         let state = self.state(learner, position);
         let average = learner.average.as_ref();
-        let checkpoint = Checkpoint::of(&learner.module, &learner.optimizer, average, state, &self.packs, &self.means)?;
+        let Self { packs, means, .. } = self;
+        let mut checkpoint = Checkpoint::of(&learner.module, &learner.optimizer, average, state, packs, means)?;
+        // A change belongs to the time, not to the network: a resumed run makes it again.
+        checkpoint.weights.model = Some(self.model.clone());
         let path = self.saver.save(&checkpoint, started, watch)?;
         self.saved = saved;
         Ok(path)

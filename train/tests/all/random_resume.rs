@@ -12,7 +12,7 @@ use tensor::Cpu;
 use crate::support::{World, train_until};
 
 /// Settings of which a run has some, by section.
-const SETTINGS: [(&str, &str); 12] = [
+const SETTINGS: [(&str, &str); 17] = [
     ("run", "accumulate = 2"),
     ("run", "early_stopping = 2"),
     ("run", "monitor = 'validation-loss'"),
@@ -25,6 +25,11 @@ const SETTINGS: [(&str, &str); 12] = [
     ("data", "mixup = 0.4"),
     ("data", "label_smoothing = 0.1"),
     ("data", "random_erasing = 0.5"),
+    ("data", "class_weights = [2, 1, 0.5]"),
+    ("data", "sampling = 'balanced'"),
+    ("change", "at_epoch = 0.75\noptim.lr = 0.01"),
+    ("change", "at_epoch = 1\ndata.colour = 'none'\nmodel.lr_multipliers = ['conv1=0.1']"),
+    ("change", "at_epoch = 2\nmodel.freeze = ['conv1']\noptim.weight_decay = 0.01"),
 ];
 
 const OPTIMIZERS: [&str; 3] = ["sgd", "adamw", "rmsprop"];
@@ -43,6 +48,9 @@ fn toml(settings: &[(&str, &str)], optimizer: &str, schedule: &str) -> String {
             let lr = if optimizer == "sgd" { 0.05 } else { 0.002 };
             text.push_str(&format!("kind = '{optimizer}'\nlr = {lr}\nschedule = '{schedule}'\ndecay_epochs = 3.0\n"));
         }
+    }
+    for (_, setting) in settings.iter().filter(|(of, _)| *of == "change") {
+        text.push_str(&format!("[[change]]\n{setting}\n"));
     }
     text
 }

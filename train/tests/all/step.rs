@@ -75,7 +75,7 @@ fn soft_targets_give_the_loss_of_their_definition() {
     let (mut network, mut optimizer, images) = setup("", 0.0);
     let p = network.predict(images.clone()).unwrap().softmax().unwrap().to_vec().unwrap();
     let mixed = [MixedLabel { label: 1, share: 0.3 }, MixedLabel { label: 0, share: 0.9 }];
-    let targets = Targets { labels: &[0, 2], mixed: &mixed, smoothing: 0.1 };
+    let targets = Targets { labels: &[0, 2], mixed: &mixed, smoothing: 0.1, class_weights: &[] };
     let even = 0.1f32 / 3.0;
     let expected = [[0.9 * 0.7 + even, 0.9 * 0.3 + even, even], [0.9 * 0.9 + even, even, 0.9 * 0.1 + even]];
     let plain: f32 = expected.iter().flatten().zip(&p).map(|(t, p)| -t * p.ln()).sum::<f32>() / 2.0;

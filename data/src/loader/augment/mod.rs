@@ -204,7 +204,7 @@ impl Augment {
 pub(super) struct SampleKey {
     pub seed: u64,
     pub epoch: u64,
-    /// Index in the pack.
+    /// Index in the pack, or another number that no other sample of the epoch has.
     pub index: u64,
     /// Position in the epoch.
     pub position: usize,

@@ -1,0 +1,123 @@
+//! Settings that change in the course of a run.
+
+use std::path::Path;
+
+use alexnet_train::log::{StepLine, read};
+use alexnet_train::run::{Run, checkpoints};
+use alexnet_train::{Config, load};
+
+use crate::support::{World, bits, train_until};
+
+const BASE: &str = "[optim]\nschedule = 'constant'\n";
+
+/// A change at an epoch is what a resume with other settings at that step is, for whole epochs and parts of them.
+#[test]
+fn a_change_equals_a_resume_with_other_settings() {
+    let world = World::new();
+    for (i, (section, setting)) in [
+        ("optim", "lr = 0.01"),
+        ("optim", "momentum = 0.5"),
+        ("optim", "clip_norm = 0.01"),
+        ("data", "augment = false"),
+        ("data", "colour = 'none'"),
+        ("data", "class_weights = [3, 1, 1]"),
+        ("data", "mixup = 0.5"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for (epoch, step) in [("1", 4), ("1.4", 6)] {
+            let timed = format!("{BASE}[[change]]\nat_epoch = {epoch}\n{section}.{setting}");
+            let name = format!("timed-{i}-{epoch}");
+            let mut trainer = world.start(&name, &timed);
+            train_until(&mut trainer, u64::MAX).unwrap();
+            let found = bits(&trainer);
+
+            let name = format!("resumed-{i}-{epoch}");
+            let mut trainer = world.start(&name, BASE);
+            train_until(&mut trainer, step).unwrap_err();
+            let before = bits(&trainer);
+            drop(trainer);
+            let header = if section == "optim" { String::new() } else { format!("[{section}]\n") };
+            let after = world.config(&format!("{BASE}{header}{setting}"));
+            Run::open(&world.path(&name)).unwrap().set_config(&after).unwrap();
+            let mut trainer = world.resume(&name, 1);
+            train_until(&mut trainer, u64::MAX).unwrap();
+            assert_eq!(bits(&trainer), found, "{setting} at {epoch}");
+            assert_ne!(before, found);
+        }
+    }
+}
+
+/// Layers change their rates and freeze at their epochs; killed in any stage and resumed, the run is the same; the network
+/// in its folder and its checkpoints stays as it began.
+#[test]
+fn layers_change_rates_and_freeze_in_the_course_of_a_run() {
+    let timed = format!(
+        "{BASE}[[change]]\nat_epoch = 1\nmodel.lr_multipliers = ['conv1=0.0', 'fc2=0.5']\noptim.lr = 0.02\n\
+         [[change]]\nat_epoch = 2\nmodel.lr_multipliers = ['fc3=2']\nmodel.freeze = ['fc*']"
+    );
+    // fc3 is named in both: frozen counts.
+    let world = World::new();
+    let mut whole = world.start("whole", &timed);
+    let mut values = Vec::new();
+    for step in [4, 5, 8, 9, u64::MAX] {
+        let _ = train_until(&mut whole, step);
+        if whole.steps_done() < 12 {
+            drop(whole);
+            whole = world.resume("whole", 1);
+        }
+        values.push(bits(&whole));
+    }
+    let of = |at: usize, name: &str| values[at].iter().find(|(known, _)| known == name).unwrap().1.clone();
+    // Steps 5 to 8: conv1 stands still, fc2 and fc3 move. From step 9 on, the reverse.
+    assert_eq!(of(0, "conv1.weight"), of(2, "conv1.weight"));
+    assert_ne!(of(0, "fc2.weight"), of(1, "fc2.weight"));
+    assert_ne!(of(0, "fc3.bias"), of(2, "fc3.bias"));
+    assert_eq!(of(2, "fc2.weight"), of(4, "fc2.weight"));
+    assert_eq!(of(2, "fc3.weight"), of(4, "fc3.weight"));
+    assert_ne!(of(3, "conv1.weight"), of(4, "conv1.weight"));
+    drop(whole);
+    let log: Vec<StepLine> = read(&world.path("whole/log.jsonl")).unwrap();
+    let rates: Vec<f64> = log.iter().map(|line| line.rate).collect();
+    assert_eq!(rates, [[0.05; 4].as_slice(), &[0.02; 8]].concat());
+    let mut unbroken = world.start("unbroken", &timed);
+    train_until(&mut unbroken, u64::MAX).unwrap();
+    assert_eq!(bits(&unbroken), values[4]);
+    let (_, last) = checkpoints(&world.path("unbroken")).unwrap().pop().unwrap();
+    let saved = load::weights(&last, None, &mut |_| {}).unwrap().weights.model.unwrap();
+    assert_eq!(saved.to_toml(), world.model().to_toml());
+}
+
+#[test]
+fn changes_that_cannot_be_made_are_refused_by_name() {
+    for (change, expected) in [
+        ("at_epoch = 1\nrun.batch = 3", "change at epoch 1: run.batch cannot change in the course of a run"),
+        ("at_epoch = 1\noptim.kind = 'adam'", "change at epoch 1: optim.kind cannot change"),
+        ("at_epoch = 1\noptim.lrr = 1.0", "change at epoch 1: optim.lrr: unknown setting; near ones: optim.lr"),
+        ("at_epoch = 1\noptim.lr = -1.0", "change at epoch 1: optim.lr: must be a finite number of at least 0"),
+        ("at_epoch = 1\noptim.lr = 'fast'", "optim.lr"),
+        ("at_epoch = 1", "change at epoch 1: changes nothing"),
+        ("at_epoch = -1\noptim.lr = 0.1", "at_epoch must be in [0, 1e9]"),
+        ("optim.lr = 0.1", "at_epoch = EPOCH"),
+        (
+            "at_epoch = 2\noptim.lr = 0.1\n[[change]]\nat_epoch = 2\noptim.lr = 0.2",
+            "later than that of the change before",
+        ),
+    ] {
+        let error = Config::parse("mine.toml", &format!("[[change]]\n{change}")).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    // Layers are known only with the network.
+    let world = World::new();
+    let config = world.config("[[change]]\nat_epoch = 1\nmodel.freeze = ['conv9']");
+    let error = alexnet_train::trainer::Trainer::<tensor::Cpu<f32>>::check(&config, &world.model(), &world.packs);
+    assert!(error.unwrap_err().to_string().contains("conv9"));
+    // On resume, a change is noted like any other setting.
+    let before = Config::default();
+    let after = Config::parse("t", "[[change]]\nat_epoch = 3\noptim.lr = 0.1").unwrap();
+    let noted = after.check_resumable(&before, Path::new("run")).unwrap();
+    assert!(noted[0].starts_with("change was unset, now [{") && noted[0].contains("at_epoch = 3"), "{noted:?}");
+    // run.toml keeps it.
+    assert_eq!(Config::parse("t", &after.to_toml()).unwrap(), after);
+}
