@@ -14,6 +14,9 @@ pub fn message(error: &Error) -> String {
             let rest = text.strip_prefix(key.as_str()).unwrap_or(&text);
             format!("{key} ({}){rest}", flag(key).unwrap_or_default())
         }
+        Error::Resume { settings, .. } if settings.is_empty() && is_of_packs(error) => {
+            format!("{}; --force accepts a pack of the same images", error.message(&words))
+        }
         Error::Memory(memory) => format!("--batch: {memory}"),
         Error::OtherNetwork(network) => {
             let text = network.to_string().replace("in the one asked for", "in --model");
@@ -21,6 +24,14 @@ pub fn message(error: &Error) -> String {
         }
         other => other.message(&words),
     }
+}
+
+/// Whether only the packs keep a run from being resumed.
+fn is_of_packs(error: &Error) -> bool {
+    let Error::Resume { differences, .. } = error else { return false };
+    differences
+        .iter()
+        .all(|difference| difference.starts_with("data.train was the") || difference.starts_with("data.val was"))
 }
 
 /// The flag of a setting whose errors name both.
@@ -49,7 +60,7 @@ fn new_run(run: &Path, settings: &[(String, String)]) -> String {
 }
 
 /// A text as one word of a shell's command line.
-fn shell_word(text: &str) -> String {
+pub fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:,%+@".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         return text.to_string();

@@ -19,7 +19,7 @@ use crate::compare::Difference;
 use crate::packs::{PackMeans, Packs};
 use crate::position::Position;
 use crate::run::Best;
-use crate::{Config, EarlyStopping, Error, Result, WeightAverage};
+use crate::{Config, EarlyStopping, Error, Result, WeightAverage, input};
 
 /// Version of the `training` group that this crate writes. It reads all versions up to it.
 pub const VERSION: u32 = 1;
@@ -34,6 +34,9 @@ pub struct RunState {
     pub version: u32,
     /// Fingerprint of the training pack.
     pub train_fingerprint: String,
+    /// Number of images in the training pack. Files of early versions lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_images: Option<u64>,
     /// Fingerprint of the validation pack, or nothing.
     pub val_fingerprint: String,
     /// Steps that the optimizer has taken.
@@ -228,16 +231,53 @@ impl Checkpoint {
         Ok(noted)
     }
 
+    /// Each pack that is not the one that the run started with, with the path and the fingerprint of both.
+    fn other_packs(&self, packs: &Packs) -> Vec<String> {
+        let data = &self.state.config.data;
+        let was = |path: Option<&Path>, fingerprint: &str| match path {
+            Some(path) => format!("the pack {} (fingerprint {fingerprint})", path.display()),
+            None => "none".to_string(),
+        };
+        let is = |pack: Option<&Pack>| was(pack.map(Pack::path), pack.map_or("", Pack::fingerprint));
+        let mut differences = Vec::new();
+        if self.state.train_fingerprint != packs.train.fingerprint() {
+            let before = was(Some(&data.train), &self.state.train_fingerprint);
+            differences.push(format!("data.train was {before}, now it is {}", is(Some(&packs.train))));
+        }
+        let val = packs.val.as_deref();
+        if self.state.val_fingerprint != val.map_or("", Pack::fingerprint) {
+            let before = was(data.val.as_deref(), &self.state.val_fingerprint);
+            differences.push(format!("data.val was {before}, now it is {}", is(val)));
+        }
+        differences
+    }
+
+    /// Lets a run go on with other packs than it started with, such as ones of the same images packed anew, or without its
+    /// validation pack. Returns what differs, which changes the results of the steps to come.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the training pack has another number of images, whose order could not be that of the run, or if
+    /// a pack has other classes.
+    pub fn accept_packs(&mut self, packs: &Packs) -> Result<Vec<String>> {
+        let differences = self.other_packs(packs);
+        let images = packs.train.len() as u64;
+        if let Some(before) = self.state.train_images.filter(|before| *before != images) {
+            let what = format!("{} has {images} images, the run's pack {before}", packs.train.path().display());
+            return Err(Error::setting("data.train", what));
+        }
+        for (setting, pack) in [("data.train", Some(&packs.train)), ("data.val", packs.val.as_ref())] {
+            if let Some(pack) = pack {
+                input::check_classes(setting, &self.weights.classes, pack.classes())?;
+            }
+        }
+        self.state.train_fingerprint = packs.train.fingerprint().to_string();
+        self.state.val_fingerprint = packs.val.as_deref().map_or("", Pack::fingerprint).to_string();
+        Ok(differences)
+    }
+
     /// Checks that the packs are those that the run started with.
     fn check_packs(&self, run: &Path, packs: &Packs) -> Result<()> {
-        let now = [packs.train.fingerprint(), packs.val.as_deref().map_or("", Pack::fingerprint)];
-        let before = [self.state.train_fingerprint.as_str(), self.state.val_fingerprint.as_str()];
-        let differences: Vec<String> = ["data.train", "data.val"]
-            .iter()
-            .zip(before.iter().zip(now))
-            .filter(|(_, (before, now))| *before != now)
-            .map(|(setting, (before, now))| format!("{setting} was a pack of fingerprint {before:?}, now {now:?}"))
-            .collect();
+        let differences = self.other_packs(packs);
         if differences.is_empty() {
             return Ok(());
         }

@@ -61,19 +61,61 @@ pub fn check_with<B: Backend<Scalar = f32>>(
         Requirement::Bytes(bytes) => (bytes, false),
         Requirement::TooLargeBuffer(bytes) => (bytes, true),
     };
-    // Except for rounding, larger batches never need less memory: the batch found fits, and hardly any larger one does.
+    let largest = largest_below(device, memory, workload, batch)?;
+    let free = memory.map(|memory| memory.free);
+    let device = device.describe().to_string();
+    Err(Error::Memory(OutOfMemory { batch, needed, is_one_buffer, free, device, largest }))
+}
+
+/// The largest batch of at most `most` images that fits into the free memory that the device reports; 0: none.
+///
+/// # Errors
+/// Those of the network.
+pub fn largest_batch<B: Backend<Scalar = f32>>(device: &B, workload: &Workload<'_>, most: usize) -> Result<usize> {
+    largest_below(device, device.memory(), workload, most + 1)
+}
+
+/// The largest batch below `too_many` that fits. Except for rounding, larger batches never need less memory: the batch
+/// found fits, and hardly any larger one does.
+fn largest_below<B: Backend<Scalar = f32>>(
+    device: &B,
+    memory: Option<Memory>,
+    workload: &Workload<'_>,
+    too_many: usize,
+) -> Result<usize> {
+    let free = memory.map_or(u64::MAX, |memory| memory.free);
+    let is_host = memory.is_some_and(|memory| memory.is_host);
     let mut fits = 0;
-    let mut too_many = batch;
+    let mut too_many = too_many;
     while too_many - fits > 1 {
         let middle = fits + (too_many - fits) / 2;
-        match requirement(middle)? {
+        match requirement(device, is_host, workload, middle)? {
             Requirement::Bytes(bytes) if bytes <= free => fits = middle,
             _ => too_many = middle,
         }
     }
-    let free = memory.map(|memory| memory.free);
-    let device = device.describe().to_string();
-    Err(Error::Memory(OutOfMemory { batch, needed, is_one_buffer, free, device, largest: fits }))
+    Ok(fits)
+}
+
+/// The memory in bytes that [`check`] asks for.
+///
+/// # Errors
+/// Those of the network.
+pub fn needed<B: Backend<Scalar = f32>>(device: &B, workload: &Workload<'_>, batch: usize) -> Result<u64> {
+    let is_host = device.memory().is_some_and(|memory| memory.is_host);
+    match requirement(device, is_host, workload, batch)? {
+        Requirement::Bytes(bytes) | Requirement::TooLargeBuffer(bytes) => Ok(bytes),
+    }
+}
+
+/// The bytes of the tensors in a checkpoint: parameters and the optimizer's state.
+///
+/// # Errors
+/// Those of the network.
+pub fn of_checkpoint<B: Backend<Scalar = f32>>(device: &B, model: &Model, config: &Config) -> Result<u64> {
+    let dry_run = DryRun::new(device.clone());
+    let saved = simulate_epoch(&dry_run, &Workload { model, training: Some((1, config)), evaluation: None }, 1)?;
+    Ok(saved.iter().map(|tensor| 4 * tensor.len() as u64).sum())
 }
 
 /// Peak memory in bytes that training with `config` takes on a device: weights, gradients, the optimizer's state,

@@ -72,6 +72,18 @@ impl StartingWeights {
         Ok(Some(Self { path, own, tensors, not_finite, classes, reinit, other_count, optimizer, is_average }))
     }
 
+    /// The network that a run of this configuration starts with: initialised, and with the weights in `model.weights`.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load) and of the network.
+    pub fn network<B: Backend<Scalar = f32>>(device: &B, config: &Config, model: &Model) -> Result<Network<B>> {
+        let mut network = Network::new(device, model, config.run.seed)?;
+        if let Some(weights) = Self::load(&config.model, model)? {
+            weights.apply_to(&mut network)?;
+        }
+        Ok(network)
+    }
+
     /// The layers that are initialised anew: those in `model.reinit`, and the last one if the file has another number of
     /// classes. A run writes them down as its `model.reinit`.
     pub fn reinit(&self) -> &[String] {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub use bench::{Bench, BenchCommon, BenchData, BenchLayers, BenchSpeed, Output};
 use clap::builder::PossibleValuesParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-pub use runs::CheckpointArgs;
+pub use runs::{CheckpointArgs, TrainModes};
 
 /// AlexNet (Krizhevsky, Sutskever and Hinton, 2012): pack images, train, evaluate and look inside the network.
 #[derive(Debug, Parser)]
@@ -175,7 +175,7 @@ pub struct Train {
     /// Folder of the run [default: runs/MODEL-N]
     #[arg(long, value_name = "RUN")]
     pub out: Option<PathBuf>,
-    /// Number of epochs; replaces the steps of --config or of a resumed run
+    /// Number of epochs; replaces the steps of --config or of a resumed run. 0 evaluates the starting weights on --val
     #[arg(long, value_name = "N", conflicts_with = "steps")]
     pub epochs: Option<u64>,
     /// Number of steps, in place of epochs
@@ -222,6 +222,8 @@ pub struct Train {
     /// Resume the run in --out from its newest checkpoint
     #[arg(long, requires = "out")]
     pub resume: bool,
+    #[command(flatten)]
+    pub modes: TrainModes,
 }
 
 /// Device, number format and threads.

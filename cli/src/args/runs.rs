@@ -1,5 +1,7 @@
 //! Arguments about the folders of runs.
 
+use std::path::PathBuf;
+
 use clap::Args as ClapArgs;
 use train::load::CheckpointChoice;
 
@@ -28,4 +30,28 @@ impl CheckpointArgs {
             CheckpointChoice::default()
         }
     }
+}
+
+/// What `train` does besides starting a run, and how.
+#[derive(Debug, ClapArgs)]
+pub struct TrainModes {
+    /// Resume with another training pack of as many images and the same classes, such as the same images packed anew, or
+    /// with another validation pack
+    #[arg(long, requires = "resume")]
+    pub force: bool,
+    /// Take the largest batch that fits the memory and the pack
+    #[arg(long, conflicts_with_all = ["batch", "resume"])]
+    pub auto_batch: bool,
+    /// Print the number of steps, the time by measured speed, the memory and the disk space of the run, and write nothing
+    #[arg(long, conflicts_with_all = ["resume", "find_lr"])]
+    pub dry_run: bool,
+    /// Find a learning rate: train for 100 steps with rising rates, print a suggestion and plot the loss. No run is written
+    #[arg(long, conflicts_with = "resume")]
+    pub find_lr: bool,
+    /// PNG file of --find-lr
+    #[arg(long, value_name = "FILE", default_value = "lr.png")]
+    pub lr_plot: PathBuf,
+    /// Print JSON: of --find-lr, --dry-run and --epochs 0
+    #[arg(long)]
+    pub json: bool,
 }

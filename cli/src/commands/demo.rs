@@ -19,7 +19,8 @@ use train::{Config, Stop, input};
 
 use super::device::{self, DeviceTask};
 use super::pack;
-use super::train::{self as train_command, PreparedRun};
+use super::prepared_run::{BatchChoice, PreparedRun};
+use super::train as train_command;
 use crate::args::Demo;
 use crate::console::{note, percent, print, table};
 use crate::demo::folder::DemoFolder;
@@ -151,7 +152,7 @@ impl DemoTask<'_> {
         let mut overrides = vec![(model.name.clone(), model.train.clone())];
         overrides.extend(settings.map(|table| ("demo".to_string(), table)));
         let config = Config::from_overrides(&overrides)?;
-        PreparedRun::new(config, model, Some(&args.out.join(name)))?.create(device)
+        PreparedRun::new(config, model, Some(&args.out.join(name)), BatchChoice::Given)?.create(device)
     }
 }
 

@@ -50,7 +50,7 @@ impl DeviceTask for EvalTask<'_> {
     }
 }
 
-fn lines(result: &Evaluation) -> String {
+pub fn lines(result: &Evaluation) -> String {
     format!(
         "images       {}\ncrops        {}\nloss         {:.4}\ntop-1 error  {}\ntop-5 error  {}",
         result.images,

@@ -12,9 +12,11 @@ mod eval;
 mod info;
 mod pack;
 mod predict;
+mod prepared_run;
 mod show;
 mod summary;
 mod train;
+mod train_modes;
 mod trained;
 
 use crate::args::Command;

@@ -1,32 +1,33 @@
 //! `alexnet train`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
-use data::Pack;
 use files::regular_file;
 use layers::Model;
-use tensor::{Backend, Cpu};
+use tensor::Backend;
 use toml::{Table, Value};
 use train::checkpoint::Checkpoint;
 use train::config::{RunConfig, UserSettings, keys, parse_table};
 use train::run::Run;
-use train::starting_weights::StartingWeights;
 use train::trainer::{RunEvent, Trainer};
-use train::{Config, Packs, Stop, input, load};
+use train::{Config, Packs, Stop, load};
 
 use super::configure::configure;
 use super::device::{self, DeviceTask};
+use super::prepared_run::{BatchChoice, PreparedRun, open_packs};
+use super::train_modes::{Mode, OtherTask};
 use crate::args::Train;
 use crate::console::{Bar, count, note, percent};
 use crate::failure::{Failure, Result};
 use crate::signals::{answer_signals_of_training, stop_on_signals, training_begins};
+use crate::words;
 
 pub fn run(args: &Train) -> Result<()> {
     let start = Instant::now();
     let stop = stop_on_signals()?;
     answer_signals_of_training(&stop)?;
+    Mode::of(args)?;
     if args.resume { resume_run(args, stop, start) } else { start_run(args, stop, start) }
 }
 
@@ -75,7 +76,7 @@ fn train_with_way_on<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, stop: &
     let outcome = train(trainer, stop, Some(start));
     outcome.map_err(|failure| match failure {
         Failure::Stopped { signal, message } => {
-            let folder = shell_word(&trainer.folder().display().to_string());
+            let folder = words::shell_word(&trainer.folder().display().to_string());
             let message = format!("{message}\ncontinue with: alexnet train --out {folder} --resume");
             Failure::Stopped { signal, message }
         }
@@ -83,90 +84,22 @@ fn train_with_way_on<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, stop: &
     })
 }
 
-/// A word that a shell reads as this text.
-fn shell_word(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text.to_string();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
 fn start_run(args: &Train, stop: Stop, start: Instant) -> Result<()> {
-    let (model, config) = configure(&user_settings(args)?)?;
+    let user = user_settings(args)?;
+    let (model, config) = configure(&user)?;
     if config.data.train.as_os_str().is_empty() {
         return Err(Failure::Usage("--data PACK is needed: the pack to train on".into()));
     }
-    let mut run = PreparedRun::new(config, model, args.out.as_deref())?;
+    let batch = BatchChoice::new(args.modes.auto_batch, user.gives("run.batch"));
+    let mut run = PreparedRun::new(config, model, args.out.as_deref(), batch)?;
     let algorithms = run.config.tensor.algorithms.into();
     let settings = &mut run.config.run;
     let opened = device::open(&settings.device, &settings.precision, settings.threads, algorithms)?;
     settings.device.clone_from(&opened.name);
-    opened.run(StartTask { run, stop, start })
-}
-
-/// A new run, checked as far as possible without its device.
-pub struct PreparedRun {
-    config: Config,
-    model: Model,
-    packs: Packs,
-    folder: PathBuf,
-}
-
-impl PreparedRun {
-    /// Prepares a run in `out`, or in the next free folder under `runs`, without writing anything.
-    pub fn new(mut config: Config, mut model: Model, out: Option<&Path>) -> Result<Self> {
-        let packs = open_packs(&config)?;
-        if let Some(text) = config.data.resolve(&packs.train)? {
-            note(&format!("note: {text}"));
-        }
-        if let Some(text) = replaced_by_pack(&config.model.name, &model, &packs.train) {
-            note(&format!("note: {text}"));
-        }
-        input::fit_to_pack(&mut model, &packs.train)?;
-        config.model.apply_to(&mut model)?;
-        if !config.model.freeze.is_empty() && config.model.weights.is_none() {
-            note("note: frozen layers keep their random initial values, since there is no --weights");
-        }
-        let folder = match out {
-            Some(folder) => folder.to_path_buf(),
-            None => next_folder(&model.name)?,
-        };
-        Trainer::<Cpu<f32>>::check(&config, &model, &packs)?;
-        let weights = StartingWeights::load(&config.model, &model)?;
-        for text in weights.iter().flat_map(|weights| weights.notes(&model, packs.train.classes())) {
-            note(&format!("note: {text}"));
-        }
-        if let Some(weights) = weights {
-            if let Some(text) = weights.optimizer_note(&config, &model)? {
-                note(&format!("note: {text}"));
-            }
-            config.model.reinit = weights.reinit().to_vec().into();
-        }
-        Ok(Self { config, model, packs, folder })
+    match Mode::of(args)? {
+        Mode::Train => opened.run(StartTask { run, stop, start }),
+        Mode::Other(work) => opened.run(OtherTask { args: &args.modes, run, stop, work }),
     }
-
-    /// Creates the folder of the run, unless the device has too little memory for it.
-    pub fn create<B: Backend<Scalar = f32>>(self, device: &B) -> Result<Trainer<B>> {
-        Trainer::check_memory(device, &self.config, &self.model, &self.packs)?;
-        let run = Run::create(&self.folder, &self.config, &self.model)?;
-        Ok(Trainer::new(run, device, &self.model, self.packs, None)?)
-    }
-}
-
-/// A note on settings of the network file that the pack replaces.
-fn replaced_by_pack(network: &str, model: &Model, pack: &Pack) -> Option<String> {
-    let text = Model::preset_text(network).map(str::to_string).or_else(|_| regular_file::read_text(Path::new(network)));
-    let file: Table = text.ok()?.parse().ok()?;
-    let mut replaced = Vec::new();
-    if model.input.size != pack.size() && keys::value(&file, "input.size").is_some() {
-        replaced.push(format!("its images of {} pixels a side replace input.size = {}", pack.size(), model.input.size));
-    }
-    if model.classes != pack.classes().len() && file.contains_key("classes") {
-        replaced.push(format!("its {} classes replace classes = {}", pack.classes().len(), model.classes));
-    }
-    let what = format!("the network is fitted to the pack of --data: {}, as {network} says", replaced.join("; "));
-    (!replaced.is_empty()).then_some(what)
 }
 
 struct StartTask {
@@ -201,7 +134,12 @@ fn resume_run(args: &Train, stop: Stop, start: Instant) -> Result<()> {
     let model = run.model()?;
     check_packs_are_here(&before, &config, folder)?;
     let packs = open_packs(&config)?;
-    let checkpoint = load::newest_checkpoint(folder, &mut |warning| note(&format!("note: {warning}")))?;
+    let mut checkpoint = load::newest_checkpoint(folder, &mut |warning| note(&format!("note: {warning}")))?;
+    if let Some((_, checkpoint)) = checkpoint.as_mut().filter(|_| args.modes.force) {
+        for text in checkpoint.accept_packs(&packs)? {
+            note(&format!("note: {text}, as --force allows; the run differs from here on"));
+        }
+    }
     if let Some((path, checkpoint)) = &checkpoint {
         checkpoint.check_run(folder, &config, &model, &packs)?;
         if is_beyond_end(&config, checkpoint) {
@@ -315,15 +253,6 @@ impl DeviceTask for ResumeTask {
     }
 }
 
-fn open_packs(config: &Config) -> Result<Packs> {
-    let train = Arc::new(Pack::open(&config.data.train)?);
-    let val = config.data.val.as_deref().map(Pack::open).transpose()?.map(Arc::new);
-    if val.as_ref().is_some_and(|val| val.fingerprint() == train.fingerprint()) {
-        note("note: --val has the same images as --data: its errors say nothing of new images");
-    }
-    Ok(Packs::new(train).with_open_val(val))
-}
-
 /// The settings of the command line and of the `--config` file.
 fn user_settings(args: &Train) -> Result<UserSettings> {
     let mut settings = UserSettings::default();
@@ -352,7 +281,7 @@ fn flags(args: &Train) -> Result<Vec<(&'static str, Table)>> {
     add("--freeze", "model.freeze", list(&args.freeze));
     add("--lr-multiplier", "model.lr_multipliers", list(&args.lr_multiplier));
     add("--layer-decay", "model.layer_decay", args.layer_decay.map(Value::Float));
-    add("--epochs", "run.epochs", number("--epochs", args.epochs)?);
+    add("--epochs", "run.epochs", number("--epochs", args.epochs.filter(|&epochs| epochs > 0))?);
     add("--steps", "run.steps", number("--steps", args.steps)?);
     add("--batch", "run.batch", number("--batch", args.batch.map(|n| n as u64))?);
     add("--seed", "run.seed", number("--seed", args.seed)?);
@@ -378,23 +307,4 @@ fn path_value(flag: &str, path: Option<&PathBuf>) -> Result<Option<Value>> {
     let Some(path) = path else { return Ok(None) };
     let text = path.to_str().ok_or_else(|| Failure::Usage(format!("{flag}: {path:?} is not UTF-8")))?;
     Ok(Some(Value::String(text.to_string())))
-}
-
-/// The next free folder `runs/MODEL-N`.
-fn next_folder(model: &str) -> Result<PathBuf> {
-    let mut number = 1;
-    loop {
-        let folder = Path::new("runs").join(format!("{model}-{number}"));
-        let taken = folder.symlink_metadata();
-        match taken {
-            Ok(_) => number += 1,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(folder),
-            Err(e) => {
-                return Err(Failure::Failed(format!(
-                    "{}: cannot be accessed: {e}; name a folder by --out",
-                    folder.display()
-                )));
-            }
-        }
-    }
 }

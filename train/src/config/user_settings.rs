@@ -174,7 +174,8 @@ impl UserSettings {
         format!("{key} = {value}")
     }
 
-    fn gives(&self, key: &str) -> bool {
+    /// Whether the command line or the file gives a setting.
+    pub fn gives(&self, key: &str) -> bool {
         self.on_command_line(key) || self.file.as_ref().is_some_and(|(_, file)| has(file, key))
     }
 

@@ -60,18 +60,43 @@ pub struct Series {
 /// An axis begins at 0 if the smallest value is positive and less than a third of the largest. A series of more than 400
 /// points is pale, with a line of the means of consecutive points over it; a note gives the number of points per mean.
 pub fn curve(series: &[Series], x_label: &str, y_label: &str, title: &str) -> RgbImage {
+    let x_axis = Axis::tight(drawable(series).map(|(x, _)| x), 8);
+    chart(series, [x_label, y_label, title], x_axis, None)
+}
+
+/// Plots a line chart as [`curve`] does, over the logarithm of x, which must be positive, with a vertical line and its
+/// label.
+pub fn curve_over_decades(
+    series: &[Series],
+    x_label: &str,
+    y_label: &str,
+    title: &str,
+    mark: Option<(f64, &str)>,
+) -> RgbImage {
+    let x_axis = Axis::decades(drawable(series).map(|(x, _)| x));
+    chart(series, [x_label, y_label, title], x_axis, mark)
+}
+
+/// The points that are drawn.
+fn drawable(series: &[Series]) -> impl Iterator<Item = (f64, f64)> {
+    series.iter().flat_map(|one| &one.points).copied().filter(|point| is_drawable(*point))
+}
+
+fn chart(series: &[Series], labels: [&str; 3], x_axis: Axis, mark: Option<(f64, &str)>) -> RgbImage {
+    let [x_label, y_label, title] = labels;
     let mut image = RgbImage::from_pixel(WIDTH as u32, HEIGHT as u32, WHITE);
     let legend = Legend::new(series);
     let top = TITLE + legend.lines * LEGEND;
     let plot = area(LEFT, top, WIDTH - LEFT - RIGHT, HEIGHT - BOTTOM - top);
-    let drawable = || series.iter().flat_map(|one| &one.points).copied().filter(|point| is_drawable(*point));
-    let x_axis = Axis::tight(drawable().map(|(x, _)| x), 8);
-    let y_axis = Axis::round(drawable().map(|(_, y)| y), 6);
+    let y_axis = Axis::round(drawable(series).map(|(_, y)| y), 6);
 
     let heading = Style::large(INK).bold();
     text::draw(&mut image, LEFT, 22, &heading.fit(title, plot.width), heading);
     draw_axes(&mut image, plot, &x_axis, &y_axis);
     draw_labels(&mut image, plot, x_label, y_label);
+    if let Some((x, label)) = mark {
+        draw_mark(&mut image, plot, x_axis.share(x), label);
+    }
     for (one, colour) in series.iter().zip(COLOURS.iter().cycle()) {
         let place = |point: (f64, f64)| {
             is_drawable(point).then(|| {
@@ -115,6 +140,15 @@ fn draw_labels(image: &mut RgbImage, plot: Area, x_label: &str, y_label: &str) {
     let y_label = style.fit(y_label, plot.height);
     let below = plot.y + (plot.height + style.width(&y_label)) / 2;
     text::draw_upwards(image, 16, below, &y_label, style);
+}
+
+/// Draws a vertical line at a share of the width, with its label on the side where there is more room.
+fn draw_mark(image: &mut RgbImage, plot: Area, share: f64, label: &str) {
+    let x = plot.x + (share * (plot.width - 1) as f64).round() as i64;
+    paint::fill(image, area(x, plot.y, 1, plot.height), GREY);
+    let style = Style::small(INK);
+    let left = if share > 0.5 { x - 8 - style.width(label) } else { x + 8 };
+    text::draw(image, left, plot.y + 6, label, style);
 }
 
 /// Draws a series; `None` is a gap.

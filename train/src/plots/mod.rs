@@ -14,7 +14,7 @@ use image::{ImageFormat, RgbImage};
 
 use crate::{Error, Result};
 
-pub use chart::{Series, curve};
+pub use chart::{Series, curve, curve_over_decades};
 pub use kernels::kernels;
 pub use predictions::{PredictionRow, predictions};
 pub use samples::{Sample, samples};

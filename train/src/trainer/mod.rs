@@ -312,6 +312,6 @@ pub(crate) fn loader_options(config: &Config, model: &Model) -> Result<LoaderOpt
     })
 }
 
-fn validation_options(config: &Config, input: CropAndNormalize) -> evaluate::Options {
+pub(crate) fn validation_options(config: &Config, input: CropAndNormalize) -> evaluate::Options {
     evaluate::Options { input, views: Views::Centre, batch: config.run.batch, threads: config.run.threads }
 }

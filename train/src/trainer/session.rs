@@ -321,6 +321,7 @@ impl Records {
         RunState {
             version: checkpoint::VERSION,
             train_fingerprint: self.packs.train.fingerprint().to_string(),
+            train_images: Some(self.packs.train.len() as u64),
             val_fingerprint: self.packs.val.as_deref().map_or("", Pack::fingerprint).to_string(),
             optimizer_steps: learner.optimizer.steps(),
             average_updates: learner.average.as_ref().map_or(0, WeightAverage::updates),

@@ -6,23 +6,34 @@ pub struct Axis {
     low: f64,
     high: f64,
     step: f64,
+    /// Whether the ends and the step are logarithms to base 10.
+    is_logarithmic: bool,
 }
 
 impl Axis {
     /// An axis from the smallest to the largest value, with about `ticks` ticks.
     pub fn tight(values: impl Iterator<Item = f64>, ticks: usize) -> Self {
         let (low, high) = range(values);
-        Self { low, high, step: round_step((high - low) / ticks as f64) }
+        Self { low, high, step: round_step((high - low) / ticks as f64), is_logarithmic: false }
     }
 
     /// An axis that starts and ends at ticks.
     pub fn round(values: impl Iterator<Item = f64>, ticks: usize) -> Self {
-        let Self { low, high, step } = Self::tight(values, ticks);
-        Self { low: (low / step).floor() * step, high: (high / step).ceil() * step, step }
+        let Self { low, high, step, .. } = Self::tight(values, ticks);
+        Self { low: (low / step).floor() * step, high: (high / step).ceil() * step, step, is_logarithmic: false }
+    }
+
+    /// A logarithmic axis from the smallest to the largest of positive values, with ticks at powers of ten.
+    pub fn decades(values: impl Iterator<Item = f64>) -> Self {
+        let logarithms = values.filter(|value| *value > 0.0).map(f64::log10);
+        let (low, high) = logarithms.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        let (low, high) = if low > high { (0.0, 1.0) } else { (low, high.max(low + 1e-6)) };
+        Self { low, high, step: ((high - low) / 10.0).ceil().max(1.0), is_logarithmic: true }
     }
 
     /// Position of `value`: 0 at the low end, 1 at the high end.
     pub fn share(&self, value: f64) -> f64 {
+        let value = if self.is_logarithmic { value.log10() } else { value };
         (value - self.low) / (self.high - self.low)
     }
 
@@ -32,6 +43,9 @@ impl Axis {
         let first = ((self.low - slack) / self.step).ceil();
         let values = (0..32).map(|number| (first + f64::from(number)) * self.step);
         let values: Vec<f64> = values.take_while(|value| *value <= self.high + slack).collect();
+        if self.is_logarithmic {
+            return values.into_iter().map(|power| (10f64.powf(power), format!("1e{power:.0}"))).collect();
+        }
         let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
         values.into_iter().map(|value| (value, label(value, self.step, largest))).collect()
     }
@@ -106,6 +120,14 @@ mod tests {
         let axis = Axis::tight([0.0, 890_000.0].into_iter(), 6);
         assert_eq!(labels(&axis), ["0", "200k", "400k", "600k", "800k"]);
         assert_eq!(axis.share(890_000.0), 1.0);
+    }
+
+    #[test]
+    fn a_logarithmic_axis_has_ticks_at_powers_of_ten() {
+        let axis = Axis::decades([2e-4, 5e-2, 3.0].into_iter());
+        assert_eq!(labels(&axis), ["1e-3", "1e-2", "1e-1", "1e0"]);
+        assert!(axis.share(2e-4).abs() < 1e-9 && (axis.share(3.0) - 1.0).abs() < 1e-9);
+        assert_eq!(labels(&Axis::decades(std::iter::empty())), ["1e0", "1e1"]);
     }
 
     #[test]
