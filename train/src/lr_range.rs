@@ -135,6 +135,7 @@ pub fn range_test<B: Backend<Scalar = f32>>(
         .learning_rate(1.0)
         .seed(config.run.seed)
         .steps(options.steps)
+        .accumulate(config.run.accumulate)
         .metrics_policy(MetricsPolicy::EachStep);
     let smoothing = config.data.label_smoothing;
     let loss = |network: &Network<B>, batch: DeviceBatch<B>, pass: &mut Pass<B>| {

@@ -19,8 +19,8 @@ pub struct Plan {
     pub images: usize,
     /// Validation images, if there are any.
     pub val_images: Option<usize>,
-    /// Images per step.
-    pub batch: usize,
+    /// Images per step: those of a batch times `run.accumulate`.
+    pub images_per_step: usize,
     /// Steps per epoch.
     pub steps_per_epoch: usize,
     /// Steps of the run.
@@ -57,7 +57,9 @@ impl Plan {
     ) -> Result<Self> {
         let input = Trainer::<B>::check(config, model, packs)?;
         let loader = Loader::new(Arc::clone(&packs.train), input, loader_options(config, model)?)?;
-        let steps_per_epoch = loader.batches_per_epoch();
+        // A step gathers the gradients of several batches.
+        let batches = config.run.accumulate;
+        let steps_per_epoch = loader.batches_per_epoch().div_ceil(batches);
         let steps = config.run.steps.unwrap_or(config.run.epochs.saturating_mul(steps_per_epoch as u64));
         let val_images = packs.val.as_ref().map(|val| val.len());
         let evaluation = val_images.map(|images| (images, Views::Centre));
@@ -76,11 +78,11 @@ impl Plan {
         Ok(Self {
             images: packs.train.len(),
             val_images,
-            batch: config.run.batch,
+            images_per_step: config.run.batch * batches,
             steps_per_epoch,
             steps,
             images_per_s: training.images_per_s,
-            training_s: training.step_s * steps as f64,
+            training_s: training.step_s * steps as f64 * batches as f64,
             validation_s,
             memory_bytes,
             free_bytes: device.memory().map(|memory| memory.free),

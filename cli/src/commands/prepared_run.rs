@@ -139,7 +139,7 @@ fn replaced_by_pack(network: &str, model: &Model, pack: &Pack) -> Option<String>
     (!replaced.is_empty()).then_some(what)
 }
 
-fn open_packs(config: &Config) -> Result<Packs> {
+pub fn open_packs(config: &Config) -> Result<Packs> {
     let train = Arc::new(Pack::open(&config.data.train)?);
     let val = config.data.val.as_deref().map(Pack::open).transpose()?.map(Arc::new);
     if val.as_ref().is_some_and(|val| val.fingerprint() == train.fingerprint()) {

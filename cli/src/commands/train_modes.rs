@@ -100,7 +100,10 @@ impl OtherTask<'_> {
             row("network", format!("{}, {} classes", model.name, model.classes)),
             row("device", device.describe()),
             row("images", format!("{} to train, {val} to validate", plan.images)),
-            row("steps", format!("{} of {} images, {} an epoch", plan.steps, plan.batch, plan.steps_per_epoch)),
+            row(
+                "steps",
+                format!("{} of {} images, {} an epoch", plan.steps, plan.images_per_step, plan.steps_per_epoch),
+            ),
             row("speed", format!("{:.1} images/s, measured without loading", plan.images_per_s)),
             row("time", format!("{total}, of which {} validate", duration(plan.validation_s))),
             row("memory", format!("{}{free}", human(plan.memory_bytes))),

@@ -26,5 +26,6 @@ mod refused;
 mod saving;
 mod settings;
 mod signals;
+mod train_modes;
 mod users;
 mod writing;
