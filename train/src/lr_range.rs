@@ -138,9 +138,10 @@ pub fn range_test<B: Backend<Scalar = f32>>(
         .accumulate(config.run.accumulate)
         .metrics_policy(MetricsPolicy::EachStep);
     let smoothing = config.data.label_smoothing;
+    let class_weights = &config.data.class_weights.of(&packs.train)?;
     let loss = |network: &Network<B>, batch: DeviceBatch<B>, pass: &mut Pass<B>| {
         let images = loader.input(&batch)?;
-        let targets = Targets { labels: &batch.labels, mixed: &batch.mixed, smoothing };
+        let targets = Targets { labels: &batch.labels, mixed: &batch.mixed, smoothing, class_weights };
         classify(network, images, targets, pass, true)
     };
     let mut ramp = Ramp { options, test: RangeTest::default(), stop, progress: &mut progress };
