@@ -2,15 +2,16 @@
 //!
 //! The contract: after [`replace`] returns `Ok`, the new content survives power loss. If it fails, or the process is
 //! killed at any point, the old file is unchanged; a temporary file that remains beside it is removed by the next
-//! [`sweep`] of the folder.
+//! replacement of the same file, on Linux, or by the next [`sweep`] of the folder.
 //!
 //! Only files are replaced: a device, a pipe or a folder of that name is an error. If the name is a link, the file that
 //! it leads to is replaced, and the link is kept.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{ffi::OsStr, io};
 
+use crate::temporary::{folder_of, sweep_for};
 use crate::{Error, TemporaryFile, is_temporary, regular_file};
 
 /// Maximum number of links to follow before they count as a cycle, as in Linux.
@@ -72,7 +73,8 @@ impl Replacement {
         let fail = |what| move |source| Error { path: path.to_path_buf(), what, source };
         let target = target(path).map_err(fail("cannot be replaced; choose another name"))?;
         let old_mode = mode_of(&target).map_err(fail("cannot be examined; nothing was replaced"))?;
-        let temporary = create(folder_of(&target), old_mode)
+        sweep_for(&target);
+        let temporary = create(&target, old_mode)
             .map_err(fail("cannot create a file in this folder; choose another, or free space"))?;
         Ok(Self { path: path.to_path_buf(), target, old_mode, temporary })
     }
@@ -205,13 +207,6 @@ pub fn sweep(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(removed)
 }
 
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent.as_os_str() != OsStr::new("") => parent,
-        _ => Path::new("."),
-    }
-}
-
 /// The permission bits of the file that is to be replaced, if there is one.
 #[cfg(unix)]
 fn mode_of(path: &Path) -> io::Result<Option<u32>> {
@@ -225,10 +220,10 @@ fn mode_of(path: &Path) -> io::Result<Option<u32>> {
 
 /// An empty temporary file. Without an old file, it has the permissions that the umask leaves to any new file.
 #[cfg(unix)]
-fn create(folder: &Path, old_mode: Option<u32>) -> io::Result<TemporaryFile> {
+fn create(target: &Path, old_mode: Option<u32>) -> io::Result<TemporaryFile> {
     // The owner must be able to write until the file is complete.
     let mode = old_mode.map_or(0o666, |mode| mode & 0o700 | 0o600);
-    TemporaryFile::create_with_mode(folder, mode)
+    TemporaryFile::create_for(target, mode)
 }
 
 /// Gives the new file the old one's permissions.
@@ -244,8 +239,8 @@ fn mode_of(_: &Path) -> io::Result<Option<u32>> {
 }
 
 #[cfg(not(unix))]
-fn create(folder: &Path, _: Option<u32>) -> io::Result<TemporaryFile> {
-    TemporaryFile::create(folder)
+fn create(target: &Path, _: Option<u32>) -> io::Result<TemporaryFile> {
+    TemporaryFile::create_for(target, 0o600)
 }
 
 #[cfg(not(unix))]

@@ -1,5 +1,6 @@
 //! Temporary files.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -35,16 +36,34 @@ impl TemporaryFile {
     /// # Errors
     /// Those of the operating system.
     pub fn create(folder: &Path) -> io::Result<Self> {
-        Self::create_with_mode(folder, 0o600)
+        Self::create_named(folder, PREFIX, 0o600)
     }
 
-    /// Creates a file with these permissions, less those that the umask takes away.
-    pub(crate) fn create_with_mode(folder: &Path, mode: u32) -> io::Result<Self> {
+    /// Creates a file beside the temporary file that [`replace`](fn@crate::replace) has given, for a part of its content.
+    /// Its owner alone may read it. If the process is killed, the next replacement removes both.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub fn create_beside(temporary: &Path) -> io::Result<Self> {
+        let name = temporary.file_name().unwrap_or_default().to_string_lossy();
+        // The last two parts are the process and the number.
+        let target = name.rsplitn(3, '-').nth(2).filter(|target| target.len() > PREFIX.len());
+        let prefix = target.map_or(PREFIX.to_string(), |target| format!("{target}-"));
+        Self::create_named(folder_of(temporary), &prefix, 0o600)
+    }
+
+    /// Creates a file for the next content of `target`, in its folder and with these permissions, less those that the
+    /// umask takes away.
+    pub(crate) fn create_for(target: &Path, mode: u32) -> io::Result<Self> {
+        Self::create_named(folder_of(target), &prefix_of(target), mode)
+    }
+
+    fn create_named(folder: &Path, prefix: &str, mode: u32) -> io::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let mut last = io::Error::from(ErrorKind::AlreadyExists);
         for _ in 0..MOST_NAMES {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let path = folder.join(format!("{PREFIX}{:x}-{number:x}", std::process::id()));
+            let path = folder.join(format!("{prefix}{:x}-{number:x}", std::process::id()));
             match open_new(&path, mode) {
                 Ok(_) => return Ok(Self { path, is_kept: false }),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => last = error,
@@ -76,6 +95,46 @@ fn open_new(path: &Path, mode: u32) -> io::Result<File> {
     #[cfg(not(unix))]
     let _ = mode;
     options.open(path)
+}
+
+/// The beginning of the names of temporary files for `target`, which need not fit into a name itself.
+fn prefix_of(target: &Path) -> String {
+    let name = target.file_name().unwrap_or_default().as_encoded_bytes();
+    // FNV-1a, 64 bits: the same in every version of this program.
+    let hash = name
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("{PREFIX}{hash:016x}-")
+}
+
+/// Removes the temporary files for `target` of processes that have ended. What cannot be removed stays: the new content
+/// does not depend on it.
+pub(crate) fn sweep_for(target: &Path) {
+    let prefix = prefix_of(target);
+    let Ok(entries) = fs::read_dir(folder_of(target)) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let rest = name.to_str().and_then(|name| name.strip_prefix(&prefix));
+        let process = rest.and_then(|rest| u32::from_str_radix(rest.split('-').next()?, 16).ok());
+        if process.is_some_and(has_ended) && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether the system says that there is no process of this number. On other systems than Linux none is known to have
+/// ended.
+fn has_ended(process: u32) -> bool {
+    let processes = Path::new("/proc");
+    processes.join("self/stat").exists() && !processes.join(process.to_string()).exists()
+}
+
+/// The folder of a file.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str() != OsStr::new("") => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// Whether a file of this name is a temporary file.
@@ -124,6 +183,28 @@ mod tests {
         }
         let second = TemporaryFile::create(folder.path()).unwrap();
         assert_eq!(fs::read(second.path()).unwrap(), b"");
+    }
+
+    /// Only those of the same target, and of processes that are no more.
+    #[test]
+    fn files_of_killed_processes_are_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("weights.pt");
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let ended = child.id();
+        child.wait().unwrap();
+        let named = |target: &Path, process: u32| folder.path().join(format!("{}{process:x}-0", prefix_of(target)));
+        let stale = named(&target, ended);
+        let others = [named(&folder.path().join("other.pt"), ended), named(&target, 1), folder.path().join("kept")];
+        for path in others.iter().chain([&stale]) {
+            fs::write(path, "half").unwrap();
+        }
+        let own = TemporaryFile::create_for(&target, 0o600).unwrap();
+        let part = TemporaryFile::create_beside(own.path()).unwrap();
+        assert!(part.path().file_name().unwrap().to_str().unwrap().starts_with(&prefix_of(&target)));
+        sweep_for(&target);
+        assert_eq!(stale.exists(), !cfg!(target_os = "linux"));
+        assert!(own.path().exists() && part.path().exists() && others.iter().all(|path| path.exists()));
     }
 
     #[test]

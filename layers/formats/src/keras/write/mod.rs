@@ -148,9 +148,8 @@ impl Content<'_> {
     }
 
     fn write_archive(&self, temporary: &Path, config: &Value) -> Result<()> {
-        let folder = temporary.parent().unwrap_or(Path::new("."));
         let system = Error::file(self.path);
-        let weights = files::TemporaryFile::create(folder).map_err(&system)?;
+        let weights = files::TemporaryFile::create_beside(temporary).map_err(&system)?;
         let cannot = |what: String| Error::refused(self.path, format!("cannot be written: {what}"));
         write_weights(weights.path(), self.weights, self.optimizer, &self.layers).map_err(cannot)?;
         let mut archive = ZipWriter::new(ZipOutput::new(File::create(temporary).map_err(&system)?));
