@@ -104,6 +104,8 @@ fn notes_on_export(optim: &str) -> (Vec<String>, Option<f64>) {
     let mut notes = Vec::new();
     let loaded =
         load::with_optimizer(&world.path("run"), None, CheckpointChoice::Newest, &mut |note| notes.push(note)).unwrap();
+    // The first says which checkpoint it is.
+    notes.retain(|note| !note.contains("the newest weights"));
     let model = loaded.weights.model.unwrap();
     let rate = model.train.get("optim").and_then(|optim| optim.get("lr")?.as_float());
     (notes, rate)
