@@ -154,6 +154,14 @@ impl Error {
         self
     }
 
+    /// The error without what to do about it.
+    pub(crate) fn without_remedy(mut self) -> Self {
+        if let Self::Setting { remedy, .. } | Self::File { remedy, .. } = &mut self {
+            *remedy = None;
+        }
+        self
+    }
+
     /// The message, with `words` for what to do about the error.
     pub fn message(&self, words: &dyn Fn(&Remedy) -> String) -> String {
         let advice = |remedy: &Option<Remedy>| remedy.as_ref().map_or(String::new(), |r| format!("; {}", words(r)));

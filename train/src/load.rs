@@ -253,7 +253,8 @@ impl Loaded {
         let input = self.model()?.input.clone();
         mean::check_needed(&input)?;
         let means = means.for_input(&input);
-        input::crop_and_normalize(&input, &means, input.size)?;
+        // The advice is for packs: to make images of another size.
+        input::crop_and_normalize(&input, &means, input.size).map_err(Error::without_remedy)?;
         self.weights.mean_rgb = means.rgb;
         self.weights.mean_image = means.image.filter(|_| input.mean == Mean::PackImage);
         Ok(())

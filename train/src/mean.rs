@@ -11,7 +11,7 @@ use layers::model::{Input, Mean};
 use ndarray::Array3;
 
 use crate::packs::PackMeans;
-use crate::{Config, Error, Remedy, Result, load as load_file};
+use crate::{Config, Error, Remedy, Result, input, load as load_file};
 
 /// The mean colour of ILSVRC 2012's training images, red, green, blue, as the networks of the VGG group subtract it in
 /// Caffe and Keras.
@@ -112,11 +112,24 @@ pub fn check_needed(input: &Input) -> Result<()> {
     Err(Error::setting("data.mean", format!("has no effect: {why}")).with_remedy(advice))
 }
 
+/// The error of a mean image that does not fit, which then names the setting and the file, not the network's input. Other
+/// errors stay as they are.
+pub fn named(text: &str, error: Error) -> Error {
+    match error {
+        Error::Setting { key, what, remedy } if key == "input.mean" => {
+            Error::Setting { key: "data.mean".into(), what: format!("{text}: {what}"), remedy }
+        }
+        other => other,
+    }
+}
+
 /// The means of a run: those of `data.mean`, else of the training pack.
 pub(crate) fn of_run(config: &Config, input: &Input, train: &Pack) -> Result<PackMeans> {
     let Some(text) = &config.data.mean else { return Ok(PackMeans::of(train)) };
     check_needed(input)?;
-    Ok(load(text)?.for_input(input))
+    let means = load(text)?.for_input(input);
+    input::crop_and_normalize(input, &means, train.size()).map_err(|error| named(text, error))?;
+    Ok(means)
 }
 
 impl PackMeans {

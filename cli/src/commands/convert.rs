@@ -33,8 +33,8 @@ pub fn run(args: &Convert) -> Result<()> {
     if loaded.is_average() && loaded.optimizer.take().is_some() {
         note("note: the state of the optimizer is left out: it belongs to the weights of the last step (--raw)");
     }
-    if let Some(mean) = &args.mean {
-        loaded.set_means(mean::load(mean)?)?;
+    if let Some(text) = &args.mean {
+        loaded.set_means(mean::load(text)?).map_err(|error| mean::named(text, error))?;
     }
     if !loaded.report.is_own && loaded.assume_class_names() {
         note(ASSUMED_CLASSES);

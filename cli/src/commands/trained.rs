@@ -45,8 +45,8 @@ pub fn load(args: &args::NetworkArgs) -> Result<(LoadedModel, OpenDevice)> {
         note(&format!("note: {text}"));
     })?;
     choose_average(&mut loaded, args.checkpoint.raw);
-    if let Some(mean) = &args.mean {
-        loaded.set_means(mean::load(mean)?)?;
+    if let Some(text) = &args.mean {
+        loaded.set_means(mean::load(text)?).map_err(|error| mean::named(text, error))?;
     }
     let threads = args.compute.threads.unwrap_or_else(device::all_threads);
     let views = if args.crops == "10" { Views::Ten } else { Views::Centre };

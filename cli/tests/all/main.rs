@@ -17,6 +17,7 @@ mod formats;
 mod injected;
 mod inputs;
 mod keras;
+mod mean_size;
 mod moved;
 mod named_classes;
 mod not_finite;
