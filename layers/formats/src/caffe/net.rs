@@ -26,6 +26,7 @@ const MAX_SIZE: usize = 1 << 14;
 /// A message with the layer that is not read.
 pub(super) fn read(net: NetParameter, stem: &str) -> Result<(Model, Vec<ForeignTensor>, Vec<String>), String> {
     let net = Net::of(net, stem)?;
+    net.check_transform()?;
     let (size, chain) = match net.size()? {
         Some(size) => (size, net.chain(size)?),
         None => net.fitting_chain()?,
@@ -93,11 +94,23 @@ impl Net {
         Ok(crop.map(|crop| crop as usize).filter(|crop| (1..=MAX_SIZE).contains(crop)))
     }
 
+    /// Fails for a preparation of images that is none.
+    fn check_transform(&self) -> Result<(), String> {
+        let Some(transform) = &self.transform else { return Ok(()) };
+        let scale = transform.scale();
+        if !(scale.is_finite() && scale > 0.0) {
+            return Err(format!("has the scale {scale} in its data layer; a number above 0 is read"));
+        }
+        match transform.mean_value.iter().find(|value| !value.is_finite()) {
+            Some(value) => Err(format!("has the mean_value {value} in its data layer; numbers from 0 to 255 are read")),
+            None => Ok(()),
+        }
+    }
+
     /// How images are prepared: (pixel - mean) * scale in Caffe, pixel * scale - mean here.
     fn input(&self, crop: usize) -> Input {
         let transform = self.transform.clone().unwrap_or_default();
-        let scale = f64::from(transform.scale());
-        let scale = if scale.is_finite() && scale > 0.0 { decimal(transform.scale()) } else { 1.0 };
+        let scale = decimal(transform.scale());
         let mean = match *transform.mean_value.as_slice() {
             [all] => Mean::Rgb([decimal(all) * scale; 3]),
             [blue, green, red] => Mean::Rgb([red, green, blue].map(|value| decimal(value) * scale)),
@@ -165,8 +178,7 @@ fn transform(layer: &LayerParameter) -> TransformationParameter {
 }
 
 fn decimal(value: f32) -> f64 {
-    let number: f64 = value.to_string().parse().unwrap_or(f64::from(value));
-    if number.is_finite() { number } else { 0.0 }
+    value.to_string().parse().unwrap_or(f64::from(value))
 }
 
 /// Whether a layer gives images.

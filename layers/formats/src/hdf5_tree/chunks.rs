@@ -59,6 +59,25 @@ pub(super) fn parse_filters(data: &[u8]) -> Parsed<Vec<Filter>> {
     Ok(filters)
 }
 
+/// The name of a filter by its number in HDF5's registry.
+fn filter_name(id: u16) -> String {
+    let name = match id {
+        4 => "szip",
+        5 => "nbit",
+        6 => "scale-offset",
+        307 => "bzip2",
+        32000 => "lzf",
+        32001 => "blosc",
+        32004 => "lz4",
+        32008 => "bitshuffle",
+        32013 => "zfp",
+        32015 => "zstd",
+        32026 => "blosc2",
+        _ => return format!("number {id}"),
+    };
+    name.into()
+}
+
 /// The layout of a chunked dataset.
 #[derive(Debug)]
 pub(super) struct Chunked {
@@ -97,6 +116,7 @@ impl Chunked {
         read: ReadFloat,
         taken: &mut Vec<(u64, u64)>,
     ) -> Parsed<Vec<f32>> {
+        self.check_filters()?;
         if shape.len() != self.shape.len() || self.shape.contains(&0) {
             return fault(format!("its chunks of shape {:?} do not fit {shape:?}", self.shape));
         }
@@ -130,8 +150,17 @@ impl Chunked {
         if chunks.iter().any(|chunk| chunk.bytes.saturating_mul(factor) < chunk_bytes) {
             return fault("a chunk is too short for its shape; the file is damaged");
         }
-        match self.filters.iter().find_map(|filter| if let Filter::Other(id) = filter { Some(id) } else { None }) {
-            Some(id) => fault(format!("is compressed by HDF5's filter {id}; save the file again without compression")),
+        Ok(())
+    }
+
+    /// Fails for chunks that were saved in a way that is not read.
+    fn check_filters(&self) -> Parsed<()> {
+        let other = |filter: &Filter| if let Filter::Other(id) = filter { Some(*id) } else { None };
+        match self.filters.iter().find_map(other) {
+            Some(id) => fault(format!(
+                "is saved with the filter {}, which is not read; save it without compression, or with gzip",
+                filter_name(id)
+            )),
             None => Ok(()),
         }
     }

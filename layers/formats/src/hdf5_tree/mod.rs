@@ -12,7 +12,7 @@
 //! | values | contiguous, compact, chunked; deflate, shuffle, Fletcher-32 | external files, virtual, other filters |
 //!
 //! Bounds: the metadata that is read is at most a few times the file's length, so that circles and shared blocks end; each
-//! object and each block of values is taken once; values are allocated only after the file was seen to hold them, and
+//! object and each block of values is taken once, and there are at most 65,536 objects; values are allocated only after the file was seen to hold them, and
 //! compressed ones only within the memory that the file's length justifies.
 //!
 //! Source: "HDF5 File Format Specification Version 3.0", The HDF Group.
@@ -32,6 +32,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) use attribute::Attribute;
 pub(crate) use dataset::Dataset;
 pub(crate) use source::Source;
+
+use layers::weights::MAX_TENSORS;
 
 use crate::budget;
 use crate::error::Fault;
@@ -108,7 +110,8 @@ impl Tree {
     /// The names of the objects in a group, sorted.
     pub fn children<'a>(&'a self, group: &str) -> impl Iterator<Item = &'a str> {
         let prefix = if group.is_empty() { String::new() } else { format!("{group}/") };
-        let names = self.objects.keys().filter_map(move |path| path.strip_prefix(&prefix));
+        let after = self.objects.range(prefix.clone()..).map(|(path, _)| path.as_str());
+        let names = after.map_while(move |path| path.strip_prefix(&prefix));
         names.filter(|name| !name.is_empty() && !name.contains('/'))
     }
 
@@ -183,6 +186,9 @@ impl Walk<'_> {
     fn visit(&mut self, address: u64, path: &str, depth: usize) -> Parsed<()> {
         if depth > MAX_DEPTH {
             return fault(format!("group {path} is nested too deep; at most {MAX_DEPTH} groups"));
+        }
+        if self.seen.len() == MAX_TENSORS {
+            return fault(format!("has more than {MAX_TENSORS} groups and tensors; networks have some hundreds"));
         }
         if !self.seen.insert(address) {
             return fault(format!("{path} is linked twice, or in a circle; expected a tree"));

@@ -110,7 +110,10 @@ fn name(layer: &Value) -> Text<&str> {
 
 /// The name of the layer whose output a layer takes; none for an input.
 fn origin(layer: &Value) -> Text<Option<&str>> {
-    let several = || format!("layer {:?} is used more than once, or takes several inputs; not read", layer["name"]);
+    let several = || {
+        let name = name(layer).unwrap_or_default();
+        format!("layer {name:?} is used more than once, or takes several inputs; not read")
+    };
     let nodes = layer["inbound_nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
     let node = match nodes {
         [] => return Ok(None),

@@ -58,6 +58,9 @@ impl Preprocessing {
         };
         let mean = of("mean", 0)?;
         let variance = of("variance", 1)?;
+        if variance.iter().any(|variance| *variance < 0.0) {
+            return layer.error("its variance is below 0; adapt it again, or use another copy of the file");
+        }
         for channel in 0..3 {
             let deviation = self.deviation[channel];
             self.mean[channel] += mean[channel] * deviation;

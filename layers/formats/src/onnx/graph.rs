@@ -31,6 +31,9 @@ pub(super) struct Graph<'a> {
 
 impl<'a> Graph<'a> {
     /// A graph before its first node.
+    ///
+    /// # Errors
+    /// A message for two initializers of one name.
     pub fn new(
         graph: &'a GraphProto,
         store: &'a Store,
@@ -38,13 +41,29 @@ impl<'a> Graph<'a> {
         images: (&'a str, Images),
         size: usize,
         batch: Option<i64>,
-    ) -> Self {
-        let mut values = HashMap::new();
+    ) -> Result<Self, String> {
+        let values = HashMap::from([(images.0, Value::Images(images.1))]);
+        let chain = Chain::new(size);
+        let mut read = Self { opset, batch, chain, preparation: None, notes: Vec::new(), store, values };
+        read.initialize(graph)?;
+        Ok(read)
+    }
+
+    /// Takes the initializers of a graph.
+    fn initialize(&mut self, graph: &'a GraphProto) -> Result<(), String> {
         for tensor in &graph.initializer {
-            values.insert(tensor.name.as_str(), constant(tensor).unwrap_or_else(Value::Unread));
+            self.give(&tensor.name, constant(tensor).unwrap_or_else(Value::Unread))?;
         }
-        values.insert(images.0, Value::Images(images.1));
-        Self { opset, batch, chain: Chain::new(size), preparation: None, notes: Vec::new(), store, values }
+        Ok(())
+    }
+
+    /// Gives a name its value, which it must not have yet.
+    fn give(&mut self, name: &'a str, value: Value<'a>) -> Result<(), String> {
+        if self.values.insert(name, value).is_none() {
+            return Ok(());
+        }
+        let name = files::printable::brief(name, 80);
+        Err(format!("has two values of the name {name:?}, of which none can be chosen; export it again"))
     }
 
     /// Reads a node.
@@ -59,7 +78,7 @@ impl<'a> Graph<'a> {
         };
         let value = result.map_err(|what| format!("{} {what}", node.label()))?;
         if let Some(value) = value {
-            self.set(node, 0, value);
+            self.set(node, 0, value)?;
         }
         Ok(())
     }
@@ -106,10 +125,11 @@ impl<'a> Graph<'a> {
     }
 
     /// Gives an output its value.
-    pub fn set(&mut self, node: Node<'a>, index: usize, value: Value<'a>) {
-        if let Some(name) = node.output(index) {
-            self.values.insert(name, value);
-        }
+    ///
+    /// # Errors
+    /// A message if its name has one already.
+    pub fn set(&mut self, node: Node<'a>, index: usize, value: Value<'a>) -> Result<(), String> {
+        node.output(index).map_or(Ok(()), |name| self.give(name, value))
     }
 
     /// The value of this name.
@@ -253,9 +273,7 @@ impl<'a> Graph<'a> {
         let condition = self.numbers(node, 0)?.ok_or("lacks its condition")?;
         let name = if condition == [0] { "else_branch" } else { "then_branch" };
         let branch = node.graph(name).ok_or_else(|| format!("lacks its {name}"))?;
-        for tensor in &branch.initializer {
-            self.values.insert(tensor.name.as_str(), constant(tensor).unwrap_or_else(Value::Unread));
-        }
+        self.initialize(branch)?;
         for inner in &branch.node {
             self.read(Node(inner))?;
         }

@@ -29,7 +29,7 @@ pub(super) fn split<'a>(graph: &mut Graph<'a>, node: Node<'a>) -> Read<'a> {
         let len = usize::try_from(*size).ok().filter(|&len| len > 0 && start + len <= images.dims[0]);
         let len = len.ok_or_else(|| format!("splits {} channels into {sizes:?}", images.dims[0]))?;
         let part = Part { layers: images.layers, start, len, conv: None };
-        graph.set(node, index, Value::Part(Box::new(part)));
+        graph.set(node, index, Value::Part(Box::new(part)))?;
         start += len;
     }
     Ok(None)

@@ -6,6 +6,15 @@ use super::value::{Length, Value};
 
 type Read<'a> = Result<Option<Value<'a>>, String>;
 
+/// Lengths in a message: `[n, 3, 224, 224]`.
+pub(super) fn shown(lengths: &[Length]) -> String {
+    let one = |length: &Length| match length {
+        Length::Number(number) => number.to_string(),
+        Length::Batch => "n".to_string(),
+    };
+    format!("[{}]", lengths.iter().map(one).collect::<Vec<_>>().join(", "))
+}
+
 /// The lengths of a value, if it is that.
 pub(super) fn of(value: Value<'_>) -> Option<Vec<Length>> {
     match value {

@@ -82,6 +82,9 @@ fn scale(values: &mut ArrayD<f32>, factor: f64) -> Result<(), String> {
     if factor == 1.0 {
         return Ok(());
     }
+    if !factor.is_finite() {
+        return Err(format!("multiplies its weights by {factor}; a finite number is read"));
+    }
     for value in values {
         *value = narrow(f64::from(*value) * factor).map_err(|error| format!("times {factor} {error}"))?;
     }

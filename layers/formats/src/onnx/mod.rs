@@ -5,7 +5,7 @@
 //! before a Reshape. The tensors may be in files beside the graph. Names, preparation of images and training come from
 //! the metadata that [`save`] writes, else from the preset that computes the same.
 //!
-//! A graph may fill tensors with one value (ConstantOfShape), as ONNX' test files do: at most 2^27 values, the one thing
+//! A graph may fill tensors with one value (ConstantOfShape), as ONNX' test files do: at most 2^26 values, the one thing
 //! that the file's length does not justify.
 
 mod arithmetic;
@@ -158,7 +158,7 @@ fn network_of_size(
     notes: &mut Vec<String>,
 ) -> std::result::Result<Network, String> {
     let images = (input.name, input.images(size));
-    let mut reader = Graph::new(graph, store, opset, images, size, input.batch);
+    let mut reader = Graph::new(graph, store, opset, images, size, input.batch)?;
     for node in &graph.node {
         reader.read(Node(node))?;
     }

@@ -64,8 +64,8 @@ pub(super) fn pad(mut squares: Squares, before: &[usize], after: &[usize], value
 
 /// AveragePool of squares over adjacent channels or pixels.
 pub(super) fn average(node: Node, mut squares: Squares) -> Result<Squares, String> {
-    let refused = || format!("averages squares over {:?} as no response normalisation does", node.ints("kernel_shape"));
     let kernel = node.ints("kernel_shape").unwrap_or_default();
+    let refused = || format!("averages squares over {kernel:?} as no response normalisation does");
     let own = node.ints("pads").unwrap_or_default();
     let rank = squares.dims.len();
     let strides = node.ints("strides").unwrap_or_default();
@@ -131,8 +131,9 @@ pub(super) fn batch_norm<'a>(graph: &mut Graph<'a>, node: Node<'a>) -> Read<'a> 
     let epsilon = node.float("epsilon", 1e-5);
     // The share of the new batch, whose f32 has seven digits.
     let momentum = ((1.0 - node.float("momentum", 0.9)) * 1e7).round() / 1e7;
-    if !(epsilon > 0.0 && (0.0..=1.0).contains(&momentum)) {
-        return Err(format!("has epsilon {epsilon} and momentum {momentum}"));
+    if !(epsilon > 0.0 && epsilon.is_finite() && (0.0..=1.0).contains(&momentum)) {
+        let momentum = 1.0 - momentum;
+        return Err(format!("has epsilon {epsilon} and momentum {momentum}; above 0, and from 0 to 1, are read"));
     }
     let mut tensors = Vec::with_capacity(4);
     for (index, name) in ["weight", "bias", "running_mean", "running_var"].into_iter().enumerate() {

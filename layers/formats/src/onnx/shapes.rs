@@ -1,6 +1,6 @@
 //! Flatten, Reshape, Squeeze, Unsqueeze and Transpose: another view of the same values.
 
-use ndarray::{ArrayD, IxDyn};
+use ndarray::IxDyn;
 
 use super::graph::Graph;
 use super::lengths;
@@ -107,7 +107,10 @@ fn axes(graph: &Graph, node: Node) -> Result<Vec<i64>, String> {
 
 /// The lengths that a Reshape to `target` gives, without the first, which must stay the number of images.
 fn resolve(dims: &[usize], batch: Option<i64>, target: &[Length], zero_is_zero: bool) -> Result<Vec<usize>, String> {
-    let refused = || format!("makes {target:?} of {dims:?}, which does not keep the images apart");
+    let refused = || {
+        let target = lengths::shown(target);
+        format!("makes {target} of {dims:?}, which does not keep the images apart")
+    };
     let (first, rest) = target.split_first().ok_or_else(refused)?;
     let total: usize = dims.iter().product();
     let mut lengths = Vec::with_capacity(rest.len());
@@ -189,19 +192,26 @@ fn squares_as(squares: Squares, dims: Vec<usize>) -> Result<Squares, String> {
 
 /// Another view of a constant.
 fn constant<'a>(graph: &Graph<'a>, node: Node<'a>, floats: &Floats<'a>) -> Result<Floats<'a>, String> {
-    let array = graph.values_of(floats)?;
-    let array = if node.0.op_type == "Transpose" {
-        turned(array, node.ints("perm"))?
-    } else {
+    let order = if node.0.op_type == "Transpose" { Some(order(floats.shape.len(), node.ints("perm"))?) } else { None };
+    let shape: Vec<usize> = match &order {
+        Some(order) => order.iter().map(|&axis| floats.shape[axis]).collect(),
         // All axes are alike here, so the first is no number of images.
-        let dims = constant_dims(graph, node, &floats.shape)?;
-        array.into_shape_with_order(IxDyn(&dims)).map_err(|error| error.to_string())?
+        None => constant_dims(graph, node, &floats.shape)?,
     };
-    Ok(Floats { shape: array.shape().to_vec(), source: Source::Array(array.into()) })
+    // One value, repeated, takes no memory until it is used.
+    if let Source::Fill(value) = floats.source {
+        return Ok(Floats { shape, source: Source::Fill(value) });
+    }
+    let array = graph.values_of(floats)?;
+    let array = match order {
+        Some(order) => array.permuted_axes(IxDyn(&order)).as_standard_layout().into_owned(),
+        None => array.into_shape_with_order(IxDyn(&shape)).map_err(|error| error.to_string())?,
+    };
+    Ok(Floats { shape, source: Source::Array(array.into()) })
 }
 
-fn turned(array: ArrayD<f32>, order: Option<&[i64]>) -> Result<ArrayD<f32>, String> {
-    let rank = array.ndim();
+/// The order of a Transpose of this number of axes: without one, the axes are reversed.
+fn order(rank: usize, order: Option<&[i64]>) -> Result<Vec<usize>, String> {
     let order: Vec<usize> = match order {
         None => (0..rank).rev().collect(),
         Some(order) => order.iter().map(|&axis| usize::try_from(axis).unwrap_or(rank)).collect(),
@@ -211,7 +221,7 @@ fn turned(array: ArrayD<f32>, order: Option<&[i64]>) -> Result<ArrayD<f32>, Stri
     if sorted != (0..rank).collect::<Vec<_>>() {
         return Err(format!("turns {rank} axes by {order:?}"));
     }
-    Ok(array.permuted_axes(IxDyn(&order)).as_standard_layout().into_owned())
+    Ok(order)
 }
 
 fn constant_dims(graph: &Graph, node: Node, shape: &[usize]) -> Result<Vec<usize>, String> {

@@ -14,7 +14,7 @@ use ndarray::{ArrayD, IxDyn};
 use super::proto::{TensorProto, data_type};
 
 /// The most values that nodes may make from nothing: AlexNet has 61 million.
-const MAX_MADE: usize = 1 << 27;
+const MAX_MADE: usize = 1 << 26;
 
 /// The most values of a network's parameters: 4 GiB.
 const MAX_VALUES: usize = 1 << 30;
@@ -50,6 +50,8 @@ pub(super) struct Store {
     folder: PathBuf,
     /// The number of values that may still be read.
     left: Cell<usize>,
+    /// The number of values that may still be copied from computed constants, which nodes turn.
+    left_to_copy: Cell<usize>,
     /// The number of values that nodes may still make from nothing.
     left_to_make: Cell<usize>,
     /// The lengths of the other files.
@@ -63,6 +65,7 @@ impl Store {
             folder: path.parent().map(Path::to_path_buf).unwrap_or_default(),
             // The smallest values have 2 bytes; constants that several nodes use are read as often.
             left: Cell::new(len.min(MAX_VALUES)),
+            left_to_copy: Cell::new(len.min(MAX_VALUES)),
             left_to_make: Cell::new(MAX_MADE),
             lengths: RefCell::default(),
         }
@@ -75,7 +78,10 @@ impl Store {
     pub fn array(&self, floats: &Floats) -> Result<ArrayD<f32>, String> {
         let shape = IxDyn(&floats.shape);
         let values = match &floats.source {
-            Source::Array(array) => return Ok(array.as_ref().clone()),
+            Source::Array(array) => {
+                spend(&self.left_to_copy, floats.len(), "hold")?;
+                return Ok(array.as_ref().clone());
+            }
             Source::Fill(value) => {
                 spend(&self.left_to_make, floats.len(), "make from nothing")?;
                 return Ok(ArrayD::from_elem(shape, *value));
@@ -166,7 +172,9 @@ impl Store {
         let before = self.lengths.borrow_mut().insert(path.to_path_buf(), len);
         if before.is_none() {
             let len = usize::try_from(len).unwrap_or(MAX_VALUES);
-            self.left.set(self.left.get().saturating_add(len).min(MAX_VALUES));
+            for left in [&self.left, &self.left_to_copy] {
+                left.set(left.get().saturating_add(len).min(MAX_VALUES));
+            }
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use layers::weights::MAX_TENSORS;
+
 use super::pickle::{Dtype, Id, Node, Pickle, TensorRef};
 use super::tensors::Named;
 use crate::error::Fault;
@@ -161,6 +163,9 @@ fn collect(pickle: &Pickle, dict: Id, mut notes: Vec<String>) -> Result<StateDic
             Node::Tensor(tensor) => {
                 if !seen.insert(name) {
                     return Err(format!("has two tensors of the name {name}; it is damaged").into());
+                }
+                if seen.len() > MAX_TENSORS {
+                    return Err(format!("has more than {MAX_TENSORS} tensors; networks have some hundreds").into());
                 }
                 if is_parameter(name, tensor, &mut notes)? {
                     tensors.push((name.to_string(), Rc::clone(tensor)));

@@ -21,6 +21,7 @@ mod onnx_round_trip;
 mod onnx_words;
 mod protobuf;
 mod protobuf_hostile;
+mod ranges;
 mod shards;
 mod support;
 mod torch_golden;

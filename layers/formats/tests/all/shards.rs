@@ -60,7 +60,13 @@ fn wrong_indexes_are_refused() {
         read(&path).unwrap_err().to_string()
     };
     assert!(refusal("\"fc8.bias\"", "\"fc9.bias\"").contains("fc9.bias is not in m-2-of-2.safetensors"));
-    assert!(refusal("m-2-of-2.safetensors", "missing.safetensors").contains("missing.safetensors: "));
+    let message = refusal("m-2-of-2.safetensors", "missing.safetensors");
+    assert!(
+        message.contains("model.safetensors.index.json: names ")
+            && message.contains("missing.safetensors, which is not")
+    );
+    let message = refusal("\"fc8.bias\"", "\"fc8.weight\"");
+    assert!(message.contains("names the tensor \"fc8.weight\" twice"), "{message}");
     for outside in ["../m-2-of-2.safetensors", "/etc/passwd", "sub/m.safetensors", "..", "a\\\\b", ""] {
         let message = refusal("m-2-of-2.safetensors", outside);
         assert!(message.contains("not in its folder"), "{outside}: {message}");
