@@ -3,10 +3,12 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use files::printable;
 use indicatif::{ProgressBar, ProgressStyle};
+use ratatui::crossterm::terminal::size;
 use serde::Serialize;
 
 use crate::failure::{Failure, Result};
@@ -41,13 +43,50 @@ pub fn count(n: u64, unit: &str) -> String {
     format!("{n} {unit}{}", if n == 1 { "" } else { "s" })
 }
 
+/// Notes that a dashboard will show; `None` while there is none.
+static COLLECTED: Mutex<Option<Vec<String>>> = Mutex::new(None);
+
 /// Writes a message to standard error. If that is closed too, the message is lost.
 pub fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{}", printable::lines(text));
+    let text = printable::lines(text);
+    if let Some(notes) = &mut *collected() {
+        notes.push(text.into_owned());
+        return;
+    }
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Collects notes from now on, for a dashboard.
+pub fn collect_notes() {
+    collected().get_or_insert_default();
+}
+
+/// The notes since they were last taken.
+pub fn take_notes() -> Vec<String> {
+    collected().as_mut().map(std::mem::take).unwrap_or_default()
+}
+
+/// Ends the collecting, and writes what was not taken.
+pub fn print_collected_notes() {
+    let notes = collected().take().unwrap_or_default();
+    notes.iter().for_each(|text| note(text));
+}
+
+fn collected() -> MutexGuard<'static, Option<Vec<String>>> {
+    COLLECTED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Columns of the terminal of standard error; 80 if it does not say.
+pub fn terminal_width() -> usize {
+    size().map_or(80, |(columns, _)| usize::from(columns).max(20))
 }
 
 /// Writes a message of another thread to standard error, in place of the line of a progress bar that is drawn anew.
 pub fn interrupt(text: &str) {
+    if let Some(notes) = &mut *collected() {
+        notes.push(text.to_string());
+        return;
+    }
     let clear = if io::stderr().is_terminal() { "\r\u{1b}[2K" } else { "" };
     let _ = writeln!(io::stderr(), "{clear}{text}");
 }
@@ -61,11 +100,24 @@ impl Bar {
         if !io::stderr().is_terminal() {
             return Self(ProgressBar::hidden());
         }
-        let template = format!("{{prefix:>10}} {{bar:30}} {{pos}}/{{len}} {unit} {{msg}} {{elapsed}} + {{eta}}");
-        let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::new(len).with_style(style).with_prefix(label);
+        let template = format!("{{prefix}} {{bar:{}}} {{pos}}/{{len}} {unit}, {{eta}} left {{wide_msg}}", bar_width());
+        Self::with_template(&template, len).with_prefix(label)
+    }
+
+    /// A bar of length `len` with nothing beside it but a message.
+    pub fn with_message(len: u64) -> Self {
+        Self::with_template(&format!("{{bar:{}}} {{wide_msg}}", bar_width()), len)
+    }
+
+    fn with_template(template: &str, len: u64) -> Self {
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::new(len).with_style(style);
         bar.enable_steady_tick(Duration::from_millis(250));
         Self(bar)
+    }
+
+    fn with_prefix(self, label: &'static str) -> Self {
+        Self(self.0.with_prefix(label))
     }
 
     /// Sets the length, once it is known.
@@ -107,6 +159,11 @@ impl Bar {
     pub fn finish(&self) {
         self.0.finish_and_clear();
     }
+}
+
+/// Columns of a bar: a third of a narrow terminal.
+fn bar_width() -> usize {
+    (terminal_width() / 3).min(30)
 }
 
 /// The text, or its beginning and its end if it has more characters than `most`: names in files can be a megabyte long.

@@ -5,6 +5,7 @@ mod commands;
 mod console;
 mod demo;
 mod failure;
+mod progress;
 mod signals;
 mod words;
 

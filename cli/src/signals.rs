@@ -11,6 +11,7 @@ use train::Stop;
 
 use crate::console::interrupt;
 use crate::failure::{Failure, Result};
+use crate::progress::screen;
 
 /// Signals within this time are one request: `timeout` and supervisors signal the process and then its group.
 const DEBOUNCE_MS: u64 = 200;
@@ -50,6 +51,7 @@ fn is_ignored(signal: i32) -> bool {
 
 /// Exits immediately with the code of `signal`, without saving.
 pub fn exit_now(signal: usize) -> ! {
+    screen::give_back_in_handler();
     low_level::exit(128i32.wrapping_add(signal as i32))
 }
 
@@ -111,7 +113,10 @@ pub fn stop_on_signals() -> Result<Stop> {
             match first.compare_exchange(NONE, now, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => flag.store(signal as usize, Ordering::Relaxed),
                 Err(then) if now.saturating_sub(then) < DEBOUNCE_MS => {}
-                Err(_) => low_level::exit(128 + signal),
+                Err(_) => {
+                    screen::give_back_in_handler();
+                    low_level::exit(128 + signal)
+                }
             }
         };
         // SAFETY: the handler only reads the clock, writes atomics and exits: no locks, no allocation.

@@ -66,8 +66,8 @@ pub use error::{BadImage, Error, Result};
 pub use format::Storage;
 pub use loader::{
     Augment, Batch, ColourJitter, ColourNoise, ColourRule, CropBatch, Layout, Loader, LoaderOptions, MixedLabel,
-    MixupCutmix, PixelAugmentation, RandomErasing, ResizedCrop, SampleRng, Shuffle, StoredImages, Views, crop_image,
-    crop_images,
+    MixupCutmix, PixelAugmentation, RandomErasing, ResizedCrop, SampleRng, Shuffle, StageTimes, StoredImages, Views,
+    crop_image, crop_images,
 };
 pub use ndarray;
 #[cfg(feature = "hdf5")]

@@ -1,6 +1,6 @@
 //! Batches on a device: a thread uploads the next batch while the device works on this one.
 
-use data::{Batch, Loader, Prefetch};
+use data::{Batch, Loader, Prefetch, StageTimes};
 use tensor::ops::InputTransform;
 use tensor::{Backend, DeviceImages, Tensor};
 
@@ -33,6 +33,11 @@ impl<B: Backend<Scalar = f32>> DeviceLoader<B> {
     /// Number of batches per epoch.
     pub fn batches_per_epoch(&self) -> usize {
         self.loader.batches_per_epoch()
+    }
+
+    /// The time that the loader's threads have spent in each stage so far.
+    pub fn stage_times(&self) -> StageTimes {
+        self.loader.stage_times()
     }
 
     /// Batches of an epoch from number `first_batch` on, prefetched until the iterator is dropped.

@@ -15,6 +15,7 @@ pub mod config;
 pub mod device_loader;
 mod diagnose;
 mod error;
+pub mod estimate;
 pub mod evaluate;
 pub mod input;
 mod learner;
@@ -38,6 +39,7 @@ pub mod starting_weights;
 pub mod step;
 pub mod stop;
 pub mod targets;
+pub mod tensorboard;
 pub mod trainer;
 
 pub use config::Config;

@@ -271,6 +271,27 @@ fn host_batch_bytes(workload: &Workload<'_>, batch: usize) -> u64 {
     ahead.max(batch_bytes) + DEVICE_BATCHES as u64 * batch_bytes
 }
 
+/// Memory of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resident {
+    /// Bytes in memory now.
+    pub now: u64,
+    /// The most there were so far.
+    pub peak: u64,
+}
+
+impl Resident {
+    /// The memory of this process, where the system tells (Linux).
+    pub fn now() -> Option<Self> {
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+        };
+        Some(Self { now: bytes("VmRSS:")?, peak: bytes("VmHWM:")? })
+    }
+}
+
 /// Bytes in the unit that gives one to three digits before the point.
 pub fn human(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Progress;
 use crate::evaluate::Evaluation;
-use crate::log::ValidationLine;
+use crate::log::{Clock, ValidationLine};
 use crate::metrics::{MetricSums, WRONG};
 
 /// The position of a run, and the sums of its current epoch.
@@ -55,8 +55,8 @@ impl Position {
         [self.loss_sum / n, self.wrong as f64 / n]
     }
 
-    /// The epoch's line of the log.
-    pub fn validation_line(&self, result: &Evaluation) -> ValidationLine {
+    /// The epoch's line of the log, after `seconds` of training.
+    pub fn validation_line(&self, result: &Evaluation, seconds: f64) -> ValidationLine {
         let [train_loss, train_top1_error] = self.training_metrics();
         ValidationLine {
             step: self.step,
@@ -67,6 +67,8 @@ impl Position {
             top1_error: result.top1_error,
             top5_error: result.top5_error,
             last_weights: None,
+            seconds,
+            time: Clock::now(),
         }
     }
 }
@@ -86,10 +88,11 @@ mod tests {
         let position = Position::of(&progress, 1);
         assert_eq!(Position { validated_step: 0, ..position.clone() }, Position::of(&position.progress(), 0));
         let result = Evaluation { images: 9, crops: 1, loss: 0.5, top1_error: 0.25, top5_error: 0.125 };
-        let line = position.validation_line(&result);
+        let line = position.validation_line(&result, 2.5);
         assert_eq!((line.step, line.epoch), (2, 1));
         assert_eq!((line.train_loss, line.train_top1_error), (16.0 / 5.0, 4.0 / 5.0));
         assert_eq!((line.loss, line.top1_error, line.top5_error), (0.5, 0.25, 0.125));
+        assert_eq!((line.seconds, line.time.len()), (2.5, "2026-01-01T00:00:00Z".len()));
         progress.next_epoch();
         let next = Position::of(&progress, 2);
         assert_eq!(next, Position { step: 2, epoch: 1, validated_step: 2, ..Position::default() });

@@ -1,8 +1,8 @@
 //! The folder of a run: its files, its lock and its checkpoints.
 //!
 //! The files are `run.toml` (settings), `model.toml` (network), `log.jsonl` (one line per step), `validation.jsonl`
-//! (one line per validation), `checkpoints/step-NNNNNNNNN.h5`, `best.toml` (the best checkpoint), `best.h5` (its weights,
-//! without the state of training) and `lock`.
+//! (one line per validation), `metrics.csv` and `parameters.csv` (rows per epoch), `checkpoints/step-NNNNNNNNN.h5`,
+//! `best.toml` (the best checkpoint), `best.h5` (its weights, without the state of training), `tensorboard/` and `lock`.
 
 use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File, TryLockError};
@@ -126,10 +126,10 @@ impl Run {
             return missing("best.toml says which checkpoint validated best".into());
         }
         let path = self.folder.join("log.jsonl");
-        let log: Vec<StepLine> = if exists(&path)? { log::read(&path)? } else { Vec::new() };
+        let log: Vec<StepLine> = if exists(&path)? { log::read_steps(&path)? } else { Vec::new() };
         match log.last() {
             // A checkpoint is always saved at the end of the first epoch.
-            Some(line) if line.epoch > 0 => missing(format!("log.jsonl has {} steps of more than an epoch", line.step)),
+            Some(line) if line.epoch > 1 => missing(format!("log.jsonl has {} steps of more than an epoch", line.step)),
             _ => Ok(()),
         }
     }

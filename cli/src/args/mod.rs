@@ -222,6 +222,12 @@ pub struct Train {
     /// Resume the run in --out from its newest checkpoint
     #[arg(long, requires = "out")]
     pub resume: bool,
+    /// Show lines in place of the dashboard, which is shown on terminals only
+    #[arg(long)]
+    pub plain: bool,
+    /// Run a shell command after each epoch, at the end and at a failure, with JSON on its standard input
+    #[arg(long, value_name = "CMD")]
+    pub on_event: Option<String>,
     #[command(flatten)]
     pub modes: TrainModes,
 }

@@ -20,7 +20,7 @@ use train::{Config, Stop, input};
 use super::device::{self, DeviceTask};
 use super::pack;
 use super::prepared_run::{BatchChoice, PreparedRun};
-use super::train as train_command;
+use super::train::{self as train_command, Watch};
 use crate::args::Demo;
 use crate::console::{note, percent, print, table};
 use crate::demo::folder::DemoFolder;
@@ -118,7 +118,7 @@ impl DemoTask<'_> {
         } else {
             self.start(device, name, model, packs)?
         };
-        train_command::train(&mut trainer, &self.stop, None)?;
+        train_command::train(&mut trainer, &self.stop, &Watch::plain())?;
         Ok(trainer)
     }
 
@@ -211,7 +211,7 @@ fn save_plots<B: Backend<Scalar = f32>>(out: &Path, trainer: &Trainer<B>, val: &
         plots::save_png(&plots::kernels(&kernels.value.to_array()?, 12)?, &names[0])?;
     }
     plots::save_png(&plots::predictions(&prediction_rows(trainer, val)?), &names[1])?;
-    let lines: Vec<StepLine> = log::read(&trainer.folder().join("log.jsonl"))?;
+    let lines: Vec<StepLine> = log::read_steps(&trainer.folder().join("log.jsonl"))?;
     let points = lines.iter().map(|line| (line.step as f64, line.loss)).collect();
     let series = [Series { name: "training loss".into(), points }];
     plots::save_png(&plots::curve(&series, "step", "loss", "small AlexNet"), &names[2])?;

@@ -10,7 +10,7 @@ use toml::{Table, Value};
 use train::checkpoint::Checkpoint;
 use train::config::{RunConfig, UserSettings, keys, parse_table};
 use train::run::Run;
-use train::trainer::{RunEvent, Trainer};
+use train::trainer::Trainer;
 use train::{Config, Packs, Stop, load};
 
 use super::configure::configure;
@@ -18,9 +18,10 @@ use super::device::{self, DeviceTask};
 use super::prepared_run::{BatchChoice, PreparedRun, open_packs};
 use super::train_modes::{Mode, OtherTask};
 use crate::args::Train;
-use crate::console::{Bar, count, note, percent};
+use crate::console::{count, note};
 use crate::failure::{Failure, Result};
-use crate::signals::{answer_signals_of_training, stop_on_signals, training_begins};
+use crate::progress::{OnEvent, Progress, Style};
+use crate::signals::{answer_signals_of_training, stop_on_signals};
 use crate::words;
 
 pub fn run(args: &Train) -> Result<()> {
@@ -28,52 +29,54 @@ pub fn run(args: &Train) -> Result<()> {
     let stop = stop_on_signals()?;
     answer_signals_of_training(&stop)?;
     Mode::of(args)?;
-    if args.resume { resume_run(args, stop, start) } else { start_run(args, stop, start) }
+    let watch = Watch::of(args, start);
+    if args.resume { resume_run(args, stop, watch) } else { start_run(args, stop, watch) }
 }
 
-/// Trains with a progress bar and one line per epoch. A line before the first step gives the time since `start`.
-pub fn train<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, stop: &Stop, start: Option<Instant>) -> Result<()> {
-    let bar = Bar::new("train", "steps", trainer.total_steps());
-    bar.resume_at(trainer.steps_done());
-    let outcome = trainer.train(stop, &mut |event| show(&bar, event, start));
-    bar.finish();
-    if outcome.is_ok() {
-        note(&format!("trained {}; the run is in {}", count(trainer.steps_done(), "step"), trainer.folder().display()));
+/// The way in which a training is shown, and what it runs at its events.
+pub struct Watch {
+    style: Style,
+    /// A line before the first step gives the time since this.
+    start: Option<Instant>,
+    on_event: Option<String>,
+}
+
+impl Watch {
+    /// Lines only.
+    pub fn plain() -> Self {
+        Self { style: Style::Plain, start: None, on_event: None }
     }
-    Ok(outcome?)
+
+    fn of(args: &Train, start: Instant) -> Self {
+        let style = if args.plain { Style::Plain } else { Style::Dashboard };
+        Self { style, start: Some(start), on_event: args.on_event.clone() }
+    }
 }
 
-fn show(bar: &Bar, event: RunEvent<'_>, start: Option<Instant>) {
-    match event {
-        RunEvent::Begins => {
-            training_begins();
-            if let Some(start) = start {
-                bar.note(&format!("the first step begins after {:.2} s", start.elapsed().as_secs_f64()));
-            }
+/// Trains and shows the progress.
+pub fn train<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, stop: &Stop, watch: &Watch) -> Result<()> {
+    let on_event = watch.on_event.as_ref().map(|command| OnEvent::new(command, trainer.folder()));
+    let mut progress = Progress::begin(trainer, stop, watch.style, watch.start, on_event);
+    let outcome = trainer.train(stop, &mut |event| progress.event(event));
+    progress.finish(&outcome);
+    match outcome {
+        Ok(()) => {
+            let steps = count(trainer.steps_done(), "step");
+            note(&format!("trained {steps}; the run is in {}", trainer.folder().display()));
+            Ok(())
         }
-        RunEvent::Step(line) => {
-            bar.set(line.step);
-            bar.set_message(format!("loss {:.4}, {:.1} images/s", line.loss, line.images_per_s));
+        // The user asked for it on the dashboard.
+        Err(train::Error::Stopped { signal: None, saved: Some(path) }) => {
+            note(&format!("stopped on request, saved in {}", path.display()));
+            Ok(())
         }
-        RunEvent::Validating(done) => bar.set_message(format!("validating: {done}")),
-        RunEvent::Validated(line) => bar.note(&format!(
-            "epoch {}: loss {:.4}, top-1 error {}; validation loss {:.4}, top-1 error {}, top-5 error {}",
-            line.epoch,
-            line.train_loss,
-            percent(line.train_top1_error),
-            line.loss,
-            percent(line.top1_error),
-            percent(line.top5_error)
-        )),
-        RunEvent::Note(text) => bar.note(&format!("note: {text}")),
-        // Checkpoints are silent.
-        _ => {}
+        Err(error) => Err(error.into()),
     }
 }
 
 /// Trains, and after a signal says how to go on.
-fn train_with_way_on<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, stop: &Stop, start: Instant) -> Result<()> {
-    let outcome = train(trainer, stop, Some(start));
+fn train_with_way_on<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, stop: &Stop, watch: &Watch) -> Result<()> {
+    let outcome = train(trainer, stop, watch);
     outcome.map_err(|failure| match failure {
         Failure::Stopped { signal, message } => {
             let folder = words::shell_word(&trainer.folder().display().to_string());
@@ -84,7 +87,7 @@ fn train_with_way_on<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, stop: &
     })
 }
 
-fn start_run(args: &Train, stop: Stop, start: Instant) -> Result<()> {
+fn start_run(args: &Train, stop: Stop, watch: Watch) -> Result<()> {
     let user = user_settings(args)?;
     let (model, config) = configure(&user)?;
     if config.data.train.as_os_str().is_empty() {
@@ -97,7 +100,7 @@ fn start_run(args: &Train, stop: Stop, start: Instant) -> Result<()> {
     let opened = device::open(&settings.device, &settings.precision, settings.threads, algorithms)?;
     settings.device.clone_from(&opened.name);
     match Mode::of(args)? {
-        Mode::Train => opened.run(StartTask { run, stop, start }),
+        Mode::Train => opened.run(StartTask { run, stop, watch }),
         Mode::Other(work) => opened.run(OtherTask { args: &args.modes, run, stop, work }),
     }
 }
@@ -105,18 +108,18 @@ fn start_run(args: &Train, stop: Stop, start: Instant) -> Result<()> {
 struct StartTask {
     run: PreparedRun,
     stop: Stop,
-    start: Instant,
+    watch: Watch,
 }
 
 impl DeviceTask for StartTask {
     type Output = ();
 
     fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<()> {
-        train_with_way_on(&mut self.run.create(&device)?, &self.stop, self.start)
+        train_with_way_on(&mut self.run.create(&device)?, &self.stop, &self.watch)
     }
 }
 
-fn resume_run(args: &Train, stop: Stop, start: Instant) -> Result<()> {
+fn resume_run(args: &Train, stop: Stop, watch: Watch) -> Result<()> {
     let folder = args.out.as_deref().unwrap_or(Path::new("."));
     let run = Run::open(folder)?;
     let before = run.config()?;
@@ -164,7 +167,7 @@ fn resume_run(args: &Train, stop: Stop, start: Instant) -> Result<()> {
         run.set_config(&config)?;
     }
     let checkpoint = checkpoint.map(|(_, checkpoint)| checkpoint);
-    opened.run(ResumeTask { run, model, packs, checkpoint, stop, start })
+    opened.run(ResumeTask { run, model, packs, checkpoint, stop, watch })
 }
 
 /// Fails if `run.toml` names a pack by a path relative to another folder than the current one.
@@ -241,7 +244,7 @@ struct ResumeTask {
     packs: Packs,
     checkpoint: Option<Checkpoint>,
     stop: Stop,
-    start: Instant,
+    watch: Watch,
 }
 
 impl DeviceTask for ResumeTask {
@@ -249,7 +252,7 @@ impl DeviceTask for ResumeTask {
 
     fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<()> {
         let mut trainer = Trainer::new(self.run, &device, &self.model, self.packs, self.checkpoint)?;
-        train_with_way_on(&mut trainer, &self.stop, self.start)
+        train_with_way_on(&mut trainer, &self.stop, &self.watch)
     }
 }
 

@@ -37,7 +37,7 @@ fn the_log_has_a_line_a_step() {
     assert_eq!(lines.len(), 6);
     for (i, line) in lines.iter().enumerate() {
         assert_eq!(line["step"], i as u64 + 1);
-        assert_eq!(line["epoch"], i as u64 / 3);
+        assert_eq!(line["epoch"], 1 + i as u64 / 3);
         for key in ["loss", "rate", "images_per_s"] {
             assert!(line[key].is_f64(), "{key}");
         }

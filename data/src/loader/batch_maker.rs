@@ -16,6 +16,7 @@ use super::buffer_pool::BufferPool;
 use super::byte_crop;
 use super::input::CropWriter;
 use super::options::{LoaderOptions, Shuffle};
+use super::stage_times::{Stage, StageClock};
 use crate::dataset::Dataset;
 use crate::error::{BadImage, Error, Result};
 
@@ -32,6 +33,7 @@ pub(super) struct BatchMaker {
     mean_colour: [u8; 3],
     threads: ThreadPool,
     buffers: Arc<BufferPool>,
+    pub clock: StageClock,
 }
 
 /// The images of a batch.
@@ -65,7 +67,17 @@ impl BatchMaker {
         let threads = threads.map_err(|e| Error::Worker { what: format!("cannot start loading threads: {e}") })?;
         let mean_image = input.normalized_mean_image();
         let buffers = Arc::default();
-        Ok(Self { dataset, input, options, mean_image, colour_shifts, mean_colour, threads, buffers })
+        Ok(Self {
+            dataset,
+            input,
+            options,
+            mean_image,
+            colour_shifts,
+            mean_colour,
+            threads,
+            buffers,
+            clock: StageClock::default(),
+        })
     }
 
     /// The augmentation, if it modifies pixels.
@@ -107,7 +119,7 @@ impl BatchMaker {
 
     /// Brings an image of the data set's memory into the caches of the system, and checks it.
     fn load(&self, index: usize) -> Result<()> {
-        self.dataset.load(index)?;
+        self.clock.time(Stage::Storage, || self.dataset.load(index))?;
         let found = self.dataset.pixels_in_memory(index).len();
         if found != self.image_bytes() {
             let reason = BadImage::Damaged(format!("{found} bytes in memory, expected {}", self.image_bytes()));
@@ -159,7 +171,7 @@ impl BatchMaker {
             Some(augment) => self.augment_image(augment, batch, position, &crops[0], out),
             None => {
                 let (rows, columns) = self.visible_region(crops);
-                self.dataset.read_region(batch.indices[position] as usize, rows, columns, out)
+                self.read_region(batch.indices[position] as usize, rows, columns, out)
             }
         }
     }
@@ -196,8 +208,10 @@ impl BatchMaker {
         let mix_of = |position: usize| mix.draw(self.stream(batch, position), side);
         self.par_each(batch, out, |position, out| {
             let to = CropRect { size: self.dataset.size(), left: centre as usize, top: centre as usize, side };
-            mix_into(mix_of(position), crop(position), crop(previous(position)), to, out);
-            Ok(())
+            self.clock.time(Stage::Augment, || {
+                mix_into(mix_of(position), crop(position), crop(previous(position)), to, out);
+                Ok(())
+            })
         })?;
         let labels = self.labels(batch);
         let mixed = (0..n)
@@ -226,10 +240,24 @@ impl BatchMaker {
         match &augment.resized_crop {
             Some(resized_crop) => {
                 let image = self.pixels(index as usize)?;
-                resize_rect_into(&image, resized_crop.draw(stream, self.dataset.size()), crop_rect, out)?;
+                let from = resized_crop.draw(stream, self.dataset.size());
+                self.clock.time(Stage::Augment, || resize_rect_into(&image, from, crop_rect, out))?;
             }
-            None => self.dataset.read_region(index as usize, 0..self.dataset.size(), 0..self.dataset.size(), out)?,
+            None => self.read_region(index as usize, 0..self.dataset.size(), 0..self.dataset.size(), out)?,
         }
+        self.clock.time(Stage::Augment, || self.change_pixels(augment, batch, position, crop_rect, out))
+    }
+
+    /// Jitters, erases and otherwise changes an image within its crop.
+    fn change_pixels(
+        &self,
+        augment: &Augment,
+        batch: &BatchIndices,
+        position: usize,
+        crop_rect: CropRect,
+        out: &mut [u8],
+    ) -> Result<()> {
+        let stream = self.stream(batch, position);
         if let Some(jitter) = &augment.jitter {
             jitter.apply(stream, crop_rect, out);
         }
@@ -248,7 +276,7 @@ impl BatchMaker {
         }
         let size = self.dataset.size();
         let mut pixels = vec![0; self.image_bytes()];
-        self.dataset.read_region(index, 0..size, 0..size, &mut pixels)?;
+        self.read_region(index, 0..size, 0..size, &mut pixels)?;
         Ok(Cow::Owned(pixels))
     }
 
@@ -256,6 +284,12 @@ impl BatchMaker {
     fn stream(&self, batch: &BatchIndices, position: usize) -> Stream {
         let key = self.key(batch, position);
         Augment::stream(key.seed, key.epoch, key.index)
+    }
+
+    /// Reads a region of a stored image.
+    fn read_region(&self, index: usize, rows: Range<usize>, columns: Range<usize>, out: &mut [u8]) -> Result<()> {
+        let stage = if self.dataset.is_in_memory() { Stage::Storage } else { Stage::Decode };
+        self.clock.time(stage, || self.dataset.read_region(index, rows, columns, out))
     }
 
     fn key(&self, batch: &BatchIndices, position: usize) -> SampleKey {

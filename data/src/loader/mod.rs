@@ -14,6 +14,7 @@ mod crop_batch;
 mod input;
 mod options;
 mod sampler;
+mod stage_times;
 
 use std::fmt::{Debug, Formatter};
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub use batch::{Batch, StoredImages};
 pub use crop_batch::CropBatch;
 pub use input::{Views, crop_image, crop_images};
 pub use options::{Layout, LoaderOptions, Shuffle};
+pub use stage_times::StageTimes;
 
 /// A loader that makes batches of a data set. Cloning is cheap: the clones share threads and buffers.
 ///
@@ -105,6 +107,20 @@ impl Loader {
     /// The input that the crops are made for.
     pub fn input(&self) -> &CropAndNormalize {
         &self.maker.input
+    }
+
+    /// The time that the threads have spent in each stage so far, in this loader and its clones.
+    ///
+    /// ```no_run
+    /// # use alexnet_data::{CropAndNormalize, Loader, LoaderOptions, SourceImages, SourceSettings};
+    /// let images = SourceImages::open("photographs/train", 256, SourceSettings::default())?;
+    /// let loader = Loader::new(images, CropAndNormalize::crop_only(224), LoaderOptions::default())?;
+    /// loader.batches(0, 0).take(10).try_for_each(|batch| batch.map(|_| ()))?;
+    /// println!("{:?} in decoding", loader.stage_times().decode);
+    /// # Ok::<(), alexnet_data::Error>(())
+    /// ```
+    pub fn stage_times(&self) -> StageTimes {
+        self.maker.clock.times()
     }
 
     /// Whether the images of batches are not copied: images that the data set has in memory, such as raw records of a

@@ -9,6 +9,7 @@ use tensor::Backend;
 use super::synthetic::Synthetic;
 use crate::Result;
 use crate::config::Config;
+use crate::memory::Resident;
 
 /// Measurement of one batch size.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -100,9 +101,7 @@ fn median_step_by<B: Backend>(
 
 /// Peak memory of the process, in MiB.
 fn peak_mib() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.split_whitespace().next()?.parse::<u64>().ok()? / 1024)
+    Resident::now().map(|resident| resident.peak >> 20)
 }
 
 #[cfg(test)]

@@ -157,6 +157,11 @@ section! {
         #[range("at least 1", |checkpoints| *checkpoints > 0)]
         #[on_resume = Silent]
         keep_checkpoints: usize = 2,
+
+        /// Write event files of TensorBoard to `tensorboard` in the run folder: scalars, histograms of parameters and of
+        /// their updates, kernels of the first layer, settings.
+        #[on_resume = Silent]
+        tensorboard: bool = true,
     }
 }
 

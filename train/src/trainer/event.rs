@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::log::{StepLine, ValidationLine};
+use crate::log::{EpochLine, StepLine, ValidationLine};
 
 /// A progress event of a run, to show.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ pub enum RunEvent<'a> {
     Begins,
     /// A step was taken.
     Step(&'a StepLine),
+    /// All steps of an epoch were taken. Its validation follows, if there is one.
+    EpochTrained(&'a EpochLine),
     /// This many validation images are done.
     Validating(usize),
     /// An epoch was validated.

@@ -1,15 +1,23 @@
 //! The trainer of a run: epochs, validation, schedule, log and checkpoints around [`step`](crate::step::step).
 
+mod board;
 mod event;
+mod load_watch;
+mod logs;
+mod parameter_report;
+mod reports;
 mod saving;
 mod session;
 mod stages;
+mod start_watch;
 
 use std::path::Path;
 
 use data::{CropAndNormalize, LoaderOptions, Views};
 use layers::model::LayerKind;
 use layers::{Model, Network, Pass};
+use logs::Logs;
+use reports::Reports;
 use saving::{CheckpointPolicy, CheckpointSaver};
 use session::{Due, Records, Session};
 use stages::{StagedBatch, StagedLoader, stages};
@@ -18,7 +26,6 @@ use tensor::Backend;
 use crate::checkpoint::Checkpoint;
 use crate::config::{RunConfig, ScheduleKind};
 use crate::learner::{Batches, Callback, Ended, Learner};
-use crate::log::Log;
 use crate::metrics::MetricsPolicy;
 use crate::packs::{PackMeans, Packs};
 use crate::position::Position;
@@ -91,8 +98,10 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         if let Some(average) = average.as_mut().filter(|_| !saved_average.is_empty()) {
             average.restore(&saved_average, average_updates)?;
         }
-        let log = Log::open(&folder.join("log.jsonl"), position.step)?;
-        let validation_log = Log::open(&folder.join("validation.jsonl"), position.validated_step)?;
+        let logs = Logs::open(&folder, &position)?;
+        let labels: Vec<u64> = packs.train.class_counts().iter().map(|count| *count as u64).collect();
+        let batches_per_epoch = loader.batches_per_epoch();
+        let reports = Reports::open(&folder, &position, batches_per_epoch, &config, model, &labels)?;
         let learner = Learner::new(network, optimizer)?
             .schedule(schedule)
             .learning_rate(config.optim.lr)
@@ -119,8 +128,8 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
             means,
             validation,
             validated_step,
-            log,
-            validation_log,
+            logs,
+            reports,
             saver,
             has_begun: false,
             early_stopping,
@@ -156,6 +165,21 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
     /// Number of steps of the whole run.
     pub fn total_steps(&self) -> u64 {
         self.learner.total_steps(self.loader.batches_per_epoch())
+    }
+
+    /// Number of steps of an epoch.
+    pub fn steps_per_epoch(&self) -> u64 {
+        self.loader.batches_per_epoch().div_ceil(self.records.config.run.accumulate) as u64
+    }
+
+    /// The settings of the run.
+    pub fn config(&self) -> &Config {
+        &self.records.config
+    }
+
+    /// Number of images of the validation at the end of each epoch; 0 without one.
+    pub fn validation_images(&self) -> usize {
+        self.records.packs.val.as_ref().map_or(0, |val| val.len())
     }
 
     /// Number of steps taken.
@@ -236,7 +260,9 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
             let (images, targets) = loader.input(&batch)?;
             classify(network, images, targets, pass, require_finite_loss)
         };
-        let mut session = Session { records, stop, watch: on_event, total, is_stopped: false, due: Due::No };
+        let loading = || loader.stage_times();
+        let mut session =
+            Session { records, stop, watch: on_event, loading: &loading, total, is_stopped: false, due: Due::No };
         // The run comes last, so that its checkpoints hold what the others changed.
         let mut all: Vec<&mut dyn Callback<B, Network<B>>> = Vec::new();
         for callback in callbacks {

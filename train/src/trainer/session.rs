@@ -4,19 +4,21 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use data::Pack;
+use data::{Pack, StageTimes};
 use layers::{Model, Network};
 use tensor::Backend;
 
 use super::RunEvent;
+use super::logs::Logs;
+use super::reports::Reports;
 use super::saving::CheckpointSaver;
 use super::stages::{Stage, with_model};
 use crate::checkpoint::{self, Checkpoint, RunState};
 use crate::config::keys;
 use crate::evaluate::{self, Evaluation, evaluate};
-use crate::learner::{Callback, Event, Learner};
-use crate::log::{LastWeights, Log, StepLine};
-use crate::metrics::{StepReport, WRONG};
+use crate::learner::{Callback, EpochReport, Event, Learner};
+use crate::log::{LastWeights, ValidationLine};
+use crate::metrics::StepReport;
 use crate::packs::{PackMeans, Packs};
 use crate::position::Position;
 use crate::{Config, EarlyStopping, Error, Result, Stop, WeightAverage, diagnose};
@@ -48,8 +50,8 @@ pub(super) struct Records {
     pub means: PackMeans,
     pub validation: Option<evaluate::Options>,
     pub validated_step: u64,
-    pub log: Log,
-    pub validation_log: Log,
+    pub logs: Logs,
+    pub reports: Reports,
     pub saver: CheckpointSaver,
     /// Whether the first step has begun.
     pub has_begun: bool,
@@ -66,6 +68,8 @@ pub(super) struct Session<'a> {
     pub records: &'a mut Records,
     pub stop: &'a Stop,
     pub watch: &'a mut dyn FnMut(RunEvent<'_>),
+    /// The loader's times so far.
+    pub loading: &'a dyn Fn() -> StageTimes,
     /// Steps of the whole run.
     pub total: u64,
     /// Whether the stop ended the run.
@@ -99,6 +103,8 @@ impl<B: Backend<Scalar = f32>> Callback<B, Network<B>> for Session<'_> {
                 if !std::mem::replace(&mut self.records.has_begun, true) {
                     (self.watch)(RunEvent::Begins);
                 }
+                self.records.logs.step_begins();
+                self.records.reports.step_begins(learner)?;
                 // On a device that computes behind, the logs are read before the checkpoint that they belong to.
                 if !learner.reads_each_step() {
                     self.due = self.due_now();
@@ -109,6 +115,10 @@ impl<B: Backend<Scalar = f32>> Callback<B, Network<B>> for Session<'_> {
             }
             Event::Step(report) => self.records.append(report, self.watch),
             Event::StepEnds => {
+                let note = self.records.logs.step_ends(self.loading);
+                self.records.reports.notes.extend(note);
+                self.records.reports.step_ends(learner)?;
+                self.records.show_notes(self.watch);
                 let due = if learner.reads_each_step() { self.due_now() } else { std::mem::take(&mut self.due) };
                 if !is_last && (due != Due::No || self.records.saver.is_due_at_step(learner.progress().step)) {
                     let saved = self.records.save_periodically(learner, self.watch)?;
@@ -117,7 +127,7 @@ impl<B: Backend<Scalar = f32>> Callback<B, Network<B>> for Session<'_> {
                     }
                 }
             }
-            Event::EpochEnds(_) => match self.records.end_epoch(learner, self.stop, self.watch) {
+            Event::EpochEnds(report) => match self.records.end_epoch(report, learner, self.stop, self.watch) {
                 Err(Error::Stopped { .. }) => return Ok(self.end()),
                 other => other?,
             },
@@ -153,18 +163,13 @@ impl Session<'_> {
 impl Records {
     /// Writes a step to the log.
     fn append(&mut self, report: &StepReport, watch: &mut dyn FnMut(RunEvent<'_>)) {
-        let line = StepLine {
-            step: report.step,
-            epoch: report.epoch,
-            loss: report.metrics.loss,
-            top1_error: report.metrics.mean(WRONG).unwrap_or(f64::NAN),
-            rate: report.learning_rate,
-            images_per_s: report.examples_per_s,
-        };
-        if let Some(note) = self.log.append(&line) {
+        let (line, note) = self.logs.append_step(report);
+        if let Some(note) = note {
             watch(RunEvent::Note(note));
         }
         watch(RunEvent::Step(&line));
+        self.reports.step(&line);
+        self.show_notes(watch);
     }
 
     /// The next batch, counted from the beginning of the run.
@@ -201,9 +206,14 @@ impl Records {
         Ok(())
     }
 
-    /// Validates at the end of an epoch, and gives the monitored metric to all that depends on it.
+    fn show_notes(&mut self, watch: &mut dyn FnMut(RunEvent<'_>)) {
+        self.reports.notes.drain(..).for_each(|note| watch(RunEvent::Note(note)));
+    }
+
+    /// Ends an epoch: validates it, writes its metrics, and gives the monitored one to all that depends on it.
     fn end_epoch<B: Backend<Scalar = f32>>(
         &mut self,
+        report: &EpochReport,
         learner: &mut NetworkLearner<B>,
         stop: &Stop,
         watch: &mut dyn FnMut(RunEvent<'_>),
@@ -211,14 +221,21 @@ impl Records {
         // If the run resumes here, the network is to validate as its last step left it.
         let last = self.batch_of(learner).saturating_sub(1);
         self.enter_stage(learner, last, watch)?;
+        let epoch = self.logs.epoch_line(report);
+        watch(RunEvent::EpochTrained(&epoch));
         let position = Position::of(learner.progress(), self.validated_step);
         let training = position.training_metrics();
-        let result = self.validate(learner, &position, stop, watch)?;
+        let validation = self.validate(learner, &position, stop, watch)?;
+        let line = validation.as_ref().map(|(_, line)| line);
+        self.reports.notes.extend(self.logs.append_epoch(&epoch, line));
+        self.reports.epoch(&epoch, line);
+        self.show_notes(watch);
         let [loss, top1_error] = training;
         learner.record(TRAINING_LOSS, loss);
         learner.record(TRAINING_ERROR, top1_error);
         let monitor = self.config.run.monitor;
-        let Some(value) = monitor.value(training, result.as_ref()) else { return Ok(()) };
+        let result = validation.as_ref().map(|(result, _)| result);
+        let Some(value) = monitor.value(training, result) else { return Ok(()) };
         learner.schedule.observe(value);
         self.saver.observe(position.step, monitor, value);
         if let Some(early) = &mut self.early_stopping {
@@ -235,7 +252,7 @@ impl Records {
         position: &Position,
         stop: &Stop,
         watch: &mut dyn FnMut(RunEvent<'_>),
-    ) -> Result<Option<Evaluation>> {
+    ) -> Result<Option<(Evaluation, ValidationLine)>> {
         let (Some(val), Some(options)) = (&self.packs.val, &self.validation) else { return Ok(None) };
         let mut test =
             |network: &Network<B>| evaluate(network, val, options, stop, |done| watch(RunEvent::Validating(done)));
@@ -244,16 +261,16 @@ impl Records {
             Some(average) => (average, Some(last)),
             None => (last, None),
         };
-        let mut line = position.validation_line(&result);
+        let mut line = position.validation_line(&result, self.logs.seconds());
         line.last_weights = last.map(|last| LastWeights::of(&last));
-        if let Some(note) = self.validation_log.append(&line) {
+        if let Some(note) = self.logs.append_validation(&line) {
             watch(RunEvent::Note(note));
         }
         watch(RunEvent::Validated(&line));
         learner.record(VALIDATION_ERROR, line.top1_error);
         learner.record(VALIDATION_LOSS, line.loss);
         self.validated_step = position.step;
-        Ok(Some(result))
+        Ok(Some((result, line)))
     }
 
     /// Saves, unless the last checkpoint is that of this state.

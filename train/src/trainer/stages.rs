@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use data::{CropAndNormalize, Loader, Pack};
+use data::{CropAndNormalize, Loader, Pack, StageTimes};
 use layers::{Model, Network};
 use tensor::{Backend, Tensor};
 
@@ -107,6 +107,11 @@ impl<B: Backend<Scalar = f32>> StagedLoader<B> {
     /// The first batches of the stages, counted from the beginning of the run.
     pub fn firsts(&self) -> Vec<u64> {
         self.stages.iter().map(|stage| stage.first).collect()
+    }
+
+    /// The time that the threads of all loaders have spent in each stage of loading so far.
+    pub fn stage_times(&self) -> StageTimes {
+        self.loaders.iter().fold(StageTimes::default(), |sum, loader| sum.plus(loader.stage_times()))
     }
 
     /// The network's input and the targets of a batch.

@@ -106,7 +106,7 @@ fn a_run_counts_steps_as_one_with_the_large_batch() {
     assert!(difference < 1e-4, "{difference}");
     // Three of four batches, and then the one that is left.
     let (steps, _) = run("rest", "batch = 7\naccumulate = 3");
-    assert_eq!(steps.iter().map(|line| line.epoch).collect::<Vec<_>>(), [0, 0, 1, 1, 2, 2]);
+    assert_eq!(steps.iter().map(|line| line.epoch).collect::<Vec<_>>(), [1, 1, 2, 2, 3, 3]);
     let (_, last) = checkpoints(&world.path("rest")).unwrap().pop().unwrap();
     let position = Checkpoint::load(&last).unwrap().state.position;
     assert_eq!((position.step, position.epoch, position.batch), (6, 3, 0));

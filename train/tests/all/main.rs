@@ -25,6 +25,7 @@ mod random_resume;
 mod resume;
 mod step;
 mod stopping;
+mod tensorboard;
 mod timed_settings;
 mod user_settings;
 mod version_1;

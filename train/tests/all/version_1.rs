@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use alexnet_train::log::{StepLine, read};
+use alexnet_train::log::{StepLine, read_steps};
 use alexnet_train::run::Run;
 use alexnet_train::trainer::Trainer;
 use alexnet_train::{Packs, Stop, load};
@@ -63,7 +63,9 @@ fn runs_of_version_1_go_on() {
         let mut trainer = Trainer::new(run, &device, &model, packs.clone(), Some(checkpoint)).unwrap();
         trainer.train(&Stop::default(), &mut |_| ()).unwrap();
 
-        let lines: Vec<StepLine> = read(&path.join("log.jsonl")).unwrap();
+        let lines: Vec<StepLine> = read_steps(&path.join("log.jsonl")).unwrap();
+        // Epochs of 2 steps, which version 1 counted from 0.
+        assert_eq!(lines.iter().map(|line| line.epoch).collect::<Vec<_>>(), [1, 1, 2, 2, 3, 3]);
         assert_eq!(lines.iter().map(|line| line.step).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
         for (line, expected) in lines[3..].iter().zip(losses) {
             assert!((line.loss - expected).abs() < 1e-5, "{name}: {line:?}");

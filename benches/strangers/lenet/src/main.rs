@@ -45,7 +45,7 @@ fn main() -> Result<()> {
     let cpu = Cpu::<f32>::new(2)?;
     for (name, [first, last]) in [
         ("LeNet-5", train(lenet::LeNet::new(&cpu)?, &cpu, 80)?),
-        ("residual network", train(residual::network(&cpu)?, &cpu, 40)?),
+        ("residual network", train(residual::network(&cpu)?, &cpu, 120)?),
     ] {
         println!("{name}: loss {first:.3} -> {last:.3}");
         assert!(last < 0.3 * first, "the loss must fall");

@@ -1,4 +1,9 @@
-//! Logs of a run, with one JSON object per line.
+//! Logs of a run: `log.jsonl` and `validation.jsonl` with one JSON object per line, and `metrics.csv` with one row per
+//! epoch.
+
+mod clock;
+mod csv;
+mod lines;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -7,66 +12,12 @@ use std::path::{Path, PathBuf};
 use files::regular_file;
 use serde::{Deserialize, Serialize};
 
-use crate::evaluate::Evaluation;
 use crate::{Error, Result};
 
-/// A line of `log.jsonl`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StepLine {
-    /// The step, from 1.
-    pub step: u64,
-    /// The epoch, from 0.
-    pub epoch: u64,
-    /// Mean cross-entropy of the batch in nats, before the update.
-    pub loss: f64,
-    /// Top-1 error of the batch, as a fraction.
-    pub top1_error: f64,
-    /// The learning rate.
-    pub rate: f64,
-    /// Images per second of this step, with loading.
-    pub images_per_s: f64,
-}
-
-/// A line of `validation.jsonl`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ValidationLine {
-    /// Steps done.
-    pub step: u64,
-    /// Epochs done.
-    pub epoch: u64,
-    /// Mean training loss of the epoch.
-    pub train_loss: f64,
-    /// Mean training top-1 error of the epoch, with augmentation and dropout.
-    pub train_top1_error: f64,
-    /// Mean cross-entropy over the validation pack, one crop.
-    pub loss: f64,
-    /// Top-1 error, as a fraction.
-    pub top1_error: f64,
-    /// Top-5 error, as a fraction.
-    pub top5_error: f64,
-    /// The validation of the last weights, if the values above are those of their moving average.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_weights: Option<LastWeights>,
-}
-
-/// A validation of the last weights of a run that averages them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LastWeights {
-    /// Mean cross-entropy over the validation pack, one crop.
-    pub loss: f64,
-    /// Top-1 error, as a fraction.
-    pub top1_error: f64,
-    /// Top-5 error, as a fraction.
-    pub top5_error: f64,
-}
-
-impl LastWeights {
-    /// The values of a validation.
-    pub(crate) fn of(result: &Evaluation) -> Self {
-        let Evaluation { loss, top1_error, top5_error, .. } = *result;
-        Self { loss, top1_error, top5_error }
-    }
-}
+pub use clock::Clock;
+pub(crate) use csv::Csv;
+pub use csv::MetricsCsv;
+pub use lines::{EpochLine, LastWeights, StepLine, ValidationLine};
 
 /// A log file, open for appending.
 #[derive(Debug)]
@@ -83,6 +34,11 @@ impl Log {
     /// [`Error::File`] if it cannot be read or written.
     pub fn open(path: &Path, last_step: u64) -> Result<Self> {
         remove_after(path, last_step)?;
+        Self::append_to(path)
+    }
+
+    /// Opens a file for appending.
+    fn append_to(path: &Path) -> Result<Self> {
         let file = OpenOptions::new()
             .create(true)
             .append(true)
@@ -94,8 +50,12 @@ impl Log {
     /// Appends a line. An error does not end the run: the first one is returned as a message for the user, later ones
     /// are ignored.
     pub fn append(&mut self, line: &impl Serialize) -> Option<String> {
-        let mut text = serde_json::to_string(line).unwrap_or_default();
-        text.push('\n');
+        self.append_text(&serde_json::to_string(line).unwrap_or_default())
+    }
+
+    /// Appends a line of text, as [`append`](Self::append) does.
+    fn append_text(&mut self, line: &str) -> Option<String> {
+        let text = format!("{line}\n");
         match self.file.write_all(text.as_bytes()) {
             Err(e) if !self.failed => {
                 self.failed = true;
@@ -109,7 +69,23 @@ impl Log {
     }
 }
 
+/// Reads the steps of `log.jsonl`, without lines truncated by a crash.
+///
+/// # Errors
+/// [`Error::File`] if it cannot be read.
+pub fn read_steps(path: &Path) -> Result<Vec<StepLine>> {
+    let mut lines: Vec<StepLine> = read(path)?;
+    // Earlier versions counted epochs from 0, and wrote no time.
+    for line in lines.iter_mut().filter(|line| line.time.is_empty()) {
+        line.epoch += 1;
+    }
+    Ok(lines)
+}
+
 /// Reads the lines of a log, without those truncated by a crash.
+///
+/// # Errors
+/// [`Error::File`] if it cannot be read.
 pub fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>> {
     let text = text(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
     Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
@@ -127,15 +103,20 @@ struct LineStep {
     step: u64,
 }
 
+/// Removes the lines after `last_step`.
 fn remove_after(path: &Path, last_step: u64) -> Result<()> {
+    retain(path, |line| serde_json::from_str::<LineStep>(line).is_ok_and(|n| n.step <= last_step))
+}
+
+/// Keeps the lines of a file, if there is one, that `keep` accepts.
+fn retain(path: &Path, keep: impl Fn(&str) -> bool) -> Result<()> {
     let text = match text(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
         text => {
             text.map_err(|e| Error::file(path, format!("cannot be read: {e}; move it away to continue without it")))?
         }
     };
-    let keep = |line: &&str| serde_json::from_str::<LineStep>(line).is_ok_and(|n| n.step <= last_step);
-    let mut remaining: String = text.lines().filter(keep).collect::<Vec<_>>().join("\n");
+    let mut remaining: String = text.lines().filter(|line| keep(line)).collect::<Vec<_>>().join("\n");
     if !remaining.is_empty() {
         remaining.push('\n');
     }
