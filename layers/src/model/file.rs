@@ -11,7 +11,8 @@ use crate::{Error, Result};
 /// The most layers of a network: each has random streams of its own.
 const MAX_LAYERS: usize = 10_000;
 
-const TRAIN_SECTIONS: &[&str] = &["data", "optim", "run"];
+/// The keys of `[train]`: tables of settings, and the list of their changes in the course of a run.
+const TRAIN_KEYS: &[&str] = &["change", "data", "optim", "run"];
 
 /// The keys of a file but `layer`. Tables are read one by one, so that errors can name them.
 #[derive(Deserialize)]
@@ -99,10 +100,15 @@ fn syntax_error(text: &str, error: &toml::de::Error) -> String {
 /// Checks the sections of `[train]`, whose keys are the trainer's.
 fn check_train(table: &Table) -> std::result::Result<(), Invalid> {
     for (key, section) in table {
-        if !TRAIN_SECTIONS.contains(&key.as_str()) {
-            return Err(Invalid::unknown_key(key, TRAIN_SECTIONS));
+        if !TRAIN_KEYS.contains(&key.as_str()) {
+            return Err(Invalid::unknown_key(key, TRAIN_KEYS));
         }
-        if !section.is_table() {
+        if key == "change" {
+            let is_list = section.as_array().is_some_and(|changes| changes.iter().all(Value::is_table));
+            if !is_list {
+                return Err(Invalid::expected("tables, each as [[train.change]]").at(key, section));
+            }
+        } else if !section.is_table() {
             return Err(Invalid::expected("a table of settings").at(key, section));
         }
     }

@@ -52,7 +52,8 @@ pub struct Model {
     pub classes: usize,
     /// The layers in order.
     pub layers: Vec<LayerSpec>,
-    /// Defaults for a training run, by section: `optim`, `data`, `run`. Their keys are the trainer's.
+    /// Defaults for a training run, by section: `optim`, `data`, `run`, and their changes after some epochs, `change`. Their
+    /// keys are the trainer's.
     pub train: toml::Table,
 }
 

@@ -20,6 +20,7 @@ macro_rules! presets {
 presets![
     "paper",
     "source",
+    "run-145",
     "one-weird-trick",
     "caffe",
     "caffenet",

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use alexnet_train::config::List;
 use alexnet_train::log::{StepLine, read};
 use alexnet_train::run::{Run, checkpoints};
 use alexnet_train::{Config, load};
+use layers::Model;
 
 use crate::support::{World, bits, train_until};
 
@@ -120,4 +122,34 @@ fn changes_that_cannot_be_made_are_refused_by_name() {
     assert!(noted[0].starts_with("change was unset, now [{") && noted[0].contains("at_epoch = 3"), "{noted:?}");
     // run.toml keeps it.
     assert_eq!(Config::parse("t", &after.to_toml()).unwrap(), after);
+}
+
+/// The preset of run 145: its rates at each epoch that its authors name.
+#[test]
+fn the_preset_of_run_145_has_its_schedule() {
+    let model = Model::preset("run-145").unwrap();
+    let source = Model::preset("source").unwrap();
+    assert_eq!(model.parameters().unwrap(), source.parameters().unwrap());
+    let config = Config::from_overrides(&[("run-145".into(), model.train.clone())]).unwrap();
+    assert_eq!(config.run.epochs, 91);
+    let rate_of_conv1 = |epoch: f64| {
+        let mut at = model.clone();
+        let mut changes = config.changes_of_model(epoch).unwrap();
+        if !changes.freeze.is_empty() {
+            changes.lr_multipliers = List::default();
+        }
+        let changed = Config { model: changes, ..Config::default() };
+        changed.model.apply_to(&mut at).unwrap();
+        let spec = at.parameters().unwrap().into_iter().find(|spec| spec.name == "conv1.weight").unwrap();
+        let all = config.at_epoch(epoch).unwrap();
+        spec.rate * all.optim.schedule().unwrap().rate(all.optim.lr, epoch)
+    };
+    for (epoch, rate) in
+        [(0.0, 1e-2), (24.9, 1e-2), (25.0, 1e-3), (51.0, 1e-4), (66.9, 1e-4), (67.0, 1e-5), (72.0, 0.0)]
+    {
+        assert!((rate_of_conv1(epoch) - rate).abs() < 1e-9, "{epoch}: {}", rate_of_conv1(epoch));
+    }
+    let colour = |epoch: f64| config.at_epoch(epoch).unwrap().data.colour;
+    assert_ne!(colour(66.9), alexnet_train::config::Colour::None);
+    assert_eq!(colour(67.0), alexnet_train::config::Colour::None);
 }
