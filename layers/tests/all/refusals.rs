@@ -57,6 +57,10 @@ fn refusals_name_file_layer_and_what_was_meant() {
         ("a = [1,\n2\nb".into(), &["f.toml", "line 3", "not TOML"]),
         (file("name = \"c1\"\nkind = \"relu\"").replace("classes = 2", "classes = 0"), &["\"classes\"", "got 0"]),
         (file("name = \"c1\"\nkind = \"relu\"").replace("\"classes\"", "7"), &["\"fc\"", "2 values", "[7]"]),
+        (
+            format!("{}[train]\nchange = 3\n", file("name = \"c1\"\nkind = \"relu\"")),
+            &["[train]", "change: expected tables, each as [[train.change]]"],
+        ),
         (format!("{}[train.optin]\n", file("name = \"c1\"\nkind = \"relu\"")), &["[train]", "did you mean \"optim\""]),
     ];
     for (text, expected) in cases {

@@ -9,6 +9,7 @@ mod reports;
 mod saving;
 mod session;
 mod stages;
+mod start;
 mod start_watch;
 
 use std::path::Path;
@@ -18,9 +19,9 @@ use layers::model::LayerKind;
 use layers::{Model, Network, Pass};
 use logs::Logs;
 use reports::Reports;
-use saving::{CheckpointPolicy, CheckpointSaver};
 use session::{Due, Records, Session};
 use stages::{StagedBatch, StagedLoader, stages};
+use start::Start;
 use tensor::Backend;
 
 use crate::checkpoint::Checkpoint;
@@ -28,9 +29,7 @@ use crate::config::{RunConfig, ScheduleKind};
 use crate::learner::{Batches, Callback, Ended, Learner};
 use crate::metrics::MetricsPolicy;
 use crate::packs::{PackMeans, Packs};
-use crate::position::Position;
 use crate::run::Run;
-use crate::starting_weights::StartingWeights;
 use crate::step::classify;
 use crate::{Config, EarlyStopping, Error, Remedy, Result, Stop, evaluate, input, mean, memory};
 
@@ -61,61 +60,20 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         let stages = stages(&config, model, &packs.train)?;
         let loader = StagedLoader::new(device, &stages, model, &packs.train, &input)?;
         let validation = packs.val.as_ref().map(|_| validation_options(&config, input));
-        let mut network = Network::new(device, model, config.run.seed)?;
-        let mut optimizer = config.optim.optimizer()?;
-        let mut schedule = config.optim.schedule()?;
-        let folder = run.folder().to_path_buf();
-        let policy = CheckpointPolicy::of(&config.run);
-        let mut rate_factor = 1.0;
-        let mut early_stopping = config.run.early_stopping();
-        let mut notes = Vec::new();
-        let mut saved_average = Vec::new();
-        let mut average_updates = 0;
-        let (saver, position) = match from {
-            Some(mut checkpoint) => {
-                let differences = checkpoint.check_run(&folder, &config, model, &packs)?;
-                let step = checkpoint.state.position.step + 1;
-                notes.extend(differences.iter().map(|what| format!("{what}: the run differs from step {step} on")));
-                checkpoint.state.adapt_to(&config);
-                rate_factor = checkpoint.state.rate_factor;
-                saved_average = std::mem::take(&mut checkpoint.average);
-                average_updates = checkpoint.state.average_updates;
-                early_stopping = early_stopping.map(|early| early.resume(checkpoint.state.early_stopping.as_ref()));
-                let saver = CheckpointSaver::resume(run, policy, &checkpoint.state, config.run.monitor)?;
-                (saver, checkpoint.restore(&mut network, &mut optimizer, &mut schedule)?)
+        let mut learner = learner_of(&config, Network::new(device, model, config.run.seed)?)?;
+        let start = match from {
+            Some(checkpoint) => {
+                let differences = checkpoint.check_run(run.folder(), &config, model, &packs)?;
+                Start::resume(run, &config, checkpoint, &differences, &mut learner)?
             }
-            None => {
-                run.check_never_saved()?;
-                if let Some(weights) = StartingWeights::load(&config.model, model)? {
-                    weights.apply_to_optimizer(&mut optimizer, &network, &config)?;
-                    weights.apply_to(&mut network)?;
-                }
-                (CheckpointSaver::new(run, policy), Position::default())
-            }
+            None => Start::begin(run, &config, model, &mut learner)?,
         };
-        let mut average = config.optim.average(&network);
-        // A checkpoint without one is of a run that begins to average now.
-        if let Some(average) = average.as_mut().filter(|_| !saved_average.is_empty()) {
-            average.restore(&saved_average, average_updates)?;
-        }
-        let logs = Logs::open(&folder, &position)?;
+        let Start { saver, position, early_stopping, notes } = start;
+        let folder = saver.run().folder();
+        let logs = Logs::open(folder, &position)?;
         let labels: Vec<u64> = packs.train.class_counts().iter().map(|count| *count as u64).collect();
         let batches_per_epoch = loader.batches_per_epoch();
-        let reports = Reports::open(&folder, &position, batches_per_epoch, &config, model, &labels)?;
-        let learner = Learner::new(network, optimizer)?
-            .schedule(schedule)
-            .learning_rate(config.optim.lr)
-            .seed(config.run.seed)
-            .epochs(config.run.epochs)
-            .accumulate(config.run.accumulate)
-            .average(average)
-            .read_metrics_every(config.run.checkpoint_steps);
-        let mut learner = match config.run.steps {
-            Some(steps) => learner.steps(steps),
-            None => learner,
-        };
-        learner.rate_factor = rate_factor;
-        learner.progress = position.progress();
+        let reports = Reports::open(folder, &position, batches_per_epoch, &config, model, &labels)?;
         let validated_step = position.validated_step;
         let records = Records {
             model: model.clone(),
@@ -299,6 +257,21 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
             on_event(RunEvent::Note(what));
         }
     }
+}
+
+/// The learner of a run, at its start.
+fn learner_of<B: Backend<Scalar = f32>>(config: &Config, network: Network<B>) -> Result<NetworkLearner<B>> {
+    let learner = Learner::new(network, config.optim.optimizer()?)?
+        .schedule(config.optim.schedule()?)
+        .learning_rate(config.optim.lr)
+        .seed(config.run.seed)
+        .epochs(config.run.epochs)
+        .accumulate(config.run.accumulate)
+        .read_metrics_every(config.run.checkpoint_steps);
+    Ok(match config.run.steps {
+        Some(steps) => learner.steps(steps),
+        None => learner,
+    })
 }
 
 /// [`Trainer::check`] with these means.
