@@ -162,6 +162,24 @@ fn more_images_need_more() {
     assert!(ten > 8 * one && ten < 11 * one, "{one}, {ten}");
 }
 
+/// Gathered gradients, and the average of the weights, are counted: one copy of the parameters each.
+#[test]
+fn gathered_gradients_and_averages_need_memory() {
+    let model = model();
+    let cpu = Cpu::<f32>::new(1).unwrap();
+    let parameters: u64 = model.parameters().unwrap().iter().map(|spec| 4 * spec.len() as u64).sum();
+    let peak = |accumulate: usize, ema_decay: f64| {
+        let mut config = config(OptimKind::Sgd);
+        config.run.accumulate = accumulate;
+        config.optim.ema_decay = ema_decay;
+        of_training(&cpu, &model, &config, 2).unwrap()
+    };
+    let plain = peak(1, 0.0);
+    assert!(peak(2, 0.0) > plain + parameters / 2, "{plain} of {parameters}");
+    assert!(peak(1, 0.9) >= plain + parameters, "{plain} of {parameters}");
+    assert_eq!(peak(2, 0.0), peak(5, 0.0));
+}
+
 #[test]
 fn a_batch_that_does_not_fit_is_refused_with_the_largest_that_does() {
     let model = model();
