@@ -59,7 +59,7 @@ fn refusals_name_file_layer_and_what_was_meant() {
         (file("name = \"c1\"\nkind = \"relu\"").replace("\"classes\"", "7"), &["\"fc\"", "2 values", "[7]"]),
         (
             format!("{}[train]\nchange = 3\n", file("name = \"c1\"\nkind = \"relu\"")),
-            &["[train]", "change: expected tables, each as [[train.change]]"],
+            &["[train]", "\"change\" must be tables, each as [[train.change]]", "got 3"],
         ),
         (format!("{}[train.optin]\n", file("name = \"c1\"\nkind = \"relu\"")), &["[train]", "did you mean \"optim\""]),
     ];
