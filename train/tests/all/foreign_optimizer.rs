@@ -124,6 +124,6 @@ fn what_keras_does_not_go_on_with_is_noted() {
     let (notes, _) = notes_on_export("kind = 'rmsprop'");
     let [note] = notes.as_slice() else { panic!("{notes:?}") };
     assert!(note.contains("rmsprop, is left out") && note.contains("optim.kind"), "{note}");
-    let (notes, _) = notes_on_export("kind = 'adam'\nschedule = 'constant'");
+    let (notes, _) = notes_on_export("kind = 'adam'\nschedule = \"constant\"");
     assert!(notes.is_empty(), "{notes:?}");
 }
