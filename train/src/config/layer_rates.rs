@@ -1,12 +1,16 @@
 //! Learning rates of single layers, frozen layers and dropout: the settings that change a network before it is trained.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use layers::model::LayerKind;
 use layers::{Error as LayersError, Model};
 
 use super::ModelConfig;
 use crate::{Error, Result};
+
+/// The least multiplier of a learning rate that layer decay may leave: with a smaller one, steps are lost in the rounding
+/// of weights even if gradients are ten million times as large as they.
+const LEAST_RATE: f32 = f32::EPSILON * f32::EPSILON;
 
 impl ModelConfig {
     /// Changes a network as `dropout`, `lr_multipliers`, `layer_decay` and `freeze` say. The folder of a run holds the
@@ -24,7 +28,8 @@ impl ModelConfig {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Setting`] for a pattern that selects no layer, with those that there are, and if nothing is left to train.
+    /// [`Error::Setting`] for a pattern that selects no layer, with those that there are, for a multiplier without effect or
+    /// beyond f32, for a decay that leaves no rate, and if nothing is left to train.
     pub fn apply_to(&self, model: &mut Model) -> Result<()> {
         if let Some(p) = self.dropout {
             model.set_dropout(p)?;
@@ -35,11 +40,15 @@ impl ModelConfig {
         if self.layer_decay != 1.0 {
             decay_by_depth(model, self.layer_decay).map_err(in_setting("model.layer_decay"))?;
         }
+        self.check_rates(model)?;
+        let mut frozen = BTreeSet::new();
         for pattern in self.freeze.iter() {
             for layer in model.select_layers(pattern).map_err(in_setting("model.freeze"))? {
                 model.freeze_layer(&layer).map_err(in_setting("model.freeze"))?;
+                frozen.insert(layer);
             }
         }
+        self.check_not_both(model, &frozen)?;
         if model.parameters()?.iter().any(|spec| spec.is_trainable()) {
             return Ok(());
         }
@@ -63,6 +72,36 @@ impl ModelConfig {
         Ok(())
     }
 
+    /// Fails for a multiplier of a learning rate that f32 does not hold, or that layer decay leaves no effect.
+    fn check_rates(&self, model: &Model) -> Result<()> {
+        for spec in model.parameters()? {
+            let rate = spec.rate as f32;
+            if !rate.is_finite() {
+                let what = format!("the multiplier of {} would be {:e}, which is beyond f32", spec.name, spec.rate);
+                return Err(Error::setting("model.lr_multipliers", format!("{what}; choose smaller factors")));
+            }
+            if self.layer_decay != 1.0 && spec.rate > 0.0 && rate < LEAST_RATE {
+                let what = format!("the learning rate of {} would be multiplied by {:e}", spec.name, spec.rate);
+                let advice = "choose a factor closer to 1, or freeze the first layers (model.freeze)";
+                return Err(Error::setting("model.layer_decay", format!("{what} and change nothing; {advice}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails for a multiplier whose layers are all frozen: it would have no effect.
+    fn check_not_both(&self, model: &Model, frozen: &BTreeSet<String>) -> Result<()> {
+        for entry in self.lr_multipliers.iter() {
+            let Some((pattern, factor)) = parse_multiplier(entry) else { continue };
+            let layers = model.select_layers(pattern).map_err(in_setting("model.lr_multipliers"))?;
+            if factor > 0.0 && layers.iter().all(|layer| frozen.contains(layer)) {
+                let what = format!("{entry} has no effect: {} is frozen (model.freeze)", layers.join(", "));
+                return Err(Error::setting("model.lr_multipliers", format!("{what}; leave one of the two out")));
+            }
+        }
+        Ok(())
+    }
+
     /// The factor of each layer that `lr_multipliers` name: that of the last entry for it.
     pub(super) fn multipliers(&self, model: &Model) -> Result<BTreeMap<String, f64>> {
         let mut factors = BTreeMap::new();
@@ -81,7 +120,7 @@ impl ModelConfig {
 /// The pattern and the factor of an entry of `lr_multipliers`.
 pub(super) fn parse_multiplier(entry: &str) -> Option<(&str, f64)> {
     let (pattern, factor) = entry.split_once('=')?;
-    let factor = factor.trim().parse::<f64>().ok().filter(|factor| *factor >= 0.0 && factor.is_finite())?;
+    let factor = factor.trim().parse::<f64>().ok().filter(|factor| *factor >= 0.0 && (*factor as f32).is_finite())?;
     Some((pattern.trim(), factor)).filter(|(pattern, _)| !pattern.is_empty())
 }
 

@@ -47,7 +47,7 @@ section! {
 
         /// Multipliers of the learning rates of layers, such as `conv*=0.1`; the layers are named as for `freeze`, and
         /// the last entry for a layer counts.
-        #[range("entries like conv*=0.1, with a finite number of at least 0", |entries| {
+        #[range("entries like conv*=0.1, with a number of at least 0 that f32 holds", |entries| {
             entries.iter().all(|entry| parse_multiplier(entry).is_some())
         })]
         #[off = "[]"]

@@ -295,3 +295,25 @@ fn frozen_layers_need_less_memory() {
     // What a prediction takes, and little more.
     assert!(head_only < 0.7 * whole, "{head_only} of {whole} bytes");
 }
+
+#[test]
+fn rates_that_cannot_be_are_refused() {
+    let refused = |text: &str, words: [&str; 2]| {
+        let error = config(text).model.apply_to(&mut Model::preset("caffe").unwrap()).unwrap_err().to_string();
+        assert!(words.iter().all(|word| error.contains(word)), "{text}: {error}");
+    };
+    let both = ["model.lr_multipliers", "has no effect"];
+    refused("model.freeze = 'conv1'\nmodel.lr_multipliers = 'conv1=10'", both);
+    refused("model.freeze = 'conv*'\nmodel.lr_multipliers = ['fc6=2', 'conv1..conv2=0.5']", both);
+    refused("model.layer_decay = 1e-6", ["model.layer_decay", "conv1"]);
+    refused("model.lr_multipliers = 'conv1=3e38'", ["conv1.bias", "beyond f32"]);
+    let error = Config::parse("test", "model.lr_multipliers = 'conv*=1e39'").unwrap_err().to_string();
+    assert!(error.contains("that f32 holds"), "{error}");
+    for fine in [
+        "model.freeze = 'conv1'\nmodel.lr_multipliers = 'conv*=10'",
+        "model.freeze = 'conv1'\nmodel.lr_multipliers = 'conv1=0'",
+        "model.layer_decay = 0.05",
+    ] {
+        config(fine).model.apply_to(&mut Model::preset("caffe").unwrap()).unwrap();
+    }
+}
