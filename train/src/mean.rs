@@ -6,7 +6,7 @@ use std::path::Path;
 
 use data::Pack;
 use files::regular_file;
-use formats::MeanFile;
+use formats::{Format, MeanFile};
 use layers::model::{Input, Mean};
 use ndarray::Array3;
 
@@ -22,7 +22,7 @@ pub const FORMS: &str =
     "imagenet, a colour R,G,B, an image in .npy or .binaryproto, a pack, or weights that have a mean";
 
 /// Reads a mean: `imagenet` ([`IMAGENET`]), three numbers `R,G,B` from 0 to 255, the path of an image of means in `.npy` or
-/// `.binaryproto`, a pack, a run, or weights that have a mean.
+/// `.binaryproto`, a pack, a run, or weights of any format that have a mean.
 ///
 /// ```
 /// let means = alexnet_train::mean::load("123.68, 116.779, 103.939")?;
@@ -47,10 +47,7 @@ pub fn load(text: &str) -> Result<PackMeans> {
     if metadata.is_dir() || is_weights(path)? {
         return of_weights(path);
     }
-    Ok(match formats::mean(path)? {
-        MeanFile::Image(image) => PackMeans::of_image(image),
-        MeanFile::Colour(colour) => PackMeans::of_colour(colour),
-    })
+    of_file(path)
 }
 
 /// Three numbers, if the text is such.
@@ -81,21 +78,49 @@ fn unreadable(text: &str, error: &std::io::Error) -> Error {
     }
 }
 
-/// Whether a file is HDF5 or safetensors.
+/// Whether a file is one of weights by its first bytes. Protocol buffers may also be a mean.
 fn is_weights(path: &Path) -> Result<bool> {
     let mut start = Vec::with_capacity(9);
     let file = regular_file::open(path).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
     file.take(9).read_to_end(&mut start).map_err(|e| Error::file(path, format!("cannot be read: {e}")))?;
-    Ok(start.starts_with(b"\x89HDF") || start.get(8) == Some(&b'{'))
+    let magic: [&[u8]; 4] = [b"\x89HDF", b"PK\x03\x04", b"\x80", b"{"];
+    Ok(magic.iter().any(|magic| start.starts_with(magic)) || start.get(8) == Some(&b'{'))
+}
+
+/// A mean of Caffe or numpy, or that of weights that are a protocol buffer too.
+fn of_file(path: &Path) -> Result<PackMeans> {
+    match formats::mean(path) {
+        Ok(MeanFile::Image(image)) => Ok(PackMeans::of_image(image)),
+        Ok(MeanFile::Colour(colour)) => Ok(PackMeans::of_colour(colour)),
+        Err(_) if matches!(Format::of(path), Ok(Format::Caffe | Format::Onnx)) => of_weights(path),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn of_weights(path: &Path) -> Result<PackMeans> {
-    let loaded = load_file::weights(path, None, &mut |_| {})?;
-    let weights = loaded.weights;
-    if weights.mean_image.is_none() && weights.mean_rgb.is_none() {
-        return Err(Error::file(loaded.path, format!("has no mean; expected {FORMS}")));
+    let foreign = if path.is_file() { formats::read(path)? } else { None };
+    let (found, model) = match foreign {
+        // Its network may be unknown.
+        Some(file) => (PackMeans { rgb: file.mean_rgb, image: file.mean_image }, file.model),
+        None => {
+            let weights = load_file::weights(path, None, &mut |_| {})?.weights;
+            (PackMeans::of_weights(&weights), weights.model)
+        }
+    };
+    if found.image.is_some() || found.rgb.is_some() {
+        return Ok(found);
     }
-    Ok(PackMeans::of_weights(&weights))
+    let colour = model.and_then(|model| own_colour(&model.input));
+    let missing = || Error::file(path, format!("has no mean; expected {FORMS}"));
+    colour.map(PackMeans::of_colour).ok_or_else(missing)
+}
+
+/// The colour that a network has as a setting, from 0 to 255.
+fn own_colour(input: &Input) -> Option<[f32; 3]> {
+    let Mean::Rgb(mean) = input.mean else { return None };
+    let colour = mean.map(|value| (value / input.scale) as f32);
+    let fits = colour.iter().all(|value| (0.0..=255.0).contains(value)) && mean != [0.0; 3];
+    fits.then_some(colour)
 }
 
 /// Fails for a network that subtracts no mean, or one that its file fixes: another would have no effect.

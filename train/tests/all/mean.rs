@@ -51,6 +51,20 @@ fn a_mean_has_many_forms() {
     let mut trainer = world.start("run", "[run]\nepochs = 1");
     train_until(&mut trainer, u64::MAX).unwrap();
     assert_eq!(given(world.path("run").to_str().unwrap()).image, of_pack.image);
+    let weights = alexnet_train::load::weights(&world.path("run"), None, &mut |_| {}).unwrap().weights;
+    for name in ["mean.pt", "mean.onnx", "mean.safetensors", "mean.h5"] {
+        alexnet_train::formats::save(&world.path(name), &weights, None).unwrap();
+        assert_eq!(given(world.path(name).to_str().unwrap()).image, of_pack.image, "{name}");
+    }
+    // Keras lacks a layer of the network; a mean that is a setting is taken too.
+    let mut model = world.model();
+    model.layers.retain(|layer| layer.kind.name() != "lrn");
+    model.input.mean = Mean::Rgb([10.0, 20.0, 30.0].map(|value: f64| value * model.input.scale));
+    let network = Network::new(&Cpu::<f32>::new(1).unwrap(), &model, 1).unwrap();
+    let weights = Weights { model: Some(model), ..Weights::of(&network).unwrap() };
+    alexnet_train::formats::save(&world.path("mean.keras"), &weights, None).unwrap();
+    let colour = given(world.path("mean.keras").to_str().unwrap()).rgb.unwrap();
+    assert!(colour.iter().zip([10.0, 20.0, 30.0]).all(|(found, expected)| (found - expected).abs() < 1e-4));
 }
 
 #[test]
