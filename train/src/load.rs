@@ -89,14 +89,15 @@ pub fn weights_of(
         loaded.report.notes.iter().for_each(|note| warn(format!("{}: {note}", path.display())));
         return loaded.checked_for(model);
     }
-    let formats::Loaded { weights, report, described, optimizer } = formats::load(path, model)?;
+    let loaded = Loaded::of_file(path, formats::load(path, model)?);
+    let Loaded { report, described, .. } = &loaded;
     let mut notes = report.notes.clone();
     let differences = described.as_ref().zip(model).map(|(own, model)| compare::output_differences(own, model));
     if let Some(differences) = differences.filter(|differences| !differences.is_empty()) {
         notes.push(format!("the network that it describes differs: {}", differences.join("; ")));
     }
     notes.into_iter().for_each(|note| warn(format!("{}: {note}", path.display())));
-    Loaded { path: path.to_path_buf(), weights, report, described, optimizer, last: None }.checked_for(model)
+    loaded.checked_for(model)
 }
 
 /// Loads weights as [`weights`] does, with the state of a checkpoint's optimizer, and its settings as `[train.optim]` of the
@@ -125,7 +126,8 @@ pub fn with_optimizer(
 }
 
 /// Loads weights that a run of `model` starts with. A file of another framework is taken to be for `model` if its tensors
-/// fit; other files are for the network that they name.
+/// fit, or if it lacks the last linear layers, which the weights then lack; other files are for the network that they
+/// name.
 ///
 /// # Errors
 /// Those of [`weights`].
@@ -133,6 +135,11 @@ pub fn starting_weights(path: &Path, model: &Model) -> Result<Loaded> {
     let is_foreign = path.is_file() && !formats::is_own(path)?;
     let [first, second] = if is_foreign { [Some(model), None] } else { [None, Some(model)] };
     let first = weights(path, first, &mut |_| {});
+    if let (Err(_), true) = (&first, is_foreign)
+        && let Ok(Some(found)) = formats::load_without_top(path, model)
+    {
+        return Ok(Loaded::of_file(path, found));
+    }
     first.or_else(|error| match weights(path, second, &mut |_| {}) {
         // The first attempt is the one that should have succeeded.
         Err(_) if is_foreign => Err(error),
@@ -151,6 +158,11 @@ pub fn newest_checkpoint(folder: &Path, warn: &mut dyn FnMut(String)) -> Result<
 }
 
 impl Loaded {
+    fn of_file(path: &Path, loaded: formats::Loaded) -> Self {
+        let formats::Loaded { weights, report, described, optimizer } = loaded;
+        Self { path: path.to_path_buf(), weights, report, described, optimizer, last: None }
+    }
+
     /// Weights of this workspace's own from a file.
     pub fn new(path: PathBuf, weights: Weights) -> Self {
         let report = Report::of_own(formats::Format::Own, &weights);

@@ -29,6 +29,8 @@ pub struct StartingWeights {
     reinit: Vec<String>,
     /// The last layer, if it is one of those because the file has another number of classes.
     other_count: Option<OtherCount>,
+    /// The last layers, if they are among those because the file lacks them.
+    missing: Vec<String>,
     /// The state of the optimizer in a file of another framework.
     optimizer: Option<OptimizerState>,
     /// Whether they are a moving average of weights.
@@ -43,7 +45,8 @@ struct OtherCount {
 
 impl StartingWeights {
     /// Loads the weights in `model.weights` for a network, without the layers in `model.reinit`, and without the last layer
-    /// if the file has another number of classes; `None` if the setting is not given.
+    /// if the file has another number of classes, or the last linear layers if a file of another framework lacks them;
+    /// `None` if the setting is not given.
     ///
     /// # Errors
     /// [`Error::Layers`] with a list of the parameters that are missing, extra or of another shape; [`Error::Setting`]
@@ -55,6 +58,8 @@ impl StartingWeights {
         let is_average = loaded.is_average();
         let Loaded { path, mut weights, described, optimizer, .. } = loaded;
         let mut reinit = config.reinit.to_vec();
+        let missing = missing_layers(&weights, model, &reinit)?;
+        reinit.extend(missing.iter().cloned());
         let other_count = last_layer_of_other_classes(&weights, model, &reinit)?;
         reinit.extend(other_count.iter().map(|last| last.layer.clone()));
         check_something_is_used(&path, model, &reinit)?;
@@ -69,7 +74,7 @@ impl StartingWeights {
         let has_last = model.parameters()?.last().is_some_and(|spec| !is_of(&reinit, &spec.name));
         let classes = if has_last { weights.classes } else { Vec::new() };
         let not_finite = formats::not_finite(tensors.iter().map(|(name, values)| (name.as_str(), values)));
-        Ok(Some(Self { path, own, tensors, not_finite, classes, reinit, other_count, optimizer, is_average }))
+        Ok(Some(Self { path, own, tensors, not_finite, classes, reinit, other_count, missing, optimizer, is_average }))
     }
 
     /// The network that a run of this configuration starts with: initialised, and with the weights in `model.weights`.
@@ -84,15 +89,15 @@ impl StartingWeights {
         Ok(network)
     }
 
-    /// The layers that are initialised anew: those in `model.reinit`, and the last one if the file has another number of
-    /// classes. A run writes them down as its `model.reinit`.
+    /// The layers that are initialised anew: those in `model.reinit`, and the last ones if the file has another number of
+    /// classes or lacks them. A run writes them down as its `model.reinit`.
     pub fn reinit(&self) -> &[String] {
         &self.reinit
     }
 
     /// Notes for a run that starts with these weights in `model`, on these classes.
     pub fn notes(&self, model: &Model, classes: &[String]) -> Vec<String> {
-        let new_layer = self.new_last_layer(classes.len());
+        let new_layer = self.new_last_layer(classes.len()).or_else(|| self.new_layers());
         let not_finite = self.not_finite.iter().map(|note| format!("{}: {note}", self.path.display()));
         let other = self.other_network(model).into_iter().chain(self.other_size(model)).chain(not_finite);
         let average = format!("the weights of {} are their moving average (optim.ema_decay)", self.path.display());
@@ -121,6 +126,18 @@ impl StartingWeights {
             "{layer} is initialised anew: {classes} classes here, {found} in {file} (set model.reinit={layer} to silence \
              this note)"
         ))
+    }
+
+    /// A note if last layers are initialised anew because the file lacks them.
+    fn new_layers(&self) -> Option<String> {
+        let layers = self.missing.join(",");
+        let file = self.path.display();
+        let silence = format!("(set model.reinit={layers} to silence this note)");
+        match self.missing.len() {
+            0 => None,
+            1 => Some(format!("{layers} is initialised anew: {file} lacks it {silence}")),
+            _ => Some(format!("{layers} are initialised anew: {file} lacks them {silence}")),
+        }
     }
 
     /// A note if the network that these weights were trained in interprets its input or parameters differently.
@@ -208,6 +225,27 @@ fn last_layer_of_other_classes(weights: &Weights, model: &Model, reinit: &[Strin
         return Ok(None);
     }
     Ok(Some(OtherCount { layer: layer.to_string(), classes }))
+}
+
+/// The layers at the end of a network of which the weights have nothing, and that are not in `reinit`; none if the weights
+/// are not the other layers'.
+fn missing_layers(weights: &Weights, model: &Model, reinit: &[String]) -> Result<Vec<String>> {
+    let specs = model.parameters()?;
+    let fits = |(name, values): &(String, ArrayD<f32>)| {
+        specs.iter().any(|spec| spec.name == *name && spec.shape == values.shape())
+    };
+    if weights.tensors.is_empty() || !weights.tensors.iter().all(fits) {
+        return Ok(Vec::new());
+    }
+    let lacking = specs.iter().rev().take_while(|spec| weights.tensor(&spec.name).is_none());
+    let layer_of = |spec: &ParameterSpec| spec.name.rsplit_once('.').map(|(layer, _)| layer.to_string());
+    let mut layers: Vec<String> = lacking.filter_map(layer_of).collect();
+    layers.reverse();
+    layers.dedup();
+    layers.retain(|layer| !reinit.contains(layer));
+    let is_there = |layer: &String| weights.tensors.iter().any(|(name, _)| is_of_layer(name, layer));
+    layers.retain(|layer| !is_there(layer));
+    Ok(layers)
 }
 
 /// Checks that each layer in `model.reinit` has parameters.

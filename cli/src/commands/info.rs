@@ -6,6 +6,8 @@ use std::path::Path;
 use files::printable;
 use formats::ForeignFile;
 use formats::matching::{Fit, presets_that_fit};
+use layers::Model;
+use layers::model::Mean;
 use serde_json::{Value, json};
 use train::checkpoint::Checkpoint;
 use train::{load, run as run_folder};
@@ -159,6 +161,32 @@ fn weights(path: &Path) -> Result<(String, Value)> {
     }
 }
 
+/// The set whose class names this number of classes has that are not named; none for another number.
+fn assumed(names: &[String], classes: Option<usize>) -> Option<&'static str> {
+    let is_known = names.is_empty() && classes == Some(data::ilsvrc2012::classes().len());
+    is_known.then_some("ILSVRC 2012")
+}
+
+/// The number of class names, or which ones are taken for them.
+fn class_names(names: &[String], classes: Option<usize>) -> String {
+    match assumed(names, classes) {
+        Some(set) => format!("none; taken to be those of {set}, sorted by WordNet id"),
+        None => names.len().to_string(),
+    }
+}
+
+/// The mean of a network that subtracts one of its training set, and of an unknown network that has one.
+fn mean_row(model: Option<&Model>, has_image: bool, colour: Option<[f32; 3]>) -> Option<Vec<String>> {
+    let text = |colour: [f32; 3]| format!("{colour:.2?}");
+    match model.map(|model| &model.input.mean) {
+        Some(Mean::None | Mean::Rgb(_)) => None,
+        Some(Mean::PackImage) => Some(row("mean image", if has_image { "yes" } else { "no" })),
+        Some(Mean::PackRgb) => Some(row("mean colour", colour.map_or("no".to_string(), text))),
+        None if has_image => Some(row("mean image", "yes")),
+        None => colour.map(|colour| row("mean colour", text(colour))),
+    }
+}
+
 /// A weights file of another framework.
 fn foreign(path: &Path, file: &ForeignFile) -> Result<(String, Value)> {
     let values: usize = file.tensors.iter().map(|t| t.values.len()).sum();
@@ -169,15 +197,18 @@ fn foreign(path: &Path, file: &ForeignFile) -> Result<(String, Value)> {
     };
     let fitting: Vec<String> = fits.iter().map(fit).collect();
     let described = file.model.as_ref().map(|model| model.name.as_str());
+    let preset = fits.first().and_then(|fit| Model::preset(fit.preset).ok());
+    let model = file.model.clone().or(preset);
+    let classes = file.model.as_ref().map(|model| model.classes).or(fits.first().map(|fit| fit.classes));
     let mut rows = vec![
         row("weights", path.display()),
         row("format", file.format),
         row("parameters", format!("{values} in {}", count(file.tensors.len() as u64, "tensor"))),
         row("network", described.unwrap_or("not described")),
         row("fits", if fitting.is_empty() { "none of the presets".into() } else { fitting.join("; ") }),
-        row("class names", file.classes.len()),
-        row("mean image", if file.mean_image.is_some() { "yes" } else { "no" }),
+        row("class names", class_names(&file.classes, classes)),
     ];
+    rows.extend(mean_row(model.as_ref(), file.mean_image.is_some(), file.mean_rgb));
     rows.extend(file.optimizer.as_ref().map(|o| row("optimizer", format!("{}, after {} steps", o.kind, o.step))));
     rows.extend(file.notes.iter().map(|note| row("note", note)));
     let tensors: Vec<Vec<String>> =
@@ -190,7 +221,9 @@ fn foreign(path: &Path, file: &ForeignFile) -> Result<(String, Value)> {
             .collect::<Vec<_>>(),
         "parameters": values,
         "classes": file.classes,
+        "assumed_classes": assumed(&file.classes, classes),
         "mean_image": file.mean_image.is_some(),
+        "mean_rgb": file.mean_rgb,
         "notes": file.notes,
         "tensors": file.tensors.iter()
             .map(|t| json!({ "name": t.name, "shape": t.values.shape() })).collect::<Vec<_>>(),
@@ -204,16 +237,16 @@ fn own_weights(path: &Path) -> Result<(String, Value)> {
     let network = weights.model.as_ref().map_or("unknown", |m| m.name.as_str());
     let values: usize = weights.tensors.iter().map(|(_, t)| t.len()).sum();
     let step = Checkpoint::load(path).ok().map(|c| c.state.position.step);
-    let yes_or_no = |is_true: bool| if is_true { "yes" } else { "no" };
+    let classes = weights.model.as_ref().map(|model| model.classes);
     let mut rows = vec![
         row("weights", path.display()),
         row("format", loaded.report.format),
         row("network", network),
         row("parameters", values),
-        row("class names", weights.classes.len()),
-        row("mean image", yes_or_no(weights.mean_image.is_some())),
-        row("turned by EXIF", yes_or_no(weights.exif_orientation)),
+        row("class names", class_names(&weights.classes, classes)),
     ];
+    rows.extend(mean_row(weights.model.as_ref(), weights.mean_image.is_some(), weights.mean_rgb));
+    rows.push(row("turned by EXIF", if weights.exif_orientation { "yes" } else { "no" }));
     rows.extend(step.map(|step| row("checkpoint", format!("after {step} steps"))));
     rows.extend(loaded.report.notes.iter().map(|note| row("note", note)));
     let tensors: Vec<Vec<String>> =
@@ -224,7 +257,9 @@ fn own_weights(path: &Path) -> Result<(String, Value)> {
         "network": network,
         "parameters": values,
         "classes": weights.classes,
+        "assumed_classes": assumed(&weights.classes, classes),
         "mean_image": weights.mean_image.is_some(),
+        "mean_rgb": weights.mean_rgb,
         "exif_orientation": weights.exif_orientation,
         "step": step,
         "notes": loaded.report.notes,

@@ -17,7 +17,22 @@ use crate::failure::{Failure, Result};
 #[derive(Serialize)]
 struct Prediction {
     file: String,
-    top: Vec<ClassProbability>,
+    top: Vec<NamedClass>,
+}
+
+/// A class of a prediction, with the words of ILSVRC 2012 for its name.
+#[derive(Serialize)]
+struct NamedClass {
+    #[serde(flatten)]
+    class: ClassProbability,
+    words: Option<&'static str>,
+}
+
+impl NamedClass {
+    fn of(class: ClassProbability) -> Self {
+        let words = data::ilsvrc2012::words(&class.name);
+        Self { class, words }
+    }
 }
 
 pub fn run(args: &Predict) -> Result<()> {
@@ -60,6 +75,7 @@ impl DeviceTask for PredictTask<'_> {
                     let names = &trained.printed_classes;
                     let top = predict(&trained.network, names, &input, views, size, &square, args.top);
                     let top = top.map_err(|error| named(&trained.path, error))?;
+                    let top = top.into_iter().map(NamedClass::of).collect();
                     predictions.push(Prediction { file: path.display().to_string(), top });
                 }
                 Err(error) => note(&format!("error: {error}")),
@@ -78,10 +94,10 @@ fn named(weights: &Path, error: train::Error) -> Failure {
 }
 
 fn lines(prediction: &Prediction) -> String {
-    let name = |class: &ClassProbability| match data::ilsvrc2012::words(&class.name) {
+    let name = |NamedClass { class, words }: &NamedClass| match words {
         Some(_) => format!("  {} ({})", data::ilsvrc2012::short_name(&class.name), class.name),
         None => format!("  {}", class.name),
     };
-    let row = |class: &ClassProbability| vec![name(class), format!("{:.2} %", class.probability * 100.0)];
+    let row = |top: &NamedClass| vec![name(top), format!("{:.2} %", top.class.probability * 100.0)];
     format!("{}\n{}", printable::name(&prediction.file), table(&prediction.top.iter().map(row).collect::<Vec<_>>()))
 }

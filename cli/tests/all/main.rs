@@ -13,6 +13,7 @@ mod faults;
 #[cfg(target_os = "linux")]
 mod faults_support;
 mod fine_tuning;
+mod foreign_files;
 mod formats;
 mod injected;
 mod inputs;

@@ -75,6 +75,18 @@ pub fn load(path: &Path, model: Option<&Model>) -> Result<Loaded> {
     }
 }
 
+/// Loads a file of another framework that lacks the last linear layers of `model` and has all others, as one of a Keras
+/// model with `include_top=False`: the weights are without those layers. None for a file that is another one.
+///
+/// # Errors
+/// Those of [`read`] and of the network.
+pub fn load_without_top(path: &Path, model: &Model) -> Result<Option<Loaded>> {
+    match read_for(path, Some(model))? {
+        Some(file) => matching::into_weights_without_top(path, file, model),
+        None => Ok(None),
+    }
+}
+
 /// Reads a file of another framework, without a network for its tensors; `None` for a file of this workspace.
 ///
 /// # Errors

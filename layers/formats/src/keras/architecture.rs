@@ -1,13 +1,17 @@
 //! The network that a file's configuration describes.
 
-use layers::model::Units;
+use layers::model::{Linear, ParameterSettings, Units};
 use layers::toml::{Table, Value as Toml};
-use layers::{LayerKind, Model};
+use layers::{LayerKind, LayerSpec, Model};
 use serde_json::Value;
 
 use super::network::{LayerVariables, NetworkBuilder, Statistics, image_size};
 use super::optimizer::{Kind, unread};
 use super::settings::{LayerConfig, Text, name_of, number};
+
+/// The note on a network without a last layer.
+pub(super) const HEADLESS: &str =
+    "its network has no last layer of classes (include_top=False): train a network that has one with it (--model)";
 
 /// A network, and where its parameters are in the file.
 #[derive(Debug)]
@@ -15,6 +19,8 @@ pub(super) struct Architecture {
     pub model: Model,
     /// The variables of each layer that has some, in order.
     pub variables: Vec<LayerVariables>,
+    /// Whether the network has no last layer, which `model` has nevertheless: one of Keras with `include_top=False`.
+    pub is_headless: bool,
     /// Its optimizer.
     pub optimizer: Kind,
     pub notes: Vec<String>,
@@ -60,11 +66,28 @@ pub(super) fn read(
         train,
     };
     // Reading checks everything: names, shapes, layers that do not fit each other.
-    let model = Model::parse(&model.to_toml(), origin).map_err(|error| {
-        let text = error.to_string();
-        text.strip_prefix(&format!("{origin}: ")).map_or(text.clone(), str::to_string)
-    })?;
-    Ok(Architecture { model, variables: builder.variables, optimizer, notes })
+    let (model, is_headless) = match Model::parse(&model.to_toml(), origin) {
+        Ok(model) => (model, false),
+        Err(error) => match with_head(&model, origin) {
+            Some(model) => (model, true),
+            None => {
+                let text = error.to_string();
+                return Err(text.strip_prefix(&format!("{origin}: ")).map_or(text.clone(), str::to_string));
+            }
+        },
+    };
+    if is_headless {
+        notes.push(HEADLESS.to_string());
+    }
+    Ok(Architecture { model, variables: builder.variables, is_headless, optimizer, notes })
+}
+
+/// The network with a last layer, if it is one with it.
+fn with_head(model: &Model, origin: &str) -> Option<Model> {
+    let linear = Linear { units: Units::Classes, parameters: ParameterSettings::default() };
+    let head = LayerSpec { name: "top".into(), export: None, kind: LayerKind::Linear(linear) };
+    let layers = model.layers.iter().cloned().chain([head]).collect();
+    Model::parse(&Model { layers, ..model.clone() }.to_toml(), origin).ok()
 }
 
 /// The side of square images.

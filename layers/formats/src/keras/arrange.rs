@@ -33,7 +33,7 @@ enum Kind {
 }
 
 /// The places of the layers of a `.weights.h5` in a network: it numbers the layers of each kind, so that the second
-/// convolution is the network's second one. None for a file of other layers.
+/// convolution is the network's second one. Its last dense layers may be missing. None for a file of other layers.
 pub(super) fn order(layers: &[UndescribedLayer], model: &Model) -> Option<Vec<Place>> {
     let mut places: Vec<(Kind, VecDeque<Place>)> = Vec::new();
     for (number, shape) in model.shapes().ok()?.iter().enumerate() {
@@ -55,7 +55,7 @@ pub(super) fn order(layers: &[UndescribedLayer], model: &Model) -> Option<Vec<Pl
         let (_, of_kind) = places.iter_mut().find(|(known, _)| *known == kind)?;
         order.push(of_kind.pop_front()?);
     }
-    places.iter().all(|(_, left)| left.is_empty()).then_some(order)
+    places.iter().all(|(kind, left)| left.is_empty() || *kind == Kind::Dense).then_some(order)
 }
 
 /// The tensors of some layers that an optimizer trains.

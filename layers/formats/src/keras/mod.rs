@@ -77,6 +77,7 @@ pub fn model(path: &Path) -> Result<Model> {
     let mut file = KerasFile::open(path)?;
     let stored = file.stored(path)?;
     match file.architecture(path, &stored)? {
+        Some(architecture) if architecture.is_headless => Err(Error::refused(path, architecture::HEADLESS)),
         Some(architecture) => Ok(Own::of(&file.own, &architecture.model).map_or(architecture.model, |own| own.model)),
         None => Err(Error::refused(path, "holds weights but no network; save the whole model (model.save)")),
     }
@@ -201,7 +202,8 @@ impl KerasFile {
             return Ok(own.complete(file, &self.mean_image));
         }
         let notes = architecture.notes.into_iter().chain(file.notes).collect();
-        Ok(ForeignFile { model: Some(architecture.model), notes, ..file })
+        let model = (!architecture.is_headless).then_some(architecture.model);
+        Ok(ForeignFile { model, notes, ..file })
     }
 
     /// The tensors of the network that the file describes, and those that its optimizer trains.

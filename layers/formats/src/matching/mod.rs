@@ -11,7 +11,7 @@ mod presets;
 use std::path::Path;
 
 use layers::weights::{AxisOrder, Weights};
-use layers::{Layout, Model, ParameterSpec};
+use layers::{LayerKind, Layout, Model, ParameterSpec};
 use ndarray::ArrayD;
 
 use crate::{Error, ForeignFile, ForeignTensor, Loaded, Matched, OptimizerState, Report, Result};
@@ -37,6 +37,19 @@ enum Way {
     Shapes,
 }
 
+impl Way {
+    /// A note on names that are not those of the network.
+    fn note(&self, network: &str) -> Option<String> {
+        match self {
+            Self::Names(prefix) if prefix.is_empty() => None,
+            Self::Names(prefix) => Some(format!("the prefix {prefix:?} of its names is left out")),
+            Self::Shapes => {
+                Some(format!("its names are not those of {network}; its tensors are matched by order and shape"))
+            }
+        }
+    }
+}
+
 /// Why a file's tensors are not the parameters of a network.
 #[derive(Default)]
 struct Misfit {
@@ -56,15 +69,43 @@ pub fn into_weights(path: &Path, file: ForeignFile, model: Option<&Model>) -> Re
         Some(model) => assign(&file, model)?.map_err(|misfit| misfit.error(path))?,
         None => presets::only_fit(path, &file, &mut notes)?,
     };
-    match &assignment.way {
-        Way::Names(prefix) if prefix.is_empty() => {}
-        Way::Names(prefix) => notes.push(format!("the prefix {prefix:?} of its names is left out")),
-        Way::Shapes => {
-            let name = &assignment.model.name;
-            notes.push(format!("its names are not those of {name}; its tensors are matched by order and shape"));
+    notes.extend(assignment.way.note(&assignment.model.name));
+    loaded(path, file, model, assignment, notes)
+}
+
+/// The weights of `model` but for its last linear layers, if the file has all others: one that was saved without its top
+/// (Keras' `include_top=False`). None for other files.
+///
+/// # Errors
+/// Those of the network; [`Error::Refused`] for a damaged file.
+pub fn into_weights_without_top(path: &Path, file: ForeignFile, model: &Model) -> Result<Option<Loaded>> {
+    let mut specs = model.parameters()?;
+    while let Some(last) = specs.last().map(|spec| layer_of(&spec.name).to_string()) {
+        if !matches!(model.layers[model.find_layer(&last)?].kind, LayerKind::Linear(_)) {
+            return Ok(None);
+        }
+        specs.retain(|spec| layer_of(&spec.name) != last);
+        if let Some((places, way)) = places_of(&file, &specs).filter(|_| !specs.is_empty()) {
+            let notes = way.note(&model.name).into_iter().collect();
+            let assignment = Assignment { model: model.clone(), specs, places, way };
+            return loaded(path, file, Some(model), assignment, notes).map(Some);
         }
     }
-    loaded(path, file, model, assignment, notes)
+    Ok(None)
+}
+
+/// The tensors of some parameters, by their names, or by order and shape if there is no other tensor.
+fn places_of(file: &ForeignFile, specs: &[ParameterSpec]) -> Option<(Vec<usize>, Way)> {
+    let named = names::find(file, specs);
+    if let Some(places) = named.complete().filter(|places| mismatched(file, specs, places).is_empty()) {
+        return Some((places, Way::Names(named.prefix)));
+    }
+    order::fits(file, specs).then(|| ((0..specs.len()).collect(), Way::Shapes))
+}
+
+/// The name of a parameter's layer.
+fn layer_of(parameter: &str) -> &str {
+    parameter.rsplit_once('.').map_or(parameter, |(layer, _)| layer)
 }
 
 /// Finds the tensor of each parameter. The outer error is of the network itself.

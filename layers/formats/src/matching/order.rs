@@ -47,13 +47,17 @@ pub fn find(file: &ForeignFile, model: &Model) -> Result<Option<Assignment>> {
 fn in_order(file: &ForeignFile, model: &Model) -> Result<Option<Assignment>> {
     let model = with_classes_of(file.axes, model, &model.parameters()?, file.tensors.last());
     let specs = model.parameters()?;
+    let places = (0..specs.len()).collect();
+    Ok(fits(file, &specs).then_some(Assignment { model, specs, places, way: Way::Shapes }))
+}
+
+/// Whether the tensors of a file are these parameters in this order.
+pub fn fits(file: &ForeignFile, specs: &[ParameterSpec]) -> bool {
     let fits = |(spec, tensor): (&ParameterSpec, &ForeignTensor)| {
         let may_be = named_role(tensor).is_none_or(|role| role == role_of_spec(spec));
         file.axes.shape(spec) == tensor.values.shape() && may_be
     };
-    let all_fit = specs.iter().zip(&file.tensors).all(fits);
-    let places = (0..specs.len()).collect();
-    Ok(all_fit.then_some(Assignment { model, specs, places, way: Way::Shapes }))
+    specs.len() == file.tensors.len() && specs.iter().zip(&file.tensors).all(fits)
 }
 
 /// The layers by their shapes, each of which must be there once.

@@ -8,6 +8,7 @@ mod caffe_read;
 mod common;
 mod detection;
 mod keras_files;
+mod keras_headless;
 mod keras_hostile;
 mod keras_networks;
 mod keras_training;

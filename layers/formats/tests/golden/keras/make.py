@@ -119,6 +119,12 @@ def main():
     model.save(FOLDER / "graph.keras")
     expect(model, "graph.json")
 
+    # A model without its top, as those of keras.applications with include_top=False.
+    hidden = [layers.Conv2D(4, 3, strides=2, activation="relu"), layers.BatchNormalization(), layers.Conv2D(5, 2)]
+    model = keras.Sequential([keras.Input((9, 9, 3)), *hidden], name="headless")
+    model.save(FOLDER / "headless.keras")
+    model.save_weights(FOLDER / "headless.weights.h5")
+
 
 if __name__ == "__main__":
     main()
