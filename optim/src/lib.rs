@@ -34,6 +34,7 @@
 mod clipping;
 mod error;
 mod group;
+mod observer;
 mod optimizer;
 mod rule;
 mod rules;
@@ -44,6 +45,7 @@ mod update;
 pub use clipping::Clipping;
 pub use error::{Error, Result};
 pub use group::Group;
+pub use observer::GradientObserver;
 pub use optimizer::{Optimizer, Step};
 pub use rule::{ParameterStep, Rule, UpdateRule};
 pub use rules::{Adam, AdamW, Lars, RmsProp, Sgd};

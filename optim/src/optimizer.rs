@@ -8,7 +8,7 @@ use tensor::{Backend, Tensor};
 use crate::clipping::{Change, change_all, global_norm, scale_to};
 use crate::error::{Range, check};
 use crate::state::{Slot, check_names, parameter_of, unexpected_tensor};
-use crate::{Clipping, Error, Group, ParameterStep, Result, State, Update, UpdateRule};
+use crate::{Clipping, Error, GradientObserver, Group, ParameterStep, Result, State, Update, UpdateRule};
 
 /// An optimizer: its update rule, groups of parameters, and the state of each parameter, which is allocated at its first
 /// update. Clones have states of their own.
@@ -40,6 +40,7 @@ pub struct Optimizer<B: Backend> {
     slots: BTreeMap<String, Slot<B>>,
     /// Allocated by [`preallocate`](Self::preallocate) and not used yet.
     preallocated: BTreeMap<String, Slot<B>>,
+    observer: Option<GradientObserver<B>>,
 }
 
 /// The rule, and the groups in which another may hold.
@@ -95,7 +96,13 @@ impl<B: Backend> Optimizer<B> {
             steps: 0,
             slots: BTreeMap::new(),
             preallocated: BTreeMap::new(),
+            observer: None,
         })
+    }
+
+    /// Sets the observer of the gradients of steps from now on, or removes it.
+    pub fn observe_gradients(&mut self, observer: Option<GradientObserver<B>>) {
+        self.observer = observer;
     }
 
     /// Adds a group of parameters. A parameter belongs to the first group that has it, or to none. Add groups before the
@@ -388,6 +395,9 @@ impl<B: Backend> Step<'_, B> {
             return Err(Error::PartialStep);
         }
         self.optimizer.check_all(&updates, &mut self.names)?;
+        if let Some(observer) = &self.optimizer.observer {
+            updates.iter().try_for_each(|update| observer.observe(update.name, update.gradient))?;
+        }
         let changes = self.optimizer.changes(&updates)?;
         self.optimizer.apply(self.lr, updates, &changes)
     }

@@ -67,7 +67,9 @@ pub fn train<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, stop: &Stop, wa
         }
         // The user asked for it on the dashboard.
         Err(train::Error::Stopped { signal: None, saved: Some(path) }) => {
-            note(&format!("stopped on request, saved in {}", path.display()));
+            let folder = words::shell_word(&trainer.folder().display().to_string());
+            let way_on = format!("continue with: alexnet train --out {folder} --resume");
+            note(&format!("stopped on request, saved in {}\n{way_on}", path.display()));
             Ok(())
         }
         Err(error) => Err(error.into()),

@@ -114,7 +114,7 @@ impl Progress {
         lines.extend(failed.map(|text| vec![format!("note: {text}")]));
         match &mut self.display {
             Display::Lines(display) => display.show(&mut view, lines),
-            Display::Dashboard(_) => lines.iter().for_each(|parts| view.line(parts.join("; "))),
+            Display::Dashboard(_) => lines.into_iter().for_each(|parts| view.line(parts)),
         }
     }
 
@@ -124,7 +124,7 @@ impl Progress {
             Display::Lines(lines) => lines.finish(),
             Display::Dashboard(dashboard) => {
                 dashboard.finish();
-                lock(&self.view).lines.iter().for_each(|line| note(line));
+                lock(&self.view).lines.iter().for_each(|parts| note(&text::wrap(parts, terminal_width())));
             }
         }
         let view = lock(&self.view);

@@ -112,22 +112,33 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
-/// The parts as lines of at most `width` columns if possible, broken between parts; further lines are indented.
+/// The parts as lines of at most `width` columns, broken between parts if possible, else between words. Further lines are
+/// indented.
 pub fn wrap(parts: &[String], width: usize) -> String {
+    const INDENT: usize = 4;
     let mut text = String::new();
     let mut column = 0;
     for (number, part) in parts.iter().enumerate() {
-        let len = part.chars().count();
-        let is_last = number + 1 == parts.len();
-        if number > 0 && column + 2 + len + usize::from(!is_last) > width {
-            text.push_str(";\n    ");
-            column = 4;
-        } else if number > 0 {
-            text.push_str("; ");
-            column += 2;
+        let end = if number + 1 < parts.len() { ";" } else { "" };
+        let len = part.chars().count() + end.len();
+        let fits = column + 1 + len <= width;
+        if number > 0 && !fits {
+            text.push_str(&format!("\n{:INDENT$}", ""));
+            column = INDENT;
         }
-        text.push_str(part);
-        column += len;
+        for (place, word) in format!("{part}{end}").split(' ').enumerate() {
+            let len = word.chars().count();
+            let is_first = column == 0 || (place == 0 && number > 0 && !fits);
+            if !is_first && column + 1 + len > width {
+                text.push_str(&format!("\n{:INDENT$}", ""));
+                column = INDENT;
+            } else if !is_first {
+                text.push(' ');
+                column += 1;
+            }
+            text.push_str(word);
+            column += len;
+        }
     }
     text
 }
@@ -152,6 +163,7 @@ mod tests {
         assert_eq!(wrap(&parts, 200), format!("{}; {}; {}", parts[0], parts[1], parts[2]));
         let lines = wrap(&parts, 60);
         assert_eq!(lines, format!("{}; {};\n    {}", parts[0], parts[1], parts[2]));
-        assert!(lines.lines().all(|line| line.chars().count() <= 60));
+        let long = wrap(&["one two three four five six".to_string(), "seven".to_string()], 16);
+        assert_eq!(long, "one two three\n    four five\n    six; seven");
     }
 }

@@ -51,7 +51,7 @@ pub struct RunView {
     pub began: Instant,
     pub saved: Option<(String, Instant)>,
     /// Lines that were shown: epochs and notes.
-    pub lines: VecDeque<String>,
+    pub lines: VecDeque<Vec<String>>,
     /// Sums of loss and error of the steps since a line was last shown, and their number.
     recent: (f64, f64, u32),
     is_time_said: bool,
@@ -196,8 +196,8 @@ impl RunView {
         self.saved = Some((name, Instant::now()));
     }
 
-    /// Keeps a line.
-    pub fn line(&mut self, line: String) {
+    /// Keeps a line, given as parts.
+    pub fn line(&mut self, line: Vec<String>) {
         self.lines.push_back(line);
         if self.lines.len() > MAX_LINES {
             self.lines.pop_front();

@@ -53,7 +53,7 @@ fn a_stopped_demo_resumes() {
     draw_few(&world);
     stop_at(&world, "4/5");
     assert!(world.path("d/linear/run.toml").exists());
-    let lines = stop_at(&world, "epoch 1:");
+    let lines = stop_at(&world, "epoch 1/");
     assert!(lines.iter().any(|line| line.contains("resuming from d/linear/checkpoints/")), "{lines:#?}");
 
     let output = world.run(&DEMO);

@@ -101,6 +101,13 @@ impl Board {
         })
     }
 
+    /// Writes the fraction of dead units by layer.
+    pub fn dead_units(&mut self, step: u64, shares: &[(String, f64)]) -> Option<String> {
+        self.write(|file| {
+            shares.iter().try_for_each(|(name, share)| file.scalar(step, &format!("dead_units/{name}"), *share))
+        })
+    }
+
     fn write(&mut self, write: impl FnOnce(&mut EventFile) -> io::Result<()>) -> Option<String> {
         let file = self.file.as_mut()?;
         let error = write(file).err()?;

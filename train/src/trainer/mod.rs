@@ -1,6 +1,7 @@
 //! The trainer of a run: epochs, validation, schedule, log and checkpoints around [`step`](crate::step::step).
 
 mod board;
+mod dead_units;
 mod event;
 mod load_watch;
 mod logs;
@@ -74,6 +75,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         let labels: Vec<u64> = packs.train.class_counts().iter().map(|count| *count as u64).collect();
         let batches_per_epoch = loader.batches_per_epoch();
         let reports = Reports::open(folder, &position, batches_per_epoch, &config, model, &labels)?;
+        learner.optimizer.observe_gradients(Some(reports.observer()));
         let validated_step = position.validated_step;
         let records = Records {
             model: model.clone(),

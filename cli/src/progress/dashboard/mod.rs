@@ -93,7 +93,7 @@ fn show(view: &Mutex<RunView>, stop: &Stop, is_done: &AtomicBool) -> io::Result<
     while !is_done.load(Ordering::Relaxed) {
         if drawn.is_none_or(|drawn| drawn.elapsed() >= DRAW) {
             let mut view = lock(view);
-            console::take_notes().into_iter().for_each(|note| view.line(note));
+            console::take_notes().into_iter().for_each(|note| view.line(vec![note]));
             view.is_stopping |= stop.is_requested();
             let resident = Resident::now();
             terminal.draw(|frame| draw(frame, &view, prompt, &theme, resident))?;

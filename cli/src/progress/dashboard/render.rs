@@ -18,6 +18,7 @@ use crate::progress::view::RunView;
 /// The state stands beside the charts from this width on.
 const WIDE: u16 = 120;
 const STATE_WIDTH: u16 = 46;
+const LABEL_WIDTH: u16 = 38;
 /// Charts stand beside each other from this width on.
 const CHARTS_ABREAST: u16 = 80;
 
@@ -142,14 +143,14 @@ fn draw_gauges(frame: &mut Frame<'_>, area: Rect, view: &RunView, theme: &Theme)
     let length = view.steps_per_epoch.min(view.total.saturating_sub(first)).max(1);
     let done = view.step.saturating_sub(first).min(length);
     let left = |time: Option<Duration>| time.map_or(String::new(), |left| format!(", {} left", text::duration(left)));
-    let label = format!("epoch {} of {}{}", view.epoch_under_way(), view.epochs(), left(view.epoch_time_left()));
+    let label = format!("epoch {}/{}{}", view.epoch_under_way(), view.epochs(), left(view.epoch_time_left()));
     draw_gauge(frame, epoch, label, done as f64 / length as f64, theme);
-    let label = format!("step {} of {}{}", view.step, view.total, left(view.time_left()));
+    let label = format!("step {}/{}{}", view.step, view.total, left(view.time_left()));
     draw_gauge(frame, run, label, view.step as f64 / view.total.max(1) as f64, theme);
 }
 
 fn draw_gauge(frame: &mut Frame<'_>, area: Rect, label: String, ratio: f64, theme: &Theme) {
-    let width = (area.width / 2).min(area.width.saturating_sub(20));
+    let width = LABEL_WIDTH.max(area.width / 2).min(area.width.saturating_sub(10));
     let [bar, text] =
         Layout::horizontal([Constraint::Length(area.width - width), Constraint::Length(width)]).areas(area);
     let percent = format!("{:.0} %", (ratio * 100.0).min(100.0));
@@ -232,10 +233,10 @@ fn draw_lines(frame: &mut Frame<'_>, area: Rect, view: &RunView, theme: &Theme) 
     let block = Block::new().borders(ratatui::widgets::Borders::TOP).border_style(theme.label);
     let inner = block.inner(area);
     let mut lines: Vec<Line<'_>> = Vec::new();
-    for text in view.lines.iter().rev() {
-        let style = if text.starts_with("note: ") { theme.warning } else { Style::default() };
-        let wrapped = broken(text, inner.width.max(1) as usize);
-        lines.extend(wrapped.into_iter().rev().map(|part| Line::styled(part, style)));
+    for text in view.lines.iter().rev().filter(|parts| !parts.is_empty()) {
+        let style = if text[0].starts_with("note: ") { theme.warning } else { Style::default() };
+        let wrapped = text::wrap(text, inner.width.into());
+        lines.extend(wrapped.lines().rev().map(|line| Line::styled(line.to_string(), style)));
         if lines.len() >= inner.height as usize {
             break;
         }
@@ -244,31 +245,6 @@ fn draw_lines(frame: &mut Frame<'_>, area: Rect, view: &RunView, theme: &Theme) 
     lines.reverse();
     frame.render_widget(block, area);
     frame.render_widget(Paragraph::new(lines), inner);
-}
-
-/// A text in lines of at most `width` characters, broken between words where possible.
-fn broken(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last().map_or(0, |line| line.chars().count());
-        let len = word.chars().count();
-        if line > 0 && line + 1 + len > width {
-            lines.push(String::new());
-        } else if line > 0
-            && let Some(last) = lines.last_mut()
-        {
-            last.push(' ');
-        }
-        for letter in word.chars() {
-            if lines.last().is_some_and(|line| line.chars().count() >= width) {
-                lines.push(String::new());
-            }
-            if let Some(last) = lines.last_mut() {
-                last.push(letter);
-            }
-        }
-    }
-    lines
 }
 
 fn draw_prompt(frame: &mut Frame<'_>) {
