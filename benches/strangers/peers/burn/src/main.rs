@@ -48,6 +48,6 @@ fn train<M: Classifier>(name: &str, mut network: M, steps: usize) {
 
 fn main() {
     train("LeNet-5", lenet::LeNet::new(&Default::default()), 80);
-    train("residual network", residual::Network::new(&Default::default()), 40);
+    train("residual network", residual::Network::new(&Default::default()), 120);
     rosenbrock::run();
 }

@@ -36,6 +36,6 @@ fn train(name: &str, make: impl Fn(VarBuilder) -> Result<Box<dyn ModuleT>>, step
 
 fn main() -> Result<()> {
     train("LeNet-5", |vb| Ok(Box::new(lenet::LeNet::new(vb)?)), 80)?;
-    train("residual network", |vb| Ok(Box::new(residual::Network::new(vb)?)), 40)?;
+    train("residual network", |vb| Ok(Box::new(residual::Network::new(vb)?)), 120)?;
     rosenbrock::run()
 }
