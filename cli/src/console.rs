@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -46,8 +47,28 @@ pub fn count(n: u64, unit: &str) -> String {
 /// Notes that a dashboard will show; `None` while there is none.
 static COLLECTED: Mutex<Option<Vec<String>>> = Mutex::new(None);
 
-/// Writes a message to standard error. If that is closed too, the message is lost.
+/// Whether nothing but results and errors is printed.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Prints nothing but results and errors from now on.
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Whether nothing but results and errors is printed.
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+/// Writes a message to standard error, unless only errors are to be printed.
 pub fn note(text: &str) {
+    if !is_quiet() {
+        error(text);
+    }
+}
+
+/// Writes an error to standard error. If that is closed too, it is lost.
+pub fn error(text: &str) {
     let text = printable::lines(text);
     if let Some(notes) = &mut *collected() {
         notes.push(text.into_owned());
@@ -69,7 +90,7 @@ pub fn take_notes() -> Vec<String> {
 /// Ends the collecting, and writes what was not taken.
 pub fn print_collected_notes() {
     let notes = collected().take().unwrap_or_default();
-    notes.iter().for_each(|text| note(text));
+    notes.iter().for_each(|text| error(text));
 }
 
 fn collected() -> MutexGuard<'static, Option<Vec<String>>> {
@@ -97,7 +118,7 @@ pub struct Bar(ProgressBar);
 impl Bar {
     /// A bar of length `len`, counted in `unit`.
     pub fn new(label: &'static str, unit: &str, len: u64) -> Self {
-        if !io::stderr().is_terminal() {
+        if !io::stderr().is_terminal() || is_quiet() {
             return Self(ProgressBar::hidden());
         }
         let template = format!("{{prefix}} {{bar:{}}} {{pos}}/{{len}} {unit}, {{eta}} left {{wide_msg}}", bar_width());

@@ -21,6 +21,9 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(output) => return failure::help_or_usage(&output),
     };
+    if args.quiet {
+        console::be_quiet();
+    }
     match commands::run(args.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

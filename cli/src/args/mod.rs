@@ -1,7 +1,9 @@
 //! The command line.
 
 mod bench;
+mod examples;
 mod runs;
+mod train;
 
 use std::path::PathBuf;
 
@@ -9,6 +11,7 @@ pub use bench::{Bench, BenchCommon, BenchData, BenchLayers, BenchSpeed, Output};
 use clap::builder::PossibleValuesParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 pub use runs::{CheckpointArgs, TrainModes};
+pub use train::Train;
 
 /// AlexNet (Krizhevsky, Sutskever and Hinton, 2012): pack images, train, evaluate and look inside the network.
 #[derive(Debug, Parser)]
@@ -16,6 +19,9 @@ pub use runs::{CheckpointArgs, TrainModes};
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
+    /// Print results and errors only: no progress and no notes
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -23,21 +29,27 @@ pub enum Command {
     /// Generate a toy data set, train a small AlexNet on it, evaluate it and plot what it learned.
     Demo(Demo),
     /// Pack images from folders, archives or data files into a memory-mapped data set, or verify a pack.
+    #[command(after_help = examples::PACK)]
     Pack(Pack),
     /// Train a network on a pack.
     Train(Box<Train>),
     /// Evaluate a network on a pack: loss, top-1 and top-5 error.
+    #[command(after_help = examples::EVAL)]
     Eval(Eval),
     /// Classify images.
+    #[command(after_help = examples::PREDICT)]
     Predict(Predict),
     /// Print the layers of a network: output shapes, parameters, multiply-accumulates and memory.
+    #[command(after_help = examples::SUMMARY)]
     Summary(Summary),
     /// Convert weights between formats: HDF5, safetensors, PyTorch, and from other frameworks.
-    #[command(visible_alias = "export")]
+    #[command(visible_alias = "export", after_help = examples::CONVERT)]
     Convert(Convert),
     /// Describe a pack, a run or a weights file; without a path, devices and build features.
+    #[command(after_help = examples::INFO)]
     Info(Info),
     /// Plot images of a pack with their labels, as stored and with augmentation.
+    #[command(after_help = examples::SHOW)]
     Show(Show),
     /// Benchmark training, inference and data loading.
     #[command(subcommand)]
@@ -158,78 +170,6 @@ pub enum From {
 pub enum Split {
     Train,
     Test,
-}
-
-#[derive(Debug, ClapArgs)]
-#[command(after_long_help = settings_help())]
-pub struct Train {
-    /// Pack to train on
-    #[arg(long, value_name = "PACK")]
-    pub data: Option<PathBuf>,
-    /// Pack to validate on after each epoch
-    #[arg(long, value_name = "PACK")]
-    pub val: Option<PathBuf>,
-    /// Network: a preset or a TOML file [default: paper]
-    #[arg(long, value_name = "NAME|FILE.toml")]
-    pub model: Option<String>,
-    /// Folder of the run [default: runs/MODEL-N]
-    #[arg(long, value_name = "RUN")]
-    pub out: Option<PathBuf>,
-    /// Number of epochs; replaces the steps of --config or of a resumed run. 0 evaluates the starting weights on --val
-    #[arg(long, value_name = "N", conflicts_with = "steps")]
-    pub epochs: Option<u64>,
-    /// Number of steps, in place of epochs
-    #[arg(long, value_name = "N")]
-    pub steps: Option<u64>,
-    /// Batch size [default: that of the network file, or else 128]
-    #[arg(long, value_name = "N")]
-    pub batch: Option<usize>,
-    /// Random seed [default: 1]
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
-    /// Number of CPU threads, for kernels and for loading [default: all]
-    #[arg(long, value_name = "N", value_parser = threads)]
-    pub threads: Option<usize>,
-    /// Device: auto (a GPU if there is one), cpu, `cuda[:N]` or `wgpu[:N]` [default: auto]
-    #[arg(long, value_name = "DEVICE")]
-    pub device: Option<String>,
-    /// Number format of activations and matrix products; weights are f32 [default: f32]
-    #[arg(long, value_name = "FORMAT", value_parser = PRECISIONS)]
-    pub precision: Option<String>,
-    /// Weights to start from: a weights file, a checkpoint, or a run (its best checkpoint). The last layer begins anew if the
-    /// number of classes differs
-    #[arg(long, value_name = "FILE|RUN", visible_alias = "pretrained")]
-    pub weights: Option<PathBuf>,
-    /// Layers to freeze: names, globs (`conv*`) and ranges (conv1..conv5), separated by commas; repeatable
-    #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
-    pub freeze: Vec<String>,
-    /// Multiplier of the learning rate of layers, e.g. `conv*=0.1`; repeatable
-    #[arg(long, value_name = "LAYERS=FACTOR", value_delimiter = ',')]
-    pub lr_multiplier: Vec<String>,
-    /// Factor of the learning rate from each layer to the one before it [default: 1]
-    #[arg(long, value_name = "FACTOR")]
-    pub layer_decay: Option<f64>,
-    /// Mean that the network subtracts in place of the pack's: `imagenet`, R,G,B, a .npy or .binaryproto image, a pack, or
-    /// weights that have one
-    #[arg(long, value_name = "MEAN")]
-    pub mean: Option<String>,
-    /// Read settings from a TOML file (same format as run.toml)
-    #[arg(long, value_name = "FILE.toml")]
-    pub config: Option<PathBuf>,
-    /// Set a setting, e.g. optim.lr=0.001 (--help lists all); repeatable
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// Resume the run in --out from its newest checkpoint
-    #[arg(long, requires = "out")]
-    pub resume: bool,
-    /// Show lines in place of the dashboard, which is shown on terminals only
-    #[arg(long)]
-    pub plain: bool,
-    /// Run a shell command after each epoch, at the end and at a failure, with JSON on its standard input
-    #[arg(long, value_name = "CMD")]
-    pub on_event: Option<String>,
-    #[command(flatten)]
-    pub modes: TrainModes,
 }
 
 /// Device, number format and threads.
@@ -390,18 +330,4 @@ fn threads(text: &str) -> Result<usize, String> {
 
 fn batch(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| (1..=1 << 20).contains(n)).ok_or_else(|| "expected a number of at least 1".to_string())
-}
-
-/// Shown below the list of settings.
-const CHECKPOINTS: &str = "
-Checkpoints are saved at the end of a run, when it is stopped, after each epoch with the best
-validation error so far, and after any other epoch if at least 20 times the duration of the last
-save has passed since then. run.checkpoint_steps, run.checkpoint_epochs and run.checkpoint_minutes
-add checkpoints that are always saved; SIGUSR1 asks for one.
-run.keep_checkpoints is a number of saved checkpoints, not of epochs.
-";
-
-fn settings_help() -> String {
-    let settings = train::config::docs::help();
-    format!("Settings for --set and --config (in run.toml as [section] name = value):\n{settings}{CHECKPOINTS}")
 }

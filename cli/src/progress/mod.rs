@@ -20,7 +20,7 @@ use train::trainer::{RunEvent, Trainer};
 use train::{Stop, estimate};
 use view::RunView;
 
-use crate::console::note;
+use crate::console::{is_quiet, note};
 use crate::signals::training_begins;
 
 pub use on_event::OnEvent;
@@ -61,7 +61,7 @@ impl Progress {
         let network = trainer.network();
         let estimate = start.and_then(|_| estimate::images_per_s(network.device(), network.model()));
         let view = Arc::new(Mutex::new(RunView::of(trainer)));
-        let dashboard = (style == Style::Dashboard && screen::is_available())
+        let dashboard = (style == Style::Dashboard && !is_quiet() && screen::is_available())
             .then(|| Dashboard::start(Arc::clone(&view), stop.clone()))
             .flatten();
         let display = match dashboard {
@@ -69,7 +69,7 @@ impl Progress {
                 lock(&view).read_logs(trainer.folder());
                 Display::Dashboard(dashboard)
             }
-            None => Display::Lines(Lines::new(&lock(&view), io::stderr().is_terminal())),
+            None => Display::Lines(Lines::new(&lock(&view), io::stderr().is_terminal() && !is_quiet())),
         };
         Self { view, display, on_event, start, estimate }
     }

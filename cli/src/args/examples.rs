@@ -1,0 +1,70 @@
+//! Examples below the help of the commands. A test runs the parser over each.
+
+pub const PACK: &str = "\
+Examples:
+  alexnet pack photos/train train.pack                      a folder of class folders
+  alexnet pack photos/val val.pack --classes-of train.pack  the same classes in the same order
+  alexnet pack photos packs --val-fraction 0.1              hold out a tenth for validation
+  alexnet pack --verify train.pack";
+
+pub const TRAIN: &str = "\
+Examples:
+  alexnet train --data train.pack --val val.pack --out run
+  alexnet train --out run --resume
+  alexnet train --data train.pack --model one-weird-trick --set optim.kind=adamw --set optim.lr=0.0001 --out adam
+  alexnet train --data task.pack --weights alexnet.pth --freeze conv1..conv5 --out tuned";
+
+pub const EVAL: &str = "\
+Examples:
+  alexnet eval --data val.pack --weights run
+  alexnet eval --data val.pack --weights alexnet.pth --crops 10 --json";
+
+pub const PREDICT: &str = "\
+Examples:
+  alexnet predict --weights run photo.jpg
+  alexnet predict --weights alexnet.pth --json one.jpg two.jpg";
+
+pub const SUMMARY: &str = "\
+Examples:
+  alexnet summary paper
+  alexnet summary keras --style keras
+  alexnet summary one-weird-trick --style toml > my.toml    a network to change";
+
+pub const CONVERT: &str = "\
+Examples:
+  alexnet convert run run.safetensors
+  alexnet convert alexnet-owt-7be5be79.pth alexnet.h5
+  alexnet convert run run.onnx --format onnx";
+
+pub const INFO: &str = "\
+Examples:
+  alexnet info
+  alexnet info run --json
+  alexnet info alexnet.pth";
+
+pub const SHOW: &str = "\
+Examples:
+  alexnet show train.pack
+  alexnet show train.pack --out samples.png";
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::Args;
+
+    #[test]
+    fn examples_are_commands() {
+        for examples in [PACK, TRAIN, EVAL, PREDICT, SUMMARY, CONVERT, INFO, SHOW] {
+            let lines: Vec<&str> = examples.lines().skip(1).collect();
+            assert!(!lines.is_empty());
+            for line in lines {
+                assert!(line.chars().count() <= 120, "{line}");
+                // A comment follows after two spaces, a redirection is the shell's.
+                let command = line.trim().split("  ").next().unwrap().split(" > ").next().unwrap();
+                Args::try_parse_from(command.split(' ')).unwrap_or_else(|e| panic!("{command}: {e}"));
+            }
+        }
+    }
+}
