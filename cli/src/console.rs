@@ -63,12 +63,12 @@ pub fn is_quiet() -> bool {
 /// Writes a message to standard error, unless only errors are to be printed.
 pub fn note(text: &str) {
     if !is_quiet() {
-        error(text);
+        print_error(text);
     }
 }
 
 /// Writes an error to standard error. If that is closed too, it is lost.
-pub fn error(text: &str) {
+pub fn print_error(text: &str) {
     let text = printable::lines(text);
     if let Some(notes) = &mut *collected() {
         notes.push(text.into_owned());
@@ -90,7 +90,7 @@ pub fn take_notes() -> Vec<String> {
 /// Ends the collecting, and writes what was not taken.
 pub fn print_collected_notes() {
     let notes = collected().take().unwrap_or_default();
-    notes.iter().for_each(|text| error(text));
+    notes.iter().for_each(|text| print_error(text));
 }
 
 fn collected() -> MutexGuard<'static, Option<Vec<String>>> {

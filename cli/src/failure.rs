@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::console::{error, shortened};
+use crate::console::{print_error, shortened};
 use crate::words;
 
 /// Failure of a command.
@@ -31,7 +31,7 @@ impl Failure {
             Self::Stopped { signal, message } => (message, 128u8.wrapping_add(signal as u8)),
             Self::BrokenPipe => return ExitCode::SUCCESS,
         };
-        error(&shortened(&message, MOST_CHARACTERS));
+        print_error(&shortened(&message, MOST_CHARACTERS));
         ExitCode::from(code)
     }
 }

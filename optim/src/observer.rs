@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use tensor::{Backend, Tensor};
 
+use crate::{Error, Result, Update};
+
 /// A function that sees each parameter's name and gradient.
 type Observe<B> = dyn Fn(&str, &Tensor<B>) -> tensor::Result<()> + Send + Sync;
 
 /// A function that sees the gradient of each parameter before it is clipped and the parameter is updated: for logs of
-/// norms, or to find units that no longer learn. It changes nothing.
+/// norms, or to find units that no longer learn. It changes nothing; an error of it ends the step.
 ///
 /// ```
 /// use std::sync::{Arc, Mutex};
@@ -39,8 +41,10 @@ impl<B: Backend> GradientObserver<B> {
         Self(Arc::new(observe))
     }
 
-    pub(crate) fn observe(&self, parameter: &str, gradient: &Tensor<B>) -> tensor::Result<()> {
-        (self.0)(parameter, gradient)
+    /// Shows the gradients of updates.
+    pub(crate) fn observe_all(&self, updates: &[Update<'_, B>]) -> Result<()> {
+        let observe = |update: &Update<'_, B>| (self.0)(update.name, update.gradient);
+        updates.iter().try_for_each(observe).map_err(|source| Error::Step { source })
     }
 }
 

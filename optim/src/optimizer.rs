@@ -396,7 +396,7 @@ impl<B: Backend> Step<'_, B> {
         }
         self.optimizer.check_all(&updates, &mut self.names)?;
         if let Some(observer) = &self.optimizer.observer {
-            updates.iter().try_for_each(|update| observer.observe(update.name, update.gradient))?;
+            observer.observe_all(&updates)?;
         }
         let changes = self.optimizer.changes(&updates)?;
         self.optimizer.apply(self.lr, updates, &changes)

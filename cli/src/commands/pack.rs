@@ -14,7 +14,7 @@ use train::Stop;
 
 use super::device;
 use crate::args::{From, Pack, Split, Storage};
-use crate::console::{Bar, count, error, note, print};
+use crate::console::{Bar, count, note, print, print_error};
 use crate::failure::{Failure, Result};
 use crate::signals::{self, stop_on_signals};
 
@@ -168,9 +168,9 @@ fn list_rejected(error: &data::Error) {
     // A list may be long.
     let lines = fs::File::open(list).map(|file| BufReader::new(file).lines());
     let named = lines.into_iter().flatten().map_while(|line| line.ok()).skip(1).take(MAX_LISTED);
-    named.for_each(|line| error(&format!("bad: {line}")));
+    named.for_each(|line| print_error(&format!("bad: {line}")));
     if *bad > MAX_LISTED {
-        error(&format!("bad: and {} more", bad - MAX_LISTED));
+        print_error(&format!("bad: and {} more", bad - MAX_LISTED));
     }
 }
 
@@ -221,7 +221,7 @@ fn verify(path: &Path) -> Result<()> {
             count(pack.shards() as u64, "shard")
         ));
     }
-    damaged.iter().take(MAX_LISTED).for_each(|(_, found)| error(&format!("{found}")));
+    damaged.iter().take(MAX_LISTED).for_each(|(_, error)| print_error(&format!("{error}")));
     let more = if damaged.len() > MAX_LISTED { format!(" ({MAX_LISTED} of them above)") } else { String::new() };
     let what = format!("{shown}: {} of {} images are damaged{more}", damaged.len(), pack.len());
     Err(Failure::Failed(format!("{what}; copy the pack again, or pack the images again")))

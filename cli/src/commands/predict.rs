@@ -11,7 +11,7 @@ use train::predict::{ClassProbability, predict};
 use super::device::DeviceTask;
 use super::trained::{self, LoadedModel};
 use crate::args::Predict;
-use crate::console::{error, note, print, print_json, table};
+use crate::console::{print, print_error, print_json, table};
 use crate::failure::{Failure, Result};
 
 #[derive(Serialize)]
@@ -78,7 +78,7 @@ impl DeviceTask for PredictTask<'_> {
                     let top = top.into_iter().map(NamedClass::of).collect();
                     predictions.push(Prediction { file: path.display().to_string(), top });
                 }
-                Err(found) => error(&format!("error: {found}")),
+                Err(error) => print_error(&format!("error: {error}")),
             }
         }
         Ok(predictions)

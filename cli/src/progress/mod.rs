@@ -20,7 +20,7 @@ use train::trainer::{RunEvent, Trainer};
 use train::{Stop, estimate};
 use view::RunView;
 
-use crate::console::{is_quiet, note};
+use crate::console::{is_quiet, note, terminal_width};
 use crate::signals::training_begins;
 
 pub use on_event::OnEvent;
