@@ -149,9 +149,9 @@ mod tests {
 
     #[test]
     fn numbers_and_times_are_short() {
-        let numbers = [0.01, 0.010000000000000002, 0.1, 1.0, 0.00025, 1e-7, 0.0, 12345.6, 3.14159];
+        let numbers = [0.01, 0.010000000000000002, 0.1, 1.0, 0.00025, 1e-7, 0.0, 12345.6, 3.25678];
         let texts: Vec<String> = numbers.map(number).to_vec();
-        assert_eq!(texts, ["0.01", "0.01", "0.1", "1", "0.00025", "1.00e-7", "0", "12346", "3.14"]);
+        assert_eq!(texts, ["0.01", "0.01", "0.1", "1", "0.00025", "1.00e-7", "0", "12346", "3.26"]);
         let times = [0.4, 59.4, 61.0, 3599.0, 3600.0, 90_000.0].map(|s| duration(Duration::from_secs_f64(s)));
         assert_eq!(times, ["0 s", "59 s", "1 min 1 s", "59 min", "1 h 0 min", "1 d 1 h"]);
         assert_eq!([speed(84.25), speed(4712.4)], ["84.2", "4712"]);

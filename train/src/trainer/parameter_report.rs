@@ -24,11 +24,17 @@ pub(super) struct ParameterStatistics {
     pub updates: Vec<f32>,
 }
 
-/// Values of the trained parameters before a step.
-pub(super) struct Before(Vec<(String, Vec<f32>)>);
+/// Evenly spaced values of a trained parameter, and the mean absolute value of all.
+struct Sample {
+    name: String,
+    mean: f64,
+    values: Vec<f32>,
+}
 
-/// Evenly spaced values of the trained parameters, and the mean absolute value of all.
-fn sample<B: Backend<Scalar = f32>>(network: &Network<B>) -> Result<Vec<(String, f64, Vec<f32>)>> {
+/// Values of the trained parameters before a step.
+pub(super) struct Before(Vec<Sample>);
+
+fn sample<B: Backend<Scalar = f32>>(network: &Network<B>) -> Result<Vec<Sample>> {
     let mut samples = Vec::new();
     for (name, parameter) in network.named_parameters() {
         if !parameter.spec.is_trainable() {
@@ -37,7 +43,7 @@ fn sample<B: Backend<Scalar = f32>>(network: &Network<B>) -> Result<Vec<(String,
         let values = parameter.value.to_vec()?;
         let mean = values.iter().map(|v| f64::from(v.abs())).sum::<f64>() / values.len().max(1) as f64;
         let stride = values.len().div_ceil(MAX_SAMPLE).max(1);
-        samples.push((name, mean, values.into_iter().step_by(stride).collect()));
+        samples.push(Sample { name, mean, values: values.into_iter().step_by(stride).collect() });
     }
     Ok(samples)
 }
@@ -45,18 +51,19 @@ fn sample<B: Backend<Scalar = f32>>(network: &Network<B>) -> Result<Vec<(String,
 impl Before {
     /// Reads the parameters before a step.
     pub fn read<B: Backend<Scalar = f32>>(network: &Network<B>) -> Result<Self> {
-        Ok(Self(sample(network)?.into_iter().map(|(name, _, values)| (name, values)).collect()))
+        Ok(Self(sample(network)?))
     }
 
     /// Reads the parameters after the step. A parameter that is frozen has an update of 0.
     pub fn compare<B: Backend<Scalar = f32>>(&self, network: &Network<B>) -> Result<Vec<ParameterStatistics>> {
-        let statistics = |((_, before), (name, mean_value, values)): (&(String, Vec<f32>), (String, f64, Vec<f32>))| {
-            let updates: Vec<f32> = values.iter().zip(before).map(|(after, before)| after - before).collect();
+        let mut statistics = Vec::new();
+        for (before, Sample { name, mean, values }) in self.0.iter().zip(sample(network)?) {
+            let updates: Vec<f32> = values.iter().zip(&before.values).map(|(after, before)| after - before).collect();
             let sum: f64 = updates.iter().map(|v| f64::from(v.abs())).sum();
             let mean_update = sum / updates.len().max(1) as f64;
-            ParameterStatistics { name, mean_value, mean_update, values, updates }
-        };
-        Ok(self.0.iter().zip(sample(network)?).map(statistics).collect())
+            statistics.push(ParameterStatistics { name, mean_value: mean, mean_update, values, updates });
+        }
+        Ok(statistics)
     }
 }
 
