@@ -98,7 +98,7 @@ fn a_state_that_does_not_fit_is_left_out_and_said_so() {
 /// Notes on what a file of Keras of a finished run does not hold.
 fn notes_on_export(optim: &str) -> (Vec<String>, Option<f64>) {
     let world = World::new();
-    let mut run = start(&world, "run", &settings(optim, 2, None).replace("schedule = 'constant'\n", ""));
+    let mut run = start(&world, "run", &settings(optim, 2, None).replacen("schedule = 'constant'\n", "", 1));
     train_until(&mut run, u64::MAX).unwrap();
     drop(run);
     let mut notes = Vec::new();
