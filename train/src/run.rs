@@ -2,12 +2,14 @@
 //!
 //! The files are `run.toml` (settings), `model.toml` (network), `log.jsonl` (one line per step), `validation.jsonl`
 //! (one line per validation), `metrics.csv` and `parameters.csv` (rows per epoch), `checkpoints/step-NNNNNNNNN.h5`,
-//! `best.toml` (the best checkpoint), `best.h5` (its weights, without the state of training), `tensorboard/` and `lock`.
+//! `best.toml` (the best checkpoint), `best.h5` (its weights, without the state of training), `outcome.toml` (how it
+//! ended), `tensorboard/` and `lock`.
 
 use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use files::regular_file;
 use layers::Model;
@@ -87,7 +89,7 @@ impl Run {
         let path = folder.join("lock");
         let lock = regular_file::open_lock(&path)
             .map_err(|e| elsewhere(&path, format!("cannot write in the run's folder: {e}")))?;
-        match lock.try_lock() {
+        match lock_patiently(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let what = "another process is training in this folder";
@@ -194,6 +196,19 @@ impl Run {
         }
         Ok(old.len())
     }
+}
+
+/// Locks a file, with some attempts: one who looks whether it is locked holds it for an instant.
+fn lock_patiently(lock: &File) -> std::result::Result<(), TryLockError> {
+    const ATTEMPTS: u32 = 5;
+    const PAUSE: Duration = Duration::from_millis(20);
+    for _ in 1..ATTEMPTS {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+            other => return other,
+        }
+    }
+    lock.try_lock()
 }
 
 /// Fails if the name of the folder makes it impossible to save checkpoints in it.

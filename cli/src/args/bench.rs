@@ -38,9 +38,9 @@ pub struct BenchData {
     /// Crop size [default: 224, or the image size if that is less]
     #[arg(long, value_name = "N", value_parser = batch)]
     pub crop: Option<usize>,
-    /// Batch size
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = batch)]
-    pub batch: usize,
+    /// Batch size [default: 128, or all images if they are fewer]
+    #[arg(long, value_name = "N", value_parser = batch)]
+    pub batch: Option<usize>,
     /// Number of loader threads [default: all]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<usize>,

@@ -47,6 +47,20 @@ Examples:
   alexnet show train.pack
   alexnet show train.pack --out samples.png";
 
+pub const RUNS: &str = "\
+Examples:
+  alexnet runs
+  alexnet runs sweeps/rates --sort best";
+
+pub const COMPARE: &str = "\
+Examples:
+  alexnet compare runs/paper-1 runs/paper-2 --out curves.png";
+
+pub const SWEEP: &str = "\
+Examples:
+  alexnet sweep rates.toml
+  alexnet sweep rates.toml --jobs 4 --out sweeps/again";
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -56,7 +70,7 @@ mod tests {
 
     #[test]
     fn examples_are_commands() {
-        for examples in [PACK, TRAIN, EVAL, PREDICT, SUMMARY, CONVERT, INFO, SHOW] {
+        for examples in [PACK, TRAIN, EVAL, PREDICT, SUMMARY, CONVERT, INFO, SHOW, RUNS, COMPARE, SWEEP] {
             let lines: Vec<&str> = examples.lines().skip(1).collect();
             assert!(!lines.is_empty());
             for line in lines {

@@ -3,6 +3,7 @@
 mod bench;
 mod examples;
 mod runs;
+mod show;
 mod train;
 
 use std::path::PathBuf;
@@ -10,7 +11,8 @@ use std::path::PathBuf;
 pub use bench::{Bench, BenchCommon, BenchData, BenchLayers, BenchSpeed, Output};
 use clap::builder::PossibleValuesParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-pub use runs::{CheckpointArgs, TrainModes};
+pub use runs::{CheckpointArgs, Compare, Runs, Sweep, TrainModes};
+pub use show::Show;
 pub use train::Train;
 
 /// AlexNet (Krizhevsky, Sutskever and Hinton, 2012): pack images, train, evaluate and look inside the network.
@@ -51,6 +53,15 @@ pub enum Command {
     /// Plot images of a pack with their labels, as stored and with augmentation.
     #[command(after_help = examples::SHOW)]
     Show(Show),
+    /// List runs: settings that differ, best error, loss, speed and state.
+    #[command(after_help = examples::RUNS)]
+    Runs(Runs),
+    /// Compare runs: settings that differ, final numbers, and their curves in one plot.
+    #[command(after_help = examples::COMPARE)]
+    Compare(Compare),
+    /// Train with many combinations of settings, as a file describes them.
+    #[command(after_help = examples::SWEEP)]
+    Sweep(Sweep),
     /// Benchmark training, inference and data loading.
     #[command(subcommand)]
     Bench(Bench),
@@ -298,28 +309,6 @@ pub struct Completions {
     /// Shell
     #[arg(value_name = "SHELL", value_enum)]
     pub shell: clap_complete::Shell,
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct Show {
-    /// Pack
-    #[arg(value_name = "PACK")]
-    pub pack: PathBuf,
-    /// PNG file to write
-    #[arg(long, value_name = "FILE", default_value = "grid.png")]
-    pub out: PathBuf,
-    /// Number of images, spread over the pack
-    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=64))]
-    pub images: u32,
-    /// Augmented variants per image
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=16))]
-    pub variants: u32,
-    /// Crop size [default: 7/8 of the image size, as 224 of 256 in the paper]
-    #[arg(long, value_name = "PIXELS")]
-    pub crop: Option<usize>,
-    /// Random seed
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
 }
 
 const PRECISIONS: [&str; 3] = ["f32", "tf32", "bf16"];

@@ -55,3 +55,45 @@ pub struct TrainModes {
     #[arg(long)]
     pub json: bool,
 }
+
+#[derive(Debug, ClapArgs)]
+pub struct Runs {
+    /// Folder of runs, also in folders below it
+    #[arg(value_name = "DIR", default_value = "runs")]
+    pub dir: PathBuf,
+    /// Column to sort by: run, network, data, best, loss, speed, steps, state, or a setting
+    #[arg(long, value_name = "KEY", default_value = "run")]
+    pub sort: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Compare {
+    /// Folders of runs
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// PNG file of the curves
+    #[arg(long, value_name = "FILE", default_value = "compare.png")]
+    pub out: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Sweep {
+    /// TOML file of the sweep: its settings, and those that vary
+    #[arg(value_name = "FILE.toml")]
+    pub file: PathBuf,
+    /// Folder of the runs [default: sweeps/FILE]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Number of runs at a time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = super::threads)]
+    pub jobs: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}

@@ -14,6 +14,8 @@ use crate::args::{BenchData, Output};
 use crate::console::{note, percent, print, print_json, table};
 use crate::failure::{Failure, Result};
 
+const DEFAULT_BATCH: usize = 128;
+
 /// Result of the benchmark, as `--json` prints it.
 #[derive(Serialize)]
 struct Measured {
@@ -27,9 +29,10 @@ struct Measured {
 pub fn run(args: &BenchData) -> Result<()> {
     let pack = Arc::new(Pack::open(&args.pack)?);
     let number = |n: usize| Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
+    let batch = args.batch.unwrap_or(DEFAULT_BATCH.min(pack.len()));
     let threads = args.threads.unwrap_or_else(device::all_threads);
     let mut command_line = vec![
-        ("--batch".to_string(), keys::table_of("run.batch", number(args.batch))),
+        ("--batch".to_string(), keys::table_of("run.batch", number(batch))),
         ("--threads".to_string(), keys::table_of("run.threads", number(threads))),
     ];
     for setting in &args.set {

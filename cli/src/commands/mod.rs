@@ -13,8 +13,10 @@ mod info;
 mod pack;
 mod predict;
 mod prepared_run;
+mod runs;
 mod show;
 mod summary;
+mod sweep;
 mod train;
 mod train_modes;
 mod trained;
@@ -36,6 +38,9 @@ pub fn run(command: Command) -> Result<()> {
         Command::Convert(args) => convert::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::Runs(args) => runs::run(&args),
+        Command::Compare(args) => runs::compare(&args),
+        Command::Sweep(args) => sweep::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => completions::run(&args),
     }

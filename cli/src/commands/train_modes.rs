@@ -15,7 +15,6 @@ use super::prepared_run::PreparedRun;
 use crate::args::{Train, TrainModes};
 use crate::console::{Bar, count, note, print, print_json, table};
 use crate::failure::{Failure, Result};
-use crate::signals::training_begins;
 
 /// Seconds of steps that the plan measures.
 const MEASURED_S: f64 = 2.0;
@@ -121,7 +120,6 @@ impl OtherTask<'_> {
         let options = RangeTestOptions::default();
         let bar = Bar::new("rates", "steps", options.steps);
         let test = range_test(device, config, model, packs, options, &self.stop, |step| {
-            training_begins();
             bar.set(step);
         });
         bar.finish();

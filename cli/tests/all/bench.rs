@@ -119,6 +119,8 @@ fn a_loader_by_stage() {
     assert_eq!(windowed["shuffle"], "window of 5000 bytes");
     let text = world.ok(&["bench", "data", "train.pack", "--batch", "4", "--seconds", "0.02"]);
     assert!(text.contains("the limit is ") && text.contains("of copying"), "{text}");
-    let message = world.fails(2, &["bench", "data", "train.pack"]);
+    let all = world.ok(&["bench", "data", "train.pack", "--seconds", "0.02", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&all).unwrap()["batch"], 12);
+    let message = world.fails(2, &["bench", "data", "train.pack", "--batch", "128"]);
     assert!(message.contains("run.batch") && message.contains("12 images"), "{message}");
 }

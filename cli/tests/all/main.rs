@@ -25,6 +25,7 @@ mod not_finite;
 mod other_frameworks;
 mod packs;
 mod refused;
+mod runs;
 mod saving;
 mod settings;
 mod signals;

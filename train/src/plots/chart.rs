@@ -11,8 +11,8 @@ use super::paint::{self, Area, GREY, INK, WHITE, area};
 use super::text::{self, Style};
 use axis::Axis;
 
-const WIDTH: i64 = 960;
-const HEIGHT: i64 = 600;
+pub(super) const WIDTH: i64 = 960;
+pub(super) const HEIGHT: i64 = 600;
 /// Width of the y axis with its label and ticks.
 const LEFT: i64 = 100;
 const RIGHT: i64 = 36;
@@ -163,7 +163,7 @@ fn draw_series(image: &mut RgbImage, points: &[Option<(f64, f64)>], colour: Rgb<
 
 /// Draws the lines between points, with markers for single points and for short series.
 fn draw_lines(image: &mut RgbImage, points: &[Option<(f64, f64)>], colour: Rgb<u8>, half_width: f64) {
-    let mut cover = Cover { shares: vec![0; (WIDTH * HEIGHT) as usize] };
+    let mut cover = Cover::new();
     for (number, point) in points.iter().enumerate() {
         let Some(point) = *point else { continue };
         let before = number.checked_sub(1).and_then(|before| points[before]);
@@ -208,13 +208,18 @@ fn draw_note(image: &mut RgbImage, plot: Area, series: &[Series], title: i64) {
 }
 
 /// Coverage of each pixel by one series, collected first so that overlapping lines are blended once.
-struct Cover {
+pub(super) struct Cover {
     shares: Vec<u8>,
 }
 
 impl Cover {
+    /// Nothing covered.
+    pub fn new() -> Self {
+        Self { shares: vec![0; (WIDTH * HEIGHT) as usize] }
+    }
+
     /// Covers the pixels within `half_width` of the segment between two points.
-    fn line(&mut self, (x0, y0): (f64, f64), (x1, y1): (f64, f64), half_width: f64) {
+    pub fn line(&mut self, (x0, y0): (f64, f64), (x1, y1): (f64, f64), half_width: f64) {
         let reach = half_width + 1.0;
         let bounds = |a: f64, b: f64, side: i64| {
             ((a.min(b) - reach).floor() as i64).max(0)..((a.max(b) + reach).ceil() as i64 + 1).min(side)
@@ -235,7 +240,7 @@ impl Cover {
         }
     }
 
-    fn blend(&self, image: &mut RgbImage, colour: Rgb<u8>) {
+    pub fn blend(&self, image: &mut RgbImage, colour: Rgb<u8>) {
         for (place, share) in (0..).zip(&self.shares).filter(|(_, share)| **share > 0) {
             paint::blend(image, place % WIDTH, place / WIDTH, colour, *share);
         }

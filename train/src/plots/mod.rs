@@ -3,6 +3,7 @@
 mod chart;
 mod kernels;
 mod paint;
+mod parallel;
 mod predictions;
 mod samples;
 mod text;
@@ -16,8 +17,22 @@ use crate::{Error, Result};
 
 pub use chart::{Series, curve, curve_over_decades};
 pub use kernels::kernels;
+pub use parallel::{Dimension, parallel_coordinates};
 pub use predictions::{PredictionRow, predictions};
 pub use samples::{Sample, samples};
+
+/// Images one below the other, on white.
+pub fn stacked(images: &[RgbImage]) -> RgbImage {
+    let width = images.iter().map(RgbImage::width).max().unwrap_or(1);
+    let height = images.iter().map(RgbImage::height).sum::<u32>().max(1);
+    let mut stack = RgbImage::from_pixel(width, height, paint::WHITE);
+    let mut top = 0;
+    for image in images {
+        image::imageops::replace(&mut stack, image, 0, top);
+        top += i64::from(image.height());
+    }
+    stack
+}
 
 /// Checks the name of a file for [`save_png`].
 ///

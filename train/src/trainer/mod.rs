@@ -31,6 +31,7 @@ use crate::learner::{Batches, Callback, Ended, Learner};
 use crate::metrics::MetricsPolicy;
 use crate::packs::{PackMeans, Packs};
 use crate::run::Run;
+use crate::runs::Outcome;
 use crate::step::classify;
 use crate::{Config, EarlyStopping, Error, Remedy, Result, Stop, evaluate, input, mean, memory};
 
@@ -199,6 +200,20 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
     /// # }
     /// ```
     pub fn train_with(
+        &mut self,
+        stop: &Stop,
+        on_event: &mut dyn FnMut(RunEvent<'_>),
+        callbacks: &mut [&mut dyn Callback<B, Network<B>>],
+    ) -> Result<Ended> {
+        Outcome::remove(self.folder());
+        let ended = self.train_to_the_end(stop, on_event, callbacks);
+        if let Err(error) = Outcome::of(&ended).write(self.folder()) {
+            on_event(RunEvent::Note(format!("{error}; `runs` cannot tell how this run ended")));
+        }
+        ended
+    }
+
+    fn train_to_the_end(
         &mut self,
         stop: &Stop,
         on_event: &mut dyn FnMut(RunEvent<'_>),
