@@ -79,12 +79,13 @@ impl RunSummary {
         let validated: Vec<LoggedEpoch> = last_lines(&folder.join("validation.jsonl"))?;
         let last = &steps[steps.len().saturating_sub(LAST_STEPS)..];
         let step = last.last().map_or(0, |line| line.step);
-        let epoch = validated.last().map(|line| line.epoch).or(last.last().map(|line| line.epoch)).unwrap_or(0);
+        let validated = validated.last().map(|line| line.epoch);
+        let epoch = validated.or(last.last().map(|line| line.epoch)).unwrap_or(0);
         let mut speeds: Vec<f64> =
             last.iter().map(|line| line.images_per_s).filter(|speed| speed.is_finite()).collect();
         speeds.sort_by(f64::total_cmp);
         let loss = last.iter().map(|line| line.loss).sum::<f64>() / last.len() as f64;
-        let (state, message) = status::of(folder, &config, step, epoch);
+        let (state, message) = status::of(folder, &config, step, validated);
         Ok(Self {
             folder: folder.to_path_buf(),
             network: run::model(folder).map_or(config.model.name.clone(), |model| model.name),

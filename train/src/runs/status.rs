@@ -77,16 +77,19 @@ impl Outcome {
     }
 }
 
-/// The state of the run in a folder, and the error that ended it. Runs of early versions have no outcome: their logs say
-/// whether they took all their steps.
-pub(super) fn of(folder: &Path, config: &Config, step: u64, epoch: u64) -> (State, Option<String>) {
+/// The state of the run in a folder, and the error that ended it. Runs of early versions have no outcome: the last step of
+/// their logs, or the last validated epoch, says whether they took all their steps.
+pub(super) fn of(folder: &Path, config: &Config, step: u64, validated: Option<u64>) -> (State, Option<String>) {
     if is_locked(folder) {
         return (State::Running, None);
     }
     if let Some(outcome) = Outcome::read(folder) {
         return (outcome.state, outcome.message);
     }
-    let is_done = config.run.steps.map_or(epoch >= config.run.epochs, |steps| step >= steps);
+    let is_done = match config.run.steps {
+        Some(steps) => step >= steps,
+        None => validated.is_some_and(|epoch| epoch >= config.run.epochs),
+    };
     (if is_done { State::Finished } else { State::Interrupted }, None)
 }
 
