@@ -253,7 +253,7 @@ fn flattened(vary: &Table) -> Vec<(String, Value)> {
     all
 }
 
-/// A sweep's trial with its error, for [`plot`].
+/// A sweep's trial with its error, for [`plot()`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TrialResult {
     /// The name of the trial.
