@@ -12,6 +12,8 @@ use tensor::{Backend, Element, Tensor};
 
 /// Steps of an epoch that are looked at, at most; they are evenly spaced.
 const STEPS_PER_EPOCH: usize = 64;
+/// Fewer images than these say nothing: a unit that is good for something may be at zero for all of them.
+const MIN_IMAGES: usize = 1000;
 /// More than this fraction of a layer's units dead is said.
 const MANY: f64 = 0.2;
 
@@ -19,6 +21,7 @@ const MANY: f64 = 0.2;
 #[derive(Debug)]
 pub(crate) struct DeadUnits {
     layers: BTreeMap<String, Layer>,
+    images_per_step: usize,
     /// Steps between two that are looked at.
     every: usize,
     step: usize,
@@ -36,7 +39,7 @@ struct Layer {
 
 impl DeadUnits {
     /// A watch over the layers of a network that are followed by a ReLU.
-    pub fn new(model: &Model, steps_per_epoch: usize) -> Self {
+    pub fn new(model: &Model, steps_per_epoch: usize, images_per_step: usize) -> Self {
         let mut layers = BTreeMap::new();
         let mut before: Option<&str> = None;
         for layer in &model.layers {
@@ -52,7 +55,7 @@ impl DeadUnits {
             }
         }
         let every = steps_per_epoch.div_ceil(STEPS_PER_EPOCH).max(1);
-        Self { layers, every, step: 0, looked_at: 0, is_said: false }
+        Self { layers, images_per_step, every, step: 0, looked_at: 0, is_said: false }
     }
 
     /// A step begins.
@@ -80,14 +83,15 @@ impl DeadUnits {
     }
 
     /// Ends an epoch. Returns the fraction of dead units by layer, and a warning, once, if there are many. Of an epoch that
-    /// was not seen whole, nothing is known.
+    /// was not seen whole, or of few images, nothing is known.
     pub fn end_epoch(&mut self, epoch: u64, is_whole: bool) -> (Vec<(String, f64)>, Option<String>) {
         let steps = std::mem::take(&mut self.looked_at);
+        let is_known = is_whole && steps * self.images_per_step >= MIN_IMAGES;
         let mut shares = Vec::new();
         let mut texts = Vec::new();
         for layer in self.layers.values_mut() {
             let is_active = std::mem::take(&mut layer.is_active);
-            if is_active.is_empty() || !is_whole {
+            if is_active.is_empty() || !is_known {
                 continue;
             }
             let dead = is_active.iter().filter(|is_active| !**is_active).count();
@@ -116,7 +120,7 @@ mod tests {
     use super::*;
 
     fn watch(steps: usize) -> DeadUnits {
-        DeadUnits::new(&Model::preset("paper").unwrap(), steps)
+        DeadUnits::new(&Model::preset("paper").unwrap(), steps, MIN_IMAGES)
     }
 
     fn gradient(values: &[f32]) -> Tensor<Cpu<f32>> {
@@ -128,7 +132,7 @@ mod tests {
         let names: Vec<String> = watch(1).layers.into_keys().collect();
         let expected = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7"].map(|name| format!("{name}.bias"));
         assert_eq!(names, expected);
-        let residual = DeadUnits::new(&Model::preset("cifar-tanh").unwrap(), 1);
+        let residual = DeadUnits::new(&Model::preset("cifar-tanh").unwrap(), 1, MIN_IMAGES);
         assert!(residual.layers.is_empty(), "{residual:?}");
     }
 
@@ -163,7 +167,15 @@ mod tests {
         }
         assert_eq!(watch.looked_at, 62);
         assert_eq!(watch.end_epoch(1, true).0, [("conv1".to_string(), 0.0)]);
-        // A part of an epoch says nothing.
+        // Few images say nothing.
+        watch.images_per_step = 15;
+        for _ in 0..1000 {
+            watch.begin_step();
+            watch.observe("conv1.bias", &gradient(&[0.0])).unwrap();
+        }
+        assert_eq!(watch.end_epoch(2, true), (Vec::new(), None));
+        watch.images_per_step = MIN_IMAGES;
+        // Nor does a part of an epoch.
         watch.begin_step();
         assert_eq!(watch.end_epoch(2, false), (Vec::new(), None));
     }

@@ -50,7 +50,8 @@ impl Reports {
         let last_epoch = position.epoch + u64::from(position.batch == batches_per_epoch);
         let parameters = parameter_report::open_csv(&folder.join("parameters.csv"), last_epoch)?;
         let start = StartWatch::new(labels);
-        let dead_units = Arc::new(Mutex::new(DeadUnits::new(model, steps_per_epoch as usize)));
+        let dead_units =
+            Arc::new(Mutex::new(DeadUnits::new(model, steps_per_epoch as usize, config.run.batch * accumulate)));
         let is_whole_epoch = position.batch == 0;
         let notes = note.into_iter().collect();
         Ok(Self {
