@@ -40,17 +40,19 @@ mod rule;
 mod rules;
 mod schedule;
 mod state;
+mod step;
 mod update;
 
 pub use clipping::Clipping;
 pub use error::{Error, Result};
 pub use group::Group;
 pub use observer::GradientObserver;
-pub use optimizer::{Optimizer, Step};
+pub use optimizer::Optimizer;
 pub use rule::{ParameterStep, Rule, UpdateRule};
 pub use rules::{Adam, AdamW, Lars, RmsProp, Sgd};
 pub use schedule::{LearningRate, Observed, Schedule, ScheduleRule, ScheduleState, Warmup};
 pub use state::State;
+pub use step::Step;
 pub use tensor;
 pub use update::Update;
 

@@ -8,7 +8,7 @@ use tensor::{Backend, Tensor};
 use crate::clipping::{Change, change_all, global_norm, scale_to};
 use crate::error::{Range, check};
 use crate::state::{Slot, check_names, parameter_of, unexpected_tensor};
-use crate::{Clipping, Error, GradientObserver, Group, ParameterStep, Result, State, Update, UpdateRule};
+use crate::{Clipping, Error, GradientObserver, Group, ParameterStep, Result, State, Step, Update, UpdateRule};
 
 /// An optimizer: its update rule, groups of parameters, and the state of each parameter, which is allocated at its first
 /// update. Clones have states of their own.
@@ -289,7 +289,7 @@ impl<B: Backend> Optimizer<B> {
         Ok(())
     }
 
-    fn check_all(&self, updates: &[Update<'_, B>], names: &mut BTreeSet<String>) -> Result<()> {
+    pub(crate) fn check_all(&self, updates: &[Update<'_, B>], names: &mut BTreeSet<String>) -> Result<()> {
         for update in updates {
             self.check(update)?;
             if !names.insert(update.name.into()) {
@@ -305,8 +305,12 @@ impl<B: Backend> Optimizer<B> {
         slot.check(self.rules.of(update.name), update.name, update.value.shape())
     }
 
-    /// The effect of clipping on the gradients of these updates. Those of frozen parameters do not count in a norm.
-    fn changes(&mut self, updates: &[Update<'_, B>]) -> Result<Vec<Change>> {
+    /// Shows the gradients of these updates to the observer, and returns the effect of clipping on them. Those of frozen
+    /// parameters do not count in a norm.
+    pub(crate) fn changes(&mut self, updates: &[Update<'_, B>]) -> Result<Vec<Change>> {
+        if let Some(observer) = &self.observer {
+            observer.observe_all(updates)?;
+        }
         let is_frozen = |update: &Update<'_, B>| {
             let group = self.rules.group(update.name).map(|group| &self.rules.groups[group]);
             update.lr_mult == 0.0 || group.is_some_and(|group| group.lr_mult == 0.0)
@@ -338,7 +342,7 @@ impl<B: Backend> Optimizer<B> {
 
     /// Updates all parameters, together if their gradients stay as they are: on a GPU that is one launch. Changed gradients
     /// are copies, of which only one at a time takes memory.
-    fn apply(&mut self, lr: f64, updates: Vec<Update<'_, B>>, changes: &[Change]) -> Result<()> {
+    pub(crate) fn apply(&mut self, lr: f64, updates: Vec<Update<'_, B>>, changes: &[Change]) -> Result<()> {
         if changes.is_empty() {
             return self.apply_together(lr, updates);
         }
@@ -373,32 +377,5 @@ impl<B: Backend> Optimizer<B> {
             by_group.entry(rules.group_with_rule(name)).or_default().push(step);
         }
         by_group.into_iter().try_for_each(|(group, parameters)| rules.rule(group).update_all(parameters))
-    }
-}
-
-/// A step in progress, made by [`Optimizer::begin`].
-#[derive(Debug)]
-pub struct Step<'a, B: Backend> {
-    optimizer: &'a mut Optimizer<B>,
-    lr: f64,
-    names: BTreeSet<String>,
-}
-
-impl<B: Backend> Step<'_, B> {
-    /// Updates more parameters.
-    ///
-    /// # Errors
-    /// Those of [`Optimizer::step`]; [`Error::Duplicate`] also for a parameter that an earlier call updated;
-    /// [`Error::PartialStep`] for a second call if gradients are clipped by their global norm.
-    pub fn update(&mut self, updates: Vec<Update<'_, B>>) -> Result<()> {
-        if !self.names.is_empty() && self.optimizer.needs_all_gradients() {
-            return Err(Error::PartialStep);
-        }
-        self.optimizer.check_all(&updates, &mut self.names)?;
-        if let Some(observer) = &self.optimizer.observer {
-            observer.observe_all(&updates)?;
-        }
-        let changes = self.optimizer.changes(&updates)?;
-        self.optimizer.apply(self.lr, updates, &changes)
     }
 }

@@ -43,7 +43,7 @@ pub struct RunSummary {
     pub images_per_s: Option<f64>,
 }
 
-/// What a summary reads of a line of the log.
+/// The part of a log's line that a summary needs.
 #[derive(Deserialize)]
 struct LoggedStep {
     step: u64,

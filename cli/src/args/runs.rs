@@ -32,7 +32,7 @@ impl CheckpointArgs {
     }
 }
 
-/// What `train` does besides starting a run, and how.
+/// Options of `train` for other work than a new run.
 #[derive(Debug, ClapArgs)]
 pub struct TrainModes {
     /// Resume with another training pack of as many images and the same classes, such as the same images packed anew, or

@@ -1,4 +1,4 @@
-//! What `alexnet train` does besides training: the plan of a run, the range test of the learning rate, and the evaluation
+//! Work of `alexnet train` other than training: the plan of a run, the range test of the learning rate, and the evaluation
 //! of the starting weights.
 
 use serde_json::json;
@@ -19,7 +19,7 @@ use crate::failure::{Failure, Result};
 /// Seconds of steps that the plan measures.
 const MEASURED_S: f64 = 2.0;
 
-/// What the command does.
+/// The work of the command.
 pub enum Mode {
     Train,
     Other(Work),

@@ -34,7 +34,7 @@ pub enum Style {
     Plain,
 }
 
-/// What shows the progress of a training, from its first step to its last.
+/// The display of a training's progress, from its first step to its last.
 pub struct Progress {
     view: Arc<Mutex<RunView>>,
     display: Display,

@@ -167,7 +167,7 @@ impl RunView {
         self.last_epoch = Some(line.clone());
     }
 
-    /// So many validation images are done.
+    /// A number of validation images are done.
     pub fn validating(&mut self, done: usize) {
         self.validating = Some(done);
         self.pace.validating(Instant::now());

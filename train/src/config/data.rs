@@ -38,7 +38,7 @@ pub enum Colour {
 pub enum Sampling {
     /// Each image once.
     Natural,
-    /// As many images of each class.
+    /// The same number of images of each class.
     Balanced,
 }
 

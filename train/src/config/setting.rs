@@ -44,7 +44,7 @@ pub struct Setting {
     pub timed: bool,
 }
 
-/// What becomes of a setting that a resumed run changes.
+/// The treatment of a setting that a resumed run changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnResume {
     /// It is refused: the checkpoint does not fit another value.

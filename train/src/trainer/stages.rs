@@ -57,7 +57,7 @@ pub(super) struct StagedLoader<B: Backend> {
     batches_per_epoch: usize,
 }
 
-/// What a stage does with batches.
+/// The batches of a stage, and their targets.
 struct LoadedStage {
     /// Its first batch, counted from the beginning of the run.
     first: u64,

@@ -11,7 +11,7 @@ use crate::run::Run;
 use crate::starting_weights::StartingWeights;
 use crate::{Config, EarlyStopping, Result};
 
-/// What a run starts with, beside its learner.
+/// The start of a run: all it has beside its learner.
 pub(super) struct Start {
     pub saver: CheckpointSaver,
     pub position: Position,

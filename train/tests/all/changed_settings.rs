@@ -72,7 +72,7 @@ fn another_schedule_does_not_take_over_the_state() {
     assert!(notes.iter().any(|note| note.contains("optim.schedule was \"plateau\", now \"cosine\"")), "{notes:?}");
 }
 
-/// What a checkpoint cannot go on with is refused, with the settings of a new run.
+/// A setting that a checkpoint cannot go on with is refused, with the settings of a new run.
 #[test]
 fn what_may_not_change_says_what_a_new_run_needs() {
     let before = Config::default();

@@ -15,7 +15,7 @@ struct Variable {
     path: String,
 }
 
-/// What a file's configuration says of the optimizer.
+/// The optimizer of a file's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Nothing.

@@ -56,7 +56,7 @@ fn every_cut_is_refused() {
     }
 }
 
-/// What is tried with which byte of a file: printed if the test fails meanwhile.
+/// A change of a byte of a file: printed if the test fails meanwhile.
 struct Case<'a> {
     path: &'a Path,
     what: &'a str,

@@ -1,4 +1,4 @@
-//! What files of Keras say of training: frozen layers, learning rates, the state of optimizers.
+//! The training in files of Keras: frozen layers, learning rates, the state of optimizers.
 
 use std::fs::File;
 use std::io::{Read, Write};
