@@ -96,7 +96,8 @@ pub trait Dataset: Send + Sync {
     /// Side length in pixels of the square images that a loader sees; others are resized and cropped to it.
     fn size(&self) -> usize;
 
-    /// Class names; labels are indices into them.
+    /// Class names; labels are indices into them. None for images without labels, whose [`label`](Self::label) is not
+    /// checked.
     fn classes(&self) -> &[String];
 
     /// Label of image `index`, which is below [`len`](Self::len).
@@ -182,6 +183,23 @@ pub trait Dataset: Send + Sync {
     fn bytes_of(&self, images: &Range<usize>) -> u64 {
         (images.len() * self.size() * self.size() * 3) as u64
     }
+}
+
+/// Refuses a label that is no index into the classes, before an epoch meets it.
+pub(crate) fn check_labels(dataset: &dyn Dataset) -> Result<()> {
+    let classes = dataset.classes().len();
+    let is_wrong = |&index: &usize| classes > 0 && dataset.label(index) as usize >= classes;
+    match (0..dataset.len()).find(is_wrong) {
+        Some(index) => {
+            Err(label_error(classes, dataset.label(index), &format!("image {index}, {}", dataset.name(index))))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The error of an image whose label is no index into so many classes.
+pub(crate) fn label_error(classes: usize, label: u32, image: &str) -> Error {
+    Error::option("label", format!("less than {classes}, the number of classes"), format!("{label} for {image}"))
 }
 
 /// Shared data sets are data sets.

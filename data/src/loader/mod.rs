@@ -23,7 +23,7 @@ use crop::CropAndNormalize;
 use ndarray::Array4;
 
 use crate::Prefetch;
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, check_labels};
 use crate::decode::check_square;
 use crate::error::{Error, Result};
 use batch_maker::{BatchIndices, BatchMaker};
@@ -68,8 +68,8 @@ impl Loader {
     /// `Arc<dyn Dataset>`.
     ///
     /// # Errors
-    /// [`Error::Option`] if an option is out of range, the crop or mean image does not fit the images, or an augmentation
-    /// needs statistics that the data set does not have.
+    /// [`Error::Option`] if an option is out of range, the crop or mean image does not fit the images, a label is no index
+    /// into the classes, or an augmentation needs statistics that the data set does not have.
     pub fn new(dataset: impl Dataset + 'static, input: CropAndNormalize, options: LoaderOptions) -> Result<Self> {
         let dataset: Arc<dyn Dataset> = Arc::new(dataset);
         let at_least_1 = |name, value| match value {
@@ -89,6 +89,7 @@ impl Loader {
         }
         input::check(&input, dataset.size())?;
         check_square(dataset.size())?;
+        check_labels(&*dataset)?;
         Ok(Self { maker: Arc::new(BatchMaker::new(dataset, input, options)?), arrays: Arc::default() })
     }
 

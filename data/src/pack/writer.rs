@@ -13,7 +13,7 @@ use super::encode::{Encoded, encode_content};
 use super::options::{PackOptions, PackReport};
 use super::plan::{PackPlan, ShardFormat};
 use super::shard::{FinishedShard, ShardWriter, StoredShard};
-use crate::dataset::{Dataset, ImageContent};
+use crate::dataset::{Dataset, ImageContent, label_error};
 use crate::decode::DecodeOptions;
 use crate::error::{BadImage, Error, Result};
 use crate::format::{Storage, TABLE_FILE};
@@ -190,7 +190,7 @@ impl PackWriter {
     fn push_result(&mut self, name: &[u8], content: Result<ImageContent, BadImage>, label: u32) -> Result<()> {
         let classes = self.samples.classes().len();
         if label as usize >= classes {
-            return Err(Error::option("label", format!("less than {classes}, the number of classes"), label));
+            return Err(label_error(classes, label, &String::from_utf8_lossy(name)));
         }
         if let Err(BadImage::Unreadable(source)) = content {
             let name = String::from_utf8_lossy(name).into_owned();

@@ -165,7 +165,7 @@ fn other_images_and_labels_are_refused() {
     let out = setting.path("out");
     let mut writer = PackWriter::create(&out, CLASSES, options(&setting, 2)).unwrap();
     let error = writer.push("x", ImageContent::Encoded(Vec::new()), 3).unwrap_err().to_string();
-    assert_eq!(error, "label: expected less than 3, the number of classes, got 3");
+    assert_eq!(error, "label: expected less than 3, the number of classes, got 3 for x");
     // The writer goes on after a label that it refused.
     push(&mut writer, &files[..12]).unwrap();
     let locked = PackWriter::create(&out, CLASSES, options(&setting, 2)).unwrap_err();

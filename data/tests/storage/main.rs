@@ -47,6 +47,10 @@ impl Noise {
         noise
     }
 
+    fn with_classes(self, classes: &[&str]) -> Self {
+        Self { classes: classes.iter().map(|&class| class.into()).collect(), ..self }
+    }
+
     fn without_statistics(self) -> Self {
         Self { statistics: None, ..self }
     }

@@ -189,3 +189,14 @@ fn augmentations_that_need_statistics_say_so() {
     let noise = Noise::new(Store::Pixels, 4).without_statistics();
     assert!(Loader::new(noise, CropAndNormalize::crop_only(3), options).is_ok());
 }
+
+#[test]
+fn labels_are_indices_into_the_classes() {
+    let load = |noise: Noise| Loader::new(noise, CropAndNormalize::crop_only(SIZE), LoaderOptions::default());
+    let two = Noise::new(Store::Pixels, 7).with_classes(&["a", "b"]);
+    let error = load(two).unwrap_err().to_string();
+    assert_eq!(error, "label: expected less than 2, the number of classes, got 2 for image 2, noise/2");
+
+    let unlabelled = load(Noise::new(Store::Pixels, 7).with_classes(&[])).unwrap();
+    assert_eq!(batches(&unlabelled, 0, 0)[0].labels, [0, 1, 2, 0, 1, 2, 0]);
+}
