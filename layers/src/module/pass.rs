@@ -6,7 +6,7 @@ use tensor::random::{Stream, purpose};
 use tensor::{Backend, Tensor};
 
 use super::gradients::{ParameterGradients, Statistics};
-use super::{Parameter, ParameterId};
+use super::{Parameter, ParameterId, Parameters};
 use crate::network::Mode;
 use crate::{Error, Result, Tape, Var};
 
@@ -33,6 +33,8 @@ pub struct Pass<B: Backend> {
     /// In the order of their first use.
     variables: Vec<(ParameterId, Var<B>)>,
     places: HashMap<ParameterId, usize>,
+    /// The layers of [`label_layers`](Self::label_layers), by their parameters.
+    layers: HashMap<ParameterId, Box<str>>,
     statistics: Statistics<B>,
     next_stream: u32,
 }
@@ -55,6 +57,7 @@ impl<B: Backend> Pass<B> {
             mode,
             variables: Vec::new(),
             places: HashMap::new(),
+            layers: HashMap::new(),
             statistics: Statistics::default(),
             next_stream: 0,
         }
@@ -65,9 +68,40 @@ impl<B: Backend> Pass<B> {
         self.mode
     }
 
+    /// From here on, labels operations with the layer of `module` whose parameter was taken last, by its path, such as
+    /// `blocks.0.conv1`: in profiles ([`tensor::Profiled`]) and in errors of the backward pass. A [`Network`](crate::Network)
+    /// does so by itself. [`Tape::set_scope`] with an empty name ends the last layer before the loss.
+    ///
+    /// ```
+    /// use alexnet_layers::nn::{Initializer, Linear, Sequential};
+    /// use alexnet_layers::tensor::{Cpu, Profiled, Tensor};
+    /// use alexnet_layers::{Mode, Module, Pass, Var};
+    ///
+    /// let device = Profiled::new(Cpu::<f32>::new(1)?);
+    /// let mut init = Initializer::new(&device, 1);
+    /// let network = Sequential::new().then(Linear::new(&mut init, &[6], 4)?).then(Linear::new(&mut init, &[4], 3)?);
+    /// let x = Var::constant(Tensor::zeros(&device, &[2, 6])?);
+    /// let mut pass = Pass::new(Mode::Test);
+    /// pass.label_layers(&network);
+    /// device.begin();
+    /// network.forward(&x, &mut pass)?;
+    /// let layers: Vec<String> = device.end().iter().map(|call| call.scope.to_string()).collect();
+    /// assert_eq!(layers, ["0", "1"]);
+    /// # Ok::<(), alexnet_layers::Error>(())
+    /// ```
+    pub fn label_layers<M: Parameters<B> + ?Sized>(&mut self, module: &M) {
+        module.visit("", &mut |path, parameter| {
+            let layer = path.rsplit_once('.').map_or("", |(layer, _)| layer);
+            self.layers.insert(parameter.id(), layer.into());
+        });
+    }
+
     /// The parameter on the tape: the same variable each time, so that the gradients of several uses are summed. A
     /// parameter that is not trained ([`ParameterSpec::is_trainable`](crate::ParameterSpec::is_trainable)) is a constant.
     pub fn parameter(&mut self, parameter: &Parameter<B>) -> Var<B> {
+        if let Some(layer) = self.layers.get(&parameter.id()) {
+            self.tape.set_scope(parameter.value.device(), layer);
+        }
         if let Some(&place) = self.places.get(&parameter.id()) {
             return self.variables[place].1.clone();
         }

@@ -10,8 +10,9 @@ use alexnet_layers::{
 };
 use proptest::prelude::*;
 use tensor::ops::{Activation, Dropout, DropoutScale, Pool2d, PoolKind};
+use tensor::profiled::Call;
 use tensor::random::{Stream, purpose};
-use tensor::{Backend, Cpu, IntTensor, Tensor};
+use tensor::{Backend, Cpu, IntTensor, Profiled, Tensor};
 
 type Device = Cpu<f64>;
 
@@ -332,4 +333,31 @@ fn parameters_are_drawn_in_order() {
             assert!((value - (1.0 + 2.0 * stream.normal(i as u64))).abs() < 1e-6);
         }
     }
+}
+
+#[test]
+fn labelled_layers_have_their_paths_in_profiles() {
+    let device = Profiled::new(device());
+    let small = Small::new(&device, 1).unwrap();
+    let x = Var::constant(Tensor::zeros(&device, &[2, 8, 8, 3]).unwrap());
+    let mut pass = Pass::new(TRAIN);
+    pass.label_layers(&small);
+    device.begin();
+    let y = small.forward(&x, &mut pass).unwrap();
+    pass.tape.set_scope(&device, "");
+    let loss = pass.tape.mean(&y).unwrap();
+    let forward = device.end();
+    device.begin();
+    pass.backward(&loss).unwrap();
+    let backward = device.end();
+
+    let layers = |calls: &[Call]| {
+        let mut layers: Vec<String> = calls.iter().map(|call| call.scope.to_string()).collect();
+        layers.dedup();
+        layers
+    };
+    assert_eq!(layers(&forward), ["conv1", "norm1", "fc2", "fc3", ""]);
+    assert_eq!(layers(&backward), ["", "fc3", "fc2", "norm1", "conv1"]);
+    let layer_of = |kernel: &str| forward.iter().find(|call| call.kernel == kernel).map(|call| call.scope.to_string());
+    assert_eq!(layer_of("conv2d"), Some("conv1".into()));
 }
