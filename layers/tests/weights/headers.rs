@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use alexnet_layers::weights::Weights;
 use hdf5::types::FixedAscii;
 use proptest::prelude::*;
 
@@ -145,6 +146,26 @@ fn hdf5_shapes_without_storage_are_not_allocated() {
     }
     let chunked = |f: &hdf5::File| f.new_dataset::<f32>().chunk(4).shape(8).create("parameters/w").map(|_| ());
     has(h5_edited(&path, chunked), "w: expected one contiguous block");
+}
+
+/// Groups count too: each is opened.
+#[test]
+fn more_objects_than_a_network_has_in_hdf5() {
+    const MOST: usize = 65_536;
+    let (_folder, path) = temporary_file("a.h5");
+    let before = weights(&model(SMALL), 2);
+    // A group that is linked again and again, in one whose links are a tree.
+    let fill = |count: usize| {
+        move |file: &hdf5::File| {
+            let more = file.create_group("parameters/more")?;
+            more.create_group("empty")?;
+            (1..count).try_for_each(|n| more.link_hard("/parameters/more/empty", &format!("{n}")))
+        }
+    };
+    let most = MOST - 1 - before.tensors.len();
+    edit_h5(&path, fill(most));
+    assert_eq!(Weights::load(&path).unwrap().tensors, before.tensors);
+    has(h5_edited(&path, fill(most + 1)), "more than 65536 tensors");
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(crate) struct Attribute {
 }
 
 impl Attribute {
-    /// The attributes in a header.
+    /// The attributes in a header, sorted by name.
     pub(super) fn of(header: &Header) -> Parsed<Vec<Self>> {
         if let Some(data) = header.message(kind::ATTRIBUTE_INFO)? {
             check_compact(data)?;
@@ -25,6 +25,7 @@ impl Attribute {
         for message in header.all(kind::ATTRIBUTE).filter(|message| !message.is_shared) {
             attributes.extend(Self::parse(&message.data)?);
         }
+        attributes.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(attributes)
     }
 
@@ -71,7 +72,11 @@ impl Attribute {
     fn text(&self, value: &[u8], source: &Source) -> Parsed<String> {
         let bytes = match self.datatype {
             Datatype::VariableText => in_heap(value, source)?,
-            _ => value.split(|&byte| byte == 0).next().unwrap_or_default().to_vec(),
+            _ => {
+                // A text takes more memory than a character in the file.
+                source.charge(value.len() as u64)?;
+                value.split(|&byte| byte == 0).next().unwrap_or_default().to_vec()
+            }
         };
         let damaged = |_| format!("attribute {} is not UTF-8; the file is damaged", self.name);
         Ok(String::from_utf8(bytes).map_err(damaged)?)

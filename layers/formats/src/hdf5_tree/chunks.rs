@@ -7,8 +7,9 @@ use flate2::read::ZlibDecoder;
 use layers::weights::BeyondF32;
 
 use super::bytes::Bytes;
-use super::dataset::{take, value_count};
+use super::dataset::value_count;
 use super::datatype::ReadFloat;
+use super::taken::Taken;
 use super::{Parsed, Source, UNDEFINED, fault};
 
 /// The most that deflate compresses.
@@ -114,7 +115,7 @@ impl Chunked {
         shape: &[u64],
         size: usize,
         read: ReadFloat,
-        taken: &mut Vec<(u64, u64)>,
+        taken: &mut Taken,
     ) -> Parsed<Vec<f32>> {
         self.check_filters()?;
         if shape.len() != self.shape.len() || self.shape.contains(&0) {
@@ -128,7 +129,7 @@ impl Chunked {
         }
         self.check(shape, &chunks, chunk_bytes)?;
         for chunk in &chunks {
-            take(source, taken, chunk.address, chunk.bytes)?;
+            taken.take(source, chunk.address, chunk.bytes)?;
         }
         let mut values = vec![0.0; count as usize];
         for chunk in &chunks {

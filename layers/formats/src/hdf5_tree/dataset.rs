@@ -6,6 +6,7 @@ use super::bytes::Bytes;
 use super::chunks::{self, Chunked, Filter};
 use super::datatype::{Datatype, ReadFloat};
 use super::object::{Header, kind};
+use super::taken::Taken;
 use super::{Parsed, Source, UNDEFINED, fault};
 
 /// Bytes that are read and converted at a time; a multiple of every number's size.
@@ -51,12 +52,7 @@ impl Dataset {
     }
 
     /// The values, rounded to f32. `may_inflate` says whether there is memory for more values than the file has bytes for.
-    pub(super) fn floats(
-        &self,
-        source: &Source,
-        taken: &mut Vec<(u64, u64)>,
-        may_inflate: bool,
-    ) -> Parsed<ArrayD<f32>> {
+    pub(super) fn floats(&self, source: &Source, taken: &mut Taken, may_inflate: bool) -> Parsed<ArrayD<f32>> {
         let read = self.datatype.float_reader()?;
         let size = self.datatype.size();
         let count = value_count(&self.shape)?;
@@ -99,7 +95,7 @@ fn contiguous(
     bytes: u64,
     size: usize,
     read: ReadFloat,
-    taken: &mut Vec<(u64, u64)>,
+    taken: &mut Taken,
 ) -> Parsed<Vec<f32>> {
     if bytes == 0 {
         return Ok(Vec::new());
@@ -107,7 +103,7 @@ fn contiguous(
     if address == UNDEFINED {
         return fault("its values were never written");
     }
-    take(source, taken, address, bytes)?;
+    taken.take(source, address, bytes)?;
     let mut values = Vec::with_capacity((bytes / size as u64) as usize);
     let mut block = vec![0; BLOCK.min(bytes as usize)];
     let mut done = 0;
@@ -120,21 +116,6 @@ fn contiguous(
         done += count as u64;
     }
     Ok(values)
-}
-
-/// Claims a block of values. No block is claimed twice, so that all values together are no larger than the file.
-pub(super) fn take(source: &Source, taken: &mut Vec<(u64, u64)>, at: u64, count: u64) -> Parsed<()> {
-    source.check(at, count)?;
-    let end = at + count;
-    // Sorted by start.
-    let place = taken.partition_point(|(start, _)| *start < at);
-    let follows = place == 0 || taken[place - 1].1 <= at;
-    let precedes = taken.get(place).is_none_or(|(start, _)| *start >= end);
-    if count > 0 && !(follows && precedes) {
-        return fault("its values overlap another dataset's; the file is damaged");
-    }
-    taken.insert(place, (at, end));
-    Ok(())
 }
 
 /// The lengths of the axes; none for a scalar.

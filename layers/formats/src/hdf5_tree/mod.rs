@@ -12,8 +12,8 @@
 //! | values | contiguous, compact, chunked; deflate, shuffle, Fletcher-32 | external files, virtual, other filters |
 //!
 //! Bounds: the metadata that is read is at most a few times the file's length, so that circles and shared blocks end; each
-//! object and each block of values is taken once, and there are at most 65,536 objects; values are allocated only after the file was seen to hold them, and
-//! compressed ones only within the memory that the file's length justifies.
+//! object and each block of values is taken once, and there are at most 65,536 objects; values are allocated only after
+//! the file was seen to hold them, and compressed ones only within the memory that the file's length justifies.
 //!
 //! Source: "HDF5 File Format Specification Version 3.0", The HDF Group.
 
@@ -26,6 +26,7 @@ mod group;
 mod heap;
 mod object;
 mod source;
+mod taken;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,6 +40,7 @@ use crate::budget;
 use crate::error::Fault;
 use bytes::Bytes;
 use object::Header;
+use taken::Taken;
 
 /// The first bytes of every HDF5 file.
 pub(crate) const SIGNATURE: [u8; 8] = *b"\x89HDF\r\n\x1a\n";
@@ -61,7 +63,7 @@ pub(crate) struct Tree {
     source: Source,
     objects: BTreeMap<String, Object>,
     /// Blocks of values that were read, so that none is read twice.
-    taken: Vec<(u64, u64)>,
+    taken: Taken,
     /// Bytes that values may still take: compressed ones could be a thousand times as long as the file.
     budget: u64,
 }
@@ -69,7 +71,7 @@ pub(crate) struct Tree {
 /// A group or a dataset.
 #[derive(Debug, Default)]
 pub(crate) struct Object {
-    /// Its attributes.
+    /// Its attributes, sorted by name.
     pub attributes: Vec<Attribute>,
     /// Its values, if it is a dataset.
     pub dataset: Option<Dataset>,
@@ -83,10 +85,10 @@ impl Tree {
         walk.visit(root, "", 0)?;
         let objects = walk.objects;
         let budget = budget::of(source.length());
-        Ok(Self { source, objects, taken: Vec::new(), budget })
+        Ok(Self { source, objects, taken: Taken::default(), budget })
     }
 
-    /// The attributes of the file itself.
+    /// The attributes of the file itself, sorted by name.
     pub fn root_attributes(source: &Source) -> Parsed<Vec<Attribute>> {
         let header = Header::read(source, root_address(source)?)?;
         Attribute::of(&header)
@@ -117,8 +119,9 @@ impl Tree {
 
     /// The strings of a text attribute; None if there is none of this name.
     pub fn texts(&self, path: &str, attribute: &str) -> Parsed<Option<Vec<String>>> {
-        let object = self.objects.get(path);
-        let found = object.and_then(|object| object.attributes.iter().find(|known| known.name == attribute));
+        let Some(Object { attributes, .. }) = self.objects.get(path) else { return Ok(None) };
+        let place = attributes.partition_point(|known| known.name.as_str() < attribute);
+        let found = attributes.get(place).filter(|found| found.name == attribute);
         found.map(|attribute| attribute.texts(&self.source)).transpose()
     }
 

@@ -50,7 +50,7 @@ impl Source {
     }
 
     /// Counts bytes of structure that are kept in memory.
-    fn charge(&self, count: u64) -> Parsed<()> {
+    pub fn charge(&self, count: u64) -> Parsed<()> {
         let Some(budget) = self.budget.get().checked_sub(count.max(BLOCK)) else {
             return fault("its structure is larger than the file; it is damaged, or made to waste memory");
         };

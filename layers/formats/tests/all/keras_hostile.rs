@@ -5,7 +5,8 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
 use alexnet_formats::{Format, keras};
-use hdf5::File;
+use hdf5::types::FixedAscii;
+use hdf5::{File, Group};
 use ndarray::Array1;
 
 use crate::allocator::allocated_by;
@@ -255,6 +256,105 @@ fn compressed_values_are_read_and_bounded() {
     fs::write(&path, bytes).unwrap();
     let error = refusal(&path);
     assert!(error.contains("1 of its 10 chunks"), "{error}");
+}
+
+/// The checksum's sums are folded after 360 words: more of them, and an odd byte after deflation.
+#[test]
+fn checksums_of_long_chunks_are_hdf5s() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.h5");
+    let value =
+        |(i, j): (usize, usize)| f32::from_bits(((i * 97 + j) as u32).wrapping_mul(2_654_435_761) % 0x7f00_0000);
+    for rows in 60..68 {
+        let values = ndarray::Array2::from_shape_fn((rows, 97), value);
+        for deflated in [false, true] {
+            small(&path, |file| {
+                let group = file.create_group("layers/dense_1/vars").unwrap();
+                let builder = group.new_dataset_builder().chunk([rows, 97]);
+                let builder = if deflated { builder.deflate(1) } else { builder };
+                builder.fletcher32().with_data(&values).create("0").unwrap();
+            });
+            let file = keras::read(&path).unwrap();
+            let tensor = file.tensors.iter().find(|tensor| tensor.name == "dense_1.weight").unwrap();
+            assert_eq!(tensor.values, values.clone().into_dyn());
+        }
+    }
+}
+
+#[test]
+fn many_chunks_are_read_and_may_not_overlap() {
+    const COUNT: usize = 20_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chunks.h5");
+    let values = ndarray::Array2::from_shape_fn((COUNT, 1), |(i, _)| i as f32);
+    small(&path, |file| {
+        let group = file.create_group("layers/dense_1/vars").unwrap();
+        group.new_dataset_builder().chunk([1, 1]).with_data(&values).create("0").unwrap();
+    });
+    let file = keras::read(&path).unwrap();
+    let tensor = file.tensors.iter().find(|tensor| tensor.name == "dense_1.weight").unwrap();
+    assert_eq!(tensor.values, values.clone().into_dyn());
+    // In the tree of chunks, a key (length, place, 0) comes before each address.
+    let mut bytes = fs::read(&path).unwrap();
+    let address_of = |bytes: &[u8], row: u64| {
+        let key: Vec<u8> = [4, row, 0, 0].iter().flat_map(|number: &u64| number.to_le_bytes()).collect();
+        let of_row = bytes.windows(40).enumerate().filter(|(_, window)| window.starts_with(&key));
+        // Keys of inner nodes, with the first row of a node, are followed by the address of that node.
+        let is_chunk = |at: &usize| {
+            let address = u64::from_le_bytes(bytes[at + 32..at + 40].try_into().unwrap()) as usize;
+            bytes.get(address..address + 4) == Some(&(row as f32).to_le_bytes()[..])
+        };
+        of_row.map(|(at, _)| at).find(is_chunk).unwrap() + 32
+    };
+    let [from, to] = [address_of(&bytes, 7), address_of(&bytes, 19_999)];
+    bytes.copy_within(from..from + 8, to);
+    fs::write(&path, &bytes).unwrap();
+    let error = refusal(&path);
+    assert!(error.contains("overlap"), "{error}");
+}
+
+/// An attribute with a list of texts.
+fn list<const N: usize>(group: &Group, name: &str, texts: &[String]) {
+    let texts: Vec<_> = texts.iter().map(|text| FixedAscii::<N>::from_ascii(text).unwrap()).collect();
+    let attribute = group.new_attr::<FixedAscii<N>>().shape([texts.len()]);
+    attribute.create(name).unwrap().write(&texts).unwrap();
+}
+
+/// As Keras cuts a long list of layers.
+#[test]
+fn attributes_are_found_among_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("attributes.h5");
+    {
+        let file = File::create(&path).unwrap();
+        for number in (0..1500).rev() {
+            list::<8>(&file, &format!("layer_names{number}"), &[format!("l{number}")]);
+        }
+        for number in [1499, 0] {
+            let group = file.create_group(&format!("l{number}")).unwrap();
+            group.new_dataset_builder().with_data(&Array1::<f32>::ones(2)).create("bias").unwrap();
+            list::<8>(&group, "weight_names", &["bias".to_string()]);
+        }
+    }
+    let names: Vec<String> = keras::read(&path).unwrap().tensors.into_iter().map(|tensor| tensor.name).collect();
+    assert_eq!(names, ["l0.weight", "l1499.weight"]);
+}
+
+/// A list that names a layer again and again, whose own list is long.
+#[test]
+fn texts_of_attributes_are_bounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("attributes.h5");
+    {
+        let file = File::create(&path).unwrap();
+        let names = vec!["a".to_string(); 60_000];
+        list::<1>(&file, "layer_names", &names);
+        let group = file.create_group("a").unwrap();
+        group.new_dataset_builder().with_data(&Array1::<f32>::ones(2)).create("a").unwrap();
+        list::<1>(&group, "weight_names", &names);
+    }
+    let error = refusal(&path);
+    assert!(error.contains("larger than the file"), "{error}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Reading HDF5 files: every size is checked against the file's length before memory is allocated.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -157,7 +158,8 @@ fn names(group: &Group, prefix: &str) -> TextResult<Vec<String>> {
 /// The reader of a file: its length, and the bytes that its datasets take.
 pub(super) struct Reader {
     length: u64,
-    taken: Vec<(u64, u64, String)>,
+    /// The end and the name of each dataset, by its start.
+    taken: BTreeMap<u64, (u64, String)>,
     /// Tensors and groups of them so far.
     datasets: usize,
 }
@@ -165,7 +167,7 @@ pub(super) struct Reader {
 impl Reader {
     /// The reader of a file of `length` bytes.
     pub fn new(length: u64) -> Self {
-        Self { length, taken: Vec::new(), datasets: 0 }
+        Self { length, taken: BTreeMap::new(), datasets: 0 }
     }
 
     fn read(&mut self, file: &File) -> TextResult<(Weights, Option<Extra>)> {
@@ -253,10 +255,13 @@ impl Reader {
         let Some(end) = start.checked_add(needed).filter(|&end| end <= self.length) else {
             return Err(format!("{name}: its {needed} bytes from {start} leave the file of {} bytes", self.length));
         };
-        if let Some((.., other)) = self.taken.iter().find(|(s, e, _)| start < *e && *s < end) {
+        // Those before do not overlap, so that the last one that starts before the end has the highest end.
+        if let Some((_, (_, other))) =
+            self.taken.range(..end).next_back().filter(|(_, (other_end, _))| start < *other_end)
+        {
             return Err(format!("{name} and {other} overlap"));
         }
-        self.taken.push((start, end, name.into()));
+        self.taken.insert(start, (end, name.into()));
         Ok(start)
     }
 
