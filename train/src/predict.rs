@@ -5,7 +5,7 @@ use serde::Serialize;
 use tensor::ops::InputTransform;
 use tensor::{Backend, DeviceImages};
 
-use crate::evaluate::probabilities;
+use crate::evaluate::{check_finite, probabilities};
 use crate::{Error, Result};
 use data::{CropAndNormalize, Views};
 
@@ -45,9 +45,7 @@ pub fn predict<B: Backend<Scalar = f32>>(
     let probabilities = probabilities(network, crops, views)?;
     let mut order: Vec<usize> = (0..probabilities.ncols()).collect();
     let row = probabilities.row(0);
-    if let Some((class, &probability)) = row.iter().enumerate().find(|(_, probability)| !probability.is_finite()) {
-        return Err(Error::NotFinite { class, probability });
-    }
+    check_finite(row)?;
     order.sort_by(|&a, &b| row[b].total_cmp(&row[a]).then(a.cmp(&b)));
     let with_name = |class: usize| ClassProbability {
         class,

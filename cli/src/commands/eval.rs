@@ -46,7 +46,7 @@ impl DeviceTask for EvalTask<'_> {
         let result =
             evaluate(&trained.network, &pack, &options, &stop, |done| bar.set_with_rate(done as u64, "images"));
         bar.finish();
-        Ok(result?)
+        result.map_err(|error| trained::named(&trained.path, error))
     }
 }
 

@@ -1,7 +1,5 @@
 //! `alexnet predict`.
 
-use std::path::Path;
-
 use data::DecodeOptions;
 use files::printable;
 use serde::Serialize;
@@ -74,7 +72,7 @@ impl DeviceTask for PredictTask<'_> {
                 Ok(square) => {
                     let names = &trained.printed_classes;
                     let top = predict(&trained.network, names, &input, views, size, &square, args.top);
-                    let top = top.map_err(|error| named(&trained.path, error))?;
+                    let top = top.map_err(|error| trained::named(&trained.path, error))?;
                     let top = top.into_iter().map(NamedClass::of).collect();
                     predictions.push(Prediction { file: path.display().to_string(), top });
                 }
@@ -82,14 +80,6 @@ impl DeviceTask for PredictTask<'_> {
             }
         }
         Ok(predictions)
-    }
-}
-
-/// The failure of a prediction, which names the weights if they are the cause.
-fn named(weights: &Path, error: train::Error) -> Failure {
-    match error {
-        train::Error::NotFinite { .. } => Failure::Failed(format!("{}: {error}", weights.display())),
-        other => other.into(),
     }
 }
 

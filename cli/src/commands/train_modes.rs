@@ -12,6 +12,7 @@ use train::plots::{Series, check_png_name, curve_over_decades, save_png};
 use super::device::DeviceTask;
 use super::eval;
 use super::prepared_run::PreparedRun;
+use super::trained::named;
 use crate::args::{Train, TrainModes};
 use crate::console::{Bar, count, note, print, print_json, table};
 use crate::failure::{Failure, Result};
@@ -144,7 +145,10 @@ impl OtherTask<'_> {
         let bar = Bar::new("eval", "images", val.len() as u64);
         let result = evaluate_start(device, config, model, packs, |done| bar.set_with_rate(done as u64, "images"));
         bar.finish();
-        let result = result?;
+        let result = result.map_err(|error| match &config.model.weights {
+            Some(weights) => named(weights, error),
+            None => error.into(),
+        })?;
         if self.args.json { print_json(&result) } else { print(&eval::lines(&result)) }
     }
 }

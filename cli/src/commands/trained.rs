@@ -1,6 +1,6 @@
 //! Trained networks for `eval` and `predict`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use data::{Pack, Views};
 use layers::Network;
@@ -52,6 +52,14 @@ pub fn load(args: &args::NetworkArgs) -> Result<(LoadedModel, OpenDevice)> {
     let views = if args.crops == "10" { Views::Ten } else { Views::Centre };
     let opened = device::open(&args.compute.device, &args.compute.precision, threads, Algorithms::default())?;
     Ok((LoadedModel { loaded, views, threads }, opened))
+}
+
+/// The failure of a test or a prediction, which names the weights if they are the cause.
+pub fn named(weights: &Path, error: train::Error) -> Failure {
+    match error {
+        train::Error::NotFinite { .. } => Failure::Failed(format!("{}: {error}", weights.display())),
+        other => other.into(),
+    }
 }
 
 /// Takes the last weights in place of their moving average if they are asked for, and says which of them are used where

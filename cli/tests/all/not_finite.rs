@@ -1,4 +1,5 @@
-//! Weights with values that are not numbers: a note from every command that reads them, and no prediction.
+//! Weights with values that are not numbers: a note from every command that reads them, no prediction and no errors of a
+//! test.
 
 use std::fs;
 
@@ -43,11 +44,21 @@ fn every_command_notes_it_once() {
 }
 
 #[test]
-fn nothing_is_predicted() {
+fn nothing_is_predicted_or_measured() {
     let world = world();
+    fs::write(world.path("tiny.toml"), MODEL).unwrap();
     for file in ["nan.h5", "nan.pt"] {
-        let message = world.fails(1, &["predict", "--weights", file, "val/red/0.png"]);
-        assert!(message.contains(&format!("error: {file}: the probability of class 0 is NaN")), "{message}");
-        assert_eq!(message.matches("NaN or infinite: 1 in fc1.bias").count(), 1, "{message}");
+        let train = ["train", "--data", "train.pack", "--val", "val.pack", "--model", "tiny.toml", "--out", "none"];
+        let commands: [&[&str]; 4] = [
+            &["predict", "--weights", file, "val/red/0.png"],
+            &["eval", "--data", "val.pack", "--weights", file],
+            &["eval", "--data", "val.pack", "--weights", file, "--crops", "10", "--json"],
+            &[&train[..], &["--weights", file, "--epochs", "0"]].concat(),
+        ];
+        for command in commands {
+            let message = world.fails(1, command);
+            assert!(message.contains(&format!("error: {file}: the probability of class 0 is NaN")), "{message}");
+            assert_eq!(message.matches("NaN or infinite: 1 in fc1.bias").count(), 1, "{message}");
+        }
     }
 }

@@ -254,8 +254,10 @@ impl Records {
         watch: &mut dyn FnMut(RunEvent<'_>),
     ) -> Result<Option<(Evaluation, ValidationLine)>> {
         let (Some(val), Some(options)) = (&self.packs.val, &self.validation) else { return Ok(None) };
-        let mut test =
-            |network: &Network<B>| evaluate(network, val, options, stop, |done| watch(RunEvent::Validating(done)));
+        let mut test = |network: &Network<B>| {
+            let result = evaluate(network, val, options, stop, |done| watch(RunEvent::Validating(done)));
+            result.map_err(|error| diverged_in_validation(error, network, position.step))
+        };
         let last = test(&learner.module)?;
         let (result, last) = match learner.with_average(test).transpose()? {
             Some(average) => (average, Some(last)),
@@ -355,5 +357,14 @@ impl Records {
     pub fn with_checkpoint_hint(&self, error: Error) -> Error {
         let Error::Diverged { step, loss, place, stopped, .. } = error else { return error };
         Error::Diverged { step, loss, place, stopped, kept: self.saver.checkpoint_hint() }
+    }
+}
+
+/// The error of a validation: outputs that are not numbers are those of a diverged run.
+fn diverged_in_validation<B: Backend<Scalar = f32>>(error: Error, network: &Network<B>, step: u64) -> Error {
+    let Error::NotFinite { .. } = error else { return error };
+    match diagnose::place_of_loss(network) {
+        Ok(place) => Error::diverged(step, f64::NAN, place, "in validation"),
+        Err(error) => error,
     }
 }

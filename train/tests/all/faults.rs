@@ -34,6 +34,17 @@ fn a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_checkpoint() {
     assert!(fs::read(&path).unwrap() == good, "the checkpoint was written again");
 }
 
+/// The only step of an epoch blows the weights up; its own loss was a number.
+#[test]
+fn outputs_that_are_not_numbers_in_validation_stop_the_run() {
+    let world = World::new();
+    let mut trainer = world.start("run", "[optim]\nlr = 1e30\n[run]\nbatch = 24\ncheckpoint_steps = 0");
+    let error = train_until(&mut trainer, u64::MAX).unwrap_err();
+    let message = error.to_string();
+    assert!(matches!(error, Error::Diverged { step: 1, .. }) && message.contains("stopped in validation"), "{message}");
+    assert!(run::checkpoints(&world.path("run")).unwrap().is_empty(), "weights of no use were saved");
+}
+
 #[test]
 fn a_broken_checkpoint_is_passed_over() {
     let world = World::new();
