@@ -17,23 +17,30 @@ fn strace() -> bool {
     is_available
 }
 
-/// Resumes the run for an epoch while strace injects `fault` into `calls`.
-fn resume_with(world: &World, calls: &str, fault: &str) -> Output {
+/// Runs the command while strace injects `fault` into `calls`.
+fn run_with(world: &World, calls: &str, fault: &str, arguments: &[&str]) -> Output {
     let inject = format!("inject={calls}:{fault}");
     Command::new("strace")
         .args(["-f", "-o", "trace", "-e", &format!("trace={calls}"), "-e", &inject])
-        .args([env!("CARGO_BIN_EXE_alexnet"), "train", "--out", "run", "--resume", "--epochs", "3"])
+        .arg(env!("CARGO_BIN_EXE_alexnet"))
+        .args(arguments)
         .current_dir(world.path(""))
         .output()
         .unwrap()
 }
 
+/// Resumes the run for an epoch while strace injects `fault` into `calls`.
+fn resume_with(world: &World, calls: &str, fault: &str) -> Output {
+    run_with(world, calls, fault, &["train", "--out", "run", "--resume", "--epochs", "3"])
+}
+
+fn temporaries_in(world: &World, folder: &str) -> usize {
+    let entries = fs::read_dir(world.path(folder)).unwrap();
+    entries.filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().starts_with(".alexnet-tmp")).count()
+}
+
 fn temporaries(world: &World) -> usize {
-    let in_folder = |folder: &str| {
-        let entries = fs::read_dir(world.path(folder)).unwrap();
-        entries.filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().starts_with(".alexnet-tmp")).count()
-    };
-    in_folder("run") + in_folder("run/checkpoints")
+    temporaries_in(world, "run") + temporaries_in(world, "run/checkpoints")
 }
 
 /// Checks that the run can be read and completed, and that no temporary file of an interrupted save remains.
@@ -99,4 +106,26 @@ fn a_folder_that_cannot_be_synced_is_noted() {
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(message.contains("unconfirmed"), "{message}");
     check_resumes(&world, "folder sync");
+}
+
+/// What a killed conversion left is removed by the next one; the file in its place is the old one until then.
+#[test]
+fn a_killed_conversion_is_swept_by_the_next() {
+    if !strace() {
+        return;
+    }
+    let world = World::trained();
+    for name in ["out.h5", "out.safetensors", "out.pt", "out.keras", "out.onnx"] {
+        let convert = ["convert", "run", name];
+        let kill = || run_with(&world, "/^rename", "signal=KILL:when=1", &convert);
+        assert!(!kill().status.success(), "{name}: the call has another name here");
+        assert!(!world.path(name).exists() && temporaries_in(&world, "") > 0, "{name}");
+        world.ok(&convert);
+        assert_eq!(temporaries_in(&world, ""), 0, "{name}");
+        let before = fs::read(world.path(name)).unwrap();
+        assert!(!kill().status.success() && temporaries_in(&world, "") > 0, "{name}");
+        assert!(fs::read(world.path(name)).unwrap() == before, "{name}: the old file was touched");
+        world.ok(&convert);
+        assert_eq!(temporaries_in(&world, ""), 0, "{name}");
+    }
 }
