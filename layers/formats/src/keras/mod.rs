@@ -195,7 +195,10 @@ impl KerasFile {
             None => self.undescribed(path, &stored, model)?,
         };
         let state = optimizer::read(&mut self.tree, self.layout, kind, &trained, &mut notes);
-        let optimizer = state.map_err(failed(path))?;
+        let mut optimizer = state.map_err(failed(path))?;
+        if let (None, Some(model), Some(state)) = (&architecture, model, &mut optimizer) {
+            optimizer::name_after(state, model);
+        }
         let file = ForeignFile { tensors, optimizer, notes, ..ForeignFile::new(self.format, AxisOrder::Keras) };
         let Some(architecture) = architecture else { return Ok(file) };
         if let Some(own) = Own::of(&self.own, &architecture.model) {

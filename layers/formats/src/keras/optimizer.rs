@@ -1,5 +1,6 @@
 //! The state of Keras' optimizers.
 
+use layers::Model;
 use ndarray::ArrayD;
 
 use super::stored::{Layout, list, numbered_variables};
@@ -74,6 +75,18 @@ pub(super) fn read(
         state.slots.push((name.to_string(), tensors));
     }
     Ok(Some(state))
+}
+
+/// Names the state of Adam as AdamW's if that trains the network: with weight decay, Keras calls both Adam.
+pub(super) fn name_after(state: &mut OptimizerState, model: &Model) {
+    let kind = model.train.get("optim").and_then(|optim| optim.get("kind")?.as_str());
+    if state.kind != "adam" || kind != Some("adamw") {
+        return;
+    }
+    state.kind = "adamw".into();
+    for (slot, _) in &mut state.slots {
+        *slot = slot.replace("adam.", "adamw.");
+    }
 }
 
 fn left_out(why: &str) -> String {

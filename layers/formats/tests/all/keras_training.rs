@@ -213,6 +213,31 @@ fn adam_of_keras_with_weight_decay_is_adamw() {
     }
 }
 
+/// A `.weights.h5` names its optimizer alone, and Keras names Adam alike with and without decay.
+#[test]
+fn weights_alone_take_the_decay_of_their_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = chain().weights.model.unwrap();
+    let mut decayed = model.clone();
+    let optim = decayed.train.get_mut("optim").unwrap().as_table_mut().unwrap();
+    optim.insert("kind".into(), "adamw".into());
+    let (path, written, _) = saved(&folder, "a.weights.h5", &model, "adam");
+    assert_eq!(load(&path, Some(&model)).unwrap().optimizer.as_ref(), Some(&written));
+    let found = load(&path, Some(&decayed)).unwrap().optimizer.unwrap();
+    assert_eq!((found.kind.as_str(), found.step), ("adamw", written.step));
+    let slots = |state: &OptimizerState| state.slots.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(slots(&found), ["adamw.m", "adamw.v"]);
+    let tensors = |state: OptimizerState| state.slots.into_iter().map(|(_, tensors)| tensors).collect::<Vec<_>>();
+    assert_eq!(tensors(found), tensors(written));
+    // Another optimizer keeps its name.
+    let mut momentum = state(&model, "sgd");
+    momentum.slots.truncate(1);
+    momentum.slots[0].0 = "momentum".into();
+    let weights = Weights { model: Some(model), ..chain().weights };
+    save_with(&path, &weights, Some(&momentum), None).unwrap();
+    assert_eq!(load(&path, Some(&decayed)).unwrap().optimizer, Some(momentum));
+}
+
 #[test]
 fn another_optimizer_is_reported_once() {
     let folder = tempfile::tempdir().unwrap();
