@@ -1,4 +1,5 @@
-"""Compares files of Keras with those of this workspace, both ways: logits, weights bit by bit, Adam's state.
+"""Compares files of Keras with those of this workspace, both ways: logits, and bit by bit the weights and the state of
+Adam, AdamW and SGD, of a run with frozen layers too.
 
 Requirements: keras==3.15.1 jax==0.10.2 h5py==3.16.0 numpy==2.4.6
 Run, from the root of the workspace:
@@ -84,6 +85,24 @@ def adapted():
     return keras.Model(start, layers.Softmax()(layers.Dense(5)(hidden)))
 
 
+def frozen():
+    """A convolution, a batch norm and a dense layer that are not trained."""
+    model = keras.Sequential(
+        [
+            keras.Input(SMALL),
+            layers.Conv2D(6, 3, activation="relu", trainable=False),
+            layers.BatchNormalization(trainable=False),
+            layers.Conv2D(5, 3, strides=2, activation="relu"),
+            layers.Flatten(),
+            layers.Dense(6, activation="relu", trainable=False),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    norm = model.layers[1]
+    norm.set_weights([np.linspace(0.5, 2, 6) + number for number in range(4)])
+    return model
+
+
 def images(shape, count):
     return np.random.default_rng(5).integers(0, 256, (count, *shape)).astype("float32")
 
@@ -116,6 +135,11 @@ def same_bits(name, found, expected):
     if len(found) != len(expected) or any(not np.array_equal(a, b) for a, b in zip(found, expected)):
         fail(f"{name} are not the same, bit by bit")
     print(f"  {name}: {len(expected)} tensors bit by bit")
+
+
+def weight_decay(optimizer):
+    """The decay apart from the gradient: that of AdamW, and of Adam with weight decay, which comes back as AdamW."""
+    return optimizer.weight_decay or 0.0
 
 
 def variables(optimizer):
@@ -183,8 +207,23 @@ def compare(examples, name, model, optimizer, scale, steps=2):
     examples.run("convert", files[0], weights_file)
     other = keras.models.clone_model(model)
     if name not in ("normed", "adapted"):
+        other.compile(type(model.optimizer).from_config(model.optimizer.get_config()))
+        other.optimizer.build(other.trainable_variables)
         other.load_weights(weights_file)
         same_bits("weights of the .weights.h5", other.get_weights(), model.get_weights())
+        same_bits("the optimizer's variables in it", variables(other.optimizer), variables(model.optimizer))
+
+    # The weights of Keras alone, for the network of the archive.
+    alone = examples.work / "alone.weights.h5"
+    model.save_weights(alone)
+    if name not in ("normed", "adapted"):
+        examples.run("convert", alone, back, files[0])
+        again = keras.models.load_model(back)
+        same_bits("weights of Keras' .weights.h5", again.get_weights(), model.get_weights())
+        same_bits("the optimizer's variables of Keras' .weights.h5", variables(again.optimizer), variables(model.optimizer))
+        decays = [weight_decay(optimizer) for optimizer in (again.optimizer, model.optimizer)]
+        if decays[0] != decays[1]:
+            fail(f"weight decays of Keras' .weights.h5: {decays}")
 
     if name == "full":
         # Without a network, the only preset that has these tensors.
@@ -264,10 +303,15 @@ def main():
         compare(examples, "notebook", notebook(10, 96, 16), "adam", 1 / 255)
         compare(examples, "normed", normed(), keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True), 1)
         compare(examples, "adapted", adapted(), keras.optimizers.Adam(0.001, beta_1=0.8, epsilon=1e-6), 1)
+        adamw = keras.optimizers.AdamW
+        compare(examples, "adamw", notebook(10, 96, 16), adamw(0.001, weight_decay=0.02), 1 / 255)
+        decayed = keras.optimizers.Adam(0.001, weight_decay=0.02)
+        compare(examples, "decayed", notebook(10, 96, 16), decayed, 1 / 255)
+        compare(examples, "frozen", frozen(), "adam", 1 / 255)
         if arguments.full:
             compare(examples, "full", notebook(), "adam", 1 / 255, steps=1)
         if arguments.alexnet:
-            for optimizer in (keras.optimizers.Adam(0.01), keras.optimizers.SGD(0.05, momentum=0.9)):
+            for optimizer in (keras.optimizers.Adam(0.01), keras.optimizers.SGD(0.05, momentum=0.9), adamw(0.01)):
                 go_on(arguments.alexnet.resolve(), pathlib.Path(folder), optimizer)
     print("the same")
 
