@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use alexnet_formats::layers::Model;
-use alexnet_formats::{Format, load, read};
+use alexnet_formats::{Format, load, load_without_top, read};
 use tempfile::TempDir;
 
 pub use drive::drive;
@@ -24,7 +24,11 @@ static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
 
 static MODEL: LazyLock<Model> = LazyLock::new(|| Model::preset("linear").expect("a preset is a network"));
 
-/// Reads a weights file of any format, and loads it for no network and for a small one.
+/// A network whose layers but the last are those of the files `headless.*`, which are among the seeds.
+static WHOLE: LazyLock<Model> =
+    LazyLock::new(|| Model::parse(include_str!("whole.toml"), "whole.toml").expect("it is a network"));
+
+/// Reads a weights file of any format, and loads it for no network and for a small one, with its last layers and without.
 pub fn weights(data: &[u8]) {
     let path = FOLDER.path().join("weights");
     std::fs::write(&path, data).expect("a file can be written");
@@ -39,5 +43,8 @@ pub fn weights(data: &[u8]) {
             let known = loaded.weights.model.expect("what is loaded has a network").parameters().expect("it is one");
             assert_eq!(known.len(), loaded.weights.tensors.len());
         }
+    }
+    if let Ok(Some(loaded)) = load_without_top(&path, &WHOLE) {
+        assert!(loaded.weights.tensors.len() < WHOLE.parameters().expect("it is a network").len());
     }
 }
