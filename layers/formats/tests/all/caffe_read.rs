@@ -171,8 +171,31 @@ fn batch_normalisation_is_divided_by_its_number() {
     let number = numbers("bn.2", &[1])[0];
     let mean = numbers("bn.0", &[3])[1] * (1.0 / number);
     assert_eq!(weights.tensor("bn.running_mean").unwrap()[[1]], mean);
+    let variance = numbers("bn.1", &[3])[2] * (1.0 / number);
+    assert_eq!(weights.tensor("bn.running_var").unwrap()[[2]], variance);
     assert_eq!(weights.tensor("bn.weight").unwrap().as_slice().unwrap(), numbers("scale.0", &[3]));
     assert_eq!(weights.tensor("bn.bias").unwrap().as_slice().unwrap(), numbers("scale.1", &[3]));
+}
+
+#[test]
+fn settings_that_are_seldom_given_have_caffes_meaning_and_defaults() {
+    let network = |norm: Option<Message>, pool: Message, inputs: i64| {
+        let blobs: &[&[i64]] = &[&[3], &[3], &[1]];
+        let norm = CaffeLayer { blobs, ..layer("BatchNorm", "bn", "data", "data", norm) };
+        let pool = layer("Pooling", "pool", "data", "pool", Some(pool.int(2, 3).int(3, 2)));
+        let shapes: &[&[i64]] = &[&[2, inputs], &[2]];
+        let units = Some(Message::default().int(1, 2));
+        let linear = CaffeLayer { blobs: shapes, ..layer("InnerProduct", "fc", "pool", "fc", units) };
+        let layers = [layer("Data", "data", "", "data", Some(transform())), norm, pool, linear];
+        let model = load(&net("net", &layers, Version::Today));
+        let kinds: Vec<LayerKind> = model.model.unwrap().layers.into_iter().map(|layer| layer.kind).collect();
+        let LayerKind::BatchNorm(norm) = &kinds[0] else { panic!() };
+        let LayerKind::Pool(pool) = &kinds[1] else { panic!() };
+        (norm.momentum, norm.epsilon, pool.round_mode)
+    };
+    assert_eq!(network(None, Message::default(), 3 * 36), (0.001, 1e-5, RoundMode::Ceil));
+    let norm = Message::default().float(2, 0.9).float(3, 0.01);
+    assert_eq!(network(Some(norm), Message::default().int(13, 1), 3 * 25), (0.1, 0.01, RoundMode::Floor));
 }
 
 #[test]

@@ -105,6 +105,37 @@ fn what_is_not_read_is_refused_by_layer_and_setting() {
 }
 
 #[test]
+fn settings_that_a_file_leaves_out_are_keras_defaults() {
+    let mut layers =
+        vec![("BatchNormalization", json!({})), ("MaxPooling2D", json!({})), ("Dropout", json!({ "rate": null }))];
+    layers.extend(head());
+    let model = read(&sequential(&layers)).unwrap();
+    let LayerKind::BatchNorm(norm) = &model.layers[0].kind else { panic!("expected a norm") };
+    assert_eq!((norm.epsilon, norm.momentum), (1e-3, 0.01));
+    let LayerKind::Pool(pool) = &model.layers[1].kind else { panic!("expected a pool") };
+    assert_eq!((pool.kernel, pool.stride), ([2; 2], [2; 2]));
+    let rule = |class: &str| {
+        let mut config = sequential(&head());
+        config["compile_config"] = json!({ "optimizer": { "class_name": class, "config": {} } });
+        read(&config).unwrap().train["optim"].as_table().unwrap().clone()
+    };
+    let numbers = |class: &str, keys: &[&str]| -> Vec<f64> {
+        let settings = rule(class);
+        keys.iter().map(|key| settings[*key].as_float().unwrap()).collect()
+    };
+    let of_adam = ["lr", "beta1", "beta2", "epsilon", "weight_decay"];
+    assert_eq!(numbers("Adam", &of_adam), [0.001, 0.9, 0.999, 1e-7, 0.0]);
+    assert_eq!(numbers("AdamW", &of_adam), [0.001, 0.9, 0.999, 1e-7, 0.004]);
+    assert_eq!(numbers("SGD", &["lr", "momentum", "weight_decay"]), [0.01, 0.0, 0.0]);
+    for (class, kind) in [("Adam", "adam"), ("AdamW", "adamw"), ("SGD", "sgd")] {
+        let settings = rule(class);
+        assert_eq!(settings["kind"].as_str(), Some(kind));
+        assert_eq!(settings.get("epsilon_hat").and_then(|flag| flag.as_bool()), (kind != "sgd").then_some(true));
+        assert!(!settings.contains_key("nesterov"));
+    }
+}
+
+#[test]
 fn graphs_that_are_no_chain_are_refused() {
     let node = |of: &str| json!([{ "args": [{ "config": { "keras_history": [of, 0, 0] } }], "kwargs": {} }]);
     let layer = |name: &str, class: &str, nodes: Value| {
@@ -149,6 +180,8 @@ fn images_are_prepared_as_the_layers_in_front_do() {
     for (channel, expected) in [(0, (10.0 * 0.5 + 1.0 - 1.0) / 2.0), (2, (10.0 * 0.5 + 1.0 - 3.0) / 4.0)] {
         assert!((given(&both, 10.0, channel) - expected).abs() < 1e-12);
     }
+    let constant = with(&[("Normalization", json!({ "mean": 1.0, "variance": [0.0, 4.0, 9.0] }))]);
+    assert_eq!(constant.deviation, Some([1e-7, 2.0, 3.0]));
 }
 
 fn parameters() -> ParameterSettings {

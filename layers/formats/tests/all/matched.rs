@@ -66,6 +66,19 @@ fn the_report_says_what_became_of_each_tensor() {
     assert!(text.contains("fc6.weight [5, 48]             -> fc6.weight [5, 48], permuted"), "{text}");
     assert!(text.contains("fc8.weight [3, 5]              -> fc8.weight [3, 5]\n"), "{text}");
     assert!(text.ends_with("loss.scale [2] is left over"), "{text}");
+    // Keras turns linear layers too; a map of one pixel has one order of values.
+    let permuted = |model: &Model, axes| {
+        let file = foreign(&weights(model, 2), axes, |_, name| name.to_string());
+        let matched = matched(file, Some(model)).unwrap().report.matched;
+        let permuted = matched.into_iter().filter(|one| one.permuted);
+        permuted.map(|one| one.parameter).collect::<Vec<_>>()
+    };
+    let weights_of_layers = ["conv1.weight", "conv2.weight", "fc6.weight", "fc8.weight"];
+    let pixel = crate::support::model(&SMALL.replace("kernel = [1, 2]", "kernel = 4"));
+    assert_eq!(permuted(&model, AxisOrder::PyTorch), weights_of_layers[..3]);
+    assert_eq!(permuted(&model, AxisOrder::Keras), weights_of_layers);
+    assert_eq!(permuted(&pixel, AxisOrder::PyTorch), weights_of_layers[..2]);
+    assert_eq!(permuted(&pixel, AxisOrder::Keras), weights_of_layers);
 }
 
 #[test]

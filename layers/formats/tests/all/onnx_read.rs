@@ -2,7 +2,7 @@
 
 use alexnet_formats::Format;
 use alexnet_formats::layers::model::Mean;
-use alexnet_formats::layers::tensor::ops::{DropoutScale, PoolKind};
+use alexnet_formats::layers::tensor::ops::{AlphaScaling, DropoutScale, PoolKind, Region};
 use alexnet_formats::layers::{LayerKind, Model};
 
 use crate::onnx_file::Attribute::{self, Float, Int, Ints, Tensor, Text};
@@ -81,6 +81,43 @@ fn pools_batch_norms_dropouts_and_activations_are_read() {
     assert_eq!((at_test.p, at_test.scale), (0.5, DropoutScale::AtTest));
     let LayerKind::Dropout(dropout) = &model.layers[8].kind else { panic!() };
     assert_eq!((dropout.p, dropout.scale), (0.3, DropoutScale::InTraining));
+}
+
+#[test]
+fn settings_that_a_graph_leaves_out_are_onnxs_defaults() {
+    let start = OnnxFile::new(&[0, 3, 8, 8]).weight("w", &[6, 3, 1, 1]).weight("gamma", &[6]).weight("beta", &[6]);
+    let file = start
+        .weight("mean", &[6])
+        .floats("var", &[6], &[1.0; 6])
+        .weight("fw", &[5, 6 * 64])
+        .node("Conv", &["w"], &[])
+        .node("LRN", &[], &[Int("size", 3)])
+        .node("BatchNormalization", &["gamma", "beta", "mean", "var"], &[])
+        .node("Flatten", &[], &[])
+        .node("Gemm", &["fw"], &[Int("transB", 1)]);
+    let model = read(&file).model.unwrap();
+    let LayerKind::Lrn(lrn) = &model.layers[1].kind else { panic!() };
+    assert_eq!((lrn.size, lrn.alpha, lrn.beta, lrn.k), (3, 1e-4, 0.75, 1.0));
+    assert_eq!((lrn.region, lrn.alpha_scaling), (Region::AcrossChannels, AlphaScaling::Mean));
+    let LayerKind::BatchNorm(norm) = &model.layers[2].kind else { panic!() };
+    assert_eq!((norm.epsilon, norm.momentum), (1e-5, 0.1));
+}
+
+#[test]
+fn factors_are_the_shares_that_dropouts_keep() {
+    let file = OnnxFile::new(&[0, 3, 2, 2])
+        .weight("w", &[6, 3, 1, 1])
+        .weight("fw", &[5, 24])
+        .floats("kept", &[], &[0.7])
+        .floats("divisor", &[], &[1.25])
+        .node("Conv", &["w"], &[])
+        .node("Mul", &["kept"], &[])
+        .node("Div", &["divisor"], &[])
+        .node("Flatten", &[], &[])
+        .node("Gemm", &["fw"], &[Int("transB", 1)]);
+    let model = read(&file).model.unwrap();
+    let dropped = |kind: &LayerKind| if let LayerKind::Dropout(dropout) = kind { Some(dropout.p) } else { None };
+    assert_eq!(model.layers.iter().filter_map(|layer| dropped(&layer.kind)).collect::<Vec<_>>(), [0.3, 0.2]);
 }
 
 #[test]

@@ -227,13 +227,18 @@ fn response_normalisation_is_read_as_a_node_and_written_out() {
             &["mean"],
             &[Ints("kernel_shape", &[5, 1, 1]), Ints("strides", &[1, 1, 1])],
         )
-        .named_node("Squeeze", "", &["mean", "axis"], &["maps"], &[])
-        .named_node("Mul", "", &["maps", "alpha"], &["a"], &[])
-        .named_node("Add", "", &["a", "k"], &["b"], &[])
-        .named_node("Pow", "", &["b", "beta"], &["divisor"], &[])
-        .from("value0")
-        .node("Div", &["divisor"], &[]);
-    assert_eq!(load(&classified(written, 6 * 64)), node);
+        .named_node("Squeeze", "", &["mean", "axis"], &["maps"], &[]);
+    for (operator, number) in [("Mul", "alpha"), ("Div", "inverse")] {
+        let written = written
+            .clone()
+            .floats("inverse", &[], &[1e4])
+            .named_node(operator, "", &["maps", number], &["a"], &[])
+            .named_node("Add", "", &["a", "k"], &["b"], &[])
+            .named_node("Pow", "", &["b", "beta"], &["divisor"], &[])
+            .from("value0")
+            .node("Div", &["divisor"], &[]);
+        assert_eq!(load(&classified(written, 6 * 64)), node);
+    }
 }
 
 #[test]
