@@ -167,6 +167,11 @@ pub trait Dataset: Send + Sync {
         Ok(())
     }
 
+    /// Called when `images` images in memory are no longer used. A mapped file may leave the process's memory.
+    fn release(&self, images: usize) {
+        let _ = images;
+    }
+
     /// Advice that image `index` will be read soon.
     fn prefetch(&self, index: usize) {
         let _ = index;
@@ -254,6 +259,10 @@ impl<D: Dataset + ?Sized> Dataset for Arc<D> {
 
     fn check_unchanged(&self, images: &[u64]) -> Result<()> {
         (**self).check_unchanged(images)
+    }
+
+    fn release(&self, images: usize) {
+        (**self).release(images);
     }
 
     fn prefetch(&self, index: usize) {

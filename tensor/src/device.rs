@@ -1,5 +1,6 @@
 //! The interface of a device's memory. Its kernels are those of [`Backend`](crate::Backend).
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 
 use crate::{Element, HostImages, Result};
@@ -30,6 +31,10 @@ pub trait Device: sealed::Sealed + Clone + Debug + Send + Sync + 'static {
     fn upload(&self, values: &[Self::Scalar]) -> Result<Self::FloatBuffer>;
     /// The buffer's values, after all queued work on it.
     fn download(&self, buffer: &Self::FloatBuffer) -> Result<Vec<Self::Scalar>>;
+    /// The buffer's values, after all queued work on it: where they are, if that is the host's memory, else downloaded.
+    fn read<'a>(&self, buffer: &'a Self::FloatBuffer) -> Result<Cow<'a, [Self::Scalar]>> {
+        Ok(Cow::Owned(self.download(buffer)?))
+    }
     /// A new buffer of `len` values, all equal to `value`.
     fn full(&self, len: usize, value: Self::Scalar) -> Result<Self::FloatBuffer>;
     /// Copies `values` to a new buffer.

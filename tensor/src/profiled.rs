@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -187,6 +188,10 @@ impl<B: Backend> Device for Profiled<B> {
 
     fn download(&self, buffer: &B::FloatBuffer) -> Result<Vec<B::Scalar>> {
         self.transfer("download", self.inner.bytes(buffer), |_, _| 0, || self.inner.download(buffer))
+    }
+
+    fn read<'a>(&self, buffer: &'a B::FloatBuffer) -> Result<Cow<'a, [B::Scalar]>> {
+        self.transfer("download", self.inner.bytes(buffer), |_, _| 0, || self.inner.read(buffer))
     }
 
     fn full(&self, len: usize, value: B::Scalar) -> Result<B::FloatBuffer> {

@@ -1,6 +1,8 @@
 //! Tensors: shapes over buffers of a device.
 
-use ndarray::{ArrayBase, ArrayD, ArrayRef, ArrayViewD, Data, Dimension, IxDyn};
+use std::borrow::Cow;
+
+use ndarray::{ArrayBase, ArrayD, ArrayRef, ArrayViewD, CowArray, Data, Dimension, IxDyn};
 
 use crate::{Backend, Error, Result};
 
@@ -173,6 +175,30 @@ impl<B: Backend> Tensor<B> {
         let values = self.to_vec()?;
         ArrayD::from_shape_vec(IxDyn(&self.shape), values)
             .map_err(|_| Error::shape("to_array", "a buffer as long as the shape says", &self.shape))
+    }
+
+    /// The values as an array: where they are, if that is the host's memory, else downloaded.
+    ///
+    /// ```
+    /// use alexnet_tensor::ndarray::array;
+    /// use alexnet_tensor::{Cpu, Tensor};
+    ///
+    /// let cpu = Cpu::<f32>::new(1)?;
+    /// let x = Tensor::from_array(&cpu, &array![[1.0, 2.0], [3.0, 4.0]])?;
+    /// assert!(x.read()?.is_view(), "the CPU copies nothing");
+    /// assert_eq!(x.read()?[[1, 0]], 3.0);
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn read(&self) -> Result<CowArray<'_, B::Scalar, IxDyn>> {
+        let shape = IxDyn(&self.shape);
+        let wrong = |_| Error::shape("read", "a buffer as long as the shape says", &self.shape);
+        match self.device.read(&self.data)? {
+            Cow::Borrowed(values) => Ok(ArrayViewD::from_shape(shape, values).map_err(wrong)?.into()),
+            Cow::Owned(values) => Ok(ArrayD::from_shape_vec(shape, values).map_err(wrong)?.into()),
+        }
     }
 
     /// Downloads the value of a tensor that has only one.

@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use data::Pack;
-use layers::weights::{Weights, hdf5_file};
+use layers::weights::Weights;
+use layers::weights::hdf5_file::{self, Parts, TensorSource};
 use layers::{Model, Network};
 use ndarray::ArrayD;
 use optim::{Optimizer, Schedule, ScheduleState, State};
@@ -16,10 +17,10 @@ use serde::{Deserialize, Serialize};
 use tensor::{Backend, Tensor};
 
 use crate::compare::Difference;
-use crate::packs::{PackMeans, Packs};
+use crate::packs::Packs;
 use crate::position::Position;
 use crate::run::Best;
-use crate::{Config, EarlyStopping, Error, Result, WeightAverage, input};
+use crate::{Config, EarlyStopping, Error, Result, input};
 
 /// Version of the `training` group that this crate writes. It reads all versions up to it.
 pub const VERSION: u32 = 1;
@@ -103,12 +104,13 @@ pub struct Checkpoint {
 }
 
 /// Prefix of the names of moving averages among the tensors of the `training` group.
-const AVERAGE: &str = "weight-average/";
+pub(crate) const AVERAGE: &str = "weight-average/";
 
 /// The tensors of the `training` group: those of the optimizer, and the moving averages of the parameters.
-pub(crate) fn training_tensors(optimizer: &Tensors, average: &Tensors) -> Tensors {
-    let average = average.iter().map(|(name, values)| (format!("{AVERAGE}{name}"), values.clone()));
-    optimizer.iter().cloned().chain(average).collect()
+pub(crate) fn training_tensors<'a>(optimizer: &'a Tensors, average: &'a Tensors) -> Vec<TensorSource<'a>> {
+    let optimizer = optimizer.iter().map(|(name, values)| TensorSource::of_array(name, values));
+    let average = average.iter().map(|(name, values)| TensorSource::of_array(format!("{AVERAGE}{name}"), values));
+    optimizer.chain(average).collect()
 }
 
 /// The inverse of [`training_tensors`]: those of the optimizer, and the moving averages.
@@ -128,11 +130,11 @@ impl Checkpoint {
     /// Writes the file so that a crash leaves the old one or the new one, after reading back what was written.
     ///
     /// # Errors
-    /// Those of [`hdf5_file::save_with`]: the old file is kept.
+    /// Those of [`hdf5_file::save_parts`]: the old file is kept.
     pub fn save(&self, path: &Path) -> Result<()> {
         let text = toml::to_string(&self.state).map_err(|e| Error::file(path, format!("cannot be written: {e}")))?;
-        let extra = hdf5_file::Extra { state: text, tensors: training_tensors(&self.optimizer, &self.average) };
-        Ok(hdf5_file::save_with(path, &self.weights, Some(&extra))?)
+        let training = Some((text.as_str(), training_tensors(&self.optimizer, &self.average)));
+        Ok(hdf5_file::save_parts(path, &Parts { training, ..Parts::of_weights(&self.weights) })?)
     }
 
     /// Reads a checkpoint, checking every checksum.
@@ -150,38 +152,6 @@ impl Checkpoint {
         }
         let [optimizer, average] = split_training_tensors(extra.tensors);
         Ok(Self { weights, state, optimizer, average })
-    }
-
-    /// Copies the state of a run from its device.
-    ///
-    /// # Errors
-    /// Those of the device and the optimizer.
-    pub fn of<B: Backend<Scalar = f32>>(
-        network: &Network<B>,
-        optimizer: &Optimizer<B>,
-        average: Option<&WeightAverage<B>>,
-        state: RunState,
-        packs: &Packs,
-        means: &PackMeans,
-    ) -> Result<Self> {
-        let mut tensors = Vec::new();
-        for parameter in network.parameters() {
-            tensors.push((parameter.spec.name.clone(), parameter.value.to_array()?));
-        }
-        let mut slots = Vec::new();
-        for (name, tensor) in optimizer.state()?.tensors {
-            slots.push((name, tensor.to_array()?));
-        }
-        let weights = Weights {
-            model: Some(network.model().clone()),
-            tensors,
-            classes: packs.train.classes().to_vec(),
-            mean_image: means.image.clone(),
-            mean_rgb: means.rgb,
-            exif_orientation: packs.train.exif_orientation(),
-        };
-        let average = average.map(WeightAverage::to_arrays).transpose()?.unwrap_or_default();
-        Ok(Self { weights, state, optimizer: slots, average })
     }
 
     /// The weights that a validation tests: their moving average, if the checkpoint has one.

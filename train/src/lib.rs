@@ -36,6 +36,7 @@ pub mod predict;
 mod remedy;
 pub mod run;
 pub mod runs;
+mod snapshot;
 pub mod starting_weights;
 pub mod step;
 pub mod stop;

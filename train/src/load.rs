@@ -219,7 +219,8 @@ impl Loaded {
         views: Views,
         batch: usize,
     ) -> Result<()> {
-        let workload = Workload { model: self.model()?, training: None, evaluation: Some((images, views)) };
+        let workload =
+            Workload { model: self.model()?, training: None, evaluation: Some((images, views)), is_mapped: false };
         memory::check(device, &workload, batch)
     }
 

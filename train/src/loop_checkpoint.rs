@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use layers::Parameters;
-use layers::weights::{Weights, hdf5_file};
+use layers::weights::Weights;
+use layers::weights::hdf5_file::{self, Parts, TensorSource};
 use ndarray::ArrayD;
 use optim::{Optimizer, Schedule, ScheduleState, State};
 use serde::de::DeserializeOwned;
@@ -166,19 +167,12 @@ impl LoopCheckpoint {
     /// Writes the file so that a crash leaves the old one or the new one, after reading back what was written.
     ///
     /// # Errors
-    /// Those of [`hdf5_file::save_with`]: the old file is kept.
+    /// Those of [`hdf5_file::save_parts`]: the old file is kept.
     pub fn save(&self, path: &Path) -> Result<()> {
         let text = toml::to_string(&self.text).map_err(|e| Error::file(path, format!("cannot be written: {e}")))?;
-        let weights = Weights {
-            model: None,
-            tensors: self.parameters.clone(),
-            classes: Vec::new(),
-            mean_image: None,
-            mean_rgb: None,
-            exif_orientation: false,
-        };
-        let extra = hdf5_file::Extra { state: text, tensors: training_tensors(&self.optimizer, &self.average) };
-        Ok(hdf5_file::save_with(path, &weights, Some(&extra))?)
+        let parameters = self.parameters.iter().map(|(name, values)| TensorSource::of_array(name, values)).collect();
+        let training = Some((text.as_str(), training_tensors(&self.optimizer, &self.average)));
+        Ok(hdf5_file::save_parts(path, &Parts { description: &Weights::default(), parameters, training })?)
     }
 
     /// Reads a checkpoint, checking every checksum.

@@ -1,25 +1,25 @@
 //! Prediction of the memory that a run needs, before its first step.
 //!
 //! The step itself and the evaluation run on a [`DryRun`], which allocates memory as the device's allocator does and
-//! computes nothing. On the CPU the rest of the program is added: the loader's batches and, when a checkpoint is
-//! written, a second copy of all that is saved.
+//! computes nothing. On the CPU the rest of the program is added, and the images: batches that the loader decodes ahead,
+//! or the part of a mapped pack that is in memory. A checkpoint is saved from where its tensors are, without a copy.
 
-use data::{LoaderOptions, MixedLabel, Views};
-use layers::{Model, Network};
+use data::{LoaderOptions, MixedLabel, Pack, Storage, Views};
+use layers::{Model, Network, Pass};
 use optim::Optimizer;
 use tensor::{Backend, DryRun, Memory, Tensor};
 
 use crate::config::{ClassWeights, Config};
 use crate::device_loader::BATCHES_AHEAD;
 use crate::error::OutOfMemory;
-use crate::step::{Accumulation, StepOptions, classify, preallocate, step};
-use crate::{Error, Result, Targets, WeightAverage};
+use crate::step::{Accumulation, StepOptions, classify, preallocate, step_with};
+use crate::{Error, Packs, Result, Targets, WeightAverage};
 
 /// This share of the predicted memory, a 16th, is added as headroom: for gaps that the order of allocations leaves, and
 /// for memory that the dry run does not know, such as the kernels themselves.
 const HEADROOM_DIVISOR: u64 = 16;
 /// Memory of the program itself, which counts on the CPU.
-const PROGRAM_BYTES: u64 = 128 << 20;
+const PROGRAM_BYTES: u64 = 64 << 20;
 /// Batches of stored images on the device at once: those ahead, and one in use.
 const DEVICE_BATCHES: usize = BATCHES_AHEAD + 1;
 
@@ -32,6 +32,18 @@ pub struct Workload<'a> {
     pub training: Option<(usize, &'a Config)>,
     /// Number of images to evaluate, and their crops.
     pub evaluation: Option<(usize, Views)>,
+    /// Whether the images are read in a mapped file, as those of raw packs are; others are decoded into buffers.
+    pub is_mapped: bool,
+}
+
+impl<'a> Workload<'a> {
+    /// The work of a run: training, and the validation of each epoch.
+    pub fn of_run(model: &'a Model, config: &'a Config, packs: &Packs) -> Self {
+        let evaluation = packs.val.as_ref().map(|val| (val.len(), Views::Centre));
+        let is_raw = |pack: &Pack| pack.storage() == Storage::Raw;
+        let is_mapped = is_raw(&packs.train) && packs.val.as_deref().is_none_or(is_raw);
+        Self { model, training: Some((packs.train.len(), config)), evaluation, is_mapped }
+    }
 }
 
 /// Checks that `workload` with batches of `batch` images fits into the free memory that the device reports, and needs
@@ -114,7 +126,11 @@ pub fn needed<B: Backend<Scalar = f32>>(device: &B, workload: &Workload<'_>, bat
 /// Those of the network.
 pub fn of_checkpoint<B: Backend<Scalar = f32>>(device: &B, model: &Model, config: &Config) -> Result<u64> {
     let dry_run = DryRun::new(device.clone());
-    let saved = simulate_epoch(&dry_run, &Workload { model, training: Some((1, config)), evaluation: None }, 1)?;
+    let saved = simulate_epoch(
+        &dry_run,
+        &Workload { model, training: Some((1, config)), evaluation: None, is_mapped: true },
+        1,
+    )?;
     Ok(saved.iter().map(|tensor| 4 * tensor.len() as u64).sum())
 }
 
@@ -125,7 +141,11 @@ pub fn of_checkpoint<B: Backend<Scalar = f32>>(device: &B, model: &Model, config
 /// Those of the network, and of a buffer larger than the device can allocate.
 pub fn of_training<B: Backend<Scalar = f32>>(device: &B, model: &Model, config: &Config, batch: usize) -> Result<u64> {
     let dry_run = DryRun::new(device.clone());
-    simulate_epoch(&dry_run, &Workload { model, training: Some((batch, config)), evaluation: None }, batch)?;
+    simulate_epoch(
+        &dry_run,
+        &Workload { model, training: Some((batch, config)), evaluation: None, is_mapped: true },
+        batch,
+    )?;
     Ok(dry_run.peak())
 }
 
@@ -144,19 +164,15 @@ fn requirement<B: Backend<Scalar = f32>>(
     batch: usize,
 ) -> Result<Requirement> {
     let dry_run = DryRun::new(device.clone());
-    let saved = match simulate_epoch(&dry_run, workload, batch) {
-        Ok(saved) => saved,
-        Err(error) => {
-            return match error.find_source() {
-                Some(tensor::Error::Memory { needed, .. }) => Ok(Requirement::TooLargeBuffer(*needed)),
-                _ => Err(error),
-            };
-        }
-    };
+    if let Err(error) = simulate_epoch(&dry_run, workload, batch) {
+        return match error.find_source() {
+            Some(tensor::Error::Memory { needed, .. }) => Ok(Requirement::TooLargeBuffer(*needed)),
+            _ => Err(error),
+        };
+    }
     let mut bytes = dry_run.peak() + dry_run.peak() / HEADROOM_DIVISOR;
     if is_host {
-        let checkpoint: u64 = saved.iter().map(|tensor| 4 * tensor.len() as u64).sum();
-        bytes += host_batch_bytes(workload, batch) + checkpoint + PROGRAM_BYTES;
+        bytes += host_image_bytes(workload, batch) + PROGRAM_BYTES;
     }
     Ok(Requirement::Bytes(bytes))
 }
@@ -232,16 +248,20 @@ impl<'a, B: Backend<Scalar = f32>> Training<'a, B> {
             smoothing: data.label_smoothing,
             class_weights: &weights,
         };
-        let options = StepOptions { seed: 0, step: 0, learning_rate: 0.0, require_finite_loss: false };
-        if self.config.run.accumulate == 1 {
+        // A loss is read at once where that costs nothing, and its images are kept until then.
+        let require_finite_loss = !network.device().is_asynchronous();
+        let options = StepOptions { seed: 0, step: 0, learning_rate: 0.0, require_finite_loss };
+        let forward = |network: &Network<B>, pass: &mut Pass<B>| {
             let (_stored, input) = load_batch(network, batch, 1)?;
-            step(network, &mut self.optimizer, input, targets, options)?;
+            classify(network, input, targets, pass, require_finite_loss)
+        };
+        if self.config.run.accumulate == 1 {
+            step_with(network, &mut self.optimizer, options, forward)?;
         } else {
             preallocate(network, &mut self.optimizer)?;
             let mut gathered = Accumulation::new();
             for _ in 0..2 {
-                let (_stored, input) = load_batch(network, batch, 1)?;
-                gathered.add(network, options, |network, pass| classify(network, input, targets, pass, false))?;
+                gathered.add(network, options, forward)?;
             }
             gathered.update(network, &mut self.optimizer, 0.0)?;
         }
@@ -260,15 +280,20 @@ fn load_batch<B: Backend>(network: &Network<B>, batch: usize, views: usize) -> R
     Ok((stored, Tensor::zeros(device, &[batch * views, crop, crop, 3])?.to_activation_dtype()?))
 }
 
-/// Bytes of the batches in host memory: those that the loader makes ahead, and those that the device reads there. Raw
-/// images stay in the mapped file, so this is an upper bound.
-fn host_batch_bytes(workload: &Workload<'_>, batch: usize) -> u64 {
+/// Bytes of images in host memory: in a mapped file, or in the batches that the loader decodes ahead and those that the
+/// device reads, beside what is mapped of the file that they are decoded from.
+fn host_image_bytes(workload: &Workload<'_>, batch: usize) -> u64 {
     let images = workload.training.map(|(images, _)| images).into_iter().chain(workload.evaluation.map(|e| e.0));
-    let batch = batch.min(images.max().unwrap_or(batch)) as u64;
-    let batch_bytes = batch * (workload.model.input.size.pow(2) * 3) as u64;
+    let images = images.max().unwrap_or(batch);
+    let image_bytes = (workload.model.input.size.pow(2) * 3) as u64;
+    let all = images as u64 * image_bytes;
+    let batch_bytes = batch.min(images) as u64 * image_bytes;
+    if workload.is_mapped {
+        return all.min(Pack::RELEASE_BYTES + batch_bytes);
+    }
     let prefetch = workload.training.map(|(_, config)| config.data.prefetch_bytes);
     let ahead = prefetch.unwrap_or(LoaderOptions::default().prefetch_bytes) as u64;
-    ahead.max(batch_bytes) + DEVICE_BATCHES as u64 * batch_bytes
+    ahead.max(batch_bytes).min(all) + DEVICE_BATCHES as u64 * batch_bytes + Pack::RELEASE_BYTES.min(all / 4)
 }
 
 /// Memory of this process.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use data::{Loader, Views};
+use data::Loader;
 use layers::Model;
 use serde::Serialize;
 use tensor::Backend;
@@ -62,10 +62,8 @@ impl Plan {
         let steps_per_epoch = loader.batches_per_epoch().div_ceil(batches);
         let steps = config.run.steps.unwrap_or(config.run.epochs.saturating_mul(steps_per_epoch as u64));
         let val_images = packs.val.as_ref().map(|val| val.len());
-        let evaluation = val_images.map(|images| (images, Views::Centre));
-        let work = Workload { model, training: Some((packs.train.len(), config)), evaluation };
         let checkpoint_bytes = memory::of_checkpoint(device, model, config)?;
-        let memory_bytes = memory::needed(device, &work, config.run.batch)?;
+        let memory_bytes = memory::needed(device, &Workload::of_run(model, config, packs), config.run.batch)?;
         let training = bench::train(device, model, config, seconds)?;
         let epochs = steps / steps_per_epoch.max(1) as u64;
         let validation_s = match val_images {

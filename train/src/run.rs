@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use files::regular_file;
 use layers::Model;
-use layers::weights::Weights;
+use layers::weights::hdf5_file::{self, Parts};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Monitor;
@@ -175,9 +175,9 @@ impl Run {
     /// Writes the weights of the checkpoint that validated best to [`best_weights`].
     ///
     /// # Errors
-    /// Those of [`Weights::save_as_hdf5`]: the old file is kept.
-    pub fn save_best_weights(&self, weights: &Weights) -> Result<()> {
-        Ok(weights.save_as_hdf5(&best_weights(&self.folder))?)
+    /// Those of [`hdf5_file::save_parts`]: the old file is kept.
+    pub fn save_best_weights(&self, weights: &Parts<'_>) -> Result<()> {
+        Ok(hdf5_file::save_parts(&best_weights(&self.folder), weights)?)
     }
 
     /// Removes old checkpoints: those up to `step`, whose checkpoint was verified, except for the newest `keep` of them

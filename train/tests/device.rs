@@ -168,7 +168,7 @@ mod wgpu {
         let model = small();
         let config = Config::default();
         let evaluation = Some((100, Views::Centre));
-        let work = Workload { model: &model, training: Some((10_000_000, &config)), evaluation };
+        let work = Workload { model: &model, training: Some((10_000_000, &config)), evaluation, is_mapped: false };
         let message = check_with(device(), None, &work, 10_000_000).unwrap_err().to_string();
         assert!(message.contains("in one piece, more than the device gives on wgpu"), "{message}");
         let largest: usize = message.rsplit(' ').next().unwrap().parse().unwrap();
@@ -181,13 +181,23 @@ mod wgpu {
     fn the_plan_is_what_the_device_takes() {
         let model = small();
         let config = Config::default();
-        let work = Workload { model: &model, training: Some((22, &config)), evaluation: Some((5, Views::Ten)) };
+        let work = Workload {
+            model: &model,
+            training: Some((22, &config)),
+            evaluation: Some((5, Views::Ten)),
+            is_mapped: false,
+        };
         let dry_run = tensor::DryRun::new(device().clone());
         simulate_epoch(&dry_run, &work, 8).unwrap();
         let taken = std::thread::spawn(move || {
             let model = small();
             let config = Config::default();
-            let work = Workload { model: &model, training: Some((22, &config)), evaluation: Some((5, Views::Ten)) };
+            let work = Workload {
+                model: &model,
+                training: Some((22, &config)),
+                evaluation: Some((5, Views::Ten)),
+                is_mapped: false,
+            };
             let before = device().reserved_bytes().unwrap();
             simulate_epoch(device(), &work, 8).unwrap();
             device().synchronize().unwrap();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use data::{Pack, Views};
+use data::Pack;
 use files::regular_file;
 use layers::Model;
 use tensor::{Backend, Cpu};
@@ -104,8 +104,7 @@ impl PreparedRun {
             return Ok(());
         }
         let images = self.packs.train.len();
-        let evaluation = self.packs.val.as_ref().map(|val| (val.len(), Views::Centre));
-        let work = Workload { model: &self.model, training: Some((images, &self.config)), evaluation };
+        let work = Workload::of_run(&self.model, &self.config, &self.packs);
         let largest = memory::largest_batch(device, &work, images)?;
         if largest > 0 {
             self.config.run.batch = largest;

@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 
 use layers::{Model, summary};
 use tensor::Cpu;
+use train::Config;
 use train::config::{ModelConfig, OptimKind, UserSettings};
-use train::{Config, memory};
+use train::data::Views;
+use train::memory::{self, Workload};
 
 use super::device::all_threads;
 use crate::args::{Summary, SummaryStyle};
@@ -30,7 +32,10 @@ pub fn run(args: &Summary) -> Result<()> {
     print(text.trim_end_matches('\n'))
 }
 
-/// Memory of training on this CPU, by the same dry run as before a training run.
+/// Images that a training set has at least, which memory does not depend on.
+const MANY_IMAGES: usize = 1_000_000;
+
+/// Memory of training on this CPU from a raw pack, as it is checked before a training run.
 fn training_memory(model: &Model, batch: usize) -> Result<String> {
     let threads = all_threads();
     let cpu = Cpu::<f32>::new(threads)?;
@@ -38,7 +43,10 @@ fn training_memory(model: &Model, batch: usize) -> Result<String> {
     for (name, kind) in [("SGD", OptimKind::Sgd), ("Adam", OptimKind::Adam)] {
         let mut config = Config::default();
         config.optim.kind = kind;
-        let bytes = memory::of_training(&cpu, model, &config, batch)?;
+        let evaluation = Some((MANY_IMAGES, Views::Centre));
+        let training = Some((MANY_IMAGES / batch.max(1) * batch, &config));
+        let work = Workload { model, training, evaluation, is_mapped: true };
+        let bytes = memory::needed(&cpu, &work, batch)?;
         let label = format!("memory to train with {name}, batch {batch}");
         let _ = writeln!(lines, "{label:<37} {} on the CPU", memory::human(bytes));
     }

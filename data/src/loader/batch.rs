@@ -82,6 +82,14 @@ impl HostImages for StoredImages {
     }
 }
 
+impl Drop for StoredImages {
+    fn drop(&mut self) {
+        if self.decoded.is_none() {
+            self.dataset.release(self.indices.len());
+        }
+    }
+}
+
 impl Debug for StoredImages {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         let shape = [self.indices.len(), self.size(), self.size(), 3];

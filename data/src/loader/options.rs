@@ -63,7 +63,7 @@ impl Layout {
 
 impl Default for LoaderOptions {
     /// Batches of 128 images (paper, section 5) in pack order, one centre crop each, on all cores, prefetching up to
-    /// 512 MiB.
+    /// 256 MiB.
     fn default() -> Self {
         Self {
             batch: 128,
@@ -71,7 +71,7 @@ impl Default for LoaderOptions {
             shuffle: Shuffle::None,
             drop_last: false,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
-            prefetch_bytes: 512 << 20,
+            prefetch_bytes: 256 << 20,
             augment: None,
             views: Views::Centre,
             layout: Layout::Nhwc,

@@ -76,6 +76,11 @@ impl Dataset for Pack {
         Ok(())
     }
 
+    /// The images were read where they are mapped.
+    fn release(&self, images: usize) {
+        self.count_read((images * self.image_bytes()) as u64);
+    }
+
     fn prefetch(&self, index: usize) {
         let (shard, record) = self.locate(index);
         shard.prefetch(record);

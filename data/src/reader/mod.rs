@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use std::fmt::{Debug, Formatter};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
@@ -51,9 +51,16 @@ pub struct Pack {
     /// Number of images before each shard.
     starts: Vec<usize>,
     len: usize,
+    /// Bytes of images that were read so far.
+    bytes_read: AtomicU64,
 }
 
 impl Pack {
+    /// After each so many bytes that are read, a pack leaves the process's memory. It stays in the system's cache of files,
+    /// from where it is mapped again without reading the disk. Otherwise a process that read all of a pack would count
+    /// all of it as its memory.
+    pub const RELEASE_BYTES: u64 = 64 << 20;
+
     /// Opens the pack in a folder and verifies everything except the images.
     ///
     /// # Errors
@@ -160,7 +167,17 @@ impl Pack {
     /// If `index` is not below [`Pack::len`].
     pub fn stored(&self, index: usize) -> Result<&[u8]> {
         let (shard, record) = self.locate(index);
-        shard.read(record, index, true)
+        let bytes = shard.read(record, index, true)?;
+        self.count_read(bytes.len() as u64);
+        Ok(bytes)
+    }
+
+    /// Counts bytes that were read, and releases the memory of what was read so far if they are many.
+    fn count_read(&self, bytes: u64) {
+        let before = self.bytes_read.fetch_add(bytes, Ordering::Relaxed);
+        if before / Self::RELEASE_BYTES != (before + bytes) / Self::RELEASE_BYTES {
+            self.shards.iter().for_each(MappedShard::release);
+        }
     }
 
     /// Pixels of image `index`: `size * size * 3` bytes of RGB, rows from the top. Raw images are borrowed from the
@@ -221,7 +238,7 @@ impl Pack {
         let verified = AtomicUsize::new(0);
         let check = |index: usize| {
             let (shard, record) = self.locate(index);
-            let error = shard.read(record, index, false).err();
+            let error = shard.read(record, index, false).map(|bytes| self.count_read(bytes.len() as u64)).err();
             progress(verified.fetch_add(1, Ordering::Relaxed) + 1);
             error.map(|error| (index, error))
         };

@@ -77,6 +77,7 @@ pub(super) fn open(path: &Path) -> Result<Pack> {
         shards: Vec::new(),
         starts: Vec::new(),
         len: 0,
+        bytes_read: AtomicU64::new(0),
     };
     for (number, (&count, &content)) in counts.iter().zip(&contents).enumerate() {
         let shard = open_shard(&pack, number, count, content)?;

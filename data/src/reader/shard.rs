@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use memmap2::Mmap;
+#[cfg(unix)]
+use memmap2::UncheckedAdvice;
 
 use crate::error::{Error, Result};
 
@@ -94,6 +96,16 @@ impl MappedShard {
         }
         #[cfg(not(unix))]
         let _ = record;
+    }
+
+    /// Takes the file out of this process's memory; it stays in the system's cache of files.
+    pub fn release(&self) {
+        #[cfg(unix)]
+        {
+            // SAFETY: the map is shared and only read: what left memory is read from the file again. The advice is
+            // optional.
+            let _ = unsafe { self.map.unchecked_advise(UncheckedAdvice::DontNeed) };
+        }
     }
 
     /// Stored size in bytes of a range of records.

@@ -46,6 +46,7 @@ mod values;
 mod weight_cache;
 mod winograd;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -191,6 +192,10 @@ impl<E: Element> Device for Cpu<E> {
 
     fn download(&self, buffer: &Buffer<E>) -> Result<Vec<E>> {
         buffer.to_vec()
+    }
+
+    fn read<'a>(&self, buffer: &'a Buffer<E>) -> Result<Cow<'a, [E]>> {
+        Ok(Cow::Borrowed(buffer.as_slice()))
     }
 
     fn full(&self, len: usize, value: E) -> Result<Buffer<E>> {

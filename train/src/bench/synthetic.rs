@@ -25,13 +25,13 @@ impl<B: Backend<Scalar = f32>> Synthetic<B> {
     /// For training, with the batch size and the optimizer of the configuration.
     pub fn training(device: &B, model: &Model, config: &Config) -> Result<Self> {
         let training = Some((config.run.batch, config));
-        Self::new(device, config, memory::Workload { model, training, evaluation: None })
+        Self::new(device, config, memory::Workload { model, training, evaluation: None, is_mapped: true })
     }
 
     /// For inference.
     pub fn predicting(device: &B, model: &Model, config: &Config) -> Result<Self> {
         let evaluation = Some((config.run.batch, Views::Centre));
-        Self::new(device, config, memory::Workload { model, training: None, evaluation })
+        Self::new(device, config, memory::Workload { model, training: None, evaluation, is_mapped: true })
     }
 
     fn new(device: &B, config: &Config, work: memory::Workload<'_>) -> Result<Self> {

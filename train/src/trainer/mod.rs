@@ -118,9 +118,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
     /// # Errors
     /// [`Error::Memory`] with the bytes needed and free, and the largest batch that fits.
     pub fn check_memory(device: &B, config: &Config, model: &Model, packs: &Packs) -> Result<()> {
-        let evaluation = packs.val.as_ref().map(|val| (val.len(), Views::Centre));
-        let work = memory::Workload { model, training: Some((packs.train.len(), config)), evaluation };
-        memory::check(device, &work, config.run.batch)
+        memory::check(device, &memory::Workload::of_run(model, config, packs), config.run.batch)
     }
 
     /// Number of steps of the whole run.

@@ -40,10 +40,10 @@ fn sample<B: Backend<Scalar = f32>>(network: &Network<B>) -> Result<Vec<Sample>>
         if !parameter.spec.is_trainable() {
             continue;
         }
-        let values = parameter.value.to_vec()?;
+        let values = parameter.value.read()?;
         let mean = values.iter().map(|v| f64::from(v.abs())).sum::<f64>() / values.len().max(1) as f64;
         let stride = values.len().div_ceil(MAX_SAMPLE).max(1);
-        samples.push(Sample { name, mean, values: values.into_iter().step_by(stride).collect() });
+        samples.push(Sample { name, mean, values: values.iter().step_by(stride).copied().collect() });
     }
     Ok(samples)
 }

@@ -3,11 +3,15 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use layers::weights::hdf5_file::Parts;
+use tensor::Backend;
+
 use super::event::RunEvent;
 use crate::Result;
 use crate::checkpoint::{Checkpoint, RunState};
 use crate::config::{Monitor, RunConfig};
 use crate::run::{Best, Run, best_weights};
+use crate::snapshot::Snapshot;
 
 /// Saves the checkpoints of a run, and removes those that are no longer kept.
 pub(super) struct CheckpointSaver {
@@ -126,22 +130,22 @@ impl CheckpointSaver {
     }
 
     /// Writes a checkpoint, whose preparation began at `started`. If the disk is full, an older checkpoint makes room.
-    pub fn save(
+    pub fn save<B: Backend<Scalar = f32>>(
         &mut self,
-        checkpoint: &Checkpoint,
+        snapshot: &Snapshot<'_, B>,
         started: Instant,
         on_event: &mut dyn FnMut(RunEvent<'_>),
     ) -> Result<PathBuf> {
-        let step = checkpoint.state.position.step;
+        let step = snapshot.state().position.step;
         let path = self.run.checkpoint_path(step);
-        match checkpoint.save(&path) {
+        match snapshot.save(&path) {
             Err(error) if error.is_disk_full() && self.make_room()? > 0 => {
                 on_event(RunEvent::Note(format!("{error}; an older checkpoint was removed to make room")));
-                checkpoint.save(&path)?;
+                snapshot.save(&path)?;
             }
             other => other?,
         }
-        if let Err(error) = self.record(checkpoint, on_event) {
+        if let Err(error) = self.record(snapshot, on_event) {
             on_event(RunEvent::Note(format!("{error}; training continues")));
         }
         self.since = Instant::now();
@@ -152,12 +156,16 @@ impl CheckpointSaver {
 
     /// Records that a checkpoint was saved and read back well: if it is the best, writes that down and its weights, and
     /// removes the checkpoints that are no longer kept.
-    fn record(&mut self, checkpoint: &Checkpoint, on_event: &mut dyn FnMut(RunEvent<'_>)) -> Result<()> {
-        let step = checkpoint.state.position.step;
+    fn record<B: Backend<Scalar = f32>>(
+        &mut self,
+        snapshot: &Snapshot<'_, B>,
+        on_event: &mut dyn FnMut(RunEvent<'_>),
+    ) -> Result<()> {
+        let step = snapshot.state().position.step;
         self.newest = Some(step);
         let best = self.best_with(step).cloned();
         if self.is_pending(step) {
-            if let Err(error) = self.run.save_best_weights(&checkpoint.tested_weights()) {
+            if let Err(error) = snapshot.save_best_weights(&self.run) {
                 on_event(RunEvent::Note(format!(
                     "{error}; training continues, and the checkpoint has these weights too"
                 )));
@@ -193,7 +201,7 @@ impl CheckpointSaver {
 /// wrote none. The checkpoint has them too, so that a failure does no harm.
 fn restore_best_weights(run: &Run, step: u64) {
     if let Ok(checkpoint) = Checkpoint::load(&run.checkpoint_path(step)) {
-        let _ = run.save_best_weights(&checkpoint.tested_weights());
+        let _ = run.save_best_weights(&Parts::of_weights(&checkpoint.tested_weights()));
     }
 }
 

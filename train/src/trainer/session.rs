@@ -13,7 +13,7 @@ use super::logs::Logs;
 use super::reports::Reports;
 use super::saving::CheckpointSaver;
 use super::stages::{Stage, with_model};
-use crate::checkpoint::{self, Checkpoint, RunState};
+use crate::checkpoint::{self, RunState};
 use crate::config::keys;
 use crate::evaluate::{self, Evaluation, evaluate};
 use crate::learner::{Callback, EpochReport, Event, Learner};
@@ -21,6 +21,7 @@ use crate::log::{LastWeights, ValidationLine};
 use crate::metrics::StepReport;
 use crate::packs::{PackMeans, Packs};
 use crate::position::Position;
+use crate::snapshot::Snapshot;
 use crate::{Config, EarlyStopping, Error, Result, Stop, WeightAverage, diagnose};
 
 /// The value of each epoch's validation that a run [records](Learner::record) for callbacks: the top-1 error.
@@ -296,10 +297,9 @@ impl Records {
         let state = self.state(learner, position);
         let average = learner.average.as_ref();
         let Self { packs, means, .. } = self;
-        let mut checkpoint = Checkpoint::of(&learner.module, &learner.optimizer, average, state, packs, means)?;
+        let snapshot = Snapshot::of(&learner.module, &learner.optimizer, average, state, packs, means)?;
         // A change belongs to the time, not to the network: a resumed run makes it again.
-        checkpoint.weights.model = Some(self.model.clone());
-        let path = self.saver.save(&checkpoint, started, watch)?;
+        let path = self.saver.save(&snapshot.with_model(&self.model), started, watch)?;
         self.saved = saved;
         Ok(path)
     }

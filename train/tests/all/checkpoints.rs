@@ -9,6 +9,7 @@ use alexnet_train::run::{self, Best, Run};
 use alexnet_train::trainer::RunEvent;
 use alexnet_train::{Result, Stop};
 use layers::weights::Weights;
+use layers::weights::hdf5_file::Parts;
 
 use crate::support::World;
 
@@ -49,7 +50,7 @@ fn run_with_best() -> World {
     world.start("run", "").train(&Stop::default(), &mut |_| {}).unwrap();
     let run = Run::open(&world.path("run")).unwrap();
     run.set_best(&Best { step: 4, monitor: Monitor::default(), value: 0.25 }).unwrap();
-    run.save_best_weights(&weights_of_step(&world, 4)).unwrap();
+    run.save_best_weights(&Parts::of_weights(&weights_of_step(&world, 4))).unwrap();
     world
 }
 

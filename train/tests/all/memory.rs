@@ -112,7 +112,7 @@ fn the_plan_is_what_the_pool_takes() {
     for (kind, images, batch) in [(Some(OptimKind::Sgd), 12, 5), (Some(OptimKind::Adam), 16, 8), (None, 0, 3)] {
         let config = kind.map(config);
         let training = config.as_ref().map(|config| (images, config));
-        let work = Workload { model: &model, training, evaluation: Some((7, Views::Ten)) };
+        let work = Workload { model: &model, training, evaluation: Some((7, Views::Ten)), is_mapped: false };
         let cpu = Cpu::<f32>::new(1).unwrap();
         let dry_run = DryRun::new(cpu.clone());
         simulate_epoch(&dry_run, &work, batch).unwrap();
@@ -185,8 +185,12 @@ fn a_batch_that_does_not_fit_is_refused_with_the_largest_that_does() {
     let model = model();
     let config = config(OptimKind::Sgd);
     let cpu = Cpu::<f32>::new(2).unwrap();
-    let work =
-        Workload { model: &model, training: Some((1_000_000, &config)), evaluation: Some((1_000_000, Views::Centre)) };
+    let work = Workload {
+        model: &model,
+        training: Some((1_000_000, &config)),
+        evaluation: Some((1_000_000, Views::Centre)),
+        is_mapped: false,
+    };
     let error = check_with(&cpu, gib(4), &work, 1_000_000).unwrap_err();
     let message = error.to_string();
     assert!(matches!(error, Error::Memory(_)) && !message.contains('\n'), "{message}");
@@ -215,7 +219,7 @@ fn what_is_only_evaluated_needs_less() {
     let config = config(OptimKind::Adam);
     let cpu = Cpu::<f32>::new(2).unwrap();
     let evaluation = Some((1_000_000, Views::Centre));
-    let both = Workload { model: &model, training: Some((1_000_000, &config)), evaluation };
+    let both = Workload { model: &model, training: Some((1_000_000, &config)), evaluation, is_mapped: false };
     let largest = |work: &Workload<'_>| -> usize {
         let message = check_with(&cpu, gib(2), work, 1_000_000).unwrap_err().to_string();
         message.rsplit(' ').next().unwrap().parse().unwrap()
@@ -236,7 +240,7 @@ fn the_machines_own_memory_is_looked_at() {
     }
     let model = model();
     let config = config(OptimKind::Sgd);
-    let work = Workload { model: &model, training: Some((50_000_000, &config)), evaluation: None };
+    let work = Workload { model: &model, training: Some((50_000_000, &config)), evaluation: None, is_mapped: false };
     let message = alexnet_train::memory::check(&cpu, &work, 50_000_000).unwrap_err().to_string();
     assert!(message.contains("the largest batch that fits is "), "{message}");
 }

@@ -16,6 +16,7 @@
 //! text of each string's bytes followed by a zero. The file's own structure is written in HDF5's format of version 1.10,
 //! in which it carries checksums too, without times: the same weights give the same bytes.
 
+mod parts;
 mod read;
 mod text;
 mod verify;
@@ -29,8 +30,9 @@ use ndarray::ArrayD;
 use super::refused;
 use crate::Error;
 
+pub use parts::{Parts, TensorSource};
 pub use read::load_with;
-pub use write::save_with;
+pub use write::{save_parts, save_with};
 
 /// The version of the format that this crate writes. It reads all versions up to this one.
 pub const VERSION: u32 = 1;

@@ -11,13 +11,13 @@ use super::read::{
     Reader, attribute, check_crc, check_format, check_length, exif_orientation, model_text, open, stored_crc,
 };
 use super::text::TextResult;
-use super::{Extra, one_line, unlocked};
-use crate::weights::{BLOCK, Weights, refused, unreadable};
+use super::{Parts, TensorSource, one_line, unlocked};
+use crate::weights::{BLOCK, refused, unreadable};
 use crate::{Error, Result};
 
-/// Fails unless the file `temporary` holds exactly these weights. Messages name `path`. Memory does not grow with the
+/// Fails unless the file `temporary` holds exactly these parts. Messages name `path`. Memory does not grow with the
 /// weights.
-pub(super) fn verify(temporary: &Path, path: &Path, weights: &Weights, extra: Option<&Extra>) -> Result<()> {
+pub(super) fn verify(temporary: &Path, path: &Path, parts: &Parts<'_>) -> Result<()> {
     let renamed = |error| match error {
         Error::Weights { what, .. } => different(path, &what),
         Error::File { what, source, .. } => Error::File { path: path.into(), what, source },
@@ -29,7 +29,7 @@ pub(super) fn verify(temporary: &Path, path: &Path, weights: &Weights, extra: Op
     check_format(temporary, &file).map_err(renamed)?;
     let bytes = fs::File::open(temporary).map_err(unreadable(path))?;
     let mut written = WrittenFile { file, bytes, reader: Reader::new(length), blocks: [const { Vec::new() }; 2] };
-    written.verify(weights, extra).map_err(|what| different(path, &one_line(&what)))
+    written.verify(parts).map_err(|what| different(path, &one_line(&what)))
 }
 
 fn different(path: &Path, what: &str) -> Error {
@@ -48,16 +48,15 @@ struct WrittenFile {
 }
 
 impl WrittenFile {
-    fn verify(&mut self, weights: &Weights, extra: Option<&Extra>) -> TextResult<()> {
+    fn verify(&mut self, parts: &Parts<'_>) -> TextResult<()> {
+        let weights = parts.description;
         let model = match attribute(&self.file, "model") {
             Some(text) => Some(model_text(&self.file, text)?),
             None => None,
         };
         same("model", &model, &weights.model.as_ref().map(|model| model.to_toml()))?;
         same("exif_orientation", &exif_orientation(&self.file)?, &weights.exif_orientation)?;
-        for (name, values) in &weights.tensors {
-            self.tensor(&format!("parameters/{name}"), values.view())?;
-        }
+        self.tensors("parameters", &parts.parameters)?;
         if !weights.classes.is_empty() {
             same("classes", &self.reader.classes(&self.file)?, &weights.classes)?;
         }
@@ -67,11 +66,17 @@ impl WrittenFile {
         if let Some(rgb) = &weights.mean_rgb {
             self.tensor("mean_rgb", arr1(rgb).view().into_dyn())?;
         }
-        let Some(extra) = extra else { return Ok(()) };
+        let Some((state, tensors)) = &parts.training else { return Ok(()) };
         let training = self.file.group("training").map_err(|e| format!("group training: {e}"))?;
-        same("state", &self.reader.state(&training)?, &extra.state)?;
-        for (name, values) in &extra.tensors {
-            self.tensor(&format!("training/optimizer/{name}"), values.view())?;
+        same("state", self.reader.state(&training)?.as_str(), state)?;
+        self.tensors("training/optimizer", tensors)
+    }
+
+    fn tensors(&mut self, group: &str, sources: &[TensorSource<'_>]) -> TextResult<()> {
+        for source in sources {
+            let name = source.name();
+            let values = source.read().map_err(|e| format!("{name} cannot be compared: {e}"))?;
+            self.tensor(&format!("{group}/{name}"), values.view())?;
         }
         Ok(())
     }
@@ -101,14 +106,15 @@ impl WrittenFile {
     }
 }
 
-fn same<T: PartialEq>(name: &str, found: &T, expected: &T) -> TextResult<()> {
+fn same<T: PartialEq + ?Sized>(name: &str, found: &T, expected: &T) -> TextResult<()> {
     if found == expected { Ok(()) } else { Err(format!("{name} holds something else")) }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::save_with;
+    use super::super::{Extra, save_with};
     use super::*;
+    use crate::weights::Weights;
     use ndarray::{ArrayD, IxDyn};
 
     fn weights() -> Weights {
@@ -132,7 +138,7 @@ mod tests {
             Extra { state: "step = 3".into(), tensors: vec![("m/a.weight".into(), ArrayD::zeros(IxDyn(&[2])))] };
         let meant = weights();
         save_with(&path, &meant, Some(&extra)).unwrap();
-        verify(&path, &path, &meant, Some(&extra)).unwrap();
+        verify(&path, &path, &Parts::of(&meant, Some(&extra))).unwrap();
 
         type Change = fn(&mut Weights);
         let changes: [(&str, Change); 7] = [
@@ -147,11 +153,12 @@ mod tests {
         for (name, change) in changes {
             let mut other = weights();
             change(&mut other);
-            let error = verify(&path, &path, &other, Some(&extra)).unwrap_err().to_string();
+            let error = verify(&path, &path, &Parts::of(&other, Some(&extra))).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains("read back"), "{name}: {error}");
         }
         let other = Extra { state: "step = 4".into(), ..extra.clone() };
-        assert!(verify(&path, &path, &meant, Some(&other)).unwrap_err().to_string().contains("state"));
+        let error = verify(&path, &path, &Parts::of(&meant, Some(&other))).unwrap_err().to_string();
+        assert!(error.contains("state"), "{error}");
     }
 
     /// A dataset of zeros, as a failed write leaves it.
@@ -166,7 +173,7 @@ mod tests {
         let at = bytes.windows(first.len()).position(|window| window == first).unwrap();
         bytes[at..at + first.len()].fill(0);
         fs::write(&path, bytes).unwrap();
-        let error = verify(&path, Path::new("good.h5"), &meant, None).unwrap_err().to_string();
+        let error = verify(&path, Path::new("good.h5"), &Parts::of(&meant, None)).unwrap_err().to_string();
         assert!(error.starts_with("good.h5: cannot be written") && error.contains("a.weight"), "{error}");
     }
 }

@@ -7,9 +7,9 @@ use hdf5::{File, Group};
 use ndarray::{ArrayViewD, arr1};
 
 use super::text::{self, TextResult};
-use super::{EXIF_ORIENTATION, Extra, FORMAT, MODEL_CRC, VERSION, failure, unlocked, verify};
-use crate::Result;
+use super::{EXIF_ORIENTATION, Extra, FORMAT, MODEL_CRC, Parts, TensorSource, VERSION, failure, unlocked, verify};
 use crate::weights::{Weights, crc_of};
+use crate::{Error, Result};
 
 /// Saves weights, and with `extra` a checkpoint. The file is read back and compared with the values in memory before it
 /// gets its name.
@@ -17,38 +17,49 @@ use crate::weights::{Weights, crc_of};
 /// # Errors
 /// Those of [`Weights::save`].
 pub fn save_with(path: &Path, weights: &Weights, extra: Option<&Extra>) -> Result<()> {
-    if let Some(model) = &weights.model {
-        weights.check(model, &path.display().to_string())?;
-    }
+    save_parts(path, &Parts::of(weights, extra))
+}
+
+/// Like [`save_with`], from where the tensors are: memory for a copy of them is not needed.
+///
+/// # Errors
+/// Those of [`Weights::save`], and of the tensors' device.
+pub fn save_parts(path: &Path, parts: &Parts<'_>) -> Result<()> {
+    parts.check(path)?;
     files::replace(path, |temporary| {
         hdf5::silence_errors(true);
         let what = "cannot be written; the old file is kept";
         let what = files::if_there(path, what, "cannot be written");
-        write(temporary, weights, extra).map_err(|words| failure(path, what, "cannot be written: ", &words))?;
-        verify::verify(temporary, path, weights, extra)
+        write(temporary, parts).map_err(|failed| match failed {
+            Failure::Words(words) => failure(path, what, "cannot be written: ", &words),
+            Failure::Values(error) => error,
+        })?;
+        verify::verify(temporary, path, parts)
     })
 }
 
 impl From<hdf5::Error> for Failure {
     fn from(error: hdf5::Error) -> Self {
-        Self(error.to_string())
+        Self::Words(error.to_string())
     }
 }
 
 impl From<String> for Failure {
     fn from(text: String) -> Self {
-        Self(text)
+        Self::Words(text)
     }
 }
 
-/// The message of an error.
-struct Failure(String);
-
-fn write(path: &Path, weights: &Weights, extra: Option<&Extra>) -> TextResult<()> {
-    fill(path, weights, extra).map_err(|Failure(what)| what)
+/// The reason why a file could not be written.
+enum Failure {
+    /// A message of HDF5.
+    Words(String),
+    /// The values could not be read.
+    Values(Error),
 }
 
-fn fill(path: &Path, weights: &Weights, extra: Option<&Extra>) -> std::result::Result<(), Failure> {
+fn write(path: &Path, parts: &Parts<'_>) -> std::result::Result<(), Failure> {
+    let weights = parts.description;
     let file = create(path)?;
     text::write_attribute(&file, "format", FORMAT)?;
     file.new_attr::<u32>().create("version")?.write_scalar(&VERSION)?;
@@ -60,7 +71,7 @@ fn fill(path: &Path, weights: &Weights, extra: Option<&Extra>) -> std::result::R
     if weights.exif_orientation {
         file.new_attr::<u8>().create(EXIF_ORIENTATION)?.write_scalar(&1u8)?;
     }
-    write_tensors(&new_group(&file, "parameters")?, weights.tensors.iter().map(|(n, t)| (n.as_str(), t.view())))?;
+    write_tensors(&new_group(&file, "parameters")?, &parts.parameters)?;
     if !weights.classes.is_empty() {
         text::write_list(&file, "classes", &weights.classes)?;
     }
@@ -70,11 +81,10 @@ fn fill(path: &Path, weights: &Weights, extra: Option<&Extra>) -> std::result::R
     if let Some(rgb) = &weights.mean_rgb {
         write_tensor(&file, "mean_rgb", arr1(rgb).view().into_dyn())?;
     }
-    if let Some(extra) = extra {
+    if let Some((state, tensors)) = &parts.training {
         let training = new_group(&file, "training")?;
-        text::write_scalar(&training, "state", &extra.state)?;
-        let optimizer = new_group(&training, "optimizer")?;
-        write_tensors(&optimizer, extra.tensors.iter().map(|(n, t)| (n.as_str(), t.view())))?;
+        text::write_scalar(&training, "state", state)?;
+        write_tensors(&new_group(&training, "optimizer")?, tensors)?;
     }
     // Writes the structure of the file. Closing would write it too, but could not report a failure.
     file.flush()?;
@@ -99,11 +109,12 @@ fn new_group(parent: &Group, name: &str) -> TextResult<Group> {
     builder.create(name).map_err(|e| format!("group {name}: {e}"))
 }
 
-fn write_tensors<'a>(group: &Group, tensors: impl Iterator<Item = (&'a str, ArrayViewD<'a, f32>)>) -> TextResult<()> {
-    for (name, values) in tensors {
+fn write_tensors(group: &Group, tensors: &[TensorSource<'_>]) -> std::result::Result<(), Failure> {
+    for source in tensors {
+        let name = source.name();
         let parts: Vec<&str> = name.split('/').collect();
         if parts.iter().any(|part| part.is_empty() || *part == "." || *part == ".." || part.contains('\0')) {
-            return Err(format!("tensor {name:?} has a name that HDF5 cannot hold"));
+            return Err(format!("tensor {name:?} has a name that HDF5 cannot hold").into());
         }
         let mut parent = group.clone();
         for part in &parts[..parts.len() - 1] {
@@ -113,7 +124,8 @@ fn write_tensors<'a>(group: &Group, tensors: impl Iterator<Item = (&'a str, Arra
                 new_group(&parent, part)?
             };
         }
-        write_tensor(&parent, parts[parts.len() - 1], values)?;
+        let values = source.read().map_err(Failure::Values)?;
+        write_tensor(&parent, parts[parts.len() - 1], values.view())?;
     }
     Ok(())
 }
