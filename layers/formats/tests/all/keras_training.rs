@@ -177,6 +177,16 @@ fn weights_alone_lose_names_with_a_note() {
     assert!(notes(&chain().weights).is_empty());
 }
 
+/// Steps that are not compiled round otherwise than those that go on in Keras, and take longer.
+#[test]
+fn keras_decides_whether_it_compiles_the_steps() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, ..) = saved(&folder, "a.keras", &chain().weights.model.unwrap(), "adam");
+    let config = config(&path);
+    let compile = config["compile_config"].as_object().unwrap();
+    assert!(compile.contains_key("optimizer") && !compile.contains_key("jit_compile"), "{compile:?}");
+}
+
 #[test]
 fn adamw_keeps_its_state_and_decay() {
     let folder = tempfile::tempdir().unwrap();

@@ -92,7 +92,6 @@ pub(super) fn compile_config(model: &Model, state: &OptimizerState) -> Value {
         "weighted_metrics": null,
         "run_eagerly": false,
         "steps_per_execution": 1,
-        "jit_compile": false,
     })
 }
 
