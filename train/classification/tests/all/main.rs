@@ -1,0 +1,4 @@
+//! Tests of the metrics against plain references.
+
+mod against_references;
+mod refusals;
