@@ -1,6 +1,6 @@
 //! Batches on a device: a thread uploads the next batch while the device works on this one.
 
-use data::{Batch, Loader, Prefetch, StageTimes};
+use data::{Batch, CropParams, Loader, Prefetch, StageTimes};
 use tensor::ops::InputTransform;
 use tensor::{Backend, DeviceImages, Tensor};
 
@@ -52,9 +52,23 @@ impl<B: Backend<Scalar = f32>> DeviceLoader<B> {
     /// # Errors
     /// [`Error::Data`] if a file of the pack was modified; errors of the device.
     pub fn input(&self, batch: &DeviceBatch<B>) -> Result<Tensor<B>> {
+        self.input_with(batch, &self.transform, &batch.crops)
+    }
+
+    /// The input of another network from a batch of this loader: `[crops, crop, crop, 3]`. Its crops must lie within those
+    /// of this loader.
+    ///
+    /// # Errors
+    /// Those of [`input`](Self::input).
+    pub fn input_with(
+        &self,
+        batch: &DeviceBatch<B>,
+        transform: &InputTransform<B>,
+        crops: &[CropParams],
+    ) -> Result<Tensor<B>> {
         // The CPU reads the mapped pack only now.
         self.loader.check_unchanged(&batch.indices)?;
-        let input = self.transform.apply(&batch.images, &batch.crops)?;
+        let input = transform.apply(&batch.images, crops)?;
         self.loader.check_unchanged(&batch.indices)?;
         Ok(input)
     }

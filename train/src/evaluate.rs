@@ -1,11 +1,15 @@
-//! Top-1 and top-5 error over a pack (paper, section 4.1).
+//! Tests on all images of a data set: class probabilities, of one network or averaged over several, and errors (paper,
+//! section 4.1).
 
 use std::sync::Arc;
 
-use data::{CropAndNormalize, Loader, LoaderOptions, Pack, Shuffle, Views};
+use classification::{Classification, Outcome};
+use data::{CropAndNormalize, Dataset, Loader, LoaderOptions, Pack, Shuffle, Views};
 use layers::Network;
+
 use ndarray::{Array2, ArrayView1};
 use serde::Serialize;
+use tensor::ops::InputTransform;
 use tensor::{Backend, Tensor};
 
 use crate::device_loader::DeviceLoader;
@@ -33,17 +37,42 @@ pub struct Options {
     pub input: CropAndNormalize,
     /// One crop or ten.
     pub views: Views,
-    /// Images per batch.
+    /// Crops per batch. Of ten crops an image, a batch has a tenth as many images, and at least one.
     pub batch: usize,
     /// Number of loading threads.
     pub threads: usize,
 }
 
+/// A network of an ensemble.
+#[derive(Debug)]
+pub struct Member<'a, B: Backend> {
+    /// The network.
+    pub network: &'a Network<B>,
+    /// Its input.
+    pub input: CropAndNormalize,
+}
+
+impl<B: Backend> Clone for Member<'_, B> {
+    fn clone(&self) -> Self {
+        Self { network: self.network, input: self.input.clone() }
+    }
+}
+
+/// Predictions for a batch of images.
+#[derive(Debug)]
+pub struct BatchPredictions<'a> {
+    /// Index of each image in the data set.
+    pub indices: &'a [u64],
+    /// Label of each image.
+    pub labels: &'a [u32],
+    /// `[n, classes]`: the softmax, averaged over crops and networks.
+    pub probabilities: &'a Array2<f32>,
+}
+
 /// Tests a network on all images of a pack. Calls `progress` with the number of images done.
 ///
 /// # Errors
-/// [`Error::Setting`] if the pack has more classes than the network; [`Error::NotFinite`] if the network's outputs are not
-/// numbers; [`Error::Stopped`] if `stop` was requested.
+/// Those of [`predict_all`].
 pub fn evaluate<B: Backend<Scalar = f32>>(
     network: &Network<B>,
     pack: &Arc<Pack>,
@@ -51,25 +80,95 @@ pub fn evaluate<B: Backend<Scalar = f32>>(
     stop: &Stop,
     mut progress: impl FnMut(usize),
 ) -> Result<Evaluation> {
-    let classes = network.model().classes;
-    if pack.classes().len() > classes {
-        let what = format!("it has {} classes, the network {classes}", pack.classes().len());
-        return Err(Error::setting("pack", what));
-    }
-    let mut sums = Sums::default();
-    let loader = Loader::new(Arc::clone(pack), options.input.clone(), loader_options(options))?;
-    let loader = DeviceLoader::new(network.device(), loader)?;
-    for batch in loader.batches(0, 0) {
-        stop.check()?;
-        let batch = batch?;
-        let probabilities = probabilities(network, loader.input(&batch)?, options.views)?;
-        for (row, &label) in probabilities.rows().into_iter().zip(&batch.labels) {
-            check_finite(row)?;
-            sums.add(row.as_slice().unwrap_or(&[]), label as usize);
+    let mut test = Classification::new(network.model().classes);
+    let members = [Member { network, input: options.input.clone() }];
+    predict_all(&members, Arc::clone(pack) as Arc<dyn Dataset>, options, stop, |batch| {
+        for (row, &label) in batch.probabilities.rows().into_iter().zip(batch.labels) {
+            count(&mut test, label, row)?;
         }
-        progress(sums.images);
+        progress(test.images());
+        Ok(())
+    })?;
+    Ok(Evaluation::of(&test, options.views))
+}
+
+/// Counts an image of a test.
+///
+/// # Errors
+/// [`Error::NotFinite`] if the probabilities are not numbers.
+pub fn count(test: &mut Classification, label: u32, probabilities: ArrayView1<f32>) -> Result<Outcome> {
+    check_finite(probabilities)?;
+    let row = probabilities.to_vec();
+    test.add(label as usize, &row).map_err(|error| Error::setting("data", error.to_string()))
+}
+
+impl Evaluation {
+    /// The results of a test with these crops.
+    pub fn of(test: &Classification, views: Views) -> Self {
+        let figures = test.figures();
+        Self {
+            images: test.images(),
+            crops: views.count(),
+            loss: figures.loss,
+            top1_error: figures.top1_error,
+            top5_error: figures.top5_error,
+        }
     }
-    Ok(sums.finish(options.views.count()))
+}
+
+/// Predicts all images of a data set in order, each once, with the averaged probabilities of all members, in one pass over
+/// the data. Calls `visit` with each batch. The input of `options` is not used. Memory does not grow with the data set.
+///
+/// # Errors
+/// [`Error::Setting`] if there is no member, if members have different numbers of classes, or if the data set has more
+/// classes; [`Error::Stopped`] if `stop` was requested; errors of `visit`.
+pub fn predict_all<B: Backend<Scalar = f32>>(
+    members: &[Member<'_, B>],
+    dataset: Arc<dyn Dataset>,
+    options: &Options,
+    stop: &Stop,
+    mut visit: impl FnMut(BatchPredictions<'_>) -> Result<()>,
+) -> Result<()> {
+    check_classes(members, dataset.classes().len())?;
+    // A loader may decode no more of an image than its own crop.
+    let Some(largest) = members.iter().max_by_key(|member| member.input.crop) else { return Ok(()) };
+    let size = dataset.size();
+    let device = largest.network.device();
+    let loader = DeviceLoader::new(device, Loader::new(dataset, largest.input.clone(), loader_options(options))?)?;
+    let transforms: Vec<_> =
+        members.iter().map(|member| InputTransform::new(device, &member.input)).collect::<tensor::Result<_>>()?;
+    let share = 1.0 / members.len() as f32;
+    for batch in loader.batches(0, 0) {
+        let batch = batch?;
+        let mut mean: Option<Array2<f32>> = None;
+        for (member, transform) in members.iter().zip(&transforms) {
+            stop.check()?;
+            let images = 0..batch.labels.len() as u32;
+            let crops: Vec<_> = images.flat_map(|i| options.views.crops(size, member.input.crop, i)).collect();
+            let input = loader.input_with(&batch, transform, &crops)?;
+            let own = probabilities(member.network, input, options.views)?;
+            mean = Some(match mean {
+                None => own * share,
+                Some(sum) => sum + own * share,
+            });
+        }
+        let probabilities = mean.unwrap_or_default();
+        visit(BatchPredictions { indices: &batch.indices, labels: &batch.labels, probabilities: &probabilities })?;
+    }
+    Ok(())
+}
+
+fn check_classes<B: Backend>(members: &[Member<'_, B>], found: usize) -> Result<()> {
+    let Some(first) = members.first() else { return Err(Error::setting("weights", "expected at least one network")) };
+    let classes = first.network.model().classes;
+    if let Some(other) = members.iter().map(|member| member.network.model().classes).find(|other| *other != classes) {
+        let what = format!("the networks have {classes} and {other} classes: their predictions cannot be averaged");
+        return Err(Error::setting("weights", what));
+    }
+    if found > classes {
+        return Err(Error::setting("pack", format!("it has {found} classes, the network {classes}")));
+    }
+    Ok(())
 }
 
 /// The class probabilities of each image, `[n, classes]`: the softmax, averaged over the views of an image, which are
@@ -107,94 +206,11 @@ pub(crate) fn check_finite(probabilities: ArrayView1<f32>) -> Result<()> {
 
 fn loader_options(options: &Options) -> LoaderOptions {
     LoaderOptions {
-        batch: options.batch,
+        batch: (options.batch / options.views.count()).max(1),
         shuffle: Shuffle::None,
         threads: options.threads,
         augment: None,
         views: options.views,
         ..LoaderOptions::default()
-    }
-}
-
-/// Sums over the images.
-#[derive(Default)]
-struct Sums {
-    images: usize,
-    loss: f64,
-    top1_errors: usize,
-    top5_errors: usize,
-}
-
-impl Sums {
-    fn add(&mut self, probabilities: &[f32], label: usize) {
-        let p = probabilities[label];
-        // Of equals the lower class comes first, as in `rank_of_label`.
-        let before = |(class, q): (usize, &f32)| !(*q < p || (*q == p && class >= label));
-        let rank = probabilities.iter().enumerate().filter(|&(class, q)| before((class, q))).count();
-        self.images += 1;
-        self.loss -= f64::from(p.max(f32::MIN_POSITIVE)).ln();
-        self.top1_errors += usize::from(rank > 0);
-        self.top5_errors += usize::from(rank >= 5);
-    }
-
-    fn finish(self, crops: usize) -> Evaluation {
-        let n = self.images.max(1) as f64;
-        Evaluation {
-            images: self.images,
-            crops,
-            loss: self.loss / n,
-            top1_error: self.top1_errors as f64 / n,
-            top5_error: self.top5_errors as f64 / n,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn counts_hits_by_rank() {
-        let mut sums = Sums::default();
-        let probabilities = [0.05, 0.3, 0.1, 0.2, 0.15, 0.1, 0.1];
-        sums.add(&probabilities, 1);
-        sums.add(&probabilities, 3);
-        // Class 6 ties with 2 and 5, which come first: rank 5.
-        sums.add(&probabilities, 6);
-        let result = sums.finish(1);
-        assert_eq!((result.images, result.crops), (3, 1));
-        assert!((result.top1_error - 2.0 / 3.0).abs() < 1e-12);
-        assert!((result.top5_error - 1.0 / 3.0).abs() < 1e-12);
-        let expected = -(0.3f32 as f64).ln() - (0.2f32 as f64).ln() - (0.1f32 as f64).ln();
-        assert!((result.loss - expected / 3.0).abs() < 1e-9);
-    }
-
-    proptest! {
-        /// The rank of a label is its place in the classes sorted by falling probability, of equals the lower class first.
-        #[test]
-        fn hits_are_those_of_sorting(
-            rows in proptest::collection::vec((proptest::collection::vec(0u8..6, 7), 0usize..7), 1..20),
-        ) {
-            let mut sums = Sums::default();
-            let mut expected = [0; 2];
-            let mut loss = 0.0;
-            for (row, label) in &rows {
-                let row: Vec<f32> = row.iter().map(|&v| (f32::from(v) + 0.5) / 8.0).collect();
-                sums.add(&row, *label);
-                let mut order: Vec<usize> = (0..7).collect();
-                order.sort_by(|&a, &b| row[b].total_cmp(&row[a]));
-                let rank = order.iter().position(|class| class == label).unwrap();
-                expected[0] += usize::from(rank > 0);
-                expected[1] += usize::from(rank > 4);
-                loss -= f64::from(row[*label]).ln();
-            }
-            let n = rows.len() as f64;
-            let result = sums.finish(10);
-            prop_assert_eq!((result.images, result.crops), (rows.len(), 10));
-            prop_assert_eq!([result.top1_error, result.top5_error], expected.map(|count| count as f64 / n));
-            prop_assert!((result.loss - loss / n).abs() < 1e-9);
-        }
     }
 }

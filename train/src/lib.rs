@@ -33,6 +33,7 @@ pub mod plan;
 pub mod plots;
 pub mod position;
 pub mod predict;
+mod predictions;
 mod remedy;
 pub mod run;
 pub mod runs;
@@ -55,11 +56,13 @@ pub use loop_checkpoint::{CheckpointFolder, LoopCheckpoint};
 pub use loss::BatchLoss;
 pub use metrics::{Metric, MetricSums, MetricsPolicy, PendingMetrics, StepMetrics, StepReport, WRONG};
 pub use packs::{PackMeans, Packs};
+pub use predictions::PredictionsFile;
 pub use remedy::Remedy;
 pub use stop::Stop;
 pub use targets::Targets;
 
 // The crates whose types stand in the signatures of this one.
+pub use classification;
 pub use data;
 pub use formats;
 pub use layers;

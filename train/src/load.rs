@@ -224,7 +224,11 @@ impl Loaded {
         memory::check(device, &workload, batch)
     }
 
-    fn model(&self) -> Result<&Model> {
+    /// The network.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the file names none.
+    pub fn model(&self) -> Result<&Model> {
         let what = "does not say which network it is for";
         let missing = || Error::file(&self.path, what).with_remedy(Remedy::NameNetwork);
         self.weights.model.as_ref().ok_or_else(missing)

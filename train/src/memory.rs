@@ -202,6 +202,8 @@ pub fn simulate_epoch<B: Backend<Scalar = f32>>(
         }
     }
     if let Some((count, views)) = workload.evaluation {
+        // An evaluation counts crops.
+        let batch = (batch / views.count()).max(1);
         for batch in batch_lengths(count, batch).into_iter().chain([batch.min(count)]) {
             let (_stored, input) = load_batch(&network, batch, views.count())?;
             network.predict(input)?.softmax()?;

@@ -1,13 +1,14 @@
 //! Classification of images.
 
+use data::{CropAndNormalize, Views};
 use layers::Network;
+use ndarray::{Array2, ArrayView1};
 use serde::Serialize;
 use tensor::ops::InputTransform;
 use tensor::{Backend, DeviceImages};
 
-use crate::evaluate::{check_finite, probabilities};
+use crate::evaluate::{Member, check_finite, probabilities};
 use crate::{Error, Result};
-use data::{CropAndNormalize, Views};
 
 /// A class of a prediction.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -18,6 +19,35 @@ pub struct ClassProbability {
     pub name: String,
     /// Probability.
     pub probability: f32,
+}
+
+/// The class probabilities `[n, classes]` of images, RGB squares of `size` x `size` one after another, averaged over their
+/// views and the members.
+///
+/// # Errors
+/// [`Error::Setting`] for images of another size, and without members; those of the device.
+pub fn predict_batch<B: Backend<Scalar = f32>>(
+    members: &[Member<'_, B>],
+    views: Views,
+    size: usize,
+    images: &[u8],
+) -> Result<Array2<f32>> {
+    let first = members.first().ok_or_else(|| Error::setting("weights", "expected at least one network"))?;
+    let device = first.network.device();
+    let images = DeviceImages::from_bytes(device, size, images)?;
+    let share = 1.0 / members.len() as f32;
+    let mut mean: Option<Array2<f32>> = None;
+    for member in members {
+        let transform = InputTransform::new(device, &member.input)?;
+        let numbers = 0..images.len() as u32;
+        let crops: Vec<_> = numbers.flat_map(|i| views.crops(size, member.input.crop, i)).collect();
+        let own = probabilities(member.network, transform.apply(&images, &crops)?, views)? * share;
+        mean = Some(match mean {
+            None => own,
+            Some(sum) => sum + own,
+        });
+    }
+    Ok(mean.unwrap_or_default())
 }
 
 /// The `top` most probable classes of an image, most probable first.
@@ -36,16 +66,22 @@ pub fn predict<B: Backend<Scalar = f32>>(
     image: &[u8],
     top: usize,
 ) -> Result<Vec<ClassProbability>> {
-    let images = DeviceImages::from_bytes(network.device(), size, image)?;
-    if images.len() != 1 {
-        return Err(Error::setting("image", format!("expected one of {size} x {size}, got {}", images.len())));
+    let members = [Member { network, input: input.clone() }];
+    let probabilities = predict_batch(&members, views, size, image)?;
+    if probabilities.nrows() != 1 {
+        let what = format!("expected one of {size} x {size}, got {}", probabilities.nrows());
+        return Err(Error::setting("image", what));
     }
-    let transform = InputTransform::new(network.device(), input)?;
-    let crops = transform.apply(&images, &views.crops(size, input.crop, 0))?;
-    let probabilities = probabilities(network, crops, views)?;
-    let mut order: Vec<usize> = (0..probabilities.ncols()).collect();
-    let row = probabilities.row(0);
+    most_probable(probabilities.row(0), names, top)
+}
+
+/// The `top` most probable classes of a row of probabilities, most probable first; of equals the lower class.
+///
+/// # Errors
+/// [`Error::NotFinite`] if the probabilities are not numbers.
+pub fn most_probable(row: ArrayView1<f32>, names: &[String], top: usize) -> Result<Vec<ClassProbability>> {
     check_finite(row)?;
+    let mut order: Vec<usize> = (0..row.len()).collect();
     order.sort_by(|&a, &b| row[b].total_cmp(&row[a]).then(a.cmp(&b)));
     let with_name = |class: usize| ClassProbability {
         class,

@@ -16,12 +16,16 @@ Examples:
 
 pub const EVAL: &str = "\
 Examples:
-  alexnet eval --data val.pack --weights run
+  alexnet eval --data val.pack --weights run --per-class
+  alexnet eval --data photos/val --weights run --out report      class folders; tables and pictures
+  alexnet eval --data val.pack --weights one --weights two       the mean of two networks
   alexnet eval --data val.pack --weights alexnet.pth --crops 10 --json";
 
 pub const PREDICT: &str = "\
 Examples:
   alexnet predict --weights run photo.jpg
+  alexnet predict --weights run photos --format csv > predictions.csv
+  alexnet predict --weights run 'photos/*.jpg' --top 3 --plot predictions.png
   alexnet predict --weights alexnet.pth --json one.jpg two.jpg";
 
 pub const SUMMARY: &str = "\
@@ -41,6 +45,11 @@ Examples:
   alexnet info
   alexnet info run --json
   alexnet info alexnet.pth";
+
+pub const FILTERS: &str = "\
+Examples:
+  alexnet filters run
+  alexnet filters alexnet.pth --layer conv2 --scale shared --out conv2.png --data conv2.npy";
 
 pub const SHOW: &str = "\
 Examples:

@@ -2,18 +2,22 @@
 
 mod bench;
 mod examples;
+mod filters;
 mod runs;
 mod show;
 mod train;
+mod trained;
 
 use std::path::PathBuf;
 
 pub use bench::{Bench, BenchCommon, BenchData, BenchLayers, BenchSpeed, Output};
 use clap::builder::PossibleValuesParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+pub use filters::{Filters, Scale, Sort};
 pub use runs::{CheckpointArgs, Compare, Runs, Sweep, TrainModes};
 pub use show::Show;
 pub use train::Train;
+pub use trained::{Eval, NetworkArgs, Predict, PredictionFormat};
 
 /// AlexNet (Krizhevsky, Sutskever and Hinton, 2012): pack images, train, evaluate and look inside the network.
 #[derive(Debug, Parser)]
@@ -35,7 +39,7 @@ pub enum Command {
     Pack(Pack),
     /// Train a network on a pack.
     Train(Box<Train>),
-    /// Evaluate a network on a pack: loss, top-1 and top-5 error.
+    /// Evaluate a network on labelled images: errors, classes, confusion and calibration.
     #[command(after_help = examples::EVAL)]
     Eval(Eval),
     /// Classify images.
@@ -53,6 +57,9 @@ pub enum Command {
     /// Plot images of a pack with their labels, as stored and with augmentation.
     #[command(after_help = examples::SHOW)]
     Show(Show),
+    /// Draw the kernels that a convolution learned, as in the paper's figure 3.
+    #[command(after_help = examples::FILTERS)]
+    Filters(Filters),
     /// List runs: settings that differ, best error, loss, speed and state.
     #[command(after_help = examples::RUNS)]
     Runs(Runs),
@@ -195,55 +202,6 @@ pub struct ComputeArgs {
     /// Number format of activations and matrix products; weights are f32
     #[arg(long, value_name = "FORMAT", default_value = "f32", value_parser = PRECISIONS)]
     pub precision: String,
-}
-
-/// A trained network.
-#[derive(Debug, ClapArgs)]
-pub struct NetworkArgs {
-    /// Weights: a weights file, a checkpoint, or a run (its best checkpoint, or else its newest)
-    #[arg(long, value_name = "FILE|RUN")]
-    pub weights: PathBuf,
-    #[command(flatten)]
-    pub checkpoint: CheckpointArgs,
-    /// Network, for a weights file that does not name its own; if it does, both must agree
-    #[arg(long, value_name = "NAME|FILE.toml")]
-    pub model: Option<String>,
-    /// Crops per image: 1 (centre) or 10 (corners, centre and their flips; softmax averaged)
-    #[arg(long, default_value = "1", value_parser = ["1", "10"])]
-    pub crops: String,
-    /// Mean for a network that subtracts one, in place of that of its weights: `imagenet`, R,G,B, a .npy or .binaryproto image, a
-    /// pack, or weights that have one
-    #[arg(long, value_name = "MEAN")]
-    pub mean: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    pub compute: ComputeArgs,
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct Eval {
-    /// Pack to evaluate on
-    #[arg(long, value_name = "PACK")]
-    pub data: PathBuf,
-    /// Batch size
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = batch)]
-    pub batch: usize,
-    #[command(flatten)]
-    pub network: NetworkArgs,
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct Predict {
-    /// Images of any size and format
-    #[arg(value_name = "IMAGE", required = true)]
-    pub images: Vec<PathBuf>,
-    /// Number of classes to print
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = batch)]
-    pub top: usize,
-    #[command(flatten)]
-    pub network: NetworkArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -10,10 +10,10 @@ use layers::Model;
 use tensor::{Algorithms, Backend};
 use toml::Value;
 use train::config::{keys, merge};
-use train::evaluate::{self, Evaluation};
+use train::evaluate::{self, Evaluation, Member};
 use train::log::{self, StepLine};
 use train::plots::{self, PredictionRow, Series};
-use train::predict::predict;
+use train::predict::{most_probable, predict_batch};
 use train::trainer::Trainer;
 use train::{Config, Stop, input};
 
@@ -210,30 +210,53 @@ fn save_plots<B: Backend<Scalar = f32>>(out: &Path, trainer: &Trainer<B>, val: &
     if let Some(kernels) = first {
         plots::save_png(&plots::kernels(&kernels.value.to_array()?, 12)?, &names[0])?;
     }
-    plots::save_png(&plots::predictions(&prediction_rows(trainer, val)?), &names[1])?;
+    let title = "Validation images: right ones first, then mistakes";
+    plots::save_png(&plots::predictions(&prediction_rows(trainer, val)?, title), &names[1])?;
     let lines: Vec<StepLine> = log::read_steps(&trainer.folder().join("log.jsonl"))?;
     let points = lines.iter().map(|line| (line.step as f64, line.loss)).collect();
     let series = [Series { name: "training loss".into(), points }];
-    plots::save_png(&plots::curve(&series, "step", "loss", "small AlexNet"), &names[2])?;
+    plots::save_png(&plots::curve(&series, "step", "loss", "Training loss of the small AlexNet"), &names[2])?;
     Ok(names.to_vec())
 }
 
-/// The first validation image of each class, with its predictions.
+/// Images of the sheet of predictions: as many of the first hits, each of another class, and of the first mistakes.
+const SHOWN: usize = 5;
+/// Images that are classified at a time.
+const BATCH: usize = 100;
+
+/// The first validation images that are classified right, each of another class, and the first that are not.
 fn prediction_rows<B: Backend<Scalar = f32>>(trainer: &Trainer<B>, val: &Pack) -> Result<Vec<PredictionRow>> {
     let network = trainer.network();
     let size = val.size();
     let input = input::crop_and_normalize(&network.model().input, trainer.means(), size)?;
-    let first_of = |class: usize| (0..val.len()).find(|&i| val.label(i) as usize == class);
-    let mut rows = Vec::new();
-    for index in (0..val.classes().len()).filter_map(first_of) {
-        let square = val.pixels(index)?;
-        let guesses = predict(network, val.classes(), &input, Views::Centre, size, &square, 5)?;
-        let image = RgbImage::from_raw(size as u32, size as u32, square.to_vec())
-            .ok_or_else(|| Failure::Failed("a stored image has another size than its pack".into()))?;
-        let truth = val.classes()[val.label(index) as usize].clone();
-        rows.push(PredictionRow { image, truth, top: guesses.into_iter().map(|g| (g.name, g.probability)).collect() });
+    let members = [Member { network, input }];
+    let mut hits: Vec<PredictionRow> = Vec::new();
+    let mut mistakes = Vec::new();
+    for start in (0..val.len()).step_by(BATCH) {
+        let batch = start..(start + BATCH).min(val.len());
+        let mut pixels = Vec::new();
+        for index in batch.clone() {
+            pixels.extend_from_slice(&val.pixels(index)?);
+        }
+        let rows = predict_batch(&members, Views::Centre, size, &pixels)?;
+        let squares = pixels.chunks_exact(size * size * 3);
+        for ((index, row), square) in batch.zip(rows.rows()).zip(squares) {
+            let classes = most_probable(row, val.classes(), SHOWN)?;
+            let truth = val.classes()[val.label(index) as usize].clone();
+            let is_hit = classes[0].name == truth;
+            let image = RgbImage::from_raw(size as u32, size as u32, square.to_vec())
+                .ok_or_else(|| Failure::Failed("a stored image has another size than its pack".into()))?;
+            let top = classes.into_iter().map(|class| (class.name, class.probability)).collect();
+            let shown = PredictionRow { image, truth, top };
+            if !is_hit && mistakes.len() < SHOWN {
+                mistakes.push(shown);
+            } else if is_hit && hits.len() < SHOWN && hits.iter().all(|other| other.truth != shown.truth) {
+                hits.push(shown);
+            }
+        }
     }
-    Ok(rows)
+    hits.extend(mistakes);
+    Ok(hits)
 }
 
 fn closing(out: &Path, drawn: &[PathBuf], start: Instant) -> String {

@@ -9,6 +9,7 @@ mod demo;
 mod device;
 mod devices;
 mod eval;
+mod filters;
 mod info;
 mod pack;
 mod predict;
@@ -38,6 +39,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Convert(args) => convert::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::Filters(args) => filters::run(&args),
         Command::Runs(args) => runs::run(&args),
         Command::Compare(args) => runs::compare(&args),
         Command::Sweep(args) => sweep::run(&args),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use data::{Pack, Views};
 use layers::Network;
 use tensor::{Algorithms, Backend};
+use train::evaluate::Member;
 use train::load::{self, Loaded};
 use train::{PackMeans, input, mean};
 
@@ -17,11 +18,16 @@ use crate::failure::{Failure, Result};
 pub const ASSUMED_CLASSES: &str =
     "note: the 1000 classes have no names and are taken to be those of ILSVRC 2012, sorted by WordNet id";
 
-/// The network of `--weights`, in host memory.
-pub struct LoadedModel {
-    loaded: Loaded,
+/// The networks of `--weights`, at least one, in host memory.
+pub struct LoadedModels {
+    models: Vec<Loaded>,
     pub views: Views,
     pub threads: usize,
+}
+
+/// Networks on a device, at least one, with the same classes and size of images.
+pub struct TrainedModels<B: Backend> {
+    models: Vec<TrainedModel<B>>,
 }
 
 /// A trained network on a device, with its classes and its expectations of images.
@@ -38,28 +44,28 @@ pub struct TrainedModel<B: Backend> {
     pub exif_orientation: bool,
 }
 
-/// Loads the network of `--weights`, then opens the device.
-pub fn load(args: &args::NetworkArgs) -> Result<(LoadedModel, OpenDevice)> {
+/// Loads the networks of `--weights`, then opens the device.
+pub fn load(args: &args::NetworkArgs) -> Result<(LoadedModels, OpenDevice)> {
+    let mut models = Vec::new();
+    for path in &args.weights {
+        models.push(load_one(args, path)?);
+    }
+    let threads = args.compute.threads.unwrap_or_else(device::all_threads);
+    let views = if args.crops == "10" { Views::Ten } else { Views::Centre };
+    let opened = device::open(&args.compute.device, &args.compute.precision, threads, Algorithms::default())?;
+    Ok((LoadedModels { models, views, threads }, opened))
+}
+
+fn load_one(args: &args::NetworkArgs, path: &Path) -> Result<Loaded> {
     let model = args.model.as_deref().map(formats::model_of).transpose()?;
-    let mut loaded = load::weights_of(&args.weights, model.as_ref(), args.checkpoint.choice(), &mut |text| {
+    let mut loaded = load::weights_of(path, model.as_ref(), args.checkpoint.choice(), &mut |text| {
         note(&format!("note: {text}"));
     })?;
     choose_average(&mut loaded, args.checkpoint.raw);
     if let Some(text) = &args.mean {
         loaded.set_means(mean::load(text)?).map_err(|error| mean::named(text, error))?;
     }
-    let threads = args.compute.threads.unwrap_or_else(device::all_threads);
-    let views = if args.crops == "10" { Views::Ten } else { Views::Centre };
-    let opened = device::open(&args.compute.device, &args.compute.precision, threads, Algorithms::default())?;
-    Ok((LoadedModel { loaded, views, threads }, opened))
-}
-
-/// The failure of a test or a prediction, which names the weights if they are the cause.
-pub fn named(weights: &Path, error: train::Error) -> Failure {
-    match error {
-        train::Error::NotFinite { .. } => Failure::Failed(format!("{}: {error}", weights.display())),
-        other => other.into(),
-    }
+    Ok(loaded)
 }
 
 /// Takes the last weights in place of their moving average if they are asked for, and says which of them are used where
@@ -73,27 +79,101 @@ pub fn choose_average(loaded: &mut Loaded, raw: bool) {
     }
 }
 
-impl LoadedModel {
+impl LoadedModels {
+    /// The names of the classes, if the weights have them.
+    pub fn classes(&self) -> Option<Vec<String>> {
+        let (names, _) = self.models[0].class_names();
+        (!names.is_empty()).then_some(names)
+    }
+
+    /// Whether the training images were rotated by their EXIF orientation.
+    pub fn exif_orientation(&self) -> bool {
+        self.models[0].weights.exif_orientation
+    }
+
+    /// The size of the images that the networks take.
+    pub fn image_size(&self) -> Result<usize> {
+        Ok(self.models[0].model()?.input.size)
+    }
+
+    /// Fails unless a pack's images have the size of the training images: the network would see them at another scale.
+    /// Prints a note if only one of this pack and the training pack was rotated by EXIF orientation.
+    pub fn check_pack(&self, pack: &Pack) -> Result<()> {
+        let found = pack.size();
+        let trained = self.image_size()?;
+        if found != trained {
+            let what =
+                format!("its images have {found} pixels a side, the network was trained on {trained} (its input.size)");
+            return Err(Failure::Usage(format!("--data: {what}; pack again with --size {trained}")));
+        }
+        let with_or_without = |rotated: bool| if rotated { "with" } else { "without" };
+        if pack.exif_orientation() != self.exif_orientation() {
+            let now = with_or_without(pack.exif_orientation());
+            let before = with_or_without(self.exif_orientation());
+            let what = format!("packed {now} --exif-orientation, the pack of the training {before}");
+            note(&format!("note: --data: {what}; images that a camera turned may look different to the network"));
+        }
+        Ok(())
+    }
+
     /// Prints a note if the names of the classes are those that 1000 classes usually have.
     pub fn note_assumed_classes(&self) {
-        if let (_, true) = self.loaded.class_names() {
+        if self.models.iter().any(|loaded| loaded.class_names().1) {
             note(ASSUMED_CLASSES);
         }
     }
 
     /// Fails unless the device has the memory to evaluate this number of images.
     pub fn check_memory<B: Backend<Scalar = f32>>(&self, device: &B, images: usize, batch: usize) -> Result<()> {
-        Ok(self.loaded.check_memory(device, images, self.views, batch)?)
+        for loaded in &self.models {
+            loaded.check_memory(device, images, self.views, batch)?;
+        }
+        Ok(())
     }
 
-    /// Moves the network to a device.
-    pub fn into_device<B: Backend<Scalar = f32>>(self, device: &B) -> Result<TrainedModel<B>> {
-        let network = self.loaded.network(device)?;
-        let means = self.loaded.means();
-        let (printed_classes, _) = self.loaded.class_names();
-        let weights = self.loaded.weights;
-        Ok(TrainedModel {
-            path: self.loaded.path,
+    /// Moves the networks to a device. Fails unless they have the same classes and size of images.
+    pub fn into_device<B: Backend<Scalar = f32>>(self, device: &B) -> Result<TrainedModels<B>> {
+        let mut models: Vec<TrainedModel<B>> = Vec::new();
+        for loaded in self.models {
+            let model = TrainedModel::new(loaded, device)?;
+            if let Some(first) = models.first() {
+                model.check_beside(first)?;
+            }
+            models.push(model);
+        }
+        Ok(TrainedModels { models })
+    }
+}
+
+impl<B: Backend> TrainedModels<B> {
+    /// The first network: the others have its classes and size of images.
+    pub fn first(&self) -> &TrainedModel<B> {
+        &self.models[0]
+    }
+
+    /// The networks with their input of stored images of `size`.
+    pub fn members(&self, size: usize) -> Result<Vec<Member<'_, B>>> {
+        let member = |model: &'_ TrainedModel<B>| Ok(model.input(size)?);
+        let inputs: Vec<_> = self.models.iter().map(member).collect::<Result<_>>()?;
+        let members = self.models.iter().zip(inputs);
+        Ok(members.map(|(model, input)| Member { network: &model.network, input }).collect())
+    }
+
+    /// An error of the networks, which names the weights if they are the cause.
+    pub fn named(&self, error: train::Error) -> Failure {
+        let paths: Vec<String> = self.models.iter().map(|model| model.path.display().to_string()).collect();
+        named(Path::new(&paths.join(", ")), error)
+    }
+}
+
+impl<B: Backend<Scalar = f32>> TrainedModel<B> {
+    fn new(loaded: Loaded, device: &B) -> Result<Self> {
+        let network = loaded.network(device)?;
+        let means = loaded.means();
+        let (printed_classes, _) = loaded.class_names();
+        let weights = loaded.weights;
+        Ok(Self {
+            path: loaded.path,
             network,
             means,
             exif_orientation: weights.exif_orientation,
@@ -104,32 +184,30 @@ impl LoadedModel {
 }
 
 impl<B: Backend> TrainedModel<B> {
+    /// Fails unless the predictions of this network can be averaged with those of `first`.
+    fn check_beside(&self, first: &Self) -> Result<()> {
+        let differ = |what: String| {
+            let paths = format!("{} and {}", first.path.display(), self.path.display());
+            Err(Failure::Usage(format!("--weights: {paths}: {what}: their predictions cannot be averaged")))
+        };
+        let sizes = [first, self].map(|model| model.network.model().input.size);
+        if sizes[0] != sizes[1] {
+            return differ(format!("networks for images of {} and {} pixels", sizes[0], sizes[1]));
+        }
+        let counts = [first, self].map(|model| model.network.model().classes);
+        if counts[0] != counts[1] {
+            return differ(format!("networks of {} and {} classes", counts[0], counts[1]));
+        }
+        let names = first.classes.iter().zip(&self.classes);
+        if let Some((number, (one, other))) = names.enumerate().find(|(_, (one, other))| one != other) {
+            return differ(format!("class {number} is {one:?} and {other:?}"));
+        }
+        Ok(())
+    }
+
     /// Preprocessing of stored images of `size`.
     pub fn input(&self, size: usize) -> Result<data::CropAndNormalize> {
         Ok(input::crop_and_normalize(&self.network.model().input, &self.means, size)?)
-    }
-
-    /// Prints a note if only one of this pack and the training pack was rotated by EXIF orientation.
-    pub fn compare_orientation(&self, pack: &Pack) {
-        let with_or_without = |rotated: bool| if rotated { "with" } else { "without" };
-        if pack.exif_orientation() != self.exif_orientation {
-            let now = with_or_without(pack.exif_orientation());
-            let before = with_or_without(self.exif_orientation);
-            let what = format!("packed {now} --exif-orientation, the pack of the training {before}");
-            note(&format!("note: --data: {what}; images that a camera turned may look different to the network"));
-        }
-    }
-
-    /// Fails unless the pack's images have the size of the training images: the network would see them at another scale.
-    pub fn check_size(&self, pack: &Pack) -> Result<()> {
-        let found = pack.size();
-        let trained = self.network.model().input.size;
-        if found == trained {
-            return Ok(());
-        }
-        let what =
-            format!("its images have {found} pixels a side, the network was trained on {trained} (its input.size)");
-        Err(Failure::Usage(format!("--data: {what}; pack again with --size {trained}")))
     }
 
     /// Fails unless the pack has the classes that the network was trained on.
@@ -143,5 +221,13 @@ impl<B: Backend> TrainedModel<B> {
             return Ok(());
         }
         Ok(input::check_classes("--data", &self.classes, found)?)
+    }
+}
+
+/// The failure of a test or a prediction, which names the weights if they are the cause.
+pub fn named(weights: &Path, error: train::Error) -> Failure {
+    match error {
+        train::Error::NotFinite { .. } => Failure::Failed(format!("{}: {error}", weights.display())),
+        other => other.into(),
     }
 }

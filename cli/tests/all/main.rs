@@ -9,6 +9,7 @@ mod commands;
 mod crash;
 mod demo;
 mod disks;
+mod evaluation;
 mod faults;
 #[cfg(target_os = "linux")]
 mod faults_support;
@@ -24,6 +25,7 @@ mod named_classes;
 mod not_finite;
 mod other_frameworks;
 mod packs;
+mod predicting;
 mod refused;
 mod runs;
 mod saving;

@@ -79,6 +79,11 @@ impl Replacement {
         Ok(Self { path: path.to_path_buf(), target, old_mode, temporary })
     }
 
+    /// The name of the file to be replaced.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The name of the temporary file, to be written and closed before [`commit`](Self::commit).
     pub fn temporary(&self) -> &Path {
         self.temporary.path()

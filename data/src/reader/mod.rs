@@ -70,6 +70,11 @@ impl Pack {
         open::open(path.as_ref())
     }
 
+    /// Whether a folder is that of a pack, complete or not: it holds a table or a first shard.
+    pub fn is_at(path: impl AsRef<Path>) -> bool {
+        open::is_pack(path.as_ref())
+    }
+
     /// Folder of the pack.
     pub fn path(&self) -> &Path {
         &self.path

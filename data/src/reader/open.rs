@@ -92,6 +92,11 @@ pub(super) fn open(path: &Path) -> Result<Pack> {
     Ok(pack)
 }
 
+/// Whether a folder holds files of a pack.
+pub(super) fn is_pack(folder: &Path) -> bool {
+    folder.ends_with(TABLE_FILE) || folder.join(TABLE_FILE).exists() || folder.join(shard_name(0)).exists()
+}
+
 fn check_exists(folder: &Path, table: &Path) -> Result<()> {
     let what = match fs::metadata(folder) {
         Ok(metadata) if metadata.is_dir() => {

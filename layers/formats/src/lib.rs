@@ -44,6 +44,7 @@ pub use finite::not_finite;
 pub use foreign::{ForeignFile, ForeignTensor, OptimizerState};
 pub use mean::{MeanFile, mean};
 pub use network::{model, model_of};
+pub use npy::save_npy;
 pub use report::{Matched, Report};
 pub use save::{save, save_with};
 

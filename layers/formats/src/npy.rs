@@ -1,5 +1,7 @@
 //! Arrays of numpy: `.npy` files of versions 1 to 3, of f4, f8 and u1, in C and Fortran order.
 
+use std::path::Path;
+
 use layers::weights::{BeyondF32, narrow};
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 
@@ -29,6 +31,42 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<ArrayD<f32>, String> {
     let shape = IxDyn(&shape).set_f(fortran);
     let array = ArrayD::from_shape_vec(shape, values).map_err(|error| error.to_string())?;
     Ok(array.as_standard_layout().into_owned())
+}
+
+/// Writes an array as numpy's `.npy` (version 1, f4, C order). A crash leaves the old file or the new one.
+///
+/// ```
+/// use alexnet_formats::save_npy;
+/// use ndarray::array;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("kernels.npy");
+/// save_npy(&path, &array![[1.0, 2.0], [3.0, 4.0]].into_dyn())?;
+/// assert!(std::fs::read(&path)?.starts_with(b"\x93NUMPY"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// Those of [`files::replace_bytes`].
+pub fn save_npy(path: &Path, values: &ArrayD<f32>) -> Result<(), files::Error> {
+    let mut bytes = header_of(values.shape());
+    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    files::replace_bytes(path, &bytes)
+}
+
+/// The bytes before the values of an array: a multiple of 64.
+fn header_of(shape: &[usize]) -> Vec<u8> {
+    let axes: String = shape.iter().map(|axis| format!("{axis}, ")).collect();
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", axes.trim_end());
+    let start = MAGIC.len() + 4;
+    let length = (start + header.len() + 1).next_multiple_of(64) - start;
+    header.push_str(&" ".repeat(length - header.len() - 1));
+    header.push('\n');
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend([1, 0]);
+    bytes.extend((length as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes
 }
 
 /// The header's text, and the bytes after it.
@@ -157,6 +195,20 @@ mod tests {
 
     fn header(kind: &str, fortran: &str, shape: &str) -> String {
         format!("{{'descr': '{kind}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n")
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npy");
+        for shape in [vec![], vec![3], vec![2, 3], vec![1, 2, 3, 4], vec![0, 5]] {
+            let count = shape.iter().product();
+            let values = (0..count).map(|n: usize| n as f32 * 0.7 - 1.0).collect();
+            let array = ArrayD::from_shape_vec(IxDyn(&shape), values).unwrap();
+            save_npy(&path, &array).unwrap();
+            let bytes = std::fs::read(&path).unwrap();
+            assert_eq!((parse(&bytes).unwrap(), (bytes.len() - 4 * count) % 64), (array, 0));
+        }
     }
 
     #[test]

@@ -22,6 +22,21 @@ const MAX_SIDE: usize = 8192;
 /// # Errors
 /// [`Error::Shape`] if `weights` does not have four axes, is empty, or is too large.
 pub fn kernels(weights: &ArrayD<f32>, scale: u32) -> Result<RgbImage> {
+    kernels_with(weights, scale, Stretch::Each)
+}
+
+/// The range of weights from black to white.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stretch {
+    /// From the smallest to the largest of each kernel, as in the paper.
+    #[default]
+    Each,
+    /// The same for all: the largest absolute weight to both sides of 0, which is grey.
+    Shared,
+}
+
+/// As [`kernels`], with a choice of the range of colours.
+pub(super) fn kernels_with(weights: &ArrayD<f32>, scale: u32, stretch: Stretch) -> Result<RgbImage> {
     let wrong = |expected: &str| Error::Shape {
         op: "image of kernels",
         expected: expected.to_owned(),
@@ -39,15 +54,23 @@ pub fn kernels(weights: &ArrayD<f32>, scale: u32) -> Result<RgbImage> {
     let rows = out.div_ceil(columns);
     let grid = Grid::new([rows, columns], [height, width], scale as usize)
         .ok_or_else(|| wrong("kernels that fit into an image of 8192 x 8192 pixels"))?;
+    let shared = match stretch {
+        Stretch::Each => None,
+        Stretch::Shared => {
+            let finite = weights.iter().filter(|value| value.is_finite());
+            let largest = finite.fold(0.0f32, |largest, value| largest.max(value.abs()));
+            Some([-largest, largest])
+        }
+    };
     let mut image = RgbImage::from_pixel(grid.side(1), grid.side(0), SEPARATOR);
     for (number, kernel) in weights.axis_iter(Axis(0)).enumerate() {
-        grid.draw(&mut image, [number / columns, number % columns], kernel);
+        grid.draw(&mut image, [number / columns, number % columns], kernel, shared);
     }
     Ok(image)
 }
 
 /// Number of columns: a divisor of `out` for a grid about 2.7 times as wide as high, like the paper's 16 x 6.
-fn columns(out: usize) -> usize {
+pub(super) fn columns(out: usize) -> usize {
     let ideal = (out as f64 * 16.0 / 6.0).sqrt();
     let off = |columns: usize| (columns as f64 / ideal).ln().abs();
     let divisor = (1..=out).filter(|columns| out.is_multiple_of(*columns)).min_by(|a, b| off(*a).total_cmp(&off(*b)));
@@ -90,8 +113,8 @@ impl Grid {
         self.kernel[axis] * self.scale + self.gap
     }
 
-    fn draw(&self, image: &mut RgbImage, cell: [usize; 2], kernel: ArrayView3<f32>) {
-        let colour = colours(kernel);
+    fn draw(&self, image: &mut RgbImage, cell: [usize; 2], kernel: ArrayView3<f32>, shared: Option<[f32; 2]>) {
+        let colour = colours(kernel, shared);
         let start = [0, 1].map(|axis| self.gap + cell[axis] * self.step(axis));
         for (row, column) in (0..self.kernel[0]).flat_map(|row| (0..self.kernel[1]).map(move |column| (row, column))) {
             let x = start[1] + column * self.scale;
@@ -102,15 +125,15 @@ impl Grid {
     }
 }
 
-/// The colour of each position of a kernel [kh, kw, channels].
-fn colours(kernel: ArrayView3<f32>) -> impl Fn(usize, usize) -> Rgb<u8> {
+/// The colour of each position of a kernel [kh, kw, channels], over its own range or a shared one.
+fn colours(kernel: ArrayView3<f32>, shared: Option<[f32; 2]>) -> impl Fn(usize, usize) -> Rgb<u8> {
     let shown = match kernel.dim().2 {
         3 => kernel.to_owned(),
         channels => kernel.sum_axis(Axis(2)).insert_axis(Axis(2)) / channels as f32,
     };
     let finite = || shown.iter().copied().filter(|value| value.is_finite());
-    let low = finite().fold(f32::INFINITY, f32::min);
-    let high = finite().fold(f32::NEG_INFINITY, f32::max);
+    let own = || [finite().fold(f32::INFINITY, f32::min), finite().fold(f32::NEG_INFINITY, f32::max)];
+    let [low, high] = shared.unwrap_or_else(own);
     // Halved, because the difference of two finite values may overflow.
     let range = high / 2.0 - low / 2.0;
     move |row, column| {

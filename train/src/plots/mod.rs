@@ -1,10 +1,13 @@
-//! Plots: samples of a pack, kernels of the first layer, predictions and loss curves.
+//! Plots: samples of a pack, kernels of the first layer, predictions, loss curves, confusion and calibration.
 
 mod chart;
+mod confusion;
+mod kernel_sheet;
 mod kernels;
 mod paint;
 mod parallel;
 mod predictions;
+mod reliability;
 mod samples;
 mod text;
 
@@ -16,9 +19,12 @@ use image::{ImageFormat, RgbImage};
 use crate::{Error, Result};
 
 pub use chart::{Series, curve, curve_over_decades};
-pub use kernels::kernels;
+pub use confusion::confusion;
+pub use kernel_sheet::{KernelOrder, KernelSheet};
+pub use kernels::{Stretch, kernels};
 pub use parallel::{Dimension, parallel_coordinates};
 pub use predictions::{PredictionRow, predictions};
+pub use reliability::reliability;
 pub use samples::{Sample, samples};
 
 /// Images one below the other, on white.

@@ -20,12 +20,16 @@ const GAP: i64 = 6;
 const MARGIN: i64 = 24;
 /// Number of labels per image.
 const LABELS: usize = 5;
+/// Height of the title with its legend.
+const TITLE: i64 = 72;
+/// The least probability whose bar is drawn.
+const MIN_PROBABILITY: f32 = 0.001;
 /// Maximum number of images, which keeps the plot under 60 million pixels.
 const MAX_ROWS: usize = 480;
 
 const BACKGROUND: Rgb<u8> = Rgb([238, 240, 243]);
 const TRACK: Rgb<u8> = Rgb([243, 245, 248]);
-const RIGHT: Rgb<u8> = Rgb([247, 164, 150]);
+const RIGHT: Rgb<u8> = Rgb([133, 208, 168]);
 const WRONG: Rgb<u8> = Rgb([164, 203, 238]);
 
 /// An image and its predictions.
@@ -40,25 +44,32 @@ pub struct PredictionRow {
 }
 
 /// Plots each image with its correct label and bars of its (at most five) most probable labels below. The bar of the
-/// correct label has another colour and bold type.
+/// correct label has another colour and bold type; a legend says so where there is one. Labels of less than 0.1 % are left
+/// out.
 ///
 /// Eight images make two rows of four, as in the paper. Labels that are too long end in "...". At most 480 images are
 /// plotted.
-pub fn predictions(rows: &[PredictionRow]) -> RgbImage {
+pub fn predictions(rows: &[PredictionRow], title: &str) -> RgbImage {
     let rows = &rows[..rows.len().min(MAX_ROWS)];
     let labels = rows.iter().map(|row| row.top.len().min(LABELS)).max().unwrap_or(0) as i64;
     let columns = columns(rows.len()) as i64;
     let cell = [SIDE, SIDE + STRIP + GAP + labels * BAR_STEP];
     let lines = (rows.len() as i64 + columns - 1) / columns;
     let width = MARGIN + columns * (cell[0] + MARGIN);
-    let height = if rows.is_empty() { 2 * MARGIN + STRIP } else { MARGIN + lines * (cell[1] + MARGIN) };
+    let below = if rows.is_empty() { MARGIN + STRIP } else { lines * (cell[1] + MARGIN) };
+    let height = TITLE + below;
     let mut image = RgbImage::from_pixel(width as u32, height as u32, WHITE);
     if rows.is_empty() {
-        text::draw(&mut image, MARGIN, MARGIN + 6, "no images", Style::large(GREY));
+        text::draw(&mut image, MARGIN, TITLE, "no images", Style::large(GREY));
+    }
+    let heading = Style::large(INK).bold();
+    text::draw(&mut image, MARGIN, 16, &heading.fit(title, width - 2 * MARGIN), heading);
+    if rows.iter().any(|row| row.top.iter().any(|(label, _)| *label == row.truth)) {
+        draw_legend(&mut image);
     }
     for (number, row) in (0..).zip(rows) {
         let x = MARGIN + number % columns * (cell[0] + MARGIN);
-        let y = MARGIN + number / columns * (cell[1] + MARGIN);
+        let y = TITLE + number / columns * (cell[1] + MARGIN);
         draw_cell(&mut image, x, y, row);
     }
     image
@@ -74,6 +85,17 @@ fn columns(cells: usize) -> usize {
     }
 }
 
+/// Draws the colours of the bars below the title.
+fn draw_legend(page: &mut RgbImage) {
+    let style = Style::small(GREY);
+    let mut x = MARGIN;
+    for (colour, name) in [(RIGHT, "correct"), (WRONG, "other")] {
+        paint::fill(page, area(x, 44, 16, 14), colour);
+        text::draw(page, x + 22, 43, name, style);
+        x += 22 + style.width(name) + 20;
+    }
+}
+
 fn draw_cell(page: &mut RgbImage, x: i64, y: i64, row: &PredictionRow) {
     draw_image(page, area(x, y, SIDE, SIDE), &row.image);
     let bold = Style::large(INK).bold();
@@ -81,6 +103,9 @@ fn draw_cell(page: &mut RgbImage, x: i64, y: i64, row: &PredictionRow) {
     let middle = y + SIDE + (STRIP - bold.height()) / 2;
     text::draw(page, x + (SIDE - bold.width(&truth)) / 2, middle, &truth, bold);
     for (place, (label, probability)) in (0..).zip(row.top.iter().take(LABELS)) {
+        if *probability < MIN_PROBABILITY {
+            continue;
+        }
         let bar = area(x, y + SIDE + STRIP + GAP + place * BAR_STEP, SIDE, BAR);
         draw_bar(page, bar, label, *probability, *label == row.truth);
     }

@@ -74,6 +74,31 @@ fn what_is_no_kernel_is_refused() {
     assert!(error.to_string().contains("kernels that fit into an image of 8192 x 8192 pixels"), "{error}");
 }
 
+/// Groups are drawn apart, each by falling norm, and a shared scale tells strong kernels from weak ones.
+#[test]
+fn sheets_of_kernels_are_sorted_within_groups() {
+    // Kernel n has the weights n and -n, but for the last of each group, which is the strongest.
+    let strength = |kernel: usize| if kernel % 4 == 3 { 100.0 } else { kernel as f32 };
+    let all = ArrayD::from_shape_fn(vec![8, 2, 2, 3], |i| strength(i[0]) * if i[1] == 0 { 1.0 } else { -1.0 });
+    let sheet = |order, stretch| KernelSheet { layer: "conv1", weights: &all, groups: 2, order, stretch };
+    let sorted = sheet(KernelOrder::Norm, Stretch::Each);
+    assert_eq!([sorted.order(0..4), sorted.order(4..8)], [[3, 2, 1, 0], [7, 6, 5, 4]]);
+    assert_eq!(sheet(KernelOrder::Layer, Stretch::Each).order(4..8), [4, 5, 6, 7]);
+    let white = |page: &RgbImage| {
+        let inside = page.enumerate_pixels().filter(|(x, y, _)| (30..80).contains(x) && *y > 72);
+        inside.filter(|(_, _, pixel)| pixel.0 == [255; 3]).count()
+    };
+    let each = sorted.draw().unwrap();
+    let shared = sheet(KernelOrder::Norm, Stretch::Shared).draw().unwrap();
+    assert_eq!(each.dimensions(), shared.dimensions());
+    assert_ne!(each, shared);
+    assert!(white(&each) > white(&shared) + 100, "weak kernels are grey on one scale");
+    let one = KernelSheet { groups: 1, ..sheet(KernelOrder::Norm, Stretch::Each) };
+    assert!(one.draw().unwrap().height() < each.height());
+    let wrong = ArrayD::zeros(vec![3, 3]);
+    assert!(KernelSheet { weights: &wrong, ..one }.draw().is_err());
+}
+
 fn row(truth: &str, top: &[(&str, f32)]) -> PredictionRow {
     PredictionRow {
         image: RgbImage::from_pixel(10, 10, Rgb([10, 200, 30])),
@@ -82,16 +107,16 @@ fn row(truth: &str, top: &[(&str, f32)]) -> PredictionRow {
     }
 }
 
-const RIGHT: Rgb<u8> = Rgb([247, 164, 150]);
+const RIGHT: Rgb<u8> = Rgb([133, 208, 168]);
 const WRONG: Rgb<u8> = Rgb([164, 203, 238]);
 
 #[test]
 fn predictions_show_image_and_bars() {
-    let page = predictions(&[row("cat", &[("dog", 0.5), ("cat", 0.25), ("owl", 0.0)])]);
+    let page = predictions(&[row("cat", &[("dog", 0.5), ("cat", 0.25), ("owl", 0.0)])], "title");
     assert_eq!(page.width(), 232 + 2 * 24);
-    assert_eq!(*page.get_pixel(24 + 100, 24 + 100), Rgb([10, 200, 30]));
+    assert_eq!(*page.get_pixel(24 + 100, 72 + 100), Rgb([10, 200, 30]));
     // The first rows of pixels of a bar hold no text: its length is the probability's share of 232.
-    let bars = 24 + 232 + 32 + 6;
+    let bars = 72 + 232 + 32 + 6;
     let length =
         |bar: u32, colour| (24..24 + 232).filter(|x| *page.get_pixel(*x, bars + bar * 28 + 1) == colour).count();
     assert_eq!([length(0, WRONG), length(0, RIGHT)], [116, 0]);
@@ -102,14 +127,14 @@ fn predictions_show_image_and_bars() {
 #[test]
 fn eight_predictions_make_two_rows_of_four() {
     let one = row("a", &[("a", 1.0), ("b", 0.0), ("c", 0.0), ("d", 0.0), ("e", 0.0), ("f", 0.0)]);
-    let page = predictions(&vec![one; 8]);
-    assert_eq!(page.dimensions(), (24 + 4 * 256, 24 + 2 * (232 + 32 + 6 + 5 * 28 + 24)));
-    assert!(counts(&page, RIGHT) > 8 * 232 * 20 && counts(&page, WRONG) == 0);
+    let page = predictions(&vec![one; 8], "title");
+    assert_eq!(page.dimensions(), (24 + 4 * 256, 72 + 2 * (232 + 32 + 6 + 5 * 28 + 24)));
+    assert!(counts(&page, RIGHT) > 8 * 232 * 20 && counts(&page, WRONG) == 16 * 14, "the legend alone");
 }
 
 #[test]
 fn odd_predictions_do_not_panic() {
-    assert!(predictions(&[]).width() > 0);
+    assert!(predictions(&[], "title").width() > 0);
     let long = "a very long label that no bar can hold in full, ".repeat(40);
     let labels = [long.as_str(), "größte Übergröße", "猫\n\u{301}\u{202e}", "", "x"];
     for probability in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -3.0, 1e30, 0.5] {
@@ -118,8 +143,8 @@ fn odd_predictions_do_not_panic() {
             for truth in labels {
                 let mut one = row(truth, &top);
                 one.image = RgbImage::new(width, height);
-                let page = predictions(&[one, row("none", &[])]);
-                assert_eq!(page.dimensions(), (24 + 2 * 256, 24 + 232 + 32 + 6 + 5 * 28 + 24));
+                let page = predictions(&[one, row("none", &[])], "title");
+                assert_eq!(page.dimensions(), (24 + 2 * 256, 72 + 232 + 32 + 6 + 5 * 28 + 24));
             }
         }
     }
@@ -128,8 +153,8 @@ fn odd_predictions_do_not_panic() {
 #[test]
 fn long_labels_end_before_the_percentage() {
     let ink = |label: &str| {
-        let page = predictions(&[row("other", &[(label, 0.0)])]);
-        let dark = |x: &u32| (294..318).any(|y| page.get_pixel(*x, y).0[0] < 120);
+        let page = predictions(&[row("other", &[(label, 0.01)])], "title");
+        let dark = |x: &u32| (342..366).any(|y| page.get_pixel(*x, y).0[0] < 120);
         (24..256).filter(dark).collect::<Vec<_>>()
     };
     let short = ink("i");

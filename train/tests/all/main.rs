@@ -21,6 +21,7 @@ mod memory;
 mod metrics;
 mod optim_settings;
 mod own_layer;
+mod predictions;
 mod random_resume;
 mod resume;
 mod step;

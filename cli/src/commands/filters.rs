@@ -1,0 +1,95 @@
+//! `alexnet filters`.
+
+use files::printable;
+use layers::Model;
+use layers::model::LayerKind;
+use ndarray::{ArrayD, Axis};
+use train::load;
+use train::plots::{KernelOrder, KernelSheet, Stretch, check_png_name, save_png};
+
+use super::trained::choose_average;
+use crate::args::{Filters, Scale, Sort};
+use crate::console::{note, print};
+use crate::failure::{Failure, Result};
+
+pub fn run(args: &Filters) -> Result<()> {
+    check_png_name(&args.out).map_err(|error| Failure::Usage(format!("--out: {error}")))?;
+    let is_npy = |path: &std::path::PathBuf| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"));
+    if let Some(path) = args.data.as_ref().filter(|path| !is_npy(path)) {
+        let what = format!("--data: {}: expected a name that ends in .npy", path.display());
+        return Err(Failure::Usage(what));
+    }
+    let model = args.model.as_deref().map(formats::model_of).transpose()?;
+    let mut loaded = load::weights_of(&args.weights, model.as_ref(), args.checkpoint.choice(), &mut |text| {
+        note(&format!("note: {text}"));
+    })?;
+    choose_average(&mut loaded, args.checkpoint.raw);
+    let model = loaded.model()?;
+    let layer = layer(args, model)?;
+    let missing = || Failure::Failed(format!("{}: it has no {layer}.weight", loaded.path.display()));
+    let weights = loaded.weights.tensor(&format!("{layer}.weight")).ok_or_else(missing)?;
+    let sheet = KernelSheet {
+        layer: &layer,
+        weights,
+        groups: groups(model, &layer),
+        order: match args.sort {
+            Sort::Norm => KernelOrder::Norm,
+            Sort::Layer => KernelOrder::Layer,
+        },
+        stretch: match args.scale {
+            Scale::Each => Stretch::Each,
+            Scale::Shared => Stretch::Shared,
+        },
+    };
+    save_png(&sheet.draw()?, &args.out)?;
+    let out = weights.shape()[0];
+    if let Some(path) = &args.data {
+        formats::save_npy(path, &in_order(weights, &sheet, out))?;
+    }
+    print(&format!("{}: {out} kernels of {}", args.out.display(), printable::name(&layer)))
+}
+
+/// The kernels in the order of the sheet.
+fn in_order(weights: &ArrayD<f32>, sheet: &KernelSheet<'_>, out: usize) -> ArrayD<f32> {
+    let each = out / sheet.groups.max(1);
+    let order: Vec<usize> = (0..sheet.groups).flat_map(|group| sheet.order(group * each..(group + 1) * each)).collect();
+    weights.select(Axis(0), &order)
+}
+
+/// The convolutions of a network.
+fn convolutions(model: &Model) -> impl Iterator<Item = &str> {
+    let is_convolution = |kind: &LayerKind| matches!(kind, LayerKind::Conv(_));
+    model.layers.iter().filter(move |layer| is_convolution(&layer.kind)).map(|layer| layer.name.as_str())
+}
+
+/// The layer to draw.
+fn layer(args: &Filters, model: &Model) -> Result<String> {
+    let names: Vec<&str> = convolutions(model).collect();
+    let Some(first) = names.first() else {
+        return Err(Failure::Usage(format!(
+            "{}: the network {} has no convolution",
+            args.weights.display(),
+            model.name
+        )));
+    };
+    match &args.layer {
+        None => Ok((*first).to_string()),
+        Some(name) if names.contains(&name.as_str()) => Ok(name.clone()),
+        Some(name) => {
+            let known = names.join(", ");
+            Err(Failure::Usage(format!("--layer: {name}: no convolution of {}; it has {known}", model.name)))
+        }
+    }
+}
+
+/// The groups of kernels that are drawn apart: those that the next convolution separates, as the paper's two GPUs did, else
+/// those of the layer.
+fn groups(model: &Model, layer: &str) -> usize {
+    let of = |kind: &LayerKind| match kind {
+        LayerKind::Conv(conv) => Some(conv.groups),
+        _ => None,
+    };
+    let mut after = model.layers.iter().skip_while(|other| other.name != layer).filter_map(|other| of(&other.kind));
+    let own = after.next().unwrap_or(1);
+    own.max(after.next().unwrap_or(1))
+}
