@@ -63,8 +63,9 @@ impl EarlyStopping {
 
     /// The reason to end a training that went on although patience had run out, as one that is resumed.
     pub fn exhausted(&self) -> Option<String> {
-        let best = self.best.map_or("anything".to_string(), |best| best.to_string());
-        let reason = format!("{} has not improved on {best} for {} epochs", self.name, self.stale);
+        let best = self.best.map_or("anything".to_string(), |best| four_digits(best).to_string());
+        let epochs = if self.stale == 1 { "epoch" } else { "epochs" };
+        let reason = format!("{} has not improved on {best} for {} {epochs}", self.name, self.stale);
         (self.stale >= self.patience).then_some(reason)
     }
 
@@ -80,6 +81,11 @@ impl EarlyStopping {
     }
 }
 
+/// A value with as many digits as a person reads.
+fn four_digits(value: f64) -> f64 {
+    format!("{value:.3e}").parse().unwrap_or(value)
+}
+
 impl<B: Backend, M> Callback<B, M> for EarlyStopping {
     fn on_event(&mut self, event: Event<'_>, learner: &mut Learner<B, M>) -> Result<ControlFlow<String>> {
         let Event::Epoch(_) = event else { return Ok(ControlFlow::Continue(())) };
@@ -89,5 +95,17 @@ impl<B: Backend, M> Callback<B, M> for EarlyStopping {
         };
         let value = learner.recorded(&self.name).ok_or_else(missing)?;
         Ok(self.observe(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_has_four_digits() {
+        let mut early = EarlyStopping::new("error", 1);
+        assert!(early.observe(0.7980535279805353).is_continue());
+        assert_eq!(early.observe(0.9), ControlFlow::Break("error has not improved on 0.7981 for 1 epoch".to_string()));
     }
 }

@@ -28,9 +28,9 @@ fn early_stopping_ends_a_run_that_is_saved_once() {
         }
     };
     let ended = trainer.train_with(&Stop::default(), &mut watch, &mut [&mut early]).unwrap();
-    let best = early.best().unwrap();
-    let reason = format!("{VALIDATION_ERROR} has not improved on {best} for 1 epochs");
-    assert_eq!(ended.reason(), Some(reason.as_str()));
+    let reason = ended.reason().unwrap();
+    assert!(reason.starts_with(&format!("{VALIDATION_ERROR} has not improved on ")), "{reason}");
+    assert!(reason.ends_with(" for 1 epoch"), "{reason}");
     assert_eq!(trainer.steps_done(), 8);
     drop(trainer);
     // After step 8 there is one within the epoch, and at most one after its validation: not a third at the end.
