@@ -48,7 +48,7 @@ pub fn with_current_names(table: &Table) -> Result<Table> {
             continue;
         }
         let Value::Table(section_table) = value else {
-            return Err(unknown(section));
+            return Err(Setting::find(section).map_or_else(|| unknown(section), |setting| quoted(setting.key, value)));
         };
         let mut current = Table::new();
         for (name, value) in section_table {
@@ -83,6 +83,11 @@ pub fn differences(a: &Table, b: &Table) -> Vec<(&'static Setting, String, Strin
 
 fn find(key: &str) -> Result<&'static Setting> {
     Setting::find(key).ok_or_else(|| unknown(key))
+}
+
+/// The error of a setting whose name is in quotes, which TOML takes for one key.
+fn quoted(key: &str, value: &Value) -> Error {
+    Error::setting(format!("{key:?}"), format!("is in quotes; leave the quotes out: {key} = {value}"))
 }
 
 fn unknown(key: &str) -> Error {

@@ -143,9 +143,22 @@ fn wrong_type(error: &toml::de::Error) -> Error {
     let found = error.message().strip_prefix("invalid type: string \"").and_then(|rest| rest.split('"').next());
     let what = match found.filter(|text| is_too_large(text)) {
         Some(text) => format!("{text} is too large a number"),
-        None => error.message().to_string(),
+        None => in_plain_words(error.message()),
     };
     Error::setting(key.unwrap_or("settings"), what)
+}
+
+/// The message of a wrong type without the names that types have in Rust.
+fn in_plain_words(message: &str) -> String {
+    let Some((before, expected)) = message.rsplit_once("expected ") else { return message.to_string() };
+    let words = match expected {
+        "f32" | "f64" => "a number",
+        "u64" | "usize" => "a whole number of at least 0",
+        "a sequence" => "a list, such as [1, 2]",
+        "a boolean" => "true or false",
+        other => other,
+    };
+    format!("{before}expected {words}")
 }
 
 /// Whether a text is a number too large for TOML, which is why it was taken for a text.

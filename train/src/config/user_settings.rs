@@ -127,12 +127,18 @@ impl UserSettings {
                 return Err(idle.error(&format!("{}: ", change.origin())));
             }
         }
+        let mut notes = Vec::new();
+        match self.change_beyond_the_end(config) {
+            Some(error) if self.on_command_line("run.epochs") => notes.push(error.to_string()),
+            Some(error) => return Err(error),
+            None => {}
+        }
         for (_, table) in &self.command_line {
             if let Some(idle) = self.idle_settings(table, network, config).into_iter().next() {
                 return Err(idle.error(""));
             }
         }
-        let Some((origin, file)) = &self.file else { return Ok(Vec::new()) };
+        let Some((origin, file)) = &self.file else { return Ok(notes) };
         let mut idle = self.idle_settings(file, network, config);
         // Settings of the file may be idle because the command line overrides a setting that they depend on.
         idle.retain(|setting| !self.on_command_line(setting.decided_by));
@@ -141,12 +147,26 @@ impl UserSettings {
             let of_file = Config::from_overrides(&[(origin.clone(), file.clone())])?.to_table();
             idle.retain(|setting| keys::value(&of_file, setting.key) != keys::value(&of_network, setting.key));
             let note = |setting: IdleSetting| setting.error(&format!("{origin}: ")).to_string();
-            return Ok(idle.into_iter().map(note).collect());
+            notes.extend(idle.into_iter().map(note));
+            return Ok(notes);
         }
         match idle.into_iter().next() {
             Some(setting) => Err(setting.error(&format!("{origin}: "))),
-            None => Ok(Vec::new()),
+            None => Ok(notes),
         }
+    }
+
+    /// The error of a change of the file that comes after the last epoch. The end of a run of steps depends on the pack.
+    fn change_beyond_the_end(&self, config: &Config) -> Option<Error> {
+        let (origin, file) = self.file.as_ref()?;
+        if !file.contains_key("change") || config.run.steps.is_some() {
+            return None;
+        }
+        let epochs = config.run.epochs;
+        let change = config.change.iter().find(|change| change.at_epoch >= epochs as f64)?;
+        let what = format!("never begins, since the run ends after run.epochs = {epochs}");
+        let advice = Remedy::Advice("choose an earlier at_epoch, or a larger run.epochs".into());
+        Some(Error::setting(format!("{origin}: {}", change.origin()), what).with_remedy(advice))
     }
 
     /// The settings of a table that have no effect.

@@ -260,3 +260,45 @@ fn a_networks_settings_may_depend_on_the_command_line() {
         UserSettings::check_values("net.toml", &train).unwrap();
     }
 }
+
+#[test]
+fn a_change_after_the_last_epoch_is_refused() {
+    let change = |epochs: u64, at: f64| format!("run.epochs = {epochs}\n[[change]]\nat_epoch = {at}\noptim.lr = 0.1");
+    assert_eq!(checked("linear", &file(&change(6, 5.9))).unwrap().1, Vec::<String>::new());
+    let error = checked("linear", &file(&change(5, 5.0))).unwrap_err();
+    assert!(error.starts_with("my.toml: change at epoch 5: never begins"), "{error}");
+    assert!(error.contains("run.epochs = 5; choose an earlier at_epoch"), "{error}");
+    // A shorter run for a trial is no mistake, but is told.
+    let mut trial = file(&change(6, 5.0));
+    trial.command_line = line(&["run.epochs=2"]).command_line;
+    let notes = checked("linear", &trial).unwrap().1;
+    assert!(notes[0].contains("change at epoch 5: never begins") && notes.len() == 1, "{notes:?}");
+    assert_eq!(checked("run-145", &line(&["run.epochs=2"])).unwrap().1, Vec::<String>::new());
+}
+
+#[test]
+fn a_quoted_key_says_to_leave_the_quotes_out() {
+    for text in ["'optim.lr' = 0.1", "[[change]]\nat_epoch = 1\n'optim.lr' = 0.1", "'optim.rate' = 0.1"] {
+        let error = checked("linear", &file(text)).unwrap_err();
+        assert!(error.contains("leave the quotes out: optim.lr = 0.1"), "{error}");
+    }
+}
+
+#[test]
+fn values_of_another_type_are_refused_in_plain_words() {
+    for (text, expected) in [
+        (
+            "run.early_stopping = -1",
+            "run.early_stopping: invalid value: integer `-1`, expected a whole number of at least 0",
+        ),
+        ("optim.lr = '0,1'", "expected a number"),
+        ("optim.drop_epochs = 3", "optim.drop_epochs: invalid type: integer `3`, expected a list, such as [1, 2]"),
+        (
+            "[[change]]\nat_epoch = 'x'\noptim.lr = 0.1",
+            "change.at_epoch: invalid type: string \"x\", expected a number",
+        ),
+    ] {
+        let error = checked("linear", &file(text)).unwrap_err();
+        assert!(error.contains(expected) && !error.contains("64"), "{text}: {error}");
+    }
+}
