@@ -27,7 +27,9 @@ pub struct Plan {
     pub steps: u64,
     /// Images per second of steps on synthetic images that are on the device, without loading.
     pub images_per_s: f64,
-    /// Time of all steps at that rate.
+    /// Images per second of the loader alone.
+    pub loader_images_per_s: f64,
+    /// Time of all steps at these rates.
     pub training_s: f64,
     /// Time of all validations, measured in the same way.
     pub validation_s: f64,
@@ -64,12 +66,18 @@ impl Plan {
         let val_images = packs.val.as_ref().map(|val| val.len());
         let checkpoint_bytes = memory::of_checkpoint(device, model, config)?;
         let memory_bytes = memory::needed(device, &Workload::of_run(model, config, packs), config.run.batch)?;
+        let loader_images_per_s = bench::loading(&loader, seconds / 2.0)?;
+        // A CPU that trains has no cores of its own for loading.
+        let time_of = |images: f64, images_per_s: f64| {
+            let [training, loading] = [images / images_per_s, images / loader_images_per_s];
+            if device.is_asynchronous() { training.max(loading) } else { training + loading }
+        };
         let training = bench::train(device, model, config, seconds)?;
         let epochs = steps / steps_per_epoch.max(1) as u64;
         let validation_s = match val_images {
             Some(images) => {
                 let images = images as f64 * epochs as f64;
-                images / bench::predict(device, model, config, seconds / 2.0)?.images_per_s
+                time_of(images, bench::predict(device, model, config, seconds / 2.0)?.images_per_s)
             }
             None => 0.0,
         };
@@ -80,7 +88,8 @@ impl Plan {
             steps_per_epoch,
             steps,
             images_per_s: training.images_per_s,
-            training_s: training.step_s * steps as f64 * batches as f64,
+            loader_images_per_s,
+            training_s: time_of((config.run.batch * batches) as f64 * steps as f64, training.images_per_s),
             validation_s,
             memory_bytes,
             free_bytes: device.memory().map(|memory| memory.free),

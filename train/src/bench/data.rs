@@ -197,6 +197,11 @@ fn storage(pack: &Pack, config: &Config, seconds: f64) -> Result<f64> {
     all(seconds)
 }
 
+/// Images per second of a loader alone, as `train` takes them, measured for about `seconds`.
+pub(crate) fn loading(loader: &Loader, seconds: f64) -> Result<f64> {
+    rate(seconds, |epoch| loader.batches(epoch, 0), |batch| batch.labels.len())
+}
+
 /// Batches that are not measured: the first allocate memory, and some are ready before the start.
 const WARM_UP: usize = 3;
 

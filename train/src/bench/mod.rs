@@ -11,6 +11,7 @@ mod speed;
 mod synthetic;
 
 pub use ceilings::{Ceilings, ceilings};
+pub(crate) use data::loading;
 pub use data::{Output, Pipeline, Stage, StageKind, data};
 pub use layers::{Bound, Layers, Row, StepKind, layers};
 pub use pack::{Limit, PackTraining, train_from_pack};
