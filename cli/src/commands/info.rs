@@ -10,6 +10,7 @@ use layers::Model;
 use layers::model::Mean;
 use serde_json::{Value, json};
 use train::checkpoint::Checkpoint;
+use train::runs::RunSummary;
 use train::{load, run as run_folder};
 
 use super::devices;
@@ -133,10 +134,23 @@ fn run_of(path: &Path) -> Result<(String, Value)> {
         }
         None => "not validated".into(),
     };
+    let (state, message) = match RunSummary::read(path) {
+        Ok(run) => (Some(run.state), run.message),
+        Err(error) => {
+            note(&format!("note: {error}"));
+            (None, None)
+        }
+    };
+    let state_text = match (state, &message) {
+        (None, _) => "unknown".to_string(),
+        (Some(state), None) => state.to_string(),
+        (Some(state), Some(message)) => format!("{state}: {message}"),
+    };
     let position = newest.as_ref().map(|(_, c)| c.state.position.clone()).unwrap_or_default();
     let rows = [
         row("run", path.display()),
         row("network", format!("{}, {} classes", model.name, model.classes)),
+        row("state", state_text),
         row("done", format!("{}, {}", count(position.step, "step"), count(position.epoch, "epoch"))),
         row("best", best_text),
         row("checkpoints", checkpoints.len()),
@@ -146,6 +160,8 @@ fn run_of(path: &Path) -> Result<(String, Value)> {
         "kind": "run",
         "network": model.name,
         "classes": model.classes,
+        "state": state,
+        "message": message,
         "steps": position.step,
         "epochs": position.epoch,
         "best": best,

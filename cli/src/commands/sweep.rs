@@ -30,7 +30,7 @@ pub fn run(args: &args::Sweep) -> Result<()> {
     let folder = args.out.clone().unwrap_or_else(|| sweep::default_folder(&args.file));
     claim(&folder, &args.file)?;
     let runner = Runner { folder: &folder, jobs: args.jobs, total: trials.len() };
-    runner.run_all(&trials, &stop)?;
+    runner.run_all(&trials, &stop);
     report(&plan, &trials, &folder, args.json)?;
     let left = trials.iter().filter(|trial| runner.state(trial) != Some(State::Finished)).count();
     match (stop.signal(), left) {
@@ -88,17 +88,21 @@ impl Runner<'_> {
     }
 
     /// Runs the trials that are not finished, the unfinished ones from where they are.
-    fn run_all(&self, trials: &[Trial], stop: &Stop) -> Result<()> {
+    fn run_all(&self, trials: &[Trial], stop: &Stop) {
         let mut waiting = trials.iter().filter(|trial| self.state(trial) != Some(State::Finished)).peekable();
         let mut running: Vec<(&Trial, Child)> = Vec::new();
         let mut is_told = false;
         loop {
             while !stop.is_requested() && running.len() < self.jobs && waiting.peek().is_some() {
                 let Some(trial) = waiting.next() else { break };
-                running.push((trial, self.start(trial)?));
+                match self.start(trial) {
+                    Ok(child) => running.push((trial, child)),
+                    // The others go on: they are children of this process, which waits for them.
+                    Err(error) => note(&format!("{} of {}: did not begin: {error}", trial.name, self.total)),
+                }
             }
             if running.is_empty() {
-                return Ok(());
+                return;
             }
             if stop.is_requested() && !is_told {
                 is_told = true;
@@ -117,13 +121,13 @@ impl Runner<'_> {
         }
     }
 
-    /// Starts or resumes a trial. Its messages go to a file.
-    fn start(&self, trial: &Trial) -> Result<Child> {
+    /// Starts or resumes a trial. Its messages go to a file. The error is a message.
+    fn start(&self, trial: &Trial) -> std::result::Result<Child, String> {
         let run = self.run_of(trial);
-        let failed = |what: &str, e: &dyn std::fmt::Display| Failure::Failed(format!("{}: {what}: {e}", run.display()));
+        let failed = |what: &str, e: &dyn std::fmt::Display| format!("{}: {what}: {e}", run.display());
         let settings = run.with_extension("toml");
         let text = toml::to_string(&trial.settings).map_err(|e| failed("its settings cannot be written", &e))?;
-        files::replace_bytes(&settings, text.as_bytes())?;
+        files::replace_bytes(&settings, text.as_bytes()).map_err(|e| e.to_string())?;
         let log = File::options().create(true).append(true).open(run.with_extension("log"));
         let log = log.map_err(|e| failed("its log cannot be written", &e))?;
         let program = std::env::current_exe().map_err(|e| failed("this program cannot be found", &e))?;
@@ -178,10 +182,13 @@ fn ask_to_stop(child: &Child) {
 fn report(plan: &Sweep, trials: &[Trial], folder: &Path, as_json: bool) -> Result<()> {
     let mut results = Vec::new();
     let mut states = Vec::new();
-    for trial in trials {
-        let run = RunSummary::read(&folder.join(&trial.name)).ok();
+    let runs: Vec<Option<RunSummary>> =
+        trials.iter().map(|trial| RunSummary::read(&folder.join(&trial.name)).ok()).collect();
+    // Losses of training do not rank among errors of validation.
+    let has_best = runs.iter().flatten().any(|run| run.best.is_some());
+    for (trial, run) in trials.iter().zip(runs) {
         states.push(run.as_ref().map_or("not begun".to_string(), |run| run.state.to_string()));
-        let best = run.and_then(|run| run.best.map(|best| best.value).or(run.loss));
+        let best = run.and_then(|run| if has_best { run.best.map(|best| best.value) } else { run.loss });
         results.push(TrialResult { name: trial.name.clone(), values: trial.values.clone(), best });
     }
     let vary = plan.vary()?;

@@ -1,6 +1,8 @@
 //! Work of `alexnet train` other than training: the plan of a run, the range test of the learning rate, and the evaluation
 //! of the starting weights.
 
+use std::path::Path;
+
 use serde_json::json;
 use tensor::Backend;
 use train::Stop;
@@ -45,6 +47,7 @@ impl Mode {
         }
         if args.modes.find_lr {
             check_png_name(&args.modes.lr_plot).map_err(|error| Failure::Usage(format!("--lr-plot: {error}")))?;
+            check_folder(&args.modes.lr_plot)?;
             return Ok(Self::Other(Work::RangeTest));
         }
         if args.modes.dry_run {
@@ -59,6 +62,16 @@ impl Mode {
         }
         Ok(Self::Train)
     }
+}
+
+/// Fails if the folder of the plot is missing, before the test rather than after it.
+fn check_folder(plot: &Path) -> Result<()> {
+    let folder = plot.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let what = format!("--lr-plot: {}: there is no such folder; make it, or name another", folder.display());
+    Err(Failure::Usage(what))
 }
 
 /// The task of a mode that does not start a run.
@@ -104,7 +117,8 @@ impl OtherTask<'_> {
                 "steps",
                 format!("{} of {} images, {} an epoch", plan.steps, plan.images_per_step, plan.steps_per_epoch),
             ),
-            row("speed", format!("{:.1} images/s, measured without loading", plan.images_per_s)),
+            row("speed", format!("{:.1} images/s without loading", plan.images_per_s)),
+            row("loading", format!("{:.1} images/s", plan.loader_images_per_s)),
             row("time", format!("{total}, of which {} validate", duration(plan.validation_s))),
             row("memory", format!("{}{free}", human(plan.memory_bytes))),
             row(
@@ -126,13 +140,16 @@ impl OtherTask<'_> {
         bar.finish();
         let test = test?;
         let path = &self.args.lr_plot;
-        save_png(&plot(&test, &model.name), path)?;
+        // The numbers first: they need no file.
         if self.args.json {
             let suggestion = test.suggestion();
-            return print_json(&json!({ "suggestion": suggestion, "plot": path.display().to_string(), "test": test }));
+            print_json(&json!({ "suggestion": suggestion, "plot": path.display().to_string(), "test": test }))?;
+        } else {
+            print(&suggestions(&test))?;
         }
+        save_png(&plot(&test, &model.name), path)?;
         note(&format!("the loss by learning rate is plotted in {}", path.display()));
-        print(&suggestions(&test))
+        Ok(())
     }
 
     fn evaluate<B: Backend<Scalar = f32>>(&self, device: &B) -> Result<()> {

@@ -111,7 +111,7 @@ impl Progress {
             _ => {}
         }
         let failed = self.on_event.as_mut().and_then(OnEvent::failure);
-        lines.extend(failed.map(|text| vec![format!("note: {text}")]));
+        lines.extend(failed.map(|text| vec![format!("note: {text}; training continues")]));
         match &mut self.display {
             Display::Lines(display) => display.show(&mut view, lines),
             Display::Dashboard(_) => lines.into_iter().for_each(|parts| view.line(parts)),

@@ -12,8 +12,11 @@ use super::view::RunView;
 use crate::console::note;
 use crate::words;
 
-/// Time that the command has at the end.
+/// Time that the command has at the end, and after a signal: a cluster kills what has not ended some seconds after it.
 const LAST_WAIT: Duration = Duration::from_secs(10);
+const WAIT_AFTER_SIGNAL: Duration = Duration::from_secs(3);
+/// Processes at a time: a command that hangs would have one more with each epoch.
+const MOST: usize = 16;
 
 /// A command and its processes under way. The training does not wait for them.
 pub struct OnEvent {
@@ -50,7 +53,12 @@ impl OnEvent {
             object.insert("validation_top1_error".into(), json!(line.top1_error));
             object.insert("validation_top5_error".into(), json!(line.top5_error));
         }
-        self.start(&value);
+        self.reap();
+        if self.running.len() < MOST {
+            self.start(&value);
+        } else {
+            self.fail(&format!("is running {MOST} times; epochs are left out until one of these ends"));
+        }
     }
 
     /// The training ended. Waits for the command, but not for long.
@@ -64,7 +72,8 @@ impl OnEvent {
         self.start(&json!({
             "event": event, "run": self.folder, "step": view.step, "steps": view.total, "best": best, "message": message,
         }));
-        let deadline = Instant::now() + LAST_WAIT;
+        let is_signalled = matches!(outcome, Err(train::Error::Stopped { signal: Some(_), .. }));
+        let deadline = Instant::now() + if is_signalled { WAIT_AFTER_SIGNAL } else { LAST_WAIT };
         while !self.running.is_empty() && Instant::now() < deadline {
             self.reap();
             thread::sleep(Duration::from_millis(10));
@@ -115,15 +124,17 @@ impl OnEvent {
 
     fn fail(&mut self, what: &str) {
         if !std::mem::replace(&mut self.has_failed, true) {
-            self.failure = Some(format!("--on-event: {} {what}; training continues", self.command));
+            self.failure = Some(format!("--on-event: {} {what}", self.command));
         }
     }
 }
 
+/// A shell in a process group of its own: Ctrl-C stops the training, and not the message about an epoch.
 #[cfg(unix)]
 fn shell(command: &str) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", command]);
+    std::os::unix::process::CommandExt::process_group(&mut shell, 0);
     shell
 }
 

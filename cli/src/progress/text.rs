@@ -36,11 +36,16 @@ pub fn epoch(view: &RunView, line: &EpochLine, validation: Option<&ValidationLin
         error(line.train_top1_error)
     )];
     if let Some(validation) = validation {
-        let mut part = format!("validation loss {:.4}, top-1 error {}", validation.loss, error(validation.top1_error));
+        let whose = validation.last_weights.as_ref().map_or("", |_| " of the weights' average:");
+        let mut part =
+            format!("validation{whose} loss {:.4}, top-1 error {}", validation.loss, error(validation.top1_error));
         if view.classes > CLASSES_OF_TOP_5 {
             part += &format!(", top-5 error {}", percent(validation.top5_error));
         }
         parts.push(part);
+        if let Some(last) = &validation.last_weights {
+            parts.push(format!("of the last weights: loss {:.4}, top-1 error {}", last.loss, percent(last.top1_error)));
+        }
     }
     let mut rest = format!("lr {}, {} images/s", number(line.rate), speed(line.images_per_s));
     if let Some(left) = view.time_left().filter(|_| line.step < view.total) {

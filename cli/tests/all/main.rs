@@ -23,6 +23,7 @@ mod mean_size;
 mod moved;
 mod named_classes;
 mod not_finite;
+mod on_event;
 mod other_frameworks;
 mod packs;
 mod predicting;

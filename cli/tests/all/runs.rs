@@ -50,6 +50,10 @@ fn runs_are_listed_with_what_differs_and_how_they_ended() {
     assert_eq!([&of("nan")["state"], &of("killed")["state"]], ["failed", "interrupted"]);
     assert!(of("nan")["message"].as_str().unwrap().contains("the loss is"), "{values}");
     assert_eq!(of("fast")["step"], 9);
+    assert!(world.ok(&["info", "runs/slow"]).contains("state        finished"));
+    let nan = world.ok(&["info", "runs/nan"]);
+    assert!(nan.contains("state        failed: step ") && nan.contains("the loss is"), "{nan}");
+    assert_eq!(json(&world, &["info", "runs/deep/killed"])["state"], "interrupted");
     let message = world.fails(2, &["runs", "--sort", "nothing"]);
     assert!(message.contains("--sort: nothing: no such column"), "{message}");
     fs::create_dir(world.path("empty")).unwrap();
@@ -149,4 +153,20 @@ fn a_sweep_with_a_run_that_fails_trains_the_others() {
     assert!(notes.contains("1 of 2 runs did not finish"), "{notes}");
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(table.lines().nth(1).unwrap().starts_with("002"), "{table}");
+    // Its training loss does not stand among the validation errors of the others.
+    assert_eq!(table.lines().nth(2).unwrap().split_whitespace().nth(3), Some("-"), "{table}");
+}
+
+#[test]
+fn a_sweep_waits_for_its_runs_if_another_cannot_be_started() {
+    let world = World::packed();
+    let text = SWEEP.replace("[vary]", "run.epochs = 200\n[vary]").replace("[1, 2]", "[1]");
+    fs::write(world.path("rates.toml"), text).unwrap();
+    fs::create_dir_all(world.path("sweeps/rates/002.log")).unwrap();
+    fs::copy(world.path("rates.toml"), world.path("sweeps/rates/sweep.toml")).unwrap();
+    let output = world.run(&["sweep", "rates.toml", "--jobs", "2"]);
+    let notes = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{notes}");
+    assert!(notes.contains("002 of 2: did not begin: sweeps/rates/002: its log cannot be written"), "{notes}");
+    assert_eq!(json(&world, &["runs", "sweeps"])[0]["state"], "finished");
 }

@@ -22,6 +22,10 @@ fn a_dry_run_says_what_the_run_takes_and_writes_nothing() {
     let plan = json(&world, &args);
     assert_eq!([&plan["plan"]["steps"], &plan["plan"]["images"]], [21, 12]);
     assert!(plan["plan"]["memory_bytes"].as_u64().unwrap() > 0);
+    // The time is that of steps and loading, which share the CPU.
+    let number = |key: &str| plan["plan"][key].as_f64().unwrap();
+    let expected = 21.0 * 5.0 * (1.0 / number("images_per_s") + 1.0 / number("loader_images_per_s"));
+    assert!((number("training_s") / expected - 1.0).abs() < 1e-9, "{plan}");
     assert_eq!(world.files(), before);
     let message = world.fails(2, &[&TRAIN[..], &["--dry-run", "--batch", "13"]].concat());
     assert!(message.contains("run.batch"), "{message}");
@@ -44,6 +48,13 @@ fn a_range_test_suggests_a_rate_and_plots_the_loss() {
     let text = world.ok(&[&TRAIN[..], &args].concat());
     assert!(text.contains("suggested: --set optim.lr="), "{text}");
     world.fails(2, &[&TRAIN[..], &["--find-lr", "--lr-plot", "rates.jpg"]].concat());
+    let message = world.fails(2, &[&TRAIN[..], &["--find-lr", "--lr-plot", "no/rates.png"]].concat());
+    assert!(message.contains("--lr-plot: no: there is no such folder"), "{message}");
+    // A plot that cannot be written does not lose the numbers.
+    std::fs::create_dir(world.path("taken.png")).unwrap();
+    let output = world.run(&[&TRAIN[..], &["--find-lr", "--lr-plot", "taken.png"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("suggested: --set optim.lr="));
 }
 
 #[test]

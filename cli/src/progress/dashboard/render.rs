@@ -208,7 +208,10 @@ fn draw_state(frame: &mut Frame<'_>, area: Rect, view: &RunView, theme: &Theme, 
         row("waits for images", percent((line.wait_s / step_s).min(1.0)));
     }
     match (&view.last_validation, &view.last_epoch) {
-        (Some(line), _) => row("validation error", text::error(line.top1_error)),
+        (Some(line), _) => {
+            let whose = line.last_weights.as_ref().map_or("", |_| ", of the average");
+            row("validation error", format!("{}{whose}", text::error(line.top1_error)))
+        }
         (None, Some(line)) => row("training error", text::error(line.train_top1_error)),
         _ => {}
     }
