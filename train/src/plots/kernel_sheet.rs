@@ -78,7 +78,7 @@ impl KernelSheet<'_> {
     fn scale(&self, each: usize) -> u32 {
         let width = self.weights.shape().get(2).copied().unwrap_or(1).max(1);
         let columns = super::kernels::columns(each.max(1));
-        (WIDTH / (columns * width + columns)).clamp(1, 12) as u32
+        (WIDTH / (columns * width + columns)).clamp(1, 24) as u32
     }
 
     fn page(&self, grids: &[RgbImage]) -> RgbImage {

@@ -1,7 +1,7 @@
 //! The kernels of the first layer (paper, Fig. 3).
 
 use image::{Rgb, RgbImage};
-use ndarray::{ArrayD, ArrayView3, Axis, Ix4};
+use ndarray::{Array3, ArrayD, ArrayView3, Axis, Ix4};
 use tensor::{Error, Result};
 
 use super::paint::{self, area};
@@ -57,8 +57,7 @@ pub(super) fn kernels_with(weights: &ArrayD<f32>, scale: u32, stretch: Stretch) 
     let shared = match stretch {
         Stretch::Each => None,
         Stretch::Shared => {
-            let finite = weights.iter().filter(|value| value.is_finite());
-            let largest = finite.fold(0.0f32, |largest, value| largest.max(value.abs()));
+            let largest = weights.axis_iter(Axis(0)).map(|kernel| largest(&shown(kernel))).fold(0.0, f32::max);
             Some([-largest, largest])
         }
     };
@@ -125,12 +124,22 @@ impl Grid {
     }
 }
 
-/// The colour of each position of a kernel [kh, kw, channels], over its own range or a shared one.
-fn colours(kernel: ArrayView3<f32>, shared: Option<[f32; 2]>) -> impl Fn(usize, usize) -> Rgb<u8> {
-    let shown = match kernel.dim().2 {
+/// The values of a kernel that are drawn: three channels, or the mean of another number.
+fn shown(kernel: ArrayView3<f32>) -> Array3<f32> {
+    match kernel.dim().2 {
         3 => kernel.to_owned(),
         channels => kernel.sum_axis(Axis(2)).insert_axis(Axis(2)) / channels as f32,
-    };
+    }
+}
+
+/// The largest absolute value that is finite.
+fn largest(values: &Array3<f32>) -> f32 {
+    values.iter().filter(|value| value.is_finite()).fold(0.0, |largest, value| largest.max(value.abs()))
+}
+
+/// The colour of each position of a kernel [kh, kw, channels], over its own range or a shared one.
+fn colours(kernel: ArrayView3<f32>, shared: Option<[f32; 2]>) -> impl Fn(usize, usize) -> Rgb<u8> {
+    let shown = shown(kernel);
     let finite = || shown.iter().copied().filter(|value| value.is_finite());
     let own = || [finite().fold(f32::INFINITY, f32::min), finite().fold(f32::NEG_INFINITY, f32::max)];
     let [low, high] = shared.unwrap_or_else(own);

@@ -93,6 +93,10 @@ fn sheets_of_kernels_are_sorted_within_groups() {
     assert_eq!(each.dimensions(), shared.dimensions());
     assert_ne!(each, shared);
     assert!(white(&each) > white(&shared) + 100, "weak kernels are grey on one scale");
+    // The means of many channels are drawn over their own range: those of opposite signs cancel out in part.
+    let many = ArrayD::from_shape_fn(vec![2, 2, 2, 4], |i| if i[3] == 0 { 1.0 + i[1] as f32 } else { -0.3 });
+    let page = KernelSheet { weights: &many, groups: 1, ..sheet(KernelOrder::Norm, Stretch::Shared) }.draw().unwrap();
+    assert!(white(&page) > 100, "the largest mean is white");
     let one = KernelSheet { groups: 1, ..sheet(KernelOrder::Norm, Stretch::Each) };
     assert!(one.draw().unwrap().height() < each.height());
     let wrong = ArrayD::zeros(vec![3, 3]);
