@@ -182,10 +182,10 @@ fn a_pack_that_is_read_does_not_stay_in_memory() {
     let setting = Setting::new();
     setting.pack("warm");
     let options = PackWriterOptions { size: 1024, storage: Storage::Raw, ..PackWriterOptions::default() };
-    let mut writer = PackWriter::create(&setting.path("large"), ["one"], options).unwrap();
+    let mut writer = PackWriter::create(setting.path("large"), ["one"], options).unwrap();
     for number in 0..60 {
         let image = Image::new(1024, 1024, vec![number; 3 << 20]).unwrap();
-        writer.push(&format!("{number}.png"), ImageContent::Pixels(image), 0).unwrap();
+        writer.push(format!("{number}.png"), ImageContent::Pixels(image), 0).unwrap();
     }
     writer.finish().unwrap();
     let (peak, message) = measure("images", &setting.path("large"));
