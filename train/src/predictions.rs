@@ -25,7 +25,7 @@ pub struct PredictionsFile {
 }
 
 enum Table {
-    Csv(csv::Writer<BufWriter<File>>),
+    Csv(Box<csv::Writer<BufWriter<File>>>),
     Hdf5(Hdf5Table),
 }
 
@@ -74,7 +74,7 @@ impl PredictionsFile {
         let name = |class: usize| names.get(class).cloned().unwrap_or_else(|| class.to_string());
         let classes: Vec<String> = (0..classes).map(name).collect();
         let table = match format {
-            Format::Csv => Table::Csv(csv_table(replacement.temporary(), &classes).map_err(cannot(path))?),
+            Format::Csv => Table::Csv(Box::new(csv_table(replacement.temporary(), &classes).map_err(cannot(path))?)),
             Format::Hdf5 => {
                 hdf5::silence_errors(true);
                 Table::Hdf5(Hdf5Table::create(replacement.temporary(), images, &classes).map_err(cannot(path))?)

@@ -153,10 +153,11 @@ impl<B: Backend> TrainedModels<B> {
 
     /// The networks with their input of stored images of `size`.
     pub fn members(&self, size: usize) -> Result<Vec<Member<'_, B>>> {
-        let member = |model: &'_ TrainedModel<B>| Ok(model.input(size)?);
-        let inputs: Vec<_> = self.models.iter().map(member).collect::<Result<_>>()?;
-        let members = self.models.iter().zip(inputs);
-        Ok(members.map(|(model, input)| Member { network: &model.network, input }).collect())
+        let mut members = Vec::new();
+        for model in &self.models {
+            members.push(Member { network: &model.network, input: model.input(size)? });
+        }
+        Ok(members)
     }
 
     /// An error of the networks, which names the weights if they are the cause.
