@@ -179,12 +179,12 @@ fn intervals_are_those_of_the_binomial_distribution() {
     }
     let report = test.report(7);
     let interval = report.top1_interval.unwrap();
-    assert!((interval.low - (0.25 - 0.0424)).abs() < 0.008, "{interval:?}");
-    assert!((interval.high - (0.25 + 0.0424)).abs() < 0.008, "{interval:?}");
+    assert!((interval.low - (0.25 - 0.0424)).abs() < 0.004, "{interval:?}");
+    assert!((interval.high - (0.25 + 0.0424)).abs() < 0.004, "{interval:?}");
     let loss = report.loss_interval.unwrap();
     // The two losses differ by 2.197 = ln 9.
-    assert!((loss.low - (report.loss - 0.0424 * 2.197)).abs() < 0.02, "{loss:?}");
-    assert!((loss.high - (report.loss + 0.0424 * 2.197)).abs() < 0.02, "{loss:?}");
+    assert!((loss.low - (report.loss - 0.0424 * 2.197)).abs() < 0.009, "{loss:?}");
+    assert!((loss.high - (report.loss + 0.0424 * 2.197)).abs() < 0.009, "{loss:?}");
     let top5 = report.top5_interval.unwrap();
     assert_eq!((top5.low, top5.high), (0.0, 0.0));
     assert_eq!(report, test.report(7));
