@@ -30,6 +30,9 @@ pub struct Train {
     /// Batch size [default: that of the network file, or else 128]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
+    /// Initial learning rate [default: that of the network file, or else 0.01]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    pub lr: Option<f64>,
     /// Random seed [default: 1]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

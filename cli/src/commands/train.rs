@@ -289,6 +289,7 @@ fn flags(args: &Train) -> Result<Vec<(&'static str, Table)>> {
     add("--epochs", "run.epochs", number("--epochs", args.epochs.filter(|&epochs| epochs > 0))?);
     add("--steps", "run.steps", number("--steps", args.steps)?);
     add("--batch", "run.batch", number("--batch", args.batch.map(|n| n as u64))?);
+    add("--lr", "optim.lr", args.lr.map(Value::Float));
     add("--seed", "run.seed", number("--seed", args.seed)?);
     add("--threads", "run.threads", number("--threads", args.threads.map(|n| n as u64))?);
     add("--device", "run.device", args.device.clone().map(Value::String));

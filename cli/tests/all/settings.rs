@@ -199,3 +199,15 @@ fn bash_completes_the_name_of_a_setting_and_not_its_value() {
     assert_eq!(complete(&["train", "--set", "optim.lr", "=", "0"]), "");
     assert_eq!(complete(&["train", "--resu"]), "--resume");
 }
+
+#[test]
+fn the_learning_rate_has_a_flag() {
+    let world = World::packed();
+    let train = ["train", "--data", "train.pack", "--model", "tiny.toml", "--out", "run", "--lr"];
+    world.ok(&[&train[..], &["0.002"]].concat());
+    let settings = fs::read_to_string(world.path("run/run.toml")).unwrap();
+    assert!(settings.contains("\nlr = 0.002\n"), "{settings}");
+    assert!(world.fails(2, &[&train[..], &["-1"]].concat()).contains("optim.lr: must be"));
+    let message = world.fails(2, &[&train[..], &["0.1", "--set", "optim.lr=0.1"]].concat());
+    assert!(message.contains("--lr and --set optim.lr: both are given"), "{message}");
+}
