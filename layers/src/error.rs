@@ -88,7 +88,8 @@ impl fmt::Display for Error {
             Self::Model { origin, layer, what } => write!(f, "{origin}: {}{what}", layer_prefix(layer.as_deref())),
             Self::UnknownModel { name, near, known } => {
                 let known = known.join(", ");
-                write!(f, "no network {name:?}: it is neither a file nor one of {known}{}", suggestion(near))
+                let hint = if is_alexnet(name) { ALEXNETS.to_string() } else { suggestion(near) };
+                write!(f, "no network {name:?}: it is neither a file nor one of {known}{hint}")
             }
             Self::Parameters { origin, missing, extra, mismatched } => {
                 f.write_str(&parameters_message(origin, missing, extra, mismatched))
@@ -159,6 +160,13 @@ fn list(kind: &str, names: &[String]) -> String {
     format!("{} {kind}: {shown}{more}", names.len())
 }
 
+/// The hint for the name that all presets share.
+const ALEXNETS: &str = "; paper is the AlexNet of 2012, one-weird-trick that of torchvision";
+
+fn is_alexnet(name: &str) -> bool {
+    name.eq_ignore_ascii_case("alexnet")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +182,18 @@ mod tests {
              10 not in the network: p0, p1, p2, p3, p4, p5, p6, p7 and 2 more; \
              1 of another shape: fc8.weight is [1000, 4096] and not [10, 4096]"
         );
+    }
+
+    /// The one word that everybody will try.
+    #[test]
+    fn alexnet_is_several_networks() {
+        for name in ["alexnet", "AlexNet"] {
+            let message = crate::Model::load(name).unwrap_err().to_string();
+            assert!(
+                message.ends_with("; paper is the AlexNet of 2012, one-weird-trick that of torchvision"),
+                "{message}"
+            );
+        }
     }
 
     #[test]
