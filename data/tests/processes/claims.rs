@@ -190,6 +190,7 @@ fn a_pack_that_is_read_does_not_stay_in_memory() {
     writer.finish().unwrap();
     let (peak, message) = measure("images", &setting.path("large"));
     assert_eq!(message, "none");
-    let limit = Pack::RELEASE_BYTES / 1000 + 40_000;
+    // Several threads read while one releases.
+    let limit = 2 * Pack::RELEASE_BYTES / 1000 + 20_000;
     assert!((20_000..limit).contains(&peak), "{peak} KB");
 }
