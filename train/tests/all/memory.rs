@@ -109,7 +109,7 @@ fn gib(free: u64) -> Option<Memory> {
 #[test]
 fn the_plan_is_what_the_pool_takes() {
     let model = model();
-    for (kind, images, batch) in [(Some(OptimKind::Sgd), 12, 5), (Some(OptimKind::Adam), 16, 8), (None, 0, 3)] {
+    for (kind, images, batch) in [(Some(OptimKind::Sgd), 12, 5), (Some(OptimKind::Adam), 16, 8), (None, 0, 30)] {
         let config = kind.map(config);
         let training = config.as_ref().map(|config| (images, config));
         let work = Workload { model: &model, training, evaluation: Some((7, Views::Ten)), is_mapped: false };
