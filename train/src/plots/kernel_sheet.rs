@@ -47,7 +47,7 @@ impl KernelSheet<'_> {
     /// Draws the kernels of each group as a grid, with a title that says the order and the colours.
     ///
     /// # Errors
-    /// Those of [`kernels`](super::kernels).
+    /// Those of [`kernels`](fn@super::kernels).
     pub fn draw(&self) -> Result<RgbImage> {
         let out = self.weights.shape().first().copied().unwrap_or(0);
         let groups = if self.groups > 0 && out.is_multiple_of(self.groups) { self.groups } else { 1 };
