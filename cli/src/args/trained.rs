@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use super::{CheckpointArgs, ComputeArgs, batch};
+use super::{CheckpointArgs, ComputeArgs, From, batch};
 
 /// A trained network.
 #[derive(Debug, ClapArgs)]
@@ -37,6 +37,9 @@ pub struct Eval {
     /// Images with labels: a pack, or what `pack` takes (class folders, a tar, a folder with --labels)
     #[arg(long, value_name = "PACK|SOURCE")]
     pub data: PathBuf,
+    /// Source format [default: auto-detect]
+    #[arg(long, value_name = "FORMAT", value_enum, hide_possible_values = true)]
+    pub from: Option<From>,
     /// Labels of a source that has none, as `pack --labels` takes them
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,

@@ -108,7 +108,7 @@ fn options(args: &Pack) -> Result<PackOptions> {
     })
 }
 
-fn kind(from: From) -> SourceKind {
+pub fn kind(from: From) -> SourceKind {
     match from {
         From::Folders => SourceKind::Folders,
         From::ClassTars => SourceKind::ClassTars,

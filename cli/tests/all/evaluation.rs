@@ -35,6 +35,8 @@ fn folders_and_tars_are_tested_as_their_pack_is() {
     let packed = Command::new("tar").args(["cf", "val.tar", "-C", "val", "."]).current_dir(world.path("")).status();
     assert!(packed.unwrap().success());
     assert_eq!(json(&world, &["--data", "val.tar", "--weights", "run"]), of_pack);
+    assert_eq!(json(&world, &["--data", "val.tar", "--from", "tar", "--weights", "run"]), of_pack);
+    world.fails(1, &["eval", "--data", "val.tar", "--from", "hdf5", "--weights", "run"]);
     // Only one of the classes: its label is still that of the training.
     fs::create_dir(world.path("some")).unwrap();
     fs::rename(world.path("val/red"), world.path("some/red")).unwrap();

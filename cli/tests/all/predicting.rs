@@ -130,4 +130,7 @@ fn what_names_no_image_is_refused() {
         assert!(message.contains(part), "{message}");
     }
     assert_eq!(world.files(), before);
+    let (code, out, err) = piped(&world, b"", &["-"]);
+    assert_eq!((code, out.as_str()), (Some(1), ""), "{err}");
+    assert!(err.contains("-: there are no images in it"), "{err}");
 }

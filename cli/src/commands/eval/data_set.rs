@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use data::{Dataset, DecodeOptions, Pack, SourceImages, SourceSettings};
 
+use super::super::pack;
 use super::super::trained::LoadedModels;
 use crate::args::Eval;
 use crate::console::note;
@@ -14,8 +15,8 @@ use crate::failure::{Failure, Result};
 pub fn open(args: &Eval, models: &LoadedModels) -> Result<Arc<dyn Dataset>> {
     // Of a path that does not exist, the error tells of packs.
     if Pack::is_at(&args.data) || !args.data.exists() {
-        if args.labels.is_some() {
-            let what = "--labels: has no effect on a pack, which has labels; leave it out";
+        if args.labels.is_some() || args.from.is_some() {
+            let what = "--labels and --from: have no effect on a pack, which has labels; leave them out";
             return Err(Failure::Usage(what.into()));
         }
         let pack = Pack::open(&args.data)?;
@@ -23,6 +24,7 @@ pub fn open(args: &Eval, models: &LoadedModels) -> Result<Arc<dyn Dataset>> {
         return Ok(Arc::new(pack));
     }
     let settings = SourceSettings {
+        from: args.from.map(pack::kind),
         labels: args.labels.clone(),
         classes: models.classes(),
         decode: DecodeOptions { apply_orientation: models.exif_orientation(), ..DecodeOptions::default() },

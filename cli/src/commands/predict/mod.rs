@@ -42,6 +42,10 @@ pub fn run(args: &Predict) -> Result<()> {
     models.note_assumed_classes();
     let [read, unreadable] = opened.run(PredictTask { args, models, inputs })?;
     match unreadable {
+        0 if read == 0 => {
+            let named: Vec<String> = args.images.iter().map(|path| path.display().to_string()).collect();
+            Err(Failure::Failed(format!("{}: there are no images in it", named.join(", "))))
+        }
         0 => Ok(()),
         n => Err(Failure::Failed(format!("{n} of {} images could not be read", read + n))),
     }
