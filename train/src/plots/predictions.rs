@@ -51,7 +51,7 @@ pub struct PredictionRow {
 /// plotted.
 pub fn predictions(rows: &[PredictionRow], title: &str) -> RgbImage {
     let rows = &rows[..rows.len().min(MAX_ROWS)];
-    let labels = rows.iter().map(|row| row.top.len().min(LABELS)).max().unwrap_or(0) as i64;
+    let labels = rows.iter().map(|row| shown(row).count()).max().unwrap_or(0) as i64;
     let columns = columns(rows.len()) as i64;
     let cell = [SIDE, SIDE + STRIP + GAP + labels * BAR_STEP];
     let lines = (rows.len() as i64 + columns - 1) / columns;
@@ -73,6 +73,11 @@ pub fn predictions(rows: &[PredictionRow], title: &str) -> RgbImage {
         draw_cell(&mut image, x, y, row);
     }
     image
+}
+
+/// The labels that have a bar.
+fn shown(row: &PredictionRow) -> impl Iterator<Item = &(String, f32)> {
+    row.top.iter().take(LABELS).filter(|(_, probability)| probability.is_nan() || *probability >= MIN_PROBABILITY)
 }
 
 /// Number of columns: four as in the paper, more for many cells.
@@ -102,10 +107,7 @@ fn draw_cell(page: &mut RgbImage, x: i64, y: i64, row: &PredictionRow) {
     let truth = bold.fit(&row.truth, SIDE - 8);
     let middle = y + SIDE + (STRIP - bold.height()) / 2;
     text::draw(page, x + (SIDE - bold.width(&truth)) / 2, middle, &truth, bold);
-    for (place, (label, probability)) in (0..).zip(row.top.iter().take(LABELS)) {
-        if *probability < MIN_PROBABILITY {
-            continue;
-        }
+    for (place, (label, probability)) in (0..).zip(shown(row)) {
         let bar = area(x, y + SIDE + STRIP + GAP + place * BAR_STEP, SIDE, BAR);
         draw_bar(page, bar, label, *probability, *label == row.truth);
     }
