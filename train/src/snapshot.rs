@@ -13,7 +13,7 @@ use crate::packs::{PackMeans, Packs};
 use crate::run::Run;
 use crate::{Error, Result, WeightAverage};
 
-/// What a [checkpoint](crate::checkpoint::Checkpoint) is written from. The tensors stay on their device: on the CPU a
+/// The source of a [checkpoint](crate::checkpoint::Checkpoint). The tensors stay on their device: on the CPU a
 /// checkpoint is saved without a copy of them.
 pub(crate) struct Snapshot<'a, B: Backend> {
     /// Network, classes and means, without tensors.

@@ -17,7 +17,7 @@ Examples:
 pub const EVAL: &str = "\
 Examples:
   alexnet eval --data val.pack --weights run --per-class
-  alexnet eval --data photos/val --weights run --out report      class folders; tables and pictures
+  alexnet eval --data photos/val --weights run --out report      class folders; tables and plots
   alexnet eval --data val.pack --weights one --weights two       the mean of two networks
   alexnet eval --data val.pack --weights alexnet.pth --crops 10 --json";
 

@@ -49,7 +49,7 @@ pub struct Eval {
     /// Print precision, recall and F1 of each class
     #[arg(long)]
     pub per_class: bool,
-    /// Folder for tables and pictures: classes, confusion matrix, calibration, ROC curve of two classes, worst mistakes,
+    /// Folder for tables and plots: classes, confusion matrix, calibration, ROC curve of two classes, worst mistakes,
     /// least certain images
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,

@@ -108,7 +108,7 @@ fn a_folder_that_cannot_be_synced_is_noted() {
     check_resumes(&world, "folder sync");
 }
 
-/// What a killed conversion left is removed by the next one; the file in its place is the old one until then.
+/// The remains of a killed conversion are removed by the next one; the file in its place is the old one until then.
 #[test]
 fn a_killed_conversion_is_swept_by_the_next() {
     if !strace() {

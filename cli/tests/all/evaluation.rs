@@ -1,4 +1,4 @@
-//! `eval`: its sources, its tables and pictures, and several networks.
+//! `eval`: its sources, its tables and plots, and several networks.
 
 use std::fs;
 use std::process::Command;
@@ -71,7 +71,7 @@ fn figures_do_not_depend_on_the_batch() {
 
 /// Tables add up, and agree with each other and with what is printed.
 #[test]
-fn tables_and_pictures_are_written() {
+fn tables_and_plots_are_written() {
     let world = World::trained();
     let weights = untrained(&world, "1");
     let base = ["--data", "train.pack", "--weights", &weights];
@@ -104,9 +104,9 @@ fn tables_and_pictures_are_written() {
     assert_eq!(binned, 12);
     assert_eq!(rows(&world, "report/roc.csv").last().unwrap()[1..], ["1", "1"]);
     assert_eq!(rows(&world, "report/classes.csv")[1][..2], ["blue", "6"]);
-    for picture in ["confusion", "calibration", "roc", "mistakes", "uncertain"] {
-        let image = image::open(world.path(format!("report/{picture}.png"))).unwrap();
-        assert!(image.width() > 200 && image.height() > 70, "{picture}");
+    for plot in ["confusion", "calibration", "roc", "mistakes", "uncertain"] {
+        let image = image::open(world.path(format!("report/{plot}.png"))).unwrap();
+        assert!(image.width() > 200 && image.height() > 70, "{plot}");
     }
     // Again into the same folder.
     let text = world.ok(&[&["eval", "--per-class"], &all[..]].concat());
@@ -160,7 +160,7 @@ fn the_file_of_predictions_has_a_known_ending() {
     assert!(fs::read(world.path("p.h5")).unwrap().starts_with(b"\x89HDF"));
 }
 
-/// Kernels of any convolution as a picture and as numbers.
+/// Kernels of any convolution as an image and as numbers.
 #[test]
 fn filters_are_drawn_and_written() {
     let world = World::new();

@@ -90,7 +90,7 @@ fn formats_agree() {
     assert!(image::open(world.path("plot.png")).unwrap().width() > 600);
 }
 
-/// What cannot be read is named, the rest is predicted, and the end is an error.
+/// Unreadable images are named, the rest is predicted, and the end is an error.
 #[test]
 fn unreadable_images_are_skipped_and_counted() {
     let world = World::trained();

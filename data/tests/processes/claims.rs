@@ -176,7 +176,7 @@ fn a_pack_that_claims_more_than_there_is_costs_no_memory() {
     }
 }
 
-/// What was read of a mapped pack leaves memory again: here 189 MB.
+/// The part of a mapped pack that was read leaves memory again: here 189 MB.
 #[test]
 fn a_pack_that_is_read_does_not_stay_in_memory() {
     let setting = Setting::new();

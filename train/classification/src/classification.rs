@@ -155,7 +155,7 @@ impl Classification {
         &self.outcomes
     }
 
-    /// How often each class was taken for each.
+    /// The counts of labels and predictions.
     pub fn confusion(&self) -> &Confusion {
         &self.confusion
     }

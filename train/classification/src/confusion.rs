@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// How many images of each class were taken for each class.
+/// The numbers of images by label and predicted class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confusion {
     classes: usize,

@@ -1,4 +1,4 @@
-//! The confusion matrix as a picture.
+//! Plot of the confusion matrix.
 
 use classification::Confusion;
 use image::{Rgb, RgbImage};
@@ -6,7 +6,7 @@ use image::{Rgb, RgbImage};
 use super::paint::{self, GREY, INK, WHITE, area};
 use super::text::{self, Style};
 
-/// Margin around the picture, and height of the title.
+/// Margin around the plot, and height of the title.
 const MARGIN: i64 = 24;
 const TITLE: i64 = 40;
 /// The longest name in pixels.

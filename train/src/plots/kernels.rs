@@ -35,7 +35,7 @@ pub enum Stretch {
     Shared,
 }
 
-/// As [`kernels`], with a choice of the range of colours.
+/// Plots kernels like [`kernels`], with a choice of the range of colours.
 pub(super) fn kernels_with(weights: &ArrayD<f32>, scale: u32, stretch: Stretch) -> Result<RgbImage> {
     let wrong = |expected: &str| Error::Shape {
         op: "image of kernels",

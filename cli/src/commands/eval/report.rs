@@ -17,10 +17,10 @@ use crate::failure::{Failure, Result};
 const PAIRS: usize = 5;
 /// Pairs in the JSON output.
 const PAIRS_IN_JSON: usize = 50;
-/// The most classes of a picture of the confusion matrix.
-const MAX_PICTURE: usize = 100;
+/// The most classes of an image of the confusion matrix.
+const MAX_DRAWN_CLASSES: usize = 100;
 
-/// What was tested.
+/// The setting of a test.
 pub struct Heading {
     /// Number of networks whose predictions were averaged.
     pub networks: usize,
@@ -141,7 +141,7 @@ fn classes(full: &FullReport) -> String {
     format!("\n{}", table(&rows))
 }
 
-/// Writes the tables and pictures of an evaluation to a folder.
+/// Writes the tables and plots of an evaluation to a folder.
 pub fn write_tables(out: &Path, full: &FullReport, test: &Classification) -> Result<()> {
     folder::create_all(out).map_err(|error| Failure::Failed(format!("--out: {}: {error}", out.display())))?;
     let json = serde_json::to_string_pretty(full).map_err(|error| Failure::Failed(error.to_string()))?;
@@ -150,7 +150,7 @@ pub fn write_tables(out: &Path, full: &FullReport, test: &Classification) -> Res
     write_csv(&out.join("confusion.csv"), &confusion_rows(full, test))?;
     write_csv(&out.join("calibration.csv"), &calibration_rows(full))?;
     let names: Vec<&str> = (0..test.classes()).map(|class| full.short_name(class)).collect();
-    if test.classes() <= MAX_PICTURE {
+    if test.classes() <= MAX_DRAWN_CLASSES {
         save_png(&confusion(test.confusion(), &names), &out.join("confusion.png"))?;
     }
     save_png(&reliability(&full.report.calibration), &out.join("calibration.png"))?;

@@ -105,7 +105,7 @@ impl DeviceTask for PredictTask<'_> {
     }
 }
 
-/// What was printed, and is to be plotted.
+/// The predictions so far: their output, the images of the plot, and the counts.
 struct Results<'a> {
     args: &'a Predict,
     names: &'a [String],

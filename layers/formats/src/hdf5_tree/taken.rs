@@ -55,7 +55,7 @@ mod tests {
         }
     }
 
-    /// As chunks that were written from the end of an array: a list of them would be moved for each.
+    /// The order of chunks that were written from the end of an array: a list of them would be moved for each.
     #[test]
     fn many_blocks_in_falling_order() {
         const COUNT: u64 = 1 << 20;

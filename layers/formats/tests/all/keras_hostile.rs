@@ -319,7 +319,7 @@ fn list<const N: usize>(group: &Group, name: &str, texts: &[String]) {
     attribute.create(name).unwrap().write(&texts).unwrap();
 }
 
-/// As Keras cuts a long list of layers.
+/// The parts into which Keras cuts a long list of layers.
 #[test]
 fn attributes_are_found_among_many() {
     let folder = tempfile::tempdir().unwrap();
