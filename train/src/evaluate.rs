@@ -137,25 +137,35 @@ pub fn predict_all<B: Backend<Scalar = f32>>(
     let loader = DeviceLoader::new(device, Loader::new(dataset, largest.input.clone(), loader_options(options))?)?;
     let transforms: Vec<_> =
         members.iter().map(|member| InputTransform::new(device, &member.input)).collect::<tensor::Result<_>>()?;
-    let share = 1.0 / members.len() as f32;
     for batch in loader.batches(0, 0) {
         let batch = batch?;
-        let mut mean: Option<Array2<f32>> = None;
-        for (member, transform) in members.iter().zip(&transforms) {
+        let probabilities = mean_over(members, |number, member| {
             stop.check()?;
             let images = 0..batch.labels.len() as u32;
             let crops: Vec<_> = images.flat_map(|i| options.views.crops(size, member.input.crop, i)).collect();
-            let input = loader.input_with(&batch, transform, &crops)?;
-            let own = probabilities(member.network, input, options.views)?;
-            mean = Some(match mean {
-                None => own * share,
-                Some(sum) => sum + own * share,
-            });
-        }
-        let probabilities = mean.unwrap_or_default();
+            let input = loader.input_with(&batch, &transforms[number], &crops)?;
+            probabilities(member.network, input, options.views)
+        })?;
         visit(BatchPredictions { indices: &batch.indices, labels: &batch.labels, probabilities: &probabilities })?;
     }
     Ok(())
+}
+
+/// The mean of the members' probabilities, which `compute` gives for each.
+pub(crate) fn mean_over<'a, B: Backend>(
+    members: &[Member<'a, B>],
+    mut compute: impl FnMut(usize, &Member<'a, B>) -> Result<Array2<f32>>,
+) -> Result<Array2<f32>> {
+    let share = 1.0 / members.len() as f32;
+    let mut mean: Option<Array2<f32>> = None;
+    for (number, member) in members.iter().enumerate() {
+        let own = compute(number, member)? * share;
+        mean = Some(match mean {
+            None => own,
+            Some(sum) => sum + own,
+        });
+    }
+    Ok(mean.unwrap_or_default())
 }
 
 fn check_classes<B: Backend>(members: &[Member<'_, B>], found: usize) -> Result<()> {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tensor::ops::InputTransform;
 use tensor::{Backend, DeviceImages};
 
-use crate::evaluate::{Member, check_finite, probabilities};
+use crate::evaluate::{Member, check_finite, mean_over, probabilities};
 use crate::{Error, Result};
 
 /// A class of a prediction.
@@ -35,19 +35,12 @@ pub fn predict_batch<B: Backend<Scalar = f32>>(
     let first = members.first().ok_or_else(|| Error::setting("weights", "expected at least one network"))?;
     let device = first.network.device();
     let images = DeviceImages::from_bytes(device, size, images)?;
-    let share = 1.0 / members.len() as f32;
-    let mut mean: Option<Array2<f32>> = None;
-    for member in members {
+    mean_over(members, |_, member| {
         let transform = InputTransform::new(device, &member.input)?;
         let numbers = 0..images.len() as u32;
         let crops: Vec<_> = numbers.flat_map(|i| views.crops(size, member.input.crop, i)).collect();
-        let own = probabilities(member.network, transform.apply(&images, &crops)?, views)? * share;
-        mean = Some(match mean {
-            None => own,
-            Some(sum) => sum + own,
-        });
-    }
-    Ok(mean.unwrap_or_default())
+        probabilities(member.network, transform.apply(&images, &crops)?, views)
+    })
 }
 
 /// The `top` most probable classes of an image, most probable first.

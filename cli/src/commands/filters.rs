@@ -3,9 +3,8 @@
 use files::printable;
 use layers::Model;
 use layers::model::LayerKind;
-use ndarray::{ArrayD, Axis};
 use train::load;
-use train::plots::{KernelOrder, KernelSheet, Stretch, check_png_name, save_png};
+use train::plots::{ColourRange, KernelOrder, KernelSheet, check_png_name, save_png};
 
 use super::trained::choose_average;
 use crate::args::{Filters, Scale, Sort};
@@ -36,24 +35,17 @@ pub fn run(args: &Filters) -> Result<()> {
             Sort::Norm => KernelOrder::Norm,
             Sort::Layer => KernelOrder::Layer,
         },
-        stretch: match args.scale {
-            Scale::Each => Stretch::Each,
-            Scale::Shared => Stretch::Shared,
+        range: match args.scale {
+            Scale::Each => ColourRange::Each,
+            Scale::Shared => ColourRange::Shared,
         },
     };
     save_png(&sheet.draw()?, &args.out)?;
     let out = weights.shape()[0];
     if let Some(path) = &args.data {
-        formats::save_npy(path, &in_order(weights, &sheet, out))?;
+        formats::save_npy(path, &sheet.sorted_weights())?;
     }
     print(&format!("{}: {out} kernels of {}", args.out.display(), printable::name(&layer)))
-}
-
-/// The kernels in the order of the sheet.
-fn in_order(weights: &ArrayD<f32>, sheet: &KernelSheet<'_>, out: usize) -> ArrayD<f32> {
-    let each = out / sheet.groups.max(1);
-    let order: Vec<usize> = (0..sheet.groups).flat_map(|group| sheet.order(group * each..(group + 1) * each)).collect();
-    weights.select(Axis(0), &order)
 }
 
 /// The convolutions of a network.

@@ -192,11 +192,19 @@ impl Weights {
     }
 
     fn check(&self, model: &Model, origin: &str) -> Result<()> {
-        let found = self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape()));
-        let specs = model.parameters()?;
-        let expected: Vec<_> = specs.iter().map(|spec| (spec.name.as_str(), spec.shape.as_slice())).collect();
-        crate::model::compare(origin, &expected, found)
+        check_parameters(model, origin, self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape())))
     }
+}
+
+/// Checks that tensors, by names and shapes, are the parameters of a network.
+fn check_parameters<'a>(
+    model: &Model,
+    origin: &str,
+    found: impl Iterator<Item = (&'a str, &'a [usize])>,
+) -> Result<()> {
+    let specs = model.parameters()?;
+    let expected: Vec<_> = specs.iter().map(|spec| (spec.name.as_str(), spec.shape.as_slice())).collect();
+    crate::model::compare(origin, &expected, found)
 }
 
 /// The format by the file's extension.

@@ -4,7 +4,7 @@ use image::{RgbImage, imageops};
 use ndarray::{ArrayD, Axis};
 use tensor::Result;
 
-use super::kernels::{Stretch, kernels_with};
+use super::kernels::{ColourRange, kernels_with};
 use super::paint::{GREY, INK, WHITE};
 use super::text::{self, Style};
 
@@ -40,7 +40,7 @@ pub struct KernelSheet<'a> {
     /// Order of the kernels within a group.
     pub order: KernelOrder,
     /// The range of weights from black to white.
-    pub stretch: Stretch,
+    pub range: ColourRange,
 }
 
 impl KernelSheet<'_> {
@@ -49,20 +49,28 @@ impl KernelSheet<'_> {
     /// # Errors
     /// Those of [`kernels`](fn@super::kernels).
     pub fn draw(&self) -> Result<RgbImage> {
-        let out = self.weights.shape().first().copied().unwrap_or(0);
-        let groups = if self.groups > 0 && out.is_multiple_of(self.groups) { self.groups } else { 1 };
-        let each = out / groups;
-        let scale = self.scale(each);
-        let mut grids = Vec::new();
-        for group in 0..groups {
-            let order = self.order(group * each..(group + 1) * each);
-            grids.push(kernels_with(&self.weights.select(Axis(0), &order), scale, self.stretch)?);
-        }
+        let orders = self.orders();
+        let scale = self.scale(orders[0].len());
+        let draw = |order: &Vec<usize>| kernels_with(&self.weights.select(Axis(0), order), scale, self.range);
+        let grids: Vec<RgbImage> = orders.iter().map(draw).collect::<Result<_>>()?;
         Ok(self.page(&grids))
     }
 
+    /// The weights of all kernels in the order of the sheet.
+    pub fn sorted_weights(&self) -> ArrayD<f32> {
+        self.weights.select(Axis(0), &self.orders().concat())
+    }
+
+    /// The numbers of the kernels of each group, in the order of the sheet. Groups that do not divide their number are one.
+    fn orders(&self) -> Vec<Vec<usize>> {
+        let out = self.weights.shape().first().copied().unwrap_or(0);
+        let groups = if self.groups > 0 && out.is_multiple_of(self.groups) { self.groups } else { 1 };
+        let each = out / groups;
+        (0..groups).map(|group| self.order(group * each..(group + 1) * each)).collect()
+    }
+
     /// The numbers of the kernels of a range in the order of the sheet.
-    pub fn order(&self, kernels: std::ops::Range<usize>) -> Vec<usize> {
+    fn order(&self, kernels: std::ops::Range<usize>) -> Vec<usize> {
         let mut order: Vec<usize> = kernels.collect();
         if self.order == KernelOrder::Norm {
             let square = |kernel: usize| {
@@ -119,9 +127,9 @@ impl KernelSheet<'_> {
             KernelOrder::Layer => "in the layer's order",
             KernelOrder::Norm => "by falling norm",
         };
-        let colours = match self.stretch {
-            Stretch::Each => "each stretched to its own range",
-            Stretch::Shared => "one scale, grey is 0",
+        let colours = match self.range {
+            ColourRange::Each => "each stretched to its own range",
+            ColourRange::Shared => "one scale, grey is 0",
         };
         let channels = match self.weights.shape().last() {
             Some(3) => "",

@@ -22,12 +22,12 @@ const MAX_SIDE: usize = 8192;
 /// # Errors
 /// [`Error::Shape`] if `weights` does not have four axes, is empty, or is too large.
 pub fn kernels(weights: &ArrayD<f32>, scale: u32) -> Result<RgbImage> {
-    kernels_with(weights, scale, Stretch::Each)
+    kernels_with(weights, scale, ColourRange::Each)
 }
 
 /// The range of weights from black to white.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stretch {
+pub enum ColourRange {
     /// From the smallest to the largest of each kernel, as in the paper.
     #[default]
     Each,
@@ -36,7 +36,7 @@ pub enum Stretch {
 }
 
 /// Plots kernels like [`kernels`], with a choice of the range of colours.
-pub(super) fn kernels_with(weights: &ArrayD<f32>, scale: u32, stretch: Stretch) -> Result<RgbImage> {
+pub(super) fn kernels_with(weights: &ArrayD<f32>, scale: u32, range: ColourRange) -> Result<RgbImage> {
     let wrong = |expected: &str| Error::Shape {
         op: "image of kernels",
         expected: expected.to_owned(),
@@ -54,9 +54,9 @@ pub(super) fn kernels_with(weights: &ArrayD<f32>, scale: u32, stretch: Stretch) 
     let rows = out.div_ceil(columns);
     let grid = Grid::new([rows, columns], [height, width], scale as usize)
         .ok_or_else(|| wrong("kernels that fit into an image of 8192 x 8192 pixels"))?;
-    let shared = match stretch {
-        Stretch::Each => None,
-        Stretch::Shared => {
+    let shared = match range {
+        ColourRange::Each => None,
+        ColourRange::Shared => {
             let largest = weights.axis_iter(Axis(0)).map(|kernel| largest(&shown(kernel))).fold(0.0, f32::max);
             Some([-largest, largest])
         }

@@ -21,7 +21,7 @@ use crate::{Error, Result};
 pub use chart::{Series, curve, curve_over_decades};
 pub use confusion::confusion;
 pub use kernel_sheet::{KernelOrder, KernelSheet};
-pub use kernels::{Stretch, kernels};
+pub use kernels::{ColourRange, kernels};
 pub use parallel::{Dimension, parallel_coordinates};
 pub use predictions::{PredictionRow, predictions};
 pub use reliability::reliability;

@@ -1,3 +1,4 @@
+use classification::Classification;
 use image::Rgb;
 use ndarray::ArrayD;
 
@@ -80,27 +81,65 @@ fn sheets_of_kernels_are_sorted_within_groups() {
     // Kernel n has the weights n and -n, but for the last of each group, which is the strongest.
     let strength = |kernel: usize| if kernel % 4 == 3 { 100.0 } else { kernel as f32 };
     let all = ArrayD::from_shape_fn(vec![8, 2, 2, 3], |i| strength(i[0]) * if i[1] == 0 { 1.0 } else { -1.0 });
-    let sheet = |order, stretch| KernelSheet { layer: "conv1", weights: &all, groups: 2, order, stretch };
-    let sorted = sheet(KernelOrder::Norm, Stretch::Each);
-    assert_eq!([sorted.order(0..4), sorted.order(4..8)], [[3, 2, 1, 0], [7, 6, 5, 4]]);
-    assert_eq!(sheet(KernelOrder::Layer, Stretch::Each).order(4..8), [4, 5, 6, 7]);
+    let sheet = |order, range| KernelSheet { layer: "conv1", weights: &all, groups: 2, order, range };
+    let sorted = sheet(KernelOrder::Norm, ColourRange::Each);
+    let strengths = |sheet: &KernelSheet<'_>| sheet.sorted_weights().iter().step_by(12).copied().collect::<Vec<f32>>();
+    assert_eq!(strengths(&sorted), [100.0, 2.0, 1.0, 0.0, 100.0, 6.0, 5.0, 4.0]);
+    let unsorted = sheet(KernelOrder::Layer, ColourRange::Each);
+    assert_eq!(strengths(&unsorted), [0.0, 1.0, 2.0, 100.0, 4.0, 5.0, 6.0, 100.0]);
     let white =
         |page: &RgbImage| page.enumerate_pixels().filter(|(_, y, pixel)| *y > 72 && pixel.0 == [255; 3]).count();
     let each = sorted.draw().unwrap();
-    let shared = sheet(KernelOrder::Norm, Stretch::Shared).draw().unwrap();
+    let shared = sheet(KernelOrder::Norm, ColourRange::Shared).draw().unwrap();
     assert_eq!(each.dimensions(), shared.dimensions());
     assert_ne!(each, shared);
     assert!(white(&each) > white(&shared) + 100, "weak kernels are grey on one scale");
     // The means of many channels are drawn over their own range: those of opposite signs cancel out in part.
     let many = ArrayD::from_shape_fn(vec![2, 2, 2, 4], |i| if i[3] == 0 { 1.0 + i[1] as f32 } else { -0.3 });
-    let page = KernelSheet { weights: &many, groups: 1, ..sheet(KernelOrder::Norm, Stretch::Shared) }.draw().unwrap();
+    let page =
+        KernelSheet { weights: &many, groups: 1, ..sheet(KernelOrder::Norm, ColourRange::Shared) }.draw().unwrap();
     // Weights are squares of 24 pixels, 8 from the edge of the grid. The means are 0.025 and, below, 0.275.
     let [above, below] = [0, 24].map(|down| page.get_pixel(24 + 8 + 12, 72 + 8 + 12 + down).0[0]);
     assert_eq!((above, below), (139, 255));
-    let one = KernelSheet { groups: 1, ..sheet(KernelOrder::Norm, Stretch::Each) };
+    let one = KernelSheet { groups: 1, ..sheet(KernelOrder::Norm, ColourRange::Each) };
     assert!(one.draw().unwrap().height() < each.height());
     let wrong = ArrayD::zeros(vec![3, 3]);
     assert!(KernelSheet { weights: &wrong, ..one }.draw().is_err());
+}
+
+fn tested() -> Classification {
+    let mut test = Classification::new(2);
+    for (label, confidence) in [(0, 0.9), (0, 0.9), (0, 0.9), (0, 0.1), (1, 0.1)] {
+        test.add(label, &[confidence, 1.0 - confidence]).unwrap();
+    }
+    test
+}
+
+/// A cell is the darker, the larger its share of the row.
+#[test]
+fn confusion_is_dark_where_the_images_are() {
+    let page = confusion(tested().confusion(), &["cat", "dog"]);
+    // Cells of 64 pixels from (left, top); the names are 3 characters wide.
+    let left = 24 + 24 + 3 * 8 + 8;
+    let top = 40 + 24;
+    let level = |row: u32, column: u32| page.get_pixel(left + column * 64 + 4, top + row * 64 + 4).0[0];
+    let [[hit, miss], [none, all]] = [[level(0, 0), level(0, 1)], [level(1, 0), level(1, 1)]];
+    assert!(all < hit && hit < miss && miss < none, "{all}, {hit}, {miss}, {none}");
+    assert_eq!((all, none), (8, 246));
+}
+
+/// The accuracy of a bin is the height of its bar; where it is above the confidence, the gap is on top.
+#[test]
+fn reliability_shows_accuracy_and_gap() {
+    let calibration = tested().report(1).calibration;
+    let page = reliability(&calibration);
+    let bin = calibration.bins.iter().position(|bin| bin.images > 0).unwrap();
+    assert_eq!(calibration.bins.iter().filter(|bin| bin.images > 0).count(), 1);
+    // All confidences are 0.9, and 4 of 5 are right.
+    let x = 90 + (bin as u32 * 600) / 15 + 10;
+    let at = |accuracy: f64| page.get_pixel(x, 84 + 600 - (accuracy * 600.0) as u32).0;
+    assert_eq!([at(0.1), at(0.7)], [[0, 100, 170]; 2]);
+    assert_eq!([at(0.82), at(0.98)], [[244, 190, 160], [255, 255, 255]]);
 }
 
 fn row(truth: &str, top: &[(&str, f32)]) -> PredictionRow {

@@ -2,7 +2,7 @@
 
 use alexnet_train::config::OptimKind;
 use alexnet_train::load::Loaded;
-use alexnet_train::memory::{Workload, check_with, of_training, simulate_epoch};
+use alexnet_train::memory::{Workload, check_with, needed, of_training, simulate_epoch};
 use alexnet_train::step::{StepOptions, step};
 use alexnet_train::{Config, Error};
 use data::Views;
@@ -211,6 +211,27 @@ fn a_batch_that_does_not_fit_is_refused_with_the_largest_that_does() {
     assert!(needs(host) > needs(gib(0)));
     let message = check_with(&cpu, gib(0), &work, 128).unwrap_err().to_string();
     assert!(message.ends_with("not even a batch of 1 fits"), "{message}");
+}
+
+/// Images that are mapped take what is kept of the file; others the batches ahead, those in use, and a part of the file.
+#[test]
+fn images_in_host_memory_are_counted() {
+    let model = model();
+    let mut config = config(OptimKind::Sgd);
+    config.data.prefetch_bytes = 100 << 20;
+    let cpu = Cpu::<f32>::new(1).unwrap();
+    if cpu.memory().is_none() {
+        return;
+    }
+    let needs = |images: usize, is_mapped: bool| {
+        let work = Workload { model: &model, training: Some((images, &config)), evaluation: None, is_mapped };
+        needed(&cpu, &work, 10).unwrap()
+    };
+    let image = 36 * 36 * 3;
+    let kept = data::Pack::RELEASE_BYTES;
+    let mapped = needs(1_000_000, true);
+    assert_eq!(needs(1_000_000, false) - mapped, (100 << 20) + 3 * 10 * image + kept - (kept + 10 * image));
+    assert_eq!(mapped - needs(100, true), kept + 10 * image - 100 * image);
 }
 
 #[test]

@@ -12,8 +12,8 @@ use train::classification::Classification;
 use train::evaluate::{Options, count, predict_all};
 use train::{PredictionsFile, Stop};
 
-use self::report::{FullReport, Heading, write_tables};
-use self::sheets::{Examples, write_sheets};
+use self::report::{EvaluationReport, write_tables};
+use self::sheets::{SheetImages, write_sheets};
 use super::device::DeviceTask;
 use super::trained::{self, LoadedModels};
 use crate::args::Eval;
@@ -42,9 +42,9 @@ struct EvalTask<'a> {
 }
 
 impl DeviceTask for EvalTask<'_> {
-    type Output = FullReport;
+    type Output = EvaluationReport;
 
-    fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<FullReport> {
+    fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<EvaluationReport> {
         let Self { args, models } = self;
         let views = models.views;
         let threads = models.threads;
@@ -56,7 +56,7 @@ impl DeviceTask for EvalTask<'_> {
         let options = Options { input: members[0].input.clone(), views, batch: args.batch, threads };
         let names = &trained.first().printed_classes;
         let mut test = Classification::new(trained.first().network.model().classes);
-        let mut examples = Examples::new(args.out.is_some());
+        let mut examples = SheetImages::new(args.out.is_some());
         let images = dataset.len();
         let mut file = match &args.predictions {
             Some(path) => Some(PredictionsFile::create(path, images, names, test.classes())?),
@@ -68,7 +68,7 @@ impl DeviceTask for EvalTask<'_> {
             let images = batch.indices.iter().zip(batch.labels);
             for ((&index, &label), row) in images.zip(batch.probabilities.rows()) {
                 let outcome = count(&mut test, label, row)?;
-                examples.offer(index, label, &outcome, row);
+                examples.offer(index, label, &outcome, row, names);
             }
             if let Some(file) = &mut file {
                 file.append(&*dataset, &batch)?;
@@ -81,8 +81,7 @@ impl DeviceTask for EvalTask<'_> {
         if let Some(file) = file {
             file.finish()?;
         }
-        let heading = Heading { networks: members.len(), crops: views.count() };
-        let report = FullReport::new(heading, names, &test, args.seed);
+        let report = EvaluationReport::new(members.len(), views, names, &test, args.seed);
         if let Some(folder) = &args.out {
             write_tables(folder, &report, &test)?;
             write_sheets(folder, examples, &*dataset, names)?;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use data::ilsvrc2012;
+use data::{Views, ilsvrc2012};
 use files::folder;
 use serde::Serialize;
 use train::classification::{Classification, ConfusedPair, Interval, Report};
@@ -20,18 +20,12 @@ const PAIRS_IN_JSON: usize = 50;
 /// The most classes of an image of the confusion matrix.
 const MAX_DRAWN_CLASSES: usize = 100;
 
-/// The setting of a test.
-pub struct Heading {
-    /// Number of networks whose predictions were averaged.
-    pub networks: usize,
-    /// Crops per image.
-    pub crops: usize,
-}
-
 /// The results of an evaluation.
 #[derive(Serialize)]
-pub struct FullReport {
+pub struct EvaluationReport {
+    /// Number of networks whose predictions were averaged.
     networks: usize,
+    /// Crops per image.
     crops: usize,
     #[serde(flatten)]
     report: Report,
@@ -39,13 +33,13 @@ pub struct FullReport {
     most_confused: Vec<ConfusedPair>,
 }
 
-impl FullReport {
+impl EvaluationReport {
     /// The report of a test. Classes without names have their numbers.
-    pub fn new(heading: Heading, names: &[String], test: &Classification, seed: u64) -> Self {
+    pub fn new(networks: usize, views: Views, names: &[String], test: &Classification, seed: u64) -> Self {
         let name = |class: usize| names.get(class).cloned().unwrap_or_else(|| class.to_string());
         Self {
-            networks: heading.networks,
-            crops: heading.crops,
+            networks,
+            crops: views.count(),
             report: test.report(seed),
             class_names: (0..test.classes()).map(name).collect(),
             most_confused: test.confusion().most_confused(PAIRS_IN_JSON),
@@ -70,7 +64,7 @@ pub fn lines(result: &Evaluation) -> String {
 }
 
 /// The lines of the results.
-pub fn text(full: &FullReport, per_class: bool) -> String {
+pub fn text(full: &EvaluationReport, per_class: bool) -> String {
     let report = &full.report;
     let mut rows = vec![["images".to_string(), report.images.to_string()]];
     if full.networks > 1 {
@@ -114,7 +108,7 @@ fn interval(interval: Option<Interval>, show: impl Fn(f64) -> String) -> String 
 }
 
 /// The pairs of classes that were confused most.
-fn confused(full: &FullReport) -> String {
+fn confused(full: &EvaluationReport) -> String {
     let mut text = String::new();
     for (number, pair) in full.most_confused.iter().take(PAIRS).enumerate() {
         let name = if number == 0 { "confused" } else { "" };
@@ -127,7 +121,7 @@ fn confused(full: &FullReport) -> String {
 }
 
 /// Precision, recall and F1 of each class that has images or predictions.
-fn classes(full: &FullReport) -> String {
+fn classes(full: &EvaluationReport) -> String {
     let share = |value: Option<f64>| value.map_or("-".to_string(), |value| format!("{value:.3}"));
     let mut rows = vec![["class", "images", "precision", "recall", "F1"].map(String::from).to_vec()];
     for (class, report) in full.report.classes.iter().enumerate() {
@@ -142,7 +136,7 @@ fn classes(full: &FullReport) -> String {
 }
 
 /// Writes the tables and plots of an evaluation to a folder.
-pub fn write_tables(out: &Path, full: &FullReport, test: &Classification) -> Result<()> {
+pub fn write_tables(out: &Path, full: &EvaluationReport, test: &Classification) -> Result<()> {
     folder::create_all(out).map_err(|error| Failure::Failed(format!("--out: {}: {error}", out.display())))?;
     let json = serde_json::to_string_pretty(full).map_err(|error| Failure::Failed(error.to_string()))?;
     files::replace_bytes(&out.join("report.json"), json.as_bytes())?;
@@ -171,7 +165,7 @@ pub fn write_tables(out: &Path, full: &FullReport, test: &Classification) -> Res
     Ok(())
 }
 
-fn class_rows(full: &FullReport) -> Vec<Vec<String>> {
+fn class_rows(full: &EvaluationReport) -> Vec<Vec<String>> {
     let share = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     let mut rows = vec![["class", "images", "predicted", "precision", "recall", "f1"].map(String::from).to_vec()];
     for (name, class) in full.class_names.iter().zip(&full.report.classes) {
@@ -183,7 +177,7 @@ fn class_rows(full: &FullReport) -> Vec<Vec<String>> {
 }
 
 /// A row for each label, a column for each predicted class.
-fn confusion_rows(full: &FullReport, test: &Classification) -> Vec<Vec<String>> {
+fn confusion_rows(full: &EvaluationReport, test: &Classification) -> Vec<Vec<String>> {
     let head = std::iter::once("label".to_string()).chain(full.class_names.iter().cloned()).collect();
     let row = |label: usize| {
         let counts = test.confusion().row(label).iter().map(u32::to_string);
@@ -192,7 +186,7 @@ fn confusion_rows(full: &FullReport, test: &Classification) -> Vec<Vec<String>> 
     std::iter::once(head).chain((0..test.classes()).map(row)).collect()
 }
 
-fn calibration_rows(full: &FullReport) -> Vec<Vec<String>> {
+fn calibration_rows(full: &EvaluationReport) -> Vec<Vec<String>> {
     let mut rows = vec![["low", "high", "images", "confidence", "accuracy"].map(String::from).to_vec()];
     for bin in &full.report.calibration.bins {
         let figures = [bin.low, bin.high].map(|value| format!("{value:.4}"));

@@ -7,6 +7,7 @@ use image::RgbImage;
 use ndarray::ArrayView1;
 use train::classification::{Largest, Outcome};
 use train::plots::{PredictionRow, predictions, save_png};
+use train::predict::{ClassProbability, most_probable};
 
 use crate::failure::{Failure, Result};
 
@@ -16,7 +17,7 @@ const IMAGES: usize = 24;
 const TOP: usize = 5;
 
 /// The images for the sheets.
-pub struct Examples {
+pub struct SheetImages {
     mistakes: Largest<Example>,
     uncertain: Largest<Example>,
 }
@@ -25,10 +26,10 @@ pub struct Examples {
 struct Example {
     index: u64,
     label: u32,
-    top: Vec<(usize, f32)>,
+    top: Vec<ClassProbability>,
 }
 
-impl Examples {
+impl SheetImages {
     /// No images yet; without `is_wanted` none are kept.
     pub fn new(is_wanted: bool) -> Self {
         let limit = if is_wanted { IMAGES } else { 0 };
@@ -36,8 +37,17 @@ impl Examples {
     }
 
     /// Takes an image into account.
-    pub fn offer(&mut self, index: u64, label: u32, outcome: &Outcome, probabilities: ArrayView1<f32>) {
-        let example = || Example { index, label, top: top(probabilities) };
+    pub fn offer(
+        &mut self,
+        index: u64,
+        label: u32,
+        outcome: &Outcome,
+        probabilities: ArrayView1<f32>,
+        names: &[String],
+    ) {
+        // The outcome says that they are numbers.
+        let top = || most_probable(probabilities, names, TOP).unwrap_or_default();
+        let example = || Example { index, label, top: top() };
         if outcome.rank > 0 {
             self.mistakes.offer(f64::from(outcome.loss), example);
         }
@@ -45,15 +55,9 @@ impl Examples {
     }
 }
 
-fn top(probabilities: ArrayView1<f32>) -> Vec<(usize, f32)> {
-    let mut order: Vec<usize> = (0..probabilities.len()).collect();
-    order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
-    order.into_iter().take(TOP).map(|class| (class, probabilities[class])).collect()
-}
-
 /// Writes `mistakes.png`, sorted by falling loss, and `uncertain.png`, by rising confidence.
-pub fn write_sheets(out: &Path, examples: Examples, dataset: &dyn Dataset, names: &[String]) -> Result<()> {
-    let Examples { mistakes, uncertain } = examples;
+pub fn write_sheets(out: &Path, examples: SheetImages, dataset: &dyn Dataset, names: &[String]) -> Result<()> {
+    let SheetImages { mistakes, uncertain } = examples;
     let sheets = [
         ("mistakes", "Mistakes with the largest loss", mistakes),
         ("uncertain", "Images whose most probable class is the least probable", uncertain),
@@ -67,16 +71,15 @@ pub fn write_sheets(out: &Path, examples: Examples, dataset: &dyn Dataset, names
 }
 
 fn row(example: &Example, dataset: &dyn Dataset, names: &[String]) -> Result<PredictionRow> {
-    let name = |class: usize| match names.get(class) {
-        Some(name) => ilsvrc2012::short_name(name).to_string(),
-        None => class.to_string(),
-    };
     let index = example.index as usize;
     let size = dataset.size();
     let mut pixels = vec![0; size * size * 3];
     dataset.read_region(index, 0..size, 0..size, &mut pixels)?;
     let wrong = || Failure::Failed(format!("image {index}: its size does not fit its pixels"));
     let image = RgbImage::from_raw(size as u32, size as u32, pixels).ok_or_else(wrong)?;
-    let top = example.top.iter().map(|&(class, probability)| (name(class), probability)).collect();
-    Ok(PredictionRow { image, truth: name(example.label as usize), top })
+    let short = |name: &str| ilsvrc2012::short_name(name).to_string();
+    let top = example.top.iter().map(|class| (short(&class.name), class.probability)).collect();
+    let label = example.label as usize;
+    let truth = names.get(label).map_or(label.to_string(), |name| short(name));
+    Ok(PredictionRow { image, truth, top })
 }

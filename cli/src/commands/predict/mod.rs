@@ -86,7 +86,7 @@ impl DeviceTask for PredictTask<'_> {
         let pool = pool.map_err(|error| Failure::Failed(format!("threads cannot be started: {error}")))?;
         let batches = Batches { images: inputs.images(), batch, size, options, pool };
         let format = if args.network.json { PredictionFormat::Json } else { args.format };
-        let mut results = Results::begin(args, format, &first.printed_classes)?;
+        let mut results = PredictionSink::begin(args, format, &first.printed_classes)?;
         for decoded in Prefetch::<_, data::Error>::spawn("decode", BATCHES_AHEAD, batches.map(Ok)) {
             let decoded = decoded?;
             let rows = match decoded.names.len() {
@@ -106,7 +106,7 @@ impl DeviceTask for PredictTask<'_> {
 }
 
 /// The predictions so far: their output, the images of the plot, and the counts.
-struct Results<'a> {
+struct PredictionSink<'a> {
     args: &'a Predict,
     names: &'a [String],
     output: Output,
@@ -115,7 +115,7 @@ struct Results<'a> {
     counts: [usize; 2],
 }
 
-impl<'a> Results<'a> {
+impl<'a> PredictionSink<'a> {
     fn begin(args: &'a Predict, format: PredictionFormat, names: &'a [String]) -> Result<Self> {
         Ok(Self { args, names, output: Output::begin(format)?, plotted: Vec::new(), counts: [0; 2] })
     }

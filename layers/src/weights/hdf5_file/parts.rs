@@ -7,7 +7,7 @@ use tensor::{Backend, Tensor};
 
 use super::Extra;
 use crate::Result;
-use crate::weights::Weights;
+use crate::weights::{Weights, check_parameters};
 
 /// A tensor to write. Its values are read when they are written, and once more when the file is compared with them, so
 /// that a file takes no more memory than its largest tensor on a device, and none on the CPU.
@@ -84,9 +84,7 @@ impl<'a> Parts<'a> {
     pub(super) fn check(&self, path: &Path) -> Result<()> {
         let Some(model) = &self.description.model else { return Ok(()) };
         let found = self.parameters.iter().map(|source| (source.name.as_str(), source.shape.as_slice()));
-        let specs = model.parameters()?;
-        let expected: Vec<_> = specs.iter().map(|spec| (spec.name.as_str(), spec.shape.as_slice())).collect();
-        crate::model::compare(&path.display().to_string(), &expected, found)
+        check_parameters(model, &path.display().to_string(), found)
     }
 }
 
