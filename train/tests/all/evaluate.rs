@@ -1,6 +1,6 @@
 //! Errors over a pack, one crop and ten.
 
-use alexnet_train::evaluate::{Options, evaluate, probabilities};
+use alexnet_train::evaluate::{Member, Options, evaluate, predict_all, probabilities};
 use alexnet_train::input::crop_and_normalize;
 use alexnet_train::{Error, PackMeans, Stop};
 use data::Views;
@@ -71,6 +71,32 @@ fn errors_over_a_pack_are_a_plain_count() {
     let images = val.len() as f64;
     assert_eq!((result.top1_error, result.top5_error), (wrong as f64 / images, 0.0));
     assert!((result.loss - loss / images).abs() < 1e-5, "{} for {}", result.loss, loss / images);
+}
+
+/// A batch counts crops, so that ten of an image take no more memory than ten images with one; each image comes once.
+#[test]
+fn batches_are_bounded_in_crops() {
+    let world = World::new();
+    let trainer = world.start("run", "");
+    let val = world.packs.val.as_ref().unwrap();
+    for (views, batch, expected) in
+        [(Views::Centre, 4, vec![4, 4, 1]), (Views::Ten, 40, vec![4, 4, 1]), (Views::Ten, 3, vec![1; 9])]
+    {
+        let options = options(&world, views, batch);
+        let members = [Member { network: trainer.network(), input: options.input.clone() }];
+        let mut sizes = Vec::new();
+        let mut indices = Vec::new();
+        predict_all(&members, val.clone(), &options, &Stop::default(), |batch| {
+            sizes.push(batch.labels.len());
+            indices.extend_from_slice(batch.indices);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!((sizes, indices), (expected, (0..9).collect::<Vec<u64>>()));
+    }
+    let none: [Member<'_, tensor::Cpu<f32>>; 0] = [];
+    let options = options(&world, Views::Centre, 4);
+    assert!(predict_all(&none, val.clone(), &options, &Stop::default(), |_| Ok(())).is_err());
 }
 
 #[test]
