@@ -6,6 +6,7 @@ use alexnet_train::log::{ValidationLine, read};
 use alexnet_train::{Stop, WeightAverage, input, load, run};
 use data::Views;
 use layers::Network;
+use layers::weights::Weights;
 use proptest::prelude::*;
 use tensor::{Cpu, Tensor};
 
@@ -67,6 +68,11 @@ fn the_average_is_validated_and_loaded() {
     assert!((test(&loaded) - of_last).abs() < 1e-5 && (of_last - last.loss).abs() > 1e-4);
     let best = run::best(&world.path("run")).unwrap().unwrap();
     assert!(lines.iter().any(|line| line.loss == best.value));
+    // The file of the best weights alone has the average of the best checkpoint.
+    let alone = Weights::load(&run::best_weights(&world.path("run"))).unwrap();
+    let of_best = Checkpoint::load(&world.path(format!("run/checkpoints/step-{:09}.h5", best.step))).unwrap();
+    assert_eq!(alone.tensors, of_best.average);
+    assert_ne!(alone.tensors, of_best.weights.tensors);
     // A checkpoint as a file, too.
     let (_, path) = run::checkpoints(&world.path("run")).unwrap().pop().unwrap();
     assert!(load::weights(&path, None, &mut |_| {}).unwrap().is_average());
