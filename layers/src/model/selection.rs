@@ -39,6 +39,51 @@ impl Model {
         Ok(names)
     }
 
+    /// The name of the layer that gives a layer's activations: of a layer with weights the activation function (ReLU, tanh,
+    /// logistic) right after it or after its batch norm, else the layer itself.
+    ///
+    /// ```
+    /// use alexnet_layers::Model;
+    ///
+    /// let model = Model::preset("paper")?;
+    /// assert_eq!(model.activated("fc7")?, "relu7");
+    /// assert_eq!(model.activated("pool5")?, "pool5");
+    /// assert_eq!(model.activated("fc8")?, "fc8");
+    /// # Ok::<(), alexnet_layers::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Model`](crate::Error::Model) that lists the layers, if there is none of this name.
+    pub fn activated(&self, layer: &str) -> Result<&str> {
+        let number = self.find_layer(layer)?;
+        let own = &self.layers[number];
+        let mut after = self.layers[number + 1..].iter();
+        if !matches!(own.kind, LayerKind::Conv(_) | LayerKind::Local(_) | LayerKind::Linear(_)) {
+            return Ok(&own.name);
+        }
+        let next = after.find(|layer| !matches!(layer.kind, LayerKind::BatchNorm(_)));
+        let activation = next.filter(|layer| matches!(layer.kind, LayerKind::Activation(_)));
+        Ok(activation.map_or(&own.name, |layer| &layer.name))
+    }
+
+    /// The name of the last hidden layer with weights: that before the layer that gives the classes, for instance `fc7`.
+    /// None if the network has fewer than two layers with weights.
+    ///
+    /// ```
+    /// use alexnet_layers::Model;
+    ///
+    /// assert_eq!(Model::preset("paper")?.last_hidden_layer()?, Some("fc7".to_string()));
+    /// assert_eq!(Model::preset("linear")?.last_hidden_layer()?, None);
+    /// # Ok::<(), alexnet_layers::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`shapes`](Self::shapes).
+    pub fn last_hidden_layer(&self) -> Result<Option<String>> {
+        let with_weights = self.shapes()?.into_iter().filter(|shape| shape.macs > 0 && !shape.parameters.is_empty());
+        Ok(with_weights.map(|shape| shape.name).rev().nth(1))
+    }
+
     /// The layers from `first` to `last`.
     fn range(&self, pattern: &str, first: &str, last: &str) -> Result<std::ops::RangeInclusive<usize>> {
         let start = if first.is_empty() { 0 } else { self.find_layer(first)? };

@@ -15,12 +15,13 @@ pub(super) struct Node {
     pub parameters: Range<usize>,
 }
 
-/// The nodes of a model's first `upto` layers, given the shapes of all layers.
-pub(super) fn compile(model: &Model, shapes: &[LayerShape], upto: usize) -> Vec<Node> {
-    let mut nodes: Vec<Node> = Vec::with_capacity(upto);
+/// The nodes of some of a model's layers, given the shapes of all layers.
+pub(super) fn compile(model: &Model, shapes: &[LayerShape], layers: Range<usize>) -> Vec<Node> {
+    let mut nodes: Vec<Node> = Vec::with_capacity(layers.len());
     let mut stages: Vec<Stage> = Vec::new();
-    let mut parameter = 0;
-    for (number, (layer, shape)) in model.layers.iter().zip(shapes).enumerate().take(upto) {
+    let mut parameter = shapes[..layers.start].iter().map(|shape| shape.parameters.len()).sum();
+    let numbered = model.layers.iter().zip(shapes).enumerate();
+    for (number, (layer, shape)) in numbered.take(layers.end).skip(layers.start) {
         // A layer is the same stage at every step.
         let position = LayerPosition { number, input: &shape.input, mode: Mode::Train { seed: 0, step: 0 } };
         let stage = layer.kind.as_layer().stage(&position);
@@ -47,7 +48,7 @@ mod tests {
     fn nodes(preset: &str, upto: Option<&str>) -> Vec<Node> {
         let model = Model::preset(preset).unwrap();
         let upto = upto.map_or(model.layers.len(), |layer| model.find_layer(layer).unwrap() + 1);
-        compile(&model, &model.shapes().unwrap(), upto)
+        compile(&model, &model.shapes().unwrap(), 0..upto)
     }
 
     /// The names of each node's layers.
@@ -82,6 +83,18 @@ mod tests {
         assert_eq!(names("paper", Some("conv1")), ["conv1"]);
         assert_eq!(names("paper", Some("relu1")), ["conv1 relu1"]);
         assert_eq!(names("paper", Some("norm1")), ["conv1 relu1 norm1"]);
+    }
+
+    #[test]
+    fn nodes_after_a_layer_begin_within_its_epilogue() {
+        let model = Model::preset("paper").unwrap();
+        let layers = model.find_layer("relu5").unwrap() + 1..model.find_layer("fc6").unwrap() + 1;
+        let nodes = compile(&model, &model.shapes().unwrap(), layers.clone());
+        let expected = [
+            Node { layers: layers.start..layers.start + 1, parameters: 10..10 },
+            Node { layers: layers.start + 1..layers.end, parameters: 10..12 },
+        ];
+        assert_eq!(nodes, expected);
     }
 
     #[test]

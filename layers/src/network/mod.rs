@@ -73,7 +73,7 @@ impl<B: Backend> Network<B> {
             layer.kind.check_backend::<B>().map_err(|what| model.error(Some(&layer.name), what))?;
         }
         let shapes = model.shapes()?;
-        let nodes = compile(model, &shapes, model.layers.len());
+        let nodes = compile(model, &shapes, 0..model.layers.len());
         Ok(Self { device: device.clone(), model: model.clone(), shapes, nodes, parameters })
     }
 
@@ -105,19 +105,61 @@ impl<B: Backend> Network<B> {
         Ok(self.run(Var::constant(images), &mut Pass::new(Mode::Test), &self.nodes)?.into_value())
     }
 
-    /// The output of the layer of this name, in test mode. For a convolution these are the values before the ReLU that
-    /// follows it.
+    /// The output of the layer of this name, in test mode. Layers after it are not computed.
+    ///
+    /// A forward pass computes some layers together, such as a convolution, its ReLU, response normalisation and pooling.
+    /// Here they are joined up to this layer only, so that each layer has its own output: that of a convolution are the
+    /// values before its ReLU (see [`Model::activated`]), that of a softmax the logits.
     ///
     /// # Errors
     /// [`Error::Model`] if there is no such layer, else as [`predict`](Self::predict).
     pub fn activations(&self, images: Tensor<B>, layer: &str) -> Result<Tensor<B>> {
-        let nodes = compile(&self.model, &self.shapes, self.model.find_layer(layer)? + 1);
-        Ok(self.run(Var::constant(images), &mut Pass::new(Mode::Test), &nodes)?.into_value())
+        Ok(self.forward_to(&Var::constant(images), layer, &mut Pass::new(Mode::Test))?.into_value())
     }
 
-    /// The output of the last of `nodes`.
+    /// The first part of a forward pass: from images `[n, crop, crop, 3]` to the output of the layer of this name, as
+    /// [`activations`](Self::activations) has it, but in the mode of `pass` and on its tape.
+    ///
+    /// ```
+    /// use alexnet_layers::tensor::{Cpu, IntTensor, Tensor};
+    /// use alexnet_layers::{Mode, Model, Network, Pass, Tape, Var};
+    ///
+    /// let cpu = Cpu::<f32>::new(1)?;
+    /// let network = Network::new(&cpu, &Model::preset("cifar-18pct")?, 1)?;
+    /// let mut pass = Pass::with_tape(Tape::new(), Mode::Test);
+    /// let images = Var::constant(Tensor::full(&cpu, &[2, 32, 32, 3], 0.5)?);
+    /// let maps = network.forward_to(&images, "conv3", &mut pass)?.into_value();
+    /// // The gradient of a loss for the maps: they begin the second part as a parameter.
+    /// let maps = pass.tape.parameter(maps);
+    /// let logits = network.forward_from("conv3", &maps, &mut pass)?;
+    /// let loss = pass.tape.cross_entropy(&logits, &IntTensor::from_slice(&cpu, &[3, 4])?)?;
+    /// let gradients = pass.tape.backward(&loss)?;
+    /// assert_eq!(gradients.get(&maps).unwrap().shape(), maps.shape());
+    /// # Ok::<(), alexnet_layers::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`activations`](Self::activations).
+    pub fn forward_to(&self, images: &Var<B>, layer: &str, pass: &mut Pass<B>) -> Result<Var<B>> {
+        let end = self.model.find_layer(layer)? + 1;
+        self.run(images.clone(), pass, &compile(&self.model, &self.shapes, 0..end))
+    }
+
+    /// The second part of a forward pass: from the output of the layer of this name, `[n, ...]`, to the logits. In
+    /// training, dropout draws other values than in one pass through the entire network.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if there is no such layer; [`tensor::Error::Shape`] for values of another shape than the layer's
+    /// output; [`Error::Layer`] with the layer in which a kernel failed.
+    pub fn forward_from(&self, layer: &str, output: &Var<B>, pass: &mut Pass<B>) -> Result<Var<B>> {
+        let start = self.model.find_layer(layer)? + 1;
+        self.run(output.clone(), pass, &compile(&self.model, &self.shapes, start..self.model.layers.len()))
+    }
+
+    /// The output of the last of `nodes`, from the input of the first.
     fn run(&self, mut x: Var<B>, pass: &mut Pass<B>, nodes: &[Node]) -> Result<Var<B>> {
-        self.check_images(x.value())?;
+        let Some(first) = nodes.first() else { return Ok(x) };
+        self.check_input(x.value(), first.layers.start)?;
         let first_stream = pass.reserve_streams(self.model.layers.len() as u32) as usize;
         for node in nodes {
             let layer = &self.model.layers[node.layers.start];
@@ -148,12 +190,15 @@ impl<B: Backend> Network<B> {
         node.layers.clone().skip(1).filter_map(stage).collect()
     }
 
-    fn check_images(&self, images: &Tensor<B>) -> Result<()> {
-        let crop = self.model.input.crop;
-        match images.shape() {
-            [n, rest @ ..] if *n > 0 && rest == [crop, crop, 3] => Ok(()),
+    /// Checks the shape of the input of a layer.
+    fn check_input(&self, x: &Tensor<B>, layer: usize) -> Result<()> {
+        let input = self.shapes[layer].input.as_slice();
+        match x.shape() {
+            [n, rest @ ..] if *n > 0 && rest == input => Ok(()),
             other => {
-                let expected = format!("images [n, {crop}, {crop}, 3] for the network {:?}", self.model.name);
+                let kind = if layer == 0 { "images" } else { "values" };
+                let axes: Vec<String> = input.iter().map(usize::to_string).collect();
+                let expected = format!("{kind} [n, {}] for the network {:?}", axes.join(", "), self.model.name);
                 Err(tensor::Error::Shape { op: "forward", expected, got: other.to_vec() }.into())
             }
         }

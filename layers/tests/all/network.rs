@@ -232,6 +232,22 @@ fn parameters_from_outside_are_checked_all_at_once() {
     assert!(message.contains("given twice"), "{message}");
 }
 
+/// A pass in two parts is the pass in one, wherever it is cut, within an epilogue too.
+#[test]
+fn two_parts_of_a_pass_are_the_whole() {
+    let network = Network::new(&device(), &small(), 1).unwrap();
+    let whole = network.predict(images(2, 3)).unwrap();
+    for layer in &network.model().layers {
+        let mut pass = Pass::new(Mode::Test);
+        let output = network.forward_to(&Var::constant(images(2, 3)), &layer.name, &mut pass).unwrap();
+        let logits = network.forward_from(&layer.name, &output, &mut pass).unwrap();
+        close(logits.value(), &whole);
+    }
+    let rest = network.forward_from("relu", &Var::constant(images(2, 3)), &mut Pass::new(Mode::Test));
+    let error = rest.unwrap_err().to_string();
+    assert!(error.contains("[n, 8, 8, 4]") && error.contains("[2, 8, 8, 3]"), "{error}");
+}
+
 #[test]
 fn wrong_images_and_layers_are_named() {
     let network = Network::new(&device(), &small(), 1).unwrap();
