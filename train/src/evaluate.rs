@@ -20,7 +20,8 @@ use crate::{Error, Result, Stop};
 pub struct Evaluation {
     /// Number of images.
     pub images: usize,
-    /// Crops per image: 1 (centre) or 10 (corners, centre, and their mirrors; softmax averaged).
+    /// Crops per image: 1 (centre) or 10 (corners, centre, and their mirrors; softmax averaged). Of a dense network, 2:
+    /// the whole image and its mirror image.
     pub crops: usize,
     /// Mean of -log(probability of the label), in nats.
     pub loss: f64,
@@ -35,7 +36,7 @@ pub struct Evaluation {
 pub struct Options {
     /// The network's input.
     pub input: CropAndNormalize,
-    /// One crop or ten.
+    /// One crop or several.
     pub views: Views,
     /// Crops per batch. Of ten crops an image, a batch has a tenth as many images, and at least one.
     pub batch: usize,
@@ -182,25 +183,32 @@ fn check_classes<B: Backend>(members: &[Member<'_, B>], found: usize) -> Result<
 }
 
 /// The class probabilities of each image, `[n, classes]`: the softmax, averaged over the views of an image, which are
-/// consecutive in `images`.
+/// consecutive in `images`, and over the positions of a [dense network](Network::dense).
 pub fn probabilities<B: Backend<Scalar = f32>>(
     network: &Network<B>,
     images: Tensor<B>,
     views: Views,
 ) -> Result<Array2<f32>> {
-    let softmax = network.predict(images)?.softmax()?;
-    let rows = softmax.shape()[0];
+    let count = images.shape()[0] / views.count();
+    let softmax = softmax_of_each(network.predict(images)?)?;
     let classes = softmax.shape()[1];
+    let rows_per_image = softmax.shape()[0] / count.max(1);
     let values = softmax.to_vec()?;
-    let views = views.count();
-    let factor = 1.0 / views as f32;
-    let mut mean = Array2::zeros((rows / views, classes));
+    let factor = 1.0 / rows_per_image as f32;
+    let mut mean = Array2::zeros((count, classes));
     for (row, values) in values.chunks_exact(classes).enumerate() {
-        for (sum, &value) in mean.row_mut(row / views).iter_mut().zip(values) {
+        for (sum, &value) in mean.row_mut(row / rows_per_image).iter_mut().zip(values) {
             *sum += value * factor;
         }
     }
     Ok(mean)
+}
+
+/// The softmax `[rows, classes]` of logits `[n, classes]`, or of those of a dense network, `[n, rows, columns, classes]`.
+pub(crate) fn softmax_of_each<B: Backend>(logits: Tensor<B>) -> Result<Tensor<B>> {
+    let classes = logits.shape().last().copied().unwrap_or(1);
+    let rows = logits.len() / classes.max(1);
+    Ok(logits.reshape(&[rows, classes])?.softmax()?)
 }
 
 /// Fails unless the probabilities of an image are numbers.

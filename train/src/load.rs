@@ -198,6 +198,28 @@ impl Loaded {
         Err(Error::OtherNetwork(Box::new(other)))
     }
 
+    /// Makes the network a dense one, for whole stored images ([`Model::dense`]).
+    ///
+    /// # Errors
+    /// [`Error::Layers`] if the network has a layer that is bound to one size of map; [`Error::File`] as in
+    /// [`network`](Self::network).
+    pub fn make_dense(&mut self) -> Result<()> {
+        let own = self.model()?;
+        let dense = own.dense(own.input.size)?;
+        for spec in dense.parameters()? {
+            let Some((_, values)) = self.weights.tensors.iter_mut().find(|(name, _)| *name == spec.name) else { continue };
+            // Values that do not fit are left for the error of `network`.
+            if values.len() == spec.len()
+                && values.is_standard_layout()
+                && let Ok(shaped) = std::mem::take(values).into_shape_with_order(spec.shape)
+            {
+                *values = shaped;
+            }
+        }
+        self.weights.model = Some(dense);
+        Ok(())
+    }
+
     /// The network with these weights.
     ///
     /// # Errors

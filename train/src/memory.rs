@@ -12,6 +12,7 @@ use tensor::{Backend, DryRun, Memory, Tensor};
 use crate::config::{ClassWeights, Config};
 use crate::device_loader::BATCHES_AHEAD;
 use crate::error::OutOfMemory;
+use crate::evaluate::softmax_of_each;
 use crate::step::{Accumulation, StepOptions, classify, preallocate, step_with};
 use crate::{Error, Packs, Result, Targets, WeightAverage};
 
@@ -206,7 +207,7 @@ pub fn simulate_epoch<B: Backend<Scalar = f32>>(
         let batch = (batch / views.count()).max(1);
         for batch in batch_lengths(count, batch).into_iter().chain([batch.min(count)]) {
             let (_stored, input) = load_batch(&network, batch, views.count())?;
-            network.predict(input)?.softmax()?;
+            softmax_of_each(network.predict(input)?)?;
         }
     }
     let mut state = Vec::new();

@@ -18,8 +18,9 @@ pub struct NetworkArgs {
     /// Network, for a weights file that does not name its own; if it does, both must agree
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub model: Option<String>,
-    /// Crops per image: 1 (centre) or 10 (corners, centre and their flips; softmax averaged)
-    #[arg(long, default_value = "1", value_parser = ["1", "10"])]
+    /// Crops per image: 1 (centre), 10 (corners, centre and their flips; softmax averaged), or dense (every position of the
+    /// network on the whole image and its flip)
+    #[arg(long, default_value = "1", value_parser = ["1", "10", "dense"])]
     pub crops: String,
     /// Mean for a network that subtracts one, in place of that of its weights: `imagenet`, R,G,B, a .npy or .binaryproto image, a
     /// pack, or weights that have one

@@ -18,6 +18,9 @@ use crate::failure::{Failure, Result};
 pub const ASSUMED_CLASSES: &str =
     "note: the 1000 classes have no names and are taken to be those of ILSVRC 2012, sorted by WordNet id";
 
+/// The value of `--crops` for all positions of a network on whole images.
+const DENSE: &str = "dense";
+
 /// The networks of `--weights`, at least one, in host memory.
 pub struct LoadedModels {
     models: Vec<Loaded>,
@@ -51,7 +54,11 @@ pub fn load(args: &args::NetworkArgs) -> Result<(LoadedModels, OpenDevice)> {
         models.push(load_one(args, path)?);
     }
     let threads = args.compute.threads.unwrap_or_else(device::all_threads);
-    let views = if args.crops == "10" { Views::Ten } else { Views::Centre };
+    let views = match args.crops.as_str() {
+        "10" => Views::Ten,
+        DENSE => Views::CentreMirrored,
+        _ => Views::Centre,
+    };
     let opened = device::open(&args.compute.device, &args.compute.precision, threads, Algorithms::default())?;
     Ok((LoadedModels { models, views, threads }, opened))
 }
@@ -64,6 +71,9 @@ fn load_one(args: &args::NetworkArgs, path: &Path) -> Result<Loaded> {
     choose_average(&mut loaded, args.checkpoint.raw);
     if let Some(text) = &args.mean {
         loaded.set_means(mean::load(text)?).map_err(|error| mean::named(text, error))?;
+    }
+    if args.crops == DENSE {
+        loaded.make_dense().map_err(|error| Failure::Usage(format!("--crops {DENSE}: {error}")))?;
     }
     Ok(loaded)
 }

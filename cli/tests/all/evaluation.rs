@@ -57,9 +57,9 @@ fn figures_do_not_depend_on_the_batch() {
     let with = |batch: &str, crops: &str| {
         json(&world, &["--data", "train.pack", "--weights", &weights, "--batch", batch, "--crops", crops])
     };
-    for crops in ["1", "10"] {
+    for (crops, count) in [("1", 1), ("10", 10), ("dense", 2)] {
         let whole = with("128", crops);
-        assert_eq!((&whole["images"], &whole["crops"]), (&12.into(), &crops.parse::<u64>().unwrap().into()));
+        assert_eq!((&whole["images"], &whole["crops"]), (&12.into(), &count.into()));
         for batch in ["1", "5", "12"] {
             let other = with(batch, crops);
             assert_eq!(other["top1_error"], whole["top1_error"]);

@@ -24,6 +24,8 @@ pub enum Views {
     /// The four corners (upper left, upper right, lower left, lower right) and the centre, then the same mirrored
     /// (paper, section 4.1).
     Ten,
+    /// The centre crop and its mirror image.
+    CentreMirrored,
 }
 
 impl Views {
@@ -32,6 +34,7 @@ impl Views {
         match self {
             Self::Centre => 1,
             Self::Ten => 10,
+            Self::CentreMirrored => 2,
         }
     }
 
@@ -41,8 +44,10 @@ impl Views {
         let centre = margin / 2;
         let positions = [(0, 0), (margin, 0), (0, margin), (margin, margin), (centre, centre)];
         let at = |mirror: bool| positions.map(|(left, top)| CropParams::new(image, left, top, mirror));
+        let centred = |mirror: bool| CropParams::new(image, centre, centre, mirror);
         match self {
-            Self::Centre => vec![CropParams::new(image, centre, centre, false)],
+            Self::Centre => vec![centred(false)],
+            Self::CentreMirrored => vec![centred(false), centred(true)],
             Self::Ten => [false, true].into_iter().flat_map(at).collect(),
         }
     }

@@ -78,7 +78,7 @@ impl Loader {
         };
         at_least_1("batch", options.batch)?;
         at_least_1("threads", options.threads)?;
-        if options.views == Views::Ten && options.augment.is_some() {
+        if options.views.count() > 1 && options.augment.is_some() {
             return Err(Error::option("views", "one crop where images are augmented", "ten"));
         }
         if u32::try_from(dataset.len()).is_err() {

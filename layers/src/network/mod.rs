@@ -1,6 +1,7 @@
 //! A model with parameters, ready to run.
 
 mod compile;
+mod dense;
 mod parameters;
 
 use tensor::{Backend, Tensor};
