@@ -207,7 +207,9 @@ impl Loaded {
         let own = self.model()?;
         let dense = own.dense(own.input.size)?;
         for spec in dense.parameters()? {
-            let Some((_, values)) = self.weights.tensors.iter_mut().find(|(name, _)| *name == spec.name) else { continue };
+            let Some((_, values)) = self.weights.tensors.iter_mut().find(|(name, _)| *name == spec.name) else {
+                continue;
+            };
             // Values that do not fit are left for the error of `network`.
             if values.len() == spec.len()
                 && values.is_standard_layout()

@@ -1,9 +1,11 @@
 //! Errors over a pack, one crop and ten.
 
+use std::sync::Arc;
+
 use alexnet_train::evaluate::{Member, Options, evaluate, predict_all, probabilities};
 use alexnet_train::input::crop_and_normalize;
 use alexnet_train::{Error, PackMeans, Stop};
-use data::Views;
+use data::{Dataset, Views};
 use tensor::Tensor;
 
 use crate::support::{World, train_until};
@@ -47,6 +49,41 @@ fn ten_crops_average_the_softmax() {
         let mean: f32 = each.column(class).sum() / 10.0;
         assert!((averaged[[0, class]] - mean).abs() < 1e-6);
     }
+}
+
+/// The probabilities of a dense network are the means over its positions.
+#[test]
+fn a_dense_evaluation_averages_all_positions() {
+    let world = World::new();
+    let trainer = world.start("run", "");
+    let val = world.packs.val.as_ref().unwrap();
+    let dense = trainer.network().dense(val.size()).unwrap();
+    let input = crop_and_normalize(&dense.model().input, &PackMeans::of(&world.packs.train), val.size()).unwrap();
+    let options = Options { input: input.clone(), views: Views::CentreMirrored, batch: 8, threads: 2 };
+    let members = [Member { network: &dense, input: input.clone() }];
+    let mut images = 0;
+    predict_all(&members, Arc::clone(val) as Arc<dyn Dataset>, &options, &Stop::default(), |batch| {
+        for (number, row) in batch.indices.iter().zip(batch.probabilities.rows()) {
+            images += 1;
+            let square = val.pixels(*number as usize).unwrap();
+            let both = data::crop_image(&square, val.size(), &input, Views::CentreMirrored).unwrap();
+            let both = Tensor::from_array(dense.device(), both.view().into_dyn()).unwrap();
+            let logits = dense.predict(both).unwrap().to_array().unwrap();
+            assert!(logits.shape()[1] > 1, "{:?}", logits.shape());
+            let positions = logits.len() as f64 / 3.0;
+            let mut mean = [0.0; 3];
+            for position in logits.rows() {
+                let sum: f64 = position.iter().map(|&v| f64::from(v).exp()).sum();
+                for (mean, &v) in mean.iter_mut().zip(position) {
+                    *mean += f64::from(v).exp() / sum / positions;
+                }
+            }
+            assert!(row.iter().zip(mean).all(|(&a, b)| (f64::from(a) - b).abs() < 1e-5), "{row} {mean:?}");
+        }
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(images, 9);
 }
 
 /// The errors over a pack are the counts of images whose label has another rank among its probabilities, image by image.
