@@ -122,11 +122,7 @@ fn spread(squares: &[[usize; 2]], falls: &[f32], crop: usize, size: usize) -> Ar
 }
 
 /// The probability of a class for each of the images.
-fn probabilities<B: Backend<Scalar = f32>>(
-    network: &Network<B>,
-    images: Tensor<B>,
-    class: usize,
-) -> Result<Vec<f32>> {
+fn probabilities<B: Backend<Scalar = f32>>(network: &Network<B>, images: Tensor<B>, class: usize) -> Result<Vec<f32>> {
     let softmax = network.predict(images)?.softmax()?;
     let classes = softmax.shape()[1];
     Ok(softmax.to_vec()?.chunks_exact(classes).map(|row| row[class]).collect())
