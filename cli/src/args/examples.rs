@@ -70,6 +70,12 @@ Examples:
   alexnet sweep rates.toml
   alexnet sweep rates.toml --jobs 4 --out sweeps/again";
 
+pub const SERVE: &str = "\
+Examples:
+  alexnet serve run                              then open http://127.0.0.1:8012/
+  alexnet serve alexnet.pth --port 0             any free port, which is printed
+  alexnet serve run --host 0.0.0.0 --batch 64    for other machines too";
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -79,7 +85,7 @@ mod tests {
 
     #[test]
     fn examples_are_commands() {
-        for examples in [PACK, TRAIN, EVAL, PREDICT, SUMMARY, CONVERT, INFO, SHOW, RUNS, COMPARE, SWEEP] {
+        for examples in [PACK, TRAIN, EVAL, PREDICT, SUMMARY, CONVERT, INFO, SHOW, RUNS, COMPARE, SWEEP, SERVE] {
             let lines: Vec<&str> = examples.lines().skip(1).collect();
             assert!(!lines.is_empty());
             for line in lines {

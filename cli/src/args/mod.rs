@@ -4,6 +4,7 @@ mod bench;
 mod examples;
 mod filters;
 mod runs;
+mod serve;
 mod show;
 mod train;
 mod trained;
@@ -15,6 +16,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 pub use filters::{Filters, Scale, Sort};
 pub use runs::{CheckpointArgs, Compare, Runs, Sweep, TrainModes};
+pub use serve::Serve;
 pub use show::Show;
 pub use train::Train;
 pub use trained::{Eval, NetworkArgs, Predict, PredictionFormat};
@@ -69,6 +71,9 @@ pub enum Command {
     /// Train with many combinations of settings, as a file describes them.
     #[command(after_help = examples::SWEEP)]
     Sweep(Sweep),
+    /// Serve a network: a web page for images, a page of a running training, and a JSON API.
+    #[command(after_help = examples::SERVE)]
+    Serve(Box<Serve>),
     /// Benchmark training, inference and data loading.
     #[command(subcommand)]
     Bench(Bench),

@@ -15,6 +15,7 @@ mod pack;
 mod predict;
 mod prepared_run;
 mod runs;
+mod serve;
 mod show;
 mod summary;
 mod sweep;
@@ -43,6 +44,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Runs(args) => runs::run(&args),
         Command::Compare(args) => runs::compare(&args),
         Command::Sweep(args) => sweep::run(&args),
+        Command::Serve(args) => serve::run(*args),
         Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => completions::run(&args),
     }

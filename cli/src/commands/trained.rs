@@ -7,6 +7,7 @@ use layers::Network;
 use tensor::{Algorithms, Backend};
 use train::evaluate::Member;
 use train::load::{self, Loaded};
+use train::memory::{self, Workload};
 use train::{PackMeans, input, mean};
 
 use super::device::{self, OpenDevice};
@@ -141,6 +142,17 @@ impl LoadedModels {
         Ok(())
     }
 
+    /// The largest batch, of at most `most` crops, that the device has the memory for.
+    pub fn largest_batch<B: Backend<Scalar = f32>>(&self, device: &B, most: usize) -> Result<usize> {
+        let mut largest = most;
+        for loaded in &self.models {
+            let evaluation = Some((most, self.views));
+            let workload = Workload { model: loaded.model()?, training: None, evaluation, is_mapped: false };
+            largest = largest.min(memory::largest_batch(device, &workload, most)?);
+        }
+        Ok(largest)
+    }
+
     /// Moves the networks to a device. Fails unless they have the same classes and size of images.
     pub fn into_device<B: Backend<Scalar = f32>>(self, device: &B) -> Result<TrainedModels<B>> {
         let mut models: Vec<TrainedModel<B>> = Vec::new();
@@ -159,6 +171,11 @@ impl<B: Backend> TrainedModels<B> {
     /// The first network: the others have its classes and size of images.
     pub fn first(&self) -> &TrainedModel<B> {
         &self.models[0]
+    }
+
+    /// The first network.
+    pub fn into_first(mut self) -> TrainedModel<B> {
+        self.models.swap_remove(0)
     }
 
     /// The networks with their input of stored images of `size`.

@@ -30,6 +30,7 @@ mod predicting;
 mod refused;
 mod runs;
 mod saving;
+mod serving;
 mod settings;
 mod signals;
 mod train_modes;

@@ -1,0 +1,102 @@
+//! Predictions and explanations.
+
+use std::thread;
+
+use alexnet_serve::Options;
+use serde_json::Value;
+
+use crate::support::{CLASSES, FORM, TestServer, expected, form, image_of, png};
+
+/// Checks that the classes of an answer are those of `train::predict`. Batches differ in rounding.
+fn check(top: &Value, number: u32, count: usize) {
+    let expected = expected(&image_of(number), count);
+    let top = top.as_array().unwrap();
+    assert_eq!(top.len(), expected.len());
+    for (found, expected) in top.iter().zip(expected) {
+        assert_eq!(found["class"], expected.class, "image {number}");
+        assert_eq!(found["name"], expected.name);
+        let probability = found["probability"].as_f64().unwrap();
+        assert!((probability - f64::from(expected.probability)).abs() < 1e-5, "{found} is not {expected:?}");
+    }
+}
+
+#[test]
+fn predictions_are_those_of_the_library() {
+    let server = TestServer::new(Options::default());
+    for number in 0..3 {
+        let answer = server.post("/v1/predict", "Content-Type: image/png\r\n", &png(&image_of(number)));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let json = answer.json();
+        assert_eq!(json["predictions"].as_array().unwrap().len(), 1);
+        check(&json["predictions"][0]["top"], number, 3);
+    }
+    let one = server.post("/v1/predict?top=1", "", &png(&image_of(1))).json();
+    check(&one["predictions"][0]["top"], 1, 1);
+    let all = server.post("/v1/predict?top=99999", "", &png(&image_of(1))).json();
+    let words = |top: &Value| top["name"] != CLASSES[0] || top["words"].as_str().unwrap().contains("tabby");
+    assert!(all["predictions"][0]["top"].as_array().unwrap().iter().all(words), "{all}");
+}
+
+#[test]
+fn images_of_a_form_are_answered_in_their_order() {
+    let server = TestServer::new(Options { batch: 3, ..Options::default() });
+    let images: Vec<Vec<u8>> = (0..7).map(|number| png(&image_of(number))).collect();
+    let names: Vec<String> = (0..7).map(|number| format!("{number}.png")).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(String::as_str).zip(images.iter().map(Vec::as_slice)).collect();
+    let answer = server.post("/v1/predict?top=2", FORM, &form(&files));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let json = answer.json();
+    let predictions = json["predictions"].as_array().unwrap();
+    assert_eq!(predictions.len(), 7);
+    for (number, prediction) in (0..).zip(predictions) {
+        assert_eq!(prediction["name"], names[number as usize]);
+        check(&prediction["top"], number, 2);
+    }
+    assert_eq!(server.metric("alexnet_batch_images_sum"), 7.0);
+    assert!(server.metric("alexnet_batch_images_count") >= 3.0);
+}
+
+#[test]
+fn many_clients_get_their_own_answers() {
+    let server = TestServer::new(Options::default());
+    thread::scope(|scope| {
+        for client in 0..12 {
+            let server = &server;
+            scope.spawn(move || {
+                for number in [client, client + 1, client + 2] {
+                    let answer = server.post("/v1/predict?top=3", "", &png(&image_of(number)));
+                    assert_eq!(answer.status, 200, "{}", answer.text());
+                    check(&answer.json()["predictions"][0]["top"], number, 3);
+                }
+            });
+        }
+    });
+    assert_eq!(server.metric("alexnet_batch_images_sum"), 36.0);
+    let route = r#"route="/v1/predict",status="200""#;
+    assert_eq!(server.metric(&format!("alexnet_requests_total{{{route}}}")), 36.0);
+    assert_eq!(server.metric("alexnet_images_in_process"), 0.0);
+}
+
+#[test]
+fn an_explanation_is_of_the_class_that_is_asked_for() {
+    let server = TestServer::new(Options::default());
+    let image = png(&image_of(2));
+    let answer = server.post("/v1/explain", "", &image);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let json = answer.json();
+    assert_eq!(json["class"]["class"], expected(&image_of(2), 1)[0].class);
+    let input = json["input"].as_str().unwrap();
+    assert!(input.starts_with("data:image/png;base64,iVBOR"), "{input}");
+    let kernels = json["kernels"].as_array().unwrap();
+    assert_eq!(kernels.len(), 8);
+    let responses: Vec<f64> = kernels.iter().map(|kernel| kernel["response"].as_f64().unwrap()).collect();
+    assert!(responses.is_sorted_by(|a, b| a >= b), "{responses:?}");
+    for class in 0..3 {
+        let json = server.post(&format!("/v1/explain?class={class}"), "", &image).json();
+        assert_eq!(json["class"]["class"], class);
+    }
+    let answer = server.post("/v1/explain?class=3", "", &image);
+    assert_eq!((answer.status, answer.code().as_str()), (400, "bad_query"));
+    let two = server.post("/v1/explain", FORM, &form(&[("a", &image), ("b", &image)]));
+    assert_eq!((two.status, two.code().as_str()), (400, "too_many_images"));
+}

@@ -1,0 +1,90 @@
+//! The page of a running training.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+
+use alexnet_serve::Options;
+use alexnet_serve::train::Config;
+use alexnet_serve::train::log::{Log, StepLine};
+use alexnet_serve::train::run::Run;
+use serde_json::Value;
+
+use crate::support::{TestServer, image_of, model, png};
+
+fn line(step: u64) -> StepLine {
+    StepLine {
+        step,
+        epoch: 1,
+        loss: 2.0 / step as f64,
+        top1_error: 0.5,
+        rate: 0.01,
+        images_per_s: 123.0,
+        wait_s: 0.0,
+        seconds: 1.0,
+        time: "2026-01-01T00:00:00Z".into(),
+    }
+}
+
+fn append(folder: &Path, step: u64) {
+    assert_eq!(Log::open(&folder.join("log.jsonl"), step - 1).unwrap().append(&line(step)), None);
+}
+
+/// The next event: its name and value.
+fn next(lines: &mut impl Iterator<Item = String>) -> (String, Value) {
+    let name = lines.find_map(|line| line.strip_prefix("event: ").map(str::to_string)).expect("an event");
+    let data = lines.find_map(|line| line.strip_prefix("data: ").map(str::to_string)).expect("its data");
+    (name, serde_json::from_str(&data).unwrap())
+}
+
+#[test]
+fn lines_are_sent_as_they_are_logged() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("run");
+    let run = Run::create(&folder, &Config::default(), &model()).unwrap();
+    append(&folder, 1);
+    let server = TestServer::with(Options::default(), None, Some(folder.clone()));
+    let mut stream = server.connect();
+    stream.write_all(b"GET /v1/run/events HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+    let (name, report) = next(&mut lines);
+    assert_eq!((name.as_str(), &report["state"]), ("run", &"running".into()));
+    assert_eq!((&report["name"], &report["network"]), (&"run".into(), &"small".into()));
+    assert_eq!(report["training"].as_array().unwrap().len(), 1);
+    append(&folder, 2);
+    let (_, report) = next(&mut lines);
+    assert_eq!((&report["step"], &report["training"][1]["loss"]), (&2.into(), &1.0.into()));
+    let validation = r#"{"step":2,"epoch":1,"train_loss":1.5,"train_top1_error":0.5,"loss":1.25,"top1_error":0.25,"top5_error":0.0}"#;
+    std::fs::write(folder.join("validation.jsonl"), format!("{validation}\n{{\"step\":")).unwrap();
+    let (_, report) = next(&mut lines);
+    let validated = &report["validation"];
+    assert_eq!((validated.as_array().unwrap().len(), &validated[0]["top1_error"]), (1, &0.25.into()));
+    drop(run);
+    let (_, report) = next(&mut lines);
+    assert_eq!(report["state"], "interrupted");
+    // A page that follows a run does not hold up the end of the server.
+    server.stop.request();
+    assert_eq!(lines.filter(|line| line.starts_with("event:")).count(), 0);
+}
+
+#[test]
+fn a_run_without_weights_and_weights_without_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("run");
+    let _run = Run::create(&folder, &Config::default(), &model()).unwrap();
+    let server = TestServer::with(Options::default(), None, Some(folder.clone()));
+    assert_eq!(server.get("/v1/model").json()["model"], Value::Null);
+    let answer = server.post("/v1/predict", "", &png(&image_of(1)));
+    assert_eq!((answer.status, answer.code().as_str()), (409, "no_weights"));
+    let report = server.get("/v1/run").json();
+    assert_eq!((&report["training"], &report["loss"]), (&Value::Array(Vec::new()), &Value::Null));
+    assert!(report["settings"]["optim"]["lr"].is_number(), "{report}");
+    std::fs::write(folder.join("run.toml"), "broken").unwrap();
+    let answer = server.get("/v1/run");
+    assert_eq!((answer.status, answer.code().as_str()), (500, "internal"));
+
+    let server = TestServer::new(Options::default());
+    for path in ["/v1/run", "/v1/run/events"] {
+        let answer = server.get(path);
+        assert_eq!((answer.status, answer.code().as_str()), (404, "no_run"));
+    }
+}
