@@ -9,7 +9,8 @@ const BOTTOM = 26;
 
 const number = (value) => {
   if (value === 0) return "0";
-  return Math.abs(value) < 0.001 || Math.abs(value) >= 1e6 ? value.toExponential(1) : String(Number(value.toPrecision(3)));
+  const isExtreme = Math.abs(value) < 0.001 || Math.abs(value) >= 1e6;
+  return isExtreme ? value.toExponential(1) : String(Number(value.toPrecision(3)));
 };
 
 /** Round numbers between two values. */
@@ -33,7 +34,8 @@ function draw(chart) {
   const y = (value) => TOP + (1 - (value - low) / (high - low || 1)) * (HEIGHT - TOP - BOTTOM);
   const last = chart.curves.filter((curve) => curve.points.length)
     .map((curve) => `${curve.name} ${number(curve.points.at(-1)[1])}`).join(", ");
-  const svg = element("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${chart.title}: ${last}` });
+  const label = `${chart.title}: ${last}`;
+  const svg = element("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label });
   for (const value of ticks(low, high, 4)) {
     svg.append(element("line", { class: "grid", x1: LEFT, x2: WIDTH - 12, y1: y(value), y2: y(value) }),
       element("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, number(value)));
@@ -46,7 +48,8 @@ function draw(chart) {
     const line = curve.points.map(([step, value]) => `${x(step).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
     svg.append(element("polyline", { class: kind, points: line }));
     if (curve.points.length <= 40) {
-      svg.append(...curve.points.map(([step, value]) => element("circle", { class: kind, cx: x(step), cy: y(value), r: 2 })));
+      const circle = ([step, value]) => element("circle", { class: kind, cx: x(step), cy: y(value), r: 2 });
+      svg.append(...curve.points.map(circle));
     }
   });
   return svg;
@@ -62,7 +65,8 @@ function charts(run) {
   return [
     { id: "chart-loss", title: "Loss", unit: "nats, by step", curves: two("loss", 1) },
     { id: "chart-error", title: "Top-1 error", unit: "%, by step", curves: two("top1_error", 100) },
-    { id: "chart-rate", title: "Learning rate", unit: "by step", curves: [{ name: "learning rate", points: training("rate") }] },
+    { id: "chart-rate", title: "Learning rate", unit: "by step",
+      curves: [{ name: "learning rate", points: training("rate") }] },
     { id: "chart-speed", title: "Speed", unit: "images per second, by step",
       curves: [{ name: "images per second", points: training("images_per_s") }] },
   ];

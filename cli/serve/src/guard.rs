@@ -47,9 +47,9 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
 
 /// The reason why a request is refused.
 ///
-/// On the loopback interface only this machine's names are answered: a page of another site, whose name an attacker's name
-/// server points here, has that site's name in the Host header (DNS rebinding). Anywhere, a page of another site may not use
-/// the server: browsers name that site in the Origin header.
+/// On the loopback interface only this machine's names are answered: a page of another site, whose name an attacker's
+/// name server points here, has that site's name in the Host header (DNS rebinding). Anywhere, a page of another site may
+/// not use the server: browsers name that site in the Origin header.
 fn refusal(headers: &HeaderMap, is_loopback: bool) -> Option<Problem> {
     let host = headers.get(HOST).map(|value| value.to_str().unwrap_or_default());
     if is_loopback && !host.is_some_and(is_local_name) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Limits of a server: what a request may ask for, how many there may be at a time, and how their images become batches.
+/// Limits of a server: the size of a request, the number of requests at a time, and how their images become batches.
 ///
 /// ```
 /// use alexnet_serve::Options;

@@ -131,10 +131,9 @@ impl Queue {
             work.predictions.retain(|waiting| !waiting.reply.is_closed());
             work.explanations.retain(|waiting| !waiting.reply.is_closed());
             let is_due = |waiting: &WaitingExplanation| waiting.since.elapsed() > PATIENCE;
-            if work.predictions.is_empty() || work.explanations.front().is_some_and(is_due) {
-                if let Some(waiting) = work.explanations.pop_front() {
-                    return Some(Task::Explanation(waiting));
-                }
+            let is_turn = work.predictions.is_empty() || work.explanations.front().is_some_and(is_due);
+            if is_turn && let Some(waiting) = work.explanations.pop_front() {
+                return Some(Task::Explanation(waiting));
             }
             if !work.predictions.is_empty() {
                 break;

@@ -73,11 +73,12 @@ impl Server {
         self.address
     }
 
-    /// Answers requests until `stop` is requested; those that have begun are finished. A classifier answers them on a
-    /// thread of its own. `run` is the folder of a run to follow, whether it trains or not.
+    /// Answers requests until `stop` is requested; those that have begun are finished. A classifier computes on a thread
+    /// of its own. `run` is the folder of a run to follow, whether it trains or not.
     ///
     /// # Errors
-    /// [`Error::Classifier`] if the classifier cannot classify an image; [`Error::Start`] if the system refuses threads.
+    /// [`Error::Classifier`] if the classifier cannot classify an image; [`Error::Start`] if the system refuses a
+    /// thread.
     pub fn serve<B: Backend<Scalar = f32>>(
         self,
         options: Options,

@@ -42,8 +42,8 @@ pub struct Serve {
     /// Crops per image: 1 (centre) or 10 (corners, centre and their flips; softmax averaged)
     #[arg(long, default_value = "1", value_parser = ["1", "10"])]
     pub crops: String,
-    /// Mean for a network that subtracts one, in place of that of its weights: `imagenet`, R,G,B, a .npy or .binaryproto image, a
-    /// pack, or weights that have one
+    /// Mean for a network that subtracts one, in place of that of its weights: `imagenet`, R,G,B, a .npy or .binaryproto
+    /// image, a pack, or weights that have one
     #[arg(long, value_name = "MEAN")]
     pub mean: Option<String>,
     #[command(flatten)]

@@ -68,7 +68,7 @@ fn answers_are_as_described() {
     let line = r#"{"step":1,"epoch":1,"loss":1.5,"top1_error":0.5,"rate":0.1,"images_per_s":9.0}"#;
     let line: StepLine = serde_json::from_str(line).unwrap();
     assert_eq!(Log::open(&folder.join("log.jsonl"), 0).unwrap().append(&line), None);
-    std::fs::write(folder.join("best.toml"), "step = 1\nmonitor = \"top1-error\"\nvalue = 0.5\n").unwrap();
+    std::fs::write(folder.join("best.toml"), "step = 1\nmonitor = \"validation-top1-error\"\nvalue = 0.5\n").unwrap();
     let server = TestServer::with(Options::default(), Some(classifier()), Some(folder));
     let document = server.get("/openapi.json").json();
     let image = png(&image_of(1));
