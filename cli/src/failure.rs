@@ -23,6 +23,14 @@ pub enum Failure {
 pub type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
+    /// The message, without "error" before it.
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Usage(message) | Self::Failed(message) | Self::Stopped { message, .. } => message,
+            Self::BrokenPipe => "the reader has closed the pipe",
+        }
+    }
+
     /// Prints the message and returns the exit code.
     pub fn report(self) -> ExitCode {
         let (message, code) = match self {

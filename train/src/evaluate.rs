@@ -222,7 +222,7 @@ pub(crate) fn check_finite(probabilities: ArrayView1<f32>) -> Result<()> {
     }
 }
 
-fn loader_options(options: &Options) -> LoaderOptions {
+pub(crate) fn loader_options(options: &Options) -> LoaderOptions {
     LoaderOptions {
         batch: (options.batch / options.views.count()).max(1),
         shuffle: Shuffle::None,

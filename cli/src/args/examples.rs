@@ -46,6 +46,18 @@ Examples:
   alexnet info run --json
   alexnet info alexnet.pth";
 
+pub const FEATURES: &str = "\
+Examples:
+  alexnet features --weights run --data train.pack --out train-fc7.h5
+  alexnet features --weights alexnet.pth --data photos --layer conv5 --out conv5.npy
+  alexnet features --weights run --data list.txt                     an image path a line";
+
+pub const NEIGHBOURS: &str = "\
+Examples:
+  alexnet neighbours --weights run --data train.pack --queries val.pack
+  alexnet neighbours --features train-fc7.h5 --queries cat.jpg dog.jpg --table neighbours.csv
+  alexnet neighbours --features train-fc7.h5 --queries val-fc7.h5 --images 20 --count 10";
+
 pub const FILTERS: &str = "\
 Examples:
   alexnet filters run
@@ -85,7 +97,9 @@ mod tests {
 
     #[test]
     fn examples_are_commands() {
-        for examples in [PACK, TRAIN, EVAL, PREDICT, SUMMARY, CONVERT, INFO, SHOW, RUNS, COMPARE, SWEEP, SERVE] {
+        for examples in [
+            PACK, TRAIN, EVAL, PREDICT, SUMMARY, CONVERT, INFO, SHOW, FEATURES, NEIGHBOURS, RUNS, COMPARE, SWEEP, SERVE,
+        ] {
             let lines: Vec<&str> = examples.lines().skip(1).collect();
             assert!(!lines.is_empty());
             for line in lines {

@@ -2,6 +2,7 @@
 
 mod bench;
 mod examples;
+mod features;
 mod filters;
 mod runs;
 mod serve;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 pub use bench::{Bench, BenchCommon, BenchData, BenchLayers, BenchSpeed, Output};
 use clap::builder::PossibleValuesParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+pub use features::{FeatureArgs, Features, Neighbours};
 pub use filters::{Filters, Scale, Sort};
 pub use runs::{CheckpointArgs, Compare, Runs, Sweep, TrainModes};
 pub use serve::Serve;
@@ -62,6 +64,12 @@ pub enum Command {
     /// Draw the kernels that a convolution learned, as in the paper's figure 3.
     #[command(after_help = examples::FILTERS)]
     Filters(Filters),
+    /// Compute the features of images: the activations of a layer, to a file for other programs and commands.
+    #[command(after_help = examples::FEATURES)]
+    Features(Features),
+    /// Find the images whose features are nearest to those of others, as in the paper's figure 4.
+    #[command(visible_alias = "neighbors", after_help = examples::NEIGHBOURS)]
+    Neighbours(Neighbours),
     /// List runs: settings that differ, best error, loss, speed and state.
     #[command(after_help = examples::RUNS)]
     Runs(Runs),

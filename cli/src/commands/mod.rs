@@ -5,16 +5,22 @@ mod bench_data;
 mod completions;
 mod configure;
 mod convert;
+mod data_set;
 mod demo;
 mod device;
 mod devices;
 mod eval;
+mod feature_source;
+mod features;
 mod filters;
+mod image_files;
 mod info;
+mod neighbours;
 mod pack;
 mod predict;
 mod prepared_run;
 mod runs;
+mod selected;
 mod serve;
 mod show;
 mod summary;
@@ -41,6 +47,8 @@ pub fn run(command: Command) -> Result<()> {
         Command::Info(args) => info::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Filters(args) => filters::run(&args),
+        Command::Features(args) => features::run(&args),
+        Command::Neighbours(args) => neighbours::run(&args),
         Command::Runs(args) => runs::run(&args),
         Command::Compare(args) => runs::compare(&args),
         Command::Sweep(args) => sweep::run(&args),

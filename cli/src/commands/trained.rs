@@ -8,7 +8,7 @@ use tensor::{Algorithms, Backend};
 use train::evaluate::Member;
 use train::load::{self, Loaded};
 use train::memory::{self, Workload};
-use train::{PackMeans, input, mean};
+use train::{PackMeans, input};
 
 use super::device::{self, OpenDevice};
 use crate::args;
@@ -50,31 +50,44 @@ pub struct TrainedModel<B: Backend> {
 
 /// Loads the networks of `--weights`, then opens the device.
 pub fn load(args: &args::NetworkArgs) -> Result<(LoadedModels, OpenDevice)> {
+    let args::NetworkArgs { checkpoint, model, mean, compute, .. } = args;
     let mut models = Vec::new();
     for path in &args.weights {
-        models.push(load_one(args, path)?);
+        let mut loaded = load_one(path, model.as_deref(), checkpoint, mean.as_deref())?;
+        if args.crops == DENSE {
+            loaded.make_dense().map_err(|error| Failure::Usage(format!("--crops {DENSE}: {error}")))?;
+        }
+        models.push(loaded);
     }
-    let threads = args.compute.threads.unwrap_or_else(device::all_threads);
     let views = match args.crops.as_str() {
         "10" => Views::Ten,
         DENSE => Views::CentreMirrored,
         _ => Views::Centre,
     };
-    let opened = device::open(&args.compute.device, &args.compute.precision, threads, Algorithms::default())?;
+    open(models, views, compute)
+}
+
+/// Loads the network for features, then opens the device.
+pub fn load_for_features(weights: &Path, args: &args::FeatureArgs) -> Result<(LoadedModels, OpenDevice)> {
+    let args::FeatureArgs { checkpoint, model, mean, compute, .. } = args;
+    let loaded = load_one(weights, model.as_deref(), checkpoint, mean.as_deref())?;
+    open(vec![loaded], Views::Centre, compute)
+}
+
+fn open(models: Vec<Loaded>, views: Views, compute: &args::ComputeArgs) -> Result<(LoadedModels, OpenDevice)> {
+    let threads = compute.threads.unwrap_or_else(device::all_threads);
+    let opened = device::open(&compute.device, &compute.precision, threads, Algorithms::default())?;
     Ok((LoadedModels { models, views, threads }, opened))
 }
 
-fn load_one(args: &args::NetworkArgs, path: &Path) -> Result<Loaded> {
-    let model = args.model.as_deref().map(formats::model_of).transpose()?;
-    let mut loaded = load::weights_of(path, model.as_ref(), args.checkpoint.choice(), &mut |text| {
+fn load_one(path: &Path, model: Option<&str>, checkpoint: &args::CheckpointArgs, mean: Option<&str>) -> Result<Loaded> {
+    let model = model.map(formats::model_of).transpose()?;
+    let mut loaded = load::weights_of(path, model.as_ref(), checkpoint.choice(), &mut |text| {
         note(&format!("note: {text}"));
     })?;
-    choose_average(&mut loaded, args.checkpoint.raw);
-    if let Some(text) = &args.mean {
-        loaded.set_means(mean::load(text)?).map_err(|error| mean::named(text, error))?;
-    }
-    if args.crops == DENSE {
-        loaded.make_dense().map_err(|error| Failure::Usage(format!("--crops {DENSE}: {error}")))?;
+    choose_average(&mut loaded, checkpoint.raw);
+    if let Some(text) = mean {
+        loaded.set_means(train::mean::load(text)?).map_err(|error| train::mean::named(text, error))?;
     }
     Ok(loaded)
 }

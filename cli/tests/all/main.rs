@@ -13,6 +13,7 @@ mod evaluation;
 mod faults;
 #[cfg(target_os = "linux")]
 mod faults_support;
+mod features;
 mod fine_tuning;
 mod foreign_files;
 mod formats;

@@ -23,6 +23,7 @@ pub mod matching;
 mod mean;
 mod network;
 mod npy;
+mod npy_rows;
 pub mod onnx;
 mod report;
 mod safetensors;
@@ -45,6 +46,7 @@ pub use foreign::{ForeignFile, ForeignTensor, OptimizerState};
 pub use mean::{MeanFile, mean};
 pub use network::{model, model_of};
 pub use npy::save_npy;
+pub use npy_rows::NpyRows;
 pub use report::{Matched, Report};
 pub use save::{save, save_with};
 

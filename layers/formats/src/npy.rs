@@ -55,7 +55,7 @@ pub fn save_npy(path: &Path, values: &ArrayD<f32>) -> Result<(), files::Error> {
 }
 
 /// The bytes before the values of an array: a multiple of 64.
-fn header_of(shape: &[usize]) -> Vec<u8> {
+pub(crate) fn header_of(shape: &[usize]) -> Vec<u8> {
     let axes: String = shape.iter().map(|axis| format!("{axis}, ")).collect();
     let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", axes.trim_end());
     let start = MAGIC.len() + 4;

@@ -1,9 +1,10 @@
-//! Plots: samples of a pack, kernels of the first layer, predictions, loss curves, confusion and calibration.
+//! Plots: samples of a pack, neighbours, kernels of the first layer, predictions, loss curves, confusion and calibration.
 
 mod chart;
 mod confusion;
 mod kernel_sheet;
 mod kernels;
+mod neighbours;
 mod paint;
 mod parallel;
 mod predictions;
@@ -22,6 +23,7 @@ pub use chart::{Series, curve, curve_over_decades};
 pub use confusion::confusion;
 pub use kernel_sheet::{KernelOrder, KernelSheet};
 pub use kernels::{ColourRange, kernels};
+pub use neighbours::{LabelledImage, NeighbourRow, neighbours};
 pub use parallel::{Dimension, parallel_coordinates};
 pub use predictions::{PredictionRow, predictions};
 pub use reliability::reliability;

@@ -1,6 +1,5 @@
 //! `alexnet eval`.
 
-mod data_set;
 mod report;
 mod sheets;
 
@@ -14,6 +13,7 @@ use train::{PredictionsFile, Stop};
 
 use self::report::{EvaluationReport, write_tables};
 use self::sheets::{SheetImages, write_sheets};
+use super::data_set;
 use super::device::DeviceTask;
 use super::trained::{self, LoadedModels};
 use crate::args::Eval;
@@ -48,7 +48,7 @@ impl DeviceTask for EvalTask<'_> {
         let Self { args, models } = self;
         let views = models.views;
         let threads = models.threads;
-        let dataset = data_set::open(args, &models)?;
+        let dataset = data_set::open(&args.data, args.from, args.labels.as_deref(), &models)?;
         models.check_memory(&device, dataset.len(), args.batch)?;
         let trained = models.into_device(&device)?;
         trained.first().check_classes(dataset.classes())?;

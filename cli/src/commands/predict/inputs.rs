@@ -12,7 +12,7 @@ use flate2::read::MultiGzDecoder;
 use crate::failure::{Failure, Result};
 
 /// The most bytes of one image.
-const MAX_IMAGE: u64 = 256 << 20;
+pub const MAX_IMAGE: u64 = 256 << 20;
 /// Endings of files that are taken from folders and tars. Files that are named may have any.
 const ENDINGS: [&str; 12] = ["jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff", "ppm", "pgm", "pbm", "pnm"];
 
@@ -106,7 +106,7 @@ fn unreadable(path: &Path, error: &io::Error) -> InputImage {
     InputImage { name, content: Content::Unreadable(what) }
 }
 
-fn has_image_ending(path: &Path) -> bool {
+pub fn has_image_ending(path: &Path) -> bool {
     let ending = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     ENDINGS.contains(&ending.as_str())
 }
@@ -117,7 +117,7 @@ fn is_tar_name(path: &Path) -> bool {
 }
 
 /// The files of an argument: itself, all images below a folder, or those that a pattern matches.
-fn expand(argument: &Path) -> Result<Vec<PathBuf>> {
+pub fn expand(argument: &Path) -> Result<Vec<PathBuf>> {
     if argument.is_dir() {
         let mut found = Vec::new();
         list(argument, &mut found)?;

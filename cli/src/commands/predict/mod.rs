@@ -1,6 +1,6 @@
 //! `alexnet predict`.
 
-mod inputs;
+pub mod inputs;
 mod output;
 
 use std::sync::mpsc::Receiver;

@@ -1,0 +1,4 @@
+//! Tests against plain references.
+
+mod duplicates;
+mod search;
