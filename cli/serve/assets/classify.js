@@ -122,6 +122,7 @@ async function begin() {
     say("The run has no checkpoint yet. Its training is on the other page.");
     return;
   }
+  byId("input").classList.toggle("coarse", model.crop < 100);
   byId("model").textContent = `${model.network}, ${model.classes.length} classes, from ${model.weights}`;
   const crop = `${model.crop} x ${model.crop} pixels`;
   byId("input-caption").textContent = `As the network sees it: ${crop} of the centre`

@@ -17,7 +17,7 @@ const number = (value) => {
 function ticks(low, high, most) {
   const rough = (high - low) / most || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
+  const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
   const first = Math.ceil(low / step);
   const count = Math.floor(high / step + 1e-9) - first + 1;
   return Array.from({ length: Math.max(count, 0) }, (_, place) => (first + place) * step);
@@ -81,8 +81,12 @@ function showCharts(run) {
   }));
 }
 
+function ofMetric({ monitor, value }) {
+  return monitor.endsWith("error") ? `${(100 * value).toFixed(1)} %` : value.toFixed(4);
+}
+
 function showFigures(run) {
-  const best = run.best ? [["best", `${number(run.best.value)} (step ${run.best.step.toLocaleString("en")})`]] : [];
+  const best = run.best ? [[`best ${run.best.monitor.replaceAll("-", " ")}`, ofMetric(run.best)]] : [];
   const of = run.epochs ? ` of ${run.epochs}` : "";
   const figures = [
     ["state", run.state], ["epoch", `${run.epoch}${of}`], ["step", run.step.toLocaleString("en")],
@@ -90,7 +94,7 @@ function showFigures(run) {
     ["images per second", run.images_per_s === null ? "-" : run.images_per_s.toFixed(0)], ...best,
   ];
   byId("figures").replaceChildren(...figures.map(([name, value]) =>
-    element("div", {}, element("dt", {}, name), element("dd", { id: `figure-${name.replaceAll(" ", "-")}` }, value))));
+    element("div", {}, element("dt", {}, name), element("dd", { id: `figure-${name.split(" ")[0]}` }, value))));
 }
 
 /** The settings as pairs of a name with dots and a value. */

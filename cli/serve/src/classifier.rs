@@ -10,7 +10,7 @@ use tensor::Backend;
 use train::evaluate::Member;
 use train::predict::{most_probable, predict_batch};
 
-use crate::explain::{Explainer, Explanation};
+use crate::explain::{self, Explainer, Explanation};
 use crate::{Error, Result};
 
 /// A trained network on a device, with its expectations of images.
@@ -61,7 +61,7 @@ pub(crate) trait Compute: Send {
     /// Probabilities `[n, classes]`.
     fn predict(&self, squares: &[u8]) -> train::Result<Array2<f32>>;
     /// What in one image led to a class, the most probable one by default.
-    fn explain(&self, square: &[u8], class: Option<usize>) -> train::Result<Explanation>;
+    fn explain(&self, square: &[u8], class: Option<usize>) -> explain::Result<Explanation>;
 }
 
 impl Description {
@@ -125,7 +125,7 @@ impl<B: Backend<Scalar = f32>> Compute for Classifier<B> {
         predict_batch(&members, self.views, self.network.model().input.size, squares)
     }
 
-    fn explain(&self, square: &[u8], class: Option<usize>) -> train::Result<Explanation> {
+    fn explain(&self, square: &[u8], class: Option<usize>) -> explain::Result<Explanation> {
         Explainer::new(self, square)?.explain(class)
     }
 }

@@ -1,32 +1,42 @@
 //! What in an image led to a prediction.
 
-use std::io::Cursor;
+use std::error::Error;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use image::{GrayImage, ImageFormat, Luma, RgbImage, imageops};
-use ndarray::{ArrayD, ArrayView2, Axis, Ix4};
+use analysis::{Occlusion, grad_cam, last_convolution, occlusion};
+use image::RgbImage;
+use ndarray::{Axis, Ix4};
 use serde::Serialize;
 use tensor::ops::InputTransform;
 use tensor::{Backend, DeviceImages, Tensor};
-use train::plots::kernels;
 
 use crate::classifier::{Classifier, PredictedClass};
+use crate::draw;
 
 /// Kernels of an explanation.
 const KERNELS: usize = 8;
-/// The width that a drawn kernel aims at, in pixels.
-const KERNEL_WIDTH: usize = 96;
 
-/// What in an image led to a class.
+/// A result whose error is told to a client.
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+/// What in an image led to a class. Images are `data:` URIs of PNGs.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Explanation {
     /// The class.
     class: PredictedClass,
-    /// The crop that the network sees, as a `data:` URI of a PNG.
+    /// The crop that the network sees.
     input: String,
+    /// Maps over the crop: red speaks for the class, blue against it.
+    maps: Vec<ExplanationMap>,
     /// The kernels of the first convolution that respond most to the image.
     kernels: Vec<FiredKernel>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct ExplanationMap {
+    method: &'static str,
+    title: &'static str,
+    about: String,
+    image: String,
 }
 
 /// A kernel that responded to an image.
@@ -37,89 +47,92 @@ struct FiredKernel {
     kernel: usize,
     /// The largest value of its map, before the ReLU.
     response: f32,
-    /// The kernel, as a `data:` URI of a PNG.
+    /// The kernel.
     image: String,
-    /// Its map, from 0 (black) to the largest response (white).
+    /// Its map, from 0 (black) to the largest response of all kernels (white).
     map: String,
 }
 
 /// The explanation of one image.
 pub(crate) struct Explainer<'a, B: Backend> {
     classifier: &'a Classifier<B>,
-    square: &'a [u8],
     /// The centre crop as the network takes it, `[1, crop, crop, 3]`.
     input: Tensor<B>,
+    /// The same as an image.
+    crop: RgbImage,
 }
 
 impl<'a, B: Backend<Scalar = f32>> Explainer<'a, B> {
-    pub fn new(classifier: &'a Classifier<B>, square: &'a [u8]) -> train::Result<Self> {
+    /// Prepares an RGB square of the size that the network is trained on.
+    pub fn new(classifier: &'a Classifier<B>, square: &[u8]) -> Result<Self> {
         let device = classifier.network.device();
         let size = classifier.network.model().input.size;
         let images = DeviceImages::from_bytes(device, size, square)?;
         let crops = data::Views::Centre.crops(size, classifier.input.crop, 0);
         let input = InputTransform::new(device, &classifier.input)?.apply(&images, &crops)?;
-        Ok(Self { classifier, square, input })
+        let crop = classifier.centre_crop(square).ok_or("the image has another size than the network's")?;
+        Ok(Self { classifier, input, crop })
     }
 
     /// Explains a class, the most probable one by default.
-    pub fn explain(&self, class: Option<usize>) -> train::Result<Explanation> {
+    pub fn explain(&self, class: Option<usize>) -> Result<Explanation> {
         let softmax = self.classifier.network.predict(self.input.clone())?.softmax()?.to_vec()?;
-        let description = self.classifier.describe();
-        let mut top = description.top(&softmax, softmax.len())?;
+        let mut top = self.classifier.describe().top(&softmax, softmax.len())?;
         let place = class.and_then(|class| top.iter().position(|other| other.class == class)).unwrap_or(0);
-        let input = self.classifier.centre_crop(self.square).unwrap_or_else(|| RgbImage::new(1, 1));
-        Ok(Explanation { class: top.swap_remove(place), input: png_uri(&input)?, kernels: self.kernels()? })
+        let class = top.swap_remove(place);
+        let mut maps = vec![self.occlusion(class.class)?];
+        maps.extend(self.grad_cam(class.class)?);
+        Ok(Explanation { class, input: draw::png_uri(&self.crop)?, maps, kernels: self.kernels()? })
+    }
+
+    /// The Grad-CAM map of the last convolution, if there is one.
+    fn grad_cam(&self, class: usize) -> Result<Option<ExplanationMap>> {
+        let network = &self.classifier.network;
+        let Some(layer) = last_convolution(network.model()) else { return Ok(None) };
+        let map = grad_cam(network, &self.input, class, layer)?;
+        let image = draw::png_uri(&draw::overlay(&self.crop, &map))?;
+        let about = format!("Red: where the maps of {layer} speak for the class.");
+        Ok(Some(ExplanationMap { method: "grad-cam", title: "Grad-CAM", about, image }))
+    }
+
+    fn occlusion(&self, class: usize) -> Result<ExplanationMap> {
+        let settings = Occlusion::of_crop(self.classifier.network.model().input.crop);
+        let map = occlusion(&self.classifier.network, &self.input, class, &settings)?;
+        let image = draw::png_uri(&draw::overlay(&self.crop, &map.pixels))?;
+        let most = map.falls.iter().copied().fold(0.0, f32::max);
+        let about = format!(
+            "Red: a grey square of {0} x {0} pixels here lowers the probability of {1:.1}\u{a0}%, by up to {2:.1} points; \
+             blue: it raises it.",
+            settings.size,
+            100.0 * map.probability,
+            100.0 * most
+        );
+        Ok(ExplanationMap { method: "occlusion", title: "Occlusion", about, image })
     }
 
     /// The kernels of the first convolution by falling response.
-    fn kernels(&self) -> train::Result<Vec<FiredKernel>> {
+    fn kernels(&self) -> Result<Vec<FiredKernel>> {
         let network = &self.classifier.network;
         let Some(layer) = self.classifier.first_convolution() else { return Ok(Vec::new()) };
-        let maps = network.activations(self.input.clone(), layer)?.to_array()?;
-        let Ok(maps) = maps.into_dimensionality::<Ix4>() else { return Ok(Vec::new()) };
+        let maps = network.activations(self.input.clone(), layer)?.to_array()?.into_dimensionality::<Ix4>()?;
         let maps = maps.index_axis_move(Axis(0), 0);
         let largest = |kernel: usize| maps.index_axis(Axis(2), kernel).iter().copied().fold(f32::MIN, f32::max);
         let mut responses: Vec<(usize, f32)> = (0..maps.len_of(Axis(2))).map(|n| (n, largest(n))).collect();
         responses.sort_by(|(_, a), (_, b)| b.total_cmp(a));
         responses.truncate(KERNELS);
         let name = format!("{layer}.weight");
-        let Some(weights) = network.parameters().iter().find(|parameter| parameter.spec.name == name) else {
-            return Ok(Vec::new());
-        };
-        let weights = weights.value.to_array()?;
+        let weights = network.parameters().iter().find(|parameter| parameter.spec.name == name);
+        let weights = weights.ok_or_else(|| format!("{layer} has no weights"))?.value.to_array()?;
         let most = responses.first().map_or(0.0, |(_, response)| *response);
         let fired = responses.into_iter().map(|(kernel, response)| {
             Ok(FiredKernel {
                 layer: layer.to_string(),
                 kernel,
                 response,
-                image: png_uri(&draw_kernel(&weights, kernel)?)?,
-                map: png_uri(&draw_map(maps.index_axis(Axis(2), kernel), most))?,
+                image: draw::png_uri(&draw::kernel(&weights, kernel)?)?,
+                map: draw::png_uri(&draw::map(maps.index_axis(Axis(2), kernel), most))?,
             })
         });
         fired.collect()
     }
-}
-
-fn draw_kernel(weights: &ArrayD<f32>, kernel: usize) -> train::Result<RgbImage> {
-    let width = weights.shape().get(2).copied().unwrap_or(1).max(1);
-    Ok(kernels(&weights.select(Axis(0), &[kernel]), (KERNEL_WIDTH / width).clamp(1, 24) as u32)?)
-}
-
-/// A map in grey, from 0 to `most`.
-fn draw_map(map: ArrayView2<f32>, most: f32) -> RgbImage {
-    let (height, width) = map.dim();
-    let level = |value: f32| if most > 0.0 { (value / most * 255.0).clamp(0.0, 255.0).round() as u8 } else { 0 };
-    let grey = GrayImage::from_fn(width as u32, height as u32, |x, y| Luma([level(map[[y as usize, x as usize]])]));
-    let scale = (KERNEL_WIDTH as u32).div_ceil(width.max(1) as u32).max(1);
-    let grey = imageops::resize(&grey, grey.width() * scale, grey.height() * scale, imageops::FilterType::Nearest);
-    image::DynamicImage::ImageLuma8(grey).into_rgb8()
-}
-
-/// An image as a `data:` URI of a PNG.
-fn png_uri(image: &RgbImage) -> train::Result<String> {
-    let mut png = Cursor::new(Vec::new());
-    let written = image.write_to(&mut png, ImageFormat::Png);
-    written.map_err(|error| train::Error::setting("image", error.to_string()))?;
-    Ok(format!("data:image/png;base64,{}", STANDARD.encode(png.get_ref())))
 }

@@ -3,6 +3,7 @@
 
 mod app;
 mod classifier;
+mod draw;
 mod error;
 mod explain;
 mod follow;

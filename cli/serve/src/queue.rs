@@ -1,6 +1,7 @@
 //! The queue between requests and the thread that computes, and how waiting images become batches.
 
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -165,7 +166,7 @@ fn answer_batch(compute: &dyn Compute, images: Vec<Waiting>, metrics: &Metrics) 
 }
 
 /// The result of a computation. A panic is an error of the requests that caused it, and the thread goes on.
-fn caught<T>(compute: impl FnOnce() -> train::Result<T>) -> Answer<T> {
+fn caught<T, E: Display>(compute: impl FnOnce() -> Result<T, E>) -> Answer<T> {
     match catch_unwind(AssertUnwindSafe(compute)) {
         Ok(result) => result.map_err(|error| error.to_string()),
         Err(_) => Err("the computation failed".into()),

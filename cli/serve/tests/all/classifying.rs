@@ -89,6 +89,9 @@ fn an_explanation_is_of_the_class_that_is_asked_for() {
     assert!(input.starts_with("data:image/png;base64,iVBOR"), "{input}");
     let kernels = json["kernels"].as_array().unwrap();
     assert_eq!(kernels.len(), 8);
+    let methods: Vec<&str> =
+        json["maps"].as_array().unwrap().iter().map(|map| map["method"].as_str().unwrap()).collect();
+    assert_eq!(methods, ["occlusion", "grad-cam"]);
     let responses: Vec<f64> = kernels.iter().map(|kernel| kernel["response"].as_f64().unwrap()).collect();
     assert!(responses.is_sorted_by(|a, b| a >= b), "{responses:?}");
     for class in 0..3 {
