@@ -41,17 +41,18 @@ function showExplanation(explanation) {
   byId("kernels-hint").textContent =
     `Kernels of ${layer} with the largest response to this image; beside each, where it responds (white: most).`;
   byId("kernels-section").hidden = !layer;
-  const maps = explanation.maps ?? [];
   byId("maps-title").textContent = `Where the network looks for: ${name}`;
-  byId("maps").replaceChildren(...maps.map((map) => element("li", {},
+  byId("maps").replaceChildren(...explanation.maps.map((map) => element("li", {},
     element("img", { src: map.image, alt: `${map.title} for ${name}` }),
     element("strong", {}, map.title), element("p", { class: "quiet" }, map.about))));
-  byId("maps-section").hidden = maps.length === 0;
-  const neighbours = explanation.neighbours ?? [];
-  byId("neighbours").replaceChildren(...neighbours.map((near) => element("li", {},
-    element("img", { src: near.image, alt: near.label }),
-    element("span", {}, near.label), element("p", { class: "quiet" }, `distance ${near.distance.toFixed(2)}`))));
-  byId("neighbours-section").hidden = neighbours.length === 0;
+  byId("maps-section").hidden = false;
+  byId("neighbours").replaceChildren(...explanation.neighbours.map((near) => {
+    const label = near.class ?? near.name;
+    const image = near.image ? [element("img", { src: near.image, alt: `near image: ${label}`, title: near.name })] : [];
+    return element("li", {}, ...image, element("span", {}, label),
+      element("p", { class: "quiet" }, `distance ${near.distance.toFixed(2)}`));
+  }));
+  byId("neighbours-section").hidden = explanation.neighbours.length === 0;
 }
 
 /** Asks for one class, the most probable one by default; the last question counts. */

@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         classes: Vec::new(),
         exif_orientation: false,
         weights: "random numbers".into(),
+        gallery: None,
     };
     let server = Server::bind(([127, 0, 0, 1], 8012).into())?;
     println!("http://{}/", server.address());

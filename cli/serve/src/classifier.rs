@@ -11,6 +11,7 @@ use train::evaluate::Member;
 use train::predict::{most_probable, predict_batch};
 
 use crate::explain::{self, Explainer, Explanation};
+use crate::gallery::Gallery;
 use crate::{Error, Result};
 
 /// A trained network on a device, with its expectations of images.
@@ -28,6 +29,8 @@ pub struct Classifier<B: Backend> {
     pub exif_orientation: bool,
     /// Name of the weights, for the page.
     pub weights: String,
+    /// Images of which the nearest are shown beside an explanation.
+    pub gallery: Option<Gallery>,
 }
 
 /// What requests may know of a classifier.

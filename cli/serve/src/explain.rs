@@ -4,16 +4,19 @@ use std::error::Error;
 
 use analysis::{Occlusion, grad_cam, last_convolution, occlusion};
 use image::RgbImage;
-use ndarray::{Axis, Ix4};
+use ndarray::{Array2, Axis, Ix4};
 use serde::Serialize;
 use tensor::ops::InputTransform;
 use tensor::{Backend, DeviceImages, Tensor};
 
 use crate::classifier::{Classifier, PredictedClass};
 use crate::draw;
+use crate::gallery::NearImage;
 
 /// Kernels of an explanation.
 const KERNELS: usize = 8;
+/// Images near to that of an explanation.
+const NEIGHBOURS: usize = 8;
 
 /// A result whose error is told to a client.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -29,6 +32,8 @@ pub(crate) struct Explanation {
     maps: Vec<ExplanationMap>,
     /// The kernels of the first convolution that respond most to the image.
     kernels: Vec<FiredKernel>,
+    /// The images of the gallery that are nearest, if there is one.
+    neighbours: Vec<NearImage>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -82,7 +87,8 @@ impl<'a, B: Backend<Scalar = f32>> Explainer<'a, B> {
         let class = top.swap_remove(place);
         let mut maps = vec![self.occlusion(class.class)?];
         maps.extend(self.grad_cam(class.class)?);
-        Ok(Explanation { class, input: draw::png_uri(&self.crop)?, maps, kernels: self.kernels()? })
+        let input = draw::png_uri(&self.crop)?;
+        Ok(Explanation { class, input, maps, kernels: self.kernels()?, neighbours: self.neighbours()? })
     }
 
     /// The Grad-CAM map of the last convolution, if there is one.
@@ -93,6 +99,12 @@ impl<'a, B: Backend<Scalar = f32>> Explainer<'a, B> {
         let image = draw::png_uri(&draw::overlay(&self.crop, &map))?;
         let about = format!("Red: where the maps of {layer} speak for the class.");
         Ok(Some(ExplanationMap { method: "grad-cam", title: "Grad-CAM", about, image }))
+    }
+
+    fn neighbours(&self) -> Result<Vec<NearImage>> {
+        let Some(gallery) = &self.classifier.gallery else { return Ok(Vec::new()) };
+        let features = self.classifier.network.activations(self.input.clone(), &gallery.layer().activated)?.to_vec()?;
+        gallery.nearest(Array2::from_shape_vec((1, features.len()), features)?, NEIGHBOURS)
     }
 
     fn occlusion(&self, class: usize) -> Result<ExplanationMap> {

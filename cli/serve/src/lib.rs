@@ -7,6 +7,7 @@ mod draw;
 mod error;
 mod explain;
 mod follow;
+mod gallery;
 mod guard;
 mod metrics;
 mod options;
@@ -18,6 +19,7 @@ mod upload;
 
 pub use classifier::Classifier;
 pub use error::{Error, Result};
+pub use gallery::Gallery;
 pub use options::Options;
 pub use server::Server;
 

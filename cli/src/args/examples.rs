@@ -86,6 +86,7 @@ pub const SERVE: &str = "\
 Examples:
   alexnet serve run                              then open http://127.0.0.1:8012/
   alexnet serve alexnet.pth --port 0             any free port, which is printed
+  alexnet serve run --features features.h5       with the nearest training images
   alexnet serve run --host 0.0.0.0 --batch 64    for other machines too";
 
 #[cfg(test)]

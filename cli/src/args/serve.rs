@@ -34,6 +34,12 @@ pub struct Serve {
     /// Time for a request to arrive, and again to be answered, in seconds
     #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub timeout: u32,
+    /// File that `features` wrote of the training images by these weights: the page shows those nearest to an image
+    #[arg(long = "features", value_name = "FILE.h5")]
+    pub vectors: Option<PathBuf>,
+    /// Images of --features, where they are not in their old place: a pack, or what `pack` takes
+    #[arg(long, value_name = "PACK|SOURCE", requires = "vectors")]
+    pub data: Option<PathBuf>,
     #[command(flatten)]
     pub checkpoint: CheckpointArgs,
     /// Network, for a weights file that does not name its own; if it does, both must agree

@@ -99,6 +99,11 @@ impl FeatureSource {
         Ok(Self { file: None, images: Some(images) })
     }
 
+    /// The file of features, if it is one, and its images, if they are there.
+    pub fn into_file(self) -> Option<(FeaturesReader, Option<Arc<dyn Dataset>>)> {
+        Some((self.file?, self.images))
+    }
+
     /// Number of images.
     pub fn len(&self) -> usize {
         let of_images = || self.images.as_ref().map_or(0, |images| images.len());

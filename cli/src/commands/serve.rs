@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use serve::{Classifier, Options, Server};
+use serve::{Classifier, Gallery, Options, Server};
 use tensor::{Backend, Cpu};
+use train::features::FeaturesReader;
 use train::{Stop, run as run_folder};
 
 use super::device::{self, DeviceTask};
-use super::trained::{self, LoadedModels};
+use super::feature_source::FeatureSource;
+use super::trained::{self, LoadedModels, TrainedModel};
 use crate::args::Serve;
 use crate::console::{interrupt, note, print};
 use crate::failure::{Failure, Result};
@@ -30,12 +32,16 @@ pub fn run(args: Serve) -> Result<()> {
         let stop = announce(&args.path, &server)?;
         return Ok(server.serve::<Cpu<f32>>(options, None, run, &stop)?);
     }
+    let vectors = args.vectors.clone();
+    let data = args.data.clone();
     let network = args.into_network();
     let path = network.weights[0].clone();
     let server = bind(address)?;
     let (models, opened) = trained::load(&network)?;
     models.note_assumed_classes();
-    opened.run(ServeTask { server, models, options, crops, path, run })
+    let vectors = vectors.as_deref().map(FeaturesReader::open).transpose()?;
+    let gallery = vectors.map(|vectors| FeatureSource::of_file(vectors, data.as_deref()));
+    opened.run(ServeTask { server, models, options, crops, path, run, gallery })
 }
 
 struct ServeTask {
@@ -46,13 +52,15 @@ struct ServeTask {
     crops: usize,
     path: PathBuf,
     run: Option<PathBuf>,
+    /// Features, with their images.
+    gallery: Option<FeatureSource>,
 }
 
 impl DeviceTask for ServeTask {
     type Output = ();
 
     fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<()> {
-        let Self { server, models, mut options, crops, path, run } = self;
+        let Self { server, models, mut options, crops, path, run, gallery } = self;
         let views = models.views;
         let least = views.count();
         models.check_memory(&device, 1, least)?;
@@ -63,6 +71,7 @@ impl DeviceTask for ServeTask {
         options.batch = (fitting / least).max(1);
         let model = models.into_device(&device)?.into_first();
         let input = model.input(model.network.model().input.size)?;
+        let gallery = gallery.map(|source| open_gallery(source, &model)).transpose()?;
         let weights = model.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let classifier = Classifier {
             network: model.network,
@@ -71,10 +80,21 @@ impl DeviceTask for ServeTask {
             classes: model.printed_classes,
             exif_orientation: model.exif_orientation,
             weights,
+            gallery,
         };
         let stop = announce(&path, &server)?;
         Ok(server.serve(options, Some(classifier), run, &stop)?)
     }
+}
+
+fn open_gallery<B: Backend>(source: FeatureSource, model: &TrainedModel<B>) -> Result<Gallery> {
+    let none = || Failure::Failed("--features: no features".into());
+    let (file, images) = source.into_file().ok_or_else(none)?;
+    let weights = file.description().weights.clone();
+    if weights != model.path.display().to_string() {
+        note(&format!("note: {}: features by {weights}, not by {}", file.path().display(), model.path.display()));
+    }
+    Ok(Gallery::new(file, images, model.network.model())?)
 }
 
 fn options(args: &Serve) -> Options {

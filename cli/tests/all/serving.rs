@@ -62,7 +62,24 @@ fn a_run_is_served_until_a_signal() {
     assert_eq!(serving.0.wait().unwrap().code(), Some(0));
     let mut errors = String::new();
     serving.0.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-    assert!(!errors.contains("warning") && !errors.contains("error"), "{errors}");
+    assert!(!errors.contains("warning") && !errors.contains("error: "), "{errors}");
+}
+
+#[test]
+fn the_nearest_training_images_are_shown() {
+    let world = World::trained();
+    let layer = ["--layer", "fc1", "--out", "features.h5"];
+    world.ok(&[&["features", "--weights", "run", "--data", "train.pack"][..], &layer].concat());
+    let (_serving, address) = serve(&world, &["run", "--features", "features.h5"]);
+    let image = std::fs::read(world.path("train/red/4.png")).unwrap();
+    let answer: Value = serde_json::from_str(&ask(&address, "POST", "/v1/explain", &image)).unwrap();
+    let nearest = &answer["neighbours"][0];
+    assert_eq!((&nearest["name"], &nearest["class"]), (&"red/4.png".into(), &"red".into()), "{answer}");
+    assert!(nearest["distance"].as_f64().unwrap() < 1e-3 && nearest["image"].is_string(), "{nearest}");
+    assert_eq!(answer["neighbours"].as_array().unwrap().len(), 8);
+    let message = world.fails(1, &["serve", "run", "--port", "0", "--features", "train.pack/pack.h5"]);
+    assert!(message.contains("no features"), "{message}");
+    world.fails(2, &["serve", "run", "--port", "0", "--data", "train.pack"]);
 }
 
 #[test]

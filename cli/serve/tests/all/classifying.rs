@@ -1,11 +1,14 @@
 //! Predictions and explanations.
 
+use std::path::Path;
 use std::thread;
 
-use alexnet_serve::Options;
+use alexnet_serve::train::features::{FeatureDescription, FeaturesFile, FeaturesReader};
+use alexnet_serve::{Classifier, Gallery, Options};
+use ndarray::Array2;
 use serde_json::Value;
 
-use crate::support::{CLASSES, FORM, TestServer, expected, form, image_of, png};
+use crate::support::{CLASSES, FORM, TestServer, classifier, expected, form, image_of, model, png};
 
 /// Checks that the classes of an answer are those of `train::predict`. Batches differ in rounding.
 fn check(top: &Value, number: u32, count: usize) {
@@ -75,6 +78,41 @@ fn many_clients_get_their_own_answers() {
     let route = r#"route="/v1/predict",status="200""#;
     assert_eq!(server.metric(&format!("alexnet_requests_total{{{route}}}")), 36.0);
     assert_eq!(server.metric("alexnet_images_in_process"), 0.0);
+}
+
+/// A file of features by the layer `fc1` of the small network, of four images.
+fn features(folder: &Path) -> FeaturesReader {
+    let path = folder.join("features.h5");
+    let classes = vec!["one".to_string(), "two".to_string()];
+    let layer = "fc1".to_string();
+    let description = FeatureDescription { images: 4, length: 3, layer, classes, ..FeatureDescription::default() };
+    let mut file = FeaturesFile::create(&path, &description).unwrap();
+    let names = ["a", "b", "c", "d"].map(str::to_string);
+    let values = Array2::from_shape_fn((4, 3), |(row, column)| (row * 10 + column) as f32);
+    file.append(&names, &[0, 1, 0, 1], &values).unwrap();
+    file.finish().unwrap();
+    FeaturesReader::open(&path).unwrap()
+}
+
+#[test]
+fn the_nearest_images_of_a_gallery() {
+    let folder = tempfile::tempdir().unwrap();
+    let gallery = Gallery::new(features(folder.path()), None, &model()).unwrap();
+    let classifier = Classifier { gallery: Some(gallery), ..classifier() };
+    let server = TestServer::with(Options::default(), Some(classifier), None);
+    let answer = server.post("/v1/explain", "", &png(&image_of(1)));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let json = answer.json();
+    let found = json["neighbours"].as_array().unwrap();
+    let distances: Vec<f64> = found.iter().map(|near| near["distance"].as_f64().unwrap()).collect();
+    assert!(found.len() == 4 && distances.is_sorted(), "{json}");
+    let class = |near: &Value| if near["name"] == "a" || near["name"] == "c" { "one" } else { "two" };
+    assert!(found.iter().all(|near| near["class"] == class(near) && near["image"].is_null()), "{json}");
+
+    let mut other = model();
+    other.set_classes(5).unwrap();
+    let error = Gallery::new(features(folder.path()), None, &other).unwrap_err().to_string();
+    assert!(error.contains("features.h5") && error.contains("3 values of fc1"), "{error}");
 }
 
 #[test]

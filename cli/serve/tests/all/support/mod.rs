@@ -52,7 +52,8 @@ pub fn classifier() -> Classifier<Cpu<f32>> {
     let input = CropAndNormalize { crop: 12, bgr: false, scale: 0.02, mean: Mean::Rgb([2.0; 3]), deviation: None };
     let classes = CLASSES.map(str::to_string).to_vec();
     let views = Views::Centre;
-    Classifier { network, input, views, classes, exif_orientation: false, weights: "small.h5".into() }
+    let weights = "small.h5".into();
+    Classifier { network, input, views, classes, exif_orientation: false, weights, gallery: None }
 }
 
 /// The classes that `train::predict` finds for an image.
