@@ -34,12 +34,13 @@ function showExplanation(explanation) {
   byId("kernels").replaceChildren(...explanation.kernels.map((fired) => {
     const kernel = element("img", { src: fired.image, alt: `kernel ${fired.kernel}` });
     const map = element("img", { src: fired.map, alt: `its responses over the image` });
-    const text = element("span", { class: "quiet" }, `kernel ${fired.kernel}: ${fired.response.toFixed(2)}`);
-    return element("li", {}, element("div", { class: "pair" }, kernel, map), text);
+    const response = element("span", { class: "number" }, fired.response.toFixed(2));
+    const name = element("p", { class: "quiet" }, `kernel ${fired.kernel}`);
+    return element("li", {}, element("div", { class: "pair" }, kernel, map), response, name);
   }));
   const layer = explanation.kernels[0]?.layer;
   byId("kernels-hint").textContent =
-    `Kernels of ${layer} with the largest response to this image; beside each, where it responds (white: most).`;
+    `Kernels of ${layer} with the largest responses to this image; beside each, where it responds (white: most).`;
   byId("kernels-section").hidden = !layer;
   byId("maps-title").textContent = `Where the network looks for: ${name}`;
   byId("maps").replaceChildren(...explanation.maps.map((map) => element("li", {},
@@ -48,8 +49,9 @@ function showExplanation(explanation) {
   byId("maps-section").hidden = false;
   byId("neighbours").replaceChildren(...explanation.neighbours.map((near) => {
     const label = near.class ?? near.name;
-    const image = near.image ? [element("img", { src: near.image, alt: `near image: ${label}`, title: near.name })] : [];
-    return element("li", {}, ...image, element("span", {}, label),
+    const attributes = { src: near.image, alt: `near image: ${label}`, title: near.name };
+    if (model.crop < 100) attributes.class = "coarse";
+    return element("li", {}, ...(near.image ? [element("img", attributes)] : []), element("span", {}, label),
       element("p", { class: "quiet" }, `distance ${near.distance.toFixed(2)}`));
   }));
   byId("neighbours-section").hidden = explanation.neighbours.length === 0;

@@ -3,7 +3,7 @@
 
 const WIDTH = 480;
 const HEIGHT = 220;
-const LEFT = 52;
+const LEFT = 62;
 const TOP = 10;
 const BOTTOM = 26;
 

@@ -172,3 +172,6 @@ fn caught<T, E: Display>(compute: impl FnOnce() -> Result<T, E>) -> Answer<T> {
         Err(_) => Err("the computation failed".into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ use train::{Stop, run as run_folder};
 
 use super::device::{self, DeviceTask};
 use super::feature_source::FeatureSource;
+use super::features::absolute;
 use super::trained::{self, LoadedModels, TrainedModel};
 use crate::args::Serve;
 use crate::console::{interrupt, note, print};
@@ -91,7 +92,7 @@ fn open_gallery<B: Backend>(source: FeatureSource, model: &TrainedModel<B>) -> R
     let none = || Failure::Failed("--features: no features".into());
     let (file, images) = source.into_file().ok_or_else(none)?;
     let weights = file.description().weights.clone();
-    if weights != model.path.display().to_string() {
+    if weights != absolute(&model.path) {
         note(&format!("note: {}: features by {weights}, not by {}", file.path().display(), model.path.display()));
     }
     Ok(Gallery::new(file, images, model.network.model())?)
