@@ -1,5 +1,6 @@
 //! Several runs side by side: what each of them is, how far it came, and where their settings differ.
 
+mod curve_plots;
 mod curves;
 mod status;
 
@@ -15,7 +16,8 @@ use crate::config::{keys, settings};
 use crate::run::{self, Best};
 use crate::{Config, Error, Result};
 
-pub use curves::{Curves, curves};
+pub use curve_plots::{CurveLine, CurvePlot};
+pub use curves::{Curves, RateDrop, RunCurves, curves};
 pub use status::{Outcome, State};
 
 /// A run, as a table of runs shows it.
@@ -41,6 +43,12 @@ pub struct RunSummary {
     pub loss: Option<f64>,
     /// Median images per second of its last steps.
     pub images_per_s: Option<f64>,
+    /// Seconds of training, without those between a stop and a resume.
+    pub seconds: Option<f64>,
+    /// Time of its first step, in UTC as in RFC 3339.
+    pub began: Option<String>,
+    /// Time of its last step.
+    pub ended: Option<String>,
 }
 
 /// The part of a log's line that a summary needs.
@@ -50,6 +58,10 @@ struct LoggedStep {
     epoch: u64,
     loss: f64,
     images_per_s: f64,
+    #[serde(default)]
+    seconds: f64,
+    #[serde(default)]
+    time: String,
 }
 
 #[derive(Deserialize)]
@@ -97,6 +109,9 @@ impl RunSummary {
             best: run::best(folder)?,
             loss: Some(loss).filter(|loss| loss.is_finite()),
             images_per_s: speeds.get(speeds.len() / 2).copied(),
+            seconds: last.last().map(|line| line.seconds).filter(|seconds| *seconds > 0.0),
+            began: first_time(&folder.join("log.jsonl")),
+            ended: last.last().map(|line| line.time.clone()).filter(|time| !time.is_empty()),
         })
     }
 
@@ -191,6 +206,15 @@ fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_string)
 }
 
+/// The time of the first line of a log, if it says one.
+fn first_time(path: &Path) -> Option<String> {
+    let mut bytes = Vec::new();
+    regular_file::open(path).ok()?.take(TAIL_BYTES).read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let line: LoggedStep = serde_json::from_str(text.lines().next()?).ok()?;
+    Some(line.time).filter(|time| !time.is_empty())
+}
+
 /// The lines at the end of a log, without damaged ones; none if there is no log.
 fn last_lines<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Vec<T>> {
     let text = match tail(path) {
@@ -230,6 +254,9 @@ mod tests {
             best,
             loss: None,
             images_per_s: None,
+            seconds: None,
+            began: None,
+            ended: None,
         }
     }
 

@@ -77,6 +77,12 @@ pub const COMPARE: &str = "\
 Examples:
   alexnet compare runs/paper-1 runs/paper-2 --out curves.png";
 
+pub const REPORT: &str = "\
+Examples:
+  alexnet report run
+  alexnet report run --plots plots                            the plots as PNG and CSV too
+  alexnet report runs/paper-1 runs/paper-2 --data test.pack --out both.html";
+
 pub const SWEEP: &str = "\
 Examples:
   alexnet sweep rates.toml
@@ -99,7 +105,8 @@ mod tests {
     #[test]
     fn examples_are_commands() {
         for examples in [
-            PACK, TRAIN, EVAL, PREDICT, SUMMARY, CONVERT, INFO, SHOW, FEATURES, NEIGHBOURS, RUNS, COMPARE, SWEEP, SERVE,
+            PACK, TRAIN, EVAL, PREDICT, SUMMARY, CONVERT, INFO, SHOW, FEATURES, NEIGHBOURS, RUNS, COMPARE, REPORT,
+            SWEEP, SERVE,
         ] {
             let lines: Vec<&str> = examples.lines().skip(1).collect();
             assert!(!lines.is_empty());

@@ -4,6 +4,7 @@ mod bench;
 mod examples;
 mod features;
 mod filters;
+mod report;
 mod runs;
 mod serve;
 mod show;
@@ -17,6 +18,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 pub use features::{FeatureArgs, Features, Neighbours};
 pub use filters::{Filters, Scale, Sort};
+pub use report::Report;
 pub use runs::{CheckpointArgs, Compare, Runs, Sweep, TrainModes};
 pub use serve::Serve;
 pub use show::Show;
@@ -76,6 +78,9 @@ pub enum Command {
     /// Compare runs: settings that differ, final numbers, and their curves in one plot.
     #[command(after_help = examples::COMPARE)]
     Compare(Compare),
+    /// Write a report on runs as one HTML page: curves, kernels, confusion, calibration, mistakes, settings.
+    #[command(after_help = examples::REPORT)]
+    Report(Report),
     /// Train with many combinations of settings, as a file describes them.
     #[command(after_help = examples::SWEEP)]
     Sweep(Sweep),

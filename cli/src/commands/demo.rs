@@ -4,23 +4,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use data::{Pack, PackOptions, Views};
-use image::RgbImage;
+use data::{Dataset, Pack, PackOptions, Views};
 use layers::Model;
 use tensor::{Algorithms, Backend};
 use toml::Value;
 use train::config::{keys, merge};
 use train::evaluate::{self, Evaluation, Member};
-use train::log::{self, StepLine};
-use train::plots::{self, PredictionRow, Series};
-use train::predict::{most_probable, predict_batch};
+use train::runs::{self, RunSummary};
 use train::trainer::Trainer;
-use train::{Config, Stop, input};
+use train::{Config, Stop, input, load, plots};
 
 use super::device::{self, DeviceTask};
-use super::pack;
+use super::eval::{self, SheetImages, TestInput, Tested};
 use super::prepared_run::{BatchChoice, PreparedRun};
 use super::train::{self as train_command, Watch};
+use super::{filters, pack, report};
 use crate::args::Demo;
 use crate::console::{note, percent, print, table};
 use crate::demo::folder::DemoFolder;
@@ -93,13 +91,14 @@ impl DeviceTask for DemoTask<'_> {
 
         note("5/5 evaluating both and plotting the results");
         let val = Arc::new(Pack::open(&packs[1])?);
+        let one_crop = test_with_examples(&network, &val, threads)?;
         let rows = [
             ("linear classifier, 1 crop", test(&linear, &val, Views::Centre, threads, stop)?),
-            ("small AlexNet, 1 crop", test(&network, &val, Views::Centre, threads, stop)?),
+            ("small AlexNet, 1 crop", Evaluation::of(&one_crop.classification, Views::Centre)),
             ("small AlexNet, 10 crops", test(&network, &val, Views::Ten, threads, stop)?),
         ];
-        let drawn = save_plots(out, &network, &val)?;
-        print(&report(&rows))?;
+        let drawn = save_plots(out, &network, one_crop.examples, &val)?;
+        print(&results(&rows))?;
         Ok(drawn)
     }
 }
@@ -190,7 +189,22 @@ fn test<B: Backend<Scalar = f32>>(
     Ok(evaluate::evaluate(trainer.network(), val, &options, stop, |_| ())?)
 }
 
-fn report(rows: &[(&str, Evaluation)]) -> String {
+/// The test with one crop, with the images to show.
+fn test_with_examples<B: Backend<Scalar = f32>>(
+    trainer: &Trainer<B>,
+    val: &Arc<Pack>,
+    threads: usize,
+) -> Result<Tested> {
+    let network = trainer.network();
+    let input = input::crop_and_normalize(&network.model().input, trainer.means(), val.size())?;
+    let members = [Member { network, input }];
+    let dataset: Arc<dyn Dataset> = val.clone();
+    let views = Views::Centre;
+    let input = TestInput { members: &members, names: val.classes(), dataset, views, batch: 128, threads };
+    Ok(eval::test("eval", &input, true, 1, |_| Ok(()))?)
+}
+
+fn results(rows: &[(&str, Evaluation)]) -> String {
     let mut lines = vec![["", "loss", "top-1 error", "top-5 error"].map(String::from).to_vec()];
     for (name, result) in rows {
         lines.push(vec![
@@ -203,60 +217,28 @@ fn report(rows: &[(&str, Evaluation)]) -> String {
     table(&lines)
 }
 
-/// Writes the plots and returns their paths.
-fn save_plots<B: Backend<Scalar = f32>>(out: &Path, trainer: &Trainer<B>, val: &Pack) -> Result<Vec<PathBuf>> {
-    let names = ["kernels.png", "predictions.png", "loss.png"].map(|name| out.join(name));
-    let first = trainer.network().parameters().iter().find(|p| p.value.shape().len() == 4);
-    if let Some(kernels) = first {
-        plots::save_png(&plots::kernels(&kernels.value.to_array()?, 12)?, &names[0])?;
+/// Writes the plots, as `report --plots` does, and returns their paths.
+fn save_plots<B: Backend<Scalar = f32>>(
+    out: &Path,
+    trainer: &Trainer<B>,
+    examples: SheetImages,
+    val: &Pack,
+) -> Result<Vec<PathBuf>> {
+    let mut drawn = Vec::new();
+    let loaded = load::weights(trainer.folder(), None, &mut |_| {})?;
+    if let Some((_, kernels)) = filters::first_kernels(&loaded)? {
+        drawn.push(out.join("kernels.png"));
+        plots::save_png(&kernels, &out.join("kernels.png"))?;
     }
-    let title = "Validation images: right ones first, then mistakes";
-    plots::save_png(&plots::predictions(&prediction_rows(trainer, val)?, title), &names[1])?;
-    let lines: Vec<StepLine> = log::read_steps(&trainer.folder().join("log.jsonl"))?;
-    let points = lines.iter().map(|line| (line.step as f64, line.loss)).collect();
-    let series = [Series { name: "training loss".into(), points }];
-    plots::save_png(&plots::curve(&series, "step", "loss", "Training loss of the small AlexNet"), &names[2])?;
-    Ok(names.to_vec())
-}
-
-/// Images of the sheet of predictions: as many of the first hits, each of another class, and of the first mistakes.
-const SHOWN: usize = 5;
-/// Images that are classified at a time.
-const BATCH: usize = 100;
-
-/// The first validation images that are classified right, each of another class, and the first that are not.
-fn prediction_rows<B: Backend<Scalar = f32>>(trainer: &Trainer<B>, val: &Pack) -> Result<Vec<PredictionRow>> {
-    let network = trainer.network();
-    let size = val.size();
-    let input = input::crop_and_normalize(&network.model().input, trainer.means(), size)?;
-    let members = [Member { network, input }];
-    let mut hits: Vec<PredictionRow> = Vec::new();
-    let mut mistakes = Vec::new();
-    for start in (0..val.len()).step_by(BATCH) {
-        let batch = start..(start + BATCH).min(val.len());
-        let mut pixels = Vec::new();
-        for index in batch.clone() {
-            pixels.extend_from_slice(&val.pixels(index)?);
-        }
-        let rows = predict_batch(&members, Views::Centre, size, &pixels)?;
-        let squares = pixels.chunks_exact(size * size * 3);
-        for ((index, row), square) in batch.zip(rows.rows()).zip(squares) {
-            let classes = most_probable(row, val.classes(), SHOWN)?;
-            let truth = val.classes()[val.label(index) as usize].clone();
-            let is_hit = classes[0].name == truth;
-            let image = RgbImage::from_raw(size as u32, size as u32, square.to_vec())
-                .ok_or_else(|| Failure::Failed("a stored image has another size than its pack".into()))?;
-            let top = classes.into_iter().map(|class| (class.name, class.probability)).collect();
-            let shown = PredictionRow { image, truth, top };
-            if !is_hit && mistakes.len() < SHOWN {
-                mistakes.push(shown);
-            } else if is_hit && hits.len() < SHOWN && hits.iter().all(|other| other.truth != shown.truth) {
-                hits.push(shown);
-            }
-        }
+    let [hits, mistakes] = examples.hits_and_mistakes(report::SHOWN, val, val.classes())?;
+    drawn.push(report::save_hits_and_mistakes(out, hits, mistakes)?);
+    let curves = runs::curves(&[RunSummary::read(trainer.folder())?], report::STEPS)?;
+    for plot in curves.plots(&["the small AlexNet".into()]).iter().filter(|plot| plot.name == "loss") {
+        let path = out.join("loss.png");
+        plots::save_png(&plot.draw(), &path)?;
+        drawn.push(path);
     }
-    hits.extend(mistakes);
-    Ok(hits)
+    Ok(drawn)
 }
 
 fn closing(out: &Path, drawn: &[PathBuf], start: Instant) -> String {

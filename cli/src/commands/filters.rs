@@ -1,9 +1,10 @@
 //! `alexnet filters`.
 
 use files::printable;
+use image::RgbImage;
 use layers::Model;
 use layers::model::LayerKind;
-use train::load;
+use train::load::{self, Loaded};
 use train::plots::{ColourRange, KernelOrder, KernelSheet, check_png_name, save_png};
 
 use super::trained::choose_average;
@@ -46,6 +47,17 @@ pub fn run(args: &Filters) -> Result<()> {
         formats::save_npy(path, &sheet.sorted_weights())?;
     }
     print(&format!("{}: {out} kernels of {}", args.out.display(), printable::name(&layer)))
+}
+
+/// The kernels of the first convolution, by falling norm, as an image with the name of the layer; `None` for a network
+/// without one.
+pub fn first_kernels(loaded: &Loaded) -> Result<Option<(String, RgbImage)>> {
+    let model = loaded.model()?;
+    let Some(layer) = convolutions(model).next() else { return Ok(None) };
+    let Some(weights) = loaded.weights.tensor(&format!("{layer}.weight")) else { return Ok(None) };
+    let order = KernelOrder::Norm;
+    let sheet = KernelSheet { layer, weights, groups: groups(model, layer), order, range: ColourRange::Each };
+    Ok(Some((layer.to_string(), sheet.draw()?)))
 }
 
 /// The convolutions of a network.

@@ -57,6 +57,25 @@ fn lines(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// The names and values that describe the build and the machine.
+pub fn environment() -> Vec<(String, String)> {
+    let mut rows = vec![("alexnet".to_string(), env!("CARGO_PKG_VERSION").to_string())];
+    if let Some(model) = cpu_model() {
+        rows.push(("CPU".into(), model));
+    }
+    let devices = devices::all().lines;
+    rows.push(("devices".into(), devices.join("; ")));
+    rows.push(("system".into(), format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH)));
+    rows
+}
+
+/// The model of the CPU, where the system tells it.
+fn cpu_model() -> Option<String> {
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_string())
+}
+
 fn machine() -> (String, Value) {
     let devices = devices::all();
     let hdf5 = if cfg!(feature = "hdf5-static") { "built in" } else { "the system's" };

@@ -19,6 +19,7 @@ mod neighbours;
 mod pack;
 mod predict;
 mod prepared_run;
+mod report;
 mod runs;
 mod selected;
 mod serve;
@@ -51,6 +52,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Neighbours(args) => neighbours::run(&args),
         Command::Runs(args) => runs::run(&args),
         Command::Compare(args) => runs::compare(&args),
+        Command::Report(args) => report::run(&args),
         Command::Sweep(args) => sweep::run(&args),
         Command::Serve(args) => serve::run(*args),
         Command::Bench(args) => bench::run(&args),

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use train::plots::{check_png_name, curve, save_png, stacked};
-use train::runs::{self, RunSummary};
+use train::plots::{Series, check_png_name, curve, save_png, stacked};
+use train::runs::{self, RunCurves, RunSummary};
 
 use crate::args::{Compare, Runs};
 use crate::console::{note, percent, print, print_json, table};
@@ -12,6 +12,8 @@ use crate::failure::{Failure, Result};
 
 /// Characters of a cell: paths of packs are long.
 const CELL: usize = 40;
+/// Points of a curve at most: a chart draws more of them pale.
+const POINTS: usize = 200;
 
 pub fn run(args: &Runs) -> Result<()> {
     let mut found = read_all(&args.dir)?;
@@ -89,10 +91,15 @@ pub fn compare(args: &Compare) -> Result<()> {
     for folder in &args.runs {
         found.push(RunSummary::read(folder)?);
     }
-    let curves = runs::curves(&found)?;
-    let mut charts = vec![curve(&curves.loss, curves.x_label, "loss (nats)", "Training loss")];
-    if !curves.error.is_empty() {
-        charts.push(curve(&curves.error, curves.x_label, "top-1 error (%)", "Validation error"));
+    let curves = runs::curves(&found, POINTS)?;
+    let series = |points: fn(&RunCurves) -> &Vec<(f64, f64)>| -> Vec<Series> {
+        let all = curves.runs.iter().map(|run| Series { name: run.name.clone(), points: points(run).clone() });
+        all.filter(|series| !series.points.is_empty()).collect()
+    };
+    let mut charts = vec![curve(&series(|run| &run.loss), &curves.x_label, "loss (nats)", "Training loss")];
+    let errors = series(|run| &run.validation_error);
+    if !errors.is_empty() {
+        charts.push(curve(&errors, &curves.x_label, "top-1 error (%)", "Validation error"));
     }
     save_png(&stacked(&charts), &args.out)?;
     if args.json {

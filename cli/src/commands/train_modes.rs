@@ -9,7 +9,7 @@ use train::Stop;
 use train::lr_range::{RangeTest, RangeTestOptions, range_test};
 use train::memory::human;
 use train::plan::{Plan, duration, evaluate_start};
-use train::plots::{Series, check_png_name, curve_over_decades, save_png};
+use train::plots::{Mark, Series, check_png_name, curve_over_decades, save_png};
 
 use super::device::DeviceTask;
 use super::eval;
@@ -196,8 +196,7 @@ fn plot(test: &RangeTest, network: &str) -> image::RgbImage {
     let smooth = test.points.iter().map(|point| (point.rate, point.smoothed)).collect();
     let series =
         [Series { name: "smoothed".into(), points: smooth }, Series { name: "loss of a batch".into(), points: raw }];
-    let label = test.suggestion().map(|rate| (rate, format!("{rate:.1e}")));
-    let mark = label.as_ref().map(|(rate, label)| (*rate, label.as_str()));
+    let marks: Vec<Mark> = test.suggestion().map(|x| Mark { x, label: format!("{x:.1e}") }).into_iter().collect();
     let title = format!("Range test of the learning rate: {network}");
-    curve_over_decades(&series, "learning rate", "loss (nats)", &title, mark)
+    curve_over_decades(&series, "learning rate", "loss (nats)", &title, &marks)
 }

@@ -104,6 +104,11 @@ pub fn choose_average(loaded: &mut Loaded, raw: bool) {
 }
 
 impl LoadedModels {
+    /// One network, tested with one crop.
+    pub fn one(loaded: Loaded, threads: usize) -> Self {
+        Self { models: vec![loaded], views: Views::Centre, threads }
+    }
+
     /// The names of the classes, if the weights have them.
     pub fn classes(&self) -> Option<Vec<String>> {
         let (names, _) = self.models[0].class_names();

@@ -29,6 +29,7 @@ mod other_frameworks;
 mod packs;
 mod predicting;
 mod refused;
+mod report;
 mod runs;
 mod saving;
 mod serving;

@@ -55,26 +55,33 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
 }
 
+/// A marked position on the x axis of a chart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mark {
+    /// The position.
+    pub x: f64,
+    /// Its label.
+    pub label: String,
+}
+
 /// Plots a line chart of 960 x 600 pixels with ticks, a grid and, for more than one series, a legend.
 ///
 /// An axis begins at 0 if the smallest value is positive and less than a third of the largest. A series of more than 400
 /// points is pale, with a line of the means of consecutive points over it; a note gives the number of points per mean.
 pub fn curve(series: &[Series], x_label: &str, y_label: &str, title: &str) -> RgbImage {
-    let x_axis = Axis::tight(drawable(series).map(|(x, _)| x), 8);
-    chart(series, [x_label, y_label, title], x_axis, None)
+    curve_with_marks(series, x_label, y_label, title, &[])
 }
 
-/// Plots a line chart as [`curve`] does, over the logarithm of x, which must be positive, with a vertical line and its
-/// label.
-pub fn curve_over_decades(
-    series: &[Series],
-    x_label: &str,
-    y_label: &str,
-    title: &str,
-    mark: Option<(f64, &str)>,
-) -> RgbImage {
+/// Plots a line chart as [`curve`] does, with a vertical line and its label at each mark within the curves.
+pub fn curve_with_marks(series: &[Series], x_label: &str, y_label: &str, title: &str, marks: &[Mark]) -> RgbImage {
+    let x_axis = Axis::tight(drawable(series).map(|(x, _)| x), 8);
+    chart(series, [x_label, y_label, title], x_axis, marks)
+}
+
+/// Plots a line chart as [`curve_with_marks`] does, over the logarithm of x, which must be positive.
+pub fn curve_over_decades(series: &[Series], x_label: &str, y_label: &str, title: &str, marks: &[Mark]) -> RgbImage {
     let x_axis = Axis::decades(drawable(series).map(|(x, _)| x));
-    chart(series, [x_label, y_label, title], x_axis, mark)
+    chart(series, [x_label, y_label, title], x_axis, marks)
 }
 
 /// The points that are drawn.
@@ -82,7 +89,7 @@ fn drawable(series: &[Series]) -> impl Iterator<Item = (f64, f64)> {
     series.iter().flat_map(|one| &one.points).copied().filter(|point| is_drawable(*point))
 }
 
-fn chart(series: &[Series], labels: [&str; 3], x_axis: Axis, mark: Option<(f64, &str)>) -> RgbImage {
+fn chart(series: &[Series], labels: [&str; 3], x_axis: Axis, marks: &[Mark]) -> RgbImage {
     let [x_label, y_label, title] = labels;
     let mut image = RgbImage::from_pixel(WIDTH as u32, HEIGHT as u32, WHITE);
     let legend = Legend::new(series);
@@ -93,10 +100,8 @@ fn chart(series: &[Series], labels: [&str; 3], x_axis: Axis, mark: Option<(f64, 
     let heading = Style::large(INK).bold();
     text::draw(&mut image, LEFT, 22, &heading.fit(title, plot.width), heading);
     draw_axes(&mut image, plot, &x_axis, &y_axis);
-    draw_labels(&mut image, plot, x_label, y_label);
-    if let Some((x, label)) = mark {
-        draw_mark(&mut image, plot, x_axis.share(x), label);
-    }
+    draw_labels(&mut image, plot, x_label, y_label, y_axis.ticks());
+    draw_marks(&mut image, plot, &x_axis, marks);
     for (one, colour) in series.iter().zip(COLOURS.iter().cycle()) {
         let place = |point: (f64, f64)| {
             is_drawable(point).then(|| {
@@ -133,22 +138,34 @@ fn draw_axes(image: &mut RgbImage, plot: Area, x_axis: &Axis, y_axis: &Axis) {
     paint::fill(image, area(plot.x, floor, plot.width, 1), GREY);
 }
 
-fn draw_labels(image: &mut RgbImage, plot: Area, x_label: &str, y_label: &str) {
+/// Draws the labels of the axes, that of y beside its numbers.
+fn draw_labels(image: &mut RgbImage, plot: Area, x_label: &str, y_label: &str, y_ticks: Vec<(f64, String)>) {
     let style = Style::small(INK);
     let x_label = style.fit(x_label, plot.width);
     text::draw(image, plot.x + (plot.width - style.width(&x_label)) / 2, HEIGHT - 34, &x_label, style);
     let y_label = style.fit(y_label, plot.height);
     let below = plot.y + (plot.height + style.width(&y_label)) / 2;
-    text::draw_upwards(image, 16, below, &y_label, style);
+    let numbers = y_ticks.iter().map(|(_, label)| style.width(label)).max().unwrap_or(0);
+    let left = plot.x - 10 - numbers - 14 - style.height();
+    text::draw_upwards(image, left.max(4), below, &y_label, style);
 }
 
-/// Draws a vertical line at a share of the width, with its label on the side where there is more room.
-fn draw_mark(image: &mut RgbImage, plot: Area, share: f64, label: &str) {
-    let x = plot.x + (share * (plot.width - 1) as f64).round() as i64;
-    paint::fill(image, area(x, plot.y, 1, plot.height), GREY);
+/// Draws a vertical line with its label at each mark. The label of a single mark lies, on the side where there is more
+/// room; those of several stand.
+fn draw_marks(image: &mut RgbImage, plot: Area, x_axis: &Axis, marks: &[Mark]) {
     let style = Style::small(INK);
-    let left = if share > 0.5 { x - 8 - style.width(label) } else { x + 8 };
-    text::draw(image, left, plot.y + 6, label, style);
+    let shares = marks.iter().map(|mark| (x_axis.share(mark.x), mark));
+    for (share, mark) in shares.filter(|(share, _)| (0.0..=1.0).contains(share)) {
+        let x = plot.x + (share * (plot.width - 1) as f64).round() as i64;
+        paint::fill(image, area(x, plot.y, 1, plot.height), GREY);
+        let width = style.width(&mark.label);
+        if marks.len() > 1 {
+            text::draw_upwards(image, x + 4, plot.y + 6 + width, &mark.label, style);
+        } else {
+            let left = if share > 0.5 { x - 8 - width } else { x + 8 };
+            text::draw(image, left, plot.y + 6, &mark.label, style);
+        }
+    }
 }
 
 /// Draws a series; `None` is a gap.
@@ -201,7 +218,7 @@ fn draw_note(image: &mut RgbImage, plot: Area, series: &[Series], title: i64) {
         return;
     };
     let style = Style::small(GREY);
-    let note = format!("dark: means of {} points", points_per_mean(many));
+    let note = format!("pale: each point; dark: means of {}", points_per_mean(many));
     if title + style.width(&note) + 20 <= plot.width {
         text::draw(image, plot.x + plot.width - style.width(&note), 24, &note, style);
     }

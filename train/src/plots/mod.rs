@@ -19,7 +19,7 @@ use image::{ImageFormat, RgbImage};
 
 use crate::{Error, Result};
 
-pub use chart::{Series, curve, curve_over_decades};
+pub use chart::{Mark, Series, curve, curve_over_decades, curve_with_marks};
 pub use confusion::confusion;
 pub use kernel_sheet::{KernelOrder, KernelSheet};
 pub use kernels::{ColourRange, kernels};

@@ -2,26 +2,25 @@
 
 mod report;
 mod sheets;
+mod tested;
 
 use std::sync::Arc;
 
-use data::Dataset;
 use tensor::Backend;
-use train::classification::Classification;
-use train::evaluate::{Options, count, predict_all};
-use train::{PredictionsFile, Stop};
+use train::PredictionsFile;
 
-use self::report::{EvaluationReport, write_tables};
-use self::sheets::{SheetImages, write_sheets};
+use self::sheets::write_sheets;
 use super::data_set;
 use super::device::DeviceTask;
 use super::trained::{self, LoadedModels};
 use crate::args::Eval;
-use crate::console::{Bar, print, print_json};
+use crate::console::{print, print_json};
 use crate::failure::{Failure, Result};
 use crate::signals::exit_on_signals;
 
-pub use report::lines;
+pub use report::{EvaluationReport, MAX_DRAWN_CLASSES, class_table, lines, summary_rows, write_csv, write_tables};
+pub use sheets::SheetImages;
+pub use tested::{TestInput, Tested, test};
 
 pub fn run(args: &Eval) -> Result<()> {
     exit_on_signals()?;
@@ -53,37 +52,25 @@ impl DeviceTask for EvalTask<'_> {
         let trained = models.into_device(&device)?;
         trained.first().check_classes(dataset.classes())?;
         let members = trained.members(dataset.size())?;
-        let options = Options { input: members[0].input.clone(), views, batch: args.batch, threads };
         let names = &trained.first().printed_classes;
-        let mut test = Classification::new(trained.first().network.model().classes);
-        let mut examples = SheetImages::new(args.out.is_some());
-        let images = dataset.len();
+        let classes = trained.first().network.model().classes;
         let mut file = match &args.predictions {
-            Some(path) => Some(PredictionsFile::create(path, images, names, test.classes())?),
+            Some(path) => Some(PredictionsFile::create(path, dataset.len(), names, classes)?),
             None => None,
         };
-        let bar = Bar::new("eval", "images", images as u64);
-        let stop = Stop::default();
-        let tested = predict_all(&members, Arc::clone(&dataset), &options, &stop, |batch| {
-            let images = batch.indices.iter().zip(batch.labels);
-            for ((&index, &label), row) in images.zip(batch.probabilities.rows()) {
-                let outcome = count(&mut test, label, row)?;
-                examples.offer(index, label, &outcome, row, names);
-            }
-            if let Some(file) = &mut file {
-                file.append(&*dataset, &batch)?;
-            }
-            bar.set_with_rate(test.images() as u64, "images");
-            Ok(())
+        let input =
+            TestInput { members: &members, names, dataset: Arc::clone(&dataset), views, batch: args.batch, threads };
+        let tested = test("eval", &input, args.out.is_some(), args.seed, |batch| match &mut file {
+            Some(file) => file.append(&*dataset, batch),
+            None => Ok(()),
         });
-        tested.map_err(|error| trained.named(error))?;
-        bar.finish();
+        let tested = tested.map_err(|error| trained.named(error))?;
         if let Some(file) = file {
             file.finish()?;
         }
-        let report = EvaluationReport::new(members.len(), views, names, &test, args.seed);
+        let Tested { report, classification, examples } = tested;
         if let Some(folder) = &args.out {
-            write_tables(folder, &report, &test)?;
+            write_tables(folder, &report, &classification)?;
             write_sheets(folder, examples, &*dataset, names)?;
         }
         Ok(report)

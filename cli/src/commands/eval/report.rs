@@ -18,7 +18,7 @@ const PAIRS: usize = 5;
 /// Pairs in the JSON output.
 const PAIRS_IN_JSON: usize = 50;
 /// The most classes of an image of the confusion matrix.
-const MAX_DRAWN_CLASSES: usize = 100;
+pub const MAX_DRAWN_CLASSES: usize = 100;
 
 /// The results of an evaluation.
 #[derive(Serialize)]
@@ -28,9 +28,9 @@ pub struct EvaluationReport {
     /// Crops per image.
     crops: usize,
     #[serde(flatten)]
-    report: Report,
+    pub report: Report,
     class_names: Vec<String>,
-    most_confused: Vec<ConfusedPair>,
+    pub most_confused: Vec<ConfusedPair>,
 }
 
 impl EvaluationReport {
@@ -46,7 +46,8 @@ impl EvaluationReport {
         }
     }
 
-    fn short_name(&self, class: usize) -> &str {
+    /// The name of a class to print.
+    pub fn short_name(&self, class: usize) -> &str {
         ilsvrc2012::short_name(&self.class_names[class])
     }
 }
@@ -63,8 +64,8 @@ pub fn lines(result: &Evaluation) -> String {
     )
 }
 
-/// The lines of the results.
-pub fn text(full: &EvaluationReport, per_class: bool) -> String {
+/// The names and values of the results.
+pub fn summary_rows(full: &EvaluationReport) -> Vec<[String; 2]> {
     let report = &full.report;
     let mut rows = vec![["images".to_string(), report.images.to_string()]];
     if full.networks > 1 {
@@ -92,13 +93,18 @@ pub fn text(full: &EvaluationReport, per_class: bool) -> String {
         percent(calibration.maximum_error)
     );
     rows.push(["calibration".into(), errors]);
+    rows
+}
+
+/// The lines of the results.
+pub fn text(full: &EvaluationReport, per_class: bool) -> String {
     let mut text = String::new();
-    for [name, value] in rows {
+    for [name, value] in summary_rows(full) {
         let _ = writeln!(text, "{name:<12} {value}");
     }
     text.push_str(&confused(full));
     if per_class {
-        text.push_str(&classes(full));
+        text.push_str(&format!("\n{}", table(&class_table(full))));
     }
     text.trim_end().to_string()
 }
@@ -120,8 +126,8 @@ fn confused(full: &EvaluationReport) -> String {
     text
 }
 
-/// Precision, recall and F1 of each class that has images or predictions.
-fn classes(full: &EvaluationReport) -> String {
+/// Precision, recall and F1 of each class that has images or predictions, below a header.
+pub fn class_table(full: &EvaluationReport) -> Vec<Vec<String>> {
     let share = |value: Option<f64>| value.map_or("-".to_string(), |value| format!("{value:.3}"));
     let mut rows = vec![["class", "images", "precision", "recall", "F1"].map(String::from).to_vec()];
     for (class, report) in full.report.classes.iter().enumerate() {
@@ -132,7 +138,7 @@ fn classes(full: &EvaluationReport) -> String {
             rows.push(row);
         }
     }
-    format!("\n{}", table(&rows))
+    rows
 }
 
 /// Writes the tables and plots of an evaluation to a folder.
@@ -197,7 +203,7 @@ fn calibration_rows(full: &EvaluationReport) -> Vec<Vec<String>> {
     rows
 }
 
-fn write_csv(path: &Path, rows: &[Vec<String>]) -> Result<()> {
+pub fn write_csv(path: &Path, rows: &[Vec<String>]) -> Result<()> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let written = rows.iter().try_for_each(|row| writer.write_record(row));
     let bytes = written.and_then(|()| writer.into_inner().map_err(|error| error.into_error().into()));

@@ -1,5 +1,6 @@
-//! Sheets of the worst mistakes and of the least certain images.
+//! Images to show of a test: the worst mistakes, the least certain images, and the most certain hits.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use data::{Dataset, ilsvrc2012};
@@ -18,8 +19,11 @@ const TOP: usize = 5;
 
 /// The images for the sheets.
 pub struct SheetImages {
+    is_wanted: bool,
     mistakes: Largest<Example>,
     uncertain: Largest<Example>,
+    /// The most certain hit of each class, with its confidence.
+    hits: BTreeMap<u32, (f32, Example)>,
 }
 
 /// An image with its most probable classes.
@@ -33,7 +37,7 @@ impl SheetImages {
     /// No images yet; without `is_wanted` none are kept.
     pub fn new(is_wanted: bool) -> Self {
         let limit = if is_wanted { IMAGES } else { 0 };
-        Self { mistakes: Largest::new(limit), uncertain: Largest::new(limit) }
+        Self { is_wanted, mistakes: Largest::new(limit), uncertain: Largest::new(limit), hits: BTreeMap::new() }
     }
 
     /// Takes an image into account.
@@ -50,14 +54,34 @@ impl SheetImages {
         let example = || Example { index, label, top: top() };
         if outcome.rank > 0 {
             self.mistakes.offer(f64::from(outcome.loss), example);
+        } else if self.is_wanted && self.hits.get(&label).is_none_or(|(best, _)| outcome.confidence > *best) {
+            self.hits.insert(label, (outcome.confidence, example()));
         }
         self.uncertain.offer(-f64::from(outcome.confidence), example);
+    }
+
+    /// At most this many of the most certain hits, each of another class, and then as many of the mistakes with the largest
+    /// loss.
+    pub fn hits_and_mistakes(
+        self,
+        each: usize,
+        dataset: &dyn Dataset,
+        names: &[String],
+    ) -> Result<[Vec<PredictionRow>; 2]> {
+        let mut hits: Vec<(f32, Example)> = self.hits.into_values().collect();
+        hits.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let rows = |examples: Vec<Example>| -> Result<Vec<PredictionRow>> {
+            examples.iter().take(each).map(|example| row(example, dataset, names)).collect()
+        };
+        let hits = rows(hits.into_iter().map(|(_, example)| example).collect())?;
+        let mistakes = rows(self.mistakes.into_sorted().into_iter().map(|(_, example)| example).collect())?;
+        Ok([hits, mistakes])
     }
 }
 
 /// Writes `mistakes.png`, sorted by falling loss, and `uncertain.png`, by rising confidence.
 pub fn write_sheets(out: &Path, examples: SheetImages, dataset: &dyn Dataset, names: &[String]) -> Result<()> {
-    let SheetImages { mistakes, uncertain } = examples;
+    let SheetImages { mistakes, uncertain, .. } = examples;
     let sheets = [
         ("mistakes", "Mistakes with the largest loss", mistakes),
         ("uncertain", "Images whose most probable class is the least probable", uncertain),

@@ -1,0 +1,150 @@
+//! What the weights of a run say: kernels, and a test on a data set.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use data::{Dataset, Pack, Views};
+use image::RgbImage;
+use tensor::Backend;
+use train::config::keys;
+use train::load::{self, Loaded};
+use train::plots::PredictionRow;
+use train::runs::RunSummary;
+
+use crate::args::Report;
+use crate::commands::device::DeviceTask;
+use crate::commands::eval::{TestInput, Tested, test};
+use crate::commands::filters::first_kernels;
+use crate::commands::trained::{LoadedModels, choose_average};
+use crate::console::note;
+use crate::failure::{Failure, Result};
+
+/// Images in a batch of a test.
+const BATCH: usize = 128;
+/// Seed of the bootstrap, as `eval` has by default.
+const SEED: u64 = 2012;
+/// Hits, and mistakes, of a report.
+const EXAMPLES: usize = 12;
+
+/// The data set of a run.
+#[derive(Clone, Debug)]
+pub struct RunData {
+    pub path: Option<PathBuf>,
+    /// Whether `--data` names it: then it must be there.
+    pub is_given: bool,
+}
+
+impl RunData {
+    /// The validation pack that a run names.
+    pub fn of_settings(run: &RunSummary) -> Self {
+        let path = keys::value(&run.settings, "data.val").and_then(|value| value.as_str()).map(PathBuf::from);
+        Self { path, is_given: false }
+    }
+}
+
+/// What was seen of the weights of a run.
+pub struct Inspection {
+    /// The file of the weights; `None` if there is none yet.
+    pub weights: Option<PathBuf>,
+    /// The kernels of the first convolution, with the name of its layer.
+    pub kernels: Option<(String, RgbImage)>,
+    /// The test, or why there is none.
+    pub tested: std::result::Result<RunTest, String>,
+}
+
+/// The test of a run.
+pub struct RunTest {
+    pub data: PathBuf,
+    pub report: crate::commands::eval::EvaluationReport,
+    pub classification: train::classification::Classification,
+    /// The most certain hits, each of another class.
+    pub hits: Vec<PredictionRow>,
+    /// The mistakes with the largest loss.
+    pub mistakes: Vec<PredictionRow>,
+}
+
+/// The inspection of runs on a device.
+pub struct InspectionTask<'a> {
+    pub args: &'a Report,
+    pub runs: &'a [RunSummary],
+    /// That of each run.
+    pub data: Vec<RunData>,
+    pub threads: usize,
+}
+
+impl DeviceTask for InspectionTask<'_> {
+    type Output = Vec<Inspection>;
+
+    fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<Vec<Inspection>> {
+        self.runs.iter().zip(&self.data).map(|(run, data)| self.inspect(&device, run, data)).collect()
+    }
+}
+
+impl InspectionTask<'_> {
+    fn inspect<B: Backend<Scalar = f32>>(&self, device: &B, run: &RunSummary, data: &RunData) -> Result<Inspection> {
+        let choice = self.args.checkpoint.choice();
+        let loaded = load::weights_of(&run.folder, None, choice, &mut |text| note(&format!("note: {text}")));
+        let mut loaded = match loaded {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                let what = format!("There are no weights to look at: {error}.");
+                note(&format!("note: {error}; kernels and evaluation are left out"));
+                return Ok(Inspection { weights: None, kernels: None, tested: Err(what) });
+            }
+        };
+        choose_average(&mut loaded, self.args.checkpoint.raw);
+        let weights = Some(loaded.path.clone());
+        let kernels = first_kernels(&loaded)?;
+        Ok(Inspection { weights, kernels, tested: self.test(device, loaded, data)? })
+    }
+
+    /// Tests weights on a data set; the inner error says why it was not done.
+    fn test<B: Backend<Scalar = f32>>(
+        &self,
+        device: &B,
+        loaded: Loaded,
+        data: &RunData,
+    ) -> Result<std::result::Result<RunTest, String>> {
+        let Some(path) = &data.path else {
+            return Ok(Err("The run has no validation pack: --data names one to evaluate it on.".into()));
+        };
+        if !data.is_given && !Pack::is_at(path) {
+            let what = format!("The validation pack {} is not there: --data names another.", path.display());
+            return Ok(Err(what));
+        }
+        let pack = Pack::open(path)?;
+        let models = LoadedModels::one(loaded, self.threads);
+        models.check_pack(&pack)?;
+        let batch = BATCH.min(pack.len().max(1));
+        models.check_memory(device, pack.len(), batch)?;
+        let trained = models.into_device(device)?;
+        trained.first().check_classes(pack.classes())?;
+        let members = trained.members(pack.size())?;
+        let names = &trained.first().printed_classes;
+        let dataset: Arc<dyn Dataset> = Arc::new(pack);
+        let input = TestInput {
+            members: &members,
+            names,
+            dataset: Arc::clone(&dataset),
+            views: Views::Centre,
+            batch,
+            threads: self.threads,
+        };
+        let tested = test("eval", &input, true, SEED, |_| Ok(())).map_err(|error| trained.named(error))?;
+        let Tested { report, classification, examples } = tested;
+        let [hits, mistakes] = examples.hits_and_mistakes(EXAMPLES, &*dataset, names)?;
+        Ok(Ok(RunTest { data: path.clone(), report, classification, hits, mistakes }))
+    }
+}
+
+impl RunTest {
+    /// Names of the classes to print.
+    pub fn names(&self) -> Vec<&str> {
+        (0..self.classification.classes()).map(|class| self.report.short_name(class)).collect()
+    }
+}
+
+/// The failure of an image that cannot be encoded.
+pub fn not_encoded(error: image::ImageError) -> Failure {
+    Failure::Failed(format!("an image of the report cannot be encoded: {error}"))
+}
