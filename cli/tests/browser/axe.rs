@@ -15,7 +15,7 @@ pub fn check(browser: &mut Browser) {
     let found = browser.evaluate(
         "axe.run().then(found => ({ passes: found.passes.length, faults: found.violations
             .filter(fault => ['serious', 'critical'].includes(fault.impact))
-            .map(fault => `${fault.id}: ${fault.help}: ${fault.nodes.map(node => node.html.slice(0, 200)).join(' | ')}`) }))",
+            .map(fault => [fault.id, fault.help, ...fault.nodes.map(node => node.html.slice(0, 200))].join(' | ')) }))",
     );
     assert!(found["passes"].as_u64().unwrap() > 10, "{found}");
     assert_eq!(found["faults"].as_array().map(Vec::len), Some(0), "{found:#}");

@@ -1,6 +1,7 @@
 //! A headless Chromium, driven by its DevTools protocol over a pair of pipes.
 //!
-//! Crates for it compile for minutes and bring TLS and an HTTP client along; the few calls of these tests are JSON objects.
+//! Crates for it compile for minutes and bring TLS and an HTTP client along; these tests need a few calls, which are
+//! JSON objects.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};

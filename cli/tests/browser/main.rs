@@ -1,5 +1,5 @@
-//! Pages in headless Chromium: they load without errors and requests, show their curves, fit the screen in dark and light,
-//! and have no serious fault of accessibility.
+//! Pages in headless Chromium: they load without errors, ask no other server, show their curves, fit the screen in dark
+//! and light, and have no serious fault of accessibility.
 //!
 //! Without Chromium these tests do nothing but say so, unless `ALEXNET_BROWSER=required`.
 #![cfg(unix)]

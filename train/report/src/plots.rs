@@ -1,6 +1,6 @@
 //! Charts as the script of the page takes them: JSON of Plotly, whose colours the page sets by its theme.
 
-use plotly::common::{Anchor, ColorScale, ColorScaleElement, DashType, Mode, Orientation, Title};
+use plotly::common::{Anchor, ColorScale, ColorScaleElement, DashType, ExponentFormat, Mode, Orientation, Title};
 use plotly::layout::{Annotation, Axis, AxisRange, AxisType, HoverMode, Legend, Margin, Shape, ShapeLine, ShapeType};
 use plotly::{HeatMap as HeatTrace, Layout, Plot, Scatter, Trace};
 
@@ -53,10 +53,9 @@ pub fn chart(chart: &Chart) -> String {
         .hover_mode(HoverMode::XUnified)
         .show_legend(chart.lines.len() > 1)
         .legend(Legend::new().orientation(Orientation::Horizontal).x(0.0).y(1.02).y_anchor(Anchor::Bottom))
-        .x_axis(Axis::new().title(Title::with_text(plain(&chart.x_label))).zero_line(false).auto_margin(true))
-        .y_axis(
-            Axis::new().title(Title::with_text(plain(&chart.y_label))).type_(scale).zero_line(false).auto_margin(true),
-        );
+        .x_axis(axis(&chart.x_label))
+        // More ticks than these get in each other's way on a logarithmic scale.
+        .y_axis(axis(&chart.y_label).type_(scale).n_ticks(5).exponent_format(ExponentFormat::SmallE));
     for mark in chart.marks.iter().filter(|mark| mark.x.is_finite()) {
         layout.add_shape(
             Shape::new()
@@ -84,6 +83,11 @@ pub fn chart(chart: &Chart) -> String {
     json(&plot)
 }
 
+fn axis(label: &str) -> Axis {
+    let title = Title::with_text(plain(label));
+    Axis::new().title(title).zero_line(false).auto_margin(true).hover_format(".4~g")
+}
+
 fn trace(line: &crate::Line, colour: &'static str) -> Box<dyn Trace> {
     let finite = |value: f64| value.is_finite().then_some(value);
     let x = line.points.iter().map(|point| finite(point.0)).collect();
@@ -109,7 +113,7 @@ pub fn heat_map(map: &HeatMap) -> String {
         .color_scale(ColorScale::Vector(colours))
         .show_scale(false);
     // Names that are numbers are no numbers.
-    let axis = |title: &str| {
+    let classes = |title: &str| {
         Axis::new().title(Title::with_text(title)).type_(AxisType::Category).auto_margin(true).show_grid(false)
     };
     let last = names.len() as f64 - 0.5;
@@ -118,8 +122,8 @@ pub fn heat_map(map: &HeatMap) -> String {
     plot.set_layout(
         Layout::new()
             .margin(margin())
-            .x_axis(axis("predicted").tick_angle(-45.0))
-            .y_axis(axis("label").range(AxisRange::new(last, -0.5))),
+            .x_axis(classes("predicted").tick_angle(-45.0))
+            .y_axis(classes("label").range(AxisRange::new(last, -0.5))),
     );
     json(&plot)
 }

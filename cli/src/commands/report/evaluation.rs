@@ -14,6 +14,8 @@ use crate::failure::Result;
 
 /// Pairs of classes that are named as most confused.
 const PAIRS: usize = 10;
+/// The least probability whose bar is shown.
+const MIN_PROBABILITY: f32 = 0.001;
 /// Quality of the images as JPEG.
 const QUALITY: u8 = 88;
 
@@ -115,7 +117,8 @@ fn card(row: &PredictionRow) -> Result<Card> {
     let predicted = row.top.first().map_or("", |(name, _)| name);
     let alt = format!("Image of {}, classified as {predicted}", row.truth);
     let image = ImageData::new(&jpeg(&row.image)?, alt).map_err(unwritable)?;
-    Ok(Card { image, title: row.truth.clone(), bars: row.top.iter().map(bar).collect() })
+    let shown = row.top.iter().filter(|(_, probability)| *probability >= MIN_PROBABILITY);
+    Ok(Card { image, title: row.truth.clone(), bars: shown.map(bar).collect() })
 }
 
 fn jpeg(image: &RgbImage) -> Result<Vec<u8>> {
