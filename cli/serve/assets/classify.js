@@ -77,13 +77,14 @@ async function explain(number = null) {
 }
 
 async function classify(file) {
-  if (!file) return;
+  if (!file || !model) return;
   current?.abort.explain?.abort();
   current = { file, abort: {} };
   byId("result").hidden = true;
-  for (const id of ["kernels-section", "maps-section", "neighbours-section"]) byId(id).hidden = true;
+  ["kernels-section", "maps-section", "neighbours-section"].forEach((id) => { byId(id).hidden = true; });
   say(`Classifying ${file.name || "the image"} ...`);
   try {
+    await describe();
     const answer = await ask("/v1/predict", { method: "POST", body: file });
     if (current.file !== file) return;
     byId("input").removeAttribute("src");
@@ -116,21 +117,25 @@ function listen() {
   document.addEventListener("paste", (event) => classify(event.clipboardData.files[0]));
 }
 
-async function begin() {
+/** Describes the network, whose weights may have become newer ones. */
+async function describe() {
   const answer = await ask("/v1/model");
   model = answer.model;
   byId("training-link").hidden = !answer.has_run;
+  byId("drop").hidden = !model;
   if (!model) {
-    byId("drop").hidden = true;
     say("The run has no checkpoint yet. Its training is on the other page.");
+    setTimeout(begin, 2000);
     return;
   }
+  if (!byId("model").textContent) say("");
   byId("input").classList.toggle("coarse", model.crop < 100);
   byId("model").textContent = `${model.network}, ${model.classes.length} classes, from ${model.weights}`;
-  const crop = `${model.crop} x ${model.crop} pixels`;
-  byId("input-caption").textContent = `As the network sees it: ${crop} of the centre`
+  byId("input-caption").textContent = `As the network sees it: ${model.crop} x ${model.crop} pixels of the centre`
     + (model.crops > 1 ? `; the probabilities are means over ${model.crops} crops` : "");
-  listen();
 }
 
-begin().catch((error) => say(error.message, true));
+const begin = () => describe().catch((error) => say(error.message, true));
+
+listen();
+begin();

@@ -4,7 +4,7 @@ use alexnet_serve::data::{CropAndNormalize, Mean, Views};
 use alexnet_serve::layers::{Model, Network};
 use alexnet_serve::tensor::Cpu;
 use alexnet_serve::train::Stop;
-use alexnet_serve::{Classifier, Options, Server};
+use alexnet_serve::{Classifier, Options, Server, Service};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let network = Network::new(&Cpu::<f32>::new(1)?, &Model::preset("cifar-18pct")?, 1)?;
@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let server = Server::bind(([127, 0, 0, 1], 8012).into())?;
     println!("http://{}/", server.address());
-    server.serve(Options::default(), Some(classifier), None, &Stop::default())?;
+    let service = Service { classifier: Some(classifier), ..Service::default() };
+    server.serve(Options::default(), service, &Stop::default())?;
     Ok(())
 }

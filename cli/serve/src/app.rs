@@ -12,8 +12,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
 use crate::Options;
-use crate::classifier::Description;
 use crate::metrics::{Gauges, Metrics};
+use crate::present::{Described, Present};
 use crate::problem::Problem;
 use crate::queue::{Answer, Queue, Waiting};
 
@@ -24,8 +24,7 @@ const FOLLOWERS: usize = 32;
 
 /// The state of a server.
 pub(crate) struct App {
-    /// The classifier; a run without a checkpoint has none yet.
-    pub description: Option<Description>,
+    pub present: Present,
     /// The run to follow.
     pub run: Option<PathBuf>,
     pub options: Options,
@@ -58,7 +57,7 @@ pub(crate) struct Admission {
 
 impl App {
     pub fn new(
-        description: Option<Description>,
+        present: Present,
         run: Option<PathBuf>,
         options: Options,
         is_loopback: bool,
@@ -73,7 +72,7 @@ impl App {
             followers: semaphore(FOLLOWERS),
             queue: Queue::default(),
             metrics: Metrics::default(),
-            description,
+            present,
             run,
             options,
             is_loopback,
@@ -81,11 +80,10 @@ impl App {
         }
     }
 
-    /// The classifier.
-    pub fn description(&self) -> Result<&Description, Problem> {
-        let what = "the run has no checkpoint yet: start the server again when it has one";
-        let missing = || Problem::new(StatusCode::CONFLICT, "no_weights", what);
-        self.description.as_ref().ok_or_else(missing)
+    /// The classifier of the moment.
+    pub fn classifier(&self) -> Result<Arc<Described>, Problem> {
+        let what = "the run has no checkpoint yet: try again when it has one";
+        self.present.get().ok_or_else(|| Problem::new(StatusCode::CONFLICT, "no_weights", what))
     }
 
     /// Admits a request with a body of so many bytes, or of any number up to the limit.
@@ -139,11 +137,11 @@ impl App {
     }
 
     async fn decode(&self, upload: Upload, admission: Arc<OwnedSemaphorePermit>) -> Result<Vec<u8>, Problem> {
-        let description = self.description()?;
-        let size = description.size;
+        let classifier = self.classifier()?;
+        let size = classifier.description.size;
         let options = DecodeOptions {
             max_pixels: self.options.pixels,
-            apply_orientation: description.exif_orientation,
+            apply_orientation: classifier.description.exif_orientation,
             ..DecodeOptions::default()
         };
         let decoder = Arc::clone(&self.decoders).acquire_owned().await.map_err(|_| Problem::late())?;

@@ -60,7 +60,7 @@ pub(crate) struct PredictedClass {
 }
 
 /// The work of the thread that computes, on any device. Images are RGB squares of `size` pixels, one after another.
-pub(crate) trait Compute: Send {
+pub(crate) trait Compute: Send + Sync {
     /// Probabilities `[n, classes]`.
     fn predict(&self, squares: &[u8]) -> train::Result<Array2<f32>>;
     /// What in one image led to a class, the most probable one by default.

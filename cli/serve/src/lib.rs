@@ -11,6 +11,7 @@ mod gallery;
 mod guard;
 mod metrics;
 mod options;
+mod present;
 mod problem;
 mod queue;
 mod routes;
@@ -21,7 +22,7 @@ pub use classifier::Classifier;
 pub use error::{Error, Result};
 pub use gallery::Gallery;
 pub use options::Options;
-pub use server::Server;
+pub use server::{Renewal, Server, Service};
 
 // The crates whose types stand in the signatures of this one.
 pub use data;

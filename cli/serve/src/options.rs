@@ -34,6 +34,8 @@ pub struct Options {
     pub wait: Duration,
     /// Threads that decode images.
     pub threads: usize,
+    /// Time between two looks for a newer classifier.
+    pub renewal: Duration,
 }
 
 impl Default for Options {
@@ -50,6 +52,7 @@ impl Default for Options {
             batch: 128,
             wait: Duration::from_millis(4),
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            renewal: Duration::from_secs(2),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use futures_util::future::{Either, select};
@@ -21,7 +21,8 @@ use tokio::time::{sleep, timeout};
 use train::Stop;
 
 use crate::app::App;
-use crate::classifier::{Classifier, Compute};
+use crate::classifier::Classifier;
+use crate::present::Present;
 use crate::routes::router;
 use crate::{Error, Options, Result};
 
@@ -34,17 +35,38 @@ const FILE_THREADS: usize = 4;
 /// Time before accepting again after the system refused a connection, for lack of file descriptors for instance.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// A function that is called every few seconds and returns a classifier to take the place of the present one, if there is
+/// a newer one, such as the next checkpoint of a run. It runs on a thread of its own.
+pub type Renewal<B> = Box<dyn FnMut() -> Option<Classifier<B>> + Send>;
+
+/// The contents of a server.
+pub struct Service<B: Backend> {
+    /// The classifier; none answers images until `renewal` returns one.
+    pub classifier: Option<Classifier<B>>,
+    /// The folder of a run to follow, whether it trains or not.
+    pub run: Option<PathBuf>,
+    /// Newer classifiers.
+    pub renewal: Option<Renewal<B>>,
+}
+
+impl<B: Backend> Default for Service<B> {
+    fn default() -> Self {
+        Self { classifier: None, run: None, renewal: None }
+    }
+}
+
 /// A server that listens and does not answer yet.
 ///
 /// ```no_run
-/// use alexnet_serve::{Options, Server};
+/// use alexnet_serve::{Options, Server, Service};
 /// use alexnet_serve::tensor::Cpu;
 /// use alexnet_serve::train::Stop;
 ///
 /// let server = Server::bind(([127, 0, 0, 1], 0).into())?;
 /// println!("http://{}/", server.address());
 /// // A page of a running training, without weights to predict with.
-/// server.serve::<Cpu<f32>>(Options::default(), None, Some("run".into()), &Stop::default())?;
+/// let service = Service { run: Some("run".into()), ..Service::<Cpu<f32>>::default() };
+/// server.serve(Options::default(), service, &Stop::default())?;
 /// # Ok::<(), alexnet_serve::Error>(())
 /// ```
 #[derive(Debug)]
@@ -73,40 +95,52 @@ impl Server {
         self.address
     }
 
-    /// Answers requests until `stop` is requested; those that have begun are finished. A classifier computes on a thread
-    /// of its own. `run` is the folder of a run to follow, whether it trains or not.
+    /// Answers requests until `stop` is requested; those that have begun are finished. The network computes on a thread of
+    /// its own.
     ///
     /// # Errors
     /// [`Error::Classifier`] if the classifier cannot classify an image; [`Error::Start`] if the system refuses a
     /// thread.
-    pub fn serve<B: Backend<Scalar = f32>>(
-        self,
-        options: Options,
-        classifier: Option<Classifier<B>>,
-        run: Option<PathBuf>,
-        stop: &Stop,
-    ) -> Result<()> {
+    pub fn serve<B: Backend<Scalar = f32>>(self, options: Options, service: Service<B>, stop: &Stop) -> Result<()> {
         let options = options.usable();
-        let description = classifier.as_ref().map(Classifier::describe);
-        if let Some(classifier) = &classifier {
-            classifier.check()?;
-        }
+        let Service { classifier, run, renewal } = service;
+        let present = Present::default();
+        classifier.map_or(Ok(()), |classifier| present.set(classifier))?;
         let runtime = runtime(&options)?;
         let (end, ending) = watch::channel(false);
         let is_loopback = self.address.ip().is_loopback();
-        let app = Arc::new(App::new(description, run, options, is_loopback, ending));
-        let compute = classifier.map(|classifier| Box::new(classifier) as Box<dyn Compute>);
+        let app = Arc::new(App::new(present, run, options, is_loopback, ending));
         thread::scope(|scope| {
-            if let Some(compute) = compute {
-                let app = Arc::clone(&app);
-                let worker = thread::Builder::new().name("network".into());
-                let work = move || app.queue.work(&*compute, app.options.batch, app.options.wait, &app.metrics);
-                worker.spawn_scoped(scope, work).map_err(Error::Start)?;
-            }
-            let ended = runtime.block_on(accept(self.listener, Arc::clone(&app), stop, &end));
+            let own = Arc::clone(&app);
+            let work = move || own.queue.work(&own.present, own.options.batch, own.options.wait, &own.metrics);
+            thread::Builder::new().name("network".into()).spawn_scoped(scope, work).map_err(Error::Start)?;
+            let ended = renewal.map_or(Ok(()), |renewal| {
+                let own = Arc::clone(&app);
+                let renew = move || renew(&own, renewal);
+                thread::Builder::new().name("renewal".into()).spawn_scoped(scope, renew).map(drop)
+            });
+            let ended = ended.and_then(|()| runtime.block_on(accept(self.listener, Arc::clone(&app), stop, &end)));
+            // Fails if nobody listens.
+            let _ = end.send(true);
             app.queue.close();
             ended.map_err(Error::Start)
         })
+    }
+}
+
+/// Takes newer classifiers until the server ends.
+fn renew<B: Backend<Scalar = f32>>(app: &App, mut renewal: Renewal<B>) {
+    let mut last = Instant::now();
+    while !*app.ending.borrow() {
+        thread::sleep(LOOK);
+        if last.elapsed() < app.options.renewal {
+            continue;
+        }
+        if let Some(classifier) = renewal() {
+            // One that does not work leaves the present one in its place.
+            let _ = app.present.set(classifier);
+        }
+        last = Instant::now();
     }
 }
 

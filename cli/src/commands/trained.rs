@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use data::{Pack, Views};
-use layers::Network;
+use layers::{Model, Network};
 use tensor::{Algorithms, Backend};
 use train::evaluate::Member;
 use train::load::{self, Loaded};
-use train::memory::{self, Workload};
 use train::{PackMeans, input};
 
 use super::device::{self, OpenDevice};
@@ -50,6 +49,12 @@ pub struct TrainedModel<B: Backend> {
 
 /// Loads the networks of `--weights`, then opens the device.
 pub fn load(args: &args::NetworkArgs) -> Result<(LoadedModels, OpenDevice)> {
+    let models = read(args)?;
+    Ok((models, open_device(&args.compute)?))
+}
+
+/// Loads the networks of `--weights`.
+pub fn read(args: &args::NetworkArgs) -> Result<LoadedModels> {
     let args::NetworkArgs { checkpoint, model, mean, compute, .. } = args;
     let mut models = Vec::new();
     for path in &args.weights {
@@ -59,25 +64,33 @@ pub fn load(args: &args::NetworkArgs) -> Result<(LoadedModels, OpenDevice)> {
         }
         models.push(loaded);
     }
-    let views = match args.crops.as_str() {
+    Ok(LoadedModels { models, views: views(&args.crops), threads: threads(compute) })
+}
+
+/// The crops of an image that `--crops` names.
+pub fn views(crops: &str) -> Views {
+    match crops {
         "10" => Views::Ten,
         DENSE => Views::CentreMirrored,
         _ => Views::Centre,
-    };
-    open(models, views, compute)
+    }
+}
+
+fn threads(compute: &args::ComputeArgs) -> usize {
+    compute.threads.unwrap_or_else(device::all_threads)
+}
+
+/// Opens the device of `--device`.
+pub fn open_device(compute: &args::ComputeArgs) -> Result<OpenDevice> {
+    device::open(&compute.device, &compute.precision, threads(compute), Algorithms::default())
 }
 
 /// Loads the network for features, then opens the device.
 pub fn load_for_features(weights: &Path, args: &args::FeatureArgs) -> Result<(LoadedModels, OpenDevice)> {
     let args::FeatureArgs { checkpoint, model, mean, compute, .. } = args;
     let loaded = load_one(weights, model.as_deref(), checkpoint, mean.as_deref())?;
-    open(vec![loaded], Views::Centre, compute)
-}
-
-fn open(models: Vec<Loaded>, views: Views, compute: &args::ComputeArgs) -> Result<(LoadedModels, OpenDevice)> {
-    let threads = compute.threads.unwrap_or_else(device::all_threads);
-    let opened = device::open(&compute.device, &compute.precision, threads, Algorithms::default())?;
-    Ok((LoadedModels { models, views, threads }, opened))
+    let models = LoadedModels { models: vec![loaded], views: Views::Centre, threads: threads(compute) };
+    Ok((models, open_device(compute)?))
 }
 
 fn load_one(path: &Path, model: Option<&str>, checkpoint: &args::CheckpointArgs, mean: Option<&str>) -> Result<Loaded> {
@@ -160,15 +173,9 @@ impl LoadedModels {
         Ok(())
     }
 
-    /// The largest batch, of at most `most` crops, that the device has the memory for.
-    pub fn largest_batch<B: Backend<Scalar = f32>>(&self, device: &B, most: usize) -> Result<usize> {
-        let mut largest = most;
-        for loaded in &self.models {
-            let evaluation = Some((most, self.views));
-            let workload = Workload { model: loaded.model()?, training: None, evaluation, is_mapped: false };
-            largest = largest.min(memory::largest_batch(device, &workload, most)?);
-        }
-        Ok(largest)
+    /// The first network.
+    pub fn model(&self) -> Result<&Model> {
+        Ok(self.models[0].model()?)
     }
 
     /// Moves the networks to a device. Fails unless they have the same classes and size of images.

@@ -83,17 +83,24 @@ fn the_nearest_training_images_are_shown() {
 }
 
 #[test]
-fn a_run_without_a_checkpoint_shows_its_training() {
+fn a_run_without_a_checkpoint_takes_its_first() {
     let world = World::trained();
-    for name in ["checkpoints", "best.h5", "best.toml"] {
-        let path = world.path("run").join(name);
-        let _ = std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path));
+    std::fs::rename(world.path("run/checkpoints"), world.path("kept")).unwrap();
+    for name in ["best.h5", "best.toml"] {
+        std::fs::remove_file(world.path("run").join(name)).unwrap();
     }
     let (mut serving, address) = serve(&world, &["run", "--host", "0.0.0.0"]);
     let port = address.rsplit_once(':').unwrap().1;
     let address = format!("127.0.0.1:{port}");
     let run: Value = serde_json::from_str(&ask(&address, "GET", "/v1/run", b"")).unwrap();
     assert_eq!(run["network"], "tiny");
+    let model = || serde_json::from_str::<Value>(&ask(&address, "GET", "/v1/model", b"")).unwrap();
+    assert!(model()["model"].is_null());
+    std::fs::rename(world.path("kept"), world.path("run/checkpoints")).unwrap();
+    while model()["model"].is_null() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(model()["model"]["weights"], "step-000000006.h5");
     serving.0.kill().unwrap();
     let mut errors = String::new();
     serving.0.stderr.take().unwrap().read_to_string(&mut errors).unwrap();

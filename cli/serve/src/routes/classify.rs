@@ -50,7 +50,7 @@ pub(crate) async fn predict(
     query: Result<Query<PredictQuery>, QueryRejection>,
     request: Request,
 ) -> Result<Json<Predictions>, Problem> {
-    let description = app.description()?;
+    let classifier = app.classifier()?;
     let Query(query) = query.map_err(|error| Problem::bad_request("bad_query", error.body_text()))?;
     let top = query.top.unwrap_or(TOP);
     if top == 0 {
@@ -61,7 +61,7 @@ pub(crate) async fn predict(
     let rows = app.predict(uploads, app.deadline()).await?;
     let mut predictions = Vec::with_capacity(rows.len());
     for (name, row) in names.into_iter().zip(rows) {
-        let top = description.top(&row, top).map_err(|error| Problem::internal(error.to_string()))?;
+        let top = classifier.description.top(&row, top).map_err(|error| Problem::internal(error.to_string()))?;
         predictions.push(Prediction { name, top });
     }
     Ok(Json(Predictions { predictions }))
@@ -73,9 +73,9 @@ pub(crate) async fn explain(
     query: Result<Query<ExplainQuery>, QueryRejection>,
     request: Request,
 ) -> Result<Json<Explanation>, Problem> {
-    let description = app.description()?;
+    let classifier = app.classifier()?;
     let Query(query) = query.map_err(|error| Problem::bad_request("bad_query", error.body_text()))?;
-    let classes = description.classes.len();
+    let classes = classifier.description.classes.len();
     if let Some(class) = query.class.filter(|class| *class >= classes) {
         let what = format!("class: {class} is none of the {classes} classes, which count from 0");
         return Err(Problem::bad_request("bad_query", what));

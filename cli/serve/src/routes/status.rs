@@ -12,7 +12,7 @@ use crate::app::App;
 
 /// `GET /healthz`.
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Json<Value> {
-    Json(json!({ "status": "ok", "has_weights": app.description.is_some() }))
+    Json(json!({ "status": "ok", "has_weights": app.present.get().is_some() }))
 }
 
 /// `GET /metrics`.
@@ -22,5 +22,7 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
 
 /// `GET /v1/model`.
 pub(crate) async fn model(State(app): State<Arc<App>>) -> Json<Value> {
-    Json(json!({ "model": app.description, "has_run": app.run.is_some() }))
+    let present = app.present.get();
+    let model = present.as_ref().map(|classifier| &classifier.description);
+    Json(json!({ "model": model, "has_run": app.run.is_some() }))
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread;
 
 use alexnet_serve::train::features::{FeatureDescription, FeaturesFile, FeaturesReader};
-use alexnet_serve::{Classifier, Gallery, Options};
+use alexnet_serve::{Classifier, Gallery, Options, Service};
 use ndarray::Array2;
 use serde_json::Value;
 
@@ -99,7 +99,7 @@ fn the_nearest_images_of_a_gallery() {
     let folder = tempfile::tempdir().unwrap();
     let gallery = Gallery::new(features(folder.path()), None, &model()).unwrap();
     let classifier = Classifier { gallery: Some(gallery), ..classifier() };
-    let server = TestServer::with(Options::default(), Some(classifier), None);
+    let server = TestServer::with(Options::default(), Service { classifier: Some(classifier), ..Service::default() });
     let answer = server.post("/v1/explain", "", &png(&image_of(1)));
     assert_eq!(answer.status, 200, "{}", answer.text());
     let json = answer.json();

@@ -1,9 +1,9 @@
 //! The description of the API is that of the real answers.
 
-use alexnet_serve::Options;
 use alexnet_serve::train::Config;
 use alexnet_serve::train::log::{Log, StepLine};
 use alexnet_serve::train::run::Run;
+use alexnet_serve::{Options, Service};
 use serde_json::Value;
 
 use crate::support::{Answer, TestServer, classifier, image_of, model, png};
@@ -69,7 +69,10 @@ fn answers_are_as_described() {
     let line: StepLine = serde_json::from_str(line).unwrap();
     assert_eq!(Log::open(&folder.join("log.jsonl"), 0).unwrap().append(&line), None);
     std::fs::write(folder.join("best.toml"), "step = 1\nmonitor = \"validation-top1-error\"\nvalue = 0.5\n").unwrap();
-    let server = TestServer::with(Options::default(), Some(classifier()), Some(folder));
+    let server = TestServer::with(
+        Options::default(),
+        Service { classifier: Some(classifier()), run: Some(folder), renewal: None },
+    );
     let document = server.get("/openapi.json").json();
     let image = png(&image_of(1));
     for path in ["/v1/model", "/v1/run", "/healthz"] {

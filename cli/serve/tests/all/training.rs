@@ -2,14 +2,17 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use alexnet_serve::Options;
 use alexnet_serve::train::Config;
 use alexnet_serve::train::log::{Log, StepLine};
 use alexnet_serve::train::run::Run;
+use alexnet_serve::{Classifier, Options, Service};
 use serde_json::Value;
 
-use crate::support::{TestServer, image_of, model, png};
+use crate::support::{TestServer, classifier, image_of, model, png, wait_until};
 
 fn line(step: u64) -> StepLine {
     StepLine {
@@ -48,7 +51,7 @@ fn lines_are_sent_as_they_are_logged() {
     let folder = folder.path().join("run");
     let run = Run::create(&folder, &Config::default(), &model()).unwrap();
     append(&folder, 1);
-    let server = TestServer::with(Options::default(), None, Some(folder.clone()));
+    let server = TestServer::with(Options::default(), Service { run: Some(folder.clone()), ..Service::default() });
     let mut stream = server.connect();
     stream.write_all(b"GET /v1/run/events HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
@@ -73,11 +76,40 @@ fn lines_are_sent_as_they_are_logged() {
 }
 
 #[test]
+fn newer_weights_take_the_place_of_older_ones() {
+    let mut waiting = vec![
+        // Other classes are no newer weights of the same run.
+        Classifier { classes: vec!["other".into()], ..classifier() },
+        Classifier { weights: "second.h5".into(), ..classifier() },
+        Classifier { weights: "first.h5".into(), ..classifier() },
+    ];
+    let allowed = Arc::new(AtomicUsize::new(0));
+    let permits = Arc::clone(&allowed);
+    let renewal = move || {
+        let is_due = permits.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1)).is_ok();
+        if is_due { waiting.pop() } else { None }
+    };
+    let options = Options { renewal: Duration::ZERO, ..Options::default() };
+    let server = TestServer::with(options, Service { renewal: Some(Box::new(renewal)), ..Service::default() });
+    let weights = || server.get("/v1/model").json()["model"]["weights"].clone();
+    let image = png(&image_of(1));
+    assert_eq!(server.post("/v1/predict", "", &image).status, 409);
+    for name in ["first.h5", "second.h5"] {
+        allowed.store(1, Ordering::Relaxed);
+        wait_until(name, || weights() == name);
+        assert_eq!(server.post("/v1/predict", "", &image).status, 200);
+    }
+    allowed.store(1, Ordering::Relaxed);
+    wait_until("the last look", || allowed.load(Ordering::Relaxed) == 0);
+    assert_eq!(weights(), "second.h5");
+}
+
+#[test]
 fn a_run_without_weights_and_weights_without_a_run() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("run");
     let _run = Run::create(&folder, &Config::default(), &model()).unwrap();
-    let server = TestServer::with(Options::default(), None, Some(folder.clone()));
+    let server = TestServer::with(Options::default(), Service { run: Some(folder.clone()), ..Service::default() });
     assert_eq!(server.get("/v1/model").json()["model"], Value::Null);
     let answer = server.post("/v1/predict", "", &png(&image_of(1)));
     assert_eq!((answer.status, answer.code().as_str()), (409, "no_weights"));

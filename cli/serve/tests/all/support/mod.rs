@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use alexnet_serve::layers::{Model, Network};
 use alexnet_serve::tensor::Cpu;
 use alexnet_serve::train::Stop;
 use alexnet_serve::train::predict::{ClassProbability, predict};
-use alexnet_serve::{Classifier, Options, Server};
+use alexnet_serve::{Classifier, Options, Server, Service};
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 
@@ -140,15 +139,15 @@ impl Answer {
 
 impl TestServer {
     pub fn new(options: Options) -> Self {
-        Self::with(options, Some(classifier()), None)
+        Self::with(options, Service { classifier: Some(classifier()), ..Service::default() })
     }
 
-    pub fn with(options: Options, classifier: Option<Classifier<Cpu<f32>>>, run: Option<PathBuf>) -> Self {
+    pub fn with(options: Options, service: Service<Cpu<f32>>) -> Self {
         let server = Server::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = server.address();
         let stop = Stop::default();
         let own = stop.clone();
-        let thread = thread::spawn(move || server.serve(options, classifier, run, &own));
+        let thread = thread::spawn(move || server.serve(options, service, &own));
         Self { address, stop, thread: Some(thread) }
     }
 

@@ -1,20 +1,25 @@
 //! `alexnet serve`.
 
+mod weights;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use serve::{Classifier, Gallery, Options, Server};
-use tensor::{Backend, Cpu};
+use layers::Model;
+use serve::{Gallery, Options, Server, Service};
+use tensor::Backend;
 use train::features::FeaturesReader;
+use train::memory::{self, Workload};
 use train::{Stop, run as run_folder};
 
+use self::weights::WeightsStep;
 use super::device::{self, DeviceTask};
 use super::feature_source::FeatureSource;
 use super::features::absolute;
-use super::trained::{self, LoadedModels, TrainedModel};
-use crate::args::Serve;
+use super::trained::{self, LoadedModels};
+use crate::args::{NetworkArgs, Serve};
 use crate::console::{interrupt, note, print};
 use crate::failure::{Failure, Result};
 use crate::signals::stop_on_signals;
@@ -24,35 +29,40 @@ const LOOK: Duration = Duration::from_millis(50);
 
 pub fn run(args: Serve) -> Result<()> {
     let run = args.path.join("run.toml").is_file().then(|| args.path.clone());
-    let options = options(&args);
-    let address = SocketAddr::new(args.host, args.port);
-    let crops = args.batch;
-    if run.as_deref().is_some_and(has_no_weights) {
-        let server = bind(address)?;
-        note(&format!("note: {}: the run has no checkpoint yet: only its training is shown", args.path.display()));
-        let stop = announce(&args.path, &server)?;
-        return Ok(server.serve::<Cpu<f32>>(options, None, run, &stop)?);
+    let has_weights = !run.as_deref().is_some_and(has_no_weights);
+    if !has_weights && args.vectors.is_some() {
+        return Err(Failure::Usage("--features: the run has no checkpoint yet, whose features they could be".into()));
     }
+    let options = options(&args);
+    let crops = args.batch;
+    let server = bind(SocketAddr::new(args.host, args.port))?;
     let vectors = args.vectors.clone();
     let data = args.data.clone();
     let network = args.into_network();
-    let path = network.weights[0].clone();
-    let server = bind(address)?;
-    let (models, opened) = trained::load(&network)?;
-    models.note_assumed_classes();
+    let path = &network.weights[0];
+    let step = WeightsStep::of(path, network.checkpoint.choice());
+    let models = if has_weights { Some(trained::read(&network)?) } else { None };
+    match &models {
+        Some(models) => models.note_assumed_classes(),
+        None => note(&format!("note: {}: the run has no checkpoint yet; its first will be taken", path.display())),
+    }
     let vectors = vectors.as_deref().map(FeaturesReader::open).transpose()?;
     let gallery = vectors.map(|vectors| FeatureSource::of_file(vectors, data.as_deref()));
-    opened.run(ServeTask { server, models, options, crops, path, run, gallery })
+    let opened = trained::open_device(&network.compute)?;
+    opened.run(ServeTask { server, models, network, options, crops, run, step, gallery })
 }
 
 struct ServeTask {
     server: Server,
-    models: LoadedModels,
+    /// The weights; none if the run has none yet.
+    models: Option<LoadedModels>,
+    network: NetworkArgs,
     options: Options,
     /// Crops of a batch at most.
     crops: usize,
-    path: PathBuf,
     run: Option<PathBuf>,
+    /// The checkpoint of the weights.
+    step: WeightsStep,
     /// Features, with their images.
     gallery: Option<FeatureSource>,
 }
@@ -61,41 +71,59 @@ impl DeviceTask for ServeTask {
     type Output = ();
 
     fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<()> {
-        let Self { server, models, mut options, crops, path, run, gallery } = self;
-        let views = models.views;
-        let least = views.count();
-        models.check_memory(&device, 1, least)?;
-        let fitting = models.largest_batch(&device, crops.max(least))?;
-        if fitting < crops {
-            note(&format!("note: --batch {crops}: the memory is enough for {fitting}, which are taken"));
-        }
-        options.batch = (fitting / least).max(1);
-        let model = models.into_device(&device)?.into_first();
-        let input = model.input(model.network.model().input.size)?;
-        let gallery = gallery.map(|source| open_gallery(source, &model)).transpose()?;
-        let weights = model.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let classifier = Classifier {
-            network: model.network,
-            input,
-            views,
-            classes: model.printed_classes,
-            exif_orientation: model.exif_orientation,
-            weights,
-            gallery,
+        let Self { server, models, network, mut options, crops, run, step, gallery } = self;
+        options.batch = batch(&device, models.as_ref(), run.as_deref(), &network, crops)?;
+        let loaded = models.map(|models| weights::classifier(models, &device)).transpose()?;
+        let is_renewed = run.is_some() && gallery.is_none();
+        let classifier = match loaded {
+            Some((mut classifier, file)) => {
+                let model = classifier.network.model();
+                classifier.gallery = gallery.map(|source| open_gallery(source, model, &file)).transpose()?;
+                Some(classifier)
+            }
+            None => None,
         };
-        let stop = announce(&path, &server)?;
-        Ok(server.serve(options, Some(classifier), run, &stop)?)
+        let stop = announce(&network.weights[0], &server)?;
+        let renewal = is_renewed.then(|| weights::renewal(network, device, step));
+        Ok(server.serve(options, Service { classifier, run, renewal }, &stop)?)
     }
 }
 
-fn open_gallery<B: Backend>(source: FeatureSource, model: &TrainedModel<B>) -> Result<Gallery> {
+/// The number of images of a batch that the memory is enough for, with at most so many crops.
+fn batch<B: Backend<Scalar = f32>>(
+    device: &B,
+    models: Option<&LoadedModels>,
+    run: Option<&Path>,
+    network: &NetworkArgs,
+    crops: usize,
+) -> Result<usize> {
+    let views = trained::views(&network.crops);
+    let least = views.count();
+    let model = match (models, run) {
+        (Some(models), _) => {
+            models.check_memory(device, 1, least)?;
+            models.model()?.clone()
+        }
+        (None, Some(run)) => run_folder::model(run)?,
+        (None, None) => return Ok(1),
+    };
+    let most = crops.max(least);
+    let workload = Workload { model: &model, training: None, evaluation: Some((most, views)), is_mapped: false };
+    let fitting = memory::largest_batch(device, &workload, most)?;
+    if fitting < crops {
+        note(&format!("note: --batch {crops}: the memory is enough for {fitting}, which are taken"));
+    }
+    Ok((fitting / least).max(1))
+}
+
+fn open_gallery(source: FeatureSource, model: &Model, weights: &Path) -> Result<Gallery> {
     let none = || Failure::Failed("--features: no features".into());
     let (file, images) = source.into_file().ok_or_else(none)?;
-    let weights = file.description().weights.clone();
-    if weights != absolute(&model.path) {
-        note(&format!("note: {}: features by {weights}, not by {}", file.path().display(), model.path.display()));
+    let named = file.description().weights.clone();
+    if named != absolute(weights) {
+        note(&format!("note: {}: features by {named}, not by {}", file.path().display(), weights.display()));
     }
-    Ok(Gallery::new(file, images, model.network.model())?)
+    Ok(Gallery::new(file, images, model)?)
 }
 
 fn options(args: &Serve) -> Options {
