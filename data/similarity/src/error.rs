@@ -23,6 +23,12 @@ pub enum Error {
         /// The value.
         value: f32,
     },
+    /// A thread could not be started.
+    #[error("a thread cannot be started: {what}")]
+    Threads {
+        /// The system's reason.
+        what: String,
+    },
     /// A number outside its range.
     #[error("{name} is {found}, expected {expected}")]
     Number {

@@ -1,4 +1,7 @@
 //! Tests against plain references.
 
+mod codes;
 mod duplicates;
+#[cfg(feature = "map")]
+mod map;
 mod search;
