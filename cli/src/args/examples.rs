@@ -56,7 +56,17 @@ pub const NEIGHBOURS: &str = "\
 Examples:
   alexnet neighbours --weights run --data train.pack --queries val.pack
   alexnet neighbours --features train-fc7.h5 --queries cat.jpg dog.jpg --table neighbours.csv
-  alexnet neighbours --features train-fc7.h5 --queries val-fc7.h5 --images 20 --count 10";
+  alexnet neighbours --features train-fc7.h5 --queries val-fc7.h5 --images 500 --codes 64";
+
+pub const DATASET: &str = "\
+Examples:
+  alexnet dataset photos/train --val photos/val --out report
+  alexnet dataset train.pack --val val.pack --json";
+
+pub const EMBED: &str = "\
+Examples:
+  alexnet embed --weights run --data val.pack
+  alexnet embed --features val-fc7.h5 --images 5000 --perplexity 50 --out map.png --table map.csv";
 
 pub const FILTERS: &str = "\
 Examples:
@@ -105,8 +115,8 @@ mod tests {
     #[test]
     fn examples_are_commands() {
         for examples in [
-            PACK, TRAIN, EVAL, PREDICT, SUMMARY, CONVERT, INFO, SHOW, FEATURES, NEIGHBOURS, RUNS, COMPARE, REPORT,
-            SWEEP, SERVE,
+            PACK, TRAIN, EVAL, PREDICT, SUMMARY, CONVERT, INFO, SHOW, DATASET, FEATURES, NEIGHBOURS, EMBED, RUNS,
+            COMPARE, REPORT, SWEEP, SERVE,
         ] {
             let lines: Vec<&str> = examples.lines().skip(1).collect();
             assert!(!lines.is_empty());

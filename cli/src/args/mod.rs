@@ -1,6 +1,7 @@
 //! The command line.
 
 mod bench;
+mod dataset;
 mod examples;
 mod features;
 mod filters;
@@ -16,7 +17,8 @@ use std::path::PathBuf;
 pub use bench::{Bench, BenchCommon, BenchData, BenchLayers, BenchSpeed, Output};
 use clap::builder::PossibleValuesParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-pub use features::{FeatureArgs, Features, Neighbours};
+pub use dataset::DatasetArgs;
+pub use features::{Embed, FeatureArgs, Features, Neighbours};
 pub use filters::{Filters, Scale, Sort};
 pub use report::Report;
 pub use runs::{CheckpointArgs, Compare, Runs, Sweep, TrainModes};
@@ -63,6 +65,9 @@ pub enum Command {
     /// Plot images of a pack with their labels, as stored and with augmentation.
     #[command(after_help = examples::SHOW)]
     Show(Show),
+    /// Look at a data set before training: classes, sizes, colours, near-duplicates, and images of validation in training.
+    #[command(after_help = examples::DATASET)]
+    Dataset(DatasetArgs),
     /// Draw the kernels that a convolution learned, as in the paper's figure 3.
     #[command(after_help = examples::FILTERS)]
     Filters(Filters),
@@ -72,6 +77,9 @@ pub enum Command {
     /// Find the images whose features are nearest to those of others, as in the paper's figure 4.
     #[command(visible_alias = "neighbors", after_help = examples::NEIGHBOURS)]
     Neighbours(Neighbours),
+    /// Draw a map of images in which those with similar features are near each other (t-SNE).
+    #[command(after_help = examples::EMBED)]
+    Embed(Embed),
     /// List runs: settings that differ, best error, loss, speed and state.
     #[command(after_help = examples::RUNS)]
     Runs(Runs),

@@ -12,8 +12,8 @@ use crate::args;
 use crate::console::note;
 use crate::failure::{Failure, Result};
 
-/// Opens a pack, or a source that is read without one. A source is read as `pack` would with the size, the classes and the
-/// EXIF orientation of the training.
+/// Opens a pack, or a source that is read without one. A source is read as `pack` would with the size, the classes and
+/// the EXIF orientation of the training.
 pub fn open(
     path: &Path,
     from: Option<args::From>,
@@ -60,6 +60,23 @@ pub fn open_to_draw(path: &Path) -> Result<Arc<dyn Dataset>> {
         return Ok(Arc::new(ImageFiles::of(path, DRAWN_SIZE, DecodeOptions::default())?));
     }
     Ok(Arc::new(SourceImages::open(path, DRAWN_SIZE, SourceSettings::default())?))
+}
+
+/// Opens images without a network, as squares of `size` unless they are packed: what [`open_any`] takes.
+pub fn open_to_look(
+    path: &Path,
+    size: usize,
+    from: Option<args::From>,
+    labels: Option<&Path>,
+) -> Result<Arc<dyn Dataset>> {
+    if let Some(pack) = open_pack(path, from, labels)? {
+        return Ok(Arc::new(pack));
+    }
+    if from.is_none() && labels.is_none() && image_files::is_unlabelled(path) {
+        return Ok(Arc::new(ImageFiles::of(path, size, DecodeOptions::default())?));
+    }
+    let labels = labels.map(Path::to_path_buf);
+    open_source(path, size, SourceSettings { from: from.map(pack::kind), labels, ..SourceSettings::default() })
 }
 
 /// The pack at a path; None if there is something else.

@@ -67,8 +67,8 @@ pub struct Extractor<B: Backend> {
 }
 
 impl<B: Backend<Scalar = f32>> Extractor<B> {
-    /// The network for the features of `images` images, in batches. Without the name of a layer they are those of the last
-    /// hidden one.
+    /// The network for the features of `images` images, in batches. Without the name of a layer they are those of the
+    /// last hidden one.
     pub fn new(device: &B, models: LoadedModels, layer: Option<&str>, batch: usize, images: usize) -> Result<Self> {
         let threads = models.threads;
         models.check_memory(device, images.max(1), batch)?;

@@ -6,9 +6,11 @@ mod completions;
 mod configure;
 mod convert;
 mod data_set;
+mod dataset;
 mod demo;
 mod device;
 mod devices;
+mod embed;
 mod eval;
 mod feature_source;
 mod features;
@@ -47,9 +49,11 @@ pub fn run(command: Command) -> Result<()> {
         Command::Convert(args) => convert::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::Dataset(args) => dataset::run(&args),
         Command::Filters(args) => filters::run(&args),
         Command::Features(args) => features::run(&args),
         Command::Neighbours(args) => neighbours::run(&args),
+        Command::Embed(args) => embed::run(&args),
         Command::Runs(args) => runs::run(&args),
         Command::Compare(args) => runs::compare(&args),
         Command::Report(args) => report::run(&args),

@@ -216,3 +216,48 @@ fn files_that_hold_no_fitting_features_are_named() {
         assert!(message.contains(file), "{message}");
     }
 }
+
+#[test]
+fn codes_are_compared_with_the_exact_neighbours() {
+    let world = world();
+    world.ok(&["features", "--weights", "run", "--data", "train.pack", "--out", "t.h5", "--layer", "conv1"]);
+    let base = ["neighbours", "--features", "t.h5", "--queries", "t.h5", "--images", "12", "--count", "2"];
+    let report: Value = serde_json::from_str(&world.ok(&[&base[..], &["--codes", "8", "--json"]].concat())).unwrap();
+    let codes = &report["codes"];
+    assert_eq!((&codes["bits"], &codes["bytes"], &codes["recall"][0]["among"]), (&8.into(), &96.into(), &2.into()));
+    let shares: Vec<f64> = (0..2).map(|place| codes["recall"][place]["share"].as_f64().unwrap()).collect();
+    // Each image's own code is nearest to it, or one that equals it.
+    assert!(shares[0] > 0.2 && shares[0] <= shares[1] && shares[1] <= 1.0, "{codes}");
+    let text = world.ok(&[&base[..], &["--codes", "8"]].concat());
+    assert!(text.contains("codes of 8 bits, 0.1 KiB: of the nearest, "), "{text}");
+    let message = world.fails(2, &[&base[..], &["--codes", "200"]].concat());
+    assert!(message.contains("--codes") && message.contains("1 to 11"), "{message}");
+    let images = ["neighbours", "--weights", "run", "--data", "train.pack", "--queries", "val.pack", "--codes", "8"];
+    assert!(world.fails(2, &images).contains("--features"));
+}
+
+#[test]
+fn a_map_has_a_place_for_each_image() {
+    let world = world();
+    let base = ["embed", "--steps", "60"];
+    let said = world.ok(&[&base[..], &["--weights", "run", "--data", "train.pack", "--table", "map.csv"]].concat());
+    assert_eq!(said.trim(), "map.png: 12 of 12 images by fc2");
+    let table = fs::read_to_string(world.path("map.csv")).unwrap();
+    assert!(table.starts_with("x,y,label,name,index\n"), "{table}");
+    assert!(table.lines().nth(12).unwrap().ends_with(",red,red/5.png,11"), "{table}");
+    assert!(fs::read(world.path("map.png")).unwrap().starts_with(b"\x89PNG"));
+    // The same from a file, and of some of the images the same each time.
+    world.ok(&["features", "--weights", "run", "--data", "train.pack", "--out", "t.h5"]);
+    let some = |seed: &str| {
+        let args = ["--features", "t.h5", "--images", "9", "--seed", seed, "--table", "some.csv"];
+        world.ok(&[&base[..], &args].concat());
+        fs::read_to_string(world.path("some.csv")).unwrap()
+    };
+    let first = some("1");
+    assert_eq!((first.lines().count(), &some("1")), (10, &first));
+    assert_ne!(some("2"), first);
+    let message = world.fails(1, &["embed", "--weights", "run", "--data", "train/red", "--steps", "9"]);
+    assert!(message.contains("at least 8"), "{message}");
+    world.fails(2, &["embed", "--features", "t.h5", "--perplexity", "0"]);
+    world.fails(2, &["embed", "--data", "train.pack"]);
+}

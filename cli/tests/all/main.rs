@@ -7,6 +7,7 @@ mod bench;
 mod checkpoints;
 mod commands;
 mod crash;
+mod dataset;
 mod demo;
 mod disks;
 mod evaluation;

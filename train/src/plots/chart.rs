@@ -9,7 +9,7 @@ use image::{Rgb, RgbImage};
 
 use super::paint::{self, Area, GREY, INK, WHITE, area};
 use super::text::{self, Style};
-use axis::Axis;
+pub(super) use axis::Axis;
 
 pub(super) const WIDTH: i64 = 960;
 pub(super) const HEIGHT: i64 = 600;

@@ -1,11 +1,14 @@
 //! Plots: samples of a pack, neighbours, kernels of the first layer, predictions, loss curves, confusion and calibration.
 
+mod bars;
 mod chart;
 mod confusion;
+mod image_map;
 mod kernel_sheet;
 mod kernels;
 mod neighbours;
 mod paint;
+mod pairs;
 mod parallel;
 mod predictions;
 mod reliability;
@@ -19,11 +22,14 @@ use image::{ImageFormat, RgbImage};
 
 use crate::{Error, Result};
 
+pub use bars::{bars, histogram};
 pub use chart::{Mark, Series, curve, curve_over_decades, curve_with_marks};
 pub use confusion::confusion;
+pub use image_map::{MapPoint, THUMBNAIL, image_map};
 pub use kernel_sheet::{KernelOrder, KernelSheet};
 pub use kernels::{ColourRange, kernels};
 pub use neighbours::{LabelledImage, NeighbourRow, neighbours};
+pub use pairs::image_pairs;
 pub use parallel::{Dimension, parallel_coordinates};
 pub use predictions::{PredictionRow, predictions};
 pub use reliability::reliability;

@@ -81,8 +81,11 @@ pub fn neighbours(rows: &[NeighbourRow], title: &str, headings: [&str; 2]) -> Rg
     page
 }
 
+/// Width and height of an image with its label and note.
+pub(super) const CELL: [i64; 2] = [SIDE, SIDE + STRIP + NOTE];
+
 /// Draws an image with its label on a strip of this colour, and its note.
-fn draw(page: &mut RgbImage, x: i64, y: i64, labelled: &LabelledImage, colour: Rgb<u8>) {
+pub(super) fn draw(page: &mut RgbImage, x: i64, y: i64, labelled: &LabelledImage, colour: Rgb<u8>) {
     paint::fill(page, area(x, y, SIDE, SIDE), BACKGROUND);
     fit(page, x, y, SIDE, &labelled.image);
     paint::fill(page, area(x, y + SIDE, SIDE, STRIP), colour);
@@ -95,7 +98,7 @@ fn draw(page: &mut RgbImage, x: i64, y: i64, labelled: &LabelledImage, colour: R
 }
 
 /// Draws an image in the centre of a square of `side`, with its aspect ratio.
-pub(super) fn fit(page: &mut RgbImage, x: i64, y: i64, side: i64, image: &RgbImage) {
+fn fit(page: &mut RgbImage, x: i64, y: i64, side: i64, image: &RgbImage) {
     let longer = i64::from(image.width().max(image.height()));
     if image.width() == 0 || image.height() == 0 {
         return;

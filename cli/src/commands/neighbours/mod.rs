@@ -1,5 +1,6 @@
 //! `alexnet neighbours`.
 
+mod codes;
 mod output;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use tensor::Backend;
 use train::features::{FeatureDescription, FeaturesReader};
 use train::plots::check_png_name;
 
+use self::codes::CodesReport;
 use self::output::write;
 use super::device::DeviceTask;
 use super::feature_source::{BatchExtractor, Compute, FeatureSource, check_same, features_file};
@@ -29,11 +31,18 @@ pub struct Found {
     pub searched: FeatureSource,
     /// Of each selected image, the nearest first.
     pub neighbours: Vec<Vec<Neighbour>>,
+    /// What binary codes find, if they were asked for.
+    pub codes: Option<CodesReport>,
 }
 
 pub fn run(args: &Neighbours) -> Result<()> {
     exit_on_signals()?;
     check_png_name(&args.out).map_err(|error| Failure::Usage(format!("--out: {error}")))?;
+    if args.codes.is_some() && args.vectors.is_none() {
+        let what =
+            "--codes: are learned from a file of features; write one with `alexnet features`, and give --features";
+        return Err(Failure::Usage(what.into()));
+    }
     let searched = args.vectors.as_deref().map(FeaturesReader::open).transpose()?;
     let queries = match args.queries.as_slice() {
         [one] => features_file(one)?,
@@ -108,8 +117,11 @@ fn find(
     let selected = spread(queries.len(), args.images);
     let vectors = queries.rows(&selected, compute)?;
     let failed = |error: similarity::Error| Failure::Failed(format!("features: {error}"));
-    let mut search = NeighbourSearch::new(vectors, args.count as usize).map_err(failed)?;
+    let mut search = NeighbourSearch::new(vectors.clone(), args.count as usize).map_err(failed)?;
     searched.blocks(compute, &mut |block| search.add(block).map_err(train::Error::other))?;
+    let neighbours = search.finish();
+    let compare = |bits| codes::compare(&searched, &vectors, &neighbours, bits, args.seed);
+    let codes = args.codes.map(compare).transpose()?;
     let description = searched.description(compute);
-    Ok(Found { description, queries, selected, searched, neighbours: search.finish() })
+    Ok(Found { description, queries, selected, searched, neighbours, codes })
 }

@@ -5,9 +5,11 @@ use std::path::Path;
 
 use files::printable;
 use serde::Serialize;
+use train::memory::human;
 use train::plots::{LabelledImage, NeighbourRow, neighbours, save_png};
 
 use super::Found;
+use super::codes::{CodesReport, Recall};
 use crate::args::Neighbours;
 use crate::commands::feature_source::FeatureSource;
 use crate::console::{count, percent, print, print_json};
@@ -29,6 +31,8 @@ struct Report {
     /// Share of the neighbours that have the label of their query, of those where both have one.
     same_label: Option<f64>,
     queries: Vec<QueryReport>,
+    /// Null without --codes.
+    codes: Option<CodesReport>,
 }
 
 #[derive(Serialize)]
@@ -93,6 +97,7 @@ fn report(found: &Found) -> Result<Report> {
         images: description.images,
         same_label: same_label(&queries),
         queries,
+        codes: found.codes.clone(),
     })
 }
 
@@ -119,6 +124,13 @@ fn text(report: &Report) -> String {
     let _ = write!(text, "{} of {} searched in {}", count(report.images as u64, "image"), report.network, report.layer);
     if let Some(share) = report.same_label {
         let _ = write!(text, "; {} of the neighbours have the label of their query", percent(share));
+    }
+    if let Some(CodesReport { bits, bytes, recall }) = &report.codes {
+        let _ = write!(text, "\ncodes of {}, {}: of the nearest,", count(*bits as u64, "bit"), human(*bytes as u64));
+        for (number, Recall { among, share }) in recall.iter().enumerate() {
+            let comma = if number > 0 { "," } else { "" };
+            let _ = write!(text, "{comma} {} are among {among} by code", percent(*share));
+        }
     }
     text
 }
