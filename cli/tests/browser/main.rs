@@ -10,3 +10,4 @@ mod support;
 mod axe;
 mod chromium;
 mod report;
+mod serve;

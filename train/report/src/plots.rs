@@ -13,6 +13,10 @@ const COLOURS: [&str; 7] = ["#2f86d1", "#e0702a", "#149a74", "#c66ba6", "#c08a00
 const MARK: &str = "#80868f";
 /// Points that are marked on a line at most.
 const MAX_MARKED: usize = 32;
+/// A line of more points than these is thin: it is noisy, and others are behind it.
+const MAX_BROAD: usize = 100;
+/// Ticks of a logarithmic axis at most; the script has the same number.
+const LOG_TICKS: usize = 5;
 
 /// The script of Plotly as an element of a page.
 pub fn library() -> String {
@@ -48,14 +52,15 @@ pub fn chart(chart: &Chart) -> String {
         plot.add_trace(trace(line, COLOURS[colour % COLOURS.len()]));
     }
     let scale = if chart.is_logarithmic { AxisType::Log } else { AxisType::Linear };
+    // More ticks than these get in each other's way on a logarithmic scale; 0 leaves their number to Plotly.
+    let ticks = if chart.is_logarithmic { LOG_TICKS } else { 0 };
     let mut layout = Layout::new()
         .margin(margin())
         .hover_mode(HoverMode::XUnified)
         .show_legend(chart.lines.len() > 1)
         .legend(Legend::new().orientation(Orientation::Horizontal).x(0.0).y(1.02).y_anchor(Anchor::Bottom))
         .x_axis(axis(&chart.x_label))
-        // More ticks than these get in each other's way on a logarithmic scale.
-        .y_axis(axis(&chart.y_label).type_(scale).n_ticks(5).exponent_format(ExponentFormat::SmallE));
+        .y_axis(axis(&chart.y_label).type_(scale).n_ticks(ticks).exponent_format(ExponentFormat::SmallE));
     for mark in chart.marks.iter().filter(|mark| mark.x.is_finite()) {
         layout.add_shape(
             Shape::new()
@@ -74,7 +79,7 @@ pub fn chart(chart: &Chart) -> String {
                 .y(0.98)
                 .text(plain(&mark.label))
                 .text_angle(-90.0)
-                .x_anchor(Anchor::Right)
+                .x_anchor(Anchor::Left)
                 .y_anchor(Anchor::Top)
                 .show_arrow(false),
         );
@@ -94,12 +99,13 @@ fn trace(line: &crate::Line, colour: &'static str) -> Box<dyn Trace> {
     let y = line.points.iter().map(|point| finite(point.1)).collect();
     let mode = if line.points.len() <= MAX_MARKED { Mode::LinesMarkers } else { Mode::Lines };
     let dash = if line.is_dashed { DashType::Dash } else { DashType::Solid };
+    let width = if line.points.len() > MAX_BROAD { 1.2 } else { 2.4 };
     Scatter::<Option<f64>, Option<f64>>::new(x, y)
         .name(plain(&line.name))
         .mode(mode)
         // The check box of the group finds its lines by it.
         .legend_group(line.group.to_string())
-        .line(plotly::common::Line::new().color(colour).width(2.0).dash(dash))
+        .line(plotly::common::Line::new().color(colour).width(width).dash(dash))
 }
 
 /// A heat map.

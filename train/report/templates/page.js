@@ -10,7 +10,8 @@ for (const figure of document.querySelectorAll(".plot")) {
   log?.addEventListener("click", () => {
     const isOn = log.getAttribute("aria-pressed") !== "true";
     log.setAttribute("aria-pressed", isOn);
-    Plotly.relayout(chart, { "yaxis.type": isOn ? "log" : "linear", "yaxis.autorange": true });
+    const scale = isOn ? { "yaxis.type": "log", "yaxis.nticks": 5 } : { "yaxis.type": "linear", "yaxis.nticks": 0 };
+    Plotly.relayout(chart, { ...scale, "yaxis.autorange": true });
   });
   figure.querySelector(".reset").addEventListener("click", () => {
     const { xaxis, yaxis } = JSON.parse(initial);
