@@ -100,6 +100,15 @@ fn without_its_data_or_weights_a_report_says_so() {
     assert!(page(&world).contains("Confusion matrix of run"));
     assert!(world.fails(1, &["report", "run", "--data", "nowhere.pack"]).contains("nowhere.pack"));
 
+    // Another pack at the old place is no reason to have no report.
+    world.ok(&["pack", "val", "val.pack", "--size", "12"]);
+    world.ok(&["report", "run"]);
+    assert!(
+        page(&world).contains("The run was not evaluated on its validation pack, ")
+            && page(&world).contains("--size 10")
+    );
+    world.fails(2, &["report", "run", "--data", "val.pack"]);
+
     fs::remove_dir_all(world.path("run/checkpoints")).unwrap();
     fs::remove_file(world.path("run/best.h5")).unwrap();
     world.ok(&["report", "run"]);

@@ -1,6 +1,6 @@
 //! What the weights of a run say: kernels, and a test on a data set.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use data::{Dataset, Pack, Views};
@@ -95,10 +95,19 @@ impl InspectionTask<'_> {
         choose_average(&mut loaded, self.args.checkpoint.raw);
         let weights = Some(loaded.path.clone());
         let kernels = first_kernels(&loaded)?;
-        Ok(Inspection { weights, kernels, tested: self.test(device, loaded, data)? })
+        let tested = match self.test(device, loaded, data) {
+            Err(failure) if data.is_given => return Err(failure),
+            Err(failure) => {
+                let name = run.folder.display();
+                note(&format!("note: {name}: not evaluated, {}", failure.message()));
+                Err(format!("The run was not evaluated on its validation pack, {}.", failure.message()))
+            }
+            Ok(tested) => tested,
+        };
+        Ok(Inspection { weights, kernels, tested })
     }
 
-    /// Tests weights on a data set; the inner error says why it was not done.
+    /// Tests weights on a data set; the inner error says why there is none.
     fn test<B: Backend<Scalar = f32>>(
         &self,
         device: &B,
@@ -112,6 +121,10 @@ impl InspectionTask<'_> {
             let what = format!("The validation pack {} is not there: --data names another.", path.display());
             return Ok(Err(what));
         }
+        self.test_on(device, loaded, path).map(Ok)
+    }
+
+    fn test_on<B: Backend<Scalar = f32>>(&self, device: &B, loaded: Loaded, path: &Path) -> Result<RunTest> {
         let pack = Pack::open(path)?;
         let models = LoadedModels::one(loaded, self.threads);
         models.check_pack(&pack)?;
@@ -133,7 +146,7 @@ impl InspectionTask<'_> {
         let tested = test("eval", &input, true, SEED, |_| Ok(())).map_err(|error| trained.named(error))?;
         let Tested { report, classification, examples } = tested;
         let [hits, mistakes] = examples.hits_and_mistakes(EXAMPLES, &*dataset, names)?;
-        Ok(Ok(RunTest { data: path.clone(), report, classification, hits, mistakes }))
+        Ok(RunTest { data: path.to_path_buf(), report, classification, hits, mistakes })
     }
 }
 
