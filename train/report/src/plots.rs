@@ -111,12 +111,14 @@ fn trace(line: &crate::Line, colour: &'static str) -> Box<dyn Trace> {
 /// A heat map.
 pub fn heat_map(map: &HeatMap) -> String {
     let names: Vec<String> = map.names.iter().map(|name| plain(name)).collect();
-    let shade = |share: f64, colour: &str| ColorScaleElement(share, colour.to_string());
-    let colours =
-        vec![shade(0.0, "rgba(47,134,209,0.04)"), shade(0.2, "rgba(47,134,209,0.5)"), shade(1.0, "rgba(10,84,150,1)")];
+    // One colour over the ground of the page: the larger a share, the more of it, in dark and light.
+    let shade = |share: f64, cover: f64| ColorScaleElement(share, format!("rgba(47,134,209,{cover})"));
+    let colours = vec![shade(0.0, 0.04), shade(0.05, 0.25), shade(0.2, 0.5), shade(1.0, 1.0)];
     let trace = HeatTrace::new(names.clone(), names.clone(), map.percent.clone())
         .hover_template("%{y} taken for %{x}: %{z:.1f} % of the label<extra></extra>")
         .color_scale(ColorScale::Vector(colours))
+        .zmin(0.0)
+        .zmax(100.0)
         .show_scale(false);
     // Names that are numbers are no numbers.
     let classes = |title: &str| {
