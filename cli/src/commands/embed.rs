@@ -21,7 +21,7 @@ use crate::signals::exit_on_signals;
 pub fn run(args: &Embed) -> Result<()> {
     exit_on_signals()?;
     check_png_name(&args.out).map_err(|error| Failure::Usage(format!("--out: {error}")))?;
-    if !(args.perplexity >= 1.0) {
+    if args.perplexity.is_nan() || args.perplexity < 1.0 {
         return Err(Failure::Usage(format!("--perplexity: expected a number of at least 1, got {}", args.perplexity)));
     }
     match (&args.vectors, &args.weights) {

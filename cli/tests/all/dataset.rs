@@ -104,6 +104,9 @@ fn images_without_labels_and_unreadable_ones_are_told() {
     let report = json(&world, &["photos/dog", "--size", "32"]);
     assert_eq!(report["parts"][0]["classes"].as_array().unwrap().len(), 0);
     assert_eq!(report["duplicates"]["within_train"], 1);
+    // Only those with labels can have different ones.
+    let report = json(&world, &["photos", "--val", "photos-val/cat", "--size", "32"]);
+    assert_eq!((&report["duplicates"]["val_in_train"], &report["duplicates"]["other_labels"]), (&1.into(), &1.into()));
     let bytes = fs::read(world.path("photos/dog/5.png")).unwrap();
     fs::write(world.path("photos/dog/5.png"), &bytes[..bytes.len() / 2]).unwrap();
     let text = world.ok(&["dataset", "photos", "--size", "32", "--out", "report"]);

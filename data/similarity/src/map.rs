@@ -59,7 +59,7 @@ pub fn map(
             expected: "at least 8".into(),
         });
     }
-    if !(options.perplexity >= 1.0) {
+    if options.perplexity.is_nan() || options.perplexity < 1.0 {
         let found = options.perplexity.max(0.0) as usize;
         return Err(Error::Number { name: "the perplexity", found, expected: "at least 1".into() });
     }

@@ -248,11 +248,16 @@ fn squared_distance(x: ArrayView1<f32>, y: ArrayView1<f32>) -> f64 {
     }
 }
 
+/// Whether a value is none, or too large for its square.
+pub(crate) fn is_too_large(value: f32) -> bool {
+    value.is_nan() || value.abs() >= LARGEST
+}
+
 /// |x|² of each row. `first` is the number of the first.
 fn squares(vectors: ArrayView2<f32>, first: usize) -> Result<Vec<f64>> {
     let square = |row: usize| {
         let vector = vectors.row(row);
-        match vector.iter().find(|value| !(value.abs() < LARGEST)) {
+        match vector.iter().find(|value| is_too_large(**value)) {
             Some(&value) => Err(Error::NotFinite { vector: first + row, value }),
             None => Ok(vector.iter().map(|&value| f64::from(value) * f64::from(value)).sum()),
         }

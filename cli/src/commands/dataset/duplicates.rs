@@ -96,8 +96,9 @@ impl Duplicates {
             summary.within_train += of_train.saturating_sub(1);
             summary.within_val += of_val.saturating_sub(1);
             summary.val_in_train += if of_train > 0 { of_val } else { 0 };
-            let first = class(parts, set[0]);
-            summary.other_labels += usize::from(set.iter().any(|&place| class(parts, place) != first));
+            let mut labels = set.iter().filter_map(|&place| class(parts, place));
+            let first = labels.next();
+            summary.other_labels += usize::from(labels.any(|label| Some(label) != first));
         }
         summary
     }

@@ -7,6 +7,7 @@ use random::{Stream, purpose};
 use rayon::prelude::*;
 
 use crate::product::multiply_transposed;
+use crate::search::is_too_large;
 use crate::{Error, Result};
 use linear::{orthonormalize, polar, principal};
 
@@ -170,7 +171,7 @@ impl Codes {
 /// Fails unless all values are finite, and so small that sums of their squares are.
 fn check_finite(vectors: ArrayView2<f32>) -> Result<()> {
     for (vector, row) in vectors.rows().into_iter().enumerate() {
-        if let Some(&value) = row.iter().find(|value| !(value.abs() < 1e15)) {
+        if let Some(&value) = row.iter().find(|value| is_too_large(**value)) {
             return Err(Error::NotFinite { vector, value });
         }
     }
