@@ -129,7 +129,8 @@ mod tests {
                 (0..page.width()).filter(|&x| *page.get_pixel(x, y) == BAR).count()
             })
             .collect();
-        assert_eq!((lengths[0], lengths[2]), (2 * lengths[1], 0));
+        // Half a pixel is rounded.
+        assert!(lengths[0] > 500 && lengths[0].abs_diff(2 * lengths[1]) <= 1 && lengths[2] == 0, "{lengths:?}");
     }
 
     #[test]
