@@ -248,6 +248,19 @@ fn squared_distance(x: ArrayView1<f32>, y: ArrayView1<f32>) -> f64 {
     }
 }
 
+/// |x|², in several sums, so that they can be computed at once.
+fn sum_of_squares(vector: ArrayView1<f32>) -> f64 {
+    let square = |&value: &f32| f64::from(value) * f64::from(value);
+    let Some(values) = vector.as_slice() else { return vector.iter().map(square).sum() };
+    let chunks = values.chunks_exact(8);
+    let rest: f64 = chunks.remainder().iter().map(square).sum();
+    let mut sums = [0.0; 8];
+    for chunk in chunks {
+        sums.iter_mut().zip(chunk).for_each(|(sum, value)| *sum += square(value));
+    }
+    sums.iter().sum::<f64>() + rest
+}
+
 /// Whether a value is none, or too large for its square.
 pub(crate) fn is_too_large(value: f32) -> bool {
     value.is_nan() || value.abs() >= LARGEST
@@ -259,7 +272,7 @@ fn squares(vectors: ArrayView2<f32>, first: usize) -> Result<Vec<f64>> {
         let vector = vectors.row(row);
         match vector.iter().find(|value| is_too_large(**value)) {
             Some(&value) => Err(Error::NotFinite { vector: first + row, value }),
-            None => Ok(vector.iter().map(|&value| f64::from(value) * f64::from(value)).sum()),
+            None => Ok(sum_of_squares(vector)),
         }
     };
     (0..vectors.nrows()).into_par_iter().map(square).collect()
