@@ -80,6 +80,15 @@ impl From<data::Error> for Failure {
     }
 }
 
+impl From<analysis::Error> for Failure {
+    fn from(error: analysis::Error) -> Self {
+        match error {
+            analysis::Error::Network(error) => error.into(),
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
 impl From<layers::Error> for Failure {
     fn from(error: layers::Error) -> Self {
         let message = error.to_string();

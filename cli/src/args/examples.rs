@@ -71,7 +71,18 @@ Examples:
 pub const FILTERS: &str = "\
 Examples:
   alexnet filters run
+  alexnet filters run --images val.pack --layer conv3 --out patches.png --data patches.csv
   alexnet filters alexnet.pth --layer conv2 --scale shared --out conv2.png --data conv2.npy";
+
+pub const MAPS: &str = "\
+Examples:
+  alexnet maps --weights run photo.jpg
+  alexnet maps --weights alexnet.pth photo.jpg --layers conv1,conv5 --maps 0 --data maps.h5";
+
+pub const EXPLAIN: &str = "\
+Examples:
+  alexnet explain --weights run photo.jpg other.jpg
+  alexnet explain --weights alexnet.pth photo.jpg --class tench --out tench.png --data tench.h5";
 
 pub const SHOW: &str = "\
 Examples:

@@ -3,6 +3,7 @@
 mod bench;
 mod dataset;
 mod examples;
+mod explain;
 mod features;
 mod filters;
 mod report;
@@ -18,6 +19,7 @@ pub use bench::{Bench, BenchCommon, BenchData, BenchLayers, BenchSpeed, Output};
 use clap::builder::PossibleValuesParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 pub use dataset::DatasetArgs;
+pub use explain::{Explain, Maps, OneNetworkArgs};
 pub use features::{Embed, FeatureArgs, Features, Neighbours};
 pub use filters::{Filters, Scale, Sort};
 pub use report::Report;
@@ -80,6 +82,12 @@ pub enum Command {
     /// Draw a map of images in which those with similar features are near each other (t-SNE).
     #[command(after_help = examples::EMBED)]
     Embed(Embed),
+    /// Draw the feature maps of an image, layer by layer.
+    #[command(after_help = examples::MAPS)]
+    Maps(Maps),
+    /// Draw where in an image the evidence for a class is: occlusion, gradients, SmoothGrad, Grad-CAM.
+    #[command(after_help = examples::EXPLAIN)]
+    Explain(Explain),
     /// List runs: settings that differ, best error, loss, speed and state.
     #[command(after_help = examples::RUNS)]
     Runs(Runs),

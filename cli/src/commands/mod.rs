@@ -12,11 +12,13 @@ mod device;
 mod devices;
 mod embed;
 mod eval;
+mod explain;
 mod feature_source;
 mod features;
 mod filters;
 mod image_files;
 mod info;
+mod maps;
 mod neighbours;
 mod pack;
 mod predict;
@@ -54,6 +56,8 @@ pub fn run(command: Command) -> Result<()> {
         Command::Features(args) => features::run(&args),
         Command::Neighbours(args) => neighbours::run(&args),
         Command::Embed(args) => embed::run(&args),
+        Command::Maps(args) => maps::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Runs(args) => runs::run(&args),
         Command::Compare(args) => runs::compare(&args),
         Command::Report(args) => report::run(&args),

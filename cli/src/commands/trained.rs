@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use data::{Pack, Views};
+use data::{Pack, Views, ilsvrc2012};
 use layers::{Model, Network};
 use tensor::{Algorithms, Backend};
 use train::evaluate::Member;
@@ -89,6 +89,25 @@ pub fn open_device(compute: &args::ComputeArgs) -> Result<OpenDevice> {
 pub fn load_for_features(weights: &Path, args: &args::FeatureArgs) -> Result<(LoadedModels, OpenDevice)> {
     let args::FeatureArgs { checkpoint, model, mean, compute, .. } = args;
     let loaded = load_one(weights, model.as_deref(), checkpoint, mean.as_deref())?;
+    open_single(loaded, compute)
+}
+
+/// Loads one network, then opens the device.
+pub fn load_single(args: &args::OneNetworkArgs) -> Result<(LoadedModels, OpenDevice)> {
+    let args::OneNetworkArgs { weights, checkpoint, model, mean, compute } = args;
+    let loaded = load_one(weights, model.as_deref(), checkpoint, mean.as_deref())?;
+    open_single(loaded, compute)
+}
+
+/// Loads the network of `filters --images`, then opens the device.
+pub fn load_for_filters(args: &args::Filters) -> Result<(LoadedModels, OpenDevice)> {
+    let args::Filters { weights, checkpoint, model, mean, compute, .. } = args;
+    let loaded = load_one(weights, model.as_deref(), checkpoint, mean.as_deref())?;
+    open_single(loaded, compute)
+}
+
+/// One network for centre crops, and the device.
+fn open_single(loaded: Loaded, compute: &args::ComputeArgs) -> Result<(LoadedModels, OpenDevice)> {
     let models = LoadedModels { models: vec![loaded], views: Views::Centre, threads: threads(compute) };
     Ok((models, open_device(compute)?))
 }
@@ -256,6 +275,23 @@ impl<B: Backend> TrainedModel<B> {
             return differ(format!("class {number} is {one:?} and {other:?}"));
         }
         Ok(())
+    }
+
+    /// The class of a name or a number. WordNet IDs and the first words of ILSVRC 2012's classes are names too.
+    pub fn class(&self, text: &str) -> Result<usize> {
+        let classes = self.network.model().classes;
+        let is_named = |name: &String| name == text || ilsvrc2012::short_name(name) == text;
+        if let Some(class) = self.printed_classes.iter().position(is_named) {
+            return Ok(class);
+        }
+        let number = text.parse().ok().filter(|number| *number < classes);
+        let what = format!("--class: {text:?} is no class of the network, nor a number below {classes}");
+        number.ok_or(Failure::Usage(what))
+    }
+
+    /// The readable name of a class, or its number.
+    pub fn short_name(&self, class: usize) -> String {
+        self.printed_classes.get(class).map_or(class.to_string(), |name| ilsvrc2012::short_name(name).to_string())
     }
 
     /// Preprocessing of stored images of `size`.

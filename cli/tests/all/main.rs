@@ -11,6 +11,7 @@ mod dataset;
 mod demo;
 mod disks;
 mod evaluation;
+mod explaining;
 mod faults;
 #[cfg(target_os = "linux")]
 mod faults_support;

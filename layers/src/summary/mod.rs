@@ -2,6 +2,7 @@
 
 mod keras;
 mod table;
+mod window;
 
 pub use keras::keras;
 pub use table::table;

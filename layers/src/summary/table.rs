@@ -2,14 +2,15 @@
 
 use std::fmt::Write;
 
+use super::window::window;
 use super::with_commas;
-use crate::model::{LayerShape, Model, ParameterSpec};
+use crate::model::{LayerKind, LayerShape, Model, ParameterSpec};
 use crate::{Error, Result};
 
 /// Bytes of one value; networks are trained in f32.
 const BYTES: u64 = 4;
 
-/// Layers with output shapes, parameters, multiply-accumulates and memory for `batch` images, and totals.
+/// Layers with windows (kernel / stride, padding, groups), output shapes, parameters, multiply-accumulates and memory for `batch` images, and totals.
 ///
 /// ```
 /// let model = alexnet_layers::Model::preset("paper")?;
@@ -27,9 +28,9 @@ pub fn table(model: &Model, batch: usize) -> Result<String> {
     let shapes = model.shapes()?;
     let mut text = String::new();
     let _ = writeln!(text, "{}: {}\n", model.name, model.about);
-    let cells: Vec<[String; 6]> = std::iter::once(header(batch))
+    let cells: Vec<[String; 7]> = std::iter::once(header(batch))
         .chain(std::iter::once(input(model, batch)))
-        .chain(shapes.iter().map(|shape| cells(shape, batch)))
+        .chain(model.layers.iter().zip(&shapes).map(|(layer, shape)| cells(&layer.kind, shape, batch)))
         .collect();
     write_columns(&mut text, &cells);
     text.push('\n');
@@ -37,23 +38,32 @@ pub fn table(model: &Model, batch: usize) -> Result<String> {
     Ok(text)
 }
 
-fn header(batch: usize) -> [String; 6] {
+fn header(batch: usize) -> [String; 7] {
     let outputs = if batch == 1 { "activations".into() } else { format!("activations x {batch}") };
-    ["layer".into(), "kind".into(), "output".into(), "parameters".into(), "MACs".into(), outputs]
+    ["layer".into(), "kind".into(), "window".into(), "output".into(), "parameters".into(), "MACs".into(), outputs]
 }
 
-fn input(model: &Model, batch: usize) -> [String; 6] {
+fn input(model: &Model, batch: usize) -> [String; 7] {
     let crop = model.input.crop;
     let values = 3 * (crop * crop) as u64;
-    ["input".into(), String::new(), axes(&[crop, crop, 3]), String::new(), String::new(), outputs(values, batch)]
+    [
+        "input".into(),
+        String::new(),
+        String::new(),
+        axes(&[crop, crop, 3]),
+        String::new(),
+        String::new(),
+        outputs(values, batch),
+    ]
 }
 
-fn cells(shape: &LayerShape, batch: usize) -> [String; 6] {
+fn cells(kind: &LayerKind, shape: &LayerShape, batch: usize) -> [String; 7] {
     let unless_0 = |n: u64, text: String| if n == 0 { String::new() } else { text };
     let count = shape.parameter_count();
     [
         shape.name.clone(),
         shape.kind.into(),
+        window(kind, &shape.input),
         axes(&shape.output),
         unless_0(count, with_commas(count)),
         unless_0(shape.macs, millions(shape.macs)),
@@ -69,9 +79,9 @@ fn outputs(values: u64, batch: usize) -> String {
     bytes(values.saturating_mul(batch as u64).saturating_mul(BYTES))
 }
 
-/// The first three columns to the left, numbers to the right.
-fn write_columns(text: &mut String, cells: &[[String; 6]]) {
-    let mut widths = [0; 6];
+/// The first four columns to the left, numbers to the right.
+fn write_columns(text: &mut String, cells: &[[String; 7]]) {
+    let mut widths = [0; 7];
     for row in cells {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.len());
@@ -80,7 +90,7 @@ fn write_columns(text: &mut String, cells: &[[String; 6]]) {
     for row in cells {
         let mut line = String::new();
         for (i, (cell, width)) in row.iter().zip(widths).enumerate() {
-            let _ = if i < 3 { write!(line, "{cell:<width$}  ") } else { write!(line, "{cell:>width$}  ") };
+            let _ = if i < 4 { write!(line, "{cell:<width$}  ") } else { write!(line, "{cell:>width$}  ") };
         }
         let _ = writeln!(text, "{}", line.trim_end());
     }

@@ -102,9 +102,9 @@ fn the_table_has_rows_and_totals() {
         let line = text.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{start} in {text}"));
         line.split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(words("conv1 "), "conv1 conv 55 x 55 x 96 34,944 105.4 M 141.8 MiB");
+    assert_eq!(words("conv1 "), "conv1 conv 11 x 11 / 4, pad 0+3 55 x 55 x 96 34,944 105.4 M 141.8 MiB");
     assert_eq!(words("fc6 "), "fc6 linear 4096 37,752,832 37.7 M 2.0 MiB");
-    assert_eq!(words("pool5 "), "pool5 max-pool 6 x 6 x 256 4.5 MiB");
+    assert_eq!(words("pool5 "), "pool5 max-pool 3 x 3 / 2 6 x 6 x 256 4.5 MiB");
     assert_eq!(words("parameters"), "parameters 60,965,224");
     assert_eq!(words("multiply-accumulates"), "multiply-accumulates an image 724.4 M");
     assert_eq!(words("memory of the parameters"), "memory of the parameters (f32) 232.6 MiB");

@@ -37,7 +37,7 @@ pub struct OcclusionMap {
 impl Occlusion {
     /// Squares of a fifth of a crop, about 16 x 16 of them.
     pub fn of_crop(crop: usize) -> Self {
-        let size = (crop / 5 + usize::from(crop % 5 > 0)).max(1);
+        let size = (crop / 5 + usize::from(!crop.is_multiple_of(5))).max(1);
         Self { size, stride: ((crop - size.min(crop)) / 15 + usize::from(crop > 32)).max(1), batch: 32 }
     }
 

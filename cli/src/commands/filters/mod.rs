@@ -1,5 +1,9 @@
 //! `alexnet filters`.
 
+mod patches;
+
+use std::path::PathBuf;
+
 use files::printable;
 use image::RgbImage;
 use layers::Model;
@@ -7,18 +11,37 @@ use layers::model::LayerKind;
 use train::load::{self, Loaded};
 use train::plots::{ColourRange, KernelOrder, KernelSheet, check_png_name, save_png};
 
-use super::trained::choose_average;
+use self::patches::PatchesTask;
+use super::trained::{self, choose_average};
 use crate::args::{Filters, Scale, Sort};
 use crate::console::{note, print};
 use crate::failure::{Failure, Result};
+use crate::signals::exit_on_signals;
 
 pub fn run(args: &Filters) -> Result<()> {
     check_png_name(&args.out).map_err(|error| Failure::Usage(format!("--out: {error}")))?;
-    let is_npy = |path: &std::path::PathBuf| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"));
-    if let Some(path) = args.data.as_ref().filter(|path| !is_npy(path)) {
-        let what = format!("--data: {}: expected a name that ends in .npy", path.display());
+    let ending = if args.images.is_some() { "csv" } else { "npy" };
+    let has_ending = |path: &PathBuf| path.extension().is_some_and(|own| own.eq_ignore_ascii_case(ending));
+    if let Some(path) = args.data.as_ref().filter(|path| !has_ending(path)) {
+        let what = format!("--data: {}: expected a name that ends in .{ending}", path.display());
         return Err(Failure::Usage(what));
     }
+    if args.images.is_some() {
+        return draw_patches(args);
+    }
+    draw_kernels(args)
+}
+
+/// Draws the patches of `--images` to which kernels respond most.
+fn draw_patches(args: &Filters) -> Result<()> {
+    exit_on_signals()?;
+    let (models, opened) = trained::load_for_filters(args)?;
+    let [kernels, images] = opened.run(PatchesTask { args, models })?;
+    let text = format!("{}: patches for {kernels} kernels, of {images} images", args.out.display());
+    print(&text)
+}
+
+fn draw_kernels(args: &Filters) -> Result<()> {
     let model = args.model.as_deref().map(formats::model_of).transpose()?;
     let mut loaded = load::weights_of(&args.weights, model.as_ref(), args.checkpoint.choice(), &mut |text| {
         note(&format!("note: {text}"));

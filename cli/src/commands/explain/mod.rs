@@ -1,0 +1,185 @@
+//! `alexnet explain`.
+
+mod looked_at;
+
+use std::collections::BTreeMap;
+
+use analysis::{
+    Occlusion, SmoothGrad, grad_cam, input_gradient, last_convolution, occlusion, saliency, smooth_grad, upsample,
+};
+use data::DecodeOptions;
+use layers::weights::save_tensors;
+use ndarray::{Array2, ArrayD, Axis, stack};
+use tensor::Backend;
+use train::plots::{Panel, PanelPage, PanelRow, brightest, check_png_name, heat_over, save_png};
+
+pub use self::looked_at::{LookedAt, check_data_name};
+use super::device::DeviceTask;
+use super::predict::inputs::Inputs;
+use super::trained::{self, LoadedModels, TrainedModel};
+use crate::args::Explain;
+use crate::console::{Bar, percent, print, print_error};
+use crate::failure::{Failure, Result};
+use crate::signals::exit_on_signals;
+
+/// The most images of a page.
+const MAX_IMAGES: usize = 64;
+/// Width and height of a panel.
+const SIDE: u32 = 224;
+
+pub fn run(args: &Explain) -> Result<()> {
+    exit_on_signals()?;
+    check_png_name(&args.out).map_err(|error| Failure::Usage(format!("--out: {error}")))?;
+    check_data_name(args.data.as_deref())?;
+    let inputs = Inputs::open(&args.images)?;
+    let (models, opened) = trained::load_single(&args.network)?;
+    models.note_assumed_classes();
+    let [drawn, unreadable] = opened.run(ExplainTask { args, models, inputs })?;
+    print(&format!("{}: {}", args.out.display(), crate::console::count(drawn as u64, "image")))?;
+    if unreadable > 0 {
+        return Err(Failure::Failed(format!("{unreadable} of {} images could not be read", drawn + unreadable)));
+    }
+    Ok(())
+}
+
+struct ExplainTask<'a> {
+    args: &'a Explain,
+    models: LoadedModels,
+    inputs: Inputs,
+}
+
+impl DeviceTask for ExplainTask<'_> {
+    /// The numbers of images that were drawn, and that could not be read.
+    type Output = [usize; 2];
+
+    fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<[usize; 2]> {
+        let Self { args, models, inputs } = self;
+        let count = inputs.count();
+        if count.is_some_and(|count| count > MAX_IMAGES as u64) {
+            return Err(Failure::Usage(format!("expected at most {MAX_IMAGES} images, got {}", count.unwrap_or(0))));
+        }
+        let trained = models.into_device(&device)?;
+        let trained = trained.first();
+        let explanation = Explanation::new(args, trained)?;
+        let options = DecodeOptions { apply_orientation: trained.exif_orientation, ..DecodeOptions::default() };
+        let bar = Bar::new("explain", "images", count.unwrap_or(1));
+        let mut rows = Vec::new();
+        let mut maps = MapTensors::default();
+        let mut unreadable = 0;
+        for image in inputs.images().iter().take(MAX_IMAGES) {
+            let name = image.name.clone();
+            match image.square(trained.network.model().input.size, &options) {
+                Ok(square) => rows.push(explanation.row(&LookedAt::new(trained, name, &square)?, &mut maps)?),
+                Err(error) => {
+                    print_error(&format!("error: {error}"));
+                    unreadable += 1;
+                }
+            }
+            bar.set_with_rate((rows.len() + unreadable) as u64, "images");
+        }
+        bar.finish();
+        if rows.is_empty() {
+            return Err(Failure::Failed("there are no images that could be read".into()));
+        }
+        let drawn = rows.len();
+        save_png(&explanation.page(rows).draw(), &args.out)?;
+        if let Some(path) = &args.data {
+            save_tensors(path, &maps.stacked())?;
+        }
+        Ok([drawn, unreadable])
+    }
+}
+
+/// The maps of the images, by the names of the methods.
+#[derive(Default)]
+struct MapTensors(BTreeMap<String, Vec<ArrayD<f32>>>);
+
+impl MapTensors {
+    fn push(&mut self, name: &str, values: ArrayD<f32>) {
+        self.0.entry(name.into()).or_default().push(values);
+    }
+
+    /// Each method's maps as one tensor, with the images as its first axis.
+    fn stacked(self) -> BTreeMap<String, ArrayD<f32>> {
+        let stacked = |maps: Vec<ArrayD<f32>>| {
+            let views: Vec<_> = maps.iter().map(|map| map.view()).collect();
+            // Maps of one method have one shape.
+            stack(Axis(0), &views).unwrap_or_default()
+        };
+        self.0.into_iter().map(|(name, maps)| (name, stacked(maps))).collect()
+    }
+}
+
+/// The settings of a page.
+struct Explanation<'a, B: Backend> {
+    trained: &'a TrainedModel<B>,
+    class: Option<usize>,
+    /// The convolution of Grad-CAM; none in a network without convolutions.
+    layer: Option<String>,
+    occlusion: Occlusion,
+    smooth: SmoothGrad,
+}
+
+impl<'a, B: Backend<Scalar = f32>> Explanation<'a, B> {
+    fn new(args: &Explain, trained: &'a TrainedModel<B>) -> Result<Self> {
+        let model = trained.network.model();
+        let layer = match &args.layer {
+            Some(name) => {
+                model.find_layer(name).map_err(|error| Failure::Usage(format!("--layer: {error}")))?;
+                Some(name.clone())
+            }
+            None => last_convolution(model).map(String::from),
+        };
+        let own = Occlusion::of_crop(model.input.crop);
+        let size = args.square.unwrap_or(own.size);
+        if size > model.input.crop {
+            let what = format!("--square: {size} pixels are more than the crop's {}", model.input.crop);
+            return Err(Failure::Usage(what));
+        }
+        let class = args.class.as_deref().map(|text| trained.class(text)).transpose()?;
+        let smooth = SmoothGrad { samples: args.samples, ..SmoothGrad::default() };
+        Ok(Self { trained, class, layer, occlusion: Occlusion { size, ..own }, smooth })
+    }
+
+    /// The image and its maps.
+    fn row(&self, looked: &LookedAt<B>, maps: &mut MapTensors) -> Result<PanelRow> {
+        let network = &self.trained.network;
+        let class = self.class.unwrap_or(looked.most_probable);
+        let probability = looked.probabilities[class];
+        let name = self.trained.short_name(class);
+        let panel = |caption: String, map: &Array2<f32>| {
+            let top = brightest(map.view());
+            Panel { caption, image: heat_over(&looked.crop, map.view(), top) }
+        };
+        let mut panels = vec![Panel { caption: String::new(), image: looked.crop.clone() }];
+        let hidden = occlusion(network, &looked.input, class, &self.occlusion)?;
+        let fall = hidden.falls.iter().copied().fold(0.0, f32::max);
+        panels.push(panel(format!("occlusion: up to -{}", percent(fall.into())), &hidden.pixels));
+        let gradient = input_gradient(network, &looked.input, class)?;
+        panels.push(panel("input gradient".into(), &saliency(&gradient)));
+        let smooth = smooth_grad(network, &looked.input, class, &self.smooth)?;
+        panels.push(panel(format!("SmoothGrad, {} copies", self.smooth.samples), &saliency(&smooth)));
+        if let Some(layer) = &self.layer {
+            let cam = grad_cam(network, &looked.input, class, layer)
+                .map_err(|error| Failure::Usage(format!("--layer: {error}")))?;
+            panels.push(panel(format!("Grad-CAM of {layer}"), &upsample(&cam, looked.crop.width() as usize)));
+            maps.push("grad_cam", cam.into_dyn());
+        }
+        maps.push("class", ndarray::arr0(class as f32).into_dyn());
+        maps.push("occlusion", hidden.pixels.into_dyn());
+        maps.push("input_gradient", gradient.into_dyn());
+        maps.push("smooth_grad", smooth.into_dyn());
+        let heading = format!("{}: {name}, {}", looked.name, percent(f64::from(probability)));
+        Ok(PanelRow { heading, panels })
+    }
+
+    fn page(&self, rows: Vec<PanelRow>) -> PanelPage {
+        let columns = rows.iter().map(|row| row.panels.len()).max().unwrap_or(1);
+        let note = format!(
+            "bright: matters for the class; occlusion hides squares of {} pixels, each map has its own scale",
+            self.occlusion.size
+        );
+        let title = format!("Evidence for a class in {}", self.trained.network.model().name);
+        PanelPage { title, note, side: SIDE, columns, rows }
+    }
+}
