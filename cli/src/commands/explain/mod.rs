@@ -24,6 +24,8 @@ use crate::signals::exit_on_signals;
 
 /// The most images of a page.
 const MAX_IMAGES: usize = 64;
+/// The least fall of the probability that is drawn as bright: smaller ones matter for nothing.
+const LEAST_FALL: f32 = 0.01;
 /// Width and height of a panel.
 const SIDE: u32 = 224;
 
@@ -147,22 +149,24 @@ impl<'a, B: Backend<Scalar = f32>> Explanation<'a, B> {
         let class = self.class.unwrap_or(looked.most_probable);
         let probability = looked.probabilities[class];
         let name = self.trained.short_name(class);
-        let panel = |caption: String, map: &Array2<f32>| {
-            let top = brightest(map.view());
+        let panel = |caption: String, map: &Array2<f32>, least: f32| {
+            let top = brightest(map.view()).max(least);
             Panel { caption, image: heat_over(&looked.crop, map.view(), top) }
         };
         let mut panels = vec![Panel { caption: String::new(), image: looked.crop.clone() }];
         let hidden = occlusion(network, &looked.input, class, &self.occlusion)?;
         let fall = hidden.falls.iter().copied().fold(0.0, f32::max);
-        panels.push(panel(format!("occlusion: up to -{}", percent(fall.into())), &hidden.pixels));
+        let caption = format!("occlusion: -{:.1} points", fall * 100.0);
+        panels.push(panel(caption, &hidden.pixels, LEAST_FALL));
         let gradient = input_gradient(network, &looked.input, class)?;
-        panels.push(panel("input gradient".into(), &saliency(&gradient)));
+        panels.push(panel("input gradient".into(), &saliency(&gradient), 0.0));
         let smooth = smooth_grad(network, &looked.input, class, &self.smooth)?;
-        panels.push(panel(format!("SmoothGrad, {} copies", self.smooth.samples), &saliency(&smooth)));
+        panels.push(panel(format!("SmoothGrad, {} copies", self.smooth.samples), &saliency(&smooth), 0.0));
         if let Some(layer) = &self.layer {
             let cam = grad_cam(network, &looked.input, class, layer)
                 .map_err(|error| Failure::Usage(format!("--layer: {error}")))?;
-            panels.push(panel(format!("Grad-CAM of {layer}"), &upsample(&cam, looked.crop.width() as usize)));
+            let map = upsample(&cam, looked.crop.width() as usize);
+            panels.push(panel(format!("Grad-CAM of {layer}"), &map, 0.0));
             maps.push("grad_cam", cam.into_dyn());
         }
         maps.push("class", ndarray::arr0(class as f32).into_dyn());
