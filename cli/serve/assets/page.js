@@ -1,5 +1,5 @@
 "use strict";
-// What both pages share.
+// Functions of both pages.
 
 const byId = (id) => document.getElementById(id);
 

@@ -33,7 +33,7 @@ pub struct Classifier<B: Backend> {
     pub gallery: Option<Gallery>,
 }
 
-/// What requests may know of a classifier.
+/// A classifier as requests see it: its network, classes and sizes.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Description {
     pub network: String,
@@ -63,7 +63,7 @@ pub(crate) struct PredictedClass {
 pub(crate) trait Compute: Send + Sync {
     /// Probabilities `[n, classes]`.
     fn predict(&self, squares: &[u8]) -> train::Result<Array2<f32>>;
-    /// What in one image led to a class, the most probable one by default.
+    /// The evidence in one image for a class, by default the most probable one.
     fn explain(&self, square: &[u8], class: Option<usize>) -> explain::Result<Explanation>;
 }
 

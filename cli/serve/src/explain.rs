@@ -1,4 +1,4 @@
-//! What in an image led to a prediction.
+//! The evidence in an image for a class.
 
 use std::error::Error;
 
@@ -18,10 +18,10 @@ const KERNELS: usize = 8;
 /// Images near to that of an explanation.
 const NEIGHBOURS: usize = 8;
 
-/// A result whose error is told to a client.
+/// A result whose error goes to a client.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-/// What in an image led to a class. Images are `data:` URIs of PNGs.
+/// The evidence in an image for a class. Images are `data:` URIs of PNGs.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Explanation {
     /// The class.

@@ -212,7 +212,7 @@ struct Tail {
 }
 
 enum TailEvent<'a> {
-    /// What was read before is void.
+    /// The file was replaced: lines that were read before are void.
     Restart,
     /// A line, without its end.
     Line(&'a [u8]),

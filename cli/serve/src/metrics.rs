@@ -19,7 +19,7 @@ struct Histogram {
     sum: f64,
 }
 
-/// What the server has done since it began.
+/// Counts and times of the server since its start.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     counts: Mutex<Counts>,

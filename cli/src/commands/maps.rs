@@ -11,7 +11,7 @@ use tensor::Backend;
 use train::plots::{Panel, PanelPage, PanelRow, check_png_name, grey_map, save_png};
 
 use super::device::DeviceTask;
-use super::explain::{LookedAt, check_data_name};
+use super::explain::{PreparedImage, check_data_name};
 use super::predict::inputs::Inputs;
 use super::trained::{self, LoadedModels, TrainedModel};
 use crate::args::Maps;
@@ -58,15 +58,15 @@ impl DeviceTask for MapsTask<'_> {
         let image = inputs.images().iter().next().ok_or_else(none)?;
         let name = image.name.clone();
         let square = image.square(model.input.size, &options).map_err(Failure::Failed)?;
-        let looked = LookedAt::new(trained, name, &square)?;
-        let seen = Panel { caption: String::new(), image: looked.crop.clone() };
-        let best = looked.most_probable;
-        let label = format!("{}, {}", trained.short_name(best), percent(f64::from(looked.probabilities[best])));
-        let mut rows = vec![PanelRow { heading: format!("{}: {label}", looked.name), panels: vec![seen] }];
+        let image = PreparedImage::new(trained, name, &square)?;
+        let seen = Panel { caption: String::new(), image: image.crop.clone() };
+        let best = image.most_probable;
+        let label = format!("{}, {}", trained.short_name(best), percent(f64::from(image.probabilities[best])));
+        let mut rows = vec![PanelRow { heading: format!("{}: {label}", image.name), panels: vec![seen] }];
         let mut tensors = BTreeMap::new();
         for layer in &layers {
             let after = model.activated(layer)?;
-            let values = trained.network.activations(looked.input.clone(), after)?.to_array();
+            let values = trained.network.activations(image.input.clone(), after)?.to_array();
             let values = values.map_err(train::Error::from)?.index_axis_move(Axis(0), 0);
             rows.push(row(layer, after, &values, args.maps));
             tensors.insert(layer.clone(), values);

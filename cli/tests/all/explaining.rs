@@ -100,7 +100,7 @@ fn mistakes_name_the_flag_or_the_file() {
     assert!(world.fails(2, &["maps", "--weights", "run", "val"]).contains("val: expected one image"));
     let layers = ["maps", "--weights", "run", "val/red/0.png", "--layers", "conv1,conv7"];
     assert!(world.fails(2, &layers).contains("--layers"));
-    // What can be drawn is drawn.
+    // Images that can be read are drawn.
     let output = world.run(&["explain", "--weights", "run", "tiny.toml", "val/red/0.png"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stderr).unwrap().contains("1 of 2 images could not be read"));

@@ -137,6 +137,6 @@ fn names_stay_text() {
     let page = own_part(&html);
     assert!(!html.contains(&EVIL[..EVIL.len() - 10]) && !page.contains("<img src=x"));
     assert!(page.contains("&#60;script&#62;alert(1)&#60;b&#62;") && page.contains("&#60;img src=x"));
-    // What Plotly reads is escaped for it too: it takes some HTML.
+    // Text for Plotly is escaped for it too: it takes some HTML.
     assert!(page.contains("&lt;script&gt;alert(1)&lt;b&gt;"));
 }

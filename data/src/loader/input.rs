@@ -14,6 +14,9 @@ use crate::error::{Error, Result};
 ///
 /// let crops = Views::Ten.crops(256, 224, 0);
 /// assert_eq!((crops.len(), crops[3].left, crops[4].top, crops[9].mirror), (10, 32, 16, true));
+/// let [centre, mirrored] = Views::CentreMirrored.crops(256, 224, 0)[..] else { panic!("two crops") };
+/// assert_eq!((centre.left, centre.top, centre.mirror), (16, 16, false));
+/// assert_eq!((mirrored.left, mirrored.top, mirrored.mirror), (16, 16, true));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

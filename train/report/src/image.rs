@@ -9,7 +9,7 @@ use crate::{Error, Result};
 #[derive(Clone, Debug)]
 pub struct ImageData {
     pub(crate) alt: String,
-    /// As a `data:` URL.
+    /// A `data:` URL.
     pub(crate) url: String,
 }
 

@@ -39,7 +39,7 @@ fn names_stay_text() {
     let own = before_library(&html);
     assert!(!own.contains("alert(1)</script>") && !own.contains("<b>"));
     assert!(own.contains("&#60;script&#62;alert(1)&#60;/script&#62;"), "{own}");
-    // What a chart shows of it is escaped twice: Plotly shows a part of HTML.
+    // Text in a chart is escaped twice: Plotly shows a part of HTML.
     assert!(own.contains("&lt;b&gt;") && own.contains("&amp;"), "{own}");
 }
 

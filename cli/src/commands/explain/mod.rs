@@ -1,6 +1,6 @@
 //! `alexnet explain`.
 
-mod looked_at;
+mod prepared_image;
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use ndarray::{Array2, ArrayD, Axis, stack};
 use tensor::Backend;
 use train::plots::{Panel, PanelPage, PanelRow, brightest, check_png_name, heat_over, save_png};
 
-pub use self::looked_at::{LookedAt, check_data_name};
+pub use self::prepared_image::{PreparedImage, check_data_name};
 use super::device::DeviceTask;
 use super::predict::inputs::Inputs;
 use super::trained::{self, LoadedModels, TrainedModel};
@@ -71,7 +71,7 @@ impl DeviceTask for ExplainTask<'_> {
         for image in inputs.images().iter().take(MAX_IMAGES) {
             let name = image.name.clone();
             match image.square(trained.network.model().input.size, &options) {
-                Ok(square) => rows.push(explanation.row(&LookedAt::new(trained, name, &square)?, &mut maps)?),
+                Ok(square) => rows.push(explanation.row(&PreparedImage::new(trained, name, &square)?, &mut maps)?),
                 Err(error) => {
                     print_error(&format!("error: {error}"));
                     unreadable += 1;
@@ -144,28 +144,28 @@ impl<'a, B: Backend<Scalar = f32>> Explanation<'a, B> {
     }
 
     /// The image and its maps.
-    fn row(&self, looked: &LookedAt<B>, maps: &mut MapTensors) -> Result<PanelRow> {
+    fn row(&self, image: &PreparedImage<B>, maps: &mut MapTensors) -> Result<PanelRow> {
         let network = &self.trained.network;
-        let class = self.class.unwrap_or(looked.most_probable);
-        let probability = looked.probabilities[class];
+        let class = self.class.unwrap_or(image.most_probable);
+        let probability = image.probabilities[class];
         let name = self.trained.short_name(class);
         let panel = |caption: String, map: &Array2<f32>, least: f32| {
             let top = brightest(map.view()).max(least);
-            Panel { caption, image: heat_over(&looked.crop, map.view(), top) }
+            Panel { caption, image: heat_over(&image.crop, map.view(), top) }
         };
-        let mut panels = vec![Panel { caption: String::new(), image: looked.crop.clone() }];
-        let hidden = occlusion(network, &looked.input, class, &self.occlusion)?;
+        let mut panels = vec![Panel { caption: String::new(), image: image.crop.clone() }];
+        let hidden = occlusion(network, &image.input, class, &self.occlusion)?;
         let fall = hidden.falls.iter().copied().fold(0.0, f32::max);
         let caption = format!("occlusion: -{:.1} points", fall * 100.0);
         panels.push(panel(caption, &hidden.pixels, LEAST_FALL));
-        let gradient = input_gradient(network, &looked.input, class)?;
+        let gradient = input_gradient(network, &image.input, class)?;
         panels.push(panel("input gradient".into(), &saliency(&gradient), 0.0));
-        let smooth = smooth_grad(network, &looked.input, class, &self.smooth)?;
+        let smooth = smooth_grad(network, &image.input, class, &self.smooth)?;
         panels.push(panel(format!("SmoothGrad, {} copies", self.smooth.samples), &saliency(&smooth), 0.0));
         if let Some(layer) = &self.layer {
-            let cam = grad_cam(network, &looked.input, class, layer)
+            let cam = grad_cam(network, &image.input, class, layer)
                 .map_err(|error| Failure::Usage(format!("--layer: {error}")))?;
-            let map = upsample(&cam, looked.crop.width() as usize);
+            let map = upsample(&cam, image.crop.width() as usize);
             panels.push(panel(format!("Grad-CAM of {layer}"), &map, 0.0));
             maps.push("grad_cam", cam.into_dyn());
         }
@@ -173,7 +173,7 @@ impl<'a, B: Backend<Scalar = f32>> Explanation<'a, B> {
         maps.push("occlusion", hidden.pixels.into_dyn());
         maps.push("input_gradient", gradient.into_dyn());
         maps.push("smooth_grad", smooth.into_dyn());
-        let heading = format!("{}: {name}, {}", looked.name, percent(f64::from(probability)));
+        let heading = format!("{}: {name}, {}", image.name, percent(f64::from(probability)));
         Ok(PanelRow { heading, panels })
     }
 

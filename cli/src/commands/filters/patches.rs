@@ -16,7 +16,7 @@ use train::plots::{Panel, PanelPage, PanelRow, gradient_image, save_png};
 use super::super::data_set;
 use super::super::device::DeviceTask;
 use super::super::eval::write_csv;
-use super::super::explain::LookedAt;
+use super::super::explain::PreparedImage;
 use super::super::trained::{LoadedModels, TrainedModel, TrainedModels};
 use crate::args::Filters;
 use crate::console::Bar;
@@ -128,7 +128,7 @@ impl Search {
         let mut patches = Vec::new();
         let mut patterns = Vec::new();
         for response in responses {
-            let image = LookedAt::new(trained, String::new(), &self.pixels(response.image)?)?;
+            let image = PreparedImage::new(trained, String::new(), &self.pixels(response.image)?)?;
             let place = [response.row, response.column, kernel];
             let gradient = response_gradient(&trained.network, &image.input, &self.layer.activated, place)?;
             let window = self.field.window(response.row, response.column);

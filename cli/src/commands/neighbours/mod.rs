@@ -31,7 +31,7 @@ pub struct Found {
     pub searched: FeatureSource,
     /// Of each selected image, the nearest first.
     pub neighbours: Vec<Vec<Neighbour>>,
-    /// What binary codes find, if they were asked for.
+    /// The results of binary codes, with `--codes`.
     pub codes: Option<CodesReport>,
 }
 

@@ -1,4 +1,4 @@
-//! What the weights of a run say: kernels, and a test on a data set.
+//! The weights of a run: kernels, and a test on a data set.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ impl RunData {
     }
 }
 
-/// What was seen of the weights of a run.
+/// The kernels and the test of a run's weights.
 pub struct Inspection {
     /// The file of the weights; `None` if there is none yet.
     pub weights: Option<PathBuf>,

@@ -23,12 +23,12 @@ pub use plots::{SHOWN, STEPS, save_hits_and_mistakes};
 /// Points of a line of a chart at most.
 const POINTS: usize = 1000;
 
-/// What a report shows of its runs.
+/// The contents of a report.
 struct Contents {
     runs: Vec<RunSummary>,
     /// A short name of each run.
     names: Vec<String>,
-    /// What was seen of the weights of each run.
+    /// The kernels and the test of each run.
     inspections: Vec<Inspection>,
 }
 

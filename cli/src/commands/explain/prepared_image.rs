@@ -12,7 +12,7 @@ use super::super::trained::TrainedModel;
 use crate::failure::{Failure, Result};
 
 /// The centre crop of an image, with the network's prediction.
-pub struct LookedAt<B: Backend> {
+pub struct PreparedImage<B: Backend> {
     /// Name of the image.
     pub name: String,
     /// The crop.
@@ -25,7 +25,7 @@ pub struct LookedAt<B: Backend> {
     pub most_probable: usize,
 }
 
-impl<B: Backend<Scalar = f32>> LookedAt<B> {
+impl<B: Backend<Scalar = f32>> PreparedImage<B> {
     /// The centre crop of an RGB square of the network's image size.
     pub fn new(trained: &TrainedModel<B>, name: String, square: &[u8]) -> Result<Self> {
         let network = &trained.network;
