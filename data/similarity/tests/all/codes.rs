@@ -34,6 +34,16 @@ fn codes_find_neighbours() {
     assert_eq!(at(2000), 1.0);
 }
 
+/// Bits tell on which side of the sample's mean a vector lies, wherever that is: two vectors differ in about half of them.
+#[test]
+fn bits_are_balanced_around_the_mean() {
+    let all = vectors(400, 20, 4) + 5000.0;
+    let codes = BinaryEncoder::learn(all.view(), 8, 1).unwrap().encode(all.view()).unwrap();
+    let sum: u32 = (0..200).map(|own| codes.distance(own, &codes, 399 - own)).sum();
+    let mean = f64::from(sum) / 200.0;
+    assert!((2.5..5.5).contains(&mean), "{mean}");
+}
+
 #[test]
 fn codes_are_the_same_in_blocks_and_for_the_same_seed() {
     let all = vectors(300, 80, 2);
