@@ -54,13 +54,15 @@ pub fn chart(chart: &Chart) -> String {
     let scale = if chart.is_logarithmic { AxisType::Log } else { AxisType::Linear };
     // More ticks than these get in each other's way on a logarithmic scale; 0 leaves their number to Plotly.
     let ticks = if chart.is_logarithmic { LOG_TICKS } else { 0 };
+    // Of a linear scale, one of 0.5e+4 and 1e+4 would be harder to read than one of 5000 and 10000.
+    let exponents = if chart.is_logarithmic { ExponentFormat::SmallE } else { ExponentFormat::None };
     let mut layout = Layout::new()
         .margin(margin())
         .hover_mode(HoverMode::XUnified)
         .show_legend(chart.lines.len() > 1)
         .legend(Legend::new().orientation(Orientation::Horizontal).x(0.0).y(1.02).y_anchor(Anchor::Bottom))
         .x_axis(axis(&chart.x_label))
-        .y_axis(axis(&chart.y_label).type_(scale).n_ticks(ticks).exponent_format(ExponentFormat::SmallE));
+        .y_axis(axis(&chart.y_label).type_(scale).n_ticks(ticks).exponent_format(exponents));
     for mark in chart.marks.iter().filter(|mark| mark.x.is_finite()) {
         layout.add_shape(
             Shape::new()

@@ -66,3 +66,16 @@ fn what_does_not_fit_is_refused() {
     let error = ImageData::new(b"GIF89a", "a cat").unwrap_err().to_string();
     assert!(error.contains("\"a cat\": neither PNG nor JPEG"), "{error}");
 }
+
+/// A table of a thousand classes scrolls within a part of the page.
+#[test]
+fn a_long_table_scrolls() {
+    let html = |rows: usize| {
+        let mut page = Page::new("Tables", "");
+        let rows = (0..rows).map(|row| vec![row.to_string(), "x".into()]).collect();
+        page.section("One").table(Table::new("classes", &["class", "images"], rows).unwrap());
+        page.to_html().unwrap()
+    };
+    assert!(html(1000).contains("<div class=\"scroll tall\""));
+    assert!(html(10).contains("<div class=\"scroll\""));
+}

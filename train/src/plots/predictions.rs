@@ -22,6 +22,8 @@ const MARGIN: i64 = 24;
 const LABELS: usize = 5;
 /// Height of the title with its legend.
 const TITLE: i64 = 72;
+/// The longest title in pixels that a page is widened for.
+const MAX_TITLE: i64 = 640;
 /// The least probability whose bar is drawn.
 const MIN_PROBABILITY: f32 = 0.001;
 /// Maximum number of images, which keeps the plot under 60 million pixels.
@@ -55,14 +57,16 @@ pub fn predictions(rows: &[PredictionRow], title: &str) -> RgbImage {
     let columns = columns(rows.len()) as i64;
     let cell = [SIDE, SIDE + STRIP + GAP + labels * BAR_STEP];
     let lines = (rows.len() as i64 + columns - 1) / columns;
-    let width = MARGIN + columns * (cell[0] + MARGIN);
+    let heading = Style::large(INK).bold();
+    // A title is broader than a single image.
+    let least = 2 * MARGIN + heading.width(title).min(MAX_TITLE);
+    let width = (MARGIN + columns * (cell[0] + MARGIN)).max(least);
     let below = if rows.is_empty() { MARGIN + STRIP } else { lines * (cell[1] + MARGIN) };
     let height = TITLE + below;
     let mut image = RgbImage::from_pixel(width as u32, height as u32, WHITE);
     if rows.is_empty() {
         text::draw(&mut image, MARGIN, TITLE, "no images", Style::large(GREY));
     }
-    let heading = Style::large(INK).bold();
     text::draw(&mut image, MARGIN, 16, &heading.fit(title, width - 2 * MARGIN), heading);
     if rows.iter().any(|row| row.top.iter().any(|(label, _)| *label == row.truth)) {
         draw_legend(&mut image);

@@ -12,6 +12,8 @@ const LEFT: i64 = 90;
 const TOP: i64 = 84;
 /// Height of the histogram of images below the diagram.
 const HISTOGRAM: i64 = 110;
+/// Width of the frame of a gap within a bar.
+const FRAME: i64 = 4;
 const GRID: Rgb<u8> = Rgb([229, 231, 235]);
 const BAR: Rgb<u8> = Rgb([0, 100, 170]);
 const GAP: Rgb<u8> = Rgb([244, 190, 160]);
@@ -22,7 +24,7 @@ pub fn reliability(calibration: &Calibration) -> RgbImage {
     let height = TOP + SIDE + 30 + HISTOGRAM + 80;
     let mut page = RgbImage::from_pixel((LEFT + SIDE + 40) as u32, height as u32, WHITE);
     let heading = Style::large(INK).bold();
-    let title = format!("Calibration: error {:.1} % expected", calibration.expected_error * 100.0);
+    let title = format!("Calibration: expected error {:.1} %", calibration.expected_error * 100.0);
     text::draw(&mut page, LEFT, 18, &title, heading);
     let legend = Style::small(GREY);
     let mut x = LEFT;
@@ -66,12 +68,15 @@ fn draw_bins(page: &mut RgbImage, calibration: &Calibration) {
         let width = place(bin.high) - place(bin.low) - 2;
         let accuracy = place(bin.accuracy);
         let confidence = place(bin.confidence);
-        let lower = accuracy.min(confidence);
-        let higher = accuracy.max(confidence);
-        paint::fill(page, area(x, TOP + SIDE - higher, width, higher - lower), GAP);
-        let bar = if accuracy > confidence { lower } else { accuracy };
-        paint::fill(page, area(x, TOP + SIDE - bar, width, bar), BAR);
-        paint::fill(page, area(x, TOP + SIDE - accuracy - 1, width, 3), BAR);
+        paint::fill(page, area(x, TOP + SIDE - accuracy, width, accuracy), BAR);
+        if confidence > accuracy {
+            paint::fill(page, area(x, TOP + SIDE - confidence, width, confidence - accuracy), GAP);
+            paint::fill(page, area(x, TOP + SIDE - accuracy - 1, width, 3), BAR);
+        } else {
+            // Within the bar, whose top is the accuracy all the same.
+            let height = (accuracy - confidence - FRAME).max(0);
+            paint::fill(page, area(x + FRAME, TOP + SIDE - confidence - height, width - 2 * FRAME, height), GAP);
+        }
         let floor = TOP + SIDE + 30 + HISTOGRAM;
         let height = (bin.images as f64 / most * (HISTOGRAM - 20) as f64).ceil() as i64;
         paint::fill(page, area(x, floor - height, width, height), BAR);

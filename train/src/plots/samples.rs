@@ -14,6 +14,8 @@ const GAP: i64 = 4;
 const VARIANTS_GAP: i64 = 12;
 /// Margin around and between samples.
 const MARGIN: i64 = 24;
+/// Height of the headings above all, of stored images and of variants.
+const HEADINGS: i64 = 26;
 /// Height of the label above a sample.
 const LABEL: i64 = 26;
 /// Height of the note below a sample.
@@ -42,14 +44,27 @@ pub fn samples(samples: &[Sample]) -> RgbImage {
     let variants_gap = if variants > 0 { VARIANTS_GAP } else { 0 };
     let cell = [(variants as i64 + 1) * (SIDE + GAP) - GAP + variants_gap, LABEL + SIDE + NOTE];
     let rows = (samples.len() as i64 + columns - 1) / columns;
-    let size = [MARGIN + columns * (cell[0] + MARGIN), MARGIN + rows.max(1) * (cell[1] + MARGIN)];
+    let headings = if variants > 0 { HEADINGS } else { 0 };
+    let size = [MARGIN + columns * (cell[0] + MARGIN), MARGIN + headings + rows.max(1) * (cell[1] + MARGIN)];
     let mut page = RgbImage::from_pixel(size[0] as u32, size[1] as u32, WHITE);
+    if variants > 0 {
+        for column in 0..columns {
+            draw_headings(&mut page, MARGIN + column * (cell[0] + MARGIN), cell[0]);
+        }
+    }
     for (number, sample) in (0..).zip(samples) {
         let x = MARGIN + number % columns * (cell[0] + MARGIN);
-        let y = MARGIN + number / columns * (cell[1] + MARGIN);
+        let y = MARGIN + headings + number / columns * (cell[1] + MARGIN);
         draw_sample(&mut page, x, y, cell[0], sample);
     }
     page
+}
+
+fn draw_headings(page: &mut RgbImage, x: i64, width: i64) {
+    let style = Style::small(GREY);
+    let of_variants = SIDE + GAP + VARIANTS_GAP;
+    text::draw(page, x, MARGIN - 4, "as stored", style);
+    text::draw(page, x + of_variants, MARGIN - 4, &style.fit("as training varies it", width - of_variants), style);
 }
 
 fn draw_sample(page: &mut RgbImage, x: i64, y: i64, width: i64, sample: &Sample) {
@@ -93,7 +108,7 @@ mod tests {
         let page = samples(&[sample.clone(), sample.clone(), sample.clone(), sample]);
         // Three samples of three cells a row.
         let width = MARGIN + 3 * (3 * SIDE + 2 * GAP + VARIANTS_GAP + MARGIN);
-        assert_eq!(page.dimensions(), (width as u32, (MARGIN + 2 * (LABEL + SIDE + NOTE + MARGIN)) as u32));
+        assert_eq!(page.dimensions(), (width as u32, (MARGIN + HEADINGS + 2 * (LABEL + SIDE + NOTE + MARGIN)) as u32));
         let count = |colour: [u8; 3]| page.pixels().filter(|p| p.0 == colour).count() as i64;
         assert_eq!(count([200, 0, 0]), 4 * SIDE * SIDE);
         // Half the size of the stored one.

@@ -140,6 +140,12 @@ fn reliability_shows_accuracy_and_gap() {
     let at = |accuracy: f64| page.get_pixel(x, 84 + 600 - (accuracy * 600.0) as u32).0;
     assert_eq!([at(0.1), at(0.7)], [[0, 100, 170]; 2]);
     assert_eq!([at(0.82), at(0.98)], [[244, 190, 160], [255, 255, 255]]);
+    // An accuracy above the confidence has the gap within its bar, whose frame reaches the accuracy.
+    let mut under = calibration.clone();
+    under.bins[bin].accuracy = 0.98;
+    let page = reliability(&under);
+    let at = |x: u32, share: f64| page.get_pixel(x, 84 + 600 - (share * 600.0) as u32).0;
+    assert_eq!([at(x, 0.7), at(x, 0.94), at(x - 10, 0.97)], [[0, 100, 170], [244, 190, 160], [0, 100, 170]]);
 }
 
 fn row(truth: &str, top: &[(&str, f32)]) -> PredictionRow {
@@ -157,6 +163,11 @@ const WRONG: Rgb<u8> = Rgb([164, 203, 238]);
 fn predictions_show_image_and_bars() {
     let page = predictions(&[row("cat", &[("dog", 0.5), ("cat", 0.25), ("owl", 0.0)])], "title");
     assert_eq!(page.width(), 232 + 2 * 24);
+    let long = predictions(&[row("cat", &[("dog", 0.5)])], "Mistakes with the largest loss");
+    assert_eq!(
+        long.width(),
+        2 * 24 + text::Style::large(paint::INK).bold().width("Mistakes with the largest loss") as u32
+    );
     assert_eq!(*page.get_pixel(24 + 100, 72 + 100), Rgb([10, 200, 30]));
     // The first rows of pixels of a bar hold no text: its length is the probability's share of 232.
     let bars = 72 + 232 + 32 + 6;

@@ -112,10 +112,10 @@ fn write_duplicates(folder: &Path, parts: &[Part], duplicates: &Duplicates) -> R
         };
         drawn.push([side(pair.first)?, side(pair.second)?]);
     }
-    let title = match duplicates.pairs.len() {
-        0 => "No near-duplicates".to_string(),
-        n => format!("Near-duplicates: {} of {n} pairs", drawn.len()),
-    };
+    if drawn.is_empty() {
+        return Ok(());
+    }
+    let title = format!("Near-duplicates: {} of {} pairs", drawn.len(), duplicates.pairs.len());
     Ok(save_png(&image_pairs(&drawn, &title), &folder.join("duplicates.png"))?)
 }
 

@@ -137,7 +137,11 @@ fn write_part(text: &mut String, part: &PartReport) {
         (part.classes.iter().min_by_key(|class| class.images), part.classes.iter().max_by_key(|class| class.images))
     {
         let name = |class: &ClassCount| printable::name(ilsvrc2012::short_name(&class.name)).into_owned();
-        let _ = writeln!(text, "  a class has {} ({}) to {} ({})", least.images, name(least), most.images, name(most));
+        let _ = if least.images == most.images {
+            writeln!(text, "  each class has {}", least.images)
+        } else {
+            writeln!(text, "  a class has {} ({}) to {} ({})", least.images, name(least), most.images, name(most))
+        };
     }
     if let (Some(width), Some(height)) = (part.width, part.height) {
         let range = |extent: Extent| format!("{} to {}, median {}", extent.min, extent.max, extent.median);

@@ -164,7 +164,8 @@ pub fn write_tables(out: &Path, full: &EvaluationReport, test: &Classification) 
         write_csv(&out.join("roc.csv"), &rows)?;
         let points = roc.points.iter().map(|point| (point.false_positives, point.true_positives)).collect();
         let title = format!("ROC curve of {}: area {:.4}", names[1], roc.area);
-        let series = [Series { name: names[1].to_string(), points }];
+        let chance = Series { name: "chance".into(), points: vec![(0.0, 0.0), (1.0, 1.0)] };
+        let series = [Series { name: names[1].to_string(), points }, chance];
         let image = curve(&series, "false positive rate", "true positive rate", &title);
         save_png(&image, &out.join("roc.png"))?;
     }
