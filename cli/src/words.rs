@@ -46,11 +46,11 @@ fn flag(key: &str) -> Option<&'static str> {
     }
 }
 
-/// The command that begins a run with the weights and the settings of another, except for some.
-fn new_run(run: &Path, settings: &[(String, String)]) -> String {
-    let folder = shell_word(&run.display().to_string());
+/// The command that begins a run with these weights and the settings of another run, except for some.
+fn new_run(run: &Path, weights: &Path, settings: &[(String, String)]) -> String {
+    let weights = shell_word(&weights.display().to_string());
     let config = shell_word(&run.join("run.toml").display().to_string());
-    let mut command = format!("alexnet train --config {config} --weights {folder} --out NEW");
+    let mut command = format!("alexnet train --config {config} --weights {weights} --out NEW");
     for (key, value) in settings.iter().filter(|(key, value)| key != "model.weights" && value != "unset") {
         let is_quoted = value.len() > 2 && value.starts_with('"') && value.ends_with('"');
         let value = if is_quoted { &value[1..value.len() - 1] } else { value };
@@ -91,7 +91,11 @@ fn words(remedy: &Remedy) -> String {
             None => text.clone(),
         },
         Remedy::BeginFromWeights { run, settings } => {
-            format!("leave them as they were, or begin a new run from its weights: {}", new_run(run, settings))
+            format!("leave them as they were, or begin a new run from its weights: {}", new_run(run, run, settings))
+        }
+        Remedy::BeginFromBest { run } => {
+            let command = new_run(run, &train::run::best_weights(run), &[]);
+            format!("begin a new run from its best weights: {command}")
         }
         Remedy::ListSettings => "`alexnet train --help` lists them".into(),
         other => other.to_string(),

@@ -9,6 +9,7 @@ use data::{Views, ilsvrc2012};
 use formats::{OptimizerState, Report};
 use layers::model::Mean;
 use layers::weights::Weights;
+use layers::weights::hdf5_file::load_with;
 use layers::{Model, Network};
 use tensor::Backend;
 
@@ -157,6 +158,31 @@ pub fn newest_checkpoint(folder: &Path, warn: &mut dyn FnMut(String)) -> Result<
     run::newest_undamaged(run::checkpoints(folder)?, folder, Checkpoint::load, warn)
 }
 
+/// The newest undamaged checkpoint of a run that is resumed, as [`newest_checkpoint`] finds it.
+///
+/// # Errors
+/// Those of [`newest_checkpoint`]. If all checkpoints are damaged and the [best weights](run::best_weights) are not, the
+/// remedy is [`Remedy::BeginFromBest`].
+pub fn checkpoint_to_resume(folder: &Path, warn: &mut dyn FnMut(String)) -> Result<Option<(PathBuf, Checkpoint)>> {
+    run_weights::check_is_run(folder)?;
+    let checkpoints = run::checkpoints(folder)?;
+    let all = checkpoints.len();
+    let mut damaged = 0;
+    let mut count = |warning| {
+        damaged += 1;
+        warn(warning);
+    };
+    let found = run::newest_undamaged(checkpoints, folder, Checkpoint::load, &mut count);
+    found.map_err(|error| {
+        let weights = run::best_weights(folder);
+        if damaged < all || load_with(&weights).is_err() {
+            return error;
+        }
+        let what = format!("every checkpoint of the run is damaged, and {} is whole", weights.display());
+        Error::file(folder, what).with_remedy(Remedy::BeginFromBest { run: folder.to_path_buf() })
+    })
+}
+
 impl Loaded {
     fn of_file(path: &Path, loaded: formats::Loaded) -> Self {
         let formats::Loaded { weights, report, described, optimizer } = loaded;
@@ -231,7 +257,8 @@ impl Loaded {
         Ok(Network::with_parameters(device, model, &self.path.display().to_string(), &self.weights.tensors)?)
     }
 
-    /// Checks that `device` has the memory to evaluate this many images, before the weights are uploaded.
+    /// Checks that `device` has the memory to evaluate this many images beside the parameters of `others`, before the
+    /// weights are uploaded.
     ///
     /// # Errors
     /// [`Error::Memory`] with the bytes needed and free, and the largest batch that fits; [`Error::File`] as in
@@ -242,10 +269,11 @@ impl Loaded {
         images: usize,
         views: Views,
         batch: usize,
+        others: &[&Model],
     ) -> Result<()> {
         let workload =
             Workload { model: self.model()?, training: None, evaluation: Some((images, views)), is_mapped: false };
-        memory::check(device, &workload, batch)
+        memory::check_with(device, memory::beside(device.memory(), others)?, &workload, batch)
     }
 
     /// The network.

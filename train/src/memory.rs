@@ -80,6 +80,20 @@ pub fn check_with<B: Backend<Scalar = f32>>(
     Err(Error::Memory(OutOfMemory { batch, needed, is_one_buffer, free, device, largest }))
 }
 
+/// The memory that is left beside the parameters of other networks on the device.
+///
+/// # Errors
+/// Those of the networks.
+pub fn beside(memory: Option<Memory>, others: &[&Model]) -> Result<Option<Memory>> {
+    let Some(mut memory) = memory else { return Ok(None) };
+    for model in others {
+        for spec in model.parameters()? {
+            memory.free = memory.free.saturating_sub(4 * spec.len() as u64);
+        }
+    }
+    Ok(Some(memory))
+}
+
 /// The largest batch of at most `most` images that fits into the free memory that the device reports; 0: none.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 
-use crate::mean;
+use crate::{mean, run};
 
 /// Advice to the user on an error, as a value: a program may give it in its own words. Its text is for programmers of
 /// this crate; the `alexnet` command names its flags instead.
@@ -59,6 +59,11 @@ pub enum Remedy {
         /// These settings, which the new run may have, with their values as TOML.
         settings: Vec<(String, String)>,
     },
+    /// A new run that begins with the best weights of this one, whose checkpoints are damaged.
+    BeginFromBest {
+        /// The run that cannot be resumed.
+        run: PathBuf,
+    },
     /// A list of all settings.
     ListSettings,
     /// Another value of a setting: `set KEY=VALUE`, with or without more words.
@@ -89,6 +94,10 @@ impl Display for Remedy {
                     "leave them as they were, or begin a new run with model.weights = {:?}",
                     run.display().to_string()
                 )
+            }
+            Self::BeginFromBest { run } => {
+                let weights = run::best_weights(run).display().to_string();
+                write!(f, "begin a new run with model.weights = {weights:?}")
             }
             Self::Advice(text) => f.write_str(text),
             Self::ListSettings => write!(f, "`config::settings` lists them"),

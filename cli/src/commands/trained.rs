@@ -94,7 +94,7 @@ pub fn load_for_features(weights: &Path, args: &args::FeatureArgs) -> Result<(Lo
 
 /// Loads one network, then opens the device.
 pub fn load_single(args: &args::OneNetworkArgs) -> Result<(LoadedModels, OpenDevice)> {
-    let args::OneNetworkArgs { weights, checkpoint, model, mean, compute } = args;
+    let args::OneNetworkArgs { weights, checkpoint, model, mean, compute, .. } = args;
     let loaded = load_one(weights, model.as_deref(), checkpoint, mean.as_deref())?;
     open_single(loaded, compute)
 }
@@ -186,8 +186,10 @@ impl LoadedModels {
 
     /// Fails unless the device has the memory to evaluate this number of images.
     pub fn check_memory<B: Backend<Scalar = f32>>(&self, device: &B, images: usize, batch: usize) -> Result<()> {
-        for loaded in &self.models {
-            loaded.check_memory(device, images, self.views, batch)?;
+        for (place, loaded) in self.models.iter().enumerate() {
+            let others = self.models.iter().enumerate().filter(|(other, _)| *other != place);
+            let others = others.map(|(_, other)| other.model()).collect::<train::Result<Vec<&Model>>>()?;
+            loaded.check_memory(device, images, self.views, batch, &others)?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use alexnet_train::config::OptimKind;
 use alexnet_train::load::Loaded;
-use alexnet_train::memory::{Workload, check_with, needed, of_training, simulate_epoch};
+use alexnet_train::memory::{Workload, beside, check_with, needed, of_training, simulate_epoch};
 use alexnet_train::step::{StepOptions, step};
 use alexnet_train::{Config, Error};
 use data::Views;
@@ -281,10 +281,25 @@ fn weights_know_what_testing_them_takes() {
         exif_orientation: false,
     };
     let loaded = Loaded::new("weights.h5".into(), nothing);
-    loaded.check_memory(&cpu, 1_000_000, Views::Centre, 1).unwrap();
-    let message = loaded.check_memory(&cpu, 50_000_000, Views::Centre, 50_000_000).unwrap_err().to_string();
+    loaded.check_memory(&cpu, 1_000_000, Views::Centre, 1, &[]).unwrap();
+    let message = loaded.check_memory(&cpu, 50_000_000, Views::Centre, 50_000_000, &[]).unwrap_err().to_string();
     assert!(
         message.starts_with("a batch of 50000000") && message.contains("the largest batch that fits is"),
         "{message}"
     );
+}
+
+/// Several networks that are averaged are on the device at once.
+#[test]
+fn other_networks_leave_less_memory() {
+    let cpu = Cpu::<f32>::new(1).unwrap();
+    let model = Model::preset("one-weird-trick").unwrap();
+    let work = Workload { model: &model, training: None, evaluation: Some((8, Views::Centre)), is_mapped: false };
+    let parameters: usize = model.parameters().unwrap().iter().map(|spec| spec.len()).sum();
+    let memory = Memory { free: 4 * parameters as u64 * 3, ..cpu.memory().unwrap() };
+    check_with(&cpu, Some(memory), &work, 1).unwrap();
+    let left = beside(Some(memory), &[&model, &model]).unwrap().unwrap();
+    assert_eq!(left.free, 4 * parameters as u64);
+    assert!(matches!(check_with(&cpu, Some(left), &work, 1), Err(Error::Memory(_))));
+    assert!(beside(None, &[&model]).unwrap().is_none());
 }
