@@ -37,7 +37,7 @@ impl Change {
 
     /// Its origin in errors.
     pub(super) fn origin(&self) -> String {
-        format!("change at epoch {}", self.at_epoch)
+        format!("[[change]] at epoch {}", self.at_epoch)
     }
 }
 
@@ -69,6 +69,21 @@ impl Config {
             merge(&mut table, &change.settings);
         }
         Ok(Self::of_table(table)?.model)
+    }
+
+    /// A network, as the run begins, with the changes that are made after this many epochs.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] that names the change whose pattern selects no layer, or that leaves nothing to train.
+    pub(crate) fn changed_model(&self, model: &Model, epoch: f64) -> Result<Model> {
+        let mut changed = model.clone();
+        let last = self.change.iter().rfind(|change| change.at_epoch <= epoch);
+        let named = |error| match last {
+            Some(change) => prefix(&change.origin(), error),
+            None => error,
+        };
+        self.changes_of_model(epoch)?.apply_change_to(&mut changed).map_err(named)?;
+        Ok(changed)
     }
 
     /// Checks that all changes come in order, and change what may change in the course of a run to allowed values.
@@ -103,7 +118,7 @@ impl ModelConfig {
     ///
     /// # Errors
     /// [`Error::Setting`] for a pattern that selects no layer, and if nothing is left to train.
-    pub(crate) fn apply_change_to(&self, model: &mut Model) -> Result<()> {
+    fn apply_change_to(&self, model: &mut Model) -> Result<()> {
         if let Some(p) = self.dropout {
             model.set_dropout(p)?;
         }
@@ -130,7 +145,7 @@ pub(super) fn with_current_names(value: &Value) -> Result<Value> {
     for entry in entries {
         let mut sections = entry.as_table().ok_or_else(form)?.clone();
         let epoch = sections.remove("at_epoch").ok_or_else(form)?;
-        let origin = format!("change at epoch {epoch}");
+        let origin = format!("[[change]] at epoch {epoch}");
         let mut table = keys::with_current_names(&sections).map_err(|error| prefix(&origin, error))?;
         table.insert("at_epoch".into(), epoch);
         current.push(Value::Table(table));

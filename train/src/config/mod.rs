@@ -89,7 +89,7 @@ impl Config {
     /// Checks every value against its range.
     fn check_ranges(&self) -> Result<()> {
         let Some(setting) = settings().find(|setting| !(setting.in_range)(self)) else { return Ok(()) };
-        let value = keys::value(&self.to_table(), setting.key).map_or("nothing".to_string(), Value::to_string);
+        let value = keys::value(&self.to_table(), setting.key).map_or("nothing".to_string(), shown);
         let range = setting.range.unwrap_or("another value");
         Err(Error::setting(setting.key, format!("must be {range}, got {value}")))
     }
@@ -127,6 +127,15 @@ pub fn merge(into: &mut Table, from: &Table) {
                 into.insert(key.clone(), value.clone());
             }
         }
+    }
+}
+
+/// A value as TOML, with a power of ten in place of many zeros.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Float(number) if number.abs() >= 1e16 && number.is_finite() => format!("{number:e}"),
+        Value::Array(values) => format!("[{}]", values.iter().map(shown).collect::<Vec<String>>().join(", ")),
+        other => other.to_string(),
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Config;
+use super::run::MAX_EPOCHS;
 use super::setting::{Condition, is_amount, is_fraction, is_positive, section};
 
 /// Optimizers.
@@ -177,7 +178,12 @@ fn drops_before_the_end(config: &Config) -> bool {
 
 /// Whether epochs are above 0, each later than the one before it.
 fn are_epochs(epochs: &[f64]) -> bool {
-    epochs.windows(2).all(|pair| pair[0] < pair[1]) && epochs.iter().all(|epoch| *epoch > 0.0)
+    epochs.windows(2).all(|pair| pair[0] < pair[1]) && epochs.iter().all(|epoch| *epoch > 0.0 && is_epoch(epoch))
+}
+
+/// Whether a run can have as many epochs.
+fn is_epoch(epochs: &f64) -> bool {
+    (0.0..=MAX_EPOCHS as f64).contains(epochs)
 }
 
 section! {
@@ -303,14 +309,14 @@ section! {
         factor: f64 = 0.1,
 
         /// Epochs after which the learning rate drops; fractions are allowed.
-        #[range("rising numbers above 0", |epochs| are_epochs(epochs))]
+        #[range("rising numbers in (0, 1000000000]", |epochs| are_epochs(epochs))]
         #[off = "[]"]
         #[needs(STEPS, DROP_BEFORE_THE_END)]
         #[on_resume = Noted]
         drop_epochs: Vec<f64> = Vec::new(),
 
         /// Epochs per multiplication by the factor.
-        #[range("above 0", is_positive)]
+        #[range("in (0, 1000000000]", |period| *period > 0.0 && is_epoch(period))]
         #[needs(EXPONENTIAL)]
         #[on_resume = Noted]
         period: f64 = 1.0,
@@ -334,7 +340,7 @@ section! {
         max_drops: u32 = 3,
 
         /// Epochs over which the learning rate changes to its final value.
-        #[range("a finite number of at least 0", is_amount)]
+        #[range("in [0, 1000000000]", is_epoch)]
         #[off = "0"]
         #[needs(DECAY)]
         #[on_resume = Noted]
@@ -365,7 +371,7 @@ section! {
         start_factor: f64 = 0.04,
 
         /// Epochs at the start over which the learning rate of the schedule is multiplied by a factor that rises to 1.
-        #[range("a finite number of at least 0", is_amount)]
+        #[range("in [0, 1000000000]", is_epoch)]
         #[off = "0"]
         #[on_resume = Noted]
         warmup_epochs: f64 = 0.0,

@@ -8,7 +8,7 @@ use crate::evaluate::Evaluation;
 use crate::trainer::{TRAINING_ERROR, TRAINING_LOSS, VALIDATION_ERROR, VALIDATION_LOSS};
 
 /// Maximum number of epochs: times the batches of the largest possible pack, the number of steps does not overflow.
-const MAX_EPOCHS: u64 = 1_000_000_000;
+pub(super) const MAX_EPOCHS: u64 = 1_000_000_000;
 
 /// Metrics of an epoch, of which one decides whether a run improves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,7 +96,7 @@ section! {
         /// Number of batches per step (gradient accumulation): a step has the gradient of the mean over all their images, as
         /// of one batch that is as many times larger; the last step of an epoch has the batches that are left. Steps are
         /// updates: checkpoints, `run.steps` and the log count them so. Gradients of all layers are then in memory at once.
-        #[range("at least 1", |batches| *batches > 0)]
+        #[range("in 1..=1000000", |batches| (1..=1_000_000).contains(batches))]
         #[off = "1"]
         #[on_resume = Noted]
         accumulate: usize = 1,

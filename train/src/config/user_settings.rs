@@ -99,6 +99,12 @@ impl UserSettings {
         if !self.gives("run.epochs") && !self.gives("run.steps") {
             network.check_length()?;
         }
+        if !self.gives("run.epochs")
+            && !self.gives("run.steps")
+            && let Some(error) = network.change_beyond_the_end(train, &config)
+        {
+            return Err(error);
+        }
         let idle = network.idle_settings(train, &Table::new(), &config);
         match idle.into_iter().find(|setting| !self.gives(setting.decided_by)) {
             Some(setting) if !is_run_toml(train) => Err(setting.error(&format!("{origin}: "))),
@@ -128,10 +134,10 @@ impl UserSettings {
             }
         }
         let mut notes = Vec::new();
-        match self.change_beyond_the_end(config) {
-            Some(error) if self.on_command_line("run.epochs") => notes.push(error.to_string()),
-            Some(error) => return Err(error),
-            None => {}
+        let is_refused = |file: &Table| has_changes(file) && !is_run_toml(file) && !self.on_command_line("run.epochs");
+        match self.change_beyond_the_end(network, config) {
+            Some(error) if self.file.as_ref().is_some_and(|(_, file)| is_refused(file)) => return Err(error),
+            error => notes.extend(error.map(|error| error.to_string())),
         }
         for (_, table) in &self.command_line {
             if let Some(idle) = self.idle_settings(table, network, config).into_iter().next() {
@@ -156,17 +162,23 @@ impl UserSettings {
         }
     }
 
-    /// The error of a change of the file that comes after the last epoch. The end of a run of steps depends on the pack.
-    fn change_beyond_the_end(&self, config: &Config) -> Option<Error> {
-        let (origin, file) = self.file.as_ref()?;
-        if !file.contains_key("change") || config.run.steps.is_some() {
+    /// The error of a change that comes after the last epoch. The end of a run of steps depends on the pack.
+    fn change_beyond_the_end(&self, network: &Table, config: &Config) -> Option<Error> {
+        if config.run.steps.is_some() {
             return None;
         }
         let epochs = config.run.epochs;
         let change = config.change.iter().find(|change| change.at_epoch >= epochs as f64)?;
+        let origin = match &self.file {
+            Some((origin, file)) if has_changes(file) => format!("{origin}: "),
+            _ if has_changes(network) => format!("{}: ", config.model.name),
+            // A resumed run has them already.
+            _ if self.on_command_line("run.epochs") => String::new(),
+            _ => return None,
+        };
         let what = format!("never begins, since the run ends after run.epochs = {epochs}");
         let advice = Remedy::Advice("choose an earlier at_epoch, or a larger run.epochs".into());
-        Some(Error::setting(format!("{origin}: {}", change.origin()), what).with_remedy(advice))
+        Some(Error::setting(format!("{origin}{}", change.origin()), what).with_remedy(advice))
     }
 
     /// The settings of a table that have no effect.
@@ -206,6 +218,10 @@ impl UserSettings {
 
 fn has(table: &Table, key: &str) -> bool {
     keys::value(table, key).is_some()
+}
+
+fn has_changes(file: &Table) -> bool {
+    file.contains_key("change")
 }
 
 fn is_run_toml(file: &Table) -> bool {

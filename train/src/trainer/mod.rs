@@ -21,7 +21,7 @@ use layers::{Model, Network, Pass};
 use logs::Logs;
 use reports::Reports;
 use session::{Due, Records, Session};
-use stages::{StagedBatch, StagedLoader, stages};
+use stages::{StagedBatch, StagedLoader, change_beyond_the_end, stages};
 use start::Start;
 use tensor::Backend;
 
@@ -70,7 +70,10 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
             }
             None => Start::begin(run, &config, model, &mut learner)?,
         };
-        let Start { saver, position, early_stopping, notes } = start;
+        let Start { saver, position, early_stopping, mut notes } = start;
+        if let Some(steps) = config.run.steps {
+            notes.extend(change_beyond_the_end(steps, &config, loader.batches_per_epoch()));
+        }
         let folder = saver.run().folder();
         let logs = Logs::open(folder, &position)?;
         let labels: Vec<u64> = packs.train.class_counts().iter().map(|count| *count as u64).collect();

@@ -31,8 +31,7 @@ pub(super) fn stages(config: &Config, model: &Model, pack: &Pack) -> Result<Vec<
     let has_first = config.change.first().is_some_and(|change| change.at_epoch == 0.0);
     let epochs = (!has_first).then_some(0.0).into_iter().chain(epochs);
     let stage = |at_epoch: f64| {
-        let mut own = model.clone();
-        config.changes_of_model(at_epoch)?.apply_change_to(&mut own)?;
+        let own = config.changed_model(model, at_epoch)?;
         let config = config.at_epoch(at_epoch)?;
         input::augment(&config.data)?;
         let class_weights = config.data.class_weights.of(pack)?;
@@ -159,6 +158,21 @@ fn first_batch(at_epoch: f64, batches_per_epoch: usize, accumulate: usize) -> u6
     }
     let in_epoch = (batch % per_epoch).next_multiple_of(accumulate as u64).min(per_epoch);
     batch / per_epoch * per_epoch + in_epoch
+}
+
+/// A note on the first change that comes after the end of a run of `steps`.
+pub(super) fn change_beyond_the_end(steps: u64, config: &Config, batches_per_epoch: usize) -> Option<String> {
+    let accumulate = config.run.accumulate;
+    let steps_per_epoch = batches_per_epoch.div_ceil(accumulate) as u64;
+    let first_step = |at_epoch: f64| {
+        let batch = first_batch(at_epoch, batches_per_epoch, accumulate);
+        let in_epoch = (batch % batches_per_epoch as u64).div_ceil(accumulate as u64);
+        batch / batches_per_epoch as u64 * steps_per_epoch + in_epoch
+    };
+    let change = config.change.iter().find(|change| first_step(change.at_epoch) >= steps)?;
+    let epochs = steps as f64 / steps_per_epoch as f64;
+    let what = "never begins, since the run ends after";
+    Some(format!("[[change]] at epoch {} {what} run.steps = {steps}, {epochs:.1} epochs", change.at_epoch))
 }
 
 #[cfg(test)]

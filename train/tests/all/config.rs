@@ -97,6 +97,7 @@ fn values_out_of_range_name_setting_and_range() {
         ("model.dropout=1.0", "[0, 1)"),
         ("optim.drop_epochs=[3, 2]", "rising"),
         ("run.steps=0", "at least 1"),
+        ("run.accumulate=99999999999", "1..=1000000"),
     ] {
         let error =
             Config::from_overrides(&[("--set".into(), parse_setting(setting).unwrap())]).unwrap_err().to_string();

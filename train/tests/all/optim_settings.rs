@@ -88,7 +88,11 @@ fn values_out_of_range() {
         ("alpha = 1.0", "optim.alpha: must be in [0, 1), got 1.0"),
         ("trust = 0.0", "optim.trust: must be above 0, got 0.0"),
         ("clip_value = -1.0", "optim.clip_value: must be a finite number of at least 0, got -1.0"),
-        ("warmup_epochs = nan", "optim.warmup_epochs: must be a finite number of at least 0, got nan"),
+        ("warmup_epochs = nan", "optim.warmup_epochs: must be in [0, 1000000000], got nan"),
+        ("warmup_epochs = 1e300", "optim.warmup_epochs: must be in [0, 1000000000], got 1e300"),
+        ("decay_epochs = 1e10", "optim.decay_epochs: must be in [0, 1000000000], got 10000000000.0"),
+        ("period = inf", "optim.period: must be in (0, 1000000000], got inf"),
+        ("drop_epochs = [1, 1e300]", "optim.drop_epochs: must be rising numbers in (0, 1000000000], got [1.0, 1e300]"),
         ("warmup_factor = 1.5", "optim.warmup_factor: must be in [0, 1], got 1.5"),
     ] {
         let error = config(&format!("[optim]\n{text}")).unwrap_err().to_string();

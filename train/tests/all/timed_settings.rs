@@ -5,7 +5,8 @@ use std::path::Path;
 use alexnet_train::config::List;
 use alexnet_train::log::{StepLine, read};
 use alexnet_train::run::{Run, checkpoints};
-use alexnet_train::{Config, load};
+use alexnet_train::trainer::RunEvent;
+use alexnet_train::{Config, Stop, load};
 use layers::Model;
 
 use crate::support::{World, bits, train_until};
@@ -94,12 +95,12 @@ fn layers_change_rates_and_freeze_in_the_course_of_a_run() {
 #[test]
 fn changes_that_cannot_be_made_are_refused_by_name() {
     for (change, expected) in [
-        ("at_epoch = 1\nrun.batch = 3", "change at epoch 1: run.batch cannot change in the course of a run"),
-        ("at_epoch = 1\noptim.kind = 'adam'", "change at epoch 1: optim.kind cannot change"),
-        ("at_epoch = 1\noptim.lrr = 1.0", "change at epoch 1: optim.lrr: unknown setting; near ones: optim.lr"),
-        ("at_epoch = 1\noptim.lr = -1.0", "change at epoch 1: optim.lr: must be a finite number of at least 0"),
+        ("at_epoch = 1\nrun.batch = 3", "[[change]] at epoch 1: run.batch cannot change in the course of a run"),
+        ("at_epoch = 1\noptim.kind = 'adam'", "[[change]] at epoch 1: optim.kind cannot change"),
+        ("at_epoch = 1\noptim.lrr = 1.0", "[[change]] at epoch 1: optim.lrr: unknown setting; near ones: optim.lr"),
+        ("at_epoch = 1\noptim.lr = -1.0", "[[change]] at epoch 1: optim.lr: must be a finite number of at least 0"),
         ("at_epoch = 1\noptim.lr = 'fast'", "optim.lr"),
-        ("at_epoch = 1", "change at epoch 1: changes nothing"),
+        ("at_epoch = 1", "[[change]] at epoch 1: changes nothing"),
         ("at_epoch = -1\noptim.lr = 0.1", "at_epoch must be in [0, 1e9]"),
         ("optim.lr = 0.1", "at_epoch = EPOCH"),
         (
@@ -114,7 +115,8 @@ fn changes_that_cannot_be_made_are_refused_by_name() {
     let world = World::new();
     let config = world.config("[[change]]\nat_epoch = 1\nmodel.freeze = ['conv9']");
     let error = alexnet_train::trainer::Trainer::<tensor::Cpu<f32>>::check(&config, &world.model(), &world.packs);
-    assert!(error.unwrap_err().to_string().contains("conv9"));
+    let error = error.unwrap_err().to_string();
+    assert!(error.starts_with("[[change]] at epoch 1: model.freeze: ") && error.contains("conv9"), "{error}");
     // On resume, a change is noted like any other setting.
     let before = Config::default();
     let after = Config::parse("t", "[[change]]\nat_epoch = 3\noptim.lr = 0.1").unwrap();
@@ -122,6 +124,27 @@ fn changes_that_cannot_be_made_are_refused_by_name() {
     assert!(noted[0].starts_with("change was unset, now [{") && noted[0].contains("at_epoch = 3"), "{noted:?}");
     // run.toml keeps it.
     assert_eq!(Config::parse("t", &after.to_toml()).unwrap(), after);
+}
+
+/// Only the trainer knows how many epochs the steps of a run are.
+#[test]
+fn a_change_after_the_last_step_is_noted() {
+    let world = World::new();
+    let notes = |name: &str, steps: u64, at: f64| {
+        let text = format!("run.steps = {steps}\nrun.accumulate = 2\n[[change]]\nat_epoch = {at}\noptim.lr = 0.01");
+        let mut trainer = world.start(name, &text);
+        let mut notes = Vec::new();
+        let watch =
+            &mut |event: RunEvent<'_>| notes.extend(matches!(&event, RunEvent::Note(_)).then(|| format!("{event:?}")));
+        trainer.train(&Stop::default(), watch).unwrap();
+        notes.into_iter().filter(|note| note.contains("never begins")).collect::<Vec<String>>()
+    };
+    // An epoch has four batches, and two steps.
+    assert_eq!(notes("reached", 3, 1.0), Vec::<String>::new());
+    assert_eq!(notes("reached in the last", 4, 1.5), Vec::<String>::new());
+    let found = notes("never", 3, 1.5);
+    let expected = "[[change]] at epoch 1.5 never begins, since the run ends after run.steps = 3, 1.5 epochs";
+    assert!(found.len() == 1 && found[0].contains(expected), "{found:?}");
 }
 
 /// The preset of run 145: its rates at each epoch that its authors name.

@@ -266,14 +266,30 @@ fn a_change_after_the_last_epoch_is_refused() {
     let change = |epochs: u64, at: f64| format!("run.epochs = {epochs}\n[[change]]\nat_epoch = {at}\noptim.lr = 0.1");
     assert_eq!(checked("linear", &file(&change(6, 5.9))).unwrap().1, Vec::<String>::new());
     let error = checked("linear", &file(&change(5, 5.0))).unwrap_err();
-    assert!(error.starts_with("my.toml: change at epoch 5: never begins"), "{error}");
+    assert!(error.starts_with("my.toml: [[change]] at epoch 5: never begins"), "{error}");
     assert!(error.contains("run.epochs = 5; choose an earlier at_epoch"), "{error}");
     // A shorter run for a trial is no mistake, but is told.
     let mut trial = file(&change(6, 5.0));
     trial.command_line = line(&["run.epochs=2"]).command_line;
     let notes = checked("linear", &trial).unwrap().1;
-    assert!(notes[0].contains("change at epoch 5: never begins") && notes.len() == 1, "{notes:?}");
-    assert_eq!(checked("run-145", &line(&["run.epochs=2"])).unwrap().1, Vec::<String>::new());
+    assert!(notes[0].contains("[[change]] at epoch 5: never begins") && notes.len() == 1, "{notes:?}");
+    let notes = checked("run-145", &line(&["run.epochs=2"])).unwrap().1;
+    assert!(notes[0].starts_with("run-145: [[change]] at epoch 67: never begins") && notes.len() == 1, "{notes:?}");
+    assert_eq!(checked("run-145", &line(&["run.steps=2"])).unwrap().1, Vec::<String>::new());
+    // A run.toml may have been shortened on the command line.
+    let text = format!("{}\n{}", Config::default().to_toml(), "[[change]]\nat_epoch = 95\noptim.lr = 0.1");
+    let notes = checked("linear", &file(&text)).unwrap().1;
+    assert!(notes[0].starts_with("my.toml: [[change]] at epoch 95: never begins"), "{notes:?}");
+}
+
+#[test]
+fn a_change_after_the_last_epoch_of_a_networks_file_is_refused() {
+    let text = "[[change]]\nat_epoch = 5\noptim.lr = 0.1\n[run]\nepochs = 5";
+    let train = parse_table("net.toml", text).unwrap();
+    let error = UserSettings::default().check_network("net.toml", &train).unwrap_err().to_string();
+    assert!(error.starts_with("net.toml: [[change]] at epoch 5: never begins"), "{error}");
+    line(&["run.epochs=3"]).check_network("net.toml", &train).unwrap();
+    line(&["run.steps=3"]).check_network("net.toml", &train).unwrap();
 }
 
 #[test]
