@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use serde_json::json;
+
 use crate::console::{print_error, shortened};
 use crate::words;
 
@@ -39,7 +41,7 @@ impl Failure {
             Self::Stopped { signal, message } => (message, 128u8.wrapping_add(signal as u8)),
             Self::BrokenPipe => return ExitCode::SUCCESS,
         };
-        print_error(&shortened(&message, MOST_CHARACTERS));
+        print_failure(&shortened(&message, MOST_CHARACTERS), code);
         ExitCode::from(code)
     }
 }
@@ -47,8 +49,27 @@ impl Failure {
 /// Characters of a message that are printed: names in files can be a megabyte long.
 const MOST_CHARACTERS: usize = 8000;
 
+/// Prints a message, with `--json` as an object.
+fn print_failure(message: &str, code: u8) {
+    if !is_json_asked() {
+        return print_error(message);
+    }
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    // In one line, so that a program finds it among notes. JSON escapes control characters itself.
+    print_error(&json!({ "error": message, "exit_code": code }).to_string());
+}
+
+/// Whether the command line asks for JSON, even where it cannot be parsed.
+fn is_json_asked() -> bool {
+    std::env::args_os().skip(1).take_while(|arg| arg != "--").any(|arg| arg == "--json")
+}
+
 /// Prints the help, the version or the usage error that clap returns.
 pub fn help_or_usage(output: &clap::Error) -> ExitCode {
+    if output.use_stderr() && is_json_asked() {
+        print_failure(output.to_string().trim_end(), 2);
+        return ExitCode::from(2);
+    }
     match output.print().and_then(|()| io::stdout().flush()) {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
             Failure::Failed(format!("standard output cannot be written: {e}")).report()

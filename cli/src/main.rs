@@ -11,13 +11,11 @@ mod words;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
     #[cfg(all(feature = "wgpu", target_os = "linux"))]
     quiet_device_selection();
     data::install_sigbus_handler();
-    let args = match args::Args::try_parse() {
+    let args = match args::parse() {
         Ok(args) => args,
         Err(output) => return failure::help_or_usage(&output),
     };

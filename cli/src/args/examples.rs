@@ -87,7 +87,8 @@ Examples:
 pub const SHOW: &str = "\
 Examples:
   alexnet show train.pack
-  alexnet show train.pack --out samples.png";
+  alexnet show train.pack --out samples.png
+  alexnet show train.pack --run runs/paper-1 --set data.random_erasing=0.5";
 
 pub const RUNS: &str = "\
 Examples:

@@ -21,6 +21,9 @@ pub struct OneNetworkArgs {
     /// pack, or weights that have one
     #[arg(long, value_name = "MEAN")]
     pub mean: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     pub compute: ComputeArgs,
 }

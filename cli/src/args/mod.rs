@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 pub use bench::{Bench, BenchCommon, BenchData, BenchLayers, BenchSpeed, Output};
 use clap::builder::PossibleValuesParser;
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 pub use dataset::DatasetArgs;
 pub use explain::{Explain, Maps, OneNetworkArgs};
 pub use features::{Embed, FeatureArgs, Features, Neighbours};
@@ -38,6 +38,24 @@ pub struct Args {
     /// Print results and errors only: no progress and no notes
     #[arg(long, short, global = true)]
     pub quiet: bool,
+}
+
+/// Parses the command line.
+///
+/// # Errors
+/// The help, the version or the usage error that was asked for.
+pub fn parse() -> clap::error::Result<Args> {
+    let mut command = with_negative_numbers(Args::command());
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// Takes a negative number behind an option for its value, not for another option: the error then names the range.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let takes_value = |arg: &clap::Arg| !arg.is_positional() && arg.get_action().takes_values();
+    command
+        .mut_args(|arg| if takes_value(&arg) { arg.allow_negative_numbers(true) } else { arg })
+        .mut_subcommands(with_negative_numbers)
 }
 
 #[derive(Debug, Subcommand)]
@@ -191,6 +209,9 @@ pub struct Pack {
     /// Random seed of the held-out images
     #[arg(long, value_name = "N", default_value_t = 1, requires = "val_fraction")]
     pub val_seed: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
     /// Verify the checksums of a pack, without packing; takes no other option
     #[arg(long, value_name = "PACK", exclusive = true)]
     pub verify: Option<PathBuf>,
@@ -253,8 +274,11 @@ pub struct Summary {
     /// Preset, TOML file, or a weights file that describes its network
     pub model: String,
     /// Output format
-    #[arg(long, value_enum, default_value_t = SummaryStyle::Table)]
+    #[arg(long, value_enum, default_value_t = SummaryStyle::Table, conflicts_with = "json")]
     pub style: SummaryStyle,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
     /// Batch size of the memory estimates [default: 128]
     #[arg(long, value_name = "N", value_parser = batch)]
     pub batch: Option<usize>,
@@ -305,10 +329,20 @@ pub struct Completions {
 
 const PRECISIONS: [&str; 3] = ["f32", "tf32", "bf16"];
 
+fn whole_number(text: &str) -> Result<u64, String> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(number) => Ok(number),
+        Err(_) if is_number => Err(format!("too large a number; the largest is {}", i64::MAX)),
+        Err(_) => Err("expected a whole number of at least 0".into()),
+    }
+}
+
 fn threads(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| (1..=1024).contains(n)).ok_or_else(|| "expected a number in 1..=1024".to_string())
 }
 
 fn batch(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|n| (1..=1 << 20).contains(n)).ok_or_else(|| "expected a number of at least 1".to_string())
+    let range = 1..=1 << 20;
+    text.parse().ok().filter(|n| range.contains(n)).ok_or_else(|| format!("expected a number in 1..={}", range.end()))
 }

@@ -51,7 +51,7 @@ pub struct TrainModes {
     /// PNG file of --find-lr
     #[arg(long, value_name = "FILE", default_value = "lr.png")]
     pub lr_plot: PathBuf,
-    /// Print JSON: of --find-lr, --dry-run and --epochs 0
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }

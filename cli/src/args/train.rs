@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::{PRECISIONS, TrainModes, examples, threads};
+use super::{PRECISIONS, TrainModes, batch, examples, threads, whole_number};
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = examples::TRAIN, after_long_help = settings_help())]
@@ -22,19 +22,19 @@ pub struct Train {
     #[arg(long, value_name = "RUN")]
     pub out: Option<PathBuf>,
     /// Number of epochs; replaces the steps of --config or of a resumed run. 0 evaluates the starting weights on --val
-    #[arg(long, value_name = "N", conflicts_with = "steps")]
+    #[arg(long, value_name = "N", conflicts_with = "steps", value_parser = epochs)]
     pub epochs: Option<u64>,
     /// Number of steps, in place of epochs
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub steps: Option<u64>,
     /// Batch size [default: that of the network file, or else 128]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = batch)]
     pub batch: Option<usize>,
     /// Initial learning rate [default: that of the network file, or else 0.01]
-    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "RATE")]
     pub lr: Option<f64>,
     /// Random seed [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole_number)]
     pub seed: Option<u64>,
     /// Number of CPU threads, for kernels and for loading [default: all]
     #[arg(long, value_name = "N", value_parser = threads)]
@@ -79,6 +79,18 @@ pub struct Train {
     pub on_event: Option<String>,
     #[command(flatten)]
     pub modes: TrainModes,
+}
+
+fn epochs(text: &str) -> Result<u64, String> {
+    let range = 0..=1_000_000_000;
+    whole_number(text)
+        .ok()
+        .filter(|n| range.contains(n))
+        .ok_or(format!("expected a whole number in 0..={}", range.end()))
+}
+
+fn at_least_one(text: &str) -> Result<u64, String> {
+    whole_number(text)?.checked_sub(1).map(|n| n + 1).ok_or("expected a whole number of at least 1".into())
 }
 
 fn settings_help() -> String {

@@ -7,6 +7,7 @@ use image::RgbImage;
 use layers::model::LayerKind;
 use layers::weights::save_tensors;
 use ndarray::{Array2, ArrayD, ArrayView3, Axis, Ix3};
+use serde::Serialize;
 use tensor::Backend;
 use train::plots::{Panel, PanelPage, PanelRow, check_png_name, grey_map, save_png};
 
@@ -15,7 +16,7 @@ use super::explain::{PreparedImage, check_data_name};
 use super::predict::inputs::Inputs;
 use super::trained::{self, LoadedModels, TrainedModel};
 use crate::args::Maps;
-use crate::console::{percent, print};
+use crate::console::{percent, print, print_json};
 use crate::failure::{Failure, Result};
 use crate::signals::exit_on_signals;
 
@@ -33,8 +34,11 @@ pub fn run(args: &Maps) -> Result<()> {
         return Err(Failure::Usage(format!("{}: expected one image", args.image.display())));
     }
     let (models, opened) = trained::load_single(&args.network)?;
-    let layers = opened.run(MapsTask { args, models, inputs })?;
-    print(&format!("{}: maps of {}", args.out.display(), crate::console::count(layers as u64, "layer")))
+    let drawn = opened.run(MapsTask { args, models, inputs })?;
+    if args.network.json {
+        return print_json(&drawn);
+    }
+    print(&format!("{}: maps of {}", args.out.display(), crate::console::count(drawn.layers.len() as u64, "layer")))
 }
 
 struct MapsTask<'a> {
@@ -43,11 +47,41 @@ struct MapsTask<'a> {
     inputs: Inputs,
 }
 
-impl DeviceTask for MapsTask<'_> {
-    /// Number of layers.
-    type Output = usize;
+/// What was drawn.
+#[derive(Serialize)]
+struct MapsJson {
+    network: String,
+    plot: String,
+    data: Option<String>,
+    image: String,
+    class: usize,
+    name: String,
+    probability: f32,
+    layers: Vec<LayerJson>,
+}
 
-    fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<usize> {
+/// The maps of a layer.
+#[derive(Serialize)]
+struct LayerJson {
+    layer: String,
+    /// The layer whose output they are: the activation function.
+    after: String,
+    shape: Vec<usize>,
+    /// Those that are drawn, by falling mean; empty for a layer without maps.
+    maps: Vec<MapJson>,
+}
+
+#[derive(Serialize)]
+struct MapJson {
+    map: usize,
+    mean: f32,
+    maximum: f32,
+}
+
+impl DeviceTask for MapsTask<'_> {
+    type Output = MapsJson;
+
+    fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<MapsJson> {
         let Self { args, models, inputs } = self;
         let trained = models.into_device(&device)?;
         let trained = trained.first();
@@ -64,11 +98,15 @@ impl DeviceTask for MapsTask<'_> {
         let label = format!("{}, {}", trained.short_name(best), percent(f64::from(image.probabilities[best])));
         let mut rows = vec![PanelRow { heading: format!("{}: {label}", image.name), panels: vec![seen] }];
         let mut tensors = BTreeMap::new();
+        let mut described = Vec::new();
         for layer in &layers {
             let after = model.activated(layer)?;
             let values = trained.network.activations(image.input.clone(), after)?.to_array();
             let values = values.map_err(train::Error::from)?.index_axis_move(Axis(0), 0);
-            rows.push(row(layer, after, &values, args.maps));
+            let (row, maps) = row(layer, after, &values, args.maps);
+            rows.push(row);
+            let shape = values.shape().to_vec();
+            described.push(LayerJson { layer: layer.clone(), after: after.to_string(), shape, maps });
             tensors.insert(layer.clone(), values);
         }
         let note = "each map from black at 0 to white at its largest value, which stands below it".into();
@@ -77,7 +115,16 @@ impl DeviceTask for MapsTask<'_> {
         if let Some(path) = &args.data {
             save_tensors(path, &tensors)?;
         }
-        Ok(layers.len())
+        Ok(MapsJson {
+            network: model.name.clone(),
+            plot: args.out.display().to_string(),
+            data: args.data.as_ref().map(|path| path.display().to_string()),
+            image: image.name.clone(),
+            class: best,
+            name: trained.short_name(best),
+            probability: image.probabilities[best],
+            layers: described,
+        })
     }
 }
 
@@ -97,20 +144,23 @@ fn layers<B: Backend>(args: &Maps, trained: &TrainedModel<B>) -> Result<Vec<Stri
 }
 
 /// The maps of a layer with the largest means, or its values as a square.
-fn row(layer: &str, after: &str, values: &ArrayD<f32>, limit: usize) -> PanelRow {
+fn row(layer: &str, after: &str, values: &ArrayD<f32>, limit: usize) -> (PanelRow, Vec<MapJson>) {
     let named = if after == layer { layer.to_string() } else { format!("{layer}, after {after}") };
     let Ok(maps) = values.view().into_dimensionality::<Ix3>() else {
         let square = square_of(values);
         let top = square.iter().copied().fold(0.0, f32::max);
         let panel = Panel { caption: short(top), image: grey_map(square.view(), top) };
-        return PanelRow { heading: format!("{named}: {} values, row by row", values.len()), panels: vec![panel] };
+        let heading = format!("{named}: {} values, row by row", values.len());
+        return (PanelRow { heading, panels: vec![panel] }, Vec::new());
     };
     let (height, width, channels) = maps.dim();
     let order = by_mean(maps);
     let drawn = if limit == 0 { channels } else { limit.min(channels) };
     let panels = order[..drawn].iter().map(|&channel| panel(maps, channel)).collect();
+    let described = order[..drawn].iter().map(|&channel| describe(maps, channel)).collect();
     let which = if drawn == channels { "all" } else { "those with the largest mean" };
-    PanelRow { heading: format!("{named}: {height} x {width} x {channels}, {which}, by falling mean"), panels }
+    let heading = format!("{named}: {height} x {width} x {channels}, {which}, by falling mean");
+    (PanelRow { heading, panels }, described)
 }
 
 fn panel(maps: ArrayView3<f32>, channel: usize) -> Panel {
@@ -118,6 +168,12 @@ fn panel(maps: ArrayView3<f32>, channel: usize) -> Panel {
     let top = map.iter().copied().fold(0.0, f32::max);
     let image: RgbImage = grey_map(map, top);
     Panel { caption: format!("{channel}: {}", short(top)), image }
+}
+
+fn describe(maps: ArrayView3<f32>, channel: usize) -> MapJson {
+    let map = maps.index_axis(Axis(2), channel);
+    let maximum = map.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    MapJson { map: channel, mean: map.mean().unwrap_or(0.0), maximum }
 }
 
 /// The numbers of the maps by falling mean.

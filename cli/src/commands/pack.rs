@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use data::{DecodeOptions, HoldOut, PackOptions, PackReport, Progress, SourceKind};
+use serde_json::{Value, json};
 use train::Stop;
 
 use super::device;
 use crate::args::{From, Pack, Split, Storage};
-use crate::console::{Bar, count, note, print, print_error};
+use crate::console::{Bar, count, note, print, print_error, print_json};
 use crate::failure::{Failure, Result};
 use crate::signals::{self, stop_on_signals};
 
@@ -30,13 +31,13 @@ pub fn run(args: &Pack) -> Result<()> {
     let is_two_sets = hold_out.is_none() && is_train_and_val(args, &options)?;
     check_split(args, is_two_sets)?;
     if hold_out.is_some() || is_two_sets {
-        return train_and_val(options, hold_out);
+        return train_and_val(options, hold_out, args.json);
     }
     let out = options.out.clone();
     let report = pack(options, &stop_on_signals()?)?;
     report.notes.iter().for_each(|text| note(&format!("note: {text}")));
     note(&summary(&out, &report));
-    Ok(())
+    if args.json { print_json(&json!({ "packs": [json_of(&out, &report)] })) } else { Ok(()) }
 }
 
 /// Whether the source is a folder of a training and a validation set, and no option treats it as one set.
@@ -61,7 +62,7 @@ fn check_split(args: &Pack, is_two_sets: bool) -> Result<()> {
 }
 
 /// Packs training and validation images into two packs.
-fn train_and_val(options: PackOptions, hold_out: Option<HoldOut>) -> Result<()> {
+fn train_and_val(options: PackOptions, hold_out: Option<HoldOut>, is_json: bool) -> Result<()> {
     let out = options.out.clone();
     let report = with_bar(options, &stop_on_signals()?, |options, show| {
         data::pack_train_and_val(options, hold_out, |_, progress| show(progress))
@@ -71,7 +72,28 @@ fn train_and_val(options: PackOptions, hold_out: Option<HoldOut>) -> Result<()> 
         part.notes.iter().for_each(|text| note(&format!("note: {name}: {text}")));
         note(&summary(&out.join(name), part));
     }
-    Ok(())
+    if !is_json {
+        return Ok(());
+    }
+    let train = json_of(&out.join("train.pack"), &report.train);
+    let val = json_of(&out.join("val.pack"), &report.val);
+    print_json(&json!({ "packs": [train, val] }))
+}
+
+fn json_of(out: &Path, report: &PackReport) -> Value {
+    let is_complete = report.rejected.is_empty();
+    json!({
+        "path": out.display().to_string(),
+        "images": report.images,
+        "classes": report.classes,
+        "shards": report.shards,
+        "bytes": report.bytes,
+        "fingerprint": report.fingerprint,
+        "left_out": report.rejected.len(),
+        "list": (!is_complete).then(|| out.join("bad.csv").display().to_string()),
+        "was_complete": report.was_complete,
+        "notes": report.notes,
+    })
 }
 
 fn options(args: &Pack) -> Result<PackOptions> {

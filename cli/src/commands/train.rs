@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use files::regular_file;
 use layers::Model;
+use serde_json::json;
 use tensor::Backend;
 use toml::{Table, Value};
 use train::checkpoint::Checkpoint;
 use train::config::{RunConfig, UserSettings, keys, parse_table};
-use train::run::Run;
+use train::run::{self, Run};
 use train::trainer::Trainer;
 use train::{Config, Packs, Stop, load};
 
@@ -18,7 +19,7 @@ use super::device::{self, DeviceTask};
 use super::prepared_run::{BatchChoice, PreparedRun, open_packs};
 use super::train_modes::{Mode, OtherTask};
 use crate::args::Train;
-use crate::console::{count, note};
+use crate::console::{count, note, print_json};
 use crate::failure::{Failure, Result};
 use crate::progress::{OnEvent, Progress, Style};
 use crate::signals::{answer_signals_of_training, stop_on_signals};
@@ -39,17 +40,19 @@ pub struct Watch {
     /// A line before the first step gives the time since this.
     start: Option<Instant>,
     on_event: Option<String>,
+    /// Whether the end is printed as JSON.
+    is_json: bool,
 }
 
 impl Watch {
     /// Lines only.
     pub fn plain() -> Self {
-        Self { style: Style::Plain, start: None, on_event: None }
+        Self { style: Style::Plain, start: None, on_event: None, is_json: false }
     }
 
     fn of(args: &Train, start: Instant) -> Self {
         let style = if args.plain { Style::Plain } else { Style::Dashboard };
-        Self { style, start: Some(start), on_event: args.on_event.clone() }
+        Self { style, start: Some(start), on_event: args.on_event.clone(), is_json: args.modes.json }
     }
 }
 
@@ -76,9 +79,12 @@ pub fn train<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, stop: &Stop, wa
     }
 }
 
-/// Trains, and after a signal says how to go on.
+/// Trains, and after a signal says how to go on. At the end, prints JSON if it is asked for.
 fn train_with_way_on<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, stop: &Stop, watch: &Watch) -> Result<()> {
     let outcome = train(trainer, stop, watch);
+    if watch.is_json && outcome.is_ok() {
+        print_end(trainer.folder(), trainer.steps_done(), trainer.total_steps())?;
+    }
     outcome.map_err(|failure| match failure {
         Failure::Stopped { signal, message } => {
             let folder = words::shell_word(&trainer.folder().display().to_string());
@@ -87,6 +93,19 @@ fn train_with_way_on<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, stop: &
         }
         other => other,
     })
+}
+
+fn print_end(folder: &Path, steps: u64, total_steps: u64) -> Result<()> {
+    let best = run::best(folder)?;
+    let checkpoint = run::checkpoints(folder)?.pop().map(|(_, path)| path.display().to_string());
+    print_json(&json!({
+        "run": folder.display().to_string(),
+        "steps": steps,
+        "total_steps": total_steps,
+        "checkpoint": checkpoint,
+        "best_weights": best.as_ref().map(|_| run::best_weights(folder).display().to_string()),
+        "best": best,
+    }))
 }
 
 fn start_run(args: &Train, stop: Stop, watch: Watch) -> Result<()> {
@@ -139,7 +158,7 @@ fn resume_run(args: &Train, stop: Stop, watch: Watch) -> Result<()> {
     let model = run.model()?;
     check_packs_are_here(&before, &config, folder)?;
     let packs = open_packs(&config)?;
-    let mut checkpoint = load::newest_checkpoint(folder, &mut |warning| note(&format!("note: {warning}")))?;
+    let mut checkpoint = load::checkpoint_to_resume(folder, &mut |warning| note(&format!("note: {warning}")))?;
     if let Some((_, checkpoint)) = checkpoint.as_mut().filter(|_| args.modes.force) {
         for text in checkpoint.accept_packs(&packs)? {
             note(&format!("note: {text}, as --force allows; the run differs from here on"));
@@ -152,7 +171,7 @@ fn resume_run(args: &Train, stop: Stop, watch: Watch) -> Result<()> {
             let done = format!("{}, {}", count(at.step, "step"), count(at.epoch, "epoch"));
             let more = "--epochs N or --steps N asks for more";
             note(&format!("nothing was trained, nothing changed: {} has {done} already; {more}", path.display()));
-            return Ok(());
+            return if watch.is_json { print_end(folder, at.step, at.step) } else { Ok(()) };
         }
     } else {
         run.check_never_saved()?;
@@ -215,7 +234,7 @@ pub fn resume_moved<B: Backend<Scalar = f32>>(
     note_change(&before.run, &config.run);
     let model = run.model()?;
     let packs = open_packs(&config)?;
-    let checkpoint = load::newest_checkpoint(folder, &mut |warning| note(&format!("note: {warning}")))?;
+    let checkpoint = load::checkpoint_to_resume(folder, &mut |warning| note(&format!("note: {warning}")))?;
     if let Some((path, checkpoint)) = &checkpoint {
         checkpoint.check_run(folder, &config, &model, &packs)?;
         note(&format!("resuming from {}", path.display()));

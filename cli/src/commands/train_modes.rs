@@ -56,10 +56,6 @@ impl Mode {
         if evaluates {
             return Ok(Self::Other(Work::EvaluateStart));
         }
-        if args.modes.json {
-            let what = "--json: has an effect with --find-lr, --dry-run and --epochs 0; leave it out";
-            return Err(Failure::Usage(what.into()));
-        }
         Ok(Self::Train)
     }
 }

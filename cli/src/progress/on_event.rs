@@ -72,8 +72,7 @@ impl OnEvent {
         self.start(&json!({
             "event": event, "run": self.folder, "step": view.step, "steps": view.total, "best": best, "message": message,
         }));
-        let is_signalled = matches!(outcome, Err(train::Error::Stopped { signal: Some(_), .. }));
-        let deadline = Instant::now() + if is_signalled { WAIT_AFTER_SIGNAL } else { LAST_WAIT };
+        let deadline = Instant::now() + last_wait(outcome);
         while !self.running.is_empty() && Instant::now() < deadline {
             self.reap();
             thread::sleep(Duration::from_millis(10));
@@ -129,6 +128,14 @@ impl OnEvent {
     }
 }
 
+/// The longest time to wait for the command after a training.
+fn last_wait(outcome: &train::Result<()>) -> Duration {
+    match outcome {
+        Err(train::Error::Stopped { signal: Some(_), .. }) => WAIT_AFTER_SIGNAL,
+        _ => LAST_WAIT,
+    }
+}
+
 /// A shell in a process group of its own: Ctrl-C stops the training, and not the message about an epoch.
 #[cfg(unix)]
 fn shell(command: &str) -> Command {
@@ -143,4 +150,16 @@ fn shell(command: &str) -> Command {
     let mut shell = Command::new("cmd");
     shell.args(["/C", command]);
     shell
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_shortens_the_last_wait() {
+        let stopped = |signal| Err(train::Error::Stopped { signal, saved: None });
+        assert_eq!(last_wait(&stopped(Some(15))), Duration::from_secs(3));
+        assert_eq!([last_wait(&stopped(None)), last_wait(&Ok(()))], [Duration::from_secs(10); 2]);
+    }
 }

@@ -131,7 +131,7 @@ pub fn wrap(parts: &[String], width: usize) -> String {
             text.push_str(&format!("\n{:INDENT$}", ""));
             column = INDENT;
         }
-        for (place, word) in format!("{part}{end}").split(' ').enumerate() {
+        for (place, word) in unbreakable(&format!("{part}{end}")).iter().enumerate() {
             let len = word.chars().count();
             let is_first = column == 0 || (place == 0 && number > 0 && !fits);
             if !is_first && column + 1 + len > width {
@@ -146,6 +146,19 @@ pub fn wrap(parts: &[String], width: usize) -> String {
         }
     }
     text
+}
+
+/// The words of a text; a number and its unit are one.
+fn unbreakable(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let is_number = |last: &str| last.trim_start_matches('(').parse::<f64>().is_ok();
+        match words.last_mut() {
+            Some(last) if is_number(last) => *last += &format!(" {word}"),
+            _ => words.push(word.to_string()),
+        }
+    }
+    words
 }
 
 #[cfg(test)]
@@ -170,5 +183,14 @@ mod tests {
         assert_eq!(lines, format!("{}; {};\n    {}", parts[0], parts[1], parts[2]));
         let long = wrap(&["one two three four five six".to_string(), "seven".to_string()], 16);
         assert_eq!(long, "one two three\n    four five\n    six; seven");
+        // A number stays with its unit.
+        let parts = ["error 10.6 % (89.4 % right), 12 min 5 s left".to_string()];
+        for width in 10..60 {
+            let text = wrap(&parts, width);
+            for whole in ["10.6 %", "(89.4 %", "12 min", "5 s"] {
+                assert!(text.contains(whole), "{width}: {text}");
+            }
+        }
+        assert_eq!(wrap(&parts, 12), "error 10.6 %\n    (89.4 %\n    right),\n    12 min\n    5 s left");
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use layers::weights::load_tensors;
+use serde_json::{Value, json};
 
 use crate::support::{MODEL, World};
 
@@ -78,6 +79,32 @@ fn maps_of_each_layer_are_drawn_and_written() {
     world.ok(&["maps", "--weights", "run", "val/red/0.png", "--maps", "0", "--layers", "conv1"]);
     let all = image::open(world.path("maps.png")).unwrap();
     assert!(all.height() < few.height());
+}
+
+#[test]
+fn what_is_drawn_is_printed_as_json() {
+    let world = with_convolution();
+    let json = |args: &[&str]| serde_json::from_str::<Value>(&world.ok(args)).unwrap();
+    let images = ["--weights", "run", "val/red/0.png", "val/blue/0.png", "--class", "red", "--json"];
+    let explained = json(&[&["explain", "--samples", "2", "--data", "maps.h5"], &images[..]].concat());
+    assert_eq!([&explained["network"], &explained["plot"], &explained["data"]], ["tiny", "explain.png", "maps.h5"]);
+    let image = &explained["images"][1];
+    assert_eq!([&image["image"], &image["name"], &image["layer"]], ["val/blue/0.png", "red", "conv1"]);
+    let falls = load_tensors(&world.path("maps.h5")).unwrap()["occlusion"].clone();
+    let largest = falls.index_axis(ndarray::Axis(0), 1).iter().copied().fold(0.0, f32::max);
+    assert!((image["largest_fall"].as_f64().unwrap() - f64::from(largest)).abs() < 0.1, "{image}");
+
+    let drawn = json(&["maps", "--weights", "run", "val/red/0.png", "--maps", "2", "--json"]);
+    assert_eq!(
+        [&drawn["plot"], &drawn["image"], &drawn["data"]],
+        [&json!("maps.png"), &json!("val/red/0.png"), &Value::Null]
+    );
+    let layer = &drawn["layers"][0];
+    assert_eq!([&layer["layer"], &layer["after"]], ["conv1", "relu1"]);
+    assert_eq!(layer["shape"], json!([6, 6, 4]));
+    let means: Vec<f64> = layer["maps"].as_array().unwrap().iter().map(|map| map["mean"].as_f64().unwrap()).collect();
+    assert!(means.len() == 2 && means[0] >= means[1], "{layer}");
+    assert_eq!(drawn["layers"][2]["maps"], json!([]));
 }
 
 #[test]

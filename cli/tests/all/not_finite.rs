@@ -57,7 +57,7 @@ fn nothing_is_predicted_or_measured() {
         ];
         for command in commands {
             let message = world.fails(1, command);
-            assert!(message.contains(&format!("error: {file}: the probability of class 0 is NaN")), "{message}");
+            assert!(message.contains(&format!("{file}: the probability of class 0 is NaN")), "{message}");
             assert_eq!(message.matches("NaN or infinite: 1 in fc1.bias").count(), 1, "{message}");
         }
     }

@@ -1,10 +1,14 @@
 //! `--on-event` and `--quiet`.
 
 use std::fs;
+#[cfg(unix)]
+use std::io::{BufRead, BufReader};
 
 use serde_json::Value;
 
 use crate::support::World;
+#[cfg(unix)]
+use crate::support::running::Running;
 
 const TRAIN: [&str; 7] = ["train", "--data", "train.pack", "--model", "tiny.toml", "--out", "run"];
 
@@ -48,6 +52,42 @@ fn a_command_that_fails_is_told() {
     assert!(output.status.success(), "{notes}");
     assert_eq!(notes.matches("note: --on-event: exit 3 ended with exit status: 3").count(), 1, "{notes}");
     assert!(notes.contains("trained 6 steps"), "{notes}");
+}
+
+/// Each command of an epoch waits for that of the end, so that they are all under way at once.
+#[cfg(unix)]
+#[test]
+fn at_most_16_commands_run_at_a_time() {
+    let world = World::packed();
+    let command = "read line; echo \"$line\" >> events; case $line in *'\"end\"'*) touch gate;; *) while [ -e run ] && \
+                   [ ! -e gate ]; do sleep 0.02; done;; esac";
+    let output = world.run(&[&TRAIN[..], &["--epochs", "20", "--on-event", command]].concat());
+    let notes = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{notes}");
+    assert_eq!(notes.matches("is running 16 times; epochs are left out until one of these ends").count(), 1, "{notes}");
+    assert!(!notes.contains("is still running"), "{notes}");
+    let epochs: Vec<Option<u64>> = events(&world).iter().map(|event| event["epoch"].as_u64()).collect();
+    let expected: Vec<Option<u64>> = (1..=16).map(Some).chain([None]).collect();
+    assert_eq!(epochs, expected);
+}
+
+/// A cluster kills a process that does not end soon after a signal: a command that hangs does not hold up the training.
+#[cfg(unix)]
+#[test]
+fn a_command_that_hangs_is_left_behind_after_a_signal() {
+    let world = World::packed();
+    // Its end is that of the test's folder.
+    let command = "if grep -q stopped; then while [ -e run ]; do sleep 0.1; done; fi";
+    let args = [&TRAIN[..], &["--epochs", "1000000", "--on-event", command]].concat();
+    let mut child = Running::start(world.command(&args).stderr(std::process::Stdio::piped()));
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("epoch 1")));
+    let kill = format!("kill -TERM {}", child.id());
+    assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(143), "{rest:?}");
+    assert!(rest.iter().any(|line| line.ends_with("is still running")), "{rest:?}");
+    assert!(rest.last().unwrap().starts_with("continue with: "), "{rest:?}");
 }
 
 /// A terminal's Ctrl-C goes to the process group of the training.

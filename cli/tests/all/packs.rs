@@ -167,6 +167,27 @@ fn show_draws_a_grid() {
 }
 
 #[test]
+fn show_draws_the_augmentation_of_a_run() {
+    let world = World::packed();
+    let train = ["train", "--data", "train.pack", "--model", "tiny.toml", "--out", "run", "--set", "data.mirror=false"];
+    world.ok(&train);
+    let show = |more: &[&str]| {
+        let said = world.ok(&[&["show", "train.pack", "--images", "4"], more].concat());
+        (said.trim().to_string(), fs::read(world.path("grid.png")).unwrap())
+    };
+    let (said, of_run) = show(&["--run", "run"]);
+    assert!(said.ends_with("each as stored and with 3 variants (crop 8)"), "{said}");
+    let (said, erased) = show(&["--run", "run", "--set", "data.random_erasing=1"]);
+    assert!(said.ends_with("(crop 8, erasing)") && erased != of_run, "{said}");
+    let (said, plain) = show(&["--set", "data.augment=false", "--crop", "7"]);
+    assert!(said.ends_with("(crop 7 of the centre)") && plain != of_run, "{said}");
+    let message = world.fails(2, &["show", "train.pack", "--set", "optim.lr=1"]);
+    assert!(message.contains("expected settings of data"), "{message}");
+    assert!(world.fails(1, &["show", "train.pack", "--run", "val"]).contains("--run: val/run.toml"));
+    world.fails(2, &["show", "train.pack", "--set", "data.mirrored=true"]);
+}
+
+#[test]
 fn bad_images_are_named_at_the_end() {
     let world = World::new();
     fs::write(world.path("train/red/page.jpg"), "<html>").unwrap();

@@ -133,7 +133,7 @@ fn options_without_effect_are_refused() {
 #[test]
 fn errors_repeat_numbers_that_are_too_large() {
     let world = World::packed();
-    for (flag, value) in [("--epochs", "18446744073709551615"), ("--seed", "9223372036854775808")] {
+    for (flag, value) in [("--steps", "9223372036854775808"), ("--seed", "9223372036854775808")] {
         let message = world.fails(2, &[&TRAIN[..], &[flag, value]].concat());
         assert!(message.contains(&format!("{flag}: {value} is too large a number")), "{message}");
     }
@@ -141,6 +141,26 @@ fn errors_repeat_numbers_that_are_too_large() {
     let expected =
         "run.batch: must be at most the 12 images of the pack, got 128; give --batch (without it, it is the network's";
     assert!(message.contains(expected), "{message}");
+}
+
+/// A negative number is not taken for an option.
+#[test]
+fn numbers_out_of_range_name_flag_and_range() {
+    let world = World::new();
+    for (command, flag, value, range) in [
+        ("train", "--epochs", "-3", "expected a whole number in 0..=1000000000"),
+        ("train", "--epochs", "18446744073709551615", "expected a whole number in 0..=1000000000"),
+        ("train", "--epochs", "2.5", "expected a whole number in 0..=1000000000"),
+        ("train", "--steps", "0", "expected a whole number of at least 1"),
+        ("train", "--seed", "-1", "expected a whole number of at least 0"),
+        ("train", "--batch", "-8", "expected a number in 1..=1048576"),
+        ("train", "--threads", "-1", "expected a number in 1..=1024"),
+        ("predict", "--top", "-3", "expected a number in 1..=1048576"),
+        ("embed", "--images", "-5", "-5 is not in 8..=50000"),
+    ] {
+        let message = world.fails(2, &[command, flag, value]);
+        assert!(message.contains(&format!("invalid value '{value}' for '{flag} <N>': {range}")), "{message}");
+    }
 }
 
 #[test]

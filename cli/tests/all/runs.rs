@@ -1,4 +1,4 @@
-//! Tables of runs, their curves, and sweeps.
+//! Tables of runs and their curves.
 
 use std::fs;
 
@@ -97,76 +97,4 @@ fn runs_are_compared_side_by_side_with_their_curves() {
     assert_eq!(json(&world, &["compare", "runs/slow", "runs/fast"])["differing"][0], "optim.lr");
     world.fails(1, &["compare", "runs/slow", "nowhere"]);
     world.fails(2, &["compare", "runs/slow", "--out", "x.jpg"]);
-}
-
-const SWEEP: &str = "
-method = 'grid'
-[settings]
-data.train = 'train.pack'
-data.val = 'val.pack'
-model.name = 'tiny.toml'
-[vary]
-'optim.lr' = [0.05, 0.0001]
-'run.seed' = [1, 2]
-";
-
-#[test]
-fn a_sweep_trains_each_combination_and_goes_on_where_it_ended() {
-    let world = World::packed();
-    fs::write(world.path("rates.toml"), SWEEP).unwrap();
-    let text = world.ok(&["sweep", "rates.toml", "--jobs", "2"]);
-    let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 5, "{text}");
-    assert!(lines[0].starts_with("run") && lines[0].ends_with("state"), "{text}");
-    assert!(lines[1..].iter().all(|line| line.ends_with("finished")), "{text}");
-    assert_eq!(image::open(world.path("sweeps/rates/sweep.png")).unwrap().width(), 960);
-
-    // A run that did not finish is taken up again, the others are left alone.
-    let log = |name: &str| fs::read(world.path(format!("sweeps/rates/{name}/log.jsonl"))).unwrap();
-    let before = ["001", "002", "003", "004"].map(log);
-    fs::remove_dir_all(world.path("sweeps/rates/002")).unwrap();
-    let again = json(&world, &["sweep", "rates.toml"]);
-    let steps = |log: &[u8]| log.iter().filter(|byte| **byte == b'\n').count();
-    assert_eq!(steps(&log("002")), steps(&before[1]));
-    assert_eq!([log("001"), log("003"), log("004")], [before[0].clone(), before[2].clone(), before[3].clone()]);
-    assert_eq!(again["trials"].as_array().unwrap().len(), 4);
-    assert_eq!(again["states"][1], "finished");
-
-    fs::write(world.path("rates.toml"), SWEEP.replace("0.05", "0.06")).unwrap();
-    assert!(world.fails(2, &["sweep", "rates.toml"]).contains("another sweep"));
-    fs::write(world.path("rates.toml"), SWEEP.replace("optim.lr", "optim.rat")).unwrap();
-    assert!(world.fails(2, &["sweep", "rates.toml", "--out", "new"]).contains("optim.rat"));
-}
-
-#[test]
-fn a_sweep_with_a_run_that_fails_trains_the_others() {
-    let world = World::packed();
-    let text = SWEEP
-        .replace("[0.05, 0.0001]", "[1e30, 0.01]")
-        .replace("[1, 2]", "[1]")
-        .replace("[vary]", "run.epochs = 40\n[vary]");
-    fs::write(world.path("rates.toml"), text).unwrap();
-    let output = world.run(&["sweep", "rates.toml"]);
-    let notes = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{notes}");
-    assert!(notes.contains("001 of 2: failed") && notes.contains("002 of 2: finished"), "{notes}");
-    assert!(notes.contains("1 of 2 runs did not finish"), "{notes}");
-    let table = String::from_utf8(output.stdout).unwrap();
-    assert!(table.lines().nth(1).unwrap().starts_with("002"), "{table}");
-    // Its training loss does not stand among the validation errors of the others.
-    assert_eq!(table.lines().nth(2).unwrap().split_whitespace().nth(3), Some("-"), "{table}");
-}
-
-#[test]
-fn a_sweep_waits_for_its_runs_if_another_cannot_be_started() {
-    let world = World::packed();
-    let text = SWEEP.replace("[vary]", "run.epochs = 200\n[vary]").replace("[1, 2]", "[1]");
-    fs::write(world.path("rates.toml"), text).unwrap();
-    fs::create_dir_all(world.path("sweeps/rates/002.log")).unwrap();
-    fs::copy(world.path("rates.toml"), world.path("sweeps/rates/sweep.toml")).unwrap();
-    let output = world.run(&["sweep", "rates.toml", "--jobs", "2"]);
-    let notes = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{notes}");
-    assert!(notes.contains("002 of 2: did not begin: sweeps/rates/002: its log cannot be written"), "{notes}");
-    assert_eq!(json(&world, &["runs", "sweeps"])[0]["state"], "finished");
 }

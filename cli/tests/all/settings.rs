@@ -75,6 +75,9 @@ fn the_average_of_weights_is_taken_unless_the_last_ones_are_asked_for() {
     let output = world.run(&[&train[..], &["--config", "mine.toml", "--set", "data.class_weights=1,3"]].concat());
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success() && text.contains("after 1.00 epochs, by [[change]]: optim.lr = 0.05"), "{text}");
+    let line = text.lines().find(|line| line.starts_with("epoch 2/2: loss ")).unwrap();
+    assert!(line.contains("; validation of the weights' average: loss "), "{line}");
+    assert!(line.contains("; of the last weights: loss "), "{line}");
     let weights = |name: &str, more: &[&str]| {
         let output = world.run(&[&["convert", "run", name][..], more].concat());
         (fs::read(world.path(name)).unwrap(), String::from_utf8(output.stderr).unwrap())

@@ -73,7 +73,6 @@ fn zero_epochs_evaluate_the_starting_weights() {
     let message = world.fails(2, &[&TRAIN[..], &["--epochs", "0"]].concat());
     assert!(message.contains("--val"), "{message}");
     world.fails(2, &["train", "--out", "run", "--resume", "--epochs", "0"]);
-    world.fails(2, &[&TRAIN[..], &["--json"]].concat());
 }
 
 #[test]

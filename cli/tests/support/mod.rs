@@ -105,7 +105,7 @@ impl World {
         let message = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code), "{args:?}: {message}");
         assert!(output.stdout.is_empty(), "{args:?} printed a result");
-        assert!(message.contains("error: "), "{message}");
+        assert!(message.contains("error: ") || message.contains("{\"error\":"), "{message}");
         assert!(!message.contains("panicked"), "{message}");
         message
     }

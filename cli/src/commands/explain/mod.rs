@@ -10,6 +10,8 @@ use analysis::{
 use data::DecodeOptions;
 use layers::weights::save_tensors;
 use ndarray::{Array2, ArrayD, Axis, stack};
+use serde::Serialize;
+use serde_json::json;
 use tensor::Backend;
 use train::plots::{Panel, PanelPage, PanelRow, brightest, check_png_name, heat_over, save_png};
 
@@ -18,7 +20,7 @@ use super::device::DeviceTask;
 use super::predict::inputs::Inputs;
 use super::trained::{self, LoadedModels, TrainedModel};
 use crate::args::Explain;
-use crate::console::{Bar, percent, print, print_error};
+use crate::console::{Bar, percent, print, print_error, print_json};
 use crate::failure::{Failure, Result};
 use crate::signals::exit_on_signals;
 
@@ -36,8 +38,15 @@ pub fn run(args: &Explain) -> Result<()> {
     let inputs = Inputs::open(&args.images)?;
     let (models, opened) = trained::load_single(&args.network)?;
     models.note_assumed_classes();
-    let [drawn, unreadable] = opened.run(ExplainTask { args, models, inputs })?;
-    print(&format!("{}: {}", args.out.display(), crate::console::count(drawn as u64, "image")))?;
+    let Explained { network, images, unreadable } = opened.run(ExplainTask { args, models, inputs })?;
+    let drawn = images.len();
+    if args.network.json {
+        let data = args.data.as_ref().map(|path| path.display().to_string());
+        let plot = args.out.display().to_string();
+        print_json(&json!({ "network": network, "plot": plot, "data": data, "images": images }))?;
+    } else {
+        print(&format!("{}: {}", args.out.display(), crate::console::count(drawn as u64, "image")))?;
+    }
     if unreadable > 0 {
         return Err(Failure::Failed(format!("{unreadable} of {} images could not be read", drawn + unreadable)));
     }
@@ -50,11 +59,31 @@ struct ExplainTask<'a> {
     inputs: Inputs,
 }
 
-impl DeviceTask for ExplainTask<'_> {
-    /// The numbers of images that were drawn, and that could not be read.
-    type Output = [usize; 2];
+/// What was drawn.
+struct Explained {
+    network: String,
+    images: Vec<ImageJson>,
+    /// Number of images that could not be read.
+    unreadable: usize,
+}
 
-    fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<[usize; 2]> {
+/// An image and the class that was explained.
+#[derive(Serialize)]
+struct ImageJson {
+    image: String,
+    class: usize,
+    name: String,
+    probability: f32,
+    /// The largest fall of the probability when a part is hidden.
+    largest_fall: f32,
+    /// The layer of Grad-CAM.
+    layer: Option<String>,
+}
+
+impl DeviceTask for ExplainTask<'_> {
+    type Output = Explained;
+
+    fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<Explained> {
         let Self { args, models, inputs } = self;
         let count = inputs.count();
         if count.is_some_and(|count| count > MAX_IMAGES as u64) {
@@ -66,12 +95,18 @@ impl DeviceTask for ExplainTask<'_> {
         let options = DecodeOptions { apply_orientation: trained.exif_orientation, ..DecodeOptions::default() };
         let bar = Bar::new("explain", "images", count.unwrap_or(1));
         let mut rows = Vec::new();
+        let mut images = Vec::new();
         let mut maps = MapTensors::default();
         let mut unreadable = 0;
         for image in inputs.images().iter().take(MAX_IMAGES) {
             let name = image.name.clone();
             match image.square(trained.network.model().input.size, &options) {
-                Ok(square) => rows.push(explanation.row(&PreparedImage::new(trained, name, &square)?, &mut maps)?),
+                Ok(square) => {
+                    let image = PreparedImage::new(trained, name, &square)?;
+                    let (row, described) = explanation.row(&image, &mut maps)?;
+                    rows.push(row);
+                    images.push(described);
+                }
                 Err(error) => {
                     print_error(&format!("error: {error}"));
                     unreadable += 1;
@@ -83,12 +118,11 @@ impl DeviceTask for ExplainTask<'_> {
         if rows.is_empty() {
             return Err(Failure::Failed("there are no images that could be read".into()));
         }
-        let drawn = rows.len();
         save_png(&explanation.page(rows).draw(), &args.out)?;
         if let Some(path) = &args.data {
             save_tensors(path, &maps.stacked())?;
         }
-        Ok([drawn, unreadable])
+        Ok(Explained { network: trained.network.model().name.clone(), images, unreadable })
     }
 }
 
@@ -144,7 +178,7 @@ impl<'a, B: Backend<Scalar = f32>> Explanation<'a, B> {
     }
 
     /// The image and its maps.
-    fn row(&self, image: &PreparedImage<B>, maps: &mut MapTensors) -> Result<PanelRow> {
+    fn row(&self, image: &PreparedImage<B>, maps: &mut MapTensors) -> Result<(PanelRow, ImageJson)> {
         let network = &self.trained.network;
         let class = self.class.unwrap_or(image.most_probable);
         let probability = image.probabilities[class];
@@ -174,7 +208,9 @@ impl<'a, B: Backend<Scalar = f32>> Explanation<'a, B> {
         maps.push("input_gradient", gradient.into_dyn());
         maps.push("smooth_grad", smooth.into_dyn());
         let heading = format!("{}: {name}, {}", image.name, percent(f64::from(probability)));
-        Ok(PanelRow { heading, panels })
+        let layer = self.layer.clone();
+        let described = ImageJson { image: image.name.clone(), class, name, probability, largest_fall: fall, layer };
+        Ok((PanelRow { heading, panels }, described))
     }
 
     fn page(&self, rows: Vec<PanelRow>) -> PanelPage {
