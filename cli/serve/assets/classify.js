@@ -77,14 +77,16 @@ async function explain(number = null) {
 }
 
 async function classify(file) {
-  if (!file || !model) return;
+  if (!file) return;
   current?.abort.explain?.abort();
   current = { file, abort: {} };
   byId("result").hidden = true;
   ["kernels-section", "maps-section", "neighbours-section"].forEach((id) => { byId(id).hidden = true; });
   say(`Classifying ${file.name || "the image"} ...`);
   try {
+    // An image may be dropped before the network was described for the first time.
     await describe();
+    if (!model || current.file !== file) return;
     const answer = await ask("/v1/predict", { method: "POST", body: file });
     if (current.file !== file) return;
     byId("input").removeAttribute("src");

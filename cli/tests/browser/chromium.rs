@@ -6,7 +6,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -119,9 +119,15 @@ impl Browser {
         self.call("Emulation.setEmulatedMedia", features);
         self.errors.clear();
         self.requests.clear();
+        self.evaluate("window.isBefore = true");
         let opened = self.call("Page.navigate", json!({ "url": address }));
         assert!(opened["errorText"].is_null(), "{address}: {opened}");
-        while self.next()["method"] != "Page.loadEventFired" {}
+        // The event of loading may be that of the page before, or come before the answer.
+        let start = Instant::now();
+        while self.evaluate("!window.isBefore && document.readyState === 'complete'") != true {
+            assert!(start.elapsed() < PATIENCE, "{address} is not loaded");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// The value of an expression of JavaScript in the page, or of its promise.
