@@ -20,6 +20,17 @@ function showClasses(top) {
   }));
 }
 
+let shown = null;
+
+/** Shows the image as it was given, until the server has explained it. */
+function showFile(file) {
+  if (shown) URL.revokeObjectURL(shown);
+  shown = URL.createObjectURL(file);
+  byId("input").src = shown;
+  byId("input").alt = "The image as it was given";
+  byId("input-caption").hidden = true;
+}
+
 function mark(number) {
   for (const button of byId("classes").querySelectorAll("button")) {
     button.setAttribute("aria-pressed", String(Number(button.dataset.class) === number));
@@ -30,6 +41,7 @@ function showExplanation(explanation) {
   mark(explanation.class.class);
   const name = shortName(explanation.class);
   byId("input").src = explanation.input;
+  byId("input-caption").hidden = false;
   byId("input").alt = `The image as the network sees it; most probable: ${name}`;
   byId("kernels").replaceChildren(...explanation.kernels.map((fired) => {
     const kernel = element("img", { src: fired.image, alt: `kernel ${fired.kernel}` });
@@ -89,7 +101,7 @@ async function classify(file) {
     if (!model || current.file !== file) return;
     const answer = await ask("/v1/predict", { method: "POST", body: file });
     if (current.file !== file) return;
-    byId("input").removeAttribute("src");
+    showFile(file);
     showClasses(answer.predictions[0].top);
     byId("result").hidden = false;
     await explain();

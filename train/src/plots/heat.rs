@@ -19,7 +19,11 @@ const BRIGHTEST: f64 = 0.995;
 
 /// The largest value that has a colour of its own: a map's quantile of 99.5 %. 0 for a map without positive values.
 pub fn brightest(map: ArrayView2<f32>) -> f32 {
-    let mut values: Vec<f32> = map.iter().copied().filter(|v| v.is_finite()).collect();
+    quantile(map.iter().copied())
+}
+
+fn quantile(values: impl Iterator<Item = f32>) -> f32 {
+    let mut values: Vec<f32> = values.filter(|v| v.is_finite()).collect();
     if values.is_empty() {
         return 0.0;
     }
@@ -50,10 +54,11 @@ pub fn grey_map(map: ArrayView2<f32>, top: f32) -> RgbImage {
     })
 }
 
-/// A gradient `[height, width, 3]` by the colours of an image: grey at 0, brighter and darker up to the largest value.
+/// A gradient `[height, width, 3]` by the colours of an image: grey at 0, brighter and darker up to the
+/// quantile of 99.5 % of its sizes.
 pub fn gradient_image(gradient: ArrayView3<f32>, bgr: bool) -> RgbImage {
     let (height, width, _) = gradient.dim();
-    let largest = gradient.iter().fold(f32::MIN_POSITIVE, |largest, v| largest.max(v.abs()));
+    let largest = quantile(gradient.iter().map(|v| v.abs())).max(f32::MIN_POSITIVE);
     let order = if bgr { [2, 1, 0] } else { [0, 1, 2] };
     RgbImage::from_fn(width as u32, height as u32, |x, y| {
         Rgb(order.map(|channel| {
@@ -111,5 +116,9 @@ mod tests {
         let gradient = Array3::from_shape_vec((1, 1, 3), vec![1.0, 0.0, -1.0]).unwrap();
         assert_eq!(gradient_image(gradient.view(), false).get_pixel(0, 0).0, [255, 128, 1]);
         assert_eq!(gradient_image(gradient.view(), true).get_pixel(0, 0).0, [1, 128, 255]);
+        // A single large value does not make all others grey.
+        let mut gradient = Array3::from_elem((40, 40, 3), 0.01);
+        gradient[[3, 3, 0]] = 100.0;
+        assert_eq!(gradient_image(gradient.view(), false).get_pixel(0, 0).0, [255; 3]);
     }
 }

@@ -92,7 +92,7 @@ struct Grid {
 impl Grid {
     /// `None` if the plot is too large even with a scale of 1.
     fn new(cells: [usize; 2], kernel: [usize; 2], scale: usize) -> Option<Self> {
-        (1..=scale.clamp(1, MAX_SIDE)).rev().map(|scale| Self { cells, kernel, scale, gap: (scale / 3).max(1) }).find(
+        (1..=scale.clamp(1, MAX_SIDE)).rev().map(|scale| Self { cells, kernel, scale, gap: scale.div_ceil(3) }).find(
             |grid| {
                 (0..2).all(|axis| {
                     let cell = grid.kernel[axis].checked_mul(grid.scale).and_then(|side| side.checked_add(grid.gap));
