@@ -18,9 +18,11 @@ const MARGIN: i64 = 40;
 /// Height of the title.
 const TITLE: i64 = 64;
 /// Width of the legend.
-const LEGEND: i64 = 260;
+const LEGEND: i64 = 300;
+/// Side of a square of the legend.
+const SQUARE: i64 = 22;
 /// Height of a line of the legend.
-const LINE: i64 = 28;
+const LINE: i64 = 36;
 /// The most groups with a colour of their own and a line in the legend.
 const MAX_GROUPS: usize = 20;
 
@@ -142,11 +144,11 @@ fn dot(page: &mut RgbImage, x: i64, y: i64, colour: Rgb<u8>) {
 
 fn draw_legend(page: &mut RgbImage, groups: &[String]) {
     let x = MARGIN + SIDE + 24;
-    let style = Style::small(INK);
+    let style = Style::large(INK);
     for (number, name) in groups.iter().enumerate() {
         let y = TITLE + MARGIN + number as i64 * LINE;
-        paint::fill(page, area(x, y, 18, 18), colour(Some(number)));
-        text::draw(page, x + 28, y + 1, &style.fit(name, LEGEND - 28), style);
+        paint::fill(page, area(x, y, SQUARE, SQUARE), colour(Some(number)));
+        text::draw(page, x + SQUARE + 10, y + 1, &style.fit(name, LEGEND - SQUARE - 10), style);
     }
 }
 
@@ -167,7 +169,7 @@ mod tests {
         let side = i64::from(THUMBNAIL);
         assert_eq!(count([1, 2, 3]), 2 * side * side);
         // A frame and a square of the legend each.
-        let frame = (side + 2 * FRAME).pow(2) - side * side + 18 * 18;
+        let frame = (side + 2 * FRAME).pow(2) - side * side + SQUARE * SQUARE;
         assert_eq!([count(COLOURS[0]), count(COLOURS[1])], [frame; 2]);
     }
 

@@ -22,6 +22,8 @@ const LABEL: i64 = 26;
 const NOTE: i64 = 22;
 /// Maximum number of cells in a row, which keeps the plot about square.
 const MAX_CELLS: usize = 10;
+/// Maximum number of variants beside a stored image.
+const MAX_BESIDE: usize = MAX_CELLS - 1;
 
 /// An image of a pack.
 #[derive(Clone, Debug)]
@@ -37,12 +39,15 @@ pub struct Sample {
 }
 
 /// Plots each sample in a row: the stored image and its variants, with the label above and the note below. Variants have
-/// the scale of the stored image, so a crop is smaller.
+/// the scale of the stored image, so a crop is smaller. More than nine of them go on in a line below.
 pub fn samples(samples: &[Sample]) -> RgbImage {
     let variants = samples.iter().map(|s| s.variants.len()).max().unwrap_or(0);
-    let columns = (MAX_CELLS / (variants + 1)).clamp(1, samples.len().max(1)) as i64;
+    let beside = variants.min(MAX_BESIDE);
+    let columns = (MAX_CELLS / (beside + 1)).clamp(1, samples.len().max(1)) as i64;
     let variants_gap = if variants > 0 { VARIANTS_GAP } else { 0 };
-    let cell = [(variants as i64 + 1) * (SIDE + GAP) - GAP + variants_gap, LABEL + SIDE + NOTE];
+    let lines = variants.div_ceil(MAX_BESIDE).max(1) as i64;
+    let images = lines * (SIDE + GAP) - GAP;
+    let cell = [(beside as i64 + 1) * (SIDE + GAP) - GAP + variants_gap, LABEL + images + NOTE];
     let rows = (samples.len() as i64 + columns - 1) / columns;
     let headings = if variants > 0 { HEADINGS } else { 0 };
     let size = [MARGIN + columns * (cell[0] + MARGIN), MARGIN + headings + rows.max(1) * (cell[1] + MARGIN)];
@@ -55,7 +60,7 @@ pub fn samples(samples: &[Sample]) -> RgbImage {
     for (number, sample) in (0..).zip(samples) {
         let x = MARGIN + number % columns * (cell[0] + MARGIN);
         let y = MARGIN + headings + number / columns * (cell[1] + MARGIN);
-        draw_sample(&mut page, x, y, cell[0], sample);
+        draw_sample(&mut page, [x, y], [cell[0], images], sample);
     }
     page
 }
@@ -67,15 +72,18 @@ fn draw_headings(page: &mut RgbImage, x: i64, width: i64) {
     text::draw(page, x + of_variants, MARGIN - 4, &style.fit("as training varies it", width - of_variants), style);
 }
 
-fn draw_sample(page: &mut RgbImage, x: i64, y: i64, width: i64, sample: &Sample) {
+/// Draws a sample at `[x, y]` with images in `[width, height]`.
+fn draw_sample(page: &mut RgbImage, [x, y]: [i64; 2], [width, height]: [i64; 2], sample: &Sample) {
     let label = Style::large(INK).bold();
     let note = Style::small(GREY);
     text::draw(page, x, y, &label.fit(&sample.label, width), label);
-    text::draw(page, x, y + LABEL + SIDE + 4, &note.fit(&sample.note, width), note);
+    text::draw(page, x, y + LABEL + height + 4, &note.fit(&sample.note, width), note);
     let whole = sample.stored.width().max(sample.stored.height()).max(1);
-    for (place, image) in (0..).zip(std::iter::once(&sample.stored).chain(&sample.variants)) {
-        let left = x + place * (SIDE + GAP) + if place > 0 { VARIANTS_GAP } else { 0 };
-        draw_cell(page, left, y + LABEL, image, whole);
+    draw_cell(page, x, y + LABEL, &sample.stored, whole);
+    for (place, image) in sample.variants.iter().enumerate() {
+        let left = x + (place % MAX_BESIDE + 1) as i64 * (SIDE + GAP) + VARIANTS_GAP;
+        let top = y + LABEL + (place / MAX_BESIDE) as i64 * (SIDE + GAP);
+        draw_cell(page, left, top, image, whole);
     }
 }
 
@@ -105,7 +113,7 @@ mod tests {
         let blue = RgbImage::from_pixel(4, 4, Rgb([0, 0, 200]));
         let sample =
             Sample { label: "ant".into(), note: "ant/1.jpg".into(), stored: red, variants: vec![blue.clone(), blue] };
-        let page = samples(&[sample.clone(), sample.clone(), sample.clone(), sample]);
+        let page = samples(&[sample.clone(), sample.clone(), sample.clone(), sample.clone()]);
         // Three samples of three cells a row.
         let width = MARGIN + 3 * (3 * SIDE + 2 * GAP + VARIANTS_GAP + MARGIN);
         assert_eq!(page.dimensions(), (width as u32, (MARGIN + HEADINGS + 2 * (LABEL + SIDE + NOTE + MARGIN)) as u32));
@@ -113,6 +121,12 @@ mod tests {
         assert_eq!(count([200, 0, 0]), 4 * SIDE * SIDE);
         // Half the size of the stored one.
         assert_eq!(count([0, 0, 200]), 4 * 2 * SIDE * SIDE / 4);
+        // Twelve variants take two lines.
+        let many = Sample { variants: vec![sample.variants[0].clone(); 12], ..sample };
+        let page = samples(&[many]);
+        let size = [MARGIN + 10 * (SIDE + GAP) - GAP + VARIANTS_GAP + MARGIN, 2 * MARGIN + HEADINGS + LABEL + NOTE];
+        assert_eq!(page.dimensions(), (size[0] as u32, (size[1] + 2 * SIDE + GAP) as u32));
+        assert_eq!(page.pixels().filter(|p| p.0 == [0, 0, 200]).count() as i64, 12 * SIDE * SIDE / 4);
         assert_eq!(samples(&[]).dimensions().0, (MARGIN + SIDE + MARGIN) as u32);
     }
 }
