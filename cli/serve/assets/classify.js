@@ -60,7 +60,7 @@ function showExplanation(explanation) {
     element("strong", {}, map.title), element("p", { class: "quiet" }, map.about))));
   byId("maps-section").hidden = false;
   byId("neighbours").replaceChildren(...explanation.neighbours.map((near) => {
-    const label = near.class ?? near.name;
+    const label = near.class ? shortName({ words: near.words, name: near.class }) : near.name;
     const attributes = { src: near.image, alt: `near image: ${label}`, title: near.name };
     if (model.crop < 100) attributes.class = "coarse";
     return element("li", {}, ...(near.image ? [element("img", attributes)] : []), element("span", {}, label),

@@ -86,7 +86,7 @@ function ofMetric({ monitor, value }) {
 }
 
 function showFigures(run) {
-  const best = run.best ? [[`best ${run.best.monitor.replaceAll("-", " ")}`, ofMetric(run.best)]] : [];
+  const best = run.best ? [[`best ${run.best.monitor.replaceAll("-", " ").replace("top1", "top-1")}`, ofMetric(run.best)]] : [];
   const of = run.epochs ? ` of ${run.epochs}` : "";
   const figures = [
     ["state", run.state], ["epoch", `${run.epoch}${of}`], ["step", run.step.toLocaleString("en")],

@@ -3,7 +3,7 @@
 use std::fmt::{self, Debug, Formatter};
 use std::sync::Arc;
 
-use data::Dataset;
+use data::{Dataset, ilsvrc2012};
 use image::RgbImage;
 use layers::Model;
 use ndarray::Array2;
@@ -35,6 +35,8 @@ pub(crate) struct NearImage {
     name: String,
     /// The name of its class, if it has a label.
     class: Option<String>,
+    /// The words of a class of ILSVRC 2012.
+    words: Option<&'static str>,
     /// Euclidean distance of the features.
     distance: f64,
     /// The image as a `data:` URI of a PNG, if it is there.
@@ -96,7 +98,8 @@ impl Gallery {
         let class = self.file.label(index).and_then(|label| classes.get(label as usize)).cloned();
         let drawn = self.images.as_deref().and_then(|images| square(images, index));
         let image = drawn.as_ref().map(draw::png_uri).transpose()?;
-        Ok(NearImage { name: self.file.name(index)?, class, distance, image })
+        let words = class.as_deref().and_then(ilsvrc2012::words);
+        Ok(NearImage { name: self.file.name(index)?, class, words, distance, image })
     }
 }
 

@@ -67,14 +67,20 @@ fn a_run_is_served_until_a_signal() {
 
 #[test]
 fn the_nearest_training_images_are_shown() {
-    let world = World::trained();
+    let world = World::new();
+    for part in ["train", "val"] {
+        std::fs::rename(world.path(part).join("red"), world.path(part).join("n01440764")).unwrap();
+    }
+    world.ok(&["pack", "train", "train.pack", "--size", "10"]);
+    world.ok(&["train", "--data", "train.pack", "--model", "tiny.toml", "--out", "run"]);
     let layer = ["--layer", "fc1", "--out", "features.h5"];
     world.ok(&[&["features", "--weights", "run", "--data", "train.pack"][..], &layer].concat());
     let (_serving, address) = serve(&world, &["run", "--features", "features.h5"]);
-    let image = std::fs::read(world.path("train/red/4.png")).unwrap();
+    let image = std::fs::read(world.path("train/n01440764/4.png")).unwrap();
     let answer: Value = serde_json::from_str(&ask(&address, "POST", "/v1/explain", &image)).unwrap();
     let nearest = &answer["neighbours"][0];
-    assert_eq!((&nearest["name"], &nearest["class"]), (&"red/4.png".into(), &"red".into()), "{answer}");
+    assert_eq!([&nearest["name"], &nearest["class"]], ["n01440764/4.png", "n01440764"], "{answer}");
+    assert_eq!(nearest["words"], "tench, Tinca tinca");
     assert!(nearest["distance"].as_f64().unwrap() < 1e-3 && nearest["image"].is_string(), "{nearest}");
     assert_eq!(answer["neighbours"].as_array().unwrap().len(), 8);
     let message = world.fails(1, &["serve", "run", "--port", "0", "--features", "train.pack/pack.h5"]);
