@@ -1,6 +1,8 @@
-"""Images a second of the preset `keras` in Keras on TensorFlow: keras_speed.py keras train|predict BATCH THREADS SECONDS.
+"""Images a second of the preset `keras` in Keras on TensorFlow: keras_speed.py keras train|predict BATCH THREADS SECONDS
+[PRECISION].
 
 The counterpart of `alexnet bench`: the same layers, Adam, noise that stays in memory, one line of JSON.
+PRECISION is f32, or bf16 by the policy mixed_bfloat16.
 """
 import os
 import sys
@@ -29,7 +31,9 @@ def network():
 
 
 def main():
-    name, work, batch, threads, seconds = sys.argv[1:]
+    name, work, batch, threads, seconds, *precision = sys.argv[1:]
+    if precision == ["bf16"]:
+        keras.mixed_precision.set_global_policy("mixed_bfloat16")
     batch, threads, seconds = int(batch), int(threads), float(seconds)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)

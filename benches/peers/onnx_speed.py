@@ -1,4 +1,4 @@
-"""Images a second of one network in ONNX Runtime: onnx_speed.py MODEL predict BATCH THREADS SECONDS.
+"""Images a second of one network in ONNX Runtime: onnx_speed.py MODEL predict BATCH THREADS SECONDS [f32].
 
 The network is PyTorch's of networks.py, exported for this batch.
 """
@@ -15,10 +15,11 @@ torch.onnx.export(net, (torch.randn(int(batch), 3, 224, 224),), path, input_name
 """
 
 
-def main():
-    name, work, batch, threads, seconds = sys.argv[1:]
+def main(measure):
+    """Exports the network and calls measure(path, batch, threads, seconds, precision)."""
+    name, work, batch, threads, seconds, *precision = sys.argv[1:]
     if work != "predict":
-        sys.exit("ONNX Runtime predicts only")
+        sys.exit("it predicts only")
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "network.onnx")
         # In a process of its own, so that PyTorch's memory is not counted.
@@ -26,10 +27,12 @@ def main():
         done = subprocess.run([sys.executable, "-c", EXPORT, name, batch, path], cwd=here, capture_output=True, text=True)
         if done.returncode != 0:
             sys.exit(f"the export of {name} failed:\n{done.stderr}")
-        measure(path, int(batch), int(threads), float(seconds))
+        measure(path, int(batch), int(threads), float(seconds), *precision)
 
 
-def measure(path, batch, threads, seconds):
+def measure(path, batch, threads, seconds, precision="f32"):
+    if precision != "f32":
+        sys.exit("ONNX Runtime has no bf16 on the CPU")
     import numpy
     import onnxruntime
 
@@ -43,4 +46,4 @@ def measure(path, batch, threads, seconds):
 
 
 if __name__ == "__main__":
-    main()
+    main(measure)

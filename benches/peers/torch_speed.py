@@ -1,7 +1,8 @@
-"""Images a second of one network in PyTorch: torch_speed.py MODEL train|predict BATCH THREADS SECONDS.
+"""Images a second of one network in PyTorch: torch_speed.py MODEL train|predict BATCH THREADS SECONDS [PRECISION].
 
-The counterpart of `alexnet bench`: the same work, channels_last, one line of JSON.
+The counterpart of `alexnet bench`: the same work, channels_last, one line of JSON. PRECISION is f32, or bf16 by autocast.
 """
+import contextlib
 import sys
 
 import torch
@@ -12,7 +13,7 @@ import timing
 
 
 def main():
-    name, work, batch, threads, seconds = sys.argv[1:]
+    name, work, batch, threads, seconds, *precision = sys.argv[1:]
     batch, threads, seconds = int(batch), int(threads), float(seconds)
     torch.set_num_threads(threads)
     torch.manual_seed(1)
@@ -21,13 +22,17 @@ def main():
     labels = torch.arange(batch) % 1000
     sgd = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4)
     net.train(work == "train")
+    in_precision = contextlib.nullcontext
+    if precision == ["bf16"]:
+        in_precision = lambda: torch.autocast("cpu", torch.bfloat16)
 
     def step():
         if work != "train":
-            with torch.inference_mode():
+            with torch.inference_mode(), in_precision():
                 return net(x)
         sgd.zero_grad()
-        loss = nn.functional.cross_entropy(net(x), labels)
+        with in_precision():
+            loss = nn.functional.cross_entropy(net(x), labels)
         loss.backward()
         sgd.step()
         return loss.item()

@@ -45,13 +45,12 @@ fn no_such_device_or_precision_is_a_usage_error() {
         (train(&["--device", "gpu"]), &["--device", "\"gpu\"", "cuda[:N]"][..]),
         (train(&["--device", "cuda:x"]), &["--device", "\"cuda:x\""]),
         (train(&["--device", "cpu:1"]), &["--device", "\"cpu:1\""]),
-        (train(&["--device", "cpu", "--precision", "bf16"]), &["--precision bf16", "CPU computes in f32"]),
-        (train(&["--device", "cpu", "--precision", "tf32"]), &["--precision tf32", "CPU computes in f32"]),
+        (train(&["--device", "cpu", "--precision", "tf32"]), &["--precision tf32", "CPU computes in f32 or bf16"]),
         (train(&["--precision", "f16"]), &["--precision", "f32, tf32, bf16"]),
         (train(&["--set", "run.precision=f64"]), &["run.precision", "f32, tf32 or bf16", "f64"]),
         (
-            vec!["eval", "--data", "val.pack", "--weights", "run", "--device", "cpu", "--precision", "bf16"],
-            &["--precision bf16"],
+            vec!["eval", "--data", "val.pack", "--weights", "run", "--device", "cpu", "--precision", "tf32"],
+            &["--precision tf32"],
         ),
         (vec!["predict", "--weights", "run", "--device", "tpu", "val/red/0.png"], &["--device", "\"tpu\""]),
         (vec!["demo", "--out", "demo", "--device", "cpu", "--precision", "tf32"], &["--precision tf32"]),
@@ -84,13 +83,17 @@ fn a_build_without_wgpu_names_the_feature() {
 fn info_lists_the_cpu_and_what_the_build_lacks() {
     let world = World::new();
     let text = world.ok(&["info"]);
-    assert!(text.lines().any(|line| line.starts_with("devices   cpu (") && line.ends_with("): f32")), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("devices   cpu (") && line.contains("): f32, bf16 (")), "{text}");
     for (name, there) in [("cuda", cfg!(feature = "cuda")), ("wgpu", cfg!(feature = "wgpu"))] {
         assert_eq!(text.contains(&format!("{name}: not in this build")), !there, "{text}");
     }
     let json: Value = serde_json::from_str(&world.ok(&["info", "--json"])).unwrap();
     let cpu = &json["devices"][0];
-    assert_eq!((&cpu["name"], &cpu["precisions"]), (&Value::from("cpu"), &Value::from(vec!["f32"])));
+    assert_eq!((&cpu["name"], &cpu["precisions"]), (&Value::from("cpu"), &Value::from(vec!["f32", "bf16"])));
+    match cpu["bf16_unit"].as_str() {
+        Some(unit) => assert!(text.contains(&format!("bf16 ({unit})")), "{text}"),
+        None => assert!(text.contains("bf16 (no instructions for it"), "{text}"),
+    }
 }
 
 /// A machine without a driver, or without that many devices.

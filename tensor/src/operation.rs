@@ -128,6 +128,11 @@ pub trait Kernel<O: Operation>: Device {
         !op.has_parts()
     }
 
+    /// Whether operands and outputs in `bf16` take memory in `f32` too, since the kernel has only that format.
+    fn widens_bf16(&self, _op: &O) -> bool {
+        false
+    }
+
     /// Whether operands that change in place keep their memory. If not, the kernel replaces them by new buffers.
     fn runs_in_place(&self, _op: &O) -> bool {
         true
@@ -231,6 +236,8 @@ impl<F, I, const N: usize> Operands<F, I> for (&mut F, [&F; N]) {
 pub trait Outputs<F, I> {
     /// Buffers of floating-point numbers.
     fn floats(&self) -> &[F];
+    /// Buffers of floating-point numbers, to be replaced.
+    fn floats_mut(&mut self) -> &mut [F];
     /// Buffers of integers.
     fn ints(&self) -> &[I] {
         &[]
@@ -241,11 +248,19 @@ impl<F, I, const N: usize> Outputs<F, I> for [F; N] {
     fn floats(&self) -> &[F] {
         self
     }
+
+    fn floats_mut(&mut self) -> &mut [F] {
+        self
+    }
 }
 
 impl<F, I, const N: usize, const M: usize> Outputs<F, I> for ([F; N], [I; M]) {
     fn floats(&self) -> &[F] {
         &self.0
+    }
+
+    fn floats_mut(&mut self) -> &mut [F] {
+        &mut self.0
     }
 
     fn ints(&self) -> &[I] {

@@ -293,6 +293,10 @@ impl<B: Backend + Kernel<O>, O: Operation> Kernel<O> for Profiled<B> {
         self.inner.is_fused(op)
     }
 
+    fn widens_bf16(&self, op: &O) -> bool {
+        self.inner.widens_bf16(op)
+    }
+
     fn runs_in_place(&self, op: &O) -> bool {
         self.inner.runs_in_place(op)
     }

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 #[cfg(feature = "gpu")]
-use tensor::gpu::{Precision, runtime};
-use tensor::{Algorithms, Backend, Cpu};
+use tensor::gpu::runtime;
+use tensor::{Algorithms, Backend, Cpu, Precision};
 
 use crate::console::{count, note};
 use crate::failure::{Failure, Result};
@@ -127,10 +127,15 @@ fn auto(precision: &str, threads: usize, algorithms: Algorithms) -> Result<OpenD
 }
 
 fn cpu(precision: &str, threads: usize, algorithms: Algorithms, why: &str) -> Result<OpenDevice> {
-    if precision != "f32" {
-        return Err(Failure::Usage(format!("--precision {precision}: the CPU computes in f32{why}")));
+    let precision = parse(precision)?;
+    if precision == Precision::Tf32 {
+        return Err(Failure::Usage(format!("--precision tf32: the CPU computes in f32 or bf16{why}")));
     }
-    Ok(OpenDevice { device: Device::Cpu(Cpu::with_algorithms(threads, algorithms)?), name: "cpu".into() })
+    if precision == Precision::Bf16 && Cpu::<f32>::bf16_unit().is_none() {
+        note("--precision bf16: this CPU has no bf16 instructions (AMX or AVX512-BF16), so f32 is faster");
+    }
+    let cpu = Cpu::with_algorithms(threads, algorithms)?.with_precision(precision)?;
+    Ok(OpenDevice { device: Device::Cpu(cpu), name: "cpu".into() })
 }
 
 #[cfg(feature = "cuda")]
@@ -153,7 +158,6 @@ fn log_device(device: &impl tensor::Device, why: &[String]) {
     note(&format!("device: {}{why}", device.describe()));
 }
 
-#[cfg(feature = "gpu")]
 fn parse(precision: &str) -> Result<Precision> {
     precision.parse().map_err(|what| Failure::Usage(format!("--precision: {what}")))
 }

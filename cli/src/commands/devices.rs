@@ -1,6 +1,7 @@
 //! The devices of this machine, for `alexnet info`.
 
 use serde_json::{Value, json};
+use tensor::Cpu;
 
 use super::device::{RUNTIMES, all_threads};
 use crate::console::count;
@@ -18,8 +19,11 @@ pub struct Devices {
 pub fn all() -> Devices {
     let mut devices = Devices::default();
     let threads = all_threads();
-    devices.lines.push(format!("cpu ({}): f32", count(threads as u64, "thread")));
-    devices.values.push(json!({ "name": "cpu", "threads": threads, "precisions": ["f32"] }));
+    let unit = Cpu::<f32>::bf16_unit();
+    let products = unit.unwrap_or("no instructions for it: slower than f32");
+    devices.lines.push(format!("cpu ({}): f32, bf16 ({products})", count(threads as u64, "thread")));
+    let cpu = json!({ "name": "cpu", "threads": threads, "precisions": ["f32", "bf16"], "bf16_unit": unit });
+    devices.values.push(cpu);
     #[cfg(feature = "gpu")]
     devices.add_gpus();
     for (name, _) in RUNTIMES.iter().filter(|(_, built)| !built) {

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytemuck::Pod;
 
 use super::arena::{Arena, Block};
+use super::bf16::widen_chunk;
 use super::weight_cache::WeightCache;
 use crate::{Error, Result};
 
@@ -38,8 +39,12 @@ impl<T: Pod> BufferAllocator<T> {
         let memory =
             if len < MIN_ARENA_LEN { self.alloc_short(len) } else { self.arena.alloc(bytes).map(Memory::Long) };
         let memory = memory.ok_or_else(|| Error::Memory { device: "cpu".into(), needed: bytes })?;
+        Ok(self.buffer(memory, len))
+    }
+
+    fn buffer(self: &Arc<Self>, memory: Memory<T>, len: usize) -> Buffer<T> {
         let inner = Inner { memory, len, allocator: Arc::clone(self), weight_cache: WeightCache::default() };
-        Ok(Buffer { inner: Arc::new(inner) })
+        Buffer { inner: Arc::new(inner) }
     }
 
     /// A copy of `values`.
@@ -47,6 +52,16 @@ impl<T: Pod> BufferAllocator<T> {
         let mut buffer = self.alloc(values.len())?;
         buffer.make_mut()?.copy_from_slice(values);
         Ok(buffer)
+    }
+
+    /// A copy of `f32` values in `f32`. In an infallible context, so the program ends where there is no memory for it.
+    fn widened(self: &Arc<Self>, values: &[u16]) -> Buffer<T> {
+        let short = || self.buffer(Memory::Short(bytemuck::zeroed_vec(values.len() + CACHE_LINE)), values.len());
+        let mut buffer = self.alloc(values.len()).unwrap_or_else(|_| short());
+        if let Some(inner) = Arc::get_mut(&mut buffer.inner) {
+            widen_chunk(values, bytemuck::cast_slice_mut(inner.values_mut()));
+        }
+        buffer
     }
 
     /// Bytes of the buffers too short for the arena.
@@ -66,6 +81,11 @@ enum Memory<T> {
     /// Longer than the buffer; its values start at a cache line.
     Short(Vec<T>),
     Long(Block),
+    /// `f32` values, rounded to `bf16`, and their copy in `f32` for readers that need one.
+    Bf16 {
+        values: Buffer<u16>,
+        wide: OnceLock<Buffer<T>>,
+    },
 }
 
 struct Inner<T> {
@@ -82,6 +102,7 @@ impl<T: Pod> Inner<T> {
             // SAFETY: the block has initialised bytes for `len` values and starts at a page. All bits are valid for a
             // `Pod` type, and the block belongs to this buffer alone.
             Memory::Long(block) => unsafe { std::slice::from_raw_parts(block.start().cast().as_ptr(), self.len) },
+            Memory::Bf16 { values, wide } => wide.get_or_init(|| self.allocator.widened(values.as_slice())).as_slice(),
         }
     }
 
@@ -93,7 +114,77 @@ impl<T: Pod> Inner<T> {
             }
             // SAFETY: as above, and the buffer is borrowed mutably.
             Memory::Long(block) => unsafe { std::slice::from_raw_parts_mut(block.start().cast().as_ptr(), self.len) },
+            Memory::Bf16 { .. } => unreachable!("values are widened before they are written"),
         }
+    }
+}
+
+impl<T: Pod> Buffer<T> {
+    /// A buffer of `f32` over values that are rounded to `bf16`. `T` is `f32`.
+    pub(super) fn of_bf16(allocator: &Arc<BufferAllocator<T>>, values: Buffer<u16>) -> Self {
+        let len = values.len();
+        allocator.buffer(Memory::Bf16 { values, wide: OnceLock::new() }, len)
+    }
+
+    /// The values, if they are stored in `bf16`.
+    pub(super) fn bf16(&self) -> Option<&[u16]> {
+        match &self.inner.memory {
+            Memory::Bf16 { values, .. } => Some(values.as_slice()),
+            Memory::Short(_) | Memory::Long(_) => None,
+        }
+    }
+
+    /// The values for writing, if they are stored in `bf16`; copied first where others share them.
+    pub(super) fn bf16_mut(&mut self) -> Result<Option<&mut [u16]>> {
+        if !self.is_bf16() {
+            return Ok(None);
+        }
+        if Arc::get_mut(&mut self.inner).is_none()
+            && let Memory::Bf16 { values, .. } = &self.inner.memory
+        {
+            let copy = values.inner.allocator.copy_of(values.as_slice())?;
+            *self = Self::of_bf16(&self.inner.allocator, copy);
+        }
+        match Arc::get_mut(&mut self.inner).map(|inner| &mut inner.memory) {
+            Some(Memory::Bf16 { values, wide }) => {
+                *wide = OnceLock::new();
+                values.make_mut().map(Some)
+            }
+            _ => unreachable!("a new buffer has one holder, and its format"),
+        }
+    }
+
+    /// Makes the copy in `f32` that [`as_slice`](Self::as_slice) of values in `bf16` returns, by `widen(from, to)`.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if there is not enough for it.
+    pub(super) fn prepare_wide(&self, widen: impl FnOnce(&[u16], &mut [f32])) -> Result<()> {
+        let Memory::Bf16 { values, wide } = &self.inner.memory else { return Ok(()) };
+        if wide.get().is_none() {
+            let mut copy = self.inner.allocator.alloc(values.len())?;
+            widen(values.as_slice(), bytemuck::cast_slice_mut(copy.make_mut()?));
+            // If another thread stores its copy first, that is the same.
+            let _ = wide.set(copy);
+        }
+        Ok(())
+    }
+
+    /// The number of values.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.inner.len
+    }
+
+    /// Whether the values are stored in `bf16`: activations of a device of that precision.
+    /// [`as_slice`](Self::as_slice) returns a copy of them in `f32` then, and [`make_mut`](Self::make_mut) turns the
+    /// buffer into `f32`.
+    pub fn is_bf16(&self) -> bool {
+        self.bf16().is_some()
+    }
+
+    /// Bytes of the values.
+    pub(super) fn bytes(&self) -> usize {
+        self.len() * if self.is_bf16() { size_of::<u16>() } else { size_of::<T>() }
     }
 }
 
@@ -161,6 +252,17 @@ impl<T: Pod> Buffer<T> {
     /// # Errors
     /// [`Error::Memory`] if there is not enough memory for the copy.
     pub fn make_mut(&mut self) -> Result<&mut [T]> {
+        if let Memory::Bf16 { values, wide } = &self.inner.memory {
+            let copy = match wide.get() {
+                Some(copy) => copy.clone(),
+                None => {
+                    let mut copy = self.inner.allocator.alloc(values.len())?;
+                    widen_chunk(values.as_slice(), bytemuck::cast_slice_mut(copy.make_mut()?));
+                    copy
+                }
+            };
+            *self = copy;
+        }
         if Arc::get_mut(&mut self.inner).is_none() {
             let copy = self.inner.allocator.copy_of(self.as_slice())?;
             *self = copy;

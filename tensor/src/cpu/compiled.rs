@@ -3,12 +3,13 @@
 //! Generic code is compiled in the crate that uses it, with that crate's optimisation: in a debug build a program's own
 //! crate has none. So each kernel has a function for `f32` and one for `f64`, which are compiled here, as this crate is.
 
+use super::bf16::run_in_bf16;
 use super::{Buffer, Cpu};
 use crate::ops::{
     activation, adaptive_pool, batch_norm, conv2d, count, cross_entropy, dropout, elementwise, linear, local2d, lrn,
     lrn_pool, pool, reduce, reduce_axes, relu_bias, sample, strided, unary, update,
 };
-use crate::{Element, Kernel, Operation, Result, Workspace};
+use crate::{Dtype, Element, Kernel, Operation, Result, Workspace};
 
 /// The CPU's implementation of an operation: a [`Kernel`], which a function of [`CompiledKernels`] calls.
 pub(super) trait CpuKernel<O: Operation>: crate::Device {
@@ -28,6 +29,12 @@ pub(super) trait CpuKernel<O: Operation>: crate::Device {
 
     fn is_fused(&self, op: &O) -> bool {
         !op.has_parts()
+    }
+
+    /// Whether the kernel reads and writes activations in `bf16`. For others, operands are widened to `f32` before, and
+    /// outputs rounded after.
+    fn takes_bf16(&self, _op: &O) -> bool {
+        false
     }
 }
 
@@ -72,6 +79,10 @@ macro_rules! compiled_kernels {
                 fn is_fused(&self, op: &$operation) -> bool {
                     CpuKernel::is_fused(self, op)
                 }
+
+                fn widens_bf16(&self, op: &$operation) -> bool {
+                    self.activations() == Dtype::Bf16 && !self.takes_bf16(op)
+                }
             }
         )*
     };
@@ -90,6 +101,9 @@ macro_rules! compiled_kernels {
                     op: &$operation,
                     operands: In<'_, $operation, Self>,
                 ) -> Result<Out<$operation, Self>> {
+                    if cpu.activations() == Dtype::Bf16 {
+                        return run_in_bf16(cpu, op, operands);
+                    }
                     CpuKernel::run(cpu, op, operands)
                 }
             )*

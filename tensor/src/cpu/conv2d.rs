@@ -7,13 +7,14 @@ use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
 use super::Buffer;
+use super::bf16::{ConvolutionOperands, TileConvolution, TileWeightGradient};
 use super::compiled::CpuKernel;
 use super::debug_build::note_work;
 use super::im2col::{add_window, is_pointwise, window_matrix};
 use super::matrix::{Matrix, MatrixMut, Parallelism, add_bias_and_relu, product};
 use super::winograd::{Operands, RowTiles, Tiles};
 use crate::ops::conv2d::{Conv2dForward, Conv2dInputGrad, Conv2dWeightGrad, Geometry};
-use crate::{Cpu, Element, Result, Workspace};
+use crate::{Cpu, Dtype, Element, Result, Workspace};
 
 /// Maximum number of values in a window matrix, unless [`MIN_ROWS`] need more: 2 MiB in `f32`.
 const MAX_WINDOW_VALUES: usize = 1 << 19;
@@ -70,6 +71,15 @@ impl<E: Element> CpuKernel<Conv2dForward> for Cpu<E> {
     fn run(&self, op: &Conv2dForward, ([x, w], b): ([&Buffer<E>; 2], Option<&Buffer<E>>)) -> Result<[Buffer<E>; 1]> {
         let &Conv2dForward { geometry: ref g, relu } = op;
         note_work(g.flops());
+        if let Some(tiles) = self.tile_convolution(g) {
+            let mut y = self.alloc_bf16(g.output_len())?;
+            let x = self.to_bf16(x)?;
+            let bias = b.map(|b| cast_slice(b.as_slice()));
+            if let (Some(x), Some(to)) = (x.bf16(), y.bf16_mut()?) {
+                self.install(|| tiles.run(self, &ConvolutionOperands { x, w, bias, relu }, to))?;
+            }
+            return Ok([y]);
+        }
         let x = x.as_slice();
         let b = b.map(|b| b.as_slice());
         let mut result = self.alloc(g.output_len())?;
@@ -91,9 +101,13 @@ impl<E: Element> CpuKernel<Conv2dForward> for Cpu<E> {
         Ok([result])
     }
 
+    fn takes_bf16(&self, op: &Conv2dForward) -> bool {
+        self.tile_convolution(&op.geometry).is_some()
+    }
+
     fn executed_flops(&self, op: &Conv2dForward) -> f64 {
         let g = &op.geometry;
-        if self.fast().is_none() {
+        if self.fast().is_none() || self.tile_convolution(g).is_some() {
             return g.flops();
         }
         match RowTiles::forward(g) {
@@ -104,6 +118,9 @@ impl<E: Element> CpuKernel<Conv2dForward> for Cpu<E> {
 
     fn workspace(&self, op: &Conv2dForward) -> Workspace {
         let g = &op.geometry;
+        if let Some(tiles) = self.tile_convolution(g) {
+            return tiles.workspace(self.threads());
+        }
         if self.fast().is_some() {
             if let Some(rows) = RowTiles::forward(g) {
                 return Workspace { buffers: rows.workspace(self.threads()), cached_weights: rows.kernels() };
@@ -121,6 +138,15 @@ impl<E: Element> CpuKernel<Conv2dForward> for Cpu<E> {
 impl<E: Element> CpuKernel<Conv2dInputGrad> for Cpu<E> {
     fn run(&self, op: &Conv2dInputGrad, [w, dy]: [&Buffer<E>; 2]) -> Result<[Buffer<E>; 1]> {
         let g = &op.geometry;
+        if let Some(tiles) = self.tile_convolution_dx(g) {
+            let mut dx = self.alloc_bf16(g.input_len())?;
+            let dy = self.to_bf16(dy)?;
+            if let (Some(dy), Some(to)) = (dy.bf16(), dx.bf16_mut()?) {
+                let operands = ConvolutionOperands { x: dy, w, bias: None, relu: false };
+                self.install(|| tiles.run(self, &operands, to))?;
+            }
+            return Ok([dx]);
+        }
         let dy = dy.as_slice();
         let mut result = self.alloc(g.input_len())?;
         if g.input_len() == 0 {
@@ -137,13 +163,23 @@ impl<E: Element> CpuKernel<Conv2dInputGrad> for Cpu<E> {
         Ok([result])
     }
 
+    fn takes_bf16(&self, op: &Conv2dInputGrad) -> bool {
+        self.tile_convolution_dx(&op.geometry).is_some()
+    }
+
     fn executed_flops(&self, op: &Conv2dInputGrad) -> f64 {
+        if self.takes_bf16(op) {
+            return op.geometry.flops();
+        }
         let tiles = self.fast().and_then(|_| Tiles::backward(&op.geometry));
         tile_flops(&op.geometry, tiles)
     }
 
     fn workspace(&self, op: &Conv2dInputGrad) -> Workspace {
         let g = &op.geometry;
+        if let Some(tiles) = self.tile_convolution_dx(g) {
+            return tiles.workspace(self.threads());
+        }
         if let Some(tiles) = self.fast().and_then(|_| Tiles::backward(g)) {
             let mut buffers = vec![tiles.kernels()];
             buffers.extend(tiles.workspace(self.threads()));
@@ -157,14 +193,23 @@ impl<E: Element> CpuKernel<Conv2dInputGrad> for Cpu<E> {
 impl<E: Element> CpuKernel<Conv2dWeightGrad> for Cpu<E> {
     fn run(&self, op: &Conv2dWeightGrad, [x, dy]: [&Buffer<E>; 2]) -> Result<[Buffer<E>; 1]> {
         let g = &op.geometry;
-        let x = x.as_slice();
-        let dy = dy.as_slice();
         let len = g.output[2] * g.patch();
         let mut result = self.alloc(len)?;
         if len == 0 {
             return Ok([result]);
         }
         let dw = result.make_mut()?;
+        if let Some(tiles) = self.tile_convolution_dw(g) {
+            let x = self.to_bf16(x)?;
+            let dy = self.to_bf16(dy)?;
+            if let (Some(x), Some(dy)) = (x.bf16(), dy.bf16()) {
+                let dw = cast_slice_mut(dw);
+                self.install(|| tiles.run(self, x, dy, dw))?;
+            }
+            return Ok([result]);
+        }
+        let x = x.as_slice();
+        let dy = dy.as_slice();
         if let (Some(cpu), Some(tiles)) = (self.fast(), Tiles::weights(g)) {
             let dw = cast_slice_mut(dw);
             self.install(|| tiles.weights_gradient(cpu, cast_slice(x), cast_slice(dy), dw))?;
@@ -174,13 +219,23 @@ impl<E: Element> CpuKernel<Conv2dWeightGrad> for Cpu<E> {
         Ok([result])
     }
 
+    fn takes_bf16(&self, op: &Conv2dWeightGrad) -> bool {
+        self.tile_convolution_dw(&op.geometry).is_some()
+    }
+
     fn executed_flops(&self, op: &Conv2dWeightGrad) -> f64 {
+        if self.takes_bf16(op) {
+            return op.geometry.flops();
+        }
         let tiles = self.fast().and_then(|_| Tiles::weights(&op.geometry));
         tile_flops(&op.geometry, tiles)
     }
 
     fn workspace(&self, op: &Conv2dWeightGrad) -> Workspace {
         let g = &op.geometry;
+        if let Some(tiles) = self.tile_convolution_dw(g) {
+            return tiles.workspace(self.threads());
+        }
         if let Some(tiles) = self.fast().and_then(|_| Tiles::weights(g)) {
             return Workspace::of(tiles.gradient_workspace(self.threads()));
         }
@@ -199,6 +254,24 @@ fn tile_flops(g: &Geometry, tiles: Option<Tiles>) -> f64 {
 }
 
 impl<E: Element> Cpu<E> {
+    /// The convolution on tiles of `bf16`, if activations are, and if the processor has units for them.
+    fn tile_convolution(&self, g: &Geometry) -> Option<TileConvolution> {
+        let is_bf16 = self.activations() == Dtype::Bf16 && g.output_len() > 0 && g.patch() > 0;
+        TileConvolution::forward(g).filter(|_| is_bf16)
+    }
+
+    /// The same for dx.
+    fn tile_convolution_dx(&self, g: &Geometry) -> Option<TileConvolution> {
+        let is_bf16 = self.activations() == Dtype::Bf16 && g.input_len() > 0 && g.output_len() > 0;
+        TileConvolution::backward(g).filter(|_| is_bf16)
+    }
+
+    /// The same for dw.
+    fn tile_convolution_dw(&self, g: &Geometry) -> Option<TileWeightGradient> {
+        let is_bf16 = self.activations() == Dtype::Bf16 && g.input_len() > 0 && g.output_len() > 0 && g.patch() > 0;
+        TileWeightGradient::new(g).filter(|_| is_bf16)
+    }
+
     fn forward_by_pieces(
         &self,
         g: &Geometry,

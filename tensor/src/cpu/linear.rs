@@ -4,6 +4,7 @@ use bytemuck::{cast_slice, cast_slice_mut};
 use rayon::prelude::*;
 
 use super::Buffer;
+use super::bf16::TileProduct;
 use super::compiled::CpuKernel;
 use super::debug_build::note_work;
 use super::dropout::kept;
@@ -13,7 +14,7 @@ use super::philox_simd::{CALL, for_batches};
 use super::simd::multiversion;
 use crate::ops::dropout::DropoutForward;
 use crate::ops::linear::{Matmul, Product};
-use crate::{Cpu, Element, Operation, Result, Workspace};
+use crate::{Cpu, Dtype, Element, Operation, Result, Workspace};
 
 /// Products of up to this many rows with transposed weights are computed as (W x^T)^T.
 const FEW_ROWS: usize = 512;
@@ -30,6 +31,9 @@ impl<E: Element> CpuKernel<Matmul> for Cpu<E> {
     fn run(&self, op: &Matmul, ([a, b], bias): ([&Buffer<E>; 2], Option<&Buffer<E>>)) -> Result<[Buffer<E>; 1]> {
         let p = &op.product;
         note_work(op.flops());
+        if let Some(tiles) = self.tile_product(p) {
+            return self.run_on_tiles(op, &tiles, a, b, bias);
+        }
         let a = a.as_slice();
         let epilogue = Epilogue { bias: bias.map(|b| b.as_slice()), relu: op.relu, dropout: op.dropout };
         let mut c = self.alloc(p.m * p.n)?;
@@ -54,6 +58,11 @@ impl<E: Element> CpuKernel<Matmul> for Cpu<E> {
 
     fn workspace(&self, op: &Matmul) -> Workspace {
         let p = &op.product;
+        if let Some(tiles) = self.tile_product(p) {
+            let mut workspace = tiles.workspace(self.threads());
+            workspace.buffers.extend((!tiles.is_weights()).then_some(p.m * p.n));
+            return workspace;
+        }
         if self.fast().is_some() && gemv::applies(p) {
             return Workspace { buffers: gemv::workspace(p, self.threads()), cached_weights: gemv::panels_len(p) };
         }
@@ -65,6 +74,10 @@ impl<E: Element> CpuKernel<Matmul> for Cpu<E> {
 
     fn is_fused(&self, _: &Matmul) -> bool {
         true
+    }
+
+    fn takes_bf16(&self, op: &Matmul) -> bool {
+        self.tile_product(&op.product).is_some()
     }
 }
 
@@ -99,15 +112,48 @@ multiversion! {
 }
 
 impl<E: Element> Cpu<E> {
-    fn whole_product(&self, p: &Product, a: &[E], b: &[E], epilogue: &Epilogue<'_, E>, c: &mut [E]) {
-        let a = if p.transpose_a { Matrix::new(a, p.k, p.m, p.m).t() } else { Matrix::new(a, p.m, p.k, p.k) };
-        let b = if p.transpose_b { Matrix::new(b, p.n, p.k, p.k).t() } else { Matrix::new(b, p.k, p.n, p.n) };
-        product(MatrixMut::new(c, p.m, p.n, p.n), false, a, b, Parallelism::Rayon(self.threads()));
+    /// The product on tiles of `bf16`, if activations are, and if the processor has units for it.
+    fn tile_product(&self, p: &Product) -> Option<TileProduct> {
+        TileProduct::new(p).filter(|_| self.activations() == Dtype::Bf16)
+    }
+
+    /// Computes the sums in `f32`, and the epilogue. The gradient of weights stays so, other results are rounded.
+    fn run_on_tiles(
+        &self,
+        op: &Matmul,
+        tiles: &TileProduct,
+        a: &Buffer<E>,
+        b: &Buffer<E>,
+        bias: Option<&Buffer<E>>,
+    ) -> Result<[Buffer<E>; 1]> {
+        let a = self.to_bf16(a)?;
+        let mut c = self.alloc(op.product.m * op.product.n)?;
+        let epilogue = Epilogue { bias: bias.map(|b| b.as_slice()), relu: op.relu, dropout: op.dropout };
+        let values = c.make_mut()?;
+        self.install(|| {
+            if let Some(a) = a.bf16() {
+                tiles.run(self, a, b, cast_slice_mut(values))?;
+            }
+            self.finish_rows(&op.product, &epilogue, values);
+            Ok(())
+        })?;
+        if tiles.is_weights() { Ok([c]) } else { Ok([self.to_bf16(&c)?]) }
+    }
+
+    /// Computes the epilogue of all rows.
+    fn finish_rows(&self, p: &Product, epilogue: &Epilogue<'_, E>, c: &mut [E]) {
         if epilogue.is_empty() {
             return;
         }
         let block = TRANSPOSE_ROWS * p.n;
         c.par_chunks_mut(block).enumerate().for_each(|(i, rows)| epilogue.finish(i * block, rows));
+    }
+
+    fn whole_product(&self, p: &Product, a: &[E], b: &[E], epilogue: &Epilogue<'_, E>, c: &mut [E]) {
+        let a = if p.transpose_a { Matrix::new(a, p.k, p.m, p.m).t() } else { Matrix::new(a, p.m, p.k, p.k) };
+        let b = if p.transpose_b { Matrix::new(b, p.n, p.k, p.k).t() } else { Matrix::new(b, p.k, p.n, p.n) };
+        product(MatrixMut::new(c, p.m, p.n, p.n), false, a, b, Parallelism::Rayon(self.threads()));
+        self.finish_rows(p, epilogue, c);
     }
 
     /// c = x W^T for few rows x `[m, k]` and weights `[n, k]`, as (W x^T)^T in blocks of outputs. Such a product reads

@@ -12,8 +12,9 @@ use super::Buffer;
 use super::compiled::CpuKernel;
 use super::lrn_rows::RowLrn;
 use super::reduce::rows_per_job;
+use super::simd::Stored;
 use crate::ops::lrn::{Lrn, LrnBackward, LrnForward, Region};
-use crate::{Cpu, Element, Result, Workspace};
+use crate::{Cpu, Dtype, Element, Result, Workspace};
 
 /// The buffers beside the outputs: the sums along rows, for windows within a map.
 fn workspace(spec: &Lrn, shape: [usize; 4]) -> Workspace {
@@ -26,8 +27,22 @@ fn workspace(spec: &Lrn, shape: [usize; 4]) -> Workspace {
 impl<E: Element> CpuKernel<LrnForward> for Cpu<E> {
     fn run(&self, op: &LrnForward, [x]: [&Buffer<E>; 1]) -> Result<[Buffer<E>; 2]> {
         let &LrnForward { ref spec, shape } = op;
+        if let (Some(x), Some(rows)) = (x.bf16(), self.bf16_rows(spec, shape)) {
+            let mut y = self.alloc_bf16(x.len())?;
+            let mut base = self.alloc_bf16(x.len())?;
+            if let (Some(y), Some(base)) = (y.bf16_mut()?, base.bf16_mut()?) {
+                self.normalise_rows(rows, shape[3], x, y, base);
+            }
+            return Ok([y, base]);
+        }
         if let Some(rows) = self.single().and_then(|_| RowLrn::new(spec, shape[3])) {
-            return self.normalise_rows(rows, shape[3], x.as_slice());
+            let x = x.as_slice();
+            let mut y = self.alloc(x.len())?;
+            let mut base = self.alloc(x.len())?;
+            let outs: &mut [f32] = cast_slice_mut(y.make_mut()?);
+            let bases: &mut [f32] = cast_slice_mut(base.make_mut()?);
+            self.normalise_rows(rows, shape[3], cast_slice(x), outs, bases);
+            return Ok([y, base]);
         }
         if spec.beta == 0.75 {
             return self.lrn_forward(spec, shape, x.as_slice(), inverse_three_quarters);
@@ -39,14 +54,29 @@ impl<E: Element> CpuKernel<LrnForward> for Cpu<E> {
     fn workspace(&self, op: &LrnForward) -> Workspace {
         workspace(&op.spec, op.shape)
     }
+
+    fn takes_bf16(&self, op: &LrnForward) -> bool {
+        self.bf16_rows(&op.spec, op.shape).is_some()
+    }
 }
 
 impl<E: Element> CpuKernel<LrnBackward> for Cpu<E> {
     fn run(&self, op: &LrnBackward, operands: [&Buffer<E>; 3]) -> Result<[Buffer<E>; 1]> {
         let &LrnBackward { ref spec, shape } = op;
+        let halves = operands.map(|operand| operand.bf16());
+        if let (Some(rows), [Some(x), Some(base), Some(dy)]) = (self.bf16_rows(spec, shape), halves) {
+            let mut dx = self.alloc_bf16(x.len())?;
+            if let Some(out) = dx.bf16_mut()? {
+                self.rows_dx(rows, shape[3], [x, base, dy], out);
+            }
+            return Ok([dx]);
+        }
         let operands = operands.map(|operand| operand.as_slice());
         if let Some(rows) = self.single().and_then(|_| RowLrn::new(spec, shape[3])) {
-            return self.rows_dx(rows, shape[3], operands);
+            let mut dx = self.alloc(operands[0].len())?;
+            let out: &mut [f32] = cast_slice_mut(dx.make_mut()?);
+            self.rows_dx(rows, shape[3], operands.map(|operand| cast_slice(operand)), out);
+            return Ok([dx]);
         }
         if spec.beta == 0.75 {
             return self.lrn_backward(spec, shape, operands, inverse_three_quarters);
@@ -58,6 +88,10 @@ impl<E: Element> CpuKernel<LrnBackward> for Cpu<E> {
     fn workspace(&self, op: &LrnBackward) -> Workspace {
         workspace(&op.spec, op.shape)
     }
+
+    fn takes_bf16(&self, op: &LrnBackward) -> bool {
+        self.bf16_rows(&op.spec, op.shape).is_some()
+    }
 }
 
 /// base^-0.75 by two square roots, several times faster than `powf`.
@@ -68,34 +102,29 @@ fn inverse_three_quarters<E: Element>(base: E) -> E {
 }
 
 impl<E: Element> Cpu<E> {
-    /// Output and base by rows of `c` channels. E is `f32`.
-    fn normalise_rows(&self, rows: RowLrn, c: usize, x: &[E]) -> Result<[Buffer<E>; 2]> {
-        let mut y = self.alloc(x.len())?;
-        let mut base = self.alloc(x.len())?;
-        let x: &[f32] = cast_slice(x);
-        let outs: &mut [f32] = cast_slice_mut(y.make_mut()?);
-        let bases: &mut [f32] = cast_slice_mut(base.make_mut()?);
-        let job = rows_per_job(c) * c;
-        self.install(|| {
-            let jobs = outs.par_chunks_mut(job).zip(bases.par_chunks_mut(job)).zip(x.par_chunks(job));
-            jobs.for_each(|((y, base), x)| rows.forward(x, y, base));
-        });
-        Ok([y, base])
+    /// The LRN of rows, which reads and writes `bf16` too.
+    fn bf16_rows(&self, spec: &Lrn, shape: [usize; 4]) -> Option<RowLrn> {
+        RowLrn::new(spec, shape[3]).filter(|_| self.activations() == Dtype::Bf16)
     }
 
-    /// The input gradient by rows of `c` channels. E is `f32`.
-    fn rows_dx(&self, rows: RowLrn, c: usize, operands: [&[E]; 3]) -> Result<[Buffer<E>; 1]> {
-        let [x, base, dy]: [&[f32]; 3] = operands.map(|operand| cast_slice(operand));
-        let mut dx = self.alloc(x.len())?;
-        let out: &mut [f32] = cast_slice_mut(dx.make_mut()?);
+    /// Output and base by rows of `c` channels.
+    fn normalise_rows<T: Stored>(&self, rows: RowLrn, c: usize, x: &[T], y: &mut [T], base: &mut [T]) {
         let job = rows_per_job(c) * c;
         self.install(|| {
-            out.par_chunks_mut(job).enumerate().for_each(|(i, dx)| {
+            let jobs = y.par_chunks_mut(job).zip(base.par_chunks_mut(job)).zip(x.par_chunks(job));
+            jobs.for_each(|((y, base), x)| rows.forward(x, y, base));
+        });
+    }
+
+    /// The input gradient by rows of `c` channels.
+    fn rows_dx<T: Stored>(&self, rows: RowLrn, c: usize, [x, base, dy]: [&[T]; 3], dx: &mut [T]) {
+        let job = rows_per_job(c) * c;
+        self.install(|| {
+            dx.par_chunks_mut(job).enumerate().for_each(|(i, dx)| {
                 let range = i * job..i * job + dx.len();
                 rows.backward(&x[range.clone()], &base[range.clone()], &dy[range], dx);
             });
         });
-        Ok([dx])
     }
 
     /// Output and base. `power(base)` is base^-beta.

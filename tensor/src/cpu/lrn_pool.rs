@@ -11,7 +11,7 @@ use super::compiled::CpuKernel;
 use super::lrn_rows::{GradientInputs, RowLrn};
 use super::pool::{Lengths, check_positions, image_rows_per_job, input_rows};
 use super::pool_rows::{max_row_dx_vectors, max_row_vectors};
-use super::simd::{Level, Simd, WithSimd, dispatch, exceeds_cache};
+use super::simd::{Level, Simd, Stored, WithSimd, dispatch, exceeds_cache};
 use crate::ops::lrn::Lrn;
 use crate::ops::lrn_pool::{LrnMaxPoolBackward, LrnMaxPoolForward, LrnMaxPoolReluBiasBackward, not_fused};
 use crate::ops::pool::Geometry;
@@ -40,30 +40,33 @@ impl<E: Element> CpuKernel<LrnMaxPoolForward> for Cpu<E> {
         let g = &op.geometry;
         let lrn = fused_lrn::<E>(&op.lrn, g).ok_or_else(not_fused)?;
         g.check_places()?;
-        let lengths = Lengths::of(g);
-        let mut maxima = self.alloc(lengths.outputs)?;
-        let mut positions = self.alloc_ints(lengths.outputs)?;
-        let y: &mut [f32] = cast_slice_mut(maxima.make_mut()?);
+        let outputs = Lengths::of(g).outputs;
+        let mut positions = self.alloc_ints(outputs)?;
         let places = positions.make_mut()?;
-        let x = cast_slice::<E, f32>(x.as_slice());
-        let image = lengths.output_image.max(1);
-        let row = lengths.output_row.max(1);
-        let part = image_rows_per_job(g.n, g.output[0]);
-        let images = y.par_chunks_mut(image).zip(places.par_chunks_mut(image)).enumerate();
-        self.install(|| {
-            images.for_each(|(n, (y, places))| {
-                let x = &x[n * lengths.image..][..lengths.image];
-                let parts = y.par_chunks_mut(part * row).zip(places.par_chunks_mut(part * row)).enumerate();
-                parts.for_each(|(i, (y, places))| {
-                    dispatch(Level::get(), Maxima { lrn, g, x, first: i * part, y, places });
-                });
-            });
-        });
+        let maxima = match x.bf16() {
+            Some(x) => {
+                let mut maxima = self.alloc_bf16(outputs)?;
+                if let Some(y) = maxima.bf16_mut()? {
+                    self.lrn_maxima(lrn, g, x, y, places);
+                }
+                maxima
+            }
+            None => {
+                let mut maxima = self.alloc(outputs)?;
+                let y: &mut [f32] = cast_slice_mut(maxima.make_mut()?);
+                self.lrn_maxima(lrn, g, cast_slice::<E, f32>(x.as_slice()), y, places);
+                maxima
+            }
+        };
         Ok(([maxima], [positions]))
     }
 
     fn is_fused(&self, op: &LrnMaxPoolForward) -> bool {
         fused_lrn::<E>(&op.lrn, &op.geometry).is_some()
+    }
+
+    fn takes_bf16(&self, _: &LrnMaxPoolForward) -> bool {
+        true
     }
 }
 
@@ -76,6 +79,10 @@ impl<E: Element> CpuKernel<LrnMaxPoolBackward> for Cpu<E> {
         let lrn = fused_lrn::<E>(&op.lrn, &op.geometry).ok_or_else(not_fused)?;
         let (dx, _) = self.lrn_pool_dx(lrn, &op.geometry, operands, positions, false)?;
         Ok([dx])
+    }
+
+    fn takes_bf16(&self, _: &LrnMaxPoolBackward) -> bool {
+        true
     }
 }
 
@@ -99,9 +106,31 @@ impl<E: Element> CpuKernel<LrnMaxPoolReluBiasBackward> for Cpu<E> {
     fn is_fused(&self, op: &LrnMaxPoolReluBiasBackward) -> bool {
         fused_lrn::<E>(&op.lrn, &op.geometry).is_some()
     }
+
+    fn takes_bf16(&self, _: &LrnMaxPoolReluBiasBackward) -> bool {
+        true
+    }
 }
 
 impl<E: Element> Cpu<E> {
+    /// The maxima and their positions.
+    fn lrn_maxima<T: Stored>(&self, lrn: RowLrn, g: &Geometry, x: &[T], y: &mut [T], places: &mut [u32]) {
+        let lengths = Lengths::of(g);
+        let image = lengths.output_image.max(1);
+        let row = lengths.output_row.max(1);
+        let part = image_rows_per_job(g.n, g.output[0]);
+        let images = y.par_chunks_mut(image).zip(places.par_chunks_mut(image)).enumerate();
+        self.install(|| {
+            images.for_each(|(n, (y, places))| {
+                let x = &x[n * lengths.image..][..lengths.image];
+                let parts = y.par_chunks_mut(part * row).zip(places.par_chunks_mut(part * row)).enumerate();
+                parts.for_each(|(i, (y, places))| {
+                    dispatch(Level::get(), Maxima { lrn, g, x, first: i * part, y, places });
+                });
+            });
+        });
+    }
+
     /// The gradient in one pass. With `relu`, also through the ReLU before, with the sums over positions of each job.
     fn lrn_pool_dx(
         &self,
@@ -111,32 +140,55 @@ impl<E: Element> Cpu<E> {
         positions: &Buffer<u32>,
         relu: bool,
     ) -> Result<(Buffer<E>, Vec<Vec<f32>>)> {
-        let width = g.input[1] * g.channels;
-        let x = cast_slice::<E, f32>(x.as_slice());
-        let dy = cast_slice::<E, f32>(dy.as_slice());
+        let len = g.n * Lengths::of(g).image;
         let positions = positions.as_slice();
-        let part = |outputs: Range<usize>, first: usize, dx: &mut [E]| {
+        if let Some(x) = x.bf16() {
+            let dy = self.to_bf16(dy)?;
+            let mut dx = self.alloc_bf16(len)?;
+            let sums = match (dy.bf16(), dx.bf16_mut()?) {
+                (Some(dy), Some(dx)) => self.lrn_pool_rows(lrn, g, [x, dy], positions, relu, dx)?,
+                _ => Vec::new(),
+            };
+            return Ok((dx, sums));
+        }
+        let mut dx = self.alloc(len)?;
+        let operands = [x, dy].map(|operand| cast_slice::<E, f32>(operand.as_slice()));
+        let sums = self.lrn_pool_rows(lrn, g, operands, positions, relu, cast_slice_mut(dx.make_mut()?))?;
+        Ok((dx, sums))
+    }
+
+    fn lrn_pool_rows<T: Stored>(
+        &self,
+        lrn: RowLrn,
+        g: &Geometry,
+        [x, dy]: [&[T]; 2],
+        positions: &[u32],
+        relu: bool,
+        dx: &mut [T],
+    ) -> Result<Vec<Vec<f32>>> {
+        let width = g.input[1] * g.channels;
+        let part = |outputs: Range<usize>, first: usize, dx: &mut [T]| {
             let n = outputs.start / Lengths::of(g).output_image;
             let positions = &positions[outputs.clone()];
             let dy = &dy[outputs];
             let x = &x[(n * g.input[0] + first) * width..][..dx.len()];
-            dispatch(Level::get(), Gradient { lrn, g, x, positions, dy, first, relu, dx: cast_slice_mut(dx) })
+            dispatch(Level::get(), Gradient { lrn, g, x, positions, dy, first, relu, dx })
         };
-        self.par_rows(g, |outputs| check_positions(g, &positions[outputs]), part)
+        self.par_rows(g, dx, |outputs| check_positions(g, &positions[outputs]), part)
     }
 }
 
 /// The rows of maxima from `first` on that `y` has room for, of image `x`.
-struct Maxima<'a> {
+struct Maxima<'a, T> {
     lrn: RowLrn,
     g: &'a Geometry,
-    x: &'a [f32],
+    x: &'a [T],
     first: usize,
-    y: &'a mut [f32],
+    y: &'a mut [T],
     places: &'a mut [u32],
 }
 
-impl WithSimd for Maxima<'_> {
+impl<T: Stored> WithSimd for Maxima<'_, T> {
     type Output = ();
 
     /// A band at a time.
@@ -147,7 +199,7 @@ impl WithSimd for Maxima<'_> {
         let row = g.output[1] * g.channels;
         let band = band_rows(g);
         let outputs = self.y.len() / row;
-        let mut normalised = Vec::new();
+        let mut normalised: Vec<f32> = Vec::new();
         let mut held = 0..0;
         let bands = self.y.chunks_mut(band * row).zip(self.places.chunks_mut(band * row));
         for (i, (y, places)) in bands.enumerate() {
@@ -171,19 +223,19 @@ impl WithSimd for Maxima<'_> {
 }
 
 /// The rows of dx from `first` on that `x` and `dx` hold; positions and dy are the image's.
-struct Gradient<'a> {
+struct Gradient<'a, T> {
     lrn: RowLrn,
     g: &'a Geometry,
-    x: &'a [f32],
+    x: &'a [T],
     positions: &'a [u32],
-    dy: &'a [f32],
+    dy: &'a [T],
     first: usize,
     /// Whether x is the output of a ReLU, and dx the gradient of its input.
     relu: bool,
-    dx: &'a mut [f32],
+    dx: &'a mut [T],
 }
 
-impl WithSimd for Gradient<'_> {
+impl<T: Stored> WithSimd for Gradient<'_, T> {
     /// The sums of dx over positions, if `relu`: by rows, so that no small term is added to a large sum.
     type Output = Vec<f32>;
 
@@ -193,7 +245,7 @@ impl WithSimd for Gradient<'_> {
         let c = g.channels;
         let width = g.input[1] * c;
         let nontemporal = exceeds_cache(g.x_shape().iter().product());
-        let mut gradient = vec![0.0; (GRADIENT_VALUES / c).max(1) * c];
+        let mut gradient = vec![0.0f32; (GRADIENT_VALUES / c).max(1) * c];
         let [mut sums, mut row_sums] = [(); 2].map(|()| vec![0.0; if self.relu { c } else { 0 }]);
         for (y, (x, dx)) in (self.first..).zip(self.x.chunks_exact(width).zip(self.dx.chunks_exact_mut(width))) {
             let block = gradient.len();

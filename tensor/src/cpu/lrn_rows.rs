@@ -1,7 +1,7 @@
 //! LRN as in the paper, windows of five channels and beta = 0.75, in single precision, for rows of whole vectors.
 //! Powers are products of square roots, and windows are summed in registers.
 
-use super::simd::{LANES, Level, Simd, Vector, WithSimd, dispatch, prefetch};
+use super::simd::{LANES, Level, Simd, Stored, Vector, WithSimd, dispatch, prefetch};
 use crate::ops::lrn::{Lrn, Region};
 
 /// Values between prefetch and use: 8 KiB.
@@ -29,26 +29,26 @@ impl RowLrn {
     }
 
     /// y and the base k + alpha * sum from x, whole rows.
-    pub fn forward(self, x: &[f32], y: &mut [f32], base: &mut [f32]) {
+    pub fn forward<T: Stored>(self, x: &[T], y: &mut [T], base: &mut [T]) {
         dispatch(Level::get(), Forward { lrn: self, x, y, base });
     }
 
     /// dx from x, dy and the base.
-    pub fn backward(self, x: &[f32], base: &[f32], dy: &[f32], dx: &mut [f32]) {
+    pub fn backward<T: Stored>(self, x: &[T], base: &[T], dy: &[T], dx: &mut [T]) {
         dispatch(Level::get(), Backward { lrn: self, x, base, dy, dx });
     }
 
     /// [`forward`](Self::forward) of one row, within a kernel.
     #[inline(always)]
-    pub fn normalise<S: Simd>(&self, simd: S, x: &[f32], y: &mut [f32], mut base: Option<&mut [f32]>) {
+    pub fn normalise<S: Simd, X: Stored, Y: Stored>(&self, simd: S, x: &[X], y: &mut [Y], mut base: Option<&mut [Y]>) {
         let mut bases = Bases::new(simd, self, x);
         for i in (0..self.c).step_by(LANES) {
             prefetch(x.as_ptr().wrapping_add(AHEAD + i));
             let value = bases.next(i);
             if let Some(base) = &mut base {
-                value.store(&mut base[i..]);
+                Y::store(value, &mut base[i..]);
             }
-            simd.load(&x[i..]).mul(powers(value)[1]).store(&mut y[i..]);
+            Y::store(X::load(simd, &x[i..]).mul(powers(value)[1]), &mut y[i..]);
         }
     }
 
@@ -58,13 +58,13 @@ impl RowLrn {
     /// With t_j = dy_j x_j base_j^(-beta - 1): dx_i = dy_i base_i^-beta - 2 alpha beta x_i times the sum of t_j over
     /// the mirrored window, which holds each j whose own window holds i.
     #[inline(always)]
-    pub fn gradient<S: Simd>(
+    pub fn gradient<S: Simd, X: Stored, D: Stored>(
         &self,
         simd: S,
-        row: GradientInputs<'_>,
+        row: GradientInputs<'_, X, D>,
         nontemporal: bool,
         mut relu_sums: Option<&mut [f32]>,
-        dx: &mut [f32],
+        dx: &mut [X],
     ) {
         let x = row.x;
         let mut parts = GradientParts { row, bases: Bases::new(simd, self, x) };
@@ -73,14 +73,14 @@ impl RowLrn {
         for i in (0..self.c).step_by(LANES) {
             let after = if i + LANES < self.c { parts.next(i + LANES) } else { [simd.splat(0.0); 2] };
             let [scaled, term] = own;
-            let x = simd.load(&x[i..]);
+            let x = X::load(simd, &x[i..]);
             let factor = x.mul(simd.splat(-self.factor));
             let mut value = factor.mul_add(window(before, term, after[1]), scaled);
             if let Some(sums) = &mut relu_sums {
                 value = value.mask_positive(x);
                 simd.load(&sums[i..]).add(value).store(&mut sums[i..]);
             }
-            value.store_nontemporal_if(nontemporal, &mut dx[i..]);
+            X::store_nontemporal_if(nontemporal, value, &mut dx[i..]);
             before = term;
             own = after;
         }
@@ -89,34 +89,34 @@ impl RowLrn {
 
 /// A row for [`RowLrn::gradient`].
 #[derive(Clone, Copy)]
-pub(super) struct GradientInputs<'a> {
-    pub x: &'a [f32],
+pub(super) struct GradientInputs<'a, X, D> {
+    pub x: &'a [X],
     /// Computed from x if `None`.
-    pub base: Option<&'a [f32]>,
-    pub dy: &'a [f32],
+    pub base: Option<&'a [X]>,
+    pub dy: &'a [D],
 }
 
 /// Computes the bases of a row, vector by vector.
-struct Bases<'a, S: Simd> {
+struct Bases<'a, S: Simd, X> {
     simd: S,
     lrn: &'a RowLrn,
-    x: &'a [f32],
+    x: &'a [X],
     /// The squares of the vector before the next one, and of the next one.
     before: S::F32,
     own: S::F32,
 }
 
-impl<'a, S: Simd> Bases<'a, S> {
+impl<'a, S: Simd, X: Stored> Bases<'a, S, X> {
     #[inline(always)]
-    fn new(simd: S, lrn: &'a RowLrn, x: &'a [f32]) -> Self {
-        let first = simd.load(x);
+    fn new(simd: S, lrn: &'a RowLrn, x: &'a [X]) -> Self {
+        let first = X::load(simd, x);
         Self { simd, lrn, x, before: simd.splat(0.0), own: first.mul(first) }
     }
 
     #[inline(always)]
     fn next(&mut self, i: usize) -> S::F32 {
         let simd = self.simd;
-        let after = if i + LANES < self.lrn.c { simd.load(&self.x[i + LANES..]) } else { simd.splat(0.0) };
+        let after = if i + LANES < self.lrn.c { X::load(simd, &self.x[i + LANES..]) } else { simd.splat(0.0) };
         let after = after.mul(after);
         let sum = window(self.before, self.own, after);
         self.before = self.own;
@@ -126,24 +126,24 @@ impl<'a, S: Simd> Bases<'a, S> {
 }
 
 /// Computes dy base^-beta and the terms t of a row, vector by vector.
-struct GradientParts<'a, S: Simd> {
-    row: GradientInputs<'a>,
-    bases: Bases<'a, S>,
+struct GradientParts<'a, S: Simd, X, D> {
+    row: GradientInputs<'a, X, D>,
+    bases: Bases<'a, S, X>,
 }
 
-impl<S: Simd> GradientParts<'_, S> {
+impl<S: Simd, X: Stored, D: Stored> GradientParts<'_, S, X, D> {
     #[inline(always)]
     fn next(&mut self, i: usize) -> [S::F32; 2] {
         let simd = self.bases.simd;
         let GradientInputs { x, base, dy } = self.row;
         prefetch(x.as_ptr().wrapping_add(AHEAD + i));
         let base = match base {
-            Some(base) => simd.load(&base[i..]),
+            Some(base) => X::load(simd, &base[i..]),
             None => self.bases.next(i),
         };
         let [root, power] = powers(base);
-        let scaled = simd.load(&dy[i..]).mul(power);
-        [scaled, scaled.mul(simd.load(&x[i..])).mul(root.mul(root))]
+        let scaled = D::load(simd, &dy[i..]).mul(power);
+        [scaled, scaled.mul(X::load(simd, &x[i..])).mul(root.mul(root))]
     }
 }
 
@@ -164,14 +164,14 @@ fn powers<V: Vector>(base: V) -> [V; 2] {
     [root, root.mul(root).mul(root.rsqrt())]
 }
 
-struct Forward<'a> {
+struct Forward<'a, T> {
     lrn: RowLrn,
-    x: &'a [f32],
-    y: &'a mut [f32],
-    base: &'a mut [f32],
+    x: &'a [T],
+    y: &'a mut [T],
+    base: &'a mut [T],
 }
 
-impl WithSimd for Forward<'_> {
+impl<T: Stored> WithSimd for Forward<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -184,15 +184,15 @@ impl WithSimd for Forward<'_> {
     }
 }
 
-struct Backward<'a> {
+struct Backward<'a, T> {
     lrn: RowLrn,
-    x: &'a [f32],
-    base: &'a [f32],
-    dy: &'a [f32],
-    dx: &'a mut [f32],
+    x: &'a [T],
+    base: &'a [T],
+    dy: &'a [T],
+    dx: &'a mut [T],
 }
 
-impl WithSimd for Backward<'_> {
+impl<T: Stored> WithSimd for Backward<'_, T> {
     type Output = ();
 
     #[inline(always)]

@@ -9,6 +9,7 @@ mod adaptive_pool;
 mod arena;
 mod batch_norm;
 mod best_fit;
+mod bf16;
 mod buffer;
 mod compiled;
 mod conv2d;
@@ -52,7 +53,7 @@ use std::sync::Arc;
 
 use crate::device::sealed::Sealed;
 use crate::dry_run::MemoryModel;
-use crate::{Backend, Device, Element, Error, Memory, Result};
+use crate::{Backend, Device, Dtype, Element, Error, Memory, Precision, Result};
 use arena::Arena;
 pub use buffer::Buffer;
 use buffer::BufferAllocator;
@@ -73,6 +74,8 @@ pub(crate) use matrix::Gemm;
 #[derive(Clone)]
 pub struct Cpu<E: Element> {
     shared: Arc<Shared<E>>,
+    /// The type of activations.
+    activations: Dtype,
 }
 
 /// The algorithms of convolutions in single precision. Double precision always uses [`Exact`](Self::Exact).
@@ -93,6 +96,8 @@ struct Shared<E> {
     arena: Arc<Arena>,
     floats: Arc<BufferAllocator<E>>,
     ints: Arc<BufferAllocator<u32>>,
+    /// The values of `floats` that are stored in `bf16`.
+    halves: Arc<BufferAllocator<u16>>,
 }
 
 impl<E: Element> Cpu<E> {
@@ -123,7 +128,9 @@ impl<E: Element> Cpu<E> {
         let arena = Arc::<Arena>::default();
         let floats = Arc::new(BufferAllocator::new(Arc::clone(&arena)));
         let ints = Arc::new(BufferAllocator::new(Arc::clone(&arena)));
-        Ok(Self { shared: Arc::new(Shared { threads: pool, algorithms, arena, floats, ints }) })
+        let halves = Arc::new(BufferAllocator::new(Arc::clone(&arena)));
+        let shared = Shared { threads: pool, algorithms, arena, floats, ints, halves };
+        Ok(Self { shared: Arc::new(shared), activations: Dtype::F32 })
     }
 
     /// The number of threads.
@@ -133,8 +140,13 @@ impl<E: Element> Cpu<E> {
 
     /// Bytes taken from the system for buffers: those in use, and those kept for later buffers.
     pub fn allocated_bytes(&self) -> u64 {
-        let Shared { arena, floats, ints, .. } = &*self.shared;
-        arena.bytes() + floats.short_bytes() + ints.short_bytes()
+        let Shared { arena, floats, ints, halves, .. } = &*self.shared;
+        arena.bytes() + floats.short_bytes() + ints.short_bytes() + halves.short_bytes()
+    }
+
+    /// The type of activations: `bf16` by [`with_precision`](Self::with_precision), else that of all values.
+    pub(crate) fn activations(&self) -> Dtype {
+        self.activations
     }
 
     /// This backend, if it computes in single precision and may use fast algorithms.
@@ -145,6 +157,14 @@ impl<E: Element> Cpu<E> {
     /// This backend, if it computes in single precision.
     pub(crate) fn single(&self) -> Option<&Cpu<f32>> {
         (self as &dyn std::any::Any).downcast_ref()
+    }
+
+    /// The name of the precision.
+    fn format(&self) -> &'static str {
+        match self.activations {
+            Dtype::F32 => E::NAME,
+            Dtype::Bf16 => "bf16",
+        }
     }
 
     /// Runs `work` on the backend's threads. Parallel loops of rayon in it use no others.
@@ -160,6 +180,18 @@ impl<E: Element> Cpu<E> {
         self.shared.floats.alloc(len)
     }
 
+    /// A buffer in `bf16` of arbitrary content, to be overwritten. E is `f32`.
+    pub(crate) fn alloc_bf16(&self, len: usize) -> Result<Buffer<E>> {
+        let values = self.shared.halves.alloc(len)?;
+        Ok(Buffer::of_bf16(&self.shared.floats, values))
+    }
+
+    /// A buffer of 16-bit values of arbitrary content, to be overwritten: a workspace.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+    pub(crate) fn alloc_halves(&self, len: usize) -> Result<Buffer<u16>> {
+        self.shared.halves.alloc(len)
+    }
+
     /// A buffer of integers of arbitrary content, to be overwritten.
     ///
     /// # Errors
@@ -169,9 +201,53 @@ impl<E: Element> Cpu<E> {
     }
 }
 
+impl Cpu<f32> {
+    /// The processor's unit for products in `bf16`: `amx-bf16` or `avx512-bf16`, if it has one that the environment
+    /// variable `ALEXNET_SIMD` allows.
+    pub fn bf16_unit() -> Option<&'static str> {
+        bf16::unit_name()
+    }
+
+    /// This backend with activations and the operands of matrix products in another precision.
+    ///
+    /// In `bf16`, buffers of activations take half the memory, and products run on the processor's `bf16` units (AMX or
+    /// AVX512-BF16) where it has them. Elsewhere operands are widened to `f32`: correct, but slower than `f32`. Weights,
+    /// gradients of weights, sums and losses stay `f32`.
+    ///
+    /// ```
+    /// use alexnet_tensor::{Cpu, Precision, Tensor};
+    ///
+    /// let cpu = Cpu::<f32>::new(1)?.with_precision(Precision::Bf16)?;
+    /// let x = Tensor::from_slice(&cpu, &[2], &[1.0, 1.001])?.to_activation_dtype()?;
+    /// assert!(x.buffer().is_bf16());
+    /// assert_eq!(x.to_vec()?, [1.0, 1.0], "8 significant bits");
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for `tf32`, which only GPUs have.
+    pub fn with_precision(mut self, precision: Precision) -> Result<Self> {
+        if precision == Precision::Tf32 {
+            return Err(Error::argument("cpu", "it computes in f32 or bf16, not in tf32"));
+        }
+        self.activations = precision.activations();
+        Ok(self)
+    }
+}
+
+impl Cpu<f32> {
+    /// The precision of activations and matrix products.
+    pub fn precision(&self) -> Precision {
+        match self.activations {
+            Dtype::F32 => Precision::F32,
+            Dtype::Bf16 => Precision::Bf16,
+        }
+    }
+}
+
 impl<E: Element> fmt::Debug for Cpu<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Cpu<{}>({} threads)", E::NAME, self.threads())
+        write!(f, "Cpu<{}>({} threads)", self.format(), self.threads())
     }
 }
 
@@ -183,7 +259,7 @@ impl<E: Element> Device for Cpu<E> {
     type IntBuffer = Buffer<u32>;
 
     fn describe(&self) -> String {
-        format!("CPU, {}, {} threads", E::NAME, self.threads())
+        format!("CPU, {}, {} threads", self.format(), self.threads())
     }
 
     fn upload(&self, values: &[E]) -> Result<Buffer<E>> {
@@ -191,11 +267,20 @@ impl<E: Element> Device for Cpu<E> {
     }
 
     fn download(&self, buffer: &Buffer<E>) -> Result<Vec<E>> {
+        self.prepare_wide(buffer)?;
         buffer.to_vec()
     }
 
     fn read<'a>(&self, buffer: &'a Buffer<E>) -> Result<Cow<'a, [E]>> {
+        self.prepare_wide(buffer)?;
         Ok(Cow::Borrowed(buffer.as_slice()))
+    }
+
+    fn to_activation_dtype(&self, buffer: &Buffer<E>) -> Result<Buffer<E>> {
+        match self.activations {
+            Dtype::F32 => Ok(buffer.clone()),
+            Dtype::Bf16 => self.to_bf16(buffer),
+        }
     }
 
     fn full(&self, len: usize, value: E) -> Result<Buffer<E>> {
@@ -219,7 +304,7 @@ impl<E: Element> Device for Cpu<E> {
     }
 
     fn buffer_len(&self, buffer: &Buffer<E>) -> usize {
-        buffer.as_slice().len()
+        buffer.len()
     }
 
     fn int_buffer_len(&self, buffer: &Buffer<u32>) -> usize {
@@ -227,7 +312,7 @@ impl<E: Element> Device for Cpu<E> {
     }
 
     fn bytes(&self, buffer: &Buffer<E>) -> u64 {
-        size_of_val(buffer.as_slice()) as u64
+        buffer.bytes() as u64
     }
 
     fn int_bytes(&self, buffer: &Buffer<u32>) -> u64 {
@@ -244,7 +329,10 @@ impl<E: Element> Backend for Cpu<E> {
         let bytes = size_of::<E>();
         MemoryModel {
             weight_bytes: bytes,
-            activation_bytes: bytes,
+            activation_bytes: match self.activations {
+                Dtype::F32 => bytes,
+                Dtype::Bf16 => Dtype::Bf16.bytes(),
+            },
             allocator: Box::new(simulated_arena::SimulatedArena::default()),
         }
     }

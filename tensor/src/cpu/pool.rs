@@ -8,28 +8,44 @@ use rayon::prelude::*;
 
 use super::Buffer;
 use super::compiled::CpuKernel;
-use super::pool_rows::{average_row, average_row_dx, inside, max_row, max_row_dx};
-use super::simd::multiversion;
+use super::pool_rows::{MaxRow, MaxRowDx, average_row, average_row_dx, inside, max_row, max_row_dx};
+use super::simd::{LANES, Level, dispatch, multiversion};
 use crate::ops::pool::{AveragePoolBackward, AveragePoolForward, Geometry, MaxPoolBackward, MaxPoolForward};
-use crate::{Cpu, Device, Element, Error, Result};
+use crate::{Cpu, Element, Error, Result};
 
 impl<E: Element> CpuKernel<MaxPoolForward> for Cpu<E> {
     fn run(&self, op: &MaxPoolForward, [x]: [&Buffer<E>; 1]) -> Result<([Buffer<E>; 1], [Buffer<u32>; 1])> {
         let g = &op.geometry;
         let lengths = Lengths::of(g);
         g.check_places()?;
-        let mut maxima = self.alloc(lengths.outputs)?;
         let mut positions = self.alloc_ints(lengths.outputs)?;
-        let y = maxima.make_mut()?;
         let place = positions.make_mut()?;
-        let x = x.as_slice();
         let row = lengths.output_row.max(1);
+        if let (Some(x), true) = (x.bf16(), self.takes_bf16(op)) {
+            let mut maxima = self.alloc_bf16(lengths.outputs)?;
+            if let Some(y) = maxima.bf16_mut()? {
+                self.install(|| {
+                    y.par_chunks_mut(row).zip(place.par_chunks_mut(row)).enumerate().for_each(|(i, (y, places))| {
+                        let x = &x[i / g.output[0] * lengths.image..][..lengths.image];
+                        dispatch(Level::get(), MaxRow { g, x, oy: i % g.output[0], y, places });
+                    });
+                });
+            }
+            return Ok(([maxima], [positions]));
+        }
+        let mut maxima = self.alloc(lengths.outputs)?;
+        let y = maxima.make_mut()?;
+        let x = x.as_slice();
         self.install(|| {
             y.par_chunks_mut(row).zip(place.par_chunks_mut(row)).enumerate().for_each(|(i, (y, place))| {
                 max_row(g, &x[i / g.output[0] * lengths.image..][..lengths.image], i % g.output[0], y, place);
             });
         });
         Ok(([maxima], [positions]))
+    }
+
+    fn takes_bf16(&self, op: &MaxPoolForward) -> bool {
+        op.geometry.channels.is_multiple_of(LANES)
     }
 }
 
@@ -41,14 +57,34 @@ impl<E: Element> CpuKernel<MaxPoolBackward> for Cpu<E> {
     ) -> Result<[Buffer<E>; 1]> {
         let g = &op.geometry;
         let positions = positions.as_slice();
-        let dy = dy.as_slice();
+        let len = g.n * Lengths::of(g).image;
+        let row = g.input[1] * g.channels;
         let check = |outputs: Range<usize>| check_positions(g, &positions[outputs]);
-        let (dx, _) = self.par_rows(g, check, |outputs, first, dx| {
-            for (i, dx) in dx.chunks_exact_mut(g.input[1] * g.channels).enumerate() {
+        if let (Some(dy), true) = (dy.bf16(), self.takes_bf16(op)) {
+            let mut result = self.alloc_bf16(len)?;
+            if let Some(dx) = result.bf16_mut()? {
+                self.par_rows(g, dx, check, |outputs, first, dx| {
+                    let positions = &positions[outputs.clone()];
+                    let dy = &dy[outputs];
+                    for (i, dx) in dx.chunks_exact_mut(row).enumerate() {
+                        dispatch(Level::get(), MaxRowDx { g, positions, dy, y: first + i, dx });
+                    }
+                })?;
+            }
+            return Ok([result]);
+        }
+        let dy = dy.as_slice();
+        let mut result = self.alloc(len)?;
+        self.par_rows(g, result.make_mut()?, check, |outputs, first, dx| {
+            for (i, dx) in dx.chunks_exact_mut(row).enumerate() {
                 max_row_dx(g, &positions[outputs.clone()], &dy[outputs.clone()], first + i, dx);
             }
         })?;
-        Ok([dx])
+        Ok([result])
+    }
+
+    fn takes_bf16(&self, op: &MaxPoolBackward) -> bool {
+        op.geometry.channels.is_multiple_of(LANES)
     }
 }
 
@@ -91,18 +127,16 @@ impl<E: Element> CpuKernel<AveragePoolBackward> for Cpu<E> {
 
 impl<E: Element> Cpu<E> {
     /// Computes dx in parallel over images and rows. `check` is given the outputs of each image first; then
-    /// `part(outputs of the image, first row, rows of dx)` fills some rows. Returns dx and the results of `part` in
-    /// order.
-    pub(super) fn par_rows<T: Send>(
+    /// `part(outputs of the image, first row, rows of dx)` fills some rows. Returns the results of `part` in order.
+    pub(super) fn par_rows<V: Send, T: Send>(
         &self,
         g: &Geometry,
+        dx: &mut [V],
         check: impl Fn(Range<usize>) -> Result<()> + Sync,
-        part: impl Fn(Range<usize>, usize, &mut [E]) -> T + Sync,
-    ) -> Result<(<Self as Device>::FloatBuffer, Vec<T>)> {
+        part: impl Fn(Range<usize>, usize, &mut [V]) -> T + Sync,
+    ) -> Result<Vec<T>> {
         let lengths = Lengths::of(g);
-        let mut result = self.alloc(g.n * lengths.image)?;
-        let dx = result.make_mut()?;
-        let image_dx = |(n, dx): (usize, &mut [E])| {
+        let image_dx = |(n, dx): (usize, &mut [V])| {
             let outputs = n * lengths.output_image..(n + 1) * lengths.output_image;
             check(outputs.clone())?;
             let rows = image_rows_per_job(g.n, g.input[0]);
@@ -111,7 +145,7 @@ impl<E: Element> Cpu<E> {
         };
         let images = dx.par_chunks_mut(lengths.image.max(1)).enumerate();
         let results: Vec<Vec<T>> = self.install(|| images.map(image_dx).collect::<Result<_>>())?;
-        Ok((result, results.into_iter().flatten().collect()))
+        Ok(results.into_iter().flatten().collect())
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use bytemuck::{cast_slice, cast_slice_mut};
 
-use super::simd::{LANES, Level, Simd, Vector, WithSimd, dispatch, exceeds_cache, multiversion, prefetch};
+use super::simd::{LANES, Level, Simd, Stored, Vector, WithSimd, dispatch, exceeds_cache, multiversion, prefetch};
 use crate::Element;
 use crate::ops::pool::{Geometry, PoolKind};
 
@@ -66,7 +66,7 @@ pub(super) fn max_row<E: Element>(g: &Geometry, x: &[E], oy: usize, y: &mut [E],
     let c = g.channels;
     let whole = vector_channels::<E>(c);
     if whole > 0 {
-        dispatch(Level::get(), MaxRow { g, x: cast_slice(x), oy, y: cast_slice_mut(y), places });
+        dispatch(Level::get(), MaxRow::<f32> { g, x: cast_slice(x), oy, y: cast_slice_mut(y), places });
     }
     if whole < c {
         for (ox, (y, places)) in y.chunks_exact_mut(c).zip(places.chunks_exact_mut(c)).enumerate() {
@@ -96,15 +96,15 @@ fn max_window<E: Element>(
     }
 }
 
-struct MaxRow<'a> {
-    g: &'a Geometry,
-    x: &'a [f32],
-    oy: usize,
-    y: &'a mut [f32],
-    places: &'a mut [u32],
+pub(super) struct MaxRow<'a, T> {
+    pub g: &'a Geometry,
+    pub x: &'a [T],
+    pub oy: usize,
+    pub y: &'a mut [T],
+    pub places: &'a mut [u32],
 }
 
-impl WithSimd for MaxRow<'_> {
+impl<T: Stored> WithSimd for MaxRow<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -115,13 +115,13 @@ impl WithSimd for MaxRow<'_> {
 
 /// [`max_row`] for the channels that vectors cover. `x` holds the image's rows from `first` on.
 #[inline(always)]
-pub(super) fn max_row_vectors<S: Simd>(
+pub(super) fn max_row_vectors<S: Simd, X: Stored, Y: Stored>(
     simd: S,
     g: &Geometry,
-    x: &[f32],
+    x: &[X],
     first: usize,
     oy: usize,
-    y: &mut [f32],
+    y: &mut [Y],
     places: &mut [u32],
 ) {
     let c = g.channels;
@@ -132,9 +132,9 @@ pub(super) fn max_row_vectors<S: Simd>(
         prefetch_next(g, x, rows.end, first, columns.start);
         let window = Window::new(g, x, first, [rows.clone(), columns]);
         match window.sides {
-            [3, 3] => window.maxima::<S, 3>(simd, nontemporal, y, places),
-            [2, 2] => window.maxima::<S, 2>(simd, nontemporal, y, places),
-            _ => window.maxima::<S, 0>(simd, nontemporal, y, places),
+            [3, 3] => window.maxima::<S, Y, 3>(simd, nontemporal, y, places),
+            [2, 2] => window.maxima::<S, Y, 2>(simd, nontemporal, y, places),
+            _ => window.maxima::<S, Y, 0>(simd, nontemporal, y, places),
         }
     }
     simd.fence();
@@ -143,7 +143,7 @@ pub(super) fn max_row_vectors<S: Simd>(
 /// Prefetches the positions that the next row of windows reads after row `end`, for one window. `x` holds the image's
 /// rows from `first` on.
 #[inline(always)]
-fn prefetch_next(g: &Geometry, x: &[f32], end: usize, first: usize, column: usize) {
+fn prefetch_next<X>(g: &Geometry, x: &[X], end: usize, first: usize, column: usize) {
     let c = g.channels;
     let width = g.input[1];
     for row in end..(end + g.spec.stride[0]).min(first + x.len() / (width * c)) {
@@ -154,9 +154,9 @@ fn prefetch_next(g: &Geometry, x: &[f32], end: usize, first: usize, column: usiz
     }
 }
 
-struct Window<'a> {
+struct Window<'a, X> {
     /// The image from the window's first value on.
-    x: &'a [f32],
+    x: &'a [X],
     /// The window's first position.
     place: usize,
     sides: [usize; 2],
@@ -164,10 +164,10 @@ struct Window<'a> {
     width: usize,
 }
 
-impl<'a> Window<'a> {
+impl<'a, X: Stored> Window<'a, X> {
     /// `x` holds the image's rows from `first` on.
     #[inline(always)]
-    fn new(g: &Geometry, x: &'a [f32], first: usize, [rows, columns]: [Range<usize>; 2]) -> Self {
+    fn new(g: &Geometry, x: &'a [X], first: usize, [rows, columns]: [Range<usize>; 2]) -> Self {
         let width = g.input[1];
         let place = rows.start * width + columns.start;
         let x = &x[(place - first * width) * g.channels..];
@@ -176,7 +176,7 @@ impl<'a> Window<'a> {
 
     /// The maxima of the channels that vectors cover. `K` is the length of both sides, or 0 for any.
     #[inline(always)]
-    fn maxima<S: Simd, const K: usize>(&self, simd: S, nontemporal: bool, y: &mut [f32], places: &mut [u32]) {
+    fn maxima<S: Simd, Y: Stored, const K: usize>(&self, simd: S, nontemporal: bool, y: &mut [Y], places: &mut [u32]) {
         let c = y.len();
         let [rows, columns] = if K == 0 { self.sides } else { [K; 2] };
         for i in (0..c / LANES * LANES).step_by(LANES) {
@@ -187,7 +187,7 @@ impl<'a> Window<'a> {
             for row in 0..rows {
                 for column in 0..columns {
                     let step = row * self.width + column;
-                    let v = simd.load(&self.x[step * c + i..]);
+                    let v = X::load(simd, &self.x[step * c + i..]);
                     (best, at) = v.max_with_index(best, simd.splat_u32((self.place + step) as u32), at);
                     sum = sum.add(v);
                 }
@@ -196,9 +196,12 @@ impl<'a> Window<'a> {
                 let y = &mut y[i..i + LANES];
                 let places = &mut places[i..i + LANES];
                 let rows = (0..rows).map(|row| self.place + row * self.width).map(|at| at..at + columns);
-                max_window(c, rows, self.place, &self.x[i..], y, places);
+                let x: Vec<f32> = self.x[i..].iter().map(|v| v.f32()).collect();
+                let mut maxima = [0.0; LANES];
+                max_window(c, rows, self.place, &x, &mut maxima, places);
+                y.iter_mut().zip(maxima).for_each(|(y, v)| *y = Y::of(v));
             } else {
-                best.store_nontemporal_if(nontemporal, &mut y[i..]);
+                Y::store_nontemporal_if(nontemporal, best, &mut y[i..]);
                 simd.store_u32_nontemporal_if(nontemporal, at, &mut places[i..]);
             }
         }
@@ -213,7 +216,7 @@ impl<'a> Window<'a> {
             let mut sum = simd.splat(0.0);
             for row in 0..rows {
                 for column in 0..columns {
-                    sum = sum.add(simd.load(&self.x[(row * self.width + column) * c + i..]));
+                    sum = sum.add(X::load(simd, &self.x[(row * self.width + column) * c + i..]));
                 }
             }
             sum.mul(share).store(&mut y[i..]);
@@ -227,7 +230,7 @@ pub(super) fn max_row_dx<E: Element>(g: &Geometry, positions: &[u32], dy: &[E], 
     let c = g.channels;
     let whole = vector_channels::<E>(c);
     if whole > 0 {
-        dispatch(Level::get(), MaxRowDx { g, positions, dy: cast_slice(dy), y, dx: cast_slice_mut(dx) });
+        dispatch(Level::get(), MaxRowDx::<f32> { g, positions, dy: cast_slice(dy), y, dx: cast_slice_mut(dx) });
     }
     if whole < c {
         for (px, dx) in dx.chunks_exact_mut(c).enumerate() {
@@ -240,15 +243,15 @@ pub(super) fn max_row_dx<E: Element>(g: &Geometry, positions: &[u32], dy: &[E], 
     }
 }
 
-struct MaxRowDx<'a> {
-    g: &'a Geometry,
-    positions: &'a [u32],
-    dy: &'a [f32],
-    y: usize,
-    dx: &'a mut [f32],
+pub(super) struct MaxRowDx<'a, T> {
+    pub g: &'a Geometry,
+    pub positions: &'a [u32],
+    pub dy: &'a [T],
+    pub y: usize,
+    pub dx: &'a mut [T],
 }
 
-impl WithSimd for MaxRowDx<'_> {
+impl<T: Stored> WithSimd for MaxRowDx<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -261,14 +264,14 @@ impl WithSimd for MaxRowDx<'_> {
 
 /// [`max_row_dx`] for the channels that vectors cover and the positions from column `px` on that `dx` holds.
 #[inline(always)]
-pub(super) fn max_row_dx_vectors<S: Simd>(
+pub(super) fn max_row_dx_vectors<S: Simd, D: Stored, O: Stored>(
     simd: S,
     g: &Geometry,
     positions: &[u32],
-    dy: &[f32],
+    dy: &[D],
     [y, px]: [usize; 2],
     nontemporal: bool,
-    dx: &mut [f32],
+    dx: &mut [O],
 ) {
     let c = g.channels;
     let rows = windows_along(g, 0, y);
@@ -291,19 +294,19 @@ pub(super) fn max_row_dx_vectors<S: Simd>(
             width: g.output[1],
         };
         match place.windows {
-            [1, 1] => place.sums::<S, 1, 1>(simd, nontemporal, dx),
-            [1, 2] => place.sums::<S, 1, 2>(simd, nontemporal, dx),
-            [2, 1] => place.sums::<S, 2, 1>(simd, nontemporal, dx),
-            [2, 2] => place.sums::<S, 2, 2>(simd, nontemporal, dx),
-            _ => place.sums::<S, 0, 0>(simd, nontemporal, dx),
+            [1, 1] => place.sums::<S, O, 1, 1>(simd, nontemporal, dx),
+            [1, 2] => place.sums::<S, O, 1, 2>(simd, nontemporal, dx),
+            [2, 1] => place.sums::<S, O, 2, 1>(simd, nontemporal, dx),
+            [2, 2] => place.sums::<S, O, 2, 2>(simd, nontemporal, dx),
+            _ => place.sums::<S, O, 0, 0>(simd, nontemporal, dx),
         }
     }
 }
 
 /// A position of the input, and the windows that contain it.
-struct Place<'a> {
+struct Place<'a, D> {
     /// From the first window on.
-    dy: &'a [f32],
+    dy: &'a [D],
     positions: &'a [u32],
     place: u32,
     /// Rows and columns of windows.
@@ -312,10 +315,10 @@ struct Place<'a> {
     width: usize,
 }
 
-impl Place<'_> {
+impl<D: Stored> Place<'_, D> {
     /// The gradients of the channels that vectors cover. `R` and `C` are the rows and columns of windows, or 0 for any.
     #[inline(always)]
-    fn sums<S: Simd, const R: usize, const C: usize>(&self, simd: S, nontemporal: bool, dx: &mut [f32]) {
+    fn sums<S: Simd, O: Stored, const R: usize, const C: usize>(&self, simd: S, nontemporal: bool, dx: &mut [O]) {
         let c = dx.len();
         let place = simd.splat_u32(self.place);
         let [rows, columns] = if R == 0 { self.windows } else { [R, C] };
@@ -324,10 +327,10 @@ impl Place<'_> {
             for row in 0..rows {
                 for column in 0..columns {
                     let at = (row * self.width + column) * c + i;
-                    sum = sum.masked_add_eq(simd.load(&self.dy[at..]), simd.load_u32(&self.positions[at..]), place);
+                    sum = sum.masked_add_eq(D::load(simd, &self.dy[at..]), simd.load_u32(&self.positions[at..]), place);
                 }
             }
-            sum.store_nontemporal_if(nontemporal, &mut dx[i..]);
+            O::store_nontemporal_if(nontemporal, sum, &mut dx[i..]);
         }
     }
 }

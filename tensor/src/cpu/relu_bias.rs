@@ -2,6 +2,7 @@
 //! read 4 more.
 
 use super::Buffer;
+use super::bf16::to_f32;
 use super::compiled::CpuKernel;
 use super::reduce::{COLUMNS, JOB, LEAF_ROWS, middle};
 use super::simd::multiversion;
@@ -16,25 +17,42 @@ impl<E: Element> CpuKernel<ReluBiasBackward> for Cpu<E> {
             return op.run_parts(self, dy, y);
         }
         let mut sums = self.alloc(c)?;
+        let out = sums.make_mut()?;
+        if let Some(y) = y.bf16() {
+            *dy = self.to_bf16(dy)?;
+            if let Some(dy) = dy.bf16_mut()? {
+                self.install(|| mask_and_sum(y, dy, out, &mask_and_sum_bf16));
+            }
+            return Ok([sums]);
+        }
         let y = y.as_slice();
         let dy = dy.make_mut()?;
-        let out = sums.make_mut()?;
-        self.install(|| mask_and_sum(y, dy, out));
+        self.install(|| mask_and_sum(y, dy, out, &mask_and_sum_leaf));
         Ok([sums])
     }
 
     fn is_fused(&self, _: &ReluBiasBackward) -> bool {
         true
     }
+
+    fn takes_bf16(&self, _: &ReluBiasBackward) -> bool {
+        true
+    }
 }
 
 /// Masks dy and sums its rows, which are as long as `sums`, in the order of [`SumRows`](crate::ops::reduce::SumRows).
-fn mask_and_sum<E: Element>(y: &[E], dy: &mut [E], sums: &mut [E]) {
+/// `leaf` does so for few rows.
+fn mask_and_sum<E: Element, V: Send + Sync>(
+    y: &[V],
+    dy: &mut [V],
+    sums: &mut [E],
+    leaf: &(impl Fn(&[V], &mut [V], &mut [E]) + Sync),
+) {
     let c = sums.len();
     let rows = dy.len() / c;
     if rows <= LEAF_ROWS {
         sums.fill(E::zero());
-        return mask_and_sum_leaf(y, dy, sums);
+        return leaf(y, dy, sums);
     }
     let at = middle(0..rows) * c;
     let values = dy.len();
@@ -42,10 +60,10 @@ fn mask_and_sum<E: Element>(y: &[E], dy: &mut [E], sums: &mut [E]) {
     let (first, second) = dy.split_at_mut(at);
     let mut others = vec![E::zero(); c];
     if values > JOB {
-        rayon::join(|| mask_and_sum(y_first, first, sums), || mask_and_sum(y_second, second, &mut others));
+        rayon::join(|| mask_and_sum(y_first, first, sums, leaf), || mask_and_sum(y_second, second, &mut others, leaf));
     } else {
-        mask_and_sum(y_first, first, sums);
-        mask_and_sum(y_second, second, &mut others);
+        mask_and_sum(y_first, first, sums, leaf);
+        mask_and_sum(y_second, second, &mut others, leaf);
     }
     for (sum, &other) in sums.iter_mut().zip(&others) {
         *sum += other;
@@ -58,6 +76,22 @@ multiversion! {
             for ((dy, &y), sum) in dy.iter_mut().zip(y).zip(&mut *sums) {
                 *dy = if y > E::zero() { *dy } else { E::zero() };
                 *sum += *dy;
+            }
+        }
+    }
+}
+
+/// The same in `bf16`. E is `f32`.
+fn mask_and_sum_bf16<E: Element>(y: &[u16], dy: &mut [u16], sums: &mut [E]) {
+    mask_and_sum_halves(y, dy, bytemuck::cast_slice_mut(sums));
+}
+
+multiversion! {
+    fn mask_and_sum_halves(y: &[u16], dy: &mut [u16], sums: &mut [f32]) {
+        for (y, dy) in y.chunks_exact(sums.len()).zip(dy.chunks_exact_mut(sums.len())) {
+            for ((dy, &y), sum) in dy.iter_mut().zip(y).zip(&mut *sums) {
+                *dy = if to_f32(y) > 0.0 { *dy } else { 0 };
+                *sum += to_f32(*dy);
             }
         }
     }

@@ -25,7 +25,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::device::sealed::Sealed;
-use crate::{Alloc, Backend, Device, Element, Error, Kernel, Operands, Operation, Result, Workspace};
+use crate::{Alloc, Backend, Device, Element, Error, Kernel, Operands, Operation, Outputs, Result, Workspace};
 #[doc(hidden)]
 pub use allocator::{Allocator, Counter};
 
@@ -96,7 +96,8 @@ impl<B: Backend> DryRun<B> {
         ledger.peak = ledger.peak.max(ledger.allocator.reserved());
         drop(ledger);
         let shared = Arc::clone(&self.shared);
-        let allocation = Allocation { block, location: Some(location), shared, cache: Mutex::default() };
+        let allocation =
+            Allocation { block, location: Some(location), shared, cache: Mutex::default(), wide: Mutex::default() };
         Ok(Buffer { allocation: Arc::new(allocation) })
     }
 
@@ -125,6 +126,20 @@ impl<B: Backend> DryRun<B> {
                 Ok(None)
             }
         }
+    }
+
+    fn is_narrow(&self, buffer: &Buffer) -> bool {
+        let block = buffer.block();
+        block.kind == BlockKind::Floats && block.bytes < self.shared.weight_bytes
+    }
+
+    /// Allocates the copy of a narrow buffer in the format of weights, which it keeps.
+    fn widen(&self, buffer: &Buffer) -> Result<()> {
+        let mut wide = buffer.allocation.wide.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_narrow(buffer) && wide.is_none() {
+            *wide = Some(self.weights(buffer.block().len)?);
+        }
+        Ok(())
     }
 
     /// Copies a shared buffer before a kernel writes to it in place.
@@ -179,7 +194,14 @@ impl<B: Backend + Kernel<O>, O: Operation> Kernel<O> for DryRun<B> {
             let replacement = self.like_widest(&operands.floats(), len)?;
             operands.in_place().into_iter().for_each(|buffer| *buffer = replacement.clone());
         }
+        if self.device.widens_bf16(op) {
+            operands.floats().into_iter().try_for_each(|operand| self.widen(operand))?;
+        }
         let outputs = op.outputs(&operands, self)?;
+        if self.device.widens_bf16(op) {
+            let narrow = outputs.floats().iter().filter(|output| self.is_narrow(output));
+            let _wide = narrow.map(|output| self.weights(output.block().len)).collect::<Result<Vec<_>>>()?;
+        }
         self.use_workspace(self.device.workspace(op), operands.floats().get(1).copied())?;
         Ok(outputs)
     }
@@ -248,6 +270,8 @@ struct Allocation {
     location: Option<Box<dyn Any + Send + Sync>>,
     shared: Arc<Shared>,
     cache: Mutex<Cache>,
+    /// The copy of narrow values for kernels that have only the wider format.
+    wide: Mutex<Option<Buffer>>,
 }
 
 /// The cache of a buffer's transformed weights, which is filled at their second use.

@@ -8,6 +8,7 @@ mod support;
 mod activation;
 mod adaptive_pool;
 mod batch_norm;
+mod bf16;
 mod conv2d;
 mod crop_and_normalize;
 mod cross_entropy;

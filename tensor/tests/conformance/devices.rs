@@ -1,9 +1,8 @@
 //! The backends under test.
 
-#[cfg(feature = "gpu")]
 use std::sync::LazyLock;
 
-use alexnet_tensor::{Backend, Cpu};
+use alexnet_tensor::{Backend, Cpu, Precision};
 
 /// A backend and the accuracy of its number formats, relative to the sum of the absolute values of a sum's terms.
 pub trait Tested: Backend<Scalar = f32> {
@@ -15,10 +14,10 @@ pub trait Tested: Backend<Scalar = f32> {
 
 impl Tested for Cpu<f32> {
     fn value_tolerance(&self) -> f64 {
-        1e-6
+        if self.precision() == Precision::Bf16 { 1e-2 } else { 1e-6 }
     }
     fn product_tolerance(&self) -> f64 {
-        3e-6
+        if self.precision() == Precision::Bf16 { 1.5e-2 } else { 3e-6 }
     }
 }
 
@@ -49,10 +48,19 @@ pub fn cpu() -> &'static Cpu<f32> {
     crate::support::cpu32()
 }
 
+/// The CPU with activations in `bf16`.
+pub fn cpu_bf16() -> &'static Cpu<f32> {
+    static CPU: LazyLock<Cpu<f32>> = LazyLock::new(|| {
+        let cpu = crate::support::cpu32().clone();
+        cpu.with_precision(Precision::Bf16).expect("every CPU computes in bf16")
+    });
+    &CPU
+}
+
 /// The device number in `ALEXNET_TEST_WGPU` (N of `wgpu:N` in `alexnet info`), by default Vulkan in software.
 #[cfg(feature = "wgpu")]
 pub fn wgpu() -> &'static alexnet_tensor::Gpu<alexnet_tensor::gpu::cubecl::wgpu::WgpuRuntime> {
-    use alexnet_tensor::gpu::{Precision, runtime};
+    use alexnet_tensor::gpu::runtime;
     static DEVICE: LazyLock<alexnet_tensor::Gpu<alexnet_tensor::gpu::cubecl::wgpu::WgpuRuntime>> =
         LazyLock::new(|| {
             let opened = match std::env::var("ALEXNET_TEST_WGPU") {
@@ -67,7 +75,7 @@ pub fn wgpu() -> &'static alexnet_tensor::Gpu<alexnet_tensor::gpu::cubecl::wgpu:
 /// The first NVIDIA GPU in each precision.
 #[cfg(feature = "cuda")]
 pub fn cuda() -> &'static [alexnet_tensor::Gpu<alexnet_tensor::gpu::cubecl::cuda::CudaRuntime>] {
-    use alexnet_tensor::gpu::{Precision, runtime};
+    use alexnet_tensor::gpu::runtime;
     static DEVICES: LazyLock<Vec<alexnet_tensor::Gpu<alexnet_tensor::gpu::cubecl::cuda::CudaRuntime>>> =
         LazyLock::new(|| {
             let open = |precision| runtime::cuda::open(0, precision).expect("an NVIDIA GPU");

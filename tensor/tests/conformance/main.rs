@@ -1,6 +1,8 @@
 //! One suite for every backend. It compares each kernel with the CPU's in double precision, which is tested against
 //! plain loops and finite differences.
 //!
+//! `ALEXNET_SIMD=avx512-bf16` or `avx512` runs `bf16` on a CPU without its faster units.
+//!
 //! `cargo test --features vulkan` (or `wgpu`) runs it on the device that `ALEXNET_TEST_WGPU` names, by default Vulkan
 //! in software; `--features cuda -- --include-ignored cuda` on the first NVIDIA GPU. `ALEXNET_TEST_FULL=1` adds the
 //! shapes of the paper's network.
@@ -43,6 +45,15 @@ macro_rules! suite {
                 #[test]
                 fn $check() {
                     crate::$module::$check(crate::devices::cpu());
+                }
+            )* })*
+        }
+
+        mod cpu_bf16 {
+            $(mod $module { $(
+                #[test]
+                fn $check() {
+                    crate::$module::$check(crate::devices::cpu_bf16());
                 }
             )* })*
         }

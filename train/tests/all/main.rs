@@ -4,6 +4,7 @@
 mod support;
 
 mod accumulation;
+mod bf16;
 mod changed_settings;
 mod checkpoints;
 mod class_weights;

@@ -39,6 +39,14 @@ impl Simd for V4 {
     }
 
     #[inline(always)]
+    unsafe fn load_bf16_ptr(self, from: *const u16) -> F32x16 {
+        // SAFETY: the caller's promise.
+        let values = unsafe { self.avx._mm256_loadu_si256(from.cast()) };
+        let bits = self.avx512f._mm512_slli_epi32::<16>(self.avx512f._mm512_cvtepu16_epi32(values));
+        F32x16(self.avx512f._mm512_castsi512_ps(bits), self)
+    }
+
+    #[inline(always)]
     fn splat_u32(self, v: u32) -> __m512i {
         self.avx512f._mm512_set1_epi32(v.cast_signed())
     }
@@ -114,6 +122,22 @@ impl Vector for F32x16 {
     unsafe fn store_ptr(self, to: *mut f32) {
         // SAFETY: the caller's promise.
         unsafe { self.1.avx512f._mm512_storeu_ps(to, self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bf16_ptr(self, to: *mut u16) {
+        // The same as `of_f32`.
+        let avx512 = self.1.avx512f;
+        let bits = avx512._mm512_castps_si512(self.0);
+        let upper = avx512._mm512_srli_epi32::<16>(bits);
+        let odd = avx512._mm512_and_si512(upper, avx512._mm512_set1_epi32(1));
+        let half = avx512._mm512_add_epi32(odd, avx512._mm512_set1_epi32(0x7fff));
+        let rounded = avx512._mm512_srli_epi32::<16>(avx512._mm512_add_epi32(bits, half));
+        let nan = avx512._mm512_or_si512(upper, avx512._mm512_set1_epi32(0x40));
+        let is_nan = avx512._mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0);
+        let values = avx512._mm512_cvtepi32_epi16(avx512._mm512_mask_mov_epi32(rounded, is_nan, nan));
+        // SAFETY: the caller's promise.
+        unsafe { self.1.avx._mm256_storeu_si256(to.cast(), values) }
     }
 
     #[inline(always)]

@@ -7,12 +7,15 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod portable;
+mod stored;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use ::simd::{Level, multiversion};
 
+use super::bf16::{of_f32, to_f32};
 use portable::Portable;
+pub(crate) use stored::Stored;
 
 /// `f32` in a [`Vector`].
 pub(crate) const LANES: usize = 16;
@@ -55,6 +58,17 @@ pub(crate) trait Simd: Copy {
         let from = &from[..LANES];
         // SAFETY: the slice has that many.
         unsafe { self.load_ptr(from.as_ptr()) }
+    }
+
+    /// [`LANES`] values of `bf16`.
+    ///
+    /// # Safety
+    /// `from` must be valid for reading [`LANES`] values.
+    #[inline(always)]
+    unsafe fn load_bf16_ptr(self, from: *const u16) -> Self::F32 {
+        // SAFETY: the caller's promise.
+        let values = unsafe { from.cast::<[u16; LANES]>().read_unaligned() };
+        self.load(&values.map(to_f32))
     }
 
     fn splat_u32(self, v: u32) -> Self::U32;
@@ -142,6 +156,18 @@ pub(crate) trait Vector: Copy {
     unsafe fn store_nontemporal_ptr(self, to: *mut f32) {
         // SAFETY: the caller's promise.
         unsafe { self.store_ptr(to) }
+    }
+
+    /// Stores the values rounded to `bf16`.
+    ///
+    /// # Safety
+    /// `to` must be valid for writing [`LANES`] values.
+    #[inline(always)]
+    unsafe fn store_bf16_ptr(self, to: *mut u16) {
+        let mut values = [0.0; LANES];
+        self.store(&mut values);
+        // SAFETY: the caller's promise.
+        unsafe { to.cast::<[u16; LANES]>().write_unaligned(values.map(of_f32)) }
     }
 
     /// Sets the first [`LANES`] values.
