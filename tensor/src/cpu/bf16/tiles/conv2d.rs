@@ -169,31 +169,34 @@ impl TileConvolution {
                 // SAFETY: `Staged::len` covers what blocks of windows read, `packed_len` the weights.
                 unsafe { product.run(self.unit) };
                 let y = &mut y[group * out + column..];
-                self.store(&sums, first - windows.start, count, &bias, operands.relu, columns, y);
+                let windows = first - windows.start..first - windows.start + count;
+                // SAFETY: a unit proves the instructions.
+                unsafe { self.store(&sums, windows, &bias, operands.relu, columns, y) };
             }
         }
     }
 
-    /// Rounds the sums of `count` windows from `first` on, and stores those that are not dropped.
-    #[inline]
-    #[allow(clippy::too_many_arguments)]
-    fn store(
+    /// Rounds the sums of `windows`, and stores those that are not dropped.
+    ///
+    /// # Safety
+    /// The processor has AVX512-BF16.
+    #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+    unsafe fn store(
         &self,
         sums: &Sums,
-        first: usize,
-        count: usize,
+        windows: Range<usize>,
         bias: &[f32; BLOCK],
         relu: bool,
         columns: usize,
         y: &mut [u16],
     ) {
         let [_, ow, channels] = self.staged.output;
-        let mut row = first / self.staged.width;
-        let mut place = first % self.staged.width;
-        for sums in &sums.0[..count] {
+        let mut row = windows.start / self.staged.width;
+        let mut place = windows.start % self.staged.width;
+        for sums in &sums.0[..windows.len()] {
             if place < ow {
                 let to = &mut y[(row * ow + place) * channels..][..columns];
-                // SAFETY: the slice has `columns` values, and a unit proves the instructions.
+                // SAFETY: the slice has `columns` values.
                 unsafe { store_row(sums, bias, relu, to.as_mut_ptr(), columns) };
             }
             place += 1;

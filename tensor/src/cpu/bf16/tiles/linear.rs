@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::pack::{a_of_f32, a_of_rows, b_of_columns, b_of_f32};
+use super::pack::{a_of_rows, a_row_of_f32, b_of_columns, b_rows_of_f32};
 use super::tile::{BLOCK, Product, ROWS, TERMS, TILE, prepare};
 use super::transpose::transpose_memory;
 use super::units::Unit;
@@ -169,10 +169,15 @@ impl TileProduct {
 
     /// 16 rows of weights as operand a.
     fn pack_weights(&self, w: &[f32], row: usize, steps: Range<usize>, tiles: &mut [u16]) {
-        for (step, tile) in steps.zip(tiles.chunks_exact_mut(TILE)) {
-            let from = w[row * self.k + step * TERMS..].as_ptr();
-            // SAFETY: the rows and terms lie in w.
-            unsafe { a_of_f32(from, self.k, self.n - row, self.k - step * TERMS, tile.as_mut_ptr()) };
+        if row + ROWS > self.n {
+            tiles.fill(0);
+        }
+        for i in 0..ROWS.min(self.n - row) {
+            let from = w[(row + i) * self.k + steps.start * TERMS..].as_ptr();
+            let len = self.k - steps.start * TERMS;
+            let to = tiles[i * TERMS..steps.len() * TILE].as_mut_ptr();
+            // SAFETY: the row lies in w, and the tiles have rows of terms; a unit proves the instructions.
+            unsafe { a_row_of_f32(from, len, steps.len(), to) };
         }
     }
 
@@ -298,14 +303,15 @@ impl TileProduct {
         let images = self.m.div_ceil(ROWS);
         let tiles = inputs.len().div_ceil(ROWS);
         let packed = bytemuck::cast_slice_mut::<f32, u16>(weights);
-        for (i, step) in steps.clone().enumerate() {
-            for tile in 0..tiles {
-                let column = inputs.start + tile * ROWS;
-                let from = w[step * TERMS * self.n + column..].as_ptr();
-                let to = packed[(tile * steps.len() + i) * TILE..][..TILE].as_mut_ptr();
-                // SAFETY: the rows and columns lie in w.
-                unsafe { b_of_f32(from, self.n, self.k - step * TERMS, inputs.end - column, to) };
-            }
+        let stride = steps.len() * TILE;
+        if steps.end * TERMS > self.k {
+            packed.fill(0);
+        }
+        for row in (steps.start * TERMS..(steps.end * TERMS).min(self.k)).step_by(2) {
+            let at = |row: usize| (row < self.k).then(|| w[row * self.n + inputs.start..].as_ptr());
+            let to = packed[(row - steps.start * TERMS) / 2 * TERMS..].as_mut_ptr();
+            // SAFETY: the rows and columns lie in w, the tiles in `packed`; a unit proves the instructions.
+            unsafe { b_rows_of_f32([at(row), at(row + 1)], inputs.len(), stride, to) };
         }
         for tile in (0..tiles).step_by(2) {
             let b = packed[tile * steps.len() * TILE..].as_ptr();

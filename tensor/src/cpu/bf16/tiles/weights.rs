@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::pack::{a_row_of_f32, b_of_columns, b_rows_of_f32};
 use super::staged::Staged;
 use super::tile::{BLOCK, ROWS, TERMS, TILE};
 use crate::cpu::bf16::of_f32;
@@ -25,16 +26,32 @@ pub(super) fn panel<'a>(staged: &Staged, packed: &'a [u16], group: usize, column
 pub(super) fn pack_forward(staged: &Staged, w: &[f32], packed: &mut [u16]) {
     let patch = staged.image_kernel.iter().product::<usize>() * staged.group_input();
     let out = staged.group_output();
-    let places = places(staged);
-    pack(staged, packed, |group, steps, column, tile| {
-        let kernel = (group * out + column) * patch;
-        for (pair, places) in places[steps * TERMS..(steps + 1) * TERMS].chunks_exact(2).enumerate() {
-            for (i, &place) in places.iter().enumerate() {
-                if place != u32::MAX {
-                    tile[pair * TERMS + i] = of_f32(w[kernel + place as usize]);
+    let run = staged.run();
+    let run_steps = staged.run_steps();
+    if staged.has_blocks() {
+        let places = places(staged);
+        return pack(staged, packed, |group, step, first, columns, tile| {
+            tile.fill(0);
+            for (term, &place) in places[step * TERMS..(step + 1) * TERMS].iter().enumerate() {
+                for column in 0..columns {
+                    if place != u32::MAX {
+                        let at = (group * out + first + column) * patch + place as usize;
+                        tile[term / 2 * TERMS + 2 * column + term % 2] = of_f32(w[at]);
+                    }
                 }
             }
+        });
+    }
+    pack(staged, packed, |group, step, first, columns, tile| {
+        let term = step % run_steps * TERMS;
+        let kernel = (group * out + first) * patch + step / run_steps * run + term;
+        let mut rows = [0u16; TILE];
+        for (i, row) in rows.chunks_exact_mut(TERMS).take(columns).enumerate() {
+            // SAFETY: the terms of a row of the kernel lie in w; a unit proves the instructions.
+            unsafe { a_row_of_f32(w[kernel + i * patch..].as_ptr(), (run - term).min(TERMS), 1, row.as_mut_ptr()) };
         }
+        // SAFETY: whole rows of terms.
+        unsafe { b_of_columns(rows.as_ptr(), TERMS, ROWS, TERMS, tile.as_mut_ptr()) };
     });
 }
 
@@ -45,14 +62,18 @@ pub(super) fn pack_backward(staged: &Staged, w: &[f32], packed: &mut [u16]) {
     let c = staged.group_output();
     let out = staged.group_input();
     let run_steps = staged.run_steps();
-    pack(staged, packed, |group, step, column, tile| {
+    pack(staged, packed, |group, step, first, columns, tile| {
         let y = kh - 1 - step / run_steps;
-        let first = step % run_steps * TERMS;
-        for term in first..(first + TERMS).min(kw * out) {
-            let x = kw - 1 - term / out;
+        let row = |term: usize| {
+            let x = (kw - 1).checked_sub(term / out)?;
             let kernel = group * out + term % out;
-            let at = term - first;
-            tile[at / 2 * TERMS + at % 2] = of_f32(w[((kernel * kh + y) * kw + x) * c + column]);
+            Some(w[((kernel * kh + y) * kw + x) * c + first..].as_ptr())
+        };
+        let start = step % run_steps * TERMS;
+        for (pair, to) in tile.chunks_exact_mut(TERMS).enumerate() {
+            let term = start + 2 * pair;
+            // SAFETY: the columns of a place lie in w; a unit proves the instructions.
+            unsafe { b_rows_of_f32([row(term), row(term + 1)], columns, TILE, to.as_mut_ptr()) };
         }
     });
 }
@@ -70,20 +91,16 @@ fn places(staged: &Staged) -> Vec<u32> {
     .collect()
 }
 
-/// Calls `column(group, step, column, tile)` for each column of each tile, which starts at its first value: pairs of
-/// terms lie 32 values apart. Tiles are zero before.
-fn pack(staged: &Staged, packed: &mut [u16], column: impl Fn(usize, usize, usize, &mut [u16]) + Sync) {
+/// Calls `fill(group, step, first column, columns, tile)` for each tile.
+fn pack(staged: &Staged, packed: &mut [u16], fill: impl Fn(usize, usize, usize, usize, &mut [u16]) + Sync) {
     let out = staged.group_output();
     let steps = staged.steps();
     for (group, packed) in packed.chunks_exact_mut(group_len(staged).max(1)).enumerate() {
         packed.par_chunks_mut(BLOCK / ROWS * steps * TILE).enumerate().for_each(|(panel, packed)| {
-            packed.fill(0);
             let tiles = packed.len() / (steps * TILE);
             for (i, tile) in packed.chunks_exact_mut(TILE).enumerate() {
                 let first = panel * BLOCK + i % tiles * ROWS;
-                for j in 0..ROWS.min(out - first) {
-                    column(group, i / tiles, first + j, &mut tile[2 * j..]);
-                }
+                fill(group, i / tiles, first, ROWS.min(out - first), tile);
             }
         });
     }
