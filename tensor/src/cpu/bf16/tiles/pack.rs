@@ -74,12 +74,11 @@ pub(super) unsafe fn a_of_rows(from: *const u16, row: usize, rows: usize, len: u
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 pub(super) unsafe fn a_of_columns(from: *const u16, row: usize, rows: usize, columns: usize, tile: *mut u16) {
-    // SAFETY: the caller's promise.
-    let pairs = if rows >= TERMS && columns >= ROWS {
-        std::array::from_fn(|p| unsafe { whole_pair(from, row, 2 * p) })
-    } else {
-        std::array::from_fn(|p| unsafe { pair(from, row, 2 * p, rows, columns) })
-    };
+    let is_whole = rows >= TERMS && columns >= ROWS;
+    let pairs = std::array::from_fn(|p| {
+        // SAFETY: the caller's promise.
+        unsafe { if is_whole { whole_pair(from, row, 2 * p) } else { pair(from, row, 2 * p, rows, columns) } }
+    });
     for (i, terms) in transpose(pairs).into_iter().enumerate() {
         // SAFETY: the caller's promise.
         unsafe { _mm512_storeu_si512(tile.wrapping_add(i * TERMS).cast(), terms) };
