@@ -118,7 +118,8 @@ def main():
     marks = MARKS[args.precision]
     if not args.only:
         put_into_results(marks, None)  # Before an hour of measuring.
-    tell(f"{datetime.date.today()}, {cpu()}, {args.precision}, {', '.join(versions())},\n{args.rounds} rounds of {args.seconds:g} s:\n")
+    tell(f"{datetime.date.today()}, {cpu()}, {args.precision}, {args.rounds} rounds of {args.seconds:g} s,")
+    tell(f"{', '.join(versions())}:\n")
     tell("| work | batch | threads | beside | ours, images/s | theirs, images/s | ratio | ours, MiB | theirs, MiB |")
     tell("|---|---|---|---|---|---|---|---|---|")
     for peer, precision, *row in WORK[args.precision]:
