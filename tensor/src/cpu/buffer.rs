@@ -54,7 +54,7 @@ impl<T: Pod> BufferAllocator<T> {
         Ok(buffer)
     }
 
-    /// A copy of `f32` values in `f32`. In an infallible context, so the program ends where there is no memory for it.
+    /// A copy of `bf16` values in `f32`. The caller cannot fail, so the program ends if there is no memory for it.
     fn widened(self: &Arc<Self>, values: &[u16]) -> Buffer<T> {
         let short = || self.buffer(Memory::Short(bytemuck::zeroed_vec(values.len() + CACHE_LINE)), values.len());
         let mut buffer = self.alloc(values.len()).unwrap_or_else(|_| short());
@@ -223,7 +223,7 @@ impl<T> fmt::Debug for Buffer<T> {
 }
 
 impl<T: Pod> Buffer<T> {
-    /// The values.
+    /// The values. Of a buffer in `bf16`: a copy in `f32`, made at the first call.
     pub fn as_slice(&self) -> &[T] {
         self.inner.values()
     }

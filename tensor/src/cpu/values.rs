@@ -10,7 +10,7 @@ use crate::{Element, Error, IntTensor, Result, Tensor};
 const CHUNK: usize = 1 << 14;
 
 impl<E: Element> Tensor<Cpu<E>> {
-    /// The values in row-major order, without a copy.
+    /// The values in row-major order, without a copy. Of activations in `bf16`: a copy in `f32`, made at the first call.
     ///
     /// ```
     /// use alexnet_tensor::{Cpu, Tensor};
