@@ -122,13 +122,14 @@ fn the_plan_is_what_the_pool_takes() {
         // The device's figure is that after the end: short buffers, which it does not keep, are in the plan only.
         assert!(planned >= real && planned <= 1.02 * real, "{kind:?}: {planned} bytes planned, {real} taken");
 
-        // Half the bytes of activations. Kernels without `bf16` take copies in `f32`, in another order than planned.
+        // Half the bytes of activations. Kernels without `bf16` take copies in `f32`, in another order than planned: the
+        // two agree within a tenth.
         let cpu = Cpu::<f32>::new(1).unwrap().with_precision(Precision::Bf16).unwrap();
         let dry_run = DryRun::new(cpu.clone());
         simulate_epoch(&dry_run, &work, batch).unwrap();
         simulate_epoch(&cpu, &work, batch).unwrap();
         let [planned, real] = [dry_run.peak(), cpu.allocated_bytes()].map(|bytes| bytes as f64);
-        assert!(planned >= 0.95 * real && planned <= 1.05 * real, "{kind:?}, bf16: {planned} planned, {real} taken");
+        assert!(planned >= 0.9 * real && planned <= 1.1 * real, "{kind:?}, bf16: {planned} planned, {real} taken");
 
         // On more threads which of them need a buffer at the same time is chance; the plan is the most.
         let cpu = Cpu::<f32>::new(3).unwrap();
