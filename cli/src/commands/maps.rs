@@ -47,7 +47,7 @@ struct MapsTask<'a> {
     inputs: Inputs,
 }
 
-/// What was drawn.
+/// The drawing, for `--json`.
 #[derive(Serialize)]
 struct MapsJson {
     network: String,

@@ -83,7 +83,7 @@ fn drop_image(browser: &mut Browser) {
             context.fillRect(0, 0, 14, 11);
             const transfer = new DataTransfer();
             transfer.items.add(new File([await canvas.convertToBlob()], 'blue.png', { type: 'image/png' }));
-            // As if it came before the page has learned of the network.
+            // The drop comes before the page has learned of the network.
             model = null;
             document.dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true, cancelable: true }));
             const isDone = () => !document.getElementById('result').hidden

@@ -6,9 +6,13 @@ use std::ops::Range;
 
 use bytemuck::{cast_slice, cast_slice_mut};
 
-use super::simd::{LANES, Level, Simd, Stored, Vector, WithSimd, dispatch, exceeds_cache, multiversion, prefetch};
+use super::simd::{LANES, Level, Simd, Stored, Vector, WithSimd, dispatch, exceeds_cache, prefetch};
 use crate::Element;
-use crate::ops::pool::{Geometry, PoolKind};
+use crate::ops::pool::Geometry;
+
+mod averages;
+
+pub(in crate::cpu) use averages::{average_row, average_row_dx};
 
 /// The part of window `i` along `axis` that lies inside the image.
 #[inline(always)]
@@ -16,19 +20,6 @@ pub(super) fn inside(g: &Geometry, axis: usize, i: usize) -> Range<usize> {
     let before = g.before(axis);
     let start = i * g.spec.stride[axis];
     start.saturating_sub(before)..(start + g.spec.kernel[axis] - before).min(g.input[axis])
-}
-
-/// The number of values along one axis of window `i` in the average.
-fn divisor(g: &Geometry, axis: usize, i: usize) -> usize {
-    if g.spec.kind != PoolKind::AverageWithPadding {
-        return inside(g, axis, i).len();
-    }
-    g.spec.kernel[axis].min(g.before(axis) + g.input[axis] + g.after(axis) - i * g.spec.stride[axis])
-}
-
-/// The reciprocal of the number of values in the average of window (oy, ox).
-fn share<E: Element>(g: &Geometry, oy: usize, ox: usize) -> E {
-    E::of(1.0 / (divisor(g, 0, oy) as f64 * divisor(g, 1, ox) as f64))
 }
 
 /// The positions of window (oy, ox) in the image, a range per row.
@@ -70,18 +61,20 @@ pub(super) fn max_row<E: Element>(g: &Geometry, x: &[E], oy: usize, y: &mut [E],
     }
     if whole < c {
         for (ox, (y, places)) in y.chunks_exact_mut(c).zip(places.chunks_exact_mut(c)).enumerate() {
-            max_window(c, window(g, oy, ox), 0, &x[whole..], &mut y[whole..], &mut places[whole..]);
+            max_window(c, window(g, oy, ox), 0, &x[whole..], |v| v, &mut y[whole..], &mut places[whole..]);
         }
     }
 }
 
-/// The maxima of one window for `y.len()` of the `c` channels. `x` starts at position `skip` with the first of them.
+/// The maxima of one window for `y.len()` of the `c` channels. `x` starts at position `skip` with the first of them, and
+/// `number` is a value of it as a number.
 #[inline(always)]
-fn max_window<E: Element>(
+fn max_window<T: Copy, E: Element>(
     c: usize,
     mut window: impl Iterator<Item = Range<usize>> + Clone,
     skip: usize,
-    x: &[E],
+    x: &[T],
+    number: impl Fn(T) -> E,
     y: &mut [E],
     places: &mut [u32],
 ) {
@@ -89,6 +82,7 @@ fn max_window<E: Element>(
     places.fill(window.clone().next().map_or(0, |row| row.start as u32));
     for place in window.by_ref().flatten() {
         for ((best, at), &v) in y.iter_mut().zip(&mut *places).zip(&x[(place - skip) * c..]) {
+            let v = number(v);
             let wins = (v > *best) | (v.is_nan() & !best.is_nan());
             *best = if wins { v } else { *best };
             *at = if wins { place as u32 } else { *at };
@@ -196,30 +190,13 @@ impl<'a, X: Stored> Window<'a, X> {
                 let y = &mut y[i..i + LANES];
                 let places = &mut places[i..i + LANES];
                 let rows = (0..rows).map(|row| self.place + row * self.width).map(|at| at..at + columns);
-                let x: Vec<f32> = self.x[i..].iter().map(|v| v.f32()).collect();
                 let mut maxima = [0.0; LANES];
-                max_window(c, rows, self.place, &x, &mut maxima, places);
+                max_window(c, rows, self.place, &self.x[i..], X::f32, &mut maxima, places);
                 y.iter_mut().zip(maxima).for_each(|(y, v)| *y = Y::of(v));
             } else {
                 Y::store_nontemporal_if(nontemporal, best, &mut y[i..]);
                 simd.store_u32_nontemporal_if(nontemporal, at, &mut places[i..]);
             }
-        }
-    }
-
-    /// The sums times `share` of the channels that vectors cover. `K` as in `maxima`.
-    #[inline(always)]
-    fn means<S: Simd, const K: usize>(&self, simd: S, share: S::F32, y: &mut [f32]) {
-        let c = y.len();
-        let [rows, columns] = if K == 0 { self.sides } else { [K; 2] };
-        for i in (0..c / LANES * LANES).step_by(LANES) {
-            let mut sum = simd.splat(0.0);
-            for row in 0..rows {
-                for column in 0..columns {
-                    sum = sum.add(X::load(simd, &self.x[(row * self.width + column) * c + i..]));
-                }
-            }
-            sum.mul(share).store(&mut y[i..]);
         }
     }
 }
@@ -331,69 +308,6 @@ impl<D: Stored> Place<'_, D> {
                 }
             }
             O::store_nontemporal_if(nontemporal, sum, &mut dx[i..]);
-        }
-    }
-}
-
-/// Row `oy` of an image's means.
-pub(super) fn average_row<E: Element>(g: &Geometry, x: &[E], oy: usize, y: &mut [E]) {
-    let c = g.channels;
-    let whole = vector_channels::<E>(c);
-    if whole > 0 {
-        dispatch(Level::get(), AverageRow { g, x: cast_slice(x), oy, y: cast_slice_mut(y) });
-    }
-    if whole < c {
-        for (ox, y) in y.chunks_exact_mut(c).enumerate() {
-            for (i, y) in y.iter_mut().enumerate().skip(whole) {
-                let sum = window(g, oy, ox).flatten().fold(E::zero(), |sum, place| sum + x[place * c + i]);
-                *y = sum * share(g, oy, ox);
-            }
-        }
-    }
-}
-
-struct AverageRow<'a> {
-    g: &'a Geometry,
-    x: &'a [f32],
-    oy: usize,
-    y: &'a mut [f32],
-}
-
-impl WithSimd for AverageRow<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { g, x, oy, y } = self;
-        let rows = inside(g, 0, oy);
-        for (ox, y) in y.chunks_exact_mut(g.channels).enumerate() {
-            prefetch_next(g, x, rows.end, 0, inside(g, 1, ox).start);
-            let window = Window::new(g, x, 0, [rows.clone(), inside(g, 1, ox)]);
-            let share = simd.splat(share(g, oy, ox));
-            match window.sides {
-                [3, 3] => window.means::<S, 3>(simd, share, y),
-                [2, 2] => window.means::<S, 2>(simd, share, y),
-                _ => window.means::<S, 0>(simd, share, y),
-            }
-        }
-    }
-}
-
-multiversion! {
-    /// Adds the shares of row `oy` of the gradient of the means to an image's.
-    pub(super) fn average_row_dx<E: Element>(g: &Geometry, dy: &[E], oy: usize, dx: &mut [E]) {
-        let c = g.channels;
-        for (ox, dy) in dy.chunks_exact(c).enumerate() {
-            let share = share(g, oy, ox);
-            let columns = inside(g, 1, ox);
-            for y in inside(g, 0, oy) {
-                let row = &mut dx[(y * g.input[1] + columns.start) * c..(y * g.input[1] + columns.end) * c];
-                for dx in row.chunks_exact_mut(c) {
-                    for (dx, &dy) in dx.iter_mut().zip(dy) {
-                        *dx += dy * share;
-                    }
-                }
-            }
         }
     }
 }

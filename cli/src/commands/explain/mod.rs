@@ -59,7 +59,7 @@ struct ExplainTask<'a> {
     inputs: Inputs,
 }
 
-/// What was drawn.
+/// The drawing, for `--json`.
 struct Explained {
     network: String,
     images: Vec<ImageJson>,

@@ -12,13 +12,24 @@ use rayon::prelude::*;
 
 #[cfg(not(target_arch = "x86_64"))]
 use no_tiles as tiles;
-pub(super) use tiles::{ConvolutionOperands, TileConvolution, TileProduct, TileWeightGradient, unit_name};
+pub(super) use tiles::{TileConvolution, TileProduct, TileWeightGradient, unit_name};
 
 use super::compiled::CpuKernel;
 use super::simd::multiversion;
 use super::{Buffer, Cpu};
 use crate::device::sealed::Sealed;
 use crate::{Alloc, Device, Element, Operands, Operation, Outputs, Result};
+
+/// Operands of a convolution on tiles.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+pub(super) struct ConvolutionOperands<'a, E> {
+    /// `[n, h, w, c]` in `bf16`.
+    pub x: &'a [u16],
+    /// Weights, in `f32`.
+    pub w: &'a Buffer<E>,
+    pub bias: Option<&'a [f32]>,
+    pub relu: bool,
+}
 
 /// The number of values in one task.
 const CHUNK: usize = 1 << 16;

@@ -1,18 +1,10 @@
 //! Other processors have no units for products of `bf16` that this crate knows.
 
+use super::ConvolutionOperands;
 use crate::cpu::{Buffer, Cpu};
 use crate::ops::conv2d::Geometry;
 use crate::ops::linear::Product;
 use crate::{Element, Result, Workspace};
-
-/// Operands of a convolution on tiles.
-#[allow(dead_code)]
-pub(in crate::cpu) struct ConvolutionOperands<'a, E> {
-    pub x: &'a [u16],
-    pub w: &'a Buffer<E>,
-    pub bias: Option<&'a [f32]>,
-    pub relu: bool,
-}
 
 /// There is none.
 pub(in crate::cpu) enum TileConvolution {}

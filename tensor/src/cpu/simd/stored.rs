@@ -11,7 +11,7 @@ pub(crate) trait Stored: Copy + Send + Sync + 'static {
     /// Sets the first [`LANES`] values, rounded.
     fn store<V: Vector>(values: V, to: &mut [Self]);
 
-    /// As [`Vector::store_nontemporal_if`], for formats whose vectors are a cache line.
+    /// [`store`](Self::store), past the caches if `nontemporal` and if the values are a cache line.
     #[inline(always)]
     fn store_nontemporal_if<V: Vector>(_nontemporal: bool, values: V, to: &mut [Self]) {
         Self::store(values, to);

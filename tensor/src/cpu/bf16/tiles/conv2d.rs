@@ -11,19 +11,11 @@ use super::staged::Staged;
 use super::tile::{BLOCK, Product, ROW_BYTES, ROWS, Sums, TILE, prepare};
 use super::units::Unit;
 use super::weights::{pack_backward, pack_forward, packed_len, panel};
+use crate::cpu::bf16::ConvolutionOperands;
 use crate::cpu::weight_cache::CacheKey;
 use crate::cpu::{Buffer, Cpu};
 use crate::ops::conv2d::Geometry;
 use crate::{Element, Result, Workspace};
-
-/// ConvolutionOperands of a convolution on tiles.
-pub(in crate::cpu) struct ConvolutionOperands<'a, E> {
-    /// `[n, h, w, c]` in `bf16`.
-    pub x: &'a [u16],
-    pub w: &'a Buffer<E>,
-    pub bias: Option<&'a [f32]>,
-    pub relu: bool,
-}
 
 /// The convolution that a processor computes on its tiles.
 pub(in crate::cpu) struct TileConvolution {

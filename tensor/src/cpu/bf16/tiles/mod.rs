@@ -12,7 +12,7 @@ mod transpose;
 mod units;
 mod weights;
 
-pub(in crate::cpu) use conv2d::{ConvolutionOperands, TileConvolution};
+pub(in crate::cpu) use conv2d::TileConvolution;
 pub(in crate::cpu) use conv2d_dw::TileWeightGradient;
 pub(in crate::cpu) use linear::TileProduct;
 

@@ -53,7 +53,7 @@ pub(super) unsafe fn a_row_of_f32(from: *const f32, len: usize, tiles: usize, to
 /// Rows of `bf16` as one tile of operand a: `rows` rows of `len` terms, zeros for others.
 ///
 /// # Safety
-/// As [`a_row_of_f32`].
+/// The promise of [`a_row_of_f32`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 pub(super) unsafe fn a_of_rows(from: *const u16, row: usize, rows: usize, len: usize, tile: *mut u16) {
@@ -70,7 +70,7 @@ pub(super) unsafe fn a_of_rows(from: *const u16, row: usize, rows: usize, len: u
 /// Columns of `bf16` as one tile of operand a: row i of the tile is column i of up to 32 rows of up to 16 columns.
 ///
 /// # Safety
-/// As [`a_row_of_f32`].
+/// The promise of [`a_row_of_f32`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 pub(super) unsafe fn a_of_columns(from: *const u16, row: usize, rows: usize, columns: usize, tile: *mut u16) {
@@ -88,7 +88,7 @@ pub(super) unsafe fn a_of_columns(from: *const u16, row: usize, rows: usize, col
 /// Rows `i` and `i + 1` of `bf16` with whole columns, value by value.
 ///
 /// # Safety
-/// As [`a_row_of_f32`].
+/// The promise of [`a_row_of_f32`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl")]
 unsafe fn whole_pair(from: *const u16, row: usize, i: usize) -> __m512i {
@@ -103,7 +103,7 @@ unsafe fn whole_pair(from: *const u16, row: usize, i: usize) -> __m512i {
 /// Rows `i` and `i + 1` of `bf16`, value by value; zeros for rows from `rows` on, and columns from `columns` on.
 ///
 /// # Safety
-/// As [`a_row_of_f32`].
+/// The promise of [`a_row_of_f32`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 unsafe fn pair(from: *const u16, row: usize, i: usize, rows: usize, columns: usize) -> __m512i {
@@ -120,7 +120,7 @@ unsafe fn pair(from: *const u16, row: usize, i: usize, rows: usize, columns: usi
 /// `rows` in all, become the pair i.
 ///
 /// # Safety
-/// As [`a_row_of_f32`], with room for `count` pairs.
+/// The promise of [`a_row_of_f32`], with room for `count` pairs.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 pub(super) unsafe fn b_of_rows(from: *const u16, row: usize, rows: usize, columns: usize, count: usize, to: *mut u16) {
@@ -138,7 +138,7 @@ pub(super) unsafe fn b_of_rows(from: *const u16, row: usize, rows: usize, column
 /// A row of `None` is zeros.
 ///
 /// # Safety
-/// As [`a_row_of_f32`].
+/// The promise of [`a_row_of_f32`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 pub(super) unsafe fn b_rows_of_f32(rows: [Option<*const f32>; 2], columns: usize, tile: usize, to: *mut u16) {
@@ -162,7 +162,7 @@ pub(super) unsafe fn b_rows_of_f32(rows: [Option<*const f32>; 2], columns: usize
 /// Columns of `bf16` as one tile of operand b: column j of the tile is row j of up to 16 rows of up to 32 terms.
 ///
 /// # Safety
-/// As [`a_row_of_f32`].
+/// The promise of [`a_row_of_f32`].
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 pub(super) unsafe fn b_of_columns(from: *const u16, row: usize, rows: usize, len: usize, tile: *mut u16) {

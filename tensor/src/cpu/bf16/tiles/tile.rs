@@ -158,7 +158,7 @@ macro_rules! amx_loop {
 
 impl Product {
     /// # Safety
-    /// As [`run`](Self::run).
+    /// The promise of [`run`](Self::run).
     #[inline]
     unsafe fn run_amx(&self, _: Amx) {
         // SAFETY: the token proves AMX, the configuration was loaded, and the caller promises that the tiles are valid.
@@ -233,7 +233,7 @@ impl Product {
     }
 
     /// # Safety
-    /// As [`run`](Self::run).
+    /// The promise of [`run`](Self::run).
     unsafe fn run_avx512(&self, _: Avx512) {
         for row in (0..self.tiles[0] * ROWS).step_by(VECTOR_ROWS) {
             // SAFETY: the token proves the instructions, and the caller's promise.
@@ -249,7 +249,7 @@ impl Product {
     /// The sums of `VECTOR_ROWS` rows, and of 16 columns for each of `N` tiles.
     ///
     /// # Safety
-    /// As [`run`](Self::run), on a processor with AVX512-BF16.
+    /// The promise of [`run`](Self::run), on a processor with AVX512-BF16.
     #[target_feature(enable = "avx512f,avx512bf16")]
     unsafe fn vector_rows<const N: usize>(&self, row: usize) {
         use std::arch::x86_64::{
