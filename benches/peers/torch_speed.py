@@ -1,6 +1,7 @@
 """Images a second of one network in PyTorch: torch_speed.py MODEL train|predict BATCH THREADS SECONDS [PRECISION].
 
-The counterpart of `alexnet bench`: the same work, channels_last, one line of JSON. PRECISION is f32, or bf16 by autocast.
+The counterpart of `alexnet bench`: the same work, channels_last, one line of JSON. PRECISION is f32, bf16 by
+autocast, or int8: dynamic quantization of the fully connected layers, for prediction.
 """
 import contextlib
 import sys
@@ -23,6 +24,10 @@ def main():
     sgd = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4)
     net.train(work == "train")
     in_precision = contextlib.nullcontext
+    if precision == ["int8"]:
+        if work != "predict":
+            sys.exit("int8 is for prediction")
+        net = torch.ao.quantization.quantize_dynamic(net, {nn.Linear}, dtype=torch.qint8)
     if precision == ["bf16"]:
         in_precision = lambda: torch.autocast("cpu", torch.bfloat16)
 

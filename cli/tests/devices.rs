@@ -47,6 +47,16 @@ fn no_such_device_or_precision_is_a_usage_error() {
         (train(&["--device", "cpu:1"]), &["--device", "\"cpu:1\""]),
         (train(&["--device", "cpu", "--precision", "tf32"]), &["--precision tf32", "CPU computes in f32 or bf16"]),
         (train(&["--precision", "f16"]), &["--precision", "f32, tf32, bf16"]),
+        (train(&["--precision", "int8"]), &["--precision", "f32, tf32, bf16"]),
+        (
+            vec!["demo", "--out", "demo", "--precision", "int8"],
+            &["--precision int8", "prediction alone", "f32 or bf16"],
+        ),
+        (vec!["bench", "train", "tiny.toml", "--precision", "int8"], &["--precision int8", "prediction alone"]),
+        (
+            vec!["eval", "--data", "val.pack", "--weights", "run", "--crops", "dense", "--precision", "int8"],
+            &["--crops dense", "fully connected", "--precision f32 or bf16"],
+        ),
         (train(&["--set", "run.precision=f64"]), &["run.precision", "f32, tf32 or bf16", "f64"]),
         (
             vec!["eval", "--data", "val.pack", "--weights", "run", "--device", "cpu", "--precision", "tf32"],
@@ -61,6 +71,39 @@ fn no_such_device_or_precision_is_a_usage_error() {
         }
     }
     assert!(!world.path("runs").exists() && !world.path("demo").exists(), "a folder is left");
+}
+
+/// Predictions are those of f32 but for the rounding of the last layer's weights, and the output names the format.
+#[test]
+fn predictions_with_weights_in_8_bits() {
+    let world = World::trained();
+    let probabilities = |precision: &str| -> Vec<f64> {
+        let args = ["predict", "--weights", "run", "--device", "cpu", "--precision", precision, "--json", "val"];
+        let images: Value = serde_json::from_str(&world.ok(&args)).unwrap();
+        let images = images.as_array().unwrap();
+        let mut all = Vec::new();
+        for image in images {
+            let mut top: Vec<&Value> = image["top"].as_array().unwrap().iter().collect();
+            top.sort_by_key(|class| class["class"].as_u64());
+            all.extend(top.iter().map(|class| class["probability"].as_f64().unwrap()));
+        }
+        all
+    };
+    let single = probabilities("f32");
+    let rounded = probabilities("int8");
+    assert_ne!(single, rounded, "int8 was not used");
+    assert_eq!(single.len(), rounded.len());
+    for (single, rounded) in single.iter().zip(&rounded) {
+        assert!((single - rounded).abs() < 0.03, "{rounded} for {single}");
+    }
+    let eval = ["eval", "--data", "val.pack", "--weights", "run", "--device", "cpu", "--precision"];
+    let text = world.ok(&[&eval[..], &["int8"]].concat());
+    assert!(text.contains("\nprecision    int8: weights of fully connected layers in 8 bits\n"), "{text}");
+    assert!(!world.ok(&[&eval[..], &["f32"]].concat()).contains("\nprecision "), "f32 needs no line");
+    let json: Value = serde_json::from_str(&world.ok(&[&eval[..], &["int8", "--json"]].concat())).unwrap();
+    assert_eq!(json["precision"], "int8");
+    let bench = ["bench", "predict", "tiny.toml", "--precision", "int8", "--seconds", "0.02", "--device", "cpu"];
+    assert!(world.ok(&bench).starts_with("predict, tiny.toml, CPU, int8, "), "the device names its format");
 }
 
 #[cfg(not(feature = "cuda"))]
@@ -89,7 +132,7 @@ fn info_lists_the_cpu_and_what_the_build_lacks() {
     }
     let json: Value = serde_json::from_str(&world.ok(&["info", "--json"])).unwrap();
     let cpu = &json["devices"][0];
-    assert_eq!((&cpu["name"], &cpu["precisions"]), (&Value::from("cpu"), &Value::from(vec!["f32", "bf16"])));
+    assert_eq!((&cpu["name"], &cpu["precisions"]), (&Value::from("cpu"), &Value::from(vec!["f32", "bf16", "int8"])));
     match cpu["bf16_unit"].as_str() {
         Some(unit) => assert!(text.contains(&format!("bf16 ({unit})")), "{text}"),
         None => assert!(text.contains("bf16 (no instructions for it"), "{text}"),

@@ -56,6 +56,11 @@ pub trait Device: sealed::Sealed + Clone + Debug + Send + Sync + 'static {
     fn to_activation_dtype(&self, buffer: &Self::FloatBuffer) -> Result<Self::FloatBuffer> {
         Ok(buffer.clone())
     }
+    /// A matrix of `rows` rows, weights for prediction, in the type that the device stores such ones in: rounded on a CPU
+    /// of [`Precision::Int8`](crate::Precision::Int8), else as it is.
+    fn to_weight_dtype(&self, buffer: &Self::FloatBuffer, _rows: usize) -> Result<Self::FloatBuffer> {
+        Ok(buffer.clone())
+    }
     /// Whether kernels read [`HostImages`] where they are, so that nothing is copied.
     fn reads_host_memory(&self) -> bool {
         false

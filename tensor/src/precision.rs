@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The precision of matrix products and activations. Weights, their gradients and the optimizer's state are always `f32`.
+/// The precision of matrix products and activations. Weights, their gradients and the optimizer's state are `f32`, but
+/// for the weights of [`Int8`](Self::Int8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Precision {
@@ -16,13 +17,18 @@ pub enum Precision {
     /// Activations and operands of matrix products are `bf16`, with 7-bit mantissas; sums are `f32`. Since `bf16` has the
     /// range of `f32`, the loss needs no scaling.
     Bf16,
+    /// For prediction on the CPU: matrices that [`to_weight_dtype`](crate::Tensor::to_weight_dtype) has rounded, the
+    /// weights of fully connected layers, are 8-bit integers with a scale per row, an output channel. The rest is `bf16`
+    /// where the processor has units for it, else `f32`.
+    Int8,
 }
 
 impl Precision {
-    /// The type of activations.
+    /// The type of activations. For [`Int8`](Self::Int8) it depends on the processor: this is that without a unit for
+    /// `bf16`.
     pub fn activations(self) -> Dtype {
         match self {
-            Self::F32 | Self::Tf32 => Dtype::F32,
+            Self::F32 | Self::Tf32 | Self::Int8 => Dtype::F32,
             Self::Bf16 => Dtype::Bf16,
         }
     }
@@ -34,6 +40,7 @@ impl fmt::Display for Precision {
             Self::F32 => "f32",
             Self::Tf32 => "tf32",
             Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
         })
     }
 }
@@ -46,7 +53,8 @@ impl FromStr for Precision {
             "f32" => Ok(Self::F32),
             "tf32" => Ok(Self::Tf32),
             "bf16" => Ok(Self::Bf16),
-            other => Err(format!("expected f32, tf32 or bf16, got {other:?}")),
+            "int8" => Ok(Self::Int8),
+            other => Err(format!("expected f32, tf32, bf16 or int8, got {other:?}")),
         }
     }
 }

@@ -215,6 +215,10 @@ impl<B: Backend> Device for Profiled<B> {
         self.transfer("download", read, |_, _| 0, || self.inner.download_all(floats, ints))
     }
 
+    fn to_weight_dtype(&self, buffer: &B::FloatBuffer, rows: usize) -> Result<B::FloatBuffer> {
+        self.transfer("cast", self.inner.bytes(buffer), B::bytes, || self.inner.to_weight_dtype(buffer, rows))
+    }
+
     fn to_activation_dtype(&self, buffer: &B::FloatBuffer) -> Result<B::FloatBuffer> {
         self.transfer("cast", self.inner.bytes(buffer), B::bytes, || self.inner.to_activation_dtype(buffer))
     }

@@ -151,6 +151,31 @@ impl<B: Backend> Tensor<B> {
         Ok(self.with_data(self.device.to_activation_dtype(&self.data)?))
     }
 
+    /// Rounds weights `[out, in]` of a fully connected layer, for prediction, to the type in which the device stores them:
+    /// on a CPU of [`Precision::Int8`](crate::Precision::Int8) to 8 bits with a scale per output, otherwise no change.
+    /// Writing to them makes them `f32` again.
+    ///
+    /// ```
+    /// use alexnet_tensor::{Cpu, Precision, Tensor};
+    ///
+    /// let cpu = Cpu::<f32>::new(1)?.with_precision(Precision::Int8)?;
+    /// let w = Tensor::from_slice(&cpu, &[2, 2], &[1.27, 0.504, -127.0, 0.4])?.to_weight_dtype()?;
+    /// let rounded = Tensor::from_slice(&cpu, &[2, 2], &[1.27, 0.5, -127.0, 0.0])?;
+    /// for (value, expected) in w.to_vec()?.iter().zip(rounded.to_vec()?) {
+    ///     assert!((value - expected).abs() < 1e-6);
+    /// }
+    /// # Ok::<(), alexnet_tensor::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless it is a matrix; those of the device.
+    pub fn to_weight_dtype(&self) -> Result<Self> {
+        let &[rows, _] = self.shape.as_slice() else {
+            return Err(Error::shape("to_weight_dtype", "a matrix", &self.shape));
+        };
+        Ok(self.with_data(self.device.to_weight_dtype(&self.data, rows)?))
+    }
+
     /// Downloads the values in row-major order.
     pub fn to_vec(&self) -> Result<Vec<B::Scalar>> {
         self.device.download(&self.data)

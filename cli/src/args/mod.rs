@@ -254,8 +254,9 @@ pub struct ComputeArgs {
     /// Device: auto (a GPU if there is one), cpu, `cuda[:N]` or `wgpu[:N]`
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,
-    /// Number format of activations and matrix products; weights are f32
-    #[arg(long, value_name = "FORMAT", default_value = "f32", value_parser = PRECISIONS)]
+    /// Number format of activations and matrix products; weights are f32. int8, for prediction on the CPU: weights of fully
+    /// connected layers in 8 bits
+    #[arg(long, value_name = "FORMAT", default_value = "f32", value_parser = PREDICTION_PRECISIONS)]
     pub precision: String,
 }
 
@@ -327,7 +328,10 @@ pub struct Completions {
     pub shell: clap_complete::Shell,
 }
 
+/// Number formats of training.
 const PRECISIONS: [&str; 3] = ["f32", "tf32", "bf16"];
+/// Number formats of prediction.
+const PREDICTION_PRECISIONS: [&str; 4] = ["f32", "tf32", "bf16", "int8"];
 
 fn whole_number(text: &str) -> Result<u64, String> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -24,7 +24,8 @@ pub fn run(args: &Bench) -> Result<()> {
         Bench::Data(args) => return super::bench_data::run(args),
     };
     let threads = common.compute.threads.unwrap_or_else(device::all_threads);
-    device::open(&common.compute.device, &common.compute.precision, threads, Algorithms::default())?
+    let open = if matches!(args, Bench::Predict(_)) { device::open_for_prediction } else { device::open };
+    open(&common.compute.device, &common.compute.precision, threads, Algorithms::default())?
         .run(BenchTask { args, threads })
 }
 

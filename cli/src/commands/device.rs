@@ -85,13 +85,25 @@ impl FromStr for DeviceChoice {
 /// GPU runtimes, and whether this build has them.
 pub const RUNTIMES: [(&str, bool); 2] = [("cuda", cfg!(feature = "cuda")), ("wgpu", cfg!(feature = "wgpu"))];
 
-/// Opens the device of `--device` with the number format of `--precision`. A GPU, and the choice of `auto`, are noted on
+/// Opens the device of `--device` with the number format of `--precision`, but for `int8`, for training. A GPU, and the choice of `auto`, are noted on
 /// standard error. `threads` and `algorithms` apply to the CPU.
 ///
 /// # Errors
 /// [`Failure::Usage`] for a device or format that this build or the CPU does not have, [`Failure::Failed`] for a device
 /// that the machine does not have.
 pub fn open(name: &str, precision: &str, threads: usize, algorithms: Algorithms) -> Result<OpenDevice> {
+    if parse(precision)? == Precision::Int8 {
+        let what = "it is for prediction alone (eval, predict, serve, bench predict and others): take f32 or bf16";
+        return Err(Failure::Usage(format!("--precision int8: {what}")));
+    }
+    open_for_prediction(name, precision, threads, algorithms)
+}
+
+/// Opens the device of `--device` with any number format of `--precision`. Otherwise as [`open`].
+///
+/// # Errors
+/// Those of [`open`] but for `int8`.
+pub fn open_for_prediction(name: &str, precision: &str, threads: usize, algorithms: Algorithms) -> Result<OpenDevice> {
     match name.parse()? {
         DeviceChoice::Auto => auto(precision, threads, algorithms),
         DeviceChoice::Cpu => cpu(precision, threads, algorithms, ""),
@@ -140,14 +152,14 @@ fn cpu(precision: &str, threads: usize, algorithms: Algorithms, why: &str) -> Re
 
 #[cfg(feature = "cuda")]
 fn cuda(number: usize, precision: &str, why: &[String]) -> Result<OpenDevice> {
-    let device = runtime::cuda::open(number, parse(precision)?)?;
+    let device = runtime::cuda::open(number, gpu_precision(precision)?)?;
     log_device(&device, why);
     Ok(OpenDevice { device: Device::Cuda(device), name: format!("cuda:{number}") })
 }
 
 #[cfg(feature = "wgpu")]
 fn wgpu(number: usize, precision: &str, why: &[String]) -> Result<OpenDevice> {
-    let device = runtime::wgpu::open(number, parse(precision)?)?;
+    let device = runtime::wgpu::open(number, gpu_precision(precision)?)?;
     log_device(&device, why);
     Ok(OpenDevice { device: Device::Wgpu(device), name: format!("wgpu:{number}") })
 }
@@ -156,6 +168,14 @@ fn wgpu(number: usize, precision: &str, why: &[String]) -> Result<OpenDevice> {
 fn log_device(device: &impl tensor::Device, why: &[String]) {
     let why = if why.is_empty() { String::new() } else { format!(": {}", why.join("; ")) };
     note(&format!("device: {}{why}", device.describe()));
+}
+
+#[cfg(feature = "gpu")]
+fn gpu_precision(precision: &str) -> Result<Precision> {
+    match parse(precision)? {
+        Precision::Int8 => Err(Failure::Usage("--precision int8: only --device cpu has it".into())),
+        other => Ok(other),
+    }
 }
 
 fn parse(precision: &str) -> Result<Precision> {

@@ -21,8 +21,8 @@ pub fn all() -> Devices {
     let threads = all_threads();
     let unit = Cpu::<f32>::bf16_unit();
     let products = unit.unwrap_or("no instructions for it: slower than f32");
-    devices.lines.push(format!("cpu ({}): f32, bf16 ({products})", count(threads as u64, "thread")));
-    let cpu = json!({ "name": "cpu", "threads": threads, "precisions": ["f32", "bf16"], "bf16_unit": unit });
+    devices.lines.push(format!("cpu ({}): f32, bf16 ({products}), int8 (prediction)", count(threads as u64, "thread")));
+    let cpu = json!({ "name": "cpu", "threads": threads, "precisions": ["f32", "bf16", "int8"], "bf16_unit": unit });
     devices.values.push(cpu);
     #[cfg(feature = "gpu")]
     devices.add_gpus();

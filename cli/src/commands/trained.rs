@@ -56,6 +56,10 @@ pub fn load(args: &args::NetworkArgs) -> Result<(LoadedModels, OpenDevice)> {
 /// Loads the networks of `--weights`.
 pub fn read(args: &args::NetworkArgs) -> Result<LoadedModels> {
     let args::NetworkArgs { checkpoint, model, mean, compute, .. } = args;
+    if args.crops == DENSE && compute.precision == "int8" {
+        let what = "it makes the fully connected layers convolutions, and only their weights can be int8";
+        return Err(Failure::Usage(format!("--crops {DENSE}: {what}: take --precision f32 or bf16")));
+    }
     let mut models = Vec::new();
     for path in &args.weights {
         let mut loaded = load_one(path, model.as_deref(), checkpoint, mean.as_deref())?;
@@ -82,7 +86,7 @@ fn threads(compute: &args::ComputeArgs) -> usize {
 
 /// Opens the device of `--device`.
 pub fn open_device(compute: &args::ComputeArgs) -> Result<OpenDevice> {
-    device::open(&compute.device, &compute.precision, threads(compute), Algorithms::default())
+    device::open_for_prediction(&compute.device, &compute.precision, threads(compute), Algorithms::default())
 }
 
 /// Loads the network for features, then opens the device.
@@ -242,7 +246,8 @@ impl<B: Backend> TrainedModels<B> {
 
 impl<B: Backend<Scalar = f32>> TrainedModel<B> {
     fn new(loaded: Loaded, device: &B) -> Result<Self> {
-        let network = loaded.network(device)?;
+        let mut network = loaded.network(device)?;
+        network.to_weight_dtype()?;
         let means = loaded.means();
         let (printed_classes, _) = loaded.class_names();
         let weights = loaded.weights;

@@ -9,7 +9,8 @@ use std::sync::{Arc, OnceLock};
 use bytemuck::Pod;
 
 use super::arena::{Arena, Block};
-use super::bf16::widen_chunk;
+use super::bf16::{widen_chunk, widen_in_chunks};
+use super::int8::Int8Matrix;
 use super::weight_cache::WeightCache;
 use crate::{Error, Result};
 
@@ -54,12 +55,12 @@ impl<T: Pod> BufferAllocator<T> {
         Ok(buffer)
     }
 
-    /// A copy of `bf16` values in `f32`. The caller cannot fail, so the program ends if there is no memory for it.
-    fn widened(self: &Arc<Self>, values: &[u16]) -> Buffer<T> {
+    /// A copy of narrow values in `f32`. The caller cannot fail, so the program ends if there is no memory for it.
+    fn widened(self: &Arc<Self>, values: &Narrow) -> Buffer<T> {
         let short = || self.buffer(Memory::Short(bytemuck::zeroed_vec(values.len() + CACHE_LINE)), values.len());
         let mut buffer = self.alloc(values.len()).unwrap_or_else(|_| short());
         if let Some(inner) = Arc::get_mut(&mut buffer.inner) {
-            widen_chunk(values, bytemuck::cast_slice_mut(inner.values_mut()));
+            values.widen(bytemuck::cast_slice_mut(inner.values_mut()));
         }
         buffer
     }
@@ -81,11 +82,49 @@ enum Memory<T> {
     /// Longer than the buffer; its values start at a cache line.
     Short(Vec<T>),
     Long(Block),
-    /// `f32` values, rounded to `bf16`, and their copy in `f32` for readers that need one.
-    Bf16 {
-        values: Buffer<u16>,
+    /// Rounded `f32` values, and their copy in `f32` for readers that need one.
+    Narrow {
+        values: Narrow,
         wide: OnceLock<Buffer<T>>,
     },
+}
+
+/// Values in `f32` that are stored in fewer bits.
+pub(super) enum Narrow {
+    Bf16(Buffer<u16>),
+    Int8(Int8Matrix),
+}
+
+impl Narrow {
+    fn len(&self) -> usize {
+        match self {
+            Self::Bf16(values) => values.len(),
+            Self::Int8(matrix) => matrix.len(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Bf16(values) => values.bytes(),
+            Self::Int8(matrix) => matrix.bytes(),
+        }
+    }
+
+    /// Copies the values to `f32`, on this thread.
+    fn widen(&self, to: &mut [f32]) {
+        match self {
+            Self::Bf16(values) => widen_chunk(values.as_slice(), to),
+            Self::Int8(matrix) => matrix.widen(to),
+        }
+    }
+
+    /// Copies the values to `f32`, on the threads of the caller's pool.
+    pub fn widen_in_parallel(&self, to: &mut [f32]) {
+        match self {
+            Self::Bf16(values) => widen_in_chunks(values.as_slice(), to),
+            Self::Int8(matrix) => matrix.widen_in_parallel(to),
+        }
+    }
 }
 
 struct Inner<T> {
@@ -102,7 +141,7 @@ impl<T: Pod> Inner<T> {
             // SAFETY: the block has initialised bytes for `len` values and starts at a page. All bits are valid for a
             // `Pod` type, and the block belongs to this buffer alone.
             Memory::Long(block) => unsafe { std::slice::from_raw_parts(block.start().cast().as_ptr(), self.len) },
-            Memory::Bf16 { values, wide } => wide.get_or_init(|| self.allocator.widened(values.as_slice())).as_slice(),
+            Memory::Narrow { values, wide } => wide.get_or_init(|| self.allocator.widened(values)).as_slice(),
         }
     }
 
@@ -114,23 +153,38 @@ impl<T: Pod> Inner<T> {
             }
             // SAFETY: as above, and the buffer is borrowed mutably.
             Memory::Long(block) => unsafe { std::slice::from_raw_parts_mut(block.start().cast().as_ptr(), self.len) },
-            Memory::Bf16 { .. } => unreachable!("values are widened before they are written"),
+            Memory::Narrow { .. } => unreachable!("values are widened before they are written"),
         }
     }
 }
 
 impl<T: Pod> Buffer<T> {
-    /// A buffer of `f32` over values that are rounded to `bf16`. `T` is `f32`.
-    pub(super) fn of_bf16(allocator: &Arc<BufferAllocator<T>>, values: Buffer<u16>) -> Self {
+    /// A buffer of `f32` over values that are stored in fewer bits. `T` is `f32`.
+    pub(super) fn of_narrow(allocator: &Arc<BufferAllocator<T>>, values: Narrow) -> Self {
         let len = values.len();
-        allocator.buffer(Memory::Bf16 { values, wide: OnceLock::new() }, len)
+        allocator.buffer(Memory::Narrow { values, wide: OnceLock::new() }, len)
+    }
+
+    fn narrow(&self) -> Option<&Narrow> {
+        match &self.inner.memory {
+            Memory::Narrow { values, .. } => Some(values),
+            Memory::Short(_) | Memory::Long(_) => None,
+        }
+    }
+
+    /// The values, if they are a matrix of 8-bit integers with scales.
+    pub(super) fn int8(&self) -> Option<&Int8Matrix> {
+        match self.narrow() {
+            Some(Narrow::Int8(matrix)) => Some(matrix),
+            _ => None,
+        }
     }
 
     /// The values, if they are stored in `bf16`.
     pub(super) fn bf16(&self) -> Option<&[u16]> {
-        match &self.inner.memory {
-            Memory::Bf16 { values, .. } => Some(values.as_slice()),
-            Memory::Short(_) | Memory::Long(_) => None,
+        match self.narrow() {
+            Some(Narrow::Bf16(values)) => Some(values.as_slice()),
+            _ => None,
         }
     }
 
@@ -140,13 +194,13 @@ impl<T: Pod> Buffer<T> {
             return Ok(None);
         }
         if Arc::get_mut(&mut self.inner).is_none()
-            && let Memory::Bf16 { values, .. } = &self.inner.memory
+            && let Some(Narrow::Bf16(values)) = self.narrow()
         {
             let copy = values.inner.allocator.copy_of(values.as_slice())?;
-            *self = Self::of_bf16(&self.inner.allocator, copy);
+            *self = Self::of_narrow(&self.inner.allocator, Narrow::Bf16(copy));
         }
         match Arc::get_mut(&mut self.inner).map(|inner| &mut inner.memory) {
-            Some(Memory::Bf16 { values, wide }) => {
+            Some(Memory::Narrow { values: Narrow::Bf16(values), wide }) => {
                 *wide = OnceLock::new();
                 values.make_mut().map(Some)
             }
@@ -154,15 +208,15 @@ impl<T: Pod> Buffer<T> {
         }
     }
 
-    /// Makes the copy in `f32` that [`as_slice`](Self::as_slice) of values in `bf16` returns, by `widen(from, to)`.
+    /// Makes the copy in `f32` that [`as_slice`](Self::as_slice) of narrow values returns, by `widen(from, to)`.
     ///
     /// # Errors
     /// [`Error::Memory`] if there is not enough for it.
-    pub(super) fn prepare_wide(&self, widen: impl FnOnce(&[u16], &mut [f32])) -> Result<()> {
-        let Memory::Bf16 { values, wide } = &self.inner.memory else { return Ok(()) };
+    pub(super) fn prepare_wide(&self, widen: impl FnOnce(&Narrow, &mut [f32])) -> Result<()> {
+        let Memory::Narrow { values, wide } = &self.inner.memory else { return Ok(()) };
         if wide.get().is_none() {
             let mut copy = self.inner.allocator.alloc(values.len())?;
-            widen(values.as_slice(), bytemuck::cast_slice_mut(copy.make_mut()?));
+            widen(values, bytemuck::cast_slice_mut(copy.make_mut()?));
             // If another thread stores its copy first, that is the same.
             let _ = wide.set(copy);
         }
@@ -184,7 +238,7 @@ impl<T: Pod> Buffer<T> {
 
     /// Bytes of the values.
     pub(super) fn bytes(&self) -> usize {
-        self.len() * if self.is_bf16() { size_of::<u16>() } else { size_of::<T>() }
+        self.narrow().map_or(self.len() * size_of::<T>(), Narrow::bytes)
     }
 }
 
@@ -223,7 +277,7 @@ impl<T> fmt::Debug for Buffer<T> {
 }
 
 impl<T: Pod> Buffer<T> {
-    /// The values. Of a buffer in `bf16`: a copy in `f32`, made at the first call.
+    /// The values. Of a buffer in fewer bits: a copy in `f32`, made at the first call.
     pub fn as_slice(&self) -> &[T] {
         self.inner.values()
     }
@@ -252,12 +306,12 @@ impl<T: Pod> Buffer<T> {
     /// # Errors
     /// [`Error::Memory`] if there is not enough memory for the copy.
     pub fn make_mut(&mut self) -> Result<&mut [T]> {
-        if let Memory::Bf16 { values, wide } = &self.inner.memory {
+        if let Memory::Narrow { values, wide } = &self.inner.memory {
             let copy = match wide.get() {
                 Some(copy) => copy.clone(),
                 None => {
                     let mut copy = self.inner.allocator.alloc(values.len())?;
-                    widen_chunk(values.as_slice(), bytemuck::cast_slice_mut(copy.make_mut()?));
+                    values.widen(bytemuck::cast_slice_mut(copy.make_mut()?));
                     copy
                 }
             };

@@ -16,10 +16,11 @@ use crate::{Cpu, Result};
 /// Vectors of outputs in a panel: their sums stay in registers.
 const VECTORS: usize = 8;
 /// Outputs of a panel.
-const PANEL: usize = VECTORS * LANES;
+pub(super) const PANEL: usize = VECTORS * LANES;
 /// Products of a partial sum: the error grows with this number and that of partial sums instead of all inputs.
 const BLOCK: usize = 128;
-/// Inputs whose weights are prefetched: the hardware does not predict skipped inputs.
+/// Inputs whose weights in `f32` are prefetched, or four times as many of smaller ones: the hardware does not predict
+/// skipped inputs.
 const AHEAD: usize = 6;
 /// Fewer weights, of 4 MiB, are read from the caches.
 const MIN_WEIGHTS: usize = 1 << 20;
@@ -48,7 +49,7 @@ pub(super) fn run(cpu: &Cpu<f32>, p: &Product, x: &[f32], w: &Buffer<f32>, y: &m
         Ok(panels)
     };
     let cached = w.weight_cache().get_on_reuse([p.n, p.k, 0, 0], make)?;
-    let inputs: Vec<(usize, f32)> = x.iter().copied().enumerate().filter(|&(_, x)| x != 0.0).collect();
+    let inputs = nonzero(x);
     y.par_chunks_mut(PANEL).enumerate().try_for_each(|(i, y)| {
         let sums = match &cached {
             Some(panels) => sums(&inputs, &panels.as_slice()[i * PANEL * p.k..][..PANEL * p.k]),
@@ -69,19 +70,48 @@ fn pack_panel(p: &Product, w: &[f32], i: usize, panel: &mut [f32]) {
     transpose(&w[first * p.k..(first + PANEL) * p.k], PANEL, p.k, panel, |_, _| {});
 }
 
-fn sums(inputs: &[(usize, f32)], panel: &[f32]) -> [f32; PANEL] {
+/// Indices, in ascending order, and values that are not zero.
+pub(super) fn nonzero(x: &[f32]) -> Vec<(usize, f32)> {
+    x.iter().copied().enumerate().filter(|&(_, x)| x != 0.0).collect()
+}
+
+/// A weight of a panel: `f32`, or an integer whose row of weights has a scale.
+pub(super) trait PanelWeight: Copy {
+    /// # Safety
+    /// `from` must be valid for reading [`LANES`] weights.
+    unsafe fn load_ptr<S: Simd>(simd: S, from: *const Self) -> S::F32;
+}
+
+impl PanelWeight for f32 {
+    #[inline(always)]
+    unsafe fn load_ptr<S: Simd>(simd: S, from: *const f32) -> S::F32 {
+        // SAFETY: the caller's promise.
+        unsafe { simd.load_ptr(from) }
+    }
+}
+
+impl PanelWeight for i8 {
+    #[inline(always)]
+    unsafe fn load_ptr<S: Simd>(simd: S, from: *const i8) -> S::F32 {
+        // SAFETY: the caller's promise.
+        unsafe { simd.load_i8_ptr(from) }
+    }
+}
+
+/// The sums of a panel `[k, PANEL]` over its inputs.
+pub(super) fn sums<W: PanelWeight>(inputs: &[(usize, f32)], panel: &[W]) -> [f32; PANEL] {
     let last = inputs.last().map_or(0, |&(i, _)| i + 1);
     assert!(last * PANEL <= panel.len(), "each input has its weights");
     dispatch(Level::get(), Sums { inputs, panel })
 }
 
-struct Sums<'a> {
+struct Sums<'a, W> {
     /// Indices, in ascending order, and values.
     inputs: &'a [(usize, f32)],
-    panel: &'a [f32],
+    panel: &'a [W],
 }
 
-impl WithSimd for Sums<'_> {
+impl<W: PanelWeight> WithSimd for Sums<'_, W> {
     type Output = [f32; PANEL];
 
     #[inline(always)]
@@ -98,24 +128,25 @@ impl WithSimd for Sums<'_> {
     }
 }
 
-impl Sums<'_> {
+impl<W: PanelWeight> Sums<'_, W> {
     /// N vectors of sums from column `at` on.
     #[inline(always)]
     fn columns<S: Simd, const N: usize>(&self, simd: S, at: usize, sums: &mut [f32; PANEL]) {
         let weights = self.panel.as_ptr();
+        let ahead = AHEAD * (size_of::<f32>() / size_of::<W>());
         for (i, block) in self.inputs.chunks(BLOCK).enumerate() {
             let start = i * BLOCK;
             let mut partial = [simd.splat(0.0); N];
             for (j, &(input, x)) in block.iter().enumerate() {
-                if let Some(&(later, _)) = self.inputs.get(start + j + AHEAD) {
-                    for v in 0..N {
+                if let Some(&(later, _)) = self.inputs.get(start + j + ahead) {
+                    for v in (0..N).step_by(size_of::<f32>() / size_of::<W>()) {
                         prefetch(weights.wrapping_add(later * PANEL + at + v * LANES));
                     }
                 }
                 let x = simd.splat(x);
                 for (v, sum) in partial.iter_mut().enumerate() {
                     // SAFETY: `sums` asserted that the panel holds the weights of the last and so of every input.
-                    let w = unsafe { simd.load_ptr(weights.add(input * PANEL + at + v * LANES)) };
+                    let w = unsafe { W::load_ptr(simd, weights.add(input * PANEL + at + v * LANES)) };
                     *sum = x.mul_add(w, *sum);
                 }
             }
@@ -185,6 +216,12 @@ mod tests {
             for (o, &got) in got.iter().enumerate() {
                 let exact: f64 = inputs.iter().map(|&(i, x)| f64::from(x) * f64::from(w[i * PANEL + o])).sum();
                 assert!((f64::from(got) - exact).abs() < 1e-5, "{level:?}, {o}: {got}, exact {exact}");
+            }
+            let w: Vec<i8> = (0..300 * PANEL).map(|i| (i * 37 % 255) as u8 as i8).collect();
+            let got = dispatch(level, Sums { inputs: &inputs, panel: &w });
+            for (o, &got) in got.iter().enumerate() {
+                let exact: f64 = inputs.iter().map(|&(i, x)| f64::from(x) * f64::from(w[i * PANEL + o])).sum();
+                assert!((f64::from(got) - exact).abs() < 2e-3, "{level:?}, {o}: {got}, exact {exact}");
             }
         }
     }

@@ -9,6 +9,7 @@ use super::compiled::CpuKernel;
 use super::debug_build::note_work;
 use super::dropout::kept;
 use super::gemv;
+use super::int8::Int8Matrix;
 use super::matrix::{Matrix, MatrixMut, Parallelism, TRANSPOSE_ROWS, add_bias_and_relu, product, transpose};
 use super::philox_simd::{CALL, for_batches};
 use super::simd::multiversion;
@@ -31,6 +32,9 @@ impl<E: Element> CpuKernel<Matmul> for Cpu<E> {
     fn run(&self, op: &Matmul, ([a, b], bias): ([&Buffer<E>; 2], Option<&Buffer<E>>)) -> Result<[Buffer<E>; 1]> {
         let p = &op.product;
         note_work(op.flops());
+        if let Some(weights) = self.int8_weights(p, b) {
+            return self.run_on_int8(op, weights, a, bias);
+        }
         if let Some(tiles) = self.tile_product(p) {
             return self.run_on_tiles(op, &tiles, a, b, bias);
         }
@@ -58,6 +62,9 @@ impl<E: Element> CpuKernel<Matmul> for Cpu<E> {
 
     fn workspace(&self, op: &Matmul) -> Workspace {
         let p = &op.product;
+        if self.single().is_some_and(|cpu| cpu.has_int8_weights) && self.may_be_int8(p) {
+            return Workspace::of(Int8Matrix::workspace(p.m, p.n, p.k, self.threads()));
+        }
         if let Some(tiles) = self.tile_product(p) {
             let mut workspace = tiles.workspace(self.threads());
             workspace.buffers.extend((!tiles.is_weights()).then_some(p.m * p.n));
@@ -112,6 +119,35 @@ multiversion! {
 }
 
 impl<E: Element> Cpu<E> {
+    /// Whether weights of the product are used in 8 bits: of those of many images, tiles of `bf16` get a widened copy.
+    fn may_be_int8(&self, p: &Product) -> bool {
+        !p.transpose_a && p.transpose_b && !p.weights && (p.m == 1 || self.tile_product(p).is_none())
+    }
+
+    /// The weights of a fully connected layer, if they are in 8 bits.
+    fn int8_weights<'a>(&self, p: &Product, w: &'a Buffer<E>) -> Option<&'a Int8Matrix> {
+        w.int8().filter(|w| w.has_shape(p.n, p.k) && self.may_be_int8(p))
+    }
+
+    fn run_on_int8(
+        &self,
+        op: &Matmul,
+        weights: &Int8Matrix,
+        a: &Buffer<E>,
+        bias: Option<&Buffer<E>>,
+    ) -> Result<[Buffer<E>; 1]> {
+        let epilogue = Epilogue { bias: bias.map(|b| b.as_slice()), relu: op.relu, dropout: op.dropout };
+        let mut c = self.alloc(op.product.m * op.product.n)?;
+        let y = c.make_mut()?;
+        let Some(cpu) = self.single() else { unreachable!("buffers in 8 bits are of f32") };
+        self.install(|| {
+            weights.product(cpu, cast_slice(a.as_slice()), cast_slice_mut(y))?;
+            self.finish_rows(&op.product, &epilogue, y);
+            Ok(())
+        })?;
+        Ok([c])
+    }
+
     /// The product on tiles of `bf16`, if activations are, and if the processor has units for it.
     fn tile_product(&self, p: &Product) -> Option<TileProduct> {
         TileProduct::new(p).filter(|_| self.activations() == Dtype::Bf16)

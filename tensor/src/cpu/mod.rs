@@ -23,6 +23,7 @@ mod exponential;
 mod gemv;
 mod host_memory;
 mod im2col;
+mod int8;
 mod linear;
 mod local2d;
 mod lrn;
@@ -56,7 +57,7 @@ use crate::dry_run::MemoryModel;
 use crate::{Backend, Device, Dtype, Element, Error, Memory, Precision, Result};
 use arena::Arena;
 pub use buffer::Buffer;
-use buffer::BufferAllocator;
+use buffer::{BufferAllocator, Narrow};
 pub(crate) use compiled::CompiledKernels;
 pub(crate) use matrix::Gemm;
 
@@ -76,6 +77,8 @@ pub struct Cpu<E: Element> {
     shared: Arc<Shared<E>>,
     /// The type of activations.
     activations: Dtype,
+    /// Whether weights are rounded to 8 bits on request.
+    has_int8_weights: bool,
 }
 
 /// The algorithms of convolutions in single precision. Double precision always uses [`Exact`](Self::Exact).
@@ -98,6 +101,8 @@ struct Shared<E> {
     ints: Arc<BufferAllocator<u32>>,
     /// The values of `floats` that are stored in `bf16`.
     halves: Arc<BufferAllocator<u16>>,
+    /// Those that are stored in 8 bits.
+    bytes: Arc<BufferAllocator<i8>>,
 }
 
 impl<E: Element> Cpu<E> {
@@ -129,8 +134,9 @@ impl<E: Element> Cpu<E> {
         let floats = Arc::new(BufferAllocator::new(Arc::clone(&arena)));
         let ints = Arc::new(BufferAllocator::new(Arc::clone(&arena)));
         let halves = Arc::new(BufferAllocator::new(Arc::clone(&arena)));
-        let shared = Shared { threads: pool, algorithms, arena, floats, ints, halves };
-        Ok(Self { shared: Arc::new(shared), activations: Dtype::F32 })
+        let bytes = Arc::new(BufferAllocator::new(Arc::clone(&arena)));
+        let shared = Shared { threads: pool, algorithms, arena, floats, ints, halves, bytes };
+        Ok(Self { shared: Arc::new(shared), activations: Dtype::F32, has_int8_weights: false })
     }
 
     /// The number of threads.
@@ -140,8 +146,9 @@ impl<E: Element> Cpu<E> {
 
     /// Bytes taken from the system for buffers: those in use, and those kept for later buffers.
     pub fn allocated_bytes(&self) -> u64 {
-        let Shared { arena, floats, ints, halves, .. } = &*self.shared;
-        arena.bytes() + floats.short_bytes() + ints.short_bytes() + halves.short_bytes()
+        let Shared { arena, floats, ints, halves, bytes, .. } = &*self.shared;
+        let short = [floats.short_bytes(), ints.short_bytes(), halves.short_bytes(), bytes.short_bytes()];
+        arena.bytes() + short.iter().sum::<u64>()
     }
 
     /// The type of activations: `bf16` by [`with_precision`](Self::with_precision), else that of all values.
@@ -162,6 +169,7 @@ impl<E: Element> Cpu<E> {
     /// The name of the precision.
     fn format(&self) -> &'static str {
         match self.activations {
+            _ if self.has_int8_weights => "int8",
             Dtype::F32 => E::NAME,
             Dtype::Bf16 => "bf16",
         }
@@ -183,13 +191,18 @@ impl<E: Element> Cpu<E> {
     /// A buffer in `bf16` of arbitrary content, to be overwritten. E is `f32`.
     pub(crate) fn alloc_bf16(&self, len: usize) -> Result<Buffer<E>> {
         let values = self.shared.halves.alloc(len)?;
-        Ok(Buffer::of_bf16(&self.shared.floats, values))
+        Ok(Buffer::of_narrow(&self.shared.floats, Narrow::Bf16(values)))
     }
 
     /// A buffer of 16-bit values of arbitrary content, to be overwritten: a workspace.
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     pub(crate) fn alloc_halves(&self, len: usize) -> Result<Buffer<u16>> {
         self.shared.halves.alloc(len)
+    }
+
+    /// A buffer of 8-bit integers of arbitrary content, to be overwritten.
+    pub(crate) fn alloc_int8(&self, len: usize) -> Result<Buffer<i8>> {
+        self.shared.bytes.alloc(len)
     }
 
     /// A buffer of integers of arbitrary content, to be overwritten.
@@ -214,6 +227,9 @@ impl Cpu<f32> {
     /// AVX512-BF16) where it has them. Elsewhere operands are widened to `f32`: correct, but slower than `f32`. Weights,
     /// gradients of weights, sums and losses stay `f32`.
     ///
+    /// In `int8`, for prediction, [`to_weight_dtype`](crate::Tensor::to_weight_dtype) rounds matrices of weights to 8 bits
+    /// with a scale per row; the rest is `bf16` where the processor has a unit for it, else `f32`.
+    ///
     /// ```
     /// use alexnet_tensor::{Cpu, Precision, Tensor};
     ///
@@ -228,9 +244,11 @@ impl Cpu<f32> {
     /// [`Error::Argument`] for `tf32`, which only GPUs have.
     pub fn with_precision(mut self, precision: Precision) -> Result<Self> {
         if precision == Precision::Tf32 {
-            return Err(Error::argument("cpu", "it computes in f32 or bf16, not in tf32"));
+            return Err(Error::argument("cpu", "it computes in f32, bf16 or int8, not in tf32"));
         }
-        self.activations = precision.activations();
+        self.has_int8_weights = precision == Precision::Int8;
+        let in_bf16 = self.has_int8_weights && Self::bf16_unit().is_some();
+        self.activations = if in_bf16 { Dtype::Bf16 } else { precision.activations() };
         Ok(self)
     }
 }
@@ -239,6 +257,7 @@ impl Cpu<f32> {
     /// The precision of activations and matrix products.
     pub fn precision(&self) -> Precision {
         match self.activations {
+            _ if self.has_int8_weights => Precision::Int8,
             Dtype::F32 => Precision::F32,
             Dtype::Bf16 => Precision::Bf16,
         }
@@ -281,6 +300,16 @@ impl<E: Element> Device for Cpu<E> {
             Dtype::F32 => Ok(buffer.clone()),
             Dtype::Bf16 => self.to_bf16(buffer),
         }
+    }
+
+    fn to_weight_dtype(&self, buffer: &Buffer<E>, rows: usize) -> Result<Buffer<E>> {
+        let Some(cpu) = self.single().filter(|cpu| cpu.has_int8_weights && rows > 0 && buffer.int8().is_none()) else {
+            return Ok(buffer.clone());
+        };
+        self.prepare_wide(buffer)?;
+        let values = bytemuck::cast_slice(buffer.as_slice());
+        let matrix = int8::Int8Matrix::new(cpu, rows, values.len() / rows, values)?;
+        Ok(Buffer::of_narrow(&self.shared.floats, Narrow::Int8(matrix)))
     }
 
     fn full(&self, len: usize, value: E) -> Result<Buffer<E>> {

@@ -14,6 +14,7 @@ mod crop_and_normalize;
 mod cross_entropy;
 mod dropout;
 mod elementwise;
+mod int8;
 mod linear;
 mod local2d;
 mod lrn;

@@ -31,7 +31,10 @@ impl<B: Backend<Scalar = f32>> Synthetic<B> {
     /// For inference.
     pub fn predicting(device: &B, model: &Model, config: &Config) -> Result<Self> {
         let evaluation = Some((config.run.batch, Views::Centre));
-        Self::new(device, config, memory::Workload { model, training: None, evaluation, is_mapped: true })
+        let work = memory::Workload { model, training: None, evaluation, is_mapped: true };
+        let mut synthetic = Self::new(device, config, work)?;
+        synthetic.network.to_weight_dtype()?;
+        Ok(synthetic)
     }
 
     fn new(device: &B, config: &Config, work: memory::Workload<'_>) -> Result<Self> {

@@ -68,7 +68,8 @@ impl DeviceTask for EvalTask<'_> {
         if let Some(file) = file {
             file.finish()?;
         }
-        let Tested { report, classification, examples } = tested;
+        let Tested { mut report, classification, examples } = tested;
+        report.precision.clone_from(&args.network.compute.precision);
         if let Some(folder) = &args.out {
             write_tables(folder, &report, &classification)?;
             write_sheets(folder, examples, &*dataset, names)?;

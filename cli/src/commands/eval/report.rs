@@ -27,6 +27,8 @@ pub struct EvaluationReport {
     networks: usize,
     /// Crops per image.
     crops: usize,
+    /// Number format, as `--precision` takes it.
+    pub precision: String,
     #[serde(flatten)]
     pub report: Report,
     class_names: Vec<String>,
@@ -40,6 +42,7 @@ impl EvaluationReport {
         Self {
             networks,
             crops: views.count(),
+            precision: "f32".into(),
             report: test.report(seed),
             class_names: (0..test.classes()).map(name).collect(),
             most_confused: test.confusion().most_confused(PAIRS_IN_JSON),
@@ -72,6 +75,11 @@ pub fn summary_rows(full: &EvaluationReport) -> Vec<[String; 2]> {
         rows.push(["networks".into(), format!("{}, their probabilities averaged", full.networks)]);
     }
     rows.push(["crops".into(), full.crops.to_string()]);
+    match full.precision.as_str() {
+        "f32" => {}
+        "int8" => rows.push(["precision".into(), "int8: weights of fully connected layers in 8 bits".into()]),
+        other => rows.push(["precision".into(), other.into()]),
+    }
     rows.push(["loss".into(), format!("{:.4}{}", report.loss, interval(report.loss_interval, |v| format!("{v:.4}")))]);
     let accuracy = format!("accuracy {}", percent(1.0 - report.top1_error));
     let top1 = format!("{}{}, {accuracy}", percent(report.top1_error), interval(report.top1_interval, percent));

@@ -144,7 +144,8 @@ impl InspectionTask<'_> {
             threads: self.threads,
         };
         let tested = test("eval", &input, true, SEED, |_| Ok(())).map_err(|error| trained.named(error))?;
-        let Tested { report, classification, examples } = tested;
+        let Tested { mut report, classification, examples } = tested;
+        report.precision.clone_from(&self.args.compute.precision);
         let [hits, mistakes] = examples.hits_and_mistakes(EXAMPLES, &*dataset, names)?;
         Ok(RunTest { data: path.to_path_buf(), report, classification, hits, mistakes })
     }

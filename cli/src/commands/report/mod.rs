@@ -8,11 +8,10 @@ mod plots;
 use std::path::{Path, PathBuf};
 
 use report::Page;
-use tensor::Algorithms;
 use train::runs::{self, RunSummary};
 
 use self::inspection::{Inspection, InspectionTask, RunData};
-use super::device;
+use super::{device, trained};
 use crate::args::Report;
 use crate::console::{count, print};
 use crate::failure::{Failure, Result};
@@ -41,7 +40,7 @@ pub fn run(args: &Report) -> Result<()> {
     }
     let data = data_sets(args, &found)?;
     let threads = args.compute.threads.unwrap_or_else(device::all_threads);
-    let opened = device::open(&args.compute.device, &args.compute.precision, threads, Algorithms::default())?;
+    let opened = trained::open_device(&args.compute)?;
     let inspections = opened.run(InspectionTask { args, runs: &found, data, threads })?;
     let contents = Contents { names: names(&found), runs: found, inspections };
 

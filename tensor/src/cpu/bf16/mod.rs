@@ -68,6 +68,11 @@ multiversion! {
     }
 }
 
+/// Values in `f32`, on the threads of the caller's pool.
+pub(super) fn widen_in_chunks(from: &[u16], to: &mut [f32]) {
+    to.par_chunks_mut(CHUNK).zip(from.par_chunks(CHUNK)).for_each(|(to, from)| widen_chunk(from, to));
+}
+
 /// Values rounded to `bf16`.
 pub(super) fn narrow(from: &[f32], to: &mut [u16]) {
     to.par_chunks_mut(CHUNK).zip(from.par_chunks(CHUNK)).for_each(|(to, from)| narrow_chunk(from, to));
@@ -87,13 +92,9 @@ impl<E: Element> Cpu<E> {
         Ok(rounded)
     }
 
-    /// Makes a copy of the values in `f32`, if they are in `bf16`, for [`as_slice`](Buffer::as_slice).
+    /// Makes a copy of the values in `f32`, if they are in fewer bits, for [`as_slice`](Buffer::as_slice).
     pub(super) fn prepare_wide(&self, buffer: &Buffer<E>) -> Result<()> {
-        buffer.prepare_wide(|from, to| {
-            self.install(|| {
-                to.par_chunks_mut(CHUNK).zip(from.par_chunks(CHUNK)).for_each(|(to, from)| widen_chunk(from, to));
-            });
-        })
+        buffer.prepare_wide(|from, to| self.install(|| from.widen_in_parallel(to)))
     }
 
     /// Whether an operation's buffers are in `bf16`: empty buffers stand for them.

@@ -31,6 +31,15 @@ impl Simd for V3 {
     }
 
     #[inline(always)]
+    unsafe fn load_i8_ptr(self, from: *const i8) -> F32x16 {
+        // SAFETY: the caller's promise: two loads of 8 bytes each.
+        let halves =
+            unsafe { [self.sse2._mm_loadl_epi64(from.cast()), self.sse2._mm_loadl_epi64(from.add(HALF).cast())] };
+        let [low, high] = halves.map(|half| self.avx._mm256_cvtepi32_ps(self.avx2._mm256_cvtepi8_epi32(half)));
+        F32x16(low, high, self)
+    }
+
+    #[inline(always)]
     fn splat_u32(self, v: u32) -> Self::U32 {
         let half = self.avx._mm256_set1_epi32(v.cast_signed());
         (half, half)

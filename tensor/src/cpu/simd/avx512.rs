@@ -47,6 +47,13 @@ impl Simd for V4 {
     }
 
     #[inline(always)]
+    unsafe fn load_i8_ptr(self, from: *const i8) -> F32x16 {
+        // SAFETY: the caller's promise.
+        let values = unsafe { self.sse2._mm_loadu_si128(from.cast()) };
+        F32x16(self.avx512f._mm512_cvtepi32_ps(self.avx512f._mm512_cvtepi8_epi32(values)), self)
+    }
+
+    #[inline(always)]
     fn splat_u32(self, v: u32) -> __m512i {
         self.avx512f._mm512_set1_epi32(v.cast_signed())
     }

@@ -71,6 +71,17 @@ pub(crate) trait Simd: Copy {
         self.load(&values.map(to_f32))
     }
 
+    /// [`LANES`] integers of 8 bits.
+    ///
+    /// # Safety
+    /// `from` must be valid for reading [`LANES`] values.
+    #[inline(always)]
+    unsafe fn load_i8_ptr(self, from: *const i8) -> Self::F32 {
+        // SAFETY: the caller's promise.
+        let values = unsafe { from.cast::<[i8; LANES]>().read_unaligned() };
+        self.load(&values.map(f32::from))
+    }
+
     fn splat_u32(self, v: u32) -> Self::U32;
 
     /// # Safety

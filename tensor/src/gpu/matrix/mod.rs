@@ -95,7 +95,7 @@ pub(crate) struct OperandPrecision {
 impl OperandPrecision {
     pub(crate) fn of(precision: Precision) -> Self {
         match precision {
-            Precision::F32 => Self { stage: FloatKind::F32, fragments: None },
+            Precision::F32 | Precision::Int8 => Self { stage: FloatKind::F32, fragments: None },
             Precision::Tf32 => Self { stage: FloatKind::TF32, fragments: Some(8) },
             Precision::Bf16 => Self { stage: FloatKind::BF16, fragments: Some(16) },
         }
