@@ -3,6 +3,9 @@
 The network is PyTorch's of networks.py, exported for this batch. PRECISION is f32, bf16, or int8: all weights
 in 8 bits with a scale for each output, by NNCF.
 """
+import contextlib
+import sys
+
 import onnx_speed
 
 
@@ -20,9 +23,11 @@ def measure(path, batch, threads, seconds, precision="f32"):
     }
     network = core.read_model(path)
     if precision == "int8":
-        import nncf
+        # It writes to standard output.
+        with contextlib.redirect_stdout(sys.stderr):
+            import nncf
 
-        network = nncf.compress_weights(network, mode=nncf.CompressWeightsMode.INT8_SYM)
+            network = nncf.compress_weights(network, mode=nncf.CompressWeightsMode.INT8_SYM)
     network = core.compile_model(network, "CPU", settings)
     x = numpy.random.default_rng(1).standard_normal((batch, 3, 224, 224), dtype=numpy.float32)
     request = network.create_infer_request()
