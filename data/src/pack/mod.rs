@@ -8,6 +8,7 @@
 mod dark;
 mod encode;
 mod hold_out;
+mod notes;
 mod options;
 mod pipeline;
 mod plan;
@@ -25,6 +26,7 @@ use crate::format::TABLE_FILE;
 use crate::source::{SampleList, Source};
 use crate::statistics::Sums;
 use encode::encode;
+use notes::{enlarged_note, notes};
 use pipeline::{OrderedResults, run_ordered};
 use plan::PackPlan;
 use shard::{FinishedShard, ShardWriter};
@@ -77,7 +79,9 @@ fn pack_source(options: &PackOptions, source: &Source, mut progress: impl FnMut(
     let resumed = shards.iter().flatten().count();
     write_missing(&plan, source, options, &mut shards, &mut progress)?;
     let shards: Vec<FinishedShard> = shards.into_iter().flatten().collect();
-    let report = complete(&plan, source.samples(), notes(source, options), options, &shards)?;
+    let mut notes = notes(source, options);
+    notes.extend(enlarged_note(source, options));
+    let report = complete(&plan, source.samples(), notes, options, &shards)?;
     Ok(PackReport { resumed_shards: resumed, ..report })
 }
 
@@ -219,36 +223,6 @@ fn report_complete(
 /// Number of images of a shard that an earlier version rejected because the system could not read them.
 fn unreadable_images(shard: &FinishedShard) -> usize {
     shard.rejected.iter().filter(|rejected| rejected.reason.starts_with("cannot be read: ")).count()
-}
-
-/// Notes on the source for the user.
-fn notes(source: &Source, options: &PackOptions) -> Vec<String> {
-    let mut notes = source.notes().to_vec();
-    if let Some(side) = source.side().filter(|&side| side != options.size) {
-        notes.push(format!(
-            "the images are {side} x {side}, stored as {0} x {0}; a size of {side} keeps them",
-            options.size
-        ));
-    }
-    notes.extend(unused_classes_note(source.samples()));
-    notes
-}
-
-/// Note on classes without images.
-fn unused_classes_note(samples: &SampleList) -> Option<String> {
-    let unused = classes_without_images(samples);
-    let shown = unused.iter().take(5).copied().collect::<Vec<_>>().join(", ");
-    let more = if unused.len() > 5 { ", ..." } else { "" };
-    let verb = if unused.len() == 1 { "class has" } else { "classes have" };
-    (!unused.is_empty()).then(|| format!("{} {verb} no image: {shown}{more}", unused.len()))
-}
-
-/// Classes without images, which occur only among the classes of another pack.
-fn classes_without_images(samples: &SampleList) -> Vec<&str> {
-    let classes = samples.classes();
-    let mut is_used = vec![false; classes.len()];
-    (0..samples.len()).for_each(|index| is_used[samples.label(index) as usize] = true);
-    classes.iter().zip(is_used).filter(|(_, is_used)| !is_used).map(|(class, _)| class.as_str()).collect()
 }
 
 /// Locks the folder against other packers while the returned file is open.

@@ -313,7 +313,7 @@ impl PackWriter {
         let samples = self.samples.finish();
         let plan = PackPlan::new(&samples, &self.options);
         plan.check_no_extra_shards()?;
-        let notes = super::unused_classes_note(&samples).into_iter().collect();
+        let notes = super::notes::unused_classes_note(&samples).into_iter().collect();
         if self.is_complete {
             return super::report_complete(&plan, &samples, notes, &self.options);
         }

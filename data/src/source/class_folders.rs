@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use super::class_index::ClassIndex;
 use super::layout::Layout;
 use super::sample_list::SampleListBuilder;
+use super::wordnet::listed_notes;
 use super::{
     ImageContent, ImageReader, SampleList, Source, SourceKind, SourceOptions, beside_note, files_of, is_metadata, list,
     metadata_note, path_from_bytes,
@@ -50,7 +51,7 @@ pub(super) fn open(root: &Path, options: &SourceOptions) -> Result<Source> {
     let mut metadata_files = 0;
     let mut first_metadata = None;
     for class in &folders {
-        let label = class_index.get(class).ok_or_else(|| unknown_class(root, class))?;
+        let label = class_index.get(class).ok_or_else(|| unknown_class(root, class, folders.len()))?;
         let (others, images): (Vec<FileEntry>, Vec<FileEntry>) =
             class_files(root, class)?.into_iter().partition(|(name, _)| is_metadata(name));
         metadata_files += others.len();
@@ -62,6 +63,9 @@ pub(super) fn open(root: &Path, options: &SourceOptions) -> Result<Source> {
     let mut notes: Vec<String> = beside_note(beside).into_iter().collect();
     notes.extend(metadata_note(metadata_files, &first_metadata.unwrap_or_default()));
     notes.extend(layout_notes(root, &layout, options)?);
+    if options.classes.is_none() {
+        notes.extend(listed_notes(root, &folders)?);
+    }
     Ok(Source::new(builder.finish(), FileReader { root: root.to_path_buf() }).with_notes(notes))
 }
 
@@ -170,9 +174,15 @@ fn one_class(root: &Path, only: &str) -> Error {
     Error::source(root, format!("holds one class only, {only:?}; expected at least two class folders{hint}"))
 }
 
-fn unknown_class(root: &Path, class: &str) -> Error {
-    Error::source(
-        &root.join(class),
-        format!("the class {class:?} is not among the given classes; remove or rename the folder"),
-    )
+/// A class folder, one of `folders`, that is not among the given classes.
+fn unknown_class(root: &Path, class: &str, folders: usize) -> Error {
+    if folders == 1 {
+        let what = format!(
+            "holds one folder, {class:?}, which is none of the given classes; if it holds images of several classes, the \
+             file of their labels is missing: val_annotations.txt in Tiny ImageNet, or name one (option labels)"
+        );
+        return Error::source(root, what);
+    }
+    let what = format!("the class {class:?} is not among the given classes; remove or rename the folder");
+    Error::source(&root.join(class), what)
 }

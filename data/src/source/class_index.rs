@@ -54,8 +54,9 @@ impl ClassIndex {
     fn add_wnids(&mut self, found: &[String], wordnet: Option<&WordNetNames>) {
         let Some(wordnet) = wordnet else { return };
         for (wnid, name) in found.iter().zip(wordnet.names(found)) {
-            if let (None, Some(label)) = (self.get(wnid), self.get(&name).or_else(|| self.get(wordnet.words_of(wnid))))
-            {
+            // Words may be ambiguous among the given classes and not among those found, or the other way round.
+            let by_words = || self.get(&wordnet.qualified(wnid)).or_else(|| self.get(wordnet.words_of(wnid)));
+            if let (None, Some(label)) = (self.get(wnid), self.get(&name).or_else(by_words)) {
                 self.by_name.insert(wnid.clone(), label);
             }
         }

@@ -29,5 +29,6 @@ mod sources;
 mod splits;
 mod tars;
 mod tiffs;
+mod tiny_imagenet;
 mod unreadable;
 mod version_1;
