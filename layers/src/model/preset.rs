@@ -25,6 +25,7 @@ presets![
     "caffe",
     "caffenet",
     "keras",
+    "tiny",
     "cifar-relu",
     "cifar-tanh",
     "cifar-18pct",

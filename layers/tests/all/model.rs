@@ -35,6 +35,7 @@ fn presets_have_their_parameter_counts() {
     }
     // conv1, conv2: 64 * 76, 64 * 1601; local3, local4: 36 * 64 * 577, 36 * 32 * 577; fc10: 10 * (36 * 32 + 1).
     assert_eq!(parameters("cifar-11pct"), 4_864 + 102_464 + 1_329_408 + 664_704 + 11_530);
+    assert_eq!(parameters("tiny"), 5_075_464);
     assert_eq!(parameters("linear"), 30_730);
 }
 
@@ -56,6 +57,30 @@ fn the_paper_layer_by_layer() {
         assert_eq!(macs.iter().sum::<u64>(), 724_406_816, "{name}");
         assert_eq!(macs[..5], [105_415_200, 223_948_800, 149_520_384, 112_140_288, 74_760_192], "{name}");
     }
+}
+
+/// The kinds of layers of the paper in its order, and its sizes of maps from pool1 on.
+#[test]
+fn tiny_is_the_paper_in_small() {
+    let kinds = |name: &str| shapes(name).into_iter().map(|s| (s.name, s.kind)).collect::<Vec<_>>();
+    assert_eq!(kinds("tiny"), kinds("paper"));
+    let maps = |name: &str| {
+        let outputs = shapes(name).into_iter().filter(|s| s.output.len() == 3);
+        outputs.map(|s| s.output[0]).skip_while(|&side| side > 27).collect::<Vec<_>>()
+    };
+    assert_eq!(maps("tiny"), maps("paper"));
+    let expected = [
+        row("conv1", &[56, 56, 32], 2_432),
+        row("conv2", &[27, 27, 96], 38_496),
+        row("conv3", &[13, 13, 128], 110_720),
+        row("conv4", &[13, 13, 128], 73_856),
+        row("conv5", &[13, 13, 96], 55_392),
+        row("fc6", &[1024], 3_539_968),
+        row("fc7", &[1024], 1_049_600),
+        row("fc8", &[200], 205_000),
+    ];
+    assert_eq!(learned("tiny"), expected);
+    assert_eq!(shapes("tiny").iter().map(|s| s.macs).sum::<u64>(), 80_807_424);
 }
 
 #[test]
