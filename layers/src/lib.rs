@@ -42,7 +42,7 @@ pub mod weights;
 
 pub use error::{Error, Result};
 pub use init::Init;
-pub use model::{LayerKind, LayerSpec, Layout, Model, ParameterSpec};
+pub use model::{Edits, LayerKind, LayerSpec, Layout, Model, ParameterSpec};
 pub use module::{Module, Parameter, ParameterGradients, ParameterId, Parameters, Pass, Statistics};
 pub use network::{Mode, Network};
 pub use tape::{Backward, Gradients, InputGrads, Tape, Var};

@@ -4,6 +4,7 @@
 //! key, a setting out of range or layers that do not fit each other are errors that name the file and the layer.
 
 mod compare;
+mod edits;
 mod file;
 mod input;
 mod layers;
@@ -19,6 +20,7 @@ mod spelling;
 mod writer;
 
 pub(crate) use compare::compare;
+pub use edits::{AddedLayer, Edits};
 pub use input::{ChannelOrder, Input, Mean};
 pub use layers::*;
 pub use parameter::{Layout, ParameterSpec};

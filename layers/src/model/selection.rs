@@ -173,7 +173,7 @@ fn parameter_settings(kind: &mut LayerKind) -> Option<&mut ParameterSettings> {
 }
 
 /// Whether `name` matches a pattern in which `*` stands for any characters and `?` for one.
-fn matches_glob(pattern: &str, name: &str) -> bool {
+pub(super) fn matches_glob(pattern: &str, name: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let name: Vec<char> = name.chars().collect();
     let mut at = 0;

@@ -1,6 +1,7 @@
 //! Layers, networks and their gradients, in one program. Tests of weights in files are beside it: they count allocations.
 
 mod custom;
+mod edits;
 mod example;
 mod freezing;
 mod full_size;
