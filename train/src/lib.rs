@@ -17,6 +17,7 @@ mod diagnose;
 mod error;
 pub mod estimate;
 pub mod evaluate;
+pub mod experiment;
 pub mod features;
 pub mod input;
 mod learner;

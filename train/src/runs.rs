@@ -18,7 +18,7 @@ use crate::{Config, Error, Result};
 
 pub use curve_plots::{CurveLine, CurvePlot};
 pub use curves::{Curves, RateDrop, RunCurves, curves};
-pub use status::{Outcome, State};
+pub use status::{Outcome, State, has_diverged};
 
 /// A run, as a table of runs shows it.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -25,6 +25,8 @@ const LEGEND: i64 = 26;
 const MAX_LEGEND: i64 = 4;
 /// Half the line width in pixels.
 const HALF_WIDTH: f64 = 1.2;
+/// Length of a dash and of the gap after it in pixels.
+const DASH: f64 = 9.0;
 /// Maximum number of points for markers.
 const MAX_MARKED: usize = 32;
 /// Radius of a marker.
@@ -64,6 +66,26 @@ pub struct Mark {
     pub label: String,
 }
 
+/// A marked value on the y axis of a chart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Level {
+    /// The value.
+    pub y: f64,
+    /// Its label.
+    pub label: String,
+}
+
+/// What a chart has beside solid lines.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Decoration<'a> {
+    /// Vertical lines.
+    pub marks: &'a [Mark],
+    /// Horizontal lines, which the y axis then includes.
+    pub levels: &'a [Level],
+    /// Numbers of the series whose lines are dashed.
+    pub dashed: &'a [usize],
+}
+
 /// Plots a line chart of 960 x 600 pixels with ticks, a grid and, for more than one series, a legend.
 ///
 /// An axis begins at 0 if the smallest value is positive and less than a third of the largest. A series of more than 400
@@ -74,14 +96,20 @@ pub fn curve(series: &[Series], x_label: &str, y_label: &str, title: &str) -> Rg
 
 /// Plots a line chart as [`curve`] does, with a vertical line and its label at each mark within the curves.
 pub fn curve_with_marks(series: &[Series], x_label: &str, y_label: &str, title: &str, marks: &[Mark]) -> RgbImage {
+    curve_decorated(series, [x_label, y_label, title], Decoration { marks, ..Decoration::default() })
+}
+
+/// Plots a line chart as [`curve`] does, with marks, levels and dashed lines. `labels` are those of the axes x and y, and
+/// the title.
+pub fn curve_decorated(series: &[Series], labels: [&str; 3], decoration: Decoration<'_>) -> RgbImage {
     let x_axis = Axis::tight(drawable(series).map(|(x, _)| x), 8);
-    chart(series, [x_label, y_label, title], x_axis, marks)
+    chart(series, labels, x_axis, decoration)
 }
 
 /// Plots a line chart as [`curve_with_marks`] does, over the logarithm of x, which must be positive.
 pub fn curve_over_decades(series: &[Series], x_label: &str, y_label: &str, title: &str, marks: &[Mark]) -> RgbImage {
     let x_axis = Axis::decades(drawable(series).map(|(x, _)| x));
-    chart(series, [x_label, y_label, title], x_axis, marks)
+    chart(series, [x_label, y_label, title], x_axis, Decoration { marks, ..Decoration::default() })
 }
 
 /// The points that are drawn.
@@ -89,20 +117,23 @@ fn drawable(series: &[Series]) -> impl Iterator<Item = (f64, f64)> {
     series.iter().flat_map(|one| &one.points).copied().filter(|point| is_drawable(*point))
 }
 
-fn chart(series: &[Series], labels: [&str; 3], x_axis: Axis, marks: &[Mark]) -> RgbImage {
+fn chart(series: &[Series], labels: [&str; 3], x_axis: Axis, decoration: Decoration<'_>) -> RgbImage {
+    let Decoration { marks, levels, dashed } = decoration;
     let [x_label, y_label, title] = labels;
     let mut image = RgbImage::from_pixel(WIDTH as u32, HEIGHT as u32, WHITE);
-    let legend = Legend::new(series);
+    let legend = Legend::new(series, dashed);
     let top = TITLE + legend.lines * LEGEND;
     let plot = area(LEFT, top, WIDTH - LEFT - RIGHT, HEIGHT - BOTTOM - top);
-    let y_axis = Axis::round(drawable(series).map(|(_, y)| y), 6);
+    let level_values = levels.iter().map(|level| level.y);
+    let y_axis = Axis::round(drawable(series).map(|(_, y)| y).chain(level_values), 6);
 
     let heading = Style::large(INK).bold();
     text::draw(&mut image, LEFT, 22, &heading.fit(title, plot.width), heading);
     draw_axes(&mut image, plot, &x_axis, &y_axis);
     draw_labels(&mut image, plot, x_label, y_label, y_axis.ticks());
+    draw_levels(&mut image, plot, &y_axis, levels);
     draw_marks(&mut image, plot, &x_axis, marks);
-    for (one, colour) in series.iter().zip(COLOURS.iter().cycle()) {
+    for ((number, one), colour) in series.iter().enumerate().zip(COLOURS.iter().cycle()) {
         let place = |point: (f64, f64)| {
             is_drawable(point).then(|| {
                 let x = plot.x as f64 + x_axis.share(point.0) * (plot.width - 1) as f64;
@@ -110,7 +141,11 @@ fn chart(series: &[Series], labels: [&str; 3], x_axis: Axis, marks: &[Mark]) -> 
             })
         };
         let points: Vec<_> = one.points.iter().copied().map(place).collect();
-        draw_series(&mut image, &points, *colour);
+        if dashed.contains(&number) {
+            draw_dashes(&mut image, &points, *colour);
+        } else {
+            draw_series(&mut image, &points, *colour);
+        }
     }
     draw_note(&mut image, plot, series, heading.width(title));
     legend.draw(&mut image);
@@ -166,6 +201,39 @@ fn draw_marks(image: &mut RgbImage, plot: Area, x_axis: &Axis, marks: &[Mark]) {
             text::draw(image, left, plot.y + 6, &mark.label, style);
         }
     }
+}
+
+/// Draws a horizontal line at each level, with its label above its right end.
+fn draw_levels(image: &mut RgbImage, plot: Area, y_axis: &Axis, levels: &[Level]) {
+    let style = Style::small(INK);
+    for level in levels {
+        let y = plot.y + ((1.0 - y_axis.share(level.y)) * (plot.height - 1) as f64).round() as i64;
+        paint::fill(image, area(plot.x, y, plot.width, 1), GREY);
+        let label = style.fit(&level.label, plot.width);
+        text::draw(image, plot.x + plot.width - style.width(&label), y - style.height() - 2, &label, style);
+    }
+}
+
+/// Draws a series as dashes, without markers.
+fn draw_dashes(image: &mut RgbImage, points: &[Option<(f64, f64)>], colour: Rgb<u8>) {
+    let mut cover = Cover::new();
+    let mut length = 0.0;
+    for pair in points.windows(2) {
+        let [Some(from), Some(to)] = *pair else { continue };
+        let whole = (to.0 - from.0).hypot(to.1 - from.1).max(1e-9);
+        let at = |along: f64| (from.0 + (to.0 - from.0) * along / whole, from.1 + (to.1 - from.1) * along / whole);
+        let mut along = 0.0;
+        while along < whole {
+            let phase = (length + along) % (2.0 * DASH);
+            let end = (along + DASH - phase % DASH).max(along + 1e-6).min(whole);
+            if phase < DASH {
+                cover.line(at(along), at(end), HALF_WIDTH);
+            }
+            along = end;
+        }
+        length += whole;
+    }
+    cover.blend(image, colour);
 }
 
 /// Draws a series; `None` is a gap.
@@ -269,13 +337,16 @@ struct Legend {
     /// Left edge, line and name.
     entries: Vec<(i64, i64, String)>,
     lines: i64,
+    /// Numbers of dashed series.
+    dashed: Vec<usize>,
 }
 
 impl Legend {
-    fn new(series: &[Series]) -> Self {
+    fn new(series: &[Series], dashed: &[usize]) -> Self {
         let mut entries = Vec::new();
+        let dashed = dashed.to_vec();
         if series.len() < 2 {
-            return Self { entries, lines: 0 };
+            return Self { entries, lines: 0, dashed };
         }
         let style = Style::small(INK);
         let mut x = LEFT;
@@ -293,14 +364,17 @@ impl Legend {
             entries.push((x, line, name));
             x += width;
         }
-        Self { lines: (line + 1).min(MAX_LEGEND), entries }
+        Self { lines: (line + 1).min(MAX_LEGEND), entries, dashed }
     }
 
     fn draw(&self, image: &mut RgbImage) {
         let style = Style::small(INK);
-        for ((x, line, name), colour) in self.entries.iter().zip(COLOURS.iter().cycle()) {
+        for (number, ((x, line, name), colour)) in self.entries.iter().zip(COLOURS.iter().cycle()).enumerate() {
             let y = TITLE - 6 + line * LEGEND;
-            paint::fill(image, area(*x, y + style.height() / 2 - 1, 24, 3), *colour);
+            let dashes: &[i64] = if self.dashed.contains(&number) { &[0, 9, 18] } else { &[0, 6, 12, 18] };
+            for left in dashes {
+                paint::fill(image, area(x + left, y + style.height() / 2 - 1, 6, 3), *colour);
+            }
             text::draw(image, x + 34, y, name, style);
         }
     }

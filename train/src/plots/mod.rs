@@ -25,7 +25,7 @@ use image::{ImageFormat, RgbImage};
 use crate::{Error, Result};
 
 pub use bars::{bars, histogram};
-pub use chart::{Mark, Series, curve, curve_over_decades, curve_with_marks};
+pub use chart::{Decoration, Level, Mark, Series, curve, curve_decorated, curve_over_decades, curve_with_marks};
 pub use confusion::confusion;
 pub use heat::{brightest, gradient_image, grey_map, heat_over};
 pub use image_map::{MapPoint, THUMBNAIL, image_map};

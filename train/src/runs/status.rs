@@ -45,6 +45,9 @@ pub struct Outcome {
     /// The error, if one ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Whether the error was a loss that is not finite.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub diverged: bool,
 }
 
 /// The name of the file of the outcome.
@@ -54,9 +57,12 @@ impl Outcome {
     /// The outcome of a training.
     pub(crate) fn of<T>(result: &Result<T>) -> Self {
         match result {
-            Ok(_) => Self { state: State::Finished, message: None },
-            Err(Error::Stopped { .. }) => Self { state: State::Stopped, message: None },
-            Err(error) => Self { state: State::Failed, message: Some(error.to_string()) },
+            Ok(_) => Self { state: State::Finished, message: None, diverged: false },
+            Err(Error::Stopped { .. }) => Self { state: State::Stopped, message: None, diverged: false },
+            Err(error) => {
+                let diverged = matches!(error, Error::Diverged { .. });
+                Self { state: State::Failed, message: Some(error.to_string()), diverged }
+            }
         }
     }
 
@@ -91,6 +97,11 @@ pub(super) fn of(folder: &Path, config: &Config, step: u64, validated: Option<u6
         None => validated.is_some_and(|epoch| epoch >= config.run.epochs),
     };
     (if is_done { State::Finished } else { State::Interrupted }, None)
+}
+
+/// Whether the run in a folder ended by a loss that is not finite: the same settings would end so again.
+pub fn has_diverged(folder: &Path) -> bool {
+    Outcome::read(folder).is_some_and(|outcome| outcome.diverged)
 }
 
 /// Whether a process holds the lock of a run.

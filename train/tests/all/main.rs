@@ -11,6 +11,7 @@ mod class_weights;
 mod config;
 mod device_crops;
 mod evaluate;
+mod experiments;
 mod faults;
 mod fine_tuning;
 mod foreign_optimizer;

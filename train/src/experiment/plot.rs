@@ -1,0 +1,92 @@
+//! The plot of an experiment: curves of its cells beside the published figures.
+
+use image::RgbImage;
+
+use super::{Experiment, Measure, Results, RunResult};
+use crate::log::ValidationLine;
+use crate::plots::{Decoration, Level, Mark, Series, curve_decorated};
+
+/// Published figures that are drawn at most.
+const MOST_LEVELS: usize = 6;
+
+/// Plots the error by epoch, a curve for each cell with runs: the mean over them. It is the training error if the
+/// experiment measures that first, as the paper's Fig. 1 does, else the validation error. Published errors and the
+/// threshold are horizontal lines; the epochs until the threshold are vertical ones.
+pub fn plot(experiment: &Experiment, results: &Results) -> RgbImage {
+    let compared = results.comparison.as_ref().map(|comparison| comparison.measure);
+    let measure = compared.or(results.measures.first().copied()).unwrap_or(Measure::Top1);
+    let is_training = matches!(measure, Measure::TrainingTop1 | Measure::EpochsToTrainingError);
+    let error = |line: &ValidationLine| match is_training {
+        true => line.train_top1_error,
+        false if measure.is_top5() => line.top5_error,
+        false => line.top1_error,
+    };
+    // The training error of an epoch is the mean over it.
+    let shift = if measure == Measure::EpochsToTrainingError { 0.5 } else { 0.0 };
+    let mut series = Vec::new();
+    let mut dashed = Vec::new();
+    for cell in &experiment.cell {
+        let is_of = |run: &&RunResult| run.cell == cell.name && run.tries.is_none();
+        let runs: Vec<&RunResult> = results.runs.iter().filter(is_of).collect();
+        let points = means(&runs, shift, &error);
+        if points.is_empty() {
+            continue;
+        }
+        if cell.dashed {
+            dashed.push(series.len());
+        }
+        series.push(Series { name: cell.name.clone(), points });
+    }
+    let marks = marks(results, measure);
+    let levels = levels(results, measure);
+    let kind = match (is_training, measure.is_top5()) {
+        (true, _) => "training error (%)",
+        (false, true) => "top-5 error (%)",
+        (false, false) => "top-1 error (%)",
+    };
+    let decoration = Decoration { marks: &marks, levels: &levels, dashed: &dashed };
+    curve_decorated(&series, ["epochs", kind, &results.title], decoration)
+}
+
+/// The mean over runs, in percent, at each epoch that all of them have.
+fn means(runs: &[&RunResult], shift: f64, error: &impl Fn(&ValidationLine) -> f64) -> Vec<(f64, f64)> {
+    let length = runs.iter().map(|run| run.epochs.len()).min().unwrap_or(0);
+    let point = |at: usize| {
+        let sum: f64 = runs.iter().map(|run| error(&run.epochs[at])).sum();
+        (runs[0].epochs[at].epoch as f64 - shift, 100.0 * sum / runs.len() as f64)
+    };
+    (0..length).map(point).collect()
+}
+
+/// The epochs until the threshold.
+fn marks(results: &Results, measure: Measure) -> Vec<Mark> {
+    if measure.unit() != "epochs" {
+        return Vec::new();
+    }
+    let mark = |row: &super::Row| {
+        let mean = row.figure(measure)?.mean?;
+        Some(Mark { x: mean, label: format!("{}: {mean:.1} epochs", row.cell) })
+    };
+    results.rows.iter().filter_map(mark).collect()
+}
+
+/// The threshold, or the published errors.
+fn levels(results: &Results, measure: Measure) -> Vec<Level> {
+    if let Some(threshold) = results.threshold.filter(|_| measure.needs_threshold()) {
+        let y = 100.0 * threshold;
+        return vec![Level { y, label: format!("{y} %") }];
+    }
+    let of_row = |row: &super::Row| {
+        let cell = row.cell.clone();
+        let figures = row.figures.iter().filter(|figure| figure.measure == measure).cloned().collect::<Vec<_>>();
+        let published = figures.into_iter().flat_map(|figure| figure.published).collect::<Vec<_>>();
+        published
+            .into_iter()
+            .map(move |published| Level {
+                y: published.value,
+                label: format!("{cell}, published: {}", published.value),
+            })
+            .collect::<Vec<_>>()
+    };
+    results.rows.iter().flat_map(of_row).take(MOST_LEVELS).collect()
+}
