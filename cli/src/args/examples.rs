@@ -110,6 +110,14 @@ Examples:
   alexnet sweep rates.toml
   alexnet sweep rates.toml --jobs 4 --out sweeps/again";
 
+pub const REPRODUCE: &str = "\
+Examples:
+  alexnet reproduce                                             the experiments
+  alexnet reproduce fig1 --data cifar-10-binary.tar.gz --dry-run
+  alexnet reproduce fig1 --data cifar-10-binary.tar.gz
+  alexnet reproduce ablations --data packs --budget full --out ablations
+  alexnet reproduce mine.toml --data train.pack --val val.pack --json";
+
 pub const SERVE: &str = "\
 Examples:
   alexnet serve run                              then open http://127.0.0.1:8012/
@@ -128,7 +136,7 @@ mod tests {
     fn examples_are_commands() {
         for examples in [
             PACK, TRAIN, EVAL, PREDICT, SUMMARY, CONVERT, INFO, SHOW, DATASET, FEATURES, NEIGHBOURS, EMBED, RUNS,
-            COMPARE, REPORT, SWEEP, SERVE,
+            COMPARE, REPORT, SWEEP, REPRODUCE, SERVE,
         ] {
             let lines: Vec<&str> = examples.lines().skip(1).collect();
             assert!(!lines.is_empty());

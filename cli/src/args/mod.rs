@@ -7,6 +7,7 @@ mod explain;
 mod features;
 mod filters;
 mod report;
+mod reproduce;
 mod runs;
 mod serve;
 mod show;
@@ -23,6 +24,7 @@ pub use explain::{Explain, Maps, OneNetworkArgs};
 pub use features::{Embed, FeatureArgs, Features, Neighbours};
 pub use filters::{Filters, Scale, Sort};
 pub use report::Report;
+pub use reproduce::{Reproduce, TrainingComputeArgs};
 pub use runs::{CheckpointArgs, Compare, Runs, Sweep, TrainModes};
 pub use serve::Serve;
 pub use show::Show;
@@ -118,6 +120,9 @@ pub enum Command {
     /// Train with many combinations of settings, as a file describes them.
     #[command(after_help = examples::SWEEP)]
     Sweep(Sweep),
+    /// Repeat a published experiment: train its networks, and put the figures beside the published ones.
+    #[command(after_help = examples::REPRODUCE)]
+    Reproduce(Reproduce),
     /// Serve a network: a web page for images, a page of a running training, and a JSON API.
     #[command(after_help = examples::SERVE)]
     Serve(Box<Serve>),

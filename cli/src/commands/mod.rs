@@ -24,6 +24,7 @@ mod pack;
 mod predict;
 mod prepared_run;
 mod report;
+mod reproduce;
 mod runs;
 mod selected;
 mod serve;
@@ -33,6 +34,7 @@ mod sweep;
 mod train;
 mod train_modes;
 mod trained;
+mod trial_runs;
 
 use crate::args::Command;
 use crate::failure::Result;
@@ -62,6 +64,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Compare(args) => runs::compare(&args),
         Command::Report(args) => report::run(&args),
         Command::Sweep(args) => sweep::run(&args),
+        Command::Reproduce(args) => reproduce::run(&args),
         Command::Serve(args) => serve::run(*args),
         Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => completions::run(&args),

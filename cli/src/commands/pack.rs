@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use data::{DecodeOptions, HoldOut, PackOptions, PackReport, Progress, SourceKind};
+use data::{DecodeOptions, HoldOut, PackOptions, PackReport, Progress, SourceKind, TrainValReport};
 use serde_json::{Value, json};
 use train::Stop;
 
@@ -64,9 +64,7 @@ fn check_split(args: &Pack, is_two_sets: bool) -> Result<()> {
 /// Packs training and validation images into two packs.
 fn train_and_val(options: PackOptions, hold_out: Option<HoldOut>, is_json: bool) -> Result<()> {
     let out = options.out.clone();
-    let report = with_bar(options, &stop_on_signals()?, |options, show| {
-        data::pack_train_and_val(options, hold_out, |_, progress| show(progress))
-    })?;
+    let report = pack_two_sets(options, hold_out, &stop_on_signals()?)?;
     report.notes.iter().for_each(|text| note(&format!("note: {text}")));
     for (name, part) in [("train.pack", &report.train), ("val.pack", &report.val)] {
         part.notes.iter().for_each(|text| note(&format!("note: {name}: {text}")));
@@ -141,6 +139,11 @@ pub fn kind(from: From) -> SourceKind {
         From::Idx => SourceKind::Idx,
         From::Hdf5 => SourceKind::Hdf5,
     }
+}
+
+/// Packs training and validation images with a progress bar, and answers signals as [`pack`] does.
+pub fn pack_two_sets(options: PackOptions, hold_out: Option<HoldOut>, stop: &Stop) -> Result<TrainValReport> {
+    with_bar(options, stop, |options, show| data::pack_train_and_val(options, hold_out, |_, progress| show(progress)))
 }
 
 /// Packs with a progress bar. A signal stops it between two images; the next call resumes from the finished shards.

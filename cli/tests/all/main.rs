@@ -33,6 +33,7 @@ mod packs;
 mod predicting;
 mod refused;
 mod report;
+mod reproduce;
 mod runs;
 mod saving;
 mod serving;
