@@ -106,19 +106,25 @@ fn an_experiment_ends_in_a_table_and_then_finds_nothing_to_do() {
     assert!(world.fails(2, &other_images).contains("its runs are of other images"));
 }
 
-#[test]
-fn a_source_is_packed_once_and_a_budget_takes_some_classes() {
-    let world = World::new();
+/// Images of these classes, as folders in `train` and `val` below a folder.
+fn write_images(world: &World, folder: &str, classes: &[&str]) {
     for (part, count) in [("train", 6), ("val", 3)] {
-        for (class, name) in ["ant", "bee", "cat", "dog", "elk"].iter().enumerate() {
-            fs::create_dir_all(world.path("all").join(part).join(name)).unwrap();
+        for (class, name) in classes.iter().enumerate() {
+            let class_folder = world.path(folder).join(part).join(name);
+            fs::create_dir_all(&class_folder).unwrap();
             for number in 0..count {
                 let shade = (40 * class + number) as u8;
                 let image = image::RgbImage::from_pixel(10, 10, image::Rgb([shade, 255 - shade, 90]));
-                image.save(world.path(format!("all/{part}/{name}/{number}.png"))).unwrap();
+                image.save(class_folder.join(format!("{number}.png"))).unwrap();
             }
         }
     }
+}
+
+#[test]
+fn a_source_is_packed_once_and_a_budget_takes_some_classes() {
+    let world = World::new();
+    write_images(&world, "all", &["ant", "bee", "cat", "dog", "elk"]);
     let text = EXPERIMENT.replace("[budget.full]", "classes = 2\nepochs = 1\ncells = ['slow']\n[budget.full]");
     fs::write(world.path("rates.toml"), text).unwrap();
     let reproduce = ["reproduce", "rates.toml", "--data", "all", "--out", "out"];
@@ -134,6 +140,34 @@ fn a_source_is_packed_once_and_a_budget_takes_some_classes() {
     fs::write(world.path("rates.toml"), many).unwrap();
     let error = world.fails(2, &["reproduce", "rates.toml", "--data", "all", "--out", "many"]);
     assert!(error.contains("takes 9 classes, and the packs have 5"), "{error}");
+}
+
+#[test]
+fn a_network_is_trained_on_other_images_first() {
+    let world = World::packed();
+    write_images(&world, "first", &["ant", "bee", "cat"]);
+    // The last layer is of the classes: another one keeps its weights.
+    let edits = "edits = { change = { fc1 = { units = 5 } }, add = [{ after = 'fc1', layer = { name = 'fc2', \
+                 kind = 'linear', units = 'classes' } }] }";
+    let text = EXPERIMENT
+        .replace("network = 'tiny.toml'", "network = 'tiny.toml'\n[pretraining]\nkind = 'any'\nsize = 10")
+        .replace("settings = { optim.lr = 0.0001 }", &format!("pretraining = true\n{edits}"))
+        .replace("weights_of = 'slow'", &format!("weights_of = 'slow'\n{edits}"))
+        .replace("seeds = [1, 2]", "seeds = [1]\ncells = ['slow', 'again']")
+        .replace("['slow', 'fast']", "['again', 'fast']")
+        .replace("base = 'slow'", "base = 'again'");
+    fs::write(world.path("rates.toml"), text).unwrap();
+    assert!(world.fails(2, &REPRODUCE).contains("--pretraining-data is needed"));
+    assert!(!world.path("reproduce").exists());
+    let results = &json(&world, &[&REPRODUCE[..], &["--pretraining-data", "first"]].concat())["results"];
+    let [slow, again] = [0, 1].map(|row| &results["rows"][row]);
+    assert_eq!((&slow["runs"], &again["runs"]), (&1.into(), &1.into()));
+    // Ten crops are tested on the images of the experiment, of which the first network knows nothing.
+    let means = |row: &Value| [0, 1].map(|figure| row["figures"][figure]["mean"].is_number());
+    assert_eq!([means(slow), means(again)], [[true, false], [true, true]]);
+    let read = |name: &str| fs::read_to_string(world.path("reproduce/rates").join(name)).unwrap();
+    assert!(read("slow-1/model.toml").contains("classes = 3") && read("again-1/model.toml").contains("classes = 2"));
+    assert!(read("again-1/run.toml").contains("weights = \"reproduce/rates/slow-1\""));
 }
 
 #[test]

@@ -43,6 +43,10 @@ impl Experiment {
         let key = |key: &str| format!("cell.{}: {key}", cell.name);
         for other in &cell.average_of {
             match self.find_cell(other) {
+                Some(other) if other.pretraining => {
+                    let what = format!("{} trains on other images", other.name);
+                    return Err(self.error(&key("average_of"), what));
+                }
                 Some(other) if other.average_of.is_empty() => {}
                 Some(_) => return Err(self.error(&key("average_of"), format!("{other} is an average itself"))),
                 None => return Err(self.error(&key("average_of"), self.no_cell(other))),

@@ -131,6 +131,7 @@ fn faults_name_the_file_and_the_key() {
         ("settings = { optim.lr = 0.001 }", "network = 'papr'", "cell.slow: network"),
         ("average_of = ['slow', 'fast']", "average_of = ['slow', 'quick']", "there is no cell \"quick\""),
         ("average_of = ['slow', 'fast']", "average_of = ['slow']\nnetwork = 'paper'", "an average has no runs"),
+        ("settings = { optim.lr = 0.001 }", "pretraining = true", "write a table [pretraining]"),
         ("average_of = ['slow', 'fast']", "weights_of = 'both'", "cell.both: weights_of"),
         ("average_of = ['slow', 'fast']", "pretraining = true", "write a table [pretraining]"),
         ("name = 'both'", "name = 'fast'", "cell.fast: there are two cells"),
@@ -152,6 +153,11 @@ fn faults_name_the_file_and_the_key() {
         let error = Experiment::parse("rates.toml", &SMALL.replace(from, to)).unwrap_err().to_string();
         assert!(error.contains(expected) && error.starts_with("rates.toml: "), "{to}: {error}");
     }
+    let first = SMALL
+        .replace("[data]", "[pretraining]\nkind = 'any'\nsize = 32\n[data]")
+        .replace("settings = { optim.lr = 0.001 }", "pretraining = true");
+    let error = Experiment::parse("rates.toml", &first).unwrap_err().to_string();
+    assert!(error.contains("cell.both: average_of: slow trains on other images"), "{error}");
     let error = Experiment::named("figl").unwrap_err().to_string();
     assert!(error.contains("did you mean fig1?") && error.contains("cifar-lrn"), "{error}");
     assert!(Experiment::named("none.toml").unwrap_err().to_string().contains("none.toml"));
