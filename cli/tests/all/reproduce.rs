@@ -136,6 +136,9 @@ fn a_source_is_packed_once_and_a_budget_takes_some_classes() {
     let before = changed();
     world.ok(&reproduce);
     assert_eq!(changed(), before);
+    // A source of one set: a tenth of each class, and at least one image, is held out.
+    let results = &json(&world, &["reproduce", "rates.toml", "--data", "all/train", "--out", "held"])["results"];
+    assert_eq!((&results["provenance"]["images"], &results["provenance"]["val_images"]), (&10.into(), &2.into()));
     let many = EXPERIMENT.replace("[budget.full]", "classes = 9\n[budget.full]");
     fs::write(world.path("rates.toml"), many).unwrap();
     let error = world.fails(2, &["reproduce", "rates.toml", "--data", "all", "--out", "many"]);

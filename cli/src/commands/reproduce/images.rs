@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use data::{Pack, PackOptions, Split};
+use data::{HoldOut, Pack, PackOptions, Split};
 use train::Stop;
 use train::experiment::{DataKind, DataSet};
 
@@ -10,6 +10,9 @@ use super::super::pack;
 use super::classes;
 use crate::console::note;
 use crate::failure::{Failure, Result};
+
+/// The images of a source without a validation set that are held out for one: a tenth of each class.
+const HELD_OUT: HoldOut = HoldOut { fraction: 0.1, seed: 1 };
 
 /// The packs of an experiment.
 #[derive(Clone, Debug)]
@@ -75,8 +78,13 @@ impl Given<'_> {
         let source = self.path.unwrap_or(Path::new(""));
         let packs = Packs { train: folder.join("train.pack"), val: folder.join("val.pack") };
         let options = PackOptions { size: wanted.size, ..PackOptions::new(source, folder) };
-        if source.is_dir() && data::holds_train_and_val(source)? {
-            let report = pack::pack_two_sets(options, None, stop)?;
+        let holds_two = source.is_dir() && data::holds_train_and_val(source)?;
+        if holds_two || wanted.kind == DataKind::Any {
+            let hold_out = (!holds_two).then_some(HELD_OUT);
+            let report = pack::pack_two_sets(options, hold_out, stop)?;
+            if hold_out.is_some() {
+                note(&format!("note: a tenth of the images of {} are held out for validation", source.display()));
+            }
             report.notes.iter().for_each(|text| note(&format!("note: {text}")));
             return Ok(packs);
         }
