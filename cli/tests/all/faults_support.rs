@@ -26,7 +26,7 @@ pub struct Job {
 }
 
 /// Without `ALEXNET_FAULTS=all`, one of this many faults is tried.
-const SAMPLE: usize = 41;
+const SAMPLE: usize = 61;
 
 /// Disk sizes in KiB that are tried without `ALEXNET_FAULTS=all`.
 const SIZES: [usize; 15] = [4, 8, 16, 24, 32, 48, 56, 64, 96, 192, 256, 320, 384, 512, 2048];
