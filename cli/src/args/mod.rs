@@ -24,7 +24,7 @@ pub use explain::{Explain, Maps, OneNetworkArgs};
 pub use features::{Embed, FeatureArgs, Features, Neighbours};
 pub use filters::{Filters, Scale, Sort};
 pub use report::Report;
-pub use reproduce::{Reproduce, TrainingComputeArgs};
+pub use reproduce::Reproduce;
 pub use runs::{CheckpointArgs, Compare, Runs, Sweep, TrainModes};
 pub use serve::Serve;
 pub use show::Show;
@@ -142,7 +142,7 @@ pub struct Demo {
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     #[command(flatten)]
-    pub compute: ComputeArgs,
+    pub compute: TrainingComputeArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -250,7 +250,21 @@ pub enum Split {
     Test,
 }
 
-/// Device, number format and threads.
+/// Device, number format and threads of training.
+#[derive(Debug, ClapArgs)]
+pub struct TrainingComputeArgs {
+    /// Number of CPU threads, for kernels and for loading [default: all]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub threads: Option<usize>,
+    /// Device: auto (a GPU if there is one), cpu, `cuda[:N]` or `wgpu[:N]`
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+    /// Number format of activations and matrix products; weights are f32
+    #[arg(long, value_name = "FORMAT", default_value = "f32", value_parser = PRECISIONS)]
+    pub precision: String,
+}
+
+/// Device, number format and threads of prediction and benchmarks.
 #[derive(Debug, ClapArgs)]
 pub struct ComputeArgs {
     /// Number of CPU threads, for kernels and for loading [default: all]

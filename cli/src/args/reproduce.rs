@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ValueEnum};
 use train::experiment::BudgetName;
 
-use super::{PRECISIONS, threads};
+use super::{TrainingComputeArgs, threads};
 
 #[derive(Debug, ClapArgs)]
 pub struct Reproduce {
@@ -22,9 +22,9 @@ pub struct Reproduce {
     /// Images to train on first, for experiments with pretrained networks; as --data, but no single pack
     #[arg(long, value_name = "PATH", requires = "name")]
     pub pretraining_data: Option<PathBuf>,
-    /// Extent of the experiment
-    #[arg(long, value_enum, default_value_t = Extent::Small)]
-    pub budget: Extent,
+    /// Size of the experiment
+    #[arg(long, value_enum, default_value_t = Budget::Small)]
+    pub budget: Budget,
     /// Print the number of runs and steps, and the time by the speed of each network, which is measured; write nothing
     #[arg(long, requires = "name")]
     pub dry_run: bool,
@@ -41,34 +41,20 @@ pub struct Reproduce {
     pub json: bool,
 }
 
-/// Device, number format and threads of runs.
-#[derive(Debug, ClapArgs)]
-pub struct TrainingComputeArgs {
-    /// Number of CPU threads, for kernels and for loading [default: all]
-    #[arg(long, value_name = "N", value_parser = threads)]
-    pub threads: Option<usize>,
-    /// Device: auto (a GPU if there is one), cpu, `cuda[:N]` or `wgpu[:N]`
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    pub device: String,
-    /// Number format of activations and matrix products; weights are f32
-    #[arg(long, value_name = "FORMAT", default_value = "f32", value_parser = PRECISIONS)]
-    pub precision: String,
-}
-
-/// Extent of an experiment.
+/// Size of an experiment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Extent {
+pub enum Budget {
     /// Few epochs, seeds or classes: minutes to hours on a CPU
     Small,
     /// All of it
     Full,
 }
 
-impl From<Extent> for BudgetName {
-    fn from(extent: Extent) -> Self {
-        match extent {
-            Extent::Small => Self::Small,
-            Extent::Full => Self::Full,
+impl From<Budget> for BudgetName {
+    fn from(budget: Budget) -> Self {
+        match budget {
+            Budget::Small => Self::Small,
+            Budget::Full => Self::Full,
         }
     }
 }

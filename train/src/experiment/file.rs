@@ -53,7 +53,7 @@ pub enum DataKind {
 pub struct Cell {
     /// Its name: lower-case letters, digits and `-`.
     pub name: String,
-    /// What it is, in a few words.
+    /// A description in a few words.
     pub about: String,
     /// Preset or file, if it is not that of the experiment.
     #[serde(default)]
@@ -107,7 +107,7 @@ pub struct Search {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Published {
-    /// What it is of.
+    /// The measure.
     pub measure: Measure,
     /// Its value.
     pub value: f64,
@@ -137,7 +137,7 @@ pub enum Sign {
     Lower,
 }
 
-/// What is measured of each run.
+/// The measures of each run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evaluation {
@@ -148,7 +148,7 @@ pub struct Evaluation {
     pub threshold: Option<f64>,
 }
 
-/// How cells are compared.
+/// The comparison of cells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Comparison {
@@ -173,7 +173,7 @@ pub enum Form {
     Ratio,
 }
 
-/// The extent of an experiment.
+/// The size of an experiment: its seeds, epochs, classes and cells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
@@ -241,18 +241,44 @@ impl DataKind {
         }
     }
 
-    /// Numbers of training images, validation images and classes, as distributed.
-    pub fn extent(self) -> Option<[usize; 3]> {
-        match self {
-            Self::Cifar10 => Some([50_000, 10_000, 10]),
-            Self::TinyImagenet => Some([100_000, 10_000, 200]),
-            Self::Imagenette => Some([9_469, 3_925, 10]),
-            Self::Imagenet => Some([1_281_167, 50_000, 1000]),
-            Self::Ilsvrc2010 => Some([1_261_406, 50_000, 1000]),
+    /// The counts of the data set as distributed.
+    pub fn counts(self) -> Option<DataCounts> {
+        let [images, val_images, classes] = match self {
+            Self::Cifar10 => [50_000, 10_000, 10],
+            Self::TinyImagenet => [100_000, 10_000, 200],
+            Self::Imagenette => [9_469, 3_925, 10],
+            Self::Imagenet => [1_281_167, 50_000, 1000],
+            Self::Ilsvrc2010 => [1_261_406, 50_000, 1000],
             // Half of them are for testing (paper, section 6).
-            Self::ImagenetFall2009 => Some([4_450_000, 4_450_000, 10_184]),
-            Self::ImagenetFall2011 => Some([14_197_122, 50_000, 21_841]),
-            Self::Any => None,
+            Self::ImagenetFall2009 => [4_450_000, 4_450_000, 10_184],
+            Self::ImagenetFall2011 => [14_197_122, 50_000, 21_841],
+            Self::Any => return None,
+        };
+        Some(DataCounts { images, val_images, classes })
+    }
+}
+
+/// The counts of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataCounts {
+    /// Training images.
+    pub images: usize,
+    /// Validation images.
+    pub val_images: usize,
+    /// Classes.
+    pub classes: usize,
+}
+
+impl DataCounts {
+    /// The counts with only some of the classes, if each has as many images.
+    pub fn of_classes(self, classes: Option<usize>) -> Self {
+        match classes.filter(|classes| *classes < self.classes) {
+            Some(classes) => Self {
+                images: self.images * classes / self.classes,
+                val_images: self.val_images * classes / self.classes,
+                classes,
+            },
+            None => self,
         }
     }
 }

@@ -22,8 +22,8 @@ use crate::{Error, Result};
 
 pub use embedded::embedded;
 pub use file::{
-    Budget, BudgetName, Cell, Comparison, DataKind, DataSet, Evaluation, Form, Published, PublishedDifference, Search,
-    Sign,
+    Budget, BudgetName, Cell, Comparison, DataCounts, DataKind, DataSet, Evaluation, Form, Published,
+    PublishedDifference, Search, Sign,
 };
 pub use measure::Measure;
 pub use plan::{PlannedRun, Source};
@@ -48,7 +48,7 @@ pub struct Experiment {
     pub name: String,
     /// A title.
     pub title: String,
-    /// What is compared, in a few sentences.
+    /// The comparison in a few sentences.
     pub about: String,
     /// The publication, with its section.
     pub source: String,
@@ -63,12 +63,12 @@ pub struct Experiment {
     /// Settings of all runs, as in `run.toml`.
     #[serde(default)]
     pub settings: Table,
-    /// What is measured.
+    /// The measures.
     pub evaluation: Evaluation,
-    /// How cells are compared.
+    /// The comparison of cells.
     #[serde(default)]
     pub comparison: Option<Comparison>,
-    /// The two extents.
+    /// The two budgets.
     pub budget: Budgets,
     /// The networks with their settings.
     pub cell: Vec<Cell>,
@@ -77,7 +77,7 @@ pub struct Experiment {
     origin: String,
 }
 
-/// The extents of an experiment.
+/// The budgets of an experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Budgets {

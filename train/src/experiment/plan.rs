@@ -94,13 +94,13 @@ impl Experiment {
     /// The short runs of a cell's search, with the first seed.
     fn search_runs(&self, cell: &Cell, source: &Source, budget: BudgetName) -> Vec<PlannedRun> {
         let Some(search) = &cell.search else { return Vec::new() };
-        let extent = self.budget(budget);
-        let seed = extent.seeds[0];
+        let limits = self.budget(budget);
+        let seed = limits.seeds[0];
         let trial = |(number, value): (usize, &Value)| {
             let mut run = self.run(cell, source, budget, seed);
             run.name = format!("{}-search-{number}", cell.name);
             run.tries = Some(value.clone());
-            let epochs = extent.search_epochs.unwrap_or(1) as i64;
+            let epochs = limits.search_epochs.unwrap_or(1) as i64;
             merge(&mut run.settings, &keys::table_of("run.epochs", Value::Integer(epochs)));
             merge(&mut run.settings, &keys::table_of(&search.setting, value.clone()));
             run
@@ -110,14 +110,14 @@ impl Experiment {
 
     /// The settings of a cell in a budget.
     fn settings_of(&self, cell: &Cell, budget: BudgetName) -> Table {
-        let extent = self.budget(budget);
+        let limits = self.budget(budget);
         let mut settings = self.settings.clone();
-        if let Some(epochs) = extent.epochs {
+        if let Some(epochs) = limits.epochs {
             merge(&mut settings, &keys::table_of("run.epochs", Value::Integer(epochs as i64)));
         }
-        merge(&mut settings, &extent.settings);
+        merge(&mut settings, &limits.settings);
         merge(&mut settings, &cell.settings);
-        if let Some(own) = extent.settings_of.get(&cell.name) {
+        if let Some(own) = limits.settings_of.get(&cell.name) {
             merge(&mut settings, own);
         }
         settings

@@ -9,26 +9,28 @@ use crate::plots::{Decoration, Level, Mark, Series, curve_decorated};
 /// Published figures that are drawn at most.
 const MOST_LEVELS: usize = 6;
 
-/// Plots the error by epoch, a curve for each cell with runs: the mean over them. It is the training error if the
-/// experiment measures that first, as the paper's Fig. 1 does, else the validation error. Published errors and the
+/// Plots the error by epoch, a curve for each cell with runs: the mean over them. It is the error that cells are compared
+/// by, or the first measure: the training error in the paper's Fig. 1, else a validation error. Published errors and the
 /// threshold are horizontal lines; the epochs until the threshold are vertical ones.
 pub fn plot(experiment: &Experiment, results: &Results) -> RgbImage {
     let compared = results.comparison.as_ref().map(|comparison| comparison.measure);
     let measure = compared.or(results.measures.first().copied()).unwrap_or(Measure::Top1);
     let is_training = matches!(measure, Measure::TrainingTop1 | Measure::EpochsToTrainingError);
-    let error = |line: &ValidationLine| match is_training {
-        true => line.train_top1_error,
-        false if measure.is_top5() => line.top5_error,
-        false => line.top1_error,
+    let (kind, error): (&str, fn(&ValidationLine) -> f64) = if is_training {
+        ("training error (%)", |line| line.train_top1_error)
+    } else if measure.is_top5() {
+        ("top-5 error (%)", |line| line.top5_error)
+    } else {
+        ("top-1 error (%)", |line| line.top1_error)
     };
     // The training error of an epoch is the mean over it.
-    let shift = if measure == Measure::EpochsToTrainingError { 0.5 } else { 0.0 };
+    let shift = if is_training { 0.5 } else { 0.0 };
     let mut series = Vec::new();
     let mut dashed = Vec::new();
     for cell in &experiment.cell {
         let is_of = |run: &&RunResult| run.cell == cell.name && run.tries.is_none();
         let runs: Vec<&RunResult> = results.runs.iter().filter(is_of).collect();
-        let points = means(&runs, shift, &error);
+        let points = means(&runs, shift, error);
         if points.is_empty() {
             continue;
         }
@@ -39,17 +41,12 @@ pub fn plot(experiment: &Experiment, results: &Results) -> RgbImage {
     }
     let marks = marks(results, measure);
     let levels = levels(results, measure);
-    let kind = match (is_training, measure.is_top5()) {
-        (true, _) => "training error (%)",
-        (false, true) => "top-5 error (%)",
-        (false, false) => "top-1 error (%)",
-    };
     let decoration = Decoration { marks: &marks, levels: &levels, dashed: &dashed };
     curve_decorated(&series, ["epochs", kind, &results.title], decoration)
 }
 
 /// The mean over runs, in percent, at each epoch that all of them have.
-fn means(runs: &[&RunResult], shift: f64, error: &impl Fn(&ValidationLine) -> f64) -> Vec<(f64, f64)> {
+fn means(runs: &[&RunResult], shift: f64, error: fn(&ValidationLine) -> f64) -> Vec<(f64, f64)> {
     let length = runs.iter().map(|run| run.epochs.len()).min().unwrap_or(0);
     let point = |at: usize| {
         let sum: f64 = runs.iter().map(|run| error(&run.epochs[at])).sum();

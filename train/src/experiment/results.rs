@@ -9,7 +9,7 @@ use super::statistics::{mean, standard_error};
 use super::{BudgetName, Cell, Comparison, Experiment, Form, Measure, Published, PublishedDifference, Sign};
 use crate::log::ValidationLine;
 
-/// What is known of a run of an experiment.
+/// The outcome of a run of an experiment, as far as it came.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RunResult {
     /// Its name.
@@ -101,7 +101,7 @@ pub struct SearchTrial {
     pub training_error: Option<f64>,
 }
 
-/// What results are made of.
+/// The inputs of results.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
     /// The runs.
@@ -119,13 +119,13 @@ pub struct Results {
     pub experiment: String,
     /// Its title.
     pub title: String,
-    /// What is compared.
+    /// The comparison in a few sentences.
     pub about: String,
     /// The publication.
     pub source: String,
     /// The data set.
     pub data: String,
-    /// The extent.
+    /// The budget.
     pub budget: BudgetName,
     /// Where the results come from.
     pub provenance: Provenance,
@@ -133,7 +133,7 @@ pub struct Results {
     pub measures: Vec<Measure>,
     /// The error that measures count up to, as a fraction.
     pub threshold: Option<f64>,
-    /// How cells are compared.
+    /// The comparison of cells.
     pub comparison: Option<Comparison>,
     /// One for each cell.
     pub rows: Vec<Row>,
@@ -148,7 +148,7 @@ pub struct Results {
 pub struct Row {
     /// The cell.
     pub cell: String,
-    /// What it is.
+    /// A description of the cell.
     pub about: String,
     /// Finished runs; of an average, its networks.
     pub runs: usize,
@@ -161,7 +161,7 @@ pub struct Row {
 /// A figure of a cell. All values are in the unit of the measure.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Figure {
-    /// What it is of.
+    /// The measure.
     pub measure: Measure,
     /// Its unit.
     pub unit: &'static str,

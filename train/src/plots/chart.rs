@@ -75,7 +75,7 @@ pub struct Level {
     pub label: String,
 }
 
-/// What a chart has beside solid lines.
+/// Lines of a chart beside its solid curves.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Decoration<'a> {
     /// Vertical lines.

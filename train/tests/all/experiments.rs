@@ -69,7 +69,7 @@ fn every_embedded_experiment_has_runs_whose_networks_and_settings_fit() {
             assert!(names.len() == runs.len() && !runs.is_empty(), "{name}");
             for run in &runs {
                 let mut model = run.source.model().unwrap();
-                let [.., classes] = experiment.data.kind.extent().unwrap();
+                let classes = experiment.data.kind.counts().unwrap().classes;
                 model.set_classes(classes).unwrap();
                 assert_eq!(model.shapes().unwrap().last().unwrap().output, [classes], "{}", run.name);
                 let drops = config(run).optim.drop_epochs;

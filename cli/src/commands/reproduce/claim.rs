@@ -9,7 +9,7 @@ use train::experiment::{BudgetName, Experiment, PlannedRun, Source};
 use super::super::trial_runs;
 use crate::failure::{Failure, Result};
 
-/// What the runs of a folder are: a change of anything else, as of a published figure, leaves them as they are.
+/// The identity of the runs of a folder. A change of anything else, such as a published figure, leaves them as they are.
 #[derive(Serialize)]
 struct Plan<'a> {
     experiment: &'a str,

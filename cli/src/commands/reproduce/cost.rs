@@ -5,21 +5,18 @@ use layers::Model;
 use serde::Serialize;
 use serde_json::json;
 use tensor::{Algorithms, Backend};
-use train::experiment::{BudgetName, Experiment};
+use train::experiment::{BudgetName, DataCounts, Experiment};
 use train::plan::duration;
 use train::{Config, bench};
 
 use super::super::device::{self, DeviceTask};
-use super::images::Given;
+use super::images::DataArguments;
 use crate::args;
 use crate::console::{note, print, print_json, table};
 use crate::failure::Result;
 
 /// Seconds of steps that are measured of each network.
 const MEASURED_S: f64 = 1.0;
-
-/// Training images, validation images and classes.
-type Extent = [usize; 3];
 
 /// The cost of the runs of a cell.
 #[derive(Serialize)]
@@ -34,30 +31,31 @@ struct CellCost {
 /// Prints the number of runs and steps and the time, and writes nothing.
 pub fn print_cost(experiment: &Experiment, args: &args::Reproduce) -> Result<()> {
     let budget = args.budget.into();
-    let given = Given { flag: "--data", path: args.data.as_deref(), val: args.val.as_deref() };
+    let given = DataArguments { flag: "--data", path: args.data.as_deref(), val: args.val.as_deref() };
     let packs = if args.data.is_some() { given.packs(&experiment.data)? } else { None };
-    let extent = match packs {
+    let whole = match packs {
         Some(packs) => {
             let train = Pack::open(&packs.train)?;
-            [train.len(), Pack::open(&packs.val)?.len(), train.classes().len()]
+            let val_images = Pack::open(&packs.val)?.len();
+            DataCounts { images: train.len(), val_images, classes: train.classes().len() }
         }
         None => as_distributed(experiment),
     };
-    let pretraining = experiment.pretraining.as_ref().and_then(|data| data.kind.extent()).unwrap_or(extent);
-    let [extent, pretraining] =
-        [extent, pretraining].map(|extent| of_classes(extent, experiment.budget(budget).classes));
+    let pretraining = experiment.pretraining.as_ref().and_then(|data| data.kind.counts()).unwrap_or(whole);
+    let classes = experiment.budget(budget).classes;
+    let [counts, pretraining] = [whole, pretraining].map(|counts| counts.of_classes(classes));
     let compute = &args.compute;
     let threads = compute.threads.unwrap_or_else(device::all_threads);
     let opened = device::open(&compute.device, &compute.precision, threads, Algorithms::default())?;
-    let costs = opened.run(CostTask { experiment, budget, extent, pretraining })?;
+    let costs = opened.run(CostTask { experiment, budget, counts, pretraining })?;
     let seconds: f64 = costs.iter().map(|cost| cost.seconds).sum();
     if args.json {
         return print_json(&json!({
             "experiment": experiment.name,
             "budget": budget,
-            "images": extent[0],
-            "val_images": extent[1],
-            "classes": extent[2],
+            "images": counts.images,
+            "val_images": counts.val_images,
+            "classes": counts.classes,
             "cells": costs,
             "seconds": seconds,
         }));
@@ -72,7 +70,7 @@ pub fn print_cost(experiment: &Experiment, args: &args::Reproduce) -> Result<()>
         [costs.iter().map(|cost| cost.runs as u64).sum::<u64>(), costs.iter().map(|cost| cost.steps).sum()];
     rows.push(vec!["all".into(), runs.to_string(), steps.to_string(), String::new(), duration(seconds)]);
     print(&table(&rows))?;
-    let [images, val_images, classes] = extent;
+    let DataCounts { images, val_images, classes } = counts;
     note(&format!(
         "{images} training images, {val_images} validation images, {classes} classes; one run after another, without \
          loading and tests of ten crops"
@@ -80,26 +78,18 @@ pub fn print_cost(experiment: &Experiment, args: &args::Reproduce) -> Result<()>
     Ok(())
 }
 
-/// The share of the images that a number of classes has.
-fn of_classes(extent: Extent, classes: Option<usize>) -> Extent {
-    match classes {
-        Some(classes) if classes < extent[2] => extent.map(|count| count * classes / extent[2]),
-        _ => extent,
-    }
-}
-
 /// The numbers of images of the data set, where no packs are given.
-fn as_distributed(experiment: &Experiment) -> Extent {
+fn as_distributed(experiment: &Experiment) -> DataCounts {
     let kind = experiment.data.kind;
     note(&format!("note: the numbers of images are those of {} as distributed; --data PACKS counts them", kind.name()));
-    kind.extent().unwrap_or([10_000, 1_000, 10])
+    kind.counts().unwrap_or(DataCounts { images: 10_000, val_images: 1_000, classes: 10 })
 }
 
 struct CostTask<'a> {
     experiment: &'a Experiment,
     budget: BudgetName,
-    extent: Extent,
-    pretraining: Extent,
+    counts: DataCounts,
+    pretraining: DataCounts,
 }
 
 /// The speed of a network with a batch size.
@@ -117,7 +107,8 @@ impl DeviceTask for CostTask<'_> {
         let mut measured: Vec<Measured> = Vec::new();
         let mut costs: Vec<CellCost> = Vec::new();
         for run in self.experiment.runs(self.budget)? {
-            let [images, val_images, classes] = if run.pretraining { self.pretraining } else { self.extent };
+            let counts = if run.pretraining { self.pretraining } else { self.counts };
+            let DataCounts { images, val_images, classes } = counts;
             let mut model = run.source.model()?;
             model.set_classes(classes)?;
             let config = run.config(&model)?;

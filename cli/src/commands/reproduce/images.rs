@@ -21,15 +21,15 @@ pub struct Packs {
     pub val: PathBuf,
 }
 
-/// What the user gives for a data set.
-pub struct Given<'a> {
+/// The arguments that name a data set.
+pub struct DataArguments<'a> {
     /// The flag, for errors.
     pub flag: &'static str,
     pub path: Option<&'a Path>,
     pub val: Option<&'a Path>,
 }
 
-impl Given<'_> {
+impl DataArguments<'_> {
     /// The packs that the path names, without packing anything; none if it is a source.
     pub fn packs(&self, wanted: &DataSet) -> Result<Option<Packs>> {
         let Some(path) = self.path else { return Err(missing(self.flag, wanted)) };
@@ -122,7 +122,7 @@ fn missing(flag: &str, wanted: &DataSet) -> Failure {
     Failure::Usage(format!("{flag} is needed: the images of {}. {}", wanted.kind.name(), advice(flag, wanted)))
 }
 
-/// What to download, and how to give it.
+/// The download of a data set, and the flag that takes it.
 fn advice(flag: &str, wanted: &DataSet) -> String {
     let size = wanted.size;
     match wanted.kind {

@@ -31,7 +31,7 @@ pub fn run(args: &args::Reproduce) -> Result<()> {
     match (stop.signal(), session.left()) {
         (_, 0) => Ok(()),
         (Some(signal), left) => {
-            let message = format!("{}\ngo on with: {}", stopped(signal, left), way_on());
+            let message = format!("{}\ngo on with: {}", stopped(signal, left), resume_command());
             Err(Failure::Stopped { signal, message })
         }
         (None, left) => {
@@ -46,8 +46,8 @@ fn stopped(signal: usize, left: u64) -> String {
     format!("stopped by signal {signal}, with {} to go; those that were running are saved", count(left, "run"))
 }
 
-/// The command line, which continues what it began.
-fn way_on() -> String {
+/// The command line again: it continues what it began.
+fn resume_command() -> String {
     let words = std::env::args().skip(1).map(|word| shell_word(&word));
     std::iter::once("alexnet".to_string()).chain(words).collect::<Vec<String>>().join(" ")
 }

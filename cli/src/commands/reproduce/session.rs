@@ -16,9 +16,9 @@ use train::sweep::Trial;
 use super::super::device;
 use super::super::trial_runs::TrialRuns;
 use super::claim::{claim_folder, claim_images};
-use super::images::{Given, Packs};
+use super::images::{DataArguments, Packs};
+use super::resume_command;
 use super::tests_of_networks::{NetworkTest, run_tests};
-use super::way_on;
 use crate::args;
 use crate::console::{count, note};
 use crate::failure::{Failure, Result};
@@ -43,16 +43,16 @@ impl<'a> Session<'a> {
         let budget = args.budget.into();
         let runs = experiment.runs(budget)?;
         let folder = args.out.clone().unwrap_or_else(|| Path::new("reproduce").join(&experiment.name));
-        let given = Given { flag: "--data", path: args.data.as_deref(), val: args.val.as_deref() };
-        let first = Given { flag: "--pretraining-data", path: args.pretraining_data.as_deref(), val: None };
+        let given = DataArguments { flag: "--data", path: args.data.as_deref(), val: args.val.as_deref() };
+        let first = DataArguments { flag: "--pretraining-data", path: args.pretraining_data.as_deref(), val: None };
         let pretraining = experiment.pretraining.as_ref().filter(|_| runs.iter().any(|run| run.pretraining));
         // Before anything is written.
         given.packs(&experiment.data)?;
         pretraining.map(|wanted| first.packs(wanted)).transpose()?;
         claim_folder(&folder, experiment, budget, &runs)?;
-        let extent = experiment.budget(budget);
-        let packs = given.prepare(&experiment.data, extent.classes, &folder.join("packs"), stop)?;
-        let prepare = |wanted| first.prepare(wanted, extent.classes, &folder.join("pretraining-packs"), stop);
+        let classes = experiment.budget(budget).classes;
+        let packs = given.prepare(&experiment.data, classes, &folder.join("packs"), stop)?;
+        let prepare = |wanted| first.prepare(wanted, classes, &folder.join("pretraining-packs"), stop);
         let pretraining = pretraining.map(prepare).transpose()?;
         let mut fingerprints = vec![("data", fingerprints(&packs)?)];
         if let Some(packs) = &pretraining {
@@ -66,7 +66,7 @@ impl<'a> Session<'a> {
     /// Runs what is not finished: searches, then the cells, then those that start from weights of others, then tests.
     pub fn run_all(&mut self) -> Result<()> {
         let is_in = |run: &PlannedRun, stage: Stage| Stage::of(run) == stage;
-        for stage in [Stage::Search, Stage::Own, Stage::FromOthers] {
+        for stage in [Stage::Search, Stage::FromScratch, Stage::FineTuning] {
             let mut trials = Vec::new();
             for run in self.runs.iter().filter(|run| is_in(run, stage)) {
                 trials.extend(self.trial(run)?);
@@ -206,14 +206,14 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What the results are made of.
+    /// The inputs of the results.
     pub fn inputs(&self) -> Result<Inputs> {
         let train = Pack::open(&self.packs.train)?;
         let val = Pack::open(&self.packs.val)?;
         let threads = self.args.compute.threads.unwrap_or_else(device::all_threads);
         let device = first_device(&self.folder, &self.runs).unwrap_or_else(|| self.args.compute.device.clone());
         let provenance = Provenance {
-            command: way_on(),
+            command: resume_command(),
             version: env!("CARGO_PKG_VERSION").into(),
             device: format!("{device}, {}, {}", count(threads as u64, "thread"), self.args.compute.precision),
             images: train.len(),
@@ -230,16 +230,17 @@ impl<'a> Session<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Search,
-    Own,
-    FromOthers,
+    FromScratch,
+    /// From the weights of other runs.
+    FineTuning,
 }
 
 impl Stage {
     fn of(run: &PlannedRun) -> Self {
         match (&run.tries, &run.weights_of) {
             (Some(_), _) => Self::Search,
-            (None, None) => Self::Own,
-            (None, Some(_)) => Self::FromOthers,
+            (None, None) => Self::FromScratch,
+            (None, Some(_)) => Self::FineTuning,
         }
     }
 }

@@ -77,7 +77,7 @@ fn run_test(
     } else if !stop.is_requested() {
         note(&format!("{}: the test failed; see {}", test.name, log.display()));
     }
-    // What is left of it is written over by the next attempt.
+    // If it stays, the next attempt writes over it.
     let _ = fs::remove_file(&partial);
     Ok(())
 }
