@@ -15,8 +15,17 @@ const MOST_LEVELS: usize = 6;
 pub fn plot(experiment: &Experiment, results: &Results) -> RgbImage {
     let compared = results.comparison.as_ref().map(|comparison| comparison.measure);
     let measure = compared.or(results.measures.first().copied()).unwrap_or(Measure::Top1);
+    let (kind, series, dashed) = curves(experiment, results, measure);
+    let marks = marks(results, measure);
+    let levels = levels(results, measure);
+    let decoration = Decoration { marks: &marks, levels: &levels, dashed: &dashed };
+    curve_decorated(&series, ["epochs", kind, &results.title], decoration)
+}
+
+/// The name of the error, the curves of the cells with runs, and the numbers of the dashed ones.
+fn curves(experiment: &Experiment, results: &Results, measure: Measure) -> (&'static str, Vec<Series>, Vec<usize>) {
     let is_training = matches!(measure, Measure::TrainingTop1 | Measure::EpochsToTrainingError);
-    let (kind, error): (&str, fn(&ValidationLine) -> f64) = if is_training {
+    let (kind, error): (&'static str, fn(&ValidationLine) -> f64) = if is_training {
         ("training error (%)", |line| line.train_top1_error)
     } else if measure.is_top5() {
         ("top-5 error (%)", |line| line.top5_error)
@@ -39,10 +48,7 @@ pub fn plot(experiment: &Experiment, results: &Results) -> RgbImage {
         }
         series.push(Series { name: cell.name.clone(), points });
     }
-    let marks = marks(results, measure);
-    let levels = levels(results, measure);
-    let decoration = Decoration { marks: &marks, levels: &levels, dashed: &dashed };
-    curve_decorated(&series, ["epochs", kind, &results.title], decoration)
+    (kind, series, dashed)
 }
 
 /// The mean over runs, in percent, at each epoch that all of them have.
@@ -86,4 +92,41 @@ fn levels(results: &Results, measure: Measure) -> Vec<Level> {
             .collect::<Vec<_>>()
     };
     results.rows.iter().flat_map(of_row).take(MOST_LEVELS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::{BudgetName, Inputs};
+
+    fn line(epoch: u64, error: f64) -> ValidationLine {
+        let object = serde_json::json!({
+            "step": epoch, "epoch": epoch, "train_loss": 1.0, "train_top1_error": error, "loss": 1.0,
+            "top1_error": error + 0.1, "top5_error": error / 2.0, "seconds": 1.0,
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn curves_are_means_and_training_errors_lie_in_the_middle_of_their_epochs() {
+        let experiment = Experiment::named("fig1").unwrap();
+        let run = |cell: &str, errors: &[f64]| RunResult {
+            cell: cell.into(),
+            epochs: (1..).zip(errors).map(|(epoch, error)| line(epoch, *error)).collect(),
+            ..RunResult::default()
+        };
+        let runs = vec![run("relu", &[0.5, 0.3]), run("relu", &[0.7, 0.4, 0.1]), run("tanh", &[0.9])];
+        let results = Results::of(&experiment, BudgetName::Full, Inputs { runs, ..Inputs::default() });
+        let (kind, series, dashed) = curves(&experiment, &results, Measure::EpochsToTrainingError);
+        assert_eq!((kind, dashed), ("training error (%)", vec![1]));
+        assert_eq!(series.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["relu", "tanh"]);
+        let rounded = |series: &Series| -> Vec<(f64, f64)> {
+            series.points.iter().map(|(x, y)| (*x, (y * 1e6).round() / 1e6)).collect()
+        };
+        assert_eq!(rounded(&series[0]), [(0.5, 60.0), (1.5, 35.0)]);
+        let (kind, series, _) = curves(&experiment, &results, Measure::Top1);
+        assert_eq!((kind, rounded(&series[0])), ("top-1 error (%)", vec![(1.0, 70.0), (2.0, 45.0)]));
+        let (kind, series, _) = curves(&experiment, &results, Measure::Top5);
+        assert_eq!((kind, rounded(&series[0])), ("top-5 error (%)", vec![(1.0, 30.0), (2.0, 17.5)]));
+    }
 }

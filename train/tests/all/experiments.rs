@@ -2,7 +2,8 @@
 
 use alexnet_train::Config;
 use alexnet_train::experiment::{
-    BudgetName, Experiment, Inputs, Measure, PlannedRun, Results, RunResult, SearchResult, Sign, embedded, plot,
+    BudgetName, DataKind, Experiment, Inputs, Measure, PlannedRun, Results, RunResult, SearchResult, Sign, embedded,
+    plot,
 };
 use alexnet_train::log::ValidationLine;
 use proptest::prelude::*;
@@ -232,6 +233,40 @@ fn results_stand_beside_the_published_figures() {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert_eq!(plot(&small(), &results).width(), 960);
+}
+
+/// Of ratios, one is the border between the signs.
+#[test]
+fn ratios_are_those_of_the_means() {
+    let text = SMALL.replace("measure = 'top1'\n[budget", "measure = 'top1'\nas = 'ratio'\n[budget");
+    assert_ne!(text, SMALL);
+    let experiment = Experiment::parse("rates.toml", &text).unwrap();
+    let results = Results::of(&experiment, BudgetName::Small, Inputs { runs: runs(errors), ..Inputs::default() });
+    let fast = results.row("fast").unwrap().difference.as_ref().unwrap();
+    assert!((fast.value.unwrap() - 13.0 / 23.0).abs() < 1e-9, "{fast:?}");
+    let error = 13.0 / 23.0 * (1.0_f64 / 13.0).hypot(1.0 / 23.0);
+    assert!((fast.standard_error.unwrap() - error).abs() < 1e-9, "{fast:?}");
+    assert_eq!(fast.is_same_sign, Some(true), "lower is below one");
+}
+
+#[test]
+fn a_search_chooses_the_lowest_training_error() {
+    let experiment = small();
+    let all = runs(|run| match &run.tries {
+        Some(Value::Float(rate)) => Some(0.5 - rate),
+        _ => errors(run),
+    });
+    let search = SearchResult::of(experiment.find_cell("fast").unwrap(), 1, &all, true).unwrap();
+    assert_eq!(search.chosen, Some(Value::Float(0.1)));
+    assert_eq!(search.trials.iter().map(|trial| trial.training_error).collect::<Vec<_>>(), [Some(0.49), Some(0.4)]);
+}
+
+#[test]
+fn some_classes_have_their_share_of_the_images() {
+    let whole = DataKind::TinyImagenet.counts().unwrap();
+    let some = whole.of_classes(Some(20));
+    assert_eq!((some.images, some.val_images, some.classes), (10_000, 1_000, 20));
+    assert_eq!([whole.of_classes(None), whole.of_classes(Some(200))], [whole; 2]);
 }
 
 #[test]
