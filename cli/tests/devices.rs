@@ -48,10 +48,8 @@ fn no_such_device_or_precision_is_a_usage_error() {
         (train(&["--device", "cpu", "--precision", "tf32"]), &["--precision tf32", "CPU computes in f32 or bf16"]),
         (train(&["--precision", "f16"]), &["--precision", "f32, tf32, bf16"]),
         (train(&["--precision", "int8"]), &["--precision", "f32, tf32, bf16"]),
-        (
-            vec!["demo", "--out", "demo", "--precision", "int8"],
-            &["--precision int8", "prediction alone", "f32 or bf16"],
-        ),
+        (vec!["demo", "--out", "demo", "--precision", "int8"], &["--precision", "f32, tf32, bf16"]),
+        (vec!["reproduce", "fig1", "--precision", "int8"], &["--precision", "f32, tf32, bf16"]),
         (vec!["bench", "train", "tiny.toml", "--precision", "int8"], &["--precision int8", "prediction alone"]),
         (
             vec!["eval", "--data", "val.pack", "--weights", "run", "--crops", "dense", "--precision", "int8"],

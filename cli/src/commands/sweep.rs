@@ -21,7 +21,7 @@ pub fn run(args: &args::Sweep) -> Result<()> {
     let folder = args.out.clone().unwrap_or_else(|| sweep::default_folder(&args.file));
     let text = fs::read(&args.file).map_err(|e| Failure::Failed(format!("{}: {e}", args.file.display())))?;
     claim(&folder, "sweep.toml", &text, "sweep")?;
-    let runner = TrialRuns { folder: &folder, jobs: args.jobs, total: trials.len(), tells_starts: false };
+    let runner = TrialRuns { folder: &folder, jobs: args.jobs, total: Some(trials.len()), announces_starts: false };
     runner.run_all(&trials, &stop);
     report(&plan, &trials, &folder, args.json)?;
     let left = trials.iter().filter(|trial| runner.state(trial) != Some(State::Finished)).count();

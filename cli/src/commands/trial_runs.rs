@@ -46,16 +46,21 @@ pub struct TrialRuns<'a> {
     pub folder: &'a Path,
     /// Processes at a time.
     pub jobs: usize,
-    /// The number of all trials, for messages.
-    pub total: usize,
-    /// Whether the begin of each is told.
-    pub tells_starts: bool,
+    /// The number of all trials, for messages, where the name of each is its number.
+    pub total: Option<usize>,
+    /// Whether a note says that a trial begins.
+    pub announces_starts: bool,
 }
 
 impl TrialRuns<'_> {
     /// The folder of a trial's run.
     pub fn run_of(&self, trial: &Trial) -> PathBuf {
         self.folder.join(&trial.name)
+    }
+
+    /// The name of a trial in messages.
+    fn label(&self, trial: &Trial) -> String {
+        self.total.map_or_else(|| trial.name.clone(), |total| format!("{} of {total}", trial.name))
     }
 
     /// The state of a trial's run; nothing if it has not begun.
@@ -73,13 +78,13 @@ impl TrialRuns<'_> {
                 let Some(trial) = waiting.next() else { break };
                 match self.start(trial) {
                     Ok(child) => {
-                        if self.tells_starts {
-                            note(&format!("{} of {}: begins", trial.name, self.total));
+                        if self.announces_starts {
+                            note(&format!("{}: begins", self.label(trial)));
                         }
                         running.push((trial, child));
                     }
                     // The others go on: they are children of this process, which waits for them.
-                    Err(error) => note(&format!("{} of {}: did not begin: {error}", trial.name, self.total)),
+                    Err(error) => note(&format!("{}: did not begin: {error}", self.label(trial))),
                 }
             }
             if running.is_empty() {
@@ -139,7 +144,7 @@ impl TrialRuns<'_> {
             }
             Err(_) => format!("did not begin: {}", last_error(&self.run_of(trial).with_extension("log"))),
         };
-        note(&format!("{} of {}: {end}", trial.name, self.total));
+        note(&format!("{}: {end}", self.label(trial)));
     }
 }
 

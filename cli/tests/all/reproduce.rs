@@ -270,7 +270,7 @@ mod interrupted {
         let (status, notes) = running.end();
         assert_eq!(status.code(), Some(130), "{notes}");
         assert!(notes.contains("with 1 run to go"), "{notes}");
-        assert!(notes.contains("go on with: alexnet reproduce rates.toml --data train.pack"), "{notes}");
+        assert!(notes.contains("continue with: alexnet reproduce rates.toml --data train.pack"), "{notes}");
         shorten(&world);
         assert_eq!(json(&world, &REPRODUCE)["results"]["rows"][0]["runs"], 1);
     }

@@ -53,7 +53,12 @@ fn wait_for(child: &mut Running, is_there: impl Fn(&Running) -> bool) {
 fn has_handler(child: &Running) -> bool {
     let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0").trim().to_string();
-    u64::from_str_radix(&caught, 16).unwrap_or(0) >> (15 - 1) & 1 == 1
+    let is_there = u64::from_str_radix(&caught, 16).unwrap_or(0) >> (15 - 1) & 1 == 1;
+    if is_there {
+        // The system knows the handler moments before it has its action, and before the handler of SIGHUP is there.
+        sleep(Duration::from_millis(5));
+    }
+    is_there
 }
 
 #[cfg(not(target_os = "linux"))]

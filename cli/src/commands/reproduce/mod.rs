@@ -31,7 +31,7 @@ pub fn run(args: &args::Reproduce) -> Result<()> {
     match (stop.signal(), session.left()) {
         (_, 0) => Ok(()),
         (Some(signal), left) => {
-            let message = format!("{}\ngo on with: {}", stopped(signal, left), resume_command());
+            let message = format!("{}\ncontinue with: {}", stopped(signal, left), resume_command());
             Err(Failure::Stopped { signal, message })
         }
         (None, left) => {

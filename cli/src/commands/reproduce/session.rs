@@ -80,7 +80,7 @@ impl<'a> Session<'a> {
     }
 
     fn trial_runs(&self) -> TrialRuns<'_> {
-        TrialRuns { folder: &self.folder, jobs: self.args.jobs, total: self.runs.len(), tells_starts: true }
+        TrialRuns { folder: &self.folder, jobs: self.args.jobs, total: None, announces_starts: true }
     }
 
     /// A run with all its settings; none if it has diverged in a search, or what it needs is not there.
