@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use classification::{Classification, Outcome};
+use classification::{Classification, Outcome, scale_probabilities};
 use data::{CropAndNormalize, Dataset, Loader, LoaderOptions, Pack, Shuffle, Views};
 use layers::Network;
 
-use ndarray::{Array2, ArrayView1};
+use ndarray::{Array1, Array2, ArrayView1};
 use serde::Serialize;
 use tensor::ops::InputTransform;
 use tensor::{Backend, Tensor};
@@ -209,6 +209,19 @@ pub(crate) fn softmax_of_each<B: Backend>(logits: Tensor<B>) -> Result<Tensor<B>
     let classes = logits.shape().last().copied().unwrap_or(1);
     let rows = logits.len() / classes.max(1);
     Ok(logits.reshape(&[rows, classes])?.softmax()?)
+}
+
+/// Divides the logits behind the probabilities of each image by a temperature (see [`scale_probabilities`]).
+pub fn with_temperature(mut probabilities: Array2<f32>, temperature: f64) -> Array2<f32> {
+    if temperature == 1.0 {
+        return probabilities;
+    }
+    for mut row in probabilities.rows_mut() {
+        let mut values = row.to_vec();
+        scale_probabilities(&mut values, temperature);
+        row.assign(&Array1::from(values));
+    }
+    probabilities
 }
 
 /// Fails unless the probabilities of an image are numbers.

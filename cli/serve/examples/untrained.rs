@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         network,
         input,
         views: Views::Centre,
+        temperature: 1.0,
         classes: Vec::new(),
         exif_orientation: false,
         weights: "random numbers".into(),

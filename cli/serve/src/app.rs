@@ -49,10 +49,10 @@ pub(crate) struct Upload {
     pub bytes: Vec<u8>,
 }
 
-/// A place among the requests with images, until this is dropped.
+/// A place among the requests with images, and the memory of its body, until this is dropped.
 pub(crate) struct Admission {
     _request: OwnedSemaphorePermit,
-    _body: OwnedSemaphorePermit,
+    body: Option<OwnedSemaphorePermit>,
 }
 
 impl App {
@@ -86,19 +86,31 @@ impl App {
         self.present.get().ok_or_else(|| Problem::new(StatusCode::CONFLICT, "no_weights", what))
     }
 
-    /// Admits a request with a body of so many bytes, or of any number up to the limit.
+    /// Admits a request with a body of so many bytes, if it says so. It has no memory for its body yet.
     pub fn admit(&self, length: Option<usize>) -> Result<Admission, Problem> {
-        let length = length.unwrap_or(self.options.body);
+        if length.is_some_and(|length| length > self.options.body) {
+            return Err(self.too_large());
+        }
+        let request = Arc::clone(&self.requests).try_acquire_owned();
+        let request = request.map_err(|_| Problem::busy("too many requests at a time"))?;
+        Ok(Admission { _request: request, body: None })
+    }
+
+    /// Gives a request memory for a body of so many bytes in all. Clients hold what they have sent, not what they have
+    /// announced.
+    pub fn hold(&self, admission: &mut Admission, length: usize) -> Result<(), Problem> {
         if length > self.options.body {
             return Err(self.too_large());
         }
-        let units = u32::try_from(length.div_ceil(BODY_UNIT)).unwrap_or(u32::MAX);
-        let request = Arc::clone(&self.requests).try_acquire_owned();
-        let body = Arc::clone(&self.bodies).try_acquire_many_owned(units);
-        match (request, body) {
-            (Ok(request), Ok(body)) => Ok(Admission { _request: request, _body: body }),
-            _ => Err(Problem::busy("too many requests at a time")),
+        let held = admission.body.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = u32::try_from(length.div_ceil(BODY_UNIT).saturating_sub(held)).unwrap_or(u32::MAX);
+        let more = Arc::clone(&self.bodies).try_acquire_many_owned(more);
+        let more = more.map_err(|_| Problem::busy("too many bytes of requests at a time"))?;
+        match &mut admission.body {
+            Some(body) => body.merge(more),
+            None => admission.body = Some(more),
         }
+        Ok(())
     }
 
     /// The answer to a request whose body is too large.
@@ -157,10 +169,12 @@ impl App {
 
     /// Values of the moment, for metrics.
     pub fn gauges(&self) -> Gauges {
+        let bodies = self.options.bodies.div_ceil(BODY_UNIT).saturating_sub(self.bodies.available_permits());
         Gauges {
             waiting: self.queue.len(),
             images: self.options.queue.saturating_sub(self.images.available_permits()),
             requests: self.options.requests.saturating_sub(self.requests.available_permits()),
+            bodies: bodies * BODY_UNIT,
         }
     }
 

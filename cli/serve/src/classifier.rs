@@ -8,6 +8,7 @@ use ndarray::Array2;
 use serde::Serialize;
 use tensor::Backend;
 use train::evaluate::Member;
+use train::evaluate::with_temperature;
 use train::predict::{most_probable, predict_batch};
 
 use crate::explain::{self, Explainer, Explanation};
@@ -23,6 +24,8 @@ pub struct Classifier<B: Backend> {
     pub input: CropAndNormalize,
     /// Crops of an image whose probabilities are averaged.
     pub views: Views,
+    /// Temperature that logits are divided by; 1 for the probabilities as they are.
+    pub temperature: f64,
     /// Names of the classes; numbers stand for those that are missing.
     pub classes: Vec<String>,
     /// Whether images are rotated by their EXIF orientation, as those of the training were.
@@ -125,7 +128,8 @@ impl<B: Backend<Scalar = f32>> Classifier<B> {
 impl<B: Backend<Scalar = f32>> Compute for Classifier<B> {
     fn predict(&self, squares: &[u8]) -> train::Result<Array2<f32>> {
         let members = [Member { network: &self.network, input: self.input.clone() }];
-        predict_batch(&members, self.views, self.network.model().input.size, squares)
+        let rows = predict_batch(&members, self.views, self.network.model().input.size, squares)?;
+        Ok(with_temperature(rows, self.temperature))
     }
 
     fn explain(&self, square: &[u8], class: Option<usize>) -> explain::Result<Explanation> {

@@ -42,6 +42,8 @@ pub(crate) struct Gauges {
     pub images: usize,
     /// Requests with images.
     pub requests: usize,
+    /// Bytes of their bodies that have arrived, in units of 1 KiB.
+    pub bodies: usize,
 }
 
 impl Histogram {
@@ -111,6 +113,7 @@ impl Metrics {
             ("alexnet_queue_images", "Images that wait for the network.", gauges.waiting),
             ("alexnet_images_in_process", "Images that are decoded, wait or are computed.", gauges.images),
             ("alexnet_requests_in_process", "Requests with images.", gauges.requests),
+            ("alexnet_body_bytes", "Bytes of their bodies that have arrived.", gauges.bodies),
         ] {
             head(&mut text, name, "gauge", help);
             let _ = writeln!(text, "{name} {value}");
@@ -135,7 +138,7 @@ mod tests {
         }
         metrics.count_request("/v1/predict", 415, Duration::from_millis(2));
         metrics.count_batch(3);
-        let text = metrics.text(&Gauges { waiting: 7, images: 8, requests: 9 });
+        let text = metrics.text(&Gauges { waiting: 7, images: 8, requests: 9, bodies: 2048 });
         for line in [
             "alexnet_requests_total{route=\"/v1/predict\",status=\"200\"} 4",
             "alexnet_requests_total{route=\"/v1/predict\",status=\"415\"} 1",

@@ -14,7 +14,7 @@ use std::time::Duration;
 pub struct Options {
     /// Bytes of the body of a request. Larger ones are refused before they are read.
     pub body: usize,
-    /// Bytes of all bodies in memory. Requests beyond it are refused until others have ended; one body always fits.
+    /// Bytes of all bodies in memory, as far as they have arrived. Requests beyond it are refused until others have ended.
     pub bodies: usize,
     /// Images of a request.
     pub images: usize,
@@ -22,6 +22,8 @@ pub struct Options {
     pub pixels: u64,
     /// Time in which a request must have sent its body, and again in which it must be answered.
     pub timeout: Duration,
+    /// Time after which a body must have come at 8 KiB a second on the average.
+    pub grace: Duration,
     /// Requests with images at a time. More are refused.
     pub requests: usize,
     /// Images that are decoded or wait for the network at a time. More are refused.
@@ -46,6 +48,7 @@ impl Default for Options {
             images: 128,
             pixels: 64_000_000,
             timeout: Duration::from_secs(30),
+            grace: Duration::from_secs(5),
             requests: 256,
             queue: 1024,
             connections: 512,

@@ -1,12 +1,13 @@
 //! The images of a request.
 
-use std::error::Error as _;
+use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
 use crate::app::{Admission, App, Upload};
@@ -14,6 +15,8 @@ use crate::problem::Problem;
 
 /// Characters of a name that answers repeat.
 const NAME_CHARACTERS: usize = 200;
+/// Bytes a second that a body must bring on the average, beyond a time of grace.
+const MIN_RATE: f64 = 8192.0;
 
 /// Reads the images of a request: its body, or the files of a form (`multipart/form-data`). They are limited in length,
 /// number and time.
@@ -23,14 +26,12 @@ pub(crate) async fn uploads(
     deadline: Instant,
 ) -> Result<(Vec<Upload>, Admission), Problem> {
     let (parts, body) = request.into_parts();
-    let admission = app.admit(content_length(&parts.headers)?)?;
-    let late = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "slow_body", "the body did not arrive in time");
-    let read = timeout_at(deadline, to_bytes(body, app.options.body)).await.map_err(late)?;
-    let bytes = read.map_err(|error| unread(app, &error))?;
+    let mut admission = app.admit(content_length(&parts.headers)?)?;
+    let bytes = read(app, body, &mut admission, deadline).await?;
     let uploads = if is_form(&parts.headers) {
-        files(app, parts, bytes).await?
+        files(app, parts, bytes.into()).await?
     } else {
-        vec![Upload { name: "image".into(), bytes: bytes.into() }]
+        vec![Upload { name: "image".into(), bytes }]
     };
     Ok((uploads, admission))
 }
@@ -41,16 +42,20 @@ fn content_length(headers: &HeaderMap) -> Result<Option<usize>, Problem> {
     length.map(Some).ok_or_else(|| Problem::bad_request("bad_length", "Content-Length is not a number of bytes"))
 }
 
-fn unread(app: &App, error: &axum::Error) -> Problem {
-    let mut source = error.source();
-    while let Some(error) = source {
-        // The type is that of the crate that limits bodies.
-        if error.to_string() == "length limit exceeded" {
-            return app.too_large();
-        }
-        source = error.source();
+/// Reads a body. A client that sends less than the least rate is not waited for until the deadline: on a network, many of
+/// them would keep others out.
+async fn read(app: &App, body: Body, admission: &mut Admission, deadline: Instant) -> Result<Vec<u8>, Problem> {
+    let patient_until = Instant::now() + app.options.grace;
+    let mut chunks = body.into_data_stream();
+    let mut bytes = Vec::new();
+    loop {
+        let until = patient_until + Duration::from_secs_f64(bytes.len() as f64 / MIN_RATE);
+        let late = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "slow_body", "the body did not arrive in time");
+        let Some(chunk) = timeout_at(until.min(deadline), chunks.next()).await.map_err(late)? else { return Ok(bytes) };
+        let chunk = chunk.map_err(|_| Problem::bad_request("unread_body", "the body ended early"))?;
+        app.hold(admission, bytes.len() + chunk.len())?;
+        bytes.extend_from_slice(&chunk);
     }
-    Problem::bad_request("unread_body", "the body ended early")
 }
 
 fn is_form(headers: &HeaderMap) -> bool {

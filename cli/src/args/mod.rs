@@ -153,6 +153,28 @@ pub enum Storage {
     Jpeg,
 }
 
+/// Arguments of `pack` that `--verify` excludes.
+const PACKING_OPTIONS: [&str; 18] = [
+    "source",
+    "out",
+    "from",
+    "labels",
+    "image_column",
+    "label_column",
+    "split",
+    "class_names",
+    "size",
+    "storage",
+    "quality",
+    "exif_orientation",
+    "jobs",
+    "shard_bytes",
+    "max_bad",
+    "classes_of",
+    "val_fraction",
+    "val_seed",
+];
+
 #[derive(Debug, ClapArgs)]
 pub struct Pack {
     /// Images: class folders, ILSVRC tars, CIFAR, MNIST, HDF5 and more (see --from)
@@ -217,8 +239,8 @@ pub struct Pack {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-    /// Verify the checksums of a pack, without packing; takes no other option
-    #[arg(long, value_name = "PACK", exclusive = true)]
+    /// Verify the checksums of a pack, without packing; takes no other option but --json
+    #[arg(long, value_name = "PACK", conflicts_with_all = PACKING_OPTIONS)]
     pub verify: Option<PathBuf>,
 }
 
@@ -363,6 +385,11 @@ fn whole_number(text: &str) -> Result<u64, String> {
 
 fn threads(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| (1..=1024).contains(n)).ok_or_else(|| "expected a number in 1..=1024".to_string())
+}
+
+fn temperature(text: &str) -> Result<f64, String> {
+    let range = 0.01..=100.0;
+    text.parse().ok().filter(|t| range.contains(t)).ok_or_else(|| "expected a number from 0.01 to 100".to_string())
 }
 
 fn batch(text: &str) -> Result<usize, String> {

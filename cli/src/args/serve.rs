@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
 
-use super::{CheckpointArgs, ComputeArgs, NetworkArgs, batch};
+use super::{CheckpointArgs, ComputeArgs, NetworkArgs, batch, temperature};
 
 #[derive(Debug, ClapArgs)]
 pub struct Serve {
@@ -48,6 +48,9 @@ pub struct Serve {
     /// Crops per image: 1 (centre) or 10 (corners, centre and their flips; softmax averaged)
     #[arg(long, default_value = "1", value_parser = ["1", "10"])]
     pub crops: String,
+    /// Temperature that logits are divided by, as `eval` finds it: above 1 for less sure probabilities, in the same order
+    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = temperature)]
+    pub temperature: f64,
     /// Mean for a network that subtracts one, in place of that of its weights: `imagenet`, R,G,B, a .npy or .binaryproto
     /// image, a pack, or weights that have one
     #[arg(long, value_name = "MEAN")]
@@ -65,6 +68,7 @@ impl Serve {
             model: self.model,
             crops: self.crops,
             mean: self.mean,
+            temperature: self.temperature,
             json: true,
             compute: self.compute,
         }

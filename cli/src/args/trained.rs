@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use super::{CheckpointArgs, ComputeArgs, From, batch};
+use super::{CheckpointArgs, ComputeArgs, From, batch, temperature};
 
 /// A trained network.
 #[derive(Debug, ClapArgs)]
@@ -22,6 +22,9 @@ pub struct NetworkArgs {
     /// network on the whole image and its flip)
     #[arg(long, default_value = "1", value_parser = ["1", "10", "dense"])]
     pub crops: String,
+    /// Temperature that logits are divided by, as `eval` finds it: above 1 for less sure probabilities, in the same order
+    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = temperature)]
+    pub temperature: f64,
     /// Mean for a network that subtracts one, in place of that of its weights: `imagenet`, R,G,B, a .npy or .binaryproto image, a
     /// pack, or weights that have one
     #[arg(long, value_name = "MEAN")]

@@ -200,7 +200,8 @@ fn test_with_examples<B: Backend<Scalar = f32>>(
     let members = [Member { network, input }];
     let dataset: Arc<dyn Dataset> = val.clone();
     let views = Views::Centre;
-    let input = TestInput { members: &members, names: val.classes(), dataset, views, batch: 128, threads };
+    let input =
+        TestInput { members: &members, names: val.classes(), dataset, views, temperature: 1.0, batch: 128, threads };
     Ok(eval::test("eval", &input, true, 1, |_| Ok(()))?)
 }
 

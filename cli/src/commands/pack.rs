@@ -24,7 +24,7 @@ const MAX_LISTED: usize = 20;
 
 pub fn run(args: &Pack) -> Result<()> {
     if let Some(pack) = &args.verify {
-        return verify(pack);
+        return verify(pack, args.json);
     }
     let options = options(args)?;
     let hold_out = args.val_fraction.map(|fraction| HoldOut { fraction, seed: args.val_seed });
@@ -233,21 +233,28 @@ fn summary(out: &Path, report: &PackReport) -> String {
 }
 
 /// Compares every checksum and lists the damaged images.
-fn verify(path: &Path) -> Result<()> {
+fn verify(path: &Path, is_json: bool) -> Result<()> {
     let pack = data::Pack::open(path)?;
     let bar = Bar::new("verify", "images", pack.len() as u64);
     let damaged = pack.find_damaged(|done| bar.set_with_rate(done as u64, "images"));
     bar.finish();
     let shown = path.display();
-    if damaged.is_empty() {
-        return print(&format!(
-            "{shown}: {} images in {}, all as they were written",
-            pack.len(),
-            count(pack.shards() as u64, "shard")
-        ));
+    if is_json {
+        let entry = |(index, error): &(usize, data::Error)| json!({ "index": index, "error": error.to_string() });
+        let list: Vec<Value> = damaged.iter().map(entry).collect();
+        let path = shown.to_string();
+        print_json(&json!({ "path": path, "images": pack.len(), "shards": pack.shards(), "damaged": list }))?;
+    } else if damaged.is_empty() {
+        let shards = count(pack.shards() as u64, "shard");
+        print(&format!("{shown}: {} images in {shards}, all as they were written", pack.len()))?;
+    } else {
+        damaged.iter().take(MAX_LISTED).for_each(|(_, error)| print_error(&format!("{error}")));
     }
-    damaged.iter().take(MAX_LISTED).for_each(|(_, error)| print_error(&format!("{error}")));
-    let more = if damaged.len() > MAX_LISTED { format!(" ({MAX_LISTED} of them above)") } else { String::new() };
+    if damaged.is_empty() {
+        return Ok(());
+    }
+    let is_cut = damaged.len() > MAX_LISTED && !is_json;
+    let more = if is_cut { format!(" ({MAX_LISTED} of them above)") } else { String::new() };
     let what = format!("{shown}: {} of {} images are damaged{more}", damaged.len(), pack.len());
     Err(Failure::Failed(format!("{what}; copy the pack again, or pack the images again")))
 }

@@ -25,6 +25,8 @@ const DENSE: &str = "dense";
 pub struct LoadedModels {
     models: Vec<Loaded>,
     pub views: Views,
+    /// Temperature that the logits of the averaged probabilities are divided by.
+    pub temperature: f64,
     pub threads: usize,
 }
 
@@ -68,7 +70,7 @@ pub fn read(args: &args::NetworkArgs) -> Result<LoadedModels> {
         }
         models.push(loaded);
     }
-    Ok(LoadedModels { models, views: views(&args.crops), threads: threads(compute) })
+    Ok(LoadedModels { models, views: views(&args.crops), temperature: args.temperature, threads: threads(compute) })
 }
 
 /// The crops of an image that `--crops` names.
@@ -112,7 +114,8 @@ pub fn load_for_filters(args: &args::Filters) -> Result<(LoadedModels, OpenDevic
 
 /// One network for centre crops, and the device.
 fn open_single(loaded: Loaded, compute: &args::ComputeArgs) -> Result<(LoadedModels, OpenDevice)> {
-    let models = LoadedModels { models: vec![loaded], views: Views::Centre, threads: threads(compute) };
+    let models =
+        LoadedModels { models: vec![loaded], views: Views::Centre, temperature: 1.0, threads: threads(compute) };
     Ok((models, open_device(compute)?))
 }
 
@@ -142,7 +145,7 @@ pub fn choose_average(loaded: &mut Loaded, raw: bool) {
 impl LoadedModels {
     /// One network, tested with one crop.
     pub fn one(loaded: Loaded, threads: usize) -> Self {
-        Self { models: vec![loaded], views: Views::Centre, threads }
+        Self { models: vec![loaded], views: Views::Centre, temperature: 1.0, threads }
     }
 
     /// The names of the classes, if the weights have them.

@@ -148,6 +148,52 @@ fn predictions_of_networks_are_averaged() {
     assert!(message.contains("10 and 12 pixels") && message.contains("averaged"), "{message}");
 }
 
+/// A quarter of the labels is wrong, so that a temperature fits best.
+#[test]
+fn a_temperature_is_found_and_taken() {
+    let world = World::trained();
+    for (label, other) in [("blue", "red"), ("red", "blue")] {
+        fs::create_dir_all(world.path(format!("mixed/{label}"))).unwrap();
+        for (copy, from) in [label, label, label, other].iter().enumerate() {
+            for entry in fs::read_dir(world.path(format!("val/{from}"))).unwrap() {
+                let path = entry.unwrap().path();
+                let name = format!("mixed/{label}/{copy}-{}", path.file_name().unwrap().to_str().unwrap());
+                fs::copy(&path, world.path(name)).unwrap();
+            }
+        }
+    }
+    let options = ["--data", "mixed", "--weights", "run", "--predictions", "rows.csv"];
+    let before = json(&world, &options);
+    let probability = |row: &Vec<String>| row.last().unwrap().parse::<f64>().unwrap();
+    let rows_before: Vec<f64> = rows(&world, "rows.csv").iter().skip(1).map(probability).collect();
+    let found = &before["temperature"];
+    assert_eq!((before["images"].as_u64(), found["images"].as_u64()), (Some(24), Some(24)));
+    let temperature = found["temperature"].as_f64().unwrap();
+    assert!((temperature - 1.0).abs() > 0.1, "{found}");
+    let text = temperature.to_string();
+    let after = json(&world, &[&options[..], &["--temperature", &text]].concat());
+    assert_eq!(after["top1_error"], before["top1_error"]);
+    let loss = |report: &Value| report["loss"].as_f64().unwrap();
+    assert!((loss(&before) - found["loss_before"].as_f64().unwrap()).abs() < 1e-6, "{before}");
+    assert!(loss(&after) < loss(&before) - 1e-3, "{after} {before}");
+    assert!((after["temperature"]["temperature"].as_f64().unwrap() - 1.0).abs() < 1e-3, "{after}");
+    let scaled = |p: &f64| p.powf(1.0 / temperature) / (p.powf(1.0 / temperature) + (1.0 - p).powf(1.0 / temperature));
+    for (row, before) in rows(&world, "rows.csv").iter().skip(1).zip(&rows_before) {
+        assert!((probability(row) - scaled(before)).abs() < 1e-3, "{row:?} {before}");
+    }
+    let printed = world.ok(&["eval", "--data", "mixed", "--weights", "run"]);
+    assert!(printed.contains(&format!("temperature  {temperature:.3}: with it error")), "{printed}");
+    let first = |args: &[&str]| {
+        let printed = world.ok(&[&["predict", "--json", "--weights", "run"], args].concat());
+        let images: Value = serde_json::from_str(&printed).unwrap();
+        images[0]["top"][0]["probability"].as_f64().unwrap()
+    };
+    let sure = first(&["val/red/0.png"]);
+    assert!((first(&["val/red/0.png", "--temperature", &text]) - scaled(&sure)).abs() < 1e-3);
+    let message = world.fails(2, &["eval", "--data", "mixed", "--weights", "run", "--temperature", "0"]);
+    assert!(message.contains("expected a number from 0.01 to 100"), "{message}");
+}
+
 #[test]
 fn the_file_of_predictions_has_a_known_ending() {
     let world = World::trained();

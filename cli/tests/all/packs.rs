@@ -138,6 +138,9 @@ fn verify_names_what_is_damaged() {
     let world = World::packed();
     let said = world.ok(&["pack", "--verify", "train.pack"]);
     assert_eq!(said.trim(), "train.pack: 12 images in 1 shard, all as they were written");
+    let whole = world.ok(&["pack", "--verify", "train.pack", "--json"]);
+    let expected = serde_json::json!({ "path": "train.pack", "images": 12, "shards": 1, "damaged": [] });
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&whole).unwrap(), expected);
     let shard = world.path("train.pack/shard-00000.h5");
     let mut bytes = fs::read(&shard).unwrap();
     let start = u64::from_le_bytes(bytes[32..40].try_into().unwrap()) as usize;
@@ -147,6 +150,12 @@ fn verify_names_what_is_damaged() {
     let message = world.fails(1, &["pack", "--verify", "train.pack"]);
     assert!(message.contains("record 0 (blue/0.png)") && message.contains("record 3 (blue/3.png)"), "{message}");
     assert!(message.contains("error: train.pack: 2 of 12 images are damaged; copy the pack again"), "{message}");
+    let output = world.run(&["pack", "--verify", "train.pack", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let damaged: Vec<_> = found["damaged"].as_array().unwrap().iter().map(|image| image["index"].as_u64()).collect();
+    assert_eq!(damaged, [Some(0), Some(3)]);
+    assert!(found["damaged"][1]["error"].as_str().unwrap().contains("blue/3.png"), "{found}");
     world.fails(2, &["pack", "--verify", "train.pack", "more"]);
 }
 

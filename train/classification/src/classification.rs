@@ -7,12 +7,14 @@ use crate::calibration::{Calibration, CalibrationSums};
 use crate::confusion::Confusion;
 use crate::per_class::{ClassMeans, ClassReport};
 use crate::roc::Roc;
+use crate::temperature::{Sample, TemperatureScaling};
 use crate::{Error, Result};
 
 /// Rounding of a softmax may exceed 1 by this.
 const ROUNDING: f32 = 1e-3;
 
-/// Sums over the images of a test. It keeps 12 bytes an image, and 8 more of two classes.
+/// Sums over the images of a test. It keeps 12 bytes an image, and 8 more of two classes. To fit a temperature, it keeps up
+/// to 16 MiB of probabilities as well.
 ///
 /// ```
 /// use alexnet_classification::Classification;
@@ -33,6 +35,8 @@ pub struct Classification {
     scores: Vec<(f32, bool)>,
     /// Sum of losses in double precision.
     loss: f64,
+    /// Images that a temperature is fitted to, if one is wanted.
+    sample: Option<Sample>,
 }
 
 /// The test of one image.
@@ -82,6 +86,8 @@ pub struct Report {
     pub classes: Vec<ClassReport>,
     /// Calibration of the predicted classes' probabilities.
     pub calibration: Calibration,
+    /// The temperature that fits best; none if it was not asked for or cannot be found.
+    pub temperature: Option<TemperatureScaling>,
     /// The ROC curve of class 1, of two classes that both have images.
     pub roc: Option<Roc>,
 }
@@ -95,7 +101,14 @@ impl Classification {
             calibration: CalibrationSums::default(),
             scores: Vec::new(),
             loss: 0.0,
+            sample: None,
         }
+    }
+
+    /// The same, whose [report](Self::report) has a [temperature](TemperatureScaling).
+    pub fn fitting_temperature(self) -> Self {
+        let sample = Sample::new(self.classes());
+        Self { sample: Some(sample), ..self }
     }
 
     /// Number of classes.
@@ -120,6 +133,9 @@ impl Classification {
         self.calibration.add(outcome.confidence, outcome.rank == 0);
         if let [_, score] = probabilities {
             self.scores.push((*score, label == 1));
+        }
+        if let Some(sample) = &mut self.sample {
+            sample.offer(label, probabilities);
         }
         Ok(outcome)
     }
@@ -183,6 +199,7 @@ impl Classification {
             mean: ClassMeans::of(&classes),
             classes,
             calibration: self.calibration.finish(),
+            temperature: self.sample.as_ref().and_then(Sample::fit),
             roc: Roc::of(&self.scores),
         }
     }

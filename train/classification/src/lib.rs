@@ -9,6 +9,7 @@ mod error;
 mod extremes;
 mod per_class;
 mod roc;
+mod temperature;
 
 pub use bootstrap::Interval;
 pub use calibration::{Calibration, CalibrationBin};
@@ -18,3 +19,4 @@ pub use error::{Error, Result};
 pub use extremes::Largest;
 pub use per_class::{ClassMeans, ClassReport};
 pub use roc::{Roc, RocPoint};
+pub use temperature::{TemperatureScaling, scale_probabilities};

@@ -176,22 +176,43 @@ fn pages_of_other_sites_are_refused() {
 fn a_request_too_many_is_told_to_come_again() {
     let image = png(&image_of(1));
     let body = image.len().max(1000);
-    for options in [
-        Options { requests: 1, ..Options::default() },
-        // Room in memory for one body.
-        Options { body, bodies: body, ..Options::default() },
+    let (first, rest) = image.split_at(image.len() - 1);
+    for (options, sent, refused) in [
+        (Options { requests: 1, ..Options::default() }, &first[..0], true),
+        // Room in memory for one body: what has come counts, not what was announced.
+        (Options { body, bodies: body, ..Options::default() }, first, true),
+        (Options { body, bodies: body, ..Options::default() }, &first[..0], false),
     ] {
         let server = TestServer::new(options);
         let mut slow = server.connect();
         slow.write_all(head("POST", "/v1/predict", "", Some(image.len())).as_bytes()).unwrap();
+        slow.write_all(sent).unwrap();
         wait_until("the slow request", || server.metric("alexnet_requests_in_process") == 1.0);
+        wait_until("its bytes", || server.metric("alexnet_body_bytes") >= sent.len() as f64);
         let second = server.post("/v1/predict", "", &image);
-        assert_eq!((second.status, second.code().as_str()), (503, "busy"));
-        assert_eq!(second.header("retry-after"), Some("1"));
-        slow.write_all(&image).unwrap();
+        if refused {
+            assert_eq!((second.status, second.code().as_str()), (503, "busy"));
+            assert_eq!(second.header("retry-after"), Some("1"));
+        } else {
+            assert_eq!(second.status, 200, "{}", second.text());
+        }
+        slow.write_all(&[&first[sent.len()..], rest].concat()).unwrap();
         assert_eq!(read_answer(slow).status, 200);
         check_alive(&server);
     }
+}
+
+/// Clients that send slowly are not waited for until the time of a request is over.
+#[test]
+fn a_body_that_comes_too_slowly_is_not_waited_for() {
+    let hour = Duration::from_secs(3600);
+    let server = TestServer::new(Options { timeout: hour, grace: Duration::from_millis(50), ..Options::default() });
+    let mut stream = server.connect();
+    stream.write_all(head("POST", "/v1/predict", "", Some(100_000)).as_bytes()).unwrap();
+    stream.write_all(&[0; 500]).unwrap();
+    let answer = read_answer(stream);
+    assert_eq!((answer.status, answer.code().as_str()), (408, "slow_body"));
+    check_alive(&server);
 }
 
 #[test]

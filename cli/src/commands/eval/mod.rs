@@ -46,6 +46,7 @@ impl DeviceTask for EvalTask<'_> {
     fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<EvaluationReport> {
         let Self { args, models } = self;
         let views = models.views;
+        let temperature = models.temperature;
         let threads = models.threads;
         let dataset = data_set::open(&args.data, args.from, args.labels.as_deref(), &models)?;
         models.check_memory(&device, dataset.len(), args.batch)?;
@@ -58,8 +59,15 @@ impl DeviceTask for EvalTask<'_> {
             Some(path) => Some(PredictionsFile::create(path, dataset.len(), names, classes)?),
             None => None,
         };
-        let input =
-            TestInput { members: &members, names, dataset: Arc::clone(&dataset), views, batch: args.batch, threads };
+        let input = TestInput {
+            members: &members,
+            names,
+            dataset: Arc::clone(&dataset),
+            views,
+            temperature,
+            batch: args.batch,
+            threads,
+        };
         let tested = test("eval", &input, args.out.is_some(), args.seed, |batch| match &mut file {
             Some(file) => file.append(&*dataset, batch),
             None => Ok(()),

@@ -101,6 +101,10 @@ pub fn summary_rows(full: &EvaluationReport) -> Vec<[String; 2]> {
         percent(calibration.maximum_error)
     );
     rows.push(["calibration".into(), errors]);
+    if let Some(scaling) = &report.temperature {
+        let after = format!("error {} expected, loss {:.4}", percent(scaling.expected_error), scaling.loss);
+        rows.push(["temperature".into(), format!("{:.3}: with it {after}", scaling.temperature)]);
+    }
     rows
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use data::{Dataset, Views};
 use tensor::Backend;
 use train::classification::Classification;
-use train::evaluate::{BatchPredictions, Member, Options, count, predict_all};
+use train::evaluate::{BatchPredictions, Member, Options, count, predict_all, with_temperature};
 use train::{Result, Stop};
 
 use super::report::EvaluationReport;
@@ -20,6 +20,8 @@ pub struct TestInput<'a, B: Backend> {
     pub names: &'a [String],
     pub dataset: Arc<dyn Dataset>,
     pub views: Views,
+    /// Temperature that the logits of the averaged probabilities are divided by.
+    pub temperature: f64,
     pub batch: usize,
     pub threads: usize,
 }
@@ -43,12 +45,14 @@ pub fn test<B: Backend<Scalar = f32>>(
     seed: u64,
     mut visit: impl FnMut(&BatchPredictions<'_>) -> Result<()>,
 ) -> Result<Tested> {
-    let TestInput { members, names, dataset, views, batch, threads } = input;
+    let TestInput { members, names, dataset, views, temperature, batch, threads } = input;
     let options = Options { input: members[0].input.clone(), views: *views, batch: *batch, threads: *threads };
-    let mut classification = Classification::new(members[0].network.model().classes);
+    let mut classification = Classification::new(members[0].network.model().classes).fitting_temperature();
     let mut examples = SheetImages::new(wants_examples);
     let bar = Bar::new(label, "images", dataset.len() as u64);
     predict_all(members, Arc::clone(dataset), &options, &Stop::default(), |batch| {
+        let scaled = (*temperature != 1.0).then(|| with_temperature(batch.probabilities.clone(), *temperature));
+        let batch = BatchPredictions { probabilities: scaled.as_ref().unwrap_or(batch.probabilities), ..batch };
         let images = batch.indices.iter().zip(batch.labels);
         for ((&index, &label), row) in images.zip(batch.probabilities.rows()) {
             let outcome = count(&mut classification, label, row)?;

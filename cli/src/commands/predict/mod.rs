@@ -11,6 +11,7 @@ use ndarray::Array2;
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tensor::Backend;
+use train::evaluate::with_temperature;
 use train::plots::{PredictionRow, check_png_name, predictions, save_png};
 use train::predict::{most_probable, predict_batch};
 
@@ -73,6 +74,7 @@ impl DeviceTask for PredictTask<'_> {
     fn run<B: Backend<Scalar = f32>>(self, device: B) -> Result<[usize; 2]> {
         let Self { args, models, inputs } = self;
         let views = models.views;
+        let temperature = models.temperature;
         let threads = models.threads;
         let batch = (args.batch / views.count()).max(1);
         models.check_memory(&device, inputs.count().map_or(batch, |n| n as usize).max(1), args.batch)?;
@@ -91,7 +93,10 @@ impl DeviceTask for PredictTask<'_> {
             let decoded = decoded?;
             let rows = match decoded.names.len() {
                 0 => Array2::default((0, 0)),
-                _ => predict_batch(&members, views, size, &decoded.pixels).map_err(|error| trained.named(error))?,
+                _ => {
+                    let rows = predict_batch(&members, views, size, &decoded.pixels);
+                    with_temperature(rows.map_err(|error| trained.named(error))?, temperature)
+                }
             };
             results.add(decoded, &rows, size, &|error| trained.named(error))?;
             if let Some(bar) = &bar {

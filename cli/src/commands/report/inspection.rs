@@ -140,6 +140,7 @@ impl InspectionTask<'_> {
             names,
             dataset: Arc::clone(&dataset),
             views: Views::Centre,
+            temperature: 1.0,
             batch,
             threads: self.threads,
         };

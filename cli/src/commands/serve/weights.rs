@@ -32,12 +32,14 @@ impl WeightsStep {
 /// The classifier of loaded weights on a device, with the file that they come from.
 pub fn classifier<B: Backend<Scalar = f32>>(models: LoadedModels, device: &B) -> Result<(Classifier<B>, PathBuf)> {
     let views = models.views;
+    let temperature = models.temperature;
     let model = models.into_device(device)?.into_first();
     let input = model.input(model.network.model().input.size)?;
     let classifier = Classifier {
         network: model.network,
         input,
         views,
+        temperature,
         classes: model.printed_classes,
         exif_orientation: model.exif_orientation,
         weights: model.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),

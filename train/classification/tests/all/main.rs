@@ -2,3 +2,4 @@
 
 mod against_references;
 mod refusals;
+mod temperature;

@@ -52,7 +52,7 @@ pub fn classifier() -> Classifier<Cpu<f32>> {
     let classes = CLASSES.map(str::to_string).to_vec();
     let views = Views::Centre;
     let weights = "small.h5".into();
-    Classifier { network, input, views, classes, exif_orientation: false, weights, gallery: None }
+    Classifier { network, input, views, temperature: 1.0, classes, exif_orientation: false, weights, gallery: None }
 }
 
 /// The classes that `train::predict` finds for an image.
