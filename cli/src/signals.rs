@@ -61,6 +61,7 @@ pub fn exit_on_signals() -> Result<()> {
     thread::spawn(move || {
         let signal = wait_for_signal(&stop);
         interrupt(&format!("stopped by signal {signal}"));
+        files::remove_temporary_files();
         exit_now(signal);
     });
     Ok(())
@@ -77,6 +78,7 @@ pub fn answer_signals_of_training(stop: &Stop) -> Result<()> {
         let signal = wait_for_signal(&stop);
         if !TRAINING.load(Ordering::Relaxed) {
             interrupt(&format!("stopped by signal {signal} before the first step: there is nothing to save"));
+            files::remove_temporary_files();
             exit_now(signal);
         }
         let again = if signal == SIGINT as usize { "press Ctrl-C again" } else { "send another signal" };

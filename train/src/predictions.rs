@@ -6,6 +6,7 @@ use std::path::Path;
 
 use data::Dataset;
 use files::Replacement;
+use files::printable::hdf5_reason;
 use hdf5::types::VarLenUnicode;
 use ndarray::s;
 
@@ -111,7 +112,7 @@ impl PredictionsFile {
 }
 
 fn cannot<E: std::fmt::Display>(path: &Path) -> impl FnOnce(E) -> Error + '_ {
-    move |error| Error::file(path, format!("cannot be written: {error}"))
+    move |error| Error::file(path, format!("cannot be written: {}", hdf5_reason(&error.to_string())))
 }
 
 /// The most probable class; of equals the first.

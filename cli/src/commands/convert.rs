@@ -10,8 +10,10 @@ use super::trained::{ASSUMED_CLASSES, choose_average};
 use crate::args::Convert;
 use crate::console::{note, print};
 use crate::failure::{Failure, Result};
+use crate::signals::exit_on_signals;
 
 pub fn run(args: &Convert) -> Result<()> {
+    exit_on_signals()?;
     check_output(&args.output)?;
     let format = match args.format.as_deref() {
         Some(name) => name.parse().map_err(Failure::Usage)?,

@@ -12,8 +12,10 @@ use train::{Config, input, run};
 use crate::args::Show;
 use crate::console::print;
 use crate::failure::{Failure, Result};
+use crate::signals::exit_on_signals;
 
 pub fn run(args: &Show) -> Result<()> {
+    exit_on_signals()?;
     check_png_name(&args.out).map_err(|error| Failure::Usage(format!("--out: {error}")))?;
     if args.variants == 0 && args.crop.is_some() {
         let what = "--crop: has no effect with --variants 0, where nothing is cut; leave one of them out";

@@ -265,6 +265,7 @@ fn the_other_commands_leave_whole_files_or_none() {
             // Some commands have finished by then.
             let is_done = code(status) == 0 && args[0] != "bench";
             assert!(is_done || code(status) == 128 + number, "{args:?}: {status:?}: {text}");
+            assert!(!has_temporary(&world, "."), "{args:?}");
             let Some(path) = file.map(|file| world.path(file)).filter(|path| path.exists()) else { continue };
             if path.extension().unwrap() == "png" {
                 drop(image::open(&path).unwrap())

@@ -16,7 +16,7 @@ mod temporary;
 
 pub use error::Error;
 pub use replace::{Replacement, check_writable, if_there, replace, replace_bytes, sweep, sync_folder};
-pub use temporary::{TemporaryFile, is_temporary};
+pub use temporary::{TemporaryFile, is_temporary, remove_temporary_files};
 
 /// The README's program, run as a test.
 #[cfg(doctest)]

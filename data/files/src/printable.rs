@@ -36,6 +36,20 @@ pub fn brief(text: &str, most: usize) -> String {
     }
 }
 
+/// A message of the HDF5 library on one line, shortened to the system's reason if it has one.
+///
+/// ```
+/// let message = "write failed: errno = 28, error message = 'No space left on device', buf = 0x55";
+/// assert_eq!(alexnet_files::printable::hdf5_reason(message), "No space left on device");
+/// ```
+pub fn hdf5_reason(message: &str) -> String {
+    let reason = message.split_once("error message = '").and_then(|(_, rest)| rest.split_once('\''));
+    match reason {
+        Some((reason, _)) => reason.into(),
+        None => message.split_whitespace().collect::<Vec<_>>().join(" "),
+    }
+}
+
 /// Whether a terminal obeys the character: a control character, or one that changes the direction of text.
 fn is_control(c: char) -> bool {
     let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

@@ -5,12 +5,29 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Prefix of the names of temporary files.
 const PREFIX: &str = ".alexnet-tmp-";
 
 /// Most names that are tried: those that exist are of interrupted processes with the same number.
 const MOST_NAMES: u32 = 1 << 16;
+
+/// Paths of all temporary files of this process.
+static LIVE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn live() -> MutexGuard<'static, Vec<PathBuf>> {
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes all temporary files of this process, for a process that exits without dropping them. What is being written is
+/// lost; a file that was to be replaced stays as it was.
+pub fn remove_temporary_files() {
+    for path in live().drain(..) {
+        // What remains is removed by the next sweep.
+        let _ = fs::remove_file(path);
+    }
+}
 
 /// An empty file with a new name, which is removed when it is dropped. If the process is killed, the next
 /// [`sweep`](crate::sweep) of the folder removes it.
@@ -65,7 +82,10 @@ impl TemporaryFile {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let path = folder.join(format!("{prefix}{:x}-{number:x}", std::process::id()));
             match open_new(&path, mode) {
-                Ok(_) => return Ok(Self { path, is_kept: false }),
+                Ok(_) => {
+                    live().push(path.clone());
+                    return Ok(Self { path, is_kept: false });
+                }
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => last = error,
                 Err(error) => return Err(error),
             }
@@ -144,6 +164,7 @@ pub fn is_temporary(name: &str) -> bool {
 
 impl Drop for TemporaryFile {
     fn drop(&mut self) {
+        live().retain(|path| *path != self.path);
         if !self.is_kept {
             // What remains is removed by the next sweep.
             let _ = fs::remove_file(&self.path);
@@ -205,6 +226,27 @@ mod tests {
         sweep_for(&target);
         assert_eq!(stale.exists(), !cfg!(target_os = "linux"));
         assert!(own.path().exists() && part.path().exists() && others.iter().all(|path| path.exists()));
+    }
+
+    /// In a process of its own: the files of other tests are of this process, too.
+    #[test]
+    fn a_process_that_exits_can_remove_its_files() {
+        const FOLDER: &str = "ALEXNET_TEST_TEMPORARY_FOLDER";
+        if let Some(folder) = std::env::var_os(FOLDER) {
+            let folder = Path::new(&folder);
+            let kept = TemporaryFile::create(folder).unwrap();
+            kept.rename(&folder.join("kept")).unwrap();
+            let [_one, _other] = [(); 2].map(|()| TemporaryFile::create(folder).unwrap());
+            remove_temporary_files();
+            std::process::exit(0);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let test = "temporary::tests::a_process_that_exits_can_remove_its_files";
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let status = child.args(["--exact", test]).env(FOLDER, folder.path()).status().unwrap();
+        assert!(status.success());
+        let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["kept"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use files::Replacement;
+use files::printable::hdf5_reason;
 use formats::NpyRows;
 use hdf5::types::VarLenUnicode;
 use ndarray::{Array2, s};
@@ -123,7 +124,7 @@ impl FeaturesFile {
 }
 
 fn cannot(path: &Path) -> impl FnOnce(hdf5::Error) -> Error + '_ {
-    move |error| Error::file(path, format!("cannot be written: {error}"))
+    move |error| Error::file(path, format!("cannot be written: {}", hdf5_reason(&error.to_string())))
 }
 
 impl Hdf5Features {

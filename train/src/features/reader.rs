@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use files::printable::hdf5_reason;
 use hdf5::types::VarLenUnicode;
 use ndarray::{Array2, s};
 
@@ -29,7 +30,8 @@ impl FeaturesReader {
         hdf5::silence_errors(true);
         files::regular_file::check(path).map_err(|error| Error::file(path, format!("cannot be read: {error}")))?;
         let fail = |error: hdf5::Error| {
-            Error::file(path, format!("no features, as `alexnet features` writes to a .h5: {error}"))
+            let reason = hdf5_reason(&error.to_string());
+            Error::file(path, format!("no features, as `alexnet features` writes to a .h5: {reason}"))
         };
         let file = hdf5::File::open(path).map_err(fail)?;
         let features = file.dataset("features").map_err(fail)?;
@@ -104,6 +106,6 @@ impl FeaturesReader {
     }
 
     fn unreadable(&self, error: &hdf5::Error) -> Error {
-        Error::file(&self.path, format!("cannot be read: {error}"))
+        Error::file(&self.path, format!("cannot be read: {}", hdf5_reason(&error.to_string())))
     }
 }

@@ -24,6 +24,7 @@ mod write;
 
 use std::path::Path;
 
+use files::printable::hdf5_reason;
 use hdf5::plist::file_access::FileAccessBuilder;
 use ndarray::ArrayD;
 
@@ -76,7 +77,7 @@ fn unlocked(access: &mut FileAccessBuilder) -> &mut FileAccessBuilder {
 fn failure(path: &Path, what: &'static str, prefix: &str, words: &str) -> Error {
     match system_error(words) {
         Some(source) => Error::File { path: path.into(), what, source },
-        None => refused(path, format!("{prefix}{}", one_line(words))),
+        None => refused(path, format!("{prefix}{}", hdf5_reason(words))),
     }
 }
 
@@ -95,15 +96,6 @@ fn system_error(words: &str) -> Option<std::io::Error> {
     (code != 0 && error.kind() != std::io::ErrorKind::InvalidInput).then_some(error)
 }
 
-/// A message of HDF5 on one line, shortened to the system's reason if it has one.
-fn one_line(words: &str) -> String {
-    let reason = words.split_once("error message = '").and_then(|(_, rest)| rest.split_once('\''));
-    match reason {
-        Some((reason, _)) => reason.into(),
-        None => words.split_whitespace().collect::<Vec<_>>().join(" "),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,8 +104,8 @@ mod tests {
     fn a_full_disk_has_the_systems_message() {
         let words = "H5Fflush(): unable to flush: file write failed: time = Mon\n, errno = 28, error message = \
                      'No space left on device', buf = 0x55";
-        assert_eq!(one_line(words), "No space left on device");
-        assert_eq!(one_line("H5Fopen(): bad\n, block"), "H5Fopen(): bad , block");
+        assert_eq!(hdf5_reason(words), "No space left on device");
+        assert_eq!(hdf5_reason("H5Fopen(): bad\n, block"), "H5Fopen(): bad , block");
         let Error::File { source, .. } = failure(Path::new("a.h5"), "cannot be written", "", words) else {
             panic!("the system's error is lost")
         };

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use files::printable::hdf5_reason;
 use hdf5::File;
 use ndarray::{ArrayViewD, arr1};
 
@@ -11,7 +12,7 @@ use super::read::{
     Reader, attribute, check_crc, check_format, check_length, exif_orientation, model_text, open, stored_crc,
 };
 use super::text::TextResult;
-use super::{Parts, TensorSource, one_line, unlocked};
+use super::{Parts, TensorSource, unlocked};
 use crate::weights::{BLOCK, refused, unreadable};
 use crate::{Error, Result};
 
@@ -25,11 +26,11 @@ pub(super) fn verify(temporary: &Path, path: &Path, parts: &Parts<'_>) -> Result
     };
     let length = check_length(temporary).map_err(renamed)?;
     let file = File::with_options().with_fapl(unlocked).open(temporary);
-    let file = file.map_err(|e| different(path, &one_line(&e.to_string())))?;
+    let file = file.map_err(|e| different(path, &hdf5_reason(&e.to_string())))?;
     check_format(temporary, &file).map_err(renamed)?;
     let bytes = fs::File::open(temporary).map_err(unreadable(path))?;
     let mut written = WrittenFile { file, bytes, reader: Reader::new(length), blocks: [const { Vec::new() }; 2] };
-    written.verify(parts).map_err(|what| different(path, &one_line(&what)))
+    written.verify(parts).map_err(|what| different(path, &hdf5_reason(&what)))
 }
 
 fn different(path: &Path, what: &str) -> Error {
