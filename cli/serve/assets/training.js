@@ -23,13 +23,22 @@ function ticks(low, high, most) {
   return Array.from({ length: Math.max(count, 0) }, (_, place) => (first + place) * step);
 }
 
+/** The ends of an axis: those of the values, with some room around them. */
+function range(values) {
+  const least = Math.min(...values);
+  const most = Math.max(...values);
+  const room = (most - least) * 0.05 || Math.abs(most) * 0.1 || 1;
+  return [least - room, most + room];
+}
+
 /** Draws curves: lists of [x, y], the first as a line, the second with its points. */
 function draw(chart) {
   const points = chart.curves.flatMap((curve) => curve.points);
   if (points.length === 0) return element("p", { class: "quiet" }, "Nothing to show yet.");
   const xs = points.map(([x]) => x);
   const ys = points.map(([, y]) => y);
-  const [right, low, high] = [Math.max(...xs, 1), Math.min(...ys, 0), Math.max(...ys)];
+  const right = Math.max(...xs, 1);
+  const [low, high] = range(ys);
   const x = (value) => LEFT + (value / right) * (WIDTH - LEFT - 12);
   const y = (value) => TOP + (1 - (value - low) / (high - low || 1)) * (HEIGHT - TOP - BOTTOM);
   const last = chart.curves.filter((curve) => curve.points.length)
@@ -56,18 +65,22 @@ function draw(chart) {
 }
 
 function charts(run) {
-  const training = (key, factor = 1) => run.training.map((point) => [point.step, factor * point[key]]);
-  const validation = (key, factor = 1) => run.validation.map((point) => [point.step, factor * point[key]]);
+  // The first epoch has no length yet.
+  const length = run.steps_per_epoch ?? 1;
+  const by = run.steps_per_epoch ? `by epochs of ${length.toLocaleString("en")} steps` : "by step";
+  const points = (list, key, factor = 1) => list.map((point) => [point.step / length, factor * point[key]]);
+  const training = (key, factor) => points(run.training, key, factor);
+  const validation = (key, factor) => points(run.validation, key, factor);
   const two = (key, factor) => [
     { name: "training", points: training(key, factor) },
     { name: "validation", points: validation(key, factor) },
   ];
   return [
-    { id: "chart-loss", title: "Loss", unit: "nats, by step", curves: two("loss", 1) },
-    { id: "chart-error", title: "Top-1 error", unit: "%, by step", curves: two("top1_error", 100) },
-    { id: "chart-rate", title: "Learning rate", unit: "by step",
+    { id: "chart-loss", title: "Loss", unit: `nats, ${by}`, curves: two("loss", 1) },
+    { id: "chart-error", title: "Top-1 error", unit: `%, ${by}`, curves: two("top1_error", 100) },
+    { id: "chart-rate", title: "Learning rate", unit: by,
       curves: [{ name: "learning rate", points: training("rate") }] },
-    { id: "chart-speed", title: "Speed", unit: "images per second, by step",
+    { id: "chart-speed", title: "Speed", unit: `images per second, ${by}`,
       curves: [{ name: "images per second", points: training("images_per_s") }] },
   ];
 }
@@ -88,8 +101,11 @@ function ofMetric({ monitor, value }) {
 function showFigures(run) {
   const best = run.best ? [[`best ${run.best.monitor.replaceAll("-", " ").replace("top1", "top-1")}`, ofMetric(run.best)]] : [];
   const of = run.epochs ? ` of ${run.epochs}` : "";
+  // Rounded down: 2.0 of 2 is the end.
+  const tenths = run.steps_per_epoch && Math.floor((10 * run.step) / run.steps_per_epoch + 1e-9);
+  const epoch = run.steps_per_epoch ? (tenths / 10).toFixed(1) : run.epoch;
   const figures = [
-    ["state", run.state], ["epoch", `${run.epoch}${of}`], ["step", run.step.toLocaleString("en")],
+    ["state", run.state], ["epoch", `${epoch}${of}`], ["step", run.step.toLocaleString("en")],
     ["loss of the last steps", run.loss === null ? "-" : run.loss.toFixed(4)],
     ["images per second", run.images_per_s === null ? "-" : run.images_per_s.toFixed(0)], ...best,
   ];

@@ -28,6 +28,8 @@ pub(crate) struct RunReport {
     epoch: u64,
     /// Epochs that the run is to train.
     epochs: u64,
+    /// Steps of an epoch; null until the second one begins.
+    steps_per_epoch: Option<u64>,
     loss: Option<f64>,
     images_per_s: Option<f64>,
     best: Option<train::run::Best>,
@@ -61,6 +63,7 @@ pub(crate) struct Follower {
     steps: Tail,
     validations: Tail,
     training: Curve,
+    epochs: EpochLength,
     validation: Vec<ValidationPoint>,
 }
 
@@ -71,6 +74,7 @@ impl Follower {
             steps: Tail::new(folder.join("log.jsonl")),
             validations: Tail::new(folder.join("validation.jsonl")),
             training: Curve::default(),
+            epochs: EpochLength::default(),
             validation: Vec::new(),
         }
     }
@@ -89,6 +93,7 @@ impl Follower {
             step: summary.step,
             epoch: summary.epoch,
             epochs: epochs.and_then(|epochs| epochs.try_into().ok()).unwrap_or(0),
+            steps_per_epoch: self.epochs.steps,
             loss: summary.loss,
             images_per_s: summary.images_per_s,
             best: summary.best,
@@ -99,10 +104,17 @@ impl Follower {
     }
 
     fn read_logs(&mut self) -> io::Result<()> {
-        let Self { steps, validations, training, validation, .. } = self;
+        let Self { steps, validations, training, epochs, validation, .. } = self;
         steps.read(|line| match line {
-            TailEvent::Restart => *training = Curve::default(),
-            TailEvent::Line(line) => training.extend(parse(line)),
+            TailEvent::Restart => {
+                *training = Curve::default();
+                *epochs = EpochLength::default();
+            }
+            TailEvent::Line(line) => {
+                let Some(line) = parse::<StepLine>(line) else { return };
+                epochs.see(&line);
+                training.add(&line);
+            }
         })?;
         validations.read(|line| match line {
             TailEvent::Restart => validation.clear(),
@@ -138,9 +150,20 @@ impl Default for Curve {
     }
 }
 
-impl Extend<StepLine> for Curve {
-    fn extend<T: IntoIterator<Item = StepLine>>(&mut self, lines: T) {
-        lines.into_iter().for_each(|line| self.add(&line));
+/// The number of steps of an epoch, from the first step of the first two epochs of a log.
+#[derive(Clone, Copy, Debug, Default)]
+struct EpochLength {
+    /// Step and epoch of the first line.
+    first: Option<(u64, u64)>,
+    steps: Option<u64>,
+}
+
+impl EpochLength {
+    fn see(&mut self, line: &StepLine) {
+        let (step, epoch) = *self.first.get_or_insert((line.step, line.epoch));
+        if self.steps.is_none() && line.epoch != epoch {
+            self.steps = line.step.checked_sub(step).filter(|steps| *steps > 0);
+        }
     }
 }
 
@@ -169,10 +192,17 @@ impl Curve {
         self.last = 1;
     }
 
+    /// The points. The steps of an incomplete last one count to the one before: a mean of a few would be a spike.
     fn points(&self) -> Vec<TrainingPoint> {
-        let (Some(last), complete) = (self.sums.last(), self.sums.len().saturating_sub(1)) else { return Vec::new() };
-        let complete = self.sums[..complete].iter().map(|sum| sum.over(self.each));
-        complete.chain([last.over(self.last)]).collect()
+        let over_each = |sums: &[TrainingPoint]| sums.iter().map(|sum| sum.over(self.each)).collect();
+        match self.sums.as_slice() {
+            [complete @ .., before, last] if self.last < self.each => {
+                let mut points: Vec<TrainingPoint> = over_each(complete);
+                points.push(before.plus(last).over(self.each + self.last));
+                points
+            }
+            all => over_each(all),
+        }
     }
 }
 
@@ -299,15 +329,25 @@ mod tests {
         let mut curve = Curve::default();
         assert_eq!(curve.points(), []);
         let steps = 5 * MOST_POINTS as u64 + 1;
-        curve.extend((1..=steps).map(line));
+        (1..=steps).for_each(|step| curve.add(&line(step)));
         let points = curve.points();
         assert_eq!(curve.each, 8);
-        assert_eq!(points.len(), (steps as usize).div_ceil(8));
+        assert_eq!(points.len(), steps as usize / 8);
         assert_eq!((points[0].loss, points[1].step), (4.5, 12.5));
         let last = points[points.len() - 1];
-        let first_of_last = steps / 8 * 8 + 1;
+        // One step is left over.
+        let first_of_last = steps - 8;
         assert_eq!(last.step, (first_of_last + steps) as f64 / 2.0);
         assert!(points.iter().all(|point| (point.rate - 0.1).abs() < 1e-12 && point.top1_error == 0.5));
+    }
+
+    #[test]
+    fn the_second_epoch_tells_the_length_of_the_first() {
+        let mut epochs = EpochLength::default();
+        for step in 1..=7 {
+            epochs.see(&StepLine { epoch: 1 + (step - 1) / 3, ..line(step) });
+            assert_eq!(epochs.steps, (step > 3).then_some(3), "{step}");
+        }
     }
 
     fn new_lines(tail: &mut Tail) -> Vec<String> {

@@ -69,6 +69,8 @@ fn a_leak_and_other_duplicates_are_found() {
         let bytes = fs::read(world.path(format!("report/{plot}.png"))).unwrap();
         assert!(bytes.starts_with(b"\x89PNG"), "{plot}");
     }
+    let mean = image::open(world.path("report/mean-train.png")).unwrap();
+    assert!(mean.width().min(mean.height()) > 256, "64 pixels are enlarged: {} x {}", mean.width(), mean.height());
     let text = world.ok(&["dataset", "photos", "--val", "photos-val", "--size", "64"]);
     assert!(text.contains("val images that are in train: 1: they make"), "{text}");
     assert!(text.contains("different labels: 1"), "{text}");

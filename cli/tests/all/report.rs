@@ -28,6 +28,8 @@ fn a_report_on_a_run_has_all_sections_and_its_plots_as_files() {
         "Calibration of run",
         "top-1 error",
         "Most certain hits of run",
+        ">best validation top-1 error</th>",
+        "if no setting was changed when it was resumed",
         "there is no convolution to draw",
         "alexnet train --config run/run.toml --model run/model.toml --out again",
         "alexnet eval --data val.pack --weights run",

@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ];
     let image = ImageData::new(&PIXEL, "Image 17, a cat")?;
     classes.image(image.clone(), "One grey pixel.");
-    classes.cards("Mistakes", vec![Card { image, title: "cat".into(), bars }]);
+    classes.cards("Mistakes", vec![Card { image, title: "cat".into(), note: "image 3".into(), bars }]);
 
     let settings = page.section("Settings");
     let rows = vec![vec!["optim.lr".into(), "0.001".into(), "0.003".into()]];

@@ -36,6 +36,8 @@ pub struct Card {
     pub image: ImageData,
     /// Title, such as the label.
     pub title: String,
+    /// A note below the title, such as the image's number; empty for none.
+    pub note: String,
     /// Bars below it.
     pub bars: Vec<Bar>,
 }

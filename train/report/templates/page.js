@@ -49,3 +49,9 @@ for (const box of document.querySelectorAll("#groups input")) {
     }
   });
 }
+
+// A table that is wider than the page says so; one in a part that is folded away has no width until it is opened.
+const widths = new ResizeObserver((tables) => {
+  for (const { target } of tables) target.classList.toggle("wide", target.scrollWidth > target.clientWidth + 1);
+});
+for (const table of document.querySelectorAll(".scroll")) widths.observe(table);

@@ -23,7 +23,7 @@ fn page() -> Page {
     let image = ImageData::new(b"\x89PNG\r\n", EVIL).unwrap();
     section.image(image.clone(), EVIL);
     let bars = vec![Bar { name: EVIL.into(), probability: f64::NAN, is_right: true }];
-    section.cards(EVIL, vec![Card { image, title: EVIL.into(), bars }]);
+    section.cards(EVIL, vec![Card { image, title: EVIL.into(), note: EVIL.into(), bars }]);
     page
 }
 

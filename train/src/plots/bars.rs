@@ -25,11 +25,18 @@ const MARGIN: i64 = 24;
 /// Maximum number of bars with names.
 const MAX_NAMED: usize = 60;
 
+/// The least width of bars that are apart.
+const APART: i64 = 3;
+/// Height of the top of a bar that touches others.
+const TOP: i64 = 3;
+
 const BAR: Rgb<u8> = Rgb([0, 100, 170]);
+/// Colour below the tops of bars that touch.
+const PALE: Rgb<u8> = Rgb([205, 225, 240]);
 const GRID: Rgb<u8> = Rgb([229, 231, 235]);
 
 /// Plots counts as bars: up to 60 lie, with their names and numbers, in their order; more stand side by side, the largest
-/// first, without names.
+/// first, without names. Too many to be apart are pale below their tops.
 pub fn bars(counts: &[(String, u64)], title: &str, unit: &str) -> RgbImage {
     if counts.len() <= MAX_NAMED { lying(counts, title) } else { standing(counts, title, unit) }
 }
@@ -90,12 +97,18 @@ fn draw_upright(page: &mut RgbImage, plot: Area, counts: &[u64], x_axis: &Axis, 
         text::draw(page, plot.x - 10 - style.width(&label), y - style.height() / 2, &label, style);
     }
     let edge = |bar: usize| plot.x + (bar as f64 / counts.len().max(1) as f64 * plot.width as f64).round() as i64;
-    let gap = i64::from(plot.width / counts.len().max(1) as i64 >= 6);
+    let is_apart = plot.width / counts.len().max(1) as i64 >= APART;
     for (bar, &count) in counts.iter().enumerate() {
         let height = (y_axis.share(count as f64) * plot.height as f64).round() as i64;
         let height = height.max(i64::from(count > 0));
-        let width = (edge(bar + 1) - edge(bar) - gap).max(1);
-        paint::fill(page, area(edge(bar), plot.y + plot.height - height, width, height), BAR);
+        let width = (edge(bar + 1) - edge(bar) - i64::from(is_apart)).max(1);
+        let top = plot.y + plot.height - height;
+        if is_apart {
+            paint::fill(page, area(edge(bar), top, width, height), BAR);
+        } else {
+            paint::fill(page, area(edge(bar), top, width, height), PALE);
+            paint::fill(page, area(edge(bar), top, width, height.min(TOP)), BAR);
+        }
     }
     let floor = plot.y + plot.height;
     for (value, label) in x_axis.ticks() {
@@ -115,7 +128,7 @@ mod tests {
 
     /// Pixels of bars in a column.
     fn height(page: &RgbImage, x: i64) -> usize {
-        (0..page.height()).filter(|&y| *page.get_pixel(x as u32, y) == BAR).count()
+        (0..page.height()).filter(|&y| [BAR, PALE].contains(page.get_pixel(x as u32, y))).count()
     }
 
     #[test]
@@ -140,6 +153,20 @@ mod tests {
         assert_eq!(page.dimensions(), (WIDTH as u32, HEIGHT as u32));
         assert!(height(&page, LEFT + 2) > height(&page, LEFT + 500));
         assert!(height(&page, WIDTH - RIGHT - 2) >= 1);
+    }
+
+    /// Equal counts are no solid block.
+    #[test]
+    fn equal_bars_are_apart_or_pale() {
+        let middle = |classes: usize| {
+            let counts = vec![("a".to_string(), 50); classes];
+            let page = bars(&counts, "classes", "classes");
+            let y = (HEIGHT - BOTTOM - 100) as u32;
+            (LEFT..WIDTH - RIGHT).filter(|&x| *page.get_pixel(x as u32, y) == BAR).count() as i64
+        };
+        let width = WIDTH - LEFT - RIGHT;
+        assert_eq!(middle(200), width - 200);
+        assert_eq!(middle(1000), 0);
     }
 
     #[test]

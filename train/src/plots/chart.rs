@@ -4,6 +4,7 @@
 //! other plots.
 
 mod axis;
+mod means;
 
 use image::{Rgb, RgbImage};
 
@@ -31,10 +32,8 @@ const DASH: f64 = 9.0;
 const MAX_MARKED: usize = 32;
 /// Radius of a marker.
 const MARK: f64 = 3.8;
-/// A series with more points than this is drawn pale, with its moving means over it.
+/// A noisy series with more points than this is drawn pale, with means over it.
 const MAX_DARK: usize = 400;
-/// Maximum number of means.
-const MEANS: usize = 120;
 
 const GRID: Rgb<u8> = Rgb([229, 231, 235]);
 /// Colours that colour-blind readers can distinguish, also by brightness in print (after Okabe and Ito).
@@ -89,7 +88,8 @@ pub struct Decoration<'a> {
 /// Plots a line chart of 960 x 600 pixels with ticks, a grid and, for more than one series, a legend.
 ///
 /// An axis begins at 0 if the smallest value is positive and less than a third of the largest. A series of more than 400
-/// points is pale, with a line of the means of consecutive points over it; a note gives the number of points per mean.
+/// points that go up and down is pale, with a line of the means of consecutive points over it; a note gives the number of
+/// points per mean.
 pub fn curve(series: &[Series], x_label: &str, y_label: &str, title: &str) -> RgbImage {
     curve_with_marks(series, x_label, y_label, title, &[])
 }
@@ -144,7 +144,7 @@ fn chart(series: &[Series], labels: [&str; 3], x_axis: Axis, decoration: Decorat
         if dashed.contains(&number) {
             draw_dashes(&mut image, &points, *colour);
         } else {
-            draw_series(&mut image, &points, *colour);
+            draw_series(&mut image, &points, *colour, is_pale(one));
         }
     }
     draw_note(&mut image, plot, series, heading.width(title));
@@ -236,11 +236,16 @@ fn draw_dashes(image: &mut RgbImage, points: &[Option<(f64, f64)>], colour: Rgb<
     cover.blend(image, colour);
 }
 
+/// Whether a series is drawn pale with means over it: means would round off the steps of one without noise.
+fn is_pale(series: &Series) -> bool {
+    series.points.len() > MAX_DARK && means::is_noisy(&series.points)
+}
+
 /// Draws a series; `None` is a gap.
-fn draw_series(image: &mut RgbImage, points: &[Option<(f64, f64)>], colour: Rgb<u8>) {
-    if points.len() > MAX_DARK {
+fn draw_series(image: &mut RgbImage, points: &[Option<(f64, f64)>], colour: Rgb<u8>, is_pale: bool) {
+    if is_pale {
         draw_lines(image, points, pale(colour), HALF_WIDTH / 2.0);
-        draw_lines(image, &means(points), colour, HALF_WIDTH * 1.3);
+        draw_lines(image, &means::means(points), colour, HALF_WIDTH * 1.3);
     } else {
         draw_lines(image, points, colour, HALF_WIDTH);
     }
@@ -261,32 +266,16 @@ fn draw_lines(image: &mut RgbImage, points: &[Option<(f64, f64)>], colour: Rgb<u
     cover.blend(image, colour);
 }
 
-/// Number of points per mean of a series with `points` points.
-fn points_per_mean(points: usize) -> usize {
-    points.div_ceil(MEANS)
-}
-
-/// Means of consecutive points, without gaps.
-fn means(points: &[Option<(f64, f64)>]) -> Vec<Option<(f64, f64)>> {
-    let mean = |part: &[Option<(f64, f64)>]| {
-        let count = part.iter().flatten().count() as f64;
-        let sum = part.iter().flatten().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
-        (count > 0.0).then(|| (sum.0 / count, sum.1 / count))
-    };
-    points.chunks(points_per_mean(points.len())).map(mean).collect()
-}
-
 fn pale(colour: Rgb<u8>) -> Rgb<u8> {
     Rgb(colour.0.map(|value| 255 - (255 - value) / 3))
 }
 
 /// Draws the note on means to the right of the title, if there is space.
 fn draw_note(image: &mut RgbImage, plot: Area, series: &[Series], title: i64) {
-    let Some(many) = series.iter().map(|one| one.points.len()).filter(|points| *points > MAX_DARK).max() else {
-        return;
-    };
+    let pale = series.iter().filter(|one| is_pale(one));
+    let Some(many) = pale.map(|one| one.points.len()).max() else { return };
     let style = Style::small(GREY);
-    let note = format!("pale: each point; dark: means of {}", points_per_mean(many));
+    let note = format!("pale: each point; dark: means of {}", means::points_per_mean(many));
     if title + style.width(&note) + 20 <= plot.width {
         text::draw(image, plot.x + plot.width - style.width(&note), 24, &note, style);
     }

@@ -3,6 +3,9 @@
 use image::{Rgb, RgbImage};
 use ndarray::{ArrayView2, ArrayView3};
 
+use super::paint::{self, GREY, WHITE, area};
+use super::text::{self, Style};
+
 /// Colours of values from 0 to 1, dark to bright, at even distances.
 const RAMP: [[f32; 3]; 6] = [
     [20.0, 11.0, 53.0],
@@ -16,6 +19,11 @@ const RAMP: [[f32; 3]; 6] = [
 const SHINING: [f32; 2] = [0.55, 0.25];
 /// The quantile that is as bright as anything: single pixels of a gradient would darken all others.
 const BRIGHTEST: f64 = 0.995;
+
+/// Margin of a key.
+const MARGIN: i64 = 24;
+/// Width and height of the colours of a key.
+const BAR: [i64; 2] = [240, 14];
 
 /// The largest value that has a colour of its own: a map's quantile of 99.5 %. 0 for a map without positive values.
 pub fn brightest(map: ArrayView2<f32>) -> f32 {
@@ -43,6 +51,22 @@ pub fn heat_over(image: &RgbImage, map: ArrayView2<f32>, top: f32) -> RgbImage {
         let through = SHINING[0] + (SHINING[1] - SHINING[0]) * share;
         Rgb(colour(share).map(|own| (own * (1.0 - through) + grey * through).round() as u8))
     })
+}
+
+/// A key of the colours of [`heat_over`], between names of the lowest and the highest value.
+pub fn heat_key(names: [&str; 2]) -> RgbImage {
+    let style = Style::small(GREY);
+    let [width, height] = BAR;
+    let left = MARGIN + style.width(names[0]) + 10;
+    let right = left + width + 10;
+    let mut key = RgbImage::from_pixel((right + style.width(names[1]) + MARGIN) as u32, 36, WHITE);
+    text::draw(&mut key, MARGIN, 4, names[0], style);
+    text::draw(&mut key, right, 4, names[1], style);
+    for x in 0..width {
+        let shade = colour(x as f32 / (width - 1) as f32).map(|value| value.round() as u8);
+        paint::fill(&mut key, area(left + x, 5, 1, height), Rgb(shade));
+    }
+    key
 }
 
 /// A map alone, black at 0 and white at `top` and above. Negative values are black.
@@ -100,6 +124,15 @@ mod tests {
                 .pixels()
                 .all(|p| p == heat_over(&image, map.view(), 0.0).get_pixel(0, 0))
         );
+    }
+
+    #[test]
+    fn a_key_has_the_colours_from_dark_to_bright() {
+        let key = heat_key(["a", "b"]);
+        let left = (MARGIN + Style::small(GREY).width("a") + 10) as u32;
+        let [first, last] = [left, left + BAR[0] as u32 - 1].map(|x| key.get_pixel(x, 10).0);
+        assert_eq!((first, last), ([20, 11, 53], [252, 230, 110]));
+        assert_eq!(key.get_pixel(left - 1, 10).0, [255; 3]);
     }
 
     #[test]

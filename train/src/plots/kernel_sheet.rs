@@ -90,9 +90,9 @@ impl KernelSheet<'_> {
     }
 
     fn page(&self, grids: &[RgbImage]) -> RgbImage {
-        let caption = if grids.len() > 1 { CAPTION } else { 0 };
+        let height_of_caption = if grids.len() > 1 { CAPTION } else { 0 };
         let widest = grids.iter().map(RgbImage::width).max().unwrap_or(0);
-        let height: u32 = grids.iter().map(|grid| grid.height() + caption + MARGIN).sum();
+        let height: u32 = grids.iter().map(|grid| grid.height() + height_of_caption + MARGIN).sum();
         let width = widest.max(MIN_WIDTH) + 2 * MARGIN;
         let mut page = RgbImage::from_pixel(width, TITLE + height, WHITE);
         let place = i64::from(MARGIN);
@@ -103,9 +103,10 @@ impl KernelSheet<'_> {
         text::draw(&mut page, place, 42, &note.fit(&self.note(), room), note);
         let mut top = TITLE;
         for (number, grid) in grids.iter().enumerate() {
-            if caption > 0 {
-                text::draw(&mut page, place, i64::from(top) + 4, &format!("group {}", number + 1), note);
-                top += caption;
+            if height_of_caption > 0 {
+                let caption = note.fit(&self.caption(number + 1), room);
+                text::draw(&mut page, place, i64::from(top) + 4, &caption, note);
+                top += height_of_caption;
             }
             imageops::replace(&mut page, grid, place, i64::from(top));
             top += grid.height() + MARGIN;
@@ -119,6 +120,14 @@ impl KernelSheet<'_> {
                 format!("{}: {out} kernels, {height} x {width} x {channels}", self.layer)
             }
             _ => self.layer.to_string(),
+        }
+    }
+
+    /// The caption of a group. Kernels of three channels see the image, which is not divided.
+    fn caption(&self, group: usize) -> String {
+        match self.weights.shape().last() {
+            Some(3) => format!("seen by group {group} of the next convolution"),
+            _ => format!("group {group} of this layer, or seen by group {group} of the next convolution"),
         }
     }
 

@@ -27,7 +27,7 @@ use crate::{Error, Result};
 pub use bars::{bars, histogram};
 pub use chart::{Decoration, Level, Mark, Series, curve, curve_decorated, curve_over_decades, curve_with_marks};
 pub use confusion::confusion;
-pub use heat::{brightest, gradient_image, grey_map, heat_over};
+pub use heat::{brightest, gradient_image, grey_map, heat_key, heat_over};
 pub use image_map::{MapPoint, THUMBNAIL, image_map};
 pub use kernel_sheet::{KernelOrder, KernelSheet};
 pub use kernels::{ColourRange, kernels};
@@ -35,7 +35,7 @@ pub use neighbours::{LabelledImage, NeighbourRow, neighbours};
 pub use pairs::image_pairs;
 pub use panels::{Panel, PanelPage, PanelRow};
 pub use parallel::{Dimension, parallel_coordinates};
-pub use predictions::{PredictionRow, predictions};
+pub use predictions::{NotedPrediction, PredictionRow, noted_predictions, predictions};
 pub use reliability::reliability;
 pub use samples::{Sample, samples};
 

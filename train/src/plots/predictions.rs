@@ -14,6 +14,8 @@ const STRIP: i64 = 32;
 const BAR: i64 = 24;
 /// Distance between the tops of two bars.
 const BAR_STEP: i64 = 28;
+/// Height of the note below the strip.
+const NOTE: i64 = 22;
 /// Gap between the strip and the first bar.
 const GAP: i64 = 6;
 /// Margin around and between the cells.
@@ -45,17 +47,40 @@ pub struct PredictionRow {
     pub top: Vec<(String, f32)>,
 }
 
+/// An image and its predictions, with a note.
+#[derive(Clone, Debug)]
+pub struct NotedPrediction {
+    /// The image and its predictions.
+    pub row: PredictionRow,
+    /// The note in small type below the label, such as the image's number; empty for none.
+    pub note: String,
+}
+
+impl From<PredictionRow> for NotedPrediction {
+    fn from(row: PredictionRow) -> Self {
+        Self { row, note: String::new() }
+    }
+}
+
 /// Plots each image with its correct label and bars of its (at most five) most probable labels below. The bar of the
-/// correct label has another colour and bold type; a legend says so where there is one. Labels of less than 0.1 % are left
-/// out.
+/// correct label has another colour and bold type; a legend names the colours of the bars that are drawn. Labels of less
+/// than 0.1 % are left out.
 ///
-/// Eight images make two rows of four, as in the paper. Labels that are too long end in "...". At most 480 images are
-/// plotted.
+/// Eight images make two rows of four, as in the paper. Labels that are too long lose what follows their first comma, or
+/// end in "...". At most 480 images are plotted.
 pub fn predictions(rows: &[PredictionRow], title: &str) -> RgbImage {
+    let rows: Vec<NotedPrediction> = rows.iter().take(MAX_ROWS).cloned().map(NotedPrediction::from).collect();
+    noted_predictions(&rows, title)
+}
+
+/// Plots images as [`predictions`] does, with their notes.
+pub fn noted_predictions(rows: &[NotedPrediction], title: &str) -> RgbImage {
     let rows = &rows[..rows.len().min(MAX_ROWS)];
-    let labels = rows.iter().map(|row| shown(row).count()).max().unwrap_or(0) as i64;
+    let labels = rows.iter().map(|noted| shown(&noted.row).count()).max().unwrap_or(0) as i64;
     let columns = columns(rows.len()) as i64;
-    let cell = [SIDE, SIDE + STRIP + GAP + labels * BAR_STEP];
+    let has_notes = rows.iter().any(|noted| !noted.note.is_empty());
+    let strip = STRIP + if has_notes { NOTE } else { 0 };
+    let cell = [SIDE, SIDE + strip + GAP + labels * BAR_STEP];
     let lines = (rows.len() as i64 + columns - 1) / columns;
     let heading = Style::large(INK).bold();
     // A title is broader than a single image.
@@ -68,13 +93,11 @@ pub fn predictions(rows: &[PredictionRow], title: &str) -> RgbImage {
         text::draw(&mut image, MARGIN, TITLE, "no images", Style::large(GREY));
     }
     text::draw(&mut image, MARGIN, 16, &heading.fit(title, width - 2 * MARGIN), heading);
-    if rows.iter().any(|row| row.top.iter().any(|(label, _)| *label == row.truth)) {
-        draw_legend(&mut image);
-    }
-    for (number, row) in (0..).zip(rows) {
+    draw_legend(&mut image, rows);
+    for (number, noted) in (0..).zip(rows) {
         let x = MARGIN + number % columns * (cell[0] + MARGIN);
         let y = TITLE + number / columns * (cell[1] + MARGIN);
-        draw_cell(&mut image, x, y, row);
+        draw_cell(&mut image, [x, y], strip, noted);
     }
     image
 }
@@ -94,25 +117,37 @@ fn columns(cells: usize) -> usize {
     }
 }
 
-/// Draws the colours of the bars below the title.
-fn draw_legend(page: &mut RgbImage) {
+/// Draws the colours of the bars of images with a known label below the title, of those alone that a bar has.
+fn draw_legend(page: &mut RgbImage, rows: &[NotedPrediction]) {
+    let has_bar = |is_right: bool| {
+        let known = rows.iter().map(|noted| &noted.row).filter(|row| !row.truth.is_empty());
+        known.flat_map(|row| shown(row).map(|(label, _)| *label == row.truth)).any(|right| right == is_right)
+    };
     let style = Style::small(GREY);
     let mut x = MARGIN;
-    for (colour, name) in [(RIGHT, "correct"), (WRONG, "other")] {
+    for (colour, name, is_right) in [(RIGHT, "correct", true), (WRONG, "wrong", false)] {
+        if !has_bar(is_right) {
+            continue;
+        }
         paint::fill(page, area(x, 44, 16, 14), colour);
         text::draw(page, x + 22, 43, name, style);
         x += 22 + style.width(name) + 20;
     }
 }
 
-fn draw_cell(page: &mut RgbImage, x: i64, y: i64, row: &PredictionRow) {
+/// Draws an image at `[x, y]`, with its label and note in a strip of this height, and its bars.
+fn draw_cell(page: &mut RgbImage, [x, y]: [i64; 2], strip: i64, noted: &NotedPrediction) {
+    let row = &noted.row;
     draw_image(page, area(x, y, SIDE, SIDE), &row.image);
     let bold = Style::large(INK).bold();
-    let truth = bold.fit(&row.truth, SIDE - 8);
+    let truth = bold.fit_name(&row.truth, SIDE - 8);
     let middle = y + SIDE + (STRIP - bold.height()) / 2;
     text::draw(page, x + (SIDE - bold.width(&truth)) / 2, middle, &truth, bold);
+    let small = Style::small(GREY);
+    let note = small.fit(&noted.note, SIDE);
+    text::draw(page, x + (SIDE - small.width(&note)) / 2, y + SIDE + STRIP, &note, small);
     for (place, (label, probability)) in (0..).zip(shown(row)) {
-        let bar = area(x, y + SIDE + STRIP + GAP + place * BAR_STEP, SIDE, BAR);
+        let bar = area(x, y + SIDE + strip + GAP + place * BAR_STEP, SIDE, BAR);
         draw_bar(page, bar, label, *probability, *label == row.truth);
     }
 }
@@ -143,7 +178,7 @@ fn draw_bar(page: &mut RgbImage, bar: Area, label: &str, probability: f32, right
     let style = if right { plain.bold() } else { plain };
     let percent = percent(probability);
     let percent_width = note.width(&percent);
-    let label = style.fit(label, bar.width - percent_width - 18);
+    let label = style.fit_name(label, bar.width - percent_width - 18);
     text::draw(page, bar.x + 6, bar.y + (bar.height - style.height()) / 2, &label, style);
     let end = bar.x + bar.width - 6 - percent_width;
     text::draw(page, end, bar.y + (bar.height - note.height()) / 2, &percent, note);

@@ -46,6 +46,14 @@ impl Style {
         printable(text).count() as i64 * self.advance()
     }
 
+    /// `name`, without what follows its first comma if it is wider than `width` pixels, then shortened as by
+    /// [`fit`](Self::fit): the names of WordNet are lists of synonyms.
+    pub fn fit_name(self, name: &str, width: i64) -> String {
+        let is_whole = self.width(name) <= width;
+        let first = name.split_once(',').map(|(first, _)| first).filter(|first| !is_whole && !first.is_empty());
+        self.fit(first.unwrap_or(name), width)
+    }
+
     /// `text`, shortened to end in "..." if it is wider than `width` pixels.
     pub fn fit(self, text: &str, width: i64) -> String {
         let max_len = (width / self.advance()).max(0) as usize;

@@ -29,7 +29,11 @@ fn line(step: u64) -> StepLine {
 }
 
 fn append(folder: &Path, step: u64) {
-    assert_eq!(Log::open(&folder.join("log.jsonl"), step - 1).unwrap().append(&line(step)), None);
+    append_line(folder, &line(step));
+}
+
+fn append_line(folder: &Path, line: &StepLine) {
+    assert_eq!(Log::open(&folder.join("log.jsonl"), line.step - 1).unwrap().append(line), None);
 }
 
 /// The first report to come for which something is true.
@@ -68,6 +72,10 @@ fn lines_are_sent_as_they_are_logged() {
     let validated = report(&mut lines, |report| !report["validation"].as_array().unwrap().is_empty());
     assert_eq!(validated["validation"].as_array().unwrap().len(), 1);
     assert_eq!(validated["validation"][0]["top1_error"], 0.25);
+    assert_eq!(validated["steps_per_epoch"], Value::Null);
+    append_line(&folder, &StepLine { epoch: 2, ..line(3) });
+    let next = report(&mut lines, |report| report["step"] == 3);
+    assert_eq!(next["steps_per_epoch"], 2);
     drop(run);
     report(&mut lines, |report| report["state"] == "interrupted");
     // A page that follows a run does not hold up the end of the server.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use data::{Statistics, ilsvrc2012};
 use image::RgbImage;
-use train::plots::{LabelledImage, bars, histogram, image_pairs, save_png, stacked};
+use train::plots::{LabelledImage, Panel, PanelPage, PanelRow, bars, histogram, image_pairs, save_png, stacked};
 
 use super::Part;
 use super::duplicates::{Duplicates, Pair, Place, class};
@@ -16,6 +16,8 @@ use crate::failure::{Failure, Result};
 const PAIRS: usize = 48;
 /// Bars of a histogram.
 const BINS: usize = 64;
+/// Side of a mean image at least: those of a small network are smaller than a stamp.
+const MEAN_SIDE: u32 = 256;
 
 /// Writes report.json, tables and plots.
 pub fn write_files(folder: &Path, parts: &[Part], duplicates: &Duplicates, report: &DatasetReport) -> Result<()> {
@@ -25,7 +27,7 @@ pub fn write_files(folder: &Path, parts: &[Part], duplicates: &Duplicates, repor
     write_sizes(folder, parts)?;
     for part in parts {
         if let Some(statistics) = &part.scanned.statistics {
-            save_png(&mean_image(statistics), &folder.join(format!("mean-{}.png", part.name)))?;
+            save_png(&mean_page(part, statistics), &folder.join(format!("mean-{}.png", part.name)))?;
         }
     }
     write_duplicates(folder, parts, duplicates)
@@ -56,8 +58,8 @@ fn write_sizes(folder: &Path, parts: &[Part]) -> Result<()> {
     for part in parts.iter().filter(|part| !part.scanned.sizes.is_empty()) {
         for (axis, name) in ["Width", "Height"].into_iter().enumerate() {
             let lengths: Vec<u32> = part.scanned.sizes.iter().map(|size| size[axis]).collect();
-            let (counts, high) = bins(&lengths);
-            charts.push(histogram(&counts, 0.0, high, &format!("{name} of the images: {}", part.name), "pixels"));
+            let (counts, [low, high]) = bins(&lengths);
+            charts.push(histogram(&counts, low, high, &format!("{name} of the images: {}", part.name), "pixels"));
         }
     }
     if charts.is_empty() {
@@ -66,20 +68,40 @@ fn write_sizes(folder: &Path, parts: &[Part]) -> Result<()> {
     Ok(save_png(&stacked(&charts), &folder.join("sizes.png"))?)
 }
 
-/// Counts of lengths in equal bins from 0, and the end of the last. The longest hundredth is in the last bin, so that
-/// one panorama does not press all others together.
-fn bins(lengths: &[u32]) -> (Vec<u64>, f64) {
+/// Counts of lengths in equal bins, and the ends of the first and of the last, with some room around the lengths: equal ones
+/// are not a line at the edge. The longest hundredth is in the last bin, so that one panorama does not press all others
+/// together.
+fn bins(lengths: &[u32]) -> (Vec<u64>, [f64; 2]) {
     let mut sorted = lengths.to_vec();
     sorted.sort_unstable();
+    let least = sorted.first().copied().unwrap_or(0);
     let most = sorted.get(sorted.len().saturating_sub(1) * 99 / 100).copied().unwrap_or(0);
-    let width = (most as usize / BINS + 1) as u32;
-    let mut counts = vec![0; (most / width + 1) as usize];
+    let room = most / 10 + 2;
+    let low = least.saturating_sub(room);
+    let range = most.saturating_add(room) - low;
+    let width = range / BINS as u32 + 1;
+    let mut counts = vec![0; range.div_ceil(width) as usize];
     let last = counts.len() - 1;
     for length in lengths {
-        counts[((length / width) as usize).min(last)] += 1;
+        counts[(((length - low) / width) as usize).min(last)] += 1;
     }
-    let high = f64::from(width) * counts.len() as f64;
-    (counts, high)
+    let high = f64::from(low) + f64::from(width) * counts.len() as f64;
+    (counts, [f64::from(low), high])
+}
+
+/// The mean image with a title, enlarged so that its pixels are seen.
+fn mean_page(part: &Part, statistics: &Statistics) -> RgbImage {
+    let image = mean_image(statistics);
+    let size = image.width().max(1);
+    let note = format!("{} x {} pixels, the mean of {} images", image.width(), image.height(), part.images.len());
+    PanelPage {
+        title: format!("Mean image: {}", part.name),
+        note,
+        side: size * MEAN_SIDE.div_ceil(size),
+        columns: 1,
+        rows: vec![PanelRow { heading: String::new(), panels: vec![Panel { caption: String::new(), image }] }],
+    }
+    .draw()
 }
 
 fn mean_image(statistics: &Statistics) -> RgbImage {
@@ -136,4 +158,31 @@ fn write_table<const N: usize>(path: &Path, rows: &[[String; N]]) -> Result<()> 
     }
     let bytes = table.into_inner().map_err(|error| failed(error.to_string()))?;
     Ok(files::replace_bytes(path, &bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bar of images of one size is within the plot, not at its edge.
+    #[test]
+    fn bins_surround_the_lengths() {
+        for length in [0, 1, 32, 500, 100_000] {
+            let (counts, [low, high]) = bins(&[length; 5]);
+            assert!(low <= f64::from(length) && f64::from(length) < high, "{length}: {low} to {high}");
+            let place = counts.iter().position(|count| *count == 5).unwrap();
+            assert!(place < counts.len() - 1, "{length}: {counts:?}");
+            assert!(place > 0 || length < 3, "{length}: {counts:?}");
+        }
+    }
+
+    #[test]
+    fn one_panorama_does_not_set_the_range() {
+        let mut lengths = vec![100; 200];
+        lengths.extend([300, 20_000]);
+        let (counts, [low, high]) = bins(&lengths);
+        assert_eq!(counts.iter().sum::<u64>(), 202);
+        assert!(low < 100.0 && high < 400.0, "{low} to {high}");
+        assert_eq!(bins(&[]).0.iter().sum::<u64>(), 0);
+    }
 }

@@ -7,7 +7,7 @@ use data::{Dataset, ilsvrc2012};
 use image::RgbImage;
 use ndarray::ArrayView1;
 use train::classification::{Largest, Outcome};
-use train::plots::{PredictionRow, predictions, save_png};
+use train::plots::{NotedPrediction, PredictionRow, noted_predictions, save_png};
 use train::predict::{ClassProbability, most_probable};
 
 use crate::failure::{Failure, Result};
@@ -30,6 +30,8 @@ pub struct SheetImages {
 struct Example {
     index: u64,
     label: u32,
+    /// The probability of the label.
+    probability: f32,
     top: Vec<ClassProbability>,
 }
 
@@ -51,7 +53,8 @@ impl SheetImages {
     ) {
         // The outcome says that they are numbers.
         let top = || most_probable(probabilities, names, TOP).unwrap_or_default();
-        let example = || Example { index, label, top: top() };
+        let probability = probabilities.get(label as usize).copied().unwrap_or(f32::NAN);
+        let example = || Example { index, label, probability, top: top() };
         if outcome.rank > 0 {
             self.mistakes.offer(f64::from(outcome.loss), example);
         } else if self.is_wanted && self.hits.get(&label).is_none_or(|(best, _)| outcome.confidence > *best) {
@@ -67,10 +70,10 @@ impl SheetImages {
         each: usize,
         dataset: &dyn Dataset,
         names: &[String],
-    ) -> Result<[Vec<PredictionRow>; 2]> {
+    ) -> Result<[Vec<NotedPrediction>; 2]> {
         let mut hits: Vec<(f32, Example)> = self.hits.into_values().collect();
         hits.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let rows = |examples: Vec<Example>| -> Result<Vec<PredictionRow>> {
+        let rows = |examples: Vec<Example>| -> Result<Vec<NotedPrediction>> {
             examples.iter().take(each).map(|example| row(example, dataset, names)).collect()
         };
         let hits = rows(hits.into_iter().map(|(_, example)| example).collect())?;
@@ -87,14 +90,14 @@ pub fn write_sheets(out: &Path, examples: SheetImages, dataset: &dyn Dataset, na
         ("uncertain", "Images whose most probable class is the least probable", uncertain),
     ];
     for (name, title, examples) in sheets {
-        let rows: Vec<PredictionRow> =
+        let rows: Vec<NotedPrediction> =
             examples.into_sorted().iter().map(|(_, example)| row(example, dataset, names)).collect::<Result<_>>()?;
-        save_png(&predictions(&rows, title), &out.join(format!("{name}.png")))?;
+        save_png(&noted_predictions(&rows, title), &out.join(format!("{name}.png")))?;
     }
     Ok(())
 }
 
-fn row(example: &Example, dataset: &dyn Dataset, names: &[String]) -> Result<PredictionRow> {
+fn row(example: &Example, dataset: &dyn Dataset, names: &[String]) -> Result<NotedPrediction> {
     let index = example.index as usize;
     let size = dataset.size();
     let mut pixels = vec![0; size * size * 3];
@@ -105,5 +108,6 @@ fn row(example: &Example, dataset: &dyn Dataset, names: &[String]) -> Result<Pre
     let top = example.top.iter().map(|class| (short(&class.name), class.probability)).collect();
     let label = example.label as usize;
     let truth = names.get(label).map_or(label.to_string(), |name| short(name));
-    Ok(PredictionRow { image, truth, top })
+    let note = format!("image {index}, label {:.1} %", 100.0 * example.probability);
+    Ok(NotedPrediction { row: PredictionRow { image, truth, top }, note })
 }

@@ -13,7 +13,7 @@ use ndarray::{Array2, ArrayD, Axis, stack};
 use serde::Serialize;
 use serde_json::json;
 use tensor::Backend;
-use train::plots::{Panel, PanelPage, PanelRow, brightest, check_png_name, heat_over, save_png};
+use train::plots::{Panel, PanelPage, PanelRow, brightest, check_png_name, heat_key, heat_over, save_png, stacked};
 
 pub use self::prepared_image::{PreparedImage, check_data_name};
 use super::device::DeviceTask;
@@ -118,7 +118,8 @@ impl DeviceTask for ExplainTask<'_> {
         if rows.is_empty() {
             return Err(Failure::Failed("there are no images that could be read".into()));
         }
-        save_png(&explanation.page(rows).draw(), &args.out)?;
+        let key = heat_key(["no evidence for the class", "the most of each map"]);
+        save_png(&stacked(&[explanation.page(rows).draw(), key]), &args.out)?;
         if let Some(path) = &args.data {
             save_tensors(path, &maps.stacked())?;
         }
@@ -219,7 +220,10 @@ impl<'a, B: Backend<Scalar = f32>> Explanation<'a, B> {
             "bright: matters for the class; occlusion hides squares of {} pixels, each map has its own scale",
             self.occlusion.size
         );
-        let title = format!("Evidence for a class in {}", self.trained.network.model().name);
+        let class = self.class.map_or("the most probable class".to_string(), |class| {
+            format!("the class {}", self.trained.short_name(class))
+        });
+        let title = format!("Network {}: evidence for {class}", self.trained.network.model().name);
         PanelPage { title, note, side: SIDE, columns, rows }
     }
 }

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, RgbImage};
 use report::{Bar, Card, Chart, HeatMap, ImageData, Line, Page, Section, Table};
-use train::plots::PredictionRow;
+use train::plots::NotedPrediction;
 
 use super::inspection::{RunTest, not_encoded};
 use super::{Contents, unwritable};
@@ -67,6 +67,7 @@ fn add_test(section: &mut Section, name: &str, weights: Option<&std::path::Path>
     let mut rows = class_table(&tested.report);
     let head = rows.remove(0);
     section.table(Table::new(format!("Classes of {name}"), &head, rows).map_err(unwritable)?);
+    section.text("Confidence is the probability of the predicted class.");
     section.chart(calibration(name, tested));
     for (title, rows) in [
         (format!("Mistakes of {name} with the largest loss"), &tested.mistakes),
@@ -82,10 +83,10 @@ fn add_test(section: &mut Section, name: &str, weights: Option<&std::path::Path>
 
 fn add_confused(section: &mut Section, name: &str, tested: &RunTest) -> Result<()> {
     let report = &tested.report;
+    let names = tested.names();
     let row = |pair: &train::classification::ConfusedPair| {
         let of = report.report.classes[pair.label].support;
-        let label = report.short_name(pair.label).to_string();
-        vec![label, report.short_name(pair.predicted).to_string(), format!("{} of {of}", pair.images)]
+        vec![names[pair.label].to_string(), names[pair.predicted].to_string(), format!("{} of {of}", pair.images)]
     };
     let rows: Vec<Vec<String>> = report.most_confused.iter().take(PAIRS).map(row).collect();
     if !rows.is_empty() {
@@ -98,7 +99,7 @@ fn add_confused(section: &mut Section, name: &str, tested: &RunTest) -> Result<(
 /// Accuracy over confidence, beside the line on which both are the same.
 fn calibration(name: &str, tested: &RunTest) -> Chart {
     let title = format!("Calibration of {name}");
-    let mut chart = Chart::new(title, "confidence: probability of the predicted class (%)", "accuracy (%)");
+    let mut chart = Chart::new(title, "confidence (%)", "accuracy (%)");
     let bins = &tested.report.report.calibration.bins;
     let points = bins.iter().filter(|bin| bin.images > 0);
     let points = points.map(|bin| (100.0 * bin.confidence, 100.0 * bin.accuracy)).collect();
@@ -108,7 +109,8 @@ fn calibration(name: &str, tested: &RunTest) -> Chart {
     chart
 }
 
-fn card(row: &PredictionRow) -> Result<Card> {
+fn card(noted: &NotedPrediction) -> Result<Card> {
+    let row = &noted.row;
     let bar = |(name, probability): &(String, f32)| Bar {
         name: name.clone(),
         probability: f64::from(*probability),
@@ -118,7 +120,7 @@ fn card(row: &PredictionRow) -> Result<Card> {
     let alt = format!("Image of {}, classified as {predicted}", row.truth);
     let image = ImageData::new(&jpeg(&row.image)?, alt).map_err(unwritable)?;
     let shown = row.top.iter().filter(|(_, probability)| *probability >= MIN_PROBABILITY);
-    Ok(Card { image, title: row.truth.clone(), bars: shown.map(bar).collect() })
+    Ok(Card { image, title: row.truth.clone(), note: noted.note.clone(), bars: shown.map(bar).collect() })
 }
 
 fn jpeg(image: &RgbImage) -> Result<Vec<u8>> {

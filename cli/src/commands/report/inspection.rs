@@ -1,5 +1,6 @@
 //! The weights of a run: kernels, and a test on a data set.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use image::RgbImage;
 use tensor::Backend;
 use train::config::keys;
 use train::load::{self, Loaded};
-use train::plots::PredictionRow;
+use train::plots::NotedPrediction;
 use train::runs::RunSummary;
 
 use crate::args::Report;
@@ -58,9 +59,9 @@ pub struct RunTest {
     pub report: crate::commands::eval::EvaluationReport,
     pub classification: train::classification::Classification,
     /// The most certain hits, each of another class.
-    pub hits: Vec<PredictionRow>,
+    pub hits: Vec<NotedPrediction>,
     /// The mistakes with the largest loss.
-    pub mistakes: Vec<PredictionRow>,
+    pub mistakes: Vec<NotedPrediction>,
 }
 
 /// The inspection of runs on a device.
@@ -155,11 +156,29 @@ impl InspectionTask<'_> {
 impl RunTest {
     /// Names of the classes to print.
     pub fn names(&self) -> Vec<&str> {
-        (0..self.classification.classes()).map(|class| self.report.short_name(class)).collect()
+        first_names((0..self.classification.classes()).map(|class| self.report.short_name(class)).collect())
     }
+}
+
+/// Names that are lists of synonyms, without those after the first; the whole names unless the first ones are distinct.
+fn first_names(names: Vec<&str>) -> Vec<&str> {
+    let first: Vec<&str> = names.iter().map(|name| name.split(',').next().unwrap_or(name).trim()).collect();
+    let distinct: BTreeSet<&str> = first.iter().copied().collect();
+    if distinct.len() == first.len() { first } else { names }
 }
 
 /// The failure of an image that cannot be encoded.
 pub fn not_encoded(error: image::ImageError) -> Failure {
     Failure::Failed(format!("an image of the report cannot be encoded: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_first_ones_if_these_are_distinct() {
+        assert_eq!(first_names(vec!["ox", "hog, pig"]), ["ox", "hog"]);
+        assert_eq!(first_names(vec!["crane, bird", "crane, machine"]), ["crane, bird", "crane, machine"]);
+    }
 }

@@ -8,7 +8,7 @@ mod plots;
 use std::path::{Path, PathBuf};
 
 use report::Page;
-use train::runs::{self, RunSummary};
+use train::runs::{self, Curves, RunCurves, RunSummary};
 
 use self::inspection::{Inspection, InspectionTask, RunData};
 use super::{device, trained};
@@ -91,6 +91,29 @@ fn names(runs: &[RunSummary]) -> Vec<String> {
     if short.iter().all(is_distinct) { short } else { whole }
 }
 
+/// The curves of runs with at most `points` points, all of which are means of equally many steps: a last one of fewer steps
+/// would look like a spike.
+fn even_curves(runs: &[RunSummary], points: usize) -> Result<Curves> {
+    let mut curves = runs::curves(runs, points)?;
+    for (curve, run) in curves.runs.iter_mut().zip(runs) {
+        drop_partial(curve, run.step as usize, points);
+    }
+    Ok(curves)
+}
+
+/// Drops the last point of a curve of `steps` steps if it is a mean of fewer steps than the others.
+fn drop_partial(curve: &mut RunCurves, steps: usize, points: usize) {
+    let each = steps.div_ceil(points).max(1);
+    if steps.is_multiple_of(each) {
+        return;
+    }
+    for line in [&mut curve.loss, &mut curve.error, &mut curve.speed] {
+        if line.len() == steps.div_ceil(each) {
+            line.pop();
+        }
+    }
+}
+
 fn page(args: &Report, contents: &Contents) -> Result<Page> {
     let title = match contents.names.as_slice() {
         [one] => format!("Run {one}"),
@@ -104,7 +127,7 @@ fn page(args: &Report, contents: &Contents) -> Result<Page> {
     let mut page = Page::new(title, introduction);
     page.set_groups(contents.names.clone());
     overview::add_results(&mut page, contents)?;
-    let curves = runs::curves(&contents.runs, POINTS)?;
+    let curves = even_curves(&contents.runs, POINTS)?;
     overview::add_curves(&mut page, contents, &curves);
     overview::add_speed(&mut page, contents, &curves)?;
     evaluation::add(&mut page, contents)?;
@@ -112,4 +135,26 @@ fn page(args: &Report, contents: &Contents) -> Result<Page> {
     overview::add_environment(&mut page, contents)?;
     overview::add_commands(&mut page, args, contents);
     Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_of_fewer_steps_is_dropped() {
+        let left = |steps: usize, points: usize| {
+            let line = vec![(0.0, 1.0); steps.div_ceil(steps.div_ceil(points))];
+            let mut curve = RunCurves { loss: line.clone(), rate: line, ..RunCurves::default() };
+            drop_partial(&mut curve, steps, points);
+            [curve.loss.len(), curve.rate.len()]
+        };
+        assert_eq!(left(1418, 200), [177, 178]);
+        assert_eq!(left(1600, 200), [200, 200]);
+        assert_eq!(left(7, 200), [7, 7]);
+        // A log in which steps are missing: nobody knows of how many steps its last point is.
+        let mut curve = RunCurves { loss: vec![(0.0, 1.0); 3], ..RunCurves::default() };
+        drop_partial(&mut curve, 1418, 200);
+        assert_eq!(curve.loss.len(), 3);
+    }
 }

@@ -16,7 +16,10 @@ use crate::words::shell_word;
 /// A table with a row for each run: state, best value, loss, speed, and the settings in which they differ.
 pub fn add_results(page: &mut Page, contents: &Contents) -> Result<()> {
     let mut rows = runs_command::rows(&contents.runs)?;
-    let head = rows.remove(0);
+    let mut head = rows.remove(0);
+    for cell in head.iter_mut().filter(|cell| *cell == "best") {
+        *cell = best_name(&contents.runs);
+    }
     for (row, name) in rows.iter_mut().zip(&contents.names) {
         row[0].clone_from(name);
     }
@@ -28,6 +31,17 @@ pub fn add_results(page: &mut Page, contents: &Contents) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The header of the best values: with the metric, unless the runs differ in it. An error is no accuracy.
+fn best_name(runs: &[RunSummary]) -> String {
+    let mut metrics: Vec<&str> =
+        runs.iter().filter_map(|run| run.best.as_ref()).map(|best| best.monitor.name()).collect();
+    metrics.dedup();
+    match metrics.as_slice() {
+        [one] => format!("best {one}"),
+        _ => "best".into(),
+    }
 }
 
 /// Loss, error and learning rate over the training.
@@ -152,8 +166,9 @@ pub fn add_environment(page: &mut Page, contents: &Contents) -> Result<()> {
 pub fn add_commands(page: &mut Page, args: &Report, contents: &Contents) {
     let section = page.section("Reproduce");
     section.text(
-        "The same version on the same device repeats a run to the last digit, with the packs that its settings name. \
-         Without the folder of the run, save its run.toml and model.toml from above.",
+        "With the packs that its settings name, the same version on the same device repeats a run to the last digit, \
+         if no setting was changed when it was resumed: run.toml has the last settings only. Without the folder of the \
+         run, save its run.toml and model.toml from above.",
     );
     for ((run, name), inspection) in contents.runs.iter().zip(&contents.names).zip(&contents.inspections) {
         let folder = |file: &str| word(&run.folder.join(file));

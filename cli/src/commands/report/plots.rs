@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use files::folder;
-use train::plots::{PredictionRow, predictions, save_png};
-use train::runs;
+use train::plots::{NotedPrediction, noted_predictions, save_png};
 
-use super::{Contents, Inspection};
+use super::{Contents, Inspection, even_curves};
 use crate::commands::eval::{write_csv, write_tables};
 use crate::failure::{Failure, Result};
 
@@ -20,7 +19,7 @@ pub fn save(out: &Path, contents: Contents) -> Result<()> {
     make(out)?;
     // A chart of one run shows each step, pale, and means over them.
     let points = if contents.runs.len() == 1 { STEPS } else { 200 };
-    let curves = runs::curves(&contents.runs, points)?;
+    let curves = even_curves(&contents.runs, points)?;
     for plot in curves.plots(&contents.names).iter().filter(|plot| !plot.lines.is_empty()) {
         save_png(&plot.draw(), &out.join(format!("{}.png", plot.name)))?;
         write_csv(&out.join(format!("{}.csv", plot.name)), &plot.rows())?;
@@ -50,10 +49,10 @@ fn save_inspection(out: &Path, inspection: Inspection) -> Result<()> {
 }
 
 /// Writes `predictions.png`: the first of the hits, then the first of the mistakes. Returns its path.
-pub fn save_hits_and_mistakes(out: &Path, hits: Vec<PredictionRow>, mistakes: Vec<PredictionRow>) -> Result<PathBuf> {
-    let first = |rows: Vec<PredictionRow>| rows.into_iter().take(SHOWN);
-    let shown: Vec<PredictionRow> = first(hits).chain(first(mistakes)).collect();
+pub fn save_hits_and_mistakes<R: Into<NotedPrediction>>(out: &Path, hits: Vec<R>, mistakes: Vec<R>) -> Result<PathBuf> {
+    let first = |rows: Vec<R>| rows.into_iter().take(SHOWN);
+    let shown: Vec<NotedPrediction> = first(hits).chain(first(mistakes)).map(R::into).collect();
     let path = out.join("predictions.png");
-    save_png(&predictions(&shown, "The most certain hits, then the worst mistakes"), &path)?;
+    save_png(&noted_predictions(&shown, "The most certain hits, then the worst mistakes"), &path)?;
     Ok(path)
 }
