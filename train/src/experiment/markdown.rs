@@ -23,6 +23,9 @@ impl Results {
         text.push_str(
             "\nMeans over the runs, ± their standard error. \"From it\": the mean minus the published figure.\n",
         );
+        if self.rows.iter().flat_map(|row| &row.figures).any(|figure| figure.lower_bound.is_some()) {
+            text.push_str("\">\": a run ended before it reached the threshold, which lies beyond this mean.\n");
+        }
         text.push_str("\n## Cells\n\n");
         self.rows.iter().for_each(|row| text.push_str(&wrapped("- ", &format!("`{}`: {}", row.cell, row.about))));
         text.push_str(&self.published_sources());
@@ -47,7 +50,7 @@ impl Results {
         for row in &self.rows {
             let Some(figure) = row.figure(measure) else { continue };
             let mut cells = vec![format!("`{}`", row.cell), row.runs.to_string()];
-            cells.push(with_error(figure.mean, figure.standard_error, figure.unit));
+            cells.push(with_error(figure));
             if has_published {
                 cells.extend([published(figure), signed(figure.from_published, figure.unit)]);
             }

@@ -94,6 +94,18 @@ impl Measure {
             }
         }
     }
+
+    /// The value that a run has not reached yet whose errors never fell to the threshold: a lower bound of
+    /// [`of_log`](Self::of_log). None for measures without a threshold.
+    pub fn lower_bound(self, lines: &[ValidationLine]) -> Option<f64> {
+        let last = lines.last()?;
+        match self {
+            Self::EpochsToTrainingError => Some(last.epoch as f64 - 0.5),
+            Self::EpochsToValidationError => Some(last.epoch as f64),
+            Self::SecondsToValidationError => Some(last.seconds),
+            _ => None,
+        }
+    }
 }
 
 /// The first x at which y, linear between the points, is at most `level`.
@@ -138,6 +150,11 @@ mod tests {
         near(value(Measure::TrainingTop1), 20.0);
         near(value(Measure::EpochsToTrainingError), 2.0);
         assert_eq!(value(Measure::EpochsToValidationError), None);
+        let bound = |measure: Measure| measure.lower_bound(&log);
+        assert_eq!(bound(Measure::EpochsToValidationError), Some(3.0));
+        assert_eq!(bound(Measure::EpochsToTrainingError), Some(2.5));
+        assert_eq!(bound(Measure::SecondsToValidationError), Some(12.0));
+        assert_eq!(bound(Measure::Top1), None);
         assert_eq!(Measure::SecondsToValidationError.of_log(&log, Some(0.4)), Some(8.0));
         near(Measure::EpochsToTrainingError.of_log(&log, Some(0.9)), 0.5);
         assert_eq!(value(Measure::Top1TenCrops), None);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use toml::Value;
 
-use super::statistics::{mean, standard_error};
+use super::statistics::{mean as mean_of, standard_error};
 use super::{BudgetName, Cell, Comparison, Experiment, Form, Measure, Published, PublishedDifference, Sign};
 use crate::log::ValidationLine;
 
@@ -169,6 +169,8 @@ pub struct Figure {
     pub values: Vec<f64>,
     /// Their mean; none if a finished run has no value, as one that did not reach the threshold.
     pub mean: Option<f64>,
+    /// A lower bound of the mean, if a run did not reach the threshold.
+    pub lower_bound: Option<f64>,
     /// Standard error of the mean, of two runs or more.
     pub standard_error: Option<f64>,
     /// Published figures.
@@ -184,6 +186,8 @@ pub struct Difference {
     pub from: String,
     /// Difference or ratio of the means.
     pub value: Option<f64>,
+    /// A lower bound of it, if there is one of the cell's mean alone.
+    pub lower_bound: Option<f64>,
     /// Its standard error, of two runs or more of both.
     pub standard_error: Option<f64>,
     /// The published one, or that of the published figures.
@@ -273,17 +277,20 @@ fn row(experiment: &Experiment, cell: &Cell, runs: &[RunResult], tests: &Tests) 
         Some(100.0 * errors[usize::from(measure.is_top5())])
     };
     let figure = |&measure: &Measure| {
-        let values: Vec<Option<f64>> = if is_average {
+        if is_average {
             let crops = measure.crops().unwrap_or(1);
-            vec![tested(&cell.name, measure, crops).filter(|_| measure.is_of_average())]
-        } else {
+            let value = tested(&cell.name, measure, crops).filter(|_| measure.is_of_average());
+            return figure_of(measure, &[value], &[None], cell);
+        }
+        let values: Vec<Option<f64>> = {
             let of_run = |run: &&RunResult| match measure.crops() {
                 Some(crops) => tested(&run.name, measure, crops),
                 None => measure.of_log(&run.epochs, threshold),
             };
             own.iter().map(of_run).collect()
         };
-        figure_of(measure, &values, cell)
+        let bounds: Vec<Option<f64>> = own.iter().map(|run| measure.lower_bound(&run.epochs)).collect();
+        figure_of(measure, &values, &bounds, cell)
     };
     Row {
         cell: cell.name.clone(),
@@ -294,14 +301,18 @@ fn row(experiment: &Experiment, cell: &Cell, runs: &[RunResult], tests: &Tests) 
     }
 }
 
-fn figure_of(measure: Measure, values: &[Option<f64>], cell: &Cell) -> Figure {
+/// The figure of the runs' values; `bounds` are lower bounds of those that are missing.
+fn figure_of(measure: Measure, values: &[Option<f64>], bounds: &[Option<f64>], cell: &Cell) -> Figure {
     let known: Vec<f64> = values.iter().flatten().copied().collect();
-    let mean = mean(&known).filter(|_| known.len() == values.len());
+    let all: Option<Vec<f64>> = values.iter().zip(bounds).map(|(value, bound)| value.or(*bound)).collect();
+    let lower_bound = all.and_then(|all| mean_of(&all)).filter(|_| known.len() < values.len());
+    let mean = mean_of(&known).filter(|_| known.len() == values.len());
     let published: Vec<Published> = cell.published.iter().filter(|figure| figure.measure == measure).cloned().collect();
     Figure {
         measure,
         unit: measure.unit(),
         mean,
+        lower_bound,
         standard_error: standard_error(&known).filter(|_| mean.is_some()),
         from_published: mean.zip(published.first()).map(|(mean, published)| mean - published.value),
         values: known,
@@ -320,6 +331,7 @@ fn difference(comparison: &Comparison, cell: &Cell, row: &Row, rows: &[Row]) -> 
         Form::Ratio => own / base,
     };
     let value = own.mean.zip(of_base.mean).map(|(own, base)| compare(own, base));
+    let lower_bound = own.lower_bound.zip(of_base.mean).map(|(own, base)| compare(own, base));
     let of_figures = own
         .published
         .first()
@@ -335,10 +347,15 @@ fn difference(comparison: &Comparison, cell: &Cell, row: &Row, rows: &[Row]) -> 
     Some(Difference {
         from: base_name.clone(),
         value,
+        lower_bound,
         standard_error: value.and_then(|value| error_of_difference(comparison.form, value, own, of_base)),
         published,
         expected: cell.expected,
-        is_same_sign: value.zip(expected).map(|(value, expected)| is_higher(value) == expected),
+        // A bound tells the sign if it is itself higher.
+        is_same_sign: value
+            .or(lower_bound.filter(|bound| is_higher(*bound)))
+            .zip(expected)
+            .map(|(value, expected)| is_higher(value) == expected),
     })
 }
 

@@ -4,17 +4,19 @@ use super::{Difference, Figure, Form, Measure, Results, Row};
 use crate::{Error, Result};
 
 /// The header of `results.csv`.
-const CSV_HEADER: [&str; 16] = [
+const CSV_HEADER: [&str; 18] = [
     "cell",
     "measure",
     "unit",
     "runs",
     "mean",
+    "lower_bound",
     "standard_error",
     "published",
     "from_published",
     "published_source",
     "comparison",
+    "comparison_lower_bound",
     "comparison_error",
     "published_comparison",
     "published_comparison_source",
@@ -48,7 +50,7 @@ impl Results {
         for row in &self.rows {
             let mut cells = vec![row.cell.clone(), row.runs.to_string()];
             for figure in &row.figures {
-                cells.push(with_error(figure.mean, figure.standard_error, figure.unit));
+                cells.push(with_error(figure));
                 if has_published(&figure.measure) {
                     cells.push(published(figure));
                     cells.push(signed(figure.from_published, figure.unit));
@@ -64,7 +66,7 @@ impl Results {
 
     pub(super) fn comparison_cells(&self, row: &Row, measure: Measure, form: Form) -> [String; 3] {
         let Some(difference) = &row.difference else { return ["-", "-", "-"].map(str::to_string) };
-        let Difference { value, standard_error, published, is_same_sign, .. } = difference;
+        let Difference { value, lower_bound, standard_error, published, is_same_sign, .. } = difference;
         let unit = if form == Form::Ratio { "ratio" } else { measure.unit() };
         let text = |value: Option<f64>| match form {
             Form::Ratio => value.map_or("-".into(), |value| number(value, unit)),
@@ -76,7 +78,10 @@ impl Results {
             Some(false) => "no",
             None => "-",
         };
-        let own = text(*value);
+        let own = match (value, lower_bound) {
+            (None, Some(_)) => format!("> {}", text(*lower_bound)),
+            _ => text(*value),
+        };
         [format!("{own}{error}"), text(published.as_ref().map(|published| published.value)), agreement.into()]
     }
 
@@ -95,7 +100,7 @@ impl Results {
         csv.into_inner().map_err(|error| Error::other(error.to_string()))
     }
 
-    fn csv_row(&self, row: &Row, figure: &Figure) -> [String; 16] {
+    fn csv_row(&self, row: &Row, figure: &Figure) -> [String; 18] {
         let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
         let is_compared = self.comparison.as_ref().is_some_and(|comparison| comparison.measure == figure.measure);
         let difference = row.difference.as_ref().filter(|_| is_compared);
@@ -108,11 +113,13 @@ impl Results {
             figure.unit.to_string(),
             row.runs.to_string(),
             number(figure.mean),
+            number(figure.lower_bound),
             number(figure.standard_error),
             number(first.map(|published| published.value)),
             number(figure.from_published),
             first.map_or(String::new(), |published| published.source.clone()),
             number(difference.and_then(|difference| difference.value)),
+            number(difference.and_then(|difference| difference.lower_bound)),
             number(difference.and_then(|difference| difference.standard_error)),
             number(of_difference.map(|published| published.value)),
             of_difference.map_or(String::new(), |published| published.source.clone()),
@@ -138,10 +145,14 @@ pub(super) fn number(value: f64, unit: &str) -> String {
     }
 }
 
-pub(super) fn with_error(mean: Option<f64>, error: Option<f64>, unit: &str) -> String {
-    let Some(mean) = mean else { return "-".into() };
-    let error = error.map_or(String::new(), |error| format!(" ± {}", number(error, unit)));
-    format!("{}{error}", number(mean, unit))
+/// The mean with its standard error, or its lower bound.
+pub(super) fn with_error(figure: &Figure) -> String {
+    let Figure { mean, lower_bound, standard_error, unit, .. } = figure;
+    let Some(mean) = mean else {
+        return lower_bound.map_or("-".into(), |bound| format!("> {}", number(bound, unit)));
+    };
+    let error = standard_error.map_or(String::new(), |error| format!(" ± {}", number(error, unit)));
+    format!("{}{error}", number(*mean, unit))
 }
 
 pub(super) fn signed(value: Option<f64>, unit: &str) -> String {

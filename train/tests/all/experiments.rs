@@ -249,6 +249,43 @@ fn ratios_are_those_of_the_means() {
     assert_eq!(fast.is_same_sign, Some(true), "lower is below one");
 }
 
+/// A cell of which a run never reaches the threshold has a lower bound, and its ratio too.
+#[test]
+fn thresholds_that_are_not_reached_have_lower_bounds() {
+    let text = SMALL
+        .replace("measures = ['top1', 'training-top1']", "measures = ['epochs-to-training-error']\nthreshold = 0.25")
+        .replace("measure = 'top1'\n[budget", "measure = 'epochs-to-training-error'\nas = 'ratio'\n[budget")
+        .replace("published = [{ measure = 'top1', value = 20.0, unit = '%', source = 'a book' }]\n", "")
+        .replace("expected = 'lower'", "expected = 'higher'")
+        .replace("value = -2.5", "value = 6.0");
+    let experiment = Experiment::parse("rates.toml", &text).unwrap();
+    // Linear between the middles of the epochs: from 0.9 to 0.05 at 1.5, and to 0.4 or 0.2 there.
+    let error_of = |run: &PlannedRun| {
+        Some(match (run.cell.as_str(), run.seed) {
+            ("slow", _) => 0.05,
+            (_, 1) => 0.4,
+            _ => 0.2,
+        })
+    };
+    let inputs = Inputs { runs: runs(error_of), ..Inputs::default() };
+    let results = Results::of(&experiment, BudgetName::Small, inputs);
+    let slow = 0.5 + 0.65 / 0.85;
+    let fast = (1.5 + 0.5 + 0.65 / 0.7) / 2.0;
+    let row = results.row("fast").unwrap();
+    let figure = row.figure(Measure::EpochsToTrainingError).unwrap();
+    assert_eq!((figure.mean, figure.values.len()), (None, 1));
+    assert!((figure.lower_bound.unwrap() - fast).abs() < 1e-9, "{figure:?}");
+    let difference = row.difference.as_ref().unwrap();
+    assert_eq!((difference.value, difference.is_same_sign), (None, Some(true)));
+    assert!((difference.lower_bound.unwrap() - fast / slow).abs() < 1e-9, "{difference:?}");
+    let table = results.table();
+    assert_eq!(table[2][2..], [format!("> {fast:.2}"), format!("> {:.2}", fast / slow), "6.00".into(), "yes".into()]);
+    assert!(results.markdown("x.png").contains("\">\": a run ended before it reached the threshold"));
+    assert_eq!(results.row("slow").unwrap().figures[0].lower_bound, None);
+    let csv = String::from_utf8(results.csv().unwrap()).unwrap();
+    assert!(csv.lines().next().unwrap().contains("mean,lower_bound,standard_error"), "{csv}");
+}
+
 #[test]
 fn a_search_chooses_the_lowest_training_error() {
     let experiment = small();
