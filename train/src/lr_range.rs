@@ -69,6 +69,8 @@ pub struct RangeTest {
 const SMOOTHING: f64 = 0.9;
 /// The loss has diverged at this many times its lowest smoothed value.
 const DIVERGENCE: f64 = 4.0;
+/// The loss rises at this many times its lowest smoothed value.
+const RISE: f64 = 1.2;
 /// Points on either side of the one at which the slope is measured.
 const SLOPE_REACH: usize = 3;
 
@@ -87,15 +89,27 @@ impl RangeTest {
         false
     }
 
+    /// The points before the loss rose from its lowest value so far for the first time. Where it falls later, it recovers
+    /// from a rate that is too large.
+    fn stable(&self) -> &[RangePoint] {
+        let mut lowest = f64::INFINITY;
+        let rises = |point: &RangePoint| {
+            lowest = lowest.min(point.smoothed);
+            point.smoothed > RISE * lowest
+        };
+        let end = self.points.iter().position(rises).unwrap_or(self.points.len());
+        &self.points[..end]
+    }
+
     /// Sets the suggested rates.
     fn suggest(&mut self) {
-        let points = &self.points;
+        let points = self.stable();
         let lowest = points.iter().min_by(|a, b| a.smoothed.total_cmp(&b.smoothed));
         let is_falling = lowest.zip(points.first()).is_some_and(|(low, first)| low.smoothed < first.smoothed);
         if !is_falling {
             return;
         }
-        self.tenth_of_lowest = lowest.map(|point| point.rate / 10.0);
+        let tenth_of_lowest = lowest.map(|point| point.rate / 10.0);
         let slope = |at: usize| {
             let first = &points[at - SLOPE_REACH];
             let last = &points[at + SLOPE_REACH];
@@ -103,7 +117,9 @@ impl RangeTest {
         };
         let inner = SLOPE_REACH..points.len().saturating_sub(SLOPE_REACH);
         let steepest = inner.min_by(|a, b| slope(*a).total_cmp(&slope(*b)));
-        self.steepest = steepest.filter(|at| slope(*at) < 0.0).map(|at| points[at].rate);
+        let steepest = steepest.filter(|at| slope(*at) < 0.0).map(|at| points[at].rate);
+        self.tenth_of_lowest = tenth_of_lowest;
+        self.steepest = steepest;
     }
 
     /// The suggested learning rate: that of the steepest descent.
@@ -215,6 +231,16 @@ mod tests {
         assert!((5e-4..1e-2).contains(&tenth), "{tenth}");
         assert!(test.diverged && test.points.last().unwrap().rate < 10.0);
         assert_eq!(test.suggestion(), test.steepest);
+    }
+
+    /// The loss falls around 0.01, is thrown up at 1 without diverging, and recovers.
+    #[test]
+    fn a_recovery_is_no_descent() {
+        let thrown_up = |rate: f64| if rate > 0.5 { 3.0 * (1.0 / rate).min(1.0) } else { 0.0 };
+        let test = test_of(|rate| 2.0 - 0.5 / (1.0 + (1e-2 / rate).powi(2)) + thrown_up(rate));
+        let steepest = test.steepest.unwrap();
+        assert!(!test.diverged && (3e-3..1e-1).contains(&steepest), "{steepest}");
+        assert!(test.tenth_of_lowest.unwrap() < 0.1);
     }
 
     #[test]

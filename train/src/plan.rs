@@ -74,6 +74,10 @@ impl Plan {
         };
         let training = bench::train(device, model, config, seconds)?;
         let epochs = steps / steps_per_epoch.max(1) as u64;
+        // The last step of an epoch may have fewer batches.
+        let of_epoch = (loader.batches_per_epoch() * config.run.batch).min(packs.train.len()) as u64;
+        let rest = (steps % steps_per_epoch.max(1) as u64).saturating_mul((config.run.batch * batches) as u64);
+        let training_images = epochs.saturating_mul(of_epoch).saturating_add(rest.min(of_epoch));
         let validation_s = match val_images {
             Some(images) => {
                 let images = images as f64 * epochs as f64;
@@ -89,7 +93,7 @@ impl Plan {
             steps,
             images_per_s: training.images_per_s,
             loader_images_per_s,
-            training_s: time_of((config.run.batch * batches) as f64 * steps as f64, training.images_per_s),
+            training_s: time_of(training_images as f64, training.images_per_s),
             validation_s,
             memory_bytes,
             free_bytes: device.memory().map(|memory| memory.free),

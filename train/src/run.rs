@@ -118,20 +118,22 @@ impl Run {
     /// [`Error::File`] that says why a checkpoint must have existed.
     pub fn check_never_saved(&self) -> Result<()> {
         let missing = |why: String| {
-            let what = format!("{why}, but checkpoints/ holds none");
+            let what = format!("{why}{}", hint_at_best(&self.folder));
             Err(Error::file(&self.folder, what).with_remedy(Remedy::RestoreOrOtherFolder))
         };
         if !metadata(&self.folder.join("checkpoints"))?.is_some_and(|found| found.is_dir()) {
-            return missing("its folder of checkpoints is gone".into());
+            return missing("its folder of checkpoints is gone, and a run cannot go on without one".into());
         }
         if exists(&self.folder.join("best.toml"))? {
-            return missing("best.toml says which checkpoint validated best".into());
+            return missing("checkpoints/ holds none, but best.toml says which validated best".into());
         }
         let path = self.folder.join("log.jsonl");
         let log: Vec<StepLine> = if exists(&path)? { log::read_steps(&path)? } else { Vec::new() };
         match log.last() {
             // A checkpoint is always saved at the end of the first epoch.
-            Some(line) if line.epoch > 1 => missing(format!("log.jsonl has {} steps of more than an epoch", line.step)),
+            Some(line) if line.epoch > 1 => {
+                missing(format!("checkpoints/ holds none, but log.jsonl has {} steps of more than an epoch", line.step))
+            }
             _ => Ok(()),
         }
     }
@@ -244,6 +246,12 @@ fn check_unused(folder: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A hint at the weights that validated best, if they are there.
+fn hint_at_best(folder: &Path) -> String {
+    let path = best_weights(folder);
+    if path.is_file() { format!("; {} has the weights that validated best", path.display()) } else { String::new() }
 }
 
 /// The network of the run in `folder`.

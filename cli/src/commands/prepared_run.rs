@@ -134,6 +134,11 @@ fn replaced_by_pack(network: &str, model: &Model, pack: &Pack) -> Option<String>
     if model.classes != pack.classes().len() && file.contains_key("classes") {
         replaced.push(format!("its {} classes replace classes = {}", pack.classes().len(), model.classes));
     }
+    // A crop of less than half its share of the side sees less than a quarter of its share of the area.
+    if 2 * model.input.size < pack.size() {
+        let what = "so the network sees little of each image: pack with";
+        replaced.push(format!("its crop stays {} pixels, {what} --size {}", model.input.crop, model.input.size));
+    }
     let what = format!("the network is fitted to the pack of --data: {}, as {network} says", replaced.join("; "));
     (!replaced.is_empty()).then_some(what)
 }

@@ -60,9 +60,16 @@ impl Watch {
 pub fn train<B: Backend<Scalar = f32>>(trainer: &mut Trainer<B>, stop: &Stop, watch: &Watch) -> Result<()> {
     let on_event = watch.on_event.as_ref().map(|command| OnEvent::new(command, trainer.folder()));
     let mut progress = Progress::begin(trainer, stop, watch.style, watch.start, on_event);
+    let was_finished = trainer.steps_done() >= trainer.total_steps();
     let outcome = trainer.train(stop, &mut |event| progress.event(event));
     progress.finish(&outcome);
     match outcome {
+        Ok(()) if was_finished && trainer.steps_done() > 0 => {
+            let steps = count(trainer.steps_done(), "step");
+            let folder = trainer.folder().display();
+            note(&format!("{folder}: the run had finished, after {steps}; --epochs N with more epochs trains further"));
+            Ok(())
+        }
         Ok(()) => {
             let steps = count(trainer.steps_done(), "step");
             note(&format!("trained {steps}; the run is in {}", trainer.folder().display()));

@@ -48,6 +48,10 @@ impl Mode {
         if args.modes.find_lr {
             check_png_name(&args.modes.lr_plot).map_err(|error| Failure::Usage(format!("--lr-plot: {error}")))?;
             check_folder(&args.modes.lr_plot)?;
+            if evaluates || args.out.is_some() {
+                let option = if evaluates { "--epochs 0" } else { "--out" };
+                return Err(Failure::Usage(format!("{option}: has no effect with --find-lr; leave one of them out")));
+            }
             return Ok(Self::Other(Work::RangeTest));
         }
         if args.modes.dry_run {
@@ -172,14 +176,20 @@ fn suggestions(test: &RangeTest) -> String {
     let Some(rate) = test.suggestion() else {
         return format!("no suggestion: within {steps} the loss never fell below its start ({end})");
     };
-    let row = |name: &str, rate: Option<f64>| rate.map(|rate| vec![name.to_string(), format!("{rate:.1e}")]);
+    let row = |name: &str, rate: Option<f64>| rate.map(|rate| vec![name.to_string(), two_digits(rate)]);
     let rows = [
         row("steepest descent of the loss", test.steepest),
         row("a tenth of the rate of the lowest loss", test.tenth_of_lowest),
         row("the last rate before the end", test.points.last().map(|point| point.rate)),
     ];
     let rows: Vec<Vec<String>> = rows.into_iter().flatten().collect();
-    format!("{}\n{end} within {steps}; suggested: --set optim.lr={rate:.1e}", table(&rows))
+    format!("{}\n{end} within {steps}; suggested: --set optim.lr={}", table(&rows), two_digits(rate))
+}
+
+/// A rate with two significant digits.
+fn two_digits(rate: f64) -> String {
+    let rounded: f64 = format!("{rate:.1e}").parse().unwrap_or(rate);
+    if rounded < 1e-4 { format!("{rounded:e}") } else { rounded.to_string() }
 }
 
 /// The losses over the logarithm of the learning rate.
@@ -192,7 +202,7 @@ fn plot(test: &RangeTest, network: &str) -> image::RgbImage {
     let smooth = test.points.iter().map(|point| (point.rate, point.smoothed)).collect();
     let series =
         [Series { name: "smoothed".into(), points: smooth }, Series { name: "loss of a batch".into(), points: raw }];
-    let marks: Vec<Mark> = test.suggestion().map(|x| Mark { x, label: format!("{x:.1e}") }).into_iter().collect();
+    let marks: Vec<Mark> = test.suggestion().map(|x| Mark { x, label: two_digits(x) }).into_iter().collect();
     let title = format!("Range test of the learning rate: {network}");
     curve_over_decades(&series, "learning rate", "loss (nats)", &title, &marks)
 }

@@ -44,6 +44,12 @@ fn a_note_lists_the_values_that_a_pack_replaces() {
     let expected = "note: the network is fitted to the pack of --data: its images of 10 pixels a side replace input.size = 12; \
                     its 2 classes replace classes = 5, as other.toml says";
     assert!(text.contains(expected), "{text}");
+    // A crop that would be small in the images of the pack.
+    world.ok(&["pack", "train", "large.pack", "--size", "25"]);
+    let text =
+        notes(&world.run(&["train", "--data", "large.pack", "--steps", "1", "--out", "b", "--model", "other.toml"]));
+    let expected = "its crop stays 8 pixels, so the network sees little of each image: pack with --size 12";
+    assert!(text.contains(expected), "{text}");
     // Values that the file does not give are not replaced.
     let silent = support::MODEL.replace("size = 10\n", "").replace("classes = 2\n", "");
     fs::write(world.path("silent.toml"), silent).unwrap();
@@ -189,6 +195,8 @@ fn a_finished_run_is_left_as_it_is() {
         );
         assert!(fs::read(world.path("run/run.toml")).unwrap() == before);
     }
+    let text = notes(&world.run(&["train", "--out", "run", "--resume"]));
+    assert!(text.contains("run: the run had finished, after 6 steps; --epochs N with more epochs"), "{text}");
     fs::write(world.path("run/best.toml"), "step = ").unwrap();
     assert!(world.ok(&["info", "run"]).contains("best.toml is damaged"));
     fs::create_dir(world.path("elsewhere")).unwrap();

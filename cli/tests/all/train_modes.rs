@@ -24,8 +24,16 @@ fn a_dry_run_says_what_the_run_takes_and_writes_nothing() {
     assert!(plan["plan"]["memory_bytes"].as_u64().unwrap() > 0);
     // The time is that of steps and loading, which share the CPU.
     let number = |key: &str| plan["plan"][key].as_f64().unwrap();
-    let expected = 21.0 * 5.0 * (1.0 / number("images_per_s") + 1.0 / number("loader_images_per_s"));
+    let time_of = |images: f64, plan: &Value| {
+        let rate = |key: &str| 1.0 / plan["plan"][key].as_f64().unwrap();
+        images * (rate("images_per_s") + rate("loader_images_per_s"))
+    };
+    let expected = 7.0 * 12.0 * (1.0 / number("images_per_s") + 1.0 / number("loader_images_per_s"));
     assert!((number("training_s") / expected - 1.0).abs() < 1e-9, "{plan}");
+    // A step of five batches has no more images than an epoch.
+    let gathered = json(&world, &["--dry-run", "--epochs", "3", "--batch", "5", "--set", "run.accumulate=5"]);
+    let seconds = gathered["plan"]["training_s"].as_f64().unwrap();
+    assert!((seconds / time_of(3.0 * 12.0, &gathered) - 1.0).abs() < 1e-9, "{gathered}");
     assert_eq!(world.files(), before);
     let message = world.fails(2, &[&TRAIN[..], &["--dry-run", "--batch", "13"]].concat());
     assert!(message.contains("run.batch"), "{message}");
@@ -47,6 +55,10 @@ fn a_range_test_suggests_a_rate_and_plots_the_loss() {
     assert_eq!(json(&world, &args), test);
     let text = world.ok(&[&TRAIN[..], &args].concat());
     assert!(text.contains("suggested: --set optim.lr="), "{text}");
+    for more in [["--out", "x"], ["--epochs", "0"]] {
+        let message = world.fails(2, &[&TRAIN[..], &["--find-lr"], &more].concat());
+        assert!(message.contains("has no effect with --find-lr"), "{message}");
+    }
     world.fails(2, &[&TRAIN[..], &["--find-lr", "--lr-plot", "rates.jpg"]].concat());
     let message = world.fails(2, &[&TRAIN[..], &["--find-lr", "--lr-plot", "no/rates.png"]].concat());
     assert!(message.contains("--lr-plot: no: there is no such folder"), "{message}");
@@ -55,6 +67,33 @@ fn a_range_test_suggests_a_rate_and_plots_the_loss() {
     let output = world.run(&[&TRAIN[..], &["--find-lr", "--lr-plot", "taken.png"]].concat());
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8(output.stdout).unwrap().contains("suggested: --set optim.lr="));
+}
+
+#[test]
+fn a_schedule_of_another_length_than_the_run_is_noted() {
+    let world = World::packed();
+    for (number, (set, expected)) in [
+        (
+            "optim.decay_epochs=1",
+            "optim.decay_epochs is 1: the learning rate stays at its end for the rest of the 2 epochs",
+        ),
+        (
+            "optim.decay_epochs=3",
+            "optim.decay_epochs is 3: the run ends after 2 epochs, before the learning rate has fallen",
+        ),
+        ("optim.warmup_epochs=2", "optim.warmup_epochs is 2, and the run ends after 2"),
+        ("optim.end_factor=0.1", ""),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let out = format!("run-{number}");
+        let args = ["--epochs", "2", "--out", &out, "--set", "optim.schedule=cosine", "--set", set];
+        let notes = String::from_utf8(world.run(&[&TRAIN[..], &args].concat()).stderr).unwrap();
+        assert!(notes.contains(expected), "{notes}");
+        assert_eq!(notes.contains("optim.decay_epochs is"), expected.starts_with("optim.decay"), "{notes}");
+    }
+    assert!(std::fs::read_to_string(world.path("run-3/run.toml")).unwrap().contains("decay_epochs = 2.0"));
 }
 
 #[test]

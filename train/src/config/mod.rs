@@ -74,7 +74,8 @@ impl Config {
             }
             merge(&mut merged, &table);
         }
-        let config = Self::of_table(merged)?;
+        let mut config = Self::of_table(merged)?;
+        config.fill_decay_epochs();
         config.check_changes()?;
         Ok(config)
     }
@@ -84,6 +85,38 @@ impl Config {
         let config: Self = Value::Table(table).try_into().map_err(|e| wrong_type(&e))?;
         config.check_ranges()?;
         Ok(config)
+    }
+
+    /// Lets a falling schedule without a length fall over the whole run.
+    fn fill_decay_epochs(&mut self) {
+        if optim::is_decay(self) && self.optim.decay_epochs == 0.0 && self.run.steps.is_none() {
+            self.optim.decay_epochs = self.run.epochs as f64;
+        }
+    }
+
+    /// A note on a schedule whose length is not that of the run, in epochs.
+    pub(crate) fn schedule_note(&self) -> Option<String> {
+        let Self { optim, run, .. } = self;
+        if run.steps.is_some() {
+            return None;
+        }
+        let epochs = run.epochs as f64;
+        if optim.warmup_epochs >= epochs {
+            return Some(format!("optim.warmup_epochs is {}, and the run ends after {epochs}", optim.warmup_epochs));
+        }
+        if !optim::is_decay(self) || optim.decay_epochs == epochs {
+            return None;
+        }
+        let decay = optim.decay_epochs;
+        Some(if decay < epochs {
+            format!(
+                "optim.decay_epochs is {decay}: the learning rate stays at its end for the rest of the {epochs} epochs"
+            )
+        } else {
+            format!(
+                "optim.decay_epochs is {decay}: the run ends after {epochs} epochs, before the learning rate has fallen"
+            )
+        })
     }
 
     /// Checks every value against its range.

@@ -98,7 +98,7 @@ const DROPS: Condition = Condition {
 };
 
 const DECAY_EPOCHS: Condition = Condition {
-    needed: "`optim.decay_epochs` if it is `polynomial`, `cosine` or `one-cycle`",
+    needed: "`optim.decay_epochs` or `run.epochs` if it is `polynomial`, `cosine` or `one-cycle`",
     holds: |config| !is_decay(config) || config.optim.decay_epochs > 0.0,
     decided_by: "optim.decay_epochs",
     advice: "set optim.decay_epochs=N, the epochs over which the learning rate falls",
@@ -166,7 +166,7 @@ const WARMUP: Condition = Condition {
 };
 
 /// Whether the schedule falls over `decay_epochs`.
-fn is_decay(config: &Config) -> bool {
+pub(super) fn is_decay(config: &Config) -> bool {
     matches!(config.optim.schedule, ScheduleKind::Polynomial | ScheduleKind::Cosine | ScheduleKind::OneCycle)
 }
 
@@ -339,7 +339,7 @@ section! {
         #[on_resume = Noted]
         max_drops: u32 = 3,
 
-        /// Epochs over which the learning rate changes to its final value.
+        /// Epochs over which the learning rate changes to its final value; 0: those of the run, if it counts epochs.
         #[range("in [0, 1000000000]", is_epoch)]
         #[off = "0"]
         #[needs(DECAY)]

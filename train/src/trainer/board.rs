@@ -108,6 +108,11 @@ impl Board {
         })
     }
 
+    /// Writes what is still in memory.
+    pub fn flush(&mut self) -> Option<String> {
+        self.write(EventFile::flush)
+    }
+
     fn write(&mut self, write: impl FnOnce(&mut EventFile) -> io::Result<()>) -> Option<String> {
         let file = self.file.as_mut()?;
         let error = write(file).err()?;

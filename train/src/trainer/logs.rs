@@ -30,6 +30,8 @@ pub(super) struct Logs {
     epoch: EpochTimes,
     /// The learning rate of the last step.
     rate: f64,
+    /// The images per second of the last step.
+    images_per_s: f64,
 }
 
 #[derive(Default)]
@@ -55,7 +57,8 @@ impl Logs {
             waited: Duration::ZERO,
             load_watch: LoadWatch::default(),
             epoch: EpochTimes::default(),
-            rate: last.map_or(f64::NAN, |line| line.rate),
+            rate: last.as_ref().map_or(f64::NAN, |line| line.rate),
+            images_per_s: last.map_or(f64::NAN, |line| line.images_per_s),
         })
     }
 
@@ -88,6 +91,7 @@ impl Logs {
     pub fn append_step(&mut self, report: &StepReport) -> (StepLine, Option<String>) {
         self.epoch.images += report.metrics.examples as u64;
         self.rate = report.learning_rate;
+        self.images_per_s = report.examples_per_s;
         let wait = self.waits.pop_front().unwrap_or_default();
         let line = StepLine {
             step: report.step,
@@ -115,7 +119,8 @@ impl Logs {
             train_loss: report.metrics.mean_loss(),
             train_top1_error: report.metrics.mean(WRONG).unwrap_or(f64::NAN),
             rate: self.rate,
-            images_per_s: images as f64 / seconds,
+            // Steps of an earlier session alone: a run that was stopped in the validation.
+            images_per_s: if images == 0 { self.images_per_s } else { images as f64 / seconds },
             wait_share: waiting.as_secs_f64() / seconds,
             seconds: self.clock.seconds(),
             time: Clock::now(),

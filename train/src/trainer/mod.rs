@@ -71,6 +71,7 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
             None => Start::begin(run, &config, model, &mut learner)?,
         };
         let Start { saver, position, early_stopping, mut notes } = start;
+        notes.extend(config.schedule_note());
         if let Some(steps) = config.run.steps {
             notes.extend(change_beyond_the_end(steps, &config, loader.batches_per_epoch()));
         }
@@ -78,7 +79,8 @@ impl<B: Backend<Scalar = f32>> Trainer<B> {
         let logs = Logs::open(folder, &position)?;
         let labels: Vec<u64> = packs.train.class_counts().iter().map(|count| *count as u64).collect();
         let batches_per_epoch = loader.batches_per_epoch();
-        let reports = Reports::open(folder, &position, batches_per_epoch, &config, model, &labels)?;
+        let weights = config.data.class_weights.of(&packs.train)?;
+        let reports = Reports::open(folder, &position, batches_per_epoch, &config, model, &labels, &weights)?;
         learner.optimizer.observe_gradients(Some(reports.observer()));
         let validated_step = position.validated_step;
         let records = Records {

@@ -42,6 +42,7 @@ impl Reports {
         config: &Config,
         model: &Model,
         labels: &[u64],
+        class_weights: &[f32],
     ) -> Result<Self> {
         let accumulate = config.run.accumulate;
         let steps_per_epoch = batches_per_epoch.div_ceil(accumulate) as u64;
@@ -49,7 +50,7 @@ impl Reports {
         // At the end of an epoch, its rows are there although it is not yet complete.
         let last_epoch = position.epoch + u64::from(position.batch == batches_per_epoch);
         let parameters = parameter_report::open_csv(&folder.join("parameters.csv"), last_epoch)?;
-        let start = StartWatch::new(labels);
+        let start = StartWatch::new(labels, class_weights);
         let dead_units =
             Arc::new(Mutex::new(DeadUnits::new(model, steps_per_epoch as usize, config.run.batch * accumulate)));
         let is_whole_epoch = position.batch == 0;
@@ -94,6 +95,10 @@ impl Reports {
     }
 
     /// The metrics of a step were read.
+    pub fn flush(&mut self) {
+        self.notes.extend(self.board.flush());
+    }
+
     pub fn step(&mut self, line: &StepLine) {
         self.notes.extend(self.board.step(line));
         self.notes.extend(self.start.observe(line.step, line.loss));

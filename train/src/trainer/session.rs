@@ -298,6 +298,8 @@ impl Records {
         let average = learner.average.as_ref();
         let Self { packs, means, .. } = self;
         let snapshot = Snapshot::of(&learner.module, &learner.optimizer, average, state, packs, means)?;
+        // A killed run goes on from here, and its points before are not written again.
+        self.reports.flush();
         // A change belongs to the time, not to the network: a resumed run makes it again.
         let path = self.saver.save(&snapshot.with_model(&self.model), started, watch)?;
         self.saved = saved;

@@ -12,8 +12,10 @@ const ABOVE: f64 = 0.05;
 
 /// Compares the loss of the first steps with that of a network that knows nothing but how frequent the classes are.
 pub(super) struct StartWatch {
-    /// Entropy of the training labels, in nats.
+    /// Loss of the best guess without looking, in nats: the entropy of the training labels, weighted by class.
     guessing: f64,
+    /// Loss of equal probabilities.
+    equal: f64,
     classes: usize,
     sum: f64,
     steps: u64,
@@ -21,12 +23,17 @@ pub(super) struct StartWatch {
 }
 
 impl StartWatch {
-    /// A watch for training images of which there are so many in each class.
-    pub fn new(labels: &[u64]) -> Self {
+    /// A watch for training images of which there are so many in each class, whose losses have these weights: one for each
+    /// class, or none.
+    pub fn new(labels: &[u64], class_weights: &[f32]) -> Self {
         let total = labels.iter().sum::<u64>().max(1) as f64;
-        let share = |count: &u64| *count as f64 / total;
-        let guessing = labels.iter().filter(|count| **count > 0).map(|count| -share(count) * share(count).ln()).sum();
-        Self { guessing, classes: labels.len(), sum: 0.0, steps: 0, is_said: false }
+        let weight = |class: usize| class_weights.get(class).map_or(1.0, |weight| f64::from(*weight));
+        let weighted = |(class, count): (usize, &u64)| *count as f64 / total * weight(class);
+        let shares: Vec<f64> = labels.iter().enumerate().map(weighted).collect();
+        let sum: f64 = shares.iter().sum();
+        let guessing = shares.iter().filter(|share| **share > 0.0).map(|share| -share * (share / sum).ln()).sum();
+        let equal = sum * (labels.len() as f64).ln();
+        Self { guessing, equal, classes: labels.len(), sum: 0.0, steps: 0, is_said: false }
     }
 
     /// Takes the loss of a step into account. Returns a warning, once, if the network has not begun to learn.
@@ -41,7 +48,7 @@ impl StartWatch {
         }
         let steps = std::mem::take(&mut self.steps);
         let mean = std::mem::take(&mut self.sum) / steps as f64;
-        let is_stuck = mean > self.guessing * (1.0 - LEARNED) && mean < (self.classes as f64).ln() * (1.0 + ABOVE);
+        let is_stuck = mean > self.guessing * (1.0 - LEARNED) && mean < self.equal * (1.0 + ABOVE);
         // After a resume, a few steps say nothing.
         if step < FIRST || steps < EVERY || !is_stuck {
             return None;
@@ -61,7 +68,15 @@ mod tests {
     use super::*;
 
     fn first_warning(labels: &[u64], loss: impl Fn(u64) -> f64) -> Option<(u64, String)> {
-        let mut watch = StartWatch::new(labels);
+        first_weighted_warning(labels, &[], loss)
+    }
+
+    fn first_weighted_warning(
+        labels: &[u64],
+        class_weights: &[f32],
+        loss: impl Fn(u64) -> f64,
+    ) -> Option<(u64, String)> {
+        let mut watch = StartWatch::new(labels, class_weights);
         let mut found = None;
         for step in 1..=3000 {
             if let Some(text) = watch.observe(step, loss(step)) {
@@ -95,5 +110,19 @@ mod tests {
     fn a_late_start_is_not_said_before_step_300() {
         let guessing = 10.0_f64.ln();
         assert_eq!(first_warning(&[50; 10], |step| if step <= 290 { guessing } else { 1.0 }), None);
+    }
+
+    /// Weighted losses have another loss of guessing.
+    #[test]
+    fn class_weights_are_taken_into_account() {
+        let guessing = 5.0 * 10.0_f64.ln();
+        let (_, text) = first_weighted_warning(&[50; 10], &[5.0; 10], |_| guessing).unwrap();
+        assert!(text.contains("(11.513)"), "{text}");
+        assert_eq!(first_weighted_warning(&[50; 10], &[5.0; 10], |_| 0.9 * guessing), None);
+        assert_eq!(first_weighted_warning(&[50; 10], &[], |_| guessing), None);
+        // Two classes of shares 3/4 and 1/4, whose weights make them equal.
+        let equal = 1.5 * 2.0_f64.ln();
+        assert!(first_weighted_warning(&[75, 25], &[1.0, 3.0], |_| equal).is_some());
+        assert_eq!(first_weighted_warning(&[75, 25], &[1.0, 3.0], |_| 0.9 * equal), None);
     }
 }

@@ -152,7 +152,9 @@ fn a_run_without_the_checkpoints_it_saved_does_not_begin_again() {
     fs::remove_dir_all(run.join("checkpoints")).unwrap();
     refused("its folder of checkpoints is gone");
     fs::create_dir(run.join("checkpoints")).unwrap();
-    refused("best.toml says which checkpoint validated best");
+    refused("checkpoints/ holds none, but best.toml says which validated best; ");
+    fs::rename(run.join("best.h5"), run.join("moved")).unwrap();
+    refused("best.toml says which validated best; restore");
     fs::remove_file(run.join("best.toml")).unwrap();
     refused("log.jsonl has 12 steps of more than an epoch");
 }

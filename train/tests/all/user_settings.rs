@@ -83,8 +83,8 @@ fn settings_of_what_is_not_used_name_what_uses_them() {
     for (settings, what, other) in [
         (&["optim.nesterov=true", "optim.momentum=0"][..], "optim.momentum = 0.0", "optim.momentum=0.5"),
         (&["optim.schedule=steps"], "optim.drop_epochs = []", "optim.drop_epochs=[3]"),
-        (&["optim.schedule=polynomial"], "optim.decay_epochs = 0.0", "optim.decay_epochs=3"),
-        (&["optim.schedule=one-cycle"], "optim.decay_epochs = 0.0", "optim.decay_epochs=3"),
+        (&["optim.schedule=polynomial", "run.steps=5"], "optim.decay_epochs = 0.0", "optim.decay_epochs=3"),
+        (&["optim.schedule=one-cycle", "run.steps=5"], "optim.decay_epochs = 0.0", "optim.decay_epochs=3"),
         (&["optim.rise=0.5", "optim.decay_epochs=3"], "optim.schedule = \"constant\"", "optim.schedule=one-cycle"),
         (&["optim.power=2.0", "optim.decay_epochs=3"], "optim.schedule = \"constant\"", "optim.schedule=polynomial"),
         (&["optim.schedule=steps", "optim.drop_epochs=[5, 6]", "run.epochs=5"], "run.epochs = 5", "run.epochs=6"),
@@ -103,6 +103,9 @@ fn settings_of_what_is_not_used_name_what_uses_them() {
         assert!(error.contains("has no effect while ") && error.contains(what), "{error}");
         assert!(checked("linear", &line(&[settings, &[other]].concat())).is_ok(), "{settings:?}, {other}");
     }
+    // A length that is not given is that of the run.
+    let (whole, _) = checked("linear", &line(&["optim.schedule=cosine", "run.epochs=7"])).unwrap();
+    assert_eq!(whole.optim.decay_epochs, 7.0);
     // The network's own drops may come after the end of a short run.
     assert!(checked("caffe", &line(&["run.epochs=1"])).is_ok());
     let windows = checked("paper", &line(&["data.shuffle=full", "data.window_bytes=5000"])).unwrap_err();
