@@ -29,7 +29,7 @@ use crate::{Error, Options, Result};
 /// Time from one look at the request to stop to the next.
 const LOOK: Duration = Duration::from_millis(20);
 /// Time in which the head of a request must arrive, and for which a connection may be idle.
-const HEAD_TIME: Duration = Duration::from_secs(30);
+const HEAD_TIME: Duration = Duration::from_secs(5);
 /// Threads for files of runs, beside those that decode.
 const FILE_THREADS: usize = 4;
 /// Time before accepting again after the system refused a connection, for lack of file descriptors for instance.

@@ -313,7 +313,7 @@ pub enum SummaryStyle {
 
 #[derive(Debug, ClapArgs)]
 pub struct Summary {
-    /// Preset, TOML file, or a weights file that describes its network
+    /// Preset, TOML file, run, or a weights file that describes its network
     pub model: String,
     /// Output format
     #[arg(long, value_enum, default_value_t = SummaryStyle::Table, conflicts_with = "json")]

@@ -38,7 +38,8 @@ pub struct NetworkArgs {
 
 #[derive(Debug, ClapArgs)]
 pub struct Eval {
-    /// Images with labels: a pack, or what `pack` takes (class folders, a tar, a folder with --labels)
+    /// Images with labels: a pack, what `pack` takes (class folders, a tar, a folder with --labels), or a list of images and
+    /// labels (.csv, .tsv, .txt) in their folder
     #[arg(long, value_name = "PACK|SOURCE")]
     pub data: PathBuf,
     /// Source format [default: auto-detect]
@@ -82,7 +83,7 @@ pub struct Predict {
     /// Output format; json and jsonl have the fields of --json
     #[arg(long, value_enum, default_value_t = PredictionFormat::Text, conflicts_with = "json")]
     pub format: PredictionFormat,
-    /// Draw the images with bars of their most probable classes, as in the paper's figure 4 (at most 480)
+    /// Draw the images with bars of their most probable classes, as in the paper's figure 4 (the first 120)
     #[arg(long, value_name = "FILE.png")]
     pub plot: Option<PathBuf>,
     /// Number of classes to print

@@ -24,8 +24,25 @@ pub fn open(
         models.check_pack(&pack)?;
         return Ok(Arc::new(pack));
     }
+    let (path, labels) = match list_and_folder(path, from, labels) {
+        Some((folder, list)) => (folder, Some(list)),
+        None => (path, labels),
+    };
     let settings = SourceSettings { classes: models.classes(), ..source_settings(from, labels, models) };
     open_source(path, models.image_size()?, settings)
+}
+
+/// The folder and the list of a list of images and labels, if a path alone is one: the images are in its folder.
+fn list_and_folder<'a>(
+    path: &'a Path,
+    from: Option<args::From>,
+    labels: Option<&Path>,
+) -> Option<(&'a Path, &'a Path)> {
+    let ending = path.extension()?.to_str()?;
+    let is_list = ["csv", "tsv", "txt"].iter().any(|list| ending.eq_ignore_ascii_case(list)) && path.is_file();
+    let folder = path.parent()?;
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    (is_list && from.is_none() && labels.is_none()).then_some((folder, path))
 }
 
 /// Opens images for features, which need no labels: what [`open`] takes, with any classes, a folder of images without

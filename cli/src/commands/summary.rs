@@ -1,6 +1,7 @@
 //! `alexnet summary`.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use layers::model::{LayerShape, ParameterSpec};
 use layers::{Model, summary};
@@ -14,11 +15,11 @@ use train::memory::{self, Workload};
 
 use super::device::all_threads;
 use crate::args::{Summary, SummaryStyle};
-use crate::console::{print, print_json};
+use crate::console::{note, print, print_json};
 use crate::failure::{Failure, Result};
 
 pub fn run(args: &Summary) -> Result<()> {
-    let mut model = formats::model_of(&args.model)?;
+    let mut model = model_of(&args.model)?;
     UserSettings::check_values(&args.model, &model.train)?;
     if args.style != SummaryStyle::Table && args.batch.is_some() {
         let what = "--batch: has an effect on the memory that --style table shows; leave it out, or use that style";
@@ -36,6 +37,22 @@ pub fn run(args: &Summary) -> Result<()> {
         SummaryStyle::Toml => model.to_toml(),
     };
     print(text.trim_end_matches('\n'))
+}
+
+/// The network of a preset, a file or a run.
+fn model_of(name: &str) -> Result<Model> {
+    let folder = Path::new(name);
+    if !folder.is_dir() {
+        return Ok(formats::model_of(name)?);
+    }
+    if Model::presets().contains(&name) {
+        note(&format!("note: {name} is the preset of this name; ./{name} names the folder"));
+        return Ok(formats::model_of(name)?);
+    }
+    if !folder.join("run.toml").is_file() {
+        return Err(Failure::Usage(format!("{name}: is a folder but not a run (no run.toml)")));
+    }
+    Ok(train::run::model(folder)?)
 }
 
 /// The layers with the settings of their file, output shapes, parameters and work, and the totals.

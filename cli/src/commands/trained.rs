@@ -240,6 +240,16 @@ impl<B: Backend> TrainedModels<B> {
         Ok(members)
     }
 
+    /// The crops that differ, of images of `size`.
+    pub fn distinct(&self, views: Views, size: usize) -> Views {
+        let smallest = self.models.iter().map(|model| model.network.model().input.crop).min().unwrap_or_default();
+        let distinct = views.distinct(size, smallest);
+        if distinct != views {
+            note("note: --crops 10: the crop is the whole image, so they are two: the image and its mirror image");
+        }
+        distinct
+    }
+
     /// An error of the networks, which names the weights if they are the cause.
     pub fn named(&self, error: train::Error) -> Failure {
         let paths: Vec<String> = self.models.iter().map(|model| model.path.display().to_string()).collect();
@@ -287,11 +297,15 @@ impl<B: Backend> TrainedModel<B> {
         Ok(())
     }
 
-    /// The class of a name or a number. WordNet IDs and the first words of ILSVRC 2012's classes are names too.
+    /// The class of a name or a number. WordNet IDs of ILSVRC 2012's classes and each of the words of a class, between commas,
+    /// are names too.
     pub fn class(&self, text: &str) -> Result<usize> {
         let classes = self.network.model().classes;
+        let has_word = |words: &str| words.split(',').any(|word| word.trim() == text);
         let is_named = |name: &String| name == text || ilsvrc2012::short_name(name) == text;
-        if let Some(class) = self.printed_classes.iter().position(is_named) {
+        let has_name = |name: &String| has_word(name) || ilsvrc2012::words(name).is_some_and(has_word);
+        let class = self.printed_classes.iter().position(is_named);
+        if let Some(class) = class.or_else(|| self.printed_classes.iter().position(has_name)) {
             return Ok(class);
         }
         let number = text.parse().ok().filter(|number| *number < classes);

@@ -137,6 +137,21 @@ fn summary_of_every_preset() {
     }
 }
 
+/// A run is shown as its weights are; a folder of another kind is named as what it is.
+#[test]
+fn summary_of_a_run() {
+    let world = World::trained();
+    let of_weights = world.ok(&["summary", "run/best.h5", "--style", "toml"]);
+    assert_eq!(world.ok(&["summary", "run", "--style", "toml"]), of_weights);
+    assert!(world.fails(2, &["summary", "val"]).contains("val: is a folder but not a run"));
+    fs::rename(world.path("run"), world.path("paper")).unwrap();
+    let output = world.run(&["summary", "paper"]);
+    let notes = String::from_utf8(output.stderr).unwrap();
+    assert!(notes.contains("paper is the preset of this name; ./paper names the folder"), "{notes}");
+    assert!(String::from_utf8(output.stdout).unwrap().contains("60,965,224"));
+    assert_eq!(world.ok(&["summary", "./paper", "--style", "toml"]), of_weights);
+}
+
 /// A PNG with an EXIF chunk of this orientation, if any.
 fn write_png(path: &std::path::Path, image: &image::RgbImage, orientation: Option<u8>) {
     use image::ImageEncoder;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::World;
+use crate::support::{MODEL, World};
 
 fn json(world: &World, args: &[&str]) -> Value {
     serde_json::from_str(&world.ok(&[&["eval", "--json"], args].concat())).unwrap()
@@ -45,6 +45,15 @@ fn folders_and_tars_are_tested_as_their_pack_is() {
     fs::rename(world.path("some/red"), world.path("some/green")).unwrap();
     let message = world.fails(1, &["eval", "--data", "some", "--weights", "run"]);
     assert!(message.contains("green"), "{message}");
+    fs::write(
+        world.path("val-list.csv"),
+        "file,class\nval/blue/0.png,blue\ntrain/red/0.png,red\ntrain/red/1.png,red\n",
+    )
+    .unwrap();
+    let listed = json(&world, &["--data", "val-list.csv", "--weights", "run"]);
+    assert_eq!((listed["images"].as_u64(), listed["classes"][1]["support"].as_u64()), (Some(3), Some(2)));
+    let message = world.fails(2, &["eval", "--data", "val.pack", "--weights", "run", "--out", "val-list.csv"]);
+    assert!(message.contains("--out: val-list.csv: is a file, expected a folder"), "{message}");
     let message = world.fails(2, &["eval", "--data", "val.pack", "--labels", "x.csv", "--weights", "run"]);
     assert!(message.contains("--labels"), "{message}");
 }
@@ -146,6 +155,24 @@ fn predictions_of_networks_are_averaged() {
     world.ok(&["train", "--data", "large.pack", "--model", "other.toml", "--out", "large", "--epochs", "1"]);
     let message = world.fails(2, &["eval", "--data", "val.pack", "--weights", "run", "--weights", "large"]);
     assert!(message.contains("10 and 12 pixels") && message.contains("averaged"), "{message}");
+}
+
+/// Ten crops of the size of the image are two, and computed once each.
+#[test]
+fn ten_crops_of_the_whole_image_are_two() {
+    let world = World::packed();
+    world.ok(&["pack", "val", "small.pack", "--size", "8", "--classes-of", "train.pack"]);
+    fs::write(world.path("whole.toml"), MODEL.replace("size = 10", "size = 8")).unwrap();
+    world.ok(&["train", "--data", "small.pack", "--model", "whole.toml", "--out", "whole"]);
+    let options = ["--data", "small.pack", "--weights", "whole", "--predictions", "rows.csv"];
+    let ten = json(&world, &[&options[..], &["--crops", "10"]].concat());
+    assert_eq!(ten["crops"], 2);
+    let ten = rows(&world, "rows.csv");
+    json(&world, &options);
+    let one = rows(&world, "rows.csv");
+    let output = world.run(&["eval", "--data", "small.pack", "--weights", "whole", "--crops", "10"]);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("the image and its mirror image"));
+    assert!(one.len() == ten.len() && one != ten, "the mirror images are another half of the predictions");
 }
 
 /// A quarter of the labels is wrong, so that a temperature fits best.

@@ -122,6 +122,19 @@ fn mistakes_name_the_flag_or_the_file() {
         let message = world.fails(code, &[&one[..], &more].concat());
         assert!(message.contains(what), "{message}");
     }
+    // Each word of a class names it.
+    for part in ["train", "val"] {
+        fs::rename(world.path(part).join("red"), world.path(part).join("red, scarlet red")).unwrap();
+    }
+    world.ok(&["pack", "train", "words.pack", "--size", "10"]);
+    world.ok(&["train", "--data", "words.pack", "--model", "conv.toml", "--out", "words"]);
+    for (class, number) in [("scarlet red", 1), ("red", 1), ("blue", 0)] {
+        let args = ["explain", "--weights", "words", "val/blue/0.png", "--class", class, "--json"];
+        let found: Value = serde_json::from_str(&world.ok(&args)).unwrap();
+        assert_eq!(found["images"][0]["class"], number, "{found}");
+    }
+    world.fails(2, &["explain", "--weights", "words", "val/blue/0.png", "--class", "scarlet"]);
+    fs::rename(world.path("val/red, scarlet red"), world.path("val/red")).unwrap();
     let bad = ["explain", "--weights", "run", "tiny.toml"];
     assert!(world.fails(1, &bad).contains("tiny.toml"));
     assert!(world.fails(2, &["maps", "--weights", "run", "val"]).contains("val: expected one image"));

@@ -41,6 +41,22 @@ impl Views {
         }
     }
 
+    /// The crops of these that differ: of ten of the size of the image, the image and its mirror image. The mean over them
+    /// is that over all.
+    ///
+    /// ```
+    /// use alexnet_data::Views;
+    ///
+    /// assert_eq!(Views::Ten.distinct(32, 32), Views::CentreMirrored);
+    /// assert_eq!(Views::Ten.distinct(32, 31), Views::Ten);
+    /// ```
+    pub fn distinct(self, size: usize, crop: usize) -> Self {
+        match self {
+            Self::Ten if crop >= size => Self::CentreMirrored,
+            _ => self,
+        }
+    }
+
     /// The crops of `crop` x `crop` from image `image`, of `size` x `size`.
     pub fn crops(self, size: usize, crop: usize, image: u32) -> Vec<CropParams> {
         let margin = size.saturating_sub(crop) as u32;

@@ -44,6 +44,13 @@ struct Prediction {
     top: Vec<PredictedClass>,
 }
 
+/// The answer to a query that cannot be read.
+fn bad_query(error: &QueryRejection) -> Problem {
+    let text = error.body_text();
+    let what = text.split_once("query string: ").map_or(text.as_str(), |(_, what)| what);
+    Problem::bad_request("bad_query", what.to_string())
+}
+
 /// `POST /v1/predict`.
 pub(crate) async fn predict(
     State(app): State<Arc<App>>,
@@ -51,7 +58,7 @@ pub(crate) async fn predict(
     request: Request,
 ) -> Result<Json<Predictions>, Problem> {
     let classifier = app.classifier()?;
-    let Query(query) = query.map_err(|error| Problem::bad_request("bad_query", error.body_text()))?;
+    let Query(query) = query.map_err(|error| bad_query(&error))?;
     let top = query.top.unwrap_or(TOP);
     if top == 0 {
         return Err(Problem::bad_request("bad_query", "top: expected a number of classes from 1"));
@@ -74,7 +81,7 @@ pub(crate) async fn explain(
     request: Request,
 ) -> Result<Json<Explanation>, Problem> {
     let classifier = app.classifier()?;
-    let Query(query) = query.map_err(|error| Problem::bad_request("bad_query", error.body_text()))?;
+    let Query(query) = query.map_err(|error| bad_query(&error))?;
     let classes = classifier.description.classes.len();
     if let Some(class) = query.class.filter(|class| *class >= classes) {
         let what = format!("class: {class} is none of the {classes} classes, which count from 0");

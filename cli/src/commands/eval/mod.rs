@@ -24,6 +24,9 @@ pub use tested::{TestInput, Tested, test};
 
 pub fn run(args: &Eval) -> Result<()> {
     exit_on_signals()?;
+    if let Some(path) = args.out.as_deref().filter(|path| path.exists() && !path.is_dir()) {
+        return Err(Failure::Usage(format!("--out: {}: is a file, expected a folder", path.display())));
+    }
     if let Some(path) = &args.predictions {
         PredictionsFile::check_name(path).map_err(|error| Failure::Usage(format!("--predictions: {error}")))?;
     }
@@ -53,6 +56,7 @@ impl DeviceTask for EvalTask<'_> {
         let trained = models.into_device(&device)?;
         trained.first().check_classes(dataset.classes())?;
         let members = trained.members(dataset.size())?;
+        let views = trained.distinct(views, dataset.size());
         let names = &trained.first().printed_classes;
         let classes = trained.first().network.model().classes;
         let mut file = match &args.predictions {

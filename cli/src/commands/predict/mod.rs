@@ -20,17 +20,19 @@ use self::output::{NamedClass, Output, Prediction};
 use super::device::DeviceTask;
 use super::trained::{self, LoadedModels};
 use crate::args::{Predict, PredictionFormat};
-use crate::console::{Bar, print_error};
+use crate::console::{Bar, note, print_error};
 use crate::failure::{Failure, Result};
+use crate::signals::exit_on_signals;
 
 /// The most images of a plot.
-const MAX_PLOTTED: usize = 480;
+const MAX_PLOTTED: usize = 120;
 /// Classes of an image of a plot.
 const PLOTTED_CLASSES: usize = 5;
 /// Batches that are decoded before they are asked for.
 const BATCHES_AHEAD: usize = 2;
 
 pub fn run(args: &Predict) -> Result<()> {
+    exit_on_signals()?;
     if let Some(path) = &args.plot {
         check_png_name(path).map_err(|error| Failure::Usage(format!("--plot: {error}")))?;
     }
@@ -82,6 +84,7 @@ impl DeviceTask for PredictTask<'_> {
         let first = trained.first();
         let size = first.network.model().input.size;
         let members = trained.members(size)?;
+        let views = trained.distinct(views, size);
         let options = DecodeOptions { apply_orientation: first.exif_orientation, ..DecodeOptions::default() };
         let bar = inputs.count().filter(|count| *count > 1).map(|count| Bar::new("predict", "images", count));
         let pool = ThreadPoolBuilder::new().num_threads(threads).build();
@@ -156,6 +159,9 @@ impl<'a> PredictionSink<'a> {
         self.output.end()?;
         if let Some(path) = &self.args.plot {
             save_png(&predictions(&self.plotted, "Predictions"), path)?;
+            if self.counts[0] > MAX_PLOTTED {
+                note(&format!("note: {}: the first {MAX_PLOTTED} of {} images", path.display(), self.counts[0]));
+            }
         }
         Ok(self.counts)
     }

@@ -2,6 +2,7 @@
 
 mod weights;
 
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -17,7 +18,6 @@ use train::{Stop, run as run_folder};
 use self::weights::WeightsStep;
 use super::device::{self, DeviceTask};
 use super::feature_source::FeatureSource;
-use super::features::absolute;
 use super::trained::{self, LoadedModels};
 use crate::args::{NetworkArgs, Serve};
 use crate::console::{interrupt, note, print};
@@ -120,7 +120,8 @@ fn open_gallery(source: FeatureSource, model: &Model, weights: &Path) -> Result<
     let none = || Failure::Failed("--features: no features".into());
     let (file, images) = source.into_file().ok_or_else(none)?;
     let named = file.description().weights.clone();
-    if named != absolute(weights) {
+    let canonical = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    if canonical(Path::new(&named)) != canonical(weights) {
         note(&format!("note: {}: features by {named}, not by {}", file.path().display(), weights.display()));
     }
     Ok(Gallery::new(file, images, model)?)
