@@ -48,6 +48,30 @@ fn json(world: &World, args: &[&str]) -> Value {
     serde_json::from_str(&world.ok(&[&["dataset", "--json"], args].concat())).unwrap()
 }
 
+/// Copies with much noise are found, as those of CIFAR-10 are; with more of it, they are other images.
+#[test]
+fn noisy_copies_are_found() {
+    let world = World::new();
+    let noisy = |amplitude: i16| {
+        let mut image = patches(9, 32, 32);
+        for (x, y, pixel) in image.enumerate_pixels_mut() {
+            let noise = if (x + y) % 2 == 0 { amplitude } else { -amplitude };
+            pixel.0 = pixel.0.map(|value| (i16::from(value) + noise).clamp(0, 255) as u8);
+        }
+        image
+    };
+    save(&world, "photos/cat/0.png", &noisy(0));
+    save(&world, "photos/cat/1.png", &noisy(14));
+    save(&world, "photos/cat/2.png", &patches(8, 32, 32));
+    save(&world, "photos/dog/3.png", &noisy(-40));
+    let report = json(&world, &["photos", "--size", "32", "--out", "report"]);
+    assert_eq!(report["duplicates"]["within_train"], 1);
+    let table = fs::read_to_string(world.path("report/duplicates.csv")).unwrap();
+    let pair = table.lines().find(|line| line.starts_with("train,cat/0.png,cat,train,cat/1.png,cat,")).unwrap();
+    let difference: f64 = pair.rsplit(',').next().unwrap().parse().unwrap();
+    assert!((0.21..0.29).contains(&difference), "{table}");
+}
+
 #[test]
 fn a_leak_and_other_duplicates_are_found() {
     let world = photos();

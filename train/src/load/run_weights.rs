@@ -84,7 +84,8 @@ fn newest_of_run(folder: &Path, best: Option<&Best>, say: &mut dyn FnMut(String)
     let other = match best {
         Some(best) if best.step == step => ", which are the best too".to_string(),
         Some(best) => format!("; the best are of step {}", best.step),
-        None => "; no checkpoint is recorded as the best".to_string(),
+        None if folder.join("best.toml").exists() => "; best.toml is damaged: the best is unknown".to_string(),
+        None => "; there was no validation to find the best".to_string(),
     };
     say(format!("{}: the newest weights, of step {step}{other}", folder.display()));
     Ok(Loaded::of_checkpoint(path, checkpoint))

@@ -130,6 +130,10 @@ fn a_run_without_validation_has_no_best_checkpoint() {
     let (weights, notes) = loaded(&world, CheckpointChoice::BestOrNewest);
     assert_eq!(weights.unwrap().tensors, weights_of_step(&world, 12).tensors);
     assert!(notes[0].contains("step 12; there was no validation"), "{notes:?}");
+    std::fs::write(world.path("run/best.toml"), "step = ").unwrap();
+    let (_, notes) = loaded(&world, CheckpointChoice::BestOrNewest);
+    assert!(notes[0].contains("step 12; best.toml is damaged: the best is unknown"), "{notes:?}");
+    std::fs::remove_file(world.path("run/best.toml")).unwrap();
     let (weights, _) = loaded(&world, CheckpointChoice::Best);
     assert!(weights.unwrap_err().to_string().contains("was not validated"));
 }
