@@ -30,6 +30,10 @@ pub fn run(args: &Runs) -> Result<()> {
 
 /// The runs in a folder; a run that cannot be read is noted.
 pub fn read_all(folder: &Path) -> Result<Vec<RunSummary>> {
+    if !folder.exists() {
+        let what = "there is no such folder; name the folder of the runs, or . for all below this one";
+        return Err(Failure::Failed(format!("{}: {what}", folder.display())));
+    }
     let mut found = Vec::new();
     for path in runs::find(folder)? {
         match RunSummary::read(&path) {

@@ -58,6 +58,8 @@ fn runs_are_listed_with_what_differs_and_how_they_ended() {
     assert!(message.contains("--sort: nothing: no such column"), "{message}");
     fs::create_dir(world.path("empty")).unwrap();
     assert!(world.fails(1, &["runs", "empty"]).contains("holds no run"));
+    let none = world.fails(1, &["runs", "missing"]);
+    assert!(none.contains("missing: there is no such folder; name the folder of the runs"), "{none}");
 }
 
 #[cfg(unix)]
