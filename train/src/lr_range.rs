@@ -69,8 +69,10 @@ pub struct RangeTest {
 const SMOOTHING: f64 = 0.9;
 /// The loss has diverged at this many times its lowest smoothed value.
 const DIVERGENCE: f64 = 4.0;
-/// The loss rises at this many times its lowest smoothed value.
-const RISE: f64 = 1.2;
+/// The loss has risen at this many times the highest smoothed value of the first steps.
+const RISE: f64 = 1.1;
+/// Steps that show the loss at the start and its noise, before the rate has an effect.
+const FIRST_STEPS: usize = 10;
 /// Points on either side of the one at which the slope is measured.
 const SLOPE_REACH: usize = 3;
 
@@ -89,33 +91,29 @@ impl RangeTest {
         false
     }
 
-    /// The points before the loss rose from its lowest value so far for the first time. Where it falls later, it recovers
-    /// from a rate that is too large.
+    /// The points before the loss rises above that of the first steps. Where it falls later, it recovers from a rate that
+    /// is too large.
     fn stable(&self) -> &[RangePoint] {
-        let mut lowest = f64::INFINITY;
-        let rises = |point: &RangePoint| {
-            lowest = lowest.min(point.smoothed);
-            point.smoothed > RISE * lowest
-        };
-        let end = self.points.iter().position(rises).unwrap_or(self.points.len());
-        &self.points[..end]
+        let start = self.points.iter().take(FIRST_STEPS).map(|point| point.smoothed).fold(f64::MIN, f64::max);
+        let end = self.points.iter().position(|point| point.smoothed > RISE * start);
+        &self.points[..end.unwrap_or(self.points.len())]
     }
 
     /// Sets the suggested rates.
     fn suggest(&mut self) {
         let points = self.stable();
-        let lowest = points.iter().min_by(|a, b| a.smoothed.total_cmp(&b.smoothed));
-        let is_falling = lowest.zip(points.first()).is_some_and(|(low, first)| low.smoothed < first.smoothed);
-        if !is_falling {
+        let numbered = points.iter().enumerate();
+        let lowest = numbered.min_by(|(_, a), (_, b)| a.smoothed.total_cmp(&b.smoothed));
+        let Some((lowest_at, lowest)) = lowest.filter(|(_, lowest)| lowest.smoothed < points[0].smoothed) else {
             return;
-        }
-        let tenth_of_lowest = lowest.map(|point| point.rate / 10.0);
+        };
+        let tenth_of_lowest = Some(lowest.rate / 10.0);
         let slope = |at: usize| {
             let first = &points[at - SLOPE_REACH];
             let last = &points[at + SLOPE_REACH];
             (last.smoothed - first.smoothed) / (last.rate / first.rate).ln()
         };
-        let inner = SLOPE_REACH..points.len().saturating_sub(SLOPE_REACH);
+        let inner = SLOPE_REACH..points.len().saturating_sub(SLOPE_REACH).min(lowest_at + 1);
         let steepest = inner.min_by(|a, b| slope(*a).total_cmp(&slope(*b)));
         let steepest = steepest.filter(|at| slope(*at) < 0.0).map(|at| points[at].rate);
         self.tenth_of_lowest = tenth_of_lowest;
@@ -241,6 +239,15 @@ mod tests {
         let steepest = test.steepest.unwrap();
         assert!(!test.diverged && (3e-3..1e-1).contains(&steepest), "{steepest}");
         assert!(test.tenth_of_lowest.unwrap() < 0.1);
+    }
+
+    /// The losses of a trained network are small, and differ much from batch to batch.
+    #[test]
+    fn noise_is_no_rise() {
+        let noise = |rate: f64| 1.0 + 0.8 * (rate.ln() * 1e4).sin();
+        let test = test_of(|rate| noise(rate) * 0.05 * (0.2 + 0.8 / (1.0 + (rate / 1e-2).powi(2))));
+        let lowest = test.tenth_of_lowest.unwrap();
+        assert!(lowest > 3e-3, "{lowest}");
     }
 
     #[test]

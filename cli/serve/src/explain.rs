@@ -8,6 +8,7 @@ use ndarray::{Array2, Axis, Ix4};
 use serde::Serialize;
 use tensor::ops::InputTransform;
 use tensor::{Backend, DeviceImages, Tensor};
+use train::classification::scale_probabilities;
 
 use crate::classifier::{Classifier, PredictedClass};
 use crate::draw;
@@ -81,7 +82,9 @@ impl<'a, B: Backend<Scalar = f32>> Explainer<'a, B> {
 
     /// Explains a class, the most probable one by default.
     pub fn explain(&self, class: Option<usize>) -> Result<Explanation> {
-        let softmax = self.classifier.network.predict(self.input.clone())?.softmax()?.to_vec()?;
+        let mut softmax = self.classifier.network.predict(self.input.clone())?.softmax()?.to_vec()?;
+        // The class is as probable here as in the prediction.
+        scale_probabilities(&mut softmax, self.classifier.temperature);
         let mut top = self.classifier.describe().top(&softmax, softmax.len())?;
         let place = class.and_then(|class| top.iter().position(|other| other.class == class)).unwrap_or(0);
         let class = top.swap_remove(place);
@@ -112,8 +115,10 @@ impl<'a, B: Backend<Scalar = f32>> Explainer<'a, B> {
         let map = occlusion(&self.classifier.network, &self.input, class, &settings)?;
         let image = draw::png_uri(&draw::overlay(&self.crop, &map.pixels))?;
         let most = map.falls.iter().copied().fold(0.0, f32::max);
+        // Falls are measured without a temperature.
+        let note = if self.classifier.temperature == 1.0 { "" } else { " (without the temperature)" };
         let about = format!(
-            "Red: a grey square of {0} x {0} pixels here lowers the probability of {1:.1}\u{a0}%, by up to {2:.1} points; \
+            "Red: a grey square of {0} x {0} pixels here lowers the probability of {1:.1}\u{a0}%, by up to {2:.1} points{note}; \
              blue: it raises it.",
             settings.size,
             100.0 * map.probability,

@@ -45,7 +45,8 @@ fn content_length(headers: &HeaderMap) -> Result<Option<usize>, Problem> {
 /// Reads a body. A client that sends less than the least rate is not waited for until the deadline: on a network, many of
 /// them would keep others out.
 async fn read(app: &App, body: Body, admission: &mut Admission, deadline: Instant) -> Result<Vec<u8>, Problem> {
-    let patient_until = Instant::now() + app.options.grace;
+    // A grace beyond what the clock counts ends at the deadline.
+    let patient_until = Instant::now().checked_add(app.options.grace).unwrap_or(deadline);
     let mut chunks = body.into_data_stream();
     let mut bytes = Vec::new();
     loop {

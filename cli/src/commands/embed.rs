@@ -74,9 +74,6 @@ fn embed(args: &Embed, source: &FeatureSource, compute: Option<&dyn Compute>) ->
         let group = source.class(image).and_then(|name| classes.binary_search(&name).ok());
         drawn.push(MapPoint { position, group, thumbnail: thumbnail(source, image)? });
     }
-    // Of images that overlap, the first is drawn: the order of a pack would draw its first classes only.
-    let order = Stream::new(args.seed, purpose::USER, 2).permutation(drawn.len() as u32);
-    let drawn: Vec<MapPoint> = order.iter().map(|&place| drawn[place as usize].clone()).collect();
     let groups: Vec<String> = classes.iter().map(|name| name.to_string()).collect();
     let title = format!("{} images by {layer} of {network} (t-SNE)", selected.len());
     save_png(&image_map(&drawn, &groups, &title), &args.out)?;

@@ -113,6 +113,24 @@ fn unreadable_images_are_skipped_and_counted() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("cut.tar"));
 }
 
+/// A plot has the first images, and says so.
+#[test]
+fn a_plot_of_many_images_says_how_many_it_has() {
+    let world = World::trained();
+    for copy in 0..121 {
+        fs::create_dir_all(world.path("many")).unwrap();
+        fs::copy(world.path("val/red/0.png"), world.path(format!("many/{copy}.png"))).unwrap();
+    }
+    let notes = |images: &str| {
+        let output = world.run(&["predict", "--weights", "run", images, "--plot", "plot.png"]);
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let many = notes("many");
+    assert!(many.contains("note: plot.png: the first 120 of 121 images"), "{many}");
+    fs::remove_file(world.path("many/0.png")).unwrap();
+    assert!(!notes("many").contains("the first 120"));
+}
+
 #[test]
 fn what_names_no_image_is_refused() {
     let world = World::trained();

@@ -75,7 +75,7 @@ fn the_nearest_training_images_are_shown() {
     world.ok(&["train", "--data", "train.pack", "--model", "tiny.toml", "--out", "run"]);
     let layer = ["--layer", "fc1", "--out", "features.h5"];
     world.ok(&[&["features", "--weights", "run", "--data", "train.pack"][..], &layer].concat());
-    let (_serving, address) = serve(&world, &["run", "--features", "features.h5"]);
+    let (mut serving, address) = serve(&world, &["run", "--features", "features.h5"]);
     let image = std::fs::read(world.path("train/n01440764/4.png")).unwrap();
     let answer: Value = serde_json::from_str(&ask(&address, "POST", "/v1/explain", &image)).unwrap();
     let nearest = &answer["neighbours"][0];
@@ -83,6 +83,10 @@ fn the_nearest_training_images_are_shown() {
     assert_eq!(nearest["words"], "tench, Tinca tinca");
     assert!(nearest["distance"].as_f64().unwrap() < 1e-3 && nearest["image"].is_string(), "{nearest}");
     assert_eq!(answer["neighbours"].as_array().unwrap().len(), 8);
+    let _ = serving.0.kill();
+    let mut notes = String::new();
+    serving.0.stderr.take().unwrap().read_to_string(&mut notes).unwrap();
+    assert!(!notes.contains("features by"), "they are by the same weights: {notes}");
     let message = world.fails(1, &["serve", "run", "--port", "0", "--features", "train.pack/pack.h5"]);
     assert!(message.contains("no features"), "{message}");
     world.fails(2, &["serve", "run", "--port", "0", "--data", "train.pack"]);

@@ -235,12 +235,13 @@ fn evaluation_is_stopped_between_batches() {
     world.ok(&["pack", "many", "many.pack", "--size", "10"]);
     let args = ["eval", "--data", "many.pack", "--weights", "run", "--crops", "10", "--batch", "10", "--threads", "1"];
     for (signal, number) in SIGNALS {
-        let mut child = start(&mut world.command(&args));
-        wait_for(&mut child, has_handler);
+        let mut child = start(world.command(&args).args(["--predictions", "rows.csv"]));
+        wait_for(&mut child, |_| has_temporary(&world, "."));
         send(signal, &child);
         let (status, text) = child.end();
         assert_eq!(code(status), 128 + number, "{text}");
         assert!(text.contains(&format!("stopped by signal {number}")), "{text}");
+        assert!(!has_temporary(&world, ".") && !world.path("rows.csv").exists());
     }
 }
 

@@ -62,7 +62,7 @@ pub struct MapPoint {
 }
 
 /// Plots points at their positions: a dot for each, in the colour of its group, and its image where no other image is drawn
-/// yet. Up to 20 groups have a legend; of more, colours repeat.
+/// yet, taken from all parts of the list in turn: lists are often sorted by class. Up to 20 groups have a legend; of more, colours repeat.
 pub fn image_map(points: &[MapPoint], groups: &[String], title: &str) -> RgbImage {
     let has_legend = (1..=MAX_GROUPS).contains(&groups.len());
     let width = 2 * MARGIN + SIDE + if has_legend { LEGEND } else { 0 };
@@ -80,7 +80,9 @@ pub fn image_map(points: &[MapPoint], groups: &[String], title: &str) -> RgbImag
     }
     let mut drawn: Vec<[i64; 2]> = Vec::new();
     let step = i64::from(THUMBNAIL) + 2 * FRAME;
-    for (point, &[x, y]) in points.iter().zip(&places) {
+    for place in spread(points.len()) {
+        let point = &points[place];
+        let [x, y] = places[place];
         let Some(thumbnail) = &point.thumbnail else { continue };
         if drawn.iter().any(|other| (other[0] - x).abs() < step && (other[1] - y).abs() < step) {
             continue;
@@ -93,6 +95,15 @@ pub fn image_map(points: &[MapPoint], groups: &[String], title: &str) -> RgbImag
         imageops::replace(&mut page, thumbnail, corner[0], corner[1]);
     }
     page
+}
+
+/// The numbers below `count`, each once, neighbours far from each other: by steps of about the golden section.
+fn spread(count: usize) -> impl Iterator<Item = usize> {
+    let divide_both =
+        |a: usize, b: usize| (2..=a).any(|divisor| a.is_multiple_of(divisor) && b.is_multiple_of(divisor));
+    let longest = (count as f64 * 0.618) as usize;
+    let step = (1..=longest).rev().find(|step| !divide_both(*step, count)).unwrap_or(1);
+    (0..count).map(move |number| number * step % count)
 }
 
 /// The places of points on the page, both axes at one scale, and the lowest of them.
@@ -159,6 +170,27 @@ mod tests {
     fn point(position: [f64; 2], group: usize) -> MapPoint {
         let thumbnail = Some(RgbImage::from_pixel(THUMBNAIL, THUMBNAIL, Rgb([1, 2, 3])));
         MapPoint { position, group: Some(group), thumbnail }
+    }
+
+    #[test]
+    fn all_parts_of_a_list_are_drawn() {
+        for count in [0, 1, 2, 3, 4, 10, 12, 97, 2000] {
+            let mut order: Vec<usize> = spread(count).collect();
+            let first: Vec<usize> = order.iter().take(4).copied().collect();
+            order.sort_unstable();
+            assert_eq!(order, (0..count).collect::<Vec<_>>());
+            if count >= 10 {
+                assert!(first.iter().any(|place| *place > count / 2), "{count}: {first:?}");
+            }
+        }
+        // Two classes on the same ground, one after the other: each has images.
+        let points: Vec<MapPoint> = (0..200)
+            .map(|number| point([(number % 100 * 37 % 100) as f64, (number % 100 * 59 % 101) as f64], number / 100))
+            .collect();
+        let page = image_map(&points, &["ant".into(), "bee".into()], "map");
+        let frames = |group: usize| page.pixels().filter(|pixel| pixel.0 == COLOURS[group]).count() as f64;
+        let ratio = frames(0) / frames(1);
+        assert!((0.4..2.5).contains(&ratio), "{ratio}");
     }
 
     #[test]

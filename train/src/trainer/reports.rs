@@ -94,11 +94,12 @@ impl Reports {
         Ok(())
     }
 
-    /// The metrics of a step were read.
+    /// Writes what is still in memory.
     pub fn flush(&mut self) {
         self.notes.extend(self.board.flush());
     }
 
+    /// The metrics of a step were read.
     pub fn step(&mut self, line: &StepLine) {
         self.notes.extend(self.board.step(line));
         self.notes.extend(self.start.observe(line.step, line.loss));

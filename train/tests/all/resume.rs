@@ -2,8 +2,9 @@
 
 use std::fs;
 
-use alexnet_train::Error;
 use alexnet_train::log::{StepLine, ValidationLine, read, read_steps};
+use alexnet_train::trainer::RunEvent;
+use alexnet_train::{Error, Stop};
 
 use crate::support::{World, bits, train_until};
 
@@ -120,4 +121,26 @@ fn a_moved_run_resumes() {
     let mut trainer = world.resume("there", 1);
     train_until(&mut trainer, u64::MAX).unwrap();
     assert_eq!(bits(&trainer), whole);
+}
+
+/// Of an epoch whose steps were all taken before, the speed is that of its last step.
+#[test]
+fn an_epoch_that_was_stopped_in_its_validation_has_a_speed() {
+    let world = World::new();
+    let mut trainer = world.start("run", "");
+    let stop = Stop::default();
+    let flag = stop.clone();
+    let stopped = trainer.train(&stop, &mut |event| {
+        if matches!(event, RunEvent::Validating(_)) {
+            flag.request_by_signal(2);
+        }
+    });
+    stopped.unwrap_err();
+    drop(trainer);
+    train_until(&mut world.resume("run", 1), u64::MAX).unwrap();
+    let text = fs::read_to_string(world.path("run/metrics.csv")).unwrap();
+    let mut rows = text.lines();
+    let column = rows.next().unwrap().split(',').position(|name| name == "images_per_s").unwrap();
+    let speeds: Vec<f64> = rows.map(|row| row.split(',').nth(column).unwrap().parse().unwrap()).collect();
+    assert!(!speeds.is_empty() && speeds.iter().all(|speed| *speed > 0.0), "{text}");
 }

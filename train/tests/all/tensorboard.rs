@@ -24,6 +24,20 @@ fn each_session_has_a_file_and_none_where_it_is_switched_off() {
     assert!(!world.path("off/tensorboard").exists());
 }
 
+/// A killed run goes on from its last checkpoint, and the points before it are in the file.
+#[test]
+fn points_are_written_before_a_checkpoint() {
+    let world = World::new();
+    let mut trainer = world.start("run", "[run]\ncheckpoint_steps = 1");
+    train_until(&mut trainer, 6).unwrap_err();
+    // As if the process were killed.
+    std::mem::forget(trainer);
+    let file = std::fs::read_dir(world.path("run/tensorboard")).unwrap().next().unwrap().unwrap().path();
+    let bytes = std::fs::read(file).unwrap();
+    let points = bytes.windows(9).filter(|bytes| bytes == b"step/loss").count();
+    assert_eq!(points, 6);
+}
+
 /// With `TENSORBOARD_PYTHON`, a Python that has TensorBoard, its own reader gives what the logs of the run say.
 #[test]
 fn tensorboard_reads_what_the_logs_say() {

@@ -40,6 +40,30 @@ fn predictions_are_those_of_the_library() {
     assert!(all["predictions"][0]["top"].as_array().unwrap().iter().all(words), "{all}");
 }
 
+/// Predictions and explanations have the same probabilities.
+#[test]
+fn a_temperature_makes_probabilities_less_sure() {
+    let probabilities = |path: &str, temperature: f64| {
+        let service = Service { classifier: Some(Classifier { temperature, ..classifier() }), ..Service::default() };
+        let answer = TestServer::with(Options::default(), service).post(path, "", &png(&image_of(1))).json();
+        match path {
+            "/v1/explain" => vec![answer["class"]["probability"].as_f64().unwrap()],
+            _ => {
+                let top = answer["predictions"][0]["top"].as_array().unwrap();
+                top.iter().map(|class| class["probability"].as_f64().unwrap()).collect()
+            }
+        }
+    };
+    let all = "/v1/predict?top=999";
+    let plain = probabilities(all, 1.0);
+    let sum: f64 = plain.iter().map(|p| p.sqrt()).sum();
+    let scaled = probabilities(all, 2.0);
+    for (plain, scaled) in plain.iter().zip(&scaled) {
+        assert!((plain.sqrt() / sum - scaled).abs() < 1e-5, "{plain} {scaled}");
+    }
+    assert!((probabilities("/v1/explain", 2.0)[0] - scaled[0]).abs() < 1e-5);
+}
+
 #[test]
 fn images_of_a_form_are_answered_in_their_order() {
     let server = TestServer::new(Options { batch: 3, ..Options::default() });
