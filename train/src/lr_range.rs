@@ -241,6 +241,22 @@ mod tests {
         assert!(test.tenth_of_lowest.unwrap() < 0.1);
     }
 
+    /// After a rise above the start, nothing counts, not even a lower loss.
+    #[test]
+    fn a_lower_loss_after_a_rise_is_not_taken() {
+        let after = |rate: f64| if rate > 2.0 { 0.5 } else { 4.0 };
+        let test = test_of(|rate| if rate > 0.5 { after(rate) } else { 2.0 - 0.5 / (1.0 + (1e-2 / rate).powi(2)) });
+        assert!(test.steepest.unwrap() < 0.1 && test.tenth_of_lowest.unwrap() < 0.1, "{test:?}");
+    }
+
+    /// A fall from a wave that is below the start is steeper than the descent, and comes after the lowest loss.
+    #[test]
+    fn a_fall_after_the_lowest_loss_is_no_descent() {
+        let wave = |rate: f64| if (0.3..2.0).contains(&rate) { 0.4 } else { 0.0 };
+        let test = test_of(|rate| 2.0 - 0.5 / (1.0 + (1e-3 / rate).powf(0.5)) + wave(rate));
+        assert!(test.steepest.unwrap() < 0.3, "{:?}", test.steepest);
+    }
+
     /// The losses of a trained network are small, and differ much from batch to batch.
     #[test]
     fn noise_is_no_rise() {

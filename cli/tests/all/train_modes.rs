@@ -34,6 +34,12 @@ fn a_dry_run_says_what_the_run_takes_and_writes_nothing() {
     let gathered = json(&world, &["--dry-run", "--epochs", "3", "--batch", "5", "--set", "run.accumulate=5"]);
     let seconds = gathered["plan"]["training_s"].as_f64().unwrap();
     assert!((seconds / time_of(3.0 * 12.0, &gathered) - 1.0).abs() < 1e-9, "{gathered}");
+    let started = json(&world, &["--dry-run", "--steps", "1", "--batch", "5", "--set", "run.accumulate=5"]);
+    let seconds = started["plan"]["training_s"].as_f64().unwrap();
+    assert!((seconds / time_of(12.0, &started) - 1.0).abs() < 1e-9, "{started}");
+    let begun = json(&world, &["--dry-run", "--steps", "4", "--batch", "5"]);
+    let seconds = begun["plan"]["training_s"].as_f64().unwrap();
+    assert!((seconds / time_of(12.0 + 5.0, &begun) - 1.0).abs() < 1e-9, "{begun}");
     assert_eq!(world.files(), before);
     let message = world.fails(2, &[&TRAIN[..], &["--dry-run", "--batch", "13"]].concat());
     assert!(message.contains("run.batch"), "{message}");

@@ -282,6 +282,17 @@ fn thresholds_that_are_not_reached_have_lower_bounds() {
     assert_eq!(table[2][2..], [format!("> {fast:.2}"), format!("> {:.2}", fast / slow), "6.00".into(), "yes".into()]);
     assert!(results.markdown("x.png").contains("\">\": a run ended before it reached the threshold"));
     assert_eq!(results.row("slow").unwrap().figures[0].lower_bound, None);
+    // A bound below the base says nothing of the sign.
+    let late = |run: &PlannedRun| {
+        Some(match (run.cell.as_str(), run.seed) {
+            ("slow", _) => 0.249,
+            (_, 1) => 0.4,
+            _ => 0.0,
+        })
+    };
+    let inputs = Inputs { runs: runs(late), ..Inputs::default() };
+    let below = Results::of(&experiment, BudgetName::Small, inputs).row("fast").unwrap().difference.clone().unwrap();
+    assert!(below.lower_bound.unwrap() < 1.0 && below.is_same_sign.is_none(), "{below:?}");
     let csv = String::from_utf8(results.csv().unwrap()).unwrap();
     assert!(csv.lines().next().unwrap().contains("mean,lower_bound,standard_error"), "{csv}");
 }
